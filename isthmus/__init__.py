@@ -1,0 +1,62 @@
+"""Isthmus: train one autoencoder on your images and use it for everything autoencoders are good for.
+
+    import isthmus
+    model = isthmus.train("photos/", recipe="conv")
+    code = model.encode(images)
+
+Names are looked up on first use (PEP 562), so that `import isthmus` costs nothing and imports no torch.
+A public name is never also the name of a sub-module: importing `isthmus.evaluate.table` would otherwise
+replace a function `isthmus.evaluate` by the package, so that function is public as `evaluate_model`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from isthmus.errors import IsthmusError
+from isthmus.version import __version__
+
+if TYPE_CHECKING:
+    from isthmus.evaluate.table import evaluate as evaluate_model
+    from isthmus.images.read import read
+    from isthmus.model.autoencoder import Autoencoder
+    from isthmus.model.file import load
+    from isthmus.model.recipe import Recipe
+    from isthmus.model.recipes import recipe
+    from isthmus.training.api import train
+
+__all__ = [
+    "Autoencoder",
+    "IsthmusError",
+    "Recipe",
+    "__version__",
+    "evaluate_model",
+    "load",
+    "read",
+    "recipe",
+    "train",
+]
+
+_HOMES = {
+    "Autoencoder": "isthmus.model.autoencoder:Autoencoder",
+    "Recipe": "isthmus.model.recipe:Recipe",
+    "evaluate_model": "isthmus.evaluate.table:evaluate",
+    "load": "isthmus.model.file:load",
+    "read": "isthmus.images.read:read",
+    "recipe": "isthmus.model.recipes:recipe",
+    "train": "isthmus.training.api:train",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'isthmus' has no attribute '{name}'")
+    module, _, attribute = _HOMES[name].partition(":")
+    value: object = getattr(import_module(module), attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,101 @@
+"""The command line: a table of commands, each loaded only when it is run.
+
+`isthmus --help`, `--version` and usage errors read this table alone, so they import no command module
+and nothing heavy. A new command is one file in this folder and one line here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import cast
+
+import click
+
+from isthmus.errors import UsageError, nearest
+from isthmus.version import __version__
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One command: its name, its home ("module:attribute"), one line of help, its section in `--help`."""
+
+    name: str
+    home: str
+    help: str
+    section: str
+
+
+_LOOK = "Train and look"
+
+COMMANDS: tuple[Entry, ...] = (
+    Entry("train", "isthmus.commands.train:command", "Train an autoencoder on images.", _LOOK),
+    Entry(
+        "recipes", "isthmus.commands.recipes:command", "List the named recipes, or show one in full.", _LOOK
+    ),
+    Entry("info", "isthmus.commands.info:command", "Show what a model file holds.", _LOOK),
+    Entry(
+        "evaluate", "isthmus.commands.evaluate:command", "Measure a model on images, beside baselines.", _LOOK
+    ),
+    Entry("reconstruct", "isthmus.commands.reconstruct:command", "Write images as a model sees them.", _LOOK),
+    Entry(
+        "demo", "isthmus.commands.demo:command", "Train on the shipped images and try every use once.", _LOOK
+    ),
+    Entry(
+        "doctor",
+        "isthmus.commands.doctor:command",
+        "Show what this machine offers and what is missing.",
+        _LOOK,
+    ),
+)
+
+_BY_NAME = {entry.name: entry for entry in COMMANDS}
+
+
+class LazyGroup(click.Group):
+    """A click group that answers from `COMMANDS` and imports a command only to run it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return [entry.name for entry in COMMANDS]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        entry = _BY_NAME.get(cmd_name)
+        if entry is None:
+            return None
+        module, _, attribute = entry.home.partition(":")
+        command = cast(click.Command, getattr(import_module(module), attribute))
+        command.name = entry.name
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        word = args[0]
+        if word not in _BY_NAME and not word.startswith("-") and not ctx.resilient_parsing:
+            message = f"no such command '{word}'{nearest(word, tuple(_BY_NAME))}"
+            raise UsageError(message, hint="isthmus --help")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        for section in dict.fromkeys(entry.section for entry in COMMANDS):
+            with formatter.section(section):
+                formatter.write_dl(
+                    [(entry.name, entry.help) for entry in COMMANDS if entry.section == section]
+                )
+
+
+@click.group(
+    cls=LazyGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, "-V", "--version", prog_name="isthmus", message="%(prog)s %(version)s")
+@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+@click.pass_context
+def isthmus(ctx: click.Context) -> None:
+    """Train one autoencoder on your images and use it for everything autoencoders are good for.
+
+    DATA is a folder of images, one image, a .npy or .npz array, an idx file, or the name of a data set.
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())

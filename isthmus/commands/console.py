@@ -1,0 +1,176 @@
+"""How a command speaks: results on stdout, everything else on stderr, or one JSON object on stdout.
+
+    @click.command()
+    @speaks                        # adds --json, --quiet, --debug and passes `console`
+    def command(console: Console) -> None:
+        with console.progress("training", total=100) as line:
+            line.update(10, "epoch 1/10  mse 0.0123")
+        console.result("readable text")
+        console.emit({"schema": "isthmus.train/1", "steps": 100})
+
+A command calls both `result` and `emit`; which of the two is printed is the user's choice.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ParamSpec
+
+import click
+
+from isthmus.commands.progress import PlainLine, ProgressLine, RichLine, SilentLine
+
+_Parameters = ParamSpec("_Parameters")
+_SCHEMA = re.compile(r"isthmus\.[a-z-]+/[0-9]+")
+
+
+class Console:
+    """Where a command's words go.
+
+    Args:
+        json: print exactly one JSON object on stdout and no other result.
+        quiet: no notes and no progress; warnings stay.
+    """
+
+    def __init__(self, *, json: bool = False, quiet: bool = False) -> None:
+        self.json = json
+        self.quiet = quiet
+        self.emitted = False
+        self._line: ProgressLine | None = None
+
+    def note(self, text: str) -> None:
+        """Say something worth knowing, on stderr; silent with `--quiet`."""
+        if not self.quiet:
+            self._say(text)
+
+    def warn(self, text: str) -> None:
+        """Say what a user must not miss, on stderr, also with `--quiet`."""
+        self._say(f"isthmus: warning: {text}")
+
+    def result(self, text: str) -> None:
+        """Print what was asked for, on stdout; silent with `--json`."""
+        if not self.json:
+            print(text, flush=True)
+
+    def emit(self, document: Mapping[str, object]) -> None:
+        """Print the one JSON object of a `--json` run; does nothing otherwise.
+
+        Args:
+            document: has a key `schema`, "isthmus.COMMAND/VERSION". NumPy scalars and arrays, paths and
+                tuples are converted; NaN and infinities become null, for JSON has neither.
+        """
+        if not _SCHEMA.fullmatch(str(document.get("schema", ""))):
+            raise ValueError(
+                f"a JSON result needs a schema like 'isthmus.train/1', not {document.get('schema')!r}"
+            )
+        if self.json:
+            if self.emitted:
+                raise RuntimeError("a command emits exactly one JSON object")
+            self.emitted = True
+            print(json.dumps(plain(document), allow_nan=False), flush=True)
+
+    def progress(self, label: str, total: float) -> ProgressLine:
+        """A context manager that shows on stderr how far a job is: a bar on a terminal, else some lines."""
+        line: ProgressLine
+        if self.quiet:
+            line = SilentLine()
+        elif sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+            line = RichLine(label, total)
+        else:
+            line = PlainLine(label, total)
+        self._line = line
+        return line
+
+    def _say(self, text: str) -> None:
+        if self._line is not None and self._line.running:
+            self._line.say(text)
+        else:
+            print(text, file=sys.stderr, flush=True)
+
+
+def speaks(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command `--json`, `--quiet` and `--debug`; it receives `console`."""
+
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout and nothing else.")
+    @click.option("-q", "--quiet", is_flag=True, help="No progress and no notes; warnings stay.")
+    @click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+    @functools.wraps(function)
+    def command(*args: Any, as_json: bool, quiet: bool, **options: Any) -> None:
+        console = Console(json=as_json, quiet=quiet)
+        function(*args, console=console, **options)
+        if as_json and not console.emitted:
+            raise RuntimeError("this command printed no JSON object")
+
+    return command
+
+
+def force_option(function: Callable[_Parameters, None]) -> Callable[_Parameters, None]:
+    """Give a command `--force`; it receives `force`."""
+    return click.option("--force", is_flag=True, help="Overwrite an output that exists.")(function)
+
+
+def plain(value: object) -> object:
+    """`value` as JSON knows it: dicts with text keys, lists, text, finite numbers, true, false, null.
+
+    Raises:
+        TypeError: something that has no plain form.
+    """
+    match value:
+        case None | bool() | int() | str():
+            return value
+        case float():
+            return value if math.isfinite(value) else None
+        case Mapping():
+            return {str(key): plain(item) for key, item in value.items()}
+        case list() | tuple():
+            return [plain(item) for item in value]
+        case os.PathLike():
+            return os.fspath(value)
+    # NumPy's and torch's scalars and arrays, without importing either.
+    as_list = getattr(value, "tolist", None)
+    if as_list is None:
+        raise TypeError(f"{type(value).__name__} has no JSON form")
+    return plain(as_list())
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Aligned columns of plain text: numbers to the right, words to the left, floats with four digits.
+
+    Args:
+        header: one name per column.
+        rows: one value per column; None is shown as "-".
+
+    Raises:
+        ValueError: a row has another length than the header.
+    """
+    texts = [[str(name) for name in header], *([_cell(value) for value in row] for row in rows)]
+    columns = list(zip(*texts, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    numeric = [
+        any(_is_number(row[index]) for row in rows)
+        and all(row[index] is None or _is_number(row[index]) for row in rows)
+        for index in range(len(header))
+    ]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, widths, numeric, strict=True)
+        ).rstrip()
+        for row in texts
+    )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,198 @@
+"""`isthmus doctor [--json]`: what this machine offers, what is missing, and the command that adds it."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import click
+
+from isthmus.commands import machine
+from isthmus.commands.console import Console, speaks, table
+from isthmus.version import __version__
+
+# Extra -> the modules it must make importable; a test holds the names to pyproject.toml.
+EXTRAS: Mapping[str, tuple[str, ...]] = {
+    "test": ("hypothesis", "mypy", "pytest", "xdist", "ruff", "skimage", "torchmetrics"),
+}
+
+_CODECS = {"WebP": "webp", "AVIF": "avif", "JPEG 2000": "jpg_2000"}
+_GIBI = 2**30
+_LITTLE_SPACE = 2 * _GIBI
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report: what was looked at, what was seen, and what to make of it."""
+
+    name: str
+    seen: str
+    verdict: str = "ok"
+
+
+@click.command()
+@speaks
+def command(console: Console) -> None:
+    """Show what this machine offers and what is missing.
+
+    Versions, processor, memory, device, the speed of bf16 against float32, where data sets are looked for and
+    which extras are installed, each with a verdict. Takes a few seconds, for the speed is measured.
+    """
+    document = examine()
+    console.emit(document)
+    rows = [(finding.name, finding.seen, finding.verdict) for finding in findings(document)]
+    console.result(table(("what", "seen", "verdict"), rows))
+
+
+def examine() -> dict[str, Any]:
+    """Everything the report tells, as a document of schema "isthmus.doctor/1"."""
+    import numpy
+    import PIL
+    import torch
+    from PIL import features
+
+    float32 = machine.convolution_seconds("float32")
+    bfloat16 = machine.convolution_seconds("bfloat16")
+    return {
+        "schema": "isthmus.doctor/1",
+        "versions": {
+            "isthmus": __version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": numpy.__version__,
+            "pillow": PIL.__version__,
+        },
+        "system": platform.platform(),
+        "decodes": {name: bool(features.check(feature)) for name, feature in _CODECS.items()},
+        "cpu": {
+            "model": machine.processor(),
+            "cores": machine.usable_cores(),
+            "threads": torch.get_num_threads(),
+            "memory_bytes": machine.memory_bytes(),
+            "instruction_set": torch.backends.cpu.get_cpu_capability(),
+        },
+        "device": _device(),
+        "convolution": {
+            "float32_seconds": float32,
+            "bfloat16_seconds": bfloat16,
+            "bfloat16_speedup": float32 / bfloat16 if float32 and bfloat16 else None,
+        },
+        "cache": _cache(),
+        "isthmus_data": os.environ.get("ISTHMUS_DATA") or None,
+        "data_sets": data_sets(),
+        "extras": {name: {"missing": _missing(modules)} for name, modules in EXTRAS.items()},
+    }
+
+
+def findings(document: Mapping[str, Any]) -> list[Finding]:
+    """The document as lines for people, each with a verdict."""
+    cpu, cache, memory = document["cpu"], document["cache"], document["cpu"]["memory_bytes"]
+    lacking = [name for name, decodes in document["decodes"].items() if not decodes]
+    free = cache["free_bytes"]
+    data = document["isthmus_data"]
+    return [
+        *(Finding(name, version) for name, version in document["versions"].items()),
+        Finding(
+            "image formats",
+            ", ".join(name for name, decodes in document["decodes"].items() if decodes)
+            or "none of the newer ones",
+            f"this Pillow cannot read {', '.join(lacking)}: pip install --upgrade pillow"
+            if lacking
+            else "ok",
+        ),
+        Finding("processor", cpu["model"]),
+        Finding("cores", f"{cpu['cores']} usable, torch uses {cpu['threads']}", _threads_verdict(cpu)),
+        Finding("memory", "unknown" if memory is None else f"{memory / _GIBI:.1f} GiB"),
+        Finding("instruction set", cpu["instruction_set"]),
+        Finding("device", document["device"]["name"]),
+        Finding("bf16 convolution", *_speed(document["convolution"]["bfloat16_speedup"])),
+        Finding(
+            "cache",
+            f"{cache['folder']}, {'unknown space' if free is None else f'{free / _GIBI:.1f} GiB'} free",
+            "little space left" if free is not None and free < _LITTLE_SPACE else "ok",
+        ),
+        Finding(
+            "$ISTHMUS_DATA",
+            data or "not set",
+            "no such folder" if data and not Path(data).expanduser().is_dir() else "ok",
+        ),
+        *(
+            Finding(f"data set {name}", where or "not here", "ok" if where else "downloaded when first used")
+            for name, where in document["data_sets"].items()
+        ),
+        *(_extra_finding(name, extra["missing"]) for name, extra in document["extras"].items()),
+    ]
+
+
+def _extra_finding(name: str, missing: list[str]) -> Finding:
+    if not missing:
+        return Finding(f"extra {name}", "installed")
+    return Finding(
+        f"extra {name}", f"without {', '.join(missing)}", f"missing: pip install 'isthmus[{name}]'"
+    )
+
+
+def _threads_verdict(cpu: Mapping[str, Any]) -> str:
+    if cpu["threads"] > cpu["cores"]:
+        return f"more threads than cores slow each other down: set OMP_NUM_THREADS={cpu['cores']}"
+    return "ok"
+
+
+def _speed(speedup: float | None) -> tuple[str, str]:
+    if speedup is None:
+        return "not available", "ok: training uses float32"
+    return (
+        f"{speedup:.2f} × the pace of float32",
+        "ok: bf16 is the faster" if speedup > 1.1 else "ok: float32 will do",
+    )
+
+
+def _device() -> dict[str, str]:
+    import torch
+
+    if torch.cuda.is_available():
+        return {"type": "cuda", "name": f"cuda: {torch.cuda.get_device_name()}"}
+    if torch.backends.mps.is_available():
+        return {"type": "mps", "name": "mps: Apple GPU"}
+    return {"type": "cpu", "name": "cpu: no GPU that torch can use"}
+
+
+def _cache() -> dict[str, Any]:
+    from isthmus.images.cache import cache_folder
+
+    folder = cache_folder()
+    return {"folder": str(folder), "free_bytes": machine.free_bytes(folder)}
+
+
+def data_sets() -> dict[str, str | None]:
+    """Each named data set and the folder it would be read from now, or None where it would be downloaded."""
+    from isthmus.images.cache import cache_folder
+    from isthmus.images.named import SAMPLE_FOLDER, SYSTEM_FOLDER
+    from isthmus.images.registry import NAMES, REGISTRY, SAMPLE
+
+    chosen = os.environ.get("ISTHMUS_DATA")
+    roots = [*([Path(chosen).expanduser()] if chosen else []), SYSTEM_FOLDER, cache_folder()]
+    found: dict[str, str | None] = {}
+    for name in NAMES:
+        if name == SAMPLE:
+            found[name] = str(SAMPLE_FOLDER)
+            continue
+        files = [file.name for split in REGISTRY[name].splits.values() for file in split]
+        folders = [root / name for root in roots if _holds(root / name, files)]
+        found[name] = str(folders[0]) if folders else None
+    return found
+
+
+def _holds(folder: Path, files: list[str]) -> bool:
+    # Reading takes each file packed or unpacked, and NumPy archives beside them.
+    plain = [name.removesuffix(".gz") for name in files]
+    return any((folder / name).is_file() for name in [*files, *plain]) or any(folder.glob("*.npz"))
+
+
+def _missing(modules: tuple[str, ...]) -> list[str]:
+    return [module for module in modules if find_spec(module) is None]

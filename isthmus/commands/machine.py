@@ -1,0 +1,126 @@
+"""What this machine is: processor, memory, and how fast it convolves in bf16 and in float32."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+
+def processor() -> str:
+    """The processor's name as its maker writes it, or the architecture where the system does not tell."""
+    if sys.platform == "linux":
+        for line in _lines(Path("/proc/cpuinfo")):
+            key, _, value = line.partition(":")
+            if key.strip() in ("model name", "Model", "Hardware") and value.strip():
+                return value.strip()
+    elif sys.platform == "darwin":
+        try:
+            asked = subprocess.run(
+                ["sysctl", "-n", "machdep.cpu.brand_string"],
+                capture_output=True,
+                text=True,
+                check=True,
+                timeout=5,
+            )
+            return asked.stdout.strip()
+        except (OSError, subprocess.SubprocessError):
+            pass
+    return platform.processor() or platform.machine()
+
+
+def usable_cores() -> int:
+    """Cores this process may run on, which in a container may be fewer than the machine has."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def memory_bytes() -> int | None:
+    """Memory this process may use: the machine's, or a container's lower limit; None if unknown."""
+    if os.name == "nt":
+        return _windows_memory()
+    try:
+        whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError):
+        return None
+    limits = [
+        int(line)
+        for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+        for line in _lines(Path(path))
+        if line.strip().isdigit()
+    ]
+    return min([whole, *limits])
+
+
+def free_bytes(folder: Path) -> int | None:
+    """Free space where `folder` is or would be made; None if its disk cannot be asked."""
+    for place in (folder, *folder.absolute().parents):
+        if place.exists():
+            try:
+                return shutil.disk_usage(place).free
+            except OSError:
+                return None
+    return None
+
+
+def convolution_seconds(dtype_name: str, *, limit: float = 1.0) -> float | None:
+    """Median seconds of a 3×3 convolution, 64 to 64 channels on 8 images of 32×32, channels-last, on the CPU.
+
+    Args:
+        dtype_name: a floating-point torch dtype, "float32" or "bfloat16".
+        limit: stop measuring after so many seconds; a machine that emulates the type needs long for each.
+
+    Returns:
+        The median, or None where torch cannot convolve in this type.
+    """
+    import torch
+
+    dtype = getattr(torch, dtype_name)
+    weight = torch.ones(64, 64, 3, 3, dtype=dtype).to(memory_format=torch.channels_last)
+    images = torch.ones(8, 64, 32, 32, dtype=dtype).to(memory_format=torch.channels_last)
+    seconds: list[float] = []
+    start = time.perf_counter()
+    try:
+        with torch.inference_mode():
+            # The first pass chooses and prepares a kernel; it says nothing about the pace of the others.
+            torch.nn.functional.conv2d(images, weight, padding=1)
+            while len(seconds) < 100 and time.perf_counter() - start < limit:
+                begin = time.perf_counter()
+                torch.nn.functional.conv2d(images, weight, padding=1)
+                seconds.append(time.perf_counter() - begin)
+    except RuntimeError:
+        return None
+    return statistics.median(seconds) if seconds else time.perf_counter() - start
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(errors="replace").splitlines()
+    except OSError:
+        return []
+
+
+def _windows_memory() -> int | None:
+    import ctypes
+
+    class Status(ctypes.Structure):
+        # The layout of MEMORYSTATUSEX; only the physical total is read.
+        _fields_ = (
+            ("length", ctypes.c_ulong),
+            ("load", ctypes.c_ulong),
+            ("total", ctypes.c_ulonglong),
+            *(
+                (name, ctypes.c_ulonglong)
+                for name in ("free", "page", "page_free", "virtual", "virtual_free", "x")
+            ),
+        )
+
+    status = Status(length=ctypes.sizeof(Status))
+    kernel = getattr(ctypes, "windll").kernel32  # noqa: B009 - the attribute exists on Windows alone
+    return int(status.total) if kernel.GlobalMemoryStatusEx(ctypes.byref(status)) else None

@@ -1,0 +1,175 @@
+"""`.npy`, `.npz`, NumPy arrays and torch tensors -> ImageSet.
+
+Shapes: (H, W) is one image; (H, W, C) with C of 1, 3 or 4 is one image, every other array of three dimensions
+is (N, H, W); four dimensions are (N, H, W, C), C from 1 to 4. Torch tensors are (N, C, H, W). Images that are
+1, 3 or 4 pixels wide must therefore be given with four dimensions.
+"""
+
+from __future__ import annotations
+
+import sys
+import zipfile
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from isthmus.errors import DataError
+from isthmus.images.cache import memory_bytes
+from isthmus.images.idx import DEFLATE_LIMIT
+from isthmus.images.store import ImageSet, Indices, Pixels
+
+_MOST_CLASSES = 65_536
+
+
+def is_tensor(value: object) -> bool:
+    """Whether `value` is a torch tensor; does not import torch."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
+def from_array(images: Any, labels: Any = None, *, source: str = "array") -> ImageSet:
+    """A NumPy array or torch tensor as a set of images.
+
+    Args:
+        images: shapes as in the module's first lines; uint8, uint16, bool, or floats in [0, 1] (kept as
+            float32). uint8, uint16 and float32 in C order are not copied.
+        labels: (N,) whole numbers from 0 to 65535, or None.
+
+    Raises:
+        DataError: another shape or type, no images, NaN, floats outside [0, 1], labels that do not fit.
+    """
+    if is_tensor(images):
+        if images.ndim != 4:
+            raise DataError(f"{source}: a tensor must be (N, C, H, W), not {tuple(images.shape)}")
+        tensor = images.detach().cpu()
+        array = (tensor.float() if tensor.is_floating_point() else tensor).permute(0, 2, 3, 1).numpy()
+    else:
+        array = images if isinstance(images, np.ndarray) else np.asarray(images)
+    pixels = _sample_values(_four_dimensions(array, source), source)
+    if not isinstance(pixels, np.memmap):
+        pixels = np.ascontiguousarray(pixels)
+    numbers = None if labels is None else label_numbers(labels, len(pixels), source)
+    return ImageSet(
+        pixels=pixels,
+        names=tuple(map(str, range(len(pixels)))),
+        labels=numbers,
+        classes=() if numbers is None else tuple(map(str, range(int(numbers.max()) + 1))),
+        source=source,
+    )
+
+
+def label_numbers(labels: Any, count: int, source: str) -> Indices:
+    """Labels as (count,) int64.
+
+    Raises:
+        DataError: not whole numbers from 0 to 65535, or another number of them.
+    """
+    numbers = np.asarray(labels.detach().cpu() if is_tensor(labels) else labels)
+    if numbers.dtype.kind not in "iu" or numbers.ndim != 1:
+        raise DataError(f"{source}: labels must be (N,) whole numbers, not {numbers.dtype} {numbers.shape}")
+    if len(numbers) != count:
+        raise DataError(f"{source}: {count} images but {len(numbers)} labels")
+    if numbers.min() < 0 or numbers.max() >= _MOST_CLASSES:
+        raise DataError(f"{source}: labels must lie in 0..65535, not {numbers.min()}..{numbers.max()}")
+    return numbers.astype(np.int64)
+
+
+def read_npy(path: str | Path) -> ImageSet:
+    """Images from a `.npy` file; nothing is ever unpickled.
+
+    Raises:
+        DataError: not such a file, pickled, shorter than its header says, or as `from_array`.
+    """
+    try:
+        # A memory map is checked against the file's length before any memory is taken.
+        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(mapped, np.ndarray):
+            mapped.close()
+            raise ValueError("it is an archive; name it .npz")
+    except Exception as error:  # NumPy raises many types on damaged headers
+        raise DataError(f"{path}: not a readable .npy file ({_one_line(error)})") from None
+    large = mapped.nbytes > memory_bytes() // 4
+    return from_array(mapped if large else np.array(mapped), source=str(path))
+
+
+def read_npz(path: str | Path) -> ImageSet:
+    """`images`, and `labels` where there are any, from a `.npz` file; nothing is ever unpickled.
+
+    Raises:
+        DataError: not such a file, no `images` in it, pickled, lying about its size, or as `from_array`.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            keys = [name.removesuffix(".npy") for name in archive.namelist()]
+            if "images" not in keys:
+                raise DataError(f"{path}: no array 'images' in it; it holds {', '.join(keys) or 'nothing'}")
+            images = _member(archive, "images")
+            labels = _member(archive, "labels") if "labels" in keys else None
+    except DataError:
+        raise
+    except Exception as error:  # as above, and whatever zipfile makes of a damaged directory
+        raise DataError(f"{path}: not a readable .npz file ({_one_line(error)})") from None
+    return from_array(images, labels, source=str(path))
+
+
+def _member(archive: zipfile.ZipFile, key: str) -> npt.NDArray[Any]:
+    entry = archive.getinfo(f"{key}.npy")
+    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"'{key}' is compressed in an unusual way")
+    if entry.file_size > entry.compress_size * DEFLATE_LIMIT or entry.file_size > memory_bytes():
+        raise ValueError(f"'{key}' promises {entry.file_size} bytes, which cannot be")
+    with archive.open(entry) as stream:
+        shape, dtype = _header(stream)
+    if int(np.prod(shape, dtype=object)) * dtype.itemsize > entry.file_size:
+        raise ValueError(f"'{key}' promises {shape} {dtype}, more than it holds")
+    with archive.open(entry) as stream:
+        return np.asarray(np.lib.format.read_array(stream, allow_pickle=False))
+
+
+def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    version = np.lib.format.read_magic(stream)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(stream)
+    return shape, dtype
+
+
+def _four_dimensions(array: npt.NDArray[Any], source: str) -> Pixels:
+    shape = array.shape
+    if array.ndim == 2:
+        array = array[None, :, :, None]
+    elif array.ndim == 3:
+        array = array[None] if shape[2] in (1, 3, 4) else array[..., None]
+    if array.ndim != 4:
+        raise DataError(f"{source}: images must be (N, H, W) or (N, H, W, C), not {shape}")
+    if 0 in array.shape:
+        raise DataError(f"{source}: no images in an array of shape {shape}")
+    if array.shape[3] > 4:
+        likely = array.shape[1] <= 4
+        hint = "channels come last: np.moveaxis(images, 1, -1)" if likely else None
+        raise DataError(f"{source}: {array.shape[3]} channels in {shape}, not 1 to 4", hint=hint)
+    return array
+
+
+def _sample_values(pixels: Pixels, source: str) -> Pixels:
+    if pixels.dtype == np.bool_:
+        return pixels.astype(np.uint8) * np.uint8(255)
+    native = pixels.dtype.newbyteorder("=")
+    if native in (np.uint8, np.uint16):
+        return pixels if pixels.dtype == native else pixels.astype(native)
+    if pixels.dtype.kind != "f":
+        kinds = "uint8, uint16, bool, or floats in [0, 1]"
+        hint = "images.astype(np.uint8)" if pixels.dtype.kind in "iu" else None
+        raise DataError(f"{source}: samples are {pixels.dtype}; images must be {kinds}", hint=hint)
+    low, high = float(pixels.min()), float(pixels.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise DataError(f"{source}: NaN or infinity among the samples")
+    if low < 0 or high > 1:
+        hint = "divide by 255 first: images / 255" if low >= 0 and high <= 255 else None
+        raise DataError(f"{source}: floats must lie in [0, 1], these in [{low:g}, {high:g}]", hint=hint)
+    return pixels if pixels.dtype == np.float32 else pixels.astype(np.float32)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,222 @@
+"""Batches for training and for evaluation, straight out of the set's own memory.
+
+The training stream has no state: the batch of step t follows from (seed, t) alone, so a resumed run sees
+exactly what an unbroken one would have seen. Random numbers are NumPy's Philox (Salmon et al., "Parallel
+random numbers: as easy as 1, 2, 3", 2011), keyed by the seed and the epoch or step.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from isthmus.errors import DataError, UsageError
+from isthmus.images.store import ImageSet, Indices, Pixels, Ragged
+
+# Separate streams under one key: the high word of Philox's counter.
+_EPOCH_ORDER, _CLASS_DRAWS, _CROP_OFFSETS = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Batch:
+    """(N, C, H, W) float32 images in [0, 1], channels-last; (N,) int64 labels or None; (N,) which images."""
+
+    images: torch.Tensor
+    labels: torch.Tensor | None
+    indices: Indices
+
+
+class Batches:
+    """The endless, seekable stream of training batches: `Batches(images, batch=64, seed=0)(step)`.
+
+    Step t holds positions [t·B, (t+1)·B) of one permutation of the set after another. A batch as large as the
+    set is the whole set in its own order at every step (full-batch descent).
+
+    Args:
+        images: the set.
+        batch: images per step.
+        seed: with the step, decides everything.
+        crop: (h, w) cut at a random place out of each image; smaller images are padded by reflection. Needed
+            where sizes are mixed.
+        balance: draw a class first, all classes alike, then an image of it, with replacement.
+
+    Raises:
+        DataError: no images; mixed sizes without `crop`; `balance` without labels.
+        UsageError: `batch` or `crop` below 1.
+    """
+
+    def __init__(
+        self,
+        images: ImageSet,
+        *,
+        batch: int,
+        seed: int,
+        crop: tuple[int, int] | None = None,
+        balance: bool = False,
+    ) -> None:
+        _check(images, batch, crop)
+        if images.shape is None and crop is None:
+            hint = "add --size HEIGHTxWIDTH, or a crop"
+            raise DataError(
+                f"{images.source}: images have different sizes, so a batch needs a crop", hint=hint
+            )
+        if balance and images.labels is None:
+            raise DataError(f"{images.source}: balanced batches need labels, and there are none")
+        self.images = images
+        self.batch = batch
+        self.seed = seed
+        self.crop = crop
+        self.balance = balance
+        self._source = _Source(images)
+        self._orders: dict[int, Indices] = {}
+        if images.labels is not None:
+            self._by_class: Indices = np.argsort(images.labels, kind="stable")
+            ordered = images.labels[self._by_class]
+            _, self._starts, self._counts = np.unique(ordered, return_index=True, return_counts=True)
+
+    @property
+    def steps_per_epoch(self) -> float:
+        """Steps in which every image is seen once: N/B, and 1 for a full batch."""
+        return max(1.0, len(self.images) / self.batch)
+
+    def __call__(self, step: int) -> Batch:
+        """The batch of step `step`, counted from 0."""
+        indices = self.indices(step)
+        offsets = None
+        if self.crop is not None:
+            offsets = self._random(step, _CROP_OFFSETS).random((len(indices), 2))
+        return self._source.batch(indices, self.crop, offsets)
+
+    def indices(self, step: int) -> Indices:
+        """Which images step `step` holds, in their order; (B,) int64."""
+        if self.balance:
+            return self._balanced(step)
+        count = len(self.images)
+        if self.batch >= count:
+            return np.arange(count)
+        positions = np.arange(step * self.batch, (step + 1) * self.batch)
+        epochs, places = np.divmod(positions, count)
+        return np.concatenate([self._order(int(e))[places[epochs == e]] for e in np.unique(epochs)])
+
+    def _order(self, epoch: int) -> Indices:
+        if epoch not in self._orders:
+            # A step touches two epochs at most; older orders are never asked for by a running stream.
+            self._orders = {e: order for e, order in self._orders.items() if e == epoch - 1}
+            self._orders[epoch] = self._random(epoch, _EPOCH_ORDER).permutation(len(self.images))
+        return self._orders[epoch]
+
+    def _balanced(self, step: int) -> Indices:
+        random = self._random(step, _CLASS_DRAWS)
+        classes = random.integers(len(self._counts), size=self.batch)
+        within = (random.random(self.batch) * self._counts[classes]).astype(np.int64)
+        return np.asarray(self._by_class[self._starts[classes] + within])
+
+    def _random(self, number: int, stream: int) -> np.random.Generator:
+        key = np.array([self.seed % 2**64, number], dtype=np.uint64)
+        counter = np.array([0, 0, 0, stream], dtype=np.uint64)
+        return np.random.Generator(np.random.Philox(key=key, counter=counter))
+
+
+def whole(
+    images: ImageSet,
+    indices: Sequence[int] | Indices | None = None,
+    *,
+    batch: int,
+    crop: tuple[int, int] | None = None,
+) -> Iterator[Batch]:
+    """Every image once, in order (or those of `indices`), in batches of at most `batch`.
+
+    Args:
+        crop: (h, w) cut out of the centre; smaller images are padded by reflection. Without it images of
+            mixed sizes come whole, neighbours of equal size together.
+
+    Raises:
+        DataError: no images.
+        UsageError: `batch` or `crop` below 1.
+    """
+    _check(images, batch, crop)
+    chosen = np.arange(len(images)) if indices is None else np.asarray(indices, dtype=np.int64)
+    source = _Source(images)
+    start = 0
+    while start < len(chosen):
+        part = chosen[start : start + batch]
+        if images.shape is None and crop is None:
+            assert isinstance(images.pixels, Ragged)  # only a Ragged has no common shape
+            sizes = images.pixels.shapes[part]
+            other = np.flatnonzero((sizes != sizes[0]).any(axis=1))
+            part = part[: other[0]] if len(other) else part
+        centre = None if crop is None else np.full((len(part), 2), 0.5)
+        yield source.batch(part, crop, centre)
+        start += len(part)
+
+
+class _Source:
+    """Takes batches out of a set by whole-batch indexing, on a tensor that shares the set's memory."""
+
+    def __init__(self, images: ImageSet) -> None:
+        self.images = images
+        self.labels = None if images.labels is None else torch.from_numpy(np.array(images.labels))
+        self.rows: torch.Tensor | None = None
+        if isinstance(images.pixels, np.ndarray) and not images.memory_mapped:
+            with warnings.catch_warnings():
+                # The array may be read-only, and torch warns of writing to it, which never happens here.
+                warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+                self.rows = torch.from_numpy(np.ascontiguousarray(images.pixels).reshape(len(images), -1))
+
+    def batch(self, indices: Indices, crop: tuple[int, int] | None, offsets: Pixels | None) -> Batch:
+        chosen = torch.from_numpy(indices)
+        shape = self.images.shape
+        if offsets is not None and crop is not None and (shape is None or shape[:2] != crop):
+            samples = torch.from_numpy(self._crops(indices, crop, offsets))
+        elif self.rows is not None and shape is not None:
+            samples = self.rows.index_select(0, chosen).view(len(indices), *shape)
+        elif shape is not None:
+            samples = torch.from_numpy(self._rows_in_file_order(indices))
+        else:
+            samples = torch.from_numpy(np.stack([self.images.image(int(i)) for i in indices]))
+        labels = None if self.labels is None else self.labels[chosen]
+        return Batch(_scaled(samples), labels, indices)
+
+    def _rows_in_file_order(self, indices: Indices) -> Pixels:
+        order = np.argsort(indices, kind="stable")
+        result = np.empty((len(indices), *(self.images.shape or ())), dtype=self.images.dtype)
+        result[order] = self.images.stack(indices[order])
+        return result
+
+    def _crops(self, indices: Indices, crop: tuple[int, int], offsets: Pixels) -> Pixels:
+        height, width = crop
+        result = np.empty((len(indices), height, width, self.images.channels), dtype=self.images.dtype)
+        for row in np.argsort(indices, kind="stable"):
+            image = self.images.image(int(indices[row]))
+            free_h, free_w = image.shape[0] - height, image.shape[1] - width
+            top = int(offsets[row, 0] * (max(free_h, 0) + 1))
+            left = int(offsets[row, 1] * (max(free_w, 0) + 1))
+            part = image[top : top + height, left : left + width]
+            result[row] = part if min(free_h, free_w) >= 0 else _padded(part, height, width)
+        return result
+
+
+def _padded(image: Pixels, height: int, width: int) -> Pixels:
+    """Pad (h, w, C) to (height, width, C) by reflection, evenly on both sides; one pixel is repeated."""
+    missing = height - image.shape[0], width - image.shape[1]
+    return np.pad(image, (*((n // 2, n - n // 2) for n in missing), (0, 0)), mode="reflect")
+
+
+def _scaled(samples: torch.Tensor) -> torch.Tensor:
+    """(N, H, W, C) uint8, uint16 or float32 -> (N, C, H, W) float32 in [0, 1], channels-last strides."""
+    values = samples.to(torch.float32)
+    if samples.dtype != torch.float32:
+        # Division, not a product with the reciprocal, gives exactly 1 for the brightest value.
+        values.div_(torch.iinfo(samples.dtype).max)
+    return values.permute(0, 3, 1, 2)
+
+
+def _check(images: ImageSet, batch: int, crop: tuple[int, int] | None) -> None:
+    if len(images) == 0:
+        raise DataError(f"{images.source}: no images to make batches of")
+    if batch < 1 or (crop is not None and min(crop) < 1):
+        raise UsageError(f"batch and crop must be at least 1, not {batch} and {crop}")

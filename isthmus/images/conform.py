@@ -1,0 +1,109 @@
+"""Make images agree: channels, sample type, size."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from isthmus.errors import UsageError
+from isthmus.images.modes import composite
+from isthmus.images.store import ImageSet, Pixels, Ragged
+
+
+def to_channels(image: Pixels, channels: int) -> Pixels:
+    """(..., C) -> (..., 1 or 3): alpha is laid on white, gray is repeated, colour is weighed into gray.
+
+    Gray is Y' = 0.299 R + 0.587 G + 0.114 B, ITU-R BT.601, section 2.5.1.
+    """
+    if image.shape[-1] == channels:
+        return image
+    if image.shape[-1] in (2, 4):
+        image = composite(image)
+    if image.shape[-1] == channels:
+        return image
+    if channels == 3:
+        return np.repeat(image, 3, axis=-1)
+    if image.dtype == np.float32:
+        return np.asarray(image @ np.array([[0.299], [0.587], [0.114]], dtype=np.float32))
+    weighed: Pixels = image.astype(np.uint32) @ np.array([[299], [587], [114]], dtype=np.uint32)
+    return np.asarray((weighed + 500) // 1000, dtype=image.dtype)
+
+
+def to_dtype(image: Pixels, dtype: npt.DTypeLike) -> Pixels:
+    """Scale samples to a type at least as wide: uint8 -> uint16 is ×257; integers -> float32 in [0, 1]."""
+    wanted = np.dtype(dtype)
+    if image.dtype == wanted:
+        return image
+    if wanted == np.float32:
+        return image.astype(np.float32) / np.float32(np.iinfo(image.dtype).max)
+    return image.astype(np.uint16) * np.uint16(257)
+
+
+def fit(image: Pixels, size: tuple[int, int]) -> Pixels:
+    """Resize (H, W, C) so that it covers `size` (h, w), keeping its proportions, and cut out the centre.
+
+    Lanczos-3 with its support widened when shrinking, so nothing aliases.
+    """
+    height, width, channels = image.shape
+    if (height, width) == size:
+        return image
+    scale = max(size[0] / height, size[1] / width)
+    # The part of the source that becomes the result; cropping first spares resizing what is thrown away.
+    seen_h, seen_w = min(size[0] / scale, height), min(size[1] / scale, width)
+    top, left = (height - seen_h) / 2, (width - seen_w) / 2
+    box = (left, top, left + seen_w, top + seen_h)
+    wanted = (size[1], size[0])
+    if image.dtype == np.uint8 and channels in (1, 3):
+        whole = Image.fromarray(np.ascontiguousarray(image[:, :, 0] if channels == 1 else image))
+        resized = np.asarray(whole.resize(wanted, Image.Resampling.LANCZOS, box=box))
+        return resized.reshape(*size, channels)
+    planes = [
+        np.asarray(Image.fromarray(plane).resize(wanted, Image.Resampling.LANCZOS, box=box))
+        for plane in np.moveaxis(image, -1, 0).astype(np.float32)
+    ]
+    stacked = np.stack(planes, axis=-1)
+    if image.dtype == np.float32:
+        return np.asarray(np.clip(stacked, 0, 1))
+    return np.asarray(np.clip(np.rint(stacked), 0, np.iinfo(image.dtype).max), dtype=image.dtype)
+
+
+def conform(images: ImageSet, *, size: tuple[int, int] | None, channels: int | None) -> ImageSet:
+    """The set with every image fitted to `size` (h, w) and given `channels` (1 or 3); None leaves them.
+
+    Raises:
+        UsageError: `size` or `channels` is impossible.
+    """
+    check_request(size=size, channels=channels)
+    wanted = images.channels if channels is None else channels
+    resize = size is not None and (images.shape is None or images.shape[:2] != size)
+    if not resize and wanted == images.channels:
+        return images
+    if size is None and isinstance(images.pixels, Ragged):
+        return replace(images, pixels=_ragged_channels(images.pixels, wanted))
+    if not resize:
+        return replace(images, pixels=to_channels(np.asarray(images.pixels), wanted))
+    assert size is not None
+    pixels: npt.NDArray[Any] = np.empty((len(images), *size, wanted), dtype=images.dtype)
+    for index in range(len(images)):
+        pixels[index] = fit(to_channels(images.image(index), wanted), size)
+    return replace(images, pixels=pixels)
+
+
+def check_request(*, size: tuple[int, int] | None, channels: int | None) -> None:
+    """Raises UsageError unless `size` is None or two positive numbers, and `channels` None, 1 or 3."""
+    if channels not in (None, 1, 3):
+        raise UsageError(f"channels must be 1 (gray) or 3 (colour), not {channels}")
+    if size is not None and (len(size) != 2 or min(size) < 1):
+        raise UsageError(f"size must be a height and a width of at least 1 pixel, not {size}")
+
+
+def _ragged_channels(pixels: Ragged, channels: int) -> Ragged:
+    parts = [to_channels(pixels[index], channels).reshape(-1) for index in range(len(pixels))]
+    shapes = pixels.shapes.copy()
+    shapes[:, 2] = channels
+    ends = np.cumsum([0, *(len(part) for part in parts)], dtype=np.int64)
+    return Ragged(np.concatenate(parts), ends[:-1], shapes)

@@ -1,0 +1,161 @@
+"""A folder of image files -> ImageSet. Sub-folders are labels; broken files are named and left out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from isthmus.errors import DataError
+from isthmus.images import pool
+from isthmus.images.cache import cache_folder, memory_bytes
+from isthmus.images.conform import check_request, fit, to_channels, to_dtype
+from isthmus.images.formats import (
+    MAX_PIXELS,
+    Header,
+    ImageFileError,
+    decode,
+    probe,
+)
+from isthmus.images.limits import pillow_limits
+from isthmus.images.listing import ImageFile, find_images, labels_of
+from isthmus.images.store import ImageSet, Pixels, Ragged, Skipped
+
+
+def read_folder(
+    folder: str | Path,
+    *,
+    size: tuple[int, int] | None = None,
+    channels: int | None = None,
+    max_pixels: int = MAX_PIXELS,
+    map_above: int | None = None,
+    progress: pool.Progress | None = None,
+) -> ImageSet:
+    """Read every image under `folder`, in the order of their paths.
+
+    Hidden files and other kinds of file are passed over; an image file that cannot be read is listed in
+    `skipped`. When every image lies in a sub-folder, the first folder under `folder` is its label. If any
+    image is colour, all become colour; if any has 16 bits, all do; sizes stay mixed unless `size` is given.
+
+    Args:
+        folder: searched recursively; links to files are followed, links to folders are not.
+        size: (h, w), every image resized to cover it and cut to its centre.
+        channels: 1 or 3, to force gray or colour.
+        max_pixels: larger images are skipped, from their header.
+        map_above: bytes of pixels above which they go to a memory-mapped file in the cache folder and are
+            reused while the files' names, sizes and times stay the same; default a quarter of the memory.
+        progress: called with (done, total) after each file.
+
+    Raises:
+        DataError: no such folder, no images in it, or none that can be read.
+        UsageError: impossible `size` or `channels`.
+    """
+    check_request(size=size, channels=channels)
+    files = find_images(folder)
+    limit = memory_bytes() // 4 if map_above is None else map_above
+    with pillow_limits(max_pixels):
+        decoded, names = _decode_all(files, size, channels, max_pixels, limit, Path(folder), progress)
+    if len(decoded.kept) == 0:
+        first = decoded.skipped[0]
+        raise DataError(
+            f"{folder}: none of its {len(decoded.skipped)} images can be read; {first.name}: {first.reason}"
+        )
+    by_name = {file.name: file for file in files}
+    kept = [by_name[names[i]] for i in decoded.kept]
+    labels, classes = labels_of(files, kept)
+    return ImageSet(
+        pixels=decoded.pixels,
+        names=tuple(file.name for file in kept),
+        labels=labels,
+        classes=classes,
+        source=str(folder),
+        skipped=tuple(sorted(decoded.skipped, key=lambda s: s.name.split("/"))),
+        notes=decoded.notes + _size_notes(decoded.pixels),
+    )
+
+
+def _decode_all(
+    files: list[ImageFile],
+    size: tuple[int, int] | None,
+    channels: int | None,
+    max_pixels: int,
+    map_above: int,
+    folder: Path,
+    progress: pool.Progress | None,
+) -> tuple[pool.Decoded, tuple[str, ...]]:
+    entry = cache_folder() / "folders" / _key(files, f"{folder.resolve()} {size} {channels} {max_pixels}")
+    if (earlier := pool.from_cache(entry)) is not None and len(earlier[0].kept):
+        return earlier
+
+    headers: list[Header] = []
+    readable: list[ImageFile] = []
+    skipped: list[Skipped] = []
+    for file in files:
+        try:
+            headers.append(probe(file.path, max_pixels=max_pixels))
+            readable.append(file)
+        except ImageFileError as error:
+            skipped.append(Skipped(file.name, error.reason))
+    if not readable:
+        return pool.Decoded(np.empty((0, 1, 1, 1), np.uint8), np.empty(0, np.int64), tuple(skipped), ()), ()
+
+    wanted = channels or max(header.channels for header in headers)
+    dtype = np.result_type(*{header.dtype for header in headers})
+    shapes = np.array([(*(size or (h.height, h.width)), wanted) for h in headers], dtype=np.int64)
+
+    def read_one(index: int) -> Pixels:
+        path, header = readable[index].path, headers[index]
+        image = decode(path, max_pixels=max_pixels)
+        if image.shape[:2] != (header.height, header.width):
+            raise ImageFileError(path, "its pixels have another size than its header says")
+        image = to_channels(to_dtype(image, dtype), wanted)
+        return image if size is None else fit(image, size)
+
+    names = tuple(file.name for file in readable)
+    notes = _notes(headers, wanted, dtype)
+    if int(shapes.prod(axis=1).sum()) * dtype.itemsize > map_above:
+        notes += ("too many pixels for memory: they are read from a file in the cache folder",)
+        return pool.into_cache(
+            read_one, shapes, names, dtype, progress, entry=entry, skipped=tuple(skipped), notes=notes
+        ), names
+    result = pool.into_memory(read_one, shapes, names, dtype, progress)
+    return pool.Decoded(result.pixels, result.kept, tuple(skipped) + result.skipped, notes), names
+
+
+def _key(files: list[ImageFile], request: str) -> str:
+    digest = hashlib.blake2b(request.encode("utf-8", "surrogateescape"), digest_size=16)
+    for file in files:
+        try:
+            stat = file.path.stat()
+            state = f"{stat.st_mtime_ns} {stat.st_size}"
+        except OSError:
+            state = "gone"
+        digest.update(f"\0{file.name}\0{state}".encode())
+    return digest.hexdigest()
+
+
+def _notes(headers: list[Header], channels: int, dtype: np.dtype[np.generic]) -> tuple[str, ...]:
+    total, notes = len(headers), []
+    colour = sum(header.channels == 3 for header in headers)
+    if channels == 3 and colour < total:
+        notes.append(f"{colour} of {total} images are colour: all read as colour")
+    if channels == 1 and colour:
+        notes.append(f"{colour} of {total} images are colour: all read as gray")
+    if transparent := sum(header.transparent for header in headers):
+        notes.append(f"{transparent} of {total} images have transparent parts: laid on white")
+    kinds = Counter(str(header.dtype) for header in headers)
+    if len(kinds) > 1:
+        notes.append(f"sample types are mixed ({', '.join(sorted(kinds))}): all scaled to {dtype}")
+    if narrowed := sum(header.narrowed for header in headers):
+        notes.append(f"{narrowed} of {total} images have 16-bit colour: read with 8 bits")
+    return tuple(notes)
+
+
+def _size_notes(pixels: Pixels | Ragged) -> tuple[str, ...]:
+    if not isinstance(pixels, Ragged):
+        return ()
+    heights, widths = pixels.shapes[:, 0], pixels.shapes[:, 1]
+    span = f"heights {heights.min()} to {heights.max()}, widths {widths.min()} to {widths.max()} pixels"
+    return (f"image sizes are mixed ({span}): kept as they are",)

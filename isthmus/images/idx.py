@@ -1,0 +1,138 @@
+"""idx files, the format MNIST came in: read without trusting the header, and written.
+
+Format: http://yann.lecun.com/exdb/mnist/, "the IDX file format": two zero bytes, a type code (0x08: unsigned
+byte), the number of dimensions, each dimension as a big-endian 32-bit number, then the samples in row order.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import re
+import struct
+import zlib
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import numpy.typing as npt
+
+from isthmus.atomic import atomic_write
+from isthmus.errors import DataError
+from isthmus.images.cache import memory_bytes
+from isthmus.images.formats import MAX_PIXELS
+from isthmus.images.store import ImageSet
+
+# RFC 1951: a deflate stream cannot hold more than 1032 bytes per byte of its own.
+DEFLATE_LIMIT = 1032
+
+
+def is_idx(path: str | Path) -> bool:
+    """Whether the name is that of an idx file: `…-ubyte`, `…-ubyte.gz`, `….idx`, `….idx.gz`."""
+    return re.search(r"(ubyte|\.idx[13]?)(\.gz)?$", Path(path).name, re.IGNORECASE) is not None
+
+
+def read_idx(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.uint8]:
+    """The array in an idx file of unsigned bytes, gzipped or not: (N,), (N, H, W) or (N, H, W, C) uint8.
+
+    Raises:
+        DataError: not an idx file, another sample type, sizes that the file cannot hold, data too short or
+            too long. Memory is taken only as data is found, never on the header's word.
+    """
+    place = Path(path)
+    try:
+        with place.open("rb") as raw:
+            if raw.read(2) != b"\x1f\x8b":
+                raw.seek(0)
+                return _read(raw, path, place.stat().st_size, max_pixels)
+            raw.seek(0)
+            with gzip.GzipFile(fileobj=raw) as unpacked:
+                most = place.stat().st_size * DEFLATE_LIMIT
+                return _read(unpacked, path, most, max_pixels)  # type: ignore[arg-type]
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{path}: damaged or truncated gzip data ({error})") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
+
+
+def _read(stream: IO[bytes], path: str | Path, most: int, max_pixels: int) -> npt.NDArray[np.uint8]:
+    magic = stream.read(4)
+    if len(magic) < 4 or magic[:2] != b"\0\0" or not 1 <= magic[3] <= 4:
+        raise DataError(f"{path}: not an idx file (it begins with {magic.hex(' ') or 'nothing'})")
+    if magic[2] != 0x08:
+        raise DataError(f"{path}: idx type 0x{magic[2]:02x} is not read; only unsigned bytes (0x08) are")
+    sizes = stream.read(4 * magic[3])
+    if len(sizes) < 4 * magic[3]:
+        raise DataError(f"{path}: the idx header is cut short")
+    shape = struct.unpack(f">{magic[3]}I", sizes)
+    text, expected = "×".join(map(str, shape)), math.prod(shape)
+    if 0 in shape or (len(shape) > 2 and shape[1] * shape[2] > max_pixels):
+        raise DataError(f"{path}: the idx header promises images of an impossible size ({text})")
+    if expected > most:
+        raise DataError(f"{path}: the idx header promises {text} bytes, more than the file can hold")
+    if expected > memory_bytes():
+        raise DataError(f"{path}: {text} bytes do not fit into this machine's memory")
+    data = bytearray()
+    while len(data) <= expected and (part := stream.read(min(1 << 24, expected + 1 - len(data)))):
+        data += part
+    if len(data) != expected:
+        found = "more" if len(data) > expected else f"only {len(data)}"
+        raise DataError(f"{path}: the idx header promises {text} = {expected} bytes, the file holds {found}")
+    return np.frombuffer(data, dtype=np.uint8).reshape(shape)
+
+
+def labels_beside(path: str | Path) -> Path | None:
+    """The label file that belongs to an image file: `images-idx3` -> `labels-idx1`, gzipped or not."""
+    place = Path(path)
+    name = place.name.replace("images", "labels").replace("idx3", "idx1").removesuffix(".gz")
+    for candidate in (place.with_name(name), place.with_name(name + ".gz")):
+        if name != place.name.removesuffix(".gz") and candidate.is_file():
+            return candidate
+    return None
+
+
+def read_idx_set(
+    path: str | Path, *, labels: str | Path | None = None, max_pixels: int = MAX_PIXELS
+) -> ImageSet:
+    """Images from an idx file, labels from the file named or found beside it. Classes are the digits' names.
+
+    Raises:
+        DataError: as `read_idx`; a label file instead of images; another number of labels than images.
+    """
+    pixels = read_idx(path, max_pixels=max_pixels)
+    if pixels.ndim < 3:
+        raise DataError(f"{path}: holds labels or vectors ({pixels.ndim} dimensions), not images")
+    beside = labels_beside(path) if labels is None else Path(labels)
+    numbers: npt.NDArray[np.int64] | None = None
+    if beside is not None:
+        found = read_idx(beside)
+        if found.shape != pixels.shape[:1]:
+            given = "×".join(map(str, found.shape))
+            raise DataError(f"{beside}: {given} labels for {len(pixels)} images in {path}")
+        numbers = found.astype(np.int64)
+    return ImageSet(
+        pixels=pixels[..., None] if pixels.ndim == 3 else pixels,
+        names=tuple(map(str, range(len(pixels)))),
+        labels=numbers,
+        classes=() if numbers is None else tuple(map(str, range(int(numbers.max()) + 1))),
+        source=str(path),
+    )
+
+
+def write_idx(path: str | Path, array: npt.NDArray[np.uint8], *, force: bool = True) -> None:
+    """Write uint8 samples of 1 to 4 dimensions as idx; gzipped when the name ends in `.gz`.
+
+    The same array always gives the same bytes: level 9, no name, time 0.
+
+    Raises:
+        DataError: another sample type or number of dimensions.
+        OutputError: cannot be written.
+    """
+    if array.dtype != np.uint8 or not 1 <= array.ndim <= 4:
+        raise DataError(f"{path}: idx holds uint8 of 1 to 4 dimensions, not {array.dtype} {array.shape}")
+    header = bytes([0, 0, 0x08, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
+    data = header + np.ascontiguousarray(array).tobytes()
+    if str(path).endswith(".gz"):
+        data = gzip.compress(data, compresslevel=9, mtime=0)
+    with atomic_write(path, force=force) as stream:
+        stream.write(data)

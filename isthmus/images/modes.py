@@ -1,0 +1,101 @@
+"""What a Pillow mode means in pixels: palettes, CMYK, YCbCr, CIELAB, 16 bit, 32 bit, transparency."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from PIL import Image, ImageCms
+
+from isthmus.images.store import Pixels
+
+Alpha = Literal["composite", "keep"]
+
+
+class UnreadablePixelsError(ValueError):
+    """The pixels have no faithful form as uint8, uint16 or float32 in [0, 1]; the text says why."""
+
+
+def is_transparent(image: Image.Image) -> bool:
+    """Whether the header promises an alpha channel or a transparent colour; pixels are not read."""
+    return image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
+
+
+def colour_channels(image: Image.Image) -> int:
+    """1 for gray and for palettes of grays, else 3; pixels are not read."""
+    if image.mode in ("1", "L", "LA", "La", "F") or image.mode.startswith("I"):
+        return 1
+    if image.mode in ("P", "PA"):
+        palette = np.array(image.getpalette("RGB") or [], dtype=np.uint8).reshape(-1, 3)
+        return 1 if len(palette) and (palette == palette[:, :1]).all() else 3
+    return 3
+
+
+def sample_type(image: Image.Image) -> np.dtype[np.uint8] | np.dtype[np.uint16] | np.dtype[np.float32]:
+    """The type `pixels_of` gives; pixels are not read."""
+    if image.mode == "F":
+        return np.dtype(np.float32)
+    return np.dtype(np.uint16) if image.mode.startswith("I") else np.dtype(np.uint8)
+
+
+def pixels_of(image: Image.Image, *, alpha: Alpha) -> Pixels:
+    """A loaded Pillow image as (H, W, C): uint8, uint16 for 16-bit gray, float32 in [0, 1] for float gray.
+
+    C is 1 or 3, and one more when the image is transparent and `alpha` is "keep".
+
+    Raises:
+        UnreadablePixelsError: integers above 65535 or below 0, floats outside [0, 1], NaN.
+    """
+    if image.mode == "F":
+        return _float_gray(np.asarray(image, dtype=np.float32))
+    if image.mode.startswith("I"):
+        return _wide_gray(image, alpha=alpha)
+    colour, transparent = colour_channels(image), is_transparent(image)
+    if image.mode == "LAB":
+        profiles = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+        converted = ImageCms.profileToProfile(image, *profiles, outputMode="RGB")
+        assert converted is not None  # None only with inPlace=True
+        image = converted
+    if not transparent:
+        return _channels_last(np.asarray(image.convert("L" if colour == 1 else "RGB")))
+    rgba = np.asarray(image.convert("RGBA"))
+    pixels = rgba if colour == 3 else rgba[..., [0, 3]]
+    return composite(pixels) if alpha == "composite" else np.ascontiguousarray(pixels)
+
+
+def composite(pixels: Pixels) -> Pixels:
+    """Gray or colour with alpha last, (..., 2 or 4), laid on white: (..., 1 or 3) of the same type.
+
+    Porter and Duff, "Compositing digital images" (1984): over, with straight (not premultiplied) alpha.
+    """
+    if pixels.dtype == np.float32:
+        opacity = pixels[..., -1:]
+        return np.asarray(pixels[..., :-1] * opacity + (1 - opacity), dtype=np.float32)
+    top = int(np.iinfo(pixels.dtype).max)
+    wide: Pixels = pixels.astype(np.uint64 if top > 255 else np.uint32)
+    opacity = wide[..., -1:]
+    laid = (wide[..., :-1] * opacity + top * (top - opacity) + top // 2) // top
+    return np.ascontiguousarray(laid, dtype=pixels.dtype)
+
+
+def _float_gray(values: Pixels) -> Pixels:
+    if not (values.min() >= 0 and values.max() <= 1):  # written so that NaN fails too
+        raise UnreadablePixelsError("32-bit float samples must lie in [0, 1]")
+    return _channels_last(values)
+
+
+def _wide_gray(image: Image.Image, *, alpha: Alpha) -> Pixels:
+    values = np.asarray(image)
+    if values.dtype.itemsize > 2 and (values.min() < 0 or values.max() > 65535):
+        raise UnreadablePixelsError("32-bit integer samples must lie in 0..65535")
+    gray = _channels_last(values.astype(np.uint16))
+    see_through = image.info.get("transparency")
+    if not isinstance(see_through, int):
+        return gray
+    opacity = np.where(gray == see_through, 0, 65535).astype(np.uint16)
+    both = np.concatenate([gray, opacity], axis=2)
+    return composite(both) if alpha == "composite" else both
+
+
+def _channels_last(values: Pixels) -> Pixels:
+    return np.ascontiguousarray(values[:, :, None] if values.ndim == 2 else values)

@@ -1,0 +1,96 @@
+"""Data sets by name: `mnist`, `fashion-mnist`, `cifar10`, `fashion-sample`, each with `:train` or `:test`.
+
+Looked for in `$ISTHMUS_DATA/NAME`, then where Debian's dataset-* packages put them, then in the cache folder;
+then downloaded into the cache. `fashion-sample` ships with the package.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from isthmus.errors import DataError, UsageError, nearest
+from isthmus.images.arrays import read_npz
+from isthmus.images.cache import cache_folder
+from isthmus.images.cifar import read_cifar10
+from isthmus.images.download import download
+from isthmus.images.idx import read_idx_set
+from isthmus.images.registry import NAMES, REGISTRY, SAMPLE, NamedSet
+from isthmus.images.store import ImageSet
+
+SYSTEM_FOLDER = Path("/usr/share/datasets")
+SAMPLE_FOLDER = Path(__file__).parent / "sample"
+_SPLITS = ("train", "test")
+_CIFAR_ARRAYS = ("cifar10.npz", "cifar10-40k.npz")
+
+
+def is_name(data: str) -> bool:
+    """Whether `data` is the name of a known set, with or without a split."""
+    return data.partition(":")[0] in NAMES
+
+
+def read_named(data: str) -> ImageSet:
+    """Read a named set: `NAME` or `NAME:SPLIT`, the split "train" (default) or "test".
+
+    Raises:
+        UsageError: unknown name or split, with the nearest known one.
+        DataError: found but damaged, a split that the copy found does not have, or not found and not to be
+            downloaded; the hint then says where to put the files.
+    """
+    name, _, split = data.partition(":")
+    split = split or "train"
+    if name not in NAMES:
+        raise UsageError(f"unknown data set '{name}'{nearest(name, NAMES)}")
+    if split not in _SPLITS:
+        raise UsageError(f"'{data}': unknown split '{split}'{nearest(split, _SPLITS)}")
+    if name == SAMPLE:
+        found = _from_folder("fashion-mnist", split, SAMPLE_FOLDER)
+        if found is None:
+            raise DataError(f"{SAMPLE}: {SAMPLE_FOLDER} is incomplete; install isthmus again")
+        return replace(found, source=data)
+    folders = [SYSTEM_FOLDER / name, cache_folder() / name]
+    if chosen := os.environ.get("ISTHMUS_DATA"):
+        folders.insert(0, Path(chosen).expanduser() / name)
+    for folder in folders:
+        if (found := _from_folder(name, split, folder)) is not None:
+            return replace(found, source=data)
+    for file in REGISTRY[name].splits[split]:
+        download(name, file, REGISTRY[name].base, cache_folder() / name)
+    found = _from_folder(name, split, cache_folder() / name)
+    assert found is not None  # every file of the split has just been written there
+    return replace(found, source=data)
+
+
+def _from_folder(name: str, split: str, folder: Path) -> ImageSet | None:
+    known = REGISTRY[name]
+    if name == "cifar10":
+        return _cifar(known, split, folder)
+    images, labels = (_file(folder, file.name) for file in known.splits[split])
+    if images is None or labels is None:
+        return None
+    return replace(read_idx_set(images, labels=labels), classes=known.classes)
+
+
+def _cifar(known: NamedSet, split: str, folder: Path) -> ImageSet | None:
+    archive = folder / known.splits[split][0].name
+    if archive.is_file():
+        return read_cifar10(archive, split=split, classes=known.classes)
+    for name in _CIFAR_ARRAYS:
+        path = folder / name
+        if not path.is_file():
+            continue
+        if split != "train":
+            hint = f"put {archive.name} into {folder}"
+            raise DataError(f"cifar10:{split}: {path} holds training images only", hint=hint)
+        images = read_npz(path)
+        note = f"{len(images)} training images, read from {path.name}"
+        return replace(images, classes=known.classes if images.labels is not None else (), notes=(note,))
+    return None
+
+
+def _file(folder: Path, name: str) -> Path | None:
+    for candidate in (folder / name, folder / name.removesuffix(".gz")):
+        if candidate.is_file():
+            return candidate
+    return None

@@ -1,0 +1,161 @@
+"""Decode many files into one buffer: in memory, or into a cached file that is then memory-mapped."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from isthmus.atomic import atomic_write, write_bytes
+from isthmus.images.formats import ImageFileError
+from isthmus.images.store import Indices, Pixels, Ragged, Skipped
+
+Progress = Callable[[int, int], None]
+Decode = Callable[[int], Pixels]
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """What a run over many files gave.
+
+    Attributes:
+        pixels: (N, H, W, C) where all sizes are equal, else a `Ragged`.
+        kept: (N,) which of the files these are.
+        skipped: the others, each with its reason.
+        notes: what the caller wanted remembered with a cached run.
+    """
+
+    pixels: Pixels | Ragged
+    kept: Indices
+    skipped: tuple[Skipped, ...]
+    notes: tuple[str, ...]
+
+
+def into_memory(
+    decode: Decode, shapes: Indices, names: Sequence[str], dtype: npt.DTypeLike, progress: Progress | None
+) -> Decoded:
+    """Decode all files in a thread pool. `shapes` is (N, 3), what the headers promise."""
+    flat = np.empty(int(shapes.prod(axis=1).sum()), dtype=dtype)
+    kept, skipped, end = [], [], 0
+    for index, image in _in_order(decode, len(names), progress):
+        if isinstance(image, str):
+            skipped.append(Skipped(names[index], image))
+            continue
+        flat[end : end + image.size] = image.reshape(-1)
+        end += image.size
+        kept.append(index)
+    return _arranged(flat[:end], shapes, kept, tuple(skipped), ())
+
+
+def into_cache(
+    decode: Decode,
+    shapes: Indices,
+    names: Sequence[str],
+    dtype: npt.DTypeLike,
+    progress: Progress | None,
+    *,
+    entry: Path,
+    skipped: tuple[Skipped, ...],
+    notes: tuple[str, ...],
+) -> Decoded:
+    """As `into_memory`, into `entry`.pixels; `skipped` and `notes` so far are remembered beside it.
+
+    Raises:
+        OutputError: the cache folder cannot be written.
+    """
+    kept, broken = [], list(skipped)
+    with atomic_write(_pixel_file(entry)) as stream:
+        for index, image in _in_order(decode, len(names), progress):
+            if isinstance(image, str):
+                broken.append(Skipped(names[index], image))
+                continue
+            stream.write(np.ascontiguousarray(image).data)
+            kept.append(index)
+    about = {"skipped": [[s.name, s.reason] for s in broken], "notes": list(notes), "names": list(names)}
+    index_file = io.BytesIO()
+    np.savez(
+        index_file,
+        kept=np.array(kept, dtype=np.int64),
+        shapes=shapes,
+        dtype=np.zeros(0, dtype=dtype),
+        about=np.frombuffer(json.dumps(about).encode(), dtype=np.uint8),
+    )
+    # The index is written last: where it stands, the pixels are complete.
+    write_bytes(_index_file(entry), index_file.getvalue())
+    found = from_cache(entry)
+    assert found is not None
+    return found[0]
+
+
+def from_cache(entry: Path) -> tuple[Decoded, tuple[str, ...]] | None:
+    """An earlier run's pixels as a memory map, and the names of its files; None without a complete one."""
+    with suppress(OSError, ValueError, KeyError):
+        with np.load(_index_file(entry), allow_pickle=False) as index:
+            kept, shapes, dtype = index["kept"], index["shapes"], index["dtype"].dtype
+            about = json.loads(index["about"].tobytes())
+        skipped = tuple(Skipped(name, reason) for name, reason in about["skipped"])
+        if len(kept) == 0:
+            return _arranged(np.empty(0, dtype), shapes, [], skipped, ()), ()
+        flat = np.memmap(_pixel_file(entry), dtype=dtype, mode="r")
+        if flat.size != int(shapes[kept].prod(axis=1).sum()):
+            return None
+        return _arranged(flat, shapes, kept, skipped, tuple(about["notes"])), tuple(about["names"])
+    return None
+
+
+def _in_order(decode: Decode, count: int, progress: Progress | None) -> Iterator[tuple[int, Pixels | str]]:
+    """Decode 0..count-1 in a few threads, yielding in order; a broken file yields its reason."""
+    workers = min(8, os.cpu_count() or 1)
+    # A window keeps decoded images from piling up where the disk is slower than the decoder.
+    waiting: deque[Future[Pixels | str]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        submitted = 0
+        for index in range(count):
+            while submitted < min(count, index + 8 * workers):
+                waiting.append(pool.submit(_or_reason, decode, submitted))
+                submitted += 1
+            yield index, waiting.popleft().result()
+            if progress is not None:
+                progress(index + 1, count)
+
+
+def _or_reason(decode: Decode, index: int) -> Pixels | str:
+    try:
+        return decode(index)
+    except ImageFileError as error:
+        return error.reason
+
+
+def _arranged(
+    flat: Pixels,
+    shapes: Indices,
+    kept: Sequence[int] | Indices,
+    skipped: tuple[Skipped, ...],
+    notes: tuple[str, ...],
+) -> Decoded:
+    chosen = np.asarray(kept, dtype=np.int64)
+    sizes = shapes[chosen]
+    pixels: Pixels | Ragged
+    if len(chosen) and (sizes == sizes[0]).all():
+        pixels = flat.reshape(len(chosen), *(int(n) for n in sizes[0]))
+    else:
+        ends = np.concatenate([[0], np.cumsum(sizes.prod(axis=1))]).astype(np.int64)
+        pixels = Ragged(flat, ends[:-1], sizes)
+    return Decoded(pixels, chosen, skipped, notes)
+
+
+def _pixel_file(entry: Path) -> Path:
+    return entry.with_name(entry.name + ".pixels")
+
+
+def _index_file(entry: Path) -> Path:
+    return entry.with_name(entry.name + ".npz")

@@ -1,0 +1,52 @@
+"""Hold a part of a set out by content, so that the same picture never stands on both sides."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from isthmus.errors import UsageError
+from isthmus.images.store import ImageSet, Indices
+
+
+def hold_out(
+    images: ImageSet, fraction: float, *, limit: int = 5000, seed: int = 0
+) -> tuple[Indices, Indices]:
+    """(train indices, held-out indices), both ascending; together every image once.
+
+    Which images are held out depends on their content and `seed` only, not on names or order, and changes
+    little when images are added. Copies of one image stay together.
+
+    Args:
+        fraction: part to hold out, at least 0 and below 1; 0 holds nothing out.
+        limit: hold out at most so many images. Where `fraction` is above 0 and there are two distinct images,
+            each side gets at least one of them, with all its copies.
+
+    Raises:
+        UsageError: `fraction` is outside [0, 1).
+    """
+    if not 0 <= fraction < 1:
+        raise UsageError(f"the held-out fraction must be at least 0 and below 1, not {fraction}")
+    distinct, group, sizes = np.unique(images.hashes(), return_inverse=True, return_counts=True)
+    target = min(limit, max(1, round(fraction * len(images))))
+    held = np.zeros(len(distinct), dtype=bool)
+    if fraction > 0 and len(distinct) > 1:
+        order = np.argsort(_mixed(distinct, seed), kind="stable")
+        count = 0
+        for candidate in order[:-1]:  # the last one always stays for training
+            if count + sizes[candidate] <= target:
+                held[candidate] = True
+                count += int(sizes[candidate])
+        if count == 0:
+            held[order[np.argmin(sizes[order])]] = True
+    chosen = held[group.reshape(-1)]
+    return np.flatnonzero(~chosen).astype(np.int64), np.flatnonzero(chosen).astype(np.int64)
+
+
+def _mixed(values: npt.NDArray[np.uint64], seed: int) -> npt.NDArray[np.uint64]:
+    """SplitMix64's output function over values and seed: Steele, Lea and Flood (2014), figure 16."""
+    start = np.uint64((seed * 0x9E3779B97F4A7C15) % 2**64)
+    mixed = (values ^ start) + np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return mixed ^ (mixed >> np.uint64(31))

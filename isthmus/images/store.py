@@ -1,0 +1,188 @@
+"""A set of images as it stands in memory: pixels in their own type, names, labels, and content hashes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from isthmus.errors import DataError
+
+Pixels = npt.NDArray[Any]
+Indices = npt.NDArray[np.int64]
+
+SAMPLE_TYPES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.float32))
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """An input left out: its name and, in a few words, why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Ragged:
+    """Images of any sizes in one flat buffer, which may be a memory map.
+
+    Attributes:
+        flat: (samples,) uint8, uint16 or float32.
+        offsets: (N,) int64, where each image starts in `flat`.
+        shapes: (N, 3) int64, height, width and channels of each image.
+    """
+
+    flat: Pixels
+    offsets: Indices
+    shapes: Indices
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    def __getitem__(self, index: int) -> Pixels:
+        """Image `index` as (H, W, C), a view into the buffer."""
+        height, width, channels = (int(n) for n in self.shapes[index])
+        start = int(self.offsets[index])
+        return self.flat[start : start + height * width * channels].reshape(height, width, channels)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.flat.dtype
+
+    def subset(self, indices: Indices) -> Ragged:
+        """The chosen images; the buffer is shared, not copied."""
+        return Ragged(self.flat, self.offsets[indices], self.shapes[indices])
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Images, their names and, where known, their labels.
+
+    Attributes:
+        pixels: (N, H, W, C) uint8, uint16 or float32 in [0, 1]; a `Ragged` for mixed sizes, and for a part
+            of a memory-mapped set. `image` and `stack` read both.
+        names: one per image: its path relative to the folder, or its index.
+        labels: (N,) int64 indices into `classes`, or None.
+        classes: class names; empty without labels.
+        source: DATA as the user gave it.
+        skipped: broken inputs left out.
+        notes: choices made in reading, one sentence each, to be said to the user.
+
+    Raises:
+        DataError: another sample type, or names or labels of another length.
+    """
+
+    pixels: Pixels | Ragged
+    names: tuple[str, ...]
+    labels: Indices | None = None
+    classes: tuple[str, ...] = ()
+    source: str = "array"
+    skipped: tuple[Skipped, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.pixels.dtype not in SAMPLE_TYPES:
+            raise DataError(f"{self.source}: samples are {self.pixels.dtype}, not uint8, uint16 or float32")
+        if not isinstance(self.pixels, Ragged) and self.pixels.ndim != 4:
+            raise DataError(f"{self.source}: images must be (N, H, W, C), not {self.pixels.shape}")
+        if len(self.names) != len(self.pixels):
+            raise DataError(f"{self.source}: {len(self.pixels)} images but {len(self.names)} names")
+        if self.labels is not None and self.labels.shape != (len(self.pixels),):
+            given = "×".join(map(str, self.labels.shape))
+            raise DataError(f"{self.source}: {len(self.pixels)} images but {given} labels")
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    @cached_property
+    def shape(self) -> tuple[int, int, int] | None:
+        """(H, W, C) of every image, or None when sizes are mixed."""
+        if not isinstance(self.pixels, Ragged):
+            _, height, width, channels = self.pixels.shape
+            return height, width, channels
+        shapes = self.pixels.shapes
+        if len(shapes) == 0 or (shapes != shapes[0]).any():
+            return None
+        return int(shapes[0, 0]), int(shapes[0, 1]), int(shapes[0, 2])
+
+    @property
+    def channels(self) -> int:
+        return int(self.pixels.shapes[0, 2] if isinstance(self.pixels, Ragged) else self.pixels.shape[3])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.pixels.dtype
+
+    @property
+    def memory_mapped(self) -> bool:
+        """Whether the pixels lie in a file: read them in order where the order is free."""
+        return isinstance(self.pixels.flat if isinstance(self.pixels, Ragged) else self.pixels, np.memmap)
+
+    def image(self, index: int) -> Pixels:
+        """Image `index` as (H, W, C) in the set's own sample type; a view, not to be written to."""
+        return np.asarray(self.pixels[index])
+
+    def stack(self, indices: Sequence[int] | Indices) -> Pixels:
+        """The chosen images as one (n, H, W, C) array.
+
+        Raises:
+            DataError: sizes are mixed.
+        """
+        if self.shape is None:
+            raise DataError(f"{self.source}: images have different sizes, so they do not form one array")
+        chosen = np.asarray(indices, dtype=np.int64)
+        if not isinstance(self.pixels, Ragged):
+            return np.asarray(self.pixels[chosen])
+        result = np.empty((len(chosen), *self.shape), dtype=self.dtype)
+        for row in np.argsort(chosen, kind="stable"):
+            result[row] = self.pixels[int(chosen[row])]
+        return result
+
+    def subset(self, indices: Sequence[int] | Indices) -> ImageSet:
+        """The chosen images in the order given. A memory-mapped set stays on disk."""
+        chosen = np.asarray(indices, dtype=np.int64)
+        pixels = self.pixels
+        if not isinstance(pixels, Ragged) and isinstance(pixels, np.memmap):
+            pixels = _as_ragged(pixels)
+        return replace(
+            self,
+            pixels=pixels.subset(chosen) if isinstance(pixels, Ragged) else pixels[chosen],
+            names=tuple(self.names[i] for i in chosen),
+            labels=None if self.labels is None else self.labels[chosen],
+        )
+
+    def hashes(self) -> npt.NDArray[np.uint64]:
+        """(N,) content hashes: BLAKE2b over sample type, shape and pixels; names and order play no part."""
+        return self._hashes
+
+    def fingerprint(self) -> str:
+        """32 hex digits for the content of the whole set, the same in any order; computed once."""
+        return self._fingerprint
+
+    @cached_property
+    def _hashes(self) -> npt.NDArray[np.uint64]:
+        # Byte order is fixed so that a fingerprint recorded on one machine holds on every other.
+        little = self.dtype.newbyteorder("<")
+        result = np.empty(len(self), dtype="<u8")
+        for index in range(len(self)):
+            image = self.image(index)
+            digest = hashlib.blake2b(f"{little.str}{image.shape}".encode(), digest_size=8)
+            digest.update(np.ascontiguousarray(image, dtype=little).data)
+            result[index] = np.frombuffer(digest.digest(), dtype="<u8")[0]
+        return result.astype(np.uint64)
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        ordered = np.sort(self._hashes).astype("<u8")
+        return hashlib.blake2b(ordered.tobytes(), digest_size=16).hexdigest()
+
+
+def _as_ragged(pixels: Pixels) -> Ragged:
+    count, *shape = pixels.shape
+    offsets = np.arange(count, dtype=np.int64) * int(np.prod(shape))
+    return Ragged(pixels.reshape(-1), offsets, np.tile(np.array(shape, dtype=np.int64), (count, 1)))

@@ -1,0 +1,157 @@
+"""Where pixels go: one image file, a contact sheet, names for many files."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from isthmus.atomic import write_bytes
+from isthmus.errors import OutputError
+from isthmus.images.conform import to_channels, to_dtype
+from isthmus.images.limits import pillow_limits
+from isthmus.images.store import Pixels
+
+# Suffix -> Pillow's format and the options that keep pixels as they are, or nearly so where the format
+# cannot.
+_WRITERS: dict[str, tuple[str, dict[str, Any]]] = {
+    ".png": ("PNG", {}),
+    ".jpg": ("JPEG", {"quality": 95, "subsampling": 0}),
+    ".jpeg": ("JPEG", {"quality": 95, "subsampling": 0}),
+    ".webp": ("WEBP", {"lossless": True, "exact": True}),
+    ".avif": ("AVIF", {"quality": 95, "subsampling": "4:4:4"}),
+    ".tif": ("TIFF", {"compression": "tiff_adobe_deflate"}),
+    ".tiff": ("TIFF", {"compression": "tiff_adobe_deflate"}),
+    ".bmp": ("BMP", {}),
+    ".gif": ("GIF", {}),
+    ".pgm": ("PPM", {}),
+    ".ppm": ("PPM", {}),
+    ".pnm": ("PPM", {}),
+    ".jp2": ("JPEG2000", {}),
+}
+_HOLDS_ALPHA = ("PNG", "WEBP", "AVIF", "TIFF", "JPEG2000")
+_HOLDS_16_BIT_GRAY = ("PNG", "TIFF", "PPM", "JPEG2000")
+_HOLDS_METADATA = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF")
+_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+
+
+def save_image(
+    path: str | Path,
+    array: npt.NDArray[Any],
+    *,
+    force: bool = True,
+    exif: bytes | None = None,
+    icc: bytes | None = None,
+) -> None:
+    """Write one image in the format its suffix names; the file appears whole or not at all.
+
+    Args:
+        path: `.png`, `.webp`, `.tif`, `.bmp`, `.ppm`/`.pgm` and `.jp2` keep every sample; `.jpg`, `.avif` and
+            `.gif` do not.
+        array: (H, W) or (H, W, C), C from 1 to 4 (2 and 4 with alpha): bool, uint8, uint16 (gray only), or
+            floats in [0, 1], which are clipped, scaled to 8 bits and rounded.
+        force: replace an existing file.
+        exif, icc: metadata kept where the format can hold it.
+
+    Raises:
+        OutputError: exists without `force`, an unknown suffix, samples or alpha that the format cannot hold,
+            a full disk, no permission.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in _WRITERS:
+        raise OutputError(f"cannot write {path}: its suffix must be one of {', '.join(_WRITERS)}")
+    kind, options = _WRITERS[suffix]
+    image = _to_pillow(path, np.asarray(array), kind)
+    metadata = {"exif": exif, "icc_profile": icc} if kind in _HOLDS_METADATA else {}
+    packed = io.BytesIO()
+    with pillow_limits(image.width * image.height):
+        try:
+            image.save(packed, kind, **options, **{key: value for key, value in metadata.items() if value})
+        except Exception as error:  # encoders refuse by many types: too large a side, a mode, broken metadata
+            raise OutputError(f"cannot write {path} as {kind}: {' '.join(str(error).split())}") from None
+    write_bytes(path, packed.getvalue(), force=force)
+
+
+def grid(
+    images: Sequence[npt.NDArray[Any]] | npt.NDArray[Any], columns: int | None = None, *, gap: int = 2
+) -> Pixels:
+    """A contact sheet: images in rows of `columns`, on white, each centred in a cell of the largest size.
+
+    Args:
+        images: (N, H, W[, C]) or a sequence of (H, W[, C]), of any sizes and sample types.
+        columns: default: as square a sheet as possible.
+        gap: white pixels between cells.
+
+    Returns:
+        (height, width, C), C 1 when every image is gray, else 3; the widest sample type among the images.
+
+    Raises:
+        ValueError: no images, or `columns` below 1.
+    """
+    if len(images) == 0 or (columns is not None and columns < 1):
+        raise ValueError("a grid needs at least one image and one column")
+    cells = [image[:, :, None] if image.ndim == 2 else image for image in images]
+    cells = [cell.astype(np.float32) if cell.dtype.kind == "f" else cell for cell in cells]
+    dtype = np.result_type(*{cell.dtype for cell in cells})
+    channels = 3 if any(cell.shape[2] > 2 for cell in cells) else 1
+    across = min(len(cells), columns or math.ceil(math.sqrt(len(cells))))
+    down = math.ceil(len(cells) / across)
+    height, width = max(cell.shape[0] for cell in cells), max(cell.shape[1] for cell in cells)
+    white = 1 if dtype.kind == "f" else np.iinfo(dtype).max
+    shape = (down * (height + gap) - gap, across * (width + gap) - gap, channels)
+    sheet = np.full(shape, white, dtype=dtype)
+    for index, cell in enumerate(cells):
+        row, column = divmod(index, across)
+        top = row * (height + gap) + (height - cell.shape[0]) // 2
+        left = column * (width + gap) + (width - cell.shape[1]) // 2
+        part = to_dtype(to_channels(cell, channels), dtype)
+        sheet[top : top + cell.shape[0], left : left + cell.shape[1]] = part
+    return sheet
+
+
+def output_names(names: Sequence[str], suffix: str) -> tuple[str, ...]:
+    """A file name with `suffix` for each input name, all different, sub-folders kept.
+
+    `a.jpg` becomes `a.png`; where `a.jpg` and `a.tif` would meet they become `a.jpg.png` and `a.tif.png`.
+    Names that differ only in case count as equal, for on macOS and Windows they are.
+    """
+    short = [str(PurePosixPath(name).with_suffix(suffix)) for name in names]
+    meet = Counter(name.casefold() for name in short)
+    result: list[str] = []
+    taken = {name.casefold() for name in short if meet[name.casefold()] == 1}
+    for name, brief in zip(names, short, strict=True):
+        if meet[brief.casefold()] == 1:
+            result.append(brief)
+            continue
+        candidate, number = name + suffix, 2
+        while candidate.casefold() in taken:
+            candidate, number = f"{name}-{number}{suffix}", number + 1
+        taken.add(candidate.casefold())
+        result.append(candidate)
+    return tuple(result)
+
+
+def _to_pillow(path: str | Path, array: npt.NDArray[Any], kind: str) -> Image.Image:
+    pixels = array[:, :, None] if array.ndim == 2 else array
+    if pixels.ndim != 3 or not 1 <= pixels.shape[2] <= 4 or 0 in pixels.shape:
+        raise OutputError(f"cannot write {path}: an image is (H, W) or (H, W, 1 to 4), not {array.shape}")
+    if pixels.dtype.kind in "fb":
+        if np.isnan(pixels).any():
+            raise OutputError(f"cannot write {path}: NaN among the samples")
+        pixels = np.rint(np.clip(pixels, 0, 1).astype(np.float32) * 255).astype(np.uint8)
+    if pixels.dtype not in (np.uint8, np.uint16):
+        raise OutputError(f"cannot write {path}: samples are {pixels.dtype}, not uint8, uint16 or float")
+    channels = pixels.shape[2]
+    if channels in (2, 4) and kind not in _HOLDS_ALPHA:
+        raise OutputError(f"cannot write {path}: {kind} holds no transparency; use .png")
+    if pixels.dtype == np.uint16 and (channels > 1 or kind not in _HOLDS_16_BIT_GRAY):
+        raise OutputError(f"cannot write {path}: 16 bits are written as gray .png or .tif only")
+    plane = np.ascontiguousarray(pixels[:, :, 0] if channels == 1 else pixels)
+    return Image.fromarray(plane) if plane.dtype == np.uint16 else Image.fromarray(plane, _MODES[channels])

@@ -1,0 +1,1 @@
+"""Images and codes in numbers: distances, similarities, bits, baselines, statistics."""

@@ -1,0 +1,289 @@
+"""The one model class: corruption → encoder → bottleneck → decoder, whatever the recipe."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from isthmus.errors import DataError
+from isthmus.images.edge import Kind, to_batch
+from isthmus.model import axes, backbones, bottlenecks, capabilities
+from isthmus.model.backbones.interface import Plan, conv_depth, patch_side
+from isthmus.model.bottlenecks.interface import Bottleneck
+from isthmus.model.code import Code
+from isthmus.model.corruptions import corrupt, has_condition
+from isthmus.model.critics import build_critic
+from isthmus.model.recipe import Recipe
+from isthmus.model.terms import apply_range, parse_sum
+from isthmus.model.trace import Corrupted, Latent, Trace
+
+BATCH = 256  # images per pass in encode, decode and reconstruct; large images go in smaller batches
+PIXELS_PER_PASS = 2**22
+
+
+@dataclass
+class Attachment:
+    """Something fitted to a trained model (a prior, a readout, an index) that travels in its file.
+
+    `encode` and `decode` never depend on it.
+    """
+
+    facts: dict[str, Any] = field(default_factory=dict)
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+
+
+class Autoencoder(nn.Module):
+    """One point of the product space, built for images of `channels` channels.
+
+    Args:
+        recipe: what to build; its code must no longer be `auto`.
+        channels: 1 to 4.
+        size: `(H, W)` of the training images. A vector code is tied to it; a grid code only takes the size of
+            learned positions from it.
+
+    Attributes:
+        summary: how it was trained (JSON values): data, seed, steps, precision, losses.
+        attachments: by name, see `Attachment`.
+
+    Raises:
+        CapabilityError: the recipe's parts cannot work together.
+    """
+
+    def __init__(self, recipe: Recipe, *, channels: int, size: tuple[int, int]) -> None:
+        super().__init__()
+        capabilities.check(recipe)
+        self.recipe, self.channels, self.size = recipe, channels, size
+        self.summary: dict[str, Any] = {}
+        self.attachments: dict[str, Attachment] = {}
+        self.precision = torch.float32
+        self.bottleneck: Bottleneck = bottlenecks.build(recipe)
+        self.multiple = _multiple(recipe, size)
+        plan = Plan(
+            channels=channels,
+            inputs=channels + has_condition(recipe.corruption),
+            size=_round_up(size, self.multiple),
+            geometry=recipe.geometry,
+            features=recipe.geometry.channels * self.bottleneck.expansion,
+            unit_columns=self.bottleneck.unit_columns,
+        )
+        self.encoder, self.decoder = backbones.build(recipe, plan)
+        self.critic = build_critic(recipe, plan)
+        self.noise_log_sigma: Tensor = nn.Parameter(torch.zeros(()), requires_grad=self._learns_noise)
+
+    @property
+    def _learns_noise(self) -> bool:
+        return any(name == "gaussian-nll" for name, _, _ in parse_sum(self.recipe.objective.image))
+
+    # ------------------------------------------------------------ the pass
+
+    def trace(
+        self,
+        images: Tensor,
+        generator: torch.Generator,
+        *,
+        sample: bool = True,
+        labels: Tensor | None = None,
+    ) -> Trace:
+        """One whole pass over `images (N, C, H, W)`, with corruption; all randomness comes from `generator`.
+
+        Args:
+            sample: draw stochastic codes (training) or take the deterministic one.
+        """
+        corrupted = corrupt(images, self.recipe.corruption, generator)
+        if self.bottleneck.wants_jacobian:
+            corrupted = Corrupted(
+                **{**corrupted.__dict__, "input": corrupted.input.detach().requires_grad_()}
+            )
+        with torch.set_grad_enabled(torch.is_grad_enabled() or self.bottleneck.wants_jacobian):
+            code, skips = self._encode(corrupted, generator, sample)
+            raw = self._decode(code.values, images.shape[-2:], skips)
+        output = apply_range(raw, self.recipe.backbone.output)
+        return Trace(images, corrupted, code, raw, output, self, generator, labels)
+
+    def _encode(
+        self, seen: Corrupted, generator: torch.Generator, sample: bool
+    ) -> tuple[Latent, list[Tensor]]:
+        x = seen.input
+        if has_condition(self.recipe.corruption):
+            told = seen.condition if seen.condition is not None else torch.zeros_like(x[:, :1])
+            x = torch.cat([x, told], 1)
+        size = _round_up((x.shape[-2], x.shape[-1]), self.multiple)
+        visible = None if seen.visible is None else _pad(seen.visible.float(), size) > 0
+        with self._autocast(x):
+            features = self.encoder(_pad(x, size), visible)
+        return self.bottleneck(features.h.float(), generator, sample), features.skips
+
+    def _decode(self, values: Tensor, size: tuple[int, ...], skips: list[Tensor]) -> Tensor:
+        h, w = size
+        with self._autocast(values):
+            raw: Tensor = self.decoder(values, _round_up((h, w), self.multiple), skips)
+        return raw.float()[..., :h, :w]
+
+    def decode_prior(self, values: Tensor, size: tuple[int, ...]) -> Tensor:
+        """Code values → images in the recipe's range, with gradients: what a critic on images is shown."""
+        return apply_range(self._decode(values, size, []), self.recipe.backbone.output)
+
+    def _autocast(self, like: Tensor) -> torch.autocast:
+        return torch.autocast(like.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16)
+
+    # ------------------------------------------------------------ use
+
+    @torch.no_grad()
+    def encode(self, images: Any) -> Code:
+        """The deterministic code of images: means, not samples; no corruption is added.
+
+        Args:
+            images: NumPy `(H, W)`, `(H, W, C)`, `(N, H, W)`, `(N, H, W, C)` of uint8, uint16 or floats in [0, 1],
+                or torch `(N, C, H, W)`. A model with a vector code resizes other sizes to its own and back.
+
+        Raises:
+            DataError: not images, or of another number of channels than the model reads.
+        """
+        batch, kind = self._read(images)
+        values = [self.encode_batch(part) for part in batch.split(_per_pass(batch))]
+        return Code(
+            _like(torch.cat(values), kind), self.recipe.geometry, (batch.shape[-2], batch.shape[-1]), kind
+        )
+
+    @torch.no_grad()
+    def decode(self, code: Code | np.ndarray | Tensor) -> Any:
+        """Images from a code, of the size and kind that the code came from.
+
+        Bare arrays `(N, C)` or `(N, C, h, w)` give float images `(N, H, W, C)`, or `(N, C, H, W)` for a tensor.
+
+        Raises:
+            CapabilityError: a model with skips has no way from the code alone.
+            DataError: the numbers have another shape than this model's code.
+        """
+        capabilities.check_use(self.recipe, "decode")
+        values = code.values if isinstance(code, Code) else code
+        tensor = torch.as_tensor(np.asarray(values) if not isinstance(values, Tensor) else values).float()
+        size = code.size if isinstance(code, Code) else self._size_of(tensor)
+        self._check_code(tensor, size)
+        images = [self.decode_batch(part, size) for part in tensor.split(_per_pass(None, size))]
+        kind = code.kind if isinstance(code, Code) else _plain_kind(values)
+        return kind.restore(torch.cat(images))
+
+    @torch.no_grad()
+    def reconstruct(self, images: Any) -> Any:
+        """Encode and decode; also for models whose decoder needs the encoder's stages. Same kind and size back."""
+        batch, kind = self._read(images)
+        parts = [self.reconstruct_batch(part) for part in batch.split(_per_pass(batch))]
+        return kind.restore(torch.cat(parts))
+
+    def encode_batch(self, images: Tensor) -> Tensor:
+        """`(N, C, H, W)` floats → code values, one pass, deterministic."""
+        return self._see(Corrupted(self._to_canvas(images), images))[0].values
+
+    def decode_batch(self, values: Tensor, size: tuple[int, int]) -> Tensor:
+        """Code values → `(N, C, *size)` in [0, 1], one pass."""
+        inner = size if self.recipe.geometry.is_grid else self.size
+        raw = self._decode(values, inner, [])
+        return self._from_canvas(apply_range(raw, self.recipe.backbone.output).clamp(0, 1), size)
+
+    def reconstruct_batch(self, images: Tensor, seen: Corrupted | None = None) -> Tensor:
+        """`(N, C, H, W)` → the same in [0, 1]; with `seen`, from that corrupted input instead."""
+        size = (images.shape[-2], images.shape[-1])
+        if seen is None:
+            seen = Corrupted(self._to_canvas(images), images)
+        latent, skips = self._see(seen)
+        raw = self._decode(latent.values, seen.input.shape[-2:], skips)
+        return self._from_canvas(apply_range(raw, self.recipe.backbone.output).clamp(0, 1), size)
+
+    def _see(self, seen: Corrupted) -> tuple[Latent, list[Tensor]]:
+        was_training = self.training
+        self.eval()
+        try:
+            return self._encode(seen, torch.Generator(device=seen.input.device), sample=False)
+        finally:
+            self.train(was_training)
+
+    def _read(self, images: Any) -> tuple[Tensor, Kind]:
+        batch, kind = to_batch(images)
+        if batch.shape[1] != self.channels:
+            names = {1: "gray", 3: "RGB"}
+            raise DataError(
+                f"this model reads {names.get(self.channels, f'{self.channels}-channel')} images, "
+                f"not {names.get(batch.shape[1], f'{batch.shape[1]}-channel')} ones"
+            )
+        return batch.to(next(self.parameters()).device), kind
+
+    def _to_canvas(self, images: Tensor) -> Tensor:
+        if self.recipe.geometry.is_grid or images.shape[-2:] == self.size:
+            return images
+        return F.interpolate(images, self.size, mode="bilinear", antialias=True, align_corners=False)
+
+    def _from_canvas(self, images: Tensor, size: tuple[int, int]) -> Tensor:
+        if images.shape[-2:] == size:
+            return images
+        return F.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
+
+    def _size_of(self, values: Tensor) -> tuple[int, int]:
+        stride = self.recipe.geometry.stride
+        if stride is None or values.ndim != 4:
+            return self.size
+        return values.shape[-2] * stride, values.shape[-1] * stride
+
+    def _check_code(self, values: Tensor, size: tuple[int, int]) -> None:
+        wanted = self.recipe.geometry.shape(_round_up(size, self.multiple))
+        if tuple(values.shape[1:]) != wanted:
+            raise DataError(
+                f"a code of this model for {size[0]}×{size[1]} images has shape (N, {', '.join(map(str, wanted))}), "
+                f"not {tuple(values.shape)}"
+            )
+
+    def save(self, path: str | os.PathLike[str], *, force: bool = True) -> None:
+        """Write the model file (see `isthmus.model.file.save`)."""
+        from isthmus.model.file import save
+
+        save(self, path, force=force)
+
+
+def build(recipe: Recipe, *, channels: int, size: tuple[int, int], seed: int = 0) -> Autoencoder:
+    """An untrained model whose first weights depend on `seed` alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = Autoencoder(recipe, channels=channels, size=size)
+    return model.to(memory_format=torch.channels_last)
+
+
+def _multiple(recipe: Recipe, size: tuple[int, int]) -> int:
+    match recipe.backbone:
+        case axes.Conv():
+            stem, halvings = conv_depth(recipe.backbone, recipe.geometry, size)
+            return stem * int(2**halvings)
+        case axes.Attention():
+            return patch_side(recipe.backbone, recipe.geometry, size)
+        case _:
+            return 1
+
+
+def _round_up(size: tuple[int, ...], multiple: int) -> tuple[int, int]:
+    h, w = size
+    return -(-h // multiple) * multiple, -(-w // multiple) * multiple
+
+
+def _pad(x: Tensor, size: tuple[int, int]) -> Tensor:
+    down, right = size[0] - x.shape[-2], size[1] - x.shape[-1]
+    return F.pad(x, (0, right, 0, down), mode="replicate") if down or right else x
+
+
+def _per_pass(batch: Tensor | None, size: tuple[int, int] = (1, 1)) -> int:
+    pixels = batch[0].numel() if batch is not None else size[0] * size[1]
+    return max(1, min(BATCH, PIXELS_PER_PASS // max(pixels, 1)))
+
+
+def _like(values: Tensor, kind: Kind) -> np.ndarray | Tensor:
+    return values.cpu().numpy() if kind.device is None else values.to(kind.device)
+
+
+def _plain_kind(values: np.ndarray | Tensor) -> Kind:
+    if isinstance(values, Tensor):
+        return Kind(torch.float32, None, values.device)
+    return Kind(np.dtype(np.float32), "NHWC", None)

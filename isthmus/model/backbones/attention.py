@@ -1,0 +1,135 @@
+"""Patches as tokens that attend to one another (Dosovitskiy et al. 2021); hidden patches are never encoded (He et al. 2022)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from isthmus.model import axes
+from isthmus.model.backbones.interface import Decoder, Encoder, Entry, Features, Plan, patch_side
+from isthmus.model.positions import PositionMap
+from isthmus.model.recipe import Recipe
+
+
+class AttentionEncoder(Encoder):
+    def __init__(self, recipe: Recipe, plan: Plan) -> None:
+        super().__init__()
+        assert isinstance(recipe.backbone, axes.Attention)
+        width = recipe.backbone.width[0]
+        self.patch = self.multiple = patch_side(recipe.backbone, plan.geometry, plan.size)
+        grid = (plan.size[0] // self.patch, plan.size[1] // self.patch)
+        self.embed = nn.Linear(plan.inputs * self.patch**2, width)
+        self.where = Where(recipe.positions, grid, width)
+        self.blocks = nn.ModuleList(Block(width, recipe.backbone.heads) for _ in range(recipe.backbone.depth))
+        self.norm = nn.LayerNorm(width)
+        self.hidden = nn.Parameter(torch.randn(width) * 0.02)  # stands for a token that was not encoded
+        self.is_grid = plan.geometry.is_grid
+        # Into a vector every token first gives a share, small enough that the last matrix stays small.
+        share = plan.features if self.is_grid else max(8, min(width, 4 * plan.features) // 4)
+        self.share = nn.Linear(width, share)
+        self.last = nn.Identity() if self.is_grid else nn.Linear(share * grid[0] * grid[1], plan.features)
+
+    def forward(self, x: Tensor, visible: Tensor | None) -> Features:
+        n, _, h, w = x.shape
+        rows, columns = h // self.patch, w // self.patch
+        patches = F.pixel_unshuffle(x, self.patch).flatten(2).transpose(1, 2)  # (N, T, inputs·p²)
+        tokens = self.where.add(self.embed(patches), rows, columns)
+        seen = _seen_tokens(visible, self.patch)
+        if seen is None:
+            tokens = self._attend(tokens, None)
+        else:
+            tokens = self._attend_seen(tokens, seen)
+        shares = self.share(self.norm(tokens))
+        if self.is_grid:
+            return Features(shares.transpose(1, 2).reshape(n, -1, rows, columns))
+        return Features(self.last(shares.flatten(1)))
+
+    def _attend_seen(self, tokens: Tensor, seen: Tensor) -> Tensor:
+        # Only as many tokens as the fullest image shows are computed; an emptier one pads with masked tokens.
+        count = max(int(seen.sum(1).max()), 1)
+        order = seen.int().argsort(dim=1, descending=True, stable=True)[:, :count]  # (N, K)
+        index = order[..., None].expand(-1, -1, tokens.shape[-1])
+        kept = seen.gather(1, order)
+        some = self._attend(tokens.gather(1, index), None if bool(kept.all()) else kept)
+        full = self.hidden.to(some.dtype).expand_as(tokens).clone()
+        full = full.scatter(1, index, torch.where(kept[..., None], some, self.hidden.to(some.dtype)))
+        return full
+
+    def _attend(self, tokens: Tensor, keys: Tensor | None) -> Tensor:
+        for block in self.blocks:
+            tokens = block(tokens, keys)
+        return tokens
+
+
+class AttentionDecoder(Decoder):
+    """A grid code gives one token each; a vector is told to every patch, and positions tell them apart."""
+
+    def __init__(self, recipe: Recipe, plan: Plan) -> None:
+        super().__init__()
+        assert isinstance(recipe.backbone, axes.Attention)
+        width = recipe.backbone.width[0]
+        self.patch = patch_side(recipe.backbone, plan.geometry, plan.size)
+        grid = (plan.size[0] // self.patch, plan.size[1] // self.patch)
+        self.is_grid = plan.geometry.is_grid
+        self.entry = Entry(plan.geometry.channels, width, grid=self.is_grid, unit=plan.unit_columns)
+        self.where = Where(recipe.positions, grid, width)
+        self.blocks = nn.ModuleList(Block(width, recipe.backbone.heads) for _ in range(recipe.backbone.depth))
+        self.norm = nn.LayerNorm(width)
+        self.last = nn.Linear(width, plan.channels * self.patch**2)
+
+    def forward(self, z: Tensor, size: tuple[int, int], skips: list[Tensor]) -> Tensor:  # noqa: ARG002
+        rows, columns = size[0] // self.patch, size[1] // self.patch
+        told: Tensor = self.entry(z)
+        tokens = (
+            told.flatten(2).transpose(1, 2) if self.is_grid else told[:, None].expand(-1, rows * columns, -1)
+        )
+        tokens = self.where.add(tokens, rows, columns)
+        for block in self.blocks:
+            tokens = block(tokens, None)
+        patches = self.last(self.norm(tokens)).transpose(1, 2)  # (N, C·p², T)
+        return F.pixel_shuffle(patches.reshape(z.shape[0], -1, rows, columns), self.patch)
+
+
+class Where(nn.Module):
+    """Adds a learned projection of the position map to tokens `(N, T, width)`."""
+
+    def __init__(self, positions: axes.Positions, grid: tuple[int, int], width: int) -> None:
+        super().__init__()
+        self.map = PositionMap(positions, grid)
+        self.project = nn.Linear(self.map.channels, width) if self.map.channels else None
+
+    def add(self, tokens: Tensor, rows: int, columns: int) -> Tensor:
+        if self.project is None:
+            return tokens
+        where = self.map(rows, columns, tokens.float()).flatten(2).transpose(1, 2)  # (1, T, P)
+        return tokens + self.project(where)
+
+
+class Block(nn.Module):
+    """Pre-norm attention and a two-layer perceptron of four times the width (Vaswani et al. 2017)."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+
+    def forward(self, x: Tensor, keys: Tensor | None) -> Tensor:
+        """`keys (N, T)` boolean: False tokens are not attended to."""
+        n, t, width = x.shape
+        q, k, v = self.qkv(self.norm1(x)).view(n, t, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        mask = None if keys is None else keys[:, None, None, :]
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)  # (N, heads, T, width/heads)
+        x = x + self.out(mixed.transpose(1, 2).reshape(n, t, width))
+        return x + self.mlp(self.norm2(x))
+
+
+def _seen_tokens(visible: Tensor | None, patch: int) -> Tensor | None:
+    if visible is None or bool(visible.all()):
+        return None
+    seen = F.max_pool2d(visible.float(), patch).flatten(1) > 0  # (N, T): a token with any visible pixel
+    seen[:, 0] |= ~seen.any(1)  # attention over no token at all is not defined
+    return seen

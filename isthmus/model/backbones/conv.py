@@ -1,0 +1,158 @@
+"""Convolutional encoder and decoder: a space-to-depth stem, stages of residual blocks, halvings between them.
+
+The stem folds `stem × stem` pixels into channels, because a first convolution on one to three channels is the
+slowest layer a CPU can be given. A vector code is a linear layer on the last grid; a grid code a 1×1 convolution.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from isthmus.model import axes
+from isthmus.model.backbones.interface import (
+    Decoder,
+    Encoder,
+    Entry,
+    Features,
+    Plan,
+    activation,
+    conv_depth,
+)
+from isthmus.model.positions import PositionMap
+from isthmus.model.recipe import Recipe
+
+
+def stage_widths(backbone: axes.Conv, stages: int) -> list[int]:
+    """Channels of each stage: as listed, or the first number doubled up to ×4; a short list repeats its last."""
+    if len(backbone.width) == 1:
+        return [backbone.width[0] * min(2**i, 4) for i in range(stages)]
+    return [backbone.width[min(i, len(backbone.width) - 1)] for i in range(stages)]
+
+
+class ConvEncoder(Encoder):
+    def __init__(self, recipe: Recipe, plan: Plan) -> None:
+        super().__init__()
+        backbone = _conv(recipe)
+        self.stem, halvings = conv_depth(backbone, plan.geometry, plan.size)
+        self.multiple = self.stem * 2**halvings
+        widths = stage_widths(backbone, halvings + 1)
+        height, width = plan.size[0] // self.stem, plan.size[1] // self.stem
+        self.positions = PositionMap(recipe.positions, (height, width))
+        inputs = plan.inputs * self.stem**2 + self.positions.channels
+        self.first = _conv3(inputs, widths[0], backbone)
+        self.stages = nn.ModuleList(_stage(w, backbone) for w in widths)
+        self.downs = nn.ModuleList(_down(a, b, backbone) for a, b in zip(widths, widths[1:], strict=False))
+        self.skips = backbone.skips
+        self.end = activation(backbone.activation)
+        self.is_grid = plan.geometry.is_grid
+        if self.is_grid:
+            self.last: nn.Module = nn.Conv2d(widths[-1], plan.features, 1)
+        else:
+            bottom = plan.size[0] // self.multiple * (plan.size[1] // self.multiple)
+            self.last = nn.Linear(widths[-1] * bottom, plan.features)
+
+    def forward(self, x: Tensor, visible: Tensor | None) -> Features:  # noqa: ARG002
+        x = self.positions.beside(F.pixel_unshuffle(x, self.stem))
+        x = self.first(x.contiguous(memory_format=torch.channels_last))
+        kept: list[Tensor] = []
+        for i, stage in enumerate(self.stages):
+            if i:
+                x = self.downs[i - 1](x)
+            x = stage(x)
+            kept.append(x)
+        x = self.end(x)
+        # Flattened in memory order (channels last), which saves a transposition of the largest tensor.
+        h = self.last(x) if self.is_grid else self.last(x.permute(0, 2, 3, 1).flatten(1))
+        return Features(h, kept if self.skips else [])
+
+
+class ConvDecoder(Decoder):
+    def __init__(self, recipe: Recipe, plan: Plan) -> None:
+        super().__init__()
+        backbone = _conv(recipe)
+        self.stem, halvings = conv_depth(backbone, plan.geometry, plan.size)
+        self.multiple = self.stem * 2**halvings
+        widths = stage_widths(backbone, halvings + 1)[::-1]
+        bottom = (plan.size[0] // self.multiple, plan.size[1] // self.multiple)
+        self.bottom, self.width, self.is_grid = bottom, widths[0], plan.geometry.is_grid
+        outputs = widths[0] if self.is_grid else widths[0] * bottom[0] * bottom[1]
+        self.entry = Entry(plan.geometry.channels, outputs, grid=self.is_grid, unit=plan.unit_columns)
+        self.positions = PositionMap(recipe.positions, bottom)
+        self.first = _conv3(widths[0] + self.positions.channels, widths[0], backbone)
+        self.stages = nn.ModuleList(_stage(w, backbone) for w in widths)
+        self.ups = nn.ModuleList(_up(a, b, backbone) for a, b in zip(widths, widths[1:], strict=False))
+        self.end = activation(backbone.activation)
+        self.last = _conv3(widths[-1], plan.channels * self.stem**2, backbone)
+
+    def forward(self, z: Tensor, size: tuple[int, int], skips: list[Tensor]) -> Tensor:
+        x: Tensor = self.entry(z)
+        if not self.is_grid:
+            x = x.view(-1, *self.bottom, self.width).permute(0, 3, 1, 2)
+        assert tuple(x.shape[-2:]) == (size[0] // self.multiple, size[1] // self.multiple)
+        x = self.first(self.positions.beside(x).contiguous(memory_format=torch.channels_last))
+        for i, stage in enumerate(self.stages):
+            if i:
+                x = self.ups[i - 1](x)
+            if skips:
+                x = x + skips[-1 - i]
+            x = stage(x)
+        return F.pixel_shuffle(self.last(self.end(x)), self.stem)
+
+
+class Block(nn.Module):
+    """Two 3×3 convolutions before which the nonlinearity stands (He et al. 2016, pre-activation), or one without."""
+
+    def __init__(self, width: int, backbone: axes.Conv) -> None:
+        super().__init__()
+        self.residual = backbone.residual
+        convolutions = 2 if backbone.residual else 1
+        layers: list[nn.Module] = []
+        for _ in range(convolutions):
+            layers += [activation(backbone.activation), _conv3(width, width, backbone)]
+            if backbone.norm == "batch":
+                layers.append(nn.BatchNorm2d(width))
+        self.layers = nn.Sequential(*layers)
+        if self.residual:
+            # A residual net starts as the identity of its stages: the last convolution adds little at first.
+            last = next(m for m in reversed(layers) if isinstance(m, nn.Conv2d))
+            with torch.no_grad():
+                last.weight.mul_(0.2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.layers(x)
+        return x + y if self.residual else y
+
+
+def _conv(recipe: Recipe) -> axes.Conv:
+    assert isinstance(recipe.backbone, axes.Conv)
+    return recipe.backbone
+
+
+def _conv3(inputs: int, outputs: int, backbone: axes.Conv, stride: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, 3, stride, padding=1, padding_mode=backbone.padding)
+
+
+def _stage(width: int, backbone: axes.Conv) -> nn.Sequential:
+    return nn.Sequential(*(Block(width, backbone) for _ in range(backbone.blocks)))
+
+
+def _down(inputs: int, outputs: int, backbone: axes.Conv) -> nn.Module:
+    act = activation(backbone.activation)
+    if backbone.down == "pool":
+        return nn.Sequential(act, nn.MaxPool2d(2), _conv3(inputs, outputs, backbone))
+    return nn.Sequential(act, nn.Conv2d(inputs, outputs, 2, 2))
+
+
+def _up(inputs: int, outputs: int, backbone: axes.Conv) -> nn.Module:
+    act = activation(backbone.activation)
+    match backbone.up:
+        case "transposed":
+            return nn.Sequential(act, nn.ConvTranspose2d(inputs, outputs, 2, 2))
+        case "nearest":
+            return nn.Sequential(
+                act, nn.Upsample(scale_factor=2, mode="nearest"), _conv3(inputs, outputs, backbone)
+            )
+        case _:
+            return nn.Sequential(act, nn.Conv2d(inputs, 4 * outputs, 1), nn.PixelShuffle(2))

@@ -1,0 +1,104 @@
+"""What every backbone agrees on: the sizes it is built for, what an encoder hands on, and shared small layers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from isthmus.model import axes
+from isthmus.model.geometry import Geometry
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Sizes a backbone is built for.
+
+    Attributes:
+        channels: of the images.
+        inputs: of the encoder's input: `channels`, and one more when a condition map is given.
+        size: `(H, W)` of the training images, padded to a multiple of `multiple`.
+        geometry: shape of the code.
+        features: channels the bottleneck asks the encoder for (twice the code's for a Gaussian).
+        unit_columns: the decoder's first layer has columns of unit norm, so that a sparsity penalty cannot be
+            dodged by small codes and large weights.
+    """
+
+    channels: int
+    inputs: int
+    size: tuple[int, int]
+    geometry: Geometry
+    features: int
+    unit_columns: bool
+
+
+@dataclass
+class Features:
+    """An encoder's output: `h (N, F)` or `(N, F, h, w)`, and stages for a decoder with skips."""
+
+    h: Tensor
+    skips: list[Tensor] = field(default_factory=list)
+
+
+class Encoder(nn.Module):
+    """`forward(x (N, inputs, H, W), visible (N, 1, H, W) | None) -> Features`."""
+
+    multiple: int = 1
+
+
+class Decoder(nn.Module):
+    """`forward(z, (H, W), skips) -> (N, channels, H, W)`, before the output's range is applied."""
+
+
+_ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky": nn.LeakyReLU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+}
+
+
+def activation(name: str) -> nn.Module:
+    return _ACTIVATIONS[name]()
+
+
+class Entry(nn.Module):
+    """The decoder's first, linear layer: a matrix for vectors, a 1×1 convolution for grids.
+
+    With `unit` each column (what one code unit paints) is scaled to norm 1 in every pass.
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, grid: bool, unit: bool) -> None:
+        super().__init__()
+        shape = (outputs, inputs, 1, 1) if grid else (outputs, inputs)
+        self.weight = nn.Parameter(torch.empty(shape))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+        self.unit = unit
+        nn.init.normal_(self.weight, std=1 / math.sqrt(inputs))
+
+    def forward(self, z: Tensor) -> Tensor:
+        weight = F.normalize(self.weight, dim=0) if self.unit else self.weight
+        return F.conv2d(z, weight, self.bias) if weight.ndim == 4 else F.linear(z, weight, self.bias)
+
+
+def conv_depth(backbone: axes.Conv, geometry: Geometry, size: tuple[int, int]) -> tuple[int, int]:
+    """`(stem, halvings)` of a convolutional backbone; vectors stop near an 8×8 grid, grids at their stride."""
+    if geometry.stride is not None:
+        stem = min(backbone.stem, geometry.stride)
+        return stem, int(math.log2(geometry.stride // stem))
+    if backbone.depth is not None:
+        return backbone.stem, backbone.depth
+    side = max(size) / backbone.stem
+    return backbone.stem, max(1, math.ceil(math.log2(side / 8))) if side > 1 else 0
+
+
+def patch_side(backbone: axes.Attention, geometry: Geometry, size: tuple[int, int]) -> int:
+    """Side of an attention patch: the code's stride, what was asked for, or 7 to 8 patches along the longer side."""
+    if geometry.stride is not None:
+        return geometry.stride
+    return backbone.patch or max(1, math.ceil(max(size) / 8))

@@ -1,0 +1,53 @@
+"""‖∂code/∂input‖²_F, so that the code resists small changes of the image (Rifai et al. 2011)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from isthmus.model import axes
+from isthmus.model.bottlenecks.interface import Bottleneck
+from isthmus.model.recipe import Recipe
+from isthmus.model.trace import Latent, Trace
+
+
+class ContractiveBottleneck(Bottleneck):
+    """Exact for one sigmoid layer, otherwise estimated without bias by random probes.
+
+    One dense layer, `z = σ(Wx + b)`: `‖J‖² = Σⱼ (zⱼ(1 − zⱼ))² ‖Wⱼ‖²` (Rifai et al. 2011, eq. 5).
+    Any other encoder: `‖J‖² = E‖Jᵀv‖²` over `v ~ N(0, I)`, one backward pass a probe (Hutchinson 1990).
+    """
+
+    penalty_name = "contractive"
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__()
+        settings, backbone = recipe.bottleneck, recipe.backbone
+        assert isinstance(settings, axes.Contractive)
+        self.weight, self.warmup, self.probes = settings.weight, settings.warmup, settings.probes
+        dense_sigmoid = isinstance(backbone, axes.Dense) and backbone.activation == "sigmoid"
+        self.sigmoid = dense_sigmoid
+        self.exact = dense_sigmoid and not backbone.width
+        self.wants_jacobian = not self.exact
+
+    def forward(self, h: Tensor, generator: torch.Generator, sample: bool) -> Latent:  # noqa: ARG002
+        return Latent(h.sigmoid() if self.sigmoid else h)
+
+    def penalty(self, trace: Trace) -> Tensor:
+        return self.closed_form(trace) if self.exact else self.estimate(trace)
+
+    def closed_form(self, trace: Trace) -> Tensor:
+        z = trace.code.values
+        layer = trace.model.encoder.get_submodule("last")
+        assert isinstance(layer, torch.nn.Linear)
+        slope = (z * (1 - z)).square()  # (N, C)
+        return slope @ layer.weight.float().square().sum(1)
+
+    def estimate(self, trace: Trace) -> Tensor:
+        z, x = trace.code.values, trace.corrupted.input
+        total = torch.zeros(x.shape[0], device=x.device)
+        for _ in range(self.probes):
+            v = torch.randn(z.shape, generator=trace.generator, device=z.device)
+            (pulled,) = torch.autograd.grad(z, x, v, create_graph=torch.is_grad_enabled(), retain_graph=True)
+            total = total + pulled.flatten(1).square().sum(1)
+        return total / self.probes

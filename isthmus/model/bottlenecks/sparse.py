@@ -1,0 +1,97 @@
+"""Codes of which few numbers are active: by a target activation, by count, or by stochastic gates."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from isthmus.model import axes
+from isthmus.model.bottlenecks.interface import Bottleneck
+from isthmus.model.trace import Latent, Trace
+
+
+class KLSparseBottleneck(Bottleneck):
+    """Σⱼ KL(ρ‖ρ̂ⱼ), ρ̂ⱼ the batch mean of unit j's sigmoid (Ng 2011, CS294A notes, §3).
+
+    In a grid code ρ̂ⱼ is also a mean over positions, and the sum counts every position.
+    """
+
+    penalty_name = "kl_sparse"
+    unit_columns = True
+
+    def __init__(self, settings: axes.KLSparse) -> None:
+        super().__init__()
+        self.weight, self.warmup, self.target = settings.weight, settings.warmup, settings.target
+
+    def forward(self, h: Tensor, generator: torch.Generator, sample: bool) -> Latent:  # noqa: ARG002
+        return Latent(h.sigmoid())
+
+    def penalty(self, trace: Trace) -> Tensor:
+        z = trace.code.values.flatten(2) if trace.code.values.ndim > 2 else trace.code.values[..., None]
+        mean = z.mean((0, 2)).clamp(1e-6, 1 - 1e-6)
+        rho = self.target
+        kl = rho * (rho / mean).log() + (1 - rho) * ((1 - rho) / (1 - mean)).log()
+        return (kl.sum() * z.shape[2]).expand(z.shape[0])
+
+
+class TopKBottleneck(Bottleneck):
+    """Keeps the k numbers of largest magnitude, the rest are exactly zero (Makhzani and Frey 2013).
+
+    In a grid code the k are chosen at every position.
+    """
+
+    unit_columns = True
+
+    def __init__(self, settings: axes.TopK) -> None:
+        super().__init__()
+        self.k = settings.k
+
+    def forward(self, h: Tensor, generator: torch.Generator, sample: bool) -> Latent:  # noqa: ARG002
+        kept = h.abs().topk(self.k, dim=1).indices
+        return Latent(torch.zeros_like(h).scatter(1, kept, h.gather(1, kept)))
+
+
+class L0Bottleneck(Bottleneck):
+    """Expected number of non-zeros through hard-concrete gates (Louizos et al. 2018, eq. 10–12).
+
+    The encoder gives a value and a gate logit per unit. A gate is a stretched, clipped binary concrete variable,
+    exactly 0 or 1 most of the time; its chance of not being 0 is differentiable. With `active` set the price of
+    a unit is steered, step by step, until the expected count is the asked one.
+    """
+
+    penalty_name = "l0"
+    unit_columns = True
+    expansion = 2
+    temperature, low, high = 2 / 3, -0.1, 1.1  # β, γ, ζ of the paper
+
+    price: Tensor
+
+    def __init__(self, settings: axes.L0) -> None:
+        super().__init__()
+        self.weight, self.warmup, self.active = settings.weight, settings.warmup, settings.active
+        # log of what a unit costs relative to `weight`; a buffer, so that it is saved and resumed.
+        self.register_buffer("price", torch.zeros(()))
+
+    def forward(self, h: Tensor, generator: torch.Generator, sample: bool) -> Latent:
+        value, logit = h.chunk(2, 1)
+        logit = logit + 1.0  # gates start mostly open, or nothing is learned before they close
+        if sample:
+            u = torch.rand(logit.shape, generator=generator, device=logit.device).clamp(1e-6, 1 - 1e-6)
+            soft = ((u.log() - (1 - u).log() + logit) / self.temperature).sigmoid()
+        else:
+            soft = logit.sigmoid()
+        gate = (soft * (self.high - self.low) + self.low).clamp(0, 1)
+        return Latent(value * gate, {"gate_logit": logit})
+
+    def penalty(self, trace: Trace) -> Tensor:
+        logit = trace.code.parts["gate_logit"].flatten(1)
+        chance = (logit - self.temperature * math.log(-self.low / self.high)).sigmoid()
+        expected = chance.sum(1)
+        if self.active is None:
+            return expected
+        if self.training:
+            excess = (expected.detach().mean() / self.active).clamp(0.1, 10).log()
+            self.price = (self.price + 0.02 * excess).clamp(-12, 12)
+        return expected * self.price.exp()

@@ -1,0 +1,142 @@
+"""What is done to the encoder's input while the target stays clean.
+
+Each is vectorised over the batch and draws only from the generator it is given, so a step can be repeated
+exactly. Images are `(N, C, H, W)` float32 in [0, 1]; σ is in units of 1/255.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from isthmus.model import axes
+from isthmus.model.trace import Corrupted
+
+
+def corrupt(images: Tensor, how: axes.Corruption, generator: torch.Generator) -> Corrupted:
+    """Apply one corruption to a batch."""
+    match how:
+        case axes.GaussianNoise():
+            return _gaussian(images, how, generator)
+        case axes.SaltPepper():
+            noise = _uniform(images[:, :1], generator)
+            salt = (noise < how.amount / 2).to(images.dtype)
+            pepper = (noise > 1 - how.amount / 2).to(images.dtype)
+            return Corrupted(images * (1 - salt - pepper) + salt, images)
+        case axes.PoissonNoise():
+            return Corrupted(torch.poisson(images * how.peak, generator=generator) / how.peak, images)
+        case axes.Mask():
+            return _mask(images, how, generator)
+        case axes.Blur():
+            return Corrupted(_blur(images, how.sigma), images)
+        case axes.Jpeg():
+            return Corrupted(_jpeg(images, how, generator), images)
+        case _:
+            return Corrupted(images, images)
+
+
+def has_condition(how: axes.Corruption) -> bool:
+    """Whether the encoder gets one more channel that says how strong the corruption is."""
+    return bool(getattr(how, "condition", False))
+
+
+def _uniform(like: Tensor, generator: torch.Generator) -> Tensor:
+    return torch.rand(like.shape, generator=generator, device=like.device, dtype=like.dtype)
+
+
+def _gaussian(images: Tensor, how: axes.GaussianNoise, generator: torch.Generator) -> Corrupted:
+    sigma = torch.full((images.shape[0], 1, 1, 1), how.sigma / 255, device=images.device)
+    if how.sigma_low is not None:
+        low = min(how.sigma_low, how.sigma) / 255
+        sigma = low + (sigma - low) * _uniform(sigma, generator)
+    noise = torch.randn(images.shape, generator=generator, device=images.device)
+    noisy = images + sigma * noise
+    condition = sigma.expand(-1, 1, *images.shape[-2:]) if how.condition else None
+    return Corrupted(noisy.clamp(0, 1) if how.clip else noisy, images, condition=condition)
+
+
+def _mask(images: Tensor, how: axes.Mask, generator: torch.Generator) -> Corrupted:
+    n, _, h, w = images.shape
+    if how.shape == "pixels":
+        hidden = _uniform(images[:, :1], generator) < how.amount
+    elif how.shape == "patches":
+        hidden = _hidden_patches(n, h, w, how, generator, images.device)
+    else:
+        hidden = _hidden_blocks(n, h, w, how, generator, images.device)
+    visible = ~hidden
+    weight = None
+    if how.loss == "missing":
+        missing = hidden.float()
+        weight = missing / missing.mean((1, 2, 3), keepdim=True).clamp_min(1e-6)
+    condition = hidden.to(images.dtype) if how.condition else None
+    return Corrupted(images * visible, images, weight, condition, visible)
+
+
+def _hidden_patches(
+    n: int, h: int, w: int, how: axes.Mask, generator: torch.Generator, device: torch.device
+) -> Tensor:
+    # The same number in every image (He et al. 2022), so that the encoder can drop the hidden ones.
+    rows, columns = -(-h // how.size), -(-w // how.size)
+    noise = torch.rand(n, rows * columns, generator=generator, device=device)
+    count = min(round(how.amount * rows * columns), rows * columns - 1)
+    rank = noise.argsort(1).argsort(1)
+    hidden = (rank < count).view(n, 1, rows, columns)
+    return hidden.repeat_interleave(how.size, 2).repeat_interleave(how.size, 3)[..., :h, :w]
+
+
+def _hidden_blocks(
+    n: int, h: int, w: int, how: axes.Mask, generator: torch.Generator, device: torch.device
+) -> Tensor:
+    # k blocks thrown independently cover 1 − (1 − a)^k of the image on average, a being one block's share.
+    size = min(how.size, h, w)
+    share = size * size / (h * w)
+    blocks = max(1, round(math.log(1 - how.amount) / math.log(1 - share))) if share < 1 and how.amount else 0
+    hidden = torch.zeros(n, 1, h, w, dtype=torch.bool, device=device)
+    if blocks == 0:
+        return hidden
+    tops = torch.randint(0, h - size + 1, (n, blocks, 1), generator=generator, device=device)
+    lefts = torch.randint(0, w - size + 1, (n, blocks, 1), generator=generator, device=device)
+    rows = torch.arange(h, device=device).view(1, 1, h)
+    columns = torch.arange(w, device=device).view(1, 1, w)
+    in_rows = (rows >= tops) & (rows < tops + size)  # (n, blocks, h)
+    in_columns = (columns >= lefts) & (columns < lefts + size)  # (n, blocks, w)
+    cover = torch.einsum("nbh,nbw->nhw", in_rows.float(), in_columns.float())
+    return (cover > 0)[:, None]
+
+
+def _blur(images: Tensor, sigma: float) -> Tensor:
+    radius = max(1, math.ceil(3 * sigma))
+    offsets = torch.arange(-radius, radius + 1, device=images.device, dtype=images.dtype)
+    kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
+    kernel = kernel / kernel.sum()
+    channels = images.shape[1]
+    padded = F.pad(images, (radius,) * 4, mode="replicate")
+    across = F.conv2d(padded, kernel.view(1, 1, 1, -1).expand(channels, 1, 1, -1), groups=channels)
+    return F.conv2d(across, kernel.view(1, 1, -1, 1).expand(channels, 1, -1, 1), groups=channels)
+
+
+def _jpeg(images: Tensor, how: axes.Jpeg, generator: torch.Generator) -> Tensor:
+    # Pillow codes one image at a time; there is no batched JPEG to call.
+    high = max(how.quality_high or how.quality, how.quality)
+    qualities = torch.randint(how.quality, high + 1, (images.shape[0],), generator=generator).tolist()
+    arrays = (images.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+    decoded = [_one_jpeg(array, quality) for array, quality in zip(arrays, qualities, strict=True)]
+    batch = torch.from_numpy(np.stack(decoded)).to(images.device).permute(0, 3, 1, 2)
+    return batch.to(images.dtype) / 255
+
+
+def _one_jpeg(array: np.ndarray, quality: int) -> np.ndarray:
+    gray = array.shape[2] != 3  # JPEG knows gray and RGB; further channels are coded one by one
+    planes = [array[..., i] for i in range(array.shape[2])] if gray else [array]
+    decoded = []
+    for plane in planes:
+        stream = io.BytesIO()
+        Image.fromarray(plane).save(stream, "JPEG", quality=quality)
+        decoded.append(np.asarray(Image.open(stream, formats=["JPEG"])))
+    return np.stack(decoded, -1) if gray else decoded[0]

@@ -1,0 +1,156 @@
+"""The second player: a network that tells real from made, on codes or on images.
+
+Losses are the logistic ones of Goodfellow et al. (2014), the non-saturating form for the player that is judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from isthmus.model import axes
+from isthmus.model.backbones.interface import Plan
+from isthmus.model.objective import Term
+from isthmus.model.recipe import Recipe
+from isthmus.model.trace import Trace
+
+
+Judgement = Callable[[Trace], Tensor]
+
+
+class CodeCritic(nn.Module):
+    """Judges a code: a perceptron on a vector, the mean verdict of 1×1 convolutions on a grid."""
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(channels, width),
+            nn.LeakyReLU(0.2),
+            nn.Linear(width, width),
+            nn.LeakyReLU(0.2),
+            nn.Linear(width, 1),
+        )
+
+    def forward(self, z: Tensor) -> Tensor:
+        """`(N, C)` or `(N, C, h, w)` → logits `(N,)` that it came from the prior."""
+        rows = z[..., None] if z.ndim == 2 else z.flatten(2)
+        verdicts: Tensor = self.layers(rows.transpose(1, 2))  # (N, positions, 1)
+        return verdicts.mean((1, 2))
+
+
+class ImageCritic(nn.Module):
+    """Judges an image; `features` is the layer in which VAE-GAN compares (Larsen et al. 2016, Dis_l)."""
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Conv2d(channels, width, 4, 2, 1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(width, 2 * width, 4, 2, 1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(2 * width, 4 * width, 3, 1, 1),
+        )
+        self.verdict = nn.Sequential(nn.LeakyReLU(0.2), nn.Conv2d(4 * width, 1, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """`(N, C, H, W)` → logits `(N,)` that it is real."""
+        return self.judge(self.look(images))
+
+    def look(self, images: Tensor) -> Tensor:
+        """The compared features `(N, F, H/4, W/4)`; images below 4 pixels are padded."""
+        down, right = max(0, 4 - images.shape[-2]), max(0, 4 - images.shape[-1])
+        features: Tensor = self.features(F.pad(images, (0, right, 0, down), mode="replicate"))
+        return features
+
+    def judge(self, features: Tensor) -> Tensor:
+        verdicts: Tensor = self.verdict(features)
+        return verdicts.mean((1, 2, 3))
+
+
+def build_critic(recipe: Recipe, plan: Plan) -> CodeCritic | ImageCritic | None:
+    """The critic that a recipe asks for, or None."""
+    match recipe.critic:
+        case axes.OnCodes():
+            return CodeCritic(plan.geometry.channels, recipe.critic.width)
+        case axes.OnImages():
+            return ImageCritic(plan.channels, recipe.critic.width)
+        case _:
+            return None
+
+
+# ------------------------------------------------------------ terms of a critic on codes (Makhzani et al. 2015)
+
+
+def _code_critic(trace: Trace) -> CodeCritic:
+    assert isinstance(trace.model.critic, CodeCritic)
+    return trace.model.critic
+
+
+def fool_code_critic(trace: Trace) -> Tensor:
+    """−log D(z): the encoder's codes should pass for draws from N(0, I)."""
+    return F.softplus(-_code_critic(trace)(trace.code.values))
+
+
+def tell_codes_apart(trace: Trace) -> Tensor:
+    """−log D(prior) − log(1 − D(z)): the critic's own loss."""
+    critic, z = _code_critic(trace), trace.code.values.detach()
+    prior = torch.randn(z.shape, generator=trace.generator, device=z.device)
+    return F.softplus(-critic(prior)) + F.softplus(critic(z))
+
+
+# ------------------------------------------------------------ terms of a critic on images (Larsen et al. 2016)
+
+
+def _image_critic(trace: Trace) -> ImageCritic:
+    assert isinstance(trace.model.critic, ImageCritic)
+    return trace.model.critic
+
+
+def match_features(trace: Trace) -> Tensor:
+    """Mean squared distance between reconstruction and image in the critic's features, relative to their scale."""
+    critic = _image_critic(trace)
+    real = critic.look(trace.images).detach()
+    scale = real.square().mean().clamp_min(1e-6)
+    return (critic.look(trace.output) - real).square().flatten(1).mean(1) / scale
+
+
+def fool_image_critic(trace: Trace) -> Tensor:
+    """−log D(x̂) − log D(decoded prior): reconstructions and samples should pass for real."""
+    critic = _image_critic(trace)
+    return F.softplus(-critic(trace.output)) + F.softplus(-critic(prior_samples(trace)))
+
+
+def tell_images_apart(trace: Trace) -> Tensor:
+    """−log D(x) − ½ log(1 − D(x̂)) − ½ log(1 − D(decoded prior)): the critic's own loss."""
+    critic = _image_critic(trace)
+    made = F.softplus(critic(trace.output.detach())) + F.softplus(critic(prior_samples(trace).detach()))
+    return F.softplus(-critic(trace.images)) + 0.5 * made
+
+
+def prior_samples(trace: Trace) -> Tensor:
+    """Decoded draws from N(0, I), as many as images; made once per pass and shared by both players."""
+    if "prior_images" not in trace.code.parts:
+        z = torch.randn(trace.code.values.shape, generator=trace.generator, device=trace.raw.device)
+        trace.code.parts["prior_images"] = trace.model.decode_prior(z, trace.images.shape[-2:])
+    return trace.code.parts["prior_images"]
+
+
+def autoencoder_terms(recipe: Recipe) -> tuple[Term, ...]:
+    """What a critic adds to the encoder and decoder of an autoencoder whose codes are judged."""
+    match recipe.critic:
+        case axes.OnCodes(weight=weight):
+            return (Term("fool_critic", weight, fool_code_critic, validated=False),)
+        case _:
+            return ()
+
+
+def decoder_terms(recipe: Recipe) -> tuple[Term, ...]:
+    """What a critic on images adds to the decoder."""
+    assert isinstance(recipe.critic, axes.OnImages)
+    return (
+        Term("features", recipe.critic.features, match_features, validated=False),
+        Term("fool_critic", recipe.critic.weight, fool_image_critic, validated=False),
+    )

@@ -1,0 +1,143 @@
+"""A recipe: one point of the product space, as a frozen value that reads from and writes to plain data."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from isthmus.errors import UsageError, nearest
+from isthmus.model import axes
+from isthmus.model.geometry import Geometry
+from isthmus.model.setting import Settings, as_text, from_text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What is trained and how. `code` is `64`, `32@8`, or `auto` (chosen from the data).
+
+    Raises:
+        UsageError: an unknown name, key or value; the message names the nearest known one.
+    """
+
+    name: str = "custom"
+    code: str = "auto"
+    backbone: axes.Backbone = field(default_factory=axes.Conv)
+    positions: axes.Positions = field(default_factory=axes.NoPositions)
+    corruption: axes.Corruption = field(default_factory=axes.NoCorruption)
+    bottleneck: axes.Bottleneck = field(default_factory=axes.Plain)
+    critic: axes.Critic = field(default_factory=axes.NoCritic)
+    objective: axes.Objective = field(default_factory=axes.Objective)
+    optimiser: axes.Optimiser = field(default_factory=axes.Optimiser)
+
+    def __post_init__(self) -> None:
+        if self.code != "auto":
+            Geometry.parse(self.code)
+
+    @property
+    def geometry(self) -> Geometry:
+        """The code's shape; only once it is no longer `auto`."""
+        return Geometry.parse(self.code)
+
+    def with_settings(self, settings: Iterable[str] | Mapping[str, Any]) -> Recipe:
+        """Apply `KEY=VALUE` settings in order, for example `bottleneck.weight=1e-3` or `backbone.kind=dense`.
+
+        Choosing a `kind` brings that point's own defaults, so kinds are applied before the rest. A bare axis
+        name is short for its kind: `critic=on-codes`.
+        """
+        if isinstance(settings, Mapping):
+            pairs = list(settings.items())
+        else:
+            pairs = [_split(item) for item in settings]
+        pairs = [(f"{k}.kind" if k in axes.AXES and len(axes.AXES[k]) > 1 else k, v) for k, v in pairs]
+        pairs.sort(key=lambda pair: not pair[0].endswith(".kind"))
+        recipe = self
+        for key, value in pairs:
+            recipe = recipe._with(key, value)
+        return recipe
+
+    def _with(self, key: str, value: Any) -> Recipe:
+        if key == "code":
+            return dataclasses.replace(self, code=str(value))
+        axis, _, name = key.partition(".")
+        if axis not in axes.AXES or not name:
+            raise UsageError(f"unknown setting '{key}'{nearest(key, self.keys())}")
+        current: Settings = getattr(self, axis)
+        if name == "kind":
+            return dataclasses.replace(self, **{axis: _point(axis, str(value))()})
+        known = [f.name for f in dataclasses.fields(current)]
+        if name not in known:
+            raise UsageError(f"{axis} '{current.kind or axis}' has no setting '{name}'{nearest(name, known)}")
+        return dataclasses.replace(self, **{axis: current.replace(name, value)})
+
+    def keys(self) -> list[str]:
+        """Every dotted key that `--set` takes for this recipe."""
+        keys = ["code"]
+        for axis, points in axes.AXES.items():
+            if len(points) > 1:
+                keys.append(f"{axis}.kind")
+            keys += [f"{axis}.{f.name}" for f in dataclasses.fields(getattr(self, axis))]
+        return keys
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"name": self.name, "code": self.code} | {
+            axis: getattr(self, axis).to_dict() for axis in axes.AXES
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Recipe:
+        """The inverse of `to_dict`; also what a TOML file of the same keys holds."""
+        unknown = [k for k in data if k not in ("name", "code", *axes.AXES)]
+        if unknown:
+            raise UsageError(
+                f"unknown recipe key '{unknown[0]}'{nearest(unknown[0], ['name', 'code', *axes.AXES])}"
+            )
+        parts: dict[str, Any] = {}
+        for axis, points in axes.AXES.items():
+            if axis not in data:
+                continue
+            given = dict(data[axis])
+            kind = given.pop("kind", None)
+            point = _point(axis, str(kind)) if len(points) > 1 and kind else type(getattr(cls(), axis))
+            known = [f.name for f in dataclasses.fields(point)]
+            wrong = [k for k in given if k not in known]
+            if wrong:
+                raise UsageError(f"unknown setting '{axis}.{wrong[0]}'{nearest(wrong[0], known)}")
+            parts[axis] = point(**{k: _plain(v, point, k) for k, v in given.items()})
+        return cls(name=str(data.get("name", "custom")), code=str(data.get("code", "auto")), **parts)
+
+    def describe(self) -> list[tuple[str, str, str]]:
+        """Rows `(key, value, what it does)` for people."""
+        rows = [("code", self.code, "a vector such as 64, a grid such as 32@8, or auto")]
+        for axis, points in axes.AXES.items():
+            point: Settings = getattr(self, axis)
+            if len(points) > 1:
+                rows.append((f"{axis}.kind", point.kind, "one of " + ", ".join(p.kind for p in points)))
+            rows += [
+                (f"{axis}.{f.name}", as_text(getattr(point, f.name)), f.metadata["text"])
+                for f in dataclasses.fields(point)
+            ]
+        return rows
+
+
+def _split(item: str) -> tuple[str, str]:
+    key, equals, value = item.partition("=")
+    if not equals:
+        raise UsageError(f"setting '{item}' has no '='; write KEY=VALUE, for example bottleneck.weight=1e-3")
+    return key.strip(), value.strip()
+
+
+def _point(axis: str, kind: str) -> type[Settings]:
+    points = {p.kind: p for p in axes.AXES[axis]}
+    if kind not in points:
+        raise UsageError(f"{axis} '{kind}' is not known{nearest(kind, list(points))}")
+    return points[kind]
+
+
+def _plain(value: Any, point: type[Settings], key: str) -> Any:
+    if isinstance(value, list):
+        return tuple(value)
+    if isinstance(value, str):
+        return from_text(value, point._type(key), key)
+    return value

@@ -1,0 +1,120 @@
+"""The named recipes: every classic family as one point of the product space.
+
+Each is a function that returns a `Recipe`; a family is the default with the few axes changed that make it what
+it is, and the docstring says where it comes from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from isthmus.errors import UsageError, nearest
+from isthmus.model import axes
+from isthmus.model.recipe import Recipe
+
+
+def dense() -> Recipe:
+    """Fully connected layers into a narrow vector (Hinton and Salakhutdinov 2006)."""
+    return Recipe(name="dense", code="32", backbone=axes.Dense())
+
+
+def conv() -> Recipe:
+    """The best default: residual convolutions on a space-to-depth stem; vector or grid code, any size."""
+    return Recipe(name="conv")
+
+
+def recurrent() -> Recipe:
+    """A GRU reads the rows of an image into a vector and writes them out again (Srivastava et al. 2015)."""
+    return Recipe(name="recurrent", code="64", backbone=axes.Recurrent(), positions=axes.Coordinates())
+
+
+def sparse() -> Recipe:
+    """Many units, few of them active: 256 numbers of which 32 are kept (Makhzani and Frey 2013); `l1`, `l0` and `kl-sparse` are the other ways."""
+    return Recipe(name="sparse", code="256", bottleneck=axes.TopK(k=32))
+
+
+def collapsed() -> Recipe:
+    """Convolutions without any positional encoding, code 128; reflected borders so that padding leaks none."""
+    return Recipe(name="collapsed", code="128", backbone=axes.Conv(padding="reflect"))
+
+
+def contractive() -> Recipe:
+    """The code resists small changes of the image: ‖∂code/∂input‖² is penalised (Rifai et al. 2011)."""
+    backbone = axes.Dense(width=(), activation="sigmoid")
+    return Recipe(name="contractive", code="128", backbone=backbone, bottleneck=axes.Contractive())
+
+
+def denoising() -> Recipe:
+    """Clean images from noisy ones (Vincent et al. 2008)."""
+    return Recipe(name="denoising", corruption=axes.GaussianNoise())
+
+
+def inpainting() -> Recipe:
+    """Whole images from images with blocks missing (Pathak et al. 2016)."""
+    return Recipe(name="inpainting", corruption=axes.Mask(shape="blocks", amount=0.25, size=6))
+
+
+def variational() -> Recipe:
+    """Codes are distributions kept near a standard normal (Kingma and Welling 2014), weighted by β (Higgins et al. 2017)."""
+    return Recipe(
+        name="variational",
+        code="32",
+        bottleneck=axes.Gaussian(warmup=0.1),
+        objective=axes.Objective(image="bce"),
+    )
+
+
+def adversarial() -> Recipe:
+    """A critic pushes the codes onto a standard normal (Makhzani et al. 2015)."""
+    return Recipe(name="adversarial", code="16", critic=axes.OnCodes())
+
+
+def vae_gan() -> Recipe:
+    """A variational autoencoder whose images must also convince a critic (Larsen et al. 2016)."""
+    recipe = variational()
+    return replace(recipe, name="vae-gan", code="64", critic=axes.OnImages())
+
+
+def attention() -> Recipe:
+    """Patches that attend to one another, half of them hidden in training (Dosovitskiy et al. 2021; He et al. 2022)."""
+    return Recipe(
+        name="attention",
+        backbone=axes.Attention(),
+        positions=axes.Sinusoidal(),
+        corruption=axes.Mask(shape="patches", amount=0.25, condition=False),
+    )
+
+
+RECIPES: dict[str, Callable[[], Recipe]] = {
+    "conv": conv,
+    "dense": dense,
+    "recurrent": recurrent,
+    "sparse": sparse,
+    "collapsed": collapsed,
+    "contractive": contractive,
+    "denoising": denoising,
+    "inpainting": inpainting,
+    "variational": variational,
+    "adversarial": adversarial,
+    "vae-gan": vae_gan,
+    "attention": attention,
+}
+
+
+def recipe(name: str) -> Recipe:
+    """The recipe of that name.
+
+    Raises:
+        UsageError: no recipe has this name; the message names the nearest one.
+    """
+    if name not in RECIPES:
+        raise UsageError(
+            f"recipe '{name}' is not known{nearest(name, list(RECIPES))}", hint="isthmus recipes"
+        )
+    return RECIPES[name]()
+
+
+def summary(name: str) -> str:
+    """First line of the recipe's docstring."""
+    return (RECIPES[name].__doc__ or "").strip().splitlines()[0]

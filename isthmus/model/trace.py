@@ -1,0 +1,74 @@
+"""What one pass through the model leaves behind. Every term of every player is a function of this alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from isthmus.model.autoencoder import Autoencoder
+
+
+@dataclass
+class Latent:
+    """A code on its way through the network.
+
+    Attributes:
+        values: `(N, C)` or `(N, C, h, w)`, what the decoder reads.
+        parts: what the bottleneck's penalty needs besides, e.g. `mean` and `log_variance`.
+    """
+
+    values: Tensor
+    parts: dict[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Corrupted:
+    """What a corruption returns.
+
+    Attributes:
+        input: `(N, C, H, W)` what the encoder sees.
+        target: `(N, C, H, W)` what the decoder is compared with.
+        weight: `(N, 1, H, W)` per-pixel weight of the image terms with mean 1, or None.
+        condition: `(N, 1, H, W)` how strongly each pixel was corrupted, in [0, 1], or None.
+        visible: `(N, 1, H, W)` boolean, False where pixels were removed, or None.
+    """
+
+    input: Tensor
+    target: Tensor
+    weight: Tensor | None = None
+    condition: Tensor | None = None
+    visible: Tensor | None = None
+
+
+@dataclass
+class Trace:
+    """One pass over a batch.
+
+    Attributes:
+        images: `(N, C, H, W)` the clean images, float32 in [0, 1].
+        corrupted: the encoder's input, the target, weight, condition and visibility.
+        code: the bottleneck's output.
+        raw: `(N, C, H, W)` float32, the decoder's last layer before its range is applied.
+        output: `(N, C, H, W)` the reconstruction in the recipe's range.
+        model: who made it, for terms that need a network (Jacobian, critic).
+        generator: the step's only source of randomness.
+        labels: `(N,)` or None.
+    """
+
+    images: Tensor
+    corrupted: Corrupted
+    code: Latent
+    raw: Tensor
+    output: Tensor
+    model: Autoencoder
+    generator: torch.Generator
+    labels: Tensor | None = None
+
+    @property
+    def pixels(self) -> int:
+        """Pixel-channels per image: what turns nats per image into nats per pixel-channel."""
+        return self.images[0].numel()

@@ -1,0 +1,201 @@
+"""`isthmus.train`: from images to a model, in one call."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from isthmus.errors import OutputError, Stopped, UsageError
+from isthmus.images.store import ImageSet
+from isthmus.model.autoencoder import Autoencoder
+from isthmus.model.file import load as load_model
+from isthmus.model.recipe import Recipe
+from isthmus.training import checkpoint as checkpoints
+from isthmus.training.interrupt import stop_on_signal
+from isthmus.training.options import Options, Settled
+from isthmus.training.prepare import (
+    Prepared,
+    build_model,
+    check_same_data,
+    prepare,
+    read_parts,
+    settle_recipe,
+)
+from isthmus.training.run import Listener, Run
+from isthmus.version import __version__
+
+
+def train(
+    data: Any,
+    *,
+    recipe: str | Recipe = "conv",
+    code: str | None = None,
+    settings: Iterable[str] | dict[str, Any] = (),
+    val: Any = None,
+    out: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    force: bool = False,
+    start_from: str | os.PathLike[str] | None = None,
+    listener: Listener | None = None,
+    on_ready: Callable[[Prepared], None] | None = None,
+    **options: Any,
+) -> Autoencoder:
+    """Train an autoencoder on images.
+
+    Args:
+        data: a folder, a file, a named set, or an array; see `isthmus.read`.
+        recipe: a name (`isthmus recipes` lists them) or a `Recipe`.
+        code: `"64"` for a vector, `"32@8"` for a grid; the recipe's own otherwise.
+        settings: `["bottleneck.weight=1e-3", …]` or a mapping of the same keys.
+        val: images to validate on, instead of a held-out part of `data`.
+        out: where the model is written. While training runs, its state lies beside it and survives a crash.
+        resume: go on with the unfinished training at `out`; only `data`, `val`, `out` and `listener` are read then.
+        force: replace a model that is already at `out`.
+        start_from: a model file of the same recipe and image size whose weights are the first ones.
+        listener: told about progress, see `isthmus.training.run.Progress`.
+        on_ready: called once before the first step, with everything that was chosen.
+        options: `epochs`, `minutes` or `steps`, `seed`, `size`, `crop`, `validation`, `patience`, `balance`,
+            `precision`, `checkpoint_seconds`; see `isthmus.training.options.Options`.
+
+    Returns:
+        The model with the weights of the lowest validation loss (the last ones where a critic plays along).
+
+    Raises:
+        IsthmusError: one line each, see `isthmus.errors`.
+        Stopped: interrupted with `out` given; the state is saved and `resume=True` continues it.
+    """
+    torch.set_flush_denormal(True)
+    if resume:
+        if out is None:
+            raise UsageError("resume needs the model's path", hint="isthmus train DATA -o MODEL --resume")
+        prepared, run, facts = _resumed(data, val, Path(out))
+    else:
+        chosen = settle_recipe(recipe, code, settings)
+        asked = _options(options)
+        if out is not None:
+            _check_free(Path(out), force)
+        prepared = prepare(data, recipe=chosen, val=val, options=asked)
+        if start_from is not None:
+            _start_from(prepared.model, start_from)
+        run = prepared.run(asked)
+        facts = _facts(prepared, asked)
+    if on_ready is not None:
+        on_ready(prepared)
+    state_file = checkpoints.resume_path(out) if out is not None else None
+
+    def save() -> None:
+        if state_file is not None:
+            checkpoints.save(state_file, run.checkpoint(facts))
+
+    with stop_on_signal() as should_stop:
+        seconds = facts["options"]["checkpoint_seconds"]
+        ended = run.fit(listener=listener, save=save, save_seconds=seconds, should_stop=should_stop)
+    if not ended and state_file is not None:
+        raise Stopped(run.state.step, run.settled.steps, str(state_file))
+    if not ended:
+        raise KeyboardInterrupt
+    run.finish()
+    model = prepared.model.to("cpu")
+    model.precision = torch.float32
+    model.summary = _summary(run, prepared, facts)
+    if out is not None:
+        model.save(out)
+        with contextlib.suppress(OSError):
+            checkpoints.resume_path(out).unlink(missing_ok=True)
+    return model
+
+
+def _options(given: dict[str, Any]) -> Options:
+    known = {f.name for f in dataclasses.fields(Options)}
+    unknown = sorted(set(given) - known)
+    if unknown:
+        from isthmus.errors import nearest
+
+        raise UsageError(f"train has no option '{unknown[0]}'{nearest(unknown[0], sorted(known))}")
+    for name in ("size", "crop"):
+        if isinstance(given.get(name), int):
+            given[name] = (given[name], given[name])
+    return Options(**given)
+
+
+def _check_free(out: Path, force: bool) -> None:
+    if force:
+        return
+    if out.exists():
+        raise OutputError(f"{out} exists; nothing was overwritten", hint="repeat the command with --force")
+    if checkpoints.resume_path(out).exists():
+        raise OutputError(
+            f"an unfinished training of {out} lies beside it",
+            hint="add --resume to go on, or --force to begin anew",
+        )
+
+
+def _start_from(model: Autoencoder, path: str | os.PathLike[str]) -> None:
+    first = load_model(path).state_dict()
+    own = model.state_dict()
+    differing = [k for k in own if k not in first or first[k].shape != own[k].shape]
+    if differing or len(first) != len(own):
+        raise UsageError(f"{path} has another architecture: it cannot be the start of this training")
+    model.load_state_dict(first)
+
+
+def _facts(prepared: Prepared, options: Options) -> dict[str, Any]:
+    """What a resumed run must know, as JSON values."""
+    return {
+        "recipe": prepared.model.recipe.to_dict(),
+        "settled": prepared.settled.to_dict(),
+        "options": dataclasses.asdict(options),
+        "source": prepared.images.source,
+        "fingerprint": prepared.images.fingerprint(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _resumed(data: Any, val: Any, out: Path) -> tuple[Prepared, Run, dict[str, Any]]:
+    saved = checkpoints.load(checkpoints.resume_path(out))
+    facts = {k: v for k, v in saved.facts.items() if k not in ("state", "format")}
+    recipe = Recipe.from_dict(facts["recipe"])
+    options = Options(**{k: tuple(v) if isinstance(v, list) else v for k, v in facts["options"].items()})
+    images, held_out, _ = read_parts(data, val, recipe, options)
+    check_same_data(images, facts["fingerprint"], facts["source"])
+    settled = Settled.from_dict(facts["settled"])
+    model = build_model(recipe, images, settled.size, settled.seed)
+    prepared = Prepared(model, images, held_out, settled, 0.0)
+    run = prepared.run(options)
+    run.restore(saved)
+    return prepared, run, facts
+
+
+def _summary(run: Run, prepared: Prepared, facts: dict[str, Any]) -> dict[str, Any]:
+    state, settled = run.state, run.settled
+    kept = "last" if run.keeps_last else "best"
+    images: ImageSet = prepared.images
+    return {
+        "version": __version__,
+        "torch": torch.__version__,
+        "data": {
+            "source": images.source,
+            "fingerprint": facts["fingerprint"],
+            "images": len(images),
+            "held_out": 0 if prepared.held_out is None else len(prepared.held_out),
+            "classes": list(images.classes),
+        },
+        "options": facts["options"],
+        "settled": settled.to_dict(),
+        "threads": facts["threads"],
+        "steps": state.step,
+        "seconds": round(state.seconds, 2),
+        "images_per_second": round(state.step * settled.batch / max(state.seconds, 1e-9), 1),
+        "ended_early": state.ended_early,
+        "kept": kept,
+        "best": {"step": state.best_step, "validation": state.best_loss}
+        if state.best_loss is not None
+        else None,
+        "history": state.history,
+    }

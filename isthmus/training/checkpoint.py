@@ -1,0 +1,61 @@
+"""The state of an unfinished training in one safetensors file: tensors, and everything else as JSON in its header.
+
+It is written to a temporary name and renamed, so a crash at any moment leaves the last whole state.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from isthmus.errors import ModelFileError
+from isthmus.model.file import read_file, write_file
+
+FORMAT = 1
+_KEY = "isthmus.resume"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """`tensors` by name; `facts` are JSON values (recipe, settled choices, history, data fingerprint)."""
+
+    facts: dict[str, Any]
+    tensors: dict[str, Tensor]
+
+
+def resume_path(model_path: str | Path) -> Path:
+    """Where the state of a training of this model lies: `photos.safetensors` → `photos.resume.safetensors`."""
+    path = Path(model_path)
+    return path.with_name(f"{path.name.removesuffix('.safetensors')}.resume.safetensors")
+
+
+def save(path: str | Path, checkpoint: Checkpoint) -> None:
+    """Raises:
+    OutputError: the disk is full or the folder not writable; the former state stays.
+    """
+    facts = {**checkpoint.facts, "format": FORMAT}
+    write_file(path, checkpoint.tensors, {_KEY: json.dumps(facts)}, force=True)
+
+
+def load(path: str | Path) -> Checkpoint:
+    """Raises:
+    ModelFileError: no training state there, damaged, or from a later version.
+    """
+    if not Path(path).exists():
+        raise ModelFileError(f"there is no unfinished training at {path}")
+    tensors, metadata = read_file(path)
+    if _KEY not in metadata:
+        raise ModelFileError(f"{path} is not the state of a training")
+    try:
+        facts = json.loads(metadata[_KEY])
+    except ValueError:
+        raise ModelFileError(f"{path} is damaged: its header is not JSON") from None
+    if not isinstance(facts, dict) or not isinstance(facts.get("format"), int):
+        raise ModelFileError(f"{path} is damaged: its header has no format number")
+    if facts["format"] > FORMAT:
+        raise ModelFileError(f"{path} was written by a later version of isthmus (format {facts['format']})")
+    return Checkpoint(facts, tensors)

@@ -1,0 +1,130 @@
+"""What follows from the data when nobody said otherwise: code, size or crop, batch. Each choice is a sentence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from isthmus.errors import DataError
+from isthmus.images.store import ImageSet, Ragged
+from isthmus.model import axes
+from isthmus.model.recipe import Recipe
+from isthmus.training.options import Options
+
+SMALL = 64  # up to this side a whole image is one training example with a vector code
+CROP = 128
+BATCH_PIXELS = 128 * 64 * 64  # a batch holds about this many pixels once images are large
+
+
+@dataclass(frozen=True)
+class Frame:
+    """How images become training examples.
+
+    Attributes:
+        recipe: with its code settled.
+        resize: `(H, W)` every image is resized to before training, or None.
+        size: `(H, W)` of an example; crop: whether it is cut from a larger image.
+        batch: images per step.
+        notes: what was chosen and why.
+    """
+
+    recipe: Recipe
+    resize: tuple[int, int] | None
+    size: tuple[int, int]
+    crop: bool
+    batch: int
+    notes: tuple[str, ...]
+
+
+def frame(images: ImageSet, recipe: Recipe, options: Options) -> Frame:
+    """Settle code, size, crop and batch from the data.
+
+    Raises:
+        DataError: the images are smaller than the crop that was asked for can use.
+    """
+    notes: list[str] = []
+    smallest, largest = sides(images)
+    uniform = images.shape is not None
+    small = uniform and max(largest) <= SMALL and options.crop is None
+    if options.size is not None:
+        small = max(options.size) <= SMALL and options.crop is None
+    if recipe.code == "auto":
+        code = _code(recipe, small)
+        recipe = replace(recipe, code=code)
+        why = "images this small are coded whole" if small else "a grid code works at any image size"
+        notes.append(f"code {code}: {why} (--code)")
+    if recipe.geometry.is_grid:
+        resize, size, crop = _grid_frame(images, smallest, options, notes)
+    else:
+        resize, size, crop = _vector_frame(images, largest, options, notes)
+    batch = _batch(len(images), recipe, size)
+    if recipe.optimiser.name == "gd":
+        notes.append(f"batch {batch}: full-batch descent takes all images at every step")
+    elif recipe.optimiser.batch is None:
+        notes.append(f"batch {batch} (--set optimiser.batch=…)")
+    return Frame(recipe, resize, size, crop, batch, tuple(notes))
+
+
+def sides(images: ImageSet) -> tuple[tuple[int, int], tuple[int, int]]:
+    """The smallest and the largest height and width."""
+    if images.shape is not None:
+        side = (images.shape[0], images.shape[1])
+        return side, side
+    assert isinstance(images.pixels, Ragged)
+    heights = [int(s[0]) for s in images.pixels.shapes]
+    widths = [int(s[1]) for s in images.pixels.shapes]
+    return (min(heights), min(widths)), (max(heights), max(widths))
+
+
+def _code(recipe: Recipe, small: bool) -> str:
+    restores = isinstance(recipe.corruption, axes.GaussianNoise | axes.Mask) and isinstance(
+        recipe.backbone, axes.Conv
+    )
+    if restores:
+        return "32@4"
+    return "64" if small else "32@8"
+
+
+def _grid_frame(
+    images: ImageSet, smallest: tuple[int, int], options: Options, notes: list[str]
+) -> tuple[tuple[int, int] | None, tuple[int, int], bool]:
+    if options.crop is not None:
+        return options.size, options.crop, True
+    if options.size is not None:
+        return options.size, options.size, False
+    if images.shape is not None and max(smallest) <= CROP:
+        return None, smallest, False
+    # Multiples of 16 need no padding; images below one crop are extended by reflection.
+    side = max(16, min(CROP, *(s // 16 * 16 for s in smallest)))
+    what = "sizes differ" if images.shape is None else f"images are {smallest[0]}×{smallest[1]}"
+    notes.append(f"training on random {side}×{side} crops, because {what} (--crop, or --size to resize)")
+    return None, (side, side), True
+
+
+def _vector_frame(
+    images: ImageSet, largest: tuple[int, int], options: Options, notes: list[str]
+) -> tuple[tuple[int, int] | None, tuple[int, int], bool]:
+    if options.crop is not None:
+        notes.append(
+            f"the code is a vector for {options.crop[0]}×{options.crop[1]} pieces; other sizes are resized"
+        )
+        return options.size, options.crop, True
+    if options.size is not None:
+        return options.size, options.size, False
+    if images.shape is not None and max(largest) <= SMALL:
+        return None, largest, False
+    if max(largest) < 1:
+        raise DataError("there is no pixel to train on")
+    why = "sizes differ" if images.shape is None else f"images are {largest[0]}×{largest[1]}"
+    notes.append(
+        f"images are resized to {SMALL}×{SMALL}, because {why} and the code is a vector (--size, or --code 32@8)"
+    )
+    return (SMALL, SMALL), (SMALL, SMALL), False
+
+
+def _batch(count: int, recipe: Recipe, size: tuple[int, int]) -> int:
+    if recipe.optimiser.name == "gd":
+        return count
+    if recipe.optimiser.batch is not None:
+        return min(recipe.optimiser.batch, count)
+    fitting = BATCH_PIXELS // (size[0] * size[1])
+    return max(1, min(128, max(8, fitting), count))

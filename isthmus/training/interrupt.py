@@ -1,0 +1,38 @@
+"""Ctrl-C asks for a stop after the current step; a second one stops at once."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+
+@contextlib.contextmanager
+def stop_on_signal() -> Iterator[Callable[[], bool]]:
+    """Yields a question, "shall I stop?", that the first SIGINT or SIGTERM answers with yes.
+
+    After the first signal Python's own handlers are back, so a second Ctrl-C raises KeyboardInterrupt. Outside the
+    main thread, where Python allows no handlers, the answer is always no.
+    """
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked.is_set
+        return
+    former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def ask(_number: int, _frame: FrameType | None) -> None:
+        asked.set()
+        put_back()
+
+    def put_back() -> None:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+    for number in former:
+        signal.signal(number, ask)
+    try:
+        yield asked.is_set
+    finally:
+        put_back()

@@ -1,0 +1,58 @@
+"""Optimisers and learning-rate schedules, from a recipe's `optimiser` settings."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from isthmus.model import axes
+from isthmus.training.player import Player
+
+WARMUP_STEPS = 60
+_RATES = {"adamw": 1e-3, "sgd": 0.1, "gd": 0.5}
+
+
+def build(player: Player) -> torch.optim.Optimizer:
+    """A player's optimiser. Biases and gains are not decayed."""
+    settings = player.optimiser
+    matrices = [p for p in player.parameters if p.ndim >= 2]
+    vectors = [p for p in player.parameters if p.ndim < 2]
+    groups = [
+        {"params": matrices, "weight_decay": settings.weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+    groups = [g for g in groups if g["params"]]
+    rate = peak_rate(settings)
+    if settings.name == "adamw":
+        # Critics are built with less momentum; everyone else has Adam's usual 0.9.
+        return torch.optim.AdamW(groups, lr=rate, betas=(settings.momentum, settings.beta2), fused=True)
+    momentum = settings.momentum if settings.name == "sgd" else 0.0
+    return torch.optim.SGD(groups, lr=rate, momentum=momentum)
+
+
+def peak_rate(settings: axes.Optimiser) -> float:
+    """The rate asked for, or the optimiser's usual one."""
+    return settings.rate if settings.rate is not None else _RATES[settings.name]
+
+
+def rate_at(settings: axes.Optimiser, progress: float, steps: int) -> float:
+    """The learning rate when `progress` in [0, 1) of a training of `steps` steps is done.
+
+    It rises linearly over the `warmup` share, then stays, falls along a half cosine to zero (Loshchilov and
+    Hutter 2017), or falls in equal steps.
+    """
+    peak, warmup = peak_rate(settings), settings.warmup
+    if settings.name == "adamw" and warmup > 0:
+        # Adam's first steps are as long as any; a short training still needs some of them small.
+        warmup = max(warmup, min(0.2, WARMUP_STEPS / steps))
+    if warmup > 0 and progress < warmup:
+        return peak * (progress + 1e-3) / (warmup + 1e-3)
+    done = (progress - warmup) / max(1 - warmup, 1e-9)
+    match settings.schedule:
+        case "cosine":
+            return peak * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+        case "step":
+            return float(peak * settings.factor ** int(done * (settings.drops + 1)))
+        case _:
+            return peak

@@ -1,0 +1,162 @@
+"""From a request to a run that is ready to take its first step (or its next one)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from isthmus.errors import DataError, UsageError
+from isthmus.images.conform import conform
+from isthmus.images.read import read
+from isthmus.images.split import hold_out
+from isthmus.images.store import ImageSet
+from isthmus.model import capabilities
+from isthmus.model.autoencoder import Autoencoder, build
+from isthmus.model.recipe import Recipe
+from isthmus.model.recipes import recipe as named_recipe
+from isthmus.training.choose import Frame, frame
+from isthmus.training.measure import choose_precision
+from isthmus.training.options import Options, Settled
+from isthmus.training.player import AutoencoderLearner
+from isthmus.training.run import Run
+
+DEFAULT_MINUTES = 5.0
+VALIDATIONS = 40
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A model, its data and everything that was chosen.
+
+    Attributes:
+        model: untrained.
+        images, held_out: training and validation part (None when nothing is held out).
+        settled: length, batch, precision, notes.
+        seconds_per_step: measured on this machine.
+    """
+
+    model: Autoencoder
+    images: ImageSet
+    held_out: ImageSet | None
+    settled: Settled
+    seconds_per_step: float
+
+    def run(self, options: Options) -> Run:
+        learner = AutoencoderLearner(self.model)
+        return Run(
+            learner,
+            self.images,
+            self.held_out,
+            self.settled,
+            patience=options.patience,
+            balance=options.balance,
+        )
+
+
+def settle_recipe(recipe: str | Recipe, code: str | None, settings: Iterable[str] | dict[str, Any]) -> Recipe:
+    """The recipe that a name (or a recipe), `--code` and `--set` together mean."""
+    chosen = named_recipe(recipe) if isinstance(recipe, str) else recipe
+    if code is not None:
+        chosen = replace(chosen, code=code)
+    return chosen.with_settings(settings)
+
+
+def read_parts(
+    data: Any, val: Any, recipe: Recipe, options: Options
+) -> tuple[ImageSet, ImageSet | None, Frame]:
+    """The training and validation images as the frame wants them.
+
+    Raises:
+        DataError: unreadable, empty, or of fewer than two images when a part is to be held out.
+    """
+    images = read(data)
+    if options.balance and images.labels is None:
+        raise DataError(
+            f"{images.source} has no labels to balance", hint="put each class in a folder of its own"
+        )
+    chosen = frame(images, recipe, options)
+    if chosen.resize is not None:
+        images = conform(images, size=chosen.resize, channels=None)
+    if val is not None:
+        return images, conform(read(val), size=chosen.resize, channels=images.channels), chosen
+    if options.validation == 0 or len(images) < 2:
+        return images, None, chosen
+    train, held_out = hold_out(images, options.validation)
+    if len(held_out) == 0:
+        return images, None, chosen
+    return images.subset(train), images.subset(held_out), chosen
+
+
+def prepare(data: Any, *, recipe: Recipe, val: Any = None, options: Options) -> Prepared:
+    """Read the data, settle every choice, build the model and measure a step.
+
+    Raises:
+        DataError, UsageError, CapabilityError: as the parts do.
+    """
+    images, held_out, chosen = read_parts(data, val, recipe, options)
+    capabilities.check(chosen.recipe)
+    model = build_model(chosen.recipe, images, chosen.size, options.seed)
+    batch = min(chosen.batch, len(images))
+    notes = [*chosen.notes]
+    if held_out is None:
+        notes.append("nothing is held out for validation: the last weights are kept")
+    first = Settled(
+        size=chosen.size, crop=chosen.crop, batch=batch, steps=1000, validate_every=1000, precision="float32", seed=options.seed
+    )  # fmt: skip
+    precision, seconds, why = choose_precision(model, images, first, options.precision)
+    notes.append(why)
+    steps, length = _steps(options, len(images), batch, seconds)
+    notes.append(length)
+    every = _validate_every(steps, batch, 0 if held_out is None else len(held_out))
+    settled = replace(first, steps=steps, validate_every=every, precision=precision, notes=tuple(notes))
+    return Prepared(model, images, held_out, settled, seconds)
+
+
+def build_model(recipe: Recipe, images: ImageSet, size: tuple[int, int], seed: int) -> Autoencoder:
+    """An untrained model for these images, on the device this machine trains on."""
+    return build(recipe, channels=images.channels, size=size, seed=seed).to(best_device())
+
+
+def best_device() -> torch.device:
+    """CUDA where there is one, then Apple's MPS, else the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps") if torch.backends.mps.is_available() else torch.device("cpu")
+
+
+def _steps(options: Options, count: int, batch: int, seconds: float) -> tuple[int, str]:
+    per_epoch = count / batch
+    if options.steps is not None:
+        return int(options.steps), f"{options.steps} steps, as asked"
+    if options.epochs is not None:
+        steps = max(1, math.ceil(options.epochs * per_epoch))
+        return steps, f"{options.epochs:g} epochs are {steps} steps"
+    minutes = options.minutes if options.minutes is not None else DEFAULT_MINUTES
+    # Validation and checkpoints take their share; a little is kept back for noise in the measurement.
+    steps = max(1, int(minutes * 60 * 0.92 / seconds))
+    said = (
+        f"{minutes:g} minutes"
+        if options.minutes is not None
+        else f"{minutes:g} minutes (--minutes, --epochs)"
+    )
+    return steps, f"{said} are about {steps} steps at {1000 * seconds:.3g} ms, {steps / per_epoch:.3g} epochs"
+
+
+def _validate_every(steps: int, batch: int, held_out: int) -> int:
+    # A validation costs about a third of a training pass; together they stay below a tenth of the time.
+    affordable = math.ceil(held_out / 3 / (0.1 * batch))
+    return max(1, min(steps, max(steps // VALIDATIONS, affordable)))
+
+
+def check_same_data(images: ImageSet, fingerprint: str, source: str) -> None:
+    """Raises:
+    UsageError: a training is resumed on other data than it began with.
+    """
+    if images.fingerprint() != fingerprint:
+        raise UsageError(
+            f"{images.source} is not the data this training began with ({source}); resume needs the same images"
+        )

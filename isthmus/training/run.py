@@ -1,0 +1,317 @@
+"""The one loop: batches in, players move, averages follow, validation decides which weights are kept.
+
+Everything random in step t comes from generators seeded by (seed, t), and the order of images from the batch
+stream's own (seed, epoch). So the state is only weights, moments, averages and counters, and a run that is
+stopped after any step and resumed takes exactly the steps it would have taken.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from isthmus.errors import IsthmusError
+from isthmus.images.batches import Batches, whole
+from isthmus.images.store import ImageSet
+from isthmus.training import optimisers
+from isthmus.training.checkpoint import Checkpoint
+from isthmus.training.ema import Average
+from isthmus.training.options import Settled
+from isthmus.training.player import Learner, gradients
+
+CHUNK_PIXELS = 2**21  # pixel-channels per forward pass of full-batch descent; larger batches go in chunks
+LOG_SECONDS = 0.5
+
+
+class DivergedError(IsthmusError):
+    """The loss is no longer a number."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a listener is told, at most about twice a second and after each validation."""
+
+    step: int
+    steps: int
+    images_per_second: float
+    losses: dict[str, float]
+    validation: float | None
+    best: float | None
+
+
+Listener = Callable[[Progress], None]
+
+
+@dataclass
+class State:
+    """Counters of a run; with the tensors they are all there is to resume from."""
+
+    step: int = 0
+    best_step: int = 0
+    best_loss: float | None = None
+    validation: float | None = None
+    stale: int = 0
+    seconds: float = 0.0
+    ended_early: bool = False
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+class Run:
+    """A training in progress.
+
+    Args:
+        learner: what is trained.
+        images: the training part; `held_out` the validation part, or None.
+        settled: length, batch, precision: nothing is chosen in here any more.
+        patience: validations without improvement before the end; 0 for never.
+    """
+
+    def __init__(
+        self,
+        learner: Learner,
+        images: ImageSet,
+        held_out: ImageSet | None,
+        settled: Settled,
+        *,
+        patience: int,
+        balance: bool,
+    ) -> None:
+        self.learner, self.images, self.held_out, self.settled = learner, images, held_out, settled
+        self.patience = patience
+        self.crop = settled.size if settled.crop else None
+        self.batches = Batches(
+            images, batch=settled.batch, seed=settled.seed, crop=self.crop, balance=balance
+        )
+        learner.set_precision(getattr(torch, settled.precision))
+        self.players = learner.players
+        self.optimisers = [optimisers.build(player) for player in self.players]
+        self.average = Average(learner.module, self.players[0].optimiser.ema)
+        self.best: dict[str, Tensor] = {}
+        self.state = State()
+        self.device = next(learner.module.parameters()).device
+        self._sums: dict[str, Tensor] = {}
+        self._summed = 0
+
+    # ------------------------------------------------------------ the loop
+
+    def fit(
+        self,
+        *,
+        listener: Listener | None = None,
+        save: Callable[[], None] | None = None,
+        save_seconds: float = 60.0,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> bool:
+        """Train to the end, or until `should_stop` says so after a step. True when the end was reached.
+
+        Args:
+            save: writes a checkpoint; called every `save_seconds` and when stopped.
+
+        Raises:
+            DivergedError: a loss became NaN or infinite.
+        """
+        settled, state = self.settled, self.state
+        started = logged = saved = time.monotonic()
+        before, first = state.seconds, state.step
+        self.learner.module.train()
+        while state.step < settled.steps and not state.ended_early:
+            self.step()
+            now = time.monotonic()
+            state.seconds = before + now - started
+            validate = state.step % settled.validate_every == 0 or state.step == settled.steps
+            if validate or now - logged > LOG_SECONDS:
+                losses = self._losses()
+                _finite(losses, state.step)
+                if validate:
+                    self._validate(losses)
+                if listener is not None:
+                    rate = (state.step - first) * settled.batch / max(now - started, 1e-9)
+                    best = state.best_loss
+                    listener(Progress(state.step, settled.steps, rate, losses, state.validation, best))
+                logged = now
+            if should_stop():
+                if save is not None:
+                    save()
+                return False
+            if save is not None and now - saved > save_seconds:
+                save()
+                saved = time.monotonic()
+        return True
+
+    def step(self) -> None:
+        """One step of every player on one batch."""
+        state, settled = self.state, self.settled
+        batch = self.batches(state.step)
+        images = batch.images.to(self.device)
+        labels = None if batch.labels is None else batch.labels.to(self.device)
+        generator = torch.Generator(device=self.device).manual_seed(step_seed(settled.seed, state.step))
+        progress = state.step / settled.steps
+        per_chunk = max(1, CHUNK_PIXELS // images[0].numel())
+        chunked = self.players[0].optimiser.name == "gd"
+        pieces = images.split(per_chunk) if chunked else (images,)
+        marks = labels.split(per_chunk) if chunked and labels is not None else (labels,) * len(pieces)
+        for player in self.players:
+            for parameter in player.parameters:
+                parameter.grad = None
+        for piece, mark in zip(pieces, marks, strict=True):
+            share = len(piece) / len(images)
+            trace = self.learner.trace(piece, generator, mark)
+            found, parts = gradients(self.players, trace, progress, share)
+            for player, grads in zip(self.players, found, strict=True):
+                for parameter, grad in zip(player.parameters, grads, strict=True):
+                    if grad is not None:
+                        parameter.grad = grad if parameter.grad is None else parameter.grad + grad
+            self._add(parts, share)
+        for player, optimiser in zip(self.players, self.optimisers, strict=True):
+            if player.optimiser.clip > 0:
+                torch.nn.utils.clip_grad_norm_(player.parameters, player.optimiser.clip, foreach=True)
+            rate = optimisers.rate_at(player.optimiser, progress, settled.steps)
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            optimiser.step()
+        state.step += 1
+        self.average.update(state.step)
+
+    # ------------------------------------------------------------ validation
+
+    def _validate(self, losses: dict[str, float]) -> None:
+        state = self.state
+        entry = {"step": float(state.step)} | {f"train_{k}": v for k, v in losses.items()}
+        if self.held_out is not None:
+            loss, parts = self.validation_loss()
+            _finite({"validation": loss}, state.step)
+            state.validation = loss
+            entry |= {"validation": loss} | {f"validation_{k}": v for k, v in parts.items()}
+            if state.best_loss is None or loss < state.best_loss:
+                state.best_loss, state.best_step, state.stale = loss, state.step, 0
+                with self.average.applied():
+                    self.best = {k: v.detach().clone() for k, v in self.learner.module.state_dict().items()}
+            else:
+                state.stale += 1
+                state.ended_early = 0 < self.patience <= state.stale and state.step < self.settled.steps
+        state.history.append(entry)
+        self._sums, self._summed = {}, 0
+
+    @torch.no_grad()
+    def validation_loss(self) -> tuple[float, dict[str, float]]:
+        """The first player's whole objective on the held-out images, at full weights, with averaged weights.
+
+        The noise of corruptions and stochastic codes is the same at every call, so losses can be compared.
+        """
+        assert self.held_out is not None
+        objective = self.players[0].objective.validated()
+        module = self.learner.module
+        total, count, sums = 0.0, 0, {}  # type: float, int, dict[str, float]
+        module.eval()
+        try:
+            with self.average.applied():
+                pixels = self.settled.size[0] * self.settled.size[1]
+                per_pass = max(1, min(500, CHUNK_PIXELS // pixels))
+                for i, batch in enumerate(whole(self.held_out, batch=per_pass, crop=self.crop)):
+                    generator = torch.Generator(device=self.device).manual_seed(step_seed(-1, i))
+                    trace = self.learner.trace(batch.images.to(self.device), generator, None)
+                    per_image, parts = objective(trace)
+                    total += float(per_image.sum())
+                    count += len(per_image)
+                    for name, value in parts.items():
+                        sums[name] = sums.get(name, 0.0) + float(value) * len(per_image)
+        finally:
+            module.train()
+        return total / count, {name: value / count for name, value in sums.items()}
+
+    @property
+    def keeps_last(self) -> bool:
+        """Whether the last weights are the result: nothing was held out, or a game has no lowest loss."""
+        return not self.best or len(self.players) > 1
+
+    def finish(self) -> None:
+        """Put the weights that are kept into the module: the best validated ones, or the last average."""
+        module = self.learner.module
+        if self.keeps_last:
+            with self.average.applied():
+                self.best = {k: v.detach().clone() for k, v in module.state_dict().items()}
+        module.load_state_dict(self.best)
+        module.eval()
+
+    # ------------------------------------------------------------ losses, read late
+
+    def _add(self, parts: dict[str, Tensor], share: float) -> None:
+        # Sums stay tensors: reading a number would make the step wait for it.
+        for name, value in parts.items():
+            self._sums[name] = self._sums.get(name, torch.zeros((), device=value.device)) + value * share
+        self._summed += share
+
+    def _losses(self) -> dict[str, float]:
+        return {name: float(value) / max(self._summed, 1e-9) for name, value in self._sums.items()}
+
+    # ------------------------------------------------------------ state on disk
+
+    def checkpoint(self, facts: dict[str, Any]) -> Checkpoint:
+        """Everything needed to go on, beside `facts` of the caller's."""
+        tensors = {f"model.{k}": v for k, v in self.learner.module.state_dict().items()}
+        tensors |= {f"average.{k}": v for k, v in self.average.tensors.items()}
+        tensors |= {f"best.{k}": v for k, v in self.best.items()}
+        tensors |= {f"sums.{k}": v for k, v in self._sums.items()}
+        for player, optimiser in zip(self.players, self.optimisers, strict=True):
+            for i, moments in optimiser.state_dict()["state"].items():
+                for key, value in moments.items():
+                    if isinstance(value, Tensor):
+                        tensors[f"moments.{player.name}.{i}.{key}"] = value
+        state = {**asdict(self.state), "summed": self._summed}
+        return Checkpoint({**facts, "state": state}, tensors)
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go back to the state that `checkpoint` holds."""
+        tensors = checkpoint.tensors
+
+        def part(prefix: str) -> dict[str, Tensor]:
+            return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+        self.learner.module.load_state_dict(part("model."))
+        with torch.no_grad():
+            for name, value in part("average.").items():
+                self.average.tensors[name].copy_(value)
+        self.best, self._sums = part("best."), part("sums.")
+        for player, optimiser in zip(self.players, self.optimisers, strict=True):
+            saved: dict[int, dict[str, Tensor]] = {}
+            for name, value in part(f"moments.{player.name}.").items():
+                index, _, key = name.partition(".")
+                saved.setdefault(int(index), {})[key] = value
+            if saved:
+                _restore_moments(optimiser, saved)
+        state = dict(checkpoint.facts["state"])
+        self._summed = state.pop("summed")
+        self.state = State(**state)
+
+
+def step_seed(seed: int, step: int) -> int:
+    """A 63-bit seed from two numbers, well mixed (splitmix64; Steele et al. 2014)."""
+    z = (seed * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9 + 0x94D049BB133111EB) & (2**64 - 1)
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & (2**64 - 1)
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & (2**64 - 1)
+    return (z ^ (z >> 31)) >> 1
+
+
+def _restore_moments(optimiser: torch.optim.Optimizer, saved: dict[int, dict[str, Tensor]]) -> None:
+    # Loaded tensors are dense; the moments of channels-last weights are channels-last, and stay so.
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
+    for index, moments in saved.items():
+        parameter = parameters[index]
+        for key, value in moments.items():
+            like = torch.empty_like(parameter) if value.shape == parameter.shape else torch.empty_like(value)
+            optimiser.state[parameter][key] = like.copy_(value)
+
+
+def _finite(losses: dict[str, float], step: int) -> None:
+    for name, value in losses.items():
+        if not math.isfinite(value):
+            raise DivergedError(
+                f"the loss '{name}' became {value} before step {step}: the learning rate is likely too high",
+                hint="repeat the command with --set optimiser.rate=5e-4",
+            )

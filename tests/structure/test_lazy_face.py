@@ -1,0 +1,55 @@
+"""`import isthmus`, `isthmus --help` and a misspelt request load nothing heavy."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import isthmus
+
+PACKAGE = Path(isthmus.__file__).parent
+HEAVY = ("torch", "numpy", "PIL", "matplotlib", "rich", "sklearn", "scipy", "pooch", "safetensors")
+
+IMPORT = "import isthmus; dir(isthmus)"
+COMMAND = "from isthmus.__main__ import main; main({words!r})"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        IMPORT,
+        COMMAND.format(words=[]),
+        COMMAND.format(words=["--help"]),
+        COMMAND.format(words=["--version"]),
+        COMMAND.format(words=["trian"]),
+        COMMAND.format(words=["--hlep"]),
+    ],
+)
+def test_nothing_heavy_is_imported(code: str) -> None:
+    report = f"{code}\nimport sys\nprint('LOADED', [name for name in {HEAVY!r} if name in sys.modules])"
+    environment = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
+    ran = subprocess.run(
+        [sys.executable, "-c", report], capture_output=True, text=True, env=environment, check=True
+    )
+    assert ran.stdout.splitlines()[-1] == "LOADED []"
+
+
+def test_no_public_name_is_also_a_sub_module() -> None:
+    # Importing a sub-module sets it as an attribute of the package, and would replace the function.
+    modules = {path.name.removesuffix(".py") for path in PACKAGE.iterdir()}
+    assert not modules & set(isthmus.__all__)
+
+
+def test_public_names_are_listed() -> None:
+    assert set(isthmus.__all__) <= set(dir(isthmus))
+
+
+@pytest.mark.parametrize("name", isthmus.__all__)
+def test_every_public_name_is_found(name: str) -> None:
+    assert getattr(isthmus, name) is not None
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    assert not hasattr(isthmus, "trian")
