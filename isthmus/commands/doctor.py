@@ -56,6 +56,8 @@ def examine() -> dict[str, Any]:
     import torch
     from PIL import features
 
+    from isthmus.images.cache import known_memory_bytes
+
     float32 = machine.convolution_seconds("float32")
     bfloat16 = machine.convolution_seconds("bfloat16")
     return {
@@ -73,7 +75,7 @@ def examine() -> dict[str, Any]:
             "model": machine.processor(),
             "cores": machine.usable_cores(),
             "threads": torch.get_num_threads(),
-            "memory_bytes": machine.memory_bytes(),
+            "memory_bytes": known_memory_bytes(),
             "instruction_set": torch.backends.cpu.get_cpu_capability(),
         },
         "device": _device(),
@@ -171,27 +173,11 @@ def _cache() -> dict[str, Any]:
 
 def data_sets() -> dict[str, str | None]:
     """Each named data set and the folder it would be read from now, or None where it would be downloaded."""
-    from isthmus.images.cache import cache_folder
-    from isthmus.images.named import SAMPLE_FOLDER, SYSTEM_FOLDER
-    from isthmus.images.registry import NAMES, REGISTRY, SAMPLE
+    from isthmus.images.named import where
+    from isthmus.images.registry import NAMES
 
-    chosen = os.environ.get("ISTHMUS_DATA")
-    roots = [*([Path(chosen).expanduser()] if chosen else []), SYSTEM_FOLDER, cache_folder()]
-    found: dict[str, str | None] = {}
-    for name in NAMES:
-        if name == SAMPLE:
-            found[name] = str(SAMPLE_FOLDER)
-            continue
-        files = [file.name for split in REGISTRY[name].splits.values() for file in split]
-        folders = [root / name for root in roots if _holds(root / name, files)]
-        found[name] = str(folders[0]) if folders else None
-    return found
-
-
-def _holds(folder: Path, files: list[str]) -> bool:
-    # Reading takes each file packed or unpacked, and NumPy archives beside them.
-    plain = [name.removesuffix(".gz") for name in files]
-    return any((folder / name).is_file() for name in [*files, *plain]) or any(folder.glob("*.npz"))
+    found = {name: where(name) for name in NAMES}
+    return {name: None if folder is None else str(folder) for name, folder in found.items()}
 
 
 def _missing(modules: tuple[str, ...]) -> list[str]:

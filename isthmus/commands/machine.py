@@ -1,4 +1,4 @@
-"""What this machine is: processor, memory, and how fast it convolves in bf16 and in float32."""
+"""What this machine is: processor, free space, and how fast it convolves in bf16 and in float32."""
 
 from __future__ import annotations
 
@@ -39,23 +39,6 @@ def usable_cores() -> int:
     if sys.platform == "linux":
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def memory_bytes() -> int | None:
-    """Memory this process may use: the machine's, or a container's lower limit; None if unknown."""
-    if os.name == "nt":
-        return _windows_memory()
-    try:
-        whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError):
-        return None
-    limits = [
-        int(line)
-        for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
-        for line in _lines(Path(path))
-        if line.strip().isdigit()
-    ]
-    return min([whole, *limits])
 
 
 def free_bytes(folder: Path) -> int | None:
@@ -104,23 +87,3 @@ def _lines(path: Path) -> list[str]:
         return path.read_text(errors="replace").splitlines()
     except OSError:
         return []
-
-
-def _windows_memory() -> int | None:
-    import ctypes
-
-    class Status(ctypes.Structure):
-        # The layout of MEMORYSTATUSEX; only the physical total is read.
-        _fields_ = (
-            ("length", ctypes.c_ulong),
-            ("load", ctypes.c_ulong),
-            ("total", ctypes.c_ulonglong),
-            *(
-                (name, ctypes.c_ulonglong)
-                for name in ("free", "page", "page_free", "virtual", "virtual_free", "x")
-            ),
-        )
-
-    status = Status(length=ctypes.sizeof(Status))
-    kernel = getattr(ctypes, "windll").kernel32  # noqa: B009 - the attribute exists on Windows alone
-    return int(status.total) if kernel.GlobalMemoryStatusEx(ctypes.byref(status)) else None

@@ -83,11 +83,10 @@ def read_npy(path: str | Path) -> ImageSet:
         DataError: not such a file, pickled, shorter than its header says, or as `from_array`.
     """
     try:
+        with Path(path).open("rb") as stream:
+            np.lib.format.read_magic(stream)
         # A memory map is checked against the file's length before any memory is taken.
         mapped = np.load(path, mmap_mode="r", allow_pickle=False)
-        if not isinstance(mapped, np.ndarray):
-            mapped.close()
-            raise ValueError("it is an archive; name it .npz")
     except Exception as error:  # NumPy raises many types on damaged headers
         raise DataError(f"{path}: not a readable .npy file ({_one_line(error)})") from None
     large = mapped.nbytes > memory_bytes() // 4

@@ -1,4 +1,4 @@
-"""Batches for training and for evaluation, straight out of the set's own memory.
+"""Batches for training and for evaluation, by whole-batch indexing of the set's own memory.
 
 The training stream has no state: the batch of step t follows from (seed, t) alone, so a resumed run sees
 exactly what an unbroken one would have seen. Random numbers are NumPy's Philox (Salmon et al., "Parallel
@@ -7,7 +7,6 @@ random numbers: as easy as 1, 2, 3", 2011), keyed by the seed and the epoch or s
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -60,10 +59,8 @@ class Batches:
     ) -> None:
         _check(images, batch, crop)
         if images.shape is None and crop is None:
-            hint = "add --size HEIGHTxWIDTH, or a crop"
-            raise DataError(
-                f"{images.source}: images have different sizes, so a batch needs a crop", hint=hint
-            )
+            problem = "images have different sizes: give --size, or a crop"
+            raise DataError(f"{images.source}: {problem}")
         if balance and images.labels is None:
             raise DataError(f"{images.source}: balanced batches need labels, and there are none")
         self.images = images
@@ -71,7 +68,6 @@ class Batches:
         self.seed = seed
         self.crop = crop
         self.balance = balance
-        self._source = _Source(images)
         self._orders: dict[int, Indices] = {}
         if images.labels is not None:
             self._by_class: Indices = np.argsort(images.labels, kind="stable")
@@ -89,7 +85,7 @@ class Batches:
         offsets = None
         if self.crop is not None:
             offsets = self._random(step, _CROP_OFFSETS).random((len(indices), 2))
-        return self._source.batch(indices, self.crop, offsets)
+        return _taken(self.images, indices, self.crop, offsets)
 
     def indices(self, step: int) -> Indices:
         """Which images step `step` holds, in their order; (B,) int64."""
@@ -140,7 +136,6 @@ def whole(
     """
     _check(images, batch, crop)
     chosen = np.arange(len(images)) if indices is None else np.asarray(indices, dtype=np.int64)
-    source = _Source(images)
     start = 0
     while start < len(chosen):
         part = chosen[start : start + batch]
@@ -150,54 +145,38 @@ def whole(
             other = np.flatnonzero((sizes != sizes[0]).any(axis=1))
             part = part[: other[0]] if len(other) else part
         centre = None if crop is None else np.full((len(part), 2), 0.5)
-        yield source.batch(part, crop, centre)
+        yield _taken(images, part, crop, centre)
         start += len(part)
 
 
-class _Source:
-    """Takes batches out of a set by whole-batch indexing, on a tensor that shares the set's memory."""
+def _taken(images: ImageSet, indices: Indices, crop: tuple[int, int] | None, offsets: Pixels | None) -> Batch:
+    shape = images.shape
+    samples: Pixels
+    if crop is not None and offsets is not None and (shape is None or shape[:2] != crop):
+        samples = _crops(images, indices, crop, offsets)
+    elif shape is None:
+        samples = np.stack([images.image(int(i)) for i in indices])
+    elif images.memory_mapped:
+        order = np.argsort(indices, kind="stable")  # disks read forwards best
+        samples = np.empty((len(indices), *shape), dtype=images.dtype)
+        samples[order] = images.stack(indices[order])
+    else:
+        samples = images.stack(indices)
+    labels = None if images.labels is None else torch.from_numpy(images.labels[indices])
+    return Batch(_scaled(samples), labels, indices)
 
-    def __init__(self, images: ImageSet) -> None:
-        self.images = images
-        self.labels = None if images.labels is None else torch.from_numpy(np.array(images.labels))
-        self.rows: torch.Tensor | None = None
-        if isinstance(images.pixels, np.ndarray) and not images.memory_mapped:
-            with warnings.catch_warnings():
-                # The array may be read-only, and torch warns of writing to it, which never happens here.
-                warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-                self.rows = torch.from_numpy(np.ascontiguousarray(images.pixels).reshape(len(images), -1))
 
-    def batch(self, indices: Indices, crop: tuple[int, int] | None, offsets: Pixels | None) -> Batch:
-        chosen = torch.from_numpy(indices)
-        shape = self.images.shape
-        if offsets is not None and crop is not None and (shape is None or shape[:2] != crop):
-            samples = torch.from_numpy(self._crops(indices, crop, offsets))
-        elif self.rows is not None and shape is not None:
-            samples = self.rows.index_select(0, chosen).view(len(indices), *shape)
-        elif shape is not None:
-            samples = torch.from_numpy(self._rows_in_file_order(indices))
-        else:
-            samples = torch.from_numpy(np.stack([self.images.image(int(i)) for i in indices]))
-        labels = None if self.labels is None else self.labels[chosen]
-        return Batch(_scaled(samples), labels, indices)
-
-    def _rows_in_file_order(self, indices: Indices) -> Pixels:
-        order = np.argsort(indices, kind="stable")
-        result = np.empty((len(indices), *(self.images.shape or ())), dtype=self.images.dtype)
-        result[order] = self.images.stack(indices[order])
-        return result
-
-    def _crops(self, indices: Indices, crop: tuple[int, int], offsets: Pixels) -> Pixels:
-        height, width = crop
-        result = np.empty((len(indices), height, width, self.images.channels), dtype=self.images.dtype)
-        for row in np.argsort(indices, kind="stable"):
-            image = self.images.image(int(indices[row]))
-            free_h, free_w = image.shape[0] - height, image.shape[1] - width
-            top = int(offsets[row, 0] * (max(free_h, 0) + 1))
-            left = int(offsets[row, 1] * (max(free_w, 0) + 1))
-            part = image[top : top + height, left : left + width]
-            result[row] = part if min(free_h, free_w) >= 0 else _padded(part, height, width)
-        return result
+def _crops(images: ImageSet, indices: Indices, crop: tuple[int, int], offsets: Pixels) -> Pixels:
+    height, width = crop
+    result = np.empty((len(indices), height, width, images.channels), dtype=images.dtype)
+    for row in np.argsort(indices, kind="stable"):
+        image = images.image(int(indices[row]))
+        free_h, free_w = image.shape[0] - height, image.shape[1] - width
+        top = int(offsets[row, 0] * (max(free_h, 0) + 1))
+        left = int(offsets[row, 1] * (max(free_w, 0) + 1))
+        part = image[top : top + height, left : left + width]
+        result[row] = part if min(free_h, free_w) >= 0 else _padded(part, height, width)
+    return result
 
 
 def _padded(image: Pixels, height: int, width: int) -> Pixels:
@@ -206,13 +185,14 @@ def _padded(image: Pixels, height: int, width: int) -> Pixels:
     return np.pad(image, (*((n // 2, n - n // 2) for n in missing), (0, 0)), mode="reflect")
 
 
-def _scaled(samples: torch.Tensor) -> torch.Tensor:
+def _scaled(samples: Pixels) -> torch.Tensor:
     """(N, H, W, C) uint8, uint16 or float32 -> (N, C, H, W) float32 in [0, 1], channels-last strides."""
-    values = samples.to(torch.float32)
-    if samples.dtype != torch.float32:
-        # Division, not a product with the reciprocal, gives exactly 1 for the brightest value.
-        values.div_(torch.iinfo(samples.dtype).max)
-    return values.permute(0, 3, 1, 2)
+    if samples.dtype != np.float32:
+        # NumPy, not torch: one thread is enough here, and where other programs share the cores torch's
+        # threads wait for each other a hundred times longer than this takes. Division, not a product with
+        # the reciprocal, gives exactly 1 for the brightest value.
+        samples = np.divide(samples, np.float32(np.iinfo(samples.dtype).max), dtype=np.float32)
+    return torch.from_numpy(samples).permute(0, 3, 1, 2)
 
 
 def _check(images: ImageSet, batch: int, crop: tuple[int, int] | None) -> None:

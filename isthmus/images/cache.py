@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+_CONTAINER_LIMITS = ("memory.max", "memory/memory.limit_in_bytes")  # cgroups, second and first version
+
 
 def cache_folder() -> Path:
     """`$ISTHMUS_CACHE`, or the platform's cache folder for isthmus; it need not exist yet."""
@@ -17,8 +19,45 @@ def cache_folder() -> Path:
 
 
 def memory_bytes() -> int:
-    """Physical memory in bytes; 8 GiB where the platform does not say."""
+    """Memory this process may use, in bytes; 8 GiB where the platform does not say."""
+    return known_memory_bytes() or 8 << 30
+
+
+def known_memory_bytes() -> int | None:
+    """The machine's memory in bytes, or a container's lower limit; None where the platform does not say."""
+    if os.name == "nt":
+        return _windows_memory()
     try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
-        return 8 << 30
+        return None
+    limits = [_number(Path("/sys/fs/cgroup", name)) for name in _CONTAINER_LIMITS]
+    return min([whole, *(limit for limit in limits if limit)])
+
+
+def _number(path: Path) -> int | None:
+    try:
+        text = path.read_text(errors="replace").strip()
+    except OSError:
+        return None
+    return int(text) if text.isdigit() else None
+
+
+def _windows_memory() -> int | None:
+    import ctypes
+
+    class Status(ctypes.Structure):
+        # The layout of MEMORYSTATUSEX; only the physical total is read.
+        _fields_ = (
+            ("length", ctypes.c_ulong),
+            ("load", ctypes.c_ulong),
+            ("total", ctypes.c_ulonglong),
+            *(
+                (name, ctypes.c_ulonglong)
+                for name in ("free", "page", "page_free", "virtual", "virtual_free", "x")
+            ),
+        )
+
+    status = Status(length=ctypes.sizeof(Status))
+    kernel = getattr(ctypes, "windll").kernel32  # noqa: B009 - the attribute exists on Windows alone
+    return int(status.total) if kernel.GlobalMemoryStatusEx(ctypes.byref(status)) else None

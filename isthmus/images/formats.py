@@ -41,6 +41,11 @@ _SUFFIXES_BY_KIND = (
 SUFFIXES = frozenset(suffix for kind in _SUFFIXES_BY_KIND for suffix in kind)
 MAX_PIXELS = 512_000_000
 _ORIENTATION = 0x0112
+# TIFF 6.0 tags that describe how this file lays out its pixels, and the ICC profile: true of no other file.
+_LAYOUT_TAGS = frozenset(
+    {*range(254, 260), *range(262, 267), 273, *range(277, 282), 284, 317, 320, *range(322, 326), 330}
+    | {*range(332, 342), 347, *range(512, 533), 34675}
+)
 
 
 class ImageFileError(DataError):
@@ -119,8 +124,8 @@ def metadata(path: str | Path) -> tuple[bytes | None, bytes | None]:
     """
     with _opened(path, MAX_PIXELS) as image:
         exif = image.getexif()
-        if _ORIENTATION in exif:
-            del exif[_ORIENTATION]
+        for tag in (_LAYOUT_TAGS | {_ORIENTATION}) & set(exif):
+            del exif[tag]
         profile = image.info.get("icc_profile") if image.mode not in ("CMYK", "LAB", "YCbCr") else None
         return (exif.tobytes() if len(exif) else None), (profile or None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import warnings
 from collections.abc import Iterator
@@ -9,6 +10,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from PIL import Image
+
+# Without any handler Python prints what Pillow logs about damaged files to stderr.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 _guard = threading.Lock()
 _active: list[int] = []

@@ -49,10 +49,7 @@ def read_named(data: str) -> ImageSet:
         if found is None:
             raise DataError(f"{SAMPLE}: {SAMPLE_FOLDER} is incomplete; install isthmus again")
         return replace(found, source=data)
-    folders = [SYSTEM_FOLDER / name, cache_folder() / name]
-    if chosen := os.environ.get("ISTHMUS_DATA"):
-        folders.insert(0, Path(chosen).expanduser() / name)
-    for folder in folders:
+    for folder in _folders(name):
         if (found := _from_folder(name, split, folder)) is not None:
             return replace(found, source=data)
     for file in REGISTRY[name].splits[split]:
@@ -60,6 +57,33 @@ def read_named(data: str) -> ImageSet:
     found = _from_folder(name, split, cache_folder() / name)
     assert found is not None  # every file of the split has just been written there
     return replace(found, source=data)
+
+
+def where(data: str) -> Path | None:
+    """The folder that `NAME` or `NAME:SPLIT` would be read from now; None if it would be downloaded.
+
+    Raises:
+        UsageError: unknown name, with the nearest known one.
+    """
+    name, _, split = data.partition(":")
+    if name not in NAMES:
+        raise UsageError(f"unknown data set '{name}'{nearest(name, NAMES)}")
+    if name == SAMPLE:
+        return SAMPLE_FOLDER
+    splits = REGISTRY[name].splits
+    files = [file.name for key, files in splits.items() if split in ("", key) for file in files]
+    arrays = _CIFAR_ARRAYS if name == "cifar10" else ()
+    for folder in _folders(name):
+        if any(_file(folder, file) for file in files) or any((folder / file).is_file() for file in arrays):
+            return folder
+    return None
+
+
+def _folders(name: str) -> list[Path]:
+    folders = [SYSTEM_FOLDER / name, cache_folder() / name]
+    if chosen := os.environ.get("ISTHMUS_DATA"):
+        folders.insert(0, Path(chosen).expanduser() / name)
+    return folders
 
 
 def _from_folder(name: str, split: str, folder: Path) -> ImageSet | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import zipfile
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -98,8 +99,8 @@ def into_cache(
 
 def from_cache(entry: Path) -> tuple[Decoded, tuple[str, ...]] | None:
     """An earlier run's pixels as a memory map, and the names of its files; None without a complete one."""
-    with suppress(OSError, ValueError, KeyError):
-        with np.load(_index_file(entry), allow_pickle=False) as index:
+    with suppress(OSError, ValueError, KeyError, zipfile.BadZipFile):
+        with _index_file(entry).open("rb") as stream, np.load(stream, allow_pickle=False) as index:
             kept, shapes, dtype = index["kept"], index["shapes"], index["dtype"].dtype
             about = json.loads(index["about"].tobytes())
         skipped = tuple(Skipped(name, reason) for name, reason in about["skipped"])

@@ -74,11 +74,24 @@ class Autoencoder(nn.Module):
         )
         self.encoder, self.decoder = backbones.build(recipe, plan)
         self.critic = build_critic(recipe, plan)
+        # Where the decoder starts from, see `start_at`: a buffer, so that it is saved with the weights.
+        self.offset: Tensor
+        self.register_buffer("offset", torch.zeros(channels, 1, 1))
         self.noise_log_sigma: Tensor = nn.Parameter(torch.zeros(()), requires_grad=self._learns_noise)
 
     @property
     def _learns_noise(self) -> bool:
         return any(name == "gaussian-nll" for name, _, _ in parse_sum(self.recipe.objective.image))
+
+    def start_at(self, mean: Tensor) -> None:
+        """Let the untrained decoder paint the images' mean brightness `mean (C,)`, in [0, 1].
+
+        From elsewhere the first steps all push one way, a deep net overshoots, and a saturated sigmoid has no
+        gradient to come back with.
+        """
+        bounded = mean.clamp(0.01, 0.99)
+        start = bounded.logit() if self.recipe.backbone.output == "sigmoid" else bounded
+        self.offset.copy_(start.view(-1, 1, 1))
 
     # ------------------------------------------------------------ the pass
 
@@ -89,20 +102,22 @@ class Autoencoder(nn.Module):
         *,
         sample: bool = True,
         labels: Tensor | None = None,
+        corruption: axes.Corruption | None = None,
     ) -> Trace:
         """One whole pass over `images (N, C, H, W)`, with corruption; all randomness comes from `generator`.
 
         Args:
             sample: draw stochastic codes (training) or take the deterministic one.
+            corruption: another than the recipe's own.
         """
-        corrupted = corrupt(images, self.recipe.corruption, generator)
+        corrupted = corrupt(images, corruption or self.recipe.corruption, generator)
         if self.bottleneck.wants_jacobian:
             corrupted = Corrupted(
                 **{**corrupted.__dict__, "input": corrupted.input.detach().requires_grad_()}
             )
         with torch.set_grad_enabled(torch.is_grad_enabled() or self.bottleneck.wants_jacobian):
             code, skips = self._encode(corrupted, generator, sample)
-            raw = self._decode(code.values, images.shape[-2:], skips)
+            raw = self.decode_raw(code.values, images.shape[-2:], skips)
         output = apply_range(raw, self.recipe.backbone.output)
         return Trace(images, corrupted, code, raw, output, self, generator, labels)
 
@@ -119,15 +134,16 @@ class Autoencoder(nn.Module):
             features = self.encoder(_pad(x, size), visible)
         return self.bottleneck(features.h.float(), generator, sample), features.skips
 
-    def _decode(self, values: Tensor, size: tuple[int, ...], skips: list[Tensor]) -> Tensor:
+    def decode_raw(self, values: Tensor, size: tuple[int, ...], skips: list[Tensor]) -> Tensor:
+        """Code values → the decoder's last layer `(N, C, *size)`, before its range is applied."""
         h, w = size
         with self._autocast(values):
             raw: Tensor = self.decoder(values, _round_up((h, w), self.multiple), skips)
-        return raw.float()[..., :h, :w]
+        return raw.float()[..., :h, :w] + self.offset
 
     def decode_prior(self, values: Tensor, size: tuple[int, ...]) -> Tensor:
         """Code values → images in the recipe's range, with gradients: what a critic on images is shown."""
-        return apply_range(self._decode(values, size, []), self.recipe.backbone.output)
+        return apply_range(self.decode_raw(values, size, []), self.recipe.backbone.output)
 
     def _autocast(self, like: Tensor) -> torch.autocast:
         return torch.autocast(like.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16)
@@ -139,8 +155,8 @@ class Autoencoder(nn.Module):
         """The deterministic code of images: means, not samples; no corruption is added.
 
         Args:
-            images: NumPy `(H, W)`, `(H, W, C)`, `(N, H, W)`, `(N, H, W, C)` of uint8, uint16 or floats in [0, 1],
-                or torch `(N, C, H, W)`. A model with a vector code resizes other sizes to its own and back.
+            images: NumPy `(H, W)`, `(H, W, C)`, `(N, H, W)`, `(N, H, W, C)` of uint8, uint16 or floats in
+                [0, 1], or torch `(N, C, H, W)`. A model with a vector code resizes other sizes to its own and back.
 
         Raises:
             DataError: not images, or of another number of channels than the model reads.
@@ -155,7 +171,7 @@ class Autoencoder(nn.Module):
     def decode(self, code: Code | np.ndarray | Tensor) -> Any:
         """Images from a code, of the size and kind that the code came from.
 
-        Bare arrays `(N, C)` or `(N, C, h, w)` give float images `(N, H, W, C)`, or `(N, C, H, W)` for a tensor.
+        Bare arrays `(N, C)` or `(N, C, h, w)` give float images `(N, H, W, C)`, tensors `(N, C, H, W)`.
 
         Raises:
             CapabilityError: a model with skips has no way from the code alone.
@@ -172,29 +188,29 @@ class Autoencoder(nn.Module):
 
     @torch.no_grad()
     def reconstruct(self, images: Any) -> Any:
-        """Encode and decode; also for models whose decoder needs the encoder's stages. Same kind and size back."""
+        """Encode and decode, also where the decoder needs the encoder's stages. Same kind and size back."""
         batch, kind = self._read(images)
         parts = [self.reconstruct_batch(part) for part in batch.split(_per_pass(batch))]
         return kind.restore(torch.cat(parts))
 
     def encode_batch(self, images: Tensor) -> Tensor:
         """`(N, C, H, W)` floats → code values, one pass, deterministic."""
-        return self._see(Corrupted(self._to_canvas(images), images))[0].values
+        return self._see(Corrupted(self.to_canvas(images), images))[0].values
 
     def decode_batch(self, values: Tensor, size: tuple[int, int]) -> Tensor:
         """Code values → `(N, C, *size)` in [0, 1], one pass."""
         inner = size if self.recipe.geometry.is_grid else self.size
-        raw = self._decode(values, inner, [])
-        return self._from_canvas(apply_range(raw, self.recipe.backbone.output).clamp(0, 1), size)
+        raw = self.decode_raw(values, inner, [])
+        return self.from_canvas(apply_range(raw, self.recipe.backbone.output).clamp(0, 1), size)
 
     def reconstruct_batch(self, images: Tensor, seen: Corrupted | None = None) -> Tensor:
         """`(N, C, H, W)` → the same in [0, 1]; with `seen`, from that corrupted input instead."""
         size = (images.shape[-2], images.shape[-1])
         if seen is None:
-            seen = Corrupted(self._to_canvas(images), images)
+            seen = Corrupted(self.to_canvas(images), images)
         latent, skips = self._see(seen)
-        raw = self._decode(latent.values, seen.input.shape[-2:], skips)
-        return self._from_canvas(apply_range(raw, self.recipe.backbone.output).clamp(0, 1), size)
+        raw = self.decode_raw(latent.values, seen.input.shape[-2:], skips)
+        return self.from_canvas(apply_range(raw, self.recipe.backbone.output).clamp(0, 1), size)
 
     def _see(self, seen: Corrupted) -> tuple[Latent, list[Tensor]]:
         was_training = self.training
@@ -214,12 +230,14 @@ class Autoencoder(nn.Module):
             )
         return batch.to(next(self.parameters()).device), kind
 
-    def _to_canvas(self, images: Tensor) -> Tensor:
+    def to_canvas(self, images: Tensor) -> Tensor:
+        """`(N, C, H, W)` resized to the one size that a vector code is for; unchanged for a grid code."""
         if self.recipe.geometry.is_grid or images.shape[-2:] == self.size:
             return images
         return F.interpolate(images, self.size, mode="bilinear", antialias=True, align_corners=False)
 
-    def _from_canvas(self, images: Tensor, size: tuple[int, int]) -> Tensor:
+    def from_canvas(self, images: Tensor, size: tuple[int, int]) -> Tensor:
+        """`(N, C, h, w)` resized back to the images' own size, in [0, 1]."""
         if images.shape[-2:] == size:
             return images
         return F.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)

@@ -2,14 +2,17 @@
 
 One class is one point: `backbone` is `Dense | Conv | Recurrent | Attention`, and so on. A point owns exactly
 the settings that mean something for it. The networks behind them are built in `backbones/`, `bottlenecks/`,
-`corruptions/` and `critics`.
+`corruptions` and `critics`.
 """
+
+# ruff: noqa: RUF009 (`setting` returns a dataclass field)
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from isthmus.model.image_sum import parse_sum
 from isthmus.model.setting import Settings, Widths, setting
 
 Activation = Literal["relu", "leaky", "gelu", "silu", "tanh", "sigmoid"]
@@ -72,7 +75,7 @@ class Attention(Settings):
 
 Backbone = Dense | Conv | Recurrent | Attention
 
-# ---------------------------------------------------------------- positions: does the network know where it is
+# ---------------------------------------------------------------- positions: does the net know where it is
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,7 +234,7 @@ class Quantised(Settings):
     entries: int = setting(256, "vq: size of the codebook", low=2, high=65536)
     groups: int | None = setting(
         None,
-        "vq: sub-vectors that a code vector is cut into; auto takes 4 numbers each, the whole column in a grid",
+        "vq: sub-vectors that a code is cut into; auto takes 4 numbers each, the whole column in a grid",
         low=1,
     )
     commitment: float = setting(0.25, "vq: weight that holds the encoder to its entry", low=0.0)
@@ -280,9 +283,13 @@ Critic = NoCritic | OnCodes | OnImages
 class Objective(Settings):
     image: str = setting(
         "mse",
-        "image terms: mse, bce, l1, ssim, gaussian-nll; or a sum such as 0.8*mse+0.2*ssim@0.3 (@: warm-up share)",
+        "mse, bce, l1, ssim, gaussian-nll; or a sum such as 0.8*mse+0.2*ssim@0.3 (@: warm-up share)",
     )
     weight: float = setting(1.0, "weight of the whole image part", low=0.0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        parse_sum(self.image)
 
 
 @dataclass(frozen=True, kw_only=True)

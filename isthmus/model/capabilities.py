@@ -10,6 +10,7 @@ from typing import Literal
 
 from isthmus.errors import CapabilityError
 from isthmus.model import axes
+from isthmus.model.image_sum import parse_sum
 from isthmus.model.recipe import Recipe
 
 Use = Literal["decode", "generate", "compress"]
@@ -94,16 +95,17 @@ def _stages(recipe: Recipe) -> str | None:
     if backbone.stem & (backbone.stem - 1):
         return f"backbone.stem={backbone.stem} is not a power of two"
     if stride is not None and backbone.depth is not None and backbone.stem * 2**backbone.depth != stride:
-        return f"stem {backbone.stem} and depth {backbone.depth} end at 1/{backbone.stem * 2**backbone.depth}, not at the code's 1/{stride}"
+        end = backbone.stem * 2**backbone.depth
+        return f"stem {backbone.stem} and depth {backbone.depth} end at 1/{end}, not at the code's 1/{stride}"
     return None
 
 
 def _skips(recipe: Recipe) -> str | None:
     if getattr(recipe.backbone, "skips", False):
         if not isinstance(recipe.bottleneck, axes.Plain):
-            return "with encoder–decoder skips the code is not the only way through: only a plain bottleneck makes sense"
+            return "with encoder–decoder skips the code is not the only way through: only plain makes sense"
         if not isinstance(recipe.critic, axes.NoCritic):
-            return "with encoder–decoder skips there is nothing to sample: a critic needs a model that can generate"
+            return "with encoder–decoder skips there is nothing to sample: a critic needs a generator"
         if not recipe.geometry.is_grid:
             return "encoder–decoder skips need a grid code, for example --code 64@8"
     return None
@@ -112,7 +114,7 @@ def _skips(recipe: Recipe) -> str | None:
 def _contractive(recipe: Recipe) -> str | None:
     if isinstance(recipe.bottleneck, axes.Contractive):
         if getattr(recipe.backbone, "norm", "none") == "batch":
-            return "batch normalisation ties the images of a batch together: the Jacobian of one image's code is not its own"
+            return "batch normalisation ties images together: the Jacobian of one image's code is not its own"
         if getattr(recipe.backbone, "down", "stride") == "pool":
             return "max pooling has no useful second derivative: contractive needs backbone.down=stride"
     return None
@@ -124,18 +126,19 @@ def _prior(recipe: Recipe) -> str | None:
     if isinstance(recipe.bottleneck, _DISCRETE):
         return f"a critic compares with a Gaussian prior, and {recipe.bottleneck.kind} codes are discrete"
     if isinstance(recipe.bottleneck, _SPARSE):
-        return f"a critic compares with a Gaussian prior, and {recipe.bottleneck.kind} codes are exactly zero most of the time"
+        return f"a critic compares with a Gaussian prior, and {recipe.bottleneck.kind} codes are sparse"
     if isinstance(recipe.critic, axes.OnCodes) and isinstance(
         recipe.bottleneck, axes.Gaussian | axes.Contractive
     ):
-        return f"a critic on codes shapes the code's distribution, and so does a {recipe.bottleneck.kind} bottleneck: choose one"
+        kind = recipe.bottleneck.kind
+        return f"a critic on codes and a {kind} bottleneck both shape the code's distribution: choose one"
     if isinstance(recipe.critic, axes.OnImages) and not isinstance(recipe.bottleneck, axes.Gaussian):
         return "a critic on images also judges samples of the prior: it needs a gaussian bottleneck (vae-gan)"
     return None
 
 
 def _output_range(recipe: Recipe) -> str | None:
-    terms = recipe.objective.image
+    terms = [name for name, _, _ in parse_sum(recipe.objective.image)]
     if "bce" in terms and recipe.backbone.output != "sigmoid":
         return (
             "bce compares probabilities: it needs backbone.output=sigmoid, whose range is the data's [0, 1]"

@@ -30,7 +30,7 @@ def corrupt(images: Tensor, how: axes.Corruption, generator: torch.Generator) ->
             pepper = (noise > 1 - how.amount / 2).to(images.dtype)
             return Corrupted(images * (1 - salt - pepper) + salt, images)
         case axes.PoissonNoise():
-            return Corrupted(torch.poisson(images * how.peak, generator=generator) / how.peak, images)
+            return Corrupted(torch.poisson(images.clamp_min(0) * how.peak, generator=generator) / how.peak, images)
         case axes.Mask():
             return _mask(images, how, generator)
         case axes.Blur():
@@ -94,7 +94,8 @@ def _hidden_blocks(
     n: int, h: int, w: int, how: axes.Mask, generator: torch.Generator, device: torch.device
 ) -> Tensor:
     # k blocks thrown independently cover 1 − (1 − a)^k of the image on average, a being one block's share.
-    size = min(how.size, h, w)
+    # A block larger than what shall be hidden would hide far too much, or, rounded to no block, nothing.
+    size = max(1, min(how.size, h, w, math.isqrt(round(how.amount * h * w))))
     share = size * size / (h * w)
     blocks = max(1, round(math.log(1 - how.amount) / math.log(1 - share))) if share < 1 and how.amount else 0
     hidden = torch.zeros(n, 1, h, w, dtype=torch.bool, device=device)
@@ -124,7 +125,8 @@ def _blur(images: Tensor, sigma: float) -> Tensor:
 def _jpeg(images: Tensor, how: axes.Jpeg, generator: torch.Generator) -> Tensor:
     # Pillow codes one image at a time; there is no batched JPEG to call.
     high = max(how.quality_high or how.quality, how.quality)
-    qualities = torch.randint(how.quality, high + 1, (images.shape[0],), generator=generator).tolist()
+    draws = (images.shape[0],)
+    qualities = torch.randint(how.quality, high + 1, draws, generator=generator, device=images.device).tolist()
     arrays = (images.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
     decoded = [_one_jpeg(array, quality) for array, quality in zip(arrays, qualities, strict=True)]
     batch = torch.from_numpy(np.stack(decoded)).to(images.device).permute(0, 3, 1, 2)

@@ -1,6 +1,6 @@
 """The second player: a network that tells real from made, on codes or on images.
 
-Losses are the logistic ones of Goodfellow et al. (2014), the non-saturating form for the player that is judged.
+Losses are the logistic ones of Goodfellow et al. (2014), non-saturating for the player that is judged.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from isthmus.model.backbones.interface import Plan
 from isthmus.model.objective import Term
 from isthmus.model.recipe import Recipe
 from isthmus.model.trace import Trace
-
 
 Judgement = Callable[[Trace], Tensor]
 
@@ -81,7 +80,7 @@ def build_critic(recipe: Recipe, plan: Plan) -> CodeCritic | ImageCritic | None:
             return None
 
 
-# ------------------------------------------------------------ terms of a critic on codes (Makhzani et al. 2015)
+# ---------------------------------------------------------- terms of a critic on codes (Makhzani et al. 2015)
 
 
 def _code_critic(trace: Trace) -> CodeCritic:
@@ -101,7 +100,7 @@ def tell_codes_apart(trace: Trace) -> Tensor:
     return F.softplus(-critic(prior)) + F.softplus(critic(z))
 
 
-# ------------------------------------------------------------ terms of a critic on images (Larsen et al. 2016)
+# ---------------------------------------------------------- terms of a critic on images (Larsen et al. 2016)
 
 
 def _image_critic(trace: Trace) -> ImageCritic:
@@ -110,7 +109,7 @@ def _image_critic(trace: Trace) -> ImageCritic:
 
 
 def match_features(trace: Trace) -> Tensor:
-    """Mean squared distance between reconstruction and image in the critic's features, relative to their scale."""
+    """Mean squared distance of reconstruction and image in the critic's features, relative to their scale."""
     critic = _image_critic(trace)
     real = critic.look(trace.images).detach()
     scale = real.square().mean().clamp_min(1e-6)

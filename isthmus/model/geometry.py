@@ -1,4 +1,4 @@
-"""The shape of a code: `64` is a vector of 64 numbers, `32@8` a grid of 32 channels at 1/8 of the image size."""
+"""The shape of a code: `64` is a vector of 64 numbers, `32@8` a grid of 32 channels at 1/8 of the size."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """A weighted sum of terms, each a function of the trace, reduced to one number per image.
 
-Scale: image terms are means per pixel-channel. Code terms are in nats per image and are divided by the number of
-pixel-channels here, so that a weight means the same at every image and batch size, and so that `bce` with a KL of
-weight 1 is exactly the negative ELBO per pixel-channel.
+Scale: image terms are means per pixel-channel. Code terms are in nats per image and are divided by the number
+of pixel-channels here, so that a weight means the same at every image and batch size, and so that `bce` with
+a KL of weight 1 is exactly the negative ELBO per pixel-channel.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from isthmus.model.image_sum import parse_sum
 from isthmus.model.recipe import Recipe
-from isthmus.model.terms import IMAGE_TERMS, parse_sum
+from isthmus.model.terms import IMAGE_TERMS
 from isthmus.model.trace import Trace
 
 
@@ -50,7 +51,7 @@ class Objective:
     terms: tuple[Term, ...]
 
     def __call__(self, trace: Trace, progress: float = 1.0) -> tuple[Tensor, dict[str, Tensor]]:
-        """The objective per image `(N,)`, and the batch mean of each term before its weight (not differentiable)."""
+        """The objective per image `(N,)`; and each term's batch mean before its weight, detached."""
         total = torch.zeros(trace.images.shape[0], device=trace.images.device)
         parts: dict[str, Tensor] = {}
         for term in self.terms:

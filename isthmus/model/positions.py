@@ -1,8 +1,8 @@
 """Maps that tell a network where it is: `(1, P, h, w)`, the same for every image.
 
-`coordinates` are two ramps from −1 to 1 (Liu et al. 2018, CoordConv), `sinusoidal` sines and cosines of them at
-doubling frequencies (Vaswani et al. 2017, in relative coordinates so that any size works), `learned` a small
-parameter grid, resized bilinearly to the asked size.
+`coordinates` are two ramps from −1 to 1 (Liu et al. 2018, CoordConv), `sinusoidal` sines and cosines of them
+at doubling frequencies (Vaswani et al. 2017, in relative coordinates so that any size works), `learned` a
+small parameter grid, resized bilinearly to the asked size.
 """
 
 from __future__ import annotations

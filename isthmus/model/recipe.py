@@ -32,6 +32,7 @@ class Recipe:
     optimiser: axes.Optimiser = field(default_factory=axes.Optimiser)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "code", str(self.code))  # 64 is as good as "64"
         if self.code != "auto":
             Geometry.parse(self.code)
 
@@ -46,10 +47,11 @@ class Recipe:
         Choosing a `kind` brings that point's own defaults, so kinds are applied before the rest. A bare axis
         name is short for its kind: `critic=on-codes`.
         """
+        pairs: list[tuple[str, Any]]
         if isinstance(settings, Mapping):
             pairs = list(settings.items())
         else:
-            pairs = [_split(item) for item in settings]
+            pairs = [_split(item) for item in ([settings] if isinstance(settings, str) else settings)]
         pairs = [(f"{k}.kind" if k in axes.AXES and len(axes.AXES[k]) > 1 else k, v) for k, v in pairs]
         pairs.sort(key=lambda pair: not pair[0].endswith(".kind"))
         recipe = self
@@ -64,12 +66,16 @@ class Recipe:
         if axis not in axes.AXES or not name:
             raise UsageError(f"unknown setting '{key}'{nearest(key, self.keys())}")
         current: Settings = getattr(self, axis)
-        if name == "kind":
-            return dataclasses.replace(self, **{axis: _point(axis, str(value))()})
+        if name == "kind" and len(axes.AXES[axis]) > 1:
+            return self._with_point(axis, _point(axis, str(value))())
         known = [f.name for f in dataclasses.fields(current)]
         if name not in known:
             raise UsageError(f"{axis} '{current.kind or axis}' has no setting '{name}'{nearest(name, known)}")
-        return dataclasses.replace(self, **{axis: current.replace(name, value)})
+        return self._with_point(axis, current.replace(name, value))
+
+    def _with_point(self, axis: str, point: Settings) -> Recipe:
+        change: dict[str, Any] = {axis: point}
+        return dataclasses.replace(self, **change)
 
     def keys(self) -> list[str]:
         """Every dotted key that `--set` takes for this recipe."""
@@ -97,7 +103,7 @@ class Recipe:
         for axis, points in axes.AXES.items():
             if axis not in data:
                 continue
-            given = dict(data[axis])
+            given = _table(data[axis], axis)
             kind = given.pop("kind", None)
             point = _point(axis, str(kind)) if len(points) > 1 and kind else type(getattr(cls(), axis))
             known = [f.name for f in dataclasses.fields(point)]
@@ -119,6 +125,14 @@ class Recipe:
                 for f in dataclasses.fields(point)
             ]
         return rows
+
+
+def _table(value: Any, axis: str) -> dict[str, Any]:
+    if isinstance(value, str):
+        return {"kind": value}
+    if not isinstance(value, Mapping):
+        raise UsageError(f"recipe key '{axis}' holds {value!r}: expected a kind, or a table of its settings")
+    return dict(value)
 
 
 def _split(item: str) -> tuple[str, str]:

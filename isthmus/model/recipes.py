@@ -1,7 +1,7 @@
 """The named recipes: every classic family as one point of the product space.
 
-Each is a function that returns a `Recipe`; a family is the default with the few axes changed that make it what
-it is, and the docstring says where it comes from.
+Each is a function that returns a `Recipe`; a family is the default with the few axes changed that make it
+what it is, and the docstring says where it comes from.
 """
 
 from __future__ import annotations
@@ -30,12 +30,15 @@ def recurrent() -> Recipe:
 
 
 def sparse() -> Recipe:
-    """Many units, few of them active: 256 numbers of which 32 are kept (Makhzani and Frey 2013); `l1`, `l0` and `kl-sparse` are the other ways."""
+    """Many units, few of them active: 256 numbers of which 32 are kept (Makhzani and Frey 2013).
+
+    `l1`, `l0` and `kl-sparse` are the other ways.
+    """
     return Recipe(name="sparse", code="256", bottleneck=axes.TopK(k=32))
 
 
 def collapsed() -> Recipe:
-    """Convolutions without any positional encoding, code 128; reflected borders so that padding leaks none."""
+    """Convolutions without any positional encoding, code 128; reflected borders: padding leaks one."""
     return Recipe(name="collapsed", code="128", backbone=axes.Conv(padding="reflect"))
 
 
@@ -56,7 +59,10 @@ def inpainting() -> Recipe:
 
 
 def variational() -> Recipe:
-    """Codes are distributions kept near a standard normal (Kingma and Welling 2014), weighted by β (Higgins et al. 2017)."""
+    """Codes are distributions kept near a standard normal (Kingma and Welling 2014).
+
+    The pull is weighted by β (Higgins et al. 2017).
+    """
     return Recipe(
         name="variational",
         code="32",
@@ -77,7 +83,10 @@ def vae_gan() -> Recipe:
 
 
 def attention() -> Recipe:
-    """Patches that attend to one another, half of them hidden in training (Dosovitskiy et al. 2021; He et al. 2022)."""
+    """Patches that attend to one another, a quarter of them hidden in training.
+
+    Dosovitskiy et al. 2021; He et al. 2022.
+    """
     return Recipe(
         name="attention",
         backbone=axes.Attention(),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import types
 import typing
 from dataclasses import dataclass
@@ -64,7 +65,7 @@ class Settings:
 
 
 def from_text(text: str, kind: Any, key: str) -> Any:
-    """Read one value as `--set` gives it: `1e-3`, `true`, `64-128` or `64,128` for widths, `auto` for none."""
+    """Read one value as `--set` gives it: `1e-3`, `true`, `64-128` or `64,128` for widths, `auto` for None."""
     text = text.strip()
     options = typing.get_args(kind)
     if type(None) in options:
@@ -81,8 +82,7 @@ def from_text(text: str, kind: Any, key: str) -> Any:
         if kind is float:
             return float(text)
         if typing.get_origin(kind) is tuple:
-            separator = "-" if "-" in text else ","
-            return tuple(int(part) for part in text.split(separator) if part.strip())
+            return () if text in ("none", "") else tuple(int(part) for part in re.split("[-,]", text))
     except (KeyError, ValueError):
         wanted = {"bool": "true or false", "int": "a whole number", "float": "a number"}
         name = getattr(kind, "__name__", "")
@@ -112,19 +112,25 @@ def _checked(value: Any, kind: Any, field: dataclasses.Field[Any], owner: Settin
         if value not in choices:
             raise UsageError(f"{where}={value} is not known{nearest(str(value), choices)}")
         return value
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
     if typing.get_origin(kind) is tuple:
-        numbers = (value,) if isinstance(value, int) else tuple(value)
-        if any(not isinstance(v, int) or v < 1 or v > 65536 for v in numbers) or len(numbers) > 64:
-            raise UsageError(f"{where}={as_text(numbers)}: widths are whole numbers from 1 to 65536")
-        return numbers
+        return _widths(value, where)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        # Also for whole numbers too large for a float, which are then found to be out of range.
+        value = float(value) if abs(value) < 2**1000 else math.inf
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise UsageError(f"{where}={value}: expected {kind.__name__}")
     low, high = field.metadata["low"], field.metadata["high"]
     if isinstance(value, int | float) and not isinstance(value, bool):
-        finite = math.isfinite(value)
+        finite = isinstance(value, int) or math.isfinite(value)
         if not finite or (low is not None and value < low) or (high is not None and value > high):
             bounds = f"from {low if low is not None else '-∞'} to {high if high is not None else '∞'}"
             raise UsageError(f"{where}={value} is out of range ({bounds})")
     return value
+
+
+def _widths(value: Any, where: str) -> Widths:
+    numbers = tuple(value) if isinstance(value, tuple | list) else (value,)
+    whole = all(isinstance(v, int) and not isinstance(v, bool) and 1 <= v <= 65536 for v in numbers)
+    if not whole or len(numbers) > 64:
+        raise UsageError(f"{where}={as_text(numbers)}: widths are up to 64 whole numbers from 1 to 65536")
+    return numbers

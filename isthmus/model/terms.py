@@ -1,20 +1,18 @@
 """Image terms: how far the output is from the target, one number per image, a mean over pixel-channels.
 
-Each is a function `trace -> (N,)`. A per-pixel weight of the trace (mean 1) is applied where the term is a mean
-over pixels; SSIM has no pixels of its own and ignores it.
+Each is a function `trace -> (N,)`. A per-pixel weight of the trace (mean 1) is applied where the term is a
+mean over pixels; SSIM has no pixels of its own and ignores it.
 """
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from isthmus.errors import UsageError, nearest
 from isthmus.measures.structure import ssim
 from isthmus.model.trace import Trace
 
@@ -37,7 +35,7 @@ def l1(trace: Trace) -> Tensor:
 
 
 def bce(trace: Trace) -> Tensor:
-    """Binary cross-entropy in nats, from the logits; for targets in (0, 1) its least value is the data's own entropy."""
+    """Binary cross-entropy in nats, from the logits; its least value is the entropy of the targets."""
     return _mean(
         trace, F.binary_cross_entropy_with_logits(trace.raw, trace.corrupted.target, reduction="none")
     )
@@ -51,7 +49,7 @@ def ssim_term(trace: Trace) -> Tensor:
 def gaussian_nll(trace: Trace) -> Tensor:
     """Negative log density in nats under a normal around the output, with one learned σ for all pixels.
 
-    `½ log 2πσ² + (x − x̂)²/2σ²`; the learned σ makes β = 1 right for any data (Rybkin et al. 2021, σ-VAE, eq. 4).
+    `½ log 2πσ² + (x − x̂)²/2σ²`; the learned σ makes β = 1 right for any data (Rybkin et al. 2021, eq. 4).
     """
     log_sigma = trace.model.noise_log_sigma
     error = _mean(trace, (trace.output - trace.corrupted.target).square())
@@ -66,27 +64,6 @@ IMAGE_TERMS: dict[str, ImageTerm] = {
     "gaussian-nll": gaussian_nll,
 }
 NATS = ("bce", "gaussian-nll")  # the terms that are log-likelihoods
-
-
-def parse_sum(text: str) -> list[tuple[str, float, float]]:
-    """Read `mse`, or a sum such as `0.8*mse+0.2*ssim@0.3`, as rows `(term, weight, warm-up share)`.
-
-    Raises:
-        UsageError: not of that form, or an unknown term.
-    """
-    rows = []
-    for part in text.replace(" ", "").split("+"):
-        match = re.fullmatch(r"(?:([0-9.]+(?:e-?\d+)?)\*)?([a-z0-9-]+)(?:@([0-9.]+))?", part)
-        if match is None:
-            raise UsageError(f"objective.image={text}: write mse, or a sum such as 0.8*mse+0.2*ssim@0.3")
-        name = match[2]
-        if name not in IMAGE_TERMS:
-            raise UsageError(f"image term '{name}' is not known{nearest(name, list(IMAGE_TERMS))}")
-        try:
-            rows.append((name, float(match[1] or 1), float(match[3] or 0)))
-        except ValueError:
-            raise UsageError(f"objective.image={text}: '{part}' has a number that cannot be read") from None
-    return rows
 
 
 def apply_range(raw: Tensor, output: str) -> Tensor:

@@ -1,4 +1,4 @@
-"""The state of an unfinished training in one safetensors file: tensors, and everything else as JSON in its header.
+"""The state of an unfinished training in one safetensors file: tensors, and all else as JSON in its header.
 
 It is written to a temporary name and renamed, so a crash at any moment leaves the last whole state.
 """
@@ -28,7 +28,7 @@ class Checkpoint:
 
 
 def resume_path(model_path: str | Path) -> Path:
-    """Where the state of a training of this model lies: `photos.safetensors` → `photos.resume.safetensors`."""
+    """Where the state of a model's training lies: `photos.safetensors` → `photos.resume.safetensors`."""
     path = Path(model_path)
     return path.with_name(f"{path.name.removesuffix('.safetensors')}.resume.safetensors")
 

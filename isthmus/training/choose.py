@@ -1,4 +1,4 @@
-"""What follows from the data when nobody said otherwise: code, size or crop, batch. Each choice is a sentence."""
+"""What follows from the data when nobody said otherwise: code, size or crop, batch; each as a sentence."""
 
 from __future__ import annotations
 
@@ -116,7 +116,8 @@ def _vector_frame(
         raise DataError("there is no pixel to train on")
     why = "sizes differ" if images.shape is None else f"images are {largest[0]}×{largest[1]}"
     notes.append(
-        f"images are resized to {SMALL}×{SMALL}, because {why} and the code is a vector (--size, or --code 32@8)"
+        f"images are resized to {SMALL}×{SMALL}, because {why} and the code is a vector "
+        "(--size, or --code 32@8)"
     )
     return (SMALL, SMALL), (SMALL, SMALL), False
 

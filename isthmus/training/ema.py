@@ -1,4 +1,4 @@
-"""An exponential moving average of the weights: less noisy than the last step's (Polyak and Juditsky 1992)."""
+"""An exponential moving average of the weights, less noisy than the last ones (Polyak and Juditsky 1992)."""
 
 from __future__ import annotations
 

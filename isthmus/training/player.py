@@ -1,7 +1,7 @@
 """Players: who minimises what with which parameters. The loop knows nothing else about a model.
 
-A plain autoencoder is one player. An adversarial autoencoder is two, a VAE-GAN three (encoder, decoder, critic),
-each with its own gradient route: a player's loss reaches its own parameters only.
+A plain autoencoder is one player. An adversarial autoencoder is two, a VAE-GAN three (encoder, decoder,
+critic), each with its own gradient route: a player's loss reaches its own parameters only.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def players_of(model: Autoencoder) -> tuple[Player, ...]:
 
 def _critic(model: Autoencoder, loss: critics.Judgement, rate: float) -> Player:
     assert model.critic is not None
-    # Heavy-ball memory makes the two-player game circle, so the critic's Adam forgets faster (Radford et al. 2016).
+    # Memory makes the two-player game circle, so the critic's Adam forgets faster (Radford et al. 2016).
     optimiser = replace(model.recipe.optimiser, rate=rate, momentum=0.5, clip=0.0)
     objective = Objective((Term("critic", 1.0, loss, validated=False),))
     return Player("critic", _parameters(model.critic), objective, optimiser)

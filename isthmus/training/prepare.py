@@ -7,9 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 
 from isthmus.errors import DataError, UsageError
+from isthmus.images.batches import whole
 from isthmus.images.conform import conform
 from isthmus.images.read import read
 from isthmus.images.split import hold_out
@@ -118,7 +120,11 @@ def prepare(data: Any, *, recipe: Recipe, val: Any = None, options: Options) -> 
 
 def build_model(recipe: Recipe, images: ImageSet, size: tuple[int, int], seed: int) -> Autoencoder:
     """An untrained model for these images, on the device this machine trains on."""
-    return build(recipe, channels=images.channels, size=size, seed=seed).to(best_device())
+    model = build(recipe, channels=images.channels, size=size, seed=seed)
+    some = images.subset(np.linspace(0, len(images) - 1, min(len(images), 256)).astype(int))
+    means = [batch.images.mean((0, 2, 3)) for batch in whole(some, batch=64)]
+    model.start_at(torch.stack(means).mean(0))
+    return model.to(best_device())
 
 
 def best_device() -> torch.device:

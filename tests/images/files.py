@@ -21,7 +21,8 @@ def photo(height: int, width: int, channels: int = 3, *, seed: int = 0) -> np.nd
 
 def save(path: Path, array: np.ndarray, **options: object) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(array[:, :, 0] if array.ndim == 3 and array.shape[2] == 1 else array).save(path, **options)
+    plane = array[:, :, 0] if array.ndim == 3 and array.shape[2] == 1 else array
+    Image.fromarray(plane).save(path, **options)
     return path
 
 

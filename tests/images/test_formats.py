@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import struct
+import subprocess
+import sys
 import warnings
+import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +16,7 @@ from PIL import Image, ImageOps
 
 from isthmus.errors import DataError
 from isthmus.images.formats import decode, metadata, probe
+
 from .files import bomb, cut, photo, save
 
 EXACT = ["png", "webp", "tif", "bmp", "ppm", "jp2"]
@@ -101,7 +107,7 @@ def test_integer_and_float_tiff_only_within_their_range(tmp_path: Path) -> None:
     unit = save(tmp_path / "f.tif", np.array([[0.0, 0.25, 1.0]], dtype=np.float32))
     assert decode(unit)[..., 0].tolist() == [[0.0, 0.25, 1.0]]
     for name, values in {"big": [[70000]], "low": [[-1]]}.items():
-        with pytest.raises(DataError, match="0..65535"):
+        with pytest.raises(DataError, match=r"0\.\.65535"):
             decode(save(tmp_path / f"{name}.tif", np.array(values, dtype=np.int32)))
     for name, value in {"over": 1.5, "under": -0.1, "nan": np.nan}.items():
         with pytest.raises(DataError, match=r"\[0, 1\]"):
@@ -203,10 +209,28 @@ def test_pillow_warnings_do_not_reach_the_user(tmp_path: Path) -> None:
     assert seen == []
 
 
-def test_sixteen_bit_colour_is_said_to_be_narrowed(tmp_path: Path) -> None:
-    import struct
-    import zlib
+def test_what_pillow_logs_does_not_reach_the_user_either(tmp_path: Path) -> None:
+    tags = [(256, 1), (257, 1), (258, 8), (262, 1), (273, 8), (277, 41), (278, 1), (279, 1)]
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    data = b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4)
+    (tmp_path / "a.tif").write_bytes(data)
+    code = "import sys; from isthmus.images.folder import read_folder; read_folder(sys.argv[1])"
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "isthmus.errors.DataError" in done.stderr
+    assert "samples per pixel" not in done.stderr.lower()
 
+
+def test_overlapping_threads_leave_pillow_as_it_was(tmp_path: Path) -> None:
+    paths = [save(tmp_path / f"{i}.png", photo(20, 20, seed=i)) for i in range(8)]
+    before = Image.MAX_IMAGE_PIXELS, list(warnings.filters)
+    with ThreadPoolExecutor(8) as pool:
+        read = list(pool.map(lambda i: decode(paths[i % 8], max_pixels=400 + i), range(200)))
+    assert all(np.array_equal(image, photo(20, 20, seed=i % 8)) for i, image in enumerate(read))
+    assert before == (Image.MAX_IMAGE_PIXELS, list(warnings.filters))
+
+
+def test_sixteen_bit_colour_is_said_to_be_narrowed(tmp_path: Path) -> None:
     rows = b"\0" + struct.pack(">3H", 65535, 32768, 0)
     path = tmp_path / "a.png"
     parts = [

@@ -1,4 +1,7 @@
-"""Patches as tokens that attend to one another (Dosovitskiy et al. 2021); hidden patches are never encoded (He et al. 2022)."""
+"""Patches as tokens that attend to one another (Dosovitskiy et al. 2021).
+
+Hidden patches are never encoded (He et al. 2022).
+"""
 
 from __future__ import annotations
 
@@ -36,10 +39,7 @@ class AttentionEncoder(Encoder):
         patches = F.pixel_unshuffle(x, self.patch).flatten(2).transpose(1, 2)  # (N, T, inputs·p²)
         tokens = self.where.add(self.embed(patches), rows, columns)
         seen = _seen_tokens(visible, self.patch)
-        if seen is None:
-            tokens = self._attend(tokens, None)
-        else:
-            tokens = self._attend_seen(tokens, seen)
+        tokens = self._attend(tokens, None) if seen is None else self._attend_seen(tokens, seen)
         shares = self.share(self.norm(tokens))
         if self.is_grid:
             return Features(shares.transpose(1, 2).reshape(n, -1, rows, columns))
@@ -52,9 +52,8 @@ class AttentionEncoder(Encoder):
         index = order[..., None].expand(-1, -1, tokens.shape[-1])
         kept = seen.gather(1, order)
         some = self._attend(tokens.gather(1, index), None if bool(kept.all()) else kept)
-        full = self.hidden.to(some.dtype).expand_as(tokens).clone()
-        full = full.scatter(1, index, torch.where(kept[..., None], some, self.hidden.to(some.dtype)))
-        return full
+        hidden = self.hidden.to(some.dtype)
+        return hidden.expand_as(tokens).scatter(1, index, torch.where(kept[..., None], some, hidden))
 
     def _attend(self, tokens: Tensor, keys: Tensor | None) -> Tensor:
         for block in self.blocks:
@@ -103,7 +102,8 @@ class Where(nn.Module):
         if self.project is None:
             return tokens
         where = self.map(rows, columns, tokens.float()).flatten(2).transpose(1, 2)  # (1, T, P)
-        return tokens + self.project(where)
+        moved: Tensor = tokens + self.project(where)
+        return moved
 
 
 class Block(nn.Module):
@@ -124,7 +124,8 @@ class Block(nn.Module):
         mask = None if keys is None else keys[:, None, None, :]
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)  # (N, heads, T, width/heads)
         x = x + self.out(mixed.transpose(1, 2).reshape(n, t, width))
-        return x + self.mlp(self.norm2(x))
+        out: Tensor = x + self.mlp(self.norm2(x))
+        return out
 
 
 def _seen_tokens(visible: Tensor | None, patch: int) -> Tensor | None:

@@ -1,10 +1,13 @@
 """Convolutional encoder and decoder: a space-to-depth stem, stages of residual blocks, halvings between them.
 
 The stem folds `stem × stem` pixels into channels, because a first convolution on one to three channels is the
-slowest layer a CPU can be given. A vector code is a linear layer on the last grid; a grid code a 1×1 convolution.
+slowest layer a CPU can be given. A vector code is a linear layer on the last grid, a grid
+code a 1×1 convolution.
 """
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -25,7 +28,7 @@ from isthmus.model.recipe import Recipe
 
 
 def stage_widths(backbone: axes.Conv, stages: int) -> list[int]:
-    """Channels of each stage: as listed, or the first number doubled up to ×4; a short list repeats its last."""
+    """Channels of each stage: as listed, or the first doubled up to ×4; a short list repeats its last."""
     if len(backbone.width) == 1:
         return [backbone.width[0] * min(2**i, 4) for i in range(stages)]
     return [backbone.width[min(i, len(backbone.width) - 1)] for i in range(stages)]
@@ -43,7 +46,7 @@ class ConvEncoder(Encoder):
         inputs = plan.inputs * self.stem**2 + self.positions.channels
         self.first = _conv3(inputs, widths[0], backbone)
         self.stages = nn.ModuleList(_stage(w, backbone) for w in widths)
-        self.downs = nn.ModuleList(_down(a, b, backbone) for a, b in zip(widths, widths[1:], strict=False))
+        self.downs = nn.ModuleList(_down(a, b, backbone) for a, b in pairwise(widths))
         self.skips = backbone.skips
         self.end = activation(backbone.activation)
         self.is_grid = plan.geometry.is_grid
@@ -82,7 +85,7 @@ class ConvDecoder(Decoder):
         self.positions = PositionMap(recipe.positions, bottom)
         self.first = _conv3(widths[0] + self.positions.channels, widths[0], backbone)
         self.stages = nn.ModuleList(_stage(w, backbone) for w in widths)
-        self.ups = nn.ModuleList(_up(a, b, backbone) for a, b in zip(widths, widths[1:], strict=False))
+        self.ups = nn.ModuleList(_up(a, b, backbone) for a, b in pairwise(widths))
         self.end = activation(backbone.activation)
         self.last = _conv3(widths[-1], plan.channels * self.stem**2, backbone)
 
@@ -102,7 +105,7 @@ class ConvDecoder(Decoder):
 
 
 class Block(nn.Module):
-    """Two 3×3 convolutions before which the nonlinearity stands (He et al. 2016, pre-activation), or one without."""
+    """Two 3×3 convolutions after their nonlinearities (He et al. 2016, pre-activation), or one without."""
 
     def __init__(self, width: int, backbone: axes.Conv) -> None:
         super().__init__()

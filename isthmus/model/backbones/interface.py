@@ -1,4 +1,4 @@
-"""What every backbone agrees on: the sizes it is built for, what an encoder hands on, and shared small layers."""
+"""What every backbone agrees on: the sizes it is built for, what an encoder hands on, shared small layers."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Entry(nn.Module):
 
 
 def conv_depth(backbone: axes.Conv, geometry: Geometry, size: tuple[int, int]) -> tuple[int, int]:
-    """`(stem, halvings)` of a convolutional backbone; vectors stop near an 8×8 grid, grids at their stride."""
+    """`(stem, halvings)` of a conv backbone; vectors stop near an 8×8 grid, grids at their stride."""
     if geometry.stride is not None:
         stem = min(backbone.stem, geometry.stride)
         return stem, int(math.log2(geometry.stride // stem))
@@ -98,7 +98,7 @@ def conv_depth(backbone: axes.Conv, geometry: Geometry, size: tuple[int, int]) -
 
 
 def patch_side(backbone: axes.Attention, geometry: Geometry, size: tuple[int, int]) -> int:
-    """Side of an attention patch: the code's stride, what was asked for, or 7 to 8 patches along the longer side."""
+    """Side of an attention patch: the code's stride, what was asked for, or 7 to 8 on the longer side."""
     if geometry.stride is not None:
         return geometry.stride
     return backbone.patch or max(1, math.ceil(max(size) / 8))

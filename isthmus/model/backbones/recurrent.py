@@ -46,7 +46,7 @@ class RecurrentDecoder(Decoder):
 
     def forward(self, z: Tensor, size: tuple[int, int], skips: list[Tensor]) -> Tensor:  # noqa: ARG002
         entry = self.entry(z).float().view(-1, 1 + self.depth, self.width)
-        # The code is both the first state and what every row reads, so late rows do not depend on memory alone.
+        # The code is the first state and also what every row reads: late rows need more than memory.
         state = entry[:, 1:].tanh().transpose(0, 1).contiguous()
         told = entry[:, :1].expand(-1, self.shape[0], -1)
         with torch.autocast(z.device.type, enabled=False):

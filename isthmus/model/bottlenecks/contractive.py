@@ -41,7 +41,9 @@ class ContractiveBottleneck(Bottleneck):
         layer = trace.model.encoder.get_submodule("last")
         assert isinstance(layer, torch.nn.Linear)
         slope = (z * (1 - z)).square()  # (N, C)
-        return slope @ layer.weight.float().square().sum(1)
+        # Behind the image's own columns stand those of a condition map, which is not differentiated by.
+        columns = layer.weight.float()[:, : trace.pixels]
+        return slope @ columns.square().sum(1)
 
     def estimate(self, trace: Trace) -> Tensor:
         z, x = trace.code.values, trace.corrupted.input

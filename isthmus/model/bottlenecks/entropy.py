@@ -14,8 +14,10 @@ COMPONENTS = 3
 
 
 class EntropyBottleneck(Bottleneck):
-    """Values are rounded; in training the decoder sees them rounded (straight through) and the rate is that of
-    values with uniform noise, under a mixture of logistics per channel. The penalty is the rate in nats per image.
+    """Values are rounded. The penalty is the rate in nats per image.
+
+    In training the decoder sees them rounded (straight through), and the rate is that of values with uniform
+    noise, under a mixture of logistics per channel.
 
     `P(k) = F(k + ½) − F(k − ½)` with F the mixture's distribution function (Ballé et al. 2018, eq. 7 and 24;
     the mixture in place of their cumulative network is Salimans et al. 2017, eq. 2).
@@ -33,7 +35,7 @@ class EntropyBottleneck(Bottleneck):
         self.logit = nn.Parameter(torch.zeros(geometry.channels, COMPONENTS))
 
     def forward(self, h: Tensor, generator: torch.Generator, sample: bool) -> Latent:
-        rounded = h + (h.round() - h).detach()
+        rounded = h.round().detach() + (h - h.detach())  # in this order the sum is exactly the integer
         if not sample:
             return Latent(rounded, {"rated": rounded})
         noise = torch.rand(h.shape, generator=generator, device=h.device) - 0.5
@@ -48,7 +50,7 @@ class EntropyBottleneck(Bottleneck):
         x = values[..., None] - self.mean.view(view)
         inverse = (-self.log_scale.clamp(-7, 7)).exp().view(view)
         # F(a) − F(b) is taken on the side of the median where both are small, which keeps its digits.
-        side = -x.sign()
+        side = torch.where(x > 0, -1.0, 1.0)
         upper, lower = side * (x + 0.5) * inverse, side * (x - 0.5) * inverse
         mass = (upper.sigmoid() - lower.sigmoid()).abs()
         probability = (mass * self.logit.softmax(-1).view(view)).sum(-1)

@@ -1,4 +1,4 @@
-"""Codes that are normal distributions, kept near the standard normal (Kingma and Welling 2014, appendix B)."""
+"""Codes that are normal distributions, kept near the standard one (Kingma and Welling 2014, appendix B)."""
 
 from __future__ import annotations
 
@@ -27,9 +27,8 @@ class GaussianBottleneck(Bottleneck):
 
     def forward(self, h: Tensor, generator: torch.Generator, sample: bool) -> Latent:
         mean, log_variance = h.chunk(2, 1)
-        log_variance = log_variance.clamp(
-            -14, 8
-        )  # σ from 1e-3 to 55: exp must not overflow early in training
+        # σ from 1e-3 to 55: exp must not overflow early in training.
+        log_variance = log_variance.clamp(-14, 8)
         parts = {"mean": mean, "log_variance": log_variance}
         if not sample:
             return Latent(mean, parts)

@@ -20,7 +20,7 @@ class PlainBottleneck(Bottleneck):
 class L2Bottleneck(PlainBottleneck):
     """λ‖z‖² (ridge on the code)."""
 
-    penalty_name = "l2"
+    penalty_name = "code_l2"
 
     def __init__(self, settings: axes.L2) -> None:
         super().__init__()
@@ -31,9 +31,9 @@ class L2Bottleneck(PlainBottleneck):
 
 
 class L1Bottleneck(Bottleneck):
-    """λ‖z‖₁ on rectified codes, so that small activations are exactly zero (Olshausen and Field 1996; Ng 2011)."""
+    """λ‖z‖₁ on rectified codes: small activations are exactly zero (Olshausen and Field 1996; Ng 2011)."""
 
-    penalty_name = "l1"
+    penalty_name = "code_l1"
     unit_columns = True
 
     def __init__(self, settings: axes.L1) -> None:

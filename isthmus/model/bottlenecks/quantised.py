@@ -30,7 +30,8 @@ class FSQBottleneck(Bottleneck):
         shift = 0.5 if self.levels % 2 == 0 else 0.0
         bounded = h.tanh() * (steps + 0.499)
         rounded = ((bounded - shift).round() + shift).clamp(-steps, steps)
-        return Latent((bounded + (rounded - bounded).detach()) / steps)
+        # In this order the sum is exactly the level.
+        return Latent((rounded.detach() + (bounded - bounded.detach())) / steps)
 
 
 class VQBottleneck(Bottleneck):
@@ -63,7 +64,9 @@ class VQBottleneck(Bottleneck):
             return y.view(self.groups, n, p, -1).permute(1, 0, 3, 2).reshape(h.shape)
 
         entries = back(entries)
-        return Latent(h + (entries - h).detach(), {"features": h, "entries": entries, "index": nearest})
+        # In this order the sum is exactly the entry.
+        values = entries.detach() + (h - h.detach())
+        return Latent(values, {"features": h, "entries": entries, "index": nearest})
 
     def penalty(self, trace: Trace) -> Tensor:
         h, entries = trace.code.parts["features"], trace.code.parts["entries"]

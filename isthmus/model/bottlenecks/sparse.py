@@ -56,9 +56,9 @@ class TopKBottleneck(Bottleneck):
 class L0Bottleneck(Bottleneck):
     """Expected number of non-zeros through hard-concrete gates (Louizos et al. 2018, eq. 10–12).
 
-    The encoder gives a value and a gate logit per unit. A gate is a stretched, clipped binary concrete variable,
-    exactly 0 or 1 most of the time; its chance of not being 0 is differentiable. With `active` set the price of
-    a unit is steered, step by step, until the expected count is the asked one.
+    The encoder gives a value and a gate logit per unit. A gate is a stretched, clipped binary concrete
+    variable, exactly 0 or 1 most of the time; its chance of not being 0 is differentiable. With `active` set
+    the price of a unit is steered, step by step, until the expected count is the asked one.
     """
 
     penalty_name = "l0"

@@ -1,0 +1,72 @@
+"""The images a model was trained on, found again: given by the user, or where its file says they were."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import Any
+
+from isthmus.errors import DataError, IsthmusError
+from isthmus.images.conform import conform
+from isthmus.images.named import is_name, where
+from isthmus.images.read import read
+from isthmus.images.store import ImageSet
+from isthmus.model.autoencoder import Autoencoder
+from isthmus.training.options import Options
+from isthmus.training.prepare import read_parts
+
+_NOT_FOUND = "the training images were not found, so there is no baseline and no gap: add --train DATA"
+
+
+def read_for(model: Autoencoder, data: Any) -> ImageSet:
+    """Images with the model's number of channels; gray is repeated for a colour model.
+
+    Raises:
+        DataError: unreadable, or colour images for a gray model: gray would no longer be the images as given.
+    """
+    images = read(data)
+    if images.channels == model.channels:
+        return images
+    if images.channels == 1 and model.channels == 3:
+        note = "the images are gray and the model reads colour: gray is repeated in all channels"
+        return replace(conform(images, size=None, channels=3), notes=(*images.notes, note))
+    kinds = {1: "gray", 3: "RGB"}
+    wants, has = (kinds.get(n, f"{n}-channel") for n in (model.channels, images.channels))
+    raise DataError(f"{images.source} has {has} images and the model reads {wants} ones")
+
+
+def training_images(model: Autoencoder, train: Any = None) -> tuple[ImageSet | None, str | None]:
+    """`(images, note)`: the training part, or None and why.
+
+    With `train` given these are its images. Otherwise the recorded source is read and split as the training did, and
+    only taken when its fingerprint is the recorded one. Named sets that are not on this machine are not downloaded.
+
+    Raises:
+        DataError: `train` is given and cannot be read.
+    """
+    if train is not None:
+        return read_for(model, train), None
+    recorded = model.summary.get("data") or {}
+    source, fingerprint = recorded.get("source"), recorded.get("fingerprint")
+    if not isinstance(source, str) or not fingerprint:
+        return None, _NOT_FOUND
+    if not os.path.exists(source) and not (is_name(source) and where(source) is not None):  # noqa: PTH110
+        return None, _NOT_FOUND
+    try:
+        found = _part(model, read(source), fingerprint)
+    except (IsthmusError, TypeError, KeyError, ValueError):
+        found = None
+    if found is None:
+        return None, f"{source} is no longer what this model was trained on, so there is no baseline: add --train DATA"
+    return found, None
+
+
+def _part(model: Autoencoder, images: ImageSet, fingerprint: str) -> ImageSet | None:
+    recorded = model.summary.get("options") or {}
+    options = Options(**{k: tuple(v) if isinstance(v, list) else v for k, v in recorded.items()})
+    # With validation images of their own nothing was held out, and the summary does not say which it was.
+    for share in (options.validation, 0.0):
+        part, _, _ = read_parts(images, None, model.recipe, replace(options, validation=share))
+        if part.fingerprint() == fingerprint:
+            return part
+    return None

@@ -1,0 +1,39 @@
+"""How the image part of an objective is written: `mse`, or a sum such as `0.8*mse+0.2*ssim@0.3`.
+
+No torch here, so that a misspelt term is refused before anything is read or built.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+from isthmus.errors import UsageError, nearest
+
+IMAGE_TERM_NAMES = ("mse", "bce", "l1", "ssim", "gaussian-nll")
+
+
+def parse_sum(text: str) -> list[tuple[str, float, float]]:
+    """The summands as rows `(term, weight, warm-up share)`.
+
+    Raises:
+        UsageError: not of that form, an unknown term, a term twice, or a warm-up share above 1.
+    """
+    rows: list[tuple[str, float, float]] = []
+    for part in text.replace(" ", "").split("+"):
+        match = re.fullmatch(r"(?:([0-9.]+(?:e-?\d+)?)\*)?([a-z0-9-]+)(?:@([0-9.]+))?", part)
+        if match is None:
+            raise UsageError(f"objective.image={text}: write mse, or a sum such as 0.8*mse+0.2*ssim@0.3")
+        name = match[2]
+        if name not in IMAGE_TERM_NAMES:
+            raise UsageError(f"image term '{name}' is not known{nearest(name, IMAGE_TERM_NAMES)}")
+        if any(name == earlier for earlier, _, _ in rows):
+            raise UsageError(f"objective.image={text}: '{name}' stands there twice")
+        try:
+            weight, warmup = float(match[1] or 1), float(match[3] or 0)
+        except ValueError:
+            raise UsageError(f"objective.image={text}: '{part}' has a number that cannot be read") from None
+        if not math.isfinite(weight) or warmup > 1:
+            raise UsageError(f"objective.image={text}: the weight must be finite, the warm-up share at most 1")
+        rows.append((name, weight, warmup))
+    return rows
