@@ -14,6 +14,7 @@ from difflib import get_close_matches
 import click
 
 from isthmus import commands
+from isthmus.commands.line import command_line
 from isthmus.errors import IsthmusError, Stopped
 
 _INTERRUPTED = 130
@@ -53,7 +54,7 @@ def _report(error: Exception, words: Sequence[str]) -> int:
             return _say(f"error: {error.message}", hint=error.hint, exit_code=error.exit_code)
         case Stopped():
             again = words if "--resume" in words else [*words, "--resume"]
-            return _say(str(error), hint=_command_line(again), exit_code=error.exit_code)
+            return _say(str(error), hint=command_line(again), exit_code=error.exit_code)
         case click.exceptions.Abort():
             return _say("interrupted", exit_code=_INTERRUPTED)
         case click.ClickException():
@@ -65,7 +66,7 @@ def _report(error: Exception, words: Sequence[str]) -> int:
     again = words if _debug(words) else [*words, "--debug"]
     return _say(
         f"error: {what} (this is a bug; run again with --debug to see where)",
-        hint=None if _debug(words) else _command_line(again),
+        hint=None if _debug(words) else command_line(again),
         exit_code=1,
     )
 
@@ -97,16 +98,6 @@ def _one_line(text: str) -> str:
         character if character.isprintable() else character.encode("unicode_escape").decode()
         for character in flat
     )
-
-
-def _command_line(words: Sequence[str]) -> str:
-    if os.name == "nt":
-        import subprocess
-
-        return subprocess.list2cmdline(["isthmus", *words])
-    import shlex
-
-    return shlex.join(["isthmus", *words])
 
 
 def _debug(words: Sequence[str]) -> bool:

@@ -35,6 +35,7 @@ class CodeUse:
         self._seen = 0
         self._scores: dict[str, float] = {}
 
+    @torch.no_grad()
     def add(self, trace: Trace, pixels: int) -> None:
         """One pass with deterministic codes.
 
@@ -62,10 +63,11 @@ class CodeUse:
     def metrics(self) -> dict[str, float]:
         """What the bottleneck itself is judged by: means per image, and counts of units.
 
-        `kl`: nats from the standard normal. `active_units`: of a gaussian code, those whose mean varies by more than
-        0.01 over images (Burda et al. 2016). `nonzero`, `dead_units`: of a sparse code, numbers that are not 0 per
-        image, and units that are 0 for every image. `rate_nats`, `rate_bpp`: of an entropy-coded one, as estimated
-        in training.
+        - `kl`: nats from the standard normal; `active_units`: of a gaussian code, those whose mean has a
+          variance above 0.01 over images (Burda et al. 2016).
+        - `nonzero`, `dead_units`: of a sparse code, numbers that are not 0 per image, and units that are 0
+          for every image.
+        - `rate_nats`, `rate_bpp`: of an entropy-coded one, as estimated in training.
         """
         found = {name: value / self._seen for name, value in self._scores.items()}
         if isinstance(self.model.bottleneck, GaussianBottleneck):

@@ -11,8 +11,9 @@ from isthmus.measures.bits import log_mean_exp
 from isthmus.measures.densities import bernoulli_nll, gaussian_nll
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.bottlenecks.gaussian import GaussianBottleneck
+from isthmus.model.image_sum import parse_sum
 from isthmus.model.recipe import Recipe
-from isthmus.model.terms import NATS, apply_range, parse_sum
+from isthmus.model.terms import NATS, apply_range
 from isthmus.model.trace import Trace
 
 
@@ -30,6 +31,7 @@ def likelihood_term(recipe: Recipe) -> str | None:
     return terms[0][0] if len(terms) == 1 and terms[0][0] in NATS else None
 
 
+@torch.no_grad()
 def image_nats(model: Autoencoder, raw: Tensor, images: Tensor) -> Tensor:
     """−ln p(x|z) of each image `(N,)`: Bernoulli for `bce`, a normal with the learned σ for `gaussian-nll`.
 
@@ -48,8 +50,8 @@ def estimate(model: Autoencoder, trace: Trace, samples: int, generator: torch.Ge
     """ELBO and importance-weighted bound from `samples` codes per image.
 
     ELBO = E_q[ln p(x|z)] − KL(q‖p) with the divergence in closed form (Kingma and Welling 2014, eq. 3).
-    −ln p(x) ≤ −ln (1/K) Σₖ p(x|zₖ) p(zₖ)/q(zₖ|x) (Burda, Grosse and Salakhutdinov 2016, eq. 8), tighter with every
-    sample. A corrupted input only makes a worse proposal q; both stay bounds for the clean image.
+    −ln p(x) ≤ −ln (1/K) Σₖ p(x|zₖ) p(zₖ)/q(zₖ|x) (Burda, Grosse and Salakhutdinov 2016, eq. 8), tighter with
+    every sample. A corrupted input only makes a worse proposal q; both stay bounds for the clean image.
 
     Args:
         trace: a pass of this gaussian model at the images' own size.

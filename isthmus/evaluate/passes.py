@@ -1,7 +1,7 @@
 """One deterministic pass of a model over a set: what went in, what was seen, what came out.
 
-A corruption is drawn from a generator seeded by (seed, first image of the batch), so the same call always shows the
-model the same corrupted images, and single images can be shown again later.
+A corruption is drawn from a generator seeded by (seed, first image of the batch), so the same call always
+shows the model the same corrupted images, and single images can be shown again later.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Pass:
     Attributes:
         indices: `(N,)` which images of the set.
         images: `(N, C, H, W)` as given, in [0, 1].
-        seen: `(N, C, H, W)` the corrupted input at the images' size, clipped to [0, 1]; the images without one.
+        seen: `(N, C, H, W)` what the encoder saw, at the images' size, clipped to [0, 1].
         output: `(N, C, H, W)` the reconstruction, in [0, 1].
         trace: the pass itself, at the size that the model works at; its code is deterministic.
         resized: whether that is another size than the images'.

@@ -32,13 +32,16 @@ CELL_LEAST, CELL_MOST = 128, 320
 GAP, LABEL = 8, 26
 
 
-def before_after(rows: Sequence[tuple[str, ArrayLike]], *, columns: int = 10) -> bytes:
+def before_after(
+    rows: Sequence[tuple[str, ArrayLike | Sequence[NDArray[Any]]]], *, columns: int = 10
+) -> bytes:
     """One strip of images per row, its title above it; column j of all rows belongs together.
 
     Small images are enlarged by a whole factor without smoothing, large ones shrunk by averaging.
 
     Args:
-        rows: (title, images); images are (N, H, W) or (N, H, W, C), uint8 or floats in [0, 1] (clipped).
+        rows: (title, images); images are (N, H, W) or (N, H, W, C), or a list of (H, W, C) of any sizes,
+            uint8 or floats in [0, 1] (clipped).
             1 channel is shown as grey, 3 as colours, 4 with transparency, any other number as its mean.
         columns: the most images shown of each row.
 
@@ -160,11 +163,17 @@ def histogram(series: Mapping[str, ArrayLike], *, x_label: str = "", bins: int =
     return _png(figure)
 
 
-def _images(title: str, images: ArrayLike) -> NDArray[Any]:
+def _images(title: str, images: ArrayLike | Sequence[NDArray[Any]]) -> Sequence[NDArray[Any]]:
+    if (
+        isinstance(images, list)
+        and images
+        and all(np.ndim(image) == 3 and np.size(image) for image in images)
+    ):
+        return images
     array = np.asarray(images)
     if array.ndim not in (3, 4) or len(array) == 0 or 0 in array.shape:
         raise DataError(f"'{title}' should be images (N, H, W) or (N, H, W, C), not an array {array.shape}")
-    return array if array.ndim == 4 else array[..., None]
+    return list(array if array.ndim == 4 else array[..., None])
 
 
 def _cell(image: NDArray[Any]) -> PillowImage:

@@ -90,6 +90,10 @@ class Report:
             f'alt="{escape(alt, quote=True)}"></div><figcaption>{escape(caption)}</figcaption></figure>',
         )
 
+    def code(self, section: str, lines: str) -> None:
+        """Commands or program text, set as it stands."""
+        self._add(section, f'<pre class="scroll" tabindex="0">{escape(lines.strip())}</pre>')
+
     def facts(self, section: str, facts: Mapping[str, Cell]) -> None:
         """Short names with one value each, set as a grid; values are written as in `table`."""
         items = "".join(

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor
 
+from isthmus.evaluate.passes import evenly, per_pass
 from isthmus.images.batches import whole
 from isthmus.images.store import ImageSet
 from isthmus.measures.baselines import PCA, Baseline, BlockPCA, MeanImage
 from isthmus.model.autoencoder import Autoencoder
-from isthmus.evaluate.passes import evenly, per_pass
 
 NUMBERS = 2**29  # pixel-channels a baseline is fitted on, evenly spaced images of larger sets
 
@@ -35,9 +35,9 @@ class Rival:
 def fit_rivals(model: Autoencoder, train: ImageSet, test: ImageSet, *, seed: int) -> dict[str, Rival]:
     """`pca` and `mean_image`, fitted on `train`.
 
-    A vector code of C numbers meets PCA with C components at the model's size; a grid code C@s meets PCA of the s×s
-    pieces with C components, at any size. The mean image stands at the images' size where all share one, else at
-    the model's, and is resized.
+    A vector code of C numbers meets PCA with C components at the model's size; a grid code C@s meets PCA of
+    the s×s pieces with C components, at any size. The mean image stands at the images' size where all share
+    one, else at the model's, and is resized.
     """
     geometry = model.recipe.geometry
     height, width = train.shape[:2] if train.shape is not None else model.size

@@ -20,13 +20,15 @@ def image_scores(
 ) -> dict[str, Tensor]:
     """Every metric that compares two images, `(N,)` each.
 
-    - `mse`, `mae`: per pixel-channel, on [0, 1]. `psnr`: dB, at most 100. `ssim`, `ms_ssim`: Wang et al. 2004, 2003.
-    - `bce`: cross-entropy in nats per pixel-channel; `bce_excess`: what of it is above the data's own entropy.
+    - `mse`, `mae`: per pixel-channel, on [0, 1]. `psnr`: dB, at most 100.
+    - `ssim`, `ms_ssim`: Wang et al. 2004, 2003.
+    - `bce`: cross-entropy in nats per pixel-channel; `bce_excess`: its part above the data's own entropy.
 
     Args:
         output, target: `(N, C, H, W)` in [0, 1].
-        logits: the output before its sigmoid, for an exact `bce`. Without them outputs are read as probabilities and
-            kept half a level of 8 bits away from 0 and 1, for one wrongly certain pixel would outweigh all others.
+        logits: the output before its sigmoid, for an exact `bce`. Without them outputs are read as
+            probabilities and kept half a level of 8 bits away from 0 and 1: one wrongly certain pixel would
+            outweigh all others.
         entropies: whether `bce` and `bce_excess` are wanted; scales: whether `ms_ssim` is (sides above 160).
     """
     scores = {

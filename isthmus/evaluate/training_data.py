@@ -15,7 +15,8 @@ from isthmus.model.autoencoder import Autoencoder
 from isthmus.training.options import Options
 from isthmus.training.prepare import read_parts
 
-_NOT_FOUND = "the training images were not found, so there is no baseline and no gap: add --train DATA"
+_WITHOUT = "no PCA, mean image and train/test gap without --train DATA"
+_NOT_FOUND = f"the training images were not found: {_WITHOUT}"
 
 
 def read_for(model: Autoencoder, data: Any) -> ImageSet:
@@ -38,8 +39,9 @@ def read_for(model: Autoencoder, data: Any) -> ImageSet:
 def training_images(model: Autoencoder, train: Any = None) -> tuple[ImageSet | None, str | None]:
     """`(images, note)`: the training part, or None and why.
 
-    With `train` given these are its images. Otherwise the recorded source is read and split as the training did, and
-    only taken when its fingerprint is the recorded one. Named sets that are not on this machine are not downloaded.
+    With `train` given these are its images. Otherwise the recorded source is read and split as the training
+    did, and only taken when its fingerprint is the recorded one. Named sets that are not on this machine are
+    not downloaded.
 
     Raises:
         DataError: `train` is given and cannot be read.
@@ -57,13 +59,16 @@ def training_images(model: Autoencoder, train: Any = None) -> tuple[ImageSet | N
     except (IsthmusError, TypeError, KeyError, ValueError):
         found = None
     if found is None:
-        return None, f"{source} is no longer what this model was trained on, so there is no baseline: add --train DATA"
+        return (
+            None,
+            f"{source} is no longer what this model was trained on: {_WITHOUT}",
+        )
     return found, None
 
 
 def _part(model: Autoencoder, images: ImageSet, fingerprint: str) -> ImageSet | None:
-    recorded = model.summary.get("options") or {}
-    options = Options(**{k: tuple(v) if isinstance(v, list) else v for k, v in recorded.items()})
+    recorded: dict[str, Any] = model.summary.get("options") or {}
+    options = Options(**recorded)
     # With validation images of their own nothing was held out, and the summary does not say which it was.
     for share in (options.validation, 0.0):
         part, _, _ = read_parts(images, None, model.recipe, replace(options, validation=share))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from isthmus.errors import DataError
 from isthmus.images.edge import Kind, to_batch
@@ -19,8 +21,9 @@ from isthmus.model.bottlenecks.interface import Bottleneck
 from isthmus.model.code import Code
 from isthmus.model.corruptions import corrupt, has_condition
 from isthmus.model.critics import build_critic
+from isthmus.model.image_sum import parse_sum
 from isthmus.model.recipe import Recipe
-from isthmus.model.terms import apply_range, parse_sum
+from isthmus.model.terms import apply_range
 from isthmus.model.trace import Corrupted, Latent, Trace
 
 BATCH = 256  # images per pass in encode, decode and reconstruct; large images go in smaller batches
@@ -77,7 +80,7 @@ class Autoencoder(nn.Module):
         # Where the decoder starts from, see `start_at`: a buffer, so that it is saved with the weights.
         self.offset: Tensor
         self.register_buffer("offset", torch.zeros(channels, 1, 1))
-        self.noise_log_sigma: Tensor = nn.Parameter(torch.zeros(()), requires_grad=self._learns_noise)
+        self.noise_log_sigma = nn.Parameter(torch.zeros(()), requires_grad=self._learns_noise)
 
     @property
     def _learns_noise(self) -> bool:
@@ -115,7 +118,8 @@ class Autoencoder(nn.Module):
             corrupted = Corrupted(
                 **{**corrupted.__dict__, "input": corrupted.input.detach().requires_grad_()}
             )
-        with torch.set_grad_enabled(torch.is_grad_enabled() or self.bottleneck.wants_jacobian):
+        wants_grad = torch.is_grad_enabled() or self.bottleneck.wants_jacobian
+        with torch.set_grad_enabled(wants_grad), self._attention():
             code, skips = self._encode(corrupted, generator, sample)
             raw = self.decode_raw(code.values, images.shape[-2:], skips)
         output = apply_range(raw, self.recipe.backbone.output)
@@ -148,6 +152,13 @@ class Autoencoder(nn.Module):
     def _autocast(self, like: Tensor) -> torch.autocast:
         return torch.autocast(like.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16)
 
+    def _attention(self) -> contextlib.AbstractContextManager[None]:
+        # The fused attention has no second derivative, which the gradient of a Jacobian penalty is.
+        if self.bottleneck.wants_jacobian:
+            plain: contextlib.AbstractContextManager[None] = sdpa_kernel(SDPBackend.MATH)
+            return plain
+        return contextlib.nullcontext()
+
     # ------------------------------------------------------------ use
 
     @torch.no_grad()
@@ -156,13 +167,14 @@ class Autoencoder(nn.Module):
 
         Args:
             images: NumPy `(H, W)`, `(H, W, C)`, `(N, H, W)`, `(N, H, W, C)` of uint8, uint16 or floats in
-                [0, 1], or torch `(N, C, H, W)`. A model with a vector code resizes other sizes to its own and back.
+                [0, 1], or torch `(N, C, H, W)`. A model with a vector code resizes other sizes to its own and
+                back.
 
         Raises:
             DataError: not images, or of another number of channels than the model reads.
         """
         batch, kind = self._read(images)
-        values = [self.encode_batch(part) for part in batch.split(_per_pass(batch))]
+        values = [self.encode_batch(part) for part in torch.split(batch, _per_pass(batch))]
         return Code(
             _like(torch.cat(values), kind), self.recipe.geometry, (batch.shape[-2], batch.shape[-1]), kind
         )
@@ -182,15 +194,18 @@ class Autoencoder(nn.Module):
         tensor = torch.as_tensor(np.asarray(values) if not isinstance(values, Tensor) else values).float()
         size = code.size if isinstance(code, Code) else self._size_of(tensor)
         self._check_code(tensor, size)
-        images = [self.decode_batch(part, size) for part in tensor.split(_per_pass(None, size))]
+        tensor = tensor.to(next(self.parameters()).device)
+        images = [self.decode_batch(part, size) for part in torch.split(tensor, _per_pass(None, size))]
         kind = code.kind if isinstance(code, Code) else _plain_kind(values)
+        if kind.one and len(tensor) != 1:
+            kind = replace(kind, layout="NHW" if kind.layout == "HW" else "NHWC")
         return kind.restore(torch.cat(images))
 
     @torch.no_grad()
     def reconstruct(self, images: Any) -> Any:
         """Encode and decode, also where the decoder needs the encoder's stages. Same kind and size back."""
         batch, kind = self._read(images)
-        parts = [self.reconstruct_batch(part) for part in batch.split(_per_pass(batch))]
+        parts = [self.reconstruct_batch(part) for part in torch.split(batch, _per_pass(batch))]
         return kind.restore(torch.cat(parts))
 
     def encode_batch(self, images: Tensor) -> Tensor:
@@ -252,8 +267,8 @@ class Autoencoder(nn.Module):
         wanted = self.recipe.geometry.shape(_round_up(size, self.multiple))
         if tuple(values.shape[1:]) != wanted:
             raise DataError(
-                f"a code of this model for {size[0]}×{size[1]} images has shape (N, {', '.join(map(str, wanted))}), "
-                f"not {tuple(values.shape)}"
+                f"a code of this model for {size[0]}×{size[1]} images has shape "
+                f"(N, {', '.join(map(str, wanted))}), not {tuple(values.shape)}"
             )
 
     def save(self, path: str | os.PathLike[str], *, force: bool = True) -> None:
@@ -268,7 +283,15 @@ def build(recipe: Recipe, *, channels: int, size: tuple[int, int], seed: int = 0
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = Autoencoder(recipe, channels=channels, size=size)
-    return model.to(memory_format=torch.channels_last)
+    return channels_last(model)
+
+
+def channels_last(model: Autoencoder) -> Autoencoder:
+    """The same model with its kernels laid out as the fastest convolutions want them."""
+    for parameter in model.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return model
 
 
 def _multiple(recipe: Recipe, size: tuple[int, int]) -> int:

@@ -35,7 +35,7 @@ class Dense(Settings):
 @dataclass(frozen=True, kw_only=True)
 class Conv(Settings):
     kind: ClassVar[str] = "conv"
-    width: Widths = setting((48,), "channels of the first stage (then ×2, ×4), or one number per stage")
+    width: Widths = setting((32,), "channels of the first stage (then ×2, ×4), or one number per stage")
     depth: int | None = setting(None, "number of halvings after the stem; auto ends near 8×8", low=0, high=10)
     blocks: int = setting(2, "residual or plain blocks per stage", low=0, high=32)
     residual: bool = setting(True, "blocks add to their input")
@@ -297,10 +297,10 @@ class Optimiser(Settings):
     name: Literal["adamw", "sgd", "gd"] = setting(
         "adamw", "AdamW, SGD with momentum, or full-batch gradient descent"
     )
-    rate: float | None = setting(None, "peak learning rate; auto: 0.001 adamw, 0.1 sgd, 0.5 gd", low=0.0)
+    rate: float | None = setting(None, "peak learning rate; auto: 0.002 adamw, 0.1 sgd, 0.5 gd", low=0.0)
     batch: int | None = setting(None, "images per step; auto: by image size; gd always takes all", low=1)
-    momentum: float = setting(0.9, "of sgd", low=0.0, high=0.9999)
-    beta2: float = setting(0.99, "of adamw: memory of squared gradients", low=0.0, high=0.99999)
+    momentum: float = setting(0.9, "memory of gradients: of sgd, first β of adamw", low=0.0, high=0.9999)
+    beta2: float = setting(0.99, "memory of squared gradients: second β of adamw", low=0.0, high=0.99999)
     weight_decay: float = setting(0.0, "decoupled decay of matrices and kernels", low=0.0)
     schedule: Literal["constant", "cosine", "step"] = setting("cosine", "how the rate falls")
     warmup: float = setting(0.02, "share of the training over which the rate rises", low=0.0, high=1.0)

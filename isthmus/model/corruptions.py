@@ -30,7 +30,8 @@ def corrupt(images: Tensor, how: axes.Corruption, generator: torch.Generator) ->
             pepper = (noise > 1 - how.amount / 2).to(images.dtype)
             return Corrupted(images * (1 - salt - pepper) + salt, images)
         case axes.PoissonNoise():
-            return Corrupted(torch.poisson(images.clamp_min(0) * how.peak, generator=generator) / how.peak, images)
+            counts = torch.poisson(images.clamp_min(0) * how.peak, generator=generator)
+            return Corrupted(counts / how.peak, images)
         case axes.Mask():
             return _mask(images, how, generator)
         case axes.Blur():
@@ -125,8 +126,10 @@ def _blur(images: Tensor, sigma: float) -> Tensor:
 def _jpeg(images: Tensor, how: axes.Jpeg, generator: torch.Generator) -> Tensor:
     # Pillow codes one image at a time; there is no batched JPEG to call.
     high = max(how.quality_high or how.quality, how.quality)
-    draws = (images.shape[0],)
-    qualities = torch.randint(how.quality, high + 1, draws, generator=generator, device=images.device).tolist()
+    draws = torch.randint(
+        how.quality, high + 1, (images.shape[0],), generator=generator, device=images.device
+    )
+    qualities = draws.tolist()
     arrays = (images.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
     decoded = [_one_jpeg(array, quality) for array, quality in zip(arrays, qualities, strict=True)]
     batch = torch.from_numpy(np.stack(decoded)).to(images.device).permute(0, 3, 1, 2)

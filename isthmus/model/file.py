@@ -1,7 +1,7 @@
 """The model on disk: one safetensors file, tensors plus one JSON header entry. Nothing is ever pickled.
 
-Layout: 8 bytes little-endian header length, the JSON header (`__metadata__.isthmus` holds ours as a string), then
-the tensors. `read_header` needs neither torch nor the tensors.
+Layout: 8 bytes little-endian header length, the JSON header (`__metadata__.isthmus` holds ours as a string),
+then the tensors. `read_header` needs neither torch nor the tensors.
 """
 
 from __future__ import annotations
@@ -23,7 +23,18 @@ if TYPE_CHECKING:
 FORMAT = 1
 KEY = "isthmus"
 LARGEST_HEADER = 16 * 2**20
+LARGEST_SIDE = 65536
 _ATTACHED = "attached"
+# What reading damaged JSON as a header may raise.
+_NONSENSE = (
+    LookupError,
+    TypeError,
+    ValueError,
+    ArithmeticError,
+    AttributeError,
+    AssertionError,
+    RuntimeError,  # RecursionError is one
+)
 
 
 def save(model: Autoencoder, path: str | os.PathLike[str], *, force: bool = True) -> None:
@@ -54,39 +65,33 @@ def load(path: str | os.PathLike[str]) -> Autoencoder:
     """
     import torch
 
-    from isthmus.model.autoencoder import Attachment, Autoencoder
+    from isthmus.model.autoencoder import Attachment, Autoencoder, channels_last
     from isthmus.model.recipe import Recipe
 
     header = read_header(path)
     tensors, _ = read_file(path)
     try:
         recipe = Recipe.from_dict(header["recipe"])
-        size = (int(header["size"][0]), int(header["size"][1]))
+        height, width = (int(side) for side in header["size"])
+        channels = int(header["channels"])
+        if not (1 <= height <= LARGEST_SIDE and 1 <= width <= LARGEST_SIDE and 1 <= channels <= 4):
+            raise ValueError(f"{channels} channels of {height}×{width}")
         # On the meta device nothing is allocated, so a lying header cannot ask for memory.
         with torch.device("meta"):
-            model = Autoencoder(recipe, channels=int(header["channels"]), size=size)
-    except (
-        UsageError,
-        CapabilityError,
-        KeyError,
-        TypeError,
-        ValueError,
-        RuntimeError,
-        AssertionError,
-    ) as error:
-        raise ModelFileError(f"{path} is damaged: its header does not describe a model ({error})") from error
+            model = Autoencoder(recipe, channels=channels, size=(height, width))
+    except (UsageError, CapabilityError, *_NONSENSE) as error:
+        why = _one_line(error)
+        raise ModelFileError(f"{path} is damaged: its header does not describe a model ({why})") from error
     own = {k: t for k, t in tensors.items() if not k.startswith(f"{_ATTACHED}.")}
     _check_tensors(path, model.state_dict(), own)
     model.load_state_dict(own, assign=True)
-    for parameter in model.parameters():
-        parameter.requires_grad_(False)
-    model.noise_log_sigma.requires_grad_(False)
-    for name, facts in header.get("attachments", {}).items():
+    model.requires_grad_(False)
+    for name, facts in header["attachments"].items():
         prefix = f"{_ATTACHED}.{name}."
         found = {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
         model.attachments[name] = Attachment(facts, found)
-    model.summary = header.get("summary", {})
-    return model.eval().to(memory_format=torch.channels_last)
+    model.summary = header["summary"]
+    return channels_last(model.eval())
 
 
 def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -103,17 +108,19 @@ def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         header = json.loads(metadata[KEY])
         version = int(header["format"])
-    except (ValueError, KeyError, TypeError):
+        for key in ("summary", "attachments"):
+            if not isinstance(header.setdefault(key, {}), dict):
+                raise TypeError(key)
+    except _NONSENSE:
         raise ModelFileError(f"{path} is damaged: its header is not what isthmus writes") from None
     if version > FORMAT:
         raise ModelFileError(
             f"{path} was written by a later version of isthmus (format {version}, this one reads {FORMAT})",
             hint="pip install --upgrade isthmus",
         )
-    if not isinstance(header, dict):
-        raise ModelFileError(f"{path} is damaged: its header is not what isthmus writes")
-    header["tensors"] = {k: v["shape"] for k, v in raw.items() if k != "__metadata__"}
-    return header
+    header["tensors"] = {k: v.get("shape") for k, v in raw.items() if k != "__metadata__"}
+    result: dict[str, Any] = header
+    return result
 
 
 def write_file(
@@ -125,9 +132,12 @@ def write_file(
     """
     import torch
 
-    names = {torch.float32: "F32", torch.float64: "F64", torch.bfloat16: "BF16", torch.int64: "I64",
-             torch.int32: "I32", torch.uint8: "U8", torch.bool: "BOOL", torch.float16: "F16"}  # fmt: skip
+    names = {torch.float64: "F64", torch.int64: "I64", torch.float32: "F32", torch.int32: "I32",
+             torch.bfloat16: "BF16", torch.float16: "F16", torch.uint16: "U16", torch.int16: "I16",
+             torch.uint8: "U8", torch.int8: "I8", torch.bool: "BOOL"}  # fmt: skip
     entries: dict[str, Any] = {"__metadata__": metadata}
+    # Widest first, so that every tensor begins at a multiple of its own sample's size.
+    tensors = dict(sorted(tensors.items(), key=lambda item: -item[1].element_size()))
     offset = 0
     for name, tensor in tensors.items():
         size = tensor.numel() * tensor.element_size()
@@ -148,14 +158,14 @@ def write_file(
 
 
 def read_file(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """All tensors and the string metadata of a safetensors file; offsets and overlaps are checked by the library."""
+    """All tensors and the string metadata of a safetensors file, whose offsets the library checks."""
     import safetensors
     import safetensors.torch
 
     raw = _safetensors_header(path)
     try:
         tensors = safetensors.torch.load_file(os.fspath(path))
-    except (safetensors.SafetensorError, OSError, ValueError, RuntimeError, KeyError) as error:
+    except (safetensors.SafetensorError, OSError, MemoryError, *_NONSENSE) as error:
         raise ModelFileError(f"{path} is damaged: {_one_line(error)}") from error
     return tensors, raw.get("__metadata__") or {}
 
@@ -163,15 +173,15 @@ def read_file(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str
 def _safetensors_header(path: str | os.PathLike[str]) -> dict[str, Any]:
     name = Path(path)
     try:
+        if name.exists() and not (name.is_file() or name.is_dir()):
+            raise ModelFileError(f"{path} is not a file")  # opening a pipe would wait for ever
         with name.open("rb") as stream:
             start = stream.read(8)
             size = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
-            total = name.stat().st_size
-            if start[:2] == b"PK" or start[:1] == b"\x80":
-                raise ModelFileError(
-                    f"{path} is a pickled file, which isthmus does not open: it could run code"
-                )
-            if not 2 <= size <= min(LARGEST_HEADER, total - 8):
+            if not 2 <= size <= min(LARGEST_HEADER, name.stat().st_size - 8):
+                # Only asked here: a header's length may well begin with the same bytes.
+                if start[:4] == b"PK\x03\x04" or start[:1] == b"\x80":
+                    raise ModelFileError(f"{path} is pickled, which isthmus does not open: it could run code")
                 raise ModelFileError(f"{path} is not a model file, or it is cut short")
             header = json.loads(stream.read(size))
     except FileNotFoundError:
@@ -197,9 +207,8 @@ def _check_tensors(path: Any, wanted: dict[str, Tensor], found: dict[str, Tensor
         raise ModelFileError(f"{path} does not fit its recipe: it {what}")
     for name, tensor in wanted.items():
         if tensor.shape != found[name].shape or tensor.dtype != found[name].dtype:
-            raise ModelFileError(
-                f"{path} does not fit its recipe: {name} is {tuple(found[name].shape)}, not {tuple(tensor.shape)}"
-            )
+            has, needs = (f"{t.dtype} {tuple(t.shape)}" for t in (found[name], tensor))
+            raise ModelFileError(f"{path} does not fit its recipe: {name} is {has}, not {needs}")
 
 
 def _one_line(error: Exception) -> str:

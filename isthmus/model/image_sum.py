@@ -34,6 +34,6 @@ def parse_sum(text: str) -> list[tuple[str, float, float]]:
         except ValueError:
             raise UsageError(f"objective.image={text}: '{part}' has a number that cannot be read") from None
         if not math.isfinite(weight) or warmup > 1:
-            raise UsageError(f"objective.image={text}: the weight must be finite, the warm-up share at most 1")
+            raise UsageError(f"objective.image={text}: weights are finite, warm-up shares at most 1")
         rows.append((name, weight, warmup))
     return rows

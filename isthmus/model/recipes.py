@@ -12,6 +12,7 @@ from dataclasses import replace
 from isthmus.errors import UsageError, nearest
 from isthmus.model import axes
 from isthmus.model.recipe import Recipe
+from isthmus.model.recipe_file import read_recipe
 
 
 def dense() -> Recipe:
@@ -112,11 +113,13 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
 
 
 def recipe(name: str) -> Recipe:
-    """The recipe of that name.
+    """The recipe of that name, or the one in a file `NAME.toml`.
 
     Raises:
-        UsageError: no recipe has this name; the message names the nearest one.
+        UsageError: no recipe has this name (the message names the nearest), or the file is not a recipe.
     """
+    if name.endswith(".toml"):
+        return read_recipe(name)
     if name not in RECIPES:
         raise UsageError(
             f"recipe '{name}' is not known{nearest(name, list(RECIPES))}", hint="isthmus recipes"

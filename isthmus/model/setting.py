@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Literal
 from isthmus.errors import UsageError, nearest
 
 Widths = tuple[int, ...]
+_TYPES: dict[type[Any], dict[str, Any]] = {}
 
 
 def setting(default: Any, text: str, *, low: float | None = None, high: float | None = None) -> Any:
@@ -41,7 +42,10 @@ class Settings:
 
     @classmethod
     def _type(cls, name: str) -> Any:
-        return typing.get_type_hints(cls)[name]
+        # Kept, because evaluating annotations takes a hundred times as long as checking the values.
+        if cls not in _TYPES:
+            _TYPES[cls] = typing.get_type_hints(cls)
+        return _TYPES[cls][name]
 
     @classmethod
     def explain(cls) -> dict[str, str]:
@@ -65,7 +69,7 @@ class Settings:
 
 
 def from_text(text: str, kind: Any, key: str) -> Any:
-    """Read one value as `--set` gives it: `1e-3`, `true`, `64-128` or `64,128` for widths, `auto` for None."""
+    """Read one value as `--set` gives it: `1e-3`, `true`, `64-128` or `64,128` for widths, `auto` (None)."""
     text = text.strip()
     options = typing.get_args(kind)
     if type(None) in options:

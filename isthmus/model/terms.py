@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from isthmus.measures.structure import ssim
+from isthmus.model.image_sum import parse_sum as parse_sum
 from isthmus.model.trace import Trace
 
 ImageTerm = Callable[[Trace], Tensor]

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    from isthmus.model.autoencoder import Autoencoder
+
+class Network(Protocol):
+    """What a term may ask of the model that left a trace."""
+
+    @property
+    def encoder(self) -> nn.Module: ...
+
+    @property
+    def critic(self) -> nn.Module | None: ...
+
+    @property
+    def noise_log_sigma(self) -> Tensor: ...
+
+    def decode_prior(self, values: Tensor, size: tuple[int, ...]) -> Tensor: ...
 
 
 @dataclass
@@ -64,7 +76,7 @@ class Trace:
     code: Latent
     raw: Tensor
     output: Tensor
-    model: Autoencoder
+    model: Network
     generator: torch.Generator
     labels: Tensor | None = None
 

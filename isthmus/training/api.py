@@ -11,12 +11,13 @@ from typing import Any
 
 import torch
 
-from isthmus.errors import OutputError, Stopped, UsageError
+from isthmus.errors import IsthmusError, ModelFileError, OutputError, Stopped, UsageError, nearest
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.file import load as load_model
 from isthmus.model.recipe import Recipe
 from isthmus.training import checkpoint as checkpoints
+from isthmus.training.denormals import flushed_denormals
 from isthmus.training.interrupt import stop_on_signal
 from isthmus.training.options import Options, Settled
 from isthmus.training.prepare import (
@@ -27,10 +28,11 @@ from isthmus.training.prepare import (
     read_parts,
     settle_recipe,
 )
-from isthmus.training.run import Listener, Run
+from isthmus.training.run import DivergedError, Listener, Run
 from isthmus.version import __version__
 
 
+@flushed_denormals()
 def train(
     data: Any,
     *,
@@ -55,7 +57,8 @@ def train(
         settings: `["bottleneck.weight=1e-3", …]` or a mapping of the same keys.
         val: images to validate on, instead of a held-out part of `data`.
         out: where the model is written. While training runs, its state lies beside it and survives a crash.
-        resume: go on with the unfinished training at `out`; only `data`, `val`, `out` and `listener` are read then.
+        resume: go on with the unfinished training at `out`; of the rest only `data`, `val` and the callbacks
+            are read then.
         force: replace a model that is already at `out`.
         start_from: a model file of the same recipe and image size whose weights are the first ones.
         listener: told about progress, see `isthmus.training.run.Progress`.
@@ -70,7 +73,6 @@ def train(
         IsthmusError: one line each, see `isthmus.errors`.
         Stopped: interrupted with `out` given; the state is saved and `resume=True` continues it.
     """
-    torch.set_flush_denormal(True)
     if resume:
         if out is None:
             raise UsageError("resume needs the model's path", hint="isthmus train DATA -o MODEL --resume")
@@ -93,38 +95,50 @@ def train(
         if state_file is not None:
             checkpoints.save(state_file, run.checkpoint(facts))
 
-    with stop_on_signal() as should_stop:
-        seconds = facts["options"]["checkpoint_seconds"]
-        ended = run.fit(listener=listener, save=save, save_seconds=seconds, should_stop=should_stop)
+    try:
+        with stop_on_signal() as should_stop:
+            if not resume:
+                save()  # a path that cannot be written is better known now than after the training
+            seconds = facts["options"]["checkpoint_seconds"]
+            ended = run.fit(listener=listener, save=save, save_seconds=seconds, should_stop=should_stop)
+    except DivergedError:
+        _forget(state_file)  # to go on from there would only lead there again
+        raise
     if not ended and state_file is not None:
         raise Stopped(run.state.step, run.settled.steps, str(state_file))
     if not ended:
         raise KeyboardInterrupt
     run.finish()
-    model = prepared.model.to("cpu")
+    # As a loaded model: kernels may differ in the last digit by whether weights want gradients.
+    model = prepared.model.to("cpu").requires_grad_(False)
     model.precision = torch.float32
     model.summary = _summary(run, prepared, facts)
     if out is not None:
         model.save(out)
-        with contextlib.suppress(OSError):
-            checkpoints.resume_path(out).unlink(missing_ok=True)
+        _forget(state_file)
     return model
+
+
+def _forget(state_file: Path | None) -> None:
+    if state_file is not None:
+        with contextlib.suppress(OSError):
+            state_file.unlink(missing_ok=True)
 
 
 def _options(given: dict[str, Any]) -> Options:
     known = {f.name for f in dataclasses.fields(Options)}
     unknown = sorted(set(given) - known)
     if unknown:
-        from isthmus.errors import nearest
-
         raise UsageError(f"train has no option '{unknown[0]}'{nearest(unknown[0], sorted(known))}")
     for name in ("size", "crop"):
         if isinstance(given.get(name), int):
-            given[name] = (given[name], given[name])
+            given = {**given, name: (given[name], given[name])}
     return Options(**given)
 
 
 def _check_free(out: Path, force: bool) -> None:
+    if out.is_dir():
+        raise OutputError(f"{out} is a folder, not the name of a model file")
     if force:
         return
     if out.exists():
@@ -153,6 +167,7 @@ def _facts(prepared: Prepared, options: Options) -> dict[str, Any]:
         "options": dataclasses.asdict(options),
         "source": prepared.images.source,
         "fingerprint": prepared.images.fingerprint(),
+        "held_out": None if prepared.held_out is None else prepared.held_out.fingerprint(),
         "threads": torch.get_num_threads(),
     }
 
@@ -160,11 +175,18 @@ def _facts(prepared: Prepared, options: Options) -> dict[str, Any]:
 def _resumed(data: Any, val: Any, out: Path) -> tuple[Prepared, Run, dict[str, Any]]:
     saved = checkpoints.load(checkpoints.resume_path(out))
     facts = {k: v for k, v in saved.facts.items() if k not in ("state", "format")}
-    recipe = Recipe.from_dict(facts["recipe"])
-    options = Options(**{k: tuple(v) if isinstance(v, list) else v for k, v in facts["options"].items()})
+    try:
+        recipe = Recipe.from_dict(facts["recipe"])
+        options = Options(**facts["options"])
+        settled = Settled.from_dict(facts["settled"])
+        began, began_held_out, source = facts["fingerprint"], facts["held_out"], facts["source"]
+    except (LookupError, TypeError, ValueError, AttributeError, IsthmusError) as error:
+        where = checkpoints.resume_path(out)
+        raise ModelFileError(f"{where} is damaged: it does not describe a training ({error})") from error
     images, held_out, _ = read_parts(data, val, recipe, options)
-    check_same_data(images, facts["fingerprint"], facts["source"])
-    settled = Settled.from_dict(facts["settled"])
+    check_same_data(images, began, source)
+    if held_out is not None:
+        check_same_data(held_out, began_held_out, source)
     model = build_model(recipe, images, settled.size, settled.seed)
     prepared = Prepared(model, images, held_out, settled, 0.0)
     run = prepared.run(options)

@@ -6,6 +6,7 @@ It is written to a temporary name and renamed, so a crash at any moment leaves t
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ class Checkpoint:
     tensors: dict[str, Tensor]
 
 
-def resume_path(model_path: str | Path) -> Path:
+def resume_path(model_path: str | os.PathLike[str]) -> Path:
     """Where the state of a model's training lies: `photos.safetensors` → `photos.resume.safetensors`."""
     path = Path(model_path)
     return path.with_name(f"{path.name.removesuffix('.safetensors')}.resume.safetensors")
@@ -52,7 +53,7 @@ def load(path: str | Path) -> Checkpoint:
         raise ModelFileError(f"{path} is not the state of a training")
     try:
         facts = json.loads(metadata[_KEY])
-    except ValueError:
+    except (ValueError, TypeError, RecursionError):
         raise ModelFileError(f"{path} is damaged: its header is not JSON") from None
     if not isinstance(facts, dict) or not isinstance(facts.get("format"), int):
         raise ModelFileError(f"{path} is damaged: its header has no format number")

@@ -11,8 +11,9 @@ from isthmus.model.recipe import Recipe
 from isthmus.training.options import Options
 
 SMALL = 64  # up to this side a whole image is one training example with a vector code
-CROP = 128
-BATCH_PIXELS = 128 * 64 * 64  # a batch holds about this many pixels once images are large
+CROP = 64
+# A batch holds about this many pixels once images are large: many small steps learn faster.
+BATCH_PIXELS = 32 * 64 * 64
 
 
 @dataclass(frozen=True)
@@ -128,4 +129,4 @@ def _batch(count: int, recipe: Recipe, size: tuple[int, int]) -> int:
     if recipe.optimiser.batch is not None:
         return min(recipe.optimiser.batch, count)
     fitting = BATCH_PIXELS // (size[0] * size[1])
-    return max(1, min(128, max(8, fitting), count))
+    return max(1, min(64, max(8, fitting), count))

@@ -13,8 +13,8 @@ from types import FrameType
 def stop_on_signal() -> Iterator[Callable[[], bool]]:
     """Yields a question, "shall I stop?", that the first SIGINT or SIGTERM answers with yes.
 
-    After the first signal Python's own handlers are back, so a second Ctrl-C raises KeyboardInterrupt. Outside the
-    main thread, where Python allows no handlers, the answer is always no.
+    After the first signal Python's own handlers are back: a second Ctrl-C raises KeyboardInterrupt. Outside
+    the main thread, where Python allows no handlers, the answer is always no.
     """
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
@@ -28,7 +28,8 @@ def stop_on_signal() -> Iterator[Callable[[], bool]]:
 
     def put_back() -> None:
         for number, handler in former.items():
-            signal.signal(number, handler)
+            # None: somebody outside Python had installed it, and it cannot be put back.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
     for number in former:
         signal.signal(number, ask)

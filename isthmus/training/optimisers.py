@@ -10,7 +10,7 @@ from isthmus.model import axes
 from isthmus.training.player import Player
 
 WARMUP_STEPS = 60
-_RATES = {"adamw": 1e-3, "sgd": 0.1, "gd": 0.5}
+_RATES = {"adamw": 2e-3, "sgd": 0.1, "gd": 0.5}
 
 
 def build(player: Player) -> torch.optim.Optimizer:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -42,19 +44,52 @@ class Options:
         given = [n for n in ("epochs", "minutes", "steps") if getattr(self, n) is not None]
         if len(given) > 1:
             raise UsageError(f"give one length, not {' and '.join(given)}")
+        self._settle_numbers()
         for name in given:
             if not 0 < getattr(self, name) < 1e9:
                 raise UsageError(f"{name}={getattr(self, name)} is not a length of training")
         if not 0 <= self.validation < 1:
             raise UsageError(f"validation={self.validation}: the held-out share lies from 0 up to 1")
+        if not 0 <= self.seed < 2**63:
+            raise UsageError(f"seed={self.seed}: seeds lie from 0 to 2⁶³ − 1")
+        if self.patience < 0:
+            raise UsageError(f"patience={self.patience}: a number of validations, 0 for never")
+        if not self.checkpoint_seconds >= 0:
+            raise UsageError(f"checkpoint_seconds={self.checkpoint_seconds}: a time in seconds")
         if self.precision not in ("auto", "float32", "bfloat16"):
             raise UsageError(f"precision={self.precision} is not known; known: auto, float32, bfloat16")
         for name in ("size", "crop"):
-            value = getattr(self, name)
-            if value is not None and not all(1 <= v <= 16384 for v in value):
-                raise UsageError(f"{name}={value[0]}x{value[1]}: sides lie from 1 to 16384")
+            self._settle_sides(name)
         if self.size and self.crop and any(c > s for c, s in zip(self.crop, self.size, strict=True)):
             raise UsageError("a crop cannot be larger than the size that images are resized to")
+
+    def _settle_numbers(self) -> None:
+        # As Python's own numbers, because they are written as JSON: NumPy's are not known there.
+        kinds: dict[str, Callable[[Any], float]] = {
+            **dict.fromkeys(("steps", "seed", "patience"), operator.index),
+            **dict.fromkeys(("epochs", "minutes", "validation", "checkpoint_seconds"), float),
+        }
+        for name, kind in kinds.items():
+            value = getattr(self, name)
+            if value is None and name in ("steps", "epochs", "minutes"):
+                continue
+            try:
+                object.__setattr__(self, name, kind(value))
+            except (TypeError, ValueError, OverflowError):
+                what = "a whole number" if kind is operator.index else "a number"
+                raise UsageError(f"{name}={value}: expected {what}") from None
+
+    def _settle_sides(self, name: str) -> None:
+        value = getattr(self, name)
+        if value is None:
+            return
+        try:
+            height, width = (operator.index(side) for side in value)
+        except (TypeError, ValueError):
+            raise UsageError(f"{name}={value}: expected a height and a width") from None
+        if not (1 <= height <= 16384 and 1 <= width <= 16384):
+            raise UsageError(f"{name}={height}x{width}: sides lie from 1 to 16384")
+        object.__setattr__(self, name, (height, width))
 
 
 @dataclass(frozen=True, kw_only=True)

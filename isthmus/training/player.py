@@ -32,8 +32,10 @@ class Player:
 class Learner(Protocol):
     """What the loop trains: a module with players, and a pass over a batch that they judge."""
 
-    module: nn.Module
     players: tuple[Player, ...]
+
+    @property
+    def module(self) -> nn.Module: ...
 
     def trace(self, images: Tensor, generator: torch.Generator, labels: Tensor | None) -> Trace: ...
 

@@ -20,7 +20,7 @@ from isthmus.model import capabilities
 from isthmus.model.autoencoder import Autoencoder, build
 from isthmus.model.recipe import Recipe
 from isthmus.model.recipes import recipe as named_recipe
-from isthmus.training.choose import Frame, frame
+from isthmus.training.choose import Frame, frame, sides
 from isthmus.training.measure import choose_precision
 from isthmus.training.options import Options, Settled
 from isthmus.training.player import AutoencoderLearner
@@ -28,6 +28,7 @@ from isthmus.training.run import Run
 
 DEFAULT_MINUTES = 5.0
 VALIDATIONS = 40
+MEAN_PIXELS = 2**23
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Prepared:
         model: untrained.
         images, held_out: training and validation part (None when nothing is held out).
         settled: length, batch, precision, notes.
-        seconds_per_step: measured on this machine.
+        seconds_per_step: measured on this machine; 0 where no choice hung on it.
     """
 
     model: Autoencoder
@@ -84,13 +85,25 @@ def read_parts(
     if chosen.resize is not None:
         images = conform(images, size=chosen.resize, channels=None)
     if val is not None:
-        return images, conform(read(val), size=chosen.resize, channels=images.channels), chosen
+        return images, _conformed(read(val), images, chosen), chosen
     if options.validation == 0 or len(images) < 2:
         return images, None, chosen
     train, held_out = hold_out(images, options.validation)
     if len(held_out) == 0:
         return images, None, chosen
     return images.subset(train), images.subset(held_out), chosen
+
+
+def _conformed(val: ImageSet, images: ImageSet, chosen: Frame) -> ImageSet:
+    # A vector code has one size; a grid code, and the middle that is cut out of larger images, take any.
+    size = chosen.resize if chosen.crop or chosen.recipe.geometry.is_grid else chosen.size
+    channels = images.channels if images.channels in (1, 3) else None
+    val = conform(val, size=size, channels=channels)
+    if val.channels != images.channels:
+        raise DataError(
+            f"{val.source} has {val.channels} channels, the images to train on have {images.channels}"
+        )
+    return val
 
 
 def prepare(data: Any, *, recipe: Recipe, val: Any = None, options: Options) -> Prepared:
@@ -107,9 +120,16 @@ def prepare(data: Any, *, recipe: Recipe, val: Any = None, options: Options) -> 
     if held_out is None:
         notes.append("nothing is held out for validation: the last weights are kept")
     first = Settled(
-        size=chosen.size, crop=chosen.crop, batch=batch, steps=1000, validate_every=1000, precision="float32", seed=options.seed
-    )  # fmt: skip
-    precision, seconds, why = choose_precision(model, images, first, options.precision)
+        size=chosen.size,
+        crop=chosen.crop,
+        batch=batch,
+        steps=1000,
+        validate_every=1000,
+        precision="float32",
+        seed=options.seed,
+    )
+    timed = options.steps is None and options.epochs is None
+    precision, seconds, why = choose_precision(model, images, first, options.precision, timed=timed)
     notes.append(why)
     steps, length = _steps(options, len(images), batch, seconds)
     notes.append(length)
@@ -122,7 +142,10 @@ def build_model(recipe: Recipe, images: ImageSet, size: tuple[int, int], seed: i
     """An untrained model for these images, on the device this machine trains on."""
     model = build(recipe, channels=images.channels, size=size, seed=seed)
     some = images.subset(np.linspace(0, len(images) - 1, min(len(images), 256)).astype(int))
-    means = [batch.images.mean((0, 2, 3)) for batch in whole(some, batch=64)]
+    # Whole photographs come a few at a time, or their floats would fill the memory.
+    height, width = sides(some)[1]
+    per_pass = max(1, min(64, MEAN_PIXELS // (height * width)))
+    means = [batch.images.mean((0, 2, 3)) for batch in whole(some, batch=per_pass)]
     model.start_at(torch.stack(means).mean(0))
     return model.to(best_device())
 
@@ -164,5 +187,5 @@ def check_same_data(images: ImageSet, fingerprint: str, source: str) -> None:
     """
     if images.fingerprint() != fingerprint:
         raise UsageError(
-            f"{images.source} is not the data this training began with ({source}); resume needs the same images"
+            f"{images.source} is not the data this training began with ({source}): resume needs the same"
         )

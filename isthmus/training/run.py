@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 
-from isthmus.errors import IsthmusError
+from isthmus.errors import IsthmusError, ModelFileError, UsageError
 from isthmus.images.batches import Batches, whole
 from isthmus.images.store import ImageSet
 from isthmus.training import optimisers
 from isthmus.training.checkpoint import Checkpoint
+from isthmus.training.choose import sides
 from isthmus.training.ema import Average
 from isthmus.training.options import Settled
 from isthmus.training.player import Learner, gradients
@@ -70,6 +72,10 @@ class Run:
         images: the training part; `held_out` the validation part, or None.
         settled: length, batch, precision: nothing is chosen in here any more.
         patience: validations without improvement before the end; 0 for never.
+        balance: draw classes equally often.
+
+    Raises:
+        UsageError: batch normalisation of a single image.
     """
 
     def __init__(
@@ -89,14 +95,21 @@ class Run:
             images, batch=settled.batch, seed=settled.seed, crop=self.crop, balance=balance
         )
         learner.set_precision(getattr(torch, settled.precision))
+        if settled.batch < 2 and any(isinstance(m, _BatchNorm) for m in learner.module.modules()):
+            raise UsageError(
+                "batch normalisation needs at least two images a step",
+                hint="repeat the command with --set backbone.norm=none",
+            )
         self.players = learner.players
         self.optimisers = [optimisers.build(player) for player in self.players]
         self.average = Average(learner.module, self.players[0].optimiser.ema)
         self.best: dict[str, Tensor] = {}
+        # The last weights are the result where nothing is held out, or where a game has no lowest loss.
+        self.keeps_last = held_out is None or len(self.players) > 1
         self.state = State()
         self.device = next(learner.module.parameters()).device
         self._sums: dict[str, Tensor] = {}
-        self._summed = 0
+        self._summed = 0.0
 
     # ------------------------------------------------------------ the loop
 
@@ -127,7 +140,7 @@ class Run:
             validate = state.step % settled.validate_every == 0 or state.step == settled.steps
             if validate or now - logged > LOG_SECONDS:
                 losses = self._losses()
-                _finite(losses, state.step)
+                self._check_finite(losses)
                 if validate:
                     self._validate(losses)
                 if listener is not None:
@@ -154,8 +167,10 @@ class Run:
         progress = state.step / settled.steps
         per_chunk = max(1, CHUNK_PIXELS // images[0].numel())
         chunked = self.players[0].optimiser.name == "gd"
-        pieces = images.split(per_chunk) if chunked else (images,)
-        marks = labels.split(per_chunk) if chunked and labels is not None else (labels,) * len(pieces)
+        pieces = torch.split(images, per_chunk) if chunked else (images,)
+        marks: Sequence[Tensor | None] = [None] * len(pieces)
+        if labels is not None:
+            marks = torch.split(labels, per_chunk) if chunked else [labels]
         for player in self.players:
             for parameter in player.parameters:
                 parameter.grad = None
@@ -185,7 +200,7 @@ class Run:
         entry = {"step": float(state.step)} | {f"train_{k}": v for k, v in losses.items()}
         if self.held_out is not None:
             loss, parts = self.validation_loss()
-            _finite({"validation": loss}, state.step)
+            self._check_finite({"validation": loss})
             state.validation = loss
             entry |= {"validation": loss} | {f"validation_{k}": v for k, v in parts.items()}
             if state.best_loss is None or loss < state.best_loss:
@@ -196,7 +211,7 @@ class Run:
                 state.stale += 1
                 state.ended_early = 0 < self.patience <= state.stale and state.step < self.settled.steps
         state.history.append(entry)
-        self._sums, self._summed = {}, 0
+        self._sums, self._summed = {}, 0.0
 
     @torch.no_grad()
     def validation_loss(self) -> tuple[float, dict[str, float]]:
@@ -211,8 +226,8 @@ class Run:
         module.eval()
         try:
             with self.average.applied():
-                pixels = self.settled.size[0] * self.settled.size[1]
-                per_pass = max(1, min(500, CHUNK_PIXELS // pixels))
+                height, width = self.crop or sides(self.held_out)[1]
+                per_pass = max(1, min(500, CHUNK_PIXELS // (height * width)))
                 for i, batch in enumerate(whole(self.held_out, batch=per_pass, crop=self.crop)):
                     generator = torch.Generator(device=self.device).manual_seed(step_seed(-1, i))
                     trace = self.learner.trace(batch.images.to(self.device), generator, None)
@@ -224,11 +239,6 @@ class Run:
         finally:
             module.train()
         return total / count, {name: value / count for name, value in sums.items()}
-
-    @property
-    def keeps_last(self) -> bool:
-        """Whether the last weights are the result: nothing was held out, or a game has no lowest loss."""
-        return not self.best or len(self.players) > 1
 
     def finish(self) -> None:
         """Put the weights that are kept into the module: the best validated ones, or the last average."""
@@ -250,6 +260,16 @@ class Run:
     def _losses(self) -> dict[str, float]:
         return {name: float(value) / max(self._summed, 1e-9) for name, value in self._sums.items()}
 
+    def _check_finite(self, losses: dict[str, float]) -> None:
+        for name, value in losses.items():
+            if not math.isfinite(value):
+                rate = optimisers.peak_rate(self.players[0].optimiser)
+                raise DivergedError(
+                    f"the loss '{name}' became {value} before step {self.state.step}: "
+                    f"the learning rate {rate:g} is likely too high",
+                    hint=f"repeat the command with --set optimiser.rate={rate / 4:.2g}",
+                )
+
     # ------------------------------------------------------------ state on disk
 
     def checkpoint(self, facts: dict[str, Any]) -> Checkpoint:
@@ -267,7 +287,18 @@ class Run:
         return Checkpoint({**facts, "state": state}, tensors)
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Go back to the state that `checkpoint` holds."""
+        """Go back to the state that `checkpoint` holds.
+
+        Raises:
+            ModelFileError: it is not the state of this training.
+        """
+        try:
+            self._restore(checkpoint)
+        except (LookupError, TypeError, ValueError, RuntimeError) as error:
+            why = " ".join(str(error).split())[:200]
+            raise ModelFileError(f"the saved state does not fit this training: {why}") from error
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
         tensors = checkpoint.tensors
 
         def part(prefix: str) -> dict[str, Tensor]:
@@ -306,12 +337,3 @@ def _restore_moments(optimiser: torch.optim.Optimizer, saved: dict[int, dict[str
         for key, value in moments.items():
             like = torch.empty_like(parameter) if value.shape == parameter.shape else torch.empty_like(value)
             optimiser.state[parameter][key] = like.copy_(value)
-
-
-def _finite(losses: dict[str, float], step: int) -> None:
-    for name, value in losses.items():
-        if not math.isfinite(value):
-            raise DivergedError(
-                f"the loss '{name}' became {value} before step {step}: the learning rate is likely too high",
-                hint="repeat the command with --set optimiser.rate=5e-4",
-            )

@@ -133,8 +133,18 @@ def _conv(recipe: Recipe) -> axes.Conv:
     return recipe.backbone
 
 
+class ReflectConv(nn.Conv2d):
+    """A 3×3 convolution with reflected borders; a single row or column, which cannot be, is repeated."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        mode = "reflect" if min(x.shape[-2:]) > 1 else "replicate"
+        return F.conv2d(F.pad(x, (1, 1, 1, 1), mode=mode), self.weight, self.bias, self.stride)
+
+
 def _conv3(inputs: int, outputs: int, backbone: axes.Conv, stride: int = 1) -> nn.Conv2d:
-    return nn.Conv2d(inputs, outputs, 3, stride, padding=1, padding_mode=backbone.padding)
+    if backbone.padding == "reflect":
+        return ReflectConv(inputs, outputs, 3, stride)
+    return nn.Conv2d(inputs, outputs, 3, stride, padding=1)
 
 
 def _stage(width: int, backbone: axes.Conv) -> nn.Sequential:

@@ -1,0 +1,76 @@
+"""`isthmus evaluate MODEL DATA`: every number about a model, beside baselines; with `--report`, a page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from isthmus.commands.console import Console, force_option, speaks, table
+from isthmus.commands.inputs import check_data, end_with_skipped, load_model, swap_if_model
+from isthmus.errors import OutputError
+
+
+@click.command()
+@click.argument("model")
+@click.argument("data")
+@click.option("--train", metavar="DATA", help="The training images, for baselines and the train/test gap.")
+@click.option("--report", metavar="FILE.html", help="Write a page with pictures and every number.")
+@click.option(
+    "--nll-samples", type=click.IntRange(0), default=0, metavar="K", help="Codes per image for nll_nats."
+)
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="At most N images, evenly spaced.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of corruption and sampled codes.")
+@force_option
+@speaks
+def command(
+    console: Console,
+    model: str,
+    data: str,
+    train: str | None,
+    report: str | None,
+    nll_samples: int,
+    limit: int | None,
+    seed: int,
+    force: bool,
+) -> None:
+    """Measure MODEL on the images DATA, beside baselines.
+
+    PCA with a code of the same size and the mean image are fitted on the training images. These are looked
+    for where the model says it was trained, or given with --train. A model trained with a corruption is given
+    corrupted images and compared with the clean ones.
+    """
+    autoencoder = load_model(model, swapped=swap_if_model(model, data, ["evaluate"]))
+    check_data(data)
+    if report is not None and not force and Path(report).exists():
+        raise OutputError(f"{report} exists; nothing was overwritten", hint="repeat the command with --force")
+    from isthmus.evaluate.reports import metrics_table, model_report
+    from isthmus.evaluate.table import evaluate
+    from isthmus.evaluate.training_data import read_for
+
+    images = read_for(autoencoder, data)
+    with console.progress("evaluating", total=len(images)) as line:
+
+        def listener(done: int, total: int) -> None:
+            line.update(done * len(images) / total)
+
+        found = evaluate(
+            autoencoder,
+            images,
+            train=train,
+            nll_samples=nll_samples,
+            seed=seed,
+            limit=limit,
+            listener=listener,
+        )
+    for note in found.notes:
+        console.note(f"note: {note}")
+    if report is not None:
+        model_report(autoencoder, found, images, path=model).write(report, force=force)
+    console.emit(found.to_dict() | {"report": report})
+    console.result(table(*metrics_table(found)))
+    if found.gap is not None and found.gap["mse_ratio"] is not None:
+        console.result(f"squared error is {found.gap['mse_ratio']:.3g} times that on training images")
+    if report is not None:
+        console.note(f"report: {report}")
+    end_with_skipped(console, images.skipped)

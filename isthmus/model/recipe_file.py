@@ -1,0 +1,53 @@
+"""Recipes from users: a TOML file with the same keys that `--set` takes, one table per axis."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from isthmus.errors import UsageError
+from isthmus.model.axes import AXES
+from isthmus.model.recipe import Recipe
+from isthmus.model.setting import as_text
+
+
+def read_recipe(path: str | os.PathLike[str]) -> Recipe:
+    """The recipe in a TOML file. Keys that are not there keep their axis point's default.
+
+    Raises:
+        UsageError: unreadable, not TOML, or with an unknown key or value; the message names the nearest known one.
+    """
+    file = Path(path)
+    try:
+        data = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"there is no recipe file {file}", hint="isthmus recipes conv --toml") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file} cannot be read as a recipe: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{file} is not valid TOML: {error}") from None
+    try:
+        return Recipe.from_dict({"name": file.stem, **data})
+    except UsageError as error:
+        raise UsageError(f"{file}: {error.message}", hint=error.hint) from None
+
+
+def write_recipe(recipe: Recipe) -> str:
+    """A recipe as TOML with every key, its value, and what it does as a comment; `read_recipe` gives it back."""
+    texts = {key: text for key, _, text in recipe.describe()}
+    lines = [f'name = "{recipe.name}"', f'code = "{recipe.code}"  # {texts["code"]}']
+    for axis in AXES:
+        lines += ["", f"[{axis}]"]
+        for key, value in getattr(recipe, axis).to_dict().items():
+            lines.append(f"{key} = {_toml(value)}  # {texts[f'{axis}.{key}']}")
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool | int | float):
+        return as_text(value)
+    if isinstance(value, list):
+        return "[" + ", ".join(map(str, value)) + "]"
+    return f'"{as_text(value)}"'

@@ -1,0 +1,64 @@
+"""docs/json.md names every schema and every key that a command really prints."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from isthmus.__main__ import main
+from isthmus.evaluate import demonstration
+
+from .conftest import QUICK
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "json.md").read_text("utf-8")
+SCHEMA = re.compile(r"isthmus\.[a-z-]+/[0-9]+")
+
+TRAIN = ["train", "photos", *QUICK]
+RUNS = {
+    "isthmus.train/1": [*TRAIN, "-o", "m.safetensors"],
+    "isthmus.dry-run/1": [*TRAIN, "--dry-run"],
+    "isthmus.recipes/1": ["recipes"],
+    "isthmus.recipe/1": ["recipes", "sparse"],
+    "isthmus.info/1": ["info", "photos.safetensors"],
+    "isthmus.evaluate/1": ["evaluate", "photos.safetensors", "photos"],
+    "isthmus.reconstruct/1": ["reconstruct", "photos.safetensors", "photos", "-o", "out"],
+    "isthmus.demo/1": ["demo", "--minutes", "0.02"],
+    "isthmus.doctor/1": ["doctor"],
+}
+
+
+def documented() -> dict[str, set[str]]:
+    """Schema → keys in the first column of its table."""
+    found: dict[str, set[str]] = {}
+    for part in re.split(r"^## ", PAGE, flags=re.MULTILINE)[1:]:
+        title = part.splitlines()[0].strip()
+        rows = [line for line in part.splitlines() if line.startswith("| `")]
+        found[title] = {key for row in rows for key in re.findall(r"`([^`]+)`", row.split("|")[1])}
+    return found
+
+
+def test_every_schema_in_the_code_is_documented_and_run_here() -> None:
+    sources = "\n".join(path.read_text("utf-8") for path in (ROOT / "isthmus").rglob("*.py"))
+    used = {name for name in SCHEMA.findall(sources) if f'"{name}"' in sources}
+    assert used == set(documented()) == set(RUNS)
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("schema", RUNS)
+def test_the_output_has_the_documented_keys(
+    schema: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demonstration, "RECIPE", "dense")
+    assert main([*RUNS[schema], "--json", "--quiet"]) == 0
+    document: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert document.pop("schema") == schema
+    keys = documented()[schema]
+    assert set(document) == {key for key in keys if "." not in key}
+    for key in keys:
+        parent, _, child = key.partition(".")
+        assert not child or child in document[parent], key

@@ -1,0 +1,72 @@
+"""A model's page shows the images that were scored, and every number the evaluation has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from isthmus.evaluate.examples import examples
+from isthmus.evaluate.passes import evenly
+from isthmus.evaluate.reports import metrics_table, model_report
+from isthmus.evaluate.table import evaluate
+from isthmus.images.read import read
+from isthmus.model.autoencoder import Autoencoder
+
+from .models import discs, trained
+
+
+@pytest.fixture(scope="module")
+def denoiser() -> Autoencoder:
+    return trained(discs(40), "denoising", code="4@4", steps=8)
+
+
+def test_examples_are_what_was_scored(denoiser: Autoencoder) -> None:
+    images = read(discs(20, seed=1))
+    found = evaluate(denoiser, images, seed=3)
+    worst = found.worst(4)
+    shown = examples(denoiser, images, worst, seed=3)
+    errors = [np.mean((a - b) ** 2) for a, b in zip(shown.originals, shown.outputs, strict=True)]
+    assert errors == pytest.approx(found.scores["mse"][worst], rel=1e-4)
+    assert shown.names == tuple(found.names[i] for i in worst)
+    assert shown.inputs is not None
+    assert np.abs(shown.inputs[0] - shown.originals[0]).mean() > 0.05
+
+
+def test_the_page_holds_every_metric_and_loads_nothing(denoiser: Autoencoder) -> None:
+    images = discs(20, seed=1)
+    found = evaluate(denoiser, images, train=discs(40), limit=10)
+    page = model_report(denoiser, found, images, path="my model.safetensors").html()
+    header, rows = metrics_table(found)
+    assert header == ["metric", "model", "model, clean input", "PCA", "mean image", "corrupted input"]
+    for row in rows:
+        assert str(row[0]) in page
+    for section in ("Reconstructions", "Numbers", "Worst", "Training", "Code", "Train and test", "Recipe"):
+        assert f"<h2>{section}</h2>" in page
+    assert "isthmus.load(&#x27;my model.safetensors&#x27;)" in page
+    assert "http" not in page.replace("http-equiv", "")
+
+
+def test_images_of_mixed_sizes_can_be_shown(denoiser: Autoencoder, tmp_path: Path) -> None:
+
+    folder = tmp_path
+    for index, size in enumerate([(16, 16), (40, 24), (24, 16)]):
+        Image.fromarray(discs(1, size=size, seed=index)[0, ..., 0]).save(folder / f"{index}.png")
+    found = evaluate(denoiser, folder)
+    page = model_report(denoiser, found, folder).html()
+    assert page.count("<img ") >= 3
+
+
+def test_a_model_without_history_still_has_a_page() -> None:
+    model = trained(discs(12), "dense", code="2", steps=1)
+    model.summary = {}
+    images = discs(4)
+    assert "<h2>Training</h2>" not in model_report(model, evaluate(model, images), images).html()
+
+
+def test_even_spacing_keeps_both_ends() -> None:
+    images = read(discs(11))
+    assert evenly(images, 3).names == ("0", "5", "10")
+    assert evenly(images, None) is images

@@ -1,0 +1,187 @@
+"""Corruptions: how much they do, and that a step's generator alone decides what."""
+
+from __future__ import annotations
+
+import io
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from torch import Tensor
+
+from isthmus.model import axes
+from isthmus.model.corruptions import corrupt, has_condition
+from isthmus.model.setting import Settings
+from isthmus.model.trace import Corrupted
+
+from .cases import generator, pictures
+
+ALL: list[Settings] = [
+    axes.NoCorruption(),
+    axes.GaussianNoise(sigma=30),
+    axes.GaussianNoise(sigma=30, sigma_low=5, condition=True, clip=True),
+    axes.SaltPepper(),
+    axes.PoissonNoise(),
+    *(axes.Mask(shape=shape, loss="missing") for shape in ("pixels", "blocks", "patches")),
+    axes.Blur(),
+    axes.Jpeg(),
+    axes.Jpeg(quality=10, quality_high=90),
+]
+
+
+def apply(images: Tensor, how: Settings, seed: int = 0) -> Corrupted:
+    assert isinstance(how, axes.Corruption)
+    return corrupt(images, how, generator(seed))
+
+
+@pytest.mark.parametrize("how", ALL, ids=str)
+@given(
+    n=st.integers(1, 3),
+    channels=st.integers(1, 4),
+    height=st.integers(1, 19),
+    width=st.integers(1, 19),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=25)
+def test_shapes_ranges_and_determinism(
+    how: Settings, n: int, channels: int, height: int, width: int, seed: int
+) -> None:
+    images = torch.rand(n, channels, height, width, generator=generator(seed))
+    before = images.clone()
+    seen, again = apply(images, how, seed), apply(images, how, seed)
+    assert torch.equal(images, before)
+    assert torch.equal(seen.target, images)
+    assert seen.input.shape == images.shape
+    assert seen.input.dtype == torch.float32
+    assert bool(seen.input.isfinite().all())
+    assert torch.equal(seen.input, again.input)
+    if not isinstance(how, axes.GaussianNoise | axes.PoissonNoise) or getattr(how, "clip", False):
+        assert 0 <= float(seen.input.min()) <= float(seen.input.max()) <= 1 + 1e-6
+    assert (seen.condition is not None) == has_condition(how)  # type: ignore[arg-type]
+    for extra in (seen.weight, seen.condition, seen.visible):
+        assert extra is None or extra.shape == (n, 1, height, width)
+    if seen.weight is not None and seen.visible is not None:
+        hides = (~seen.visible).flatten(1).any(1)
+        means = seen.weight.flatten(1).mean(1)
+        torch.testing.assert_close(means, hides.float(), atol=1e-4, rtol=1e-4)
+        assert bool((seen.weight[seen.visible] == 0).all())
+        assert bool((seen.input[~seen.visible.expand_as(images)] == 0).all())
+        assert torch.equal(seen.input[seen.visible.expand_as(images)], images[seen.visible.expand_as(images)])
+
+
+@pytest.mark.parametrize("how", [h for h in ALL if h.kind not in ("none", "blur")], ids=str)
+def test_another_seed_gives_another_corruption(how: Settings) -> None:
+    if isinstance(how, axes.Jpeg) and how.quality_high is None:
+        pytest.skip("one quality leaves nothing to chance")
+    images = pictures(8, (24, 24))
+    assert not torch.equal(apply(images, how, 1).input, apply(images, how, 2).input)
+
+
+@pytest.mark.parametrize("sigma", [5.0, 25.0, 75.0])
+def test_gaussian_sigma_is_in_units_of_1_255(sigma: float) -> None:
+    images = torch.full((4, 3, 100, 100), 0.5)
+    noise = apply(images, axes.GaussianNoise(sigma=sigma)).input - images
+    assert float(noise.std()) * 255 == pytest.approx(sigma, rel=0.01)
+    assert float(noise.mean()) * 255 == pytest.approx(0, abs=sigma * 0.01)
+
+
+def test_a_range_of_sigmas_is_uniform_one_per_image_and_told() -> None:
+    how = axes.GaussianNoise(sigma=50, sigma_low=10, condition=True)
+    seen = apply(torch.full((2000, 1, 20, 20), 0.5), how)
+    assert seen.condition is not None
+    told = seen.condition[:, 0, 0, 0] * 255
+    assert bool((seen.condition == seen.condition[:, :, :1, :1]).all())
+    found = (seen.input - 0.5).flatten(1).std(1) * 255
+    assert float(((found - told).abs() / told).mean()) < 0.05
+    assert 10 <= float(told.min()) < 11
+    assert 49 < float(told.max()) <= 50
+    assert float(told.mean()) == pytest.approx(30, abs=1)
+
+
+@pytest.mark.parametrize("amount", [0.0, 0.1, 0.6, 1.0])
+def test_salt_and_pepper_share_the_amount_and_take_whole_pixels(amount: float) -> None:
+    images = torch.full((2, 3, 150, 150), 0.5)
+    seen = apply(images, axes.SaltPepper(amount=amount)).input
+    assert torch.equal(seen[:, 0], seen[:, 1])
+    assert float((seen == 1).float().mean()) == pytest.approx(amount / 2, abs=0.01)
+    assert float((seen == 0).float().mean()) == pytest.approx(amount / 2, abs=0.01)
+    assert float((seen == 0.5).float().mean()) == pytest.approx(1 - amount, abs=0.01)
+
+
+@pytest.mark.parametrize("peak", [4.0, 100.0])
+def test_poisson_counts_have_the_mean_and_the_variance_of_the_light(peak: float) -> None:
+    images = torch.full((1, 1, 300, 300), 0.3)
+    counts = apply(images, axes.PoissonNoise(peak=peak)).input * peak
+    assert float(counts.mean()) == pytest.approx(0.3 * peak, rel=0.02)
+    assert float(counts.var()) == pytest.approx(0.3 * peak, rel=0.03)
+    assert torch.allclose(counts, counts.round(), atol=1e-3)
+
+
+@pytest.mark.parametrize("amount", [0.0, 0.1, 0.25, 0.5, 0.75, 0.99])
+@pytest.mark.parametrize(
+    ("shape", "size", "tolerance"), [("pixels", 4, 0.01), ("patches", 4, 0.01), ("blocks", 4, 0.05)]
+)
+def test_masks_hide_the_asked_share(shape: str, size: int, tolerance: float, amount: float) -> None:
+    how = axes.Mask(shape=shape, size=size, amount=amount)  # type: ignore[arg-type]
+    seen = apply(torch.ones(200, 1, 48, 40), how)
+    assert seen.visible is not None
+    assert 1 - float(seen.visible.float().mean()) == pytest.approx(amount, abs=tolerance)
+
+
+@pytest.mark.parametrize("size", [6, 12, 28, 64])
+def test_blocks_as_large_as_the_image_still_hide_about_the_asked_share(size: int) -> None:
+    seen = apply(torch.ones(200, 1, 28, 28), axes.Mask(shape="blocks", size=size, amount=0.25))
+    assert seen.visible is not None
+    assert 0.15 < 1 - float(seen.visible.float().mean()) < 0.35
+
+
+@given(st.integers(1, 30), st.integers(1, 30), st.integers(1, 8), st.floats(0, 0.99), st.integers(0, 99))
+def test_patches_hide_the_same_number_in_every_image_and_never_all(
+    height: int, width: int, size: int, amount: float, seed: int
+) -> None:
+    seen = apply(torch.ones(5, 1, height, width), axes.Mask(size=size, amount=amount), seed)
+    assert seen.visible is not None
+    corners = seen.visible[:, 0, ::size, ::size]
+    counts = (~corners).flatten(1).sum(1)
+    total = math.ceil(height / size) * math.ceil(width / size)
+    assert counts.tolist() == [min(round(amount * total), total - 1)] * 5
+    whole = corners.repeat_interleave(size, 1).repeat_interleave(size, 2)[:, :height, :width]
+    assert torch.equal(whole, seen.visible[:, 0])
+
+
+@pytest.mark.parametrize("sigma", [0.1, 1.5, 20.0])
+def test_blur_keeps_constant_images_and_smooths_others(sigma: float) -> None:
+    constant = torch.rand(3, 2, 1, 1, generator=generator()).expand(3, 2, 9, 13).contiguous()
+    torch.testing.assert_close(apply(constant, axes.Blur(sigma=sigma)).input, constant)
+
+
+def test_blur_is_a_gaussian_of_the_asked_width() -> None:
+    point = torch.zeros(1, 1, 41, 41)
+    point[0, 0, 20, 20] = 1
+    spread = apply(point, axes.Blur(sigma=2.0)).input[0, 0]
+    offsets = torch.arange(-20.0, 21.0)
+    assert float(spread.sum()) == pytest.approx(1, abs=1e-5)
+    assert float((spread.sum(0) * offsets**2).sum()) == pytest.approx(4.0, rel=0.03)
+    assert float((spread.sum(1) * offsets**2).sum()) == pytest.approx(4.0, rel=0.03)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_jpeg_is_what_pillow_makes_of_the_image(channels: int) -> None:
+    images = pictures(2, (17, 24), channels)
+    seen = apply(images, axes.Jpeg(quality=30)).input
+    for image, found in zip(images, seen, strict=True):
+        levels = (image * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+        stream = io.BytesIO()
+        Image.fromarray(levels[..., 0] if channels == 1 else levels).save(stream, "JPEG", quality=30)
+        oracle = np.asarray(Image.open(stream)).reshape(17, 24, channels)
+        assert np.array_equal((found * 255).round().permute(1, 2, 0).numpy(), oracle)
+
+
+def test_jpeg_quality_is_drawn_per_image_within_its_range() -> None:
+    image = torch.rand(1, 1, 32, 32, generator=generator()).expand(60, -1, -1, -1)
+    seen = apply(image, axes.Jpeg(quality=10, quality_high=12)).input
+    assert len({found.numpy().tobytes() for found in seen}) == 3

@@ -1,0 +1,87 @@
+"""Small data and small recipes that the tests of this folder share."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+import isthmus
+from isthmus.images.store import ImageSet, Ragged
+from isthmus.model.autoencoder import Autoencoder
+from isthmus.model.recipe import Recipe
+from isthmus.model.recipes import RECIPES
+
+Array = npt.NDArray[Any]
+
+NARROW: dict[str, tuple[str, ...]] = {
+    "dense": ("backbone.width=24",),
+    "conv": ("backbone.width=8", "backbone.blocks=1"),
+    "recurrent": ("backbone.width=16",),
+    "attention": ("backbone.width=16", "backbone.depth=1", "backbone.heads=2"),
+}
+CRITIC = {"on-codes": ["critic.width=16"], "on-images": ["critic.width=4"]}
+
+
+def small(name: str, *settings: str, code: str | None = None) -> Recipe:
+    """A named recipe with thin networks and a code of 8 where it is a vector."""
+    recipe = RECIPES[name]()
+    thin = [] if name == "contractive" else list(NARROW[recipe.backbone.kind])
+    thin += CRITIC.get(recipe.critic.kind, [])
+    if recipe.bottleneck.kind == "top-k":
+        thin.append("bottleneck.k=3")
+    wanted = code or ("8" if recipe.code.isdigit() else recipe.code)
+    return recipe.with_settings([*thin, "optimiser.batch=8", f"code={wanted}", *settings])
+
+
+def pictures(count: int = 40, size: tuple[int, int] = (12, 12), seed: int = 0, channels: int = 1) -> Array:
+    """`(N, H, W, C)` uint8: soft blobs at random places, so that there is something to learn."""
+    random = np.random.default_rng(seed)
+    rows, columns = np.mgrid[0 : size[0], 0 : size[1]]
+    tops, lefts = random.random((2, count, 1, 1)) * np.array(size).reshape(2, 1, 1, 1)
+    distance = (rows - tops) ** 2 + (columns - lefts) ** 2
+    blobs = np.exp(-distance / (0.08 * size[0] * size[1]))[..., None] * random.random((count, 1, 1, channels))
+    return np.asarray(blobs * 255, dtype=np.uint8)
+
+
+def mixed_sizes(count: int = 30) -> ImageSet:
+    """Images of many sizes, from which crops are cut."""
+    random = np.random.default_rng(3)
+    shapes = np.stack(
+        [random.integers(10, 40, count), random.integers(10, 40, count), np.ones(count, int)], 1
+    )
+    parts = [pictures(1, (int(h), int(w)), seed=i).reshape(-1) for i, (h, w, _) in enumerate(shapes)]
+    offsets = np.cumsum([0, *(len(p) for p in parts)])[:-1].astype(np.int64)
+    pixels = Ragged(np.concatenate(parts), offsets, shapes.astype(np.int64))
+    return ImageSet(pixels, tuple(map(str, range(count))))
+
+
+def labelled(count: int = 40) -> ImageSet:
+    labels = np.arange(count, dtype=np.int64) % 3 // 2  # two of one class for one of the other
+    return ImageSet(pictures(count), tuple(map(str, range(count))), labels, ("few", "many"))
+
+
+def train(data: Any, recipe: str | Recipe, **options: Any) -> Autoencoder:
+    """`isthmus.train` with everything given that would otherwise be measured."""
+    return isthmus.train(data, recipe=recipe, **{"steps": 10, "precision": "float32", **options})
+
+
+def stop_after(patch: pytest.MonkeyPatch, steps: int | None) -> None:
+    """Let the next trainings be asked to stop after so many of their steps; None: never."""
+
+    @contextlib.contextmanager
+    def counting() -> Iterator[Callable[[], bool]]:
+        taken = 0
+
+        def ask() -> bool:
+            nonlocal taken
+            taken += 1
+            return taken == steps
+
+        yield ask
+
+    patch.setattr("isthmus.training.api.stop_on_signal", counting)

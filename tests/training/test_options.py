@@ -1,0 +1,268 @@
+"""What is asked of a training and what is settled before its first step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import isthmus
+from isthmus.errors import DataError, OutputError, UsageError
+from isthmus.images.store import ImageSet
+from isthmus.training.options import Options, Settled
+from isthmus.training.prepare import Prepared, prepare, settle_recipe
+
+from .cases import mixed_sizes, pictures, small, train
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"steps": 5, "epochs": 2}, "one length"),
+        ({"epochs": 1, "minutes": 2}, "one length"),
+        ({"steps": 0}, "length"),
+        ({"steps": -3}, "length"),
+        ({"steps": 2.5}, "whole number"),
+        ({"epochs": float("nan")}, "length"),
+        ({"minutes": float("inf")}, "length"),
+        ({"minutes": "long"}, "number"),
+        ({"validation": 1.0}, "held-out"),
+        ({"validation": -0.1}, "held-out"),
+        ({"validation": float("nan")}, "held-out"),
+        ({"seed": -1}, "seed"),
+        ({"seed": 2**63}, "seed"),
+        ({"seed": 1.5}, "whole number"),
+        ({"seed": None}, "whole number"),
+        ({"patience": -1}, "patience"),
+        ({"checkpoint_seconds": -1}, "checkpoint_seconds"),
+        ({"precision": "float16"}, "known: auto, float32, bfloat16"),
+        ({"size": (0, 4)}, "sides"),
+        ({"size": (4, 4, 4)}, "height and a width"),
+        ({"size": "28x28"}, "height and a width"),
+        ({"crop": 40000}, "sides"),
+        ({"size": 8, "crop": 9}, "larger"),
+        ({"epoch": 5}, "did you mean 'epochs'"),
+        ({"learning_rate": 0.1}, "train has no option"),
+    ],
+)
+def test_a_wrong_option_is_said_before_anything_is_read(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        isthmus.train("no/such/data", recipe="dense", **options)
+    assert words in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ({"recipe": "dens"}, "dense"),
+        ({"code": "64@5"}, "power of two"),
+        ({"settings": ["backbone.widht=3"]}, "width"),
+        ({"settings": ["objective.image=mes"]}, "mse"),
+    ],
+)
+def test_a_wrong_recipe_is_said_before_anything_is_read(how: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        isthmus.train("no/such/data", **how)
+
+
+def test_numpy_numbers_are_as_good_as_pythons(tmp_path: Path) -> None:
+    out = tmp_path / "m.safetensors"
+    numbers = {"seed": np.int64(3), "patience": np.int8(1), "validation": np.float32(0.25)}
+    model = train(pictures(), small("dense"), out=out, steps=np.int32(2), **numbers)
+    assert model.summary["settled"]["seed"] == 3
+    assert model.summary["data"]["held_out"] == 10
+    assert isthmus.load(out).summary["options"]["validation"] == 0.25
+
+
+@given(
+    st.builds(
+        Settled,
+        size=st.tuples(st.integers(1, 99), st.integers(1, 99)),
+        crop=st.booleans(),
+        batch=st.integers(1, 99),
+        steps=st.integers(1, 99),
+        validate_every=st.integers(1, 9),
+        precision=st.sampled_from(["float32", "bfloat16"]),
+        seed=st.integers(0, 2**62),
+        notes=st.lists(st.text()).map(tuple),
+    )
+)
+def test_what_was_settled_survives_json(settled: Settled) -> None:
+    import json
+
+    assert Settled.from_dict(json.loads(json.dumps(settled.to_dict()))) == settled
+
+
+def test_a_code_may_be_a_number_and_settings_a_mapping() -> None:
+    recipe = settle_recipe("dense", 16, {"backbone.width": (9,)})  # type: ignore[arg-type]
+    assert (recipe.code, recipe.geometry.channels) == ("16", 16)
+    assert settle_recipe("dense", None, ["code=5"]).code == "5"
+
+
+# ------------------------------------------------------------ what is settled from the data
+
+
+def ready(
+    data: Any, recipe: str = "dense", *, val: Any = None, code: str | None = None, **options: Any
+) -> Prepared:
+    asked = Options(**{"steps": 3, "precision": "float32", **options})
+    return prepare(data, recipe=small(recipe, code=code), val=val, options=asked)
+
+
+def test_nothing_is_measured_when_nothing_hangs_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def measured(*_: object) -> dict[str, list[float]]:
+        raise AssertionError("the clock was asked")
+
+    monkeypatch.setattr("isthmus.training.measure.step_times", measured)
+    ready(pictures(), steps=4)
+    ready(pictures(), steps=None, epochs=2)
+    with pytest.raises(AssertionError, match="clock"):
+        ready(pictures(), precision="auto")
+    with pytest.raises(AssertionError, match="clock"):
+        ready(pictures(), steps=None, minutes=1)
+
+
+@pytest.mark.parametrize(("seconds", "precision"), [((1.0, 0.5), "bfloat16"), ((1.0, 0.99), "float32")])
+def test_measured_choices_are_settled_and_said(
+    seconds: tuple[float, float], precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = dict(zip(("float32", "bfloat16"), seconds, strict=True))
+    monkeypatch.setattr(
+        "isthmus.training.measure.step_times", lambda _m, _i, _s, kinds: {k: [times[k]] * 4 for k in kinds}
+    )
+    prepared = ready(pictures(), precision="auto", steps=None, minutes=1)
+    settled = prepared.settled
+    assert settled.precision == precision
+    assert 40 <= settled.steps * times[precision] <= 60
+    assert any("precision" in note for note in settled.notes)
+    assert any("minutes" in note for note in settled.notes)
+
+
+def test_measuring_changes_nothing_that_is_trained() -> None:
+    timed = ready(pictures(), steps=None, minutes=0.01)
+    untimed = ready(pictures())
+    first, second = timed.model.state_dict(), untimed.model.state_dict()
+    assert all((first[k] == second[k]).all() for k in first)
+    assert timed.seconds_per_step > 0
+
+
+def test_the_length_in_epochs_counts_the_images_that_are_trained_on() -> None:
+    prepared = ready(pictures(40), steps=None, epochs=3, validation=0.1)
+    assert len(prepared.images) == 36
+    assert prepared.settled.batch == 8
+    assert prepared.settled.steps == 14  # 3 × 36 / 8, rounded up
+
+
+def test_copies_of_an_image_never_stand_on_both_sides() -> None:
+    once = pictures(30)
+    prepared = ready(np.concatenate([once, once[:20], once[:10], once[::-1]]), validation=0.3)
+    assert prepared.held_out is not None
+    train_side, other = set(prepared.images.hashes().tolist()), set(prepared.held_out.hashes().tolist())
+    assert not train_side & other
+    assert len(train_side | other) == 30
+    assert len(prepared.images) + len(prepared.held_out) == 90
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_very_few_images_train_all_the_same(count: int) -> None:
+    prepared = ready(pictures(count))
+    assert len(prepared.images) >= 1
+    assert train(pictures(count), small("dense"), steps=2).summary["steps"] == 2
+
+
+@pytest.mark.parametrize("code", ["8", "4@4"])
+def test_validation_images_of_another_size_are_made_to_fit(code: str) -> None:
+    prepared = ready(pictures(), "conv", code=code, val=pictures(6, (20, 17)))
+    assert prepared.held_out is not None
+    wanted = (12, 12, 1) if code == "8" else (20, 17, 1)
+    assert prepared.held_out.shape == wanted
+    model = train(pictures(), small("conv", code=code), val=pictures(6, (20, 17)))
+    assert model.summary["best"]["validation"] > 0
+
+
+def test_validation_images_get_the_channels_of_the_others() -> None:
+    assert ready(pictures(), val=pictures(5, channels=3)).held_out is not None
+    four = pictures(12, channels=4)
+    held_out = ready(four, val=four[:4]).held_out
+    assert held_out is not None
+    assert held_out.channels == 4
+    with pytest.raises(DataError, match="channels"):
+        ready(four, val=pictures(5))
+
+
+def test_mixed_sizes_are_cropped_for_a_grid_and_resized_for_a_vector() -> None:
+    grid = ready(mixed_sizes(), "conv", code="4@4")
+    assert grid.settled.crop
+    assert grid.images.shape is None
+    vector = ready(mixed_sizes(), "conv", code="8")
+    assert not vector.settled.crop
+    assert vector.images.shape is not None
+    assert vector.images.shape[:2] == vector.settled.size
+    asked = ready(mixed_sizes(), "conv", code="8", size=(11, 13))
+    assert asked.settled.size == (11, 13)
+
+
+@pytest.mark.parametrize("code", ["8", "4@4"])
+def test_small_images_are_trained_on_whole(code: str) -> None:
+    prepared = ready(pictures(size=(12, 15)), "conv", code=code)
+    assert prepared.settled.size == (12, 15)
+    assert not prepared.settled.crop
+    assert prepared.model.size == (12, 15)
+
+
+def test_an_automatic_code_is_settled_and_recorded() -> None:
+    model = train(pictures(), small("conv", code="auto"))
+    assert model.recipe.code != "auto"
+    assert model.recipe.geometry.channels > 0
+
+
+def test_balance_needs_labels() -> None:
+    with pytest.raises(DataError, match="no labels"):
+        ready(pictures(), balance=True)
+
+
+def test_the_decoder_starts_at_the_mean_of_the_images() -> None:
+    data = pictures(channels=3)
+    data[..., 1] //= 4
+    prepared = ready(data, "dense")
+    images: ImageSet = prepared.images
+    mean = images.stack(range(len(images))).mean((0, 1, 2)) / 255
+    np.testing.assert_allclose(prepared.model.offset.sigmoid().reshape(-1).numpy(), mean, atol=1e-4)
+
+
+def test_one_image_a_step_and_batch_normalisation_do_not_go_together() -> None:
+    with pytest.raises(UsageError, match="at least two images") as caught:
+        train(pictures(), small("dense", "backbone.norm=batch", "optimiser.batch=1"))
+    assert caught.value.hint is not None
+
+
+# ------------------------------------------------------------ where the model goes
+
+
+def test_an_existing_model_is_refused_before_training_and_replaced_when_forced(tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "er" / "m.safetensors"
+    train(pictures(), small("dense"), out=out)
+    before = out.read_bytes()
+    with pytest.raises(OutputError, match="exists") as caught:
+        isthmus.train("no/such/data", recipe="dense", out=out)
+    assert caught.value.hint is not None
+    assert "--force" in caught.value.hint
+    assert out.read_bytes() == before
+    train(pictures(), small("dense"), out=out, force=True, seed=1)
+    assert out.read_bytes() != before
+    assert list(out.parent.iterdir()) == [out]
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_path_that_cannot_be_written_is_said_before_the_first_step(tmp_path: Path, force: bool) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    told: list[object] = []
+    for out in (tmp_path, tmp_path / "file" / "m.safetensors"):
+        with pytest.raises(OutputError):
+            train(pictures(), small("dense"), out=out, force=force, listener=told.append)
+    assert told == []
