@@ -4,8 +4,9 @@
     python benchmarks/quality.py mnist-conv-32      one row
     python benchmarks/quality.py --minutes 0.1      a quick look that every row runs
 
-A row trains on the training split only (a tenth of it held out for validation), evaluates once on the test split,
-and prints the number beside its reference and target. Named sets are found or downloaded as everywhere.
+A row trains on the training split only (a tenth of it held out to validate on), evaluates once on the
+test split, and prints the number beside its reference and target. Named sets are found or
+downloaded as everywhere.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ def run(row: Row, minutes: float, seed: int, folder: Path) -> dict[str, float]:
     """Train and evaluate one row; returns the test metrics and the wall seconds of training."""
     model = folder / f"{row.name}.safetensors"
     common = [sys.executable, "-m", "isthmus"]
-    train = [*common, "train", row.data, *row.options, "--minutes", str(minutes), "--seed", str(seed)]
+    length = ["--minutes", str(minutes), "--seed", str(seed)]
+    train = [*common, "train", row.data, *row.options, *length]
     started = time.monotonic()
     subprocess.run([*train, "-o", str(model), "--json", "--force"], check=True, stdout=subprocess.DEVNULL)
     seconds = time.monotonic() - started
@@ -60,7 +62,9 @@ def run(row: Row, minutes: float, seed: int, folder: Path) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("rows", nargs="*", help="names of rows; all of them when none is given")
     parser.add_argument("--minutes", type=float, default=4.5, help="training time per row (default 4.5)")
     parser.add_argument("--seed", type=int, default=0)
@@ -79,7 +83,8 @@ def main() -> None:
         excess = f"{found['bce_excess']:.4f}" if row.metric == "bce" else "–"
         print(
             f"| {row.name} | {row.metric} {found[row.metric]:.5f} | {row.target} | {verdict} | "
-            f"{found['pca_mse']:.4f} | {excess} | {found['seconds']:.0f} s, seed {arguments.seed} | {row.reference} |",
+            f"{found['pca_mse']:.4f} | {excess} | {found['seconds']:.0f} s, seed {arguments.seed} | "
+            f"{row.reference} |",
             flush=True,
         )
 

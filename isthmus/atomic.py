@@ -40,7 +40,7 @@ def atomic_write(path: str | os.PathLike[str], *, force: bool = True) -> Iterato
             stream.flush()
             os.fsync(stream.fileno())
         _usual_permissions(temporary)
-        os.replace(temporary, target)
+        Path(temporary).replace(target)
         temporary = None
         _sync_folder(target.parent)
     except OSError as error:
@@ -48,7 +48,7 @@ def atomic_write(path: str | os.PathLike[str], *, force: bool = True) -> Iterato
     finally:
         if temporary is not None:
             with contextlib.suppress(OSError):
-                os.unlink(temporary)
+                Path(temporary).unlink()
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes, *, force: bool = True) -> None:
@@ -67,7 +67,7 @@ def _usual_permissions(path: str) -> None:
     if os.name == "posix":
         mask = os.umask(0)
         os.umask(mask)
-        os.chmod(path, 0o666 & ~mask)
+        Path(path).chmod(0o666 & ~mask)
 
 
 def _sync_folder(folder: Path) -> None:

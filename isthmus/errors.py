@@ -49,7 +49,7 @@ class MissingExtraError(IsthmusError):
         super().__init__(f"{what} needs the extra '{extra}'", hint=f"pip install 'isthmus[{extra}]'")
 
 
-class Stopped(Exception):
+class Stopped(Exception):  # noqa: N818 - not an error: the user asked for it
     """Training was interrupted and its state saved. `resume` is what continues it."""
 
     exit_code = 130

@@ -102,7 +102,7 @@ def evaluate(
     """Measure a model on images it was not trained on.
 
     Codes are deterministic and the model is in evaluation mode. Every metric is a mean over images of one
-    number per image (so `psnr` is a mean of decibels, each at most 100), against the images as given, on [0, 1].
+    number per image, against the images as given, on [0, 1]: `psnr` is a mean of decibels, each at most 100.
 
     Args:
         model: any autoencoder.

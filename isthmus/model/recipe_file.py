@@ -17,7 +17,7 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
     """The recipe in a TOML file. Keys that are not there keep their axis point's default.
 
     Raises:
-        UsageError: unreadable, not TOML, or with an unknown key or value; the message names the nearest known one.
+        UsageError: unreadable, not TOML, or with an unknown key or value; the message names the nearest.
     """
     file = Path(path)
     try:
@@ -35,7 +35,7 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
 
 
 def write_recipe(recipe: Recipe) -> str:
-    """A recipe as TOML with every key, its value, and what it does as a comment; `read_recipe` gives it back."""
+    """A recipe as TOML: every key, its value, and as a comment what it does; `read_recipe` is the inverse."""
     texts = {key: text for key, _, text in recipe.describe()}
     lines = [f'name = "{recipe.name}"', f'code = "{recipe.code}"  # {texts["code"]}']
     for axis in AXES:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import tempfile
 import typing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 from isthmus.errors import UsageError
 from isthmus.model import axes
 from isthmus.model.recipe import Recipe
+from isthmus.model.recipe_file import read_recipe, write_recipe
 from isthmus.model.recipes import RECIPES, recipe, summary
 from isthmus.model.setting import Settings, as_text, from_text
 
@@ -64,6 +67,33 @@ def test_the_text_of_every_setting_gives_the_setting_back(drawn: Recipe) -> None
     """What `describe` shows can be given to `--set`."""
     rows = [f"{key}={value}" for key, value, _ in drawn.describe()]
     assert dataclasses.replace(Recipe().with_settings(rows), name="drawn") == drawn
+
+
+@given(recipes())
+def test_a_recipe_survives_toml(drawn: Recipe) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "drawn.toml"
+        path.write_text(write_recipe(drawn), encoding="utf-8")
+        assert read_recipe(path) == recipe(str(path)) == drawn
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("backbone = {", "not valid TOML"),
+        ("[backbone]\nwidht = 3", "width"),
+        ("[bottleneck]\nkind = 'gausian'", "gaussian"),
+        ("code = '64@3'", "power of two"),
+        ("[bakcbone]", "backbone"),
+    ],
+)
+def test_a_wrong_recipe_file_is_named_with_what_is_wrong(text: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(text, encoding="utf-8")
+    for path in (tmp_path / "mine.toml", tmp_path / "other.toml"):
+        with pytest.raises(UsageError) as caught:
+            recipe(str(path))
+        assert path.name in caught.value.message
+        assert (told if path.exists() else "no recipe file") in caught.value.message
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -132,9 +132,8 @@ def test_measured_choices_are_settled_and_said(
     seconds: tuple[float, float], precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     times = dict(zip(("float32", "bfloat16"), seconds, strict=True))
-    monkeypatch.setattr(
-        "isthmus.training.measure.step_times", lambda _m, _i, _s, kinds: {k: [times[k]] * 4 for k in kinds}
-    )
+    taken = {name: [second] * 4 for name, second in times.items()}
+    monkeypatch.setattr("isthmus.training.measure.step_times", lambda *_: taken)
     prepared = ready(pictures(), precision="auto", steps=None, minutes=1)
     settled = prepared.settled
     assert settled.precision == precision
