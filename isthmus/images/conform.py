@@ -34,12 +34,14 @@ def to_channels(image: Pixels, channels: int) -> Pixels:
 
 
 def to_dtype(image: Pixels, dtype: npt.DTypeLike) -> Pixels:
-    """Scale samples to a type at least as wide: uint8 -> uint16 is ×257; integers -> float32 in [0, 1]."""
+    """Scale samples: uint8 -> uint16 is ×257, uint16 -> uint8 its nearest; integers -> float32 in [0, 1]."""
     wanted = np.dtype(dtype)
     if image.dtype == wanted:
         return image
     if wanted == np.float32:
         return image.astype(np.float32) / np.float32(np.iinfo(image.dtype).max)
+    if wanted == np.uint8:
+        return ((image.astype(np.uint32) + 128) // 257).astype(np.uint8)
     return image.astype(np.uint16) * np.uint16(257)
 
 

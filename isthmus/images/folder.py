@@ -37,7 +37,8 @@ def read_folder(
 
     Hidden files and other kinds of file are passed over; an image file that cannot be read is listed in
     `skipped`. When every image lies in a sub-folder, the first folder under `folder` is its label. If any
-    image is colour, all become colour; if any has 16 bits, all do; sizes stay mixed unless `size` is given.
+    image is colour, all become colour of 8 bits; gray images have 16 bits if any has. Sizes stay mixed unless
+    `size` is given.
 
     Args:
         folder: searched recursively; links to files are followed, links to folders are not.
@@ -103,6 +104,8 @@ def _decode_all(
 
     wanted = channels or max(header.channels for header in headers)
     dtype = np.result_type(*{header.dtype for header in headers})
+    if wanted == 3 and dtype == np.uint16:
+        dtype = np.dtype(np.uint8)  # image files of 16-bit colour are neither read nor written here
     shapes = np.array([(*(size or (h.height, h.width)), wanted) for h in headers], dtype=np.int64)
 
     def read_one(index: int) -> Pixels:

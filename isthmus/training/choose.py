@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from isthmus.errors import DataError
 from isthmus.images.store import ImageSet, Ragged
 from isthmus.model import axes
@@ -71,9 +73,15 @@ def sides(images: ImageSet) -> tuple[tuple[int, int], tuple[int, int]]:
         side = (images.shape[0], images.shape[1])
         return side, side
     assert isinstance(images.pixels, Ragged)
-    heights = [int(s[0]) for s in images.pixels.shapes]
-    widths = [int(s[1]) for s in images.pixels.shapes]
-    return (min(heights), min(widths)), (max(heights), max(widths))
+    low, high = images.pixels.shapes.min(0).tolist(), images.pixels.shapes.max(0).tolist()
+    return (low[0], low[1]), (high[0], high[1])
+
+
+def _usual_side(images: ImageSet) -> int:
+    """The shorter side that three quarters of the images have at least."""
+    if isinstance(images.pixels, Ragged):
+        return int(np.quantile(images.pixels.shapes[:, :2].min(1), 0.25))
+    return min(sides(images)[0])
 
 
 def _code(recipe: Recipe, small: bool) -> str:
@@ -94,8 +102,8 @@ def _grid_frame(
         return options.size, options.size, False
     if images.shape is not None and max(smallest) <= CROP:
         return None, smallest, False
-    # Multiples of 16 need no padding; images below one crop are extended by reflection.
-    side = max(16, min(CROP, *(s // 16 * 16 for s in smallest)))
+    # Multiples of 16 need no padding. A few images that are smaller are extended by reflection.
+    side = max(16, min(CROP, _usual_side(images) // 16 * 16))
     what = "sizes differ" if images.shape is None else f"images are {smallest[0]}×{smallest[1]}"
     notes.append(f"training on random {side}×{side} crops, because {what} (--crop, or --size to resize)")
     return None, (side, side), True

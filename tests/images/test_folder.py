@@ -194,3 +194,14 @@ def test_names_that_are_not_unicode_can_be_printed(tmp_path: Path) -> None:
     source.rename(os.fsdecode(os.fsencode(folder) + b"/\xff.png"))
     (name,) = read_folder(folder).names
     assert name.encode().decode() == name
+
+
+def test_sixteen_bit_gray_among_colour_is_read_with_eight(tmp_path: Path) -> None:
+    save(tmp_path / "colour.png", photo(8, 8))
+    deep = (np.arange(64, dtype=np.uint16) * 1000).reshape(8, 8, 1)
+    save(tmp_path / "deep.png", deep)
+    images = read_folder(tmp_path, size=None, channels=None, max_pixels=10**6)
+    assert images.dtype == np.uint8
+    assert images.channels == 3
+    expected = np.round(deep[..., 0] / 65535 * 255)
+    assert np.abs(images.image(images.names.index("deep.png"))[..., 0] - expected).max() <= 1

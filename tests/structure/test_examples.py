@@ -1,7 +1,7 @@
 """Every example in README.md and docs/ runs: ```python blocks, and `$ isthmus …` lines of ```console blocks.
 
 The examples of one page run in order, in one folder that holds `photos/`. A block that cannot run here has
-`<!-- not run: reason -->` on the line above it.
+`<!-- not run: reason -->` on the line above it. Trainings are cut short: an example must run, not learn.
 """
 
 import re
@@ -14,9 +14,11 @@ import pytest
 from PIL import Image
 
 from isthmus.__main__ import main
+from isthmus.training import prepare
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+STEPS = 12
 SHELL = {"|", ">", ">>", "<", "&&", "||", ";", "&"}
 MARK = re.compile(r"<!--\s*not run:(.*?)-->")
 
@@ -92,6 +94,7 @@ def sample_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         pixels = np.stack([rows * 4, columns * 4, np.where(disc, 230, 40)], axis=-1).astype(np.uint8)
         Image.fromarray(pixels).save(tmp_path / "photos" / f"{index:02d}.png")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(prepare, "_steps", lambda *_: (STEPS, f"{STEPS} steps, for an example"))
     return tmp_path
 
 
