@@ -58,7 +58,8 @@ def run(row: Row, minutes: float, seed: int, folder: Path) -> dict[str, float]:
     evaluate = [*common, "evaluate", str(model), f"{row.data}:test", "--json"]
     answer = subprocess.run(evaluate, check=True, stdout=subprocess.PIPE)
     document = json.loads(answer.stdout)
-    return {**document["metrics"], "pca_mse": document["baselines"]["pca"]["mse"], "seconds": seconds}
+    baselines = {f"{name}_mse": numbers["mse"] for name, numbers in document["baselines"].items()}
+    return {**document["metrics"], **baselines, "seconds": seconds}
 
 
 def main() -> None:

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     default=12,
     show_default=True,
     metavar="N",
-    help="Validations without gain before the end; 0: never.",
+    help="End after so many validations in a row above the best; 0: never.",
 )
 @click.option("--balance", is_flag=True, help="Draw all classes equally often.")
 @click.option(

@@ -22,7 +22,7 @@ class Options:
         seed: of the first weights, the order of images, and everything random.
         size: `(H, W)` that every image is resized to; crop: `(H, W)` cut at random from every image.
         validation: share of the images held out by content hash; 0 holds none out.
-        patience: validations without improvement after which training ends; 0 never ends early.
+        patience: training ends after so many validations in a row that were clearly above the best; 0: never.
         balance: draw classes equally often.
         precision: `auto` measures whether bfloat16 pays on this machine.
         checkpoint_seconds: time between saved states.

@@ -29,6 +29,7 @@ from isthmus.training.player import Learner, gradients
 
 CHUNK_PIXELS = 2**21  # pixel-channels per forward pass of full-batch descent; larger batches go in chunks
 LOG_SECONDS = 0.5
+OVERFIT = 0.002  # a validation loss this share above the best counts against patience: less is noise
 
 
 class DivergedError(IsthmusError):
@@ -71,7 +72,7 @@ class Run:
         learner: what is trained.
         images: the training part; `held_out` the validation part, or None.
         settled: length, batch, precision: nothing is chosen in here any more.
-        patience: validations without improvement before the end; 0 for never.
+        patience: validations in a row above the best before the end; 0 for never.
         balance: draw classes equally often.
 
     Raises:
@@ -207,9 +208,12 @@ class Run:
                 state.best_loss, state.best_step, state.stale = loss, state.step, 0
                 with self.average.applied():
                     self.best = {k: v.detach().clone() for k, v in self.learner.module.state_dict().items()}
-            else:
+            elif loss > state.best_loss + OVERFIT * abs(state.best_loss):
                 state.stale += 1
-                state.ended_early = 0 < self.patience <= state.stale and state.step < self.settled.steps
+                overfits = 0 < self.patience <= state.stale and not self.keeps_last
+                state.ended_early = overfits and state.step < self.settled.steps
+            else:
+                state.stale = 0  # on a plateau the falling rate still has something to give
         state.history.append(entry)
         self._sums, self._summed = {}, 0.0
 

@@ -107,6 +107,26 @@ def test_patience_of_zero_never_ends_early() -> None:
     assert not model.summary["ended_early"]
 
 
+@pytest.mark.parametrize(
+    ("losses", "validations"),
+    [
+        ([1.0, 1.001, 1.0015, 1.001, 1.0005, 1.0], 6),  # a plateau: the falling rate may still help
+        ([1.0, 1.01, 1.01, 1.01, 1.01, 1.01], 3),  # two in a row clearly above the best
+        ([1.0, 1.01, 1.0, 1.01, 1.0, 1.01], 6),  # never two in a row
+        ([-1.0, -0.99, -0.99, -0.99, -0.99, -0.99], 3),  # a log-likelihood may be negative
+    ],
+)
+def test_patience_counts_validations_in_a_row_above_the_best(
+    losses: list[float], validations: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripted = iter(losses)
+    monkeypatch.setattr(Run, "validation_loss", lambda _: (next(scripted), {}))
+    monkeypatch.setattr("isthmus.training.prepare._validate_every", lambda *_: 1)
+    model = train(pictures(), small("dense"), steps=6, patience=2, precision="float32")
+    assert model.summary["steps"] == validations
+    assert model.summary["ended_early"] == (validations < 6)
+
+
 def test_the_validation_loss_is_the_objective_on_held_out_images() -> None:
     recipe = small("conv", code="8")
     prepared = prepare(pictures(), recipe=recipe, options=Options(steps=5, precision="float32"))
