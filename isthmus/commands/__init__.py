@@ -37,6 +37,9 @@ COMMANDS: tuple[Entry, ...] = (
     Entry(
         "evaluate", "isthmus.commands.evaluate:command", "Measure a model on images, beside baselines.", _LOOK
     ),
+    Entry(
+        "compare", "isthmus.commands.compare:command", "Train several recipes alike and compare them.", _LOOK
+    ),
     Entry("reconstruct", "isthmus.commands.reconstruct:command", "Write images as a model sees them.", _LOOK),
     Entry(
         "demo", "isthmus.commands.demo:command", "Train on the shipped images and try every use once.", _LOOK

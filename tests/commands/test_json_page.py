@@ -26,6 +26,7 @@ RUNS = {
     "isthmus.recipe/1": ["recipes", "sparse"],
     "isthmus.info/1": ["info", "photos.safetensors"],
     "isthmus.evaluate/1": ["evaluate", "photos.safetensors", "photos"],
+    "isthmus.compare/1": ["compare", "photos", "--recipes", "dense", "--steps", "3", "--code", "4"],
     "isthmus.reconstruct/1": ["reconstruct", "photos.safetensors", "photos", "-o", "out"],
     "isthmus.demo/1": ["demo", "--minutes", "0.02"],
     "isthmus.doctor/1": ["doctor"],
