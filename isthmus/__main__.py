@@ -53,7 +53,9 @@ def _report(error: Exception, words: Sequence[str]) -> int:
         case IsthmusError():
             return _say(f"error: {error.message}", hint=error.hint, exit_code=error.exit_code)
         case Stopped():
-            again = words if "--resume" in words else [*words, "--resume"]
+            # Behind "--" it would be read as a file's name.
+            end = words.index("--") if "--" in words else len(words)
+            again = words if "--resume" in words[:end] else [*words[:end], "--resume", *words[end:]]
             return _say(str(error), hint=command_line(again), exit_code=error.exit_code)
         case click.exceptions.Abort():
             return _say("interrupted", exit_code=_INTERRUPTED)
@@ -62,6 +64,8 @@ def _report(error: Exception, words: Sequence[str]) -> int:
             return _say(f"error: {message}", hint=hint, exit_code=error.exit_code)
         case MemoryError():
             return _say("error: not enough memory", exit_code=1)
+        case RuntimeError() if _out_of_memory(error):
+            return _say("error: not enough memory", exit_code=1)
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     again = words if _debug(words) else [*words, "--debug"]
     return _say(
@@ -69,6 +73,11 @@ def _report(error: Exception, words: Sequence[str]) -> int:
         hint=None if _debug(words) else command_line(again),
         exit_code=1,
     )
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    # torch says so in words only, where it is the CPU's memory.
+    return "can't allocate memory" in str(error) or type(error).__name__ == "OutOfMemoryError"
 
 
 def _usage(error: click.ClickException) -> tuple[str, str | None]:

@@ -1,20 +1,26 @@
 """Write a file so that nobody ever sees half of it: temporary name, fsync, rename.
 
 Everything the project writes goes through here, so a crash, a full disk or SIGKILL leaves either the old
-file or the new one.
+file or the new one. What SIGKILL also leaves, the temporary file, the next write to the same name removes
+once it is an hour old.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
+import re
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
 from isthmus.errors import OutputError
+
+STALE_SECONDS = 3600.0  # nobody is still writing a temporary file that has not grown for so long
 
 
 @contextlib.contextmanager
@@ -43,6 +49,7 @@ def atomic_write(path: str | os.PathLike[str], *, force: bool = True) -> Iterato
         Path(temporary).replace(target)
         temporary = None
         _sync_folder(target.parent)
+        _remove_stale(target)
     except OSError as error:
         raise _explain(error, target) from error
     finally:
@@ -78,6 +85,26 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _remove_stale(target: Path) -> None:
+    for leftover in _stale(target.parent.resolve()).pop(target.name, ()):
+        with contextlib.suppress(OSError):
+            leftover.unlink()
+
+
+@functools.lru_cache(maxsize=256)
+def _stale(folder: Path) -> dict[str, list[Path]]:
+    # Listed once per process and folder: a job that writes N files must not list N² names.
+    found: dict[str, list[Path]] = {}
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            match = re.fullmatch(r"\.(.+)\.[a-z0-9_]{8}\.part", entry.name)
+            if match is None or not entry.is_file(follow_symlinks=False):
+                continue
+            if time.time() - entry.stat(follow_symlinks=False).st_mtime > STALE_SECONDS:
+                found.setdefault(match[1], []).append(Path(entry.path))
+    return found
 
 
 def _explain(error: OSError, target: Path) -> OutputError:

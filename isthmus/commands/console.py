@@ -75,15 +75,18 @@ class Console:
             self.emitted = True
             print(json.dumps(plain(document), allow_nan=False), flush=True)
 
-    def progress(self, label: str, total: float) -> ProgressLine:
-        """A context manager that shows on stderr how far a job is: a bar on a terminal, else some lines."""
+    def progress(self, label: str, total: float, *, start: float = 0) -> ProgressLine:
+        """A context manager that shows on stderr how far a job is: a bar on a terminal, else some lines.
+
+        `start` of the total was done before this job began.
+        """
         line: ProgressLine
         if self.quiet:
             line = SilentLine()
         elif sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
-            line = RichLine(label, total)
+            line = RichLine(label, total, start=start)
         else:
-            line = PlainLine(label, total)
+            line = PlainLine(label, total, start=start)
         self._line = line
         return line
 

@@ -15,11 +15,15 @@ _SECONDS_BETWEEN_LINES = 5.0
 
 
 class ProgressLine:
-    """A job in progress, for a `with` block. How it is shown is up to the subclasses."""
+    """A job in progress, for a `with` block. How it is shown is up to the subclasses.
 
-    def __init__(self, label: str = "", total: float = 0) -> None:
+    `start` of the total was done before: it counts as done, but not towards the pace.
+    """
+
+    def __init__(self, label: str = "", total: float = 0, *, start: float = 0) -> None:
         self.label = label
         self.total = total
+        self.start = start
         self.running = False
 
     def update(self, done: float, text: str = "") -> None:
@@ -49,10 +53,12 @@ class SilentLine(ProgressLine):
 class PlainLine(ProgressLine):
     """For logs and pipes: the first update, then one line every few seconds, and the last one."""
 
-    def __init__(self, label: str, total: float, *, clock: Callable[[], float] = time.monotonic) -> None:
-        super().__init__(label, total)
+    def __init__(
+        self, label: str, total: float, *, start: float = 0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        super().__init__(label, total, start=start)
         self._clock = clock
-        self._start = clock()
+        self._began = clock()
         self._printed: float | None = None
         self._held: tuple[float, str] | None = None
 
@@ -78,7 +84,7 @@ class PlainLine(ProgressLine):
         self._printed = now
         self._held = None
         share = f"{100 * min(done / self.total, 1):.0f}%" if self.total > 0 else f"{done:g}"
-        left = remaining(done, self.total, now - self._start)
+        left = remaining(done - self.start, self.total - self.start, now - self._began)
         parts = [f"{self.label}: {share}", text, f"{duration(left)} left" if left else ""]
         self.say("  ".join(part for part in parts if part))
 
@@ -86,8 +92,8 @@ class PlainLine(ProgressLine):
 class RichLine(ProgressLine):
     """For terminals: a bar with the time left."""
 
-    def __init__(self, label: str, total: float) -> None:
-        super().__init__(label, total)
+    def __init__(self, label: str, total: float, *, start: float = 0) -> None:
+        super().__init__(label, total, start=start)
         self._bar: Progress | None = None
         self._task: TaskID | None = None
 
@@ -107,7 +113,9 @@ class RichLine(ProgressLine):
             redirect_stderr=False,
         )
         self._bar.start()
-        self._task = self._bar.add_task(self.label, total=self.total or None, seen="")
+        self._task = self._bar.add_task(
+            self.label, total=self.total or None, completed=int(self.start), seen=""
+        )
         return super().__enter__()
 
     def update(self, done: float, text: str = "") -> None:

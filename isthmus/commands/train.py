@@ -105,13 +105,14 @@ def command(
             seen.append(prepared)
             for line in choices(prepared):
                 console.note(line)
-            bar = stack.enter_context(console.progress("training", total=prepared.settled.steps))
-            lines.append(bar)
 
         def listener(progress: Progress) -> None:
-            lines[0].update(progress.step, seen_now(progress))
+            if not bars:  # only now is it known how far an earlier run had come
+                line = console.progress("training", total=progress.steps, start=progress.step)
+                bars.append(stack.enter_context(line))
+            bars[0].update(progress.step, seen_now(progress))
 
-        lines: list[Any] = []
+        bars: list[Any] = []
         model = train(
             data,
             recipe=recipe,

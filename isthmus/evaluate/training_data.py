@@ -55,7 +55,7 @@ def training_images(model: Autoencoder, train: Any = None) -> tuple[ImageSet | N
     if not os.path.exists(source) and not (is_name(source) and where(source) is not None):  # noqa: PTH110
         return None, _NOT_FOUND
     try:
-        found = _part(model, read(source), fingerprint)
+        found = _part(model, source, fingerprint)
     except (IsthmusError, TypeError, KeyError, ValueError):
         found = None
     if found is None:
@@ -66,9 +66,10 @@ def training_images(model: Autoencoder, train: Any = None) -> tuple[ImageSet | N
     return found, None
 
 
-def _part(model: Autoencoder, images: ImageSet, fingerprint: str) -> ImageSet | None:
+def _part(model: Autoencoder, source: str, fingerprint: str) -> ImageSet | None:
     recorded: dict[str, Any] = model.summary.get("options") or {}
     options = Options(**recorded)
+    images = read(source, size=options.size)
     # With validation images of their own nothing was held out, and the summary does not say which it was.
     for share in (options.validation, 0.0):
         part, _, _ = read_parts(images, None, model.recipe, replace(options, validation=share))

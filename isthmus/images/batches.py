@@ -33,7 +33,8 @@ class Batches:
     """The endless, seekable stream of training batches: `Batches(images, batch=64, seed=0)(step)`.
 
     Step t holds positions [t·B, (t+1)·B) of one permutation of the set after another. A batch as large as the
-    set is the whole set in its own order at every step (full-batch descent).
+    set is the whole set in its own order at every step (full-batch descent); with crops a larger batch holds
+    several crops of each image.
 
     Args:
         images: the set.
@@ -74,11 +75,6 @@ class Batches:
             ordered = images.labels[self._by_class]
             _, self._starts, self._counts = np.unique(ordered, return_index=True, return_counts=True)
 
-    @property
-    def steps_per_epoch(self) -> float:
-        """Steps in which every image is seen once: N/B, and 1 for a full batch."""
-        return max(1.0, len(self.images) / self.batch)
-
     def __call__(self, step: int) -> Batch:
         """The batch of step `step`, counted from 0."""
         indices = self.indices(step)
@@ -92,7 +88,7 @@ class Batches:
         if self.balance:
             return self._balanced(step)
         count = len(self.images)
-        if self.batch >= count:
+        if self.batch == count or (self.batch > count and self.crop is None):
             return np.arange(count)
         positions = np.arange(step * self.batch, (step + 1) * self.batch)
         epochs, places = np.divmod(positions, count)
@@ -100,7 +96,7 @@ class Batches:
 
     def _order(self, epoch: int) -> Indices:
         if epoch not in self._orders:
-            # A step touches two epochs at most; older orders are never asked for by a running stream.
+            # A running stream only goes on: orders older than the one before are never asked for again.
             self._orders = {e: order for e, order in self._orders.items() if e == epoch - 1}
             self._orders[epoch] = self._random(epoch, _EPOCH_ORDER).permutation(len(self.images))
         return self._orders[epoch]

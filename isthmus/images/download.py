@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from isthmus.errors import DataError
+from isthmus.errors import DataError, OutputError
 from isthmus.images.registry import RemoteFile
 
 _TIMEOUT_SECONDS = 30
@@ -35,6 +35,8 @@ def download(name: str, file: RemoteFile, base: str, folder: Path) -> Path:
         reason = "its checksum is wrong" if "hash" in str(error) else " ".join(str(error).split())
         raise DataError(f"{name}: {url} was not kept: {reason}", hint=hint) from None
     except OSError as error:  # what requests raises derives from OSError
+        if error.errno is not None:
+            raise OutputError(f"cannot write into {folder}: {error.strerror or error}") from None
         response = getattr(error, "response", None)
         code = getattr(response, "status_code", None)
         reason = f"the server answered {code}" if code else f"no connection ({type(error).__name__})"

@@ -86,7 +86,8 @@ def _decode_all(
     folder: Path,
     progress: pool.Progress | None,
 ) -> tuple[pool.Decoded, tuple[str, ...]]:
-    entry = cache_folder() / "folders" / _key(files, f"{folder.resolve()} {size} {channels} {max_pixels}")
+    request = f"{folder.resolve()} {size} {channels} {max_pixels}"
+    entry = cache_folder() / "folders" / f"{_digest(request)}-{_state(files)}"
     if (earlier := pool.from_cache(entry)) is not None and len(earlier[0].kept):
         return earlier
 
@@ -127,16 +128,20 @@ def _decode_all(
     return pool.Decoded(result.pixels, result.kept, tuple(skipped) + result.skipped, notes), names
 
 
-def _key(files: list[ImageFile], request: str) -> str:
-    digest = hashlib.blake2b(request.encode("utf-8", "surrogateescape"), digest_size=16)
-    for file in files:
-        try:
-            stat = file.path.stat()
-            state = f"{stat.st_mtime_ns} {stat.st_size}"
-        except OSError:
-            state = "gone"
-        digest.update(f"\0{file.name}\0{state}".encode())
-    return digest.hexdigest()
+def _state(files: list[ImageFile]) -> str:
+    return _digest("\0".join(f"{file.name}\0{_time_and_size(file.path)}" for file in files))
+
+
+def _time_and_size(path: Path) -> str:
+    try:
+        stat = path.stat()
+    except OSError:
+        return "gone"
+    return f"{stat.st_mtime_ns} {stat.st_size}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 
 
 def _notes(headers: list[Header], channels: int, dtype: np.dtype[np.generic]) -> tuple[str, ...]:
@@ -153,6 +158,8 @@ def _notes(headers: list[Header], channels: int, dtype: np.dtype[np.generic]) ->
         notes.append(f"sample types are mixed ({', '.join(sorted(kinds))}): all scaled to {dtype}")
     if narrowed := sum(header.narrowed for header in headers):
         notes.append(f"{narrowed} of {total} images have 16-bit colour: read with 8 bits")
+    if several := sum(header.several for header in headers):
+        notes.append(f"{several} of {total} files hold several pages or frames: only the first is read")
     return tuple(notes)
 
 

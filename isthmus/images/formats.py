@@ -60,7 +60,8 @@ class ImageFileError(DataError):
 class Header:
     """What a file promises before it is decoded, with orientation applied and alpha composited.
 
-    `channels` is 1 or 3; `transparent` says whether `alpha="keep"` adds one more.
+    `channels` is 1 or 3; `transparent` says whether `alpha="keep"` adds one more. `several`: the file holds
+    further pictures (pages, frames), of which `decode` reads the first only.
     """
 
     height: int
@@ -70,6 +71,7 @@ class Header:
     format: str
     transparent: bool
     narrowed: bool
+    several: bool
 
 
 def probe(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Header:
@@ -92,6 +94,7 @@ def probe(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Header:
             format=str(image.format),
             transparent=is_transparent(image),
             narrowed=_narrowed(image),
+            several=_several(image),
         )
 
 
@@ -185,6 +188,14 @@ def _upright(pixels: Pixels, orientation: int) -> Pixels:
     if orientation in (3, 4, 7, 8):
         pixels = pixels[::-1]
     return np.ascontiguousarray(pixels)
+
+
+def _several(image: Image.Image) -> bool:
+    try:
+        # Cameras hide previews and depth maps behind a photograph (MPO); nobody misses those.
+        return bool(getattr(image, "is_animated", False)) and image.format != "MPO"
+    except Exception:  # a broken second frame must not cost the first
+        return False
 
 
 def _narrowed(image: Image.Image) -> bool:

@@ -70,6 +70,9 @@ def into_cache(
 ) -> Decoded:
     """As `into_memory`, into `entry`.pixels; `skipped` and `notes` so far are remembered beside it.
 
+    `entry` is named PLACE-STATE: earlier states of the same place are removed, for nobody asks for them again
+    and they may be as large as the disk.
+
     Raises:
         OutputError: the cache folder cannot be written.
     """
@@ -92,6 +95,11 @@ def into_cache(
     )
     # The index is written last: where it stands, the pixels are complete.
     write_bytes(_index_file(entry), index_file.getvalue())
+    place, _, _ = entry.name.partition("-")
+    for earlier in entry.parent.glob(f"{place}-*"):
+        if not earlier.name.startswith(entry.name):
+            with suppress(OSError):  # Windows keeps what another process has mapped
+                earlier.unlink()
     found = from_cache(entry)
     assert found is not None
     return found[0]
@@ -121,7 +129,7 @@ def _in_order(decode: Decode, count: int, progress: Progress | None) -> Iterator
     with ThreadPoolExecutor(workers) as pool:
         submitted = 0
         for index in range(count):
-            while submitted < min(count, index + 8 * workers):
+            while submitted < min(count, index + 2 * workers):
                 waiting.append(pool.submit(_or_reason, decode, submitted))
                 submitted += 1
             yield index, waiting.popleft().result()

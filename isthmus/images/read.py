@@ -56,6 +56,8 @@ def read(
         images = from_array(data, labels)
         labels = None
     elif isinstance(data, (str, os.PathLike)):
+        if not os.fspath(data):
+            raise DataError("DATA is empty: give a path or a data-set name")  # Path("") is the current folder
         path = Path(data)
         if path.is_dir():
             images = read_folder(path, size=size, channels=channels, max_pixels=max_pixels, progress=progress)
@@ -92,4 +94,6 @@ def _read_file(data: str | bytes, path: Path, max_pixels: int) -> ImageSet:
         notes.append("the image has transparent parts: laid on white")
     if header.narrowed:
         notes.append("the image has 16-bit colour: read with 8 bits")
+    if header.several:
+        notes.append("the file holds several pages or frames: only the first is read")
     return ImageSet(decode(path, max_pixels=max_pixels)[None], names=(path.name,), notes=tuple(notes))

@@ -149,12 +149,16 @@ class ImageSet:
         pixels = self.pixels
         if not isinstance(pixels, Ragged) and isinstance(pixels, np.memmap):
             pixels = _as_ragged(pixels)
-        return replace(
+        part = replace(
             self,
             pixels=pixels.subset(chosen) if isinstance(pixels, Ragged) else pixels[chosen],
             names=tuple(self.names[i] for i in chosen),
             labels=None if self.labels is None else self.labels[chosen],
         )
+        if "_hashes" in self.__dict__:
+            # Hashing reads every pixel, of a mapped set from the disk: once is enough.
+            part.__dict__["_hashes"] = self._hashes[chosen]
+        return part
 
     def hashes(self) -> npt.NDArray[np.uint64]:
         """(N,) content hashes: BLAKE2b over sample type, shape and pixels; names and order play no part."""

@@ -83,6 +83,8 @@ def _randomised(first: Tensor, rest: Iterable[Tensor], components: int, seed: in
 
     width = first.shape[1]
     rows = _sample(first, rest, min(SAMPLES, max(2, SAMPLED_NUMBERS // width)), seed)
+    if len(rows) == 1:  # a mean, and no direction in which anything varies
+        return Subspace(mean=torch.from_numpy(rows[0]), basis=torch.empty(0, width))
     solver = PCA(min(components, len(rows)), svd_solver="randomized", random_state=seed).fit(rows)
     mean, basis = (np.asarray(part, dtype=np.float32) for part in (solver.mean_, solver.components_))
     return Subspace(mean=torch.from_numpy(mean), basis=torch.from_numpy(basis))

@@ -21,6 +21,7 @@ from isthmus.model.bottlenecks.interface import Bottleneck
 from isthmus.model.code import Code
 from isthmus.model.corruptions import corrupt, has_condition
 from isthmus.model.critics import build_critic
+from isthmus.model.footprint import check_memory
 from isthmus.model.image_sum import parse_sum
 from isthmus.model.recipe import Recipe
 from isthmus.model.terms import apply_range
@@ -113,11 +114,10 @@ class Autoencoder(nn.Module):
             sample: draw stochastic codes (training) or take the deterministic one.
             corruption: another than the recipe's own.
         """
+        self._check_memory(images.shape, backward=torch.is_grad_enabled())
         corrupted = corrupt(images, corruption or self.recipe.corruption, generator)
         if self.bottleneck.wants_jacobian:
-            corrupted = Corrupted(
-                **{**corrupted.__dict__, "input": corrupted.input.detach().requires_grad_()}
-            )
+            corrupted = replace(corrupted, input=corrupted.input.detach().requires_grad_())
         wants_grad = torch.is_grad_enabled() or self.bottleneck.wants_jacobian
         with torch.set_grad_enabled(wants_grad), self._attention():
             code, skips = self._encode(corrupted, generator, sample)
@@ -152,6 +152,10 @@ class Autoencoder(nn.Module):
     def _autocast(self, like: Tensor) -> torch.autocast:
         return torch.autocast(like.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16)
 
+    def _check_memory(self, shape: tuple[int, ...], *, backward: bool = False) -> None:
+        if next(self.parameters()).device.type == "cpu":
+            check_memory(self.recipe.backbone, self.recipe.geometry, shape, backward=backward)
+
     def _attention(self) -> contextlib.AbstractContextManager[None]:
         # The fused attention has no second derivative, which the gradient of a Jacobian penalty is.
         if self.bottleneck.wants_jacobian:
@@ -171,7 +175,8 @@ class Autoencoder(nn.Module):
                 back.
 
         Raises:
-            DataError: not images, or of another number of channels than the model reads.
+            DataError: not images, of another number of channels than the model reads, or so large that one
+                does not fit into this machine's memory.
         """
         batch, kind = self._read(images)
         values = [self.encode_batch(part) for part in torch.split(batch, _per_pass(batch))]
@@ -187,13 +192,16 @@ class Autoencoder(nn.Module):
 
         Raises:
             CapabilityError: a model with skips has no way from the code alone.
-            DataError: the numbers have another shape than this model's code.
+            DataError: the numbers have another shape than this model's code, or the image would not fit into
+                this machine's memory.
         """
         capabilities.check_use(self.recipe, "decode")
         values = code.values if isinstance(code, Code) else code
         tensor = torch.as_tensor(np.asarray(values) if not isinstance(values, Tensor) else values).float()
         size = code.size if isinstance(code, Code) else self._size_of(tensor)
         self._check_code(tensor, size)
+        if self.recipe.geometry.is_grid:
+            self._check_memory((1, self.channels, *size))
         tensor = tensor.to(next(self.parameters()).device)
         images = [self.decode_batch(part, size) for part in torch.split(tensor, _per_pass(None, size))]
         kind = code.kind if isinstance(code, Code) else _plain_kind(values)
@@ -243,6 +251,8 @@ class Autoencoder(nn.Module):
                 f"this model reads {names.get(self.channels, f'{self.channels}-channel')} images, "
                 f"not {names.get(batch.shape[1], f'{batch.shape[1]}-channel')} ones"
             )
+        if self.recipe.geometry.is_grid:  # otherwise the network sees a canvas, whatever the images' size
+            self._check_memory((_per_pass(batch), *batch.shape[1:]))
         return batch.to(next(self.parameters()).device), kind
 
     def to_canvas(self, images: Tensor) -> Tensor:

@@ -164,7 +164,9 @@ def read_file(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str
 
     raw = _safetensors_header(path)
     try:
-        tensors = safetensors.torch.load_file(os.fspath(path))
+        # Copies, because the library maps the file: a model must not change, nor keep Windows from replacing
+        # its file, when somebody writes there.
+        tensors = {name: t.clone() for name, t in safetensors.torch.load_file(os.fspath(path)).items()}
     except (safetensors.SafetensorError, OSError, MemoryError, *_NONSENSE) as error:
         raise ModelFileError(f"{path} is damaged: {_one_line(error)}") from error
     return tensors, raw.get("__metadata__") or {}

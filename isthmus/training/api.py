@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import os
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +180,7 @@ def _resumed(data: Any, val: Any, out: Path) -> tuple[Prepared, Run, dict[str, A
         recipe = Recipe.from_dict(facts["recipe"])
         options = Options(**facts["options"])
         settled = Settled.from_dict(facts["settled"])
+        threads = facts["threads"]
         began, began_held_out, source = facts["fingerprint"], facts["held_out"], facts["source"]
     except (LookupError, TypeError, ValueError, AttributeError, IsthmusError) as error:
         where = checkpoints.resume_path(out)
@@ -187,6 +189,10 @@ def _resumed(data: Any, val: Any, out: Path) -> tuple[Prepared, Run, dict[str, A
     check_same_data(images, began, source)
     if held_out is not None:
         check_same_data(held_out, began_held_out, source)
+    if threads != torch.get_num_threads():
+        here = torch.get_num_threads()
+        note = f"began with {threads} threads and goes on with {here}: the last digits may differ"
+        settled = replace(settled, notes=(*settled.notes, note))
     model = build_model(recipe, images, settled.size, settled.seed)
     prepared = Prepared(model, images, held_out, settled, 0.0)
     run = prepared.run(options)

@@ -26,7 +26,6 @@ class Frame:
         recipe: with its code settled.
         resize: `(H, W)` every image is resized to before training, or None.
         size: `(H, W)` of an example; crop: whether it is cut from a larger image.
-        batch: images per step.
         notes: what was chosen and why.
     """
 
@@ -34,12 +33,11 @@ class Frame:
     resize: tuple[int, int] | None
     size: tuple[int, int]
     crop: bool
-    batch: int
     notes: tuple[str, ...]
 
 
 def frame(images: ImageSet, recipe: Recipe, options: Options) -> Frame:
-    """Settle code, size, crop and batch from the data.
+    """Settle code, size and crop from the data.
 
     Raises:
         DataError: the images are smaller than the crop that was asked for can use.
@@ -59,12 +57,7 @@ def frame(images: ImageSet, recipe: Recipe, options: Options) -> Frame:
         resize, size, crop = _grid_frame(images, smallest, options, notes)
     else:
         resize, size, crop = _vector_frame(images, largest, options, notes)
-    batch = _batch(len(images), recipe, size)
-    if recipe.optimiser.name == "gd":
-        notes.append(f"batch {batch}: full-batch descent takes all images at every step")
-    elif recipe.optimiser.batch is None:
-        notes.append(f"batch {batch} (--set optimiser.batch=…)")
-    return Frame(recipe, resize, size, crop, batch, tuple(notes))
+    return Frame(recipe, resize, size, crop, tuple(notes))
 
 
 def sides(images: ImageSet) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -131,10 +124,13 @@ def _vector_frame(
     return (SMALL, SMALL), (SMALL, SMALL), False
 
 
-def _batch(count: int, recipe: Recipe, size: tuple[int, int]) -> int:
-    if recipe.optimiser.name == "gd":
-        return count
-    if recipe.optimiser.batch is not None:
-        return min(recipe.optimiser.batch, count)
-    fitting = BATCH_PIXELS // (size[0] * size[1])
-    return max(1, min(64, max(8, fitting), count))
+def batch_size(count: int, chosen: Frame) -> tuple[int, str]:
+    """`(images per step, what to say)` when `count` images are trained on."""
+    optimiser, size = chosen.recipe.optimiser, chosen.size
+    if optimiser.name == "gd":
+        return count, f"batch {count}: full-batch descent takes all images at every step"
+    fitting = min(64, max(8, BATCH_PIXELS // (size[0] * size[1])))
+    wanted = fitting if optimiser.batch is None else optimiser.batch
+    # Of a few large images, each gives several crops to a batch.
+    batch = wanted if chosen.crop else min(wanted, count)
+    return batch, f"batch {batch} (--set optimiser.batch=…)" if optimiser.batch is None else f"batch {batch}"

@@ -10,6 +10,7 @@ from isthmus.model import axes
 from isthmus.training.player import Player
 
 WARMUP_STEPS = 60
+MOMENTS = {"adamw": 2, "sgd": 1, "gd": 0}  # numbers an optimiser remembers per parameter
 _RATES = {"adamw": 2e-3, "sgd": 0.1, "gd": 0.5}
 
 

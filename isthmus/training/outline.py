@@ -12,9 +12,8 @@ from torch import Tensor, nn
 from isthmus.images.batches import whole
 from isthmus.training.measure import step_times
 from isthmus.training.player import players_of
-from isthmus.training.prepare import Prepared
+from isthmus.training.prepare import Prepared, weights_bytes
 
-MOMENTS = {"adamw": 2, "sgd": 1, "gd": 0}
 PROBE = 8
 
 
@@ -69,8 +68,6 @@ def outline(prepared: Prepared) -> Outline:
         times = step_times(prepared.model, prepared.images, settled, (settled.precision,))
         per_step = sum(times[settled.precision]) / len(times[settled.precision])
     parameters = _count(probe)
-    optimiser = probe.recipe.optimiser
-    copies = 2 + MOMENTS[optimiser.name] + bool(optimiser.ema) + (prepared.held_out is not None)
     return Outline(
         image=tuple(images.shape[1:]),
         code=code,
@@ -78,7 +75,7 @@ def outline(prepared: Prepared) -> Outline:
         parameters=parameters,
         parameters_encoder=_count(probe.encoder),
         parameters_decoder=_count(probe.decoder),
-        weights=4 * parameters * copies,
+        weights=weights_bytes(parameters, probe.recipe.optimiser),
         activations=round(kept * settled.batch / len(images)),
         seconds_per_step=per_step,
         steps=settled.steps,

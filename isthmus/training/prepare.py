@@ -12,16 +12,19 @@ import torch
 
 from isthmus.errors import DataError, UsageError
 from isthmus.images.batches import whole
+from isthmus.images.cache import memory_bytes
 from isthmus.images.conform import conform
 from isthmus.images.read import read
 from isthmus.images.split import hold_out
 from isthmus.images.store import ImageSet
-from isthmus.model import capabilities
+from isthmus.model import axes, capabilities
 from isthmus.model.autoencoder import Autoencoder, build
+from isthmus.model.footprint import check_memory
 from isthmus.model.recipe import Recipe
 from isthmus.model.recipes import recipe as named_recipe
-from isthmus.training.choose import Frame, frame, sides
+from isthmus.training.choose import Frame, batch_size, frame, sides
 from isthmus.training.measure import choose_precision
+from isthmus.training.optimisers import MOMENTS
 from isthmus.training.options import Options, Settled
 from isthmus.training.player import AutoencoderLearner
 from isthmus.training.run import Run
@@ -76,7 +79,7 @@ def read_parts(
     Raises:
         DataError: unreadable, empty, or of fewer than two images when a part is to be held out.
     """
-    images = read(data)
+    images = read(data, size=options.size)  # at once, for a folder may not fit at full size
     if options.balance and images.labels is None:
         raise DataError(
             f"{images.source} has no labels to balance", hint="put each class in a folder of its own"
@@ -115,8 +118,13 @@ def prepare(data: Any, *, recipe: Recipe, val: Any = None, options: Options) -> 
     images, held_out, chosen = read_parts(data, val, recipe, options)
     capabilities.check(chosen.recipe)
     model = build_model(chosen.recipe, images, chosen.size, options.seed)
-    batch = min(chosen.batch, len(images))
-    notes = [*chosen.notes]
+    batch, said = batch_size(len(images), chosen)
+    if best_device().type == "cpu":
+        # Full-batch descent takes its images in chunks, one by one where they are large.
+        at_once = 1 if chosen.recipe.optimiser.name == "gd" else batch
+        shape = (at_once, images.channels, *chosen.size)
+        check_memory(chosen.recipe.backbone, chosen.recipe.geometry, shape, backward=True)
+    notes = [*chosen.notes, said]
     if held_out is None:
         notes.append("nothing is held out for validation: the last weights are kept")
     first = Settled(
@@ -139,7 +147,12 @@ def prepare(data: Any, *, recipe: Recipe, val: Any = None, options: Options) -> 
 
 
 def build_model(recipe: Recipe, images: ImageSet, size: tuple[int, int], seed: int) -> Autoencoder:
-    """An untrained model for these images, on the device this machine trains on."""
+    """An untrained model for these images, on the device this machine trains on.
+
+    Raises:
+        UsageError: its weights would not fit into this machine's memory.
+    """
+    _check_memory(recipe, images.channels, size)
     model = build(recipe, channels=images.channels, size=size, seed=seed)
     some = images.subset(np.linspace(0, len(images) - 1, min(len(images), 256)).astype(int))
     # Whole photographs come a few at a time, or their floats would fill the memory.
@@ -148,6 +161,25 @@ def build_model(recipe: Recipe, images: ImageSet, size: tuple[int, int], seed: i
     means = [batch.images.mean((0, 2, 3)) for batch in whole(some, batch=per_pass)]
     model.start_at(torch.stack(means).mean(0))
     return model.to(best_device())
+
+
+def _check_memory(recipe: Recipe, channels: int, size: tuple[int, int]) -> None:
+    # Asked before, for the system ends a process that asks for too much without a word.
+    with torch.device("meta"):
+        model = Autoencoder(recipe, channels=channels, size=size)
+    parameters = sum(p.numel() for p in model.parameters())
+    needed, has = weights_bytes(parameters, recipe.optimiser), memory_bytes()
+    if needed > has:
+        raise UsageError(
+            f"a code of {recipe.code} for {size[0]}×{size[1]} images makes {parameters:,} parameters, whose "
+            f"training needs {needed / 2**30:,.0f} GiB; this machine has {has / 2**30:,.0f}: "
+            "choose a smaller --code, --size or backbone.width"
+        )
+
+
+def weights_bytes(parameters: int, optimiser: axes.Optimiser) -> int:
+    """Memory that training needs for weights, their gradients, moments, average and best copy."""
+    return 4 * parameters * (3 + MOMENTS[optimiser.name] + bool(optimiser.ema))
 
 
 def best_device() -> torch.device:

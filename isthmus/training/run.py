@@ -339,5 +339,6 @@ def _restore_moments(optimiser: torch.optim.Optimizer, saved: dict[int, dict[str
     for index, moments in saved.items():
         parameter = parameters[index]
         for key, value in moments.items():
-            like = torch.empty_like(parameter) if value.shape == parameter.shape else torch.empty_like(value)
+            same = value.shape == parameter.shape
+            like = torch.empty_like(parameter if same else value, device=parameter.device)
             optimiser.state[parameter][key] = like.copy_(value)

@@ -58,6 +58,11 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]:
         (KeyboardInterrupt(), 130, ["interrupted"]),
         (MemoryError(), 1, ["error: not enough memory"]),
         (
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
+            1,
+            ["error: not enough memory"],
+        ),
+        (
             ZeroDivisionError("by zero"),
             1,
             [
@@ -164,3 +169,14 @@ def test_a_closed_pipe_is_no_news() -> None:
         os.close(writing)
     assert ran.stderr == b""
     assert ran.returncode == 1
+
+
+def test_the_resume_command_goes_on_also_where_names_stand_behind_two_dashes(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    def stopped(*_words: object, **_options: object) -> None:
+        raise Stopped(40, 100, "m.resume")
+
+    monkeypatch.setattr(commands.isthmus, "main", stopped)
+    assert main(["train", "-o", "m", "--", "--resume"]) == 130
+    assert "hint: isthmus train -o m --resume -- --resume\n" in capsys.readouterr().err

@@ -54,6 +54,14 @@ def test_the_time_left_is_at_the_pace_so_far(done: float, seconds: float) -> Non
     assert (seconds + left) * done == pytest.approx(seconds * 100)
 
 
+def test_what_an_earlier_run_did_does_not_count_towards_the_pace(capsys: Capture) -> None:
+    clock = Clock()
+    with PlainLine("training", 1000, start=900, clock=clock) as line:
+        clock.now = 10.0
+        line.update(920)
+    assert capsys.readouterr().err == "training: 92%  40 s left\n"
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [(0.2, "0 s"), (59.4, "59 s"), (59.6, "1 min 00 s"), (3600, "1 h 00 min"), (7500, "2 h 05 min")],

@@ -34,12 +34,10 @@ def test_every_epoch_holds_every_image_once(count: int, batch: int, seed: int) -
     batches = Batches(numbered(count), batch=batch, seed=seed)
     if batch >= count:
         assert all(contents(batches(step).images) == list(range(count)) for step in (0, 1, 7))
-        assert batches.steps_per_epoch == 1
         return
     stream = [i for step in range(2 * count) for i in contents(batches(step).images)]
     epochs = [stream[start : start + count] for start in range(0, len(stream) - count + 1, count)]
     assert all(sorted(epoch) == list(range(count)) for epoch in epochs)
-    assert batches.steps_per_epoch == count / batch
     if count > 10:
         assert epochs[0] != epochs[1]
 
@@ -184,3 +182,13 @@ def test_impossible_requests() -> None:
         next(whole(numbered(3), batch=1, crop=(0, 4)))
     with pytest.raises(DataError, match="no images"):
         Batches(named(np.zeros((0, 2, 2, 1), np.uint8)), batch=1, seed=0)
+
+
+@given(st.integers(1, 5), st.integers(1, 40), st.integers(0, 5))
+def test_few_large_images_give_several_crops_to_a_batch(count: int, batch: int, seed: int) -> None:
+    pixels = np.stack([photo(30, 40, seed=i) for i in range(count)])
+    batches = Batches(named(pixels), batch=batch, seed=seed, crop=(5, 5))
+    drawn = np.concatenate([batches(step).indices for step in range(3)])
+    counts = np.bincount(drawn, minlength=count)
+    assert len(drawn) == 3 * batch
+    assert counts.max() - counts.min() <= 1  # whole epochs one after another

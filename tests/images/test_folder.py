@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from isthmus.errors import DataError, UsageError
 from isthmus.images.folder import read_folder
+from isthmus.images.read import read
 from isthmus.images.store import Ragged
 
 from .files import bomb, cut, photo, save
@@ -149,11 +151,31 @@ def test_large_sets_are_mapped_cached_and_reused(tmp_path: Path, cache: Path, mi
         for field in ("names", "classes", "skipped", "shape"):
             assert getattr(images, field) == getattr(plain, field)
         assert images.labels.tolist() == plain.labels.tolist()  # type: ignore[attr-defined, union-attr]
-    # A changed file is another set.
+    # A changed file is another set, and the former one makes room for it.
     os.utime(tmp_path / "d/a/0.png", ns=(1, 1))
     read()
     assert calls
     assert not list(cache.rglob("*.part"))
+    assert len(list(cache.rglob("*.pixels"))) == len(list(cache.rglob("*.npz"))) == 1
+
+
+def test_other_requests_for_a_folder_keep_their_cached_pixels(tmp_path: Path, cache: Path) -> None:
+    for i in range(3):
+        save(tmp_path / f"d/{i}.png", photo(8, 8, seed=i))
+    for size in ((4, 4), (6, 6), None):
+        read_folder(tmp_path / "d", size=size, map_above=10)
+    assert len(list(cache.rglob("*.pixels"))) == 3
+
+
+def test_further_pages_and_frames_are_said_to_be_left_out(tmp_path: Path) -> None:
+    pages = [Image.fromarray(photo(6, 6, seed=i)) for i in range(3)]
+    for name in ("stack.tif", "film.gif"):
+        (tmp_path / "d").mkdir(exist_ok=True)
+        pages[0].save(tmp_path / "d" / name, save_all=True, append_images=pages[1:])
+    save(tmp_path / "d/one.png", photo(6, 6))
+    assert read_folder(tmp_path / "d").notes[-1].startswith("2 of 3 files hold several pages or frames")
+    assert "several pages" in read(tmp_path / "d/stack.tif").notes[0]
+    assert read(tmp_path / "d/one.png").notes == ()
 
 
 def test_a_damaged_cache_is_made_again(tmp_path: Path, cache: Path) -> None:

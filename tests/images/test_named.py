@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from isthmus.errors import DataError, UsageError
+from isthmus.errors import DataError, OutputError, UsageError
 from isthmus.images import named
 from isthmus.images.idx import read_idx, write_idx
 from isthmus.images.make_sample import first_of_each_class, main, make_sample
@@ -128,6 +128,15 @@ def test_a_missing_file_and_a_missing_server(cache: Path, monkeypatch: pytest.Mo
         read_named("fashion-mnist")
     assert "$ISTHMUS_DATA/fashion-mnist" in (caught.value.hint or "")
     assert kept(cache) == []
+
+
+def test_a_cache_that_cannot_be_written_is_not_called_a_missing_connection(
+    server: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(server, monkeypatch)
+    cache.write_text("a file where the folder should be")
+    with pytest.raises(OutputError, match="cannot write into"):
+        read_named("mnist")
 
 
 def cifar(path: Path, *, per_batch: int = 3, **replaced: bytes) -> np.ndarray:

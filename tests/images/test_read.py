@@ -54,6 +54,14 @@ def test_a_single_image_is_a_set_of_one(tmp_path: Path) -> None:
         read(tmp_path / "Ünï.png", max_pixels=34)
 
 
+def test_an_empty_name_is_not_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(tmp_path / "a.png", photo(5, 5))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="DATA is empty"):
+        read("")  # what a shell makes of a variable that is not set
+    assert len(read(".")) == 1
+
+
 def test_a_path_wins_over_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save(tmp_path / "fashion-sample/a.png", photo(5, 5))
     assert len(read("fashion-sample:test")) == 2000

@@ -80,6 +80,17 @@ def test_a_part_keeps_names_and_labels_in_step() -> None:
     assert len(part) == 2
 
 
+@given(SETS, st.booleans())
+def test_a_part_has_the_hashes_of_its_images_whenever_they_were_taken(
+    pixels: np.ndarray, before: bool
+) -> None:
+    images = named(pixels)
+    if before:
+        images.hashes()
+    rows = np.arange(len(pixels))[::-2]
+    assert np.array_equal(images.subset(rows).hashes(), named(pixels[rows]).hashes())
+
+
 def test_mixed_sizes_have_no_common_shape_until_a_part_has() -> None:
     small, large = np.zeros((2, 3, 1), np.uint8), np.ones((4, 5, 1), np.uint8)
     images = named(ragged(small, large, small))

@@ -97,3 +97,11 @@ def test_more_components_than_numbers_are_cut() -> None:
     assert PCA(100).fit([x]).encode(x).shape == (30, 9)
     with pytest.raises(UsageError):
         PCA(0)
+
+
+def test_one_image_is_its_own_mean_and_has_no_components() -> None:
+    image = torch.rand(
+        1, 3, 40, 40, generator=torch.Generator().manual_seed(0)
+    )  # more values than PCA does exactly
+    found = PCA(5).fit([image])
+    assert torch.equal(found.reconstruct(image), image)

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isthmus.errors import CapabilityError, DataError
+from isthmus.model import footprint
 from isthmus.model.autoencoder import Autoencoder, build
 from isthmus.model.code import Code
 from isthmus.model.recipe import Recipe
@@ -234,3 +235,39 @@ def test_the_first_weights_depend_on_the_seed_alone() -> None:
         assert torch.equal(torch.rand(3), drawn), "building a model moved the caller's random numbers"
     assert all(torch.equal(states[0][k], states[1][k]) for k in states[0])
     assert any(not torch.equal(states[0][k], states[2][k]) for k in states[0])
+
+
+def test_an_image_too_large_for_the_memory_is_refused_before_it_is_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(footprint, "memory_bytes", lambda: 64 << 20)
+    image = np.zeros((2100, 2000), np.uint8)
+    model = ready("conv", "3@8")
+    for use in (model.encode, model.reconstruct):
+        with pytest.raises(DataError, match="an image of 2100×2000 pixels at a time would take about"):
+            use(image)
+    with pytest.raises(DataError, match="give smaller pieces"):
+        model.decode(np.zeros((1, 3, 263, 250), np.float32))
+    # A vector code's network sees its own small canvas.
+    assert ready("conv", "3").reconstruct(image).shape == image.shape
+
+
+@pytest.mark.parametrize("backbone", ["conv", "attention"])
+def test_more_is_asked_for_wider_networks_and_for_training(
+    backbone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(recipe: Recipe, has: int, *, backward: bool = False) -> bool:
+        monkeypatch.setattr(footprint, "memory_bytes", lambda: has)
+        try:
+            footprint.check_memory(recipe.backbone, recipe.geometry, (1, 3, 4000, 4000), backward=backward)
+        except DataError:
+            return True
+        return False
+
+    narrow = Recipe(code="8@8").with_settings([f"backbone={backbone}", "backbone.width=32"])
+    wide = narrow.with_settings(["backbone.width=256"])
+    needed = int(16e6 * footprint.bytes_per_pixel(narrow.backbone, narrow.geometry, 3))
+    assert not refused(narrow, needed)
+    assert refused(narrow, needed - 1)
+    assert refused(wide, needed)
+    assert refused(narrow, needed, backward=True)

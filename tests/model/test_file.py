@@ -221,3 +221,13 @@ def test_a_path_through_a_file_or_onto_a_folder(saved: Path) -> None:
     for path in (saved / "inside.safetensors", saved.parent):
         with pytest.raises(OutputError, match="cannot write"):
             save(model_of(small("conv")), path)
+
+
+def test_a_loaded_model_does_not_hang_on_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    model_of(small("dense"), (12, 12), seed=1).save(path)
+    loaded = isthmus.load(path)
+    before = {key: value.clone() for key, value in loaded.state_dict().items()}
+    with path.open("r+b") as stream:  # as `cp` does over an existing file
+        stream.write(bytes(path.stat().st_size))
+    assert all(torch.equal(value, before[key]) for key, value in loaded.state_dict().items())

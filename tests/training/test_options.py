@@ -265,3 +265,49 @@ def test_a_path_that_cannot_be_written_is_said_before_the_first_step(tmp_path: P
         with pytest.raises(OutputError):
             train(pictures(), small("dense"), out=out, force=force, listener=told.append)
     assert told == []
+
+
+def test_a_code_whose_weights_do_not_fit_is_refused_before_memory_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("isthmus.training.prepare.memory_bytes", lambda: 8 << 30)
+    with pytest.raises(UsageError, match=r"parameters, whose training needs [0-9,]+ GiB") as caught:
+        train(pictures(), small("dense", code="999999").with_settings(["backbone.width=60000"]))
+    assert "choose a smaller --code" in caught.value.message
+
+
+def test_a_batch_that_does_not_fit_is_refused_before_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("isthmus.model.footprint.memory_bytes", lambda: 8 << 30)
+    with pytest.raises(DataError, match=r"images of 16000×16000 pixels at a time .* give smaller pieces"):
+        train(pictures(), small("conv", code="4@4"), crop=16000)
+
+
+def test_images_are_read_at_the_asked_size_and_not_first_at_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from PIL import Image
+
+    for i, picture in enumerate(pictures(6, (40, 30))):
+        Image.fromarray(picture[..., 0]).save(tmp_path / f"{i}.png")
+    asked: list[object] = []
+    real = isthmus.training.prepare.read
+    monkeypatch.setattr(
+        isthmus.training.prepare, "read", lambda data, **how: (asked.append(how), real(data, **how))[1]
+    )
+    prepared = prepare(
+        str(tmp_path), recipe=small("dense"), options=Options(steps=2, size=(12, 10), precision="float32")
+    )
+    assert asked == [{"size": (12, 10)}]
+    assert prepared.images.shape == (12, 10, 1)
+
+
+def test_one_large_image_trains_on_many_crops_at_once() -> None:
+    (picture,) = pictures(1, (300, 200))
+    prepared = prepare(
+        picture, recipe=small("conv", code="4@4"), options=Options(steps=2, precision="float32")
+    )
+    assert prepared.settled.crop
+    assert prepared.settled.batch > 1
+    batch = prepared.run(Options()).batches(0)
+    assert len(batch.images) == prepared.settled.batch
+    assert len({crop.numpy().tobytes() for crop in batch.images}) > 1

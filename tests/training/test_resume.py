@@ -146,6 +146,15 @@ def test_resuming_needs_the_same_validation_images(tmp_path: Path, monkeypatch: 
     assert isthmus.train(pictures(), val=val, out=out, resume=True).summary["data"]["held_out"] == 9
 
 
+def test_another_number_of_threads_is_said_and_recorded(
+    unfinished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = torch.get_num_threads()
+    monkeypatch.setattr(torch, "get_num_threads", lambda: here + 1)
+    model = isthmus.train(pictures(), out=unfinished, resume=True)
+    assert any(f"began with {here} threads" in note for note in model.summary["settled"]["notes"])
+
+
 def test_nothing_to_resume(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="no unfinished training"):
         isthmus.train(pictures(), out=tmp_path / "m.safetensors", resume=True)

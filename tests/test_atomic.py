@@ -1,0 +1,84 @@
+"""Writing a file whole or not at all, and what a killed process leaves behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from isthmus import atomic
+from isthmus.atomic import atomic_write, write_bytes
+
+HALF_WRITTEN = """
+import os, signal, sys
+from isthmus.atomic import atomic_write
+with atomic_write(sys.argv[1]) as stream:
+    stream.write(b"half")
+    stream.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.fixture(autouse=True)
+def another_process() -> None:
+    """Folders are listed once per process, and every test stands for one of its own."""
+    atomic._stale.cache_clear()
+
+
+def age(path: Path, seconds: float) -> None:
+    then = time.time() - seconds
+    os.utime(path, (then, then))
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="only POSIX can kill like this")
+def test_what_a_killed_process_left_goes_with_the_next_write_of_that_file(tmp_path: Path) -> None:
+    target = tmp_path / "model.safetensors"
+    write_bytes(target, b"old")
+    killed = subprocess.run([sys.executable, "-c", HALF_WRITTEN, str(target)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    (litter,) = tmp_path.glob(".*.part")
+    assert target.read_bytes() == b"old"
+    atomic._stale.cache_clear()
+    write_bytes(target, b"new")
+    assert litter.exists()  # another process could still be writing it
+    atomic._stale.cache_clear()
+    age(litter, 2 * atomic.STALE_SECONDS)
+    write_bytes(target, b"newer")
+    assert names(tmp_path) == ["model.safetensors"]
+
+
+def test_other_files_are_left_alone(tmp_path: Path) -> None:
+    kept = [".other.safetensors.abcdefgh.part", "a.part", ".a.part", ".a.abc.part", ".a.ABCDEFGH.part"]
+    for name in kept:
+        (tmp_path / name).write_bytes(b"mine")
+        age(tmp_path / name, 2 * atomic.STALE_SECONDS)
+    (tmp_path / ".a.abcdefgh.part").mkdir()
+    write_bytes(tmp_path / "a", b"new")
+    assert names(tmp_path) == sorted([*kept, ".a.abcdefgh.part", "a"])
+
+
+def test_a_failed_write_removes_nothing(tmp_path: Path) -> None:
+    litter = tmp_path / ".a.abcdefgh.part"
+    litter.write_bytes(b"half")
+    age(litter, 2 * atomic.STALE_SECONDS)
+    with pytest.raises(ZeroDivisionError), atomic_write(tmp_path / "a"):
+        raise ZeroDivisionError
+    assert names(tmp_path) == [litter.name]
+
+
+def test_many_files_in_one_folder_list_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed: list[object] = []
+    real = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: (listed.append(path), real(path))[1])
+    for number in range(20):
+        write_bytes(tmp_path / f"{number}.png", b"x")
+    assert len(listed) == 1
