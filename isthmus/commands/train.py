@@ -103,6 +103,8 @@ def command(
 
         def on_ready(prepared: Prepared) -> None:
             seen.append(prepared)
+            if resume:
+                console.note("going on with the recipe and length of the unfinished training")
             for line in choices(prepared):
                 console.note(line)
 

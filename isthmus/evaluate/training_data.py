@@ -50,8 +50,8 @@ def training_images(model: Autoencoder, train: Any = None) -> tuple[ImageSet | N
         return read_for(model, train), None
     recorded = model.summary.get("data") or {}
     source, fingerprint = recorded.get("source"), recorded.get("fingerprint")
-    if not isinstance(source, str) or not fingerprint:
-        return None, _NOT_FOUND
+    if not isinstance(source, str) or not fingerprint or source.startswith(("//", "\\\\")):
+        return None, _NOT_FOUND  # a model from someone else must not make this machine call another one
     if not os.path.exists(source) and not (is_name(source) and where(source) is not None):  # noqa: PTH110
         return None, _NOT_FOUND
     try:

@@ -87,12 +87,16 @@ class Autoencoder(nn.Module):
     def _learns_noise(self) -> bool:
         return any(name == "gaussian-nll" for name, _, _ in parse_sum(self.recipe.objective.image))
 
-    def start_at(self, mean: Tensor) -> None:
+    @torch.no_grad()
+    def start_at(self, mean: Tensor, deviation: Tensor) -> None:
         """Let the untrained decoder paint the images' mean brightness `mean (C,)`, in [0, 1].
 
         From elsewhere the first steps all push one way, a deep net overshoots, and a saturated sigmoid has no
-        gradient to come back with.
+        gradient to come back with. The learned σ of `gaussian-nll` starts at the error of that painting, the
+        images' standard `deviation`: an optimiser moves log σ too slowly to find it from far off.
         """
+        if self._learns_noise:
+            self.noise_log_sigma.copy_(deviation.clamp_min(1e-3).log())
         bounded = mean.clamp(0.01, 0.99)
         start = bounded.logit() if self.recipe.backbone.output == "sigmoid" else bounded
         self.offset.copy_(start.view(-1, 1, 1))

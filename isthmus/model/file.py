@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isthmus.atomic import atomic_write
-from isthmus.errors import CapabilityError, ModelFileError, UsageError
+from isthmus.errors import CapabilityError, ModelFileError, OutputError, UsageError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -149,6 +149,8 @@ def write_file(
         offset += size
     header = json.dumps(entries, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)
+    if len(header) > LARGEST_HEADER:
+        raise OutputError(f"cannot write {path}: its header would be larger than {LARGEST_HEADER >> 20} MB")
     with atomic_write(path, force=force) as stream:
         stream.write(struct.pack("<Q", len(header)))
         stream.write(header)

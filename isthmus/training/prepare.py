@@ -158,8 +158,10 @@ def build_model(recipe: Recipe, images: ImageSet, size: tuple[int, int], seed: i
     # Whole photographs come a few at a time, or their floats would fill the memory.
     height, width = sides(some)[1]
     per_pass = max(1, min(64, MEAN_PIXELS // (height * width)))
-    means = [batch.images.mean((0, 2, 3)) for batch in whole(some, batch=per_pass)]
-    model.start_at(torch.stack(means).mean(0))
+    sums = [(b.images.mean((0, 2, 3)), b.images.square().mean()) for b in whole(some, batch=per_pass)]
+    mean = torch.stack([first for first, _ in sums]).mean(0)
+    square = torch.stack([second for _, second in sums]).mean()
+    model.start_at(mean, (square - mean.square().mean()).clamp_min(0).sqrt())
     return model.to(best_device())
 
 

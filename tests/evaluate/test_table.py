@@ -16,6 +16,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from isthmus.commands.console import plain
 from isthmus.errors import DataError
 from isthmus.evaluate.table import Evaluation, evaluate
+from isthmus.evaluate.training_data import training_images
 from isthmus.images.read import read
 from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder
@@ -297,3 +298,16 @@ def test_every_corruption_of_the_product_can_be_evaluated(dense: Autoencoder) ->
             assert found.baselines["corrupted_input"]["mse"] > 0, point.kind
     finally:
         dense.recipe = clean
+
+
+@pytest.mark.parametrize("source", ["//host/share/photos", r"\\host\share\photos"])
+def test_a_network_path_in_a_model_file_is_not_opened(
+    dense: Autoencoder, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened(*_: object) -> None:
+        raise AssertionError("the path was opened")
+
+    monkeypatch.setitem(dense.summary, "data", {**dense.summary["data"], "source": source})
+    monkeypatch.setattr("os.path.exists", lambda _: True)
+    monkeypatch.setattr("isthmus.evaluate.training_data._part", opened)
+    assert training_images(dense)[0] is None

@@ -231,3 +231,12 @@ def test_a_loaded_model_does_not_hang_on_its_file(tmp_path: Path) -> None:
     with path.open("r+b") as stream:  # as `cp` does over an existing file
         stream.write(bytes(path.stat().st_size))
     assert all(torch.equal(value, before[key]) for key, value in loaded.state_dict().items())
+
+
+def test_a_header_that_could_not_be_read_back_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("isthmus.model.file.LARGEST_HEADER", 4096)
+    with pytest.raises(OutputError, match="header"):
+        write_file(tmp_path / "m.safetensors", {}, {"note": "x" * 5000}, force=True)
+    assert list(tmp_path.iterdir()) == []
