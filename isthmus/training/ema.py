@@ -12,19 +12,21 @@ from torch import Tensor, nn
 class Average:
     """Keeps `average ← decay · average + (1 − decay) · weights` for every parameter of a module.
 
-    Early on the decay is smaller, `(1 + t) / (10 + t)`, so that the first weights are soon forgotten.
+    Early on the decay is smaller, `(1 + t) / (10 + t)`, so that the first weights are soon forgotten. Other
+    floating tensors are averaged alike: batch normalisation's running statistics belong to the weights that
+    they were gathered under.
     """
 
     def __init__(self, module: nn.Module, decay: float) -> None:
         self.module, self.decay = module, decay
-        self.tensors = {name: p.detach().clone() for name, p in module.named_parameters()} if decay else {}
+        self.tensors = {name: t.detach().clone() for name, t in _averaged(module).items()} if decay else {}
 
     @torch.no_grad()
     def update(self, step: int) -> None:
         if not self.decay:
             return
         decay = min(self.decay, (1 + step) / (10 + step))
-        weights = [p.detach() for _, p in self.module.named_parameters()]
+        weights = [t.detach() for t in _averaged(self.module).values()]
         torch._foreach_lerp_(list(self.tensors.values()), weights, 1 - decay)
 
     @contextlib.contextmanager
@@ -33,12 +35,17 @@ class Average:
         if not self.decay:
             yield
             return
-        parameters = dict(self.module.named_parameters())
+        tensors = _averaged(self.module)
         own: dict[str, Tensor] = {}
-        for name, parameter in parameters.items():
-            own[name], parameter.data = parameter.data, self.tensors[name]
+        for name, tensor in tensors.items():
+            own[name], tensor.data = tensor.data, self.tensors[name]
         try:
             yield
         finally:
-            for name, parameter in parameters.items():
-                parameter.data = own[name]
+            for name, tensor in tensors.items():
+                tensor.data = own[name]
+
+
+def _averaged(module: nn.Module) -> dict[str, Tensor]:
+    buffers = {name: b for name, b in module.named_buffers() if b.is_floating_point()}
+    return {**dict(module.named_parameters()), **buffers}

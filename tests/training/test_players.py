@@ -129,6 +129,23 @@ def test_the_average_follows_its_formula_and_stands_in_for_the_weights(decay: fl
     assert torch.equal(module.weight, own)
 
 
+def test_running_statistics_are_averaged_with_the_weights() -> None:
+    module = nn.BatchNorm1d(2)
+    assert module.running_mean is not None
+    average = Average(module, 0.5)
+    expected = module.running_mean.clone()
+    for step in range(20, 24):
+        module(torch.randn(8, 2, generator=torch.Generator().manual_seed(step)) + step)
+        average.update(step)
+        expected = 0.5 * expected + 0.5 * module.running_mean
+    torch.testing.assert_close(average.tensors["running_mean"], expected)
+    own = module.running_mean.clone()
+    with average.applied():
+        torch.testing.assert_close(module.running_mean, expected)
+    assert torch.equal(module.running_mean, own)
+    assert int(module.num_batches_tracked) == 4
+
+
 def test_no_decay_is_no_average() -> None:
     module = nn.Linear(3, 2)
     average = Average(module, 0.0)
