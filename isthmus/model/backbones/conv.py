@@ -52,11 +52,14 @@ class ConvEncoder(Encoder):
         self.is_grid = plan.geometry.is_grid
         if self.is_grid:
             self.last: nn.Module = nn.Conv2d(widths[-1], plan.features, 1)
+            # What a linear code of each piece can do is there from the start; the stages add to it.
+            self.straight = nn.Conv2d(plan.inputs * self.multiple**2, plan.features, 1)
         else:
             bottom = plan.size[0] // self.multiple * (plan.size[1] // self.multiple)
             self.last = nn.Linear(widths[-1] * bottom, plan.features)
 
     def forward(self, x: Tensor, visible: Tensor | None) -> Features:  # noqa: ARG002
+        given = x
         x = self.positions.beside(F.pixel_unshuffle(x, self.stem))
         x = self.first(x.contiguous(memory_format=torch.channels_last))
         kept: list[Tensor] = []
@@ -67,7 +70,10 @@ class ConvEncoder(Encoder):
             kept.append(x)
         x = self.end(x)
         # Flattened in memory order (channels last), which saves a transposition of the largest tensor.
-        h = self.last(x) if self.is_grid else self.last(x.permute(0, 2, 3, 1).flatten(1))
+        if self.is_grid:
+            h = self.last(x) + self.straight(F.pixel_unshuffle(given, self.multiple))
+        else:
+            h = self.last(x.permute(0, 2, 3, 1).flatten(1))
         return Features(h, kept if self.skips else [])
 
 
@@ -88,11 +94,14 @@ class ConvDecoder(Decoder):
         self.ups = nn.ModuleList(_up(a, b, backbone) for a, b in pairwise(widths))
         self.end = activation(backbone.activation)
         self.last = _conv3(widths[-1], plan.channels * self.stem**2, backbone)
+        if self.is_grid:
+            self.straight = nn.Conv2d(widths[0], plan.channels * self.multiple**2, 1)
 
     def forward(self, z: Tensor, size: tuple[int, int], skips: list[Tensor]) -> Tensor:
         x: Tensor = self.entry(z)
         if not self.is_grid:
             x = x.view(-1, *self.bottom, self.width).permute(0, 3, 1, 2)
+        entered = x  # (N, width, h, w), linear in the code
         assert tuple(x.shape[-2:]) == (size[0] // self.multiple, size[1] // self.multiple)
         x = self.first(self.positions.beside(x).contiguous(memory_format=torch.channels_last))
         for i, stage in enumerate(self.stages):
@@ -101,7 +110,8 @@ class ConvDecoder(Decoder):
             if skips:
                 x = x + skips[-1 - i]
             x = stage(x)
-        return F.pixel_shuffle(self.last(self.end(x)), self.stem)
+        painted = F.pixel_shuffle(self.last(self.end(x)), self.stem)
+        return painted + F.pixel_shuffle(self.straight(entered), self.multiple) if self.is_grid else painted
 
 
 class Block(nn.Module):
