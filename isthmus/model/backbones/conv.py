@@ -1,8 +1,8 @@
 """Convolutional encoder and decoder: a space-to-depth stem, stages of residual blocks, halvings between them.
 
 The stem folds `stem × stem` pixels into channels, because a first convolution on one to three channels is the
-slowest layer a CPU can be given. A vector code is a linear layer on the last grid, a grid
-code a 1×1 convolution.
+slowest layer a CPU can be given. A vector code is a linear layer on the last grid. A grid code
+is a 1×1 convolution, with a straight linear path from pixels to code, and back, beside the stages.
 """
 
 from __future__ import annotations
