@@ -213,7 +213,7 @@ class L0(Settings):
 @dataclass(frozen=True, kw_only=True)
 class Contractive(Settings):
     kind: ClassVar[str] = "contractive"
-    weight: float = setting(0.01, "λ of λ‖∂code/∂input‖²_F, per image", low=0.0)
+    weight: float = setting(0.03, "λ of λ‖∂code/∂input‖²_F over the code's variance, per image", low=0.0)
     probes: int = setting(1, "random probes where the Jacobian has no closed form", low=1, high=64)
     warmup: float = setting(0.0, _WARMUP, low=0.0, high=1.0)
 

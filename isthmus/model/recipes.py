@@ -45,8 +45,7 @@ def collapsed() -> Recipe:
 
 def contractive() -> Recipe:
     """The code resists small changes of the image: ‖∂code/∂input‖² is penalised (Rifai et al. 2011)."""
-    backbone = axes.Dense(width=(), activation="sigmoid")
-    return Recipe(name="contractive", code="128", backbone=backbone, bottleneck=axes.Contractive())
+    return Recipe(name="contractive", code="64", backbone=axes.Dense(), bottleneck=axes.Contractive())
 
 
 def denoising() -> Recipe:

@@ -22,8 +22,8 @@ CRITIC = {"on-codes": "critic.width=16", "on-images": "critic.width=4"}
 
 
 def narrow(recipe: Recipe, code: str | None = None) -> Recipe:
-    """The same point of the product space with thin networks; `contractive` keeps its single layer."""
-    settings = [] if recipe.name == "contractive" else list(NARROW[recipe.backbone.kind])
+    """The same point of the product space with thin networks."""
+    settings = list(NARROW[recipe.backbone.kind])
     if recipe.critic.kind in CRITIC:
         settings.append(CRITIC[recipe.critic.kind])
     if isinstance(recipe.bottleneck, axes.TopK):

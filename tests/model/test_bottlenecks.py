@@ -62,7 +62,7 @@ def test_the_closed_form_of_one_sigmoid_layer_is_the_jacobian(told: bool) -> Non
     assert bottleneck.exact
     condition = None if trace.corrupted.condition is None else trace.corrupted.condition[:1]
     oracle = squared_jacobian(model, trace.corrupted.input.detach(), condition)
-    torch.testing.assert_close(bottleneck.penalty(trace), oracle)
+    torch.testing.assert_close(bottleneck.squared_norm(trace), oracle)
 
 
 @pytest.mark.parametrize("code", ["5", "3@4"])
@@ -74,11 +74,28 @@ def test_random_probes_estimate_the_jacobian_without_bias(code: str) -> None:
     model = model_of(recipe, (8, 8))
     images = pictures(2, (8, 8))
     exact = squared_jacobian(model, images, None)
+    bottleneck = model.bottleneck
+    assert isinstance(bottleneck, ContractiveBottleneck)
     with torch.no_grad():  # as in validation
-        draws = torch.stack([model.bottleneck.penalty(model.trace(images, generator(s))) for s in range(40)])
+        draws = torch.stack([bottleneck.squared_norm(model.trace(images, generator(s))) for s in range(40)])
     spread = draws.std(0) / math.sqrt(len(draws))
     assert bool(((draws.mean(0) - exact).abs() < 4 * spread + 1e-6).all())
     assert bool((spread < 0.1 * exact).all())
+
+
+@pytest.mark.parametrize("code", ["5", "3@4"])
+def test_a_smaller_code_does_not_dodge_the_penalty(code: str) -> None:
+    recipe = Recipe(code=code).with_settings(
+        ["backbone.width=4", "backbone.blocks=1", "bottleneck=contractive"]
+    )
+    model, images = model_of(recipe, (8, 8)), pictures(3, (8, 8))
+    before = model.bottleneck.penalty(model.trace(images, generator()))
+    with torch.no_grad():
+        for name, parameter in model.encoder.named_parameters():
+            if name.startswith(("last", "straight")):
+                parameter *= 0.01
+    after = model.bottleneck.penalty(model.trace(images, generator()))
+    torch.testing.assert_close(after, before, rtol=1e-3, atol=1e-6)
 
 
 def test_the_penalty_reaches_the_encoder_but_not_the_decoder() -> None:
@@ -129,7 +146,7 @@ def test_free_bits_cost_the_allowance_and_push_no_further() -> None:
 @given(st.integers(1, 9), st.integers(0, 2**31))
 def test_top_k_keeps_exactly_the_k_largest(k: int, seed: int) -> None:
     h = torch.randn(3, 9, generator=generator(seed))
-    z = TopKBottleneck(axes.TopK(k=k))(h, generator(), True).values
+    z = TopKBottleneck(axes.TopK(k=k), Geometry(9))(h, generator(), True).values
     for before, after in zip(h.tolist(), z.tolist(), strict=True):
         largest = sorted(before, key=abs)[-k:]
         assert after == [v if v in largest else 0.0 for v in before]
@@ -137,8 +154,24 @@ def test_top_k_keeps_exactly_the_k_largest(k: int, seed: int) -> None:
 
 def test_top_k_of_a_grid_is_taken_at_every_position() -> None:
     h = torch.randn(2, 6, 3, 4, generator=generator())
-    z = TopKBottleneck(axes.TopK(k=2))(h, generator(), True).values
+    z = TopKBottleneck(axes.TopK(k=2), Geometry(6, 4))(h, generator(), True).values
     assert bool(((z != 0).sum(1) == 2).all())
+
+
+def test_a_unit_that_top_k_never_chooses_is_brought_back() -> None:
+    bottleneck = TopKBottleneck(axes.TopK(k=2), Geometry(6))
+    quiet = torch.tensor([1.0, 1.0, 1.0, 1.0, 1.0, 0.05])
+    unused = 0
+    for step in range(900):
+        z = bottleneck(torch.randn(32, 6, generator=generator(step)) * quiet, generator(), True).values
+        unused = unused + 1 if bool((z[:, 5] == 0).all()) else 0
+        if step == 100:
+            assert unused > 10  # left alone it is dead
+    assert unused < 20
+    # What was learned of the choice is kept: without sampling it no longer moves.
+    before = bottleneck.boost.clone()
+    bottleneck(torch.randn(32, 6), generator(), False)
+    assert torch.equal(bottleneck.boost, before)
 
 
 @pytest.mark.parametrize("shape", [(7, 5), (7, 5, 2, 3)])

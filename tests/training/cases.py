@@ -30,7 +30,7 @@ CRITIC = {"on-codes": ["critic.width=16"], "on-images": ["critic.width=4"]}
 def small(name: str, *settings: str, code: str | None = None) -> Recipe:
     """A named recipe with thin networks and a code of 8 where it is a vector."""
     recipe = RECIPES[name]()
-    thin = [] if name == "contractive" else list(NARROW[recipe.backbone.kind])
+    thin = list(NARROW[recipe.backbone.kind])
     thin += CRITIC.get(recipe.critic.kind, [])
     if recipe.bottleneck.kind == "top-k":
         thin.append("bottleneck.k=3")

@@ -23,7 +23,7 @@ def build(recipe: Recipe) -> Bottleneck:
         case axes.KLSparse():
             return sparse.KLSparseBottleneck(recipe.bottleneck)
         case axes.TopK():
-            return sparse.TopKBottleneck(recipe.bottleneck)
+            return sparse.TopKBottleneck(recipe.bottleneck, geometry)
         case axes.L0():
             return sparse.L0Bottleneck(recipe.bottleneck)
         case axes.Contractive():

@@ -1,4 +1,8 @@
-"""‖∂code/∂input‖²_F, so that the code resists small changes of the image (Rifai et al. 2011)."""
+"""‖∂code/∂input‖²_F, so that the code resists small changes of the image (Rifai et al. 2011).
+
+They tie the decoder's weights to the encoder's. Here nothing is tied, and the bare penalty could be dodged by
+a small code and large decoder weights; so it is taken relative to the code's own variance.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ from isthmus.model.trace import Latent, Trace
 
 
 class ContractiveBottleneck(Bottleneck):
-    """Exact for one sigmoid layer, otherwise estimated without bias by random probes.
+    """‖J‖² over the variance of the code; ‖J‖² exact for one sigmoid layer, else estimated by random probes.
 
     One dense layer, `z = σ(Wx + b)`: `‖J‖² = Σⱼ (zⱼ(1 − zⱼ))² ‖Wⱼ‖²` (Rifai et al. 2011, eq. 5).
     Any other encoder: `‖J‖² = E‖Jᵀv‖²` over `v ~ N(0, I)`, one backward pass a probe (Hutchinson 1990).
@@ -34,6 +38,14 @@ class ContractiveBottleneck(Bottleneck):
         return Latent(h.sigmoid() if self.sigmoid else h)
 
     def penalty(self, trace: Trace) -> Tensor:
+        """‖J‖² of each image, over the mean variance of a unit (over the batch, and positions of a grid)."""
+        z = trace.code.values
+        rows = z.flatten(2).movedim(1, 2).flatten(0, 1) if z.ndim > 2 else z  # (n, units)
+        norm = self.squared_norm(trace)
+        return norm / rows.var(0, correction=0).mean().clamp_min(1e-12) if len(rows) > 1 else norm
+
+    def squared_norm(self, trace: Trace) -> Tensor:
+        """`(N,)`: ‖∂code/∂input‖²_F."""
         return self.closed_form(trace) if self.exact else self.estimate(trace)
 
     def closed_form(self, trace: Trace) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from isthmus.model import axes
 from isthmus.model.bottlenecks.interface import Bottleneck
+from isthmus.model.geometry import Geometry
 from isthmus.model.trace import Latent, Trace
 
 
@@ -39,18 +40,40 @@ class KLSparseBottleneck(Bottleneck):
 class TopKBottleneck(Bottleneck):
     """Keeps the k numbers of largest magnitude, the rest are exactly zero (Makhzani and Frey 2013).
 
-    In a grid code the k are chosen at every position.
+    In a grid code the k are chosen at every position. A unit that is never among them gets no gradient and
+    stays dead; so units that are chosen far less often than the average have their magnitudes raised, in the
+    choice alone, until they are chosen again. (Adjusting the choice instead of adding a loss is the balancing
+    of Wang et al. 2024, "Auxiliary-loss-free load balancing", there for experts.)
     """
 
     unit_columns = True
+    memory, pace, rare, most = 0.99, 0.01, 0.1, 5.0
 
-    def __init__(self, settings: axes.TopK) -> None:
+    usage: Tensor
+    boost: Tensor
+
+    def __init__(self, settings: axes.TopK, geometry: Geometry) -> None:
         super().__init__()
         self.k = settings.k
+        # Buffers, so that they are saved and resumed: how often each unit was chosen lately, relative to the
+        # average, and the log of the factor on its magnitude.
+        self.register_buffer("usage", torch.ones(geometry.channels))
+        self.register_buffer("boost", torch.zeros(geometry.channels))
 
     def forward(self, h: Tensor, generator: torch.Generator, sample: bool) -> Latent:  # noqa: ARG002
-        kept = h.abs().topk(self.k, dim=1).indices
-        return Latent(torch.zeros_like(h).scatter(1, kept, h.gather(1, kept)))
+        size = h.detach().abs() * self.boost.exp().view(1, -1, *(1,) * (h.ndim - 2))
+        kept = size.topk(self.k, dim=1).indices
+        mask = torch.zeros_like(h).scatter(1, kept, 1.0)
+        if self.training and sample:
+            self._follow(mask)
+        return Latent(h * mask)
+
+    @torch.no_grad()
+    def _follow(self, mask: Tensor) -> None:
+        chosen = mask.mean((0, *range(2, mask.ndim))) * (mask.shape[1] / self.k)
+        self.usage = self.memory * self.usage + (1 - self.memory) * chosen
+        step = torch.where(self.usage < self.rare, self.pace, -self.pace)
+        self.boost = (self.boost + step).clamp(0, self.most)
 
 
 class L0Bottleneck(Bottleneck):
