@@ -38,6 +38,7 @@ class Conv(Settings):
     width: Widths = setting((32,), "channels of the first stage (then ×2, ×4), or one number per stage")
     depth: int | None = setting(None, "number of halvings after the stem; auto ends near 8×8", low=0, high=10)
     blocks: int = setting(2, "residual or plain blocks per stage", low=0, high=32)
+    repeats: int = setting(1, "times each block is run with the same weights", low=1, high=32)
     residual: bool = setting(True, "blocks add to their input")
     norm: Norm = setting("none", "batch normalisation")
     stem: int = setting(2, "space-to-depth factor at the input, undone at the output", low=1, high=16)
@@ -203,7 +204,7 @@ class TopK(Settings):
 @dataclass(frozen=True, kw_only=True)
 class L0(Settings):
     kind: ClassVar[str] = "l0"
-    weight: float = setting(0.02, "cost of one expected active unit, in nats per image", low=0.0)
+    weight: float = setting(0.1, "cost of one expected active unit, in nats per image", low=0.0)
     active: float | None = setting(
         None, "asked number of active units per image: the weight is then steered to it", low=0.1
     )

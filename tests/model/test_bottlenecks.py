@@ -201,7 +201,25 @@ def test_expected_l0_is_the_share_of_gates_that_are_not_zero() -> None:
         assert float(bottleneck.penalty(carrying(alone))) == pytest.approx(float(share), abs=0.012)
 
 
-def test_the_price_of_a_unit_rises_while_too_many_are_active_and_is_saved() -> None:
+def test_a_steered_price_opens_and_closes_gates_until_the_asked_number_is_active() -> None:
+    """Free logits under nothing but the penalty settle at the asked count, from either side."""
+    for start in (3.0, -3.0):
+        bottleneck = L0Bottleneck(axes.L0(active=5.0)).train()
+        logits = (start + torch.randn(1, 16, generator=generator(0))).requires_grad_()
+        optimiser = torch.optim.Adam([logits], lr=0.03)
+        counts = []
+        for step in range(900):
+            h = torch.cat([torch.ones(1, 16), logits], 1)
+            code = bottleneck(h, generator(step), True)
+            penalty = bottleneck.penalty(carrying(code)).sum()
+            counts.append(float(bottleneck.expected(code).detach().sum()))
+            optimiser.zero_grad()
+            penalty.backward()
+            optimiser.step()
+        assert sum(counts[-300:]) / 300 == pytest.approx(5.0, rel=0.1)
+
+
+def test_a_steered_price_is_saved_and_validations_are_judged_alike() -> None:
     bottleneck = L0Bottleneck(axes.L0(active=2.0)).train()
     full, scarce = torch.full((3, 16), 4.0), torch.full((3, 16), -9.0)
     bottleneck.penalty(carrying(bottleneck(full, generator(), True)))
@@ -211,7 +229,9 @@ def test_the_price_of_a_unit_rises_while_too_many_are_active_and_is_saved() -> N
     assert float(bottleneck.price) < raised
     assert "price" in bottleneck.state_dict()
     before = bottleneck.eval().price.clone()
-    bottleneck.penalty(carrying(bottleneck(full, generator(), True)))
+    first = bottleneck.penalty(carrying(bottleneck(full, generator(), False)))
+    assert bool((first > 0).all())
+    assert bool((bottleneck.penalty(carrying(bottleneck(scarce, generator(), False))) == 0).all())
     assert torch.equal(before, bottleneck.price)
 
 

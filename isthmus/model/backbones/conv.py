@@ -115,11 +115,14 @@ class ConvDecoder(Decoder):
 
 
 class Block(nn.Module):
-    """Two 3×3 convolutions after their nonlinearities (He et al. 2016, pre-activation), or one without."""
+    """Two 3×3 convolutions after their nonlinearities (He et al. 2016, pre-activation), or one without.
+
+    Run several times with the same weights it sees farther and costs no parameters (Liang and Hu 2015).
+    """
 
     def __init__(self, width: int, backbone: axes.Conv) -> None:
         super().__init__()
-        self.residual = backbone.residual
+        self.residual, self.repeats = backbone.residual, backbone.repeats
         convolutions = 2 if backbone.residual else 1
         layers: list[nn.Module] = []
         for _ in range(convolutions):
@@ -134,8 +137,10 @@ class Block(nn.Module):
                 last.weight.mul_(0.2)
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.layers(x)
-        return x + y if self.residual else y
+        for _ in range(self.repeats):
+            y: Tensor = self.layers(x)
+            x = x + y if self.residual else y
+        return x
 
 
 def _conv(recipe: Recipe) -> axes.Conv:

@@ -81,20 +81,22 @@ class L0Bottleneck(Bottleneck):
 
     The encoder gives a value and a gate logit per unit. A gate is a stretched, clipped binary concrete
     variable, exactly 0 or 1 most of the time; its chance of not being 0 is differentiable. With `active` set
-    the price of a unit is steered, step by step, until the expected count is the asked one.
+    the price of a unit is steered, step by step, until the expected count is the asked one: the constraint's
+    multiplier follows the excess, and goes below zero to open gates again when too many have closed.
     """
 
     penalty_name = "l0"
     unit_columns = True
     expansion = 2
     temperature, low, high = 2 / 3, -0.1, 1.1  # β, γ, ζ of the paper
+    pace, damping, least, most = 0.002, 0.5, -5.0, 50.0  # of the multiplier
 
     price: Tensor
 
     def __init__(self, settings: axes.L0) -> None:
         super().__init__()
         self.weight, self.warmup, self.active = settings.weight, settings.warmup, settings.active
-        # log of what a unit costs relative to `weight`; a buffer, so that it is saved and resumed.
+        # What a unit costs relative to `weight`; a buffer, so that it is saved and resumed.
         self.register_buffer("price", torch.zeros(()))
 
     def forward(self, h: Tensor, generator: torch.Generator, sample: bool) -> Latent:
@@ -108,13 +110,17 @@ class L0Bottleneck(Bottleneck):
         gate = (soft * (self.high - self.low) + self.low).clamp(0, 1)
         return Latent(value * gate, {"gate_logit": logit})
 
+    def expected(self, code: Latent) -> Tensor:
+        """`(N,)`: units whose gate is expected not to be 0."""
+        logit = code.parts["gate_logit"].flatten(1)
+        return (logit - self.temperature * math.log(-self.low / self.high)).sigmoid().sum(1)
+
     def penalty(self, trace: Trace) -> Tensor:
-        logit = trace.code.parts["gate_logit"].flatten(1)
-        chance = (logit - self.temperature * math.log(-self.low / self.high)).sigmoid()
-        expected = chance.sum(1)
+        expected = self.expected(trace.code)
         if self.active is None:
             return expected
-        if self.training:
-            excess = (expected.detach().mean() / self.active).clamp(0.1, 10).log()
-            self.price = (self.price + 0.02 * excess).clamp(-12, 12)
-        return expected * self.price.exp()
+        excess = (expected.detach().mean() / self.active - 1).clamp(-1, 2)
+        if not self.training:  # validations are compared: too many units cost the most, always the same
+            return expected * excess.clamp_min(0) * self.most
+        self.price = (self.price + self.pace * excess).clamp(self.least, self.most)
+        return expected * (self.price + self.damping * excess)
