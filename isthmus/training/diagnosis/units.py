@@ -9,16 +9,19 @@ from isthmus.training.diagnosis.finding import Finding
 from isthmus.training.diagnosis.observed import Observed
 from isthmus.training.optimisers import peak_rate, usual_rate
 
-DEAD = 0.25  # share of units that are the same for every image
+DEAD = 0.1  # share of units that are the same for every image
+DEAD_SPARSE = 0.5  # the same of a sparse code, where some units wait for rare images
 LIVE = 0.1  # share of a gaussian code's units that should carry something
 COPIED = 0.9  # share of scrambled images' variance that comes through
 LIKELIHOODS = ("bce", "gaussian-nll")
+SPARSE = (axes.L1, axes.KLSparse, axes.TopK, axes.L0)
 DISCRETE = (axes.Quantised, axes.Entropy)
 
 
 def dead_units(seen: Observed, recipe: Recipe) -> Finding | None:
     """Units that are never active, or the same for every image; gaussian codes have `posterior_collapse`."""
-    if isinstance(recipe.bottleneck, axes.Gaussian) or seen.constant_units < max(1, DEAD * seen.units):
+    allowed = DEAD_SPARSE if isinstance(recipe.bottleneck, SPARSE) else DEAD
+    if isinstance(recipe.bottleneck, axes.Gaussian) or seen.constant_units <= allowed * seen.units:
         return None
     every = seen.constant_units == seen.units
     which = f"all {seen.units}" if every else f"{seen.constant_units} of {seen.units}"
