@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import mean, median
 
 from isthmus.model import axes
 from isthmus.model.image_sum import parse_sum
@@ -16,8 +17,9 @@ STEPS = 100
 FLOORED = ("mse", "l1", "ssim")  # image terms that are zero for a perfect image
 RISEN = 0.03  # of the validation loss above its best, while the training loss went on falling
 GAP = 2.0  # validation error as a multiple of the training error
-BEATEN = 0.14  # of the critic's loss at chance, 2 ln 2: right about 90 times in 100
-CHANCE = 1.386
+FALLEN = 0.05  # of the training loss since the best validation: less may be the luck of a few batches
+CHANCE = 1.386  # the critic's loss where it has to guess: 2 ln 2
+BEATEN = 0.1  # of that
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def over_fitting(course: Course, recipe: Recipe) -> Finding | None:
         return None
     best = min(range(len(course.objective)), key=course.objective.__getitem__)
     lowest, last = course.objective[best], course.objective[-1]
-    fell = course.train[-1] < course.train[best]
+    fell = _fall(course.train, best) > FALLEN
     rose = last > lowest + RISEN * abs(lowest)
     middle = len(course.steps) // 2
     gap, earlier = _gap(course, -1, recipe), _gap(course, middle, recipe)
@@ -93,8 +95,8 @@ def critic_domination(course: Course, recipe: Recipe) -> Finding | None:
     """The critic has been nearly always right over the last third: its verdict no longer teaches anything."""
     if not course.tells or not course.critic or isinstance(recipe.critic, axes.NoCritic):
         return None
-    last = course.critic[-max(3, len(course.critic) // 3) :]
-    if max(last) > BEATEN * CHANCE:
+    last = median(course.critic[-max(3, len(course.critic) // 3) :])
+    if last > BEATEN * CHANCE:
         return None
     judged = "codes" if isinstance(recipe.critic, axes.OnCodes) else "images"
     slower = min(recipe.critic.rate, peak_rate(recipe.optimiser)) / 10
@@ -102,9 +104,16 @@ def critic_domination(course: Course, recipe: Recipe) -> Finding | None:
         "critic-domination",
         "warning",
         f"the critic tells real {judged} from made ones nearly without fail: its loss is "
-        f"{last[-1]:.2g}, and {CHANCE:.2f} where it has to guess",
+        f"{last:.2g}, and {CHANCE:.2f} where it has to guess",
         f"--set critic.rate={slower:.2g}",
     )
+
+
+def _fall(train: Sequence[float], since: int) -> float:
+    """How much the training loss fell since an entry, as a share of its whole fall or of itself."""
+    before = mean(train[max(0, since - 1) : since + 2])
+    after = mean(train[-3:])
+    return (before - after) / max(abs(before) if before > 0 else train[0] - after, 1e-12)
 
 
 def _gap(course: Course, at: int, recipe: Recipe) -> float:

@@ -14,11 +14,12 @@ from isthmus.model.recipe import Recipe
 from isthmus.training.diagnosis.course import course_of, critic_domination, over_fitting
 from isthmus.training.diagnosis.finding import Finding, recorded
 from isthmus.training.diagnosis.observed import Observed, observe
-from isthmus.training.diagnosis.rate import learning_rate_too_high, learning_rate_too_low
+from isthmus.training.diagnosis.rate import learning_rate_too_high, learning_rate_too_low, nothing_learned
 from isthmus.training.diagnosis.span import data_range, output_range
 from isthmus.training.diagnosis.units import copying, dead_units, posterior_collapse
 
 _ORDER = {"problem": 0, "warning": 1, "note": 2}
+_EXPLAINS = ("learning-rate-too-high", "critic-domination", "data-range", "over-fitting")
 
 
 def diagnose(model: Autoencoder, images: Any = None) -> tuple[Finding, ...]:
@@ -57,19 +58,19 @@ def findings(
         seen: the held-out pass with the weights that are kept, or None.
     """
     course = course_of(history, recipe, length)
-    found: list[Finding | None] = [over_fitting(course, recipe), critic_domination(course, recipe)]
-    explained = None
+    found = list(early_findings(history, recipe, length))
     if seen is not None:
-        found += [posterior_collapse(seen, recipe), dead_units(seen, recipe), copying(seen, recipe)]
-        found += [output_range(seen, recipe), data_range(seen, recipe)]
-        explained = seen.explained
-    # A code that carries nothing explains nothing either: then the rate is not to blame.
-    if not any(one is not None and one.name in ("posterior-collapse", "data-range") for one in found):
-        found.append(
-            learning_rate_too_low(course, recipe, explained)
-            or learning_rate_too_high(course, recipe, explained)
-        )
-    return tuple(sorted((one for one in found if one is not None), key=lambda one: _ORDER[one.severity]))
+        checks = (posterior_collapse, dead_units, copying, output_range, data_range)
+        found += [one for check in checks if (one := check(seen, recipe)) is not None]
+    # What has a better explanation is not blamed on the rate, nor on everything at once.
+    explained = None if seen is None else seen.explained
+    if not any(one.severity == "problem" or one.name in _EXPLAINS for one in found):
+        slow = learning_rate_too_low(course, recipe, explained)
+        found += [slow] if slow is not None else []
+    if explained is not None and course.tells and all(one.severity == "note" for one in found):
+        nothing = nothing_learned(explained, recipe)
+        found += [nothing] if nothing is not None else []
+    return tuple(sorted(found, key=lambda one: _ORDER[one.severity]))
 
 
 def early_findings(
@@ -77,11 +78,9 @@ def early_findings(
 ) -> tuple[Finding, ...]:
     """What can be said before the end, from the losses alone."""
     course = course_of(history, recipe, length)
-    found = (
-        over_fitting(course, recipe),
-        critic_domination(course, recipe),
-        learning_rate_too_high(course, recipe),
-    )
+    high = learning_rate_too_high(course, recipe)
+    # A loss that jumps is high on held-out images too, but not because it knows the others by heart.
+    found = (high or over_fitting(course, recipe), critic_domination(course, recipe))
     return tuple(one for one in found if one is not None)
 
 

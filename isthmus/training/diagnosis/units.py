@@ -68,9 +68,9 @@ def copying(seen: Observed, recipe: Recipe) -> Finding | None:
     """
     if isinstance(recipe.bottleneck, DISCRETE) or seen.explained_scrambled is None:
         return None
-    if seen.explained_scrambled < COPIED:
-        return None
     skips = bool(getattr(recipe.backbone, "skips", False))
+    if seen.explained_scrambled < COPIED:
+        return None if skips else _wide(seen, recipe)
     way = (
         "decoder and encoder are joined by skips"
         if skips
@@ -82,6 +82,19 @@ def copying(seen: Observed, recipe: Recipe) -> Finding | None:
         f"the model copies: {100 * seen.explained_scrambled:.0f} % of images whose pixels were put in "
         f"random order comes through, as of real ones ({100 * seen.explained:.0f} %); {way}",
         "--set corruption=gaussian" if skips else f"--code {_narrower(seen, recipe)}",
+    )
+
+
+def _wide(seen: Observed, recipe: Recipe) -> Finding | None:
+    free = isinstance(recipe.bottleneck, axes.Plain) or getattr(recipe.bottleneck, "weight", 1.0) == 0
+    if not free or seen.code_numbers < seen.image_numbers:
+        return None
+    return Finding(
+        "wide-code",
+        "note",
+        f"the code has {seen.code_numbers:,} numbers, the image {seen.image_numbers:,}, and neither penalty "
+        "nor noise: nothing keeps the model from copying",
+        f"--code {_narrower(seen, recipe)}",
     )
 
 
