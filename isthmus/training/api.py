@@ -21,7 +21,7 @@ from isthmus.model.recipe import Recipe
 from isthmus.training import checkpoint as checkpoints
 from isthmus.training.denormals import flushed_denormals
 from isthmus.training.diagnosis.diagnose import early_findings, findings
-from isthmus.training.diagnosis.observed import observe
+from isthmus.training.diagnosis.observed import FEW, observe
 from isthmus.training.interrupt import stop_on_signal
 from isthmus.training.options import Options, Settled
 from isthmus.training.prepare import (
@@ -123,13 +123,18 @@ def train(
     model = prepared.model.to("cpu").requires_grad_(False)
     model.precision = torch.float32
     model.summary = _summary(run, prepared, facts)
-    seen = observe(model, prepared.held_out or prepared.images)
+    seen = observe(model, _to_observe(prepared))
     found = findings(run.state.history, model.recipe, run.settled.steps, seen)
     model.summary["findings"] = [one.to_dict() for one in found]
     if out is not None:
         model.save(out)
         _forget(state_file)
     return model
+
+
+def _to_observe(prepared: Prepared) -> ImageSet:
+    held_out = prepared.held_out
+    return held_out if held_out is not None and len(held_out) >= FEW else prepared.images
 
 
 def _forget(state_file: Path | None) -> None:

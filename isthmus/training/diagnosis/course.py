@@ -17,6 +17,7 @@ STEPS = 100
 FLOORED = ("mse", "l1", "ssim")  # image terms that are zero for a perfect image
 RISEN = 0.03  # of the validation loss above its best, while the training loss went on falling
 GAP = 2.0  # validation error as a multiple of the training error
+LEARNED = 0.2  # of the training loss at the start, fallen by the end: less is no learning by heart
 FALLEN = 0.05  # of the training loss since the best validation: less may be the luck of a few batches
 CHANCE = 1.386  # the critic's loss where it has to guess: 2 ln 2
 BEATEN = 0.1  # of that
@@ -72,7 +73,8 @@ def over_fitting(course: Course, recipe: Recipe) -> Finding | None:
         return None
     best = min(range(len(course.objective)), key=course.objective.__getitem__)
     lowest, last = course.objective[best], course.objective[-1]
-    fell = _fall(course.train, best) > FALLEN
+    learned = _fall(course.train, 0) > LEARNED
+    fell = learned and _fall(course.train, best) > FALLEN
     rose = last > lowest + RISEN * abs(lowest)
     middle = len(course.steps) // 2
     gap, earlier = _gap(course, -1, recipe), _gap(course, middle, recipe)

@@ -15,6 +15,7 @@ from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.bottlenecks.gaussian import GaussianBottleneck
 
 IMAGES = 1000
+FEW = 100  # fewer held-out images say little about single units: then training images are looked at
 SCRAMBLED = 128
 PIXELS = 2**21  # pixel-channels per pass
 BUDGET = 2**26  # and in all

@@ -26,7 +26,7 @@ def learning_rate_too_high(course: Course, recipe: Recipe) -> Finding | None:
     """The loss rises far above where it began, or loses much of what it had gained."""
     if not course.tells:
         return None
-    losses = course.validation or _smooth(course.train)
+    losses = course.objective or _smooth(course.train)
     train = _smooth(course.train)
     jump = _worst_jump(losses, train)
     if jump is None:
@@ -53,12 +53,14 @@ def learning_rate_too_low(course: Course, recipe: Recipe, explained: float | Non
     if not course.tells or course.steps[-1] < course.length:
         return None
     rate, usual = peak_rate(recipe.optimiser), usual_rate(recipe.optimiser)
-    losses = course.validation or _smooth(course.train)
+    losses = course.objective or _smooth(course.train)
     moved = _moved(course, recipe)
     total = losses[0] - losses[-1]
     quarter = next((i for i, done in enumerate(moved) if done >= 0.75), len(moved) - 1)
     still = abs(total) < STILL * abs(losses[0])
-    share = 0.0 if still or total <= 0 else (losses[quarter] - losses[-1]) / total
+    left = losses[quarter] - losses[-1]
+    # A first entry of hundreds of steps hides the fall within it: what is left must count by itself, too.
+    share = left / total if not still and total > 0 and left > STILL * abs(losses[-1]) else 0.0
     # A share above one is a loss that went up and down on the way: no creeping.
     if not STEEP <= share <= 1 and not (still and rate < LOW * usual):
         return None

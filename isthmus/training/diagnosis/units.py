@@ -9,6 +9,7 @@ from isthmus.training.diagnosis.finding import Finding
 from isthmus.training.diagnosis.observed import Observed
 from isthmus.training.optimisers import peak_rate, usual_rate
 
+ENOUGH = 20  # images: over fewer a good unit may well stay the same
 DEAD = 0.1  # share of units that are the same for every image
 DEAD_SPARSE = 0.5  # the same of a sparse code, where some units wait for rare images
 LIVE = 0.1  # share of a gaussian code's units that should carry something
@@ -20,6 +21,8 @@ DISCRETE = (axes.Quantised, axes.Entropy)
 
 def dead_units(seen: Observed, recipe: Recipe) -> Finding | None:
     """Units that are never active, or the same for every image; gaussian codes have `posterior_collapse`."""
+    if seen.images < ENOUGH:
+        return None
     allowed = DEAD_SPARSE if isinstance(recipe.bottleneck, SPARSE) else DEAD
     if isinstance(recipe.bottleneck, axes.Gaussian) or seen.constant_units <= allowed * seen.units:
         return None
@@ -39,7 +42,7 @@ def posterior_collapse(seen: Observed, recipe: Recipe) -> Finding | None:
     if not isinstance(bottleneck, axes.Gaussian) or seen.collapsed_units is None or seen.kl is None:
         return None
     live = seen.units - seen.collapsed_units
-    if live >= max(1, LIVE * seen.units):
+    if seen.images < ENOUGH or live >= max(1, LIVE * seen.units):
         return None
     terms = [name for name, _, _ in parse_sum(recipe.objective.image)]
     if bottleneck.weight > 1:
