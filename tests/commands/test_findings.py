@@ -30,6 +30,8 @@ def dark(here: Path) -> Path:
 
 
 def test_train_warns_also_when_quiet(dark: Path, capsys: Capture) -> None:  # noqa: ARG001
+    capsys.readouterr()
+    assert main(["train", "dark", *QUICK, "-o", "again.safetensors", "--quiet"]) == 0
     err = capsys.readouterr().err
     assert err.count("\n") == 1
     assert err.startswith("isthmus: warning: data-range: the images use only")
