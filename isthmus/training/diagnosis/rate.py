@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from isthmus.model import axes
@@ -28,7 +29,9 @@ def learning_rate_too_high(course: Course, recipe: Recipe) -> Finding | None:
         return None
     losses = course.objective or _smooth(course.train)
     train = _smooth(course.train)
-    jump = _worst_jump(losses, train)
+    # Against a critic the image loss may well rise for a while: only a rise above the start counts.
+    game = not isinstance(recipe.critic, axes.NoCritic)
+    jump = _worst_jump(losses, train, share=math.inf if game else JUMP)
     if jump is None:
         return None
     low, high, at = jump
@@ -99,8 +102,10 @@ def nothing_learned(explained: float, recipe: Recipe) -> Finding | None:
     )
 
 
-def _worst_jump(losses: Sequence[float], train: Sequence[float]) -> tuple[float, float, int] | None:
-    """`(before, after, entry)` of the greatest rise that counts, or None."""
+def _worst_jump(
+    losses: Sequence[float], train: Sequence[float], share: float
+) -> tuple[float, float, int] | None:
+    """`(before, after, entry)` of the greatest rise by a share of the gain or above the start, or None."""
     first, low = losses[0], 0
     span = max(abs(first), first - min(losses), 1e-12)
     worst: tuple[float, float, int] | None = None
@@ -109,7 +114,7 @@ def _worst_jump(losses: Sequence[float], train: Sequence[float]) -> tuple[float,
             low = i
             continue
         rise, fall = loss - losses[low], first - losses[low]
-        lost = fall > 0.1 * span and rise > JUMP * fall
+        lost = fall > 0.1 * span and rise > share * fall
         above = loss - first > ABOVE * span
         spike = train[i] - train[low] > (SPIKE - 1) * abs(train[low])
         if (lost or above) and spike and (worst is None or rise > worst[1] - worst[0]):
