@@ -56,12 +56,13 @@ def course_of(history: Sequence[Mapping[str, float]], recipe: Recipe, length: in
         return sum(weight * entry[f"{part}_{name}"] for name, weight in terms)
 
     held_out = all("validation" in entry for entry in history)
+    in_parts = all(f"validation_{name}" in entry for entry in history for name, _ in terms)
     criticised = all("train_critic" in entry for entry in history)
     return Course(
         steps=tuple(entry["step"] for entry in history),
         length=length,
         train=tuple(image_part(entry, "train") for entry in history),
-        validation=tuple(image_part(entry, "validation") for entry in history) if held_out else (),
+        validation=tuple(image_part(entry, "validation") for entry in history) if in_parts else (),
         objective=tuple(entry["validation"] for entry in history) if held_out else (),
         critic=tuple(entry["train_critic"] for entry in history) if criticised else (),
     )
@@ -119,7 +120,7 @@ def _fall(train: Sequence[float], since: int) -> float:
 
 
 def _gap(course: Course, at: int, recipe: Recipe) -> float:
-    if any(name not in FLOORED for name, _, _ in parse_sum(recipe.objective.image)):
+    if not course.validation or any(name not in FLOORED for name, _, _ in parse_sum(recipe.objective.image)):
         return 1.0  # a likelihood has no zero that a ratio could be taken from
     return course.validation[at] / max(course.train[at], 1e-12)
 
