@@ -25,12 +25,14 @@ if TYPE_CHECKING:
     from isthmus.model.recipe import Recipe
     from isthmus.model.recipes import recipe
     from isthmus.training.api import train
+    from isthmus.training.diagnosis.diagnose import diagnose
 
 __all__ = [
     "Autoencoder",
     "IsthmusError",
     "Recipe",
     "__version__",
+    "diagnose",
     "evaluate_model",
     "load",
     "read",
@@ -41,6 +43,7 @@ __all__ = [
 _HOMES = {
     "Autoencoder": "isthmus.model.autoencoder:Autoencoder",
     "Recipe": "isthmus.model.recipe:Recipe",
+    "diagnose": "isthmus.training.diagnosis.diagnose:diagnose",
     "evaluate_model": "isthmus.evaluate.table:evaluate",
     "load": "isthmus.model.file:load",
     "read": "isthmus.images.read:read",

@@ -47,7 +47,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry(
         "doctor",
         "isthmus.commands.doctor:command",
-        "Show what this machine offers and what is missing.",
+        "Examine this machine, or how a training went.",
         _LOOK,
     ),
 )

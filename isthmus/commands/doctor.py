@@ -1,4 +1,7 @@
-"""`isthmus doctor [--json]`: what this machine offers, what is missing, and the command that adds it."""
+"""`isthmus doctor`: what this machine offers, what is missing, and the command that adds it.
+
+`isthmus doctor MODEL [DATA]` looks at a training instead, see `isthmus.commands.findings`.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ _LITTLE_SPACE = 2 * _GIBI
 
 
 @dataclass(frozen=True)
-class Finding:
+class Check:
     """One line of the report: what was looked at, what was seen, and what to make of it."""
 
     name: str
@@ -36,16 +39,28 @@ class Finding:
 
 
 @click.command()
+@click.argument("model", required=False)
+@click.argument("data", required=False)
 @speaks
-def command(console: Console) -> None:
-    """Show what this machine offers and what is missing.
+def command(console: Console, model: str | None, data: str | None) -> None:
+    """Examine this machine, or the training of MODEL.
 
-    Versions, processor, memory, device, the speed of bf16 against float32, where data sets are looked for and
-    which extras are installed, each with a verdict. Takes a few seconds, for the speed is measured.
+    Without arguments: versions, processor, memory, device, the speed of bf16 against float32, where data sets
+    are looked for and which extras are installed, each with a verdict. Takes a few seconds, for the speed is
+    measured.
+
+    With MODEL: what was noticed at the end of its training (dead units, posterior collapse, over-fitting, a
+    learning rate far off, …), each with a setting to try. With DATA the model is examined anew on these
+    images; best are some that it was not trained on.
     """
+    if model is not None:
+        from isthmus.commands.findings import examine_training
+
+        examine_training(model, data, console)
+        return
     document = examine()
     console.emit(document)
-    rows = [(finding.name, finding.seen, finding.verdict) for finding in findings(document)]
+    rows = [(check.name, check.seen, check.verdict) for check in checks(document)]
     console.result(table(("what", "seen", "verdict"), rows))
 
 
@@ -91,15 +106,15 @@ def examine() -> dict[str, Any]:
     }
 
 
-def findings(document: Mapping[str, Any]) -> list[Finding]:
+def checks(document: Mapping[str, Any]) -> list[Check]:
     """The document as lines for people, each with a verdict."""
     cpu, cache, memory = document["cpu"], document["cache"], document["cpu"]["memory_bytes"]
     lacking = [name for name, decodes in document["decodes"].items() if not decodes]
     free = cache["free_bytes"]
     data = document["isthmus_data"]
     return [
-        *(Finding(name, version) for name, version in document["versions"].items()),
-        Finding(
+        *(Check(name, version) for name, version in document["versions"].items()),
+        Check(
             "image formats",
             ", ".join(name for name, decodes in document["decodes"].items() if decodes)
             or "none of the newer ones",
@@ -107,36 +122,34 @@ def findings(document: Mapping[str, Any]) -> list[Finding]:
             if lacking
             else "ok",
         ),
-        Finding("processor", cpu["model"]),
-        Finding("cores", f"{cpu['cores']} usable, torch uses {cpu['threads']}", _threads_verdict(cpu)),
-        Finding("memory", "unknown" if memory is None else f"{memory / _GIBI:.1f} GiB"),
-        Finding("instruction set", cpu["instruction_set"]),
-        Finding("device", document["device"]["name"]),
-        Finding("bf16 convolution", *_speed(document["convolution"]["bfloat16_speedup"])),
-        Finding(
+        Check("processor", cpu["model"]),
+        Check("cores", f"{cpu['cores']} usable, torch uses {cpu['threads']}", _threads_verdict(cpu)),
+        Check("memory", "unknown" if memory is None else f"{memory / _GIBI:.1f} GiB"),
+        Check("instruction set", cpu["instruction_set"]),
+        Check("device", document["device"]["name"]),
+        Check("bf16 convolution", *_speed(document["convolution"]["bfloat16_speedup"])),
+        Check(
             "cache",
             f"{cache['folder']}, {'unknown space' if free is None else f'{free / _GIBI:.1f} GiB'} free",
             "little space left" if free is not None and free < _LITTLE_SPACE else "ok",
         ),
-        Finding(
+        Check(
             "$ISTHMUS_DATA",
             data or "not set",
             "no such folder" if data and not Path(data).expanduser().is_dir() else "ok",
         ),
         *(
-            Finding(f"data set {name}", where or "not here", "ok" if where else "downloaded when first used")
+            Check(f"data set {name}", where or "not here", "ok" if where else "downloaded when first used")
             for name, where in document["data_sets"].items()
         ),
-        *(_extra_finding(name, extra["missing"]) for name, extra in document["extras"].items()),
+        *(_extra_check(name, extra["missing"]) for name, extra in document["extras"].items()),
     ]
 
 
-def _extra_finding(name: str, missing: list[str]) -> Finding:
+def _extra_check(name: str, missing: list[str]) -> Check:
     if not missing:
-        return Finding(f"extra {name}", "installed")
-    return Finding(
-        f"extra {name}", f"without {', '.join(missing)}", f"missing: pip install 'isthmus[{name}]'"
-    )
+        return Check(f"extra {name}", "installed")
+    return Check(f"extra {name}", f"without {', '.join(missing)}", f"missing: pip install 'isthmus[{name}]'")
 
 
 def _threads_verdict(cpu: Mapping[str, Any]) -> str:

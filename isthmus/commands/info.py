@@ -58,6 +58,8 @@ def describe(path: str, header: Mapping[str, Any]) -> dict[str, Any]:
 
 def rows(document: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The document as lines for people."""
+    from isthmus.training.diagnosis.finding import recorded
+
     recipe, summary = document["recipe"], document["summary"]
     data, settled, best = (summary.get(key) or {} for key in ("data", "settled", "best"))
     height, width = document["size"]
@@ -84,6 +86,7 @@ def rows(document: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("precision", settled.get("precision")),
         ("seed", settled.get("seed")),
         ("validation", None if not best else f"{best['validation']:.5g} at step {best['step']:,}"),
+        *(("finding", str(one)) for one in recorded(summary)),
         (
             "written by",
             f"isthmus {summary['version']}, torch {summary['torch']}" if "torch" in summary else None,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from isthmus.commands.console import Console, force_option, speaks
+from isthmus.commands.findings import tell
 from isthmus.commands.inputs import MODEL_SUFFIX, as_json, as_size, check_data, check_model, end_with_skipped
 from isthmus.commands.line import command_line
 from isthmus.commands.plan import plan_text
@@ -96,6 +97,7 @@ def command(
         _plan(console, data, recipe, code, settings, val, options)
         return
     from isthmus.training.api import train
+    from isthmus.training.diagnosis.finding import recorded
 
     path = out or default_model(data)
     seen: list[Prepared] = []
@@ -109,12 +111,16 @@ def command(
                 console.note(line)
 
         def listener(progress: Progress) -> None:
+            for finding in progress.findings:
+                told.add(finding.name)
+                console.warn(f"so far, {finding}")
             if not bars:  # only now is it known how far an earlier run had come
                 line = console.progress("training", total=progress.steps, start=progress.step)
                 bars.append(stack.enter_context(line))
             bars[0].update(progress.step, seen_now(progress))
 
         bars: list[Any] = []
+        told: set[str] = set()
         model = train(
             data,
             recipe=recipe,
@@ -150,6 +156,7 @@ def command(
             "ended_early": summary["ended_early"],
             "kept": summary["kept"],
             "best": best,
+            "findings": summary["findings"],
             "notes": [*seen[0].images.notes, *seen[0].settled.notes],
             "skipped": as_json(skipped),
         }
@@ -164,6 +171,7 @@ def command(
             f"validation {best['validation']:.5g} at step {best['step']:,} ({summary['kept']} weights kept)"
         )
     console.result(f"model: {path}")
+    tell([one for one in recorded(summary) if one.name not in told], console)
     console.note("\ntry next:\n" + "\n".join(f"  {line}" for line in next_commands(path, data, val)))
     end_with_skipped(console, skipped)
 

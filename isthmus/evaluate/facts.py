@@ -34,6 +34,7 @@ def model_facts(model: Autoencoder) -> dict[str, Any]:
         "steps": summary.get("steps"),
         "training_seconds": summary.get("seconds"),
         "precision": (summary.get("settled") or {}).get("precision"),
+        "findings": summary.get("findings") or [],
     }
 
 

@@ -17,6 +17,7 @@ from isthmus.evaluate.training_data import read_for
 from isthmus.measures.codes import ACTIVE_VARIANCE
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.recipe import Recipe
+from isthmus.training.diagnosis.finding import recorded
 
 SHOWN = 10
 COLUMNS = {
@@ -148,6 +149,10 @@ def add_training(report: Report, model: Autoencoder) -> None:
     }
     if any(value is not None for value in facts.values()):
         report.facts("Training", facts)
+    found = recorded(summary)
+    if found:
+        rows = [[one.severity, one.name, one.message, one.suggestion] for one in found]
+        report.table("Training", ["severity", "finding", "what was seen", "try"], rows)
 
 
 def add_code(report: Report, evaluation: Evaluation) -> None:

@@ -7,6 +7,7 @@ import dataclasses
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from isthmus.model.file import load as load_model
 from isthmus.model.recipe import Recipe
 from isthmus.training import checkpoint as checkpoints
 from isthmus.training.denormals import flushed_denormals
+from isthmus.training.diagnosis.diagnose import early_findings, findings
+from isthmus.training.diagnosis.observed import FEW, observe
 from isthmus.training.interrupt import stop_on_signal
 from isthmus.training.options import Options, Settled
 from isthmus.training.prepare import (
@@ -101,7 +104,13 @@ def train(
             if not resume:
                 save()  # a path that cannot be written is better known now than after the training
             seconds = facts["options"]["checkpoint_seconds"]
-            ended = run.fit(listener=listener, save=save, save_seconds=seconds, should_stop=should_stop)
+            ended = run.fit(
+                listener=listener,
+                save=save,
+                save_seconds=seconds,
+                should_stop=should_stop,
+                examine=partial(early_findings, recipe=prepared.model.recipe, length=run.settled.steps),
+            )
     except DivergedError:
         _forget(state_file)  # to go on from there would only lead there again
         raise
@@ -114,10 +123,18 @@ def train(
     model = prepared.model.to("cpu").requires_grad_(False)
     model.precision = torch.float32
     model.summary = _summary(run, prepared, facts)
+    seen = observe(model, _to_observe(prepared))
+    found = findings(run.state.history, model.recipe, run.settled.steps, seen)
+    model.summary["findings"] = [one.to_dict() for one in found]
     if out is not None:
         model.save(out)
         _forget(state_file)
     return model
+
+
+def _to_observe(prepared: Prepared) -> ImageSet:
+    held_out = prepared.held_out
+    return held_out if held_out is not None and len(held_out) >= FEW else prepared.images
 
 
 def _forget(state_file: Path | None) -> None:

@@ -34,7 +34,12 @@ def build(player: Player) -> torch.optim.Optimizer:
 
 def peak_rate(settings: axes.Optimiser) -> float:
     """The rate asked for, or the optimiser's usual one."""
-    return settings.rate if settings.rate is not None else _RATES[settings.name]
+    return settings.rate if settings.rate is not None else usual_rate(settings)
+
+
+def usual_rate(settings: axes.Optimiser) -> float:
+    """The optimiser's usual peak rate, where none is asked for."""
+    return _RATES[settings.name]
 
 
 def rate_at(settings: axes.Optimiser, progress: float, steps: int) -> float:

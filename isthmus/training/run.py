@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -23,6 +23,8 @@ from isthmus.images.store import ImageSet
 from isthmus.training import optimisers
 from isthmus.training.checkpoint import Checkpoint
 from isthmus.training.choose import sides
+from isthmus.training.diagnosis.breakdown import Breakdown, broken_images, cause
+from isthmus.training.diagnosis.finding import Finding
 from isthmus.training.ema import Average
 from isthmus.training.options import Settled
 from isthmus.training.player import Learner, gradients
@@ -38,7 +40,10 @@ class DivergedError(IsthmusError):
 
 @dataclass(frozen=True)
 class Progress:
-    """What a listener is told, at most about twice a second and after each validation."""
+    """What a listener is told, at most about twice a second and after each validation.
+
+    `findings` are those that this validation is the first to show.
+    """
 
     step: int
     steps: int
@@ -46,8 +51,10 @@ class Progress:
     losses: dict[str, float]
     validation: float | None
     best: float | None
+    findings: tuple[Finding, ...] = ()
 
 
+History = Sequence[Mapping[str, float]]
 Listener = Callable[[Progress], None]
 
 
@@ -111,6 +118,8 @@ class Run:
         self.device = next(learner.module.parameters()).device
         self._sums: dict[str, Tensor] = {}
         self._summed = 0.0
+        self._unread: list[tuple[int, dict[str, Tensor]]] = []  # (step, losses), to find a NaN's first step
+        self._noticed: set[str] = set()
 
     # ------------------------------------------------------------ the loop
 
@@ -121,11 +130,13 @@ class Run:
         save: Callable[[], None] | None = None,
         save_seconds: float = 60.0,
         should_stop: Callable[[], bool] = lambda: False,
+        examine: Callable[[History], Sequence[Finding]] = lambda _: (),
     ) -> bool:
         """Train to the end, or until `should_stop` says so after a step. True when the end was reached.
 
         Args:
             save: writes a checkpoint; called every `save_seconds` and when stopped.
+            examine: what the doctor makes of the validations so far; asked after each.
 
         Raises:
             DivergedError: a loss became NaN or infinite.
@@ -142,12 +153,14 @@ class Run:
             if validate or now - logged > LOG_SECONDS:
                 losses = self._losses()
                 self._check_finite(losses)
+                found: tuple[Finding, ...] = ()
                 if validate:
                     self._validate(losses)
+                    found = self._new(examine(state.history))
                 if listener is not None:
                     rate = (state.step - first) * settled.batch / max(now - started, 1e-9)
                     best = state.best_loss
-                    listener(Progress(state.step, settled.steps, rate, losses, state.validation, best))
+                    listener(Progress(state.step, settled.steps, rate, losses, state.validation, best, found))
                 logged = now
             if should_stop():
                 if save is not None:
@@ -260,19 +273,34 @@ class Run:
         for name, value in parts.items():
             self._sums[name] = self._sums.get(name, torch.zeros((), device=value.device)) + value * share
         self._summed += share
+        self._unread.append((self.state.step, parts))
 
     def _losses(self) -> dict[str, float]:
         return {name: float(value) / max(self._summed, 1e-9) for name, value in self._sums.items()}
 
     def _check_finite(self, losses: dict[str, float]) -> None:
-        for name, value in losses.items():
-            if not math.isfinite(value):
-                rate = optimisers.peak_rate(self.players[0].optimiser)
-                raise DivergedError(
-                    f"the loss '{name}' became {value} before step {self.state.step}: "
-                    f"the learning rate {rate:g} is likely too high",
-                    hint=f"repeat the command with --set optimiser.rate={rate / 4:.2g}",
-                )
+        if not all(map(math.isfinite, losses.values())):
+            raise self._diverged(losses)
+        self._unread.clear()
+
+    def _diverged(self, losses: dict[str, float]) -> DivergedError:
+        steps = [(step, {k: float(v) for k, v in parts.items()}) for step, parts in self._unread]
+        bad = [i for i, (_, parts) in enumerate(steps) if not all(map(math.isfinite, parts.values()))]
+        first = bad[0] if bad else len(steps)
+        step, found = steps[first] if bad else (self.state.step, losses)
+        before = [parts for _, parts in steps[:first]]
+        broken = broken_images(self.images, self.held_out)
+        reason = cause(Breakdown(step, found, before, self.settled.precision, broken), self.players)
+        setting = reason.suggestion.startswith("--")
+        return DivergedError(
+            reason.message,
+            hint=f"repeat the command with {reason.suggestion}" if setting else None,
+        )
+
+    def _new(self, findings: Sequence[Finding]) -> tuple[Finding, ...]:
+        found = tuple(one for one in findings if one.name not in self._noticed)
+        self._noticed |= {one.name for one in found}
+        return found
 
     # ------------------------------------------------------------ state on disk
 

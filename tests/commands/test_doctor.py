@@ -35,7 +35,7 @@ def test_json_is_one_object_with_its_schema(examined: dict[str, Any], capsys: Ca
 
 
 def test_every_line_has_a_verdict(examined: dict[str, Any]) -> None:
-    assert all(finding.name and finding.seen and finding.verdict for finding in doctor.findings(examined))
+    assert all(check.name and check.seen and check.verdict for check in doctor.checks(examined))
 
 
 def test_a_missing_extra_names_the_command_that_adds_it(examined: dict[str, Any], capsys: Capture) -> None:
@@ -58,13 +58,13 @@ def test_a_missing_extra_names_the_command_that_adds_it(examined: dict[str, Any]
 def test_the_verdict_follows_what_is_seen(
     change: dict[str, Any], name: str, verdict: str, document: dict[str, Any]
 ) -> None:
-    verdicts = {finding.name: finding.verdict for finding in doctor.findings({**document, **change})}
+    verdicts = {check.name: check.verdict for check in doctor.checks({**document, **change})}
     assert verdict in verdicts[name]
 
 
 def test_more_threads_than_cores_are_advised_against(document: dict[str, Any]) -> None:
     cpu = {**document["cpu"], "cores": 2, "threads": 8}
-    verdicts = {finding.name: finding.verdict for finding in doctor.findings({**document, "cpu": cpu})}
+    verdicts = {check.name: check.verdict for check in doctor.checks({**document, "cpu": cpu})}
     assert "OMP_NUM_THREADS=2" in verdicts["cores"]
 
 

@@ -125,7 +125,7 @@ def test_a_message_is_one_printable_line(text: str) -> None:
         (["--verison"], "no such option '--verison'; did you mean '--version'?"),
         (["doctor", "--jsn"], "no such option '--jsn'; did you mean '--json'?"),
         (["doctor", "--zzzzzz"], "no such option '--zzzzzz'"),
-        (["doctor", "extra"], "got unexpected extra argument (extra)"),
+        (["recipes", "conv", "extra"], "got unexpected extra argument (extra)"),
     ],
 )
 def test_a_usage_error_is_one_line_with_a_suggestion(words: list[str], message: str, capsys: Capture) -> None:

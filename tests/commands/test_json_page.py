@@ -30,6 +30,7 @@ RUNS = {
     "isthmus.reconstruct/1": ["reconstruct", "photos.safetensors", "photos", "-o", "out"],
     "isthmus.demo/1": ["demo", "--minutes", "0.02"],
     "isthmus.doctor/1": ["doctor"],
+    "isthmus.diagnosis/1": ["doctor", "photos.safetensors", "photos"],
 }
 
 

@@ -1,0 +1,98 @@
+"""`isthmus.diagnose`: everything that can be noticed about a trained model, worst first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from isthmus.errors import DataError, ModelFileError
+from isthmus.images.conform import conform
+from isthmus.images.read import read
+from isthmus.images.store import ImageSet
+from isthmus.model.autoencoder import Autoencoder
+from isthmus.model.recipe import Recipe
+from isthmus.training.diagnosis.course import course_of, critic_domination, over_fitting
+from isthmus.training.diagnosis.finding import Finding, recorded
+from isthmus.training.diagnosis.observed import Observed, observe
+from isthmus.training.diagnosis.rate import learning_rate_too_high, learning_rate_too_low, nothing_learned
+from isthmus.training.diagnosis.span import data_range, output_range
+from isthmus.training.diagnosis.units import copying, dead_units, posterior_collapse
+
+_ORDER = {"problem": 0, "warning": 1, "note": 2}
+_EXPLAINS = ("learning-rate-too-high", "critic-domination", "data-range", "over-fitting")
+
+
+def diagnose(model: Autoencoder, images: Any = None) -> tuple[Finding, ...]:
+    """What was noticed about a trained model, each with a setting to try; nothing when all seems well.
+
+    Args:
+        model: a trained one.
+        images: what `isthmus.read` takes, best such that were not trained on. None: what was found at the end
+            of the training, on its own held-out images.
+
+    Returns:
+        Findings, problems first.
+
+    Raises:
+        DataError: unreadable images, or of other channels than the model's.
+        ModelFileError: the model's summary is not what isthmus writes.
+    """
+    try:
+        if images is None and "findings" in model.summary:
+            return recorded(model.summary)
+        seen = None if images is None else observe(model, read_for(model, images))
+        return findings(model.summary.get("history") or (), model.recipe, _length(model.summary), seen)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise ModelFileError(
+            f"the model's summary is damaged: it does not tell a training ({error})"
+        ) from error
+
+
+def findings(
+    history: Sequence[Mapping[str, float]], recipe: Recipe, length: int, seen: Observed | None
+) -> tuple[Finding, ...]:
+    """Everything there is to say at the end of a training.
+
+    Args:
+        history: a run's validations; length: the steps that were planned.
+        seen: the held-out pass with the weights that are kept, or None.
+    """
+    course = course_of(history, recipe, length)
+    found = list(early_findings(history, recipe, length))
+    if seen is not None:
+        checks = (posterior_collapse, dead_units, copying, output_range, data_range)
+        found += [one for check in checks if (one := check(seen, recipe)) is not None]
+    # What has a better explanation is not blamed on the rate, nor on everything at once.
+    explained = None if seen is None else seen.explained
+    if not any(one.severity == "problem" or one.name in _EXPLAINS for one in found):
+        slow = learning_rate_too_low(course, recipe, explained)
+        found += [slow] if slow is not None else []
+    if explained is not None and course.tells and all(one.severity == "note" for one in found):
+        nothing = nothing_learned(explained, recipe)
+        found += [nothing] if nothing is not None else []
+    return tuple(sorted(found, key=lambda one: _ORDER[one.severity]))
+
+
+def early_findings(
+    history: Sequence[Mapping[str, float]], recipe: Recipe, length: int
+) -> tuple[Finding, ...]:
+    """What can be said before the end, from the losses alone."""
+    course = course_of(history, recipe, length)
+    high = learning_rate_too_high(course, recipe)
+    # A loss that jumps is high on held-out images too, but not because it knows the others by heart.
+    found = (high or over_fitting(course, recipe), critic_domination(course, recipe))
+    return tuple(one for one in found if one is not None)
+
+
+def read_for(model: Autoencoder, images: Any) -> ImageSet:
+    """Images with the model's number of channels; gray is repeated for a colour model."""
+    given = read(images)
+    if given.channels == 1 and model.channels == 3:
+        given = conform(given, size=None, channels=3)
+    if given.channels != model.channels:
+        raise DataError(f"{given.source} has {given.channels} channels, the model reads {model.channels}")
+    return given
+
+
+def _length(summary: Mapping[str, Any]) -> int:
+    return int((summary.get("settled") or {}).get("steps") or summary.get("steps") or 1)

@@ -1,0 +1,138 @@
+"""A learning rate far off: too high, and the loss jumps; too low, and it only creeps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from isthmus.model import axes
+from isthmus.model.recipe import Recipe
+from isthmus.training.diagnosis.course import Course
+from isthmus.training.diagnosis.finding import Finding
+from isthmus.training.optimisers import peak_rate, rate_at, usual_rate
+
+JUMP = 0.4  # of all that had been learned, lost again later
+ABOVE = 0.2  # above the loss at the start
+SPIKE = (
+    1.1  # the training loss at a jump, beside its level before: over-fitting jumps on held-out images only
+)
+LOW = 0.3  # of the usual rate: below, a steep end is blamed on it; above, on the length
+STEEP = 0.15  # of the whole fall, in the last quarter of the learning; 0.25 is a straight line
+STILL = 0.02  # of the first loss: a fall of less is none
+LITTLE = 0.3  # of the images' variance explained
+NOTHING = 0.05  # the same: hardly more than the mean image does
+
+
+def learning_rate_too_high(course: Course, recipe: Recipe) -> Finding | None:
+    """The loss rises far above where it began, or loses much of what it had gained."""
+    if not course.tells:
+        return None
+    losses = course.objective or _smooth(course.train)
+    train = _smooth(course.train)
+    # Against a critic the image loss may well rise for a while: only a rise above the start counts.
+    game = not isinstance(recipe.critic, axes.NoCritic)
+    jump = _worst_jump(losses, train, share=math.inf if game else JUMP)
+    if jump is None:
+        return None
+    low, high, at = jump
+    rate = peak_rate(recipe.optimiser)
+    return Finding(
+        "learning-rate-too-high",
+        "warning",
+        f"the loss jumped from {low:.3g} to {high:.3g} by step {course.steps[at]:,.0f}: the learning rate "
+        f"{rate:g} is likely too high",
+        f"--set optimiser.rate={min(rate / 4, usual_rate(recipe.optimiser)):.2g}",
+    )
+
+
+def learning_rate_too_low(course: Course, recipe: Recipe, explained: float | None = None) -> Finding | None:
+    """The loss was still falling steeply when the falling rate ended the training.
+
+    Steps are weighed by their learning rate, so that the slow end of a schedule does not look like a plateau.
+
+    Args:
+        explained: share of the images' variance that the finished model explains, where it is known.
+    """
+    if not course.tells or course.steps[-1] < course.length:
+        return None
+    rate, usual = peak_rate(recipe.optimiser), usual_rate(recipe.optimiser)
+    losses = course.objective or _smooth(course.train)
+    moved = _moved(course, recipe)
+    total = losses[0] - losses[-1]
+    quarter = next((i for i, done in enumerate(moved) if done >= 0.75), len(moved) - 1)
+    still = abs(total) < STILL * abs(losses[0])
+    left = losses[quarter] - losses[-1]
+    # A first entry of hundreds of steps hides the fall within it: what is left must count by itself, too.
+    share = left / total if not still and total > 0 and left > STILL * abs(losses[-1]) else 0.0
+    # A share above one is a loss that went up and down on the way: no creeping.
+    if not STEEP <= share <= 1 and not (still and rate < LOW * usual):
+        return None
+    seen = (
+        f"the loss has hardly moved, from {losses[0]:.3g} to {losses[-1]:.3g}"
+        if still
+        else f"the loss was still falling steeply at the end ({100 * share:.0f} % of its fall came in the "
+        "last quarter of the learning)"
+    )
+    if rate < LOW * usual or (explained is not None and explained < LITTLE):
+        better = usual if rate < LOW * usual else 10 * rate
+        told = f"{seen}: the learning rate {rate:g} is likely too low"
+        return Finding("learning-rate-too-low", "warning", told, f"--set optimiser.rate={better:g}")
+    told = f"{seen}: {course.steps[-1]:,.0f} steps are few"
+    return Finding("too-short", "note", told, f"--steps {3 * course.length}")
+
+
+def nothing_learned(explained: float, recipe: Recipe) -> Finding | None:
+    """The model is no better than the mean image; what weighs most beside the images is blamed."""
+    if explained >= NOTHING:
+        return None
+    rate = peak_rate(recipe.optimiser)
+    weight = float(getattr(recipe.bottleneck, "weight", 0.0))
+    if not isinstance(recipe.critic, axes.NoCritic) and recipe.critic.weight > 0:
+        suggestion = f"--set critic.weight={recipe.critic.weight / 10:.2g}"
+    elif weight > 0:
+        suggestion = f"--set bottleneck.weight={weight / 10:.2g}"
+    else:
+        suggestion = f"--set optimiser.rate={min(rate / 4, usual_rate(recipe.optimiser)):.2g}"
+    return Finding(
+        "nothing-learned",
+        "problem",
+        f"the model explains {100 * max(explained, 0):.0f} % of what differs between the images: it does "
+        "hardly better than their mean",
+        suggestion,
+    )
+
+
+def _worst_jump(
+    losses: Sequence[float], train: Sequence[float], share: float
+) -> tuple[float, float, int] | None:
+    """`(before, after, entry)` of the greatest rise by a share of the gain or above the start, or None."""
+    first, low = losses[0], 0
+    span = max(abs(first), first - min(losses), 1e-12)
+    worst: tuple[float, float, int] | None = None
+    for i, loss in enumerate(losses):
+        if loss <= losses[low]:
+            low = i
+            continue
+        rise, fall = loss - losses[low], first - losses[low]
+        lost = fall > 0.1 * span and rise > share * fall
+        above = loss - first > ABOVE * span
+        spike = train[i] - train[low] > (SPIKE - 1) * abs(train[low])
+        if (lost or above) and spike and (worst is None or rise > worst[1] - worst[0]):
+            worst = losses[low], loss, i
+    return worst
+
+
+def _smooth(losses: Sequence[float]) -> list[float]:
+    """Means of three: a few batches are a noisy sample."""
+    return [
+        sum(losses[max(0, i - 1) : i + 2]) / len(losses[max(0, i - 1) : i + 2]) for i in range(len(losses))
+    ]
+
+
+def _moved(course: Course, recipe: Recipe) -> list[float]:
+    """For each entry the share of all learning done by then: the rate's integral since the first entry."""
+    points = 400
+    rates = [rate_at(recipe.optimiser, i / points, course.length) for i in range(points)]
+    begun = int(points * course.steps[0] / course.length)
+    total = max(sum(rates[begun:]), 1e-30)
+    return [sum(rates[begun : int(points * step / course.length)]) / total for step in course.steps]

@@ -1,0 +1,333 @@
+"""The training doctor: every finding provoked by a real, tiny training; and silence about a healthy one.
+
+A suggestion is a setting that the recipe takes; where a tiny training can show it, it cures.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import isthmus
+from isthmus.errors import DataError, ModelFileError
+from isthmus.images.store import ImageSet
+from isthmus.model import capabilities
+from isthmus.model.autoencoder import Autoencoder
+from isthmus.model.recipe import Recipe
+from isthmus.model.recipes import RECIPES
+from isthmus.training.diagnosis.diagnose import early_findings, findings
+from isthmus.training.diagnosis.finding import Finding
+from isthmus.training.diagnosis.observed import observe
+from isthmus.training.run import DivergedError, Progress
+
+from .cases import Array, pictures, small, train
+
+MANY = pictures(240, (8, 8))
+OTHERS = pictures(80, (8, 8), seed=5)
+
+
+def noise(count: int, seed: int = 0) -> Array:
+    return np.random.default_rng(seed).integers(0, 256, (count, 8, 8, 1), dtype=np.uint8)
+
+
+def thin(name: str, *settings: str) -> Recipe:
+    """A named recipe on a small dense backbone, which trains in a moment."""
+    own = ["critic.width=8"] if RECIPES[name]().critic.kind != "none" else []
+    given = ["backbone=dense", "backbone.width=64", "code=8", "optimiser.batch=16", *own, *settings]
+    return RECIPES[name]().with_settings(given)
+
+
+def found(model: Autoencoder) -> dict[str, Finding]:
+    """Findings by name, each held to its form: one line, and a suggestion that can be followed."""
+    all_of_them = isthmus.diagnose(model)
+    for one in all_of_them:
+        assert "\n" not in str(one)
+        assert one.message
+        assert one.suggestion
+        if one.suggestion.startswith("--"):
+            capabilities.check(followed(model.recipe, one))
+    return {one.name: one for one in all_of_them}
+
+
+def followed(recipe: Recipe, finding: Finding) -> Recipe:
+    """The recipe with the suggestion applied; it must be one that the command line takes."""
+    option, value = shlex.split(finding.suggestion[finding.suggestion.index("--") :])
+    match option:
+        case "--set":
+            return recipe.with_settings([value])
+        case "--code":
+            return recipe.with_settings([f"code={value}"])
+        case _:
+            assert option in ("--steps", "--precision"), option
+            return recipe
+
+
+# ------------------------------------------------------------ a healthy training
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        thin("dense"),
+        small("conv", "optimiser.batch=16"),
+        thin("denoising"),
+        thin("variational"),
+        thin("vae-gan"),
+    ],
+    ids=lambda recipe: recipe.name,
+)
+def test_a_healthy_training_gives_no_warning(recipe: Recipe) -> None:
+    model = train(MANY, recipe, steps=200)
+    assert [one for one in found(model).values() if one.severity != "note"] == []
+    assert [one for one in isthmus.diagnose(model, OTHERS) if one.severity != "note"] == []
+
+
+def test_a_training_of_a_few_steps_is_not_judged_by_its_losses() -> None:
+    assert found(train(MANY, small("dense"), steps=20)) == {}
+
+
+# ------------------------------------------------------------ a loss that is no number
+
+
+def test_a_rate_far_too_high_is_named_with_the_first_term_that_broke() -> None:
+    recipe = small(
+        "dense", "backbone.output=linear", "optimiser.name=sgd", "optimiser.rate=1e12", "optimiser.clip=0"
+    )
+    with pytest.raises(DivergedError, match=r"'mse' became .* at step .*rate 1e\+12") as caught:
+        train(MANY, recipe, steps=100)
+    assert caught.value.hint == "repeat the command with --set optimiser.rate=2.5e+11"
+
+
+def test_an_image_that_holds_no_numbers_is_named() -> None:
+    pixels = (pictures(20) / 255).astype(np.float32)
+    pixels[3, 2, 2] = np.nan
+    images = ImageSet(pixels, tuple(f"{i}.tif" for i in range(20)))
+    with pytest.raises(DivergedError, match=r"NaN or infinity among the pixels of 3\.tif") as caught:
+        train(images, small("dense"), steps=5)
+    assert caught.value.hint is None
+
+
+def test_a_weight_that_overflows_is_named_with_its_setting() -> None:
+    with pytest.raises(DivergedError, match="weight 1e\\+42 of 'code_l2' is too large") as caught:
+        train(MANY, small("dense", "bottleneck=l2", "bottleneck.weight=1e42"), steps=5)
+    assert caught.value.hint == "repeat the command with --set bottleneck.weight=1"
+
+
+def test_bfloat16_is_blamed_for_what_float32_can_do(tmp_path: Path) -> None:
+    framed = pictures(40)
+    framed[:, 0, 0] = 0  # what this weight is multiplied by: 0 in float32, but the weight rounds to infinity
+    recipe = small("dense", "optimiser.clip=0")
+    first = train(framed, recipe, steps=1)
+    weight = next(p for p in first.encoder.parameters() if p.ndim == 2)
+    weight[0, 0] = 3.4e38
+    first.save(tmp_path / "first.safetensors")
+    with pytest.raises(DivergedError, match="bfloat16 is likely too coarse") as caught:
+        train(framed, recipe, steps=3, precision="bfloat16", start_from=tmp_path / "first.safetensors")
+    assert caught.value.hint == "repeat the command with --precision float32"
+    train(framed, recipe, steps=3, precision="float32", start_from=tmp_path / "first.safetensors")
+
+
+# ------------------------------------------------------------ the code
+
+
+def test_dead_units_are_counted() -> None:
+    recipe = small("dense", "bottleneck=l1", "bottleneck.weight=100", code="16")
+    sick = found(train(MANY, recipe, steps=200))["dead-units"]
+    assert "16 units" in sick.message
+    assert sick.severity == "problem"
+    assert sick.suggestion == "--set bottleneck.weight=10"
+    cured = train(MANY, followed(recipe, sick).with_settings(["bottleneck.weight=0.02"]), steps=200)
+    assert "dead-units" not in found(cured)
+
+
+def test_posterior_collapse_is_noticed_and_cured() -> None:
+    recipe = thin("variational", "bottleneck.weight=50")
+    sick = found(train(MANY, recipe, steps=300))["posterior-collapse"]
+    assert sick.severity == "problem"
+    assert "8 of 8" in sick.message
+    assert sick.suggestion == "--set bottleneck.weight=5"
+    again = sick
+    for _ in range(2):  # by tens, down to a β of 1
+        recipe = followed(recipe, again)
+        left = found(train(MANY, recipe, steps=300))
+        if "posterior-collapse" not in left:
+            return
+        again = left["posterior-collapse"]
+    pytest.fail(f"still collapsed: {again}")
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "judged"),
+    [
+        ("adversarial", ("critic.rate=0.02", "critic.width=64"), "codes"),
+        ("vae-gan", ("critic.rate=0.01", "critic.width=16", "critic.weight=0"), "images"),
+    ],
+)
+def test_a_critic_that_has_won_is_noticed_also_on_the_way(
+    name: str, settings: tuple[str, ...], judged: str
+) -> None:
+    recipe = thin(name, *settings)
+    seen: list[Progress] = []
+    model = train(MANY, recipe, steps=120, listener=seen.append)
+    sick = found(model)["critic-domination"]
+    assert f"real {judged}" in sick.message
+    on_the_way = [one.name for progress in seen for one in progress.findings]
+    assert on_the_way.count("critic-domination") == 1
+    cured = train(MANY, followed(recipe, sick), steps=120)
+    assert "critic-domination" not in found(cured)
+
+
+def test_a_code_that_copies_is_told_by_scrambled_pixels() -> None:
+    recipe = small(
+        "dense",
+        "backbone.width=",
+        "backbone.output=linear",
+        "optimiser.rate=0.01",
+        "optimiser.batch=32",
+        code="64",
+    )
+    sick = found(train(noise(400), recipe, steps=300))["copying"]
+    assert "64 numbers, the image 64" in sick.message
+    cured = found(train(noise(400), followed(recipe, sick), steps=300))
+    assert not {"copying", "wide-code"} & set(cured)
+
+
+def test_a_code_that_could_copy_but_does_not_is_only_noted() -> None:
+    wide = found(train(MANY, small("dense", code="64"), steps=150))
+    assert wide["wide-code"].severity == "note"
+    assert "copying" not in wide
+    for free in (
+        small("dense", "corruption=gaussian", code="64"),
+        small("dense", "bottleneck=l1", code="64"),
+    ):
+        assert "wide-code" not in found(train(MANY, free, steps=50))
+
+
+# ------------------------------------------------------------ the images and the losses
+
+
+def test_over_fitting_is_noticed() -> None:
+    recipe = small("dense", "backbone.width=256", "optimiser.rate=0.01", code="16")
+    sick = found(train(noise(40), recipe, steps=300, validation=0.25))["over-fitting"]
+    assert "times that in training" in sick.message or "has risen" in sick.message
+    more = found(train(noise(2000), followed(recipe, sick), steps=300, validation=0.25))
+    assert "over-fitting" not in more
+
+
+def test_a_linear_decoder_that_leaves_the_range_is_noticed_and_cured() -> None:
+    black_and_white = ((MANY > 90) * 255).astype(np.uint8)
+    recipe = small("dense", "backbone.width=", "backbone.output=linear", "optimiser.rate=0.01")
+    sick = found(train(black_and_white, recipe, steps=200))["output-range"]
+    assert "output-range" not in found(train(black_and_white, followed(recipe, sick), steps=200))
+
+
+def test_images_in_a_sliver_of_the_range_are_noticed() -> None:
+    dark = (MANY // 16).astype(np.uint8)
+    sick = found(train(dark, small("dense"), steps=100))["data-range"]
+    assert "0 to 0.05" in sick.message
+    assert "data-range" in {one.name for one in isthmus.diagnose(train(MANY, small("dense"), steps=5), dark)}
+    empty = np.full((20, 8, 8, 1), 128, np.uint8)
+    assert found(train(empty, small("dense"), steps=5))["data-range"].severity == "problem"
+
+
+@pytest.mark.parametrize(
+    "settings", [("optimiser.rate=1e-5",), ("optimiser.name=sgd", "optimiser.rate=0.02")]
+)
+def test_a_rate_far_too_low_is_noticed(settings: tuple[str, ...]) -> None:
+    recipe = small("dense", *settings, "optimiser.batch=16")
+    sick = found(train(MANY, recipe, steps=300))["learning-rate-too-low"]
+    usual = {"adamw": "0.002", "sgd": "0.1"}[recipe.optimiser.name]
+    assert sick.suggestion == f"--set optimiser.rate={usual}"
+
+
+def test_a_rate_far_too_high_is_noticed_and_cured() -> None:
+    garments = isthmus.read("fashion-sample").subset(range(1500))
+    recipe = small("dense", "backbone.width=64", "optimiser.rate=0.3", "optimiser.batch=64", code="16")
+    sick = found(train(garments, recipe, steps=200))
+    assert set(sick) == {"learning-rate-too-high"}
+    recipe = followed(recipe, sick["learning-rate-too-high"])
+    assert recipe.optimiser.rate == 0.002
+    assert found(train(garments, recipe, steps=200)) == {}
+
+
+def test_a_penalty_that_outweighs_the_images_leaves_nothing_learned() -> None:
+    recipe = small("dense", "bottleneck=l2", "bottleneck.weight=1e4", "optimiser.batch=16")
+    sick = found(train(MANY, recipe, steps=200))["nothing-learned"]
+    assert sick.severity == "problem"
+    assert sick.suggestion == "--set bottleneck.weight=1e+03"
+
+
+# ------------------------------------------------------------ where findings go
+
+
+def test_findings_travel_in_the_model_and_are_made_anew_for_other_images(tmp_path: Path) -> None:
+    model = train(MANY, small("dense", code="64"), steps=20)
+    model.save(tmp_path / "m.safetensors")
+    again = isthmus.load(tmp_path / "m.safetensors")
+    assert isthmus.diagnose(again) == isthmus.diagnose(model) != ()
+    assert json.loads(json.dumps(again.summary["findings"])) == [
+        one.to_dict() for one in isthmus.diagnose(model)
+    ]
+    assert [one.name for one in isthmus.diagnose(again, MANY)] == ["wide-code"]
+
+
+def test_models_from_before_there_were_findings_are_judged_by_their_history() -> None:
+    model = train(
+        noise(40), small("dense", "optimiser.rate=0.01", "backbone.width=256", code="16"), steps=300
+    )
+    del model.summary["findings"]
+    assert "over-fitting" in {one.name for one in isthmus.diagnose(model)}
+    model.summary = {}
+    assert isthmus.diagnose(model) == ()
+
+
+@pytest.mark.parametrize(
+    "summary", [{"findings": [1]}, {"findings": [{}]}, {"history": [{}]}, {"history": 3}]
+)
+def test_a_damaged_summary_is_refused(summary: dict[str, Any]) -> None:
+    model = train(MANY, small("dense"), steps=2)
+    model.summary = summary
+    with pytest.raises(ModelFileError, match="summary is damaged"):
+        isthmus.diagnose(model)
+
+
+def test_images_of_other_channels_are_refused() -> None:
+    with pytest.raises(DataError, match="3 channels"):
+        isthmus.diagnose(train(MANY, small("dense"), steps=2), pictures(4, channels=3))
+
+
+def test_the_doctor_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    watched = train(MANY, small("variational"), steps=120)
+    monkeypatch.setattr("isthmus.training.api.early_findings", lambda *_, **__: ())
+    alone = train(MANY, small("variational"), steps=120)
+    own, other = watched.state_dict(), alone.state_dict()
+    assert all(torch.equal(own[k], other[k]) for k in own)
+
+
+@pytest.mark.parametrize("name", ["conv", "recurrent", "sparse", "contractive", "attention"])
+def test_what_is_observed_lies_in_its_bounds(name: str) -> None:
+    model = train(MANY[:40], small(name), steps=5)
+    seen = observe(model, isthmus.read(OTHERS))
+    assert seen == observe(model, isthmus.read(OTHERS))
+    assert seen.images == len(OTHERS)
+    assert seen.image_numbers == 64
+    assert 0 <= seen.constant_units <= seen.units <= seen.code_numbers
+    assert seen.explained <= 1
+    assert 0 <= seen.outside <= 1
+    assert 0 <= seen.low <= seen.high <= 1
+
+
+def test_photos_larger_than_the_crops_are_observed_by_their_middle() -> None:
+    model = train(pictures(30, (40, 48)), small("conv", code="4@4"), steps=5, crop=16)
+    assert observe(model, isthmus.read(pictures(5, (64, 40)))).image_numbers == 256
+
+
+def test_no_history_no_judgement() -> None:
+    assert early_findings((), Recipe(code="8"), 100) == ()
+    assert findings((), Recipe(code="8"), 100, None) == ()
