@@ -103,9 +103,9 @@ def sparse(bench: Bench) -> list[Line]:
     base = measured(plain).mse
     lines = []
     for kind, settings in {
-        "top-k": ("bottleneck.k=64",),
-        "l1": ("bottleneck=l1",),
-        "l0": ("bottleneck=l0", "bottleneck.active=64"),
+        "top-k": ("bottleneck.k=85",),
+        "l1": ("bottleneck=l1", "bottleneck.weight=0.0003"),
+        "l0": ("bottleneck=l0", "bottleneck.active=80"),
     }.items():
         model = bench.train("sparse", "256", (*SMALL, *settings))
         found = measured(model)
@@ -130,15 +130,15 @@ def sparse(bench: Bench) -> list[Line]:
                 far < 1e-5,
             )
         )
-    k_model = bench.train("sparse", "256", (*SMALL, "bottleneck.k=64"))
+    k_model = bench.train("sparse", "256", (*SMALL, "bottleneck.k=85"))
     counts = (measured(k_model).codes != 0).sum(1)
     exact = f"between {int(counts.min())} and {int(counts.max())} units in every image"
-    lines.append(Line("sparse (top-k)", "exactly k = 64 units", exact, bool((counts == 64).all())))
-    l0 = measured(bench.train("sparse", "256", (*SMALL, "bottleneck=l0", "bottleneck.active=64")))
+    lines.append(Line("sparse (top-k)", "exactly k = 85 units", exact, bool((counts == 85).all())))
+    l0 = measured(bench.train("sparse", "256", (*SMALL, "bottleneck=l0", "bottleneck.active=80")))
     count = l0.use.metrics()["nonzero"]
     lines.append(
         Line(
-            "sparse (l0)", "within 10 % of the 64 units asked for", f"{count:.1f}", abs(count / 64 - 1) <= 0.1
+            "sparse (l0)", "within 10 % of the 80 units asked for", f"{count:.1f}", abs(count / 80 - 1) <= 0.1
         )
     )
     kl = measured(bench.train("sparse", "256", (*SMALL, "bottleneck=kl-sparse")))

@@ -264,6 +264,7 @@ class OnCodes(Settings):
     weight: float = setting(0.02, "weight of looking like the prior", low=0.0)
     width: int = setting(256, "hidden units of the critic", low=1, high=8192)
     rate: float = setting(5e-4, "the critic's learning rate", low=0.0)
+    smooth: float = setting(1.0, "weight γ of the critic's squared gradient at both kinds of codes", low=0.0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,6 @@ Losses are the logistic ones of Goodfellow et al. (2014), non-saturating for the
 
 from __future__ import annotations
 
-from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -16,8 +15,6 @@ from isthmus.model.backbones.interface import Plan
 from isthmus.model.objective import Term
 from isthmus.model.recipe import Recipe
 from isthmus.model.trace import Trace
-
-Judgement = Callable[[Trace], Tensor]
 
 
 class CodeCritic(nn.Module):
@@ -96,8 +93,28 @@ def fool_code_critic(trace: Trace) -> Tensor:
 def tell_codes_apart(trace: Trace) -> Tensor:
     """−log D(prior) − log(1 − D(z)): the critic's own loss."""
     critic, z = _code_critic(trace), trace.code.values.detach()
-    prior = torch.randn(z.shape, generator=trace.generator, device=z.device)
-    return F.softplus(-critic(prior)) + F.softplus(critic(z))
+    return F.softplus(-critic(_prior_codes(trace))) + F.softplus(critic(z))
+
+
+def keep_code_critic_smooth(trace: Trace) -> Tensor:
+    """½‖∇D‖² at the prior's and the images' codes (Mescheder et al. 2018, eq. 9 and 10).
+
+    Without it a critic that is sure of itself throws all codes onto one point.
+    """
+    critic, total = _code_critic(trace), torch.zeros(len(trace.images), device=trace.images.device)
+    for codes in (_prior_codes(trace), trace.code.values):
+        at = codes.detach().requires_grad_()
+        (slope,) = torch.autograd.grad(critic(at).sum(), at, create_graph=True)
+        total = total + 0.5 * slope.flatten(1).square().sum(1)
+    return total
+
+
+def _prior_codes(trace: Trace) -> Tensor:
+    """Draws from N(0, I), as many as codes; made once per pass."""
+    if "prior" not in trace.code.parts:
+        z = trace.code.values
+        trace.code.parts["prior"] = torch.randn(z.shape, generator=trace.generator, device=z.device)
+    return trace.code.parts["prior"]
 
 
 # ---------------------------------------------------------- terms of a critic on images (Larsen et al. 2016)

@@ -71,22 +71,23 @@ def players_of(model: Autoencoder) -> tuple[Player, ...]:
             return (
                 Player("encoder", encoder, Objective((*own, *features)), recipe.optimiser),
                 Player("decoder", decoder, Objective((*image_terms(recipe), *judged)), recipe.optimiser),
-                _critic(model, critics.tell_images_apart, rate),
+                _critic(model, rate, Term("critic", 1.0, critics.tell_images_apart, validated=False)),
             )
-        case axes.OnCodes(rate=rate):
+        case axes.OnCodes(rate=rate, smooth=smooth):
             terms = (*own, *critics.autoencoder_terms(recipe))
             both = Player("autoencoder", (*encoder, *decoder), Objective(terms), recipe.optimiser)
-            return both, _critic(model, critics.tell_codes_apart, rate)
+            judgement = Term("critic", 1.0, critics.tell_codes_apart, validated=False)
+            penalty = Term("critic_slope", smooth, critics.keep_code_critic_smooth, validated=False)
+            return both, _critic(model, rate, judgement, *([penalty] if smooth > 0 else []))
         case _:
             return (Player("autoencoder", (*encoder, *decoder), Objective(own), recipe.optimiser),)
 
 
-def _critic(model: Autoencoder, loss: critics.Judgement, rate: float) -> Player:
+def _critic(model: Autoencoder, rate: float, *terms: Term) -> Player:
     assert model.critic is not None
     # Memory makes the two-player game circle, so the critic's Adam forgets faster (Radford et al. 2016).
     optimiser = replace(model.recipe.optimiser, rate=rate, momentum=0.5, clip=0.0)
-    objective = Objective((Term("critic", 1.0, loss, validated=False),))
-    return Player("critic", _parameters(model.critic), objective, optimiser)
+    return Player("critic", _parameters(model.critic), Objective(terms), optimiser)
 
 
 def _parameters(*modules: nn.Module) -> tuple[nn.Parameter, ...]:

@@ -14,6 +14,7 @@ from torch import nn
 
 from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder, build
+from isthmus.model.critics import CodeCritic, keep_code_critic_smooth
 from isthmus.model.recipes import RECIPES
 from isthmus.training import optimisers
 from isthmus.training.ema import Average
@@ -71,6 +72,18 @@ def test_the_routes_of_a_vae_gan_are_those_of_the_paper() -> None:
     assert all(g is None for g in torch.autograd.grad(lost, others, allow_unused=True))
     assert critic.optimiser.rate == axes.OnImages().rate
     assert not any(t.validated for t in critic.objective.terms)
+
+
+def test_the_penalty_on_the_critics_slope_is_its_squared_gradient_at_both_kinds_of_codes() -> None:
+    model, _, trace = passed("adversarial")
+    assert isinstance(model.critic, CodeCritic)
+    model.critic.layers = nn.Sequential(nn.Linear(8, 1))  # a plane: the same slope everywhere
+    weight = next(model.critic.parameters())
+    found = keep_code_critic_smooth(trace)
+    torch.testing.assert_close(found, weight.square().sum().expand(4))
+    found.mean().backward()
+    torch.testing.assert_close(weight.grad, 2 * weight.detach())
+    assert all(p.grad is None for p in model.encoder.parameters())
 
 
 def test_the_critic_on_codes_judges_codes_without_moving_them() -> None:

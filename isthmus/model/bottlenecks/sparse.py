@@ -89,7 +89,7 @@ class L0Bottleneck(Bottleneck):
     unit_columns = True
     expansion = 2
     temperature, low, high = 2 / 3, -0.1, 1.1  # β, γ, ζ of the paper
-    pace, damping, least, most = 0.002, 0.5, -5.0, 50.0  # of the multiplier
+    pace, damping, least, most = 0.005, 1.0, -5.0, 100.0  # of the multiplier
 
     price: Tensor
 
