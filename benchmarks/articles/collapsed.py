@@ -11,12 +11,13 @@ from isthmus.images.batches import whole
 from isthmus.images.edge import to_batch
 from isthmus.measures.baselines import PCA
 
-COLUMNS = 10
+COLUMNS, EPOCHS = 10, 3
 
 
 def run(study: Study) -> None:
     data, test = cifar10()
-    model = study.model("article-000", data, test, isthmus.recipe("article-000"), precision="bfloat16")
+    recipe = isthmus.recipe("article-000")
+    model = study.model("article-000", data, test, recipe, epochs=EPOCHS, precision="bfloat16")
     chosen = test.stack(range(0, len(test), len(test) // COLUMNS))[:COLUMNS]
     batch, kind = to_batch(chosen)
     principal = PCA(128).fit(part.images for part in whole(data, batch=500)).reconstruct(batch)

@@ -15,7 +15,7 @@ from isthmus.evaluate.pictures import before_after
 from isthmus.measures.neighbours import nearest_neighbours
 
 Array = npt.NDArray[np.float32]
-SAMPLES = 2000
+SAMPLES = 1000
 COLUMNS = 10
 
 
@@ -100,7 +100,7 @@ def run(study: Study) -> None:
             "codes from a fitted Gaussian, decoded",
             np.asarray(model.decode(seen["fitted Gaussian"][:COLUMNS])),
         ),
-        ("unseen images …", real[::200]),
-        ("… through 32 numbers", np.asarray(model.reconstruct(real[::200]))),
+        ("unseen images …", real[::100]),
+        ("… through 32 numbers", np.asarray(model.reconstruct(real[::100]))),
     ]
     study.picture("article-001.png", before_after(rows, columns=COLUMNS))

@@ -8,8 +8,8 @@ from study import Study
 import isthmus
 from isthmus.evaluate.pictures import before_after, curves
 
-SWEEP_EPOCHS = 5
-SWEPT = {"l0": (0.005, 0.02, 0.05, 0.1, 0.2), "l1": (0.003, 0.01, 0.03, 0.1, 0.3)}
+EPOCHS, SWEEP_EPOCHS = 10, 3
+SWEPT = {"l0": (0.005, 0.02, 0.08, 0.3), "l1": (0.003, 0.01, 0.03, 0.1)}
 COLUMNS = 10
 
 
@@ -32,7 +32,7 @@ def run(study: Study) -> None:
             study.model(name, data, test, asked, epochs=SWEEP_EPOCHS, precision="float32")
             row = study.cells[name]
             found.setdefault(f"λ·{kind.upper()}", []).append((row["nonzero"], row["mse"]))
-    model = study.model("article-003", data, test, recipe, precision="float32")
+    model = study.model("article-003", data, test, recipe, epochs=EPOCHS, precision="float32")
     plain = study.cells["plain"]
     found["plain"] = [(plain["code"]["non_zeros_per_image"] * 16, plain["mse"])]
     study.picture(

@@ -11,9 +11,12 @@ from typing import Any
 import isthmus
 from isthmus.atomic import write_bytes
 from isthmus.images.store import ImageSet
+from isthmus.training.options import Options
+from isthmus.training.prepare import prepare
 
 Row = dict[str, Any]
 KEPT = ("mse", "psnr", "ssim", "bce", "kl", "active_units", "nonzero", "dead_units")
+WARM_STEPS, TIMED_STEPS = 5, 30
 CODE = ("units", "std", "dead_units", "non_zeros_per_image", "effective_rank")
 
 
@@ -50,19 +53,29 @@ class Study:
         recipe: isthmus.Recipe,
         *,
         seed: int = 0,
+        core_seconds: float | None = None,
         history: bool = False,
         **options: Any,
     ) -> isthmus.Autoencoder:
-        """The model of one cell: trained on `data` and measured on `test`, unless both was done before."""
+        """The model of one cell: trained on `data` and measured on `test`, unless both was done before.
+
+        `core_seconds` instead of a length: as many steps as one core takes in so many of its own seconds.
+        Unlike minutes on a clock they are the same for every cell, whatever else the machine is doing.
+        """
         key = name if seed == 0 else f"{name}, seed {seed}"
         path = self.models / f"{self.part}-{key.replace(' ', '-').replace('/', '-')}.safetensors"
         if key in self.cells and path.exists():
             return isthmus.load(path)
         if time.monotonic() > self.until:
             raise OutOfTimeError(f"{self.part}: '{key}' is next")
+        if core_seconds is not None:
+            options["steps"] = steps_in(core_seconds, data, recipe, options)
+        began = time.process_time()
         model = isthmus.train(data, recipe=recipe, seed=seed, **options)
+        spent = {"core_seconds": round(time.process_time() - began, 1)}
         model.save(path)
-        self.keep(key, row_of(model, data, test) | ({"history": _history(model)} if history else {}))
+        history_kept = {"history": _history(model)} if history else {}
+        self.keep(key, row_of(model, data, test) | spent | history_kept)
         return model
 
     def keep(self, key: str, row: Row) -> None:
@@ -86,6 +99,22 @@ class Study:
         stream = io.BytesIO()
         Image.open(io.BytesIO(png)).quantize(128, dither=Image.Dither.NONE).save(stream, "PNG", optimize=True)
         write_bytes(self.pictures / name, min(stream.getvalue(), png, key=len))
+
+
+def steps_in(core_seconds: float, data: ImageSet, recipe: isthmus.Recipe, options: dict[str, Any]) -> int:
+    """Steps that one core takes in `core_seconds`, from a short measurement that the model does not see.
+
+    Validation comes on top: it is a tenth of the time at most.
+    """
+    asked = Options(**{**options, "steps": WARM_STEPS + TIMED_STEPS})
+    run = prepare(data, recipe=recipe, options=asked).run(asked)
+    run.learner.module.train()
+    for _ in range(WARM_STEPS):
+        run.step()
+    began = time.process_time()
+    for _ in range(TIMED_STEPS):
+        run.step()
+    return max(1, round(core_seconds * TIMED_STEPS / (time.process_time() - began)))
 
 
 def row_of(model: isthmus.Autoencoder, data: ImageSet, test: ImageSet) -> Row:

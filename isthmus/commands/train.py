@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     "--minutes",
     type=float,
     metavar="M",
-    help="Length in time; without any length the recipe's own, or 5 minutes.",
+    help="Length in time; without any length the recipe's, or 5.",
 )
 @click.option("--steps", type=int, metavar="N", help="Length in steps.")
 @click.option("--val", metavar="DATA", help="Images to validate on, instead of a held-out part of DATA.")
