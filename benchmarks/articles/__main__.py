@@ -3,6 +3,7 @@
     python benchmarks/articles                     everything, about an hour on one core
     python benchmarks/articles 001                 one part
     python benchmarks/articles 003 --stop-after 4  trains no further model after four minutes
+    python benchmarks/articles --tables            writes the page's tables anew, measures nothing
 
 What a part has measured is written to results/PART.json as soon as it is known and never measured twice:
 run the same command again to go on, or delete the file to begin anew. Models are kept in --models, pictures
@@ -23,8 +24,12 @@ import penalty
 import questions
 import sparsity
 from study import OutOfTimeError, Study
+from tables import with_tables
+
+from isthmus.atomic import write_text
 
 HERE = Path(__file__).parent
+PAGE = HERE.parents[1] / "docs" / "articles.md"
 PARTS: dict[str, Callable[[Study], None]] = {
     "000": collapsed.run,
     "001": generation.run,
@@ -44,6 +49,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("parts", nargs="*", help="all of them when none is given")
+    parser.add_argument("--tables", action="store_true", help="only write the tables of docs/articles.md")
     parser.add_argument("--stop-after", type=float, default=1e9, metavar="MINUTES")
     parser.add_argument("--results", type=Path, default=HERE / "results")
     parser.add_argument("--pictures", type=Path, default=HERE.parents[1] / "docs" / "pictures")
@@ -51,11 +57,12 @@ def main() -> None:
     arguments = parser.parse_args()
     until = time.monotonic() + 60 * arguments.stop_after
     try:
-        for name in arguments.parts or PARTS:
+        for name in () if arguments.tables else arguments.parts or PARTS:
             PARTS[name](Study(name, arguments.results, arguments.pictures, arguments.models, until))
             print(f"{name} is complete", flush=True)
     except OutOfTimeError as error:
         print(f"{error}: run the same command again to go on", flush=True)
+    write_text(PAGE, with_tables(PAGE.read_text("utf-8"), arguments.results))
 
 
 if __name__ == "__main__":

@@ -38,10 +38,14 @@ class FittedGaussian:
         return np.maximum(draws, self.lowest).astype(np.float32)
 
     def distance(self, codes: Array) -> Array:
-        """`(N,)`: Mahalanobis distance from the mean; about √d for codes of real images."""
-        floor = 1e-6 * np.trace(self.covariance) / len(self.mean)  # a dead unit has no variance
-        inverse = np.linalg.inv(self.covariance + floor * np.eye(len(self.mean)))
-        off = codes - self.mean
+        """`(N,)`: Mahalanobis distance from the mean; about √d for codes of real images.
+
+        Units that hardly vary are left out: there, any number at all would be infinitely far off.
+        """
+        variances = np.diag(self.covariance)
+        live = variances > 1e-3 * variances.max()
+        inverse = np.linalg.inv(self.covariance[np.ix_(live, live)])
+        off = (codes - self.mean)[:, live]
         return np.sqrt(np.einsum("ni,ij,nj->n", off, inverse, off)).astype(np.float32)
 
 
@@ -65,7 +69,10 @@ def realism(made: Array, real: Array) -> dict[str, float]:
 
 def run(study: Study) -> None:
     data, test = mnist()
-    model = study.model("article-001", data, test, isthmus.recipe("article-001"), precision="float32")
+    recipe = isthmus.recipe("article-001")
+    model = study.model("article-001", data, test, recipe, precision="float32")
+    linear = recipe.with_settings(["bottleneck.rectified=false"])
+    study.model("linear code", data, test, linear, precision="float32")
     random = np.random.default_rng(0)
     real = test.stack(range(0, len(test), len(test) // SAMPLES)).astype(np.float32)[:SAMPLES] / 255
     codes = np.asarray(model.encode(data.stack(range(0, len(data), 3))))
@@ -77,8 +84,8 @@ def run(study: Study) -> None:
         "random codes": random.random((SAMPLES, codes.shape[1]), dtype=np.float32),
         "fitted Gaussian": fitted.draw(SAMPLES, seed=0),
     }
-    live = codes.std(0) > 0
-    study.cells["codes"] = {"live_units": int(live.sum())}
+    live = codes.std(0) > 0.03 * codes.std(0).max()
+    study.keep("codes", {"live_units": int(live.sum())})
     for name, values in seen.items():
         made = np.asarray(model.decode(values))
         row = {

@@ -56,6 +56,9 @@ def generative(study: Study) -> None:
     study.picture("article-generative.png", before_after(shown, columns=10))
 
 
+POSITIONS = {"collapsed": ("none", "coordinates", "sinusoidal"), "recurrent": ("none", "coordinates")}
+
+
 def positions(study: Study) -> None:
     """With and without positions, on digits that lie anywhere and on the same digits in the middle."""
     data, test = mnist()
@@ -70,7 +73,7 @@ def positions(study: Study) -> None:
             for seed, part in enumerate((data, test))
         ]
         for net, settings in nets.items():
-            for where in ("none", "coordinates", "sinusoidal"):
+            for where in POSITIONS[net]:
                 recipe = isthmus.recipe(net).with_settings([*settings, f"positions={where}"])
                 name = f"{place} {net} {where}"
                 precision = "bfloat16" if net == "collapsed" else "float32"
@@ -87,9 +90,8 @@ PENALTIES = {
     "code λ‖z‖²": ("bottleneck=l2", "bottleneck.weight=0.1"),
     "weight decay": ("optimiser.weight_decay=0.3",),
     "noise on the input": ("corruption=gaussian", "corruption.sigma=50"),
-    "code of 8": ("code=8",),
 }
-SIZES = (300, 1000, 4000, 16000)
+SIZES = (300, 2000, 16000)
 
 
 def overfitting(study: Study) -> None:
@@ -124,13 +126,11 @@ def overfitting(study: Study) -> None:
 
 DEPTHS = {
     "dense, 1 hidden layer": ("dense", "backbone.width=512"),
-    "dense, 2 hidden layers": ("dense", "backbone.width=512-256"),
     "dense, 4 hidden layers": ("dense", "backbone.width=512-512-256-256"),
     "stacked, 2 convolutions": ("conv", "backbone=stacked", "backbone.width=32-64"),
     "conv, 1 block a stage": ("conv", "backbone.blocks=1"),
     "conv, 2 blocks a stage": ("conv", "backbone.blocks=2"),
     "conv, 4 blocks a stage": ("conv", "backbone.blocks=4"),
-    "attention, 1 block": ("attention", "corruption=none", "backbone.depth=1"),
     "attention, 3 blocks": ("attention", "corruption=none", "backbone.depth=3"),
 }
 

@@ -81,7 +81,7 @@ class Study:
     def keep(self, key: str, row: Row) -> None:
         """Write one cell's numbers down and print them."""
         self.cells[key] = row
-        write_bytes(self.file, json.dumps(self.cells, indent=1, sort_keys=True).encode())
+        write_bytes(self.file, json.dumps(self.cells, indent=1).encode())
         shown = {k: v for k, v in row.items() if isinstance(v, int | float) and not isinstance(v, bool)}
         print(f"{self.part} | {key} | " + " ".join(f"{k} {v:.5g}" for k, v in shown.items()), flush=True)
 
