@@ -55,14 +55,16 @@ def main() -> None:
     parser.add_argument("--pictures", type=Path, default=HERE.parents[1] / "docs" / "pictures")
     parser.add_argument("--models", type=Path, default=Path("articles-models"))
     arguments = parser.parse_args()
+    if arguments.tables:
+        write_text(PAGE, with_tables(PAGE.read_text("utf-8"), arguments.results))
+        return
     until = time.monotonic() + 60 * arguments.stop_after
     try:
-        for name in () if arguments.tables else arguments.parts or PARTS:
+        for name in arguments.parts or PARTS:
             PARTS[name](Study(name, arguments.results, arguments.pictures, arguments.models, until))
             print(f"{name} is complete", flush=True)
     except OutOfTimeError as error:
         print(f"{error}: run the same command again to go on", flush=True)
-    write_text(PAGE, with_tables(PAGE.read_text("utf-8"), arguments.results))
 
 
 if __name__ == "__main__":

@@ -10,19 +10,18 @@ from study import Study
 import isthmus
 from isthmus.evaluate.pictures import before_after, curves
 
-SEEDS = (0, 1, 2)
-CORE_SECONDS = 12
+BUDGETS = (12, 30)  # seconds of one core
 PRECISION = {"dense": "float32", "recurrent": "float32", "conv": "bfloat16", "attention": "bfloat16"}
 
 
 def kinds(study: Study) -> None:
     """Dense, convolutional and recurrent networks around 32 numbers, as long each on one core."""
     data, test = mnist()
-    for seed in SEEDS:
+    for seconds in BUDGETS:
         for name in ("dense", "conv", "recurrent"):
             recipe = isthmus.recipe(name).with_settings(["code=32"])
-            budget = {"core_seconds": CORE_SECONDS, "precision": PRECISION[name]}
-            study.model(name, data, test, recipe, seed=seed, **budget)
+            budget = {"core_seconds": seconds, "precision": PRECISION[name]}
+            study.model(f"{name} {seconds} s", data, test, recipe, **budget)
 
 
 def generative(study: Study) -> None:
@@ -35,53 +34,37 @@ def generative(study: Study) -> None:
         "variational": isthmus.recipe("variational"),
         "adversarial": isthmus.recipe("adversarial"),
     }
-    for seed in SEEDS[:1]:
-        for name, recipe in recipes.items():
-            thin = recipe.with_settings(["code=16", "backbone.width=16", "objective.image=bce"])
-            budget = {"core_seconds": 2 * CORE_SECONDS, "precision": "bfloat16"}
-            model = study.model(name, data, test, thin, seed=seed, **budget)
-            codes = np.asarray(model.encode(data.stack(range(0, len(data), 6))))
-            normal = np.random.default_rng(seed).standard_normal((SAMPLES, 16), dtype=np.float32)
-            drawn = {
-                "standard normal": normal,
-                "fitted Gaussian": FittedGaussian.of(codes).draw(SAMPLES, seed),
-            }
-            for prior, values in drawn.items():
-                made = np.asarray(model.decode(values))
-                key = f"{name} from {prior}" + (f", seed {seed}" if seed else "")
-                if key not in study.cells:
-                    study.keep(key, realism(made, real))
-                if seed == 0:
-                    shown.append((f"{name}, codes from a {prior}", made[:10]))
+    for name, recipe in recipes.items():
+        thin = recipe.with_settings(["code=16", "backbone.width=16", "objective.image=bce"])
+        model = study.model(name, data, test, thin, core_seconds=BUDGETS[1], precision="bfloat16")
+        codes = np.asarray(model.encode(data.stack(range(0, len(data), 6))))
+        normal = np.random.default_rng(0).standard_normal((SAMPLES, 16), dtype=np.float32)
+        fitted = FittedGaussian.of(codes).draw(SAMPLES, 0)
+        for prior, values in {"standard normal": normal, "fitted Gaussian": fitted}.items():
+            made = np.asarray(model.decode(values))
+            if f"{name} from {prior}" not in study.cells:
+                study.keep(f"{name} from {prior}", realism(made, real))
+            shown.append((f"{name}, codes from a {prior}", made[:10]))
     study.picture("article-generative.png", before_after(shown, columns=10))
-
-
-POSITIONS = {"collapsed": ("none", "coordinates", "sinusoidal"), "recurrent": ("none", "coordinates")}
 
 
 def positions(study: Study) -> None:
     """With and without positions, on digits that lie anywhere and on the same digits in the middle."""
     data, test = mnist()
-    nets = {
-        "collapsed": ["backbone.width=16", "backbone.blocks=1", "code=32"],
-        "recurrent": ["code=32", "backbone.width=128"],
-    }
     shown = []
     for place in ("scattered", "centred"):
         parts = [
             on_canvas(part, side=40, scattered=place == "scattered", seed=seed)
             for seed, part in enumerate((data, test))
         ]
-        for net, settings in nets.items():
-            for where in POSITIONS[net]:
-                recipe = isthmus.recipe(net).with_settings([*settings, f"positions={where}"])
-                name = f"{place} {net} {where}"
-                precision = "bfloat16" if net == "collapsed" else "float32"
-                model = study.model(name, *parts, recipe, steps=400, precision=precision)
-                if place == "scattered" and net == "collapsed" and where != "sinusoidal":
-                    some = parts[1].stack(range(0, 1000, 100))
-                    shown += [("scattered digits, unseen", some)] if not shown else []
-                    shown.append((f"{net}, positions {where}", model.reconstruct(some)))
+        for where in ("none", "coordinates", "sinusoidal"):
+            settings = ["backbone.width=16", "backbone.blocks=1", "code=32", f"positions={where}"]
+            recipe = isthmus.recipe("collapsed").with_settings(settings)
+            model = study.model(f"{place} {where}", *parts, recipe, steps=400, precision="bfloat16")
+            if place == "scattered":
+                some = parts[1].stack(range(0, 1000, 100))
+                shown += [("scattered digits, unseen", some)] if not shown else []
+                shown.append((f"collapsed, positions {where}", model.reconstruct(some)))
     study.picture("article-positions.png", before_after(shown, columns=10))
 
 
@@ -97,26 +80,18 @@ SIZES = (300, 2000, 16000)
 def overfitting(study: Study) -> None:
     """Error on training and on unseen images, by the number of training images and by what holds it back."""
     data, test = mnist()
-    for seed in SEEDS[:2]:
-        order = np.random.default_rng(seed).permutation(len(data))
+    order = np.random.default_rng(0).permutation(len(data))
+    asked = {"steps": 800, "validation": 0, "precision": "float32"}
+    for size in SIZES:
+        some = data.subset(order[:size])
         for name, settings in PENALTIES.items():
-            for size in SIZES:
-                recipe = isthmus.recipe("dense").with_settings(["code=64", *settings])
-                study.model(
-                    f"{name}, {size} images",
-                    data.subset(order[:size]),
-                    test,
-                    recipe,
-                    seed=seed,
-                    steps=1500,
-                    validation=0,
-                    precision="float32",
-                )
+            recipe = isthmus.recipe("dense").with_settings(["code=64", *settings])
+            study.model(f"{name}, {size} images", some, test, recipe, **asked)
     series = {}
     for name in ("none", "noise on the input"):
         for what, key in (("unseen", "clean_mse"), ("training", "train_mse")):
             if not (name != "none" and what == "training"):
-                points = [(float(size), study.means(f"{name}, {size} images", key)[0]) for size in SIZES]
+                points = [(float(size), study.cells[f"{name}, {size} images"][key]) for size in SIZES]
                 series[f"{name}: {what}"] = points
     study.picture(
         "article-overfitting.png",
@@ -136,8 +111,8 @@ DEPTHS = {
 
 
 def depth(study: Study) -> None:
-    """What more layers and attention bring: as long each on one core, around 32 numbers."""
+    """What more layers and attention bring: as many images each, around 32 numbers."""
     data, test = mnist()
     for name, (recipe, *settings) in DEPTHS.items():
         asked = isthmus.recipe(recipe).with_settings([*settings, "code=32"])
-        study.model(name, data, test, asked, core_seconds=CORE_SECONDS, precision=PRECISION[recipe])
+        study.model(name, data, test, asked, steps=400, precision=PRECISION[recipe])

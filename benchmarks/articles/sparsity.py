@@ -8,8 +8,8 @@ from study import Study
 import isthmus
 from isthmus.evaluate.pictures import before_after, curves
 
-EPOCHS, SWEEP_EPOCHS = 10, 3
-SWEPT = {"l0": (0.005, 0.02, 0.08, 0.3), "l1": (0.003, 0.01, 0.03, 0.1)}
+EPOCHS, SWEEP_EPOCHS = 6, 2
+SWEPT = {"l0": (0.02, 0.08, 0.3), "l1": (0.01, 0.03, 0.1)}
 COLUMNS = 10
 
 

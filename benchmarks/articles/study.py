@@ -85,11 +85,6 @@ class Study:
         shown = {k: v for k, v in row.items() if isinstance(v, int | float) and not isinstance(v, bool)}
         print(f"{self.part} | {key} | " + " ".join(f"{k} {v:.5g}" for k, v in shown.items()), flush=True)
 
-    def means(self, name: str, key: str) -> tuple[float, float]:
-        """Mean and half the range of one number over a cell's seeds."""
-        values = [row[key] for cell, row in self.cells.items() if cell.partition(", seed ")[0] == name]
-        return sum(values) / len(values), (max(values) - min(values)) / 2
-
     def picture(self, name: str, png: bytes) -> None:
         """Write a picture with at most 128 colours: half the bytes, and no eye sees a difference."""
         import io

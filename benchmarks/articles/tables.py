@@ -11,7 +11,6 @@ import json
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 Results = dict[str, dict[str, Any]]
@@ -42,18 +41,6 @@ def number(value: float, digits: int = 4) -> str:
     """Errors as .0123, other numbers short."""
     text = f"{value:.{digits}f}"
     return text[1:] if text.startswith("0.") else text
-
-
-def seeds(results: Results, name: str) -> list[dict[str, Any]]:
-    """The rows of one cell, one per seed."""
-    return [row for key, row in results.items() if key.partition(", seed ")[0] == name]
-
-
-def spread(results: Results, name: str, key: str, digits: int = 4) -> str:
-    """Mean and, where there are several seeds, half the range."""
-    values = [row[key] for row in seeds(results, name)]
-    text = number(fmean(values), digits)
-    return text if len(values) < 2 else f"{text} ± {number((max(values) - min(values)) / 2, digits)}"
 
 
 def _trained(names: dict[str, str]) -> Callable[[Results], str]:
@@ -154,68 +141,46 @@ def _descent(results: Results) -> str:
 def _kinds(results: Results) -> str:
     rows = []
     for name in ("dense", "conv", "recurrent"):
-        one = seeds(results, name)[0]
-        images = fmean(row["epochs"] for row in seeds(results, name))
-        rows.append(
-            [
-                f"`{name}`",
-                f"{one['parameters']:,}",
-                f"{images:.1f}",
-                spread(results, name, "mse"),
-                spread(results, name, "train_mse"),
-                spread(results, name, "ssim", 3),
-            ]
-        )
-    baseline = seeds(results, "dense")[0]
-    rows.append(["principal components", "–", "–", number(baseline["pca_mse"]), "–", "–"])
-    return table(("", "parameters", "epochs", "squared error, unseen", "training", "SSIM"), rows)
+        cells = [results[f"{name} {seconds} s"] for seconds in (12, 30)]
+        seen = [f"{row['steps'] * row['batch']:,}" for row in cells]
+        errors = [f"**{number(row['mse'])}**" for row in cells]
+        texts = [text for pair in zip(seen, errors, strict=True) for text in pair]
+        rows.append([f"`{name}`", f"{cells[0]['parameters']:,}", *texts])
+    first = results["dense 12 s"]
+    rows.append(["principal components", "–", "–", number(first["pca_mse"]), "–", number(first["pca_mse"])])
+    header = ("", "parameters", "images in 12 s", "squared error", "images in 30 s", "squared error")
+    return table(header, rows)
 
 
 def _generative(results: Results) -> str:
     rows = []
     for name in ("autoencoder", "variational", "adversarial"):
         for prior in ("standard normal", "fitted Gaussian"):
-            key = f"{name} from {prior}"
-            rows.append(
-                [
-                    name,
-                    spread(results, name, "mse"),
-                    prior,
-                    spread(results, key, "energy", 2),
-                    spread(results, key, "two_sample", 2),
-                ]
-            )
+            made = results[f"{name} from {prior}"]
+            error = number(results[name]["mse"])
+            rows.append([name, error, prior, f"{made['energy']:.2f}", f"{made['two_sample']:.2f}"])
     return table(("", "squared error, unseen", "codes from", "energy distance", "two-sample"), rows)
 
 
 def _positions(results: Results) -> str:
     rows = []
     for place in ("scattered", "centred"):
-        for net in ("collapsed", "recurrent"):
-            keys = [f"{place} {net} {where}" for where in ("none", "coordinates", "sinusoidal")]
-            found = [number(results[key]["mse"], 5) if key in results else "–" for key in keys]
-            first = results[keys[0]]
-            baselines = [number(first[key], 5) for key in ("pca_mse", "mean_image_mse")]
-            rows.append([place, f"`{net}`", *found, *baselines])
-    return table(("digits", "network", "none", "coordinates", "sinusoidal", "PCA", "mean image"), rows)
+        found = [results[f"{place} {where}"] for where in ("none", "coordinates", "sinusoidal")]
+        baselines = [number(found[0][key], 5) for key in ("pca_mse", "mean_image_mse")]
+        rows.append([place, *(number(row["mse"], 5) for row in found), *baselines])
+    return table(("digits", "none", "coordinates", "sinusoidal", "PCA", "mean image"), rows)
 
 
 def _overfitting(results: Results) -> str:
-    cells: dict[str, list[int]] = {}
-    for key in results:
-        name, _, size = key.partition(", seed ")[0].rpartition(", ")
-        sizes = cells.setdefault(name, [])
-        if (count := int(size.split()[0])) not in sizes:
-            sizes.append(count)
-    rows = []
-    for name, sizes in cells.items():
-        texts = []
-        for size in sorted(sizes):
-            cell = f"{name}, {size} images"
-            training = number(fmean(row["train_mse"] for row in seeds(results, cell)))
-            texts.append(f"{spread(results, cell, 'clean_mse')} ({training})")
-        rows.append([name, *texts])
+    cells: dict[str, dict[int, str]] = {}
+    for key, row in results.items():
+        name, _, size = key.rpartition(", ")
+        text = number(row["clean_mse"])
+        if row["clean_mse"] == row["mse"]:  # under noise, training images are measured with noise as well
+            text += f" ({number(row['train_mse'])})"
+        cells.setdefault(name, {})[int(size.split()[0])] = text
     sizes = sorted(next(iter(cells.values())))
+    rows = [[name, *(texts[size] for size in sizes)] for name, texts in cells.items()]
     return table(("held back by", *(f"{size:,} images" for size in sizes)), rows)
 
 
@@ -224,13 +189,13 @@ def _depth(results: Results) -> str:
         [
             name,
             f"{row['parameters']:,}",
-            f"{row['epochs']:.1f}",
+            f"{row['core_seconds']:.0f} s",
             number(row["mse"]),
             number(row["train_mse"]),
         ]
         for name, row in results.items()
     ]
-    return table(("network", "parameters", "epochs", "squared error, unseen", "training"), rows)
+    return table(("network", "parameters", "core time", "squared error, unseen", "training"), rows)
 
 
 TABLES: dict[str, Callable[[Results], str]] = {
