@@ -70,6 +70,6 @@ def transform(study: Study, model: isthmus.Autoencoder) -> None:
         ("between two images, for comparison", blended.astype(np.uint8)),
         ("the average code of each digit", model.decode(code.with_values(means))),
         ("sevens …", images[sevens]),
-        ("… moved by (average nine − average seven)", model.decode(code.with_values(moved))),
+        ("… moved from the average seven to the average nine", model.decode(code.with_values(moved))),
     ]
     study.picture("article-004.png", before_after(rows, columns=COLUMNS))

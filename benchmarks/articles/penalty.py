@@ -9,7 +9,7 @@ import isthmus
 from isthmus.evaluate.pictures import before_after
 
 SWEPT = (0.0, 0.01, 0.1, 1.0)
-EPOCHS, SWEEP_EPOCHS, KIND_EPOCHS = 2, 1, 0.5
+EPOCHS, SWEEP_EPOCHS = 2, 0.5
 COLUMNS = 10
 KINDS = {
     "stacked, 32 numbers": (
@@ -33,9 +33,9 @@ def run(study: Study) -> None:
         asked = recipe.with_settings([f"bottleneck.weight={weight}"])
         swept = study.model(f"λ {weight:g}", data, test, asked, epochs=SWEEP_EPOCHS, precision="bfloat16")
         if weight in (0.01, 1.0):
-            rows.append((f"λ = {weight:g}, one epoch", swept.reconstruct(shown)))
+            rows.append((f"λ = {weight:g}, half an epoch", swept.reconstruct(shown)))
     for name, settings in KINDS.items():
         asked = recipe.with_settings([*settings, "code=32"])
-        kind = study.model(name, data, test, asked, epochs=KIND_EPOCHS, precision="float32")
+        kind = study.model(name, data, test, asked, epochs=SWEEP_EPOCHS, precision="float32")
         rows.append((f"{name}, half an epoch", kind.reconstruct(shown)))
     study.picture("article-002.png", before_after(rows, columns=COLUMNS))

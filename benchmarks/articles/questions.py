@@ -36,7 +36,7 @@ def generative(study: Study) -> None:
     }
     for name, recipe in recipes.items():
         thin = recipe.with_settings(["code=16", "backbone.width=16", "objective.image=bce"])
-        model = study.model(name, data, test, thin, core_seconds=BUDGETS[1], precision="bfloat16")
+        model = study.model(name, data, test, thin, core_seconds=15, precision="bfloat16")
         codes = np.asarray(model.encode(data.stack(range(0, len(data), 6))))
         normal = np.random.default_rng(0).standard_normal((SAMPLES, 16), dtype=np.float32)
         fitted = FittedGaussian.of(codes).draw(SAMPLES, 0)
@@ -60,7 +60,7 @@ def positions(study: Study) -> None:
         for where in ("none", "coordinates", "sinusoidal"):
             settings = ["backbone.width=16", "backbone.blocks=1", "code=32", f"positions={where}"]
             recipe = isthmus.recipe("collapsed").with_settings(settings)
-            model = study.model(f"{place} {where}", *parts, recipe, steps=400, precision="bfloat16")
+            model = study.model(f"{place} {where}", *parts, recipe, steps=300, precision="bfloat16")
             if place == "scattered":
                 some = parts[1].stack(range(0, 1000, 100))
                 shown += [("scattered digits, unseen", some)] if not shown else []
@@ -81,7 +81,7 @@ def overfitting(study: Study) -> None:
     """Error on training and on unseen images, by the number of training images and by what holds it back."""
     data, test = mnist()
     order = np.random.default_rng(0).permutation(len(data))
-    asked = {"steps": 800, "validation": 0, "precision": "float32"}
+    asked = {"steps": 600, "validation": 0, "precision": "float32"}
     for size in SIZES:
         some = data.subset(order[:size])
         for name, settings in PENALTIES.items():
@@ -104,7 +104,6 @@ DEPTHS = {
     "dense, 4 hidden layers": ("dense", "backbone.width=512-512-256-256"),
     "stacked, 2 convolutions": ("conv", "backbone=stacked", "backbone.width=32-64"),
     "conv, 1 block a stage": ("conv", "backbone.blocks=1"),
-    "conv, 2 blocks a stage": ("conv", "backbone.blocks=2"),
     "conv, 4 blocks a stage": ("conv", "backbone.blocks=4"),
     "attention, 3 blocks": ("attention", "corruption=none", "backbone.depth=3"),
 }
@@ -115,4 +114,4 @@ def depth(study: Study) -> None:
     data, test = mnist()
     for name, (recipe, *settings) in DEPTHS.items():
         asked = isthmus.recipe(recipe).with_settings([*settings, "code=32"])
-        study.model(name, data, test, asked, steps=400, precision=PRECISION[recipe])
+        study.model(name, data, test, asked, steps=300, precision=PRECISION[recipe])

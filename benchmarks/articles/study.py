@@ -64,19 +64,26 @@ class Study:
         """
         key = name if seed == 0 else f"{name}, seed {seed}"
         path = self.models / f"{self.part}-{key.replace(' ', '-').replace('/', '-')}.safetensors"
-        if key in self.cells and path.exists():
-            return isthmus.load(path)
+        if not path.exists():
+            self.check_time(key)
+            if core_seconds is not None:
+                options["steps"] = steps_in(core_seconds, data, recipe, options)
+            began = time.process_time()
+            model = isthmus.train(data, recipe=recipe, seed=seed, **options)
+            model.summary["core_seconds"] = round(time.process_time() - began, 1)
+            model.save(path)
+        model = isthmus.load(path)
+        if key not in self.cells:
+            self.check_time(key)
+            self.keep(key, row_of(model, data, test) | ({"history": _history(model)} if history else {}))
+        return model
+
+    def check_time(self, key: str) -> None:
+        """Raises:
+        OutOfTimeError: the time given is over.
+        """
         if time.monotonic() > self.until:
             raise OutOfTimeError(f"{self.part}: '{key}' is next")
-        if core_seconds is not None:
-            options["steps"] = steps_in(core_seconds, data, recipe, options)
-        began = time.process_time()
-        model = isthmus.train(data, recipe=recipe, seed=seed, **options)
-        spent = {"core_seconds": round(time.process_time() - began, 1)}
-        model.save(path)
-        history_kept = {"history": _history(model)} if history else {}
-        self.keep(key, row_of(model, data, test) | spent | history_kept)
-        return model
 
     def keep(self, key: str, row: Row) -> None:
         """Write one cell's numbers down and print them."""
@@ -132,6 +139,7 @@ def row_of(model: isthmus.Autoencoder, data: ImageSet, test: ImageSet) -> Row:
         "steps": summary["steps"],
         "batch": settled["batch"],
         "epochs": round(summary["steps"] * settled["batch"] / summary["data"]["images"], 2),
+        "core_seconds": summary["core_seconds"],
         "seconds": summary["seconds"],
         "precision": settled["precision"],
         "best": summary["best"],
