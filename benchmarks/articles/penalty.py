@@ -33,7 +33,7 @@ def run(study: Study) -> None:
         asked = recipe.with_settings([f"bottleneck.weight={weight}"])
         swept = study.model(f"λ {weight:g}", data, test, asked, epochs=SWEEP_EPOCHS, precision="bfloat16")
         if weight in (0.01, 1.0):
-            rows.append((f"λ = {weight:g}, half an epoch", swept.reconstruct(shown)))
+            rows.append((f"weight {weight:g}, half an epoch", swept.reconstruct(shown)))
     for name, settings in KINDS.items():
         asked = recipe.with_settings([*settings, "code=32"])
         kind = study.model(name, data, test, asked, epochs=SWEEP_EPOCHS, precision="float32")

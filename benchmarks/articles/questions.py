@@ -8,7 +8,7 @@ from generation import SAMPLES, FittedGaussian, realism
 from study import Study
 
 import isthmus
-from isthmus.evaluate.pictures import before_after, curves
+from isthmus.evaluate.pictures import bars, before_after
 
 BUDGETS = (12, 30)  # seconds of one core
 PRECISION = {"dense": "float32", "recurrent": "float32", "conv": "bfloat16", "attention": "bfloat16"}
@@ -87,16 +87,9 @@ def overfitting(study: Study) -> None:
         for name, settings in PENALTIES.items():
             recipe = isthmus.recipe("dense").with_settings(["code=64", *settings])
             study.model(f"{name}, {size} images", some, test, recipe, **asked)
-    series = {}
-    for name in ("none", "noise on the input"):
-        for what, key in (("unseen", "clean_mse"), ("training", "train_mse")):
-            if not (name != "none" and what == "training"):
-                points = [(float(size), study.cells[f"{name}, {size} images"][key]) for size in SIZES]
-                series[f"{name}: {what}"] = points
-    study.picture(
-        "article-overfitting.png",
-        curves(series, x_label="training images", y_label="squared error", log=True),
-    )
+    few = {name: study.cells[f"{name}, {SIZES[0]} images"]["clean_mse"] for name in PENALTIES}
+    label = f"squared error on unseen images, {SIZES[0]} training images"
+    study.picture("article-overfitting.png", bars(few, label=label))
 
 
 DEPTHS = {

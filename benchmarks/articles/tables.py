@@ -105,7 +105,7 @@ def _penalty(results: Results) -> str:
 def _sparsity(results: Results) -> str:
     def line(shown: str, weight: str, row: dict[str, Any]) -> list[str]:
         active = row.get("nonzero", float(row["numbers"]))
-        return [shown, weight, f"{active:.0f}", number(row["mse"]), str(row["code"]["dead_units"])]
+        return [shown, weight, f"{active:.0f}", number(row["mse"]), str(row.get("dead_units", 0))]
 
     rows = [line("none", "–", results["plain"])]
     for kind in ("l0", "l1"):

@@ -48,7 +48,7 @@ def article_003() -> Recipe:
         name="article-003",
         code="32@8",
         backbone=backbone,
-        bottleneck=axes.L0(weight=0.02),
+        bottleneck=axes.L0(weight=0.1),
         optimiser=_adam(batch=128, epochs=50),
     )
 
