@@ -17,15 +17,19 @@ Results = dict[str, dict[str, Any]]
 MARKED = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
-def with_tables(page: str, results: Path) -> str:
-    """The page with every marked table made from `results/PART.json`; a part not measured is left alone."""
+def with_tables(page: str, folder: Path) -> str:
+    """The page with every marked table made from `PART.json`; one that lacks a number is left alone."""
 
     def made(match: re.Match[str]) -> str:
         name = match[2]
-        file = results / f"{name.partition('-')[0]}.json"
+        file = folder / f"{name.partition('-')[0]}.json"
         if not file.exists():
             return match[0]
-        return f"{match[1]}{TABLES[name](json.loads(file.read_text('utf-8')))}\n{match[3]}"
+        results = json.loads(file.read_text("utf-8"))
+        try:
+            return f"{match[1]}{TABLES[name](results)}\n{match[3]}"
+        except LookupError:
+            return match[0]
 
     return MARKED.sub(made, page)
 
