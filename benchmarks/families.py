@@ -1,6 +1,6 @@
 """Does every family learn at once: each named recipe, twenty seconds of training, beside the mean image.
 
-    python benchmarks/families.py                  all twelve on Fashion-MNIST, about six minutes
+    python benchmarks/families.py                  all families on Fashion-MNIST, about six minutes
     python benchmarks/families.py sparse attention
 
 Trained on the training split with each recipe's own defaults, seed 0; squared error on the test split. Those
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from quality import Row, run
 
-from isthmus.model.recipes import RECIPES
+from isthmus.model.recipes import FAMILIES
 
 MINUTES = 20 / 60
 CLEARLY = 0.5  # at most half the error of the mean image
@@ -30,7 +30,7 @@ def main() -> None:
     arguments = parser.parse_args()
     print("| recipe | mse after 20 s | mean image | share | |")
     print("|---|---|---|---|---|")
-    for name in arguments.recipes or list(RECIPES):
+    for name in arguments.recipes or list(FAMILIES):
         row = Row(name, arguments.data, ("--recipe", name), "mse", 0.0, "")
         with tempfile.TemporaryDirectory() as folder:
             found = run(row, MINUTES, 0, Path(folder))

@@ -19,16 +19,19 @@ def command(console: Console, name: str | None, toml: bool) -> None:
     --set SETTING=VALUE.
     """
     from isthmus.model.recipe_file import write_recipe
-    from isthmus.model.recipes import RECIPES, recipe, summary
+    from isthmus.model.recipes import ARTICLES, FAMILIES, RECIPES, recipe, summary
 
     if name is None and toml:
         raise UsageError("--toml needs the name of a recipe", hint="isthmus recipes conv --toml")
     if name is None:
-        rows = [(known, summary(known)) for known in RECIPES]
-        console.emit(
-            {"schema": "isthmus.recipes/1", "recipes": [{"name": n, "summary": text} for n, text in rows]}
-        )
-        console.result(table(("recipe", "what it is"), rows))
+        groups = {"family": FAMILIES, "article": ARTICLES}
+        rows = {group: [(known, summary(known)) for known in names] for group, names in groups.items()}
+        listed = [
+            {"name": known, "summary": text, "group": group} for group in rows for known, text in rows[group]
+        ]
+        console.emit({"schema": "isthmus.recipes/1", "recipes": listed})
+        families = table(("recipe", "what it is"), rows["family"])
+        console.result(families + "\n\n" + table(("article", "what it describes"), rows["article"]))
         console.note("\nevery setting of one: isthmus recipes NAME")
         return
     chosen = recipe(name)

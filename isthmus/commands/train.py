@@ -35,7 +35,12 @@ if TYPE_CHECKING:
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one setting of the recipe."
 )
 @click.option("--epochs", type=float, metavar="N", help="Length in passes over the images.")
-@click.option("--minutes", type=float, metavar="M", help="Length in time; 5 when no length is given.")
+@click.option(
+    "--minutes",
+    type=float,
+    metavar="M",
+    help="Length in time; without any length the recipe's, or 5.",
+)
 @click.option("--steps", type=int, metavar="N", help="Length in steps.")
 @click.option("--val", metavar="DATA", help="Images to validate on, instead of a held-out part of DATA.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the weights and everything random.")

@@ -16,7 +16,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from isthmus.errors import DataError
 from isthmus.images.edge import Kind, to_batch
 from isthmus.model import axes, backbones, bottlenecks, capabilities
-from isthmus.model.backbones.interface import Plan, conv_depth, patch_side
+from isthmus.model.backbones.interface import Plan, conv_depth, patch_side, stacked_halvings
 from isthmus.model.bottlenecks.interface import Bottleneck
 from isthmus.model.code import Code
 from isthmus.model.corruptions import corrupt, has_condition
@@ -313,6 +313,8 @@ def _multiple(recipe: Recipe, size: tuple[int, int]) -> int:
         case axes.Conv():
             stem, halvings = conv_depth(recipe.backbone, recipe.geometry, size)
             return stem * int(2**halvings)
+        case axes.Stacked():
+            return int(2 ** stacked_halvings(recipe.backbone, recipe.geometry))
         case axes.Attention():
             return patch_side(recipe.backbone, recipe.geometry, size)
         case _:

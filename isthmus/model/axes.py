@@ -1,8 +1,8 @@
 """Every axis of the product space and every point on it, as plain frozen settings (no torch here).
 
-One class is one point: `backbone` is `Dense | Conv | Recurrent | Attention`, and so on. A point owns exactly
-the settings that mean something for it. The networks behind them are built in `backbones/`, `bottlenecks/`,
-`corruptions` and `critics`.
+One class is one point: `backbone` is `Dense | Conv | Stacked | Recurrent | Attention`, and so on. A point
+owns exactly the settings that mean something for it. The networks behind them are built in `backbones/`,
+`bottlenecks/`, `corruptions` and `critics`.
 """
 
 # ruff: noqa: RUF009 (`setting` returns a dataclass field)
@@ -26,7 +26,8 @@ _OUTPUT = "range of the decoder: sigmoid keeps it in [0, 1]; linear is clipped o
 @dataclass(frozen=True, kw_only=True)
 class Dense(Settings):
     kind: ClassVar[str] = "dense"
-    width: Widths = setting((512, 256), "hidden layers of the encoder; the decoder mirrors them")
+    width: Widths = setting((512, 256), "hidden layers of the encoder")
+    decoder: Widths | None = setting(None, "hidden layers of the decoder; auto mirrors the encoder")
     norm: Norm = setting("none", "batch normalisation after each hidden layer")
     activation: Activation = setting("relu", "nonlinearity of the hidden layers")
     output: Output = setting("sigmoid", _OUTPUT)
@@ -55,6 +56,29 @@ class Conv(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Stacked(Settings):
+    kind: ClassVar[str] = "stacked"
+    width: Widths = setting(
+        (32, 64), "channels of one convolution per halving; the code itself is the last one in a grid"
+    )
+    decoder: Widths | None = setting(
+        None,
+        "channels of the decoder's convolutions, first those of the grid that a vector is unfolded to; one "
+        "more than there are doublings puts a plain convolution at the end; auto mirrors the encoder",
+    )
+    norm: Norm = setting("none", "batch normalisation after each convolution but the last")
+    down: Literal["stride", "pool"] = setting("stride", "halve by a strided convolution or by max pooling")
+    up: Literal["transposed", "nearest"] = setting(
+        "transposed", "double by a transposed convolution, or repeat pixels after a convolution"
+    )
+    padding: Literal["zeros", "reflect"] = setting(
+        "zeros", "border of convolutions; zeros leak position, reflect does not"
+    )
+    activation: Activation = setting("relu", "nonlinearity")
+    output: Output = setting("sigmoid", _OUTPUT)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recurrent(Settings):
     kind: ClassVar[str] = "recurrent"
     width: Widths = setting((256,), "size of the hidden state")
@@ -74,7 +98,7 @@ class Attention(Settings):
     output: Output = setting("sigmoid", _OUTPUT)
 
 
-Backbone = Dense | Conv | Recurrent | Attention
+Backbone = Dense | Conv | Stacked | Recurrent | Attention
 
 # ---------------------------------------------------------------- positions: does the net know where it is
 
@@ -166,17 +190,20 @@ Corruption = NoCorruption | GaussianNoise | SaltPepper | PoissonNoise | Mask | B
 # ---------------------------------------------------------------- bottleneck: what kind of code
 
 _WARMUP = "share of the training over which the weight rises from zero"
+_RECTIFIED = "a ReLU on the code: no number in it is negative"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plain(Settings):
     kind: ClassVar[str] = "plain"
+    rectified: bool = setting(False, _RECTIFIED)
 
 
 @dataclass(frozen=True, kw_only=True)
 class L2(Settings):
     kind: ClassVar[str] = "l2"
     weight: float = setting(0.1, "λ of λ‖z‖², per image", low=0.0)
+    rectified: bool = setting(False, _RECTIFIED)
     warmup: float = setting(0.0, _WARMUP, low=0.0, high=1.0)
 
 
@@ -301,6 +328,9 @@ class Optimiser(Settings):
     )
     rate: float | None = setting(None, "peak learning rate; auto: 0.002 adamw, 0.1 sgd, 0.5 gd", low=0.0)
     batch: int | None = setting(None, "images per step; auto: by image size; gd always takes all", low=1)
+    epochs: float | None = setting(
+        None, "length, in passes over the images, where none is asked for; auto: five minutes", low=1e-3
+    )
     momentum: float = setting(0.9, "memory of gradients: of sgd, first β of adamw", low=0.0, high=0.9999)
     beta2: float = setting(0.99, "memory of squared gradients: second β of adamw", low=0.0, high=0.99999)
     weight_decay: float = setting(0.0, "decoupled decay of matrices and kernels", low=0.0)
@@ -317,7 +347,7 @@ class Optimiser(Settings):
 
 
 AXES: dict[str, tuple[type[Settings], ...]] = {
-    "backbone": (Dense, Conv, Recurrent, Attention),
+    "backbone": (Dense, Conv, Stacked, Recurrent, Attention),
     "positions": (NoPositions, Coordinates, Sinusoidal, Learned),
     "corruption": (NoCorruption, GaussianNoise, SaltPepper, PoissonNoise, Mask, Blur, Jpeg),
     "bottleneck": (Plain, L2, L1, KLSparse, TopK, L0, Contractive, Gaussian, Quantised, Entropy),

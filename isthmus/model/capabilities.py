@@ -100,6 +100,27 @@ def _stages(recipe: Recipe) -> str | None:
     return None
 
 
+def _stacked(recipe: Recipe) -> str | None:
+    backbone, stride = recipe.backbone, recipe.geometry.stride
+    if not isinstance(backbone, axes.Stacked):
+        return None
+    if stride is None and not backbone.width:
+        return "a stacked backbone needs a width per halving, for example backbone.width=32-64"
+    if stride == 1:
+        return "a stacked backbone halves at least once: its grid codes begin at 1/2, for example --code 32@2"
+    if backbone.padding == "reflect" and backbone.up == "transposed":
+        return "a strided transposed convolution has borders of zeros: reflect needs backbone.up=nearest"
+    if backbone.decoder is not None:
+        doublings = len(backbone.width) if stride is None else stride.bit_length() - 1
+        least = doublings - (stride is not None)
+        if len(backbone.decoder) not in (least, least + 1):
+            return (
+                f"backbone.decoder has {len(backbone.decoder)} widths: {doublings} doublings take {least}, "
+                f"or {least + 1} with a plain convolution at the end"
+            )
+    return None
+
+
 def _skips(recipe: Recipe) -> str | None:
     if getattr(recipe.backbone, "skips", False):
         if not isinstance(recipe.bottleneck, axes.Plain):
@@ -127,6 +148,8 @@ def _prior(recipe: Recipe) -> str | None:
         return f"a critic compares with a Gaussian prior, and {recipe.bottleneck.kind} codes are discrete"
     if isinstance(recipe.bottleneck, _SPARSE):
         return f"a critic compares with a Gaussian prior, and {recipe.bottleneck.kind} codes are sparse"
+    if getattr(recipe.bottleneck, "rectified", False):
+        return "a critic compares with a Gaussian prior, and rectified codes have no negative half"
     if isinstance(recipe.critic, axes.OnCodes) and isinstance(
         recipe.bottleneck, axes.Gaussian | axes.Contractive
     ):
@@ -179,6 +202,7 @@ _RULES: tuple[Callable[[Recipe], str | None], ...] = (
     _equal_queries,
     _heads,
     _stages,
+    _stacked,
     _skips,
     _contractive,
     _prior,

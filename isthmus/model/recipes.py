@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from isthmus.errors import UsageError, nearest
-from isthmus.model import axes
+from isthmus.model import article_recipes, axes
 from isthmus.model.recipe import Recipe
 from isthmus.model.recipe_file import read_recipe
 
@@ -95,7 +95,7 @@ def attention() -> Recipe:
     )
 
 
-RECIPES: dict[str, Callable[[], Recipe]] = {
+FAMILIES: dict[str, Callable[[], Recipe]] = {
     "conv": conv,
     "dense": dense,
     "recurrent": recurrent,
@@ -109,6 +109,16 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "vae-gan": vae_gan,
     "attention": attention,
 }
+
+ARTICLES: dict[str, Callable[[], Recipe]] = {
+    "article-000": article_recipes.article_000,
+    "article-001": article_recipes.article_001,
+    "article-002": article_recipes.article_002,
+    "article-003": article_recipes.article_003,
+    "article-004": article_recipes.article_004,
+}
+
+RECIPES = FAMILIES | ARTICLES
 
 
 def recipe(name: str) -> Recipe:

@@ -73,9 +73,10 @@ def from_text(text: str, kind: Any, key: str) -> Any:
     text = text.strip()
     options = typing.get_args(kind)
     if type(None) in options:
-        if text in ("auto", "none", ""):
-            return None
         kind = next(k for k in options if k is not type(None))
+        no_widths = typing.get_origin(kind) is tuple and text != "auto"
+        if text in ("auto", "none", "") and not no_widths:
+            return None
     try:
         if kind is bool:
             return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[

@@ -79,7 +79,7 @@ def _usual_side(images: ImageSet) -> int:
 
 def _code(recipe: Recipe, small: bool) -> str:
     restores = isinstance(recipe.corruption, axes.GaussianNoise | axes.Mask) and isinstance(
-        recipe.backbone, axes.Conv
+        recipe.backbone, axes.Conv | axes.Stacked
     )
     if restores:
         return "32@4"

@@ -18,7 +18,7 @@ class Options:
     """The request.
 
     Attributes:
-        epochs, minutes, steps: length; at most one is given. None of them: five minutes.
+        epochs, minutes, steps: length; at most one is given. None of them: the recipe's, or five minutes.
         seed: of the first weights, the order of images, and everything random.
         size: `(H, W)` that every image is resized to; crop: `(H, W)` cut at random from every image.
         validation: share of the images held out by content hash; 0 holds none out.

@@ -136,10 +136,11 @@ def prepare(data: Any, *, recipe: Recipe, val: Any = None, options: Options) -> 
         precision="float32",
         seed=options.seed,
     )
-    timed = options.steps is None and options.epochs is None
+    epochs = chosen.recipe.optimiser.epochs
+    timed = options.minutes is not None or (options.steps is None and options.epochs is None and not epochs)
     precision, seconds, why = choose_precision(model, images, first, options.precision, timed=timed)
     notes.append(why)
-    steps, length = _steps(options, len(images), batch, seconds)
+    steps, length = _steps(options, len(images), batch, seconds, epochs)
     notes.append(length)
     every = _validate_every(steps, batch, 0 if held_out is None else len(held_out))
     settled = replace(first, steps=steps, validate_every=every, precision=precision, notes=tuple(notes))
@@ -191,13 +192,16 @@ def best_device() -> torch.device:
     return torch.device("mps") if torch.backends.mps.is_available() else torch.device("cpu")
 
 
-def _steps(options: Options, count: int, batch: int, seconds: float) -> tuple[int, str]:
+def _steps(options: Options, count: int, batch: int, seconds: float, epochs: float | None) -> tuple[int, str]:
     per_epoch = count / batch
     if options.steps is not None:
         return int(options.steps), f"{options.steps} steps, as asked"
     if options.epochs is not None:
         steps = max(1, math.ceil(options.epochs * per_epoch))
         return steps, f"{options.epochs:g} epochs are {steps} steps"
+    if options.minutes is None and epochs is not None:
+        steps = max(1, math.ceil(epochs * per_epoch))
+        return steps, f"{epochs:g} epochs, the recipe's length, are {steps} steps (--minutes, --epochs)"
     minutes = options.minutes if options.minutes is not None else DEFAULT_MINUTES
     # Validation and checkpoints take their share; a little is kept back for noise in the measurement.
     steps = max(1, int(minutes * 60 * 0.92 / seconds))

@@ -38,6 +38,9 @@ def test_recipes_are_listed_with_one_line_each(document: Document) -> None:
     listed = document("recipes")["recipes"]
     assert [one["name"] for one in listed] == list(RECIPES)
     assert all(one["summary"].endswith(".") for one in listed)
+    articles = [one["name"] for one in listed if one["group"] == "article"]
+    assert articles == [f"article-00{number}" for number in range(5)]
+    assert {one["group"] for one in listed} == {"family", "article"}
 
 
 @pytest.mark.parametrize("name", ["conv", "variational"])

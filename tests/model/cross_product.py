@@ -21,7 +21,7 @@ from isthmus.model.recipe import Recipe
 from isthmus.training.optimisers import build as build_optimiser
 from isthmus.training.player import gradients, players_of
 
-BACKBONES = ("dense", "conv", "recurrent", "attention")
+BACKBONES = ("dense", "conv", "stacked", "recurrent", "attention")
 POSITIONS = ("none", "coordinates", "sinusoidal", "learned")
 CORRUPTIONS = ("none", "gaussian", "salt-pepper", "poisson", "mask", "blur", "jpeg")
 BOTTLENECKS = (
@@ -47,6 +47,7 @@ class Combination:
         thin = {
             "dense": ["backbone.width=12"],
             "conv": ["backbone.width=4", "backbone.blocks=1"],
+            "stacked": ["backbone.width=4-4"],
             "recurrent": ["backbone.width=8"],
             "attention": ["backbone.width=8", "backbone.depth=1", "backbone.heads=2"],
         }[self.backbone]

@@ -23,11 +23,14 @@ GRIDS = {
     "reflect": ["backbone.width=4", "backbone.blocks=1", "backbone.padding=reflect"],
     "learned": ["backbone.width=4", "backbone.blocks=1", "positions=learned", "positions.channels=2"],
     "pool": ["backbone.width=4", "backbone.blocks=0", "backbone.down=pool", "backbone.up=nearest"],
+    "stacked": ["backbone=stacked", "backbone.width=4-4", "positions=learned", "positions.channels=2"],
+    "stacked pool": ["backbone=stacked", "backbone.width=4", "backbone.down=pool", "backbone.up=nearest"],
     "attention": ["backbone=attention", "backbone.width=8", "backbone.heads=2", "positions=sinusoidal"],
 }
 VECTORS = {
     "conv": ["backbone.width=4", "backbone.blocks=1"],
     "dense": ["backbone=dense", "backbone.width=8"],
+    "stacked": ["backbone=stacked", "backbone.width=4-4"],
     "recurrent": ["backbone=recurrent", "backbone.width=8"],
     "attention": ["backbone=attention", "backbone.width=8", "backbone.heads=2", "positions=sinusoidal"],
 }

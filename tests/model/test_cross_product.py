@@ -88,6 +88,16 @@ CONTRACTIVE = ["bottleneck=contractive", "backbone.width=4", "backbone.blocks=1"
         ("8", ["backbone.stem=3"], "power of two"),
         ("8@8", ["backbone.stem=2", "backbone.depth=3"], "1/16"),
         ("8", ["backbone.norm=batch", "optimiser.name=gd"], "full-batch"),
+        ("8", ["backbone=stacked", "backbone.width="], "width per halving"),
+        ("8@1", ["backbone=stacked"], "begin at 1/2"),
+        ("8@4", ["backbone=stacked", "backbone.padding=reflect"], "borders of zeros"),
+        ("8@4", ["backbone=stacked", "backbone.decoder="], "2 doublings take 1, or 2"),
+        ("8", ["backbone=stacked", "backbone.decoder=8-8-8-8"], "2 doublings take 2, or 3"),
+        ("8", ["backbone=stacked", "backbone.norm=batch", "bottleneck=contractive"], "batch normalisation"),
+        ("8", ["backbone=stacked", "backbone.down=pool", "bottleneck=contractive"], "max pooling"),
+        ("8", ["backbone=stacked", "backbone.norm=batch", "optimiser.name=gd"], "full-batch"),
+        ("8", ["bottleneck.rectified=true", "critic=on-codes"], "rectified"),
+        ("8", ["bottleneck=l2", "bottleneck.rectified=true", "critic=on-codes"], "rectified"),
     ],
 )
 def test_settings_that_cannot_go_together_are_refused(code: str, settings: list[str], reason: str) -> None:
@@ -111,6 +121,21 @@ VARIANTS = {
     "transposed": ("8", ["backbone.up=transposed", "backbone.residual=false", "backbone.activation=leaky"]),
     "no blocks": ("8", ["backbone.blocks=0"]),
     "no halving": ("8", ["backbone.depth=0", "backbone.stem=1"]),
+    "stacked with pooling": (
+        "8", ["backbone=stacked", "backbone.down=pool", "backbone.up=nearest", "backbone.padding=reflect"]
+    ),
+    "stacked, ending in a plain convolution": ("8@4", ["backbone=stacked", "backbone.decoder=6-5"]),
+    "stacked with another decoder": (
+        "8", ["backbone=stacked", "backbone.decoder=3-7-5", "backbone.norm=batch", "bottleneck=l1"]
+    ),
+    "stacked, of the code's layer alone": (
+        "8@2", ["backbone=stacked", "backbone.width=none", "backbone.up=nearest", "bottleneck=kl-sparse"]
+    ),
+    "stacked and told where it is": ("8@4", ["backbone=stacked", "positions=learned", "bottleneck=l1"]),
+    "rectified": ("8", ["bottleneck.rectified=true"]),
+    "rectified ridge": ("8", ["bottleneck=l2", "bottleneck.rectified=true"]),
+    "dense with another decoder": ("8", ["backbone=dense", "backbone.width=8", "backbone.decoder=4-6"]),
+    "dense with a linear decoder": ("8", ["backbone=dense", "backbone.width=8", "backbone.decoder=none"]),
     "one dense layer": ("8", ["backbone=dense", "backbone.width=", "bottleneck=contractive"]),
     "contractive sigmoid": (
         "8",

@@ -21,6 +21,7 @@ Array = npt.NDArray[Any]
 NARROW: dict[str, tuple[str, ...]] = {
     "dense": ("backbone.width=24",),
     "conv": ("backbone.width=8", "backbone.blocks=1"),
+    "stacked": ("backbone.width=8-8", "backbone.decoder=auto"),
     "recurrent": ("backbone.width=16",),
     "attention": ("backbone.width=16", "backbone.depth=1", "backbone.heads=2"),
 }

@@ -150,6 +150,24 @@ def test_measuring_changes_nothing_that_is_trained() -> None:
     assert timed.seconds_per_step > 0
 
 
+def test_a_recipes_own_length_holds_unless_another_is_asked_for() -> None:
+    def steps(**options: Any) -> int:
+        asked = Options(precision="float32", validation=0.1, **options)
+        chosen = small("dense", "optimiser.epochs=3")
+        return prepare(pictures(40), recipe=chosen, options=asked).settled.steps
+
+    assert steps() == steps(epochs=3) == 14  # 36 images in batches of 8, three times
+    assert steps(epochs=1) == 5
+    assert steps(steps=2) == 2
+
+
+def test_a_length_in_minutes_overrules_the_recipes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("isthmus.training.measure.step_times", lambda *_: {"float32": [1.0] * 4})
+    asked = Options(precision="float32", minutes=2)
+    settled = prepare(pictures(), recipe=small("dense", "optimiser.epochs=3"), options=asked).settled
+    assert 90 <= settled.steps <= 120
+
+
 def test_the_length_in_epochs_counts_the_images_that_are_trained_on() -> None:
     prepared = ready(pictures(40), steps=None, epochs=3, validation=0.1)
     assert len(prepared.images) == 36

@@ -22,6 +22,10 @@ def build(recipe: Recipe, plan: Plan) -> tuple[Encoder, Decoder]:
             from isthmus.model.backbones import conv
 
             return conv.ConvEncoder(recipe, plan), conv.ConvDecoder(recipe, plan)
+        case axes.Stacked():
+            from isthmus.model.backbones import stacked
+
+            return stacked.StackedEncoder(recipe, plan), stacked.StackedDecoder(recipe, plan)
         case axes.Recurrent():
             from isthmus.model.backbones import recurrent
 

@@ -24,13 +24,13 @@ class DenseEncoder(Encoder):
 
 
 class DenseDecoder(Decoder):
-    """`code → width reversed… → channels·H·W`."""
+    """`code → decoder…, or width reversed… → channels·H·W`."""
 
     def __init__(self, backbone: axes.Dense, plan: Plan) -> None:
         super().__init__()
         self.shape = (plan.channels, *plan.size)
         pixels = plan.channels * plan.size[0] * plan.size[1]
-        widths = tuple(reversed(backbone.width))
+        widths = backbone.width[::-1] if backbone.decoder is None else backbone.decoder
         self.entry = Entry(plan.geometry.channels, (*widths, pixels)[0], grid=False, unit=plan.unit_columns)
         layers: list[nn.Module] = []
         if widths:

@@ -97,6 +97,27 @@ def conv_depth(backbone: axes.Conv, geometry: Geometry, size: tuple[int, int]) -
     return backbone.stem, max(1, math.ceil(math.log2(side / 8))) if side > 1 else 0
 
 
+def stacked_widths(backbone: axes.Stacked, geometry: Geometry) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Channels of the convolutions of a stacked backbone, without the code's own and the image's.
+
+    In a vector code each of the encoder's convolutions halves, and the decoder's first width is that of the
+    grid at the bottom. In a grid code the one that makes the code halves too; of `width` as many are taken as
+    its stride needs, the last repeated.
+    """
+    if geometry.stride is None:
+        encoder = backbone.width
+        return encoder, encoder[::-1] if backbone.decoder is None else backbone.decoder
+    hidden = max(0, int(math.log2(geometry.stride)) - 1)
+    width = backbone.width or (geometry.channels,)
+    encoder = tuple(width[min(i, len(width) - 1)] for i in range(hidden))
+    return encoder, encoder[::-1] if backbone.decoder is None else backbone.decoder
+
+
+def stacked_halvings(backbone: axes.Stacked, geometry: Geometry) -> int:
+    """How often a stacked encoder halves, and its decoder doubles."""
+    return len(backbone.width) if geometry.stride is None else int(math.log2(geometry.stride))
+
+
 def patch_side(backbone: axes.Attention, geometry: Geometry, size: tuple[int, int]) -> int:
     """Side of an attention patch: the code's stride, what was asked for, or 7 to 8 on the longer side."""
     if geometry.stride is not None:

@@ -15,7 +15,7 @@ def build(recipe: Recipe) -> Bottleneck:
     geometry: Geometry = recipe.geometry
     match recipe.bottleneck:
         case axes.Plain():
-            return norms.PlainBottleneck()
+            return norms.PlainBottleneck(recipe.bottleneck)
         case axes.L2():
             return norms.L2Bottleneck(recipe.bottleneck)
         case axes.L1():

@@ -11,10 +11,14 @@ from isthmus.model.trace import Latent, Trace
 
 
 class PlainBottleneck(Bottleneck):
-    """The features are the code."""
+    """The features are the code, rectified or not."""
+
+    def __init__(self, settings: axes.Plain | axes.L2) -> None:
+        super().__init__()
+        self.rectified = settings.rectified
 
     def forward(self, h: Tensor, generator: torch.Generator, sample: bool) -> Latent:  # noqa: ARG002
-        return Latent(h)
+        return Latent(h.relu() if self.rectified else h)
 
 
 class L2Bottleneck(PlainBottleneck):
@@ -23,7 +27,7 @@ class L2Bottleneck(PlainBottleneck):
     penalty_name = "code_l2"
 
     def __init__(self, settings: axes.L2) -> None:
-        super().__init__()
+        super().__init__(settings)
         self.weight, self.warmup = settings.weight, settings.warmup
 
     def penalty(self, trace: Trace) -> Tensor:

@@ -1,0 +1,44 @@
+"""003: strided convolutions with batch normalisation on CIFAR-10: λ·L0 and λ·L1, sparsity against error."""
+
+from __future__ import annotations
+
+from data import cifar10
+from study import Study
+
+import isthmus
+from isthmus.evaluate.pictures import before_after, curves
+
+EPOCHS, SWEEP_EPOCHS = 5, 2
+RATE = 0.01
+SWEPT = {"l0": (0.1, 0.3, 1.0), "l1": (0.01, 0.1)}
+COLUMNS = 10
+
+
+def run(study: Study) -> None:
+    data, test = cifar10()
+    # A gate's logit moves by about the rate in a step: at the article's 0.001 that takes its 50 epochs.
+    recipe = isthmus.recipe("article-003").with_settings([f"optimiser.rate={RATE}"])
+    plain = recipe.with_settings(["bottleneck=plain"])
+    study.model("plain", data, test, plain, epochs=SWEEP_EPOCHS, precision="float32")
+    found: dict[str, list[tuple[float, float]]] = {}
+    for kind, weights in SWEPT.items():
+        for weight in weights:
+            asked = recipe.with_settings([f"bottleneck={kind}", f"bottleneck.weight={weight}"])
+            name = f"{kind} {weight:g}"
+            study.model(name, data, test, asked, epochs=SWEEP_EPOCHS, precision="float32")
+            row = study.cells[name]
+            found.setdefault(f"λ·{kind.upper()}", []).append((row["nonzero"], row["mse"]))
+    model = study.model("article-003", data, test, recipe, epochs=EPOCHS, precision="float32")
+    found["plain"] = [(512.0, study.cells["plain"]["mse"])]
+    study.picture(
+        "article-003.png",
+        curves(
+            {name: sorted(points) for name, points in found.items()},
+            x_label="numbers of 512 that are not zero, per image",
+            y_label="squared error, unseen images",
+        ),
+    )
+    shown = test.stack(range(0, len(test), len(test) // COLUMNS))[:COLUMNS]
+    count = study.cells["article-003"]["nonzero"]
+    rows = [("unseen images", shown), (f"article-003, {count:.0f} of 512 numbers", model.reconstruct(shown))]
+    study.picture("article-003-images.png", before_after(rows, columns=COLUMNS))

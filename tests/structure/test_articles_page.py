@@ -1,0 +1,61 @@
+"""docs/articles.md says what was measured: its tables are those of the results, its pictures are there."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from isthmus.images.store import ImageSet
+
+ROOT = Path(__file__).parents[2]
+BENCHMARK = ROOT / "benchmarks" / "articles"
+PAGE = (ROOT / "docs" / "articles.md").read_text("utf-8")
+LARGEST = 150_000  # bytes
+
+
+def module(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"articles_{name}", BENCHMARK / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    found = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = found
+    spec.loader.exec_module(found)
+    return found
+
+
+def test_tables_are_those_of_the_results() -> None:
+    tables = module("tables")
+    assert set(re.findall(r"<!-- table: ([\w-]+) -->", PAGE)) == set(tables.TABLES)
+    assert tables.with_tables(PAGE, BENCHMARK / "results") == PAGE
+    assert "-->\n<!-- end" not in PAGE  # no table is empty
+
+
+def test_pictures_are_there_and_small() -> None:
+    shown = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", PAGE)
+    assert len(shown) >= 5
+    for name in shown:
+        assert (ROOT / "docs" / name).stat().st_size <= LARGEST, name
+
+
+@pytest.mark.parametrize("scattered", [True, False])
+def test_digits_on_a_canvas_keep_their_ink(scattered: bool) -> None:
+    random = np.random.default_rng(0)
+    digits = np.zeros((30, 12, 12, 1), np.uint8)
+    digits[:, 3:9, 4:8] = random.integers(1, 256, (30, 6, 4, 1))
+    images = ImageSet(digits, tuple(map(str, range(30))))
+    made = module("data").on_canvas(images, side=16, scattered=scattered, seed=1)
+    assert made.shape == (16, 16, 1)
+    corners = set()
+    for index in range(30):
+        ink = made.image(index)[..., 0]
+        rows, columns = np.flatnonzero(ink.any(1)), np.flatnonzero(ink.any(0))
+        top, left = int(rows[0]), int(columns[0])
+        assert np.array_equal(ink[top : top + 6, left : left + 4], digits[index, 3:9, 4:8, 0])
+        assert np.count_nonzero(ink) == 24
+        corners.add((top, left))
+    assert len(corners) > 15 if scattered else corners == {(5, 6)}
