@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import math
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -15,7 +16,8 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from isthmus.model import axes
+from isthmus.model import axes, masks
+from isthmus.model.fill import fill
 from isthmus.model.trace import Corrupted
 
 
@@ -64,52 +66,20 @@ def _gaussian(images: Tensor, how: axes.GaussianNoise, generator: torch.Generato
 
 def _mask(images: Tensor, how: axes.Mask, generator: torch.Generator) -> Corrupted:
     n, _, h, w = images.shape
-    if how.shape == "pixels":
-        hidden = _uniform(images[:, :1], generator) < how.amount
-    elif how.shape == "patches":
-        hidden = _hidden_patches(n, h, w, how, generator, images.device)
-    else:
-        hidden = _hidden_blocks(n, h, w, how, generator, images.device)
-    visible = ~hidden
+    hidden = masks.hidden((n, h, w), how, generator, images.device)
     weight = None
     if how.loss == "missing":
         missing = hidden.float()
         weight = missing / missing.mean((1, 2, 3), keepdim=True).clamp_min(1e-6)
+    return replace(holes(images, hidden, how), target=images, weight=weight)
+
+
+def holes(images: Tensor, hidden: Tensor, how: axes.Mask) -> Corrupted:
+    """What a model with this corruption sees of `images (N, C, H, W)` without the `hidden (N, 1, H, W)`."""
+    visible = ~hidden
     condition = hidden.to(images.dtype) if how.condition else None
-    return Corrupted(images * visible, images, weight, condition, visible)
-
-
-def _hidden_patches(
-    n: int, h: int, w: int, how: axes.Mask, generator: torch.Generator, device: torch.device
-) -> Tensor:
-    # The same number in every image (He et al. 2022), so that the encoder can drop the hidden ones.
-    rows, columns = -(-h // how.size), -(-w // how.size)
-    noise = torch.rand(n, rows * columns, generator=generator, device=device)
-    count = min(round(how.amount * rows * columns), rows * columns - 1)
-    rank = noise.argsort(1).argsort(1)
-    hidden = (rank < count).view(n, 1, rows, columns)
-    return hidden.repeat_interleave(how.size, 2).repeat_interleave(how.size, 3)[..., :h, :w]
-
-
-def _hidden_blocks(
-    n: int, h: int, w: int, how: axes.Mask, generator: torch.Generator, device: torch.device
-) -> Tensor:
-    # k blocks thrown independently cover 1 − (1 − a)^k of the image on average, a being one block's share.
-    # A block larger than what shall be hidden would hide far too much, or, rounded to no block, nothing.
-    size = max(1, min(how.size, h, w, math.isqrt(round(how.amount * h * w))))
-    share = size * size / (h * w)
-    blocks = max(1, round(math.log(1 - how.amount) / math.log(1 - share))) if share < 1 and how.amount else 0
-    hidden = torch.zeros(n, 1, h, w, dtype=torch.bool, device=device)
-    if blocks == 0:
-        return hidden
-    tops = torch.randint(0, h - size + 1, (n, blocks, 1), generator=generator, device=device)
-    lefts = torch.randint(0, w - size + 1, (n, blocks, 1), generator=generator, device=device)
-    rows = torch.arange(h, device=device).view(1, 1, h)
-    columns = torch.arange(w, device=device).view(1, 1, w)
-    in_rows = (rows >= tops) & (rows < tops + size)  # (n, blocks, h)
-    in_columns = (columns >= lefts) & (columns < lefts + size)  # (n, blocks, w)
-    cover = torch.einsum("nbh,nbw->nhw", in_rows.float(), in_columns.float())
-    return (cover > 0)[:, None]
+    seen = fill(images, visible) if how.fill == "smooth" else images * visible
+    return Corrupted(seen, seen, None, condition, visible)
 
 
 def _blur(images: Tensor, sigma: float) -> Tensor:

@@ -60,6 +60,7 @@ class Prepared:
             self.settled,
             patience=options.patience,
             balance=options.balance,
+            turn=options.turn,
         )
 
 

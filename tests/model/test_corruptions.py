@@ -27,6 +27,9 @@ ALL: list[Settings] = [
     axes.SaltPepper(),
     axes.PoissonNoise(),
     *(axes.Mask(shape=shape, loss="missing") for shape in ("pixels", "blocks", "patches")),
+    *(axes.Mask(shape=shape, amount_low=0.1, amount=0.9, loss="missing") for shape in ("blocks", "pixels")),
+    *(axes.Mask(shape=shape, size=16, loss="missing") for shape in ("strokes", "mixed")),
+    axes.Mask(shape="mixed", amount=0.95, amount_low=0.1, size=32, fill="smooth"),
     axes.Blur(),
     axes.Jpeg(),
     axes.Jpeg(quality=10, quality_high=90),
@@ -185,3 +188,36 @@ def test_jpeg_quality_is_drawn_per_image_within_its_range() -> None:
     image = torch.rand(1, 1, 32, 32, generator=generator()).expand(60, -1, -1, -1)
     seen = apply(image, axes.Jpeg(quality=10, quality_high=12)).input
     assert len({found.numpy().tobytes() for found in seen}) == 3
+
+
+def test_a_range_of_shares_is_uniform_one_per_image() -> None:
+    seen = apply(torch.ones(500, 1, 30, 30), axes.Mask(shape="pixels", amount_low=0.2, amount=0.8))
+    assert seen.visible is not None
+    shares = 1 - seen.visible.float().flatten(1).mean(1)
+    assert float(shares.min()) == pytest.approx(0.2, abs=0.06)
+    assert float(shares.max()) == pytest.approx(0.8, abs=0.06)
+    assert float(shares.mean()) == pytest.approx(0.5, abs=0.04)
+
+
+def test_strokes_are_lines_not_wider_than_asked() -> None:
+    seen = apply(torch.ones(50, 1, 64, 64), axes.Mask(shape="strokes", size=3))
+    assert seen.visible is not None
+    hidden = (~seen.visible).float()
+    assert 0.005 < float(hidden.mean()) < 0.5
+    assert bool(hidden.flatten(1).any(1).all())
+    # One stroke is at most three wide; several may cross, but a square of twelve is never all hidden.
+    assert float(torch.nn.functional.avg_pool2d(hidden, 12, 1).max()) < 1
+
+
+def test_a_mixture_hides_single_pixels_blocks_and_strokes() -> None:
+    how = axes.Mask(shape="mixed", amount=0.9, amount_low=0.1, size=16)
+    seen = apply(torch.ones(300, 1, 64, 64), how)
+    assert seen.visible is not None
+    hidden = (~seen.visible).float()
+    edges = (hidden.diff(dim=2).abs().mean((1, 2, 3)) + hidden.diff(dim=3).abs().mean((1, 2, 3))) / 2
+    share = hidden.mean((1, 2, 3))
+    # Independent pixels of share p have 2p(1 − p) edges, coherent shapes far fewer.
+    scattered = edges > 1.5 * share * (1 - share)
+    assert 0.4 < float(scattered.float().mean()) < 0.6
+    assert float(share[scattered].max()) > 0.8
+    assert float(share[~scattered].max()) < 0.6
