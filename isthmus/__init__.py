@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from isthmus.model.file import load
     from isthmus.model.recipe import Recipe
     from isthmus.model.recipes import recipe
+    from isthmus.restore.denoise import denoise
+    from isthmus.restore.inpaint import inpaint
     from isthmus.training.api import train
 
 __all__ = [
@@ -31,7 +33,9 @@ __all__ = [
     "IsthmusError",
     "Recipe",
     "__version__",
+    "denoise",
     "evaluate_model",
+    "inpaint",
     "load",
     "read",
     "recipe",
@@ -41,7 +45,9 @@ __all__ = [
 _HOMES = {
     "Autoencoder": "isthmus.model.autoencoder:Autoencoder",
     "Recipe": "isthmus.model.recipe:Recipe",
+    "denoise": "isthmus.restore.denoise:denoise",
     "evaluate_model": "isthmus.evaluate.table:evaluate",
+    "inpaint": "isthmus.restore.inpaint:inpaint",
     "load": "isthmus.model.file:load",
     "read": "isthmus.images.read:read",
     "recipe": "isthmus.model.recipes:recipe",

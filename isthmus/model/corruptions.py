@@ -74,11 +74,14 @@ def _mask(images: Tensor, how: axes.Mask, generator: torch.Generator) -> Corrupt
     return replace(holes(images, hidden, how), target=images, weight=weight)
 
 
-def holes(images: Tensor, hidden: Tensor, how: axes.Mask) -> Corrupted:
-    """What a model with this corruption sees of `images (N, C, H, W)` without the `hidden (N, 1, H, W)`."""
+def holes(images: Tensor, hidden: Tensor, how: axes.Mask, beyond: Tensor | None = None) -> Corrupted:
+    """What a model with this corruption sees of `images (N, C, H, W)` without the `hidden (N, 1, H, W)`.
+
+    `beyond` is what `fill` takes for holes larger than its cells.
+    """
     visible = ~hidden
     condition = hidden.to(images.dtype) if how.condition else None
-    seen = fill(images, visible) if how.fill == "smooth" else images * visible
+    seen = fill(images, visible, beyond) if how.fill == "smooth" else images * visible
     return Corrupted(seen, seen, None, condition, visible)
 
 
