@@ -40,6 +40,6 @@ def test_samples_of_any_width_are_measured_alike(dtype: type) -> None:
 def test_pure_noise_of_any_size_down_to_the_smallest() -> None:
     for size in ((8, 9), (16, 16), (40, 17), (2000, 1500)):
         seen = noisy(np.full(size, 0.5, np.float32), 12)
-        assert noise_level(seen) == pytest.approx(12, rel=0.25 if max(size) < 100 else 0.05)
+        assert noise_level(seen) == pytest.approx(12, rel=0.35 if max(size) < 100 else 0.05)
     with pytest.raises(DataError, match="too small"):
         noise_level(np.zeros((7, 100)))
