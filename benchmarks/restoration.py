@@ -297,7 +297,7 @@ def denoising(
     result: dict[str, Any] = {}
     strip: list[npt.NDArray[Any]] = []
     network = dncnn()
-    precision = torch.bfloat16 if find(isthmus_default()).precision == torch.bfloat16 else torch.float32
+    precision = find(isthmus_default()).precision
     for sigma in sigmas:
         random = np.random.default_rng(0)
         seen = [
@@ -318,9 +318,9 @@ def denoising(
 
 
 def isthmus_default() -> str:
-    from isthmus.restore.denoise import GRAY
+    from isthmus.restore.denoise import SHIPPED
 
-    return GRAY
+    return SHIPPED[1]
 
 
 def pass_time(network: torch.nn.Module, images: list[Array], precision: torch.dtype) -> float:

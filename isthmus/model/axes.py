@@ -169,7 +169,32 @@ class Jpeg(Settings):
     )
 
 
-Corruption = NoCorruption | GaussianNoise | SaltPepper | PoissonNoise | Mask | Blur | Jpeg
+@dataclass(frozen=True, kw_only=True)
+class Recorrupted(Settings):
+    kind: ClassVar[str] = "recorrupted"
+    sigma: float | None = setting(
+        None,
+        "for images that are noisy themselves: their noise, in units of 1/255; auto is measured",
+        low=0.01,
+        high=255.0,
+    )
+    condition: bool = setting(True, _CONDITION)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlindSpot(Settings):
+    kind: ClassVar[str] = "blind-spot"
+    amount: float = setting(
+        0.02,
+        "for images that are noisy themselves: share of pixels guessed from the others",
+        low=0.001,
+        high=0.5,
+    )
+
+
+Corruption = (
+    NoCorruption | GaussianNoise | SaltPepper | PoissonNoise | Mask | Blur | Jpeg | Recorrupted | BlindSpot
+)
 
 # ---------------------------------------------------------------- bottleneck: what kind of code
 
@@ -326,7 +351,17 @@ class Optimiser(Settings):
 AXES: dict[str, tuple[type[Settings], ...]] = {
     "backbone": (Dense, Conv, Recurrent, Attention),
     "positions": (NoPositions, Coordinates, Sinusoidal, Learned),
-    "corruption": (NoCorruption, GaussianNoise, SaltPepper, PoissonNoise, Mask, Blur, Jpeg),
+    "corruption": (
+        NoCorruption,
+        GaussianNoise,
+        SaltPepper,
+        PoissonNoise,
+        Mask,
+        Blur,
+        Jpeg,
+        Recorrupted,
+        BlindSpot,
+    ),
     "bottleneck": (Plain, L2, L1, KLSparse, TopK, L0, Contractive, Gaussian, Quantised, Entropy),
     "critic": (NoCritic, OnCodes, OnImages),
     "objective": (Objective,),

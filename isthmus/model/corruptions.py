@@ -40,6 +40,10 @@ def corrupt(images: Tensor, how: axes.Corruption, generator: torch.Generator) ->
             return Corrupted(_blur(images, how.sigma), images)
         case axes.Jpeg():
             return Corrupted(_jpeg(images, how, generator), images)
+        case axes.Recorrupted():
+            return _recorrupted(images, how, generator)
+        case axes.BlindSpot():
+            return _blind_spot(images, how, generator)
         case _:
             return Corrupted(images, images)
 
@@ -62,6 +66,57 @@ def _gaussian(images: Tensor, how: axes.GaussianNoise, generator: torch.Generato
     noisy = images + sigma * noise
     condition = sigma.expand(-1, 1, *images.shape[-2:]) if how.condition else None
     return Corrupted(noisy.clamp(0, 1) if how.clip else noisy, images, condition=condition)
+
+
+LEAST, MOST = 0.2, 1.0  # α of a recorruption, drawn for each image
+_MEAN_WEIGHT = 1 - (math.atan(MOST) - math.atan(LEAST)) / (MOST - LEAST)  # of α² / (1 + α²)
+
+
+def _recorrupted(images: Tensor, how: axes.Recorrupted, generator: torch.Generator) -> Corrupted:
+    """Two versions of noisy images with independent noise (Pang, Zheng, Quan and Ji 2021, section 3).
+
+    Of y with noise of σ and fresh z of the same σ, y + αz and y − z/α have independent Gaussian noise, so
+    whoever predicts the second from the first can only predict the clean image. The noise of the target has a
+    variance of σ²(1 + 1/α²), by which each image's say is divided.
+    """
+    assert how.sigma is not None, "settled before training"
+    alpha = LEAST + (MOST - LEAST) * _uniform(images[:, :1, :1, :1], generator)
+    noise = how.sigma / 255 * torch.randn(images.shape, generator=generator, device=images.device)
+    weight = (alpha.square() / (1 + alpha.square()) / _MEAN_WEIGHT).expand(-1, 1, *images.shape[-2:])
+    level = (how.sigma / 255 * (1 + alpha.square()).sqrt()).expand(-1, 1, *images.shape[-2:])
+    condition = level if how.condition else None
+    return Corrupted(images + alpha * noise, images - noise / alpha, weight, condition)
+
+
+def noise_range(how: axes.Corruption) -> tuple[float, float] | None:
+    """Least and largest σ, in units of 1/255, that a network with a noise map was told; else None."""
+    if not has_condition(how):
+        return None
+    match how:
+        case axes.GaussianNoise():
+            return how.sigma if how.sigma_low is None else min(how.sigma_low, how.sigma), how.sigma
+        case axes.Recorrupted(sigma=float(sigma)):
+            return sigma, sigma * math.sqrt(1 + MOST**2)
+        case _:
+            return None
+
+
+def _blind_spot(images: Tensor, how: axes.BlindSpot, generator: torch.Generator) -> Corrupted:
+    """Some pixels are replaced by the mean of their neighbours and must be guessed (Batson and Royer 2019).
+
+    Noise that is independent from pixel to pixel cannot be guessed, so what is learned is the image.
+    """
+    hidden = _uniform(images[:, :1], generator) < how.amount
+    ring = torch.ones(3, 3, device=images.device)
+    ring[1, 1] = 0
+    channels = images.shape[1]
+    kernel = (ring / ring.sum()).expand(channels, 1, 3, 3)
+    # Reflected, because a repeated border would show a pixel itself among its neighbours.
+    border = "reflect" if min(images.shape[-2:]) > 1 else "replicate"
+    around = F.conv2d(F.pad(images, (1, 1, 1, 1), mode=border), kernel, groups=channels)
+    missing = hidden.float()
+    weight = missing / missing.mean((1, 2, 3), keepdim=True).clamp_min(1e-6)
+    return Corrupted(torch.where(hidden, around, images), images, weight)
 
 
 def _mask(images: Tensor, how: axes.Mask, generator: torch.Generator) -> Corrupted:

@@ -15,18 +15,16 @@ import torch
 from torch import Tensor
 
 from isthmus.errors import UsageError
-from isthmus.model import axes
+from isthmus.measures.noise import noise_level
 from isthmus.model.autoencoder import Autoencoder
-from isthmus.model.corruptions import has_condition
+from isthmus.model.corruptions import noise_range
 from isthmus.model.trace import Corrupted
 from isthmus.restore import opponent
 from isthmus.restore.arrays import channels_of, colour_of, each
-from isthmus.restore.level import noise_level
 from isthmus.restore.models import Given, find
 from isthmus.restore.pieces import can_be_cut, in_pieces, like
 
-GRAY = "photo-denoise-gray"
-COLOUR = "photo-denoise"
+SHIPPED = {1: "photo-denoise-gray", 3: "photo-denoise-gray"}  # by channels; colour goes by opponent planes
 STRONGEST = 2550.0
 
 
@@ -80,7 +78,7 @@ def network_for(image: Any, model: Given | None = None) -> Autoencoder:
         UsageError: there is no such model, or it restores images of other channels.
     """
     channels = channels_of(colour_of(image))
-    network = find(model if model is not None else GRAY if channels == 1 else COLOUR)
+    network = find(model if model is not None else SHIPPED.get(channels, SHIPPED[3]))
     if network.channels != channels and {network.channels, channels} != {1, 3}:
         raise UsageError(f"this model restores images of {network.channels} channels, not of {channels}")
     return network
@@ -108,11 +106,12 @@ def cleaned(network: Autoencoder, images: Tensor, sigma: float) -> Tensor:
 
 def _told(network: Autoencoder, images: Tensor, sigmas: Tensor) -> Tensor:
     """`sigmas (N,)` in units of 1/255; above what the network knows, the image is made paler to fit."""
-    how = network.recipe.corruption
-    if not isinstance(how, axes.GaussianNoise) or not has_condition(how):
+    known = noise_range(network.recipe.corruption)
+    if known is None:
         return network.reconstruct_batch(images)
-    paler = (how.sigma / sigmas.clamp_min(1e-6)).clamp_max(1.0).view(-1, 1, 1, 1)
-    level = (sigmas.view(-1, 1, 1, 1) * paler / 255).expand(-1, 1, *images.shape[-2:])
+    sigmas = sigmas.clamp_min(max(known[0], 1e-6)).view(-1, 1, 1, 1)
+    paler = (known[1] / sigmas).clamp_max(1.0)
+    level = (sigmas * paler / 255).expand(-1, 1, *images.shape[-2:])
     seen = 0.5 + paler * (images - 0.5)
     found = network.reconstruct_batch(images, Corrupted(seen, images, condition=level))
     return (0.5 + (found - 0.5) / paler).clamp(0, 1)

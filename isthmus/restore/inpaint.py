@@ -18,6 +18,7 @@ from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.corruptions import holes
 from isthmus.model.fill import LEVELS, cells, fill
+from isthmus.restore import opponent
 from isthmus.restore.arrays import channels_of, colour_of, each
 from isthmus.restore.models import Given, find
 from isthmus.restore.pieces import Piece, can_be_cut, in_pieces, like
@@ -134,17 +135,17 @@ def _filled(
 
 
 def _as_seen(image: Tensor, channels: int) -> Tensor:
-    """`(1, C, H, W)`: gray for a colour network as equal channels, colour for a gray one plane by plane."""
+    """`(1, C, H, W)`: gray for a colour network as equal channels, colour for a gray one by planes."""
     if image.shape[1] == channels:
         return image
-    return image.expand(-1, 3, -1, -1) if channels == 3 else image.transpose(0, 1)
+    return image.expand(-1, 3, -1, -1) if channels == 3 else opponent.to_planes(image)
 
 
 def _as_given(image: Tensor, channels: int) -> Tensor:
     """The inverse of `_as_seen`."""
     if image.shape[1] == channels:
         return image
-    return image.mean(1, keepdim=True) if channels == 1 else image.transpose(0, 1)
+    return image.mean(1, keepdim=True) if channels == 1 else opponent.from_planes(image).clamp(0, 1)
 
 
 def _far(known: Any, missing: Tensor) -> Tensor:

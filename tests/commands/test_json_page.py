@@ -28,6 +28,9 @@ RUNS = {
     "isthmus.evaluate/1": ["evaluate", "photos.safetensors", "photos"],
     "isthmus.compare/1": ["compare", "photos", "--recipes", "dense", "--steps", "3", "--code", "4"],
     "isthmus.reconstruct/1": ["reconstruct", "photos.safetensors", "photos", "-o", "out"],
+    "isthmus.denoise/1": ["denoise", "photos", "-o", "out", "--sigma", "10"],
+    "isthmus.inpaint/1": ["inpaint", "photos", "--mask-colour", "#141414", "-o", "out"],
+    "isthmus.models/1": ["models"],
     "isthmus.demo/1": ["demo", "--minutes", "0.02"],
     "isthmus.doctor/1": ["doctor"],
 }

@@ -8,9 +8,8 @@ import pytest
 from skimage import data
 
 from isthmus.errors import DataError
-from isthmus.restore.level import noise_level
-
-from .conftest import noisy
+from isthmus.measures.noise import noise_level
+from tests.restore.conftest import noisy
 
 PHOTOS = {n: getattr(data, n) for n in ("camera", "chelsea", "coffee", "astronaut")}
 
