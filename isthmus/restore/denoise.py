@@ -22,7 +22,7 @@ from isthmus.model.trace import Corrupted
 from isthmus.restore import opponent
 from isthmus.restore.arrays import channels_of, colour_of, each
 from isthmus.restore.models import Given, find
-from isthmus.restore.pieces import can_be_cut, in_pieces, like
+from isthmus.restore.pieces import can_be_cut, in_pieces, like, widened
 
 SHIPPED = {1: "photo-denoise-gray", 3: "photo-denoise-gray"}  # by channels; colour goes by opponent planes
 STRONGEST = 2550.0
@@ -105,13 +105,23 @@ def cleaned(network: Autoencoder, images: Tensor, sigma: float) -> Tensor:
 
 
 def _told(network: Autoencoder, images: Tensor, sigmas: Tensor) -> Tensor:
+    """One image (or colour plane) at a time, which bounds the memory that is needed."""
+    passes = [
+        _one_pass(network, image[None], level[None]) for image, level in zip(images, sigmas, strict=True)
+    ]
+    return torch.cat(passes)
+
+
+def _one_pass(network: Autoencoder, images: Tensor, sigmas: Tensor) -> Tensor:
     """`sigmas (N,)` in units of 1/255; above what the network knows, the image is made paler to fit."""
+    height, width = images.shape[-2:]
+    seen = widened(images, network.multiple) if can_be_cut(network) else images
     known = noise_range(network.recipe.corruption)
     if known is None:
-        return network.reconstruct_batch(images)
+        return network.reconstruct_batch(seen)[..., :height, :width]
     sigmas = sigmas.clamp_min(max(known[0], 1e-6)).view(-1, 1, 1, 1)
     paler = (known[1] / sigmas).clamp_max(1.0)
-    level = (sigmas * paler / 255).expand(-1, 1, *images.shape[-2:])
-    seen = 0.5 + paler * (images - 0.5)
-    found = network.reconstruct_batch(images, Corrupted(seen, images, condition=level))
+    level = (sigmas * paler / 255).expand(-1, 1, *seen.shape[-2:])
+    pale = Corrupted(0.5 + paler * (seen - 0.5), seen, condition=level)
+    found = network.reconstruct_batch(seen, pale)[..., :height, :width]
     return (0.5 + (found - 0.5) / paler).clamp(0, 1)

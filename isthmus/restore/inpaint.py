@@ -21,7 +21,7 @@ from isthmus.model.fill import LEVELS, cells, fill
 from isthmus.restore import opponent
 from isthmus.restore.arrays import channels_of, colour_of, each
 from isthmus.restore.models import Given, find
-from isthmus.restore.pieces import Piece, can_be_cut, in_pieces, like
+from isthmus.restore.pieces import Piece, can_be_cut, in_pieces, like, widened
 
 SHIPPED = "photo-inpaint"
 CELL = 2**LEVELS
@@ -121,9 +121,17 @@ def _filled(
         if beyond is not None:
             rows, columns = (slice(s.start // CELL, -(-s.stop // CELL)) for s in piece.outer)
             far = _as_seen(beyond[..., rows, columns], network.channels)
+        height, width = batch.shape[-2:]
         seen = _as_seen(batch, network.channels)
-        filled = network.reconstruct_batch(seen, holes(seen, hidden.expand(len(seen), -1, -1, -1), how, far))
-        return _as_given(filled, batch.shape[1])
+        hidden = hidden.expand(len(seen), -1, -1, -1)
+        if cut:
+            seen = widened(seen, network.multiple)
+            hidden = widened(hidden.float(), network.multiple) > 0
+        shown = holes(seen, hidden, how, far)
+        filled = torch.cat(
+            [network.reconstruct_batch(seen[i : i + 1], shown.one(i)) for i in range(len(seen))]
+        )
+        return _as_given(filled[..., :height, :width], batch.shape[1])
 
     out = like(image)
     in_pieces(known, restore, out=out, cut=cut, listener=listener)

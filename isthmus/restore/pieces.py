@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from isthmus.images.edge import to_batch
@@ -63,6 +64,17 @@ def can_be_cut(model: Autoencoder) -> bool:
         and isinstance(recipe.backbone, axes.Conv)
         and isinstance(recipe.positions, axes.NoPositions)
     )
+
+
+def widened(images: Tensor, multiple: int) -> Tensor:
+    """`(N, C, H, W)` with mirrored rows and columns at the end, up to multiples of what the network needs.
+
+    A repeated border, which the network itself would add, turns noise into stripes that look like structure.
+    """
+    height, width = images.shape[-2:]
+    down, right = -height % multiple, -width % multiple
+    mode = "reflect" if down < height and right < width else "replicate"
+    return F.pad(images, (0, right, 0, down), mode=mode) if down or right else images
 
 
 def in_pieces(

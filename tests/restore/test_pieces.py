@@ -13,7 +13,7 @@ from isthmus.model.autoencoder import Autoencoder, build
 from isthmus.model.recipes import RECIPES
 from isthmus.restore import pieces as tiling
 from isthmus.restore.denoise import cleaned
-from isthmus.restore.pieces import can_be_cut, pieces
+from isthmus.restore.pieces import can_be_cut, pieces, widened
 
 from .conftest import THIN, noisy, picture
 
@@ -61,3 +61,15 @@ def test_only_networks_that_look_the_same_everywhere_are_given_pieces() -> None:
     ):
         model = build(base.with_settings(settings), channels=1, size=(32, 32))
         assert can_be_cut(model) == expected, settings
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 9), (16, 24), (17, 30)])
+def test_images_are_widened_by_their_mirror_image(size: tuple[int, int]) -> None:
+    image = torch.rand(1, 2, *size)
+    wide = widened(image, 8)
+    height, width = size
+    assert wide.shape[-2] % 8 == wide.shape[-1] % 8 == 0
+    assert wide.shape[-2] - height < 8
+    assert torch.equal(wide[..., :height, :width], image)
+    if width == 30:
+        assert torch.equal(wide[..., :height, 30:], image[..., 27:29].flip(-1))
