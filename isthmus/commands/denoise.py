@@ -14,6 +14,7 @@ from isthmus.commands.repair import end, run
 if TYPE_CHECKING:
     from isthmus.images.listing import ImageFile
     from isthmus.images.store import Pixels
+    from isthmus.restore.files import Tell
 
 
 @click.command()
@@ -54,10 +55,11 @@ def command(
 
     network = None if model is None else find(model)
 
-    def repair(pixels: Pixels, _: ImageFile) -> tuple[Pixels, dict[str, Any]]:
+    def repair(pixels: Pixels, _: ImageFile, tell: Tell) -> tuple[Pixels, dict[str, Any]]:
         network_for(pixels, network)  # a model that does not fit is known before the noise is measured
         level = sigma if sigma is not None else level_of(pixels)
-        return denoise(pixels, level, network), {"sigma": level, "estimated": sigma is None}
+        restored = denoise(pixels, level, network, listener=tell)
+        return restored, {"sigma": level, "estimated": sigma is None}
 
     found = run(console, "denoising", images, out, repair, compare=compare, force=force)
     for one in found.repaired:

@@ -16,6 +16,7 @@ from isthmus.errors import UsageError
 if TYPE_CHECKING:
     from isthmus.images.listing import ImageFile
     from isthmus.images.store import Pixels
+    from isthmus.restore.files import Tell
 
 _WAYS = ("--mask FILE", "--mask-colour COLOUR", "--mask-alpha", "--find dead-pixels")
 
@@ -79,7 +80,7 @@ def command(
     network = None if model is None else find_model(model)
     colour = None if mask_colour is None else masks.parse_colour(mask_colour)
 
-    def repair(pixels: Pixels, file: ImageFile) -> tuple[Pixels, dict[str, Any]]:
+    def repair(pixels: Pixels, file: ImageFile, tell: Tell) -> tuple[Pixels, dict[str, Any]]:
         network_for(pixels, network)
         if mask is not None:
             missing = masks.from_picture(_picture(mask, file))
@@ -92,7 +93,8 @@ def command(
             missing = masks.dead_pixels(pixels)
             if not missing.any():  # good news, not an error
                 return pixels, {"missing": 0.0}
-        return inpaint(pixels, missing, network), {"missing": float(missing.mean())}
+        filled = inpaint(pixels, missing, network, listener=tell)
+        return filled, {"missing": float(missing.mean())}
 
     found = run(console, "inpainting", images, out, repair, compare=compare, force=force)
     for one in found.repaired:

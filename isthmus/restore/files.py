@@ -14,7 +14,8 @@ from isthmus.images.listing import ImageFile, find_images
 from isthmus.images.store import Pixels, Skipped
 from isthmus.images.write import WRITABLE, grid, output_names, save_image
 
-Repair = Callable[[Pixels, ImageFile], tuple[Pixels, dict[str, Any]]]
+Tell = Callable[[int, int], None]
+Repair = Callable[[Pixels, ImageFile, Tell], tuple[Pixels, dict[str, Any]]]
 
 
 @dataclass(frozen=True)
@@ -77,23 +78,28 @@ def repair_files(
     *,
     compare: bool = False,
     force: bool = False,
-    listener: Callable[[int, str], None] | None = None,
+    listener: Callable[[float, str], None] | None = None,
 ) -> Outcome:
     """Repair each file and write it with its EXIF and ICC metadata.
 
     Args:
-        repair: `(pixels (H, W, C), file) -> (pixels, facts)`; alpha comes as the last channel.
+        repair: `(pixels (H, W, C), file, tell) -> (pixels, facts)`; alpha comes as the last channel, and `tell`
+            takes (pieces done, pieces in all).
         compare: also write `NAME-compare.png`, the image before and after.
         force: write again what is already there.
-        listener: told (files done, name of the next).
+        listener: told (files done, with a fraction for the one in work; its name).
 
     Raises:
         OutputError: a result cannot be written.
     """
     outcome = Outcome()
     for done, (file, place) in enumerate(zip(files, places, strict=True)):
-        if listener is not None:
-            listener(done, file.name)
+
+        def tell(pieces: int, of: int, done: int = done, name: str = file.name) -> None:
+            if listener is not None:
+                listener(done + pieces / of, name)
+
+        tell(0, 1)
         if place.exists() and not force:
             outcome.kept.append(place)
             continue
@@ -101,7 +107,7 @@ def repair_files(
         try:
             exif, icc = metadata(file.path)
             before = decode(file.path, alpha="keep")
-            after, facts = repair(before, file)
+            after, facts = repair(before, file, tell)
         except ImageFileError as error:
             outcome.skipped.append(Skipped(file.name, error.reason))
             continue
