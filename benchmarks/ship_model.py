@@ -32,9 +32,10 @@ def main() -> None:
     arguments = parser.parse_args()
     resumed = arguments.model.name.endswith(".resume.safetensors")
     model = unfinished(arguments.model) if resumed else load(arguments.model)
+    summary = model.summary
+    summary["data"]["source"] = Path(summary["data"]["source"]).name  # not where it lay on this machine
     place = pretrained.FOLDER / f"{arguments.name}.safetensors"
     save(model, place, half=True)
-    summary = model.summary
     card_file = pretrained.FOLDER / f"{arguments.name}.json"
     card: dict[str, Any] = json.loads(card_file.read_text("utf-8")) if card_file.exists() else {}
     for key in ("good_for", "data", "licences", "command", "results"):
@@ -68,7 +69,7 @@ def unfinished(path: Path) -> Autoencoder:
     model.load_state_dict(best)
     model.summary = {
         "version": __version__,
-        "data": {"source": Path(facts["source"]).name, "fingerprint": facts["fingerprint"]},
+        "data": {"source": facts["source"], "fingerprint": facts["fingerprint"]},
         "options": facts["options"],
         "settled": facts["settled"],
         "threads": facts["threads"],

@@ -27,9 +27,12 @@ def command(console: Console, name: str | None) -> None:
         console.note("\nisthmus models NAME shows data, licences, command and results")
         return
     for key, value in rows[0].items():
-        if isinstance(value, dict):
+        if isinstance(value, dict | list):
             console.result(f"{key}:")
-            for inner, text in value.items():
-                console.result(f"    {inner}: {text}")
+            lines = (
+                [f"{inner}: {text}" for inner, text in value.items()] if isinstance(value, dict) else value
+            )
+            for line in lines:
+                console.result(f"    {line}")
         else:
             console.result(f"{key}: {value}")

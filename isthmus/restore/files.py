@@ -83,8 +83,8 @@ def repair_files(
     """Repair each file and write it with its EXIF and ICC metadata.
 
     Args:
-        repair: `(pixels (H, W, C), file, tell) -> (pixels, facts)`; alpha comes as the last channel, and `tell`
-            takes (pieces done, pieces in all).
+        repair: `(pixels (H, W, C), file, tell) -> (pixels, facts)`; alpha comes as the last channel, and
+            `tell` takes (pieces done, pieces in all).
         compare: also write `NAME-compare.png`, the image before and after.
         force: write again what is already there.
         listener: told (files done, with a fraction for the one in work; its name).
