@@ -102,21 +102,25 @@ def noise_range(how: axes.Corruption) -> tuple[float, float] | None:
 
 
 def _blind_spot(images: Tensor, how: axes.BlindSpot, generator: torch.Generator) -> Corrupted:
-    """Some pixels are replaced by the mean of their neighbours and must be guessed (Batson and Royer 2019).
+    """Some pixels are replaced by a neighbour, any of the eight, and must be guessed (Krull et al. 2019).
 
-    Noise that is independent from pixel to pixel cannot be guessed, so what is learned is the image.
+    Noise that is independent from pixel to pixel cannot be guessed, so what is learned is the image. A mean
+    of the neighbours in their place would be smoother than the rest, and only such pixels would be changed.
     """
     hidden = _uniform(images[:, :1], generator) < how.amount
-    ring = torch.ones(3, 3, device=images.device)
-    ring[1, 1] = 0
-    channels = images.shape[1]
-    kernel = (ring / ring.sum()).expand(channels, 1, 3, 3)
+    choice = (_uniform(images[:, :1], generator) * 8).long()
     # Reflected, because a repeated border would show a pixel itself among its neighbours.
     border = "reflect" if min(images.shape[-2:]) > 1 else "replicate"
-    around = F.conv2d(F.pad(images, (1, 1, 1, 1), mode=border), kernel, groups=channels)
+    padded = F.pad(images, (1, 1, 1, 1), mode=border)
+    height, width = images.shape[-2:]
+    places = [(row, column) for row in range(3) for column in range(3) if (row, column) != (1, 1)]
+    seen = images
+    for number, (row, column) in enumerate(places):
+        there = padded[..., row : row + height, column : column + width]
+        seen = torch.where(hidden & (choice == number), there, seen)
     missing = hidden.float()
     weight = missing / missing.mean((1, 2, 3), keepdim=True).clamp_min(1e-6)
-    return Corrupted(torch.where(hidden, around, images), images, weight)
+    return Corrupted(seen, images, weight)
 
 
 def _mask(images: Tensor, how: axes.Mask, generator: torch.Generator) -> Corrupted:
