@@ -17,7 +17,7 @@ from isthmus.images.edge import to_batch
 from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.corruptions import holes
-from isthmus.model.fill import LEVELS, cells, fill
+from isthmus.model.fill import LEVELS, cells, fill_cells
 from isthmus.restore import opponent
 from isthmus.restore.arrays import channels_of, colour_of, each
 from isthmus.restore.models import Given, find
@@ -167,4 +167,4 @@ def _far(known: Any, missing: Tensor) -> Tensor:
         values, any_known = cells(batch, ~missing[rows][None, None])
         averages.append(values)
         seen.append(any_known)
-    return fill(torch.cat(averages, 2), torch.cat(seen, 2))
+    return fill_cells(torch.cat(averages, 2), torch.cat(seen, 2))

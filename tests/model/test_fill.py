@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isthmus.model.fill import cells, fill
+from isthmus.model.fill import cells, fill, fill_cells
 
 from .cases import generator, pictures
 
@@ -42,7 +42,7 @@ def test_a_piece_is_filled_as_in_the_whole_when_it_is_told_what_lies_beyond() ->
     visible[..., 100:400, 90:430] = False
     whole = fill(images, visible)
     averages, known = cells(images, visible)
-    beyond = fill(averages, known)
+    beyond = fill_cells(averages, known)
     piece = fill(images[..., 64:448, 64:448], visible[..., 64:448, 64:448], beyond[..., 1:7, 1:7])
     inner = slice(128, 256)
     torch.testing.assert_close(piece[..., inner, inner], whole[..., 64:448, 64:448][..., inner, inner])
@@ -51,3 +51,12 @@ def test_a_piece_is_filled_as_in_the_whole_when_it_is_told_what_lies_beyond() ->
 def test_nothing_visible_gives_zero() -> None:
     filled = fill(torch.rand(1, 1, 9, 9), torch.zeros(1, 1, 9, 9, dtype=torch.bool))
     assert filled.abs().max() == pytest.approx(0)
+
+
+def test_missing_pixels_are_nearly_the_means_of_their_neighbours() -> None:
+    image = pictures(1, (64, 64))[0, 0]
+    hidden = torch.rand(64, 64, generator=generator()) < 0.7
+    filled = fill(image[None, None], ~hidden[None, None])[0, 0]
+    around = torch.nn.functional.pad(filled[None, None], (1, 1, 1, 1), mode="replicate")[0, 0]
+    mean = (around[:-2, 1:-1] + around[2:, 1:-1] + around[1:-1, :-2] + around[1:-1, 2:]) / 4
+    assert float((mean - filled).abs()[hidden].max()) < 0.01
