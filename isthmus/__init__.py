@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from isthmus.model.file import load
     from isthmus.model.recipe import Recipe
     from isthmus.model.recipes import recipe
+    from isthmus.restore.denoise import denoise
+    from isthmus.restore.inpaint import inpaint
     from isthmus.training.api import train
     from isthmus.training.diagnosis.diagnose import diagnose
 
@@ -33,7 +35,9 @@ __all__ = [
     "Recipe",
     "__version__",
     "diagnose",
+    "denoise",
     "evaluate_model",
+    "inpaint",
     "load",
     "read",
     "recipe",
@@ -44,7 +48,9 @@ _HOMES = {
     "Autoencoder": "isthmus.model.autoencoder:Autoencoder",
     "Recipe": "isthmus.model.recipe:Recipe",
     "diagnose": "isthmus.training.diagnosis.diagnose:diagnose",
+    "denoise": "isthmus.restore.denoise:denoise",
     "evaluate_model": "isthmus.evaluate.table:evaluate",
+    "inpaint": "isthmus.restore.inpaint:inpaint",
     "load": "isthmus.model.file:load",
     "read": "isthmus.images.read:read",
     "recipe": "isthmus.model.recipes:recipe",

@@ -27,6 +27,7 @@ class Entry:
 
 
 _LOOK = "Train and look"
+_REPAIR = "Repair"
 
 COMMANDS: tuple[Entry, ...] = (
     Entry("train", "isthmus.commands.train:command", "Train an autoencoder on images.", _LOOK),
@@ -49,6 +50,11 @@ COMMANDS: tuple[Entry, ...] = (
         "isthmus.commands.doctor:command",
         "Examine this machine, or how a training went.",
         _LOOK,
+    ),
+    Entry("denoise", "isthmus.commands.denoise:command", "Remove noise from images.", _REPAIR),
+    Entry("inpaint", "isthmus.commands.inpaint:command", "Fill what is missing in images.", _REPAIR),
+    Entry(
+        "models", "isthmus.commands.models:command", "List the models that come with the package.", _REPAIR
     ),
 )
 

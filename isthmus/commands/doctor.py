@@ -21,6 +21,7 @@ from isthmus.version import __version__
 
 # Extra -> the modules it must make importable; a test holds the names to pyproject.toml.
 EXTRAS: Mapping[str, tuple[str, ...]] = {
+    "bench": ("bm3d", "cv2", "skimage"),
     "test": ("hypothesis", "mypy", "pytest", "xdist", "ruff", "skimage", "torchmetrics"),
 }
 

@@ -17,7 +17,7 @@ from isthmus.errors import DataError, UsageError
 from isthmus.images.store import ImageSet, Indices, Pixels, Ragged
 
 # Separate streams under one key: the high word of Philox's counter.
-_EPOCH_ORDER, _CLASS_DRAWS, _CROP_OFFSETS = 0, 1, 2
+_EPOCH_ORDER, _CLASS_DRAWS, _CROP_OFFSETS, _TURNS = 0, 1, 2, 3
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class Batches:
         crop: (h, w) cut at a random place out of each image; smaller images are padded by reflection. Needed
             where sizes are mixed.
         balance: draw a class first, all classes alike, then an image of it, with replacement.
+        turn: mirror each example at random and, where it is square, turn it by quarters: eight ways.
 
     Raises:
         DataError: no images; mixed sizes without `crop`; `balance` without labels.
@@ -57,6 +58,7 @@ class Batches:
         seed: int,
         crop: tuple[int, int] | None = None,
         balance: bool = False,
+        turn: bool = False,
     ) -> None:
         _check(images, batch, crop)
         if images.shape is None and crop is None:
@@ -69,6 +71,7 @@ class Batches:
         self.seed = seed
         self.crop = crop
         self.balance = balance
+        self.turn = turn
         self._orders: dict[int, Indices] = {}
         if images.labels is not None:
             self._by_class: Indices = np.argsort(images.labels, kind="stable")
@@ -81,7 +84,8 @@ class Batches:
         offsets = None
         if self.crop is not None:
             offsets = self._random(step, _CROP_OFFSETS).random((len(indices), 2))
-        return _taken(self.images, indices, self.crop, offsets)
+        turns = self._random(step, _TURNS).integers(8, size=len(indices)) if self.turn else None
+        return _taken(self.images, indices, self.crop, offsets, turns)
 
     def indices(self, step: int) -> Indices:
         """Which images step `step` holds, in their order; (B,) int64."""
@@ -145,7 +149,13 @@ def whole(
         start += len(part)
 
 
-def _taken(images: ImageSet, indices: Indices, crop: tuple[int, int] | None, offsets: Pixels | None) -> Batch:
+def _taken(
+    images: ImageSet,
+    indices: Indices,
+    crop: tuple[int, int] | None,
+    offsets: Pixels | None,
+    turns: Indices | None = None,
+) -> Batch:
     shape = images.shape
     samples: Pixels
     if crop is not None and offsets is not None and (shape is None or shape[:2] != crop):
@@ -158,6 +168,8 @@ def _taken(images: ImageSet, indices: Indices, crop: tuple[int, int] | None, off
         samples[order] = images.stack(indices[order])
     else:
         samples = images.stack(indices)
+    if turns is not None:
+        samples = np.stack([_turned(one, int(t)) for one, t in zip(samples, turns, strict=True)])
     labels = None if images.labels is None else torch.from_numpy(images.labels[indices])
     return Batch(_scaled(samples), labels, indices)
 
@@ -173,6 +185,13 @@ def _crops(images: ImageSet, indices: Indices, crop: tuple[int, int], offsets: P
         part = image[top : top + height, left : left + width]
         result[row] = part if min(free_h, free_w) >= 0 else _padded(part, height, width)
     return result
+
+
+def _turned(image: Pixels, way: int) -> Pixels:
+    """One of the eight symmetries of a square; of a rectangle, one of its four."""
+    quarters = way // 2 if image.shape[0] == image.shape[1] else way // 4 * 2
+    turned: Pixels = np.rot90(image, quarters)
+    return turned[:, ::-1] if way % 2 else turned
 
 
 def _padded(image: Pixels, height: int, width: int) -> Pixels:

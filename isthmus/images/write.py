@@ -36,6 +36,7 @@ _WRITERS: dict[str, tuple[str, dict[str, Any]]] = {
     ".pnm": ("PPM", {}),
     ".jp2": ("JPEG2000", {}),
 }
+WRITABLE = frozenset(_WRITERS)
 _HOLDS_ALPHA = ("PNG", "WEBP", "AVIF", "TIFF", "JPEG2000")
 _HOLDS_16_BIT_GRAY = ("PNG", "TIFF", "PPM", "JPEG2000")
 _HOLDS_METADATA = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF")

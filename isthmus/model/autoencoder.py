@@ -97,6 +97,8 @@ class Autoencoder(nn.Module):
         """
         if self._learns_noise:
             self.noise_log_sigma.copy_(deviation.clamp_min(1e-3).log())
+        if getattr(self.recipe.backbone, "predicts", "image") == "difference":
+            return  # it begins as the identity
         bounded = mean.clamp(0.01, 0.99)
         start = bounded.logit() if self.recipe.backbone.output == "sigmoid" else bounded
         self.offset.copy_(start.view(-1, 1, 1))

@@ -52,6 +52,9 @@ class Conv(Settings):
     )
     activation: Activation = setting("relu", "nonlinearity")
     skips: bool = setting(False, "hand encoder stages to the decoder: restores better, has no narrow code")
+    predicts: Literal["image", "difference"] = setting(
+        "image", "what the decoder paints: the image, or what is to be added to the encoder's input"
+    )
     output: Output = setting("sigmoid", _OUTPUT)
 
 
@@ -161,11 +164,17 @@ class PoissonNoise(Settings):
 @dataclass(frozen=True, kw_only=True)
 class Mask(Settings):
     kind: ClassVar[str] = "mask"
-    shape: Literal["pixels", "blocks", "patches"] = setting(
-        "patches", "single pixels, free blocks, or patches of a fixed grid"
+    shape: Literal["pixels", "blocks", "patches", "strokes", "mixed"] = setting(
+        "patches", "single pixels, free blocks, patches of a fixed grid, scratches, or one of them per image"
     )
     amount: float = setting(0.5, "share of the image that is hidden", low=0.0, high=0.99)
-    size: int = setting(4, "side of a block or patch", low=1, high=256)
+    amount_low: float | None = setting(
+        None, "draw the share uniformly from here up to amount, one per image", low=0.0, high=0.99
+    )
+    size: int = setting(4, "side of a block or patch; the largest in a mixture", low=1, high=256)
+    fill: Literal["zero", "smooth"] = setting(
+        "zero", "what the encoder sees in hidden places: black, or averages of what is near"
+    )
     loss: Literal["all", "missing"] = setting("all", "which pixels the objective looks at")
     condition: bool = setting(True, _CONDITION)
 
@@ -185,7 +194,32 @@ class Jpeg(Settings):
     )
 
 
-Corruption = NoCorruption | GaussianNoise | SaltPepper | PoissonNoise | Mask | Blur | Jpeg
+@dataclass(frozen=True, kw_only=True)
+class Recorrupted(Settings):
+    kind: ClassVar[str] = "recorrupted"
+    sigma: float | None = setting(
+        None,
+        "for images that are noisy themselves: their noise, in units of 1/255; auto is measured",
+        low=0.01,
+        high=255.0,
+    )
+    condition: bool = setting(True, _CONDITION)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlindSpot(Settings):
+    kind: ClassVar[str] = "blind-spot"
+    amount: float = setting(
+        0.02,
+        "for images that are noisy themselves: share of pixels guessed from the others",
+        low=0.001,
+        high=0.5,
+    )
+
+
+Corruption = (
+    NoCorruption | GaussianNoise | SaltPepper | PoissonNoise | Mask | Blur | Jpeg | Recorrupted | BlindSpot
+)
 
 # ---------------------------------------------------------------- bottleneck: what kind of code
 
@@ -349,7 +383,17 @@ class Optimiser(Settings):
 AXES: dict[str, tuple[type[Settings], ...]] = {
     "backbone": (Dense, Conv, Stacked, Recurrent, Attention),
     "positions": (NoPositions, Coordinates, Sinusoidal, Learned),
-    "corruption": (NoCorruption, GaussianNoise, SaltPepper, PoissonNoise, Mask, Blur, Jpeg),
+    "corruption": (
+        NoCorruption,
+        GaussianNoise,
+        SaltPepper,
+        PoissonNoise,
+        Mask,
+        Blur,
+        Jpeg,
+        Recorrupted,
+        BlindSpot,
+    ),
     "bottleneck": (Plain, L2, L1, KLSparse, TopK, L0, Contractive, Gaussian, Quantised, Entropy),
     "critic": (NoCritic, OnCodes, OnImages),
     "objective": (Objective,),

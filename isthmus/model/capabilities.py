@@ -128,7 +128,22 @@ def _skips(recipe: Recipe) -> str | None:
         if not isinstance(recipe.critic, axes.NoCritic):
             return "with encoder–decoder skips there is nothing to sample: a critic needs a generator"
         if not recipe.geometry.is_grid:
-            return "encoder–decoder skips need a grid code, for example --code 64@8"
+            return (
+                "encoder–decoder skips need a grid code, for example --code 64@8; a vector needs "
+                "backbone.skips=false and backbone.predicts=image"
+            )
+    return None
+
+
+def _difference(recipe: Recipe) -> str | None:
+    if getattr(recipe.backbone, "predicts", "image") == "difference":
+        if not getattr(recipe.backbone, "skips", False):
+            return (
+                "a difference is added to the encoder's input, which the code alone does not hold: "
+                "backbone.predicts=difference needs backbone.skips=true"
+            )
+        if recipe.backbone.output != "linear":
+            return "a difference can be negative: backbone.predicts=difference needs backbone.output=linear"
     return None
 
 
@@ -204,6 +219,7 @@ _RULES: tuple[Callable[[Recipe], str | None], ...] = (
     _stages,
     _stacked,
     _skips,
+    _difference,
     _contractive,
     _prior,
     _output_range,

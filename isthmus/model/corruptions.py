@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import math
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -15,7 +16,8 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from isthmus.model import axes
+from isthmus.model import axes, masks
+from isthmus.model.fill import fill
 from isthmus.model.trace import Corrupted
 
 
@@ -38,6 +40,10 @@ def corrupt(images: Tensor, how: axes.Corruption, generator: torch.Generator) ->
             return Corrupted(_blur(images, how.sigma), images)
         case axes.Jpeg():
             return Corrupted(_jpeg(images, how, generator), images)
+        case axes.Recorrupted():
+            return _recorrupted(images, how, generator)
+        case axes.BlindSpot():
+            return _blind_spot(images, how, generator)
         case _:
             return Corrupted(images, images)
 
@@ -62,54 +68,80 @@ def _gaussian(images: Tensor, how: axes.GaussianNoise, generator: torch.Generato
     return Corrupted(noisy.clamp(0, 1) if how.clip else noisy, images, condition=condition)
 
 
+LEAST, MOST = 0.2, 1.0  # α of a recorruption, drawn for each image
+_MEAN_WEIGHT = 1 - (math.atan(MOST) - math.atan(LEAST)) / (MOST - LEAST)  # of α² / (1 + α²)
+
+
+def _recorrupted(images: Tensor, how: axes.Recorrupted, generator: torch.Generator) -> Corrupted:
+    """Two versions of noisy images with independent noise (Pang, Zheng, Quan and Ji 2021, section 3).
+
+    Of y with noise of σ and fresh z of the same σ, y + αz and y − z/α have independent Gaussian noise, so
+    whoever predicts the second from the first can only predict the clean image. The noise of the target has a
+    variance of σ²(1 + 1/α²), by which each image's say is divided.
+    """
+    assert how.sigma is not None, "settled before training"
+    alpha = LEAST + (MOST - LEAST) * _uniform(images[:, :1, :1, :1], generator)
+    noise = how.sigma / 255 * torch.randn(images.shape, generator=generator, device=images.device)
+    weight = (alpha.square() / (1 + alpha.square()) / _MEAN_WEIGHT).expand(-1, 1, *images.shape[-2:])
+    level = (how.sigma / 255 * (1 + alpha.square()).sqrt()).expand(-1, 1, *images.shape[-2:])
+    condition = level if how.condition else None
+    return Corrupted(images + alpha * noise, images - noise / alpha, weight, condition)
+
+
+def noise_range(how: axes.Corruption) -> tuple[float, float] | None:
+    """Least and largest σ, in units of 1/255, that a network with a noise map was told; else None."""
+    if not has_condition(how):
+        return None
+    match how:
+        case axes.GaussianNoise():
+            return how.sigma if how.sigma_low is None else min(how.sigma_low, how.sigma), how.sigma
+        case axes.Recorrupted(sigma=float(sigma)):
+            return sigma, sigma * math.sqrt(1 + MOST**2)
+        case _:
+            return None
+
+
+def _blind_spot(images: Tensor, how: axes.BlindSpot, generator: torch.Generator) -> Corrupted:
+    """Some pixels are replaced by a neighbour, any of the eight, and must be guessed (Krull et al. 2019).
+
+    Noise that is independent from pixel to pixel cannot be guessed, so what is learned is the image. A mean
+    of the neighbours in their place would be smoother than the rest, and only such pixels would be changed.
+    """
+    hidden = _uniform(images[:, :1], generator) < how.amount
+    choice = (_uniform(images[:, :1], generator) * 8).long()
+    # Reflected, because a repeated border would show a pixel itself among its neighbours.
+    border = "reflect" if min(images.shape[-2:]) > 1 else "replicate"
+    padded = F.pad(images, (1, 1, 1, 1), mode=border)
+    height, width = images.shape[-2:]
+    places = [(row, column) for row in range(3) for column in range(3) if (row, column) != (1, 1)]
+    seen = images
+    for number, (row, column) in enumerate(places):
+        there = padded[..., row : row + height, column : column + width]
+        seen = torch.where(hidden & (choice == number), there, seen)
+    missing = hidden.float()
+    weight = missing / missing.mean((1, 2, 3), keepdim=True).clamp_min(1e-6)
+    return Corrupted(seen, images, weight)
+
+
 def _mask(images: Tensor, how: axes.Mask, generator: torch.Generator) -> Corrupted:
     n, _, h, w = images.shape
-    if how.shape == "pixels":
-        hidden = _uniform(images[:, :1], generator) < how.amount
-    elif how.shape == "patches":
-        hidden = _hidden_patches(n, h, w, how, generator, images.device)
-    else:
-        hidden = _hidden_blocks(n, h, w, how, generator, images.device)
-    visible = ~hidden
+    hidden = masks.hidden((n, h, w), how, generator, images.device)
     weight = None
     if how.loss == "missing":
         missing = hidden.float()
         weight = missing / missing.mean((1, 2, 3), keepdim=True).clamp_min(1e-6)
+    return replace(holes(images, hidden, how), target=images, weight=weight)
+
+
+def holes(images: Tensor, hidden: Tensor, how: axes.Mask, beyond: Tensor | None = None) -> Corrupted:
+    """What a model with this corruption sees of `images (N, C, H, W)` without the `hidden (N, 1, H, W)`.
+
+    `beyond` is what `fill` takes for holes larger than its cells.
+    """
+    visible = ~hidden
     condition = hidden.to(images.dtype) if how.condition else None
-    return Corrupted(images * visible, images, weight, condition, visible)
-
-
-def _hidden_patches(
-    n: int, h: int, w: int, how: axes.Mask, generator: torch.Generator, device: torch.device
-) -> Tensor:
-    # The same number in every image (He et al. 2022), so that the encoder can drop the hidden ones.
-    rows, columns = -(-h // how.size), -(-w // how.size)
-    noise = torch.rand(n, rows * columns, generator=generator, device=device)
-    count = min(round(how.amount * rows * columns), rows * columns - 1)
-    rank = noise.argsort(1).argsort(1)
-    hidden = (rank < count).view(n, 1, rows, columns)
-    return hidden.repeat_interleave(how.size, 2).repeat_interleave(how.size, 3)[..., :h, :w]
-
-
-def _hidden_blocks(
-    n: int, h: int, w: int, how: axes.Mask, generator: torch.Generator, device: torch.device
-) -> Tensor:
-    # k blocks thrown independently cover 1 − (1 − a)^k of the image on average, a being one block's share.
-    # A block larger than what shall be hidden would hide far too much, or, rounded to no block, nothing.
-    size = max(1, min(how.size, h, w, math.isqrt(round(how.amount * h * w))))
-    share = size * size / (h * w)
-    blocks = max(1, round(math.log(1 - how.amount) / math.log(1 - share))) if share < 1 and how.amount else 0
-    hidden = torch.zeros(n, 1, h, w, dtype=torch.bool, device=device)
-    if blocks == 0:
-        return hidden
-    tops = torch.randint(0, h - size + 1, (n, blocks, 1), generator=generator, device=device)
-    lefts = torch.randint(0, w - size + 1, (n, blocks, 1), generator=generator, device=device)
-    rows = torch.arange(h, device=device).view(1, 1, h)
-    columns = torch.arange(w, device=device).view(1, 1, w)
-    in_rows = (rows >= tops) & (rows < tops + size)  # (n, blocks, h)
-    in_columns = (columns >= lefts) & (columns < lefts + size)  # (n, blocks, w)
-    cover = torch.einsum("nbh,nbw->nhw", in_rows.float(), in_columns.float())
-    return (cover > 0)[:, None]
+    seen = fill(images, visible, beyond) if how.fill == "smooth" else images * visible
+    return Corrupted(seen, seen, None, condition, visible)
 
 
 def _blur(images: Tensor, sigma: float) -> Tensor:

@@ -37,8 +37,11 @@ _NONSENSE = (
 )
 
 
-def save(model: Autoencoder, path: str | os.PathLike[str], *, force: bool = True) -> None:
+def save(model: Autoencoder, path: str | os.PathLike[str], *, force: bool = True, half: bool = False) -> None:
     """Write a model with its recipe, image shape, training summary and attachments.
+
+    Args:
+        half: store the weights in 16 bits (float16), which halves the file; `load` widens them again.
 
     Raises:
         OutputError: the file exists (`force` off), the disk is full, or writing is not permitted.
@@ -52,6 +55,8 @@ def save(model: Autoencoder, path: str | os.PathLike[str], *, force: bool = True
         "attachments": {name: a.facts for name, a in model.attachments.items()},
     }
     tensors = dict(model.state_dict())
+    if half:
+        tensors = {k: t.half() if t.is_floating_point() else t for k, t in tensors.items()}
     for name, attachment in model.attachments.items():
         tensors |= {f"{_ATTACHED}.{name}.{key}": t for key, t in attachment.tensors.items()}
     write_file(path, tensors, {KEY: json.dumps(header)}, force=force)
@@ -82,7 +87,7 @@ def load(path: str | os.PathLike[str]) -> Autoencoder:
     except (UsageError, CapabilityError, *_NONSENSE) as error:
         why = _one_line(error)
         raise ModelFileError(f"{path} is damaged: its header does not describe a model ({why})") from error
-    own = {k: t for k, t in tensors.items() if not k.startswith(f"{_ATTACHED}.")}
+    own = {k: _widened(t) for k, t in tensors.items() if not k.startswith(f"{_ATTACHED}.")}
     _check_tensors(path, model.state_dict(), own)
     model.load_state_dict(own, assign=True)
     model.requires_grad_(False)
@@ -201,6 +206,11 @@ def _safetensors_header(path: str | os.PathLike[str]) -> dict[str, Any]:
     ):
         raise ModelFileError(f"{path} is not a model file, or its header is damaged")
     return header
+
+
+def _widened(tensor: Tensor) -> Tensor:
+    narrow = tensor.is_floating_point() and tensor.element_size() == 2
+    return tensor.float() if narrow else tensor
 
 
 def _check_tensors(path: Any, wanted: dict[str, Tensor], found: dict[str, Tensor]) -> None:

@@ -49,13 +49,39 @@ def contractive() -> Recipe:
 
 
 def denoising() -> Recipe:
-    """Clean images from noisy ones (Vincent et al. 2008)."""
-    return Recipe(name="denoising", corruption=axes.GaussianNoise())
+    """Clean images from noisy ones, at any noise level (Vincent et al. 2008; Zhang et al. 2018, 2021).
+
+    A restoration network: it sees the noise level as a map, hands its stages on, and predicts the noise. With
+    `backbone.skips=false` and `backbone.predicts=image` it is the classic, with a narrow code.
+    """
+    return Recipe(
+        name="denoising",
+        code="128@8",
+        backbone=_restorer(),
+        corruption=axes.GaussianNoise(sigma=55.0, sigma_low=0.0, condition=True),
+        objective=axes.Objective(image="l1"),
+        optimiser=axes.Optimiser(rate=1e-3, ema=0.999),
+    )
+
+
+def _restorer() -> axes.Conv:
+    return axes.Conv(width=(48, 96, 128), blocks=2, skips=True, predicts="difference", output="linear")
 
 
 def inpainting() -> Recipe:
-    """Whole images from images with blocks missing (Pathak et al. 2016)."""
-    return Recipe(name="inpainting", corruption=axes.Mask(shape="blocks", amount=0.25, size=6))
+    """Whole images from images with pixels, blocks or strokes missing (Pathak et al. 2016; Liu et al. 2018).
+
+    The restoration network of `denoising`, told where the holes are. With `backbone.skips=false` and
+    `backbone.predicts=image` it is the classic, with a narrow code.
+    """
+    return Recipe(
+        name="inpainting",
+        code="128@8",
+        backbone=_restorer(),
+        corruption=axes.Mask(shape="mixed", amount=0.95, amount_low=0.1, size=32, fill="smooth"),
+        objective=axes.Objective(image="l1"),
+        optimiser=axes.Optimiser(rate=1e-3, ema=0.999),
+    )
 
 
 def variational() -> Recipe:

@@ -55,6 +55,13 @@ class Corrupted:
     condition: Tensor | None = None
     visible: Tensor | None = None
 
+    def one(self, index: int) -> Corrupted:
+        """A single image of the batch, still `(1, …)`."""
+        parts = (self.input, self.target, self.weight, self.condition, self.visible)
+        first, second, *rest = (None if part is None else part[index : index + 1] for part in parts)
+        assert first is not None and second is not None
+        return Corrupted(first, second, *rest)
+
 
 @dataclass
 class Trace:

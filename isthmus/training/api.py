@@ -68,7 +68,7 @@ def train(
         listener: told about progress, see `isthmus.training.run.Progress`.
         on_ready: called once before the first step, with everything that was chosen.
         options: `epochs`, `minutes` or `steps`, `seed`, `size`, `crop`, `validation`, `patience`, `balance`,
-            `precision`, `checkpoint_seconds`; see `isthmus.training.options.Options`.
+            `turn`, `precision`, `checkpoint_seconds`; see `isthmus.training.options.Options`.
 
     Returns:
         The model with the weights of the lowest validation loss (the last ones where a critic plays along).

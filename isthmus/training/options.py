@@ -24,6 +24,7 @@ class Options:
         validation: share of the images held out by content hash; 0 holds none out.
         patience: training ends after so many validations in a row that were clearly above the best; 0: never.
         balance: draw classes equally often.
+        turn: mirror and turn training examples at random; for images that have no up and no left.
         precision: `auto` measures whether bfloat16 pays on this machine.
         checkpoint_seconds: time between saved states.
     """
@@ -37,6 +38,7 @@ class Options:
     validation: float = 0.1
     patience: int = 12
     balance: bool = False
+    turn: bool = False
     precision: PrecisionName = "auto"
     checkpoint_seconds: float = 60.0
 

@@ -17,6 +17,7 @@ from isthmus.images.conform import conform
 from isthmus.images.read import read
 from isthmus.images.split import hold_out
 from isthmus.images.store import ImageSet
+from isthmus.measures.noise import noise_level
 from isthmus.model import axes, capabilities
 from isthmus.model.autoencoder import Autoencoder, build
 from isthmus.model.footprint import check_memory
@@ -32,6 +33,7 @@ from isthmus.training.run import Run
 DEFAULT_MINUTES = 5.0
 VALIDATIONS = 40
 MEAN_PIXELS = 2**23
+NOISE_IMAGES = 32
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class Prepared:
             self.settled,
             patience=options.patience,
             balance=options.balance,
+            turn=options.turn,
         )
 
 
@@ -116,6 +119,7 @@ def prepare(data: Any, *, recipe: Recipe, val: Any = None, options: Options) -> 
         DataError, UsageError, CapabilityError: as the parts do.
     """
     images, held_out, chosen = read_parts(data, val, recipe, options)
+    chosen = _noise_settled(chosen, images)
     capabilities.check(chosen.recipe)
     model = build_model(chosen.recipe, images, chosen.size, options.seed)
     batch, said = batch_size(len(images), chosen)
@@ -145,6 +149,18 @@ def prepare(data: Any, *, recipe: Recipe, val: Any = None, options: Options) -> 
     every = _validate_every(steps, batch, 0 if held_out is None else len(held_out))
     settled = replace(first, steps=steps, validate_every=every, precision=precision, notes=tuple(notes))
     return Prepared(model, images, held_out, settled, seconds)
+
+
+def _noise_settled(chosen: Frame, images: ImageSet) -> Frame:
+    """Measure the noise of images that are noisy themselves, where nobody said it."""
+    how = chosen.recipe.corruption
+    if not isinstance(how, axes.Recorrupted) or how.sigma is not None:
+        return chosen
+    some = np.linspace(0, len(images) - 1, min(len(images), NOISE_IMAGES)).astype(int)
+    sigma = max(0.01, round(float(np.median([noise_level(images.image(int(i))) for i in some])), 2))
+    recipe = chosen.recipe.with_settings({"corruption.sigma": sigma})
+    note = f"the images have noise of σ {sigma:g} of 255, measured on {len(some)} (corruption.sigma)"
+    return replace(chosen, recipe=recipe, notes=(*chosen.notes, note))
 
 
 def build_model(recipe: Recipe, images: ImageSet, size: tuple[int, int], seed: int) -> Autoencoder:

@@ -81,6 +81,7 @@ class Run:
         settled: length, batch, precision: nothing is chosen in here any more.
         patience: validations in a row above the best before the end; 0 for never.
         balance: draw classes equally often.
+        turn: mirror and turn examples at random.
 
     Raises:
         UsageError: batch normalisation of a single image.
@@ -95,12 +96,13 @@ class Run:
         *,
         patience: int,
         balance: bool,
+        turn: bool = False,
     ) -> None:
         self.learner, self.images, self.held_out, self.settled = learner, images, held_out, settled
         self.patience = patience
         self.crop = settled.size if settled.crop else None
         self.batches = Batches(
-            images, batch=settled.batch, seed=settled.seed, crop=self.crop, balance=balance
+            images, batch=settled.batch, seed=settled.seed, crop=self.crop, balance=balance, turn=turn
         )
         learner.set_precision(getattr(torch, settled.precision))
         if settled.batch < 2 and any(isinstance(m, _BatchNorm) for m in learner.module.modules()):

@@ -192,3 +192,15 @@ def test_few_large_images_give_several_crops_to_a_batch(count: int, batch: int, 
     counts = np.bincount(drawn, minlength=count)
     assert len(drawn) == 3 * batch
     assert counts.max() - counts.min() <= 1  # whole epochs one after another
+
+
+@pytest.mark.parametrize(("size", "ways"), [((3, 3), 8), ((2, 3), 4)])
+def test_turned_examples_are_the_image_in_each_of_its_symmetries(size: tuple[int, int], ways: int) -> None:
+    image = np.arange(size[0] * size[1], dtype=np.uint8).reshape(1, *size, 1)
+    batches = Batches(named(np.repeat(image, 100, axis=0)), batch=50, seed=0, turn=True)
+    seen = {tuple((batches(0).images[i] * 255).round().flatten().int().tolist()) for i in range(50)}
+    plane = image[0, ..., 0]
+    turned = [np.rot90(plane, k) for k in (range(4) if ways == 8 else (0, 2))]
+    expected = {tuple(t.ravel().tolist()) for p in turned for t in (p, p[:, ::-1])}
+    assert len(expected) == ways
+    assert seen == expected

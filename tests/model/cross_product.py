@@ -23,7 +23,9 @@ from isthmus.training.player import gradients, players_of
 
 BACKBONES = ("dense", "conv", "stacked", "recurrent", "attention")
 POSITIONS = ("none", "coordinates", "sinusoidal", "learned")
-CORRUPTIONS = ("none", "gaussian", "salt-pepper", "poisson", "mask", "blur", "jpeg")
+CORRUPTIONS = (
+    "none", "gaussian", "salt-pepper", "poisson", "mask", "blur", "jpeg", "recorrupted", "blind-spot"
+)  # fmt: skip
 BOTTLENECKS = (
     "plain", "l2", "l1", "kl-sparse", "top-k", "l0", "contractive", "gaussian", "quantised", "entropy"
 )  # fmt: skip
@@ -53,6 +55,8 @@ class Combination:
         }[self.backbone]
         if self.bottleneck == "top-k":
             thin.append("bottleneck.k=2")
+        if self.corruption == "recorrupted":
+            thin.append("corruption.sigma=20")
         if self.positions == "learned":
             thin.append("positions.channels=2")
         if self.critic != "none":

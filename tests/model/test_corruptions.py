@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -27,9 +28,14 @@ ALL: list[Settings] = [
     axes.SaltPepper(),
     axes.PoissonNoise(),
     *(axes.Mask(shape=shape, loss="missing") for shape in ("pixels", "blocks", "patches")),
+    *(axes.Mask(shape=shape, amount_low=0.1, amount=0.9, loss="missing") for shape in ("blocks", "pixels")),
+    *(axes.Mask(shape=shape, size=16, loss="missing") for shape in ("strokes", "mixed")),
+    axes.Mask(shape="mixed", amount=0.95, amount_low=0.1, size=32, fill="smooth"),
     axes.Blur(),
     axes.Jpeg(),
     axes.Jpeg(quality=10, quality_high=90),
+    axes.Recorrupted(sigma=20),
+    axes.BlindSpot(),
 ]
 
 
@@ -54,16 +60,20 @@ def test_shapes_ranges_and_determinism(
     before = images.clone()
     seen, again = apply(images, how, seed), apply(images, how, seed)
     assert torch.equal(images, before)
-    assert torch.equal(seen.target, images)
+    if not isinstance(how, axes.Recorrupted):
+        assert torch.equal(seen.target, images)
     assert seen.input.shape == images.shape
     assert seen.input.dtype == torch.float32
     assert bool(seen.input.isfinite().all())
     assert torch.equal(seen.input, again.input)
-    if not isinstance(how, axes.GaussianNoise | axes.PoissonNoise) or getattr(how, "clip", False):
+    if not isinstance(how, axes.GaussianNoise | axes.PoissonNoise | axes.Recorrupted) or getattr(
+        how, "clip", False
+    ):
         assert 0 <= float(seen.input.min()) <= float(seen.input.max()) <= 1 + 1e-6
     assert (seen.condition is not None) == has_condition(how)  # type: ignore[arg-type]
     for extra in (seen.weight, seen.condition, seen.visible):
         assert extra is None or extra.shape == (n, 1, height, width)
+    assert torch.equal(seen.target, again.target)
     if seen.weight is not None and seen.visible is not None:
         hides = (~seen.visible).flatten(1).any(1)
         means = seen.weight.flatten(1).mean(1)
@@ -185,3 +195,70 @@ def test_jpeg_quality_is_drawn_per_image_within_its_range() -> None:
     image = torch.rand(1, 1, 32, 32, generator=generator()).expand(60, -1, -1, -1)
     seen = apply(image, axes.Jpeg(quality=10, quality_high=12)).input
     assert len({found.numpy().tobytes() for found in seen}) == 3
+
+
+def test_a_range_of_shares_is_uniform_one_per_image() -> None:
+    seen = apply(torch.ones(500, 1, 30, 30), axes.Mask(shape="pixels", amount_low=0.2, amount=0.8))
+    assert seen.visible is not None
+    shares = 1 - seen.visible.float().flatten(1).mean(1)
+    assert float(shares.min()) == pytest.approx(0.2, abs=0.06)
+    assert float(shares.max()) == pytest.approx(0.8, abs=0.06)
+    assert float(shares.mean()) == pytest.approx(0.5, abs=0.04)
+
+
+def test_strokes_are_lines_not_wider_than_asked() -> None:
+    seen = apply(torch.ones(50, 1, 64, 64), axes.Mask(shape="strokes", size=3))
+    assert seen.visible is not None
+    hidden = (~seen.visible).float()
+    assert 0.005 < float(hidden.mean()) < 0.5
+    assert bool(hidden.flatten(1).any(1).all())
+    # One stroke is at most three wide; several may cross, but a square of twelve is never all hidden.
+    assert float(torch.nn.functional.avg_pool2d(hidden, 12, 1).max()) < 1
+
+
+def test_a_mixture_hides_single_pixels_blocks_and_strokes() -> None:
+    how = axes.Mask(shape="mixed", amount=0.9, amount_low=0.1, size=16)
+    seen = apply(torch.ones(300, 1, 64, 64), how)
+    assert seen.visible is not None
+    hidden = (~seen.visible).float()
+    edges = (hidden.diff(dim=2).abs().mean((1, 2, 3)) + hidden.diff(dim=3).abs().mean((1, 2, 3))) / 2
+    share = hidden.mean((1, 2, 3))
+    # Independent pixels of share p have 2p(1 − p) edges, coherent shapes far fewer.
+    scattered = edges > 1.5 * share * (1 - share)
+    assert 0.4 < float(scattered.float().mean()) < 0.6
+    assert float(share[scattered].max()) > 0.8
+    assert float(share[~scattered].max()) < 0.6
+
+
+def test_recorrupted_images_have_the_noise_they_are_told_and_targets_of_independent_noise() -> None:
+    clean = torch.full((60, 1, 100, 100), 0.5)
+    noisy = clean + 20 / 255 * torch.randn(clean.shape, generator=generator(5))
+    seen = apply(noisy, axes.Recorrupted(sigma=20))
+    assert seen.condition is not None
+    assert seen.weight is not None
+    first, second = (seen.input - clean).flatten(1), (seen.target - clean).flatten(1)
+    torch.testing.assert_close(first.std(1), seen.condition[:, 0, 0, 0], rtol=0.05, atol=0)
+    assert 20 <= float(seen.condition.min()) * 255 < float(seen.condition.max()) * 255 <= 20 * 2**0.5
+    correlation = (first * second).mean(1) / (first.std(1) * second.std(1))
+    assert float(correlation.abs().max()) < 0.05
+    # Targets are weighted by their precision, in all as much as without weights.
+    precision = 1 / second.var(1)
+    torch.testing.assert_close(
+        seen.weight[:, 0, 0, 0] / seen.weight.mean(), precision / precision.mean(), rtol=0.1, atol=0.01
+    )
+    assert float(seen.weight.mean()) == pytest.approx(1, abs=0.15)
+
+
+def test_a_blind_spot_is_guessed_without_itself() -> None:
+    images = pictures(3, (40, 40), 2)
+    seen = apply(images, axes.BlindSpot(amount=0.05))
+    assert seen.weight is not None
+    guessed = (seen.weight > 0).expand_as(images)
+    assert 0.02 < float(guessed.float().mean()) < 0.1
+    assert torch.equal(seen.input[~guessed], images[~guessed])
+    changed = images.clone()
+    changed[guessed] = 9.0
+    alone = guessed & (F.avg_pool2d(guessed.float(), 3, 1, 1) * 9 < 1.5)
+    again = apply(changed, axes.BlindSpot(amount=0.05)).input
+    torch.testing.assert_close(again[alone], seen.input[alone])
+    assert torch.equal(seen.target, images)

@@ -13,6 +13,7 @@ from isthmus.errors import CapabilityError
 from isthmus.model import capabilities
 from isthmus.model.autoencoder import build
 from isthmus.model.recipe import Recipe
+from isthmus.model.recipes import RECIPES
 
 from .cross_product import AXES, SIZE, Combination, covering, everything, train_two_steps
 
@@ -77,6 +78,8 @@ CONTRACTIVE = ["bottleneck=contractive", "backbone.width=4", "backbone.blocks=1"
         ("8", ["backbone.skips=true"], "grid"),
         ("8@4", ["backbone.skips=true", "bottleneck=gaussian"], "plain"),
         ("8@4", ["backbone.skips=true", "critic=on-codes"], "critic"),
+        ("8@4", ["backbone.predicts=difference", "backbone.output=linear"], "needs backbone.skips=true"),
+        ("8@4", ["backbone.predicts=difference", "backbone.skips=true"], "output=linear"),
         ("8", ["bottleneck=top-k", "bottleneck.k=9"], "top-k"),
         ("8", ["bottleneck=l0", "bottleneck.active=9"], "active"),
         ("8", ["bottleneck=quantised", "bottleneck.method=vq", "bottleneck.groups=3"], "groups"),
@@ -115,6 +118,13 @@ VARIANTS = {
     "batch norm": ("8", ["backbone.norm=batch"]),
     "dense batch norm": ("8", ["backbone=dense", "backbone.width=8-8", "backbone.norm=batch"]),
     "skips": ("8@4", ["backbone.skips=true"]),
+    "difference": (
+        "8@4",
+        [
+            *("backbone.skips=true", "backbone.predicts=difference", "backbone.output=linear"),
+            *("corruption=gaussian", "corruption.condition=true"),
+        ],
+    ),
     "reflect": ("8", ["backbone.padding=reflect"]),
     "reflected single pixel": ("8@8", ["backbone.padding=reflect", "backbone.stem=8"]),
     "pool and nearest": ("8", ["backbone.down=pool", "backbone.up=nearest"]),
@@ -173,3 +183,12 @@ def test_a_model_with_skips_reconstructs_and_refuses_to_decode(size: tuple[int, 
     for use in ("generate", "compress"):
         with pytest.raises(CapabilityError, match=f"cannot {use}"):
             capabilities.check_use(recipe, use)
+
+
+@pytest.mark.parametrize("size", [(13, 21), (16, 16)])
+def test_a_network_that_predicts_the_difference_begins_as_the_identity(size: tuple[int, int]) -> None:
+    recipe = RECIPES["denoising"]().with_settings(["backbone.width=4-8", "backbone.blocks=1", "code=8@8"])
+    model = build(recipe, channels=3, size=(16, 16))
+    model.start_at(torch.full((3,), 0.7), torch.tensor(0.2))
+    images = torch.rand(2, 3, *size)
+    torch.testing.assert_close(model.reconstruct(images), images, rtol=0, atol=0)

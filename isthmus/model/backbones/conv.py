@@ -3,6 +3,11 @@
 The stem folds `stem × stem` pixels into channels, because a first convolution on one to three channels is the
 slowest layer a CPU can be given. A vector code is a linear layer on the last grid. A grid code
 is a 1×1 convolution, with a straight linear path from pixels to code, and back, beside the stages.
+
+With `skips` every stage of the encoder is added to the decoder's stage of the same size (Ronneberger et al.
+2015, by addition as Zhang et al. 2021, "Plug-and-play image restoration", do). A network that then `predicts`
+the difference from its input (Zhang et al. 2017, residual learning) begins as the identity: its last layer
+starts at zero. It has no positions but the borders, so it works at any size and in tiles.
 """
 
 from __future__ import annotations
@@ -48,12 +53,16 @@ class ConvEncoder(Encoder):
         self.stages = nn.ModuleList(_stage(w, backbone) for w in widths)
         self.downs = nn.ModuleList(_down(a, b, backbone) for a, b in pairwise(widths))
         self.skips = backbone.skips
+        self.hands_input_on = backbone.predicts == "difference"
+        self.channels = plan.channels
         self.end = activation(backbone.activation)
         self.is_grid = plan.geometry.is_grid
         if self.is_grid:
             self.last: nn.Module = nn.Conv2d(widths[-1], plan.features, 1)
             # What a linear code of each piece can do is there from the start; the stages add to it.
-            self.straight = nn.Conv2d(plan.inputs * self.multiple**2, plan.features, 1)
+            self.straight = None
+            if not self.hands_input_on:
+                self.straight = nn.Conv2d(plan.inputs * self.multiple**2, plan.features, 1)
         else:
             bottom = plan.size[0] // self.multiple * (plan.size[1] // self.multiple)
             self.last = nn.Linear(widths[-1] * bottom, plan.features)
@@ -70,10 +79,11 @@ class ConvEncoder(Encoder):
             kept.append(x)
         x = self.end(x)
         # Flattened in memory order (channels last), which saves a transposition of the largest tensor.
-        if self.is_grid:
-            h = self.last(x) + self.straight(F.pixel_unshuffle(given, self.multiple))
-        else:
-            h = self.last(x.permute(0, 2, 3, 1).flatten(1))
+        h = self.last(x) if self.is_grid else self.last(x.permute(0, 2, 3, 1).flatten(1))
+        if self.is_grid and self.straight is not None:
+            h = h + self.straight(F.pixel_unshuffle(given, self.multiple))
+        if self.hands_input_on:
+            kept.insert(0, given[:, : self.channels])  # without the condition
         return Features(h, kept if self.skips else [])
 
 
@@ -94,7 +104,13 @@ class ConvDecoder(Decoder):
         self.ups = nn.ModuleList(_up(a, b, backbone) for a, b in pairwise(widths))
         self.end = activation(backbone.activation)
         self.last = _conv3(widths[-1], plan.channels * self.stem**2, backbone)
-        if self.is_grid:
+        self.adds_to_input = backbone.predicts == "difference"
+        self.straight = None
+        if self.adds_to_input:
+            nn.init.zeros_(self.last.weight)
+            assert self.last.bias is not None
+            nn.init.zeros_(self.last.bias)
+        elif self.is_grid:
             self.straight = nn.Conv2d(widths[0], plan.channels * self.multiple**2, 1)
 
     def forward(self, z: Tensor, size: tuple[int, int], skips: list[Tensor]) -> Tensor:
@@ -111,7 +127,9 @@ class ConvDecoder(Decoder):
                 x = x + skips[-1 - i]
             x = stage(x)
         painted = F.pixel_shuffle(self.last(self.end(x)), self.stem)
-        return painted + F.pixel_shuffle(self.straight(entered), self.multiple) if self.is_grid else painted
+        if self.straight is not None:
+            painted = painted + F.pixel_shuffle(self.straight(entered), self.multiple)
+        return painted.float() + skips[0] if self.adds_to_input else painted
 
 
 class Block(nn.Module):

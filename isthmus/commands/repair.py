@@ -1,0 +1,63 @@
+"""What `denoise` and `inpaint` share: files in, files out, and how it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from isthmus.commands.console import Console
+from isthmus.commands.inputs import as_json, end_with_skipped
+from isthmus.commands.progress import duration
+
+if TYPE_CHECKING:
+    from isthmus.restore.files import Outcome, Repair
+
+
+def run(
+    console: Console,
+    label: str,
+    images: Sequence[str],
+    out: str,
+    repair: Repair,
+    *,
+    compare: bool,
+    force: bool,
+) -> Outcome:
+    """Repair all images with progress."""
+    from isthmus.restore.files import gather, outputs, repair_files
+
+    files = gather(images)
+    folder = any(Path(path).is_dir() for path in images)
+    places = outputs(files, out, folder=folder, force=force)
+    with console.progress(label, total=len(files)) as line:
+        return repair_files(files, places, repair, compare=compare, force=force, listener=line.update)
+
+
+def end(console: Console, schema: str, out: Path, found: Outcome) -> None:
+    """Say what was written, and what was not."""
+    console.emit(
+        {
+            "schema": schema,
+            "out": out,
+            "files": [
+                {
+                    "name": one.name,
+                    "output": one.output,
+                    "height": one.height,
+                    "width": one.width,
+                    "seconds": one.seconds,
+                    **one.facts,
+                }
+                for one in found.repaired
+            ],
+            "already_there": len(found.kept),
+            "skipped": as_json(found.skipped),
+        }
+    )
+    seconds = sum(one.seconds for one in found.repaired)
+    count = len(found.repaired)
+    already = f"; {len(found.kept):,} were there already (--force writes them again)" if found.kept else ""
+    what = "1 image" if count == 1 else f"{count:,} images"
+    console.result(f"{what} written to {out} in {duration(seconds)}{already}")
+    end_with_skipped(console, found.skipped)

@@ -1,0 +1,114 @@
+"""Which pixels a mask hides: single ones, blocks, patches of a grid, strokes, or a mixture of all kinds.
+
+Each returns `(N, 1, H, W)` booleans, True where hidden, and draws only from the generator it is given.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from isthmus.model import axes
+
+LARGE = 0.4  # blocks and strokes of a mixture hide up to this share: more would leave nothing to go by
+STROKES = 6  # per image and kind of thickness, at most
+
+
+def hidden(
+    shape: tuple[int, int, int], how: axes.Mask, generator: torch.Generator, device: torch.device
+) -> Tensor:
+    """The mask of a batch of `shape (N, H, W)`."""
+    n, h, w = shape
+    if how.shape == "mixed":
+        return _mixed(n, h, w, how, generator, device)
+    amounts = _amounts(n, how, generator, device)
+    if how.shape == "pixels":
+        return torch.rand(n, 1, h, w, generator=generator, device=device) < amounts
+    if how.shape == "strokes":
+        return strokes(n, h, w, how.size, generator, device)
+    if how.shape == "patches":
+        return _patches(n, h, w, how.size, amounts, generator, device)
+    if how.amount_low is None:
+        return _blocks(n, h, w, how.amount, how.size, generator, device)
+    parts = [_blocks(1, h, w, float(a), how.size, generator, device) for a in amounts.flatten()]
+    return torch.cat(parts)
+
+
+def _amounts(n: int, how: axes.Mask, generator: torch.Generator, device: torch.device) -> Tensor:
+    if how.amount_low is None:
+        return torch.full((n, 1, 1, 1), how.amount, dtype=torch.float64, device=device)
+    low = min(how.amount_low, how.amount)
+    drawn = torch.rand(n, 1, 1, 1, generator=generator, device=device).double()
+    return low + (how.amount - low) * drawn
+
+
+def _mixed(
+    n: int, h: int, w: int, how: axes.Mask, generator: torch.Generator, device: torch.device
+) -> Tensor:
+    # Half the images lose single pixels, a quarter blocks of any size up to the largest, a quarter strokes.
+    amounts = _amounts(n, how, generator, device)
+    result = torch.rand(n, 1, h, w, generator=generator, device=device) < amounts
+    kinds, sizes = torch.rand(2, n, generator=generator, device=device).tolist()
+    for i, (kind, size) in enumerate(zip(kinds, sizes, strict=True)):
+        side = max(2, round(how.size ** (0.3 + 0.7 * size)))
+        if 0.5 <= kind < 0.75:
+            share = min(float(amounts[i]), LARGE)
+            result[i] = _blocks(1, h, w, share, side, generator, device)[0]
+        elif kind >= 0.75:
+            result[i] = strokes(1, h, w, max(2, round(how.size / 4)), generator, device)[0]
+    return result
+
+
+def _patches(
+    n: int, h: int, w: int, size: int, amounts: Tensor, generator: torch.Generator, device: torch.device
+) -> Tensor:
+    # The same number in every image (He et al. 2022), so that the encoder can drop the hidden ones.
+    rows, columns = -(-h // size), -(-w // size)
+    noise = torch.rand(n, rows * columns, generator=generator, device=device)
+    counts = (amounts.view(n, 1) * rows * columns).round().clamp_max(rows * columns - 1)
+    rank = noise.argsort(1).argsort(1)
+    covered = (rank < counts).view(n, 1, rows, columns)
+    return covered.repeat_interleave(size, 2).repeat_interleave(size, 3)[..., :h, :w]
+
+
+def _blocks(
+    n: int, h: int, w: int, amount: float, side: int, generator: torch.Generator, device: torch.device
+) -> Tensor:
+    # k blocks thrown independently cover 1 − (1 − a)^k of the image on average, a being one block's share.
+    # A block larger than what shall be hidden would hide far too much, or, rounded to no block, nothing.
+    size = max(1, min(side, h, w, math.isqrt(round(amount * h * w))))
+    share = size * size / (h * w)
+    count = max(1, round(math.log(1 - amount) / math.log(1 - share))) if share < 1 and amount else 0
+    if count == 0:
+        return torch.zeros(n, 1, h, w, dtype=torch.bool, device=device)
+    tops = torch.randint(0, h - size + 1, (n, count, 1), generator=generator, device=device)
+    lefts = torch.randint(0, w - size + 1, (n, count, 1), generator=generator, device=device)
+    rows = torch.arange(h, device=device).view(1, 1, h)
+    columns = torch.arange(w, device=device).view(1, 1, w)
+    in_rows = (rows >= tops) & (rows < tops + size)  # (n, count, h)
+    in_columns = (columns >= lefts) & (columns < lefts + size)  # (n, count, w)
+    cover = torch.einsum("nbh,nbw->nhw", in_rows.float(), in_columns.float())
+    return (cover > 0)[:, None]
+
+
+def strokes(
+    n: int, h: int, w: int, thickest: int, generator: torch.Generator, device: torch.device
+) -> Tensor:
+    """Straight scratches of any length and direction, and short ones as in letters, up to `thickest` wide."""
+    count = 2 * STROKES
+    ends = torch.rand(n, count, 2, generator=generator, device=device) * torch.tensor([h, w], device=device)
+    angle = torch.rand(n, count, generator=generator, device=device) * math.pi
+    long = torch.rand(n, count, generator=generator, device=device) * max(h, w) / 2
+    short = torch.arange(count, device=device) >= STROKES
+    half_length = torch.where(short, long / 6, long)
+    half_width = 0.5 + torch.rand(n, count, generator=generator, device=device) * (thickest - 1) / 2
+    kept = torch.rand(n, count, generator=generator, device=device) < 0.7
+    kept[:, 0] = True
+    row = torch.arange(h, device=device).view(1, 1, h, 1) + 0.5 - ends[..., 0, None, None]
+    column = torch.arange(w, device=device).view(1, 1, 1, w) + 0.5 - ends[..., 1, None, None]
+    sine, cosine = angle.sin()[..., None, None], angle.cos()[..., None, None]
+    along, across = row * sine + column * cosine, row * cosine - column * sine  # (n, count, h, w)
+    inside = (along.abs() <= half_length[..., None, None]) & (across.abs() <= half_width[..., None, None])
+    return (inside & kept[..., None, None]).any(1, keepdim=True)

@@ -1,0 +1,127 @@
+"""`isthmus.denoise`: an image without its noise.
+
+clean = isthmus.denoise(image)             # the noise level is estimated
+clean = isthmus.denoise(image, sigma=25)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from isthmus.errors import UsageError
+from isthmus.measures.noise import noise_level
+from isthmus.model.autoencoder import Autoencoder
+from isthmus.model.corruptions import noise_range
+from isthmus.model.trace import Corrupted
+from isthmus.restore import opponent
+from isthmus.restore.arrays import channels_of, colour_of, each
+from isthmus.restore.models import Given, find
+from isthmus.restore.pieces import can_be_cut, in_pieces, like, widened
+
+SHIPPED = {1: "photo-denoise-gray", 3: "photo-denoise-gray"}  # by channels; colour goes by opponent planes
+STRONGEST = 2550.0
+
+
+def denoise(
+    image: Any,
+    sigma: float | None = None,
+    model: Given | None = None,
+    *,
+    listener: Callable[[int, int], None] | None = None,
+) -> Any:
+    """Remove noise; any size, in bounded memory.
+
+    Args:
+        image: NumPy `(H, W)` or `(H, W, C)`, or torch `(N, C, H, W)`; uint8, uint16, or floats in [0, 1] that
+            noise may carry outside of it. A second or fourth channel is alpha, which comes back as it is.
+        sigma: standard deviation of the noise in units of 1/255; estimated when None (`noise_level`).
+        model: a shipped model's name, a model file, or an `Autoencoder`; by default a shipped one.
+        listener: called with (pieces done, pieces in all) of each image.
+
+    Returns:
+        The same kind, shape and sample type, in [0, 1] where it is float.
+
+    Raises:
+        DataError: NaN, no pixels, or too small an image to estimate its noise.
+        UsageError: `sigma` is not a level of noise, or the model restores other images.
+    """
+    if sigma is not None and not (math.isfinite(sigma) and 0 <= sigma <= STRONGEST):
+        raise UsageError(f"sigma={sigma}: the standard deviation of the noise lies from 0 to {STRONGEST:g}")
+    image = image if isinstance(image, Tensor) else np.asarray(image)
+    network = network_for(image, model)
+
+    def one(colour: Any, _: int) -> Any:
+        level = sigma if sigma is not None else level_of(colour)
+        out = like(colour)
+        in_pieces(
+            colour,
+            lambda piece, _: cleaned(network, piece, level),
+            out=out,
+            cut=can_be_cut(network),
+            listener=listener,
+        )
+        return out
+
+    return each(image, one)
+
+
+def network_for(image: Any, model: Given | None = None) -> Autoencoder:
+    """The network that denoises this image: the one asked for, or the shipped one for gray or for colour.
+
+    Raises:
+        UsageError: there is no such model, or it restores images of other channels.
+    """
+    channels = channels_of(colour_of(image))
+    network = find(model if model is not None else SHIPPED.get(channels, SHIPPED[3]))
+    if network.channels != channels and {network.channels, channels} != {1, 3}:
+        raise UsageError(f"this model restores images of {network.channels} channels, not of {channels}")
+    return network
+
+
+def level_of(image: Any) -> float:
+    """`noise_level` of NumPy `(H, W[, C])` or of torch `(1, C, H, W)`, without alpha."""
+    if isinstance(image, Tensor):
+        wide = image if image.dtype in (torch.uint8, torch.uint16) else image.float()
+        image = wide[0].permute(1, 2, 0).cpu().numpy()
+    return noise_level(colour_of(image))
+
+
+def cleaned(network: Autoencoder, images: Tensor, sigma: float) -> Tensor:
+    """`(N, C, H, W)` with noise of `sigma` → without, in one pass."""
+    if network.channels == images.shape[1]:
+        return _told(network, images, torch.full((len(images),), sigma))
+    if network.channels == 1:
+        sigmas = sigma * torch.tensor(opponent.SIGMAS).repeat(len(images))
+        return opponent.from_planes(_told(network, opponent.to_planes(images), sigmas)).clamp(0, 1)
+    return _told(network, images.expand(-1, 3, -1, -1), torch.full((len(images),), sigma)).mean(
+        1, keepdim=True
+    )
+
+
+def _told(network: Autoencoder, images: Tensor, sigmas: Tensor) -> Tensor:
+    """One image (or colour plane) at a time, which bounds the memory that is needed."""
+    passes = [
+        _one_pass(network, image[None], level[None]) for image, level in zip(images, sigmas, strict=True)
+    ]
+    return torch.cat(passes)
+
+
+def _one_pass(network: Autoencoder, images: Tensor, sigmas: Tensor) -> Tensor:
+    """`sigmas (N,)` in units of 1/255; above what the network knows, the image is made paler to fit."""
+    height, width = images.shape[-2:]
+    seen = widened(images, network.multiple) if can_be_cut(network) else images
+    known = noise_range(network.recipe.corruption)
+    if known is None:
+        return network.reconstruct_batch(seen)[..., :height, :width]
+    sigmas = sigmas.clamp_min(max(known[0], 1e-6)).view(-1, 1, 1, 1)
+    paler = (known[1] / sigmas).clamp_max(1.0)
+    level = (sigmas * paler / 255).expand(-1, 1, *seen.shape[-2:])
+    pale = Corrupted(0.5 + paler * (seen - 0.5), seen, condition=level)
+    found = network.reconstruct_batch(seen, pale)[..., :height, :width]
+    return (0.5 + (found - 0.5) / paler).clamp(0, 1)

@@ -1,0 +1,99 @@
+"""Which pixels are missing: said by a picture, a colour, by transparency, or found as dead pixels.
+
+Each gives `(H, W)` booleans, True where missing.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from isthmus.errors import DataError, UsageError
+from isthmus.images.formats import decode
+
+Mask = npt.NDArray[np.bool_]
+OUTLIER = 0.1  # of the whole range: how far a dead pixel stands outside of its neighbours, at least
+DEVIATIONS = 6.0  # and in standard deviations of the noise around it
+
+
+def from_picture(path: str | Path) -> Mask:
+    """A black and white picture: white is missing.
+
+    Raises:
+        DataError: unreadable.
+    """
+    pixels = decode(path)
+    top = 1.0 if pixels.dtype.kind == "f" else float(np.iinfo(pixels.dtype).max)
+    white: Mask = pixels.mean(2) > top / 2
+    return white
+
+
+def parse_colour(text: str) -> tuple[int, int, int]:
+    """`#ff00ff`, `ff00ff` or `255,0,255`.
+
+    Raises:
+        UsageError: anything else.
+    """
+    plain = text.strip().removeprefix("#")
+    if re.fullmatch(r"[0-9a-fA-F]{6}", plain):
+        return int(plain[:2], 16), int(plain[2:4], 16), int(plain[4:], 16)
+    parts = [p.strip() for p in plain.split(",")]
+    if len(parts) == 3 and all(p.isdecimal() and int(p) <= 255 for p in parts):
+        return int(parts[0]), int(parts[1]), int(parts[2])
+    raise UsageError(f"'{text}' is not a colour: write it as #ff00ff or 255,0,255")
+
+
+def of_colour(pixels: npt.NDArray[Any], colour: tuple[int, int, int], *, tolerance: int = 0) -> Mask:
+    """Pixels `(H, W, C)` of this colour, given in 8 bits; each channel may differ by `tolerance`.
+
+    Raises:
+        DataError: the image is gray and the colour is not.
+    """
+    channels = pixels.shape[2] - (pixels.shape[2] in (2, 4))
+    if channels == 1 and len(set(colour)) > 1:
+        raise DataError("a gray image has no pixels of this colour: give a gray one, such as #ffffff")
+    scale = 1 / 255 if pixels.dtype.kind == "f" else np.iinfo(pixels.dtype).max // 255
+    wanted = np.array(colour[:channels], dtype=np.float64) * scale
+    mask: Mask = np.all(np.abs(pixels[..., :channels] - wanted) <= (tolerance + 1e-6) * scale, axis=-1)
+    return mask
+
+
+def of_alpha(pixels: npt.NDArray[Any]) -> Mask:
+    """Pixels `(H, W, 2 or 4)` that are not wholly opaque.
+
+    Raises:
+        DataError: the image has no transparency.
+    """
+    if pixels.shape[2] not in (2, 4):
+        raise DataError("this image has no transparency that could say what is missing")
+    top = 1.0 if pixels.dtype.kind == "f" else np.iinfo(pixels.dtype).max
+    mask: Mask = np.asarray(pixels[..., -1] < top)
+    return mask
+
+
+def dead_pixels(pixels: npt.NDArray[Any]) -> Mask:
+    """Single pixels, or pairs, far brighter or darker than everything around: hot, dead, salt and pepper.
+
+    A pixel is dead when in any channel it stands outside of what all but one of its eight neighbours span, by
+    a tenth of the range and by six times the noise. Edges and lines stay; a star of one pixel does not.
+    """
+    from scipy import ndimage
+
+    top = 1.0 if pixels.dtype.kind == "f" else float(np.iinfo(pixels.dtype).max)
+    ring = np.ones((3, 3), bool)
+    ring[1, 1] = False
+    mask = np.zeros(pixels.shape[:2], bool)
+    for channel in range(pixels.shape[2] - (pixels.shape[2] in (2, 4))):
+        plane = pixels[..., channel].astype(np.float32) / top
+        high = ndimage.rank_filter(plane, -2, footprint=ring, mode="mirror")
+        low = ndimage.rank_filter(plane, 1, footprint=ring, mode="mirror")
+        # The median difference of neighbours is 0.954 σ under white noise.
+        steps = np.abs(np.diff(plane, axis=1))
+        noise = float(np.median(steps)) / 0.954 if steps.size else 0.0
+        far = max(OUTLIER, DEVIATIONS * noise)
+        mask |= (plane > high + far) | (plane < low - far)
+    return mask
