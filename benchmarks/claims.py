@@ -237,7 +237,7 @@ def attention(bench: Bench) -> list[Line]:
 
 
 def variational(bench: Bench) -> list[Line]:
-    model = bench.train("variational", "32", ())
+    model = bench.train("variational", "32", SMALL)
     numbers = measured(model).use.metrics()
     per_unit = numbers["kl"] / 32
     return [
@@ -255,9 +255,10 @@ def variational(bench: Bench) -> list[Line]:
 
 
 def adversarial(bench: Bench) -> list[Line]:
-    plain = bench.train("adversarial", "16", ("critic=none",))
-    model = bench.train("adversarial", "16", ())
-    prior = torch.randn(ROWS, 16, generator=torch.Generator().manual_seed(0))
+    dense = ("backbone=dense",)
+    plain = bench.train("adversarial", "8", (*dense, "critic=none"))
+    model = bench.train("adversarial", "8", dense)
+    prior = torch.randn(ROWS, 8, generator=torch.Generator().manual_seed(0))
     every = len(test_set()) // ROWS
     found = {}
     for name, one in (("plain, whitened", plain), ("adversarial", model)):
@@ -292,8 +293,8 @@ def whitened(codes: Tensor) -> Tensor:
 def vae_gan(bench: Bench) -> list[Line]:
     data = "fashion-mnist"
     models = {
-        "variational": bench.train("variational", "64", (), data),
-        "vae-gan": bench.train("vae-gan", "64", (), data),
+        "variational": bench.train("variational", "64", SMALL, data),
+        "vae-gan": bench.train("vae-gan", "64", SMALL, data),
     }
     images = some(test_set(data), ROWS)
     z = torch.randn(ROWS, 64, generator=torch.Generator().manual_seed(0))

@@ -5,7 +5,6 @@ Losses are the logistic ones of Goodfellow et al. (2014), non-saturating for the
 
 from __future__ import annotations
 
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
