@@ -99,7 +99,6 @@ DEPTHS = {
     "conv, 1 block a stage": ("conv", "backbone.blocks=1"),
     "conv, 4 blocks a stage": ("conv", "backbone.blocks=4"),
     "attention, 1 block": ("attention", "corruption=none", "backbone.depth=1"),
-    "attention, 3 blocks": ("attention", "corruption=none", "backbone.depth=3"),
 }
 
 
