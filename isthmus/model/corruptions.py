@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from isthmus.errors import UsageError
 from isthmus.model import axes, masks
 from isthmus.model.fill import fill
 from isthmus.model.trace import Corrupted
@@ -79,7 +80,8 @@ def _recorrupted(images: Tensor, how: axes.Recorrupted, generator: torch.Generat
     whoever predicts the second from the first can only predict the clean image. The noise of the target has a
     variance of σ²(1 + 1/α²), by which each image's say is divided.
     """
-    assert how.sigma is not None, "settled before training"
+    if how.sigma is None:  # a training measures it before the first step
+        raise UsageError("the noise of these images is not known: give corruption.sigma")
     alpha = LEAST + (MOST - LEAST) * _uniform(images[:, :1, :1, :1], generator)
     noise = how.sigma / 255 * torch.randn(images.shape, generator=generator, device=images.device)
     weight = (alpha.square() / (1 + alpha.square()) / _MEAN_WEIGHT).expand(-1, 1, *images.shape[-2:])

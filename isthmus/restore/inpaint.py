@@ -23,7 +23,7 @@ from isthmus.restore.arrays import channels_of, colour_of, each
 from isthmus.restore.models import Given, find
 from isthmus.restore.pieces import Piece, can_be_cut, in_pieces, like, widened
 
-SHIPPED = "photo-inpaint-gray"  # colour goes by opponent planes
+SHIPPED = "photo-inpaint"
 CELL = 2**LEVELS
 
 
