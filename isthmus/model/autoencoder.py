@@ -66,7 +66,7 @@ class Autoencoder(nn.Module):
         self.summary: dict[str, Any] = {}
         self.attachments: dict[str, Attachment] = {}
         self.precision = torch.float32
-        self.bottleneck: Bottleneck = bottlenecks.build(recipe)
+        self.bottleneck: Bottleneck = bottlenecks.build(recipe, channels=channels)
         self.multiple = _multiple(recipe, size)
         plan = Plan(
             channels=channels,

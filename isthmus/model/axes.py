@@ -244,6 +244,12 @@ class Quantised(Settings):
 class Entropy(Settings):
     kind: ClassVar[str] = "entropy"
     weight: float = setting(1.0, "weight of the rate, in nats per image", low=0.0)
+    low: float | None = setting(
+        None, "λ at quality 1 of bits per pixel + λ·255²·mse; auto: one rate, set by the weight", low=1e-6
+    )
+    high: float = setting(0.0483, "λ at quality 100, where low is given; each image draws its own", low=1e-6)
+    quality: float = setting(50.0, "quality of the codes that encode gives", low=1.0, high=100.0)
+    context: bool = setting(False, "foretell each value from those coded before it")
     warmup: float = setting(0.0, _WARMUP, low=0.0, high=1.0)
 
 

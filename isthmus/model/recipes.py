@@ -96,6 +96,17 @@ def attention() -> Recipe:
     )
 
 
+def codec() -> Recipe:
+    """A codec for images like yours, all rates in one model (Ballé et al. 2018; Cui et al. 2021)."""
+    return Recipe(
+        name="codec",
+        code="128@16",
+        backbone=axes.Conv(width=(96, 128), blocks=1, stem=4, output="linear"),
+        bottleneck=axes.Entropy(low=0.0018, high=0.0483, context=True),
+        optimiser=axes.Optimiser(rate=1e-3),
+    )
+
+
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "conv": conv,
     "dense": dense,
@@ -109,6 +120,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "adversarial": adversarial,
     "vae-gan": vae_gan,
     "attention": attention,
+    "codec": codec,
 }
 
 
