@@ -1,0 +1,157 @@
+"""Symbols of one tile ↔ bytes. One walk serves both directions, so that they cannot disagree.
+
+Channels go in their order, each in two halves of a checkerboard. A symbol's mean and scale are linear in what is known:
+the channels before it in a 3×3 neighbourhood, and for the second half the channel's own four neighbours (the two-pass
+checkerboard of He et al. 2021, "Checkerboard context model for efficient learned image compression", with integer
+weights in place of their networks). All sums are of integers and stay far below 2⁵³, so that double precision is exact
+in whatever order a machine adds.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from isthmus.codec.coder import TOTAL, Coder, Floats, Ints, Reader, Writer
+from isthmus.codec.container import CompressedFileError
+from isthmus.codec.tables import CROSS, FRACTIONS, LARGEST, MEAN_UNIT, REACH, TAPS, Band
+
+TOGETHER = 8  # channels whose contexts from all earlier ones are one matrix product
+_LARGEST_LENGTH = 17  # bits of the largest escape: residuals stay below 2¹⁷
+
+Where = npt.NDArray[np.intp]
+
+
+def encode(symbols: Ints, band: Band) -> bytes:
+    """The bytes of `symbols` (C, h, w), int32, magnitudes at most `LARGEST`."""
+    writer = Writer()
+    _walk(writer, band, symbols.shape[1:], np.ascontiguousarray(symbols, np.int32))
+    return writer.bytes()
+
+
+def decode(data: bytes | memoryview, size: tuple[int, int], band: Band) -> Ints:
+    """Symbols (C, *size), int32, from what `encode` gave.
+
+    Raises:
+        CompressedFileError: the bytes were not made by `encode`, as far as that can be seen; checksums see the rest.
+    """
+    return _walk(Reader(data), band, size, None)
+
+
+def _walk(coder: Coder, band: Band, size: tuple[int, ...], given: Ints | None) -> Ints:
+    height, width = size
+    loud = _loud(coder, band, given)
+    halves = _halves(height, width)
+    padded = np.zeros((height + 2, width + 2))
+    # Rows are (channel, tap), columns positions; one pair of matrices for each half.
+    means: list[Floats] = [np.zeros((band.channels * TAPS, len(half))) for half in halves]
+    scales: list[Floats] = [np.zeros((band.channels * TAPS, len(half))) for half in halves]
+    known = 0  # rows so far: silent channels have none
+    rows = np.zeros(band.channels * TAPS, np.intp)
+    symbols = np.zeros((band.channels, height, width), np.int32)
+    for begin in range(0, len(loud), TOGETHER):
+        group = loud[begin : begin + TOGETHER]
+        used, split = rows[:known], known
+        far = [
+            (
+                band.mean_rows[np.ix_(group, used)] @ means[half][:split],
+                band.scale_rows[np.ix_(group, used)] @ scales[half][:split],
+            )
+            for half in (0, 1)
+        ]
+        for index, channel in enumerate(group):
+            near = rows[split:known]
+            padded[1:-1, 1:-1] = 0
+            for half, where in enumerate(halves):
+                mean = far[half][0][index] + band.mean_rows[channel, near] @ means[half][split:known]
+                scale = far[half][1][index] + band.scale_rows[channel, near] @ scales[half][split:known]
+                mean += band.mean_bias[half, channel]
+                scale += band.scale_bias[half, channel]
+                if half:
+                    own = _taps(padded, where)[list(CROSS)]
+                    mean += band.mean_own[channel].astype(np.float64) @ own
+                    scale += band.scale_own[channel].astype(np.float64) @ measure(own)
+                plane = symbols[channel].reshape(-1)
+                values = None if given is None else given[channel].reshape(-1)[where]
+                plane[where] = _code(coder, band, mean.astype(np.int64), scale.astype(np.int64), values)
+                padded[1:-1, 1:-1] = symbols[channel]
+            for half, where in enumerate(halves):
+                taps = _taps(padded, where)
+                means[half][known : known + TAPS] = taps
+                scales[half][known : known + TAPS] = measure(taps)
+            rows[known : known + TAPS] = np.arange(channel * TAPS, (channel + 1) * TAPS)
+            known += TAPS
+    return symbols
+
+
+def measure(values: Floats) -> Floats:
+    """What a scale is linear in: the magnitude of a symbol."""
+    return np.abs(values)
+
+
+def _loud(coder: Coder, band: Band, given: Ints | None) -> list[int]:
+    """The channels that are not zero throughout, coded as one flag each."""
+    silent = None if given is None else (~given.any((1, 2))).astype(np.int32)
+    weights = np.stack([TOTAL - band.silent, band.silent], 1).astype(np.float64) - 1
+    return [int(c) for c in np.flatnonzero(coder.categorical(weights, silent) == 0)]
+
+
+def _code(
+    coder: Coder, band: Band, mean: npt.NDArray[np.int64], scale: npt.NDArray[np.int64], values: Ints | None
+) -> Ints:
+    middle = (mean + MEAN_UNIT // 2) // MEAN_UNIT
+    away = mean - middle * MEAN_UNIT  # in [−½, ½) of MEAN_UNIT
+    mirror = np.where(away < 0, -1, 1)
+    bins = np.searchsorted(band.thresholds, scale, side="right")
+    shift = band.shifts[bins].astype(np.int64)
+    fraction = np.minimum(np.abs(away) * (2 * FRACTIONS) // MEAN_UNIT, FRACTIONS - 1)
+    weights = band.coder_weights[bins, fraction]
+
+    residual = None if values is None else (values - middle) * mirror
+    high = None if residual is None else residual >> shift
+    escaped = None if high is None else np.abs(high) > REACH
+    entry = None if high is None else np.where(escaped, 2 * REACH + 1, high + REACH).astype(np.int32)
+    entry = coder.categorical(weights, entry)
+    outside = np.flatnonzero(entry == 2 * REACH + 1)
+    high = entry.astype(np.int64) - REACH if high is None else high
+    if len(outside):
+        high[outside] = _escape(coder, None if residual is None else high[outside], len(outside))
+    low = np.zeros(len(bins), np.int64)
+    for bits in np.unique(shift[shift > 0]):
+        here = np.flatnonzero(shift == bits)
+        known = None if residual is None else (residual[here] & ((1 << bits) - 1)).astype(np.int32)
+        low[here] = coder.raw(int(bits), len(here), known)
+    found = ((high << shift) + low) * mirror + middle
+    if len(found) and np.abs(found).max() > LARGEST:
+        raise CompressedFileError("damaged: a symbol is out of range")
+    return found.astype(np.int32)
+
+
+def _escape(coder: Coder, values: npt.NDArray[np.int64] | None, count: int) -> npt.NDArray[np.int64]:
+    """Values beyond ±REACH: sign, length of what is beyond in bits (Elias 1975, gamma), then those bits."""
+    beyond = None if values is None else np.abs(values) - REACH  # at least 1
+    sign = coder.raw(1, count, None if values is None else (values < 0).astype(np.int32))
+    length = None if beyond is None else np.frexp(beyond)[1].astype(np.int32) - 1
+    flat = np.full((count, 1 << 5), TOTAL / (1 << 5) - 1)
+    length = coder.categorical(flat, length)
+    if count and length.max() >= _LARGEST_LENGTH:
+        raise CompressedFileError("damaged: a symbol is out of range")
+    found = np.ones(count, np.int64) << length
+    for bits in np.unique(length[length > 0]):
+        here = np.flatnonzero(length == bits)
+        given = None if beyond is None else (beyond[here] & ((1 << bits) - 1)).astype(np.int32)
+        found[here] += coder.raw(int(bits), len(here), given)
+    return (found + REACH) * np.where(sign == 1, -1, 1)
+
+
+def _halves(height: int, width: int) -> tuple[Where, Where]:
+    """Positions, row by row, where row + column is even, and where it is odd."""
+    rows, columns = np.divmod(np.arange(height * width), width)
+    odd = (rows + columns) % 2
+    return np.flatnonzero(odd == 0), np.flatnonzero(odd)
+
+
+def _taps(padded: Floats, where: Where) -> Floats:
+    """(9, positions): the neighbourhood of each position, zero outside the tile."""
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3))
+    return windows.reshape(-1, TAPS)[where].T
