@@ -1,8 +1,8 @@
 """How much smaller one coder's files are than another's at equal quality: the Bjøntegaard delta rate.
 
 Source: Bjøntegaard, "Calculation of average PSNR differences between RD-curves", ITU-T VCEG-M33, 2001; with
-monotone piecewise cubics (PCHIP; Fritsch and Carlson, SIAM J. Numer. Anal. 17, 1980) in place of one cubic, which
-can swing between the points.
+monotone piecewise cubics (PCHIP; Fritsch and Carlson, SIAM J. Numer. Anal. 17, 1980) in place of one cubic,
+which can swing between the points.
 """
 
 from __future__ import annotations
