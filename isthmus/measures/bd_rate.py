@@ -47,19 +47,18 @@ class _Interpolated:
 
     def __init__(self, points: Curve, between: tuple[float, float]) -> None:
         ordered = sorted((float(quality), float(rate)) for rate, quality in points)
-        qualities, rates = (
-            (np.array(values) for values in zip(*ordered, strict=True)) if ordered else ((), ())
-        )
+        qualities = np.array([quality for quality, _ in ordered])
+        rates = np.array([rate for _, rate in ordered])
         if len(ordered) < 2 or not np.isfinite(ordered).all() or min(rates) <= 0:
             raise DataError("a rate–distortion curve needs at least two points with positive, finite rates")
         if not ((np.diff(qualities) > 0).all() and (np.diff(rates) > 0).all()):
             raise DataError("a rate–distortion curve's rate must rise with its quality")
         self.log_rate = PchipInterpolator(qualities, np.log(rates))
         quality_at = PchipInterpolator(np.log(rates), qualities)
-        first, last = max(between[0], rates[0]), min(between[1], rates[-1])
+        first, last = max(between[0], float(rates[0])), min(between[1], float(rates[-1]))
         self.low, self.high = math.inf, -math.inf
         if first < last:
-            self.low, self.high = (float(quality_at(math.log(rate))) for rate in (first, last))
+            self.low, self.high = float(quality_at(math.log(first))), float(quality_at(math.log(last)))
 
     def integral(self, low: float, high: float) -> float:
         return float(self.log_rate.integrate(low, high))
