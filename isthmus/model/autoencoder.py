@@ -16,7 +16,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from isthmus.errors import DataError
 from isthmus.images.edge import Kind, to_batch
 from isthmus.model import axes, backbones, bottlenecks, capabilities
-from isthmus.model.backbones.interface import Features, Plan, conv_depth, patch_side
+from isthmus.model.backbones.interface import Decoder, Encoder, Features, Plan, conv_depth, patch_side
 from isthmus.model.bottlenecks.interface import Bottleneck
 from isthmus.model.code import Code
 from isthmus.model.corruptions import corrupt, has_condition
@@ -76,6 +76,8 @@ class Autoencoder(nn.Module):
             features=recipe.geometry.channels * self.bottleneck.expansion,
             unit_columns=self.bottleneck.unit_columns,
         )
+        self.encoder: Encoder
+        self.decoder: Decoder
         self.encoder, self.decoder = backbones.build(recipe, plan)
         self.critic = build_critic(recipe, plan)
         # Where the decoder starts from, see `start_at`: a buffer, so that it is saved with the weights.
@@ -100,6 +102,7 @@ class Autoencoder(nn.Module):
         bounded = mean.clamp(0.01, 0.99)
         start = bounded.logit() if self.recipe.backbone.output == "sigmoid" else bounded
         self.offset.copy_(start.view(-1, 1, 1))
+        self.encoder.centre_at(bounded)
 
     # ------------------------------------------------------------ the pass
 

@@ -49,6 +49,9 @@ class Conv(Settings):
         "zeros", "border of convolutions; zeros leak position, reflect does not"
     )
     activation: Activation = setting("relu", "nonlinearity")
+    start: Literal["random", "cosine"] = setting(
+        "random", "first weights of a grid code's straight path; cosine: a block transform as in JPEG"
+    )
     skips: bool = setting(False, "hand encoder stages to the decoder: restores better, has no narrow code")
     output: Output = setting("sigmoid", _OUTPUT)
 
