@@ -29,7 +29,7 @@ class Term:
         measure: `trace -> (N,)`.
         warmup: share of the training over which the weight rises linearly from zero.
         per_image: the measure is in nats per image and is divided by the number of pixel-channels.
-        of_image: an image term, which a bottleneck may weigh image by image (`Latent.image_weight`).
+        of_image: an image term; the bottleneck may weigh those, and its own, image by image (`Latent`).
         validated: counts in the validation loss; a game against a critic has no value of its own there.
     """
 
@@ -60,9 +60,8 @@ class Objective:
             value = term.measure(trace)
             parts[term.name] = value.detach().mean()
             scale = term.weight_at(progress) / (trace.pixels if term.per_image else 1)
-            if term.of_image and trace.code.image_weight is not None:
-                value = value * trace.code.image_weight
-            total = total + scale * value
+            weight = trace.code.image_weight if term.of_image else trace.code.code_weight
+            total = total + scale * (value if weight is None else value * weight)
         return total, parts
 
     def validated(self) -> Objective:

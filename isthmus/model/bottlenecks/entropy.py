@@ -63,10 +63,12 @@ class EntropyBottleneck(Bottleneck):
             noise = torch.rand(h.shape, generator=generator, device=h.device) - 0.5
             parts["rated"] = scaled + noise
         values = self.values(symbols, quality)
-        weight = None
-        if self.gains is not None:
-            weight = nats_per_error(self.gains.weight(quality), self.image_channels)
-        return Latent(values, parts, image_weight=weight)
+        if self.gains is None:
+            return Latent(values, parts)
+        # Rates differ by an order of magnitude over the range: so weighed, a percent of each counts alike.
+        alike = self.gains.weight(quality) ** -0.5 * (self.gains.low * self.gains.high) ** 0.25
+        error_weight = nats_per_error(self.gains.weight(quality), self.image_channels)
+        return Latent(values, parts, image_weight=alike * error_weight, code_weight=alike)
 
     def gain(self, quality: Tensor, axes_count: int) -> Tensor:
         """Steps per unit, `(N, C, 1, 1)` for 4 axes, `(N, C)` for 2."""
