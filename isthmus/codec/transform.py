@@ -66,27 +66,41 @@ def margins(model: Autoencoder) -> tuple[int, int]:
     return math.ceil(analysis / sides[-1]), math.ceil(synthesis / sides[-1])
 
 
-@torch.no_grad()
 def analyse(model: Autoencoder, image: Tensor, quality: float) -> np.ndarray:
-    """The integers of one image.
+    """The integers of one image: `quantise` of its `latents`, int32 `(C, ⌈H/stride⌉, ⌈W/stride⌉)`."""
+    return quantise(model, latents(model, image), quality)
+
+
+@torch.no_grad()
+def latents(model: Autoencoder, image: Tensor) -> Tensor:
+    """The network's part of `analyse`, which is the same at every quality.
 
     Args:
         image: `(1, channels, H, W)` floats in [0, 1], any size; extended by its last rows and columns to the
             model's stride.
-        quality: 1 to 100.
 
     Returns:
-        int32 `(C, ⌈H/stride⌉, ⌈W/stride⌉)`, at most ±32767.
+        float `(C, ⌈H/stride⌉, ⌈W/stride⌉)`.
 
     Raises:
         CapabilityError: as `check_codec`.
         DataError: another number of images or channels.
     """
-    bottleneck = _bottleneck(model)
+    check_codec(model)
     if image.ndim != 4 or image.shape[:2] != (1, model.channels):
         raise DataError(f"one image of {model.channels} channels is needed, got {tuple(image.shape)}")
-    features = model.features(image)
-    scaled = features * bottleneck.gain(_quality(quality, features), features.ndim)
+    return model.features(image)[0]
+
+
+@torch.no_grad()
+def quantise(model: Autoencoder, values: Tensor, quality: float) -> np.ndarray:
+    """`latents (C, h, w)` in the steps of a quality from 1 to 100, rounded: int32 `(C, h, w)`, at most ±32767.
+
+    Raises:
+        CapabilityError: as `check_codec`.
+        DataError: the quality is out of range.
+    """
+    scaled = values[None] * _bottleneck(model).gain(_quality(quality, values), 4)
     symbols = scaled.round().clamp(-LARGEST_SYMBOL, LARGEST_SYMBOL)[0]
     result: np.ndarray = symbols.to(torch.int32).cpu().numpy()
     return result
