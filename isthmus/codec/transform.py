@@ -94,7 +94,7 @@ def latents(model: Autoencoder, image: Tensor) -> Tensor:
 
 @torch.no_grad()
 def quantise(model: Autoencoder, values: Tensor, quality: float) -> np.ndarray:
-    """`latents (C, h, w)` in the steps of a quality from 1 to 100, rounded: int32 `(C, h, w)`, at most ±32767.
+    """`latents (C, h, w)` in the steps of a quality from 1 to 100, rounded: int32, at most ±32767.
 
     Raises:
         CapabilityError: as `check_codec`.
