@@ -18,6 +18,8 @@ from isthmus.errors import IsthmusError
 from isthmus.version import __version__
 
 if TYPE_CHECKING:
+    from isthmus.codec.api import compress, decompress
+    from isthmus.codec.plugin import register_pillow
     from isthmus.evaluate.table import evaluate as evaluate_model
     from isthmus.images.read import read
     from isthmus.model.autoencoder import Autoencoder
@@ -31,20 +33,26 @@ __all__ = [
     "IsthmusError",
     "Recipe",
     "__version__",
+    "compress",
+    "decompress",
     "evaluate_model",
     "load",
     "read",
     "recipe",
+    "register_pillow",
     "train",
 ]
 
 _HOMES = {
     "Autoencoder": "isthmus.model.autoencoder:Autoencoder",
     "Recipe": "isthmus.model.recipe:Recipe",
+    "compress": "isthmus.codec.api:compress",
+    "decompress": "isthmus.codec.api:decompress",
     "evaluate_model": "isthmus.evaluate.table:evaluate",
     "load": "isthmus.model.file:load",
     "read": "isthmus.images.read:read",
     "recipe": "isthmus.model.recipes:recipe",
+    "register_pillow": "isthmus.codec.plugin:register_pillow",
     "train": "isthmus.training.api:train",
 }
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy.typing as npt
 
 from isthmus.codec import container
 from isthmus.codec.container import MAX_PIXELS, CompressedFileError, Container
+from isthmus.codec.facts import contents
 from isthmus.codec.grid import Rectangle
 from isthmus.codec.models import codec_for
 from isthmus.codec.picture import Picture, picture
@@ -40,14 +40,16 @@ def compress(
     """One image as the bytes of a `.isth` file.
 
     Args:
-        image: uint8 (H, W), or (H, W, C) with C 1 gray, 2 gray and alpha, 3 colour, 4 colour and alpha; or the
-            path of an image file, whose colour profile and EXIF are kept (its orientation is applied).
+        image: uint8 (H, W), or (H, W, C) with C 1 gray, 2 gray and alpha, 3 colour, 4 colour and alpha; or
+            the path of an image file, whose colour profile and EXIF are kept (its orientation is applied).
         quality: 1 to 100; 50 unless `bpp` or `psnr` is given.
-        bpp: at most so many bits of the file per pixel, or, where the picture has none so small, the smallest.
+        bpp: at most so many bits of the file per pixel, or, where the picture has none so small, the
+            smallest.
         psnr: at least so many dB (all channels together, alpha apart), or the most there is.
-        model: a model trained with `--recipe codec`, or its file; None for the shipped one. The same is needed
-            to decompress.
-        preview: put a small picture of at most so many pixels a side into the file, which is read without model.
+        model: a model trained with `--recipe codec`, or its file; None for the shipped one. The same is
+            needed to decompress.
+        preview: put a small picture of at most so many pixels a side into the file, which is read without
+            model.
         max_pixels: larger images are refused.
 
     Raises:
@@ -140,18 +142,21 @@ def compressed(
     preview: int | None = None,
 ) -> Encoded:
     """`compress` for a picture already read; the quality found comes with the bytes."""
-    from isthmus.codec.encoding import encoded
+    from isthmus.codec.encoding import encoded, latents_of
     from isthmus.codec.search import largest_within, least_reaching
 
+    if bpp is None and psnr is None:
+        return encoded(image, codec, round(100 * (QUALITY if quality is None else quality)), preview=preview)
+    latents = list(latents_of(image, codec))
+
     def make(hundredths: int) -> Encoded:
-        return encoded(image, codec, hundredths, preview=preview)
+        return encoded(image, codec, hundredths, preview=preview, latents=latents)
 
     if bpp is not None:
         pixels = image.size[0] * image.size[1]
         return largest_within(make, lambda one: 8 * len(one.data) / pixels, bpp)
-    if psnr is not None:
-        return least_reaching(make, lambda one: fidelity(one.data, image, codec), psnr)
-    return make(round(100 * (QUALITY if quality is None else quality)))
+    assert psnr is not None
+    return least_reaching(make, lambda one: fidelity(one.data, image, codec), psnr)
 
 
 def fidelity(data: bytes, image: Picture, codec: Codec) -> float:
@@ -178,7 +183,9 @@ def check_request(
     """Raises:
     UsageError: more than one of them, or one out of range.
     """
-    asked = [name for name, value in (("quality", quality), ("bpp", bpp), ("psnr", psnr)) if value is not None]
+    asked = [
+        name for name, value in (("quality", quality), ("bpp", bpp), ("psnr", psnr)) if value is not None
+    ]
     if len(asked) > 1:
         raise UsageError(f"{asked[0]} and {asked[1]} cannot both be asked for; choose one")
     for name, value, low, high in (
@@ -189,21 +196,3 @@ def check_request(
     ):
         if value is not None and not low <= value <= high:
             raise UsageError(f"{name} {value:g} is out of range: it runs from {low:g} to {high:g}")
-
-
-def contents(data: bytes | str | os.PathLike[str]) -> bytes:
-    """Bytes as they are, or those of a file.
-
-    Raises:
-        CompressedFileError: no such file, or it cannot be read.
-    """
-    if isinstance(data, (bytes, bytearray, memoryview)):
-        return bytes(data)
-    path = Path(data)
-    try:
-        if not path.is_file():
-            reason = "is a folder" if path.is_dir() else "no such file"
-            raise CompressedFileError(f"{path}: {reason}")
-        return path.read_bytes()
-    except OSError as error:
-        raise CompressedFileError(f"{path}: cannot be opened ({error.strerror or error})") from None

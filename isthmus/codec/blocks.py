@@ -1,7 +1,8 @@
 """Pictures of any size through the network, block by block, in bounded memory and without seams.
 
-A block is given to the network with a margin of its surroundings as wide as the network sees, and the margin is cut
-off again, so that every symbol and every pixel is what one pass over the whole picture would have given.
+A block is given to the network with a margin of its surroundings as wide as the network sees, and the margin
+is cut off again, so that every symbol and every pixel is what one pass over the whole picture would have
+given.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from isthmus.codec import transform
 from isthmus.codec.coder import Ints
@@ -20,17 +22,16 @@ from isthmus.model.autoencoder import Autoencoder
 Pixels = npt.NDArray[np.uint8]
 
 
-def analysed(model: Autoencoder, pixels: Pixels, quality: float, grid: Grid) -> Iterator[tuple[int, Ints]]:
-    """Number and symbols of every tile of `pixels` (H, W, channels of the model), block by block."""
+def analysed(model: Autoencoder, pixels: Pixels, grid: Grid) -> Iterator[tuple[int, Tensor]]:
+    """Number and latents (C, h, w) of every tile of `pixels` (H, W, the model's channels), in blocks."""
     margin, _ = transform.margins(model)
     for block in grid.blocks(grid.all):
         wide = block.wider(margin).meet(grid.all)
-        piece = np.ascontiguousarray(pixels[grid.to_pixels(wide).slices])
-        images = torch.from_numpy(piece).permute(2, 0, 1)[None].float() / 255
-        symbols = transform.analyse(model, images, quality)
+        piece = torch.tensor(pixels[grid.to_pixels(wide).slices])
+        latents = transform.latents(model, piece.permute(2, 0, 1)[None].float() / 255)
         for number in grid.tiles_in(block):
             here = grid.tile(number).moved(-wide.top, -wide.left)
-            yield number, np.ascontiguousarray(symbols[:, *here.slices])
+            yield number, latents[:, *here.slices].clone()
 
 
 def synthesised(
@@ -40,11 +41,11 @@ def synthesised(
     grid: Grid,
     region: Rectangle,
 ) -> Iterator[tuple[Rectangle, Pixels]]:
-    """The picture within `region`, in pieces: where each lies in the picture, and its pixels (h, w, channels).
+    """The picture within `region`, piece by piece: where it lies, and its pixels (h, w, channels).
 
     Args:
-        tile: the symbols of a tile by its number, or None for one that is lost: it is painted from what surrounds
-            it. Asked for once per tile, or a few times where memory would be the price.
+        tile: the symbols of a tile by its number, or None for one that is lost: it is painted from what
+            surrounds it. Asked for once per tile, or a few times where memory would be the price.
         region: in pixels, within the picture.
     """
     _, margin = transform.margins(model)

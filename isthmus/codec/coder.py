@@ -1,13 +1,14 @@
 """Integers to bytes and back under given probabilities: `constriction`'s range coder, with its edges padded.
 
-Every model handed to it is exact: integer weights w ≥ 1 that sum to 2²⁴, given as w − 1 in float64 with `perfect=False`,
-are the probabilities w / 2²⁴ on any machine. Its arithmetic is 64-bit integers; docs/format.md writes it out.
+Every model handed to it is exact: integer weights w ≥ 1 that sum to 2²⁴, given as w − 1 in float64 with
+    `perfect=False`, are the probabilities w / 2²⁴ on any machine. Its arithmetic is 64-bit integers;
+    docs/format.md writes it out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -55,7 +56,7 @@ class Writer:
         return values
 
     def bytes(self) -> bytes:
-        """What was written: little-endian words, without the zero bytes at the end that a reader adds itself."""
+        """What was written: little-endian words, without zero bytes at the end, which a reader adds."""
         words: npt.NDArray[np.uint32] = self._encoder.get_compressed()
         return words.astype("<u4").tobytes().rstrip(b"\0")
 
@@ -78,7 +79,8 @@ class Reader:
         found: Ints = np.zeros(count, np.int32)
         for shift, part in _parts(bits):
             if count:
-                found |= _guarded(lambda part=part: self._decoder.decode(_uniform(part), count)) << shift
+                piece: Ints = _guarded(partial(self._decoder.decode, _uniform(part), count))
+                found |= piece << shift
         return found
 
 

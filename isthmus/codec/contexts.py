@@ -25,8 +25,8 @@ LEAST_SCALE = 0.05  # in steps: below, almost every symbol is certain
 class Contexts(nn.Module):
     """Weights of a band for C channels, in the units of symbols.
 
-    Parameters: `mean`, `scale` (C, C, 3, 3), of which the part below the diagonal counts; `mean_own`, `scale_own`
-    (C, 4); `mean_bias`, `scale_bias` (2, C). A scale is softplus of its sum + `LEAST_SCALE`.
+    Parameters: `mean`, `scale` (C, C, 3, 3), of which the part below the diagonal counts; `mean_own`,
+        `scale_own` (C, 4); `mean_bias`, `scale_bias` (2, C). A scale is softplus of its sum + `LEAST_SCALE`.
     """
 
     def __init__(self, channels: int) -> None:
@@ -58,7 +58,7 @@ class Contexts(nn.Module):
         return across + beside * second + constant
 
     def bits(self, symbols: Tensor) -> Tensor:
-        """What each symbol costs under a logistic density integrated over its step (Ballé et al. 2018, eq. 7)."""
+        """Cost of each symbol under a logistic density over its step (Ballé et al. 2018, eq. 7)."""
         mean, scale = self(symbols)
         inverse = 1 / scale_of(scale)
         away = (symbols - mean).abs()
@@ -74,10 +74,13 @@ class Contexts(nn.Module):
 
         def narrow(values: Tensor, unit: int) -> npt.NDArray[np.int16]:
             whole = np.rint(values.detach().double().numpy() * unit)
-            return np.clip(whole, -LARGEST, LARGEST).astype(np.int16)
+            narrowed: npt.NDArray[np.int16] = np.clip(whole, -LARGEST, LARGEST).astype(np.int16)
+            return narrowed
 
         def wide(values: Tensor, unit: int) -> npt.NDArray[np.int32]:
-            return np.clip(np.rint(values.detach().double().numpy() * unit), -(2**30), 2**30).astype(np.int32)
+            whole = np.rint(values.detach().double().numpy() * unit)
+            bounded: npt.NDArray[np.int32] = np.clip(whole, -(2**30), 2**30).astype(np.int32)
+            return bounded
 
         return {
             "mean": narrow(self.mean, MEAN_UNIT)[lower].reshape(-1, TAPS),

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from isthmus.codec.coder import TOTAL
 from isthmus.codec.contexts import LEAST_SCALE, SCALE_UNIT, Contexts
-from isthmus.codec.tables import ENTRIES, FRACTIONS, MEAN_UNIT, REACH
+from isthmus.codec.tables import ENTRIES, FRACTIONS, LARGEST, MEAN_UNIT, REACH
 
 BINS = 40
 _SCALES = (0.06, 400.0)  # of a logistic density, in steps: middle of the first bin and of the last
@@ -40,11 +40,11 @@ def counted(
     thresholds: npt.NDArray[np.int32],
     shifts: npt.NDArray[np.int32],
 ) -> npt.NDArray[np.int32]:
-    """Weights (BINS, FRACTIONS, ENTRIES) from the symbols in `groups`, each (N, C, h, w), under integer contexts."""
+    """Weights (BINS, FRACTIONS, ENTRIES) from symbols, (N, C, h, w) each, under integer contexts."""
     counts = np.zeros((len(shifts), FRACTIONS, ENTRIES))
     contexts = _as_contexts(whole)
     for group in groups:
-        for part in group.split(4):
+        for part in torch.split(group, 4):
             with torch.no_grad():
                 mean, scale = (np.rint(t.numpy()).astype(np.int64) for t in contexts(part.double()))
             bins, fraction, entry = _classes(part.numpy(), mean, scale, thresholds, shifts)
@@ -75,7 +75,8 @@ def integer_weights(shares: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
     whole = np.floor(exact).astype(np.int64)
     missing = TOTAL - entries - whole.sum(-1, keepdims=True)
     rank = np.argsort(np.argsort(whole - exact, axis=-1, kind="stable"), axis=-1, kind="stable")
-    return (whole + (rank < missing) + 1).astype(np.int32)
+    weights: npt.NDArray[np.int32] = (whole + (rank < missing) + 1).astype(np.int32)
+    return weights
 
 
 def _classes(
@@ -86,6 +87,7 @@ def _classes(
     shifts: npt.NDArray[np.int32],
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Bin, class of fraction and entry of each symbol, as `symbols._code` has them."""
+    mean = np.clip(mean, -LARGEST * MEAN_UNIT, LARGEST * MEAN_UNIT)
     middle = (mean + MEAN_UNIT // 2) // MEAN_UNIT
     away = mean - middle * MEAN_UNIT
     bins = np.searchsorted(thresholds, scale, side="right")

@@ -38,7 +38,8 @@ def decoded(
     Args:
         found: the file, taken apart; with `keep_going` chunks may be missing from it.
         region: the part that is wanted, in pixels; the rest is not decoded.
-        keep_going: paint lost tiles from their surroundings (lost alpha opaque) and list them instead of raising.
+        keep_going: paint lost tiles from their surroundings (lost alpha opaque) and list them instead of
+            raising.
 
     Raises:
         CompressedFileError: damaged, or made with another model.
@@ -89,7 +90,7 @@ def decoded(
 
 
 def pieces(found: Container, codec: Codec) -> Iterator[tuple[Rectangle, Pixels]]:
-    """The whole picture piece by piece: where each lies, and its pixels (h, w, channels), without transparency.
+    """The whole picture piece by piece: where it lies, and its pixels (h, w, channels) without alpha.
 
     Raises:
         CompressedFileError: damaged, or made with another model.
@@ -131,7 +132,8 @@ def as_file_says(pixels: Pixels, channels: int) -> Pixels:
     if pixels.shape[2] == channels:
         return pixels
     total = pixels.sum(axis=2, keepdims=True, dtype=np.uint16)
-    return ((total + pixels.shape[2] // 2) // pixels.shape[2]).astype(np.uint8)
+    gray: Pixels = ((total + pixels.shape[2] // 2) // pixels.shape[2]).astype(np.uint8)
+    return gray
 
 
 def check_model(header: container.Header, codec: Codec) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import binascii
 import io
 import struct
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
-from isthmus.codec import alpha, container
+from isthmus.codec import alpha, container, transform
 from isthmus.codec.blocks import analysed
 from isthmus.codec.coder import Ints
 from isthmus.codec.grid import Grid, tile_side
@@ -34,22 +36,31 @@ class Encoded:
     quality: int
 
 
-def encoded(picture: Picture, codec: Codec, quality: int, *, preview: int | None = None) -> Encoded:
+def encoded(
+    picture: Picture,
+    codec: Codec,
+    quality: int,
+    *,
+    preview: int | None = None,
+    latents: Iterable[tuple[int, Tensor]] | None = None,
+    tile: int | None = None,
+) -> Encoded:
     """The file of `picture`.
 
     Args:
         quality: in hundredths, 100 to 10000.
+        latents: what `latents_of` gives, where it is at hand already.
+        tile: side of the tiles in pixels, a multiple of the code's stride; chosen otherwise.
         preview: largest side of a small WebP picture to put into the file, in pixels; None for no preview.
 
     Raises:
         CapabilityError: a colour picture and a model of gray ones.
     """
-    pixels = as_model_sees(picture.pixels, codec.model.channels)
     header = container.Header(
         size=picture.size,
         channels=picture.pixels.shape[2],
         quality=quality,
-        tile=tile_side(codec.stride),
+        tile=tile_side(codec.stride) if tile is None else tile,
         model=codec.fingerprint,
         alpha=picture.alpha is not None,
         icc=_fits(picture.icc),
@@ -57,17 +68,29 @@ def encoded(picture: Picture, codec: Codec, quality: int, *, preview: int | None
         preview=preview is not None,
     )
     grid = Grid.of(header, codec.stride)
+    code = latents_of(picture, codec, tile=tile) if latents is None else latents
     chunks: dict[container.Key, bytes] = {}
     if preview is not None:
         chunks[container.PREVIEW, 0] = _preview(picture, preview)
     chunks |= {(container.ICC, 0): picture.icc or b"", (container.EXIF, 0): picture.exif or b""}
-    for number, symbols in analysed(codec.model, pixels, quality / 100, grid):
+    for number, values in code:
+        symbols = transform.quantise(codec.model, values, quality / 100)
         chunks[container.TILE, number] = encoded_tile(symbols, codec, quality)
     if picture.alpha is not None:
         for number in range(grid.count):
             here = grid.to_pixels(grid.tile(number)).slices
             chunks[container.ALPHA, number] = alpha.encode(picture.alpha[here])
     return Encoded(container.write(header, (chunks[key] for key in header.expected())), quality)
+
+
+def latents_of(picture: Picture, codec: Codec, *, tile: int | None = None) -> Iterator[tuple[int, Tensor]]:
+    """Number and latents of every tile: the network's part, the same for every quality.
+
+    Raises:
+        CapabilityError: a colour picture and a model of gray ones.
+    """
+    grid = Grid(picture.size, codec.stride, (tile or tile_side(codec.stride)) // codec.stride)
+    return analysed(codec.model, as_model_sees(picture.pixels, codec.model.channels), grid)
 
 
 def encoded_tile(symbols: Ints, codec: Codec, quality: int) -> bytes:
@@ -110,5 +133,3 @@ def _preview(picture: Picture, side: int) -> bytes:
     packed = io.BytesIO()
     image.save(packed, "WEBP", quality=_PREVIEW_QUALITY, method=6)
     return packed.getvalue()
-
-

@@ -1,9 +1,9 @@
 """Tables for a trained model: its symbols on pictures → integer contexts and weights, stored in the model.
 
-For each band of qualities: mean and scale of a logistic density, linear in the context, are fitted by gradient (from what
-the model itself learned in training, where it did); they are rounded to integers; then the symbols are counted under
-the integer contexts, and the counts become the weights. Only this file calculates with floats, and nothing of it is
-needed to read or to write files.
+For each band of qualities: mean and scale of a logistic density, linear in the context, are fitted by
+    gradient (from what the model itself learned in training, where it did); they are rounded to integers;
+    then the symbols are counted under the integer contexts, and the counts become the weights. Only this file
+    calculates with floats, and nothing of it is needed to read or to write files.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ def fit_tables(
     """Fit tables to `model` and attach them to it; `model.save` then writes them with it.
 
     Args:
-        images: uint8 pictures (H, W) or (H, W, C) like those that will be compressed; the training pictures will do.
+        images: uint8 pictures (H, W) or (H, W, C) like those that will be compressed; the training pictures
+            will do.
         qualities: 1 to 100, rising: one band each.
         epochs: passes over the symbols of a band.
         positions: of the code's grid, taken from as many of the images as give them.
@@ -62,15 +63,15 @@ def fit_tables(
         DataError: no images, or none of a kind that the model reads.
     """
     transform.check_codec(model)
-    crops = _crops(model, images, positions, seed)
+    latents = [transform.latents(model, crop) for crop in _crops(model, images, positions, seed)]
     bands = []
     for number, quality in enumerate(qualities):
         if listener is not None:
             listener(number, len(qualities))
-        tiles = [transform.analyse(model, crop, quality) for crop in crops]
+        tiles = [transform.quantise(model, values, quality) for values in latents]
         bands.append(fit_band(tiles, starting_contexts(model, quality), epochs=epochs, seed=seed))
     middle = len(bands) // 2
-    sample = transform.analyse(model, crops[0], qualities[middle])[:, :_PROOF_SIDE, :_PROOF_SIDE]
+    sample = transform.quantise(model, latents[0], qualities[middle])[:, :_PROOF_SIDE, :_PROOF_SIDE]
     sample = np.ascontiguousarray(sample)
     tables = Tables(
         bands=tuple(bands),
@@ -106,10 +107,8 @@ def fit_band(tiles: Sequence[Ints], contexts: Contexts, *, epochs: int, seed: in
     )
 
 
-def _descend(
-    contexts: Contexts, groups: Sequence[Tensor], epochs: int, generator: torch.Generator
-) -> None:
-    batches = [part for group in groups for part in group.split(_BATCH)]
+def _descend(contexts: Contexts, groups: Sequence[Tensor], epochs: int, generator: torch.Generator) -> None:
+    batches = [part for group in groups for part in torch.split(group, _BATCH)]
     steps = max(1, epochs * len(batches))
     optimiser = torch.optim.Adam(contexts.parameters(), lr=_RATE, betas=(0.9, 0.99))
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _RATE, total_steps=steps + 1, pct_start=0.1)
@@ -123,10 +122,8 @@ def _descend(
             schedule.step()
 
 
-def _crops(
-    model: Autoencoder, images: Iterable[npt.NDArray[Any]], positions: int, seed: int
-) -> list[Tensor]:
-    """Pieces (1, channels, H, W) of at most a tile, no more than one per picture until there are too few pictures."""
+def _crops(model: Autoencoder, images: Iterable[npt.NDArray[Any]], positions: int, seed: int) -> list[Tensor]:
+    """Pieces (1, channels, H, W) of at most a tile, one per picture, until there are enough positions."""
     random = np.random.default_rng(seed)
     stride = model.recipe.geometry.stride
     assert stride is not None
@@ -134,7 +131,9 @@ def _crops(
     for image in images:
         pixels = picture(image).pixels
         if pixels.shape[2] == 3 and model.channels == 1:
-            raise DataError("this model codes gray images, and there are colour ones among those to fit its tables to")
+            raise DataError(
+                "this model codes gray images, and there are colour ones among those to fit its tables to"
+            )
         usable.append(pixels)
     if not usable:
         raise DataError("no images to fit the codec's tables to")
@@ -144,7 +143,7 @@ def _crops(
         pixels = usable[index]
         top, bottom = _span(pixels.shape[0], random)
         begin, end = _span(pixels.shape[1], random)
-        piece = torch.from_numpy(np.ascontiguousarray(pixels[top:bottom, begin:end])).permute(2, 0, 1)[None]
+        piece = torch.tensor(pixels[top:bottom, begin:end]).permute(2, 0, 1)[None]
         crops.append((piece.float() / 255).expand(-1, model.channels, -1, -1))
         left -= -(-piece.shape[2] // stride) * -(-piece.shape[3] // stride)
         if left <= 0:

@@ -119,7 +119,7 @@ class Grid:
         ).meet(self.all)
 
     def blocks(self, steps: Rectangle) -> Iterator[Rectangle]:
-        """Blocks of whole tiles, in steps, that together cover the tiles which `steps` touches; row by row."""
+        """Blocks of whole tiles, in steps, that cover the tiles which `steps` touches; row by row."""
         side = self.steps * BLOCK
         for top in range(steps.top // self.steps * self.steps, steps.bottom, side):
             for left in range(steps.left // self.steps * self.steps, steps.right, side):

@@ -49,8 +49,8 @@ def picture(image: npt.NDArray[Any] | str | os.PathLike[str], *, max_pixels: int
     """The picture in an array or an image file.
 
     Args:
-        image: uint8 (H, W) or (H, W, C) with C 1 gray, 2 gray and alpha, 3 colour, 4 colour and alpha; or the path
-            of an image file of a kind read everywhere in isthmus, of 8 bits per sample.
+        image: uint8 (H, W) or (H, W, C) with C 1 gray, 2 gray and alpha, 3 colour, 4 colour and alpha; or the
+            path of an image file of a kind read everywhere in isthmus, of 8 bits per sample.
         max_pixels: larger pictures are refused.
 
     Raises:

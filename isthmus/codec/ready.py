@@ -1,4 +1,4 @@
-"""A model made ready to code: its tables read, checked and proved, and the fingerprint that files name it by."""
+"""A model made ready to code: its tables read, checked and proved, its fingerprint taken."""
 
 from __future__ import annotations
 
@@ -80,7 +80,8 @@ def prove(tables: Tables) -> None:
         proved = False
     if not proved:
         raise ModelFileError(
-            "the model's codec tables fail their own test here: they are damaged, or this machine calculates wrongly"
+            "the model's codec tables fail their own test here: they are damaged, "
+            "or this machine calculates wrongly"
         )
 
 

@@ -11,17 +11,21 @@ PROBES = 8
 CLOSE = 0.004  # of the logarithm of a rate, or of dB / 10: near enough to stop
 
 
-def largest_within(make: Callable[[int], Encoded], measure: Callable[[Encoded], float], limit: float) -> Encoded:
-    """The file of the highest quality found whose `measure`, a rate that rises with quality, is at most `limit`.
+def largest_within(
+    make: Callable[[int], Encoded], measure: Callable[[Encoded], float], limit: float
+) -> Encoded:
+    """The file of the highest quality found whose `measure`, a rate, is at most `limit`.
 
     Where even the lowest quality is above the limit, its file. The logarithm of a rate is nearly linear in
-    quality, so the next probe is where a line through the last two bounds meets the limit (regula falsi, with the
-    Illinois correction: Dowell and Jarratt 1971).
+    quality, so the next probe is where a line through the last two bounds meets the limit (regula falsi, with
+    the Illinois correction: Dowell and Jarratt 1971).
     """
     return _sought(make, lambda one: math.log(measure(one) / limit), best_below=True)
 
 
-def least_reaching(make: Callable[[int], Encoded], measure: Callable[[Encoded], float], limit: float) -> Encoded:
+def least_reaching(
+    make: Callable[[int], Encoded], measure: Callable[[Encoded], float], limit: float
+) -> Encoded:
     """The file of the lowest quality found whose `measure`, in dB, is at least `limit`.
 
     Where even the highest quality stays below, its file.
@@ -29,7 +33,9 @@ def least_reaching(make: Callable[[int], Encoded], measure: Callable[[Encoded], 
     return _sought(make, lambda one: (measure(one) - limit) / 10, best_below=False)
 
 
-def _sought(make: Callable[[int], Encoded], excess: Callable[[Encoded], float], *, best_below: bool) -> Encoded:
+def _sought(
+    make: Callable[[int], Encoded], excess: Callable[[Encoded], float], *, best_below: bool
+) -> Encoded:
     low, high = QUALITIES
     middle = make((low + high) // 2)
     at = excess(middle)

@@ -1,10 +1,10 @@
 """Symbols of one tile ↔ bytes. One walk serves both directions, so that they cannot disagree.
 
-Channels go in their order, each in two halves of a checkerboard. A symbol's mean and scale are linear in what is known:
-the channels before it in a 3×3 neighbourhood, and for the second half the channel's own four neighbours (the two-pass
-checkerboard of He et al. 2021, "Checkerboard context model for efficient learned image compression", with integer
-weights in place of their networks). All sums are of integers and stay far below 2⁵³, so that double precision is exact
-in whatever order a machine adds.
+Channels go in their order, each in two halves of a checkerboard. A symbol's mean and scale are linear in what
+is known: the channels before it in a 3×3 neighbourhood, and for the second half the channel's own four
+neighbours (the two-pass checkerboard of He et al. 2021, "Checkerboard context model for efficient learned
+image compression", with integer weights in place of their networks). All sums are of integers and stay far
+below 2⁵³, so that double precision is exact in whatever order a machine adds.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from isthmus.codec.coder import TOTAL, Coder, Floats, Ints, Reader, Writer
 from isthmus.codec.container import CompressedFileError
-from isthmus.codec.tables import CROSS, FRACTIONS, LARGEST, MEAN_UNIT, REACH, TAPS, Band
+from isthmus.codec.tables import CROSS, ENTRIES, FRACTIONS, LARGEST, MEAN_UNIT, REACH, TAPS, Band
 
 TOGETHER = 8  # channels whose contexts from all earlier ones are one matrix product
 _LARGEST_LENGTH = 17  # bits of the largest escape: residuals stay below 2¹⁷
@@ -33,7 +33,8 @@ def decode(data: bytes | memoryview, size: tuple[int, int], band: Band) -> Ints:
     """Symbols (C, *size), int32, from what `encode` gave.
 
     Raises:
-        CompressedFileError: the bytes were not made by `encode`, as far as that can be seen; checksums see the rest.
+        CompressedFileError: the bytes were not made by `encode`, as far as that can be seen; checksums see
+            the rest.
     """
     return _walk(Reader(data), band, size, None)
 
@@ -54,8 +55,8 @@ def _walk(coder: Coder, band: Band, size: tuple[int, ...], given: Ints | None) -
         used, split = rows[:known], known
         far = [
             (
-                band.mean_rows[np.ix_(group, used)] @ means[half][:split],
-                band.scale_rows[np.ix_(group, used)] @ scales[half][:split],
+                band.mean_rows[np.ix_(np.array(group), used)] @ means[half][:split],
+                band.scale_rows[np.ix_(np.array(group), used)] @ scales[half][:split],
             )
             for half in (0, 1)
         ]
@@ -91,7 +92,9 @@ def measure(values: Floats) -> Floats:
 
 def _loud(coder: Coder, band: Band, given: Ints | None) -> list[int]:
     """The channels that are not zero throughout, coded as one flag each."""
-    silent = None if given is None else (~given.any((1, 2))).astype(np.int32)
+    silent: Ints | None = None
+    if given is not None:
+        silent = np.asarray(~given.any((1, 2)), np.int32)
     weights = np.stack([TOTAL - band.silent, band.silent], 1).astype(np.float64) - 1
     return [int(c) for c in np.flatnonzero(coder.categorical(weights, silent) == 0)]
 
@@ -99,6 +102,7 @@ def _loud(coder: Coder, band: Band, given: Ints | None) -> list[int]:
 def _code(
     coder: Coder, band: Band, mean: npt.NDArray[np.int64], scale: npt.NDArray[np.int64], values: Ints | None
 ) -> Ints:
+    mean = np.clip(mean, -LARGEST * MEAN_UNIT, LARGEST * MEAN_UNIT)
     middle = (mean + MEAN_UNIT // 2) // MEAN_UNIT
     away = mean - middle * MEAN_UNIT  # in [−½, ½) of MEAN_UNIT
     mirror = np.where(away < 0, -1, 1)
@@ -109,10 +113,11 @@ def _code(
 
     residual = None if values is None else (values - middle) * mirror
     high = None if residual is None else residual >> shift
-    escaped = None if high is None else np.abs(high) > REACH
-    entry = None if high is None else np.where(escaped, 2 * REACH + 1, high + REACH).astype(np.int32)
-    entry = coder.categorical(weights, entry)
-    outside = np.flatnonzero(entry == 2 * REACH + 1)
+    given = None
+    if high is not None:
+        given = np.where(np.abs(high) > REACH, ENTRIES - 1, high + REACH).astype(np.int32)
+    entry = coder.categorical(weights, given)
+    outside = np.flatnonzero(entry == ENTRIES - 1)
     high = entry.astype(np.int64) - REACH if high is None else high
     if len(outside):
         high[outside] = _escape(coder, None if residual is None else high[outside], len(outside))

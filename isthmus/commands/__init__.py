@@ -27,13 +27,14 @@ class Entry:
 
 
 _LOOK = "Train and look"
+_FILES = "Compress"
 
 COMMANDS: tuple[Entry, ...] = (
     Entry("train", "isthmus.commands.train:command", "Train an autoencoder on images.", _LOOK),
     Entry(
         "recipes", "isthmus.commands.recipes:command", "List the named recipes, or show one in full.", _LOOK
     ),
-    Entry("info", "isthmus.commands.info:command", "Show what a model file holds.", _LOOK),
+    Entry("info", "isthmus.commands.info:command", "Show what a model or a compressed file holds.", _LOOK),
     Entry(
         "evaluate", "isthmus.commands.evaluate:command", "Measure a model on images, beside baselines.", _LOOK
     ),
@@ -50,6 +51,9 @@ COMMANDS: tuple[Entry, ...] = (
         "Show what this machine offers and what is missing.",
         _LOOK,
     ),
+    Entry("compress", "isthmus.commands.compress:command", "Compress images into small files.", _FILES),
+    Entry("decompress", "isthmus.commands.decompress:command", "Turn such files into images again.", _FILES),
+    Entry("verify", "isthmus.commands.verify:command", "Check that such files are whole.", _FILES),
 )
 
 _BY_NAME = {entry.name: entry for entry in COMMANDS}
