@@ -103,7 +103,7 @@ def codec() -> Recipe:
         code="128@16",
         backbone=axes.Conv(width=(96, 128), blocks=1, stem=4, start="cosine", output="linear"),
         bottleneck=axes.Entropy(low=0.0018, high=0.0483, context=True),
-        optimiser=axes.Optimiser(rate=1e-3),
+        optimiser=axes.Optimiser(rate=5e-4),
     )
 
 
