@@ -46,7 +46,7 @@ def latents(seed: int = 0, channels: int = 5, side: int = 6) -> torch.Tensor:
 def test_gains_rise_with_quality_as_the_best_step_of_an_orthonormal_transform() -> None:
     gains = Gains(LOW, HIGH, 3)
     found = gains(torch.tensor([1.0, 50.5, 100.0]))[:, 0]
-    # The rate falls by 3·log₂e/step; λ·255² times the error step²/12 rises by λ·255²·step/6. Equal at the best.
+    # The rate falls by 3·log₂e/step; λ·255² times the error step²/12 rises by λ·255²·step/6.
     for gain, weight in zip(found.tolist(), (LOW, math.sqrt(LOW * HIGH), HIGH), strict=True):
         step = 1 / gain
         assert weight * 255**2 * step / 6 == pytest.approx(3 / (math.log(2) * step), rel=1e-4)
