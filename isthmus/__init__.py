@@ -19,6 +19,7 @@ from isthmus.version import __version__
 
 if TYPE_CHECKING:
     from isthmus.codec.api import compress, decompress
+    from isthmus.codec.fit import fit_tables as fit_codec
     from isthmus.codec.plugin import register_pillow
     from isthmus.evaluate.table import evaluate as evaluate_model
     from isthmus.images.read import read
@@ -36,6 +37,7 @@ __all__ = [
     "compress",
     "decompress",
     "evaluate_model",
+    "fit_codec",
     "load",
     "read",
     "recipe",
@@ -49,6 +51,7 @@ _HOMES = {
     "compress": "isthmus.codec.api:compress",
     "decompress": "isthmus.codec.api:decompress",
     "evaluate_model": "isthmus.evaluate.table:evaluate",
+    "fit_codec": "isthmus.codec.fit:fit_tables",
     "load": "isthmus.model.file:load",
     "read": "isthmus.images.read:read",
     "recipe": "isthmus.model.recipes:recipe",

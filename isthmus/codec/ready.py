@@ -50,7 +50,8 @@ def ready(model: Autoencoder) -> Codec:
     transform.check_codec(model)
     if attachment is None:
         raise CapabilityError(
-            "this model has no tables for its symbols yet, and cannot write files without them",
+            "this model has no tables for its symbols yet; `isthmus train` fits them, and so does "
+            "isthmus.fit_codec(model, images)",
             hint="isthmus train DATA --recipe codec",
         )
     tables = from_attachment(attachment.facts, attachment.tensors)

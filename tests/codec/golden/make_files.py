@@ -40,7 +40,11 @@ def pictures() -> dict[str, tuple[Picture, int, int | None]]:
         "gray-alpha": (picture(np.dstack([cat[:, :, 0], alpha])), 5000, None),
         "one-pixel": (picture(cat[:1, :1]), 10000, None),
         "one-row": (picture(cat[:1]), 100, None),
-        "tagged": (Picture(cat[:20, :20], None, b"a profile, as far as this format cares", exif.tobytes()), 5000, None),
+        "tagged": (
+            Picture(cat[:20, :20], None, b"a profile, as far as this format cares", exif.tobytes()),
+            5000,
+            None,
+        ),
     }
 
 
