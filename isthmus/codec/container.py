@@ -20,7 +20,7 @@ IMAGE = 1  # the kind of file; 2 is kept for archives
 MAX_PIXELS = 512_000_000
 MAX_TILES = 65_535
 MAX_CHUNK = 2**24 - 1
-TILE_SIDES = (16, 4096)
+TILE_SIDES = (1, 4096)
 SUFFIX = ".isth"
 
 PREVIEW, ICC, EXIF, TILE, ALPHA = b"P", b"I", b"E", b"T", b"A"

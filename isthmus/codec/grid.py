@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from isthmus.codec.container import TILE_SIDES, Header
-from isthmus.errors import DataError
+from isthmus.codec.container import CompressedFileError, Header
 
 TILE = 512
+MOST_STEPS = 64  # along a tile's side: what decoding one tile takes in memory is bounded by it
 BLOCK = 3  # tiles along the side of a block: few enough for little memory, many enough for little margin
 
 
@@ -70,10 +70,11 @@ class Grid:
     @classmethod
     def of(cls, header: Header, stride: int) -> Grid:
         """Raises:
-        DataError: the file's tiles do not fit a code of this stride.
+        CompressedFileError: the file's tiles do not fit a code of this stride.
         """
-        if header.tile % stride:
-            raise DataError(f"damaged: tiles of {header.tile} pixels, and the model's grid is {stride} wide")
+        if header.tile % stride or header.tile // stride > MOST_STEPS:
+            wide = f"{stride} pixels a step"
+            raise CompressedFileError(f"damaged: tiles of {header.tile} pixels do not fit its model, {wide}")
         return cls(header.size, stride, header.tile // stride)
 
     @property
@@ -128,4 +129,4 @@ class Grid:
 
 def tile_side(stride: int) -> int:
     """Pixels along a tile's side for a code of this stride."""
-    return min(max(TILE, stride), TILE_SIDES[1])
+    return min(TILE, MOST_STEPS * stride)

@@ -2,7 +2,8 @@
 
     python tests/codec/golden/make_files.py
 
-`NAME.isth` are files of format 1; `expected.npz` holds by name the symbols of every tile and the picture. Made once and
+`NAME.isth` are files of format 1; `expected.npz` holds by name the symbols of every tile and the picture.
+Made once and
 kept: every later version must decode them to the same symbols, and to pixels within one level.
 """
 

@@ -1,4 +1,4 @@
-"""How `model.safetensors` was made: a small codec for the tests, trained on photos that come with scikit-image.
+"""How `model.safetensors` was made: a small codec for the tests, trained on photos of scikit-image.
 
     python tests/codec/golden/make_model.py
 
