@@ -53,7 +53,6 @@ def facts(found: Container, total: int) -> dict[str, Any]:
         "tiles": header.tiles,
         "made_with": header.model.hex(),
         "parts": {"header": container.HEADER_BYTES, **{name: size for name, size in parts.items() if size}},
-        "damage": [str(one) for one in found.damage],
     }
 
 
