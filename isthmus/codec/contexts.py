@@ -19,6 +19,7 @@ from isthmus.model.bottlenecks.entropy import EntropyBottleneck
 from isthmus.model.bottlenecks.gains import interpolated
 
 SCALE_UNIT = 1024
+GRAIN = 4  # the many weights of earlier channels are multiples of this, which halves what a model file needs
 LEAST_SCALE = 0.05  # in steps: below, almost every symbol is certain
 
 
@@ -72,8 +73,8 @@ class Contexts(nn.Module):
         """The integers of a `Band`."""
         lower = np.tril_indices(self.channels, -1)
 
-        def narrow(values: Tensor, unit: int) -> npt.NDArray[np.int16]:
-            whole = np.rint(values.detach().double().numpy() * unit)
+        def narrow(values: Tensor, unit: int, grain: int = 1) -> npt.NDArray[np.int16]:
+            whole = np.rint(values.detach().double().numpy() * (unit / grain)) * grain
             narrowed: npt.NDArray[np.int16] = np.clip(whole, -LARGEST, LARGEST).astype(np.int16)
             return narrowed
 
@@ -83,8 +84,8 @@ class Contexts(nn.Module):
             return bounded
 
         return {
-            "mean": narrow(self.mean, MEAN_UNIT)[lower].reshape(-1, TAPS),
-            "scale": narrow(self.scale, SCALE_UNIT)[lower].reshape(-1, TAPS),
+            "mean": narrow(self.mean, MEAN_UNIT, GRAIN)[lower].reshape(-1, TAPS),
+            "scale": narrow(self.scale, SCALE_UNIT, GRAIN)[lower].reshape(-1, TAPS),
             "mean_own": narrow(self.mean_own, MEAN_UNIT),
             "scale_own": narrow(self.scale_own, SCALE_UNIT),
             "mean_bias": wide(self.mean_bias, MEAN_UNIT),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,50 +11,89 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from isthmus.codec.coder import TOTAL
 from isthmus.codec.contexts import LEAST_SCALE, SCALE_UNIT, Contexts
-from isthmus.codec.tables import ENTRIES, FRACTIONS, LARGEST, MEAN_UNIT, REACH
+from isthmus.codec.symbols import classes
+from isthmus.codec.tables import (
+    CLASSES,
+    EASE,
+    ENTRIES,
+    FINE,
+    FRACTIONS,
+    LARGEST,
+    MEAN_UNIT,
+    RATIO_UNIT,
+    REACH,
+    STEPS_OF_SURPRISE,
+    ZONES,
+    Integers,
+)
 
-BINS = 40
-_SCALES = (0.06, 400.0)  # of a logistic density, in steps: middle of the first bin and of the last
-PRIOR = 40.0  # observations that the logistic density weighs against what was counted
+BINS = 44
+_SCALES = (0.025, 320.0)  # of a logistic density, in steps: middle of the first bin and of the last
+PRIOR = 20.0  # observations that what is known before weighs against what was counted
+_STEPS_PER_DOUBLING = 10  # of a weight's code
 
 Whole = Mapping[str, npt.NDArray[Any]]
+Shares = npt.NDArray[np.float64]
 
 
-def scales() -> npt.NDArray[np.float64]:
-    """The scale that each bin stands for: (BINS,), a geometric series."""
+@dataclass(frozen=True)
+class Ruler:
+    """Where the levels of scale lie, and what follows from that; the fields of a `Band` of the same names."""
+
+    thresholds: npt.NDArray[np.int32]
+    spread: npt.NDArray[np.int32]
+    ratios: npt.NDArray[np.int32]
+    shifts: npt.NDArray[np.int32]
+    powers: npt.NDArray[np.int32]
+
+
+def levels() -> Shares:
+    """The scale that each level stands for: (FINE·BINS,), a geometric series."""
+    step = (_SCALES[1] / _SCALES[0]) ** (1 / (BINS - 1) / FINE)
+    result: Shares = _SCALES[0] * step ** (np.arange(FINE * BINS) - (FINE - 1) / 2)
+    return result
+
+
+def scales() -> Shares:
+    """The scale that each bin stands for: (BINS,)."""
     return np.geomspace(*_SCALES, BINS)
 
 
-def thresholds_and_shifts() -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    """Where bins begin in units of a context's sum, and the lowest bits of residuals that each codes raw."""
-    middle = np.sqrt(scales()[1:] * scales()[:-1]) - LEAST_SCALE
-    sums = np.log(np.expm1(middle))  # the inverse of softplus
-    shifts = np.maximum(0, np.floor(np.log2(scales() / 2.5)))
-    return np.rint(sums * SCALE_UNIT).astype(np.int32), shifts.astype(np.int32)
+def ruler() -> Ruler:
+    """The same for every model."""
+    middle = np.sqrt(levels()[1:] * levels()[:-1]) - LEAST_SCALE
+    sums = np.log(np.expm1(np.maximum(middle, 1e-9)))  # the inverse of softplus
+    step = levels()[1] / levels()[0]
+    steps = np.arange(-STEPS_OF_SURPRISE, STEPS_OF_SURPRISE) + 0.5
+    # A logistic number's mean magnitude is 2·ln 2 of its scale; a little is added for what rounding does.
+    expected = 2 * np.log(2) * np.maximum(levels(), LEAST_SCALE) + LEAST_SCALE
+    return Ruler(
+        thresholds=np.where(middle > 0, np.rint(sums * SCALE_UNIT), -(2**30)).astype(np.int32),
+        spread=np.rint(MEAN_UNIT * expected).astype(np.int32),
+        ratios=np.rint(RATIO_UNIT * step**steps).astype(np.int32),
+        shifts=np.maximum(0, np.floor(np.log2(scales() / 2.5))).astype(np.int32),
+        powers=np.rint(16 * 2 ** (np.arange(256) / _STEPS_PER_DOUBLING)).astype(np.int32),
+    )
 
 
-def counted(
-    whole: Whole,
-    groups: Sequence[Tensor],
-    thresholds: npt.NDArray[np.int32],
-    shifts: npt.NDArray[np.int32],
-) -> npt.NDArray[np.int32]:
-    """Weights (BINS, FRACTIONS, ENTRIES) from symbols, (N, C, h, w) each, under integer contexts."""
-    counts = np.zeros((len(shifts), FRACTIONS, ENTRIES))
+def counted(whole: Whole, groups: Sequence[Tensor], by: Ruler) -> npt.NDArray[np.uint8]:
+    """Codes (BINS, CLASSES, ENTRIES) from symbols, (N, C, h, w) each, under integer contexts."""
+    counts = np.zeros((BINS, CLASSES, ENTRIES))
     contexts = _as_contexts(whole)
     for group in groups:
         for part in torch.split(group, 4):
             with torch.no_grad():
-                mean, scale = (np.rint(t.numpy()).astype(np.int64) for t in contexts(part.double()))
-            bins, fraction, entry = _classes(part.numpy(), mean, scale, thresholds, shifts)
-            where = np.ravel_multi_index((bins, fraction, entry), counts.shape)
-            counts += np.bincount(where.reshape(-1), minlength=counts.size).reshape(counts.shape)
-    return integer_weights(counts + PRIOR * expected(shifts))
+                mean, total = (np.rint(t.numpy()).astype(np.int64) for t in contexts(part.double()))
+            counts += _counts(part.numpy(), mean, total, by)
+    density = expected(by.shifts)  # (BINS, FRACTIONS, ENTRIES)
+    by_zone = counts.reshape(BINS, FRACTIONS, ZONES, ENTRIES)
+    pooled = by_zone.sum(2) + PRIOR * density
+    pooled /= pooled.sum(-1, keepdims=True)
+    return as_codes((by_zone + PRIOR * pooled[:, :, None]).reshape(counts.shape))
 
 
-def expected(shifts: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
+def expected(shifts: npt.NDArray[np.int32]) -> Shares:
     """What a logistic density gives each entry: (BINS, FRACTIONS, ENTRIES), rows sum to 1."""
     from scipy.special import expit
 
@@ -63,38 +103,49 @@ def expected(shifts: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
     scale = scales()[:, None, None]
     mass = expit((low + step) / scale) - expit(low / scale)
     outside = np.maximum(1 - mass.sum(-1, keepdims=True), 1e-9)
-    mass = np.concatenate([mass, outside], axis=-1)
-    result: npt.NDArray[np.float64] = mass / mass.sum(-1, keepdims=True)
+    mass = np.concatenate([np.maximum(mass, 1e-9), outside], axis=-1)
+    result: Shares = mass / mass.sum(-1, keepdims=True)
     return result
 
 
-def integer_weights(shares: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
-    """Rows of positive numbers as integers of at least 1 that sum to 2²⁴: largest remainders get the rest."""
-    entries = shares.shape[-1]
-    exact = shares / shares.sum(-1, keepdims=True) * (TOTAL - entries)
-    whole = np.floor(exact).astype(np.int64)
-    missing = TOTAL - entries - whole.sum(-1, keepdims=True)
-    rank = np.argsort(np.argsort(whole - exact, axis=-1, kind="stable"), axis=-1, kind="stable")
-    weights: npt.NDArray[np.int32] = (whole + (rank < missing) + 1).astype(np.int32)
-    return weights
+def as_codes(shares: Shares) -> npt.NDArray[np.uint8]:
+    """Rows of positive numbers as rounded logarithms, 255 for the largest of a row."""
+    below = np.log2(shares / shares.max(-1, keepdims=True)) * _STEPS_PER_DOUBLING
+    codes: npt.NDArray[np.uint8] = np.rint(np.maximum(255 + below, 0)).astype(np.uint8)
+    return codes
 
 
-def _classes(
-    symbols: npt.NDArray[np.int32],
-    mean: npt.NDArray[np.int64],
-    scale: npt.NDArray[np.int64],
-    thresholds: npt.NDArray[np.int32],
-    shifts: npt.NDArray[np.int32],
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Bin, class of fraction and entry of each symbol, as `symbols._code` has them."""
+def _counts(symbols: npt.NDArray[np.int32], mean: Integers, total: Integers, by: Ruler) -> Shares:
+    """How often each entry came in each class of each bin, as `symbols` codes them."""
     mean = np.clip(mean, -LARGEST * MEAN_UNIT, LARGEST * MEAN_UNIT)
     middle = (mean + MEAN_UNIT // 2) // MEAN_UNIT
     away = mean - middle * MEAN_UNIT
-    bins = np.searchsorted(thresholds, scale, side="right")
-    fraction = np.minimum(np.abs(away) * (2 * FRACTIONS) // MEAN_UNIT, FRACTIONS - 1)
-    high = ((symbols - middle) * np.where(away < 0, -1, 1)) >> shifts[bins]
+    level = np.searchsorted(by.thresholds, total, side="right")
+    loud = symbols.any((2, 3), keepdims=True)
+    found = np.abs(symbols.astype(np.int64) * MEAN_UNIT - mean) * loud
+    promised = by.spread[level].astype(np.int64) * loud
+    ratio = (_before(found) + EASE) * RATIO_UNIT // (_before(promised) + EASE)
+    shifted = level + np.searchsorted(by.ratios, ratio, side="right") - STEPS_OF_SURPRISE
+    bins = np.clip(shifted, 0, FINE * BINS - 1) // FINE
+    high = ((symbols - middle) * np.where(away < 0, -1, 1)) >> by.shifts[bins]
     entry = np.where(np.abs(high) > REACH, ENTRIES - 1, high + REACH)
-    return bins, fraction, entry
+    shape = (BINS, CLASSES, ENTRIES)
+    where = np.ravel_multi_index((bins, classes(middle, away), entry), shape)
+    heard = np.broadcast_to(loud, symbols.shape)
+    counts: Shares = (
+        np.bincount(where[heard], minlength=int(np.prod(shape))).reshape(shape).astype(np.float64)
+    )
+    return counts
+
+
+def _before(values: Integers) -> Integers:
+    """(N, C, h, w): sums over earlier channels, and for the second half over the own four neighbours."""
+    height, width = values.shape[2:]
+    f = np.pad(values, ((0, 0), (0, 0), (1, 1), (1, 1)))
+    beside = f[:, :, :-2, 1:-1] + f[:, :, 2:, 1:-1] + f[:, :, 1:-1, :-2] + f[:, :, 1:-1, 2:]
+    second = np.add.outer(np.arange(height), np.arange(width)) % 2 == 1
+    sums: Integers = np.cumsum(values, axis=1) - values + beside * second
+    return sums
 
 
 def _as_contexts(whole: Whole) -> Contexts:

@@ -19,7 +19,7 @@ from torch import Tensor
 from isthmus.codec import transform
 from isthmus.codec.coder import Ints
 from isthmus.codec.contexts import Contexts, starting_contexts
-from isthmus.codec.counts import counted, thresholds_and_shifts
+from isthmus.codec.counts import counted, ruler
 from isthmus.codec.grid import TILE
 from isthmus.codec.picture import picture
 from isthmus.codec.symbols import encode
@@ -93,16 +93,14 @@ def fit_band(tiles: Sequence[Ints], contexts: Contexts, *, epochs: int, seed: in
     generator = torch.Generator().manual_seed(seed)
     with torch.enable_grad():
         _descend(contexts, groups, epochs, generator)
-    thresholds, shifts = thresholds_and_shifts()
-    whole = contexts.rounded()
-    weights = counted(whole, groups, thresholds, shifts)
+    whole, by = contexts.rounded(), ruler()
+    codes = counted(whole, groups, by)
     quiet = np.stack([~tile.any((1, 2)) for tile in tiles])
     silent = (quiet.sum(0) + 0.5) / (len(tiles) + 1)
     return Band(
         **whole,
-        thresholds=thresholds,
-        shifts=shifts,
-        weights=weights,
+        **vars(by),
+        codes=codes,
         silent=np.clip(np.rint(silent * 2**24), 1, 2**24 - 1).astype(np.int32),
     )
 

@@ -6,6 +6,8 @@ must be equal on every machine; docs/format.md says how the numbers are used.
 
 from __future__ import annotations
 
+import math
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,7 +28,13 @@ LARGEST = 32767  # of a symbol's magnitude
 TAPS = 9  # the 3×3 neighbourhood, row by row
 CROSS = (1, 3, 5, 7)  # of these, the four that touch the middle: up, left, right, down
 MEAN_UNIT = 1024  # a mean is a sum of weights × symbols / MEAN_UNIT
-FRACTIONS = 4  # classes of the distance from a mean to the nearest integer
+FRACTIONS = 8  # classes of the distance from a mean to the nearest integer
+ZONES = 5  # that integer is 0; ±1 and the mean nearer to 0, or farther; beyond ±1, nearer or farther
+CLASSES = FRACTIONS * ZONES
+FINE = 4  # levels of scale to a bin
+EASE = 2 * MEAN_UNIT  # what surprise so far is mixed with, so that little of it says little
+RATIO_UNIT = 4096
+STEPS_OF_SURPRISE = 24  # levels that surprise can raise or lower
 REACH = 16  # residuals of at most this magnitude have their own weight; larger ones escape
 ENTRIES = 2 * REACH + 2
 MAX_BINS = 256
@@ -40,13 +48,16 @@ class Band:
     """Contexts and tables for one range of qualities, of C channels, S bins of scale.
 
     Attributes:
-        mean, scale: int16 (C·(C−1)/2, 9): weights of channel j's symbols (of their magnitudes' measure) for
-            channel i > j, row i·(i−1)/2 + j, over the 3×3 neighbourhood.
+        mean, scale: int16 (C·(C−1)/2, 9): weights of channel j's symbols (of their magnitudes) for channel
+            i > j, row i·(i−1)/2 + j, over the 3×3 neighbourhood.
         mean_own, scale_own: int16 (C, 4): of the channel's own four neighbours, second half only.
         mean_bias, scale_bias: int32 (2, C): by half.
-        thresholds: int32 (S−1,), rising: a scale at or above `thresholds[k]` is in bin k + 1 or above.
+        thresholds: int32 (FINE·S−1,), rising: where the levels of a scale's sum begin.
+        spread: int32 (FINE·S,): magnitude expected at a level, in 1/MEAN_UNIT.
+        ratios: int32 (2·m,), rising: of surprise, in 1/RATIO_UNIT; past the middle each raises the level.
         shifts: int32 (S,): lowest bits of a residual that are coded raw.
-        weights: int32 (S, FRACTIONS, ENTRIES): each row sums to 2²⁴, all at least 1.
+        codes: uint8 (S, CLASSES, ENTRIES): rounded logarithms of weights; `powers` says of what.
+        powers: int32 (256,): what each code stands for.
         silent: int32 (C,): weight, out of 2²⁴, of a channel's being all zero in a tile.
     """
 
@@ -57,8 +68,11 @@ class Band:
     mean_bias: npt.NDArray[np.int32]
     scale_bias: npt.NDArray[np.int32]
     thresholds: npt.NDArray[np.int32]
+    spread: npt.NDArray[np.int32]
+    ratios: npt.NDArray[np.int32]
     shifts: npt.NDArray[np.int32]
-    weights: npt.NDArray[np.int32]
+    codes: npt.NDArray[np.uint8]
+    powers: npt.NDArray[np.int32]
     silent: npt.NDArray[np.int32]
 
     @property
@@ -75,6 +89,17 @@ class Band:
         return _square(self.scale, self.channels)
 
     @cached_property
+    def weights(self) -> Integers:
+        """(S, CLASSES, ENTRIES): integers of at least 1 whose rows sum to 2²⁴."""
+        shares = self.powers[self.codes].astype(np.int64)
+        weights: Integers = 1 + shares * (TOTAL - ENTRIES) // shares.sum(-1, keepdims=True)
+        # What rounding down left over goes to the first of the largest.
+        largest = np.argmax(weights, axis=-1, keepdims=True)
+        rest = TOTAL - weights.sum(-1, keepdims=True)
+        np.put_along_axis(weights, largest, np.take_along_axis(weights, largest, -1) + rest, -1)
+        return weights
+
+    @cached_property
     def coder_weights(self) -> Floats:
         """`weights` − 1 as the coder wants them."""
         return self.weights.astype(np.float64) - 1
@@ -83,30 +108,16 @@ class Band:
         """Raises:
         ValueError: not numbers that this code could have fitted.
         """
-        c, s = self.channels, len(self.shifts)
-        shapes = {
-            "mean": (c * (c - 1) // 2, TAPS),
-            "scale": (c * (c - 1) // 2, TAPS),
-            "mean_own": (c, 4),
-            "scale_own": (c, 4),
-            "mean_bias": (2, c),
-            "scale_bias": (2, c),
-            "thresholds": (s - 1,),
-            "shifts": (s,),
-            "weights": (s, FRACTIONS, ENTRIES),
-            "silent": (c,),
-        }
-        if not (1 <= c <= MAX_CHANNELS and 1 <= s <= MAX_BINS):
-            raise ValueError(f"{c} channels, {s} bins")
-        for name, shape in shapes.items():
+        for name, (kind, shape) in shapes(self.channels, len(self.shifts)).items():
             value = getattr(self, name)
-            kind = np.int16 if name in ("mean", "scale", "mean_own", "scale_own") else np.int32
             if value.shape != shape or value.dtype != kind:
                 raise ValueError(f"{name} is {value.dtype} {value.shape}, not {np.dtype(kind)} {shape}")
-        if (np.diff(self.thresholds) < 0).any() or self.shifts.min() < 0 or self.shifts.max() > 12:
-            raise ValueError("thresholds fall, or shifts are out of range")
-        if self.weights.min() < 1 or (self.weights.sum(-1, dtype=np.int64) != TOTAL).any():
-            raise ValueError("a table of weights does not sum to 2^24")
+        if (np.diff(self.thresholds) < 0).any() or (np.diff(self.ratios) < 0).any():
+            raise ValueError("thresholds or ratios fall")
+        if self.shifts.min() < 0 or self.shifts.max() > 12 or self.spread.min() < 0:
+            raise ValueError("shifts or spreads are out of range")
+        if self.powers.min() < 1:
+            raise ValueError("a weight would be 0")
         if self.silent.min() < 1 or self.silent.max() >= TOTAL:
             raise ValueError("weights of silence are out of range")
 
@@ -146,8 +157,13 @@ def to_attachment(tables: Tables) -> tuple[dict[str, Any], dict[str, Tensor]]:
         "proof.bytes": np.frombuffer(tables.proof_bytes, np.uint8).copy(),
     }
     for number, band in enumerate(tables.bands):
-        arrays |= {f"{number}.{name}": getattr(band, name) for name in Band.__dataclass_fields__}
-    facts = {"format": FORMAT, "qualities": list(tables.qualities), "proof_band": tables.proof_band}
+        arrays[f"band.{number}"] = np.frombuffer(pack(band), np.uint8).copy()
+    facts = {
+        "format": FORMAT,
+        "bins": len(tables.bands[0].shifts),
+        "qualities": list(tables.qualities),
+        "proof_band": tables.proof_band,
+    }
     return facts, {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in arrays.items()}
 
 
@@ -166,9 +182,11 @@ def from_attachment(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> 
             )
         qualities = tuple(int(q) for q in facts["qualities"])
         arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+        channels, bins = len(arrays["proof.symbols"]), int(facts["bins"])
+        if not (1 <= channels <= MAX_CHANNELS and 1 <= bins <= MAX_BINS):
+            raise ValueError(f"{channels} channels, {bins} bins")
         bands = tuple(
-            Band(**{name: arrays[f"{number}.{name}"] for name in Band.__dataclass_fields__})
-            for number in range(len(qualities))
+            unpack(arrays[f"band.{number}"].tobytes(), channels, bins) for number in range(len(qualities))
         )
         tables = Tables(
             bands=bands,
@@ -182,6 +200,62 @@ def from_attachment(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> 
         why = " ".join(str(error).split())[:200]
         raise ModelFileError(f"the model's codec tables are damaged ({why})") from None
     return tables
+
+
+def shapes(channels: int, bins: int) -> dict[str, tuple[type[np.integer[Any]], tuple[int, ...]]]:
+    """Type and shape of each array of a band, in the order in which they are packed."""
+    c, s = channels, bins
+    return {
+        "mean": (np.int16, (c * (c - 1) // 2, TAPS)),
+        "scale": (np.int16, (c * (c - 1) // 2, TAPS)),
+        "mean_own": (np.int16, (c, 4)),
+        "scale_own": (np.int16, (c, 4)),
+        "mean_bias": (np.int32, (2, c)),
+        "scale_bias": (np.int32, (2, c)),
+        "thresholds": (np.int32, (FINE * s - 1,)),
+        "spread": (np.int32, (FINE * s,)),
+        "ratios": (np.int32, (2 * STEPS_OF_SURPRISE,)),
+        "shifts": (np.int32, (s,)),
+        "codes": (np.uint8, (s, CLASSES, ENTRIES)),
+        "powers": (np.int32, (256,)),
+        "silent": (np.int32, (c,)),
+    }
+
+
+def pack(band: Band) -> bytes:
+    """All arrays of a band in order, each as its lowest bytes, then the next higher ones; deflated."""
+    parts = []
+    for name in shapes(band.channels, len(band.shifts)):
+        array = np.ascontiguousarray(getattr(band, name))
+        planes = array.astype(array.dtype.newbyteorder("<")).view(np.uint8).reshape(-1, array.itemsize)
+        parts.append(planes.T.tobytes())
+    return zlib.compress(b"".join(parts), 9)
+
+
+def unpack(data: bytes, channels: int, bins: int) -> Band:
+    """The inverse of `pack`; never inflates more than such a band has.
+
+    Raises:
+        ValueError: not what `pack` gives.
+    """
+    wanted = shapes(channels, bins)
+    total = sum(np.dtype(kind).itemsize * math.prod(shape) for kind, shape in wanted.values())
+    inflater = zlib.decompressobj()
+    try:
+        plain = inflater.decompress(data, total + 1)
+    except zlib.error as error:
+        raise ValueError(str(error)) from None
+    if len(plain) != total or not inflater.eof or inflater.unused_data:
+        raise ValueError("a band of another length")
+    arrays: dict[str, Any] = {}
+    at = 0
+    for name, (kind, shape) in wanted.items():
+        size = np.dtype(kind).itemsize
+        planes = np.frombuffer(plain, np.uint8, math.prod(shape) * size, at).reshape(size, -1)
+        little = np.dtype(kind).newbyteorder("<")
+        arrays[name] = np.ascontiguousarray(planes.T).view(little).astype(kind).reshape(shape)
+        at += planes.size
+    return Band(**arrays)
 
 
 def _check(tables: Tables) -> None:

@@ -59,14 +59,23 @@ def decode_tile(payload: bytes, size: tuple[int, int], band: Any) -> list[list[l
     planes = [[[0] * width for _ in range(height)] for _ in range(channels)]
     silent = [coder.symbol([(1 << 24) - int(w), int(w)]) for w in band.silent]
     done: list[int] = []
+    # At every step what was found and what was expected of the channels before.
+    sums = [[(0, 0)] * width for _ in range(height)]
     for channel in range(channels):
         if silent[channel]:
             continue
+        first: dict[tuple[int, int], tuple[int, int]] = {}
+        both: dict[tuple[int, int], tuple[int, int]] = {}
         for half in (0, 1):
             places = [(y, x) for y in range(height) for x in range(width) if (y + x) % 2 == half]
-            found = _half(coder, band, planes, channel, half, places, done)
-            for (y, x), value in zip(places, found, strict=True):
+            found, surprise = _half(coder, band, planes, channel, half, places, done, sums, first)
+            for (y, x), value, new in zip(places, found, surprise, strict=True):
                 planes[channel][y][x] = value
+                both[y, x] = new
+                if half == 0:
+                    first[y, x] = new
+        for (y, x), (one, other) in both.items():
+            sums[y][x] = (sums[y][x][0] + one, sums[y][x][1] + other)
         done.append(channel)
     return planes
 
@@ -79,29 +88,42 @@ def _half(
     half: int,
     places: list[tuple[int, int]],
     done: list[int],
-) -> list[int]:
-    means, bins, shifts, rows = [], [], [], []
+    sums: list[list[tuple[int, int]]],
+    first: dict[tuple[int, int], tuple[int, int]],
+) -> tuple[list[int], list[tuple[int, int]]]:
+    kept, means, shifts, rows, expected = [], [], [], [], []
     for y, x in places:
-        mean, scale = int(band.mean_bias[half][channel]), int(band.scale_bias[half][channel])
+        mean, total = int(band.mean_bias[half][channel]), int(band.scale_bias[half][channel])
         for other in done:
             row = channel * (channel - 1) // 2 + other
             for tap in range(9):
                 symbol = _at(planes[other], y + tap // 3 - 1, x + tap % 3 - 1)
                 mean += int(band.mean[row][tap]) * symbol
-                scale += int(band.scale[row][tap]) * abs(symbol)
+                total += int(band.scale[row][tap]) * abs(symbol)
+        found, promised = sums[y][x]
         if half:
             for k, (down, right) in enumerate(((-1, 0), (0, -1), (0, 1), (1, 0))):
                 symbol = _at(planes[channel], y + down, x + right)
                 mean += int(band.mean_own[channel][k]) * symbol
-                scale += int(band.scale_own[channel][k]) * abs(symbol)
+                total += int(band.scale_own[channel][k]) * abs(symbol)
+                beside = first.get((y + down, x + right), (0, 0))
+                found, promised = found + beside[0], promised + beside[1]
         mean = max(-32767 * 1024, min(32767 * 1024, mean))
         middle = (mean + 512) // 1024
         away = mean - 1024 * middle
-        number = sum(int(t) <= scale for t in band.thresholds)
+        level = sum(int(t) <= total for t in band.thresholds)
+        ratio = (found + 2048) * 4096 // (promised + 2048)
+        shifted = level + sum(int(r) <= ratio for r in band.ratios) - len(band.ratios) // 2
+        number = max(0, min(len(band.spread) - 1, shifted)) // 4
+        zone = 0
+        if middle:
+            zone = (1 if abs(middle) == 1 else 3) + (middle * away >= 0)
+        kept.append(mean)
+        expected.append(int(band.spread[level]))
         means.append((middle, -1 if away < 0 else 1))
-        bins.append(number)
         shifts.append(int(band.shifts[number]))
-        rows.append([int(w) for w in band.weights[number][min(8 * abs(away) // 1024, 3)]])
+        codes = band.codes[number][min(16 * abs(away) // 1024, 7) * 5 + zone]
+        rows.append(_weights([int(band.powers[code]) for code in codes]))
     high = [coder.symbol(weights) - 16 for weights in rows]
     escaped = [i for i, value in enumerate(high) if value == 17]
     signs = coder.raws(1, len(escaped))
@@ -117,7 +139,15 @@ def _half(
     for bits in sorted(set(shifts) - {0}):
         these = [i for i, shift in enumerate(shifts) if shift == bits]
         low.update(zip(these, coder.raws(bits, len(these)), strict=True))
-    return [((value << shifts[i]) + low[i]) * means[i][1] + means[i][0] for i, value in enumerate(high)]
+    values = [((value << shifts[i]) + low[i]) * means[i][1] + means[i][0] for i, value in enumerate(high)]
+    away_from = [abs(1024 * value - mean) for value, mean in zip(values, kept, strict=True)]
+    return values, list(zip(away_from, expected, strict=True))
+
+
+def _weights(shares: list[int]) -> list[int]:
+    weights = [1 + share * ((1 << 24) - len(shares)) // sum(shares) for share in shares]
+    weights[weights.index(max(weights))] += (1 << 24) - sum(weights)
+    return weights
 
 
 def _at(plane: list[list[int]], y: int, x: int) -> int:

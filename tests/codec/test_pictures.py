@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -164,11 +165,17 @@ def test_tables_that_fail_their_own_proof_are_refused(photo: Pixels) -> None:
         isthmus.compress(photo, model=other)
 
 
-@pytest.mark.parametrize("name", ["1.weights", "0.mean", "2.thresholds", "1.silent"])
-def test_damaged_tables_are_refused(photo: Pixels, name: str) -> None:
+@pytest.mark.parametrize("change", ["shorter", "flipped", "another", "missing"])
+def test_damaged_tables_are_refused(photo: Pixels, change: str) -> None:
     other = isthmus.load(MODEL)
     tensors = other.attachments["codec"].tensors
-    tensors[name] = tensors[name].flatten()[1:]
+    band = tensors.pop("band.1")
+    if change == "shorter":
+        tensors["band.1"] = band[:-9]
+    elif change == "flipped":
+        tensors["band.1"] = torch.cat([band[:300], band[300:301] ^ 8, band[301:]])
+    elif change == "another":
+        tensors["band.1"] = tensors["proof.bytes"]
     with pytest.raises(ModelFileError, match="damaged"):
         isthmus.compress(photo, model=other)
 
