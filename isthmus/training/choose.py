@@ -96,8 +96,8 @@ def _grid_frame(
         return options.size, options.size, False
     if images.shape is not None and max(smallest) <= CROP:
         return None, smallest, False
-    # In a grid of fewer than eight steps most positions feel the border; multiples of 16 need no padding. A few
-    # images that are smaller than the crop are extended by reflection.
+    # In a grid of fewer than eight steps most positions feel the border; multiples of 16 need no padding.
+    # A few images that are smaller than the crop are extended by reflection.
     stride = geometry.stride or 1
     multiple = max(16, stride)
     side = max(multiple, min(max(CROP, 8 * stride), _usual_side(images) // multiple * multiple))
