@@ -32,7 +32,7 @@ def bottleneck(seed: int = 1, channels: int = 5, **settings: object) -> EntropyB
     )
     with torch.no_grad():
         for parameter in made.parameters():
-            parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator(seed)))
+            parameter.add_(0.02 * torch.randn(parameter.shape, generator=generator(seed)))
     return made
 
 
@@ -102,7 +102,7 @@ def test_the_rate_is_minus_log_of_a_logistic_around_what_is_foretold() -> None:
     assert made.context is not None
     gain = made.gain(quality, 4)
     mean, magnitude = made.context(symbols / gain)
-    base = interpolated(made.scale, quality)[..., None, None]
+    base = made.spread(quality)[..., None, None]
     scale = (torch.nn.functional.softplus(base + gain * magnitude) + LEAST_SCALE).double()
     away = rated.double() - (gain * mean).double()
     mass = torch.sigmoid((away + 0.5) / scale) - torch.sigmoid((away - 0.5) / scale)

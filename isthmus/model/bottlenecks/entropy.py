@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from isthmus.model import axes
 from isthmus.model.bottlenecks.context import LEAST_SCALE, ChannelContext
-from isthmus.model.bottlenecks.gains import KNOTS, Gains, draw, interpolated, nats_per_error
+from isthmus.model.bottlenecks.gains import KNOTS, UNIT, Gains, draw, interpolated, nats_per_error
 from isthmus.model.bottlenecks.interface import Bottleneck
 from isthmus.model.geometry import Geometry
 from isthmus.model.trace import Latent, Trace
@@ -41,11 +41,11 @@ class EntropyBottleneck(Bottleneck):
         if settings.low is not None:
             self.gains = Gains(settings.low, settings.high, geometry.channels)
             # Of the values rounded to a step most were nearer to zero than it is.
-            self.shrink = nn.Parameter(torch.full((geometry.channels,), -3.0))
+            self.shrink = nn.Parameter(torch.full((geometry.channels,), -3.0 / UNIT))
         self.context: ChannelContext | None = None
         if settings.context:
             self.context = ChannelContext(geometry.channels)
-            self.scale = nn.Parameter(torch.ones(KNOTS, geometry.channels))
+            self.scale = nn.Parameter(torch.zeros(KNOTS, geometry.channels))
         else:
             spread = torch.linspace(-2, 2, COMPONENTS).repeat(geometry.channels, 1)
             self.mean = nn.Parameter(spread)
@@ -77,11 +77,15 @@ class EntropyBottleneck(Bottleneck):
         gain: Tensor = self.gains(quality)
         return gain.view(*gain.shape, *(1,) * (axes_count - 2))
 
+    def spread(self, quality: Tensor) -> Tensor:
+        """`(N, C)`: what each channel's scale is made of beside its context."""
+        return UNIT * interpolated(self.scale, quality)
+
     def values(self, symbols: Tensor, quality: Tensor) -> Tensor:
         """What the decoder reads for `symbols (N, C, …)`, integers as floats, at `quality (N,)`."""
         if self.gains is None:
             return symbols
-        nearer = 0.5 * self.shrink.sigmoid().view(1, -1, *(1,) * (symbols.ndim - 2))
+        nearer = 0.5 * (UNIT * self.shrink).sigmoid().view(1, -1, *(1,) * (symbols.ndim - 2))
         return (symbols - symbols.detach().sign() * nearer) / self.gain(quality, symbols.ndim)
 
     # ------------------------------------------------------------ rate
@@ -102,8 +106,7 @@ class EntropyBottleneck(Bottleneck):
             rated, symbols = rated[..., None, None], symbols[..., None, None]
         gain = self.gain(quality, 4)
         mean, magnitude = self.context(symbols / gain)
-        base = interpolated(self.scale, quality)[..., None, None]
-        scale = F.softplus(base + gain * magnitude) + LEAST_SCALE
+        scale = F.softplus(self.spread(quality)[..., None, None] + gain * magnitude) + LEAST_SCALE
         away, inverse = (rated - gain * mean).abs(), 1 / scale
         # log(F(x + ½) − F(x − ½)) of a logistic, in a form that neither cancels nor overflows.
         tails = F.logsigmoid((0.5 - away) * inverse) + F.logsigmoid((0.5 + away) * inverse)

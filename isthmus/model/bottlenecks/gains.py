@@ -12,6 +12,9 @@ from torch import Tensor, nn
 
 KNOTS = 6
 BEST = 100.0
+# Adam moves a number by about the learning rate each step, and the logarithms of steps and spreads have to move
+# by whole numbers, not by hundredths: they are kept in a unit of their own.
+UNIT = 20.0
 
 
 class Gains(nn.Module):
@@ -24,7 +27,7 @@ class Gains(nn.Module):
         # Where an orthonormal transform of RGB would begin: bits per pixel fall by 3·log₂e/step, and λ·255²
         # times the squared error step²/12 rises by λ·255²·step/6.
         start = self.weight(torch.linspace(1, BEST, KNOTS)) * 65025 / (18 / math.log(2))
-        self.log_gain = nn.Parameter(0.5 * start.log()[:, None].repeat(1, channels))
+        self.log_gain = nn.Parameter(0.5 / UNIT * start.log()[:, None].repeat(1, channels))
 
     def weight(self, quality: Tensor) -> Tensor:
         """λ at a quality."""
@@ -32,7 +35,7 @@ class Gains(nn.Module):
 
     def forward(self, quality: Tensor) -> Tensor:
         """`(N,)` in [1, 100] → `(N, channels)`, positive."""
-        return interpolated(self.log_gain, quality).exp()
+        return (UNIT * interpolated(self.log_gain, quality)).exp()
 
 
 def interpolated(table: Tensor, quality: Tensor) -> Tensor:
