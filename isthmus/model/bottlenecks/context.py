@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 SIDE = 3
+_CROSS = ((0.0, 1.0, 0.0), (1.0, 0.0, 1.0), (0.0, 1.0, 0.0))
 LEAST_SCALE = 0.05  # in steps: below, almost every value is certain, and gradients would explode
 
 
@@ -30,12 +31,6 @@ class ChannelContext(nn.Module):
         self.magnitude = nn.Parameter(torch.zeros(shape))
         self.mean_beside = nn.Parameter(torch.zeros(channels, 1, SIDE, SIDE))
         self.magnitude_beside = nn.Parameter(torch.full((channels, 1, SIDE, SIDE), 0.05))
-        earlier = torch.ones(channels, channels).tril(-1).view(channels, channels, 1, 1)
-        beside = torch.tensor([[0.0, 1.0, 0.0], [1.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
-        self.earlier: Tensor
-        self.beside: Tensor
-        self.register_buffer("earlier", earlier, persistent=False)
-        self.register_buffer("beside", beside, persistent=False)
 
     def forward(self, values: Tensor) -> tuple[Tensor, Tensor]:
         first = checkerboard(values)
@@ -45,9 +40,11 @@ class ChannelContext(nn.Module):
         )
 
     def _linear(self, seen: Tensor, weight: Tensor, beside: Tensor, first: Tensor) -> Tensor:
-        across = F.conv2d(seen, weight * self.earlier, padding=SIDE // 2)
+        earlier = torch.ones(weight.shape[:2], device=weight.device).tril(-1)[..., None, None]
+        across = F.conv2d(seen, weight * earlier, padding=SIDE // 2)
         # The four neighbours of a value of the second pass all belong to the first.
-        own = F.conv2d(seen, beside * self.beside, padding=SIDE // 2, groups=seen.shape[1])
+        cross = torch.tensor(_CROSS, device=weight.device)
+        own = F.conv2d(seen, beside * cross, padding=SIDE // 2, groups=seen.shape[1])
         return across + own * ~first
 
 

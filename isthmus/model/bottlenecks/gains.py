@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 KNOTS = 6
 BEST = 100.0
-# Adam moves a number by about the learning rate each step, and logarithms of steps and spreads have to move by
-# whole numbers, not by hundredths: they are kept in a unit of their own.
+# Adam moves a number by about the learning rate each step, and logarithms of steps and spreads have to move
+# by units, not by hundredths: they are kept divided by this.
 UNIT = 20.0
 
 
