@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from isthmus.codec.tables import CROSS, LARGEST, MEAN_UNIT, TAPS
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.bottlenecks.entropy import EntropyBottleneck
-from isthmus.model.bottlenecks.gains import interpolated
 
 SCALE_UNIT = 1024
 GRAIN = 4  # the many weights of earlier channels are multiples of this, which halves what a model file needs
@@ -120,5 +119,5 @@ def starting_contexts(model: Autoencoder, quality: float) -> Contexts:
     contexts.scale.copy_(learned.magnitude * ratio)
     contexts.mean_own.copy_(learned.mean_beside.flatten(1)[:, list(CROSS)])
     contexts.scale_own.copy_(learned.magnitude_beside.flatten(1)[:, list(CROSS)])
-    contexts.scale_bias.copy_(interpolated(bottleneck.scale, asked)[0].expand(2, -1))
+    contexts.scale_bias.copy_(bottleneck.spread(asked)[0].expand(2, -1))
     return contexts
