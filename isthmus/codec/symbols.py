@@ -10,10 +10,13 @@ are of integers and stay far below 2⁵³, so that double precision is exact in 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 
-from isthmus.codec.coder import TOTAL, Coder, Floats, Ints, Reader, Writer
+from isthmus.codec.coder import TOTAL, Coder, Ints, Reader, Writer
 from isthmus.codec.container import CompressedFileError
 from isthmus.codec.tables import (
     CROSS,
@@ -32,6 +35,8 @@ from isthmus.codec.tables import (
 )
 
 TOGETHER = 8  # channels whose contexts from all earlier ones are one matrix product
+_MEAN_BITS = MEAN_UNIT.bit_length() - 1
+_MOST = LARGEST * MEAN_UNIT
 _LARGEST_LENGTH = 17  # bits of the largest escape: residuals stay below 2¹⁷
 
 Where = npt.NDArray[np.intp]
@@ -55,85 +60,89 @@ def decode(data: bytes | memoryview, size: tuple[int, int], band: Band) -> Ints:
 
 
 def _walk(coder: Coder, band: Band, size: tuple[int, ...], given: Ints | None) -> Ints:
-    height, width = size
+    at = places(size[0], size[1])
+    count, first = len(at.order), at.first
     loud = _loud(coder, band, given)
-    halves = _halves(height, width)
-    padded = np.zeros((height + 2, width + 2))
-    # Rows are (channel, tap), columns positions; one pair of matrices for each half.
-    means: list[Floats] = [np.zeros((band.channels * TAPS, len(half))) for half in halves]
-    scales: list[Floats] = [np.zeros((band.channels * TAPS, len(half))) for half in halves]
-    known = 0  # rows so far: silent channels have none
-    rows = np.zeros(band.channels * TAPS, np.intp)
-    symbols = np.zeros((band.channels, height, width), np.int32)
-    surprise = Surprise(halves, (height, width))
+    symbols = np.zeros((band.channels, *size), np.int32)
+    # Rows are (channel, tap) of the channels so far without silent ones; columns are steps in coding order.
+    means, scales = np.empty((2, len(loud) * TAPS, count))
+    rows = (np.array(loud, np.intp)[:, None] * TAPS + np.arange(TAPS)).reshape(-1)
+    surprise = np.zeros((2, count), np.int64)  # found and expected, of the channels so far
     for begin in range(0, len(loud), TOGETHER):
         group = np.array(loud[begin : begin + TOGETHER])
-        used, split = rows[:known], known
-        far = [
-            (
-                band.mean_rows[np.ix_(group, used)] @ means[half][:split],
-                band.scale_rows[np.ix_(group, used)] @ scales[half][:split],
-            )
-            for half in (0, 1)
-        ]
+        split = begin * TAPS
+        across = np.ix_(group, rows[:split])
+        far_mean = band.mean_rows[across] @ means[:split]
+        far_scale = band.scale_rows[across] @ scales[:split]
         for index, channel in enumerate(group):
+            known = (begin + index) * TAPS
             near = rows[split:known]
-            padded[1:-1, 1:-1] = 0
-            for half, where in enumerate(halves):
-                mean = far[half][0][index] + band.mean_rows[channel, near] @ means[half][split:known]
-                scale = far[half][1][index] + band.scale_rows[channel, near] @ scales[half][split:known]
-                mean += band.mean_bias[half, channel]
-                scale += band.scale_bias[half, channel]
+            mean = far_mean[index] + band.mean_rows[channel, near] @ means[split:known]
+            scale = far_scale[index] + band.scale_rows[channel, near] @ scales[split:known]
+            padded = np.zeros(at.padded)
+            own_surprise = np.zeros((2, at.padded), np.int64)
+            plane = symbols[channel].reshape(-1)
+            for half, part in enumerate((slice(first), slice(first, None))):
+                where = at.order[part]
+                half_mean = mean[part] + band.mean_bias[half, channel]
+                half_scale = scale[part] + band.scale_bias[half, channel]
+                seen = surprise[:, part]
                 if half:
-                    own = _taps(padded, where)[list(CROSS)]
-                    mean += band.mean_own[channel].astype(np.float64) @ own
-                    scale += band.scale_own[channel].astype(np.float64) @ np.abs(own)
-                whole = np.clip(mean, -LARGEST * MEAN_UNIT, LARGEST * MEAN_UNIT).astype(np.int64)
-                level = np.searchsorted(band.thresholds, scale, side="right")
-                offset = np.searchsorted(band.ratios, surprise.ratio(half), side="right")
-                shifted = level + offset - len(band.ratios) // 2
-                bins = np.clip(shifted, 0, len(band.spread) - 1) // FINE
-                plane = symbols[channel].reshape(-1)
+                    own = padded[at.cross]
+                    half_mean += band.mean_own[channel].astype(np.float64) @ own
+                    half_scale += band.scale_own[channel].astype(np.float64) @ np.abs(own)
+                    seen = seen + own_surprise[:, at.cross].sum(1)
+                level = np.searchsorted(band.thresholds_float, half_scale, side="right")
+                ratio = (seen[0] + EASE) * RATIO_UNIT // (seen[1] + EASE)
+                shifted = (
+                    level + np.searchsorted(band.ratios_wide, ratio, side="right") - len(band.ratios) // 2
+                )
+                bins = np.minimum(np.maximum(shifted, 0), len(band.spread) - 1) // FINE
+                whole = np.minimum(np.maximum(half_mean, -_MOST), _MOST).astype(np.int64)
                 values = None if given is None else given[channel].reshape(-1)[where]
-                plane[where] = _code(coder, band, whole, bins, values)
-                surprise.add(half, np.abs(plane[where] * MEAN_UNIT - whole), band.spread[level])
-                padded[1:-1, 1:-1] = symbols[channel]
-            for half, where in enumerate(halves):
-                taps = _taps(padded, where)
-                means[half][known : known + TAPS] = taps
-                scales[half][known : known + TAPS] = np.abs(taps)
-            rows[known : known + TAPS] = np.arange(channel * TAPS, (channel + 1) * TAPS)
-            known += TAPS
+                plane[where] = found = _code(coder, band, whole, bins, values)
+                padded[at.inner[part]] = found
+                own_surprise[0, at.inner[part]] = np.abs(found * MEAN_UNIT - whole)
+                own_surprise[1, at.inner[part]] = band.spread[level]
+            surprise += own_surprise[:, at.inner]
+            means[known : known + TAPS] = padded[at.around]
+            np.abs(means[known : known + TAPS], out=scales[known : known + TAPS])
     return symbols
 
 
-class Surprise:
-    """How far symbols lay from their means, and how far was to be expected, summed at each step of a tile."""
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Where the steps of a tile are: flat indices into it, and into it with a border of one step of zeros.
 
-    def __init__(self, halves: tuple[Where, Where], size: tuple[int, int]) -> None:
-        self.halves = halves
-        self.sums = [np.zeros((2, len(half)), np.int64) for half in halves]  # of the channels before
-        self.first = np.zeros((2, size[0] + 2, size[1] + 2), np.int64)  # of this channel's first half
-        # Only used where row + column is odd: there all four neighbours are of the first half.
-        self.inside = self.first[:, 1:-1, 1:-1]
+    Attributes:
+        order: (h·w,) into the tile: row + column even, then odd, each row by row.
+        first: how many are even.
+        padded: how many steps the tile with its border has.
+        inner: (h·w,) the same steps in the tile with its border.
+        around: (9, h·w) their neighbourhoods there.
+        cross: (4, odd ones) up, left, right and down of each odd step there.
+    """
 
-    def ratio(self, half: int) -> Integers:
-        """Found against expected, in 1/RATIO_UNIT, at each step of a half."""
-        found, expected = self.sums[half]
-        if half:
-            f = self.first
-            beside = f[:, :-2, 1:-1] + f[:, 2:, 1:-1] + f[:, 1:-1, :-2] + f[:, 1:-1, 2:]
-            own_found, own_expected = beside.reshape(2, -1)[:, self.halves[1]]
-            found, expected = found + own_found, expected + own_expected
-        ratio: Integers = (found + EASE) * RATIO_UNIT // (expected + EASE)
-        return ratio
+    order: Where
+    first: int
+    padded: int
+    inner: Where
+    around: Where
+    cross: Where
 
-    def add(self, half: int, found: Integers, expected: Integers) -> None:
-        """The next channel's half is known. The second half ends the channel."""
-        self.sums[half] += (found, expected)
-        if half == 0:
-            rows, columns = np.divmod(self.halves[0], self.inside.shape[2])
-            self.inside[:, rows, columns] = found, expected
+
+@lru_cache(maxsize=8)
+def places(height: int, width: int) -> Places:
+    """The places of a tile of that size."""
+    rows, columns = np.divmod(np.arange(height * width), width)
+    odd = (rows + columns) % 2
+    order = np.argsort(odd, kind="stable")
+    inner = ((rows + 1) * (width + 2) + columns + 1)[order]
+    down, right = np.divmod(np.arange(TAPS), 3)
+    around = inner + ((down - 1) * (width + 2) + right - 1)[:, None]
+    first = int((odd == 0).sum())
+    padded = (height + 2) * (width + 2)
+    return Places(order, first, padded, inner, around, around[list(CROSS), first:])
 
 
 def _loud(coder: Coder, band: Band, given: Ints | None) -> list[int]:
@@ -146,7 +155,7 @@ def _loud(coder: Coder, band: Band, given: Ints | None) -> list[int]:
 
 
 def _code(coder: Coder, band: Band, mean: Integers, bins: npt.NDArray[np.intp], values: Ints | None) -> Ints:
-    middle = (mean + MEAN_UNIT // 2) // MEAN_UNIT
+    middle = (mean + MEAN_UNIT // 2) >> _MEAN_BITS  # rounds down, also below zero
     away = mean - middle * MEAN_UNIT  # in [−½, ½) of MEAN_UNIT
     mirror = np.where(away < 0, -1, 1)
     shift = band.shifts[bins].astype(np.int64)
@@ -163,10 +172,10 @@ def _code(coder: Coder, band: Band, mean: Integers, bins: npt.NDArray[np.intp], 
     if len(outside):
         high[outside] = _escape(coder, None if residual is None else high[outside], len(outside))
     low = np.zeros(len(bins), np.int64)
-    for bits in np.unique(shift[shift > 0]):
+    for bits in range(1, int(shift.max(initial=0)) + 1):
         here = np.flatnonzero(shift == bits)
         known = None if residual is None else (residual[here] & ((1 << bits) - 1)).astype(np.int32)
-        low[here] = coder.raw(int(bits), len(here), known)
+        low[here] = coder.raw(bits, len(here), known)
     found = ((high << shift) + low) * mirror + middle
     if len(found) and np.abs(found).max() > LARGEST:
         raise CompressedFileError("damaged: a symbol is out of range")
@@ -175,9 +184,8 @@ def _code(coder: Coder, band: Band, mean: Integers, bins: npt.NDArray[np.intp], 
 
 def classes(middle: Integers, away: Integers) -> Integers:
     """Which table of its bin a symbol gets, by where its mean lies: 0 to CLASSES − 1."""
-    fraction = np.minimum(np.abs(away) * (2 * FRACTIONS) // MEAN_UNIT, FRACTIONS - 1)
-    size = np.minimum(np.abs(middle), 2)
-    zone = 2 * size - (middle * away < 0) * (size > 0)
+    fraction = np.minimum((np.abs(away) * (2 * FRACTIONS)) >> _MEAN_BITS, FRACTIONS - 1)
+    zone = 2 * np.minimum(np.abs(middle), 2) - (middle * away < 0)
     return np.asarray(fraction * ZONES + zone, np.int64)
 
 
@@ -191,21 +199,8 @@ def _escape(coder: Coder, values: npt.NDArray[np.int64] | None, count: int) -> n
     if count and length.max() >= _LARGEST_LENGTH:
         raise CompressedFileError("damaged: a symbol is out of range")
     found = np.ones(count, np.int64) << length
-    for bits in np.unique(length[length > 0]):
+    for bits in range(1, int(length.max(initial=0)) + 1):
         here = np.flatnonzero(length == bits)
         given = None if beyond is None else (beyond[here] & ((1 << bits) - 1)).astype(np.int32)
-        found[here] += coder.raw(int(bits), len(here), given)
+        found[here] += coder.raw(bits, len(here), given)
     return (found + REACH) * np.where(sign == 1, -1, 1)
-
-
-def _halves(height: int, width: int) -> tuple[Where, Where]:
-    """Positions, row by row, where row + column is even, and where it is odd."""
-    rows, columns = np.divmod(np.arange(height * width), width)
-    odd = (rows + columns) % 2
-    return np.flatnonzero(odd == 0), np.flatnonzero(odd)
-
-
-def _taps(padded: Floats, where: Where) -> Floats:
-    """(9, positions): the neighbourhood of each position, zero outside the tile."""
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3))
-    return windows.reshape(-1, TAPS)[where].T

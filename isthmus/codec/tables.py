@@ -89,6 +89,14 @@ class Band:
         return _square(self.scale, self.channels)
 
     @cached_property
+    def thresholds_float(self) -> Floats:
+        return self.thresholds.astype(np.float64)
+
+    @cached_property
+    def ratios_wide(self) -> Integers:
+        return self.ratios.astype(np.int64)
+
+    @cached_property
     def weights(self) -> Integers:
         """(S, CLASSES, ENTRIES): integers of at least 1 whose rows sum to 2²⁴."""
         shares = self.powers[self.codes].astype(np.int64)
