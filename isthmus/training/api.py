@@ -65,8 +65,8 @@ def train(
         start_from: a model file of the same recipe and image size whose weights are the first ones.
         listener: told about progress, see `isthmus.training.run.Progress`.
         on_ready: called once before the first step, with everything that was chosen.
-        finish: called with the trained model and its training images before the model is written, for what is
-            fitted to a trained model and travels in its file.
+        finish: called with the trained model and its training images, for what is fitted to a trained model
+            and travels in its file.
         options: `epochs`, `minutes` or `steps`, `seed`, `size`, `crop`, `validation`, `patience`, `balance`,
             `precision`, `checkpoint_seconds`; see `isthmus.training.options.Options`.
 
@@ -117,10 +117,13 @@ def train(
     model = prepared.model.to("cpu").requires_grad_(False)
     model.precision = torch.float32
     model.summary = _summary(run, prepared, facts)
+    if out is not None:
+        model.save(out)
     if finish is not None:
         finish(model, prepared.images)
     if out is not None:
-        model.save(out)
+        if finish is not None:
+            model.save(out)
         _forget(state_file)
     return model
 
