@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +19,11 @@ from isthmus.codec.facts import contents, named
 from isthmus.codec.grid import Rectangle
 from isthmus.codec.picture import picture
 from isthmus.codec.ready import Codec
+from isthmus.images.formats import probe
 from isthmus.images.write import save_image
+
+LARGE = 16_000_000  # pixels: beyond, one picture at a time, or a few threads would take all memory
+_large = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -71,9 +78,11 @@ def compress_file(
         CapabilityError: the model cannot compress it.
         OutputError: the file cannot be written.
     """
-    image = picture(source, max_pixels=max_pixels)
-    made = compressed(image, codec, quality=quality, bpp=bpp, psnr=psnr, preview=preview)
-    found = fidelity(made.data, image, codec) if measure else None
+    promised = probe(Path(source), max_pixels=max_pixels)
+    with _turn(promised.height * promised.width):
+        image = picture(source, max_pixels=max_pixels)
+        made = compressed(image, codec, quality=quality, bpp=bpp, psnr=psnr, preview=preview)
+        found = fidelity(made.data, image, codec) if measure else None
     write_bytes(target, made.data, force=force)
     return Compressed(
         source=os.fspath(source),
@@ -113,9 +122,10 @@ def decompress_file(
         if region is not None:
             top, left, height, width = region
             area = Rectangle(top, left, top + height, left + width)
-        result = decoded(found, codec, region=area, keep_going=keep_going)
-        shown = result.picture
-        save_image(Path(target), shown.array(), force=force, exif=shown.exif, icc=shown.icc)
+        with _turn(found.header.size[0] * found.header.size[1]):
+            result = decoded(found, codec, region=area, keep_going=keep_going)
+            shown = result.picture
+            save_image(Path(target), shown.array(), force=force, exif=shown.exif, icc=shown.icc)
         damage = tuple(str(one) for one in result.damage)
         return Restored(os.fspath(source), os.fspath(target), shown.size, damage)
 
@@ -136,3 +146,13 @@ def decode_whole(
             pass
 
     named(source, work)
+
+
+@contextmanager
+def _turn(pixels: int) -> Iterator[None]:
+    """Within: no other large picture is at work, if this is one."""
+    if pixels <= LARGE:
+        yield
+        return
+    with _large:
+        yield

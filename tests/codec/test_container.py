@@ -5,17 +5,19 @@ from __future__ import annotations
 import struct
 import tracemalloc
 import zlib
-from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 
+import isthmus
 from isthmus.codec import container
 from isthmus.codec.container import HEADER_BYTES, CompressedFileError, Header
+from isthmus.codec.ready import Codec
 
 from .conftest import GOLDEN
 
 FILES = sorted(GOLDEN.glob("*.isth"))
-NAMES = [path.stem for path in FILES]
 HEADER = Header(size=(90, 110), channels=3, quality=5000, tile=32, model=b"12345678", alpha=True)
 
 
@@ -23,9 +25,20 @@ def made(payloads: bytes = b"payload") -> bytes:
     return container.write(HEADER, [payloads + bytes([n]) for n in range(len(HEADER.expected()))])
 
 
-@pytest.mark.parametrize("path", FILES, ids=NAMES)
-def test_every_flipped_bit_is_noticed(path: Path) -> None:
-    data = bytearray(path.read_bytes())
+@pytest.fixture(scope="module")
+def twenty(codec: Codec, photo: npt.NDArray[np.uint8]) -> list[bytes]:
+    """The golden files, and crops of a photo of many sizes and qualities."""
+    found = [path.read_bytes() for path in FILES]
+    for number in range(20 - len(found)):
+        height, width = 3 + 5 * number, 70 - 5 * number
+        crop = photo[9 * number : 9 * number + height, 20 * number : 20 * number + width]
+        found.append(isthmus.compress(crop, quality=5 + 8 * number, model=codec.model))
+    return found
+
+
+@pytest.mark.parametrize("number", range(20))
+def test_every_flipped_bit_is_noticed(number: int, twenty: list[bytes]) -> None:
+    data = bytearray(twenty[number])
     unnoticed = []
     for bit in range(8 * len(data)):
         data[bit // 8] ^= 1 << bit % 8
@@ -38,9 +51,9 @@ def test_every_flipped_bit_is_noticed(path: Path) -> None:
     assert unnoticed == []
 
 
-@pytest.mark.parametrize("path", FILES, ids=NAMES)
-def test_every_truncation_is_noticed(path: Path) -> None:
-    data = path.read_bytes()
+@pytest.mark.parametrize("number", range(20))
+def test_every_truncation_is_noticed(number: int, twenty: list[bytes]) -> None:
+    data = twenty[number]
     for length in range(len(data)):
         with pytest.raises(CompressedFileError):
             container.read(data[:length])
