@@ -46,9 +46,14 @@ def image_jobs(inputs: Sequence[str], out: str, *, suffix: str = SUFFIX) -> list
         DataError: a folder without images.
         OutputError: several inputs, and `out` is the name of one file.
     """
-    return _jobs(
-        _expanded(inputs, lambda folder: [(f.path, f.name) for f in find_images(folder)]), out, suffix
-    )
+
+    def inside(folder: Path) -> list[tuple[Path, str]]:
+        return [(file.path, file.name) for file in find_images(folder)]
+
+    jobs = _jobs(_expanded(inputs, inside), out, suffix)
+    if jobs[0].target.suffix.lower() != suffix:
+        raise OutputError(f"{jobs[0].target} is no name for a compressed image: let it end with {suffix}")
+    return jobs
 
 
 def file_jobs(inputs: Sequence[str], out: str, *, suffix: str) -> list[Job]:

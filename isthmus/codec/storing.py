@@ -20,7 +20,8 @@ from isthmus.codec.grid import Rectangle
 from isthmus.codec.picture import picture
 from isthmus.codec.ready import Codec
 from isthmus.images.formats import probe
-from isthmus.images.write import save_image
+from isthmus.images.modes import composite
+from isthmus.images.write import holds_alpha, save_image
 
 LARGE = 16_000_000  # pixels: beyond, one picture at a time, or a few threads would take all memory
 _large = threading.Lock()
@@ -108,6 +109,8 @@ def decompress_file(
 ) -> Restored:
     """A compressed file as an image file, of the format that the suffix of `target` names.
 
+    Where that format holds no transparency, the image is laid on white.
+
     Args:
         region, keep_going: as for `isthmus.decompress`.
 
@@ -125,7 +128,10 @@ def decompress_file(
         with _turn(found.header.size[0] * found.header.size[1]):
             result = decoded(found, codec, region=area, keep_going=keep_going)
             shown = result.picture
-            save_image(Path(target), shown.array(), force=force, exif=shown.exif, icc=shown.icc)
+            array = shown.array()
+            if shown.alpha is not None and not holds_alpha(Path(target)):
+                array = composite(array)
+            save_image(Path(target), array, force=force, exif=shown.exif, icc=shown.icc)
         damage = tuple(str(one) for one in result.damage)
         return Restored(os.fspath(source), os.fspath(target), shown.size, damage)
 

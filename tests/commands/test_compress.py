@@ -127,12 +127,23 @@ def test_a_region_and_a_format(document: Document) -> None:
 
 
 @pytest.mark.usefixtures("folder")
+def test_a_format_without_transparency_gets_white(document: Document) -> None:
+    assert main(["compress", "photos/b.png", "-o", "b.isth", "--model", MODEL, "--quality", "90"]) == 0
+    document("decompress", "b.isth", "-o", "b.png", "--model", MODEL)
+    document("decompress", "b.isth", "-o", "b.bmp", "--model", MODEL)
+    with_alpha, laid = pixels("b.png"), pixels("b.bmp")
+    opacity = with_alpha[..., 3:] / 255
+    assert np.abs(with_alpha[..., :3] * opacity + 255 * (1 - opacity) - laid).max() <= 0.51
+
+
+@pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
         (["compress", "photos/a.png", "-o", "x.isth", "--quality", "0"], 2, "out of range"),
         (["compress", "photos/a.png", "-o", "x.isth", "--bpp", "1", "--psnr", "30"], 2, "choose one"),
         (["compress", "photos", "-o", "x.isth"], 1, "name a folder"),
+        (["compress", "photos/a.png", "-o", "x.png"], 1, "let it end with .isth"),
         (["compress", "photos/none.png", "-o", "x.isth"], 1, "no such file"),
         (["compress", "photos/a.png", "-o", "x.isth", "--model", "photos/a.png"], 2, "not a model file"),
         (["compress", "photos/a.png", "-o", "x.isth", "--max-pixels", "0.001"], 1, "--max-pixels"),
