@@ -113,7 +113,7 @@ def starting_contexts(model: Autoencoder, quality: float) -> Contexts:
         return contexts
     asked = torch.tensor([quality])
     gain = bottleneck.gain(asked, 2).expand(1, contexts.channels)[0]
-    ratio = (gain[:, None] / gain[None, :])[:, :, None, None]
+    ratio = _across(gain)
     learned = bottleneck.context
     contexts.mean.copy_(learned.mean * ratio)
     contexts.scale.copy_(learned.magnitude * ratio)
@@ -121,3 +121,27 @@ def starting_contexts(model: Autoencoder, quality: float) -> Contexts:
     contexts.scale_own.copy_(learned.magnitude_beside.flatten(1)[:, list(CROSS)])
     contexts.scale_bias.copy_(bottleneck.spread(asked)[0].expand(2, -1))
     return contexts
+
+
+@torch.no_grad()
+def moved_contexts(contexts: Contexts, model: Autoencoder, before: float, after: float) -> Contexts:
+    """The same contexts for the finer or coarser steps of another quality, as far as the gains say."""
+    moved = Contexts(contexts.channels)
+    moved.load_state_dict(contexts.state_dict())
+    bottleneck = model.bottleneck
+    assert isinstance(bottleneck, EntropyBottleneck)
+    asked = torch.tensor([before, after])
+    gains = bottleneck.gain(asked, 2).expand(2, contexts.channels)
+    ratio = gains[1] / gains[0]
+    moved.mean.mul_(_across(ratio))
+    moved.scale.mul_(_across(ratio))
+    moved.mean_bias.mul_(ratio)
+    if bottleneck.context is not None:
+        spread = bottleneck.spread(asked)
+        moved.scale_bias.add_(spread[1] - spread[0])
+    return moved
+
+
+def _across(gain: Tensor) -> Tensor:
+    """What a weight of channel j for channel i changes by when each channel is multiplied by its gain."""
+    return (gain[:, None] / gain[None, :])[:, :, None, None]

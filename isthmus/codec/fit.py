@@ -18,7 +18,7 @@ from torch import Tensor
 
 from isthmus.codec import transform
 from isthmus.codec.coder import Ints
-from isthmus.codec.contexts import Contexts, starting_contexts
+from isthmus.codec.contexts import Contexts, moved_contexts, starting_contexts
 from isthmus.codec.counts import counted, ruler
 from isthmus.codec.grid import TILE
 from isthmus.codec.picture import picture
@@ -28,10 +28,11 @@ from isthmus.errors import DataError
 from isthmus.model.autoencoder import Attachment, Autoencoder
 
 QUALITIES = (4.0, 20.0, 36.0, 52.0, 68.0, 84.0, 97.0)
-EPOCHS = 6
+STEPS = 600  # of the first band's fit; each next one begins where the last ended
+STEPS_NEXT = 150
 POSITIONS = 60_000  # of the grid: beyond that more pictures change nothing that can be measured
 _PROOF_SIDE = 6
-_BATCH = 8
+_BATCH = 4
 _RATE = 2e-3
 
 Listener = Callable[[int, int], None]
@@ -42,7 +43,8 @@ def fit_tables(
     images: Iterable[npt.NDArray[Any]],
     *,
     qualities: Sequence[float] = QUALITIES,
-    epochs: int = EPOCHS,
+    steps: int = STEPS,
+    steps_next: int = STEPS_NEXT,
     positions: int = POSITIONS,
     seed: int = 0,
     listener: Listener | None = None,
@@ -53,7 +55,7 @@ def fit_tables(
         images: uint8 pictures (H, W) or (H, W, C) like those that will be compressed; the training pictures
             will do.
         qualities: 1 to 100, rising: one band each.
-        epochs: passes over the symbols of a band.
+        steps: of the optimiser for the first band, and `steps_next` for each of the others.
         positions: of the code's grid, taken from as many of the images as give them.
         seed: decides the crops and the order.
         listener: told (bands done, bands).
@@ -64,12 +66,20 @@ def fit_tables(
     """
     transform.check_codec(model)
     latents = [transform.latents(model, crop) for crop in _crops(model, images, positions, seed)]
-    bands = []
+    # Few pictures are learned by heart; more steps would only take time.
+    most = 20 + sum(values.shape[1] * values.shape[2] for values in latents) // 8
+    bands: list[Band] = []
+    contexts: Contexts | None = None
     for number, quality in enumerate(qualities):
         if listener is not None:
             listener(number, len(qualities))
         tiles = [transform.quantise(model, values, quality) for values in latents]
-        bands.append(fit_band(tiles, starting_contexts(model, quality), epochs=epochs, seed=seed))
+        if contexts is None:
+            contexts = starting_contexts(model, quality)
+        else:
+            contexts = moved_contexts(contexts, model, qualities[number - 1], quality)
+        asked = min(steps_next if number else steps, most)
+        bands.append(fit_band(tiles, contexts, steps=asked, seed=seed))
     middle = len(bands) // 2
     sample = transform.quantise(model, latents[0], qualities[middle])[:, :_PROOF_SIDE, :_PROOF_SIDE]
     sample = np.ascontiguousarray(sample)
@@ -87,12 +97,12 @@ def fit_tables(
     return tables
 
 
-def fit_band(tiles: Sequence[Ints], contexts: Contexts, *, epochs: int, seed: int = 0) -> Band:
+def fit_band(tiles: Sequence[Ints], contexts: Contexts, *, steps: int, seed: int = 0) -> Band:
     """The band that codes such tiles, each (C, h, w), in the fewest bits found, starting from `contexts`."""
     groups = _same_sizes(tiles)
     generator = torch.Generator().manual_seed(seed)
     with torch.enable_grad():
-        _descend(contexts, groups, epochs, generator)
+        _descend(contexts, groups, steps, generator)
     whole, by = contexts.rounded(), ruler()
     codes = counted(whole, groups, by)
     quiet = np.stack([~tile.any((1, 2)) for tile in tiles])
@@ -105,19 +115,18 @@ def fit_band(tiles: Sequence[Ints], contexts: Contexts, *, epochs: int, seed: in
     )
 
 
-def _descend(contexts: Contexts, groups: Sequence[Tensor], epochs: int, generator: torch.Generator) -> None:
+def _descend(contexts: Contexts, groups: Sequence[Tensor], steps: int, generator: torch.Generator) -> None:
     batches = [part for group in groups for part in torch.split(group, _BATCH)]
-    steps = max(1, epochs * len(batches))
     optimiser = torch.optim.Adam(contexts.parameters(), lr=_RATE, betas=(0.9, 0.99))
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _RATE, total_steps=steps + 1, pct_start=0.1)
-    for _ in range(epochs):
-        for index in torch.randperm(len(batches), generator=generator).tolist():
-            symbols = batches[index].float()
-            loss = contexts.bits(symbols).mean()
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            schedule.step()
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _RATE, total_steps=steps + 1, pct_start=0.2)
+    order: list[int] = []
+    for _ in range(steps):
+        order = order or torch.randperm(len(batches), generator=generator).tolist()
+        loss = contexts.bits(batches[order.pop()].float()).mean()
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        schedule.step()
 
 
 def _crops(model: Autoencoder, images: Iterable[npt.NDArray[Any]], positions: int, seed: int) -> list[Tensor]:

@@ -32,7 +32,7 @@ def fresh() -> Autoencoder:
 def test_a_model_can_compress_once_tables_are_fitted(fresh: Autoencoder, photo: Pixels) -> None:
     heard = []
     fit_tables(
-        fresh, [photo], qualities=(50,), epochs=1, listener=lambda done, bands: heard.append((done, bands))
+        fresh, [photo], qualities=(50,), steps=2, listener=lambda done, bands: heard.append((done, bands))
     )
     assert heard == [(0, 1), (1, 1)]
     data = isthmus.compress(photo, quality=50, model=fresh)
@@ -40,7 +40,7 @@ def test_a_model_can_compress_once_tables_are_fitted(fresh: Autoencoder, photo: 
 
 
 def test_tables_survive_the_model_file(fresh: Autoencoder, photo: Pixels, tmp_path: object) -> None:
-    fit_tables(fresh, [photo[:64, :64]], qualities=(20, 80), epochs=1)
+    fit_tables(fresh, [photo[:64, :64]], qualities=(20, 80), steps=2)
     data = isthmus.compress(photo[:50, :50], quality=80, model=fresh)
     fresh.save(f"{tmp_path}/m.safetensors")
     again = isthmus.load(f"{tmp_path}/m.safetensors")
@@ -49,7 +49,7 @@ def test_tables_survive_the_model_file(fresh: Autoencoder, photo: Pixels, tmp_pa
 
 def test_the_same_pictures_give_the_same_tables(fresh: Autoencoder, photo: Pixels) -> None:
     def fitted() -> dict[str, torch.Tensor]:
-        fit_tables(fresh, [photo[:128, :128], photo[:80, 200:]], qualities=(50,), epochs=1)
+        fit_tables(fresh, [photo[:128, :128], photo[:80, 200:]], qualities=(50,), steps=2)
         return fresh.attachments["codec"].tensors
 
     first, second = fitted(), fitted()
@@ -59,13 +59,13 @@ def test_the_same_pictures_give_the_same_tables(fresh: Autoencoder, photo: Pixel
 def test_fitting_saves_bytes(fresh: Autoencoder, photo: Pixels) -> None:
     image = torch.from_numpy(photo).permute(2, 0, 1)[None] / 255
     tiles = [transform.analyse(fresh, image[..., left : left + 200], 60.0) for left in (0, 200)]
-    before = fit_band(tiles, starting_contexts(fresh, 60.0), epochs=0)
-    after = fit_band(tiles, starting_contexts(fresh, 60.0), epochs=40)
+    before = fit_band(tiles, starting_contexts(fresh, 60.0), steps=0)
+    after = fit_band(tiles, starting_contexts(fresh, 60.0), steps=60)
     assert sum(len(encode(t, after)) for t in tiles) < sum(len(encode(t, before)) for t in tiles)
 
 
 def test_gray_pictures_fit_a_model_of_colour_but_not_the_reverse(fresh: Autoencoder, photo: Pixels) -> None:
-    fit_tables(fresh, [photo[:64, :64, 0]], qualities=(50,), epochs=1)
+    fit_tables(fresh, [photo[:64, :64, 0]], qualities=(50,), steps=2)
     assert isthmus.compress(photo[:64, :64, 0], model=fresh)
     small = recipe("codec").with_settings(["code=4@8", "backbone.width=4", "backbone.start=random"])
     with pytest.raises(DataError, match="gray"):

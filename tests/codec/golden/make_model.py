@@ -29,7 +29,7 @@ def main() -> None:
         precision="float32",
         seed=0,
     )
-    fit_tables(model, photos, qualities=(20, 50, 80), epochs=8)
+    fit_tables(model, photos, qualities=(20, 50, 80))
     model.save(HERE / "model.safetensors")
 
 
