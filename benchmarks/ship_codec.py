@@ -4,7 +4,7 @@
     python benchmarks/ship_codec.py photo-codec.safetensors photos/train
 
 A stopped training (NAME.resume.safetensors) is taken as well. Tables are fitted to the weights as they are
-shipped, after their rounding, for they must belong to exactly these symbols. What the card says by hand stays.
+shipped, after their rounding, for they must belong to exactly these symbols. What is written by hand stays.
 """
 
 from __future__ import annotations
