@@ -22,8 +22,9 @@ from isthmus.codec.contexts import Contexts, moved_contexts, starting_contexts
 from isthmus.codec.counts import counted, ruler
 from isthmus.codec.grid import TILE
 from isthmus.codec.picture import picture
+from isthmus.codec.stored import ATTACHMENT, to_attachment
 from isthmus.codec.symbols import encode
-from isthmus.codec.tables import ATTACHMENT, Band, Tables, to_attachment
+from isthmus.codec.tables import Band, Tables
 from isthmus.errors import DataError
 from isthmus.model.autoencoder import Attachment, Autoencoder
 

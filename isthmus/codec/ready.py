@@ -10,8 +10,9 @@ import numpy as np
 
 from isthmus.codec import transform
 from isthmus.codec.container import CompressedFileError
+from isthmus.codec.stored import ATTACHMENT, from_attachment
 from isthmus.codec.symbols import decode, encode
-from isthmus.codec.tables import ATTACHMENT, Tables, from_attachment
+from isthmus.codec.tables import Tables
 from isthmus.errors import CapabilityError, ModelFileError
 from isthmus.model.autoencoder import Attachment, Autoencoder
 
