@@ -1,7 +1,7 @@
 """README's comparison: recipes under one budget with three seeds each, as a table and a picture.
 
-    python benchmarks/comparison.py docs/pictures/compare.png --minutes 1
-    isthmus compare fashion-sample --recipes conv,dense,…        (the same for your images)
+python benchmarks/comparison.py docs/pictures/compare.png --minutes 1
+isthmus compare fashion-sample --recipes conv,dense,…        (the same for your images)
 """
 
 from __future__ import annotations

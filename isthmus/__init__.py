@@ -18,6 +18,9 @@ from isthmus.errors import IsthmusError
 from isthmus.version import __version__
 
 if TYPE_CHECKING:
+    from isthmus.codec.api import compress, decompress
+    from isthmus.codec.fit import fit_tables as fit_codec
+    from isthmus.codec.plugin import register_pillow
     from isthmus.evaluate.table import evaluate as evaluate_model
     from isthmus.images.read import read
     from isthmus.model.autoencoder import Autoencoder
@@ -34,13 +37,17 @@ __all__ = [
     "IsthmusError",
     "Recipe",
     "__version__",
+    "compress",
+    "decompress",
     "denoise",
     "diagnose",
     "evaluate_model",
+    "fit_codec",
     "inpaint",
     "load",
     "read",
     "recipe",
+    "register_pillow",
     "train",
 ]
 
@@ -51,9 +58,13 @@ _HOMES = {
     "denoise": "isthmus.restore.denoise:denoise",
     "evaluate_model": "isthmus.evaluate.table:evaluate",
     "inpaint": "isthmus.restore.inpaint:inpaint",
+    "compress": "isthmus.codec.api:compress",
+    "decompress": "isthmus.codec.api:decompress",
+    "fit_codec": "isthmus.codec.fit:fit_tables",
     "load": "isthmus.model.file:load",
     "read": "isthmus.images.read:read",
     "recipe": "isthmus.model.recipes:recipe",
+    "register_pillow": "isthmus.codec.plugin:register_pillow",
     "train": "isthmus.training.api:train",
 }
 

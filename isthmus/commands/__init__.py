@@ -28,13 +28,14 @@ class Entry:
 
 _LOOK = "Train and look"
 _REPAIR = "Repair"
+_FILES = "Compress"
 
 COMMANDS: tuple[Entry, ...] = (
     Entry("train", "isthmus.commands.train:command", "Train an autoencoder on images.", _LOOK),
     Entry(
         "recipes", "isthmus.commands.recipes:command", "List the named recipes, or show one in full.", _LOOK
     ),
-    Entry("info", "isthmus.commands.info:command", "Show what a model file holds.", _LOOK),
+    Entry("info", "isthmus.commands.info:command", "Show what a model or a compressed file holds.", _LOOK),
     Entry(
         "evaluate", "isthmus.commands.evaluate:command", "Measure a model on images, beside baselines.", _LOOK
     ),
@@ -56,6 +57,9 @@ COMMANDS: tuple[Entry, ...] = (
     Entry(
         "models", "isthmus.commands.models:command", "List the models that come with the package.", _REPAIR
     ),
+    Entry("compress", "isthmus.commands.compress:command", "Compress images into small files.", _FILES),
+    Entry("decompress", "isthmus.commands.decompress:command", "Turn such files into images again.", _FILES),
+    Entry("verify", "isthmus.commands.verify:command", "Check that such files are whole.", _FILES),
 )
 
 _BY_NAME = {entry.name: entry for entry in COMMANDS}

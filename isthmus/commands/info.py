@@ -1,4 +1,4 @@
-"""`isthmus info MODEL`: what a model file holds, from its header alone. Imports no torch."""
+"""`isthmus info FILE`: what a model file or a compressed image holds. Imports no torch."""
 
 from __future__ import annotations
 
@@ -15,13 +15,22 @@ from isthmus.errors import ModelFileError
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", metavar="FILE")
 @speaks
 def command(console: Console, model: str) -> None:
-    """Show what a model file holds.
+    """Show what a model file or a compressed image (.isth) holds.
 
-    Recipe, code, sizes, how it was trained and on what. Only the header of MODEL is read.
+    Of a model: recipe, code, sizes, how it was trained and on what; only its header is read. Of a compressed
+        image: size, quality, the model it was made with, and where its bytes go; its checksums are compared,
+        its pixels not decoded.
     """
+    if is_compressed(model):
+        from isthmus.codec.facts import examine
+
+        found = {"schema": "isthmus.file/1", "file": model, **examine(model)}
+        console.emit(found)
+        console.result(table(("what", "value"), file_rows(found)))
+        return
     from isthmus.model.file import read_header
 
     header = read_header(check_model(model))
@@ -93,6 +102,34 @@ def rows(document: Mapping[str, Any]) -> list[tuple[str, str]]:
         ),
     ]
     return [(name, str(value)) for name, value in found if value not in (None, "none")]
+
+
+def is_compressed(path: str) -> bool:
+    """Whether this is a compressed image, by its first bytes, or by its name where it is too short to say."""
+    from isthmus.codec.container import MAGIC, SUFFIX
+
+    file = Path(path)
+    if not file.is_file():
+        return file.suffix.lower() == SUFFIX
+    with file.open("rb") as stream:
+        start = stream.read(len(MAGIC))
+    return start == MAGIC or (len(start) < len(MAGIC) and file.suffix.lower() == SUFFIX)
+
+
+def file_rows(document: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """A compressed image's facts as lines for people."""
+    height, width = document["size"]
+    colour = {1: "gray", 3: "colour"}[document["channels"]]
+    return [
+        ("file", document["file"]),
+        ("image", f"{width}×{height}, {colour}{' with transparency' if document['alpha'] else ''}"),
+        ("bytes", f"{document['bytes']:,}"),
+        ("bits per pixel", f"{document['bpp']:.4g}"),
+        ("quality", f"{document['quality']:g}"),
+        ("made with model", document["made_with"]),
+        ("tiles", f"{document['tiles']:,} of {document['tile']} pixels"),
+        *((f"bytes of {name}", f"{size:,}") for name, size in document["parts"].items()),
+    ]
 
 
 def _count(number: int | None) -> str | None:

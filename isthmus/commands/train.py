@@ -16,7 +16,8 @@ from isthmus.commands.plan import plan_text
 from isthmus.commands.progress import duration
 
 if TYPE_CHECKING:
-    from isthmus.images.store import Skipped
+    from isthmus.images.store import ImageSet, Skipped
+    from isthmus.model.autoencoder import Autoencoder
     from isthmus.training.prepare import Prepared
     from isthmus.training.run import Progress
 
@@ -125,6 +126,15 @@ def command(
                 bars.append(stack.enter_context(line))
             bars[0].update(progress.step, seen_now(progress))
 
+        def finish(model: Autoencoder, images: ImageSet) -> None:
+            from isthmus.codec import finish as codec
+
+            codec.finish(model, images, listener=fitting)
+
+        def fitting(done: int, bands: int) -> None:
+            if done < bands:
+                console.note(f"fitting the tables that files are written with: band {done + 1} of {bands}")
+
         bars: list[Any] = []
         told: set[str] = set()
         model = train(
@@ -139,6 +149,7 @@ def command(
             start_from=start_from,
             listener=listener,
             on_ready=on_ready,
+            finish=finish,
             **options,
         )
     skipped = _skipped(seen[0], own_validation=val is not None)

@@ -56,7 +56,7 @@ class CodeUse:
         if isinstance(bottleneck, GaussianBottleneck):
             self._add("kl", bottleneck.kl_per_unit(trace.code).sum())
         if isinstance(bottleneck, EntropyBottleneck):
-            nats = bottleneck.nats(trace.code.parts["rated"]).sum()
+            nats = bottleneck.rate(trace.code).sum()
             self._add("rate_nats", nats)
             self._add("rate_bpp", nats / (math.log(2) * pixels))
 

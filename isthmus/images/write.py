@@ -80,6 +80,12 @@ def save_image(
     write_bytes(path, packed.getvalue(), force=force)
 
 
+def holds_alpha(path: str | Path) -> bool:
+    """Whether the format that this name's suffix stands for holds transparency; False for an unknown one."""
+    kind, _ = _WRITERS.get(Path(path).suffix.lower(), ("", {}))
+    return kind in _HOLDS_ALPHA
+
+
 def grid(
     images: Sequence[npt.NDArray[Any]] | npt.NDArray[Any], columns: int | None = None, *, gap: int = 2
 ) -> Pixels:

@@ -16,7 +16,15 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from isthmus.errors import DataError
 from isthmus.images.edge import Kind, to_batch
 from isthmus.model import axes, backbones, bottlenecks, capabilities
-from isthmus.model.backbones.interface import Plan, conv_depth, patch_side, stacked_halvings
+from isthmus.model.backbones.interface import (
+    Decoder,
+    Encoder,
+    Features,
+    Plan,
+    conv_depth,
+    patch_side,
+    stacked_halvings,
+)
 from isthmus.model.bottlenecks.interface import Bottleneck
 from isthmus.model.code import Code
 from isthmus.model.corruptions import corrupt, has_condition
@@ -66,7 +74,7 @@ class Autoencoder(nn.Module):
         self.summary: dict[str, Any] = {}
         self.attachments: dict[str, Attachment] = {}
         self.precision = torch.float32
-        self.bottleneck: Bottleneck = bottlenecks.build(recipe)
+        self.bottleneck: Bottleneck = bottlenecks.build(recipe, channels=channels)
         self.multiple = _multiple(recipe, size)
         plan = Plan(
             channels=channels,
@@ -76,6 +84,8 @@ class Autoencoder(nn.Module):
             features=recipe.geometry.channels * self.bottleneck.expansion,
             unit_columns=self.bottleneck.unit_columns,
         )
+        self.encoder: Encoder
+        self.decoder: Decoder
         self.encoder, self.decoder = backbones.build(recipe, plan)
         self.critic = build_critic(recipe, plan)
         # Where the decoder starts from, see `start_at`: a buffer, so that it is saved with the weights.
@@ -102,6 +112,7 @@ class Autoencoder(nn.Module):
         bounded = mean.clamp(0.01, 0.99)
         start = bounded.logit() if self.recipe.backbone.output == "sigmoid" else bounded
         self.offset.copy_(start.view(-1, 1, 1))
+        self.encoder.centre_at(bounded)
 
     # ------------------------------------------------------------ the pass
 
@@ -134,6 +145,10 @@ class Autoencoder(nn.Module):
     def _encode(
         self, seen: Corrupted, generator: torch.Generator, sample: bool
     ) -> tuple[Latent, list[Tensor]]:
+        features = self._features(seen)
+        return self.bottleneck(features.h.float(), generator, sample), features.skips
+
+    def _features(self, seen: Corrupted) -> Features:
         x = seen.input
         if has_condition(self.recipe.corruption):
             told = seen.condition if seen.condition is not None else torch.zeros_like(x[:, :1])
@@ -141,8 +156,8 @@ class Autoencoder(nn.Module):
         size = _round_up((x.shape[-2], x.shape[-1]), self.multiple)
         visible = None if seen.visible is None else _pad(seen.visible.float(), size) > 0
         with self._autocast(x):
-            features = self.encoder(_pad(x, size), visible)
-        return self.bottleneck(features.h.float(), generator, sample), features.skips
+            found: Features = self.encoder(_pad(x, size), visible)
+        return found
 
     def decode_raw(self, values: Tensor, size: tuple[int, ...], skips: list[Tensor]) -> Tensor:
         """Code values → the decoder's last layer `(N, C, *size)`, before its range is applied."""
@@ -221,6 +236,10 @@ class Autoencoder(nn.Module):
         batch, kind = self._read(images)
         parts = [self.reconstruct_batch(part) for part in torch.split(batch, _per_pass(batch))]
         return kind.restore(torch.cat(parts))
+
+    def features(self, images: Tensor) -> Tensor:
+        """`(N, C, H, W)` floats → what the encoder hands to the bottleneck, one pass."""
+        return self._features(Corrupted(images, images)).h.float()
 
     def encode_batch(self, images: Tensor) -> Tensor:
         """`(N, C, H, W)` floats → code values, one pass, deterministic."""

@@ -51,6 +51,9 @@ class Conv(Settings):
         "zeros", "border of convolutions; zeros leak position, reflect does not"
     )
     activation: Activation = setting("relu", "nonlinearity")
+    start: Literal["random", "cosine"] = setting(
+        "random", "first weights of a grid code's straight path; cosine: a block transform as in JPEG"
+    )
     skips: bool = setting(False, "hand encoder stages to the decoder: restores better, has no narrow code")
     predicts: Literal["image", "difference"] = setting(
         "image", "what the decoder paints: the image, or what is to be added to the encoder's input"
@@ -306,6 +309,12 @@ class Quantised(Settings):
 class Entropy(Settings):
     kind: ClassVar[str] = "entropy"
     weight: float = setting(1.0, "weight of the rate, in nats per image", low=0.0)
+    low: float | None = setting(
+        None, "λ at quality 1 of bits per pixel + λ·255²·mse; auto: one rate, set by the weight", low=1e-6
+    )
+    high: float = setting(0.0483, "λ at quality 100, where low is given; each image draws its own", low=1e-6)
+    quality: float = setting(50.0, "quality of the codes that encode gives", low=1.0, high=100.0)
+    context: bool = setting(False, "foretell each value from those coded before it")
     warmup: float = setting(0.0, _WARMUP, low=0.0, high=1.0)
 
 

@@ -121,6 +121,18 @@ def _stacked(recipe: Recipe) -> str | None:
     return None
 
 
+def _cosine(recipe: Recipe) -> str | None:
+    backbone = recipe.backbone
+    if isinstance(backbone, axes.Conv) and backbone.start == "cosine":
+        if not recipe.geometry.is_grid:
+            return "only a grid code has a straight path for backbone.start=cosine, for example --code 32@8"
+        if backbone.predicts == "difference":
+            return "a network that adds to its input has no straight path for backbone.start=cosine"
+        if backbone.output != "linear":
+            return "backbone.start=cosine paints pixel values themselves: it needs backbone.output=linear"
+    return None
+
+
 def _skips(recipe: Recipe) -> str | None:
     if getattr(recipe.backbone, "skips", False):
         if not isinstance(recipe.bottleneck, axes.Plain):
@@ -218,6 +230,7 @@ _RULES: tuple[Callable[[Recipe], str | None], ...] = (
     _heads,
     _stages,
     _stacked,
+    _cosine,
     _skips,
     _difference,
     _contractive,

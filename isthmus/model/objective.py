@@ -29,6 +29,7 @@ class Term:
         measure: `trace -> (N,)`.
         warmup: share of the training over which the weight rises linearly from zero.
         per_image: the measure is in nats per image and is divided by the number of pixel-channels.
+        of_image: an image term; the bottleneck may weigh those, and its own, image by image (`Latent`).
         validated: counts in the validation loss; a game against a critic has no value of its own there.
     """
 
@@ -37,6 +38,7 @@ class Term:
     measure: Callable[[Trace], Tensor]
     warmup: float = 0.0
     per_image: bool = False
+    of_image: bool = False
     validated: bool = True
 
     def weight_at(self, progress: float) -> float:
@@ -58,7 +60,8 @@ class Objective:
             value = term.measure(trace)
             parts[term.name] = value.detach().mean()
             scale = term.weight_at(progress) / (trace.pixels if term.per_image else 1)
-            total = total + scale * value
+            weight = trace.code.image_weight if term.of_image else trace.code.code_weight
+            total = total + scale * (value if weight is None else value * weight)
         return total, parts
 
     def validated(self) -> Objective:
@@ -69,7 +72,7 @@ class Objective:
 def image_terms(recipe: Recipe) -> tuple[Term, ...]:
     """The image part of a recipe's objective."""
     return tuple(
-        Term(name, weight * recipe.objective.weight, IMAGE_TERMS[name], warmup)
+        Term(name, weight * recipe.objective.weight, IMAGE_TERMS[name], warmup, of_image=True)
         for name, weight, warmup in parse_sum(recipe.objective.image)
     )
 

@@ -121,6 +121,17 @@ def attention() -> Recipe:
     )
 
 
+def codec() -> Recipe:
+    """A codec for images like yours, all rates in one model (Ballé et al. 2018; Cui et al. 2021)."""
+    return Recipe(
+        name="codec",
+        code="128@16",
+        backbone=axes.Conv(width=(96, 128), blocks=1, stem=4, start="cosine", output="linear"),
+        bottleneck=axes.Entropy(low=0.0018, high=0.0483, context=True),
+        optimiser=axes.Optimiser(rate=5e-4),
+    )
+
+
 FAMILIES: dict[str, Callable[[], Recipe]] = {
     "conv": conv,
     "dense": dense,
@@ -134,6 +145,7 @@ FAMILIES: dict[str, Callable[[], Recipe]] = {
     "adversarial": adversarial,
     "vae-gan": vae_gan,
     "attention": attention,
+    "codec": codec,
 }
 
 ARTICLES: dict[str, Callable[[], Recipe]] = {

@@ -31,10 +31,14 @@ class Latent:
     Attributes:
         values: `(N, C)` or `(N, C, h, w)`, what the decoder reads.
         parts: what the bottleneck's penalty needs besides, e.g. `mean` and `log_variance`.
+        image_weight, code_weight: `(N,)` what each image's error and its code count in the objective, where
+            the bottleneck trades the two image by image; None where all count 1.
     """
 
     values: Tensor
     parts: dict[str, Tensor] = field(default_factory=dict)
+    image_weight: Tensor | None = None
+    code_weight: Tensor | None = None
 
 
 @dataclass(frozen=True)

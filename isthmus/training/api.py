@@ -50,6 +50,7 @@ def train(
     start_from: str | os.PathLike[str] | None = None,
     listener: Listener | None = None,
     on_ready: Callable[[Prepared], None] | None = None,
+    finish: Callable[[Autoencoder, ImageSet], None] | None = None,
     **options: Any,
 ) -> Autoencoder:
     """Train an autoencoder on images.
@@ -67,6 +68,8 @@ def train(
         start_from: a model file of the same recipe and image size whose weights are the first ones.
         listener: told about progress, see `isthmus.training.run.Progress`.
         on_ready: called once before the first step, with everything that was chosen.
+        finish: called with the trained model and its training images, for what is fitted to a trained model
+            and travels in its file.
         options: `epochs`, `minutes` or `steps`, `seed`, `size`, `crop`, `validation`, `patience`, `balance`,
             `turn`, `precision`, `checkpoint_seconds`; see `isthmus.training.options.Options`.
 
@@ -128,6 +131,11 @@ def train(
     model.summary["findings"] = [one.to_dict() for one in found]
     if out is not None:
         model.save(out)
+    if finish is not None:
+        finish(model, prepared.images)
+    if out is not None:
+        if finish is not None:
+            model.save(out)
         _forget(state_file)
     return model
 

@@ -9,6 +9,7 @@ import numpy as np
 from isthmus.errors import DataError
 from isthmus.images.store import ImageSet, Ragged
 from isthmus.model import axes
+from isthmus.model.geometry import Geometry
 from isthmus.model.recipe import Recipe
 from isthmus.training.options import Options
 
@@ -54,7 +55,7 @@ def frame(images: ImageSet, recipe: Recipe, options: Options) -> Frame:
         why = "images this small are coded whole" if small else "a grid code works at any image size"
         notes.append(f"code {code}: {why} (--code)")
     if recipe.geometry.is_grid:
-        resize, size, crop = _grid_frame(images, smallest, options, notes)
+        resize, size, crop = _grid_frame(images, smallest, recipe.geometry, options, notes)
     else:
         resize, size, crop = _vector_frame(images, largest, options, notes)
     return Frame(recipe, resize, size, crop, tuple(notes))
@@ -87,7 +88,7 @@ def _code(recipe: Recipe, small: bool) -> str:
 
 
 def _grid_frame(
-    images: ImageSet, smallest: tuple[int, int], options: Options, notes: list[str]
+    images: ImageSet, smallest: tuple[int, int], geometry: Geometry, options: Options, notes: list[str]
 ) -> tuple[tuple[int, int] | None, tuple[int, int], bool]:
     if options.crop is not None:
         return options.size, options.crop, True
@@ -95,8 +96,11 @@ def _grid_frame(
         return options.size, options.size, False
     if images.shape is not None and max(smallest) <= CROP:
         return None, smallest, False
-    # Multiples of 16 need no padding. A few images that are smaller are extended by reflection.
-    side = max(16, min(CROP, _usual_side(images) // 16 * 16))
+    # In a grid of fewer than eight steps most positions feel the border; multiples of 16 need no padding.
+    # A few images that are smaller than the crop are extended by reflection.
+    stride = geometry.stride or 1
+    multiple = max(16, stride)
+    side = max(multiple, min(max(CROP, 8 * stride), _usual_side(images) // multiple * multiple))
     what = "sizes differ" if images.shape is None else f"images are {smallest[0]}×{smallest[1]}"
     notes.append(f"training on random {side}×{side} crops, because {what} (--crop, or --size to resize)")
     return None, (side, side), True

@@ -18,6 +18,8 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "json.md").read_text("utf-8")
 SCHEMA = re.compile(r"isthmus\.[a-z-]+/[0-9]+")
 
+CODEC = str(ROOT / "tests" / "codec" / "golden" / "model.safetensors")
+PICTURE = str(ROOT / "tests" / "codec" / "golden" / "tagged.isth")
 TRAIN = ["train", "photos", *QUICK]
 RUNS = {
     "isthmus.train/1": [*TRAIN, "-o", "m.safetensors"],
@@ -31,6 +33,10 @@ RUNS = {
     "isthmus.denoise/1": ["denoise", "photos", "-o", "out", "--sigma", "10"],
     "isthmus.inpaint/1": ["inpaint", "photos", "--mask-colour", "#141414", "-o", "out"],
     "isthmus.models/1": ["models"],
+    "isthmus.compress/1": ["compress", "photos", "-o", "small", "--model", CODEC],
+    "isthmus.decompress/1": ["decompress", PICTURE, "-o", "again", "--model", CODEC],
+    "isthmus.verify/1": ["verify", PICTURE],
+    "isthmus.file/1": ["info", PICTURE],
     "isthmus.demo/1": ["demo", "--minutes", "0.02"],
     "isthmus.doctor/1": ["doctor"],
     "isthmus.diagnosis/1": ["doctor", "photos.safetensors", "photos"],

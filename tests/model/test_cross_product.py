@@ -61,6 +61,7 @@ def test_a_refused_combination_says_why_wherever_it_is_asked_for(combination: Co
     assert len(built.value.message) > 30
 
 
+DIFFERENCE = ["backbone.predicts=difference"]
 CONTRACTIVE = ["bottleneck=contractive", "backbone.width=4", "backbone.blocks=1"]
 
 
@@ -101,6 +102,13 @@ CONTRACTIVE = ["bottleneck=contractive", "backbone.width=4", "backbone.blocks=1"
         ("8", ["backbone=stacked", "backbone.norm=batch", "optimiser.name=gd"], "full-batch"),
         ("8", ["bottleneck.rectified=true", "critic=on-codes"], "rectified"),
         ("8", ["bottleneck=l2", "bottleneck.rectified=true", "critic=on-codes"], "rectified"),
+        ("8", ["backbone.start=cosine", "backbone.output=linear"], "grid"),
+        ("8@4", ["backbone.start=cosine"], "output=linear"),
+        (
+            "8@8",
+            ["backbone.start=cosine", "backbone.output=linear", "backbone.skips=true", *DIFFERENCE],
+            "no straight path",
+        ),
     ],
 )
 def test_settings_that_cannot_go_together_are_refused(code: str, settings: list[str], reason: str) -> None:
@@ -158,6 +166,14 @@ VARIANTS = {
     "missing only": ("8", ["corruption=mask", "corruption.shape=blocks", "corruption.loss=missing"]),
     "told the noise": ("8", ["corruption=gaussian", "corruption.condition=true", "corruption.sigma_low=5"]),
     "every image term": ("8", ["objective.image=mse+bce+l1+ssim@0.5+gaussian-nll"]),
+    "cosine start": ("8@4", ["backbone.start=cosine", "backbone.output=linear"]),
+    "cosine start of a wide code": ("24@4", ["backbone.start=cosine", "backbone.output=linear"]),
+    "a range of rates": ("6@4", ["bottleneck=entropy", "bottleneck.low=0.002"]),
+    "a vector at a range of rates": ("6", ["bottleneck=entropy", "bottleneck.low=0.002"]),
+    "values in context": ("6@4", ["bottleneck=entropy", "bottleneck.context=true"]),
+    "vector values in context": (
+        "6", ["bottleneck=entropy", "bottleneck.context=true", "bottleneck.low=0.01"]
+    ),
     "linear output": ("8", ["backbone.output=linear", "objective.image=gaussian-nll"]),
 }  # fmt: skip
 

@@ -19,7 +19,7 @@ ORDER = [
     {"training"},
     USES,
     {"evaluate"},
-    {"estimator"},
+    {"estimator", "pillow"},
     {"commands"},
 ]
 LEVEL = {part: level for level, parts in enumerate(ORDER) for part in parts}

@@ -329,3 +329,10 @@ def test_one_large_image_trains_on_many_crops_at_once() -> None:
     batch = prepared.run(Options()).batches(0)
     assert len(batch.images) == prepared.settled.batch
     assert len({crop.numpy().tobytes() for crop in batch.images}) > 1
+
+
+@pytest.mark.parametrize(("code", "side"), [("4@8", 64), ("4@16", 128), ("4@32", 160)])
+def test_crops_hold_eight_steps_of_a_coarse_grid_where_the_images_do(code: str, side: int) -> None:
+    recipe = settle_recipe("conv", code, ["backbone.width=4"])
+    prepared = prepare(np.zeros((4, 180, 190), np.uint8), recipe=recipe, options=Options(steps=1))
+    assert prepared.settled.size == (side, side)

@@ -14,6 +14,7 @@ import torch
 import isthmus
 from isthmus.errors import ModelFileError, UsageError
 from isthmus.images.store import ImageSet
+from isthmus.model.autoencoder import Attachment, Autoencoder
 from isthmus.model.recipes import RECIPES
 from isthmus.training import checkpoint
 from isthmus.training.options import Options
@@ -254,9 +255,18 @@ def test_every_recipe_soon_beats_the_mean_image(name: str) -> None:
     sample = isthmus.read("fashion-sample")
     learned, others = sample.subset(range(400)), sample.subset(range(400, 500))
     settings = ["optimiser.batch=32", "optimiser.ema=0.9", "optimiser.rate=0.01"]
-    recipe = small(name, *settings, code=None if name in ("inpainting", "denoising") else "16")
+    recipe = small(name, *settings, code=None if name in ("inpainting", "denoising", "codec") else "16")
     model = train(learned, recipe, steps=80)
     target = others.stack(range(100)) / 255
     mean = learned.stack(range(400)).mean(0) / 255
     made = model.reconstruct(target.astype(np.float32))
     assert ((made - target) ** 2).mean() < 0.9 * ((mean - target) ** 2).mean()
+
+
+def test_what_is_fitted_at_the_end_travels_in_the_file(tmp_path: Path) -> None:
+    def finish(model: Autoencoder, images: ImageSet) -> None:
+        model.attachments["seen"] = Attachment({"images": len(images)})
+
+    path = tmp_path / "model.safetensors"
+    isthmus.train(pictures(20), recipe=small("dense"), steps=1, validation=0, out=path, finish=finish)
+    assert isthmus.load(path).attachments["seen"].facts == {"images": 20}

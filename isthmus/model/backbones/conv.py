@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from isthmus.model import axes
+from isthmus.model.backbones.cosine import cosine_basis
 from isthmus.model.backbones.interface import (
     Decoder,
     Encoder,
@@ -56,16 +57,26 @@ class ConvEncoder(Encoder):
         self.hands_input_on = backbone.predicts == "difference"
         self.channels = plan.channels
         self.end = activation(backbone.activation)
-        self.is_grid = plan.geometry.is_grid
+        self.is_grid, self.is_cosine = plan.geometry.is_grid, backbone.start == "cosine"
         if self.is_grid:
             self.last: nn.Module = nn.Conv2d(widths[-1], plan.features, 1)
             # What a linear code of each piece can do is there from the start; the stages add to it.
             self.straight = None
             if not self.hands_input_on:
                 self.straight = nn.Conv2d(plan.inputs * self.multiple**2, plan.features, 1)
+                if self.is_cosine:
+                    _start(self.straight, cosine_basis(plan.channels, self.multiple, plan.geometry.channels))
+                    _soften(self.last)
         else:
             bottom = plan.size[0] // self.multiple * (plan.size[1] // self.multiple)
             self.last = nn.Linear(widths[-1] * bottom, plan.features)
+
+    @torch.no_grad()
+    def centre_at(self, mean: Tensor) -> None:
+        if self.is_cosine:
+            assert self.straight is not None and self.straight.bias is not None
+            weight = self.straight.weight[:, : len(mean) * self.multiple**2, 0, 0]
+            self.straight.bias.copy_(-(weight @ mean.repeat_interleave(self.multiple**2)))
 
     def forward(self, x: Tensor, visible: Tensor | None) -> Features:  # noqa: ARG002
         given = x
@@ -112,6 +123,11 @@ class ConvDecoder(Decoder):
             nn.init.zeros_(self.last.bias)
         elif self.is_grid:
             self.straight = nn.Conv2d(widths[0], plan.channels * self.multiple**2, 1)
+            if backbone.start == "cosine":
+                basis = cosine_basis(plan.channels, self.multiple, min(plan.geometry.channels, widths[0]))
+                _start(self.entry, torch.eye(len(basis)))
+                _start(self.straight, basis.t())
+                _soften(self.last)
 
     def forward(self, z: Tensor, size: tuple[int, int], skips: list[Tensor]) -> Tensor:
         x: Tensor = self.entry(z)
@@ -172,6 +188,24 @@ class ReflectConv(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         mode = "reflect" if min(x.shape[-2:]) > 1 else "replicate"
         return F.conv2d(F.pad(x, (1, 1, 1, 1), mode=mode), self.weight, self.bias, self.stride)
+
+
+@torch.no_grad()
+def _start(layer: nn.Conv2d | Entry, matrix: Tensor) -> None:
+    """Let a 1×1 convolution begin as `matrix (outputs, inputs)`; outputs beyond it stay random."""
+    outputs, inputs = matrix.shape
+    layer.weight[:outputs] = 0
+    layer.weight[:outputs, :inputs, 0, 0] = matrix
+    assert layer.bias is not None
+    layer.bias.zero_()
+
+
+@torch.no_grad()
+def _soften(layer: nn.Module) -> None:
+    # The stages' random part must not drown what the straight path knows from the start.
+    assert isinstance(layer, nn.Conv2d) and layer.bias is not None
+    layer.weight.mul_(0.01)
+    layer.bias.zero_()
 
 
 def _conv3(inputs: int, outputs: int, backbone: axes.Conv, stride: int = 1) -> nn.Conv2d:

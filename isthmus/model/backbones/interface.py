@@ -48,6 +48,9 @@ class Encoder(nn.Module):
 
     multiple: int = 1
 
+    def centre_at(self, mean: Tensor) -> None:
+        """Begin with a code near zero for an image of the brightness `mean (C,)`, where that can be."""
+
 
 class Decoder(nn.Module):
     """`forward(z, (H, W), skips) -> (N, channels, H, W)`, before the output's range is applied."""

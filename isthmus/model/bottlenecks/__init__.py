@@ -8,8 +8,8 @@ from isthmus.model.geometry import Geometry
 from isthmus.model.recipe import Recipe
 
 
-def build(recipe: Recipe) -> Bottleneck:
-    """The bottleneck that a recipe asks for."""
+def build(recipe: Recipe, *, channels: int) -> Bottleneck:
+    """The bottleneck that a recipe asks for, in a model of images of `channels` channels."""
     from isthmus.model.bottlenecks import contractive, entropy, gaussian, norms, quantised, sparse
 
     geometry: Geometry = recipe.geometry
@@ -35,4 +35,4 @@ def build(recipe: Recipe) -> Bottleneck:
         case axes.Quantised():
             return quantised.VQBottleneck(recipe.bottleneck, geometry)
         case axes.Entropy():
-            return entropy.EntropyBottleneck(recipe.bottleneck, geometry)
+            return entropy.EntropyBottleneck(recipe.bottleneck, geometry, channels)

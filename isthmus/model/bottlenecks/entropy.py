@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from isthmus.model import axes
+from isthmus.model.bottlenecks.context import LEAST_SCALE, ChannelContext
+from isthmus.model.bottlenecks.gains import KNOTS, UNIT, Gains, draw, interpolated, nats_per_error
 from isthmus.model.bottlenecks.interface import Bottleneck
 from isthmus.model.geometry import Geometry
 from isthmus.model.trace import Latent, Trace
@@ -14,38 +17,103 @@ COMPONENTS = 3
 
 
 class EntropyBottleneck(Bottleneck):
-    """Values are rounded. The penalty is the rate in nats per image.
+    """Values are rounded to integers. The penalty is their rate in nats per image.
 
     In training the decoder sees them rounded (straight through), and the rate is that of values with uniform
-    noise, under a mixture of logistics per channel.
+    noise, while what they are conditioned on is rounded, as it will be in use (Minnen and Singh 2020, §3.3).
+    `P(k) = F(k + ½) − F(k − ½)` (Ballé et al. 2018, eq. 7 and 24), where F is a logistic around
+    what the context foretells, or, without context, a mixture of logistics per channel (Salimans et al. 2017,
+    eq. 2).
 
-    `P(k) = F(k + ½) − F(k − ½)` with F the mixture's distribution function (Ballé et al. 2018, eq. 7 and 24;
-    the mixture in place of their cumulative network is Salimans et al. 2017, eq. 2).
+    Over a range of λ every image of a training batch is coded at its own quality, and its error weighed with
+    its own λ: one model then has all rates.
     """
 
     penalty_name = "rate"
     discrete = True
 
-    def __init__(self, settings: axes.Entropy, geometry: Geometry) -> None:
+    def __init__(self, settings: axes.Entropy, geometry: Geometry, channels: int = 3) -> None:
+        """`channels`: of the images."""
         super().__init__()
         self.weight, self.warmup = settings.weight, settings.warmup
-        spread = torch.linspace(-2, 2, COMPONENTS).repeat(geometry.channels, 1)
-        self.mean = nn.Parameter(spread)
-        self.log_scale = nn.Parameter(torch.ones(geometry.channels, COMPONENTS))
-        self.logit = nn.Parameter(torch.zeros(geometry.channels, COMPONENTS))
+        self.quality, self.image_channels = settings.quality, channels
+        self.gains: Gains | None = None
+        if settings.low is not None:
+            self.gains = Gains(settings.low, settings.high, geometry.channels)
+            # Of the values rounded to a step most were nearer to zero than it is.
+            self.shrink = nn.Parameter(torch.full((geometry.channels,), -3.0 / UNIT))
+        self.context: ChannelContext | None = None
+        if settings.context:
+            self.context = ChannelContext(geometry.channels)
+            self.scale = nn.Parameter(torch.zeros(KNOTS, geometry.channels))
+        else:
+            spread = torch.linspace(-2, 2, COMPONENTS).repeat(geometry.channels, 1)
+            self.mean = nn.Parameter(spread)
+            self.log_scale = nn.Parameter(torch.ones(geometry.channels, COMPONENTS))
+            self.logit = nn.Parameter(torch.zeros(geometry.channels, COMPONENTS))
 
     def forward(self, h: Tensor, generator: torch.Generator, sample: bool) -> Latent:
-        rounded = h.round().detach() + (h - h.detach())  # in this order the sum is exactly the integer
-        if not sample:
-            return Latent(rounded, {"rated": rounded})
-        noise = torch.rand(h.shape, generator=generator, device=h.device) - 0.5
-        return Latent(rounded, {"rated": h + noise})
+        quality = torch.full((len(h),), self.quality, device=h.device)
+        if sample and self.gains is not None:
+            quality = draw(len(h), generator, h.device)
+        scaled = h * self.gain(quality, h.ndim)
+        symbols = scaled.round().detach() + (scaled - scaled.detach())  # in this order exactly the integer
+        parts = {"symbols": symbols, "rated": symbols, "quality": quality}
+        if sample:
+            noise = torch.rand(h.shape, generator=generator, device=h.device) - 0.5
+            parts["rated"] = scaled + noise
+        values = self.values(symbols, quality)
+        if self.gains is None:
+            return Latent(values, parts)
+        # Rates differ by an order of magnitude over the range: so weighed, a percent of each counts alike.
+        alike = self.gains.weight(quality) ** -0.5 * (self.gains.low * self.gains.high) ** 0.25
+        error_weight = nats_per_error(self.gains.weight(quality), self.image_channels)
+        return Latent(values, parts, image_weight=alike * error_weight, code_weight=alike)
+
+    def gain(self, quality: Tensor, axes_count: int) -> Tensor:
+        """Steps per unit, `(N, C, 1, 1)` for 4 axes, `(N, C)` for 2."""
+        if self.gains is None:
+            return torch.ones((), device=quality.device)
+        gain: Tensor = self.gains(quality)
+        return gain.view(*gain.shape, *(1,) * (axes_count - 2))
+
+    def spread(self, quality: Tensor) -> Tensor:
+        """`(N, C)`: what each channel's scale is made of beside its context."""
+        return UNIT * interpolated(self.scale, quality)
+
+    def values(self, symbols: Tensor, quality: Tensor) -> Tensor:
+        """What the decoder reads for `symbols (N, C, …)`, integers as floats, at `quality (N,)`."""
+        if self.gains is None:
+            return symbols
+        nearer = 0.5 * (UNIT * self.shrink).sigmoid().view(1, -1, *(1,) * (symbols.ndim - 2))
+        return (symbols - symbols.detach().sign() * nearer) / self.gain(quality, symbols.ndim)
+
+    # ------------------------------------------------------------ rate
 
     def penalty(self, trace: Trace) -> Tensor:
-        return self.nats(trace.code.parts["rated"]).flatten(1).sum(1)
+        return self.rate(trace.code)
+
+    def rate(self, code: Latent) -> Tensor:
+        """`(N,)`, nats per image."""
+        rated = code.parts["rated"]
+        if self.context is None:
+            return self.nats(rated).flatten(1).sum(1)
+        return self._nats_in_context(rated, code.parts["symbols"], code.parts["quality"]).flatten(1).sum(1)
+
+    def _nats_in_context(self, rated: Tensor, symbols: Tensor, quality: Tensor) -> Tensor:
+        assert self.context is not None
+        if symbols.ndim == 2:  # a vector is a grid of one position
+            rated, symbols = rated[..., None, None], symbols[..., None, None]
+        gain = self.gain(quality, 4)
+        mean, magnitude = self.context(symbols / gain)
+        scale = F.softplus(self.spread(quality)[..., None, None] + gain * magnitude) + LEAST_SCALE
+        away, inverse = (rated - gain * mean).abs(), 1 / scale
+        # log(F(x + ½) − F(x − ½)) of a logistic, in a form that neither cancels nor overflows.
+        tails = F.logsigmoid((0.5 - away) * inverse) + F.logsigmoid((0.5 + away) * inverse)
+        return -tails - (-torch.expm1(-inverse)).log()
 
     def nats(self, values: Tensor) -> Tensor:
-        """−log P of each value, same shape as `values (N, C, …)`."""
+        """−log P of each value without context, same shape as `values (N, C, …)`."""
         view = (1, -1, *(1,) * (values.ndim - 2), COMPONENTS)
         x = values[..., None] - self.mean.view(view)
         inverse = (-self.log_scale.clamp(-7, 7)).exp().view(view)

@@ -1,0 +1,87 @@
+"""Pictures of any size through the network, block by block, in bounded memory and without seams.
+
+A block is given to the network with a margin of its surroundings as wide as the network sees, and the margin
+is cut off again, so that every symbol and every pixel is what one pass over the whole picture would have
+given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from isthmus.codec import transform
+from isthmus.codec.coder import Ints
+from isthmus.codec.grid import Grid, Rectangle
+from isthmus.model.autoencoder import Autoencoder
+
+Pixels = npt.NDArray[np.uint8]
+
+
+def analysed(model: Autoencoder, pixels: Pixels, grid: Grid) -> Iterator[tuple[int, Tensor]]:
+    """Number and latents (C, h, w) of every tile of `pixels` (H, W, the model's channels), in blocks."""
+    margin, _ = transform.margins(model)
+    for block in grid.blocks(grid.all):
+        wide = block.wider(margin).meet(grid.all)
+        piece = torch.tensor(pixels[grid.to_pixels(wide).slices])
+        latents = transform.latents(model, piece.permute(2, 0, 1)[None].float() / 255)
+        for number in grid.tiles_in(block):
+            here = grid.tile(number).moved(-wide.top, -wide.left)
+            yield number, latents[:, *here.slices].clone()
+
+
+def synthesised(
+    model: Autoencoder,
+    tile: Callable[[int], Ints | None],
+    quality: float,
+    grid: Grid,
+    region: Rectangle,
+) -> Iterator[tuple[Rectangle, Pixels]]:
+    """The picture within `region`, piece by piece: where it lies, and its pixels (h, w, channels).
+
+    Args:
+        tile: the symbols of a tile by its number, or None for one that is lost: it is painted from what
+            surrounds it. Asked for once per tile, or a few times where memory would be the price.
+        region: in pixels, within the picture.
+    """
+    _, margin = transform.margins(model)
+    wanted = grid.to_steps(region)
+    kept: dict[int, Ints | None] = {}
+    for block in grid.blocks(wanted):
+        block = block.meet(wanted)
+        wide = block.wider(margin).meet(grid.all)
+        needed = grid.tiles_in(wide)
+        # Two rows of blocks above nothing is needed any more.
+        kept = {n: s for n, s in kept.items() if grid.tile(n).bottom > wide.top}
+        for number in needed:
+            if number not in kept:
+                kept[number] = tile(number)
+        symbols = _assembled(grid, wide, {n: kept[n] for n in needed}, model.recipe.geometry.channels)
+        under = grid.to_pixels(wide)
+        painted = transform.synthesise(model, symbols, quality, under.size)
+        here = grid.to_pixels(block).meet(region)
+        yield here, painted[here.moved(-under.top, -under.left).slices]
+
+
+def _assembled(grid: Grid, area: Rectangle, tiles: dict[int, Ints | None], channels: int) -> Ints:
+    """The symbols (channels, h, w) of `area`; those of lost tiles are their nearest neighbours'."""
+    symbols = np.zeros((channels, *area.size), np.int32)
+    lost = np.zeros(area.size, bool)
+    for number, found in tiles.items():
+        tile = grid.tile(number)
+        part = tile.meet(area)
+        target = part.moved(-area.top, -area.left).slices
+        if found is None:
+            lost[target] = True
+        else:
+            symbols[:, *target] = found[:, *part.moved(-tile.top, -tile.left).slices]
+    if lost.any() and not lost.all():
+        from scipy.ndimage import distance_transform_edt
+
+        nearest = distance_transform_edt(lost, return_distances=False, return_indices=True)
+        symbols = symbols[:, nearest[0], nearest[1]]
+    return symbols

@@ -1,0 +1,168 @@
+"""The bytes of a file → a picture, or a part of one; what is damaged costs itself only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from isthmus.codec import alpha, container
+from isthmus.codec.blocks import synthesised
+from isthmus.codec.coder import Ints
+from isthmus.codec.container import CompressedFileError, Container, Damage
+from isthmus.codec.encoding import TILE_HEAD, check_of
+from isthmus.codec.grid import Grid, Rectangle
+from isthmus.codec.picture import Picture
+from isthmus.codec.ready import Codec
+from isthmus.codec.symbols import decode
+from isthmus.errors import UsageError
+
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """A picture, and what of it is lost (only with `keep_going`)."""
+
+    picture: Picture
+    damage: tuple[Damage, ...] = field(default=())
+
+
+def decoded(
+    found: Container, codec: Codec, *, region: Rectangle | None = None, keep_going: bool = False
+) -> Decoded:
+    """The picture in a file.
+
+    Args:
+        found: the file, taken apart; with `keep_going` chunks may be missing from it.
+        region: the part that is wanted, in pixels; the rest is not decoded.
+        keep_going: paint lost tiles from their surroundings (lost alpha opaque) and list them instead of
+            raising.
+
+    Raises:
+        CompressedFileError: damaged, or made with another model.
+        UsageError: a region that is not within the picture.
+    """
+    check_model(found.header, codec)
+    grid = Grid.of(found.header, codec.stride)
+    area = check_region(region, grid)
+    damage = {(one.tag, one.number): one for one in found.damage}
+
+    def lost(tag: bytes, number: int, error: CompressedFileError) -> None:
+        if not keep_going:
+            raise error
+        damage.setdefault((tag, number), Damage(tag, number, "cannot be decoded"))
+
+    def symbols(number: int) -> Ints | None:
+        try:
+            return tile_symbols(found, codec, grid, number)
+        except CompressedFileError as error:
+            lost(container.TILE, number, error)
+            return None
+
+    channels = found.header.channels
+    pixels = np.empty((*area.size, channels), np.uint8)
+    for where, piece in synthesised(codec.model, symbols, found.header.quality / 100, grid, area):
+        pixels[where.moved(-area.top, -area.left).slices] = as_file_says(piece, channels)
+    see_through: Pixels | None = None
+    if found.header.alpha:
+        see_through = np.full(area.size, 255, np.uint8)
+        for number in grid.tiles_in(grid.to_steps(area)):
+            tile = grid.to_pixels(grid.tile(number))
+            here = tile.meet(area)
+            try:
+                plane = alpha.decode(_payload(found, container.ALPHA, number), tile.size)
+            except CompressedFileError as error:
+                lost(container.ALPHA, number, error)
+                continue
+            inside = plane[here.moved(-tile.top, -tile.left).slices]
+            see_through[here.moved(-area.top, -area.left).slices] = inside
+    icc, exif = (bytes(found.chunks.get((tag, 0), b"")) or None for tag in (container.ICC, container.EXIF))
+    touched = set(grid.tiles_in(grid.to_steps(area)))
+    shown = tuple(
+        one
+        for key, one in sorted(damage.items(), key=lambda item: (item[0][1], item[0][0]))
+        if key[0] not in (container.TILE, container.ALPHA) or key[1] in touched
+    )
+    return Decoded(Picture(pixels, see_through, icc, exif), shown)
+
+
+def pieces(found: Container, codec: Codec) -> Iterator[tuple[Rectangle, Pixels]]:
+    """The whole picture piece by piece: where it lies, and its pixels (h, w, channels) without alpha.
+
+    Raises:
+        CompressedFileError: damaged, or made with another model.
+    """
+    check_model(found.header, codec)
+    grid = Grid.of(found.header, codec.stride)
+    painted = synthesised(
+        codec.model,
+        lambda number: tile_symbols(found, codec, grid, number),
+        found.header.quality / 100,
+        grid,
+        grid.pixels,
+    )
+    for where, piece in painted:
+        yield where, as_file_says(piece, found.header.channels)
+
+
+def tile_symbols(found: Container, codec: Codec, grid: Grid, number: int) -> Ints:
+    """The symbols (C, h, w) of one tile.
+
+    Raises:
+        CompressedFileError: missing, or not what an encoder wrote.
+    """
+    payload = _payload(found, container.TILE, number)
+    name = container.name_of(container.TILE, number)
+    if len(payload) < TILE_HEAD.size:
+        raise CompressedFileError(f"damaged: {name} is cut short")
+    band, check = TILE_HEAD.unpack(payload[: TILE_HEAD.size])
+    if band >= len(codec.tables.bands):
+        raise CompressedFileError(f"damaged: {name} names a band that the model does not have")
+    symbols = decode(payload[TILE_HEAD.size :], grid.tile(number).size, codec.tables.bands[band])
+    if check_of(symbols) != check:
+        raise CompressedFileError(f"damaged: {name} decodes to other symbols than were encoded")
+    return symbols
+
+
+def as_file_says(pixels: Pixels, channels: int) -> Pixels:
+    """Pixels of a model → those of the file: gray again where a model of colour painted a gray picture."""
+    if pixels.shape[2] == channels:
+        return pixels
+    total = pixels.sum(axis=2, keepdims=True, dtype=np.uint16)
+    gray: Pixels = ((total + pixels.shape[2] // 2) // pixels.shape[2]).astype(np.uint8)
+    return gray
+
+
+def check_model(header: container.Header, codec: Codec) -> None:
+    """Raises:
+    CompressedFileError: the file was made with another model.
+    """
+    if header.model != codec.fingerprint:
+        raise CompressedFileError(
+            f"made with another model ({header.model.hex()}; this one is {codec.fingerprint.hex()})",
+            hint="isthmus decompress FILE --model MODEL, with the model that it was made with",
+        )
+    if header.channels > codec.model.channels:
+        raise CompressedFileError("damaged: a colour picture, and its model knows gray ones")
+
+
+def check_region(region: Rectangle | None, grid: Grid) -> Rectangle:
+    """Raises:
+    UsageError: empty, or not within the picture.
+    """
+    if region is None:
+        return grid.pixels
+    if not region or region.meet(grid.pixels) != region:
+        height, width = grid.size
+        raise UsageError(f"the region is not within the picture, {width}×{height} pixels")
+    return region
+
+
+def _payload(found: Container, tag: bytes, number: int) -> memoryview:
+    payload = found.chunks.get((tag, number))
+    if payload is None:
+        raise CompressedFileError(f"damaged: {container.name_of(tag, number)} is missing")
+    return payload

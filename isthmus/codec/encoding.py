@@ -1,0 +1,135 @@
+"""A picture and a quality → the bytes of a file."""
+
+from __future__ import annotations
+
+import binascii
+import io
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from isthmus.codec import alpha, container, transform
+from isthmus.codec.blocks import analysed
+from isthmus.codec.coder import Ints
+from isthmus.codec.grid import Grid, tile_side
+from isthmus.codec.picture import Picture
+from isthmus.codec.ready import Codec
+from isthmus.codec.symbols import encode
+from isthmus.errors import CapabilityError
+
+TILE_HEAD = struct.Struct("<BH")
+QUALITIES = (100, 10_000)  # hundredths
+_PREVIEW_QUALITY = 60
+
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A file, and the quality in hundredths that it was made with."""
+
+    data: bytes
+    quality: int
+
+
+def encoded(
+    picture: Picture,
+    codec: Codec,
+    quality: int,
+    *,
+    preview: int | None = None,
+    latents: Iterable[tuple[int, Tensor]] | None = None,
+    tile: int | None = None,
+) -> Encoded:
+    """The file of `picture`.
+
+    Args:
+        quality: in hundredths, 100 to 10000.
+        latents: what `latents_of` gives, where it is at hand already.
+        tile: side of the tiles in pixels, a multiple of the code's stride; chosen otherwise.
+        preview: largest side of a small WebP picture to put into the file, in pixels; None for no preview.
+
+    Raises:
+        CapabilityError: a colour picture and a model of gray ones.
+    """
+    header = container.Header(
+        size=picture.size,
+        channels=picture.pixels.shape[2],
+        quality=quality,
+        tile=tile_side(codec.stride) if tile is None else tile,
+        model=codec.fingerprint,
+        alpha=picture.alpha is not None,
+        icc=_fits(picture.icc),
+        exif=_fits(picture.exif),
+        preview=preview is not None,
+    )
+    grid = Grid.of(header, codec.stride)
+    code = latents_of(picture, codec, tile=tile) if latents is None else latents
+    chunks: dict[container.Key, bytes] = {}
+    if preview is not None:
+        chunks[container.PREVIEW, 0] = _preview(picture, preview)
+    chunks |= {(container.ICC, 0): picture.icc or b"", (container.EXIF, 0): picture.exif or b""}
+    for number, values in code:
+        symbols = transform.quantise(codec.model, values, quality / 100)
+        chunks[container.TILE, number] = encoded_tile(symbols, codec, quality)
+    if picture.alpha is not None:
+        for number in range(grid.count):
+            here = grid.to_pixels(grid.tile(number)).slices
+            chunks[container.ALPHA, number] = alpha.encode(picture.alpha[here])
+    return Encoded(container.write(header, (chunks[key] for key in header.expected())), quality)
+
+
+def latents_of(picture: Picture, codec: Codec, *, tile: int | None = None) -> Iterator[tuple[int, Tensor]]:
+    """Number and latents of every tile: the network's part, the same for every quality.
+
+    Raises:
+        CapabilityError: a colour picture and a model of gray ones.
+    """
+    grid = Grid(picture.size, codec.stride, (tile or tile_side(codec.stride)) // codec.stride)
+    return analysed(codec.model, as_model_sees(picture.pixels, codec.model.channels), grid)
+
+
+def encoded_tile(symbols: Ints, codec: Codec, quality: int) -> bytes:
+    """The payload of a tile: number of its band, check of its symbols, their bytes."""
+    number = codec.tables.nearest(quality)
+    return TILE_HEAD.pack(number, check_of(symbols)) + encode(symbols, codec.tables.bands[number])
+
+
+def check_of(symbols: Ints) -> int:
+    """CRC-16 of the symbols as little-endian 16-bit integers: what a decoder must have found."""
+    return binascii.crc_hqx(symbols.astype("<i2").tobytes(), 0xFFFF)
+
+
+def as_model_sees(pixels: Pixels, channels: int) -> Pixels:
+    """Pixels (H, W, `channels`): gray is repeated for a model of colour.
+
+    Raises:
+        CapabilityError: colour, and a model of gray.
+    """
+    if pixels.shape[2] == channels:
+        return pixels
+    if channels == 1:
+        raise CapabilityError("this model codes gray images, and this one is colour")
+    return np.broadcast_to(pixels, (*pixels.shape[:2], channels))
+
+
+def _fits(metadata: bytes | None) -> bool:
+    return metadata is not None and 0 < len(metadata) <= container.MAX_CHUNK
+
+
+def _preview(picture: Picture, side: int) -> bytes:
+    from PIL import Image
+
+    array = picture.array()
+    image = Image.fromarray(array, "LA" if array.ndim == 3 and array.shape[2] == 2 else None)
+    if image.mode == "LA":
+        image = image.convert("RGBA")
+    # A first reduction by whole factors keeps a huge picture from being filtered at full size.
+    image.thumbnail((side, side), Image.Resampling.BICUBIC, reducing_gap=3.0)
+    packed = io.BytesIO()
+    image.save(packed, "WEBP", quality=_PREVIEW_QUALITY, method=6)
+    return packed.getvalue()

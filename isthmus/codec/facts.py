@@ -1,0 +1,85 @@
+"""What a compressed file says about itself, without any model and without decoding; imports no torch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from isthmus.codec import container
+from isthmus.codec.container import CompressedFileError, Container
+
+_Result = TypeVar("_Result")
+
+
+def examine(path: str | os.PathLike[str], *, max_pixels: int = container.MAX_PIXELS) -> dict[str, Any]:
+    """The facts of a file whose every checksum is right.
+
+    Raises:
+        CompressedFileError: not such a file, or damaged; the message names it.
+    """
+
+    def work() -> dict[str, Any]:
+        data = contents(path)
+        return facts(container.read(data, max_pixels=max_pixels), len(data))
+
+    return named(path, work)
+
+
+def facts(found: Container, total: int) -> dict[str, Any]:
+    """Fields of the header and where the bytes go; `total` is the length of the file."""
+    header = found.header
+    height, width = header.size
+    parts = {
+        name: sum(container.CHUNK_BYTES + len(data) for (tag, _), data in found.chunks.items() if tag == kind)
+        for name, kind in (
+            ("tiles", container.TILE),
+            ("alpha", container.ALPHA),
+            ("icc", container.ICC),
+            ("exif", container.EXIF),
+            ("preview", container.PREVIEW),
+        )
+    }
+    return {
+        "bytes": total,
+        "bpp": 8 * total / (height * width),
+        "format": container.VERSION,
+        "size": [height, width],
+        "channels": header.channels,
+        "alpha": header.alpha,
+        "quality": header.quality / 100,
+        "tile": header.tile,
+        "tiles": header.tiles,
+        "made_with": header.model.hex(),
+        "parts": {"header": container.HEADER_BYTES, **{name: size for name, size in parts.items() if size}},
+    }
+
+
+def contents(data: bytes | str | os.PathLike[str]) -> bytes:
+    """Bytes as they are, or those of a file.
+
+    Raises:
+        CompressedFileError: no such file, or it cannot be read.
+    """
+    if isinstance(data, (bytes, bytearray, memoryview)):
+        return bytes(data)
+    path = Path(data)
+    try:
+        if not path.is_file():
+            reason = "is a folder" if path.is_dir() else "no such file"
+            raise CompressedFileError(f"{path}: {reason}")
+        return path.read_bytes()
+    except OSError as error:
+        raise CompressedFileError(f"{path}: cannot be opened ({error.strerror or error})") from None
+
+
+def named(source: str | os.PathLike[str], work: Callable[[], _Result]) -> _Result:
+    """`work`'s result; its errors begin with the file's name."""
+    try:
+        return work()
+    except CompressedFileError as error:
+        prefix = f"{os.fspath(source)}: "
+        if error.message.startswith(prefix):
+            raise
+        raise CompressedFileError(prefix + error.message, hint=error.hint) from None

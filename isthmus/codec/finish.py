@@ -1,0 +1,46 @@
+"""The last step of training a codec: tables for its symbols, so that it can write files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from isthmus.codec import transform
+from isthmus.codec.fit import fit_tables
+from isthmus.errors import CapabilityError
+from isthmus.images.edge import to_batch
+from isthmus.images.store import ImageSet
+from isthmus.model.autoencoder import Autoencoder
+
+MOST = 400  # pictures that are looked at; each gives a tile at most
+
+
+def finish(
+    model: Autoencoder, images: ImageSet, *, listener: Callable[[int, int], None] | None = None
+) -> None:
+    """Fit tables to a model that can compress, on some of its training images; do nothing to any other model.
+
+    Args:
+        model: just trained; gets the attachment that `isthmus compress` needs.
+        images: those it was trained on.
+        listener: told (bands done, bands).
+
+    Raises:
+        DataError: images of a kind that the model does not read.
+    """
+    try:
+        transform.check_codec(model)
+    except CapabilityError:
+        return
+    chosen = np.random.default_rng(0).permutation(len(images))[:MOST]
+    fit_tables(model, (_eight_bits(images.image(int(i))) for i in np.sort(chosen)), listener=listener)
+
+
+def _eight_bits(image: np.ndarray) -> np.ndarray:
+    """Whatever a data set holds, as the 8 bits that a file will hold."""
+    if image.dtype == np.uint8:
+        return image
+    batch, _ = to_batch(image, many=False)
+    eight: np.ndarray = (batch[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+    return eight

@@ -1,0 +1,174 @@
+"""Tables for a trained model: its symbols on pictures → integer contexts and weights, stored in the model.
+
+For each band of qualities: mean and scale of a logistic density, linear in the context, are fitted by
+    gradient (from what the model itself learned in training, where it did); they are rounded to integers;
+    then the symbols are counted under the integer contexts, and the counts become the weights. Only this file
+    calculates with floats, and nothing of it is needed to read or to write files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from isthmus.codec import transform
+from isthmus.codec.coder import Ints
+from isthmus.codec.contexts import Contexts, moved_contexts, starting_contexts
+from isthmus.codec.counts import counted, ruler
+from isthmus.codec.grid import TILE
+from isthmus.codec.picture import picture
+from isthmus.codec.stored import ATTACHMENT, to_attachment
+from isthmus.codec.symbols import encode
+from isthmus.codec.tables import Band, Tables
+from isthmus.errors import DataError
+from isthmus.model.autoencoder import Attachment, Autoencoder
+
+QUALITIES = (4.0, 20.0, 36.0, 52.0, 68.0, 84.0, 97.0)
+STEPS = 600  # of the first band's fit; each next one begins where the last ended
+STEPS_NEXT = 150
+POSITIONS = 60_000  # of the grid: beyond that more pictures change nothing that can be measured
+_PROOF_SIDE = 6
+_BATCH = 4
+_RATE = 2e-3
+
+Listener = Callable[[int, int], None]
+
+
+def fit_tables(
+    model: Autoencoder,
+    images: Iterable[npt.NDArray[Any]],
+    *,
+    qualities: Sequence[float] = QUALITIES,
+    steps: int = STEPS,
+    steps_next: int = STEPS_NEXT,
+    positions: int = POSITIONS,
+    seed: int = 0,
+    listener: Listener | None = None,
+) -> Tables:
+    """Fit tables to `model` and attach them to it; `model.save` then writes them with it.
+
+    Args:
+        images: uint8 pictures (H, W) or (H, W, C) like those that will be compressed; the training pictures
+            will do.
+        qualities: 1 to 100, rising: one band each.
+        steps: of the optimiser for the first band, and `steps_next` for each of the others.
+        positions: of the code's grid, taken from as many of the images as give them.
+        seed: decides the crops and the order.
+        listener: told (bands done, bands).
+
+    Raises:
+        CapabilityError: the model cannot compress.
+        DataError: no images, or none of a kind that the model reads.
+    """
+    transform.check_codec(model)
+    latents = [transform.latents(model, crop) for crop in _crops(model, images, positions, seed)]
+    # Few pictures are learned by heart; more steps would only take time.
+    most = 20 + sum(values.shape[1] * values.shape[2] for values in latents) // 8
+    bands: list[Band] = []
+    contexts: Contexts | None = None
+    for number, quality in enumerate(qualities):
+        if listener is not None:
+            listener(number, len(qualities))
+        tiles = [transform.quantise(model, values, quality) for values in latents]
+        if contexts is None:
+            contexts = starting_contexts(model, quality)
+        else:
+            contexts = moved_contexts(contexts, model, qualities[number - 1], quality)
+        asked = min(steps_next if number else steps, most)
+        bands.append(fit_band(tiles, contexts, steps=asked, seed=seed))
+    middle = len(bands) // 2
+    sample = transform.quantise(model, latents[0], qualities[middle])[:, :_PROOF_SIDE, :_PROOF_SIDE]
+    sample = np.ascontiguousarray(sample)
+    tables = Tables(
+        bands=tuple(bands),
+        qualities=tuple(round(100 * q) for q in qualities),
+        proof_symbols=sample,
+        proof_bytes=encode(sample, bands[middle]),
+        proof_band=middle,
+    )
+    facts, tensors = to_attachment(tables)
+    model.attachments[ATTACHMENT] = Attachment(facts, tensors)
+    if listener is not None:
+        listener(len(qualities), len(qualities))
+    return tables
+
+
+def fit_band(tiles: Sequence[Ints], contexts: Contexts, *, steps: int, seed: int = 0) -> Band:
+    """The band that codes such tiles, each (C, h, w), in the fewest bits found, starting from `contexts`."""
+    groups = _same_sizes(tiles)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.enable_grad():
+        _descend(contexts, groups, steps, generator)
+    whole, by = contexts.rounded(), ruler()
+    codes = counted(whole, groups, by)
+    quiet = np.stack([~tile.any((1, 2)) for tile in tiles])
+    silent = (quiet.sum(0) + 0.5) / (len(tiles) + 1)
+    return Band(
+        **whole,
+        **vars(by),
+        codes=codes,
+        silent=np.clip(np.rint(silent * 2**24), 1, 2**24 - 1).astype(np.int32),
+    )
+
+
+def _descend(contexts: Contexts, groups: Sequence[Tensor], steps: int, generator: torch.Generator) -> None:
+    batches = [part for group in groups for part in torch.split(group, _BATCH)]
+    optimiser = torch.optim.Adam(contexts.parameters(), lr=_RATE, betas=(0.9, 0.99))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _RATE, total_steps=steps + 1, pct_start=0.2)
+    order: list[int] = []
+    for _ in range(steps):
+        order = order or torch.randperm(len(batches), generator=generator).tolist()
+        loss = contexts.bits(batches[order.pop()].float()).mean()
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        schedule.step()
+
+
+def _crops(model: Autoencoder, images: Iterable[npt.NDArray[Any]], positions: int, seed: int) -> list[Tensor]:
+    """Pieces (1, channels, H, W) of at most a tile, one per picture, until there are enough positions."""
+    random = np.random.default_rng(seed)
+    stride = model.recipe.geometry.stride
+    assert stride is not None
+    usable = []
+    for image in images:
+        pixels = picture(image).pixels
+        if pixels.shape[2] == 3 and model.channels == 1:
+            raise DataError(
+                "this model codes gray images, and there are colour ones among those to fit its tables to"
+            )
+        usable.append(pixels)
+    if not usable:
+        raise DataError("no images to fit the codec's tables to")
+    crops: list[Tensor] = []
+    left = positions
+    for index in random.permutation(len(usable)):
+        pixels = usable[index]
+        top, bottom = _span(pixels.shape[0], random)
+        begin, end = _span(pixels.shape[1], random)
+        piece = torch.tensor(pixels[top:bottom, begin:end]).permute(2, 0, 1)[None]
+        crops.append((piece.float() / 255).expand(-1, model.channels, -1, -1))
+        left -= -(-piece.shape[2] // stride) * -(-piece.shape[3] // stride)
+        if left <= 0:
+            break
+    return crops
+
+
+def _span(extent: int, random: np.random.Generator) -> tuple[int, int]:
+    if extent <= TILE:
+        return 0, extent
+    begin = int(random.integers(0, extent - TILE + 1))
+    return begin, begin + TILE
+
+
+def _same_sizes(tiles: Sequence[Ints]) -> list[Tensor]:
+    """Tiles of one size together, (N, C, h, w) each."""
+    by_size: dict[tuple[int, ...], list[Tensor]] = {}
+    for tile in tiles:
+        by_size.setdefault(tile.shape, []).append(torch.from_numpy(tile))
+    return [torch.stack(group) for group in by_size.values()]

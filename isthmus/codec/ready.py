@@ -1,0 +1,108 @@
+"""A model made ready to code: its tables read, checked and proved, its fingerprint taken."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from isthmus.codec import transform
+from isthmus.codec.container import CompressedFileError
+from isthmus.codec.stored import ATTACHMENT, from_attachment
+from isthmus.codec.symbols import decode, encode
+from isthmus.codec.tables import Tables
+from isthmus.errors import CapabilityError, ModelFileError
+from isthmus.model.autoencoder import Attachment, Autoencoder
+
+FINGERPRINT_BYTES = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Codec:
+    """A model, its tables, and the 8 bytes that stand for both in a file."""
+
+    model: Autoencoder
+    tables: Tables
+    fingerprint: bytes
+
+    @property
+    def stride(self) -> int:
+        stride = self.model.recipe.geometry.stride
+        assert stride is not None
+        return stride
+
+
+_ready: WeakKeyDictionary[Autoencoder, tuple[Attachment, Codec]] = WeakKeyDictionary()
+
+
+def ready(model: Autoencoder) -> Codec:
+    """The model as a codec; done once per model.
+
+    Raises:
+        CapabilityError: it cannot compress, or no tables were fitted to it.
+        ModelFileError: its tables are damaged, or this installation does not reproduce their proof.
+    """
+    attachment = model.attachments.get(ATTACHMENT)
+    known = _ready.get(model)
+    if known is not None and known[0] is attachment:
+        return known[1]
+    transform.check_codec(model)
+    if attachment is None:
+        raise CapabilityError(
+            "this model has no tables for its symbols yet; `isthmus train` fits them, and so does "
+            "isthmus.fit_codec(model, images)",
+            hint="isthmus train DATA --recipe codec",
+        )
+    tables = from_attachment(attachment.facts, attachment.tensors)
+    if tables.channels != model.recipe.geometry.channels:
+        raise ModelFileError(
+            f"the model's codec tables are for {tables.channels} channels, and its code has "
+            f"{model.recipe.geometry.channels}"
+        )
+    prove(tables)
+    codec = Codec(model, tables, fingerprint(model))
+    _ready[model] = attachment, codec
+    return codec
+
+
+def prove(tables: Tables) -> None:
+    """Code the symbols that travel with the tables, and compare with the bytes that do.
+
+    Raises:
+        ModelFileError: other bytes, or other symbols from them: no file may be trusted here.
+    """
+    band = tables.bands[tables.proof_band]
+    try:
+        same = encode(tables.proof_symbols, band) == tables.proof_bytes
+        found = decode(tables.proof_bytes, tables.proof_symbols.shape[1:], band)
+        proved = same and np.array_equal(found, tables.proof_symbols)
+    except CompressedFileError:
+        proved = False
+    if not proved:
+        raise ModelFileError(
+            "the model's codec tables fail their own test here: they are damaged, "
+            "or this machine calculates wrongly"
+        )
+
+
+def fingerprint(model: Autoencoder) -> bytes:
+    """First bytes of the SHA-256 over every tensor of the network and of its codec tables, by name.
+
+    For each tensor, ordered by name: the name, a zero byte, dtype and shape as text, a zero byte, its bytes.
+    """
+    import torch
+
+    tensors = dict(model.state_dict())
+    attachment = model.attachments.get(ATTACHMENT)
+    if attachment is not None:
+        tensors |= {f"{ATTACHMENT}/{name}": tensor for name, tensor in attachment.tensors.items()}
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        kind = str(tensor.dtype).removeprefix("torch.")
+        digest.update(f"{name}\0{kind} {list(tensor.shape)}\0".encode())
+        flat = tensor.reshape(-1)
+        digest.update(flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b"")
+    return digest.digest()[:FINGERPRINT_BYTES]

@@ -1,0 +1,124 @@
+"""Tables in a model file: facts and tensors of the attachment `codec`, each band deflated."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from isthmus.codec.tables import MAX_BINS, MAX_CHANNELS, Band, Tables, shapes
+from isthmus.errors import ModelFileError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+ATTACHMENT = "codec"
+FORMAT = 1
+
+
+def to_attachment(tables: Tables) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Facts and tensors, as a model file keeps them."""
+    import torch
+
+    arrays: dict[str, npt.NDArray[Any]] = {
+        "proof.symbols": tables.proof_symbols,
+        "proof.bytes": np.frombuffer(tables.proof_bytes, np.uint8).copy(),
+    }
+    for number, band in enumerate(tables.bands):
+        arrays[f"band.{number}"] = np.frombuffer(pack(band), np.uint8).copy()
+    facts = {
+        "format": FORMAT,
+        "bins": len(tables.bands[0].shifts),
+        "qualities": list(tables.qualities),
+        "proof_band": tables.proof_band,
+    }
+    return facts, {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in arrays.items()}
+
+
+def from_attachment(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Tables:
+    """The inverse of `to_attachment`, with every number checked.
+
+    Raises:
+        ModelFileError: from a later version, or not what `to_attachment` gives.
+    """
+    try:
+        version = int(facts["format"])
+        if version > FORMAT:
+            raise ModelFileError(
+                f"the model's codec tables are of a later version ({version}, this one reads {FORMAT})",
+                hint="pip install --upgrade isthmus",
+            )
+        qualities = tuple(int(q) for q in facts["qualities"])
+        arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+        channels, bins = len(arrays["proof.symbols"]), int(facts["bins"])
+        if not (1 <= channels <= MAX_CHANNELS and 1 <= bins <= MAX_BINS):
+            raise ValueError(f"{channels} channels, {bins} bins")
+        bands = tuple(
+            unpack(arrays[f"band.{number}"].tobytes(), channels, bins) for number in range(len(qualities))
+        )
+        tables = Tables(
+            bands=bands,
+            qualities=qualities,
+            proof_symbols=arrays["proof.symbols"],
+            proof_bytes=arrays["proof.bytes"].tobytes(),
+            proof_band=int(facts["proof_band"]),
+        )
+        _check(tables)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        why = " ".join(str(error).split())[:200]
+        raise ModelFileError(f"the model's codec tables are damaged ({why})") from None
+    return tables
+
+
+def pack(band: Band) -> bytes:
+    """All arrays of a band in order, each as its lowest bytes, then the next higher ones; deflated."""
+    parts = []
+    for name in shapes(band.channels, len(band.shifts)):
+        array = np.ascontiguousarray(getattr(band, name))
+        planes = array.astype(array.dtype.newbyteorder("<")).view(np.uint8).reshape(-1, array.itemsize)
+        parts.append(planes.T.tobytes())
+    return zlib.compress(b"".join(parts), 9)
+
+
+def unpack(data: bytes, channels: int, bins: int) -> Band:
+    """The inverse of `pack`; never inflates more than such a band has.
+
+    Raises:
+        ValueError: not what `pack` gives.
+    """
+    wanted = shapes(channels, bins)
+    total = sum(np.dtype(kind).itemsize * math.prod(shape) for kind, shape in wanted.values())
+    inflater = zlib.decompressobj()
+    try:
+        plain = inflater.decompress(data, total + 1)
+    except zlib.error as error:
+        raise ValueError(str(error)) from None
+    if len(plain) != total or not inflater.eof or inflater.unused_data:
+        raise ValueError("a band of another length")
+    arrays: dict[str, Any] = {}
+    at = 0
+    for name, (kind, shape) in wanted.items():
+        size = np.dtype(kind).itemsize
+        planes = np.frombuffer(plain, np.uint8, math.prod(shape) * size, at).reshape(size, -1)
+        little = np.dtype(kind).newbyteorder("<")
+        arrays[name] = np.ascontiguousarray(planes.T).view(little).astype(kind).reshape(shape)
+        at += planes.size
+    return Band(**arrays)
+
+
+def _check(tables: Tables) -> None:
+    if not 1 <= len(tables.bands) <= 255 or list(tables.qualities) != sorted(set(tables.qualities)):
+        raise ValueError("no bands, or their qualities do not rise")
+    for band in tables.bands:
+        band.check()
+        if band.channels != tables.channels:
+            raise ValueError("bands of different numbers of channels")
+    proof = tables.proof_symbols
+    if proof.ndim != 3 or proof.shape[0] != tables.channels or proof.dtype != np.int32:
+        raise ValueError("its proof has another shape")
+    if not 0 <= tables.proof_band < len(tables.bands):
+        raise ValueError("its proof names no band")

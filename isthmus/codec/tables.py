@@ -1,0 +1,173 @@
+"""The integers that turn symbols into bytes: fitted once to a trained model, and stored in its file.
+
+A `Band` serves a range of qualities. Everything in it is an integer, because what drives an entropy coder
+must be equal on every machine; docs/format.md says how the numbers are used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from isthmus.codec.coder import TOTAL, Floats
+
+LARGEST = 32767  # of a symbol's magnitude
+TAPS = 9  # the 3×3 neighbourhood, row by row
+CROSS = (1, 3, 5, 7)  # of these, the four that touch the middle: up, left, right, down
+MEAN_UNIT = 1024  # a mean is a sum of weights × symbols / MEAN_UNIT
+FRACTIONS = 8  # classes of the distance from a mean to the nearest integer
+ZONES = 5  # that integer is 0; ±1 and the mean nearer to 0, or farther; beyond ±1, nearer or farther
+CLASSES = FRACTIONS * ZONES
+FINE = 4  # levels of scale to a bin
+EASE = 2 * MEAN_UNIT  # what surprise so far is mixed with, so that little of it says little
+RATIO_UNIT = 4096
+STEPS_OF_SURPRISE = 24  # levels that surprise can raise or lower
+REACH = 16  # residuals of at most this magnitude have their own weight; larger ones escape
+ENTRIES = 2 * REACH + 2
+MAX_BINS = 256
+MAX_CHANNELS = 4096
+
+Integers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Band:
+    """Contexts and tables for one range of qualities, of C channels, S bins of scale.
+
+    Attributes:
+        mean, scale: int16 (C·(C−1)/2, 9): weights of channel j's symbols (of their magnitudes) for channel
+            i > j, row i·(i−1)/2 + j, over the 3×3 neighbourhood.
+        mean_own, scale_own: int16 (C, 4): of the channel's own four neighbours, second half only.
+        mean_bias, scale_bias: int32 (2, C): by half.
+        thresholds: int32 (FINE·S−1,), rising: where the levels of a scale's sum begin.
+        spread: int32 (FINE·S,): magnitude expected at a level, in 1/MEAN_UNIT.
+        ratios: int32 (2·m,), rising: of surprise, in 1/RATIO_UNIT; past the middle each raises the level.
+        shifts: int32 (S,): lowest bits of a residual that are coded raw.
+        codes: uint8 (S, CLASSES, ENTRIES): rounded logarithms of weights; `powers` says of what.
+        powers: int32 (256,): what each code stands for.
+        silent: int32 (C,): weight, out of 2²⁴, of a channel's being all zero in a tile.
+    """
+
+    mean: npt.NDArray[np.int16]
+    scale: npt.NDArray[np.int16]
+    mean_own: npt.NDArray[np.int16]
+    scale_own: npt.NDArray[np.int16]
+    mean_bias: npt.NDArray[np.int32]
+    scale_bias: npt.NDArray[np.int32]
+    thresholds: npt.NDArray[np.int32]
+    spread: npt.NDArray[np.int32]
+    ratios: npt.NDArray[np.int32]
+    shifts: npt.NDArray[np.int32]
+    codes: npt.NDArray[np.uint8]
+    powers: npt.NDArray[np.int32]
+    silent: npt.NDArray[np.int32]
+
+    @property
+    def channels(self) -> int:
+        return len(self.silent)
+
+    @cached_property
+    def mean_rows(self) -> Floats:
+        """(C, C·9): `mean` as a square matrix."""
+        return _square(self.mean, self.channels)
+
+    @cached_property
+    def scale_rows(self) -> Floats:
+        return _square(self.scale, self.channels)
+
+    @cached_property
+    def thresholds_float(self) -> Floats:
+        return self.thresholds.astype(np.float64)
+
+    @cached_property
+    def ratios_wide(self) -> Integers:
+        return self.ratios.astype(np.int64)
+
+    @cached_property
+    def weights(self) -> Integers:
+        """(S, CLASSES, ENTRIES): integers of at least 1 whose rows sum to 2²⁴."""
+        shares = self.powers[self.codes].astype(np.int64)
+        weights: Integers = 1 + shares * (TOTAL - ENTRIES) // shares.sum(-1, keepdims=True)
+        # What rounding down left over goes to the first of the largest.
+        largest = np.argmax(weights, axis=-1, keepdims=True)
+        rest = TOTAL - weights.sum(-1, keepdims=True)
+        np.put_along_axis(weights, largest, np.take_along_axis(weights, largest, -1) + rest, -1)
+        return weights
+
+    @cached_property
+    def coder_weights(self) -> Floats:
+        """`weights` − 1 as the coder wants them."""
+        return self.weights.astype(np.float64) - 1
+
+    def check(self) -> None:
+        """Raises:
+        ValueError: not numbers that this code could have fitted.
+        """
+        for name, (kind, shape) in shapes(self.channels, len(self.shifts)).items():
+            value = getattr(self, name)
+            if value.shape != shape or value.dtype != kind:
+                raise ValueError(f"{name} is {value.dtype} {value.shape}, not {np.dtype(kind)} {shape}")
+        if (np.diff(self.thresholds) < 0).any() or (np.diff(self.ratios) < 0).any():
+            raise ValueError("thresholds or ratios fall")
+        if self.shifts.min() < 0 or self.shifts.max() > 12 or self.spread.min() < 0:
+            raise ValueError("shifts or spreads are out of range")
+        if self.powers.min() < 1:
+            raise ValueError("a weight would be 0")
+        if self.silent.min() < 1 or self.silent.max() >= TOTAL:
+            raise ValueError("weights of silence are out of range")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Tables:
+    """All bands, with the quality at which each was fitted, and the proof that they work here.
+
+    Attributes:
+        bands: by rising quality.
+        qualities: (bands,), in hundredths.
+        proof_symbols: int32 (C, h, w), a piece of a real image's code.
+        proof_bytes: what band `proof_band` makes of it.
+    """
+
+    bands: tuple[Band, ...]
+    qualities: tuple[int, ...]
+    proof_symbols: npt.NDArray[np.int32]
+    proof_bytes: bytes
+    proof_band: int = 0
+
+    @property
+    def channels(self) -> int:
+        return self.bands[0].channels
+
+    def nearest(self, quality: int) -> int:
+        """Number of the band fitted nearest to `quality` (hundredths)."""
+        return int(np.argmin(np.abs(np.asarray(self.qualities) - quality)))
+
+
+def shapes(channels: int, bins: int) -> dict[str, tuple[type[np.integer[Any]], tuple[int, ...]]]:
+    """Type and shape of each array of a band, in the order in which they are packed."""
+    c, s = channels, bins
+    return {
+        "mean": (np.int16, (c * (c - 1) // 2, TAPS)),
+        "scale": (np.int16, (c * (c - 1) // 2, TAPS)),
+        "mean_own": (np.int16, (c, 4)),
+        "scale_own": (np.int16, (c, 4)),
+        "mean_bias": (np.int32, (2, c)),
+        "scale_bias": (np.int32, (2, c)),
+        "thresholds": (np.int32, (FINE * s - 1,)),
+        "spread": (np.int32, (FINE * s,)),
+        "ratios": (np.int32, (2 * STEPS_OF_SURPRISE,)),
+        "shifts": (np.int32, (s,)),
+        "codes": (np.uint8, (s, CLASSES, ENTRIES)),
+        "powers": (np.int32, (256,)),
+        "silent": (np.int32, (c,)),
+    }
+
+
+def _square(packed: npt.NDArray[np.int16], channels: int) -> Floats:
+    full = np.zeros((channels, channels, TAPS))
+    full[np.tril_indices(channels, -1)] = packed
+    return full.reshape(channels, channels * TAPS)

@@ -1,0 +1,145 @@
+"""From an image to the integers that are written to a file, and back: the network's part of the codec.
+
+Both ways are local: beyond `margins` a latent (a pixel) does not depend on what lies there. So an image of
+any size is coded in pieces that are widened by that much and cropped afterwards, and no seam exists.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from isthmus.errors import CapabilityError, DataError
+from isthmus.model import axes, capabilities
+from isthmus.model.autoencoder import Autoencoder
+from isthmus.model.backbones.interface import conv_depth
+from isthmus.model.bottlenecks.entropy import EntropyBottleneck
+
+LARGEST_SYMBOL = 32767
+
+
+def check_codec(model: Autoencoder) -> None:
+    """Raises:
+    CapabilityError: files cannot be made with this model; the message is the reason.
+    """
+    recipe = model.recipe
+    capabilities.check_use(recipe, "compress")
+    why = None
+    if not isinstance(model.bottleneck, EntropyBottleneck):
+        why = f"its codes are not integers with a known rate (bottleneck.kind={recipe.bottleneck.kind})"
+    elif not recipe.geometry.is_grid:
+        why = f"its code {recipe.code} is a vector for one image size, not a grid such as 128@16"
+    elif not isinstance(recipe.backbone, axes.Conv):
+        why = f"with backbone.kind={recipe.backbone.kind} each part of an image depends on all of it"
+    elif not isinstance(recipe.positions, axes.NoPositions):
+        why = "it knows positions, and so cannot code an image piece by piece"
+    elif not isinstance(recipe.corruption, axes.NoCorruption):
+        why = "it was trained on corrupted images, which it would take an intact one for"
+    if why is not None:
+        raise CapabilityError(f"this model cannot compress: {why}", hint="isthmus train DATA --recipe codec")
+
+
+def margins(model: Autoencoder) -> tuple[int, int]:
+    """Receptive radius of analysis and of synthesis, in steps of the latent grid, rounded up.
+
+    A latent depends on pixels up to so many strides beyond its own piece of the image, and a pixel on latents
+    up to so many steps around its own.
+
+    Raises:
+        CapabilityError: as `check_codec`.
+    """
+    check_codec(model)
+    backbone = model.recipe.backbone
+    assert isinstance(backbone, axes.Conv)
+    stem, halvings = conv_depth(backbone, model.recipe.geometry, model.size)
+    sides = [stem * 2**i for i in range(halvings + 1)]  # pixels per position, stage by stage
+    of_blocks = backbone.blocks * (2 if backbone.residual else 1)
+    stages = sum(of_blocks * side for side in sides)
+    # 3×3 convolutions between stages: at the coarser resolution after pooling, at the finer after repetition.
+    pooled = sum(sides[1:]) if backbone.down == "pool" else 0
+    repeated = sum(sides[:-1]) if backbone.up == "nearest" else 0
+    analysis = sides[0] + stages + pooled
+    synthesis = sides[-1] + stages + repeated + sides[0]
+    return math.ceil(analysis / sides[-1]), math.ceil(synthesis / sides[-1])
+
+
+def analyse(model: Autoencoder, image: Tensor, quality: float) -> np.ndarray:
+    """The integers of one image: `quantise` of its `latents`, int32 `(C, ⌈H/stride⌉, ⌈W/stride⌉)`."""
+    return quantise(model, latents(model, image), quality)
+
+
+@torch.no_grad()
+def latents(model: Autoencoder, image: Tensor) -> Tensor:
+    """The network's part of `analyse`, which is the same at every quality.
+
+    Args:
+        image: `(1, channels, H, W)` floats in [0, 1], any size; extended by its last rows and columns to the
+            model's stride.
+
+    Returns:
+        float `(C, ⌈H/stride⌉, ⌈W/stride⌉)`.
+
+    Raises:
+        CapabilityError: as `check_codec`.
+        DataError: another number of images or channels.
+    """
+    check_codec(model)
+    if image.ndim != 4 or image.shape[:2] != (1, model.channels):
+        raise DataError(f"one image of {model.channels} channels is needed, got {tuple(image.shape)}")
+    return model.features(image)[0]
+
+
+@torch.no_grad()
+def quantise(model: Autoencoder, values: Tensor, quality: float) -> np.ndarray:
+    """`latents (C, h, w)` in the steps of a quality from 1 to 100, rounded: int32, at most ±32767.
+
+    Raises:
+        CapabilityError: as `check_codec`.
+        DataError: the quality is out of range.
+    """
+    scaled = values[None] * _bottleneck(model).gain(_quality(quality, values), 4)
+    symbols = scaled.round().clamp(-LARGEST_SYMBOL, LARGEST_SYMBOL)[0]
+    result: np.ndarray = symbols.to(torch.int32).cpu().numpy()
+    return result
+
+
+@torch.no_grad()
+def synthesise(model: Autoencoder, symbols: np.ndarray, quality: float, size: tuple[int, int]) -> np.ndarray:
+    """The image of `symbols`, int32 `(C, h, w)`, at the quality they were made with.
+
+    Args:
+        size: `(H, W)` of the image.
+
+    Returns:
+        uint8 `(H, W, channels)`.
+
+    Raises:
+        CapabilityError: as `check_codec`.
+        DataError: symbols of another shape than an image of that size has.
+    """
+    bottleneck = _bottleneck(model)
+    wanted = model.recipe.geometry.shape(size)
+    if symbols.shape != wanted:
+        raise DataError(f"an image of {size[0]}×{size[1]} has symbols of shape {wanted}, not {symbols.shape}")
+    device = next(model.parameters()).device
+    given = torch.from_numpy(np.ascontiguousarray(symbols)).to(device).float()[None]
+    values = bottleneck.values(given, _quality(quality, given))
+    painted = model.decode_batch(values, size)[0]
+    levels = (painted * 255).round().to(torch.uint8).permute(1, 2, 0)
+    result: np.ndarray = levels.contiguous().cpu().numpy()
+    return result
+
+
+def _bottleneck(model: Autoencoder) -> EntropyBottleneck:
+    check_codec(model)
+    assert isinstance(model.bottleneck, EntropyBottleneck)
+    return model.bottleneck
+
+
+def _quality(quality: float, like: Tensor) -> Tensor:
+    if not 1 <= quality <= 100:
+        raise DataError(f"quality {quality:g} is out of range: it runs from 1 to 100")
+    return torch.full((1,), float(quality), device=like.device)

@@ -1,0 +1,68 @@
+"""How the compressed files of this folder were made, with what a decoder must find in them.
+
+    python tests/codec/golden/make_files.py
+
+`NAME.isth` are files of format 1; `expected.npz` holds by name the symbols of every tile and the picture.
+Made once and
+kept: every later version must decode them to the same symbols, and to pixels within one level.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from skimage import data
+
+from isthmus.codec import container
+from isthmus.codec.decoding import decoded, tile_symbols
+from isthmus.codec.encoding import encoded
+from isthmus.codec.grid import Grid
+from isthmus.codec.picture import Picture, picture
+from isthmus.codec.ready import ready
+from isthmus.model.file import load
+
+HERE = Path(__file__).parent
+
+
+def pictures() -> dict[str, tuple[Picture, int, int | None]]:
+    """By name: a picture, a quality in hundredths, and the side of its tiles."""
+    cat = np.ascontiguousarray(data.chelsea()[60:150, 120:230])
+    height, width = cat.shape[:2]
+    rows, columns = np.mgrid[:height, :width]
+    disc = np.hypot(rows - height / 2, columns - width / 2)
+    alpha = np.clip(300 - 6 * disc, 0, 255).astype(np.uint8)
+    exif = Image.Exif()
+    exif[0x010E] = "a cat"
+    return {
+        "colour": (picture(cat), 5000, None),
+        "gray": (picture(cat[:, :, 1]), 2000, None),
+        "tiles": (picture(cat), 8000, 32),
+        "alpha": (picture(np.dstack([cat, alpha])), 6500, 64),
+        "gray-alpha": (picture(np.dstack([cat[:, :, 0], alpha])), 5000, None),
+        "one-pixel": (picture(cat[:1, :1]), 10000, None),
+        "one-row": (picture(cat[:1]), 100, None),
+        "tagged": (
+            Picture(cat[:20, :20], None, b"a profile, as far as this format cares", exif.tobytes()),
+            5000,
+            None,
+        ),
+    }
+
+
+def main() -> None:
+    codec = ready(load(HERE / "model.safetensors"))
+    expected: dict[str, np.ndarray] = {}
+    for name, (image, quality, tile) in pictures().items():
+        preview = 32 if name == "tagged" else None
+        data = encoded(image, codec, quality, tile=tile, preview=preview).data
+        (HERE / f"{name}.isth").write_bytes(data)
+        found = container.read(data)
+        grid = Grid.of(found.header, codec.stride)
+        for number in range(grid.count):
+            expected[f"{name}/symbols/{number}"] = tile_symbols(found, codec, grid, number).astype(np.int16)
+        expected[f"{name}/picture"] = decoded(found, codec).picture.array()
+    np.savez_compressed(HERE / "expected.npz", **expected)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""A few thousand of the mutations of benchmarks/fuzz.py, which is run by hand for more."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from isthmus.codec.ready import Codec
+
+from .conftest import GOLDEN
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def fuzz() -> ModuleType:
+    specification = importlib.util.spec_from_file_location("fuzz", ROOT / "benchmarks" / "fuzz.py")
+    assert specification is not None and specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def files() -> list[bytes]:
+    return [path.read_bytes() for path in sorted(GOLDEN.glob("*.isth"))]
+
+
+def test_the_mutations_leave_files_whole_enough_to_be_read(fuzz: ModuleType, files: list[bytes]) -> None:
+    for data in files:
+        assert fuzz.put_together(*fuzz.taken_apart(data)) == data
+
+
+@pytest.mark.slow
+def test_hostile_files_meet_the_parser_and_the_entropy_decoder(
+    fuzz: ModuleType, files: list[bytes], codec: Codec
+) -> None:
+    ends, _ = fuzz.run(fuzz.parse, files, codec, 2000, seed=1)
+    assert min(ends["refused"], ends["decoded"]) > 200
+
+
+@pytest.mark.slow
+def test_hostile_files_meet_the_whole_decoder(fuzz: ModuleType, files: list[bytes], codec: Codec) -> None:
+    ends, _ = fuzz.run(fuzz.decode, files, codec, 40, seed=2)
+    assert min(ends["refused"], ends["decoded"]) > 5

@@ -1,0 +1,113 @@
+"""Symbols and bytes: any symbols come back, and the coder uses exactly the weights it is given."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from isthmus.codec import transform
+from isthmus.codec.coder import Reader, Writer
+from isthmus.codec.container import CompressedFileError
+from isthmus.codec.counts import as_codes, expected, ruler, scales
+from isthmus.codec.ready import Codec
+from isthmus.codec.symbols import decode, encode
+from isthmus.codec.tables import LARGEST
+
+from .reference import RangeDecoder
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    height=st.integers(1, 12),
+    width=st.integers(1, 12),
+    spread=st.sampled_from([0.0, 0.1, 1.0, 20.0, 3000.0, 1e6]),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_any_symbols_come_back(codec: Codec, height: int, width: int, spread: float, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    band = codec.tables.bands[seed % len(codec.tables.bands)]
+    loud = random.random((band.channels, 1, 1)) < 0.5
+    values = np.rint(random.laplace(size=(band.channels, height, width)) * spread * loud)
+    symbols = np.clip(values, -LARGEST, LARGEST).astype(np.int32)
+    data = encode(symbols, band)
+    assert np.array_equal(decode(data, (height, width), band), symbols)
+
+
+def test_contexts_save_bytes(codec: Codec, photo: npt.NDArray[np.uint8]) -> None:
+    # The same symbols at shuffled places: every table without context would need just as many bytes.
+    image = torch.from_numpy(photo).permute(2, 0, 1)[None] / 255
+    symbols = transform.analyse(codec.model, image, 50.0)
+    shuffled = np.random.default_rng(0).permuted(symbols.reshape(len(symbols), -1), axis=1)
+    band = codec.tables.bands[1]
+    assert len(encode(symbols, band)) < 0.9 * len(encode(shuffled.reshape(symbols.shape), band))
+
+
+def test_a_silent_tile_takes_a_few_bytes(codec: Codec) -> None:
+    band = codec.tables.bands[0]
+    assert len(encode(np.zeros((band.channels, 64, 64), np.int32), band)) < 16
+
+
+def test_bytes_no_encoder_wrote_give_symbols_or_an_error(codec: Codec) -> None:
+    random = np.random.default_rng(0)
+    band = codec.tables.bands[-1]
+    for _ in range(200):
+        data = random.bytes(int(random.integers(0, 60)))
+        try:
+            found = decode(data, (5, 4), band)
+        except CompressedFileError:
+            continue
+        assert found.shape == (band.channels, 5, 4)
+        assert np.abs(found).max() <= LARGEST
+
+
+@settings(max_examples=50, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), entries=st.integers(2, 40), count=st.integers(0, 60))
+def test_the_coder_takes_integer_weights_as_they_are(seed: int, entries: int, count: int) -> None:
+    # Python's own integers decode what the coder wrote: then no rounding of its own is in between.
+    random = np.random.default_rng(seed)
+    weights = random.multinomial(2**24 - entries, random.dirichlet(np.full(entries, 0.1)), count) + 1
+    values = random.integers(0, entries, count).astype(np.int32)
+    bits = random.integers(0, 2**15, 7).astype(np.int32)
+    writer = Writer()
+    writer.categorical(weights.astype(np.float64) - 1, values)
+    writer.raw(15, 7, bits)
+    data = writer.bytes()
+    other = RangeDecoder(data)
+    assert [other.symbol([int(w) for w in row]) for row in weights] == values.tolist()
+    assert other.raws(15, 7) == bits.tolist()
+    reader = Reader(data)
+    assert np.array_equal(reader.categorical(weights.astype(np.float64) - 1), values)
+    assert np.array_equal(reader.raw(15, 7), bits)
+
+
+def test_weights_sum_to_the_total_and_none_is_zero(codec: Codec) -> None:
+    for band in codec.tables.bands:
+        assert band.weights.min() >= 1
+        assert (band.weights.sum(-1) == 2**24).all()
+
+
+def test_rounding_the_logarithms_of_weights_costs_nearly_nothing(codec: Codec) -> None:
+    shares = np.random.default_rng(0).gamma(0.3, size=(44, 40, 34)) + 1e-4
+    band = replace(codec.tables.bands[0], codes=as_codes(shares))
+    exact = shares / shares.sum(-1, keepdims=True)
+    assert np.abs(band.weights / 2**24 / exact - 1).max() < 0.08
+    # What that costs: the divergence of the two, in bits per symbol.
+    assert (exact * np.log2(exact / (band.weights / 2**24))).sum(-1).max() < 1e-3
+
+
+@pytest.mark.parametrize("scale", [0.3, 1.0, 5.0, 40.0])
+def test_the_density_behind_the_weights_is_a_logistic(scale: float) -> None:
+    # Of many logistic numbers around the middle, rounded, each entry gets about its share.
+    shifts = ruler().shifts
+    number = int(np.argmin(np.abs(scales() - scale)))
+    drawn = np.random.default_rng(0).logistic(0.5 / 16, scales()[number], 400_000)
+    entry = np.rint(drawn).astype(int) >> shifts[number]
+    share = expected(shifts)[number, 0]
+    for value in (-2, -1, 0, 1, 2):
+        assert share[value + 16] == pytest.approx((entry == value).mean(), abs=0.005)

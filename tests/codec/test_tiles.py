@@ -1,0 +1,128 @@
+"""Tiles: no seams, regions, and what a lost tile costs."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+import isthmus
+from isthmus.codec import container, transform
+from isthmus.codec.decoding import decoded, tile_symbols
+from isthmus.codec.encoding import encoded
+from isthmus.codec.grid import Grid, Rectangle
+from isthmus.codec.picture import picture
+from isthmus.codec.ready import Codec
+from isthmus.errors import UsageError
+
+Pixels = npt.NDArray[np.uint8]
+TILE = 32
+
+
+@pytest.fixture(scope="module")
+def tiled(codec: Codec, photo: Pixels) -> bytes:
+    return encoded(picture(np.dstack([photo[:140, :170], photo[:140, :170, 1]])), codec, 7000, tile=TILE).data
+
+
+@pytest.fixture(scope="module")
+def whole(codec: Codec, tiled: bytes) -> Pixels:
+    return isthmus.decompress(tiled, model=codec.model)
+
+
+def symbols(data: bytes, codec: Codec) -> npt.NDArray[np.int32]:
+    found = container.read(data)
+    grid = Grid.of(found.header, codec.stride)
+    plane = np.zeros((codec.tables.channels, *grid.all.size), np.int32)
+    for number in range(grid.count):
+        plane[:, *grid.tile(number).slices] = tile_symbols(found, codec, grid, number)
+    return plane
+
+
+def test_tiles_have_the_symbols_of_one_pass(codec: Codec, photo: Pixels, tiled: bytes) -> None:
+    at_once = symbols(encoded(picture(photo[:140, :170]), codec, 7000).data, codec)
+    # Where a latent lies within rounding of a half, the order of a sum may decide.
+    assert (symbols(tiled, codec) != at_once).mean() < 1e-3
+
+
+def test_tiles_have_the_pixels_of_one_pass(codec: Codec, tiled: bytes, whole: Pixels) -> None:
+    at_once = transform.synthesise(codec.model, symbols(tiled, codec), 70.0, (140, 170))
+    assert np.abs(whole[:, :, :3].astype(int) - at_once).max() <= 1
+
+
+def test_errors_at_the_seams_are_those_of_the_interior(photo: Pixels, whole: Pixels) -> None:
+    error = (whole[:128, :160, :3].astype(float) - photo[:128, :160]) ** 2
+    near = (np.arange(160) + 1) % TILE < 2
+    interior = (np.arange(160) + 1 + TILE // 2) % TILE < 2
+    assert error[:, near].mean() == pytest.approx(error[:, interior].mean(), rel=0.15)
+
+
+@pytest.mark.parametrize("region", [(0, 0, 140, 170), (37, 50, 1, 1), (64, 96, 76, 74), (30, 31, 5, 70)])
+def test_a_region_is_that_part_of_the_picture(
+    codec: Codec, tiled: bytes, whole: Pixels, region: tuple[int, int, int, int]
+) -> None:
+    top, left, height, width = region
+    part = isthmus.decompress(tiled, model=codec.model, region=region)
+    wanted = whole[top : top + height, left : left + width]
+    assert part.shape == wanted.shape
+    assert np.abs(part.astype(int) - wanted).max() <= 1
+    assert np.array_equal(part[..., 3], wanted[..., 3])
+
+
+def test_a_region_decodes_only_the_tiles_it_needs(codec: Codec, tiled: bytes) -> None:
+    found = container.read(tiled)
+    asked = []
+
+    class Watched(dict):  # type: ignore[type-arg]
+        def get(self, key: container.Key, default: object = None) -> object:
+            asked.append(key)
+            return super().get(key, default)
+
+    watched = container.Container(found.header, Watched(found.chunks))
+    decoded(watched, codec, region=Rectangle(0, 0, 8, 8))
+    tiles = {number for tag, number in asked if tag == container.TILE}
+    assert 0 in tiles
+    assert len(tiles) <= 9 < found.header.tiles
+
+
+@pytest.mark.parametrize("region", [(0, 0, 141, 10), (-1, 0, 5, 5), (10, 10, 0, 5), (500, 0, 1, 1)])
+def test_a_region_outside_is_refused(codec: Codec, tiled: bytes, region: tuple[int, int, int, int]) -> None:
+    with pytest.raises(UsageError, match="not within"):
+        isthmus.decompress(tiled, model=codec.model, region=region)
+
+
+@pytest.mark.parametrize("lost", [0, 14, 29])
+def test_a_lost_tile_costs_itself_and_is_named(codec: Codec, tiled: bytes, whole: Pixels, lost: int) -> None:
+    found = container.read(tiled)
+    at = tiled.index(bytes(found.chunks[container.TILE, lost]))
+    data = bytearray(tiled)
+    data[at + 4] ^= 1
+    result = decoded(container.read(bytes(data), keep_going=True), codec, keep_going=True)
+    assert [str(one) for one in result.damage] == [f"tile {lost} is damaged or missing"]
+    grid = Grid.of(found.header, codec.stride)
+    margin = transform.margins(codec.model)[1]
+    touched = np.zeros((140, 170), bool)
+    touched[grid.to_pixels(grid.tile(lost).wider(margin).meet(grid.all)).slices] = True
+    array = result.picture.array()
+    assert np.array_equal(array[~touched], whole[~touched])
+    assert np.array_equal(array[..., 3], whole[..., 3])
+    # Painted from its surroundings, not black.
+    there = grid.to_pixels(grid.tile(lost)).slices
+    assert np.abs(array[there][..., :3].mean() - whole[there][..., :3].mean()) < 60
+
+
+def test_lost_transparency_is_opaque(codec: Codec, tiled: bytes, whole: Pixels) -> None:
+    found = container.read(tiled)
+    at = tiled.index(bytes(found.chunks[container.ALPHA, 3]))
+    data = bytearray(tiled)
+    data[at + 4] ^= 1
+    result = decoded(container.read(bytes(data), keep_going=True), codec, keep_going=True)
+    assert [str(one) for one in result.damage] == ["alpha tile 3 is damaged or missing"]
+    assert np.array_equal(result.picture.pixels, whole[..., :3])
+    assert result.picture.alpha is not None
+    assert (result.picture.alpha[:32, 96:128] == 255).all()
+
+
+def test_a_file_with_every_tile_lost_is_still_a_picture(codec: Codec, tiled: bytes) -> None:
+    result = decoded(container.read(tiled[:32], keep_going=True), codec, keep_going=True)
+    assert result.picture.size == (140, 170)
+    assert len(result.damage) == 60

@@ -1,0 +1,40 @@
+"""A grid code that starts as a block cosine transform."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.fft import dctn
+
+from isthmus.model.backbones.cosine import cosine_basis
+from isthmus.model.recipe import Recipe
+
+from .cases import model_of, pictures
+
+
+@pytest.mark.parametrize(("channels", "side", "count"), [(1, 4, 16), (3, 4, 20), (3, 8, 500), (2, 2, 3)])
+def test_rows_are_orthonormal_and_no_more_than_there_are(channels: int, side: int, count: int) -> None:
+    basis = cosine_basis(channels, side, count)
+    assert basis.shape == (min(count, channels * side**2), channels * side**2)
+    torch.testing.assert_close(basis @ basis.t(), torch.eye(len(basis)), atol=1e-5, rtol=0)
+
+
+def test_a_gray_piece_gets_the_coefficients_of_scipys_cosine_transform() -> None:
+    piece = np.random.default_rng(0).random((8, 8), dtype=np.float32)
+    found = cosine_basis(1, 8, 64) @ torch.from_numpy(piece).flatten()
+    oracle = dctn(piece, norm="ortho")
+    np.testing.assert_allclose(np.sort(found.numpy()), np.sort(oracle.ravel()), atol=1e-5)
+    assert float(found[0]) == pytest.approx(float(oracle[0, 0]), abs=1e-5)  # the mean comes first
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_untrained_it_already_codes_images(channels: int) -> None:
+    whole = channels * 16
+    settings = ["backbone.start=cosine", "backbone.output=linear", f"backbone.width={whole}"]
+    model = model_of(Recipe(code=f"{whole}@4").with_settings(settings), (16, 16), channels)
+    images = pictures(2, (16, 20), channels)
+    model.start_at(images.mean((0, 2, 3)), images.std())
+    assert float((model.reconstruct(images) - images).abs().max()) < 0.02
+    flat = images.mean((0, 2, 3), keepdim=True).expand(1, channels, 16, 16)
+    assert float(model.encode(flat).values.abs().mean()) < 0.02  # a code near zero for the mean image
