@@ -95,7 +95,7 @@ def test_a_value_depends_only_on_what_is_coded_before_it() -> None:
             assert len(used) == channel * around + second * beside
 
 
-def test_the_rate_is_minus_log_of_a_logistic_around_what_is_foretold() -> None:
+def test_the_rate_is_minus_log_of_a_laplacian_around_what_is_foretold() -> None:
     made = bottleneck()
     code = made(latents(), generator(2), True)
     rated, symbols, quality = (code.parts[name] for name in ("rated", "symbols", "quality"))
@@ -105,7 +105,8 @@ def test_the_rate_is_minus_log_of_a_logistic_around_what_is_foretold() -> None:
     base = made.spread(quality)[..., None, None]
     scale = (torch.nn.functional.softplus(base + gain * magnitude) + LEAST_SCALE).double()
     away = rated.double() - (gain * mean).double()
-    mass = torch.sigmoid((away + 0.5) / scale) - torch.sigmoid((away - 0.5) / scale)
+    density = torch.distributions.Laplace(torch.zeros_like(scale), scale)
+    mass = density.cdf(away + 0.5) - density.cdf(away - 0.5)
     likely = mass > 1e-6  # further out the plain form has no digits left
     found = made._nats_in_context(rated, symbols, quality).double()
     torch.testing.assert_close(found[likely], -mass[likely].log(), atol=1e-4, rtol=1e-4)

@@ -21,7 +21,7 @@ class EntropyBottleneck(Bottleneck):
 
     In training the decoder sees them rounded (straight through), and the rate is that of values with uniform
     noise, while what they are conditioned on is rounded, as it will be in use (Minnen and Singh 2020, §3.3).
-    `P(k) = F(k + ½) − F(k − ½)` (Ballé et al. 2018, eq. 7 and 24), where F is a logistic around
+    `P(k) = F(k + ½) − F(k − ½)` (Ballé et al. 2018, eq. 7 and 24), where F is a Laplacian around
     what the context foretells, or, without context, a mixture of logistics per channel (Salimans et al. 2017,
     eq. 2).
 
@@ -108,9 +108,12 @@ class EntropyBottleneck(Bottleneck):
         mean, magnitude = self.context(symbols / gain)
         scale = F.softplus(self.spread(quality)[..., None, None] + gain * magnitude) + LEAST_SCALE
         away, inverse = (rated - gain * mean).abs(), 1 / scale
-        # log(F(x + ½) − F(x − ½)) of a logistic, in a form that neither cancels nor overflows.
-        tails = F.logsigmoid((0.5 - away) * inverse) + F.logsigmoid((0.5 + away) * inverse)
-        return -tails - (-torch.expm1(-inverse)).log()
+        # −log(F(x + ½) − F(x − ½)) of a Laplace density, in a form that neither cancels nor overflows: beyond
+        # half a step it is linear.
+        near = away.clamp_max(0.5)
+        mass = torch.expm1((near - 0.5) * inverse) + torch.expm1((-near - 0.5) * inverse)
+        nats: Tensor = (away - near) * inverse - (-0.5 * mass).log()
+        return nats
 
     def nats(self, values: Tensor) -> Tensor:
         """−log P of each value without context, same shape as `values (N, C, …)`."""
