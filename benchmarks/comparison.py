@@ -10,7 +10,6 @@ import argparse
 
 from isthmus.atomic import write_bytes
 from isthmus.evaluate.comparison import compare
-from isthmus.evaluate.pictures import scatter
 
 RECIPES = ("conv", "dense", "recurrent", "attention", "sparse", "contractive", "variational", "adversarial")
 
@@ -32,9 +31,7 @@ def main() -> None:
     print("|", " | ".join(header), "|\n|", " | ".join("---" for _ in header), "|", sep="")
     for row in rows:
         print("|", " | ".join("–" if cell is None else f"{cell}" for cell in row), "|", sep="")
-    points = {c.name: (float(c.numbers), c.metrics["psnr"].mean) for c in found.contenders if c.numbers}
-    picture = scatter(points, x_label="numbers per image", y_label="PSNR (dB)", log=True)
-    write_bytes(options.picture, picture)
+    write_bytes(options.picture, found.picture())
 
 
 if __name__ == "__main__":

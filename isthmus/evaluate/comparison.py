@@ -91,13 +91,23 @@ class Comparison:
             note += f" Means over {len(self.seeds)} seeds with 95 % intervals."
         header, rows = self.table()
         page.table("Numbers", header, rows, note=note)
-        points = {c.name: (float(c.numbers), c.metrics["psnr"].mean) for c in self.contenders if c.numbers}
-        picture = scatter(points, x_label="numbers per image", y_label="PSNR (dB)", log=True)
         caption = "Up and to the left is better; nothing lies above and to the left of a point on the line."
         page.picture(
-            "Quality against code size", picture, caption, "PSNR of each recipe against its code size"
+            "Quality against code size", self.picture(), caption, "PSNR of each recipe against its code size"
         )
         return page
+
+    def picture(self) -> bytes:
+        """A PNG: PSNR of every row against the numbers of its code."""
+        points = {
+            c.name if c.steps is not None else f"{c.name} {c.numbers}": (
+                float(c.numbers),
+                c.metrics["psnr"].mean,
+            )
+            for c in self.contenders
+            if c.numbers
+        }
+        return scatter(points, x_label="numbers per image", y_label="PSNR (dB)", log=True)
 
 
 def compare(

@@ -178,7 +178,12 @@ def scatter(
     """
     figure, axes = _chart(7.2, 3.6)
     if log:
+        from matplotlib.ticker import NullFormatter, ScalarFormatter
+
         axes.set_xscale("log")
+        axes.set_xticks(sorted({x for x, _ in points.values()}))
+        axes.xaxis.set_major_formatter(ScalarFormatter())
+        axes.xaxis.set_minor_formatter(NullFormatter())
     front: list[tuple[float, float]] = []
     for x, y in sorted(points.values(), key=lambda point: (point[0], -point[1])):
         if not front or y > front[-1][1]:
