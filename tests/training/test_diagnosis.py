@@ -76,7 +76,7 @@ def followed(recipe: Recipe, finding: Finding) -> Recipe:
     [
         thin("dense"),
         small("conv", "optimiser.batch=16"),
-        thin("denoising"),
+        thin("denoising", "optimiser.rate=0.004"),
         thin("variational"),
         thin("vae-gan"),
     ],
@@ -165,7 +165,7 @@ def test_posterior_collapse_is_noticed_and_cured() -> None:
 @pytest.mark.parametrize(
     ("name", "settings", "judged"),
     [
-        ("adversarial", ("critic.rate=0.02", "critic.width=64"), "codes"),
+        ("adversarial", ("critic.rate=0.02", "critic.width=64", "critic.smooth=0"), "codes"),
         ("vae-gan", ("critic.rate=0.01", "critic.width=16", "critic.weight=0"), "images"),
     ],
 )
