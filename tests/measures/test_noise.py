@@ -9,9 +9,13 @@ from skimage import data
 
 from isthmus.errors import DataError
 from isthmus.measures.noise import noise_level
-from tests.restore.conftest import noisy
 
 PHOTOS = {n: getattr(data, n) for n in ("camera", "chelsea", "coffee", "astronaut")}
+
+
+def noisy(image: npt.NDArray[np.float32], sigma: float) -> npt.NDArray[np.float32]:
+    noise = np.random.default_rng(1).normal(size=image.shape) * sigma / 255
+    return (image + noise).astype(np.float32)
 
 
 def photo(name: str) -> npt.NDArray[np.float32]:
