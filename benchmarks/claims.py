@@ -1,6 +1,6 @@
 """What each family is known for, measured against its plain twin: the same network, data, budget and seed.
 
-    python benchmarks/claims.py                    all of them, about 50 minutes on two cores
+    python benchmarks/claims.py                    all of them: eighteen trainings, one after the other
     python benchmarks/claims.py sparse attention   some of them
     python benchmarks/claims.py --minutes 0.1      a quick look that every one runs
 
@@ -310,11 +310,11 @@ def vae_gan(bench: Bench) -> list[Line]:
         rows += [(f"{name}: reconstructions", columns(output)), (f"{name}: samples", columns(samples))]
     bench.out.mkdir(parents=True, exist_ok=True)
     (bench.out / "vae-gan.png").write_bytes(before_after(rows, columns=12))
-    sharper = abs(kept["vae-gan"] - 1) < abs(kept["variational"] - 1)
+    sharper = abs(kept["vae-gan"] - 1) < 0.9 * abs(kept["variational"] - 1)
     return [
         Line(
             "vae-gan",
-            "nearer to the fine detail of real images than the variational twin; its error is stated",
+            "a tenth nearer to the fine detail of real images than the variational twin; its error is stated",
             f"energy above ¼ cycle per pixel, real = 1: reconstructions {kept['variational']:.2f} → "
             f"{kept['vae-gan']:.2f}, samples {sampled['variational']:.2f} → {sampled['vae-gan']:.2f}; "
             f"MSE {error['variational']:.5f} → {error['vae-gan']:.5f}",
