@@ -54,6 +54,10 @@ class Conv(Settings):
     start: Literal["random", "cosine"] = setting(
         "random", "first weights of a grid code's straight path; cosine: a block transform as in JPEG"
     )
+    refines: bool = setting(
+        False,
+        "show what the cosine path paints to the decoder's last stage; the stages only correct that path",
+    )
     skips: bool = setting(False, "hand encoder stages to the decoder: restores better, has no narrow code")
     predicts: Literal["image", "difference"] = setting(
         "image", "what the decoder paints: the image, or what is to be added to the encoder's input"

@@ -130,6 +130,8 @@ def _cosine(recipe: Recipe) -> str | None:
             return "a network that adds to its input has no straight path for backbone.start=cosine"
         if backbone.output != "linear":
             return "backbone.start=cosine paints pixel values themselves: it needs backbone.output=linear"
+    elif isinstance(backbone, axes.Conv) and backbone.refines:
+        return "backbone.refines corrects a path that starts as a cosine transform: add backbone.start=cosine"
     return None
 
 

@@ -129,9 +129,14 @@ def codec() -> Recipe:
     return Recipe(
         name="codec",
         code="128@16",
-        # Leaky: with plain ReLU the large numbers of the cosine start killed the decoder's stages at once.
         backbone=axes.Conv(
-            width=(96, 128), blocks=1, stem=4, start="cosine", activation="leaky", output="linear"
+            width=(96, 128),
+            blocks=1,
+            stem=4,
+            start="cosine",
+            refines=True,
+            activation="leaky",
+            output="linear",
         ),
         bottleneck=axes.Entropy(low=0.0018, high=0.0483, context=True),
         optimiser=axes.Optimiser(rate=5e-4),

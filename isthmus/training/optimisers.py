@@ -26,8 +26,11 @@ def build(player: Player) -> torch.optim.Optimizer:
     groups = [g for g in groups if g["params"]]
     rate = peak_rate(settings)
     if settings.name == "adamw":
-        # Critics are built with less momentum; everyone else has Adam's usual 0.9.
-        return torch.optim.AdamW(groups, lr=rate, betas=(settings.momentum, settings.beta2), fused=True)
+        # Critics are built with less momentum; everyone else has Adam's usual 0.9. ε is far below PyTorch's,
+        # 10⁻⁸: clipped gradients of a mean over pixels are smaller than that in deep layers of a sound net.
+        return torch.optim.AdamW(
+            groups, lr=rate, betas=(settings.momentum, settings.beta2), eps=1e-12, fused=True
+        )
     momentum = settings.momentum if settings.name == "sgd" else 0.0
     return torch.optim.SGD(groups, lr=rate, momentum=momentum)
 

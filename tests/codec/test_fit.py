@@ -67,7 +67,9 @@ def test_fitting_saves_bytes(fresh: Autoencoder, photo: Pixels) -> None:
 def test_gray_pictures_fit_a_model_of_colour_but_not_the_reverse(fresh: Autoencoder, photo: Pixels) -> None:
     fit_tables(fresh, [photo[:64, :64, 0]], qualities=(50,), steps=2)
     assert isthmus.compress(photo[:64, :64, 0], model=fresh)
-    small = recipe("codec").with_settings(["code=4@8", "backbone.width=4", "backbone.start=random"])
+    small = recipe("codec").with_settings(
+        ["code=4@8", "backbone.width=4", "backbone.start=random", "backbone.refines=false"]
+    )
     with pytest.raises(DataError, match="gray"):
         fit_tables(build(small, channels=1, size=(32, 32)), [photo])
 

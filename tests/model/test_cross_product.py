@@ -104,6 +104,7 @@ CONTRACTIVE = ["bottleneck=contractive", "backbone.width=4", "backbone.blocks=1"
         ("8", ["bottleneck=l2", "bottleneck.rectified=true", "critic=on-codes"], "rectified"),
         ("8", ["backbone.start=cosine", "backbone.output=linear"], "grid"),
         ("8@4", ["backbone.start=cosine"], "output=linear"),
+        ("8@4", ["backbone.refines=true"], "add backbone.start=cosine"),
         (
             "8@8",
             ["backbone.start=cosine", "backbone.output=linear", "backbone.skips=true", *DIFFERENCE],
@@ -167,6 +168,10 @@ VARIANTS = {
     "told the noise": ("8", ["corruption=gaussian", "corruption.condition=true", "corruption.sigma_low=5"]),
     "every image term": ("8", ["objective.image=mse+bce+l1+ssim@0.5+gaussian-nll"]),
     "cosine start": ("8@4", ["backbone.start=cosine", "backbone.output=linear"]),
+    "cosine start, refined": (
+        "8@4",
+        ["backbone.start=cosine", "backbone.output=linear", "backbone.refines=true"],
+    ),
     "cosine start of a wide code": ("24@4", ["backbone.start=cosine", "backbone.output=linear"]),
     "a range of rates": ("6@4", ["bottleneck=entropy", "bottleneck.low=0.002"]),
     "a vector at a range of rates": ("6", ["bottleneck=entropy", "bottleneck.low=0.002"]),

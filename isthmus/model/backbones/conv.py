@@ -2,7 +2,10 @@
 
 The stem folds `stem × stem` pixels into channels, because a first convolution on one to three channels is the
 slowest layer a CPU can be given. A vector code is a linear layer on the last grid. A grid code
-is a 1×1 convolution, with a straight linear path from pixels to code, and back, beside the stages.
+is a 1×1 convolution, with a straight linear path from pixels to code, and back, beside the stages. Where the
+decoder `refines`, its last stage also sees what the straight path paints, and all stages work in units of the
+small corrections they make: in units of the whole, an optimiser's first steps outweigh what they can add, and
+it learns to switch them off.
 
 With `skips` every stage of the encoder is added to the decoder's stage of the same size (Ronneberger et al.
 2015, by addition as Zhang et al. 2021, "Plug-and-play image restoration", do). A network that then `predicts`
@@ -20,6 +23,7 @@ from torch import Tensor, nn
 
 from isthmus.model import axes
 from isthmus.model.backbones.cosine import cosine_basis
+from isthmus.model.backbones.initial import BLOCK_SHARE, keep_size, silence, soften, start_as
 from isthmus.model.backbones.interface import (
     Decoder,
     Encoder,
@@ -32,6 +36,9 @@ from isthmus.model.backbones.interface import (
 from isthmus.model.positions import PositionMap
 from isthmus.model.recipe import Recipe
 
+# The unit of what the stages add, where they refine: a share of each code channel's spread, and of white.
+CODE_UNIT, PIXEL_UNIT = 0.3, 0.05
+
 
 def stage_widths(backbone: axes.Conv, stages: int) -> list[int]:
     """Channels of each stage: as listed, or the first doubled up to ×4; a short list repeats its last."""
@@ -41,6 +48,8 @@ def stage_widths(backbone: axes.Conv, stages: int) -> list[int]:
 
 
 class ConvEncoder(Encoder):
+    spread: Tensor
+
     def __init__(self, recipe: Recipe, plan: Plan) -> None:
         super().__init__()
         backbone = _conv(recipe)
@@ -55,7 +64,7 @@ class ConvEncoder(Encoder):
         self.downs = nn.ModuleList(_down(a, b, backbone) for a, b in pairwise(widths))
         self.skips = backbone.skips
         self.hands_input_on = backbone.predicts == "difference"
-        self.channels = plan.channels
+        self.channels, self.refines = plan.channels, backbone.refines
         self.end = activation(backbone.activation)
         self.is_grid, self.is_cosine = plan.geometry.is_grid, backbone.start == "cosine"
         if self.is_grid:
@@ -65,8 +74,14 @@ class ConvEncoder(Encoder):
             if not self.hands_input_on:
                 self.straight = nn.Conv2d(plan.inputs * self.multiple**2, plan.features, 1)
                 if self.is_cosine:
-                    _start(self.straight, cosine_basis(plan.channels, self.multiple, plan.geometry.channels))
-                    _soften(self.last)
+                    basis, spread = cosine_basis(plan.channels, self.multiple, plan.geometry.channels)
+                    start_as(self.straight, basis)
+                    if self.refines:
+                        keep_size(self.first, self.stages, self.downs)
+                        silence(self.last)
+                        self.register_buffer("spread", _per_channel(spread, plan.features))
+                    else:
+                        soften(self.last)
         else:
             bottom = plan.size[0] // self.multiple * (plan.size[1] // self.multiple)
             self.last = nn.Linear(widths[-1] * bottom, plan.features)
@@ -92,6 +107,8 @@ class ConvEncoder(Encoder):
         # Flattened in memory order (channels last), which saves a transposition of the largest tensor.
         h = self.last(x) if self.is_grid else self.last(x.permute(0, 2, 3, 1).flatten(1))
         if self.is_grid and self.straight is not None:
+            if self.refines:
+                h = h * (self.spread * CODE_UNIT)
             h = h + self.straight(F.pixel_unshuffle(given, self.multiple))
         if self.hands_input_on:
             kept.insert(0, given[:, : self.channels])  # without the condition
@@ -99,6 +116,8 @@ class ConvEncoder(Encoder):
 
 
 class ConvDecoder(Decoder):
+    spread: Tensor
+
     def __init__(self, recipe: Recipe, plan: Plan) -> None:
         super().__init__()
         backbone = _conv(recipe)
@@ -116,24 +135,35 @@ class ConvDecoder(Decoder):
         self.end = activation(backbone.activation)
         self.last = _conv3(widths[-1], plan.channels * self.stem**2, backbone)
         self.adds_to_input = backbone.predicts == "difference"
-        self.straight = None
+        self.straight = self.refine = None
         if self.adds_to_input:
-            nn.init.zeros_(self.last.weight)
-            assert self.last.bias is not None
-            nn.init.zeros_(self.last.bias)
+            silence(self.last)
         elif self.is_grid:
             self.straight = nn.Conv2d(widths[0], plan.channels * self.multiple**2, 1)
             if backbone.start == "cosine":
-                basis = cosine_basis(plan.channels, self.multiple, min(plan.geometry.channels, widths[0]))
-                _start(self.entry, torch.eye(len(basis)))
-                _start(self.straight, basis.t())
-                _soften(self.last)
+                count = min(plan.geometry.channels, widths[0])
+                basis, spread = cosine_basis(plan.channels, self.multiple, count)
+                start_as(self.entry, torch.eye(len(basis)))
+                start_as(self.straight, basis.t())
+                if backbone.refines:
+                    self.refine = _conv3(plan.channels * self.stem**2, widths[-1], backbone)
+                    keep_size(self.first, self.stages, self.ups, self.refine)
+                    with torch.no_grad():
+                        self.refine.weight.mul_(3)  # pixels spread by a third
+                    silence(self.last)
+                    self.register_buffer("spread", _per_channel(spread, widths[0]))
+                else:
+                    soften(self.last)
 
     def forward(self, z: Tensor, size: tuple[int, int], skips: list[Tensor]) -> Tensor:
         x: Tensor = self.entry(z)
         if not self.is_grid:
             x = x.view(-1, *self.bottom, self.width).permute(0, 3, 1, 2)
-        entered = x  # (N, width, h, w), linear in the code
+        straight = None  # (N, channels, H, W), linear in the code
+        if self.straight is not None:
+            straight = F.pixel_shuffle(self.straight(x), self.multiple)
+        if self.refine is not None:
+            x = x / self.spread
         assert tuple(x.shape[-2:]) == (size[0] // self.multiple, size[1] // self.multiple)
         x = self.first(self.positions.beside(x).contiguous(memory_format=torch.channels_last))
         for i, stage in enumerate(self.stages):
@@ -141,10 +171,12 @@ class ConvDecoder(Decoder):
                 x = self.ups[i - 1](x)
             if skips:
                 x = x + skips[-1 - i]
+            if self.refine is not None and straight is not None and i == len(self.stages) - 1:
+                x = x + self.refine(F.pixel_unshuffle(straight, self.stem))
             x = stage(x)
         painted = F.pixel_shuffle(self.last(self.end(x)), self.stem)
-        if self.straight is not None:
-            painted = painted + F.pixel_shuffle(self.straight(entered), self.multiple)
+        if straight is not None:
+            painted = (painted * PIXEL_UNIT if self.refine is not None else painted) + straight
         return painted.float() + skips[0] if self.adds_to_input else painted
 
 
@@ -166,9 +198,11 @@ class Block(nn.Module):
         self.layers = nn.Sequential(*layers)
         if self.residual:
             # A residual net starts as the identity of its stages: the last convolution adds little at first.
-            last = next(m for m in reversed(layers) if isinstance(m, nn.Conv2d))
             with torch.no_grad():
-                last.weight.mul_(0.2)
+                self.last_convolution().weight.mul_(BLOCK_SHARE)
+
+    def last_convolution(self) -> nn.Conv2d:
+        return next(layer for layer in reversed(self.layers) if isinstance(layer, nn.Conv2d))
 
     def forward(self, x: Tensor) -> Tensor:
         for _ in range(self.repeats):
@@ -190,22 +224,8 @@ class ReflectConv(nn.Conv2d):
         return F.conv2d(F.pad(x, (1, 1, 1, 1), mode=mode), self.weight, self.bias, self.stride)
 
 
-@torch.no_grad()
-def _start(layer: nn.Conv2d | Entry, matrix: Tensor) -> None:
-    """Let a 1×1 convolution begin as `matrix (outputs, inputs)`; outputs beyond it stay random."""
-    outputs, inputs = matrix.shape
-    layer.weight[:outputs] = 0
-    layer.weight[:outputs, :inputs, 0, 0] = matrix
-    assert layer.bias is not None
-    layer.bias.zero_()
-
-
-@torch.no_grad()
-def _soften(layer: nn.Module) -> None:
-    # The stages' random part must not drown what the straight path knows from the start.
-    assert isinstance(layer, nn.Conv2d) and layer.bias is not None
-    layer.weight.mul_(0.01)
-    layer.bias.zero_()
+def _per_channel(spread: Tensor, channels: int) -> Tensor:
+    return F.pad(spread, (0, channels - len(spread)), value=1.0).view(-1, 1, 1)
 
 
 def _conv3(inputs: int, outputs: int, backbone: axes.Conv, stride: int = 1) -> nn.Conv2d:

@@ -13,8 +13,12 @@ _COLOURS = ((1.0, 1.0, 1.0), (1.0, 0.0, -1.0), (1.0, -2.0, 1.0))
 _ENERGIES = (1.0, 0.12, 0.04)
 
 
-def cosine_basis(channels: int, side: int, count: int) -> Tensor:
-    """Orthonormal rows that paint pieces of `side × side` pixels: `(min(count, all), all = channels·side²)`.
+def cosine_basis(channels: int, side: int, count: int) -> tuple[Tensor, Tensor]:
+    """Orthonormal rows that paint pieces of `side × side` pixels, and how far their numbers spread.
+
+    Returns:
+        `(min(count, all), all = channels·side²)` and, to within a factor of two or three, the standard
+        deviation of each row's number in photographs in [0, 1], `(min(count, all),)`.
 
     Rows are products of a colour and of two waves of the DCT-II (Ahmed, Natarajan and Rao 1974), coarse ones
     first; columns are in the order of `pixel_unshuffle`.
@@ -32,4 +36,7 @@ def cosine_basis(channels: int, side: int, count: int) -> Tensor:
     frequency = place[:, None].square() + place.square()
     energy = energies[:, None, None] / (1 + frequency)
     order = energy.flatten().argsort(descending=True, stable=True)
-    return rows[order[:count]].float()
+    # Fitted to photographs in pieces of side 16: 6.0 for the brightness, .07 at the tenth frequency.
+    spread = 6 * energies.sqrt()[:, None, None] / (1 + frequency)
+    chosen = order[:count]
+    return rows[chosen].float(), spread.flatten()[chosen].float()
