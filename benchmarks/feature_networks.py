@@ -3,8 +3,8 @@
     python benchmarks/feature_networks.py mnist                     a minute on one core
     python benchmarks/feature_networks.py fashion-mnist             three minutes
 
-Each writes isthmus/evaluate/feature_networks/NAME.safetensors (16-bit weights) and NAME.json with its hash and
-its accuracy on the test split. They are fixed before any generator is trained, and never trained again.
+Each writes isthmus/evaluate/feature_networks/NAME.safetensors (16-bit weights) and NAME.json with its hash
+and its accuracy on the test split. They are fixed before any generator is trained, and never trained again.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ class Classifier(nn.Module):
         self.second = nn.Conv2d(24, 64, 3, padding=1)
         self.third = nn.Conv2d(64, 64, 3, stride=2, padding=1)
         self.fourth = nn.Conv2d(64, 64, 3, padding=1)
-        rows, columns = (-(-(-(-side // 2)) // 2) for side in size)
+        rows, columns = ((side + 3) // 4 for side in size)  # two halvings, each rounded up
         self.narrow = nn.Linear(64 * rows * columns, FEATURES)
         self.last = nn.Linear(FEATURES, classes)
 
