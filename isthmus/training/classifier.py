@@ -18,7 +18,7 @@ from isthmus.images.batches import whole
 from isthmus.images.store import ImageSet
 from isthmus.model import axes
 from isthmus.model.objective import Objective, Term
-from isthmus.model.trace import Corrupted, Latent, Trace
+from isthmus.model.trace import Corrupted, Latent, NoNetwork, Trace
 from isthmus.training.denormals import flushed_denormals
 from isthmus.training.options import Settled
 from isthmus.training.player import Player
@@ -83,22 +83,8 @@ class _ClassifierLearner:
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16):
             logits = self.module(seen).float()
         return Trace(
-            images, Corrupted(seen, images), Latent(logits), logits, logits, _NONE, generator, labels
+            images, Corrupted(seen, images), Latent(logits), logits, logits, NoNetwork(), generator, labels
         )
-
-
-class _NoNetwork:
-    """No term of a classifier asks for the autoencoder's parts."""
-
-    encoder: nn.Module = nn.Identity()
-    critic: nn.Module | None = None
-    noise_log_sigma: Tensor = torch.zeros(())
-
-    def decode_prior(self, values: Tensor, size: tuple[int, ...]) -> Tensor:
-        raise NotImplementedError
-
-
-_NONE = _NoNetwork()
 
 
 def _cross_entropy(trace: Trace) -> Tensor:
