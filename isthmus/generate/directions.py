@@ -81,7 +81,8 @@ def direction(
     Args:
         plus, minus: what `isthmus.read` takes, each at least one image.
         method: `means`, the difference of the groups' means (Larsen et al. 2016, §4.3); or `discriminant`,
-            Fisher's, which leaves alone what varies within the groups, as long as leads to the other group's mean along it.
+            Fisher's, which leaves alone what varies within the groups; one step of it, too, is as far along
+            as the groups' means are apart.
 
     Raises:
         CapabilityError: the model cannot generate.

@@ -23,6 +23,7 @@ from isthmus.measures.subspace import Subspace, principal_subspace
 COMPONENTS = 100
 DIMENSIONS = 256
 ITERATIONS = 60
+SINGLE = 5000
 LEAST = 4  # codes per component and dimension below which fewer components are fitted
 
 
@@ -196,7 +197,7 @@ def _fitted(part: Tensor, components: int, everything: Tensor, seed: int) -> tup
     model = GaussianMixture(
         most, reg_covar=float(spread * shrink), max_iter=ITERATIONS, tol=3e-3, random_state=seed
     )
-    rows = part.double().numpy()
+    rows = (part if count > SINGLE else part.double()).numpy()  # large sets in single precision
     if count < 2:
         rows = np.concatenate([rows, rows])
     with warnings.catch_warnings():
