@@ -8,7 +8,7 @@ of the pixels (the bar). `relative` is 0 at the floor and 1 at the bar.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -116,6 +116,7 @@ def evaluate_generation(
     count: int = COUNT,
     seed: int = 0,
     bar: bool = True,
+    others: Mapping[str, Pixels] | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Generation:
     """Draw as many images as there are test images and compare.
@@ -130,6 +131,7 @@ def evaluate_generation(
         count: at most so many images in each set.
         seed: of draws and subsets.
         bar: also fit the Gaussian mixture of pixels, which takes about a minute for 60,000 images.
+        others: further sets of made images `(n, H, W, C)` uint8 by name, from elsewhere, for the same table.
         say: told what is being done.
 
     Raises:
@@ -169,6 +171,9 @@ def evaluate_generation(
         made = generate(model, n, prior=prior, size=size, seed=seed)
         rows.append(_row(f"samples, {prior.kind} prior", real, space(_set(made))))
         drawn = made if drawn is None else drawn
+    for name, pixels in (others or {}).items():
+        say(name)
+        rows.append(_row(name, real, space(_set(pixels[:n]))))
     assert drawn is not None
     say("nearest training images")
     memory = memorised(drawn[:MEMORY_COUNT], test, known)
