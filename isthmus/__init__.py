@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from isthmus.codec.fit import fit_tables as fit_codec
     from isthmus.codec.plugin import register_pillow
     from isthmus.evaluate.table import evaluate as evaluate_model
+    from isthmus.generate.augmentation import augment
     from isthmus.generate.directions import direction as find_direction
     from isthmus.generate.directions import transform
     from isthmus.generate.fitting import fit_prior
@@ -42,6 +43,7 @@ __all__ = [
     "IsthmusError",
     "Recipe",
     "__version__",
+    "augment",
     "compress",
     "decompress",
     "denoise",
@@ -71,6 +73,7 @@ _HOMES = {
     "compress": "isthmus.codec.api:compress",
     "decompress": "isthmus.codec.api:decompress",
     "fit_codec": "isthmus.codec.fit:fit_tables",
+    "augment": "isthmus.generate.augmentation:augment",
     "find_direction": "isthmus.generate.directions:direction",
     "fit_prior": "isthmus.generate.fitting:fit_prior",
     "generate_images": "isthmus.generate.sampling:generate",

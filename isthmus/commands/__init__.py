@@ -66,6 +66,8 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("interpolate", "isthmus.commands.interpolate:command", "Make what lies between images.", _MAKE),
     Entry("direct", "isthmus.commands.direct:command", "Learn a direction from two groups of images.", _MAKE),
     Entry("transform", "isthmus.commands.transform:command", "Change an image along a direction.", _MAKE),
+    Entry("augment", "isthmus.commands.augment:command", "Make more labelled images.", _MAKE),
+    Entry("map", "isthmus.commands.map:command", "Draw all codes on one page, with their images.", _MAKE),
 )
 
 _BY_NAME = {entry.name: entry for entry in COMMANDS}
