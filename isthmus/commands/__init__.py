@@ -67,6 +67,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("direct", "isthmus.commands.direct:command", "Learn a direction from two groups of images.", _MAKE),
     Entry("transform", "isthmus.commands.transform:command", "Change an image along a direction.", _MAKE),
     Entry("augment", "isthmus.commands.augment:command", "Make more labelled images.", _MAKE),
+    Entry("frames", "isthmus.commands.frames:command", "Fill, slow down or foretell frames.", _MAKE),
     Entry("map", "isthmus.commands.map:command", "Draw all codes on one page, with their images.", _MAKE),
 )
 

@@ -131,7 +131,7 @@ def code_map(
 def _thumbnail(image: npt.NDArray[Any], side: int) -> npt.NDArray[np.uint8]:
     small = fit(to_channels(image, 3), (side, side))
     if small.dtype == np.float32:
-        return np.rint(small * 255).astype(np.uint8)
+        return np.asarray(np.rint(small * 255), dtype=np.uint8)
     return np.asarray(to_dtype(small, np.uint8))
 
 
