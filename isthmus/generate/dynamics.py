@@ -1,8 +1,8 @@
 """How codes move from frame to frame: a small network that is told four known frames and asked for another.
 
 It is asked for frames between known ones and after them, and answers what must be added to the straight line
-(between) or to the last known code (after). It is fitted to a trained model's codes of whole sequences, by the
-one loop, and kept in the model as the attachment `dynamics`.
+(between) or to the last known code (after). It is fitted to a trained model's codes of whole sequences, by
+the one loop, and kept in the model as the attachment `dynamics`.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ def fit_dynamics(
     run = Run(_Learner(network, optimiser), images, None, settled, patience=0, balance=False)
     run.fit(listener=listener)
     run.finish()
-    facts = {"width": width, "steps": steps, "windows": len(windows), "seed": seed}
+    facts: dict[str, Any] = {"width": width, "steps": steps, "windows": len(windows), "seed": seed}
     facts["seconds"] = round(run.state.seconds, 1)
     found = Dynamics(network.requires_grad_(False), mean, deviation, facts)
     tensors = {f"network.{name}": t for name, t in network.state_dict().items()}

@@ -66,7 +66,7 @@ def _bounced(random: np.random.Generator, room: int, velocity: float, frames: in
     if room == 0:
         return np.zeros(frames, np.int64)
     folded = room - np.abs(np.mod(place, 2 * room) - room)
-    return np.rint(folded).astype(np.int64)
+    return np.asarray(np.rint(folded), dtype=np.int64)
 
 
 def _eight_bits(image: Pixels) -> Pixels:
