@@ -5,9 +5,9 @@
     python benchmarks/frames.py --quick               that it runs
 
 Sequences of 16 frames are made from MNIST by `isthmus.generate.moving` (training digits to train on, test
-digits to measure on). An autoencoder learns single frames, then `fit_dynamics` how their codes move. Measured:
-every second frame dropped and filled; and the next three frames from the first thirteen. PSNR is of the
-mean squared error over all such frames.
+digits to measure on). An autoencoder learns single frames, then `fit_dynamics` how their codes move.
+Measured: every second frame dropped and filled; and the next three frames from the first thirteen. PSNR is of
+the mean squared error over all such frames.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@
     python benchmarks/grids.py photos/ --crop 128 --code 16@8
     python benchmarks/grids.py photos/ --crop 64 --code 16@8 --quick         that it runs
 
-Prints the time of both trainings, of drawing, and the process's peak memory; writes a sheet of samples, one of
-reconstructions and a strip between two images.
+Prints the time of both trainings, of drawing, and the process's peak memory; writes a sheet of samples, one
+of reconstructions and a strip between two images.
 """
 
 from __future__ import annotations
