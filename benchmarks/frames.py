@@ -6,7 +6,7 @@
 
 Sequences of 16 frames are made from MNIST by `isthmus.generate.moving` (training digits to train on, test
 digits to measure on). An autoencoder learns single frames, then `fit_dynamics` how their codes move.
-Measured: every second frame dropped and filled; and the next three frames from the first thirteen. PSNR is of
+Measured: every second frame dropped and filled; the next three frames from the first thirteen. PSNR is of
 the mean squared error over all such frames.
 """
 
