@@ -22,6 +22,8 @@ import torch
 import isthmus
 from isthmus.commands.console import table
 from isthmus.evaluate.generation import evaluate_generation
+from isthmus.generate.flow import Flow
+from isthmus.generate.prior import prior_of
 from isthmus.generate.sampling import generate
 from isthmus.images.outputs import write_images
 from isthmus.model.autoencoder import Autoencoder
@@ -60,7 +62,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("generation"))
     parser.add_argument("--code", default="48")
     parser.add_argument("--steps", type=int, default=5000, help="of the autoencoder")
-    parser.add_argument("--flow-steps", type=int, default=4000)
+    parser.add_argument("--flow-steps", type=int, default=2500)
     parser.add_argument("--kinds", default="gaussian,mixture,flow")
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--features")
@@ -84,9 +86,14 @@ def main() -> None:
     for given in arguments.peer:
         name, _, file = given.partition("=")
         peers[name] = isthmus.read(file).stack(range(len(isthmus.read(file))))
+    base = {}
+    if "flow" in kinds:
+        refined = prior_of(model, "flow")
+        assert isinstance(refined, Flow)
+        base["the mixture that the flow refines"] = generate(model, arguments.count, prior=refined.base)
     found = evaluate_generation(
         model, f"{arguments.data}:test", count=500 if quick else arguments.count, priors=kinds[::-1],
-        features=arguments.features, others=peers, say=lambda text: print(text, flush=True),
+        features=arguments.features, others=base | peers, say=lambda text: print(text, flush=True),
     )  # fmt: skip
     print(table(*found.table()))
     print(found.memory.ratio, found.memory.copied, found.features)

@@ -21,7 +21,7 @@ from isthmus.commands.inputs import as_json, check_data, end_with_skipped, load_
     help="Standard normal; one Gaussian per class; a mixture of them; or a learned flow that refines it.",
 )
 @click.option(
-    "--components", type=click.IntRange(1), default=100, show_default=True, help="Of the mixture, in all."
+    "--components", type=click.IntRange(1), help="Of the mixture, in all.  [default: 100, under a flow 400]"
 )
 @click.option("--steps", type=click.IntRange(1), help="Of the flow's training.  [default: 6000]")
 @click.option("--width", type=click.IntRange(8), help="Of the flow's network.  [default: 512, grids 64]")
@@ -40,7 +40,7 @@ def command(
     model: str,
     data: str,
     kind: str,
-    components: int,
+    components: int | None,
     steps: int | None,
     width: int | None,
     precision: str,

@@ -9,7 +9,7 @@ from isthmus.errors import UsageError, nearest
 from isthmus.generate.codes import check_generates, codes_of
 from isthmus.generate.flow import Flow
 from isthmus.generate.flow_training import STEPS, channels_of, fit_flow
-from isthmus.generate.mixture import COMPONENTS, Mixture, fit_mixture
+from isthmus.generate.mixture import COMPONENTS, REFINED, Mixture, fit_mixture
 from isthmus.generate.prior import KINDS, Prior, keep
 from isthmus.generate.standard import Standard
 from isthmus.images.read import read
@@ -22,7 +22,7 @@ def fit_prior(
     data: Any,
     *,
     kind: str = "flow",
-    components: int = COMPONENTS,
+    components: int | None = None,
     steps: int = STEPS,
     width: int | None = None,
     depth: int | None = None,
@@ -40,7 +40,7 @@ def fit_prior(
             classes.
         kind: `gaussian` (one per class), `mixture` of Gaussians, or `flow`, which is learned and refines a
             mixture (of a vector code; of a grid code its channels, and then it draws grids of any size).
-        components: of the mixture.
+        components: of the mixture; by default 100, and 400 where a flow refines it.
         steps, width, depth, batch, precision: of the flow's training.
         labelled: whether labels are used.
         listener: told about the flow's training.
@@ -73,7 +73,8 @@ def fit_prior(
             seed=seed, precision=precision, listener=listener,
         )  # fmt: skip
     else:
-        wanted = max(1, len(classes)) if kind == "gaussian" else components
+        usual = {"gaussian": max(1, len(classes)), "mixture": COMPONENTS, "flow": REFINED}[kind]
+        wanted = usual if components is None or kind == "gaussian" else components
         prior = fit_mixture(codes, components=wanted, labels=labels, classes=classes, seed=seed)
         if kind == "flow":
             prior = fit_flow(

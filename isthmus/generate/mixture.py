@@ -21,6 +21,7 @@ from isthmus.images.store import Indices
 from isthmus.measures.subspace import Subspace, principal_subspace
 
 COMPONENTS = 100
+REFINED = 400  # where a flow refines the mixture
 DIMENSIONS = 256
 ITERATIONS = 60
 SINGLE = 5000
