@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     from isthmus.codec.fit import fit_tables as fit_codec
     from isthmus.codec.plugin import register_pillow
     from isthmus.evaluate.table import evaluate as evaluate_model
+    from isthmus.generate.augmentation import augment
+    from isthmus.generate.directions import direction as find_direction
+    from isthmus.generate.directions import transform
+    from isthmus.generate.fitting import fit_prior
+    from isthmus.generate.interpolation import interpolate
+    from isthmus.generate.sampling import generate as generate_images
     from isthmus.images.read import read
     from isthmus.model.autoencoder import Autoencoder
     from isthmus.model.file import load
@@ -37,18 +43,24 @@ __all__ = [
     "IsthmusError",
     "Recipe",
     "__version__",
+    "augment",
     "compress",
     "decompress",
     "denoise",
     "diagnose",
     "evaluate_model",
+    "find_direction",
     "fit_codec",
+    "fit_prior",
+    "generate_images",
     "inpaint",
+    "interpolate",
     "load",
     "read",
     "recipe",
     "register_pillow",
     "train",
+    "transform",
 ]
 
 _HOMES = {
@@ -61,6 +73,12 @@ _HOMES = {
     "compress": "isthmus.codec.api:compress",
     "decompress": "isthmus.codec.api:decompress",
     "fit_codec": "isthmus.codec.fit:fit_tables",
+    "augment": "isthmus.generate.augmentation:augment",
+    "find_direction": "isthmus.generate.directions:direction",
+    "fit_prior": "isthmus.generate.fitting:fit_prior",
+    "generate_images": "isthmus.generate.sampling:generate",
+    "interpolate": "isthmus.generate.interpolation:interpolate",
+    "transform": "isthmus.generate.directions:transform",
     "load": "isthmus.model.file:load",
     "read": "isthmus.images.read:read",
     "recipe": "isthmus.model.recipes:recipe",

@@ -29,6 +29,7 @@ class Entry:
 _LOOK = "Train and look"
 _REPAIR = "Repair"
 _FILES = "Compress"
+_MAKE = "Make"
 
 COMMANDS: tuple[Entry, ...] = (
     Entry("train", "isthmus.commands.train:command", "Train an autoencoder on images.", _LOOK),
@@ -60,6 +61,14 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("compress", "isthmus.commands.compress:command", "Compress images into small files.", _FILES),
     Entry("decompress", "isthmus.commands.decompress:command", "Turn such files into images again.", _FILES),
     Entry("verify", "isthmus.commands.verify:command", "Check that such files are whole.", _FILES),
+    Entry("prior", "isthmus.commands.prior:command", "Fit what new images are drawn from.", _MAKE),
+    Entry("generate", "isthmus.commands.generate:command", "Make new images.", _MAKE),
+    Entry("interpolate", "isthmus.commands.interpolate:command", "Make what lies between images.", _MAKE),
+    Entry("direct", "isthmus.commands.direct:command", "Learn a direction from two groups of images.", _MAKE),
+    Entry("transform", "isthmus.commands.transform:command", "Change an image along a direction.", _MAKE),
+    Entry("augment", "isthmus.commands.augment:command", "Make more labelled images.", _MAKE),
+    Entry("frames", "isthmus.commands.frames:command", "Fill, slow down or foretell frames.", _MAKE),
+    Entry("map", "isthmus.commands.map:command", "Draw all codes on one page, with their images.", _MAKE),
 )
 
 _BY_NAME = {entry.name: entry for entry in COMMANDS}

@@ -20,6 +20,15 @@ from isthmus.errors import OutputError
     "--nll-samples", type=click.IntRange(0), default=0, metavar="K", help="Codes per image for nll_nats."
 )
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="At most N images, evenly spaced.")
+@click.option("--generation", is_flag=True, help="Also draw new images and measure them beside real ones.")
+@click.option(
+    "--samples",
+    type=click.IntRange(8),
+    default=10_000,
+    show_default=True,
+    metavar="N",
+    help="With --generation: at most N images in each set that is compared.",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of corruption and sampled codes.")
 @force_option
 @speaks
@@ -31,6 +40,8 @@ def command(
     report: str | None,
     nll_samples: int,
     limit: int | None,
+    generation: bool,
+    samples: int,
     seed: int,
     force: bool,
 ) -> None:
@@ -65,10 +76,34 @@ def command(
         )
     for note in found.notes:
         console.note(f"note: {note}")
+    made = None
+    if generation:
+        from isthmus.commands.prepared_prior import with_prior
+        from isthmus.evaluate.generation import evaluate_generation
+        from isthmus.generate.prior import kept
+
+        priors = None if kept(autoencoder) else [with_prior(console, autoencoder, model, None)]
+        made = evaluate_generation(
+            autoencoder, images, train=train, priors=priors, count=samples, seed=seed, say=console.note
+        )
+        for note in made.notes:
+            console.note(f"note: {note}")
     if report is not None:
-        model_report(autoencoder, found, images, path=model).write(report, force=force)
-    console.emit(found.to_dict() | {"report": report})
+        page = model_report(autoencoder, found, images, path=model)
+        if made is not None:
+            from isthmus.evaluate.generation_report import add_generation
+
+            add_generation(page, made)
+        page.write(report, force=force)
+    document = {"generation": None if made is None else made.to_dict(), "report": report}
+    console.emit(found.to_dict() | document)
     console.result(table(*metrics_table(found)))
+    if made is not None:
+        console.result(table(*made.table()))
+        console.result(
+            f"distance to the nearest training image, samples over unseen images: {made.memory.ratio:.3g}; "
+            f"copied: {made.memory.copied:.1%} (by chance 1.0%)"
+        )
     if found.gap is not None and found.gap["mse_ratio"] is not None:
         console.result(f"squared error is {found.gap['mse_ratio']:.3g} times that on training images")
     if report is not None:

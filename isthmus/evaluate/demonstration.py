@@ -14,9 +14,14 @@ from typing import Any
 from isthmus.errors import OutputError
 from isthmus.evaluate import reports
 from isthmus.evaluate.examples import examples
+from isthmus.evaluate.generation import evaluate_generation
+from isthmus.evaluate.generation_report import SECTION, add_generation
+from isthmus.evaluate.pictures import before_after
 from isthmus.evaluate.report import Cell, Report
 from isthmus.evaluate.table import Evaluation, evaluate
 from isthmus.evaluate.training_data import read_for
+from isthmus.generate.fitting import fit_prior
+from isthmus.generate.interpolation import interpolate
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.training.api import train
 from isthmus.training.run import Listener
@@ -26,6 +31,7 @@ TEST = "fashion-sample:test"
 RECIPE, CODE = "conv", "32"
 TRAINING_SHARE = 0.7  # of the whole time; the rest is for measuring, evaluating and drawing
 SHOWN = 10
+SAMPLES = 500
 
 
 @dataclass
@@ -125,7 +131,28 @@ def evaluation(demo: Demo) -> None:
     ]
 
 
-SECTIONS: tuple[Callable[[Demo], None], ...] = (training, evaluation)
+def new_images(demo: Demo) -> None:
+    """Fit a prior, draw new images, measure them, and walk from one image to another."""
+    demo.say("drawing new images")
+    fit_prior(demo.model, DATA, kind="mixture", components=20)
+    demo.model.save(demo.model_path)
+    found = evaluate_generation(demo.model, TEST, train=DATA, count=SAMPLES, bar=False)
+    add_generation(demo.report, found)
+    images = read_for(demo.model, TEST)
+    ends = [images.image(round(share * (len(images) - 1))) for share in (0.0, 0.4, 1.0)]
+    strip = interpolate(demo.model, ends, frames=SHOWN // 2 + 1)
+    demo.report.picture(
+        SECTION,
+        before_after([("on the way through the code from one unseen image to another", strip)], columns=11),
+        "The first, the middle and the last are images of the test split as the model sees them.",
+        "A strip of images that change step by step.",
+    )
+    demo.numbers["generation"] = found.to_dict()
+    model = demo.model_path.as_posix()
+    demo.next_commands.append(["generate", model, "-n", "64", "-o", (demo.folder / "new.png").as_posix()])
+
+
+SECTIONS: tuple[Callable[[Demo], None], ...] = (training, evaluation, new_images)
 
 
 def demonstrate(

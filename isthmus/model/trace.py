@@ -24,6 +24,17 @@ class Network(Protocol):
     def decode_prior(self, values: Tensor, size: tuple[int, ...]) -> Tensor: ...
 
 
+class NoNetwork:
+    """For the trace of a classifier or a prior, whose terms ask for none of an autoencoder's parts."""
+
+    encoder: nn.Module = nn.Identity()
+    critic: nn.Module | None = None
+    noise_log_sigma: Tensor = torch.zeros(())
+
+    def decode_prior(self, values: Tensor, size: tuple[int, ...]) -> Tensor:
+        raise NotImplementedError
+
+
 @dataclass
 class Latent:
     """A code on its way through the network.

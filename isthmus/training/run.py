@@ -249,7 +249,8 @@ class Run:
                 per_pass = max(1, min(500, CHUNK_PIXELS // (height * width)))
                 for i, batch in enumerate(whole(self.held_out, batch=per_pass, crop=self.crop)):
                     generator = torch.Generator(device=self.device).manual_seed(step_seed(-1, i))
-                    trace = self.learner.trace(batch.images.to(self.device), generator, None)
+                    labels = None if batch.labels is None else batch.labels.to(self.device)
+                    trace = self.learner.trace(batch.images.to(self.device), generator, labels)
                     per_image, parts = objective(trace)
                     total += float(per_image.sum())
                     count += len(per_image)

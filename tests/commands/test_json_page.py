@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from isthmus.__main__ import main
 from isthmus.evaluate import demonstration
+from isthmus.generate.directions import Direction
 
 from .conftest import QUICK
 
@@ -20,6 +22,7 @@ SCHEMA = re.compile(r"isthmus\.[a-z-]+/[0-9]+")
 
 CODEC = str(ROOT / "tests" / "codec" / "golden" / "model.safetensors")
 PICTURE = str(ROOT / "tests" / "codec" / "golden" / "tagged.isth")
+LEFT, RIGHT = "photos/left/1.png", "photos/right/0.png"
 TRAIN = ["train", "photos", *QUICK]
 RUNS = {
     "isthmus.train/1": [*TRAIN, "-o", "m.safetensors"],
@@ -37,6 +40,23 @@ RUNS = {
     "isthmus.decompress/1": ["decompress", PICTURE, "-o", "again", "--model", CODEC],
     "isthmus.verify/1": ["verify", PICTURE],
     "isthmus.file/1": ["info", PICTURE],
+    "isthmus.prior/1": ["prior", "photos.safetensors", "photos", "--kind", "gaussian"],
+    "isthmus.generate/1": ["generate", "photos.safetensors", "-n", "4", "-o", "new.png"],
+    "isthmus.interpolate/1": ["interpolate", "photos.safetensors", LEFT, RIGHT, "-o", "path.gif"],
+    "isthmus.direct/1": [
+        "direct",
+        "photos.safetensors",
+        "--plus",
+        "photos/left",
+        "--minus",
+        "photos/right",
+        "-o",
+        "d.safetensors",
+    ],
+    "isthmus.transform/1": ["transform", "photos.safetensors", LEFT, "--along", "way", "-o", "moved.png"],
+    "isthmus.augment/1": ["augment", "photos.safetensors", "photos", "-n", "4", "--unfiltered", "-o", "more"],
+    "isthmus.map/1": ["map", "photos.safetensors", "photos", "--method", "pca", "-o", "map.html"],
+    "isthmus.frames/1": ["frames", "photos.safetensors", "photos/left", "--predict", "2", "-o", "next.npz"],
     "isthmus.demo/1": ["demo", "--minutes", "0.02"],
     "isthmus.doctor/1": ["doctor"],
     "isthmus.diagnosis/1": ["doctor", "photos.safetensors", "photos"],
@@ -65,6 +85,8 @@ def test_the_output_has_the_documented_keys(
     schema: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(demonstration, "RECIPE", "dense")
+    if schema == "isthmus.transform/1":
+        Direction(torch.ones(3)).save("way")
     assert main([*RUNS[schema], "--json", "--quiet"]) == 0
     document: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert document.pop("schema") == schema

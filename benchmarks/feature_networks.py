@@ -1,0 +1,57 @@
+"""The small classifiers in whose features generated images are compared: train, measure, write.
+
+    python benchmarks/feature_networks.py mnist                     a minute on one core
+    python benchmarks/feature_networks.py fashion-mnist             three minutes
+
+Each writes isthmus/evaluate/feature_networks/NAME.safetensors (16-bit weights) and NAME.json with its hash
+and its accuracy on the test split. They are fixed before any generator is trained, and never trained again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import torch
+
+import isthmus
+from isthmus.evaluate.feature_network import FOLDER, write
+from isthmus.training.classifier import accuracy, train_classifier
+
+EPOCHS = {"mnist": 4, "fashion-mnist": 7}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("data", choices=sorted(EPOCHS))
+    parser.add_argument("--epochs", type=float)
+    parser.add_argument("--out", type=Path, default=FOLDER)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    images, test = isthmus.read(arguments.data), isthmus.read(f"{arguments.data}:test")
+    epochs = arguments.epochs or EPOCHS[arguments.data]
+    started = time.monotonic()
+    network = train_classifier(
+        images,
+        steps=round(epochs * len(images) / 128),
+        precision="bfloat16",
+        listener=lambda p: print(p.step, p.steps, f"{p.images_per_second:.0f}/s", p.losses, flush=True),
+    )
+    seconds = time.monotonic() - started
+    card = {
+        "data": arguments.data,
+        "fingerprint": images.fingerprint(),
+        "epochs": epochs,
+        "seed": 0,
+        "seconds": round(seconds),
+        "test_accuracy": accuracy(network.half().float(), test),
+        "command": f"python benchmarks/feature_networks.py {arguments.data}",
+    }
+    digest = write(arguments.out / f"{arguments.data}.safetensors", network, card)
+    print(json.dumps({**card, "hash": digest}, indent=1))
+
+
+if __name__ == "__main__":
+    main()

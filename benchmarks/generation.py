@@ -1,0 +1,108 @@
+"""New MNIST and Fashion-MNIST images, measured: an autoencoder, its priors, one table per data set.
+
+    python benchmarks/generation.py fashion-mnist               about half an hour on one core
+    python benchmarks/generation.py mnist
+    python benchmarks/generation.py fashion-mnist --quick       that it runs, in a minute
+
+Everything is kept in --folder, so an interrupted run goes on: the autoencoder (48 numbers, lightly
+variational: decoding bears codes that are a little off), its mixture and its flow, by `isthmus.train` and
+`isthmus.fit_prior` on the training split. The table compares 10,000 samples with the 10,000 test images.
+`--peer NAME=FILE.npz` adds images that another program made (benchmarks/peers/pythae_generation.py).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import torch
+
+import isthmus
+from isthmus.commands.console import table
+from isthmus.evaluate.generation import evaluate_generation
+from isthmus.generate.flow import Flow
+from isthmus.generate.prior import prior_of
+from isthmus.generate.sampling import generate
+from isthmus.images.outputs import write_images
+from isthmus.model.autoencoder import Autoencoder
+
+SETTINGS = ("bottleneck=gaussian", "bottleneck.weight=0.005")
+
+
+def trained(data: str, path: Path, steps: int, code: str) -> Autoencoder:
+    if path.exists():
+        return isthmus.load(path)
+    resume = path.with_name(f"{path.name.removesuffix('.safetensors')}.resume.safetensors").exists()
+    return isthmus.train(
+        data, recipe="conv", code=code, settings=SETTINGS, out=path, resume=resume, steps=steps,
+        precision="bfloat16", patience=0, seed=0,
+    )  # fmt: skip
+
+
+def fitted(model: Autoencoder, path: Path, data: str, kinds: list[str], steps: int) -> dict[str, float]:
+    seconds = {}
+    for kind in kinds:
+        if f"prior/{kind}" not in model.attachments:
+            started = time.monotonic()
+            isthmus.fit_prior(
+                model, data, kind=kind, steps=steps, batch=1024, precision="bfloat16",
+                listener=lambda p: print(p.step, p.validation, f"{p.images_per_second:.0f}/s", flush=True),
+            )  # fmt: skip
+            model.attachments[f"prior/{kind}"].facts["wall_seconds"] = time.monotonic() - started
+            model.save(path)
+        seconds[kind] = float(model.attachments[f"prior/{kind}"].facts["wall_seconds"])
+    return seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("data", choices=("mnist", "fashion-mnist", "fashion-sample"))
+    parser.add_argument("--folder", type=Path, default=Path("generation"))
+    parser.add_argument("--code", default="48")
+    parser.add_argument("--steps", type=int, default=5000, help="of the autoencoder")
+    parser.add_argument("--flow-steps", type=int, default=2500)
+    parser.add_argument("--kinds", default="gaussian,mixture,flow")
+    parser.add_argument("--count", type=int, default=10_000)
+    parser.add_argument("--features")
+    parser.add_argument("--peer", action="append", default=[], metavar="NAME=FILE.npz")
+    parser.add_argument("--until", choices=("model", "priors", "table"), default="table")
+    parser.add_argument("--quick", action="store_true")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    quick = arguments.quick
+    path = arguments.folder / f"{arguments.data}.safetensors"
+    model = trained(arguments.data, path, 40 if quick else arguments.steps, arguments.code)
+    print("autoencoder:", model.summary["seconds"], "seconds", flush=True)
+    if arguments.until == "model":
+        return
+    kinds = arguments.kinds.split(",")
+    seconds = fitted(model, path, arguments.data, kinds, 30 if quick else arguments.flow_steps)
+    print("priors:", seconds, flush=True)
+    if arguments.until == "priors":
+        return
+    peers = {}
+    for given in arguments.peer:
+        name, _, file = given.partition("=")
+        peers[name] = isthmus.read(file).stack(range(len(isthmus.read(file))))
+    base = {}
+    if "flow" in kinds:
+        refined = prior_of(model, "flow")
+        assert isinstance(refined, Flow)
+        base["the mixture that the flow refines"] = generate(model, arguments.count, prior=refined.base)
+    found = evaluate_generation(
+        model, f"{arguments.data}:test", count=500 if quick else arguments.count, priors=kinds[::-1],
+        features=arguments.features, others=base | peers, say=lambda text: print(text, flush=True),
+    )  # fmt: skip
+    print(table(*found.table()))
+    print(found.memory.ratio, found.memory.copied, found.features)
+    document = found.to_dict() | {"training_seconds": model.summary["seconds"], "prior_seconds": seconds}
+    (arguments.folder / f"{arguments.data}.json").write_text(json.dumps(document, indent=1))
+    for kind in kinds:
+        sheet = arguments.folder / f"{arguments.data}-{kind}.png"
+        write_images(sheet, generate(model, 64, prior=kind), force=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""Codes as plain numbers: of whole sets of images, and made possible again after somebody changed them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from isthmus.errors import CapabilityError, DataError
+from isthmus.images.batches import whole
+from isthmus.images.conform import conform
+from isthmus.images.store import ImageSet
+from isthmus.model import axes, capabilities
+from isthmus.model.autoencoder import PIXELS_PER_PASS, Autoencoder
+
+_BATCH = 256
+
+
+def check_generates(model: Autoencoder) -> None:
+    """Raises:
+    CapabilityError: the model has no way from the code alone to an image, or its codes are discrete: a prior
+        over real numbers says nothing about those.
+    """
+    capabilities.check_use(model.recipe, "generate")
+    if model.bottleneck.discrete:
+        raise CapabilityError(
+            f"this model cannot generate: its {model.recipe.bottleneck.kind} codes are discrete, "
+            "and the priors here are over real numbers"
+        )
+
+
+def fitted_to(model: Autoencoder, images: ImageSet) -> ImageSet:
+    """The images with the model's channels and, where the code is a vector or sizes are mixed, its size.
+
+    Raises:
+        DataError: colour images for a gray model.
+    """
+    if images.channels != model.channels and not (images.channels == 1 and model.channels == 3):
+        raise DataError(
+            f"{images.source} has {images.channels} channels and the model reads {model.channels}"
+        )
+    one_size = images.shape is None or not model.recipe.geometry.is_grid
+    return conform(images, size=model.size if one_size else None, channels=model.channels)
+
+
+@torch.no_grad()
+def codes_of(model: Autoencoder, images: ImageSet) -> Tensor:
+    """`(N, C)` or `(N, C, h, w)` float32: the deterministic codes of all images, in their order.
+
+    Raises:
+        DataError: colour images for a gray model, or none at all.
+    """
+    fitting = fitted_to(model, images)
+    assert fitting.shape is not None
+    device = next(model.parameters()).device
+    pixels = fitting.shape[0] * fitting.shape[1] * fitting.shape[2]
+    batch = max(1, min(_BATCH, PIXELS_PER_PASS // pixels))
+    return torch.cat(
+        [model.encode_batch(part.images.to(device)).cpu() for part in whole(fitting, batch=batch)]
+    )
+
+
+def possible(model: Autoencoder, values: Tensor) -> Tensor:
+    """The nearest codes that the model's bottleneck can give: rectified, or with only k numbers not zero."""
+    match model.recipe.bottleneck:
+        case axes.TopK(k=k):
+            kept = values.abs().topk(min(k, values.shape[1]), dim=1).indices
+            return values * torch.zeros_like(values).scatter(1, kept, 1.0)
+        case axes.L1():
+            return values.clamp_min(0)
+        case axes.KLSparse():
+            return values.clamp(0, 1)
+        case axes.Plain(rectified=True) | axes.L2(rectified=True):
+            return values.clamp_min(0)
+        case _:
+            return values
+
+
+@torch.no_grad()
+def decoded(model: Autoencoder, values: Tensor, size: tuple[int, int]) -> Tensor:
+    """Codes → images `(N, C, *size)` in [0, 1], in passes of bounded size."""
+    values = possible(model, values).to(next(model.parameters()).device)
+    batch = max(1, min(_BATCH, PIXELS_PER_PASS // max(1, model.channels * size[0] * size[1])))
+    return torch.cat([model.decode_batch(part, size).cpu() for part in torch.split(values, batch)])

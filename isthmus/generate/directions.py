@@ -1,0 +1,171 @@
+"""Directions in the code that stand for an attribute, learned from two groups of images."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from isthmus.errors import DataError, ModelFileError, UsageError, nearest
+from isthmus.generate.codes import check_generates, codes_of, decoded
+from isthmus.generate.sampling import as_pixels
+from isthmus.images.edge import to_batch
+from isthmus.images.read import read
+from isthmus.images.store import ImageSet, Pixels
+from isthmus.model.autoencoder import Autoencoder
+from isthmus.model.file import read_file, write_file
+
+KEY = "isthmus.direction"
+Method = Literal["means", "discriminant"]
+METHODS: tuple[str, ...] = ("means", "discriminant")
+
+
+@dataclass(frozen=True, eq=False)
+class Direction:
+    """One step along it leads from the middle of one group to the middle of the other.
+
+    Attributes:
+        step: shaped like a code.
+        facts: the groups, how many images, and how well the direction parts them (`auc`).
+    """
+
+    step: Tensor
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def moved(self, codes: Tensor, by: float) -> Tensor:
+        """Codes `(N, …)` after `by` steps. A grid of another size takes the direction's mean over positions.
+
+        Raises:
+            DataError: codes of another shape.
+        """
+        step = self.step
+        if codes.ndim == 4 and step.ndim == 3 and step.shape[1:] != codes.shape[2:]:
+            step = step.mean((1, 2), keepdim=True)
+        if codes.ndim != step.ndim + 1 or codes.shape[1] != step.shape[0]:
+            shapes = f"{tuple(self.step.shape)} and codes of {tuple(codes.shape[1:])}"
+            raise DataError(f"the direction belongs to another model: it is for codes of {shapes}")
+        return codes + by * step
+
+    def save(self, path: str | os.PathLike[str], *, force: bool = True) -> None:
+        """Write it as a safetensors file."""
+        write_file(path, {"step": self.step}, {KEY: json.dumps(self.facts)}, force=force)
+
+
+def load_direction(path: str | os.PathLike[str]) -> Direction:
+    """Read what `Direction.save` wrote.
+
+    Raises:
+        ModelFileError: missing, damaged, or something else.
+    """
+    tensors, metadata = read_file(path)
+    try:
+        return Direction(tensors["step"].float(), dict(json.loads(metadata[KEY])))
+    except (LookupError, TypeError, ValueError) as error:
+        raise ModelFileError(f"{path} is not a direction", hint="isthmus direct --help") from error
+
+
+def direction(
+    model: Autoencoder,
+    plus: Any,
+    minus: Any,
+    *,
+    method: str = "means",
+) -> Direction:
+    """The direction from the images `minus` to the images `plus`.
+
+    Args:
+        plus, minus: what `isthmus.read` takes, each at least one image.
+        method: `means`, the difference of the groups' means (Larsen et al. 2016, §4.3); or `discriminant`,
+            Fisher's, which leaves alone what varies within the groups; one step of it, too, is as far along
+            as the groups' means are apart.
+
+    Raises:
+        CapabilityError: the model cannot generate.
+        UsageError: another method.
+        DataError: unreadable images.
+    """
+    if method not in METHODS:
+        raise UsageError(f"method '{method}' is not known{nearest(method, METHODS)}")
+    check_generates(model)
+    groups = [read(plus), read(minus)]
+    high, low = (codes_of(model, group) for group in groups)
+    if high.shape[1:] != low.shape[1:]:
+        raise DataError("the two groups have images of different sizes")
+    difference = (high.mean(0) - low.mean(0)).flatten()
+    step = difference
+    if method == "discriminant":
+        rows = torch.cat([high - high.mean(0), low - low.mean(0)]).flatten(1).double()
+        within = rows.T @ rows / max(1, len(rows) - 2)
+        within += 1e-2 * within.diagonal().mean() * torch.eye(len(within))
+        found = torch.linalg.solve(within, difference.double())
+        step = (found * (found @ difference.double()) / (found @ found)).float()
+    facts = {
+        "plus": groups[0].source,
+        "minus": groups[1].source,
+        "images": [len(high), len(low)],
+        "method": method,
+        "auc": _auc(high.flatten(1) @ step, low.flatten(1) @ step),
+    }
+    return Direction(step.reshape(high.shape[1:]), facts)
+
+
+def of_class(images: ImageSet, name: str) -> ImageSet:
+    """The images of one class.
+
+    Raises:
+        UsageError: no labels, or no such class.
+    """
+    names = [known.casefold() for known in images.classes]
+    if images.labels is None or name.casefold() not in names:
+        told = nearest(name, images.classes) if images.classes else "; the images have no labels"
+        raise UsageError(f"{images.source} has no class '{name}'{told}")
+    return images.subset((images.labels == names.index(name.casefold())).nonzero()[0])
+
+
+def without_class(images: ImageSet, name: str) -> ImageSet:
+    """The images of all other classes. Raises UsageError as `of_class`."""
+    chosen = set(of_class(images, name).names)
+    return images.subset([i for i, known in enumerate(images.names) if known not in chosen])
+
+
+@torch.no_grad()
+def transform(
+    model: Autoencoder, image: Any, along: Direction, by: Sequence[float], *, keep_detail: bool = True
+) -> Pixels:
+    """One image, changed by so many steps along a direction, one result per entry of `by`.
+
+    Args:
+        image: one image of any kind that `encode` takes.
+        keep_detail: add what the code does not hold (the image minus its reconstruction) to every result, so
+            that 0 steps give the image itself.
+
+    Returns:
+        `(len(by), H, W, C)` uint8.
+
+    Raises:
+        UsageError: several images.
+        DataError: the direction is another model's.
+    """
+    check_generates(model)
+    batch, _ = to_batch(image)
+    if len(batch) != 1:
+        raise UsageError(f"one image is transformed at a time, not {len(batch)}")
+    size = (batch.shape[-2], batch.shape[-1])
+    code = model.encode_batch(batch.to(next(model.parameters()).device)).cpu()
+    codes = torch.cat([along.moved(code, amount) for amount in by])
+    images = decoded(model, codes, size)
+    if keep_detail:
+        images = images + (batch - decoded(model, code, size))
+    return as_pixels(images)
+
+
+def _auc(high: Tensor, low: Tensor) -> float:
+    """Chance that a code of the first group lies farther along than one of the second (Mann and Whitney)."""
+    ranks = torch.cat([high, low]).argsort().argsort().double() + 1
+    pairs = len(high) * len(low)
+    return float((ranks[: len(high)].sum() - len(high) * (len(high) + 1) / 2) / pairs)

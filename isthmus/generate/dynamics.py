@@ -1,0 +1,219 @@
+"""How codes move from frame to frame: a small network that is told four known frames and asked for another.
+
+It is asked for frames between known ones and after them, and answers what must be added to the straight line
+(between) or to the last known code (after). It is fitted to a trained model's codes of whole sequences, by
+the one loop, and kept in the model as the attachment `dynamics`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from isthmus.errors import CapabilityError, DataError, ModelFileError
+from isthmus.images.store import ImageSet
+from isthmus.model import axes
+from isthmus.model.attachments import attach
+from isthmus.model.autoencoder import Autoencoder
+from isthmus.model.objective import Objective, Term
+from isthmus.model.terms import mse
+from isthmus.model.trace import Corrupted, Latent, NoNetwork, Trace
+from isthmus.training.denormals import flushed_denormals
+from isthmus.training.options import Settled
+from isthmus.training.player import Player
+from isthmus.training.run import Listener, Run
+
+NAME = "dynamics"
+KNOWN = 4  # frames the network is told
+WINDOW = 9  # frames of one training example
+STEPS = 4000
+WIDTH = 512
+DEPTH = 2
+# (wanted, known frames from the nearest on): between, with one or two frames missing, and after.
+PATTERNS: tuple[tuple[int, tuple[int, ...]], ...] = (
+    (4, (3, 5, 2, 6)),
+    (4, (3, 5, 1, 7)),
+    (4, (3, 6, 2, 7)),
+    (4, (5, 2, 6, 1)),
+    (8, (7, 6, 5, 4)),
+    (8, (7, 6, 5, 4)),
+)
+
+
+class _Motion(nn.Module):
+    def __init__(self, numbers: int, width: int) -> None:
+        super().__init__()
+        self.first = nn.Linear(KNOWN * (numbers + 1), width)
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(DEPTH))
+        self.inner = nn.ModuleList(nn.Linear(width, width) for _ in range(DEPTH))
+        self.outer = nn.ModuleList(nn.Linear(width, width) for _ in range(DEPTH))
+        self.last = nn.Linear(width, numbers)
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
+
+    def forward(self, known: Tensor, times: Tensor) -> Tensor:
+        """`known (N, 4, d)`, their `times (N, 4)` from the wanted frame → `(N, d)`."""
+        h = self.first(torch.cat([known.flatten(1), times / KNOWN], 1))
+        for norm, inner, outer in zip(self.norms, self.inner, self.outer, strict=True):
+            h = h + outer(F.silu(inner(norm(h))))
+        result: Tensor = self.last(F.silu(h))
+        return result
+
+
+@dataclass(frozen=True, eq=False)
+class Dynamics:
+    """Attributes:
+    network, deviation `(d,)` and mean `(d,)` of codes, which it sees standardised; facts: how it was fitted.
+    """
+
+    network: _Motion
+    mean: Tensor
+    deviation: Tensor
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @torch.no_grad()
+    def __call__(self, known: Tensor, times: Tensor) -> Tensor:
+        """The code at time 0: `known (N, 4, d)` at `times (N, 4)`, the nearest first → `(N, d)`."""
+        white = (known - self.mean) / self.deviation
+        found: Tensor = (guess(white, times) + self.network(white, times)) * self.deviation + self.mean
+        return found
+
+
+def guess(known: Tensor, times: Tensor) -> Tensor:
+    """Without any learning: on the straight line between the two nearest, or the last one as it is."""
+    first, second = times[:, :1], times[:, 1:2]
+    around = first * second < 0
+    share = torch.where(around, first / (first - second), torch.zeros_like(first))
+    return torch.lerp(known[:, 0], known[:, 1], share)
+
+
+@dataclass(eq=False)
+class _Learner:
+    module: _Motion
+    optimiser: axes.Optimiser
+
+    def __post_init__(self) -> None:
+        objective = Objective((Term("motion", 1.0, mse),))
+        self.players: tuple[Player, ...] = (
+            Player("dynamics", tuple(self.module.parameters()), objective, self.optimiser),
+        )
+
+    def set_precision(self, precision: torch.dtype) -> None:
+        pass
+
+    def trace(self, images: Tensor, generator: torch.Generator, labels: Tensor | None) -> Trace:
+        windows = images[..., 0].transpose(1, 2)  # (N, WINDOW, d)
+        chosen = int(torch.randint(len(PATTERNS), (1,), generator=generator))
+        at, told = PATTERNS[chosen]
+        if bool(torch.randint(2, (1,), generator=generator)) and at == WINDOW // 2:
+            windows = windows.flip(1)  # between frames, time may run either way
+        times = torch.tensor([float(t - at) for t in told]).expand(len(windows), KNOWN)
+        known = windows[:, list(told)]
+        found = guess(known, times) + self.module(known, times)
+        seen = Corrupted(known, windows[:, at])
+        return Trace(images, seen, Latent(found), found, found, NoNetwork(), generator, labels)
+
+
+@flushed_denormals()
+def fit_dynamics(
+    model: Autoencoder,
+    sequences: Sequence[Tensor],
+    *,
+    steps: int = STEPS,
+    batch: int = 256,
+    width: int = WIDTH,
+    seed: int = 0,
+    listener: Listener | None = None,
+) -> Dynamics:
+    """Learn how the codes of sequences move, and attach it to the model.
+
+    Args:
+        sequences: codes `(T, d)` of each sequence's frames, in order, of a vector code; at least nine frames
+            in one of them.
+
+    Raises:
+        CapabilityError: a grid code.
+        DataError: no sequence is long enough.
+    """
+    if model.recipe.geometry.is_grid:
+        raise CapabilityError(
+            "motion is learned in vector codes only: frames of a grid code are filled on a straight line"
+        )
+    windows = [
+        codes[start : start + WINDOW] for codes in sequences for start in range(len(codes) - WINDOW + 1)
+    ]
+    if not windows:
+        raise DataError(f"motion is learned from sequences of at least {WINDOW} frames")
+    stacked = torch.stack(windows)  # (N, WINDOW, d)
+    mean, deviation = stacked.mean((0, 1)), stacked.std((0, 1)).clamp_min(1e-6)
+    white = ((stacked - mean) / deviation)[:, :, None, :].contiguous().numpy()
+    images = ImageSet(white, tuple(map(str, range(len(white)))), source="codes")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = _Motion(stacked.shape[2], width)
+    settled = Settled(
+        size=(WINDOW, 1), crop=False, batch=min(batch, len(images)), steps=steps, validate_every=steps,
+        precision="float32", seed=seed,
+    )  # fmt: skip
+    optimiser = axes.Optimiser(rate=1e-3, weight_decay=0.05, ema=0.998 if steps > 1500 else 0.99)
+    run = Run(_Learner(network, optimiser), images, None, settled, patience=0, balance=False)
+    run.fit(listener=listener)
+    run.finish()
+    facts: dict[str, Any] = {"width": width, "steps": steps, "windows": len(windows), "seed": seed}
+    facts["seconds"] = round(run.state.seconds, 1)
+    found = Dynamics(network.requires_grad_(False), mean, deviation, facts)
+    tensors = {f"network.{name}": t for name, t in network.state_dict().items()}
+    attach(model, NAME, {**tensors, "mean": mean, "deviation": deviation}, facts)
+    return found
+
+
+def dynamics_of(model: Autoencoder) -> Dynamics | None:
+    """What was learned about motion, or None.
+
+    Raises:
+        ModelFileError: the attachment is damaged.
+    """
+    attachment = model.attachments.get(NAME)
+    if attachment is None:
+        return None
+    try:
+        return _restored(attachment.tensors, attachment.facts)
+    except (LookupError, TypeError, ValueError, RuntimeError) as error:
+        why = " ".join(str(error).split())[:200]
+        raise ModelFileError(f"the model's dynamics are damaged ({why})") from error
+
+
+def _restored(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> Dynamics:
+    mean = tensors["mean"]
+    with torch.device("meta"):
+        network = _Motion(len(mean), int(facts["width"]))
+    own = {k.removeprefix("network."): t for k, t in tensors.items() if k.startswith("network.")}
+    network.load_state_dict(own, assign=True)
+    return Dynamics(network.eval().requires_grad_(False), mean, tensors["deviation"], dict(facts))
+
+
+def told_times(known: Sequence[float], wanted: float) -> list[int]:
+    """Which four of the known times the network is told, the nearest first, both sides where there are."""
+    order = sorted(range(len(known)), key=lambda i: (abs(known[i] - wanted), known[i]))
+    before = [i for i in order if known[i] < wanted]
+    after = [i for i in order if known[i] > wanted]
+    if not after or not before:
+        chosen = order[:KNOWN]
+    else:
+        sides = [before[:2], after[:2]]
+        sides.sort(key=lambda side: abs(known[side[0]] - wanted))
+        chosen = [side[min(turn, len(side) - 1)] for turn in range(2) for side in sides]
+    return (chosen + [chosen[-1]] * KNOWN)[:KNOWN]
+
+
+def as_windows(codes: Tensor, known: Sequence[float], wanted: Sequence[float]) -> tuple[Tensor, Tensor]:
+    """What the network is told for every wanted time: `(M, 4, …)` codes and `(M, 4)` times."""
+    rows = [told_times(known, time) for time in wanted]
+    times = np.array([[known[i] - time for i in row] for row, time in zip(rows, wanted, strict=True)])
+    return torch.stack([codes[row] for row in rows]), torch.from_numpy(times).float()

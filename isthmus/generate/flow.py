@@ -1,0 +1,150 @@
+"""A learned prior: flow matching (Lipman et al. 2023) that starts from a simpler prior, not from nothing.
+
+A code is first whitened by the simpler prior: by its component of a Gaussian mixture (vectors), or by channel
+(grids). Were that prior exact, white codes would be standard normal. The flow learns what it misses. On the
+trigonometric path w(φ) = cos φ · noise + sin φ · white code (Albergo and Vanden-Eijnden 2023, "Building
+normalizing flows with stochastic interpolants") the best velocity for white codes that really are standard
+normal is zero: so an untrained network, which answers zero, is exactly the simpler prior, and training
+can only move away from it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from isthmus.generate.flow_network import GridVelocity, VectorVelocity, velocity
+from isthmus.generate.mixture import Mixture
+from isthmus.generate.prior import STEPS
+
+_BATCH = 2048
+
+
+class Base(Protocol):
+    """The prior that a flow refines."""
+
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+
+    def parts(self, count: int, label: int | None, generator: torch.Generator) -> Tensor: ...
+
+    def parts_of(self, codes: Tensor, label: int | None = None) -> Tensor: ...
+
+    def from_noise(self, noise: Tensor, parts: Tensor, *, steps: int = STEPS) -> Tensor: ...
+
+    def to_noise(self, codes: Tensor, parts: Tensor, *, steps: int = STEPS) -> Tensor: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Channels:
+    """Grid codes by channel: a mean and a deviation each, for grids of any size; parts are classes.
+
+    Attributes:
+        mean, deviation: `(C, 1, 1)`.
+        weights: `(K,)` how often each class occurs; one entry without classes.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+    weights: Tensor
+    classes: tuple[str, ...] = ()
+
+    def parts(self, count: int, label: int | None, generator: torch.Generator) -> Tensor:
+        if label is not None:
+            return torch.full((count,), label, dtype=torch.int64)
+        return torch.multinomial(self.weights.double(), count, replacement=True, generator=generator)
+
+    def parts_of(self, codes: Tensor, label: int | None = None) -> Tensor:
+        # Nothing here tells the class of a grid code: the most frequent one stands in where it is not said.
+        chosen = int(self.weights.argmax()) if label is None else label
+        return torch.full((len(codes),), chosen, dtype=torch.int64)
+
+    def from_noise(self, noise: Tensor, parts: Tensor, *, steps: int = STEPS) -> Tensor:  # noqa: ARG002
+        return noise * self.deviation + self.mean
+
+    def to_noise(self, codes: Tensor, parts: Tensor, *, steps: int = STEPS) -> Tensor:  # noqa: ARG002
+        return (codes - self.mean) / self.deviation
+
+
+@dataclass(frozen=True, eq=False)
+class Flow:
+    """A base prior and the velocity field that refines it.
+
+    Attributes:
+        base: a `Mixture` for vector codes, `Channels` for grids.
+        network: `(w, time in [0, 1], part) -> velocity`.
+        facts: shape, width, depth, and how it was trained.
+    """
+
+    base: Mixture | Channels
+    network: VectorVelocity | GridVelocity
+    facts: dict[str, Any] = field(default_factory=dict)
+    kind: str = "flow"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.base.classes
+
+    def parts(self, count: int, label: int | None, generator: torch.Generator) -> Tensor:
+        return self.base.parts(count, label, generator)
+
+    def parts_of(self, codes: Tensor, label: int | None = None) -> Tensor:
+        return self.base.parts_of(codes, label)
+
+    def from_noise(self, noise: Tensor, parts: Tensor, *, steps: int = STEPS) -> Tensor:
+        return self.base.from_noise(self._carried(noise, parts, steps, forward=True), parts)
+
+    def to_noise(self, codes: Tensor, parts: Tensor, *, steps: int = STEPS) -> Tensor:
+        return self._carried(self.base.to_noise(codes, parts), parts, steps, forward=False)
+
+    @torch.no_grad()
+    def _carried(self, start: Tensor, parts: Tensor, steps: int, *, forward: bool) -> Tensor:
+        """Along the flow by Heun's method: `steps` equal steps of φ, two evaluations each."""
+        done = []
+        for x, part in zip(torch.split(start, _BATCH), torch.split(parts, _BATCH), strict=True):
+            times = torch.linspace(0, 1, steps + 1)
+            if not forward:
+                times = times.flip(0)
+            for now, then in itertools.pairwise(times):
+                step = (then - now) * (math.pi / 2)
+                first = self.network(x, now.expand(len(x)), part)
+                second = self.network(x + step * first, then.expand(len(x)), part)
+                x = x + step * 0.5 * (first + second)
+            done.append(x)
+        return torch.cat(done)
+
+    def stored(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        tensors = {f"network.{name}": t for name, t in self.network.state_dict().items()}
+        facts = {**self.facts, "kind": self.kind, "classes": list(self.classes)}
+        if isinstance(self.base, Mixture):
+            base, about = self.base.stored()
+            facts["base"] = about
+        else:
+            base = {
+                "mean": self.base.mean,
+                "deviation": self.base.deviation,
+                "weights": self.base.weights,
+            }
+        return tensors | {f"base.{name}": t for name, t in base.items()}, facts
+
+    @classmethod
+    def restored(cls, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> Flow:
+        base_tensors = {k.removeprefix("base."): t for k, t in tensors.items() if k.startswith("base.")}
+        classes = tuple(map(str, facts["classes"]))
+        base: Mixture | Channels
+        if "base" in facts:
+            base = Mixture.restored(base_tensors, facts["base"])
+        else:
+            base = Channels(base_tensors["mean"], base_tensors["deviation"], base_tensors["weights"], classes)
+        shape = tuple(int(n) for n in facts["shape"])
+        with torch.device("meta"):
+            network = velocity(shape, len(base.weights), int(facts["width"]), int(facts["depth"]))
+        own = {k.removeprefix("network."): t for k, t in tensors.items() if k.startswith("network.")}
+        network.load_state_dict(own, assign=True)
+        return cls(base, network.eval().requires_grad_(False), dict(facts))

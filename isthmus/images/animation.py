@@ -1,0 +1,124 @@
+"""Sequences of frames: animated files and folders, read and written."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageSequence
+
+from isthmus.atomic import write_bytes
+from isthmus.errors import DataError, OutputError
+from isthmus.images.conform import to_channels
+from isthmus.images.formats import FORMATS, MAX_PIXELS
+from isthmus.images.limits import pillow_limits
+from isthmus.images.read import read
+from isthmus.images.store import ImageSet, Pixels
+from isthmus.images.write import save_image
+
+SUFFIXES = (".gif", ".webp", ".png")
+_FORMATS = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG"}
+
+
+def read_frames(path: str | Path, *, channels: int | None = None) -> ImageSet:
+    """The frames of an animated GIF, WebP or PNG, or the images of a folder in the order of their names.
+
+    Args:
+        channels: 1 or 3 to force gray or colour; None keeps gray where every frame is gray.
+
+    Raises:
+        DataError: unreadable, of mixed sizes, or with fewer than two frames.
+    """
+    place = Path(path)
+    images = _animated(place) if place.is_file() and place.suffix.lower() in SUFFIXES else read(path)
+    if images.shape is None:
+        raise DataError(f"{path}: the frames of a sequence must have one size")
+    if len(images) < 2:
+        raise DataError(f"{path}: a sequence needs at least two frames")
+    pixels = np.asarray(images.stack(range(len(images))))
+    gray = pixels.shape[3] == 3 and channels is None and bool((pixels == pixels[..., :1]).all())
+    wanted = 1 if gray else channels
+    if wanted is not None and wanted != pixels.shape[3]:
+        pixels = to_channels(pixels, wanted)
+    return ImageSet(pixels, images.names, images.labels, images.classes, images.source, images.skipped)
+
+
+def _animated(path: Path) -> ImageSet:
+    try:
+        with pillow_limits(MAX_PIXELS), Image.open(path, formats=FORMATS) as opened:
+            count = getattr(opened, "n_frames", 1)
+            if count * opened.width * opened.height > MAX_PIXELS:
+                raise DataError(f"{path}: more than {MAX_PIXELS / 1e6:g} megapixels in all frames together")
+            frames = [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(opened)]
+    except DataError:
+        raise
+    except Exception as error:  # decoders of broken files raise by many types
+        raise DataError(f"{path}: cannot be read as an animation ({' '.join(str(error).split())})") from None
+    names = tuple(f"{path.stem}-{index:04d}.png" for index in range(len(frames)))
+    return ImageSet(np.stack(frames), names, source=str(path))
+
+
+def write_frames(
+    path: str | Path,
+    frames: Sequence[npt.NDArray[Any]] | Pixels,
+    *,
+    milliseconds: int = 80,
+    there_and_back: bool = False,
+    least: int = 0,
+    force: bool = True,
+) -> None:
+    """Write frames as an animation that repeats for ever, by the suffix: `.gif`, `.webp` or `.png`.
+
+    Args:
+        frames: `(N, H, W[, C])` of one size, uint8 or floats in [0, 1].
+        milliseconds: each frame is shown; the first and the last three times as long.
+        there_and_back: play it backwards, too.
+        least: enlarge small frames by a whole factor until the longer side has so many pixels.
+
+    Raises:
+        OutputError: another suffix, no frames, or it cannot be written.
+    """
+    kind = _FORMATS.get(Path(path).suffix.lower())
+    if kind is None:
+        raise OutputError(f"cannot write {path}: an animation is a .gif, .webp or .png")
+    if len(frames) == 0:
+        raise OutputError(f"cannot write {path}: no frames")
+    pictures = [_picture(frame, least) for frame in frames]
+    lengths = [milliseconds] * len(pictures)
+    lengths[0] = lengths[-1] = 3 * milliseconds
+    if there_and_back:
+        pictures += pictures[-2:0:-1]
+        lengths += lengths[-2:0:-1]
+    stream = io.BytesIO()
+    extra: dict[str, Any] = {"lossless": True} if kind == "WEBP" else {}
+    pictures[0].save(
+        stream, kind, save_all=True, append_images=pictures[1:], duration=lengths, loop=0, **extra
+    )
+    write_bytes(path, stream.getvalue(), force=force)
+
+
+def write_sequence(folder: str | Path, frames: Pixels, *, force: bool = False) -> tuple[Path, ...]:
+    """One PNG per frame, `0000.png`, `0001.png`, …
+
+    Raises:
+        OutputError: a file is there already and `force` is off, or cannot be written.
+    """
+    paths = tuple(Path(folder, f"{index:04d}.png") for index in range(len(frames)))
+    for path, frame in zip(paths, frames, strict=True):
+        save_image(path, frame, force=force)
+    return paths
+
+
+def _picture(frame: npt.NDArray[Any], least: int) -> Image.Image:
+    array = np.asarray(frame)
+    if array.dtype != np.uint8:
+        array = np.rint(np.clip(array, 0, 1) * 255).astype(np.uint8)
+    if array.ndim == 3:
+        array = array[..., 0] if array.shape[2] == 1 else to_channels(array, 3)
+    factor = max(1, -(-least // max(array.shape[:2])))
+    enlarged = np.repeat(np.repeat(array, factor, 0), factor, 1)
+    return Image.fromarray(np.ascontiguousarray(enlarged))

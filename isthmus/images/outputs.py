@@ -1,0 +1,85 @@
+"""Many images to one place: a folder of files, a contact sheet, an array file, or an animation."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from isthmus.atomic import write_bytes
+from isthmus.errors import OutputError
+from isthmus.images.animation import write_frames
+from isthmus.images.store import Indices, Pixels
+from isthmus.images.write import WRITABLE, grid, save_image
+
+ANIMATED = (".gif", ".webp")
+LEAST = 224
+
+
+def write_images(
+    out: str | Path,
+    pixels: Pixels,
+    *,
+    labels: Indices | None = None,
+    classes: Sequence[str] = (),
+    columns: int | None = None,
+    animate: bool = False,
+    force: bool = False,
+) -> tuple[Path, ...]:
+    """Write images where `out` says: `.npz`, one picture, an animation, or else a folder.
+
+    Args:
+        out: `.npz` gets `images` (and `labels`); an image's suffix a contact sheet, or with `animate` and
+            `.gif` or `.webp` an animation; anything else is a folder of `00000.png`, …, with labels in a
+            sub-folder per class.
+        pixels: `(N, H, W, C)` uint8.
+        columns: of the contact sheet.
+        force: replace what is there.
+
+    Returns:
+        The files written.
+
+    Raises:
+        OutputError: something is there and `force` is off, or it cannot be written.
+    """
+    place = Path(out)
+    suffix = place.suffix.lower()
+    if suffix == ".npz":
+        stream = io.BytesIO()
+        arrays = {"images": pixels} if labels is None else {"images": pixels, "labels": labels}
+        np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
+        write_bytes(place, stream.getvalue(), force=force)
+        return (place,)
+    if animate and suffix in ANIMATED:
+        write_frames(place, pixels, least=LEAST, there_and_back=True, force=force)
+        return (place,)
+    if suffix in WRITABLE:
+        save_image(place, grid(pixels, columns), force=force)
+        return (place,)
+    if place.is_file():
+        raise OutputError(f"{place} is a file; many images need a folder, a .png or a .npz")
+    digits = max(5, len(str(len(pixels) - 1)))
+    paths = []
+    for index in range(len(pixels)):
+        name = f"{index:0{digits}d}.png"
+        folder = place
+        if labels is not None and classes:
+            folder = place / classes[int(labels[index])].replace("/", "-")
+        paths.append(folder / name)
+    if not force and any(path.exists() for path in paths):
+        raise OutputError(
+            f"{place} holds images of these names; nothing was written",
+            hint="repeat the command with --force",
+        )
+    for path, image in zip(paths, pixels, strict=True):
+        save_image(path, image, force=force)
+    return tuple(paths)
+
+
+def check_free(out: str | Path, force: bool) -> None:
+    """Raises OutputError when a single file is there already and `force` is off: better before the work."""
+    place = Path(out)
+    if place.is_file() and not force:
+        raise OutputError(f"{place} exists; nothing was overwritten", hint="repeat the command with --force")

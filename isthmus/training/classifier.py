@@ -1,0 +1,171 @@
+"""A small convolutional classifier, trained by the one loop: for features to compare images in, and for
+asking whether more training images help.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from isthmus.errors import DataError
+from isthmus.images.batches import whole
+from isthmus.images.store import ImageSet
+from isthmus.model import axes
+from isthmus.model.objective import Objective, Term
+from isthmus.model.trace import Corrupted, Latent, NoNetwork, Trace
+from isthmus.training.denormals import flushed_denormals
+from isthmus.training.options import Settled
+from isthmus.training.player import Player
+from isthmus.training.run import Listener, Run
+
+FEATURES = 64
+DROPOUT = 0.3
+_BATCH = 500
+
+
+class Classifier(nn.Module):
+    """Four convolutions, a layer of 64 features, one linear layer.
+
+    Args:
+        channels: of the images; size: their `(H, W)`, at least 8×8.
+        classes: how many labels.
+    """
+
+    def __init__(self, channels: int, size: tuple[int, int], classes: int) -> None:
+        super().__init__()
+        self.channels, self.size, self.classes = channels, size, classes
+        self.first = nn.Conv2d(channels, 24, 5, stride=2, padding=2)
+        self.second = nn.Conv2d(24, 64, 3, padding=1)
+        self.third = nn.Conv2d(64, 64, 3, stride=2, padding=1)
+        self.fourth = nn.Conv2d(64, 64, 3, padding=1)
+        rows, columns = ((side + 3) // 4 for side in size)  # two halvings, each rounded up
+        self.narrow = nn.Linear(64 * rows * columns, FEATURES)
+        self.last = nn.Linear(FEATURES, classes)
+
+    def features(self, images: Tensor) -> Tensor:
+        """`(N, C, H, W)` in [0, 1] → `(N, 64)`, never negative."""
+        x = images
+        for layer in (self.first, self.second, self.third, self.fourth):
+            x = F.relu(layer(x))
+        return F.relu(self.narrow(x.flatten(1)))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """`(N, C, H, W)` → logits `(N, classes)`; features are dropped at random in training."""
+        logits: Tensor = self.last(F.dropout(self.features(images), DROPOUT, self.training))
+        return logits
+
+
+@dataclass(eq=False)
+class _ClassifierLearner:
+    """The classifier as the loop wants it: its cross-entropy is a term like any other."""
+
+    module: Classifier
+    optimiser: axes.Optimiser
+    shift: int
+    precision: torch.dtype = torch.float32
+
+    def __post_init__(self) -> None:
+        parameters = tuple(self.module.parameters())
+        objective = Objective((Term("cross_entropy", 1.0, _cross_entropy),))
+        self.players: tuple[Player, ...] = (Player("classifier", parameters, objective, self.optimiser),)
+
+    def set_precision(self, precision: torch.dtype) -> None:
+        self.precision = precision
+
+    def trace(self, images: Tensor, generator: torch.Generator, labels: Tensor | None) -> Trace:
+        seen = shifted(images, self.shift, generator) if self.module.training and self.shift else images
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16):
+            logits = self.module(seen).float()
+        return Trace(
+            images, Corrupted(seen, images), Latent(logits), logits, logits, NoNetwork(), generator, labels
+        )
+
+
+def _cross_entropy(trace: Trace) -> Tensor:
+    assert trace.labels is not None
+    return F.cross_entropy(trace.output, trace.labels, reduction="none")
+
+
+def shifted(images: Tensor, most: int, generator: torch.Generator) -> Tensor:
+    """`(N, C, H, W)` moved by up to `most` pixels each way, edges repeated; eight shifts a batch."""
+    height, width = images.shape[-2:]
+    padded = F.pad(images, (most, most, most, most), mode="replicate")
+    parts = []
+    for part in padded.chunk(8):
+        top, left = torch.randint(0, 2 * most + 1, (2,), generator=generator, device=images.device).tolist()
+        parts.append(part[..., top : top + height, left : left + width])
+    return torch.cat(parts)
+
+
+@flushed_denormals()
+def train_classifier(
+    images: ImageSet,
+    *,
+    steps: int,
+    batch: int = 128,
+    rate: float = 2e-3,
+    shift: int = 2,
+    seed: int = 0,
+    precision: str = "float32",
+    balance: bool = False,
+    classes: int | None = None,
+    listener: Listener | None = None,
+) -> Classifier:
+    """A classifier of labelled images of one size; the last averaged weights are kept.
+
+    Args:
+        images: with labels.
+        shift: pixels that examples are moved by at random, each way; 0 for none.
+        balance: draw classes equally often.
+        classes: how many there are, where not every one is among the images.
+
+    Raises:
+        DataError: no labels, mixed sizes, or images smaller than 8×8.
+    """
+    if images.labels is None:
+        raise DataError(f"{images.source} has no labels", hint="put each class in a folder of its own")
+    if images.shape is None or min(images.shape[:2]) < 8:
+        raise DataError(f"{images.source}: a classifier wants images of one size, at least 8×8")
+    height, width, channels = images.shape
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = Classifier(channels, (height, width), classes or int(images.labels.max()) + 1)
+        ema = 0.998 if steps > 1500 else 0.99
+        optimiser = axes.Optimiser(rate=rate, weight_decay=0.05, ema=ema)
+        learner = _ClassifierLearner(network, optimiser, shift)
+        settled = Settled(
+            size=(height, width), crop=False, batch=min(batch, len(images)), steps=steps,
+            validate_every=steps, precision=precision, seed=seed,
+        )  # fmt: skip
+        run = Run(learner, images, None, settled, patience=0, balance=balance)
+        run.fit(listener=listener)
+    run.finish()
+    return network.requires_grad_(False)
+
+
+@torch.no_grad()
+def over(network: Callable[[Tensor], Tensor], images: ImageSet) -> Tensor:
+    """`(N, …)`: what a network makes of every image, in passes of bounded size."""
+    return torch.cat([network(part.images).float() for part in whole(images, batch=_BATCH)])
+
+
+def predictions(network: Classifier, images: ImageSet) -> npt.NDArray[np.int64]:
+    """`(N,)` the likeliest label of each image."""
+    return over(network, images).argmax(1).numpy()
+
+
+def accuracy(network: Classifier, images: ImageSet) -> float:
+    """Share of images whose label is the likeliest, from 0 to 1.
+
+    Raises:
+        DataError: no labels.
+    """
+    if images.labels is None:
+        raise DataError(f"{images.source} has no labels")
+    return float((predictions(network, images) == images.labels).mean())

@@ -1,0 +1,121 @@
+"""`prior`, `generate`, `interpolate`, `direct`, `transform`, `augment`, `map`, `frames`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import isthmus
+from isthmus.__main__ import main
+
+Capture = pytest.CaptureFixture[str]
+Document = Callable[..., dict[str, Any]]
+MODEL = "photos.safetensors"
+
+
+def test_a_prior_is_kept_and_new_images_of_a_class_are_drawn(here: Path, document: Document) -> None:
+    before = (here / MODEL).stat().st_size
+    found = document("prior", MODEL, "photos", "--kind", "flow", "--steps", "3", "--width", "16")
+    assert (found["kind"], found["classes"], found["images"]) == ("flow", ["left", "right"], 10)
+    assert (here / MODEL).stat().st_size > before
+    assert document("info", MODEL)["attachments"]["prior/flow"]["steps"] == 3
+    made = document("generate", MODEL, "-n", "5", "-o", "new", "--class", "left", "--seed", "3")
+    assert (made["prior"], made["class"], len(made["files"])) == ("flow", "left", 5)
+    assert np.asarray(Image.open(made["files"][0])).shape == (12, 12)
+    document("generate", MODEL, "-n", "5", "-o", "same.npz", "--class", "left", "--seed", "3")
+    first = np.load(here / "same.npz")["images"][0, ..., 0]
+    assert np.array_equal(first, np.asarray(Image.open(made["files"][0])))
+
+
+def test_without_a_prior_one_is_fitted_to_the_training_images_and_not_kept(
+    here: Path, capsys: Capture, document: Document
+) -> None:
+    assert main(["generate", MODEL, "-n", "4", "-o", "new.png"]) == 0
+    assert "isthmus prior photos.safetensors photos" in capsys.readouterr().err
+    assert document("info", MODEL)["attachments"] == {}
+    (here / "photos").rename(here / "elsewhere")
+    assert main(["generate", MODEL, "-o", "again.png"]) == 2
+    error = capsys.readouterr().err
+    assert "has no prior yet" in error
+    assert "hint: isthmus prior photos.safetensors TRAINING-DATA" in error
+
+
+def test_variations_of_an_image(here: Path, document: Document) -> None:
+    document("prior", MODEL, "photos", "--kind", "gaussian")
+    like = "photos/left/1.png"
+    found = document("generate", MODEL, "-n", "3", "--like", like, "--strength", "0", "-o", "v.npz")
+    made = np.load(here / "v.npz")["images"][0, ..., 0].astype(int)
+    seen = isthmus.load(MODEL).reconstruct(np.asarray(Image.open(like)))
+    assert np.abs(made - seen).max() <= 2
+    assert found["like"] == like
+
+
+def test_a_path_is_a_strip_or_an_animation(here: Path, document: Document) -> None:
+    ends = ["photos/left/1.png", "photos/right/0.png"]
+    document("interpolate", MODEL, *ends, "--frames", "5", "-o", "strip.png")
+    assert np.asarray(Image.open(here / "strip.png")).shape == (12, 5 * 14 - 2)
+    found = document("interpolate", MODEL, *ends, "photos/left/3.png", "--frames", "5", "-o", "path.webp")
+    with Image.open(here / "path.webp") as opened:
+        assert getattr(opened, "n_frames", 1) > 1
+    assert found["frames"] == 9
+
+
+def test_a_direction_is_learned_and_followed(here: Path, document: Document, capsys: Capture) -> None:
+    found = document("direct", MODEL, "--plus", "photos/left", "--minus", "photos/right", "-o", "d")
+    assert found["images"] == [5, 5]
+    classes = document("direct", MODEL, "--data", "photos", "--class", "left", "-o", "e")
+    assert classes["auc"] == found["auc"]
+    document("transform", MODEL, "photos/right/0.png", "--along", "d", "--by", "-1,0,1,2", "-o", "t.png")
+    strip = np.asarray(Image.open(here / "t.png"))
+    assert strip.shape == (12, 4 * 14 - 2)
+    assert np.abs(strip[:, 14:26].astype(int) - np.asarray(Image.open("photos/right/0.png"))).max() <= 1
+    assert main(["direct", MODEL, "--plus", "photos", "-o", "f"]) == 2
+    assert "either --plus and --minus" in capsys.readouterr().err
+    assert main(["transform", MODEL, "photos/right/0.png", "--along", MODEL, "-o", "x.png"]) == 1
+    assert "is not a direction" in capsys.readouterr().err
+
+
+def test_augmented_images_are_a_labelled_folder(here: Path, document: Document, capsys: Capture) -> None:
+    methods = ["--methods", "mixup,distortions", "--unfiltered"]
+    found = document("augment", MODEL, "photos", "-n", "6", *methods, "-o", "more")
+    assert found["classes"] == {"left": 3, "right": 3}
+    assert isthmus.read(here / "more").classes == ("left", "right")
+    assert main(["augment", MODEL, "photos", "-o", "x"]) == 2
+    assert "either -n or --balance" in capsys.readouterr().err
+    assert main(["augment", MODEL, "photos/left", "-n", "2", "-o", "x"]) == 1
+    assert "no labels" in capsys.readouterr().err
+
+
+def test_a_map_is_one_page(here: Path, document: Document) -> None:
+    found = document("map", MODEL, "photos", "-o", "map.html")
+    assert found["images"] == 10
+    assert "<canvas" in (here / "map.html").read_text("utf-8")
+
+
+def test_frames_are_filled_slowed_and_foretold(here: Path, document: Document, capsys: Capture) -> None:
+    pictures = [np.asarray(Image.open(f"photos/left/{n}.png")) for n in (1, 3, 5, 7, 9)]
+    (here / "s").mkdir()
+    for index in range(10):
+        Image.fromarray(pictures[index % 5]).save(here / "s" / f"{index}.png")
+    assert document("frames", MODEL, "s", "--fill", "1,3-4", "-o", "f")["frames"] == 10
+    assert np.array_equal(np.asarray(Image.open(here / "f" / "00000.png")), pictures[0])
+    assert document("frames", MODEL, "s", "--between", "2", "-o", "slow.gif")["frames"] == 28
+    assert document("frames", MODEL, "s", "--learn", "--steps", "3")["what"] == "learned"
+    assert document("frames", MODEL, "s", "--predict", "2", "-o", "p.npz")["learned"] is True
+    assert main(["frames", MODEL, "s"]) == 2
+    assert "-o OUT is needed" in capsys.readouterr().err
+
+
+def test_generation_is_measured_by_evaluate(here: Path, document: Document) -> None:
+    np.savez(here / "test.npz", images=np.random.default_rng(0).integers(0, 255, (12, 12, 12), np.uint8))
+    words = ["evaluate", MODEL, "test.npz", "--train", "photos", "--generation", "--report", "r.html"]
+    found = document(*words)["generation"]
+    assert found["rows"][0]["name"] == "real training images"
+    assert found["rows"][-1]["name"] == "samples, mixture prior"
+    assert "New images" in (here / "r.html").read_text("utf-8")
+    assert document("evaluate", MODEL, "photos")["generation"] is None

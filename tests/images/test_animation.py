@@ -1,0 +1,75 @@
+"""Frames that are written are the frames that are read, and one place holds many images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from isthmus.errors import DataError, OutputError
+from isthmus.images.animation import read_frames, write_frames, write_sequence
+from isthmus.images.outputs import write_images
+from isthmus.images.read import read
+
+
+def frames(count: int = 4, channels: int = 1) -> np.ndarray:
+    random = np.random.default_rng(0)
+    return random.integers(0, 256, (count, 10, 12, channels), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("suffix", [".webp", ".png"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_lossless_animations_come_back(suffix: str, channels: int, tmp_path: Path) -> None:
+    given = frames(channels=channels)
+    path = tmp_path / f"a{suffix}"
+    write_frames(path, given)
+    found = read_frames(path)
+    assert np.array_equal(found.pixels, given)
+
+
+def test_a_gif_comes_back_gray(tmp_path: Path) -> None:
+    given = np.repeat(frames()[:, :, :, :] // 64 * 64, 1, 0)
+    write_frames(tmp_path / "a.gif", given)
+    assert np.array_equal(read_frames(tmp_path / "a.gif").pixels, given)
+
+
+def test_a_folder_is_a_sequence_in_the_order_of_its_names(tmp_path: Path) -> None:
+    given = frames(12)
+    write_sequence(tmp_path / "s", given)
+    assert np.array_equal(read_frames(tmp_path / "s").pixels, given)
+    with pytest.raises(OutputError, match="exists"):
+        write_sequence(tmp_path / "s", given)
+
+
+def test_small_frames_are_enlarged_and_played_back(tmp_path: Path) -> None:
+    write_frames(tmp_path / "a.gif", frames(5), least=60, there_and_back=True)
+    with Image.open(tmp_path / "a.gif") as opened:
+        assert (opened.size, opened.n_frames) == ((60, 50), 8)
+
+
+def test_what_is_no_sequence_is_refused(tmp_path: Path) -> None:
+    Image.fromarray(frames()[0, ..., 0]).save(tmp_path / "one.png")
+    with pytest.raises(DataError, match="at least two frames"):
+        read_frames(tmp_path / "one.png")
+    (tmp_path / "bad.gif").write_bytes(b"GIF89a nonsense")
+    with pytest.raises(DataError, match="cannot be read as an animation"):
+        read_frames(tmp_path / "bad.gif")
+    with pytest.raises(OutputError, match="animation is a"):
+        write_frames(tmp_path / "a.jpg", frames())
+
+
+def test_many_images_go_where_the_name_says(tmp_path: Path) -> None:
+    given, labels = frames(6), np.array([0, 1, 0, 1, 0, 1])
+    write_images(tmp_path / "a.npz", given, labels=labels)
+    assert np.array_equal(read(tmp_path / "a.npz").pixels, given)
+    assert read(tmp_path / "a.npz").labels is not None
+    write_images(tmp_path / "sheet.png", given, columns=3)
+    assert np.asarray(Image.open(tmp_path / "sheet.png")).shape == (22, 40)
+    files = write_images(tmp_path / "folder", given, labels=labels, classes=("a", "b"))
+    assert len(files) == 6
+    found = read(tmp_path / "folder")
+    assert found.classes == ("a", "b")
+    with pytest.raises(OutputError, match="nothing was written"):
+        write_images(tmp_path / "folder", given, labels=labels, classes=("a", "b"))
