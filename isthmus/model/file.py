@@ -24,7 +24,7 @@ FORMAT = 1
 KEY = "isthmus"
 LARGEST_HEADER = 16 * 2**20
 LARGEST_SIDE = 65536
-_ATTACHED = "attached"
+ATTACHED = "attached"
 # What reading damaged JSON as a header may raise.
 _NONSENSE = (
     LookupError,
@@ -58,7 +58,7 @@ def save(model: Autoencoder, path: str | os.PathLike[str], *, force: bool = True
     if half:
         tensors = {k: t.half() if t.is_floating_point() else t for k, t in tensors.items()}
     for name, attachment in model.attachments.items():
-        tensors |= {f"{_ATTACHED}.{name}.{key}": t for key, t in attachment.tensors.items()}
+        tensors |= {f"{ATTACHED}.{name}.{key}": t for key, t in attachment.tensors.items()}
     write_file(path, tensors, {KEY: json.dumps(header)}, force=force)
 
 
@@ -87,12 +87,12 @@ def load(path: str | os.PathLike[str]) -> Autoencoder:
     except (UsageError, CapabilityError, *_NONSENSE) as error:
         why = _one_line(error)
         raise ModelFileError(f"{path} is damaged: its header does not describe a model ({why})") from error
-    own = {k: _widened(t) for k, t in tensors.items() if not k.startswith(f"{_ATTACHED}.")}
+    own = {k: _widened(t) for k, t in tensors.items() if not k.startswith(f"{ATTACHED}.")}
     _check_tensors(path, model.state_dict(), own)
     model.load_state_dict(own, assign=True)
     model.requires_grad_(False)
     for name, facts in header["attachments"].items():
-        prefix = f"{_ATTACHED}.{name}."
+        prefix = f"{ATTACHED}.{name}."
         found = {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
         model.attachments[name] = Attachment(facts, found)
     model.summary = header["summary"]

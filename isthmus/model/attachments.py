@@ -1,0 +1,97 @@
+"""Attachments: what is fitted to a trained model later (a prior, a readout) and travels in its file.
+
+    attach("photos.safetensors", "prior/flow", tensors, {"steps": 3000})
+    found = attached(load("photos.safetensors"), "prior/flow")
+
+`encode` and `decode` never depend on one. In a file, only the attachment is written anew: the network's own
+tensors keep every bit, also where they are stored in 16 bits.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from isthmus.errors import CapabilityError, ModelFileError
+from isthmus.model import file
+from isthmus.model.file import ATTACHED
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from isthmus.model.autoencoder import Attachment, Autoencoder
+
+# No dot: it parts an attachment's name from its tensors' names.
+_NAME = re.compile(r"[a-z0-9]+([-/][a-z0-9]+)*")
+
+
+def attach(
+    model: Autoencoder | str | os.PathLike[str],
+    name: str,
+    tensors: Mapping[str, Tensor],
+    facts: Mapping[str, Any],
+) -> None:
+    """Put an attachment into a model, in memory or in its file; one of the same name is replaced.
+
+    Args:
+        model: a model (then `model.save` writes the attachment with it), or the path of a model file, which
+            is replaced in one step.
+        name: lower-case words and digits joined by `-` or `/`, for example `prior/flow`.
+        tensors: of any dtype that a model file holds; they are stored as given.
+        facts: JSON values.
+
+    Raises:
+        ValueError: an impossible name.
+        ModelFileError: the file is missing, damaged, or not a model.
+        OutputError: the file cannot be replaced.
+    """
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"'{name}' cannot name an attachment: lower-case words joined by - or /")
+    if isinstance(model, (str, os.PathLike)):
+        _rewrite(model, name, tensors, dict(facts))
+        return
+    from isthmus.model.autoencoder import Attachment
+
+    model.attachments[name] = Attachment(dict(facts), dict(tensors))
+
+
+def attached(model: Autoencoder, name: str, *, hint: str | None = None) -> Attachment:
+    """The attachment of that name.
+
+    Raises:
+        CapabilityError: the model has none; `hint` is the command that would make it.
+    """
+    found = model.attachments.get(name)
+    if found is None:
+        have = ", ".join(sorted(model.attachments)) or "nothing"
+        raise CapabilityError(f"this model has no '{name}' attached (attached: {have})", hint=hint)
+    return found
+
+
+def detach(model: Autoencoder | str | os.PathLike[str], name: str) -> None:
+    """Remove an attachment, in memory or in the file; it need not be there."""
+    if isinstance(model, (str, os.PathLike)):
+        _rewrite(model, name, {}, None)
+    else:
+        model.attachments.pop(name, None)
+
+
+def _rewrite(
+    path: str | os.PathLike[str], name: str, tensors: Mapping[str, Tensor], facts: dict[str, Any] | None
+) -> None:
+    file.read_header(path)  # raises on what is not a model
+    found, metadata = file.read_file(path)
+    header = json.loads(metadata[file.KEY])
+    attachments = header.setdefault("attachments", {})
+    if not isinstance(attachments, dict):
+        raise ModelFileError(f"{path} is damaged: its header is not what isthmus writes")
+    attachments.pop(name, None)
+    prefix = f"{ATTACHED}.{name}."
+    kept = {key: tensor for key, tensor in found.items() if not key.startswith(prefix)}
+    if facts is not None:
+        attachments[name] = facts
+        kept |= {prefix + key: tensor for key, tensor in tensors.items()}
+    file.write_file(path, kept, {**metadata, file.KEY: json.dumps(header)}, force=True)
