@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from isthmus.codec.api import compress, decompress
     from isthmus.codec.fit import fit_tables as fit_codec
     from isthmus.codec.plugin import register_pillow
+    from isthmus.estimator import ImageAutoencoder
     from isthmus.evaluate.table import evaluate as evaluate_model
     from isthmus.images.read import read
     from isthmus.model.autoencoder import Autoencoder
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Autoencoder",
+    "ImageAutoencoder",
     "IsthmusError",
     "Recipe",
     "__version__",
@@ -53,6 +55,7 @@ __all__ = [
 
 _HOMES = {
     "Autoencoder": "isthmus.model.autoencoder:Autoencoder",
+    "ImageAutoencoder": "isthmus.estimator:ImageAutoencoder",
     "Recipe": "isthmus.model.recipe:Recipe",
     "diagnose": "isthmus.training.diagnosis.diagnose:diagnose",
     "denoise": "isthmus.restore.denoise:denoise",

@@ -68,6 +68,8 @@ def _stages(model: Autoencoder) -> list[tuple[str, nn.Module]]:
     found: list[tuple[str, nn.Module]] = []
     for name, child in model.encoder.named_children():
         members = isinstance(child, nn.ModuleList | nn.Sequential)
-        steps = [(f"{name}.{key}", part) for key, part in child.named_children()] if members else [(name, child)]
+        steps = (
+            [(f"{name}.{key}", part) for key, part in child.named_children()] if members else [(name, child)]
+        )
         found += [(key, part) for key, part in steps if any(True for _ in part.parameters())]
     return found

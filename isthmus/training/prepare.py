@@ -183,7 +183,9 @@ def build_model(recipe: Recipe, images: ImageSet, size: tuple[int, int], seed: i
     model.start_at(mean, (square - mean.square().mean()).clamp_min(0).sqrt())
     if isinstance(recipe.backbone, axes.Filters) and recipe.backbone.start == "winners":
         count = int(np.clip(PIECES_PER_FILTER * recipe.geometry.channels, *PIECES))
-        model.start_with(torch.from_numpy(random_pieces(images, recipe.backbone.side, count, seed=seed)), seed)
+        model.start_with(
+            torch.from_numpy(random_pieces(images, recipe.backbone.side, count, seed=seed)), seed
+        )
     return model.to(best_device())
 
 
