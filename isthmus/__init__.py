@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from isthmus.model.file import load
     from isthmus.model.recipe import Recipe
     from isthmus.model.recipes import recipe
+    from isthmus.represent.api import anomalies, classify, cluster, embed, search
     from isthmus.restore.denoise import denoise
     from isthmus.restore.inpaint import inpaint
     from isthmus.training.api import train
@@ -39,10 +40,14 @@ __all__ = [
     "IsthmusError",
     "Recipe",
     "__version__",
+    "anomalies",
+    "classify",
+    "cluster",
     "compress",
     "decompress",
     "denoise",
     "diagnose",
+    "embed",
     "evaluate_model",
     "fit_codec",
     "inpaint",
@@ -50,6 +55,7 @@ __all__ = [
     "read",
     "recipe",
     "register_pillow",
+    "search",
     "train",
 ]
 
@@ -61,6 +67,11 @@ _HOMES = {
     "denoise": "isthmus.restore.denoise:denoise",
     "evaluate_model": "isthmus.evaluate.table:evaluate",
     "inpaint": "isthmus.restore.inpaint:inpaint",
+    "anomalies": "isthmus.represent.api:anomalies",
+    "classify": "isthmus.represent.api:classify",
+    "cluster": "isthmus.represent.api:cluster",
+    "embed": "isthmus.represent.api:embed",
+    "search": "isthmus.represent.api:search",
     "compress": "isthmus.codec.api:compress",
     "decompress": "isthmus.codec.api:decompress",
     "fit_codec": "isthmus.codec.fit:fit_tables",

@@ -4,8 +4,8 @@
     from sklearn.linear_model import LogisticRegression
     model = make_pipeline(isthmus.ImageAutoencoder(recipe="conv", code="32"), LogisticRegression())
 
-Works in `Pipeline`, `GridSearchCV`, `clone` and `cross_val_score`; pickling goes through the model file. Images
-may come as `(N, H, W)` or `(N, H, W, C)`, or flat as `(N, features)` as scikit-learn's own data sets do.
+Works in `Pipeline`, `GridSearchCV`, `clone` and `cross_val_score`; pickling goes through the model file.
+Images may come as `(N, H, W)` or `(N, H, W, C)`, or flat as `(N, features)` as scikit-learn's own do.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ class ImageAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     Attributes:
         model_: the trained `isthmus.Autoencoder`.
         image_shape_: `(H, W, C)`.
-        range_: `(low, high)` that black and white stand for. Integers have their own; floats inside [0, 1] are
-            taken as they are, others are scaled by their smallest and largest training value.
+        range_: `(low, high)` that black and white stand for. Integers of 8 or 16 bits have their own;
+            floats inside [0, 1] are taken as they are; others are scaled by their least and largest value.
         n_features_in_: values per image for flat images, as scikit-learn has it.
     """
 
@@ -113,7 +113,7 @@ class ImageAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         seed = int(state) if fixed else int(check_random_state(state).randint(2**31 - 1))
         lengths = {"steps": self.steps, "minutes": self.minutes, "epochs": self.epochs}
         # The default number of epochs gives way to a length that was asked for.
-        length = next(({k: v} for k, v in lengths.items() if v is not None), {})
+        length: dict[str, Any] = next(({k: v} for k, v in lengths.items() if v is not None), {})
         try:
             recipe = settle_recipe(
                 self.recipe, None if self.code is None else str(self.code), self.settings or ()
@@ -165,7 +165,7 @@ class ImageAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         return self._as_given(np.concatenate(parts))
 
     def score(self, X: Any, y: Any = None) -> float:  # noqa: ARG002, N803
-        """Minus the mean squared error of reconstructions, on pixels in [0, 1]: higher is better, 0 the best."""
+        """Minus the mean squared error of reconstructions, on pixels in [0, 1]: 0 is the best."""
         check_is_fitted(self, "model_")
         pixels = _floats(self._pixels(self._checked(X, reset=False)))
         errors = [

@@ -45,7 +45,7 @@ def test_flat_images_come_back_in_their_own_range(
     assert codes.shape == (240, 4) and codes.dtype == np.float32
     again = fitted.inverse_transform(codes)
     assert again.shape == digits[0].shape and again.dtype == digits[0].dtype
-    assert 0 <= again.min() and 2 < again.max() <= 16
+    assert again.min() >= 0 and 2 < again.max() <= 16
     # It has learned something: closer than the mean image's squared error.
     scale = 16.0**2
     error = np.square(again - digits[0]).mean() / scale

@@ -29,6 +29,7 @@ class Entry:
 _LOOK = "Train and look"
 _REPAIR = "Repair"
 _FILES = "Compress"
+_FIND = "Find and sort"
 
 COMMANDS: tuple[Entry, ...] = (
     Entry("train", "isthmus.commands.train:command", "Train an autoencoder on images.", _LOOK),
@@ -60,6 +61,11 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("compress", "isthmus.commands.compress:command", "Compress images into small files.", _FILES),
     Entry("decompress", "isthmus.commands.decompress:command", "Turn such files into images again.", _FILES),
     Entry("verify", "isthmus.commands.verify:command", "Check that such files are whole.", _FILES),
+    Entry("embed", "isthmus.commands.embed:command", "Turn images into feature vectors.", _FIND),
+    Entry("classify", "isthmus.commands.classify:command", "Learn labels from features, measured.", _FIND),
+    Entry("cluster", "isthmus.commands.cluster:command", "Put alike images into groups.", _FIND),
+    Entry("search", "isthmus.commands.search:command", "Find the images most like one.", _FIND),
+    Entry("anomalies", "isthmus.commands.anomalies:command", "Find unusual images, and where.", _FIND),
 )
 
 _BY_NAME = {entry.name: entry for entry in COMMANDS}

@@ -119,7 +119,8 @@ class Autoencoder(nn.Module):
         from isthmus.model.backbones.filters import FiltersDecoder, FiltersEncoder, start_filters
 
         assert isinstance(self.encoder, FiltersEncoder) and isinstance(self.decoder, FiltersDecoder)
-        start_filters(self.encoder, self.decoder, pieces.flatten(1), seed=seed)
+        winning = getattr(self.recipe.bottleneck, "k", None)
+        start_filters(self.encoder, self.decoder, pieces.flatten(1), winning=winning, seed=seed)
 
     # ------------------------------------------------------------ the pass
 

@@ -139,7 +139,7 @@ def codec() -> Recipe:
 
 
 def features() -> Recipe:
-    """Whitened filters of which few win, read out at every pixel (Makhzani and Frey 2015; Coates and Ng 2011).
+    """Whitened filters of which few win, read out at every pixel (Makhzani, Frey 2015; Coates, Ng 2011).
 
     For classes, clusters, search and anomalies without labels; the code itself is sparse and wide.
     """

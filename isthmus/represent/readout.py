@@ -45,11 +45,11 @@ class Reading:
         rectify: `signs`: max(0, a − threshold) and max(0, −a − threshold) apart (Coates and Ng 2011, §3.3);
             `mean`: what is above the mean of all channels at a place (the triangle of Coates, Lee and Ng
             2011, §3.2.2, for directions); `none`.
-        pool: maps are averaged in grids of these sides, for example 1 and 2: whole, and quadrants. Empty keeps
-            every place.
-        power: pooled numbers are raised to this, sign kept; 0.5 evens out bursts (Perronnin et al. 2010, §3.1).
+        pool: maps are averaged in grids of these sides, for example 1 and 2: whole, and quadrants. Empty
+            keeps every place.
+        power: pooled numbers are raised to this, sign kept; 0.5 evens out bursts (Perronnin et al. 2010).
         compact: numbers of the compact features.
-        whiten: exponent on the components' deviations: 1 whitens, 0 leaves the principal components as they are.
+        whiten: exponent on the components' deviations: 1 whitens, 0 leaves the components as they are.
     """
 
     layer: str = CODE
@@ -163,6 +163,12 @@ def store(model: Autoencoder, readout: Readout) -> None:
     """Attach a readout to a model in memory; `model.save` writes it."""
     tensors = {f.name: getattr(readout, f.name) for f in dataclasses.fields(Readout) if f.name != "reading"}
     attach(model, NAME, tensors, dataclasses.asdict(readout.reading))
+
+
+def finish(model: Autoencoder, images: ImageSet) -> None:
+    """The last step of training a `filters` model: store how it is read. Does nothing to any other model."""
+    if model.recipe.backbone.kind == "filters":
+        store(model, fit_readout(model, images))
 
 
 def stored(model: Autoencoder) -> Readout | None:

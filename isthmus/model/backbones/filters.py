@@ -1,9 +1,9 @@
 """One wide layer of overlapping filters on whitened pixels: the convolutional winner-take-all autoencoder.
 
-Makhzani and Frey 2015, "Winner-take-all autoencoders", §3, with one layer and the whitening of Coates, Lee and
-Ng 2011, "An analysis of single-layer networks in unsupervised feature learning", §3.1. Encoder: whiten each
-`side × side` piece, then one filter per code channel; all of it linear. The bottleneck decides which filters
-win (`top-k`). Decoder: every filter that won paints its piece, overlapping pieces are added up.
+Makhzani and Frey 2015, "Winner-take-all autoencoders", §3, with one layer, and the whitening of Coates, Lee
+and Ng 2011, "An analysis of single-layer networks in unsupervised feature learning", §3.1. Encoder: whiten
+each `side × side` piece, then one filter per code channel; all of it linear. The bottleneck decides which
+filters win (`top-k`). Decoder: every filter that won paints its piece, overlapping pieces are added up.
 
 The filters may start as what the limiting case of such a network learns, in which one filter wins per piece:
 directions of the whitened pieces, found by alternating between choosing the winner and averaging what it won
@@ -67,7 +67,7 @@ class FiltersEncoder(Encoder):
         whitened = scaled((pieces - self.mean) @ self.whitener.T)
         answers = whitened @ self.directions.T
         height, width = images.shape[-2] - self.side + 1, images.shape[-1] - self.side + 1
-        return answers.transpose(1, 2).unflatten(2, (height, width))
+        return answers.transpose(1, 2).reshape(len(images), -1, height, width)
 
     def _as_kernels(self, rows: Tensor) -> Tensor:
         return rows.view(len(rows), self.inputs, self.side, self.side)
@@ -95,8 +95,13 @@ class FiltersDecoder(Decoder):
 
 
 @torch.no_grad()
-def start_filters(encoder: FiltersEncoder, decoder: FiltersDecoder, pieces: Tensor, *, seed: int) -> None:
-    """Begin with whitening and winner-take-all filters of `pieces (n, C·side²)`, pixels in [0, 1]."""
+def start_filters(
+    encoder: FiltersEncoder, decoder: FiltersDecoder, pieces: Tensor, *, winning: int | None, seed: int
+) -> None:
+    """Begin with whitening and winner-take-all filters of `pieces (n, C·side²)`, pixels in [0, 1].
+
+    `winning` of the filters will be kept at a place, None for all.
+    """
     channels = decoder.pieces.shape[1]
     used = slice(0, channels * encoder.side**2)  # a condition map is no part of the picture: it stays unused
     mean, whitener = whitening(pieces)
@@ -110,9 +115,19 @@ def start_filters(encoder: FiltersEncoder, decoder: FiltersDecoder, pieces: Tens
     # What a direction looks like in pixels; its length is what the encoder's answer has to be scaled by.
     painted = directions @ torch.linalg.pinv(whitener).T
     lengths = torch.linalg.vector_norm(painted, dim=1).clamp_min(1e-6)
-    encoder.gain.fill_(_share(encoder.side, encoder.stride))
-    encoder.gain[:count] *= lengths
-    decoder.pieces.copy_((painted / lengths[:, None]).view_as(decoder.pieces))
+    encoder.gain.zero_()
+    encoder.gain[:count] = lengths
+    atoms = painted / lengths[:, None]
+    decoder.pieces.copy_(atoms.view_as(decoder.pieces))
+    # Alike filters win together, and each would paint the whole: together they shall paint it once.
+    some = pieces[:: max(1, len(pieces) // CHUNK)] - mean
+    answers = some @ (encoder.gain[:count, None] * directions @ whitener).T
+    if winning is not None and winning < count:
+        kept = answers.abs().topk(winning, dim=1).indices
+        answers = torch.zeros_like(answers).scatter(1, kept, answers.gather(1, kept))
+    again = answers @ atoms
+    share = float((some * again).sum() / again.square().sum().clamp_min(1e-12))
+    encoder.gain.mul_(share * _share(encoder.side, encoder.stride))
 
 
 def whitening(pieces: Tensor) -> tuple[Tensor, Tensor]:
