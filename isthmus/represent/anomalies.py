@@ -3,11 +3,12 @@
 Scores, higher = more unusual:
 
 - `reconstruction`: mean squared error of what the model makes of the image.
-- `density`: Mahalanobis distance under a Gaussian of the normal images' features, its covariance shrunk
-  (Ledoit and Wolf 2004; Lee et al. 2018 use such a distance on features).
-- `mixture`: minus the log density of a Gaussian mixture of the normal images' components.
+- `density`: a Gaussian of the normal images' features: squared distance from their mean inside their
+  principal subspace, in deviations, and squared distance from that subspace, each over what is usual for it
+  (Moghaddam and Pentland 1997, "Probabilistic visual learning for object representation", §3).
+- `mixture`: the same with a mixture of Gaussians inside the subspace.
 - `neighbour`: mean distance to the nearest normal features (Ramaswamy et al. 2000).
-- `local`: mean distance of each part's features to the nearest ones that normal images have thereabouts
+- `local`: mean distance of each part's features to the nearest ones that normal images have at that place
   (after Roth et al. 2022, "Towards total recall in industrial anomaly detection", without their network).
 
 A score becomes a decision by a false-alarm rate on normal images that the score was not fitted to.
@@ -30,11 +31,13 @@ from isthmus.errors import DataError, ModelFileError, UsageError
 from isthmus.images.batches import whole
 from isthmus.images.split import hold_out
 from isthmus.images.store import ImageSet
+from isthmus.measures.subspace import principal_subspace
 from isthmus.model.attachments import attach
 from isthmus.model.autoencoder import Autoencoder
+from isthmus.represent.layers import FILTERS
 from isthmus.represent.local import local_features
 from isthmus.represent.neighbourhood import nearest
-from isthmus.represent.readout import Readout, features, store
+from isthmus.represent.readout import Readout, pooled_parts, store
 
 NAME = "anomalies"
 Scores = npt.NDArray[np.float64]
@@ -44,7 +47,8 @@ CALIBRATION = 0.2
 MOST_NORMAL = 20_000
 MEMORY = 20_000  # parts of normal images that are remembered per place
 NEIGHBOURS = 3
-COMPONENTS = 10
+COMPONENTS, MIXTURE = 64, 10
+PLACES = 3  # per side, in which a `filters` model's answers are pooled
 
 
 @dataclass(frozen=True)
@@ -184,34 +188,49 @@ def _reconstruction(
     return np.concatenate(parts)
 
 
-def _components(model: Autoencoder, readout: Readout, images: ImageSet) -> npt.NDArray[np.float64]:
-    """Whitened components of the features, not scaled to length 1: here length says something."""
-    rows = torch.from_numpy(features(model, images, readout))
-    return (rows @ readout.basis.T / readout.spread).numpy().astype(np.float64)
+def _pooled(model: Autoencoder, readout: Readout, images: ImageSet) -> Tensor:
+    """`(N, D)` pooled features as they are: dividing by deviations would raise what normal images lack."""
+    reading = readout.reading
+    if reading.layer == FILTERS:
+        reading = dataclasses.replace(reading, pool=(PLACES,))
+    return torch.cat(list(pooled_parts(model, images, reading)))
 
 
-def _fit_density(model: Autoencoder, readout: Readout, normal: ImageSet, _seed: int) -> dict[str, Tensor]:
-    from sklearn.covariance import LedoitWolf
-
-    fitted = LedoitWolf().fit(_components(model, readout, normal))
+def _fit_density(model: Autoencoder, readout: Readout, normal: ImageSet, seed: int) -> dict[str, Tensor]:
+    rows = _pooled(model, readout, normal)
+    count = max(1, min(COMPONENTS, len(rows) // 4, rows.shape[1] - 1))
+    found = principal_subspace([rows], count, seed=seed)
+    inside = found.encode(rows)
+    outside = (rows - found.mean).square().sum(1) - inside.square().sum(1)
     return {
-        "mean": torch.from_numpy(fitted.location_).float(),
-        "precision": torch.from_numpy(np.linalg.inv(fitted.covariance_)).float(),
+        "mean": found.mean,
+        "basis": found.basis,
+        "spread": inside.std(0, unbiased=False).clamp_min(1e-6),
+        "outside": outside.mean().clamp_min(1e-9).reshape(1),
     }
 
 
+def _inside_outside(rows: Tensor, tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """`(n, k)` components in deviations, and `(n,)` squared distances from the subspace over their mean."""
+    centred = rows - tensors["mean"]
+    inside = centred @ tensors["basis"].T
+    outside = (centred.square().sum(1) - inside.square().sum(1)).clamp_min(0)
+    return inside / tensors["spread"], outside / tensors["outside"]
+
+
 def _density(model: Autoencoder, readout: Readout, detector: Detector, images: ImageSet) -> npt.NDArray[Any]:
-    away = torch.from_numpy(_components(model, readout, images)).float() - detector.tensors["mean"]
-    return ((away @ detector.tensors["precision"]) * away).sum(1).clamp_min(0).sqrt().numpy()
+    inside, outside = _inside_outside(_pooled(model, readout, images), detector.tensors)
+    return np.asarray((inside.square().mean(1) + outside).numpy())
 
 
 def _fit_mixture(model: Autoencoder, readout: Readout, normal: ImageSet, seed: int) -> dict[str, Tensor]:
     from sklearn.mixture import GaussianMixture
 
-    rows = _components(model, readout, normal)[:, : max(1, min(64, len(normal) // 20))]
-    count = max(1, min(COMPONENTS, len(rows) // 100))
-    fitted = GaussianMixture(count, covariance_type="full", reg_covar=1e-2, random_state=seed).fit(rows)
-    return {
+    tensors = _fit_density(model, readout, normal, seed)
+    inside = _inside_outside(_pooled(model, readout, normal), tensors)[0].numpy().astype(np.float64)
+    count = max(1, min(MIXTURE, len(inside) // 100))
+    fitted = GaussianMixture(count, covariance_type="full", reg_covar=1e-2, random_state=seed).fit(inside)
+    return tensors | {
         "weights": torch.from_numpy(fitted.weights_).float(),
         "means": torch.from_numpy(fitted.means_).float(),
         "roots": torch.from_numpy(fitted.precisions_cholesky_).float(),
@@ -219,24 +238,23 @@ def _fit_mixture(model: Autoencoder, readout: Readout, normal: ImageSet, seed: i
 
 
 def _mixture(model: Autoencoder, readout: Readout, detector: Detector, images: ImageSet) -> npt.NDArray[Any]:
-    means, roots = detector.tensors["means"], detector.tensors["roots"]
-    rows = torch.from_numpy(_components(model, readout, images)).float()[:, : means.shape[1]]
-    away = torch.einsum("nkd,kde->nke", rows[:, None] - means, roots)
-    log_root = roots.diagonal(dim1=1, dim2=2).log().sum(1)
-    log_weight = detector.tensors["weights"].log()
-    found = log_weight + log_root - away.square().sum(2) / 2
-    return (-torch.logsumexp(found, 1)).numpy()
+    tensors = detector.tensors
+    inside, outside = _inside_outside(_pooled(model, readout, images), tensors)
+    away = torch.einsum("nkd,kde->nke", inside[:, None] - tensors["means"], tensors["roots"])
+    log_root = tensors["roots"].diagonal(dim1=1, dim2=2).log().sum(1)
+    found = torch.logsumexp(tensors["weights"].log() + log_root - away.square().sum(2) / 2, 1)
+    return np.asarray((outside - 2 * found / inside.shape[1]).numpy())
 
 
 def _fit_neighbour(model: Autoencoder, readout: Readout, normal: ImageSet, _seed: int) -> dict[str, Tensor]:
-    return {"normal": torch.from_numpy(features(model, normal, readout, compact=True))}
+    return {"normal": _pooled(model, readout, normal).half()}
 
 
 def _neighbour(
     model: Autoencoder, readout: Readout, detector: Detector, images: ImageSet
 ) -> npt.NDArray[Any]:
-    found = features(model, images, readout, compact=True)
-    reference = detector.tensors["normal"].numpy()
+    reference = detector.tensors["normal"].float().numpy()
+    found = _pooled(model, readout, images).numpy()
     distances, _ = nearest(found, reference, min(NEIGHBOURS, len(reference)))
     return np.asarray(distances.mean(1))
 

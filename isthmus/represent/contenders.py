@@ -18,7 +18,7 @@ from isthmus.represent.readout import Readout, features
 
 Vectors = npt.NDArray[np.float32]
 PCA_NUMBERS = 64
-MOST_NUMBERS = 16_384
+MOST_NUMBERS = 4096
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def contenders(
 ) -> Iterator[Contender]:
     """Vectors of all sets: the model's features and its code, then PCA and pixels fitted on the first set.
 
-    The code is left out where it has more than 16,384 numbers, and where it is what the readout reads anyway.
+    The code is left out where it has more than 4,096 numbers, and where it is what the readout reads anyway.
     """
     full = tuple(features(model, one, readout) for one in sets)
     yield Contender("features", full, tuple(_compacted(readout, one) for one in full))

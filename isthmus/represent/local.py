@@ -6,7 +6,6 @@ import dataclasses
 
 import numpy as np
 import numpy.typing as npt
-import torch.nn.functional as F
 
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
@@ -18,7 +17,7 @@ SIDE = 5  # places per side of the grid
 def local_features(
     model: Autoencoder, readout: Readout, images: ImageSet, *, side: int = SIDE
 ) -> npt.NDArray[np.float32]:
-    """`(N, side², K)` float32 of length 1: the layer's rectified answers, averaged over each cell of a grid.
+    """`(N, side², K)` float32: the layer's rectified answers, averaged over each cell of a grid.
 
     A layer of vectors has no places: it gives `(N, 1, K)`.
     """
@@ -30,5 +29,5 @@ def local_features(
         parts = pooled.view(len(pooled), signs * channels, side**2).transpose(1, 2)
         if reading.layer == "code" and not model.recipe.geometry.is_grid:
             parts = parts[:, :1]
-        found.append(F.normalize(parts, dim=2).contiguous().numpy())
+        found.append(parts.contiguous().numpy())
     return np.concatenate(found) if found else np.empty((0, side**2, 0), dtype=np.float32)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from isthmus.errors import DataError
 
@@ -60,41 +61,43 @@ def fit_probe(
     """
     if len(features) == 0 or len(features) != len(labels):
         raise DataError(f"a probe needs a label for each row: {len(features)} rows, {len(labels)} labels")
+    rows, target = torch.from_numpy(np.ascontiguousarray(features)), torch.from_numpy(labels)
     best, found = decays[0], None
     held = max(1, round(SHARE * len(features)))
     if len(decays) > 1 and len(features) - held >= 2:
-        order = np.random.default_rng(seed).permutation(len(features))
-        part, rest = np.sort(order[held:]), np.sort(order[:held])
-        x, y = features[part], labels[part]
-        most = -1.0
-        start: Probe | None = None
+        out = torch.from_numpy(np.random.default_rng(seed).permutation(len(features))[:held].copy())
+        weight = torch.ones(len(features))
+        weight[out] = 0  # left out by weight: a copy of the rest would double the memory
+        most, last = -1.0, None
         for decay in sorted(decays, reverse=True):
-            start = _fit(x, y, classes, decay, SEARCH, start)
-            right = float((start.predict(features[rest]) == labels[rest]).mean())
+            last = _fit(rows, target, weight, classes, decay, SEARCH, last)
+            right = float((last.predict(features[out.numpy()]) == labels[out.numpy()]).mean())
             if right > most:
-                most, best, found = right, decay, start
-        del x
-    return _fit(features, labels, classes, best, iterations, found)
+                most, best, found = right, decay, last
+    return _fit(rows, target, torch.ones(len(features)), classes, best, iterations, found)
 
 
-def _fit(x: Vectors, y: Labels, classes: int, decay: float, iterations: int, start: Probe | None) -> Probe:
-    rows, target = torch.from_numpy(np.ascontiguousarray(x)), torch.from_numpy(y)
-    weight = torch.zeros(classes, x.shape[1]) if start is None else torch.from_numpy(start.weight.copy())
+def _fit(
+    rows: Tensor, target: Tensor, share: Tensor, classes: int, decay: float, steps: int, start: Probe | None
+) -> Probe:
+    weight = torch.zeros(classes, rows.shape[1]) if start is None else torch.from_numpy(start.weight.copy())
     bias = torch.zeros(classes) if start is None else torch.from_numpy(start.bias.copy())
     weight.requires_grad_()
     bias.requires_grad_()
+    share = share / share.sum()
     solver = torch.optim.LBFGS(
         [weight, bias],
-        max_iter=iterations,
+        max_iter=steps,
         history_size=10,
         tolerance_grad=1e-5,
         tolerance_change=1e-7,
         line_search_fn="strong_wolfe",
     )
 
-    def loss() -> torch.Tensor:
+    def loss() -> Tensor:
         solver.zero_grad()
-        value = F.cross_entropy(rows @ weight.T + bias, target) + decay / 2 * weight.square().sum()
+        each = F.cross_entropy(rows @ weight.T + bias, target, reduction="none")
+        value = (each * share).sum() + decay / 2 * weight.square().sum()
         value.backward()  # type: ignore[no-untyped-call]
         return value
 

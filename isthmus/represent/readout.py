@@ -30,6 +30,7 @@ from isthmus.represent.layers import CODE, activations, check_layer
 
 NAME = "readout"
 FIT_IMAGES = 10_000
+MOST_NUMBERS = 16_384
 NUMBERS_PER_PASS = 2**20  # more leaves the processor's cache, and is slower
 Features = npt.NDArray[np.float32]
 Listener = Callable[[int, int], None]
@@ -55,7 +56,7 @@ class Reading:
     layer: str = CODE
     size: tuple[int, int] = (0, 0)
     rectify: Literal["none", "signs", "mean"] = "none"
-    threshold: float = 0.25
+    threshold: float = 0.75
     pool: tuple[int, ...] = ()
     power: float = 1.0
     compact: int = 256
@@ -86,7 +87,9 @@ def default_reading(model: Autoencoder) -> Reading:
     """The code itself; for a `filters` model its answers at every pixel, rectified and pooled."""
     size = model.size
     if model.recipe.backbone.kind == "filters":
-        return Reading(layer="filters", size=size, rectify="signs", pool=(2, 3), power=0.5)
+        channels = model.recipe.geometry.channels
+        side = 3 if 2 * channels * 3**2 <= MOST_NUMBERS else 2
+        return Reading(layer="filters", size=size, rectify="signs", pool=(side,), power=0.5)
     pool = (1, 2, 4) if model.recipe.geometry.is_grid and max(size) > 64 else ()
     return Reading(layer=CODE, size=size, pool=pool)
 
