@@ -58,15 +58,20 @@ def command(
     from isthmus.evaluate.readouts import readout_for
     from isthmus.model.reading import read_for
     from isthmus.represent.api import search
-    from isthmus.represent.index import beside
+    from isthmus.represent.index import beside, is_of, load_index
+    from isthmus.represent.readout import stored
 
     images = read_for(network, data)
-    readout, note = readout_for(network, images, layer=layer)
-    if note is not None:
-        console.note(note)
     path = None if no_index else index_path
     if path is None and not no_index and os.path.exists(data):  # noqa: PTH110 - DATA may be no path at all
         path = str(beside(data))
+    kept = load_index(path) if path is not None and Path(path).exists() else None
+    if kept is not None and layer in (None, kept.readout.reading.layer) and is_of(kept, network):
+        readout, note = stored(network) or kept.readout, None
+    else:
+        readout, note = readout_for(network, images, layer=layer)
+    if note is not None:
+        console.note(note)
     with console.progress("indexing", total=len(images)) as line:
         found = search(
             network,

@@ -159,9 +159,11 @@ def search(
         raise UsageError(f"{count} matches cannot be shown")
     network, images = _both(model, data)
     queries = read_for(network, like)
-    chosen = _readout(network, images, readout)
     path = None if index_path is None else Path(index_path)
     earlier = index.load_index(path) if path is not None and path.exists() else None
+    if readout is None and earlier is not None and index.is_of(earlier, network):
+        readout = stored(network) or earlier.readout
+    chosen = _readout(network, images, readout)
     fresh = index.refresh(network, chosen, images, earlier, listener=listener)
     if path is not None and (
         earlier is None or fresh.added or fresh.removed or earlier.names != images.names

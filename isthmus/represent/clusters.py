@@ -102,7 +102,7 @@ def spectral_places(graph: sparse.csr_matrix, dimensions: int, *, seed: int = 0)
         start = np.random.default_rng(seed).standard_normal(size)
         # A little of the identity keeps a bipartite piece's eigenvalue −1 away from the end that is sought.
         _, values = eigsh(
-            normalised + sparse.identity(size) * 0.1, k=dimensions, which="LA", v0=start, tol=1e-4
+            normalised + sparse.identity(size) * 0.1, k=dimensions, which="LA", v0=start, tol=1e-6
         )
         values = values[:, ::-1]
     lengths = np.linalg.norm(values, axis=1, keepdims=True).clip(1e-12)

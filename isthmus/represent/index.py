@@ -22,7 +22,7 @@ from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.file import read_file, write_file
 from isthmus.represent.neighbourhood import nearest
-from isthmus.represent.readout import Listener, Readout, features
+from isthmus.represent.readout import Listener, Readout, features, packed, unpacked
 
 KEY = "isthmus.index"
 SUFFIX = ".isthmus-index.safetensors"
@@ -32,11 +32,15 @@ Metric = Literal["cosine", "l2"]
 
 @dataclass(frozen=True)
 class Index:
-    """`vectors (n, d)`, `hashes (n,)` of the images' content, `names`, and whose features they are."""
+    """`vectors (n, d)`, `hashes (n,)` of the images' content, `names`, and whose features they are.
+
+    The readout lies with them: fitted again to a set that has grown, it would make all features others.
+    """
 
     vectors: Vectors
     hashes: npt.NDArray[np.uint64]
     names: tuple[str, ...]
+    readout: Readout
     model: str
 
     def __len__(self) -> int:
@@ -58,13 +62,24 @@ def beside(data: str | os.PathLike[str]) -> Path:
     return path.with_name(path.name + SUFFIX)
 
 
-def identity(model: Autoencoder, readout: Readout) -> str:
-    """32 hex digits for everything that features depend on: the encoder's numbers and the readout."""
-    digest = hashlib.blake2b(repr((model.recipe.to_dict(), readout.reading)).encode(), digest_size=16)
-    parts = [t for name, t in sorted(model.state_dict().items()) if not name.startswith("decoder.")]
-    for tensor in (*parts, readout.mean, readout.deviation, readout.basis, readout.spread):
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+def identity(model: Autoencoder) -> str:
+    """32 hex digits for everything of a model that features depend on."""
+    digest = hashlib.blake2b(repr(model.recipe.to_dict()).encode(), digest_size=16)
+    for name, tensor in sorted(model.state_dict().items()):
+        if not name.startswith("decoder."):
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
+
+
+def is_of(index: Index, model: Autoencoder, readout: Readout | None = None) -> bool:
+    """Whether an index holds features of this model, read in this way."""
+    if index.model != identity(model):
+        return False
+    if readout is None:
+        return True
+    (tensors, facts), (others, others_facts) = packed(readout), packed(index.readout)
+    alike = all(t.shape == others[n].shape and bool((t == others[n]).all()) for n, t in tensors.items())
+    return alike and facts == others_facts
 
 
 def refresh(
@@ -76,10 +91,9 @@ def refresh(
     listener: Listener | None = None,
 ) -> Refreshed:
     """The index of `images`; features that `earlier` holds, from the same model, are not computed again."""
-    whose = identity(model, readout)
     hashes = images.hashes()
     known = {}
-    if earlier is not None and earlier.model == whose:
+    if earlier is not None and is_of(earlier, model, readout):
         known = {int(h): row for row, h in enumerate(earlier.hashes)}
     new = np.array([i for i, h in enumerate(hashes) if int(h) not in known], dtype=np.int64)
     found = (
@@ -93,7 +107,7 @@ def refresh(
     if earlier is not None and len(old):
         vectors[old] = earlier.vectors[[known[int(hashes[i])] for i in old]]
     gone = 0 if earlier is None else len(set(earlier.hashes.tolist()) - set(hashes.tolist()))
-    return Refreshed(Index(vectors, hashes, images.names, whose), len(new), gone)
+    return Refreshed(Index(vectors, hashes, images.names, readout, identity(model)), len(new), gone)
 
 
 def save_index(index: Index, path: str | os.PathLike[str], *, force: bool = True) -> None:
@@ -107,7 +121,10 @@ def save_index(index: Index, path: str | os.PathLike[str], *, force: bool = True
         "hashes": torch.from_numpy(index.hashes.view(np.int64)),
         "names": torch.from_numpy(np.frombuffer("\0".join(index.names).encode(), dtype=np.uint8).copy()),
     }
-    write_file(path, tensors, {KEY: json.dumps({"format": 1, "model": index.model})}, force=force)
+    parts, reading = packed(index.readout)
+    facts = {"format": 1, "model": index.model, "reading": reading}
+    tensors |= {f"readout.{name}": tensor for name, tensor in parts.items()}
+    write_file(path, tensors, {KEY: json.dumps(facts)}, force=force)
 
 
 def load_index(path: str | os.PathLike[str]) -> Index:
@@ -125,7 +142,8 @@ def load_index(path: str | os.PathLike[str]) -> Index:
         vectors, hashes = tensors["vectors"].numpy(), tensors["hashes"].numpy().view(np.uint64)
         if vectors.ndim != 2 or not len(vectors) == len(hashes) == len(names):
             raise ValueError("its parts have different lengths")
-        return Index(vectors, hashes, names, str(facts["model"]))
+        parts = {k.removeprefix("readout."): t for k, t in tensors.items() if k.startswith("readout.")}
+        return Index(vectors, hashes, names, unpacked(parts, facts["reading"]), str(facts["model"]))
     except (LookupError, ValueError, AttributeError, TypeError) as error:
         raise ModelFileError(f"{path} is damaged: {error}") from error
 

@@ -71,5 +71,10 @@ def _stages(model: Autoencoder) -> list[tuple[str, nn.Module]]:
         steps = (
             [(f"{name}.{key}", part) for key, part in child.named_children()] if members else [(name, child)]
         )
-        found += [(key, part) for key, part in steps if any(True for _ in part.parameters())]
+        found += [(key, part) for key, part in steps if _runs(part)]
     return found
+
+
+def _runs(part: nn.Module) -> bool:
+    """Whether a module has weights, and is called on what passes through."""
+    return any(True for _ in part.parameters()) and type(part).forward is not nn.Module.forward

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from scipy import sparse
+from scipy.sparse import csgraph
 
 from isthmus.errors import DataError
 
@@ -14,6 +15,7 @@ Labels = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.int64]
 
 CHUNK = 1024
+BRIDGES = 5  # by which a part of a graph that hangs together is joined to the rest
 
 
 def nearest(
@@ -69,7 +71,8 @@ def neighbour_graph(vectors: Vectors, *, count: int = 10) -> sparse.csr_matrix:
     """`(n, n)` symmetric weights in [0, 1] between each row and its nearest.
 
     A row's weights fall with distance on its own scale: exp(−d² / (σᵢ σⱼ)), σ the distance to the last
-    neighbour (Zelnik-Manor and Perona 2004, §2).
+    neighbour (Zelnik-Manor and Perona 2004, §2). A few rows that are only each other's neighbours would be a
+    group of their own, and labels would never reach them: a graph's parts are joined where they are nearest.
     """
     distances, rows = nearest(vectors, vectors, count, skip_same_row=True)
     squared = np.square(distances, dtype=np.float64)
@@ -77,7 +80,24 @@ def neighbour_graph(vectors: Vectors, *, count: int = 10) -> sparse.csr_matrix:
     weight = np.exp(-squared / (scale[:, None] * scale[rows]))
     first = np.repeat(np.arange(len(vectors)), count)
     graph = sparse.csr_matrix((weight.ravel(), (first, rows.ravel())), shape=(len(vectors),) * 2)
-    return graph.maximum(graph.T)
+    return _joined(graph.maximum(graph.T).tocsr(), vectors, float(np.median(weight)))
+
+
+def _joined(graph: sparse.csr_matrix, vectors: Vectors, weight: float) -> sparse.csr_matrix:
+    count, part = csgraph.connected_components(graph, directed=False)
+    if count == 1:
+        return graph
+    main = int(np.bincount(part).argmax())
+    here, there = [], []
+    for one in np.setdiff1d(np.arange(count), [main]):
+        rows, rest = np.flatnonzero(part == one), np.flatnonzero(part != one)
+        distances, where = nearest(vectors[rows], vectors[rest], 1)
+        closest = np.argsort(distances[:, 0], kind="stable")[:BRIDGES]
+        here.append(rows[closest])
+        there.append(rest[where[closest, 0]])
+    ends = np.concatenate(here), np.concatenate(there)
+    bridges = sparse.csr_matrix((np.full(len(ends[0]), weight), ends), shape=graph.shape)
+    return graph.maximum(bridges.maximum(bridges.T)).tocsr()
 
 
 def spread_labels(

@@ -10,7 +10,7 @@ components are fitted to images without labels. Both travel in the model file as
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -162,10 +162,29 @@ def fit_readout(
     return Readout(reading, mean, deviation, found.basis, spread)
 
 
+def packed(readout: Readout) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and JSON facts that a file can hold."""
+    tensors = {f.name: getattr(readout, f.name) for f in dataclasses.fields(Readout) if f.name != "reading"}
+    return tensors, dataclasses.asdict(readout.reading)
+
+
+def unpacked(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> Readout:
+    """The inverse of `packed`.
+
+    Raises:
+        LookupError, TypeError, ValueError: they are not a readout.
+    """
+    told = {**facts, "size": tuple(facts["size"]), "pool": tuple(facts["pool"])}
+    parts = {name: tensors[name].float() for name in ("mean", "deviation", "basis", "spread")}
+    readout = Readout(Reading(**told), **parts)
+    if readout.basis.shape != (len(readout.spread), len(readout.mean)):
+        raise ValueError("its tensors do not fit together")
+    return readout
+
+
 def store(model: Autoencoder, readout: Readout) -> None:
     """Attach a readout to a model in memory; `model.save` writes it."""
-    tensors = {f.name: getattr(readout, f.name) for f in dataclasses.fields(Readout) if f.name != "reading"}
-    attach(model, NAME, tensors, dataclasses.asdict(readout.reading))
+    attach(model, NAME, *packed(readout))
 
 
 def finish(model: Autoencoder, images: ImageSet) -> None:
@@ -184,13 +203,8 @@ def stored(model: Autoencoder) -> Readout | None:
     if found is None:
         return None
     try:
-        facts: dict[str, Any] = dict(found.facts)
-        facts |= {"size": tuple(facts["size"]), "pool": tuple(facts["pool"])}
-        tensors = {name: found.tensors[name].float() for name in ("mean", "deviation", "basis", "spread")}
-        readout = Readout(Reading(**facts), **tensors)
+        readout = unpacked(found.tensors, found.facts)
         check_layer(model, readout.reading.layer)
-        if readout.basis.shape != (len(readout.spread), len(readout.mean)):
-            raise ValueError("its tensors do not fit together")
     except (LookupError, TypeError, ValueError, UsageError) as error:
         raise ModelFileError(f"this model's readout is damaged: {error}") from error
     return readout
