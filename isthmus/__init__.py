@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from isthmus.codec.api import compress, decompress
     from isthmus.codec.fit import fit_tables as fit_codec
     from isthmus.codec.plugin import register_pillow
+    from isthmus.estimator import ImageAutoencoder
     from isthmus.evaluate.table import evaluate as evaluate_model
     from isthmus.generate.augmentation import augment
     from isthmus.generate.directions import direction as find_direction
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from isthmus.model.file import load
     from isthmus.model.recipe import Recipe
     from isthmus.model.recipes import recipe
+    from isthmus.represent.api import anomalies, classify, cluster, embed, search
     from isthmus.restore.denoise import denoise
     from isthmus.restore.inpaint import inpaint
     from isthmus.training.api import train
@@ -40,14 +42,19 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Autoencoder",
+    "ImageAutoencoder",
     "IsthmusError",
     "Recipe",
     "__version__",
+    "anomalies",
     "augment",
+    "classify",
+    "cluster",
     "compress",
     "decompress",
     "denoise",
     "diagnose",
+    "embed",
     "evaluate_model",
     "find_direction",
     "fit_codec",
@@ -59,17 +66,24 @@ __all__ = [
     "read",
     "recipe",
     "register_pillow",
+    "search",
     "train",
     "transform",
 ]
 
 _HOMES = {
     "Autoencoder": "isthmus.model.autoencoder:Autoencoder",
+    "ImageAutoencoder": "isthmus.estimator:ImageAutoencoder",
     "Recipe": "isthmus.model.recipe:Recipe",
     "diagnose": "isthmus.training.diagnosis.diagnose:diagnose",
     "denoise": "isthmus.restore.denoise:denoise",
     "evaluate_model": "isthmus.evaluate.table:evaluate",
     "inpaint": "isthmus.restore.inpaint:inpaint",
+    "anomalies": "isthmus.represent.api:anomalies",
+    "classify": "isthmus.represent.api:classify",
+    "cluster": "isthmus.represent.api:cluster",
+    "embed": "isthmus.represent.api:embed",
+    "search": "isthmus.represent.api:search",
     "compress": "isthmus.codec.api:compress",
     "decompress": "isthmus.codec.api:decompress",
     "fit_codec": "isthmus.codec.fit:fit_tables",

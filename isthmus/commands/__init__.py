@@ -30,6 +30,7 @@ _LOOK = "Train and look"
 _REPAIR = "Repair"
 _FILES = "Compress"
 _MAKE = "Make"
+_FIND = "Find and sort"
 
 COMMANDS: tuple[Entry, ...] = (
     Entry("train", "isthmus.commands.train:command", "Train an autoencoder on images.", _LOOK),
@@ -69,6 +70,11 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("augment", "isthmus.commands.augment:command", "Make more labelled images.", _MAKE),
     Entry("frames", "isthmus.commands.frames:command", "Fill, slow down or foretell frames.", _MAKE),
     Entry("map", "isthmus.commands.map:command", "Draw all codes on one page, with their images.", _MAKE),
+    Entry("embed", "isthmus.commands.embed:command", "Turn images into feature vectors.", _FIND),
+    Entry("classify", "isthmus.commands.classify:command", "Learn labels from features, measured.", _FIND),
+    Entry("cluster", "isthmus.commands.cluster:command", "Put alike images into groups.", _FIND),
+    Entry("search", "isthmus.commands.search:command", "Find the images most like one.", _FIND),
+    Entry("anomalies", "isthmus.commands.anomalies:command", "Find unusual images, and where.", _FIND),
 )
 
 _BY_NAME = {entry.name: entry for entry in COMMANDS}

@@ -21,6 +21,9 @@ from isthmus.version import __version__
 
 # Extra -> the modules it must make importable; a test holds the names to pyproject.toml.
 EXTRAS: Mapping[str, tuple[str, ...]] = {
+    "umap": ("umap",),
+    "search": ("faiss",),
+    "parquet": ("pyarrow",),
     "bench": ("bm3d", "cv2", "skimage"),
     "test": ("hypothesis", "mypy", "pytest", "xdist", "ruff", "skimage", "torchmetrics"),
 }

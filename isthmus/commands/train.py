@@ -128,8 +128,10 @@ def command(
 
         def finish(model: Autoencoder, images: ImageSet) -> None:
             from isthmus.codec import finish as codec
+            from isthmus.represent import readout
 
             codec.finish(model, images, listener=fitting)
+            readout.finish(model, images)
 
         def fitting(done: int, bands: int) -> None:
             if done < bands:

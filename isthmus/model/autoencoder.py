@@ -114,6 +114,14 @@ class Autoencoder(nn.Module):
         self.offset.copy_(start.view(-1, 1, 1))
         self.encoder.centre_at(bounded)
 
+    def start_with(self, pieces: Tensor, seed: int) -> None:
+        """Let the filters of a `filters` backbone begin as winners among `pieces (n, C, side, side)`."""
+        from isthmus.model.backbones.filters import FiltersDecoder, FiltersEncoder, start_filters
+
+        assert isinstance(self.encoder, FiltersEncoder) and isinstance(self.decoder, FiltersDecoder)
+        winning = getattr(self.recipe.bottleneck, "k", None)
+        start_filters(self.encoder, self.decoder, pieces.flatten(1), winning=winning, seed=seed)
+
     # ------------------------------------------------------------ the pass
 
     def trace(
@@ -338,6 +346,8 @@ def _multiple(recipe: Recipe, size: tuple[int, int]) -> int:
             return int(2 ** stacked_halvings(recipe.backbone, recipe.geometry))
         case axes.Attention():
             return patch_side(recipe.backbone, recipe.geometry, size)
+        case axes.Filters():
+            return recipe.geometry.stride or 1
         case _:
             return 1
 

@@ -1,6 +1,6 @@
 """Every axis of the product space and every point on it, as plain frozen settings (no torch here).
 
-One class is one point: `backbone` is `Dense | Conv | Stacked | Recurrent | Attention`, and so on. A point
+One class is one point: `backbone` is `Dense | Conv | Stacked | …`, and so on. A point
 owns exactly the settings that mean something for it. The networks behind them are built in `backbones/`,
 `bottlenecks/`, `corruptions` and `critics`.
 """
@@ -108,7 +108,17 @@ class Attention(Settings):
     output: Output = setting("sigmoid", _OUTPUT)
 
 
-Backbone = Dense | Conv | Stacked | Recurrent | Attention
+@dataclass(frozen=True, kw_only=True)
+class Filters(Settings):
+    kind: ClassVar[str] = "filters"
+    side: int = setting(6, "side of a filter in pixels, at least the code's stride", low=1, high=32)
+    start: Literal["random", "winners"] = setting(
+        "winners", "first filters: random, or the directions that single winners of the images' pieces take"
+    )
+    output: Output = setting("linear", _OUTPUT)
+
+
+Backbone = Dense | Conv | Stacked | Recurrent | Attention | Filters
 
 # ---------------------------------------------------------------- positions: does the net know where it is
 
@@ -394,7 +404,7 @@ class Optimiser(Settings):
 
 
 AXES: dict[str, tuple[type[Settings], ...]] = {
-    "backbone": (Dense, Conv, Stacked, Recurrent, Attention),
+    "backbone": (Dense, Conv, Stacked, Recurrent, Attention, Filters),
     "positions": (NoPositions, Coordinates, Sinusoidal, Learned),
     "corruption": (
         NoCorruption,

@@ -54,6 +54,19 @@ def _vector_only(recipe: Recipe) -> str | None:
     return None
 
 
+def _filters(recipe: Recipe) -> str | None:
+    backbone = recipe.backbone
+    if not isinstance(backbone, axes.Filters):
+        return None
+    if recipe.geometry.stride is None:
+        return "filters answer at every place: their code is a grid, for example --code 256@4"
+    if backbone.side < recipe.geometry.stride:
+        return f"filters of side {backbone.side} leave gaps in steps of {recipe.geometry.stride} pixels"
+    if not isinstance(recipe.positions, axes.NoPositions):
+        return "filters are the same at every place: positions add nothing to them"
+    return None
+
+
 def _positions_of_dense(recipe: Recipe) -> str | None:
     if isinstance(recipe.backbone, axes.Dense) and not isinstance(recipe.positions, axes.NoPositions):
         return "a dense backbone has its own weight for every pixel: positions add nothing to it"
@@ -227,6 +240,7 @@ def _full_batch(recipe: Recipe) -> str | None:
 
 _RULES: tuple[Callable[[Recipe], str | None], ...] = (
     _vector_only,
+    _filters,
     _positions_of_dense,
     _equal_queries,
     _heads,

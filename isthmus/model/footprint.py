@@ -23,6 +23,8 @@ def bytes_per_pixel(backbone: axes.Backbone, geometry: Geometry, channels: int) 
         case axes.Stacked(), _:
             first, last = backbone.width or (geometry.channels,), backbone.decoder or backbone.width or (0,)
             return own + CONV_MAPS * 4 * max(first[0], last[-1])
+        case axes.Filters(), int(stride):
+            return own + CONV_MAPS * 4 * geometry.channels / stride**2
         case axes.Attention(), int(stride):
             return own + TOKEN_MAPS * 4 * backbone.width[0] / stride**2
         case _:

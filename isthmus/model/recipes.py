@@ -143,6 +143,20 @@ def codec() -> Recipe:
     )
 
 
+def features() -> Recipe:
+    """Whitened filters of which few win, read out at every pixel (Makhzani, Frey 2015; Coates, Ng 2011).
+
+    For classes, clusters, search and anomalies without labels; the code itself is sparse and wide.
+    """
+    return Recipe(
+        name="features",
+        code="256@4",
+        backbone=axes.Filters(),
+        bottleneck=axes.TopK(k=8),
+        optimiser=axes.Optimiser(epochs=1, rate=5e-4),
+    )
+
+
 FAMILIES: dict[str, Callable[[], Recipe]] = {
     "conv": conv,
     "dense": dense,
@@ -157,6 +171,7 @@ FAMILIES: dict[str, Callable[[], Recipe]] = {
     "vae-gan": vae_gan,
     "attention": attention,
     "codec": codec,
+    "features": features,
 }
 
 ARTICLES: dict[str, Callable[[], Recipe]] = {

@@ -14,6 +14,7 @@ from isthmus.errors import DataError, UsageError
 from isthmus.images.batches import whole
 from isthmus.images.cache import memory_bytes
 from isthmus.images.conform import conform
+from isthmus.images.pieces import random_pieces
 from isthmus.images.read import read
 from isthmus.images.split import hold_out
 from isthmus.images.store import ImageSet
@@ -34,6 +35,7 @@ DEFAULT_MINUTES = 5.0
 VALIDATIONS = 40
 MEAN_PIXELS = 2**23
 NOISE_IMAGES = 32
+PIECES_PER_FILTER, PIECES = 250, (4000, 200_000)
 
 
 @dataclass(frozen=True)
@@ -179,6 +181,11 @@ def build_model(recipe: Recipe, images: ImageSet, size: tuple[int, int], seed: i
     mean = torch.stack([first for first, _ in sums]).mean(0)
     square = torch.stack([second for _, second in sums]).mean()
     model.start_at(mean, (square - mean.square().mean()).clamp_min(0).sqrt())
+    if isinstance(recipe.backbone, axes.Filters) and recipe.backbone.start == "winners":
+        count = int(np.clip(PIECES_PER_FILTER * recipe.geometry.channels, *PIECES))
+        model.start_with(
+            torch.from_numpy(random_pieces(images, recipe.backbone.side, count, seed=seed)), seed
+        )
     return model.to(best_device())
 
 

@@ -18,6 +18,7 @@ NARROW: dict[str, tuple[str, ...]] = {
     "stacked": ("backbone.width=8-8", "backbone.decoder=auto"),
     "recurrent": ("backbone.width=16",),
     "attention": ("backbone.width=16", "backbone.depth=1", "backbone.heads=2"),
+    "filters": ("backbone.side=5",),
 }
 CRITIC = {"on-codes": "critic.width=16", "on-images": "critic.width=4"}
 

@@ -21,7 +21,7 @@ from isthmus.model.recipe import Recipe
 from isthmus.training.optimisers import build as build_optimiser
 from isthmus.training.player import gradients, players_of
 
-BACKBONES = ("dense", "conv", "stacked", "recurrent", "attention")
+BACKBONES = ("dense", "conv", "stacked", "recurrent", "attention", "filters")
 POSITIONS = ("none", "coordinates", "sinusoidal", "learned")
 CORRUPTIONS = (
     "none", "gaussian", "salt-pepper", "poisson", "mask", "blur", "jpeg", "recorrupted", "blind-spot"
@@ -52,6 +52,7 @@ class Combination:
             "stacked": ["backbone.width=4-4"],
             "recurrent": ["backbone.width=8"],
             "attention": ["backbone.width=8", "backbone.depth=1", "backbone.heads=2"],
+            "filters": ["backbone.side=5"],
         }[self.backbone]
         if self.bottleneck == "top-k":
             thin.append("bottleneck.k=2")
@@ -70,6 +71,8 @@ class Combination:
         if self.backbone in ("dense", "recurrent") and grid:
             return False
         if self.backbone == "dense" and self.positions != "none":
+            return False
+        if self.backbone == "filters" and not (grid and self.positions == "none"):
             return False
         # Patches of a vector code, and hidden patches, are told apart by their positions alone.
         if (

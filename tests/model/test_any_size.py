@@ -26,6 +26,7 @@ GRIDS = {
     "stacked": ["backbone=stacked", "backbone.width=4-4", "positions=learned", "positions.channels=2"],
     "stacked pool": ["backbone=stacked", "backbone.width=4", "backbone.down=pool", "backbone.up=nearest"],
     "attention": ["backbone=attention", "backbone.width=8", "backbone.heads=2", "positions=sinusoidal"],
+    "filters": ["backbone=filters", "backbone.side=9"],
 }
 VECTORS = {
     "conv": ["backbone.width=4", "backbone.blocks=1"],

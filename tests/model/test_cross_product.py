@@ -23,6 +23,8 @@ REFUSED_EXAMPLES = [
     Combination("dense", "learned", "none", "plain", "none", "6"),
     Combination("attention", "none", "none", "plain", "none", "6"),
     Combination("attention", "none", "mask", "plain", "none", "6@4"),
+    Combination("filters", "none", "none", "plain", "none", "6"),
+    Combination("filters", "learned", "none", "plain", "none", "6@4"),
     Combination("conv", "none", "none", "quantised", "on-codes", "6"),
     Combination("conv", "none", "none", "entropy", "on-images", "6@4"),
     Combination("conv", "none", "none", "l1", "on-codes", "6"),
@@ -103,6 +105,7 @@ CONTRACTIVE = ["bottleneck=contractive", "backbone.width=4", "backbone.blocks=1"
         ("8", ["bottleneck.rectified=true", "critic=on-codes"], "rectified"),
         ("8", ["bottleneck=l2", "bottleneck.rectified=true", "critic=on-codes"], "rectified"),
         ("8", ["backbone.start=cosine", "backbone.output=linear"], "grid"),
+        ("8@8", ["backbone=filters", "backbone.side=6"], "gaps"),
         ("8@4", ["backbone.start=cosine"], "output=linear"),
         ("8@4", ["backbone.refines=true"], "add backbone.start=cosine"),
         (

@@ -34,3 +34,7 @@ def build(recipe: Recipe, plan: Plan) -> tuple[Encoder, Decoder]:
             from isthmus.model.backbones import attention
 
             return attention.AttentionEncoder(recipe, plan), attention.AttentionDecoder(recipe, plan)
+        case axes.Filters():
+            from isthmus.model.backbones import filters
+
+            return filters.FiltersEncoder(recipe, plan), filters.FiltersDecoder(recipe, plan)

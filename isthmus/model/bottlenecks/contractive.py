@@ -31,7 +31,7 @@ class ContractiveBottleneck(Bottleneck):
         self.weight, self.warmup, self.probes = settings.weight, settings.warmup, settings.probes
         dense_sigmoid = isinstance(backbone, axes.Dense) and backbone.activation == "sigmoid"
         self.sigmoid = dense_sigmoid
-        self.exact = dense_sigmoid and not backbone.width
+        self.exact = isinstance(backbone, axes.Dense) and dense_sigmoid and not backbone.width
         self.wants_jacobian = not self.exact
 
     def forward(self, h: Tensor, generator: torch.Generator, sample: bool) -> Latent:  # noqa: ARG002

@@ -1,0 +1,92 @@
+"""One-class anomaly detection: trained on one class, all others are unusual; mean AUROC over ten classes.
+
+    python benchmarks/anomalies.py mnist                    about ten minutes on one core
+    python benchmarks/anomalies.py fashion-mnist --images 300 --classes 0 3
+
+For each class a `features` model is trained on its training images alone. All test images are scored, beside
+the reconstruction error of 32 principal components and the distance to the nearest normal image.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.metrics import roc_auc_score
+
+import isthmus
+from isthmus.atomic import write_text
+from isthmus.images.store import ImageSet
+from isthmus.measures.subspace import principal_subspace
+from isthmus.represent import anomalies
+from isthmus.represent import readout as readouts
+from isthmus.represent.contenders import pixel_vectors
+from isthmus.represent.neighbourhood import nearest
+
+SETTINGS: dict[str, Any] = {"code": "64@4", "settings": ["backbone.side=9"]}
+KINDS = ("density", "mixture", "neighbour")
+
+
+def one_class(train: ImageSet, test: ImageSet, label: int) -> dict[str, float]:
+    """AUROC of every score when `label` is normal."""
+    assert train.labels is not None and test.labels is not None
+    normal = train.subset(np.flatnonzero(train.labels == label))
+    unusual = test.labels != label
+    model = isthmus.train(normal, recipe="features", precision="float32", seed=0, **SETTINGS)
+    readout = readouts.fit_readout(model, normal)
+    found = {}
+    for kind in KINDS:
+        detector = anomalies.fit_detector(model, readout, normal, kind)  # type: ignore[arg-type]
+        found[kind] = float(roc_auc_score(unusual, anomalies.score(model, readout, detector, test)))
+        if kind == "density":
+            flagged = anomalies.score(model, readout, detector, test) > detector.threshold
+            found["false alarms at 1 %"] = float(flagged[~unusual].mean())
+            found["found at 1 %"] = float(flagged[unusual].mean())
+    size = (train.shape or (28, 28, 1))[:2]
+    first, second = (torch.from_numpy(pixel_vectors(one, size)) for one in (normal, test))
+    pca = principal_subspace([first], 32)
+    error = (pca.decode(pca.encode(second)) - second).square().mean(1)
+    found["PCA 32 reconstruction"] = float(roc_auc_score(unusual, error.numpy()))
+    distance, _ = nearest(second.numpy(), first.numpy(), 1)
+    found["nearest pixels"] = float(roc_auc_score(unusual, distance[:, 0]))
+    return found
+
+
+def some(images: ImageSet, most: int | None) -> ImageSet:
+    if most is None or len(images) <= 10 * most:
+        return images
+    return images.subset(np.linspace(0, len(images) - 1, 10 * most).astype(int))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser.add_argument("names", nargs="+", choices=["mnist", "fashion-mnist"])
+    parser.add_argument("-o", "--out", type=Path, default=Path("feature-results"))
+    parser.add_argument("--images", type=int, help="at most so many per class")
+    parser.add_argument("--classes", type=int, nargs="+", default=list(range(10)))
+    asked = parser.parse_args()
+    asked.out.mkdir(parents=True, exist_ok=True)
+    for name in asked.names:
+        train, test = (some(isthmus.read(f"{name}:{part}"), asked.images) for part in ("train", "test"))
+        path = asked.out / f"{name}-anomalies.json"
+        found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+        for label in asked.classes:
+            if str(label) in found:
+                continue
+            start = time.monotonic()
+            found[str(label)] = one_class(train, test, label)
+            found[str(label)]["seconds"] = round(time.monotonic() - start, 1)
+            write_text(path, json.dumps(found, indent=1))
+            print(name, label, json.dumps(found[str(label)]), flush=True)
+        keys = [key for key in next(iter(found.values())) if key != "seconds"]
+        means = {key: round(100 * float(np.mean([one[key] for one in found.values()])), 2) for key in keys}
+        print(name, "means over", len(found), "classes:", json.dumps(means), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""Features without labels on standard sets: linear probe, neighbours, few labels, clusters, beside baselines.
+
+    python benchmarks/features.py mnist                     about ten minutes on one core
+    python benchmarks/features.py fashion-mnist cifar10 -o results/
+    python benchmarks/features.py mnist --images 2000       small and quick, to try it out
+
+Training sees no label. Choices were made on parts of the training sets; the test sets are only reported on.
+CIFAR-10 here is the first 36,000 images of the file to train and its last 4,000 to report. Every step is kept
+in the folder, so an interrupted run goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import isthmus
+from isthmus.atomic import write_text
+from isthmus.images.store import ImageSet
+from isthmus.represent import readout as readouts
+from isthmus.represent.classify import classify
+from isthmus.represent.clusters import agreement, find_clusters
+from isthmus.represent.neighbourhood import neighbour_graph
+
+SETTINGS: dict[str, dict[str, Any]] = {
+    "mnist": {"code": "256@4", "settings": ["backbone.side=9"]},
+    "fashion-mnist": {"code": "256@4", "settings": ["backbone.side=6"]},
+    "cifar10": {"code": "800@4", "settings": ["backbone.side=6"]},
+}
+SEEDS = range(5)
+CIFAR_TRAIN = 36_000
+
+
+def parts(name: str) -> tuple[ImageSet, ImageSet]:
+    """The training and the reported images."""
+    if name != "cifar10":
+        return isthmus.read(f"{name}:train"), isthmus.read(f"{name}:test")
+    images = isthmus.read(name)
+    where = np.arange(len(images))
+    return images.subset(where[:CIFAR_TRAIN]), images.subset(where[CIFAR_TRAIN:])
+
+
+def some(images: ImageSet, most: int | None) -> ImageSet:
+    """At most so many images, drawn evenly."""
+    if most is None or len(images) <= most:
+        return images
+    return images.subset(np.linspace(0, len(images) - 1, most).astype(int))
+
+
+def step(folder: Path, name: str, what: str, work: Any) -> dict[str, Any]:
+    """Do a piece of work once, and remember its numbers and seconds."""
+    path = folder / f"{name}-{what}.json"
+    if path.exists():
+        found: dict[str, Any] = json.loads(path.read_text())
+        return found
+    start = time.monotonic()
+    found = work()
+    found["seconds"] = round(time.monotonic() - start, 1)
+    write_text(path, json.dumps(found, indent=1))
+    print(name, what, json.dumps(found), flush=True)
+    return found
+
+
+def measure(name: str, folder: Path, most: int | None, spaces: list[str]) -> None:
+    train, test = parts(name)
+    train, test = some(train, most), some(test, most)
+    path = folder / f"{name}.safetensors"
+    options = SETTINGS[name]
+
+    def training() -> dict[str, Any]:
+        model = isthmus.train(train, recipe="features", precision="float32", seed=0, **options)
+        readouts.finish(model, train)
+        model.save(path)
+        return {"validation": model.summary["best"], "settings": options, "images": len(train)}
+
+    step(folder, name, "train", training)
+    model = isthmus.load(path)
+    readout = readouts.stored(model)
+    assert readout is not None
+
+    def classes() -> dict[str, Any]:
+        found = classify(model, readout, train, test, say=lambda line: print(" ", line, flush=True))
+        return {row.name: row.to_dict() for row in found.rows}
+
+    step(folder, name, "classify", classes)
+    if name == "cifar10":
+        return
+
+    def vectors() -> dict[str, Any]:
+        rows = [readouts.features(model, one, readout, compact=True) for one in (train, test)]
+        np.save(folder / f"{name}-compact.npy", np.concatenate(rows))
+        return {"numbers": int(rows[0].shape[1])}
+
+    step(folder, name, "vectors", vectors)
+    rows = np.load(folder / f"{name}-compact.npy")
+    assert train.labels is not None and test.labels is not None
+    labels = np.concatenate([train.labels, test.labels])
+    graph = None
+    for space in spaces:
+        for method in ("kmeans", "gmm"):
+
+            def clusters(space: str = space, method: str = method) -> dict[str, Any]:
+                nonlocal graph
+                if space == "spectral" and graph is None:
+                    graph = neighbour_graph(rows, count=10)
+                runs = [
+                    agreement(
+                        labels,
+                        find_clusters(rows, 10, method=method, space=space, seed=seed, graph=graph).assigned,  # type: ignore[arg-type]
+                    )
+                    for seed in SEEDS
+                ]
+                means = {key: float(np.mean([run[key] for run in runs])) for key in runs[0]}
+                return means | {"deviation": float(np.std([run["accuracy"] for run in runs]))}
+
+            step(folder, name, f"{method}-{space}", clusters)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser.add_argument("names", nargs="+", choices=list(SETTINGS))
+    parser.add_argument("-o", "--out", type=Path, default=Path("feature-results"))
+    parser.add_argument("--images", type=int, help="at most so many of each set")
+    parser.add_argument("--spaces", nargs="+", default=["features", "spectral"], help="also umap")
+    asked = parser.parse_args()
+    asked.out.mkdir(parents=True, exist_ok=True)
+    for name in asked.names:
+        measure(name, asked.out, asked.images, asked.spaces)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""`isthmus embed MODEL DATA -o FILE`: one feature vector per image, as .npz or .parquet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from isthmus.commands.console import Console, force_option, speaks
+from isthmus.commands.inputs import as_json, check_data, end_with_skipped, load_model, swap_if_model
+from isthmus.errors import UsageError
+
+SUFFIXES = (".npz", ".parquet")
+
+
+@click.command()
+@click.argument("model")
+@click.argument("data")
+@click.option("-o", "--out", required=True, metavar="FILE", help="Where they go: .npz or .parquet.")
+@click.option(
+    "--what",
+    type=click.Choice(["compact", "full", "code"]),
+    default="compact",
+    show_default=True,
+    help="Some 256 numbers for distances, all for linear models, or the code.",
+)
+@click.option("--layer", metavar="NAME", help="Read this stage of the encoder; code is one.")
+@click.option("--store", is_flag=True, help="Keep how features are read in the model's file.")
+@force_option
+@speaks
+def command(
+    console: Console, model: str, data: str, out: str, what: str, layer: str | None, store: bool, force: bool
+) -> None:
+    """Turn the images DATA into feature vectors, for other tools.
+
+    A file holds vectors, names and, where they are known, labels and classes. What a model's features are is
+    kept in its file, or settled from its training images; labels play no part.
+
+    \b
+    isthmus embed features.safetensors photos/ -o photos.npz
+    isthmus embed conv.safetensors mnist:test --layer stages.1 -o mnist.parquet
+    """
+    if Path(out).suffix not in SUFFIXES:
+        raise UsageError(f"{out} has no suffix that says what to write: .npz or .parquet")
+    network = load_model(model, swapped=swap_if_model(model, data, ["embed"]))
+    check_data(data)
+    from isthmus.evaluate.readouts import readout_for
+    from isthmus.model.attachments import attach
+    from isthmus.represent.api import embed
+    from isthmus.represent.readout import NAME
+    from isthmus.represent.readout import store as store_readout
+    from isthmus.represent.vectors_file import check_vectors_file, save_vectors
+
+    check_vectors_file(out, force=force)
+    from isthmus.model.reading import read_for
+
+    images = read_for(network, data)
+    readout = None
+    if what != "code" or store:
+        readout, note = readout_for(network, images, layer=layer)
+        if note is not None:
+            console.note(note)
+        if store:
+            store_readout(network, readout)
+            kept = network.attachments[NAME]
+            attach(model, NAME, kept.tensors, kept.facts)
+    with console.progress("reading features", total=len(images)) as line:
+        found = embed(
+            network,
+            images,
+            what=what,  # type: ignore[arg-type]
+            readout=readout,
+            listener=lambda done, _: line.update(done),
+        )
+    save_vectors(out, found, force=force)
+    console.emit(
+        {
+            "schema": "isthmus.embed/1",
+            "out": out,
+            "what": what,
+            "layer": "code" if readout is None or what == "code" else readout.reading.layer,
+            "images": len(images),
+            "numbers": int(found.vectors.shape[1]),
+            "labels": images.labels is not None,
+            "skipped": as_json(images.skipped),
+        }
+    )
+    console.result(f"{out}: {len(images)} images, {found.vectors.shape[1]} numbers each")
+    end_with_skipped(console, images.skipped)

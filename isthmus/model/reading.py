@@ -1,0 +1,29 @@
+"""Images for a model: whatever holds them, with the number of channels that the model reads."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from isthmus.errors import DataError
+from isthmus.images.conform import conform
+from isthmus.images.read import read
+from isthmus.images.store import ImageSet
+from isthmus.model.autoencoder import Autoencoder
+
+
+def read_for(model: Autoencoder, data: Any) -> ImageSet:
+    """Images with the model's number of channels; gray is repeated for a colour model.
+
+    Raises:
+        DataError: unreadable, or colour images for a gray model: gray would no longer be the images as given.
+    """
+    images = read(data)
+    if images.channels == model.channels:
+        return images
+    if images.channels == 1 and model.channels == 3:
+        note = "the images are gray and the model reads colour: gray is repeated in all channels"
+        return replace(conform(images, size=None, channels=3), notes=(*images.notes, note))
+    kinds = {1: "gray", 3: "RGB"}
+    wants, has = (kinds.get(n, f"{n}-channel") for n in (model.channels, images.channels))
+    raise DataError(f"{images.source} has {has} images and the model reads {wants} ones")

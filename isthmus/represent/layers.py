@@ -1,0 +1,80 @@
+"""What a trained encoder computes on its way to the code: any stage of it, as maps or vectors.
+
+A layer is named `code`, `filters` (what each filter of a `filters` encoder answers at every pixel), or as the
+encoder's own module, such as `stages.1`.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from isthmus.errors import UsageError, nearest
+from isthmus.model.autoencoder import Autoencoder
+from isthmus.model.backbones.filters import FiltersEncoder
+
+CODE, FILTERS = "code", "filters"
+
+
+def layer_names(model: Autoencoder) -> list[str]:
+    """Every layer that this model can be read at, the code first."""
+    own = [name for name, _ in _stages(model)]
+    return [CODE, *([FILTERS] if isinstance(model.encoder, FiltersEncoder) else []), *own]
+
+
+def check_layer(model: Autoencoder, layer: str) -> None:
+    """Raises UsageError, naming the nearest, unless the model has this layer."""
+    known = layer_names(model)
+    if layer not in known:
+        raise UsageError(f"this model has no layer '{layer}'{nearest(layer, known)}")
+
+
+@torch.no_grad()
+def activations(model: Autoencoder, images: Tensor, layer: str) -> Tensor:
+    """The layer's answer to `images (N, C, H, W)`, in [0, 1]: maps `(N, K, h, w)` or vectors `(N, K)`.
+
+    A sequence (of tokens, of rows) `(N, steps, K)` comes as maps `(N, K, steps, 1)`.
+
+    Raises:
+        UsageError: the model has no such layer.
+    """
+    check_layer(model, layer)
+    if layer == CODE:
+        return model.encode_batch(images)
+    if layer == FILTERS:
+        assert isinstance(model.encoder, FiltersEncoder)
+        missing = model.encoder.inputs - images.shape[1]
+        if missing:  # a condition map: nothing was done to these images
+            images = torch.cat([images, torch.zeros_like(images[:, :missing])], 1)
+        return model.encoder.responses(images)
+    kept: list[Tensor] = []
+
+    def keep(_module: nn.Module, _given: object, answer: object) -> None:
+        first = answer[0] if isinstance(answer, tuple) else answer
+        assert isinstance(first, Tensor)
+        kept.append(first)
+
+    handle = dict(_stages(model))[layer].register_forward_hook(keep)
+    try:
+        model.encode_batch(images)
+    finally:
+        handle.remove()
+    found = kept[-1].float()
+    return found.transpose(1, 2).unsqueeze(-1) if found.ndim == 3 else found
+
+
+def _stages(model: Autoencoder) -> list[tuple[str, nn.Module]]:
+    """Modules of the encoder that are steps on the way: its children, and the members of its lists."""
+    found: list[tuple[str, nn.Module]] = []
+    for name, child in model.encoder.named_children():
+        members = isinstance(child, nn.ModuleList | nn.Sequential)
+        steps = (
+            [(f"{name}.{key}", part) for key, part in child.named_children()] if members else [(name, child)]
+        )
+        found += [(key, part) for key, part in steps if _runs(part)]
+    return found
+
+
+def _runs(part: nn.Module) -> bool:
+    """Whether a module has weights, and is called on what passes through."""
+    return any(True for _ in part.parameters()) and type(part).forward is not nn.Module.forward

@@ -1,0 +1,130 @@
+"""Classes by likeness: k nearest neighbours, and labels spread from few images to many."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy import sparse
+from scipy.sparse import csgraph
+
+from isthmus.errors import DataError
+
+Vectors = npt.NDArray[np.float32]
+Labels = npt.NDArray[np.int64]
+Rows = npt.NDArray[np.int64]
+
+CHUNK = 1024
+BRIDGES = 5  # by which a part of a graph that hangs together is joined to the rest
+
+
+def nearest(
+    queries: Vectors, reference: Vectors, count: int, *, skip_same_row: bool = False
+) -> tuple[Vectors, Rows]:
+    """The `count` nearest rows of `reference` by Euclidean distance, nearest first; every pair is compared.
+
+    Candidates are chosen in single precision; their distances are taken from the differences, so that a copy
+    has distance 0. For rows of length 1 the order is that of cosines, and cosine = 1 − distance² / 2.
+
+    Args:
+        queries: `(n, d)` float32; reference: `(m, d)`.
+        skip_same_row: both are one set, and a row is not its own neighbour.
+
+    Returns:
+        Distances `(n, count)` and rows of `reference` `(n, count)`.
+
+    Raises:
+        DataError: fewer candidates than asked for.
+    """
+    candidates = len(reference) - int(skip_same_row)
+    if not 1 <= count <= candidates:
+        raise DataError(f"{count} neighbours asked for where there are {max(0, candidates)} candidates")
+    others = torch.from_numpy(np.ascontiguousarray(reference))
+    columns, half = others.T.contiguous(), others.square().sum(1) / 2
+    distances, rows = np.empty((len(queries), count), np.float32), np.empty((len(queries), count), np.int64)
+    for start in range(0, len(queries), CHUNK):
+        part = torch.from_numpy(np.ascontiguousarray(queries[start : start + CHUNK]))
+        closeness = torch.addmm(-half, part, columns)  # −|a − b|²/2, up to what is one query's own
+        if skip_same_row:
+            own = torch.arange(len(part))
+            closeness[own, own + start] = -torch.inf
+        found = closeness.topk(count, dim=1).indices
+        away = torch.stack([torch.linalg.vector_norm(part - others[row], dim=1) for row in found.T], 1)
+        away, order = away.sort(dim=1, stable=True)
+        distances[start : start + len(part)] = away.numpy()
+        rows[start : start + len(part)] = found.gather(1, order).numpy()
+    return distances, rows
+
+
+def knn_predict(
+    queries: Vectors, reference: Vectors, labels: Labels, *, classes: int, count: int = 5
+) -> Labels:
+    """The class that most of the `count` nearest rows have; of equals, that of the nearest."""
+    _, rows = nearest(queries, reference, min(count, len(reference)))
+    votes = np.zeros((len(queries), classes), dtype=np.float64)
+    weight = 1 + np.linspace(1e-3, 0, rows.shape[1])  # only decides between equals
+    np.add.at(votes, (np.arange(len(queries))[:, None], labels[rows]), weight)
+    return np.asarray(votes.argmax(1), dtype=np.int64)
+
+
+def neighbour_graph(vectors: Vectors, *, count: int = 10) -> sparse.csr_matrix:
+    """`(n, n)` symmetric weights in [0, 1] between each row and its nearest.
+
+    A row's weights fall with distance on its own scale: exp(−d² / (σᵢ σⱼ)), σ the distance to the last
+    neighbour (Zelnik-Manor and Perona 2004, §2). A few rows that are only each other's neighbours would be a
+    group of their own, and labels would never reach them: a graph's parts are joined where they are nearest.
+    """
+    distances, rows = nearest(vectors, vectors, count, skip_same_row=True)
+    squared = np.square(distances, dtype=np.float64)
+    scale = distances[:, -1].astype(np.float64).clip(1e-6)
+    weight = np.exp(-squared / (scale[:, None] * scale[rows]))
+    first = np.repeat(np.arange(len(vectors)), count)
+    graph = sparse.csr_matrix((weight.ravel(), (first, rows.ravel())), shape=(len(vectors),) * 2)
+    return _joined(graph.maximum(graph.T).tocsr(), vectors, float(np.median(weight)))
+
+
+def _joined(graph: sparse.csr_matrix, vectors: Vectors, weight: float) -> sparse.csr_matrix:
+    count, part = csgraph.connected_components(graph, directed=False)
+    if count == 1:
+        return graph
+    main = int(np.bincount(part).argmax())
+    here, there = [], []
+    for one in np.setdiff1d(np.arange(count), [main]):
+        rows, rest = np.flatnonzero(part == one), np.flatnonzero(part != one)
+        distances, where = nearest(vectors[rows], vectors[rest], 1)
+        closest = np.argsort(distances[:, 0], kind="stable")[:BRIDGES]
+        here.append(rows[closest])
+        there.append(rest[where[closest, 0]])
+    ends = np.concatenate(here), np.concatenate(there)
+    bridges = sparse.csr_matrix((np.full(len(ends[0]), weight), ends), shape=graph.shape)
+    return graph.maximum(bridges.maximum(bridges.T)).tocsr()
+
+
+def spread_labels(
+    graph: sparse.csr_matrix,
+    known: Rows,
+    labels: Labels,
+    *,
+    classes: int,
+    share: float = 0.99,
+    rounds: int = 60,
+) -> npt.NDArray[np.float64]:
+    """Scores `(n, classes)` of every row of a graph, from the labels of a few.
+
+    Zhou et al. 2004, "Learning with local and global consistency", §2: F ← α S F + (1 − α) Y with the
+    normalised graph S. Classes are then weighed to be equally likely over the graph (Zhu et al. 2003, §4,
+    class mass normalisation).
+
+    Args:
+        known: rows whose `labels` are given.
+        share: α, how much a row takes from its neighbours.
+    """
+    degree = np.asarray(graph.sum(1)).ravel()
+    root = sparse.diags(1 / np.sqrt(np.maximum(degree, 1e-12)))
+    normalised = (root @ graph @ root).tocsr()
+    given = np.zeros((graph.shape[0], classes))
+    given[known, labels] = 1 / np.maximum(np.bincount(labels, minlength=classes)[labels], 1)
+    found = given.copy()
+    for _ in range(rounds):
+        found = share * (normalised @ found) + (1 - share) * given
+    return np.asarray(found / np.maximum(found.sum(0, keepdims=True), 1e-12))

@@ -1,0 +1,120 @@
+"""embed, classify, cluster, search and anomalies, as they are typed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from isthmus.__main__ import main
+
+from .conftest import write_photos
+
+Run = Callable[..., dict[str, Any]]
+
+
+def is_png(path: Path) -> bool:
+    with Image.open(path) as image:
+        image.load()
+        return image.format == "PNG"
+
+
+def test_vectors_come_with_names_and_labels(here: Path, document: Run) -> None:
+    found = document("embed", "photos.safetensors", "photos", "-o", "v.npz", "--what", "code")
+    held = np.load(here / "v.npz")
+    assert held["vectors"].shape == (10, 3) == (found["images"], found["numbers"])
+    assert held["vectors"].dtype == np.float32
+    classes = held["classes"][held["labels"]]
+    assert all(name.startswith(str(label)) for name, label in zip(held["names"], classes, strict=True))
+    assert main(["embed", "photos.safetensors", "photos", "-o", "v.npz"]) == 1
+    assert main(["embed", "photos.safetensors", "photos", "-o", "v.txt"]) == 2
+
+
+def test_a_parquet_table_has_a_row_per_image(here: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    assert main(["embed", "photos.safetensors", "photos", "-o", "v.parquet"]) == 0
+    table = parquet.read_table(here / "v.parquet")
+    assert table.column_names == ["name", "label", "vector"]
+    assert len(table) == 10
+
+
+def test_a_layer_is_read_and_kept(here: Path, document: Run) -> None:
+    found = document("embed", "photos.safetensors", "photos", "-o", "v.npz", "--layer", "hidden.0", "--store")
+    assert found["layer"] == "hidden.0"
+    assert document("embed", "photos.safetensors", "photos", "-o", "w.npz")["layer"] == "hidden.0"
+    np.testing.assert_array_equal(np.load(here / "v.npz")["vectors"], np.load(here / "w.npz")["vectors"])
+
+
+def test_classes_are_told_apart_and_drawn(here: Path, document: Run) -> None:
+    words = ("--picture", "c.png", "-o", "c.csv", "--few", "2", "--draws", "1")
+    found = document("classify", "photos.safetensors", "photos", "photos", *words)
+    assert found["classes"] == ["left", "right"]
+    assert np.array(found["confusion"]).sum() == 10
+    assert set(found["baselines"]) == {"pixels", "pca"}
+    assert is_png(here / "c.png")
+    lines = (here / "c.csv").read_text().splitlines()
+    assert lines[0] == "name,class,probability" and len(lines) == 11
+
+
+def test_groups_are_named_and_drawn(here: Path, document: Run) -> None:
+    words = ("-k", "2", "--picture", "g.png", "-o", "g.csv", "--seeds", "2")
+    found = document("cluster", "photos.safetensors", "photos", *words)
+    assert sum(group["images"] for group in found["groups"]) == 10
+    assert 0.5 <= found["agreement"]["features"]["accuracy"] <= 1
+    assert is_png(here / "g.png")
+    assert len((here / "g.csv").read_text().splitlines()) == 11
+
+
+def test_images_without_labels_are_grouped(here: Path, document: Run) -> None:
+    np.save(here / "plain.npy", np.random.default_rng(0).integers(0, 255, (12, 12, 12), dtype=np.uint8))
+    found = document("cluster", "photos.safetensors", "plain.npy", "-k", "3")
+    assert found["agreement"] == {} and len(found["groups"]) == 3
+
+
+def test_the_index_lies_beside_the_folder_and_follows_it(here: Path, document: Run) -> None:
+    words = ("search", "photos.safetensors", "photos", "--like", "photos/left/1.png", "-n", "3")
+    first = document(*words, "--picture", "s.png")
+    assert (first["added"], first["removed"]) == (10, 0)
+    assert Path(first["index"]) == (here / "photos.isthmus-index.safetensors").resolve()
+    assert first["queries"][0]["matches"][0]["name"].endswith("1.png")
+    assert first["queries"][0]["matches"][0]["value"] == pytest.approx(1, abs=1e-5)
+    assert is_png(here / "s.png")
+    (here / "photos" / "left" / "3.png").unlink()
+    Image.fromarray(np.full((12, 12), 90, np.uint8)).save(here / "photos" / "left" / "new.png")
+    second = document(*words)
+    assert (second["added"], second["removed"]) == (1, 1)
+    third = document(*words, "--no-index", "--metric", "l2")
+    assert third["index"] is None
+    assert third["queries"][0]["matches"][0]["value"] == pytest.approx(0, abs=1e-3)
+
+
+def test_an_unusual_image_is_found_and_shown(here: Path, document: Run) -> None:
+    write_photos(here / "normal", 60)
+    odd = np.random.default_rng(3).integers(0, 255, (12, 12), dtype=np.uint8)
+    Image.fromarray(odd).save(here / "photos" / "left" / "odd.png")
+    words = ("anomalies", "photos.safetensors", "photos", "--normal", "normal", "--score", "reconstruction")
+    found = document(*words, "--false-alarms", "0.1", "--picture", "a.png", "-o", "a.csv", "--store")
+    assert found["worst"][0]["name"].endswith("odd.png")
+    assert found["worst"][0]["flagged"]
+    assert found["tiles"] is None
+    assert is_png(here / "a.png")
+    assert len((here / "a.csv").read_text().splitlines()) == 12
+    # What was stored is used where nothing normal is given.
+    again = document("anomalies", "photos.safetensors", "photos")
+    assert again["threshold"] == pytest.approx(found["threshold"])
+
+
+def test_what_is_normal_must_be_known(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "photos").rename(here / "moved")
+    assert main(["anomalies", "photos.safetensors", "moved"]) == 1
+    assert "add --normal DATA" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("here")
+def test_model_and_data_exchanged_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["cluster", "photos", "photos.safetensors", "-k", "2"]) == 2
+    assert "isthmus cluster photos.safetensors photos" in capsys.readouterr().err

@@ -1,0 +1,146 @@
+"""The scikit-learn face: its own conformance checks, and what users of Pipeline and GridSearchCV rely on."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.utils.estimator_checks import check_estimator
+
+from isthmus import ImageAutoencoder
+
+QUICK: dict[str, Any] = {"recipe": "dense", "code": 4, "settings": {"backbone.width": "8"}, "steps": 12}
+
+
+@pytest.fixture(scope="module")
+def digits() -> tuple[np.ndarray, np.ndarray]:
+    data, labels = load_digits(return_X_y=True)
+    return data[:240], labels[:240]
+
+
+@pytest.fixture(scope="module")
+def fitted(digits: tuple[np.ndarray, np.ndarray]) -> ImageAutoencoder:
+    return ImageAutoencoder(**{**QUICK, "steps": 200}).fit(digits[0])
+
+
+def test_scikit_learns_own_checks_pass() -> None:
+    found = check_estimator(
+        ImageAutoencoder(**{**QUICK, "steps": 2}, validation=0), on_skip=None, on_fail=None
+    )
+    assert [(one["check_name"], one["exception"]) for one in found if one["status"] == "failed"] == []
+    assert sum(one["status"] == "passed" for one in found) > 30
+
+
+def test_flat_images_come_back_in_their_own_range(
+    fitted: ImageAutoencoder, digits: tuple[np.ndarray, np.ndarray]
+) -> None:
+    codes = fitted.transform(digits[0])
+    assert codes.shape == (240, 4) and codes.dtype == np.float32
+    again = fitted.inverse_transform(codes)
+    assert again.shape == digits[0].shape and again.dtype == digits[0].dtype
+    assert again.min() >= 0 and 2 < again.max() <= 16
+    # It has learned something: closer than the mean image's squared error.
+    scale = 16.0**2
+    error = np.square(again - digits[0]).mean() / scale
+    assert fitted.score(digits[0]) == pytest.approx(-error, rel=1e-3)
+    assert error < np.square(digits[0]).mean() / scale
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind"),
+    [((8, 8), np.uint8), ((8, 6, 3), np.uint8), ((8, 8, 1), np.float32), ((7, 8), np.uint16)],
+)
+def test_shaped_images_come_back_as_the_kind_they_were(shape: tuple[int, ...], kind: Any) -> None:
+    random = np.random.default_rng(0)
+    top = 1 if kind == np.float32 else np.iinfo(kind).max
+    images = (random.random((20, *shape)) * top).astype(kind)
+    model = ImageAutoencoder(**{**QUICK, "steps": 2}).fit(images)
+    again = model.inverse_transform(model.transform(images))
+    assert again.shape == images.shape and again.dtype == kind
+
+
+def test_a_grid_code_goes_there_and_back(digits: tuple[np.ndarray, np.ndarray]) -> None:
+    model = ImageAutoencoder("conv", code="2@4", settings={"backbone.width": "4"}, steps=2).fit(digits[0])
+    codes = model.transform(digits[0][:5])
+    assert codes.shape == (5, 2 * 2 * 2)
+    assert model.inverse_transform(codes).shape == (5, 64)
+
+
+def test_a_pipeline_and_a_search_use_it(digits: tuple[np.ndarray, np.ndarray]) -> None:
+    chain = make_pipeline(ImageAutoencoder(**QUICK), LogisticRegression(max_iter=500))
+    scores = cross_val_score(chain, *digits, cv=2)
+    assert scores.shape == (2,) and scores.mean() > 0.2
+    search = GridSearchCV(clone(ImageAutoencoder(**QUICK)), {"code": [2, 16]}, cv=2).fit(digits[0])
+    assert search.best_params_["code"] in (2, 16)
+    assert (search.cv_results_["mean_test_score"] < 0).all()
+
+
+def test_pickling_keeps_every_bit(fitted: ImageAutoencoder, digits: tuple[np.ndarray, np.ndarray]) -> None:
+    stored = pickle.dumps(fitted)
+    assert b"torch._utils" not in stored  # the model travels as a model file, not as pickled tensors
+    again = pickle.loads(stored)
+    np.testing.assert_array_equal(again.transform(digits[0]), fitted.transform(digits[0]))
+    np.testing.assert_array_equal(again.sample(3), fitted.sample(3))
+
+
+def test_one_seed_gives_one_model(digits: tuple[np.ndarray, np.ndarray]) -> None:
+    first, second = (ImageAutoencoder(**QUICK, random_state=3).fit(digits[0]) for _ in range(2))
+    other = ImageAutoencoder(**QUICK, random_state=4).fit(digits[0])
+    np.testing.assert_array_equal(first.transform(digits[0]), second.transform(digits[0]))
+    assert not np.array_equal(first.transform(digits[0]), other.transform(digits[0]))
+
+
+def test_samples_look_like_what_it_was_fitted_on(
+    fitted: ImageAutoencoder, digits: tuple[np.ndarray, np.ndarray]
+) -> None:
+    drawn = fitted.sample(50, random_state=1)
+    assert drawn.shape == (50, 64)
+    assert abs(drawn.mean() - digits[0].mean()) < 1
+    assert drawn.std(0).mean() > 0.1
+
+
+def test_names_and_pandas(fitted: ImageAutoencoder, digits: tuple[np.ndarray, np.ndarray]) -> None:
+    names = fitted.get_feature_names_out()
+    assert list(names) == [f"imageautoencoder{i}" for i in range(4)]
+    pandas = pytest.importorskip("pandas")
+    frame = clone(fitted).set_output(transform="pandas").fit_transform(digits[0])
+    assert isinstance(frame, pandas.DataFrame) and list(frame.columns) == list(names)
+
+
+def test_features_are_a_choice(digits: tuple[np.ndarray, np.ndarray]) -> None:
+    settings = {"bottleneck.k": 2}
+    model = ImageAutoencoder("features", code="8@4", settings=settings, steps=2, features="compact")
+    rows = model.fit(digits[0]).transform(digits[0])
+    np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, rtol=1e-5)
+    with pytest.raises(ValueError, match="only a code"):
+        model.inverse_transform(rows)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"recipe": "dnese"}, "did you mean 'dense'"),
+        ({"image_shape": (5, 5)}, "does not hold 64"),
+        ({"features": "all"}, "known: code"),
+        ({"settings": {"backbone.widht": "8"}}, "did you mean 'width'"),
+    ],
+)
+def test_what_cannot_work_is_a_value_error(
+    change: dict[str, Any], message: str, digits: tuple[np.ndarray, np.ndarray]
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        ImageAutoencoder(**{**QUICK, **change}).fit(digits[0])
+
+
+def test_other_images_than_it_was_fitted_on_are_refused(fitted: ImageAutoencoder) -> None:
+    with pytest.raises(ValueError, match="features"):
+        fitted.transform(np.zeros((2, 63)))
+    with pytest.raises(ValueError, match="expect"):
+        fitted.transform(np.zeros((2, 9, 9)))
