@@ -29,6 +29,8 @@ class Entry:
 _LOOK = "Train and look"
 _REPAIR = "Repair"
 _FILES = "Compress"
+_CLOSER = "Look closer"
+_SHARE = "Share"
 
 COMMANDS: tuple[Entry, ...] = (
     Entry("train", "isthmus.commands.train:command", "Train an autoencoder on images.", _LOOK),
@@ -60,6 +62,12 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("compress", "isthmus.commands.compress:command", "Compress images into small files.", _FILES),
     Entry("decompress", "isthmus.commands.decompress:command", "Turn such files into images again.", _FILES),
     Entry("verify", "isthmus.commands.verify:command", "Check that such files are whole.", _FILES),
+    Entry("audit", "isthmus.commands.audit:command", "Examine images before training on them.", _CLOSER),
+    Entry("tune", "isthmus.commands.tune:command", "Choose settings by cross-validation.", _CLOSER),
+    Entry("explain", "isthmus.commands.explain:command", "Show what a model's code sees.", _CLOSER),
+    Entry("export", "isthmus.commands.export:command", "Write a model as ONNX files.", _SHARE),
+    Entry("push", "isthmus.commands.push:command", "Share a model in a folder or on a hub.", _SHARE),
+    Entry("pull", "isthmus.commands.pull:command", "Fetch a shared model.", _SHARE),
 )
 
 _BY_NAME = {entry.name: entry for entry in COMMANDS}

@@ -21,8 +21,11 @@ from isthmus.version import __version__
 
 # Extra -> the modules it must make importable; a test holds the names to pyproject.toml.
 EXTRAS: Mapping[str, tuple[str, ...]] = {
-    "bench": ("bm3d", "cv2", "skimage"),
+    "bench": ("bm3d", "cv2", "pywt", "skimage"),
+    "hub": ("huggingface_hub",),
+    "onnx": ("onnx", "onnxruntime", "onnxscript"),
     "test": ("hypothesis", "mypy", "pytest", "xdist", "ruff", "skimage", "torchmetrics"),
+    "tune": ("optuna",),
 }
 
 _CODECS = {"WebP": "webp", "AVIF": "avif", "JPEG 2000": "jpg_2000"}
