@@ -21,10 +21,15 @@ if TYPE_CHECKING:
     from isthmus.codec.api import compress, decompress
     from isthmus.codec.fit import fit_tables as fit_codec
     from isthmus.codec.plugin import register_pillow
+    from isthmus.evaluate.audit.audit import audit
+    from isthmus.evaluate.explanation import explain
+    from isthmus.evaluate.selection.search import tune
     from isthmus.evaluate.table import evaluate as evaluate_model
     from isthmus.images.read import read
     from isthmus.model.autoencoder import Autoencoder
+    from isthmus.model.export.onnx import export_onnx
     from isthmus.model.file import load
+    from isthmus.model.hub import pull, push
     from isthmus.model.recipe import Recipe
     from isthmus.model.recipes import recipe
     from isthmus.restore.denoise import denoise
@@ -37,23 +42,35 @@ __all__ = [
     "IsthmusError",
     "Recipe",
     "__version__",
+    "audit",
     "compress",
     "decompress",
     "denoise",
     "diagnose",
     "evaluate_model",
+    "explain",
+    "export_onnx",
     "fit_codec",
     "inpaint",
     "load",
+    "pull",
+    "push",
     "read",
     "recipe",
     "register_pillow",
     "train",
+    "tune",
 ]
 
 _HOMES = {
     "Autoencoder": "isthmus.model.autoencoder:Autoencoder",
     "Recipe": "isthmus.model.recipe:Recipe",
+    "audit": "isthmus.evaluate.audit.audit:audit",
+    "explain": "isthmus.evaluate.explanation:explain",
+    "export_onnx": "isthmus.model.export.onnx:export_onnx",
+    "pull": "isthmus.model.hub:pull",
+    "push": "isthmus.model.hub:push",
+    "tune": "isthmus.evaluate.selection.search:tune",
     "diagnose": "isthmus.training.diagnosis.diagnose:diagnose",
     "denoise": "isthmus.restore.denoise:denoise",
     "evaluate_model": "isthmus.evaluate.table:evaluate",

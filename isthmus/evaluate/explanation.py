@@ -339,8 +339,8 @@ def explanation_page(found: Explanation, drawn: dict[str, bytes], *, model: str)
         "Can the maps be believed?",
         ["map", "deletion", "insertion"],
         rows,
-        note="Area gained over random orders when pixels are taken away, or put in, in the map's order; 0 is a "
-        f"map that knows nothing. Mean over {FAITHFUL_IMAGES} images, with 95 % intervals.",
+        note="Area gained over random orders when pixels are taken away, or put in, in the map's order; 0 is "
+        f"a map that knows nothing. Mean over {FAITHFUL_IMAGES} images, with 95 % intervals.",
     )
     for name in found.curves:
         page.picture(

@@ -45,11 +45,11 @@ class Units:
     def telling(self, values: Tensor, count: int) -> list[int]:
         """The units of one image, `values (K,)`, that are farthest from their mean, farthest first.
 
-        Of a sparse code, whose units are mostly 0, this picks those that are on.
+        Of a sparse code, whose units are mostly 0, those that are on come first.
         """
         spread = self.values.std(0, correction=0)
         away = (values - self.values.mean(0)).abs() / spread.clamp_min(1e-6)
-        away[spread < 1e-6] = -1  # dead units tell nothing
+        away[(spread < 1e-6) | (values == 0)] = -1  # dead units tell nothing, and those that are off little
         return [int(unit) for unit in torch.argsort(away, descending=True, stable=True)[:count]]
 
 
@@ -86,9 +86,10 @@ def per_unit(code: Tensor) -> Tensor:
 def answers(model: Autoencoder, images: Tensor) -> Tensor:
     """`(N, C, H, W)` → `(N, K)`, with gradients: what maps are made of.
 
-    A rounded code has none, so there the encoder's own numbers are taken.
+    A rounded code has none, and a unit that is one of the k largest jumps: there the encoder's own numbers
+    are taken.
     """
-    if model.bottleneck.discrete:
+    if model.bottleneck.discrete or isinstance(model.recipe.bottleneck, axes.TopK):
         channels = model.recipe.geometry.channels
         return per_unit(model.features(images)[:, :channels])
     return per_unit(model.encode_batch(images))
