@@ -39,7 +39,7 @@ class Evaluation:
         baselines: the same keys for `pca`, `mean_image`, `corrupted_input`, as far as they apply.
         clean: the same metrics without corruption, or None for a recipe that has none.
         gap: the same metrics on training images, and test minus train; None when they were not found.
-        privacy: how well training images are told from others, see `isthmus.evaluate.privacy`; None unless asked.
+        privacy: how training images are told from others, see `isthmus.evaluate.privacy`; None unless asked.
         code: statistics of the code, see `isthmus.measures.codes.code_statistics`.
         notes: what a reader must know about these numbers.
         names: of the images; scores: per image, in their order.
