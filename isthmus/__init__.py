@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from isthmus.codec.fit import fit_tables as fit_codec
     from isthmus.codec.plugin import register_pillow
     from isthmus.estimator import ImageAutoencoder
+    from isthmus.evaluate.audit.audit import audit
+    from isthmus.evaluate.explanation import explain
+    from isthmus.evaluate.selection.search import tune
     from isthmus.evaluate.table import evaluate as evaluate_model
     from isthmus.generate.augmentation import augment
     from isthmus.generate.directions import direction as find_direction
@@ -31,7 +34,9 @@ if TYPE_CHECKING:
     from isthmus.generate.sampling import generate as generate_images
     from isthmus.images.read import read
     from isthmus.model.autoencoder import Autoencoder
+    from isthmus.model.export.onnx import export_onnx
     from isthmus.model.file import load
+    from isthmus.model.hub import pull, push
     from isthmus.model.recipe import Recipe
     from isthmus.model.recipes import recipe
     from isthmus.represent.api import anomalies, classify, cluster, embed, search
@@ -50,6 +55,7 @@ __all__ = [
     "augment",
     "classify",
     "cluster",
+    "audit",
     "compress",
     "decompress",
     "denoise",
@@ -57,24 +63,35 @@ __all__ = [
     "embed",
     "evaluate_model",
     "find_direction",
+    "explain",
+    "export_onnx",
     "fit_codec",
     "fit_prior",
     "generate_images",
     "inpaint",
     "interpolate",
     "load",
+    "pull",
+    "push",
     "read",
     "recipe",
     "register_pillow",
     "search",
     "train",
     "transform",
+    "tune",
 ]
 
 _HOMES = {
     "Autoencoder": "isthmus.model.autoencoder:Autoencoder",
     "ImageAutoencoder": "isthmus.estimator:ImageAutoencoder",
     "Recipe": "isthmus.model.recipe:Recipe",
+    "audit": "isthmus.evaluate.audit.audit:audit",
+    "explain": "isthmus.evaluate.explanation:explain",
+    "export_onnx": "isthmus.model.export.onnx:export_onnx",
+    "pull": "isthmus.model.hub:pull",
+    "push": "isthmus.model.hub:push",
+    "tune": "isthmus.evaluate.selection.search:tune",
     "diagnose": "isthmus.training.diagnosis.diagnose:diagnose",
     "denoise": "isthmus.restore.denoise:denoise",
     "evaluate_model": "isthmus.evaluate.table:evaluate",

@@ -31,6 +31,8 @@ _REPAIR = "Repair"
 _FILES = "Compress"
 _MAKE = "Make"
 _FIND = "Find and sort"
+_CLOSER = "Look closer"
+_SHARE = "Share"
 
 COMMANDS: tuple[Entry, ...] = (
     Entry("train", "isthmus.commands.train:command", "Train an autoencoder on images.", _LOOK),
@@ -75,6 +77,12 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("cluster", "isthmus.commands.cluster:command", "Put alike images into groups.", _FIND),
     Entry("search", "isthmus.commands.search:command", "Find the images most like one.", _FIND),
     Entry("anomalies", "isthmus.commands.anomalies:command", "Find unusual images, and where.", _FIND),
+    Entry("audit", "isthmus.commands.audit:command", "Examine images before training on them.", _CLOSER),
+    Entry("tune", "isthmus.commands.tune:command", "Choose settings by cross-validation.", _CLOSER),
+    Entry("explain", "isthmus.commands.explain:command", "Show what a model's code sees.", _CLOSER),
+    Entry("export", "isthmus.commands.export:command", "Write a model as ONNX files.", _SHARE),
+    Entry("push", "isthmus.commands.push:command", "Share a model in a folder or on a hub.", _SHARE),
+    Entry("pull", "isthmus.commands.pull:command", "Fetch a shared model.", _SHARE),
 )
 
 _BY_NAME = {entry.name: entry for entry in COMMANDS}

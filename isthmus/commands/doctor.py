@@ -25,7 +25,11 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "search": ("faiss",),
     "parquet": ("pyarrow",),
     "bench": ("bm3d", "cv2", "skimage"),
+    "bench": ("bm3d", "cv2", "pywt", "skimage"),
+    "hub": ("huggingface_hub",),
+    "onnx": ("onnx", "onnxruntime", "onnxscript"),
     "test": ("hypothesis", "mypy", "pytest", "xdist", "ruff", "skimage", "torchmetrics"),
+    "tune": ("optuna",),
 }
 
 _CODECS = {"WebP": "webp", "AVIF": "avif", "JPEG 2000": "jpg_2000"}

@@ -19,6 +19,7 @@ from isthmus.errors import OutputError
 @click.option(
     "--nll-samples", type=click.IntRange(0), default=0, metavar="K", help="Codes per image for nll_nats."
 )
+@click.option("--privacy", is_flag=True, help="Test whether losses give away what was trained on.")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="At most N images, evenly spaced.")
 @click.option("--generation", is_flag=True, help="Also draw new images and measure them beside real ones.")
 @click.option(
@@ -42,6 +43,7 @@ def command(
     limit: int | None,
     generation: bool,
     samples: int,
+    privacy: bool,
     seed: int,
     force: bool,
 ) -> None:
@@ -72,6 +74,7 @@ def command(
             nll_samples=nll_samples,
             seed=seed,
             limit=limit,
+            privacy=privacy,
             listener=listener,
         )
     for note in found.notes:
@@ -106,6 +109,13 @@ def command(
         )
     if found.gap is not None and found.gap["mse_ratio"] is not None:
         console.result(f"squared error is {found.gap['mse_ratio']:.3g} times that on training images")
+    if found.privacy is not None:
+        p = found.privacy
+        verdict = "its losses give training images away" if p["leaks"] else "no more than chance"
+        console.result(
+            f"membership: AUROC {p['auroc']:.3f} ({p['low']:.3f} to {p['high']:.3f}), "
+            f"{p['found_at_1_percent']:.1%} found at 1 % false alarms: {verdict}"
+        )
     if report is not None:
         console.note(f"report: {report}")
     end_with_skipped(console, images.skipped)

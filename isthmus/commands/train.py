@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     help="End after so many validations in a row above the best; 0: never.",
 )
 @click.option("--balance", is_flag=True, help="Draw all classes equally often.")
+@click.option("--only", metavar="LIST", help="Use only the images named in this file, one name a line.")
 @click.option("--turn", is_flag=True, help="Mirror and turn examples at random: for images without an up.")
 @click.option(
     "--precision",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -164,7 +164,12 @@ def histogram(series: Mapping[str, ArrayLike], *, x_label: str = "", bins: int =
 
 
 def scatter(
-    points: Mapping[str, tuple[float, float]], *, x_label: str, y_label: str, log: bool = False
+    points: Mapping[str, tuple[float, float]],
+    *,
+    x_label: str,
+    y_label: str,
+    log: bool = False,
+    front: Sequence[str] | None = None,
 ) -> bytes:
     """Named points, and the line through those that no other beats in both (more to the left and higher).
 
@@ -172,6 +177,7 @@ def scatter(
         points: name -> (x, y).
         x_label, y_label: what the values are, with units.
         log: a logarithmic x axis.
+        front: the names on the line, where better is another way than left and up.
 
     Returns:
         A PNG file.
@@ -184,17 +190,22 @@ def scatter(
         axes.set_xticks(sorted({x for x, _ in points.values()}))
         axes.xaxis.set_major_formatter(ScalarFormatter())
         axes.xaxis.set_minor_formatter(NullFormatter())
-    front: list[tuple[float, float]] = []
-    for x, y in sorted(points.values(), key=lambda point: (point[0], -point[1])):
-        if not front or y > front[-1][1]:
-            front.append((x, y))
-    axes.plot(*zip(*front, strict=True), color=_colour(0), linewidth=1.2, alpha=0.6)
+    best = sorted(points[name] for name in front) if front is not None else _upper_left(points.values())
+    axes.plot(*zip(*best, strict=True), color=_colour(0), linewidth=1.2, alpha=0.6)
     for name, (x, y) in points.items():
-        axes.plot([x], [y], "o", color=_colour(0 if (x, y) in front else 1))
+        axes.plot([x], [y], "o", color=_colour(0 if (x, y) in best else 1))
         axes.annotate(name, (x, y), xytext=(5, 4), textcoords="offset points", color=INK, fontsize=8)
     axes.margins(0.15)
     _name_axes(axes, x_label, y_label)
     return _png(figure)
+
+
+def _upper_left(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+    front: list[tuple[float, float]] = []
+    for x, y in sorted(points, key=lambda point: (point[0], -point[1])):
+        if not front or y > front[-1][1]:
+            front.append((x, y))
+    return front
 
 
 def _images(title: str, images: ArrayLike | Sequence[NDArray[Any]]) -> Sequence[NDArray[Any]]:

@@ -193,6 +193,18 @@ def add_gap(report: Report, evaluation: Evaluation) -> None:
         note=f"On {evaluation.gap['images']:,} training images, evenly spaced. A model that has learned its "
         "images by heart is much better on them.",
     )
+    if evaluation.privacy is not None:
+        found = evaluation.privacy
+        report.facts(
+            "Train and test",
+            {
+                "membership, AUROC": found["auroc"],
+                "95 % interval from": found["low"],
+                "to": found["high"],
+                "found at 1 % false alarms": found["found_at_1_percent"],
+                "gives training images away": found["leaks"],
+            },
+        )
 
 
 def add_use(report: Report, path: str) -> None:

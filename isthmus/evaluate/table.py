@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from isthmus.errors import DataError
 from isthmus.evaluate.facts import data_facts, environment, model_facts
 from isthmus.evaluate.likelihood import likelihood_term
 from isthmus.evaluate.measure import Measure, Metrics
 from isthmus.evaluate.passes import evenly
+from isthmus.evaluate.privacy import membership
 from isthmus.evaluate.rivals import Rival, fit_rivals
 from isthmus.evaluate.scores import Numbers
 from isthmus.evaluate.training_data import read_for, training_images
@@ -37,6 +39,7 @@ class Evaluation:
         baselines: the same keys for `pca`, `mean_image`, `corrupted_input`, as far as they apply.
         clean: the same metrics without corruption, or None for a recipe that has none.
         gap: the same metrics on training images, and test minus train; None when they were not found.
+        privacy: how training images are told from others, see `isthmus.evaluate.privacy`; None unless asked.
         code: statistics of the code, see `isthmus.measures.codes.code_statistics`.
         notes: what a reader must know about these numbers.
         names: of the images; scores: per image, in their order.
@@ -50,6 +53,7 @@ class Evaluation:
     baselines: dict[str, Metrics]
     clean: Metrics | None
     gap: dict[str, Any] | None
+    privacy: dict[str, Any] | None
     code: dict[str, float]
     notes: tuple[str, ...]
     seed: int
@@ -73,6 +77,7 @@ class Evaluation:
             "baselines": self.baselines,
             "clean": self.clean,
             "gap": self.gap,
+            "privacy": self.privacy,
             "code": self.code,
             "worst": [
                 {
@@ -97,6 +102,7 @@ def evaluate(
     nll_samples: int = 0,
     seed: int = 0,
     limit: int | None = None,
+    privacy: bool = False,
     listener: Listener | None = None,
 ) -> Evaluation:
     """Measure a model on images it was not trained on.
@@ -113,6 +119,8 @@ def evaluate(
             is a likelihood; 0 leaves both out.
         seed: of corruption and sampled codes.
         limit: at most so many images, evenly spaced.
+        privacy: test whether losses give away what was trained on; `data` must be of the same source as the
+            training images and not among them.
         listener: called with (images done, images in all).
 
     Raises:
@@ -122,6 +130,11 @@ def evaluate(
     given = read_for(model, data)
     images = evenly(given, limit)
     known, why = training_images(model, train)
+    if privacy and known is None:
+        raise DataError(
+            "membership is tested against the training images, and they were not found",
+            hint="add --train DATA",
+        )
     notes = [*given.notes, *([why] if why else [])]
     rivals: dict[str, Rival] = {}
     total, share = len(images), 0
@@ -142,9 +155,13 @@ def evaluate(
     measure = Measure(model, seed, nll_samples, done)
     main = measure(images, model.recipe.corruption, rivals)
     clean = measure(images, axes.NoCorruption(), {}).metrics if corrupted else None
-    gap = None
+    gap, membership_found = None, None
     if probe is not None:
-        gap = _gap(main.metrics, measure(probe, model.recipe.corruption, {}).metrics, len(probe))
+        seen = measure(probe, model.recipe.corruption, {})
+        gap = _gap(main.metrics, seen.metrics, len(probe))
+        if privacy and known is not None:
+            new = ~np.isin(images.hashes(), known.hashes())
+            membership_found = membership(seen.scores["mse"], main.scores["mse"][new]).to_dict()
     if likelihood_term(model.recipe) == "bce" and main.binary is False:
         notes.append(
             "the images are not black and white: nats under bce are cross-entropies, not probabilities"
@@ -158,6 +175,7 @@ def evaluate(
         baselines=main.baselines,
         clean=clean,
         gap=gap,
+        privacy=membership_found,
         code=main.code.statistics().as_dict(),
         notes=tuple(notes),
         seed=seed,

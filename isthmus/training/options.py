@@ -24,6 +24,7 @@ class Options:
         validation: share of the images held out by content hash; 0 holds none out.
         patience: training ends after so many validations in a row that were clearly above the best; 0: never.
         balance: draw classes equally often.
+        only: a list of names, see `isthmus.images.only`: no other images are used.
         turn: mirror and turn training examples at random; for images that have no up and no left.
         precision: `auto` measures whether bfloat16 pays on this machine.
         checkpoint_seconds: time between saved states.
@@ -39,6 +40,7 @@ class Options:
     patience: int = 12
     balance: bool = False
     turn: bool = False
+    only: str | None = None
     precision: PrecisionName = "auto"
     checkpoint_seconds: float = 60.0
 

@@ -15,6 +15,7 @@ from isthmus.images.batches import whole
 from isthmus.images.cache import memory_bytes
 from isthmus.images.conform import conform
 from isthmus.images.pieces import random_pieces
+from isthmus.images.only import keep_named
 from isthmus.images.read import read
 from isthmus.images.split import hold_out
 from isthmus.images.store import ImageSet
@@ -85,6 +86,8 @@ def read_parts(
         DataError: unreadable, empty, or of fewer than two images when a part is to be held out.
     """
     images = read(data, size=options.size)  # at once, for a folder may not fit at full size
+    if options.only is not None:
+        images = keep_named(images, options.only)
     if options.balance and images.labels is None:
         raise DataError(
             f"{images.source} has no labels to balance", hint="put each class in a folder of its own"

@@ -65,7 +65,16 @@ RUNS = {
     "isthmus.demo/1": ["demo", "--minutes", "0.02"],
     "isthmus.doctor/1": ["doctor"],
     "isthmus.diagnosis/1": ["doctor", "photos.safetensors", "photos"],
+    "isthmus.audit/1": ["audit", "photos", "--against", "photos"],
+    "isthmus.tune/1": ["tune", "photos", "--over", "code=1,2", "--folds", "2", *QUICK[:4], "--steps", "2"],
+    "isthmus.explain/1": ["explain", "photos.safetensors", "photos", "-o", "explained", "--units", "2"],
+    "isthmus.export/1": ["export", "photos.safetensors"],
+    "isthmus.push/1": ["push", "photos.safetensors", "./shared/"],
+    "isthmus.pull/1": ["pull", "./shared/", "-o", "pulled.safetensors"],
 }
+# What must have run before, and what must be installed.
+BEFORE = {"isthmus.pull/1": RUNS["isthmus.push/1"]}
+EXTRA = {"isthmus.export/1": "onnxscript"}
 
 
 def documented() -> dict[str, set[str]]:
@@ -92,6 +101,11 @@ def test_the_output_has_the_documented_keys(
     monkeypatch.setattr(demonstration, "RECIPE", "dense")
     if schema == "isthmus.transform/1":
         Direction(torch.ones(3)).save("way")
+    if schema in EXTRA:
+        pytest.importorskip(EXTRA[schema], reason="needs an extra")
+    if schema in BEFORE:
+        assert main([*BEFORE[schema], "--quiet"]) == 0
+        capsys.readouterr()
     assert main([*RUNS[schema], "--json", "--quiet"]) == 0
     document: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert document.pop("schema") == schema

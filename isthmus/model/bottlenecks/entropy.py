@@ -53,9 +53,9 @@ class EntropyBottleneck(Bottleneck):
             self.logit = nn.Parameter(torch.zeros(geometry.channels, COMPONENTS))
 
     def forward(self, h: Tensor, generator: torch.Generator, sample: bool) -> Latent:
-        quality = torch.full((len(h),), self.quality, device=h.device)
+        quality = torch.full((h.shape[0],), self.quality, device=h.device)
         if sample and self.gains is not None:
-            quality = draw(len(h), generator, h.device)
+            quality = draw(h.shape[0], generator, h.device)
         scaled = h * self.gain(quality, h.ndim)
         symbols = scaled.round().detach() + (scaled - scaled.detach())  # in this order exactly the integer
         parts = {"symbols": symbols, "rated": symbols, "quality": quality}

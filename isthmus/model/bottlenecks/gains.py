@@ -40,7 +40,7 @@ class Gains(nn.Module):
 
 def interpolated(table: Tensor, quality: Tensor) -> Tensor:
     """Rows of `table (KNOTS, C)`, evenly spaced over qualities 1 to 100, at `quality (N,)` → `(N, C)`."""
-    place = (quality.clamp(1, BEST) - 1) / (BEST - 1) * (len(table) - 1)
+    place = (quality.clamp(1.0, BEST) - 1) / (BEST - 1) * (len(table) - 1)
     below = place.floor().clamp(max=len(table) - 2).long()
     share = (place - below)[:, None]
     return table[below] * (1 - share) + table[below + 1] * share

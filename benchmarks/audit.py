@@ -1,0 +1,102 @@
+"""Planted near duplicates that `isthmus audit` must find, and what the data sets hold by themselves.
+
+    python benchmarks/audit.py fashion-mnist                   # 70,000 images, 200 planted of each kind
+    python benchmarks/audit.py fashion-mnist --images 6000 --planted 50      # half a minute
+
+The set's own pairs are found first, without anything planted; then copies are planted and what is found
+beyond both is counted. Planted copies are drawn with another seed than the audit's own distortions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from isthmus.evaluate.audit.distortions import KINDS, Distortion, mirror, together
+from isthmus.evaluate.audit.duplicates import find_duplicates
+from isthmus.evaluate.audit.join import joined
+from isthmus.evaluate.pictures import before_after
+from isthmus.images.read import read
+from isthmus.images.store import ImageSet
+
+
+def both(name: str, most: int | None) -> ImageSet:
+    whole = joined(read(f"{name}:train"), read(f"{name}:test"))
+    whole = replace(whole, names=tuple(map(str, range(len(whole)))))
+    return whole if most is None else whole.subset(np.linspace(0, len(whole) - 1, most).astype(int))
+
+
+def planted(images: ImageSet, count: int, seed: int) -> tuple[ImageSet, dict[str, list[tuple[int, int]]]]:
+    """The images with copies behind them, and which pairs were planted."""
+    random = np.random.default_rng(seed)
+    kinds: dict[str, Distortion] = {
+        **KINDS,
+        "crop, brightness, JPEG": together,
+        "all four": lambda image, rng: mirror(together(image, rng), rng),
+    }
+    chosen = random.choice(len(images), count * len(kinds), replace=False)
+    copies, pairs = [], {name: [] for name in kinds}
+    for number, index in enumerate(chosen):
+        name = list(kinds)[number // count]
+        copies.append(kinds[name](images.image(int(index)), random))
+        pairs[name].append((int(index), len(images) + number))
+    more = ImageSet(np.stack(copies), tuple(f"planted {n}" for n in range(len(copies))))
+    return joined(images, more), pairs
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("data")
+    parser.add_argument("--images", type=int)
+    parser.add_argument("--planted", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=2026)
+    parser.add_argument("--out", help="write the result as JSON, and pictures of the set's own pairs")
+    asked = parser.parse_args()
+    images = both(asked.data, asked.images)
+    began = time.process_time()
+    own = find_duplicates(images)
+    result: dict[str, object] = {
+        "data": asked.data,
+        "images": len(images),
+        "own_exact": len(own.exact),
+        "own_near": len(own.near),
+        "own_near_per_1000": 1000 * len(own.near) / len(images),
+        "cpu_seconds": round(time.process_time() - began, 1),
+    }
+    print(json.dumps(result), flush=True)
+    if asked.out:
+        pairs = own.near[:60]
+        rows = []
+        for start in range(0, len(pairs), 15):
+            part = pairs[start : start + 15]
+            title = " ".join(f"{p.error:.4f}{'m' if p.mirrored else ''}" for p in part)
+            rows += [
+                (title, [images.image(p.first) for p in part]),
+                ("", [images.image(p.second) for p in part]),
+            ]
+        if rows:
+            Path(f"{asked.out}.png").write_bytes(before_after(rows, columns=15))
+    known = {(pair.first, pair.second) for pair in own.pairs}
+    more, wanted = planted(images, asked.planted, asked.seed)
+    found = {(pair.first, pair.second) for pair in find_duplicates(more).pairs}
+    result["recall"] = {name: float(np.mean([p in found for p in pairs])) for name, pairs in wanted.items()}
+    source = {copy: original for pairs in wanted.values() for original, copy in pairs}
+    others = {tuple(sorted((source.get(a, a), source.get(b, b)))) for a, b in found}
+    beyond = {pair for pair in others if pair[0] != pair[1] and pair not in known}
+    single = [result["recall"][name] for name in KINDS]  # type: ignore[index]
+    result["recall_all_single"] = float(np.mean(single))
+    result["unplanted_beyond_own"] = len(beyond)
+    result["unplanted_per_1000"] = 1000 * (len(beyond) + len(own.near)) / len(images)
+    result["cpu_seconds_planted"] = round(time.process_time() - began - float(result["cpu_seconds"]), 1)  # type: ignore[arg-type]
+    print(json.dumps(result, indent=1))
+    if asked.out:
+        Path(f"{asked.out}.json").write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""What is tried: settings with the values or ranges they may take, as a grid or at random."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from isthmus.errors import UsageError
+from isthmus.model.recipe import Recipe
+
+Point = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One setting.
+
+    Attributes:
+        key: as `--set` takes it; values: texts to choose from, or empty for a range from `low` to `high`.
+        whole: only whole numbers; logarithmic: even in the logarithm, where the range spans a factor of 10.
+    """
+
+    key: str
+    values: tuple[str, ...] = ()
+    low: float = 0.0
+    high: float = 0.0
+    whole: bool = False
+
+    @property
+    def logarithmic(self) -> bool:
+        return self.low > 0 and self.high >= 10 * self.low
+
+    def draw(self, random: np.random.Generator) -> str:
+        """One value at random."""
+        if self.values:
+            return self.values[int(random.integers(len(self.values)))]
+        share = random.random()
+        if self.logarithmic:
+            return self.text(math.exp(math.log(self.low) + share * math.log(self.high / self.low)))
+        return self.text(self.low + share * (self.high - self.low))
+
+    def text(self, number: float) -> str:
+        """A number of the range as `--set` reads it, three digits."""
+        return str(round(number)) if self.whole else f"{number:.3g}"
+
+
+def parse_axis(text: str) -> Axis:
+    """`KEY=V1,V2,…`, `KEY=V1;V2;…` where values hold commas, or `KEY=LOW..HIGH`.
+
+    Raises:
+        UsageError: of neither form.
+    """
+    key, equals, values = text.partition("=")
+    low, dots, high = values.partition("..")
+    if not equals or not values.strip():
+        raise UsageError(
+            f"--over {text}: write KEY=V1,V2,… or KEY=LOW..HIGH, e.g. bottleneck.weight=0.01,0.1"
+        )
+    if not dots:
+        found = tuple(dict.fromkeys(value.strip() for value in _parts(values)))
+        return Axis(key.strip(), found)
+    try:
+        ends = float(low), float(high)
+    except ValueError:
+        raise UsageError(f"--over {text}: '{values}' is not a range of numbers") from None
+    if not (math.isfinite(ends[0]) and ends[0] < ends[1] < math.inf):
+        raise UsageError(f"--over {text}: a range runs from a smaller number to a larger one")
+    whole = all(part.strip().lstrip("-").isdigit() for part in (low, high))
+    return Axis(key.strip(), (), *ends, whole)
+
+
+def grid(axes: Sequence[Axis]) -> Iterator[Point]:
+    """Every combination, in order.
+
+    Raises:
+        UsageError: an axis is a range, of which a grid cannot take every value.
+    """
+    for axis in axes:
+        if not axis.values:
+            raise UsageError(
+                f"{axis.key} is a range: a grid needs values", hint="add --search random --trials 20"
+            )
+    for values in itertools.product(*(axis.values for axis in axes)):
+        yield {axis.key: value for axis, value in zip(axes, values, strict=True)}
+
+
+def randomly(axes: Sequence[Axis], count: int, seed: int) -> Iterator[Point]:
+    """`count` different points; fewer where there are no more."""
+    random = np.random.default_rng(seed)
+    seen: set[tuple[str, ...]] = set()
+    for _ in range(100 * count):
+        if len(seen) == count:
+            return
+        values = tuple(axis.draw(random) for axis in axes)
+        if values not in seen:
+            seen.add(values)
+            yield {axis.key: value for axis, value in zip(axes, values, strict=True)}
+
+
+def settled(recipe: Recipe, point: Point) -> Recipe:
+    """The recipe at a point; `check_axes` says beforehand whether its keys are known."""
+    return recipe.with_settings([f"{key}={value}" for key, value in point.items()])
+
+
+def check_axes(recipe: Recipe, axes: Sequence[Axis]) -> None:
+    """Raises:
+    UsageError: no axis, one twice, or a key or value that the recipe does not know.
+    """
+    if not axes:
+        raise UsageError("nothing to tune", hint="add --over bottleneck.weight=0.01,0.1,1")
+    keys = [axis.key for axis in axes]
+    if len(set(keys)) < len(keys):
+        raise UsageError(f"--over {max(keys, key=keys.count)} is given twice")
+    kinds = {axis.key: axis for axis in axes if axis.key.endswith(".kind") or "." not in axis.key}
+    for axis in axes:
+        for value in axis.values or (axis.text(axis.low), axis.text(axis.high)):
+            if not kinds:
+                settled(recipe, {axis.key: value})
+    for kind in kinds.values():
+        for value in kind.values:
+            settled(recipe, {kind.key: value})
+
+
+def _parts(values: str) -> list[str]:
+    # Several widths, such as 64,32, are one value: then a semicolon parts the values.
+    return [part for part in values.split(";" if ";" in values else ",") if part.strip()]

@@ -1,0 +1,44 @@
+"""A list of image names, one a line: the part of a set that is to be used (`train --only`)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from isthmus.errors import DataError
+from isthmus.images.store import ImageSet
+
+
+def read_names(path: str | os.PathLike[str]) -> tuple[str, ...]:
+    """The names in a list: one per line, UTF-8; empty lines and lines that begin with `# ` are passed over.
+
+    Raises:
+        DataError: the file is missing, not text, or names nothing.
+    """
+    try:
+        lines = Path(path).read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is not a list of image names: {error}") from None
+    names = tuple(line for line in lines if line.strip() and not line.startswith("# "))
+    if not names:
+        raise DataError(f"{path} names no images")
+    return names
+
+
+def keep_named(images: ImageSet, path: str | os.PathLike[str]) -> ImageSet:
+    """The images whose names are in the list, in the set's own order.
+
+    Names are as `isthmus.read` gives them: a path below the folder, or an index.
+
+    Raises:
+        DataError: as `read_names`, or a name that is not in the set.
+    """
+    wanted = set(read_names(path))
+    unknown = wanted.difference(images.names)
+    if unknown:
+        first = min(unknown)
+        raise DataError(f"{path}: {images.source} has no image '{first}' (nor {len(unknown) - 1:,} others)")
+    kept = np.flatnonzero([name in wanted for name in images.names])
+    return images.subset(kept)

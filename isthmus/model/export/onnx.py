@@ -1,0 +1,207 @@
+"""Write a model as ONNX files and prove them: what they compute is what the model computes.
+
+Needs the extra `onnx`. A vector code is tied to its image size; a grid code takes any whose sides are
+multiples of the model's step. Both take any number of images.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from isthmus.atomic import write_bytes
+from isthmus.errors import IsthmusError, MissingExtraError, OutputError
+from isthmus.model.autoencoder import Autoencoder
+from isthmus.model.export.graphs import Graph, graphs
+
+TOLERANCE = 1e-5
+_EXAMPLE = (2, 3, 4)  # images, rows and columns in steps
+_UNSEEN = ((1, 5, 2), (5, 2, 6))
+_SUFFIX = ".onnx"
+
+
+class ExportError(IsthmusError):
+    """The written graph does not compute what the model does."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """One file.
+
+    Attributes:
+        part: `encoder`, `decoder` or `whole`.
+        input, output: names; shape: of the input, numbers where it is fixed and names where it is free.
+        step: free sides are multiples of this; None where they are fixed.
+        error: largest difference from torch at the shapes `checked`, against 1 or the largest value.
+    """
+
+    part: str
+    path: str
+    bytes: int
+    input: str
+    output: str
+    shape: tuple[int | str, ...]
+    step: int | None
+    error: float
+    checked: tuple[tuple[int, ...], ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def export_onnx(model: Autoencoder, path: str | os.PathLike[str], *, force: bool = True) -> list[Exported]:
+    """Write `NAME.encoder.onnx` and `NAME.decoder.onnx` (or `NAME.onnx` for a model with skips), checked.
+
+    Images are `(N, C, H, W)` float32 in [0, 1]. Every file is run by ONNX Runtime at two shapes that the
+    export did not see before it gets its name.
+
+    Args:
+        path: `NAME.onnx` or `NAME`.
+
+    Raises:
+        MissingExtraError: onnx, onnxscript or onnxruntime is not installed.
+        ExportError: a file's answers differ from torch's by more than 1e-5, or the model has a part that
+            cannot be written.
+        OutputError: a file exists and `force` is off, or cannot be written.
+    """
+    _check_extra()
+    model = model.to("cpu").eval()
+    stem = str(path).removesuffix(_SUFFIX)
+    parts = [
+        (graph, Path(f"{stem}{_SUFFIX}" if graph.name == "whole" else f"{stem}.{graph.name}{_SUFFIX}"))
+        for graph in graphs(model)
+    ]
+    for _, file in parts:
+        if file.exists() and not force:
+            raise OutputError(
+                f"{file} exists; nothing was overwritten", hint="repeat the command with --force"
+            )
+    written = [(graph, file, *_proven(graph)) for graph, file in parts]
+    for _, file, data, _ in written:
+        write_bytes(file, data)
+    return [_described(graph, file, data, proof) for graph, file, data, proof in written]
+
+
+@dataclass(frozen=True)
+class _Proof:
+    free: bool
+    error: float
+    shapes: tuple[tuple[int, ...], ...]
+
+
+def _proven(graph: Graph) -> tuple[bytes, _Proof]:
+    """The file's bytes; with free sides where the model allows them and the file proves right with them."""
+    if graph.step is not None:
+        with contextlib.suppress(ExportError):
+            data = _translated(graph, free=True)
+            return data, _proof(graph, data, free=True)
+    data = _translated(graph, free=False)
+    return data, _proof(graph, data, free=False)
+
+
+def _proof(graph: Graph, data: bytes, *, free: bool) -> _Proof:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    worst, shapes = 0.0, []
+    try:
+        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        for count, rows, columns in _UNSEEN:
+            steps = (count, rows, columns) if free else (count, *graph.own)
+            given = _example(graph, steps, seed=count)
+            with torch.no_grad():
+                wanted = graph.module(given)
+            (found,) = session.run([graph.output], {graph.input: given.numpy()})
+            scale = max(1.0, float(wanted.abs().max()))
+            worst = max(worst, float((torch.from_numpy(found) - wanted).abs().max()) / scale)
+            shapes.append(tuple(given.shape))
+    except Exception as error:  # the runtime's own kinds derive from no common one
+        raise ExportError(f"the exported {graph.name} does not run: {_first_line(error)}") from error
+    if not worst <= TOLERANCE:
+        raise ExportError(
+            f"the exported {graph.name} differs from the model by {worst:.2g}: nothing was written"
+        )
+    return _Proof(free, worst, tuple(shapes))
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+def _translated(graph: Graph, *, free: bool) -> bytes:
+    from torch.export import Dim, export
+
+    given = _example(graph, _EXAMPLE if free else (_EXAMPLE[0], *graph.own), seed=0)
+    dynamic: dict[int, Any] = {0: Dim("images", min=1, max=65535)}
+    if free:
+        step = graph.step or 1
+        for axis, name in ((2, "rows"), (3, "columns")):
+            dim = Dim(name, min=2, max=4096)
+            dynamic[axis] = step * dim if step > 1 else dim
+    with _quiet():
+        try:
+            program = export(graph.module, (given,), dynamic_shapes=(dynamic,), strict=False)
+            onnx = torch.onnx.export(
+                program,
+                (),
+                dynamo=True,
+                verbose=False,
+                input_names=[graph.input],
+                output_names=[graph.output],
+            )
+        except Exception as error:  # torch names dozens of kinds, and all mean: not so
+            raise ExportError(f"the {graph.name} cannot be exported: {_first_line(error)}") from error
+    assert onnx is not None
+    proto = onnx.model_proto
+    proto.doc_string = f"isthmus {graph.name}: {graph.input} -> {graph.output}"
+    data: bytes = proto.SerializeToString()
+    return data
+
+
+def _example(graph: Graph, steps: tuple[int, int, int], *, seed: int) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(graph.example(*steps), generator=generator)
+
+
+def _described(graph: Graph, file: Path, data: bytes, proof: _Proof) -> Exported:
+    example = graph.example(1, *graph.own)
+    shape: tuple[int | str, ...] = ("images", *example[1:])
+    if proof.free:
+        shape = ("images", example[1], "rows", "columns")
+    step = graph.step if proof.free else None
+    return Exported(
+        graph.name, str(file), len(data), graph.input, graph.output, shape, step, proof.error, proof.shapes
+    )
+
+
+def _check_extra() -> None:
+    from importlib.util import find_spec
+
+    if any(find_spec(name) is None for name in ("onnx", "onnxruntime", "onnxscript")):
+        raise MissingExtraError("writing ONNX files", "onnx")
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    # The exporter tells of everything that it looks for and does not need.
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

@@ -1,0 +1,194 @@
+"""Share a model: a folder, or a repository of a model hub, that holds the model file and a card.
+
+Both look alike: `model.safetensors` and `README.md`. A place is a folder when it is written as a path
+(`./name`, `name/`, an absolute path, or one that exists) and otherwise a repository `OWNER/NAME` of the
+Hugging Face hub, for which the extra `hub` is needed. What is pulled is trusted as little as any model file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from isthmus.atomic import write_bytes, write_text
+from isthmus.errors import IsthmusError, MissingExtraError, ModelFileError, OutputError, UsageError
+from isthmus.model.file import KEY, load, read_file, read_header, write_file
+
+MODEL_FILE = "model.safetensors"
+CARD = "README.md"
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+
+
+class HubError(IsthmusError):
+    """The hub cannot be reached, or refuses."""
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Where a model went to or came from.
+
+    Attributes:
+        place: as given; url: a folder's path or a repository's address; bytes: of the model file.
+    """
+
+    place: str
+    url: str
+    bytes: int
+
+
+def push(
+    model: str | os.PathLike[str],
+    place: str,
+    *,
+    private: bool = False,
+    message: str = "",
+    force: bool = False,
+) -> Shared:
+    """Write a model file and its card to a folder or a hub repository.
+
+    The copy names its training data without the path that it had on this machine.
+
+    Args:
+        model: a model file.
+        place: a folder, or `OWNER/NAME`.
+        private: a new repository is not public.
+        message: of the commit, for a repository.
+        force: replace a model in a folder. A repository keeps its history anyway.
+
+    Raises:
+        ModelFileError: not a model. UsageError: no such kind of place. OutputError: the folder holds a model,
+        or cannot be written. MissingExtraError: a hub is meant, and `huggingface_hub` is not installed.
+        HubError: the hub cannot be reached, or refuses.
+    """
+    load(model)  # a damaged file is not shared
+    if is_folder(place):
+        folder = Path(place)
+        if (folder / MODEL_FILE).exists() and not force:
+            raise OutputError(
+                f"{folder / MODEL_FILE} exists; nothing was overwritten",
+                hint="repeat the command with --force",
+            )
+        _write(model, folder, place)
+        return Shared(place, str(folder), (folder / MODEL_FILE).stat().st_size)
+    hub = _hub(place)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        _write(model, folder, place)
+        size = (folder / MODEL_FILE).stat().st_size
+        try:
+            api = hub.HfApi()
+            api.create_repo(place, private=private or None, exist_ok=True)
+            found = api.upload_folder(
+                repo_id=place, folder_path=folder, commit_message=message or "An isthmus model"
+            )
+        except Exception as error:  # the client's, and those of the network below it
+            raise HubError(f"{place} was not pushed: {_first_line(error)}", hint="hf auth login") from error
+    return Shared(place, str(found.commit_url), size)
+
+
+def pull(
+    place: str, out: str | os.PathLike[str], *, revision: str | None = None, force: bool = False
+) -> Shared:
+    """Fetch a model to the file `out`.
+
+    Args:
+        place: a folder, or `OWNER/NAME`.
+        revision: a branch, tag or commit of a repository.
+
+    Raises:
+        ModelFileError: what is there is not a model. Otherwise as `push`.
+    """
+    if Path(out).exists() and not force:
+        raise OutputError(f"{out} exists; nothing was overwritten", hint="repeat the command with --force")
+    if is_folder(place):
+        source, url = Path(place) / MODEL_FILE, str(place)
+    else:
+        hub = _hub(place)
+        try:
+            source = Path(hub.hf_hub_download(place, MODEL_FILE, revision=revision))
+        except Exception as error:
+            raise HubError(f"{place} was not pulled: {_first_line(error)}") from error
+        url = f"{place}/{MODEL_FILE}"
+    if not source.is_file():
+        raise ModelFileError(f"{place} holds no {MODEL_FILE}")
+    load(source)
+    write_bytes(out, source.read_bytes(), force=force)
+    return Shared(place, url, Path(out).stat().st_size)
+
+
+def is_folder(place: str) -> bool:
+    """Whether `place` is written as a path."""
+    marks = place.startswith((".", "/", "~", os.sep)) or place.endswith(("/", os.sep)) or "\\" in place
+    return marks or Path(place).is_dir() or Path(place).is_absolute()
+
+
+def card(header: dict[str, Any], place: str) -> str:
+    """The card: what the model is, what it was trained on, how to use it; Markdown with front matter."""
+    recipe, summary = header["recipe"], header["summary"]
+    data, best = summary.get("data") or {}, summary.get("best") or {}
+    height, width = header["size"]
+    kind = {1: "gray", 3: "colour"}.get(header["channels"], f"{header['channels']}-channel")
+    name = recipe.get("name", "custom")
+    rows = [
+        ("recipe", f"{name}, code {recipe.get('code')}"),
+        ("images", f"{kind}, {height}×{width}"),
+        ("trained on", f"{data.get('images', 'unknown')} images of {_base(data.get('source'))}"),
+        ("steps", summary.get("steps")),
+        ("validation loss", best.get("validation")),
+        ("version", summary.get("version")),
+    ]
+    table = "\n".join(f"| {key} | {value} |" for key, value in rows if value is not None)
+    front = "---\nlibrary_name: isthmus\ntags:\n- autoencoder\n- image-feature-extraction\n---\n"
+    return f"""{front}
+# An autoencoder of images
+
+| | |
+|---|---|
+{table}
+
+```sh
+isthmus pull {place} -o model.safetensors
+isthmus info model.safetensors
+```
+
+The recipe in full:
+
+```json
+{json.dumps(recipe, indent=1)}
+```
+"""
+
+
+def _write(model: str | os.PathLike[str], folder: Path, place: str) -> None:
+    header = read_header(model)
+    tensors, metadata = read_file(model)
+    own = json.loads(metadata[KEY])
+    data = own.get("summary", {}).get("data")
+    if isinstance(data, dict) and "source" in data:
+        data["source"] = _base(data["source"])
+    write_file(folder / MODEL_FILE, tensors, metadata | {KEY: json.dumps(own)}, force=True)
+    write_text(folder / CARD, card(header, place))
+
+
+def _base(source: Any) -> str:
+    return re.split(r"[/\\]", str(source).rstrip("/\\"))[-1] if source else "unknown"
+
+
+def _hub(place: str) -> Any:
+    if not _REPOSITORY.fullmatch(place):
+        raise UsageError(f"'{place}' is neither a folder (./{place.strip('/')}) nor a repository OWNER/NAME")
+    if find_spec("huggingface_hub") is None:
+        raise MissingExtraError("a model hub", "hub")
+    import huggingface_hub
+
+    return huggingface_hub
+
+
+def _first_line(error: Exception) -> str:
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -1,0 +1,101 @@
+"""Units of a code: the numbers of a vector, or the channels of a grid, and how they behave over a set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from isthmus.images.batches import whole
+from isthmus.images.store import ImageSet, Indices
+from isthmus.model import axes
+from isthmus.model.autoencoder import Autoencoder
+
+SPARSE = (axes.L1, axes.KLSparse, axes.TopK, axes.L0)
+QUANTILES = (0.02, 0.16, 0.5, 0.84, 0.98)
+_PIXELS = 2**22
+
+
+@dataclass(frozen=True)
+class Units:
+    """Every unit over N images, `(K,)` each unless said otherwise.
+
+    Attributes:
+        values: `(N, K)` of each image; of a grid its mean over positions.
+        mean, deviation: over all positions of all images.
+        quantiles: `(5, K)`, at 2, 16, 50, 84 and 98 %, over all positions.
+        active: share of positions that are not 0.
+        image: `(C, H, W)` the mean image, at the model's size: what maps take away to.
+    """
+
+    values: Tensor
+    mean: Tensor
+    deviation: Tensor
+    quantiles: Tensor
+    active: Tensor
+    image: Tensor
+
+    def exciting(self, unit: int, count: int) -> Indices:
+        """Images of the set with the unit's largest values, largest first."""
+        order = torch.argsort(self.values[:, unit], descending=True, stable=True)[:count]
+        return np.asarray(order.numpy(), dtype=np.int64)
+
+    def telling(self, values: Tensor, count: int) -> list[int]:
+        """The units of one image, `values (K,)`, that are farthest from their mean, farthest first.
+
+        Of a sparse code, whose units are mostly 0, those that are on come first.
+        """
+        spread = self.values.std(0, correction=0)
+        away = (values - self.values.mean(0)).abs() / spread.clamp_min(1e-6)
+        away[(spread < 1e-6) | (values == 0)] = -1  # dead units tell nothing, and those that are off little
+        return [int(unit) for unit in torch.argsort(away, descending=True, stable=True)[:count]]
+
+
+@torch.no_grad()
+def observe_units(model: Autoencoder, images: ImageSet) -> Units:
+    """One deterministic pass over a set."""
+    values, rows, total = [], [], torch.zeros(model.channels, *model.size)
+    positions = 0
+    for batch in whole(images, batch=_per_pass(images)):
+        code = model.encode_batch(batch.images)
+        values.append(per_unit(code))
+        flat = code.flatten(2).movedim(1, 2).flatten(0, 1) if code.ndim > 2 else code
+        positions = positions or max(1, len(flat) // len(code) * len(images) // 50_000)
+        rows.append(flat[::positions])
+        resized = torch.nn.functional.interpolate(batch.images, model.size, mode="bilinear", antialias=True)
+        total += resized.sum(0)
+    every = torch.cat(rows)
+    some = every[:: max(1, len(every) // 20_000)]
+    return Units(
+        values=torch.cat(values),
+        mean=every.mean(0),
+        deviation=every.std(0, correction=0),
+        quantiles=torch.quantile(some, torch.tensor(QUANTILES), dim=0),
+        active=(every != 0).float().mean(0),
+        image=total / len(images),
+    )
+
+
+def per_unit(code: Tensor) -> Tensor:
+    """`(N, K)` or `(N, K, h, w)` → `(N, K)`, a grid's channels averaged."""
+    return code.flatten(2).mean(2) if code.ndim > 2 else code
+
+
+def answers(model: Autoencoder, images: Tensor) -> Tensor:
+    """`(N, C, H, W)` → `(N, K)`, with gradients: what maps are made of.
+
+    A rounded code has none, and a unit that is one of the k largest jumps: there the encoder's own numbers
+    are taken.
+    """
+    if model.bottleneck.discrete or isinstance(model.recipe.bottleneck, axes.TopK):
+        channels = model.recipe.geometry.channels
+        return per_unit(model.features(images)[:, :channels])
+    return per_unit(model.encode_batch(images))
+
+
+def _per_pass(images: ImageSet) -> int:
+    if images.shape is None:
+        return 1
+    return max(1, min(256, _PIXELS // int(np.prod(images.shape))))
