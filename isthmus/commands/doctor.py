@@ -24,7 +24,6 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "umap": ("umap",),
     "search": ("faiss",),
     "parquet": ("pyarrow",),
-    "bench": ("bm3d", "cv2", "skimage"),
     "bench": ("bm3d", "cv2", "pywt", "skimage"),
     "hub": ("huggingface_hub",),
     "onnx": ("onnx", "onnxruntime", "onnxscript"),

@@ -14,8 +14,8 @@ from isthmus.errors import DataError, UsageError
 from isthmus.images.batches import whole
 from isthmus.images.cache import memory_bytes
 from isthmus.images.conform import conform
-from isthmus.images.pieces import random_pieces
 from isthmus.images.only import keep_named
+from isthmus.images.pieces import random_pieces
 from isthmus.images.read import read
 from isthmus.images.split import hold_out
 from isthmus.images.store import ImageSet
