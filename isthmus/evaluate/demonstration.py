@@ -16,6 +16,7 @@ from isthmus.evaluate import reports
 from isthmus.evaluate.examples import examples
 from isthmus.evaluate.generation import evaluate_generation
 from isthmus.evaluate.generation_report import SECTION, add_generation
+from isthmus.evaluate.photo_sections import compression, repair
 from isthmus.evaluate.pictures import before_after
 from isthmus.evaluate.report import Cell, Report
 from isthmus.evaluate.table import Evaluation, evaluate
@@ -152,7 +153,7 @@ def new_images(demo: Demo) -> None:
     demo.next_commands.append(["generate", model, "-n", "64", "-o", (demo.folder / "new.png").as_posix()])
 
 
-SECTIONS: tuple[Callable[[Demo], None], ...] = (training, evaluation, new_images)
+SECTIONS: tuple[Callable[[Demo], None], ...] = (training, evaluation, new_images, compression, repair)
 
 
 def demonstrate(

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from isthmus.evaluate.compression_report import add_own_compression
 from isthmus.evaluate.examples import Examples, examples
 from isthmus.evaluate.labels import LABELS, in_order, label
 from isthmus.evaluate.passes import evenly
@@ -49,6 +50,7 @@ def model_report(model: Autoencoder, evaluation: Evaluation, data: Any, *, path:
     add_numbers(report, evaluation)
     worst = evaluation.worst(SHOWN)
     add_worst(report, evaluation, worst, examples(model, images, worst, seed=evaluation.seed))
+    add_own_compression(report, images.image(0), model)
     add_training(report, model)
     add_code(report, evaluation)
     add_gap(report, evaluation)
