@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import bisect
 import io
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -56,6 +58,13 @@ def classical(image: Pixels, coder: str, quality: int) -> File:
     return _file(image, stream.getvalue(), pixels)
 
 
+def largest_jpeg(image: Pixels, size: int) -> File:
+    """The JPEG of the highest quality in at most `size` bytes, or the smallest there is."""
+    files = cache(lambda quality: classical(image, "JPEG", quality))
+    fitting = bisect.bisect_right(range(1, 96), size, key=lambda quality: files(quality).size)
+    return files(max(1, fitting))
+
+
 def add_own_compression(report: Report, image: Pixels, model: Autoencoder) -> None:
     """`add_compression` of the middle of a model's image `(H, W, C)`, if the model makes files at all."""
     try:
@@ -85,11 +94,7 @@ def add_compression(report: Report, image: Pixels, model: Autoencoder | None) ->
         coder: [classical(image, coder, quality) for quality in _CLASSICAL_QUALITIES] for coder in CLASSICAL
     }
     shown = ours[SHOWN_QUALITY]
-    rival = max(
-        (file for file in others["JPEG"] if file.size <= shown.size),
-        key=lambda file: file.psnr,
-        default=others["JPEG"][0],
-    )
+    rival = largest_jpeg(image, shown.size)
     report.picture(
         SECTION,
         before_after(

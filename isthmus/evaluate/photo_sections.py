@@ -41,7 +41,7 @@ def repair(demo: Demo) -> None:
     scratched = np.where(mask[..., None], np.uint8(255), photo)
     whole = inpaint(scratched, mask)
     rows = {
-        "noisy": (f"noise of σ {SIGMA}", noisy),
+        "noisy": (f"noise of standard deviation {SIGMA}", noisy),
         "denoised": ("denoised, its level estimated", clean),
         "scratched": ("scratched", scratched),
         "inpainted": ("inpainted", whole),
