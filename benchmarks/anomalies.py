@@ -64,7 +64,7 @@ def some(images: ImageSet, most: int | None) -> ImageSet:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("names", nargs="+", choices=["mnist", "fashion-mnist"])
     parser.add_argument("-o", "--out", type=Path, default=Path("feature-results"))
     parser.add_argument("--images", type=int, help="at most so many per class")

@@ -13,6 +13,7 @@ from typing import Any
 
 from isthmus.errors import OutputError
 from isthmus.evaluate import reports
+from isthmus.evaluate.demonstrated_features import add_features
 from isthmus.evaluate.examples import examples
 from isthmus.evaluate.report import Cell, Report
 from isthmus.evaluate.table import Evaluation, evaluate
@@ -125,7 +126,16 @@ def evaluation(demo: Demo) -> None:
     ]
 
 
-SECTIONS: tuple[Callable[[Demo], None], ...] = (training, evaluation)
+def features(demo: Demo) -> None:
+    """Alike images, groups, classes and anomalies from the code."""
+    add_features(demo, DATA, TEST)
+    model = demo.model_path.as_posix()
+    demo.next_commands += [
+        ["cluster", model, TEST, "-k", "10", "--picture", (demo.folder / "groups.png").as_posix()]
+    ]
+
+
+SECTIONS: tuple[Callable[[Demo], None], ...] = (training, evaluation, features)
 
 
 def demonstrate(

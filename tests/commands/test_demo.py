@@ -31,11 +31,20 @@ def test_the_demo_leaves_a_model_and_a_page(short: Path, capsys: Capture) -> Non
     found = json.loads(capsys.readouterr().out)
     assert found["model"] == "isthmus-demo/fashion-sample.safetensors"
     page = (short / found["report"]).read_text(encoding="utf-8")
-    for section in ("Reconstructions", "Numbers", "Worst", "Training", "Code", "Use it", "Recipe"):
+    for section in (
+        "Reconstructions",
+        "Numbers",
+        "Worst",
+        "Training",
+        "Code",
+        "Features",
+        "Use it",
+        "Recipe",
+    ):
         assert f"<h2>{section}</h2>" in page
     assert found["evaluation"]["data"]["source"] == "few.npz"
     assert set(found["evaluation"]["baselines"]) == {"pca", "mean_image"}
-    assert len(found["next"]) == 3
+    assert len(found["next"]) == 4
     for line in found["next"]:
         words = shlex.split(line)
         assert words[0] == "isthmus"
