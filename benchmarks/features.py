@@ -29,7 +29,7 @@ from isthmus.represent.clusters import agreement, grouped, places
 SETTINGS: dict[str, dict[str, Any]] = {
     "mnist": {"code": "256@4", "settings": ["backbone.side=9"]},
     "fashion-mnist": {"code": "256@4", "settings": ["backbone.side=6"]},
-    "cifar10": {"code": "640@4", "settings": ["backbone.side=6"]},
+    "cifar10": {"code": "512@4", "settings": ["backbone.side=6"], "epochs": 0.25},
 }
 SEEDS = range(5)
 CIFAR_TRAIN = 36_000

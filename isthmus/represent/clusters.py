@@ -118,12 +118,14 @@ def umap_places(vectors: Vectors, dimensions: int, *, neighbours: int = 10, seed
     Raises:
         MissingExtraError: umap-learn is not installed.
     """
-    try:
-        import umap
-    except ImportError:
-        raise MissingExtraError("UMAP", "umap") from None
     import warnings
 
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about what it could use besides
+        try:
+            import umap
+        except ImportError:
+            raise MissingExtraError("UMAP", "umap") from None
     distance, rows = nearest(vectors, vectors, neighbours, skip_same_row=True)
     # UMAP counts a row as its own nearest.
     own = np.arange(len(vectors))[:, None]
