@@ -41,7 +41,7 @@ def one_class(
     unusual = test.labels != label
     model = isthmus.train(normal, recipe="features", precision="float32", seed=0, **SETTINGS)
     readout = readouts.fit_readout(model, normal)
-    found = {}
+    found: dict[str, float] = {}
     for kind in kinds:
         detector = anomalies.fit_detector(model, readout, normal, kind)
         scores = anomalies.score(model, readout, detector, test)
