@@ -23,17 +23,17 @@ import isthmus
 from isthmus.atomic import write_text
 from isthmus.images.store import ImageSet
 from isthmus.represent import readout as readouts
-from isthmus.represent.classify import classify
-from isthmus.represent.clusters import agreement, find_clusters
-from isthmus.represent.neighbourhood import neighbour_graph
+from isthmus.represent.classify import FEW, classify
+from isthmus.represent.clusters import agreement, grouped, places
 
 SETTINGS: dict[str, dict[str, Any]] = {
-    "mnist": {"code": "256@4", "settings": ["backbone.side=9"]},
-    "fashion-mnist": {"code": "256@4", "settings": ["backbone.side=6"]},
-    "cifar10": {"code": "800@4", "settings": ["backbone.side=6"]},
+    "mnist": {"code": "512@4", "settings": ["backbone.side=9"], "epochs": 0.25},
+    "fashion-mnist": {"code": "256@4", "settings": ["backbone.side=6"], "epochs": 0.25},
+    "cifar10": {"code": "512@4", "settings": ["backbone.side=6"], "epochs": 0.25},
 }
 SEEDS = range(5)
 CIFAR_TRAIN = 36_000
+SEEN = ("features", "pixels", "pca")
 
 
 def parts(name: str) -> tuple[ImageSet, ImageSet]:
@@ -83,11 +83,14 @@ def measure(name: str, folder: Path, most: int | None, spaces: list[str]) -> Non
     readout = readouts.stored(model)
     assert readout is not None
 
-    def classes() -> dict[str, Any]:
-        found = classify(model, readout, train, test, say=lambda line: print(" ", line, flush=True))
-        return {row.name: row.to_dict() for row in found.rows}
+    for seen in SEEN:
 
-    step(folder, name, "classify", classes)
+        def classes(seen: str = seen) -> dict[str, Any]:
+            few = FEW if name != "cifar10" else 0
+            row = classify(model, readout, train, test, few=few, seen=[seen]).rows[0]
+            return row.to_dict()
+
+        step(folder, name, seen, classes)
     if name == "cifar10":
         return
 
@@ -100,33 +103,27 @@ def measure(name: str, folder: Path, most: int | None, spaces: list[str]) -> Non
     rows = np.load(folder / f"{name}-compact.npy")
     assert train.labels is not None and test.labels is not None
     labels = np.concatenate([train.labels, test.labels])
-    graph = None
     for space in spaces:
-        for method in ("kmeans", "gmm"):
 
-            def clusters(space: str = space, method: str = method) -> dict[str, Any]:
-                nonlocal graph
-                if space == "spectral" and graph is None:
-                    graph = neighbour_graph(rows, count=10)
-                runs = [
-                    agreement(
-                        labels,
-                        find_clusters(rows, 10, method=method, space=space, seed=seed, graph=graph).assigned,  # type: ignore[arg-type]
-                    )
-                    for seed in SEEDS
-                ]
-                means = {key: float(np.mean([run[key] for run in runs])) for key in runs[0]}
-                return means | {"deviation": float(np.std([run["accuracy"] for run in runs]))}
+        def clusters(space: Any = space) -> dict[str, Any]:
+            scores = []
+            where = None
+            for seed in SEEDS:
+                if where is None or space == "umap":  # the other spaces are the same for every seed
+                    where = places(rows, 10, space=space, seed=seed)
+                scores.append(agreement(labels, grouped(where, 10, seed=seed).assigned))
+            means = {key: float(np.mean([one[key] for one in scores])) for key in scores[0]}
+            return means | {"deviation": float(np.std([one["accuracy"] for one in scores]))}
 
-            step(folder, name, f"{method}-{space}", clusters)
+        step(folder, name, f"clusters-{space}", clusters)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("names", nargs="+", choices=list(SETTINGS))
     parser.add_argument("-o", "--out", type=Path, default=Path("feature-results"))
     parser.add_argument("--images", type=int, help="at most so many of each set")
-    parser.add_argument("--spaces", nargs="+", default=["features", "spectral"], help="also umap")
+    parser.add_argument("--spaces", nargs="+", default=["spectral", "features"], help="also umap")
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
     for name in asked.names:

@@ -64,6 +64,7 @@ def command(
     from isthmus.evaluate.readouts import readout_for
     from isthmus.model.reading import read_for
     from isthmus.represent.classify import classify
+    from isthmus.represent.contenders import SEEN
 
     first, second = read_for(network, train), read_for(network, test)
     readout, note = readout_for(network, first, layer=layer)
@@ -77,7 +78,7 @@ def command(
         neighbours=neighbours,
         few=few,
         draws=draws,
-        baselines=baselines,
+        seen=SEEN if baselines else SEEN[:2],
         seed=seed,
         say=console.note,
     )

@@ -63,6 +63,7 @@ def command(
     from isthmus.atomic import write_bytes, write_text
     from isthmus.evaluate.readouts import readout_for
     from isthmus.model.reading import read_for
+    from isthmus.represent.contenders import SEEN
     from isthmus.represent.grouping import group
 
     images = read_for(network, data)
@@ -78,7 +79,7 @@ def command(
         space=space,  # type: ignore[arg-type]
         neighbours=neighbours,
         seeds=seeds,
-        baselines=baselines,
+        seen=SEEN if baselines else SEEN[:2],
         say=console.note,
     )
     clusters = found.clusters

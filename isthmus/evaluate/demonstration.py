@@ -13,6 +13,7 @@ from typing import Any
 
 from isthmus.errors import OutputError
 from isthmus.evaluate import reports
+from isthmus.evaluate.demonstrated_features import add_features
 from isthmus.evaluate.examples import examples
 from isthmus.evaluate.generation import evaluate_generation
 from isthmus.evaluate.generation_report import SECTION, add_generation
@@ -153,7 +154,23 @@ def new_images(demo: Demo) -> None:
     demo.next_commands.append(["generate", model, "-n", "64", "-o", (demo.folder / "new.png").as_posix()])
 
 
-SECTIONS: tuple[Callable[[Demo], None], ...] = (training, evaluation, new_images, compression, repair)
+def features(demo: Demo) -> None:
+    """Alike images, groups, classes and anomalies from the code."""
+    add_features(demo, DATA, TEST)
+    model = demo.model_path.as_posix()
+    demo.next_commands += [
+        ["cluster", model, TEST, "-k", "10", "--picture", (demo.folder / "groups.png").as_posix()]
+    ]
+
+
+SECTIONS: tuple[Callable[[Demo], None], ...] = (
+    training,
+    evaluation,
+    features,
+    new_images,
+    compression,
+    repair,
+)
 
 
 def demonstrate(

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from isthmus.errors import DataError
+from isthmus.errors import DataError, UsageError
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
-from isthmus.represent.contenders import Contender, contenders
+from isthmus.represent.contenders import SEEN, Contender, contenders
 from isthmus.represent.neighbourhood import knn_predict, nearest, neighbour_graph, spread_labels
 from isthmus.represent.probe import confusion, fit_probe
 from isthmus.represent.readout import Readout
@@ -22,7 +22,7 @@ Labels = npt.NDArray[np.int64]
 FEW = 10
 DRAWS = 5
 GRAPH_NEIGHBOURS = 10
-MOST_SPREAD = 30_000  # images over which few labels are spread
+MOST_SPREAD = 20_000  # images over which few labels are spread
 FEW_DECAY = 1e-2
 
 
@@ -55,7 +55,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Classification:
-    """Rows of the table, the features' first; predictions and confusion of its linear probe.
+    """Rows of the table; predictions and confusion of the first one's linear probe.
 
     Attributes:
         predicted: `(n,)` class of each test image.
@@ -84,7 +84,7 @@ def classify(
     neighbours: int = 5,
     few: int = FEW,
     draws: int = DRAWS,
-    baselines: bool = True,
+    seen: Collection[str] = SEEN,
     seed: int = 0,
     say: Callable[[str], None] = lambda _: None,
 ) -> Classification:
@@ -94,7 +94,7 @@ def classify(
         neighbours: of the nearest-neighbour vote.
         few: labels per class of the few-label columns; 0 leaves them out.
         draws: of those few labels; the columns are means.
-        baselines: also PCA and pixels.
+        seen: what images are seen as: of `features`, `code`, `pixels` and `pca`.
         say: told what is being done, a line each.
 
     Raises:
@@ -108,12 +108,13 @@ def classify(
     names = train.classes
     rows: list[Row] = []
     first = None
-    for one in contenders(model, readout, (train, test), baselines=baselines):
+    for one in contenders(model, readout, (train, test), seen=seen):
         say(f"{one.name}: {one.numbers} numbers per image")
         row, scores = _measured(one, train.labels, wanted, len(names), neighbours, few, draws, seed)
         rows.append(row)
         first = scores if first is None else first
-    assert first is not None  # the features always come first
+    if first is None:
+        raise UsageError(f"nothing to see images as: {', '.join(seen) or 'none'}; known: {', '.join(SEEN)}")
     predicted = first.argmax(1).astype(np.int64)
     odds = np.exp(first.astype(np.float64) - first.max(1, keepdims=True))
     return Classification(

@@ -51,7 +51,6 @@ def find_clusters(
     space: Space = "features",
     neighbours: int = 10,
     seed: int = 0,
-    graph: sparse.csr_matrix | None = None,
 ) -> Clusters:
     """Group rows `(n, d)` of length 1.
 
@@ -61,7 +60,6 @@ def find_clusters(
             (Campello et al. 2013), all of scikit-learn.
         space: what is grouped: the rows, or where their neighbour graph puts them: `count` Laplacian
             eigenvectors (Ng, Jordan and Weiss 2002), or UMAP in as many dimensions (McInnes et al. 2018).
-        graph: the rows' `neighbour_graph`, for `spectral`, where it is known already.
 
     Raises:
         UsageError: an unknown method or space, or more clusters than rows.
@@ -72,17 +70,22 @@ def find_clusters(
         raise UsageError(f"'{method}' in '{space}' is not known: {known}")
     if not 1 <= count <= len(vectors):
         raise UsageError(f"{len(vectors)} images cannot form {count} clusters")
+    where = places(vectors, count, space=space, neighbours=neighbours, seed=seed)
+    return grouped(where, count, method=method, seed=seed)
+
+
+def places(
+    vectors: Vectors, dimensions: int, *, space: Space, neighbours: int = 10, seed: int = 0
+) -> Vectors:
+    """Rows `(n, d)` in the space in which they are grouped; see `find_clusters`."""
     neighbours = min(neighbours, len(vectors) - 1)
     match space:
         case "spectral":
-            weights = neighbour_graph(vectors, count=neighbours) if graph is None else graph
-            places = spectral_places(weights, count, seed=seed)
+            return spectral_places(neighbour_graph(vectors, count=neighbours), dimensions, seed=seed)
         case "umap":
-            places = umap_places(vectors, count, neighbours=neighbours, seed=seed)
+            return umap_places(vectors, dimensions, neighbours=neighbours, seed=seed)
         case _:
-            places = vectors
-    assigned = _grouped(places, count, method, seed)
-    return _described(places, assigned)
+            return vectors
 
 
 def spectral_places(graph: sparse.csr_matrix, dimensions: int, *, seed: int = 0) -> Vectors:
@@ -115,12 +118,14 @@ def umap_places(vectors: Vectors, dimensions: int, *, neighbours: int = 10, seed
     Raises:
         MissingExtraError: umap-learn is not installed.
     """
-    try:
-        import umap
-    except ImportError:
-        raise MissingExtraError("UMAP", "umap") from None
     import warnings
 
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about what it could use besides
+        try:
+            import umap
+        except ImportError:
+            raise MissingExtraError("UMAP", "umap") from None
     distance, rows = nearest(vectors, vectors, neighbours, skip_same_row=True)
     # UMAP counts a row as its own nearest.
     own = np.arange(len(vectors))[:, None]
@@ -165,7 +170,12 @@ def agreement(labels: Labels, assigned: Labels) -> dict[str, float]:
     }
 
 
-def _grouped(places: Vectors, count: int, method: Method, seed: int) -> Labels:
+def grouped(places: Vectors, count: int, *, method: Method = "kmeans", seed: int = 0) -> Clusters:
+    """Group rows `(n, d)` by Euclidean distance."""
+    return _described(places, _assigned(places, count, method, seed))
+
+
+def _assigned(places: Vectors, count: int, method: Method, seed: int) -> Labels:
     from sklearn.cluster import HDBSCAN, KMeans
     from sklearn.mixture import GaussianMixture
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ from isthmus.model.autoencoder import Autoencoder
 from isthmus.represent.readout import Readout, features
 
 Vectors = npt.NDArray[np.float32]
+SEEN = ("features", "code", "pixels", "pca")
 PCA_NUMBERS = 64
 MOST_NUMBERS = 4096
 
@@ -41,34 +42,38 @@ class Contender:
 
 
 def contenders(
-    model: Autoencoder, readout: Readout, sets: Sequence[ImageSet], *, baselines: bool = True
+    model: Autoencoder, readout: Readout, sets: Sequence[ImageSet], *, seen: Collection[str] = SEEN
 ) -> Iterator[Contender]:
-    """Vectors of all sets: the model's features and its code, then PCA and pixels fitted on the first set.
+    """Vectors of all sets: the model's features and its code, then pixels and PCA fitted on the first set.
+
+    `seen` names those that are wanted.
 
     The code is left out where it has more than 4,096 numbers, and where it is what the readout reads anyway.
     """
-    full = tuple(features(model, one, readout) for one in sets)
-    yield Contender("features", full, tuple(_compacted(readout, one) for one in full))
-    del full
-    if (
-        readout.reading.layer != "code"
-        and model.recipe.geometry.numbers(readout.reading.size) <= MOST_NUMBERS
-    ):
-        codes = tuple(_codes(model, one, readout.reading.size) for one in sets)
+    reading = readout.reading
+    if "features" in seen:
+        full = tuple(features(model, one, readout) for one in sets)
+        yield Contender("features", full, tuple(_compacted(readout, one) for one in full))
+        del full
+    numbers = model.recipe.geometry.numbers(reading.size)
+    if "code" in seen and reading.layer != "code" and numbers <= MOST_NUMBERS:
+        codes = tuple(_codes(model, one, reading.size) for one in sets)
         centre, scale = codes[0].mean(0), max(float(codes[0].std()), 1e-6)
         codes = tuple((one - centre) / scale for one in codes)
         yield Contender("code", codes, tuple(_of_length_one(one) for one in codes))
         del codes
-    if not baselines:
+    if "pixels" not in seen and "pca" not in seen:
         return
-    pixels = tuple(pixel_vectors(one, readout.reading.size) for one in sets)
+    pixels = tuple(pixel_vectors(one, reading.size) for one in sets)
     centre = pixels[0].mean(0)
     scale = max(float(pixels[0].std()), 1e-6)
     centred = tuple((one - centre) / scale for one in pixels)
-    yield Contender("pixels", centred, centred)
-    found = principal_subspace([torch.from_numpy(centred[0])], PCA_NUMBERS)
-    codes = tuple(found.encode(torch.from_numpy(one)).numpy() for one in centred)
-    yield Contender("pca", codes, codes)
+    if "pixels" in seen:
+        yield Contender("pixels", centred, centred)
+    if "pca" in seen:
+        found = principal_subspace([torch.from_numpy(centred[0])], PCA_NUMBERS)
+        codes = tuple(found.encode(torch.from_numpy(one)).numpy() for one in centred)
+        yield Contender("pca", codes, codes)
 
 
 def pixel_vectors(images: ImageSet, size: tuple[int, int]) -> Vectors:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import numpy as np
 
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
-from isthmus.represent.clusters import Clusters, Method, Space, agreement, find_clusters
-from isthmus.represent.contenders import Contender, contenders
-from isthmus.represent.neighbourhood import neighbour_graph
+from isthmus.represent.clusters import Clusters, Method, Space, agreement, find_clusters, grouped, places
+from isthmus.represent.contenders import SEEN, Contender, contenders
 from isthmus.represent.readout import Readout, features
 
 
@@ -36,7 +35,7 @@ def group(
     space: Space = "spectral",
     neighbours: int = 10,
     seeds: int = 1,
-    baselines: bool = True,
+    seen: Collection[str] = SEEN,
     say: Callable[[str], None] = lambda _: None,
 ) -> Grouping:
     """Cluster images by their compact features; see `find_clusters`."""
@@ -46,11 +45,11 @@ def group(
         return Grouping(find_clusters(rows, count, **asked), {})  # type: ignore[arg-type]
     found: dict[str, dict[str, float]] = {}
     first = None
-    for one in contenders(model, readout, [images], baselines=baselines):
+    for one in contenders(model, readout, [images], seen=seen):
         say(f"clustering {one.name}")
         clusters, found[one.name] = _over_seeds(one, images, count, method, space, neighbours, seeds)
         first = clusters if first is None else first
-    assert first is not None  # the features always come first
+    assert first is not None  # `seen` names some
     return Grouping(first, found)
 
 
@@ -60,11 +59,12 @@ def _over_seeds(
     assert images.labels is not None
     rows = one.compact[0]
     near = min(neighbours, len(rows) - 1)
-    graph = neighbour_graph(rows, count=near) if space == "spectral" else None
-    runs = [
-        find_clusters(rows, count, method=method, space=space, neighbours=near, seed=seed, graph=graph)
-        for seed in range(seeds)
-    ]
+    # Eigenvectors are the same for every seed; UMAP's map is not.
+    shared = None if space == "umap" else places(rows, count, space=space, neighbours=near)
+    runs = []
+    for seed in range(seeds):
+        where = places(rows, count, space=space, neighbours=near, seed=seed) if shared is None else shared
+        runs.append(grouped(where, count, method=method, seed=seed))
     scores = [agreement(images.labels, run.assigned) for run in runs]
     means = {key: float(np.mean([score[key] for score in scores])) for key in scores[0]}
     spread = float(np.std([score["accuracy"] for score in scores]))

@@ -16,9 +16,9 @@ from isthmus.errors import DataError
 Vectors = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 
-DECAYS = (1e-1, 1e-2, 1e-3)  # penalty λ/2·‖W‖² beside the mean loss of images
+DECAYS = (3e-2, 6e-3, 1e-3)  # penalty λ/2·‖W‖² beside the mean loss of images
 SHARE = 0.1
-ITERATIONS, SEARCH = 100, 30
+ITERATIONS, SEARCH = 60, 25
 
 
 @dataclass(frozen=True)
