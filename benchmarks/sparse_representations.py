@@ -99,7 +99,7 @@ _LEARNED: dict[int, tuple[Images, Images]] = {}
 
 
 def dictionary(train: Images, test: Images, k: int) -> Images:
-    """512 atoms by mini-batch dictionary learning (Mairal et al. 2009), coded by orthogonal matching pursuit."""
+    """512 atoms by mini-batch dictionary learning (Mairal et al. 2009), orthogonal matching pursuit."""
     from sklearn.decomposition import MiniBatchDictionaryLearning
     from sklearn.linear_model import orthogonal_mp_gram
 

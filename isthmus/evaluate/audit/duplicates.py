@@ -3,7 +3,8 @@
 Exact ones by content hash. Near ones in sieves, each fitted to the images at hand: nearest descriptors
 (`descriptor`, `candidates`), then alignments that are first cheap and at last exact (`alignment`). How much
 may be left of a pair is found by distorting some of the images themselves: the limits let at least 99.8 % of
-those through.
+those through. What passes them all is at last compared with what distortions leave of these very two images,
+for a plain pair of trousers must come out cleaner than a striped shirt.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from isthmus.evaluate.audit.candidates import Candidates, nearest_pairs
 from isthmus.evaluate.audit.canvases import Canvases, canvas_size, canvases, of_pixels
 from isthmus.evaluate.audit.descriptor import describe, fit_descriptor
 from isthmus.evaluate.audit.distortions import KINDS, Distortion, as_levels, together
-from isthmus.images.store import ImageSet, Indices
+from isthmus.images.store import ImageSet, Indices, Pixels
 
 DESCRIPTOR_IMAGES = 4000
 LIMIT_PAIRS = 800
@@ -30,6 +31,10 @@ COARSE_STEPS = 1
 SIEVE_SLACK = 1.15  # of the cheap sieves, which let more through than they must
 ERROR_SLACK = 1.1  # different images are far beyond these limits, so a little slack costs nothing
 RELATIVE_SLACK = 1.5
+DRAWS = 8  # distorted copies of an image that tell what is usually left of it
+USUAL_PAIRS = 300
+USUAL_SLACK = 1.05
+LEAST_LEFT = 0.5 / 255  # rounding alone leaves this much
 PIXELS = 2**26  # read for fitting; a few hundred photographs are enough
 PAIRS = 2**14  # looked at together
 FLAT = 1.0 / 255  # canvases of less contrast show nothing to compare
@@ -55,13 +60,17 @@ class Pair:
 
 @dataclass(frozen=True)
 class Limits:
-    """How much may be left of a near duplicate: found on distorted copies of the images themselves."""
+    """How much may be left of a near duplicate: found on distorted copies of the images themselves.
+
+    `usual` is a factor of what distortions usually leave of the two images at hand.
+    """
 
     tangent: float
     coarse: float
     error: float
     relative: float
     chroma: float
+    usual: float
 
 
 @dataclass(frozen=True)
@@ -100,13 +109,19 @@ def find_duplicates(images: ImageSet, *, seed: int = 0, listener: Listener = lam
     random = np.random.default_rng(seed)
     projection = _descriptor(images, drawn, kept, size, random)
     listener(0.05)
-    limits = _limits(images, drawn, kept, size, random)
+    limits = _limits(images, drawn, kept, size, random, seed)
     listener(0.1)
     own = drawn[kept]
-    near = _near(own, projection, limits, lambda share: listener(0.1 + 0.9 * share))
+    near = _near(own, projection, limits, lambda share: listener(0.1 + 0.8 * share))
     order = sorted(near, key=lambda pair: pair.error)
     named = [Pair(int(kept[p.first]), int(kept[p.second]), p.error, False, p.mirrored) for p in order]
-    return Duplicates(exact, tuple(named), limits)
+    usual = _Usual(images, size, seed)
+    clear = []
+    for number, pair in enumerate(named):
+        if pair.error <= limits.usual * (usual(pair.first) + usual(pair.second)) / 2:
+            clear.append(pair)
+        listener(0.9 + 0.1 * (number + 1) / len(named))
+    return Duplicates(exact, tuple(clear), limits)
 
 
 def _exact(images: ImageSet) -> tuple[tuple[Pair, ...], Indices]:
@@ -146,7 +161,12 @@ def _descriptor(
 
 
 def _limits(
-    images: ImageSet, drawn: Canvases, kept: Tensor, size: tuple[int, int], random: np.random.Generator
+    images: ImageSet,
+    drawn: Canvases,
+    kept: Tensor,
+    size: tuple[int, int],
+    random: np.random.Generator,
+    seed: int,
 ) -> Limits:
     chosen = _some(images, kept, LIMIT_PAIRS, random)
     chosen = np.resize(chosen, max(len(chosen), min(LIMIT_PAIRS, 16 * len(chosen))))
@@ -166,7 +186,47 @@ def _limits(
         error=ERROR_SLACK * limit(fine.error),
         relative=RELATIVE_SLACK * limit(fine.relative),
         chroma=RELATIVE_SLACK * limit(_chroma(first.chroma, second.chroma)),
+        usual=USUAL_SLACK * _usual_limit(images, kept, size, random, seed),
     )
+
+
+def _usual_limit(
+    images: ImageSet, kept: Tensor, size: tuple[int, int], random: np.random.Generator, seed: int
+) -> float:
+    """The largest factor seen between one distortion and what distortions usually leave of the same image."""
+    chosen = _some(images, kept, USUAL_PAIRS, random)
+    chosen = np.resize(chosen, max(len(chosen), min(USUAL_PAIRS, 16 * len(chosen))))
+    usual, kinds = _Usual(images, size, seed), (KINDS["crop"], KINDS["jpeg"], together)
+    factors = []
+    for number, index in enumerate(chosen):
+        image = as_levels(images.image(int(index)))
+        changed = kinds[number % len(kinds)](image, random)
+        error = _left(image, [changed], size)
+        factors.append(float(error[0]) / ((usual(int(index)) + _usually_left(changed, size, random)) / 2))
+    return max(factors)
+
+
+class _Usual:
+    """What distortions usually leave of an image, worked out once for each that is asked for."""
+
+    def __init__(self, images: ImageSet, size: tuple[int, int], seed: int) -> None:
+        self._images, self._size, self._seed = images, size, seed
+        self._known: dict[int, float] = {}
+
+    def __call__(self, index: int) -> float:
+        if index not in self._known:
+            image = as_levels(self._images.image(index))
+            self._known[index] = _usually_left(image, self._size, np.random.default_rng([self._seed, index]))
+        return self._known[index]
+
+
+def _usually_left(image: Pixels, size: tuple[int, int], random: np.random.Generator) -> float:
+    return float(_left(image, [together(image, random) for _ in range(DRAWS)], size).mean()) + LEAST_LEFT
+
+
+def _left(image: Pixels, changed: list[Pixels], size: tuple[int, int]) -> Tensor:
+    drawn = of_pixels(np.stack([image, *changed]), size).gray
+    return residue(drawn[:1].expand(len(changed), -1, -1), drawn[1:]).error
 
 
 def _near(drawn: Canvases, projection: Tensor, limits: Limits, listener: Listener) -> list[Pair]:
