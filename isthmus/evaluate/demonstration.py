@@ -14,6 +14,14 @@ from typing import Any
 from isthmus.errors import OutputError
 from isthmus.evaluate import reports
 from isthmus.evaluate.examples import examples
+from isthmus.evaluate.explanation import (
+    add_maps,
+    add_paintings,
+    add_scores,
+    explain,
+    explanation_pictures,
+)
+from isthmus.evaluate.passes import evenly
 from isthmus.evaluate.report import Cell, Report
 from isthmus.evaluate.table import Evaluation, evaluate
 from isthmus.evaluate.training_data import read_for
@@ -125,7 +133,21 @@ def evaluation(demo: Demo) -> None:
     ]
 
 
-SECTIONS: tuple[Callable[[Demo], None], ...] = (training, evaluation)
+def explanation(demo: Demo) -> None:
+    """What the code of one image sees and paints, and whether the maps that say so can be believed."""
+    demo.say("explaining the code of one image")
+    images = read_for(demo.model, TEST)
+    found = explain(demo.model, images.subset([0]), data=evenly(images, 1000), units=6)
+    drawn = explanation_pictures(found)
+    add_maps(demo.report, found, drawn, "One code explained")
+    add_paintings(demo.report, drawn, "One code explained")
+    add_scores(demo.report, found, "One code explained")
+    demo.numbers["explanation"] = found.to_dict()
+    folder = (demo.folder / "explained").as_posix()
+    demo.next_commands.append(["explain", demo.model_path.as_posix(), TEST, "-o", folder])
+
+
+SECTIONS: tuple[Callable[[Demo], None], ...] = (training, evaluation, explanation)
 
 
 def demonstrate(

@@ -18,7 +18,7 @@ from isthmus.atomic import write_bytes
 from isthmus.errors import DataError, OutputError
 from isthmus.evaluate.passes import evenly
 from isthmus.evaluate.pictures import before_after, curves
-from isthmus.evaluate.report import Report
+from isthmus.evaluate.report import Cell, Report
 from isthmus.evaluate.signed import signed_colours
 from isthmus.evaluate.training_data import read_for, training_images
 from isthmus.images.edge import to_batch
@@ -107,6 +107,7 @@ def explain(
     *,
     data: Any = None,
     units: int | Sequence[int] = 8,
+    believed: int = FAITHFUL_IMAGES,
     seed: int = 0,
     listener: Listener = lambda _: None,
 ) -> Explanation:
@@ -116,6 +117,7 @@ def explain(
         image: what `isthmus.read` takes; of several images the first.
         data: images that say what is usual; by default the training images, where they are found.
         units: how many units, or which ones.
+        believed: how many images of the set the maps are put to the test on; 0 leaves the test out.
         seed: of the random orders that maps are compared with.
         listener: called with the share that is done.
 
@@ -142,7 +144,9 @@ def explain(
     base = _base(usual, seen)
     maps = {name: make(model, seen, base, chosen) for name, make in KINDS.items()}
     listener(0.3)
-    scores, means = _believed(model, evenly(some, FAITHFUL_IMAGES), usual, len(chosen), seed, listener)
+    scores, means = _believed(
+        model, evenly(some, believed) if believed else some.subset([]), usual, len(chosen), seed, listener
+    )
     dictionary = None
     if isinstance(model.recipe.bottleneck, SPARSE):
         often = torch.argsort(usual.active, descending=True, stable=True)
@@ -287,37 +291,15 @@ def explanation_page(found: Explanation, drawn: dict[str, bytes], *, model: str)
         f"{found.name}, explained",
         f"{model}, compared with {len(found.set_images):,} images of {found.source}",
     )
-    page.picture(
-        "Where units look",
-        drawn["maps.png"],
-        "Orange raises the unit above its value for the mean image, blue lowers it.",
-        "The image and one map per unit",
-    )
+    add_maps(page, found, drawn, "Where units look")
+    numbers = (found.units.mean, found.units.deviation, found.units.active)
     page.table(
         "Units",
         ["unit", "here", "mean", "deviation", "share not 0"],
-        [
-            [
-                str(u),
-                float(found.values[u]),
-                *(float(of[u]) for of in (found.units.mean, found.units.deviation, found.units.active)),
-            ]
-            for u in found.chosen
-        ],
+        [[str(u), float(found.values[u]), *(float(of[u]) for of in numbers)] for u in found.chosen],
         note="The units farthest from their mean for this image.",
     )
-    page.picture(
-        "What units paint",
-        drawn["atlas.png"],
-        "What changes in the decoded picture from a low to a high value, the other units at rest.",
-        "One difference picture per unit",
-    )
-    page.picture(
-        "What units paint",
-        drawn["traversals.png"],
-        "This image with one unit moved.",
-        "Rows of decoded images",
-    )
+    add_paintings(page, drawn, "What units paint")
     page.picture(
         "What excites them",
         drawn["exciting.png"],
@@ -331,17 +313,7 @@ def explanation_page(found: Explanation, drawn: dict[str, bytes], *, model: str)
             "What each unit adds, the most used first.",
             "A sheet of small pictures",
         )
-    rows = [
-        [name, _with(s.deletion, s.deletion_half_width), _with(s.insertion, s.insertion_half_width)]
-        for name, s in found.scores.items()
-    ]
-    page.table(
-        "Can the maps be believed?",
-        ["map", "deletion", "insertion"],
-        rows,
-        note="Area gained over random orders when pixels are taken away, or put in, in the map's order; 0 is "
-        f"a map that knows nothing. Mean over {FAITHFUL_IMAGES} images, with 95 % intervals.",
-    )
+    add_scores(page, found, "Can the maps be believed?")
     for name in found.curves:
         page.picture(
             "Can the maps be believed?",
@@ -350,6 +322,44 @@ def explanation_page(found: Explanation, drawn: dict[str, bytes], *, model: str)
             "A unit's share against pixels changed",
         )
     return page
+
+
+def add_maps(page: Report, found: Explanation, drawn: dict[str, bytes], section: str) -> None:
+    """Where the units of one image look."""
+    page.picture(
+        section,
+        drawn["maps.png"],
+        f"{found.name}: orange raises a unit above its value for the mean image, blue lowers it.",
+        "The image and one map per unit",
+    )
+
+
+def add_paintings(page: Report, drawn: dict[str, bytes], section: str) -> None:
+    """What these units paint."""
+    page.picture(
+        section,
+        drawn["atlas.png"],
+        "What changes in the decoded picture from a low to a high value, the other units at rest.",
+        "One difference picture per unit",
+    )
+    page.picture(
+        section, drawn["traversals.png"], "This image with one unit moved.", "Rows of decoded images"
+    )
+
+
+def add_scores(page: Report, found: Explanation, section: str) -> None:
+    """How far such maps can be believed."""
+    rows: list[list[Cell]] = [
+        [name, _with(s.deletion, s.deletion_half_width), _with(s.insertion, s.insertion_half_width)]
+        for name, s in found.scores.items()
+    ]
+    page.table(
+        section,
+        ["map", "deletion", "insertion"],
+        rows,
+        note="Area gained over random orders when pixels are taken away, or put in, in the map's order; 0 is "
+        "a map that knows nothing. Means over images, with 95 % intervals.",
+    )
 
 
 def write_explanation(

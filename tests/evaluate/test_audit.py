@@ -21,7 +21,7 @@ from isthmus.images.named import read_named
 from isthmus.images.only import keep_named
 from isthmus.images.store import ImageSet
 
-COUNT, PLANTED = 500, 12
+COUNT, PLANTED = 400, 10
 
 
 def plain(pixels: np.ndarray, **more: object) -> ImageSet:
