@@ -14,13 +14,8 @@ from typing import Any
 from isthmus.errors import OutputError
 from isthmus.evaluate import reports
 from isthmus.evaluate.examples import examples
-from isthmus.evaluate.explanation import (
-    add_maps,
-    add_paintings,
-    add_scores,
-    explain,
-    explanation_pictures,
-)
+from isthmus.evaluate.explanation import explain
+from isthmus.evaluate.explanation_page import add_maps, add_paintings, add_scores, explanation_pictures
 from isthmus.evaluate.passes import evenly
 from isthmus.evaluate.report import Cell, Report
 from isthmus.evaluate.table import Evaluation, evaluate

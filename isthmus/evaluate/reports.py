@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from isthmus.evaluate.examples import Examples, examples
-from isthmus.evaluate.explanation import add_maps, add_paintings, explain, explanation_pictures
+from isthmus.evaluate.explanation import explain
+from isthmus.evaluate.explanation_page import add_maps, add_paintings, explanation_pictures
 from isthmus.evaluate.labels import LABELS, in_order, label
 from isthmus.evaluate.passes import evenly, largest
 from isthmus.evaluate.pictures import before_after, curves, histogram
