@@ -40,7 +40,8 @@ def command(
         raise OutputError(
             f"{out} holds an explanation; nothing was overwritten", hint="repeat the command with --force"
         )
-    from isthmus.evaluate.explanation import explain, write_explanation
+    from isthmus.evaluate.explanation import explain
+    from isthmus.evaluate.explanation_page import write_explanation
 
     with console.progress("explaining", total=1.0) as line:
         found = explain(

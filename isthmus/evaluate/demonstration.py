@@ -15,8 +15,11 @@ from isthmus.errors import OutputError
 from isthmus.evaluate import reports
 from isthmus.evaluate.demonstrated_features import add_features
 from isthmus.evaluate.examples import examples
+from isthmus.evaluate.explanation import explain
+from isthmus.evaluate.explanation_page import add_maps, add_paintings, add_scores, explanation_pictures
 from isthmus.evaluate.generation import evaluate_generation
 from isthmus.evaluate.generation_report import SECTION, add_generation
+from isthmus.evaluate.passes import evenly
 from isthmus.evaluate.photo_sections import compression, repair
 from isthmus.evaluate.pictures import before_after
 from isthmus.evaluate.report import Cell, Report
@@ -163,10 +166,25 @@ def features(demo: Demo) -> None:
     ]
 
 
+def explanation(demo: Demo) -> None:
+    """What the code of one image sees and paints, and whether the maps that say so can be believed."""
+    demo.say("explaining the code of one image")
+    images = read_for(demo.model, TEST)
+    found = explain(demo.model, images.subset([0]), data=evenly(images, 1000), units=6)
+    drawn = explanation_pictures(found)
+    add_maps(demo.report, found, drawn, "One code explained")
+    add_paintings(demo.report, drawn, "One code explained")
+    add_scores(demo.report, found, "One code explained")
+    demo.numbers["explanation"] = found.to_dict()
+    folder = (demo.folder / "explained").as_posix()
+    demo.next_commands.append(["explain", demo.model_path.as_posix(), TEST, "-o", folder])
+
+
 SECTIONS: tuple[Callable[[Demo], None], ...] = (
     training,
     evaluation,
     features,
+    explanation,
     new_images,
     compression,
     repair,

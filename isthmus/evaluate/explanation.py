@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import math
-import os
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from isthmus.atomic import write_bytes
-from isthmus.errors import DataError, OutputError
+from isthmus.errors import DataError
 from isthmus.evaluate.passes import evenly
-from isthmus.evaluate.pictures import before_after, curves
-from isthmus.evaluate.report import Report
-from isthmus.evaluate.signed import signed_colours
 from isthmus.evaluate.training_data import read_for, training_images
 from isthmus.images.edge import to_batch
-from isthmus.images.store import ImageSet, Pixels
+from isthmus.images.store import ImageSet
 from isthmus.model import capabilities
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.represent.explain.faithfulness import Curves, Maps, faithfulness
@@ -107,6 +100,7 @@ def explain(
     *,
     data: Any = None,
     units: int | Sequence[int] = 8,
+    believed: int = FAITHFUL_IMAGES,
     seed: int = 0,
     listener: Listener = lambda _: None,
 ) -> Explanation:
@@ -116,6 +110,7 @@ def explain(
         image: what `isthmus.read` takes; of several images the first.
         data: images that say what is usual; by default the training images, where they are found.
         units: how many units, or which ones.
+        believed: how many images of the set the maps are put to the test on; 0 leaves the test out.
         seed: of the random orders that maps are compared with.
         listener: called with the share that is done.
 
@@ -142,7 +137,9 @@ def explain(
     base = _base(usual, seen)
     maps = {name: make(model, seen, base, chosen) for name, make in KINDS.items()}
     listener(0.3)
-    scores, means = _believed(model, evenly(some, FAITHFUL_IMAGES), usual, len(chosen), seed, listener)
+    scores, means = _believed(
+        model, evenly(some, believed) if believed else some.subset([]), usual, len(chosen), seed, listener
+    )
     dictionary = None
     if isinstance(model.recipe.bottleneck, SPARSE):
         often = torch.argsort(usual.active, descending=True, stable=True)
@@ -234,189 +231,3 @@ def _half(values: list[float]) -> float | None:
 def _mean(found: list[Curves]) -> Curves:
     names = ("deletion", "insertion", "random_deletion", "random_insertion")
     return Curves(*(torch.stack([getattr(one, name) for one in found]).mean(0) for name in names))
-
-
-# ---------------------------------------------------------------- pictures and page
-
-
-def explanation_pictures(found: Explanation) -> dict[str, bytes]:
-    """File name → PNG."""
-    picture = _picture(found.image)
-    header = [("image, and as the model sees it", [picture, _picture(found.reconstruction)])]
-    rows = [
-        (f"{name}: where unit {', '.join(map(str, found.chosen))} looks", [signed_colours(m) for m in maps])
-        for name, maps in found.maps.items()
-    ]
-    many = len(found.chosen)
-    drawn = {
-        "maps.png": before_after([*header, *rows], columns=max(many, 2)),
-        "atlas.png": before_after(
-            [
-                (
-                    f"what unit {', '.join(map(str, found.chosen))} paints",
-                    [_difference(p) for p in found.atlas],
-                )
-            ],
-            columns=many,
-        ),
-        "traversals.png": before_after(
-            [
-                (f"unit {unit} at 2, 16, 50, 84, 98 % of its range", [_picture(p) for p in row])
-                for unit, row in zip(found.chosen, found.traversals, strict=True)
-            ],
-            columns=5,
-        ),
-        "exciting.png": before_after(
-            [
-                (f"unit {unit}", [_stored(found.set_images, i) for i in found.units.exciting(unit, EXCITING)])
-                for unit in found.chosen
-            ],
-            columns=EXCITING,
-        ),
-    }
-    for name, one in found.curves.items():
-        drawn[f"{name}-curves.png"] = _curves(one)
-    if found.dictionary is not None:
-        drawn["dictionary.png"] = _sheet(found.dictionary)
-    return drawn
-
-
-def explanation_page(found: Explanation, drawn: dict[str, bytes], *, model: str) -> Report:
-    """One self-contained page."""
-    page = Report(
-        f"{found.name}, explained",
-        f"{model}, compared with {len(found.set_images):,} images of {found.source}",
-    )
-    page.picture(
-        "Where units look",
-        drawn["maps.png"],
-        "Orange raises the unit above its value for the mean image, blue lowers it.",
-        "The image and one map per unit",
-    )
-    page.table(
-        "Units",
-        ["unit", "here", "mean", "deviation", "share not 0"],
-        [
-            [
-                str(u),
-                float(found.values[u]),
-                *(float(of[u]) for of in (found.units.mean, found.units.deviation, found.units.active)),
-            ]
-            for u in found.chosen
-        ],
-        note="The units farthest from their mean for this image.",
-    )
-    page.picture(
-        "What units paint",
-        drawn["atlas.png"],
-        "What changes in the decoded picture from a low to a high value, the other units at rest.",
-        "One difference picture per unit",
-    )
-    page.picture(
-        "What units paint",
-        drawn["traversals.png"],
-        "This image with one unit moved.",
-        "Rows of decoded images",
-    )
-    page.picture(
-        "What excites them",
-        drawn["exciting.png"],
-        f"The images of {found.source} with the largest values.",
-        "Rows of images",
-    )
-    if "dictionary.png" in drawn:
-        page.picture(
-            "Dictionary",
-            drawn["dictionary.png"],
-            "What each unit adds, the most used first.",
-            "A sheet of small pictures",
-        )
-    rows = [
-        [name, _with(s.deletion, s.deletion_half_width), _with(s.insertion, s.insertion_half_width)]
-        for name, s in found.scores.items()
-    ]
-    page.table(
-        "Can the maps be believed?",
-        ["map", "deletion", "insertion"],
-        rows,
-        note="Area gained over random orders when pixels are taken away, or put in, in the map's order; 0 is "
-        f"a map that knows nothing. Mean over {FAITHFUL_IMAGES} images, with 95 % intervals.",
-    )
-    for name in found.curves:
-        page.picture(
-            "Can the maps be believed?",
-            drawn[f"{name}-curves.png"],
-            f"{name} maps",
-            "A unit's share against pixels changed",
-        )
-    return page
-
-
-def write_explanation(
-    found: Explanation, folder: str | os.PathLike[str], *, model: str, force: bool = False
-) -> Path:
-    """Write the page `explanation.html` and its pictures; gives the page's path.
-
-    Raises:
-        OutputError: the page exists and `force` is off, or cannot be written.
-    """
-    page = Path(folder) / "explanation.html"
-    if page.exists() and not force:
-        raise OutputError(f"{page} exists; nothing was overwritten", hint="repeat the command with --force")
-    drawn = explanation_pictures(found)
-    for name, png in drawn.items():
-        write_bytes(Path(folder) / name, png)
-    explanation_page(found, drawn, model=model).write(page)
-    return page
-
-
-def _with(value: float, half: float | None) -> str:
-    return f"{value:.3f}" if half is None else f"{value:.3f} ± {half:.3f}"
-
-
-def _picture(image: Tensor) -> Pixels:
-    return np.asarray(image.detach().clamp(0, 1).permute(1, 2, 0).numpy())
-
-
-def _difference(painted: Tensor) -> Pixels:
-    return signed_colours(painted.mean(0))
-
-
-def _stored(images: ImageSet, index: int) -> Pixels:
-    return _picture(to_batch(images.image(index))[0][0])
-
-
-def _curves(one: Curves) -> bytes:
-    share = np.linspace(0, 100, len(one.deletion))
-    lines = {
-        "taken away, by the map": one.deletion,
-        "taken away, at random": one.random_deletion,
-        "put in, by the map": one.insertion,
-        "put in, at random": one.random_insertion,
-    }
-    return curves(
-        {name: list(zip(share.tolist(), values.tolist(), strict=True)) for name, values in lines.items()},
-        x_label="pixels changed (%)",
-        y_label="unit, as a share",
-    )
-
-
-def _sheet(atoms: Tensor) -> bytes:
-    """All atoms in one image, each with its own colour scale, a hairline between them."""
-    columns = math.ceil(math.sqrt(len(atoms)))
-    height, width = (side + 1 for side in atoms.shape[-2:])
-    rows = -(-len(atoms) // columns)
-    sheet = np.full((rows * height + 1, columns * width + 1, 3), 125, np.uint8)
-    for number, atom in enumerate(atoms):
-        top, left = number // columns * height + 1, number % columns * width + 1
-        sheet[top : top + height - 1, left : left + width - 1] = _difference(atom)
-    import io
-
-    from PIL import Image
-
-    factor = max(1, round(1400 / sheet.shape[1]))
-    picture = Image.fromarray(sheet)
-    picture = picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
-    stream = io.BytesIO()
-    picture.save(stream, "PNG", dpi=(192, 192))
-    return stream.getvalue()

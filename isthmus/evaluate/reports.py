@@ -9,18 +9,22 @@ import numpy as np
 
 from isthmus.evaluate.compression_report import add_own_compression
 from isthmus.evaluate.examples import Examples, examples
+from isthmus.evaluate.explanation import explain
+from isthmus.evaluate.explanation_page import add_maps, add_paintings, explanation_pictures
 from isthmus.evaluate.labels import LABELS, in_order, label
-from isthmus.evaluate.passes import evenly
+from isthmus.evaluate.passes import evenly, largest
 from isthmus.evaluate.pictures import before_after, curves, histogram
 from isthmus.evaluate.report import Cell, Report
 from isthmus.evaluate.table import Evaluation
 from isthmus.evaluate.training_data import read_for
+from isthmus.images.store import ImageSet
 from isthmus.measures.codes import ACTIVE_VARIANCE
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.recipe import Recipe
 from isthmus.training.diagnosis.finding import recorded
 
 SHOWN = 10
+EXPLAINED = 128**2  # pixels up to which the page explains a code; a larger image takes too long
 COLUMNS = {
     "pca": "PCA",
     "mean_image": "mean image",
@@ -53,6 +57,7 @@ def model_report(model: Autoencoder, evaluation: Evaluation, data: Any, *, path:
     add_own_compression(report, images.image(0), model)
     add_training(report, model)
     add_code(report, evaluation)
+    add_explanation(report, model, images)
     add_gap(report, evaluation)
     add_use(report, path)
     add_recipe(report, model.recipe)
@@ -181,6 +186,16 @@ def add_code(report: Report, evaluation: Evaluation) -> None:
             "mean |correlation|": code["mean_abs_correlation"],
         },
     )
+
+
+def add_explanation(report: Report, model: Autoencoder, images: ImageSet) -> None:
+    """Where the most telling units of the first image look, and what they paint; of small images only."""
+    if getattr(model.recipe.backbone, "skips", False) or largest(images)[0] * largest(images)[1] > EXPLAINED:
+        return
+    found = explain(model, images.subset([0]), data=evenly(images, 1000), units=6, believed=0)
+    drawn = explanation_pictures(found)
+    add_maps(report, found, drawn, "One code explained")
+    add_paintings(report, drawn, "One code explained")
 
 
 def add_gap(report: Report, evaluation: Evaluation) -> None:

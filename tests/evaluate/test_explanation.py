@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from isthmus.errors import CapabilityError, DataError, OutputError
-from isthmus.evaluate.explanation import explain, write_explanation
+from isthmus.evaluate.explanation import explain
+from isthmus.evaluate.explanation_page import write_explanation
 from isthmus.evaluate.signed import signed_colours
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder, build

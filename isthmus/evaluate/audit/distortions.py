@@ -16,6 +16,7 @@ Distortion = Callable[[Pixels, np.random.Generator], Pixels]
 EDGE = 0.05  # share of the height or width that may be cut off on each side
 QUALITY = 50
 BRIGHTNESS = 0.1
+LARGEST = 256  # canvases are far smaller than this, so larger images are shrunk before they are distorted
 
 
 def crop(image: Pixels, random: np.random.Generator) -> Pixels:
@@ -53,10 +54,15 @@ KINDS: dict[str, Distortion] = {"crop": crop, "jpeg": jpeg, "brightness": bright
 
 
 def as_levels(image: Pixels) -> Pixels:
-    """`(H, W, C)` of any type as uint8 with 1 or 3 channels: what the distortions take."""
-    return to_dtype(
-        to_channels(np.clip(image, 0, 1) if image.dtype == np.float32 else image, _plain(image)), "u1"
-    )
+    """`(H, W, C)` of any type as uint8, 1 or 3 channels, at most 256 a side: what distortions take."""
+    clipped = np.clip(image, 0, 1) if image.dtype == np.float32 else image
+    levels = to_dtype(to_channels(clipped, _plain(image)), "u1")
+    height, width = levels.shape[:2]
+    factor = -(-max(height, width) // LARGEST)
+    if factor == 1:
+        return levels
+    small = _picture(levels).reduce(factor)
+    return np.asarray(small).reshape(small.height, small.width, levels.shape[2])
 
 
 def _plain(image: Pixels) -> int:
