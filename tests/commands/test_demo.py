@@ -44,7 +44,7 @@ def test_the_demo_leaves_a_model_and_a_page(short: Path, capsys: Capture) -> Non
         assert f"<h2>{section}</h2>" in page
     assert found["evaluation"]["data"]["source"] == "few.npz"
     assert set(found["evaluation"]["baselines"]) == {"pca", "mean_image"}
-    assert len(found["next"]) == 4
+    assert len(found["next"]) == 5
     for line in found["next"]:
         words = shlex.split(line)
         assert words[0] == "isthmus"
