@@ -154,7 +154,7 @@ def new_images(demo: Demo) -> None:
     demo.report.picture(
         SECTION,
         map_picture(shown),
-        f"{len(shown.images)} unseen images where their codes lie (t-SNE); what is alike lies together, though "
+        f"{len(shown.images)} unseen images where their codes lie (t-SNE); what is alike lies together, and "
         "no label was looked at in training. `isthmus map` makes a page of it that zooms.",
         "A plane of small images, those of one kind in one region.",
     )
