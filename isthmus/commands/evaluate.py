@@ -30,6 +30,11 @@ from isthmus.errors import OutputError
     metavar="N",
     help="With --generation: at most N images in each set that is compared.",
 )
+@click.option(
+    "--features",
+    metavar="FILE",
+    help="With --generation: a classifier to compare in, instead of the one that comes with the package.",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of corruption and sampled codes.")
 @force_option
 @speaks
@@ -44,6 +49,7 @@ def command(
     generation: bool,
     samples: int,
     privacy: bool,
+    features: str | None,
     seed: int,
     force: bool,
 ) -> None:
@@ -87,7 +93,14 @@ def command(
 
         priors = None if kept(autoencoder) else [with_prior(console, autoencoder, model, None)]
         made = evaluate_generation(
-            autoencoder, images, train=train, priors=priors, count=samples, seed=seed, say=console.note
+            autoencoder,
+            images,
+            train=train,
+            priors=priors,
+            features=features,
+            count=samples,
+            seed=seed,
+            say=console.note,
         )
         for note in made.notes:
             console.note(f"note: {note}")

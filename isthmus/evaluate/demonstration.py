@@ -19,12 +19,14 @@ from isthmus.evaluate.explanation import explain
 from isthmus.evaluate.explanation_page import add_maps, add_paintings, add_scores, explanation_pictures
 from isthmus.evaluate.generation import evaluate_generation
 from isthmus.evaluate.generation_report import SECTION, add_generation
+from isthmus.evaluate.map_picture import map_picture
 from isthmus.evaluate.passes import evenly
 from isthmus.evaluate.photo_sections import compression, repair
 from isthmus.evaluate.pictures import before_after
 from isthmus.evaluate.report import Cell, Report
 from isthmus.evaluate.table import Evaluation, evaluate
 from isthmus.evaluate.training_data import read_for
+from isthmus.generate.code_map import code_map
 from isthmus.generate.fitting import fit_prior
 from isthmus.generate.interpolation import interpolate
 from isthmus.model.autoencoder import Autoencoder
@@ -37,6 +39,7 @@ RECIPE, CODE = "conv", "32"
 TRAINING_SHARE = 0.7  # of the whole time; the rest is for measuring, evaluating and drawing
 SHOWN = 10
 SAMPLES = 500
+MAPPED = 300
 
 
 @dataclass
@@ -152,9 +155,20 @@ def new_images(demo: Demo) -> None:
         "The first, the middle and the last are images of the test split as the model sees them.",
         "A strip of images that change step by step.",
     )
+    shown = code_map(demo.model, images, limit=MAPPED)
+    demo.report.picture(
+        SECTION,
+        map_picture(shown),
+        f"{len(shown.images)} unseen images where their codes lie (t-SNE); what is alike lies together, and "
+        "no label was looked at in training. `isthmus map` makes a page of it that zooms.",
+        "A plane of small images, those of one kind in one region.",
+    )
     demo.numbers["generation"] = found.to_dict()
     model = demo.model_path.as_posix()
-    demo.next_commands.append(["generate", model, "-n", "64", "-o", (demo.folder / "new.png").as_posix()])
+    demo.next_commands += [
+        ["generate", model, "-n", "64", "-o", (demo.folder / "new.png").as_posix()],
+        ["map", model, TEST, "-o", (demo.folder / "map.html").as_posix()],
+    ]
 
 
 def features(demo: Demo) -> None:

@@ -82,7 +82,7 @@ def components_of(images: ImageSet, count: int = COMPONENTS) -> Features:
 
 def write(path: str | os.PathLike[str], network: Classifier, card: dict[str, Any]) -> str:
     """Write a classifier with 16-bit weights, and its card beside it; returns its hash."""
-    tensors = {name: t.half() for name, t in network.state_dict().items()}
+    tensors = {name: t.half() if t.is_floating_point() else t for name, t in network.state_dict().items()}
     shape = {"channels": network.channels, "size": list(network.size), "classes": network.classes}
     digest = _digest(tensors)
     write_file(path, tensors, {_KEY: json.dumps(shape)}, force=True)
@@ -104,7 +104,9 @@ def read_features(path: str | os.PathLike[str]) -> Features:
         card = json.loads(Path(path).with_suffix(".json").read_text("utf-8"))
         size = (int(shape["size"][0]), int(shape["size"][1]))
         network = Classifier(int(shape["channels"]), size, int(shape["classes"]))
-        network.load_state_dict({name: t.float() for name, t in tensors.items()})
+        network.load_state_dict(
+            {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
+        )
     except (OSError, LookupError, TypeError, ValueError, RuntimeError) as error:
         raise ModelFileError(
             f"{path} is not a feature network: {' '.join(str(error).split())[:200]}"

@@ -34,9 +34,9 @@ def discs(count: int, seed: int = 0, side: int = SIDE) -> ImageSet:
 def trained(code: str = "4", *settings: str) -> Autoencoder:
     """A model trained for a moment; not to be changed, see `fresh`."""
     recipe = "dense" if "@" not in code else "conv"
-    width = "backbone.width=48" if recipe == "dense" else "backbone.width=16"
+    width, steps = ("48", 260) if recipe == "dense" else ("16", 50)
     return train(
-        discs(240), recipe=recipe, code=code, settings=[width, *settings], steps=260,
+        discs(240), recipe=recipe, code=code, settings=[f"backbone.width={width}", *settings], steps=steps,
         precision="float32", patience=0,
     )  # fmt: skip
 

@@ -16,6 +16,8 @@ from isthmus.generate.flow_training import fit_flow
 from isthmus.generate.mixture import Mixture, fit_mixture
 from isthmus.generate.prior import class_index, draw, kept, prior_of
 from isthmus.generate.sampling import generate, varied
+from isthmus.model.autoencoder import build
+from isthmus.model.recipes import FAMILIES
 
 from .models import discs, fresh, untrained
 
@@ -176,3 +178,19 @@ def test_the_mixture_survives_few_codes() -> None:
     prior = fit_mixture(codes, components=100, labels=np.array([0, 0, 0, 0, 0, 1]), classes=("a", "b"))
     assert isinstance(prior, Mixture)
     assert bool(draw(prior, (10,), 50).isfinite().all())
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_family_generates_or_says_why_not(name: str) -> None:
+    recipe = FAMILIES[name]()
+    if recipe.code == "auto":
+        recipe = recipe.with_settings(["code=8"])
+    model = build(recipe, channels=1, size=(16, 16))
+    images = discs(12, side=16)
+    if name in ("denoising", "inpainting", "codec"):
+        with pytest.raises(CapabilityError, match="cannot generate"):
+            fit_prior(model, images, kind="gaussian")
+        return
+    fit_prior(model, images, kind="gaussian")
+    assert generate(model, 2, label="right").shape == (2, 16, 16, 1)
+    assert generate(model, 2, like=images.image(0)).shape == (2, 16, 16, 1)
