@@ -148,7 +148,7 @@ def agreement(labels: Labels, assigned: Labels) -> dict[str, float]:
     """How clusters agree with labels that were not used.
 
     `accuracy`: each cluster stands for at most one class and the matching is the best one (Kuhn 1955; as in
-    Xie et al. 2016, §5.2). `purity`: each cluster stands for its commonest class. `nmi`: mutual information
+    Xie et al. 2016). `purity`: each cluster stands for its commonest class. `nmi`: mutual information
     over the mean of the two entropies. Rows in no cluster count as wrong, and for `nmi` as a cluster.
 
     Raises:
