@@ -7,7 +7,8 @@ filters win (`top-k`). Decoder: every filter that won paints its piece, overlapp
 
 The filters may start as what the limiting case of such a network learns, in which one filter wins per piece:
 directions of the whitened pieces, found by alternating between choosing the winner and averaging what it won
-(gain-shape vector quantisation; OMP-1 in Coates and Ng 2011, "The importance of encoding versus training"). Gradient descent goes on from there.
+(gain-shape vector quantisation; OMP-1 in Coates and Ng 2011, "The importance of encoding versus training with
+sparse coding and vector quantization"). Gradient descent goes on from there.
 """
 
 from __future__ import annotations
