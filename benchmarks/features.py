@@ -27,7 +27,7 @@ from isthmus.represent.classify import FEW, classify
 from isthmus.represent.clusters import agreement, grouped, places
 
 SETTINGS: dict[str, dict[str, Any]] = {
-    "mnist": {"code": "512@4", "settings": ["backbone.side=9"], "epochs": 0.25},
+    "mnist": {"code": "256@4", "settings": ["backbone.side=9"]},
     "fashion-mnist": {"code": "256@4", "settings": ["backbone.side=6"], "epochs": 0.25},
     "cifar10": {"code": "512@4", "settings": ["backbone.side=6"], "epochs": 0.25},
 }

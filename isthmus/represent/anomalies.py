@@ -5,7 +5,7 @@ Scores, higher = more unusual:
 - `reconstruction`: mean squared error of what the model makes of the image.
 - `density`: a Gaussian of the normal images' features: squared distance from their mean inside their
   principal subspace, in deviations, and squared distance from that subspace, each over what is usual for it
-  (Moghaddam and Pentland 1997, "Probabilistic visual learning for object representation", §3).
+  (Moghaddam and Pentland 1997, "Probabilistic visual learning for object representation").
 - `mixture`: the same with a mixture of Gaussians inside the subspace.
 - `neighbour`: mean distance to the nearest normal features (Ramaswamy et al. 2000).
 - `local`: mean distance of each part's features to the nearest ones that normal images have at that place
@@ -73,7 +73,7 @@ class Detector:
     def threshold(self) -> float:
         """The score above which an image is called unusual.
 
-        The order statistic of conformal prediction (Vovk et al. 2005; Bates et al. 2023, §2): the chance that
+        The order statistic of conformal prediction (Vovk et al. 2005; Bates et al. 2023): the chance that
         a new normal image lies above it is at most `false_alarms`. Infinite where the held-out images are too
         few to say so.
         """

@@ -55,11 +55,12 @@ def find_clusters(
     """Group rows `(n, d)` of length 1.
 
     Args:
-        count: clusters; for hdbscan, which finds the number itself, the number of dimensions of `spectral`.
+        count: clusters; for hdbscan, which finds the number itself, what sets the dimensions of a space.
         method: k-means, a Gaussian mixture with full covariances (McLachlan and Peel 2000), or HDBSCAN
             (Campello et al. 2013), all of scikit-learn.
-        space: what is grouped: the rows, or where their neighbour graph puts them: `count` Laplacian
-            eigenvectors (Ng, Jordan and Weiss 2002), or UMAP in as many dimensions (McInnes et al. 2018).
+        space: what is grouped: the rows, or where their neighbour graph puts them: one and a half times
+            `count` Laplacian eigenvectors (Ng, Jordan and Weiss 2002; more than `count`: Rebagliati and Verri
+            2011), or UMAP in `count` dimensions (McInnes et al. 2018).
 
     Raises:
         UsageError: an unknown method or space, or more clusters than rows.
@@ -74,16 +75,16 @@ def find_clusters(
     return grouped(where, count, method=method, seed=seed)
 
 
-def places(
-    vectors: Vectors, dimensions: int, *, space: Space, neighbours: int = 10, seed: int = 0
-) -> Vectors:
-    """Rows `(n, d)` in the space in which they are grouped; see `find_clusters`."""
+def places(vectors: Vectors, count: int, *, space: Space, neighbours: int = 10, seed: int = 0) -> Vectors:
+    """Rows `(n, d)` in the space in which `count` groups are sought; see `find_clusters`."""
     neighbours = min(neighbours, len(vectors) - 1)
     match space:
         case "spectral":
-            return spectral_places(neighbour_graph(vectors, count=neighbours), dimensions, seed=seed)
+            graph = neighbour_graph(vectors, count=neighbours)
+            # Half as many again as there are groups: the leading ones alone merged groups that lie near.
+            return spectral_places(graph, min(len(vectors), count + (count + 1) // 2), seed=seed)
         case "umap":
-            return umap_places(vectors, dimensions, neighbours=neighbours, seed=seed)
+            return umap_places(vectors, count, neighbours=neighbours, seed=seed)
         case _:
             return vectors
 
@@ -147,7 +148,7 @@ def agreement(labels: Labels, assigned: Labels) -> dict[str, float]:
     """How clusters agree with labels that were not used.
 
     `accuracy`: each cluster stands for at most one class and the matching is the best one (Kuhn 1955; as in
-    Xie et al. 2016, §5.2). `purity`: each cluster stands for its commonest class. `nmi`: mutual information
+    Xie et al. 2016). `purity`: each cluster stands for its commonest class. `nmi`: mutual information
     over the mean of the two entropies. Rows in no cluster count as wrong, and for `nmi` as a cluster.
 
     Raises:

@@ -71,7 +71,7 @@ def neighbour_graph(vectors: Vectors, *, count: int = 10) -> sparse.csr_matrix:
     """`(n, n)` symmetric weights in [0, 1] between each row and its nearest.
 
     A row's weights fall with distance on its own scale: exp(−d² / (σᵢ σⱼ)), σ the distance to the last
-    neighbour (Zelnik-Manor and Perona 2004, §2). A few rows that are only each other's neighbours would be a
+    neighbour (Zelnik-Manor and Perona 2004). A few rows that are only each other's neighbours would be a
     group of their own, and labels would never reach them: a graph's parts are joined where they are nearest.
     """
     distances, rows = nearest(vectors, vectors, count, skip_same_row=True)
@@ -111,8 +111,8 @@ def spread_labels(
 ) -> npt.NDArray[np.float64]:
     """Scores `(n, classes)` of every row of a graph, from the labels of a few.
 
-    Zhou et al. 2004, "Learning with local and global consistency", §2: F ← α S F + (1 − α) Y with the
-    normalised graph S. Classes are then weighed to be equally likely over the graph (Zhu et al. 2003, §4,
+    Zhou et al. 2004, "Learning with local and global consistency": F ← α S F + (1 − α) Y with the
+    normalised graph S. Classes are then weighed to be equally likely over the graph (Zhu et al. 2003,
     class mass normalisation).
 
     Args:

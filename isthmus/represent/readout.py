@@ -43,9 +43,9 @@ class Reading:
     Attributes:
         layer: `code`, `filters`, or a stage of the encoder (`isthmus.represent.layers.layer_names`).
         size: `(H, W)` that every image is resized to first.
-        rectify: `signs`: max(0, a − threshold) and max(0, −a − threshold) apart (Coates and Ng 2011, §3.3);
+        rectify: `signs`: max(0, a − threshold) and max(0, −a − threshold) apart (Coates and Ng 2011);
             `mean`: what is above the mean of all channels at a place (the triangle of Coates, Lee and Ng
-            2011, §3.2.2, for directions); `none`.
+            2011, for directions); `none`.
         pool: maps are averaged in grids of these sides, for example 1 and 2: whole, and quadrants. Empty
             keeps every place.
         power: pooled numbers are raised to this, sign kept; 0.5 evens out bursts (Perronnin et al. 2010).

@@ -177,3 +177,16 @@ def test_what_cannot_be_asked_is_refused(model: Autoencoder, train: ImageSet) ->
         isthmus.embed(model, train, what="all")
     with pytest.raises(UsageError, match="metric"):
         isthmus.search(model, train, train.subset([0]), metric="l1")
+
+
+def test_faiss_finds_the_same(
+    model: Autoencoder, train: ImageSet, test: ImageSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("faiss")
+    queries = test.subset(np.arange(20))
+    first = isthmus.search(model, train, queries, count=5, metric="l2")
+    monkeypatch.setattr(index, "FAISS_FROM", 10)
+    second = isthmus.search(model, train, queries, count=5, metric="l2")
+    for a, b in zip(first.matches, second.matches, strict=True):
+        assert [match.row for match in a] == [match.row for match in b]
+        np.testing.assert_allclose([m.value for m in a], [m.value for m in b], atol=1e-3)

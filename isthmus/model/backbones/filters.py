@@ -1,14 +1,14 @@
 """One wide layer of overlapping filters on whitened pixels: the convolutional winner-take-all autoencoder.
 
-Makhzani and Frey 2015, "Winner-take-all autoencoders", §3, with one layer, and the whitening of Coates, Lee
-and Ng 2011, "An analysis of single-layer networks in unsupervised feature learning", §3.1. Encoder: whiten
+Makhzani and Frey 2015, "Winner-take-all autoencoders", with one layer, and the whitening of Coates, Lee
+and Ng 2011, "An analysis of single-layer networks in unsupervised feature learning". Encoder: whiten
 each `side × side` piece, then one filter per code channel; all of it linear. The bottleneck decides which
 filters win (`top-k`). Decoder: every filter that won paints its piece, overlapping pieces are added up.
 
 The filters may start as what the limiting case of such a network learns, in which one filter wins per piece:
 directions of the whitened pieces, found by alternating between choosing the winner and averaging what it won
-(gain-shape vector quantisation; OMP-1 in Coates and Ng 2011, "The importance of encoding versus training",
-§3.2). Gradient descent goes on from there.
+(gain-shape vector quantisation; OMP-1 in Coates and Ng 2011, "The importance of encoding versus training with
+sparse coding and vector quantization"). Gradient descent goes on from there.
 """
 
 from __future__ import annotations
