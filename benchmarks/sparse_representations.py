@@ -38,7 +38,7 @@ FIGURE = Path(__file__).parents[1] / "docs" / "pictures" / "sparse-representatio
 KEPT = (8, 16, 32, 64)
 TRAIN, TEST, SIDE = 10_000, 1000, 28
 ATOMS = 512
-STEPS = 2500  # of 256 images
+STEPS = 2500  # of 256 images: about a minute each
 
 
 def dct(train: Images, test: Images, k: int) -> Images:
