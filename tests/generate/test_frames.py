@@ -19,7 +19,7 @@ from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.training.api import train
 
-from .models import discs, fresh, untrained
+from .models import discs, fresh
 
 
 def swinging(count: int, frames: int = 14, side: int = 12, seed: int = 0) -> list[ImageSet]:
@@ -111,14 +111,6 @@ def test_sub_folders_are_sequences() -> None:
     assert [len(one) for one in sequences_of(discs(10))] == [5, 5]
     plain = swinging(1)[0]
     assert sequences_of(plain) == [plain]
-
-
-@pytest.mark.parametrize("name", ["conv", "recurrent"])
-def test_any_recipe_whose_code_is_a_vector_fills_and_foretells(name: str) -> None:
-    model, sequence = untrained(name), swinging(1)[0]
-    fit_dynamics(model, [codes_of(model, sequence)], steps=2, width=16)
-    assert fill(model, sequence, [3, 4]).shape == (14, 12, 12, 1)
-    assert predict(model, sequence, 2).shape == (2, 12, 12, 1)
 
 
 def test_what_is_no_sequence_is_said() -> None:
