@@ -71,7 +71,8 @@ def train(
         finish: called with the trained model and its training images, for what is fitted to a trained model
             and travels in its file.
         options: `epochs`, `minutes` or `steps`, `seed`, `size`, `crop`, `validation`, `patience`, `balance`,
-            `turn`, `only`, `precision`, `checkpoint_seconds`; see `isthmus.training.options.Options`.
+            `turn`, `only`, `cache`, `precision`, `checkpoint_seconds`; see
+            `isthmus.training.options.Options`.
 
     Returns:
         The model with the weights of the lowest validation loss (the last ones where a critic plays along).

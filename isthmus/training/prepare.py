@@ -85,7 +85,7 @@ def read_parts(
     Raises:
         DataError: unreadable, empty, or of fewer than two images when a part is to be held out.
     """
-    images = read(data, size=options.size)  # at once, for a folder may not fit at full size
+    images = read(data, size=options.size, cache=options.cache)  # at once: it may not fit at full size
     if options.only is not None:
         images = keep_named(images, options.only)
     if options.balance and images.labels is None:
@@ -96,7 +96,7 @@ def read_parts(
     if chosen.resize is not None:
         images = conform(images, size=chosen.resize, channels=None)
     if val is not None:
-        return images, _conformed(read(val), images, chosen), chosen
+        return images, _conformed(read(val, cache=options.cache), images, chosen), chosen
     if options.validation == 0 or len(images) < 2:
         return images, None, chosen
     train, held_out = hold_out(images, options.validation)
