@@ -406,7 +406,8 @@ class Run:
         with torch.no_grad():
             for name, value in part("average.").items():
                 self.average.tensors[name].copy_(value)
-        self.best, self._sums = part("best."), part("sums.")
+        self.best = part("best.")
+        self._sums = {name: value.to(self.device) for name, value in part("sums.").items()}
         for player, optimiser in zip(self.players, self.optimisers, strict=True):
             saved: dict[int, dict[str, Tensor]] = {}
             for name, value in part(f"moments.{player.name}.").items():
