@@ -118,7 +118,7 @@ def speaks(function: Callable[..., None]) -> Callable[..., None]:
     def command(*args: Any, as_json: bool, quiet: bool, **options: Any) -> None:
         console = Console(json=as_json, quiet=quiet, silent=follows())
         function(*args, console=console, **options)
-        if as_json and not console.emitted:
+        if as_json and not console.emitted and not console.silent:
             raise RuntimeError("this command printed no JSON object")
 
     return command

@@ -158,6 +158,8 @@ def command(
             finish=finish,
             **options,
         )
+    if console.silent:  # the first of several processes has the model and the last word
+        return
     skipped = _skipped(seen[0], own_validation=val is not None)
     summary = model.summary
     best = summary["best"]

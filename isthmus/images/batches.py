@@ -70,8 +70,9 @@ class Batches:
         share: tuple[int, int] = (0, 1),
     ) -> None:
         _check(images, batch, crop)
-        if min(batch, len(images)) < share[1]:
-            raise UsageError(f"{share[1]} processes cannot share steps of {min(batch, len(images))} images")
+        at_once = batch if crop is not None or balance else min(batch, len(images))
+        if at_once < share[1]:
+            raise UsageError(f"{share[1]} processes cannot share steps of {at_once} images")
         if images.shape is None and crop is None:
             problem = "images have different sizes: give --size, or a crop"
             raise DataError(f"{images.source}: {problem}")

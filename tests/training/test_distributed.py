@@ -110,6 +110,18 @@ def test_what_cannot_work_is_said_by_one_process(folder: Path) -> None:
     assert [second[name] for name in ("norm", "few", "missing")] == [""] * 3
 
 
+def test_one_process_speaks_and_the_run_ends_well(tmp_path: Path) -> None:
+    data, out = tmp_path / "data.npy", tmp_path / "m.safetensors"
+    np.save(data, pictures(60))
+    words = ["train", str(data), "--recipe", "dense", "--code", "8", "--precision", "float32"]
+    run = torchrun(2, "-m", "isthmus", *words, "--steps", "5", "-o", str(out), "--json", folder=tmp_path)
+    told, err = run.communicate(timeout=300)
+    assert run.returncode == 0, err
+    assert json.loads(told)["steps"] == 5  # one object, not two
+    assert err.count("2 processes share every step") == 1
+    assert isthmus.load(out).summary["steps"] == 5
+
+
 def test_a_killed_process_leaves_one_line_and_a_state_that_another_count_resumes(tmp_path: Path) -> None:
     data, out = tmp_path / "data.npy", tmp_path / "m.safetensors"
     np.save(data, pictures(60))
