@@ -14,8 +14,9 @@ from difflib import get_close_matches
 import click
 
 from isthmus import commands
+from isthmus.commands.console import follows
 from isthmus.commands.line import command_line
-from isthmus.errors import IsthmusError, Stopped
+from isthmus.errors import IsthmusError, ProcessError, Stopped
 
 _INTERRUPTED = 130
 
@@ -47,6 +48,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _report(error: Exception, words: Sequence[str]) -> int:
+    if follows() and not isinstance(error, ProcessError):
+        # Of several processes the first says what all of them find; bugs say themselves.
+        match error:
+            case IsthmusError() | Stopped() | click.ClickException():
+                return error.exit_code
+            case click.exceptions.Abort():
+                return _INTERRUPTED
     match error:
         case BrokenPipeError():
             raise error

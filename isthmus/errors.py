@@ -6,7 +6,8 @@ IsthmusError                 one line, and where there is one a hint: a command 
 ├── DataError                no images, unreadable, inconsistent or hostile input
 ├── ModelFileError           not a model file, damaged, or from a later version
 ├── OutputError              cannot write: exists, full disk, no permission
-└── MissingExtraError        needs an optional dependency: names the extra to install
+├── MissingExtraError        needs an optional dependency: names the extra to install
+└── ProcessError             one of several processes that train together failed, or is gone
 Stopped                      the user interrupted; the state is saved (exit 130)
 """
 
@@ -47,6 +48,10 @@ class OutputError(IsthmusError):
 class MissingExtraError(IsthmusError):
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(f"{what} needs the extra '{extra}'", hint=f"pip install 'isthmus[{extra}]'")
+
+
+class ProcessError(IsthmusError):
+    """Said by one process for all of them."""
 
 
 class Stopped(Exception):  # noqa: N818 - not an error: the user asked for it

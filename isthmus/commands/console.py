@@ -36,11 +36,13 @@ class Console:
     Args:
         json: print exactly one JSON object on stdout and no other result.
         quiet: no notes and no progress; warnings stay.
+        silent: nothing at all: of several processes only the first speaks.
     """
 
-    def __init__(self, *, json: bool = False, quiet: bool = False) -> None:
+    def __init__(self, *, json: bool = False, quiet: bool = False, silent: bool = False) -> None:
         self.json = json
-        self.quiet = quiet
+        self.quiet = quiet or silent
+        self.silent = silent
         self.emitted = False
         self._line: ProgressLine | None = None
 
@@ -55,7 +57,7 @@ class Console:
 
     def result(self, text: str) -> None:
         """Print what was asked for, on stdout; silent with `--json`."""
-        if not self.json:
+        if not self.json and not self.silent:
             print(text, flush=True)
 
     def emit(self, document: Mapping[str, object]) -> None:
@@ -73,6 +75,8 @@ class Console:
             if self.emitted:
                 raise RuntimeError("a command emits exactly one JSON object")
             self.emitted = True
+            if self.silent:
+                return
             print(json.dumps(plain(document), allow_nan=False), flush=True)
 
     def progress(self, label: str, total: float, *, start: float = 0) -> ProgressLine:
@@ -91,10 +95,17 @@ class Console:
         return line
 
     def _say(self, text: str) -> None:
+        if self.silent:
+            return
         if self._line is not None and self._line.running:
             self._line.say(text)
         else:
             print(text, file=sys.stderr, flush=True)
+
+
+def follows() -> bool:
+    """Whether this process is one of several that torchrun started, and not the first."""
+    return os.environ.get("RANK", "0") != "0" and os.environ.get("WORLD_SIZE", "1") != "1"
 
 
 def speaks(function: Callable[..., None]) -> Callable[..., None]:
@@ -105,9 +116,9 @@ def speaks(function: Callable[..., None]) -> Callable[..., None]:
     @click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
     @functools.wraps(function)
     def command(*args: Any, as_json: bool, quiet: bool, **options: Any) -> None:
-        console = Console(json=as_json, quiet=quiet)
+        console = Console(json=as_json, quiet=quiet, silent=follows())
         function(*args, console=console, **options)
-        if as_json and not console.emitted:
+        if as_json and not console.emitted and not console.silent:
             raise RuntimeError("this command printed no JSON object")
 
     return command

@@ -86,7 +86,7 @@ def swap_if_model(model: str, data: str, words: Sequence[str]) -> list[str] | No
 
 def end_with_skipped(console: Console, skipped: Sequence[Skipped]) -> None:
     """Name what was left out, and end with exit code 3 if anything was."""
-    if not skipped:
+    if not skipped or console.silent:  # the first of several processes says it, and ends with that code
         return
     console.warn(f"{len(skipped)} {'input was' if len(skipped) == 1 else 'inputs were'} skipped:")
     for one in skipped:

@@ -7,11 +7,15 @@ from collections.abc import Sequence
 
 
 def command_line(words: Sequence[str]) -> str:
-    """`isthmus` and these words, quoted for the shell of this platform."""
+    """`isthmus` and these words, quoted for the shell of this platform; a training by torchrun stays one."""
+    begin = ["isthmus"]
+    several = os.environ.get("LOCAL_WORLD_SIZE", "1")
+    if words[:1] == ["train"] and several != "1":
+        begin = ["torchrun", "--nproc-per-node", several, "-m", "isthmus"]
     if os.name == "nt":
         import subprocess
 
-        return subprocess.list2cmdline(["isthmus", *words])
+        return subprocess.list2cmdline([*begin, *words])
     import shlex
 
-    return shlex.join(["isthmus", *words])
+    return shlex.join([*begin, *words])

@@ -60,6 +60,9 @@ if TYPE_CHECKING:
 )
 @click.option("--balance", is_flag=True, help="Draw all classes equally often.")
 @click.option("--only", metavar="LIST", help="Use only the images named in this file, one name a line.")
+@click.option(
+    "--cache", metavar="DIR", help="Keep decoded pixels in a file here, mapped into memory, however few."
+)
 @click.option("--turn", is_flag=True, help="Mirror and turn examples at random: for images without an up.")
 @click.option(
     "--precision",
@@ -155,6 +158,8 @@ def command(
             finish=finish,
             **options,
         )
+    if console.silent:  # the first of several processes has the model and the last word
+        return
     skipped = _skipped(seen[0], own_validation=val is not None)
     summary = model.summary
     best = summary["best"]

@@ -1,7 +1,8 @@
 """Where pixels come from and go to.
 
     read.py        one entry for DATA: a path, a named set, an array            -> ImageSet
-      folder.py    a folder of image files, sub-folders = labels (found by listing.py)
+      folder.py    a folder of image files, sub-folders = labels (found by listing.py), or of tar shards
+                   (shards.py)
       idx.py       idx files (MNIST's format), read and written
       arrays.py    .npy, .npz, NumPy arrays and torch tensors
       named.py     mnist, fashion-mnist, cifar10, and the fashion-sample shipped in sample/
@@ -12,6 +13,7 @@
     conform.py     channels, sample type and size made equal
     store.py       ImageSet and Ragged: pixels in memory or memory-mapped, with content hashes
       pool.py      decoding many files into one buffer (memory or a cached memory map)
+      mapped.py    buffers in a file, and pages that are let go of, so that memory stays flat
       cache.py     where cached files lie, and how much memory there is
     split.py       train and held-out parts by content
     batches.py     a stateless stream of training batches; one ordered pass for evaluation

@@ -8,12 +8,13 @@ random numbers: as easy as 1, 2, 3", 2011), keyed by the seed and the epoch or s
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from isthmus.errors import DataError, UsageError
+from isthmus.images.mapped import Meter
 from isthmus.images.store import ImageSet, Indices, Pixels, Ragged
 
 # Separate streams under one key: the high word of Philox's counter.
@@ -22,11 +23,16 @@ _EPOCH_ORDER, _CLASS_DRAWS, _CROP_OFFSETS, _TURNS = 0, 1, 2, 3
 
 @dataclass(frozen=True)
 class Batch:
-    """(N, C, H, W) float32 images in [0, 1], channels-last; (N,) int64 labels or None; (N,) which images."""
+    """(N, C, H, W) float32 images in [0, 1], channels-last; (N,) int64 labels or None; (N,) which images.
+
+    `part` of `total`: where these images stand among those of the whole step, when it is shared by processes.
+    """
 
     images: torch.Tensor
     labels: torch.Tensor | None
     indices: Indices
+    part: slice
+    total: int
 
 
 class Batches:
@@ -44,10 +50,12 @@ class Batches:
             where sizes are mixed.
         balance: draw a class first, all classes alike, then an image of it, with replacement.
         turn: mirror each example at random and, where it is square, turn it by quarters: eight ways.
+        share: (i, n) reads only the i-th of n parts of every batch. The parts together are, image by image
+            and crop by crop, the batch that one process would read.
 
     Raises:
         DataError: no images; mixed sizes without `crop`; `balance` without labels.
-        UsageError: `batch` or `crop` below 1.
+        UsageError: `batch` or `crop` below 1; a batch of fewer images than parts.
     """
 
     def __init__(
@@ -59,8 +67,12 @@ class Batches:
         crop: tuple[int, int] | None = None,
         balance: bool = False,
         turn: bool = False,
+        share: tuple[int, int] = (0, 1),
     ) -> None:
         _check(images, batch, crop)
+        at_once = batch if crop is not None or balance else min(batch, len(images))
+        if at_once < share[1]:
+            raise UsageError(f"{share[1]} processes cannot share steps of {at_once} images")
         if images.shape is None and crop is None:
             problem = "images have different sizes: give --size, or a crop"
             raise DataError(f"{images.source}: {problem}")
@@ -72,6 +84,8 @@ class Batches:
         self.crop = crop
         self.balance = balance
         self.turn = turn
+        self.share = share
+        self._meter = Meter(images.pixels)
         self._orders: dict[int, Indices] = {}
         if images.labels is not None:
             self._by_class: Indices = np.argsort(images.labels, kind="stable")
@@ -79,16 +93,25 @@ class Batches:
             _, self._starts, self._counts = np.unique(ordered, return_index=True, return_counts=True)
 
     def __call__(self, step: int) -> Batch:
-        """The batch of step `step`, counted from 0."""
+        """The batch of step `step`, counted from 0, or this process's part of it."""
         indices = self.indices(step)
         offsets = None
         if self.crop is not None:
             offsets = self._random(step, _CROP_OFFSETS).random((len(indices), 2))
         turns = self._random(step, _TURNS).integers(8, size=len(indices)) if self.turn else None
-        return _taken(self.images, indices, self.crop, offsets, turns)
+        part = share_of(len(indices), *self.share)
+        found = _taken(
+            self.images,
+            indices[part],
+            self.crop,
+            None if offsets is None else offsets[part],
+            None if turns is None else turns[part],
+        )
+        self._meter.add(len(found.indices), found.images.nbytes)
+        return replace(found, part=part, total=len(indices))
 
     def indices(self, step: int) -> Indices:
-        """Which images step `step` holds, in their order; (B,) int64."""
+        """Which images step `step` holds over all parts, in their order; (B,) int64."""
         if self.balance:
             return self._balanced(step)
         count = len(self.images)
@@ -117,6 +140,11 @@ class Batches:
         return np.random.Generator(np.random.Philox(key=key, counter=counter))
 
 
+def share_of(count: int, number: int, parts: int) -> slice:
+    """The `number`-th of `parts` nearly equal parts of `count` things."""
+    return slice(count * number // parts, count * (number + 1) // parts)
+
+
 def whole(
     images: ImageSet,
     indices: Sequence[int] | Indices | None = None,
@@ -137,6 +165,7 @@ def whole(
     _check(images, batch, crop)
     chosen = np.arange(len(images)) if indices is None else np.asarray(indices, dtype=np.int64)
     start = 0
+    meter = Meter(images.pixels)
     while start < len(chosen):
         part = chosen[start : start + batch]
         if images.shape is None and crop is None:
@@ -145,7 +174,9 @@ def whole(
             other = np.flatnonzero((sizes != sizes[0]).any(axis=1))
             part = part[: other[0]] if len(other) else part
         centre = None if crop is None else np.full((len(part), 2), 0.5)
-        yield _taken(images, part, crop, centre)
+        taken = _taken(images, part, crop, centre)
+        yield taken
+        meter.add(0, taken.images.nbytes)
         start += len(part)
 
 
@@ -171,7 +202,7 @@ def _taken(
     if turns is not None:
         samples = np.stack([_turned(one, int(t)) for one, t in zip(samples, turns, strict=True)])
     labels = None if images.labels is None else torch.from_numpy(images.labels[indices])
-    return Batch(_scaled(samples), labels, indices)
+    return Batch(_scaled(samples), labels, indices, slice(0, len(indices)), len(indices))
 
 
 def _crops(images: ImageSet, indices: Indices, crop: tuple[int, int], offsets: Pixels) -> Pixels:

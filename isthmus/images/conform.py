@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from isthmus.errors import UsageError
+from isthmus.images.mapped import Meter, room
 from isthmus.images.modes import composite
 from isthmus.images.store import ImageSet, Pixels, Ragged
 
@@ -89,9 +89,13 @@ def conform(images: ImageSet, *, size: tuple[int, int] | None, channels: int | N
     if not resize:
         return replace(images, pixels=to_channels(np.asarray(images.pixels), wanted))
     assert size is not None
-    pixels: npt.NDArray[Any] = np.empty((len(images), *size, wanted), dtype=images.dtype)
+    pixels = room((len(images), *size, wanted), images.dtype)
+    meter, written = Meter(images.pixels), Meter(pixels)
     for index in range(len(images)):
-        pixels[index] = fit(to_channels(images.image(index), wanted), size)
+        image = images.image(index)
+        pixels[index] = fit(to_channels(image, wanted), size)
+        meter.add(0, image.nbytes)
+        written.add(0, pixels[index].nbytes)
     return replace(images, pixels=pixels)
 
 

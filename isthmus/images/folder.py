@@ -1,4 +1,4 @@
-"""A folder of image files -> ImageSet. Sub-folders are labels; broken files are named and left out."""
+"""A folder of image files or of tar shards -> ImageSet. Sub-folders are labels; broken files are left out."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from isthmus.images.formats import (
 )
 from isthmus.images.limits import pillow_limits
 from isthmus.images.listing import ImageFile, find_images, labels_of
+from isthmus.images.shards import find_shards, shard_images
 from isthmus.images.store import ImageSet, Pixels, Ragged, Skipped
 
 
@@ -31,9 +32,10 @@ def read_folder(
     channels: int | None = None,
     max_pixels: int = MAX_PIXELS,
     map_above: int | None = None,
+    cache: str | Path | None = None,
     progress: pool.Progress | None = None,
 ) -> ImageSet:
-    """Read every image under `folder`, in the order of their paths.
+    """Read every image under `folder`, in the order of their paths, or those of its tar shards.
 
     Hidden files and other kinds of file are passed over; an image file that cannot be read is listed in
     `skipped`. When every image lies in a sub-folder, the first folder under `folder` is its label. If any
@@ -41,12 +43,14 @@ def read_folder(
     `size` is given.
 
     Args:
-        folder: searched recursively; links to files are followed, links to folders are not.
+        folder: searched recursively; links to files are followed, links to folders are not. A `.tar` archive,
+            or a folder with some directly in it, is read as `isthmus.images.shards` says.
         size: (h, w), every image resized to cover it and cut to its centre.
         channels: 1 or 3, to force gray or colour.
         max_pixels: larger images are skipped, from their header.
         map_above: bytes of pixels above which they go to a memory-mapped file in the cache folder and are
             reused while the files' names, sizes and times stay the same; default a quarter of the memory.
+        cache: a folder of its own for that file, which is then made however few the pixels are.
         progress: called with (done, total) after each file.
 
     Raises:
@@ -54,10 +58,16 @@ def read_folder(
         UsageError: impossible `size` or `channels`.
     """
     check_request(size=size, channels=channels)
-    files = find_images(folder)
+    shards = find_shards(folder)
+    files = shard_images(shards) if shards else find_images(folder)
     limit = memory_bytes() // 4 if map_above is None else map_above
+    place = cache_folder() / "folders" if cache is None else Path(cache)
+    request = f"{Path(folder).resolve()} {size} {channels} {max_pixels}"
+    entry = place / f"{_digest(request)}-{_state(files)}"
     with pillow_limits(max_pixels):
-        decoded, names = _decode_all(files, size, channels, max_pixels, limit, Path(folder), progress)
+        decoded, names = _decode_all(
+            files, size, channels, max_pixels, limit if cache is None else 0, entry, progress
+        )
     if len(decoded.kept) == 0:
         first = decoded.skipped[0]
         raise DataError(
@@ -66,7 +76,7 @@ def read_folder(
     by_name = {file.name: file for file in files}
     kept = [by_name[names[i]] for i in decoded.kept]
     labels, classes = labels_of(files, kept)
-    return ImageSet(
+    images = ImageSet(
         pixels=decoded.pixels,
         names=tuple(file.name for file in kept),
         labels=labels,
@@ -75,6 +85,7 @@ def read_folder(
         skipped=tuple(sorted(decoded.skipped, key=lambda s: s.name.split("/"))),
         notes=decoded.notes + _size_notes(decoded.pixels),
     )
+    return images if decoded.hashes is None else images.with_hashes(decoded.hashes)
 
 
 def _decode_all(
@@ -83,11 +94,9 @@ def _decode_all(
     channels: int | None,
     max_pixels: int,
     map_above: int,
-    folder: Path,
+    entry: Path,
     progress: pool.Progress | None,
 ) -> tuple[pool.Decoded, tuple[str, ...]]:
-    request = f"{folder.resolve()} {size} {channels} {max_pixels}"
-    entry = cache_folder() / "folders" / f"{_digest(request)}-{_state(files)}"
     if (earlier := pool.from_cache(entry)) is not None and len(earlier[0].kept):
         return earlier
 
@@ -96,7 +105,7 @@ def _decode_all(
     skipped: list[Skipped] = []
     for file in files:
         try:
-            headers.append(probe(file.path, max_pixels=max_pixels))
+            headers.append(probe(file.source, max_pixels=max_pixels))
             readable.append(file)
         except ImageFileError as error:
             skipped.append(Skipped(file.name, error.reason))
@@ -110,7 +119,7 @@ def _decode_all(
     shapes = np.array([(*(size or (h.height, h.width)), wanted) for h in headers], dtype=np.int64)
 
     def read_one(index: int) -> Pixels:
-        path, header = readable[index].path, headers[index]
+        path, header = readable[index].source, headers[index]
         image = decode(path, max_pixels=max_pixels)
         if image.shape[:2] != (header.height, header.width):
             raise ImageFileError(path, "its pixels have another size than its header says")
@@ -120,7 +129,8 @@ def _decode_all(
     names = tuple(file.name for file in readable)
     notes = _notes(headers, wanted, dtype)
     if int(shapes.prod(axis=1).sum()) * dtype.itemsize > map_above:
-        notes += ("too many pixels for memory: they are read from a file in the cache folder",)
+        why = "as asked" if map_above == 0 else "too many for memory"
+        notes += (f"pixels lie in a file that is mapped into memory ({why})",)
         return pool.into_cache(
             read_one, shapes, names, dtype, progress, entry=entry, skipped=tuple(skipped), notes=notes
         ), names
@@ -129,7 +139,13 @@ def _decode_all(
 
 
 def _state(files: list[ImageFile]) -> str:
-    return _digest("\0".join(f"{file.name}\0{_time_and_size(file.path)}" for file in files))
+    digest = hashlib.blake2b(digest_size=16)
+    last, state = None, ""
+    for file in files:
+        if file.path != last:  # the many files of a shard have one time and one size
+            last, state = file.path, _time_and_size(file.path)
+        digest.update(f"{file.name}\0{state}\0".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
 
 
 def _time_and_size(path: Path) -> str:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -48,15 +49,35 @@ _LAYOUT_TAGS = frozenset(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A file inside an uncompressed archive: `size` bytes that begin at `offset`."""
+
+    archive: Path
+    offset: int
+    size: int
+
+    def __str__(self) -> str:
+        return f"{self.archive}, byte {self.offset}"
+
+    def read_from(self, stream: IO[bytes]) -> bytes:
+        """Its bytes out of the opened archive, which is left at the place where it was."""
+        before = stream.tell()
+        stream.seek(self.offset)
+        content = stream.read(self.size)
+        stream.seek(before)
+        return content
+
+
 class ImageFileError(DataError):
     """One image file cannot be read. `reason` is the message without the file's name."""
 
-    def __init__(self, path: str | Path, reason: str) -> None:
+    def __init__(self, path: str | Path | Member, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
         self.reason = reason
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Header:
     """What a file promises before it is decoded, with orientation applied and alpha composited.
 
@@ -74,7 +95,7 @@ class Header:
     several: bool
 
 
-def probe(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Header:
+def probe(path: str | Path | Member, *, max_pixels: int = MAX_PIXELS) -> Header:
     """Read the header of an image file only.
 
     Raises:
@@ -98,7 +119,7 @@ def probe(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Header:
         )
 
 
-def decode(path: str | Path, *, alpha: Alpha = "composite", max_pixels: int = MAX_PIXELS) -> Pixels:
+def decode(path: str | Path | Member, *, alpha: Alpha = "composite", max_pixels: int = MAX_PIXELS) -> Pixels:
     """Read one image file, upright (EXIF orientation applied); of an animation the first frame.
 
     Args:
@@ -134,7 +155,7 @@ def metadata(path: str | Path) -> tuple[bytes | None, bytes | None]:
 
 
 @contextmanager
-def _opened(path: str | Path, max_pixels: int) -> Iterator[Image.Image]:
+def _opened(path: str | Path | Member, max_pixels: int) -> Iterator[Image.Image]:
     with pillow_limits(max_pixels), _file(path) as stream:
         try:
             with Image.open(stream, formats=FORMATS) as image:
@@ -156,7 +177,10 @@ def _opened(path: str | Path, max_pixels: int) -> Iterator[Image.Image]:
 
 
 @contextmanager
-def _file(path: str | Path) -> Iterator[IO[bytes]]:
+def _file(path: str | Path | Member) -> Iterator[IO[bytes]]:
+    if isinstance(path, Member):
+        yield _member(path)
+        return
     place = Path(path)
     try:
         if not place.is_file():
@@ -170,6 +194,16 @@ def _file(path: str | Path) -> Iterator[IO[bytes]]:
         ) from None
     with stream:
         yield stream
+
+
+def _member(place: Member) -> IO[bytes]:
+    if place.size == 0:
+        raise ImageFileError(place, "empty (0 bytes)")
+    try:
+        with place.archive.open("rb") as stream:
+            return io.BytesIO(place.read_from(stream))
+    except OSError as error:
+        raise ImageFileError(place, f"cannot be opened ({error.strerror or error})") from None
 
 
 def _orientation(image: Image.Image) -> int:

@@ -9,17 +9,27 @@ from pathlib import Path
 import numpy as np
 
 from isthmus.errors import DataError
-from isthmus.images.formats import KINDS, SUFFIXES
+from isthmus.images.formats import KINDS, SUFFIXES, Member
 from isthmus.images.store import Indices
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ImageFile:
-    """A file with an image's suffix: where it is, its printable path under the folder, its first folder."""
+    """A file with an image's suffix: where it is, its printable path under the folder, its label or None.
+
+    The label is its first folder. For a file in a tar shard `path` is the archive, `member` its place in it,
+    and the label what stands beside it there.
+    """
 
     path: Path
     name: str
     label: str | None
+    member: Member | None = None
+
+    @property
+    def source(self) -> Path | Member:
+        """What `formats.decode` reads."""
+        return self.member or self.path
 
 
 def find_images(folder: str | Path) -> list[ImageFile]:
@@ -56,7 +66,8 @@ def labels_of(files: list[ImageFile], kept: list[ImageFile]) -> tuple[Indices | 
     found = {file.label for file in files if file.label is not None}
     if any(file.label is None for file in files):
         return None, ()
-    classes = tuple(sorted(found))
+    numbers = any(file.member is not None for file in files) and all(map(str.isdecimal, found))
+    classes = tuple(sorted(found, key=int) if numbers else sorted(found))
     number = {name: i for i, name in enumerate(classes)}
     return np.array([number[file.label or ""] for file in kept], dtype=np.int64), classes
 

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from isthmus.atomic import atomic_write, write_bytes
 from isthmus.images.formats import ImageFileError
-from isthmus.images.store import Indices, Pixels, Ragged, Skipped
+from isthmus.images.store import Indices, Pixels, Ragged, Skipped, content_hash
 
 Progress = Callable[[int, int], None]
 Decode = Callable[[int], Pixels]
@@ -33,12 +33,14 @@ class Decoded:
         kept: (N,) which of the files these are.
         skipped: the others, each with its reason.
         notes: what the caller wanted remembered with a cached run.
+        hashes: (N,) content hashes, where they were taken while the pixels were written to a file.
     """
 
     pixels: Pixels | Ragged
     kept: Indices
     skipped: tuple[Skipped, ...]
     notes: tuple[str, ...]
+    hashes: npt.NDArray[np.uint64] | None = None
 
 
 def into_memory(
@@ -76,7 +78,7 @@ def into_cache(
     Raises:
         OutputError: the cache folder cannot be written.
     """
-    kept, broken = [], list(skipped)
+    kept, hashes, broken = [], [], list(skipped)
     with atomic_write(_pixel_file(entry)) as stream:
         for index, image in _in_order(decode, len(names), progress):
             if isinstance(image, str):
@@ -84,11 +86,13 @@ def into_cache(
                 continue
             stream.write(np.ascontiguousarray(image).data)
             kept.append(index)
+            hashes.append(content_hash(image))
     about = {"skipped": [[s.name, s.reason] for s in broken], "notes": list(notes), "names": list(names)}
     index_file = io.BytesIO()
     np.savez(
         index_file,
         kept=np.array(kept, dtype=np.int64),
+        hashes=np.array(hashes, dtype=np.uint64),
         shapes=shapes,
         dtype=np.zeros(0, dtype=dtype),
         about=np.frombuffer(json.dumps(about).encode(), dtype=np.uint8),
@@ -110,6 +114,7 @@ def from_cache(entry: Path) -> tuple[Decoded, tuple[str, ...]] | None:
     with suppress(OSError, ValueError, KeyError, zipfile.BadZipFile):
         with _index_file(entry).open("rb") as stream, np.load(stream, allow_pickle=False) as index:
             kept, shapes, dtype = index["kept"], index["shapes"], index["dtype"].dtype
+            hashes = index["hashes"]
             about = json.loads(index["about"].tobytes())
         skipped = tuple(Skipped(name, reason) for name, reason in about["skipped"])
         if len(kept) == 0:
@@ -117,7 +122,8 @@ def from_cache(entry: Path) -> tuple[Decoded, tuple[str, ...]] | None:
         flat = np.memmap(_pixel_file(entry), dtype=dtype, mode="r")
         if flat.size != int(shapes[kept].prod(axis=1).sum()):
             return None
-        return _arranged(flat, shapes, kept, skipped, tuple(about["notes"])), tuple(about["names"])
+        found = _arranged(flat, shapes, kept, skipped, tuple(about["notes"]))
+        return replace(found, hashes=hashes), tuple(about["names"])
     return None
 
 

@@ -18,6 +18,7 @@ from isthmus.images.idx import is_idx, read_idx_set
 from isthmus.images.named import is_name, read_named
 from isthmus.images.pool import Progress
 from isthmus.images.registry import NAMES
+from isthmus.images.shards import find_shards
 from isthmus.images.store import ImageSet
 
 
@@ -28,18 +29,22 @@ def read(
     channels: int | None = None,
     max_pixels: int = MAX_PIXELS,
     labels: Any = None,
+    cache: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> ImageSet:
     """Read images from wherever they are.
 
     Args:
         data: a folder (sub-folders = labels), an idx file (labels found beside it), `.npy`, `.npz` (`images`,
-            optional `labels`), one image file, a data-set name with optional split (`fashion-mnist`,
-            `mnist:test`), a NumPy array, a torch tensor, or an ImageSet. A path that exists wins over a name.
+            optional `labels`), one image file, a `.tar` shard or a folder of them, a data-set name with
+            optional split (`fashion-mnist`, `mnist:test`), a NumPy array, a torch tensor, or an ImageSet. A
+            path that exists wins over a name.
         size: (h, w), every image resized to cover it and cut to its centre; None keeps sizes.
         channels: 1 or 3 to force gray or colour; None keeps what is there (gray becomes colour where mixed).
         max_pixels: refuse or skip larger image files, from their header.
         labels: (N,) whole numbers, instead of those found.
+        cache: a folder for the decoded pixels of a folder or of shards, which are then mapped into memory
+            however few they are; None keeps them in memory unless they are more than a quarter of it.
         progress: called with (done, total) while a folder is decoded.
 
     Returns:
@@ -59,11 +64,18 @@ def read(
         if not os.fspath(data):
             raise DataError("DATA is empty: give a path or a data-set name")  # Path("") is the current folder
         path = Path(data)
-        if path.is_dir():
-            images = read_folder(path, size=size, channels=channels, max_pixels=max_pixels, progress=progress)
+        if path.is_dir() or find_shards(path):
+            images = read_folder(
+                path,
+                size=size,
+                channels=channels,
+                max_pixels=max_pixels,
+                cache=None if cache is None else Path(cache),
+                progress=progress,
+            )
         else:
             images = _read_file(os.fspath(data), path, max_pixels)
-        images = replace(images, source=str(data))
+        images = images.named(str(data))
     else:
         kinds = "a path, a data-set name, a NumPy array or a torch tensor"
         raise DataError(f"cannot read images from a {type(data).__name__}; give {kinds}")

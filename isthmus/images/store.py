@@ -160,6 +160,18 @@ class ImageSet:
             part.__dict__["_hashes"] = self._hashes[chosen]
         return part
 
+    def named(self, source: str) -> ImageSet:
+        """The same images under the name that the user gave them."""
+        return self._keeping_hashes(replace(self, source=source))
+
+    def with_hashes(self, hashes: npt.NDArray[np.uint64]) -> ImageSet:
+        """The same images, their content hashes known from when they were written to a file."""
+        self.__dict__["_hashes"] = hashes
+        return self
+
+    def _keeping_hashes(self, same: ImageSet) -> ImageSet:
+        return same.with_hashes(self._hashes) if "_hashes" in self.__dict__ else same
+
     def hashes(self) -> npt.NDArray[np.uint64]:
         """(N,) content hashes: BLAKE2b over sample type, shape and pixels; names and order play no part."""
         return self._hashes
@@ -170,20 +182,29 @@ class ImageSet:
 
     @cached_property
     def _hashes(self) -> npt.NDArray[np.uint64]:
-        # Byte order is fixed so that a fingerprint recorded on one machine holds on every other.
-        little = self.dtype.newbyteorder("<")
-        result = np.empty(len(self), dtype="<u8")
+        from isthmus.images.mapped import Meter
+
+        result = np.empty(len(self), dtype=np.uint64)
+        meter = Meter(self.pixels)
         for index in range(len(self)):
             image = self.image(index)
-            digest = hashlib.blake2b(f"{little.str}{image.shape}".encode(), digest_size=8)
-            digest.update(np.ascontiguousarray(image, dtype=little).data)
-            result[index] = np.frombuffer(digest.digest(), dtype="<u8")[0]
-        return result.astype(np.uint64)
+            result[index] = content_hash(image)
+            meter.add(0, image.nbytes)  # in order: what is read around is wanted next
+        return result
 
     @cached_property
     def _fingerprint(self) -> str:
         ordered = np.sort(self._hashes).astype("<u8")
         return hashlib.blake2b(ordered.tobytes(), digest_size=16).hexdigest()
+
+
+def content_hash(image: Pixels) -> int:
+    """64 bits of BLAKE2b over sample type, shape and pixels of one (H, W, C) image."""
+    # Byte order is fixed so that a fingerprint recorded on one machine holds on every other.
+    little = image.dtype.newbyteorder("<")
+    digest = hashlib.blake2b(f"{little.str}{image.shape}".encode(), digest_size=8)
+    digest.update(np.ascontiguousarray(image, dtype=little).data)
+    return int.from_bytes(digest.digest(), "little")
 
 
 def _as_ragged(pixels: Pixels) -> Ragged:

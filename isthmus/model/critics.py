@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from isthmus.model import axes
 from isthmus.model.backbones.interface import Plan
+from isthmus.model.batch_mean import over_batch
 from isthmus.model.objective import Term
 from isthmus.model.recipe import Recipe
 from isthmus.model.trace import Trace
@@ -128,7 +129,7 @@ def match_features(trace: Trace) -> Tensor:
     """Mean squared distance of reconstruction and image in the critic's features, relative to their scale."""
     critic = _image_critic(trace)
     real = critic.look(trace.images).detach()
-    scale = real.square().mean().clamp_min(1e-6)
+    scale = over_batch(real.square().mean()).clamp_min(1e-6)
     return (critic.look(trace.output) - real).square().flatten(1).mean(1) / scale
 
 

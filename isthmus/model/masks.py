@@ -37,10 +37,11 @@ def hidden(
 
 
 def _amounts(n: int, how: axes.Mask, generator: torch.Generator, device: torch.device) -> Tensor:
+    kind = torch.float32 if device.type == "mps" else torch.float64  # Apple's devices have no doubles
     if how.amount_low is None:
-        return torch.full((n, 1, 1, 1), how.amount, dtype=torch.float64, device=device)
+        return torch.full((n, 1, 1, 1), how.amount, dtype=kind, device=device)
     low = min(how.amount_low, how.amount)
-    drawn = torch.rand(n, 1, 1, 1, generator=generator, device=device).double()
+    drawn = torch.rand(n, 1, 1, 1, generator=generator, device=device).to(kind)
     return low + (how.amount - low) * drawn
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,15 @@ from typing import Any
 
 import torch
 
-from isthmus.errors import IsthmusError, ModelFileError, OutputError, Stopped, UsageError, nearest
+from isthmus.errors import (
+    IsthmusError,
+    ModelFileError,
+    OutputError,
+    ProcessError,
+    Stopped,
+    UsageError,
+    nearest,
+)
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.file import load as load_model
@@ -22,6 +30,7 @@ from isthmus.training import checkpoint as checkpoints
 from isthmus.training.denormals import flushed_denormals
 from isthmus.training.diagnosis.diagnose import early_findings, findings
 from isthmus.training.diagnosis.observed import FEW, observe
+from isthmus.training.distributed import ALONE, LostError, Processes, processes
 from isthmus.training.interrupt import stop_on_signal
 from isthmus.training.options import Options, Settled
 from isthmus.training.prepare import (
@@ -29,7 +38,7 @@ from isthmus.training.prepare import (
     build_model,
     check_same_data,
     prepare,
-    read_parts,
+    read_together,
     settle_recipe,
 )
 from isthmus.training.run import DivergedError, Listener, Run
@@ -71,57 +80,63 @@ def train(
         finish: called with the trained model and its training images, for what is fitted to a trained model
             and travels in its file.
         options: `epochs`, `minutes` or `steps`, `seed`, `size`, `crop`, `validation`, `patience`, `balance`,
-            `turn`, `only`, `precision`, `checkpoint_seconds`; see `isthmus.training.options.Options`.
+            `turn`, `only`, `cache`, `precision`, `checkpoint_seconds`; see
+            `isthmus.training.options.Options`.
 
     Returns:
         The model with the weights of the lowest validation loss (the last ones where a critic plays along).
 
     Raises:
         IsthmusError: one line each, see `isthmus.errors`.
+        ProcessError: another of the processes that train together failed or is gone.
         Stopped: interrupted with `out` given; the state is saved and `resume=True` continues it.
     """
-    if resume:
-        if out is None:
-            raise UsageError("resume needs the model's path", hint="isthmus train DATA -o MODEL --resume")
-        prepared, run, facts = _resumed(data, val, Path(out))
-    else:
-        chosen = settle_recipe(recipe, code, settings)
-        asked = _options(options)
-        if out is not None:
-            _check_free(Path(out), force)
-        prepared = prepare(data, recipe=chosen, val=val, options=asked)
-        if start_from is not None:
-            _start_from(prepared.model, start_from)
-        run = prepared.run(asked)
-        facts = _facts(prepared, asked)
-    if on_ready is not None:
-        on_ready(prepared)
-    state_file = checkpoints.resume_path(out) if out is not None else None
+    with processes() as group:
+        if resume:
+            if out is None:
+                raise UsageError("resume needs the model's path", hint="isthmus train DATA -o MODEL --resume")
+            prepared, run, facts = _resumed(data, val, Path(out), group)
+        else:
+            asked = group.together(lambda: _options(options))
+            chosen = group.together(lambda: settle_recipe(recipe, code, settings))
+            if out is not None:
+                path = Path(out)
+                group.together(lambda: _check_free(path, force) if group.first else None)
+            prepared = prepare(data, recipe=chosen, val=val, options=asked, processes=group)
+            if start_from is not None:
+                group.together(partial(_start_from, prepared.model, start_from))
+            run = group.together(lambda: prepared.run(asked, group))
+            facts = _facts(prepared, asked)
+        state_file = checkpoints.resume_path(out) if out is not None and group.first else None
+        if on_ready is not None and group.first:
+            on_ready(prepared)
 
-    def save() -> None:
-        if state_file is not None:
-            checkpoints.save(state_file, run.checkpoint(facts))
+        def save() -> None:
+            if state_file is not None:
+                checkpoints.save(state_file, run.checkpoint(facts))
 
-    try:
-        with stop_on_signal() as should_stop:
+        with stop_on_signal() as should_stop, _lost_said_once(run, facts, out):
             if not resume:
-                save()  # a path that cannot be written is better known now than after the training
-            seconds = facts["options"]["checkpoint_seconds"]
-            ended = run.fit(
-                listener=listener,
-                save=save,
-                save_seconds=seconds,
-                should_stop=should_stop,
-                examine=partial(early_findings, recipe=prepared.model.recipe, length=run.settled.steps),
-            )
-    except DivergedError:
-        _forget(state_file)  # to go on from there would only lead there again
-        raise
-    if not ended and state_file is not None:
-        raise Stopped(run.state.step, run.settled.steps, str(state_file))
+                # A path that cannot be written is better known now than after the training.
+                group.together(save)
+            try:
+                ended = run.fit(
+                    listener=listener if group.first else None,
+                    save=save if group.first else None,
+                    save_seconds=facts["options"]["checkpoint_seconds"],
+                    should_stop=should_stop,
+                    examine=partial(early_findings, recipe=prepared.model.recipe, length=run.settled.steps),
+                )
+            except DivergedError:
+                _forget(state_file)  # to go on from there would only lead there again
+                raise
+    if not ended and out is not None:
+        raise Stopped(run.state.step, run.settled.steps, str(checkpoints.resume_path(out)))
     if not ended:
         raise KeyboardInterrupt
     run.finish()
+    if not group.first:  # what follows a training is done once, by who writes the model
+        out = finish = None
     # As a loaded model: kernels may differ in the last digit by whether weights want gradients.
     model = prepared.model.to("cpu").requires_grad_(False)
     model.precision = torch.float32
@@ -138,6 +153,34 @@ def train(
             model.save(out)
         _forget(state_file)
     return model
+
+
+@contextlib.contextmanager
+def _lost_said_once(run: Run, facts: dict[str, Any], out: str | os.PathLike[str] | None) -> Iterator[None]:
+    """Of several processes that end because one did, one saves the state and says so."""
+    group = run.processes
+    try:
+        yield
+    except LostError:
+        if not group.speaks_for_all():
+            raise SystemExit(1) from None
+        where, step = "", f"of {run.settled.steps}"
+        if out is not None:
+            path = checkpoints.resume_path(out)
+            if run.between_steps:
+                checkpoints.save(path, run.checkpoint(facts))
+            where = f"; the state is saved in {path}: the same command with --resume goes on"
+        raise ProcessError(
+            f"one of {group.count} processes was lost after step {run.state.step} {step}{where}"
+        ) from None
+    except DivergedError:
+        if not group.first:
+            raise SystemExit(1) from None
+        raise
+    except BaseException:
+        if group.count > 1:
+            group.speaks_for_all()  # this process has its own to say: the others, who will miss it, have not
+        raise
 
 
 def _to_observe(prepared: Prepared) -> ImageSet:
@@ -198,8 +241,10 @@ def _facts(prepared: Prepared, options: Options) -> dict[str, Any]:
     }
 
 
-def _resumed(data: Any, val: Any, out: Path) -> tuple[Prepared, Run, dict[str, Any]]:
-    saved = checkpoints.load(checkpoints.resume_path(out))
+def _resumed(
+    data: Any, val: Any, out: Path, group: Processes = ALONE
+) -> tuple[Prepared, Run, dict[str, Any]]:
+    saved = group.together(lambda: checkpoints.load(checkpoints.resume_path(out)))
     facts = {k: v for k, v in saved.facts.items() if k not in ("state", "format")}
     try:
         recipe = Recipe.from_dict(facts["recipe"])
@@ -210,18 +255,18 @@ def _resumed(data: Any, val: Any, out: Path) -> tuple[Prepared, Run, dict[str, A
     except (LookupError, TypeError, ValueError, AttributeError, IsthmusError) as error:
         where = checkpoints.resume_path(out)
         raise ModelFileError(f"{where} is damaged: it does not describe a training ({error})") from error
-    images, held_out, _ = read_parts(data, val, recipe, options)
-    check_same_data(images, began, source)
+    images, held_out, _ = read_together(data, val, recipe, options, group)
+    group.together(lambda: check_same_data(images, began, source))
     if held_out is not None:
-        check_same_data(held_out, began_held_out, source)
+        group.together(partial(check_same_data, held_out, began_held_out, source))
     if threads != torch.get_num_threads():
         here = torch.get_num_threads()
         note = f"began with {threads} threads and goes on with {here}: the last digits may differ"
         settled = replace(settled, notes=(*settled.notes, note))
     model = build_model(recipe, images, settled.size, settled.seed)
     prepared = Prepared(model, images, held_out, settled, 0.0)
-    run = prepared.run(options)
-    run.restore(saved)
+    run = group.together(lambda: prepared.run(options, group))
+    group.together(lambda: run.restore(saved))
     return prepared, run, facts
 
 

@@ -43,6 +43,8 @@ def step_times(
         for precision, run in runs.items():
             start = time.monotonic()
             run.step()
+            if run.device.type != "cpu":
+                torch.accelerator.synchronize()  # a step has only been handed over until then
             times[precision].append(time.monotonic() - start)
         rounds += 1
     return {precision: sorted(found) for precision, found in times.items()}

@@ -24,6 +24,7 @@ class Options:
         validation: share of the images held out by content hash; 0 holds none out.
         patience: training ends after so many validations in a row that were clearly above the best; 0: never.
         balance: draw classes equally often.
+        cache: a folder for the decoded pixels of a folder or of tar shards, see `isthmus.read`.
         only: a list of names, see `isthmus.images.only`: no other images are used.
         turn: mirror and turn training examples at random; for images that have no up and no left.
         precision: `auto` measures whether bfloat16 pays on this machine.
@@ -41,6 +42,7 @@ class Options:
     balance: bool = False
     turn: bool = False
     only: str | None = None
+    cache: str | None = None
     precision: PrecisionName = "auto"
     checkpoint_seconds: float = 60.0
 

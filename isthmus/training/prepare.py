@@ -12,7 +12,7 @@ import torch
 
 from isthmus.errors import DataError, UsageError
 from isthmus.images.batches import whole
-from isthmus.images.cache import memory_bytes
+from isthmus.images.cache import cache_folder, memory_bytes
 from isthmus.images.conform import conform
 from isthmus.images.only import keep_named
 from isthmus.images.pieces import random_pieces
@@ -26,6 +26,8 @@ from isthmus.model.footprint import check_memory
 from isthmus.model.recipe import Recipe
 from isthmus.model.recipes import recipe as named_recipe
 from isthmus.training.choose import Frame, batch_size, frame, sides
+from isthmus.training.distributed import ALONE, Processes
+from isthmus.training.distributed_draws import drawn_alike
 from isthmus.training.measure import choose_precision
 from isthmus.training.optimisers import MOMENTS
 from isthmus.training.options import Options, Settled
@@ -56,7 +58,7 @@ class Prepared:
     settled: Settled
     seconds_per_step: float
 
-    def run(self, options: Options) -> Run:
+    def run(self, options: Options, processes: Processes = ALONE) -> Run:
         learner = AutoencoderLearner(self.model)
         return Run(
             learner,
@@ -66,6 +68,8 @@ class Prepared:
             patience=options.patience,
             balance=options.balance,
             turn=options.turn,
+            processes=processes,
+            alike=drawn_alike(self.model.recipe),
         )
 
 
@@ -85,7 +89,7 @@ def read_parts(
     Raises:
         DataError: unreadable, empty, or of fewer than two images when a part is to be held out.
     """
-    images = read(data, size=options.size)  # at once, for a folder may not fit at full size
+    images = read(data, size=options.size, cache=options.cache)  # at once: it may not fit at full size
     if options.only is not None:
         images = keep_named(images, options.only)
     if options.balance and images.labels is None:
@@ -96,7 +100,7 @@ def read_parts(
     if chosen.resize is not None:
         images = conform(images, size=chosen.resize, channels=None)
     if val is not None:
-        return images, _conformed(read(val), images, chosen), chosen
+        return images, _conformed(read(val, cache=options.cache), images, chosen), chosen
     if options.validation == 0 or len(images) < 2:
         return images, None, chosen
     train, held_out = hold_out(images, options.validation)
@@ -117,13 +121,51 @@ def _conformed(val: ImageSet, images: ImageSet, chosen: Frame) -> ImageSet:
     return val
 
 
-def prepare(data: Any, *, recipe: Recipe, val: Any = None, options: Options) -> Prepared:
+def prepare(
+    data: Any, *, recipe: Recipe, val: Any = None, options: Options, processes: Processes = ALONE
+) -> Prepared:
     """Read the data, settle every choice, build the model and measure a step.
+
+    Of several processes all read the same pixels, from one file per machine, and do what the first settles.
 
     Raises:
         DataError, UsageError, CapabilityError: as the parts do.
     """
-    images, held_out, chosen = read_parts(data, val, recipe, options)
+    images, held_out, chosen = read_together(data, val, recipe, options, processes)
+    prepared = processes.together(lambda: _settled(images, held_out, chosen, options, processes.count))
+    if processes.count == 1:
+        return prepared
+    settled = Settled.from_dict(processes.of_first(prepared.settled.to_dict()))
+    note = f"{processes.count} processes share every step of {settled.batch} images"
+    return replace(prepared, settled=replace(settled, notes=(*settled.notes, note)))
+
+
+def read_together(
+    data: Any, val: Any, recipe: Recipe, options: Options, processes: Processes
+) -> tuple[ImageSet, ImageSet | None, Frame]:
+    """`read_parts` in every process; decoded pixels lie in one file per machine, that all of them map.
+
+    Raises:
+        ProcessError: the processes find different images.
+    """
+    if processes.count > 1 and options.cache is None:
+        options = replace(options, cache=str(cache_folder() / "folders"))
+    found = processes.in_turn(lambda: read_parts(data, val, recipe, options))
+    if processes.count > 1:
+        own = found[0].fingerprint()
+        first = processes.of_first(own)
+
+        def check() -> None:
+            if own != first:
+                raise DataError(f"{found[0].source} holds other images here than for process 0")
+
+        processes.together(check)
+    return found
+
+
+def _settled(
+    images: ImageSet, held_out: ImageSet | None, chosen: Frame, options: Options, processes: int
+) -> Prepared:
     chosen = _noise_settled(chosen, images)
     capabilities.check(chosen.recipe)
     model = build_model(chosen.recipe, images, chosen.size, options.seed)
@@ -147,7 +189,9 @@ def prepare(data: Any, *, recipe: Recipe, val: Any = None, options: Options) -> 
     )
     epochs = chosen.recipe.optimiser.epochs
     timed = options.minutes is not None or (options.steps is None and options.epochs is None and not epochs)
-    precision, seconds, why = choose_precision(model, images, first, options.precision, timed=timed)
+    # Of several processes each measures its part of a step, at the same time as the others.
+    part = replace(first, batch=max(1, batch // processes))
+    precision, seconds, why = choose_precision(model, images, part, options.precision, timed=timed)
     notes.append(why)
     steps, length = _steps(options, len(images), batch, seconds, epochs)
     notes.append(length)

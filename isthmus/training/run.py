@@ -7,9 +7,10 @@ stopped after any step and resumed takes exactly the steps it would have taken.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -18,13 +19,16 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from isthmus.errors import IsthmusError, ModelFileError, UsageError
-from isthmus.images.batches import Batches, whole
+from isthmus.images.batches import Batch, Batches, whole
 from isthmus.images.store import ImageSet
+from isthmus.model.batch_mean import means_joined_by
 from isthmus.training import optimisers
 from isthmus.training.checkpoint import Checkpoint
 from isthmus.training.choose import sides
 from isthmus.training.diagnosis.breakdown import Breakdown, broken_images, cause
 from isthmus.training.diagnosis.finding import Finding
+from isthmus.training.distributed import ALONE, Processes
+from isthmus.training.distributed_draws import SharedDraws
 from isthmus.training.ema import Average
 from isthmus.training.options import Settled
 from isthmus.training.player import Learner, gradients
@@ -56,6 +60,7 @@ class Progress:
 
 History = Sequence[Mapping[str, float]]
 Listener = Callable[[Progress], None]
+Logged = list[tuple[dict[str, Tensor], float]]  # losses of a pass and its share of the step
 
 
 @dataclass
@@ -82,9 +87,11 @@ class Run:
         patience: validations in a row above the best before the end; 0 for never.
         balance: draw classes equally often.
         turn: mirror and turn examples at random.
+        processes: that share every step; `alike`: noise is drawn for all of them together.
 
     Raises:
-        UsageError: batch normalisation of a single image.
+        UsageError: batch normalisation of a single image or in several processes; more processes than
+                images a step.
     """
 
     def __init__(
@@ -97,17 +104,30 @@ class Run:
         patience: int,
         balance: bool,
         turn: bool = False,
+        processes: Processes = ALONE,
+        alike: bool = True,
     ) -> None:
+        self.processes, self.alike = processes, alike
         self.learner, self.images, self.held_out, self.settled = learner, images, held_out, settled
         self.patience = patience
         self.crop = settled.size if settled.crop else None
         self.batches = Batches(
-            images, batch=settled.batch, seed=settled.seed, crop=self.crop, balance=balance, turn=turn
+            images,
+            batch=settled.batch,
+            seed=settled.seed,
+            crop=self.crop,
+            balance=balance,
+            turn=turn,
+            share=(processes.number, processes.count),
         )
         learner.set_precision(getattr(torch, settled.precision))
-        if settled.batch < 2 and any(isinstance(m, _BatchNorm) for m in learner.module.modules()):
+        normalises = any(isinstance(m, _BatchNorm) for m in learner.module.modules())
+        if normalises and (settled.batch < 2 or processes.count > 1):
             raise UsageError(
-                "batch normalisation needs at least two images a step",
+                "batch normalisation needs at least two images a step"
+                if processes.count == 1
+                else "batch normalisation takes its statistics from one process's part of a batch: with "
+                "several processes it would not be the network that was asked for",
                 hint="repeat the command with --set backbone.norm=none",
             )
         self.players = learner.players
@@ -117,6 +137,7 @@ class Run:
         # The last weights are the result where nothing is held out, or where a game has no lowest loss.
         self.keeps_last = held_out is None or len(self.players) > 1
         self.state = State()
+        self.between_steps = True  # False within a validation, whose outcome belongs to the step before it
         self.device = next(learner.module.parameters()).device
         self._sums: dict[str, Tensor] = {}
         self._summed = 0.0
@@ -154,17 +175,20 @@ class Run:
             validate = state.step % settled.validate_every == 0 or state.step == settled.steps
             if validate or now - logged > LOG_SECONDS:
                 losses = self._losses()
-                self._check_finite(losses)
+                if validate or self.processes.count == 1:  # several must find the same at the same step
+                    self._check_finite(losses)
                 found: tuple[Finding, ...] = ()
                 if validate:
+                    self.between_steps = False
                     self._validate(losses)
+                    self.between_steps = True
                     found = self._new(examine(state.history))
                 if listener is not None:
                     rate = (state.step - first) * settled.batch / max(now - started, 1e-9)
                     best = state.best_loss
                     listener(Progress(state.step, settled.steps, rate, losses, state.validation, best, found))
                 logged = now
-            if should_stop():
+            if self.processes.any(should_stop()):
                 if save is not None:
                     save()
                 return False
@@ -179,7 +203,6 @@ class Run:
         batch = self.batches(state.step)
         images = batch.images.to(self.device)
         labels = None if batch.labels is None else batch.labels.to(self.device)
-        generator = torch.Generator(device=self.device).manual_seed(step_seed(settled.seed, state.step))
         progress = state.step / settled.steps
         per_chunk = max(1, CHUNK_PIXELS // images[0].numel())
         chunked = self.players[0].optimiser.name == "gd"
@@ -190,14 +213,18 @@ class Run:
         for player in self.players:
             for parameter in player.parameters:
                 parameter.grad = None
-        for piece, mark in zip(pieces, marks, strict=True):
-            share = len(piece) / len(images)
-            trace = self.learner.trace(piece, generator, mark)
-            found, parts = gradients(self.players, trace, progress, share)
-            for player, grads in zip(self.players, found, strict=True):
-                for parameter, grad in zip(player.parameters, grads, strict=True):
-                    if grad is not None:
-                        parameter.grad = grad if parameter.grad is None else parameter.grad + grad
+        logged: Logged = []
+        with self._shared(batch, whole_pass=not chunked) as generator:
+            for piece, mark in zip(pieces, marks, strict=True):
+                share = len(piece) / batch.total
+                trace = self.learner.trace(piece, generator, mark)
+                found, parts = gradients(self.players, trace, progress, share)
+                for player, grads in zip(self.players, found, strict=True):
+                    for parameter, grad in zip(player.parameters, grads, strict=True):
+                        if grad is not None:
+                            parameter.grad = grad if parameter.grad is None else parameter.grad + grad
+                logged.append((parts, share))
+        for parts, share in self._added_up(logged):
             self._add(parts, share)
         for player, optimiser in zip(self.players, self.optimisers, strict=True):
             if player.optimiser.clip > 0:
@@ -208,6 +235,32 @@ class Run:
             optimiser.step()
         state.step += 1
         self.average.update(state.step)
+
+    @contextlib.contextmanager
+    def _shared(self, batch: Batch, *, whole_pass: bool) -> Iterator[torch.Generator]:
+        """A step's source of randomness; within, passes over parts of a batch are as one over all of it."""
+        settled, step, several = self.settled, self.state.step, self.processes.count > 1
+        seed = step_seed(settled.seed, step)
+        alike = self.alike and whole_pass
+        if several and not alike:
+            seed = step_seed(seed, self.processes.number)
+        with contextlib.ExitStack() as stack:
+            if several and whole_pass:
+                share = len(batch.images) / batch.total
+                stack.enter_context(means_joined_by(self.processes.joined(share)))
+            if several and alike:
+                stack.enter_context(SharedDraws(batch.part, batch.total))
+            yield torch.Generator(device=self.device).manual_seed(seed)
+
+    def _added_up(self, logged: Logged) -> Logged:
+        """Gradients and losses of this process → those of the whole batch, in one message."""
+        if self.processes.count == 1:
+            return logged
+        names = list(logged[0][0])
+        losses = torch.stack([sum(parts[n] * share for parts, share in logged) for n in names])  # type: ignore[misc]
+        moved = [p.grad for player in self.players for p in player.parameters if p.grad is not None]
+        self.processes.add_up([*moved, losses])
+        return [(dict(zip(names, losses.unbind(), strict=True)), 1.0)]
 
     # ------------------------------------------------------------ validation
 
@@ -242,12 +295,15 @@ class Run:
         objective = self.players[0].objective.validated()
         module = self.learner.module
         total, count, sums = 0.0, 0, {}  # type: float, int, dict[str, float]
+        number, of = self.processes.number, self.processes.count
         module.eval()
         try:
             with self.average.applied():
                 height, width = self.crop or sides(self.held_out)[1]
                 per_pass = max(1, min(500, CHUNK_PIXELS // (height * width)))
                 for i, batch in enumerate(whole(self.held_out, batch=per_pass, crop=self.crop)):
+                    if i % of != number:
+                        continue
                     generator = torch.Generator(device=self.device).manual_seed(step_seed(-1, i))
                     labels = None if batch.labels is None else batch.labels.to(self.device)
                     trace = self.learner.trace(batch.images.to(self.device), generator, labels)
@@ -258,6 +314,13 @@ class Run:
                         sums[name] = sums.get(name, 0.0) + float(value) * len(per_image)
         finally:
             module.train()
+        if of > 1:
+            # A process that had no pass knows no names; the objective's are the same everywhere.
+            names = [term.name for term in objective.terms]
+            told = torch.tensor([total, count, *(sums.get(n, 0.0) for n in names)], dtype=torch.float64)
+            self.processes.add_up([told])
+            total, count, *values = told.tolist()
+            sums = dict(zip(names, values, strict=True))
         return total / count, {name: value / count for name, value in sums.items()}
 
     def finish(self) -> None:
@@ -343,7 +406,8 @@ class Run:
         with torch.no_grad():
             for name, value in part("average.").items():
                 self.average.tensors[name].copy_(value)
-        self.best, self._sums = part("best."), part("sums.")
+        self.best = part("best.")
+        self._sums = {name: value.to(self.device) for name, value in part("sums.").items()}
         for player, optimiser in zip(self.players, self.optimisers, strict=True):
             saved: dict[int, dict[str, Tensor]] = {}
             for name, value in part(f"moments.{player.name}.").items():

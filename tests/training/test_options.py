@@ -315,7 +315,7 @@ def test_images_are_read_at_the_asked_size_and_not_first_at_their_own(
     prepared = prepare(
         str(tmp_path), recipe=small("dense"), options=Options(steps=2, size=(12, 10), precision="float32")
     )
-    assert asked == [{"size": (12, 10)}]
+    assert [how["size"] for how in asked] == [(12, 10)]
     assert prepared.images.shape == (12, 10, 1)
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from isthmus.model import axes
+from isthmus.model.batch_mean import variance_over_batch
 from isthmus.model.bottlenecks.interface import Bottleneck
 from isthmus.model.recipe import Recipe
 from isthmus.model.trace import Latent, Trace
@@ -42,7 +43,8 @@ class ContractiveBottleneck(Bottleneck):
         z = trace.code.values
         rows = z.flatten(2).movedim(1, 2).flatten(0, 1) if z.ndim > 2 else z  # (n, units)
         norm = self.squared_norm(trace)
-        return norm / rows.var(0, correction=0).mean().clamp_min(1e-12) if len(rows) > 1 else norm
+        variance = variance_over_batch(rows)
+        return norm if variance is None else norm / variance.mean().clamp_min(1e-12)
 
     def squared_norm(self, trace: Trace) -> Tensor:
         """`(N,)`: ‖∂code/∂input‖²_F."""

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from isthmus.measures.densities import kl_to_standard_normal
 from isthmus.model import axes
+from isthmus.model.batch_mean import over_batch
 from isthmus.model.bottlenecks.interface import Bottleneck
 from isthmus.model.trace import Latent, Trace
 
@@ -38,7 +39,7 @@ class GaussianBottleneck(Bottleneck):
     def penalty(self, trace: Trace) -> Tensor:
         kl = self.kl_per_unit(trace.code)
         if self.free > 0:
-            kl = torch.where(kl.mean(0) > self.free, kl, torch.full_like(kl, self.free))
+            kl = torch.where(over_batch(kl.detach().mean(0)) > self.free, kl, torch.full_like(kl, self.free))
         return kl.sum(1)
 
     @staticmethod

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from isthmus.model import axes
+from isthmus.model.batch_mean import over_batch
 from isthmus.model.bottlenecks.interface import Bottleneck
 from isthmus.model.geometry import Geometry
 from isthmus.model.trace import Latent, Trace
@@ -31,7 +32,7 @@ class KLSparseBottleneck(Bottleneck):
 
     def penalty(self, trace: Trace) -> Tensor:
         z = trace.code.values.flatten(2) if trace.code.values.ndim > 2 else trace.code.values[..., None]
-        mean = z.mean((0, 2)).clamp(1e-6, 1 - 1e-6)
+        mean = over_batch(z.mean((0, 2))).clamp(1e-6, 1 - 1e-6)
         rho = self.target
         kl = rho * (rho / mean).log() + (1 - rho) * ((1 - rho) / (1 - mean)).log()
         return (kl.sum() * z.shape[2]).expand(z.shape[0])
@@ -70,7 +71,7 @@ class TopKBottleneck(Bottleneck):
 
     @torch.no_grad()
     def _follow(self, mask: Tensor) -> None:
-        chosen = mask.mean((0, *range(2, mask.ndim))) * (mask.shape[1] / self.k)
+        chosen = over_batch(mask.mean((0, *range(2, mask.ndim)))) * (mask.shape[1] / self.k)
         self.usage = self.memory * self.usage + (1 - self.memory) * chosen
         step = torch.where(self.usage < self.rare, self.pace, -self.pace)
         self.boost = (self.boost + step).clamp(0, self.most)
@@ -119,7 +120,7 @@ class L0Bottleneck(Bottleneck):
         expected = self.expected(trace.code)
         if self.active is None:
             return expected
-        excess = (expected.detach().mean() / self.active - 1).clamp(-1, 2)
+        excess = (over_batch(expected.detach().mean()) / self.active - 1).clamp(-1, 2)
         if not self.training:  # validations are compared: too many units cost the most, always the same
             return expected * excess.clamp_min(0) * self.most
         self.price = (self.price + self.pace * excess).clamp(self.least, self.most)

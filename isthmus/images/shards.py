@@ -1,0 +1,107 @@
+"""Tar shards in the layout of WebDataset: files that share a name up to its first dot are one sample.
+
+    000001.jpg  000001.cls          an image and its class, a number or a word
+    b/7.png     b/7.json            an image and {"label": …} (or "cls", "class")
+
+A sample's files stand behind one another. Images are read where they lie, out of the uncompressed archive; it
+is never unpacked (https://github.com/webdataset/webdataset, "The WebDataset Format").
+"""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from isthmus.errors import DataError
+from isthmus.images.formats import KINDS, SUFFIXES, Member
+from isthmus.images.listing import ImageFile
+
+_LABEL_KEYS = ("label", "cls", "class")
+_MOST_LABEL_BYTES = 2**20
+_COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
+
+
+def find_shards(place: str | Path) -> list[Path]:
+    """The archives of `place`: itself, or those that lie in this folder, by name; [] where there are none.
+
+    Raises:
+        DataError: the archives are compressed, so that no image can be read without those before it.
+    """
+    path = Path(place)
+    if path.is_file():
+        return [path] if path.name.lower().endswith((".tar", *_COMPRESSED)) and _readable(path) else []
+    if not path.is_dir():
+        return []
+    return sorted(p for p in path.iterdir() if p.suffix.lower() == ".tar" and p.is_file())
+
+
+def shard_images(shards: list[Path]) -> list[ImageFile]:
+    """Every sample's image, in the order of the archives; its name is `SHARD/NAME`.
+
+    Raises:
+        DataError: not an archive, damaged, or without a single image.
+    """
+    found = [file for shard in shards for file in _samples(shard)]
+    if not found:
+        where = shards[0] if len(shards) == 1 else shards[0].parent
+        raise DataError(f"{where}: no images in the archive (kinds read: {KINDS})")
+    return found
+
+
+def _samples(shard: Path) -> Iterator[ImageFile]:
+    key: str | None = None
+    image: tuple[str, Member] | None = None
+    label: str | None = None
+    try:
+        with shard.open("rb") as raw, tarfile.open(fileobj=raw, mode="r:") as archive:
+            while (entry := archive.next()) is not None:
+                getattr(archive, "members").clear()  # noqa: B009 - it would remember every file it passed
+                # A sparse file's bytes do not lie together; links and folders have none.
+                if not entry.isreg() or entry.issparse():
+                    continue
+                path = PurePosixPath(_printable(entry.name))
+                if path.name.startswith("."):
+                    continue
+                stem, _, suffix = path.name.partition(".")
+                own = str(path.parent / stem)
+                if own != key:
+                    if image is not None:
+                        yield ImageFile(shard, image[0], label, image[1])
+                    key, image, label = own, None, None
+                place = Member(shard, entry.offset_data, entry.size)
+                if image is None and f".{suffix.rpartition('.')[2]}".lower() in SUFFIXES:
+                    image = f"{shard.name}/{path}", place
+                elif suffix in ("cls", "json") and entry.size <= _MOST_LABEL_BYTES:
+                    label = _label(place.read_from(raw), suffix) or label
+            if image is not None:
+                yield ImageFile(shard, image[0], label, image[1])
+    except (tarfile.TarError, OSError) as error:
+        raise DataError(f"{shard}: not a readable tar archive ({error})") from None
+
+
+def _label(content: bytes, suffix: str) -> str | None:
+    text = content.decode("utf-8", "replace").strip()
+    if suffix == "cls":
+        return text or None
+    try:
+        facts = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(facts, dict):
+        return None
+    for key in _LABEL_KEYS:
+        if isinstance(facts.get(key), (int, str)):
+            return str(facts[key])
+    return None
+
+
+def _printable(name: str) -> str:
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _readable(path: Path) -> bool:
+    if path.suffix.lower() != ".tar":
+        raise DataError(f"{path}: images are read at their place in an archive, so it must not be compressed")
+    return True

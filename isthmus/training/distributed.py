@@ -1,0 +1,239 @@
+"""One training in several processes, started by torchrun:
+
+    torchrun --nproc-per-node 2 -m isthmus train photos/ -o photos.safetensors
+
+Every process holds the whole model and reads its part of every batch; gradients are summed over processes
+before anybody moves, so that all take the step that one process would take with the whole batch. There is
+one writer and one speaker, process 0. What was chosen by measuring is what process 0 chose. Sums of gradients
+are written out, not left to DistributedDataParallel: several players with routes of their own share one pass.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.distributed.distributed_c10d import PrefixStore, Store
+from torch.distributed.rendezvous import rendezvous
+
+from isthmus.errors import IsthmusError, ProcessError, UsageError
+
+T = TypeVar("T")
+
+SILENCE = timedelta(minutes=30)  # a process that says nothing for so long in a step is lost
+_POLL_SECONDS = 0.02
+
+
+class LostError(Exception):
+    """Another process is gone."""
+
+
+@dataclass(frozen=True)
+class Processes:
+    """The processes of a training, seen from one of them. `ALONE` is a training in one process.
+
+    Attributes:
+        number: of this process, from 0.
+        count: of all.
+        local: number among those of the same machine.
+    """
+
+    number: int = 0
+    count: int = 1
+    local: int = 0
+
+    @property
+    def first(self) -> bool:
+        """Whether this one writes and speaks."""
+        return self.number == 0
+
+    # ------------------------------------------------------------ before the first step
+
+    def together(self, do: Callable[[], T]) -> T:
+        """`do` in every process; where it fails in one it fails in all, and only one of them says so.
+
+        Raises:
+            ProcessError: it failed here, and not in process 0.
+            SystemExit: it failed elsewhere.
+        """
+        if self.count == 1:
+            return do()
+        error: IsthmusError | None = None
+        results: list[T] = []
+        try:
+            results.append(do())
+        except IsthmusError as found:
+            error = found
+        told = self._everyone(None if error is None else error.message)
+        failed = [number for number, message in enumerate(told) if message is not None]
+        if not failed:
+            return results[0]
+        if self.number != failed[0] or error is None:
+            raise SystemExit(1)
+        if self.first:
+            raise error
+        raise ProcessError(f"process {self.number} of {self.count}: {error.message}", hint=error.hint)
+
+    def in_turn(self, do: Callable[[], T]) -> T:
+        """`do` in the first process of every machine, then in the others: they find what it left on disk."""
+        if self.count == 1:
+            return do()
+        found = self.together(lambda: do() if self.local == 0 else None)
+        return self.together(lambda: do() if found is None else found)
+
+    def of_first(self, value: T) -> T:
+        """The JSON value that process 0 has."""
+        return value if self.count == 1 else self._everyone(value)[0]
+
+    def _everyone(self, value: Any) -> list[Any]:
+        """The JSON values of all processes, in their order."""
+        store, turn = _store(), _next_turn()
+        store.set(f"{turn}/{self.number}", json.dumps(value))
+        keys = [f"{turn}/{number}" for number in range(self.count)]
+        # Asked again and again rather than waited for: reading a large folder takes what it takes, and
+        # Python can be interrupted meanwhile.
+        while not store.check(keys):
+            time.sleep(_POLL_SECONDS)
+        return [json.loads(store.get(key)) for key in keys]
+
+    # ------------------------------------------------------------ in a step
+
+    def add_up(self, tensors: Sequence[Tensor]) -> None:
+        """Every tensor becomes its sum over all processes, in place, in one message.
+
+        Raises:
+            LostError: a process is gone; the tensors hold nothing useful then.
+        """
+        if self.count == 1 or not tensors:
+            return
+        flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+        _sum(flat)
+        start = 0
+        for tensor in tensors:
+            tensor.copy_(flat[start : start + tensor.numel()].view(tensor.shape))
+            start += tensor.numel()
+
+    def any(self, flag: bool) -> bool:
+        """Whether it is true in any process."""
+        if self.count == 1:
+            return flag
+        told = torch.tensor(float(flag))
+        _sum(told)
+        return bool(told > 0)
+
+    def joined(self, share: float) -> Callable[[Tensor], Tensor] | None:
+        """How means over this process's `share` of a batch become means over all of it."""
+        if self.count == 1:
+            return None
+
+        def join(mean: Tensor) -> Tensor:
+            result: Tensor = _SharedMean.apply(mean, share)  # type: ignore[no-untyped-call]
+            return result
+
+        return join
+
+    # ------------------------------------------------------------ when something goes wrong
+
+    def speaks_for_all(self) -> bool:
+        """True in one process only: the one that asks first, to say what happened and to save the state."""
+        if self.count == 1:
+            return True
+        try:
+            return int(_store().add("lost", 1)) == 1
+        except RuntimeError:  # the store went with a process
+            return self.first
+
+
+ALONE = Processes()
+
+
+class _SharedMean(torch.autograd.Function):
+    """Σ over processes of share · mean. Losses are weighed by the same shares, so gradients sum likewise."""
+
+    @staticmethod
+    def forward(ctx: Any, mean: Tensor, share: float) -> Tensor:
+        ctx.share = share
+        total = mean.detach() * share
+        _sum(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        total = gradients[0].clone(memory_format=torch.contiguous_format)
+        _sum(total)
+        return total * ctx.share, None
+
+
+def _sum(tensor: Tensor) -> None:
+    # Apple's devices have no messages of their own.
+    told = tensor if tensor.device.type in ("cpu", "cuda") else tensor.cpu()
+    try:
+        dist.all_reduce(told)
+    except RuntimeError as error:
+        raise LostError(str(error)) from error
+    if told is not tensor:
+        tensor.copy_(told)
+
+
+@contextmanager
+def processes() -> Iterator[Processes]:
+    """The processes that torchrun started, joined; `ALONE` where it did not, or started one.
+
+    Raises:
+        UsageError: this PyTorch cannot join processes.
+    """
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    started = count > 1 and {"RANK", "MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys()
+    if not started:
+        yield ALONE
+        return
+    if not dist.is_available() or not dist.is_gloo_available():
+        raise UsageError("this PyTorch was built without gloo: it trains in one process only")
+    number = int(os.environ["RANK"])
+    local = int(os.environ.get("LOCAL_RANK", number))
+    if dist.is_initialized():  # by a program that calls `isthmus.train`; it also ends it
+        yield Processes(number, count, local)
+        return
+    backend = "gloo"
+    if torch.cuda.is_available():
+        torch.cuda.set_device(local % torch.cuda.device_count())
+        # Processes that share a GPU cannot talk through nccl.
+        alone_on_it = int(os.environ.get("LOCAL_WORLD_SIZE", count)) <= torch.cuda.device_count()
+        backend = "cpu:gloo,cuda:nccl" if dist.is_nccl_available() and alone_on_it else "gloo"
+    dist.init_process_group(
+        backend,
+        store=PrefixStore(_next_turn(), _store()),
+        rank=number,
+        world_size=count,
+        timeout=SILENCE,
+    )
+    try:
+        yield Processes(number, count, local)
+    finally:
+        with suppress(RuntimeError):  # of processes that are gone nobody can take leave
+            dist.destroy_process_group()
+
+
+@functools.cache
+def _store() -> Store:
+    """Where processes leave each other short messages; torchrun keeps it."""
+    store, _, _ = next(iter(rendezvous("env://")))
+    return PrefixStore("isthmus", store)
+
+
+_turns = iter(range(2**62))
+
+
+def _next_turn() -> str:
+    """A name that is the next one in every process, for all take the same turns."""
+    return f"turn-{next(_turns)}"
