@@ -196,7 +196,7 @@ def test_every_shipped_model_has_a_card_and_is_small(document: Document) -> None
     found = document("models")["models"]
     assert [row["name"] for row in found] == pretrained.names()
     for row in found:
-        assert row["bytes"] < 6 * 2**20
+        assert row["bytes"] < 6_000_000
         for key in ("good_for", "data", "licences", "command", "seed", "hours", "results"):
             assert row[key] is not None, (row["name"], key)
         assert isthmus.load(pretrained.path(row["name"])).summary["steps"] > 0

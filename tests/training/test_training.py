@@ -249,13 +249,16 @@ def test_start_from_needs_the_same_architecture(tmp_path: Path) -> None:
 # ------------------------------------------------------------ learning
 
 
+GRIDS = ("inpainting", "denoising", "codec", "features")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_soon_beats_the_mean_image(name: str) -> None:
     sample = isthmus.read("fashion-sample")
     learned, others = sample.subset(range(400)), sample.subset(range(400, 500))
     settings = ["optimiser.batch=32", "optimiser.ema=0.9", "optimiser.rate=0.01"]
-    recipe = small(name, *settings, code=None if name in ("inpainting", "denoising", "codec") else "16")
+    recipe = small(name, *settings, code=None if name in GRIDS else "16")
     model = train(learned, recipe, steps=80)
     target = others.stack(range(100)) / 255
     mean = learned.stack(range(400)).mean(0) / 255
