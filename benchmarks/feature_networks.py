@@ -20,7 +20,7 @@ import isthmus
 from isthmus.evaluate.feature_network import FOLDER, write
 from isthmus.training.classifier import accuracy, train_classifier
 
-EPOCHS = {"mnist": 12, "fashion-mnist": 8}
+EPOCHS = {"mnist": 10, "fashion-mnist": 16}
 
 
 def main() -> None:

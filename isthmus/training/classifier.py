@@ -30,7 +30,7 @@ _BATCH = 500
 
 
 class Classifier(nn.Module):
-    """Three convolutions with batch normalisation, a layer of 64 features, one linear layer.
+    """Four convolutions with batch normalisation, a layer of 64 features, one linear layer.
 
     Args:
         channels: of the images; size: their `(H, W)`, at least 8×8.
@@ -43,7 +43,8 @@ class Classifier(nn.Module):
         # Halved at once: full resolution costs most of the time and adds little to so small a network.
         self.convolutions = nn.Sequential(
             *(nn.Conv2d(channels, 32, 4, stride=2, padding=1, bias=False), nn.BatchNorm2d(32), nn.ReLU()),
-            *(nn.Conv2d(32, 64, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(64), nn.ReLU()),
+            *(nn.Conv2d(32, 64, 3, padding=1, bias=False), nn.BatchNorm2d(64), nn.ReLU()),
+            *(nn.Conv2d(64, 64, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(64), nn.ReLU()),
             *(nn.Conv2d(64, 64, 3, padding=1, bias=False), nn.BatchNorm2d(64), nn.ReLU()),
         )
         rows, columns = ((side // 2 + 1) // 2 for side in size)
