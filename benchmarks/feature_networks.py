@@ -1,7 +1,7 @@
 """The small classifiers in whose features generated images are compared: train, measure, write.
 
-    python benchmarks/feature_networks.py mnist                     three minutes on one core
-    python benchmarks/feature_networks.py fashion-mnist             three minutes
+    python benchmarks/feature_networks.py mnist                     two and a half minutes on one core
+    python benchmarks/feature_networks.py fashion-mnist             four minutes
 
 Each writes isthmus/evaluate/feature_networks/NAME.safetensors (16-bit weights) and NAME.json with its hash
 and its accuracy on the test split. They are fixed before any generator is trained, and never trained again.

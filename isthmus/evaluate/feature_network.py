@@ -1,7 +1,7 @@
 """Features to compare sets of images in: a small classifier of the same data, or principal components.
 
-For MNIST and Fashion-MNIST the classifiers come with the package (`benchmarks/feature_networks.py` makes
-them; their hash and accuracy are in the card beside them). They were fixed before any generator was trained.
+The classifier of MNIST comes with the package (`benchmarks/feature_networks.py` makes it; its hash and
+accuracy are in the card beside it). It was fixed before any generator was measured.
 Distances in these features never stand beside published ones, which use another network.
 """
 
