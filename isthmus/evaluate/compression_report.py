@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import bisect
 import io
-import math
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from isthmus.codec.api import compress, decompress
 from isthmus.codec.models import codec_for
 from isthmus.errors import CapabilityError
 from isthmus.evaluate.pictures import before_after, curves
 from isthmus.evaluate.report import Report
+from isthmus.measures.pixels import psnr
 from isthmus.model.autoencoder import Autoencoder
 
 SECTION = "Compressed"
@@ -65,8 +66,10 @@ def largest_jpeg(image: Pixels, size: int) -> File:
     return files(max(1, fitting))
 
 
-def add_own_compression(report: Report, image: Pixels, model: Autoencoder) -> None:
-    """`add_compression` of the middle of a model's image `(H, W, C)`, if the model makes files at all."""
+def add_own_compression(report: Report, image: npt.NDArray[Any], model: Autoencoder) -> None:
+    """`add_compression` of the middle of an image `(H, W, C)`, if the model makes files of its kind."""
+    if image.dtype != np.uint8:
+        return
     try:
         codec_for(model)
     except CapabilityError:
@@ -100,11 +103,8 @@ def add_compression(report: Report, image: Pixels, model: Autoencoder | None) ->
         before_after(
             [
                 (f"given: {image.size:,} bytes as pixels", [image]),
-                (
-                    f"Isthmus, quality {SHOWN_QUALITY}: {shown.size:,} bytes, {shown.psnr:.1f} dB",
-                    [shown.pixels],
-                ),
-                (f"JPEG: {rival.size:,} bytes, {rival.psnr:.1f} dB", [rival.pixels]),
+                (f"Isthmus, quality {SHOWN_QUALITY}: {_said(shown)}", [shown.pixels]),
+                (f"JPEG: {_said(rival)}", [rival.pixels]),
             ]
         ),
         "Whole files, headers included. JPEG is the best one that is no larger, or its smallest.",
@@ -140,5 +140,7 @@ def _file(image: Pixels, data: bytes, pixels: Pixels) -> File:
 
 def decibels(pixels: Pixels, image: Pixels) -> float:
     """PSNR of two uint8 images of one shape, at most 100."""
-    error = float(np.square(pixels.astype(np.float64) - image).mean()) / 255**2
-    return min(100.0, -10 * math.log10(error)) if error else 100.0
+    ours, given = (
+        torch.from_numpy(one.reshape(1, 1, len(one), -1).astype(np.float64) / 255) for one in (pixels, image)
+    )
+    return float(psnr(ours, given, at_most=100))

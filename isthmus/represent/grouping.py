@@ -39,10 +39,9 @@ def group(
     say: Callable[[str], None] = lambda _: None,
 ) -> Grouping:
     """Cluster images by their compact features; see `find_clusters`."""
-    asked = {"method": method, "space": space, "neighbours": neighbours}
     if images.labels is None:
         rows = features(model, images, readout, compact=True)
-        return Grouping(find_clusters(rows, count, **asked), {})  # type: ignore[arg-type]
+        return Grouping(find_clusters(rows, count, method=method, space=space, neighbours=neighbours), {})
     found: dict[str, dict[str, float]] = {}
     first = None
     for one in contenders(model, readout, [images], seen=seen):
