@@ -56,13 +56,15 @@ def margins(model: Autoencoder) -> tuple[int, int]:
     assert isinstance(backbone, axes.Conv)
     stem, halvings = conv_depth(backbone, model.recipe.geometry, model.size)
     sides = [stem * 2**i for i in range(halvings + 1)]  # pixels per position, stage by stage
-    of_blocks = backbone.blocks * (2 if backbone.residual else 1)
-    stages = sum(of_blocks * side for side in sides)
+    of_block = 2 if backbone.residual else 1
+    stages = of_block * backbone.blocks * sum(sides)
+    more = 0 if backbone.finest is None else backbone.finest - backbone.blocks
+    finest = of_block * more * sides[0]
     # 3×3 convolutions between stages: at the coarser resolution after pooling, at the finer after repetition.
     pooled = sum(sides[1:]) if backbone.down == "pool" else 0
     repeated = sum(sides[:-1]) if backbone.up == "nearest" else 0
-    analysis = sides[0] + stages + pooled
-    synthesis = sides[-1] + stages + repeated + sides[0]
+    analysis = 0 if backbone.encoder == "linear" else sides[0] + stages + pooled
+    synthesis = sides[-1] + stages + finest + repeated + sides[0]
     return math.ceil(analysis / sides[-1]), math.ceil(synthesis / sides[-1])
 
 

@@ -1,7 +1,7 @@
 """Features to compare sets of images in: a small classifier of the same data, or principal components.
 
-The classifier of MNIST comes with the package (`benchmarks/feature_networks.py` makes it; its hash and
-accuracy are in the card beside it). It was fixed before any generator was measured.
+Classifiers of MNIST and Fashion-MNIST come with the package (`benchmarks/feature_networks.py` makes them;
+hash and accuracy are in the cards beside them). They were fixed before any generator was measured.
 Distances in these features never stand beside published ones, which use another network.
 """
 

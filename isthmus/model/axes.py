@@ -58,6 +58,15 @@ class Conv(Settings):
         False,
         "show what the cosine path paints to the decoder's last stage; the stages only correct that path",
     )
+    encoder: Literal["stages", "linear"] = setting(
+        "stages", "linear: the encoder of a grid code is its straight path alone, a learned block transform"
+    )
+    finest: int | None = setting(
+        None,
+        "blocks of the decoder's last stage, on the finest grid; auto: as many as elsewhere",
+        low=0,
+        high=32,
+    )
     skips: bool = setting(False, "hand encoder stages to the decoder: restores better, has no narrow code")
     predicts: Literal["image", "difference"] = setting(
         "image", "what the decoder paints: the image, or what is to be added to the encoder's input"

@@ -145,6 +145,13 @@ def _cosine(recipe: Recipe) -> str | None:
             return "backbone.start=cosine paints pixel values themselves: it needs backbone.output=linear"
     elif isinstance(backbone, axes.Conv) and backbone.refines:
         return "backbone.refines corrects a path that starts as a cosine transform: add backbone.start=cosine"
+    if isinstance(backbone, axes.Conv) and backbone.encoder == "linear":
+        if not recipe.geometry.is_grid or backbone.predicts == "difference":
+            return "backbone.encoder=linear is the straight path of a grid code, for example --code 32@8"
+        if backbone.skips:
+            return "backbone.skips hands on the encoder's stages, and backbone.encoder=linear has none"
+        if not isinstance(recipe.positions, axes.NoPositions):
+            return "positions enter the encoder's stages, and backbone.encoder=linear has none"
     return None
 
 

@@ -68,6 +68,7 @@ class _ClassifierLearner:
     module: Classifier
     optimiser: axes.Optimiser
     shift: int
+    mirror: bool = False
     precision: torch.dtype = torch.float32
 
     def __post_init__(self) -> None:
@@ -79,7 +80,10 @@ class _ClassifierLearner:
         self.precision = precision
 
     def trace(self, images: Tensor, generator: torch.Generator, labels: Tensor | None) -> Trace:
-        seen = shifted(images, self.shift, generator) if self.module.training and self.shift else images
+        seen = images
+        if self.module.training:
+            seen = shifted(seen, self.shift, generator) if self.shift else seen
+            seen = mirrored(seen, generator) if self.mirror else seen
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16):
             logits = self.module(seen).float()
         return Trace(
@@ -103,6 +107,12 @@ def shifted(images: Tensor, most: int, generator: torch.Generator) -> Tensor:
     return torch.cat(parts)
 
 
+def mirrored(images: Tensor, generator: torch.Generator) -> Tensor:
+    """`(N, C, H, W)`, half of them with left and right exchanged."""
+    chosen = torch.rand(len(images), generator=generator, device=images.device) < 0.5
+    return torch.where(chosen[:, None, None, None], images.flip(-1), images)
+
+
 @flushed_denormals()
 def train_classifier(
     images: ImageSet,
@@ -111,6 +121,7 @@ def train_classifier(
     batch: int = 128,
     rate: float = 2e-3,
     shift: int = 2,
+    mirror: bool = False,
     seed: int = 0,
     precision: str = "float32",
     balance: bool = False,
@@ -122,6 +133,7 @@ def train_classifier(
     Args:
         images: with labels.
         shift: pixels that examples are moved by at random, each way; 0 for none.
+        mirror: exchange left and right in half of the examples: not for digits.
         balance: draw classes equally often.
         classes: how many there are, where not every one is among the images.
 
@@ -138,7 +150,7 @@ def train_classifier(
         network = Classifier(channels, (height, width), classes or int(images.labels.max()) + 1)
         ema = 0.995 if steps > 1500 else 0.98
         optimiser = axes.Optimiser(rate=rate, weight_decay=0.05, clip=0.0, ema=ema)
-        learner = _ClassifierLearner(network, optimiser, shift)
+        learner = _ClassifierLearner(network, optimiser, shift, mirror)
         settled = Settled(
             size=(height, width), crop=False, batch=min(batch, len(images)), steps=steps,
             validate_every=steps, precision=precision, seed=seed,

@@ -82,6 +82,9 @@ def test_latents_are_computed_once_for_all_qualities() -> None:
         ("backbone.stem=2", "backbone.residual=false"),
         ("backbone.down=pool", "backbone.up=nearest"),
         ("backbone.up=transposed",),
+        ("backbone.encoder=linear",),
+        ("backbone.finest=3",),
+        ("backbone.finest=0", "backbone.blocks=2"),
     ],
 )
 def test_pieces_widened_by_the_margins_are_the_whole(settings: tuple[str, ...]) -> None:

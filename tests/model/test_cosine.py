@@ -29,12 +29,14 @@ def test_a_gray_piece_gets_the_coefficients_of_scipys_cosine_transform() -> None
     assert float(found[0]) == pytest.approx(float(oracle[0, 0]), abs=1e-5)  # the mean comes first
 
 
+@pytest.mark.parametrize("encoder", ["stages", "linear"])
+@pytest.mark.parametrize("narrow", [False, True])  # stages narrower than the code
 @pytest.mark.parametrize("refines", ["true", "false"])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_untrained_it_already_codes_images(channels: int, refines: str) -> None:
+def test_untrained_it_already_codes_images(channels: int, refines: str, narrow: bool, encoder: str) -> None:
     whole = channels * 16
-    settings = ["backbone.start=cosine", "backbone.output=linear", f"backbone.width={whole}"]
-    settings.append(f"backbone.refines={refines}")
+    settings = ["backbone.start=cosine", "backbone.output=linear", f"backbone.encoder={encoder}"]
+    settings += [f"backbone.refines={refines}", f"backbone.width={8 if narrow else whole}"]
     model = model_of(Recipe(code=f"{whole}@4").with_settings(settings), (16, 16), channels)
     images = pictures(2, (16, 20), channels)
     model.start_at(images.mean((0, 2, 3)), images.std())

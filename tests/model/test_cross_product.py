@@ -108,6 +108,9 @@ CONTRACTIVE = ["bottleneck=contractive", "backbone.width=4", "backbone.blocks=1"
         ("8@8", ["backbone=filters", "backbone.side=6"], "gaps"),
         ("8@4", ["backbone.start=cosine"], "output=linear"),
         ("8@4", ["backbone.refines=true"], "add backbone.start=cosine"),
+        ("8", ["backbone.encoder=linear"], "grid code"),
+        ("8@4", ["backbone.encoder=linear", "backbone.skips=true"], "has none"),
+        ("8@4", ["backbone.encoder=linear", "positions=coordinates"], "has none"),
         (
             "8@8",
             ["backbone.start=cosine", "backbone.output=linear", "backbone.skips=true", *DIFFERENCE],
@@ -175,6 +178,7 @@ VARIANTS = {
         "8@4",
         ["backbone.start=cosine", "backbone.output=linear", "backbone.refines=true"],
     ),
+    "a linear encoder": ("8@4", ["backbone.encoder=linear", "backbone.finest=3"]),
     "cosine start of a wide code": ("24@4", ["backbone.start=cosine", "backbone.output=linear"]),
     "a range of rates": ("6@4", ["bottleneck=entropy", "bottleneck.low=0.002"]),
     "a vector at a range of rates": ("6", ["bottleneck=entropy", "bottleneck.low=0.002"]),

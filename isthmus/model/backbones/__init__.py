@@ -19,9 +19,15 @@ def build(recipe: Recipe, plan: Plan) -> tuple[Encoder, Decoder]:
 
             return dense.DenseEncoder(recipe.backbone, plan), dense.DenseDecoder(recipe.backbone, plan)
         case axes.Conv():
-            from isthmus.model.backbones import conv
+            from isthmus.model.backbones import block_transform, conv
 
-            return conv.ConvEncoder(recipe, plan), conv.ConvDecoder(recipe, plan)
+            linear = recipe.backbone.encoder == "linear"
+            encoder = (
+                block_transform.BlockTransform(recipe.backbone, plan)
+                if linear
+                else conv.ConvEncoder(recipe, plan)
+            )
+            return encoder, conv.ConvDecoder(recipe, plan)
         case axes.Stacked():
             from isthmus.model.backbones import stacked
 

@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from isthmus.model import axes
+from isthmus.model.backbones.block_transform import centre
 from isthmus.model.backbones.cosine import cosine_basis
 from isthmus.model.backbones.initial import BLOCK_SHARE, keep_size, silence, soften, start_as
 from isthmus.model.backbones.interface import (
@@ -60,7 +61,7 @@ class ConvEncoder(Encoder):
         self.positions = PositionMap(recipe.positions, (height, width))
         inputs = plan.inputs * self.stem**2 + self.positions.channels
         self.first = _conv3(inputs, widths[0], backbone)
-        self.stages = nn.ModuleList(_stage(w, backbone) for w in widths)
+        self.stages = nn.ModuleList(_stage(w, backbone, backbone.blocks) for w in widths)
         self.downs = nn.ModuleList(_down(a, b, backbone) for a, b in pairwise(widths))
         self.skips = backbone.skips
         self.hands_input_on = backbone.predicts == "difference"
@@ -89,9 +90,8 @@ class ConvEncoder(Encoder):
     @torch.no_grad()
     def centre_at(self, mean: Tensor) -> None:
         if self.is_cosine:
-            assert self.straight is not None and self.straight.bias is not None
-            weight = self.straight.weight[:, : len(mean) * self.multiple**2, 0, 0]
-            self.straight.bias.copy_(-(weight @ mean.repeat_interleave(self.multiple**2)))
+            assert self.straight is not None
+            centre(self.straight, mean, self.multiple)
 
     def forward(self, x: Tensor, visible: Tensor | None) -> Features:  # noqa: ARG002
         given = x
@@ -130,20 +130,25 @@ class ConvDecoder(Decoder):
         self.entry = Entry(plan.geometry.channels, outputs, grid=self.is_grid, unit=plan.unit_columns)
         self.positions = PositionMap(recipe.positions, bottom)
         self.first = _conv3(widths[0] + self.positions.channels, widths[0], backbone)
-        self.stages = nn.ModuleList(_stage(w, backbone) for w in widths)
+        counts = [backbone.blocks] * len(widths)
+        counts[-1] = backbone.blocks if backbone.finest is None else backbone.finest
+        self.stages = nn.ModuleList(_stage(w, backbone, n) for w, n in zip(widths, counts, strict=True))
         self.ups = nn.ModuleList(_up(a, b, backbone) for a, b in pairwise(widths))
         self.end = activation(backbone.activation)
         self.last = _conv3(widths[-1], plan.channels * self.stem**2, backbone)
         self.adds_to_input = backbone.predicts == "difference"
         self.straight = self.refine = None
+        # Stages narrower than the code see a mixture of it; the straight path then begins at the code itself.
+        self.begins_at_code = backbone.start == "cosine" and plan.geometry.channels > widths[0]
         if self.adds_to_input:
             silence(self.last)
         elif self.is_grid:
-            self.straight = nn.Conv2d(widths[0], plan.channels * self.multiple**2, 1)
+            inputs = plan.geometry.channels if self.begins_at_code else widths[0]
+            self.straight = nn.Conv2d(inputs, plan.channels * self.multiple**2, 1)
             if backbone.start == "cosine":
-                count = min(plan.geometry.channels, widths[0])
-                basis, spread = cosine_basis(plan.channels, self.multiple, count)
-                start_as(self.entry, torch.eye(len(basis)))
+                basis, spread = cosine_basis(plan.channels, self.multiple, plan.geometry.channels)
+                if not self.begins_at_code:
+                    start_as(self.entry, torch.eye(len(basis)))
                 start_as(self.straight, basis.t())
                 if backbone.refines:
                     self.refine = _conv3(plan.channels * self.stem**2, widths[-1], backbone)
@@ -151,18 +156,18 @@ class ConvDecoder(Decoder):
                     with torch.no_grad():
                         self.refine.weight.mul_(3)  # pixels spread by a third
                     silence(self.last)
-                    self.register_buffer("spread", _per_channel(spread, widths[0]))
+                    self.register_buffer("spread", _per_channel(spread, inputs))
                 else:
                     soften(self.last)
 
     def forward(self, z: Tensor, size: tuple[int, int], skips: list[Tensor]) -> Tensor:
-        x: Tensor = self.entry(z)
+        x: Tensor = self.entry(z / self.spread if self.begins_at_code and self.refine is not None else z)
         if not self.is_grid:
             x = x.view(-1, *self.bottom, self.width).permute(0, 3, 1, 2)
         straight = None  # (N, channels, H, W), linear in the code
         if self.straight is not None:
-            straight = F.pixel_shuffle(self.straight(x), self.multiple)
-        if self.refine is not None:
+            straight = F.pixel_shuffle(self.straight(z if self.begins_at_code else x), self.multiple)
+        if self.refine is not None and not self.begins_at_code:
             x = x / self.spread
         assert tuple(x.shape[-2:]) == (size[0] // self.multiple, size[1] // self.multiple)
         x = self.first(self.positions.beside(x).contiguous(memory_format=torch.channels_last))
@@ -234,8 +239,8 @@ def _conv3(inputs: int, outputs: int, backbone: axes.Conv, stride: int = 1) -> n
     return nn.Conv2d(inputs, outputs, 3, stride, padding=1)
 
 
-def _stage(width: int, backbone: axes.Conv) -> nn.Sequential:
-    return nn.Sequential(*(Block(width, backbone) for _ in range(backbone.blocks)))
+def _stage(width: int, backbone: axes.Conv, blocks: int) -> nn.Sequential:
+    return nn.Sequential(*(Block(width, backbone) for _ in range(blocks)))
 
 
 def _down(inputs: int, outputs: int, backbone: axes.Conv) -> nn.Module:

@@ -1,0 +1,123 @@
+"""Give a trained codec more code channels without losing what it knows: for `isthmus train --from`.
+
+    python benchmarks/widen_codec.py narrow.safetensors photos/train 192 -o wide.safetensors
+    isthmus train photos/train --recipe codec --code 192@16 --from wide.safetensors …
+
+The new channels are the principal components of what the linear path leaves of the photographs' pieces; the
+stages do not touch them at first, and they cost little while they are rounded to zero. An added block of the
+decoder's finest stage begins as the identity.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+import isthmus
+from isthmus.images.store import ImageSet
+from isthmus.model.autoencoder import Autoencoder, build
+from isthmus.model.backbones.conv import ConvDecoder, ConvEncoder
+from isthmus.model.bottlenecks.entropy import EntropyBottleneck
+from isthmus.model.bottlenecks.gains import BEST, KNOTS, UNIT
+
+PIECES = 300  # of each photograph
+
+
+def pieces(photos: ImageSet, side: int) -> torch.Tensor:
+    """`(n, channels·side²)` random pieces in [0, 1], in the order of `pixel_unshuffle`."""
+    random = np.random.default_rng(0)
+    found = []
+    for number in range(len(photos)):
+        pixels = torch.from_numpy(np.array(photos.image(number))).permute(2, 0, 1).float() / 255
+        for _ in range(PIECES):
+            top, left = (int(random.integers(extent - side + 1)) for extent in pixels.shape[1:])
+            found.append(pixels[:, top : top + side, left : left + side])
+    return F.pixel_unshuffle(torch.stack(found), side)[..., 0, 0]
+
+
+@torch.no_grad()
+def widened(old: Autoencoder, photos: ImageSet, channels: int, finest: int) -> Autoencoder:
+    """`old` with `channels` code channels and `finest` blocks in the decoder's last stage."""
+    assert isinstance(old.encoder, ConvEncoder) and isinstance(old.decoder, ConvDecoder)
+    assert isinstance(old.bottleneck, EntropyBottleneck) and old.encoder.straight is not None
+    before, stride = old.recipe.geometry.channels, old.encoder.multiple
+    recipe = replace(old.recipe, code=f"{channels}@{stride}").with_settings([f"backbone.finest={finest}"])
+    new = build(recipe, channels=old.channels, size=old.size)
+    assert isinstance(new.encoder, ConvEncoder) and isinstance(new.decoder, ConvDecoder)
+    assert new.decoder.begins_at_code and not old.decoder.begins_at_code
+    kept = old.state_dict()
+    state = new.state_dict()
+    for name, value in state.items():
+        if name in kept and kept[name].shape == value.shape:
+            value.copy_(kept[name])
+        elif name not in kept and name.startswith("decoder.stages.2.") and ".layers.3." in name:
+            value.zero_()  # the last convolution of an added residual block
+
+    analysis = old.encoder.straight.weight[..., 0, 0]
+    inner, outer = old.decoder.entry.weight[..., 0, 0], old.decoder.straight.weight[..., 0, 0]
+    painted = outer @ inner
+    shift = old.decoder.straight.bias + outer @ old.decoder.entry.bias
+    x = pieces(photos, stride)
+    constant = painted @ old.encoder.straight.bias + shift + old.offset.flatten().repeat_interleave(stride**2)
+    left = x - x @ (painted @ analysis).t() - constant
+    vectors = torch.linalg.eigh(left.t() @ left)[1].flip(1)[:, : channels - before]
+    rest = torch.eye(len(vectors)) - painted @ analysis
+    for name in ("weight", "bias"):
+        state[f"encoder.last.{name}"].zero_()
+        state[f"encoder.last.{name}"][:before] = kept[f"encoder.last.{name}"]
+    state["encoder.straight.weight"][..., 0, 0] = torch.cat([analysis, vectors.t() @ rest])
+    # Rows of the rest are centred where the photographs are, so that most of their numbers round to zero.
+    centre = left.mean(0) + constant
+    state["encoder.straight.bias"][:] = torch.cat([old.encoder.straight.bias, -(vectors.t() @ centre)])
+    state["decoder.straight.weight"][..., 0, 0] = torch.cat([painted, vectors], 1)
+    state["decoder.straight.bias"][:] = shift + vectors @ (vectors.t() @ left.mean(0))
+    numbers = left @ vectors
+    spread = numbers.std(0)
+    for side in ("encoder", "decoder"):
+        state[f"{side}.spread"][:, 0, 0] = torch.cat([kept[f"{side}.spread"].flatten(), spread])
+    state["decoder.entry.weight"].zero_()
+    by_spread = kept["decoder.spread"].flatten()
+    state["decoder.entry.weight"][:, :before, 0, 0] = inner * by_spread[None, :] / by_spread[:, None]
+    state["decoder.entry.bias"].copy_(old.decoder.entry.bias / by_spread)
+
+    prior = "bottleneck.context."
+    for name in ("mean", "magnitude"):
+        state[prior + name].zero_()
+        state[prior + name][:before, :before] = kept[prior + name]
+        beside = state[f"{prior}{name}_beside"]
+        beside[:before] = kept[f"{prior}{name}_beside"]
+    for name in ("bottleneck.scale", "bottleneck.gains.log_gain"):
+        state[name][:, :before] = kept[name]
+    state["bottleneck.shrink"][:before] = kept["bottleneck.shrink"]
+    state["bottleneck.shrink"][before:] = kept["bottleneck.shrink"][-16:].mean()
+    gain = kept["bottleneck.gains.log_gain"][:, -16:].mean(1, keepdim=True)
+    state["bottleneck.gains.log_gain"][:, before:] = gain
+    promised = ((UNIT * gain).exp() * spread * 0.5).clamp(0.05, 10)
+    state["bottleneck.scale"][:, before:] = torch.expm1(promised).log() / UNIT
+    assert state["bottleneck.scale"].shape[0] == KNOTS and BEST == 100
+    new.load_state_dict(state)
+    return new
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model", type=Path)
+    parser.add_argument("photos", type=Path, help="the photographs it was trained on")
+    parser.add_argument("channels", type=int)
+    parser.add_argument("--finest", type=int, default=2)
+    parser.add_argument("-o", "--out", type=Path, required=True)
+    args = parser.parse_args()
+    new = widened(isthmus.load(args.model), isthmus.read(args.photos), args.channels, args.finest)
+    new.save(args.out)
+    print(f"{args.out}: {sum(p.numel() for p in new.parameters()):,} numbers")
+
+
+if __name__ == "__main__":
+    main()
