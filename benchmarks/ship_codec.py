@@ -1,4 +1,4 @@
-"""Make the shipped photo codec of a trained model: 16-bit weights, tables fitted to them, the card's facts.
+"""Make the shipped photo codec of a trained model: 8-bit weights, tables fitted to them, the card's facts.
 
     isthmus train photos/train --val photos/tune --recipe codec --minutes 60 -o photo-codec.safetensors
     python benchmarks/ship_codec.py photo-codec.safetensors photos/train
@@ -30,12 +30,12 @@ def main() -> None:
     parser.add_argument("photos", type=Path, help="the photographs it was trained on")
     args = parser.parse_args()
     rounding = Path(__file__).with_name("ship_model.py")
-    subprocess.run([sys.executable, str(rounding), str(args.model), NAME], check=True)
+    subprocess.run([sys.executable, str(rounding), str(args.model), NAME, "--bits", "8"], check=True)
     place = pretrained.path(NAME)
     model = isthmus.load(place)
     photos = isthmus.read(args.photos)
     isthmus.fit_codec(model, [photos.image(i) for i in range(len(photos))], qualities=QUALITIES)
-    save(model, place, half=True)
+    save(model, place, bits=8)
     print(f"{place}: {place.stat().st_size / 1e6:.2f} MB")
 
 

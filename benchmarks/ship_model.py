@@ -29,13 +29,14 @@ def main() -> None:
     )
     parser.add_argument("model", type=Path)
     parser.add_argument("name")
+    parser.add_argument("--bits", type=int, choices=(8, 16), default=16, help="of a weight")
     arguments = parser.parse_args()
     resumed = arguments.model.name.endswith(".resume.safetensors")
     model = unfinished(arguments.model) if resumed else load(arguments.model)
     summary = model.summary
     summary["data"]["source"] = Path(summary["data"]["source"]).name  # not where it lay on this machine
     place = pretrained.FOLDER / f"{arguments.name}.safetensors"
-    save(model, place, half=True)
+    save(model, place, bits=arguments.bits)
     card_file = pretrained.FOLDER / f"{arguments.name}.json"
     card: dict[str, Any] = json.loads(card_file.read_text("utf-8")) if card_file.exists() else {}
     for key in ("good_for", "data", "licences", "command", "results"):

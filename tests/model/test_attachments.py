@@ -18,7 +18,7 @@ from .cases import model_of, pictures, small
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     model = model_of(small("dense"), (12, 12), 3)
-    save(model, tmp_path / "model.safetensors", half=True)
+    save(model, tmp_path / "model.safetensors", bits=16)
     return tmp_path / "model.safetensors"
 
 
