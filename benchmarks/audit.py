@@ -20,7 +20,7 @@ import numpy as np
 from isthmus.evaluate.audit.distortions import KINDS, Distortion, mirror, together
 from isthmus.evaluate.audit.duplicates import find_duplicates
 from isthmus.evaluate.audit.join import joined
-from isthmus.evaluate.pictures import before_after
+from isthmus.evaluate.drawing.pictures import before_after
 from isthmus.images.read import read
 from isthmus.images.store import ImageSet
 

@@ -24,8 +24,8 @@ from torch import Tensor
 
 import isthmus
 from isthmus.evaluate.code_use import CodeUse
+from isthmus.evaluate.drawing.pictures import before_after
 from isthmus.evaluate.passes import evenly, passes
-from isthmus.evaluate.pictures import before_after
 from isthmus.evaluate.sensitivity import sensitivity
 from isthmus.images.batches import whole
 from isthmus.images.store import ImageSet

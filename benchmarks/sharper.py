@@ -20,8 +20,8 @@ import torch
 
 import isthmus
 from isthmus.commands.console import table
+from isthmus.evaluate.drawing.pictures import before_after
 from isthmus.evaluate.generation import Row, evaluate_generation
-from isthmus.evaluate.pictures import before_after
 from isthmus.generate.prior import prior_of
 from isthmus.generate.sampling import generate
 from isthmus.measures.sharpness import fine_energy

@@ -6,7 +6,7 @@ from data import cifar10
 from study import Study
 
 import isthmus
-from isthmus.evaluate.pictures import before_after
+from isthmus.evaluate.drawing.pictures import before_after
 from isthmus.images.batches import whole
 from isthmus.images.edge import to_batch
 from isthmus.measures.baselines import PCA

@@ -11,7 +11,7 @@ from data import mnist
 from study import Study
 
 import isthmus
-from isthmus.evaluate.pictures import before_after
+from isthmus.evaluate.drawing.pictures import before_after
 from isthmus.measures.neighbours import nearest_neighbours
 
 Array = npt.NDArray[np.float32]

@@ -6,7 +6,7 @@ from data import cifar10
 from study import Study
 
 import isthmus
-from isthmus.evaluate.pictures import before_after, curves
+from isthmus.evaluate.drawing.pictures import before_after, curves
 
 EPOCHS, SWEEP_EPOCHS = 5, 2
 RATE = 0.01

@@ -99,7 +99,7 @@ def command(
             attach(model, name, kept.tensors, kept.facts)
     worst = found.worst(count)
     if picture is not None:
-        from isthmus.evaluate.heat import heat_picture
+        from isthmus.evaluate.drawing.heat import heat_picture
 
         shown = [images.image(row) for row in worst]
         titles = [images.names[row] for row in worst]

@@ -83,7 +83,7 @@ def command(
         say=console.note,
     )
     if picture is not None:
-        from isthmus.evaluate.confusion import confusion_picture
+        from isthmus.evaluate.drawing.confusion import confusion_picture
 
         write_bytes(picture, confusion_picture(found.confusion, found.classes), force=force)
     if out is not None:

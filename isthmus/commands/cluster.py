@@ -84,7 +84,7 @@ def command(
     )
     clusters = found.clusters
     if picture is not None:
-        from isthmus.evaluate.pictures import before_after
+        from isthmus.evaluate.drawing.pictures import before_after
 
         sizes = [int((clusters.assigned == i).sum()) for i in range(clusters.count)]
         rows = [

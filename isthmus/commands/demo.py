@@ -34,7 +34,7 @@ def command(console: Console, out: str, minutes: float, force: bool) -> None:
 
     Needs no network and no images of yours. Writes the trained model and one page with pictures and numbers.
     """
-    from isthmus.evaluate.demonstration import demonstrate, short_table
+    from isthmus.evaluate.demonstration.demo import demonstrate, short_table
 
     with contextlib.ExitStack() as stack:
         bars: list[Any] = []

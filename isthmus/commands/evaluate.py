@@ -63,7 +63,7 @@ def command(
     check_data(data)
     if report is not None and not force and Path(report).exists():
         raise OutputError(f"{report} exists; nothing was overwritten", hint="repeat the command with --force")
-    from isthmus.evaluate.reports import metrics_table, model_report
+    from isthmus.evaluate.report.model import metrics_table, model_report
     from isthmus.evaluate.table import evaluate
     from isthmus.evaluate.training_data import read_for
 
@@ -107,7 +107,7 @@ def command(
     if report is not None:
         page = model_report(autoencoder, found, images, path=model)
         if made is not None:
-            from isthmus.evaluate.generation_report import add_generation
+            from isthmus.evaluate.report.generation import add_generation
 
             add_generation(page, made)
         page.write(report, force=force)

@@ -41,7 +41,7 @@ def command(
             f"{out} holds an explanation; nothing was overwritten", hint="repeat the command with --force"
         )
     from isthmus.evaluate.explanation import explain
-    from isthmus.evaluate.explanation_page import write_explanation
+    from isthmus.evaluate.report.explanation import write_explanation
 
     with console.progress("explaining", total=1.0) as line:
         found = explain(

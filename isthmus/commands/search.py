@@ -115,7 +115,7 @@ def command(
 
 def _draw(picture: str, found: object, metric: str, force: bool) -> None:
     from isthmus.atomic import write_bytes
-    from isthmus.evaluate.pictures import before_after
+    from isthmus.evaluate.drawing.pictures import before_after
     from isthmus.represent.api import Found
 
     assert isinstance(found, Found)

@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from isthmus.evaluate.pictures import scatter
-from isthmus.evaluate.report import Report
+from isthmus.evaluate.drawing.pictures import scatter
+from isthmus.evaluate.report.page import Report
 from isthmus.evaluate.table import Evaluation, evaluate
 from isthmus.images.named import is_name
 from isthmus.images.read import read

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from isthmus.errors import DataError
-from isthmus.evaluate.facts import data_facts, environment, model_facts
 from isthmus.evaluate.likelihood import likelihood_term
 from isthmus.evaluate.measure import Measure, Metrics
 from isthmus.evaluate.passes import evenly
 from isthmus.evaluate.privacy import membership
+from isthmus.evaluate.report.facts import data_facts, environment, model_facts
 from isthmus.evaluate.rivals import Rival, fit_rivals
 from isthmus.evaluate.scores import Numbers
 from isthmus.evaluate.training_data import read_for, training_images

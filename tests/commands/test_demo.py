@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from isthmus.__main__ import main
-from isthmus.evaluate import demonstration
+from isthmus.evaluate.demonstration import demo
 from isthmus.images.read import read
 
 Capture = pytest.CaptureFixture[str]
@@ -19,8 +19,8 @@ Capture = pytest.CaptureFixture[str]
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """The demo with a smaller network and fewer images to look at: the shipped one takes its two minutes."""
-    monkeypatch.setattr(demonstration, "RECIPE", "dense")
-    monkeypatch.setattr(demonstration, "TEST", "few.npz")
+    monkeypatch.setattr(demo, "RECIPE", "dense")
+    monkeypatch.setattr(demo, "TEST", "few.npz")
     monkeypatch.chdir(tmp_path)
     np.savez("few.npz", images=read("fashion-sample:test").stack(range(40)))
     return tmp_path
@@ -74,8 +74,8 @@ def test_the_demo_leaves_a_model_and_a_page(short: Path, capsys: Capture) -> Non
 
 
 def test_the_demo_is_about_two_minutes_of_the_best_default() -> None:
-    assert (demonstration.RECIPE, demonstration.CODE) == ("conv", "32")
-    assert demonstration.TEST == "fashion-sample:test"
+    assert (demo.RECIPE, demo.CODE) == ("conv", "32")
+    assert demo.TEST == "fashion-sample:test"
     from isthmus.commands.demo import command
 
     minutes = next(option for option in command.params if option.name == "minutes")

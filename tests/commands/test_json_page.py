@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from isthmus.__main__ import main
-from isthmus.evaluate import demonstration
+from isthmus.evaluate.demonstration import demo
 from isthmus.generate.directions import Direction
 
 from .conftest import QUICK
@@ -98,7 +98,7 @@ def test_every_schema_in_the_code_is_documented_and_run_here() -> None:
 def test_the_output_has_the_documented_keys(
     schema: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(demonstration, "RECIPE", "dense")
+    monkeypatch.setattr(demo, "RECIPE", "dense")
     if schema == "isthmus.transform/1":
         Direction(torch.ones(3)).save("way")
     if schema in EXTRA:

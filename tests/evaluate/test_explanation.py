@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from isthmus.errors import CapabilityError, DataError, OutputError
+from isthmus.evaluate.drawing.signed import signed_colours
 from isthmus.evaluate.explanation import explain
-from isthmus.evaluate.explanation_page import write_explanation
-from isthmus.evaluate.signed import signed_colours
+from isthmus.evaluate.report.explanation import write_explanation
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder, build
 from isthmus.model.recipes import recipe

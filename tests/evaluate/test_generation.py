@@ -12,8 +12,8 @@ import torch
 from isthmus.errors import DataError, ModelFileError
 from isthmus.evaluate.feature_network import FOLDER, components_of, read_features, shipped, write
 from isthmus.evaluate.generation import BAR, FLOOR, evaluate_generation, memorised
-from isthmus.evaluate.generation_report import SECTION, add_generation
-from isthmus.evaluate.report import Report
+from isthmus.evaluate.report.generation import SECTION, add_generation
+from isthmus.evaluate.report.page import Report
 from isthmus.generate.fitting import fit_prior
 from isthmus.images.store import ImageSet
 from isthmus.training.api import train

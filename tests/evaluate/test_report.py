@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from isthmus.errors import DataError, OutputError
-from isthmus.evaluate import pictures
-from isthmus.evaluate.report import Report
+from isthmus.evaluate.drawing import pictures
+from isthmus.evaluate.report.page import Report
 
 
 class Page(HTMLParser):

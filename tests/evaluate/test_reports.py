@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from isthmus.evaluate.examples import examples
 from isthmus.evaluate.passes import evenly
-from isthmus.evaluate.reports import metrics_table, model_report
+from isthmus.evaluate.report.examples import examples
+from isthmus.evaluate.report.model import metrics_table, model_report
 from isthmus.evaluate.table import evaluate
 from isthmus.images.read import read
 from isthmus.model.autoencoder import Autoencoder

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from isthmus.evaluate.audit.audit import Audit
 from isthmus.evaluate.audit.duplicates import Pair
-from isthmus.evaluate.pictures import bars, before_after
-from isthmus.evaluate.report import Report
+from isthmus.evaluate.drawing.pictures import bars, before_after
+from isthmus.evaluate.report.page import Report
 from isthmus.images.store import Pixels
 
 SHOWN = 40

@@ -6,8 +6,8 @@ import statistics
 from dataclasses import dataclass
 from typing import Any
 
-from isthmus.evaluate.pictures import scatter
-from isthmus.evaluate.report import Cell, Report
+from isthmus.evaluate.drawing.pictures import scatter
+from isthmus.evaluate.report.page import Cell, Report
 from isthmus.evaluate.selection.log import Trial
 from isthmus.evaluate.selection.objectives import HIGHER, better
 

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from isthmus.atomic import write_bytes
 from isthmus.errors import OutputError
+from isthmus.evaluate.drawing.pictures import before_after, curves
+from isthmus.evaluate.drawing.signed import signed_colours
 from isthmus.evaluate.explanation import EXCITING, Explanation
-from isthmus.evaluate.pictures import before_after, curves
-from isthmus.evaluate.report import Cell, Report
-from isthmus.evaluate.signed import signed_colours
+from isthmus.evaluate.report.page import Cell, Report
 from isthmus.images.edge import to_batch
 from isthmus.images.store import ImageSet, Pixels
 from isthmus.represent.explain.faithfulness import Curves

@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.errors import OutputError
-from isthmus.evaluate import reports
-from isthmus.evaluate.demonstrated_features import add_features
-from isthmus.evaluate.examples import examples
+from isthmus.evaluate.demonstration.features import add_features
+from isthmus.evaluate.demonstration.photos import compression, repair
+from isthmus.evaluate.drawing.map_picture import map_picture
+from isthmus.evaluate.drawing.pictures import before_after
 from isthmus.evaluate.explanation import explain
-from isthmus.evaluate.explanation_page import add_maps, add_paintings, add_scores, explanation_pictures
 from isthmus.evaluate.generation import evaluate_generation
-from isthmus.evaluate.generation_report import SECTION, add_generation
-from isthmus.evaluate.map_picture import map_picture
 from isthmus.evaluate.passes import evenly
-from isthmus.evaluate.photo_sections import compression, repair
-from isthmus.evaluate.pictures import before_after
-from isthmus.evaluate.report import Cell, Report
+from isthmus.evaluate.report import model as reports
+from isthmus.evaluate.report.examples import examples
+from isthmus.evaluate.report.explanation import add_maps, add_paintings, add_scores, explanation_pictures
+from isthmus.evaluate.report.generation import SECTION, add_generation
+from isthmus.evaluate.report.page import Cell, Report
 from isthmus.evaluate.table import Evaluation, evaluate
 from isthmus.evaluate.training_data import read_for
 from isthmus.generate.code_map import code_map

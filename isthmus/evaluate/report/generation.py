@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from isthmus.evaluate.drawing.pictures import before_after
 from isthmus.evaluate.generation import Generation
-from isthmus.evaluate.pictures import before_after
-from isthmus.evaluate.report import Report
+from isthmus.evaluate.report.page import Report
 
 SECTION = "New images"
 COLUMNS, ROWS = 10, 3

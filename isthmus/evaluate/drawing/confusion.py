@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from isthmus.evaluate.pictures import _chart, _name_axes, _png
+from isthmus.evaluate.drawing.pictures import _chart, _name_axes, _png
 
 WRITTEN = 20  # classes up to which every cell shows its share
 

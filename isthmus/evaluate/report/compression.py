@@ -15,8 +15,8 @@ import torch
 from isthmus.codec.api import compress, decompress
 from isthmus.codec.models import codec_for
 from isthmus.errors import CapabilityError
-from isthmus.evaluate.pictures import before_after, curves
-from isthmus.evaluate.report import Report
+from isthmus.evaluate.drawing.pictures import before_after, curves
+from isthmus.evaluate.report.page import Report
 from isthmus.measures.pixels import psnr
 from isthmus.model.autoencoder import Autoencoder
 

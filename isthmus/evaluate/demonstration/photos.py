@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from isthmus.evaluate.compression_report import add_compression, decibels
-from isthmus.evaluate.pictures import before_after
+from isthmus.evaluate.drawing.pictures import before_after
+from isthmus.evaluate.report.compression import add_compression, decibels
 from isthmus.images.photo import PHOTO, sample_photo
 from isthmus.model.masks import strokes
 from isthmus.restore.denoise import denoise
 from isthmus.restore.inpaint import inpaint
 
 if TYPE_CHECKING:
-    from isthmus.evaluate.demonstration import Demo
+    from isthmus.evaluate.demonstration.demo import Demo
 
 REPAIRED = "Repaired"
 SIGMA, THICKEST = 25, 4

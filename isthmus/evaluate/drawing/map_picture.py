@@ -7,7 +7,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from isthmus.evaluate.pictures import DPI, PALETTE
+from isthmus.evaluate.drawing.pictures import DPI, PALETTE
 from isthmus.generate.code_map import CodeMap
 from isthmus.images.conform import fit, to_channels, to_dtype
 

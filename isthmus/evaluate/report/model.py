@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.evaluate.compression_report import add_own_compression
-from isthmus.evaluate.examples import Examples, examples
+from isthmus.evaluate.drawing.pictures import before_after, curves, histogram
 from isthmus.evaluate.explanation import explain
-from isthmus.evaluate.explanation_page import add_maps, add_paintings, explanation_pictures
 from isthmus.evaluate.labels import LABELS, in_order, label
 from isthmus.evaluate.passes import evenly, largest
-from isthmus.evaluate.pictures import before_after, curves, histogram
-from isthmus.evaluate.report import Cell, Report
+from isthmus.evaluate.report.compression import add_own_compression
+from isthmus.evaluate.report.examples import Examples, examples
+from isthmus.evaluate.report.explanation import add_maps, add_paintings, explanation_pictures
+from isthmus.evaluate.report.page import Cell, Report
 from isthmus.evaluate.table import Evaluation
 from isthmus.evaluate.training_data import read_for
 from isthmus.images.store import ImageSet

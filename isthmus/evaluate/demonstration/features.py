@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from isthmus.evaluate.heat import heat_picture
-from isthmus.evaluate.pictures import before_after
+from isthmus.evaluate.drawing.heat import heat_picture
+from isthmus.evaluate.drawing.pictures import before_after
 from isthmus.images.store import ImageSet, Pixels
 from isthmus.model.reading import read_for
 from isthmus.represent.api import anomalies, heat_maps, search
@@ -16,7 +16,7 @@ from isthmus.represent.clusters import find_clusters
 from isthmus.represent.readout import features, fit_readout
 
 if TYPE_CHECKING:
-    from isthmus.evaluate.demonstration import Demo
+    from isthmus.evaluate.demonstration.demo import Demo
 
 SECTION = "Features"
 MOST = 1500

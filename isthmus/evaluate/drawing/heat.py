@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from isthmus.evaluate.pictures import before_after
+from isthmus.evaluate.drawing.pictures import before_after
 from isthmus.images.conform import to_channels, to_dtype
 
 STRENGTH = 0.65

@@ -1,0 +1,1 @@
+"""The demo: every use once, on images that come with the package."""

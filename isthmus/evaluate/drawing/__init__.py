@@ -1,0 +1,1 @@
+"""Arrays and numbers as pictures, for reports and for files."""
