@@ -35,6 +35,7 @@ def compress(
     psnr: float | None = None,
     model: Autoencoder | str | os.PathLike[str] | None = None,
     preview: int | None = None,
+    effort: int = 0,
     max_pixels: int = MAX_PIXELS,
 ) -> bytes:
     """One image as the bytes of a `.isth` file.
@@ -50,6 +51,8 @@ def compress(
             needed to decompress.
         preview: put a small picture of at most so many pixels a side into the file, which is read without
             model.
+        effort: 0 to 100: gradient steps that fit the code to this image. Smaller files at equal fidelity, for
+            several times the time; decompressing stays as it is.
         max_pixels: larger images are refused.
 
     Raises:
@@ -58,7 +61,7 @@ def compress(
         CapabilityError: a model that cannot compress this.
         ModelFileError: no such model file, or a damaged one.
     """
-    check_request(quality, bpp, psnr, preview)
+    check_request(quality, bpp, psnr, preview, effort)
     return compressed(
         picture(image, max_pixels=max_pixels),
         codec_for(model),
@@ -66,6 +69,7 @@ def compress(
         bpp=bpp,
         psnr=psnr,
         preview=preview,
+        effort=effort,
     ).data
 
 
@@ -140,17 +144,20 @@ def compressed(
     bpp: float | None = None,
     psnr: float | None = None,
     preview: int | None = None,
+    effort: int = 0,
 ) -> Encoded:
     """`compress` for a picture already read; the quality found comes with the bytes."""
     from isthmus.codec.encoding import encoded, latents_of
     from isthmus.codec.search import largest_within, least_reaching
 
     if bpp is None and psnr is None:
-        return encoded(image, codec, round(100 * (QUALITY if quality is None else quality)), preview=preview)
-    latents = list(latents_of(image, codec))
+        asked = round(100 * (QUALITY if quality is None else quality))
+        return encoded(image, codec, asked, preview=preview, effort=effort)
+    # Refined latents belong to one quality; the encoder's own do for all.
+    latents = None if effort else list(latents_of(image, codec))
 
     def make(hundredths: int) -> Encoded:
-        return encoded(image, codec, hundredths, preview=preview, latents=latents)
+        return encoded(image, codec, hundredths, preview=preview, latents=latents, effort=effort)
 
     if bpp is not None:
         pixels = image.size[0] * image.size[1]
@@ -178,7 +185,11 @@ def fidelity(data: bytes, image: Picture, codec: Codec) -> float:
 
 
 def check_request(
-    quality: float | None, bpp: float | None, psnr: float | None, preview: int | None = None
+    quality: float | None,
+    bpp: float | None,
+    psnr: float | None,
+    preview: int | None = None,
+    effort: int | None = None,
 ) -> None:
     """Raises:
     UsageError: more than one of them, or one out of range.
@@ -193,6 +204,7 @@ def check_request(
         ("bpp", bpp, 0.001, 100),
         ("psnr", psnr, 5, 100),
         ("preview", preview, 16, 1024),
+        ("effort", effort, 0, 100),
     ):
         if value is not None and not low <= value <= high:
             raise UsageError(f"{name} {value:g} is out of range: it runs from {low:g} to {high:g}")

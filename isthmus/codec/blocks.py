@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from isthmus.codec import transform
+from isthmus.codec import refinement, transform
 from isthmus.codec.coder import Ints
 from isthmus.codec.grid import Grid, Rectangle
 from isthmus.model.autoencoder import Autoencoder
@@ -22,16 +22,31 @@ from isthmus.model.autoencoder import Autoencoder
 Pixels = npt.NDArray[np.uint8]
 
 
-def analysed(model: Autoencoder, pixels: Pixels, grid: Grid) -> Iterator[tuple[int, Tensor]]:
-    """Number and latents (C, h, w) of every tile of `pixels` (H, W, the model's channels), in blocks."""
+def analysed(
+    model: Autoencoder, pixels: Pixels, grid: Grid, *, quality: float | None = None, steps: int = 0
+) -> Iterator[tuple[int, Tensor]]:
+    """Number and latents (C, h, w) of every tile of `pixels` (H, W, the model's channels), in blocks.
+
+    Args:
+        quality: that they are refined for by `steps` gradient steps, each tile on its own.
+    """
     margin, _ = transform.margins(model)
     for block in grid.blocks(grid.all):
         wide = block.wider(margin).meet(grid.all)
-        piece = torch.tensor(pixels[grid.to_pixels(wide).slices])
-        latents = transform.latents(model, piece.permute(2, 0, 1)[None].float() / 255)
+        under = grid.to_pixels(wide)
+        piece = torch.tensor(pixels[under.slices]).permute(2, 0, 1)[None]
+        latents = transform.latents(model, piece.float() / 255)
         for number in grid.tiles_in(block):
-            here = grid.tile(number).moved(-wide.top, -wide.left)
-            yield number, latents[:, *here.slices].clone()
+            tile = grid.tile(number)
+            here = tile.moved(-wide.top, -wide.left)
+            if quality is None or steps == 0:
+                yield number, latents[:, *here.slices].clone()
+                continue
+            seen = tile.wider(refinement.MARGIN).meet(wide)
+            around = latents[:, *seen.moved(-wide.top, -wide.left).slices]
+            image = piece[:, :, *grid.to_pixels(seen).moved(-under.top, -under.left).slices].float() / 255
+            better = refinement.refined(model, image, around, quality, steps)
+            yield number, better[:, *tile.moved(-seen.top, -seen.left).slices].clone()
 
 
 def synthesised(

@@ -44,6 +44,7 @@ def encoded(
     preview: int | None = None,
     latents: Iterable[tuple[int, Tensor]] | None = None,
     tile: int | None = None,
+    effort: int = 0,
 ) -> Encoded:
     """The file of `picture`.
 
@@ -52,6 +53,7 @@ def encoded(
         latents: what `latents_of` gives, where it is at hand already.
         tile: side of the tiles in pixels, a multiple of the code's stride; chosen otherwise.
         preview: largest side of a small WebP picture to put into the file, in pixels; None for no preview.
+        effort: gradient steps that refine the latents; none where `latents` are given.
 
     Raises:
         CapabilityError: a colour picture and a model of gray ones.
@@ -68,12 +70,13 @@ def encoded(
         preview=preview is not None,
     )
     grid = Grid.of(header, codec.stride)
-    code = latents_of(picture, codec, tile=tile) if latents is None else latents
+    if latents is None:
+        latents = latents_of(picture, codec, tile=tile, quality=quality, effort=effort)
     chunks: dict[container.Key, bytes] = {}
     if preview is not None:
         chunks[container.PREVIEW, 0] = _preview(picture, preview)
     chunks |= {(container.ICC, 0): picture.icc or b"", (container.EXIF, 0): picture.exif or b""}
-    for number, values in code:
+    for number, values in latents:
         symbols = transform.quantise(codec.model, values, quality / 100)
         chunks[container.TILE, number] = encoded_tile(symbols, codec, quality)
     if picture.alpha is not None:
@@ -83,14 +86,17 @@ def encoded(
     return Encoded(container.write(header, (chunks[key] for key in header.expected())), quality)
 
 
-def latents_of(picture: Picture, codec: Codec, *, tile: int | None = None) -> Iterator[tuple[int, Tensor]]:
-    """Number and latents of every tile: the network's part, the same for every quality.
+def latents_of(
+    picture: Picture, codec: Codec, *, tile: int | None = None, quality: int = 0, effort: int = 0
+) -> Iterator[tuple[int, Tensor]]:
+    """Number and latents of every tile: the network's part, the same for every quality without effort.
 
     Raises:
         CapabilityError: a colour picture and a model of gray ones.
     """
     grid = Grid(picture.size, codec.stride, (tile or tile_side(codec.stride)) // codec.stride)
-    return analysed(codec.model, as_model_sees(picture.pixels, codec.model.channels), grid)
+    pixels = as_model_sees(picture.pixels, codec.model.channels)
+    return analysed(codec.model, pixels, grid, quality=quality / 100, steps=effort)
 
 
 def encoded_tile(symbols: Ints, codec: Codec, quality: int) -> bytes:

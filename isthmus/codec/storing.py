@@ -64,6 +64,7 @@ def compress_file(
     bpp: float | None = None,
     psnr: float | None = None,
     preview: int | None = None,
+    effort: int = 0,
     measure: bool = False,
     max_pixels: int = container.MAX_PIXELS,
     force: bool = True,
@@ -71,7 +72,7 @@ def compress_file(
     """An image file as a compressed file.
 
     Args:
-        quality, bpp, psnr, preview: as for `isthmus.compress`.
+        quality, bpp, psnr, preview, effort: as for `isthmus.compress`.
         measure: decode the finished bytes, which proves them, and measure the PSNR.
 
     Raises:
@@ -82,7 +83,7 @@ def compress_file(
     promised = probe(Path(source), max_pixels=max_pixels)
     with _turn(promised.height * promised.width):
         image = picture(source, max_pixels=max_pixels)
-        made = compressed(image, codec, quality=quality, bpp=bpp, psnr=psnr, preview=preview)
+        made = compressed(image, codec, quality=quality, bpp=bpp, psnr=psnr, preview=preview, effort=effort)
         found = fidelity(made.data, image, codec) if measure else None
     write_bytes(target, made.data, force=force)
     return Compressed(

@@ -10,6 +10,7 @@ are of integers and stay far below 2⁵³, so that double precision is exact in 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -40,12 +41,19 @@ _MOST = LARGEST * MEAN_UNIT
 _LARGEST_LENGTH = 17  # bits of the largest escape: residuals stay below 2¹⁷
 
 Where = npt.NDArray[np.intp]
+# Symbols of a channel at some places of a tile, flat, from their means (in 1/MEAN_UNIT) and bins.
+Take = Callable[[int, Where, Integers, Where], Ints]
 
 
 def encode(symbols: Ints, band: Band) -> bytes:
     """The bytes of `symbols` (C, h, w), int32, magnitudes at most `LARGEST`."""
     writer = Writer()
-    _walk(writer, band, symbols.shape[1:], np.ascontiguousarray(symbols, np.int32))
+    given = np.ascontiguousarray(symbols, np.int32)
+
+    def take(channel: int, where: Where, mean: Integers, bins: Where) -> Ints:
+        return _code(writer, band, mean, bins, given[channel].reshape(-1)[where])
+
+    walk(band, (given.shape[1], given.shape[2]), _loud(writer, band, given), take)
     return writer.bytes()
 
 
@@ -56,13 +64,26 @@ def decode(data: bytes | memoryview, size: tuple[int, int], band: Band) -> Ints:
         CompressedFileError: the bytes were not made by `encode`, as far as that can be seen; checksums see
             the rest.
     """
-    return _walk(Reader(data), band, size, None)
+    reader = Reader(data)
+
+    def take(channel: int, where: Where, mean: Integers, bins: Where) -> Ints:  # noqa: ARG001
+        return _code(reader, band, mean, bins, None)
+
+    return walk(band, (size[0], size[1]), _loud(reader, band, None), take)
 
 
-def _walk(coder: Coder, band: Band, size: tuple[int, ...], given: Ints | None) -> Ints:
+def walk(
+    band: Band, size: tuple[int, int], loud: Sequence[int], take: Take, *, undecided: bool = False
+) -> Ints:
+    """The symbols (C, *size) that `take` gives, asked in the order of coding, each in its context.
+
+    Args:
+        loud: the channels to ask for; the others are zero.
+        undecided: which channels are zero throughout shows only now; such count nothing, as they will in a
+            file.
+    """
     at = places(size[0], size[1])
     count, first = len(at.order), at.first
-    loud = _loud(coder, band, given)
     symbols = np.zeros((band.channels, *size), np.int32)
     # Rows are (channel, tap) of the channels so far without silent ones; columns are steps in coding order.
     means, scales = np.empty((2, len(loud) * TAPS, count))
@@ -99,12 +120,12 @@ def _walk(coder: Coder, band: Band, size: tuple[int, ...], given: Ints | None) -
                 )
                 bins = np.minimum(np.maximum(shifted, 0), len(band.spread) - 1) // FINE
                 whole = np.minimum(np.maximum(half_mean, -_MOST), _MOST).astype(np.int64)
-                values = None if given is None else given[channel].reshape(-1)[where]
-                plane[where] = found = _code(coder, band, whole, bins, values)
+                plane[where] = found = take(channel, where, whole, bins)
                 padded[at.inner[part]] = found
                 own_surprise[0, at.inner[part]] = np.abs(found * MEAN_UNIT - whole)
                 own_surprise[1, at.inner[part]] = band.spread[level]
-            surprise += own_surprise[:, at.inner]
+            if not undecided or plane.any():
+                surprise += own_surprise[:, at.inner]
             means[known : known + TAPS] = padded[at.around]
             np.abs(means[known : known + TAPS], out=scales[known : known + TAPS])
     return symbols

@@ -24,6 +24,14 @@ if TYPE_CHECKING:
 @click.option("--bpp", type=float, metavar="B", help="At most B bits per pixel: the quality is sought.")
 @click.option("--psnr", type=float, metavar="P", help="At least P dB: the quality is sought.")
 @click.option("--preview", type=int, metavar="SIDE", help="Put a small picture of SIDE pixels into the file.")
+@click.option(
+    "--effort",
+    type=int,
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="0 to 100 steps that fit the code to the image: smaller files, slower; 10 is worth it.",
+)
 @click.option("--verify", is_flag=True, help="Decode each file and compare before it is written.")
 @click.option("--jobs", type=click.IntRange(1, 256), metavar="N", help="Images at a time; one per core.")
 @max_pixels_option
@@ -38,7 +46,7 @@ def command(console: Console, images: tuple[str, ...], out: str, **options: Any)
     """
     from isthmus.codec.api import check_request
 
-    asked = {key: options[key] for key in ("quality", "bpp", "psnr", "preview")}
+    asked = {key: options[key] for key in ("quality", "bpp", "psnr", "preview", "effort")}
     check_request(**asked)
     for image in images:
         check_data(image)

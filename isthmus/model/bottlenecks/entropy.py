@@ -56,19 +56,22 @@ class EntropyBottleneck(Bottleneck):
         quality = torch.full((h.shape[0],), self.quality, device=h.device)
         if sample and self.gains is not None:
             quality = draw(h.shape[0], generator, h.device)
+        return self.coded(h, quality, generator if sample else None)
+
+    def coded(self, h: Tensor, quality: Tensor, noise: torch.Generator | None = None) -> Latent:
+        """The code of `h (N, C, …)` at `quality (N,)`; with `noise` its rate is that of values with it."""
         scaled = h * self.gain(quality, h.ndim)
         symbols = scaled.round().detach() + (scaled - scaled.detach())  # in this order exactly the integer
         parts = {"symbols": symbols, "rated": symbols, "quality": quality}
-        if sample:
-            noise = torch.rand(h.shape, generator=generator, device=h.device) - 0.5
-            parts["rated"] = scaled + noise
+        if noise is not None:
+            parts["rated"] = scaled + (torch.rand(h.shape, generator=noise, device=h.device) - 0.5)
         values = self.values(symbols, quality)
         if self.gains is None:
             return Latent(values, parts)
         # Rates differ by an order of magnitude over the range: so weighed, a percent of each counts alike.
         alike = self.gains.weight(quality) ** -0.5 * (self.gains.low * self.gains.high) ** 0.25
-        error_weight = nats_per_error(self.gains.weight(quality), self.image_channels)
-        return Latent(values, parts, image_weight=alike * error_weight, code_weight=alike)
+        weight = self.error_weight(quality)
+        return Latent(values, parts, image_weight=alike * weight, code_weight=alike)
 
     def gain(self, quality: Tensor, axes_count: int) -> Tensor:
         """Steps per unit, `(N, C, 1, 1)` for 4 axes, `(N, C)` for 2."""
@@ -87,6 +90,12 @@ class EntropyBottleneck(Bottleneck):
             return symbols
         nearer = 0.5 * (UNIT * self.shrink).sigmoid().view(1, -1, *(1,) * (symbols.ndim - 2))
         return (symbols - symbols.detach().sign() * nearer) / self.gain(quality, symbols.ndim)
+
+    def error_weight(self, quality: Tensor) -> Tensor:
+        """`(N,)`: what a squared error of values in [0, 1], summed over an image, weighs beside a nat."""
+        if self.gains is None:
+            return torch.full_like(quality, 1 / max(self.weight, 1e-9))
+        return nats_per_error(self.gains.weight(quality), self.image_channels)
 
     # ------------------------------------------------------------ rate
 
