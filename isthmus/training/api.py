@@ -27,6 +27,7 @@ from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.file import load as load_model
 from isthmus.model.recipe import Recipe
 from isthmus.training import checkpoint as checkpoints
+from isthmus.training.allocator import kept_memory
 from isthmus.training.denormals import flushed_denormals
 from isthmus.training.diagnosis.diagnose import early_findings, findings
 from isthmus.training.diagnosis.observed import FEW, observe
@@ -46,6 +47,7 @@ from isthmus.version import __version__
 
 
 @flushed_denormals()
+@kept_memory()
 def train(
     data: Any,
     *,

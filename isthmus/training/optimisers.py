@@ -7,6 +7,7 @@ import math
 import torch
 
 from isthmus.model import axes
+from isthmus.training.fused_adamw import FusedAdamW
 from isthmus.training.player import Player
 
 WARMUP_STEPS = 60
@@ -28,11 +29,23 @@ def build(player: Player) -> torch.optim.Optimizer:
     if settings.name == "adamw":
         # Critics are built with less momentum; everyone else has Adam's usual 0.9. ε is far below PyTorch's,
         # 10⁻⁸: clipped gradients of a mean over pixels are smaller than that in deep layers of a sound net.
-        return torch.optim.AdamW(
-            groups, lr=rate, betas=(settings.momentum, settings.beta2), eps=1e-12, fused=True
-        )
+        return FusedAdamW(groups, lr=rate, betas=(settings.momentum, settings.beta2), eps=1e-12, fused=True)
     momentum = settings.momentum if settings.name == "sgd" else 0.0
     return torch.optim.SGD(groups, lr=rate, momentum=momentum)
+
+
+@torch.no_grad()
+def clip(player: Player) -> None:
+    """Shorten a player's gradients together to the length that its settings allow (Pascanu et al. 2013)."""
+    gradients = [p.grad for p in player.parameters if p.grad is not None]
+    if player.optimiser.clip <= 0 or not gradients:
+        return
+    length = torch.nn.utils.get_total_norm(gradients, foreach=True)
+    share = player.optimiser.clip / (length + 1e-6)
+    if length.device.type != "cpu":  # to look at a number there is to wait for it
+        torch._foreach_mul_(gradients, share.clamp(max=1.0))
+    elif not bool(share >= 1):  # also where it is not a number, for the loop to find
+        torch._foreach_mul_(gradients, share)
 
 
 def peak_rate(settings: axes.Optimiser) -> float:

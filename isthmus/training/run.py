@@ -227,8 +227,7 @@ class Run:
         for parts, share in self._added_up(logged):
             self._add(parts, share)
         for player, optimiser in zip(self.players, self.optimisers, strict=True):
-            if player.optimiser.clip > 0:
-                torch.nn.utils.clip_grad_norm_(player.parameters, player.optimiser.clip, foreach=True)
+            optimisers.clip(player)
             rate = optimisers.rate_at(player.optimiser, progress, settled.steps)
             for group in optimiser.param_groups:
                 group["lr"] = rate

@@ -1,0 +1,87 @@
+"""What makes a step faster changes none of its numbers."""
+
+import copy
+
+import pytest
+import torch
+
+from isthmus.model import axes
+from isthmus.model.autoencoder import build
+from isthmus.model.backbones.attention import Block
+from isthmus.model.recipe import Recipe
+from isthmus.training import optimisers
+from isthmus.training.allocator import kept_memory
+from isthmus.training.player import AutoencoderLearner
+
+
+def test_fused_steps_are_those_of_torchs_own_adamw() -> None:
+    recipe = Recipe(code="4", backbone=axes.Dense(width=(8,)), optimiser=axes.Optimiser(weight_decay=0.1))
+    ours = AutoencoderLearner(build(recipe, channels=1, size=(8, 8), seed=0))
+    theirs = copy.deepcopy(ours)
+    mine = optimisers.build(ours.players[0])
+    groups = copy.deepcopy(theirs.players[0])
+    reference = torch.optim.AdamW(
+        [
+            {"params": [p for p in groups.parameters if p.ndim >= 2], "weight_decay": 0.1},
+            {"params": [p for p in groups.parameters if p.ndim < 2], "weight_decay": 0.0},
+        ],
+        lr=optimisers.peak_rate(recipe.optimiser),
+        betas=(0.9, 0.99),
+        eps=1e-12,
+        fused=True,
+    )
+    random = torch.Generator().manual_seed(1)
+    for _ in range(3):
+        for p, q in zip(ours.players[0].parameters, groups.parameters, strict=True):
+            p.grad = torch.randn(p.shape, generator=random)
+            q.grad = p.grad.clone()
+        mine.step()
+        reference.step()
+    for p, q in zip(ours.players[0].parameters, groups.parameters, strict=True):
+        assert torch.equal(p, q)
+    for own, other in zip(mine.state.values(), reference.state.values(), strict=True):
+        assert all(torch.equal(own[key], other[key]) for key in ("step", "exp_avg", "exp_avg_sq"))
+
+
+@pytest.mark.parametrize("size", [0.01, 10.0])
+def test_clipped_gradients_are_as_long_as_allowed_and_short_ones_untouched(size: float) -> None:
+    recipe = Recipe(code="4", backbone=axes.Dense(width=(8,)), optimiser=axes.Optimiser(clip=1.0))
+    player = AutoencoderLearner(build(recipe, channels=1, size=(8, 8), seed=0)).players[0]
+    for parameter in player.parameters:
+        parameter.grad = torch.full_like(parameter, size / sum(p.numel() for p in player.parameters) ** 0.5)
+    before = [p.grad.clone() for p in player.parameters if p.grad is not None]
+    optimisers.clip(player)
+    after = [p.grad for p in player.parameters if p.grad is not None]
+    length = float(torch.nn.utils.get_total_norm(after))
+    assert length == pytest.approx(min(size, 1.0), rel=1e-4)
+    if size < 1:
+        assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_attention_taken_apart_is_the_fused_one(masked: bool) -> None:
+    torch.manual_seed(0)
+    block = Block(16, 2)
+    x = torch.randn(3, 10, 16)
+    keys = torch.rand(3, 10) < 0.6 if masked else None
+    if keys is not None:
+        keys[:, 0] = True
+    exact = block(x, keys)
+    with torch.autocast("cpu", torch.bfloat16):
+        apart = block(x, keys)
+    assert torch.allclose(apart.float(), exact, atol=0.05)
+
+
+def test_pooling_before_a_monotone_activation_gives_the_same_images() -> None:
+    sizes = {"down": "pool", "width": (4, 8)}
+    model = build(Recipe(code="4", backbone=axes.Stacked(**sizes)), channels=1, size=(8, 8), seed=3)
+    layer = model.encoder.layers[0]
+    x = torch.randn(2, 1, 8, 8)
+    expected = torch.nn.functional.max_pool2d(torch.relu(layer[0](x)), 2)
+    assert torch.equal(layer(x), expected)
+
+
+def test_memory_is_kept_only_inside_the_block() -> None:
+    with kept_memory():
+        inside = torch.ones(2**20)
+    assert float(inside.sum()) == 2**20
