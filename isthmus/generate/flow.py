@@ -21,6 +21,7 @@ from torch import Tensor
 
 from isthmus.generate.flow_network import GridVelocity, VectorVelocity, velocity
 from isthmus.generate.mixture import Mixture
+from isthmus.generate.moments import Moments
 from isthmus.generate.prior import STEPS
 
 _BATCH = 2048
@@ -80,11 +81,13 @@ class Flow:
         base: a `Mixture` for vector codes, `Channels` for grids.
         network: `(w, time in [0, 1], part) -> velocity`.
         facts: shape, width, depth, and how it was trained.
+        moments: what the white codes it makes are mapped by, so that they vary as much as they should.
     """
 
     base: Mixture | Channels
     network: VectorVelocity | GridVelocity
     facts: dict[str, Any] = field(default_factory=dict)
+    moments: Moments | None = None
     kind: str = "flow"
 
     @property
@@ -98,10 +101,18 @@ class Flow:
         return self.base.parts_of(codes, label)
 
     def from_noise(self, noise: Tensor, parts: Tensor, *, steps: int = STEPS) -> Tensor:
-        return self.base.from_noise(self._carried(noise, parts, steps, forward=True), parts)
+        return self.base.from_noise(self.white(noise, parts, steps), parts)
+
+    def white(self, noise: Tensor, parts: Tensor, steps: int = STEPS) -> Tensor:
+        """What the base makes codes of: noise, carried along the flow."""
+        carried = self._carried(noise, parts, steps, forward=True)
+        return carried if self.moments is None else self.moments.applied(carried)
 
     def to_noise(self, codes: Tensor, parts: Tensor, *, steps: int = STEPS) -> Tensor:
-        return self._carried(self.base.to_noise(codes, parts), parts, steps, forward=False)
+        white = self.base.to_noise(codes, parts)
+        if self.moments is not None:
+            white = self.moments.undone(white)
+        return self._carried(white, parts, steps, forward=False)
 
     @torch.no_grad()
     def _carried(self, start: Tensor, parts: Tensor, steps: int, *, forward: bool) -> Tensor:
@@ -131,6 +142,8 @@ class Flow:
                 "deviation": self.base.deviation,
                 "weights": self.base.weights,
             }
+        if self.moments is not None:
+            tensors |= {"moments.matrix": self.moments.matrix, "moments.offset": self.moments.offset}
         return tensors | {f"base.{name}": t for name, t in base.items()}, facts
 
     @classmethod
@@ -147,4 +160,7 @@ class Flow:
             network = velocity(shape, len(base.weights), int(facts["width"]), int(facts["depth"]))
         own = {k.removeprefix("network."): t for k, t in tensors.items() if k.startswith("network.")}
         network.load_state_dict(own, assign=True)
-        return cls(base, network.eval().requires_grad_(False), dict(facts))
+        moments = None
+        if "moments.matrix" in tensors:
+            moments = Moments(tensors["moments.matrix"], tensors["moments.offset"])
+        return cls(base, network.eval().requires_grad_(False), dict(facts), moments)

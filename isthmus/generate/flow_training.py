@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from isthmus.generate.flow import Channels, Flow
 from isthmus.generate.flow_network import velocity
 from isthmus.generate.mixture import Mixture
+from isthmus.generate.moments import matching
 from isthmus.images.split import hold_out
 from isthmus.images.store import ImageSet, Indices
 from isthmus.model import axes
@@ -30,6 +31,7 @@ WIDTH = {1: 512, 3: 64}  # by the code's number of axes
 DEPTH = {1: 4, 3: 2}
 HELD_OUT = 0.05
 VALIDATIONS = 20
+DRAWN, DRAWN_NUMBERS = 8192, 2**20  # samples, and numbers in them at most, to measure moments of
 
 
 @dataclass(eq=False)
@@ -128,7 +130,17 @@ def fit_flow(
         "batch": settled.batch,
         "seed": seed,
     }
-    return Flow(base, network.requires_grad_(False), facts)
+    return matched(Flow(base, network.requires_grad_(False), facts), white, seed)
+
+
+def matched(flow: Flow, white: Tensor, seed: int = 0) -> Flow:
+    """The flow with samples that vary as the `white` codes do that it was trained on."""
+    generator = torch.Generator().manual_seed(seed)
+    count = max(2, min(DRAWN, DRAWN_NUMBERS // white[0].numel()))
+    parts = flow.parts(count, None, generator)
+    noise = torch.randn(count, *white.shape[1:], generator=generator)
+    made = replace(flow, moments=None).white(noise, parts)
+    return replace(flow, moments=matching(made, white))
 
 
 def channels_of(codes: Tensor, labels: Indices | None, classes: tuple[str, ...]) -> Channels:

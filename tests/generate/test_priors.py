@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from isthmus.errors import CapabilityError, ModelFileError, UsageError
 from isthmus.generate.codes import codes_of, possible
 from isthmus.generate.fitting import fit_prior
 from isthmus.generate.flow_training import fit_flow
+from isthmus.generate.moments import matching
 from isthmus.generate.mixture import Mixture, fit_mixture
 from isthmus.generate.prior import class_index, draw, kept, prior_of
 from isthmus.generate.sampling import generate, varied
@@ -68,6 +70,7 @@ def test_an_untrained_flow_is_its_mixture_and_a_trained_one_is_nearer_to_the_cod
     codes, labels = two_moons(1000)
     base = fit_mixture(codes, components=2, labels=labels, classes=("up", "down"))
     short = fit_flow(codes, base, labels=labels, steps=1, width=32, depth=1, rate=0.0)
+    short = replace(short, moments=None)
     assert torch.allclose(draw(short, (2,), 50, seed=3), draw(base, (2,), 50, seed=3), atol=1e-5)
     flow = fit_flow(codes, base, labels=labels, steps=300, width=64, depth=2, rate=5e-3, batch=256)
     off_the_moon = [float((draw(p, (2,), 500, label=0).norm(dim=1) - 1).abs().mean()) for p in (base, flow)]
@@ -76,6 +79,26 @@ def test_an_untrained_flow_is_its_mixture_and_a_trained_one_is_nearer_to_the_cod
     parts = flow.parts_of(up, 0)
     noise = flow.to_noise(up, parts, steps=100)
     torch.testing.assert_close(flow.from_noise(noise, parts, steps=100), up, atol=0.02, rtol=0)
+
+
+@pytest.mark.parametrize("shape", [(3,), (3, 4, 5)])
+def test_samples_are_given_the_moments_that_they_should_have(shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    mix = torch.tensor([[1.0, 0.5, 0.0], [0.0, 2.0, 0.3], [0.0, 0.0, 0.1]])
+    wanted = torch.einsum("ij,nj...->ni...", mix, torch.randn(4000, *shape)) + 1
+    made = 0.9 * torch.randn(3000, *shape) - 2
+    map_ = matching(made, wanted)
+    mapped = map_.applied(made)
+    for found, real in zip(moments_of(mapped), moments_of(wanted), strict=True):
+        torch.testing.assert_close(found, real, atol=2e-3, rtol=2e-3)
+    torch.testing.assert_close(map_.undone(mapped), made, atol=1e-4, rtol=0)
+    few = matching(made[:20], wanted[:20])
+    assert torch.equal(few.matrix, few.matrix[0, 0] * torch.eye(3))
+
+
+def moments_of(codes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    rows = codes.transpose(0, 1).flatten(1)
+    return rows.mean(1), torch.cov(rows)
 
 
 @pytest.mark.parametrize("kind", ["gaussian", "mixture", "flow"])
