@@ -14,8 +14,8 @@ from isthmus.errors import CapabilityError, ModelFileError, UsageError
 from isthmus.generate.codes import codes_of, possible
 from isthmus.generate.fitting import fit_prior
 from isthmus.generate.flow_training import fit_flow
-from isthmus.generate.moments import matching
 from isthmus.generate.mixture import Mixture, fit_mixture
+from isthmus.generate.moments import matching
 from isthmus.generate.prior import class_index, draw, kept, prior_of
 from isthmus.generate.sampling import generate, varied
 from isthmus.model.autoencoder import build
