@@ -7,6 +7,7 @@ given.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -16,9 +17,11 @@ from torch import Tensor
 
 from isthmus.codec import refinement, transform
 from isthmus.codec.coder import Ints
-from isthmus.codec.grid import Grid, Rectangle
+from isthmus.codec.grid import BLOCK, Grid, Rectangle
 from isthmus.model.autoencoder import Autoencoder
+from isthmus.model.footprint import bytes_per_pixel
 
+BLOCK_BYTES = 450e6  # that a block's pass through the network may take, beside its margin
 Pixels = npt.NDArray[np.uint8]
 
 
@@ -31,7 +34,7 @@ def analysed(
         quality: that they are refined for by `steps` gradient steps, each tile on its own.
     """
     margin, _ = transform.margins(model)
-    for block in grid.blocks(grid.all):
+    for block in grid.blocks(grid.all, block_side(model, grid)):
         wide = block.wider(margin).meet(grid.all)
         under = grid.to_pixels(wide)
         piece = torch.tensor(pixels[under.slices]).permute(2, 0, 1)[None]
@@ -66,7 +69,7 @@ def synthesised(
     _, margin = transform.margins(model)
     wanted = grid.to_steps(region)
     kept: dict[int, Ints | None] = {}
-    for block in grid.blocks(wanted):
+    for block in grid.blocks(wanted, block_side(model, grid)):
         block = block.meet(wanted)
         wide = block.wider(margin).meet(grid.all)
         needed = grid.tiles_in(wide)
@@ -80,6 +83,14 @@ def synthesised(
         painted = transform.synthesise(model, symbols, quality, under.size)
         here = grid.to_pixels(block).meet(region)
         yield here, painted[here.moved(-under.top, -under.left).slices]
+
+
+def block_side(model: Autoencoder, grid: Grid) -> int:
+    """Tiles along the side of a block: fewer for a network that takes much memory."""
+    recipe = model.recipe
+    per_pixel = bytes_per_pixel(recipe.backbone, recipe.geometry, model.channels)
+    pixels = math.sqrt(BLOCK_BYTES / per_pixel)
+    return max(1, min(BLOCK, int(pixels / (grid.steps * grid.stride))))
 
 
 def _assembled(grid: Grid, area: Rectangle, tiles: dict[int, Ints | None], channels: int) -> Ints:
