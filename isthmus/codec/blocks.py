@@ -18,6 +18,7 @@ from torch import Tensor
 from isthmus.codec import refinement, transform
 from isthmus.codec.coder import Ints
 from isthmus.codec.grid import BLOCK, Grid, Rectangle
+from isthmus.codec.overlap import overlapped
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.footprint import bytes_per_pixel
 
@@ -69,17 +70,21 @@ def synthesised(
     _, margin = transform.margins(model)
     wanted = grid.to_steps(region)
     kept: dict[int, Ints | None] = {}
-    for block in grid.blocks(wanted, block_side(model, grid)):
-        block = block.meet(wanted)
+
+    def gathered(block: Rectangle) -> Ints:
         wide = block.wider(margin).meet(grid.all)
         needed = grid.tiles_in(wide)
         # Two rows of blocks above nothing is needed any more.
-        kept = {n: s for n, s in kept.items() if grid.tile(n).bottom > wide.top}
+        for number in [n for n in kept if grid.tile(n).bottom <= wide.top]:
+            del kept[number]
         for number in needed:
             if number not in kept:
                 kept[number] = tile(number)
-        symbols = _assembled(grid, wide, {n: kept[n] for n in needed}, model.recipe.geometry.channels)
-        under = grid.to_pixels(wide)
+        return _assembled(grid, wide, {n: kept[n] for n in needed}, model.recipe.geometry.channels)
+
+    blocks = (block.meet(wanted) for block in grid.blocks(wanted, block_side(model, grid)))
+    for block, symbols in overlapped(gathered, blocks):
+        under = grid.to_pixels(block.wider(margin).meet(grid.all))
         painted = transform.synthesise(model, symbols, quality, under.size)
         here = grid.to_pixels(block).meet(region)
         yield here, painted[here.moved(-under.top, -under.left).slices]

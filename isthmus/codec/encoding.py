@@ -16,6 +16,7 @@ from isthmus.codec import alpha, container, transform
 from isthmus.codec.blocks import analysed
 from isthmus.codec.coder import Ints
 from isthmus.codec.grid import Grid, tile_side
+from isthmus.codec.overlap import overlapped
 from isthmus.codec.picture import Picture
 from isthmus.codec.ready import Codec
 from isthmus.codec.symbols import encode
@@ -23,6 +24,7 @@ from isthmus.errors import CapabilityError
 
 TILE_HEAD = struct.Struct("<BH")
 QUALITIES = (100, 10_000)  # hundredths
+TILES_WAITING = 18  # two blocks of them: enough that the network need not wait
 _PREVIEW_QUALITY = 60
 
 Pixels = npt.NDArray[np.uint8]
@@ -76,9 +78,12 @@ def encoded(
     if preview is not None:
         chunks[container.PREVIEW, 0] = _preview(picture, preview)
     chunks |= {(container.ICC, 0): picture.icc or b"", (container.EXIF, 0): picture.exif or b""}
-    for number, values in latents:
-        symbols = transform.quantise(codec.model, values, quality / 100)
-        chunks[container.TILE, number] = encoded_tile(symbols, codec, quality)
+
+    def coded(one: tuple[int, Tensor]) -> bytes:
+        return encoded_tile(transform.quantise(codec.model, one[1], quality / 100), codec, quality)
+
+    for (number, _), payload in overlapped(coded, latents, most=TILES_WAITING):
+        chunks[container.TILE, number] = payload
     if picture.alpha is not None:
         for number in range(grid.count):
             here = grid.to_pixels(grid.tile(number)).slices
