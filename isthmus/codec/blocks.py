@@ -24,15 +24,18 @@ from isthmus.model.footprint import bytes_per_pixel
 
 BLOCK_BYTES = 450e6  # that a block's pass through the network may take, beside its margin
 Pixels = npt.NDArray[np.uint8]
+# The image (1, channels, H, W) in [0, 1] around a tile, the latents (C, h, w) there, and where in them the
+# tile lies → the tile's own.
+Better = Callable[[Tensor, Tensor, Rectangle], Tensor]
 
 
 def analysed(
-    model: Autoencoder, pixels: Pixels, grid: Grid, *, quality: float | None = None, steps: int = 0
+    model: Autoencoder, pixels: Pixels, grid: Grid, *, better: Better | None = None
 ) -> Iterator[tuple[int, Tensor]]:
     """Number and latents (C, h, w) of every tile of `pixels` (H, W, the model's channels), in blocks.
 
     Args:
-        quality: that they are refined for by `steps` gradient steps, each tile on its own.
+        better: makes other latents of them, each tile on its own.
     """
     margin, _ = transform.margins(model)
     for block in grid.blocks(grid.all, block_side(model, grid)):
@@ -43,14 +46,13 @@ def analysed(
         for number in grid.tiles_in(block):
             tile = grid.tile(number)
             here = tile.moved(-wide.top, -wide.left)
-            if quality is None or steps == 0:
+            if better is None:
                 yield number, latents[:, *here.slices].clone()
                 continue
             seen = tile.wider(refinement.MARGIN).meet(wide)
             around = latents[:, *seen.moved(-wide.top, -wide.left).slices]
             image = piece[:, :, *grid.to_pixels(seen).moved(-under.top, -under.left).slices].float() / 255
-            better = refinement.refined(model, image, around, quality, steps)
-            yield number, better[:, *tile.moved(-seen.top, -seen.left).slices].clone()
+            yield number, better(image, around, tile.moved(-seen.top, -seen.left))
 
 
 def synthesised(
