@@ -192,7 +192,7 @@ def run_all(args: argparse.Namespace) -> dict[str, Any]:
         if name in found and name != "isthmus":
             continue
         if name == "jpeg-xl" and importlib.util.find_spec("pillow_jxl") is None:
-            print("jpeg-xl is left out: pip install pillow-jxl-plugin", file=sys.stderr)
+            print("jpeg-xl is left out: pip install 'isthmus[bench]'", file=sys.stderr)
             continue
         print(name, file=sys.stderr, flush=True)
         command = [sys.executable, __file__, str(args.folder), "--one", name]

@@ -22,6 +22,15 @@ import numpy as np
 import torch
 
 
+class Nothing:
+    """Stands for whatever such a package holds: a base class, a decorator, a value."""
+
+    def __init__(self, *_: Any, **__: Any) -> None: ...
+
+    def __call__(self, one: Any) -> Any:
+        return one
+
+
 class Absent(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Empty modules for packages that compressai imports for its data sets only, of which nothing is used."""
 
@@ -34,7 +43,7 @@ class Absent(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return name.split(".")[0] in self.names
 
     def exec_module(self, module: types.ModuleType) -> None:
-        module.__getattr__ = lambda name: type(name, (), {})  # type: ignore[method-assign]
+        module.__getattr__ = lambda _: Nothing  # type: ignore[method-assign]
 
 
 sys.meta_path.append(Absent())  # last: a package that is installed is used

@@ -7,6 +7,7 @@ given.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -16,22 +17,28 @@ from torch import Tensor
 
 from isthmus.codec import refinement, transform
 from isthmus.codec.coder import Ints
-from isthmus.codec.grid import Grid, Rectangle
+from isthmus.codec.grid import BLOCK, Grid, Rectangle
+from isthmus.codec.overlap import overlapped
 from isthmus.model.autoencoder import Autoencoder
+from isthmus.model.footprint import bytes_per_pixel
 
+BLOCK_BYTES = 450e6  # that a block's pass through the network may take, beside its margin
 Pixels = npt.NDArray[np.uint8]
+# The image (1, channels, H, W) in [0, 1] around a tile, the latents (C, h, w) there, and where in them the
+# tile lies → the tile's own.
+Better = Callable[[Tensor, Tensor, Rectangle], Tensor]
 
 
 def analysed(
-    model: Autoencoder, pixels: Pixels, grid: Grid, *, quality: float | None = None, steps: int = 0
+    model: Autoencoder, pixels: Pixels, grid: Grid, *, better: Better | None = None
 ) -> Iterator[tuple[int, Tensor]]:
     """Number and latents (C, h, w) of every tile of `pixels` (H, W, the model's channels), in blocks.
 
     Args:
-        quality: that they are refined for by `steps` gradient steps, each tile on its own.
+        better: makes other latents of them, each tile on its own.
     """
     margin, _ = transform.margins(model)
-    for block in grid.blocks(grid.all):
+    for block in grid.blocks(grid.all, block_side(model, grid)):
         wide = block.wider(margin).meet(grid.all)
         under = grid.to_pixels(wide)
         piece = torch.tensor(pixels[under.slices]).permute(2, 0, 1)[None]
@@ -39,14 +46,13 @@ def analysed(
         for number in grid.tiles_in(block):
             tile = grid.tile(number)
             here = tile.moved(-wide.top, -wide.left)
-            if quality is None or steps == 0:
+            if better is None:
                 yield number, latents[:, *here.slices].clone()
                 continue
             seen = tile.wider(refinement.MARGIN).meet(wide)
             around = latents[:, *seen.moved(-wide.top, -wide.left).slices]
             image = piece[:, :, *grid.to_pixels(seen).moved(-under.top, -under.left).slices].float() / 255
-            better = refinement.refined(model, image, around, quality, steps)
-            yield number, better[:, *tile.moved(-seen.top, -seen.left).slices].clone()
+            yield number, better(image, around, tile.moved(-seen.top, -seen.left))
 
 
 def synthesised(
@@ -66,20 +72,32 @@ def synthesised(
     _, margin = transform.margins(model)
     wanted = grid.to_steps(region)
     kept: dict[int, Ints | None] = {}
-    for block in grid.blocks(wanted):
-        block = block.meet(wanted)
+
+    def gathered(block: Rectangle) -> Ints:
         wide = block.wider(margin).meet(grid.all)
         needed = grid.tiles_in(wide)
         # Two rows of blocks above nothing is needed any more.
-        kept = {n: s for n, s in kept.items() if grid.tile(n).bottom > wide.top}
+        for number in [n for n in kept if grid.tile(n).bottom <= wide.top]:
+            del kept[number]
         for number in needed:
             if number not in kept:
                 kept[number] = tile(number)
-        symbols = _assembled(grid, wide, {n: kept[n] for n in needed}, model.recipe.geometry.channels)
-        under = grid.to_pixels(wide)
+        return _assembled(grid, wide, {n: kept[n] for n in needed}, model.recipe.geometry.channels)
+
+    blocks = (block.meet(wanted) for block in grid.blocks(wanted, block_side(model, grid)))
+    for block, symbols in overlapped(gathered, blocks):
+        under = grid.to_pixels(block.wider(margin).meet(grid.all))
         painted = transform.synthesise(model, symbols, quality, under.size)
         here = grid.to_pixels(block).meet(region)
         yield here, painted[here.moved(-under.top, -under.left).slices]
+
+
+def block_side(model: Autoencoder, grid: Grid) -> int:
+    """Tiles along the side of a block: fewer for a network that takes much memory."""
+    recipe = model.recipe
+    per_pixel = bytes_per_pixel(recipe.backbone, recipe.geometry, model.channels)
+    pixels = math.sqrt(BLOCK_BYTES / per_pixel)
+    return max(1, min(BLOCK, int(pixels / (grid.steps * grid.stride))))
 
 
 def _assembled(grid: Grid, area: Rectangle, tiles: dict[int, Ints | None], channels: int) -> Ints:

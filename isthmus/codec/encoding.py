@@ -7,15 +7,17 @@ import io
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from isthmus.codec import alpha, container, transform
+from isthmus.codec import alpha, container, refinement, transform
 from isthmus.codec.blocks import analysed
 from isthmus.codec.coder import Ints
-from isthmus.codec.grid import Grid, tile_side
+from isthmus.codec.grid import Grid, Rectangle, tile_side
+from isthmus.codec.overlap import overlapped
 from isthmus.codec.picture import Picture
 from isthmus.codec.ready import Codec
 from isthmus.codec.symbols import encode
@@ -23,6 +25,7 @@ from isthmus.errors import CapabilityError
 
 TILE_HEAD = struct.Struct("<BH")
 QUALITIES = (100, 10_000)  # hundredths
+TILES_WAITING = 18  # two blocks of them: enough that the network need not wait
 _PREVIEW_QUALITY = 60
 
 Pixels = npt.NDArray[np.uint8]
@@ -76,9 +79,12 @@ def encoded(
     if preview is not None:
         chunks[container.PREVIEW, 0] = _preview(picture, preview)
     chunks |= {(container.ICC, 0): picture.icc or b"", (container.EXIF, 0): picture.exif or b""}
-    for number, values in latents:
-        symbols = transform.quantise(codec.model, values, quality / 100)
-        chunks[container.TILE, number] = encoded_tile(symbols, codec, quality)
+
+    def coded(one: tuple[int, Tensor]) -> bytes:
+        return encoded_tile(transform.quantise(codec.model, one[1], quality / 100), codec, quality)
+
+    for (number, _), payload in overlapped(coded, latents, most=TILES_WAITING):
+        chunks[container.TILE, number] = payload
     if picture.alpha is not None:
         for number in range(grid.count):
             here = grid.to_pixels(grid.tile(number)).slices
@@ -96,7 +102,32 @@ def latents_of(
     """
     grid = Grid(picture.size, codec.stride, (tile or tile_side(codec.stride)) // codec.stride)
     pixels = as_model_sees(picture.pixels, codec.model.channels)
-    return analysed(codec.model, pixels, grid, quality=quality / 100, steps=effort)
+    better = None if effort == 0 else partial(refined_tile, codec, quality, effort)
+    return analysed(codec.model, pixels, grid, better=better)
+
+
+def refined_tile(
+    codec: Codec, quality: int, effort: int, image: Tensor, latents: Tensor, inside: Rectangle
+) -> Tensor:
+    """The latents of the tile that lies `inside`, refined where that makes a better file, else as they were.
+
+    Better is what bits and error together say of the rounded numbers under the actual tables, so that a model
+    whose training knew its rate badly loses nothing by effort.
+    """
+    model, band = codec.model, codec.tables.bands[codec.tables.nearest(quality)]
+    worth = refinement.bits_per_error(model, quality / 100)
+    levels = (image[0] * 255).round().permute(1, 2, 0).cpu().numpy()
+
+    def cost(values: Tensor) -> float:
+        symbols = transform.quantise(model, values, quality / 100)
+        painted = transform.synthesise(model, symbols, quality / 100, (image.shape[-2], image.shape[-1]))
+        error = float(np.square(painted - levels, dtype=np.float64).sum()) / 255**2
+        return 8 * len(encode(symbols[:, *inside.slices], band)) + worth * error
+
+    found = latents.clone()
+    refined = refinement.refined(model, image, latents, quality / 100, effort)
+    found[:, *inside.slices] = refined[:, *inside.slices]
+    return min(latents, found, key=cost)[:, *inside.slices].clone()
 
 
 def encoded_tile(symbols: Ints, codec: Codec, quality: int) -> bytes:

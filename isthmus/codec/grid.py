@@ -119,9 +119,9 @@ class Grid:
             pixels.top // s, pixels.left // s, -(-pixels.bottom // s), -(-pixels.right // s)
         ).meet(self.all)
 
-    def blocks(self, steps: Rectangle) -> Iterator[Rectangle]:
-        """Blocks of whole tiles, in steps, that cover the tiles which `steps` touches; row by row."""
-        side = self.steps * BLOCK
+    def blocks(self, steps: Rectangle, tiles: int = BLOCK) -> Iterator[Rectangle]:
+        """Blocks of `tiles` × `tiles`, in steps, that cover the tiles which `steps` touches; row by row."""
+        side = self.steps * tiles
         for top in range(steps.top // self.steps * self.steps, steps.bottom, side):
             for left in range(steps.left // self.steps * self.steps, steps.right, side):
                 yield Rectangle(top, left, top + side, left + side).meet(self.all)

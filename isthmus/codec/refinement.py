@@ -40,7 +40,7 @@ def refined(model: Autoencoder, image: Tensor, latents: Tensor, quality: float, 
     size = (image.shape[-2], image.shape[-1])
     asked = torch.full((1,), float(quality), device=latents.device)
     gain = bottleneck.gain(asked, 4)
-    weight = FIDELITY * bottleneck.error_weight(asked)
+    weight = math.log(2) * bits_per_error(model, quality)
     dice = torch.Generator(device=latents.device).manual_seed(0)
     now = latents[None]
     pace = _pace(model, now, size, weight, gain, dice)
@@ -50,17 +50,24 @@ def refined(model: Autoencoder, image: Tensor, latents: Tensor, quality: float, 
             now = now.detach().requires_grad_()
             code = bottleneck.coded(now, asked, dice)
             error = (model.decode_raw(code.values, size, []) - image).square().sum()
-            (slope,) = torch.autograd.grad(weight * error + bottleneck.rate(code), now)
+            (slope,) = torch.autograd.grad(weight * error + bottleneck.rate(code).sum(), now)
         moment = _MOMENTUM * moment + slope
         now = now.detach() - _RATE * 0.5 * (1 + math.cos(math.pi * step / steps)) * pace * moment
     return now[0]
+
+
+def bits_per_error(model: Autoencoder, quality: float) -> float:
+    """What a squared error of values in [0, 1], summed over an image and its channels, is worth in bits."""
+    assert isinstance(model.bottleneck, EntropyBottleneck)
+    nats = model.bottleneck.error_weight(torch.tensor([float(quality)]))
+    return FIDELITY * float(nats) / math.log(2)
 
 
 def _pace(
     model: Autoencoder,
     latents: Tensor,
     size: tuple[int, int],
-    weight: Tensor,
+    weight: float,
     gain: Tensor,
     dice: torch.Generator,
 ) -> Tensor:

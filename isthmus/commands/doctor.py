@@ -24,7 +24,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "umap": ("umap",),
     "search": ("faiss",),
     "parquet": ("pyarrow",),
-    "bench": ("bm3d", "cv2", "pywt", "skimage"),
+    "bench": ("bm3d", "cv2", "pillow_jxl", "pywt", "skimage"),
     "hub": ("huggingface_hub",),
     "onnx": ("onnx", "onnxruntime", "onnxscript"),
     "test": ("hypothesis", "mypy", "pytest", "xdist", "ruff", "skimage", "torchmetrics"),
