@@ -4,8 +4,9 @@
     python benchmarks/time_to_quality.py --folder speed --minutes 0.2 a look
 
 Cross-entropy .094 on MNIST at code 128, what Keras' convolutional example reports after 50 epochs, and
-squared error .0105 on Fashion-MNIST at code 32. The last 5,000 training images are held out, the first 1,000 of them
-are looked at. A contender has --minutes; one that never gets there counts with all of them as a lower bound.
+squared error .0105 on Fashion-MNIST at code 32. The last 5,000 training images are held out, the first 1,000
+of them are looked at. A contender has --minutes; one that never gets there counts with all of them as a lower
+bound.
 Results go to FOLDER/quality.json and FOLDER/quality.md.
 """
 

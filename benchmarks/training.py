@@ -17,6 +17,7 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +35,15 @@ HERE = Path(__file__).parent
 DATA = {"gray": "fashion-mnist", "colour": "cifar10"}
 USES = {"encode": "encode", "decode": "decode", "folder": "a folder, reading included"}
 FOLDER_IMAGES = 1024
+KINDS = ("Isthmus", "Isthmus float32", "PyTorch", "pythae", "Keras float32", "Keras mixed_bfloat16")
+USERS = KINDS[:3]  # who also encodes and decodes
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, default=Path("speed"))
     parser.add_argument("--networks", default=",".join(NETWORKS))
+    parser.add_argument("--contenders", default=",".join(KINDS))
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--core", type=int, help="run everything on this core (Linux)")
     parser.add_argument("--turns", type=int, default=7)
@@ -54,7 +58,9 @@ def main() -> None:
     limit = started("limit", "", folder, asked.threads)
     limits = [limit.told("measure")]
     for name in asked.networks.split(","):
-        found["networks"][name] = network(name, folder, asked.threads, asked.turns, clock)
+        found["networks"][name] = network(
+            name, asked.contenders.split(","), folder, asked.threads, asked.turns, clock
+        )
         if not asked.no_losses:
             found["networks"][name]["loss"] = losses(name)
         limits.append(limit.told("measure"))
@@ -101,12 +107,11 @@ def started(kind: str, name: str, folder: Path, threads: int) -> Contender:
     return Contender(kind, words, threads=threads, log=log)
 
 
-KINDS = ("Isthmus", "Isthmus float32", "PyTorch", "pythae", "Keras float32", "Keras mixed_bfloat16")
-
-
-def network(name: str, folder: Path, threads: int, turns: int, clock: str) -> dict[str, Any]:
+def network(
+    name: str, kinds: Sequence[str], folder: Path, threads: int, turns: int, clock: str
+) -> dict[str, Any]:
     """All contenders on one network, turn by turn."""
-    contenders = [started(kind, name, folder, threads) for kind in KINDS]
+    contenders = [started(kind, name, folder, threads) for kind in kinds]
     counts = {one.name: one.facts["parameters"] for one in contenders}
     if len(set(counts.values())) != 1:
         raise PeerError(f"the networks called {name} differ: {counts}")
@@ -120,7 +125,9 @@ def network(name: str, folder: Path, threads: int, turns: int, clock: str) -> di
     used: dict[str, dict[str, list[dict[str, float]]]] = {use: {} for use in USES}
     for turn in range(4):
         for use in USES:
-            for one in contenders[:3]:
+            for one in contenders:
+                if one.name not in USERS:
+                    continue
                 told = one.told(use)
                 if turn:
                     used[use].setdefault(one.name, []).append(told)
@@ -128,7 +135,7 @@ def network(name: str, folder: Path, threads: int, turns: int, clock: str) -> di
         one.end()
     versions = {k: v for one in contenders for k, v in one.facts.items() if k != "parameters"}
     return {
-        "parameters": counts["Isthmus"],
+        "parameters": next(iter(counts.values())),
         "batch": NETWORKS[name].batch,
         "versions": versions,
         "rates": {kind: rate(told, clock) for kind, told in taken.items()},

@@ -2,7 +2,8 @@
 
     python pythae_quality.py TASK TRAIN.npy HELD_OUT.npy TARGET MINUTES CLOCK
 
-`Encoder_Conv_AE_MNIST` and `Decoder_Conv_AE_MNIST`, trained with the trainer's own defaults. Its autoencoder minimises squared error, also where cross-entropy is asked for.
+`Encoder_Conv_AE_MNIST` and `Decoder_Conv_AE_MNIST`, trained with the trainer's own defaults. Its autoencoder
+minimises squared error, also where cross-entropy is asked for.
 """
 
 from __future__ import annotations

@@ -138,7 +138,8 @@ def _mixed(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
     if mask is not None:
         scores = scores.masked_fill(~mask, float("-inf"))
-    return scores.softmax(-1).to(v.dtype) @ v
+    mixed: Tensor = scores.softmax(-1).to(v.dtype) @ v
+    return mixed
 
 
 def _seen_tokens(visible: Tensor | None, patch: int) -> Tensor | None:
