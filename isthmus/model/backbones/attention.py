@@ -16,7 +16,7 @@ from isthmus.model.recipe import Recipe
 
 # The fused attention's gradient in bfloat16 takes up to ten times longer on a CPU than its parts do, whose
 # scores, a number for each pair of tokens, fit into memory as long as there are few.
-FEW_TOKENS = 512
+FEW_TOKENS = 256
 
 
 class AttentionEncoder(Encoder):
