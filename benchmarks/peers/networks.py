@@ -1,6 +1,6 @@
 """The four networks of `benchmarks/training.py` in plain PyTorch: what a tutorial would write, by layer.
 
-They have the layers and parameters of the recipes in `benchmarks/speed/networks.py`; the benchmark counts.
+They have the layers and parameters of the recipes in `benchmarks/speed/points.py`; the benchmark counts.
 """
 
 from __future__ import annotations

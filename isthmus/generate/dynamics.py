@@ -24,6 +24,7 @@ from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.objective import Objective, Term
 from isthmus.model.terms import mse
 from isthmus.model.trace import Corrupted, Latent, NoNetwork, Trace
+from isthmus.training.allocator import kept_memory
 from isthmus.training.denormals import flushed_denormals
 from isthmus.training.options import Settled
 from isthmus.training.player import Player
@@ -121,6 +122,7 @@ class _Learner:
 
 
 @flushed_denormals()
+@kept_memory()
 def fit_dynamics(
     model: Autoencoder,
     sequences: Sequence[Tensor],

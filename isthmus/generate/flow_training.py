@@ -20,6 +20,7 @@ from isthmus.model import axes
 from isthmus.model.objective import Objective, Term
 from isthmus.model.terms import mse
 from isthmus.model.trace import Corrupted, Latent, NoNetwork, Trace
+from isthmus.training.allocator import kept_memory
 from isthmus.training.denormals import flushed_denormals
 from isthmus.training.options import Settled
 from isthmus.training.player import Player
@@ -65,6 +66,7 @@ class _FlowLearner:
 
 
 @flushed_denormals()
+@kept_memory()
 def fit_flow(
     codes: Tensor,
     base: Mixture | Channels,

@@ -27,7 +27,7 @@ class FusedAdamW(torch.optim.AdamW):
             torch._foreach_add_(steps, 1)
             torch._fused_adamw_(
                 parameters,
-                [p.grad for p in parameters],
+                [p.grad for p in parameters if p.grad is not None],
                 [state["exp_avg"] for state in states],
                 [state["exp_avg_sq"] for state in states],
                 [],

@@ -16,7 +16,7 @@ from isthmus.model.recipe import Recipe
 
 # The fused attention's gradient in bfloat16 takes up to ten times longer on a CPU than its parts do, whose
 # scores, a number for each pair of tokens, fit into memory as long as there are few.
-FEW_TOKENS = 512
+FEW_TOKENS = 256
 
 
 class AttentionEncoder(Encoder):
@@ -138,7 +138,8 @@ def _mixed(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
     if mask is not None:
         scores = scores.masked_fill(~mask, float("-inf"))
-    return scores.softmax(-1).to(v.dtype) @ v
+    mixed: Tensor = scores.softmax(-1).to(v.dtype) @ v
+    return mixed
 
 
 def _seen_tokens(visible: Tensor | None, patch: int) -> Tensor | None:

@@ -1,0 +1,84 @@
+"""Isthmus' own trainer as a contender: `isthmus_training.py NETWORK PIXELS BATCH THREADS FOLDER PRECISION`.
+
+The steps are those of `isthmus.train` with everything it does by default: clipping, averaged weights, a
+falling rate, losses of every term.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "peers"))
+
+import numpy as np
+import torch
+from gate import Gate
+from points import NETWORKS
+
+from isthmus.images.arrays import from_array
+from isthmus.images.read import read
+from isthmus.training.allocator import kept_memory
+from isthmus.training.denormals import flushed_denormals
+from isthmus.training.options import Settled
+from isthmus.training.player import AutoencoderLearner
+from isthmus.training.prepare import build_model
+from isthmus.training.run import Run
+
+
+@flushed_denormals()
+@kept_memory()
+def main(network: str, pixels: str, batch: str, threads: str, folder: str, precision: str) -> None:
+    torch.set_num_threads(int(threads))
+    gate = Gate()
+    images = from_array(np.load(pixels))
+    chosen = NETWORKS[network]
+    settled = Settled(
+        size=images.shape[:2],
+        crop=False,
+        batch=int(batch),
+        steps=10**6,
+        validate_every=10**6,
+        precision=precision,
+        seed=0,
+    )
+    model = build_model(chosen.recipe, images, settled.size, 0)
+    run = Run(AutoencoderLearner(model), images, None, settled, patience=0, balance=False)
+    steps = len(images) // settled.batch
+    gate.say(
+        {
+            "parameters": sum(p.numel() for p in model.parameters()) - chosen.unused,
+            "torch": torch.__version__,
+            "isthmus": version("isthmus") if _installed() else "checkout",
+        }
+    )
+    while (order := gate.wait()) != "end":
+        if order == "train":
+            until = run.state.step + steps
+            run.fit(should_stop=lambda until=until: run.state.step >= until)
+            gate.told(steps * settled.batch)
+            continue
+        model.eval().requires_grad_(False)
+        model.precision = torch.float32 if precision == "float32" else torch.bfloat16
+        if order == "encode":
+            count = len(model.encode(images.pixels).values)
+        elif order == "decode":
+            codes = np.asarray(model.encode(images.pixels[:256])).repeat(len(images) // 256, 0)
+            count = len(model.decode(codes))
+        else:
+            found = read(folder)
+            count = len(model.encode(found.pixels).values)
+        gate.told(count)
+
+
+def _installed() -> bool:
+    try:
+        version("isthmus")
+    except ModuleNotFoundError:
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
