@@ -22,8 +22,11 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from isthmus.errors import IsthmusError
+from isthmus.generate.codes import decoded
+from isthmus.generate.fitting import fit_prior
+from isthmus.generate.flow_training import STEPS
+from isthmus.generate.prior import draw, kept, padded, prior_of
 from isthmus.images.read import read
-from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.code import Code
 from isthmus.model.file import load
@@ -33,7 +36,7 @@ from isthmus.training.api import train
 from isthmus.training.prepare import settle_recipe
 
 Array = npt.NDArray[Any]
-_MOST_IN_COVARIANCE, _CODES_FOR_COVARIANCE = 4096, 20_000
+_MOST_IN_COVARIANCE, _CODES_FOR_PRIOR = 4096, 20_000
 _ROWS = 64  # every pass has as many rows, so that a row's result does not hang on how many came with it
 
 
@@ -51,6 +54,9 @@ class ImageAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         precision: `"float32"`, `"bfloat16"`, or `"auto"` to measure which is worth it.
         features: what `transform` gives. `"code"`; or what the model's readout makes of a layer without
             labels, `"compact"` (256 numbers) or `"full"`. Only a code can be transformed back.
+        prior: what `sample` draws codes from: `"gaussian"` (the standard normal where the recipe holds codes
+            near it), a `"mixture"` of Gaussians, or a `"flow"` that is trained to refine one, for at most as
+            many steps as the autoencoder. Fitted by `fit`, on 20,000 images at most.
         random_state: of the first weights, the order of images and all noise; an int makes it repeatable.
 
     Attributes:
@@ -74,6 +80,7 @@ class ImageAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         validation: float = 0.1,
         precision: Literal["auto", "float32", "bfloat16"] = "float32",
         features: Literal["code", "compact", "full"] = "code",
+        prior: Literal["gaussian", "mixture", "flow"] = "gaussian",
         random_state: Any = 0,
     ) -> None:
         self.recipe = recipe
@@ -86,6 +93,7 @@ class ImageAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         self.validation = validation
         self.precision = precision
         self.features = features
+        self.prior = prior
         self.random_state = random_state
 
     # ------------------------------------------------------------ fitting
@@ -102,6 +110,8 @@ class ImageAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         """
         if self.features not in ("code", "compact", "full"):
             raise ValueError(f"features='{self.features}' is not known; known: code, compact, full")
+        if self.prior not in ("gaussian", "mixture", "flow"):
+            raise ValueError(f"prior='{self.prior}' is not known; known: gaussian, mixture, flow")
         images = self._checked(X, reset=True)
         self.image_shape_ = self._shape_of(images)
         self.ndim_ = images.ndim
@@ -132,7 +142,7 @@ class ImageAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             raise ValueError(str(error)) from error
         self.model_: Autoencoder = model
         self._n_features_out = self._encode(pixels[:1]).shape[1]
-        self._fit_codes(pixels)
+        self._fit_prior(pixels, seed)
         return self
 
     # ------------------------------------------------------------ using
@@ -175,24 +185,24 @@ class ImageAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         return -float(np.concatenate(errors).mean())
 
     def sample(self, n_samples: int = 1, *, random_state: Any = None) -> Array:
-        """New images, decoded from codes drawn from a Gaussian; of the kind, shape and range of `fit`.
-
-        A recipe whose codes are held near a standard normal draws from that; any other from a Gaussian with
-        the mean and covariance of the training images' codes.
+        """New images, decoded from codes drawn from the prior; of the kind, shape and range of `fit`.
 
         Raises:
-            ValueError: the codes are discrete, or too long for a covariance (more than 4,096 numbers).
+            ValueError: the codes are discrete, or too long for the prior (more than 4,096 numbers, but for
+                the flow of a grid code).
         """
         check_is_fitted(self, "model_")
         if self.features != "code":
             raise ValueError(f"features='{self.features}' has no way back to images")
-        if self.code_factor_ is None:
-            raise ValueError(
-                "a Gaussian cannot stand for these codes: they are discrete, or too many numbers"
-            )
-        seed = self.random_state if random_state is None else random_state
-        drawn = check_random_state(seed).standard_normal((n_samples, self.code_factor_.shape[0]))
-        return self.inverse_transform((drawn @ self.code_factor_ + self.code_mean_).astype(np.float32))
+        if self.no_prior_ is not None:
+            raise ValueError(f"there is no prior over these codes: {self.no_prior_}")
+        state = self.random_state if random_state is None else random_state
+        seed = int(check_random_state(state).randint(2**31 - 1))
+        size = self.image_shape_[:2]
+        shape = self.model_.recipe.geometry.shape(padded(self.model_, size))
+        codes = draw(prior_of(self.model_, self.prior_), shape, n_samples, seed=seed)
+        images = decoded(self.model_, codes, size).permute(0, 2, 3, 1)
+        return self._as_given(np.ascontiguousarray(images.numpy()))
 
     # ------------------------------------------------------------ scikit-learn's conventions
 
@@ -293,20 +303,21 @@ class ImageAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             parts.append(self.model_.encode(filled).flat()[: len(part)])
         return np.concatenate(parts).astype(np.float32, copy=False)
 
-    def _fit_codes(self, pixels: Array) -> None:
-        """What `sample` draws from: `code_mean_ (d,)` and `code_factor_ (d, d)`, a root of the covariance."""
-        recipe = self.model_.recipe
-        self.code_mean_, self.code_factor_ = np.zeros(self._n_features_out), None
-        discrete = isinstance(recipe.bottleneck, axes.Quantised | axes.Entropy)
-        if self.features != "code" or discrete or self._n_features_out > _MOST_IN_COVARIANCE:
+    def _fit_prior(self, pixels: Array, seed: int) -> None:
+        """What `sample` draws from, attached to the model; `no_prior_` says why where there is none."""
+        self.prior_, self.no_prior_ = self.prior, None
+        if self.prior == "gaussian" and kept(self.model_) == ("normal",):
+            self.prior_ = "normal"
             return
-        if isinstance(recipe.bottleneck, axes.Gaussian) or not isinstance(recipe.critic, axes.NoCritic):
-            self.code_factor_ = np.eye(self._n_features_out)
+        flow_of_grid = self.prior == "flow" and self.model_.recipe.geometry.is_grid
+        if self.features != "code" or (self._n_features_out > _MOST_IN_COVARIANCE and not flow_of_grid):
+            self.no_prior_ = f"{self._n_features_out:,} numbers are too many for it"
             return
-        codes = self._encode(pixels[:_CODES_FOR_COVARIANCE]).astype(np.float64)
-        self.code_mean_ = codes.mean(0)
-        values, vectors = np.linalg.eigh(np.cov(codes, rowvar=False, ddof=0).reshape(2 * (codes.shape[1],)))
-        self.code_factor_ = np.sqrt(values.clip(0))[:, None] * vectors.T
+        steps = min(STEPS, self.model_.summary["steps"])
+        try:
+            fit_prior(self.model_, pixels[:_CODES_FOR_PRIOR], kind=self.prior, steps=steps, seed=seed)
+        except IsthmusError as error:
+            self.no_prior_ = str(error)
 
 
 def _range(images: Array) -> tuple[float, float]:

@@ -106,6 +106,30 @@ def test_samples_look_like_what_it_was_fitted_on(
     assert drawn.std(0).mean() > 0.1
 
 
+@pytest.mark.parametrize("prior", ["mixture", "flow"])
+def test_the_prior_is_a_choice_that_travels(prior: str, digits: tuple[np.ndarray, np.ndarray]) -> None:
+    model = ImageAutoencoder(**{**QUICK, "steps": 60}, prior=prior).fit(digits[0])
+    drawn = model.sample(20, random_state=0)
+    assert drawn.shape == (20, 64) and drawn.dtype == digits[0].dtype and drawn.std(0).mean() > 0.1
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).sample(20, random_state=0), drawn)
+    np.testing.assert_array_equal(clone(model).fit(digits[0]).sample(20, random_state=0), drawn)
+    assert not np.array_equal(clone(model).set_params(prior="gaussian").fit(digits[0]).sample(20), drawn)
+
+
+def test_codes_held_near_a_normal_are_drawn_from_it(digits: tuple[np.ndarray, np.ndarray]) -> None:
+    model = ImageAutoencoder(**{**QUICK, "recipe": "variational", "settings": {"backbone": "dense"}})
+    assert model.fit(digits[0]).prior_ == "normal" and model.sample(3).shape == (3, 64)
+
+
+def test_grids_are_drawn_and_discrete_codes_are_not(digits: tuple[np.ndarray, np.ndarray]) -> None:
+    grid = {"recipe": "conv", "code": "2@4", "settings": {"backbone.width": "4"}, "steps": 2}
+    assert ImageAutoencoder(**grid, prior="mixture").fit(digits[0]).sample(3).shape == (3, 64)
+    settings = {**grid["settings"], "bottleneck.kind": "quantised"}
+    discrete = ImageAutoencoder(**{**grid, "settings": settings}).fit(digits[0])
+    with pytest.raises(ValueError, match="discrete"):
+        discrete.sample(1)
+
+
 def test_names_and_pandas(fitted: ImageAutoencoder, digits: tuple[np.ndarray, np.ndarray]) -> None:
     names = fitted.get_feature_names_out()
     assert list(names) == [f"imageautoencoder{i}" for i in range(4)]
@@ -127,6 +151,7 @@ def test_features_are_a_choice(digits: tuple[np.ndarray, np.ndarray]) -> None:
     ("change", "message"),
     [
         ({"recipe": "dnese"}, "did you mean 'dense'"),
+        ({"prior": "uniform"}, "known: gaussian, mixture, flow"),
         ({"image_shape": (5, 5)}, "does not hold 64"),
         ({"features": "all"}, "known: code"),
         ({"settings": {"backbone.widht": "8"}}, "did you mean 'width'"),

@@ -28,6 +28,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "hub": ("huggingface_hub",),
     "onnx": ("onnx", "onnxruntime", "onnxscript"),
     "test": ("hypothesis", "mypy", "pytest", "xdist", "ruff", "skimage", "torchmetrics"),
+    "privacy": ("opacus",),
     "tune": ("optuna",),
 }
 

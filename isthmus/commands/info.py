@@ -95,6 +95,7 @@ def rows(document: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("precision", settled.get("precision")),
         ("seed", settled.get("seed")),
         ("validation", None if not best else f"{best['validation']:.5g} at step {best['step']:,}"),
+        ("privacy", _privacy(summary.get("privacy"))),
         *(("finding", str(one)) for one in recorded(summary)),
         (
             "written by",
@@ -102,6 +103,15 @@ def rows(document: Mapping[str, Any]) -> list[tuple[str, str]]:
         ),
     ]
     return [(name, str(value)) for name, value in found if value not in (None, "none")]
+
+
+def _privacy(spent: Mapping[str, Any] | None) -> str | None:
+    if not spent:
+        return None
+    return (
+        f"ε {spent['epsilon']:.4g} at δ {spent['delta']:.3g} for any one image "
+        f"(noise {spent['noise']:.4g}, clip norm {spent['clip']:g}, {spent['steps']:,} steps)"
+    )
 
 
 def is_compressed(path: str) -> bool:

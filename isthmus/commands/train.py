@@ -71,6 +71,16 @@ if TYPE_CHECKING:
     show_default=True,
     help="auto measures which is faster here.",
 )
+@click.option(
+    "--private", type=float, metavar="EPS", help="Spend at most this ε on any one image (extra privacy)."
+)
+@click.option("--delta", type=float, metavar="D", help="δ of a private training; by default 1/(10 N).")
+@click.option(
+    "--clip-norm", type=float, metavar="C", help="Largest norm of one image's gradient, when private."
+)
+@click.option(
+    "--noise-seed", type=int, metavar="S", help="Repeat a private training's noise: for experiments only."
+)
 @click.option("--from", "start_from", metavar="MODEL", help="Begin with the weights of this model.")
 @click.option("-o", "--out", metavar="MODEL", help="The model file; by default named after DATA.")
 @click.option("--resume", is_flag=True, help="Go on with the unfinished training of the same output.")
@@ -182,6 +192,7 @@ def command(
             "kept": summary["kept"],
             "best": best,
             "findings": summary["findings"],
+            "privacy": summary["privacy"],
             "notes": [*seen[0].images.notes, *seen[0].settled.notes],
             "skipped": as_json(skipped),
         }
@@ -194,6 +205,12 @@ def command(
     if best is not None:
         console.result(
             f"validation {best['validation']:.5g} at step {best['step']:,} ({summary['kept']} weights kept)"
+        )
+    spent = summary["privacy"]
+    if spent is not None:
+        console.result(
+            f"private: ε {spent['epsilon']:.4g} at δ {spent['delta']:.3g} spent on any one image "
+            f"(noise {spent['noise']:.4g}, clip norm {spent['clip']:g})"
         )
     console.result(f"model: {path}")
     tell([one for one in recorded(summary) if one.name not in told], console)

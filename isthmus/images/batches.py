@@ -7,7 +7,7 @@ random numbers: as easy as 1, 2, 3", 2011), keyed by the seed and the epoch or s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -52,6 +52,7 @@ class Batches:
         turn: mirror each example at random and, where it is square, turn it by quarters: eight ways.
         share: (i, n) reads only the i-th of n parts of every batch. The parts together are, image by image
             and crop by crop, the batch that one process would read.
+        drawn: which images step t holds, instead of this order; there may be none.
 
     Raises:
         DataError: no images; mixed sizes without `crop`; `balance` without labels.
@@ -68,6 +69,7 @@ class Batches:
         balance: bool = False,
         turn: bool = False,
         share: tuple[int, int] = (0, 1),
+        drawn: Callable[[int], Indices] | None = None,
     ) -> None:
         _check(images, batch, crop)
         at_once = batch if crop is not None or balance else min(batch, len(images))
@@ -85,6 +87,7 @@ class Batches:
         self.balance = balance
         self.turn = turn
         self.share = share
+        self.drawn = drawn
         self._meter = Meter(images.pixels)
         self._orders: dict[int, Indices] = {}
         if images.labels is not None:
@@ -112,6 +115,8 @@ class Batches:
 
     def indices(self, step: int) -> Indices:
         """Which images step `step` holds over all parts, in their order; (B,) int64."""
+        if self.drawn is not None:
+            return self.drawn(step)
         if self.balance:
             return self._balanced(step)
         count = len(self.images)
@@ -199,7 +204,7 @@ def _taken(
         samples[order] = images.stack(indices[order])
     else:
         samples = images.stack(indices)
-    if turns is not None:
+    if turns is not None and len(turns):
         samples = np.stack([_turned(one, int(t)) for one, t in zip(samples, turns, strict=True)])
     labels = None if images.labels is None else torch.from_numpy(images.labels[indices])
     return Batch(_scaled(samples), labels, indices, slice(0, len(indices)), len(indices))

@@ -27,7 +27,11 @@ from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.file import load as load_model
 from isthmus.model.recipe import Recipe
 from isthmus.training import checkpoint as checkpoints
+<<<<<<< HEAD
 from isthmus.training.allocator import kept_memory
+=======
+from isthmus.training import privacy
+>>>>>>> private
 from isthmus.training.denormals import flushed_denormals
 from isthmus.training.diagnosis.diagnose import early_findings, findings
 from isthmus.training.diagnosis.observed import FEW, observe
@@ -82,7 +86,8 @@ def train(
         finish: called with the trained model and its training images, for what is fitted to a trained model
             and travels in its file.
         options: `epochs`, `minutes` or `steps`, `seed`, `size`, `crop`, `validation`, `patience`, `balance`,
-            `turn`, `only`, `cache`, `precision`, `checkpoint_seconds`; see
+            `turn`, `only`, `cache`, `precision`, `checkpoint_seconds`, `private`, `delta`, `clip_norm`,
+            `noise_seed`; see
             `isthmus.training.options.Options`.
 
     Returns:
@@ -143,9 +148,10 @@ def train(
     model = prepared.model.to("cpu").requires_grad_(False)
     model.precision = torch.float32
     model.summary = _summary(run, prepared, facts)
-    seen = observe(model, _to_observe(prepared))
-    found = findings(run.state.history, model.recipe, run.settled.steps, seen)
-    model.summary["findings"] = [one.to_dict() for one in found]
+    if run.private is None:
+        seen = observe(model, _to_observe(prepared))
+        found = findings(run.state.history, model.recipe, run.settled.steps, seen)
+        model.summary["findings"] = [one.to_dict() for one in found]
     if out is not None:
         model.save(out)
     if finish is not None:
@@ -265,6 +271,9 @@ def _resumed(
         here = torch.get_num_threads()
         note = f"began with {threads} threads and goes on with {here}: the last digits may differ"
         settled = replace(settled, notes=(*settled.notes, note))
+    if settled.privacy is not None:
+        privacy.check_extra()
+        group.together(lambda: privacy.check(recipe, balance=options.balance, processes=group.count))
     model = build_model(recipe, images, settled.size, settled.seed)
     prepared = Prepared(model, images, held_out, settled, 0.0)
     run = group.together(lambda: prepared.run(options, group))
@@ -281,7 +290,8 @@ def _summary(run: Run, prepared: Prepared, facts: dict[str, Any]) -> dict[str, A
         "torch": torch.__version__,
         "data": {
             "source": images.source,
-            "fingerprint": facts["fingerprint"],
+            # A hash of private images would tell whoever guesses them that the guess is right.
+            "fingerprint": facts["fingerprint"] if settled.privacy is None else None,
             "images": len(images),
             "held_out": 0 if prepared.held_out is None else len(prepared.held_out),
             "classes": list(images.classes),
@@ -298,4 +308,6 @@ def _summary(run: Run, prepared: Prepared, facts: dict[str, Any]) -> dict[str, A
         if state.best_loss is not None
         else None,
         "history": state.history,
+        "findings": [],
+        "privacy": None if settled.privacy is None else settled.privacy.facts(state.step),
     }

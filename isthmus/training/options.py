@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from isthmus.errors import UsageError
+from isthmus.training.privacy import Privacy
 
+_MAY_BE_NONE = ("steps", "epochs", "minutes", "private", "delta", "clip_norm", "noise_seed")
 PrecisionName = Literal["auto", "float32", "bfloat16"]
 
 
@@ -29,6 +32,9 @@ class Options:
         turn: mirror and turn training examples at random; for images that have no up and no left.
         precision: `auto` measures whether bfloat16 pays on this machine.
         checkpoint_seconds: time between saved states.
+        private: ε that the whole training may spend on any one image, see `isthmus.training.privacy`.
+        delta: its δ, 1/(10 N) where not given; clip_norm: largest norm of one image's gradient.
+        noise_seed: makes the noise repeatable, for experiments: who knows the seed can take the noise away.
     """
 
     epochs: float | None = None
@@ -45,6 +51,10 @@ class Options:
     cache: str | None = None
     precision: PrecisionName = "auto"
     checkpoint_seconds: float = 60.0
+    private: float | None = None
+    delta: float | None = None
+    clip_norm: float | None = None
+    noise_seed: int | None = None
 
     def __post_init__(self) -> None:
         given = [n for n in ("epochs", "minutes", "steps") if getattr(self, n) is not None]
@@ -64,20 +74,35 @@ class Options:
             raise UsageError(f"checkpoint_seconds={self.checkpoint_seconds}: a time in seconds")
         if self.precision not in ("auto", "float32", "bfloat16"):
             raise UsageError(f"precision={self.precision} is not known; known: auto, float32, bfloat16")
+        self._check_private()
         for name in ("size", "crop"):
             self._settle_sides(name)
         if self.size and self.crop and any(c > s for c, s in zip(self.crop, self.size, strict=True)):
             raise UsageError("a crop cannot be larger than the size that images are resized to")
 
+    def _check_private(self) -> None:
+        for name in ("delta", "clip_norm", "noise_seed"):
+            if getattr(self, name) is not None and self.private is None:
+                raise UsageError(f"{name} is a setting of a private training: give private=ε (--private) too")
+        if self.private is not None and not self.private > 0:
+            raise UsageError(f"private={self.private}: a budget ε lies above 0")
+        if self.delta is not None and not 0 < self.delta < 1:
+            raise UsageError(f"delta={self.delta}: δ is a chance between 0 and 1")
+        if self.clip_norm is not None and not 0 < self.clip_norm < math.inf:
+            raise UsageError(f"clip_norm={self.clip_norm}: a norm above 0")
+        if self.noise_seed is not None and not 0 <= self.noise_seed < 2**63:
+            raise UsageError(f"noise_seed={self.noise_seed}: seeds lie from 0 to 2⁶³ − 1")
+
     def _settle_numbers(self) -> None:
         # As Python's own numbers, because they are written as JSON: NumPy's are not known there.
         kinds: dict[str, Callable[[Any], float]] = {
-            **dict.fromkeys(("steps", "seed", "patience"), operator.index),
+            **dict.fromkeys(("steps", "seed", "patience", "noise_seed"), operator.index),
             **dict.fromkeys(("epochs", "minutes", "validation", "checkpoint_seconds"), float),
+            **dict.fromkeys(("private", "delta", "clip_norm"), float),
         }
         for name, kind in kinds.items():
             value = getattr(self, name)
-            if value is None and name in ("steps", "epochs", "minutes"):
+            if value is None and name in _MAY_BE_NONE:
                 continue
             try:
                 object.__setattr__(self, name, kind(value))
@@ -107,6 +132,7 @@ class Settled:
         batch, steps, validate_every: in images and steps.
         precision: `float32` or `bfloat16`.
         notes: what was chosen and why, one line each.
+        privacy: noise and clipping of a private training, or None.
     """
 
     size: tuple[int, int]
@@ -117,10 +143,13 @@ class Settled:
     precision: str
     seed: int
     notes: tuple[str, ...] = ()
+    privacy: Privacy | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Settled:
-        return cls(**{**data, "size": tuple(data["size"]), "notes": tuple(data["notes"])})
+        terms = data.get("privacy")
+        privacy = None if terms is None else Privacy(**terms)
+        return cls(**{**data, "size": tuple(data["size"]), "notes": tuple(data["notes"]), "privacy": privacy})

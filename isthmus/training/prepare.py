@@ -25,6 +25,7 @@ from isthmus.model.autoencoder import Autoencoder, build
 from isthmus.model.footprint import check_memory
 from isthmus.model.recipe import Recipe
 from isthmus.model.recipes import recipe as named_recipe
+from isthmus.training import privacy
 from isthmus.training.choose import Frame, batch_size, frame, sides
 from isthmus.training.distributed import ALONE, Processes
 from isthmus.training.distributed_draws import drawn_alike
@@ -101,7 +102,7 @@ def read_parts(
         images = conform(images, size=chosen.resize, channels=None)
     if val is not None:
         return images, _conformed(read(val, cache=options.cache), images, chosen), chosen
-    if options.validation == 0 or len(images) < 2:
+    if options.validation == 0 or len(images) < 2 or options.private is not None:
         return images, None, chosen
     train, held_out = hold_out(images, options.validation)
     if len(held_out) == 0:
@@ -131,6 +132,8 @@ def prepare(
     Raises:
         DataError, UsageError, CapabilityError: as the parts do.
     """
+    if options.private is not None:
+        privacy.check_extra()
     images, held_out, chosen = read_together(data, val, recipe, options, processes)
     prepared = processes.together(lambda: _settled(images, held_out, chosen, options, processes.count))
     if processes.count == 1:
@@ -166,17 +169,30 @@ def read_together(
 def _settled(
     images: ImageSet, held_out: ImageSet | None, chosen: Frame, options: Options, processes: int
 ) -> Prepared:
+    private = options.private is not None
+    if private:
+        privacy.check(chosen.recipe, balance=options.balance, processes=processes)
     chosen = _noise_settled(chosen, images)
     capabilities.check(chosen.recipe)
-    model = build_model(chosen.recipe, images, chosen.size, options.seed)
+    model = build_model(chosen.recipe, images, chosen.size, options.seed, look=not private)
     batch, said = batch_size(len(images), chosen)
+    if private:
+        usual = chosen.recipe.optimiser.batch is None and chosen.recipe.optimiser.name != "gd"
+        batch = privacy.batch_of(len(images), batch) if usual else min(batch, len(images))
+        said = (
+            f"batch {batch} on average (--set optimiser.batch=…): the more images, the less the noise counts"
+        )
     if best_device().type == "cpu":
         # Full-batch descent takes its images in chunks, one by one where they are large.
         at_once = 1 if chosen.recipe.optimiser.name == "gd" else batch
         shape = (at_once, images.channels, *chosen.size)
         check_memory(chosen.recipe.backbone, chosen.recipe.geometry, shape, backward=True)
     notes = [*chosen.notes, said]
-    if held_out is None:
+    if held_out is None and private:
+        notes.append(
+            "no image of DATA is held out: a choice by it would give it away; the last weights are kept"
+        )
+    elif held_out is None:
         notes.append("nothing is held out for validation: the last weights are kept")
     first = Settled(
         size=chosen.size,
@@ -186,18 +202,41 @@ def _settled(
         validate_every=1000,
         precision="float32",
         seed=options.seed,
+        privacy=_privacy(options, len(images), batch, 1000),
     )
     epochs = chosen.recipe.optimiser.epochs
     timed = options.minutes is not None or (options.steps is None and options.epochs is None and not epochs)
     # Of several processes each measures its part of a step, at the same time as the others.
     part = replace(first, batch=max(1, batch // processes))
-    precision, seconds, why = choose_precision(model, images, part, options.precision, timed=timed)
+    wanted = "float32" if private and options.precision == "auto" else options.precision
+    precision, seconds, why = choose_precision(model, images, part, wanted, timed=timed)
+    if private and options.precision == "auto":
+        why = "precision float32: gradients of single images"
     notes.append(why)
     steps, length = _steps(options, len(images), batch, seconds, epochs)
     notes.append(length)
     every = _validate_every(steps, batch, 0 if held_out is None else len(held_out))
-    settled = replace(first, steps=steps, validate_every=every, precision=precision, notes=tuple(notes))
+    terms = _privacy(options, len(images), batch, steps)
+    if terms is not None:
+        notes += privacy.described(terms, steps, val=held_out is not None)
+    settled = replace(
+        first, steps=steps, validate_every=every, precision=precision, notes=tuple(notes), privacy=terms
+    )
     return Prepared(model, images, held_out, settled, seconds)
+
+
+def _privacy(options: Options, count: int, batch: int, steps: int) -> privacy.Privacy | None:
+    if options.private is None:
+        return None
+    return privacy.settle(
+        epsilon=options.private,
+        delta=options.delta,
+        clip=options.clip_norm,
+        seed=options.noise_seed,
+        count=count,
+        batch=batch,
+        steps=steps,
+    )
 
 
 def _noise_settled(chosen: Frame, images: ImageSet) -> Frame:
@@ -212,14 +251,22 @@ def _noise_settled(chosen: Frame, images: ImageSet) -> Frame:
     return replace(chosen, recipe=recipe, notes=(*chosen.notes, note))
 
 
-def build_model(recipe: Recipe, images: ImageSet, size: tuple[int, int], seed: int) -> Autoencoder:
+def build_model(
+    recipe: Recipe, images: ImageSet, size: tuple[int, int], seed: int, *, look: bool = True
+) -> Autoencoder:
     """An untrained model for these images, on the device this machine trains on.
+
+    Args:
+        look: whether it may start from the images' brightness; else from gray, whatever they show.
 
     Raises:
         UsageError: its weights would not fit into this machine's memory.
     """
     _check_memory(recipe, images.channels, size)
     model = build(recipe, channels=images.channels, size=size, seed=seed)
+    if not look:
+        model.start_at(torch.full((images.channels,), 0.5), torch.tensor(0.25))
+        return model.to(best_device())
     some = images.subset(np.linspace(0, len(images) - 1, min(len(images), 256)).astype(int))
     # Whole photographs come a few at a time, or their floats would fill the memory.
     height, width = sides(some)[1]

@@ -32,6 +32,7 @@ from isthmus.training.distributed_draws import SharedDraws
 from isthmus.training.ema import Average
 from isthmus.training.options import Settled
 from isthmus.training.player import Learner, gradients
+from isthmus.training.private_steps import PrivateSteps
 
 CHUNK_PIXELS = 2**21  # pixel-channels per forward pass of full-batch descent; larger batches go in chunks
 LOG_SECONDS = 0.5
@@ -111,14 +112,22 @@ class Run:
         self.learner, self.images, self.held_out, self.settled = learner, images, held_out, settled
         self.patience = patience
         self.crop = settled.size if settled.crop else None
+        self.players = learner.players
+        self.optimisers = [optimisers.build(player) for player in self.players]
+        self.private: PrivateSteps | None = None
+        if settled.privacy is not None:
+            self.private = PrivateSteps(
+                learner, self.optimisers[0], settled.privacy, count=len(images), batch=settled.batch
+            )
         self.batches = Batches(
             images,
             batch=settled.batch,
-            seed=settled.seed,
+            seed=settled.seed if self.private is None else self.private.seed,
             crop=self.crop,
             balance=balance,
             turn=turn,
             share=(processes.number, processes.count),
+            drawn=None if self.private is None else self.private.drawn,
         )
         learner.set_precision(getattr(torch, settled.precision))
         normalises = any(isinstance(m, _BatchNorm) for m in learner.module.modules())
@@ -130,8 +139,6 @@ class Run:
                 "several processes it would not be the network that was asked for",
                 hint="repeat the command with --set backbone.norm=none",
             )
-        self.players = learner.players
-        self.optimisers = [optimisers.build(player) for player in self.players]
         self.average = Average(learner.module, self.players[0].optimiser.ema)
         self.best: dict[str, Tensor] = {}
         # The last weights are the result where nothing is held out, or where a game has no lowest loss.
@@ -182,7 +189,7 @@ class Run:
                     self.between_steps = False
                     self._validate(losses)
                     self.between_steps = True
-                    found = self._new(examine(state.history))
+                    found = self._new(examine(state.history)) if self.private is None else ()
                 if listener is not None:
                     rate = (state.step - first) * settled.batch / max(now - started, 1e-9)
                     best = state.best_loss
@@ -205,7 +212,7 @@ class Run:
         labels = None if batch.labels is None else batch.labels.to(self.device)
         progress = state.step / settled.steps
         per_chunk = max(1, CHUNK_PIXELS // images[0].numel())
-        chunked = self.players[0].optimiser.name == "gd"
+        chunked = self.players[0].optimiser.name == "gd" and self.private is None
         pieces = torch.split(images, per_chunk) if chunked else (images,)
         marks: Sequence[Tensor | None] = [None] * len(pieces)
         if labels is not None:
@@ -215,7 +222,10 @@ class Run:
                 parameter.grad = None
         logged: Logged = []
         with self._shared(batch, whole_pass=not chunked) as generator:
-            for piece, mark in zip(pieces, marks, strict=True):
+            if self.private is not None:
+                logged.append((self.private(state.step, images, labels, progress), 1.0))
+                pieces = ()
+            for piece, mark in zip(pieces, marks[: len(pieces)], strict=True):
                 share = len(piece) / batch.total
                 trace = self.learner.trace(piece, generator, mark)
                 found, parts = gradients(self.players, trace, progress, share)
@@ -227,7 +237,12 @@ class Run:
         for parts, share in self._added_up(logged):
             self._add(parts, share)
         for player, optimiser in zip(self.players, self.optimisers, strict=True):
+<<<<<<< HEAD
             optimisers.clip(player)
+=======
+            if player.optimiser.clip > 0 and self.private is None:
+                torch.nn.utils.clip_grad_norm_(player.parameters, player.optimiser.clip, foreach=True)
+>>>>>>> private
             rate = optimisers.rate_at(player.optimiser, progress, settled.steps)
             for group in optimiser.param_groups:
                 group["lr"] = rate
@@ -265,7 +280,9 @@ class Run:
 
     def _validate(self, losses: dict[str, float]) -> None:
         state = self.state
-        entry = {"step": float(state.step)} | {f"train_{k}": v for k, v in losses.items()}
+        entry = {"step": float(state.step)}
+        if self.private is None:  # losses of private images carry no noise: they are shown, and not kept
+            entry |= {f"train_{k}": v for k, v in losses.items()}
         if self.held_out is not None:
             loss, parts = self.validation_loss()
             self._check_finite({"validation": loss})

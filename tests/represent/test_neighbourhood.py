@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 from sklearn.datasets import make_blobs
@@ -92,16 +95,24 @@ def test_agreement_by_hand() -> None:
     assert agreement(labels, np.array([2, 2, 2, 0, 0, 1]))["nmi"] == pytest.approx(1)
 
 
-def test_what_cannot_be_asked_is_refused(blobs: tuple[np.ndarray, np.ndarray]) -> None:
+def test_what_cannot_be_asked_is_refused(
+    blobs: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(UsageError, match="301 clusters"):
         find_clusters(blobs[0], 301)
     with pytest.raises(UsageError, match="methods kmeans"):
         find_clusters(blobs[0], 3, method="ward")  # type: ignore[arg-type]
-    try:
-        import umap  # noqa: F401
-    except ImportError:
-        with pytest.raises(MissingExtraError, match="umap"):
-            find_clusters(blobs[0], 3, space="umap")
+    monkeypatch.setitem(sys.modules, "umap", None)
+    with pytest.raises(MissingExtraError, match="umap"):
+        find_clusters(blobs[0], 3, space="umap")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("umap") is None, reason="needs the extra 'umap'")
+def test_umap_keeps_groups_apart_and_repeats(blobs: tuple[np.ndarray, np.ndarray]) -> None:
+    found = find_clusters(blobs[0], 4, space="umap")
+    assert agreement(blobs[1], found.assigned)["accuracy"] > 0.97
+    np.testing.assert_array_equal(found.assigned, find_clusters(blobs[0], 4, space="umap").assigned)
 
 
 def test_a_probe_agrees_with_scikit_learn() -> None:

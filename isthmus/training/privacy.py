@@ -1,0 +1,197 @@
+"""What a private training promises: how much any one image may move the model, and the noise that takes.
+
+(ε, δ)-differential privacy (Dwork and Roth 2014, definition 2.4) by DP-SGD (Abadi et al. 2016, algorithm 1).
+The unit is one image, added or taken away. Every image is in a step by a coin of its own with the same
+chance (Poisson sampling), which is what the accountant assumes; it is Opacus' (extra `privacy`), by Rényi
+divergences (Mironov, Talwar and Zhang 2019).
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from typing import Any
+
+from isthmus.errors import CapabilityError, MissingExtraError, UsageError
+from isthmus.model import axes
+from isthmus.model.recipe import Recipe
+
+CLIP = 1e-3
+LARGEST_BATCH, STEPS_PER_PASS = 1024, 16
+_MOST = 1000.0
+# The orders beyond Opacus' own 63 are what a small ε is proved with.
+_ORDERS = [1 + x / 10 for x in range(1, 100)] + [float(x) for x in (*range(11, 64), 80, 128, 256, 512, 1024)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Privacy:
+    """The terms of a private training, settled before the first step.
+
+    Attributes:
+        epsilon, delta: what the whole training spends at most.
+        clip: largest norm of one image's gradient.
+        noise: standard deviation of the noise on a step's summed gradient, in units of `clip`.
+        rate: chance of each image to be in a step.
+        seed: of noise and coins; None draws them from the operating system, and nobody can draw them again.
+    """
+
+    epsilon: float
+    delta: float
+    clip: float
+    noise: float
+    rate: float
+    seed: int | None = None
+
+    def spent(self, steps: int) -> float:
+        """ε after so many steps, at `delta`."""
+        return _epsilon(self.noise, self.rate, steps, self.delta)
+
+    def facts(self, steps: int) -> dict[str, Any]:
+        """What a model's summary says of it, as JSON values."""
+        return {
+            **{("asked" if name == "epsilon" else name): value for name, value in asdict(self).items()},
+            "epsilon": self.spent(steps),
+            "steps": steps,
+            "unit": "image",
+            "sampling": "poisson",
+            "accountant": "rdp",
+        }
+
+
+def check_extra() -> None:
+    """Raises:
+    MissingExtraError: Opacus is not installed.
+    """
+    if find_spec("opacus") is None:
+        raise MissingExtraError("a private training", "privacy")
+
+
+def batch_of(count: int, usual: int) -> int:
+    """Images that a step holds on average, where nobody said: many, for the noise does not grow with them."""
+    return min(count, max(usual, min(LARGEST_BATCH, count // STEPS_PER_PASS)))
+
+
+def settle(
+    *,
+    epsilon: float,
+    delta: float | None,
+    clip: float | None,
+    seed: int | None,
+    count: int,
+    batch: int,
+    steps: int,
+) -> Privacy:
+    """The least noise with which `steps` steps of `batch` of `count` images spend at most `epsilon`.
+
+    Args:
+        delta: None takes 1/(10 `count`).
+        clip: None takes `CLIP`.
+
+    Raises:
+        UsageError: a `delta` that protects nobody, or an `epsilon` that no noise reaches.
+    """
+    check_extra()
+    delta = 1 / (10 * count) if delta is None else delta
+    if delta >= 1 / count:
+        raise UsageError(
+            f"delta {delta:g} would allow one of {count:,} images to be given away: take less than 1/{count}"
+        )
+    rate = min(1.0, batch / count)
+    noise = _noise(epsilon, delta, rate, steps)
+    return Privacy(epsilon=epsilon, delta=delta, clip=clip or CLIP, noise=noise, rate=rate, seed=seed)
+
+
+def described(terms: Privacy, steps: int, *, val: bool) -> list[str]:
+    """The terms in words, one line each."""
+    said = [
+        f"private: ε {terms.spent(steps):.4g} at δ {terms.delta:.3g} for any one image, by noise of "
+        f"{terms.noise:.4g} times the clip norm {terms.clip:g} in each of {steps} steps, which draw every "
+        f"image with chance {terms.rate:.4g}"
+    ]
+    if terms.seed is not None:
+        said.append("the noise can be drawn again by who knows its seed: ε holds against everybody else only")
+    if val:
+        said.append("images to validate on choose the weights and are not protected")
+    return said
+
+
+def check(recipe: Recipe, *, balance: bool, processes: int) -> None:
+    """Raises:
+    CapabilityError: something in this training sees images past the noise; the hint is what does not.
+    """
+    for reason, change in _refusals(recipe, balance=balance, processes=processes):
+        hint = f"repeat the command with --set {change}" if "=" in change else change or None
+        raise CapabilityError(f"not privately: {reason}", hint=hint)
+
+
+def _refusals(recipe: Recipe, *, balance: bool, processes: int) -> list[tuple[str, str]]:
+    code, found = recipe.bottleneck, []
+    if not isinstance(recipe.critic, axes.NoCritic):
+        found.append(("a critic is a second player whose gradients would need a budget too", "critic=none"))
+    if getattr(recipe.backbone, "norm", "none") == "batch":
+        why = "batch normalisation mixes the images of a batch and stores their statistics"
+        found.append((why, "backbone.norm=none"))
+    if isinstance(recipe.backbone, axes.Filters):
+        found.append(("filters are started, and read out, by statistics of the images", "backbone=conv"))
+    match code:
+        case axes.Contractive():
+            found.append(
+                ("the contractive penalty divides by the variance of a batch's codes", "bottleneck=l2")
+            )
+        case axes.KLSparse():
+            found.append(("kl-sparse judges the mean over a batch", "bottleneck=l1"))
+        case axes.TopK():
+            found.append(("top-k counts how often each unit is used and stores it", "bottleneck=l1"))
+        case axes.L0(active=active) if active is not None:
+            why = "a wanted number of active units is steered by counting them"
+            found.append((why, "bottleneck.active=auto"))
+        case axes.Gaussian(free_bits=free) if free > 0:
+            found.append(("free bits are granted by the mean over a batch", "bottleneck.free_bits=0"))
+        case axes.Entropy():
+            found.append(("a codec's tables are counted on the training images", "bottleneck=plain"))
+        case _:
+            pass
+    if isinstance(recipe.corruption, axes.Recorrupted) and recipe.corruption.sigma is None:
+        found.append(("the noise would be measured on the images: say it", "corruption.sigma=25"))
+    if balance:
+        found.append(("balanced classes draw images of rare ones more often than accounted for", ""))
+    if processes > 1:
+        found.append(("images are drawn and noise is added in one process", ""))
+    return found
+
+
+def _noise(epsilon: float, delta: float, rate: float, steps: int) -> float:
+    if not 0 < epsilon <= _MOST:
+        raise UsageError(f"private={epsilon:g}: a budget ε lies above 0 and at most {_MOST:g}")
+    from opacus.accountants.utils import get_noise_multiplier
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about orders that would prove a little more
+            found = get_noise_multiplier(
+                target_epsilon=epsilon,
+                target_delta=delta,
+                sample_rate=rate,
+                steps=steps,
+                accountant="rdp",
+                epsilon_tolerance=min(0.01, epsilon / 100),
+                alphas=_ORDERS,
+            )
+    except ValueError:
+        found = None
+    if found is None:
+        raise UsageError(
+            f"no noise brings {steps} steps down to ε {epsilon:g} at δ {delta:g}: take fewer steps"
+        )
+    return float(found)
+
+
+def _epsilon(noise: float, rate: float, steps: int, delta: float) -> float:
+    from opacus.accountants import RDPAccountant
+
+    accountant = RDPAccountant()
+    accountant.history = [(noise, rate, steps)] if steps else []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return float(accountant.get_epsilon(delta, alphas=_ORDERS))

@@ -1,0 +1,206 @@
+"""Gradients of a private step: one per image, each clipped, summed, and hidden in Gaussian noise.
+
+A gradient is taken of a pass that sees one image alone, so that nothing in a network can mix two, whatever
+its layers are. Where torch can do that for many images at once (`torch.func.vmap`) it does; otherwise they
+come one by one. Clipping, noise and scaling are those of Opacus' `DPOptimizer`.
+"""
+
+from __future__ import annotations
+
+import copy
+import secrets
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad, vmap
+from torch.overrides import TorchFunctionMode
+
+from isthmus.errors import CapabilityError
+from isthmus.images.store import Indices
+from isthmus.training.player import Learner
+from isthmus.training.privacy import Privacy
+
+AT_ONCE = 2**24  # numbers in the gradients of all images that are held at one time
+_COINS, _NOISE, _DRAWS = 4, 5, 6  # streams of Philox beside those of `images.batches`
+
+Losses = dict[str, Tensor]
+
+
+class PrivateSteps:
+    """The gradients of one player's training, step by step.
+
+    Args:
+        learner: with one player.
+        optimiser: the player's; it is Opacus that reads its parameters, the caller that moves them.
+        privacy: clip, noise and chance of an image to be drawn.
+        count: images in the training set.
+        batch: images per step on average.
+
+    Attributes:
+        seed: of all that is random here, and of crops and turns: what an image goes through must not hang on
+            how many were drawn before it, nor be known to others. It is kept nowhere.
+
+    Raises:
+        CapabilityError: the network stores statistics of the images that it sees.
+    """
+
+    def __init__(
+        self, learner: Learner, optimiser: torch.optim.Optimizer, privacy: Privacy, *, count: int, batch: int
+    ) -> None:
+        from opacus.optimizers import DPOptimizer
+
+        self.learner, self.privacy, self.count = learner, privacy, count
+        self.clipped = DPOptimizer(
+            optimiser, noise_multiplier=privacy.noise, max_grad_norm=privacy.clip, expected_batch_size=batch
+        )
+        self.seed = secrets.randbits(63) if privacy.seed is None else privacy.seed
+        self._alone = _Alone(learner)
+        numbers = sum(p.numel() for p in learner.players[0].parameters)
+        self._at_once = max(1, AT_ONCE // numbers)
+        self._vectorised: bool | None = None
+
+    def drawn(self, step: int) -> Indices:
+        """Which images this step holds: each by a coin of its own."""
+        return np.flatnonzero(self._random(step, _COINS).random(self.count) < self.privacy.rate)
+
+    def __call__(self, step: int, images: Tensor, labels: Tensor | None, progress: float) -> Losses:
+        """Leave the noisy gradient in every parameter's `grad`; give the losses of the images, as they are.
+
+        Args:
+            images: `(N, C, H, W)`, those drawn for this step; there may be none.
+        """
+        losses: dict[str, list[Tensor]] = {}
+        generator = self._generator(step, _DRAWS, images.device)
+        self.clipped.zero_grad()
+        for rows in self._parts(len(images)):
+            marks = None if labels is None else labels[rows]
+            found, told = self.gradients(images[rows], marks, generator, progress)
+            for name, parameter in self._alone.parameters.items():
+                parameter.grad_sample = found[name]
+            self.clipped.clip_and_accumulate()
+            for name, values in told.items():
+                losses.setdefault(name, []).append(values)
+        self.clipped.generator = self._generator(step, _NOISE, images.device)
+        self.clipped.add_noise()
+        self.clipped.scale_grad()
+        for parameter in self._alone.parameters.values():
+            parameter.grad_sample = parameter.summed_grad = None  # as large as a batch
+        return {name: torch.cat(values).mean() for name, values in losses.items() if len(images)}
+
+    def gradients(
+        self, images: Tensor, labels: Tensor | None, generator: torch.Generator, progress: float
+    ) -> tuple[dict[str, Tensor], Losses]:
+        """By name, `(N, …)` gradients of each image's own loss, not yet clipped; and its losses `(N,)`."""
+        if len(images) == 0:
+            none = {name: p.new_zeros((0, *p.shape)) for name, p in self._alone.parameters.items()}
+            return none, {}
+        if self._vectorised is None:
+            self._vectorised = _can_vectorise(self.learner, images, labels)
+        return self._alone(images, labels, generator, progress, vectorised=self._vectorised)
+
+    def _parts(self, count: int) -> Iterator[slice]:
+        for start in range(0, max(count, 1), self._at_once):
+            yield slice(start, min(start + self._at_once, count))
+
+    def _generator(self, step: int, stream: int, device: torch.device) -> torch.Generator:
+        return torch.Generator(device=device).manual_seed(int(self._random(step, stream).integers(2**63)))
+
+    def _random(self, step: int, stream: int) -> np.random.Generator:
+        key = np.array([self.seed, step], dtype=np.uint64)
+        return np.random.Generator(np.random.Philox(key=key, counter=np.array([0, 0, 0, stream], np.uint64)))
+
+
+class _Alone:
+    """Every image's gradient by a pass of its own."""
+
+    def __init__(self, learner: Learner) -> None:
+        moved = {id(p) for p in learner.players[0].parameters}
+        named = learner.module.named_parameters()
+        self.parameters: dict[str, nn.Parameter] = {name: p for name, p in named if id(p) in moved}
+        self._pass = _Pass(learner)
+
+    def __call__(
+        self,
+        images: Tensor,
+        labels: Tensor | None,
+        generator: torch.Generator,
+        progress: float,
+        *,
+        vectorised: bool,
+    ) -> tuple[dict[str, Tensor], Losses]:
+        weights = {f"module.{name}": p.detach() for name, p in self.parameters.items()}
+
+        def loss(moved: dict[str, Tensor], image: Tensor, label: Tensor | None) -> tuple[Tensor, Losses]:
+            mark = None if label is None else label[None]
+            value, told = functional_call(self._pass, moved, (image[None], mark, generator, progress))
+            return value, told
+
+        if vectorised:
+            axes = (None, 0, None if labels is None else 0)
+            with _AnyLayout():
+                found, told = vmap(grad(loss, has_aux=True), in_dims=axes, randomness="different")(
+                    weights, images, labels
+                )
+        else:
+            marks = [None] * len(images) if labels is None else list(labels)
+            pairs = zip(images, marks, strict=True)
+            each = [self._one(image, mark, generator, progress) for image, mark in pairs]
+            found = {f"module.{n}": torch.stack([g[n] for g, _ in each]) for n in self.parameters}
+            told = {name: torch.stack([t[name] for _, t in each]) for name in each[0][1]}
+        return {name: found[f"module.{name}"].detach() for name in self.parameters}, told
+
+    def _one(
+        self, image: Tensor, label: Tensor | None, generator: torch.Generator, progress: float
+    ) -> tuple[dict[str, Tensor], Losses]:
+        mark = None if label is None else label[None]
+        value, told = self._pass(image[None], mark, generator, progress)
+        found = torch.autograd.grad(value, list(self.parameters.values()), allow_unused=True)
+        pairs = zip(self.parameters.items(), found, strict=True)
+        return {n: torch.zeros_like(p) if g is None else g for (n, p), g in pairs}, told
+
+
+class _Pass(nn.Module):
+    """The first player's loss as a module, so that its weights can be handed in."""
+
+    def __init__(self, learner: Learner) -> None:
+        super().__init__()
+        self.module, self.learner = learner.module, learner
+
+    def forward(
+        self, images: Tensor, labels: Tensor | None, generator: torch.Generator, progress: float
+    ) -> tuple[Tensor, Losses]:
+        player = self.learner.players[0]
+        per_image, parts = player.objective(self.learner.trace(images, generator, labels), progress)
+        loss = per_image.sum()
+        return loss, {player.name: loss.detach(), **parts}
+
+
+class _AnyLayout(TorchFunctionMode):
+    """Without the copies to channels-last that speed up convolutions: vmap knows no such layout."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        if func is Tensor.contiguous:
+            return args[0]
+        return func(*args, **(kwargs or {}))
+
+
+def _can_vectorise(learner: Learner, images: Tensor, labels: Tensor | None) -> bool:
+    """Whether vmap gives, for this network, what single passes give; tried on noise, not on the images."""
+    probe = copy.deepcopy(learner)
+    before = {name: b.clone() for name, b in probe.module.named_buffers()}
+    noise = torch.rand((2, *images.shape[1:]), generator=torch.Generator().manual_seed(0)).to(images)
+    marks = None if labels is None else torch.zeros_like(labels[:1]).expand(2)
+    alone = _Alone(probe)
+    generator = torch.Generator(device=images.device).manual_seed(0)
+    try:
+        alone(noise, marks, generator, 0.5, vectorised=True)
+        able = True
+    except (RuntimeError, IndexError, TypeError, ValueError, NotImplementedError):
+        able = False
+        alone(noise, marks, generator, 0.5, vectorised=False)
+    for name, buffer in probe.module.named_buffers():
+        if not torch.equal(buffer, before[name]):
+            raise CapabilityError(f"not privately: the network stores statistics of images ({name})")
+    return able
