@@ -305,7 +305,8 @@ class ImageAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
 
     def _fit_prior(self, pixels: Array, seed: int) -> None:
         """What `sample` draws from, attached to the model; `no_prior_` says why where there is none."""
-        self.prior_, self.no_prior_ = self.prior, None
+        self.prior_: str = self.prior
+        self.no_prior_: str | None = None
         if self.prior == "gaussian" and kept(self.model_) == ("normal",):
             self.prior_ = "normal"
             return

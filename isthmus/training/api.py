@@ -27,11 +27,8 @@ from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.file import load as load_model
 from isthmus.model.recipe import Recipe
 from isthmus.training import checkpoint as checkpoints
-<<<<<<< HEAD
-from isthmus.training.allocator import kept_memory
-=======
 from isthmus.training import privacy
->>>>>>> private
+from isthmus.training.allocator import kept_memory
 from isthmus.training.denormals import flushed_denormals
 from isthmus.training.diagnosis.diagnose import early_findings, findings
 from isthmus.training.diagnosis.observed import FEW, observe

@@ -237,12 +237,8 @@ class Run:
         for parts, share in self._added_up(logged):
             self._add(parts, share)
         for player, optimiser in zip(self.players, self.optimisers, strict=True):
-<<<<<<< HEAD
-            optimisers.clip(player)
-=======
-            if player.optimiser.clip > 0 and self.private is None:
-                torch.nn.utils.clip_grad_norm_(player.parameters, player.optimiser.clip, foreach=True)
->>>>>>> private
+            if self.private is None:
+                optimisers.clip(player)
             rate = optimisers.rate_at(player.optimiser, progress, settled.steps)
             for group in optimiser.param_groups:
                 group["lr"] = rate
