@@ -87,7 +87,8 @@ def _save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
     from isthmus.images.modes import colour_channels, is_transparent, pixels_of, sample_type
 
     options = dict(image.encoderinfo)
-    known = {key: options.get(key) for key in ("quality", "bpp", "psnr", "preview")}
+    known: dict[str, Any] = {key: options.get(key) for key in ("quality", "bpp", "psnr", "preview")}
+    known["effort"] = options.get("effort", 0)
     try:
         check_request(**known)
         if sample_type(image) != np.uint8:
