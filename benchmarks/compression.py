@@ -59,13 +59,13 @@ def pillow(kind: str, settings: tuple[float, ...], options: Callable[[float], di
     return Coder(encode, decode, settings)
 
 
-def isthmus_coder(model: str | None) -> Coder:
+def isthmus_coder(model: str | None, effort: int = 0) -> Coder:
     import isthmus
 
     given = None if model is None else isthmus.load(model)
 
     def encode(image: np.ndarray, setting: float) -> bytes:
-        return isthmus.compress(image, quality=setting, model=given)
+        return isthmus.compress(image, quality=setting, model=given, effort=effort)
 
     def decode(data: bytes) -> np.ndarray:
         return np.asarray(isthmus.decompress(data, model=given))
@@ -104,11 +104,13 @@ def build(name: str, model: str | None) -> Coder:
         case "jpeg-xl":
             importlib.import_module("pillow_jxl")
             return pillow("JXL", QUALITIES, lambda q: {"quality": int(q), "effort": 7})
+        case "isthmus-effort":
+            return isthmus_coder(model, effort=5)
         case _:
             return isthmus_coder(model)
 
 
-CODERS = ("jpeg", "jpeg-444", "webp", "jpeg2000", "avif", "avif-444", "jpeg-xl", "isthmus")
+CODERS = ("jpeg", "jpeg-444", "webp", "jpeg2000", "avif", "avif-444", "jpeg-xl", "isthmus", "isthmus-effort")
 
 
 # ------------------------------------------------------------ one coder, in a process of its own
