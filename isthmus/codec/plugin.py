@@ -88,10 +88,7 @@ def _save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
 
     options = dict(image.encoderinfo)
     known: dict[str, Any] = {key: options.get(key) for key in ("quality", "bpp", "psnr", "preview")}
-<<<<<<< HEAD
-=======
     known["effort"] = options.get("effort", 0)
->>>>>>> codec
     try:
         check_request(**known)
         if sample_type(image) != np.uint8:
