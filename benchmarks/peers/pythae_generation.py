@@ -16,6 +16,7 @@ import time
 
 import numpy as np
 import torch
+from pythae.data.datasets import BaseDataset
 from pythae.models import VAE, VAEConfig
 from pythae.models.nn.benchmarks.mnist import Decoder_Conv_AE_MNIST, Encoder_Conv_VAE_MNIST
 from pythae.samplers import GaussianMixtureSampler, GaussianMixtureSamplerConfig
@@ -51,7 +52,10 @@ def main() -> None:
         per_device_train_batch_size=128, no_cuda=True,
     )  # fmt: skip
     trainer = BaseTrainer(
-        model, train_dataset=images, training_config=settings, callbacks=[Deadline(60 * minutes)]
+        model,
+        train_dataset=BaseDataset(images, torch.zeros(len(images))),
+        training_config=settings,
+        callbacks=[Deadline(60 * minutes)],
     )
     with contextlib.suppress(DeadlineError):
         trainer.train()
