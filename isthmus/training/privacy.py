@@ -126,7 +126,7 @@ def check(recipe: Recipe, *, balance: bool, processes: int) -> None:
 
 
 def _refusals(recipe: Recipe, *, balance: bool, processes: int) -> list[tuple[str, str]]:
-    code, found = recipe.bottleneck, []
+    found: list[tuple[str, str]] = []
     if not isinstance(recipe.critic, axes.NoCritic):
         found.append(("a critic is a second player whose gradients would need a budget too", "critic=none"))
     if getattr(recipe.backbone, "norm", "none") == "batch":
@@ -134,7 +134,7 @@ def _refusals(recipe: Recipe, *, balance: bool, processes: int) -> list[tuple[st
         found.append((why, "backbone.norm=none"))
     if isinstance(recipe.backbone, axes.Filters):
         found.append(("filters are started, and read out, by statistics of the images", "backbone=conv"))
-    match code:
+    match recipe.bottleneck:
         case axes.Contractive():
             found.append(
                 ("the contractive penalty divides by the variance of a batch's codes", "bottleneck=l2")

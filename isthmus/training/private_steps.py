@@ -78,7 +78,7 @@ class PrivateSteps:
             marks = None if labels is None else labels[rows]
             found, told = self.gradients(images[rows], marks, generator, progress)
             for name, parameter in self._alone.parameters.items():
-                parameter.grad_sample = found[name]
+                vars(parameter)["grad_sample"] = found[name]  # where Opacus looks
             self.clipped.clip_and_accumulate()
             for name, values in told.items():
                 losses.setdefault(name, []).append(values)
@@ -86,7 +86,7 @@ class PrivateSteps:
         self.clipped.add_noise()
         self.clipped.scale_grad()
         for parameter in self._alone.parameters.values():
-            parameter.grad_sample = parameter.summed_grad = None  # as large as a batch
+            vars(parameter).update(grad_sample=None, summed_grad=None)  # as large as a batch
         return {name: torch.cat(values).mean() for name, values in losses.items() if len(images)}
 
     def gradients(
