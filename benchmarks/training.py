@@ -154,10 +154,12 @@ def data(name: str, folder: Path) -> tuple[Path, Path]:
     if not pixels.exists():
         np.save(pixels, isthmus.read(DATA[chosen.images]).pixels[: chosen.per_turn])
     if not images.exists():
-        images.mkdir()
-        some = isthmus.read(DATA[chosen.images]).pixels[:FOLDER_IMAGES]
-        for index, image in enumerate(some):
-            Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).save(images / f"{index:05}.png")
+        unfinished = images.with_name(images.name + "-unfinished")
+        unfinished.mkdir(exist_ok=True)
+        for index, image in enumerate(isthmus.read(DATA[chosen.images]).pixels[:FOLDER_IMAGES]):
+            one = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
+            one.save(unfinished / f"{index:05}.png")
+        unfinished.rename(images)
     return pixels, images
 
 
