@@ -69,7 +69,7 @@ def use(order: str, encoder: nn.Module, decoder: nn.Module, images: Tensor, fold
             torch.cat([encoder(part) for (part,) in DataLoader(TensorDataset(images), batch_size=256)])
         )
     if order == "decode":
-        codes = encoder(images[:256]).repeat(len(images) // 256, 1)
+        codes = torch.cat([encoder(images[:256])] * (len(images) // 256))
         return len(torch.cat([decoder(part) for (part,) in DataLoader(TensorDataset(codes), batch_size=256)]))
     return len(torch.cat([encoder(part) for part in DataLoader(Folder(folder), batch_size=256)]))
 

@@ -50,6 +50,8 @@ def distorted(
     for kind in kinds:
         if kind not in DISTORTIONS:
             raise UsageError(f"distortion '{kind}' is not known{nearest(kind, DISTORTIONS)}")
+    if len(images) == 0:
+        return images
     result = _moved(images, kinds, generator, amount)
     if "brightness" in kinds:
         result = result + _spread(images, generator) * BRIGHTNESS * amount

@@ -26,7 +26,8 @@ class Verdict:
     Attributes:
         strange: the model reconstructs it worse than nearly all real images.
         copied: it lies almost on a real image.
-        foreign: most of its nearest real images, by code, are of other classes.
+        foreign: by code it is nearer to another class than to its own. How near a class is says the distance
+            within which the same share of it lies, so that a rare class is not outvoted.
     """
 
     strange: Tensor
@@ -68,10 +69,19 @@ class Filter:
         if labels is not None and self.labels is not None:
             with torch.no_grad():
                 codes = torch.cat([self.model.encode_batch(part) for part in torch.split(made, _BATCH)])
-            count = min(NEIGHBOURS, len(self.codes))
-            _, rows = nearest_neighbours(codes.flatten(1), self.codes, count=count)
-            foreign = (self.labels[rows] == labels[:, None]).double().mean(1) < 0.5
+            foreign = self._foreign(codes.flatten(1), labels)
         return Verdict(strange, distances[:, 0] < self.copy, foreign)
+
+    def _foreign(self, codes: Tensor, labels: Tensor) -> Tensor:
+        assert self.labels is not None
+        sizes = torch.bincount(self.labels)
+        away = torch.full((len(codes), len(sizes)), torch.inf)
+        for label in sizes.nonzero()[:, 0].tolist():
+            count = max(1, round(NEIGHBOURS * int(sizes[label]) / int(sizes.max())))
+            count = min(count, int(sizes[label]))
+            distances, _ = nearest_neighbours(codes, self.codes[self.labels == label], count=count)
+            away[:, label] = distances[:, -1]
+        return away.argmin(1) != labels
 
 
 @torch.no_grad()

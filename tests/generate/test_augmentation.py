@@ -95,3 +95,19 @@ def test_what_cannot_be_augmented_is_said() -> None:
         augment(model, images.subset([0, 2, 4, 1]), 4)
     with pytest.raises(UsageError, match="distortion 'blur'"):
         augment(model, images, 4, methods=["distortions"], distortions=["blur"])
+
+
+def test_a_rare_class_is_not_outvoted_by_a_frequent_one() -> None:
+    model, images = fresh(), discs(120)
+    assert images.labels is not None
+    rare = np.flatnonzero(images.labels == 0)[:3]
+    few = images.subset(np.concatenate([rare, np.flatnonzero(images.labels == 1)]))
+    judge = Filter(model, few)
+    again = torch.from_numpy(few.stack(range(3)).astype(np.float32) / 255).permute(0, 3, 1, 2)
+    assert not judge(again, torch.zeros(3, dtype=torch.int64)).foreign.any()
+    assert judge(again, torch.ones(3, dtype=torch.int64)).foreign.all()
+
+
+def test_no_images_are_distorted_to_no_images() -> None:
+    none = torch.zeros(0, 1, 8, 8)
+    assert distorted(none, DISTORTIONS, torch.Generator()).shape == none.shape
