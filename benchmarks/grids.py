@@ -66,7 +66,8 @@ def main() -> None:
     isthmus.fit_prior(model, images, steps=steps, precision="bfloat16")
     flow = model.attachments["prior/flow"].facts
     started = time.monotonic()
-    made = isthmus.generate_images(model, 4 if arguments.quick else 36, steps=16)
+    size = (arguments.crop, arguments.crop) if arguments.crop else None
+    made = isthmus.generate_images(model, 4 if arguments.quick else 36, steps=16, size=size)
     seconds = time.monotonic() - started
     name = f"{Path(arguments.data).name}-{arguments.crop or model.size[0]}"
     write_images(arguments.out / f"{name}-new.png", made, force=True)
