@@ -21,13 +21,9 @@ def build(recipe: Recipe, plan: Plan) -> tuple[Encoder, Decoder]:
         case axes.Conv():
             from isthmus.model.backbones import block_transform, conv
 
-            linear = recipe.backbone.encoder == "linear"
-            encoder = (
-                block_transform.BlockTransform(recipe.backbone, plan)
-                if linear
-                else conv.ConvEncoder(recipe, plan)
-            )
-            return encoder, conv.ConvDecoder(recipe, plan)
+            if recipe.backbone.encoder == "linear":
+                return block_transform.BlockTransform(recipe.backbone, plan), conv.ConvDecoder(recipe, plan)
+            return conv.ConvEncoder(recipe, plan), conv.ConvDecoder(recipe, plan)
         case axes.Stacked():
             from isthmus.model.backbones import stacked
 

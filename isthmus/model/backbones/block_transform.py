@@ -1,7 +1,8 @@
 """An encoder that is one learned linear transform of each piece of the image, as JPEG's is a fixed one.
 
-Nothing is faster, and of a codec's two sides the encoder gains least from depth: its decoder, which sees what
-the pieces paint together, does the work (`backbone.encoder=linear`).
+Nothing is faster (`backbone.encoder=linear`). In short trainings a codec does as well with it, for its
+decoder, which sees what the pieces paint together, does the work; after long ones stages are worth half a
+decibel.
 """
 
 from __future__ import annotations
