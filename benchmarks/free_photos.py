@@ -7,9 +7,9 @@ Writes FOLDER/train, FOLDER/tune (40 pieces of photographs that are not in `trai
 with name, licence and origin of every photograph. The photographs come from Debian packages of wallpapers
 (`apt-get download`; the list below holds the photographs among them, chosen by eye: no drawings and no
 renderings) and from the wheels of scikit-image and scikit-learn. Those that were coded as JPEG are reduced to
-half their size or less, which averages the coding's blocks away. `--also` adds the images of a folder as they
-are, every fifteenth to tune on; `--gray` writes luminance. Needs Debian or a system
-like it, and scikit-image.
+half their size or less, which averages the coding's blocks away. `--also` adds the images of a folder, every
+fifteenth to tune on, as they are or at a part of their size (`--shrink 0.67`: a codec must not learn JPEG's
+blocks); `--gray` writes luminance. Needs Debian or a system like it, and scikit-image.
 """
 
 from __future__ import annotations
@@ -124,6 +124,9 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--gray", action="store_true")
     parser.add_argument("--also", type=Path, action="append", default=[], metavar="FOLDER")
+    parser.add_argument(
+        "--shrink", type=float, default=1.0, help="the size of --also images, as a part of theirs"
+    )
     arguments = parser.parse_args()
     folder: Path = arguments.folder
     mode = "L" if arguments.gray else "RGB"
@@ -134,7 +137,7 @@ def main() -> None:
         photos = [*debian_photos(Path(unpacked)), *wheel_photos()]
         records = write_photos(sorted(photos, key=lambda found: found[1]["name"]), folder, mode)
     for other in arguments.also:
-        records += write_others(other, folder, mode)
+        records += write_others(other, folder, mode, arguments.shrink)
     (folder / "sources.json").write_text(json.dumps(records, indent=1, ensure_ascii=False) + "\n")
     count = {part: sum(r["pieces"] for r in records if r["part"] == part) for part in ("train", "tune")}
     print(f"{len(records)} photographs: {count['train']} pieces to train on, {count['tune']} to tune on")
@@ -161,14 +164,14 @@ def write_photos(photos: list[tuple[Path, dict[str, str]]], folder: Path, mode: 
     return records
 
 
-def write_others(other: Path, folder: Path, mode: str) -> list[dict[str, Any]]:
-    """The images of a folder as they are."""
+def write_others(other: Path, folder: Path, mode: str, shrink: float) -> list[dict[str, Any]]:
+    """The images of a folder, at `shrink` times their size."""
     records: list[dict[str, Any]] = []
     for number, path in enumerate(sorted(p for p in other.iterdir() if p.suffix in (".jpg", ".png"))):
         part = "tune" if number % OTHERS_EVERY == 7 else "train"
         name = f"{other.name}-{path.stem}"
         with Image.open(path) as image:
-            image.convert(mode).save(folder / part / f"{name}.png")
+            shrunk(image.convert(mode), 1 / shrink).save(folder / part / f"{name}.png")
         content = hashlib.sha256(path.read_bytes()).hexdigest()
         record = _record(name, "as its collection says", f"{other.parent.name}/{other.name}/{path.name}")
         records.append({**record, "part": part, "pieces": 1, "sha256": content})
@@ -217,7 +220,11 @@ def reduced(path: Path) -> Image.Image:
     with Image.open(path) as opened:
         least = 2.0 if opened.format == "JPEG" else 1.0
         image = opened.convert("RGB")
-    factor = max(least, max(image.size) / LONGEST)
+    return shrunk(image, max(least, max(image.size) / LONGEST))
+
+
+def shrunk(image: Image.Image, factor: float) -> Image.Image:
+    """The image at one `factor`-th of its size."""
     if factor == 1.0:
         return image
     size = (round(image.width / factor), round(image.height / factor))

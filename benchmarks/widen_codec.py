@@ -49,7 +49,7 @@ def widened(old: Autoencoder, photos: ImageSet, channels: int, finest: int) -> A
     recipe = replace(old.recipe, code=f"{channels}@{stride}").with_settings([f"backbone.finest={finest}"])
     new = build(recipe, channels=old.channels, size=old.size)
     assert isinstance(new.encoder, ConvEncoder) and isinstance(new.decoder, ConvDecoder)
-    assert new.decoder.begins_at_code and not old.decoder.begins_at_code
+    assert new.decoder.begins_at_code
     kept = old.state_dict()
     state = new.state_dict()
     for name, value in state.items():
@@ -60,8 +60,12 @@ def widened(old: Autoencoder, photos: ImageSet, channels: int, finest: int) -> A
 
     analysis = old.encoder.straight.weight[..., 0, 0]
     inner, outer = old.decoder.entry.weight[..., 0, 0], old.decoder.straight.weight[..., 0, 0]
-    painted = outer @ inner
-    shift = old.decoder.straight.bias + outer @ old.decoder.entry.bias
+    painted, shift = outer, old.decoder.straight.bias
+    entry, entry_bias = inner, old.decoder.entry.bias
+    if not old.decoder.begins_at_code:  # its entry stood before the straight path, and was not scaled
+        painted, shift = outer @ inner, shift + outer @ entry_bias
+        by_spread = kept["decoder.spread"].flatten()
+        entry, entry_bias = inner * by_spread[None, :] / by_spread[:, None], entry_bias / by_spread
     x = pieces(photos, stride)
     constant = painted @ old.encoder.straight.bias + shift + old.offset.flatten().repeat_interleave(stride**2)
     left = x - x @ (painted @ analysis).t() - constant
@@ -81,9 +85,8 @@ def widened(old: Autoencoder, photos: ImageSet, channels: int, finest: int) -> A
     for side in ("encoder", "decoder"):
         state[f"{side}.spread"][:, 0, 0] = torch.cat([kept[f"{side}.spread"].flatten(), spread])
     state["decoder.entry.weight"].zero_()
-    by_spread = kept["decoder.spread"].flatten()
-    state["decoder.entry.weight"][:, :before, 0, 0] = inner * by_spread[None, :] / by_spread[:, None]
-    state["decoder.entry.bias"].copy_(old.decoder.entry.bias / by_spread)
+    state["decoder.entry.weight"][:, :before, 0, 0] = entry
+    state["decoder.entry.bias"].copy_(entry_bias)
 
     prior = "bottleneck.context."
     for name in ("mean", "magnitude"):

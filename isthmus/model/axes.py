@@ -378,7 +378,7 @@ Critic = NoCritic | OnCodes | OnImages
 class Objective(Settings):
     image: str = setting(
         "mse",
-        "mse, bce, l1, ssim, gaussian-nll; or a sum such as 0.8*mse+0.2*ssim@0.3 (@: warm-up share)",
+        "mse, bce, l1, psnr, ssim, gaussian-nll; or a sum such as 0.8*mse+0.2*ssim@0.3 (@: warm-up share)",
     )
     weight: float = setting(1.0, "weight of the whole image part", low=0.0)
 

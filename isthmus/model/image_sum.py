@@ -10,7 +10,7 @@ import re
 
 from isthmus.errors import UsageError, nearest
 
-IMAGE_TERM_NAMES = ("mse", "bce", "l1", "ssim", "gaussian-nll")
+IMAGE_TERM_NAMES = ("mse", "bce", "l1", "psnr", "ssim", "gaussian-nll")
 
 
 def parse_sum(text: str) -> list[tuple[str, float, float]]:

@@ -17,6 +17,7 @@ from isthmus.measures.structure import ssim
 from isthmus.model.image_sum import parse_sum as parse_sum
 from isthmus.model.trace import Trace
 
+PSNR_CEILING = 50.0  # dB
 ImageTerm = Callable[[Trace], Tensor]
 
 
@@ -33,6 +34,16 @@ def mse(trace: Trace) -> Tensor:
 def l1(trace: Trace) -> Tensor:
     """Mean absolute error."""
     return _mean(trace, (trace.output - trace.corrupted.target).abs())
+
+
+def psnr(trace: Trace) -> Tensor:
+    """−PSNR / 10 dB = log₁₀ of the mean squared error (Chen et al. 2021, "HINet", section 3.3).
+
+    Every image counts by its ratio of errors, not by their size: a tenth of a decibel is worth the same where
+    little noise or few holes were as where there were many. Beyond `PSNR_CEILING` nothing is gained any more.
+    """
+    error = _mean(trace, (trace.output - trace.corrupted.target).square())
+    return (error + 10 ** (-PSNR_CEILING / 10)).log10()
 
 
 def bce(trace: Trace) -> Tensor:
@@ -61,6 +72,7 @@ IMAGE_TERMS: dict[str, ImageTerm] = {
     "mse": mse,
     "bce": bce,
     "l1": l1,
+    "psnr": psnr,
     "ssim": ssim_term,
     "gaussian-nll": gaussian_nll,
 }

@@ -172,7 +172,7 @@ VARIANTS = {
     ),
     "missing only": ("8", ["corruption=mask", "corruption.shape=blocks", "corruption.loss=missing"]),
     "told the noise": ("8", ["corruption=gaussian", "corruption.condition=true", "corruption.sigma_low=5"]),
-    "every image term": ("8", ["objective.image=mse+bce+l1+ssim@0.5+gaussian-nll"]),
+    "every image term": ("8", ["objective.image=mse+bce+l1+psnr+ssim@0.5+gaussian-nll"]),
     "cosine start": ("8@4", ["backbone.start=cosine", "backbone.output=linear"]),
     "cosine start, refined": (
         "8@4",

@@ -6,13 +6,13 @@ import math
 
 import pytest
 import torch
-from skimage.metrics import structural_similarity
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch.distributions import Bernoulli, Normal
 
 from isthmus.model.image_sum import IMAGE_TERM_NAMES, parse_sum
 from isthmus.model.objective import Objective, Term, code_terms, image_terms
 from isthmus.model.recipe import Recipe
-from isthmus.model.terms import IMAGE_TERMS
+from isthmus.model.terms import IMAGE_TERMS, PSNR_CEILING
 from isthmus.model.trace import Trace
 
 from .cases import generator, model_of, pictures, small, trace_of
@@ -43,6 +43,19 @@ def test_simple_terms_are_means_over_pixels() -> None:
     for name, oracle in (("mse", (x - y) ** 2), ("l1", abs(x - y))):
         expected = torch.from_numpy(oracle.mean((1, 2, 3))).float()
         torch.testing.assert_close(IMAGE_TERMS[name](trace), expected)
+
+
+def test_psnr_counts_decibels_up_to_its_ceiling() -> None:
+    trace = a_trace()
+    decibels = [
+        peak_signal_noise_ratio(x.numpy(), y.numpy(), data_range=1.0)
+        for x, y in zip(trace.images, trace.output, strict=True)
+    ]
+    torch.testing.assert_close(
+        IMAGE_TERMS["psnr"](trace), torch.tensor(decibels).float() / -10, atol=1e-3, rtol=0
+    )
+    perfect = trace_of(trace.model, trace.images, trace.images, raw=trace.raw)
+    torch.testing.assert_close(IMAGE_TERMS["psnr"](perfect), torch.full((3,), -PSNR_CEILING / 10))
 
 
 def test_bce_is_the_bernoulli_log_likelihood_of_binary_images_and_least_at_the_target() -> None:
