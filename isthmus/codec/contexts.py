@@ -103,6 +103,11 @@ def second_half(like: Tensor) -> Tensor:
     return (rows + torch.arange(like.shape[-1])) % 2 == 1
 
 
+def has_learned_contexts(model: Autoencoder) -> bool:
+    """Whether the training has already fitted contexts to the symbols."""
+    return isinstance(model.bottleneck, EntropyBottleneck) and model.bottleneck.context is not None
+
+
 @torch.no_grad()
 def starting_contexts(model: Autoencoder, quality: float) -> Contexts:
     """What training learned about this model's symbols at `quality`, or nothing where it did not look."""

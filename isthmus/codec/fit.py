@@ -1,9 +1,10 @@
 """Tables for a trained model: its symbols on pictures → integer contexts and weights, stored in the model.
 
 For each band of qualities: mean and scale of a logistic density, linear in the context, are fitted by
-    gradient (from what the model itself learned in training, where it did); they are rounded to integers;
-    then the symbols are counted under the integer contexts, and the counts become the weights. Only this file
-    calculates with floats, and nothing of it is needed to read or to write files.
+gradient, from what the model itself learned in training where it did, and kept where pictures that were held
+out take fewer bytes for it; they are rounded to integers; then the symbols are counted under the integer
+contexts, and the counts become the weights. Only this file calculates with floats, and nothing of it is needed
+to read or to write files.
 """
 
 from __future__ import annotations
@@ -18,7 +19,12 @@ from torch import Tensor
 
 from isthmus.codec import transform
 from isthmus.codec.coder import Ints
-from isthmus.codec.contexts import Contexts, moved_contexts, starting_contexts
+from isthmus.codec.contexts import (
+    Contexts,
+    has_learned_contexts,
+    moved_contexts,
+    starting_contexts,
+)
 from isthmus.codec.counts import counted, ruler
 from isthmus.codec.grid import TILE
 from isthmus.codec.picture import picture
@@ -35,6 +41,8 @@ POSITIONS = 60_000  # of the grid: beyond that more pictures change nothing that
 _PROOF_SIDE = 6
 _BATCH = 4
 _RATE = 2e-3
+_RATE_LEARNED = 1e-4  # contexts that a whole training has made lose by larger steps on few pictures
+HELD_OUT_OF = 6  # one tile in so many judges the fit
 
 Listener = Callable[[int, int], None]
 
@@ -71,16 +79,18 @@ def fit_tables(
     most = 20 + sum(values.shape[1] * values.shape[2] for values in latents) // 8
     bands: list[Band] = []
     contexts: Contexts | None = None
+    learned = has_learned_contexts(model)
+    rate = _RATE_LEARNED if learned else _RATE
     for number, quality in enumerate(qualities):
         if listener is not None:
             listener(number, len(qualities))
         tiles = [transform.quantise(model, values, quality) for values in latents]
-        if contexts is None:
+        if contexts is None or learned:  # what was learned at a quality is nearer than the band before
             contexts = starting_contexts(model, quality)
         else:
             contexts = moved_contexts(contexts, model, qualities[number - 1], quality)
         asked = min(steps_next if number else steps, most)
-        bands.append(fit_band(tiles, contexts, steps=asked, seed=seed))
+        bands.append(fit_band(tiles, contexts, steps=asked, rate=rate, seed=seed))
     middle = len(bands) // 2
     sample = transform.quantise(model, latents[0], qualities[middle])[:, :_PROOF_SIDE, :_PROOF_SIDE]
     sample = np.ascontiguousarray(sample)
@@ -98,14 +108,29 @@ def fit_tables(
     return tables
 
 
-def fit_band(tiles: Sequence[Ints], contexts: Contexts, *, steps: int, seed: int = 0) -> Band:
-    """The band that codes such tiles, each (C, h, w), in the fewest bits found, starting from `contexts`."""
-    groups = _same_sizes(tiles)
+def fit_band(
+    tiles: Sequence[Ints], contexts: Contexts, *, steps: int, rate: float = _RATE, seed: int = 0
+) -> Band:
+    """The band that codes such tiles, each (C, h, w), in the fewest bytes found, starting from `contexts`.
+
+    The fit goes by an idealised density, so it is believed only where tiles that it did not see take fewer
+    bytes for it. `contexts` are left as they stand in the band.
+    """
+    held = tiles[::HELD_OUT_OF] if len(tiles) >= 2 * HELD_OUT_OF else []
+    seen = [tile for n, tile in enumerate(tiles) if n % HELD_OUT_OF] if held else tiles
+    start = {name: value.clone() for name, value in contexts.state_dict().items()}
+    before = _spent(contexts, seen, held)
     generator = torch.Generator().manual_seed(seed)
     with torch.enable_grad():
-        _descend(contexts, groups, steps, generator)
+        _descend(contexts, _same_sizes(seen), steps, rate, generator)
+    if held and before <= _spent(contexts, seen, held):
+        contexts.load_state_dict(start)
+    return _band(contexts, tiles)
+
+
+def _band(contexts: Contexts, tiles: Sequence[Ints]) -> Band:
     whole, by = contexts.rounded(), ruler()
-    codes = counted(whole, groups, by)
+    codes = counted(whole, _same_sizes(tiles), by)
     quiet = np.stack([~tile.any((1, 2)) for tile in tiles])
     silent = (quiet.sum(0) + 0.5) / (len(tiles) + 1)
     return Band(
@@ -116,10 +141,20 @@ def fit_band(tiles: Sequence[Ints], contexts: Contexts, *, steps: int, seed: int
     )
 
 
-def _descend(contexts: Contexts, groups: Sequence[Tensor], steps: int, generator: torch.Generator) -> None:
+def _spent(contexts: Contexts, seen: Sequence[Ints], held: Sequence[Ints]) -> int:
+    """Bytes for `held` with weights counted on `seen`."""
+    if not held:
+        return 0
+    band = _band(contexts, seen)
+    return sum(len(encode(tile, band)) for tile in held)
+
+
+def _descend(
+    contexts: Contexts, groups: Sequence[Tensor], steps: int, rate: float, generator: torch.Generator
+) -> None:
     batches = [part for group in groups for part in torch.split(group, _BATCH)]
-    optimiser = torch.optim.Adam(contexts.parameters(), lr=_RATE, betas=(0.9, 0.99))
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _RATE, total_steps=steps + 1, pct_start=0.2)
+    optimiser = torch.optim.Adam(contexts.parameters(), lr=rate, betas=(0.9, 0.99))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps + 1, pct_start=0.2)
     order: list[int] = []
     for _ in range(steps):
         order = order or torch.randperm(len(batches), generator=generator).tolist()

@@ -135,7 +135,8 @@ def _unfolded(folded: npt.NDArray[Any], before: npt.NDArray[Any]) -> npt.NDArray
     plain = np.dtype(f"u{folded.itemsize}")
     bits = folded.view(plain)
     steps = (bits >> 1) ^ (~(bits & 1) + plain.type(1))
-    return (steps + before.view(plain)).view(folded.dtype)
+    array: npt.NDArray[Any] = (steps + before.view(plain)).view(folded.dtype)
+    return array
 
 
 def _check(tables: Tables) -> None:
