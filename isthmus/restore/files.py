@@ -47,7 +47,7 @@ def gather(paths: Sequence[str | Path]) -> list[ImageFile]:
     """
     found: list[ImageFile] = []
     for path in map(Path, paths):
-        found += find_images(path) if path.is_dir() else [ImageFile(path, path.name, None)]
+        found += find_images(path) if path.is_dir() else [ImageFile(str(path), path.name, None)]
     return found
 
 
