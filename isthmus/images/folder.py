@@ -11,9 +11,10 @@ from isthmus.errors import DataError
 from isthmus.images import pool
 from isthmus.images.cache import cache_folder, memory_bytes
 from isthmus.images.conform import check_request
-from isthmus.images.formats import MAX_PIXELS, Header
+from isthmus.images.formats import Header
 from isthmus.images.limits import pillow_limits
 from isthmus.images.listing import ImageFile, find_images, labels_of
+from isthmus.images.opening import MAX_PIXELS
 from isthmus.images.runs import Runs, look
 from isthmus.images.shards import find_shards, shard_images
 from isthmus.images.store import ImageSet, Pixels, Ragged

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from isthmus.errors import DataError
-from isthmus.images.formats import KINDS, SUFFIXES, Member
+from isthmus.images.opening import KINDS, SUFFIXES, Member
 from isthmus.images.store import Indices
 
 

@@ -8,22 +8,18 @@ out broken, is left to `formats`, which has the last word on what can be read an
 
 from __future__ import annotations
 
-import os
-import stat
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from struct import Struct
 
 import numpy as np
 from PIL import Image
 
-from isthmus.images.formats import Header, Member
+from isthmus.images.formats import Header
 from isthmus.images.store import Pixels
 
-MOST_BYTES = 2**16  # of a file; above, opening it costs little beside its pixels
 MOST_PIXELS = 2**15
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _END = b"\0\0\0\0IEND\xaeB`\x82"
@@ -39,8 +35,6 @@ _REMARKS = frozenset(
     {b"Title", b"Author", b"Description", b"Copyright", b"Creation Time", b"Software", b"Source", b"Comment"}
     | {b"date:create", b"date:modify", b"date:timestamp"}
 )
-# A named pipe must neither be waited for nor become the process's terminal; Windows has a text mode.
-_FLAGS = sum(getattr(os, name, 0) for name in ("O_RDONLY", "O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +45,9 @@ class Plain:
     data: bytes
 
 
-def read_plain(source: str | Path | Member, *, max_pixels: int) -> Plain | None:
-    """One file's header and compressed rows; None unless it is plain, small and within `max_pixels`."""
-    content = _content(source)
-    if content is None or not content.startswith(_SIGNATURE) or not content.endswith(_END):
+def read_plain(content: bytes, *, max_pixels: int) -> Plain | None:
+    """The header and compressed rows in a file's bytes; None unless it is plain and within `max_pixels`."""
+    if not content.startswith(_SIGNATURE) or not content.endswith(_END):
         return None
     if len(content) < 57:  # signature, IHDR, an empty IDAT and IEND
         return None
@@ -100,26 +93,6 @@ def decode_plain(several: Sequence[Plain]) -> Pixels:
         raise ValueError(str(error)) from None
     pixels = np.asarray(stacked).reshape(len(several), header.height + 1, header.width, header.channels)
     return np.ascontiguousarray(pixels[:, 1:])
-
-
-def _content(source: str | Path | Member) -> bytes | None:
-    """All bytes of a small regular file."""
-    try:
-        if isinstance(source, Member):
-            if source.size > MOST_BYTES:
-                return None
-            with source.archive.open("rb") as stream:
-                return source.read_from(stream)
-        opened = os.open(source, _FLAGS)
-        try:
-            facts = os.fstat(opened)
-            if not stat.S_ISREG(facts.st_mode) or facts.st_size > MOST_BYTES:
-                return None
-            return os.read(opened, facts.st_size)
-        finally:
-            os.close(opened)
-    except (OSError, ValueError):
-        return None
 
 
 def _compressed_rows(content: bytes) -> bytes | None:

@@ -10,12 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from isthmus.images.conform import fit, to_channels, to_dtype
-from isthmus.images.formats import Header, ImageFileError, decode, probe
+from isthmus.images.formats import Header, decode, glance
 from isthmus.images.listing import ImageFile
+from isthmus.images.opening import ImageFileError, read_small
 from isthmus.images.plain import Plain, decode_plain, read_plain
 from isthmus.images.store import Pixels, Skipped
 
-KEPT_BYTES = 2**27  # of small files' contents, between the look and the decoding
+KEPT_BYTES = 2**27  # of small files, between the look and the decoding
+TINY_PIXELS = 2**12  # decoding as many takes less than opening a file does
 RUN_SAMPLES = 2**18  # decoded by one thread before it hands them over
 
 
@@ -25,33 +27,39 @@ class Looked:
 
     Attributes:
         files, headers: those that could.
-        plain: of each, what was read of it already where `plain` can decode it, else None.
+        early: what was read beyond the header: the compressed rows of a plain file, else the pixels of a
+            tiny one or why it has none, else None.
         skipped: those that could not, each with its reason.
     """
 
     files: list[ImageFile]
     headers: list[Header]
-    plain: list[Plain | None]
+    early: list[Plain | Pixels | str | None]
     skipped: list[Skipped]
 
 
 def look(files: Sequence[ImageFile], *, max_pixels: int) -> Looked:
-    """Read the header of every file, and of small plain ones all that is in them."""
+    """Read the header of every file, and all that is in small ones."""
     found = Looked([], [], [], [])
     kept = 0
     for file in files:
-        plain = read_plain(file.source, max_pixels=max_pixels)
-        try:
-            header = plain.header if plain else probe(file.source, max_pixels=max_pixels)
-        except ImageFileError as error:
-            found.skipped.append(Skipped(file.name, error.reason))
-            continue
-        if plain is not None:
+        early: Plain | Pixels | str | None
+        content = read_small(file.source)
+        if content and (plain := read_plain(content, max_pixels=max_pixels)):
+            header = plain.header
             kept += len(plain.data)
-            plain = plain if kept <= KEPT_BYTES else replace(plain, data=b"")
+            early = plain if kept <= KEPT_BYTES else replace(plain, data=b"")
+        else:
+            tiny = TINY_PIXELS if kept <= KEPT_BYTES else 0
+            try:
+                header, early = glance(file.source, content, most_pixels=tiny, max_pixels=max_pixels)
+            except ImageFileError as error:
+                found.skipped.append(Skipped(file.name, error.reason))
+                continue
+            kept += early.nbytes if isinstance(early, np.ndarray) else 0
         found.files.append(file)
         found.headers.append(header)
-        found.plain.append(plain)
+        found.early.append(early)
     return found
 
 
@@ -89,15 +97,15 @@ class Runs:
         return found
 
     def _plain_header(self, index: int) -> Header | None:
-        plain = self.looked.plain[index]
-        return None if plain is None else plain.header
+        return self.looked.headers[index] if isinstance(self.looked.early[index], Plain) else None
 
     def _stack(self, indices: list[int]) -> Pixels | None:
         several = []
         for index in indices:
-            plain = self.looked.plain[index]
-            if plain is None or self.afresh or not plain.data:
-                plain = read_plain(self.looked.files[index].source, max_pixels=self.max_pixels)
+            plain = self.looked.early[index]
+            if not isinstance(plain, Plain) or self.afresh or not plain.data:
+                content = read_small(self.looked.files[index].source) or b""
+                plain = read_plain(content, max_pixels=self.max_pixels)
             if plain is None or plain.header != self.looked.headers[index]:
                 return None
             several.append(plain)
@@ -107,13 +115,17 @@ class Runs:
             return None  # one by one, it will be known which is broken and why
 
     def _one(self, index: int) -> Pixels | str:
-        source, header = self.looked.files[index].source, self.looked.headers[index]
-        try:
-            image = decode(source, max_pixels=self.max_pixels)
-            if image.shape[:2] != (header.height, header.width):
-                raise ImageFileError(source, "its pixels have another size than its header says")
-        except ImageFileError as error:
-            return error.reason
+        image = self.looked.early[index]
+        if self.afresh or not isinstance(image, (np.ndarray, str)):
+            try:
+                image = decode(self.looked.files[index].source, max_pixels=self.max_pixels)
+            except ImageFileError as error:
+                return error.reason
+        if isinstance(image, str):
+            return image
+        header = self.looked.headers[index]
+        if image.shape[:2] != (header.height, header.width):
+            return "its pixels have another size than its header says"
         image = self._conformed(image)
         return image if self.size is None else fit(image, self.size)
 

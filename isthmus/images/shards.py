@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from isthmus.errors import DataError
-from isthmus.images.formats import KINDS, SUFFIXES, Member
 from isthmus.images.listing import ImageFile
+from isthmus.images.opening import KINDS, SUFFIXES, Member
 
 _LABEL_KEYS = ("label", "cls", "class")
 _MOST_LABEL_BYTES = 2**20

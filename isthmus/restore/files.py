@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.errors import DataError, OutputError
-from isthmus.images.formats import ImageFileError, decode, metadata
+from isthmus.images.formats import decode, metadata
 from isthmus.images.listing import ImageFile, find_images
+from isthmus.images.opening import ImageFileError
 from isthmus.images.store import Pixels, Skipped
 from isthmus.images.write import WRITABLE, grid, output_names, save_image
 
