@@ -212,7 +212,7 @@ def report(found: dict[str, Any], folder: Path) -> None:
     """Write what is known so far."""
     found["verdicts"] = verdicts(found)
     write_text(folder / "training.json", json.dumps(found, indent=1))
-    tables = training_table(found) + "\n\n" + verdict_table(found["verdicts"]) + "\n"
+    tables = f"{training_table(found)}\n\n{verdict_table(found['verdicts'])}\n".lstrip()
     write_text(folder / "training.md", tables)
     print(tables, flush=True)
 

@@ -47,6 +47,8 @@ def training_table(found: Mapping[str, Any]) -> str:
     """Images a second of every contender on every network, and Isthmus' ratios."""
     names = [name for row in found["networks"].values() for name in row["rates"]]
     names = list(dict.fromkeys(names))
+    if not names:
+        return ""
     lines = ["| network | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
     for network, row in found["networks"].items():
         if not row["rates"]:
