@@ -80,7 +80,8 @@ class Runs:
     def cut(self, shapes: npt.NDArray[np.int64]) -> list[range]:
         """Neighbouring files that are decoded together; `shapes` is (N, 3), what will become of each."""
         runs, start, samples = [], 0, 0
-        for index, count in enumerate(shapes.prod(axis=1).tolist()):
+        read = [header.height * header.width * header.channels for header in self.looked.headers]
+        for index, count in enumerate(np.maximum(shapes.prod(axis=1), read).tolist()):
             if index > start and samples + count > RUN_SAMPLES:
                 runs.append(range(start, index))
                 start, samples = index, 0
