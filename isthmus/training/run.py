@@ -81,7 +81,11 @@ class Run:
             alike=alike,
             device=self.device,
         )
-        self.optimisers, self.private = self.steps.optimisers, self.steps.private
+        self.batches, self.optimisers, self.private = (
+            self.steps.batches,
+            self.steps.optimisers,
+            self.steps.private,
+        )
         learner.set_precision(getattr(torch, settled.precision))
         normalises = any(isinstance(m, _BatchNorm) for m in learner.module.modules())
         if normalises and (settled.batch < 2 or processes.count > 1):
