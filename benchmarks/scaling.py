@@ -71,7 +71,7 @@ def trained(asked: argparse.Namespace, count: int, steps: int) -> dict[str, floa
         done = subprocess.run(
             command,
             check=True,
-            stdout=subprocess.PIPE,
+            capture_output=True,
             text=True,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
         )
