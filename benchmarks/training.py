@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--contenders", default=",".join(KINDS))
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--core", type=int, help="run everything on this core (Linux)")
-    parser.add_argument("--turns", type=int, default=7)
+    parser.add_argument("--turns", type=int, default=7, help="of training; 0 measures inference alone")
     parser.add_argument("--no-losses", action="store_true", help="do not compare losses of the precisions")
     asked = parser.parse_args()
     if asked.core is not None:
@@ -55,18 +55,20 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     clock = "busy" if asked.threads == 1 else "seconds"
     found: dict[str, Any] = {"machine": machine(), "threads": asked.threads, "clock": clock, "networks": {}}
-    limit = started("limit", "", folder, asked.threads)
-    limits = [limit.told("measure")]
+    limit = started("limit", "", folder, asked.threads) if asked.turns else None
+    limits = [] if limit is None else [limit.told("measure")]
     for name in asked.networks.split(","):
         found["networks"][name] = network(
             name, asked.contenders.split(","), folder, asked.threads, asked.turns, clock
         )
         if not asked.no_losses:
             found["networks"][name]["loss"] = losses(name)
-        limits.append(limit.told("measure"))
-        found["limit"] = limit_of(limits, limit.facts["operations"], found)
+        if limit is not None:
+            limits.append(limit.told("measure"))
+            found["limit"] = limit_of(limits, limit.facts["operations"], found)
         report(found, folder)
-    limit.end()
+    if limit is not None:
+        limit.end()
 
 
 def machine() -> dict[str, Any]:
@@ -116,7 +118,7 @@ def network(
     if len(set(counts.values())) != 1:
         raise PeerError(f"the networks called {name} differ: {counts}")
     taken: dict[str, list[dict[str, float]]] = {one.name: [] for one in contenders}
-    for turn in range(turns + 1):
+    for turn in range(turns + 1 if turns else 0):
         for one in contenders:
             told = one.told("train")
             if turn:
@@ -138,8 +140,8 @@ def network(
         "parameters": next(iter(counts.values())),
         "batch": NETWORKS[name].batch,
         "versions": versions,
-        "rates": {kind: rate(told, clock) for kind, told in taken.items()},
-        "wall": {kind: rate(told, "seconds") for kind, told in taken.items()},
+        "rates": {kind: rate(told, clock) for kind, told in taken.items() if told},
+        "wall": {kind: rate(told, "seconds") for kind, told in taken.items() if told},
         "inference": {
             use: {kind: rate(told, clock)["median"] for kind, told in kinds.items()}
             for use, kinds in used.items()
@@ -210,7 +212,7 @@ def report(found: dict[str, Any], folder: Path) -> None:
     """Write what is known so far."""
     found["verdicts"] = verdicts(found)
     write_text(folder / "training.json", json.dumps(found, indent=1))
-    tables = training_table(found) + "\n\n" + verdict_table(found["verdicts"]) + "\n"
+    tables = f"{training_table(found)}\n\n{verdict_table(found['verdicts'])}\n".lstrip()
     write_text(folder / "training.md", tables)
     print(tables, flush=True)
 

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 import isthmus
-from isthmus.training.run import Progress
+from isthmus.training.progress import Progress
 
 EPOCHS = 2  # the rate falls over these; all of the images, twice
 

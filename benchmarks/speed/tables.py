@@ -29,14 +29,10 @@ def verdicts(found: Mapping[str, Any]) -> list[dict[str, Any]]:
         lines.append({"what": what, "reached": reached, "target": target, "passed": passed})
 
     for network, row in found["networks"].items():
-        ours = row["rates"]["Isthmus"]["median"]
         for peer, targets in TARGETS.items():
             if peer in row["rates"]:
-                add(
-                    f"{network}: training against {peer}",
-                    ours / row["rates"][peer]["median"],
-                    targets[network],
-                )
+                ratio = row["rates"]["Isthmus"]["median"] / row["rates"][peer]["median"]
+                add(f"{network}: training against {peer}", ratio, targets[network])
         if "loss" in row:
             gap = row["loss"]["bfloat16"] / row["loss"]["float32"] - 1
             add(f"{network}: validation loss of bfloat16 above float32's", gap, LOSS, below=True)
@@ -51,8 +47,12 @@ def training_table(found: Mapping[str, Any]) -> str:
     """Images a second of every contender on every network, and Isthmus' ratios."""
     names = [name for row in found["networks"].values() for name in row["rates"]]
     names = list(dict.fromkeys(names))
+    if not names:
+        return ""
     lines = ["| network | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
     for network, row in found["networks"].items():
+        if not row["rates"]:
+            continue
         ours = row["rates"]["Isthmus"]["median"]
         cells = []
         for name in names:

@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from isthmus.codec.container import MAX_PIXELS
 from isthmus.errors import DataError
-from isthmus.images.formats import ImageFileError, decode, metadata, probe
+from isthmus.images.formats import decode, metadata, probe
+from isthmus.images.opening import ImageFileError
 
 Pixels = npt.NDArray[np.uint8]
 

@@ -14,7 +14,7 @@ from isthmus.commands.train import seen_now
 from isthmus.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
-    from isthmus.training.run import Listener, Progress
+    from isthmus.training.progress import Listener, Progress
 
 
 @click.command()

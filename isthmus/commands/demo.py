@@ -12,7 +12,7 @@ from isthmus.commands.line import command_line
 from isthmus.commands.train import seen_now
 
 if TYPE_CHECKING:
-    from isthmus.training.run import Progress
+    from isthmus.training.progress import Progress
 
 
 @click.command()

@@ -106,6 +106,6 @@ def _is_data_name(text: str) -> bool:
 
 
 def _image_suffixes() -> tuple[str, ...]:
-    from isthmus.images.formats import SUFFIXES
+    from isthmus.images.opening import SUFFIXES
 
     return (*SUFFIXES, ".npy", ".npz", ".gz")

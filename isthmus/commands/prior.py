@@ -58,7 +58,7 @@ def command(
     from isthmus.generate.flow_training import STEPS
     from isthmus.images.read import read
     from isthmus.model.attachments import attach
-    from isthmus.training.run import Progress
+    from isthmus.training.progress import Progress
 
     images = read(data)
     for note in images.notes:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from isthmus.images.store import ImageSet, Skipped
     from isthmus.model.autoencoder import Autoencoder
     from isthmus.training.prepare import Prepared
-    from isthmus.training.run import Progress
+    from isthmus.training.progress import Progress
 
 
 @click.command()

@@ -21,7 +21,7 @@ from isthmus.images.split import hold_out
 from isthmus.images.store import ImageSet
 from isthmus.training.api import train
 from isthmus.training.prepare import settle_recipe
-from isthmus.training.run import Listener
+from isthmus.training.progress import Listener
 
 SCHEMA = "isthmus.compare/1"
 TEST_SHARE = 0.2

@@ -14,7 +14,7 @@ from isthmus.generate.prior import KINDS, Prior, keep
 from isthmus.generate.standard import Standard
 from isthmus.images.read import read
 from isthmus.model.autoencoder import Autoencoder
-from isthmus.training.run import Listener
+from isthmus.training.progress import Listener
 
 
 def fit_prior(

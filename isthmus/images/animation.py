@@ -14,8 +14,8 @@ from PIL import Image, ImageSequence
 from isthmus.atomic import write_bytes
 from isthmus.errors import DataError, OutputError
 from isthmus.images.conform import to_channels
-from isthmus.images.formats import FORMATS, MAX_PIXELS
 from isthmus.images.limits import pillow_limits
+from isthmus.images.opening import FORMATS, MAX_PIXELS
 from isthmus.images.read import read
 from isthmus.images.store import ImageSet, Pixels
 from isthmus.images.write import save_image

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -11,18 +10,14 @@ import numpy as np
 from isthmus.errors import DataError
 from isthmus.images import pool
 from isthmus.images.cache import cache_folder, memory_bytes
-from isthmus.images.conform import check_request, fit, to_channels, to_dtype
-from isthmus.images.formats import (
-    MAX_PIXELS,
-    Header,
-    ImageFileError,
-    decode,
-    probe,
-)
+from isthmus.images.conform import check_request
+from isthmus.images.formats import Header
 from isthmus.images.limits import pillow_limits
 from isthmus.images.listing import ImageFile, find_images, labels_of
+from isthmus.images.opening import MAX_PIXELS
+from isthmus.images.runs import Runs, look
 from isthmus.images.shards import find_shards, shard_images
-from isthmus.images.store import ImageSet, Pixels, Ragged, Skipped
+from isthmus.images.store import ImageSet, Pixels, Ragged
 
 
 def read_folder(
@@ -62,11 +57,10 @@ def read_folder(
     files = shard_images(shards) if shards else find_images(folder)
     limit = memory_bytes() // 4 if map_above is None else map_above
     place = cache_folder() / "folders" if cache is None else Path(cache)
-    request = f"{Path(folder).resolve()} {size} {channels} {max_pixels}"
-    entry = place / f"{_digest(request)}-{_state(files)}"
+    request = place / _digest(f"{Path(folder).resolve()} {size} {channels} {max_pixels}")
     with pillow_limits(max_pixels):
         decoded, names = _decode_all(
-            files, size, channels, max_pixels, limit if cache is None else 0, entry, progress
+            files, size, channels, max_pixels, limit if cache is None else 0, request, progress
         )
     if len(decoded.kept) == 0:
         first = decoded.skipped[0]
@@ -94,63 +88,59 @@ def _decode_all(
     channels: int | None,
     max_pixels: int,
     map_above: int,
-    entry: Path,
+    request: Path,
     progress: pool.Progress | None,
 ) -> tuple[pool.Decoded, tuple[str, ...]]:
-    if (earlier := pool.from_cache(entry)) is not None and len(earlier[0].kept):
-        return earlier
+    # Asking a million files for their times is not free: only where there may be something to compare with.
+    if any(request.parent.glob(f"{request.name}-*")):
+        earlier = pool.from_cache(_entry(request, files))
+        if earlier is not None and len(earlier[0].kept):
+            return earlier
 
-    headers: list[Header] = []
-    readable: list[ImageFile] = []
-    skipped: list[Skipped] = []
-    for file in files:
-        try:
-            headers.append(probe(file.source, max_pixels=max_pixels))
-            readable.append(file)
-        except ImageFileError as error:
-            skipped.append(Skipped(file.name, error.reason))
-    if not readable:
-        return pool.Decoded(np.empty((0, 1, 1, 1), np.uint8), np.empty(0, np.int64), tuple(skipped), ()), ()
+    looked = look(files, max_pixels=max_pixels)
+    skipped, headers = tuple(looked.skipped), looked.headers
+    if not headers:
+        return pool.Decoded(np.empty((0, 1, 1, 1), np.uint8), np.empty(0, np.int64), skipped, ()), ()
 
     wanted = channels or max(header.channels for header in headers)
     dtype = np.result_type(*{header.dtype for header in headers})
     if wanted == 3 and dtype == np.uint16:
         dtype = np.dtype(np.uint8)  # image files of 16-bit colour are neither read nor written here
     shapes = np.array([(*(size or (h.height, h.width)), wanted) for h in headers], dtype=np.int64)
-
-    def read_one(index: int) -> Pixels:
-        path, header = readable[index].source, headers[index]
-        image = decode(path, max_pixels=max_pixels)
-        if image.shape[:2] != (header.height, header.width):
-            raise ImageFileError(path, "its pixels have another size than its header says")
-        image = to_channels(to_dtype(image, dtype), wanted)
-        return image if size is None else fit(image, size)
-
-    names = tuple(file.name for file in readable)
+    mapped = int(shapes.prod(axis=1).sum()) * dtype.itemsize > map_above
+    names = tuple(file.name for file in looked.files)
     notes = _notes(headers, wanted, dtype)
-    if int(shapes.prod(axis=1).sum()) * dtype.itemsize > map_above:
+    # The state that names the mapped file must be no younger than the pixels in it.
+    runs = Runs(looked, wanted, dtype, size, max_pixels, afresh=mapped)
+    cut = runs.cut(shapes)
+    if mapped:
         why = "as asked" if map_above == 0 else "too many for memory"
         notes += (f"pixels lie in a file that is mapped into memory ({why})",)
+        entry = _entry(request, files)
         return pool.into_cache(
-            read_one, shapes, names, dtype, progress, entry=entry, skipped=tuple(skipped), notes=notes
+            runs.decode, cut, shapes, names, dtype, progress, entry=entry, skipped=skipped, notes=notes
         ), names
-    result = pool.into_memory(read_one, shapes, names, dtype, progress)
-    return pool.Decoded(result.pixels, result.kept, tuple(skipped) + result.skipped, notes), names
+    result = pool.into_memory(runs.decode, cut, shapes, names, dtype, progress)
+    return pool.Decoded(result.pixels, result.kept, skipped + result.skipped, notes), names
+
+
+def _entry(request: Path, files: list[ImageFile]) -> Path:
+    return request.with_name(f"{request.name}-{_state(files)}")
 
 
 def _state(files: list[ImageFile]) -> str:
     digest = hashlib.blake2b(digest_size=16)
     last, state = None, ""
     for file in files:
-        if file.path != last:  # the many files of a shard have one time and one size
-            last, state = file.path, _time_and_size(file.path)
+        if file.place != last:  # the many files of a shard have one time and one size
+            last, state = file.place, _time_and_size(file.place)
         digest.update(f"{file.name}\0{state}\0".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 
 
-def _time_and_size(path: Path) -> str:
+def _time_and_size(path: str) -> str:
     try:
-        stat = path.stat()
+        stat = Path(path).stat()
     except OSError:
         return "gone"
     return f"{stat.st_mtime_ns} {stat.st_size}"
@@ -169,9 +159,8 @@ def _notes(headers: list[Header], channels: int, dtype: np.dtype[np.generic]) ->
         notes.append(f"{colour} of {total} images are colour: all read as gray")
     if transparent := sum(header.transparent for header in headers):
         notes.append(f"{transparent} of {total} images have transparent parts: laid on white")
-    kinds = Counter(str(header.dtype) for header in headers)
-    if len(kinds) > 1:
-        notes.append(f"sample types are mixed ({', '.join(sorted(kinds))}): all scaled to {dtype}")
+    if len(kinds := {header.dtype for header in headers}) > 1:
+        notes.append(f"sample types are mixed ({', '.join(sorted(map(str, kinds)))}): all scaled to {dtype}")
     if narrowed := sum(header.narrowed for header in headers):
         notes.append(f"{narrowed} of {total} images have 16-bit colour: read with 8 bits")
     if several := sum(header.several for header in headers):

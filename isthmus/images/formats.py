@@ -1,4 +1,4 @@
-"""One image file -> header, pixels, metadata: Pillow behind an allow-list, with limits checked first.
+"""One image file -> header, pixels, metadata.
 
 16-bit gray keeps its 16 bits. 16-bit colour is read as 8-bit colour, for Pillow has no such mode;
 `Header.narrowed` says where that happened.
@@ -6,75 +6,23 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from isthmus.errors import DataError
-from isthmus.images.limits import pillow_limits
-from isthmus.images.modes import (
-    Alpha,
-    UnreadablePixelsError,
-    colour_channels,
-    is_transparent,
-    pixels_of,
-    sample_type,
-)
+from isthmus.images.modes import Alpha, colour_channels, is_transparent, pixels_of, sample_type
+from isthmus.images.opening import MAX_PIXELS, ImageFileError, Member, opened
 from isthmus.images.store import Pixels
 
-FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "BMP", "DIB", "GIF", "PPM", "JPEG2000")
-KINDS = "PNG, JPEG, WebP, AVIF, TIFF, BMP, GIF, PNM, JPEG 2000"
-_SUFFIXES_BY_KIND = (
-    (".png", ".apng"),
-    (".jpg", ".jpeg", ".jpe", ".jfif"),
-    (".webp", ".avif"),
-    (".tif", ".tiff"),
-    (".bmp", ".dib", ".gif"),
-    (".pbm", ".pgm", ".ppm", ".pnm", ".pfm"),
-    (".jp2", ".j2k", ".jpx", ".jpf", ".jpc"),
-)
-SUFFIXES = frozenset(suffix for kind in _SUFFIXES_BY_KIND for suffix in kind)
-MAX_PIXELS = 512_000_000
 _ORIENTATION = 0x0112
 # TIFF 6.0 tags that describe how this file lays out its pixels, and the ICC profile: true of no other file.
 _LAYOUT_TAGS = frozenset(
     {*range(254, 260), *range(262, 267), 273, *range(277, 282), 284, 317, 320, *range(322, 326), 330}
     | {*range(332, 342), 347, *range(512, 533), 34675}
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A file inside an uncompressed archive: `size` bytes that begin at `offset`."""
-
-    archive: Path
-    offset: int
-    size: int
-
-    def __str__(self) -> str:
-        return f"{self.archive}, byte {self.offset}"
-
-    def read_from(self, stream: IO[bytes]) -> bytes:
-        """Its bytes out of the opened archive, which is left at the place where it was."""
-        before = stream.tell()
-        stream.seek(self.offset)
-        content = stream.read(self.size)
-        stream.seek(before)
-        return content
-
-
-class ImageFileError(DataError):
-    """One image file cannot be read. `reason` is the message without the file's name."""
-
-    def __init__(self, path: str | Path | Member, reason: str) -> None:
-        super().__init__(f"{path}: {reason}")
-        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,22 +49,42 @@ def probe(path: str | Path | Member, *, max_pixels: int = MAX_PIXELS) -> Header:
     Raises:
         ImageFileError: missing, empty, damaged, not an image of a kind read here, or above `max_pixels`.
     """
-    with _opened(path, max_pixels) as image:
-        height, width = image.height, image.width
-        # A PNG may carry its orientation behind the pixels; asking for it would decode them.
-        late = image.format == "PNG" and "exif" not in image.info
-        if image.format != "TIFF" and not late and _orientation(image) >= 5:
-            height, width = width, height
-        return Header(
-            height=height,
-            width=width,
-            channels=colour_channels(image),
-            dtype=sample_type(image),
-            format=str(image.format),
-            transparent=is_transparent(image),
-            narrowed=_narrowed(image),
-            several=_several(image),
-        )
+    with opened(path, max_pixels) as image:
+        return _header(image)
+
+
+def glance(
+    path: str | Path | Member,
+    content: bytes | None,
+    *,
+    most_pixels: int,
+    max_pixels: int = MAX_PIXELS,
+) -> tuple[Header, Pixels | str | None]:
+    """`probe`, and with it what `decode` gives where that is little: opening a file twice costs more.
+
+    Args:
+        path: the file.
+        content: its bytes, where they have been read already.
+        most_pixels: decode it if it has no more.
+        max_pixels: refuse larger images from their header.
+
+    Returns:
+        The header, and the pixels of an image of at most `most_pixels`, or why they cannot be read, or None.
+
+    Raises:
+        ImageFileError: as `probe`.
+    """
+    header = None
+    try:
+        with opened(path, max_pixels, content=content) as image:
+            header = _header(image)
+            return header, _pixels(
+                image, "composite"
+            ) if header.height * header.width <= most_pixels else None
+    except ImageFileError as error:
+        if header is None:
+            raise
+        return header, error.reason
 
 
 def decode(path: str | Path | Member, *, alpha: Alpha = "composite", max_pixels: int = MAX_PIXELS) -> Pixels:
@@ -134,10 +102,8 @@ def decode(path: str | Path | Member, *, alpha: Alpha = "composite", max_pixels:
     Raises:
         ImageFileError: missing, empty, not an image of a kind read here, truncated, or too large.
     """
-    with _opened(path, max_pixels) as image:
-        image.load()
-        # After load(): TIFF turns itself there and drops the tag, and PNG may have found its EXIF block late.
-        return _upright(pixels_of(image, alpha=alpha), _orientation(image))
+    with opened(path, max_pixels) as image:
+        return _pixels(image, alpha)
 
 
 def metadata(path: str | Path) -> tuple[bytes | None, bytes | None]:
@@ -146,7 +112,7 @@ def metadata(path: str | Path) -> tuple[bytes | None, bytes | None]:
     Raises:
         ImageFileError: as `probe`.
     """
-    with _opened(path, MAX_PIXELS) as image:
+    with opened(path, MAX_PIXELS) as image:
         exif = image.getexif()
         for tag in (_LAYOUT_TAGS | {_ORIENTATION}) & set(exif):
             del exif[tag]
@@ -154,56 +120,28 @@ def metadata(path: str | Path) -> tuple[bytes | None, bytes | None]:
         return (exif.tobytes() if len(exif) else None), (profile or None)
 
 
-@contextmanager
-def _opened(path: str | Path | Member, max_pixels: int) -> Iterator[Image.Image]:
-    with pillow_limits(max_pixels), _file(path) as stream:
-        try:
-            with Image.open(stream, formats=FORMATS) as image:
-                if image.width * image.height > max_pixels:
-                    raise Image.DecompressionBombError
-                yield image
-        except UnidentifiedImageError:
-            raise ImageFileError(path, f"not an image of a kind read here ({KINDS})") from None
-        except Image.DecompressionBombError:
-            limit = f"{max_pixels / 1e6:g} megapixels"
-            raise ImageFileError(path, f"more than {limit}, the limit set by --max-pixels") from None
-        except UnreadablePixelsError as error:
-            raise ImageFileError(path, str(error)) from None
-        except MemoryError:
-            raise ImageFileError(path, "does not fit into memory") from None
-        except Exception as error:  # on damaged files Pillow's plugins raise nearly every type there is
-            text = " ".join(str(error).split()) or type(error).__name__
-            raise ImageFileError(path, f"damaged or truncated ({text})") from None
+def _header(image: Image.Image) -> Header:
+    height, width = image.height, image.width
+    # A PNG may carry its orientation behind the pixels; asking for it would decode them.
+    late = image.format == "PNG" and "exif" not in image.info
+    if image.format != "TIFF" and not late and _orientation(image) >= 5:
+        height, width = width, height
+    return Header(
+        height=height,
+        width=width,
+        channels=colour_channels(image),
+        dtype=sample_type(image),
+        format=str(image.format),
+        transparent=is_transparent(image),
+        narrowed=_narrowed(image),
+        several=_several(image),
+    )
 
 
-@contextmanager
-def _file(path: str | Path | Member) -> Iterator[IO[bytes]]:
-    if isinstance(path, Member):
-        yield _member(path)
-        return
-    place = Path(path)
-    try:
-        if not place.is_file():
-            raise ImageFileError(path, "is a folder, not an image" if place.is_dir() else "no such file")
-        if place.stat().st_size == 0:
-            raise ImageFileError(path, "empty (0 bytes)")
-        stream = place.open("rb")
-    except (OSError, ValueError) as error:
-        raise ImageFileError(
-            path, f"cannot be opened ({getattr(error, 'strerror', None) or error})"
-        ) from None
-    with stream:
-        yield stream
-
-
-def _member(place: Member) -> IO[bytes]:
-    if place.size == 0:
-        raise ImageFileError(place, "empty (0 bytes)")
-    try:
-        with place.archive.open("rb") as stream:
-            return io.BytesIO(place.read_from(stream))
-    except OSError as error:
-        raise ImageFileError(place, f"cannot be opened ({error.strerror or error})") from None
+def _pixels(image: Image.Image, alpha: Alpha) -> Pixels:
+    image.load()
+    # After load(): TIFF turns itself there and drops the tag, and PNG may have found its EXIF block late.
+    return _upright(pixels_of(image, alpha=alpha), _orientation(image))
 
 
 def _orientation(image: Image.Image) -> int:

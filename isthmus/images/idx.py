@@ -20,7 +20,7 @@ import numpy.typing as npt
 from isthmus.atomic import atomic_write
 from isthmus.errors import DataError
 from isthmus.images.cache import memory_bytes
-from isthmus.images.formats import MAX_PIXELS
+from isthmus.images.opening import MAX_PIXELS
 from isthmus.images.store import ImageSet
 
 # RFC 1951: a deflate stream cannot hold more than 1032 bytes per byte of its own.

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from isthmus.errors import DataError
-from isthmus.images.formats import KINDS, SUFFIXES, Member
+from isthmus.images.opening import KINDS, SUFFIXES, Member
 from isthmus.images.store import Indices
 
 
@@ -17,19 +17,24 @@ from isthmus.images.store import Indices
 class ImageFile:
     """A file with an image's suffix: where it is, its printable path under the folder, its label or None.
 
-    The label is its first folder. For a file in a tar shard `path` is the archive, `member` its place in it,
+    The label is its first folder. For a file in a tar shard `place` is the archive, `member` its place in it,
     and the label what stands beside it there.
     """
 
-    path: Path
+    place: str
     name: str
     label: str | None
     member: Member | None = None
 
     @property
-    def source(self) -> Path | Member:
+    def path(self) -> Path:
+        """Where it is, or the archive that it lies in."""
+        return Path(self.place)
+
+    @property
+    def source(self) -> str | Member:
         """What `formats.decode` reads."""
-        return self.member or self.path
+        return self.member or self.place
 
 
 def find_images(folder: str | Path) -> list[ImageFile]:
@@ -43,19 +48,21 @@ def find_images(folder: str | Path) -> list[ImageFile]:
         raise DataError(f"{folder}: {'is not a folder' if top.exists() else 'no such folder'}")
     found: list[ImageFile] = []
     idx_file: Path | None = None
+    # Paths stay strings: a `Path` for each of a million files takes longer than to list them.
     for place, folders, names in os.walk(top):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+        below = tuple(_printable(part) for part in Path(place).relative_to(top).parts)
+        inside = place if place.endswith(os.sep) else place + os.sep
+        start, label = "".join(f"{part}/" for part in below), below[0] if below else None
         for name in names:
-            path = Path(place, name)
-            if path.suffix.lower() in SUFFIXES and not name.startswith("."):
-                parts = tuple(_printable(part) for part in path.relative_to(top).parts)
-                found.append(ImageFile(path, "/".join(parts), parts[0] if len(parts) > 1 else None))
+            if name[max(name.rfind("."), 0) :].lower() in SUFFIXES and not name.startswith("."):
+                found.append(ImageFile(inside + name, start + _printable(name), label))
             elif "images-idx3-ubyte" in name.replace(".", "-"):
-                idx_file = path
+                idx_file = Path(place, name)
     if not found:
         example = idx_file or "fashion-sample"
         raise DataError(f"{folder}: no images in it (kinds read: {KINDS})", hint=f"isthmus train {example}")
-    return sorted(found, key=lambda file: (file.name.split("/"), str(file.path)))
+    return sorted(found, key=lambda file: (file.name.split("/"), file.place))
 
 
 def labels_of(files: list[ImageFile], kept: list[ImageFile]) -> tuple[Indices | None, tuple[str, ...]]:
@@ -74,4 +81,4 @@ def labels_of(files: list[ImageFile], kept: list[ImageFile]) -> tuple[Indices | 
 
 def _printable(name: str) -> str:
     # Linux names are bytes; those that are not UTF-8 could otherwise not even be printed.
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return name if name.isascii() else name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

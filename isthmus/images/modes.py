@@ -57,7 +57,8 @@ def pixels_of(image: Image.Image, *, alpha: Alpha) -> Pixels:
         assert converted is not None  # None only with inPlace=True
         image = converted
     if not transparent:
-        return _channels_last(np.asarray(image.convert("L" if colour == 1 else "RGB")))
+        wanted = "L" if colour == 1 else "RGB"
+        return _channels_last(np.asarray(image if image.mode == wanted else image.convert(wanted)))
     rgba = np.asarray(image.convert("RGBA"))
     pixels = rgba if colour == 3 else rgba[..., [0, 3]]
     return composite(pixels) if alpha == "composite" else np.ascontiguousarray(pixels)

@@ -17,11 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from isthmus.atomic import atomic_write, write_bytes
-from isthmus.images.formats import ImageFileError
 from isthmus.images.store import Indices, Pixels, Ragged, Skipped, content_hash
 
 Progress = Callable[[int, int], None]
-Decode = Callable[[int], Pixels]
+Decode = Callable[[range], Sequence[Pixels | str]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,12 +43,23 @@ class Decoded:
 
 
 def into_memory(
-    decode: Decode, shapes: Indices, names: Sequence[str], dtype: npt.DTypeLike, progress: Progress | None
+    decode: Decode,
+    runs: Sequence[range],
+    shapes: Indices,
+    names: Sequence[str],
+    dtype: npt.DTypeLike,
+    progress: Progress | None,
 ) -> Decoded:
-    """Decode all files in a thread pool. `shapes` is (N, 3), what the headers promise."""
+    """Decode all files in a thread pool.
+
+    Args:
+        decode: gives each file of a run as (H, W, C), or the reason why it cannot be read.
+        runs: the files 0..N-1 in order, cut into pieces that one thread takes at a time.
+        shapes: (N, 3), what the headers promise.
+    """
     flat = np.empty(int(shapes.prod(axis=1).sum()), dtype=dtype)
     kept, skipped, end = [], [], 0
-    for index, image in _in_order(decode, len(names), progress):
+    for index, image in _in_order(decode, runs, progress):
         if isinstance(image, str):
             skipped.append(Skipped(names[index], image))
             continue
@@ -61,6 +71,7 @@ def into_memory(
 
 def into_cache(
     decode: Decode,
+    runs: Sequence[range],
     shapes: Indices,
     names: Sequence[str],
     dtype: npt.DTypeLike,
@@ -80,7 +91,7 @@ def into_cache(
     """
     kept, hashes, broken = [], [], list(skipped)
     with atomic_write(_pixel_file(entry)) as stream:
-        for index, image in _in_order(decode, len(names), progress):
+        for index, image in _in_order(decode, runs, progress):
             if isinstance(image, str):
                 broken.append(Skipped(names[index], image))
                 continue
@@ -127,27 +138,23 @@ def from_cache(entry: Path) -> tuple[Decoded, tuple[str, ...]] | None:
     return None
 
 
-def _in_order(decode: Decode, count: int, progress: Progress | None) -> Iterator[tuple[int, Pixels | str]]:
-    """Decode 0..count-1 in a few threads, yielding in order; a broken file yields its reason."""
+def _in_order(
+    decode: Decode, runs: Sequence[range], progress: Progress | None
+) -> Iterator[tuple[int, Pixels | str]]:
+    """Decode all runs in a few threads, yielding every file in order; a broken one yields its reason."""
     workers = min(8, os.cpu_count() or 1)
     # A window keeps decoded images from piling up where the disk is slower than the decoder.
-    waiting: deque[Future[Pixels | str]] = deque()
+    waiting: deque[Future[Sequence[Pixels | str]]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         submitted = 0
-        for index in range(count):
-            while submitted < min(count, index + 2 * workers):
-                waiting.append(pool.submit(_or_reason, decode, submitted))
+        for number, run in enumerate(runs):
+            while submitted < min(len(runs), number + 2 * workers):
+                waiting.append(pool.submit(decode, runs[submitted]))
                 submitted += 1
-            yield index, waiting.popleft().result()
-            if progress is not None:
-                progress(index + 1, count)
-
-
-def _or_reason(decode: Decode, index: int) -> Pixels | str:
-    try:
-        return decode(index)
-    except ImageFileError as error:
-        return error.reason
+            for index, image in zip(run, waiting.popleft().result(), strict=True):
+                yield index, image
+                if progress is not None:
+                    progress(index + 1, runs[-1].stop)
 
 
 def _arranged(

@@ -13,9 +13,10 @@ from isthmus.errors import DataError, nearest
 from isthmus.images.arrays import from_array, is_tensor, label_numbers, read_npy, read_npz
 from isthmus.images.conform import check_request, conform
 from isthmus.images.folder import read_folder
-from isthmus.images.formats import MAX_PIXELS, decode, probe
+from isthmus.images.formats import decode, probe
 from isthmus.images.idx import is_idx, read_idx_set
 from isthmus.images.named import is_name, read_named
+from isthmus.images.opening import MAX_PIXELS
 from isthmus.images.pool import Progress
 from isthmus.images.registry import NAMES
 from isthmus.images.shards import find_shards

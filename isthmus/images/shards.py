@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from isthmus.errors import DataError
-from isthmus.images.formats import KINDS, SUFFIXES, Member
 from isthmus.images.listing import ImageFile
+from isthmus.images.opening import KINDS, SUFFIXES, Member
 
 _LABEL_KEYS = ("label", "cls", "class")
 _MOST_LABEL_BYTES = 2**20
@@ -68,7 +68,7 @@ def _samples(shard: Path) -> Iterator[ImageFile]:
                 own = str(path.parent / stem)
                 if own != key:
                     if image is not None:
-                        yield ImageFile(shard, image[0], label, image[1])
+                        yield ImageFile(str(shard), image[0], label, image[1])
                     key, image, label = own, None, None
                 place = Member(shard, entry.offset_data, entry.size)
                 if image is None and f".{suffix.rpartition('.')[2]}".lower() in SUFFIXES:
@@ -76,7 +76,7 @@ def _samples(shard: Path) -> Iterator[ImageFile]:
                 elif suffix in ("cls", "json") and entry.size <= _MOST_LABEL_BYTES:
                     label = _label(place.read_from(raw), suffix) or label
             if image is not None:
-                yield ImageFile(shard, image[0], label, image[1])
+                yield ImageFile(str(shard), image[0], label, image[1])
     except (tarfile.TarError, OSError) as error:
         raise DataError(f"{shard}: not a readable tar archive ({error})") from None
 

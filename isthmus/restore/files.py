@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.errors import DataError, OutputError
-from isthmus.images.formats import ImageFileError, decode, metadata
+from isthmus.images.formats import decode, metadata
 from isthmus.images.listing import ImageFile, find_images
+from isthmus.images.opening import ImageFileError
 from isthmus.images.store import Pixels, Skipped
 from isthmus.images.write import WRITABLE, grid, output_names, save_image
 
@@ -47,7 +48,7 @@ def gather(paths: Sequence[str | Path]) -> list[ImageFile]:
     """
     found: list[ImageFile] = []
     for path in map(Path, paths):
-        found += find_images(path) if path.is_dir() else [ImageFile(path, path.name, None)]
+        found += find_images(path) if path.is_dir() else [ImageFile(str(path), path.name, None)]
     return found
 
 

@@ -34,6 +34,7 @@ from isthmus.training.diagnosis.diagnose import early_findings, findings
 from isthmus.training.diagnosis.observed import FEW, observe
 from isthmus.training.distributed import ALONE, LostError, Processes, processes
 from isthmus.training.interrupt import stop_on_signal
+from isthmus.training.losses import DivergedError
 from isthmus.training.options import Options, Settled
 from isthmus.training.prepare import (
     Prepared,
@@ -43,7 +44,8 @@ from isthmus.training.prepare import (
     read_together,
     settle_recipe,
 )
-from isthmus.training.run import DivergedError, Listener, Run
+from isthmus.training.progress import Listener
+from isthmus.training.run import Run
 from isthmus.version import __version__
 
 
@@ -78,7 +80,7 @@ def train(
             are read then.
         force: replace a model that is already at `out`.
         start_from: a model file of the same recipe and image size whose weights are the first ones.
-        listener: told about progress, see `isthmus.training.run.Progress`.
+        listener: told about progress, see `isthmus.training.progress.Progress`.
         on_ready: called once before the first step, with everything that was chosen.
         finish: called with the trained model and its training images, for what is fitted to a trained model
             and travels in its file.

@@ -23,7 +23,8 @@ from isthmus.training.allocator import kept_memory
 from isthmus.training.denormals import flushed_denormals
 from isthmus.training.options import Settled
 from isthmus.training.player import Player
-from isthmus.training.run import Listener, Run
+from isthmus.training.progress import Listener
+from isthmus.training.run import Run
 
 FEATURES = 64
 DROPOUT = 0.2

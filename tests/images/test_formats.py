@@ -15,7 +15,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from isthmus.errors import DataError
-from isthmus.images.formats import decode, metadata, probe
+from isthmus.images.formats import decode, glance, metadata, probe
 
 from .files import bomb, cut, photo, save
 
@@ -41,6 +41,38 @@ def test_every_kind_is_read_near_to_what_was_written(tmp_path: Path, suffix: str
     assert image.shape == (header.height, header.width, header.channels) == pixels.shape
     assert image.dtype == header.dtype == np.uint8
     assert np.abs(image.astype(int) - pixels).mean() < 12
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "avif", "gif", "png", "webp", "tif", "bmp", "ppm", "jp2"])
+@pytest.mark.parametrize("kept", [False, True], ids=["from the file", "from its bytes"])
+def test_header_and_pixels_at_once_are_those_of_two_looks(tmp_path: Path, suffix: str, kept: bool) -> None:
+    path = tmp_path / f"a.{suffix}"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture = Image.fromarray(photo(12, 20))
+    more = {"exif": exif.tobytes()} if suffix in ("jpg", "png", "webp", "tif") else {}
+    if suffix in ("gif", "png", "webp", "tif"):
+        picture.putalpha(128)
+        frames = [Image.fromarray(photo(12, 20, seed=i)).convert("RGBA") for i in range(1, 3)]
+        more |= {"save_all": True, "append_images": frames}
+    picture.save(path, **more)
+    content = path.read_bytes() if kept else None
+    header, pixels = glance(path, content, most_pixels=240)
+    assert header == probe(path)
+    assert isinstance(pixels, np.ndarray)
+    assert np.array_equal(pixels, decode(path))
+    assert glance(path, content, most_pixels=239) == (header, None)
+    cut(path, 0.7)
+    try:
+        expected = decode(path).tolist()
+    except DataError as error:
+        expected = error.message
+    try:
+        _, found = glance(path, path.read_bytes() if kept else None, most_pixels=240)
+        found = found.tolist() if isinstance(found, np.ndarray) else f"{path}: {found}"
+    except DataError as error:
+        found = error.message
+    assert found == expected
 
 
 def test_the_content_not_the_suffix_decides(tmp_path: Path) -> None:

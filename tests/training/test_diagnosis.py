@@ -24,7 +24,8 @@ from isthmus.model.recipes import RECIPES
 from isthmus.training.diagnosis.diagnose import early_findings, findings
 from isthmus.training.diagnosis.finding import Finding
 from isthmus.training.diagnosis.observed import observe
-from isthmus.training.run import DivergedError, Progress
+from isthmus.training.losses import DivergedError
+from isthmus.training.progress import Progress
 
 from .cases import Array, pictures, small, train
 

@@ -73,7 +73,7 @@ def test_stopped_and_resumed_is_bit_for_bit_the_same(
 ) -> None:
     data, recipe, options = held_apart(name)
     if name == "gd in chunks":
-        monkeypatch.setattr("isthmus.training.run.CHUNK_PIXELS", 12 * 12 * 7)
+        monkeypatch.setattr("isthmus.training.step.CHUNK_PIXELS", 12 * 12 * 7)
     how = {"recipe": recipe, **options}
     straight, broken = tmp_path / "straight.safetensors", tmp_path / "broken.safetensors"
     until(7, monkeypatch, data, straight, resume=False, **how)

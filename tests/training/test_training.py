@@ -17,10 +17,12 @@ from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Attachment, Autoencoder
 from isthmus.model.recipes import RECIPES
 from isthmus.training import checkpoint
+from isthmus.training.losses import DivergedError
 from isthmus.training.options import Options
 from isthmus.training.player import AutoencoderLearner
 from isthmus.training.prepare import prepare
-from isthmus.training.run import DivergedError, Progress, Run
+from isthmus.training.progress import Progress
+from isthmus.training.run import Run
 
 from .cases import pictures, small, train
 
@@ -213,7 +215,7 @@ def test_descent_in_chunks_is_one_big_batch(monkeypatch: pytest.MonkeyPatch) -> 
     recipe = small("conv", "optimiser.name=gd", "optimiser.rate=0.1", "bottleneck=l2", code="8")
     whole = train(pictures(), recipe, steps=5)
     assert whole.summary["settled"]["batch"] == whole.summary["data"]["images"]
-    monkeypatch.setattr("isthmus.training.run.CHUNK_PIXELS", 12 * 12 * 5)
+    monkeypatch.setattr("isthmus.training.step.CHUNK_PIXELS", 12 * 12 * 5)
     chunks = train(pictures(), recipe, steps=5)
     for key, value in whole.state_dict().items():
         torch.testing.assert_close(chunks.state_dict()[key], value, atol=1e-6, rtol=1e-5)

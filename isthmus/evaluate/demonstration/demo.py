@@ -31,7 +31,7 @@ from isthmus.generate.fitting import fit_prior
 from isthmus.generate.interpolation import interpolate
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.training.api import train
-from isthmus.training.run import Listener
+from isthmus.training.progress import Listener
 
 DATA = "fashion-sample"
 TEST = "fashion-sample:test"

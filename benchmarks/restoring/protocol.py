@@ -1,0 +1,116 @@
+"""Noise is added or pixels are hidden, every method has its turn, and its result is compared."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from restoring.denoisers import Denoiser, dncnn
+from restoring.drawing import row, save_strip, show
+from restoring.images import Array, masks
+from restoring.inpainters import Inpainter
+
+from isthmus.measures.structure import ssim
+from isthmus.restore.models import find
+
+
+def psnr(image: npt.NDArray[Any], clean: Array) -> float:
+    return float(-10 * np.log10(np.mean((np.clip(image, 0, 1) - clean) ** 2)))
+
+
+def similarity(image: npt.NDArray[Any], clean: Array) -> float:
+    def batch(one: npt.NDArray[Any]) -> torch.Tensor:
+        planes = one[..., None] if one.ndim == 2 else one
+        return torch.from_numpy(np.ascontiguousarray(planes.transpose(2, 0, 1)[None], dtype=np.float32))
+
+    return float(ssim(batch(np.clip(image, 0, 1)), batch(clean))[0])
+
+
+def measured(
+    images: list[Array], methods: dict[str, Callable[[int], npt.NDArray[Any]]]
+) -> dict[str, dict[str, float]]:
+    """Mean PSNR, SSIM and seconds of each method, which is given the number of an image."""
+    sums = {name: np.zeros(3) for name in methods}
+    for index, clean in enumerate(images):
+        for name, method in methods.items():
+            start = time.perf_counter()
+            result = method(index)
+            seconds = time.perf_counter() - start
+            sums[name] += (psnr(result, clean), similarity(result, clean), seconds)
+    keys = ("psnr", "ssim", "seconds")
+    return {n: {k: float(v) / len(images) for k, v in zip(keys, s, strict=True)} for n, s in sums.items()}
+
+
+def denoising(
+    images: list[Array], methods: dict[str, Denoiser], sigmas: list[float], arguments: argparse.Namespace
+) -> dict[str, Any]:
+    print("\n| σ | method | PSNR | SSIM | s/image |\n|---|---|---|---|---|")
+    result: dict[str, Any] = {}
+    strip: list[npt.NDArray[Any]] = []
+    network = dncnn()
+    precision = find(isthmus_default()).precision
+    for sigma in sigmas:
+        random = np.random.default_rng(0)
+        seen = [
+            image + random.normal(size=image.shape).astype(np.float32) * np.float32(sigma / 255)
+            for image in images
+        ]
+        runs: dict[str, Callable[[int], npt.NDArray[Any]]] = {"noisy": lambda i, seen=seen: seen[i]}  # type: ignore[misc]
+        for name, method in methods.items():
+            runs[name] = lambda i, method=method, seen=seen, sigma=sigma: method(seen[i], sigma)  # type: ignore[misc]
+        found = measured(images, runs)
+        found["DnCNN-17, time only"] = {"seconds": pass_time(network, images, precision)}
+        show(f"{sigma:g}", found)
+        result[f"{sigma:g}"] = found
+        if arguments.strip is not None:
+            strip.append(row([images[0], seen[0], *(m(seen[0], sigma) for m in methods.values())]))
+    save_strip(arguments.strip, "denoised", strip, ["clean", "noisy", *methods])
+    return result
+
+
+def isthmus_default() -> str:
+    from isthmus.restore.denoise import SHIPPED
+
+    return SHIPPED[1]
+
+
+def pass_time(network: torch.nn.Module, images: list[Array], precision: torch.dtype) -> float:
+    """Mean seconds of one pass over the first plane of each image."""
+    total = 0.0
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16):
+        for image in images[:8]:
+            plane = torch.from_numpy(np.ascontiguousarray(image if image.ndim == 2 else image[..., 0]))
+            start = time.perf_counter()
+            network(plane[None, None].contiguous(memory_format=torch.channels_last))
+            total += time.perf_counter() - start
+    return total / len(images[:8])
+
+
+def inpainting(
+    images: list[Array], methods: dict[str, Inpainter], arguments: argparse.Namespace
+) -> dict[str, Any]:
+    print("\n| missing | method | PSNR | SSIM | s/image |\n|---|---|---|---|---|")
+    result: dict[str, Any] = {}
+    strip: list[npt.NDArray[Any]] = []
+    missing = [masks(*image.shape[:2], seed) for seed, image in enumerate(images)]
+    for kind in missing[0]:
+        seen = [
+            np.where(m[kind] if image.ndim == 2 else m[kind][..., None], 0, image)
+            for m, image in zip(missing, images, strict=True)
+        ]
+        runs: dict[str, Callable[[int], npt.NDArray[Any]]] = {}
+        for name, method in methods.items():
+            runs[name] = lambda i, method=method, seen=seen, kind=kind: method(seen[i], missing[i][kind])  # type: ignore[misc]
+        found = measured(images, runs)
+        show(kind, found)
+        result[kind] = found
+        if arguments.strip is not None:
+            filled = [m(seen[0], missing[0][kind]) for m in methods.values()]
+            strip.append(row([images[0], seen[0], *filled]))
+    save_strip(arguments.strip, "inpainted", strip, ["whole", "seen", *methods])
+    return result

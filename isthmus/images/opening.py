@@ -1,0 +1,145 @@
+"""One image file opened with Pillow: behind an allow-list, with limits checked first, faults as one error."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from PIL import Image, UnidentifiedImageError
+
+from isthmus.errors import DataError
+from isthmus.images.limits import pillow_limits
+from isthmus.images.modes import UnreadablePixelsError
+
+FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "BMP", "DIB", "GIF", "PPM", "JPEG2000")
+KINDS = "PNG, JPEG, WebP, AVIF, TIFF, BMP, GIF, PNM, JPEG 2000"
+_SUFFIXES_BY_KIND = (
+    (".png", ".apng"),
+    (".jpg", ".jpeg", ".jpe", ".jfif"),
+    (".webp", ".avif"),
+    (".tif", ".tiff"),
+    (".bmp", ".dib", ".gif"),
+    (".pbm", ".pgm", ".ppm", ".pnm", ".pfm"),
+    (".jp2", ".j2k", ".jpx", ".jpf", ".jpc"),
+)
+SUFFIXES = frozenset(suffix for kind in _SUFFIXES_BY_KIND for suffix in kind)
+MAX_PIXELS = 512_000_000
+SMALL_BYTES = 2**16  # a file of more costs little to open beside what its pixels cost
+# A named pipe must neither be waited for nor become the process's terminal; Windows has a text mode.
+_FLAGS = sum(getattr(os, name, 0) for name in ("O_RDONLY", "O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"))
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A file inside an uncompressed archive: `size` bytes that begin at `offset`."""
+
+    archive: Path
+    offset: int
+    size: int
+
+    def __str__(self) -> str:
+        return f"{self.archive}, byte {self.offset}"
+
+    def read_from(self, stream: IO[bytes]) -> bytes:
+        """Its bytes out of the opened archive, which is left at the place where it was."""
+        before = stream.tell()
+        stream.seek(self.offset)
+        content = stream.read(self.size)
+        stream.seek(before)
+        return content
+
+
+class ImageFileError(DataError):
+    """One image file cannot be read. `reason` is the message without the file's name."""
+
+    def __init__(self, path: str | Path | Member, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.reason = reason
+
+
+@contextmanager
+def opened(
+    path: str | Path | Member, max_pixels: int, *, content: bytes | None = None
+) -> Iterator[Image.Image]:
+    """The image, not decoded yet. Whatever fails within is raised as an error of this file.
+
+    With `content`, what `read_small` gave of the file, it is not opened again.
+
+    Raises:
+        ImageFileError: missing, empty, damaged, not an image of a kind read here, or above `max_pixels`.
+    """
+    file: AbstractContextManager[IO[bytes]] = nullcontext(io.BytesIO(content)) if content else _file(path)
+    with pillow_limits(max_pixels), file as stream:
+        try:
+            with Image.open(stream, formats=FORMATS) as image:
+                if image.width * image.height > max_pixels:
+                    raise Image.DecompressionBombError
+                yield image
+        except UnidentifiedImageError:
+            raise ImageFileError(path, f"not an image of a kind read here ({KINDS})") from None
+        except Image.DecompressionBombError:
+            limit = f"{max_pixels / 1e6:g} megapixels"
+            raise ImageFileError(path, f"more than {limit}, the limit set by --max-pixels") from None
+        except UnreadablePixelsError as error:
+            raise ImageFileError(path, str(error)) from None
+        except MemoryError:
+            raise ImageFileError(path, "does not fit into memory") from None
+        except Exception as error:  # on damaged files Pillow's plugins raise nearly every type there is
+            text = " ".join(str(error).split()) or type(error).__name__
+            raise ImageFileError(path, f"damaged or truncated ({text})") from None
+
+
+def read_small(source: str | Path | Member) -> bytes | None:
+    """All bytes of a regular file of at most `SMALL_BYTES`; None if it is another or cannot be read."""
+    try:
+        if isinstance(source, Member):
+            if source.size > SMALL_BYTES:
+                return None
+            with source.archive.open("rb") as stream:
+                return source.read_from(stream)
+        opened = os.open(source, _FLAGS)
+        try:
+            facts = os.fstat(opened)
+            if not stat.S_ISREG(facts.st_mode) or facts.st_size > SMALL_BYTES:
+                return None
+            return os.read(opened, facts.st_size)
+        finally:
+            os.close(opened)
+    except (OSError, ValueError):
+        return None
+
+
+@contextmanager
+def _file(path: str | Path | Member) -> Iterator[IO[bytes]]:
+    if isinstance(path, Member):
+        yield _member(path)
+        return
+    place = Path(path)
+    try:
+        if not place.is_file():
+            raise ImageFileError(path, "is a folder, not an image" if place.is_dir() else "no such file")
+        if place.stat().st_size == 0:
+            raise ImageFileError(path, "empty (0 bytes)")
+        stream = place.open("rb")
+    except (OSError, ValueError) as error:
+        raise ImageFileError(
+            path, f"cannot be opened ({getattr(error, 'strerror', None) or error})"
+        ) from None
+    with stream:
+        yield stream
+
+
+def _member(place: Member) -> IO[bytes]:
+    if place.size == 0:
+        raise ImageFileError(place, "empty (0 bytes)")
+    try:
+        with place.archive.open("rb") as stream:
+            return io.BytesIO(place.read_from(stream))
+    except OSError as error:
+        raise ImageFileError(place, f"cannot be opened ({error.strerror or error})") from None

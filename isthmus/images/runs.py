@@ -1,0 +1,137 @@
+"""The files of a folder, looked at one by one, then decoded in runs: small ones many at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+import numpy as np
+import numpy.typing as npt
+
+from isthmus.images.conform import fit, to_channels, to_dtype
+from isthmus.images.formats import Header, decode, glance
+from isthmus.images.listing import ImageFile
+from isthmus.images.opening import ImageFileError, read_small
+from isthmus.images.plain import Plain, decode_plain, read_plain
+from isthmus.images.store import Pixels, Skipped
+
+KEPT_BYTES = 2**27  # of small files, between the look and the decoding
+TINY_PIXELS = 2**12  # decoding as many takes less than opening a file does
+RUN_SAMPLES = 2**18  # decoded by one thread before it hands them over
+
+
+@dataclass(frozen=True)
+class Looked:
+    """Files whose headers could be read, and the others.
+
+    Attributes:
+        files, headers: those that could.
+        early: what was read beyond the header: the compressed rows of a plain file, else the pixels of a
+            tiny one or why it has none, else None.
+        skipped: those that could not, each with its reason.
+    """
+
+    files: list[ImageFile]
+    headers: list[Header]
+    early: list[Plain | Pixels | str | None]
+    skipped: list[Skipped]
+
+
+def look(files: Sequence[ImageFile], *, max_pixels: int) -> Looked:
+    """Read the header of every file, and all that is in small ones."""
+    found = Looked([], [], [], [])
+    kept = 0
+    for file in files:
+        early: Plain | Pixels | str | None
+        content = read_small(file.source)
+        if content and (plain := read_plain(content, max_pixels=max_pixels)):
+            header = plain.header
+            kept += len(plain.data)
+            early = plain if kept <= KEPT_BYTES else replace(plain, data=b"")
+        else:
+            tiny = TINY_PIXELS if kept <= KEPT_BYTES else 0
+            try:
+                header, early = glance(file.source, content, most_pixels=tiny, max_pixels=max_pixels)
+            except ImageFileError as error:
+                found.skipped.append(Skipped(file.name, error.reason))
+                continue
+            kept += early.nbytes if isinstance(early, np.ndarray) else 0
+        found.files.append(file)
+        found.headers.append(header)
+        found.early.append(early)
+    return found
+
+
+@dataclass(frozen=True)
+class Runs:
+    """How the files are decoded: all with `channels` and `dtype`, fitted to `size` where one is given.
+
+    With `afresh` every file is read again, so that what was true of it after the look is true of its pixels.
+    """
+
+    looked: Looked
+    channels: int
+    dtype: np.dtype[np.generic]
+    size: tuple[int, int] | None
+    max_pixels: int
+    afresh: bool
+
+    def cut(self, shapes: npt.NDArray[np.int64]) -> list[range]:
+        """Neighbouring files that are decoded together; `shapes` is (N, 3), what will become of each."""
+        runs, start, samples = [], 0, 0
+        read = [header.height * header.width * header.channels for header in self.looked.headers]
+        for index, count in enumerate(np.maximum(shapes.prod(axis=1), read).tolist()):
+            if index > start and samples + count > RUN_SAMPLES:
+                runs.append(range(start, index))
+                start, samples = index, 0
+            samples += count
+        return [*runs, range(start, len(shapes))]
+
+    def decode(self, run: range) -> list[Pixels | str]:
+        """Each file's (H, W, C), or why it cannot be read."""
+        found: list[Pixels | str] = []
+        for header, same in groupby(run, key=self._plain_header):
+            indices = list(same)
+            stack = None if header is None else self._stack(indices)
+            found += [self._one(i) for i in indices] if stack is None else self._fitted(stack)
+        return found
+
+    def _plain_header(self, index: int) -> Header | None:
+        return self.looked.headers[index] if isinstance(self.looked.early[index], Plain) else None
+
+    def _stack(self, indices: list[int]) -> Pixels | None:
+        several = []
+        for index in indices:
+            plain = self.looked.early[index]
+            if not isinstance(plain, Plain) or self.afresh or not plain.data:
+                content = read_small(self.looked.files[index].source) or b""
+                plain = read_plain(content, max_pixels=self.max_pixels)
+            if plain is None or plain.header != self.looked.headers[index]:
+                return None
+            several.append(plain)
+        try:
+            return self._conformed(decode_plain(several))
+        except ValueError:
+            return None  # one by one, it will be known which is broken and why
+
+    def _one(self, index: int) -> Pixels | str:
+        image = self.looked.early[index]
+        if self.afresh or not isinstance(image, (np.ndarray, str)):
+            try:
+                image = decode(self.looked.files[index].source, max_pixels=self.max_pixels)
+            except ImageFileError as error:
+                return error.reason
+        if isinstance(image, str):
+            return image
+        header = self.looked.headers[index]
+        if image.shape[:2] != (header.height, header.width):
+            return "its pixels have another size than its header says"
+        image = self._conformed(image)
+        return image if self.size is None else fit(image, self.size)
+
+    def _conformed(self, pixels: Pixels) -> Pixels:
+        return to_channels(to_dtype(pixels, self.dtype), self.channels)
+
+    def _fitted(self, stack: Pixels) -> list[Pixels | str]:
+        return [image if self.size is None else fit(image, self.size) for image in stack]

@@ -1,0 +1,33 @@
+"""The optimiser: how what is asked for is sought."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from isthmus.model.setting import Settings, setting
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimiser(Settings):
+    name: Literal["adamw", "sgd", "gd"] = setting(
+        "adamw", "AdamW, SGD with momentum, or full-batch gradient descent"
+    )
+    rate: float | None = setting(None, "peak learning rate; auto: 0.002 adamw, 0.1 sgd, 0.5 gd", low=0.0)
+    batch: int | None = setting(None, "images per step; auto: by image size; gd always takes all", low=1)
+    epochs: float | None = setting(
+        None, "length, in passes over the images, where none is asked for; auto: five minutes", low=1e-3
+    )
+    momentum: float = setting(0.9, "memory of gradients: of sgd, first β of adamw", low=0.0, high=0.9999)
+    beta2: float = setting(0.99, "memory of squared gradients: second β of adamw", low=0.0, high=0.99999)
+    weight_decay: float = setting(0.0, "decoupled decay of matrices and kernels", low=0.0)
+    schedule: Literal["constant", "cosine", "step"] = setting("cosine", "how the rate falls")
+    warmup: float = setting(0.02, "share of the training over which the rate rises", low=0.0, high=1.0)
+    drops: int = setting(3, "step schedule: how many equally spaced drops", low=1, high=100)
+    factor: float = setting(
+        0.3, "step schedule: the rate is multiplied by this at each drop", low=0.0, high=1.0
+    )
+    clip: float = setting(1.0, "largest gradient norm; 0 switches clipping off", low=0.0)
+    ema: float = setting(
+        0.995, "decay of the averaged weights that are validated and kept; 0 is off", low=0.0, high=0.99999
+    )

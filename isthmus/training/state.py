@@ -1,0 +1,88 @@
+"""The state of a training: its counters, and the tensors beside them, into a checkpoint and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from isthmus.training.ema import Average
+from isthmus.training.player import Player
+
+
+@dataclass
+class State:
+    """Counters of a run; with the tensors they are all there is to resume from."""
+
+    step: int = 0
+    best_step: int = 0
+    best_loss: float | None = None
+    validation: float | None = None
+    stale: int = 0
+    seconds: float = 0.0
+    ended_early: bool = False
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+def tensors_of(
+    module: nn.Module,
+    average: Average,
+    best: Mapping[str, Tensor],
+    sums: Mapping[str, Tensor],
+    players: Sequence[Player],
+    optimisers: Sequence[torch.optim.Optimizer],
+) -> dict[str, Tensor]:
+    """Weights, averages, the best weights so far, sums of losses and the optimisers' moments, by name."""
+    tensors = {f"model.{k}": v for k, v in module.state_dict().items()}
+    tensors |= {f"average.{k}": v for k, v in average.tensors.items()}
+    tensors |= {f"best.{k}": v for k, v in best.items()}
+    tensors |= {f"sums.{k}": v for k, v in sums.items()}
+    for player, optimiser in zip(players, optimisers, strict=True):
+        for i, moments in optimiser.state_dict()["state"].items():
+            for key, value in moments.items():
+                if isinstance(value, Tensor):
+                    tensors[f"moments.{player.name}.{i}.{key}"] = value
+    return tensors
+
+
+def part(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    """Those of `tensors_of` that stand under `name`, without it."""
+    return {k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")}
+
+
+def put_back(
+    tensors: Mapping[str, Tensor],
+    module: nn.Module,
+    average: Average,
+    players: Sequence[Player],
+    optimisers: Sequence[torch.optim.Optimizer],
+) -> None:
+    """Weights, averages and moments as `tensors_of` found them.
+
+    Raises:
+        LookupError, RuntimeError, ValueError: they are not those of this module and these players.
+    """
+    module.load_state_dict(part(tensors, "model"))
+    with torch.no_grad():
+        for name, value in part(tensors, "average").items():
+            average.tensors[name].copy_(value)
+    for player, optimiser in zip(players, optimisers, strict=True):
+        saved: dict[int, dict[str, Tensor]] = {}
+        for name, value in part(tensors, f"moments.{player.name}").items():
+            index, _, key = name.partition(".")
+            saved.setdefault(int(index), {})[key] = value
+        if saved:
+            _restore_moments(optimiser, saved)
+
+
+def _restore_moments(optimiser: torch.optim.Optimizer, saved: dict[int, dict[str, Tensor]]) -> None:
+    # Loaded tensors are dense; the moments of channels-last weights are channels-last, and stay so.
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
+    for index, moments in saved.items():
+        parameter = parameters[index]
+        for key, value in moments.items():
+            same = value.shape == parameter.shape
+            like = torch.empty_like(parameter if same else value, device=parameter.device)
+            optimiser.state[parameter][key] = like.copy_(value)
