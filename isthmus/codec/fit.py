@@ -1,10 +1,10 @@
 """Tables for a trained model: its symbols on pictures → integer contexts and weights, stored in the model.
 
 For each band of qualities: mean and scale of a logistic density, linear in the context, are fitted by
-gradient, from what the model itself learned in training where it did, and kept where held-out tiles take fewer
-bytes for it; they are rounded to integers; then the symbols are counted under the integer contexts, and the
-counts become the weights. Only this file calculates with floats, and nothing of it is needed to read or to
-write files.
+gradient, from what the model itself learned in training where it did, and kept where held-out tiles take
+fewer bytes for it; they are rounded to integers; then the symbols are counted under the integer contexts, and
+the counts become the weights. Only this file calculates with floats, and nothing of it is needed to read or
+to write files.
 """
 
 from __future__ import annotations
