@@ -21,7 +21,10 @@ from isthmus.evaluate.audit.labels import doubted_labels, principal_codes
 from isthmus.evaluate.audit.page import audit_page
 from isthmus.images.named import read_named
 from isthmus.images.only import keep_named
+from isthmus.images.read import read
 from isthmus.images.store import ImageSet
+
+from .models import discs, trained
 
 COUNT, PLANTED = 400, 10
 
@@ -123,6 +126,23 @@ def test_wrong_labels_are_doubted() -> None:
     assert all(d.vote > d.own for d in found)
 
 
+def test_a_model_judges_labels_of_images_of_any_size() -> None:
+    model = trained(discs(40), "conv", code="4@4", steps=4)
+    random = np.random.default_rng(0)
+    labels = np.arange(60) % 2
+    pixels = [
+        (random.random((16 + 4 * (i % 3), 16, 1)) * 60 + 150 * label).astype(np.uint8)
+        for i, label in enumerate(labels)
+    ]
+    given = labels.copy()
+    given[7] = 0
+    images = replace(read(pixels), labels=given, classes=("dark", "bright"))
+    found = audit(images, model=model)
+    assert [doubt.index for doubt in found.doubts] == [7]
+    with pytest.raises(DataError, match="gray"):
+        audit(read(np.zeros((3, 16, 16, 3), np.uint8)), model=model)
+
+
 def test_faults_of_images_and_sets() -> None:
     random = np.random.default_rng(0)
     pixels = np.clip(random.normal(120, 40, (60, 16, 16, 3)), 1, 250).astype(np.uint8)
@@ -175,6 +195,8 @@ def test_origins_in_both_sets(tmp_path: Path) -> None:
 
 
 def test_groups_that_are_none(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="both sides"):
+        audit(np.zeros((3, 8, 8), np.uint8), groups="(x)")
     (tmp_path / "list").write_text("no comma here\n")
     with pytest.raises(DataError, match="line 1"):
         leakage(["a"], ["b"], str(tmp_path / "list"))
