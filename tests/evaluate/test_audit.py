@@ -21,7 +21,6 @@ from isthmus.evaluate.audit.labels import doubted_labels, principal_codes
 from isthmus.evaluate.audit.page import audit_page
 from isthmus.images.named import read_named
 from isthmus.images.only import keep_named
-from isthmus.images.read import read
 from isthmus.images.store import ImageSet
 
 from .models import discs, trained
@@ -126,21 +125,18 @@ def test_wrong_labels_are_doubted() -> None:
     assert all(d.vote > d.own for d in found)
 
 
-def test_a_model_judges_labels_of_images_of_any_size() -> None:
+def test_a_model_judges_labels_of_images_of_any_size(tmp_path: Path) -> None:
     model = trained(discs(40), "conv", code="4@4", steps=4)
     random = np.random.default_rng(0)
-    labels = np.arange(60) % 2
-    pixels = [
-        (random.random((16 + 4 * (i % 3), 16, 1)) * 60 + 150 * label).astype(np.uint8)
-        for i, label in enumerate(labels)
-    ]
-    given = labels.copy()
-    given[7] = 0
-    images = replace(read(pixels), labels=given, classes=("dark", "bright"))
-    found = audit(images, model=model)
-    assert [doubt.index for doubt in found.doubts] == [7]
+    for i in range(60):
+        pixels = random.random((16 + 4 * (i % 3), 16)) * 60 + 150 * (i % 2)
+        path = tmp_path / ("bright" if i % 2 and i != 7 else "dark") / f"{i:02}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(pixels.astype(np.uint8)).save(path)
+    found = audit(tmp_path, model=model)
+    assert [found.name(doubt.index) for doubt in found.doubts] == ["dark/07.png"]
     with pytest.raises(DataError, match="gray"):
-        audit(read(np.zeros((3, 16, 16, 3), np.uint8)), model=model)
+        audit(np.zeros((3, 16, 16, 3), np.uint8), model=model)
 
 
 def test_faults_of_images_and_sets() -> None:

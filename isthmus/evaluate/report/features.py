@@ -33,11 +33,13 @@ def add_features(report: Report, model: Autoencoder, images: ImageSet) -> None:
     report.text(
         SECTION,
         f"{len(some):,} of these images, by features that know no labels, read from the model's layer "
-        f"{readout.reading.layer}. The commands search, cluster, classify and anomalies do this for others.",
+        f"'{readout.reading.layer}'. The commands search, cluster, classify and anomalies do this for others.",
     )
     rows = np.linspace(0, len(some) - 1, QUERIES).round().astype(int)
     add_alike(report, model, some, some.subset(rows), readout, known=rows.tolist())
-    halves = [some.subset(np.arange(start, len(some), 2)) for start in (0, 1)]
+    # At random: of classes that take turns, every other image is of one class.
+    mixed = np.random.default_rng(0).permutation(len(some))
+    halves = [some.subset(np.sort(mixed[start::2])) for start in (0, 1)]
     if halves[0].labels is not None and len(np.unique(halves[0].labels)) > 1:
         add_classes(report, model, halves[0], halves[1], readout)
     add_groups(report, model, some, readout)

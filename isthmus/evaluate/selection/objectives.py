@@ -46,9 +46,9 @@ def score(model: Autoencoder, train: ImageSet, test: ImageSet, names: tuple[str,
         if name not in found:
             asked = next((alias for alias, own in ALIASES.items() if own == name), name)
             known = sorted({*found, "probe", *(alias for alias, own in ALIASES.items() if own in found)})
-            raise UsageError(
-                f"recipe '{model.recipe.name}' has no objective '{asked}'{nearest(asked, known)}"
-            )
+            # The other end of an alias is spelt right: what is missing is the number, not a letter.
+            rest = f"; it has {', '.join(known)}" if asked in ALIASES else nearest(asked, known)
+            raise UsageError(f"recipe '{model.recipe.name}' has no objective '{asked}'{rest}")
     return {name: float(found[name]) for name in names}
 
 
