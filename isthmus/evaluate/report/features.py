@@ -33,7 +33,7 @@ def add_features(report: Report, model: Autoencoder, images: ImageSet) -> None:
     report.text(
         SECTION,
         f"{len(some):,} of these images, by features that know no labels, read from the model's layer "
-        f"'{readout.reading.layer}'. The commands search, cluster, classify and anomalies do this for others.",
+        f"'{readout.reading.layer}'. Search, cluster, classify and anomalies do this for others.",
     )
     rows = np.linspace(0, len(some) - 1, QUERIES).round().astype(int)
     add_alike(report, model, some, some.subset(rows), readout, known=rows.tolist())
