@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import click
 
 from isthmus.commands.console import Console, force_option, speaks, table
@@ -17,16 +19,12 @@ from isthmus.errors import DataError
 @click.option(
     "--score",
     type=click.Choice(["density", "mixture", "neighbour", "local", "reconstruction"]),
-    default="density",
-    show_default=True,
-    help="What is unusual: see docs/features.md.",
+    help="What is unusual: see docs/features.md; default: what --store kept, or density.",
 )
 @click.option(
     "--false-alarms",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    default=0.01,
-    show_default=True,
-    help="Share of normal images that may be flagged.",
+    help="Share of normal images that may be flagged; default: what --store kept, or 0.01.",
 )
 @click.option(
     "--tiles/--no-tiles", default=None, help="Cut larger pictures into pieces; default: if far larger."
@@ -42,8 +40,8 @@ def command(
     model: str,
     data: str,
     normal: str | None,
-    score: str,
-    false_alarms: float,
+    score: str | None,
+    false_alarms: float | None,
     tiles: bool | None,
     count: int,
     store: bool,
@@ -75,7 +73,7 @@ def command(
     usual = None
     if normal is not None:
         usual = read_for(network, check_data(normal))
-    elif stored_detector(network) is None:
+    elif (kept := stored_detector(network)) is None or score not in (None, kept.kind):
         usual, why = training_images(network)
         if usual is None:
             raise DataError(f"{why}, and what is normal is not known", hint="add --normal DATA")
@@ -95,8 +93,8 @@ def command(
     if store:
         store_detector(network, found.detector, found.readout)
         for name in (READOUT, NAME):
-            kept = network.attachments[name]
-            attach(model, name, kept.tensors, kept.facts)
+            held = network.attachments[name]
+            attach(model, name, held.tensors, held.facts)
     worst = found.worst(count)
     if picture is not None:
         from isthmus.evaluate.drawing.heat import heat_picture
@@ -113,6 +111,13 @@ def command(
         ]
         write_text(out, csv_text(("name", "score", "chance", "flagged"), lines), force=force)
     detector = found.detector
+    if math.isinf(detector.threshold):
+        least = math.ceil(1000 * detector.least_false_alarms) / 1000
+        console.warn(
+            f"nothing can be flagged at {detector.false_alarms:g} false alarms: only "
+            f"{len(detector.calibration)} normal images were held out; "
+            f"give more, or try --false-alarms {least:g}"
+        )
     console.emit(
         {
             "schema": "isthmus.anomalies/1",

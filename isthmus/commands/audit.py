@@ -20,7 +20,7 @@ from isthmus.errors import OutputError
     help="Images of one origin: lines name,group, or a pattern of names whose (first group) is the origin.",
 )
 @click.option(
-    "--model", metavar="MODEL", help="Judge labels by this model's codes, not by principal components."
+    "--model", metavar="MODEL", help="Judge labels by this model's features, not by principal components."
 )
 @click.option("--report", metavar="FILE.html", help="Write a page with pictures of what was found.")
 @click.option("--write", metavar="LIST", help="Write the names of the clean images, for train --only LIST.")

@@ -8,6 +8,7 @@ import click
 
 from isthmus.commands.console import Console, force_option, speaks
 from isthmus.commands.inputs import as_json, check_data, end_with_skipped, load_model, swap_if_model
+from isthmus.commands.line import command_line
 from isthmus.errors import UsageError
 
 SUFFIXES = (".npz", ".parquet")
@@ -42,6 +43,11 @@ def command(
     """
     if Path(out).suffix not in SUFFIXES:
         raise UsageError(f"{out} has no suffix that says what to write: .npz or .parquet")
+    if what == "code" and layer not in (None, "code") and not store:
+        raise UsageError(
+            f"--what code is what encode gives, not layer {layer}",
+            hint=command_line(["embed", model, data, "--layer", layer, "-o", out]),
+        )
     network = load_model(model, swapped=swap_if_model(model, data, ["embed"]))
     check_data(data)
     from isthmus.evaluate.readouts import readout_for

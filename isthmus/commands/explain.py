@@ -42,11 +42,16 @@ def command(
         )
     from isthmus.evaluate.explanation import explain
     from isthmus.evaluate.report.explanation import write_explanation
+    from isthmus.model.reading import read_for
+
+    images = read_for(autoencoder, image)
+    if len(images) > 1:
+        console.note(f"{image} holds {len(images):,} images: the first, {images.names[0]}, is explained")
 
     with console.progress("explaining", total=1.0) as line:
         found = explain(
             autoencoder,
-            image,
+            images,
             data=data,
             units=_units(units),
             seed=seed,

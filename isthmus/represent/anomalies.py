@@ -43,6 +43,8 @@ NAME = "anomalies"
 Scores = npt.NDArray[np.float64]
 Kind = Literal["reconstruction", "density", "mixture", "neighbour", "local"]
 
+SCORE: Kind = "density"
+FALSE_ALARMS = 0.01
 CALIBRATION = 0.2
 MOST_NORMAL = 20_000
 MEMORY = 20_000  # parts of normal images that are remembered per place
@@ -81,6 +83,20 @@ class Detector:
         rank = int(np.ceil((1 - self.false_alarms) * (count + 1)))
         return float(self.calibration[rank - 1]) if 1 <= rank <= count else float("inf")
 
+    @property
+    def least_false_alarms(self) -> float:
+        """The smallest rate at which the held-out images are enough for a finite threshold."""
+        return 1 / (len(self.calibration) + 1)
+
+    def at(self, false_alarms: float) -> Detector:
+        """The same score with another threshold.
+
+        Raises:
+            UsageError: a rate outside (0, 1).
+        """
+        _check_rate(false_alarms)
+        return dataclasses.replace(self, false_alarms=false_alarms)
+
     def chance(self, scores: Scores) -> Scores:
         """How likely a normal image would score at least as high, from the held-out ones: in (0, 1]."""
         above = len(self.calibration) - np.searchsorted(self.calibration, scores, side="left")
@@ -91,9 +107,9 @@ def fit_detector(
     model: Autoencoder,
     readout: Readout,
     normal: ImageSet,
-    kind: Kind = "local",
+    kind: Kind = SCORE,
     *,
-    false_alarms: float = 0.01,
+    false_alarms: float = FALSE_ALARMS,
     seed: int = 0,
 ) -> Detector:
     """Fit a score to four fifths of the normal images, and calibrate it on the rest.
@@ -104,8 +120,7 @@ def fit_detector(
     """
     if kind not in get_args(Kind):
         raise UsageError(f"score '{kind}' is not known; known: {', '.join(get_args(Kind))}")
-    if not 0 < false_alarms < 1:
-        raise UsageError(f"the false-alarm rate lies between 0 and 1, not at {false_alarms}")
+    _check_rate(false_alarms)
     if len(normal) < 10:
         raise DataError(f"{len(normal)} normal images say too little: at least 10 are needed")
     some = np.sort(np.random.default_rng(seed).permutation(len(normal))[:MOST_NORMAL])
@@ -114,6 +129,11 @@ def fit_detector(
     tensors = _FITS[kind](model, readout, normal.subset(part), seed)
     blank = Detector(kind, tensors, np.empty(0), false_alarms, len(part))
     return dataclasses.replace(blank, calibration=np.sort(score(model, readout, blank, normal.subset(held))))
+
+
+def _check_rate(false_alarms: float) -> None:
+    if not 0 < false_alarms < 1:
+        raise UsageError(f"the false-alarm rate lies between 0 and 1, not at {false_alarms}")
 
 
 def score(model: Autoencoder, readout: Readout, detector: Detector, images: ImageSet) -> Scores:

@@ -183,8 +183,8 @@ def anomalies(
     data: Any,
     *,
     normal: Any = None,
-    score: unusual.Kind = "density",
-    false_alarms: float = 0.01,
+    score: unusual.Kind | None = None,
+    false_alarms: float | None = None,
     tile: bool | None = None,
     readout: Readout | None = None,
     say: Callable[[str], None] = lambda _: None,
@@ -193,15 +193,23 @@ def anomalies(
 
     Args:
         normal: normal images; None takes the detector in the model.
-        score: see `isthmus.represent.anomalies`.
-        false_alarms: share of normal images (of their pieces, where pictures are cut) that may be flagged.
+        score: see `isthmus.represent.anomalies`; None takes the detector's in the model, or `density`.
+        false_alarms: share of normal images (of their pieces, where pictures are cut) that may be flagged;
+            None takes the detector's in the model, or 0.01.
         tile: cut pictures into overlapping pieces of the model's size; None does where they are much larger.
 
     Raises:
-        DataError: no normal images are given and the model holds no detector.
+        DataError: no normal images are given and the model holds no detector, or one of another score.
     """
     network, images = _both(model, data)
     detector = None if normal is not None else unusual.stored_detector(network)
+    if detector is not None and score not in (None, detector.kind):
+        raise DataError(
+            f"this model holds the score '{detector.kind}', and for '{score}' what is normal is not known",
+            hint="add --normal DATA",
+        )
+    if detector is not None and false_alarms is not None:
+        detector = detector.at(false_alarms)
     usual = None if normal is None else read_for(network, normal)
     chosen = _readout(network, images if usual is None else usual, readout)
     size = chosen.reading.size
@@ -211,7 +219,8 @@ def anomalies(
             raise DataError("what is normal is not known: give normal images", hint="add --normal DATA")
         say("fitting to normal images")
         seen = tiles.cut(usual, size).pieces if cuts else usual
-        detector = unusual.fit_detector(network, chosen, seen, score, false_alarms=false_alarms)
+        rate = unusual.FALSE_ALARMS if false_alarms is None else false_alarms
+        detector = unusual.fit_detector(network, chosen, seen, score or unusual.SCORE, false_alarms=rate)
     pieces = tiles.cut(images, size) if cuts else None
     say("scoring")
     scores = unusual.score(network, chosen, detector, images if pieces is None else pieces.pieces)

@@ -22,6 +22,7 @@ Method = Literal["kmeans", "gmm", "hdbscan"]
 Space = Literal["features", "spectral", "umap"]
 
 NOISE = -1
+DIRECTIONS = 32  # of a Gaussian mixture: a covariance of more takes hours, and more images than there are
 DENSE_UP_TO = 500  # rows for which all eigenvectors are computed
 
 
@@ -56,8 +57,9 @@ def find_clusters(
 
     Args:
         count: clusters; for hdbscan, which finds the number itself, what sets the dimensions of a space.
-        method: k-means, a Gaussian mixture with full covariances (McLachlan and Peel 2000), or HDBSCAN
-            (Campello et al. 2013), all of scikit-learn.
+        method: k-means, a Gaussian mixture with full covariances (McLachlan and Peel 2000; of the 32 leading
+            principal components where a space has more numbers than that and than twice `count`), or
+            HDBSCAN (Campello et al. 2013), all of scikit-learn.
         space: what is grouped: the rows, or where their neighbour graph puts them: one and a half times
             `count` Laplacian eigenvectors (Ng, Jordan and Weiss 2002; more than `count`: Rebagliati and Verri
             2011), or UMAP in `count` dimensions (McInnes et al. 2018).
@@ -178,6 +180,7 @@ def grouped(places: Vectors, count: int, *, method: Method = "kmeans", seed: int
 
 def _assigned(places: Vectors, count: int, method: Method, seed: int) -> Labels:
     from sklearn.cluster import HDBSCAN, KMeans
+    from sklearn.decomposition import PCA
     from sklearn.mixture import GaussianMixture
 
     fitted: Any
@@ -186,8 +189,12 @@ def _assigned(places: Vectors, count: int, method: Method, seed: int) -> Labels:
             fitted = KMeans(count, n_init=10, random_state=seed).fit(places)
             return np.asarray(fitted.labels_, dtype=np.int64)
         case "gmm":
+            rows = places.astype(np.float64)
+            if rows.shape[1] > max(DIRECTIONS, 2 * count):
+                few = min(DIRECTIONS, len(rows))
+                rows = PCA(few, svd_solver="randomized", random_state=seed).fit_transform(rows)
             fitted = GaussianMixture(count, n_init=3, reg_covar=1e-5, random_state=seed)
-            return np.asarray(fitted.fit_predict(places.astype(np.float64)), dtype=np.int64)
+            return np.asarray(fitted.fit_predict(rows), dtype=np.int64)
         case _:
             least = max(5, len(places) // 100)
             fitted = HDBSCAN(min_cluster_size=least, copy=True).fit(places)

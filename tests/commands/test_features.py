@@ -32,6 +32,9 @@ def test_vectors_come_with_names_and_labels(here: Path, document: Run) -> None:
     assert all(name.startswith(str(label)) for name, label in zip(held["names"], classes, strict=True))
     assert main(["embed", "photos.safetensors", "photos", "-o", "v.npz"]) == 1
     assert main(["embed", "photos.safetensors", "photos", "-o", "v.txt"]) == 2
+    words = ["embed", "photos.safetensors", "photos", "-o", "w.npz", "--what", "code", "--layer", "hidden.0"]
+    assert main(words) == 2
+    assert not (here / "w.npz").exists()
 
 
 def test_a_parquet_table_has_a_row_per_image(here: Path) -> None:
@@ -92,7 +95,9 @@ def test_the_index_lies_beside_the_folder_and_follows_it(here: Path, document: R
     assert third["queries"][0]["matches"][0]["value"] == pytest.approx(0, abs=1e-3)
 
 
-def test_an_unusual_image_is_found_and_shown(here: Path, document: Run) -> None:
+def test_an_unusual_image_is_found_and_shown(
+    here: Path, document: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_photos(here / "normal", 60)
     odd = np.random.default_rng(3).integers(0, 255, (12, 12), dtype=np.uint8)
     Image.fromarray(odd).save(here / "photos" / "left" / "odd.png")
@@ -106,6 +111,12 @@ def test_an_unusual_image_is_found_and_shown(here: Path, document: Run) -> None:
     # What was stored is used where nothing normal is given.
     again = document("anomalies", "photos.safetensors", "photos")
     assert again["threshold"] == pytest.approx(found["threshold"])
+    assert again["score"] == "reconstruction"
+    # The training images have changed, so another score has nothing to go by.
+    assert main(["anomalies", "photos.safetensors", "photos", "--score", "density"]) == 1
+    assert "add --normal DATA" in capsys.readouterr().err
+    assert main(["anomalies", "photos.safetensors", "photos", "--false-alarms", "0.01"]) == 0
+    assert "try --false-alarms 0.077" in capsys.readouterr().err  # twelve of sixty were held out
 
 
 def test_what_is_normal_must_be_known(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -118,3 +129,9 @@ def test_what_is_normal_must_be_known(here: Path, capsys: pytest.CaptureFixture[
 def test_model_and_data_exchanged_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["cluster", "photos", "photos.safetensors", "-k", "2"]) == 2
     assert "isthmus cluster photos.safetensors photos" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("here")
+def test_of_several_images_the_explained_one_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "photos.safetensors", "photos", "-o", "e", "--units", "1"]) == 0
+    assert "photos holds 10 images: the first, left/1.png, is explained" in capsys.readouterr().err

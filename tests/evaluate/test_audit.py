@@ -23,6 +23,8 @@ from isthmus.images.named import read_named
 from isthmus.images.only import keep_named
 from isthmus.images.store import ImageSet
 
+from .models import discs, trained
+
 COUNT, PLANTED = 400, 10
 
 
@@ -123,6 +125,20 @@ def test_wrong_labels_are_doubted() -> None:
     assert all(d.vote > d.own for d in found)
 
 
+def test_a_model_judges_labels_of_images_of_any_size(tmp_path: Path) -> None:
+    model = trained(discs(40), "conv", code="4@4", steps=4)
+    random = np.random.default_rng(0)
+    for i in range(60):
+        pixels = random.random((16 + 4 * (i % 3), 16)) * 60 + 150 * (i % 2)
+        path = tmp_path / ("bright" if i % 2 and i != 7 else "dark") / f"{i:02}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(pixels.astype(np.uint8)).save(path)
+    found = audit(tmp_path, model=model)
+    assert [found.name(doubt.index) for doubt in found.doubts] == ["dark/07.png"]
+    with pytest.raises(DataError, match="gray"):
+        audit(np.zeros((3, 16, 16, 3), np.uint8), model=model)
+
+
 def test_faults_of_images_and_sets() -> None:
     random = np.random.default_rng(0)
     pixels = np.clip(random.normal(120, 40, (60, 16, 16, 3)), 1, 250).astype(np.uint8)
@@ -175,6 +191,8 @@ def test_origins_in_both_sets(tmp_path: Path) -> None:
 
 
 def test_groups_that_are_none(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="both sides"):
+        audit(np.zeros((3, 8, 8), np.uint8), groups="(x)")
     (tmp_path / "list").write_text("no comma here\n")
     with pytest.raises(DataError, match="line 1"):
         leakage(["a"], ["b"], str(tmp_path / "list"))

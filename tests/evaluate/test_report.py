@@ -211,3 +211,9 @@ def test_a_higher_bar_has_more_ink() -> None:
         return int((pixels[..., 2].astype(int) - pixels[..., 0] > 120).sum())
 
     assert ink(10.0) > ink(5.0) > ink(0.0) > 0
+
+
+def test_sixteen_bits_look_like_eight() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (2, 9, 9, 1), dtype=np.uint8)
+    wide = images.astype(np.uint16) * 257
+    assert pictures.before_after([("t", wide)]) == pictures.before_after([("t", images)])

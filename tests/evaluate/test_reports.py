@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,14 @@ import pytest
 from PIL import Image
 
 from isthmus.evaluate.passes import evenly
+from isthmus.evaluate.report import features
 from isthmus.evaluate.report.examples import examples
 from isthmus.evaluate.report.model import metrics_table, model_report
+from isthmus.evaluate.report.page import Report
 from isthmus.evaluate.table import evaluate
 from isthmus.images.read import read
 from isthmus.model.autoencoder import Autoencoder
+from isthmus.represent.readout import fit_readout
 
 from .models import discs, trained
 
@@ -70,3 +74,26 @@ def test_even_spacing_keeps_both_ends() -> None:
     images = read(discs(11))
     assert evenly(images, 3).names == ("0", "5", "10")
     assert evenly(images, None) is images
+
+
+def test_the_page_shows_what_is_alike_and_what_is_unusual() -> None:
+    pixels = np.concatenate([discs(40, seed=1), 255 - discs(1, seed=2)])
+    model = trained(discs(40), "dense", code="4", steps=8)
+    images = replace(read(pixels), labels=np.arange(41) % 2, classes=("even", "odd"))
+    page = model_report(model, evaluate(model, images), images).html()
+    assert "<h2>Features</h2>" in page
+    for part in ("most like them", "without labels", "The most unusual", "5 nearest, % right"):
+        assert part in page
+    few = images.subset(range(10))
+    assert "<h2>Features</h2>" not in model_report(model, evaluate(model, few), few).html()
+
+
+def test_an_image_is_not_what_is_most_like_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = trained(discs(40), "dense", code="4", steps=8)
+    images = read(discs(40))
+    shown: list[np.ndarray] = []
+    monkeypatch.setattr(features, "before_after", lambda rows: shown.extend(rows[0][1]) or b"")
+    monkeypatch.setattr(Report, "picture", lambda *_: None)
+    features.add_alike(Report("t"), model, images, images.subset([5]), fit_readout(model, images), known=[5])
+    assert len(shown) == 1 + features.SHOWN
+    assert all(not np.array_equal(shown[0], other) for other in shown[1:])

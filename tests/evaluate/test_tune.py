@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from isthmus.errors import DataError, UsageError
 from isthmus.evaluate.selection import search
@@ -146,6 +147,21 @@ def test_wrong_requests_are_refused_before_anything_is_trained(images: ImageSet)
     ):
         with pytest.raises(UsageError):
             tune(images, over, folds_count=2, **{**QUICK, **more})
+
+
+def test_an_objective_that_a_recipe_lacks_is_called_as_it_was_asked_for(images: ImageSet) -> None:
+    with pytest.raises(UsageError, match=r"no objective 'rate'; it has (?!.*rate)"):
+        tune(images, ["code=2"], folds_count=2, objectives=["rate"], **QUICK)
+
+
+def test_labels_are_not_probed_for_in_codes_of_different_lengths(tmp_path: Path) -> None:
+    for i in range(8):
+        folder = tmp_path / ("a" if i % 2 else "b")
+        folder.mkdir(exist_ok=True)
+        Image.fromarray(np.full((8 + 4 * (i // 4), 8), 20 * i, np.uint8)).save(folder / f"{i}.png")
+    grid = {**QUICK, "recipe": "conv", "code": "2@4", "settings": ["backbone.width=4"]}
+    with pytest.raises(DataError, match="different sizes"):
+        tune(tmp_path, ["optimiser.rate=0.001"], folds_count=2, objectives=["probe"], **grid)
 
 
 def test_the_front_is_what_nothing_beats() -> None:

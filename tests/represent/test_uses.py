@@ -49,6 +49,39 @@ def test_clusters_are_digits(model: Autoencoder, train: ImageSet) -> None:
     assert agreement(train.labels, found.assigned)["accuracy"] > 0.7
 
 
+def test_umap_finds_digits_too(model: Autoencoder, train: ImageSet) -> None:
+    pytest.importorskip("umap")
+    from isthmus.represent.clusters import agreement
+
+    found = isthmus.cluster(model, train, 10, space="umap")
+    assert train.labels is not None
+    assert agreement(train.labels, found.assigned)["accuracy"] > 0.7
+    again = isthmus.cluster(model, train, 10, space="umap")
+    np.testing.assert_array_equal(found.assigned, again.assigned)
+
+
+def test_a_mixture_is_fitted_to_few_directions(monkeypatch: pytest.MonkeyPatch) -> None:
+    from sklearn.mixture import GaussianMixture
+
+    from isthmus.represent import clusters
+
+    widths = []
+    fit = GaussianMixture.fit_predict
+
+    def seen(self: GaussianMixture, rows: np.ndarray) -> np.ndarray:
+        widths.append(rows.shape[1])
+        return fit(self, rows)
+
+    monkeypatch.setattr(GaussianMixture, "fit_predict", seen)
+    random = np.random.default_rng(0)
+    truth = np.arange(120) % 3
+    rows = (random.standard_normal((3, 700))[truth] + random.standard_normal((120, 700))).astype(np.float32)
+    found = clusters.find_clusters(rows, 3, method="gmm")
+    assert clusters.agreement(truth, found.assigned)["accuracy"] > 0.95
+    assert clusters.find_clusters(rows[:, :20], 3, method="gmm").count == 3
+    assert widths == [clusters.DIRECTIONS, 20]
+
+
 def test_an_index_is_kept_and_only_what_is_new_is_computed(
     model: Autoencoder, readout: Readout, train: ImageSet, tmp_path: Path
 ) -> None:
@@ -122,7 +155,11 @@ def test_a_threshold_is_the_conformal_order_statistic() -> None:
     detector = unusual.Detector("density", {}, scores, 0.05, 10)
     assert detector.threshold == 95
     assert detector.chance(np.array([1000.0, 0.0]))[0] == pytest.approx(1 / 100)
-    assert unusual.Detector("density", {}, scores[:5], 0.01, 10).threshold == np.inf
+    few = unusual.Detector("density", {}, scores[:5], 0.01, 10)
+    assert few.threshold == np.inf
+    assert few.at(few.least_false_alarms + 1e-9).threshold == 5
+    with pytest.raises(UsageError, match="between 0 and 1"):
+        few.at(0)
 
 
 def test_a_detector_survives_the_file(
@@ -138,6 +175,12 @@ def test_a_detector_survives_the_file(
     again = isthmus.load(tmp_path / "m.safetensors")
     first = unusual.score(model, readout, detector, test)
     np.testing.assert_allclose(isthmus.anomalies(again, test).scores, first, rtol=1e-5)
+    # More false alarms lower the stored threshold; another score has nothing stored to go by.
+    few, many = (isthmus.anomalies(again, test, false_alarms=rate) for rate in (0.05, 0.5))
+    assert few.detector.kind == "mixture" and few.detector.threshold > many.detector.threshold
+    assert few.flagged.sum() < many.flagged.sum()
+    with pytest.raises(DataError, match="holds the score 'mixture'"):
+        isthmus.anomalies(again, test, score="density")
     again.attachments["anomalies"].facts["kind"] = "magic"
     with pytest.raises(ModelFileError, match="damaged"):
         unusual.stored_detector(again)

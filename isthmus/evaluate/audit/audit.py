@@ -7,8 +7,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
+import torch
+from torch import Tensor
 
+from isthmus.errors import UsageError
 from isthmus.evaluate.audit.balance import Balance, balance
 from isthmus.evaluate.audit.canvases import canvas_size, canvases
 from isthmus.evaluate.audit.duplicates import Duplicates, Pair, find_duplicates
@@ -16,9 +18,12 @@ from isthmus.evaluate.audit.faults import Fault, image_faults, set_faults
 from isthmus.evaluate.audit.groups import Leakage, leakage
 from isthmus.evaluate.audit.join import joined
 from isthmus.evaluate.audit.labels import Doubt, doubted_labels, principal_codes
+from isthmus.evaluate.readouts import readout_for
 from isthmus.images.read import read
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
+from isthmus.model.reading import read_for
+from isthmus.represent.readout import features
 
 SCHEMA = "isthmus.audit/1"
 LISTED = 1000  # of each kind in the JSON document
@@ -137,18 +142,22 @@ def audit(
     Args:
         data, against: what `isthmus.read` takes; `against` is the other split, such as the test images.
         groups: which images have one origin, see `isthmus.evaluate.audit.groups`.
-        model: its codes judge the labels, instead of principal components.
+        model: its features judge the labels, instead of principal components.
         seed: of the distortions by which the limits of near duplicates are found.
         listener: called with the share that is done and what is being done.
 
     Raises:
-        DataError, UsageError: unreadable images, or a list of groups that is none.
+        DataError, UsageError: unreadable images, images that `model` does not read, a list of groups that is
+            none, or groups without `against`.
     """
     started = time.monotonic()
+    if groups is not None and against is None:
+        raise UsageError("origins are looked for on both sides of a split", hint="add --against DATA")
     images = read(data)
     other = None if against is None else read(against)
     both = images if other is None else joined(images, other)
     leaks = None if other is None else leakage(images.names, other.names, groups)
+    judged = images if model is None else read_for(model, images)
     listener(0.0, "looking for faults")
     faults = image_faults(images)
     listener(0.1, "looking for duplicates")
@@ -158,7 +167,7 @@ def audit(
     listener(0.85, "judging labels")
     doubts: tuple[Doubt, ...] = ()
     if images.labels is not None:
-        doubts = doubted_labels(images, _codes(images, model))
+        doubts = doubted_labels(images, _alike(judged, model))
     listener(1.0, "done")
     return Audit(
         images=images,
@@ -174,22 +183,12 @@ def audit(
     )
 
 
-def _codes(images: ImageSet, model: Autoencoder | None) -> Any:
-    import torch
-
+def _alike(images: ImageSet, model: Autoencoder | None) -> Tensor:
+    """`(N, d)` in which alike images are near."""
     if model is None:
         drawn = canvases(images, canvas_size(images))
         return principal_codes(drawn.gray, drawn.chroma)
-    step = 256
-    parts = []
-    for start in range(0, len(images), step):
-        chosen = range(start, min(start + step, len(images)))
-        if images.shape is not None:
-            parts.append(model.encode(images.stack(np.array(chosen))).flat())
-        else:
-            parts += [model.encode(images.image(i)).flat() for i in chosen]
-    codes = torch.from_numpy(np.concatenate(parts)).float()
-    return (codes - codes.mean(0)) / codes.std(0).clamp_min(1e-6)
+    return torch.from_numpy(features(model, images, readout_for(model, images)[0], compact=True))
 
 
 def _clean(images: ImageSet, found: Duplicates, faults: tuple[Fault, ...]) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from isthmus.errors import DataError
+from isthmus.images.conform import to_dtype
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,7 +42,7 @@ def before_after(
 
     Args:
         rows: (title, images); images are (N, H, W) or (N, H, W, C), or a list of (H, W, C) of any sizes,
-            uint8 or floats in [0, 1] (clipped).
+            uint8, uint16 or floats in [0, 1] (clipped).
             1 channel is shown as grey, 3 as colours, 4 with transparency, any other number as its mean.
         columns: the most images shown of each row.
 
@@ -224,7 +225,9 @@ def _images(title: str, images: ArrayLike | Sequence[NDArray[Any]]) -> Sequence[
 def _cell(image: NDArray[Any]) -> PillowImage:
     from PIL import Image, ImageDraw
 
-    if image.dtype != np.uint8:
+    if image.dtype == np.uint16:
+        image = to_dtype(image, np.uint8)
+    elif image.dtype != np.uint8:
         image = (np.nan_to_num(image.astype(np.float64)).clip(0, 1) * 255).round().astype(np.uint8)
     if image.shape[2] not in (1, 3, 4):
         image = image.mean(2, keepdims=True).round().astype(np.uint8)

@@ -14,6 +14,7 @@ from isthmus.evaluate.passes import evenly, largest
 from isthmus.evaluate.report.compression import add_own_compression
 from isthmus.evaluate.report.examples import Examples, examples
 from isthmus.evaluate.report.explanation import add_maps, add_paintings, explanation_pictures
+from isthmus.evaluate.report.features import add_features
 from isthmus.evaluate.report.page import Cell, Report
 from isthmus.evaluate.table import Evaluation
 from isthmus.evaluate.training_data import read_for
@@ -24,7 +25,7 @@ from isthmus.model.recipe import Recipe
 from isthmus.training.diagnosis.finding import recorded
 
 SHOWN = 10
-EXPLAINED = 128**2  # pixels up to which the page explains a code; a larger image takes too long
+EXPLAINED = 128**2  # pixels up to which the page shows features and explains a code; more takes too long
 COLUMNS = {
     "pca": "PCA",
     "mean_image": "mean image",
@@ -57,7 +58,9 @@ def model_report(model: Autoencoder, evaluation: Evaluation, data: Any, *, path:
     add_own_compression(report, images.image(0), model)
     add_training(report, model)
     add_code(report, evaluation)
-    add_explanation(report, model, images)
+    if _is_seen_whole(model, images):
+        add_features(report, model, images)
+        add_explanation(report, model, images)
     add_gap(report, evaluation)
     add_use(report, path)
     add_recipe(report, model.recipe)
@@ -189,13 +192,17 @@ def add_code(report: Report, evaluation: Evaluation) -> None:
 
 
 def add_explanation(report: Report, model: Autoencoder, images: ImageSet) -> None:
-    """Where the most telling units of the first image look, and what they paint; of small images only."""
-    if getattr(model.recipe.backbone, "skips", False) or largest(images)[0] * largest(images)[1] > EXPLAINED:
-        return
+    """Where the most telling units of the first image look, and what they paint."""
     found = explain(model, images.subset([0]), data=evenly(images, 1000), units=6, believed=0)
     drawn = explanation_pictures(found)
     add_maps(report, found, drawn, "One code explained")
     add_paintings(report, drawn, "One code explained")
+
+
+def _is_seen_whole(model: Autoencoder, images: ImageSet) -> bool:
+    """Whether a code holds the image, and images are small enough to be looked at many times."""
+    height, width = largest(images)
+    return not getattr(model.recipe.backbone, "skips", False) and height * width <= EXPLAINED
 
 
 def add_gap(report: Report, evaluation: Evaluation) -> None:

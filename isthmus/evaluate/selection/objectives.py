@@ -11,6 +11,7 @@ from isthmus.evaluate.measure import Measure
 from isthmus.evaluate.passes import evenly
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
+from isthmus.represent.api import embed
 
 ALIASES = {"reconstruction": "mse", "rate": "rate_bpp", "sparsity": "nonzero"}
 HIGHER = frozenset({"psnr", "ssim", "ms_ssim", "probe", "elbo", "active_units"})
@@ -43,8 +44,11 @@ def score(model: Autoencoder, train: ImageSet, test: ImageSet, names: tuple[str,
         found["probe"] = probe_accuracy(model, train, test)
     for name in names:
         if name not in found:
-            known = sorted({*found, "probe", *ALIASES})
-            raise UsageError(f"recipe '{model.recipe.name}' has no objective '{name}'{nearest(name, known)}")
+            asked = next((alias for alias, own in ALIASES.items() if own == name), name)
+            known = sorted({*found, "probe", *(alias for alias, own in ALIASES.items() if own in found)})
+            # The other end of an alias is spelt right: what is missing is the number, not a letter.
+            rest = f"; it has {', '.join(known)}" if asked in ALIASES else nearest(asked, known)
+            raise UsageError(f"recipe '{model.recipe.name}' has no objective '{asked}'{rest}")
     return {name: float(found[name]) for name in names}
 
 
@@ -52,7 +56,7 @@ def probe_accuracy(model: Autoencoder, train: ImageSet, test: ImageSet) -> float
     """Share of test images whose label a logistic regression reads off the standardised code.
 
     Raises:
-        DataError: no labels, or only one class.
+        DataError: no labels, only one class, or grid codes of images of different sizes.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -64,17 +68,10 @@ def probe_accuracy(model: Autoencoder, train: ImageSet, test: ImageSet) -> float
     assert some.labels is not None
     if len(np.unique(some.labels)) < 2:
         raise DataError(f"{train.source} has only one class to probe for")
-    codes, others = _codes(model, some), _codes(model, test)
+    codes, others = (embed(model, part, what="code").vectors for part in (some, test))
     mean, spread = codes.mean(0), codes.std(0)
     spread[spread < 1e-9] = 1
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # not converged after 300 steps is close enough to compare trials
         fitted = LogisticRegression(max_iter=300).fit((codes - mean) / spread, some.labels)
     return float(fitted.score((others - mean) / spread, test.labels))
-
-
-def _codes(model: Autoencoder, images: ImageSet) -> np.ndarray:
-    if images.shape is None:
-        return np.concatenate([model.encode(images.image(i)).flat() for i in range(len(images))])
-    parts = [np.arange(start, min(start + 512, len(images))) for start in range(0, len(images), 512)]
-    return np.concatenate([model.encode(images.stack(part)).flat() for part in parts])
