@@ -70,3 +70,12 @@ def test_even_spacing_keeps_both_ends() -> None:
     images = read(discs(11))
     assert evenly(images, 3).names == ("0", "5", "10")
     assert evenly(images, None) is images
+
+
+def test_a_report_shows_where_codes_lie_but_not_of_a_network_with_skips(denoiser: Autoencoder) -> None:
+    images = discs(12)
+    model = trained(images, "dense", code="2", steps=1)
+    assert "where their codes lie" in model_report(model, evaluate(model, images), images).html()
+    few = images[:2]
+    assert "where their codes lie" not in model_report(model, evaluate(model, few), few).html()
+    assert "where their codes lie" not in model_report(denoiser, evaluate(denoiser, images), images).html()

@@ -9,11 +9,14 @@ import numpy as np
 
 from isthmus.evaluate.drawing.pictures import before_after, curves, histogram
 from isthmus.evaluate.explanation import explain
+from isthmus.evaluate.generation import Generation
 from isthmus.evaluate.labels import LABELS, in_order, label
 from isthmus.evaluate.passes import evenly, largest
 from isthmus.evaluate.report.compression import add_own_compression
 from isthmus.evaluate.report.examples import Examples, examples
 from isthmus.evaluate.report.explanation import add_maps, add_paintings, explanation_pictures
+from isthmus.evaluate.report.generation import add_generation
+from isthmus.evaluate.report.map import add_map
 from isthmus.evaluate.report.page import Cell, Report
 from isthmus.evaluate.table import Evaluation
 from isthmus.evaluate.training_data import read_for
@@ -32,12 +35,20 @@ COLUMNS = {
 }
 
 
-def model_report(model: Autoencoder, evaluation: Evaluation, data: Any, *, path: str = "MODEL") -> Report:
+def model_report(
+    model: Autoencoder,
+    evaluation: Evaluation,
+    data: Any,
+    *,
+    generation: Generation | None = None,
+    path: str = "MODEL",
+) -> Report:
     """Everything about a model on one page.
 
     Args:
         evaluation: of this model on `data`.
         data: the same images again, as given to `evaluate`.
+        generation: what `evaluate_generation` found, for a section on new images.
         path: where the model's file is, for the lines that show how to load it.
 
     Raises:
@@ -57,7 +68,11 @@ def model_report(model: Autoencoder, evaluation: Evaluation, data: Any, *, path:
     add_own_compression(report, images.image(0), model)
     add_training(report, model)
     add_code(report, evaluation)
+    if _explained(model, images):
+        add_map(report, model, images, "Code")
     add_explanation(report, model, images)
+    if generation is not None:
+        add_generation(report, generation)
     add_gap(report, evaluation)
     add_use(report, path)
     add_recipe(report, model.recipe)
@@ -188,9 +203,15 @@ def add_code(report: Report, evaluation: Evaluation) -> None:
     )
 
 
+def _explained(model: Autoencoder, images: ImageSet) -> bool:
+    """Whether the code alone holds these images, and they are small enough to go into it one by one."""
+    height, width = largest(images)[:2]
+    return not getattr(model.recipe.backbone, "skips", False) and height * width <= EXPLAINED
+
+
 def add_explanation(report: Report, model: Autoencoder, images: ImageSet) -> None:
     """Where the most telling units of the first image look, and what they paint; of small images only."""
-    if getattr(model.recipe.backbone, "skips", False) or largest(images)[0] * largest(images)[1] > EXPLAINED:
+    if not _explained(model, images):
         return
     found = explain(model, images.subset([0]), data=evenly(images, 1000), units=6, believed=0)
     drawn = explanation_pictures(found)
