@@ -67,7 +67,7 @@ def command(
     from isthmus.images.outputs import check_free, write_images
     from isthmus.images.read import read
 
-    check_free(out, force)
+    check_free(out, force, labelled=True)
     images = read(data)
     found = augment(
         autoencoder,
@@ -100,6 +100,6 @@ def command(
     )
     lost = ", ".join(f"{n} {reason}" for reason, n in found.dropped.items() if n)
     console.result(f"{len(made):,} new images written to {out}" + (f" (dropped: {lost})" if lost else ""))
-    if number is not None and len(made) < number:
-        console.warn(f"only {len(made):,} of {number:,}: what else was made was dropped")
+    if len(made) < found.wanted:
+        console.warn(f"only {len(made):,} of {found.wanted:,}: what else was made was dropped")
     end_with_skipped(console, images.skipped)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from isthmus.commands.console import Console, force_option, speaks
-from isthmus.commands.inputs import check_data, load_model
+from isthmus.commands.inputs import as_json, check_data, end_with_skipped, load_model
+from isthmus.commands.outputs import check_free
 from isthmus.errors import UsageError
 
 
@@ -43,29 +44,33 @@ def command(
     One step along it leads from the middle of one group to the middle of the other. AUC says how well it
     tells the groups apart: 1 perfectly, ½ not at all.
     """
-    groups, classes = plus is not None and minus is not None, data is not None and name is not None
-    if groups == classes:
+    groups = plus is not None and minus is not None and (data, name, start) == (None, None, None)
+    classes = data is not None and name is not None and (plus, minus) == (None, None)
+    if not groups and not classes:
         raise UsageError(
             "give either --plus and --minus, or --data and --class",
             hint="isthmus direct MODEL --plus DATA --minus DATA -o FILE",
         )
     autoencoder = load_model(model)
     from isthmus.generate.directions import direction, of_class, without_class
-    from isthmus.images.outputs import check_free
     from isthmus.images.read import read
 
-    check_free(out, force)
+    check_free(out, force=force)
     if data is not None and name is not None:
         images = read(check_data(data))
         high = of_class(images, name)
         low = without_class(images, name) if start is None else of_class(images, start)
+        skipped = images.skipped
     else:
         high, low = read(check_data(plus or "")), read(check_data(minus or ""))
+        skipped = (*high.skipped, *low.skipped)
     found = direction(autoencoder, high, low, method=method)
     if classes:
         found.facts.update(plus=f"{data}: {name}", minus=f"{data}: {start or 'all others'}")
     found.save(out, force=force)
-    console.emit({"schema": "isthmus.direct/1", "model": model, "out": out, **found.facts})
+    facts = {**found.facts, "model": model}
+    console.emit({"schema": "isthmus.direct/1", "out": out, **facts, "skipped": as_json(skipped)})
     console.result(
         f"direction from {len(low):,} to {len(high):,} images written to {out} (AUC {found.facts['auc']:.3f})"
     )
+    end_with_skipped(console, skipped)

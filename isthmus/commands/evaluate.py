@@ -105,11 +105,7 @@ def command(
         for note in made.notes:
             console.note(f"note: {note}")
     if report is not None:
-        page = model_report(autoencoder, found, images, path=model)
-        if made is not None:
-            from isthmus.evaluate.report.generation import add_generation
-
-            add_generation(page, made)
+        page = model_report(autoencoder, found, images, generation=made, path=model)
         page.write(report, force=force)
     document = {"generation": None if made is None else made.to_dict(), "report": report}
     console.emit(found.to_dict() | document)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from isthmus.commands.console import Console, force_option, speaks
-from isthmus.commands.inputs import check_data, load_model, swap_if_model
+from isthmus.commands.inputs import as_json, check_data, end_with_skipped, load_model, swap_if_model
+from isthmus.commands.line import command_line
 from isthmus.errors import UsageError
 
 if TYPE_CHECKING:
+    from isthmus.images.store import ImageSet
     from isthmus.model.autoencoder import Autoencoder
 
 
@@ -21,7 +24,7 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str | No
     found: list[int] = []
     for word in value.split(","):
         match = re.fullmatch(r"\s*(\d{1,9})(?:-(\d{1,9}))?\s*", word)
-        if match is None:
+        if match is None or int(match[2] or match[1]) < int(match[1]):
             raise click.BadParameter(f"'{value}': write 4 or 2-5,9", ctx=context, param=parameter)
         found += range(int(match[1]), int(match[2] or match[1]) + 1)
     return found
@@ -54,9 +57,10 @@ def command(
 ) -> None:
     """Work on frames through the code of MODEL.
 
-    SEQUENCE is a folder of frames in the order of their names, or an animated GIF, WebP or PNG. Without one
-    of the options it is written as MODEL sees it. Between known frames codes go straight, or as they have
-    been learned to go with --learn; without that a prediction repeats the last frame.
+    SEQUENCE is a folder of frames in the order of their names, or an animated GIF, WebP or PNG; as an
+    animation it keeps its size and its pace. Without one of the options it is written as MODEL sees it.
+    Between known frames codes go straight, or as they have been learned to go with --learn; without that a
+    prediction repeats the last frame.
     """
     if (fill is not None) + (between is not None) + (predict is not None) + learn > 1:
         raise UsageError("give one of --fill, --between, --predict and --learn at a time")
@@ -67,13 +71,17 @@ def command(
     if learn:
         _learn(console, autoencoder, model, sequence, steps)
         return
+    import numpy as np
+
     from isthmus.generate import frames as made
-    from isthmus.images.animation import read_frames
-    from isthmus.images.outputs import check_free, write_images
+    from isthmus.images.animation import milliseconds_of, read_frames, write_frames
+    from isthmus.images.conform import to_dtype
+    from isthmus.images.outputs import ANIMATED, check_free, write_images
 
     assert out is not None
     check_free(out, force)
     frames = read_frames(sequence, channels=autoencoder.channels)
+    _check_one(frames, model, sequence, out)
     if fill is not None:
         what, pixels = "filled", made.fill(autoencoder, frames, fill)
     elif between is not None:
@@ -81,8 +89,13 @@ def command(
     elif predict is not None:
         what, pixels = "predicted", made.predict(autoencoder, frames, predict)
     else:
-        what, pixels = "reconstructed", autoencoder.reconstruct(frames.stack(range(len(frames))))
-    files = write_images(out, pixels, animate=True, force=force)
+        seen = autoencoder.reconstruct(frames.stack(range(len(frames))))
+        what, pixels = "reconstructed", to_dtype(seen, np.uint8)
+    if Path(out).suffix.lower() in ANIMATED:
+        write_frames(out, pixels, milliseconds=milliseconds_of(sequence), force=force)
+        files: tuple[Path, ...] = (Path(out),)
+    else:
+        files = write_images(out, pixels, force=force)
     console.emit(
         {
             "schema": "isthmus.frames/1",
@@ -94,20 +107,31 @@ def command(
             "frames": len(pixels),
             "learned": "dynamics" in autoencoder.attachments,
             "files": [str(path) for path in files],
+            "skipped": as_json(frames.skipped),
         }
     )
     console.result(f"{len(pixels)} frames ({what}) written to {out}")
+    end_with_skipped(console, frames.skipped)
+
+
+def _check_one(frames: ImageSet, model: str, sequence: str, out: str) -> None:
+    if frames.labels is None or len(frames.classes) < 2:
+        return
+    first = Path(sequence, frames.classes[0])
+    raise UsageError(
+        f"{sequence} holds {len(frames.classes)} sequences, and one at a time is worked on",
+        hint=command_line(["frames", model, str(first), "-o", out]) if first.is_dir() else None,
+    )
 
 
 def _learn(console: Console, autoencoder: Autoencoder, model: str, sequence: str, steps: int | None) -> None:
-    from isthmus.generate.codes import codes_of
     from isthmus.generate.dynamics import NAME, STEPS, fit_dynamics
-    from isthmus.generate.frames import sequences_of
+    from isthmus.generate.frames import sequence_codes, sequences_of
     from isthmus.images.animation import read_frames
     from isthmus.model.attachments import attach
 
     frames = read_frames(sequence, channels=autoencoder.channels)
-    codes = [codes_of(autoencoder, one) for one in sequences_of(frames)]
+    codes = [sequence_codes(autoencoder, one) for one in sequences_of(frames)]
     length = steps or STEPS
     with console.progress("learning", total=length) as line:
         fit_dynamics(autoencoder, codes, steps=length, listener=lambda p: line.update(p.step))
@@ -124,6 +148,8 @@ def _learn(console: Console, autoencoder: Autoencoder, model: str, sequence: str
             "frames": 0,
             "learned": True,
             "files": [],
+            "skipped": as_json(frames.skipped),
         }
     )
     console.result(f"how codes move was learned from {len(codes):,} sequences and is in {model}")
+    end_with_skipped(console, frames.skipped)

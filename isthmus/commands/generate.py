@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import click
 
 from isthmus.commands.console import Console, force_option, speaks
-from isthmus.commands.inputs import as_size, load_model
+from isthmus.commands.inputs import as_size, load_model, read_image
 from isthmus.commands.prepared_prior import with_prior
+from isthmus.errors import UsageError
 
 
 @click.command()
@@ -18,7 +21,7 @@ from isthmus.commands.prepared_prior import with_prior
     type=click.Choice(["normal", "gaussian", "mixture", "flow"]),
     help="Which of the model's priors.  [default: the best it has]",
 )
-@click.option("--like", metavar="IMAGE", help="Make variations of this image.")
+@click.option("--like", metavar="IMAGE", help="Make variations of this image, of its size.")
 @click.option(
     "--strength",
     type=click.FloatRange(0, 1),
@@ -61,9 +64,12 @@ def command(
     Without a prior in the model (isthmus prior) a mixture of Gaussians is fitted to the training images
     first, where these are found; it is used once and not kept.
     """
+    if like is not None and size is not None:
+        raise UsageError("variations have the size of their image: leave out either --size or --like")
+    if not math.isfinite(temperature):
+        raise UsageError(f"--temperature must be a finite number, not {temperature}")
     autoencoder = load_model(model, swapped=["generate", "MODEL", "--like", model, "-o", out])
     from isthmus.generate.sampling import generate
-    from isthmus.images.formats import decode
     from isthmus.images.outputs import check_free, write_images
 
     check_free(out, force)
@@ -72,7 +78,7 @@ def command(
         autoencoder,
         number,
         prior=used,
-        like=None if like is None else decode(like),
+        like=None if like is None else read_image(like, autoencoder),
         strength=strength,
         label=label,
         size=size,

@@ -17,7 +17,7 @@ from isthmus.commands.line import command_line
 from isthmus.errors import UsageError
 
 if TYPE_CHECKING:
-    from isthmus.images.store import Skipped
+    from isthmus.images.store import Pixels, Skipped
     from isthmus.model.autoencoder import Autoencoder
 
 MODEL_SUFFIX = ".safetensors"
@@ -77,6 +77,18 @@ def load_model(model: str, *, swapped: Sequence[str] | None = None) -> Autoencod
     from isthmus.model.file import load
 
     return load(model)
+
+
+def read_image(path: str, model: Autoencoder) -> Pixels:
+    """One image file as `(H, W, C)` with the model's channels: alpha on white, colour weighed into gray.
+
+    Raises:
+        ImageFileError: missing, damaged, or no image.
+    """
+    from isthmus.images.conform import to_channels
+    from isthmus.images.formats import decode
+
+    return to_channels(decode(path), model.channels)
 
 
 def swap_if_model(model: str, data: str, words: Sequence[str]) -> list[str] | None:

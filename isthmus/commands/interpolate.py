@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from isthmus.commands.console import Console, force_option, speaks
-from isthmus.commands.inputs import load_model
+from isthmus.commands.inputs import load_model, read_image
 from isthmus.commands.prepared_prior import with_prior
 from isthmus.errors import UsageError
 
@@ -36,12 +36,11 @@ def command(
         raise UsageError("a path needs at least two images")
     autoencoder = load_model(model)
     from isthmus.generate.interpolation import interpolate
-    from isthmus.images.conform import fit, to_channels
-    from isthmus.images.formats import decode
+    from isthmus.images.conform import fit
     from isthmus.images.outputs import check_free, write_images
 
     check_free(out, force)
-    given = [to_channels(decode(name), autoencoder.channels) for name in images]
+    given = [read_image(name, autoencoder) for name in images]
     size = (given[0].shape[0], given[0].shape[1])
     given = [fit(image, size) for image in given]
     prior = with_prior(console, autoencoder, model, None) if path == "prior" else None

@@ -8,6 +8,7 @@ import click
 
 from isthmus.commands.console import Console, force_option, speaks
 from isthmus.commands.inputs import as_json, check_data, end_with_skipped, load_model, swap_if_model
+from isthmus.commands.outputs import check_free
 
 
 @click.command()
@@ -39,10 +40,9 @@ def command(
     autoencoder = load_model(model, swapped=swap_if_model(model, data, ["map", "-o", out]))
     check_data(data)
     from isthmus.generate.code_map import code_map
-    from isthmus.images.outputs import check_free
     from isthmus.images.read import read
 
-    check_free(out, force)
+    check_free(out, force=force)
     images = read(data)
     found = code_map(autoencoder, images, method=method, limit=limit, seed=seed)
     found.write(out, title=f"{Path(model).stem}: {images.source}", force=force)
@@ -58,5 +58,6 @@ def command(
             "skipped": as_json(images.skipped),
         }
     )
-    console.result(f"{len(found.images):,} images on {out}")
+    part = f" of {len(images):,}" if len(images) > len(found.images) else ""
+    console.result(f"{len(found.images):,}{part} images on {out}")
     end_with_skipped(console, images.skipped)

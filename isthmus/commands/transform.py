@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
+
 import click
 
 from isthmus.commands.console import Console, force_option, speaks
-from isthmus.commands.inputs import load_model
-from isthmus.errors import UsageError
+from isthmus.commands.inputs import load_model, read_image
 
 
 def _amounts(context: click.Context, parameter: click.Parameter, value: str) -> list[float]:
     try:
-        return [float(word) for word in value.split(",")]
+        amounts = [float(word) for word in value.split(",")]
+        if not all(map(math.isfinite, amounts)):
+            raise ValueError
+        return amounts
     except ValueError:
         raise click.BadParameter(
             f"'{value}': write a number, or several with commas", ctx=context, param=parameter
@@ -49,14 +53,10 @@ def command(
     """
     autoencoder = load_model(model)
     from isthmus.generate.directions import load_direction, transform
-    from isthmus.images.conform import to_channels
-    from isthmus.images.formats import decode
     from isthmus.images.outputs import check_free, write_images
 
     check_free(out, force)
-    if not by:
-        raise UsageError("--by needs a number")
-    given = to_channels(decode(image), autoencoder.channels)
+    given = read_image(image, autoencoder)
     pixels = transform(autoencoder, given, load_direction(along), by, keep_detail=not plain)
     files = write_images(out, pixels, columns=len(by), animate=True, force=force)
     console.emit(

@@ -24,6 +24,7 @@ from isthmus.generate.codes import check_generates, fitted_to
 from isthmus.generate.mixture import fit_mixture
 from isthmus.generate.prior import Prior, draw, kept, prior_of
 from isthmus.generate.sampling import as_pixels, generate
+from isthmus.images.conform import to_dtype
 from isthmus.images.store import ImageSet, Pixels
 from isthmus.measures.frechet import frechet_distance
 from isthmus.measures.neighbours import nearest_neighbours
@@ -201,7 +202,7 @@ def read_source(model: Autoencoder, test: ImageSet) -> str:
 def simple_images(images: ImageSet, count: int, seed: int = 0) -> ImageSet:
     """Samples of a mixture of 100 Gaussians in the 64 first principal components of the pixels, clipped."""
     assert images.shape is not None
-    rows = torch.from_numpy(_floats(images.stack(range(len(images)))).reshape(len(images), -1))
+    rows = _flat(images.stack(range(len(images))))
     components = max(1, min(COMPONENTS, len(images) // 20))
     fitted = fit_mixture(rows, components=components, dimensions=DIMENSIONS, seed=seed)
     # Nothing of what lies outside the components: this is what PCA would make of the samples.
@@ -212,24 +213,23 @@ def simple_images(images: ImageSet, count: int, seed: int = 0) -> ImageSet:
 
 def reconstructed(model: Autoencoder, images: ImageSet) -> Pixels:
     """`(N, H, W, C)` uint8: what the model makes of each image."""
-    parts = [
-        _bytes(np.asarray(model.reconstruct(images.stack(range(start, min(start + 500, len(images)))))))
-        for start in range(0, len(images), 500)
-    ]
-    return np.concatenate(parts)
+    parts = [range(start, min(start + 500, len(images))) for start in range(0, len(images), 500)]
+    return np.concatenate(
+        [to_dtype(np.asarray(model.reconstruct(images.stack(part))), np.uint8) for part in parts]
+    )
 
 
 def memorised(made: Pixels, unseen: ImageSet, known: ImageSet) -> Memory:
     """Whether samples are nearer to training images than unseen real images are."""
-    reference = torch.from_numpy(_floats(known.stack(range(len(known)))).reshape(len(known), -1))
-    held = _floats(evenly(unseen, len(made)).stack(range(min(len(made), len(unseen)))))
+    reference = _flat(known.stack(range(len(known))))
+    held = _flat(evenly(unseen, len(made)).stack(range(min(len(made), len(unseen)))))
     distances, rows = nearest_neighbours(_flat(made), reference)
-    usual, _ = nearest_neighbours(torch.from_numpy(held.reshape(len(held), -1)), reference)
+    usual, _ = nearest_neighbours(held, reference)
     near = distances[:, 0]
     closest = near.argsort()[:SHOWN]
     pairs = np.stack(
         [
-            np.stack([made[int(i)], _bytes(known.image(int(rows[i, 0])))])
+            np.stack([made[int(i)], to_dtype(known.image(int(rows[i, 0])), np.uint8)])
             for i in closest
         ]
     )  # fmt: skip
@@ -268,18 +268,4 @@ def _set(pixels: Pixels) -> ImageSet:
 
 
 def _flat(pixels: Pixels) -> Tensor:
-    return torch.from_numpy(_floats(pixels).reshape(len(pixels), -1))
-
-
-def _floats(pixels: Pixels) -> Pixels:
-    if pixels.dtype == np.float32:
-        return pixels
-    scaled: Pixels = np.divide(pixels, np.float32(np.iinfo(pixels.dtype).max), dtype=np.float32)
-    return scaled
-
-
-def _bytes(pixels: Pixels) -> Pixels:
-    if pixels.dtype == np.uint8:
-        return pixels
-    levels: Pixels = np.rint(_floats(pixels) * 255).astype(np.uint8)
-    return levels
+    return torch.from_numpy(to_dtype(pixels, np.float32).reshape(len(pixels), -1))

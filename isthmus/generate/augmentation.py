@@ -16,6 +16,7 @@ from isthmus.generate.filtering import Filter
 from isthmus.generate.mixture import Mixture, fit_mixture
 from isthmus.generate.prior import draw
 from isthmus.generate.sampling import as_pixels
+from isthmus.images.conform import to_dtype
 from isthmus.images.read import read
 from isthmus.images.store import ImageSet, Indices
 from isthmus.model.autoencoder import Autoencoder
@@ -33,10 +34,12 @@ class Augmented:
 
     Attributes:
         images: with labels and classes; the name of each says which method made it.
+        wanted: how many were to be made: more than there are where too many had to be dropped.
         dropped: how many were made and not kept, by reason.
     """
 
     images: ImageSet
+    wanted: int
     dropped: dict[str, int] = field(default_factory=dict)
 
 
@@ -73,7 +76,8 @@ def augment(
     Raises:
         CapabilityError: the model cannot generate.
         UsageError: an unknown method, or neither a count nor `balance`.
-        DataError: no labels, or a class with a single image.
+        DataError: no labels, a class with a single image where `mixup` needs two, with `balance` classes that
+            are of one size already, or every image was dropped.
     """
     model = load(model) if isinstance(model, str) else model
     check_generates(model)
@@ -86,6 +90,8 @@ def augment(
     if images.labels is None:
         raise DataError(f"{images.source} has no labels", hint="put each class in a folder of its own")
     wanted = _wanted(images.labels, count)
+    if not any(wanted.values()):
+        raise DataError(f"{images.source}: the classes are of one size already: nothing is to be filled up")
     maker = _Maker(model, images, images.labels, distortions, seed)
     judge = Filter(model, images) if filtered else None
     made: list[tuple[str, int, Tensor]] = []
@@ -102,7 +108,8 @@ def augment(
     pixels = as_pixels(torch.stack([image for _, _, image in made]))
     labels = np.array([label for _, label, _ in made], dtype=np.int64)
     names = tuple(f"{method}-{index:05d}.png" for index, (method, _, _) in enumerate(made))
-    return Augmented(ImageSet(pixels, names, labels, images.classes, source="augmented"), dropped)
+    new = ImageSet(pixels, names, labels, images.classes, source="augmented")
+    return Augmented(new, sum(wanted.values()), dropped)
 
 
 def joined(first: ImageSet, second: ImageSet) -> ImageSet:
@@ -137,10 +144,9 @@ class _Maker:
         self.model, self.distortions, self.seed = model, distortions, seed
         self.size = (images.shape[0], images.shape[1])
         self.codes = codes_of(model, images)
-        self.labels = torch.from_numpy(labels)
-        pixels = images.stack(range(len(images)))
-        scale = 1 if pixels.dtype == np.float32 else np.iinfo(pixels.dtype).max
-        self.pixels = torch.from_numpy(pixels.astype(np.float32) / scale).permute(0, 3, 1, 2)
+        self.labels, self.classes = torch.from_numpy(labels), images.classes
+        pixels = to_dtype(images.stack(range(len(images))), np.float32)
+        self.pixels = torch.from_numpy(pixels).permute(0, 3, 1, 2)
         self.generator = torch.Generator().manual_seed(seed)
         self._mixture: Mixture | None = None
         self.by_name: dict[str, Callable[[int, int], Tensor]] = {
@@ -152,6 +158,11 @@ class _Maker:
 
     def mixup(self, label: int, count: int) -> Tensor:
         own = self._members(label)
+        if len(own) < 2:
+            raise DataError(
+                f"class '{self.classes[label]}' has a single image, and mixup needs two",
+                hint="add --methods moves,distortions",
+            )
         first = own[self._any(len(own), count)]
         codes = self.codes[own].flatten(1)
         near = torch.cdist(self.codes[first].flatten(1), codes).topk(
@@ -185,10 +196,7 @@ class _Maker:
         return distorted(chosen, self.distortions, self.generator)
 
     def _members(self, label: int) -> Tensor:
-        own = (self.labels == label).nonzero()[:, 0]
-        if len(own) < 2:
-            raise DataError(f"class {label} has a single image: at least two are needed to see what varies")
-        return own
+        return (self.labels == label).nonzero()[:, 0]
 
     def _fellow(self, index: int) -> Tensor:
         own = (self.labels == self.labels[index]).nonzero()[:, 0]

@@ -34,6 +34,7 @@ METHODS: tuple[str, ...] = ("tsne", "pca")
 COMPONENTS = 50
 THUMBNAIL = 28
 MOST = 4000
+LEAST = 3  # images
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,22 +100,23 @@ def code_map(
         limit: at most so many images, evenly spaced.
 
     Raises:
-        UsageError: another method. DataError: fewer than 3 images, or unreadable ones.
+        UsageError: another method. DataError: fewer than `LEAST` images, or unreadable ones.
     """
     if method not in METHODS:
         raise UsageError(f"method '{method}' is not known{nearest(method, METHODS)}")
     images = read(data)
     if len(images) > limit:
         images = images.subset(np.linspace(0, len(images) - 1, limit).round().astype(np.int64))
-    if len(images) < 3:
-        raise DataError("a map needs at least three images")
+    if len(images) < LEAST:
+        raise DataError(f"a map needs at least {LEAST} images")
     codes = codes_of(model, images).flatten(1)
     space = principal_subspace(
         torch.split(codes, 4096), min(COMPONENTS, codes.shape[1], len(codes)), seed=seed
     )
     rows = space.encode(codes).numpy()
     explained = None
-    if method == "pca" or rows.shape[1] < 2:
+    alike = float(np.abs(rows).max()) <= 1e-6 * float(codes.abs().max())  # t-SNE divides by their variance
+    if method == "pca" or rows.shape[1] < 2 or alike:
         flat = np.pad(rows, ((0, 0), (0, max(0, 2 - rows.shape[1]))))[:, :2]
         total = float((codes - codes.mean(0)).square().sum())
         explained = float(np.square(rows[:, :2]).sum() / total) if total > 0 else 1.0
@@ -129,10 +131,7 @@ def code_map(
 
 
 def _thumbnail(image: npt.NDArray[Any], side: int) -> npt.NDArray[np.uint8]:
-    small = fit(to_channels(image, 3), (side, side))
-    if small.dtype == np.float32:
-        return np.asarray(np.rint(small * 255), dtype=np.uint8)
-    return np.asarray(to_dtype(small, np.uint8))
+    return np.asarray(to_dtype(fit(to_channels(image, 3), (side, side)), np.uint8))
 
 
 def _escaped(text: str) -> str:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from isthmus.errors import CapabilityError, DataError
+from isthmus.errors import CapabilityError, UsageError
 from isthmus.images.batches import whole
 from isthmus.images.conform import conform
+from isthmus.images.edge import to_batch
 from isthmus.images.store import ImageSet
 from isthmus.model import axes, capabilities
 from isthmus.model.autoencoder import PIXELS_PER_PASS, Autoencoder
+from isthmus.model.reading import read_for
 
 _BATCH = 256
 
@@ -34,29 +39,54 @@ def fitted_to(model: Autoencoder, images: ImageSet) -> ImageSet:
     Raises:
         DataError: colour images for a gray model.
     """
-    if images.channels != model.channels and not (images.channels == 1 and model.channels == 3):
-        raise DataError(
-            f"{images.source} has {images.channels} channels and the model reads {model.channels}"
-        )
+    images = read_for(model, images)
     one_size = images.shape is None or not model.recipe.geometry.is_grid
-    return conform(images, size=model.size if one_size else None, channels=model.channels)
+    return conform(images, size=model.size if one_size else None, channels=None)
 
 
-@torch.no_grad()
 def codes_of(model: Autoencoder, images: ImageSet) -> Tensor:
     """`(N, C)` or `(N, C, h, w)` float32: the deterministic codes of all images, in their order.
 
     Raises:
         DataError: colour images for a gray model, or none at all.
     """
-    fitting = fitted_to(model, images)
-    assert fitting.shape is not None
+    return encoded(model, fitted_to(model, images))
+
+
+@torch.no_grad()
+def encoded(model: Autoencoder, images: ImageSet) -> Tensor:
+    """Codes as by `codes_of`, of images of one size, whatever that is, with the model's channels."""
+    assert images.shape is not None
     device = next(model.parameters()).device
-    pixels = fitting.shape[0] * fitting.shape[1] * fitting.shape[2]
+    pixels = images.shape[0] * images.shape[1] * images.shape[2]
     batch = max(1, min(_BATCH, PIXELS_PER_PASS // pixels))
     return torch.cat(
-        [model.encode_batch(part.images.to(device)).cpu() for part in whole(fitting, batch=batch)]
+        [model.encode_batch(part.images.to(device)).cpu() for part in whole(images, batch=batch)]
     )
+
+
+@torch.no_grad()
+def code_of(model: Autoencoder, image: Any) -> tuple[Tensor, Tensor]:
+    """One image of any kind that `encode` takes, as `(1, C, H, W)`, and its code.
+
+    Raises:
+        UsageError: several images, or with other channels than the model reads.
+    """
+    batch, _ = to_batch(image)
+    if len(batch) != 1:
+        raise UsageError(f"one image is needed here, not {len(batch)}")
+    if batch.shape[1] != model.channels:
+        raise UsageError(f"the image has {batch.shape[1]} channels and the model reads {model.channels}")
+    return batch, model.encode_batch(batch.to(next(model.parameters()).device)).cpu()
+
+
+def mark_of(model: Autoencoder) -> str:
+    """32 hex digits for all that codes depend on: recipe and weights, not what is attached."""
+    digest = hashlib.blake2b(repr(model.recipe.to_dict()).encode(), digest_size=16)
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def possible(model: Autoencoder, values: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,9 +13,8 @@ import torch
 from torch import Tensor
 
 from isthmus.errors import DataError, ModelFileError, UsageError, nearest
-from isthmus.generate.codes import check_generates, codes_of, decoded
+from isthmus.generate.codes import check_generates, code_of, codes_of, decoded, mark_of
 from isthmus.generate.sampling import as_pixels
-from isthmus.images.edge import to_batch
 from isthmus.images.read import read
 from isthmus.images.store import ImageSet, Pixels
 from isthmus.model.autoencoder import Autoencoder
@@ -31,7 +31,8 @@ class Direction:
 
     Attributes:
         step: shaped like a code.
-        facts: the groups, how many images, and how well the direction parts them (`auc`).
+        facts: the groups, how many images, how well the direction parts them (`auc`), and the `model` whose
+            codes it is for.
     """
 
     step: Tensor
@@ -87,7 +88,7 @@ def direction(
     Raises:
         CapabilityError: the model cannot generate.
         UsageError: another method.
-        DataError: unreadable images.
+        DataError: unreadable images, or groups that do not differ.
     """
     if method not in METHODS:
         raise UsageError(f"method '{method}' is not known{nearest(method, METHODS)}")
@@ -97,6 +98,8 @@ def direction(
     if high.shape[1:] != low.shape[1:]:
         raise DataError("the two groups have images of different sizes")
     difference = (high.mean(0) - low.mean(0)).flatten()
+    if not bool(difference.any()):
+        raise DataError("both groups have the same code on average: no direction leads from one to the other")
     step = difference
     if method == "discriminant":
         rows = torch.cat([high - high.mean(0), low - low.mean(0)]).flatten(1).double()
@@ -110,6 +113,7 @@ def direction(
         "images": [len(high), len(low)],
         "method": method,
         "auc": _auc(high.flatten(1) @ step, low.flatten(1) @ step),
+        "model": mark_of(model),
     }
     return Direction(step.reshape(high.shape[1:]), facts)
 
@@ -148,15 +152,19 @@ def transform(
         `(len(by), H, W, C)` uint8.
 
     Raises:
-        UsageError: several images.
+        UsageError: several images, other channels than the model's, or steps that are not finite.
         DataError: the direction is another model's.
     """
     check_generates(model)
-    batch, _ = to_batch(image)
-    if len(batch) != 1:
-        raise UsageError(f"one image is transformed at a time, not {len(batch)}")
+    if not by or not all(map(math.isfinite, by)):
+        raise UsageError("steps along a direction are one or more finite numbers")
+    if along.facts.get("model") not in (None, mark_of(model)):
+        raise DataError(
+            "the direction belongs to another model, or to this one before it was trained further",
+            hint="isthmus direct MODEL --plus DATA --minus DATA -o FILE",
+        )
+    batch, code = code_of(model, image)
     size = (batch.shape[-2], batch.shape[-1])
-    code = model.encode_batch(batch.to(next(model.parameters()).device)).cpu()
     codes = torch.cat([along.moved(code, amount) for amount in by])
     images = decoded(model, codes, size)
     if keep_detail:
@@ -166,6 +174,6 @@ def transform(
 
 def _auc(high: Tensor, low: Tensor) -> float:
     """Chance that a code of the first group lies farther along than one of the second (Mann and Whitney)."""
-    ranks = torch.cat([high, low]).argsort().argsort().double() + 1
-    pairs = len(high) * len(low)
-    return float((ranks[: len(high)].sum() - len(high) * (len(high) + 1) / 2) / pairs)
+    ordered = low.sort().values
+    below = torch.searchsorted(ordered, high, right=False) + torch.searchsorted(ordered, high, right=True)
+    return float(below.double().mean() / (2 * len(low)))  # equal ones count half

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from isthmus.errors import UsageError
 from isthmus.generate.flow_network import GridVelocity, VectorVelocity, velocity
 from isthmus.generate.mixture import Mixture
 from isthmus.generate.moments import Moments
@@ -58,6 +59,8 @@ class Channels:
 
     def parts(self, count: int, label: int | None, generator: torch.Generator) -> Tensor:
         if label is not None:
+            if not self.weights[label] > 0:
+                raise UsageError(f"the prior was fitted to no image of class '{self.classes[label]}'")
             return torch.full((count,), label, dtype=torch.int64)
         return torch.multinomial(self.weights.double(), count, replacement=True, generator=generator)
 

@@ -13,11 +13,13 @@ import torch
 from torch import Tensor
 
 from isthmus.errors import DataError, UsageError
-from isthmus.generate.codes import check_generates, codes_of, decoded, fitted_to
+from isthmus.generate.codes import check_generates, decoded, encoded
 from isthmus.generate.dynamics import Dynamics, as_windows, dynamics_of, guess
 from isthmus.generate.sampling import as_pixels
+from isthmus.images.conform import to_dtype
 from isthmus.images.store import ImageSet, Pixels
 from isthmus.model.autoencoder import Autoencoder
+from isthmus.model.reading import read_for
 
 
 def sequences_of(images: ImageSet) -> list[ImageSet]:
@@ -31,7 +33,7 @@ def fill(model: Autoencoder, frames: ImageSet, missing: Sequence[int]) -> Pixels
     """A sequence with some frames made anew from the others.
 
     Args:
-        frames: in order, of one size; what the missing ones show is not looked at.
+        frames: in order, of one size, which they keep; what the missing ones show is not looked at.
         missing: their numbers, from 0; the first and the last frame can be among them.
 
     Returns:
@@ -47,10 +49,10 @@ def fill(model: Autoencoder, frames: ImageSet, missing: Sequence[int]) -> Pixels
     known = [index for index in range(len(frames)) if index not in numbers]
     if len(known) < 2:
         raise UsageError("at least two frames must be known")
-    fitting = fitted_to(model, frames)
-    result = _bytes(fitting.stack(range(len(fitting)))).copy()
+    given = read_for(model, frames)
+    result = to_dtype(given.stack(range(len(given))), np.uint8).copy()
     if numbers:
-        result[numbers] = _made(model, fitting.subset(known), known, numbers)
+        result[numbers] = _made(model, given.subset(known), known, numbers)
     return result
 
 
@@ -65,11 +67,11 @@ def between(model: Autoencoder, frames: ImageSet, count: int) -> Pixels:
     """
     if count < 1 or len(frames) < 2:
         raise UsageError("at least one frame between at least two is needed")
-    fitting = fitted_to(model, frames)
+    given = read_for(model, frames)
     times = np.arange((len(frames) - 1) * (count + 1) + 1) / (count + 1)
     new = [float(time) for time in times if time != round(time)]
-    made = _made(model, fitting, list(range(len(frames))), new)
-    own = _bytes(fitting.stack(range(len(fitting))))
+    made = _made(model, given, list(range(len(frames))), new)
+    own = to_dtype(given.stack(range(len(given))), np.uint8)
     result = np.empty((len(times), *own.shape[1:]), np.uint8)
     result[:: count + 1] = own
     result[times != np.round(times)] = made
@@ -87,20 +89,31 @@ def predict(model: Autoencoder, frames: ImageSet, count: int) -> Pixels:
     """
     if count < 1 or len(frames) < 2:
         raise UsageError("at least one frame after at least two is needed")
-    check_generates(model)
     motion = dynamics_of(model)
-    fitting = fitted_to(model, frames)
-    codes = list(codes_of(model, fitting))
+    given = read_for(model, frames)
+    codes = list(sequence_codes(model, given))
     for _ in range(count):
         times = list(range(len(codes)))
         told, when = as_windows(torch.stack(codes), times, [len(codes)])
         codes.append(_answered(motion, told, when)[0])
-    return as_pixels(decoded(model, torch.stack(codes[-count:]), _size(fitting)))
+    return as_pixels(decoded(model, torch.stack(codes[-count:]), _size(given)))
+
+
+def sequence_codes(model: Autoencoder, frames: ImageSet) -> Tensor:
+    """`(T, …)` codes of frames, each seen whole, at the size that it has.
+
+    Raises:
+        CapabilityError: the model cannot generate.
+        DataError: colour frames for a gray model, or mixed sizes.
+    """
+    check_generates(model)
+    given = read_for(model, frames)
+    _size(given)
+    return encoded(model, given)
 
 
 def _made(model: Autoencoder, known: ImageSet, times: Sequence[float], wanted: Sequence[float]) -> Pixels:
-    check_generates(model)
-    told, when = as_windows(codes_of(model, known), times, wanted)
+    told, when = as_windows(sequence_codes(model, known), times, wanted)
     return as_pixels(decoded(model, _answered(dynamics_of(model), told, when), _size(known)))
 
 
@@ -115,10 +128,3 @@ def _size(frames: ImageSet) -> tuple[int, int]:
     if frames.shape is None:
         raise DataError(f"{frames.source}: the frames of a sequence must have one size")
     return frames.shape[0], frames.shape[1]
-
-
-def _bytes(pixels: Pixels) -> Pixels:
-    if pixels.dtype == np.uint8:
-        return pixels
-    top = 1.0 if pixels.dtype == np.float32 else 65535.0
-    return np.asarray(np.rint(pixels / top * 255), dtype=np.uint8)

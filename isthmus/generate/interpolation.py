@@ -10,10 +10,9 @@ import torch
 from torch import Tensor
 
 from isthmus.errors import UsageError, nearest
-from isthmus.generate.codes import check_generates, decoded
+from isthmus.generate.codes import check_generates, code_of, decoded
 from isthmus.generate.prior import STEPS, Prior, prior_of
 from isthmus.generate.sampling import as_pixels
-from isthmus.images.edge import to_batch
 from isthmus.images.store import Pixels
 from isthmus.model.autoencoder import Autoencoder
 
@@ -51,14 +50,12 @@ def interpolate(
     if len(images) < 2 or frames < 2:
         raise UsageError("a path needs at least two images and two frames")
     check_generates(model)
-    batches = [to_batch(image)[0] for image in images]
-    if len({tuple(batch.shape) for batch in batches}) != 1 or len(batches[0]) != 1:
-        raise UsageError("the images of a path must be single ones of one size and one number of channels")
-    if batches[0].shape[1] != model.channels:
-        raise UsageError(f"the images have {batches[0].shape[1]} channels, the model reads {model.channels}")
-    size = (batches[0].shape[-2], batches[0].shape[-1])
-    device = next(model.parameters()).device
-    codes = torch.cat([model.encode_batch(batch.to(device)).cpu() for batch in batches])
+    given = [code_of(model, image) for image in images]
+    sizes = {(image.shape[-2], image.shape[-1]) for image, _ in given}
+    if len(sizes) != 1:
+        raise UsageError("the images of a path must be of one size")
+    size = sizes.pop()
+    codes = torch.cat([code for _, code in given])
     chosen = None
     if path == "prior":
         chosen = prior_of(model, prior) if prior is None or isinstance(prior, str) else prior

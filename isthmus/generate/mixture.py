@@ -54,6 +54,8 @@ class Mixture:
 
     def parts(self, count: int, label: int | None, generator: torch.Generator) -> Tensor:
         weights = self.weights if label is None else self.weights * (self.owners == label)
+        if label is not None and not bool(weights.any()):
+            raise UsageError(f"the prior was fitted to no image of class '{self.classes[label]}'")
         return torch.multinomial(weights.double(), count, replacement=True, generator=generator)
 
     def parts_of(self, codes: Tensor, label: int | None = None) -> Tensor:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from isthmus.errors import DataError, UsageError
+from isthmus.images.conform import to_dtype
 from isthmus.images.store import ImageSet, Pixels
 
 
@@ -50,7 +51,7 @@ def moving(
     result = np.zeros((count, frames, side, side, channels), np.uint8)
     for sequence in result:
         for _ in range(objects):
-            image = _eight_bits(images.image(int(random.integers(len(images)))))
+            image = to_dtype(images.image(int(random.integers(len(images)))), np.uint8)
             angle, pace = random.uniform(0, 2 * np.pi), random.uniform(*speed)
             rows = _bounced(random, side - height, pace * np.sin(angle), frames)
             columns = _bounced(random, side - width, pace * np.cos(angle), frames)
@@ -67,10 +68,3 @@ def _bounced(random: np.random.Generator, room: int, velocity: float, frames: in
         return np.zeros(frames, np.int64)
     folded = room - np.abs(np.mod(place, 2 * room) - room)
     return np.asarray(np.rint(folded), dtype=np.int64)
-
-
-def _eight_bits(image: Pixels) -> Pixels:
-    if image.dtype == np.uint8:
-        return image
-    top = 1.0 if image.dtype == np.float32 else 65535.0
-    return np.asarray(np.rint(image / top * 255), dtype=np.uint8)

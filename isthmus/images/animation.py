@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,19 +14,22 @@ from PIL import Image, ImageSequence
 
 from isthmus.atomic import write_bytes
 from isthmus.errors import DataError, OutputError
-from isthmus.images.conform import to_channels
+from isthmus.images.conform import to_channels, to_dtype
 from isthmus.images.limits import pillow_limits
 from isthmus.images.opening import FORMATS, MAX_PIXELS
 from isthmus.images.read import read
 from isthmus.images.store import ImageSet, Pixels
-from isthmus.images.write import save_image
 
 SUFFIXES = (".gif", ".webp", ".png")
+MILLISECONDS = 80  # a frame is shown, where nothing else is said
 _FORMATS = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG"}
 
 
 def read_frames(path: str | Path, *, channels: int | None = None) -> ImageSet:
     """The frames of an animated GIF, WebP or PNG, or the images of a folder in the order of their names.
+
+    Numbers in names count by their value: `2.png` comes before `10.png`. Files of a folder that cannot be
+    read are in `skipped`.
 
     Args:
         channels: 1 or 3 to force gray or colour; None keeps gray where every frame is gray.
@@ -34,7 +38,13 @@ def read_frames(path: str | Path, *, channels: int | None = None) -> ImageSet:
         DataError: unreadable, of mixed sizes, or with fewer than two frames.
     """
     place = Path(path)
-    images = _animated(place) if place.is_file() and place.suffix.lower() in SUFFIXES else read(path)
+    if _is_animation(place):
+        images = _animated(place)
+    else:
+        images = read(path)
+        if place.is_dir():
+            names = images.names
+            images = images.subset(sorted(range(len(names)), key=lambda index: _by_numbers(names[index])))
     if images.shape is None:
         raise DataError(f"{path}: the frames of a sequence must have one size")
     if len(images) < 2:
@@ -45,6 +55,28 @@ def read_frames(path: str | Path, *, channels: int | None = None) -> ImageSet:
     if wanted is not None and wanted != pixels.shape[3]:
         pixels = to_channels(pixels, wanted)
     return ImageSet(pixels, images.names, images.labels, images.classes, images.source, images.skipped)
+
+
+def milliseconds_of(path: str | Path) -> int:
+    """How long a frame of an animation is shown, on average; of anything else `MILLISECONDS`."""
+    place = Path(path)
+    if not _is_animation(place):
+        return MILLISECONDS
+    with pillow_limits(MAX_PIXELS), Image.open(place, formats=FORMATS) as opened:
+        shown = []
+        for frame in ImageSequence.Iterator(opened):
+            frame.load()  # WebP tells only then
+            shown.append(frame.info.get("duration", 0))
+    return round(sum(shown) / len(shown)) or MILLISECONDS
+
+
+def _is_animation(path: Path) -> bool:
+    return path.is_file() and path.suffix.lower() in SUFFIXES
+
+
+def _by_numbers(name: str) -> list[tuple[int, int, str]]:
+    words = re.split(r"([0-9]+)", name.replace("/", "\0"))
+    return [(0, int(word), "") if word.isdecimal() else (1, 0, word) for word in words if word]
 
 
 def _animated(path: Path) -> ImageSet:
@@ -66,7 +98,7 @@ def write_frames(
     path: str | Path,
     frames: Sequence[npt.NDArray[Any]] | Pixels,
     *,
-    milliseconds: int = 80,
+    milliseconds: int = MILLISECONDS,
     there_and_back: bool = False,
     least: int = 0,
     force: bool = True,
@@ -75,8 +107,8 @@ def write_frames(
 
     Args:
         frames: `(N, H, W[, C])` of one size, uint8 or floats in [0, 1].
-        milliseconds: each frame is shown; the first and the last three times as long.
-        there_and_back: play it backwards, too.
+        milliseconds: each frame is shown.
+        there_and_back: play it backwards, too, and show both ends three times as long.
         least: enlarge small frames by a whole factor until the longer side has so many pixels.
 
     Raises:
@@ -89,8 +121,8 @@ def write_frames(
         raise OutputError(f"cannot write {path}: no frames")
     pictures = [_picture(frame, least) for frame in frames]
     lengths = [milliseconds] * len(pictures)
-    lengths[0] = lengths[-1] = 3 * milliseconds
     if there_and_back:
+        lengths[0] = lengths[-1] = 3 * milliseconds
         pictures += pictures[-2:0:-1]
         lengths += lengths[-2:0:-1]
     stream = io.BytesIO()
@@ -101,22 +133,9 @@ def write_frames(
     write_bytes(path, stream.getvalue(), force=force)
 
 
-def write_sequence(folder: str | Path, frames: Pixels, *, force: bool = False) -> tuple[Path, ...]:
-    """One PNG per frame, `0000.png`, `0001.png`, …
-
-    Raises:
-        OutputError: a file is there already and `force` is off, or cannot be written.
-    """
-    paths = tuple(Path(folder, f"{index:04d}.png") for index in range(len(frames)))
-    for path, frame in zip(paths, frames, strict=True):
-        save_image(path, frame, force=force)
-    return paths
-
-
 def _picture(frame: npt.NDArray[Any], least: int) -> Image.Image:
     array = np.asarray(frame)
-    if array.dtype != np.uint8:
-        array = np.rint(np.clip(array, 0, 1) * 255).astype(np.uint8)
+    array = to_dtype(array.astype(np.float32) if array.dtype.kind == "f" else array, np.uint8)
     if array.ndim == 3:
         array = array[..., 0] if array.shape[2] == 1 else to_channels(array, 3)
     factor = max(1, -(-least // max(array.shape[:2])))

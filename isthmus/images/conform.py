@@ -34,10 +34,16 @@ def to_channels(image: Pixels, channels: int) -> Pixels:
 
 
 def to_dtype(image: Pixels, dtype: npt.DTypeLike) -> Pixels:
-    """Scale samples: uint8 -> uint16 is ×257, uint16 -> uint8 its nearest; integers -> float32 in [0, 1]."""
+    """Scale samples: uint8 -> uint16 is ×257, uint16 -> uint8 its nearest; integers -> float32 in [0, 1].
+
+    float32 -> integers clips to [0, 1] and takes the nearest level.
+    """
     wanted = np.dtype(dtype)
     if image.dtype == wanted:
         return image
+    if image.dtype == np.float32:
+        levels: Pixels = np.rint(np.clip(image, 0, 1) * np.float32(np.iinfo(wanted).max)).astype(wanted)
+        return levels
     if wanted == np.float32:
         return image.astype(np.float32) / np.float32(np.iinfo(image.dtype).max)
     if wanted == np.uint8:

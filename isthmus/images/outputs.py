@@ -15,6 +15,8 @@ from isthmus.images.store import Indices, Pixels
 from isthmus.images.write import WRITABLE, grid, save_image
 
 ANIMATED = (".gif", ".webp")
+# A folder of such a name is never what was meant.
+FILES = (".npy", ".mp4", ".avi", ".mov", ".mkv", ".webm", ".html", ".txt", ".csv", ".json", ".pdf", ".zip")
 LEAST = 224
 
 
@@ -28,12 +30,12 @@ def write_images(
     animate: bool = False,
     force: bool = False,
 ) -> tuple[Path, ...]:
-    """Write images where `out` says: `.npz`, one picture, an animation, or else a folder.
+    """Write images where `out` says: `.npz`, one picture, an animation there and back, or else a folder.
 
     Args:
         out: `.npz` gets `images` (and `labels`); an image's suffix a contact sheet, or with `animate` and
-            `.gif` or `.webp` an animation; anything else is a folder of `00000.png`, …, with labels in a
-            sub-folder per class.
+            `.gif` or `.webp` an animation that is played there and back; anything else is a folder of
+            `00000.png`, …, with labels in a sub-folder per class.
         pixels: `(N, H, W, C)` uint8.
         columns: of the contact sheet.
         force: replace what is there.
@@ -46,6 +48,7 @@ def write_images(
     """
     place = Path(out)
     suffix = place.suffix.lower()
+    _check_kind(place, labels is not None)
     if suffix == ".npz":
         stream = io.BytesIO()
         arrays = {"images": pixels} if labels is None else {"images": pixels, "labels": labels}
@@ -78,8 +81,21 @@ def write_images(
     return tuple(paths)
 
 
-def check_free(out: str | Path, force: bool) -> None:
-    """Raises OutputError when a single file is there already and `force` is off: better before the work."""
+def check_free(out: str | Path, force: bool, *, labelled: bool = False) -> None:
+    """What `write_images` would refuse, found out before the work.
+
+    Raises:
+        OutputError: a single file is there already and `force` is off, or nothing of that kind is written.
+    """
     place = Path(out)
+    _check_kind(place, labelled)
     if place.is_file() and not force:
         raise OutputError(f"{place} exists; nothing was overwritten", hint="repeat the command with --force")
+
+
+def _check_kind(place: Path, labelled: bool) -> None:
+    suffix = place.suffix.lower()
+    if suffix in FILES and not place.is_dir():
+        raise OutputError(f"cannot write {place}: images go to a folder, a picture (.png) or an .npz")
+    if labelled and suffix in WRITABLE:
+        raise OutputError(f"cannot write {place}: a picture holds no labels; name a folder or an .npz")

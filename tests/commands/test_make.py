@@ -55,6 +55,26 @@ def test_variations_of_an_image(here: Path, document: Document) -> None:
     assert found["like"] == like
 
 
+def test_any_image_can_be_varied_and_what_contradicts_itself_is_refused(
+    here: Path, document: Document, capsys: Capture
+) -> None:
+    document("prior", MODEL, "photos", "--kind", "gaussian")
+    random = np.random.default_rng(0)
+    for mode, depth in (("RGB", 3), ("RGBA", 4)):
+        Image.fromarray(random.integers(0, 255, (9, 14, depth), np.uint8), mode).save(here / f"{mode}.png")
+        made = document("generate", MODEL, "-n", "2", "--like", f"{mode}.png", "-o", mode)
+        assert made["size"] == [9, 14]
+    wrong = {
+        "either --size or --like": ["--like", "RGB.png", "--size", "12", "-o", "x"],
+        "--temperature must be": ["--temperature", "nan", "-o", "x"],
+        "cannot write x.npy": ["-o", "x.npy"],
+    }
+    for text, words in wrong.items():
+        assert main(["generate", MODEL, *words]) in (1, 2)
+        assert text in capsys.readouterr().err
+    assert not list(here.glob("x*"))
+
+
 def test_a_path_is_a_strip_or_an_animation(here: Path, document: Document) -> None:
     ends = ["photos/left/1.png", "photos/right/0.png"]
     document("interpolate", MODEL, *ends, "--frames", "5", "-o", "strip.png")
@@ -76,6 +96,15 @@ def test_a_direction_is_learned_and_followed(here: Path, document: Document, cap
     assert np.abs(strip[:, 14:26].astype(int) - np.asarray(Image.open("photos/right/0.png"))).max() <= 1
     assert main(["direct", MODEL, "--plus", "photos", "-o", "f"]) == 2
     assert "either --plus and --minus" in capsys.readouterr().err
+    both = ["--plus", "photos/left", "--minus", "photos/right", "--class", "left"]
+    assert main(["direct", MODEL, *both, "-o", "f"]) == 2
+    assert "either --plus and --minus" in capsys.readouterr().err
+    assert main(["transform", MODEL, "photos/right/0.png", "--along", "d", "--by", "nan", "-o", "x.png"]) == 2
+    assert "'nan'" in capsys.readouterr().err
+    (here / "photos" / "left" / "broken.png").write_bytes(b"nothing")
+    again = ["--plus", "photos/left", "--minus", "photos/right"]
+    found = document("direct", MODEL, *again, "-o", "g", code=3)
+    assert [one["name"] for one in found["skipped"]] == ["broken.png"]
     assert main(["transform", MODEL, "photos/right/0.png", "--along", MODEL, "-o", "x.png"]) == 1
     assert "is not a direction" in capsys.readouterr().err
 
@@ -89,12 +118,20 @@ def test_augmented_images_are_a_labelled_folder(here: Path, document: Document, 
     assert "either -n or --balance" in capsys.readouterr().err
     assert main(["augment", MODEL, "photos/left", "-n", "2", "-o", "x"]) == 1
     assert "no labels" in capsys.readouterr().err
+    assert main(["augment", MODEL, "photos", "-n", "2", "-o", "x.png"]) == 1
+    assert "holds no labels" in capsys.readouterr().err
 
 
 def test_a_map_is_one_page(here: Path, document: Document) -> None:
     found = document("map", MODEL, "photos", "-o", "map.html")
     assert found["images"] == 10
     assert "<canvas" in (here / "map.html").read_text("utf-8")
+
+
+def test_a_map_of_some_says_of_how_many(here: Path, capsys: Capture) -> None:
+    out = str(here / "some.html")
+    assert main(["map", MODEL, "photos", "--limit", "4", "--method", "pca", "-o", out]) == 0
+    assert "4 of 10 images" in capsys.readouterr().out
 
 
 def test_frames_are_filled_slowed_and_foretold(here: Path, document: Document, capsys: Capture) -> None:
@@ -111,11 +148,43 @@ def test_frames_are_filled_slowed_and_foretold(here: Path, document: Document, c
     assert "-o OUT is needed" in capsys.readouterr().err
 
 
+def test_an_animation_keeps_its_frames_its_size_and_its_pace(here: Path, document: Document) -> None:
+    given = np.stack([np.full((9, 14), 25 * k, np.uint8) for k in range(8)])
+    first, *rest = (Image.fromarray(frame) for frame in given)
+    first.save(here / "clip.gif", save_all=True, append_images=rest, duration=120, loop=0)
+    for out in ("whole.gif", "whole.webp"):
+        document("frames", MODEL, "clip.gif", "--fill", "3", "-o", out)
+        with Image.open(here / out) as opened:
+            assert (opened.size, getattr(opened, "n_frames", 1)) == ((14, 9), 8)
+            frames = []
+            for index in range(8):
+                opened.seek(index)
+                opened.load()
+                assert opened.info["duration"] == 120
+                frames.append(np.asarray(opened.convert("L")))
+        assert np.array_equal(np.delete(np.stack(frames), 3, 0), np.delete(given, 3, 0))
+
+
+def test_one_sequence_at_a_time_and_a_broken_frame_is_named(
+    here: Path, document: Document, capsys: Capture
+) -> None:
+    assert main(["frames", MODEL, "photos", "--fill", "1", "-o", "f"]) == 2
+    error = capsys.readouterr().err
+    assert "holds 2 sequences" in error
+    assert f"hint: isthmus frames {MODEL} {Path('photos', 'left')} -o f" in error
+    (here / "photos" / "left" / "4.png").write_bytes(b"nothing")
+    found = document("frames", MODEL, "photos/left", "--between", "1", "-o", "f", code=3)
+    assert [one["name"] for one in found["skipped"]] == ["4.png"]
+    assert main(["frames", MODEL, "photos/left", "--fill", "3-1", "-o", "g"]) == 2
+    assert "write 4 or 2-5,9" in capsys.readouterr().err
+
+
 def test_generation_is_measured_by_evaluate(here: Path, document: Document) -> None:
     np.savez(here / "test.npz", images=np.random.default_rng(0).integers(0, 255, (12, 12, 12), np.uint8))
     words = ["evaluate", MODEL, "test.npz", "--train", "photos", "--generation", "--report", "r.html"]
     found = document(*words)["generation"]
     assert found["rows"][0]["name"] == "real training images"
     assert found["rows"][-1]["name"] == "samples, mixture prior"
-    assert "New images" in (here / "r.html").read_text("utf-8")
+    page = (here / "r.html").read_text("utf-8")
+    assert 0 < page.find("<h2>New images</h2>") < page.find("<h2>Recipe</h2>")
     assert document("evaluate", MODEL, "photos")["generation"] is None

@@ -97,3 +97,12 @@ def test_an_image_is_not_what_is_most_like_itself(monkeypatch: pytest.MonkeyPatc
     features.add_alike(Report("t"), model, images, images.subset([5]), fit_readout(model, images), known=[5])
     assert len(shown) == 1 + features.SHOWN
     assert all(not np.array_equal(shown[0], other) for other in shown[1:])
+
+
+def test_a_report_shows_where_codes_lie_but_not_of_a_network_with_skips(denoiser: Autoencoder) -> None:
+    images = discs(12)
+    model = trained(images, "dense", code="2", steps=1)
+    assert "where their codes lie" in model_report(model, evaluate(model, images), images).html()
+    few = images[:2]
+    assert "where their codes lie" not in model_report(model, evaluate(model, few), few).html()
+    assert "where their codes lie" not in model_report(denoiser, evaluate(denoiser, images), images).html()

@@ -46,6 +46,15 @@ def test_a_small_class_is_filled_up() -> None:
     assert (both.labels == 0).sum() == (both.labels == 1).sum() == 30
 
 
+def test_a_class_with_a_single_image_is_filled_up_by_moves_and_distortions() -> None:
+    images = discs(60)
+    assert images.labels is not None
+    few = images.subset([*np.flatnonzero(images.labels == 0)[:8], 1])
+    found = augment(fresh(), few, balance=True, methods=["moves", "distortions"], filtered=False)
+    assert found.wanted == len(found.images) == 7
+    assert (left_share(np.asarray(found.images.pixels)) < 0.5).mean() > 0.6
+
+
 def test_the_filter_finds_copies_strange_images_and_the_wrong_class() -> None:
     model, images = fresh(), discs(120)
     judge = Filter(model, images)
@@ -91,8 +100,11 @@ def test_what_cannot_be_augmented_is_said() -> None:
         augment(model, images)
     with pytest.raises(DataError, match="no labels"):
         augment(model, ImageSet(images.pixels, images.names), 4)
-    with pytest.raises(DataError, match="single image"):
+    with pytest.raises(DataError, match="class 'right' has a single image, and mixup") as caught:
         augment(model, images.subset([0, 2, 4, 1]), 4)
+    assert caught.value.hint == "add --methods moves,distortions"
+    with pytest.raises(DataError, match="of one size already"):
+        augment(model, images, balance=True)
     with pytest.raises(UsageError, match="distortion 'blur'"):
         augment(model, images, 4, methods=["distortions"], distortions=["blur"])
 

@@ -28,6 +28,12 @@ def test_images_of_a_class_lie_together(method: str) -> None:
     assert (images.labels[apart.argmin(1)] == images.labels).mean() > 0.9
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_images_that_are_all_alike_lie_on_one_spot(method: str) -> None:
+    found = code_map(fresh(), np.repeat(discs(1).stack([0]), 12, 0), method=method)
+    assert np.array_equal(found.places, np.zeros((12, 2)))
+
+
 def test_the_page_holds_everything_and_fetches_nothing(tmp_path: Path) -> None:
     images = discs(20)
     strange = ImageSet(images.pixels, ("</script><b>x</b>", *images.names[1:]), images.labels, images.classes)
@@ -52,5 +58,5 @@ def test_the_page_holds_everything_and_fetches_nothing(tmp_path: Path) -> None:
 def test_what_makes_no_map_is_said() -> None:
     with pytest.raises(UsageError, match="method 'umap'"):
         code_map(fresh(), discs(10), method="umap")
-    with pytest.raises(DataError, match="three images"):
+    with pytest.raises(DataError, match="at least 3 images"):
         code_map(fresh(), discs(2))

@@ -65,6 +65,18 @@ def test_learned_motion_beats_copying_and_blending() -> None:
         assert error(foretold, real[12:]) < 0.6 * error(np.stack([real[11]] * 2), real[12:])
 
 
+def test_frames_of_another_size_than_the_models_keep_it() -> None:
+    model, large = fresh(), swinging(1, side=19)[0]
+    wide = ImageSet(np.pad(large.pixels, ((0, 0), (0, 0), (0, 6), (0, 0))), large.names)
+    known = wide.stack(range(len(wide)))
+    filled = fill(model, wide, [3])
+    assert filled.shape == (14, 19, 25, 1)
+    assert np.array_equal(np.delete(filled, 3, 0), np.delete(known, 3, 0))
+    assert between(model, wide, 1).shape == (27, 19, 25, 1)
+    repeated = predict(model, wide, 1)
+    assert np.abs(repeated.astype(int) - model.reconstruct(wide.stack([13]))).max() <= 1
+
+
 def test_motion_travels_in_the_file(tmp_path: Path) -> None:
     model, sequence = learned(), swinging(1)[0]
     model.save(tmp_path / "m.safetensors")

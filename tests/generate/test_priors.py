@@ -10,10 +10,10 @@ import pytest
 import torch
 
 import isthmus
-from isthmus.errors import CapabilityError, ModelFileError, UsageError
+from isthmus.errors import CapabilityError, DataError, ModelFileError, UsageError
 from isthmus.generate.codes import codes_of, possible
 from isthmus.generate.fitting import fit_prior
-from isthmus.generate.flow_training import fit_flow
+from isthmus.generate.flow_training import channels_of, fit_flow
 from isthmus.generate.mixture import Mixture, fit_mixture
 from isthmus.generate.moments import matching
 from isthmus.generate.prior import class_index, draw, kept, prior_of
@@ -137,6 +137,40 @@ def test_variations_are_like_the_image_and_the_less_so_the_stronger() -> None:
 
     assert error(same) < 4
     assert error(same) < error(near) < error(far)
+
+
+def test_a_low_temperature_keeps_variations_near() -> None:
+    model, images = fresh(), discs(240)
+    fit_prior(model, images, kind="mixture", components=6)
+    cold, hot = (
+        generate(model, 30, like=images.image(4), strength=0.6, temperature=t).astype(float)
+        for t in (0.3, 1.0)
+    )
+    assert cold.var(0).mean() < 0.5 * hot.var(0).mean()
+
+
+def test_what_cannot_be_drawn_is_said_before_anything_is() -> None:
+    model, images = fresh("4@4"), discs(60)
+    fit_prior(model, images, kind="flow", steps=2, width=8, depth=1)
+    with pytest.raises(DataError, match="ask for fewer"):
+        generate(model, 10**12)
+    with pytest.raises(DataError, match="99999×99999 pixels"):
+        generate(model, 1, size=(99_999, 99_999))
+    with pytest.raises(UsageError, match="leave out either size or like"):
+        generate(model, 1, like=images.image(0), size=(12, 12))
+    for temperature in (float("nan"), float("inf")):
+        with pytest.raises(UsageError, match="temperature"):
+            generate(model, 1, temperature=temperature)
+
+
+def test_a_class_of_which_nothing_was_seen_is_refused() -> None:
+    codes, labels = two_moons(60)
+    names = ("up", "down", "never")
+    prior = fit_mixture(codes, components=3, labels=labels, classes=names)
+    grids = channels_of(codes[:, :, None, None], labels, names)
+    for one in (prior, grids):
+        with pytest.raises(UsageError, match="no image of class 'never'"):
+            one.parts(4, 2, torch.Generator())
 
 
 def test_temperature_zero_is_the_middle_of_a_part() -> None:

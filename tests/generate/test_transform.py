@@ -15,7 +15,7 @@ from isthmus.generate.fitting import fit_prior
 from isthmus.generate.interpolation import PATHS, code_path, drawn_back, interpolate
 from isthmus.generate.mixture import fit_mixture
 
-from .models import discs, fresh
+from .models import discs, fresh, trained
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -79,6 +79,22 @@ def test_a_direction_leads_from_one_group_to_the_other(method: str, tmp_path: Pa
     assert strip[1][:, 6:].sum() > strip[0][:, 6:].sum()
 
 
+def test_a_direction_is_of_the_model_that_it_was_learned_with() -> None:
+    model, images = fresh(), discs(40)
+    found = direction(model, of_class(images, "right"), of_class(images, "left"))
+    other = trained("4", "objective.image=l1")  # codes of the same shape
+    with pytest.raises(DataError, match="another model"):
+        transform(other, images.image(0), found, [1.0])
+
+
+def test_groups_that_cannot_be_told_apart_have_an_auc_of_a_half() -> None:
+    images = discs(40)
+    other = discs(2, seed=9)
+    pixels = np.concatenate([np.repeat(images.stack([0]), 9, 0), other.stack([1])])
+    same = np.repeat(images.stack([0]), 10, 0)
+    assert direction(fresh(), pixels, same).facts["auc"] == pytest.approx(0.5 + 0.1 / 2)
+
+
 def test_a_grid_direction_moves_images_of_other_sizes() -> None:
     model, images = fresh("4@4"), discs(60)
     found = direction(model, of_class(images, "right"), of_class(images, "left"))
@@ -93,9 +109,16 @@ def test_what_does_not_fit_is_said(tmp_path: Path) -> None:
         interpolate(model, [images.image(0)])
     with pytest.raises(UsageError, match="did you mean 'linear'"):
         interpolate(model, [images.image(0), images.image(1)], path="linar")
-    found = direction(fresh("4@4"), images, images)
+    with pytest.raises(DataError, match="same code on average"):
+        direction(model, images, images)
+    right, left = of_class(images, "right"), of_class(images, "left")
+    found = direction(fresh("4@4"), right, left)
     with pytest.raises(DataError, match="another model"):
         transform(model, images.image(0), found, [1.0])
+    with pytest.raises(UsageError, match="finite"):
+        transform(model, images.image(0), direction(model, right, left), [float("nan")])
+    with pytest.raises(UsageError, match="3 channels and the model reads 1"):
+        transform(model, np.zeros((12, 12, 3), np.uint8), direction(model, right, left), [1.0])
     model.save(tmp_path / "m.safetensors")
     with pytest.raises(ModelFileError, match="not a direction"):
         load_direction(tmp_path / "m.safetensors")

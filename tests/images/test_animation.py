@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from isthmus.errors import DataError, OutputError
-from isthmus.images.animation import read_frames, write_frames, write_sequence
-from isthmus.images.outputs import write_images
+from isthmus.images.animation import MILLISECONDS, milliseconds_of, read_frames, write_frames
+from isthmus.images.outputs import check_free, write_images
 from isthmus.images.read import read
 
 
@@ -37,10 +37,22 @@ def test_a_gif_comes_back_gray(tmp_path: Path) -> None:
 
 def test_a_folder_is_a_sequence_in_the_order_of_its_names(tmp_path: Path) -> None:
     given = frames(12)
-    write_sequence(tmp_path / "s", given)
+    write_images(tmp_path / "s", given)
     assert np.array_equal(read_frames(tmp_path / "s").pixels, given)
-    with pytest.raises(OutputError, match="exists"):
-        write_sequence(tmp_path / "s", given)
+
+
+def test_numbers_in_names_count_by_their_value(tmp_path: Path) -> None:
+    given = frames(12)
+    for index, frame in enumerate(given):
+        Image.fromarray(frame[..., 0]).save(tmp_path / f"shot{index}.png")
+    assert np.array_equal(read_frames(tmp_path).pixels, given)
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp", ".png"])
+def test_an_animation_says_how_long_its_frames_are_shown(suffix: str, tmp_path: Path) -> None:
+    write_frames(tmp_path / f"a{suffix}", frames(), milliseconds=120)
+    assert milliseconds_of(tmp_path / f"a{suffix}") == 120
+    assert milliseconds_of(tmp_path) == MILLISECONDS
 
 
 def test_small_frames_are_enlarged_and_played_back(tmp_path: Path) -> None:
@@ -73,3 +85,18 @@ def test_many_images_go_where_the_name_says(tmp_path: Path) -> None:
     assert found.classes == ("a", "b")
     with pytest.raises(OutputError, match="nothing was written"):
         write_images(tmp_path / "folder", given, labels=labels, classes=("a", "b"))
+
+
+@pytest.mark.parametrize("name", ["new.npy", "new.mp4", "new.txt"])
+def test_a_file_that_is_not_written_is_no_folder(name: str, tmp_path: Path) -> None:
+    for write in (check_free, lambda place, force: write_images(place, frames(), force=force)):
+        with pytest.raises(OutputError, match="cannot write"):
+            write(tmp_path / name, False)
+    assert list(tmp_path.iterdir()) == []
+    write_images(tmp_path / "v1.2", frames())
+    assert (tmp_path / "v1.2" / "00003.png").is_file()
+
+
+def test_labels_are_not_lost_in_a_picture(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="holds no labels"):
+        write_images(tmp_path / "a.png", frames(2), labels=np.array([0, 1]))

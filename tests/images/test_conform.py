@@ -20,6 +20,13 @@ def test_scaling_up_keeps_values_exactly(value: int) -> None:
     pixel = np.array([[[value]]], np.uint8)
     assert to_dtype(pixel, np.uint16).item() / 65535 == value / 255
     assert round(to_dtype(pixel, np.float32).item() * 255) == value
+    assert to_dtype(to_dtype(pixel, np.float32), np.uint8).item() == value
+    assert to_dtype(to_dtype(pixel, np.float32), np.uint16).item() == 257 * value
+
+
+def test_floats_outside_the_range_are_clipped() -> None:
+    pixels = np.array([-0.5, 0.5, 1.5], np.float32)
+    assert to_dtype(pixels, np.uint8).tolist() == [0, 128, 255]
 
 
 @given(st.integers(0, 65535), st.sampled_from([np.uint8, np.uint16]))

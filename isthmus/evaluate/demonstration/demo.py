@@ -14,7 +14,6 @@ from typing import Any
 from isthmus.errors import OutputError
 from isthmus.evaluate.demonstration.features import add_features
 from isthmus.evaluate.demonstration.photos import compression, repair
-from isthmus.evaluate.drawing.map_picture import map_picture
 from isthmus.evaluate.drawing.pictures import before_after
 from isthmus.evaluate.explanation import explain
 from isthmus.evaluate.generation import evaluate_generation
@@ -23,10 +22,10 @@ from isthmus.evaluate.report import model as reports
 from isthmus.evaluate.report.examples import examples
 from isthmus.evaluate.report.explanation import add_maps, add_paintings, add_scores, explanation_pictures
 from isthmus.evaluate.report.generation import SECTION, add_generation
+from isthmus.evaluate.report.map import add_map
 from isthmus.evaluate.report.page import Cell, Report
 from isthmus.evaluate.table import Evaluation, evaluate
 from isthmus.evaluate.training_data import read_for
-from isthmus.generate.code_map import code_map
 from isthmus.generate.fitting import fit_prior
 from isthmus.generate.interpolation import interpolate
 from isthmus.model.autoencoder import Autoencoder
@@ -39,7 +38,6 @@ RECIPE, CODE = "conv", "32"
 TRAINING_SHARE = 0.7  # of the whole time; the rest is for measuring, evaluating and drawing
 SHOWN = 10
 SAMPLES = 500
-MAPPED = 300
 
 
 @dataclass
@@ -155,14 +153,7 @@ def new_images(demo: Demo) -> None:
         "The first, the middle and the last are images of the test split as the model sees them.",
         "A strip of images that change step by step.",
     )
-    shown = code_map(demo.model, images, limit=MAPPED)
-    demo.report.picture(
-        SECTION,
-        map_picture(shown),
-        f"{len(shown.images)} unseen images where their codes lie (t-SNE); what is alike lies together, and "
-        "no label was looked at in training. `isthmus map` makes a page of it that zooms.",
-        "A plane of small images, those of one kind in one region.",
-    )
+    add_map(demo.report, demo.model, images, SECTION)
     demo.numbers["generation"] = found.to_dict()
     model = demo.model_path.as_posix()
     demo.next_commands += [

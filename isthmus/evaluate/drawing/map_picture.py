@@ -22,8 +22,6 @@ def map_picture(found: CodeMap) -> bytes:
     labels = found.images.labels
     for index, (x, y) in enumerate(found.places):
         image = fit(to_channels(found.images.image(index), 3), (THUMBNAIL, THUMBNAIL))
-        if image.dtype == np.float32:
-            image = np.asarray(np.rint(image * 255), dtype=np.uint8)
         small = Image.fromarray(np.ascontiguousarray(to_dtype(image, np.uint8)))
         colour = "#7d828a" if labels is None else PALETTE[int(labels[index]) % len(PALETTE)]
         framed = Image.new("RGBA", (THUMBNAIL + 4, THUMBNAIL + 4), colour)

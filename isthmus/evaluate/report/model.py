@@ -9,12 +9,15 @@ import numpy as np
 
 from isthmus.evaluate.drawing.pictures import before_after, curves, histogram
 from isthmus.evaluate.explanation import explain
+from isthmus.evaluate.generation import Generation
 from isthmus.evaluate.labels import LABELS, in_order, label
 from isthmus.evaluate.passes import evenly, largest
 from isthmus.evaluate.report.compression import add_own_compression
 from isthmus.evaluate.report.examples import Examples, examples
 from isthmus.evaluate.report.explanation import add_maps, add_paintings, explanation_pictures
 from isthmus.evaluate.report.features import add_features
+from isthmus.evaluate.report.generation import add_generation
+from isthmus.evaluate.report.map import add_map
 from isthmus.evaluate.report.page import Cell, Report
 from isthmus.evaluate.table import Evaluation
 from isthmus.evaluate.training_data import read_for
@@ -33,12 +36,20 @@ COLUMNS = {
 }
 
 
-def model_report(model: Autoencoder, evaluation: Evaluation, data: Any, *, path: str = "MODEL") -> Report:
+def model_report(
+    model: Autoencoder,
+    evaluation: Evaluation,
+    data: Any,
+    *,
+    generation: Generation | None = None,
+    path: str = "MODEL",
+) -> Report:
     """Everything about a model on one page.
 
     Args:
         evaluation: of this model on `data`.
         data: the same images again, as given to `evaluate`.
+        generation: what `evaluate_generation` found, for a section on new images.
         path: where the model's file is, for the lines that show how to load it.
 
     Raises:
@@ -59,8 +70,11 @@ def model_report(model: Autoencoder, evaluation: Evaluation, data: Any, *, path:
     add_training(report, model)
     add_code(report, evaluation)
     if _is_seen_whole(model, images):
+        add_map(report, model, images, "Code")
         add_features(report, model, images)
         add_explanation(report, model, images)
+    if generation is not None:
+        add_generation(report, generation)
     add_gap(report, evaluation)
     add_use(report, path)
     add_recipe(report, model.recipe)
