@@ -2,15 +2,18 @@
 
     python benchmarks/widen_codec.py narrow.safetensors photos/train 192 -o wide.safetensors
     isthmus train photos/train --recipe codec --code 192@16 --from wide.safetensors …
+    python benchmarks/widen_codec.py m.safetensors photos/train 192 --low 0.0007 --high 0.06 -o wide.safetensors
 
 The new channels are the principal components of what the linear path leaves of the photographs' pieces; the
 stages do not touch them at first, and they cost little while they are rounded to zero. An added block of the
-decoder's finest stage begins as the identity.
+decoder's finest stage begins as the identity. `--low` and `--high` stretch the range of λ that qualities 1 to
+100 stand for: what was learned for a λ moves to the quality that has it now.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +23,7 @@ import torch.nn.functional as F
 
 import isthmus
 from isthmus.images.store import ImageSet
+from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder, build
 from isthmus.model.backbones.conv import ConvDecoder, ConvEncoder
 from isthmus.model.bottlenecks.entropy import EntropyBottleneck
@@ -107,6 +111,26 @@ def widened(old: Autoencoder, photos: ImageSet, channels: int, finest: int) -> A
     return new
 
 
+@torch.no_grad()
+def stretched(old: Autoencoder, low: float, high: float) -> Autoencoder:
+    """`old` with λ from `low` to `high`; beyond what it knew, its tables go on as straight lines."""
+    assert isinstance(old.bottleneck, EntropyBottleneck) and old.bottleneck.gains is not None
+    gains = old.bottleneck.gains
+    recipe = old.recipe.with_settings([f"bottleneck.low={low}", f"bottleneck.high={high}"])
+    new = build(recipe, channels=old.channels, size=old.size)
+    state = dict(old.state_dict())
+    knots = torch.linspace(0, 1, KNOTS)
+    asked = math.log(low) + knots * math.log(high / low)  # ln λ of each new knot
+    place = (asked - math.log(gains.low)) / math.log(gains.high / gains.low) * (KNOTS - 1)
+    below = place.floor().clamp(0, KNOTS - 2).long()
+    share = (place - below)[:, None]
+    for name in ("bottleneck.scale", "bottleneck.gains.log_gain"):
+        table = state[name]
+        state[name] = table[below] * (1 - share) + table[below + 1] * share
+    new.load_state_dict(state)
+    return new
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -115,9 +139,17 @@ def main() -> None:
     parser.add_argument("photos", type=Path, help="the photographs it was trained on")
     parser.add_argument("channels", type=int)
     parser.add_argument("--finest", type=int, default=2)
+    parser.add_argument("--low", type=float, help="λ at quality 1; as it is")
+    parser.add_argument("--high", type=float, help="λ at quality 100; as it is")
     parser.add_argument("-o", "--out", type=Path, required=True)
     args = parser.parse_args()
-    new = widened(isthmus.load(args.model), isthmus.read(args.photos), args.channels, args.finest)
+    new = isthmus.load(args.model)
+    if new.recipe.geometry.channels != args.channels:
+        new = widened(new, isthmus.read(args.photos), args.channels, args.finest)
+    if args.low or args.high:
+        settings = new.recipe.bottleneck
+        assert isinstance(settings, axes.Entropy)
+        new = stretched(new, args.low or settings.low, args.high or settings.high)
     new.save(args.out)
     print(f"{args.out}: {sum(p.numel() for p in new.parameters()):,} numbers")
 
