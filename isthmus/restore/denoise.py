@@ -24,7 +24,7 @@ from isthmus.restore.arrays import channels_of, colour_of, each
 from isthmus.restore.models import Given, find
 from isthmus.restore.pieces import can_be_cut, in_pieces, like, widened
 
-SHIPPED = {1: "photo-denoise-gray", 3: "photo-denoise-gray"}  # by channels; colour goes by opponent planes
+SHIPPED = {1: "photo-denoise-gray", 3: "photo-denoise-colour"}  # by channels
 STRONGEST = 2550.0
 
 
