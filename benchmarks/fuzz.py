@@ -26,7 +26,7 @@ from pathlib import Path
 
 from isthmus.codec import alpha, container
 from isthmus.codec.container import CHUNK_BYTES, HEADER_BYTES
-from isthmus.codec.decoding import check_model, decoded, tile_symbols
+from isthmus.codec.decoding import check_model, decoded, intact, tile_symbols
 from isthmus.codec.grid import Grid
 from isthmus.codec.ready import Codec, ready
 from isthmus.errors import IsthmusError
@@ -140,10 +140,11 @@ def parse(data: bytes, codec: Codec, dice: random.Random) -> None:
     found = container.read(data, max_pixels=MOST_PIXELS, keep_going=dice.random() < 0.5)
     check_model(found.header, codec)
     grid = Grid.of(found.header, codec.stride)
-    for tag, number in list(found.chunks)[:4]:
-        if tag == container.TILE:
-            tile_symbols(found, codec, grid, number)
-        elif tag == container.ALPHA:
+    some = list(found.chunks)[:4]
+    for symbols in tile_symbols(found, codec, grid, [n for tag, n in some if tag == container.TILE]):
+        intact(symbols)
+    for tag, number in some:
+        if tag == container.ALPHA:
             alpha.decode(found.chunks[tag, number], grid.to_pixels(grid.tile(number)).size)
 
 

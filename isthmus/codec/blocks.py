@@ -8,7 +8,7 @@ given.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -57,7 +57,7 @@ def analysed(
 
 def synthesised(
     model: Autoencoder,
-    tile: Callable[[int], Ints | None],
+    tiles: Callable[[Sequence[int]], Sequence[Ints | None]],
     quality: float,
     grid: Grid,
     region: Rectangle,
@@ -65,7 +65,7 @@ def synthesised(
     """The picture within `region`, piece by piece: where it lies, and its pixels (h, w, channels).
 
     Args:
-        tile: the symbols of a tile by its number, or None for one that is lost: it is painted from what
+        tiles: the symbols of tiles by their numbers, None for one that is lost: it is painted from what
             surrounds it. Asked for once per tile, or a few times where memory would be the price.
         region: in pixels, within the picture.
     """
@@ -79,9 +79,8 @@ def synthesised(
         # Two rows of blocks above nothing is needed any more.
         for number in [n for n in kept if grid.tile(n).bottom <= wide.top]:
             del kept[number]
-        for number in needed:
-            if number not in kept:
-                kept[number] = tile(number)
+        new = [number for number in needed if number not in kept]
+        kept.update(zip(new, tiles(new), strict=True))
         return _assembled(grid, wide, {n: kept[n] for n in needed}, model.recipe.geometry.channels)
 
     blocks = (block.meet(wanted) for block in grid.blocks(wanted, block_side(model, grid)))

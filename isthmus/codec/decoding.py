@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,9 +14,10 @@ from isthmus.codec.coder import Ints
 from isthmus.codec.container import CompressedFileError, Container, Damage
 from isthmus.codec.encoding import TILE_HEAD, check_of
 from isthmus.codec.grid import Grid, Rectangle
+from isthmus.codec.overlap import batches
 from isthmus.codec.picture import Picture
 from isthmus.codec.ready import Codec
-from isthmus.codec.symbols import decode
+from isthmus.codec.symbols import AT_ONCE, decode_together
 from isthmus.errors import UsageError
 
 Pixels = npt.NDArray[np.uint8]
@@ -55,12 +56,15 @@ def decoded(
             raise error
         damage.setdefault((tag, number), Damage(tag, number, "cannot be decoded"))
 
-    def symbols(number: int) -> Ints | None:
-        try:
-            return tile_symbols(found, codec, grid, number)
-        except CompressedFileError as error:
-            lost(container.TILE, number, error)
-            return None
+    def symbols(numbers: Sequence[int]) -> list[Ints | None]:
+        tiles: list[Ints | None] = []
+        for number, tile in zip(numbers, tile_symbols(found, codec, grid, numbers), strict=True):
+            if isinstance(tile, CompressedFileError):
+                lost(container.TILE, number, tile)
+                tiles.append(None)
+            else:
+                tiles.append(tile)
+        return tiles
 
     channels = found.header.channels
     pixels = np.empty((*area.size, channels), np.uint8)
@@ -97,23 +101,52 @@ def pieces(found: Container, codec: Codec) -> Iterator[tuple[Rectangle, Pixels]]
     """
     check_model(found.header, codec)
     grid = Grid.of(found.header, codec.stride)
-    painted = synthesised(
-        codec.model,
-        lambda number: tile_symbols(found, codec, grid, number),
-        found.header.quality / 100,
-        grid,
-        grid.pixels,
-    )
-    for where, piece in painted:
+
+    def symbols(numbers: Sequence[int]) -> list[Ints | None]:
+        return [intact(tile) for tile in tile_symbols(found, codec, grid, numbers)]
+
+    quality = found.header.quality / 100
+    for where, piece in synthesised(codec.model, symbols, quality, grid, grid.pixels):
         yield where, as_file_says(piece, found.header.channels)
 
 
-def tile_symbols(found: Container, codec: Codec, grid: Grid, number: int) -> Ints:
-    """The symbols (C, h, w) of one tile.
+def tile_symbols(
+    found: Container, codec: Codec, grid: Grid, numbers: Sequence[int]
+) -> list[Ints | CompressedFileError]:
+    """The symbols (C, h, w) of each of these tiles, or why there are none: missing, or not of an encoder."""
+    tiles: dict[int, Ints | CompressedFileError] = {}
+    of_band: dict[int, list[int]] = {}
+    for number in numbers:
+        try:
+            of_band.setdefault(_head(found, codec, number)[0], []).append(number)
+        except CompressedFileError as error:
+            tiles[number] = error
+    for band, mine in of_band.items():
+        for some in batches(mine, AT_ONCE):
+            given = [(_head(found, codec, n)[2], grid.tile(n).size) for n in some]
+            decoded_tiles = decode_together(given, codec.tables.bands[band])
+            tiles |= dict(zip(some, decoded_tiles, strict=True))
+    for number, symbols in tiles.items():
+        if (
+            not isinstance(symbols, CompressedFileError)
+            and check_of(symbols) != _head(found, codec, number)[1]
+        ):
+            name = container.name_of(container.TILE, number)
+            tiles[number] = CompressedFileError(f"damaged: {name} decodes to other symbols than were encoded")
+    return [tiles[number] for number in numbers]
 
-    Raises:
-        CompressedFileError: missing, or not what an encoder wrote.
+
+def intact(tile: Ints | CompressedFileError) -> Ints:
+    """Raises:
+    CompressedFileError: what `tile_symbols` found instead of the tile.
     """
+    if isinstance(tile, CompressedFileError):
+        raise tile
+    return tile
+
+
+def _head(found: Container, codec: Codec, number: int) -> tuple[int, int, memoryview]:
+    """Band, check and bytes of a tile."""
     payload = _payload(found, container.TILE, number)
     name = container.name_of(container.TILE, number)
     if len(payload) < TILE_HEAD.size:
@@ -121,10 +154,7 @@ def tile_symbols(found: Container, codec: Codec, grid: Grid, number: int) -> Int
     band, check = TILE_HEAD.unpack(payload[: TILE_HEAD.size])
     if band >= len(codec.tables.bands):
         raise CompressedFileError(f"damaged: {name} names a band that the model does not have")
-    symbols = decode(payload[TILE_HEAD.size :], grid.tile(number).size, codec.tables.bands[band])
-    if check_of(symbols) != check:
-        raise CompressedFileError(f"damaged: {name} decodes to other symbols than were encoded")
-    return symbols
+    return band, check, payload[TILE_HEAD.size :]
 
 
 def as_file_says(pixels: Pixels, channels: int) -> Pixels:

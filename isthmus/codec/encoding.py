@@ -5,7 +5,7 @@ from __future__ import annotations
 import binascii
 import io
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,15 +17,15 @@ from isthmus.codec import alpha, container, refinement, transform
 from isthmus.codec.blocks import analysed
 from isthmus.codec.coder import Ints
 from isthmus.codec.grid import Grid, Rectangle, tile_side
-from isthmus.codec.overlap import overlapped
+from isthmus.codec.overlap import batches, overlapped
 from isthmus.codec.picture import Picture
 from isthmus.codec.ready import Codec
-from isthmus.codec.symbols import encode
+from isthmus.codec.symbols import AT_ONCE, encode, encode_together
 from isthmus.errors import CapabilityError
 
 TILE_HEAD = struct.Struct("<BH")
 QUALITIES = (100, 10_000)  # hundredths
-TILES_WAITING = 18  # two blocks of them: enough that the network need not wait
+BATCHES_WAITING = 5  # two blocks of tiles: enough that the network need not wait
 _PREVIEW_QUALITY = 60
 
 Pixels = npt.NDArray[np.uint8]
@@ -80,11 +80,14 @@ def encoded(
         chunks[container.PREVIEW, 0] = _preview(picture, preview)
     chunks |= {(container.ICC, 0): picture.icc or b"", (container.EXIF, 0): picture.exif or b""}
 
-    def coded(one: tuple[int, Tensor]) -> bytes:
-        return encoded_tile(transform.quantise(codec.model, one[1], quality / 100), codec, quality)
+    def coded(some: Sequence[tuple[int, Tensor]]) -> list[bytes]:
+        return encoded_tiles(
+            [transform.quantise(codec.model, one, quality / 100) for _, one in some], codec, quality
+        )
 
-    for (number, _), payload in overlapped(coded, latents, most=TILES_WAITING):
-        chunks[container.TILE, number] = payload
+    for some, payloads in overlapped(coded, batches(latents, AT_ONCE), most=BATCHES_WAITING):
+        for (number, _), payload in zip(some, payloads, strict=True):
+            chunks[container.TILE, number] = payload
     if picture.alpha is not None:
         for number in range(grid.count):
             here = grid.to_pixels(grid.tile(number)).slices
@@ -130,10 +133,11 @@ def refined_tile(
     return min(latents, found, key=cost)[:, *inside.slices].clone()
 
 
-def encoded_tile(symbols: Ints, codec: Codec, quality: int) -> bytes:
-    """The payload of a tile: number of its band, check of its symbols, their bytes."""
+def encoded_tiles(tiles: Sequence[Ints], codec: Codec, quality: int) -> list[bytes]:
+    """The payload of each tile: number of its band, check of its symbols, their bytes."""
     number = codec.tables.nearest(quality)
-    return TILE_HEAD.pack(number, check_of(symbols)) + encode(symbols, codec.tables.bands[number])
+    coded = encode_together(tiles, codec.tables.bands[number])
+    return [TILE_HEAD.pack(number, check_of(one)) + data for one, data in zip(tiles, coded, strict=True)]
 
 
 def check_of(symbols: Ints) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from typing import TypeVar
 
 import torch
@@ -34,3 +35,10 @@ def overlapped(
                 yield begun, result.result()
         for begun, result in waiting:
             yield begun, result.result()
+
+
+def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """The items in lists of `size`, the last as long as it comes."""
+    rest = iter(items)
+    while some := list(islice(rest, size)):
+        yield some

@@ -71,13 +71,25 @@ class Band:
         return len(self.silent)
 
     @cached_property
-    def mean_rows(self) -> Floats:
+    def mean_rows(self) -> npt.NDArray[np.float32]:
         """(C, C·9): `mean` as a square matrix."""
         return _square(self.mean, self.channels)
 
     @cached_property
-    def scale_rows(self) -> Floats:
+    def scale_rows(self) -> npt.NDArray[np.float32]:
         return _square(self.scale, self.channels)
+
+    @cached_property
+    def reach(self) -> Floats:
+        """(C, C): how much symbols of magnitude 1 in channel j can move a sum of channel i, at most."""
+        rows = np.stack([self.mean_rows, self.scale_rows]).astype(np.float64)
+        moved: Floats = np.abs(rows).reshape(2, self.channels, self.channels, TAPS).sum(-1).max(0)
+        return moved
+
+    @cached_property
+    def own_rows(self) -> Floats:
+        """(2, C, 4): `mean_own` and `scale_own`."""
+        return np.stack([self.mean_own, self.scale_own]).astype(np.float64)
 
     @cached_property
     def thresholds_float(self) -> Floats:
@@ -86,6 +98,14 @@ class Band:
     @cached_property
     def ratios_wide(self) -> Integers:
         return self.ratios.astype(np.int64)
+
+    @cached_property
+    def shifts_wide(self) -> Integers:
+        return self.shifts.astype(np.int64)
+
+    @cached_property
+    def spread_wide(self) -> Integers:
+        return self.spread.astype(np.int64)
 
     @cached_property
     def weights(self) -> Integers:
@@ -167,7 +187,7 @@ def shapes(channels: int, bins: int) -> dict[str, tuple[type[np.integer[Any]], t
     }
 
 
-def _square(packed: npt.NDArray[np.int16], channels: int) -> Floats:
-    full = np.zeros((channels, channels, TAPS))
+def _square(packed: npt.NDArray[np.int16], channels: int) -> npt.NDArray[np.float32]:
+    full = np.zeros((channels, channels, TAPS), np.float32)
     full[np.tril_indices(channels, -1)] = packed
     return full.reshape(channels, channels * TAPS)

@@ -156,14 +156,14 @@ class Autoencoder(nn.Module):
         features = self._features(seen)
         return self.bottleneck(features.h.float(), generator, sample), features.skips
 
-    def _features(self, seen: Corrupted) -> Features:
+    def _features(self, seen: Corrupted, precision: torch.dtype | None = None) -> Features:
         x = seen.input
         if has_condition(self.recipe.corruption):
             told = seen.condition if seen.condition is not None else torch.zeros_like(x[:, :1])
             x = torch.cat([x, told], 1)
         size = _round_up((x.shape[-2], x.shape[-1]), self.multiple)
         visible = None if seen.visible is None else _pad(seen.visible.float(), size) > 0
-        with self._autocast(x):
+        with self._autocast(x, precision):
             found: Features = self.encoder(_pad(x, size), visible)
         return found
 
@@ -178,8 +178,9 @@ class Autoencoder(nn.Module):
         """Code values → images in the recipe's range, with gradients: what a critic on images is shown."""
         return apply_range(self.decode_raw(values, size, []), self.recipe.backbone.output)
 
-    def _autocast(self, like: Tensor) -> torch.autocast:
-        return torch.autocast(like.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16)
+    def _autocast(self, like: Tensor, precision: torch.dtype | None = None) -> torch.autocast:
+        narrow = (precision or self.precision) == torch.bfloat16
+        return torch.autocast(like.device.type, torch.bfloat16, enabled=narrow)
 
     def _check_memory(self, shape: tuple[int, ...], *, backward: bool = False) -> None:
         if next(self.parameters()).device.type == "cpu":
@@ -245,9 +246,13 @@ class Autoencoder(nn.Module):
         parts = [self.reconstruct_batch(part) for part in torch.split(batch, _per_pass(batch))]
         return kind.restore(torch.cat(parts))
 
-    def features(self, images: Tensor) -> Tensor:
-        """`(N, C, H, W)` floats → what the encoder hands to the bottleneck, one pass."""
-        return self._features(Corrupted(images, images)).h.float()
+    def features(self, images: Tensor, precision: torch.dtype | None = None) -> Tensor:
+        """`(N, C, H, W)` floats → what the encoder hands to the bottleneck, one pass.
+
+        Args:
+            precision: of its convolutions and products, float32 or bfloat16, where not the model's own.
+        """
+        return self._features(Corrupted(images, images), precision).h.float()
 
     def encode_batch(self, images: Tensor) -> Tensor:
         """`(N, C, H, W)` floats → code values, one pass, deterministic."""

@@ -33,8 +33,7 @@ def test_the_symbols_of_every_tile_are_the_same(
 ) -> None:
     found = container.read(path.read_bytes())
     grid = Grid.of(found.header, codec.stride)
-    for number in range(grid.count):
-        symbols = tile_symbols(found, codec, grid, number)
+    for number, symbols in enumerate(tile_symbols(found, codec, grid, range(grid.count))):
         assert np.array_equal(symbols, expected[f"{path.stem}/symbols/{number}"])
 
 

@@ -43,7 +43,7 @@ found = {"capability": torch.backends.cpu.get_cpu_capability(), "symbols": [], "
 for path in sys.argv[3:-1]:
     file = container.read(open(path, "rb").read())
     grid = Grid.of(file.header, codec.stride)
-    every = [tile_symbols(file, codec, grid, n).tobytes() for n in range(grid.count)]
+    every = [one.tobytes() for one in tile_symbols(file, codec, grid, range(grid.count))]
     found["symbols"].append(hashlib.sha256(b"".join(every)).hexdigest())
     if not how["bf16"]:
         found["pixels"].append(isthmus.decompress(path, model=model).tolist())

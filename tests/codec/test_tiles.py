@@ -33,8 +33,8 @@ def symbols(data: bytes, codec: Codec) -> npt.NDArray[np.int32]:
     found = container.read(data)
     grid = Grid.of(found.header, codec.stride)
     plane = np.zeros((codec.tables.channels, *grid.all.size), np.int32)
-    for number in range(grid.count):
-        plane[:, *grid.tile(number).slices] = tile_symbols(found, codec, grid, number)
+    for number, tile in enumerate(tile_symbols(found, codec, grid, range(grid.count))):
+        plane[:, *grid.tile(number).slices] = tile
     return plane
 
 

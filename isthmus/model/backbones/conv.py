@@ -109,7 +109,7 @@ class ConvEncoder(Encoder):
         if self.is_grid and self.straight is not None:
             if self.refines:
                 h = h * (self.spread * CODE_UNIT)
-            h = h + self.straight(F.pixel_unshuffle(given, self.multiple))
+            h = h + in_full(self.straight, F.pixel_unshuffle(given, self.multiple))
         if self.hands_input_on:
             kept.insert(0, given[:, : self.channels])  # without the condition
         return Features(h, kept if self.skips else [])
@@ -166,7 +166,7 @@ class ConvDecoder(Decoder):
             x = x.view(-1, *self.bottom, self.width).permute(0, 3, 1, 2)
         straight = None  # (N, channels, H, W), linear in the code
         if self.straight is not None:
-            straight = F.pixel_shuffle(self.straight(z if self.begins_at_code else x), self.multiple)
+            straight = F.pixel_shuffle(in_full(self.straight, z if self.begins_at_code else x), self.multiple)
         if self.refine is not None and not self.begins_at_code:
             x = x / self.spread
         assert tuple(x.shape[-2:]) == (size[0] // self.multiple, size[1] // self.multiple)
@@ -227,6 +227,13 @@ class ReflectConv(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         mode = "reflect" if min(x.shape[-2:]) > 1 else "replicate"
         return F.conv2d(F.pad(x, (1, 1, 1, 1), mode=mode), self.weight, self.bias, self.stride)
+
+
+def in_full(layer: nn.Module, x: Tensor) -> Tensor:
+    """A layer in float32 where the rest runs in bfloat16: it carries most of a picture, and is cheap."""
+    with torch.autocast(x.device.type, enabled=False):
+        y: Tensor = layer(x.float())
+    return y
 
 
 def _per_channel(spread: Tensor, channels: int) -> Tensor:

@@ -14,7 +14,7 @@ from PIL import Image
 from skimage import data
 
 from isthmus.codec import container
-from isthmus.codec.decoding import decoded, tile_symbols
+from isthmus.codec.decoding import decoded, intact, tile_symbols
 from isthmus.codec.encoding import encoded
 from isthmus.codec.grid import Grid
 from isthmus.codec.picture import Picture, picture
@@ -58,8 +58,8 @@ def main() -> None:
         (HERE / f"{name}.isth").write_bytes(data)
         found = container.read(data)
         grid = Grid.of(found.header, codec.stride)
-        for number in range(grid.count):
-            expected[f"{name}/symbols/{number}"] = tile_symbols(found, codec, grid, number).astype(np.int16)
+        for number, tile in enumerate(tile_symbols(found, codec, grid, range(grid.count))):
+            expected[f"{name}/symbols/{number}"] = intact(tile).astype(np.int16)
         expected[f"{name}/picture"] = decoded(found, codec).picture.array()
     np.savez_compressed(HERE / "expected.npz", **expected)
 
