@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -60,9 +61,9 @@ def denoising(
             image + random.normal(size=image.shape).astype(np.float32) * np.float32(sigma / 255)
             for image in images
         ]
-        runs: dict[str, Callable[[int], npt.NDArray[Any]]] = {"noisy": lambda i, seen=seen: seen[i]}  # type: ignore[misc]
+        runs: dict[str, Callable[[int], npt.NDArray[Any]]] = {"noisy": seen.__getitem__}
         for name, method in methods.items():
-            runs[name] = lambda i, method=method, seen=seen, sigma=sigma: method(seen[i], sigma)  # type: ignore[misc]
+            runs[name] = partial(_denoised, method, seen, sigma)
         found = measured(images, runs)
         found["DnCNN-17, time only"] = {"seconds": pass_time(network, images, precision)}
         show(f"{sigma:g}", found)
@@ -71,6 +72,16 @@ def denoising(
             strip.append(row([images[0], seen[0], *(m(seen[0], sigma) for m in methods.values())]))
     save_strip(arguments.strip, "denoised", strip, ["clean", "noisy", *methods])
     return result
+
+
+def _denoised(method: Denoiser, seen: list[Array], sigma: float, index: int) -> npt.NDArray[Any]:
+    return method(seen[index], sigma)
+
+
+def _filled(
+    method: Inpainter, seen: list[Array], missing: list[npt.NDArray[np.bool_]], index: int
+) -> npt.NDArray[Any]:
+    return method(seen[index], missing[index])
 
 
 def isthmus_default() -> str:
@@ -105,7 +116,7 @@ def inpainting(
         ]
         runs: dict[str, Callable[[int], npt.NDArray[Any]]] = {}
         for name, method in methods.items():
-            runs[name] = lambda i, method=method, seen=seen, kind=kind: method(seen[i], missing[i][kind])  # type: ignore[misc]
+            runs[name] = partial(_filled, method, seen, [one[kind] for one in missing])
         found = measured(images, runs)
         show(kind, found)
         result[kind] = found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 import torch
@@ -78,15 +77,6 @@ def code_of(model: Autoencoder, image: Any) -> tuple[Tensor, Tensor]:
     if batch.shape[1] != model.channels:
         raise UsageError(f"the image has {batch.shape[1]} channels and the model reads {model.channels}")
     return batch, model.encode_batch(batch.to(next(model.parameters()).device)).cpu()
-
-
-def mark_of(model: Autoencoder) -> str:
-    """32 hex digits for all that codes depend on: recipe and weights, not what is attached."""
-    digest = hashlib.blake2b(repr(model.recipe.to_dict()).encode(), digest_size=16)
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def possible(model: Autoencoder, values: Tensor) -> Tensor:

@@ -13,12 +13,13 @@ import torch
 from torch import Tensor
 
 from isthmus.errors import DataError, ModelFileError, UsageError, nearest
-from isthmus.generate.codes import check_generates, code_of, codes_of, decoded, mark_of
+from isthmus.generate.codes import check_generates, code_of, codes_of, decoded
 from isthmus.generate.sampling import as_pixels
 from isthmus.images.read import read
 from isthmus.images.store import ImageSet, Pixels
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.file import read_file, write_file
+from isthmus.model.mark import mark_of
 
 KEY = "isthmus.direction"
 Method = Literal["means", "discriminant"]

@@ -6,7 +6,6 @@ so that images that were added, changed or removed since are found, and only new
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from isthmus.errors import ModelFileError, UsageError
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.file import read_file, write_file
+from isthmus.model.mark import mark_of
 from isthmus.represent.neighbourhood import nearest
 from isthmus.represent.readout import Listener, Readout, features, packed, unpacked
 
@@ -62,18 +62,9 @@ def beside(data: str | os.PathLike[str]) -> Path:
     return path.with_name(path.name + SUFFIX)
 
 
-def identity(model: Autoencoder) -> str:
-    """32 hex digits for everything of a model that features depend on."""
-    digest = hashlib.blake2b(repr(model.recipe.to_dict()).encode(), digest_size=16)
-    for name, tensor in sorted(model.state_dict().items()):
-        if not name.startswith("decoder."):
-            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
 def is_of(index: Index, model: Autoencoder, readout: Readout | None = None) -> bool:
     """Whether an index holds features of this model, read in this way."""
-    if index.model != identity(model):
+    if index.model != mark_of(model, decoder=False):
         return False
     if readout is None:
         return True
@@ -107,7 +98,9 @@ def refresh(
     if earlier is not None and len(old):
         vectors[old] = earlier.vectors[[known[int(hashes[i])] for i in old]]
     gone = 0 if earlier is None else len(set(earlier.hashes.tolist()) - set(hashes.tolist()))
-    return Refreshed(Index(vectors, hashes, images.names, readout, identity(model)), len(new), gone)
+    return Refreshed(
+        Index(vectors, hashes, images.names, readout, mark_of(model, decoder=False)), len(new), gone
+    )
 
 
 def save_index(index: Index, path: str | os.PathLike[str], *, force: bool = True) -> None:
