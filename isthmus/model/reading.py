@@ -26,4 +26,7 @@ def read_for(model: Autoencoder, data: Any) -> ImageSet:
         return replace(conform(images, size=None, channels=3), notes=(*images.notes, note))
     kinds = {1: "gray", 3: "RGB"}
     wants, has = (kinds.get(n, f"{n}-channel") for n in (model.channels, images.channels))
-    raise DataError(f"{images.source} has {has} images and the model reads {wants} ones")
+    raise DataError(
+        f"{images.source} has {has} images and the model reads {wants} ones",
+        hint="a model trained on images of this kind, or gray copies of them for a gray model",
+    )
