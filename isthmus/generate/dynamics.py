@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from isthmus.errors import CapabilityError, DataError, ModelFileError
 from isthmus.images.store import ImageSet
 from isthmus.model import axes
+from isthmus.model.allocation import room_for
 from isthmus.model.attachments import attach
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.objective import Objective, Term
@@ -194,7 +195,7 @@ def dynamics_of(model: Autoencoder) -> Dynamics | None:
 
 def _restored(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> Dynamics:
     mean = tensors["mean"]
-    with torch.device("meta"):
+    with room_for(tensors.values()):
         network = _Motion(len(mean), int(facts["width"]))
     own = {k.removeprefix("network."): t for k, t in tensors.items() if k.startswith("network.")}
     network.load_state_dict(own, assign=True)

@@ -24,6 +24,7 @@ from isthmus.generate.flow_network import GridVelocity, VectorVelocity, velocity
 from isthmus.generate.mixture import Mixture
 from isthmus.generate.moments import Moments
 from isthmus.generate.prior import STEPS
+from isthmus.model.allocation import room_for
 
 _BATCH = 2048
 
@@ -159,7 +160,7 @@ class Flow:
         else:
             base = Channels(base_tensors["mean"], base_tensors["deviation"], base_tensors["weights"], classes)
         shape = tuple(int(n) for n in facts["shape"])
-        with torch.device("meta"):
+        with room_for(tensors.values()):
             network = velocity(shape, len(base.weights), int(facts["width"]), int(facts["depth"]))
         own = {k.removeprefix("network."): t for k, t in tensors.items() if k.startswith("network.")}
         network.load_state_dict(own, assign=True)

@@ -68,8 +68,7 @@ def load(path: str | os.PathLike[str]) -> Autoencoder:
     Raises:
         ModelFileError: missing, not a model file, damaged, or from a later version.
     """
-    import torch
-
+    from isthmus.model.allocation import room_for
     from isthmus.model.autoencoder import Attachment, Autoencoder, channels_last
     from isthmus.model.recipe import Recipe
 
@@ -81,8 +80,8 @@ def load(path: str | os.PathLike[str]) -> Autoencoder:
         channels = int(header["channels"])
         if not (1 <= height <= LARGEST_SIDE and 1 <= width <= LARGEST_SIDE and 1 <= channels <= 4):
             raise ValueError(f"{channels} channels of {height}×{width}")
-        # On the meta device nothing is allocated, so a lying header cannot ask for memory.
-        with torch.device("meta"):
+        # A lying header cannot ask for much more memory than its tensors take.
+        with room_for(tensors.values()):
             model = Autoencoder(recipe, channels=channels, size=(height, width))
     except (UsageError, CapabilityError, *_NONSENSE) as error:
         why = _one_line(error)

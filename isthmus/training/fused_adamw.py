@@ -6,6 +6,7 @@ itself where networks are small.
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import torch
@@ -14,6 +15,13 @@ from torch import Tensor
 
 class FusedAdamW(torch.optim.AdamW):
     """`torch.optim.AdamW(fused=True)`: the same numbers and the same state."""
+
+    # The first call of these, as PyTorch has them, loads its compiler, which takes a second or two, only to
+    # be left out of what it compiles. Nothing is compiled here.
+    add_param_group = inspect.unwrap(torch.optim.Optimizer.add_param_group)
+    state_dict = inspect.unwrap(torch.optim.Optimizer.state_dict)
+    load_state_dict = inspect.unwrap(torch.optim.Optimizer.load_state_dict)
+    zero_grad = inspect.unwrap(torch.optim.Optimizer.zero_grad)
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]  # noqa: ARG002

@@ -21,6 +21,7 @@ from isthmus.images.split import hold_out
 from isthmus.images.store import ImageSet
 from isthmus.measures.noise import noise_level
 from isthmus.model import axes, capabilities
+from isthmus.model.allocation import TooLargeError, at_most
 from isthmus.model.autoencoder import Autoencoder, build
 from isthmus.model.footprint import check_memory
 from isthmus.model.recipe import Recipe
@@ -262,8 +263,13 @@ def build_model(
     Raises:
         UsageError: its weights would not fit into this machine's memory.
     """
-    _check_memory(recipe, images.channels, size)
-    model = build(recipe, channels=images.channels, size=size, seed=seed)
+    try:
+        with at_most(memory_bytes() // 8):  # of 4 bytes each; training takes several times as many
+            model = build(recipe, channels=images.channels, size=size, seed=seed)
+    except TooLargeError:
+        with torch.device("meta"):
+            model = build(recipe, channels=images.channels, size=size, seed=seed)
+    _check_memory(model, size)
     if not look:
         model.start_at(torch.full((images.channels,), 0.5), torch.tensor(0.25))
         return model.to(best_device())
@@ -283,10 +289,9 @@ def build_model(
     return model.to(best_device())
 
 
-def _check_memory(recipe: Recipe, channels: int, size: tuple[int, int]) -> None:
+def _check_memory(model: Autoencoder, size: tuple[int, int]) -> None:
     # Asked before, for the system ends a process that asks for too much without a word.
-    with torch.device("meta"):
-        model = Autoencoder(recipe, channels=channels, size=size)
+    recipe = model.recipe
     parameters = sum(p.numel() for p in model.parameters())
     needed, has = weights_bytes(parameters, recipe.optimiser), memory_bytes()
     if needed > has:
