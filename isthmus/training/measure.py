@@ -19,15 +19,23 @@ from isthmus.training.player import AutoencoderLearner
 from isthmus.training.run import Run
 
 WORTH_IT = 1.15  # bfloat16 must be this much faster: below, noise decides and digits are lost for nothing
-SECONDS = 1.5
+SECONDS = 1.5  # of each precision, where the length of the training hangs on them
+GLANCE = 0.5  # of each, where only the faster one is wanted
 
 
 def step_times(
-    model: Autoencoder, images: ImageSet, settled: Settled, precisions: tuple[str, ...]
+    model: Autoencoder,
+    images: ImageSet,
+    settled: Settled,
+    precisions: tuple[str, ...],
+    seconds: float = SECONDS,
 ) -> dict[str, list[float]]:
     """Seconds of single training steps of copies of `model`, ascending, after one step of warming up.
 
     The precisions take turns, so that a machine that is busy for a moment slows them alike.
+
+    Args:
+        seconds: to spend on each precision.
     """
     runs: dict[str, Run] = {}
     for precision in precisions:
@@ -37,7 +45,7 @@ def step_times(
         runs[precision] = Run(learner, images, None, asked, patience=0, balance=False)
         runs[precision].step()
     times: dict[str, list[float]] = {precision: [] for precision in precisions}
-    end = time.monotonic() + SECONDS * len(precisions)
+    end = time.monotonic() + seconds * len(precisions)
     rounds = 0
     while rounds < 3 or (time.monotonic() < end and rounds < 100):
         for precision, run in runs.items():
@@ -62,7 +70,7 @@ def choose_precision(
         return asked, 0.0, f"precision {asked}, as asked"
     reason = _no_choice(model, asked)
     precisions = (asked,) if asked != "auto" else ("float32",) if reason else ("float32", "bfloat16")
-    times = step_times(model, images, settled, precisions)
+    times = step_times(model, images, settled, precisions, SECONDS if timed else GLANCE)
     mean = {precision: sum(found) / len(found) for precision, found in times.items()}
     if reason is not None:
         return precisions[0], mean[precisions[0]], f"precision {precisions[0]}{reason}"
