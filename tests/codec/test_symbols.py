@@ -16,7 +16,7 @@ from isthmus.codec.coder import Reader, Writer
 from isthmus.codec.container import CompressedFileError
 from isthmus.codec.counts import as_codes, expected, ruler, scales
 from isthmus.codec.ready import Codec
-from isthmus.codec.symbols import decode, encode
+from isthmus.codec.symbols import decode, decode_together, encode, encode_together
 from isthmus.codec.tables import LARGEST
 
 from .reference import RangeDecoder
@@ -37,6 +37,51 @@ def test_any_symbols_come_back(codec: Codec, height: int, width: int, spread: fl
     symbols = np.clip(values, -LARGEST, LARGEST).astype(np.int32)
     data = encode(symbols, band)
     assert np.array_equal(decode(data, (height, width), band), symbols)
+
+
+def some_tiles(
+    codec: Codec, sizes: list[tuple[int, int]], spread: float = 2.0
+) -> list[npt.NDArray[np.int32]]:
+    """Random symbols; each tile has other silent channels."""
+    random = np.random.default_rng(0)
+    channels = codec.tables.channels
+    tiles = []
+    for size in sizes:
+        loud = random.random((channels, 1, 1)) < 0.6
+        tiles.append(np.rint(random.laplace(size=(channels, *size)) * spread * loud).astype(np.int32))
+    return tiles
+
+
+def test_tiles_that_go_together_are_coded_as_each_alone(codec: Codec) -> None:
+    sizes = [(8, 8), (1, 1), (5, 8), (8, 3), (1, 6)]
+    tiles, band = some_tiles(codec, sizes), codec.tables.bands[-1]
+    together = encode_together(tiles, band)
+    assert together == [encode(tile, band) for tile in tiles]
+    for found, tile in zip(
+        decode_together(list(zip(together, sizes, strict=True)), band), tiles, strict=True
+    ):
+        assert np.array_equal(found, tile)
+
+
+def test_a_damaged_tile_leaves_those_beside_it_alone(codec: Codec) -> None:
+    sizes = [(6, 6)] * 3
+    tiles, band = some_tiles(codec, sizes, 40.0), codec.tables.bands[0]
+    good = encode_together(tiles, band)
+    random, errors = np.random.default_rng(0), 0
+    for _ in range(60):
+        found = decode_together(
+            [(good[0], sizes[0]), (random.bytes(90), sizes[1]), (good[2], sizes[2])], band
+        )
+        errors += isinstance(found[1], CompressedFileError)
+        assert np.array_equal(found[0], tiles[0]) and np.array_equal(found[2], tiles[2])
+    assert errors  # some of the damage was seen by the coder itself
+
+
+def test_single_and_double_precision_add_alike(codec: Codec, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiles, band = some_tiles(codec, [(12, 10)], 3.0), codec.tables.bands[1]
+    single = encode(tiles[0], band)
+    monkeypatch.setattr("isthmus.codec.sums.EXACT", 0)
+    assert encode(tiles[0], band) == single
 
 
 def test_contexts_save_bytes(codec: Codec, photo: npt.NDArray[np.uint8]) -> None:
