@@ -115,22 +115,19 @@ def tile_symbols(
 ) -> list[Ints | CompressedFileError]:
     """The symbols (C, h, w) of each of these tiles, or why there are none: missing, or not of an encoder."""
     tiles: dict[int, Ints | CompressedFileError] = {}
-    of_band: dict[int, list[int]] = {}
+    heads: dict[int, tuple[int, int, memoryview]] = {}
     for number in numbers:
         try:
-            of_band.setdefault(_head(found, codec, number)[0], []).append(number)
+            heads[number] = _head(found, codec, number)
         except CompressedFileError as error:
             tiles[number] = error
-    for band, mine in of_band.items():
-        for some in batches(mine, AT_ONCE):
-            given = [(_head(found, codec, n)[2], grid.tile(n).size) for n in some]
-            decoded_tiles = decode_together(given, codec.tables.bands[band])
-            tiles |= dict(zip(some, decoded_tiles, strict=True))
-    for number, symbols in tiles.items():
-        if (
-            not isinstance(symbols, CompressedFileError)
-            and check_of(symbols) != _head(found, codec, number)[1]
-        ):
+    for band in sorted({head[0] for head in heads.values()}):
+        for some in batches((n for n, head in heads.items() if head[0] == band), AT_ONCE):
+            given = [(heads[number][2], grid.tile(number).size) for number in some]
+            tiles |= zip(some, decode_together(given, codec.tables.bands[band]), strict=True)
+    for number, (_, check, _) in heads.items():
+        symbols = tiles[number]
+        if not isinstance(symbols, CompressedFileError) and check_of(symbols) != check:
             name = container.name_of(container.TILE, number)
             tiles[number] = CompressedFileError(f"damaged: {name} decodes to other symbols than were encoded")
     return [tiles[number] for number in numbers]

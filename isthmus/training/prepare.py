@@ -268,7 +268,8 @@ def build_model(
             model = build(recipe, channels=images.channels, size=size, seed=seed)
     except TooLargeError:
         with torch.device("meta"):
-            model = build(recipe, channels=images.channels, size=size, seed=seed)
+            _check_memory(build(recipe, channels=images.channels, size=size, seed=seed), size)
+        model = build(recipe, channels=images.channels, size=size, seed=seed)  # it fits after all
     _check_memory(model, size)
     if not look:
         model.start_at(torch.full((images.channels,), 0.5), torch.tensor(0.25))
