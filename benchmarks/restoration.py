@@ -3,6 +3,7 @@
     python benchmarks/restoration.py FOLDER                        σ 15, 25, 50, and five kinds of mask
     python benchmarks/restoration.py bsds500/val --bsd68 --gray    the 68 images of the literature
     python benchmarks/restoration.py FOLDER --images 4 --strip seen.png
+    python benchmarks/restoration.py FOLDER --files                noise as files hold it: in 8 bits, cut off
     python benchmarks/restoration.py TUNE --tune                   parameters of the classical methods
 
 The protocol is that of the literature: additive white Gaussian noise, float, not clipped, seed 0; PSNR of the
@@ -35,6 +36,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--bsd68", action="store_true")
     parser.add_argument("--gray", action="store_true")
+    parser.add_argument("--files", action="store_true", help="round noisy images to 8 bits, as files do")
     parser.add_argument("--images", type=int, help="only so many, evenly chosen")
     parser.add_argument("--only", choices=["denoise", "inpaint"])
     parser.add_argument("--sigmas", default="15,25,50")

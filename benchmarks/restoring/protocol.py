@@ -61,6 +61,8 @@ def denoising(
             image + random.normal(size=image.shape).astype(np.float32) * np.float32(sigma / 255)
             for image in images
         ]
+        if arguments.files:  # whole levels, and float again for the methods that want it
+            seen = [(image * 255).round().clip(0, 255) / np.float32(255) for image in seen]
         runs: dict[str, Callable[[int], npt.NDArray[Any]]] = {"noisy": seen.__getitem__}
         for name, method in methods.items():
             runs[name] = partial(_denoised, method, seen, sigma)

@@ -40,6 +40,9 @@ _WAYS = ("--mask FILE", "--mask-colour COLOUR", "--mask-alpha", "--find dead-pix
 @click.option("--mask-alpha", is_flag=True, help="Transparent pixels are missing; the result is opaque.")
 @click.option("--find", type=click.Choice(["dead-pixels"]), help="Find what is missing.")
 @click.option("--model", metavar="M", help="A model file, or a shipped model (`isthmus models`).")
+@click.option(
+    "--thorough", is_flag=True, help="Better, in eight times the time: the mean over eight orientations."
+)
 @click.option("--compare", is_flag=True, help="Also write NAME-compare.png: before and after.")
 @force_option
 @speaks
@@ -53,6 +56,7 @@ def command(
     mask_alpha: bool,
     find: str | None,
     model: str | None,
+    thorough: bool,
     compare: bool,
     force: bool,
 ) -> None:
@@ -93,7 +97,7 @@ def command(
             missing = masks.dead_pixels(pixels)
             if not missing.any():  # good news, not an error
                 return pixels, {"missing": 0.0}
-        filled = inpaint(pixels, missing, network, listener=tell)
+        filled = inpaint(pixels, missing, network, thorough=thorough, listener=tell)
         return filled, {"missing": float(missing.mean())}
 
     found = run(console, "inpainting", images, out, repair, compare=compare, force=force)

@@ -26,10 +26,8 @@ if TYPE_CHECKING:
 @click.argument("data")
 @click.option(
     "--recipe",
-    default="conv",
-    show_default=True,
     metavar="R",
-    help="A name (see `isthmus recipes`), or a file .toml.",
+    help="A name (see `isthmus recipes`), or a file .toml; by default that of --from, or conv.",
 )
 @click.option("--code", metavar="C", help="Shape of the code: 64 is a vector, 32@8 a grid at 1/8.")
 @click.option(
@@ -81,7 +79,12 @@ if TYPE_CHECKING:
 @click.option(
     "--noise-seed", type=int, metavar="S", help="Repeat a private training's noise: for experiments only."
 )
-@click.option("--from", "start_from", metavar="MODEL", help="Begin with the weights of this model.")
+@click.option(
+    "--from",
+    "start_from",
+    metavar="MODEL",
+    help="Begin with the weights of this model, a file or a shipped one.",
+)
 @click.option("-o", "--out", metavar="MODEL", help="The model file; by default named after DATA.")
 @click.option("--resume", is_flag=True, help="Go on with the unfinished training of the same output.")
 @force_option
@@ -90,7 +93,7 @@ if TYPE_CHECKING:
 def command(
     console: Console,
     data: str,
-    recipe: str,
+    recipe: str | None,
     code: str | None,
     settings: tuple[str, ...],
     val: str | None,
@@ -115,7 +118,7 @@ def command(
     if start_from is not None:
         check_model(start_from)
     if dry_run:
-        _plan(console, data, recipe, code, settings, val, options)
+        _plan(console, data, recipe, code, settings, val, start_from, options)
         return
     from isthmus.training.api import train
     from isthmus.training.diagnosis.finding import recorded
@@ -277,19 +280,20 @@ def next_commands(model: str, data: str, val: str | None) -> list[str]:
 def _plan(
     console: Console,
     data: str,
-    recipe: str,
+    recipe: str | None,
     code: str | None,
     settings: tuple[str, ...],
     val: str | None,
+    start_from: str | None,
     options: dict[str, Any],
 ) -> None:
     from isthmus.training.options import Options
     from isthmus.training.outline import outline
     from isthmus.training.prepare import prepare, settle_recipe
+    from isthmus.training.start import recipe_from
 
-    prepared = prepare(
-        data, recipe=settle_recipe(recipe, code, settings), val=val, options=Options(**options)
-    )
+    chosen = settle_recipe(recipe_from(start_from) if recipe is None else recipe, code, settings)
+    prepared = prepare(data, recipe=chosen, val=val, options=Options(**options))
     for line in choices(prepared):
         console.note(line)
     found = outline(prepared)

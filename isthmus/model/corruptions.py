@@ -16,9 +16,9 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from isthmus.errors import UsageError
 from isthmus.model import axes, masks
 from isthmus.model.fill import fill
+from isthmus.model.recorruption import MOST, recorrupted
 from isthmus.model.trace import Corrupted
 
 
@@ -42,7 +42,7 @@ def corrupt(images: Tensor, how: axes.Corruption, generator: torch.Generator) ->
         case axes.Jpeg():
             return Corrupted(_jpeg(images, how, generator), images)
         case axes.Recorrupted():
-            return _recorrupted(images, how, generator)
+            return recorrupted(images, how, generator)
         case axes.BlindSpot():
             return _blind_spot(images, how, generator)
         case _:
@@ -67,27 +67,6 @@ def _gaussian(images: Tensor, how: axes.GaussianNoise, generator: torch.Generato
     noisy = images + sigma * noise
     condition = sigma.expand(-1, 1, *images.shape[-2:]) if how.condition else None
     return Corrupted(noisy.clamp(0, 1) if how.clip else noisy, images, condition=condition)
-
-
-LEAST, MOST = 0.2, 1.0  # α of a recorruption, drawn for each image
-_MEAN_WEIGHT = 1 - (math.atan(MOST) - math.atan(LEAST)) / (MOST - LEAST)  # of α² / (1 + α²)
-
-
-def _recorrupted(images: Tensor, how: axes.Recorrupted, generator: torch.Generator) -> Corrupted:
-    """Two versions of noisy images with independent noise (Pang, Zheng, Quan and Ji 2021, section 3).
-
-    Of y with noise of σ and fresh z of the same σ, y + αz and y − z/α have independent Gaussian noise, so
-    whoever predicts the second from the first can only predict the clean image. The noise of the target has a
-    variance of σ²(1 + 1/α²), by which each image's say is divided.
-    """
-    if how.sigma is None:  # a training measures it before the first step
-        raise UsageError("the noise of these images is not known: give corruption.sigma")
-    alpha = LEAST + (MOST - LEAST) * _uniform(images[:, :1, :1, :1], generator)
-    noise = how.sigma / 255 * torch.randn(images.shape, generator=generator, device=images.device)
-    weight = (alpha.square() / (1 + alpha.square()) / _MEAN_WEIGHT).expand(-1, 1, *images.shape[-2:])
-    level = (how.sigma / 255 * (1 + alpha.square()).sqrt()).expand(-1, 1, *images.shape[-2:])
-    condition = level if how.condition else None
-    return Corrupted(images + alpha * noise, images - noise / alpha, weight, condition)
 
 
 def noise_range(how: axes.Corruption) -> tuple[float, float] | None:

@@ -15,13 +15,15 @@ import torch
 from torch import Tensor
 
 from isthmus.errors import UsageError
-from isthmus.measures.noise import noise_level
+from isthmus.measures.noise import Noise, noise_of
+from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.corruptions import noise_range
 from isthmus.model.trace import Corrupted
 from isthmus.restore import opponent
 from isthmus.restore.arrays import channels_of, colour_of, each
 from isthmus.restore.models import Given, find
+from isthmus.restore.orientations import check_turns, reconstructed
 from isthmus.restore.pieces import can_be_cut, in_pieces, like, widened
 
 SHIPPED = {1: "photo-denoise-gray", 3: "photo-denoise-colour"}  # by channels
@@ -33,6 +35,7 @@ def denoise(
     sigma: float | None = None,
     model: Given | None = None,
     *,
+    thorough: bool = False,
     listener: Callable[[int, int], None] | None = None,
 ) -> Any:
     """Remove noise; any size, in bounded memory.
@@ -40,8 +43,9 @@ def denoise(
     Args:
         image: NumPy `(H, W)` or `(H, W, C)`, or torch `(N, C, H, W)`; uint8, uint16, or floats in [0, 1] that
             noise may carry outside of it. A second or fourth channel is alpha, which comes back as it is.
-        sigma: standard deviation of the noise in units of 1/255; estimated when None (`noise_level`).
+        sigma: standard deviation of the noise in units of 1/255; estimated when None (`noise_of`).
         model: a shipped model's name, a model file, or an `Autoencoder`; by default a shipped one.
+        thorough: eight times the work, for a tenth of a decibel: the mean over the image's orientations.
         listener: called with (pieces done, pieces in all) of each image.
 
     Returns:
@@ -49,19 +53,22 @@ def denoise(
 
     Raises:
         DataError: NaN, no pixels, or too small an image to estimate its noise.
-        UsageError: `sigma` is not a level of noise, or the model restores other images.
+        UsageError: `sigma` is not a level of noise, the model restores other images, or it cannot be
+            `thorough` because it knows images one way up only.
     """
     if sigma is not None and not (math.isfinite(sigma) and 0 <= sigma <= STRONGEST):
         raise UsageError(f"sigma={sigma}: the standard deviation of the noise lies from 0 to {STRONGEST:g}")
     image = image if isinstance(image, Tensor) else np.asarray(image)
     network = network_for(image, model)
+    if thorough:
+        check_turns(network)
 
     def one(colour: Any, _: int) -> Any:
-        level = sigma if sigma is not None else level_of(colour)
+        noise = seen_noise(colour, sigma)
         out = like(colour)
         in_pieces(
             colour,
-            lambda piece, _: cleaned(network, piece, level),
+            lambda piece, _: cleaned(network, piece, noise, thorough=thorough),
             out=out,
             cut=can_be_cut(network),
             listener=listener,
@@ -84,44 +91,52 @@ def network_for(image: Any, model: Given | None = None) -> Autoencoder:
     return network
 
 
-def level_of(image: Any) -> float:
-    """`noise_level` of NumPy `(H, W[, C])` or of torch `(1, C, H, W)`, without alpha."""
+def seen_noise(image: Any, sigma: float | None = None) -> Noise:
+    """`noise_of` NumPy `(H, W[, C])` or torch `(1, C, H, W)`, without alpha."""
     if isinstance(image, Tensor):
         wide = image if image.dtype in (torch.uint8, torch.uint16) else image.float()
         image = wide[0].permute(1, 2, 0).cpu().numpy()
-    return noise_level(colour_of(image))
+    return noise_of(colour_of(image), sigma)
 
 
-def cleaned(network: Autoencoder, images: Tensor, sigma: float) -> Tensor:
-    """`(N, C, H, W)` with noise of `sigma` → without, in one pass."""
+def cleaned(network: Autoencoder, images: Tensor, noise: Noise, *, thorough: bool = False) -> Tensor:
+    """`(N, C, H, W)` with noise → without."""
+    told = torch.full((len(images),), noise.sigma)
     if network.channels == images.shape[1]:
-        return _told(network, images, torch.full((len(images),), sigma))
-    if network.channels == 1:
-        sigmas = sigma * torch.tensor(opponent.SIGMAS).repeat(len(images))
-        return opponent.from_planes(_told(network, opponent.to_planes(images), sigmas)).clamp(0, 1)
-    return _told(network, images.expand(-1, 3, -1, -1), torch.full((len(images),), sigma)).mean(
-        1, keepdim=True
-    )
+        found = _told(network, images, told, thorough)
+    elif network.channels == 1:
+        sigmas = noise.sigma * torch.tensor(opponent.SIGMAS).repeat(len(images))
+        planes = _told(network, opponent.to_planes(images), sigmas, thorough)
+        found = opponent.from_planes(planes).clamp(0, 1)
+    else:
+        found = _told(network, images.expand(-1, 3, -1, -1), told, thorough).mean(1, keepdim=True)
+    return _brought_back(network, found, noise)
 
 
-def _told(network: Autoencoder, images: Tensor, sigmas: Tensor) -> Tensor:
+def _brought_back(network: Autoencoder, found: Tensor, noise: Noise) -> Tensor:
+    """What was learned from whole noise shows of cut noise its mean, which near black is brighter than the
+    image; a network that has seen cut noise beside clean images needs no help."""
+    how = network.recipe.corruption
+    whole = isinstance(how, axes.Recorrupted) or (isinstance(how, axes.GaussianNoise) and not how.clip)
+    return noise.cut.undone(found) if whole and noise.sigma > 0 else found
+
+
+def _told(network: Autoencoder, images: Tensor, sigmas: Tensor, thorough: bool) -> Tensor:
     """One image (or colour plane) at a time, which bounds the memory that is needed."""
-    passes = [
-        _one_pass(network, image[None], level[None]) for image, level in zip(images, sigmas, strict=True)
-    ]
-    return torch.cat(passes)
+    each = zip(images, sigmas, strict=True)
+    return torch.cat([_one(network, image[None], level[None], thorough) for image, level in each])
 
 
-def _one_pass(network: Autoencoder, images: Tensor, sigmas: Tensor) -> Tensor:
+def _one(network: Autoencoder, images: Tensor, sigmas: Tensor, thorough: bool) -> Tensor:
     """`sigmas (N,)` in units of 1/255; above what the network knows, the image is made paler to fit."""
     height, width = images.shape[-2:]
     seen = widened(images, network.multiple) if can_be_cut(network) else images
     known = noise_range(network.recipe.corruption)
     if known is None:
-        return network.reconstruct_batch(seen)[..., :height, :width]
+        return reconstructed(network, seen, None, thorough=thorough)[..., :height, :width]
     sigmas = sigmas.clamp_min(max(known[0], 1e-6)).view(-1, 1, 1, 1)
     paler = (known[1] / sigmas).clamp_max(1.0)
     level = (sigmas * paler / 255).expand(-1, 1, *seen.shape[-2:])
     pale = Corrupted(0.5 + paler * (seen - 0.5), seen, condition=level)
-    found = network.reconstruct_batch(seen, pale)[..., :height, :width]
+    found = reconstructed(network, seen, pale, thorough=thorough)[..., :height, :width]
     return (0.5 + (found - 0.5) / paler).clamp(0, 1)

@@ -21,6 +21,7 @@ from isthmus.model.fill import LEVELS, cells, fill_cells
 from isthmus.restore import opponent
 from isthmus.restore.arrays import channels_of, colour_of, each
 from isthmus.restore.models import Given, find
+from isthmus.restore.orientations import check_turns, reconstructed
 from isthmus.restore.pieces import Piece, can_be_cut, in_pieces, like, widened
 
 SHIPPED = "photo-inpaint"
@@ -32,6 +33,7 @@ def inpaint(
     mask: Any,
     model: Given | None = None,
     *,
+    thorough: bool = False,
     listener: Callable[[int, int], None] | None = None,
 ) -> Any:
     """Fill the missing pixels; any size, in bounded memory.
@@ -41,6 +43,7 @@ def inpaint(
             What stands in missing pixels is not looked at, may be NaN. A second or fourth channel is alpha.
         mask: `(H, W)`, or torch `(N, 1, H, W)` or `(H, W)`: True or not zero where pixels are missing.
         model: a shipped model's name, a model file, or an `Autoencoder`; by default the shipped one.
+        thorough: eight times the work, for a quarter of a decibel: the mean over the image's orientations.
         listener: called with (pieces done, pieces in all) of each image.
 
     Returns:
@@ -48,14 +51,17 @@ def inpaint(
 
     Raises:
         DataError: the mask has another size, hides everything or nothing; NaN where pixels are not missing.
-        UsageError: the model was not trained to fill holes, or restores other images.
+        UsageError: the model was not trained to fill holes, restores other images, or cannot be `thorough`
+            because it knows images one way up only.
     """
     image = image if isinstance(image, Tensor) else np.asarray(image)
     network = network_for(image, model)
     missing = _masks(image, mask)
+    if thorough:
+        check_turns(network)
 
     def one(colour: Any, index: int) -> Any:
-        return _filled(network, colour, missing[index], listener)
+        return _filled(network, colour, missing[index], thorough, listener)
 
     return each(image, one)
 
@@ -102,7 +108,11 @@ def _masks(image: Any, mask: Any) -> Tensor:
 
 
 def _filled(
-    network: Autoencoder, image: Any, missing: Tensor, listener: Callable[[int, int], None] | None
+    network: Autoencoder,
+    image: Any,
+    missing: Tensor,
+    thorough: bool,
+    listener: Callable[[int, int], None] | None,
 ) -> Any:
     how = network.recipe.corruption
     assert isinstance(how, axes.Mask)
@@ -128,9 +138,10 @@ def _filled(
             seen = widened(seen, network.multiple)
             hidden = widened(hidden.float(), network.multiple) > 0
         shown = holes(seen, hidden, how, far)
-        filled = torch.cat(
-            [network.reconstruct_batch(seen[i : i + 1], shown.one(i)) for i in range(len(seen))]
-        )
+        each = [
+            reconstructed(network, seen[i : i + 1], shown.one(i), thorough=thorough) for i in range(len(seen))
+        ]
+        filled = torch.cat(each)
         return _as_given(filled[..., :height, :width], batch.shape[1])
 
     out = like(image)

@@ -24,7 +24,6 @@ from isthmus.errors import (
 )
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
-from isthmus.model.file import load as load_model
 from isthmus.model.recipe import Recipe
 from isthmus.training import checkpoint as checkpoints
 from isthmus.training import privacy
@@ -46,6 +45,7 @@ from isthmus.training.prepare import (
 )
 from isthmus.training.progress import Listener
 from isthmus.training.run import Run
+from isthmus.training.start import begin_with, recipe_from
 from isthmus.version import __version__
 
 
@@ -54,7 +54,7 @@ from isthmus.version import __version__
 def train(
     data: Any,
     *,
-    recipe: str | Recipe = "conv",
+    recipe: str | Recipe | None = None,
     code: str | None = None,
     settings: Iterable[str] | dict[str, Any] = (),
     val: Any = None,
@@ -71,7 +71,8 @@ def train(
 
     Args:
         data: a folder, a file, a named set, or an array; see `isthmus.read`.
-        recipe: a name (`isthmus recipes` lists them) or a `Recipe`.
+        recipe: a name (`isthmus recipes` lists them) or a `Recipe`; by default that of `start_from`, or
+            `conv`.
         code: `"64"` for a vector, `"32@8"` for a grid; the recipe's own otherwise.
         settings: `["bottleneck.weight=1e-3", …]` or a mapping of the same keys.
         val: images to validate on, instead of a held-out part of `data`.
@@ -79,7 +80,8 @@ def train(
         resume: go on with the unfinished training at `out`; of the rest only `data`, `val` and the callbacks
             are read then.
         force: replace a model that is already at `out`.
-        start_from: a model file of the same recipe and image size whose weights are the first ones.
+        start_from: a model file, or a shipped model's name, of the same architecture, whose weights are the
+            first ones.
         listener: told about progress, see `isthmus.training.progress.Progress`.
         on_ready: called once before the first step, with everything that was chosen.
         finish: called with the trained model and its training images, for what is fitted to a trained model
@@ -104,13 +106,14 @@ def train(
             prepared, run, facts = _resumed(data, val, Path(out), group)
         else:
             asked = group.together(lambda: _options(options))
-            chosen = group.together(lambda: settle_recipe(recipe, code, settings))
+            first = recipe if recipe is not None else group.together(partial(recipe_from, start_from))
+            chosen = group.together(lambda: settle_recipe(first, code, settings))
             if out is not None:
                 path = Path(out)
                 group.together(lambda: _check_free(path, force) if group.first else None)
             prepared = prepare(data, recipe=chosen, val=val, options=asked, processes=group)
             if start_from is not None:
-                group.together(partial(_start_from, prepared.model, start_from))
+                group.together(partial(begin_with, prepared.model, start_from))
             run = group.together(lambda: prepared.run(asked, group))
             facts = _facts(prepared, asked)
         state_file = checkpoints.resume_path(out) if out is not None and group.first else None
@@ -224,15 +227,6 @@ def _check_free(out: Path, force: bool) -> None:
             f"an unfinished training of {out} lies beside it",
             hint="add --resume to go on, or --force to begin anew",
         )
-
-
-def _start_from(model: Autoencoder, path: str | os.PathLike[str]) -> None:
-    first = load_model(path).state_dict()
-    own = model.state_dict()
-    differing = [k for k in own if k not in first or first[k].shape != own[k].shape]
-    if differing or len(first) != len(own):
-        raise UsageError(f"{path} has another architecture: it cannot be the start of this training")
-    model.load_state_dict(first)
 
 
 def _facts(prepared: Prepared, options: Options) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pytest
 from skimage import data
 
 from isthmus.errors import DataError
-from isthmus.measures.noise import noise_level
+from isthmus.measures.noise import noise_level, noise_of
 
 PHOTOS = {n: getattr(data, n) for n in ("camera", "chelsea", "coffee", "astronaut")}
 
@@ -46,3 +46,27 @@ def test_pure_noise_of_any_size_down_to_the_smallest() -> None:
         assert noise_level(seen) == pytest.approx(12, rel=0.35 if max(size) < 100 else 0.05)
     with pytest.raises(DataError, match="too small"):
         noise_level(np.zeros((7, 100)))
+
+
+@pytest.mark.parametrize("sigma", [15.0, 30.0, 50.0])
+@pytest.mark.parametrize("name", PHOTOS)
+def test_noise_that_a_file_cut_off_is_known_and_measured_as_it_was(name: str, sigma: float) -> None:
+    levels = (noisy(photo(name), sigma) * 255).round().clip(0, 255).astype(np.uint8)
+    found = noise_of(levels)
+    assert found.sigma == pytest.approx(sigma, rel=0.1)
+    dark = (photo(name) < sigma / 255 / 2).mean() > 0.02
+    assert found.black or not dark
+    assert noise_of(levels, sigma).black == found.black
+
+
+def test_noise_that_reaches_beyond_black_was_not_cut_off() -> None:
+    found = noise_of(noisy(photo("astronaut"), 30))
+    assert not found.black
+    assert not found.white
+
+
+def test_dark_parts_with_little_noise_of_their_own_were_not_cut_off() -> None:
+    clean = photo("camera")
+    noise = np.random.default_rng(0).normal(size=clean.shape) * (clean * 0.2)  # grows with the light
+    levels = ((clean + noise) * 255).round().clip(0, 255).astype(np.uint8)
+    assert not noise_of(levels, 30).black

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 
+from isthmus.measures.cut_noise import CutNoise
 from isthmus.model import axes
 from isthmus.model.corruptions import corrupt, has_condition
 from isthmus.model.setting import Settings
@@ -247,6 +248,24 @@ def test_recorrupted_images_have_the_noise_they_are_told_and_targets_of_independ
         seen.weight[:, 0, 0, 0] / seen.weight.mean(), precision / precision.mean(), rtol=0.1, atol=0.01
     )
     assert float(seen.weight.mean()) == pytest.approx(1, abs=0.15)
+
+
+def test_noise_that_was_cut_off_at_black_is_recorrupted_without_correlation() -> None:
+    clean = torch.full((40, 1, 100, 100), 4 / 255)
+    noisy = (clean + 20 / 255 * torch.randn(clean.shape, generator=generator(5))).clamp(0, 1)
+    found = {}
+    for clipped in (True, False):
+        seen = apply(noisy, axes.Recorrupted(sigma=20, clipped=clipped))
+        first, second = (seen.input - noisy.mean()).flatten(1), (seen.target - noisy.mean()).flatten(1)
+        found[clipped] = float(((first * second).mean(1) / (first.std(1) * second.std(1))).abs().mean())
+    assert found[True] < 0.03
+    assert found[False] > 0.15
+
+
+def test_the_mean_of_cut_noise_is_that_of_many_draws() -> None:
+    clean = torch.tensor([0.0, 0.02, 0.1, 0.5, 0.97, 1.0])
+    draws = clean[:, None] + 0.1 * torch.randn((6, 200_000), generator=generator(0))
+    torch.testing.assert_close(CutNoise(0.1).mean(clean), draws.clamp(0, 1).mean(1), rtol=0, atol=1e-3)
 
 
 def test_a_blind_spot_is_guessed_without_itself() -> None:

@@ -31,6 +31,16 @@ def test_the_noise_level_is_estimated_when_it_is_not_given(denoiser: Autoencoder
     assert psnr(found, clean) > psnr(told, clean) - 0.3
 
 
+def test_dark_parts_of_a_file_do_not_come_back_too_bright(denoiser: Autoencoder) -> None:
+    clean = picture(128, 128, seed=5) * 0.3
+    clean[clean < 0.1] = 0.01
+    seen = (noisy(clean, 30) * 255).round().clip(0, 255).astype(np.uint8)
+    dark = clean == np.float32(0.01)
+    assert seen[dark].mean() > 12  # cut noise shows more light than there is
+    for sigma in (30, None):
+        assert isthmus.denoise(seen, sigma, denoiser)[dark].mean() < 7
+
+
 def test_noise_beyond_what_the_network_knows_is_reduced_too(denoiser: Autoencoder) -> None:
     clean = picture(64, 64, seed=6)
     seen = noisy(clean, 110)

@@ -78,6 +78,7 @@ class Recorrupted(Settings):
         low=0.01,
         high=255.0,
     )
+    clipped: bool = setting(True, "their noise was cut off at black and white, as it is in files of 8 bits")
     condition: bool = setting(True, _CONDITION)
 
 
