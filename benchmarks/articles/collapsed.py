@@ -11,7 +11,7 @@ from isthmus.images.batches import whole
 from isthmus.images.edge import to_batch
 from isthmus.measures.baselines import PCA
 
-COLUMNS, EPOCHS = 10, 1
+COLUMNS, EPOCHS = 10, 10
 
 
 def run(study: Study) -> None:

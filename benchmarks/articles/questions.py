@@ -10,7 +10,8 @@ from study import Study
 import isthmus
 from isthmus.evaluate.drawing.pictures import bars, before_after
 
-BUDGETS = (12, 30)  # seconds of one core
+STEPS = 1500
+BUDGETS = (30, 120)  # seconds of one core
 PRECISION = {"dense": "float32", "recurrent": "float32", "conv": "bfloat16", "attention": "bfloat16"}
 
 
@@ -36,7 +37,7 @@ def generative(study: Study) -> None:
     }
     for name, recipe in recipes.items():
         thin = recipe.with_settings(["code=16", "backbone.width=16", "objective.image=bce"])
-        model = study.model(name, data, test, thin, core_seconds=15, precision="bfloat16")
+        model = study.model(name, data, test, thin, core_seconds=120, precision="bfloat16")
         codes = np.asarray(model.encode(data.stack(range(0, len(data), 6))))
         normal = np.random.default_rng(0).standard_normal((SAMPLES, 16), dtype=np.float32)
         fitted = FittedGaussian.of(codes).draw(SAMPLES, 0)
@@ -60,7 +61,7 @@ def positions(study: Study) -> None:
         for where in ("none", "coordinates", "sinusoidal"):
             settings = ["backbone.width=16", "backbone.blocks=1", "code=32", f"positions={where}"]
             recipe = isthmus.recipe("collapsed").with_settings(settings)
-            model = study.model(f"{place} {where}", *parts, recipe, steps=300, precision="bfloat16")
+            model = study.model(f"{place} {where}", *parts, recipe, steps=STEPS, precision="bfloat16")
             if place == "scattered":
                 some = parts[1].stack(range(0, 1000, 100))
                 shown += [("scattered digits, unseen", some)] if not shown else []
@@ -107,4 +108,4 @@ def depth(study: Study) -> None:
     data, test = mnist()
     for name, (recipe, *settings) in DEPTHS.items():
         asked = isthmus.recipe(recipe).with_settings([*settings, "code=32"])
-        study.model(name, data, test, asked, steps=300, precision=PRECISION[recipe])
+        study.model(name, data, test, asked, steps=STEPS, precision=PRECISION[recipe])

@@ -93,14 +93,13 @@ def _generation(results: Results) -> str:
 def _penalty(results: Results) -> str:
     rows = [
         [
-            name.removeprefix("λ "),
+            f"{_weight(row):g}",
             number(row["mse"], 5),
             f"{row['code']['std']:.3f}",
             f"{row['code']['effective_rank']:.1f}",
             f"{row['code']['dead_units']} of {row['code']['units']}",
         ]
-        for name, row in sorted(results.items())
-        if name.startswith("λ")
+        for row in sorted(_penalised(results, "l2", code="32@2"), key=_weight)
     ]
     header = ("λ", "squared error", "spread of the code", "effective rank of 32 channels", "dead channels")
     return table(header, rows)
@@ -113,12 +112,20 @@ def _sparsity(results: Results) -> str:
 
     rows = [line("none", "–", results["plain"])]
     for kind in ("l0", "l1"):
-        found = sorted(
-            (float(name.split()[1]), row) for name, row in results.items() if name.startswith(f"{kind} ")
-        )
-        rows += [line(f"λ·{kind.upper()}", f"{weight:g}", row) for weight, row in found]
+        found = sorted(_penalised(results, kind, code="32@8"), key=_weight)
+        rows += [line(f"λ·{kind.upper()}", f"{_weight(row):g}", row) for row in found]
     header = ("penalty", "λ", "numbers of 512 that are not 0", "squared error", "dead channels of 32")
     return table(header, rows)
+
+
+def _penalised(results: Results, kind: str, code: str) -> list[dict[str, Any]]:
+    """The cells of one penalty on one shape of code."""
+    asked = {"bottleneck.kind": kind, "code": code}
+    return [row for row in results.values() if asked.items() <= row["settings"].items()]
+
+
+def _weight(row: dict[str, Any]) -> float:
+    return float(row["settings"]["bottleneck.weight"])
 
 
 def _descent(results: Results) -> str:
@@ -145,14 +152,14 @@ def _descent(results: Results) -> str:
 def _kinds(results: Results) -> str:
     rows = []
     for name in ("dense", "conv", "recurrent"):
-        cells = [results[f"{name} {seconds} s"] for seconds in (12, 30)]
+        cells = [results[f"{name} {seconds} s"] for seconds in (30, 120)]
         seen = [f"{row['steps'] * row['batch']:,}" for row in cells]
         errors = [f"**{number(row['mse'])}**" for row in cells]
         texts = [text for pair in zip(seen, errors, strict=True) for text in pair]
         rows.append([f"`{name}`", f"{cells[0]['parameters']:,}", *texts])
-    first = results["dense 12 s"]
+    first = results["dense 30 s"]
     rows.append(["principal components", "–", "–", number(first["pca_mse"]), "–", number(first["pca_mse"])])
-    header = ("", "parameters", "images in 12 s", "squared error", "images in 30 s", "squared error")
+    header = ("", "parameters", "images in 30 s", "squared error", "images in 120 s", "squared error")
     return table(header, rows)
 
 
