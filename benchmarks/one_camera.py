@@ -1,8 +1,8 @@
-"""Pictures of one fixed camera: a folder of like photographs to train a codec on, and later ones to measure it.
+"""Pictures of one fixed camera: a folder of like photographs to train a codec on, and later ones to measure.
 
     python benchmarks/one_camera.py FOLDER
-    isthmus train FOLDER/train --from photo-codec --crop 128 --set optimiser.batch=8 --set optimiser.rate=6e-4 \\
-        --patience 0 --minutes 15 -o square.safetensors
+    isthmus train FOLDER/train --from photo-codec --crop 128 --set optimiser.batch=8 \\
+        --set optimiser.rate=6e-4 --patience 0 --minutes 15 -o square.safetensors
     python benchmarks/compression.py FOLDER/held --model square.safetensors
 
 The pictures are frames of `vtest.avi`, people who cross a square, from Debian's package opencv-doc (OpenCV's

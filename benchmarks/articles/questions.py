@@ -10,8 +10,7 @@ from study import Study
 import isthmus
 from isthmus.evaluate.drawing.pictures import bars, before_after
 
-STEPS = 1500
-BUDGETS = (30, 120)  # seconds of one core
+BUDGETS = (12, 30)  # seconds of one core
 PRECISION = {"dense": "float32", "recurrent": "float32", "conv": "bfloat16", "attention": "bfloat16"}
 
 
@@ -61,7 +60,7 @@ def positions(study: Study) -> None:
         for where in ("none", "coordinates", "sinusoidal"):
             settings = ["backbone.width=16", "backbone.blocks=1", "code=32", f"positions={where}"]
             recipe = isthmus.recipe("collapsed").with_settings(settings)
-            model = study.model(f"{place} {where}", *parts, recipe, steps=STEPS, precision="bfloat16")
+            model = study.model(f"{place} {where}", *parts, recipe, steps=300, precision="bfloat16")
             if place == "scattered":
                 some = parts[1].stack(range(0, 1000, 100))
                 shown += [("scattered digits, unseen", some)] if not shown else []
@@ -108,4 +107,4 @@ def depth(study: Study) -> None:
     data, test = mnist()
     for name, (recipe, *settings) in DEPTHS.items():
         asked = isthmus.recipe(recipe).with_settings([*settings, "code=32"])
-        study.model(name, data, test, asked, steps=STEPS, precision=PRECISION[recipe])
+        study.model(name, data, test, asked, steps=1500, precision=PRECISION[recipe])
