@@ -31,6 +31,7 @@ PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
 
 CELL_LEAST, CELL_MOST = 128, 320
 GAP, LABEL = 8, 26
+LEGEND_ROW = 80  # letters of a legend that fit above a chart
 
 
 def before_after(
@@ -107,7 +108,7 @@ def curves(
     if log:
         axes.set_yscale("log")
     _name_axes(axes, x_label, y_label)
-    _legend(axes, handles, list(series))
+    _legend(figure, axes, handles, list(series))
     return _png(figure)
 
 
@@ -160,7 +161,7 @@ def histogram(series: Mapping[str, ArrayLike], *, x_label: str = "", bins: int =
         handles.append(axes.stairs(counts, edges, fill=True, alpha=0.35, color=_colour(number)))
         axes.stairs(counts, edges, color=_colour(number), linewidth=1.2)
     _name_axes(axes, x_label, "share")
-    _legend(axes, handles, list(series))
+    _legend(figure, axes, handles, list(series))
     return _png(figure)
 
 
@@ -266,11 +267,16 @@ def _name_axes(axes: Axes, x_label: str, y_label: str) -> None:
     axes.set_ylabel(y_label, color=INK, fontsize=9.5, parse_math=False)
 
 
-def _legend(axes: Axes, handles: Sequence[Any], names: list[str]) -> None:
+def _legend(figure: Figure, axes: Axes, handles: Sequence[Any], names: list[str]) -> None:
     if not names:
         return
+    how: dict[str, Any] = {"frameon": False, "labelcolor": INK, "fontsize": 9.5}
     # The names go in afterwards: matplotlib refuses those that start with "_" and reads "$" as mathematics.
-    legend = axes.legend(handles, ["x"] * len(names), frameon=False, labelcolor=INK, fontsize=9.5)
+    stand_ins = ["x" * len(name) for name in names]
+    if len("    ".join(names)) <= LEGEND_ROW:  # above the axes nothing is hidden
+        legend = figure.legend(handles, stand_ins, loc="outside upper left", ncols=len(names), **how)
+    else:
+        legend = axes.legend(handles, stand_ins, **how)
     for text, name in zip(legend.get_texts(), names, strict=True):
         text.set_parse_math(False)
         text.set_text(name)
