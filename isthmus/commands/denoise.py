@@ -9,7 +9,7 @@ import click
 
 from isthmus.commands.console import Console, force_option, speaks
 from isthmus.commands.inputs import check_data
-from isthmus.commands.repair import end, run
+from isthmus.commands.repair import end, run, thorough_option
 
 if TYPE_CHECKING:
     from isthmus.images.listing import ImageFile
@@ -27,9 +27,7 @@ if TYPE_CHECKING:
     help="Standard deviation of the noise, of 255; estimated for each image when not given.",
 )
 @click.option("--model", metavar="M", help="A model file, or a shipped model (`isthmus models`).")
-@click.option(
-    "--thorough", is_flag=True, help="Better, in eight times the time: the mean over eight orientations."
-)
+@thorough_option
 @click.option("--compare", is_flag=True, help="Also write NAME-compare.png: before and after.")
 @force_option
 @speaks

@@ -10,7 +10,7 @@ import click
 from isthmus.commands.console import Console, force_option, speaks
 from isthmus.commands.inputs import check_data
 from isthmus.commands.line import command_line
-from isthmus.commands.repair import end, run
+from isthmus.commands.repair import end, run, thorough_option
 from isthmus.errors import UsageError
 
 if TYPE_CHECKING:
@@ -40,9 +40,7 @@ _WAYS = ("--mask FILE", "--mask-colour COLOUR", "--mask-alpha", "--find dead-pix
 @click.option("--mask-alpha", is_flag=True, help="Transparent pixels are missing; the result is opaque.")
 @click.option("--find", type=click.Choice(["dead-pixels"]), help="Find what is missing.")
 @click.option("--model", metavar="M", help="A model file, or a shipped model (`isthmus models`).")
-@click.option(
-    "--thorough", is_flag=True, help="Better, in eight times the time: the mean over eight orientations."
-)
+@thorough_option
 @click.option("--compare", is_flag=True, help="Also write NAME-compare.png: before and after.")
 @force_option
 @speaks

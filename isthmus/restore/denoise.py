@@ -123,8 +123,8 @@ def _brought_back(network: Autoencoder, found: Tensor, noise: Noise) -> Tensor:
 
 def _told(network: Autoencoder, images: Tensor, sigmas: Tensor, thorough: bool) -> Tensor:
     """One image (or colour plane) at a time, which bounds the memory that is needed."""
-    each = zip(images, sigmas, strict=True)
-    return torch.cat([_one(network, image[None], level[None], thorough) for image, level in each])
+    pairs = zip(images, sigmas, strict=True)
+    return torch.cat([_one(network, image[None], level[None], thorough) for image, level in pairs])
 
 
 def _one(network: Autoencoder, images: Tensor, sigmas: Tensor, thorough: bool) -> Tensor:

@@ -138,10 +138,10 @@ def _filled(
             seen = widened(seen, network.multiple)
             hidden = widened(hidden.float(), network.multiple) > 0
         shown = holes(seen, hidden, how, far)
-        each = [
+        one_by_one = [
             reconstructed(network, seen[i : i + 1], shown.one(i), thorough=thorough) for i in range(len(seen))
         ]
-        filled = torch.cat(each)
+        filled = torch.cat(one_by_one)
         return _as_given(filled[..., :height, :width], batch.shape[1])
 
     out = like(image)

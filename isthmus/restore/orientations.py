@@ -22,8 +22,8 @@ def check_turns(network: Autoencoder) -> None:
     """
     if not network.summary.get("options", {}).get("turn"):
         raise UsageError(
-            "--thorough turns images, and this model was trained on images one way up",
-            hint="isthmus train DATA --recipe denoising --turn",
+            "a thorough restoration turns the image, and this model was trained on images one way up",
+            hint=f"isthmus train DATA --recipe {network.recipe.name} --turn",
         )
 
 
