@@ -40,6 +40,9 @@ def main() -> None:
     parser.add_argument("--images", type=int, help="only so many, evenly chosen")
     parser.add_argument("--only", choices=["denoise", "inpaint"])
     parser.add_argument("--sigmas", default="15,25,50")
+    parser.add_argument(
+        "--missing", help="kinds of masks, separated by commas, such as 'blocks'; all by default"
+    )
     parser.add_argument("--methods", help="names, separated by commas; all by default")
     parser.add_argument("--model", help="another than the shipped one")
     parser.add_argument("--strip", type=Path, help="a picture of the first image under every method")

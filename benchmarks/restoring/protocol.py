@@ -111,7 +111,7 @@ def inpainting(
     result: dict[str, Any] = {}
     strip: list[npt.NDArray[Any]] = []
     missing = [masks(*image.shape[:2], seed) for seed, image in enumerate(images)]
-    for kind in missing[0]:
+    for kind in missing[0] if arguments.missing is None else arguments.missing.split(","):
         seen = [
             np.where(m[kind] if image.ndim == 2 else m[kind][..., None], 0, image)
             for m, image in zip(missing, images, strict=True)
