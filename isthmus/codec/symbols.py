@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from isthmus.codec.blas import one_thread
 from isthmus.codec.coder import TOTAL, Coder, Ints, Reader, Writer
 from isthmus.codec.container import CompressedFileError
 from isthmus.codec.places import Places, places
@@ -124,6 +125,11 @@ def walk(band: Band, at: Places, loud: npt.NDArray[np.bool_], take: Take) -> Int
         loud: (tiles, C): which channels to ask for; the others are zero and count nothing. `take` may
             silence a tile from then on.
     """
+    with one_thread():
+        return _walked(band, at, loud, take)
+
+
+def _walked(band: Band, at: Places, loud: npt.NDArray[np.bool_], take: Take) -> Ints:
     symbols = np.zeros((band.channels, at.count), np.int32)
     channels = np.flatnonzero(loud.any(0))
     sums = Sums(band, channels, at.halves)
