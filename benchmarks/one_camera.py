@@ -6,9 +6,9 @@
     python benchmarks/compression.py FOLDER/held --model square.safetensors
 
 The pictures are frames of `vtest.avi`, people who cross a square, from Debian's package opencv-doc (OpenCV's
-samples, Apache-2.0): 160 of the first 80 % of the time to train on and 15 of the last 15 % to measure. They
-are reduced to half their side, 384×288, which averages the video's own coding away. Needs Debian or a system
-like it, and OpenCV.
+samples; Apache-2.0 and BSD-3-Clause by its copyright file): 160 of the first 80 % of the time to train on and
+15 of the last 15 % to measure. They are reduced to half their side, 384×288, which averages the video's own
+coding away. Needs Debian or a system like it, and OpenCV.
 """
 
 from __future__ import annotations

@@ -6,15 +6,22 @@ actively on the core that torch is to paint the next pixels with, which takes ha
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
+from threading import Lock
 from typing import Any
 
+_turn = Lock()
 
-def one_thread() -> AbstractContextManager[Any]:
-    """Within it OpenBLAS has one thread; where another thread is within, it stays as that one says."""
-    limit: AbstractContextManager[Any] = _openblas().limit(limits=1)
-    return limit
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Within it OpenBLAS has one thread. The number is the process's, so threads take turns: of two that
+    overlap, the second would remember the first one's limit as what to give back.
+    """
+    with _turn, _openblas().limit(limits=1):
+        yield
 
 
 @cache

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
 from typing import Protocol
 
 import torch
@@ -70,12 +71,14 @@ class Corrupted:
     condition: Tensor | None = None
     visible: Tensor | None = None
 
+    def mapped(self, change: Callable[[Tensor], Tensor]) -> Corrupted:
+        """The same of every part: a cut, a turn."""
+        parts = [getattr(self, field.name) for field in fields(self)]
+        return Corrupted(*(None if part is None else change(part) for part in parts))  # type: ignore[arg-type]
+
     def one(self, index: int) -> Corrupted:
         """A single image of the batch, still `(1, …)`."""
-        parts = (self.input, self.target, self.weight, self.condition, self.visible)
-        first, second, *rest = (None if part is None else part[index : index + 1] for part in parts)
-        assert first is not None and second is not None
-        return Corrupted(first, second, *rest)
+        return self.mapped(lambda part: part[index : index + 1])
 
 
 @dataclass

@@ -45,7 +45,7 @@ def denoise(
             noise may carry outside of it. A second or fourth channel is alpha, which comes back as it is.
         sigma: standard deviation of the noise in units of 1/255; estimated when None (`noise_of`).
         model: a shipped model's name, a model file, or an `Autoencoder`; by default a shipped one.
-        thorough: eight times the work, for a tenth of a decibel: the mean over the image's orientations.
+        thorough: eight times the work, for .1 to .2 decibels: the mean over the image's orientations.
         listener: called with (pieces done, pieces in all) of each image.
 
     Returns:

@@ -43,7 +43,7 @@ def inpaint(
             What stands in missing pixels is not looked at, may be NaN. A second or fourth channel is alpha.
         mask: `(H, W)`, or torch `(N, 1, H, W)` or `(H, W)`: True or not zero where pixels are missing.
         model: a shipped model's name, a model file, or an `Autoencoder`; by default the shipped one.
-        thorough: eight times the work, for a quarter of a decibel: the mean over the image's orientations.
+        thorough: eight times the work, for .1 to .2 decibels: the mean over the image's orientations.
         listener: called with (pieces done, pieces in all) of each image.
 
     Returns:

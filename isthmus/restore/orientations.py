@@ -4,7 +4,7 @@ residual networks for single image super-resolution", section 3.4): better, in e
 
 from __future__ import annotations
 
-from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -33,8 +33,9 @@ def reconstructed(network: Autoencoder, images: Tensor, seen: Corrupted | None, 
         return network.reconstruct_batch(images, seen)
     total = torch.zeros_like(images)
     for way in range(ALL):
-        turned = None if seen is None else _seen_turned(seen, way)
-        total += _back(network.reconstruct_batch(_turned(images, way), turned), way)
+        turn = partial(_turned, way=way)
+        turned = None if seen is None else seen.mapped(turn)
+        total += _back(network.reconstruct_batch(turn(images), turned), way)
     return total / ALL
 
 
@@ -46,12 +47,3 @@ def _turned(images: Tensor, way: int) -> Tensor:
 def _back(images: Tensor, way: int) -> Tensor:
     upright = torch.rot90(images, -(way % 4), (-2, -1))
     return upright.flip(-1) if way >= ALL // 2 else upright
-
-
-def _seen_turned(seen: Corrupted, way: int) -> Corrupted:
-    parts = {
-        name: _turned(part, way)
-        for name in ("input", "target", "weight", "condition", "visible")
-        if (part := getattr(seen, name)) is not None
-    }
-    return replace(seen, **parts)

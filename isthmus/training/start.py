@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from isthmus import pretrained
 from isthmus.errors import UsageError
@@ -14,19 +13,13 @@ from isthmus.model.recipe import Recipe
 Start = str | os.PathLike[str]
 
 
-def trained(start: Start) -> Autoencoder:
-    """The model in a file, or else the shipped one of that name.
+def recipe_from(start: Start | None) -> str | Recipe:
+    """The recipe where none is asked for: that of the model to begin with, else `conv`.
 
     Raises:
         ModelFileError: missing or damaged.
     """
-    shipped = not Path(start).exists() and os.fspath(start) in pretrained.names()
-    return load(pretrained.path(os.fspath(start)) if shipped else start)
-
-
-def recipe_from(start: Start | None) -> str | Recipe:
-    """The recipe where none is asked for: that of the model to begin with, else `conv`."""
-    return "conv" if start is None else trained(start).recipe
+    return "conv" if start is None else load(pretrained.found(start)).recipe
 
 
 def begin_with(model: Autoencoder, start: Start) -> None:
@@ -36,7 +29,7 @@ def begin_with(model: Autoencoder, start: Start) -> None:
         ModelFileError: missing or damaged.
         UsageError: of another architecture.
     """
-    first, own = trained(start).state_dict(), model.state_dict()
+    first, own = load(pretrained.found(start)).state_dict(), model.state_dict()
     differing = [k for k in own if k not in first or first[k].shape != own[k].shape]
     if differing or len(first) != len(own):
         raise UsageError(
