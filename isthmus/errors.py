@@ -13,6 +13,8 @@ Stopped                      the user interrupted; the state is saved (exit 130)
 
 from __future__ import annotations
 
+from isthmus.installation import install_command
+
 
 class IsthmusError(Exception):
     """Base of every error meant for a user. `message` is one line; `hint`, when given, a command."""
@@ -47,7 +49,7 @@ class OutputError(IsthmusError):
 
 class MissingExtraError(IsthmusError):
     def __init__(self, what: str, extra: str) -> None:
-        super().__init__(f"{what} needs the extra '{extra}'", hint=f"pip install 'isthmus[{extra}]'")
+        super().__init__(f"{what} needs the extra '{extra}'", hint=install_command(extra))
 
 
 class ProcessError(IsthmusError):

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from isthmus.errors import DataError
+from isthmus.installation import upgrade_hint
 
 MAGIC = b"\x89IST"
 VERSION = 1
@@ -163,7 +164,7 @@ def read_header(data: bytes | memoryview, *, max_pixels: int = MAX_PIXELS) -> He
     if version > VERSION or (version == VERSION and kind != IMAGE):
         raise CompressedFileError(
             f"written by a later version of isthmus (format {version}.{kind}, this one reads {VERSION}.1)",
-            hint="pip install --upgrade isthmus",
+            hint=upgrade_hint(),
         )
     known = version == VERSION and not flags & ~sum(_FLAGS.values()) and channels in (1, 3)
     if not (known and width and height and 100 <= quality <= 10_000):

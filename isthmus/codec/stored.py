@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from isthmus.codec.tables import MAX_BINS, MAX_CHANNELS, Band, Tables, shapes
 from isthmus.errors import ModelFileError
+from isthmus.installation import upgrade_hint
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,7 +57,7 @@ def from_attachment(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> 
         if version > FORMAT:
             raise ModelFileError(
                 f"the model's codec tables are of a later version ({version}, this one reads {FORMAT})",
-                hint="pip install --upgrade isthmus",
+                hint=upgrade_hint(),
             )
         qualities = tuple(int(q) for q in facts["qualities"])
         arrays = {name: tensor.numpy() for name, tensor in tensors.items()}

@@ -17,6 +17,7 @@ import click
 
 from isthmus.commands import machine
 from isthmus.commands.console import Console, speaks, table
+from isthmus.installation import install_command
 from isthmus.version import __version__
 
 # Extra -> the modules it must make importable; a test holds the names to pyproject.toml.
@@ -157,7 +158,7 @@ def checks(document: Mapping[str, Any]) -> list[Check]:
 def _extra_check(name: str, missing: list[str]) -> Check:
     if not missing:
         return Check(f"extra {name}", "installed")
-    return Check(f"extra {name}", f"without {', '.join(missing)}", f"missing: pip install 'isthmus[{name}]'")
+    return Check(f"extra {name}", f"without {', '.join(missing)}", f"missing: {install_command(name)}")
 
 
 def _threads_verdict(cpu: Mapping[str, Any]) -> str:

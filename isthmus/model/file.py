@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from isthmus.atomic import atomic_write
 from isthmus.errors import CapabilityError, ModelFileError, OutputError, UsageError
+from isthmus.installation import upgrade_hint
 from isthmus.model.narrow import Bits, narrowed, widened
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
     if version > FORMAT:
         raise ModelFileError(
             f"{path} was written by a later version of isthmus (format {version}, this one reads {FORMAT})",
-            hint="pip install --upgrade isthmus",
+            hint=upgrade_hint(),
         )
     header["tensors"] = {k: v.get("shape") for k, v in raw.items() if k != "__metadata__"}
     result: dict[str, Any] = header

@@ -9,6 +9,7 @@ import pytest
 from isthmus.__main__ import main
 from isthmus.commands import doctor, machine
 from isthmus.images.cache import known_memory_bytes
+from isthmus.installation import install_command
 
 Capture = pytest.CaptureFixture[str]
 
@@ -41,7 +42,7 @@ def test_every_line_has_a_verdict(examined: dict[str, Any]) -> None:
 def test_a_missing_extra_names_the_command_that_adds_it(examined: dict[str, Any], capsys: Capture) -> None:
     examined["extras"] = {"onnx": {"missing": ["onnx"]}}
     assert main(["doctor"]) == 0
-    assert "missing: pip install 'isthmus[onnx]'" in capsys.readouterr().out
+    assert f"missing: {install_command('onnx')}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import isthmus
 from isthmus import commands
 from isthmus.__main__ import main
 from isthmus.errors import CapabilityError, DataError, MissingExtraError, Stopped, UsageError
+from isthmus.installation import install_command
 
 Capture = pytest.CaptureFixture[str]
 
@@ -48,7 +49,7 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]:
         (
             MissingExtraError("export", "onnx"),
             1,
-            ["error: export needs the extra 'onnx'", "hint: pip install 'isthmus[onnx]'"],
+            ["error: export needs the extra 'onnx'", f"hint: {install_command('onnx')}"],
         ),
         (
             Stopped(40, 100, "m.resume"),

@@ -40,7 +40,30 @@ def test_doctor_knows_every_extra() -> None:
     assert set(EXTRAS) == set(PROJECT["optional-dependencies"])
 
 
-def test_set_up_is_two_commands() -> None:
-    section = (ROOT / "README.md").read_text("utf-8").partition("\n## Set up\n")[2].partition("\n## ")[0]
-    blocks = re.findall(r"^```sh\n(.*?)^```$", section, flags=re.MULTILINE | re.DOTALL)
+def set_up_section() -> str:
+    return (ROOT / "README.md").read_text("utf-8").partition("\n## Set up\n")[2].partition("\n## ")[0]
+
+
+def test_set_up_is_two_commands_that_make_their_virtual_environment() -> None:
+    blocks = re.findall(r"^```sh\n(.*?)^```$", set_up_section(), flags=re.MULTILINE | re.DOTALL)
     assert [len(block.splitlines()) for block in blocks] == [1, 1]
+    for block in blocks:
+        # `.` and not `source`: sh on Debian is dash.
+        assert block.startswith(
+            "python3 -m venv .venv && . .venv/bin/activate && pip install -c constraints.txt "
+        )
+
+
+def test_set_up_names_what_a_fresh_system_lacks() -> None:
+    section = set_up_section()
+    assert "apt install python3-venv" in section
+    assert f"torch=={pinned('torch')} --index-url https://download.pytorch.org/whl/cpu" in section
+    minimum = PROJECT["requires-python"].removeprefix(">=")
+    assert f"Python {minimum} or newer" in section
+
+
+def pinned(name: str) -> str:
+    """The tested release of a distribution."""
+    lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+    (release,) = [line.partition("==")[2] for line in lines if line.startswith(f"{name}==")]
+    return release

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from isthmus.errors import CapabilityError, MissingExtraError, UsageError
+from isthmus.installation import install_command
 from isthmus.model.autoencoder import Autoencoder, build
 from isthmus.model.file import read_header
 from isthmus.training import privacy
@@ -47,7 +48,7 @@ def test_without_opacus_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(privacy, "find_spec", lambda _name: None)
     with pytest.raises(MissingExtraError, match="needs the extra 'privacy'") as raised:
         trained()
-    assert raised.value.hint == "pip install 'isthmus[privacy]'"
+    assert raised.value.hint == install_command("privacy")
 
 
 @pytest.mark.parametrize(
