@@ -108,7 +108,7 @@ def parse_json(text: str | bytes, *, finite: bool = True) -> Any:
         value = json.loads(text)
     except RecursionError:
         raise ValueError(f"more than {MAX_DEPTH} levels deep") from None
-    _check_value(value, finite=finite)
+    check_value(value, finite=finite)
     return value
 
 
@@ -122,11 +122,16 @@ def parse_toml(text: str) -> dict[str, Any]:
         value = tomllib.loads(text)
     except RecursionError:
         raise ValueError(f"more than {MAX_DEPTH} levels deep") from None
-    _check_value(value, finite=True)
+    check_value(value)
     return value
 
 
-def _check_value(value: Any, *, finite: bool) -> None:
+def check_value(value: Any, *, finite: bool = True) -> None:
+    """Check a value that was parsed: its depth, the length of its numbers and, with `finite`, their size.
+
+    Raises:
+        ValueError: says what is wrong.
+    """
     level, depth = [value], 0
     while level:
         depth += 1

@@ -73,8 +73,8 @@ def safe_paths(names: Sequence[str], *, suffix: str | None = None) -> tuple[str,
     """`safe_path` of each name, all different, on file systems that ignore case or normalise Unicode as well.
 
     Args:
-        suffix: replaces each name's own, for example ".png". Where two names would then meet, both keep theirs
-            before it: `a.jpg` and `a.tif` become `a.jpg.png` and `a.tif.png`.
+        suffix: replaces each name's own, for example ".png". Where two names would then meet, both keep
+            theirs before it: `a.jpg` and `a.tif` become `a.jpg.png` and `a.tif.png`.
 
     Returns:
         One path per name, in their order. None is a folder of another.
@@ -115,7 +115,7 @@ def safe_outputs(
 
 
 def safe_folders(folder: str | os.PathLike[str], names: Sequence[str]) -> list[Path]:
-    """A sub-folder for each name, for example of a class: one part each, all different, checked as by `below`.
+    """A sub-folder for each name, such as a class's: one part each, all different, checked as by `below`.
 
     Raises:
         OutputError: links in the folder lead outside of it.

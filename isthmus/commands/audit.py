@@ -58,7 +58,7 @@ def command(
                 f"{path} exists; nothing was overwritten", hint="repeat the command with --force"
             )
     from isthmus.atomic import write_text
-    from isthmus.escaping import list_line
+    from isthmus.escaping import for_terminal, list_line
     from isthmus.evaluate.audit.audit import audit
     from isthmus.evaluate.audit.page import audit_page, remarks, summary
 
@@ -79,7 +79,7 @@ def command(
     console.emit(found.to_dict() | {"report": report, "write": write, "skipped": as_json(skipped)})
     console.result(table(("what", "found"), summary(found)))
     for remark in remarks(found):
-        console.result(remark)
+        console.result(for_terminal(remark))
     if report is not None:
         console.note(f"report: {report}")
     if write is not None:

@@ -73,7 +73,9 @@ def labels_of(files: list[ImageFile], kept: list[ImageFile]) -> tuple[Indices | 
     found = {file.label for file in files if file.label is not None}
     if any(file.label is None for file in files):
         return None, ()
-    numbers = any(file.member is not None for file in files) and all(name.isdecimal() and len(name) < 19 for name in found)
+    numbers = any(file.member is not None for file in files) and all(
+        name.isdecimal() and len(name) < 19 for name in found
+    )
     classes = tuple(sorted(found, key=int) if numbers else sorted(found))
     number = {name: i for i, name in enumerate(classes)}
     return np.array([number[file.label or ""] for file in kept], dtype=np.int64), classes

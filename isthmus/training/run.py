@@ -241,7 +241,7 @@ class Run:
         """
         try:
             self._restore(checkpoint)
-        except (LookupError, TypeError, ValueError, RuntimeError) as error:
+        except DAMAGE as error:
             why = " ".join(str(error).split())[:200]
             raise ModelFileError(f"the saved state does not fit this training: {why}") from error
 
@@ -249,7 +249,9 @@ class Run:
         tensors = checkpoint.tensors
         put_back(tensors, self.learner.module, self.average, self.players, self.optimisers)
         self.best = part(tensors, "best")
+        if self.best:
+            check_state(self.learner.module, self.best)
         self.losses.sums = {name: value.to(self.device) for name, value in part(tensors, "sums").items()}
         state = dict(checkpoint.facts["state"])
         self.losses.summed = state.pop("summed")
-        self.state = State(**state)
+        self.state = restored_state(state, self.settled.steps)
