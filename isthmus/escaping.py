@@ -69,9 +69,10 @@ def for_markdown(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]()<>#+!|~$&-])", r"\\\1", for_terminal(text))
 
 
-def for_drawing(text: str) -> str:
-    """A label for Matplotlib: control characters shown, and `$` not read as mathematics."""
-    return for_terminal_lines(text).replace("$", r"\$")
+def for_drawing(text: str, *, most: int = 100) -> str:
+    """A label of a picture: one line of at most `most` characters, control characters shown."""
+    shown = for_terminal(text)
+    return shown if len(shown) <= most else f"{shown[: most - 1]}…"
 
 
 def csv_cell(value: object) -> object:

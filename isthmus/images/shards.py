@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from isthmus.errors import DataError
-from isthmus.images.listing import ImageFile
+from isthmus.images.listing import ImageFile, TooManyError
 from isthmus.images.opening import KINDS, SUFFIXES, Member
 from isthmus.input_files import open_input, parse_json
 
@@ -44,13 +44,21 @@ def find_shards(place: str | Path) -> list[Path]:
     return sorted(p for p in path.iterdir() if p.suffix.lower() == ".tar" and p.is_file())
 
 
-def shard_images(shards: list[Path]) -> list[ImageFile]:
+def shard_images(shards: list[Path], *, most: int | None = None) -> list[ImageFile]:
     """Every sample's image, in the order of the archives; its name is `SHARD/NAME`.
+
+    Args:
+        most: give up at more images than that.
 
     Raises:
         DataError: not an archive, damaged, or without a single image.
+        TooManyError: there are more than `most`.
     """
-    found = [file for shard in shards for file in _samples(shard)]
+    found: list[ImageFile] = []
+    for file in (file for shard in shards for file in _samples(shard)):
+        found.append(file)
+        if most is not None and len(found) > most:
+            raise TooManyError(f"{shards[0]}: more than {most:,} images")
     if not found:
         where = shards[0] if len(shards) == 1 else shards[0].parent
         raise DataError(f"{where}: no images in the archive (kinds read: {KINDS})")

@@ -18,6 +18,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from isthmus.errors import ModelFileError, UsageError
 from isthmus.images.store import ImageSet
+from isthmus.model.attachment_check import DAMAGE, check_state
 from isthmus.training.checkpoint import Checkpoint
 from isthmus.training.diagnosis.finding import Finding
 from isthmus.training.distributed import ALONE, Processes
@@ -26,7 +27,7 @@ from isthmus.training.losses import Losses
 from isthmus.training.options import Settled
 from isthmus.training.player import Learner
 from isthmus.training.progress import History, Listener, Progress
-from isthmus.training.state import State, part, put_back, tensors_of
+from isthmus.training.state import State, part, put_back, restored_state, tensors_of
 from isthmus.training.step import Steps
 from isthmus.training.validation import validation_loss
 
