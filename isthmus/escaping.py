@@ -23,7 +23,7 @@ _COMMENT = "#"
 
 
 def for_terminal(text: str) -> str:
-    """One line for a terminal or a log: control, bidirectional and undecodable characters as `\\x1b`, `\\u202e`.
+    """One line for a terminal: control, bidirectional and undecodable characters as `\\x1b`, `\\u202e`.
 
     Line breaks are escaped as well; text without any of these comes back unchanged.
     """
@@ -93,7 +93,7 @@ def csv_value(cell: str) -> str:
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Rows as comma-separated values (RFC 4180), every text cell by `csv_cell`; `csv_rows` reads them back."""
+    """Rows as comma-separated values, every text cell by `csv_cell`; `csv_rows` reads them back."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(header)

@@ -192,8 +192,8 @@ def check_region(region: Rectangle | None, grid: Grid) -> Rectangle:
 
 def _check_anything_left(found: Container, wanted: Sequence[int]) -> None:
     """Raises:
-    CompressedFileError: so few of the wanted tiles are in the file that a picture would only be made up, in as
-    much time as a whole one takes. A file of 32 bytes can promise 512 megapixels.
+    CompressedFileError: so few of the wanted tiles are in the file that a picture would only be made up, in
+    as much time as a whole one takes. A file of 32 bytes can promise 512 megapixels.
     """
     whole = sum((container.TILE, number) in found.chunks for number in wanted)
     if whole * MOST_LOST < len(wanted):

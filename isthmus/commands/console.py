@@ -52,6 +52,11 @@ class Console:
         if not self.quiet:
             self._say(for_terminal(text))
 
+    def suggest(self, title: str, lines: Sequence[str] = ()) -> None:
+        """Notes after an empty line: a title and, indented, what may be done next."""
+        for text in ("", title, *(f"  {line}" for line in lines)):
+            self.note(text)
+
     def warn(self, text: str) -> None:
         """Say what a user must not miss, on stderr, also with `--quiet`."""
         self._say(f"isthmus: warning: {for_terminal(text)}")

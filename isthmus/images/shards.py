@@ -14,7 +14,7 @@ import re
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, cast
 
 from isthmus.errors import DataError
 from isthmus.images.listing import ImageFile, TooManyError
@@ -70,7 +70,10 @@ def _samples(shard: Path) -> Iterator[ImageFile]:
     image: tuple[str, Member] | None = None
     label: str | None = None
     try:
-        with open_input(shard) as raw, tarfile.open(fileobj=_Limited(raw), mode="r:") as archive:
+        with (
+            open_input(shard) as raw,
+            tarfile.open(fileobj=cast(IO[bytes], _Limited(raw)), mode="r:") as archive,
+        ):
             length, before = os.fstat(raw.fileno()).st_size, -1
             while (entry := archive.next()) is not None:
                 # A size below 0 leads back to what was read already, for ever.

@@ -41,7 +41,7 @@ class Rule:
     """What a tensor must be.
 
     Attributes:
-        shape: for each axis its length, or a word: equal words are equal lengths of at least 1 in all tensors.
+        shape: for each axis its length, or a word: equal words are equal lengths, at least 1, in all tensors.
         kind: `float` (16, 32 or 64 bits), `int64` or `uint8`.
         low, high: every value lies between them, both included.
     """

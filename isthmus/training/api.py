@@ -277,7 +277,7 @@ def _resumed(
 
 
 def _inventory(prepared: Prepared, facts: dict[str, Any]) -> dict[str, Any] | None:
-    """What lets the training images be found again by a listing; None where not all of them are known here."""
+    """What lets the training images be found again by a listing; None where not all are known here."""
     images, held_out = prepared.images, prepared.held_out
     source = Path(images.source)
     listed = source.is_dir() or source.suffix.lower() == ".tar"
