@@ -17,6 +17,7 @@ from isthmus import commands
 from isthmus.commands.console import follows
 from isthmus.commands.line import command_line
 from isthmus.errors import IsthmusError, ProcessError, Stopped
+from isthmus.escaping import for_terminal, for_terminal_lines
 
 _INTERRUPTED = 130
 
@@ -38,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
         except Exception as error:
             if _debug(words) and not isinstance(error, click.exceptions.Abort):
-                traceback.print_exc()
+                print(for_terminal_lines(traceback.format_exc()), file=sys.stderr, end="", flush=True)
             return _report(error, words)
     except BrokenPipeError:
         return _hush_closed_pipe()
@@ -109,12 +110,8 @@ def _say(text: str, *, exit_code: int, hint: str | None = None) -> int:
 
 
 def _one_line(text: str) -> str:
-    # A file name may hold a line break or a terminal's escape sequence; neither may reach the terminal.
-    flat = text.replace("\r\n", " ").replace("\n", " ")
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode()
-        for character in flat
-    )
+    # A library's message may have several lines; a file's name may hold anything.
+    return for_terminal(text.replace("\r\n", " ").replace("\n", " "))
 
 
 def _debug(words: Sequence[str]) -> bool:

@@ -21,6 +21,7 @@ from isthmus.codec.symbols import AT_ONCE, decode_together
 from isthmus.errors import UsageError
 
 Pixels = npt.NDArray[np.uint8]
+MOST_LOST = 64  # tiles to each whole one, beyond which nothing is painted
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +50,7 @@ def decoded(
     check_model(found.header, codec)
     grid = Grid.of(found.header, codec.stride)
     area = check_region(region, grid)
+    _check_anything_left(found, list(grid.tiles_in(grid.to_steps(area))))
     damage = {(one.tag, one.number): one for one in found.damage}
 
     def lost(tag: bytes, number: int, error: CompressedFileError) -> None:
@@ -186,6 +188,17 @@ def check_region(region: Rectangle | None, grid: Grid) -> Rectangle:
         height, width = grid.size
         raise UsageError(f"the region is not within the picture, {width}×{height} pixels")
     return region
+
+
+def _check_anything_left(found: Container, wanted: Sequence[int]) -> None:
+    """Raises:
+    CompressedFileError: so few of the wanted tiles are in the file that a picture would only be made up, in
+    as much time as a whole one takes. A file of 32 bytes can promise 512 megapixels.
+    """
+    whole = sum((container.TILE, number) in found.chunks for number in wanted)
+    if whole * MOST_LOST < len(wanted):
+        kept = "none" if whole == 0 else f"only {whole:,}"
+        raise CompressedFileError(f"damaged: of {len(wanted):,} tiles {kept} can be read")
 
 
 def _payload(found: Container, tag: bytes, number: int) -> memoryview:

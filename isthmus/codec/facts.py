@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from isthmus.codec import container
 from isthmus.codec.container import CompressedFileError, Container
+from isthmus.input_files import NotAFileError, open_input
 
 _Result = TypeVar("_Result")
 
@@ -66,10 +67,14 @@ def contents(data: bytes | str | os.PathLike[str]) -> bytes:
         return bytes(data)
     path = Path(data)
     try:
-        if not path.is_file():
-            reason = "is a folder" if path.is_dir() else "no such file"
-            raise CompressedFileError(f"{path}: {reason}")
-        return path.read_bytes()
+        with open_input(path) as stream:
+            return stream.read()
+    except FileNotFoundError:
+        raise CompressedFileError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise CompressedFileError(f"{path}: is a folder") from None
+    except NotAFileError as error:
+        raise CompressedFileError(f"{path}: {error.strerror}") from None
     except OSError as error:
         raise CompressedFileError(f"{path}: cannot be opened ({error.strerror or error})") from None
 

@@ -15,7 +15,7 @@ from isthmus.codec.container import SUFFIX
 from isthmus.errors import CapabilityError, DataError, OutputError
 from isthmus.images.listing import find_images
 from isthmus.images.store import Skipped
-from isthmus.images.write import output_names
+from isthmus.names import safe_outputs
 
 Found = TypeVar("Found")
 
@@ -67,12 +67,12 @@ def file_jobs(inputs: Sequence[str], out: str, *, suffix: str) -> list[Job]:
 
 
 def compressed_in(folder: Path) -> list[tuple[Path, str]]:
-    """Path and name of every compressed file under a folder.
+    """Path and name of every compressed file under a folder; of pipes and devices with such a name as well.
 
     Raises:
         DataError: there is none.
     """
-    found = sorted(p for p in folder.rglob(f"*{SUFFIX}") if p.is_file() and not p.name.startswith("."))
+    found = sorted(p for p in folder.rglob(f"*{SUFFIX}") if not p.is_dir() and not p.name.startswith("."))
     if not found:
         raise DataError(f"{folder}: no {SUFFIX} files in it")
     return [(path, path.relative_to(folder).as_posix()) for path in found]
@@ -131,8 +131,8 @@ def _jobs(sources: Sequence[tuple[Path, str]], out: str, suffix: str) -> list[Jo
         raise OutputError(
             f"{out} is the name of one file, and there are {len(sources)} inputs; name a folder"
         )
-    names = output_names([name for _, name in sources], suffix)
-    return [Job(path, name, target / own) for (path, name), own in zip(sources, names, strict=True)]
+    places = safe_outputs(target, [name for _, name in sources], suffix=suffix)
+    return [Job(path, name, place) for (path, name), place in zip(sources, places, strict=True)]
 
 
 def _expanded(

@@ -14,6 +14,7 @@ from isthmus.codec.stored import ATTACHMENT, from_attachment
 from isthmus.codec.symbols import decode, encode
 from isthmus.codec.tables import Tables
 from isthmus.errors import CapabilityError, ModelFileError
+from isthmus.model.attachment_check import DAMAGE
 from isthmus.model.autoencoder import Attachment, Autoencoder
 
 FINGERPRINT_BYTES = 8
@@ -55,12 +56,7 @@ def ready(model: Autoencoder) -> Codec:
             "isthmus.fit_codec(model, images)",
             hint="isthmus train DATA --recipe codec",
         )
-    tables = from_attachment(attachment.facts, attachment.tensors)
-    if tables.channels != model.recipe.geometry.channels:
-        raise ModelFileError(
-            f"the model's codec tables are for {tables.channels} channels, and its code has "
-            f"{model.recipe.geometry.channels}"
-        )
+    tables = from_attachment(attachment.facts, attachment.tensors, channels=model.recipe.geometry.channels)
     prove(tables)
     codec = Codec(model, tables, fingerprint(model))
     _ready[model] = attachment, codec
@@ -78,7 +74,7 @@ def prove(tables: Tables) -> None:
         same = encode(tables.proof_symbols, band) == tables.proof_bytes
         found = decode(tables.proof_bytes, tables.proof_symbols.shape[1:], band)
         proved = same and np.array_equal(found, tables.proof_symbols)
-    except CompressedFileError:
+    except (CompressedFileError, *DAMAGE):
         proved = False
     if not proved:
         raise ModelFileError(

@@ -16,13 +16,16 @@ import numpy.typing as npt
 
 from isthmus.codec.tables import MAX_BINS, MAX_CHANNELS, Band, Tables, shapes
 from isthmus.errors import ModelFileError
+from isthmus.images.idx import DEFLATE_LIMIT
 from isthmus.installation import upgrade_hint
+from isthmus.model.attachment_check import DAMAGE, sides, whole_number
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 ATTACHMENT = "codec"
 FORMAT = 2
+MAX_PROOF_SYMBOLS = 2**22
 
 
 def to_attachment(tables: Tables) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -46,8 +49,13 @@ def to_attachment(tables: Tables) -> tuple[dict[str, Any], dict[str, Tensor]]:
     return facts, {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in arrays.items()}
 
 
-def from_attachment(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Tables:
+def from_attachment(
+    facts: Mapping[str, Any], tensors: Mapping[str, Tensor], *, channels: int | None = None
+) -> Tables:
     """The inverse of `to_attachment`, with every number checked.
+
+    Args:
+        channels: of the model's code, which the tables must have too.
 
     Raises:
         ModelFileError: from a later version, or not what `to_attachment` gives.
@@ -59,11 +67,19 @@ def from_attachment(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> 
                 f"the model's codec tables are of a later version ({version}, this one reads {FORMAT})",
                 hint=upgrade_hint(),
             )
-        qualities = tuple(int(q) for q in facts["qualities"])
+        qualities = sides(facts, "qualities", count=(1, 255), high=10_000)
         arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
-        channels, bins = len(arrays["proof.symbols"]), int(facts["bins"])
-        if not (1 <= channels <= MAX_CHANNELS and 1 <= bins <= MAX_BINS):
-            raise ValueError(f"{channels} channels, {bins} bins")
+        bins = whole_number(facts, "bins", 1, MAX_BINS)
+        if arrays["proof.symbols"].size > MAX_PROOF_SYMBOLS:
+            raise ValueError("its proof is too large")
+        found = len(arrays["proof.symbols"])
+        if channels is not None and found != channels:
+            raise ModelFileError(
+                f"the model's codec tables are for {found} channels, and its code has {channels}"
+            )
+        channels = found
+        if not 1 <= channels <= MAX_CHANNELS:
+            raise ValueError(f"{channels} channels")
         bands: list[Band] = []
         for number in range(len(qualities)):
             before = bands[-1] if bands and version > 1 else None
@@ -73,10 +89,10 @@ def from_attachment(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> 
             qualities=qualities,
             proof_symbols=arrays["proof.symbols"],
             proof_bytes=arrays["proof.bytes"].tobytes(),
-            proof_band=int(facts["proof_band"]),
+            proof_band=whole_number(facts, "proof_band", 0, len(bands) - 1),
         )
         _check(tables)
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
+    except DAMAGE as error:
         why = " ".join(str(error).split())[:200]
         raise ModelFileError(f"the model's codec tables are damaged ({why})") from None
     return tables
@@ -105,6 +121,8 @@ def unpack(data: bytes, channels: int, bins: int, before: Band | None = None) ->
     """
     wanted = shapes(channels, bins)
     total = sum(np.dtype(kind).itemsize * math.prod(shape) for kind, shape in wanted.values())
+    if total > len(data) * DEFLATE_LIMIT:
+        raise ValueError("a band of another length")
     inflater = zlib.decompressobj()
     try:
         plain = inflater.decompress(data, total + 1)

@@ -58,6 +58,7 @@ def command(
                 f"{path} exists; nothing was overwritten", hint="repeat the command with --force"
             )
     from isthmus.atomic import write_text
+    from isthmus.escaping import for_terminal, list_line
     from isthmus.evaluate.audit.audit import audit
     from isthmus.evaluate.audit.page import audit_page, remarks, summary
 
@@ -73,12 +74,12 @@ def command(
     if report is not None:
         audit_page(found).write(report, force=force)
     if write is not None:
-        write_text(write, "".join(f"{name}\n" for name in found.clean), force=force)
+        write_text(write, "".join(f"{list_line(name)}\n" for name in found.clean), force=force)
     skipped = found.images.skipped
     console.emit(found.to_dict() | {"report": report, "write": write, "skipped": as_json(skipped)})
     console.result(table(("what", "found"), summary(found)))
     for remark in remarks(found):
-        console.result(remark)
+        console.result(for_terminal(remark))
     if report is not None:
         console.note(f"report: {report}")
     if write is not None:

@@ -6,7 +6,8 @@ import click
 
 from isthmus.commands.console import Console, force_option, speaks, table
 from isthmus.commands.inputs import as_json, check_data, end_with_skipped, load_model, swap_if_model
-from isthmus.commands.outputs import check_free, csv_text
+from isthmus.commands.outputs import check_free
+from isthmus.escaping import csv_text
 
 
 @click.command()

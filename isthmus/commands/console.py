@@ -25,6 +25,7 @@ from typing import Any, ParamSpec
 import click
 
 from isthmus.commands.progress import PlainLine, ProgressLine, RichLine, SilentLine
+from isthmus.escaping import for_terminal, for_terminal_lines
 
 _Parameters = ParamSpec("_Parameters")
 _SCHEMA = re.compile(r"isthmus\.[a-z-]+/[0-9]+")
@@ -49,16 +50,21 @@ class Console:
     def note(self, text: str) -> None:
         """Say something worth knowing, on stderr; silent with `--quiet`."""
         if not self.quiet:
-            self._say(text)
+            self._say(for_terminal(text))
+
+    def suggest(self, title: str, lines: Sequence[str] = ()) -> None:
+        """Notes after an empty line: a title and, indented, what may be done next."""
+        for text in ("", title, *(f"  {line}" for line in lines)):
+            self.note(text)
 
     def warn(self, text: str) -> None:
         """Say what a user must not miss, on stderr, also with `--quiet`."""
-        self._say(f"isthmus: warning: {text}")
+        self._say(f"isthmus: warning: {for_terminal(text)}")
 
     def result(self, text: str) -> None:
         """Print what was asked for, on stdout; silent with `--json`."""
         if not self.json and not self.silent:
-            print(text, flush=True)
+            print(for_terminal_lines(text), flush=True)
 
     def emit(self, document: Mapping[str, object]) -> None:
         """Print the one JSON object of a `--json` run; does nothing otherwise.
@@ -163,7 +169,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     Raises:
         ValueError: a row has another length than the header.
     """
-    texts = [[str(name) for name in header], *([_cell(value) for value in row] for row in rows)]
+    texts = [[for_terminal(str(name)) for name in header], *([_cell(value) for value in row] for row in rows)]
     columns = list(zip(*texts, strict=True))
     widths = [max(map(len, column)) for column in columns]
     numeric = [
@@ -187,4 +193,4 @@ def _is_number(value: object) -> bool:
 def _cell(value: object) -> str:
     if value is None:
         return "-"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else for_terminal(str(value))

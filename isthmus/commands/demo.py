@@ -62,4 +62,4 @@ def command(console: Console, out: str, minutes: float, force: bool) -> None:
     if demo.evaluation is not None:
         console.result(table(*short_table(demo.evaluation)))
     console.result(f"model: {demo.model_path}\nreport: {demo.report_path}")
-    console.note("\ntry next:\n" + "\n".join(f"  {line}" for line in lines))
+    console.suggest("try next:", lines)

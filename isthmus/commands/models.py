@@ -24,7 +24,7 @@ def command(console: Console, name: str | None) -> None:
     if name is None:
         for row in rows:
             console.result(f"{row['name']}  ({row['bytes'] / 1e6:.1f} MB)\n    {row['good_for']}")
-        console.note("\nisthmus models NAME shows data, licences, command and results")
+        console.suggest("isthmus models NAME shows data, licences, command and results")
         return
     for key, value in rows[0].items():
         if isinstance(value, dict | list):

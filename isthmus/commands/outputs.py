@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from isthmus.errors import OutputError
@@ -17,12 +14,3 @@ def check_free(*paths: str | None, force: bool) -> None:
             raise OutputError(
                 f"{path} exists; nothing was overwritten", hint="repeat the command with --force"
             )
-
-
-def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Rows as comma-separated values, quoted where a name needs it."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return stream.getvalue()

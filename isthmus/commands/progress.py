@@ -8,6 +8,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from isthmus.escaping import for_terminal
+
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
@@ -31,7 +33,7 @@ class ProgressLine:
 
     def say(self, text: str) -> None:
         """Print a line on stderr without tearing what is shown."""
-        print(text, file=sys.stderr, flush=True)
+        print(for_terminal(text), file=sys.stderr, flush=True)
 
     def __enter__(self) -> Self:
         self.running = True
@@ -122,11 +124,11 @@ class RichLine(ProgressLine):
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=done)
             if text:
-                self._bar.update(self._task, seen=text)
+                self._bar.update(self._task, seen=for_terminal(text))
 
     def say(self, text: str) -> None:
         if self._bar is not None:
-            self._bar.console.print(text, markup=False, soft_wrap=True)
+            self._bar.console.print(for_terminal(text), markup=False, soft_wrap=True)
 
     def __exit__(
         self,

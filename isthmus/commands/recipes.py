@@ -32,7 +32,7 @@ def command(console: Console, name: str | None, toml: bool) -> None:
         console.emit({"schema": "isthmus.recipes/1", "recipes": listed})
         families = table(("recipe", "what it is"), rows["family"])
         console.result(families + "\n\n" + table(("article", "what it describes"), rows["article"]))
-        console.note("\nevery setting of one: isthmus recipes NAME")
+        console.suggest("every setting of one: isthmus recipes NAME")
         return
     chosen = recipe(name)
     settings = chosen.describe()
@@ -52,4 +52,4 @@ def command(console: Console, name: str | None, toml: bool) -> None:
         console.result(write_recipe(chosen).rstrip())
         return
     console.result(f"{name}: {text}\n\n" + table(("setting", "value", "meaning"), settings))
-    console.note(f"\nchange one: isthmus train DATA --recipe {name} --set {settings[1][0]}={settings[1][1]}")
+    console.suggest(f"change one: isthmus train DATA --recipe {name} --set {settings[1][0]}={settings[1][1]}")

@@ -10,6 +10,7 @@ import click
 from isthmus.commands.console import Console, force_option, speaks, table
 from isthmus.commands.inputs import as_json, check_data, end_with_skipped, load_model, swap_if_model
 from isthmus.commands.outputs import check_free
+from isthmus.escaping import for_terminal
 
 
 @click.command()
@@ -106,7 +107,7 @@ def command(
         }
     )
     for name, matches in zip(found.queries.names, found.matches, strict=True):
-        console.result(f"like {name}:")
+        console.result(f"like {for_terminal(name)}:")
         console.result(table(["match", metric], [[m.name, round(m.value, 4)] for m in matches]))
     if picture is not None:
         console.note(f"written: {picture}")

@@ -217,7 +217,7 @@ def command(
         )
     console.result(f"model: {path}")
     tell([one for one in recorded(summary) if one.name not in told], console)
-    console.note("\ntry next:\n" + "\n".join(f"  {line}" for line in next_commands(path, data, val)))
+    console.suggest("try next:", next_commands(path, data, val))
     end_with_skipped(console, skipped)
 
 

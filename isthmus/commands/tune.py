@@ -117,4 +117,4 @@ def command(
         words += ["--code", options["code"]] if options["code"] else []
         shared = [*options["settings"], *(f"{key}={value}" for key, value in best[0].point.items())]
         words += [word for setting in shared for word in ("--set", setting)]
-        console.note("\ntry next:\n  " + command_line(words))
+        console.suggest("try next:", [command_line(words)])

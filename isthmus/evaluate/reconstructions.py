@@ -10,8 +10,9 @@ import numpy as np
 
 from isthmus.evaluate.passes import per_pass
 from isthmus.images.store import ImageSet
-from isthmus.images.write import grid, output_names, save_image
+from isthmus.images.write import grid, save_image
 from isthmus.model.autoencoder import Autoencoder
+from isthmus.names import safe_outputs
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def write_reconstructions(
         DataError: images of other channels than the model's.
         OutputError: a file cannot be written.
     """
-    paths = [Path(folder, *name.split("/")) for name in output_names(images.names, ".png")]
+    paths = safe_outputs(folder, images.names, suffix=".png")
     missing = [index for index, path in enumerate(paths) if force or not path.exists()]
     done = len(paths) - len(missing)
     for part in _runs(images, missing):

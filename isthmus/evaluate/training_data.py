@@ -7,9 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 from isthmus.errors import IsthmusError
+from isthmus.images.inventory import list_inventory
 from isthmus.images.named import is_name, where
 from isthmus.images.read import read
 from isthmus.images.store import ImageSet
+from isthmus.model.attachment_check import DAMAGE, whole_number
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.reading import read_for as read_for
 from isthmus.training.options import Options
@@ -38,8 +40,8 @@ def training_images(model: Autoencoder, train: Any = None) -> tuple[ImageSet | N
     if not os.path.exists(source) and not (is_name(source) and where(source) is not None):  # noqa: PTH110
         return None, _NOT_FOUND
     try:
-        found = _part(model, source, fingerprint)
-    except (IsthmusError, TypeError, KeyError, ValueError):
+        found = _part(model, source, fingerprint) if _has_its_images(recorded, source) else None
+    except (IsthmusError, OSError, *DAMAGE):
         found = None
     if found is None:
         return (
@@ -47,6 +49,24 @@ def training_images(model: Autoencoder, train: Any = None) -> tuple[ImageSet | N
             f"{source} is no longer what this model was trained on: {_WITHOUT}",
         )
     return found, None
+
+
+def _has_its_images(recorded: dict[str, Any], source: str) -> bool:
+    """Whether a listing of the source agrees with what the model recorded; nothing is decoded for it.
+
+    Models of version 0.1 recorded no names, only how many images they were trained on: unread files and those
+    that `--only` left out may come on top.
+    """
+    known = recorded.get("inventory")
+    if isinstance(known, dict):
+        count = whole_number(known, "count", 1, 10**9)
+        found = list_inventory(source, most=count)
+        return found is None or found.to_dict() == {"count": count, "names": known.get("names")}
+    images = whole_number(recorded, "images", 1, 10**9)
+    held_out = recorded.get("held_out") or 0
+    least = images + (held_out if isinstance(held_out, int) else 0)
+    found = list_inventory(source, most=2 * least + 100)
+    return found is None or found.count >= images
 
 
 def _part(model: Autoencoder, source: str, fingerprint: str) -> ImageSet | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 import math
 import os
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from PIL import Image
 
 from isthmus.atomic import write_text
 from isthmus.errors import DataError, UsageError, nearest
+from isthmus.escaping import fill, for_html, for_script
 from isthmus.generate.codes import codes_of
 from isthmus.images.conform import fit, to_channels, to_dtype
 from isthmus.images.read import read
@@ -82,11 +82,8 @@ class CodeMap:
         }
         page = files(__package__).joinpath("code_map.html").read_text(encoding="utf-8")
         note = f"{len(self.images):,} images by {'t-SNE' if self.method == 'tsne' else 'PCA'} of their codes"
-        words = {"TITLE": _escaped(title), "NOTE": _escaped(note), "VERSION": __version__}
-        for key, value in words.items():
-            page = page.replace(f"{{{{{key}}}}}", value)
-        # Within a script element only "</" could end the text too early.
-        return page.replace("{{DATA}}", json.dumps(data).replace("</", "<\\/"))
+        words = {"TITLE": for_html(title), "NOTE": for_html(note), "VERSION": for_html(__version__)}
+        return fill(page, {**words, "DATA": for_script(data)})
 
 
 def code_map(
@@ -132,9 +129,3 @@ def code_map(
 
 def _thumbnail(image: npt.NDArray[Any], side: int) -> npt.NDArray[np.uint8]:
     return np.asarray(to_dtype(fit(to_channels(image, 3), (side, side)), np.uint8))
-
-
-def _escaped(text: str) -> str:
-    from html import escape
-
-    return escape(text)

@@ -13,6 +13,7 @@ from isthmus.images.conform import conform
 from isthmus.images.edge import to_batch
 from isthmus.images.store import ImageSet
 from isthmus.model import axes, capabilities
+from isthmus.model.attachment_check import check_values
 from isthmus.model.autoencoder import PIXELS_PER_PASS, Autoencoder
 from isthmus.model.reading import read_for
 
@@ -60,7 +61,10 @@ def encoded(model: Autoencoder, images: ImageSet) -> Tensor:
     pixels = images.shape[0] * images.shape[1] * images.shape[2]
     batch = max(1, min(_BATCH, PIXELS_PER_PASS // pixels))
     return torch.cat(
-        [model.encode_batch(part.images.to(device)).cpu() for part in whole(images, batch=batch)]
+        [
+            check_values(model.encode_batch(part.images.to(device)).cpu())
+            for part in whole(images, batch=batch)
+        ]
     )
 
 

@@ -17,6 +17,8 @@ from isthmus.generate.codes import check_generates, code_of, codes_of, decoded
 from isthmus.generate.sampling import as_pixels
 from isthmus.images.read import read
 from isthmus.images.store import ImageSet, Pixels
+from isthmus.input_files import parse_json
+from isthmus.model.attachment_check import DAMAGE, Rule, check_tensors
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.file import read_file, write_file
 from isthmus.model.mark import mark_of
@@ -66,8 +68,15 @@ def load_direction(path: str | os.PathLike[str]) -> Direction:
     """
     tensors, metadata = read_file(path)
     try:
-        return Direction(tensors["step"].float(), dict(json.loads(metadata[KEY])))
-    except (LookupError, TypeError, ValueError) as error:
+        facts = parse_json(metadata[KEY])
+        if not isinstance(facts, dict):
+            raise ValueError("its header describes no direction")
+        words = ("C", "h", "w")[: tensors["step"].ndim]
+        check_tensors(tensors, {"step": Rule(*words)})
+        if len(words) not in (1, 3):
+            raise ValueError("its step is no code")
+        return Direction(tensors["step"].float(), facts)
+    except DAMAGE as error:
         raise ModelFileError(f"{path} is not a direction", hint="isthmus direct --help") from error
 
 

@@ -20,6 +20,7 @@ from isthmus.errors import CapabilityError, DataError, ModelFileError
 from isthmus.images.store import ImageSet
 from isthmus.model import axes
 from isthmus.model.allocation import room_for
+from isthmus.model.attachment_check import DAMAGE, Rule, check_state, check_tensors, whole_number
 from isthmus.model.attachments import attach
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.objective import Objective, Term
@@ -187,17 +188,23 @@ def dynamics_of(model: Autoencoder) -> Dynamics | None:
     if attachment is None:
         return None
     try:
-        return _restored(attachment.tensors, attachment.facts)
-    except (LookupError, TypeError, ValueError, RuntimeError) as error:
+        return _restored(model, attachment.tensors, attachment.facts)
+    except DAMAGE as error:
         why = " ".join(str(error).split())[:200]
         raise ModelFileError(f"the model's dynamics are damaged ({why})") from error
 
 
-def _restored(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> Dynamics:
+def _restored(model: Autoencoder, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> Dynamics:
+    if model.recipe.geometry.is_grid:
+        raise ValueError("the model has a grid code")
     mean = tensors["mean"]
-    with room_for(tensors.values()):
-        network = _Motion(len(mean), int(facts["width"]))
     own = {k.removeprefix("network."): t for k, t in tensors.items() if k.startswith("network.")}
+    rest = {k: t for k, t in tensors.items() if not k.startswith("network.")}
+    rules = {"mean": Rule("d"), "deviation": Rule("d", low=1e-18)}
+    check_tensors(rest, rules, d=model.recipe.geometry.channels)
+    with room_for(tensors.values()):
+        network = _Motion(len(mean), whole_number(facts, "width", 1, 65_536))
+    check_state(network, own)
     network.load_state_dict(own, assign=True)
     return Dynamics(network.eval().requires_grad_(False), mean, tensors["deviation"], dict(facts))
 

@@ -25,6 +25,14 @@ from isthmus.generate.mixture import Mixture
 from isthmus.generate.moments import Moments
 from isthmus.generate.prior import STEPS
 from isthmus.model.allocation import room_for
+from isthmus.model.attachment_check import (
+    Rule,
+    check_state,
+    check_tensors,
+    class_names,
+    sides,
+    whole_number,
+)
 
 _BATCH = 2048
 
@@ -152,19 +160,38 @@ class Flow:
 
     @classmethod
     def restored(cls, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> Flow:
+        """The inverse of `stored`.
+
+        Raises:
+            LookupError, TypeError, ValueError: they are not such a prior.
+        """
         base_tensors = {k.removeprefix("base."): t for k, t in tensors.items() if k.startswith("base.")}
-        classes = tuple(map(str, facts["classes"]))
+        classes = class_names(facts)
+        shape = sides(facts, "shape", count=(1, 3), high=2**24)
         base: Mixture | Channels
         if "base" in facts:
             base = Mixture.restored(base_tensors, facts["base"])
+            if base.shape != shape or base.classes != classes:
+                raise ValueError("its base is another prior's")
         else:
+            rules = {
+                "mean": Rule("C", 1, 1),
+                "deviation": Rule("C", 1, 1, low=1e-18),
+                "weights": Rule("K", low=0),
+            }
+            check_tensors(base_tensors, rules, C=shape[0], K=max(1, len(classes)))
+            if float(base_tensors["weights"].sum()) <= 0:
+                raise ValueError("no class ever occurs")
             base = Channels(base_tensors["mean"], base_tensors["deviation"], base_tensors["weights"], classes)
-        shape = tuple(int(n) for n in facts["shape"])
-        with room_for(tensors.values()):
-            network = velocity(shape, len(base.weights), int(facts["width"]), int(facts["depth"]))
         own = {k.removeprefix("network."): t for k, t in tensors.items() if k.startswith("network.")}
+        width, depth = whole_number(facts, "width", 1, 65_536), whole_number(facts, "depth", 1, len(own))
+        with room_for(tensors.values()):
+            network = velocity(shape, len(base.weights), width, depth)
+        check_state(network, own)
         network.load_state_dict(own, assign=True)
         moments = None
         if "moments.matrix" in tensors:
-            moments = Moments(tensors["moments.matrix"], tensors["moments.offset"])
+            parts = {"matrix": tensors["moments.matrix"], "offset": tensors["moments.offset"]}
+            check_tensors(parts, {"matrix": Rule("C", "C"), "offset": Rule("C")}, C=shape[0])
+            moments = Moments(**parts)
         return cls(base, network.eval().requires_grad_(False), dict(facts), moments)

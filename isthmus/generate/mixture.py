@@ -6,6 +6,7 @@ is everything, and the noise nothing.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from isthmus.errors import DataError, UsageError
 from isthmus.generate.prior import STEPS
 from isthmus.images.store import Indices
 from isthmus.measures.subspace import Subspace, principal_subspace
+from isthmus.model.attachment_check import Rule, check_tensors, class_names, sides
 
 COMPONENTS = 100
 REFINED = 400  # where a flow refines the mixture
@@ -116,16 +118,39 @@ class Mixture:
 
     @classmethod
     def restored(cls, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> Mixture:
+        """The inverse of `stored`.
+
+        Raises:
+            LookupError, TypeError, ValueError: they are not such a prior.
+        """
+        shape, classes = sides(facts, "shape", count=(1, 3), high=2**24), class_names(facts)
+        check_tensors(
+            tensors,
+            {
+                "mean": Rule("D"),
+                "basis": Rule("k", "D"),
+                "rest": Rule(low=0),
+                "weights": Rule("K", low=0, high=1),
+                "means": Rule("K", "k"),
+                "factors": Rule("K", "k", "k"),
+                "owners": Rule("K", kind="int64", low=-1, high=len(classes) - 1),
+            },
+            D=math.prod(shape),
+        )
+        if not 0 < float(tensors["weights"].sum()) < 1.01:
+            raise ValueError("weights do not sum to 1")
+        if float(tensors["factors"].diagonal(dim1=1, dim2=2).min()) <= 0:
+            raise ValueError("a covariance is not positive definite")
         return cls(
-            shape=tuple(int(n) for n in facts["shape"]),
+            shape=shape,
             space=Subspace(tensors["mean"], tensors["basis"]),
             rest=tensors["rest"],
             weights=tensors["weights"],
             means=tensors["means"],
             factors=tensors["factors"],
             owners=tensors["owners"],
-            classes=tuple(map(str, facts["classes"])),
-            kind=str(facts["kind"]),
+            classes=classes,
+            kind="gaussian" if facts["kind"] == "gaussian" else "mixture",
         )
 
 

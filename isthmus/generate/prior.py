@@ -13,8 +13,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from isthmus.errors import DataError, ModelFileError, UsageError, nearest
+from isthmus.errors import ModelFileError, UsageError, nearest
 from isthmus.model import axes
+from isthmus.model.attachment_check import DAMAGE
 from isthmus.model.attachments import attach
 from isthmus.model.autoencoder import Attachment, Autoencoder
 
@@ -152,9 +153,12 @@ def _restored(model: Autoencoder, kind: str, attachment: Attachment) -> Prior:
         prior = restore(attachment.tensors, attachment.facts)
         shape = tuple(model.recipe.geometry.shape(padded(model, model.size)))
         codes = draw(prior, shape, 1, steps=1)
-        if codes.shape != (1, *shape) or not bool(codes.isfinite().all()):
-            raise DataError(f"codes {tuple(codes.shape)} where the model has {shape}")
-    except (LookupError, TypeError, ValueError, RuntimeError, DataError) as error:
+        if codes.shape != (1, *shape):
+            raise ValueError(f"codes {tuple(codes.shape)} where the model has {shape}")
+        noise = prior.to_noise(codes, prior.parts_of(codes), steps=1)
+        if not bool(codes.isfinite().all()) or not bool(noise.isfinite().all()):
+            raise ValueError("it gives codes that are not finite")
+    except DAMAGE as error:
         why = " ".join(str(error).split())[:200]
         raise ModelFileError(f"the model's {kind} prior is damaged or another model's ({why})") from error
     return prior

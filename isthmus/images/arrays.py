@@ -7,6 +7,7 @@ is (N, H, W); four dimensions are (N, H, W, C), C from 1 to 4. Torch tensors are
 
 from __future__ import annotations
 
+import os
 import sys
 import zipfile
 from pathlib import Path
@@ -19,6 +20,7 @@ from isthmus.errors import DataError
 from isthmus.images.cache import memory_bytes
 from isthmus.images.idx import DEFLATE_LIMIT
 from isthmus.images.store import ImageSet, Indices, Pixels
+from isthmus.input_files import open_input
 
 _MOST_CLASSES = 65_536
 
@@ -83,7 +85,7 @@ def read_npy(path: str | Path) -> ImageSet:
         DataError: not such a file, pickled, shorter than its header says, or as `from_array`.
     """
     try:
-        with Path(path).open("rb") as stream:
+        with open_input(path) as stream:
             np.lib.format.read_magic(stream)
         # A memory map is checked against the file's length before any memory is taken.
         mapped = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -100,12 +102,14 @@ def read_npz(path: str | Path) -> ImageSet:
         DataError: not such a file, no `images` in it, pickled, lying about its size, or as `from_array`.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_input(path) as raw, zipfile.ZipFile(raw) as archive:
             keys = [name.removesuffix(".npy") for name in archive.namelist()]
             if "images" not in keys:
-                raise DataError(f"{path}: no array 'images' in it; it holds {', '.join(keys) or 'nothing'}")
-            images = _member(archive, "images")
-            labels = _member(archive, "labels") if "labels" in keys else None
+                held = ", ".join(name[:60] for name in keys[:5]) + (", …" if len(keys) > 5 else "")
+                raise DataError(f"{path}: no array 'images' in it; it holds {held or 'nothing'}")
+            length = os.fstat(raw.fileno()).st_size
+            images = _member(archive, "images", length)
+            labels = _member(archive, "labels", length) if "labels" in keys else None
     except DataError:
         raise
     except Exception as error:  # as above, and whatever zipfile makes of a damaged directory
@@ -113,10 +117,12 @@ def read_npz(path: str | Path) -> ImageSet:
     return from_array(images, labels, source=str(path))
 
 
-def _member(archive: zipfile.ZipFile, key: str) -> npt.NDArray[Any]:
+def _member(archive: zipfile.ZipFile, key: str, length: int) -> npt.NDArray[Any]:
     entry = archive.getinfo(f"{key}.npy")
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(f"'{key}' is compressed in an unusual way")
+    if entry.header_offset + entry.compress_size > length:
+        raise ValueError(f"'{key}' is longer than the file")
     if entry.file_size > entry.compress_size * DEFLATE_LIMIT or entry.file_size > memory_bytes():
         raise ValueError(f"'{key}' promises {entry.file_size} bytes, which cannot be")
     with archive.open(entry) as stream:

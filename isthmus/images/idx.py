@@ -22,6 +22,7 @@ from isthmus.errors import DataError
 from isthmus.images.cache import memory_bytes
 from isthmus.images.opening import MAX_PIXELS
 from isthmus.images.store import ImageSet
+from isthmus.input_files import open_input
 
 # RFC 1951: a deflate stream cannot hold more than 1032 bytes per byte of its own.
 DEFLATE_LIMIT = 1032
@@ -41,7 +42,7 @@ def read_idx(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> npt.NDArray[n
     """
     place = Path(path)
     try:
-        with place.open("rb") as raw:
+        with open_input(place) as raw:
             if raw.read(2) != b"\x1f\x8b":
                 raw.seek(0)
                 return _read(raw, path, place.stat().st_size, max_pixels)
@@ -66,6 +67,8 @@ def _read(stream: IO[bytes], path: str | Path, most: int, max_pixels: int) -> np
         raise DataError(f"{path}: the idx header is cut short")
     shape = struct.unpack(f">{magic[3]}I", sizes)
     text, expected = "×".join(map(str, shape)), math.prod(shape)
+    if len(shape) == 4 and shape[3] > 4:
+        raise DataError(f"{path}: the idx header promises {shape[3]} channels ({text}); 1 to 4 are read")
     if 0 in shape or (len(shape) > 2 and shape[1] * shape[2] > max_pixels):
         raise DataError(f"{path}: the idx header promises images of an impossible size ({text})")
     if expected > most:

@@ -37,11 +37,19 @@ class ImageFile:
         return self.member or self.place
 
 
-def find_images(folder: str | Path) -> list[ImageFile]:
+class TooManyError(DataError):
+    """A folder or an archive holds more than was expected; it was not listed to its end."""
+
+
+def find_images(folder: str | Path, *, most: int | None = None) -> list[ImageFile]:
     """Every file with an image's suffix under `folder`, hidden ones excepted, ordered by its path's parts.
+
+    Args:
+        most: give up at more images than that, or at ten times as many entries and ten thousand more.
 
     Raises:
         DataError: no such folder, or no image in it.
+        TooManyError: there are more than `most`.
     """
     top = Path(folder)
     if not top.is_dir():
@@ -49,7 +57,11 @@ def find_images(folder: str | Path) -> list[ImageFile]:
     found: list[ImageFile] = []
     idx_file: Path | None = None
     # Paths stay strings: a `Path` for each of a million files takes longer than to list them.
+    entries = 0
     for place, folders, names in os.walk(top):
+        entries += len(folders) + len(names)
+        if most is not None and (len(found) > most or entries > 10 * most + 10_000):
+            raise TooManyError(f"{folder}: more than {most:,} images")
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         below = tuple(_printable(part) for part in Path(place).relative_to(top).parts)
         inside = place if place.endswith(os.sep) else place + os.sep
@@ -73,7 +85,9 @@ def labels_of(files: list[ImageFile], kept: list[ImageFile]) -> tuple[Indices | 
     found = {file.label for file in files if file.label is not None}
     if any(file.label is None for file in files):
         return None, ()
-    numbers = any(file.member is not None for file in files) and all(map(str.isdecimal, found))
+    numbers = any(file.member is not None for file in files) and all(
+        name.isdecimal() and len(name) < 19 for name in found
+    )
     classes = tuple(sorted(found, key=int) if numbers else sorted(found))
     number = {name: i for i, name in enumerate(classes)}
     return np.array([number[file.label or ""] for file in kept], dtype=np.int64), classes

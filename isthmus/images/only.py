@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import numpy as np
 
 from isthmus.errors import DataError
+from isthmus.escaping import list_names
 from isthmus.images.store import ImageSet
+from isthmus.input_files import read_text
 
 
 def read_names(path: str | os.PathLike[str]) -> tuple[str, ...]:
-    """The names in a list: one per line, UTF-8; empty lines and lines that begin with `# ` are passed over.
+    """The names in a list in UTF-8, one per line, as `isthmus.escaping.list_line` writes them.
+
+    Empty lines and lines that begin with `# ` are left out; a name that could not stand for itself is a JSON
+    string.
 
     Raises:
         DataError: the file is missing, not text, or names nothing.
     """
     try:
-        lines = Path(path).read_text("utf-8").splitlines()
+        names = tuple(list_names(read_text(path)))
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is not a list of image names: {error}") from None
-    names = tuple(line for line in lines if line.strip() and not line.startswith("# "))
+        why = getattr(error, "strerror", None) or error
+        raise DataError(f"{path} is not a list of image names: {why}") from None
     if not names:
         raise DataError(f"{path} names no images")
     return names

@@ -16,6 +16,7 @@ from PIL import Image, UnidentifiedImageError
 from isthmus.errors import DataError
 from isthmus.images.limits import pillow_limits
 from isthmus.images.modes import UnreadablePixelsError
+from isthmus.input_files import NotAFileError, open_input
 
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "BMP", "DIB", "GIF", "PPM", "JPEG2000")
 KINDS = "PNG, JPEG, WebP, AVIF, TIFF, BMP, GIF, PNM, JPEG 2000"
@@ -111,7 +112,7 @@ def read_small(source: str | Path | Member) -> bytes | None:
             return os.read(opened, facts.st_size)
         finally:
             os.close(opened)
-    except (OSError, ValueError):
+    except (OSError, ValueError, OverflowError):
         return None
 
 
@@ -122,11 +123,16 @@ def _file(path: str | Path | Member) -> Iterator[IO[bytes]]:
         return
     place = Path(path)
     try:
-        if not place.is_file():
-            raise ImageFileError(path, "is a folder, not an image" if place.is_dir() else "no such file")
-        if place.stat().st_size == 0:
+        stream = open_input(place)
+        if os.fstat(stream.fileno()).st_size == 0:
+            stream.close()
             raise ImageFileError(path, "empty (0 bytes)")
-        stream = place.open("rb")
+    except FileNotFoundError:
+        raise ImageFileError(path, "no such file") from None
+    except IsADirectoryError:
+        raise ImageFileError(path, "is a folder, not an image") from None
+    except NotAFileError as error:
+        raise ImageFileError(path, str(error.strerror)) from None
     except (OSError, ValueError) as error:
         raise ImageFileError(
             path, f"cannot be opened ({getattr(error, 'strerror', None) or error})"
@@ -141,5 +147,6 @@ def _member(place: Member) -> IO[bytes]:
     try:
         with place.archive.open("rb") as stream:
             return io.BytesIO(place.read_from(stream))
-    except OSError as error:
-        raise ImageFileError(place, f"cannot be opened ({error.strerror or error})") from None
+    except (OSError, OverflowError, MemoryError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ImageFileError(place, f"cannot be opened ({reason})") from None

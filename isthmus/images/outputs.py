@@ -13,6 +13,7 @@ from isthmus.errors import OutputError
 from isthmus.images.animation import write_frames
 from isthmus.images.store import Indices, Pixels
 from isthmus.images.write import WRITABLE, grid, save_image
+from isthmus.names import below, safe_folders
 
 ANIMATED = (".gif", ".webp")
 # A folder of such a name is never what was meant.
@@ -64,13 +65,12 @@ def write_images(
     if place.is_file():
         raise OutputError(f"{place} is a file; many images need a folder, a .png or a .npz")
     digits = max(5, len(str(len(pixels) - 1)))
+    folders = safe_folders(place, classes) if labels is not None and classes else []
     paths = []
     for index in range(len(pixels)):
-        name = f"{index:0{digits}d}.png"
-        folder = place
-        if labels is not None and classes:
-            folder = place / classes[int(labels[index])].replace("/", "-")
-        paths.append(folder / name)
+        folder = folders[int(labels[index])] if labels is not None and folders else place
+        path = folder / f"{index:0{digits}d}.png"
+        paths.append(below(place, path.relative_to(place).as_posix()))
     if not force and any(path.exists() for path in paths):
         raise OutputError(
             f"{place} holds images of these names; nothing was written",

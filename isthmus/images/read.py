@@ -21,6 +21,7 @@ from isthmus.images.pool import Progress
 from isthmus.images.registry import NAMES
 from isthmus.images.shards import find_shards
 from isthmus.images.store import ImageSet
+from isthmus.input_files import special_kind
 
 
 def read(
@@ -95,6 +96,8 @@ def _read_file(data: str | bytes, path: Path, max_pixels: int) -> ImageSet:
         guess = nearest(name.partition(":")[0], NAMES)
         close = guess if "did you mean" in guess else ""
         raise DataError(f"{name}: no such file, folder or named data set{close}")
+    if (special := special_kind(path)) is not None:
+        raise DataError(f"{name}: {special}")
     if is_idx(path):
         return read_idx_set(path, max_pixels=max_pixels)
     if path.suffix.lower() == ".npy":

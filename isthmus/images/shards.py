@@ -9,17 +9,24 @@ is never unpacked (https://github.com/webdataset/webdataset, "The WebDataset For
 
 from __future__ import annotations
 
-import json
+import os
+import re
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import IO, cast
 
 from isthmus.errors import DataError
-from isthmus.images.listing import ImageFile
+from isthmus.images.listing import ImageFile, TooManyError
 from isthmus.images.opening import KINDS, SUFFIXES, Member
+from isthmus.input_files import open_input, parse_json
 
 _LABEL_KEYS = ("label", "cls", "class")
 _MOST_LABEL_BYTES = 2**20
+_MOST_LABEL_LENGTH = 1000  # characters; what is longer names no class
+MAX_HEADER_BYTES = 2**18  # of a long name or of extended fields
+# tarfile searches headers with patterns that take the square of a run of digits (CVE-2024-6232).
+_LONG_NUMBER = re.compile(rb"[0-9]{128}")
 _COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 
 
@@ -37,13 +44,21 @@ def find_shards(place: str | Path) -> list[Path]:
     return sorted(p for p in path.iterdir() if p.suffix.lower() == ".tar" and p.is_file())
 
 
-def shard_images(shards: list[Path]) -> list[ImageFile]:
+def shard_images(shards: list[Path], *, most: int | None = None) -> list[ImageFile]:
     """Every sample's image, in the order of the archives; its name is `SHARD/NAME`.
+
+    Args:
+        most: give up at more images than that.
 
     Raises:
         DataError: not an archive, damaged, or without a single image.
+        TooManyError: there are more than `most`.
     """
-    found = [file for shard in shards for file in _samples(shard)]
+    found: list[ImageFile] = []
+    for file in (file for shard in shards for file in _samples(shard)):
+        found.append(file)
+        if most is not None and len(found) > most:
+            raise TooManyError(f"{shards[0]}: more than {most:,} images")
     if not found:
         where = shards[0] if len(shards) == 1 else shards[0].parent
         raise DataError(f"{where}: no images in the archive (kinds read: {KINDS})")
@@ -55,8 +70,18 @@ def _samples(shard: Path) -> Iterator[ImageFile]:
     image: tuple[str, Member] | None = None
     label: str | None = None
     try:
-        with shard.open("rb") as raw, tarfile.open(fileobj=raw, mode="r:") as archive:
+        with (
+            open_input(shard) as raw,
+            tarfile.open(fileobj=cast(IO[bytes], _Limited(raw)), mode="r:") as archive,
+        ):
+            length, before = os.fstat(raw.fileno()).st_size, -1
             while (entry := archive.next()) is not None:
+                # A size below 0 leads back to what was read already, for ever.
+                if entry.size < 0 or archive.offset <= before:
+                    raise tarfile.ReadError("a file's size is negative")
+                if entry.isreg() and not entry.issparse() and entry.offset_data + entry.size > length:
+                    raise tarfile.ReadError("a file is longer than the archive")
+                before = archive.offset
                 getattr(archive, "members").clear()  # noqa: B009 - it would remember every file it passed
                 # A sparse file's bytes do not lie together; links and folders have none.
                 if not entry.isreg() or entry.issparse():
@@ -77,23 +102,46 @@ def _samples(shard: Path) -> Iterator[ImageFile]:
                     label = _label(place.read_from(raw), suffix) or label
             if image is not None:
                 yield ImageFile(str(shard), image[0], label, image[1])
-    except (tarfile.TarError, OSError) as error:
-        raise DataError(f"{shard}: not a readable tar archive ({error})") from None
+    except Exception as error:  # tarfile raises nearly every type on headers that lie
+        why = getattr(error, "strerror", None) or " ".join(str(error).split())[:200] or type(error).__name__
+        raise DataError(f"{shard}: not a readable tar archive ({why})") from None
+
+
+class _Limited:
+    """An archive as `tarfile` reads it: headers only, so no read is long, whatever a header says."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+
+    def read(self, size: int = -1) -> bytes:
+        if not 0 <= size <= MAX_HEADER_BYTES:
+            raise tarfile.ReadError("a header of an impossible length")
+        content = self._stream.read(size)
+        if _LONG_NUMBER.search(content):
+            raise tarfile.ReadError("a number of too many digits")
+        return content
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._stream.tell()
 
 
 def _label(content: bytes, suffix: str) -> str | None:
     text = content.decode("utf-8", "replace").strip()
     if suffix == "cls":
-        return text or None
+        return text if 0 < len(text) <= _MOST_LABEL_LENGTH else None
     try:
-        facts = json.loads(text)
-    except (ValueError, RecursionError):
+        facts = parse_json(text)
+    except ValueError:
         return None
     if not isinstance(facts, dict):
         return None
     for key in _LABEL_KEYS:
         if isinstance(facts.get(key), (int, str)):
-            return str(facts[key])
+            label = str(facts[key])
+            return label if 0 < len(label) <= _MOST_LABEL_LENGTH else None
     return None
 
 

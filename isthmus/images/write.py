@@ -1,12 +1,11 @@
-"""Where pixels go: one image file, a contact sheet, names for many files."""
+"""Where pixels go: one image file, a contact sheet."""
 
 from __future__ import annotations
 
 import io
 import math
-from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -121,28 +120,6 @@ def grid(
         part = to_dtype(to_channels(cell, channels), dtype)
         sheet[top : top + cell.shape[0], left : left + cell.shape[1]] = part
     return sheet
-
-
-def output_names(names: Sequence[str], suffix: str) -> tuple[str, ...]:
-    """A file name with `suffix` for each input name, all different, sub-folders kept.
-
-    `a.jpg` becomes `a.png`; where `a.jpg` and `a.tif` would meet they become `a.jpg.png` and `a.tif.png`.
-    Names that differ only in case count as equal, for on macOS and Windows they are.
-    """
-    short = [str(PurePosixPath(name).with_suffix(suffix)) for name in names]
-    meet = Counter(name.casefold() for name in short)
-    result: list[str] = []
-    taken = {name.casefold() for name in short if meet[name.casefold()] == 1}
-    for name, brief in zip(names, short, strict=True):
-        if meet[brief.casefold()] == 1:
-            result.append(brief)
-            continue
-        candidate, number = name + suffix, 2
-        while candidate.casefold() in taken:
-            candidate, number = f"{name}-{number}{suffix}", number + 1
-        taken.add(candidate.casefold())
-        result.append(candidate)
-    return tuple(result)
 
 
 def _to_pillow(path: str | Path, array: npt.NDArray[Any], kind: str) -> Image.Image:

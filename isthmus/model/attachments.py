@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from isthmus.errors import CapabilityError, ModelFileError
+from isthmus.input_files import parse_json
 from isthmus.model import file
 from isthmus.model.file import ATTACHED
 
@@ -84,7 +85,7 @@ def _rewrite(
 ) -> None:
     file.read_header(path)  # raises on what is not a model
     found, metadata = file.read_file(path)
-    header = json.loads(metadata[file.KEY])
+    header = parse_json(metadata[file.KEY], finite=False)
     attachments = header.setdefault("attachments", {})
     if not isinstance(attachments, dict):
         raise ModelFileError(f"{path} is damaged: its header is not what isthmus writes")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from isthmus.atomic import atomic_write
 from isthmus.errors import CapabilityError, ModelFileError, OutputError, UsageError
+from isthmus.input_files import NotAFileError, check_value, open_input, parse_json
 from isthmus.installation import upgrade_hint
 from isthmus.model.narrow import Bits, narrowed, widened
 
@@ -70,6 +71,7 @@ def load(path: str | os.PathLike[str]) -> Autoencoder:
         ModelFileError: missing, not a model file, damaged, or from a later version.
     """
     from isthmus.model.allocation import room_for
+    from isthmus.model.attachment_check import check_weights
     from isthmus.model.autoencoder import Attachment, Autoencoder, channels_last
     from isthmus.model.recipe import Recipe
 
@@ -92,6 +94,7 @@ def load(path: str | os.PathLike[str]) -> Autoencoder:
     except ValueError as error:
         raise ModelFileError(f"{path} does not fit its recipe: {error}") from error
     _check_tensors(path, model.state_dict(), own)
+    check_weights(path, own)
     model.load_state_dict(own, assign=True)
     model.requires_grad_(False)
     for name, facts in header["attachments"].items():
@@ -114,11 +117,14 @@ def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
         what = "the state of a training" if "isthmus.resume" in metadata else "not an isthmus model"
         raise ModelFileError(f"{path} is {what}, although a safetensors file")
     try:
-        header = json.loads(metadata[KEY])
+        header = parse_json(metadata[KEY], finite=False)  # a loss in the summary may be NaN
         version = int(header["format"])
         for key in ("summary", "attachments"):
             if not isinstance(header.setdefault(key, {}), dict):
                 raise TypeError(key)
+        if not all(isinstance(facts, dict) for facts in header["attachments"].values()):
+            raise TypeError("attachments")
+        check_value({key: value for key, value in header.items() if key != "summary"})
     except _NONSENSE:
         raise ModelFileError(f"{path} is damaged: its header is not what isthmus writes") from None
     if version > FORMAT:
@@ -185,9 +191,7 @@ def read_file(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str
 def _safetensors_header(path: str | os.PathLike[str]) -> dict[str, Any]:
     name = Path(path)
     try:
-        if name.exists() and not (name.is_file() or name.is_dir()):
-            raise ModelFileError(f"{path} is not a file")  # opening a pipe would wait for ever
-        with name.open("rb") as stream:
+        with open_input(name) as stream:
             start = stream.read(8)
             size = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
             if not 2 <= size <= min(LARGEST_HEADER, name.stat().st_size - 8):
@@ -195,17 +199,22 @@ def _safetensors_header(path: str | os.PathLike[str]) -> dict[str, Any]:
                 if start[:4] == b"PK\x03\x04" or start[:1] == b"\x80":
                     raise ModelFileError(f"{path} is pickled, which isthmus does not open: it could run code")
                 raise ModelFileError(f"{path} is not a model file, or it is cut short")
-            header = json.loads(stream.read(size))
+            header = parse_json(stream.read(size))
     except FileNotFoundError:
         raise ModelFileError(f"there is no model file {path}") from None
     except IsADirectoryError:
         raise ModelFileError(f"{path} is a folder, not a model file") from None
+    except NotAFileError as error:
+        raise ModelFileError(f"{path} {error.strerror}") from None
     except OSError as error:
         raise ModelFileError(f"{path} cannot be read: {error.strerror or error}") from None
-    except (ValueError, RecursionError):
+    except ValueError:
         raise ModelFileError(f"{path} is not a model file, or its header is damaged") from None
     if not isinstance(header, dict) or any(
-        not isinstance(v, dict) or not isinstance(v.get("shape", []), list) for v in header.values()
+        not isinstance(v, dict)
+        or not isinstance(v.get("shape", []), list)
+        or any(not isinstance(side, int) or side < 0 for side in v.get("shape", []))
+        for v in header.values()
     ):
         raise ModelFileError(f"{path} is not a model file, or its header is damaged")
     return header

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import tempfile
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -18,11 +19,13 @@ from typing import Any
 
 from isthmus.atomic import write_bytes, write_text
 from isthmus.errors import IsthmusError, MissingExtraError, ModelFileError, OutputError, UsageError
+from isthmus.escaping import for_markdown, for_terminal
+from isthmus.input_files import parse_json
 from isthmus.model.file import KEY, load, read_file, read_header, write_file
 
 MODEL_FILE = "model.safetensors"
 CARD = "README.md"
-_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9_][\w.-]*")
 
 
 class HubError(IsthmusError):
@@ -143,7 +146,7 @@ def card(header: dict[str, Any], place: str) -> str:
         ("validation loss", best.get("validation")),
         ("version", summary.get("version")),
     ]
-    table = "\n".join(f"| {key} | {value} |" for key, value in rows if value is not None)
+    table = "\n".join(f"| {key} | {for_markdown(str(value))} |" for key, value in rows if value is not None)
     front = "---\nlibrary_name: isthmus\ntags:\n- autoencoder\n- image-feature-extraction\n---\n"
     return f"""{front}
 # An autoencoder of images
@@ -153,22 +156,31 @@ def card(header: dict[str, Any], place: str) -> str:
 {table}
 
 ```sh
-isthmus pull {place} -o model.safetensors
+isthmus pull {_word(place)} -o model.safetensors
 isthmus info model.safetensors
 ```
 
 The recipe in full:
 
 ```json
-{json.dumps(recipe, indent=1)}
+{_fenced(recipe)}
 ```
 """
+
+
+def _fenced(recipe: dict[str, Any]) -> str:
+    # A run of backticks in a name would end the block.
+    return json.dumps(recipe, indent=1).replace("`", "\\u0060")
+
+
+def _word(place: str) -> str:
+    return for_terminal(shlex.quote(place)).replace("`", "")
 
 
 def _write(model: str | os.PathLike[str], folder: Path, place: str) -> None:
     header = read_header(model)
     tensors, metadata = read_file(model)
-    own = json.loads(metadata[KEY])
+    own = parse_json(metadata[KEY], finite=False)
     data = own.get("summary", {}).get("data")
     if isinstance(data, dict) and "source" in data:
         data["source"] = _base(data["source"])

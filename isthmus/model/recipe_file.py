@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from pathlib import Path
 from typing import Any
 
 from isthmus.errors import UsageError
+from isthmus.input_files import parse_toml, read_text
 from isthmus.model.axes import AXES
 from isthmus.model.recipe import Recipe
 from isthmus.model.setting import as_text
+
+MAX_RECIPE_BYTES = 2**20
 
 
 def read_recipe(path: str | os.PathLike[str]) -> Recipe:
@@ -21,12 +23,15 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
     """
     file = Path(path)
     try:
-        data = tomllib.loads(file.read_text(encoding="utf-8"))
+        text = read_text(file, limit=MAX_RECIPE_BYTES)
     except FileNotFoundError:
         raise UsageError(f"there is no recipe file {file}", hint="isthmus recipes conv --toml") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file} cannot be read as a recipe: {error}") from None
-    except tomllib.TOMLDecodeError as error:
+        why = getattr(error, "strerror", None) or error
+        raise UsageError(f"{file} cannot be read as a recipe: {why}") from None
+    try:
+        data = parse_toml(text)
+    except ValueError as error:
         raise UsageError(f"{file} is not valid TOML: {error}") from None
     try:
         return Recipe.from_dict({"name": file.stem, **data})

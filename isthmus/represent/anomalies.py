@@ -17,6 +17,7 @@ A score becomes a decision by a false-alarm rate on normal images that the score
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -32,6 +33,7 @@ from isthmus.images.batches import whole
 from isthmus.images.split import hold_out
 from isthmus.images.store import ImageSet
 from isthmus.measures.subspace import principal_subspace
+from isthmus.model.attachment_check import DAMAGE, Rule, check_tensors, number, whole_number
 from isthmus.model.attachments import attach
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.represent.layers import FILTERS
@@ -181,13 +183,29 @@ def stored_detector(model: Autoencoder) -> Detector | None:
     try:
         calibration = tensors.pop("calibration").numpy().astype(np.float64)
         facts: dict[str, Any] = dict(found.facts)
-        if facts["kind"] not in get_args(Kind):
-            raise ValueError(f"score '{facts['kind']}' is not known")
+        kind = facts["kind"]
+        if not isinstance(kind, str) or kind not in _RULES:
+            raise ValueError("its score is not known")
+        check_tensors(found.tensors, {**_RULES[kind], "calibration": Rule("n")})
+        if (np.diff(calibration) < 0).any():
+            raise ValueError("its calibration does not rise")
         return Detector(
-            facts["kind"], tensors, calibration, float(facts["false_alarms"]), int(facts["normal_images"])
+            kind,  # type: ignore[arg-type]
+            tensors,
+            calibration,
+            number(facts, "false_alarms", 1e-12, 1 - 1e-12),
+            whole_number(facts, "normal_images", 0, 2**53),
         )
-    except (LookupError, TypeError, ValueError) as error:
-        raise ModelFileError(f"this model's anomaly detector is damaged: {error}") from error
+    except DAMAGE as error:
+        why = " ".join(str(error).split())[:200]
+        raise ModelFileError(f"this model's anomaly detector is damaged: {why}") from error
+
+
+def _check_width(found: int, wanted: int) -> None:
+    if found != wanted:
+        raise ModelFileError(
+            f"the anomaly detector is for {wanted} numbers an image, and the model gives {found}"
+        )
 
 
 # ---------------------------------------------------------------- the scores: how each is fitted, and given
@@ -232,6 +250,7 @@ def _fit_density(model: Autoencoder, readout: Readout, normal: ImageSet, seed: i
 
 def _inside_outside(rows: Tensor, tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
     """`(n, k)` components in deviations, and `(n,)` squared distances from the subspace over their mean."""
+    _check_width(rows.shape[1], len(tensors["mean"]))
     centred = rows - tensors["mean"]
     inside = centred @ tensors["basis"].T
     outside = (centred.square().sum(1) - inside.square().sum(1)).clamp_min(0)
@@ -275,6 +294,7 @@ def _neighbour(
 ) -> npt.NDArray[Any]:
     reference = detector.tensors["normal"].float().numpy()
     found = _pooled(model, readout, images).numpy()
+    _check_width(found.shape[1], reference.shape[1])
     distances, _ = nearest(found, reference, min(NEIGHBOURS, len(reference)))
     return np.asarray(distances.mean(1))
 
@@ -293,6 +313,8 @@ def _local_distances(
     """`(N, places)`: distance of each part to the nearest normal ones at the same place."""
     parts = local_features(model, readout, images)
     reference = detector.tensors["parts"].float().numpy()
+    _check_width(math.prod(parts.shape[1:]), math.prod(reference.shape[1:]))
+    _check_width(parts.shape[2], reference.shape[2])
     found = np.empty(parts.shape[:2])
     for place in range(parts.shape[1]):
         distances, _ = nearest(parts[:, place], reference[:, place], min(NEIGHBOURS, len(reference)))
@@ -325,6 +347,25 @@ def _smoothed(maps: Tensor) -> Tensor:
     return maps
 
 
+_DENSITY_RULES = {
+    "mean": Rule("D"),
+    "basis": Rule("k", "D"),
+    "spread": Rule("k", low=1e-18),
+    "outside": Rule(1, low=1e-18),
+}
+# What each score was fitted to, as it stands in a model file.
+_RULES: dict[str, dict[str, Rule]] = {
+    "reconstruction": {},
+    "density": _DENSITY_RULES,
+    "mixture": {
+        **_DENSITY_RULES,
+        "weights": Rule("K", low=0, high=1),
+        "means": Rule("K", "k"),
+        "roots": Rule("K", "k", "k"),
+    },
+    "neighbour": {"normal": Rule("N", "D")},
+    "local": {"parts": Rule("N", "places", "K")},
+}
 _FITS: dict[str, Callable[[Autoencoder, Readout, ImageSet, int], dict[str, Tensor]]] = {
     "reconstruction": _fit_nothing,
     "density": _fit_density,

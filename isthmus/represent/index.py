@@ -7,6 +7,7 @@ so that images that were added, changed or removed since are found, and only new
 from __future__ import annotations
 
 import json
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ import torch
 
 from isthmus.errors import ModelFileError, UsageError
 from isthmus.images.store import ImageSet
+from isthmus.input_files import parse_json
+from isthmus.model.attachment_check import DAMAGE, Rule, check_tensors
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.file import read_file, write_file
 from isthmus.model.mark import mark_of
@@ -130,15 +133,28 @@ def load_index(path: str | os.PathLike[str]) -> Index:
     if KEY not in metadata:
         raise ModelFileError(f"{path} is not a search index")
     try:
-        facts = json.loads(metadata[KEY])
+        facts = parse_json(metadata[KEY])
+        own = {k: t for k, t in tensors.items() if not k.startswith("readout.")}
+        check_tensors(
+            own,
+            {
+                "vectors": Rule("n", "d"),
+                "hashes": Rule("n", kind="int64", low=-math.inf, high=math.inf),
+                "names": Rule("bytes", kind="uint8", low=0, high=255),
+            },
+        )
         names = tuple(tensors["names"].numpy().tobytes().decode().split("\0"))
         vectors, hashes = tensors["vectors"].numpy(), tensors["hashes"].numpy().view(np.uint64)
-        if vectors.ndim != 2 or not len(vectors) == len(hashes) == len(names):
+        if len(vectors) != len(names) or vectors.dtype != np.float32:
             raise ValueError("its parts have different lengths")
         parts = {k.removeprefix("readout."): t for k, t in tensors.items() if k.startswith("readout.")}
-        return Index(vectors, hashes, names, unpacked(parts, facts["reading"]), str(facts["model"]))
-    except (LookupError, ValueError, AttributeError, TypeError) as error:
-        raise ModelFileError(f"{path} is damaged: {error}") from error
+        readout = unpacked(parts, facts["reading"])
+        if len(readout.spread) != vectors.shape[1]:
+            raise ValueError("its vectors are not of its readout")
+        return Index(vectors, hashes, names, readout, str(facts["model"]))
+    except DAMAGE as error:
+        why = " ".join(str(error).split())[:200]
+        raise ModelFileError(f"{path} is a damaged search index: {why}") from error
 
 
 def most_alike(

@@ -24,6 +24,15 @@ from isthmus.errors import ModelFileError, UsageError
 from isthmus.images.batches import whole
 from isthmus.images.store import ImageSet
 from isthmus.measures.subspace import principal_subspace
+from isthmus.model.attachment_check import (
+    DAMAGE,
+    Rule,
+    check_tensors,
+    check_values,
+    number,
+    sides,
+    whole_number,
+)
 from isthmus.model.attachments import attach
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.represent.layers import CODE, activations, check_layer
@@ -31,6 +40,7 @@ from isthmus.represent.layers import CODE, activations, check_layer
 NAME = "readout"
 FIT_IMAGES = 10_000
 MOST_NUMBERS = 16_384
+MAX_READING_PIXELS = 2**22  # of the size that a stored readout resizes images to
 NUMBERS_PER_PASS = 2**20  # more leaves the processor's cache, and is slower
 Features = npt.NDArray[np.float32]
 Listener = Callable[[int, int], None]
@@ -75,6 +85,10 @@ class Readout:
 
     def standardised(self, pooled: Tensor) -> Tensor:
         """`(n, D)` pooled numbers → mean 0 and variance 1 on the images it was fitted to."""
+        if pooled.shape[1] != len(self.mean):
+            raise ModelFileError(
+                f"the readout is for {len(self.mean)} numbers an image, and the model gives {pooled.shape[1]}"
+            )
         return (pooled - self.mean) / self.deviation
 
     def compacted(self, standardised: Tensor) -> Tensor:
@@ -130,7 +144,7 @@ def pooled_parts(model: Autoencoder, images: ImageSet, reading: Reading) -> Iter
         numbers = activations(model, _resized(first.images, reading), reading.layer).numel()
         per_pass = max(1, min(256, NUMBERS_PER_PASS // max(1, numbers)))
         for batch in whole(images, batch=per_pass):
-            yield pooled_batch(model, batch.images, reading)
+            yield check_values(pooled_batch(model, batch.images, reading))
 
 
 def _resized(images: Tensor, reading: Reading) -> Tensor:
@@ -174,12 +188,30 @@ def unpacked(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> Readout
     Raises:
         LookupError, TypeError, ValueError: they are not a readout.
     """
-    told = {**facts, "size": tuple(facts["size"]), "pool": tuple(facts["pool"])}
+    size = sides(facts, "size", count=(2, 2), high=65_536)
+    if size[0] * size[1] > MAX_READING_PIXELS or facts["rectify"] not in ("none", "signs", "mean"):
+        raise ValueError("its size is too large, or its way to rectify unknown")
+    check_tensors(
+        tensors,
+        {
+            "mean": Rule("D"),
+            "deviation": Rule("D", low=1e-18),
+            "basis": Rule("d", "D"),
+            "spread": Rule("d", low=1e-18),
+        },
+    )
+    reading = Reading(
+        layer=str(facts["layer"]),
+        size=(size[0], size[1]),
+        rectify=facts["rectify"],
+        threshold=number(facts, "threshold", -1e6, 1e6),
+        pool=sides(facts, "pool", count=(0, 8), high=64),
+        power=number(facts, "power", 0.01, 10),
+        compact=whole_number(facts, "compact", 1, 2**24),
+        whiten=number(facts, "whiten", 0, 10),
+    )
     parts = {name: tensors[name].float() for name in ("mean", "deviation", "basis", "spread")}
-    readout = Readout(Reading(**told), **parts)
-    if readout.basis.shape != (len(readout.spread), len(readout.mean)):
-        raise ValueError("its tensors do not fit together")
-    return readout
+    return Readout(reading, **parts)
 
 
 def store(model: Autoencoder, readout: Readout) -> None:
@@ -205,7 +237,7 @@ def stored(model: Autoencoder) -> Readout | None:
     try:
         readout = unpacked(found.tensors, found.facts)
         check_layer(model, readout.reading.layer)
-    except (LookupError, TypeError, ValueError, UsageError) as error:
+    except (UsageError, *DAMAGE) as error:
         raise ModelFileError(f"this model's readout is damaged: {error}") from error
     return readout
 

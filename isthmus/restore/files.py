@@ -13,7 +13,8 @@ from isthmus.images.formats import decode, metadata
 from isthmus.images.listing import ImageFile, find_images
 from isthmus.images.opening import ImageFileError
 from isthmus.images.store import Pixels, Skipped
-from isthmus.images.write import WRITABLE, grid, output_names, save_image
+from isthmus.images.write import WRITABLE, grid, save_image
+from isthmus.names import safe_outputs
 
 Tell = Callable[[int, int], None]
 Repair = Callable[[Pixels, ImageFile, Tell], tuple[Pixels, dict[str, Any]]]
@@ -69,7 +70,7 @@ def outputs(files: Sequence[ImageFile], out: str | Path, *, folder: bool, force:
         return [place]
     if place.is_file():
         raise OutputError(f"{out} is a file whose suffix names no image format, and no folder")
-    return [place.joinpath(*name.split("/")) for name in output_names([f.name for f in files], ".png")]
+    return safe_outputs(place, [file.name for file in files], suffix=".png")
 
 
 def repair_files(

@@ -22,7 +22,9 @@ from isthmus.errors import (
     UsageError,
     nearest,
 )
+from isthmus.images.inventory import inventory_of
 from isthmus.images.store import ImageSet
+from isthmus.model.attachment_check import DAMAGE
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.recipe import Recipe
 from isthmus.training import checkpoint as checkpoints
@@ -253,7 +255,7 @@ def _resumed(
         settled = Settled.from_dict(facts["settled"])
         threads = facts["threads"]
         began, began_held_out, source = facts["fingerprint"], facts["held_out"], facts["source"]
-    except (LookupError, TypeError, ValueError, AttributeError, IsthmusError) as error:
+    except (IsthmusError, *DAMAGE) as error:
         where = checkpoints.resume_path(out)
         raise ModelFileError(f"{where} is damaged: it does not describe a training ({error})") from error
     images, held_out, _ = read_together(data, val, recipe, options, group)
@@ -274,6 +276,17 @@ def _resumed(
     return prepared, run, facts
 
 
+def _inventory(prepared: Prepared, facts: dict[str, Any]) -> dict[str, Any] | None:
+    """What lets the training images be found again by a listing; None where not all are known here."""
+    images, held_out = prepared.images, prepared.held_out
+    source = Path(images.source)
+    listed = source.is_dir() or source.suffix.lower() == ".tar"
+    if not listed or facts["options"].get("only") is not None or prepared.settled.privacy is not None:
+        return None
+    own = [images] if held_out is None or held_out.source != images.source else [images, held_out]
+    return inventory_of(own).to_dict()
+
+
 def _summary(run: Run, prepared: Prepared, facts: dict[str, Any]) -> dict[str, Any]:
     state, settled = run.state, run.settled
     kept = "last" if run.keeps_last else "best"
@@ -288,6 +301,7 @@ def _summary(run: Run, prepared: Prepared, facts: dict[str, Any]) -> dict[str, A
             "images": len(images),
             "held_out": 0 if prepared.held_out is None else len(prepared.held_out),
             "classes": list(images.classes),
+            "inventory": _inventory(prepared, facts),
         },
         "options": facts["options"],
         "settled": settled.to_dict(),

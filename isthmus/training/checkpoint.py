@@ -14,6 +14,7 @@ from typing import Any
 from torch import Tensor
 
 from isthmus.errors import ModelFileError
+from isthmus.input_files import parse_json
 from isthmus.model.file import read_file, write_file
 
 FORMAT = 1
@@ -52,8 +53,8 @@ def load(path: str | Path) -> Checkpoint:
     if _KEY not in metadata:
         raise ModelFileError(f"{path} is not the state of a training")
     try:
-        facts = json.loads(metadata[_KEY])
-    except (ValueError, TypeError, RecursionError):
+        facts = parse_json(metadata[_KEY], finite=False)  # a loss may be NaN
+    except (ValueError, TypeError):
         raise ModelFileError(f"{path} is damaged: its header is not JSON") from None
     if not isinstance(facts, dict) or not isinstance(facts.get("format"), int):
         raise ModelFileError(f"{path} is damaged: its header has no format number")

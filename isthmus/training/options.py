@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from isthmus.errors import UsageError
+from isthmus.model.attachment_check import sides, whole_number
 from isthmus.training.privacy import Privacy
 
 _MAY_BE_NONE = ("steps", "epochs", "minutes", "private", "delta", "clip_norm", "noise_seed")
@@ -150,6 +151,16 @@ class Settled:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Settled:
+        """The inverse of `to_dict`.
+
+        Raises:
+            LookupError, TypeError, ValueError: it is no such choice.
+        """
+        sides(data, "size", count=(2, 2), high=2**24)
+        for name in ("batch", "steps", "validate_every"):
+            whole_number(data, name, 1, 10**9)
+        if data["precision"] not in ("float32", "bfloat16"):
+            raise ValueError("its precision is not known")
         terms = data.get("privacy")
         privacy = None if terms is None else Privacy(**terms)
         return cls(**{**data, "size": tuple(data["size"]), "notes": tuple(data["notes"]), "privacy": privacy})

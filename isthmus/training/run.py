@@ -18,6 +18,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from isthmus.errors import ModelFileError, UsageError
 from isthmus.images.store import ImageSet
+from isthmus.model.attachment_check import DAMAGE, check_state
 from isthmus.training.checkpoint import Checkpoint
 from isthmus.training.diagnosis.finding import Finding
 from isthmus.training.distributed import ALONE, Processes
@@ -26,7 +27,7 @@ from isthmus.training.losses import Losses
 from isthmus.training.options import Settled
 from isthmus.training.player import Learner
 from isthmus.training.progress import History, Listener, Progress
-from isthmus.training.state import State, part, put_back, tensors_of
+from isthmus.training.state import State, part, put_back, restored_state, tensors_of
 from isthmus.training.step import Steps
 from isthmus.training.validation import validation_loss
 
@@ -241,7 +242,7 @@ class Run:
         """
         try:
             self._restore(checkpoint)
-        except (LookupError, TypeError, ValueError, RuntimeError) as error:
+        except DAMAGE as error:
             why = " ".join(str(error).split())[:200]
             raise ModelFileError(f"the saved state does not fit this training: {why}") from error
 
@@ -249,7 +250,9 @@ class Run:
         tensors = checkpoint.tensors
         put_back(tensors, self.learner.module, self.average, self.players, self.optimisers)
         self.best = part(tensors, "best")
+        if self.best:
+            check_state(self.learner.module, self.best)
         self.losses.sums = {name: value.to(self.device) for name, value in part(tensors, "sums").items()}
         state = dict(checkpoint.facts["state"])
         self.losses.summed = state.pop("summed")
-        self.state = State(**state)
+        self.state = restored_state(state, self.settled.steps)

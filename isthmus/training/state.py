@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from isthmus.model.attachment_check import number, whole_number
 from isthmus.training.ema import Average
 from isthmus.training.player import Player
 
@@ -24,6 +26,23 @@ class State:
     seconds: float = 0.0
     ended_early: bool = False
     history: list[dict[str, float]] = field(default_factory=list)
+
+
+def restored_state(facts: Mapping[str, Any], steps: int) -> State:
+    """The counters that a checkpoint holds, of a training of `steps` steps.
+
+    Raises:
+        LookupError, TypeError, ValueError: they are not counters of such a training.
+    """
+    for name in ("step", "best_step", "stale"):
+        whole_number(facts, name, 0, steps if name == "step" else 10**9)
+    number(facts, "seconds", 0, 1e12)
+    if not isinstance(facts["history"], list) or not all(isinstance(row, dict) for row in facts["history"]):
+        raise ValueError("its history is no list of losses")
+    for name in ("best_loss", "validation"):
+        if facts[name] is not None and not isinstance(facts[name], (int, float)):
+            raise ValueError(f"{name} is no loss")
+    return State(**facts)
 
 
 def tensors_of(

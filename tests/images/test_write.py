@@ -12,7 +12,8 @@ from PIL import Image
 
 from isthmus.errors import OutputError
 from isthmus.images.formats import decode, metadata
-from isthmus.images.write import grid, output_names, save_image
+from isthmus.images.write import grid, save_image
+from isthmus.names import safe_paths
 
 from .files import photo, save
 
@@ -139,7 +140,7 @@ NAMES = st.lists(
 
 @given(NAMES)
 def test_output_names_never_meet(names: list[str]) -> None:
-    result = output_names(names, ".png")
+    result = safe_paths(names, suffix=".png")
     assert len(result) == len(names)
     assert len({name.casefold() for name in result}) == len(names)
     assert all(name.endswith(".png") for name in result)
@@ -147,6 +148,6 @@ def test_output_names_never_meet(names: list[str]) -> None:
 
 
 def test_output_names_are_short_where_they_can_be() -> None:
-    assert output_names(["a.jpg", "b.tif"], ".png") == ("a.png", "b.png")
-    assert output_names(["a.jpg", "a.tif", "b.tif"], ".png") == ("a.jpg.png", "a.tif.png", "b.png")
-    assert output_names(["x.v1.jpg", "x.v2.jpg"], ".png") == ("x.v1.png", "x.v2.png")
+    assert safe_paths(["a.jpg", "b.tif"], suffix=".png") == ("a.png", "b.png")
+    assert safe_paths(["a.jpg", "a.tif", "b.tif"], suffix=".png") == ("a.jpg.png", "a.tif.png", "b.png")
+    assert safe_paths(["x.v1.jpg", "x.v2.jpg"], suffix=".png") == ("x.v1.png", "x.v2.png")

@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "isthmus"
 
-GROUND = {"errors", "atomic", "installation", "version", "pretrained"}
+GROUND = {"atomic", "errors", "escaping", "input_files", "installation", "names", "pretrained", "version"}
 USES = {"codec", "restore", "generate", "represent"}
 ORDER = [
     GROUND,

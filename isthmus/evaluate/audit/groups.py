@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from isthmus.errors import DataError, UsageError
+from isthmus.escaping import csv_rows
+from isthmus.input_files import read_text, special_kind
 
 _LAST_NUMBER = re.compile(r"^(.*?)[-_. ]*\d+$")
 
@@ -71,6 +73,8 @@ def leakage(names: Sequence[str], others: Sequence[str], groups: str | None = No
 def _key(groups: str | None) -> tuple[Callable[[str], str | None], str]:
     if groups is None:
         return _without_number, "names without their last number"
+    if (special := special_kind(groups)) is not None:
+        raise DataError(f"{groups} {special}")
     if Path(groups).is_file():
         table = read_groups(groups)
         return table.get, f"the list {groups}"
@@ -89,23 +93,24 @@ def _key(groups: str | None) -> tuple[Callable[[str], str | None], str]:
 
 
 def read_groups(path: str | os.PathLike[str]) -> Mapping[str, str]:
-    """Lines `name,group`; the name may hold commas.
+    """Lines `name,group` of comma-separated values; also unquoted names may hold commas.
 
     Raises:
         DataError: missing, not text, or a line without a comma.
     """
     found = {}
     try:
-        lines = Path(path).read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is not a list of groups: {error}") from None
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
+        rows = csv_rows(read_text(path))
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise DataError(f"{path} is not a list of groups: {why}") from None
+    for number, row in enumerate(rows, 1):
+        if not any(cell.strip() for cell in row):
             continue
-        name, comma, group = line.rpartition(",")
-        if not comma or not group.strip():
-            raise DataError(f"{path}, line {number}: expected 'name,group', found '{line[:60]}'")
-        found[name.strip()] = group.strip()
+        *name, group = row
+        if not name or not group.strip():
+            raise DataError(f"{path}, line {number}: expected 'name,group', found '{','.join(row)[:60]}'")
+        found[",".join(name).strip()] = group.strip()
     return found
 
 

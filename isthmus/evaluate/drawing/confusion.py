@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from isthmus.escaping import for_drawing
 from isthmus.evaluate.drawing.pictures import _chart, _name_axes, _png
 
 WRITTEN = 20  # classes up to which every cell shows its share
@@ -25,8 +26,9 @@ def confusion_picture(counts: npt.NDArray[np.int64], classes: Sequence[str]) -> 
     axes.grid(False)
     # Roots, so that rare mistakes are seen beside what is nearly always right.
     axes.imshow(np.sqrt(share), cmap="Blues", vmin=0, vmax=1)
-    axes.set_xticks(range(len(classes)), list(classes), rotation=90)
-    axes.set_yticks(range(len(classes)), list(classes))
+    names = [for_drawing(name, most=40) for name in classes]
+    axes.set_xticks(range(len(classes)), names, rotation=90)
+    axes.set_yticks(range(len(classes)), names)
     for text in (*axes.get_xticklabels(), *axes.get_yticklabels()):
         text.set_parse_math(False)
     if len(classes) <= WRITTEN:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from isthmus.errors import DataError
+from isthmus.escaping import for_drawing
 from isthmus.images.conform import to_dtype
 
 if TYPE_CHECKING:
@@ -57,7 +58,10 @@ def before_after(
 
     if not rows:
         raise DataError("no rows of images to draw")
-    strips = [(title, [_cell(image) for image in _images(title, images)[:columns]]) for title, images in rows]
+    strips = [
+        (for_drawing(title), [_cell(image) for image in _images(title, images)[:columns]])
+        for title, images in rows
+    ]
     wide = max(cell.width for _, cells in strips for cell in cells)
     many = max(len(cells) for _, cells in strips)
     font = ImageFont.load_default(LABEL)
@@ -124,7 +128,7 @@ def bars(values: Mapping[str, float], *, label: str = "", highlight: str | None 
         A PNG file.
     """
     figure, axes = _chart(7.2, 0.6 + 0.3 * max(len(values), 1))
-    names = list(values)
+    names = [for_drawing(name) for name in values]
     lengths = [value if math.isfinite(value) else 0.0 for value in values.values()]
     colours = [PALETTE[1] if name == highlight else PALETTE[0] for name in names]
     drawn = axes.barh(range(len(names)), lengths, height=0.66, color=colours)
@@ -196,7 +200,9 @@ def scatter(
     axes.plot(*zip(*best, strict=True), color=_colour(0), linewidth=1.2, alpha=0.6)
     for name, (x, y) in points.items():
         axes.plot([x], [y], "o", color=_colour(0 if (x, y) in best else 1))
-        axes.annotate(name, (x, y), xytext=(5, 4), textcoords="offset points", color=INK, fontsize=8)
+        label = for_drawing(name)
+        shown = axes.annotate(label, (x, y), xytext=(5, 4), textcoords="offset points", color=INK, fontsize=8)
+        shown.set_parse_math(False)
     axes.margins(0.15)
     _name_axes(axes, x_label, y_label)
     return _png(figure)
@@ -272,6 +278,7 @@ def _legend(figure: Figure, axes: Axes, handles: Sequence[Any], names: list[str]
         return
     how: dict[str, Any] = {"frameon": False, "labelcolor": INK, "fontsize": 9.5}
     # The names go in afterwards: matplotlib refuses those that start with "_" and reads "$" as mathematics.
+    names = [for_drawing(name) for name in names]
     stand_ins = ["x" * len(name) for name in names]
     if len("    ".join(names)) <= LEGEND_ROW:  # above the axes nothing is hidden
         legend = figure.legend(handles, stand_ins, loc="outside upper left", ncols=len(names), **how)

@@ -13,11 +13,11 @@ import math
 import os
 import struct
 from collections.abc import Mapping, Sequence
-from html import escape
 from importlib.resources import files
 
 from isthmus.atomic import write_text
 from isthmus.errors import DataError
+from isthmus.escaping import for_html
 from isthmus.version import __version__
 
 Cell = str | int | float | bool | None
@@ -38,7 +38,7 @@ class Report:
         """Plain text; an empty line starts a new paragraph. Nothing in it is read as HTML."""
         for part in paragraph.split("\n\n"):
             if part.strip():
-                self._add(section, f"<p>{escape(part.strip())}</p>")
+                self._add(section, f"<p>{for_html(part.strip())}</p>")
 
     def table(
         self, section: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]], *, note: str | None = None
@@ -56,11 +56,11 @@ class Report:
                 raise DataError(f"table '{section}': a row of {len(row)} cells under {len(columns)} columns")
         numeric = [_numeric([row[index] for row in rows]) for index in range(len(columns))]
         head = "".join(
-            f'<th scope="col"{_aligned(right)}>{escape(name)}</th>'
+            f'<th scope="col"{_aligned(right)}>{for_html(name)}</th>'
             for name, right in zip(columns, numeric, strict=True)
         )
         body = "".join(f"<tr>{_row(row, numeric)}</tr>" for row in rows)
-        label = escape(f"Table: {section}", quote=True)
+        label = for_html(f"Table: {section}")
         # Focusable, so that a wide table can be scrolled with the keyboard too.
         self._add(
             section,
@@ -68,7 +68,7 @@ class Report:
             f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>",
         )
         if note:
-            self._add(section, f'<p class="note">{escape(note)}</p>')
+            self._add(section, f'<p class="note">{for_html(note)}</p>')
 
     def picture(self, section: str, png: bytes, caption: str, alt: str) -> None:
         """A PNG, shown at the size its resolution asks for (192 dpi: half its pixels), at most page-wide.
@@ -87,17 +87,17 @@ class Report:
         self._add(
             section,
             f'<figure><div><img src="data:image/png;base64,{data}" width="{width}" height="{height}" '
-            f'alt="{escape(alt, quote=True)}"></div><figcaption>{escape(caption)}</figcaption></figure>',
+            f'alt="{for_html(alt)}"></div><figcaption>{for_html(caption)}</figcaption></figure>',
         )
 
     def code(self, section: str, lines: str) -> None:
         """Commands or program text, set as it stands."""
-        self._add(section, f'<pre class="scroll" tabindex="0">{escape(lines.strip())}</pre>')
+        self._add(section, f'<pre class="scroll" tabindex="0">{for_html(lines.strip())}</pre>')
 
     def facts(self, section: str, facts: Mapping[str, Cell]) -> None:
         """Short names with one value each, set as a grid; values are written as in `table`."""
         items = "".join(
-            f"<div><dt>{escape(name)}</dt><dd>{escape(_written(value))}</dd></div>"
+            f"<div><dt>{for_html(name)}</dt><dd>{for_html(_written(value))}</dd></div>"
             for name, value in facts.items()
         )
         self._add(section, f"<dl>{items}</dl>")
@@ -105,11 +105,11 @@ class Report:
     def html(self) -> str:
         """The whole page."""
         anchors = {name: f"s{number}" for number, name in enumerate(self._sections, 1)}
-        links = "".join(f'<li><a href="#{anchors[name]}">{escape(name)}</a></li>' for name in anchors)
+        links = "".join(f'<li><a href="#{anchors[name]}">{for_html(name)}</a></li>' for name in anchors)
         contents = f'<nav aria-label="Contents"><ol>{links}</ol></nav>' if len(anchors) > 1 else ""
-        subtitle = f'<p class="subtitle">{escape(self.subtitle)}</p>' if self.subtitle else ""
+        subtitle = f'<p class="subtitle">{for_html(self.subtitle)}</p>' if self.subtitle else ""
         sections = "\n".join(
-            f'<section id="{anchors[name]}"><h2>{escape(name)}</h2>\n' + "\n".join(blocks) + "</section>"
+            f'<section id="{anchors[name]}"><h2>{for_html(name)}</h2>\n' + "\n".join(blocks) + "</section>"
             for name, blocks in self._sections.items()
         )
         style = files(__package__).joinpath("report.css").read_text(encoding="utf-8")
@@ -119,18 +119,18 @@ class Report:
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="{_POLICY}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(self.title)}</title>
+<title>{for_html(self.title)}</title>
 <style>
 {style}</style>
 </head>
 <body>
 <div class="frame">
-<header><h1>{escape(self.title)}</h1>{subtitle}</header>
+<header><h1>{for_html(self.title)}</h1>{subtitle}</header>
 {contents}
 <main>
 {sections}
 </main>
-<footer>Isthmus {escape(__version__)}</footer>
+<footer>Isthmus {for_html(__version__)}</footer>
 </div>
 </body>
 </html>
@@ -161,7 +161,7 @@ def _row(row: Sequence[Cell], numeric: Sequence[bool]) -> str:
     cells = []
     for index, (cell, right) in enumerate(zip(row, numeric, strict=True)):
         tag, scope = ("th", ' scope="row"') if index == 0 else ("td", "")
-        cells.append(f"<{tag}{scope}{_aligned(right)}>{escape(_written(cell))}</{tag}>")
+        cells.append(f"<{tag}{scope}{_aligned(right)}>{for_html(_written(cell))}</{tag}>")
     return "".join(cells)
 
 

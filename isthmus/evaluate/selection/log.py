@@ -14,6 +14,7 @@ from typing import Any
 from isthmus.atomic import write_text
 from isthmus.errors import DataError, UsageError
 from isthmus.evaluate.selection.space import Point
+from isthmus.input_files import parse_json, read_text
 
 
 @dataclass
@@ -70,11 +71,14 @@ def open_log(path: str | os.PathLike[str] | None, about: dict[str, Any], *, forc
     if path is None or force or not Path(path).exists():
         return Log(None if path is None else Path(path), about)
     try:
-        lines = Path(path).read_text("utf-8").splitlines()
-        earlier = json.loads(lines[0])
-        trials = [Trial(**json.loads(line)) for line in lines[1:] if line.strip()]
+        lines = read_text(path).split("\n")
+        earlier = parse_json(lines[0])
+        trials = [Trial(**parse_json(line)) for line in lines[1:] if line.strip()]
+        if not isinstance(earlier, dict):
+            raise TypeError("its first line describes no search")
     except (OSError, ValueError, TypeError, IndexError) as error:
-        raise DataError(f"{path} is not the log of a search ({error})") from None
+        why = getattr(error, "strerror", None) or error
+        raise DataError(f"{path} is not the log of a search ({why})") from None
     differing = sorted(key for key in {*about, *earlier} if about.get(key) != earlier.get(key))
     if differing:
         raise UsageError(
