@@ -26,12 +26,13 @@ _POLL_SECONDS = 0.05
 
 
 @contextlib.contextmanager
-def exclusive(path: Name, *, patience: float = 0.0) -> Iterator[None]:
+def exclusive(path: Name, *, patience: float = 0.0, shown: str = "") -> Iterator[None]:
     """Hold the only lock on the output `path` inside the `with` block.
 
     Args:
         path: the output, which need not exist; links to it share its lock.
         patience: seconds to wait for another process to finish.
+        shown: what the error calls the output, instead of its path.
 
     Raises:
         BusyError: another process (or thread) holds it.
@@ -39,15 +40,19 @@ def exclusive(path: Name, *, patience: float = 0.0) -> Iterator[None]:
     """
     target = resolve_output(path)
     file = _lock_file(target)
+    missing = [folder for folder in (file.parent, *file.parent.parents) if not folder.exists()]
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = _acquire(file, path, patience)
+        descriptor = _acquire(file, shown or path, patience)
     except OSError as error:
         raise explain_os_error(error, path) from error
     try:
         yield
     finally:
         _release(file, descriptor)
+        for folder in missing:
+            with contextlib.suppress(OSError):  # it holds the output now
+                folder.rmdir()
 
 
 def _lock_file(target: Path) -> Path:
@@ -100,7 +105,7 @@ def _is_same_file(file: Path, descriptor: int) -> bool:
 def _write_owner(descriptor: int) -> None:
     with contextlib.suppress(OSError):  # a full disk: the lock holds without the number
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0) if hasattr(os, "pwrite") else None
+        os.write(descriptor, str(os.getpid()).encode())
 
 
 def _read_owner(descriptor: int) -> str:
