@@ -173,9 +173,7 @@ def _plan(inputs: Inputs, out: str, suffix: str) -> Plan:
         )
     check_folder(out)
     names = output_names([name for _, name in sources], suffix)
-    jobs = [
-        Job(path, name, native_path(target / own)) for (path, name), own in zip(sources, names, strict=True)
-    ]
+    jobs = [Job(path, name, target / own) for (path, name), own in zip(sources, names, strict=True)]
     return Plan(jobs, inputs.skipped)
 
 

@@ -1,22 +1,10 @@
-"""Files that a command writes beside what it prints: asked for before the work, written after it."""
+"""Tables that a command writes beside what it prints."""
 
 from __future__ import annotations
 
 import csv
 import io
 from collections.abc import Iterable, Sequence
-from pathlib import Path
-
-from isthmus.errors import OutputError
-
-
-def check_free(*paths: str | None, force: bool) -> None:
-    """Raises OutputError if any of these files exists and may not be replaced."""
-    for path in paths:
-        if path is not None and not force and Path(path).exists():
-            raise OutputError(
-                f"{path} exists; nothing was overwritten", hint="repeat the command with --force"
-            )
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

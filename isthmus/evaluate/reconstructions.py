@@ -13,7 +13,7 @@ from isthmus.evaluate.passes import per_pass
 from isthmus.images.store import ImageSet, Skipped
 from isthmus.images.write import grid, output_names, save_image
 from isthmus.model.autoencoder import Autoencoder
-from isthmus.outputs import affects_every_output, check_folder, native_path, path_exists
+from isthmus.outputs import affects_every_output, check_folder, path_exists
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,7 @@ def write_reconstructions(
         OutputError: the only file cannot be written, nothing can be written there, or the disk is full.
     """
     check_folder(folder)
-    names = output_names(images.names, ".png")
-    paths = [native_path(Path(folder, *name.split("/"))) for name in names]
+    paths = [Path(folder, *name.split("/")) for name in output_names(images.names, ".png")]
     missing = [index for index, path in enumerate(paths) if force or not path_exists(path)]
     kept = sorted(set(range(len(paths))) - set(missing))
     written: list[int] = []

@@ -18,7 +18,6 @@ from isthmus.errors import OutputError
 from isthmus.images.conform import to_channels, to_dtype
 from isthmus.images.limits import pillow_limits
 from isthmus.images.store import Pixels
-from isthmus.outputs import shorten_name
 
 # Suffix -> Pillow's format and the options that keep pixels as they are, or nearly so where the format
 # cannot.
@@ -128,10 +127,9 @@ def output_names(names: Sequence[str], suffix: str) -> tuple[str, ...]:
     """A file name with `suffix` for each input name, all different, sub-folders kept.
 
     `a.jpg` becomes `a.png`; where `a.jpg` and `a.tif` would meet they become `a.jpg.png` and `a.tif.png`.
-    Names that differ only in case count as equal, for on macOS and Windows they are. A name that would become
-    too long for a file is cut.
+    Names that differ only in case count as equal, for on macOS and Windows they are.
     """
-    short = [_with_suffix(PurePosixPath(name), suffix) for name in names]
+    short = [str(PurePosixPath(name).with_suffix(suffix)) for name in names]
     meet = Counter(name.casefold() for name in short)
     result: list[str] = []
     taken = {name.casefold() for name in short if meet[name.casefold()] == 1}
@@ -139,21 +137,12 @@ def output_names(names: Sequence[str], suffix: str) -> tuple[str, ...]:
         if meet[brief.casefold()] == 1:
             result.append(brief)
             continue
-        candidate, number = _append(name, suffix), 2
+        candidate, number = name + suffix, 2
         while candidate.casefold() in taken:
-            candidate, number = _append(name, f"-{number}{suffix}"), number + 1
+            candidate, number = f"{name}-{number}{suffix}", number + 1
         taken.add(candidate.casefold())
         result.append(candidate)
     return tuple(result)
-
-
-def _with_suffix(path: PurePosixPath, suffix: str) -> str:
-    return str(path.with_name(shorten_name(path.stem, suffix)))
-
-
-def _append(name: str, ending: str) -> str:
-    path = PurePosixPath(name)
-    return str(path.with_name(shorten_name(path.name, ending)))
 
 
 def _to_pillow(path: str | Path, array: npt.NDArray[Any], kind: str) -> Image.Image:

@@ -82,8 +82,7 @@ def outputs(files: Sequence[ImageFile], out: str | Path, *, folder: bool, force:
     if place.is_file():
         raise OutputError(f"{out} is a file whose suffix names no image format, and no folder")
     check_folder(out)
-    names = output_names([file.name for file in files], ".png")
-    return [native_path(place.joinpath(*name.split("/"))) for name in names]
+    return [place.joinpath(*name.split("/")) for name in output_names([f.name for f in files], ".png")]
 
 
 def repair_files(
