@@ -83,7 +83,7 @@ def command(
     from isthmus.evaluate.selection.search import tune
 
     names = [name for name in objective.split(",") if name.strip()]
-    path = out or f"{Path(data).name.replace(':', '-') or 'data'}-tune.jsonl"
+    path = out if out is not None else f"{Path(data).name.replace(':', '-') or 'data'}-tune.jsonl"
     with console.progress("tuning", total=1.0) as line:
 
         def listener(trial: Trial, done: int, total: int) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 from isthmus.atomic import write_bytes, write_text
 from isthmus.errors import IsthmusError, MissingExtraError, ModelFileError, UsageError
 from isthmus.model.file import KEY, load, read_file, read_header, write_file
-from isthmus.outputs import check_output
+from isthmus.outputs import check_folder, check_output
 from isthmus.outputs import is_folder as is_existing_folder
 
 MODEL_FILE = "model.safetensors"
@@ -70,7 +70,7 @@ def push(
     """
     load(model)  # a damaged file is not shared
     if is_folder(place):
-        folder = Path(place)
+        folder = check_folder(place)
         check_output(folder / MODEL_FILE, force=force, stream=False)
         _write(model, folder, place)
         return Shared(place, str(folder), (folder / MODEL_FILE).stat().st_size)

@@ -142,15 +142,15 @@ def _train(
         if resume:
             if out is None:
                 raise UsageError("resume needs the model's path", hint="isthmus train DATA -o MODEL --resume")
-            path = Path(out)
+            path = out
             group.together(lambda: _lock_output(path, lock) if group.first else None)
-            prepared, run, facts = _resumed(data, val, path, group)
+            prepared, run, facts = _resumed(data, val, Path(out), group)
         else:
             asked = group.together(lambda: _options(options))
             first = recipe if recipe is not None else group.together(partial(recipe_from, start_from))
             chosen = group.together(lambda: settle_recipe(first, code, settings))
             if out is not None:
-                path = Path(out)
+                path = out
                 group.together(lambda: _check_free(path, force) if group.first else None)
                 group.together(lambda: _lock_output(path, lock) if group.first else None)
             prepared = prepare(data, recipe=chosen, val=val, options=asked, processes=group)
@@ -257,7 +257,7 @@ def _options(given: dict[str, Any]) -> Options:
     return Options(**given)
 
 
-def _check_free(out: Path, force: bool) -> None:
+def _check_free(out: str | os.PathLike[str], force: bool) -> None:
     # The state lies beside the model, and the model is written twice: a device or pipe will not do.
     check_output(out, force=force, stream=False)
     if not force and path_exists(checkpoints.resume_path(out)):
@@ -267,7 +267,7 @@ def _check_free(out: Path, force: bool) -> None:
         )
 
 
-def _lock_output(out: Path, lock: contextlib.ExitStack) -> None:
+def _lock_output(out: str | os.PathLike[str], lock: contextlib.ExitStack) -> None:
     """Refuse to train what another process is training: both would write one state and one model."""
     check_output(out, force=True, stream=False)
     lock.enter_context(exclusive(out))

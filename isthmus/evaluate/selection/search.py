@@ -84,7 +84,7 @@ def tune(
         share = MINUTES if budget is None else 0.9 * budget / (total * folds_count)
         options = {**options, "minutes": share}
     if out is not None:
-        # A log that is there is gone on with; what cannot be written is better known before the first training.
+        # An existing log is continued; whether it can be written is found out before the first training.
         check_output(out, force=True, stream=False)
     with nullcontext() if out is None else exclusive(out):
         log = open_log(

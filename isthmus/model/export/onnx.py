@@ -81,6 +81,8 @@ def export_onnx(model: Autoencoder, path: str | os.PathLike[str], *, force: bool
         (graph, Path(f"{stem}{_SUFFIX}" if graph.name == "whole" else f"{stem}.{graph.name}{_SUFFIX}"))
         for graph in graphs(model)
     ]
+    if path in ("", "-"):
+        check_output(path, force=force)  # raises
     for _, file in parts:
         check_output(file, force=force)
     written = [(graph, file, *_proven(graph)) for graph, file in parts]
