@@ -117,9 +117,9 @@ CODERS = ("jpeg", "jpeg-444", "webp", "jpeg2000", "avif", "avif-444", "jpeg-xl",
 
 
 def images_in(folder: Path, count: int | None) -> list[Path]:
-    from isthmus.images.listing import find_images
+    from isthmus.images.listing import list_images
 
-    return [file.path for file in find_images(folder)][:count]
+    return [file.path for file in list_images(folder).files][:count]
 
 
 def read(path: Path) -> np.ndarray:

@@ -63,11 +63,11 @@ def main() -> None:
     args = parser.parse_args()
     import torch
 
-    from isthmus.images.listing import find_images
+    from isthmus.images.listing import list_images
     from isthmus.measures.bd_rate import bd_rate
 
     torch.set_num_threads(1)
-    paths = [file.path for file in find_images(args.folder)]
+    paths = [file.path for file in list_images(args.folder).files]
     step = max(1, len(paths) // args.images)
     images = [centre(path, args.crop) for path in paths[::step][: args.images]]
     found = {}

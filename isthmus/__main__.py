@@ -16,9 +16,11 @@ import click
 from isthmus import commands
 from isthmus.commands.console import follows
 from isthmus.commands.line import command_line
+from isthmus.commands.streams import Streams, tolerant_streams
 from isthmus.errors import IsthmusError, ProcessError, Stopped
 from isthmus.escaping import for_terminal, for_terminal_lines
 
+_FAILED = 1
 _INTERRUPTED = 130
 
 
@@ -29,12 +31,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words after `isthmus`; by default those this process was started with.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    _print_any_file_name()
+    with tolerant_streams() as streams:
+        return _run(words, streams, expand=argv is None)
+
+
+def _run(words: list[str], streams: Streams, *, expand: bool) -> int:
     try:
         try:
             # None, not the words: only then does click expand *.jpg where the shell does not (Windows).
             code = commands.isthmus.main(
-                None if argv is None else words, prog_name="isthmus", standalone_mode=False
+                None if expand else words, prog_name="isthmus", standalone_mode=False
             )
             sys.stdout.flush()
         except Exception as error:
@@ -42,10 +48,15 @@ def main(argv: Sequence[str] | None = None) -> int:
                 print(for_terminal_lines(traceback.format_exc()), file=sys.stderr, end="", flush=True)
             return _report(error, words)
     except BrokenPipeError:
-        return _hush_closed_pipe()
+        return _FAILED
     except KeyboardInterrupt:
         return _say("interrupted", exit_code=_INTERRUPTED)
-    return code if isinstance(code, int) else 0
+    lost = streams.output_error
+    if lost is None:
+        return code if isinstance(code, int) else 0
+    if isinstance(lost, BrokenPipeError):
+        return _FAILED  # whoever read the output has ended: no news
+    return _say(f"error: cannot write to standard output: {lost.strerror}", exit_code=_FAILED)
 
 
 def _report(error: Exception, words: Sequence[str]) -> int:
@@ -57,6 +68,9 @@ def _report(error: Exception, words: Sequence[str]) -> int:
             case click.exceptions.Abort():
                 return _INTERRUPTED
     match error:
+        case click.exceptions.Abort() if isinstance(error.__cause__, EOFError):
+            # click takes an EOFError for Ctrl-D; but nothing here asks the user anything.
+            return _report(error.__cause__, words)
         case BrokenPipeError():
             raise error
         case IsthmusError():
@@ -71,17 +85,32 @@ def _report(error: Exception, words: Sequence[str]) -> int:
         case click.ClickException():
             message, hint = _usage(error)
             return _say(f"error: {message}", hint=hint, exit_code=error.exit_code)
+        case OSError() if error.errno is not None:
+            return _say(f"error: {_os_error(error)}", exit_code=_FAILED)
+        case UnicodeEncodeError() if error.encoding.lower() == sys.getfilesystemencoding().lower():
+            return _say(
+                f"error: {error.object!r} cannot be a file's name here: names are {error.encoding}",
+                exit_code=_FAILED,
+            )
         case MemoryError():
-            return _say("error: not enough memory", exit_code=1)
+            return _say("error: not enough memory", exit_code=_FAILED)
         case RuntimeError() if _out_of_memory(error):
-            return _say("error: not enough memory", exit_code=1)
+            return _say("error: not enough memory", exit_code=_FAILED)
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     again = words if _debug(words) else [*words, "--debug"]
     return _say(
         f"error: {what} (this is a bug; run again with --debug to see where)",
         hint=None if _debug(words) else command_line(again),
-        exit_code=1,
+        exit_code=_FAILED,
     )
+
+
+def _os_error(error: OSError) -> str:
+    """The system's own message, after the path that it is about."""
+    paths = [
+        os.fsdecode(path) for path in (error.filename, error.filename2) if isinstance(path, (str, bytes))
+    ]
+    return ": ".join([" and ".join(dict.fromkeys(paths)), error.strerror or str(error)]).removeprefix(": ")
 
 
 def _out_of_memory(error: RuntimeError) -> bool:
@@ -117,23 +146,6 @@ def _one_line(text: str) -> str:
 def _debug(words: Sequence[str]) -> bool:
     own = words[: words.index("--")] if "--" in words else words
     return "--debug" in own
-
-
-def _print_any_file_name() -> None:
-    # A name that the terminal's encoding lacks shall be printed escaped, not end the run.
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:
-            reconfigure(errors="backslashreplace")
-
-
-def _hush_closed_pipe() -> int:
-    # The interpreter flushes stdout once more at exit and would complain; give it somewhere to write.
-    try:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError):
-        sys.stdout = None
-    return 1
 
 
 if __name__ == "__main__":

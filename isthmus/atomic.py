@@ -8,54 +8,51 @@ once it is an hour old.
 from __future__ import annotations
 
 import contextlib
-import errno
 import functools
+import hashlib
 import os
 import re
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from isthmus.errors import OutputError
+from isthmus.errors import ExistsError
+from isthmus.outputs import check_output, explain_os_error, is_stream
 
 STALE_SECONDS = 3600.0  # nobody is still writing a temporary file that has not grown for so long
+_MEMORY_BYTES = 1 << 26  # of a result for a device or pipe; more of it waits in a temporary file
+_SUFFIX = ".part"
 
 
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike[str], *, force: bool = True) -> Iterator[IO[bytes]]:
     """Open a temporary file beside `path`; on a clean exit it replaces `path` in one step.
 
+    A link is followed. A character device or FIFO is not replaced: on a clean exit it gets all bytes.
+
     Args:
         path: where the finished file shall be. Its folder is made when missing.
         force: replace an existing file; otherwise raise before anything is written.
 
     Raises:
-        OutputError: the file exists and `force` is off, the disk is full, or writing is not permitted.
+        UsageError: `path` is empty or `-`.
+        ExistsError: the file exists and `force` is off.
+        OutputError: the disk is full, or writing is not possible there; see `isthmus.outputs.check_output`.
     """
-    target = Path(path)
-    if not force and target.exists():
-        raise OutputError(f"{target} exists; nothing was overwritten", hint="repeat the command with --force")
-    temporary: str | None = None
+    target = check_output(path, force=force)
+    writer = _write_stream if _is_stream(target) else functools.partial(_write_file, force=force)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
-        with os.fdopen(handle, "wb") as stream:
+        with writer(target) as stream:
             yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        _usual_permissions(temporary)
-        Path(temporary).replace(target)
-        temporary = None
-        _sync_folder(target.parent)
-        _remove_stale(target)
+    except FileExistsError as error:
+        if force:
+            raise explain_os_error(error, path) from error
+        raise ExistsError(path) from error
     except OSError as error:
-        raise _explain(error, target) from error
-    finally:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                Path(temporary).unlink()
+        raise explain_os_error(error, path) from error
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes, *, force: bool = True) -> None:
@@ -65,8 +62,68 @@ def write_bytes(path: str | os.PathLike[str], data: bytes, *, force: bool = True
 
 
 def write_text(path: str | os.PathLike[str], text: str, *, force: bool = True) -> None:
-    """`atomic_write` of UTF-8 text."""
-    write_bytes(path, text.encode(), force=force)
+    """`atomic_write` of UTF-8 text; bytes of file names that are not UTF-8 are written as they are."""
+    try:
+        data = text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # surrogates that stand for no byte
+        data = text.encode("utf-8", "backslashreplace")
+    write_bytes(path, data, force=force)
+
+
+@contextlib.contextmanager
+def _write_file(target: Path, *, force: bool) -> Iterator[IO[bytes]]:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # Of a fixed length: with the target's name in it, long names that are legal would become too long.
+    handle, name = tempfile.mkstemp(prefix=f"{_prefix(target.name)}-", suffix=_SUFFIX, dir=target.parent)
+    temporary: str | None = name
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        _usual_permissions(name)
+        if force:
+            Path(name).replace(target)
+        elif not _rename_to_new(name, target):
+            raise FileExistsError(target)
+        temporary = None
+        _sync_folder(target.parent)
+        _remove_stale(target)
+    finally:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                Path(temporary).unlink()
+
+
+def _rename_to_new(name: str, target: Path) -> bool:
+    """Rename, unless another process has made `target` in the meantime."""
+    try:
+        os.link(name, target)
+    except FileExistsError:
+        return False
+    except OSError:  # a file system without hard links
+        if target.exists():
+            return False
+        Path(name).replace(target)
+        return True
+    Path(name).unlink()
+    return True
+
+
+@contextlib.contextmanager
+def _write_stream(target: Path) -> Iterator[IO[bytes]]:
+    with tempfile.SpooledTemporaryFile(_MEMORY_BYTES) as held:
+        yield held
+        held.seek(0)
+        with target.open("wb", buffering=0) as stream:
+            shutil.copyfileobj(held, stream)
+
+
+def _is_stream(target: Path) -> bool:
+    try:
+        return is_stream(target.stat().st_mode)
+    except OSError:
+        return False
 
 
 def _usual_permissions(path: str) -> None:
@@ -78,17 +135,25 @@ def _usual_permissions(path: str) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    # The rename itself lives in the folder; without this a power cut may forget it. Windows has no such call.
+    # The rename itself lives in the folder; without this a power cut may forget it. Windows has no such call,
+    # and a folder into which one may write need not be one that may be read.
     if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        with contextlib.suppress(PermissionError):
+            descriptor = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+
+def _prefix(name: str) -> str:
+    return f".isthmus-{hashlib.blake2b(os.fsencode(name), digest_size=4).hexdigest()}"
 
 
 def _remove_stale(target: Path) -> None:
-    for leftover in _stale(target.parent.resolve()).pop(target.name, ()):
+    stale = _stale(target.parent.resolve())
+    # Version 0.1 had the file's name itself in the temporary one.
+    for leftover in [*stale.pop(_prefix(target.name), ()), *stale.pop(f".{target.name}", ())]:
         with contextlib.suppress(OSError):
             leftover.unlink()
 
@@ -99,19 +164,10 @@ def _stale(folder: Path) -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {}
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            match = re.fullmatch(r"\.(.+)\.[a-z0-9_]{8}\.part", entry.name)
+            match = re.fullmatch(r"(\.isthmus-[0-9a-f]{8})-[a-z0-9_]{8}\.part", entry.name)
+            match = match or re.fullmatch(r"(\..+)\.[a-z0-9_]{8}\.part", entry.name)
             if match is None or not entry.is_file(follow_symlinks=False):
                 continue
             if time.time() - entry.stat(follow_symlinks=False).st_mtime > STALE_SECONDS:
                 found.setdefault(match[1], []).append(Path(entry.path))
     return found
-
-
-def _explain(error: OSError, target: Path) -> OutputError:
-    if error.errno == errno.ENOSPC:
-        return OutputError(f"no space left while writing {target}; what stood there before is untouched")
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return OutputError(f"no permission to write {target}")
-    if isinstance(error, (NotADirectoryError, FileExistsError, IsADirectoryError)):
-        return OutputError(f"cannot write {target}: a part of this path is a file, or it is a folder")
-    return OutputError(f"cannot write {target}: {error.strerror or error}")

@@ -5,13 +5,17 @@ IsthmusError                 one line, and where there is one a hint: a command 
 ├── CapabilityError          a combination that cannot work, with its reason (exit 2)
 ├── DataError                no images, unreadable, inconsistent or hostile input
 ├── ModelFileError           not a model file, damaged, or from a later version
-├── OutputError              cannot write: exists, full disk, no permission
+├── OutputError              cannot write: full disk, no permission, a folder in the way
+│   ├── ExistsError          a file is there already, and it was not asked to replace it
+│   └── BusyError            another process is writing the same output
 ├── MissingExtraError        needs an optional dependency: names the extra to install
 └── ProcessError             one of several processes that train together failed, or is gone
 Stopped                      the user interrupted; the state is saved (exit 130)
 """
 
 from __future__ import annotations
+
+import os
 
 from isthmus.installation import install_command
 
@@ -45,6 +49,23 @@ class ModelFileError(IsthmusError):
 
 class OutputError(IsthmusError):
     pass
+
+
+class ExistsError(OutputError):
+    """There is a file at `path`, and nothing was overwritten."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        super().__init__(f"{path} exists; nothing was overwritten", hint="repeat the command with --force")
+        self.path = os.fspath(path)
+
+
+class BusyError(OutputError):
+    """Another process, which is still running, writes the output at `path`."""
+
+    def __init__(self, path: str | os.PathLike[str], owner: str = "") -> None:
+        which = f" (process {owner})" if owner else ""
+        super().__init__(f"another isthmus{which} is working on {path}; nothing was changed")
+        self.path = os.fspath(path)
 
 
 class MissingExtraError(IsthmusError):

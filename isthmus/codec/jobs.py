@@ -12,10 +12,18 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from isthmus.codec.container import SUFFIX
-from isthmus.errors import CapabilityError, DataError, OutputError
-from isthmus.images.listing import find_images
+from isthmus.errors import CapabilityError, DataError, ExistsError, OutputError
+from isthmus.images.listing import list_images, walk_folder
 from isthmus.images.store import Skipped
 from isthmus.names import safe_outputs
+from isthmus.outputs import (
+    affects_every_output,
+    check_folder,
+    check_output,
+    is_folder,
+    native_path,
+    path_exists,
+)
 
 Found = TypeVar("Found")
 
@@ -39,43 +47,71 @@ class Done(Generic[Found]):
     kept: bool = False
 
 
-def image_jobs(inputs: Sequence[str], out: str, *, suffix: str = SUFFIX) -> list[Job]:
+@dataclass(frozen=True)
+class Inputs:
+    """Paths of files with the names to call them by, and the sub-folders that could not be listed."""
+
+    files: list[tuple[Path, str]]
+    skipped: tuple[Skipped, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What there is to do, and the inputs that are left out before anything is done."""
+
+    jobs: list[Job]
+    skipped: tuple[Skipped, ...] = ()
+
+
+def image_jobs(inputs: Sequence[str], out: str, *, suffix: str = SUFFIX) -> Plan:
     """A job for every image named, and for every image in every folder named.
 
     Raises:
-        DataError: a folder without images.
+        DataError: a folder without images, or one that cannot be listed.
+        UsageError: `out` is empty or `-`.
         OutputError: several inputs, and `out` is the name of one file.
     """
 
-    def inside(folder: Path) -> list[tuple[Path, str]]:
-        return [(file.path, file.name) for file in find_images(folder)]
+    def inside(folder: Path) -> Inputs:
+        listed = list_images(folder)
+        return Inputs([(file.path, file.name) for file in listed.files], listed.skipped)
 
-    jobs = _jobs(_expanded(inputs, inside), out, suffix)
-    if jobs[0].target.suffix.lower() != suffix:
-        raise OutputError(f"{jobs[0].target} is no name for a compressed image: let it end with {suffix}")
-    return jobs
+    plan = _plan(_expand(inputs, inside), out, suffix)
+    target = plan.jobs[0].target
+    if target.suffix.lower() != suffix:
+        raise OutputError(f"{target} is no name for a compressed image: let it end with {suffix}")
+    return plan
 
 
-def file_jobs(inputs: Sequence[str], out: str, *, suffix: str) -> list[Job]:
+def file_jobs(inputs: Sequence[str], out: str, *, suffix: str) -> Plan:
     """The same for compressed files.
 
     Raises:
-        DataError: a folder without compressed files.
+        DataError: a folder without compressed files, or one that cannot be listed.
+        UsageError: `out` is empty or `-`.
         OutputError: several inputs, and `out` is the name of one file.
     """
-    return _jobs(_expanded(inputs, compressed_in), out, suffix)
+    return _plan(_expand(inputs, list_compressed), out, suffix)
 
 
-def compressed_in(folder: Path) -> list[tuple[Path, str]]:
-    """Path and name of every compressed file under a folder; of pipes and devices with such a name as well.
+def list_compressed(folder: Path) -> Inputs:
+    """Path and name of every compressed file under a folder, hidden ones excepted, by path. Pipes and devices
+    with such a name are among them, so that they are named as skipped.
 
     Raises:
-        DataError: there is none.
+        DataError: there is none, or the folder cannot be listed.
     """
-    found = sorted(p for p in folder.rglob(f"*{SUFFIX}") if not p.is_dir() and not p.name.startswith("."))
+    skipped: list[Skipped] = []
+    found = sorted(
+        Path(place, name)
+        for place, _, names in walk_folder(folder, skipped)
+        for name in names
+        if name.endswith(SUFFIX) and not name.startswith(".")
+    )
     if not found:
-        raise DataError(f"{folder}: no {SUFFIX} files in it")
-    return [(path, path.relative_to(folder).as_posix()) for path in found]
+        unlisted = f"; {skipped[0].name} {skipped[0].reason}" if skipped else ""
+        raise DataError(f"{folder}: no {SUFFIX} files in it{unlisted}")
+    return Inputs([(path, path.relative_to(folder).as_posix()) for path in found], tuple(skipped))
 
 
 def run(
@@ -83,25 +119,28 @@ def run(
 ) -> Iterator[Done[Found]]:
     """Do the jobs, in their order, with a few threads (by default one per core).
 
-    A single job's errors are raised; of several jobs one whose input is broken is left out.
+    A single job's errors are raised. Of several jobs one is left out whose input is broken or whose output
+    cannot be written; an output that exists is kept, also one that another process has written meanwhile.
 
     Raises:
-        OutputError: nothing can be written there, or the one output exists and `force` is off.
+        ExistsError: the one output exists and `force` is off.
+        OutputError: nothing can be written there, or the disk is full.
     """
     if len(jobs) == 1:
-        if jobs[0].target.exists() and not force:
-            raise OutputError(
-                f"{jobs[0].target} exists; nothing was overwritten", hint="repeat the command with --force"
-            )
+        check_output(jobs[0].target, force=force)
         yield Done(jobs[0], one(jobs[0]))
         return
 
     def attempt(job: Job) -> Done[Found]:
-        if job.target.exists() and not force:
+        if not force and path_exists(job.target):
             return Done(job, kept=True)
         try:
             return Done(job, one(job))
-        except (DataError, CapabilityError) as error:
+        except ExistsError:
+            return Done(job, kept=True)
+        except (DataError, CapabilityError, OutputError) as error:
+            if isinstance(error, OutputError) and affects_every_output(error):
+                raise
             reason = getattr(error, "reason", None) or error.message.removeprefix(f"{job.source}: ")
             return Done(job, skipped=Skipped(job.name, reason))
 
@@ -122,27 +161,32 @@ def run(
                 future.cancel()
 
 
-def _jobs(sources: Sequence[tuple[Path, str]], out: str, suffix: str) -> list[Job]:
-    target = Path(out)
-    into_folder = len(sources) > 1 or target.is_dir() or out.endswith(("/", os.sep)) or not target.suffix
+def _plan(inputs: Inputs, out: str, suffix: str) -> Plan:
+    if out in ("", "-"):
+        check_output(out, force=True)  # raises
+    sources, target = inputs.files, native_path(out)
+    into_folder = len(sources) > 1 or is_folder(out) or out.endswith(("/", os.sep)) or not target.suffix
     if not into_folder:
-        return [Job(*sources[0], target)]
+        return Plan([Job(*sources[0], target)], inputs.skipped)
     if target.is_file() or target.suffix.lower() == suffix:
         raise OutputError(
             f"{out} is the name of one file, and there are {len(sources)} inputs; name a folder"
         )
+    check_folder(out)
     places = safe_outputs(target, [name for _, name in sources], suffix=suffix)
-    return [Job(path, name, place) for (path, name), place in zip(sources, places, strict=True)]
+    jobs = [Job(path, name, place) for (path, name), place in zip(sources, places, strict=True)]
+    return Plan(jobs, inputs.skipped)
 
 
-def _expanded(
-    inputs: Sequence[str], inside: Callable[[Path], list[tuple[Path, str]]]
-) -> list[tuple[Path, str]]:
-    found: list[tuple[Path, str]] = []
+def _expand(inputs: Sequence[str], inside: Callable[[Path], Inputs]) -> Inputs:
+    files: list[tuple[Path, str]] = []
+    skipped: list[Skipped] = []
     for name in inputs:
         path = Path(name)
-        found += inside(path) if path.is_dir() else [(path, path.name)]
-    return found
+        found = inside(path) if is_folder(path) else Inputs([(path, path.name)])
+        files += found.files
+        skipped += found.skipped
+    return Inputs(files, tuple(skipped))
 
 
 def _cores() -> int:

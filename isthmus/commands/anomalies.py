@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import click
 
 from isthmus.commands.console import Console, force_option, speaks, table
 from isthmus.commands.inputs import as_json, check_data, end_with_skipped, load_model, swap_if_model
-from isthmus.commands.outputs import check_free
 from isthmus.errors import DataError
 from isthmus.escaping import csv_text
+from isthmus.outputs import check_output, check_outputs
 
 
 @click.command()
@@ -58,7 +59,9 @@ def command(
     \b
     isthmus anomalies model.safetensors new-scans/ --normal good-scans/ --picture unusual.png
     """
-    check_free(picture, out, force=force)
+    check_outputs(picture, out, force=force)
+    if store:
+        check_output(model, force=True, stream=False)
     network = load_model(model, swapped=swap_if_model(model, data, ["anomalies"]))
     check_data(data)
     from isthmus.atomic import write_bytes, write_text
@@ -95,14 +98,15 @@ def command(
         store_detector(network, found.detector, found.readout)
         for name in (READOUT, NAME):
             held = network.attachments[name]
-            attach(model, name, held.tensors, held.facts)
+            console.save(model, partial(attach, model, name, held.tensors, held.facts))
     worst = found.worst(count)
     if picture is not None:
         from isthmus.evaluate.drawing.heat import heat_picture
 
         shown = [images.image(row) for row in worst]
         titles = [images.names[row] for row in worst]
-        write_bytes(picture, heat_picture(shown, heat_maps(network, found, worst), titles), force=force)
+        drawn = heat_picture(shown, heat_maps(network, found, worst), titles)
+        picture = console.save(picture, partial(write_bytes, picture, drawn, force=force))
     if out is not None:
         lines = [
             (name, f"{value:.6g}", f"{chance:.4g}", int(flag))
@@ -110,7 +114,8 @@ def command(
                 images.names, found.scores, found.chance, found.flagged, strict=True
             )
         ]
-        write_text(out, csv_text(("name", "score", "chance", "flagged"), lines), force=force)
+        text = csv_text(("name", "score", "chance", "flagged"), lines)
+        out = console.save(out, partial(write_text, out, text, force=force))
     detector = found.detector
     if math.isinf(detector.threshold):
         least = math.ceil(1000 * detector.least_false_alarms) / 1000

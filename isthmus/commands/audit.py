@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from functools import partial
 
 import click
 
 from isthmus.commands.console import Console, force_option, speaks, table
 from isthmus.commands.inputs import as_json, check_data, end_with_skipped
-from isthmus.errors import OutputError
+from isthmus.outputs import check_outputs
 
 
 @click.command()
@@ -52,11 +52,7 @@ def command(
     isthmus train mnist --only clean.txt
     """
     check_data(data)
-    for path in (report, write):
-        if path is not None and not force and Path(path).exists():
-            raise OutputError(
-                f"{path} exists; nothing was overwritten", hint="repeat the command with --force"
-            )
+    check_outputs(report, write, force=force)
     from isthmus.atomic import write_text
     from isthmus.escaping import for_terminal, list_line
     from isthmus.evaluate.audit.audit import audit
@@ -72,9 +68,10 @@ def command(
             data, against=against, groups=groups, model=autoencoder, seed=seed, listener=line.update
         )
     if report is not None:
-        audit_page(found).write(report, force=force)
+        report = console.save(report, partial(audit_page(found).write, report, force=force))
     if write is not None:
-        write_text(write, "".join(f"{list_line(name)}\n" for name in found.clean), force=force)
+        lines = "".join(f"{list_line(name)}\n" for name in found.clean)
+        write = console.save(write, partial(write_text, write, lines, force=force))
     skipped = found.images.skipped
     console.emit(found.to_dict() | {"report": report, "write": write, "skipped": as_json(skipped)})
     console.result(table(("what", "found"), summary(found)))

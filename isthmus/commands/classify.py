@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import click
 
 from isthmus.commands.console import Console, force_option, speaks, table
 from isthmus.commands.inputs import as_json, check_data, end_with_skipped, load_model
-from isthmus.commands.outputs import check_free
 from isthmus.escaping import csv_text
+from isthmus.outputs import check_outputs
 
 
 @click.command()
@@ -59,7 +61,7 @@ def command(
     """
     check_data(train)
     check_data(test)
-    check_free(picture, out, force=force)
+    check_outputs(picture, out, force=force)
     network = load_model(model)
     from isthmus.atomic import write_bytes, write_text
     from isthmus.evaluate.readouts import readout_for
@@ -86,13 +88,15 @@ def command(
     if picture is not None:
         from isthmus.evaluate.drawing.confusion import confusion_picture
 
-        write_bytes(picture, confusion_picture(found.confusion, found.classes), force=force)
+        drawn = confusion_picture(found.confusion, found.classes)
+        picture = console.save(picture, partial(write_bytes, picture, drawn, force=force))
     if out is not None:
         lines = [
             (name, found.classes[index], f"{chance:.4f}")
             for name, index, chance in zip(second.names, found.predicted, found.confidence, strict=True)
         ]
-        write_text(out, csv_text(("name", "class", "probability"), lines), force=force)
+        text = csv_text(("name", "class", "probability"), lines)
+        out = console.save(out, partial(write_text, out, text, force=force))
     own, *others = found.rows
     skipped = (*first.skipped, *second.skipped)
     console.emit(

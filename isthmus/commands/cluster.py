@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import click
 
 from isthmus.commands.console import Console, force_option, speaks, table
 from isthmus.commands.inputs import as_json, check_data, end_with_skipped, load_model, swap_if_model
-from isthmus.commands.outputs import check_free
 from isthmus.escaping import csv_text
+from isthmus.outputs import check_outputs
 
 
 @click.command()
@@ -58,7 +60,7 @@ def command(
     \b
     isthmus cluster features.safetensors photos/ -k 12 --picture groups.png -o groups.csv
     """
-    check_free(picture, out, force=force)
+    check_outputs(picture, out, force=force)
     network = load_model(model, swapped=swap_if_model(model, data, ["cluster"]))
     check_data(data)
     from isthmus.atomic import write_bytes, write_text
@@ -92,10 +94,11 @@ def command(
             (f"{i}: {sizes[i]} images", [images.image(int(row)) for row in clusters.typical[i]])
             for i in range(clusters.count)
         ]
-        write_bytes(picture, before_after(rows), force=force)
+        picture = console.save(picture, partial(write_bytes, picture, before_after(rows), force=force))
     if out is not None:
         lines = zip(images.names, clusters.assigned.tolist(), strict=True)
-        write_text(out, csv_text(("name", "group"), lines), force=force)
+        text = csv_text(("name", "group"), lines)
+        out = console.save(out, partial(write_text, out, text, force=force))
     console.emit(
         {
             "schema": "isthmus.cluster/1",

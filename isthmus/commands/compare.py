@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,7 +11,8 @@ import click
 from isthmus.commands.console import Console, force_option, speaks, table
 from isthmus.commands.inputs import as_size, check_data
 from isthmus.commands.train import seen_now
-from isthmus.errors import OutputError, UsageError
+from isthmus.errors import UsageError
+from isthmus.outputs import check_outputs
 
 if TYPE_CHECKING:
     from isthmus.training.progress import Listener, Progress
@@ -62,8 +63,7 @@ def command(
     names = [name.strip() for name in recipes.split(",") if name.strip()]
     if not names:
         raise UsageError("--recipes names no recipe", hint="isthmus recipes")
-    if report is not None and not force and Path(report).exists():
-        raise OutputError(f"{report} exists; nothing was overwritten", hint="repeat the command with --force")
+    check_outputs(report, force=force)
     from isthmus.evaluate.comparison import compare
 
     with contextlib.ExitStack() as stack:
@@ -91,7 +91,7 @@ def command(
             **options,
         )
     if report is not None:
-        found.report().write(report, force=force)
+        report = console.save(report, partial(found.report().write, report, force=force))
     console.emit(found.to_dict() | {"report": report})
     console.result(table(*found.table()))
     if report is not None:

@@ -56,7 +56,7 @@ def command(console: Console, images: tuple[str, ...], out: str, **options: Any)
     from isthmus.codec.models import codec_for
     from isthmus.codec.storing import compress_file
 
-    jobs = image_jobs(images, out)
+    plan = image_jobs(images, out)
     codec = codec_for(options["model"])
     measured = options["verify"] or console.json
 
@@ -71,9 +71,9 @@ def command(console: Console, images: tuple[str, ...], out: str, **options: Any)
             force=options["force"],
         )
 
-    files, skipped, kept = [], [], 0
-    with console.progress("compressing", total=len(jobs)) as line:
-        for done in run(jobs, one, force=options["force"], workers=options["jobs"]):
+    files, skipped, kept = [], list(plan.skipped), 0
+    with console.progress("compressing", total=len(plan.jobs)) as line:
+        for done in run(plan.jobs, one, force=options["force"], workers=options["jobs"]):
             kept += done.kept
             if done.skipped is not None:
                 skipped.append(done.skipped)
@@ -81,7 +81,7 @@ def command(console: Console, images: tuple[str, ...], out: str, **options: Any)
                 files.append(done.found)
                 if done.found.several:
                     console.note(f"note: {done.job.name} holds several pictures; this is the first")
-            line.update(len(files) + len(skipped) + kept, done.job.name)
+            line.update(len(files) + len(skipped) - len(plan.skipped) + kept, done.job.name)
     before, after = sum(f.original_bytes for f in files), sum(f.bytes for f in files)
     console.emit(
         {

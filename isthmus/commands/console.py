@@ -8,7 +8,8 @@
         console.result("readable text")
         console.emit({"schema": "isthmus.train/1", "steps": 100})
 
-A command calls both `result` and `emit`; which of the two is printed is the user's choice.
+Files that are written beside an answer go through `save`, so that the answer is not lost with them. A command
+calls both `result` and `emit`; which of the two is printed is the user's choice.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ from typing import Any, ParamSpec
 import click
 
 from isthmus.commands.progress import PlainLine, ProgressLine, RichLine, SilentLine
+from isthmus.errors import IsthmusError, OutputError
 from isthmus.escaping import for_terminal, for_terminal_lines
+from isthmus.outputs import explain_os_error
 
 _Parameters = ParamSpec("_Parameters")
 _SCHEMA = re.compile(r"isthmus\.[a-z-]+/[0-9]+")
@@ -45,6 +48,7 @@ class Console:
         self.quiet = quiet or silent
         self.silent = silent
         self.emitted = False
+        self.lost: list[IsthmusError] = []
         self._line: ProgressLine | None = None
 
     def note(self, text: str) -> None:
@@ -85,6 +89,29 @@ class Console:
                 return
             print(json.dumps(plain(document), allow_nan=False), flush=True)
 
+    def save(self, path: str | None, write: Callable[[], object]) -> str | None:
+        """Write a file beside the answer; if that fails, the answer is still printed, and the exit code is 1.
+
+        Args:
+            path: None writes nothing.
+            write: called to write it.
+
+        Returns:
+            `path`, or None if nothing was written.
+        """
+        if path is None:
+            return None
+        try:
+            write()
+        except (OutputError, OSError) as error:
+            self.lose(error if isinstance(error, OutputError) else explain_os_error(error, path))
+            return None
+        return path
+
+    def lose(self, error: IsthmusError) -> None:
+        """Remember that something could not be kept: the command will print its answer and fail."""
+        self.lost.append(error)
+
     def progress(self, label: str, total: float, *, start: float = 0) -> ProgressLine:
         """A context manager that shows on stderr how far a job is: a bar on a terminal, else some lines.
 
@@ -123,7 +150,15 @@ def speaks(function: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(function)
     def command(*args: Any, as_json: bool, quiet: bool, **options: Any) -> None:
         console = Console(json=as_json, quiet=quiet, silent=follows())
-        function(*args, console=console, **options)
+        try:
+            function(*args, console=console, **options)
+        except click.exceptions.Exit:
+            if not console.lost:
+                raise
+        for error in console.lost[:-1]:
+            console.warn(error.message)
+        if console.lost:
+            raise console.lost[-1]
         if as_json and not console.emitted and not console.silent:
             raise RuntimeError("this command printed no JSON object")
 

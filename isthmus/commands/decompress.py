@@ -49,7 +49,7 @@ def command(console: Console, files: tuple[str, ...], out: str, **options: Any) 
     from isthmus.codec.storing import decompress_file
     from isthmus.images.store import Skipped
 
-    jobs = file_jobs(files, out, suffix=f".{options['suffix']}")
+    plan = file_jobs(files, out, suffix=f".{options['suffix']}")
     codec = codec_for(options["model"])
 
     def one(job: Job) -> Any:
@@ -63,16 +63,16 @@ def command(console: Console, files: tuple[str, ...], out: str, **options: Any) 
             force=options["force"],
         )
 
-    written, skipped, damaged, kept = [], [], [], 0
-    with console.progress("decompressing", total=len(jobs)) as line:
-        for done in run(jobs, one, force=options["force"], workers=options["jobs"]):
+    written, skipped, damaged, kept = [], list(plan.skipped), [], 0
+    with console.progress("decompressing", total=len(plan.jobs)) as line:
+        for done in run(plan.jobs, one, force=options["force"], workers=options["jobs"]):
             kept += done.kept
             if done.skipped is not None:
                 skipped.append(done.skipped)
             if done.found is not None:
                 written.append(done.found)
                 damaged += [Skipped(done.job.name, damage) for damage in done.found.damage]
-            line.update(len(written) + len(skipped) + kept, done.job.name)
+            line.update(len(written) + len(skipped) - len(plan.skipped) + kept, done.job.name)
     console.emit(
         {
             "schema": "isthmus.decompress/1",

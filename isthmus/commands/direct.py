@@ -6,8 +6,8 @@ import click
 
 from isthmus.commands.console import Console, force_option, speaks
 from isthmus.commands.inputs import as_json, check_data, end_with_skipped, load_model
-from isthmus.commands.outputs import check_free
 from isthmus.errors import UsageError
+from isthmus.outputs import check_outputs
 
 
 @click.command()
@@ -55,7 +55,7 @@ def command(
     from isthmus.generate.directions import direction, of_class, without_class
     from isthmus.images.read import read
 
-    check_free(out, force=force)
+    check_outputs(out, force=force)
     if data is not None and name is not None:
         images = read(check_data(data))
         high = of_class(images, name)

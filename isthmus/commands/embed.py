@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -10,6 +11,8 @@ from isthmus.commands.console import Console, force_option, speaks
 from isthmus.commands.inputs import as_json, check_data, end_with_skipped, load_model, swap_if_model
 from isthmus.commands.line import command_line
 from isthmus.errors import UsageError
+from isthmus.locks import exclusive
+from isthmus.outputs import check_output
 
 SUFFIXES = (".npz", ".parquet")
 
@@ -58,27 +61,30 @@ def command(
     from isthmus.represent.vectors_file import check_vectors_file, save_vectors
 
     check_vectors_file(out, force=force)
+    if store:
+        check_output(model, force=True, stream=False)
     from isthmus.model.reading import read_for
 
-    images = read_for(network, data)
-    readout = None
-    if what != "code" or store:
-        readout, note = readout_for(network, images, layer=layer)
-        if note is not None:
-            console.note(note)
-        if store:
-            store_readout(network, readout)
-            kept = network.attachments[NAME]
-            attach(model, NAME, kept.tensors, kept.facts)
-    with console.progress("reading features", total=len(images)) as line:
-        found = embed(
-            network,
-            images,
-            what=what,  # type: ignore[arg-type]
-            readout=readout,
-            listener=lambda done, _: line.update(done),
-        )
-    save_vectors(out, found, force=force)
+    with exclusive(out):
+        images = read_for(network, data)
+        readout = None
+        if what != "code" or store:
+            readout, note = readout_for(network, images, layer=layer)
+            if note is not None:
+                console.note(note)
+            if store:
+                store_readout(network, readout)
+                kept = network.attachments[NAME]
+                console.save(model, partial(attach, model, NAME, kept.tensors, kept.facts))
+        with console.progress("reading features", total=len(images)) as line:
+            found = embed(
+                network,
+                images,
+                what=what,  # type: ignore[arg-type]
+                readout=readout,
+                listener=lambda done, _: line.update(done),
+            )
+        save_vectors(out, found, force=force)
     console.emit(
         {
             "schema": "isthmus.embed/1",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from functools import partial
 
 import click
 
 from isthmus.commands.console import Console, force_option, speaks, table
 from isthmus.commands.inputs import check_data, end_with_skipped, load_model, swap_if_model
-from isthmus.errors import OutputError
+from isthmus.outputs import check_outputs
 
 
 @click.command()
@@ -61,8 +61,7 @@ def command(
     """
     autoencoder = load_model(model, swapped=swap_if_model(model, data, ["evaluate"]))
     check_data(data)
-    if report is not None and not force and Path(report).exists():
-        raise OutputError(f"{report} exists; nothing was overwritten", hint="repeat the command with --force")
+    check_outputs(report, force=force)
     from isthmus.evaluate.report.model import metrics_table, model_report
     from isthmus.evaluate.table import evaluate
     from isthmus.evaluate.training_data import read_for
@@ -106,7 +105,7 @@ def command(
             console.note(f"note: {note}")
     if report is not None:
         page = model_report(autoencoder, found, images, generation=made, path=model)
-        page.write(report, force=force)
+        report = console.save(report, partial(page.write, report, force=force))
     document = {"generation": None if made is None else made.to_dict(), "report": report}
     console.emit(found.to_dict() | document)
     console.result(table(*metrics_table(found)))

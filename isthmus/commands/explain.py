@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -9,6 +10,7 @@ import click
 from isthmus.commands.console import Console, force_option, speaks, table
 from isthmus.commands.inputs import check_data, load_model, swap_if_model
 from isthmus.errors import OutputError, UsageError
+from isthmus.outputs import check_folder, path_exists
 
 
 @click.command()
@@ -36,7 +38,8 @@ def command(
     """
     autoencoder = load_model(model, swapped=swap_if_model(model, image, ["explain"]))
     check_data(image)
-    if (Path(out) / "explanation.html").exists() and not force:
+    check_folder(out)
+    if not force and path_exists(Path(out) / "explanation.html"):
         raise OutputError(
             f"{out} holds an explanation; nothing was overwritten", hint="repeat the command with --force"
         )
@@ -57,8 +60,9 @@ def command(
             seed=seed,
             listener=lambda share: line.update(share),
         )
-        page = write_explanation(found, out, model=model, force=force)
-    console.emit(found.to_dict() | {"model": model, "page": page.as_posix()})
+    page = Path(out, "explanation.html").as_posix()
+    written = console.save(page, partial(write_explanation, found, out, model=model, force=force))
+    console.emit(found.to_dict() | {"model": model, "page": written})
     rows = [
         (unit, float(found.values[unit]), float(found.units.mean[unit]), float(found.units.deviation[unit]))
         for unit in found.chosen
@@ -68,7 +72,8 @@ def command(
         console.result(
             f"{name} maps: deletion {score.deletion:+.3f}, insertion {score.insertion:+.3f} against random"
         )
-    console.result(f"page: {page}")
+    if written is not None:
+        console.result(f"page: {written}")
 
 
 def _units(text: str) -> int | list[int]:

@@ -25,7 +25,7 @@ def command(console: Console, model: str, out: str | None, force: bool) -> None:
     autoencoder = load_model(model)
     from isthmus.model.export.onnx import export_onnx
 
-    path = out or f"{model.removesuffix(MODEL_SUFFIX)}.onnx"
+    path = out if out is not None else f"{model.removesuffix(MODEL_SUFFIX)}.onnx"
     files = export_onnx(autoencoder, path, force=force)
     console.emit(
         {

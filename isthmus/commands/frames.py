@@ -12,6 +12,7 @@ from isthmus.commands.console import Console, force_option, speaks
 from isthmus.commands.inputs import as_json, check_data, end_with_skipped, load_model, swap_if_model
 from isthmus.commands.line import command_line
 from isthmus.errors import UsageError
+from isthmus.outputs import check_output
 
 if TYPE_CHECKING:
     from isthmus.images.store import ImageSet
@@ -130,6 +131,7 @@ def _learn(console: Console, autoencoder: Autoencoder, model: str, sequence: str
     from isthmus.images.animation import read_frames
     from isthmus.model.attachments import attach
 
+    check_output(model, force=True, stream=False)
     frames = read_frames(sequence, channels=autoencoder.channels)
     codes = [sequence_codes(autoencoder, one) for one in sequences_of(frames)]
     length = steps or STEPS

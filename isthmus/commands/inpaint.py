@@ -106,8 +106,10 @@ def command(
 
 def _picture(mask: str, file: ImageFile) -> Path:
     """The mask of one image: the picture itself, or the one of the same name in a folder."""
+    from isthmus.outputs import is_folder, native_path, path_exists
+
     place = Path(mask)
-    if not place.is_dir():
+    if not is_folder(place):
         return place
-    same = place.joinpath(*file.name.split("/"))
-    return same if same.exists() else same.with_suffix(".png")
+    same = native_path(place.joinpath(*file.name.split("/")))
+    return same if path_exists(same) else same.with_suffix(".png")

@@ -8,7 +8,7 @@ import click
 
 from isthmus.commands.console import Console, force_option, speaks
 from isthmus.commands.inputs import as_json, check_data, end_with_skipped, load_model, swap_if_model
-from isthmus.commands.outputs import check_free
+from isthmus.outputs import check_outputs
 
 
 @click.command()
@@ -42,7 +42,7 @@ def command(
     from isthmus.generate.code_map import code_map
     from isthmus.images.read import read
 
-    check_free(out, force=force)
+    check_outputs(out, force=force)
     images = read(data)
     found = code_map(autoencoder, images, method=method, limit=limit, seed=seed)
     found.write(out, title=f"{Path(model).stem}: {images.source}", force=force)

@@ -8,6 +8,7 @@ import click
 
 from isthmus.commands.console import Console, speaks
 from isthmus.commands.inputs import as_json, check_data, end_with_skipped, load_model, swap_if_model
+from isthmus.outputs import check_output
 
 
 @click.command()
@@ -54,6 +55,7 @@ def command(
     """
     autoencoder = load_model(model, swapped=swap_if_model(model, data, ["prior"]))
     check_data(data)
+    check_output(model, force=True, stream=False)
     from isthmus.generate.fitting import fit_prior
     from isthmus.generate.flow_training import STEPS
     from isthmus.images.read import read

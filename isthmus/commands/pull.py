@@ -25,7 +25,7 @@ def command(console: Console, place: str, out: str | None, revision: str | None,
     """
     from isthmus.model.hub import pull
 
-    path = out or f"{place.rstrip('/').rpartition('/')[2]}{MODEL_SUFFIX}"
+    path = out if out is not None else f"{place.rstrip('/').rpartition('/')[2]}{MODEL_SUFFIX}"
     found = pull(place, path, revision=revision, force=force)
     console.emit(
         {

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from isthmus.commands.console import Console, force_option, speaks
 from isthmus.commands.inputs import as_json, check_data, end_with_skipped, load_model, swap_if_model
-from isthmus.errors import OutputError
+from isthmus.outputs import check_folder
 
 
 @click.command()
@@ -26,8 +24,7 @@ def command(console: Console, model: str, data: str, out: str, compare: bool, fo
     """
     autoencoder = load_model(model, swapped=swap_if_model(model, data, ["reconstruct", "-o", out]))
     check_data(data)
-    if Path(out).is_file():
-        raise OutputError(f"{out} is a file; the reconstructions need a folder")
+    check_folder(out)
     from isthmus.evaluate.reconstructions import write_reconstructions
     from isthmus.evaluate.training_data import read_for
 
@@ -43,6 +40,7 @@ def command(console: Console, model: str, data: str, out: str, compare: bool, fo
             force=force,
             listener=lambda done, _total: line.update(done, f"{done:,} of {len(images):,} images"),
         )
+    skipped = (*images.skipped, *found.skipped)
     console.emit(
         {
             "schema": "isthmus.reconstruct/1",
@@ -50,9 +48,9 @@ def command(console: Console, model: str, data: str, out: str, compare: bool, fo
             "written": len(found.written),
             "already_there": len(found.kept),
             "files": [str(path) for path in found.written],
-            "skipped": as_json(images.skipped),
+            "skipped": as_json(skipped),
         }
     )
     already = f"; {len(found.kept):,} were there already (--force writes them again)" if found.kept else ""
     console.result(f"{len(found.written):,} images written to {out}{already}")
-    end_with_skipped(console, images.skipped)
+    end_with_skipped(console, skipped)

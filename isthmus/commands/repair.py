@@ -32,13 +32,16 @@ def run(
     force: bool,
 ) -> Outcome:
     """Repair all images with progress."""
+    from isthmus.outputs import is_folder
     from isthmus.restore.files import gather, outputs, repair_files
 
-    files = gather(images)
-    folder = any(Path(path).is_dir() for path in images)
-    places = outputs(files, out, folder=folder, force=force)
-    with console.progress(label, total=len(files)) as line:
-        return repair_files(files, places, repair, compare=compare, force=force, listener=line.update)
+    listed = gather(images)
+    folder = any(is_folder(path) for path in images)
+    places = outputs(listed.files, out, folder=folder, force=force)
+    with console.progress(label, total=len(places)) as line:
+        found = repair_files(listed.files, places, repair, compare=compare, force=force, listener=line.update)
+    found.skipped[:0] = listed.skipped
+    return found
 
 
 def end(console: Console, schema: str, out: Path, found: Outcome) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
+from functools import partial
 from pathlib import Path
 
 import click
 
 from isthmus.commands.console import Console, force_option, speaks, table
 from isthmus.commands.inputs import as_json, check_data, end_with_skipped, load_model, swap_if_model
-from isthmus.commands.outputs import check_free
 from isthmus.escaping import for_terminal
+from isthmus.outputs import check_outputs, path_exists
 
 
 @click.command()
@@ -52,21 +52,23 @@ def command(
     \b
     isthmus search features.safetensors photos/ --like this.png -n 5 --picture found.png
     """
-    check_free(picture, force=force)
+    check_outputs(picture, force=force)
     network = load_model(model, swapped=swap_if_model(model, data, ["search", "--like", like]))
     check_data(data)
     check_data(like)
     from isthmus.evaluate.readouts import readout_for
     from isthmus.model.reading import read_for
     from isthmus.represent.api import search
-    from isthmus.represent.index import beside, is_of, load_index
+    from isthmus.represent.index import beside, is_of, load_usable
     from isthmus.represent.readout import stored
 
     images = read_for(network, data)
     path = None if no_index else index_path
-    if path is None and not no_index and os.path.exists(data):  # noqa: PTH110 - DATA may be no path at all
+    if path is None and not no_index and path_exists(data):
         path = str(beside(data))
-    kept = load_index(path) if path is not None and Path(path).exists() else None
+    kept = None if path is None else load_usable(path)
+    if path is not None and kept is None and path_exists(path):
+        console.warn(f"the index {path} is damaged; it is made anew")
     if kept is not None and layer in (None, kept.readout.reading.layer) and is_of(kept, network):
         readout, note = stored(network) or kept.readout, None
     else:
@@ -85,7 +87,9 @@ def command(
             listener=lambda done, total: line.update(len(images) * done / total),
         )
     if picture is not None:
-        _draw(picture, found, metric, force)
+        picture = console.save(picture, partial(_draw, picture, found, metric, force))
+    if found.lost is not None:
+        console.lose(found.lost)
     if found.index_path is not None:
         console.note(f"index {found.index_path}: {found.added} added, {found.removed} removed")
     console.emit(

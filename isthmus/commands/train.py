@@ -123,7 +123,7 @@ def command(
     from isthmus.training.api import train
     from isthmus.training.diagnosis.finding import recorded
 
-    path = out or default_model(data)
+    path = default_model(data) if out is None else out
     seen: list[Prepared] = []
     with contextlib.ExitStack() as stack:
 

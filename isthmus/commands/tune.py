@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import click
 from isthmus.commands.console import Console, force_option, speaks, table
 from isthmus.commands.inputs import as_size, check_data
 from isthmus.commands.line import command_line
-from isthmus.errors import OutputError
+from isthmus.outputs import check_outputs
 
 if TYPE_CHECKING:
     from isthmus.evaluate.selection.log import Trial
@@ -77,13 +78,12 @@ def command(
     isthmus tune photos/ --over optimiser.rate=1e-4..1e-2 --search random --trials 10
     """
     check_data(data)
-    if report is not None and not force and Path(report).exists():
-        raise OutputError(f"{report} exists; nothing was overwritten", hint="repeat the command with --force")
+    check_outputs(report, force=force)
     from isthmus.evaluate.selection.outcome import label, shown
     from isthmus.evaluate.selection.search import tune
 
     names = [name for name in objective.split(",") if name.strip()]
-    path = out or f"{Path(data).name.replace(':', '-') or 'data'}-tune.jsonl"
+    path = out if out is not None else f"{Path(data).name.replace(':', '-') or 'data'}-tune.jsonl"
     with console.progress("tuning", total=1.0) as line:
 
         def listener(trial: Trial, done: int, total: int) -> None:
@@ -104,7 +104,7 @@ def command(
             **options,
         )
     if report is not None:
-        found.page().write(report, force=force)
+        report = console.save(report, partial(found.page().write, report, force=force))
     console.emit(found.to_dict() | {"log": path, "report": report})
     console.result(table(*found.table()))
     if not found.complete:

@@ -30,13 +30,21 @@ def command(console: Console, files: tuple[str, ...], model: str | None, max_pix
     if model is not None:
         check_model(model)
     from isthmus.codec.facts import examine
-    from isthmus.codec.jobs import compressed_in
+    from isthmus.codec.jobs import list_compressed
     from isthmus.errors import DataError
     from isthmus.images.store import Skipped
+    from isthmus.outputs import is_folder
 
     paths: list[Path] = []
+    broken: list[Skipped] = []
     for name in files:
-        paths += [path for path, _ in compressed_in(Path(name))] if Path(name).is_dir() else [Path(name)]
+        if is_folder(name):
+            listed = list_compressed(Path(name))
+            paths += [path for path, _ in listed.files]
+            broken += [Skipped(f"{Path(name) / one.name}/", one.reason) for one in listed.skipped]
+        else:
+            paths.append(Path(name))
+    unlisted = len(broken)
     most = round(max_pixels * 1e6)
     decode_whole: Callable[[Path], None] | None = None
     if model is not None:
@@ -45,7 +53,6 @@ def command(console: Console, files: tuple[str, ...], model: str | None, max_pix
 
         decode_whole = partial(storing.decode_whole, codec=codec_for(model), max_pixels=most)
     whole: list[dict[str, Any]] = []
-    broken: list[Skipped] = []
     with console.progress("verifying", total=len(paths)) as line:
         for path in paths:
             try:
@@ -54,14 +61,16 @@ def command(console: Console, files: tuple[str, ...], model: str | None, max_pix
                     decode_whole(path)
                 whole.append({"file": str(path), **found})
             except DataError as error:
-                if len(paths) == 1:
+                if len(paths) == 1 and not unlisted:
                     raise
                 broken.append(Skipped(str(path), error.message.removeprefix(f"{path}: ")))
-            line.update(len(whole) + len(broken), path.name)
+            line.update(len(whole) + len(broken) - unlisted, path.name)
     how = "checksums" if model is None else "decoded"
     console.emit({"schema": "isthmus.verify/1", "how": how, "files": whole, "skipped": as_json(broken)})
     words = "every checksum is right" if model is None else "everything decodes"
-    console.result(
-        f"{len(whole):,} of {len(paths):,} {'file is' if len(paths) == 1 else 'files are'} whole: {words}"
-    )
+    if unlisted:
+        console.result(f"{len(whole):,} of the {len(paths):,} files found are whole: {words}")
+    else:
+        are = "file is" if len(paths) == 1 else "files are"
+        console.result(f"{len(whole):,} of {len(paths):,} {are} whole: {words}")
     end_with_skipped(console, broken)

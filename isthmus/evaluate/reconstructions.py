@@ -8,19 +8,22 @@ from pathlib import Path
 
 import numpy as np
 
+from isthmus.errors import ExistsError, OutputError
 from isthmus.evaluate.passes import per_pass
-from isthmus.images.store import ImageSet
+from isthmus.images.store import ImageSet, Skipped
 from isthmus.images.write import grid, save_image
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.names import safe_outputs
+from isthmus.outputs import affects_every_output, check_folder, path_exists
 
 
 @dataclass(frozen=True)
 class Written:
-    """Paths written, and those that were there already."""
+    """Paths written, those that were there already, and images whose file could not be written."""
 
     written: tuple[Path, ...]
     kept: tuple[Path, ...]
+    skipped: tuple[Skipped, ...] = ()
 
 
 def write_reconstructions(
@@ -41,21 +44,33 @@ def write_reconstructions(
 
     Raises:
         DataError: images of other channels than the model's.
-        OutputError: a file cannot be written.
+        OutputError: the only file cannot be written, nothing can be written there, or the disk is full.
     """
+    check_folder(folder)
     paths = safe_outputs(folder, images.names, suffix=".png")
-    missing = [index for index, path in enumerate(paths) if force or not path.exists()]
-    done = len(paths) - len(missing)
+    missing = [index for index, path in enumerate(paths) if force or not path_exists(path)]
+    kept = sorted(set(range(len(paths))) - set(missing))
+    written: list[int] = []
+    skipped: list[Skipped] = []
+    done = len(kept)
     for part in _runs(images, missing):
         given = np.stack([images.image(index) for index in part])
         seen = model.reconstruct(given)
         for index, before, after in zip(part, given, seen, strict=True):
-            save_image(paths[index], grid([before, after], 2) if compare else after, force=force)
             done += 1
+            try:
+                save_image(paths[index], grid([before, after], 2) if compare else after, force=force)
+            except ExistsError:
+                kept.append(index)
+            except OutputError as error:
+                if len(paths) == 1 or affects_every_output(error):
+                    raise
+                skipped.append(Skipped(images.names[index], error.message))
+            else:
+                written.append(index)
         if listener is not None:
             listener(done, len(paths))
-    kept = sorted(set(range(len(paths))) - set(missing))
-    return Written(tuple(paths[i] for i in missing), tuple(paths[i] for i in kept))
+    return Written(tuple(paths[i] for i in written), tuple(paths[i] for i in kept), tuple(skipped))
 
 
 def _runs(images: ImageSet, indices: list[int]) -> Iterator[list[int]]:

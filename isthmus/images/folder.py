@@ -13,11 +13,12 @@ from isthmus.images.cache import cache_folder, memory_bytes
 from isthmus.images.conform import check_request
 from isthmus.images.formats import Header
 from isthmus.images.limits import pillow_limits
-from isthmus.images.listing import ImageFile, find_images, labels_of
+from isthmus.images.listing import ImageFile, Listing, labels_of, list_images
 from isthmus.images.opening import MAX_PIXELS
 from isthmus.images.runs import Runs, look
 from isthmus.images.shards import find_shards, shard_images
 from isthmus.images.store import ImageSet, Pixels, Ragged
+from isthmus.locks import exclusive
 
 
 def read_folder(
@@ -33,7 +34,8 @@ def read_folder(
     """Read every image under `folder`, in the order of their paths, or those of its tar shards.
 
     Hidden files and other kinds of file are passed over; an image file that cannot be read is listed in
-    `skipped`. When every image lies in a sub-folder, the first folder under `folder` is its label. If any
+    `skipped`, and so is a sub-folder that may not be listed. When every image lies in a sub-folder, the first
+    folder under `folder` is its label. If any
     image is colour, all become colour of 8 bits; gray images have 16 bits if any has. Sizes stay mixed unless
     `size` is given.
 
@@ -49,18 +51,20 @@ def read_folder(
         progress: called with (done, total) after each file.
 
     Raises:
-        DataError: no such folder, no images in it, or none that can be read.
+        DataError: no such folder, it cannot be listed, no images in it, or none that can be read.
+        BusyError: another process is decoding the same folder into the cache.
         UsageError: impossible `size` or `channels`.
     """
     check_request(size=size, channels=channels)
     shards = find_shards(folder)
-    files = shard_images(shards) if shards else find_images(folder)
+    listed = Listing(shard_images(shards)) if shards else list_images(folder)
+    files = listed.files
     limit = memory_bytes() // 4 if map_above is None else map_above
     place = cache_folder() / "folders" if cache is None else Path(cache)
     request = place / _digest(f"{Path(folder).resolve()} {size} {channels} {max_pixels}")
     with pillow_limits(max_pixels):
         decoded, names = _decode_all(
-            files, size, channels, max_pixels, limit if cache is None else 0, request, progress
+            folder, files, size, channels, max_pixels, limit if cache is None else 0, request, progress
         )
     if len(decoded.kept) == 0:
         first = decoded.skipped[0]
@@ -76,13 +80,14 @@ def read_folder(
         labels=labels,
         classes=classes,
         source=str(folder),
-        skipped=tuple(sorted(decoded.skipped, key=lambda s: s.name.split("/"))),
+        skipped=tuple(sorted((*listed.skipped, *decoded.skipped), key=lambda s: s.name.split("/"))),
         notes=decoded.notes + _size_notes(decoded.pixels),
     )
     return images if decoded.hashes is None else images.with_hashes(decoded.hashes)
 
 
 def _decode_all(
+    folder: str | Path,
     files: list[ImageFile],
     size: tuple[int, int] | None,
     channels: int | None,
@@ -117,9 +122,10 @@ def _decode_all(
         why = "as asked" if map_above == 0 else "too many for memory"
         notes += (f"pixels lie in a file that is mapped into memory ({why})",)
         entry = _entry(request, files)
-        return pool.into_cache(
-            runs.decode, cut, shapes, names, dtype, progress, entry=entry, skipped=skipped, notes=notes
-        ), names
+        with exclusive(request, shown=f"the decoded pixels of {folder}"):
+            return pool.into_cache(
+                runs.decode, cut, shapes, names, dtype, progress, entry=entry, skipped=skipped, notes=notes
+            ), names
     result = pool.into_memory(runs.decode, cut, shapes, names, dtype, progress)
     return pool.Decoded(result.pixels, result.kept, skipped + result.skipped, notes), names
 

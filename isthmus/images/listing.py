@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import numpy as np
 
 from isthmus.errors import DataError
 from isthmus.images.opening import KINDS, SUFFIXES, Member
-from isthmus.images.store import Indices
+from isthmus.images.store import Indices, Skipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,29 +43,35 @@ class TooManyError(DataError):
     """A folder or an archive holds more than was expected; it was not listed to its end."""
 
 
-def find_images(folder: str | Path, *, most: int | None = None) -> list[ImageFile]:
+@dataclass(frozen=True)
+class Listing:
+    """The image files under a folder, and the sub-folders that could not be listed."""
+
+    files: list[ImageFile]
+    skipped: tuple[Skipped, ...] = ()
+
+
+def list_images(folder: str | Path, *, most: int | None = None) -> Listing:
     """Every file with an image's suffix under `folder`, hidden ones excepted, ordered by its path's parts.
 
     Args:
         most: give up at more images than that, or at ten times as many entries and ten thousand more.
 
     Raises:
-        DataError: no such folder, or no image in it.
+        DataError: no such folder, it cannot be listed, or there is no image in it.
         TooManyError: there are more than `most`.
     """
     top = Path(folder)
-    if not top.is_dir():
-        raise DataError(f"{folder}: {'is not a folder' if top.exists() else 'no such folder'}")
     found: list[ImageFile] = []
+    skipped: list[Skipped] = []
     idx_file: Path | None = None
     # Paths stay strings: a `Path` for each of a million files takes longer than to list them.
     entries = 0
-    for place, folders, names in os.walk(top):
-        entries += len(folders) + len(names)
+    for place, parts, names in walk_folder(top, skipped):
+        entries += 1 + len(names)
         if most is not None and (len(found) > most or entries > 10 * most + 10_000):
             raise TooManyError(f"{folder}: more than {most:,} images")
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        below = tuple(_printable(part) for part in Path(place).relative_to(top).parts)
+        below = tuple(_printable(part) for part in parts)
         inside = place if place.endswith(os.sep) else place + os.sep
         start, label = "".join(f"{part}/" for part in below), below[0] if below else None
         for name in names:
@@ -73,8 +81,63 @@ def find_images(folder: str | Path, *, most: int | None = None) -> list[ImageFil
                 idx_file = Path(place, name)
     if not found:
         example = idx_file or "fashion-sample"
-        raise DataError(f"{folder}: no images in it (kinds read: {KINDS})", hint=f"isthmus train {example}")
-    return sorted(found, key=lambda file: (file.name.split("/"), file.place))
+        unlisted = f"; {skipped[0].name} {skipped[0].reason}" if skipped else ""
+        raise DataError(
+            f"{folder}: no images in it (kinds read: {KINDS}){unlisted}", hint=f"isthmus train {example}"
+        )
+    return Listing(sorted(found, key=lambda file: (file.name.split("/"), file.place)), tuple(skipped))
+
+
+def walk_folder(top: Path, skipped: list[Skipped]) -> Iterator[tuple[str, tuple[str, ...], list[str]]]:
+    """Folder by folder under `top`: its path, its path's parts below `top`, and the names of its files.
+
+    Hidden folders and links to folders are not entered.
+
+    Args:
+        skipped: gets every sub-folder that cannot be listed.
+
+    Raises:
+        DataError: no such folder, or it cannot be listed.
+    """
+
+    pending: list[tuple[str, tuple[str, ...]]] = [(os.fspath(top), ())]
+    while pending:
+        place, parts = pending.pop()
+        names, folders = [], []
+        try:
+            with os.scandir(place) as entries:
+                for entry in entries:
+                    if not _is_folder(entry):
+                        names.append(entry.name)
+                    elif not entry.is_symlink():
+                        folders.append(entry.name)
+        except OSError as error:
+            if not parts:
+                raise _unlistable(top, error) from None
+            name = "".join(f"{_printable(part)}/" for part in parts)
+            skipped.append(Skipped(name, f"this folder cannot be listed ({error.strerror})"))
+            continue
+        yield place, parts, names
+        pending += [
+            (os.path.join(place, name), (*parts, name))  # noqa: PTH118 - a string
+            for name in sorted(folders, reverse=True)
+            if not name.startswith(".")
+        ]
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _unlistable(top: Path, error: OSError) -> DataError:
+    if error.errno == errno.ENOENT:
+        return DataError(f"{top}: no such folder")
+    if error.errno == errno.ENOTDIR:
+        return DataError(f"{top}: is not a folder")
+    return DataError(f"{top}: this folder cannot be listed ({error.strerror})")
 
 
 def labels_of(files: list[ImageFile], kept: list[ImageFile]) -> tuple[Indices | None, tuple[str, ...]]:

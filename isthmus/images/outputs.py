@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from isthmus.atomic import write_bytes
-from isthmus.errors import OutputError
+from isthmus.errors import ExistsError, OutputError
 from isthmus.images.animation import write_frames
 from isthmus.images.store import Indices, Pixels
 from isthmus.images.write import WRITABLE, grid, save_image
 from isthmus.names import below, safe_folders
+from isthmus.outputs import check_folder, check_output, is_folder, native_path, path_exists
 
 ANIMATED = (".gif", ".webp")
 # A folder of such a name is never what was meant.
@@ -47,9 +48,9 @@ def write_images(
     Raises:
         OutputError: something is there and `force` is off, or it cannot be written.
     """
+    check_free(out, force, labelled=labels is not None)
     place = Path(out)
     suffix = place.suffix.lower()
-    _check_kind(place, labels is not None)
     if suffix == ".npz":
         stream = io.BytesIO()
         arrays = {"images": pixels} if labels is None else {"images": pixels, "labels": labels}
@@ -62,8 +63,6 @@ def write_images(
     if suffix in WRITABLE:
         save_image(place, grid(pixels, columns), force=force)
         return (place,)
-    if place.is_file():
-        raise OutputError(f"{place} is a file; many images need a folder, a .png or a .npz")
     digits = max(5, len(str(len(pixels) - 1)))
     folders = safe_folders(place, classes) if labels is not None and classes else []
     paths = []
@@ -71,7 +70,7 @@ def write_images(
         folder = folders[int(labels[index])] if labels is not None and folders else place
         path = folder / f"{index:0{digits}d}.png"
         paths.append(below(place, path.relative_to(place).as_posix()))
-    if not force and any(path.exists() for path in paths):
+    if not force and any(map(path_exists, paths)):
         raise OutputError(
             f"{place} holds images of these names; nothing was written",
             hint="repeat the command with --force",
@@ -85,17 +84,25 @@ def check_free(out: str | Path, force: bool, *, labelled: bool = False) -> None:
     """What `write_images` would refuse, found out before the work.
 
     Raises:
+        UsageError: `out` is empty or `-`.
         OutputError: a single file is there already and `force` is off, or nothing of that kind is written.
     """
-    place = Path(out)
+    place = native_path(out)
+    suffix = place.suffix.lower()
     _check_kind(place, labelled)
-    if place.is_file() and not force:
-        raise OutputError(f"{place} exists; nothing was overwritten", hint="repeat the command with --force")
+    if (suffix == ".npz" or suffix in WRITABLE or suffix in ANIMATED) and not is_folder(place):
+        check_output(out, force=force)
+        return
+    if place.is_file():
+        if not force:
+            raise ExistsError(place)
+        raise OutputError(f"{place} is a file; many images need a folder, a .png or a .npz")
+    check_folder(out)
 
 
 def _check_kind(place: Path, labelled: bool) -> None:
     suffix = place.suffix.lower()
-    if suffix in FILES and not place.is_dir():
+    if suffix in FILES and not is_folder(place):
         raise OutputError(f"cannot write {place}: images go to a folder, a picture (.png) or an .npz")
     if labelled and suffix in WRITABLE:
         raise OutputError(f"cannot write {place}: a picture holds no labels; name a folder or an .npz")

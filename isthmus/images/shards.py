@@ -41,7 +41,10 @@ def find_shards(place: str | Path) -> list[Path]:
         return [path] if path.name.lower().endswith((".tar", *_COMPRESSED)) and _readable(path) else []
     if not path.is_dir():
         return []
-    return sorted(p for p in path.iterdir() if p.suffix.lower() == ".tar" and p.is_file())
+    try:
+        return sorted(p for p in path.iterdir() if p.suffix.lower() == ".tar" and p.is_file())
+    except OSError as error:
+        raise DataError(f"{place}: this folder cannot be listed ({error.strerror})") from None
 
 
 def shard_images(shards: list[Path], *, most: int | None = None) -> list[ImageFile]:

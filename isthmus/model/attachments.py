@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from isthmus.errors import CapabilityError, ModelFileError
 from isthmus.input_files import parse_json
+from isthmus.locks import exclusive
 from isthmus.model import file
 from isthmus.model.file import ATTACHED
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from isthmus.model.autoencoder import Attachment, Autoencoder
 
+_PATIENCE_SECONDS = 30.0  # another process that attaches something is done in less
 # No dot: it parts an attachment's name from its tensors' names.
 _NAME = re.compile(r"[a-z0-9]+([-/][a-z0-9]+)*")
 
@@ -48,6 +50,7 @@ def attach(
         ValueError: an impossible name.
         ModelFileError: the file is missing, damaged, or not a model.
         OutputError: the file cannot be replaced.
+        BusyError: another process is training or changing this model.
     """
     if not _NAME.fullmatch(name):
         raise ValueError(f"'{name}' cannot name an attachment: lower-case words joined by - or /")
@@ -84,6 +87,13 @@ def _rewrite(
     path: str | os.PathLike[str], name: str, tensors: Mapping[str, Tensor], facts: dict[str, Any] | None
 ) -> None:
     file.read_header(path)  # raises on what is not a model
+    with exclusive(path, patience=_PATIENCE_SECONDS):
+        _replace(path, name, tensors, facts)
+
+
+def _replace(
+    path: str | os.PathLike[str], name: str, tensors: Mapping[str, Tensor], facts: dict[str, Any] | None
+) -> None:
     found, metadata = file.read_file(path)
     header = parse_json(metadata[file.KEY], finite=False)
     attachments = header.setdefault("attachments", {})

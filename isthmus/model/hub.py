@@ -18,10 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.atomic import write_bytes, write_text
-from isthmus.errors import IsthmusError, MissingExtraError, ModelFileError, OutputError, UsageError
+from isthmus.errors import IsthmusError, MissingExtraError, ModelFileError, UsageError
 from isthmus.escaping import for_markdown, for_terminal
 from isthmus.input_files import parse_json
 from isthmus.model.file import KEY, load, read_file, read_header, write_file
+from isthmus.outputs import check_folder, check_output
+from isthmus.outputs import is_folder as is_existing_folder
 
 MODEL_FILE = "model.safetensors"
 CARD = "README.md"
@@ -71,12 +73,8 @@ def push(
     """
     load(model)  # a damaged file is not shared
     if is_folder(place):
-        folder = Path(place)
-        if (folder / MODEL_FILE).exists() and not force:
-            raise OutputError(
-                f"{folder / MODEL_FILE} exists; nothing was overwritten",
-                hint="repeat the command with --force",
-            )
+        folder = check_folder(place)
+        check_output(folder / MODEL_FILE, force=force, stream=False)
         _write(model, folder, place)
         return Shared(place, str(folder), (folder / MODEL_FILE).stat().st_size)
     hub = _hub(place)
@@ -107,8 +105,7 @@ def pull(
     Raises:
         ModelFileError: what is there is not a model. Otherwise as `push`.
     """
-    if Path(out).exists() and not force:
-        raise OutputError(f"{out} exists; nothing was overwritten", hint="repeat the command with --force")
+    check_output(out, force=force)
     if is_folder(place):
         source, url = Path(place) / MODEL_FILE, str(place)
     else:
@@ -128,7 +125,7 @@ def pull(
 def is_folder(place: str) -> bool:
     """Whether `place` is written as a path."""
     marks = place.startswith((".", "/", "~", os.sep)) or place.endswith(("/", os.sep)) or "\\" in place
-    return marks or Path(place).is_dir() or Path(place).is_absolute()
+    return marks or is_existing_folder(place) or Path(place).is_absolute()
 
 
 def card(header: dict[str, Any], place: str) -> str:

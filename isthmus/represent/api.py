@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,12 +13,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from isthmus.errors import DataError, UsageError
+from isthmus.errors import BusyError, DataError, OutputError, UsageError
 from isthmus.images.batches import whole
 from isthmus.images.store import ImageSet
+from isthmus.locks import exclusive
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.file import load
 from isthmus.model.reading import read_for
+from isthmus.outputs import check_output
 from isthmus.represent import anomalies as unusual
 from isthmus.represent import classify as probes
 from isthmus.represent import clusters, index, tiles
@@ -53,6 +56,8 @@ class Found:
         matches: for each query, most alike first.
         queries, images: what was searched for, and in.
         added, removed: what the index had to be brought up to date by.
+        index_path: where the index is; None if none is kept.
+        lost: why the index could not be written, where it could not.
     """
 
     matches: tuple[tuple[Match, ...], ...]
@@ -61,6 +66,7 @@ class Found:
     added: int
     removed: int
     index_path: Path | None
+    lost: OutputError | None = None
 
 
 @dataclass(frozen=True)
@@ -151,8 +157,11 @@ def search(
             written. None keeps nothing.
         metric: `cosine` or `l2`.
 
+    The answer is given also where the index cannot be written; `lost` then tells why.
+
     Raises:
-        ModelFileError: the index is damaged.
+        ModelFileError: the file at `index_path` is not an index.
+        BusyError: another process is bringing the index up to date.
         UsageError: an unknown metric, or a count below 1.
     """
     if count < 1:
@@ -160,22 +169,36 @@ def search(
     network, images = _both(model, data)
     queries = read_for(network, like)
     path = None if index_path is None else Path(index_path)
-    earlier = index.load_index(path) if path is not None and path.exists() else None
+    earlier = None if path is None else index.load_usable(path)
     if readout is None and earlier is not None and index.is_of(earlier, network):
         readout = stored(network) or earlier.readout
     chosen = _readout(network, images, readout)
-    fresh = index.refresh(network, chosen, images, earlier, listener=listener)
-    if path is not None and (
-        earlier is None or fresh.added or fresh.removed or earlier.names != images.names
-    ):
-        index.save_index(fresh.index, path)
+    lost: OutputError | None = None
+    with contextlib.ExitStack() as lock:
+        current = index.is_current(earlier, network, chosen, images)
+        if path is not None and not current:
+            try:
+                check_output(path, force=True, stream=False)
+                lock.enter_context(exclusive(path))
+            except BusyError:
+                raise
+            except OutputError as error:
+                lost = error
+        fresh = index.refresh(network, chosen, images, earlier, listener=listener)
+        if path is not None and not current and lost is None:
+            try:
+                index.save_index(fresh.index, path)
+            except OutputError as error:
+                lost = error
+    if lost is not None:
+        path = None
     wanted = features(network, queries, chosen, compact=True)
     values, rows = index.most_alike(fresh.index, wanted, count, metric=metric)
     matches = tuple(
         tuple(Match(images.names[int(r)], int(r), float(v)) for r, v in zip(some, much, strict=True))
         for some, much in zip(rows, values, strict=True)
     )
-    return Found(matches, queries, images, fresh.added, fresh.removed, path)
+    return Found(matches, queries, images, fresh.added, fresh.removed, path, lost)
 
 
 def anomalies(

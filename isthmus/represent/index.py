@@ -24,6 +24,7 @@ from isthmus.model.attachment_check import DAMAGE, Rule, check_tensors
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.file import read_file, write_file
 from isthmus.model.mark import mark_of
+from isthmus.outputs import path_exists, shorten_name
 from isthmus.represent.neighbourhood import nearest
 from isthmus.represent.readout import Listener, Readout, features, packed, unpacked
 
@@ -62,7 +63,7 @@ class Refreshed:
 def beside(data: str | os.PathLike[str]) -> Path:
     """Where the index of a folder or file lies by default: beside it, under its name."""
     path = Path(data).resolve()
-    return path.with_name(path.name + SUFFIX)
+    return path.with_name(shorten_name(path.name, SUFFIX))
 
 
 def is_of(index: Index, model: Autoencoder, readout: Readout | None = None) -> bool:
@@ -155,6 +156,32 @@ def load_index(path: str | os.PathLike[str]) -> Index:
     except DAMAGE as error:
         why = " ".join(str(error).split())[:200]
         raise ModelFileError(f"{path} is a damaged search index: {why}") from error
+
+
+def load_usable(path: str | os.PathLike[str]) -> Index | None:
+    """The index at `path`; None if there is none, or a damaged one, which is made anew.
+
+    Raises:
+        ModelFileError: there is another file, whose name is not that of an index: it is not to be replaced.
+    """
+    if not path_exists(path):
+        return None
+    try:
+        return load_index(path)
+    except ModelFileError:
+        if os.fspath(path).endswith(SUFFIX):
+            return None
+        raise
+
+
+def is_current(index: Index | None, model: Autoencoder, readout: Readout, images: ImageSet) -> bool:
+    """Whether an index holds the features of exactly these images, under their names."""
+    return (
+        index is not None
+        and is_of(index, model, readout)
+        and index.names == images.names
+        and set(index.hashes.tolist()) == set(images.hashes().tolist())
+    )
 
 
 def most_alike(

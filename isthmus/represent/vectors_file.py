@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from isthmus.atomic import write_bytes
-from isthmus.errors import MissingExtraError, OutputError
+from isthmus.errors import MissingExtraError
+from isthmus.outputs import check_output
 from isthmus.represent.api import Embedding
 
 
 def check_vectors_file(path: str | os.PathLike[str], *, force: bool) -> None:
     """Raises OutputError or MissingExtraError when the file could not be written later."""
-    if Path(path).exists() and not force:
-        raise OutputError(f"{path} exists; nothing was overwritten", hint="repeat the command with --force")
+    check_output(path, force=force)
     if Path(path).suffix == ".parquet":
         try:
             import pyarrow  # noqa: F401

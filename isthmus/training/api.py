@@ -24,9 +24,11 @@ from isthmus.errors import (
 )
 from isthmus.images.inventory import inventory_of
 from isthmus.images.store import ImageSet
+from isthmus.locks import exclusive
 from isthmus.model.attachment_check import DAMAGE
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.recipe import Recipe
+from isthmus.outputs import check_output, path_exists
 from isthmus.training import checkpoint as checkpoints
 from isthmus.training import privacy
 from isthmus.training.allocator import kept_memory
@@ -101,18 +103,58 @@ def train(
         ProcessError: another of the processes that train together failed or is gone.
         Stopped: interrupted with `out` given; the state is saved and `resume=True` continues it.
     """
+    with contextlib.ExitStack() as lock:
+        return _train(
+            data,
+            recipe=recipe,
+            code=code,
+            settings=settings,
+            val=val,
+            out=out,
+            resume=resume,
+            force=force,
+            start_from=start_from,
+            listener=listener,
+            on_ready=on_ready,
+            finish=finish,
+            lock=lock,
+            options=options,
+        )
+
+
+def _train(
+    data: Any,
+    *,
+    recipe: str | Recipe | None,
+    code: str | None,
+    settings: Iterable[str] | dict[str, Any],
+    val: Any,
+    out: str | os.PathLike[str] | None,
+    resume: bool,
+    force: bool,
+    start_from: str | os.PathLike[str] | None,
+    listener: Listener | None,
+    on_ready: Callable[[Prepared], None] | None,
+    finish: Callable[[Autoencoder, ImageSet], None] | None,
+    lock: contextlib.ExitStack,
+    options: dict[str, Any],
+) -> Autoencoder:
+    """`train`, which holds `lock` to its end."""
     with processes() as group:
         if resume:
             if out is None:
                 raise UsageError("resume needs the model's path", hint="isthmus train DATA -o MODEL --resume")
+            path = out
+            group.together(lambda: _lock_output(path, lock) if group.first else None)
             prepared, run, facts = _resumed(data, val, Path(out), group)
         else:
             asked = group.together(lambda: _options(options))
             first = recipe if recipe is not None else group.together(partial(recipe_from, start_from))
             chosen = group.together(lambda: settle_recipe(first, code, settings))
             if out is not None:
-                path = Path(out)
+                path = out
                 group.together(lambda: _check_free(path, force) if group.first else None)
+                group.together(lambda: _lock_output(path, lock) if group.first else None)
             prepared = prepare(data, recipe=chosen, val=val, options=asked, processes=group)
             if start_from is not None:
                 group.together(partial(begin_with, prepared.model, start_from))
@@ -217,18 +259,20 @@ def _options(given: dict[str, Any]) -> Options:
     return Options(**given)
 
 
-def _check_free(out: Path, force: bool) -> None:
-    if out.is_dir():
-        raise OutputError(f"{out} is a folder, not the name of a model file")
-    if force:
-        return
-    if out.exists():
-        raise OutputError(f"{out} exists; nothing was overwritten", hint="repeat the command with --force")
-    if checkpoints.resume_path(out).exists():
+def _check_free(out: str | os.PathLike[str], force: bool) -> None:
+    # The state lies beside the model, and the model is written twice: a device or pipe will not do.
+    check_output(out, force=force, stream=False)
+    if not force and path_exists(checkpoints.resume_path(out)):
         raise OutputError(
             f"an unfinished training of {out} lies beside it",
             hint="add --resume to go on, or --force to begin anew",
         )
+
+
+def _lock_output(out: str | os.PathLike[str], lock: contextlib.ExitStack) -> None:
+    """Refuse to train what another process is training: both would write one state and one model."""
+    check_output(out, force=True, stream=False)
+    lock.enter_context(exclusive(out))
 
 
 def _facts(prepared: Prepared, options: Options) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from torch import Tensor
 from isthmus.errors import ModelFileError
 from isthmus.input_files import parse_json
 from isthmus.model.file import read_file, write_file
+from isthmus.outputs import path_exists, shorten_name
 
 FORMAT = 1
 _KEY = "isthmus.resume"
@@ -32,7 +33,7 @@ class Checkpoint:
 def resume_path(model_path: str | os.PathLike[str]) -> Path:
     """Where the state of a model's training lies: `photos.safetensors` → `photos.resume.safetensors`."""
     path = Path(model_path)
-    return path.with_name(f"{path.name.removesuffix('.safetensors')}.resume.safetensors")
+    return path.with_name(shorten_name(path.name.removesuffix(".safetensors"), ".resume.safetensors"))
 
 
 def save(path: str | Path, checkpoint: Checkpoint) -> None:
@@ -47,7 +48,7 @@ def load(path: str | Path) -> Checkpoint:
     """Raises:
     ModelFileError: no training state there, damaged, or from a later version.
     """
-    if not Path(path).exists():
+    if not path_exists(path):
         raise ModelFileError(f"there is no unfinished training at {path}")
     tensors, metadata = read_file(path)
     if _KEY not in metadata:

@@ -11,7 +11,9 @@ from types import FrameType
 
 @contextlib.contextmanager
 def stop_on_signal() -> Iterator[Callable[[], bool]]:
-    """Yields a question, "shall I stop?", that the first SIGINT or SIGTERM answers with yes.
+    """Yields a question, "shall I stop?", that the first SIGINT, SIGTERM or SIGHUP answers with yes.
+
+    SIGHUP, which ends a process when its terminal is closed, stays ignored under `nohup`.
 
     After the first signal Python's own handlers are back: a second Ctrl-C raises KeyboardInterrupt. Outside
     the main thread, where Python allows no handlers, the answer is always no.
@@ -21,6 +23,9 @@ def stop_on_signal() -> Iterator[Callable[[], bool]]:
         yield asked.is_set
         return
     former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    hang_up = getattr(signal, "SIGHUP", None)  # Windows has none
+    if hang_up is not None and signal.getsignal(hang_up) is not signal.SIG_IGN:
+        former[hang_up] = signal.getsignal(hang_up)
 
     def ask(_number: int, _frame: FrameType | None) -> None:
         asked.set()

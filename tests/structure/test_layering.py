@@ -9,7 +9,18 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "isthmus"
 
-GROUND = {"atomic", "errors", "escaping", "input_files", "installation", "names", "pretrained", "version"}
+GROUND = {
+    "atomic",
+    "errors",
+    "escaping",
+    "input_files",
+    "installation",
+    "locks",
+    "names",
+    "outputs",
+    "pretrained",
+    "version",
+}
 USES = {"codec", "restore", "generate", "represent"}
 ORDER = [
     GROUND,

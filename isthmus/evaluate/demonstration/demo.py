@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from isthmus.errors import OutputError
 from isthmus.evaluate.demonstration.features import add_features
 from isthmus.evaluate.demonstration.photos import compression, repair
 from isthmus.evaluate.drawing.pictures import before_after
@@ -29,6 +28,7 @@ from isthmus.evaluate.training_data import read_for
 from isthmus.generate.fitting import fit_prior
 from isthmus.generate.interpolation import interpolate
 from isthmus.model.autoencoder import Autoencoder
+from isthmus.outputs import check_folder, check_output
 from isthmus.training.api import train
 from isthmus.training.progress import Listener
 
@@ -211,11 +211,9 @@ def demonstrate(
     """
     report = Report("Isthmus, tried once")
     demo = Demo(Path(folder), minutes, report, on_step, say)
+    check_folder(folder)
     for path in (demo.model_path, demo.report_path):
-        if path.exists() and not force:
-            raise OutputError(
-                f"{path} exists; nothing was overwritten", hint="repeat the command with --force"
-            )
+        check_output(path, force=force)
     for section in SECTIONS:
         section(demo)
     reports.add_use(report, demo.model_path.as_posix())

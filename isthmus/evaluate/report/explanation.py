@@ -11,13 +11,13 @@ import numpy as np
 from torch import Tensor
 
 from isthmus.atomic import write_bytes
-from isthmus.errors import OutputError
 from isthmus.evaluate.drawing.pictures import before_after, curves
 from isthmus.evaluate.drawing.signed import signed_colours
 from isthmus.evaluate.explanation import EXCITING, Explanation
 from isthmus.evaluate.report.page import Cell, Report
 from isthmus.images.edge import to_batch
 from isthmus.images.store import ImageSet, Pixels
+from isthmus.outputs import check_output
 from isthmus.represent.explain.faithfulness import Curves
 
 
@@ -149,8 +149,7 @@ def write_explanation(
         OutputError: the page exists and `force` is off, or cannot be written.
     """
     page = Path(folder) / "explanation.html"
-    if page.exists() and not force:
-        raise OutputError(f"{page} exists; nothing was overwritten", hint="repeat the command with --force")
+    check_output(page, force=force)
     drawn = explanation_pictures(found)
     for name, png in drawn.items():
         write_bytes(Path(folder) / name, png)

@@ -6,6 +6,7 @@ import dataclasses
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from isthmus.errors import CapabilityError, IsthmusError, UsageError
@@ -17,7 +18,9 @@ from isthmus.evaluate.selection.proposals import Proposals, fixed, from_optuna
 from isthmus.evaluate.selection.space import Axis, check_axes, grid, parse_axis, randomly, settled
 from isthmus.images.read import read
 from isthmus.images.store import ImageSet, Indices
+from isthmus.locks import exclusive
 from isthmus.model.recipe import Recipe
+from isthmus.outputs import check_output
 from isthmus.training.api import train
 from isthmus.training.prepare import settle_recipe
 
@@ -80,12 +83,18 @@ def tune(
     if not any(options.get(name) for name in ("epochs", "minutes", "steps")):
         share = MINUTES if budget is None else 0.9 * budget / (total * folds_count)
         options = {**options, "minutes": share}
-    log = open_log(out, _about(images, chosen, names, axes, folds_count, search, seed, options), force=force)
-    if search == "random":
-        points = list(randomly(axes, trials, seed))
-    proposals = from_optuna(axes, names, trials, seed, log) if search == "optuna" else fixed(points)
-    job = _Job(images, parts, chosen, names, seed, options, log, proposals)
-    complete = job.run(total, budget, listener)
+    if out is not None:
+        # An existing log is continued; whether it can be written is found out before the first training.
+        check_output(out, force=True, stream=False)
+    with nullcontext() if out is None else exclusive(out):
+        log = open_log(
+            out, _about(images, chosen, names, axes, folds_count, search, seed, options), force=force
+        )
+        if search == "random":
+            points = list(randomly(axes, trials, seed))
+        proposals = from_optuna(axes, names, trials, seed, log) if search == "optuna" else fixed(points)
+        job = _Job(images, parts, chosen, names, seed, options, log, proposals)
+        complete = job.run(total, budget, listener)
     return Outcome(
         recipe=chosen.name,
         source=images.source,

@@ -19,9 +19,10 @@ import torch
 from torch import Tensor
 
 from isthmus.atomic import write_bytes
-from isthmus.errors import IsthmusError, MissingExtraError, OutputError
+from isthmus.errors import IsthmusError, MissingExtraError
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.export.graphs import Graph, graphs
+from isthmus.outputs import check_output
 
 TOLERANCE = 1e-5
 _EXAMPLE = (2, 3, 4)  # images, rows and columns in steps
@@ -80,11 +81,10 @@ def export_onnx(model: Autoencoder, path: str | os.PathLike[str], *, force: bool
         (graph, Path(f"{stem}{_SUFFIX}" if graph.name == "whole" else f"{stem}.{graph.name}{_SUFFIX}"))
         for graph in graphs(model)
     ]
+    if path in ("", "-"):
+        check_output(path, force=force)  # raises
     for _, file in parts:
-        if file.exists() and not force:
-            raise OutputError(
-                f"{file} exists; nothing was overwritten", hint="repeat the command with --force"
-            )
+        check_output(file, force=force)
     written = [(graph, file, *_proven(graph)) for graph, file in parts]
     for _, file, data, _ in written:
         write_bytes(file, data)
