@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
 import tarfile
@@ -75,10 +76,8 @@ def test_extended_headers_that_lie(tmp_path: Path, headers: dict[str, str]) -> N
         content = png(0)
         info.size, info.pax_headers = len(content), headers
         archive.addfile(info, io.BytesIO(content))
-    try:
+    with contextlib.suppress(DataError):
         isthmus.read(path)
-    except DataError:
-        pass
 
 
 def test_labels_of_many_digits_and_levels(tmp_path: Path) -> None:
