@@ -55,7 +55,10 @@ def test_whatever_is_wrong_is_one_line(model: Autoencoder, name: str) -> None:
         assert LOADS[name](model) is not None
         for key, tensor in whole.tensors.items():
             without = {other: value for other, value in whole.tensors.items() if other != key}
-            for tensors in (without, *({**whole.tensors, key: one} for one in changed_tensors(tensor))):
+            damaged = list(changed_tensors(tensor))
+            if key == "calibration":
+                del damaged[0]  # as many scores as there were images: any number
+            for tensors in (without, *({**whole.tensors, key: one} for one in damaged)):
                 model.attachments[name] = Attachment(whole.facts, tensors)
                 with pytest.raises(ModelFileError) as error:
                     LOADS[name](model)
