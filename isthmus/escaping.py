@@ -94,11 +94,8 @@ def csv_value(cell: str) -> str:
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Rows as comma-separated values, every text cell by `csv_cell`; `csv_rows` reads them back."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows([csv_cell(value) for value in row] for row in rows)
-    return stream.getvalue()
+    lines = (",".join(_csv_text_of(value) for value in row) or '""' for row in (header, *rows))
+    return "".join(f"{line}\n" for line in lines)
 
 
 def csv_rows(text: str) -> list[list[str]]:
@@ -111,6 +108,12 @@ def csv_rows(text: str) -> list[list[str]]:
         return [[csv_value(cell) for cell in row] for row in csv.reader(io.StringIO(text, newline=""))]
     except csv.Error as error:
         raise ValueError(str(error)) from None
+
+
+def _csv_text_of(value: object) -> str:
+    # Not by csv.writer: it leaves a carriage return unquoted, and then does not read it back.
+    text = "" if value is None else str(csv_cell(value))
+    return '"' + text.replace('"', '""') + '"' if any(c in text for c in ',"\r\n') else text
 
 
 def list_line(name: str) -> str:

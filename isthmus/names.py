@@ -19,6 +19,7 @@ from pathlib import Path
 from isthmus.errors import OutputError
 
 MAX_COMPONENT_BYTES = 255  # ext4, APFS, NTFS and others
+SHORTENED_BYTES = 200  # of a part that was longer: room for what programs append to a name
 MAX_PATH_BYTES = 2048  # half of what Linux accepts; the output folder needs the rest
 MAX_FOLDERS = 64
 EMPTY_NAME = "unnamed"
@@ -179,7 +180,7 @@ def _shortened(name: str, whole: str) -> str:
         return name
     match = _SUFFIX.search(name)
     ending = f"~{_hash(whole)}{match[0] if match else ''}"
-    start = name.encode()[: MAX_COMPONENT_BYTES - len(ending.encode())]
+    start = name.encode()[: SHORTENED_BYTES - len(ending.encode())]
     return start.decode("utf-8", "ignore").rstrip(" .") + ending
 
 

@@ -17,6 +17,7 @@ from isthmus.errors import CapabilityError, ModelFileError, OutputError, UsageEr
 from isthmus.input_files import NotAFileError, check_value, open_input, parse_json
 from isthmus.installation import upgrade_hint
 from isthmus.model.narrow import Bits, narrowed, widened
+from isthmus.model.summary_check import check_summary
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -124,6 +125,7 @@ def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
                 raise TypeError(key)
         if not all(isinstance(facts, dict) for facts in header["attachments"].values()):
             raise TypeError("attachments")
+        check_summary(header["summary"])
         check_value({key: value for key, value in header.items() if key != "summary"})
     except _NONSENSE:
         raise ModelFileError(f"{path} is damaged: its header is not what isthmus writes") from None

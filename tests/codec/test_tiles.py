@@ -8,6 +8,7 @@ import pytest
 
 import isthmus
 from isthmus.codec import container, transform
+from isthmus.codec.container import CompressedFileError
 from isthmus.codec.decoding import decoded, tile_symbols
 from isthmus.codec.encoding import encoded
 from isthmus.codec.grid import Grid, Rectangle
@@ -122,7 +123,11 @@ def test_lost_transparency_is_opaque(codec: Codec, tiled: bytes, whole: Pixels) 
     assert (result.picture.alpha[:32, 96:128] == 255).all()
 
 
-def test_a_file_with_every_tile_lost_is_still_a_picture(codec: Codec, tiled: bytes) -> None:
-    result = decoded(container.read(tiled[:32], keep_going=True), codec, keep_going=True)
-    assert result.picture.size == (140, 170)
-    assert len(result.damage) == 60
+def test_a_file_with_every_tile_lost_is_refused_at_once(codec: Codec, tiled: bytes) -> None:
+    with pytest.raises(CompressedFileError, match="none can be read"):
+        decoded(container.read(tiled[:32], keep_going=True), codec, keep_going=True)
+    promise = container.Header(
+        size=(20_000, 20_000), channels=3, quality=5000, tile=512, model=codec.fingerprint
+    )
+    with pytest.raises(CompressedFileError, match="none can be read"):
+        decoded(container.read(container.pack_header(promise), keep_going=True), codec, keep_going=True)

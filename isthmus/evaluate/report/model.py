@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -151,7 +152,12 @@ def add_training(report: Report, model: Autoencoder) -> None:
         ("validation", ("validation",)),
         ("critic", ("train_critic",)),
     ):
-        points = [(entry["step"], entry[key]) for entry in history for key in keys if key in entry]
+        points = [
+            (entry["step"], entry[key])
+            for entry in history
+            for key in keys
+            if math.isfinite(entry.get(key, math.nan)) and math.isfinite(entry["step"])
+        ]
         if points:
             series[title] = points
     if series:
