@@ -99,6 +99,7 @@ def command(
         for name in (READOUT, NAME):
             held = network.attachments[name]
             console.save(model, partial(attach, model, name, held.tensors, held.facts))
+    skipped = (*images.skipped, *(usual.skipped if normal is not None and usual is not None else ()))
     worst = found.worst(count)
     if picture is not None:
         from isthmus.evaluate.drawing.heat import heat_picture
@@ -146,7 +147,7 @@ def command(
             ],
             "picture": picture,
             "out": out,
-            "skipped": as_json(images.skipped),
+            "skipped": as_json(skipped),
         }
     )
     rows = [
@@ -164,4 +165,4 @@ def command(
     )
     for path in filter(None, (picture, out)):
         console.note(f"written: {path}")
-    end_with_skipped(console, images.skipped)
+    end_with_skipped(console, skipped)

@@ -72,7 +72,7 @@ def command(
     if write is not None:
         lines = "".join(f"{list_line(name)}\n" for name in found.clean)
         write = console.save(write, partial(write_text, write, lines, force=force))
-    skipped = found.images.skipped
+    skipped = (*found.images.skipped, *(() if found.against is None else found.against.skipped))
     console.emit(found.to_dict() | {"report": report, "write": write, "skipped": as_json(skipped)})
     console.result(table(("what", "found"), summary(found)))
     for remark in remarks(found):
