@@ -17,6 +17,7 @@ from isthmus.generate.codes import check_generates, code_of, codes_of, decoded
 from isthmus.generate.sampling import as_pixels
 from isthmus.images.read import read
 from isthmus.images.store import ImageSet, Pixels
+from isthmus.model import stored_names
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.file import read_file, write_file
 from isthmus.model.mark import mark_of
@@ -55,7 +56,8 @@ class Direction:
 
     def save(self, path: str | os.PathLike[str], *, force: bool = True) -> None:
         """Write it as a safetensors file."""
-        write_file(path, {"step": self.step}, {KEY: json.dumps(self.facts)}, force=force)
+        facts = stored_names.stored_direction(self.facts)
+        write_file(path, {"step": self.step}, {KEY: json.dumps(facts)}, force=force)
 
 
 def load_direction(path: str | os.PathLike[str]) -> Direction:
@@ -66,7 +68,8 @@ def load_direction(path: str | os.PathLike[str]) -> Direction:
     """
     tensors, metadata = read_file(path)
     try:
-        return Direction(tensors["step"].float(), dict(json.loads(metadata[KEY])))
+        facts = stored_names.current_direction(json.loads(metadata[KEY]))
+        return Direction(tensors["step"].float(), facts)
     except (LookupError, TypeError, ValueError) as error:
         raise ModelFileError(f"{path} is not a direction", hint="isthmus direct --help") from error
 

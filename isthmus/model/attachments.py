@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from isthmus.errors import CapabilityError, ModelFileError
-from isthmus.model import file
+from isthmus.model import file, stored_names
 from isthmus.model.file import ATTACHED
 
 if TYPE_CHECKING:
@@ -83,8 +83,9 @@ def _rewrite(
     path: str | os.PathLike[str], name: str, tensors: Mapping[str, Tensor], facts: dict[str, Any] | None
 ) -> None:
     file.read_header(path)  # raises on what is not a model
-    found, metadata = file.read_file(path)
-    header = json.loads(metadata[file.KEY])
+    raw, metadata = file.read_file(path)
+    found = stored_names.current_tensors(raw)
+    header = stored_names.current_header(json.loads(metadata[file.KEY]))
     attachments = header.setdefault("attachments", {})
     if not isinstance(attachments, dict):
         raise ModelFileError(f"{path} is damaged: its header is not what isthmus writes")
@@ -94,4 +95,4 @@ def _rewrite(
     if facts is not None:
         attachments[name] = facts
         kept |= {prefix + key: tensor for key, tensor in tensors.items()}
-    file.write_file(path, kept, {**metadata, file.KEY: json.dumps(header)}, force=True)
+    file.write_model(path, kept, header, metadata, force=True)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from isthmus.atomic import atomic_write
 from isthmus.errors import CapabilityError, ModelFileError, OutputError, UsageError
+from isthmus.model import stored_names
 from isthmus.model.narrow import Bits, narrowed, widened
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ FORMAT = 2  # 2: weights may be of 8 bits
 KEY = "isthmus"
 LARGEST_HEADER = 16 * 2**20
 LARGEST_SIDE = 65536
-ATTACHED = "attached"
+ATTACHED = stored_names.ATTACHED
 # What reading damaged JSON as a header may raise.
 _NONSENSE = (
     LookupError,
@@ -59,7 +60,24 @@ def save(model: Autoencoder, path: str | os.PathLike[str], *, force: bool = True
     tensors = narrowed(dict(model.state_dict()), bits)
     for name, attachment in model.attachments.items():
         tensors |= {f"{ATTACHED}.{name}.{key}": t for key, t in attachment.tensors.items()}
-    write_file(path, tensors, {KEY: json.dumps(header)}, force=force)
+    write_model(path, tensors, header, force=force)
+
+
+def write_model(
+    path: str | os.PathLike[str],
+    tensors: dict[str, Tensor],
+    header: dict[str, Any],
+    metadata: dict[str, str] | None = None,
+    *,
+    force: bool,
+) -> None:
+    """Write the tensors and the header of a model, given under current names, under their stored ones.
+
+    Raises:
+        OutputError: as for `save`.
+    """
+    text = json.dumps(stored_names.stored_header(header))
+    write_file(path, stored_names.stored_tensors(tensors), {**(metadata or {}), KEY: text}, force=force)
 
 
 def load(path: str | os.PathLike[str]) -> Autoencoder:
@@ -73,7 +91,7 @@ def load(path: str | os.PathLike[str]) -> Autoencoder:
     from isthmus.model.recipe import Recipe
 
     header = read_header(path)
-    tensors, _ = read_file(path)
+    tensors = stored_names.current_tensors(read_file(path)[0])
     try:
         recipe = Recipe.from_dict(header["recipe"])
         height, width = (int(side) for side in header["size"])
@@ -118,6 +136,7 @@ def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
         for key in ("summary", "attachments"):
             if not isinstance(header.setdefault(key, {}), dict):
                 raise TypeError(key)
+        header = stored_names.current_header(header)
     except _NONSENSE:
         raise ModelFileError(f"{path} is damaged: its header is not what isthmus writes") from None
     if version > FORMAT:
@@ -125,7 +144,8 @@ def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
             f"{path} was written by a later version of isthmus (format {version}, this one reads {FORMAT})",
             hint="pip install --upgrade isthmus",
         )
-    header["tensors"] = {k: v.get("shape") for k, v in raw.items() if k != "__metadata__"}
+    shapes = {k: v.get("shape") for k, v in raw.items() if k != "__metadata__"}
+    header["tensors"] = stored_names.current_tensors(shapes)
     result: dict[str, Any] = header
     return result
 

@@ -18,7 +18,8 @@ from typing import Any
 
 from isthmus.atomic import write_bytes, write_text
 from isthmus.errors import IsthmusError, MissingExtraError, ModelFileError, OutputError, UsageError
-from isthmus.model.file import KEY, load, read_file, read_header, write_file
+from isthmus.model import stored_names
+from isthmus.model.file import KEY, load, read_file, read_header, write_model
 
 MODEL_FILE = "model.safetensors"
 CARD = "README.md"
@@ -168,11 +169,11 @@ The recipe in full:
 def _write(model: str | os.PathLike[str], folder: Path, place: str) -> None:
     header = read_header(model)
     tensors, metadata = read_file(model)
-    own = json.loads(metadata[KEY])
+    own = stored_names.current_header(json.loads(metadata[KEY]))
     data = own.get("summary", {}).get("data")
     if isinstance(data, dict) and "source" in data:
         data["source"] = _base(data["source"])
-    write_file(folder / MODEL_FILE, tensors, metadata | {KEY: json.dumps(own)}, force=True)
+    write_model(folder / MODEL_FILE, stored_names.current_tensors(tensors), own, metadata, force=True)
     write_text(folder / CARD, card(header, place))
 
 

@@ -18,6 +18,7 @@ import torch
 
 from isthmus.errors import ModelFileError, UsageError
 from isthmus.images.store import ImageSet
+from isthmus.model import stored_names
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.file import read_file, write_file
 from isthmus.model.mark import mark_of
@@ -117,7 +118,8 @@ def save_index(index: Index, path: str | os.PathLike[str], *, force: bool = True
     parts, reading = packed(index.readout)
     facts = {"format": 1, "model": index.model, "reading": reading}
     tensors |= {f"readout.{name}": tensor for name, tensor in parts.items()}
-    write_file(path, tensors, {KEY: json.dumps(facts)}, force=force)
+    tensors = {stored_names.stored_index_tensor(name): tensor for name, tensor in tensors.items()}
+    write_file(path, tensors, {KEY: json.dumps(stored_names.stored_index(facts))}, force=force)
 
 
 def load_index(path: str | os.PathLike[str]) -> Index:
@@ -130,7 +132,8 @@ def load_index(path: str | os.PathLike[str]) -> Index:
     if KEY not in metadata:
         raise ModelFileError(f"{path} is not a search index")
     try:
-        facts = json.loads(metadata[KEY])
+        facts = stored_names.current_index(json.loads(metadata[KEY]))
+        tensors = {stored_names.current_index_tensor(name): tensor for name, tensor in tensors.items()}
         names = tuple(tensors["names"].numpy().tobytes().decode().split("\0"))
         vectors, hashes = tensors["vectors"].numpy(), tensors["hashes"].numpy().view(np.uint64)
         if vectors.ndim != 2 or not len(vectors) == len(hashes) == len(names):
