@@ -37,6 +37,7 @@ class StoredNames:
         resume_tensors: of the other tensors in a training state (`moments.PLAYER.0.exp_avg`, `sums.TERM`).
         attachments: of attachments. facts, attachment_tensors: of their contents, by their stored name.
         index, direction: of the facts in such files.
+        classifier: of the tensors of a classifier in whose features images are compared.
     """
 
     recipe: Renames = field(default_factory=lambda: Renames(default_kinds=FIRST_KINDS))
@@ -52,6 +53,7 @@ class StoredNames:
     attachment_tensors: Mapping[str, PathRenames] = field(default_factory=dict)
     index: Renames = field(default_factory=Renames)
     direction: Renames = field(default_factory=Renames)
+    classifier: PathRenames = field(default_factory=PathRenames)
 
 
 NAMES = StoredNames()  # no name has changed since version 0.1

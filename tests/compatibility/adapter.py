@@ -95,6 +95,26 @@ def learn_motion(path: str, sequences: list[str]) -> None:
     attach(path, NAME, kept.tensors, kept.facts)
 
 
+def features_of(path: Path, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """What the classifier in a file makes of images `(N, H, W, C)` in [0, 1] of its size."""
+    import torch
+
+    from isthmus.evaluate.feature_network import read_features
+
+    with torch.no_grad():
+        found: npt.NDArray[np.float32] = (
+            read_features(path).of(torch.from_numpy(images).movedim(-1, 1)).numpy()
+        )
+    return found
+
+
+def shipped_classifiers() -> Path:
+    """The folder of the classifiers that come with the package."""
+    from isthmus.evaluate.feature_network import FOLDER
+
+    return FOLDER
+
+
 def rewrite_state(state: Path, data: str) -> None:
     """Read the state of a training and write it again."""
     from isthmus.training import api, checkpoint

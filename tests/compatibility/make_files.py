@@ -296,6 +296,11 @@ def fit_attachments() -> Iterator[tuple[str, dict[str, np.ndarray]]]:
         yield "dynamics", dict(found)
     Path("frames.npz").unlink()
 
+    gray = images_for("conv").astype(np.float32) / 255
+    padded = np.pad(gray, ((0, 0), (6, 6), (6, 6), (0, 0)))
+    classifiers = sorted(adapter.shipped_classifiers().glob("*.safetensors"))
+    yield "feature-networks", {path.stem: adapter.features_of(path, padded) for path in classifiers}
+
     for bits in (16, 8):
         source = Path("models/attention.safetensors")
         adapter.save_in(isthmus.load(source), Path(f"models/bits-{bits}.safetensors"), bits)

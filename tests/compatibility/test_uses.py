@@ -12,6 +12,7 @@ from PIL import Image
 
 import isthmus
 
+from . import adapter
 from .checks import FILES, check_numbers, check_pixels, read_arrays, run
 
 PRIORS = ["prior-gaussian", "prior-mixture", "prior-flow", "prior-flow-grid", "variational"]
@@ -101,3 +102,13 @@ def test_a_denoiser_cleans_alike(options: tuple[str, ...], apart: Path, unpacked
     name = "denoised-thorough.png" if options else "denoised.png"
     with Image.open(FILES / name) as wanted, Image.open(apart / "clean.png") as image:
         check_pixels(image, np.asarray(wanted))
+
+
+def test_the_classifiers_that_come_with_the_package_give_the_same_features() -> None:
+    gray = read_arrays(FILES / "tried.npz")["gray"].astype(np.float32) / 255
+    images = np.pad(gray, ((0, 0), (6, 6), (6, 6), (0, 0)))
+    expected = expected_of("feature-networks")
+    for name, features in expected.items():
+        path = adapter.shipped_classifiers() / f"{name}.safetensors"
+        check_numbers(adapter.features_of(path, images), features)
+    assert {path.stem for path in adapter.shipped_classifiers().glob("*.safetensors")} == set(expected)
