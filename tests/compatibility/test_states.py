@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from . import adapter
 from .checks import FILES, STEP, packed, read_arrays, read_header, run
 
 STATES = packed("states")
+# Batch normalisation takes a constant away again: the gradient of a bias before it is 0 but for rounding, and
+# Adam's step of a rounding error may have either sign. They are allowed one step of the rate.
+WITHOUT_GRADIENT = {"article-003": (re.compile(r"(encoder|decoder)\.(layers\.\d+|last)\.0\.bias"), 1e-3)}
 
 
 def data_of(name: str) -> str:
@@ -35,7 +39,9 @@ def test_the_next_step_gives_the_same_weights(name: str) -> None:
     assert set(stored) == set(expected)
     for key, array in expected.items():
         difference = abs(adapter.sample(stored[key]).astype(float) - array)
-        assert difference.max() <= STEP, key
+        pattern, rate = WITHOUT_GRADIENT.get(name, (None, STEP))
+        free = pattern is not None and pattern.fullmatch(key) is not None
+        assert difference.max() <= (rate if free else STEP), key
 
 
 @pytest.mark.parametrize("name", ["dense", "options", "article-003", "epochs", "minutes", "private", "sgd"])
