@@ -30,6 +30,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +155,7 @@ def measure_claims(results: Results, folder: Path) -> None:
         return found
 
     for name in claims.CLAIMS:
-        results.measure(f"claims/{name}", lambda name=name: numbers_of(name))
+        results.measure(f"claims/{name}", partial(numbers_of, name))
 
 
 def measure_quality(results: Results, folder: Path) -> None:
@@ -167,7 +168,7 @@ def measure_quality(results: Results, folder: Path) -> None:
         return {f"quality/{row.name}": dict(flatten(found))}
 
     for row in quality.ROWS:
-        results.measure(f"quality/{row.name}", lambda row=row: numbers_of(row))
+        results.measure(f"quality/{row.name}", partial(numbers_of, row))
 
 
 def measure_articles(results: Results, folder: Path) -> None:
@@ -202,7 +203,7 @@ def measure_articles(results: Results, folder: Path) -> None:
         return {f"articles/{name}/{cell}": dict(flatten(row)) for cell, row in study.cells.items()}
 
     for name in parts:
-        results.measure(f"articles/{name}", lambda name=name: numbers_of(name))
+        results.measure(f"articles/{name}", partial(numbers_of, name))
 
 
 def flatten(row: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:

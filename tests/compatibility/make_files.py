@@ -20,11 +20,12 @@ import signal
 import struct
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from PIL import Image
 from skimage import data as photos
@@ -34,11 +35,13 @@ from isthmus.__main__ import main as run_command
 from isthmus.errors import Stopped
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
+sys.path.insert(0, str(HERE.parent))
 
-import adapter  # noqa: E402
+from compatibility import adapter  # noqa: E402
 
 FILES = HERE / "0.1"
+Pixels = npt.NDArray[np.uint8]
+Arrays = dict[str, npt.NDArray[Any]]
 STEPS, STOPPED_AFTER = 60, 58
 MANTISSA_BITS = 3
 SIDE = 16
@@ -127,6 +130,15 @@ MORE: dict[str, tuple[str, str, dict[str, str], dict[str, Any]]] = {
 SAME_NETWORK = ("epochs", "minutes", "sgd", "gd", "no-average")
 
 
+def photograph() -> Pixels:
+    """`(300, 451, 3)` uint8: a cat."""
+    return np.ascontiguousarray(photos.chelsea())  # type: ignore[no-untyped-call]
+
+
+def save_arrays(path: str | Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+    np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
+
+
 def write_images() -> None:
     """24 gray images of bright shapes in two folders, colour ones in an array, and two short sequences."""
     random = np.random.default_rng(0)
@@ -143,7 +155,7 @@ def write_images() -> None:
         path = FILES / "photos" / kind / f"{index:02}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(path, optimize=True)
-    cat = photos.chelsea()
+    cat = photograph()
     places = [(60 + 12 * i, 110 + 9 * i) for i in range(12)]
     colour = np.stack([cat[y : y + SIDE, x : x + SIDE] for y, x in places])
     np.savez_compressed(FILES / "colour.npz", images=colour)
@@ -158,7 +170,7 @@ def write_images() -> None:
         "\n".join(f"disc/{i:02}.png" for i in range(1, 20, 2))
         + "\nbox/00.png\nbox/02.png\nbox/04.png\nbox/06.png\nbox/08.png\n"
     )
-    noisy = photos.chelsea()[80:112, 150:198].mean(2) + np.random.default_rng(1).normal(0, 20, (32, 48))
+    noisy = photograph()[80:112, 150:198].mean(2) + np.random.default_rng(1).normal(0, 20, (32, 48))
     Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8)).save(FILES / "noisy.png", optimize=True)
 
 
@@ -195,7 +207,7 @@ def train(name: str, recipe: str, code: str, settings: dict[str, str], options: 
     kept = state.read_bytes()
     weights = adapter.next_step(state, data)
     some = {key: adapter.sample(array) for key, array in weights.items()}
-    np.savez_compressed(FILES / "states" / f"{name}.npz", **some)
+    save_arrays(FILES / "states" / f"{name}.npz", some)
     if name == "codec":  # the command would fit tables for every quality, which are large
         isthmus.train(data, out=out, resume=True)
     else:
@@ -231,16 +243,16 @@ def pack(folder: str) -> None:
             path.unlink()
 
 
-def images_for(name: str) -> np.ndarray:
+def images_for(name: str) -> Pixels:
     """What a model is tried on: `(4, 16, 16, C)` uint8."""
     if name == "codec":
         with np.load("colour.npz") as found:
-            return found["images"][:4]
-    images: np.ndarray = np.asarray(isthmus.read("photos").stack(range(0, 24, 6)))
+            return np.asarray(found["images"][:4])
+    images: Pixels = np.asarray(isthmus.read("photos").stack(range(0, 24, 6)))
     return images
 
 
-def outputs_of(path: Path, name: str) -> dict[str, np.ndarray]:
+def outputs_of(path: Path, name: str) -> Arrays:
     """Codes and reconstructions, as floats."""
     model = isthmus.load(path)
     images = images_for(name).astype(np.float32) / 255
@@ -251,7 +263,7 @@ def outputs_of(path: Path, name: str) -> dict[str, np.ndarray]:
     return found
 
 
-def fit_attachments() -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+def fit_attachments() -> Iterator[tuple[str, Arrays]]:
     """Models with a prior of each kind, a readout, a detector of each score, dynamics; and what they give."""
 
     def copied(source: str, name: str) -> str:
@@ -277,9 +289,10 @@ def fit_attachments() -> Iterator[tuple[str, dict[str, np.ndarray]]]:
     path = copied("conv", "readout")
     run("embed", path, "photos", "-o", "vectors.npz", "--layer", "stages.1", "--store")
     yield "readout", {"vectors": isthmus.embed(path, "photos").vectors}
-    for what in ("compact", "full"):
-        found = isthmus.embed("models/features.safetensors", "photos", what=what).vectors  # type: ignore[arg-type]
-        yield f"features-{what}", {"vectors": found}
+    kinds: tuple[Literal["compact", "full"], ...] = ("compact", "full")
+    for what in kinds:
+        vectors = isthmus.embed("models/features.safetensors", "photos", what=what).vectors
+        yield f"features-{what}", {"vectors": vectors}
 
     for score in ("density", "mixture", "neighbour", "local", "reconstruction"):
         name = f"anomalies-{score}"
@@ -292,31 +305,31 @@ def fit_attachments() -> Iterator[tuple[str, dict[str, np.ndarray]]]:
     path = copied("conv", "dynamics")
     adapter.learn_motion(path, ["frames/0", "frames/1"])
     run("frames", path, "frames/0", "--predict", "2", "-o", "frames.npz")
-    with np.load("frames.npz") as found:
-        yield "dynamics", dict(found)
+    with np.load("frames.npz") as frames:
+        yield "dynamics", dict(frames)
     Path("frames.npz").unlink()
 
     gray = images_for("conv").astype(np.float32) / 255
-    padded = np.pad(gray, ((0, 0), (6, 6), (6, 6), (0, 0)))
+    padded = np.pad(gray, ((0, 0), (6, 6), (6, 6), (0, 0))).astype(np.float32)
     classifiers = sorted(adapter.shipped_classifiers().glob("*.safetensors"))
     yield "feature-networks", {path.stem: adapter.features_of(path, padded) for path in classifiers}
 
     for bits in (16, 8):
-        source = Path("models/attention.safetensors")
-        adapter.save_in(isthmus.load(source), Path(f"models/bits-{bits}.safetensors"), bits)
-        yield f"bits-{bits}", outputs_of(Path(f"models/bits-{bits}.safetensors"), "attention")
+        narrow = Path(f"models/bits-{bits}.safetensors")
+        adapter.save_in(isthmus.load("models/attention.safetensors"), narrow, bits)
+        yield f"bits-{bits}", outputs_of(narrow, "attention")
 
 
-def compress_files() -> dict[str, Any]:
+def compress_files() -> None:
     """Compressed files of each kind by three codecs; their symbols and pixels."""
     folder = FILES / "compressed"
     folder.mkdir(exist_ok=True)
-    cat = np.ascontiguousarray(photos.chelsea()[80:120, 150:202])
+    cat = np.ascontiguousarray(photograph()[80:120, 150:202])
     height, width = cat.shape[:2]
     rows, columns = np.mgrid[:height, :width]
     alpha = np.clip(300 - 14 * np.hypot(rows - 20, columns - 26), 0, 255).astype(np.uint8)
     Image.fromarray(cat).save("tagged.png", icc_profile=b"a profile of any kind", exif=_exif())
-    kinds = {
+    kinds: dict[str, tuple[Any, dict[str, Any]]] = {
         "colour": (cat, {}),
         "gray": (cat[..., 1], {"quality": 20}),
         "gray-alpha": (np.dstack([cat[..., 0], alpha]), {"quality": 65}),
@@ -328,7 +341,7 @@ def compress_files() -> dict[str, Any]:
         "tagged": ("tagged.png", {"preview": 16}),
     }
     codecs = {"own": "models/codec-tables.safetensors", "shipped": None}
-    expected: dict[str, np.ndarray] = {}
+    expected: Arrays = {}
     for codec, path in codecs.items():
         model = None if path is None else isthmus.load(path)
         files = {name: isthmus.compress(image, model=model, **how) for name, (image, how) in kinds.items()}
@@ -340,7 +353,7 @@ def compress_files() -> dict[str, Any]:
             for number, symbols in enumerate(adapter.symbols_of(file, model)):
                 expected[f"{file.stem}/symbols/{number}"] = symbols.astype(np.int16)
             expected[f"{file.stem}/picture"] = isthmus.decompress(file, model=model)
-    np.savez_compressed(FILES / "compressed.npz", **expected)
+    save_arrays(FILES / "compressed.npz", expected)
     Path("tagged.png").unlink()
 
 
@@ -376,9 +389,9 @@ def main() -> None:
     np.savez_compressed("tried.npz", gray=images_for("conv"), colour=images_for("codec"))
     for path in sorted(Path("models").glob("*.safetensors")):
         if path.stem != "named":
-            np.savez_compressed(Path("expected") / f"{path.stem}.npz", **outputs_of(path, path.stem))
-    for name, found in fit_attachments():
-        np.savez_compressed(Path("expected") / f"uses-{name}.npz", **found)
+            save_arrays(Path("expected") / f"{path.stem}.npz", outputs_of(path, path.stem))
+    for name, given in fit_attachments():
+        save_arrays(Path("expected") / f"uses-{name}.npz", given)
 
     codec = isthmus.load("models/codec.safetensors")
     with np.load("colour.npz") as found:
@@ -397,19 +410,10 @@ def main() -> None:
         moved = f"moved-{method}"
         run("transform", "models/conv.safetensors", like, "--along", f"direction-{method}.safetensors",
             "--by", "-1,0.5,2", "-o", moved)  # fmt: skip
-    for words in ((), ("--thorough",)):
-        out = f"denoised{'-thorough' if words else ''}.png"
-        run(
-            "denoise",
-            "noisy.png",
-            "--model",
-            "models/denoising.safetensors",
-            "--sigma",
-            "20",
-            *words,
-            "-o",
-            out,
-        )
+    for more in ([], ["--thorough"]):
+        out = f"denoised{'-thorough' if more else ''}.png"
+        denoiser = "models/denoising.safetensors"
+        run("denoise", "noisy.png", "--model", denoiser, "--sigma", "20", *more, "-o", out)
     for name in SMALL:
         with Path(f"recipes/{name}.toml").open("w") as file, contextlib.redirect_stdout(file):
             assert run_command(["recipes", name, "--toml"]) == 0

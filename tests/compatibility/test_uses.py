@@ -106,7 +106,7 @@ def test_a_denoiser_cleans_alike(options: tuple[str, ...], apart: Path, unpacked
 
 def test_the_classifiers_that_come_with_the_package_give_the_same_features() -> None:
     gray = read_arrays(FILES / "tried.npz")["gray"].astype(np.float32) / 255
-    images = np.pad(gray, ((0, 0), (6, 6), (6, 6), (0, 0)))
+    images = np.pad(gray, ((0, 0), (6, 6), (6, 6), (0, 0))).astype(np.float32)
     expected = expected_of("feature-networks")
     for name, features in expected.items():
         path = adapter.shipped_classifiers() / f"{name}.safetensors"
