@@ -3,9 +3,11 @@
     python benchmarks/claims.py                    all of them: eighteen trainings, one after the other
     python benchmarks/claims.py sparse attention   some of them
     python benchmarks/claims.py --minutes 0.1      a quick look that every one runs
+    python benchmarks/claims.py --steps 100        a length that does not depend on the machine
 
-Trained on the training split (a part held out to validate on), seed 0; numbers are of the test split, which
-is looked at once. Every line says what is claimed, what was found, and whether that is enough.
+Trained on the training split (a part held out to validate on), seed 0 unless `--seed` is given; numbers are
+of the test split, which is looked at once. Every line says what is claimed, what was found, and whether that
+is enough.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,12 +43,13 @@ ROWS = 2000  # of codes, where all pairs are compared
 
 @dataclass(frozen=True)
 class Line:
-    """One claim: what was found, in words with numbers, and whether it holds."""
+    """One claim: what was found, in words with numbers, whether it holds, and the numbers by name."""
 
     family: str
     claim: str
     found: str
     holds: bool
+    numbers: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -54,14 +58,20 @@ class Bench:
 
     Args:
         minutes: of each training; out: where pictures go.
+        steps: length of each training instead of minutes, in float32; seed: of each training.
     """
 
     minutes: float
     out: Path
+    steps: int | None = None
+    seed: int = 0
 
     @functools.cache  # noqa: B019 (one bench lives as long as the program)
     def train(self, recipe: str, code: str, settings: tuple[str, ...], data: str = "mnist") -> Autoencoder:
-        model = isthmus.train(data, recipe=recipe, code=code, settings=settings, minutes=self.minutes)
+        length: dict[str, Any] = {"minutes": self.minutes}
+        if self.steps is not None:
+            length = {"steps": self.steps, "precision": "float32"}
+        model = isthmus.train(data, recipe=recipe, code=code, settings=settings, seed=self.seed, **length)
         print(f"  trained {recipe} {code} {' '.join(settings)}: {model.summary['steps']} steps", flush=True)
         return model
 
@@ -118,6 +128,12 @@ def sparse(bench: Bench) -> list[Line]:
                 f"{numbers['nonzero']:.1f} of 256 not 0, {numbers['dead_units']:.0f} never used; "
                 f"MSE {found.mse:.5f}, plain {base:.5f} ({cost:+.1%})",
                 numbers["nonzero"] <= 256 / 3 and cost <= 0.02,
+                {
+                    "nonzero": numbers["nonzero"],
+                    "dead_units": numbers["dead_units"],
+                    "mse": found.mse,
+                    "plain_mse": base,
+                },
             )
         )
         norms = torch.linalg.vector_norm(effective_columns(model), dim=0)
@@ -128,25 +144,32 @@ def sparse(bench: Bench) -> list[Line]:
                 "decoder columns of unit norm",
                 f"farthest from 1 by {far:.1e}",
                 far < 1e-5,
+                {"farthest_norm": far},
             )
         )
     k_model = bench.train("sparse", "256", (*SMALL, "bottleneck.k=85"))
     counts = (measured(k_model).codes != 0).sum(1)
     exact = f"between {int(counts.min())} and {int(counts.max())} units in every image"
-    lines.append(Line("sparse (top-k)", "exactly k = 85 units", exact, bool((counts == 85).all())))
+    least_most = {"fewest": float(counts.min()), "most": float(counts.max())}
+    all_k = bool((counts == 85).all())
+    lines.append(Line("sparse (top-k)", "exactly k = 85 units", exact, all_k, least_most))
     l0 = measured(bench.train("sparse", "256", (*SMALL, "bottleneck=l0", "bottleneck.active=80")))
     count = l0.use.metrics()["nonzero"]
     lines.append(
         Line(
-            "sparse (l0)", "within 10 % of the 80 units asked for", f"{count:.1f}", abs(count / 80 - 1) <= 0.1
+            "sparse (l0)",
+            "within 10 % of the 80 units asked for",
+            f"{count:.1f}",
+            abs(count / 80 - 1) <= 0.1,
+            {"nonzero": count},
         )
     )
     kl = measured(bench.train("sparse", "256", (*SMALL, "bottleneck=kl-sparse")))
     activity = float(kl.codes.mean())
     found_kl = f"mean activation {activity:.4f}, asked 0.05; MSE {kl.mse:.5f}"
-    lines.append(
-        Line("sparse (kl-sparse)", "reaches its target activation", found_kl, abs(activity / 0.05 - 1) <= 0.1)
-    )
+    reached = abs(activity / 0.05 - 1) <= 0.1
+    kl_numbers = {"mean_activation": activity, "mse": kl.mse}
+    lines.append(Line("sparse (kl-sparse)", "reaches its target activation", found_kl, reached, kl_numbers))
     return lines
 
 
@@ -176,6 +199,12 @@ def contractive(bench: Bench) -> list[Line]:
             f"{loose.jacobian:.1f} → {tight.jacobian:.1f} ({fall:.1f} times); MSE {before:.5f} → {after:.5f} "
             f"({cost:+.1%})",
             fall >= 3 and cost <= 0.1,
+            {
+                "plain_jacobian": loose.jacobian,
+                "jacobian": tight.jacobian,
+                "plain_mse": before,
+                "mse": after,
+            },
         ),
         Line(
             "contractive",
@@ -183,6 +212,12 @@ def contractive(bench: Bench) -> list[Line]:
             f"shift {loose.shift:.3f} → {tight.shift:.3f}, noise {loose.noise:.3f} → {tight.noise:.3f} "
             "(in units of the code's spread)",
             tight.shift < loose.shift and tight.noise < loose.noise,
+            {
+                "plain_shift": loose.shift,
+                "shift": tight.shift,
+                "plain_noise": loose.noise,
+                "noise": tight.noise,
+            },
         ),
     ]
 
@@ -199,7 +234,8 @@ def corrupted(bench: Bench) -> list[Line]:
         before, after = measured(twin, corruption=how).mse, measured(model, corruption=how).mse
         gain = 10 * math.log10(before / after)
         found = f"MSE {before:.5f} without the training on damage, {after:.5f} with it ({gain:+.1f} dB)"
-        lines.append(Line(name, "better on damaged test images than its plain twin", found, after < before))
+        claim = "better on damaged test images than its plain twin"
+        lines.append(Line(name, claim, found, after < before, {"twin_mse": before, "mse": after}))
     return lines
 
 
@@ -229,6 +265,7 @@ def attention(bench: Bench) -> list[Line]:
             "hidden patches (a quarter) are painted: error there at most half the mean image's",
             f"MSE of hidden pixels: {found}",
             shares["model"] <= 0.5 * shares["mean image"] and shares["model"] < shares["twin"],
+            {f"hidden_mse {name}": value for name, value in shares.items()},
         )
     ]
 
@@ -247,6 +284,7 @@ def variational(bench: Bench) -> list[Line]:
             f"{numbers['active_units']:.0f} of 32 units active, KL {numbers['kl']:.1f} nats "
             f"({per_unit:.2f} a unit)",
             numbers["active_units"] >= 8 and numbers["kl"] > 8,
+            {"active_units": numbers["active_units"], "kl": numbers["kl"]},
         )
     ]
 
@@ -276,6 +314,14 @@ def adversarial(bench: Bench) -> list[Line]:
             "the aggregated code matches N(0, I) better than a plain code (0 and ½ are perfect)",
             words + costs,
             mmd < mmd_plain and nn < nn_plain,
+            {
+                "plain_mmd": mmd_plain,
+                "plain_nearest_neighbour": nn_plain,
+                "plain_mse": measured(plain).mse,
+                "mmd": mmd,
+                "nearest_neighbour": nn,
+                "mse": measured(model).mse,
+            },
         )
     ]
 
@@ -319,6 +365,11 @@ def vae_gan(bench: Bench) -> list[Line]:
             f"{kept['vae-gan']:.2f}, samples {sampled['variational']:.2f} → {sampled['vae-gan']:.2f}; "
             f"MSE {error['variational']:.5f} → {error['vae-gan']:.5f}",
             sharper,
+            {
+                f"{kind} {name}": values[name]
+                for kind, values in (("kept", kept), ("sampled", sampled), ("mse", error))
+                for name in models
+            },
         )
     ]
 
@@ -346,6 +397,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("claims", nargs="*", help=f"of {', '.join(CLAIMS)}; all when none is given")
     parser.add_argument("--minutes", type=float, default=2.5, help="of each training (default 2.5)")
+    parser.add_argument("--steps", type=int, help="of each training, in float32, instead of minutes")
+    parser.add_argument("--seed", type=int, default=0, help="of each training")
     parser.add_argument(
         "-o", "--out", type=Path, default=Path("claims"), help="folder for numbers and pictures"
     )
@@ -353,7 +406,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     unknown = [name for name in options.claims if name not in CLAIMS]
     if unknown:
         parser.error(f"no claim {unknown[0]}; known: {', '.join(CLAIMS)}")
-    bench = Bench(options.minutes, options.out)
+    bench = Bench(options.minutes, options.out, options.steps, options.seed)
     lines = []
     for name in options.claims or list(CLAIMS):
         for line in CLAIMS[name](bench):

@@ -60,12 +60,18 @@ ROWS = (
 )  # fmt: skip
 
 
-def run(row: Row, minutes: float, seed: int, folder: Path) -> dict[str, float]:
-    """Train and evaluate one row; returns the test metrics and the wall seconds of training."""
+def run(row: Row, minutes: float, seed: int, folder: Path, *, steps: int | None = None) -> dict[str, float]:
+    """Train and evaluate one row; returns the test metrics and the wall seconds of training.
+
+    Args:
+        steps: length of the training in steps instead of `minutes`, in float32: the same on every machine.
+    """
     model = folder / f"{row.name}.safetensors"
     common = [sys.executable, "-m", "isthmus"]
-    length = ["--minutes", str(minutes), "--seed", str(seed)]
-    train = [*common, "train", row.data, *row.options, *length]
+    length = (
+        ["--minutes", str(minutes)] if steps is None else ["--steps", str(steps), "--precision", "float32"]
+    )
+    train = [*common, "train", row.data, *row.options, *length, "--seed", str(seed)]
     started = time.monotonic()
     subprocess.run([*train, "-o", str(model), "--json", "--force"], check=True, stdout=subprocess.DEVNULL)
     seconds = time.monotonic() - started
@@ -82,6 +88,7 @@ def main() -> None:
     )
     parser.add_argument("rows", nargs="*", help="names of rows; all of them when none is given")
     parser.add_argument("--minutes", type=float, help="training time of each row instead of its own")
+    parser.add_argument("--steps", type=int, help="length of each training in steps instead of minutes")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     known = {row.name: row for row in ROWS}
@@ -93,7 +100,8 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|---|")
     for row in chosen:
         with tempfile.TemporaryDirectory() as folder:
-            found = run(row, arguments.minutes or row.minutes, arguments.seed, Path(folder))
+            minutes = arguments.minutes or row.minutes
+            found = run(row, minutes, arguments.seed, Path(folder), steps=arguments.steps)
         # An ELBO is a bound from below: more is better.
         better = found[row.metric] >= row.target if row.metric == "elbo" else found[row.metric] <= row.target
         verdict = "reached" if better else "fell short"

@@ -4,6 +4,8 @@
     python benchmarks/articles 001                 one part
     python benchmarks/articles 003 --stop-after 4  trains no further model after four minutes
     python benchmarks/articles --tables            writes the page's tables anew, measures nothing
+    python benchmarks/articles --steps 100 --seed 1 --results R --models M --pictures P
+                                                   another seed, a fixed number of steps in each training
 
 What a part has measured is written to results/PART.json as soon as it is known and never measured twice:
 run the same command again to go on, or delete the file to begin anew. Models are kept in --models, pictures
@@ -54,14 +56,23 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=HERE / "results")
     parser.add_argument("--pictures", type=Path, default=HERE.parents[1] / "docs" / "pictures")
     parser.add_argument("--models", type=Path, default=Path("articles-models"))
+    parser.add_argument("--steps", type=int, help="of each training, in float32, instead of its own length")
+    parser.add_argument("--seed", type=int, default=0, help="added to the seed of each training")
     arguments = parser.parse_args()
+    kept = {"results": HERE / "results", "models": Path("articles-models")}
+    changed = arguments.steps is not None or arguments.seed != 0
+    if changed and any(getattr(arguments, name) == folder for name, folder in kept.items()):
+        parser.error(
+            "--steps and --seed give other numbers: name other folders (--results, --models, --pictures)"
+        )
     if arguments.tables:
         write_text(PAGE, with_tables(PAGE.read_text("utf-8"), arguments.results))
         return
     until = time.monotonic() + 60 * arguments.stop_after
     try:
         for name in arguments.parts or PARTS:
-            PARTS[name](Study(name, arguments.results, arguments.pictures, arguments.models, until))
+            folders = arguments.results, arguments.pictures, arguments.models
+            PARTS[name](Study(name, *folders, until, steps=arguments.steps, seed=arguments.seed))
             print(f"{name} is complete", flush=True)
     except OutOfTimeError as error:
         print(f"{error}: run the same command again to go on", flush=True)

@@ -26,7 +26,13 @@ class OutOfTimeError(Exception):
 
 @dataclass
 class Study:
-    """Results of one part, by the name of the cell."""
+    """Results of one part, by the name of the cell.
+
+    Args:
+        steps: every training takes this many instead of its own length, in float32; full-batch descent, whose
+            steps are whole passes, a tenth of them.
+        seed: added to the seed of every training.
+    """
 
     part: str
     results: Path
@@ -34,6 +40,8 @@ class Study:
     models: Path
     until: float
     cells: dict[str, Row] = field(default_factory=dict)
+    steps: int | None = None
+    seed: int = 0
 
     def __post_init__(self) -> None:
         for folder in (self.results, self.pictures, self.models):
@@ -66,10 +74,15 @@ class Study:
         path = self.models / f"{self.part}-{key.replace(' ', '-').replace('/', '-')}.safetensors"
         if not path.exists():
             self.check_time(key)
-            if core_seconds is not None:
+            if self.steps is not None:
+                full_batch = recipe.optimiser.name == "gd"
+                steps = max(1, self.steps // 10) if full_batch else self.steps
+                options = {k: v for k, v in options.items() if k not in ("epochs", "minutes")}
+                options |= {"steps": steps, "precision": "float32"}
+            elif core_seconds is not None:
                 options["steps"] = steps_in(core_seconds, data, recipe, options)
             began = time.process_time()
-            model = isthmus.train(data, recipe=recipe, seed=seed, **options)
+            model = isthmus.train(data, recipe=recipe, seed=self.seed + seed, **options)
             model.summary["core_seconds"] = round(time.process_time() - began, 1)
             model.save(path)
         model = isthmus.load(path)

@@ -14,6 +14,7 @@ from isthmus.codec.stored import ATTACHMENT, from_attachment
 from isthmus.codec.symbols import decode, encode
 from isthmus.codec.tables import Tables
 from isthmus.errors import CapabilityError, ModelFileError
+from isthmus.model import stored_names
 from isthmus.model.attachment_check import DAMAGE
 from isthmus.model.autoencoder import Attachment, Autoencoder
 
@@ -84,16 +85,19 @@ def prove(tables: Tables) -> None:
 
 
 def fingerprint(model: Autoencoder) -> bytes:
-    """First bytes of the SHA-256 over every tensor of the network and of its codec tables, by name.
+    """First bytes of the SHA-256 over every tensor of the network and of its codec tables, by stored name.
 
     For each tensor, ordered by name: the name, a zero byte, dtype and shape as text, a zero byte, its bytes.
     """
     import torch
 
-    tensors = dict(model.state_dict())
+    tensors = stored_names.stored_tensors(model.state_dict())
     attachment = model.attachments.get(ATTACHMENT)
     if attachment is not None:
-        tensors |= {f"{ATTACHMENT}/{name}": tensor for name, tensor in attachment.tensors.items()}
+        prefix = f"{stored_names.ATTACHED}.{ATTACHMENT}."
+        tables = stored_names.stored_tensors({prefix + k: t for k, t in attachment.tensors.items()})
+        # The attachment's own stored name and a slash, whatever it is called today.
+        tensors |= {name.partition(".")[2].replace(".", "/", 1): t for name, t in tables.items()}
     digest = hashlib.sha256()
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()

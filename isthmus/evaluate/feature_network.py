@@ -24,6 +24,7 @@ from isthmus.images.batches import whole
 from isthmus.images.conform import conform
 from isthmus.images.store import ImageSet
 from isthmus.measures.subspace import principal_subspace
+from isthmus.model import stored_names
 from isthmus.model.file import read_file, write_file
 from isthmus.training.classifier import Classifier, over
 
@@ -82,7 +83,9 @@ def components_of(images: ImageSet, count: int = COMPONENTS) -> Features:
 
 def write(path: str | os.PathLike[str], network: Classifier, card: dict[str, Any]) -> str:
     """Write a classifier with 16-bit weights, and its card beside it; returns its hash."""
-    tensors = {name: t.half() if t.is_floating_point() else t for name, t in network.state_dict().items()}
+    stored = stored_names.NAMES.classifier.stored
+    state = network.state_dict()
+    tensors = {stored(name): t.half() if t.is_floating_point() else t for name, t in state.items()}
     shape = {"channels": network.channels, "size": list(network.size), "classes": network.classes}
     digest = _digest(tensors)
     write_file(path, tensors, {_KEY: json.dumps(shape)}, force=True)
@@ -104,8 +107,9 @@ def read_features(path: str | os.PathLike[str]) -> Features:
         card = json.loads(Path(path).with_suffix(".json").read_text("utf-8"))
         size = (int(shape["size"][0]), int(shape["size"][1]))
         network = Classifier(int(shape["channels"]), size, int(shape["classes"]))
+        current = stored_names.NAMES.classifier.current
         network.load_state_dict(
-            {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
+            {current(name): t.float() if t.is_floating_point() else t for name, t in tensors.items()}
         )
     except (OSError, LookupError, TypeError, ValueError, RuntimeError) as error:
         raise ModelFileError(

@@ -18,6 +18,7 @@ from isthmus.generate.sampling import as_pixels
 from isthmus.images.read import read
 from isthmus.images.store import ImageSet, Pixels
 from isthmus.input_files import parse_json
+from isthmus.model import stored_names
 from isthmus.model.attachment_check import DAMAGE, Rule, check_tensors
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.file import read_file, write_file
@@ -57,7 +58,8 @@ class Direction:
 
     def save(self, path: str | os.PathLike[str], *, force: bool = True) -> None:
         """Write it as a safetensors file."""
-        write_file(path, {"step": self.step}, {KEY: json.dumps(self.facts)}, force=force)
+        facts = stored_names.stored_direction(self.facts)
+        write_file(path, {"step": self.step}, {KEY: json.dumps(facts)}, force=force)
 
 
 def load_direction(path: str | os.PathLike[str]) -> Direction:
@@ -68,9 +70,10 @@ def load_direction(path: str | os.PathLike[str]) -> Direction:
     """
     tensors, metadata = read_file(path)
     try:
-        facts = parse_json(metadata[KEY])
-        if not isinstance(facts, dict):
+        parsed = parse_json(metadata[KEY])
+        if not isinstance(parsed, dict):
             raise ValueError("its header describes no direction")
+        facts = stored_names.current_direction(parsed)
         words = ("C", "h", "w")[: tensors["step"].ndim]
         check_tensors(tensors, {"step": Rule(*words)})
         if len(words) not in (1, 3):

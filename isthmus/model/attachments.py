@@ -9,7 +9,6 @@ tensors keep every bit, also where they are stored in 16 bits.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from isthmus.errors import CapabilityError, ModelFileError
 from isthmus.input_files import parse_json
 from isthmus.locks import exclusive
-from isthmus.model import file
+from isthmus.model import file, stored_names
 from isthmus.model.file import ATTACHED
 
 if TYPE_CHECKING:
@@ -94,8 +93,9 @@ def _rewrite(
 def _replace(
     path: str | os.PathLike[str], name: str, tensors: Mapping[str, Tensor], facts: dict[str, Any] | None
 ) -> None:
-    found, metadata = file.read_file(path)
-    header = parse_json(metadata[file.KEY], finite=False)
+    raw, metadata = file.read_file(path)
+    found = stored_names.current_tensors(raw)
+    header = stored_names.current_header(parse_json(metadata[file.KEY], finite=False))
     attachments = header.setdefault("attachments", {})
     if not isinstance(attachments, dict):
         raise ModelFileError(f"{path} is damaged: its header is not what isthmus writes")
@@ -105,4 +105,4 @@ def _replace(
     if facts is not None:
         attachments[name] = facts
         kept |= {prefix + key: tensor for key, tensor in tensors.items()}
-    file.write_file(path, kept, {**metadata, file.KEY: json.dumps(header)}, force=True)
+    file.write_model(path, kept, header, metadata, force=True)

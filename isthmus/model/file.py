@@ -16,6 +16,7 @@ from isthmus.atomic import atomic_write
 from isthmus.errors import CapabilityError, ModelFileError, OutputError, UsageError
 from isthmus.input_files import NotAFileError, check_value, open_input, parse_json
 from isthmus.installation import upgrade_hint
+from isthmus.model import stored_names
 from isthmus.model.narrow import Bits, narrowed, widened
 from isthmus.model.summary_check import check_summary
 
@@ -28,7 +29,7 @@ FORMAT = 2  # 2: weights may be of 8 bits
 KEY = "isthmus"
 LARGEST_HEADER = 16 * 2**20
 LARGEST_SIDE = 65536
-ATTACHED = "attached"
+ATTACHED = stored_names.ATTACHED
 # What reading damaged JSON as a header may raise.
 _NONSENSE = (
     LookupError,
@@ -62,7 +63,24 @@ def save(model: Autoencoder, path: str | os.PathLike[str], *, force: bool = True
     tensors = narrowed(dict(model.state_dict()), bits)
     for name, attachment in model.attachments.items():
         tensors |= {f"{ATTACHED}.{name}.{key}": t for key, t in attachment.tensors.items()}
-    write_file(path, tensors, {KEY: json.dumps(header)}, force=force)
+    write_model(path, tensors, header, force=force)
+
+
+def write_model(
+    path: str | os.PathLike[str],
+    tensors: dict[str, Tensor],
+    header: dict[str, Any],
+    metadata: dict[str, str] | None = None,
+    *,
+    force: bool,
+) -> None:
+    """Write the tensors and the header of a model, given under current names, under their stored ones.
+
+    Raises:
+        OutputError: as for `save`.
+    """
+    text = json.dumps(stored_names.stored_header(header))
+    write_file(path, stored_names.stored_tensors(tensors), {**(metadata or {}), KEY: text}, force=force)
 
 
 def load(path: str | os.PathLike[str]) -> Autoencoder:
@@ -77,7 +95,7 @@ def load(path: str | os.PathLike[str]) -> Autoencoder:
     from isthmus.model.recipe import Recipe
 
     header = read_header(path)
-    tensors, _ = read_file(path)
+    tensors = stored_names.current_tensors(read_file(path)[0])
     try:
         recipe = Recipe.from_dict(header["recipe"])
         height, width = (int(side) for side in header["size"])
@@ -125,6 +143,7 @@ def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
                 raise TypeError(key)
         if not all(isinstance(facts, dict) for facts in header["attachments"].values()):
             raise TypeError("attachments")
+        header = stored_names.current_header(header)
         check_summary(header["summary"])
         check_value({key: value for key, value in header.items() if key != "summary"})
     except _NONSENSE:
@@ -134,7 +153,8 @@ def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
             f"{path} was written by a later version of isthmus (format {version}, this one reads {FORMAT})",
             hint=upgrade_hint(),
         )
-    header["tensors"] = {k: v.get("shape") for k, v in raw.items() if k != "__metadata__"}
+    shapes = {k: v.get("shape") for k, v in raw.items() if k != "__metadata__"}
+    header["tensors"] = stored_names.current_tensors(shapes)
     result: dict[str, Any] = header
     return result
 

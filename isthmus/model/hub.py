@@ -21,7 +21,8 @@ from isthmus.atomic import write_bytes, write_text
 from isthmus.errors import IsthmusError, MissingExtraError, ModelFileError, UsageError
 from isthmus.escaping import for_markdown, for_terminal
 from isthmus.input_files import parse_json
-from isthmus.model.file import KEY, load, read_file, read_header, write_file
+from isthmus.model import stored_names
+from isthmus.model.file import KEY, load, read_file, read_header, write_model
 from isthmus.outputs import check_folder, check_output
 from isthmus.outputs import is_folder as is_existing_folder
 
@@ -177,11 +178,11 @@ def _word(place: str) -> str:
 def _write(model: str | os.PathLike[str], folder: Path, place: str) -> None:
     header = read_header(model)
     tensors, metadata = read_file(model)
-    own = parse_json(metadata[KEY], finite=False)
+    own = stored_names.current_header(parse_json(metadata[KEY], finite=False))
     data = own.get("summary", {}).get("data")
     if isinstance(data, dict) and "source" in data:
         data["source"] = _base(data["source"])
-    write_file(folder / MODEL_FILE, tensors, metadata | {KEY: json.dumps(own)}, force=True)
+    write_model(folder / MODEL_FILE, stored_names.current_tensors(tensors), own, metadata, force=True)
     write_text(folder / CARD, card(header, place))
 
 

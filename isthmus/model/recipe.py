@@ -11,6 +11,7 @@ from isthmus.errors import UsageError, nearest
 from isthmus.model import axes
 from isthmus.model.geometry import Geometry
 from isthmus.model.setting import Settings, as_text, from_text
+from isthmus.model.stored_names import current_recipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +95,10 @@ class Recipe:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Recipe:
         """The inverse of `to_dict`; also what a TOML file of the same keys holds."""
+        try:
+            data = current_recipe(data)
+        except ValueError as error:
+            raise UsageError(f"recipe: {error}") from None
         unknown = [k for k in data if k not in ("name", "code", *axes.AXES)]
         if unknown:
             raise UsageError(

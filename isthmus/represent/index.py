@@ -20,6 +20,7 @@ import torch
 from isthmus.errors import ModelFileError, UsageError
 from isthmus.images.store import ImageSet
 from isthmus.input_files import parse_json
+from isthmus.model import stored_names
 from isthmus.model.attachment_check import DAMAGE, Rule, check_tensors
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.file import read_file, write_file
@@ -121,7 +122,8 @@ def save_index(index: Index, path: str | os.PathLike[str], *, force: bool = True
     parts, reading = packed(index.readout)
     facts = {"format": 1, "model": index.model, "reading": reading}
     tensors |= {f"readout.{name}": tensor for name, tensor in parts.items()}
-    write_file(path, tensors, {KEY: json.dumps(facts)}, force=force)
+    tensors = {stored_names.stored_index_tensor(name): tensor for name, tensor in tensors.items()}
+    write_file(path, tensors, {KEY: json.dumps(stored_names.stored_index(facts))}, force=force)
 
 
 def load_index(path: str | os.PathLike[str]) -> Index:
@@ -134,7 +136,8 @@ def load_index(path: str | os.PathLike[str]) -> Index:
     if KEY not in metadata:
         raise ModelFileError(f"{path} is not a search index")
     try:
-        facts = parse_json(metadata[KEY])
+        facts = stored_names.current_index(parse_json(metadata[KEY]))
+        tensors = {stored_names.current_index_tensor(name): tensor for name, tensor in tensors.items()}
         own = {k: t for k, t in tensors.items() if not k.startswith("readout.")}
         check_tensors(
             own,

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from isthmus.errors import ModelFileError
 from isthmus.input_files import parse_json
+from isthmus.model import stored_names
 from isthmus.model.file import read_file, write_file
 from isthmus.outputs import path_exists, shorten_name
 
@@ -40,8 +41,9 @@ def save(path: str | Path, checkpoint: Checkpoint) -> None:
     """Raises:
     OutputError: the disk is full or the folder not writable; the former state stays.
     """
-    facts = {**checkpoint.facts, "format": FORMAT}
-    write_file(path, checkpoint.tensors, {_KEY: json.dumps(facts)}, force=True)
+    facts = {**stored_names.stored_resume(checkpoint.facts), "format": FORMAT}
+    tensors = {stored_names.stored_resume_tensor(name): t for name, t in checkpoint.tensors.items()}
+    write_file(path, tensors, {_KEY: json.dumps(facts)}, force=True)
 
 
 def load(path: str | Path) -> Checkpoint:
@@ -61,4 +63,8 @@ def load(path: str | Path) -> Checkpoint:
         raise ModelFileError(f"{path} is damaged: its header has no format number")
     if facts["format"] > FORMAT:
         raise ModelFileError(f"{path} was written by a later version of isthmus (format {facts['format']})")
-    return Checkpoint(facts, tensors)
+    try:
+        current = stored_names.current_resume(facts)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ModelFileError(f"{path} is damaged: it does not describe a training ({error})") from error
+    return Checkpoint(current, {stored_names.current_resume_tensor(name): t for name, t in tensors.items()})

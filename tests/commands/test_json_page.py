@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from compatibility.checks import key_paths
 
 from isthmus.__main__ import main
 from isthmus.evaluate.demonstration import demo
@@ -18,6 +19,7 @@ from .conftest import QUICK
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "json.md").read_text("utf-8")
+PINNED: dict[str, str] = json.loads((ROOT / "tests" / "compatibility" / "json_keys.json").read_text("utf-8"))
 SCHEMA = re.compile(r"isthmus\.[a-z-]+/[0-9]+")
 
 CODEC = str(ROOT / "tests" / "codec" / "golden" / "model.safetensors")
@@ -108,6 +110,8 @@ def test_the_output_has_the_documented_keys(
         capsys.readouterr()
     assert main([*RUNS[schema], "--json", "--quiet"]) == 0
     document: dict[str, Any] = json.loads(capsys.readouterr().out)
+    listed = set(PINNED[schema].split(" "))
+    assert listed <= key_paths(document), "a key that goes or changes needs another schema number"
     assert document.pop("schema") == schema
     keys = documented()[schema]
     assert set(document) == {key for key in keys if "." not in key}
