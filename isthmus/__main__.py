@@ -14,6 +14,7 @@ from difflib import get_close_matches
 import click
 
 from isthmus import commands
+from isthmus.commands.collection import spare_imported_objects
 from isthmus.commands.console import follows
 from isthmus.commands.line import command_line
 from isthmus.commands.streams import Streams, tolerant_streams
@@ -31,6 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words after `isthmus`; by default those this process was started with.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    if argv is None:  # the process is this command alone
+        spare_imported_objects()
     with tolerant_streams() as streams:
         return _run(words, streams, expand=argv is None)
 

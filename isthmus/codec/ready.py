@@ -6,16 +6,12 @@ import hashlib
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
-import numpy as np
-
 from isthmus.codec import transform
-from isthmus.codec.container import CompressedFileError
+from isthmus.codec.self_test import ensure_self_test
 from isthmus.codec.stored import ATTACHMENT, from_attachment
-from isthmus.codec.symbols import decode, encode
 from isthmus.codec.tables import Tables
-from isthmus.errors import CapabilityError, ModelFileError
+from isthmus.errors import CapabilityError
 from isthmus.model import stored_names
-from isthmus.model.attachment_check import DAMAGE
 from isthmus.model.autoencoder import Attachment, Autoencoder
 
 FINGERPRINT_BYTES = 8
@@ -58,30 +54,10 @@ def ready(model: Autoencoder) -> Codec:
             hint="isthmus train DATA --recipe codec",
         )
     tables = from_attachment(attachment.facts, attachment.tensors, channels=model.recipe.geometry.channels)
-    prove(tables)
+    ensure_self_test(attachment, tables)
     codec = Codec(model, tables, fingerprint(model))
     _ready[model] = attachment, codec
     return codec
-
-
-def prove(tables: Tables) -> None:
-    """Code the symbols that travel with the tables, and compare with the bytes that do.
-
-    Raises:
-        ModelFileError: other bytes, or other symbols from them: no file may be trusted here.
-    """
-    band = tables.bands[tables.proof_band]
-    try:
-        same = encode(tables.proof_symbols, band) == tables.proof_bytes
-        found = decode(tables.proof_bytes, tables.proof_symbols.shape[1:], band)
-        proved = same and np.array_equal(found, tables.proof_symbols)
-    except (CompressedFileError, *DAMAGE):
-        proved = False
-    if not proved:
-        raise ModelFileError(
-            "the model's codec tables fail their own test here: they are damaged, "
-            "or this machine calculates wrongly"
-        )
 
 
 def fingerprint(model: Autoencoder) -> bytes:

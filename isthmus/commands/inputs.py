@@ -60,7 +60,9 @@ def check_model(model: str, *, swapped: Sequence[str] | None = None) -> str:
     """
     path = Path(model)
     named = not path.exists() and path.suffix != MODEL_SUFFIX and _is_data_name(model)
-    if path.is_dir() or named or (path.is_file() and path.suffix.lower() in _image_suffixes()):
+    # The suffix first: what images are called is known to modules that load NumPy and Pillow.
+    image = path.suffix != MODEL_SUFFIX and path.is_file() and path.suffix.lower() in _image_suffixes()
+    if path.is_dir() or named or image:
         hint = command_line(swapped if swapped is not None else ["train", model])
         raise UsageError(f"{model} is not a model file but images", hint=hint)
     return model

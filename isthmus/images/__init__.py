@@ -23,8 +23,3 @@
 NumPy arrays are channels-last; uint8 and uint16 keep their own type until a batch is made. Only `batches`
 and `edge` import torch.
 """
-
-from isthmus.images.read import read
-from isthmus.images.store import ImageSet
-
-__all__ = ["ImageSet", "read"]

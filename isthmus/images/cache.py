@@ -13,9 +13,10 @@ def cache_folder() -> Path:
     chosen = os.environ.get("ISTHMUS_CACHE")
     if chosen:
         return Path(chosen).expanduser()
-    import pooch
+    # The folder that pooch.os_cache names, without loading what pooch downloads with.
+    import platformdirs
 
-    return Path(pooch.os_cache("isthmus"))
+    return Path(platformdirs.user_cache_dir("isthmus"))
 
 
 def memory_bytes() -> int:

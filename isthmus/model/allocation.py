@@ -1,7 +1,7 @@
-"""How much memory a network may ask for while it is built, known before it asks.
+"""A network built to hold stored weights: with limited memory, and without random first values.
 
-Building on torch's meta device would tell as well, but the first thing that torch computes there loads its
-compiler, which takes longer than many a command.
+The meta device would do both, but the first operator that runs on it imports torch's compiler, which takes
+longer than many commands.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 SPARE = 4  # numbers made while a network is built for each that it keeps
@@ -37,12 +37,25 @@ _COUNTS: dict[Callable[..., Any], Callable[..., int]] = {
     torch.linspace: lambda start, end, steps, **_: steps,  # noqa: ARG005
     Tensor.repeat: lambda x, *times: x.numel() * _product(*times),
 }
+# Calls that draw random first values, in place or as a new tensor. Calls inside of `nn.init` go unseen.
+_FILLS = frozenset(
+    (
+        Tensor.uniform_,
+        Tensor.normal_,
+        nn.init.uniform_,
+        nn.init.normal_,
+        nn.init.kaiming_uniform_,
+        nn.init.kaiming_normal_,
+    )
+)
+_DRAWS = frozenset((torch.rand, torch.randn))
 
 
 class _Watch(TorchFunctionMode):
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, *, initialise: bool = True) -> None:
         super().__init__()
         self.left = most
+        self.initialise = initialise
 
     def __torch_function__(
         self,
@@ -56,6 +69,11 @@ class _Watch(TorchFunctionMode):
             self.left -= _COUNTS[func](*args, **given)
             if self.left < 0:
                 raise TooLargeError("it would be far larger than it may be")
+        if not self.initialise:
+            if func in _FILLS:
+                return args[0] if args else given["tensor"]
+            if func in _DRAWS:
+                func = torch.zeros  # pages that nobody writes cost nothing
         return func(*args, **given)
 
 
@@ -72,10 +90,13 @@ def at_most(numbers: int) -> Iterator[None]:
 
 @contextmanager
 def room_for(tensors: Iterable[Tensor]) -> Iterator[None]:
-    """What is built here is to hold these tensors; torch's own random numbers stay where they are.
+    """What is built here is to hold these tensors: random first values are left out, nothing else is.
+
+    Every parameter must be replaced afterwards. torch's own generator is not advanced.
 
     Raises:
         TooLargeError: it would be far larger than they are.
     """
-    with torch.random.fork_rng(devices=[]), at_most(SPARE * sum(t.numel() for t in tensors) + SPARE_LEAST):
+    numbers = SPARE * sum(t.numel() for t in tensors) + SPARE_LEAST
+    with torch.random.fork_rng(devices=[]), _Watch(numbers, initialise=False):
         yield

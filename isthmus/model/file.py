@@ -95,7 +95,7 @@ def load(path: str | os.PathLike[str]) -> Autoencoder:
     from isthmus.model.recipe import Recipe
 
     header = read_header(path)
-    tensors = stored_names.current_tensors(read_file(path)[0])
+    mapped = stored_names.current_tensors(_map_tensors(path))
     try:
         recipe = Recipe.from_dict(header["recipe"])
         height, width = (int(side) for side in header["size"])
@@ -103,22 +103,23 @@ def load(path: str | os.PathLike[str]) -> Autoencoder:
         if not (1 <= height <= LARGEST_SIDE and 1 <= width <= LARGEST_SIDE and 1 <= channels <= 4):
             raise ValueError(f"{channels} channels of {height}×{width}")
         # A lying header cannot ask for much more memory than its tensors take.
-        with room_for(tensors.values()):
+        with room_for(mapped.values()):
             model = Autoencoder(recipe, channels=channels, size=(height, width))
     except (UsageError, CapabilityError, *_NONSENSE) as error:
         why = _one_line(error)
         raise ModelFileError(f"{path} is damaged: its header does not describe a model ({why})") from error
     try:
-        own = widened({k: t for k, t in tensors.items() if not k.startswith(f"{ATTACHED}.")})
+        own = widened({k: t for k, t in mapped.items() if not k.startswith(f"{ATTACHED}.")})
     except ValueError as error:
         raise ModelFileError(f"{path} does not fit its recipe: {error}") from error
     _check_tensors(path, model.state_dict(), own)
     check_weights(path, own)
-    model.load_state_dict(own, assign=True)
+    # Widening made a copy of every narrow tensor; the others still lie in the file.
+    model.load_state_dict({k: t.clone() if t is mapped[k] else t for k, t in own.items()}, assign=True)
     model.requires_grad_(False)
     for name, facts in header["attachments"].items():
         prefix = f"{ATTACHED}.{name}."
-        found = {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
+        found = {k.removeprefix(prefix): t.clone() for k, t in mapped.items() if k.startswith(prefix)}
         model.attachments[name] = Attachment(facts, found)
     model.summary = header["summary"]
     return channels_last(model.eval())
@@ -197,17 +198,24 @@ def write_file(
 
 def read_file(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, str]]:
     """All tensors and the string metadata of a safetensors file, whose offsets the library checks."""
+    raw = _safetensors_header(path)
+    tensors = {name: tensor.clone() for name, tensor in _map_tensors(path).items()}
+    return tensors, raw.get("__metadata__") or {}
+
+
+def _map_tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
+    """All tensors of a safetensors file, in a memory map of it.
+
+    Whoever keeps one copies it: a model must not change, nor keep Windows from replacing its file, when
+    somebody writes there.
+    """
     import safetensors
     import safetensors.torch
 
-    raw = _safetensors_header(path)
     try:
-        # Copies, because the library maps the file: a model must not change, nor keep Windows from replacing
-        # its file, when somebody writes there.
-        tensors = {name: t.clone() for name, t in safetensors.torch.load_file(os.fspath(path)).items()}
+        return safetensors.torch.load_file(os.fspath(path))
     except (safetensors.SafetensorError, OSError, MemoryError, *_NONSENSE) as error:
         raise ModelFileError(f"{path} is damaged: {_one_line(error)}") from error
-    return tensors, raw.get("__metadata__") or {}
 
 
 def _safetensors_header(path: str | os.PathLike[str]) -> dict[str, Any]:

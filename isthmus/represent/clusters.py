@@ -7,14 +7,16 @@ eigenmaps) or `umap` (needs the extra `umap`).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 from isthmus.errors import DataError, MissingExtraError, UsageError
 from isthmus.represent.neighbourhood import nearest, neighbour_graph
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 Vectors = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
@@ -96,6 +98,7 @@ def spectral_places(graph: sparse.csr_matrix, dimensions: int, *, seed: int = 0)
 
     Ng, Jordan and Weiss 2002, "On spectral clustering", steps 2 to 4.
     """
+    from scipy import sparse
     from scipy.sparse.linalg import eigsh
 
     degree = np.asarray(graph.sum(1)).ravel().clip(1e-12)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy import sparse
-from scipy.sparse import csgraph
 
 from isthmus.errors import DataError
+
+if TYPE_CHECKING:
+    from scipy import sparse  # loaded where a graph is made: plain features need none
 
 Vectors = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
@@ -74,6 +77,8 @@ def neighbour_graph(vectors: Vectors, *, count: int = 10) -> sparse.csr_matrix:
     neighbour (Zelnik-Manor and Perona 2004). A few rows that are only each other's neighbours would be a
     group of their own, and labels would never reach them: a graph's parts are joined where they are nearest.
     """
+    from scipy import sparse
+
     distances, rows = nearest(vectors, vectors, count, skip_same_row=True)
     squared = np.square(distances, dtype=np.float64)
     scale = distances[:, -1].astype(np.float64).clip(1e-6)
@@ -84,6 +89,9 @@ def neighbour_graph(vectors: Vectors, *, count: int = 10) -> sparse.csr_matrix:
 
 
 def _joined(graph: sparse.csr_matrix, vectors: Vectors, weight: float) -> sparse.csr_matrix:
+    from scipy import sparse
+    from scipy.sparse import csgraph
+
     count, part = csgraph.connected_components(graph, directed=False)
     if count == 1:
         return graph
@@ -119,6 +127,8 @@ def spread_labels(
         known: rows whose `labels` are given.
         share: α, how much a row takes from its neighbours.
     """
+    from scipy import sparse
+
     degree = np.asarray(graph.sum(1)).ravel()
     root = sparse.diags(1 / np.sqrt(np.maximum(degree, 1e-12)))
     normalised = (root @ graph @ root).tocsr()

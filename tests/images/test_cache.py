@@ -46,3 +46,9 @@ def test_a_named_set_is_read_from_where_it_is_said_to_be(
 def test_an_unknown_set_names_the_nearest() -> None:
     with pytest.raises(UsageError, match="did you mean 'mnist'"):
         where("mnits")
+
+
+def test_the_usual_folder_is_where_pooch_would_put_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    pooch = pytest.importorskip("pooch")
+    monkeypatch.delenv("ISTHMUS_CACHE", raising=False)
+    assert cache.cache_folder() == pooch.os_cache("isthmus")

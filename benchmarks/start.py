@@ -1,0 +1,137 @@
+"""How long a command takes from the shell, compared with importing torch and the same work in a warm process.
+
+    python benchmarks/start.py                              every command, 7 rounds
+    python benchmarks/start.py --rounds 3 --only denoise --photo photo.jpg
+
+Each round runs, one after another: `python -c "import torch"`, the cold command, and a process that runs the
+command several times, of which the first is left out. The margin of a round is
+
+    import torch + repeated call + 0.4 s - cold command,
+
+in seconds by the clock; it should not be negative. Medians over the rounds are printed. `--help` and `info`
+load no torch: `--help` is compared with 0.2 s alone, `info` is printed without a margin.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+from PIL import Image
+
+ALLOWED_SECONDS = 0.4
+ALLOWED_HELP_SECONDS = 0.2
+REPEATED = """
+import contextlib, io, json, sys, time
+from isthmus.__main__ import main
+seconds = []
+for _ in range(4):
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        began = time.perf_counter()
+        code = main(sys.argv[1:])
+        seconds.append(time.perf_counter() - began)
+    assert code == 0, code
+print(json.dumps(seconds[1:]))
+"""
+
+
+def make_inputs(folder: Path, photo: str | None) -> dict[str, list[str]]:
+    """Write one 768×512 photo, its noisy copy, a mask and small models; return the words of each command."""
+    if photo is not None:
+        image = Image.open(photo).convert("RGB")
+    else:
+        from skimage import data
+
+        image = Image.fromarray(data.coffee())
+    clean = np.asarray(image.resize((768, 512), Image.Resampling.LANCZOS))
+    generator = np.random.default_rng(0)
+    noisy = (clean + generator.normal(0, 25, clean.shape)).clip(0, 255).round().astype(np.uint8)
+    mask = np.zeros(clean.shape[:2], np.uint8)
+    mask[100:140, 200:500] = 255
+    for name, pixels in (("clean", clean), ("noisy", noisy), ("mask", mask)):
+        Image.fromarray(pixels).save(folder / f"{name}.png")
+    features = f"{folder}/features.safetensors"
+    run(["train", "fashion-sample", "--recipe", "features", "--steps", "20", "-o", features])
+    run(["embed", features, "fashion-sample", "-o", f"{folder}/out.npz", "--store"])
+    run(["compress", f"{folder}/clean.png", "-o", f"{folder}/clean.isth"])
+    return {
+        "compress": ["compress", f"{folder}/clean.png", "-o", f"{folder}/out.isth", "--force"],
+        "decompress": ["decompress", f"{folder}/clean.isth", "-o", f"{folder}/out.png", "--force"],
+        "denoise": ["denoise", f"{folder}/noisy.png", "-o", f"{folder}/out.png", "--force"],
+        "inpaint": ["inpaint", f"{folder}/clean.png", "--mask", f"{folder}/mask.png",
+                    "-o", f"{folder}/out.png", "--force"],
+        "embed": ["embed", features, "fashion-sample", "-o", f"{folder}/out.npz", "--force"],
+        "info": ["info", f"{folder}/clean.isth"],
+        "--help": ["--help"],
+    }  # fmt: skip
+
+
+def run(words: list[str]) -> float:
+    """Seconds of a command in a new process."""
+    return timed([sys.executable, "-m", "isthmus", *words])
+
+
+def timed(command: list[str]) -> float:
+    began = time.perf_counter()
+    subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+    return time.perf_counter() - began
+
+
+def repeated(words: list[str]) -> float:
+    """Median seconds of the same call in a process that has made it once already."""
+    done = subprocess.run(
+        [sys.executable, "-c", REPEATED, *words], stdout=subprocess.PIPE, text=True, check=True
+    )
+    seconds: list[float] = json.loads(done.stdout.splitlines()[-1])
+    return median(seconds)
+
+
+def main() -> None:
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=form)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--only", action="append", metavar="COMMAND", help="may be given several times")
+    parser.add_argument("--photo", help="instead of scikit-image's cup of coffee; resized to 768×512")
+    parser.add_argument("--json", metavar="FILE", help="write all rounds to this file")
+    args = parser.parse_args()
+    # Installed packages come with bytecode; a checkout shall be measured with it, too.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    rounds: dict[str, list[dict[str, float]]] = {}
+    with tempfile.TemporaryDirectory() as place:
+        inputs = make_inputs(Path(place), args.photo)
+        inputs = {name: words for name, words in inputs.items() if args.only is None or name in args.only}
+        for words in inputs.values():
+            run(words)
+        for _ in range(args.rounds):
+            for name, words in inputs.items():
+                found = {"cold": run(words)}
+                if name not in ("info", "--help"):
+                    found |= {"torch": timed([sys.executable, "-c", "import torch"])}
+                    found |= {"repeated": repeated(words)}
+                    found |= {"margin": found["torch"] + found["repeated"] + ALLOWED_SECONDS - found["cold"]}
+                elif name == "--help":
+                    found |= {"margin": ALLOWED_HELP_SECONDS - found["cold"]}
+                rounds.setdefault(name, []).append(found)
+    print(f"{'seconds':12}  import torch  repeated   cold  margin")
+    for name, found_rounds in rounds.items():
+        cells = [
+            f"{median(one[key] for one in found_rounds):{width}.2f}"
+            if key in found_rounds[0]
+            else " " * width
+            for key, width in (("torch", 12), ("repeated", 8), ("cold", 5), ("margin", 6))
+        ]
+        print("  ".join([f"{name:12}", *cells]).rstrip())
+    if args.json:
+        Path(args.json).write_text(json.dumps(rounds, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
