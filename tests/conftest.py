@@ -17,10 +17,12 @@ for variable in ("ISTHMUS_DATA", "ISTHMUS_MIRROR", "ISTHMUS_THREADS"):
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
 
+SECONDS_PER_STEP = 0.05  # of every training that is to last some minutes
 MAX_PROCESSES = 8  # each holds PyTorch and the models of its tests, about 1 GB
 
 # A job that a shell put into the background ignores Ctrl-C, and so would every process that a test starts.
@@ -53,8 +55,13 @@ def _available_cores() -> int:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _session_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Data sets and indices that the user of this machine has cached are neither read nor changed."""
+def same_everywhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing that is trained depends on this machine's speed or on what its user has cached."""
+
+    def step_times(*given: Any) -> dict[str, list[float]]:
+        return {precision: [SECONDS_PER_STEP] * 4 for precision in given[3]}
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ISTHMUS_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setattr("isthmus.training.measure.step_times", step_times)
         yield

@@ -310,5 +310,5 @@ def test_a_network_path_in_a_model_file_is_not_opened(
 
     monkeypatch.setitem(dense.summary, "data", {**dense.summary["data"], "source": source})
     monkeypatch.setattr("os.path.exists", lambda _: True)
-    monkeypatch.setattr("isthmus.evaluate.training_data._part", opened)
+    monkeypatch.setattr("isthmus.evaluate.training_data.read", opened)
     assert training_images(dense)[0] is None

@@ -161,7 +161,7 @@ class TestWithOpacus:
 
     @pytest.mark.parametrize("name", ["dense", "conv"])
     def test_gradients_together_are_those_one_by_one(self, name: str) -> None:
-        from isthmus.training.private_steps import _Alone
+        from isthmus.training.private_steps import _Alone  # no public name gives gradients both ways
 
         learner = AutoencoderLearner(build(small(name, "code=8"), channels=1, size=(12, 12)).train())
         images = torch.from_numpy(pictures(4) / np.float32(255)).permute(0, 3, 1, 2)

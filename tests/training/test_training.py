@@ -126,8 +126,8 @@ def test_patience_counts_validations_in_a_row_above_the_best(
 ) -> None:
     scripted = iter(losses)
     monkeypatch.setattr(Run, "validation_loss", lambda _: (next(scripted), {}))
-    monkeypatch.setattr("isthmus.training.prepare._validate_every", lambda *_: 1)
-    model = train(pictures(), small("dense"), steps=6, patience=2, precision="float32")
+    val = pictures(2, seed=1)  # so few that every step is followed by a validation
+    model = train(pictures(), small("dense"), val=val, steps=6, patience=2, precision="float32")
     assert model.summary["steps"] == validations
     assert model.summary["ended_early"] == (validations < 6)
 
