@@ -1,8 +1,15 @@
-"""What every test run has: one thread per process, a process per core, no deadlines, a cache folder of its own."""
+"""What every test run has: one thread per process, a process per core, no deadlines and its own cache."""
 
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
 
 # Before anything imports NumPy or PyTorch, which read these once. The processes that pytest-xdist or a test
 # starts inherit them. With one thread, sums are in the same order on every machine and in any number of
@@ -13,14 +20,6 @@ for variable in THREAD_VARIABLES:
 # What a developer has set for the command must not change what the tests see.
 for variable in ("ISTHMUS_DATA", "ISTHMUS_MIRROR", "ISTHMUS_THREADS"):
     os.environ.pop(variable, None)
-
-import signal
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
-
-import pytest
-from hypothesis import settings
 
 SECONDS_PER_STEP = 0.05  # of every training that is to last some minutes
 MAX_PROCESSES = 8  # each holds PyTorch and the models of its tests, about 1 GB

@@ -51,7 +51,7 @@ open(sys.argv[-1], "wb").write(isthmus.compress(data.chelsea()[:96, :96], qualit
 print(json.dumps(found))
 """
 
-PLAIN = {"threads": 1, "onednn": True, "channels_last": True, "bf16": False}
+PLAIN: dict[str, object] = {"threads": 1, "onednn": True, "channels_last": True, "bf16": False}
 SETTINGS: dict[str, tuple[dict[str, object], dict[str, str]]] = {
     "as it comes": (PLAIN, {}),
     "no vector instructions, one kernel library less": (

@@ -174,10 +174,9 @@ class TestInterrupted:
     def start(*words: str) -> subprocess.Popen[str]:
         root = Path(isthmus.__file__).parents[1]
         environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
-        flags = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if sys.platform == "win32" else {}
         return subprocess.Popen(
             [sys.executable, "-m", "isthmus", *words],
-            stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, **flags,
+            stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
         )  # fmt: skip
 
     @staticmethod

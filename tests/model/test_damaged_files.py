@@ -54,13 +54,13 @@ def with_ours(change: Callable[[dict[str, Any]], Any]) -> bytes:
     return assembled(header)
 
 
-def with_tensors(change: Callable[[dict[str, Any]], None], body: bytes = BODY) -> bytes:
+def with_tensors(change: Callable[[dict[str, Any]], object], body: bytes = BODY) -> bytes:
     header = json.loads(json.dumps(HEADER))
     change(header)
     return assembled(header, body)
 
 
-def settle(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
+def settle(key: str, value: Any) -> Callable[[dict[str, Any]], object]:
     def change(ours: dict[str, Any]) -> None:
         *path, last = key.split(".")
         for name in path:

@@ -165,6 +165,7 @@ def test_the_objective_weighs_image_and_code_as_the_bottleneck_says() -> None:
     per_image, parts = Objective((*image_terms(model.recipe), *code_terms(model.bottleneck)))(trace)
     error = (trace.output - trace.images).square().mean((1, 2, 3))
     rate = model.bottleneck.penalty(trace)
+    assert trace.code.image_weight is not None and trace.code.code_weight is not None
     expected = trace.code.image_weight * error + trace.code.code_weight * rate / trace.pixels
     torch.testing.assert_close(per_image, expected)
     torch.testing.assert_close(parts["mse"], error.mean().detach())  # logs stay in their own unit
@@ -179,7 +180,7 @@ def test_codes_for_users_are_made_at_one_quality_and_are_what_the_decoder_reads(
         recipe("codec").with_settings([*settings, "bottleneck.quality=95"]), (32, 32), channels=3
     )
     code, again = model.encode(images), model.encode(images)
-    assert torch.equal(code.values, again.values)
+    assert torch.equal(torch.as_tensor(code.values), torch.as_tensor(again.values))
     assert torch.equal(model.decode(code), model.reconstruct(images))
     assert float((finer.reconstruct(images) - images).square().mean()) < float(
         (model.reconstruct(images) - images).square().mean()

@@ -1,8 +1,8 @@
 """Every example in README.md and docs/ runs: ```python blocks, and `$ isthmus …` lines of ```console blocks.
 
 The examples of one page run in order, in one folder that holds `photos/`. A block that cannot run here has
-`<!-- not run: reason -->` on the line above it. Trainings are cut short, and `fashion-sample` holds fewer images:
-an example must run, not learn.
+`<!-- not run: reason -->` on the line above it. Trainings are cut short, and `fashion-sample` holds fewer
+images: an example must run, not learn.
 """
 
 import re

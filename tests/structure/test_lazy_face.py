@@ -49,7 +49,7 @@ def test_public_names_are_listed() -> None:
 
 
 def imported_names() -> dict[str, tuple[str, str]]:
-    """`(module, name there)` of every name that `isthmus/__init__.py` imports, for type checkers or at once."""
+    """`(module, name there)` of every name that `isthmus/__init__.py` imports."""
     tree = ast.parse((PACKAGE / "__init__.py").read_text("utf-8"))
     return {
         alias.asname or alias.name: (node.module, alias.name)

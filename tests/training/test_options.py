@@ -310,11 +310,13 @@ def test_images_are_read_at_the_asked_size_and_not_first_at_their_own(
 
     for i, picture in enumerate(pictures(6, (40, 30))):
         Image.fromarray(picture[..., 0]).save(tmp_path / f"{i}.png")
-    asked: list[object] = []
-    real = isthmus.training.prepare.read
-    monkeypatch.setattr(
-        isthmus.training.prepare, "read", lambda data, **how: (asked.append(how), real(data, **how))[1]
-    )
+    asked: list[dict[str, Any]] = []
+
+    def read(data: Any, **how: Any) -> ImageSet:
+        asked.append(how)
+        return isthmus.read(data, **how)
+
+    monkeypatch.setattr("isthmus.training.prepare.read", read)
     prepared = prepare(
         str(tmp_path), recipe=small("dense"), options=Options(steps=2, size=(12, 10), precision="float32")
     )

@@ -235,7 +235,7 @@ def test_killed_and_resumed_is_bit_for_bit_the_uninterrupted_training(tmp_path: 
     words = [sys.executable, "-c", CHILD, str(tmp_path / "data.npy"), str(out), json.dumps(recipe.to_dict())]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
-        # Killed after a few steps, of which all but perhaps the last are saved; most of the training is undone.
+        # Killed after a few steps, all but perhaps the last of which are saved.
         for line in child.stdout:
             if int(line) >= 8:
                 child.send_signal(getattr(signal, "SIGKILL", signal.SIGTERM))

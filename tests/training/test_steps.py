@@ -76,11 +76,11 @@ def test_attention_taken_apart_is_the_fused_one(masked: bool) -> None:
 
 
 def test_pooling_before_a_monotone_activation_gives_the_same_images() -> None:
-    sizes = {"down": "pool", "width": (4, 8)}
-    model = build(Recipe(code="4", backbone=axes.Stacked(**sizes)), channels=1, size=(8, 8), seed=3)
-    layer = model.encoder.layers[0]
+    backbone = axes.Stacked(down="pool", width=(4, 8))
+    model = build(Recipe(code="4", backbone=backbone), channels=1, size=(8, 8), seed=3)
+    layer = model.encoder.get_submodule("layers.0")
     x = torch.randn(2, 1, 8, 8)
-    expected = torch.nn.functional.max_pool2d(torch.relu(layer[0](x)), 2)
+    expected = torch.nn.functional.max_pool2d(torch.relu(layer.get_submodule("0")(x)), 2)
     assert torch.equal(layer(x), expected)
 
 

@@ -97,7 +97,7 @@ def test_training_ends_early_and_keeps_the_best_weights(ema: float) -> None:
     assert best["step"] == summary["best"]["step"]
     # The kept weights give, evaluated again, exactly the loss that was reported.
     settled = prepare(
-        np.concatenate([images.pixels, held_out.pixels]),  # type: ignore[arg-type]
+        np.concatenate([np.asarray(images.pixels), np.asarray(held_out.pixels)]),
         recipe=model.recipe,
         options=Options(steps=1000, validation=0.25, precision="float32"),
     ).settled
