@@ -12,7 +12,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from .conftest import GOLDEN, MODEL
 
@@ -66,7 +65,6 @@ SETTINGS: dict[str, tuple[dict[str, object], dict[str, str]]] = {
 }
 
 
-@pytest.mark.slow
 def test_symbols_are_the_same_under_every_setting(tmp_path: Path) -> None:
     import isthmus
     from isthmus.codec import container

@@ -52,7 +52,6 @@ def error(made: np.ndarray, real: np.ndarray) -> float:
     return float(np.square(made.astype(float) - real.astype(float)).mean())
 
 
-@pytest.mark.slow
 def test_learned_motion_beats_copying_and_blending() -> None:
     model = learned()
     for sequence in swinging(3, seed=9):

@@ -272,7 +272,6 @@ def test_start_from_needs_the_same_architecture(tmp_path: Path) -> None:
 GRIDS = ("inpainting", "denoising", "codec", "features")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_soon_beats_the_mean_image(name: str) -> None:
     sample = isthmus.read("fashion-sample")
