@@ -26,7 +26,9 @@ def fuzz() -> ModuleType:
 
 @pytest.fixture(scope="module")
 def files() -> list[bytes]:
-    return [path.read_bytes() for path in sorted(GOLDEN.glob("*.isth"))]
+    found = [path.read_bytes() for path in sorted(GOLDEN.glob("*.isth"))]
+    assert len(found) == 8
+    return found
 
 
 def test_the_mutations_leave_files_whole_enough_to_be_read(fuzz: ModuleType, files: list[bytes]) -> None:
