@@ -101,12 +101,12 @@ def sample_folder(
 ) -> Path:
     """A working folder with photos/: twelve small colour images, a bright disc at another place in each."""
     random = np.random.default_rng(0)
-    rows, columns = np.mgrid[0:32, 0:32]
+    rows, columns = np.mgrid[0:16, 0:16]
     (tmp_path / "photos").mkdir()
     for index in range(12):
-        y, x = random.integers(8, 24, 2)
-        disc = (rows - y) ** 2 + (columns - x) ** 2 < 36
-        pixels = np.stack([rows * 4, columns * 4, np.where(disc, 230, 40)], axis=-1).astype(np.uint8)
+        y, x = random.integers(4, 12, 2)
+        disc = (rows - y) ** 2 + (columns - x) ** 2 < 9
+        pixels = np.stack([rows * 8, columns * 8, np.where(disc, 230, 40)], axis=-1).astype(np.uint8)
         Image.fromarray(pixels).save(tmp_path / "photos" / f"{index:02d}.png")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("isthmus.training.api.Options", ShortOptions)
