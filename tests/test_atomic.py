@@ -6,8 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,14 +24,21 @@ with atomic_write(sys.argv[1]) as stream:
 """
 
 
-@pytest.fixture(autouse=True)
-def another_process() -> None:
-    """Folders are listed once per process, and every test stands for one of its own."""
-    atomic._stale.cache_clear()
+WRITE = """
+import sys
+from isthmus.atomic import write_bytes
+write_bytes(sys.argv[1], sys.argv[2].encode())
+"""
+
+
+def write_in_another_process(path: Path, text: str) -> None:
+    """`write_bytes` by a process that has not listed the folder before: each lists a folder once."""
+    subprocess.run([sys.executable, "-c", WRITE, str(path), text], check=True)
 
 
 def age(path: Path, seconds: float) -> None:
-    then = time.time() - seconds
+    """Make a file that was just written older."""
+    then = path.stat().st_mtime - seconds
     os.utime(path, (then, then))
 
 
@@ -47,12 +54,10 @@ def test_what_a_killed_process_left_goes_with_the_next_write_of_that_file(tmp_pa
     assert killed.returncode == -signal.SIGKILL
     (litter,) = tmp_path.glob(".*.part")
     assert target.read_bytes() == b"old"
-    atomic._stale.cache_clear()
-    write_bytes(target, b"new")
+    write_in_another_process(target, "new")
     assert litter.exists()  # another process could still be writing it
-    atomic._stale.cache_clear()
     age(litter, 2 * atomic.STALE_SECONDS)
-    write_bytes(target, b"newer")
+    write_in_another_process(target, "newer")
     assert names(tmp_path) == ["model.safetensors"]
 
 
@@ -76,9 +81,14 @@ def test_a_failed_write_removes_nothing(tmp_path: Path) -> None:
 
 
 def test_many_files_in_one_folder_list_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    listed: list[object] = []
+    listed: list[Path] = []
     real = os.scandir
-    monkeypatch.setattr(os, "scandir", lambda path: (listed.append(path), real(path))[1])
+
+    def scandir(path: Path) -> Any:
+        listed.append(path)
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
     for number in range(20):
         write_bytes(tmp_path / f"{number}.png", b"x")
     assert len(listed) == 1

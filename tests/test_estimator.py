@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -107,7 +107,9 @@ def test_samples_look_like_what_it_was_fitted_on(
 
 
 @pytest.mark.parametrize("prior", ["mixture", "flow"])
-def test_the_prior_is_a_choice_that_travels(prior: str, digits: tuple[np.ndarray, np.ndarray]) -> None:
+def test_the_prior_is_a_choice_that_travels(
+    prior: Literal["mixture", "flow"], digits: tuple[np.ndarray, np.ndarray]
+) -> None:
     model = ImageAutoencoder(**{**QUICK, "steps": 60}, prior=prior).fit(digits[0])
     drawn = model.sample(20, random_state=0)
     assert drawn.shape == (20, 64) and drawn.dtype == digits[0].dtype and drawn.std(0).mean() > 0.1
@@ -122,7 +124,7 @@ def test_codes_held_near_a_normal_are_drawn_from_it(digits: tuple[np.ndarray, np
 
 
 def test_grids_are_drawn_and_discrete_codes_are_not(digits: tuple[np.ndarray, np.ndarray]) -> None:
-    grid = {"recipe": "conv", "code": "2@4", "settings": {"backbone.width": "4"}, "steps": 2}
+    grid: dict[str, Any] = {"recipe": "conv", "code": "2@4", "settings": {"backbone.width": "4"}, "steps": 2}
     assert ImageAutoencoder(**grid, prior="mixture").fit(digits[0]).sample(3).shape == (3, 64)
     settings = {**grid["settings"], "bottleneck.kind": "quantised"}
     discrete = ImageAutoencoder(**{**grid, "settings": settings}).fit(digits[0])

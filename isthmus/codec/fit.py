@@ -160,7 +160,7 @@ def _descend(
         order = order or torch.randperm(len(batches), generator=generator).tolist()
         loss = contexts.bits(batches[order.pop()].float()).mean()
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimiser.step()
         schedule.step()
 

@@ -98,10 +98,10 @@ def _fit(
         solver.zero_grad()
         each = F.cross_entropy(rows @ weight.T + bias, target, reduction="none")
         value = (each * share).sum() + decay / 2 * weight.square().sum()
-        value.backward()  # type: ignore[no-untyped-call]
+        value.backward()
         return value
 
-    solver.step(loss)  # type: ignore[no-untyped-call]
+    solver.step(loss)
     return Probe(weight.detach().numpy(), bias.detach().numpy(), decay)
 
 

@@ -131,8 +131,8 @@ def _half(
     beyond = dict.fromkeys(escaped, 0)
     for bits in sorted(set(lengths)):
         these = [i for i, length in zip(escaped, lengths, strict=True) if length == bits]
-        for i, low in zip(these, coder.raws(bits, len(these)), strict=True):
-            beyond[i] = (1 << bits) + low
+        for i, rest in zip(these, coder.raws(bits, len(these)), strict=True):
+            beyond[i] = (1 << bits) + rest
     for i, sign in zip(escaped, signs, strict=True):
         high[i] = (beyond[i] + 16) * (-1 if sign else 1)
     low = dict.fromkeys(range(len(places)), 0)

@@ -2,36 +2,60 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+# The tests themselves run with one thread, where nothing could be lost.
+PROGRAM = """
+import json
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import pytest
 from threadpoolctl import ThreadpoolController
 
 from isthmus.codec.blas import one_thread
 
 
-def threads() -> list[int]:
+def threads():
     return [one["num_threads"] for one in ThreadpoolController().select(internal_api="openblas").info()]
 
 
-def test_threads_are_given_back_even_after_an_error() -> None:
-    before = threads()
-    with pytest.raises(ValueError, match="wrong"), one_thread():
-        assert set(threads()) <= {1}
+def work(seed):
+    with one_thread():
+        values = np.random.default_rng(seed).normal(size=(64, 64))
+        values @ values
+        return threads()
+
+
+found = {"before": threads()}
+try:
+    with one_thread():
+        found["inside"] = threads()
         raise ValueError("wrong")
-    assert threads() == before
+except ValueError:
+    found["after an error"] = threads()
+with ThreadPoolExecutor(8) as pool:
+    found["inside, overlapping"] = list(pool.map(work, range(64)))
+found["after overlapping"] = threads()
+print(json.dumps(found))
+"""
 
 
-def test_from_many_threads_at_once_none_is_lost() -> None:
-    before = threads()
-
-    def work(seed: int) -> float:
-        with one_thread():
-            values = np.random.default_rng(seed).normal(size=(64, 64))
-            return float((values @ values).sum())
-
-    with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(work, range(64)))
-    assert len(found) == 64
-    assert threads() == before
+def test_two_threads_are_one_inside_and_two_again_after_errors_and_overlaps() -> None:
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "2", "OMP_NUM_THREADS": "2"}
+    ran = subprocess.run(
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, env=environment, check=True
+    )
+    found = json.loads(ran.stdout)
+    two = found["before"]
+    if 2 not in two:
+        pytest.skip("NumPy does not use OpenBLAS here, or has one core")
+    one = [1] * len(two)
+    assert found["inside"] == one
+    assert found["after an error"] == two
+    assert found["inside, overlapping"] == [one] * 64
+    assert found["after overlapping"] == two

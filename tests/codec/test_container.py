@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import binascii
 import struct
 import tracemalloc
 import zlib
@@ -153,6 +154,6 @@ def test_heads_of_overlapping_chunks_do_not_take_for_ever() -> None:
     count = 4000
     length = 12 * count - 24
     start = struct.pack("<cH3sI", b"T", 0, length.to_bytes(3, "little"), 7)
-    head = start + struct.pack("<H", container.binascii.crc_hqx(start, 0xFFFF))
+    head = start + struct.pack("<H", binascii.crc_hqx(start, 0xFFFF))
     found = container.read(container.pack_header(header) + head * count, keep_going=True)
     assert len(found.chunks) == 0

@@ -34,6 +34,7 @@ def test_the_symbols_of_every_tile_are_the_same(
     found = container.read(path.read_bytes())
     grid = Grid.of(found.header, codec.stride)
     for number, symbols in enumerate(tile_symbols(found, codec, grid, range(grid.count))):
+        assert isinstance(symbols, np.ndarray)
         assert np.array_equal(symbols, expected[f"{path.stem}/symbols/{number}"])
 
 

@@ -26,7 +26,9 @@ def fuzz() -> ModuleType:
 
 @pytest.fixture(scope="module")
 def files() -> list[bytes]:
-    return [path.read_bytes() for path in sorted(GOLDEN.glob("*.isth"))]
+    found = [path.read_bytes() for path in sorted(GOLDEN.glob("*.isth"))]
+    assert len(found) == 8
+    return found
 
 
 def test_the_mutations_leave_files_whole_enough_to_be_read(fuzz: ModuleType, files: list[bytes]) -> None:
@@ -34,7 +36,6 @@ def test_the_mutations_leave_files_whole_enough_to_be_read(fuzz: ModuleType, fil
         assert fuzz.put_together(*fuzz.taken_apart(data)) == data
 
 
-@pytest.mark.slow
 def test_hostile_files_meet_the_parser_and_the_entropy_decoder(
     fuzz: ModuleType, files: list[bytes], codec: Codec
 ) -> None:
@@ -42,7 +43,6 @@ def test_hostile_files_meet_the_parser_and_the_entropy_decoder(
     assert min(ends["refused"], ends["decoded"]) > 200
 
 
-@pytest.mark.slow
 def test_hostile_files_meet_the_whole_decoder(fuzz: ModuleType, files: list[bytes], codec: Codec) -> None:
     ends, _ = fuzz.run(fuzz.decode, files, codec, 40, seed=2)
     assert min(ends["refused"], ends["decoded"]) > 5

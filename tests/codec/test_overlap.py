@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 import torch
@@ -37,6 +37,7 @@ def test_no_more_items_are_drawn_than_may_wait(threads: int) -> None:
     found = overlapped(lambda n: n, items(), most=3)
     assert next(found) == (0, 0)
     assert len(drawn) == (1 if threads == 1 else 4)
+    assert isinstance(found, Generator)
     found.close()
 
 

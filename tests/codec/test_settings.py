@@ -12,7 +12,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from .conftest import GOLDEN, MODEL
 
@@ -51,7 +50,7 @@ open(sys.argv[-1], "wb").write(isthmus.compress(data.chelsea()[:96, :96], qualit
 print(json.dumps(found))
 """
 
-PLAIN = {"threads": 1, "onednn": True, "channels_last": True, "bf16": False}
+PLAIN: dict[str, object] = {"threads": 1, "onednn": True, "channels_last": True, "bf16": False}
 SETTINGS: dict[str, tuple[dict[str, object], dict[str, str]]] = {
     "as it comes": (PLAIN, {}),
     "no vector instructions, one kernel library less": (
@@ -66,7 +65,6 @@ SETTINGS: dict[str, tuple[dict[str, object], dict[str, str]]] = {
 }
 
 
-@pytest.mark.slow
 def test_symbols_are_the_same_under_every_setting(tmp_path: Path) -> None:
     import isthmus
     from isthmus.codec import container

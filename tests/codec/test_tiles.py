@@ -35,6 +35,7 @@ def symbols(data: bytes, codec: Codec) -> npt.NDArray[np.int32]:
     grid = Grid.of(found.header, codec.stride)
     plane = np.zeros((codec.tables.channels, *grid.all.size), np.int32)
     for number, tile in enumerate(tile_symbols(found, codec, grid, range(grid.count))):
+        assert isinstance(tile, np.ndarray)
         plane[:, *grid.tile(number).slices] = tile
     return plane
 

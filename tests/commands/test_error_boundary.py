@@ -1,9 +1,11 @@
 """Whatever goes wrong, a user sees one line, a hint where there is one, and the exit code that fits."""
 
+import io
 import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stderr
 from pathlib import Path
 
 import click
@@ -23,17 +25,17 @@ Capture = pytest.CaptureFixture[str]
 @pytest.fixture
 def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]:
     """Makes `isthmus doctor` raise what it is given."""
+    return lambda error: arrange_failure(error, monkeypatch)
 
-    def arrange(error: BaseException) -> None:
-        @click.command()
-        @click.option("--debug", is_flag=True, expose_value=False)
-        @click.option("--resume", is_flag=True, expose_value=False)
-        def command() -> None:
-            raise error
 
-        monkeypatch.setattr(commands.isthmus, "get_command", lambda _context, _name: command)
+def arrange_failure(error: BaseException, patch: pytest.MonkeyPatch) -> None:
+    @click.command()
+    @click.option("--debug", is_flag=True, expose_value=False)
+    @click.option("--resume", is_flag=True, expose_value=False)
+    def command() -> None:
+        raise error
 
-    return arrange
+    patch.setattr(commands.isthmus, "get_command", lambda _context, _name: command)
 
 
 @pytest.mark.parametrize(
@@ -109,14 +111,16 @@ def test_debug_shows_the_traceback_wherever_it_stands(
 
 @given(st.text(max_size=60))
 def test_a_message_is_one_printable_line(text: str) -> None:
-    from isthmus.__main__ import _one_line
-
-    line = _one_line(text)
+    err = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stderr(err):
+        arrange_failure(DataError(text), patch)
+        assert main(["doctor"]) == 1
+    line = err.getvalue().removesuffix("\n")
     harmless = "\u200c\u200d\u00a0\u2007\u2009\u202f\u3000"  # joiners and spaces
     assert all(character.isprintable() or character in harmless for character in line)
-    assert len(line.splitlines()) <= 1
+    assert len(line.splitlines()) == 1
     if text.isprintable():
-        assert line == text
+        assert line == f"isthmus: error: {text}"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -175,10 +174,9 @@ class TestInterrupted:
     def start(*words: str) -> subprocess.Popen[str]:
         root = Path(isthmus.__file__).parents[1]
         environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
-        flags = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if sys.platform == "win32" else {}
         return subprocess.Popen(
             [sys.executable, "-m", "isthmus", *words],
-            stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, **flags,
+            stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
         )  # fmt: skip
 
     @staticmethod
@@ -216,14 +214,19 @@ class TestInterrupted:
     @pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot send SIGINT to one process")
     @pytest.mark.usefixtures("here")
     def test_a_second_ctrl_c_quits_at_once(self) -> None:
-        # Steps of minutes: only the second signal can end them.
+        # A step without an end: only the second signal can end it. After the first, the handler is another.
         code = (
-            "import sys, time\n"
+            "import signal, sys\n"
             "from isthmus.training.run import Run\n"
             "from isthmus.__main__ import main\n"
             "def slow(self):\n"
+            "    handler = signal.getsignal(signal.SIGINT)\n"
             "    print('training: slow', file=sys.stderr, flush=True)\n"
-            "    time.sleep(300)\n"
+            "    while signal.getsignal(signal.SIGINT) is handler:\n"
+            "        pass\n"
+            "    print('training: first signal', file=sys.stderr, flush=True)\n"
+            "    while True:\n"
+            "        signal.pause()\n"
             "Run.step = slow\n"
             f"sys.exit(main({[*self.WORDS, '-o', 'm.safetensors', '--steps', '5']!r}))\n"
         )
@@ -236,7 +239,7 @@ class TestInterrupted:
         )
         self.wait_for_training(process)
         process.send_signal(signal.SIGINT)
-        time.sleep(0.5)
+        self.wait_for_training(process)
         assert process.poll() is None
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)

@@ -30,11 +30,10 @@ def linear() -> Autoencoder:
     model = build(chosen, channels=1, size=(SIDE, SIDE)).eval().requires_grad_(False)
     weights = torch.zeros(2, SIDE, SIDE)
     weights[0, :4, :4] = weights[1, 4:, 4:] = 1 / 16
-    encoder, decoder = model.encoder.last, model.decoder.entry
-    encoder.weight.copy_(weights.flatten(1))
-    encoder.bias.zero_()
-    decoder.weight.copy_(16 * weights.flatten(1).T)
-    decoder.bias.zero_()
+    model.encoder.get_parameter("last.weight").copy_(weights.flatten(1))
+    model.encoder.get_parameter("last.bias").zero_()
+    model.decoder.get_parameter("entry.weight").copy_(16 * weights.flatten(1).T)
+    model.decoder.get_parameter("entry.bias").zero_()
     model.offset.zero_()
     return model
 

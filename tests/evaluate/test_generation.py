@@ -31,7 +31,6 @@ def squares(count: int, seed: int) -> ImageSet:
     return ImageSet(pixels, tuple(map(str, range(count))), labels, ("top", "bottom"), source="squares")
 
 
-@pytest.mark.slow
 def test_real_images_score_best_and_copies_are_found() -> None:
     known, unseen = squares(400, 0), squares(120, 1)
     model = train(

@@ -194,7 +194,7 @@ def test_charts_survive_awkward_names_and_numbers(draw: object) -> None:
     image = opened(draw())
     assert image.mode == "RGBA" and image.info["dpi"][0] == pytest.approx(pictures.DPI, abs=0.1)
     # Ink on a transparent ground.
-    assert image.getextrema()[3] == (0, 255)
+    assert image.getchannel("A").getextrema() == (0, 255)
 
 
 def test_charts_leave_no_figures_behind() -> None:

@@ -92,7 +92,12 @@ def test_an_image_is_not_what_is_most_like_itself(monkeypatch: pytest.MonkeyPatc
     model = trained(discs(40), "dense", code="4", steps=8)
     images = read(discs(40))
     shown: list[np.ndarray] = []
-    monkeypatch.setattr(features, "before_after", lambda rows: shown.extend(rows[0][1]) or b"")
+
+    def before_after(rows: list[tuple[str, np.ndarray]]) -> bytes:
+        shown.extend(rows[0][1])
+        return b""
+
+    monkeypatch.setattr(features, "before_after", before_after)
     monkeypatch.setattr(Report, "picture", lambda *_: None)
     features.add_alike(Report("t"), model, images, images.subset([5]), fit_readout(model, images), known=[5])
     assert len(shown) == 1 + features.SHOWN

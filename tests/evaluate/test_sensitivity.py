@@ -21,7 +21,7 @@ def images(count: int = 40) -> torch.Tensor:
 
 def test_a_linear_code_has_the_jacobian_and_the_movements_of_its_matrix() -> None:
     model, given = linear(), images()
-    matrix = model.encoder.get_submodule("last").weight.detach()
+    matrix = model.encoder.get_parameter("last.weight").detach()
     codes = given.flatten(1) @ matrix.T
     variance = codes.var(0, correction=0)
     found = sensitivity(model, given, probes=200)
@@ -37,7 +37,7 @@ def test_a_smaller_code_gains_nothing() -> None:
     before = sensitivity(model, given)
     with torch.no_grad():
         for parameter in model.encoder.parameters():
-            parameter *= 0.01
+            parameter.mul_(0.01)
     after = sensitivity(model, given)
     assert after.jacobian == pytest.approx(before.jacobian, rel=1e-3)
     assert after.shift == pytest.approx(before.shift, rel=1e-3)

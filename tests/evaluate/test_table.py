@@ -46,7 +46,7 @@ def found(dense: Autoencoder, data: tuple[str, str]) -> Evaluation:
 def test_metrics_are_those_of_an_independent_implementation(
     dense: Autoencoder, data: tuple[str, str], found: Evaluation
 ) -> None:
-    images = read(data[1]).pixels[:].astype(np.float64) / 255
+    images = np.asarray(read(data[1]).pixels).astype(np.float64) / 255
     seen = dense.reconstruct(images.astype(np.float32)).astype(np.float64)
     psnr = [peak_signal_noise_ratio(a, b, data_range=1) for a, b in zip(images, seen, strict=True)]
     ssim = [
@@ -294,7 +294,8 @@ def test_every_corruption_of_the_product_can_be_evaluated(dense: Autoencoder) ->
             settings: dict[str, Any] = {"condition": False} if told else {}
             if point is axes.Recorrupted:
                 settings["sigma"] = 20.0  # in a training it is settled before the first step
-            dense.recipe = replace(clean, corruption=point(**settings))
+            corruption: Any = point(**settings)
+            dense.recipe = replace(clean, corruption=corruption)
             found = evaluate(dense, discs(3, seed=1))
             assert found.baselines["corrupted_input"]["mse"] > 0, point.kind
     finally:
@@ -310,5 +311,5 @@ def test_a_network_path_in_a_model_file_is_not_opened(
 
     monkeypatch.setitem(dense.summary, "data", {**dense.summary["data"], "source": source})
     monkeypatch.setattr("os.path.exists", lambda _: True)
-    monkeypatch.setattr("isthmus.evaluate.training_data._part", opened)
+    monkeypatch.setattr("isthmus.evaluate.training_data.read", opened)
     assert training_images(dense)[0] is None

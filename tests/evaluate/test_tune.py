@@ -91,7 +91,7 @@ def test_an_interrupted_search_goes_on(
 ) -> None:
     out = tmp_path / "log.jsonl"
     trained: list[int] = []
-    train = search.train
+    from isthmus.training.api import train
 
     def counted(*args: Any, **options: Any) -> Any:
         if len(trained) == 3:

@@ -52,7 +52,6 @@ def error(made: np.ndarray, real: np.ndarray) -> float:
     return float(np.square(made.astype(float) - real.astype(float)).mean())
 
 
-@pytest.mark.slow
 def test_learned_motion_beats_copying_and_blending() -> None:
     model = learned()
     for sequence in swinging(3, seed=9):
@@ -67,7 +66,7 @@ def test_learned_motion_beats_copying_and_blending() -> None:
 
 def test_frames_of_another_size_than_the_models_keep_it() -> None:
     model, large = fresh(), swinging(1, side=19)[0]
-    wide = ImageSet(np.pad(large.pixels, ((0, 0), (0, 0), (0, 6), (0, 0))), large.names)
+    wide = ImageSet(np.pad(np.asarray(large.pixels), ((0, 0), (0, 0), (0, 6), (0, 0))), large.names)
     known = wide.stack(range(len(wide)))
     filled = fill(model, wide, [3])
     assert filled.shape == (14, 19, 25, 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -19,7 +20,7 @@ def photo(height: int, width: int, channels: int = 3, *, seed: int = 0) -> np.nd
     return np.clip(values, 0, 255).astype(np.uint8)
 
 
-def save(path: Path, array: np.ndarray, **options: object) -> Path:
+def save(path: Path, array: np.ndarray, **options: Any) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     plane = array[:, :, 0] if array.ndim == 3 and array.shape[2] == 1 else array
     Image.fromarray(plane).save(path, **options)

@@ -26,26 +26,26 @@ def test_lossless_animations_come_back(suffix: str, channels: int, tmp_path: Pat
     path = tmp_path / f"a{suffix}"
     write_frames(path, given)
     found = read_frames(path)
-    assert np.array_equal(found.pixels, given)
+    assert np.array_equal(np.asarray(found.pixels), given)
 
 
 def test_a_gif_comes_back_gray(tmp_path: Path) -> None:
     given = np.repeat(frames()[:, :, :, :] // 64 * 64, 1, 0)
     write_frames(tmp_path / "a.gif", given)
-    assert np.array_equal(read_frames(tmp_path / "a.gif").pixels, given)
+    assert np.array_equal(np.asarray(read_frames(tmp_path / "a.gif").pixels), given)
 
 
 def test_a_folder_is_a_sequence_in_the_order_of_its_names(tmp_path: Path) -> None:
     given = frames(12)
     write_images(tmp_path / "s", given)
-    assert np.array_equal(read_frames(tmp_path / "s").pixels, given)
+    assert np.array_equal(np.asarray(read_frames(tmp_path / "s").pixels), given)
 
 
 def test_numbers_in_names_count_by_their_value(tmp_path: Path) -> None:
     given = frames(12)
     for index, frame in enumerate(given):
         Image.fromarray(frame[..., 0]).save(tmp_path / f"shot{index}.png")
-    assert np.array_equal(read_frames(tmp_path).pixels, given)
+    assert np.array_equal(np.asarray(read_frames(tmp_path).pixels), given)
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".webp", ".png"])
@@ -58,7 +58,7 @@ def test_an_animation_says_how_long_its_frames_are_shown(suffix: str, tmp_path: 
 def test_small_frames_are_enlarged_and_played_back(tmp_path: Path) -> None:
     write_frames(tmp_path / "a.gif", frames(5), least=60, there_and_back=True)
     with Image.open(tmp_path / "a.gif") as opened:
-        assert (opened.size, opened.n_frames) == ((60, 50), 8)
+        assert (opened.size, getattr(opened, "n_frames", 1)) == ((60, 50), 8)
 
 
 def test_what_is_no_sequence_is_refused(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_what_is_no_sequence_is_refused(tmp_path: Path) -> None:
 def test_many_images_go_where_the_name_says(tmp_path: Path) -> None:
     given, labels = frames(6), np.array([0, 1, 0, 1, 0, 1])
     write_images(tmp_path / "a.npz", given, labels=labels)
-    assert np.array_equal(read(tmp_path / "a.npz").pixels, given)
+    assert np.array_equal(np.asarray(read(tmp_path / "a.npz").pixels), given)
     assert read(tmp_path / "a.npz").labels is not None
     write_images(tmp_path / "sheet.png", given, columns=3)
     assert np.asarray(Image.open(tmp_path / "sheet.png")).shape == (22, 40)

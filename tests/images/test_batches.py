@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -69,8 +70,8 @@ def test_seeds_give_other_streams() -> None:
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_values_layout_and_range(dtype: type, channels: int) -> None:
-    top = 1 if dtype == np.float32 else np.iinfo(dtype).max
+def test_values_layout_and_range(dtype: type[np.integer[Any] | np.floating[Any]], channels: int) -> None:
+    top = 1 if issubclass(dtype, np.floating) else np.iinfo(dtype).max
     values = np.linspace(0, top, 5 * 4 * 6 * channels).astype(dtype).reshape(5, 4, 6, channels)
     batch = Batches(named(values), batch=3, seed=0)(0)
     assert batch.images.shape == (3, channels, 4, 6)

@@ -15,6 +15,7 @@ from isthmus.images.read import read
 def test_a_container_may_hold_less_than_the_machine(
     text: str, counts: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # The limits of this machine's own container lie at fixed paths, which no public name can move.
     monkeypatch.setattr(cache, "_CONTAINER_LIMITS", ())
     whole = known_memory_bytes()
     limit = tmp_path / "limit"

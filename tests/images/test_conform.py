@@ -30,7 +30,7 @@ def test_floats_outside_the_range_are_clipped() -> None:
 
 
 @given(st.integers(0, 65535), st.sampled_from([np.uint8, np.uint16]))
-def test_gray_survives_colour(value: int, dtype: type) -> None:
+def test_gray_survives_colour(value: int, dtype: type[np.generic]) -> None:
     gray = np.array([[[value]]]).astype(dtype)
     assert np.array_equal(to_channels(to_channels(gray, 3), 1), gray)
 

@@ -9,6 +9,7 @@ import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,7 +51,7 @@ def test_header_and_pixels_at_once_are_those_of_two_looks(tmp_path: Path, suffix
     exif = Image.Exif()
     exif[0x0112] = 6
     picture = Image.fromarray(photo(12, 20))
-    more = {"exif": exif.tobytes()} if suffix in ("jpg", "png", "webp", "tif") else {}
+    more: dict[str, Any] = {"exif": exif.tobytes()} if suffix in ("jpg", "png", "webp", "tif") else {}
     if suffix in ("gif", "png", "webp", "tif"):
         picture.putalpha(128)
         frames = [Image.fromarray(photo(12, 20, seed=i)).convert("RGBA") for i in range(1, 3)]

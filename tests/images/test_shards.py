@@ -6,6 +6,7 @@ import io
 import json
 import tarfile
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -19,6 +20,8 @@ from isthmus.images.store import ImageSet
 
 from .files import photo
 
+TarMode = Literal["w", "w:gz", "w:xz", "w:bz2"]
+
 
 def png(pixels: np.ndarray) -> bytes:
     stream = io.BytesIO()
@@ -26,7 +29,7 @@ def png(pixels: np.ndarray) -> bytes:
     return stream.getvalue()
 
 
-def shard(path: Path, files: dict[str, bytes], mode: str = "w") -> Path:
+def shard(path: Path, files: dict[str, bytes], mode: TarMode = "w") -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(path, mode) as archive:
         for name, content in files.items():

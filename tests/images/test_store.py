@@ -44,7 +44,7 @@ def test_equal_hashes_mean_equal_images(pixels: np.ndarray) -> None:
 
 def test_shape_and_type_are_part_of_the_content() -> None:
     pixels = np.zeros((1, 2, 3, 1), dtype=np.uint8)
-    others = [
+    others: list[np.ndarray] = [
         pixels.reshape(1, 3, 2, 1),
         pixels.reshape(1, 2, 1, 3),
         np.zeros((1, 1, 3, 1), np.uint16),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -34,7 +36,7 @@ def test_a_photograph_as_it_is_has_little_noise(name: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_samples_of_any_width_are_measured_alike(dtype: type) -> None:
+def test_samples_of_any_width_are_measured_alike(dtype: type[np.integer[Any]]) -> None:
     seen = noisy(photo("camera"), 20).clip(0, 1)
     levels = (seen * np.iinfo(dtype).max).round().astype(dtype)
     assert noise_level(levels) == pytest.approx(noise_level(seen), rel=0.02)

@@ -24,7 +24,8 @@ def test_squared_mmd_is_the_sum_over_pairs_of_scikit_learns_kernel(n: int, m: in
 
     def kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         parts = [rbf_kernel(x, y, gamma=1 / (2 * scale * median)) for scale in SCALES]
-        return np.mean(parts, axis=0)
+        mean: np.ndarray = np.mean(parts, axis=0)
+        return mean
 
     within_a = (kernel(a, a).sum() - n) / (n * (n - 1))
     within_b = (kernel(b, b).sum() - m) / (m * (m - 1))

@@ -130,8 +130,8 @@ def test_encode_is_deterministic_and_does_not_depend_on_the_batch_or_training_mo
     model.trace(images, torch.Generator())
     first = model.encode(images).values
     assert model.training
-    assert torch.equal(model.encode(images).values, first)
-    assert torch.equal(model.eval().encode(images).values, first)
+    assert torch.equal(model.encode_batch(images), torch.as_tensor(first))
+    assert torch.equal(model.eval().encode_batch(images), torch.as_tensor(first))
     alone = torch.cat([torch.as_tensor(model.encode(i[None]).values) for i in images])
     torch.testing.assert_close(alone, torch.as_tensor(first), atol=1e-5, rtol=1e-4)
 

@@ -44,7 +44,8 @@ def squared_jacobian(
     def code(image: torch.Tensor) -> torch.Tensor:
         x = image[None] if condition is None else torch.cat([image[None], condition], 1)
         h = model.encoder(x, None).h
-        return model.bottleneck(h, generator(), False).values[0]
+        values: torch.Tensor = model.bottleneck(h, generator(), False).values
+        return values[0]
 
     return torch.stack([jacobian(code, image).square().sum() for image in images])
 
@@ -93,7 +94,7 @@ def test_a_smaller_code_does_not_dodge_the_penalty(code: str) -> None:
     with torch.no_grad():
         for name, parameter in model.encoder.named_parameters():
             if name.startswith(("last", "straight")):
-                parameter *= 0.01
+                parameter.mul_(0.01)
     after = model.bottleneck.penalty(model.trace(images, generator()))
     torch.testing.assert_close(after, before, rtol=1e-3, atol=1e-6)
 
@@ -337,6 +338,6 @@ def test_without_sampling_a_code_is_deterministic(kind: str, code: str) -> None:
     images = pictures(3, (8, 8))
     together = model.encode(images)
     assert together.values.shape[0] == 3
-    assert torch.equal(model.encode(images).values, together.values)
-    alone = torch.cat([model.encode(image[None]).values for image in images])
+    assert torch.equal(model.encode_batch(images), torch.as_tensor(together.values))
+    alone = torch.cat([model.encode_batch(image[None]) for image in images])
     torch.testing.assert_close(alone, together.values, atol=1e-5, rtol=1e-4)

@@ -108,7 +108,7 @@ def test_the_rate_is_minus_log_of_a_laplacian_around_what_is_foretold() -> None:
     density = torch.distributions.Laplace(torch.zeros_like(scale), scale)
     mass = density.cdf(away + 0.5) - density.cdf(away - 0.5)
     likely = mass > 1e-6  # further out the plain form has no digits left
-    found = made._nats_in_context(rated, symbols, quality).double()
+    found = made._nats_in_context(rated, symbols, quality).double()  # `rate`, which is public, adds them up
     torch.testing.assert_close(found[likely], -mass[likely].log(), atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(made.rate(code).double(), found.sum((1, 2, 3)), atol=1e-2, rtol=1e-5)
 
@@ -116,6 +116,7 @@ def test_the_rate_is_minus_log_of_a_laplacian_around_what_is_foretold() -> None:
 def test_far_from_what_is_foretold_the_rate_still_has_a_slope() -> None:
     made = bottleneck()
     far = torch.full((1, 5, 2, 2), 4000.0, requires_grad=True)
+    # The public `rate` takes a code made of latents, and these do not lie so far from the mean.
     nats = made._nats_in_context(far, torch.zeros_like(far), torch.tensor([1.0])).sum()
     (slope,) = torch.autograd.grad(nats, far)
     assert bool(nats.isfinite())
@@ -135,6 +136,7 @@ def test_context_makes_dependent_values_cheaper() -> None:
         loss.backward()
         optimiser.step()
     code = made(h, generator(), False)
+    # No public name gives the rate of single channels.
     nats = made._nats_in_context(code.parts["rated"], code.parts["symbols"], code.parts["quality"])
     alone, repeated = nats[:, 0].mean(), nats[:, 1].mean()
     assert repeated < 0.3 * alone
@@ -163,6 +165,7 @@ def test_the_objective_weighs_image_and_code_as_the_bottleneck_says() -> None:
     per_image, parts = Objective((*image_terms(model.recipe), *code_terms(model.bottleneck)))(trace)
     error = (trace.output - trace.images).square().mean((1, 2, 3))
     rate = model.bottleneck.penalty(trace)
+    assert trace.code.image_weight is not None and trace.code.code_weight is not None
     expected = trace.code.image_weight * error + trace.code.code_weight * rate / trace.pixels
     torch.testing.assert_close(per_image, expected)
     torch.testing.assert_close(parts["mse"], error.mean().detach())  # logs stay in their own unit
@@ -177,7 +180,7 @@ def test_codes_for_users_are_made_at_one_quality_and_are_what_the_decoder_reads(
         recipe("codec").with_settings([*settings, "bottleneck.quality=95"]), (32, 32), channels=3
     )
     code, again = model.encode(images), model.encode(images)
-    assert torch.equal(code.values, again.values)
+    assert torch.equal(torch.as_tensor(code.values), torch.as_tensor(again.values))
     assert torch.equal(model.decode(code), model.reconstruct(images))
     assert float((finer.reconstruct(images) - images).square().mean()) < float(
         (model.reconstruct(images) - images).square().mean()

@@ -18,9 +18,8 @@ def stacked(code: str, *settings: str, size: tuple[int, int] = (12, 12)) -> Auto
 
 
 def convolutions(module: nn.Module) -> list[tuple[str, int, int]]:
-    kinds = {nn.ConvTranspose2d: "transposed"}
     return [
-        (kinds.get(type(m), "conv"), m.in_channels, m.out_channels)
+        ("transposed" if isinstance(m, nn.ConvTranspose2d) else "conv", m.in_channels, m.out_channels)
         for m in module.modules()
         if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)
     ]
@@ -65,7 +64,7 @@ def test_a_sparse_code_cannot_be_made_cheap_by_large_decoder_weights(code: str, 
     before = model.decode_batch(values, (12, 12))
     with torch.no_grad():
         if code == "6":
-            model.decoder.entry.weight.mul_(7.0)
+            model.decoder.get_parameter("entry.weight").mul_(7.0)
         else:
             first = next(m for m in model.decoder.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d))
             rows = first.weight if up == "transposed" else first.weight.transpose(0, 1)
@@ -79,7 +78,7 @@ def test_with_reflected_borders_a_flat_image_has_the_same_code_everywhere() -> N
     flat = torch.full((1, 1, 24, 24), 0.7)
 
     def spread(*settings: str) -> float:
-        code = stacked("4@4", "backbone.up=nearest", *settings, size=(24, 24)).encode(flat).values
+        code = stacked("4@4", "backbone.up=nearest", *settings, size=(24, 24)).encode_batch(flat)
         return float((code.amax((2, 3)) - code.amin((2, 3))).max())
 
     assert spread("backbone.padding=reflect") < 1e-5 < 1e-3 < spread("backbone.padding=zeros")
@@ -89,8 +88,8 @@ def test_with_reflected_borders_a_flat_image_has_the_same_code_everywhere() -> N
 def test_a_rectified_code_is_the_positive_part_of_the_plain_one(bottleneck: str) -> None:
     recipe = Recipe(code="8", backbone=axes.Dense(width=(16,))).with_settings([f"bottleneck={bottleneck}"])
     images = pictures(20)
-    plain = model_of(recipe).encode(images).values
-    rectified = model_of(recipe.with_settings(["bottleneck.rectified=true"])).encode(images).values
+    plain = model_of(recipe).encode_batch(images)
+    rectified = model_of(recipe.with_settings(["bottleneck.rectified=true"])).encode_batch(images)
     assert float(plain.min()) < 0 < float(plain.max())
     assert torch.equal(rectified, plain.clamp_min(0))
 

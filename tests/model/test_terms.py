@@ -17,10 +17,12 @@ from isthmus.model.trace import Trace
 
 from .cases import generator, model_of, pictures, small, trace_of
 
+MODEL = model_of(small("dense"))
+
 
 def a_trace(weight: torch.Tensor | None = None) -> Trace:
     target, raw = pictures(3, seed=1), torch.randn(3, 1, 12, 12, generator=generator(2))
-    return trace_of(model_of(small("dense")), raw.sigmoid(), target, raw=raw, weight=weight)
+    return trace_of(MODEL, raw.sigmoid(), target, raw=raw, weight=weight)
 
 
 def test_every_name_that_can_be_written_is_a_term() -> None:
@@ -33,7 +35,7 @@ def test_a_term_is_one_number_per_image(name: str) -> None:
     trace = a_trace()
     values = IMAGE_TERMS[name](trace)
     assert values.shape == (3,)
-    one = trace_of(trace.model, trace.output[1:2], trace.images[1:2], raw=trace.raw[1:2])
+    one = trace_of(MODEL, trace.output[1:2], trace.images[1:2], raw=trace.raw[1:2])
     torch.testing.assert_close(IMAGE_TERMS[name](one)[0], values[1], atol=1e-6, rtol=1e-5)
 
 
@@ -54,16 +56,16 @@ def test_psnr_counts_decibels_up_to_its_ceiling() -> None:
     torch.testing.assert_close(
         IMAGE_TERMS["psnr"](trace), torch.tensor(decibels).float() / -10, atol=1e-3, rtol=0
     )
-    perfect = trace_of(trace.model, trace.images, trace.images, raw=trace.raw)
+    perfect = trace_of(MODEL, trace.images, trace.images, raw=trace.raw)
     torch.testing.assert_close(IMAGE_TERMS["psnr"](perfect), torch.full((3,), -PSNR_CEILING / 10))
 
 
 def test_bce_is_the_bernoulli_log_likelihood_of_binary_images_and_least_at_the_target() -> None:
     trace = a_trace()
-    binary = trace_of(trace.model, trace.output, trace.images.round(), raw=trace.raw)
+    binary = trace_of(MODEL, trace.output, trace.images.round(), raw=trace.raw)
     oracle = -Bernoulli(logits=trace.raw).log_prob(trace.images.round()).mean((1, 2, 3))
     torch.testing.assert_close(IMAGE_TERMS["bce"](binary), oracle)
-    best = trace_of(trace.model, trace.images, trace.images, raw=trace.images.logit())
+    best = trace_of(MODEL, trace.images, trace.images, raw=trace.images.logit())
     assert bool((IMAGE_TERMS["bce"](best) < IMAGE_TERMS["bce"](trace)).all())
     entropy = Bernoulli(trace.images).entropy().mean((1, 2, 3))
     torch.testing.assert_close(IMAGE_TERMS["bce"](best), entropy)
@@ -98,9 +100,7 @@ def test_a_weight_moves_a_mean_to_the_pixels_it_names(name: str) -> None:
     half = torch.zeros(3, 1, 12, 12)
     half[..., :6] = 2.0
     trace = a_trace(half)
-    alone = trace_of(
-        trace.model, trace.output[..., :6], trace.images[..., :6], raw=trace.raw[..., :6].contiguous()
-    )
+    alone = trace_of(MODEL, trace.output[..., :6], trace.images[..., :6], raw=trace.raw[..., :6].contiguous())
     torch.testing.assert_close(IMAGE_TERMS[name](trace), IMAGE_TERMS[name](alone))
 
 

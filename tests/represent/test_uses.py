@@ -70,7 +70,8 @@ def test_a_mixture_is_fitted_to_few_directions(monkeypatch: pytest.MonkeyPatch) 
 
     def seen(self: GaussianMixture, rows: np.ndarray) -> np.ndarray:
         widths.append(rows.shape[1])
-        return fit(self, rows)
+        assigned: np.ndarray = fit(self, rows)
+        return assigned
 
     monkeypatch.setattr(GaussianMixture, "fit_predict", seen)
     random = np.random.default_rng(0)
@@ -217,9 +218,9 @@ def test_what_cannot_be_asked_is_refused(model: Autoencoder, train: ImageSet) ->
     with pytest.raises(DataError, match="at least 10"):
         isthmus.anomalies(model, train, normal=train.subset(np.arange(5)))
     with pytest.raises(UsageError, match="known: compact"):
-        isthmus.embed(model, train, what="all")
+        isthmus.embed(model, train, what="all")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="metric"):
-        isthmus.search(model, train, train.subset([0]), metric="l1")
+        isthmus.search(model, train, train.subset([0]), metric="l1")  # type: ignore[arg-type]
 
 
 def test_faiss_finds_the_same(

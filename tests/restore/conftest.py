@@ -12,7 +12,7 @@ from isthmus.model.autoencoder import Autoencoder, build
 from isthmus.model.recipes import RECIPES
 
 Array = npt.NDArray[np.float32]
-THIN = ("backbone.width=8-12", "backbone.blocks=1", "code=12@4", "optimiser.batch=16")
+THIN = ("backbone.width=8-12", "backbone.blocks=1", "code=12@4", "optimiser.batch=8")
 
 
 def picture(height: int, width: int, *, channels: int = 1, seed: int = 0) -> Array:

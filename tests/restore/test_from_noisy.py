@@ -35,7 +35,8 @@ def clean() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def seen(clean: np.ndarray) -> np.ndarray:
-    return (noisy(clean / np.float32(255), SIGMA) * 255).round().clip(0, 255).astype(np.uint8)
+    shown = clean.astype(np.float32) / np.float32(255)
+    return (noisy(shown, SIGMA) * 255).round().clip(0, 255).astype(np.uint8)
 
 
 def gained(model: Autoencoder) -> float:

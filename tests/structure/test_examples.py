@@ -1,7 +1,8 @@
 """Every example in README.md and docs/ runs: ```python blocks, and `$ isthmus …` lines of ```console blocks.
 
 The examples of one page run in order, in one folder that holds `photos/`. A block that cannot run here has
-`<!-- not run: reason -->` on the line above it. Trainings are cut short: an example must run, not learn.
+`<!-- not run: reason -->` on the line above it. Trainings are cut short, and `fashion-sample` holds fewer
+images: an example must run, not learn.
 """
 
 import re
@@ -14,11 +15,13 @@ import pytest
 from PIL import Image
 
 from isthmus.__main__ import main
-from isthmus.training import prepare
+from isthmus.images.make_sample import make_sample
+from isthmus.images.named import SAMPLE_FOLDER
+from isthmus.training.options import Options
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-STEPS = 12
+STEPS = 4
 SHELL = {"|", ">", ">>", "<", "&&", "||", ";", "&"}
 MARK = re.compile(r"<!--\s*not run:(.*?)-->")
 
@@ -82,23 +85,38 @@ def run(block: Block, names: dict[str, object], page: Path) -> None:
         assert main(words) == 0, f"{page.name}:{block.line}: isthmus {shlex.join(words)}"
 
 
+class ShortOptions(Options):
+    """The same request for a training, of a few steps at most."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        shorter = {"epochs": None, "minutes": None, "steps": min(self.steps or STEPS, STEPS)}
+        for name, value in shorter.items():
+            object.__setattr__(self, name, value)
+
+
 @pytest.fixture
-def sample_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def sample_folder(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Path:
     """A working folder with photos/: twelve small colour images, a bright disc at another place in each."""
     random = np.random.default_rng(0)
-    rows, columns = np.mgrid[0:32, 0:32]
+    rows, columns = np.mgrid[0:16, 0:16]
     (tmp_path / "photos").mkdir()
     for index in range(12):
-        y, x = random.integers(8, 24, 2)
-        disc = (rows - y) ** 2 + (columns - x) ** 2 < 36
-        pixels = np.stack([rows * 4, columns * 4, np.where(disc, 230, 40)], axis=-1).astype(np.uint8)
+        y, x = random.integers(4, 12, 2)
+        disc = (rows - y) ** 2 + (columns - x) ** 2 < 9
+        pixels = np.stack([rows * 8, columns * 8, np.where(disc, 230, 40)], axis=-1).astype(np.uint8)
         Image.fromarray(pixels).save(tmp_path / "photos" / f"{index:02d}.png")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(prepare, "_steps", lambda *_: (STEPS, f"{STEPS} steps, for an example"))
+    monkeypatch.setattr("isthmus.training.api.Options", ShortOptions)
+    sample = tmp_path_factory.getbasetemp() / "sample"
+    if not sample.exists():
+        make_sample(SAMPLE_FOLDER, sample, per_class={"train": 12, "t10k": 6})
+    monkeypatch.setattr("isthmus.images.named.SAMPLE_FOLDER", sample)
     return tmp_path
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("sample_folder")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_examples_run(page: Path) -> None:

@@ -46,9 +46,11 @@ def imported_parts(tree: ast.AST, package: tuple[str, ...]) -> Iterator[tuple[in
     """Line and part of every import from this project, at module level, in a function or for typing only."""
     for node in ast.walk(tree):
         names: list[str] = []
+        if not isinstance(node, ast.Import | ast.ImportFrom):
+            continue
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
+        else:
             base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
             module = ".".join(filter(None, [base, node.module]))
             names = [f"{module}.{alias.name}" for alias in node.names] if module == "isthmus" else [module]

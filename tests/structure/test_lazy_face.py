@@ -1,8 +1,10 @@
 """`import isthmus`, `isthmus --help` and a misspelt request load nothing heavy."""
 
+import ast
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -46,9 +48,21 @@ def test_public_names_are_listed() -> None:
     assert set(isthmus.__all__) <= set(dir(isthmus))
 
 
+def imported_names() -> dict[str, tuple[str, str]]:
+    """`(module, name there)` of every name that `isthmus/__init__.py` imports."""
+    tree = ast.parse((PACKAGE / "__init__.py").read_text("utf-8"))
+    return {
+        alias.asname or alias.name: (node.module, alias.name)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module is not None
+        for alias in node.names
+    }
+
+
 @pytest.mark.parametrize("name", isthmus.__all__)
-def test_every_public_name_is_found(name: str) -> None:
-    assert getattr(isthmus, name) is not None
+def test_every_public_name_is_what_type_checkers_are_shown(name: str) -> None:
+    module, name_there = imported_names()[name]
+    assert getattr(isthmus, name) is getattr(import_module(module), name_there)
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

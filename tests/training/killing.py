@@ -1,22 +1,24 @@
-"""Kill a process at random moments while it saves checkpoints; what lies at the path must always be whole.
+"""Kill a process at every line of the code that saves a checkpoint; what lies at the path is always whole.
 
-python -m tests.training.killing 200 FOLDER
+python -m tests.training.killing FOLDER
 """
 
 from __future__ import annotations
 
 import os
-import random
 import signal
 import sys
-import time
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import torch
 
+from isthmus import atomic
 from isthmus.training import checkpoint
 
 NUMBERS = 300_000
+TRACED = {atomic.__file__, checkpoint.__file__}
 
 
 def state(number: int) -> checkpoint.Checkpoint:
@@ -36,38 +38,57 @@ def number_of(path: Path) -> int:
     return number
 
 
-def kill_often(kills: int, folder: Path, seed: int = 0) -> tuple[int, int]:
-    """`(kills that hit a save half-way, saves that were finished)` out of `kills` killed processes."""
+def is_killed_in_save(path: Path, number: int, line: int) -> bool:
+    """Save state `number` in a process that is killed before the `line`-th line of it; False: it finished."""
+    child = os.fork()
+    if child == 0:
+        lines = 0
+
+        def trace(frame: FrameType, event: str, _: object) -> Any:
+            nonlocal lines
+            if frame.f_code.co_filename not in TRACED:
+                return None
+            if event == "line":
+                lines += 1
+                if lines == line:
+                    os.kill(os.getpid(), signal.SIGKILL)
+            return trace
+
+        try:
+            sys.settrace(trace)
+            checkpoint.save(path, state(number))
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status) or status == 0, "saving failed"
+    return os.WIFSIGNALED(status)
+
+
+def kill_everywhere(folder: Path) -> tuple[int, int, int]:
+    """`(kills, those that left half a file, those after which the new state was there)`."""
     torch.set_num_threads(1)
-    moments = random.Random(seed)
     path = folder / "m.resume.safetensors"
     checkpoint.save(path, state(0))
-    interrupted, number = 0, 0
-    for _ in range(kills):
-        child = os.fork()
-        if child == 0:
-            try:
-                while True:
-                    number += 1
-                    checkpoint.save(path, state(number))
-            finally:
-                os._exit(1)
-        time.sleep(moments.uniform(0.001, 0.03))
-        os.kill(child, signal.SIGKILL)
-        _, status = os.waitpid(child, 0)
-        assert os.WIFSIGNALED(status), "the child ended by itself"
+    kills, halves, arrived = 0, 0, 0
+    while is_killed_in_save(path, kills + 1, kills + 1):
+        kills += 1
         found = number_of(path)
-        assert found >= number, "an older state came back"
-        number = found
-        halves = [p for p in folder.iterdir() if p != path]
-        interrupted += bool(halves)
-        for half in halves:
+        # The state before is that of the last kill which came late enough, or the first one.
+        assert found in (kills, 0), (
+            f"killed at line {kills}: state {found} is neither the old nor the new one"
+        )
+        arrived += found == kills
+        if found == kills:
+            checkpoint.save(path, state(0))
+        left = [p for p in folder.iterdir() if p != path]
+        halves += bool(left)
+        for half in left:
             half.unlink()
-    return interrupted, number
+    assert number_of(path) == kills + 1
+    return kills, halves, arrived
 
 
 if __name__ == "__main__":
-    started = time.monotonic()
-    half, saves = kill_often(int(sys.argv[1]), Path(sys.argv[2]))
-    print(f"{sys.argv[1]} kills, {half} of them half-way through a save, {saves} saves finished, ", end="")
-    print(f"always a whole state; {time.monotonic() - started:.0f} s")
+    kills, halves, arrived = kill_everywhere(Path(sys.argv[1]))
+    print(f"{kills} kills, {halves} left half a file, after {arrived} the new state was there")

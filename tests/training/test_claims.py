@@ -33,7 +33,7 @@ def learned(sample: ImageSet, name: str, *settings: str, code: str = "16", steps
 
 
 def unseen(sample: ImageSet, count: int = 500) -> Tensor:
-    pixels = np.asarray(sample.pixels[7000 : 7000 + count], dtype=np.float32) / 255
+    pixels = sample.stack(range(7000, 7000 + count)).astype(np.float32) / 255
     return torch.from_numpy(pixels).movedim(-1, 1).contiguous()
 
 
@@ -111,7 +111,7 @@ def test_attention_paints_hidden_patches(sample: ImageSet) -> None:
             total += float(((one.output - one.images).square() * missing).sum())
             hidden += float(missing.sum())
         errors.append(total / hidden)
-    mean = torch.from_numpy(np.asarray(sample.pixels[:2000], dtype=np.float32).mean(0) / 255).movedim(-1, 0)
+    mean = torch.from_numpy(sample.stack(range(2000)).astype(np.float32).mean(0) / 255).movedim(-1, 0)
     blank = float((unseen(sample, 200) - mean).square().mean())
     assert errors[1] < errors[0]
     assert errors[1] < 0.7 * blank

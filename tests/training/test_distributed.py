@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -130,7 +129,7 @@ def test_a_killed_process_leaves_one_line_and_a_state_that_another_count_resumes
     run = torchrun(2, "-m", "isthmus", *words, folder=tmp_path)
     state = checkpoint.resume_path(out)
     try:
-        worker = victim(run, state)
+        worker = victim(run)
         os.kill(worker, signal.SIGKILL)
         told, err = run.communicate(timeout=120)
     finally:
@@ -152,14 +151,16 @@ def test_a_killed_process_leaves_one_line_and_a_state_that_another_count_resumes
     assert checkpoint.load(state).facts["state"]["step"] == int(found[1]) + 3
 
 
-def victim(run: subprocess.Popen[str], state: Path) -> int:
-    """The second worker, once steps are being taken."""
-    end = time.monotonic() + 120
-    while not state.exists():
-        assert run.poll() is None, run.communicate()
-        assert time.monotonic() < end
-        time.sleep(0.1)
-    time.sleep(1.5)
+def victim(run: subprocess.Popen[str]) -> int:
+    """The second worker, once steps are being taken: progress is first shown after a step."""
+    assert run.stderr is not None
+    seen = []
+    for line in run.stderr:
+        seen.append(line)
+        if line.startswith("training: "):
+            break
+    else:
+        raise AssertionError("".join(seen))
     for entry in Path("/proc").iterdir() if Path("/proc").is_dir() else ():
         if entry.name.isdigit():
             try:

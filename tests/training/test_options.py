@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import isthmus
 from isthmus.errors import DataError, OutputError, UsageError
 from isthmus.images.store import ImageSet
+from isthmus.training.measure import step_times
 from isthmus.training.options import Options, Settled
 from isthmus.training.prepare import Prepared, prepare, settle_recipe
 
@@ -142,7 +143,9 @@ def test_measured_choices_are_settled_and_said(
     assert any("minutes" in note for note in settled.notes)
 
 
-def test_measuring_changes_nothing_that_is_trained() -> None:
+def test_measuring_changes_nothing_that_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("isthmus.training.measure.step_times", step_times)  # not the one of tests/conftest.py
+    monkeypatch.setattr("isthmus.training.measure.SECONDS", 0)
     timed = ready(pictures(), steps=None, minutes=0.01)
     untimed = ready(pictures())
     first, second = timed.model.state_dict(), untimed.model.state_dict()
@@ -307,11 +310,13 @@ def test_images_are_read_at_the_asked_size_and_not_first_at_their_own(
 
     for i, picture in enumerate(pictures(6, (40, 30))):
         Image.fromarray(picture[..., 0]).save(tmp_path / f"{i}.png")
-    asked: list[object] = []
-    real = isthmus.training.prepare.read
-    monkeypatch.setattr(
-        isthmus.training.prepare, "read", lambda data, **how: (asked.append(how), real(data, **how))[1]
-    )
+    asked: list[dict[str, Any]] = []
+
+    def read(data: Any, **how: Any) -> ImageSet:
+        asked.append(how)
+        return isthmus.read(data, **how)
+
+    monkeypatch.setattr("isthmus.training.prepare.read", read)
     prepared = prepare(
         str(tmp_path), recipe=small("dense"), options=Options(steps=2, size=(12, 10), precision="float32")
     )

@@ -104,9 +104,10 @@ def test_a_term_that_warms_up_pulls_nothing_at_the_start() -> None:
         model.bottleneck.weight = weight
         trace = model.trace(torch.full((2, 1, 12, 12), 0.4), torch.Generator().manual_seed(2))
         found.append(gradients(players_of(model), trace, progress, 1.0)[0][0][0])
-    assert all(g is not None for g in found)
-    torch.testing.assert_close(found[0], found[1])
-    assert not torch.allclose(found[0], found[2])
+    first, unweighted, warm = found
+    assert first is not None and unweighted is not None and warm is not None
+    torch.testing.assert_close(first, unweighted)
+    assert not torch.allclose(first, warm)
 
 
 def test_losses_are_logged_as_batch_means_and_scaled_by_the_share() -> None:
@@ -157,6 +158,7 @@ def test_running_statistics_are_averaged_with_the_weights() -> None:
     with average.applied():
         torch.testing.assert_close(module.running_mean, expected)
     assert torch.equal(module.running_mean, own)
+    assert module.num_batches_tracked is not None
     assert int(module.num_batches_tracked) == 4
 
 

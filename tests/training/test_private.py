@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,11 +21,11 @@ from isthmus.training.player import AutoencoderLearner
 
 from .cases import pictures, small
 
-PRIVATE = {"private": 4.0, "noise_seed": 1, "steps": 12}
+PRIVATE: dict[str, Any] = {"private": 4.0, "noise_seed": 1, "steps": 12}
 
 
 def trained(**options: object) -> Autoencoder:
-    return train(pictures(48), recipe=small("dense"), **{**PRIVATE, **options})  # type: ignore[arg-type]
+    return train(pictures(48), recipe=small("dense"), **{**PRIVATE, **options})
 
 
 def weights(model: Autoencoder) -> torch.Tensor:
@@ -121,7 +122,7 @@ class TestWithOpacus:
         assert all("train_autoencoder" not in entry for entry in summary["history"])
 
     def test_the_first_weights_do_not_hang_on_the_images(self) -> None:
-        bright = train(255 - pictures(48), recipe=small("dense"), **PRIVATE)  # type: ignore[arg-type]
+        bright = train(255 - pictures(48), recipe=small("dense"), **PRIVATE)
         assert torch.equal(trained().offset, bright.offset)
 
     def test_the_same_noise_seed_gives_the_same_model_and_none_another(self) -> None:
@@ -162,7 +163,7 @@ class TestWithOpacus:
 
     @pytest.mark.parametrize("name", ["dense", "conv"])
     def test_gradients_together_are_those_one_by_one(self, name: str) -> None:
-        from isthmus.training.private_steps import _Alone
+        from isthmus.training.private_steps import _Alone  # no public name gives gradients both ways
 
         learner = AutoencoderLearner(build(small(name, "code=8"), channels=1, size=(12, 12)).train())
         images = torch.from_numpy(pictures(4) / np.float32(255)).permute(0, 3, 1, 2)

@@ -13,6 +13,8 @@ from isthmus.evaluate.selection.log import Log, Trial
 from isthmus.evaluate.selection.objectives import HIGHER
 from isthmus.evaluate.selection.space import Axis, Point
 
+Direction = Literal["maximize", "minimize"]
+
 
 @dataclass(frozen=True)
 class Proposals:
@@ -42,9 +44,7 @@ def from_optuna(axes: Sequence[Axis], names: tuple[str, ...], count: int, seed: 
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    directions: list[Literal["minimize", "maximize"]] = [
-        "maximize" if name in HIGHER else "minimize" for name in names
-    ]
+    directions: list[Direction] = ["maximize" if name in HIGHER else "minimize" for name in names]
     pruner = optuna.pruners.MedianPruner(n_startup_trials=3, n_warmup_steps=0)
     study = optuna.create_study(
         directions=directions, sampler=optuna.samplers.TPESampler(seed=seed), pruner=pruner

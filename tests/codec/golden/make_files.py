@@ -8,6 +8,7 @@ kept: every later version must decode them to the same symbols, and to pixels wi
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -51,15 +52,15 @@ def pictures() -> dict[str, tuple[Picture, int, int | None]]:
 
 def main() -> None:
     codec = ready(load(HERE / "model.safetensors"))
-    expected: dict[str, np.ndarray] = {}
+    expected: dict[str, Any] = {}
     for name, (image, quality, tile) in pictures().items():
         preview = 32 if name == "tagged" else None
         data = encoded(image, codec, quality, tile=tile, preview=preview).data
         (HERE / f"{name}.isth").write_bytes(data)
         found = container.read(data)
         grid = Grid.of(found.header, codec.stride)
-        for number, tile in enumerate(tile_symbols(found, codec, grid, range(grid.count))):
-            expected[f"{name}/symbols/{number}"] = intact(tile).astype(np.int16)
+        for number, symbols in enumerate(tile_symbols(found, codec, grid, range(grid.count))):
+            expected[f"{name}/symbols/{number}"] = intact(symbols).astype(np.int16)
         expected[f"{name}/picture"] = decoded(found, codec).picture.array()
     np.savez_compressed(HERE / "expected.npz", **expected)
 

@@ -17,7 +17,7 @@ HERE = Path(__file__).parent
 
 
 def main() -> None:
-    photos = [photo()[:256, :256] for photo in (data.astronaut, data.coffee, data.chelsea, data.rocket)]
+    photos = [photo[:256, :256] for photo in (data.astronaut(), data.coffee(), data.chelsea(), data.rocket())]
     model = isthmus.train(
         np.stack(photos),
         recipe="codec",
