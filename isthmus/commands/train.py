@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -114,6 +115,7 @@ def command(
     isthmus train mnist --recipe variational --code 16 --minutes 2
     isthmus train photos/ --code 32@8 --set backbone.width=64 -o small.safetensors
     """
+    began = time.monotonic()  # before torch is imported: that is part of the time that was asked for
     check_data(data)
     if start_from is not None:
         check_model(start_from)
@@ -139,9 +141,10 @@ def command(
                 told.add(finding.name)
                 console.warn(f"so far, {finding}")
             if not bars:  # only now is it known how far an earlier run had come
-                line = console.progress("training", total=progress.steps, start=progress.step)
-                bars.append(stack.enter_context(line))
-            bars[0].update(progress.step, seen_now(progress))
+                bars.append(
+                    stack.enter_context(console.progress("training", total=1.0, start=progress.share))
+                )
+            bars[0].update(progress.share, seen_now(progress))
 
         def finish(model: Autoencoder, images: ImageSet) -> None:
             from isthmus.codec import finish as codec
@@ -169,6 +172,7 @@ def command(
             listener=listener,
             on_ready=on_ready,
             finish=finish,
+            began=began,
             **options,
         )
     if console.silent:  # the first of several processes has the model and the last word

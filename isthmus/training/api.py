@@ -28,6 +28,7 @@ from isthmus.model.recipe import Recipe
 from isthmus.training import checkpoint as checkpoints
 from isthmus.training import privacy
 from isthmus.training.allocator import kept_memory
+from isthmus.training.clock import Clock, monotonic
 from isthmus.training.denormals import flushed_denormals
 from isthmus.training.diagnosis.diagnose import early_findings, findings
 from isthmus.training.diagnosis.observed import FEW, observe
@@ -65,6 +66,8 @@ def train(
     listener: Listener | None = None,
     on_ready: Callable[[Prepared], None] | None = None,
     finish: Callable[[Autoencoder, ImageSet], None] | None = None,
+    clock: Clock = monotonic,
+    began: float | None = None,
     **options: Any,
 ) -> Autoencoder:
     """Train an autoencoder on images.
@@ -86,6 +89,8 @@ def train(
         on_ready: called once before the first step, with everything that was chosen.
         finish: called with the trained model and its training images, for what is fitted to a trained model
             and travels in its file.
+        clock: what all durations are read from, in seconds.
+        began: the reading of `clock` at which a length in minutes begins; by default that of the call.
         options: `epochs`, `minutes` or `steps`, `seed`, `size`, `crop`, `validation`, `patience`, `balance`,
             `turn`, `only`, `cache`, `precision`, `checkpoint_seconds`, `private`, `delta`, `clip_norm`,
             `noise_seed`; see
@@ -99,11 +104,12 @@ def train(
         ProcessError: another of the processes that train together failed or is gone.
         Stopped: interrupted with `out` given; the state is saved and `resume=True` continues it.
     """
+    began = clock() if began is None else began
     with processes() as group:
         if resume:
             if out is None:
                 raise UsageError("resume needs the model's path", hint="isthmus train DATA -o MODEL --resume")
-            prepared, run, facts = _resumed(data, val, Path(out), group)
+            prepared, run, facts = _resumed(data, val, Path(out), group, clock)
         else:
             asked = group.together(lambda: _options(options))
             first = recipe if recipe is not None else group.together(partial(recipe_from, start_from))
@@ -111,14 +117,16 @@ def train(
             if out is not None:
                 path = Path(out)
                 group.together(lambda: _check_free(path, force) if group.first else None)
-            prepared = prepare(data, recipe=chosen, val=val, options=asked, processes=group)
+            prepared = prepare(data, recipe=chosen, val=val, options=asked, processes=group, clock=clock)
             if start_from is not None:
                 group.together(partial(begin_with, prepared.model, start_from))
-            run = group.together(lambda: prepared.run(asked, group))
+            run = group.together(lambda: prepared.run(asked, group, clock))
             facts = _facts(prepared, asked)
         state_file = checkpoints.resume_path(out) if out is not None and group.first else None
         if on_ready is not None and group.first:
             on_ready(prepared)
+        if not resume and run.budget is not None:
+            run.budget.add_preparation(clock() - began)
 
         def save() -> None:
             if state_file is not None:
@@ -134,13 +142,13 @@ def train(
                     save=save if group.first else None,
                     save_seconds=facts["options"]["checkpoint_seconds"],
                     should_stop=should_stop,
-                    examine=partial(early_findings, recipe=prepared.model.recipe, length=run.settled.steps),
+                    examine=lambda history: early_findings(history, prepared.model.recipe, run.schedule),
                 )
             except DivergedError:
                 _forget(state_file)  # to go on from there would only lead there again
                 raise
     if not ended and out is not None:
-        raise Stopped(run.state.step, run.settled.steps, str(checkpoints.resume_path(out)))
+        raise Stopped(run.state.step, run.schedule.steps, str(checkpoints.resume_path(out)))
     if not ended:
         raise KeyboardInterrupt
     run.finish()
@@ -152,7 +160,7 @@ def train(
     model.summary = _summary(run, prepared, facts)
     if run.private is None:
         seen = observe(model, _to_observe(prepared))
-        found = findings(run.state.history, model.recipe, run.settled.steps, seen)
+        found = findings(run.state.history, model.recipe, run.schedule, seen)
         model.summary["findings"] = [one.to_dict() for one in found]
     if out is not None:
         model.save(out)
@@ -174,7 +182,7 @@ def _lost_said_once(run: Run, facts: dict[str, Any], out: str | os.PathLike[str]
     except LostError:
         if not group.speaks_for_all():
             raise SystemExit(1) from None
-        where, step = "", f"of {run.settled.steps}"
+        where, step = "", f"of {run.schedule.steps}"
         if out is not None:
             path = checkpoints.resume_path(out)
             if run.between_steps:
@@ -243,7 +251,7 @@ def _facts(prepared: Prepared, options: Options) -> dict[str, Any]:
 
 
 def _resumed(
-    data: Any, val: Any, out: Path, group: Processes = ALONE
+    data: Any, val: Any, out: Path, group: Processes = ALONE, clock: Clock = monotonic
 ) -> tuple[Prepared, Run, dict[str, Any]]:
     saved = group.together(lambda: checkpoints.load(checkpoints.resume_path(out)))
     facts = {k: v for k, v in saved.facts.items() if k not in ("state", "format")}
@@ -269,7 +277,7 @@ def _resumed(
         group.together(lambda: privacy.check(recipe, balance=options.balance, processes=group.count))
     model = build_model(recipe, images, settled.size, settled.seed)
     prepared = Prepared(model, images, held_out, settled, 0.0)
-    run = group.together(lambda: prepared.run(options, group))
+    run = group.together(lambda: prepared.run(options, group, clock))
     group.together(lambda: run.restore(saved))
     return prepared, run, facts
 
@@ -301,6 +309,7 @@ def _summary(run: Run, prepared: Prepared, facts: dict[str, Any]) -> dict[str, A
         if state.best_loss is not None
         else None,
         "history": state.history,
+        "knots": run.schedule.to_json(),
         "findings": [],
         "privacy": None if settled.privacy is None else settled.privacy.facts(state.step),
     }

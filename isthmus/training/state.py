@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +15,12 @@ from isthmus.training.player import Player
 
 @dataclass
 class State:
-    """Counters of a run; with the tensors they are all there is to resume from."""
+    """Counters of a run; with the tensors they are all there is to resume from.
+
+    Attributes:
+        knots: of the schedule, empty before the first step; `budget`: what a training in minutes has used.
+            Files of version 0.1 have neither.
+    """
 
     step: int = 0
     best_step: int = 0
@@ -24,6 +30,8 @@ class State:
     seconds: float = 0.0
     ended_early: bool = False
     history: list[dict[str, float]] = field(default_factory=list)
+    knots: list[list[float]] = field(default_factory=list)
+    budget: dict[str, Any] | None = None
 
 
 def tensors_of(
