@@ -1,6 +1,6 @@
 """How well `isthmus train --minutes M` keeps its time beside busy processes, and what that costs in loss.
 
-    python benchmarks/minutes.py                                       cifar-like photos or any DATA, 5 minutes
+    python benchmarks/minutes.py                                                 about ten minutes
     python benchmarks/minutes.py fashion-sample --minutes 0.5,1,2 --recipes conv,dense,variational
     python benchmarks/minutes.py photos/ --recipes codec --minutes 1
 

@@ -10,6 +10,7 @@ from isthmus.commands.console import Console, force_option, speaks, table
 from isthmus.commands.inputs import as_json, check_data, end_with_skipped, load_model, swap_if_model
 from isthmus.commands.outputs import check_free, csv_text
 from isthmus.errors import DataError
+from isthmus.wording import choose_word, format_count
 
 
 @click.command()
@@ -115,7 +116,8 @@ def command(
         least = math.ceil(1000 * detector.least_false_alarms) / 1000
         console.warn(
             f"nothing can be flagged at {detector.false_alarms:g} false alarms: only "
-            f"{len(detector.calibration)} normal images were held out; "
+            f"{format_count(len(detector.calibration), 'normal image')} "
+            f"{choose_word(len(detector.calibration), 'was', 'were')} held out; "
             f"give more, or try --false-alarms {least:g}"
         )
     console.emit(

@@ -10,6 +10,7 @@ from isthmus.commands.console import Console, force_option, speaks
 from isthmus.commands.inputs import as_json, check_data, end_with_skipped, load_model, swap_if_model
 from isthmus.commands.line import command_line
 from isthmus.errors import UsageError
+from isthmus.wording import format_count
 
 SUFFIXES = (".npz", ".parquet")
 
@@ -91,5 +92,7 @@ def command(
             "skipped": as_json(images.skipped),
         }
     )
-    console.result(f"{out}: {len(images)} images, {found.vectors.shape[1]} numbers each")
+    console.result(
+        f"{out}: {format_count(len(images), 'image')}, {format_count(found.vectors.shape[1], 'number')} each"
+    )
     end_with_skipped(console, images.skipped)

@@ -12,6 +12,7 @@ from isthmus.commands.console import Console, force_option, speaks
 from isthmus.commands.inputs import as_json, check_data, end_with_skipped, load_model, swap_if_model
 from isthmus.commands.line import command_line
 from isthmus.errors import UsageError
+from isthmus.wording import format_count
 
 if TYPE_CHECKING:
     from isthmus.images.store import ImageSet
@@ -110,7 +111,7 @@ def command(
             "skipped": as_json(frames.skipped),
         }
     )
-    console.result(f"{len(pixels)} frames ({what}) written to {out}")
+    console.result(f"{format_count(len(pixels), 'frame')} ({what}) written to {out}")
     end_with_skipped(console, frames.skipped)
 
 

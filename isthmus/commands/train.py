@@ -15,6 +15,7 @@ from isthmus.commands.inputs import MODEL_SUFFIX, as_json, as_size, check_data, 
 from isthmus.commands.line import command_line
 from isthmus.commands.plan import plan_text
 from isthmus.commands.progress import duration
+from isthmus.wording import format_count
 
 if TYPE_CHECKING:
     from isthmus.images.store import ImageSet, Skipped
@@ -206,7 +207,7 @@ def command(
     )
     early = ", ended early" if summary["ended_early"] else ""
     console.result(
-        f"{summary['steps']:,} steps in {duration(summary['seconds'])} "
+        f"{format_count(summary['steps'], 'step')} in {duration(summary['seconds'])} "
         f"({summary['images_per_second']:,.0f} images/s){early}"
     )
     if best is not None:
@@ -247,9 +248,9 @@ def choices(prepared: Prepared) -> list[str]:
     recipe = prepared.model.recipe
     count = sum(p.numel() for p in prepared.model.parameters())
     return [
-        f"{images.source}: {len(images):,} {kind} images of {size} to train on{held}",
+        f"{images.source}: {format_count(len(images), f'{kind} image')} of {size} to train on{held}",
         *images.notes,
-        f"recipe {recipe.name}, code {recipe.code}, {count:,} parameters",
+        f"recipe {recipe.name}, code {recipe.code}, {format_count(count, 'parameter')}",
         *settled.notes,
     ]
 

@@ -9,6 +9,7 @@ from scipy import sparse
 from scipy.sparse import csgraph
 
 from isthmus.errors import DataError
+from isthmus.wording import format_count
 
 Vectors = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
@@ -38,7 +39,9 @@ def nearest(
     """
     candidates = len(reference) - int(skip_same_row)
     if not 1 <= count <= candidates:
-        raise DataError(f"{count} neighbours asked for where there are {max(0, candidates)} candidates")
+        raise DataError(
+            f"{format_count(count, 'neighbour')} asked for where there are {max(0, candidates)} candidates"
+        )
     others = torch.from_numpy(np.ascontiguousarray(reference))
     columns, half = others.T.contiguous(), others.square().sum(1) / 2
     distances, rows = np.empty((len(queries), count), np.float32), np.empty((len(queries), count), np.int64)

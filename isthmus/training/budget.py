@@ -17,7 +17,7 @@ from isthmus.training.schedule import Knot, Schedule
 VALIDATIONS = 40
 VALIDATION_SHARE = 0.1  # of the time that validations may take, as far as their number can be chosen
 USED_SHARE = 0.98  # of the budget is planned; the rest is for what follows the last validation
-PREPARATION_SHARE = 0.1  # of the budget that reading and measuring are charged with at most
+PREPARATION_SHARE = 0.3  # of the budget that reading and measuring are charged with at most
 SEGMENT_SHARE = 0.05  # of the budget: the rest is planned again after as much, with a validation or not
 FIRST_STEPS = 40  # that the first plan assumes at least: it rests on a few measured steps
 LATE = 2.0  # times its planned duration: then steps have become so slow that the plan is made again

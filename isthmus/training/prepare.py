@@ -122,7 +122,8 @@ def _conformed(val: ImageSet, images: ImageSet, chosen: Frame) -> ImageSet:
     val = conform(val, size=size, channels=channels)
     if val.channels != images.channels:
         raise DataError(
-            f"{val.source} has {val.channels} channels, the images to train on have {images.channels}"
+            f"{val.source} has {format_count(val.channels, 'channel')}, the images to train on have "
+            f"{images.channels}"
         )
     return val
 
@@ -150,7 +151,7 @@ def prepare(
     if processes.count == 1:
         return prepared
     settled = Settled.from_dict(processes.of_first(prepared.settled.to_dict()))
-    note = f"{processes.count} processes share every step of {settled.batch} images"
+    note = f"{processes.count} processes share every step of {format_count(settled.batch, 'image')}"
     return replace(prepared, settled=replace(settled, notes=(*settled.notes, note)))
 
 

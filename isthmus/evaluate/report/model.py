@@ -26,6 +26,7 @@ from isthmus.measures.codes import ACTIVE_VARIANCE
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.recipe import Recipe
 from isthmus.training.diagnosis.finding import recorded
+from isthmus.wording import format_count
 
 SHOWN = 10
 EXPLAINED = 128**2  # pixels up to which the page shows features and explains a code; more takes too long
@@ -59,7 +60,7 @@ def model_report(
     images = evenly(read_for(model, data), evaluation.data["images"])
     report = Report(
         f"{facts['recipe']}, code {facts['code']}",
-        f"{evaluation.data['images']:,} images of {evaluation.data['source']}",
+        f"{format_count(evaluation.data['images'], 'image')} of {evaluation.data['source']}",
     )
     spread = np.linspace(0, len(images) - 1, min(SHOWN, len(images))).round().astype(int).tolist()
     add_reconstructions(report, examples(model, images, spread, seed=evaluation.seed), "Reconstructions")
@@ -91,8 +92,9 @@ def add_reconstructions(report: Report, shown: Examples, section: str) -> None:
     report.picture(
         section,
         before_after(rows, columns=SHOWN),
-        f"{len(shown.names)} images, evenly spaced over the set.",
-        f"{len(rows)} rows of {len(shown.names)} images: {', '.join(title for title, _ in rows)}.",
+        f"{format_count(len(shown.names), 'image')}, evenly spaced over the set.",
+        f"{format_count(len(rows), 'row')} of {format_count(len(shown.names), 'image')}: "
+        f"{', '.join(title for title, _ in rows)}.",
     )
 
 
@@ -128,7 +130,7 @@ def add_worst(report: Report, evaluation: Evaluation, worst: Sequence[int], show
         "Worst",
         before_after(rows, columns=SHOWN),
         "The images with the greatest squared error, the worst first.",
-        f"Two rows of {len(worst)} images: given and reconstructed.",
+        f"Two rows of {format_count(len(worst), 'image')}: given and reconstructed.",
     )
     scores = evaluation.scores
     report.table(
@@ -228,7 +230,8 @@ def add_gap(report: Report, evaluation: Evaluation) -> None:
         "Train and test",
         ["metric", "training images", "these images", "difference"],
         [[label(k), train[k], evaluation.metrics[k], difference[k]] for k in in_order(difference)],
-        note=f"On {evaluation.gap['images']:,} training images, evenly spaced. A model that has learned its "
+        note=f"On {format_count(evaluation.gap['images'], 'training image')}, evenly spaced. A model "
+        "that has learned its "
         "images by heart is much better on them.",
     )
     if evaluation.privacy is not None:
@@ -249,7 +252,7 @@ def add_use(report: Report, path: str) -> None:
     """How to load the model in Python."""
     report.code(
         "Use it",
-        f"""import isthmus
+        """import isthmus
 
 model = isthmus.load({path!r})
 code = model.encode(images)         # images: NumPy (N, H, W, C), uint8 or floats in [0, 1]

@@ -20,6 +20,7 @@ from isthmus.images.store import ImageSet, Indices
 from isthmus.model.recipe import Recipe
 from isthmus.training.api import train
 from isthmus.training.prepare import settle_recipe
+from isthmus.wording import format_count
 
 MINUTES = 0.5  # per training, where nothing else is said
 SEARCHES = ("grid", "random", "optuna")
@@ -149,7 +150,7 @@ def _check(names: tuple[str, ...], count: int, search: str, trials: int, budget:
     if not 1 <= len(names) <= 2:
         raise UsageError("give one objective, or two for a Pareto front")
     if count < 2:
-        raise UsageError(f"{count} folds: cross-validation needs at least 2")
+        raise UsageError(f"{format_count(count, 'fold')}: cross-validation needs at least 2")
     if search not in SEARCHES:
         raise UsageError(f"search '{search}' is not known; known: {', '.join(SEARCHES)}")
     if trials < 1 or (budget is not None and budget <= 0):

@@ -18,6 +18,7 @@ from isthmus.training.diagnosis.rate import learning_rate_too_high, learning_rat
 from isthmus.training.diagnosis.span import data_range, output_range
 from isthmus.training.diagnosis.units import copying, dead_units, posterior_collapse
 from isthmus.training.schedule import Schedule
+from isthmus.wording import format_count
 
 _ORDER = {"problem": 0, "warning": 1, "note": 2}
 _EXPLAINS = ("learning-rate-too-high", "critic-domination", "data-range", "over-fitting")
@@ -91,7 +92,9 @@ def read_for(model: Autoencoder, images: Any) -> ImageSet:
     if given.channels == 1 and model.channels == 3:
         given = conform(given, size=None, channels=3)
     if given.channels != model.channels:
-        raise DataError(f"{given.source} has {given.channels} channels, the model reads {model.channels}")
+        raise DataError(
+            f"{given.source} has {format_count(given.channels, 'channel')}, the model reads {model.channels}"
+        )
     return given
 
 

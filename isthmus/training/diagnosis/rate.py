@@ -11,6 +11,7 @@ from isthmus.training.diagnosis.course import Course
 from isthmus.training.diagnosis.finding import Finding
 from isthmus.training.optimisers import peak_rate, usual_rate
 from isthmus.training.schedule import rate_at
+from isthmus.wording import choose_word, format_count
 
 JUMP = 0.4  # of all that had been learned, lost again later
 ABOVE = 0.2  # above the loss at the start
@@ -78,7 +79,10 @@ def learning_rate_too_low(course: Course, recipe: Recipe, explained: float | Non
         better = usual if rate < LOW * usual else 10 * rate
         told = f"{seen}: the learning rate {rate:g} is likely too low"
         return Finding("learning-rate-too-low", "warning", told, f"--set optimiser.rate={better:g}")
-    told = f"{seen}: {course.steps[-1]:,.0f} steps are few"
+    told = (
+        f"{seen}: {format_count(int(course.steps[-1]), 'step')} "
+        f"{choose_word(course.steps[-1], 'is', 'are')} few"
+    )
     return Finding("too-short", "note", told, f"--steps {3 * course.schedule.steps}")
 
 
