@@ -208,7 +208,7 @@ def test_validation_images_get_the_channels_of_the_others() -> None:
     held_out = ready(four, val=four[:4]).held_out
     assert held_out is not None
     assert held_out.channels == 4
-    with pytest.raises(DataError, match="channels"):
+    with pytest.raises(DataError, match="channel"):
         ready(four, val=pictures(5))
 
 

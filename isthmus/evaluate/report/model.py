@@ -252,7 +252,7 @@ def add_use(report: Report, path: str) -> None:
     """How to load the model in Python."""
     report.code(
         "Use it",
-        """import isthmus
+        f"""import isthmus
 
 model = isthmus.load({path!r})
 code = model.encode(images)         # images: NumPy (N, H, W, C), uint8 or floats in [0, 1]

@@ -8,7 +8,7 @@ from isthmus.training.options import Options
 from isthmus.training.prepare import prepare
 from isthmus.wording import choose_word, format_count
 
-from .training.cases import pictures, small
+from .cases import pictures, small
 
 
 @pytest.mark.parametrize(
