@@ -123,6 +123,9 @@ def command(
     if dry_run:
         _plan(console, data, recipe, code, settings, val, start_from, options)
         return
+    # All that is needed, also after the last step: importing counts towards a length in minutes.
+    from isthmus.codec import finish as codec
+    from isthmus.represent import readout
     from isthmus.training.api import train
     from isthmus.training.diagnosis.finding import recorded
 
@@ -148,9 +151,6 @@ def command(
             bars[0].update(progress.share, seen_now(progress))
 
         def finish(model: Autoencoder, images: ImageSet) -> None:
-            from isthmus.codec import finish as codec
-            from isthmus.represent import readout
-
             codec.finish(model, images, listener=fitting)
             readout.finish(model, images)
 

@@ -151,8 +151,9 @@ class Budget:
         """
         done = 0.0 if schedule is None else schedule.progress(step)
         self.step_seconds = pace = max(self._pace(), 1e-9)
-        left = USED_SHARE * self.seconds - self.used
         grace = (1 - USED_SHARE) * self.seconds
+        # What is found out about the finished model takes about as long as a validation.
+        left = USED_SHARE * self.seconds - self.used - min(self.expected_validation, grace)
         if done < ANNEALED and left > -grace:  # the learning rate still falls in a short end
             left = max(left, grace)
         validations = max(1, round((left + self.since_validation) / self.spacing))
