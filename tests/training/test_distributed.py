@@ -110,6 +110,13 @@ def test_what_cannot_work_is_said_by_one_process(folder: Path) -> None:
     assert [second[name] for name in ("norm", "few", "missing")] == [""] * 3
 
 
+def test_processes_whose_clocks_differ_follow_the_first(folder: Path) -> None:
+    first, second = (json.loads((folder / f"timed-{i}.json").read_text()) for i in range(2))
+    assert first == second
+    assert first["knots"][-1] == [first["steps"], 1.0]
+    assert len(first["knots"]) > 5
+
+
 def test_one_process_speaks_and_the_run_ends_well(tmp_path: Path) -> None:
     data, out = tmp_path / "data.npy", tmp_path / "m.safetensors"
     np.save(data, pictures(60))
