@@ -152,5 +152,7 @@ def _learn(console: Console, autoencoder: Autoencoder, model: str, sequence: str
             "skipped": as_json(frames.skipped),
         }
     )
-    console.result(f"how codes move was learned from {len(codes):,} sequences and is in {model}")
+    console.result(
+        f"how codes move was learned from {format_count(len(codes), 'sequence')} and is in {model}"
+    )
     end_with_skipped(console, frames.skipped)

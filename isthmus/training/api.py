@@ -48,6 +48,7 @@ from isthmus.training.progress import Listener
 from isthmus.training.run import Run
 from isthmus.training.start import begin_with, recipe_from
 from isthmus.version import __version__
+from isthmus.wording import format_count
 
 
 @flushed_denormals()
@@ -270,7 +271,7 @@ def _resumed(
         group.together(partial(check_same_data, held_out, began_held_out, source))
     if threads != torch.get_num_threads():
         here = torch.get_num_threads()
-        note = f"began with {threads} threads and goes on with {here}: the last digits may differ"
+        note = f"began with {format_count(threads, 'thread')} and goes on with {here}: the last digits may differ"
         settled = replace(settled, notes=(*settled.notes, note))
     if settled.privacy is not None:
         privacy.check_extra()
