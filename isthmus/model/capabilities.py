@@ -221,7 +221,10 @@ def _output_range(recipe: Recipe) -> str | None:
 
 def _top_k(recipe: Recipe) -> str | None:
     if isinstance(recipe.bottleneck, axes.TopK) and recipe.bottleneck.k > recipe.geometry.channels:
-        return f"top-k keeps {format_count(recipe.bottleneck.k, 'unit')} of a code that has {recipe.geometry.channels}"
+        return (
+            f"top-k keeps {format_count(recipe.bottleneck.k, 'unit')} of a code that has "
+            f"{recipe.geometry.channels}"
+        )
     if isinstance(recipe.bottleneck, axes.L0) and not recipe.geometry.is_grid:
         active = recipe.bottleneck.active
         if active is not None and active > recipe.geometry.channels:

@@ -271,7 +271,10 @@ def _resumed(
         group.together(partial(check_same_data, held_out, began_held_out, source))
     if threads != torch.get_num_threads():
         here = torch.get_num_threads()
-        note = f"began with {format_count(threads, 'thread')} and goes on with {here}: the last digits may differ"
+        note = (
+            f"began with {format_count(threads, 'thread')} and goes on with {here}: the last digits "
+            "may differ"
+        )
         settled = replace(settled, notes=(*settled.notes, note))
     if settled.privacy is not None:
         privacy.check_extra()

@@ -190,7 +190,8 @@ def add_code(report: Report, evaluation: Evaluation) -> None:
         report.picture(
             "Code",
             histogram({"units": np.log10(live)}, x_label="log₁₀ of a unit's variance over images"),
-            f"{format_count(int(code['units']), 'unit')}, {int((variances > ACTIVE_VARIANCE).sum())} of them with a "
+            f"{format_count(int(code['units']), 'unit')}, {int((variances > ACTIVE_VARIANCE).sum())} of "
+            "them with a "
             f"variance above {ACTIVE_VARIANCE:g}, {len(variances) - len(live)} that never change.",
             "Histogram of the variances of the code's units.",
         )
