@@ -314,6 +314,7 @@ def _summary(run: Run, prepared: Prepared, facts: dict[str, Any]) -> dict[str, A
         else None,
         "history": state.history,
         "knots": run.schedule.to_json(),
+        "paused": 0.0 if run.budget is None else round(run.budget.paused, 2),
         "findings": [],
         "privacy": None if settled.privacy is None else settled.privacy.facts(state.step),
     }
