@@ -95,6 +95,7 @@ def sample_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         Image.fromarray(pixels).save(tmp_path / "photos" / f"{index:02d}.png")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(prepare, "_steps", lambda *_: (STEPS, f"{STEPS} steps, for an example"))
+    monkeypatch.setattr(prepare, "_minutes", lambda *_: None)
     return tmp_path
 
 
