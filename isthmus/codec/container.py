@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from isthmus.errors import DataError
 from isthmus.installation import upgrade_hint
+from isthmus.wording import choose_word, format_count
 
 MAGIC = b"\x89IST"
 VERSION = 1
@@ -156,7 +157,9 @@ def read_header(data: bytes | memoryview, *, max_pixels: int = MAX_PIXELS) -> He
     if bytes(data[: len(MAGIC)]) != MAGIC:
         raise CompressedFileError("not a compressed image of isthmus" if len(data) else "empty (0 bytes)")
     if len(data) < HEADER_BYTES:
-        raise CompressedFileError(f"cut short: {len(data)} bytes, and its header alone has {HEADER_BYTES}")
+        raise CompressedFileError(
+            f"cut short: {format_count(len(data), 'byte')}, and its header alone has {HEADER_BYTES}"
+        )
     fixed = bytes(data[: _HEADER.size])
     _, version, kind, flags, channels, width, height, quality, tile, model = _HEADER.unpack(fixed)
     if struct.pack("<I", binascii.crc32(fixed)) != bytes(data[_HEADER.size : HEADER_BYTES]):
@@ -225,13 +228,16 @@ def _straight(view: memoryview, wanted: list[Key]) -> dict[Key, memoryview]:
         if chunk[0] != key:
             raise CompressedFileError(f"damaged: another chunk stands where {name} belongs")
         if end > len(view):
-            raise CompressedFileError(f"cut short: {name} lacks {end - len(view):,} bytes")
+            raise CompressedFileError(f"cut short: {name} lacks {format_count(end - len(view), 'byte')}")
         found[key] = view[position + CHUNK_BYTES : end]
         if binascii.crc32(found[key]) != chunk[2]:
             raise CompressedFileError(f"damaged: {name} does not match its checksum")
         position = end
     if position != len(view):
-        raise CompressedFileError(f"damaged: {len(view) - position:,} bytes follow its end")
+        raise CompressedFileError(
+            f"damaged: {format_count(len(view) - position, 'byte')} "
+            f"{choose_word(len(view) - position, 'follows', 'follow')} its end"
+        )
     return found
 
 

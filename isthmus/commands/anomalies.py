@@ -12,6 +12,7 @@ from isthmus.commands.inputs import as_json, check_data, end_with_skipped, load_
 from isthmus.errors import DataError
 from isthmus.escaping import csv_text
 from isthmus.outputs import check_output, check_outputs
+from isthmus.wording import choose_word, format_count
 
 
 @click.command()
@@ -122,7 +123,8 @@ def command(
         least = math.ceil(1000 * detector.least_false_alarms) / 1000
         console.warn(
             f"nothing can be flagged at {detector.false_alarms:g} false alarms: only "
-            f"{len(detector.calibration)} normal images were held out; "
+            f"{format_count(len(detector.calibration), 'normal image')} "
+            f"{choose_word(len(detector.calibration), 'was', 'were')} held out; "
             f"give more, or try --false-alarms {least:g}"
         )
     console.emit(

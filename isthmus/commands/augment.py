@@ -7,6 +7,7 @@ import click
 from isthmus.commands.console import Console, force_option, speaks
 from isthmus.commands.inputs import as_json, check_data, end_with_skipped, load_model, swap_if_model
 from isthmus.errors import UsageError
+from isthmus.wording import format_count
 
 
 def _words(context: click.Context, parameter: click.Parameter, value: str) -> list[str]:  # noqa: ARG001
@@ -99,7 +100,9 @@ def command(
         }
     )
     lost = ", ".join(f"{n} {reason}" for reason, n in found.dropped.items() if n)
-    console.result(f"{len(made):,} new images written to {out}" + (f" (dropped: {lost})" if lost else ""))
+    console.result(
+        f"{format_count(len(made), 'new image')} written to {out}" + (f" (dropped: {lost})" if lost else "")
+    )
     if len(made) < found.wanted:
         console.warn(f"only {len(made):,} of {found.wanted:,}: what else was made was dropped")
     end_with_skipped(console, images.skipped)

@@ -10,6 +10,7 @@ from isthmus.commands.console import Console, force_option, speaks, table
 from isthmus.commands.inputs import as_json, check_data, end_with_skipped, load_model, swap_if_model
 from isthmus.escaping import csv_text
 from isthmus.outputs import check_outputs
+from isthmus.wording import format_count
 
 
 @click.command()
@@ -91,7 +92,10 @@ def command(
 
         sizes = [int((clusters.assigned == i).sum()) for i in range(clusters.count)]
         rows = [
-            (f"{i}: {sizes[i]} images", [images.image(int(row)) for row in clusters.typical[i]])
+            (
+                f"{i}: {format_count(int(sizes[i]), 'image')}",
+                [images.image(int(row)) for row in clusters.typical[i]],
+            )
             for i in range(clusters.count)
         ]
         picture = console.save(picture, partial(write_bytes, picture, before_after(rows), force=force))

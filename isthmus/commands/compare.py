@@ -75,8 +75,8 @@ def command(
 
             def on_step(progress: Progress) -> None:
                 if not lines:
-                    lines.append(stack.enter_context(console.progress(label, total=progress.steps)))
-                lines[0].update(progress.step, seen_now(progress))
+                    lines.append(stack.enter_context(console.progress(label, total=1.0)))
+                lines[0].update(progress.share, seen_now(progress))
 
             return on_step
 

@@ -9,6 +9,7 @@ import click
 from isthmus.commands.console import Console, force_option, speaks
 from isthmus.commands.inputs import as_json, check_data, check_model, end_with_skipped
 from isthmus.commands.sizes import max_pixels_option, size_text
+from isthmus.wording import format_count
 
 if TYPE_CHECKING:
     from isthmus.codec.jobs import Job
@@ -101,7 +102,7 @@ def command(console: Console, images: tuple[str, ...], out: str, **options: Any)
 
 
 def _summary(count: int, before: int, after: int, kept: int, *, verified: bool) -> str:
-    words = f"{count:,} {'image' if count == 1 else 'images'} compressed"
+    words = f"{format_count(count, 'image')} compressed"
     if count:
         saved = (
             f"{size_text(before)} became {size_text(after)}, {100 * (1 - after / max(before, 1)):.0f} % saved"

@@ -9,6 +9,7 @@ import click
 from isthmus.commands.console import Console, force_option, speaks
 from isthmus.commands.inputs import as_json, check_model, end_with_skipped
 from isthmus.commands.sizes import as_region, max_pixels_option
+from isthmus.wording import format_count
 
 if TYPE_CHECKING:
     from isthmus.codec.jobs import Job
@@ -87,5 +88,5 @@ def command(console: Console, files: tuple[str, ...], out: str, **options: Any) 
         }
     )
     already = f"; {kept:,} were there already (--force writes them again)" if kept else ""
-    console.result(f"{len(written):,} {'image' if len(written) == 1 else 'images'} written to {out}{already}")
+    console.result(f"{format_count(len(written), 'image')} written to {out}{already}")
     end_with_skipped(console, [*skipped, *damaged])

@@ -41,8 +41,8 @@ def command(console: Console, out: str, minutes: float, force: bool) -> None:
 
         def on_step(progress: Progress) -> None:
             if not bars:
-                bars.append(stack.enter_context(console.progress("training", total=progress.steps)))
-            bars[0].update(progress.step, seen_now(progress))
+                bars.append(stack.enter_context(console.progress("training", total=1.0)))
+            bars[0].update(progress.share, seen_now(progress))
 
         def say(text: str) -> None:
             stack.close()  # the bar has shown its last

@@ -13,6 +13,7 @@ from isthmus.commands.line import command_line
 from isthmus.errors import UsageError
 from isthmus.locks import exclusive
 from isthmus.outputs import check_output
+from isthmus.wording import format_count
 
 SUFFIXES = (".npz", ".parquet")
 
@@ -97,5 +98,7 @@ def command(
             "skipped": as_json(images.skipped),
         }
     )
-    console.result(f"{out}: {len(images)} images, {found.vectors.shape[1]} numbers each")
+    console.result(
+        f"{out}: {format_count(len(images), 'image')}, {format_count(found.vectors.shape[1], 'number')} each"
+    )
     end_with_skipped(console, images.skipped)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from isthmus.commands.console import Console, table
 from isthmus.commands.inputs import check_data, load_model, swap_if_model
+from isthmus.wording import format_count
 
 if TYPE_CHECKING:
     from isthmus.training.diagnosis.finding import Finding
@@ -45,5 +46,9 @@ def examine_training(model: str, data: str | None, console: Console) -> None:
         rows = [(one.severity, one.name, one.message, one.suggestion) for one in found]
         console.result(table(("severity", "finding", "what was seen", "try"), rows))
     else:
-        on = f"on {seen.images:,} images of {data}" if seen is not None else "at the end of its training"
+        on = (
+            f"on {format_count(seen.images, 'image')} of {data}"
+            if seen is not None
+            else "at the end of its training"
+        )
         console.result(f"nothing was found amiss with {model} {on}")

@@ -13,6 +13,7 @@ from isthmus.commands.inputs import as_json, check_data, end_with_skipped, load_
 from isthmus.commands.line import command_line
 from isthmus.errors import UsageError
 from isthmus.outputs import check_output
+from isthmus.wording import format_count
 
 if TYPE_CHECKING:
     from isthmus.images.store import ImageSet
@@ -111,7 +112,7 @@ def command(
             "skipped": as_json(frames.skipped),
         }
     )
-    console.result(f"{len(pixels)} frames ({what}) written to {out}")
+    console.result(f"{format_count(len(pixels), 'frame')} ({what}) written to {out}")
     end_with_skipped(console, frames.skipped)
 
 
@@ -153,5 +154,7 @@ def _learn(console: Console, autoencoder: Autoencoder, model: str, sequence: str
             "skipped": as_json(frames.skipped),
         }
     )
-    console.result(f"how codes move was learned from {len(codes):,} sequences and is in {model}")
+    console.result(
+        f"how codes move was learned from {format_count(len(codes), 'sequence')} and is in {model}"
+    )
     end_with_skipped(console, frames.skipped)

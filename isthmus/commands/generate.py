@@ -10,6 +10,7 @@ from isthmus.commands.console import Console, force_option, speaks
 from isthmus.commands.inputs import as_size, load_model, read_image
 from isthmus.commands.prepared_prior import with_prior
 from isthmus.errors import UsageError
+from isthmus.wording import format_count
 
 
 @click.command()
@@ -101,4 +102,4 @@ def command(
             "files": [str(path) for path in files],
         }
     )
-    console.result(f"{len(pixels):,} images from the {used.kind} prior written to {out}")
+    console.result(f"{format_count(len(pixels), 'image')} from the {used.kind} prior written to {out}")

@@ -12,6 +12,7 @@ import click
 from isthmus.commands.console import Console, speaks, table
 from isthmus.commands.inputs import check_model
 from isthmus.errors import ModelFileError
+from isthmus.wording import format_count
 
 
 @click.command()
@@ -110,7 +111,7 @@ def _privacy(spent: Mapping[str, Any] | None) -> str | None:
         return None
     return (
         f"ε {spent['epsilon']:.4g} at δ {spent['delta']:.3g} for any one image "
-        f"(noise {spent['noise']:.4g}, clip norm {spent['clip']:g}, {spent['steps']:,} steps)"
+        f"(noise {spent['noise']:.4g}, clip norm {spent['clip']:g}, {format_count(spent['steps'], 'step')})"
     )
 
 

@@ -15,6 +15,7 @@ import click
 from isthmus.commands.console import Console
 from isthmus.commands.line import command_line
 from isthmus.errors import UsageError
+from isthmus.wording import choose_word, format_count
 
 if TYPE_CHECKING:
     from isthmus.images.store import Pixels, Skipped
@@ -102,7 +103,7 @@ def end_with_skipped(console: Console, skipped: Sequence[Skipped]) -> None:
     """Name what was left out, and end with exit code 3 if anything was."""
     if not skipped or console.silent:  # the first of several processes says it, and ends with that code
         return
-    console.warn(f"{len(skipped)} {'input was' if len(skipped) == 1 else 'inputs were'} skipped:")
+    console.warn(f"{format_count(len(skipped), 'input')} {choose_word(len(skipped), 'was', 'were')} skipped:")
     for one in skipped:
         console.warn(f"  {one.name}: {one.reason}")
     click.get_current_context().exit(SKIPPED)

@@ -8,6 +8,7 @@ from isthmus.commands.console import Console, force_option, speaks
 from isthmus.commands.inputs import load_model, read_image
 from isthmus.commands.prepared_prior import with_prior
 from isthmus.errors import UsageError
+from isthmus.wording import format_count
 
 
 @click.command()
@@ -57,4 +58,4 @@ def command(
             "files": [str(file) for file in files],
         }
     )
-    console.result(f"{len(pixels)} frames on a {path} path written to {out}")
+    console.result(f"{format_count(len(pixels), 'frame')} on a {path} path written to {out}")

@@ -9,6 +9,7 @@ import click
 from isthmus.commands.console import Console, force_option, speaks
 from isthmus.commands.inputs import as_json, check_data, end_with_skipped, load_model, swap_if_model
 from isthmus.outputs import check_outputs
+from isthmus.wording import choose_word
 
 
 @click.command()
@@ -59,5 +60,5 @@ def command(
         }
     )
     part = f" of {len(images):,}" if len(images) > len(found.images) else ""
-    console.result(f"{len(found.images):,}{part} images on {out}")
+    console.result(f"{len(found.images):,}{part} {choose_word(len(found.images), 'image')} on {out}")
     end_with_skipped(console, images.skipped)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from isthmus.commands.console import table
 from isthmus.commands.progress import duration
+from isthmus.wording import format_count
 
 if TYPE_CHECKING:
     from isthmus.training.outline import Outline
@@ -29,7 +30,7 @@ def plan_text(found: Outline) -> str:
             f"decoder {found.parameters_decoder:,})",
             f"memory       about {(found.weights + found.activations) / _MEBI:,.0f} MiB: "
             f"weights and optimiser {found.weights / _MEBI:,.0f}, one batch {found.activations / _MEBI:,.0f}",
-            f"time         {found.steps:,} steps of {1000 * found.seconds_per_step:.3g} ms: "
+            f"time         {format_count(found.steps, 'step')} of {1000 * found.seconds_per_step:.3g} ms: "
             f"about {duration(found.seconds)}",
             "nothing was trained or written",
         ]

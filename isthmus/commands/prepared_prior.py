@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from isthmus.commands.console import Console
 from isthmus.commands.line import command_line
 from isthmus.errors import UsageError
+from isthmus.wording import format_count
 
 if TYPE_CHECKING:
     from isthmus.generate.prior import Prior
@@ -35,7 +36,8 @@ def with_prior(console: Console, model: Autoencoder, path: str, kind: str | None
             hint=command_line(["prior", path, "TRAINING-DATA"]),
         )
     console.note(
-        f"no prior in {path}: a mixture is fitted to {len(images):,} training images for this once "
+        f"no prior in {path}: a mixture is fitted to {format_count(len(images), 'training image')} for "
+        "this once "
         f"(to keep one: {command_line(['prior', path, images.source])})"
     )
     return fit_prior(model, images, kind="mixture")

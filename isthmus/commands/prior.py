@@ -9,6 +9,7 @@ import click
 from isthmus.commands.console import Console, speaks
 from isthmus.commands.inputs import as_json, check_data, end_with_skipped, load_model, swap_if_model
 from isthmus.outputs import check_output
+from isthmus.wording import format_count
 
 
 @click.command()
@@ -101,6 +102,6 @@ def command(
             "skipped": as_json(images.skipped),
         }
     )
-    classes = f", {len(prior.classes)} classes" if prior.classes else ""
-    console.result(f"{prior.kind} prior of {len(images):,} codes{classes} is in {model}")
+    classes = f", {format_count(len(prior.classes), 'class', 'classes')}" if prior.classes else ""
+    console.result(f"{prior.kind} prior of {format_count(len(images), 'code')}{classes} is in {model}")
     end_with_skipped(console, images.skipped)

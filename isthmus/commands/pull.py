@@ -6,6 +6,7 @@ import click
 
 from isthmus.commands.console import Console, force_option, speaks
 from isthmus.commands.inputs import MODEL_SUFFIX
+from isthmus.wording import format_count
 
 
 @click.command()
@@ -36,4 +37,4 @@ def command(console: Console, place: str, out: str | None, revision: str | None,
             "bytes": found.bytes,
         }
     )
-    console.result(f"model: {path} ({found.bytes:,} bytes)")
+    console.result(f"model: {path} ({format_count(found.bytes, 'byte')})")

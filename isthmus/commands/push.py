@@ -6,6 +6,7 @@ import click
 
 from isthmus.commands.console import Console, force_option, speaks
 from isthmus.commands.inputs import check_model
+from isthmus.wording import format_count
 
 
 @click.command()
@@ -38,4 +39,4 @@ def command(console: Console, model: str, place: str, private: bool, message: st
             "bytes": found.bytes,
         }
     )
-    console.result(f"{model} is at {found.url} ({found.bytes:,} bytes)")
+    console.result(f"{model} is at {found.url} ({format_count(found.bytes, 'byte')})")

@@ -7,6 +7,7 @@ import click
 from isthmus.commands.console import Console, force_option, speaks
 from isthmus.commands.inputs import as_json, check_data, end_with_skipped, load_model, swap_if_model
 from isthmus.outputs import check_folder
+from isthmus.wording import format_count
 
 
 @click.command()
@@ -38,7 +39,9 @@ def command(console: Console, model: str, data: str, out: str, compare: bool, fo
             out,
             compare=compare,
             force=force,
-            listener=lambda done, _total: line.update(done, f"{done:,} of {len(images):,} images"),
+            listener=lambda done, _total: line.update(
+                done, f"{done:,} of {format_count(len(images), 'image')}"
+            ),
         )
     skipped = (*images.skipped, *found.skipped)
     console.emit(
@@ -52,5 +55,5 @@ def command(console: Console, model: str, data: str, out: str, compare: bool, fo
         }
     )
     already = f"; {len(found.kept):,} were there already (--force writes them again)" if found.kept else ""
-    console.result(f"{len(found.written):,} images written to {out}{already}")
+    console.result(f"{format_count(len(found.written), 'image')} written to {out}{already}")
     end_with_skipped(console, skipped)

@@ -11,6 +11,7 @@ import click
 from isthmus.commands.console import Console
 from isthmus.commands.inputs import as_json, end_with_skipped
 from isthmus.commands.progress import duration
+from isthmus.wording import format_count
 
 if TYPE_CHECKING:
     from isthmus.restore.files import Outcome, Repair
@@ -68,6 +69,6 @@ def end(console: Console, schema: str, out: Path, found: Outcome) -> None:
     seconds = sum(one.seconds for one in found.repaired)
     count = len(found.repaired)
     already = f"; {len(found.kept):,} were there already (--force writes them again)" if found.kept else ""
-    what = "1 image" if count == 1 else f"{count:,} images"
+    what = format_count(count, "image")
     console.result(f"{what} written to {out} in {duration(seconds)}{already}")
     end_with_skipped(console, found.skipped)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from isthmus.commands.inputs import MODEL_SUFFIX, as_json, as_size, check_data, 
 from isthmus.commands.line import command_line
 from isthmus.commands.plan import plan_text
 from isthmus.commands.progress import duration
+from isthmus.wording import format_count
 
 if TYPE_CHECKING:
     from isthmus.images.store import ImageSet, Skipped
@@ -114,12 +116,16 @@ def command(
     isthmus train mnist --recipe variational --code 16 --minutes 2
     isthmus train photos/ --code 32@8 --set backbone.width=64 -o small.safetensors
     """
+    began = time.monotonic()  # before torch is imported: that is part of the time that was asked for
     check_data(data)
     if start_from is not None:
         check_model(start_from)
     if dry_run:
         _plan(console, data, recipe, code, settings, val, start_from, options)
         return
+    # All that is needed, also after the last step: importing counts towards a length in minutes.
+    from isthmus.codec import finish as codec
+    from isthmus.represent import readout
     from isthmus.training.api import train
     from isthmus.training.diagnosis.finding import recorded
 
@@ -139,14 +145,12 @@ def command(
                 told.add(finding.name)
                 console.warn(f"so far, {finding}")
             if not bars:  # only now is it known how far an earlier run had come
-                line = console.progress("training", total=progress.steps, start=progress.step)
-                bars.append(stack.enter_context(line))
-            bars[0].update(progress.step, seen_now(progress))
+                bars.append(
+                    stack.enter_context(console.progress("training", total=1.0, start=progress.share))
+                )
+            bars[0].update(progress.share, seen_now(progress))
 
         def finish(model: Autoencoder, images: ImageSet) -> None:
-            from isthmus.codec import finish as codec
-            from isthmus.represent import readout
-
             codec.finish(model, images, listener=fitting)
             readout.finish(model, images)
 
@@ -169,6 +173,7 @@ def command(
             listener=listener,
             on_ready=on_ready,
             finish=finish,
+            began=began,
             **options,
         )
     if console.silent:  # the first of several processes has the model and the last word
@@ -202,7 +207,7 @@ def command(
     )
     early = ", ended early" if summary["ended_early"] else ""
     console.result(
-        f"{summary['steps']:,} steps in {duration(summary['seconds'])} "
+        f"{format_count(summary['steps'], 'step')} in {duration(summary['seconds'])} "
         f"({summary['images_per_second']:,.0f} images/s){early}"
     )
     if best is not None:
@@ -243,9 +248,9 @@ def choices(prepared: Prepared) -> list[str]:
     recipe = prepared.model.recipe
     count = sum(p.numel() for p in prepared.model.parameters())
     return [
-        f"{images.source}: {len(images):,} {kind} images of {size} to train on{held}",
+        f"{images.source}: {format_count(len(images), f'{kind} image')} of {size} to train on{held}",
         *images.notes,
-        f"recipe {recipe.name}, code {recipe.code}, {count:,} parameters",
+        f"recipe {recipe.name}, code {recipe.code}, {format_count(count, 'parameter')}",
         *settled.notes,
     ]
 

@@ -8,6 +8,7 @@ import click
 
 from isthmus.commands.console import Console, force_option, speaks
 from isthmus.commands.inputs import load_model, read_image
+from isthmus.wording import format_count
 
 
 def _amounts(context: click.Context, parameter: click.Parameter, value: str) -> list[float]:
@@ -70,4 +71,4 @@ def command(
             "files": [str(file) for file in files],
         }
     )
-    console.result(f"{len(pixels)} {'image' if len(pixels) == 1 else 'images'} written to {out}")
+    console.result(f"{format_count(len(pixels), 'image')} written to {out}")

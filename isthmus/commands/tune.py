@@ -12,6 +12,7 @@ from isthmus.commands.console import Console, force_option, speaks, table
 from isthmus.commands.inputs import as_size, check_data
 from isthmus.commands.line import command_line
 from isthmus.outputs import check_outputs
+from isthmus.wording import format_count
 
 if TYPE_CHECKING:
     from isthmus.evaluate.selection.log import Trial
@@ -109,7 +110,8 @@ def command(
     console.result(table(*found.table()))
     if not found.complete:
         console.result(
-            f"the time was up after {len(found.trials)} trials: the same command goes on from {path}"
+            f"the time was up after {format_count(len(found.trials), 'trial')}: the same command goes "
+            f"on from {path}"
         )
     best = found.front()
     if best:

@@ -12,6 +12,7 @@ import click
 from isthmus.commands.console import Console, speaks
 from isthmus.commands.inputs import as_json, check_model, end_with_skipped
 from isthmus.commands.sizes import max_pixels_option
+from isthmus.wording import choose_word, format_count
 
 
 @click.command()
@@ -69,8 +70,8 @@ def command(console: Console, files: tuple[str, ...], model: str | None, max_pix
     console.emit({"schema": "isthmus.verify/1", "how": how, "files": whole, "skipped": as_json(broken)})
     words = "every checksum is right" if model is None else "everything decodes"
     if unlisted:
-        console.result(f"{len(whole):,} of the {len(paths):,} files found are whole: {words}")
+        console.result(f"{len(whole):,} of the {format_count(len(paths), 'file')} found are whole: {words}")
     else:
-        are = "file is" if len(paths) == 1 else "files are"
-        console.result(f"{len(whole):,} of {len(paths):,} {are} whole: {words}")
+        are = choose_word(len(paths), "is", "are")
+        console.result(f"{len(whole):,} of {format_count(len(paths), 'file')} {are} whole: {words}")
     end_with_skipped(console, broken)

@@ -22,6 +22,7 @@ from isthmus.images.store import ImageSet
 from isthmus.training.api import train
 from isthmus.training.prepare import settle_recipe
 from isthmus.training.progress import Listener
+from isthmus.wording import format_count
 
 SCHEMA = "isthmus.compare/1"
 TEST_SHARE = 0.2
@@ -85,8 +86,10 @@ class Comparison:
 
     def report(self) -> Report:
         """A page with the table and a picture of quality against the size of the code."""
-        page = Report("Recipes compared", f"{self.training_images:,} training images of {self.source}")
-        note = f"Measured on {self.test_images:,} images that none has seen."
+        page = Report(
+            "Recipes compared", f"{format_count(self.training_images, 'training image')} of {self.source}"
+        )
+        note = f"Measured on {format_count(self.test_images, 'image')} that none has seen."
         if len(self.seeds) > 1:
             note += f" Means over {len(self.seeds)} seeds with 95 % intervals."
         header, rows = self.table()

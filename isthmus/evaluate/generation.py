@@ -31,6 +31,7 @@ from isthmus.measures.neighbours import nearest_neighbours
 from isthmus.measures.support import precision_and_recall
 from isthmus.measures.two_samples import energy_distance, nearest_neighbour_accuracy
 from isthmus.model.autoencoder import Autoencoder
+from isthmus.wording import format_count
 
 COUNT = 10_000
 MEMORY_COUNT = 1000
@@ -158,7 +159,7 @@ def evaluate_generation(
     space = named or components_of(known)
     n = len(test)
     some = known.subset(np.sort(random.choice(len(known), min(n, len(known)), replace=False)))
-    say(f"features of {n:,} test images")
+    say(f"features of {format_count(n, 'test image')}")
     real = space(test)
     rows = [_row(FLOOR, real, space(some))]
     if bar:
@@ -168,7 +169,7 @@ def evaluate_generation(
     rows.append(_row("reconstructions", real, space(_set(reconstructed(model, test)))))
     drawn: Pixels | None = None
     for prior in chosen:
-        say(f"{n:,} samples of the {prior.kind} prior")
+        say(f"{format_count(n, 'sample')} of the {prior.kind} prior")
         made = generate(model, n, prior=prior, size=size, seed=seed)
         rows.append(_row(f"samples, {prior.kind} prior", real, space(_set(made))))
         drawn = made if drawn is None else drawn

@@ -16,6 +16,7 @@ from scipy.stats import rankdata
 
 from isthmus.errors import DataError
 from isthmus.evaluate.scores import Numbers
+from isthmus.wording import format_count
 
 LOW_RATE = 0.01
 Z = 1.959963984540054  # of a 95 % interval
@@ -60,7 +61,10 @@ def membership(members: Numbers, others: Numbers) -> Membership:
     """
     n, m = len(members), len(others)
     if min(n, m) < 10:
-        raise DataError(f"{n} training images and {m} others are too few to tell membership")
+        raise DataError(
+            f"{format_count(n, 'training image')} and {format_count(m, 'other')} are too few to tell "
+            "membership"
+        )
     scores = -np.concatenate([members, others]).astype(np.float64)
     ranks = rankdata(scores)
     # Each member's share of others that it beats, and the other way round: the structural components.

@@ -29,6 +29,7 @@ from isthmus.images.store import ImageSet
 from isthmus.measures.subspace import principal_subspace
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.version import __version__
+from isthmus.wording import format_count
 
 METHODS: tuple[str, ...] = ("tsne", "pca")
 COMPONENTS = 50
@@ -81,7 +82,8 @@ class CodeMap:
             "sheet": "data:image/webp;base64," + base64.b64encode(stream.getvalue()).decode(),
         }
         page = files(__package__).joinpath("code_map.html").read_text(encoding="utf-8")
-        note = f"{len(self.images):,} images by {'t-SNE' if self.method == 'tsne' else 'PCA'} of their codes"
+        method = "t-SNE" if self.method == "tsne" else "PCA"
+        note = f"{format_count(len(self.images), 'image')} by {method} of their codes"
         words = {"TITLE": for_html(title), "NOTE": for_html(note), "VERSION": for_html(__version__)}
         return fill(page, {**words, "DATA": for_script(data)})
 

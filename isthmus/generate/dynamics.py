@@ -24,6 +24,7 @@ from isthmus.model.attachment_check import DAMAGE, Rule, check_state, check_tens
 from isthmus.model.attachments import attach
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.objective import Objective, Term
+from isthmus.model.seeded import seeded
 from isthmus.model.terms import mse
 from isthmus.model.trace import Corrupted, Latent, NoNetwork, Trace
 from isthmus.training.allocator import kept_memory
@@ -159,8 +160,7 @@ def fit_dynamics(
     mean, deviation = stacked.mean((0, 1)), stacked.std((0, 1)).clamp_min(1e-6)
     white = ((stacked - mean) / deviation)[:, :, None, :].contiguous().numpy()
     images = ImageSet(white, tuple(map(str, range(len(white)))), source="codes")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         network = _Motion(stacked.shape[2], width)
     settled = Settled(
         size=(WINDOW, 1), crop=False, batch=min(batch, len(images)), steps=steps, validate_every=steps,

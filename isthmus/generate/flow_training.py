@@ -18,6 +18,7 @@ from isthmus.images.split import hold_out
 from isthmus.images.store import ImageSet, Indices
 from isthmus.model import axes
 from isthmus.model.objective import Objective, Term
+from isthmus.model.seeded import seeded
 from isthmus.model.terms import mse
 from isthmus.model.trace import Corrupted, Latent, NoNetwork, Trace
 from isthmus.training.allocator import kept_memory
@@ -106,8 +107,7 @@ def fit_flow(
     shape = tuple(white.shape[1:])
     wide = width or WIDTH[len(shape)]
     deep = depth or DEPTH[len(shape)]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         network = velocity(shape, len(base.weights), wide, deep)
     images = _as_images(white, parts)
     train, held = hold_out(images, HELD_OUT if len(images) >= 40 else 0.0)

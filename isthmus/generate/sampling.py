@@ -17,6 +17,7 @@ from isthmus.images.store import Pixels
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.file import load
 from isthmus.model.footprint import check_memory
+from isthmus.wording import format_count
 
 STRENGTH = 0.4
 _BYTES = 10  # of memory for each number of an image: floats, what they are rounded from, and the result
@@ -120,7 +121,7 @@ def _check_room(model: Autoencoder, count: int, size: tuple[int, int]) -> None:
     needed = count * math.prod(shape) * _BYTES
     if needed > memory_bytes():
         raise DataError(
-            f"{count:,} images of {size[0]}×{size[1]} pixels at once would take about "
+            f"{format_count(count, 'image')} of {size[0]}×{size[1]} pixels at once would take about "
             f"{needed / 2**30:,.0f} GiB: ask for fewer, with another seed for others"
         )
 

@@ -21,6 +21,7 @@ from isthmus.images.cache import memory_bytes
 from isthmus.images.idx import DEFLATE_LIMIT
 from isthmus.images.store import ImageSet, Indices, Pixels
 from isthmus.input_files import open_input
+from isthmus.wording import format_count
 
 _MOST_CLASSES = 65_536
 
@@ -72,7 +73,7 @@ def label_numbers(labels: Any, count: int, source: str) -> Indices:
     if numbers.dtype.kind not in "iu" or numbers.ndim != 1:
         raise DataError(f"{source}: labels must be (N,) whole numbers, not {numbers.dtype} {numbers.shape}")
     if len(numbers) != count:
-        raise DataError(f"{source}: {count} images but {len(numbers)} labels")
+        raise DataError(f"{source}: {format_count(count, 'image')} but {format_count(len(numbers), 'label')}")
     if numbers.min() < 0 or numbers.max() >= _MOST_CLASSES:
         raise DataError(f"{source}: labels must lie in 0..65535, not {numbers.min()}..{numbers.max()}")
     return numbers.astype(np.int64)

@@ -16,6 +16,7 @@ import torch
 from isthmus.errors import DataError, UsageError
 from isthmus.images.mapped import Meter
 from isthmus.images.store import ImageSet, Indices, Pixels, Ragged
+from isthmus.wording import format_count
 
 # Separate streams under one key: the high word of Philox's counter.
 _EPOCH_ORDER, _CLASS_DRAWS, _CROP_OFFSETS, _TURNS = 0, 1, 2, 3
@@ -74,7 +75,7 @@ class Batches:
         _check(images, batch, crop)
         at_once = batch if crop is not None or balance else min(batch, len(images))
         if at_once < share[1]:
-            raise UsageError(f"{share[1]} processes cannot share steps of {at_once} images")
+            raise UsageError(f"{share[1]} processes cannot share steps of {format_count(at_once, 'image')}")
         if images.shape is None and crop is None:
             problem = "images have different sizes: give --size, or a crop"
             raise DataError(f"{images.source}: {problem}")

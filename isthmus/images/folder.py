@@ -19,6 +19,7 @@ from isthmus.images.runs import Runs, look
 from isthmus.images.shards import find_shards, shard_images
 from isthmus.images.store import ImageSet, Pixels, Ragged
 from isthmus.locks import exclusive
+from isthmus.wording import choose_word, format_count
 
 
 def read_folder(
@@ -69,7 +70,8 @@ def read_folder(
     if len(decoded.kept) == 0:
         first = decoded.skipped[0]
         raise DataError(
-            f"{folder}: none of its {len(decoded.skipped)} images can be read; {first.name}: {first.reason}"
+            f"{folder}: none of its {format_count(len(decoded.skipped), 'image')} can be read; "
+            f"{first.name}: {first.reason}"
         )
     by_name = {file.name: file for file in files}
     kept = [by_name[names[i]] for i in decoded.kept]
@@ -160,17 +162,32 @@ def _notes(headers: list[Header], channels: int, dtype: np.dtype[np.generic]) ->
     total, notes = len(headers), []
     colour = sum(header.channels == 3 for header in headers)
     if channels == 3 and colour < total:
-        notes.append(f"{colour} of {total} images are colour: all read as colour")
+        notes.append(
+            f"{colour} of {format_count(total, 'image')} {choose_word(colour, 'is', 'are')} colour: all "
+            "read as colour"
+        )
     if channels == 1 and colour:
-        notes.append(f"{colour} of {total} images are colour: all read as gray")
+        notes.append(
+            f"{colour} of {format_count(total, 'image')} {choose_word(colour, 'is', 'are')} colour: all "
+            "read as gray"
+        )
     if transparent := sum(header.transparent for header in headers):
-        notes.append(f"{transparent} of {total} images have transparent parts: laid on white")
+        notes.append(
+            f"{transparent} of {format_count(total, 'image')} {choose_word(transparent, 'has', 'have')} "
+            "transparent parts: laid on white"
+        )
     if len(kinds := {header.dtype for header in headers}) > 1:
         notes.append(f"sample types are mixed ({', '.join(sorted(map(str, kinds)))}): all scaled to {dtype}")
     if narrowed := sum(header.narrowed for header in headers):
-        notes.append(f"{narrowed} of {total} images have 16-bit colour: read with 8 bits")
+        notes.append(
+            f"{narrowed} of {format_count(total, 'image')} {choose_word(narrowed, 'has', 'have')} "
+            "16-bit colour: read with 8 bits"
+        )
     if several := sum(header.several for header in headers):
-        notes.append(f"{several} of {total} files hold several pages or frames: only the first is read")
+        notes.append(
+            f"{several} of {format_count(total, 'file')} {choose_word(several, 'holds', 'hold')} "
+            "several pages or frames: only the first is read"
+        )
     return tuple(notes)
 
 

@@ -23,6 +23,7 @@ from isthmus.images.cache import memory_bytes
 from isthmus.images.opening import MAX_PIXELS
 from isthmus.images.store import ImageSet
 from isthmus.input_files import open_input
+from isthmus.wording import format_count
 
 # RFC 1951: a deflate stream cannot hold more than 1032 bytes per byte of its own.
 DEFLATE_LIMIT = 1032
@@ -111,7 +112,7 @@ def read_idx_set(
         found = read_idx(beside)
         if found.shape != pixels.shape[:1]:
             given = "×".join(map(str, found.shape))
-            raise DataError(f"{beside}: {given} labels for {len(pixels)} images in {path}")
+            raise DataError(f"{beside}: {given} labels for {format_count(len(pixels), 'image')} in {path}")
         numbers = found.astype(np.int64)
     return ImageSet(
         pixels=pixels[..., None] if pixels.ndim == 3 else pixels,

@@ -18,6 +18,7 @@ from isthmus.images.download import download
 from isthmus.images.idx import read_idx_set
 from isthmus.images.registry import NAMES, REGISTRY, SAMPLE, NamedSet
 from isthmus.images.store import ImageSet
+from isthmus.wording import format_count
 
 SYSTEM_FOLDER = Path("/usr/share/datasets")
 SAMPLE_FOLDER = Path(__file__).parent / "sample"
@@ -108,7 +109,7 @@ def _cifar(known: NamedSet, split: str, folder: Path) -> ImageSet | None:
             hint = f"put {archive.name} into {folder}"
             raise DataError(f"cifar10:{split}: {path} holds training images only", hint=hint)
         images = read_npz(path)
-        note = f"{len(images)} training images, read from {path.name}"
+        note = f"{format_count(len(images), 'training image')}, read from {path.name}"
         return replace(images, classes=known.classes if images.labels is not None else (), notes=(note,))
     return None
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from isthmus.errors import DataError
+from isthmus.wording import format_count
 
 Pixels = npt.NDArray[Any]
 Indices = npt.NDArray[np.int64]
@@ -91,10 +92,13 @@ class ImageSet:
         if not isinstance(self.pixels, Ragged) and self.pixels.ndim != 4:
             raise DataError(f"{self.source}: images must be (N, H, W, C), not {self.pixels.shape}")
         if len(self.names) != len(self.pixels):
-            raise DataError(f"{self.source}: {len(self.pixels)} images but {len(self.names)} names")
+            raise DataError(
+                f"{self.source}: {format_count(len(self.pixels), 'image')} but "
+                f"{format_count(len(self.names), 'name')}"
+            )
         if self.labels is not None and self.labels.shape != (len(self.pixels),):
             given = "×".join(map(str, self.labels.shape))
-            raise DataError(f"{self.source}: {len(self.pixels)} images but {given} labels")
+            raise DataError(f"{self.source}: {format_count(len(self.pixels), 'image')} but {given} labels")
 
     def __len__(self) -> int:
         return len(self.pixels)

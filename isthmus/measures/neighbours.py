@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from isthmus.errors import DataError
+from isthmus.wording import format_count
 
 
 def nearest_neighbours(
@@ -87,7 +88,8 @@ def _check(queries: Tensor, reference: Tensor, count: int, skip_same_row: bool) 
     available = len(reference) - int(skip_same_row)
     if not 1 <= count <= available:
         raise DataError(
-            f"{count} nearest neighbours asked for where there are {max(available, 0)} candidates"
+            f"{format_count(count, 'nearest neighbour')} asked for where there are {max(available, 0)} "
+            "candidates"
         )
     if not (queries.isfinite().all() and reference.isfinite().all()):
         raise DataError("vectors to be compared hold infinite or undefined values")

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from isthmus.model.seeded import seeded
+
 SPARE = 4  # numbers made while a network is built for each that it keeps
 SPARE_LEAST = 10_000_000  # which small ones may make in any case
 
@@ -98,5 +100,5 @@ def room_for(tensors: Iterable[Tensor]) -> Iterator[None]:
         TooLargeError: it would be far larger than they are.
     """
     numbers = SPARE * sum(t.numel() for t in tensors) + SPARE_LEAST
-    with torch.random.fork_rng(devices=[]), _Watch(numbers, initialise=False):
+    with seeded(0), _Watch(numbers, initialise=False):
         yield

@@ -32,6 +32,7 @@ from isthmus.model.critics import build_critic
 from isthmus.model.footprint import check_memory
 from isthmus.model.image_sum import parse_sum
 from isthmus.model.recipe import Recipe
+from isthmus.model.seeded import seeded
 from isthmus.model.terms import apply_range
 from isthmus.model.trace import Corrupted, Latent, Trace
 
@@ -328,8 +329,7 @@ class Autoencoder(nn.Module):
 
 def build(recipe: Recipe, *, channels: int, size: tuple[int, int], seed: int = 0) -> Autoencoder:
     """An untrained model whose first weights depend on `seed` alone."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         model = Autoencoder(recipe, channels=channels, size=size)
     return channels_last(model)
 

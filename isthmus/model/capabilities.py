@@ -12,6 +12,7 @@ from isthmus.errors import CapabilityError
 from isthmus.model import axes
 from isthmus.model.image_sum import parse_sum
 from isthmus.model.recipe import Recipe
+from isthmus.wording import format_count
 
 Use = Literal["decode", "generate", "compress"]
 
@@ -220,7 +221,10 @@ def _output_range(recipe: Recipe) -> str | None:
 
 def _top_k(recipe: Recipe) -> str | None:
     if isinstance(recipe.bottleneck, axes.TopK) and recipe.bottleneck.k > recipe.geometry.channels:
-        return f"top-k keeps {recipe.bottleneck.k} units of a code that has {recipe.geometry.channels}"
+        return (
+            f"top-k keeps {format_count(recipe.bottleneck.k, 'unit')} of a code that has "
+            f"{recipe.geometry.channels}"
+        )
     if isinstance(recipe.bottleneck, axes.L0) and not recipe.geometry.is_grid:
         active = recipe.bottleneck.active
         if active is not None and active > recipe.geometry.channels:

@@ -40,6 +40,7 @@ from isthmus.represent.layers import FILTERS
 from isthmus.represent.local import local_features
 from isthmus.represent.neighbourhood import nearest
 from isthmus.represent.readout import Readout, pooled_parts, store
+from isthmus.wording import choose_word, format_count
 
 NAME = "anomalies"
 Scores = npt.NDArray[np.float64]
@@ -124,7 +125,10 @@ def fit_detector(
         raise UsageError(f"score '{kind}' is not known; known: {', '.join(get_args(Kind))}")
     _check_rate(false_alarms)
     if len(normal) < 10:
-        raise DataError(f"{len(normal)} normal images say too little: at least 10 are needed")
+        raise DataError(
+            f"{format_count(len(normal), 'normal image')} {choose_word(len(normal), 'says', 'say')} too "
+            "little: at least 10 are needed"
+        )
     some = np.sort(np.random.default_rng(seed).permutation(len(normal))[:MOST_NORMAL])
     normal = normal.subset(some)
     part, held = hold_out(normal, CALIBRATION, limit=10_000, seed=seed)

@@ -16,6 +16,7 @@ from isthmus.represent.contenders import SEEN, Contender, contenders
 from isthmus.represent.neighbourhood import knn_predict, nearest, neighbour_graph, spread_labels
 from isthmus.represent.probe import confusion, fit_probe
 from isthmus.represent.readout import Readout
+from isthmus.wording import format_count
 
 Labels = npt.NDArray[np.int64]
 
@@ -109,7 +110,7 @@ def classify(
     rows: list[Row] = []
     first = None
     for one in contenders(model, readout, (train, test), seen=seen):
-        say(f"{one.name}: {one.numbers} numbers per image")
+        say(f"{one.name}: {format_count(one.numbers, 'number')} per image")
         row, scores = _measured(one, train.labels, wanted, len(names), neighbours, few, draws, seed)
         rows.append(row)
         first = scores if first is None else first

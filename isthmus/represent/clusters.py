@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from isthmus.errors import DataError, MissingExtraError, UsageError
 from isthmus.represent.neighbourhood import nearest, neighbour_graph
+from isthmus.wording import format_count
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -74,7 +75,9 @@ def find_clusters(
         known = f"methods {', '.join(get_args(Method))}; spaces {', '.join(get_args(Space))}"
         raise UsageError(f"'{method}' in '{space}' is not known: {known}")
     if not 1 <= count <= len(vectors):
-        raise UsageError(f"{len(vectors)} images cannot form {count} clusters")
+        raise UsageError(
+            f"{format_count(len(vectors), 'image')} cannot form {format_count(count, 'cluster')}"
+        )
     where = places(vectors, count, space=space, neighbours=neighbours, seed=seed)
     return grouped(where, count, method=method, seed=seed)
 
@@ -160,7 +163,7 @@ def agreement(labels: Labels, assigned: Labels) -> dict[str, float]:
         DataError: no rows, or lengths differ.
     """
     if len(labels) == 0 or len(labels) != len(assigned):
-        raise DataError(f"{len(labels)} labels for {len(assigned)} rows")
+        raise DataError(f"{format_count(len(labels), 'label')} for {format_count(len(assigned), 'row')}")
     from scipy.optimize import linear_sum_assignment
     from sklearn.metrics import normalized_mutual_info_score
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 
 from isthmus.errors import DataError
+from isthmus.wording import format_count
 
 if TYPE_CHECKING:
     from scipy import sparse  # loaded where a graph is made: plain features need none
@@ -41,7 +42,9 @@ def nearest(
     """
     candidates = len(reference) - int(skip_same_row)
     if not 1 <= count <= candidates:
-        raise DataError(f"{count} neighbours asked for where there are {max(0, candidates)} candidates")
+        raise DataError(
+            f"{format_count(count, 'neighbour')} asked for where there are {max(0, candidates)} candidates"
+        )
     others = torch.from_numpy(np.ascontiguousarray(reference))
     columns, half = others.T.contiguous(), others.square().sum(1) / 2
     distances, rows = np.empty((len(queries), count), np.float32), np.empty((len(queries), count), np.int64)

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from isthmus.errors import DataError
+from isthmus.wording import format_count
 
 Vectors = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
@@ -60,7 +61,10 @@ def fit_probe(
         DataError: no rows, or lengths differ.
     """
     if len(features) == 0 or len(features) != len(labels):
-        raise DataError(f"a probe needs a label for each row: {len(features)} rows, {len(labels)} labels")
+        raise DataError(
+            f"a probe needs a label for each row: {format_count(len(features), 'row')}, "
+            f"{format_count(len(labels), 'label')}"
+        )
     rows, target = torch.from_numpy(np.ascontiguousarray(features)), torch.from_numpy(labels)
     best, found = decays[0], None
     held = max(1, round(SHARE * len(features)))

@@ -32,6 +32,7 @@ from isthmus.outputs import check_output, path_exists
 from isthmus.training import checkpoint as checkpoints
 from isthmus.training import privacy
 from isthmus.training.allocator import kept_memory
+from isthmus.training.clock import Clock, monotonic
 from isthmus.training.denormals import flushed_denormals
 from isthmus.training.diagnosis.diagnose import early_findings, findings
 from isthmus.training.diagnosis.observed import FEW, observe
@@ -51,6 +52,7 @@ from isthmus.training.progress import Listener
 from isthmus.training.run import Run
 from isthmus.training.start import begin_with, recipe_from
 from isthmus.version import __version__
+from isthmus.wording import format_count
 
 
 @flushed_denormals()
@@ -69,6 +71,8 @@ def train(
     listener: Listener | None = None,
     on_ready: Callable[[Prepared], None] | None = None,
     finish: Callable[[Autoencoder, ImageSet], None] | None = None,
+    clock: Clock = monotonic,
+    began: float | None = None,
     **options: Any,
 ) -> Autoencoder:
     """Train an autoencoder on images.
@@ -90,6 +94,8 @@ def train(
         on_ready: called once before the first step, with everything that was chosen.
         finish: called with the trained model and its training images, for what is fitted to a trained model
             and travels in its file.
+        clock: what all durations are read from, in seconds.
+        began: the reading of `clock` at which a length in minutes begins; by default that of the call.
         options: `epochs`, `minutes` or `steps`, `seed`, `size`, `crop`, `validation`, `patience`, `balance`,
             `turn`, `only`, `cache`, `precision`, `checkpoint_seconds`, `private`, `delta`, `clip_norm`,
             `noise_seed`; see
@@ -103,6 +109,7 @@ def train(
         ProcessError: another of the processes that train together failed or is gone.
         Stopped: interrupted with `out` given; the state is saved and `resume=True` continues it.
     """
+    began = clock() if began is None else began
     with contextlib.ExitStack() as lock:
         return _train(
             data,
@@ -118,6 +125,8 @@ def train(
             on_ready=on_ready,
             finish=finish,
             lock=lock,
+            clock=clock,
+            began=began,
             options=options,
         )
 
@@ -137,6 +146,8 @@ def _train(
     on_ready: Callable[[Prepared], None] | None,
     finish: Callable[[Autoencoder, ImageSet], None] | None,
     lock: contextlib.ExitStack,
+    clock: Clock,
+    began: float,
     options: dict[str, Any],
 ) -> Autoencoder:
     """`train`, which holds `lock` to its end."""
@@ -146,7 +157,7 @@ def _train(
                 raise UsageError("resume needs the model's path", hint="isthmus train DATA -o MODEL --resume")
             path = out
             group.together(lambda: _lock_output(path, lock) if group.first else None)
-            prepared, run, facts = _resumed(data, val, Path(out), group)
+            prepared, run, facts = _resumed(data, val, Path(out), group, clock)
         else:
             asked = group.together(lambda: _options(options))
             first = recipe if recipe is not None else group.together(partial(recipe_from, start_from))
@@ -155,14 +166,16 @@ def _train(
                 path = out
                 group.together(lambda: _check_free(path, force) if group.first else None)
                 group.together(lambda: _lock_output(path, lock) if group.first else None)
-            prepared = prepare(data, recipe=chosen, val=val, options=asked, processes=group)
+            prepared = prepare(data, recipe=chosen, val=val, options=asked, processes=group, clock=clock)
             if start_from is not None:
                 group.together(partial(begin_with, prepared.model, start_from))
-            run = group.together(lambda: prepared.run(asked, group))
+            run = group.together(lambda: prepared.run(asked, group, clock))
             facts = _facts(prepared, asked)
         state_file = checkpoints.resume_path(out) if out is not None and group.first else None
         if on_ready is not None and group.first:
             on_ready(prepared)
+        if not resume and run.budget is not None:
+            run.budget.add_preparation(clock() - began)
 
         def save() -> None:
             if state_file is not None:
@@ -178,13 +191,13 @@ def _train(
                     save=save if group.first else None,
                     save_seconds=facts["options"]["checkpoint_seconds"],
                     should_stop=should_stop,
-                    examine=partial(early_findings, recipe=prepared.model.recipe, length=run.settled.steps),
+                    examine=lambda history: early_findings(history, prepared.model.recipe, run.schedule),
                 )
             except DivergedError:
                 _forget(state_file)  # to go on from there would only lead there again
                 raise
     if not ended and out is not None:
-        raise Stopped(run.state.step, run.settled.steps, str(checkpoints.resume_path(out)))
+        raise Stopped(run.state.step, run.schedule.steps, str(checkpoints.resume_path(out)))
     if not ended:
         raise KeyboardInterrupt
     run.finish()
@@ -196,7 +209,7 @@ def _train(
     model.summary = _summary(run, prepared, facts)
     if run.private is None:
         seen = observe(model, _to_observe(prepared))
-        found = findings(run.state.history, model.recipe, run.settled.steps, seen)
+        found = findings(run.state.history, model.recipe, run.schedule, seen)
         model.summary["findings"] = [one.to_dict() for one in found]
     if out is not None:
         model.save(out)
@@ -218,7 +231,7 @@ def _lost_said_once(run: Run, facts: dict[str, Any], out: str | os.PathLike[str]
     except LostError:
         if not group.speaks_for_all():
             raise SystemExit(1) from None
-        where, step = "", f"of {run.settled.steps}"
+        where, step = "", f"of {run.schedule.steps}"
         if out is not None:
             path = checkpoints.resume_path(out)
             if run.between_steps:
@@ -289,7 +302,7 @@ def _facts(prepared: Prepared, options: Options) -> dict[str, Any]:
 
 
 def _resumed(
-    data: Any, val: Any, out: Path, group: Processes = ALONE
+    data: Any, val: Any, out: Path, group: Processes = ALONE, clock: Clock = monotonic
 ) -> tuple[Prepared, Run, dict[str, Any]]:
     saved = group.together(lambda: checkpoints.load(checkpoints.resume_path(out)))
     facts = {k: v for k, v in saved.facts.items() if k not in ("state", "format")}
@@ -308,14 +321,17 @@ def _resumed(
         group.together(partial(check_same_data, held_out, began_held_out, source))
     if threads != torch.get_num_threads():
         here = torch.get_num_threads()
-        note = f"began with {threads} threads and goes on with {here}: the last digits may differ"
+        note = (
+            f"began with {format_count(threads, 'thread')} and goes on with {here}: the last digits "
+            "may differ"
+        )
         settled = replace(settled, notes=(*settled.notes, note))
     if settled.privacy is not None:
         privacy.check_extra()
         group.together(lambda: privacy.check(recipe, balance=options.balance, processes=group.count))
     model = build_model(recipe, images, settled.size, settled.seed)
     prepared = Prepared(model, images, held_out, settled, 0.0)
-    run = group.together(lambda: prepared.run(options, group))
+    run = group.together(lambda: prepared.run(options, group, clock))
     group.together(lambda: run.restore(saved))
     return prepared, run, facts
 
@@ -359,6 +375,8 @@ def _summary(run: Run, prepared: Prepared, facts: dict[str, Any]) -> dict[str, A
         if state.best_loss is not None
         else None,
         "history": state.history,
+        "knots": run.schedule.to_json(),
+        "paused": 0.0 if run.budget is None else round(run.budget.paused, 2),
         "findings": [],
         "privacy": None if settled.privacy is None else settled.privacy.facts(state.step),
     }

@@ -18,6 +18,7 @@ from isthmus.images.batches import whole
 from isthmus.images.store import ImageSet
 from isthmus.model import axes
 from isthmus.model.objective import Objective, Term
+from isthmus.model.seeded import dropout, seeded
 from isthmus.model.trace import Corrupted, Latent, NoNetwork, Trace
 from isthmus.training.allocator import kept_memory
 from isthmus.training.denormals import flushed_denormals
@@ -57,9 +58,12 @@ class Classifier(nn.Module):
         """`(N, C, H, W)` in [0, 1] → `(N, 64)`, never negative."""
         return F.relu(self.narrow(self.convolutions(images).flatten(1)))
 
-    def forward(self, images: Tensor) -> Tensor:
-        """`(N, C, H, W)` → logits `(N, classes)`; features are dropped at random in training."""
-        logits: Tensor = self.last(F.dropout(self.features(images), DROPOUT, self.training))
+    def forward(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """`(N, C, H, W)` → logits `(N, classes)`; with a `generator` features are dropped at random."""
+        features = self.features(images)
+        if generator is not None:
+            features = dropout(features, DROPOUT, generator)
+        logits: Tensor = self.last(features)
         return logits
 
 
@@ -70,6 +74,7 @@ class _ClassifierLearner:
     module: Classifier
     optimiser: axes.Optimiser
     shift: int
+    dropped: torch.Generator
     mirror: bool = False
     precision: torch.dtype = torch.float32
 
@@ -87,7 +92,7 @@ class _ClassifierLearner:
             seen = shifted(seen, self.shift, generator) if self.shift else seen
             seen = mirrored(seen, generator) if self.mirror else seen
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16):
-            logits = self.module(seen).float()
+            logits = self.module(seen, self.dropped if self.module.training else None).float()
         return Trace(
             images, Corrupted(seen, images), Latent(logits), logits, logits, NoNetwork(), generator, labels
         )
@@ -148,18 +153,17 @@ def train_classifier(
     if images.shape is None or min(images.shape[:2]) < 8:
         raise DataError(f"{images.source}: a classifier wants images of one size, at least 8×8")
     height, width, channels = images.shape
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed) as generator:
         network = Classifier(channels, (height, width), classes or int(images.labels.max()) + 1)
-        ema = 0.995 if steps > 1500 else 0.98
-        optimiser = axes.Optimiser(rate=rate, weight_decay=0.05, clip=0.0, ema=ema)
-        learner = _ClassifierLearner(network, optimiser, shift, mirror)
-        settled = Settled(
-            size=(height, width), crop=False, batch=min(batch, len(images)), steps=steps,
-            validate_every=steps, precision=precision, seed=seed,
-        )  # fmt: skip
-        run = Run(learner, images, None, settled, patience=0, balance=balance)
-        run.fit(listener=listener)
+    ema = 0.995 if steps > 1500 else 0.98
+    optimiser = axes.Optimiser(rate=rate, weight_decay=0.05, clip=0.0, ema=ema)
+    learner = _ClassifierLearner(network, optimiser, shift, generator, mirror)
+    settled = Settled(
+        size=(height, width), crop=False, batch=min(batch, len(images)), steps=steps,
+        validate_every=steps, precision=precision, seed=seed,
+    )  # fmt: skip
+    run = Run(learner, images, None, settled, patience=0, balance=balance)
+    run.fit(listener=listener)
     run.finish()
     return network.requires_grad_(False)
 

@@ -131,6 +131,21 @@ class Processes:
         _sum(told)
         return bool(told > 0)
 
+    def numbers_of_first(self, numbers: Sequence[float]) -> list[float]:
+        """The numbers that process 0 gives; as many must be given everywhere.
+
+        Raises:
+            LostError: a process is gone.
+        """
+        if self.count == 1:
+            return list(numbers)
+        told = torch.tensor(numbers, dtype=torch.float64)
+        if not self.first:
+            told.zero_()
+        _sum(told)
+        found: list[float] = told.tolist()
+        return found
+
     def joined(self, share: float) -> Callable[[Tensor], Tensor] | None:
         """How means over this process's `share` of a batch become means over all of it."""
         if self.count == 1:

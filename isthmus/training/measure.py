@@ -6,7 +6,7 @@ They run on a copy of the model, so that what is trained depends on the seed alo
 from __future__ import annotations
 
 import copy
-import time
+import math
 from dataclasses import replace
 
 import torch
@@ -14,13 +14,15 @@ import torch
 from isthmus.images.store import ImageSet
 from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder
+from isthmus.training.clock import Clock, monotonic
 from isthmus.training.options import Settled
 from isthmus.training.player import AutoencoderLearner
 from isthmus.training.run import Run
 
 WORTH_IT = 1.15  # bfloat16 must be this much faster: below, noise decides and digits are lost for nothing
-SECONDS = 1.5  # of each precision, where the length of the training hangs on them
+SECONDS = 1.5  # of each precision, where a first plan of the length hangs on them
 GLANCE = 0.5  # of each, where only the faster one is wanted
+BUDGET_SHARE = 0.03  # of a training's time that measuring takes at most, as far as steps are short enough
 
 
 def step_times(
@@ -29,6 +31,8 @@ def step_times(
     settled: Settled,
     precisions: tuple[str, ...],
     seconds: float = SECONDS,
+    limit: float = math.inf,
+    clock: Clock = monotonic,
 ) -> dict[str, list[float]]:
     """Seconds of single training steps of copies of `model`, ascending, after one step of warming up.
 
@@ -36,44 +40,66 @@ def step_times(
 
     Args:
         seconds: to spend on each precision.
+        limit: to spend on all together. Where the first steps take longer nothing else is measured, and the
+            result has the first precision's alone.
     """
+    began = clock()
     runs: dict[str, Run] = {}
+    first_steps: list[float] = []
     for precision in precisions:
         learner = AutoencoderLearner(copy.deepcopy(model))
         learner.module.train()
         asked = replace(settled, precision=precision)
         runs[precision] = Run(learner, images, None, asked, patience=0, balance=False)
-        runs[precision].step()
+        first_steps.append(_timed_step(runs[precision], clock))
+        if sum(first_steps) > limit:
+            return {precisions[0]: first_steps[:1]}
     times: dict[str, list[float]] = {precision: [] for precision in precisions}
-    end = time.monotonic() + seconds * len(precisions)
-    rounds = 0
-    while rounds < 3 or (time.monotonic() < end and rounds < 100):
+    end, rounds = clock() + seconds * len(precisions), 0
+    while rounds < 1 or (clock() < began + limit and (rounds < 3 or (clock() < end and rounds < 100))):
         for precision, run in runs.items():
-            start = time.monotonic()
-            run.step()
-            if run.device.type != "cpu":
-                torch.accelerator.synchronize()  # a step has only been handed over until then
-            times[precision].append(time.monotonic() - start)
+            times[precision].append(_timed_step(run, clock))
         rounds += 1
     return {precision: sorted(found) for precision, found in times.items()}
 
 
+def _timed_step(run: Run, clock: Clock) -> float:
+    start = clock()
+    run.step()
+    if run.device.type != "cpu":
+        torch.accelerator.synchronize()  # a step has only been handed over until then
+    return clock() - start
+
+
 def choose_precision(
-    model: Autoencoder, images: ImageSet, settled: Settled, asked: str, *, timed: bool
+    model: Autoencoder,
+    images: ImageSet,
+    settled: Settled,
+    asked: str,
+    *,
+    minutes: float | None,
+    clock: Clock = monotonic,
 ) -> tuple[str, float, str]:
     """`(precision, seconds per step, reason)`.
 
-    `timed`: the length of the training hangs on the seconds. Otherwise nothing is measured where `asked` is
-    not `auto`, and the seconds are 0.
+    Args:
+        minutes: the training's length in time; where it has another, nothing is measured unless `asked` is
+            `auto`, and the seconds are 0 where nothing was.
     """
-    if asked != "auto" and not timed:
+    if asked != "auto" and minutes is None:
         return asked, 0.0, f"precision {asked}, as asked"
     reason = _no_choice(model, asked)
     precisions = (asked,) if asked != "auto" else ("float32",) if reason else ("float32", "bfloat16")
-    times = step_times(model, images, settled, precisions, SECONDS if timed else GLANCE)
+    seconds, limit = GLANCE, math.inf
+    if minutes is not None:
+        limit = BUDGET_SHARE * 60 * minutes
+        seconds = min(SECONDS, limit / len(precisions))
+    times = step_times(model, images, settled, precisions, seconds, limit, clock)
     mean = {precision: sum(found) / len(found) for precision, found in times.items()}
     if reason is not None:
         return precisions[0], mean[precisions[0]], f"precision {precisions[0]}{reason}"
+    if len(times) < len(precisions):
+        return "float32", mean["float32"], "precision float32: a step takes too long to measure another"
     # The lower quartile is what the machine can do; the mean is what it does, and what plans the length.
     full, half = (found[len(found) // 4] for found in times.values())
     gain = full / half

@@ -1,8 +1,6 @@
-"""Optimisers and learning-rate schedules, from a recipe's `optimiser` settings."""
+"""Optimisers from a recipe's `optimiser` settings."""
 
 from __future__ import annotations
-
-import math
 
 import torch
 
@@ -10,7 +8,6 @@ from isthmus.model import axes
 from isthmus.training.fused_adamw import FusedAdamW
 from isthmus.training.player import Player
 
-WARMUP_STEPS = 60
 MOMENTS = {"adamw": 2, "sgd": 1, "gd": 0}  # numbers an optimiser remembers per parameter
 _RATES = {"adamw": 2e-3, "sgd": 0.1, "gd": 0.5}
 
@@ -56,25 +53,3 @@ def peak_rate(settings: axes.Optimiser) -> float:
 def usual_rate(settings: axes.Optimiser) -> float:
     """The optimiser's usual peak rate, where none is asked for."""
     return _RATES[settings.name]
-
-
-def rate_at(settings: axes.Optimiser, progress: float, steps: int) -> float:
-    """The learning rate when `progress` in [0, 1) of a training of `steps` steps is done.
-
-    It rises linearly over the `warmup` share, then stays, falls along a half cosine to zero (Loshchilov and
-    Hutter 2017), or falls in equal steps.
-    """
-    peak, warmup = peak_rate(settings), settings.warmup
-    if settings.name == "adamw" and warmup > 0:
-        # Adam's first steps are as long as any; a short training still needs some of them small.
-        warmup = max(warmup, min(0.2, WARMUP_STEPS / steps))
-    if warmup > 0 and progress < warmup:
-        return peak * (progress + 1e-3) / (warmup + 1e-3)
-    done = (progress - warmup) / max(1 - warmup, 1e-9)
-    match settings.schedule:
-        case "cosine":
-            return peak * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
-        case "step":
-            return float(peak * settings.factor ** int(done * (settings.drops + 1)))
-        case _:
-            return peak

@@ -130,10 +130,12 @@ class Settled:
 
     Attributes:
         size: `(H, W)` of training batches; crop: whether they are cut at random from larger images.
-        batch, steps, validate_every: in images and steps.
+        batch, steps, validate_every: in images and steps; of a training in minutes the last two are a first
+            estimate, see `isthmus.training.schedule.Schedule`.
         precision: `float32` or `bfloat16`.
         notes: what was chosen and why, one line each.
         privacy: noise and clipping of a private training, or None.
+        minutes: the time after which the training ends; None where its number of steps is fixed.
     """
 
     size: tuple[int, int]
@@ -145,6 +147,7 @@ class Settled:
     seed: int
     notes: tuple[str, ...] = ()
     privacy: Privacy | None = None
+    minutes: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

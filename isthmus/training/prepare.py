@@ -28,6 +28,7 @@ from isthmus.model.recipe import Recipe
 from isthmus.model.recipes import recipe as named_recipe
 from isthmus.training import privacy
 from isthmus.training.choose import Frame, batch_size, frame, sides
+from isthmus.training.clock import Clock, monotonic
 from isthmus.training.distributed import ALONE, Processes
 from isthmus.training.distributed_draws import drawn_alike
 from isthmus.training.measure import choose_precision
@@ -35,6 +36,7 @@ from isthmus.training.optimisers import MOMENTS
 from isthmus.training.options import Options, Settled
 from isthmus.training.player import AutoencoderLearner
 from isthmus.training.run import Run
+from isthmus.wording import choose_word, format_count
 
 DEFAULT_MINUTES = 5.0
 VALIDATIONS = 40
@@ -60,7 +62,7 @@ class Prepared:
     settled: Settled
     seconds_per_step: float
 
-    def run(self, options: Options, processes: Processes = ALONE) -> Run:
+    def run(self, options: Options, processes: Processes = ALONE, clock: Clock = monotonic) -> Run:
         learner = AutoencoderLearner(self.model)
         return Run(
             learner,
@@ -72,6 +74,8 @@ class Prepared:
             turn=options.turn,
             processes=processes,
             alike=drawn_alike(self.model.recipe),
+            step_seconds=self.seconds_per_step,
+            clock=clock,
         )
 
 
@@ -118,13 +122,20 @@ def _conformed(val: ImageSet, images: ImageSet, chosen: Frame) -> ImageSet:
     val = conform(val, size=size, channels=channels)
     if val.channels != images.channels:
         raise DataError(
-            f"{val.source} has {val.channels} channels, the images to train on have {images.channels}"
+            f"{val.source} has {format_count(val.channels, 'channel')}, the images to train on have "
+            f"{images.channels}"
         )
     return val
 
 
 def prepare(
-    data: Any, *, recipe: Recipe, val: Any = None, options: Options, processes: Processes = ALONE
+    data: Any,
+    *,
+    recipe: Recipe,
+    val: Any = None,
+    options: Options,
+    processes: Processes = ALONE,
+    clock: Clock = monotonic,
 ) -> Prepared:
     """Read the data, settle every choice, build the model and measure a step.
 
@@ -136,11 +147,11 @@ def prepare(
     if options.private is not None:
         privacy.check_extra()
     images, held_out, chosen = read_together(data, val, recipe, options, processes)
-    prepared = processes.together(lambda: _settled(images, held_out, chosen, options, processes.count))
+    prepared = processes.together(lambda: _settled(images, held_out, chosen, options, processes.count, clock))
     if processes.count == 1:
         return prepared
     settled = Settled.from_dict(processes.of_first(prepared.settled.to_dict()))
-    note = f"{processes.count} processes share every step of {settled.batch} images"
+    note = f"{processes.count} processes share every step of {format_count(settled.batch, 'image')}"
     return replace(prepared, settled=replace(settled, notes=(*settled.notes, note)))
 
 
@@ -168,7 +179,12 @@ def read_together(
 
 
 def _settled(
-    images: ImageSet, held_out: ImageSet | None, chosen: Frame, options: Options, processes: int
+    images: ImageSet,
+    held_out: ImageSet | None,
+    chosen: Frame,
+    options: Options,
+    processes: int,
+    clock: Clock,
 ) -> Prepared:
     private = options.private is not None
     if private:
@@ -206,22 +222,33 @@ def _settled(
         privacy=_privacy(options, len(images), batch, 1000),
     )
     epochs = chosen.recipe.optimiser.epochs
-    timed = options.minutes is not None or (options.steps is None and options.epochs is None and not epochs)
+    minutes = _minutes(options, epochs)
     # Of several processes each measures its part of a step, at the same time as the others.
     part = replace(first, batch=max(1, batch // processes))
     wanted = "float32" if private and options.precision == "auto" else options.precision
-    precision, seconds, why = choose_precision(model, images, part, wanted, timed=timed)
+    precision, seconds, why = choose_precision(model, images, part, wanted, minutes=minutes, clock=clock)
     if private and options.precision == "auto":
         why = "precision float32: gradients of single images"
     notes.append(why)
-    steps, length = _steps(options, len(images), batch, seconds, epochs)
+    steps, length = _steps(options, len(images), batch, minutes, seconds, epochs)
     notes.append(length)
+    if minutes is not None and private:
+        notes.append(
+            f"private: {format_count(steps, 'step')} whatever time they take: the noise is calibrated to "
+            "their number"
+        )
     every = _validate_every(steps, batch, 0 if held_out is None else len(held_out))
     terms = _privacy(options, len(images), batch, steps)
     if terms is not None:
         notes += privacy.described(terms, steps, val=held_out is not None)
     settled = replace(
-        first, steps=steps, validate_every=every, precision=precision, notes=tuple(notes), privacy=terms
+        first,
+        steps=steps,
+        validate_every=every,
+        precision=precision,
+        notes=tuple(notes),
+        privacy=terms,
+        minutes=None if private else minutes,
     )
     return Prepared(model, images, held_out, settled, seconds)
 
@@ -315,25 +342,39 @@ def best_device() -> torch.device:
     return torch.device("mps") if torch.backends.mps.is_available() else torch.device("cpu")
 
 
-def _steps(options: Options, count: int, batch: int, seconds: float, epochs: float | None) -> tuple[int, str]:
+def _minutes(options: Options, epochs: float | None) -> float | None:
+    """The length in time, where it is one; `epochs` is the recipe's length."""
+    if options.minutes is not None:
+        return options.minutes
+    if options.steps is not None or options.epochs is not None or epochs is not None:
+        return None
+    return DEFAULT_MINUTES
+
+
+def _steps(
+    options: Options, count: int, batch: int, minutes: float | None, seconds: float, epochs: float | None
+) -> tuple[int, str]:
+    """Steps of the whole training, an estimate where its length is a time; and a sentence that says so."""
     per_epoch = count / batch
     if options.steps is not None:
-        return int(options.steps), f"{options.steps} steps, as asked"
-    if options.epochs is not None:
-        steps = max(1, math.ceil(options.epochs * per_epoch))
-        return steps, f"{options.epochs:g} epochs are {steps} steps"
-    if options.minutes is None and epochs is not None:
-        steps = max(1, math.ceil(epochs * per_epoch))
-        return steps, f"{epochs:g} epochs, the recipe's length, are {steps} steps (--minutes, --epochs)"
-    minutes = options.minutes if options.minutes is not None else DEFAULT_MINUTES
-    # Validation and checkpoints take their share; a little is kept back for noise in the measurement.
+        return int(options.steps), f"{format_count(options.steps, 'step')}, as asked"
+    if minutes is None:
+        asked = options.epochs if options.epochs is not None else epochs
+        assert asked is not None
+        steps = max(1, math.ceil(asked * per_epoch))
+        length, equals = format_count(asked, "epoch"), choose_word(asked, "is", "are")
+        if options.epochs is not None:
+            return steps, f"{length} {equals} {format_count(steps, 'step')}"
+        said = f"{length}, the recipe's length, {equals} {format_count(steps, 'step')}"
+        return steps, f"{said} (--minutes, --epochs)"
+    # Reading, measuring, validations and checkpoints take their share.
     steps = max(1, int(minutes * 60 * 0.92 / seconds))
-    said = (
-        f"{minutes:g} minutes"
-        if options.minutes is not None
-        else f"{minutes:g} minutes (--minutes, --epochs)"
+    said = format_count(minutes, "minute") + ("" if options.minutes is not None else " (--minutes, --epochs)")
+    return steps, (
+        f"{said} {choose_word(minutes, 'is', 'are')} about {format_count(steps, 'step')} at "
+        f"{1000 * seconds:.3g} ms, {format_count(float(f'{steps / per_epoch:.3g}'), 'epoch')}; "
+        "how many there will be follows from the time that they take"
     )
-    return steps, f"{said} are about {steps} steps at {1000 * seconds:.3g} ms, {steps / per_epoch:.3g} epochs"
 
 
 def _validate_every(steps: int, batch: int, held_out: int) -> int:

@@ -16,6 +16,7 @@ from typing import Any
 from isthmus.errors import CapabilityError, MissingExtraError, UsageError
 from isthmus.model import axes
 from isthmus.model.recipe import Recipe
+from isthmus.wording import format_count
 
 CLIP = 1e-3
 LARGEST_BATCH, STEPS_PER_PASS = 1024, 16
@@ -95,7 +96,8 @@ def settle(
     delta = 1 / (10 * count) if delta is None else delta
     if delta >= 1 / count:
         raise UsageError(
-            f"delta {delta:g} would allow one of {count:,} images to be given away: take less than 1/{count}"
+            f"delta {delta:g} would allow one of {format_count(count, 'image')} to be given away: take "
+            f"less than 1/{count}"
         )
     rate = min(1.0, batch / count)
     noise = _noise(epsilon, delta, rate, steps)
@@ -106,7 +108,8 @@ def described(terms: Privacy, steps: int, *, val: bool) -> list[str]:
     """The terms in words, one line each."""
     said = [
         f"private: ε {terms.spent(steps):.4g} at δ {terms.delta:.3g} for any one image, by noise of "
-        f"{terms.noise:.4g} times the clip norm {terms.clip:g} in each of {steps} steps, which draw every "
+        f"{terms.noise:.4g} times the clip norm {terms.clip:g} in each of "
+        f"{format_count(steps, 'step')}, which draw every "
         f"image with chance {terms.rate:.4g}"
     ]
     if terms.seed is not None:
@@ -182,7 +185,8 @@ def _noise(epsilon: float, delta: float, rate: float, steps: int) -> float:
         found = None
     if found is None:
         raise UsageError(
-            f"no noise brings {steps} steps down to ε {epsilon:g} at δ {delta:g}: take fewer steps"
+            f"no noise brings {format_count(steps, 'step')} down to ε {epsilon:g} at δ {delta:g}: take "
+            "fewer steps"
         )
     return float(found)
 

@@ -12,7 +12,10 @@ from isthmus.training.diagnosis.finding import Finding
 class Progress:
     """What a listener is told, at most about twice a second and after each validation.
 
-    `findings` are those that this validation is the first to show.
+    Attributes:
+        step, steps: taken, and planned so far: a training in minutes plans anew after each validation.
+        share: of the training that is done, from 0 to 1.
+        findings: those that this validation is the first to show.
     """
 
     step: int
@@ -22,6 +25,7 @@ class Progress:
     validation: float | None
     best: float | None
     findings: tuple[Finding, ...] = ()
+    share: float = 0.0
 
 
 History = Sequence[Mapping[str, float]]

@@ -7,7 +7,6 @@ stopped after any step and resumed takes exactly the steps it would have taken.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -19,7 +18,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from isthmus.errors import ModelFileError, UsageError
 from isthmus.images.store import ImageSet
 from isthmus.model.attachment_check import DAMAGE, check_state
+from isthmus.training.budget import Budget
 from isthmus.training.checkpoint import Checkpoint
+from isthmus.training.clock import Clock, monotonic
 from isthmus.training.diagnosis.finding import Finding
 from isthmus.training.distributed import ALONE, Processes
 from isthmus.training.ema import Average
@@ -27,6 +28,7 @@ from isthmus.training.losses import Losses
 from isthmus.training.options import Settled
 from isthmus.training.player import Learner
 from isthmus.training.progress import History, Listener, Progress
+from isthmus.training.schedule import Schedule
 from isthmus.training.state import State, part, put_back, restored_state, tensors_of
 from isthmus.training.step import Steps
 from isthmus.training.validation import validation_loss
@@ -41,11 +43,13 @@ class Run:
     Args:
         learner: what is trained.
         images: the training part; `held_out` the validation part, or None.
-        settled: length, batch, precision: nothing is chosen in here any more.
+        settled: length, batch, precision: nothing but the number of steps in a given time is chosen in here.
         patience: validations in a row above the best before the end; 0 for never.
         balance: draw classes equally often.
         turn: mirror and turn examples at random.
         processes: that share every step; `alike`: noise is drawn for all of them together.
+        step_seconds: measured duration of a step, for the first plan of a training in minutes.
+        clock: that all durations are read from.
 
     Raises:
         UsageError: batch normalisation of a single image or in several processes; more processes than
@@ -64,7 +68,15 @@ class Run:
         turn: bool = False,
         processes: Processes = ALONE,
         alike: bool = True,
+        step_seconds: float = 0.0,
+        clock: Clock = monotonic,
     ) -> None:
+        self.clock = clock
+        self.schedule = Schedule.linear(settled.steps)
+        self.budget: Budget | None = None
+        if settled.minutes is not None:
+            ratio = (0 if held_out is None else len(held_out)) / settled.batch
+            self.budget = Budget.of(60 * settled.minutes, step_seconds, ratio)
         self.processes = processes
         self.learner, self.images, self.held_out, self.settled = learner, images, held_out, settled
         self.patience = patience
@@ -101,7 +113,8 @@ class Run:
         self.best: dict[str, Tensor] = {}
         # The last weights are the result where nothing is held out, or where a game has no lowest loss.
         self.keeps_last = held_out is None or len(self.players) > 1
-        self.state = State()
+        # A training in minutes has no knots before the first plan.
+        self.state = State(knots=[] if self.budget else self.schedule.to_json())
         self.between_steps = True  # False within a validation, whose outcome belongs to the step before it
         self.losses = Losses()
         self._noticed: set[str] = set()
@@ -126,15 +139,23 @@ class Run:
         Raises:
             DivergedError: a loss became NaN or infinite.
         """
-        settled, state = self.settled, self.state
-        started = logged = saved = time.monotonic()
-        before, first = state.seconds, state.step
+        state, budget = self.state, self.budget
+        started = last = logged = saved = self.clock()
+        before, first, paused = state.seconds, state.step, 0.0 if budget is None else budget.paused
+        if budget is not None and not state.knots:
+            self._plan(budget, None)
         self.learner.module.train()
-        while state.step < settled.steps and not state.ended_early:
+        while state.step < self.schedule.steps and not state.ended_early:
             self.step()
-            now = time.monotonic()
-            state.seconds = before + now - started
-            validate = state.step % settled.validate_every == 0 or state.step == settled.steps
+            now = self.clock()
+            if budget is not None:
+                budget.add_step(now - last)
+            last = now
+            replan, validate = self._due()
+            if replan and not validate and budget is not None:
+                self._plan(budget, self.schedule)
+                validate = state.step >= self.schedule.steps
+                replan = False
             if validate or now - logged > LOG_SECONDS:
                 losses = self.losses.means()
                 if validate or self.processes.count == 1:  # several must find the same at the same step
@@ -143,25 +164,63 @@ class Run:
                 if validate:
                     self.between_steps = False
                     self._validate(losses)
+                    if budget is not None:
+                        now = self.clock()
+                        budget.add_validation(now - last)
+                        last = now
                     self.between_steps = True
                     found = self._new(examine(state.history)) if self.private is None else ()
+                if replan and budget is not None and not state.ended_early:
+                    self._plan(budget, self.schedule)
                 if listener is not None:
-                    rate = (state.step - first) * settled.batch / max(now - started, 1e-9)
-                    best = state.best_loss
-                    listener(Progress(state.step, settled.steps, rate, losses, state.validation, best, found))
+                    rate = (state.step - first) * self.settled.batch / max(now - started, 1e-9)
+                    listener(self._progress(rate, losses, found))
                 logged = now
+            state.seconds = before + now - started
+            if budget is not None:
+                state.seconds -= budget.paused - paused
             if self.processes.any(should_stop()):
                 if save is not None:
                     save()
                 return False
             if save is not None and now - saved > save_seconds:
                 save()
-                saved = time.monotonic()
+                saved = now
         return True
+
+    def _due(self) -> tuple[bool, bool]:
+        """`(plan the rest again, validate)` after this step, as process 0 finds."""
+        step, budget, processes = self.state.step, self.budget, self.processes
+        if step >= self.schedule.steps:
+            return False, True
+        if budget is None:
+            return False, step % self.settled.validate_every == 0
+        # Steps that have become slow end their part of the plan early.
+        late = processes.any(processes.first and budget.is_late())
+        replan = late or any(step == knot for knot, _ in self.schedule.knots)
+        return replan, replan and processes.any(processes.first and budget.wants_validation())
+
+    def _plan(self, budget: Budget, schedule: Schedule | None) -> None:
+        """Plan the rest of a training in minutes as process 0 does."""
+        planned = budget.plan(self.state.step, schedule)
+        ahead = [knot for knot in planned.knots if knot[0] > self.state.step]
+        numbers = [float(len(ahead)), *(x for knot in ahead for x in knot)]
+        count, *values = self.processes.numbers_of_first([*numbers, *[0.0] * (5 - len(numbers))])
+        knots = [(int(values[2 * i]), values[2 * i + 1]) for i in range(int(count))]
+        start = Schedule.linear(1) if schedule is None else schedule
+        self.schedule = start.replan(self.state.step, knots)
+        self.state.knots = self.schedule.to_json()
+
+    def _progress(self, rate: float, losses: dict[str, float], found: tuple[Finding, ...]) -> Progress:
+        state, schedule = self.state, self.schedule
+        share = 1.0 if state.step >= schedule.steps else schedule.progress(state.step)
+        return Progress(
+            state.step, schedule.steps, rate, losses, state.validation, state.best_loss, found, share
+        )
 
     def step(self) -> None:
         """One step of every player on one batch."""
-        logged = self.steps.take(self.state.step)
+        logged = self.steps.take(self.state.step, self.schedule)
         self.losses.add(self.state.step, logged)
         self.state.step += 1
         self.average.update(self.state.step)
@@ -185,7 +244,7 @@ class Run:
             elif loss > state.best_loss + OVERFIT * abs(state.best_loss):
                 state.stale += 1
                 overfits = 0 < self.patience <= state.stale and not self.keeps_last
-                state.ended_early = overfits and state.step < self.settled.steps
+                state.ended_early = overfits and state.step < self.schedule.steps
             else:
                 state.stale = 0  # on a plateau the falling rate still has something to give
         state.history.append(entry)
@@ -232,6 +291,8 @@ class Run:
             self.learner.module, self.average, self.best, self.losses.sums, self.players, self.optimisers
         )
         state = {**asdict(self.state), "summed": self.losses.summed}
+        if self.budget is not None:
+            state["budget"] = asdict(self.budget)
         return Checkpoint({**facts, "state": state}, tensors)
 
     def restore(self, checkpoint: Checkpoint) -> None:
@@ -256,3 +317,9 @@ class Run:
         state = dict(checkpoint.facts["state"])
         self.losses.summed = state.pop("summed")
         self.state = restored_state(state, self.settled.steps)
+        if self.state.budget is not None:
+            self.budget = Budget(**self.state.budget)
+        if self.state.knots:
+            self.schedule = Schedule.from_json(self.state.knots)
+        elif self.budget is None:  # version 0.1 stored none: all its trainings had a fixed number of steps
+            self.state.knots = self.schedule.to_json()

@@ -12,11 +12,17 @@ from torch import Tensor, nn
 from isthmus.model.attachment_check import number, whole_number
 from isthmus.training.ema import Average
 from isthmus.training.player import Player
+from isthmus.training.schedule import Schedule
 
 
 @dataclass
 class State:
-    """Counters of a run; with the tensors they are all there is to resume from."""
+    """Counters of a run; with the tensors they are all there is to resume from.
+
+    Attributes:
+        knots: of the schedule, empty before the first step; `budget`: what a training in minutes has used.
+            Files of version 0.1 have neither.
+    """
 
     step: int = 0
     best_step: int = 0
@@ -26,14 +32,18 @@ class State:
     seconds: float = 0.0
     ended_early: bool = False
     history: list[dict[str, float]] = field(default_factory=list)
+    knots: list[list[float]] = field(default_factory=list)
+    budget: dict[str, Any] | None = None
 
 
 def restored_state(facts: Mapping[str, Any], steps: int) -> State:
-    """The counters that a checkpoint holds, of a training of `steps` steps.
+    """The counters that a checkpoint holds, of a training of `steps` steps, or of as many as its knots say.
 
     Raises:
         LookupError, TypeError, ValueError: they are not counters of such a training.
     """
+    if facts.get("knots"):
+        steps = Schedule.from_json(facts["knots"]).steps
     for name in ("step", "best_step", "stale"):
         whole_number(facts, name, 0, steps if name == "step" else 10**9)
     number(facts, "seconds", 0, 1e12)

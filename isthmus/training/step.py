@@ -18,18 +18,19 @@ from isthmus.training.losses import Logged
 from isthmus.training.options import Settled
 from isthmus.training.player import Learner, gradients
 from isthmus.training.private_steps import PrivateSteps
+from isthmus.training.schedule import Schedule, rate_at
 from isthmus.training.seeds import step_seed
 
 CHUNK_PIXELS = 2**21  # pixel-channels per forward pass of full-batch descent; larger batches go in chunks
 
 
 class Steps:
-    """The steps of a training, by number: what one does depends on weights, moments and its number only.
+    """The steps of a training, by number: what one does depends on weights, moments, schedule and number.
 
     Args:
         learner: what is trained.
         images: that batches are drawn from, as parts of the size `crop` if that is given.
-        settled: length, seed, batch size, privacy.
+        settled: seed, batch size, privacy.
         balance: draw classes equally often.
         turn: mirror and turn examples at random.
         processes: that share every step; `alike`: noise is drawn for all of them together.
@@ -68,13 +69,13 @@ class Steps:
             drawn=None if self.private is None else self.private.drawn,
         )
 
-    def take(self, step: int) -> Logged:
+    def take(self, step: int, schedule: Schedule) -> Logged:
         """Move all players; their losses and terms before they moved."""
-        players, settled = self.learner.players, self.settled
+        players = self.learner.players
         batch = self.batches(step)
         images = batch.images.to(self.device)
         labels = None if batch.labels is None else batch.labels.to(self.device)
-        progress = step / settled.steps
+        progress = schedule.progress(step)
         per_chunk = max(1, CHUNK_PIXELS // images[0].numel())
         chunked = players[0].optimiser.name == "gd" and self.private is None
         pieces = torch.split(images, per_chunk) if chunked else (images,)
@@ -102,7 +103,7 @@ class Steps:
         for player, optimiser in zip(players, self.optimisers, strict=True):
             if self.private is None:
                 optimisers.clip(player)
-            rate = optimisers.rate_at(player.optimiser, progress, settled.steps)
+            rate = rate_at(player.optimiser, progress, schedule)
             for group in optimiser.param_groups:
                 group["lr"] = rate
             optimiser.step()

@@ -58,7 +58,7 @@ def test_every_truncation_is_noticed(number: int, twenty: list[bytes]) -> None:
     for length in range(len(data)):
         with pytest.raises(CompressedFileError):
             container.read(data[:length])
-    with pytest.raises(CompressedFileError, match="1 bytes follow"):
+    with pytest.raises(CompressedFileError, match="1 byte follows"):
         container.read(data + b"\0")
 
 

@@ -89,7 +89,7 @@ def test_gray_among_colour_becomes_colour_and_is_said(tmp_path: Path) -> None:
     save(tmp_path / "d/a.png", gray)
     save(tmp_path / "d/b.png", colour)
     images = read_folder(tmp_path / "d")
-    assert images.notes == ("1 of 2 images are colour: all read as colour",)
+    assert images.notes == ("1 of 2 images is colour: all read as colour",)
     assert np.array_equal(images.image(0), np.repeat(gray, 3, axis=2))
     assert np.array_equal(images.image(1), colour)
     forced = read_folder(tmp_path / "d", channels=1)

@@ -105,8 +105,8 @@ def test_what_a_file_holds_beside_its_pixels_is_heeded(tmp_path: Path) -> None:
         assert np.array_equal(images.image(index), decode(tmp_path / name)), name
     assert images.image(images.names.index("turned.png")).shape == (12, 8, 3)
     assert [note.split(":")[0] for note in images.notes[:2]] == [
-        "1 of 5 images have transparent parts",
-        "1 of 5 files hold several pages or frames",
+        "1 of 5 images has transparent parts",
+        "1 of 5 files holds several pages or frames",
     ]
 
 

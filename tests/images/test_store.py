@@ -115,7 +115,7 @@ def test_sets_that_do_not_fit_together_are_refused() -> None:
     pixels = np.zeros((2, 1, 1, 1), np.uint8)
     with pytest.raises(DataError, match="3 labels"):
         named(pixels, labels=np.zeros(3, np.int64))
-    with pytest.raises(DataError, match="1 names"):
+    with pytest.raises(DataError, match="1 name"):
         ImageSet(pixels, ("a",))
     with pytest.raises(DataError, match="int64"):
         named(pixels.astype(np.int64))

@@ -20,6 +20,7 @@ GROUND = {
     "outputs",
     "pretrained",
     "version",
+    "wording",
 }
 USES = {"codec", "restore", "generate", "represent"}
 ORDER = [

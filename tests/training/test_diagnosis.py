@@ -26,6 +26,7 @@ from isthmus.training.diagnosis.finding import Finding
 from isthmus.training.diagnosis.observed import observe
 from isthmus.training.losses import DivergedError
 from isthmus.training.progress import Progress
+from isthmus.training.schedule import Schedule
 
 from .cases import Array, pictures, small, train
 
@@ -330,5 +331,5 @@ def test_photos_larger_than_the_crops_are_observed_by_their_middle() -> None:
 
 
 def test_no_history_no_judgement() -> None:
-    assert early_findings((), Recipe(code="8"), 100) == ()
-    assert findings((), Recipe(code="8"), 100, None) == ()
+    assert early_findings((), Recipe(code="8"), Schedule.linear(100)) == ()
+    assert findings((), Recipe(code="8"), Schedule.linear(100), None) == ()

@@ -101,12 +101,19 @@ def test_what_one_process_began_two_can_finish(folder: Path) -> None:
 def test_what_cannot_work_is_said_by_one_process(folder: Path) -> None:
     first, second = (json.loads((folder / f"refused-{i}.json").read_text()) for i in range(2))
     assert "UsageError: batch normalisation takes its statistics" in first["norm"]
-    assert "2 processes cannot share steps of 1 images" in first["few"]
+    assert "2 processes cannot share steps of 1 image" in first["few"]
     assert "no such file" in first["missing"]
     assert first["one"] == ""
     assert "ProcessError: process 1 of 2: array has no labels" in second["one"]
     assert "ProcessError: process 1 of 2: array holds other images" in second["other"]
     assert [second[name] for name in ("norm", "few", "missing")] == [""] * 3
+
+
+def test_processes_whose_clocks_differ_follow_the_first(folder: Path) -> None:
+    first, second = (json.loads((folder / f"timed-{i}.json").read_text()) for i in range(2))
+    assert first == second
+    assert first["knots"][-1] == [first["steps"], 1.0]
+    assert len(first["knots"]) > 5
 
 
 def test_one_process_speaks_and_the_run_ends_well(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from isthmus.model.recipes import RECIPES
 from isthmus.training import optimisers
 from isthmus.training.ema import Average
 from isthmus.training.player import Player, gradients, players_of
+from isthmus.training.schedule import Schedule, rate_at
 
 from .cases import small
 
@@ -177,7 +178,7 @@ def test_no_decay_is_no_average() -> None:
 
 def rates(steps: int, **settings: Any) -> list[float]:
     chosen = axes.Optimiser(**{"rate": 1.0, **settings})
-    return [optimisers.rate_at(chosen, step / steps, steps) for step in range(steps)]
+    return [rate_at(chosen, step / steps, Schedule.linear(steps)) for step in range(steps)]
 
 
 @given(

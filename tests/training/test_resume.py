@@ -151,7 +151,7 @@ def test_another_number_of_threads_is_said_and_recorded(
     here = torch.get_num_threads()
     monkeypatch.setattr(torch, "get_num_threads", lambda: here + 1)
     model = isthmus.train(pictures(), out=unfinished, resume=True)
-    assert any(f"began with {here} threads" in note for note in model.summary["settled"]["notes"])
+    assert any(f"began with {here} thread" in note for note in model.summary["settled"]["notes"])
 
 
 def test_nothing_to_resume(tmp_path: Path) -> None:

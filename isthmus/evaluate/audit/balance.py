@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from isthmus.images.store import ImageSet
+from isthmus.wording import format_count
 
 UNEVEN = 3.0  # the largest class against the smallest
 FEW = 10
@@ -45,7 +46,9 @@ def balance(images: ImageSet, against: ImageSet | None = None) -> Balance | None
         remarks.append(
             f"the largest class has {ratio:.1f} times the images of the smallest (train --balance)"
         )
-    remarks += [f"class '{name}' has {count} images" for name, count in counts.items() if count < FEW]
+    remarks += [
+        f"class '{name}' has {format_count(count, 'image')}" for name, count in counts.items() if count < FEW
+    ]
     if other is not None:
         remarks += _drift(counts, other)
     return Balance(counts, other, ratio, float(np.exp(-(shares * np.log(shares)).sum())), tuple(remarks))

@@ -9,6 +9,7 @@ from isthmus.evaluate.audit.duplicates import Pair
 from isthmus.evaluate.drawing.pictures import bars, before_after
 from isthmus.evaluate.report.page import Report
 from isthmus.images.store import Pixels
+from isthmus.wording import format_count
 
 SHOWN = 40
 COLUMNS = 10
@@ -17,7 +18,7 @@ COLUMNS = 10
 def audit_page(found: Audit) -> Report:
     """Sections for what was found; what was looked for and not found is said in the first."""
     images = found.images
-    page = Report(f"Audit of {images.source}", f"{len(images):,} images")
+    page = Report(f"Audit of {images.source}", format_count(len(images), "image"))
     page.facts("Result", dict(summary(found)))
     for remark in remarks(found):
         page.text("Result", remark)
@@ -119,14 +120,18 @@ def _pairs(page: Report, found: Audit, section: str, pairs: Sequence[Pair], capt
         ]
         last = start + COLUMNS >= len(shown)
         said = f"{caption} {len(shown)} of {len(pairs):,}." if last else " "
-        page.picture(section, before_after(rows, columns=COLUMNS), said, f"{len(part)} pairs of images")
+        page.picture(
+            section, before_after(rows, columns=COLUMNS), said, f"{format_count(len(part), 'pair')} of images"
+        )
 
 
 def _strips(page: Report, section: str, images: Sequence[Pixels], titles: Sequence[str]) -> None:
     for start in range(0, len(images), COLUMNS):
         part = [_plain(image) for image in images[start : start + COLUMNS]]
         caption = " · ".join(titles[start : start + COLUMNS])
-        page.picture(section, before_after([("", part)], columns=COLUMNS), caption, f"{len(part)} images")
+        page.picture(
+            section, before_after([("", part)], columns=COLUMNS), caption, format_count(len(part), "image")
+        )
 
 
 def _image(found: Audit, index: int) -> Pixels:

@@ -19,6 +19,7 @@ from isthmus.images.edge import to_batch
 from isthmus.images.store import ImageSet, Pixels
 from isthmus.outputs import check_output
 from isthmus.represent.explain.faithfulness import Curves
+from isthmus.wording import format_count
 
 
 def explanation_pictures(found: Explanation) -> dict[str, bytes]:
@@ -67,7 +68,7 @@ def explanation_page(found: Explanation, drawn: dict[str, bytes], *, model: str)
     """One self-contained page."""
     page = Report(
         f"{found.name}, explained",
-        f"{model}, compared with {len(found.set_images):,} images of {found.source}",
+        f"{model}, compared with {format_count(len(found.set_images), 'image')} of {found.source}",
     )
     add_maps(page, found, drawn, "Where units look")
     numbers = (found.units.mean, found.units.deviation, found.units.active)

@@ -17,6 +17,7 @@ from isthmus.represent.api import Anomalies, Match, anomalies, heat_maps, search
 from isthmus.represent.classify import Row, classify
 from isthmus.represent.clusters import find_clusters
 from isthmus.represent.readout import Readout, features, fit_readout, stored
+from isthmus.wording import format_count
 
 SECTION = "Features"
 SHOWN, QUERIES, GROUPS = 8, 3, 10
@@ -88,7 +89,8 @@ def add_classes(
         SECTION,
         ["seen as", "numbers", "linear, % right", "5 nearest, % right"],
         [[row.name, row.numbers, *(_percent(share) for share in (row.linear, row.knn))] for row in rows],
-        note=f"Learned from {len(train):,} labels, measured on {len(test):,} other images.",
+        note=f"Learned from {format_count(len(train), 'label')}, measured on "
+        f"{format_count(len(test), 'other image')}.",
     )
     return rows
 

@@ -7,6 +7,7 @@ from isthmus.evaluate.report.page import Report
 from isthmus.generate.code_map import LEAST, code_map
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
+from isthmus.wording import format_count
 
 MAPPED = 300  # images on the picture: more would hide one another
 
@@ -20,7 +21,8 @@ def add_map(report: Report, model: Autoencoder, images: ImageSet, section: str) 
     report.picture(
         section,
         map_picture(shown),
-        f"{len(shown.images)} images where their codes lie (t-SNE): what is alike to the model lies together"
+        f"{format_count(len(shown.images), 'image')} where their codes lie (t-SNE): what is alike to "
+        "the model lies together"
         f"{labelled}. No label was looked at. `isthmus map` makes a page of it that zooms.",
         "A plane of small images, those of one kind in one region.",
     )

@@ -27,6 +27,7 @@ from isthmus.measures.codes import ACTIVE_VARIANCE
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.recipe import Recipe
 from isthmus.training.diagnosis.finding import recorded
+from isthmus.wording import format_count
 
 SHOWN = 10
 EXPLAINED = 128**2  # pixels up to which the page shows features and explains a code; more takes too long
@@ -60,7 +61,7 @@ def model_report(
     images = evenly(read_for(model, data), evaluation.data["images"])
     report = Report(
         f"{facts['recipe']}, code {facts['code']}",
-        f"{evaluation.data['images']:,} images of {evaluation.data['source']}",
+        f"{format_count(evaluation.data['images'], 'image')} of {evaluation.data['source']}",
     )
     spread = np.linspace(0, len(images) - 1, min(SHOWN, len(images))).round().astype(int).tolist()
     add_reconstructions(report, examples(model, images, spread, seed=evaluation.seed), "Reconstructions")
@@ -92,8 +93,9 @@ def add_reconstructions(report: Report, shown: Examples, section: str) -> None:
     report.picture(
         section,
         before_after(rows, columns=SHOWN),
-        f"{len(shown.names)} images, evenly spaced over the set.",
-        f"{len(rows)} rows of {len(shown.names)} images: {', '.join(title for title, _ in rows)}.",
+        f"{format_count(len(shown.names), 'image')}, evenly spaced over the set.",
+        f"{format_count(len(rows), 'row')} of {format_count(len(shown.names), 'image')}: "
+        f"{', '.join(title for title, _ in rows)}.",
     )
 
 
@@ -129,7 +131,7 @@ def add_worst(report: Report, evaluation: Evaluation, worst: Sequence[int], show
         "Worst",
         before_after(rows, columns=SHOWN),
         "The images with the greatest squared error, the worst first.",
-        f"Two rows of {len(worst)} images: given and reconstructed.",
+        f"Two rows of {format_count(len(worst), 'image')}: given and reconstructed.",
     )
     scores = evaluation.scores
     report.table(
@@ -194,7 +196,8 @@ def add_code(report: Report, evaluation: Evaluation) -> None:
         report.picture(
             "Code",
             histogram({"units": np.log10(live)}, x_label="log₁₀ of a unit's variance over images"),
-            f"{int(code['units'])} units, {int((variances > ACTIVE_VARIANCE).sum())} of them with a "
+            f"{format_count(int(code['units']), 'unit')}, {int((variances > ACTIVE_VARIANCE).sum())} of "
+            "them with a "
             f"variance above {ACTIVE_VARIANCE:g}, {len(variances) - len(live)} that never change.",
             "Histogram of the variances of the code's units.",
         )
@@ -234,7 +237,8 @@ def add_gap(report: Report, evaluation: Evaluation) -> None:
         "Train and test",
         ["metric", "training images", "these images", "difference"],
         [[label(k), train[k], evaluation.metrics[k], difference[k]] for k in in_order(difference)],
-        note=f"On {evaluation.gap['images']:,} training images, evenly spaced. A model that has learned its "
+        note=f"On {format_count(evaluation.gap['images'], 'training image')}, evenly spaced. A model "
+        "that has learned its "
         "images by heart is much better on them.",
     )
     if evaluation.privacy is not None:

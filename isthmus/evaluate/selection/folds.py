@@ -6,6 +6,7 @@ import numpy as np
 
 from isthmus.errors import DataError
 from isthmus.images.store import ImageSet, Indices
+from isthmus.wording import format_count
 
 
 def folds(images: ImageSet, count: int, *, seed: int = 0) -> list[tuple[Indices, Indices]]:
@@ -18,7 +19,9 @@ def folds(images: ImageSet, count: int, *, seed: int = 0) -> list[tuple[Indices,
     """
     _, first, group = np.unique(images.hashes(), return_index=True, return_inverse=True)
     if len(first) < count:
-        raise DataError(f"{images.source} has {len(first)} different images: too few for {count} folds")
+        raise DataError(
+            f"{images.source} has {format_count(len(first), 'different image')}: too few for {count} folds"
+        )
     random = np.random.default_rng(seed)
     shuffled = random.permutation(len(first))
     if images.labels is not None:

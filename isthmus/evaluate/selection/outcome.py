@@ -10,6 +10,7 @@ from isthmus.evaluate.drawing.pictures import scatter
 from isthmus.evaluate.report.page import Cell, Report
 from isthmus.evaluate.selection.log import Trial
 from isthmus.evaluate.selection.objectives import HIGHER, better
+from isthmus.wording import format_count
 
 SCHEMA = "isthmus.tune/1"
 
@@ -102,7 +103,7 @@ class Outcome:
         """The table and, for two objectives, the front."""
         page = Report(
             f"Settings of {self.recipe} compared",
-            f"{self.images:,} images of {self.source}, {self.folds} folds",
+            f"{format_count(self.images, 'image')} of {self.source}, {format_count(self.folds, 'fold')}",
         )
         header, rows = self.table()
         note = "Means over folds, with 95 % intervals; every trial saw the same folds."

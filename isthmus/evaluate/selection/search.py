@@ -23,6 +23,7 @@ from isthmus.model.recipe import Recipe
 from isthmus.outputs import check_output
 from isthmus.training.api import train
 from isthmus.training.prepare import settle_recipe
+from isthmus.wording import format_count
 
 MINUTES = 0.5  # per training, where nothing else is said
 SEARCHES = ("grid", "random", "optuna")
@@ -158,7 +159,7 @@ def _check(names: tuple[str, ...], count: int, search: str, trials: int, budget:
     if not 1 <= len(names) <= 2:
         raise UsageError("give one objective, or two for a Pareto front")
     if count < 2:
-        raise UsageError(f"{count} folds: cross-validation needs at least 2")
+        raise UsageError(f"{format_count(count, 'fold')}: cross-validation needs at least 2")
     if search not in SEARCHES:
         raise UsageError(f"search '{search}' is not known; known: {', '.join(SEARCHES)}")
     if trials < 1 or (budget is not None and budget <= 0):

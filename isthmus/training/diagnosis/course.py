@@ -11,6 +11,7 @@ from isthmus.model.image_sum import parse_sum
 from isthmus.model.recipe import Recipe
 from isthmus.training.diagnosis.finding import Finding
 from isthmus.training.optimisers import peak_rate
+from isthmus.training.schedule import Schedule
 
 ENTRIES = 8  # fewer validations than this tell nothing
 STEPS = 100
@@ -28,7 +29,7 @@ class Course:
     """A training's losses over its steps, one number per validation.
 
     Attributes:
-        steps: where each entry ends; `length`: steps that were planned.
+        steps: where each entry ends; `schedule`: progress over all steps that were planned.
         train: the image part of the objective at full weight, its mean since the entry before.
         validation: the same on held-out images; empty where none were held out.
         objective: the whole validation loss; empty likewise.
@@ -36,7 +37,7 @@ class Course:
     """
 
     steps: tuple[float, ...]
-    length: int
+    schedule: Schedule
     train: tuple[float, ...]
     validation: tuple[float, ...]
     objective: tuple[float, ...]
@@ -48,8 +49,8 @@ class Course:
         return len(self.steps) >= ENTRIES and self.steps[-1] >= STEPS
 
 
-def course_of(history: Sequence[Mapping[str, float]], recipe: Recipe, length: int) -> Course:
-    """The course that a run's `history` holds; `length` is the number of planned steps."""
+def course_of(history: Sequence[Mapping[str, float]], recipe: Recipe, schedule: Schedule) -> Course:
+    """The course that a run's `history` holds."""
     terms = [(name, weight) for name, weight, _ in parse_sum(recipe.objective.image)]
 
     def image_part(entry: Mapping[str, float], part: str) -> float:
@@ -60,7 +61,7 @@ def course_of(history: Sequence[Mapping[str, float]], recipe: Recipe, length: in
     criticised = all("train_critic" in entry for entry in history)
     return Course(
         steps=tuple(entry["step"] for entry in history),
-        length=length,
+        schedule=schedule,
         train=tuple(image_part(entry, "train") for entry in history),
         validation=tuple(image_part(entry, "validation") for entry in history) if in_parts else (),
         objective=tuple(entry["validation"] for entry in history) if held_out else (),

@@ -17,6 +17,8 @@ from isthmus.training.diagnosis.observed import Observed, observe
 from isthmus.training.diagnosis.rate import learning_rate_too_high, learning_rate_too_low, nothing_learned
 from isthmus.training.diagnosis.span import data_range, output_range
 from isthmus.training.diagnosis.units import copying, dead_units, posterior_collapse
+from isthmus.training.schedule import Schedule
+from isthmus.wording import format_count
 
 _ORDER = {"problem": 0, "warning": 1, "note": 2}
 _EXPLAINS = ("learning-rate-too-high", "critic-domination", "data-range", "over-fitting")
@@ -41,7 +43,7 @@ def diagnose(model: Autoencoder, images: Any = None) -> tuple[Finding, ...]:
         if images is None and "findings" in model.summary:
             return recorded(model.summary)
         seen = None if images is None else observe(model, read_for(model, images))
-        return findings(model.summary.get("history") or (), model.recipe, _length(model.summary), seen)
+        return findings(model.summary.get("history") or (), model.recipe, _schedule(model.summary), seen)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise ModelFileError(
             f"the model's summary is damaged: it does not tell a training ({error})"
@@ -49,16 +51,16 @@ def diagnose(model: Autoencoder, images: Any = None) -> tuple[Finding, ...]:
 
 
 def findings(
-    history: Sequence[Mapping[str, float]], recipe: Recipe, length: int, seen: Observed | None
+    history: Sequence[Mapping[str, float]], recipe: Recipe, schedule: Schedule, seen: Observed | None
 ) -> tuple[Finding, ...]:
     """Everything there is to say at the end of a training.
 
     Args:
-        history: a run's validations; length: the steps that were planned.
+        history: a run's validations; schedule: its progress over the steps that were planned.
         seen: the held-out pass with the weights that are kept, or None.
     """
-    course = course_of(history, recipe, length)
-    found = list(early_findings(history, recipe, length))
+    course = course_of(history, recipe, schedule)
+    found = list(early_findings(history, recipe, schedule))
     if seen is not None:
         checks = (posterior_collapse, dead_units, copying, output_range, data_range)
         found += [one for check in checks if (one := check(seen, recipe)) is not None]
@@ -74,10 +76,10 @@ def findings(
 
 
 def early_findings(
-    history: Sequence[Mapping[str, float]], recipe: Recipe, length: int
+    history: Sequence[Mapping[str, float]], recipe: Recipe, schedule: Schedule
 ) -> tuple[Finding, ...]:
     """What can be said before the end, from the losses alone."""
-    course = course_of(history, recipe, length)
+    course = course_of(history, recipe, schedule)
     high = learning_rate_too_high(course, recipe)
     # A loss that jumps is high on held-out images too, but not because it knows the others by heart.
     found = (high or over_fitting(course, recipe), critic_domination(course, recipe))
@@ -90,9 +92,13 @@ def read_for(model: Autoencoder, images: Any) -> ImageSet:
     if given.channels == 1 and model.channels == 3:
         given = conform(given, size=None, channels=3)
     if given.channels != model.channels:
-        raise DataError(f"{given.source} has {given.channels} channels, the model reads {model.channels}")
+        raise DataError(
+            f"{given.source} has {format_count(given.channels, 'channel')}, the model reads {model.channels}"
+        )
     return given
 
 
-def _length(summary: Mapping[str, Any]) -> int:
-    return int((summary.get("settled") or {}).get("steps") or summary.get("steps") or 1)
+def _schedule(summary: Mapping[str, Any]) -> Schedule:
+    if summary.get("knots"):
+        return Schedule.from_json(summary["knots"])
+    return Schedule.linear(int((summary.get("settled") or {}).get("steps") or summary.get("steps") or 1))

@@ -9,7 +9,9 @@ from isthmus.model import axes
 from isthmus.model.recipe import Recipe
 from isthmus.training.diagnosis.course import Course
 from isthmus.training.diagnosis.finding import Finding
-from isthmus.training.optimisers import peak_rate, rate_at, usual_rate
+from isthmus.training.optimisers import peak_rate, usual_rate
+from isthmus.training.schedule import rate_at
+from isthmus.wording import choose_word, format_count
 
 JUMP = 0.4  # of all that had been learned, lost again later
 ABOVE = 0.2  # above the loss at the start
@@ -53,7 +55,7 @@ def learning_rate_too_low(course: Course, recipe: Recipe, explained: float | Non
     Args:
         explained: share of the images' variance that the finished model explains, where it is known.
     """
-    if not course.tells or course.steps[-1] < course.length:
+    if not course.tells or course.steps[-1] < course.schedule.steps:
         return None
     rate, usual = peak_rate(recipe.optimiser), usual_rate(recipe.optimiser)
     losses = course.objective or _smooth(course.train)
@@ -77,8 +79,11 @@ def learning_rate_too_low(course: Course, recipe: Recipe, explained: float | Non
         better = usual if rate < LOW * usual else 10 * rate
         told = f"{seen}: the learning rate {rate:g} is likely too low"
         return Finding("learning-rate-too-low", "warning", told, f"--set optimiser.rate={better:g}")
-    told = f"{seen}: {course.steps[-1]:,.0f} steps are few"
-    return Finding("too-short", "note", told, f"--steps {3 * course.length}")
+    told = (
+        f"{seen}: {format_count(int(course.steps[-1]), 'step')} "
+        f"{choose_word(course.steps[-1], 'is', 'are')} few"
+    )
+    return Finding("too-short", "note", told, f"--steps {3 * course.schedule.steps}")
 
 
 def nothing_learned(explained: float, recipe: Recipe) -> Finding | None:
@@ -132,7 +137,8 @@ def _smooth(losses: Sequence[float]) -> list[float]:
 def _moved(course: Course, recipe: Recipe) -> list[float]:
     """For each entry the share of all learning done by then: the rate's integral since the first entry."""
     points = 400
-    rates = [rate_at(recipe.optimiser, i / points, course.length) for i in range(points)]
-    begun = int(points * course.steps[0] / course.length)
+    schedule = course.schedule
+    rates = [rate_at(recipe.optimiser, i / points, schedule) for i in range(points)]
+    begun = int(points * schedule.progress(course.steps[0]))
     total = max(sum(rates[begun:]), 1e-30)
-    return [sum(rates[begun : int(points * step / course.length)]) / total for step in course.steps]
+    return [sum(rates[begun : int(points * schedule.progress(step))]) / total for step in course.steps]

@@ -8,6 +8,7 @@ from isthmus.model.recipe import Recipe
 from isthmus.training.diagnosis.finding import Finding
 from isthmus.training.diagnosis.observed import Observed
 from isthmus.training.optimisers import peak_rate, usual_rate
+from isthmus.wording import format_count
 
 ENOUGH = 20  # images: over fewer a good unit may well stay the same
 DEAD = 0.1  # share of units that are the same for every image
@@ -31,7 +32,8 @@ def dead_units(seen: Observed, recipe: Recipe) -> Finding | None:
     return Finding(
         "dead-units",
         "problem" if every else "warning",
-        f"{which} units of the code are the same for each of {seen.images:,} images: they carry nothing",
+        f"{which} units of the code are the same for each of {format_count(seen.images, 'image')}: they "
+        "carry nothing",
         _revive(recipe),
     )
 
@@ -57,7 +59,8 @@ def posterior_collapse(seen: Observed, recipe: Recipe) -> Finding | None:
     return Finding(
         "posterior-collapse",
         "problem" if live == 0 else "warning",
-        f"{seen.collapsed_units} of {seen.units} units of the code equal the prior for every image "
+        f"{seen.collapsed_units} of {format_count(seen.units, 'unit')} of the code equal the prior for "
+        "every image "
         f"(the whole code carries {seen.kl:.2g} nats)",
         suggestion,
     )
@@ -77,7 +80,7 @@ def copying(seen: Observed, recipe: Recipe) -> Finding | None:
     way = (
         "decoder and encoder are joined by skips"
         if skips
-        else f"the code has {seen.code_numbers:,} numbers, the image {seen.image_numbers:,}"
+        else f"the code has {format_count(seen.code_numbers, 'number')}, the image {seen.image_numbers:,}"
     )
     return Finding(
         "copying",
@@ -95,7 +98,8 @@ def _wide(seen: Observed, recipe: Recipe) -> Finding | None:
     return Finding(
         "wide-code",
         "note",
-        f"the code has {seen.code_numbers:,} numbers, the image {seen.image_numbers:,}, and neither penalty "
+        f"the code has {format_count(seen.code_numbers, 'number')}, the image {seen.image_numbers:,}, "
+        "and neither penalty "
         "nor noise: nothing keeps the model from copying",
         f"--code {_narrower(seen, recipe)}",
     )

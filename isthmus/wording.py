@@ -1,0 +1,18 @@
+"""Counts in sentences."""
+
+from __future__ import annotations
+
+
+def format_count(number: float, noun: str, plural: str | None = None) -> str:
+    """A number with its noun: "1 image", "0 images", "1,234 images", "0.5 minutes".
+
+    Args:
+        noun: in the singular; plural: where it is not the singular with an "s".
+    """
+    shown = f"{number:,}" if isinstance(number, int) else f"{number:,g}"
+    return f"{shown} {choose_word(number, noun, plural)}"
+
+
+def choose_word(number: float, singular: str, plural: str | None = None) -> str:
+    """The noun or verb that goes with a number: "image" or "images", "is" or "are"."""
+    return singular if number == 1 else plural or f"{singular}s"
