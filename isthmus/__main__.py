@@ -17,6 +17,7 @@ from isthmus import commands
 from isthmus.commands.console import follows
 from isthmus.commands.line import command_line
 from isthmus.errors import IsthmusError, ProcessError, Stopped
+from isthmus.threads import prepare_process
 
 _INTERRUPTED = 130
 
@@ -31,6 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     _print_any_file_name()
     try:
         try:
+            if argv is None:
+                prepare_process()
             # None, not the words: only then does click expand *.jpg where the shell does not (Windows).
             code = commands.isthmus.main(
                 None if argv is None else words, prog_name="isthmus", standalone_mode=False

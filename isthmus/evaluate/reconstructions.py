@@ -12,6 +12,7 @@ from isthmus.evaluate.passes import per_pass
 from isthmus.images.store import ImageSet
 from isthmus.images.write import grid, output_names, save_image
 from isthmus.model.autoencoder import Autoencoder
+from isthmus.threads import limited
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Written:
     kept: tuple[Path, ...]
 
 
+@limited()
 def write_reconstructions(
     model: Autoencoder,
     images: ImageSet,

@@ -20,6 +20,7 @@ from isthmus.model import axes
 from isthmus.model.objective import Objective, Term
 from isthmus.model.terms import mse
 from isthmus.model.trace import Corrupted, Latent, NoNetwork, Trace
+from isthmus.threads import limited
 from isthmus.training.allocator import kept_memory
 from isthmus.training.denormals import flushed_denormals
 from isthmus.training.options import Settled
@@ -66,6 +67,7 @@ class _FlowLearner:
         )
 
 
+@limited()
 @flushed_denormals()
 @kept_memory()
 def fit_flow(

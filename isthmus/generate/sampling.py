@@ -17,11 +17,13 @@ from isthmus.images.store import Pixels
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.file import load
 from isthmus.model.footprint import check_memory
+from isthmus.threads import limited
 
 STRENGTH = 0.4
 _BYTES = 10  # of memory for each number of an image: floats, what they are rounded from, and the result
 
 
+@limited()
 @torch.no_grad()
 def generate(
     model: Autoencoder | str,

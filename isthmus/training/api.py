@@ -25,6 +25,7 @@ from isthmus.errors import (
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.recipe import Recipe
+from isthmus.threads import limited
 from isthmus.training import checkpoint as checkpoints
 from isthmus.training import privacy
 from isthmus.training.allocator import kept_memory
@@ -49,6 +50,7 @@ from isthmus.training.start import begin_with, recipe_from
 from isthmus.version import __version__
 
 
+@limited()
 @flushed_denormals()
 @kept_memory()
 def train(

@@ -65,7 +65,7 @@ def test_the_verdict_follows_what_is_seen(
 def test_more_threads_than_cores_are_advised_against(document: dict[str, Any]) -> None:
     cpu = {**document["cpu"], "cores": 2, "threads": 8}
     verdicts = {check.name: check.verdict for check in doctor.checks({**document, "cpu": cpu})}
-    assert "OMP_NUM_THREADS=2" in verdicts["cores"]
+    assert "ISTHMUS_THREADS=2" in verdicts["cores"]
 
 
 def test_the_installed_test_extra_is_seen(document: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "isthmus"
 
-GROUND = {"errors", "atomic", "version", "pretrained"}
+GROUND = {"errors", "atomic", "machine", "pretrained", "threads", "version"}
 USES = {"codec", "restore", "generate", "represent"}
 ORDER = [
     GROUND,

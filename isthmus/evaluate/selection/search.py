@@ -18,6 +18,7 @@ from isthmus.evaluate.selection.space import Axis, check_axes, grid, parse_axis,
 from isthmus.images.read import read
 from isthmus.images.store import ImageSet, Indices
 from isthmus.model.recipe import Recipe
+from isthmus.threads import limited
 from isthmus.training.api import train
 from isthmus.training.prepare import settle_recipe
 
@@ -27,6 +28,7 @@ SEARCHES = ("grid", "random", "optuna")
 Listener = Callable[[Trial, int, int], None]
 
 
+@limited()
 def tune(
     data: Any,
     over: Sequence[str],
