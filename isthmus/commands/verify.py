@@ -33,7 +33,6 @@ def command(console: Console, files: tuple[str, ...], model: str | None, max_pix
     from isthmus.codec.jobs import compressed_in
     from isthmus.errors import DataError
     from isthmus.images.store import Skipped
-    from isthmus.threads import map_ordered
 
     paths: list[Path] = []
     for name in files:
@@ -45,26 +44,19 @@ def command(console: Console, files: tuple[str, ...], model: str | None, max_pix
         from isthmus.codec.models import codec_for
 
         decode_whole = partial(storing.decode_whole, codec=codec_for(model), max_pixels=most)
-
-    def check(path: Path) -> dict[str, Any] | DataError:
-        try:
-            found = examine(path, max_pixels=most)
-            if decode_whole is not None:
-                decode_whole(path)
-        except DataError as error:
-            return error
-        return found
-
     whole: list[dict[str, Any]] = []
     broken: list[Skipped] = []
     with console.progress("verifying", total=len(paths)) as line:
-        for path, found in zip(paths, map_ordered(check, paths), strict=True):
-            if not isinstance(found, DataError):
+        for path in paths:
+            try:
+                found = examine(path, max_pixels=most)
+                if decode_whole is not None:
+                    decode_whole(path)
                 whole.append({"file": str(path), **found})
-            elif len(paths) == 1:
-                raise found
-            else:
-                broken.append(Skipped(str(path), found.message.removeprefix(f"{path}: ")))
+            except DataError as error:
+                if len(paths) == 1:
+                    raise
+                broken.append(Skipped(str(path), error.message.removeprefix(f"{path}: ")))
             line.update(len(whole) + len(broken), path.name)
     how = "checksums" if model is None else "decoded"
     console.emit({"schema": "isthmus.verify/1", "how": how, "files": whole, "skipped": as_json(broken)})
