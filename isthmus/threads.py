@@ -19,7 +19,7 @@ import re
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import cache, partial
@@ -250,35 +250,50 @@ def _torch_library(names: Iterable[str], function: str) -> ctypes.CDLL | None:
 class _OneBlasThread:
     """Within it OpenBLAS, which NumPy and SciPy use, has one thread; blocks may overlap in several threads.
 
-    The number is the process's: the first block keeps what it was, the last one restores it.
+    The number is the process's: the first block keeps what it was, the last one restores it. Products of the
+    codec's contexts are too small to share, and OpenBLAS's threads wait actively on cores that torch needs.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._blocks = 0
-        self._limit: Any = None
+        self._before: list[int] = []
 
     def __enter__(self) -> None:
         with self._lock:
             if self._blocks == 0:
-                self._limit = _openblas().limit(limits=1)
+                self._before = [library.get_num_threads() for library in _openblas()]
+                _set_blas_threads([1] * len(self._before))
             self._blocks += 1
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
             self._blocks -= 1
             if self._blocks == 0:
-                self._limit.restore_original_limits()
+                _set_blas_threads(self._before)
 
 
 one_blas_thread = _OneBlasThread()
 
 
+def _set_blas_threads(numbers: Sequence[int]) -> None:
+    for library, number in zip(_openblas(), numbers, strict=True):
+        # From version 3.8 on threadpoolctl ignores all threads but the first that set a number, until that
+        # one says that it is done; here the last block may end in another thread than the first began in.
+        release = getattr(library, "clear_controlling_thread", None)
+        if release is not None:
+            release(force=True)
+        library.set_num_threads(number)
+        if release is not None:
+            release(force=True)
+
+
 @cache
-def _openblas() -> Any:
+def _openblas() -> Sequence[Any]:
     from threadpoolctl import ThreadpoolController
 
-    return ThreadpoolController().select(internal_api="openblas")  # looks through all libraries: 1 to 30 ms
+    # It looks through all libraries of the process, which takes 1 to 30 ms.
+    return tuple(ThreadpoolController().select(internal_api="openblas").lib_controllers)
 
 
 # ---------------------------------------------------------------- workers
@@ -290,7 +305,7 @@ def map_ordered(
     *,
     workers: int | None = None,
     ahead: int = 0,
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """`work(item)` of every item, in order, with one worker thread per core and operators of one thread.
 
     What `work` gives must not depend on which items are in work at the same time. It runs with the caller's
@@ -317,7 +332,7 @@ def map_ordered(
 
 def overlapped(
     work: Callable[[Item], Result], items: Iterable[Item], *, waiting: int = 1
-) -> Iterator[tuple[Item, Result]]:
+) -> Generator[tuple[Item, Result], None, None]:
     """Every item with its `work(item)`, in order, done in one other thread while the caller makes or uses
     items. Where there is one thread, it does both in turn.
 
