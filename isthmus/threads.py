@@ -1,13 +1,13 @@
 """Threads of the whole package: how many there are, and how torch, BLAS and worker threads share them.
 
-    with threads.limited():                             # torch has `count()` threads that do not spin
-        for result in threads.map_ordered(work, items): # or each worker has one
-            ...
+    with threads.limited():                               # torch has `count()` threads, which do not spin
+        ...
+    for result in threads.map_ordered(work, files): ...   # each worker has one
 
 OpenMP's and OpenBLAS's threads wait for each other actively at the end of every operator. On a machine whose
 cores are shared with other processes a thread then waits for one that is not running, and an operator takes
-ten times as long. So independent items (batches, tiles, images, files) each have one worker thread with
-operators of one thread, and where several threads share an operator they wait passively.
+ten times as long. So threads that share the operators of one image or batch wait passively, and files have a
+worker thread each, with operators of one thread. Why tiles and batches have no workers: docs/experiments.md.
 """
 
 from __future__ import annotations
