@@ -9,6 +9,7 @@ import pytest
 from isthmus.__main__ import main
 from isthmus.commands import doctor, machine
 from isthmus.images.cache import known_memory_bytes
+from isthmus.machine import usable_cores
 
 Capture = pytest.CaptureFixture[str]
 
@@ -99,4 +100,4 @@ def test_free_space_is_known_for_a_folder_not_yet_made(tmp_path: Path) -> None:
 def test_memory_and_cores_are_plausible() -> None:
     memory = known_memory_bytes()
     assert memory is None or memory > 2**27
-    assert machine.usable_cores() >= 1
+    assert usable_cores() >= 1
