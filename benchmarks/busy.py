@@ -95,7 +95,11 @@ def measure(
                         for way in ways:
                             for name in roots if count == 0 else ("", "one"):
                                 condition = f"{count}{name and ' '}{name}"
-                                found.setdefault((use, way, condition), []).append(runs[way, name](use))
+                                seconds = runs[way, name](use)
+                                print(
+                                    f"{use} {way} {condition}: {seconds:.3f} s", file=sys.stderr, flush=True
+                                )
+                                found.setdefault((use, way, condition), []).append(seconds)
     return found
 
 
