@@ -30,7 +30,7 @@ USES = ("train", "denoise", "compress", "decompress", "embed", "anomalies")
 WAYS = ("shell", "python")
 STEPS, IMAGES, SIGMA = 30, 500, 25
 LOOPS = (2, 8)
-LOOP = "while True: pass"
+LOOP = "import os\nparent = os.getppid()\nwhile os.getppid() == parent: pass"  # ends with its parent
 RUN = "import sys; from isthmus.__main__ import main; sys.exit(main())"
 Key = tuple[str, str, str]  # use, way, condition
 Seconds = dict[Key, list[float]]
