@@ -20,6 +20,7 @@ from isthmus.commands.line import command_line
 from isthmus.commands.streams import Streams, tolerant_streams
 from isthmus.errors import IsthmusError, ProcessError, Stopped
 from isthmus.escaping import for_terminal, for_terminal_lines
+from isthmus.threads import prepare_process
 
 _FAILED = 1
 _INTERRUPTED = 130
@@ -41,6 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(words: list[str], streams: Streams, *, expand: bool) -> int:
     try:
         try:
+            if argv is None:
+                prepare_process()
             # None, not the words: only then does click expand *.jpg where the shell does not (Windows).
             code = commands.isthmus.main(
                 None if expand else words, prog_name="isthmus", standalone_mode=False

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from isthmus.errors import OutputError
+from isthmus.outputs import native_path
 
 MAX_COMPONENT_BYTES = 255  # ext4, APFS, NTFS and others
 SHORTENED_BYTES = 200  # of a part that was longer: room for what programs append to a name
@@ -131,7 +132,7 @@ def _all_below(folder: str | os.PathLike[str], paths: Sequence[str]) -> list[Pat
     checked: set[Path] = set()
     places = []
     for path in paths:
-        place = top.joinpath(*path.split("/"))
+        place = native_path(top.joinpath(*path.split("/")))
         for one in (place.parent, *([place] if place.is_symlink() else [])):
             if one in checked:
                 continue

@@ -16,6 +16,7 @@ from isthmus.codec.grid import Rectangle
 from isthmus.codec.models import codec_for
 from isthmus.codec.picture import Picture, picture
 from isthmus.errors import UsageError
+from isthmus.threads import limited
 
 if TYPE_CHECKING:
     from isthmus.codec.encoding import Encoded
@@ -27,6 +28,7 @@ Pixels = npt.NDArray[np.uint8]
 Region = tuple[int, int, int, int]
 
 
+@limited()
 def compress(
     image: npt.NDArray[Any] | str | os.PathLike[str],
     *,
@@ -73,6 +75,7 @@ def compress(
     ).data
 
 
+@limited()
 def decompress(
     data: bytes | str | os.PathLike[str],
     *,

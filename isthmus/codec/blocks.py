@@ -18,9 +18,9 @@ from torch import Tensor
 from isthmus.codec import refinement, transform
 from isthmus.codec.coder import Ints
 from isthmus.codec.grid import BLOCK, Grid, Rectangle
-from isthmus.codec.overlap import overlapped
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.footprint import bytes_per_pixel
+from isthmus.threads import overlapped
 
 BLOCK_BYTES = 450e6  # that a block's pass through the network may take, beside its margin
 Pixels = npt.NDArray[np.uint8]

@@ -14,11 +14,11 @@ from isthmus.codec.coder import Ints
 from isthmus.codec.container import CompressedFileError, Container, Damage
 from isthmus.codec.encoding import TILE_HEAD, check_of
 from isthmus.codec.grid import Grid, Rectangle
-from isthmus.codec.overlap import batches
 from isthmus.codec.picture import Picture
 from isthmus.codec.ready import Codec
 from isthmus.codec.symbols import AT_ONCE, decode_together
 from isthmus.errors import UsageError
+from isthmus.threads import batched
 
 Pixels = npt.NDArray[np.uint8]
 MOST_LOST = 64  # tiles to each whole one, beyond which nothing is painted
@@ -124,7 +124,7 @@ def tile_symbols(
         except CompressedFileError as error:
             tiles[number] = error
     for band in sorted({head[0] for head in heads.values()}):
-        for some in batches((n for n, head in heads.items() if head[0] == band), AT_ONCE):
+        for some in batched((n for n, head in heads.items() if head[0] == band), AT_ONCE):
             given = [(heads[number][2], grid.tile(number).size) for number in some]
             tiles |= zip(some, decode_together(given, codec.tables.bands[band]), strict=True)
     for number, (_, check, _) in heads.items():

@@ -17,11 +17,11 @@ from isthmus.codec import alpha, container, refinement, transform
 from isthmus.codec.blocks import analysed
 from isthmus.codec.coder import Ints
 from isthmus.codec.grid import Grid, Rectangle, tile_side
-from isthmus.codec.overlap import batches, overlapped
 from isthmus.codec.picture import Picture
 from isthmus.codec.ready import Codec
 from isthmus.codec.symbols import AT_ONCE, encode, encode_together
 from isthmus.errors import CapabilityError
+from isthmus.threads import batched, overlapped
 
 TILE_HEAD = struct.Struct("<BH")
 QUALITIES = (100, 10_000)  # hundredths
@@ -85,7 +85,7 @@ def encoded(
             [transform.quantise(codec.model, one, quality / 100) for _, one in some], codec, quality
         )
 
-    for some, payloads in overlapped(coded, batches(latents, AT_ONCE), most=BATCHES_WAITING):
+    for some, payloads in overlapped(coded, batched(latents, AT_ONCE), waiting=BATCHES_WAITING):
         for (number, _), payload in zip(some, payloads, strict=True):
             chunks[container.TILE, number] = payload
     if picture.alpha is not None:

@@ -33,6 +33,7 @@ from isthmus.codec.symbols import encode
 from isthmus.codec.tables import Band, Tables
 from isthmus.errors import DataError
 from isthmus.model.autoencoder import Attachment, Autoencoder
+from isthmus.threads import limited
 
 QUALITIES = (4.0, 20.0, 36.0, 52.0, 68.0, 84.0, 97.0)
 STEPS = 600  # of the first band's fit; each next one begins where the last ended
@@ -47,6 +48,7 @@ HELD_OUT_OF = 6  # one tile in so many judges the fit
 Listener = Callable[[int, int], None]
 
 
+@limited()
 def fit_tables(
     model: Autoencoder,
     images: Iterable[npt.NDArray[Any]],

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -24,6 +21,7 @@ from isthmus.outputs import (
     native_path,
     path_exists,
 )
+from isthmus.threads import count, map_ordered
 
 Found = TypeVar("Found")
 
@@ -144,21 +142,7 @@ def run(
             reason = getattr(error, "reason", None) or error.message.removeprefix(f"{job.source}: ")
             return Done(job, skipped=Skipped(job.name, reason))
 
-    count = workers or _cores()
-    with _one_thread_each(count), ThreadPoolExecutor(count) as pool:
-        # A window, so that results do not pile up and an error stops the rest soon.
-        waiting: deque[Future[Done[Found]]] = deque()
-        rest = iter(jobs)
-        try:
-            while True:
-                while len(waiting) < 2 * count and (job := next(rest, None)) is not None:
-                    waiting.append(pool.submit(attempt, job))
-                if not waiting:
-                    return
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+    yield from map_ordered(attempt, jobs, workers=workers, ahead=workers or count())
 
 
 def _plan(inputs: Inputs, out: str, suffix: str) -> Plan:
@@ -187,22 +171,3 @@ def _expand(inputs: Sequence[str], inside: Callable[[Path], Inputs]) -> Inputs:
         files += found.files
         skipped += found.skipped
     return Inputs(files, tuple(skipped))
-
-
-def _cores() -> int:
-    available = getattr(os, "sched_getaffinity", None)
-    return len(available(0)) if available is not None else os.cpu_count() or 1
-
-
-@contextmanager
-def _one_thread_each(workers: int) -> Iterator[None]:
-    """Within: torch's operations use one thread each, for there is a worker on every core already."""
-    import torch
-
-    before = torch.get_num_threads()
-    if workers > 1:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -22,6 +22,7 @@ from isthmus.codec.ready import Codec
 from isthmus.images.formats import probe
 from isthmus.images.modes import composite
 from isthmus.images.write import holds_alpha, save_image
+from isthmus.threads import limited
 
 LARGE = 16_000_000  # pixels: beyond, one picture at a time, or a few threads would take all memory
 _large = threading.Lock()
@@ -55,6 +56,7 @@ class Restored:
     damage: tuple[str, ...]
 
 
+@limited()
 def compress_file(
     source: str | os.PathLike[str],
     target: str | os.PathLike[str],
@@ -98,6 +100,7 @@ def compress_file(
     )
 
 
+@limited()
 def decompress_file(
     source: str | os.PathLike[str],
     target: str | os.PathLike[str],
@@ -139,6 +142,7 @@ def decompress_file(
     return named(source, work)
 
 
+@limited()
 def decode_whole(
     source: str | os.PathLike[str], codec: Codec, *, max_pixels: int = container.MAX_PIXELS
 ) -> None:

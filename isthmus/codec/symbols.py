@@ -16,7 +16,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from isthmus.codec.blas import one_thread
 from isthmus.codec.coder import TOTAL, Coder, Ints, Reader, Writer
 from isthmus.codec.container import CompressedFileError
 from isthmus.codec.places import Places, places
@@ -34,6 +33,7 @@ from isthmus.codec.tables import (
     Band,
     Integers,
 )
+from isthmus.threads import one_blas_thread
 
 AT_ONCE = 4  # tiles that are worth walking together; each takes some 20 MB
 _MEAN_BITS = MEAN_UNIT.bit_length() - 1
@@ -125,7 +125,7 @@ def walk(band: Band, at: Places, loud: npt.NDArray[np.bool_], take: Take) -> Int
         loud: (tiles, C): which channels to ask for; the others are zero and count nothing. `take` may
             silence a tile from then on.
     """
-    with one_thread():
+    with one_blas_thread:
         return _walked(band, at, loud, take)
 
 

@@ -18,6 +18,8 @@ import click
 from isthmus.commands import machine
 from isthmus.commands.console import Console, speaks, table
 from isthmus.installation import install_command
+from isthmus.machine import usable_cores
+from isthmus.threads import count
 from isthmus.version import __version__
 
 # Extra -> the modules it must make importable; a test holds the names to pyproject.toml.
@@ -97,8 +99,8 @@ def examine() -> dict[str, Any]:
         "decodes": {name: bool(features.check(feature)) for name, feature in _CODECS.items()},
         "cpu": {
             "model": machine.processor(),
-            "cores": machine.usable_cores(),
-            "threads": torch.get_num_threads(),
+            "cores": usable_cores(),
+            "threads": count(),
             "memory_bytes": known_memory_bytes(),
             "instruction_set": torch.backends.cpu.get_cpu_capability(),
         },
@@ -163,7 +165,7 @@ def _extra_check(name: str, missing: list[str]) -> Check:
 
 def _threads_verdict(cpu: Mapping[str, Any]) -> str:
     if cpu["threads"] > cpu["cores"]:
-        return f"more threads than cores slow each other down: set OMP_NUM_THREADS={cpu['cores']}"
+        return f"more threads than cores slow each other down: set ISTHMUS_THREADS={cpu['cores']}"
     return "ok"
 
 

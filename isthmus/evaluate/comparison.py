@@ -19,6 +19,7 @@ from isthmus.images.named import is_name
 from isthmus.images.read import read
 from isthmus.images.split import hold_out
 from isthmus.images.store import ImageSet
+from isthmus.threads import limited
 from isthmus.training.api import train
 from isthmus.training.prepare import settle_recipe
 from isthmus.training.progress import Listener
@@ -113,6 +114,7 @@ class Comparison:
         return scatter(points, x_label="numbers per image", y_label="PSNR (dB)", log=True)
 
 
+@limited()
 def compare(
     data: Any,
     recipes: Sequence[str],

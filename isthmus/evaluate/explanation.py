@@ -22,6 +22,7 @@ from isthmus.represent.explain.faithfulness import Curves, Maps, faithfulness
 from isthmus.represent.explain.maps import gradient_maps, occlusion_maps
 from isthmus.represent.explain.paintings import atlas, traversals
 from isthmus.represent.explain.units import SPARSE, Units, observe_units, per_unit
+from isthmus.threads import limited
 
 SCHEMA = "isthmus.explain/1"
 SET_IMAGES = 5000  # looked at for what is usual
@@ -94,6 +95,7 @@ class Explanation:
         }
 
 
+@limited()
 def explain(
     model: Autoencoder,
     image: Any,

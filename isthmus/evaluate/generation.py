@@ -31,6 +31,7 @@ from isthmus.measures.neighbours import nearest_neighbours
 from isthmus.measures.support import precision_and_recall
 from isthmus.measures.two_samples import energy_distance, nearest_neighbour_accuracy
 from isthmus.model.autoencoder import Autoencoder
+from isthmus.threads import limited
 from isthmus.wording import format_count
 
 COUNT = 10_000
@@ -108,6 +109,7 @@ class Generation:
         return header, rows
 
 
+@limited()
 def evaluate_generation(
     model: Autoencoder,
     data: Any,

@@ -15,6 +15,7 @@ from isthmus.images.write import grid, save_image
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.names import safe_outputs
 from isthmus.outputs import affects_every_output, check_folder, path_exists
+from isthmus.threads import limited
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Written:
     skipped: tuple[Skipped, ...] = ()
 
 
+@limited()
 def write_reconstructions(
     model: Autoencoder,
     images: ImageSet,

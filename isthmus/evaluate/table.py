@@ -21,6 +21,7 @@ from isthmus.evaluate.training_data import read_for, training_images
 from isthmus.images.store import ImageSet
 from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder
+from isthmus.threads import limited
 
 SCHEMA = "isthmus.evaluate/1"
 GAP_IMAGES = 2000
@@ -94,6 +95,7 @@ class Evaluation:
         }
 
 
+@limited()
 def evaluate(
     model: Autoencoder,
     data: Any,

@@ -21,6 +21,7 @@ from isthmus.images.read import read
 from isthmus.images.store import ImageSet, Indices
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.file import load
+from isthmus.threads import limited
 
 METHODS: tuple[str, ...] = ("mixup", "moves", "samples", "distortions")
 NEAREST = 5
@@ -43,6 +44,7 @@ class Augmented:
     dropped: dict[str, int] = field(default_factory=dict)
 
 
+@limited()
 def augment(
     model: Autoencoder | str,
     data: ImageSet | str,

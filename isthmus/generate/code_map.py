@@ -28,6 +28,7 @@ from isthmus.images.read import read
 from isthmus.images.store import ImageSet
 from isthmus.measures.subspace import principal_subspace
 from isthmus.model.autoencoder import Autoencoder
+from isthmus.threads import limited
 from isthmus.version import __version__
 from isthmus.wording import format_count
 
@@ -88,6 +89,7 @@ class CodeMap:
         return fill(page, {**words, "DATA": for_script(data)})
 
 
+@limited()
 def code_map(
     model: Autoencoder, data: Any, *, method: str = "tsne", limit: int = MOST, seed: int = 0
 ) -> CodeMap:

@@ -23,6 +23,7 @@ from isthmus.model.attachment_check import DAMAGE, Rule, check_tensors
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.file import read_file, write_file
 from isthmus.model.mark import mark_of
+from isthmus.threads import limited
 
 KEY = "isthmus.direction"
 Method = Literal["means", "discriminant"]
@@ -83,6 +84,7 @@ def load_direction(path: str | os.PathLike[str]) -> Direction:
         raise ModelFileError(f"{path} is not a direction", hint="isthmus direct --help") from error
 
 
+@limited()
 def direction(
     model: Autoencoder,
     plus: Any,
@@ -150,6 +152,7 @@ def without_class(images: ImageSet, name: str) -> ImageSet:
     return images.subset([i for i, known in enumerate(images.names) if known not in chosen])
 
 
+@limited()
 @torch.no_grad()
 def transform(
     model: Autoencoder, image: Any, along: Direction, by: Sequence[float], *, keep_detail: bool = True

@@ -14,9 +14,11 @@ from isthmus.generate.prior import KINDS, Prior, keep
 from isthmus.generate.standard import Standard
 from isthmus.images.read import read
 from isthmus.model.autoencoder import Autoencoder
+from isthmus.threads import limited
 from isthmus.training.progress import Listener
 
 
+@limited()
 def fit_prior(
     model: Autoencoder,
     data: Any,

@@ -21,6 +21,7 @@ from isthmus.model.objective import Objective, Term
 from isthmus.model.seeded import seeded
 from isthmus.model.terms import mse
 from isthmus.model.trace import Corrupted, Latent, NoNetwork, Trace
+from isthmus.threads import limited
 from isthmus.training.allocator import kept_memory
 from isthmus.training.denormals import flushed_denormals
 from isthmus.training.options import Settled
@@ -67,6 +68,7 @@ class _FlowLearner:
         )
 
 
+@limited()
 @flushed_denormals()
 @kept_memory()
 def fit_flow(

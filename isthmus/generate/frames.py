@@ -20,6 +20,7 @@ from isthmus.images.conform import to_dtype
 from isthmus.images.store import ImageSet, Pixels
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.reading import read_for
+from isthmus.threads import limited
 
 
 def sequences_of(images: ImageSet) -> list[ImageSet]:
@@ -29,6 +30,7 @@ def sequences_of(images: ImageSet) -> list[ImageSet]:
     return [images.subset(np.flatnonzero(images.labels == k)) for k in np.unique(images.labels)]
 
 
+@limited()
 def fill(model: Autoencoder, frames: ImageSet, missing: Sequence[int]) -> Pixels:
     """A sequence with some frames made anew from the others.
 
@@ -56,6 +58,7 @@ def fill(model: Autoencoder, frames: ImageSet, missing: Sequence[int]) -> Pixels
     return result
 
 
+@limited()
 def between(model: Autoencoder, frames: ImageSet, count: int) -> Pixels:
     """The sequence slowed down: `count` new frames between any two.
 
@@ -78,6 +81,7 @@ def between(model: Autoencoder, frames: ImageSet, count: int) -> Pixels:
     return result
 
 
+@limited()
 def predict(model: Autoencoder, frames: ImageSet, count: int) -> Pixels:
     """The next frames, each foretold from those before it.
 

@@ -15,11 +15,13 @@ from isthmus.generate.prior import STEPS, Prior, prior_of
 from isthmus.generate.sampling import as_pixels
 from isthmus.images.store import Pixels
 from isthmus.model.autoencoder import Autoencoder
+from isthmus.threads import limited
 
 Path = Literal["linear", "spherical", "prior"]
 PATHS: tuple[str, ...] = ("linear", "spherical", "prior")
 
 
+@limited()
 def interpolate(
     model: Autoencoder,
     images: Sequence[Any],

@@ -17,12 +17,14 @@ from isthmus.images.store import Pixels
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.file import load
 from isthmus.model.footprint import check_memory
+from isthmus.threads import limited
 from isthmus.wording import format_count
 
 STRENGTH = 0.4
 _BYTES = 10  # of memory for each number of an image: floats, what they are rounded from, and the result
 
 
+@limited()
 @torch.no_grad()
 def generate(
     model: Autoencoder | str,

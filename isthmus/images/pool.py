@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import os
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +14,9 @@ import numpy.typing as npt
 
 from isthmus.atomic import atomic_write, write_bytes
 from isthmus.images.store import Indices, Pixels, Ragged, Skipped, content_hash
+from isthmus.threads import count, map_ordered
+
+MAX_DECODERS = 8  # more wait for the disk
 
 Progress = Callable[[int, int], None]
 Decode = Callable[[range], Sequence[Pixels | str]]
@@ -143,19 +143,13 @@ def _in_order(
     decode: Decode, runs: Sequence[range], progress: Progress | None
 ) -> Iterator[tuple[int, Pixels | str]]:
     """Decode all runs in a few threads, yielding every file in order; a broken one yields its reason."""
-    workers = min(8, os.cpu_count() or 1)
+    workers = min(MAX_DECODERS, count())
     # A window keeps decoded images from piling up where the disk is slower than the decoder.
-    waiting: deque[Future[Sequence[Pixels | str]]] = deque()
-    with ThreadPoolExecutor(workers) as pool:
-        submitted = 0
-        for number, run in enumerate(runs):
-            while submitted < min(len(runs), number + 2 * workers):
-                waiting.append(pool.submit(decode, runs[submitted]))
-                submitted += 1
-            for index, image in zip(run, waiting.popleft().result(), strict=True):
-                yield index, image
-                if progress is not None:
-                    progress(index + 1, runs[-1].stop)
+    for run, images in zip(runs, map_ordered(decode, runs, workers=workers, ahead=workers), strict=True):
+        for index, image in zip(run, images, strict=True):
+            yield index, image
+            if progress is not None:
+                progress(index + 1, runs[-1].stop)
 
 
 def _arranged(

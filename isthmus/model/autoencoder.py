@@ -35,6 +35,7 @@ from isthmus.model.recipe import Recipe
 from isthmus.model.seeded import seeded
 from isthmus.model.terms import apply_range
 from isthmus.model.trace import Corrupted, Latent, Trace
+from isthmus.threads import limited
 
 BATCH = 256  # images per pass in encode, decode and reconstruct; large images go in smaller batches
 PIXELS_PER_PASS = 2**22
@@ -196,6 +197,7 @@ class Autoencoder(nn.Module):
 
     # ------------------------------------------------------------ use
 
+    @limited()
     @torch.no_grad()
     def encode(self, images: Any) -> Code:
         """The deterministic code of images: means, not samples; no corruption is added.
@@ -215,6 +217,7 @@ class Autoencoder(nn.Module):
             _like(torch.cat(values), kind), self.recipe.geometry, (batch.shape[-2], batch.shape[-1]), kind
         )
 
+    @limited()
     @torch.no_grad()
     def decode(self, code: Code | np.ndarray | Tensor) -> Any:
         """Images from a code, of the size and kind that the code came from.
@@ -240,6 +243,7 @@ class Autoencoder(nn.Module):
             kind = replace(kind, layout="NHW" if kind.layout == "HW" else "NHWC")
         return kind.restore(torch.cat(images))
 
+    @limited()
     @torch.no_grad()
     def reconstruct(self, images: Any) -> Any:
         """Encode and decode, also where the decoder needs the encoder's stages. Same kind and size back."""

@@ -25,6 +25,7 @@ from isthmus.represent import anomalies as unusual
 from isthmus.represent import classify as probes
 from isthmus.represent import clusters, index, tiles
 from isthmus.represent.readout import Listener, Readout, features, fit_readout, stored
+from isthmus.threads import limited
 
 Vectors = npt.NDArray[np.float32]
 What = Literal["compact", "full", "code"]
@@ -93,6 +94,7 @@ class Anomalies:
         return [int(row) for row in np.argsort(-self.scores, kind="stable")[:count]]
 
 
+@limited()
 def embed(
     model: Model,
     data: Any,
@@ -124,6 +126,7 @@ def embed(
     return Embedding(vectors, images)
 
 
+@limited()
 def classify(model: Model, train: Any, test: Any, *, readout: Readout | None = None, **options: Any) -> Any:
     """How well labels can be read off features; see `isthmus.represent.classify.classify`."""
     network, images = _both(model, train)
@@ -131,6 +134,7 @@ def classify(model: Model, train: Any, test: Any, *, readout: Readout | None = N
     return probes.classify(network, chosen, images, read_for(network, test), **options)
 
 
+@limited()
 def cluster(
     model: Model, data: Any, count: int, *, readout: Readout | None = None, **options: Any
 ) -> clusters.Clusters:
@@ -139,6 +143,7 @@ def cluster(
     return clusters.find_clusters(found.vectors, count, **options)
 
 
+@limited()
 def search(
     model: Model,
     data: Any,
@@ -201,6 +206,7 @@ def search(
     return Found(matches, queries, images, fresh.added, fresh.removed, path, lost)
 
 
+@limited()
 def anomalies(
     model: Model,
     data: Any,
@@ -253,6 +259,7 @@ def anomalies(
     return Anomalies(images, scores, scores > detector.threshold, chance, detector, chosen, pieces)
 
 
+@limited()
 def heat_maps(model: Model, found: Anomalies, rows: list[int]) -> list[npt.NDArray[np.float64]]:
     """`(H, W)` maps of where the chosen images are unusual, higher = more."""
     network = model if isinstance(model, Autoencoder) else load(model)

@@ -25,11 +25,13 @@ from isthmus.restore.arrays import channels_of, colour_of, each
 from isthmus.restore.models import Given, find
 from isthmus.restore.orientations import check_turns, reconstructed
 from isthmus.restore.pieces import can_be_cut, in_pieces, like, widened
+from isthmus.threads import limited
 
 SHIPPED = {1: "photo-denoise-gray", 3: "photo-denoise-colour"}  # by channels
 STRONGEST = 2550.0
 
 
+@limited()
 def denoise(
     image: Any,
     sigma: float | None = None,

@@ -23,11 +23,13 @@ from isthmus.restore.arrays import channels_of, colour_of, each
 from isthmus.restore.models import Given, find
 from isthmus.restore.orientations import check_turns, reconstructed
 from isthmus.restore.pieces import Piece, can_be_cut, in_pieces, like, widened
+from isthmus.threads import limited
 
 SHIPPED = "photo-inpaint"
 CELL = 2**LEVELS
 
 
+@limited()
 def inpaint(
     image: Any,
     mask: Any,

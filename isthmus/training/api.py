@@ -29,6 +29,7 @@ from isthmus.model.attachment_check import DAMAGE
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.recipe import Recipe
 from isthmus.outputs import check_output, path_exists
+from isthmus.threads import limited
 from isthmus.training import checkpoint as checkpoints
 from isthmus.training import privacy
 from isthmus.training.allocator import kept_memory
@@ -55,6 +56,7 @@ from isthmus.version import __version__
 from isthmus.wording import format_count
 
 
+@limited()
 @flushed_denormals()
 @kept_memory()
 def train(

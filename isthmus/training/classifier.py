@@ -20,6 +20,7 @@ from isthmus.model import axes
 from isthmus.model.objective import Objective, Term
 from isthmus.model.seeded import dropout, seeded
 from isthmus.model.trace import Corrupted, Latent, NoNetwork, Trace
+from isthmus.threads import limited
 from isthmus.training.allocator import kept_memory
 from isthmus.training.denormals import flushed_denormals
 from isthmus.training.options import Settled
@@ -120,6 +121,7 @@ def mirrored(images: Tensor, generator: torch.Generator) -> Tensor:
     return torch.where(chosen[:, None, None, None], images.flip(-1), images)
 
 
+@limited()
 @flushed_denormals()
 @kept_memory()
 def train_classifier(

@@ -10,6 +10,7 @@ from isthmus.__main__ import main
 from isthmus.commands import doctor, machine
 from isthmus.images.cache import known_memory_bytes
 from isthmus.installation import install_command
+from isthmus.machine import usable_cores
 
 Capture = pytest.CaptureFixture[str]
 
@@ -68,7 +69,7 @@ def test_the_verdict_follows_what_is_seen(
 def test_more_threads_than_cores_are_advised_against(document: dict[str, Any]) -> None:
     cpu = {**document["cpu"], "cores": 2, "threads": 8}
     verdicts = {check.name: check.verdict for check in doctor.checks({**document, "cpu": cpu})}
-    assert "OMP_NUM_THREADS=2" in verdicts["cores"]
+    assert "ISTHMUS_THREADS=2" in verdicts["cores"]
 
 
 def test_the_installed_test_extra_is_seen(document: dict[str, Any]) -> None:
@@ -102,4 +103,4 @@ def test_free_space_is_known_for_a_folder_not_yet_made(tmp_path: Path) -> None:
 def test_memory_and_cores_are_plausible() -> None:
     memory = known_memory_bytes()
     assert memory is None or memory > 2**27
-    assert machine.usable_cores() >= 1
+    assert usable_cores() >= 1

@@ -16,9 +16,11 @@ GROUND = {
     "input_files",
     "installation",
     "locks",
+    "machine",
     "names",
     "outputs",
     "pretrained",
+    "threads",
     "version",
     "wording",
 }

@@ -149,7 +149,7 @@ def test_another_number_of_threads_is_said_and_recorded(
     unfinished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = torch.get_num_threads()
-    monkeypatch.setattr(torch, "get_num_threads", lambda: here + 1)
+    monkeypatch.setenv("ISTHMUS_THREADS", str(here + 1))
     model = isthmus.train(pictures(), out=unfinished, resume=True)
     assert any(f"began with {here} thread" in note for note in model.summary["settled"]["notes"])
 

@@ -24,6 +24,7 @@ from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.reading import read_for
 from isthmus.represent.readout import features
+from isthmus.threads import limited
 
 SCHEMA = "isthmus.audit/1"
 LISTED = 1000  # of each kind in the JSON document
@@ -128,6 +129,7 @@ class Audit:
         return first is not None and second is not None and first != second
 
 
+@limited()
 def audit(
     data: Any,
     *,

@@ -21,6 +21,7 @@ from isthmus.images.store import ImageSet, Indices
 from isthmus.locks import exclusive
 from isthmus.model.recipe import Recipe
 from isthmus.outputs import check_output
+from isthmus.threads import limited
 from isthmus.training.api import train
 from isthmus.training.prepare import settle_recipe
 from isthmus.wording import format_count
@@ -31,6 +32,7 @@ SEARCHES = ("grid", "random", "optuna")
 Listener = Callable[[Trial, int, int], None]
 
 
+@limited()
 def tune(
     data: Any,
     over: Sequence[str],

@@ -11,6 +11,7 @@ from isthmus.images.read import read
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.recipe import Recipe
+from isthmus.threads import limited
 from isthmus.training.diagnosis.course import course_of, critic_domination, over_fitting
 from isthmus.training.diagnosis.finding import Finding, recorded
 from isthmus.training.diagnosis.observed import Observed, observe
@@ -24,6 +25,7 @@ _ORDER = {"problem": 0, "warning": 1, "note": 2}
 _EXPLAINS = ("learning-rate-too-high", "critic-domination", "data-range", "over-fitting")
 
 
+@limited()
 def diagnose(model: Autoencoder, images: Any = None) -> tuple[Finding, ...]:
     """What was noticed about a trained model, each with a setting to try; nothing when all seems well.
 
