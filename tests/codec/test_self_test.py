@@ -123,6 +123,7 @@ def test_a_folder_in_place_of_the_record_does_no_harm(runs: Runs, cache: Path) -
     assert [runs.of_a_new_process() for _ in range(2)] == [1, 1]
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this platform has no named pipes")
 def test_a_pipe_in_place_of_the_record_is_not_read(runs: Runs, cache: Path) -> None:
     cache.mkdir()
     os.mkfifo(cache / RECORD)
