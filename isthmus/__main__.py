@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(words: list[str], streams: Streams, *, expand: bool) -> int:
     try:
         try:
-            if argv is None:
+            if expand:
                 prepare_process()
             # None, not the words: only then does click expand *.jpg where the shell does not (Windows).
             code = commands.isthmus.main(

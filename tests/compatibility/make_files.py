@@ -132,7 +132,7 @@ SAME_NETWORK = ("epochs", "minutes", "sgd", "gd", "no-average")
 
 def photograph() -> Pixels:
     """`(300, 451, 3)` uint8: a cat."""
-    return np.ascontiguousarray(photos.chelsea())  # type: ignore[no-untyped-call]
+    return np.ascontiguousarray(photos.chelsea())
 
 
 def save_arrays(path: str | Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:

@@ -18,7 +18,7 @@ from PIL import Image
 import isthmus
 from isthmus.errors import DataError
 from isthmus.images.inventory import inventory_of, list_inventory
-from isthmus.images.listing import TooManyError, find_images
+from isthmus.images.listing import TooManyError, list_images
 
 
 def png(seed: int) -> bytes:
@@ -141,7 +141,7 @@ def test_a_listing_stops_where_there_is_more_than_was_expected(tmp_path: Path) -
         (tmp_path / f"{index}").mkdir()
         (tmp_path / f"{index}" / "a.png").write_bytes(png(index))
     with pytest.raises(TooManyError):
-        find_images(tmp_path, most=3)
+        list_images(tmp_path, most=3)
     images = isthmus.read(tmp_path)
     assert list_inventory(tmp_path, most=6) == inventory_of([images])
     (tmp_path / "0" / "a.png").rename(tmp_path / "0" / "b.png")

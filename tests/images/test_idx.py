@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -24,6 +24,7 @@ def header(*sizes: int, kind: int = 8) -> bytes:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
 @given(hnp.arrays(np.uint8, hnp.array_shapes(max_dims=4, max_side=6)), st.sampled_from(["", ".gz"]))
 def test_round_trip(tmp_path: Path, array: np.ndarray, suffix: str) -> None:
+    assume(array.ndim < 4 or array.shape[3] <= 4)  # more channels are refused
     path = tmp_path / f"a-ubyte{suffix}"
     write_idx(path, array)
     assert np.array_equal(read_idx(path), array)
