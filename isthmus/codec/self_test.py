@@ -26,6 +26,7 @@ from isthmus.errors import IsthmusError, ModelFileError
 from isthmus.images.cache import cache_folder
 from isthmus.model.attachment_check import DAMAGE
 from isthmus.model.autoencoder import Attachment
+from isthmus.outputs import check_output
 from isthmus.version import __version__
 
 RECORD = "codec-self-tests.txt"  # in the cache folder: one hash a line, the newest last
@@ -122,4 +123,6 @@ def _add_record(record: str) -> None:
     """Replace the file in one step: of two processes at once one may lose its record, and tests again."""
     lines = [*_read_records(), record][-MAX_RECORDS:]
     with contextlib.suppress(IsthmusError, OSError, RuntimeError, ValueError):
-        write_text(cache_folder() / RECORD, "".join(f"{line}\n" for line in lines))
+        path = cache_folder() / RECORD
+        check_output(path, force=True, stream=False)  # writing to a pipe would wait for ever
+        write_text(path, "".join(f"{line}\n" for line in lines))

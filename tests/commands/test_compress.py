@@ -102,8 +102,9 @@ def test_damage_is_named_and_may_be_passed_over(
     found = document("decompress", "small", "-o", "out", "--model", MODEL, code=3)
     assert [one["name"] for one in found["skipped"]] == ["a.isth"]
     found = document("decompress", "small", "-o", "out2", "--model", MODEL, "--keep-going", code=3)
-    assert [f["damage"] for f in found["files"]] == [["tile 0 is damaged or missing"], [], []]
-    assert pixels("out2/a.png").shape == (48, 40, 3)
+    # Its only tile is damaged, so nothing of the picture is left to write.
+    assert [one["name"] for one in found["skipped"]] == ["a.isth"]
+    assert [f["damage"] for f in found["files"]] == [[], []]
     found = document("verify", "small", code=3)
     assert [Path(one["name"]).name for one in found["skipped"]] == ["a.isth"]
     assert len(found["files"]) == 2

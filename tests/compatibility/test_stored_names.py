@@ -211,7 +211,9 @@ def test_a_training_state_with_older_names_goes_on_alike(
     for key, array in expected.items():
         assert abs(adapter.sample(found[key]) - array).max() <= STEP
     adapter.rewrite_state(apart / "m.resume.safetensors", "photos")
-    assert names_of(apart / "m.resume.safetensors") == before
+    tensors, keys = names_of(apart / "m.resume.safetensors")
+    assert tensors == before[0]
+    assert keys >= before[1]  # later versions may add keys
 
 
 def test_an_index_and_a_direction_with_older_names_are_read(

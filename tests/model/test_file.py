@@ -164,7 +164,7 @@ def test_an_existing_file_is_kept_unless_forced(saved: Path) -> None:
         ("fsync", errno.ENOSPC, "no space left"),
         ("fsync", errno.EIO, "cannot write"),
         ("replace", errno.EACCES, "no permission"),
-        ("replace", errno.EROFS, "no permission"),
+        ("replace", errno.EROFS, "read-only"),
     ],
 )
 def test_a_failed_write_leaves_the_former_file_and_no_litter(

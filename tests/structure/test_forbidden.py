@@ -17,6 +17,8 @@ MACHINE_PATHS = re.compile(
 REGISTRIES = re.compile(
     "|".join(["py" + r"pi\.org", "python" + "hosted", r"download\.py" + "torch", "index" + "-url"])
 )
+# The one registry that is not the default: set-up names it, since without it Linux gets the CUDA build.
+CPU_BUILD_INDEX = "--index-url https://download.pytorch.org/whl/cpu"
 UNPICKLERS = {"pickle", "cPickle", "cloudpickle", "dill", "shelve", "marshal", "joblib"}
 SKIPPED = {"__pycache__", "dist", "build", "isthmus-demo", "node_modules"}
 
@@ -46,7 +48,7 @@ def test_no_file_names(pattern: re.Pattern[str]) -> None:
         f"{path.relative_to(ROOT)}:{number}: {line.strip()[:80]}"
         for path, text in texts()
         for number, line in enumerate(text.splitlines(), 1)
-        if pattern.search(line)
+        if pattern.search(line.replace(CPU_BUILD_INDEX, ""))
     ]
     assert found == []
 
