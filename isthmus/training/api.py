@@ -278,6 +278,8 @@ def _check_free(out: str | os.PathLike[str], force: bool) -> None:
     # The state lies beside the model, and the model is written twice: a device or pipe will not do.
     check_output(out, force=force, stream=False)
     if not force and path_exists(checkpoints.resume_path(out)):
+        with exclusive(out):  # one that still runs is said to run, not to be unfinished
+            pass
         raise OutputError(
             f"an unfinished training of {out} lies beside it",
             hint="add --resume to go on, or --force to begin anew",

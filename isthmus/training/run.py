@@ -29,7 +29,7 @@ from isthmus.training.options import Settled
 from isthmus.training.player import Learner
 from isthmus.training.progress import History, Listener, Progress
 from isthmus.training.schedule import Schedule
-from isthmus.training.state import State, part, put_back, restored_state, tensors_of
+from isthmus.training.state import State, part, put_back, restored_state, restored_steps_summed, tensors_of
 from isthmus.training.step import Steps
 from isthmus.training.validation import validation_loss
 
@@ -315,7 +315,7 @@ class Run:
             check_state(self.learner.module, self.best)
         self.losses.sums = {name: value.to(self.device) for name, value in part(tensors, "sums").items()}
         state = dict(checkpoint.facts["state"])
-        self.losses.summed = state.pop("summed")
+        self.losses.summed = restored_steps_summed(state.pop("summed"))
         self.state = restored_state(state, self.settled.steps)
         if self.state.budget is not None:
             self.budget = Budget(**self.state.budget)

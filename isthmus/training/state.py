@@ -14,6 +14,8 @@ from isthmus.training.ema import Average
 from isthmus.training.player import Player
 from isthmus.training.schedule import Schedule
 
+_MOST_SECONDS = 1e12
+
 
 @dataclass
 class State:
@@ -49,10 +51,42 @@ def restored_state(facts: Mapping[str, Any], steps: int) -> State:
     number(facts, "seconds", 0, 1e12)
     if not isinstance(facts["history"], list) or not all(isinstance(row, dict) for row in facts["history"]):
         raise ValueError("its history is no list of losses")
+    if not all(_is_number(value) for row in facts["history"] for value in row.values()):
+        raise ValueError("its history holds something that is no number")
+    _check_budget(facts.get("budget"))
     for name in ("best_loss", "validation"):
         if facts[name] is not None and not isinstance(facts[name], (int, float)):
             raise ValueError(f"{name} is no loss")
     return State(**facts)
+
+
+def restored_steps_summed(value: object) -> float:
+    """For how many steps the saved sums of losses stand.
+
+    Raises:
+        ValueError: it is no such number.
+    """
+    return number({"summed": value}, "summed", 0, 1e12)
+
+
+def _check_budget(facts: object) -> None:
+    if facts is None:
+        return
+    if not isinstance(facts, Mapping):
+        raise ValueError("its budget of time is none")
+    for name, value in facts.items():
+        if name == "recent":
+            right = isinstance(value, list) and all(_is_number(seconds) for seconds in value)
+        else:
+            low = 0 if name in ("seconds", "used") else -_MOST_SECONDS
+            right = name == "validation_seconds" and value is None
+            right = right or (_is_number(value) and low <= value <= _MOST_SECONDS)
+        if not right:
+            raise ValueError(f"{name} of its budget of time is no number, or out of range")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def tensors_of(

@@ -214,6 +214,27 @@ def test_a_damaged_state_gives_one_line(unfinished: Path, damage: str) -> None:
     assert "\n" not in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("counter", "value"),
+    [
+        ("summed", None),
+        ("history", [{"validation": None}]),
+        ("budget", 5),
+        ("budget", {"seconds": 1.0, "step_seconds": 0.1, "validation_steps": 1.0, "used": "x"}),
+        ("budget", {"seconds": 1.0, "step_seconds": 0.1, "validation_steps": 1.0, "used": -1e9}),
+        ("budget", {"seconds": 1.0, "step_seconds": 0.1, "validation_steps": 1.0, "recent": [None]}),
+    ],
+)
+def test_a_counter_of_another_type_gives_one_line(unfinished: Path, counter: str, value: object) -> None:
+    path = checkpoint.resume_path(unfinished)
+    saved = checkpoint.load(path)
+    facts = json.loads(json.dumps(saved.facts))
+    facts["state"][counter] = value
+    checkpoint.save(path, checkpoint.Checkpoint(facts, saved.tensors))
+    with pytest.raises(ModelFileError, match="does not fit this training"):
+        isthmus.train(pictures(), out=unfinished, resume=True)
+
+
 # ------------------------------------------------------------ signals
 
 CHILD = """
