@@ -13,10 +13,10 @@ from isthmus.images.cache import cache_folder, memory_bytes
 from isthmus.images.conform import check_request
 from isthmus.images.formats import Header
 from isthmus.images.limits import pillow_limits
-from isthmus.images.listing import ImageFile, Listing, labels_of, list_images
+from isthmus.images.listing import ImageFile, labels_of, list_images
 from isthmus.images.opening import MAX_PIXELS
 from isthmus.images.runs import Runs, look
-from isthmus.images.shards import find_shards, shard_images
+from isthmus.images.shards import find_shards, list_shards
 from isthmus.images.store import ImageSet, Pixels, Ragged
 from isthmus.locks import exclusive
 from isthmus.wording import choose_word, format_count
@@ -58,7 +58,7 @@ def read_folder(
     """
     check_request(size=size, channels=channels)
     shards = find_shards(folder)
-    listed = Listing(shard_images(shards)) if shards else list_images(folder)
+    listed = list_shards(shards) if shards else list_images(folder)
     files = listed.files
     limit = memory_bytes() // 4 if map_above is None else map_above
     place = cache_folder() / "folders" if cache is None else Path(cache)

@@ -14,7 +14,7 @@ from typing import Any
 
 from isthmus.errors import DataError
 from isthmus.images.listing import list_images
-from isthmus.images.shards import find_shards, shard_images
+from isthmus.images.shards import find_shards, list_shards
 from isthmus.images.store import ImageSet
 
 
@@ -49,7 +49,7 @@ def list_inventory(source: str | Path, *, most: int) -> Inventory | None:
         shards = find_shards(path)
         if not shards and not path.is_dir():
             return None
-        files = shard_images(shards, most=most) if shards else list_images(path, most=most).files
+        files = (list_shards(shards, most=most) if shards else list_images(path, most=most)).files
     except OSError as error:
         raise DataError(f"{source}: cannot be listed ({error.strerror or error})") from None
     return _inventory({file.name for file in files})

@@ -17,8 +17,9 @@ from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
 from isthmus.errors import DataError
-from isthmus.images.listing import ImageFile, TooManyError
+from isthmus.images.listing import ImageFile, Listing, TooManyError
 from isthmus.images.opening import KINDS, SUFFIXES, Member
+from isthmus.images.store import Skipped
 from isthmus.input_files import open_input, parse_json
 
 _LABEL_KEYS = ("label", "cls", "class")
@@ -47,8 +48,10 @@ def find_shards(place: str | Path) -> list[Path]:
         raise DataError(f"{place}: this folder cannot be listed ({error.strerror})") from None
 
 
-def shard_images(shards: list[Path], *, most: int | None = None) -> list[ImageFile]:
+def list_shards(shards: list[Path], *, most: int | None = None) -> Listing:
     """Every sample's image, in the order of the archives; its name is `SHARD/NAME`.
+
+    Links and sparse files with an image's suffix are skipped and named; hidden files are passed over.
 
     Args:
         most: give up at more images than that.
@@ -58,17 +61,18 @@ def shard_images(shards: list[Path], *, most: int | None = None) -> list[ImageFi
         TooManyError: there are more than `most`.
     """
     found: list[ImageFile] = []
-    for file in (file for shard in shards for file in _samples(shard)):
+    skipped: list[Skipped] = []
+    for file in (file for shard in shards for file in _samples(shard, skipped)):
         found.append(file)
         if most is not None and len(found) > most:
             raise TooManyError(f"{shards[0]}: more than {most:,} images")
     if not found:
         where = shards[0] if len(shards) == 1 else shards[0].parent
         raise DataError(f"{where}: no images in the archive (kinds read: {KINDS})")
-    return found
+    return Listing(found, tuple(skipped))
 
 
-def _samples(shard: Path) -> Iterator[ImageFile]:
+def _samples(shard: Path, skipped: list[Skipped]) -> Iterator[ImageFile]:
     key: str | None = None
     image: tuple[str, Member] | None = None
     label: str | None = None
@@ -86,13 +90,17 @@ def _samples(shard: Path) -> Iterator[ImageFile]:
                     raise tarfile.ReadError("a file is longer than the archive")
                 before = archive.offset
                 getattr(archive, "members").clear()  # noqa: B009 - it would remember every file it passed
-                # A sparse file's bytes do not lie together; links and folders have none.
-                if not entry.isreg() or entry.issparse():
-                    continue
                 path = PurePosixPath(_printable(entry.name))
-                if path.name.startswith("."):
+                # Hidden. A name that begins with two dots is a strange one, but its image is wanted.
+                if entry.isdir() or (path.name.startswith(".") and not path.name.startswith("..")):
                     continue
-                stem, _, suffix = path.name.partition(".")
+                # A sparse file's bytes do not lie together; links have none.
+                if not entry.isreg() or entry.issparse():
+                    if path.suffix.lower() in SUFFIXES:
+                        reason = "a link or a sparse file in an archive is not read"
+                        skipped.append(Skipped(f"{shard.name}/{path}", reason))
+                    continue
+                stem, _, suffix = path.name.lstrip(".").partition(".")
                 own = str(path.parent / stem)
                 if own != key:
                     if image is not None:

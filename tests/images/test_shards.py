@@ -155,3 +155,22 @@ def test_shares_together_are_the_batch_of_one_process(how: dict[str, object], tm
         assert np.array_equal(np.concatenate([f.images.numpy() for f in found]), wanted.images.numpy())
         assert [i for f in found for i in f.indices] == wanted.indices.tolist()
         assert [(f.part.start, f.part.stop, f.total) for f in found] == [(0, 2, 7), (2, 4, 7), (4, 7, 7)]
+
+
+def test_members_with_strange_names_are_read_and_links_are_named(tmp_path: Path) -> None:
+    place = tmp_path / "strange.tar"
+    stream = io.BytesIO()
+    Image.fromarray(np.zeros((4, 4), np.uint8)).save(stream, "PNG")
+    content = stream.getvalue()
+    names = ["a.png", "..\\..\\b.png", "..\\c.png", "../../d.png", "..e.png"]
+    with tarfile.open(place, "w") as archive:
+        for name in [*names, ".hidden.png"]:
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+        link = tarfile.TarInfo("f.png")
+        link.type, link.linkname = tarfile.LNKTYPE, "a.png"
+        archive.addfile(link)
+    images = read(place)
+    assert list(images.names) == [f"strange.tar/{name}" for name in names]
+    assert [one.name for one in images.skipped] == ["strange.tar/f.png"]
