@@ -1,7 +1,7 @@
-"""Denoise photographs with the kinds of noise that they come with: PSNR per kind, beside another model's.
+"""Denoise photographs with the kinds of noise that they come with: PSNR of each kind.
 
-    python benchmarks/real_noise.py FOLDER --model real.safetensors          beside the answer of `isthmus denoise`
-    python benchmarks/real_noise.py bsds500/val --images 20
+    python benchmarks/real_noise.py FOLDER --model real.safetensors
+    python benchmarks/real_noise.py bsds500/val --images 20               what `isthmus denoise` chooses
 
 Noise is made here, apart from the code that makes the training's noise, with a fixed seed per image and kind.
 Results are 8-bit images, PSNR is over all channels.

@@ -1,16 +1,16 @@
-"""Train the blind denoiser `photo-denoise-real` on photographs, on a CPU or a GPU, for a given number of minutes.
+"""Train the blind denoiser `photo-denoise-real` on photographs, on a CPU or a GPU, in a given time.
 
     python benchmarks/free_photos.py photos --also bsds500/train --also bsds500/test
     python benchmarks/train_real_denoiser.py photos -o real.safetensors --minutes 65
     python benchmarks/train_real_denoiser.py photos -o real.safetensors --minutes 65 --resume
     python benchmarks/train_real_denoiser.py photos -o more.safetensors --minutes 600 --from real.safetensors
 
-Photographs are held on the device as 8-bit pieces; crops, orientations and noise are drawn there (JPEG is coded on
-the CPU). The budget is wall-clock time, pauses included, and the learning rate follows it down to zero, so that
-a training ends when it was planned to. The state is saved every few minutes beside the model, and with it the
-model of the averaged weights; `--resume` continues with the time that is left. The loss is the logarithm of
-the mean squared error of each image, as in `objective.image=psnr`, with a ceiling that rises from 28 to 45 dB:
-images without noise would outweigh all others.
+Photographs are held on the device as 8-bit pieces; crops, orientations and noise are drawn there (JPEG is
+coded on the CPU). The budget is wall-clock time, pauses included, and the learning rate follows it down
+to zero, so that a training ends when it was planned to. The state is saved every few minutes beside the
+model, and with it the model of the averaged weights; `--resume` continues with the time that is left. The
+loss is the logarithm of the mean squared error of each image, as in `objective.image=psnr`, with a
+ceiling that rises from 28 to 45 dB: images without noise would outweigh all others.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ class Training:
         return -10 * float(errors.detach().clamp_min(1e-6).log10().mean())
 
     def psnr_ceiling(self) -> float:
-        """It rises, because images with little noise would keep a network at the identity that it starts as."""
+        """It rises: images with little noise would keep a network at the identity that it starts as."""
         first, last = PSNR_CEILING
         return first + (last - first) * min(1.0, self.progress() / CEILING_SHARE)
 

@@ -1,11 +1,13 @@
 """Level and colour covariance of the noise of one image, where parts of it carry no noise.
 
-In each window the patches without flat or transparent samples are gathered over all channels. Patches of an image fill few directions, white noise fills all (Chen, Zhu and Heng 2015, "An efficient statistical method
-for image noise level estimation"); the eigenvectors of the patch covariance that hold no image span the noise,
-and the covariance of the channels is measured in that span. Texture makes the level of a window too high, so
-windows with little texture decide, as in Liu, Tanaka and Okutomi (2013). Where a part of the image carries
-noise and the rest does not, windows whose noise is white and whose levels agree decide. Windows with clipped
-samples are left out; where there are few others, the level is that of the noise before clipping (`cut_noise`).
+In each window the patches without flat or transparent samples are gathered over all channels. Patches of
+an image fill few directions, white noise fills all (Chen, Zhu and Heng 2015, "An efficient statistical
+method for image noise level estimation"); the eigenvectors of the patch covariance that hold no image
+span the noise, and the covariance of the channels is measured in that span. Texture makes the level of a
+window too high, so windows with little texture decide, as in Liu, Tanaka and Okutomi (2013). Where a part
+of the image carries noise and the rest does not, windows whose noise is white and whose levels agree
+decide. Windows with clipped samples are left out; where there are few others, the level is that of the
+noise before clipping (`cut_noise`).
 """
 
 from __future__ import annotations
@@ -81,8 +83,8 @@ def estimate_noise_covariance(
     """Measure the noise of one image.
 
     Args:
-        image: `(H, W)` or `(H, W, C)` without alpha; uint8, uint16 of any used range, or floats with white at 1.
-        opaque: `(H, W)`, False where the image is transparent; such samples are not looked at.
+        image: `(H, W)` or `(H, W, C)` without alpha; uint8, uint16 of any used range, or floats in [0, 1].
+        opaque: `(H, W)`, False where the image is transparent; left out.
 
     Returns:
         The estimate; `sigma` is 0 where no window has anything but flat or clipped samples.
@@ -162,8 +164,8 @@ def varying_samples(planes: npt.NDArray[Any]) -> Booleans:
 class _Window:
     """Noise of one window.
 
-    `span` is the share of the directions that it fills, `flatness` that of the smallest in the mean eigenvalue,
-    `clipped` the share of samples at black or white, `means` the values around which it lies.
+    `span` is the share of the directions that it fills, `flatness` the smallest eigenvalue there over their
+    mean, `clipped` the share of samples at black or white, `means` the values around which it lies.
     """
 
     corner: tuple[int, int]
@@ -215,13 +217,13 @@ def _undo_clipping(window: _Window) -> _Window:
 
 
 def _remaining(distance: torch.Tensor) -> torch.Tensor:
-    """Deviation after clipping, in units of σ, where the observed mean is `distance` σ away from the limit."""
+    """Deviation after clipping, in units of σ, where the mean lies `distance` σ from the limit."""
     # A function of the distance alone, so one table serves all levels.
     return CutNoise(TABLE_SIGMA, black=True, white=False).share(distance * TABLE_SIGMA)
 
 
 def noise_span(ascending: Floats) -> int:
-    """How many of the eigenvalues, from the smallest, belong to noise: until their mean exceeds their median."""
+    """How many of the eigenvalues, from the smallest, belong to noise: mean ≤ median."""
     for kept in range(len(ascending), 0, -1):
         if ascending[:kept].mean() <= np.median(ascending[:kept]):
             return kept

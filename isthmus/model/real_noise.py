@@ -1,11 +1,11 @@
 """The corruption `real-noise`: noise of random level, colour covariance, signal dependence and spectrum.
 
-Each image goes through a chain whose parts are drawn at random: it may be turned gray, saved as JPEG, reduced
-in size; noise is added; it may be enlarged again, clipped, rounded and saved as JPEG. Sources: camera noise is
-signal-dependent, with a variance that is affine in the light (Foi et al. 2008, "Practical Poissonian-Gaussian
-noise modeling and fitting for single-image raw-data"); demosaicing, colour matrices and rescaling correlate it
-(Brooks et al. 2019, "Unprocessing images for learned raw denoising"); Zhang et al. 2021, "Designing a
-practical degradation model", draw such chains at random.
+Each image goes through a chain whose parts are drawn at random: it may be turned gray, saved as JPEG,
+reduced in size; noise is added; it may be enlarged again, clipped, rounded and saved as JPEG. Sources:
+camera noise is signal-dependent, with a variance that is affine in the light (Foi et al. 2008, "Practical
+Poissonian-Gaussian noise modeling and fitting for single-image raw-data"); demosaicing, colour matrices
+and rescaling correlate it (Brooks et al. 2019, "Unprocessing images for learned raw denoising"); Zhang et
+al. 2021, "Designing a practical degradation model", draw such chains at random.
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ def _spatially_correlated(channels: int, height: int, width: int, draws: Draws) 
 
 
 def _demosaiced(height: int, width: int, draws: Draws) -> Tensor:
-    """Noise of a Bayer sensor after bilinear interpolation: green at two of four places, red and blue at one."""
+    """Noise of a Bayer sensor after bilinear interpolation: green at two of four places."""
     noise = draws.normals(3, height, width)
     row = torch.arange(height, device=draws.device).view(-1, 1) % 2
     column = torch.arange(width, device=draws.device) % 2

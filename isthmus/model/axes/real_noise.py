@@ -1,7 +1,5 @@
 """The corruption `real-noise`: noise as photographs have it, of unknown level and covariance."""
 
-# ruff: noqa: RUF009 (`setting` returns a dataclass field)
-
 from __future__ import annotations
 
 from dataclasses import dataclass
