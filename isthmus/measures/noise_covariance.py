@@ -31,9 +31,10 @@ WINDOW_SIDE_PX = 64
 WINDOW_STRIDE_PX = 48
 MAX_WINDOWS = 300
 MIN_SIDE_PX = 16
-MIN_PATCHES = 360  # of a window that is measured: ten for each eigenvalue
+MIN_PATCHES_PER_VALUE = 10  # of a window that is measured, for each eigenvalue
 MAX_CLIPPED = 0.01  # share of the samples of a window that counts as not clipped
-TABLE_SIGMA = 0.1
+MAX_CLIPPED_TO_CORRECT = 0.2  # beyond, the level before clipping is uncertain
+TABLE_SIGMA = 0.1  # small, so that the other limit is far
 MIN_UNCLIPPED = 0.1  # share of such windows that suffices
 MIN_SPAN = 1 / 3  # of the eigenvectors span the noise of a window that is not all texture
 MIN_FLATNESS = 0.7  # smallest over mean eigenvalue in that span, where the noise is white
@@ -41,6 +42,7 @@ LEVELS_AGREE = 1.15  # ratio of the levels of windows that carry the same noise
 LEVELS_NEAR = 1.08  # and of the lowest level that decides
 LOWEST_SHARE = 0.1  # of the windows: their mean level is the noise's
 PARTIAL_SHARE, PARTIAL_RATIO = 0.15, 2.5  # windows with noise of one level, so many times the lowest
+WHOLE_SHARE = 0.5  # windows with noise of one level, whatever the lowest
 MIN_ERROR, MIN_RELATIVE_ERROR = 0.2, 0.02
 WHITE_TOLERANCE = 1.1
 
@@ -119,10 +121,7 @@ def estimate_noise_covariance(
     ]
     if not windows:
         return NoiseEstimate(0.0, MIN_ERROR, np.zeros((channels, channels)), 1.0, 0.0, 0, white)
-    chosen = _choose(windows)
-    unclipped = [one for one in chosen if one.clipped <= MAX_CLIPPED]
-    if len(unclipped) >= MIN_UNCLIPPED * len(chosen):
-        chosen = unclipped
+    chosen = _without_clipped(_choose(_without_clipped(windows, MAX_CLIPPED_TO_CORRECT)), MAX_CLIPPED)
     levels = np.array([one.level for one in chosen])
     covariance = np.mean([one.covariance for one in chosen], 0)
     sigma = float(np.sqrt(np.trace(covariance) / channels))
@@ -183,8 +182,10 @@ def _measure(samples: Floats, usable: Booleans, corner: tuple[int, int]) -> _Win
     mask = usable[top : top + WINDOW_SIDE_PX, left : left + WINDOW_SIDE_PX]
     side = PATCH_SIDE_PX if min(part.shape[:2]) >= 5 * PATCH_SIDE_PX else 4
     whole = np.lib.stride_tricks.sliding_window_view(mask, (side, side)).all((2, 3))
-    whole &= np.indices(whole.shape).sum(0) % 2 == 0  # half of them suffice
-    if whole.sum() < min(MIN_PATCHES, 10 * side * side):
+    least = MIN_PATCHES_PER_VALUE * side * side
+    if whole.sum() >= 4 * least:
+        whole &= np.indices(whole.shape).sum(0) % 2 == 0  # half of them suffice
+    if whole.sum() < least:
         return None
     views = np.lib.stride_tricks.sliding_window_view(part, (side, side), (0, 1))
     patches = np.stack([views[:, :, c][whole].reshape(-1, side * side) for c in range(part.shape[2])])
@@ -202,6 +203,12 @@ def _measure(samples: Floats, usable: Booleans, corner: tuple[int, int]) -> _Win
     return _Window(
         corner, float(np.sqrt(mean)), covariance, kept / len(values), flatness, clipped, means.ravel()
     )
+
+
+def _without_clipped(windows: list[_Window], most: float) -> list[_Window]:
+    """The windows with no larger share of clipped samples, where these are not too few."""
+    found = [one for one in windows if one.clipped <= most]
+    return found if len(found) >= MIN_UNCLIPPED * len(windows) else windows
 
 
 def _undo_clipping(window: _Window) -> _Window:
@@ -240,7 +247,7 @@ def _choose(windows: list[_Window]) -> list[_Window]:
     agreeing = max((_agreeing(white, one.level) for one in white), key=len, default=[])
     if len(agreeing) >= PARTIAL_SHARE * len(windows):
         own = float(np.mean([one.level for one in agreeing]))
-        if own > PARTIAL_RATIO * max(level, 1.0):
+        if own > PARTIAL_RATIO * max(level, 1.0) or len(agreeing) >= WHOLE_SHARE * len(windows):
             return agreeing
     # The lowest of many equal levels is too low by chance: those just above it count as well.
     return [one for one in noisy if one.level <= level * LEVELS_NEAR] or lowest
