@@ -76,7 +76,8 @@ class NoiseEstimate:
         deviation = np.sqrt(np.diag(self.covariance))
         if not (deviation > 0).all():
             return np.eye(len(deviation))
-        return self.covariance / np.outer(deviation, deviation)
+        correlation: Floats = self.covariance / np.outer(deviation, deviation)
+        return correlation
 
 
 def estimate_noise_covariance(

@@ -91,7 +91,7 @@ def _noise(image: Tensor, how: RealNoise, draws: Draws, *, is_gray: bool) -> Ten
     """Noise for `image (C, H, W)`; weak noise is drawn more often than strong noise."""
     sigma = how.sigma / 255 * draws.uniform() ** 1.5
     field = noise_field(tuple(image.shape), draws, correlated=how.correlated, is_gray=is_gray)
-    noise = sigma * field * signal_dependence(image, draws)
+    noise: Tensor = sigma * field * signal_dependence(image, draws)
     if draws.happens(how.partial):
         noise = noise * _part(image, draws)
     return noise
@@ -108,7 +108,7 @@ def noise_field(shape: tuple[int, ...], draws: Draws, *, correlated: float, is_g
     else:
         field = draws.normals(own, height, width)
     if own == 3:
-        field = torch.einsum("dc,chw->dhw", colour_mixture(draws), field)
+        field = (colour_mixture(draws) @ field.flatten(1)).view_as(field)
     return field.expand(channels, -1, -1)
 
 

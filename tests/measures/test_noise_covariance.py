@@ -19,12 +19,14 @@ SIGMA = 25.0
 
 def add_noise(image: Array, sigma: float = SIGMA, seed: int = 0) -> npt.NDArray[np.uint8]:
     noise = np.random.default_rng(seed).normal(size=image.shape)
-    return (image + sigma * noise).round().clip(0, 255).astype(np.uint8)
+    noisy: npt.NDArray[np.uint8] = (image + sigma * noise).round().clip(0, 255).astype(np.uint8)
+    return noisy
 
 
 @pytest.fixture(params=list(PHOTOS))
 def photo(request: pytest.FixtureRequest) -> Array:
-    return PHOTOS[request.param]
+    image: Array = PHOTOS[request.param]
+    return image
 
 
 def assert_found(image: Array, sigma: float = SIGMA, **options: Any) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from skimage import data
 
 import isthmus
 from isthmus.model.autoencoder import Autoencoder
@@ -30,12 +31,10 @@ def load_script() -> ModuleType:
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    from skimage import data
-
     folder = tmp_path / "photos"
     folder.mkdir()
-    Image.fromarray(data.chelsea()[:96, :96]).save(folder / "a.png")
-    Image.fromarray(data.coffee()[:64, :128]).save(folder / "b.png")
+    for name, (height, width) in {"chelsea": (96, 96), "coffee": (64, 128)}.items():
+        Image.fromarray(getattr(data, name)()[:height, :width]).save(folder / f"{name}.png")
     return folder
 
 
