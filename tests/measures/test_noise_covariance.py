@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from scipy import ndimage
 from skimage import data
 
 from isthmus.errors import DataError
@@ -125,6 +126,16 @@ def test_noise_between_neighbours_is_coarse() -> None:
     assert estimate_noise_covariance(add_noise(photo)).coarseness == pytest.approx(1, abs=0.2)
     coarse = photo + 20 * soft / soft.std()
     assert estimate_noise_covariance(coarse.clip(0, 255).astype(np.uint8)).coarseness > 1.5
+
+
+def test_the_level_of_correlated_noise_shows_in_means() -> None:
+    small = np.random.default_rng(0).normal(size=(128, 128)) * 25
+    enlarged = ndimage.zoom(small, 2, order=3)  # white noise of half the size, cubic
+    photo = PHOTOS["camera"] * 0.5 + 60
+    found = estimate_noise_covariance((photo + enlarged).clip(0, 255).astype(np.uint8))
+    assert found.coarseness > 1.5
+    assert 0.65 < found.coarse_sigma / float(enlarged.std()) < 1.1
+    assert found.coarse_sigma > 5 * found.sigma
 
 
 def test_floats_and_integers_agree() -> None:
