@@ -3,13 +3,14 @@
     python benchmarks/free_photos.py FOLDER             about 210 pieces from 190 MB of downloads, a minute
     python benchmarks/free_photos.py FOLDER --gray --also bsds500/train --also bsds500/test
 
-Writes FOLDER/train, FOLDER/tune (40 pieces of photographs that are not in `train`) and FOLDER/sources.json
-with name, licence and origin of every photograph. The photographs come from Debian packages of wallpapers
-(`apt-get download`; the list below holds the photographs among them, chosen by eye: no drawings and no
-renderings) and from the wheels of scikit-image and scikit-learn. Those that were coded as JPEG are reduced to
-half their size or less, which averages the coding's blocks away. `--also` adds the images of a folder, every
-fifteenth to tune on, as they are or at a part of their size (`--shrink 0.67`: a codec must not learn JPEG's
-blocks); `--gray` writes luminance. Needs Debian or a system like it, and scikit-image.
+Writes FOLDER/train, FOLDER/tune (40 pieces of photographs that are not in `train`) and
+FOLDER/sources.json with name, licence and origin of every photograph. The photographs come from Debian
+packages of wallpapers (`apt-get download`; the list below holds the photographs among them, chosen by
+eye: no drawings and no renderings) and from the wheel of scikit-learn; the samples of scikit-image are
+left out, because the package's own measurements use them. Those that were coded as JPEG are reduced to
+half their size or less, which averages the coding's blocks away. `--also` adds the images of a folder,
+every fifteenth to tune on, as they are or at a part of their size (`--shrink 0.67`: a codec must not
+learn JPEG's blocks); `--gray` writes luminance. Needs Debian or a system like it, and scikit-learn.
 """
 
 from __future__ import annotations
@@ -113,7 +114,6 @@ PALAPELI = tuple(
         ("panther-chameleon-female", "GFDL"),
     )
 )
-SKIMAGE = ("astronaut.png", "camera.png", "chelsea.png", "coffee.png", "rocket.jpg")
 SKLEARN = ("china.jpg", "flower.jpg")
 
 
@@ -196,18 +196,11 @@ def debian_photos(folder: Path) -> list[tuple[Path, dict[str, str]]]:
 
 def wheel_photos() -> list[tuple[Path, dict[str, str]]]:
     """The photographs that come with scikit-image and scikit-learn."""
-    import skimage
     import sklearn.datasets
 
-    first = Path(skimage.__file__).parent / "data"
-    second = Path(sklearn.datasets.__file__).parent / "images"
-    public = "public domain or CC0 (documentation of skimage.data)"
+    folder = Path(sklearn.datasets.__file__).parent / "images"
     return [
-        *((first / n, _record(f"skimage-{Path(n).stem}", public, f"scikit-image: {n}")) for n in SKIMAGE),
-        *(
-            (second / n, _record(f"sklearn-{Path(n).stem}", "CC-BY-2.0", f"scikit-learn: {n}"))
-            for n in SKLEARN
-        ),
+        (folder / n, _record(f"sklearn-{Path(n).stem}", "CC-BY-2.0", f"scikit-learn: {n}")) for n in SKLEARN
     ]
 
 

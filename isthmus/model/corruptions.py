@@ -18,6 +18,7 @@ from torch import Tensor
 
 from isthmus.model import axes, masks
 from isthmus.model.fill import fill
+from isthmus.model.real_noise import add_real_noise
 from isthmus.model.recorruption import MOST, recorrupted
 from isthmus.model.trace import Corrupted
 
@@ -45,6 +46,8 @@ def corrupt(images: Tensor, how: axes.Corruption, generator: torch.Generator) ->
             return recorrupted(images, how, generator)
         case axes.BlindSpot():
             return _blind_spot(images, how, generator)
+        case axes.RealNoise():
+            return add_real_noise(images, how, generator)
         case _:
             return Corrupted(images, images)
 

@@ -112,6 +112,8 @@ def cleaned(network: Autoencoder, images: Tensor, noise: Noise, *, thorough: boo
         found = opponent.from_planes(planes).clamp(0, 1)
     else:
         found = _told(network, images.expand(-1, 3, -1, -1), told, thorough).mean(1, keepdim=True)
+    if images.shape[1] > 1 and bool((images == images[:, :1]).all()):
+        found = found.mean(1, keepdim=True).expand_as(found)  # gray stays gray
     return _brought_back(network, found, noise)
 
 

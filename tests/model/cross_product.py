@@ -23,7 +23,8 @@ from isthmus.training.player import gradients, players_of
 BACKBONES = ("dense", "conv", "stacked", "recurrent", "attention", "filters")
 POSITIONS = ("none", "coordinates", "sinusoidal", "learned")
 CORRUPTIONS = (
-    "none", "gaussian", "salt-pepper", "poisson", "mask", "blur", "jpeg", "recorrupted", "blind-spot"
+    "none", "gaussian", "salt-pepper", "poisson", "mask", "blur", "jpeg", "recorrupted", "blind-spot",
+    "real-noise",
 )  # fmt: skip
 BOTTLENECKS = (
     "plain", "l2", "l1", "kl-sparse", "top-k", "l0", "contractive", "gaussian", "quantised", "entropy"

@@ -54,6 +54,7 @@ from isthmus.model.axes.positions import (
     Positions,
     Sinusoidal,
 )
+from isthmus.model.axes.real_noise import RealNoise
 from isthmus.model.setting import Settings
 
 AXES: dict[str, tuple[type[Settings], ...]] = {
@@ -69,6 +70,7 @@ AXES: dict[str, tuple[type[Settings], ...]] = {
         Jpeg,
         Recorrupted,
         BlindSpot,
+        RealNoise,
     ),
     "bottleneck": (Plain, L2, L1, KLSparse, TopK, L0, Contractive, Gaussian, Quantised, Entropy),
     "critic": (NoCritic, OnCodes, OnImages),
@@ -114,6 +116,7 @@ __all__ = [
     "PoissonNoise",
     "Positions",
     "Quantised",
+    "RealNoise",
     "Recorrupted",
     "Recurrent",
     "SaltPepper",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from isthmus.model.axes.real_noise import RealNoise
 from isthmus.model.setting import Settings, setting
 
 _CONDITION = "tell the encoder how much was done, as one more input channel"
@@ -94,5 +95,14 @@ class BlindSpot(Settings):
 
 
 Corruption = (
-    NoCorruption | GaussianNoise | SaltPepper | PoissonNoise | Mask | Blur | Jpeg | Recorrupted | BlindSpot
+    NoCorruption
+    | GaussianNoise
+    | SaltPepper
+    | PoissonNoise
+    | Mask
+    | Blur
+    | Jpeg
+    | Recorrupted
+    | BlindSpot
+    | RealNoise
 )

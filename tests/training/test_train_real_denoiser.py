@@ -1,0 +1,89 @@
+"""The script that trains `photo-denoise-real`: it learns, resumes, and its model denoises."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from skimage import data
+
+import isthmus
+from isthmus.model.autoencoder import Autoencoder
+
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "train_real_denoiser.py"
+SMALL = ["backbone.width=8-8-8", "backbone.blocks=1", "code=8@8"]
+
+
+def load_script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("train_real_denoiser", SCRIPT)
+    assert spec is not None and spec.loader is not None
+    found = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = found
+    spec.loader.exec_module(found)
+    return found
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name, (height, width) in {"chelsea": (96, 96), "coffee": (64, 128)}.items():
+        Image.fromarray(getattr(data, name)()[:height, :width]).save(folder / f"{name}.png")
+    return folder
+
+
+@pytest.mark.slow
+def test_twenty_steps_resume_exactly_and_denoise(photos: Path, tmp_path: Path) -> None:
+    script = load_script()
+    out = tmp_path / "real.safetensors"
+
+    def run(steps: int, out: Path, *, resume: bool = False) -> Autoencoder:
+        # The learning rate follows the elapsed time, which is no part of the budget here.
+        options = script.Options(minutes=1e9, batch=2, crop=32, max_steps=steps, rate=2e-3)
+        model = script.network(SMALL, None, crop=32)
+        torch.set_num_threads(1)
+        script.train(photos, out, model, options, resume=resume)
+        return isthmus.load(out)
+
+    whole = run(20, out)
+    parts = tmp_path / "parts.safetensors"
+    run(12, parts)
+    continued = run(20, parts, resume=True)
+    assert whole.summary["steps"] == continued.summary["steps"] == 20
+    for name, value in whole.state_dict().items():
+        assert torch.allclose(continued.state_dict()[name], value, atol=1e-5), name
+    assert any(bool(p.any()) for n, p in whole.named_parameters() if n.startswith("decoder.last"))
+    gray = np.random.default_rng(0).integers(0, 256, (40, 33), np.uint8)
+    clean = isthmus.denoise(np.repeat(gray[..., None], 3, 2), model=whole)
+    assert clean.shape == (40, 33, 3) and (clean == clean[..., :1]).all()  # equal channels stay equal
+    assert isthmus.denoise(gray, model=whole).shape == gray.shape
+
+
+@pytest.mark.slow
+def test_a_model_can_be_the_start(photos: Path, tmp_path: Path) -> None:
+    script = load_script()
+    first = script.network(SMALL, None, crop=32)
+    first.save(tmp_path / "first.safetensors")
+    again = script.network([], tmp_path / "first.safetensors", crop=32)
+    for name, value in first.state_dict().items():
+        assert torch.equal(again.state_dict()[name], value)
+    options = script.Options(minutes=1e9, batch=2, crop=32, max_steps=3, rate=2e-3)
+    script.train(photos, tmp_path / "second.safetensors", again, options)
+    assert isthmus.load(tmp_path / "second.safetensors").recipe == first.recipe
+
+
+def test_the_loss_does_not_follow_images_without_noise_at_first() -> None:
+    script = load_script()
+    training = script.Training(
+        script.network(SMALL, None, crop=32), script.Options(minutes=10), torch.device("cpu")
+    )
+    assert training.psnr_ceiling() == script.PSNR_CEILING[0]
+    training.seconds = 600
+    assert training.psnr_ceiling() == script.PSNR_CEILING[1]
+    assert training.rate_factor() == pytest.approx(0)
