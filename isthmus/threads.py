@@ -119,7 +119,11 @@ def _operators_with(number: int) -> Iterator[None]:
 
     before = torch.get_num_threads()
     if before == number:
-        yield
+        try:
+            yield
+        finally:
+            if torch.get_num_threads() != before:  # numba, which UMAP uses, sets OpenMP's number
+                torch.set_num_threads(before)
         return
     openmp, mkl = _openmp(), _mkl()
     if openmp is not None:

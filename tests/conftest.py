@@ -14,7 +14,13 @@ from hypothesis import settings
 # Before anything imports NumPy or PyTorch, which read these once. The processes that pytest-xdist or a test
 # starts inherit them. With one thread, sums are in the same order on every machine and in any number of
 # processes, and processes do not compete for cores.
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMBA_NUM_THREADS",
+)
 for variable in THREAD_VARIABLES:
     os.environ[variable] = "1"
 # What a developer has set for the command must not change what the tests see.

@@ -78,7 +78,7 @@ def test_with_reflected_borders_a_flat_image_has_the_same_code_everywhere() -> N
     flat = torch.full((1, 1, 24, 24), 0.7)
 
     def spread(*settings: str) -> float:
-        code = stacked("4@4", "backbone.up=nearest", *settings, size=(24, 24)).encode_batch(flat)
+        code = stacked("4@4", "backbone.up=nearest", *settings, size=(24, 24)).encode_batch(flat).detach()
         return float((code.amax((2, 3)) - code.amin((2, 3))).max())
 
     assert spread("backbone.padding=reflect") < 1e-5 < 1e-3 < spread("backbone.padding=zeros")
@@ -88,8 +88,8 @@ def test_with_reflected_borders_a_flat_image_has_the_same_code_everywhere() -> N
 def test_a_rectified_code_is_the_positive_part_of_the_plain_one(bottleneck: str) -> None:
     recipe = Recipe(code="8", backbone=axes.Dense(width=(16,))).with_settings([f"bottleneck={bottleneck}"])
     images = pictures(20)
-    plain = model_of(recipe).encode_batch(images)
-    rectified = model_of(recipe.with_settings(["bottleneck.rectified=true"])).encode_batch(images)
+    plain = model_of(recipe).encode_batch(images).detach()
+    rectified = model_of(recipe.with_settings(["bottleneck.rectified=true"])).encode_batch(images).detach()
     assert float(plain.min()) < 0 < float(plain.max())
     assert torch.equal(rectified, plain.clamp_min(0))
 
