@@ -24,6 +24,7 @@ from isthmus.threads import prepare_process
 
 _FAILED = 1
 _INTERRUPTED = 130
+_TRAINING_COMMANDS = frozenset(("train", "tune", "compare", "demo"))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -43,7 +44,7 @@ def _run(words: list[str], streams: Streams, *, expand: bool) -> int:
     try:
         try:
             if expand:
-                prepare_process()
+                prepare_process(training=next(iter(words), "") in _TRAINING_COMMANDS)
             # None, not the words: only then does click expand *.jpg where the shell does not (Windows).
             code = commands.isthmus.main(
                 None if expand else words, prog_name="isthmus", standalone_mode=False
