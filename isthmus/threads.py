@@ -89,7 +89,7 @@ def prepare_process(*, training: bool = False) -> None:
         return
     os.environ["OMP_NUM_THREADS"] = str(count())
     if "OMP_WAIT_POLICY" not in os.environ:
-        # Turns of the waiting loop; the library's own limit is 300,000. A training of 60 steps took 5.4 s with
+        # Turns of the waiting loop; the library's own is 300,000. A training of 60 steps took 5.4 s with
         # 100 turns and 4.3 s with 10,000 on an idle machine. Denoising a photo took 1.25 s with either there,
         # and beside two busy processes 2.0 to 2.7 s with 100 turns and 10 s with 10,000.
         os.environ.setdefault("GOMP_SPINCOUNT", "10000" if training else "100")
