@@ -22,12 +22,12 @@ from sklearn.metrics import roc_auc_score
 
 import isthmus
 from isthmus.atomic import write_text
+from isthmus.features import anomalies
+from isthmus.features import readout as readouts
+from isthmus.features.contenders import pixel_vectors
+from isthmus.features.neighbourhood import nearest
 from isthmus.images.store import ImageSet
-from isthmus.measures.subspace import principal_subspace
-from isthmus.represent import anomalies
-from isthmus.represent import readout as readouts
-from isthmus.represent.contenders import pixel_vectors
-from isthmus.represent.neighbourhood import nearest
+from isthmus.metrics.subspace import principal_subspace
 
 SETTINGS: dict[str, Any] = {"code": "64@4", "settings": ["backbone.side=9"]}
 

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from isthmus.evaluate.audit.distortions import KINDS, Distortion, mirror, together
-from isthmus.evaluate.audit.duplicates import find_duplicates
-from isthmus.evaluate.audit.join import joined
-from isthmus.evaluate.drawing.pictures import before_after
+from isthmus.evaluation.audit.distortions import KINDS, Distortion, mirror, together
+from isthmus.evaluation.audit.duplicates import find_duplicates
+from isthmus.evaluation.audit.join import joined
+from isthmus.evaluation.drawing.pictures import before_after
 from isthmus.images.read import read
 from isthmus.images.store import ImageSet
 

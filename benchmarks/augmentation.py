@@ -28,7 +28,7 @@ import numpy as np
 import torch
 
 import isthmus
-from isthmus.generate.augmentation import augment, joined
+from isthmus.generation.augmentation import augment, joined
 from isthmus.images.store import ImageSet
 from isthmus.training.classifier import predictions, train_classifier
 

@@ -26,14 +26,14 @@ import torch
 from torch import Tensor
 
 import isthmus
-from isthmus.evaluate.code_use import CodeUse
-from isthmus.evaluate.drawing.pictures import before_after
-from isthmus.evaluate.passes import evenly, passes
-from isthmus.evaluate.sensitivity import sensitivity
+from isthmus.evaluation.code_use import CodeUse
+from isthmus.evaluation.drawing.pictures import before_after
+from isthmus.evaluation.passes import evenly, passes
+from isthmus.evaluation.sensitivity import sensitivity
 from isthmus.images.batches import whole
 from isthmus.images.store import ImageSet
-from isthmus.measures.sharpness import fine_energy
-from isthmus.measures.two_samples import nearest_neighbour_accuracy, squared_mmd
+from isthmus.metrics.sharpness import fine_energy
+from isthmus.metrics.two_samples import nearest_neighbour_accuracy, squared_mmd
 from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder
 

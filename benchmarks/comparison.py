@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 
 from isthmus.atomic import write_bytes
-from isthmus.evaluate.comparison import compare
+from isthmus.evaluation.comparison import compare
 
 RECIPES = ("conv", "dense", "recurrent", "attention", "sparse", "contractive", "variational", "adversarial")
 

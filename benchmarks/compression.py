@@ -130,7 +130,7 @@ def measure(coder: Coder, paths: list[Path]) -> list[dict[str, float]]:
     """One row of means over the images for each setting."""
     import torch
 
-    from isthmus.measures.structure import ms_ssim, ms_ssim_possible
+    from isthmus.metrics.structure import ms_ssim, ms_ssim_possible
 
     torch.set_num_threads(1)
     rows = []
@@ -230,7 +230,7 @@ def compared(
     points: list[dict[str, float]], reference: list[dict[str, float]], measured: str
 ) -> float | None:
     from isthmus.errors import DataError
-    from isthmus.measures.bd_rate import bd_rate
+    from isthmus.metrics.bd_rate import bd_rate
 
     def curve(rows: list[dict[str, float]]) -> list[tuple[float, float]]:
         # MS-SSIM in decibels of what is missing to 1, where its curve is as even as that of PSNR.

@@ -64,7 +64,7 @@ def main() -> None:
     import torch
 
     from isthmus.images.listing import list_images
-    from isthmus.measures.bd_rate import bd_rate
+    from isthmus.metrics.bd_rate import bd_rate
 
     torch.set_num_threads(1)
     paths = [file.path for file in list_images(args.folder).files]

@@ -3,7 +3,7 @@
     python benchmarks/feature_networks.py mnist                     two and a half minutes on one core
     python benchmarks/feature_networks.py fashion-mnist             nine minutes
 
-Each writes isthmus/evaluate/feature_networks/NAME.safetensors (16-bit weights) and NAME.json with its hash
+Each writes isthmus/evaluation/feature_networks/NAME.safetensors (16-bit weights) and NAME.json with its hash
 and its accuracy on the test split. They are fixed before any generator is trained, and never trained again.
 """
 
@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 import isthmus
-from isthmus.evaluate.feature_network import FOLDER, write
+from isthmus.evaluation.feature_network import FOLDER, write
 from isthmus.training.classifier import accuracy, train_classifier
 
 EPOCHS = {"mnist": 10, "fashion-mnist": 36}

@@ -21,10 +21,10 @@ import numpy as np
 
 import isthmus
 from isthmus.atomic import write_text
+from isthmus.features import readout as readouts
+from isthmus.features.classify import FEW, classify
+from isthmus.features.clusters import agreement, grouped, places
 from isthmus.images.store import ImageSet
-from isthmus.represent import readout as readouts
-from isthmus.represent.classify import FEW, classify
-from isthmus.represent.clusters import agreement, grouped, places
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "mnist": {"code": "256@4", "settings": ["backbone.side=9"]},

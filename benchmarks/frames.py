@@ -4,7 +4,7 @@
     python benchmarks/frames.py --recipe recurrent
     python benchmarks/frames.py --quick               that it runs
 
-Sequences of 16 frames are made from MNIST by `isthmus.generate.moving` (training digits to train on, test
+Sequences of 16 frames are made from MNIST by `isthmus.generation.moving` (training digits to train on, test
 digits to measure on). An autoencoder learns single frames, then `fit_dynamics` how their codes move.
 Measured: every second frame dropped and filled; the next three frames from the first thirteen. PSNR is of
 the mean squared error over all such frames.
@@ -21,10 +21,10 @@ import numpy as np
 import torch
 
 import isthmus
-from isthmus.generate.codes import codes_of
-from isthmus.generate.dynamics import NAME, fit_dynamics
-from isthmus.generate.frames import fill, predict
-from isthmus.generate.moving import moving
+from isthmus.generation.codes import codes_of
+from isthmus.generation.dynamics import NAME, fit_dynamics
+from isthmus.generation.frames import fill, predict
+from isthmus.generation.moving import moving
 from isthmus.images.animation import write_frames
 from isthmus.images.store import ImageSet, Pixels
 

@@ -20,11 +20,11 @@ from pathlib import Path
 import torch
 
 import isthmus
-from isthmus.commands.console import table
-from isthmus.evaluate.generation import evaluate_generation
-from isthmus.generate.flow import Flow
-from isthmus.generate.prior import prior_of
-from isthmus.generate.sampling import generate
+from isthmus.cli.console import table
+from isthmus.evaluation.generation import evaluate_generation
+from isthmus.generation.flow import Flow
+from isthmus.generation.prior import prior_of
+from isthmus.generation.sampling import generate
 from isthmus.images.outputs import write_images
 from isthmus.model.autoencoder import Autoencoder
 

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 import isthmus
-from isthmus.generate.flow_training import STEPS
+from isthmus.generation.flow_training import STEPS
 from isthmus.images.conform import conform
 from isthmus.images.outputs import write_images
 from isthmus.images.store import ImageSet

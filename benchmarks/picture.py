@@ -12,10 +12,10 @@ import numpy as np
 
 import isthmus
 from isthmus.atomic import write_bytes
-from isthmus.evaluate.drawing.pictures import before_after
+from isthmus.evaluation.drawing.pictures import before_after
 from isthmus.images.batches import whole
 from isthmus.images.edge import to_batch
-from isthmus.measures.baselines import PCA
+from isthmus.metrics.baselines import PCA
 
 COLUMNS = 12
 

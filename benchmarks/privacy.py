@@ -13,7 +13,7 @@ import argparse
 import time
 
 import isthmus
-from isthmus.evaluate.table import evaluate
+from isthmus.evaluation.table import evaluate
 
 SETTINGS = {"backbone.width": "256-128"}
 

@@ -26,7 +26,7 @@ from restoring.inpainters import inpainters
 from restoring.protocol import denoising, inpainting
 from restoring.tuning import tune
 
-from isthmus.restore.models import find
+from isthmus.restoration.models import find
 
 
 def main() -> None:

@@ -5,7 +5,7 @@
 
 Fashion-MNIST, code 32, the same minutes each; samples of each recipe's own prior, the standard normal, and
 of a Gaussian mixture over its codes. One table beside real images, and one picture. `detail` is the energy at
-high frequencies (`isthmus.measures.sharpness`) over that of real images.
+high frequencies (`isthmus.metrics.sharpness`) over that of real images.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ import numpy as np
 import torch
 
 import isthmus
-from isthmus.commands.console import table
-from isthmus.evaluate.drawing.pictures import before_after
-from isthmus.evaluate.generation import Row, evaluate_generation
-from isthmus.generate.prior import prior_of
-from isthmus.generate.sampling import generate
-from isthmus.measures.sharpness import fine_energy
+from isthmus.cli.console import table
+from isthmus.evaluation.drawing.pictures import before_after
+from isthmus.evaluation.generation import Row, evaluate_generation
+from isthmus.generation.prior import prior_of
+from isthmus.generation.sampling import generate
+from isthmus.metrics.sharpness import fine_energy
 
 RECIPES = ("variational", "adversarial", "vae-gan")
 HEADER = ["images", "FD", "relative", "energy", "1-NN", "precision", "recall", "detail", "steps"]

@@ -5,7 +5,7 @@
     code = model.encode(images)
 
 Names are looked up on first use (PEP 562), so that `import isthmus` costs nothing and imports no torch.
-A public name is never also the name of a sub-module: importing `isthmus.evaluate.table` would otherwise
+A public name is never also the name of a sub-module: importing `isthmus.evaluation.table` would otherwise
 replace a function `isthmus.evaluate` by the package, so that function is public as `evaluate_model`.
 """
 
@@ -22,16 +22,17 @@ if TYPE_CHECKING:
     from isthmus.codec.fit import fit_tables as fit_codec
     from isthmus.codec.plugin import register_pillow
     from isthmus.estimator import ImageAutoencoder
-    from isthmus.evaluate.audit.audit import audit
-    from isthmus.evaluate.explanation import explain
-    from isthmus.evaluate.selection.search import tune
-    from isthmus.evaluate.table import evaluate as evaluate_model
-    from isthmus.generate.augmentation import augment
-    from isthmus.generate.directions import direction as find_direction
-    from isthmus.generate.directions import transform
-    from isthmus.generate.fitting import fit_prior
-    from isthmus.generate.interpolation import interpolate
-    from isthmus.generate.sampling import generate as generate_images
+    from isthmus.evaluation.audit.audit import audit
+    from isthmus.evaluation.explanation import explain
+    from isthmus.evaluation.selection.search import tune
+    from isthmus.evaluation.table import evaluate as evaluate_model
+    from isthmus.features.api import anomalies, classify, cluster, embed, search
+    from isthmus.generation.augmentation import augment
+    from isthmus.generation.directions import direction as find_direction
+    from isthmus.generation.directions import transform
+    from isthmus.generation.fitting import fit_prior
+    from isthmus.generation.interpolation import interpolate
+    from isthmus.generation.sampling import generate as generate_images
     from isthmus.images.read import read
     from isthmus.model.autoencoder import Autoencoder
     from isthmus.model.export.onnx import export_onnx
@@ -39,9 +40,8 @@ if TYPE_CHECKING:
     from isthmus.model.hub import pull, push
     from isthmus.model.recipe import Recipe
     from isthmus.model.recipes import recipe
-    from isthmus.represent.api import anomalies, classify, cluster, embed, search
-    from isthmus.restore.denoise import denoise
-    from isthmus.restore.inpaint import inpaint
+    from isthmus.restoration.denoise import denoise
+    from isthmus.restoration.inpaint import inpaint
     from isthmus.training.api import train
     from isthmus.training.diagnosis.diagnose import diagnose
 
@@ -86,30 +86,30 @@ _HOMES = {
     "Autoencoder": "isthmus.model.autoencoder:Autoencoder",
     "ImageAutoencoder": "isthmus.estimator:ImageAutoencoder",
     "Recipe": "isthmus.model.recipe:Recipe",
-    "audit": "isthmus.evaluate.audit.audit:audit",
-    "explain": "isthmus.evaluate.explanation:explain",
+    "audit": "isthmus.evaluation.audit.audit:audit",
+    "explain": "isthmus.evaluation.explanation:explain",
     "export_onnx": "isthmus.model.export.onnx:export_onnx",
     "pull": "isthmus.model.hub:pull",
     "push": "isthmus.model.hub:push",
-    "tune": "isthmus.evaluate.selection.search:tune",
+    "tune": "isthmus.evaluation.selection.search:tune",
     "diagnose": "isthmus.training.diagnosis.diagnose:diagnose",
-    "denoise": "isthmus.restore.denoise:denoise",
-    "evaluate_model": "isthmus.evaluate.table:evaluate",
-    "inpaint": "isthmus.restore.inpaint:inpaint",
-    "anomalies": "isthmus.represent.api:anomalies",
-    "classify": "isthmus.represent.api:classify",
-    "cluster": "isthmus.represent.api:cluster",
-    "embed": "isthmus.represent.api:embed",
-    "search": "isthmus.represent.api:search",
+    "denoise": "isthmus.restoration.denoise:denoise",
+    "evaluate_model": "isthmus.evaluation.table:evaluate",
+    "inpaint": "isthmus.restoration.inpaint:inpaint",
+    "anomalies": "isthmus.features.api:anomalies",
+    "classify": "isthmus.features.api:classify",
+    "cluster": "isthmus.features.api:cluster",
+    "embed": "isthmus.features.api:embed",
+    "search": "isthmus.features.api:search",
     "compress": "isthmus.codec.api:compress",
     "decompress": "isthmus.codec.api:decompress",
     "fit_codec": "isthmus.codec.fit:fit_tables",
-    "augment": "isthmus.generate.augmentation:augment",
-    "find_direction": "isthmus.generate.directions:direction",
-    "fit_prior": "isthmus.generate.fitting:fit_prior",
-    "generate_images": "isthmus.generate.sampling:generate",
-    "interpolate": "isthmus.generate.interpolation:interpolate",
-    "transform": "isthmus.generate.directions:transform",
+    "augment": "isthmus.generation.augmentation:augment",
+    "find_direction": "isthmus.generation.directions:direction",
+    "fit_prior": "isthmus.generation.fitting:fit_prior",
+    "generate_images": "isthmus.generation.sampling:generate",
+    "interpolate": "isthmus.generation.interpolation:interpolate",
+    "transform": "isthmus.generation.directions:transform",
     "load": "isthmus.model.file:load",
     "read": "isthmus.images.read:read",
     "recipe": "isthmus.model.recipes:recipe",

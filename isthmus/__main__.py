@@ -13,11 +13,11 @@ from difflib import get_close_matches
 
 import click
 
-from isthmus import commands
-from isthmus.commands.collection import spare_imported_objects
-from isthmus.commands.console import follows
-from isthmus.commands.line import command_line
-from isthmus.commands.streams import Streams, tolerant_streams
+from isthmus import cli
+from isthmus.cli.collection import spare_imported_objects
+from isthmus.cli.console import follows
+from isthmus.cli.line import command_line
+from isthmus.cli.streams import Streams, tolerant_streams
 from isthmus.errors import IsthmusError, ProcessError, Stopped
 from isthmus.escaping import for_terminal, for_terminal_lines
 from isthmus.threads import prepare_process
@@ -46,9 +46,7 @@ def _run(words: list[str], streams: Streams, *, expand: bool) -> int:
             if expand:
                 prepare_process(training=next(iter(words), "") in _TRAINING_COMMANDS)
             # None, not the words: only then does click expand *.jpg where the shell does not (Windows).
-            code = commands.isthmus.main(
-                None if expand else words, prog_name="isthmus", standalone_mode=False
-            )
+            code = cli.isthmus.main(None if expand else words, prog_name="isthmus", standalone_mode=False)
             sys.stdout.flush()
         except Exception as error:
             if _debug(words) and not isinstance(error, click.exceptions.Abort):

@@ -22,16 +22,16 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from isthmus.errors import IsthmusError
-from isthmus.generate.codes import decoded
-from isthmus.generate.fitting import fit_prior
-from isthmus.generate.flow_training import STEPS
-from isthmus.generate.prior import draw, kept, padded, prior_of
+from isthmus.features import readout as readouts
+from isthmus.generation.codes import decoded
+from isthmus.generation.fitting import fit_prior
+from isthmus.generation.flow_training import STEPS
+from isthmus.generation.prior import draw, kept, padded, prior_of
 from isthmus.images.read import read
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.code import Code
 from isthmus.model.file import load
 from isthmus.model.recipe import Recipe
-from isthmus.represent import readout as readouts
 from isthmus.training.api import train
 from isthmus.training.prepare import settle_recipe
 

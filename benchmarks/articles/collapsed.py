@@ -6,10 +6,10 @@ from data import cifar10
 from study import Study
 
 import isthmus
-from isthmus.evaluate.drawing.pictures import before_after
+from isthmus.evaluation.drawing.pictures import before_after
 from isthmus.images.batches import whole
 from isthmus.images.edge import to_batch
-from isthmus.measures.baselines import PCA
+from isthmus.metrics.baselines import PCA
 
 COLUMNS, EPOCHS = 10, 10
 

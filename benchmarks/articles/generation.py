@@ -11,8 +11,8 @@ from data import mnist
 from study import Study
 
 import isthmus
-from isthmus.evaluate.drawing.pictures import before_after
-from isthmus.measures.neighbours import nearest_neighbours
+from isthmus.evaluation.drawing.pictures import before_after
+from isthmus.metrics.neighbours import nearest_neighbours
 
 Array = npt.NDArray[np.float32]
 SAMPLES = 1000

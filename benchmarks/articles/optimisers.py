@@ -7,7 +7,7 @@ from data import mnist
 from study import Study
 
 import isthmus
-from isthmus.evaluate.drawing.pictures import before_after, curves
+from isthmus.evaluation.drawing.pictures import before_after, curves
 
 EPOCHS = 100
 TRIED = {"sgd": (0.3, 3.0, 30.0), "gd": (1.0, 10.0, 100.0)}

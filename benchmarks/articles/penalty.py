@@ -6,7 +6,7 @@ from data import mnist
 from study import Study
 
 import isthmus
-from isthmus.evaluate.drawing.pictures import before_after
+from isthmus.evaluation.drawing.pictures import before_after
 
 SWEPT = (0.0, 0.01, 0.1, 1.0)
 EPOCHS = 10

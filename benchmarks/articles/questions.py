@@ -8,7 +8,7 @@ from generation import SAMPLES, FittedGaussian, realism
 from study import Study
 
 import isthmus
-from isthmus.evaluate.drawing.pictures import bars, before_after
+from isthmus.evaluation.drawing.pictures import bars, before_after
 
 BUDGETS = (12, 30)  # seconds of one core
 PRECISION = {"dense": "float32", "recurrent": "float32", "conv": "bfloat16", "attention": "bfloat16"}

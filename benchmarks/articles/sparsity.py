@@ -6,7 +6,7 @@ from data import cifar10
 from study import Study
 
 import isthmus
-from isthmus.evaluate.drawing.pictures import before_after, curves
+from isthmus.evaluation.drawing.pictures import before_after, curves
 
 EPOCHS = 50
 SWEPT = {"l0": (0.1, 0.3, 1.0), "l1": (0.01, 0.1)}

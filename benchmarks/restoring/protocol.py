@@ -16,8 +16,8 @@ from restoring.drawing import row, save_strip, show
 from restoring.images import Array, masks
 from restoring.inpainters import Inpainter
 
-from isthmus.measures.structure import ssim
-from isthmus.restore.models import find
+from isthmus.metrics.structure import ssim
+from isthmus.restoration.models import find
 
 
 def psnr(image: npt.NDArray[Any], clean: Array) -> float:
@@ -87,7 +87,7 @@ def _filled(
 
 
 def isthmus_default() -> str:
-    from isthmus.restore.denoise import SHIPPED
+    from isthmus.restoration.denoise import SHIPPED
 
     return SHIPPED[1]
 

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from isthmus.errors import UsageError
-from isthmus.measures.cut_noise import CutNoise
+from isthmus.metrics.cut_noise import CutNoise
 from isthmus.model import axes
 from isthmus.model.trace import Corrupted
 

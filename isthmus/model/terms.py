@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from isthmus.measures.structure import ssim
+from isthmus.metrics.structure import ssim
 from isthmus.model.image_sum import parse_sum as parse_sum
 from isthmus.model.trace import Trace
 

@@ -19,7 +19,7 @@ from isthmus.images.pieces import random_pieces
 from isthmus.images.read import read
 from isthmus.images.split import hold_out
 from isthmus.images.store import ImageSet
-from isthmus.measures.noise import noise_level
+from isthmus.metrics.noise import noise_level
 from isthmus.model import axes, capabilities
 from isthmus.model.allocation import TooLargeError, at_most
 from isthmus.model.autoencoder import Autoencoder, build

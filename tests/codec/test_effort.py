@@ -15,7 +15,7 @@ from isthmus.codec.picture import picture
 from isthmus.codec.ready import Codec
 from isthmus.codec.refinement import bits_per_error
 from isthmus.errors import UsageError
-from isthmus.measures.bd_rate import bd_rate
+from isthmus.metrics.bd_rate import bd_rate
 
 Pixels = npt.NDArray[np.uint8]
 

@@ -84,8 +84,8 @@ def encode_tiles(image: npt.NDArray[np.uint8], model: isthmus.Autoencoder, tile:
 
 def learn_motion(path: str, sequences: list[str]) -> None:
     """Attach dynamics with a narrow network to a model file; `isthmus frames --learn` makes a wide one."""
-    from isthmus.generate.dynamics import NAME, fit_dynamics
-    from isthmus.generate.frames import sequence_codes
+    from isthmus.generation.dynamics import NAME, fit_dynamics
+    from isthmus.generation.frames import sequence_codes
     from isthmus.model.attachments import attach
 
     model = isthmus.load(path)
@@ -99,7 +99,7 @@ def features_of(path: Path, images: npt.NDArray[np.float32]) -> npt.NDArray[np.f
     """What the classifier in a file makes of images `(N, H, W, C)` in [0, 1] of its size."""
     import torch
 
-    from isthmus.evaluate.feature_network import read_features
+    from isthmus.evaluation.feature_network import read_features
 
     with torch.no_grad():
         found: npt.NDArray[np.float32] = (
@@ -110,7 +110,7 @@ def features_of(path: Path, images: npt.NDArray[np.float32]) -> npt.NDArray[np.f
 
 def shipped_classifiers() -> Path:
     """The folder of the classifiers that come with the package."""
-    from isthmus.evaluate.feature_network import FOLDER
+    from isthmus.evaluation.feature_network import FOLDER
 
     return FOLDER
 

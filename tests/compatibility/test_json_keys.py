@@ -2,7 +2,7 @@
 
 `json_keys.json` lists all key paths by schema. Within a number keys may be added, none may go or change: then
 the document gets the next number, and its keys are added to the file under it.
-`tests/commands/test_json_page.py` runs every command and compares its document with this list.
+`tests/cli/test_json_page.py` runs every command and compares its document with this list.
 """
 
 from __future__ import annotations

@@ -12,13 +12,13 @@ from torch import Tensor
 
 import isthmus
 from isthmus.errors import ModelFileError
-from isthmus.generate.codes import codes_of
-from isthmus.generate.mixture import fit_mixture
-from isthmus.generate.prior import keep, prior_of
+from isthmus.features.anomalies import fit_detector, store_detector, stored_detector
+from isthmus.features.readout import fit_readout, stored
+from isthmus.generation.codes import codes_of
+from isthmus.generation.mixture import fit_mixture
+from isthmus.generation.prior import keep, prior_of
 from isthmus.model.autoencoder import Attachment, Autoencoder
 from isthmus.model.file import read_file, save, write_file
-from isthmus.represent.anomalies import fit_detector, store_detector, stored_detector
-from isthmus.represent.readout import fit_readout, stored
 
 from .cases import model_of, pictures, small
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 
-from isthmus.measures.cut_noise import CutNoise
+from isthmus.metrics.cut_noise import CutNoise
 from isthmus.model import axes
 from isthmus.model.corruptions import corrupt, has_condition
 from isthmus.model.setting import Settings

@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 import pytest
 
-from isthmus.commands import COMMANDS, isthmus
-from isthmus.commands.reference import command_reference, reference
+from isthmus.cli import COMMANDS, isthmus
+from isthmus.cli.reference import command_reference, reference
 
 PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
 NAMES = [entry.name for entry in COMMANDS]
@@ -45,9 +45,9 @@ def test_the_command_speaks_json(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_command_is_documented(name: str) -> None:
     assert command_reference(name) in PAGE.read_text("utf-8"), (
-        "run: python -m isthmus.commands.reference > docs/cli.md"
+        "run: python -m isthmus.cli.reference > docs/cli.md"
     )
 
 
 def test_the_page_is_what_the_commands_say() -> None:
-    assert PAGE.read_text("utf-8") == reference(), "run: python -m isthmus.commands.reference > docs/cli.md"
+    assert PAGE.read_text("utf-8") == reference(), "run: python -m isthmus.cli.reference > docs/cli.md"

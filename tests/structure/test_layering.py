@@ -24,17 +24,18 @@ GROUND = {
     "version",
     "wording",
 }
-USES = {"codec", "restore", "generate", "represent"}
+USES = {"codec", "restoration", "generation", "features"}
 ORDER = [
     GROUND,
     {"images"},
-    {"measures"},
+    {"metrics"},
     {"model"},
     {"training"},
     USES,
-    {"evaluate"},
+    {"evaluation"},
+    {"api"},
     {"estimator", "pillow"},
-    {"commands"},
+    {"cli"},
 ]
 LEVEL = {part: level for level, parts in enumerate(ORDER) for part in parts}
 # The face and the entry point stand above everything; nothing may import them.
@@ -100,10 +101,10 @@ def test_imports_run_one_way() -> None:
     [
         ("images/read.py", "from isthmus.model.recipe import Recipe"),
         ("images/read.py", "def late():\n    import isthmus.training.api"),
-        ("codec/container.py", "from isthmus.restore.denoise import denoise"),
+        ("codec/container.py", "from isthmus.restoration.denoise import denoise"),
         ("model/file.py", "from isthmus import load"),
         ("model/file.py", "from ..training import api"),
-        ("measures/pixels.py", "from .. import model"),
+        ("metrics/pixels.py", "from .. import model"),
         ("errors.py", "from isthmus.images import read"),
         ("training/api.py", "import isthmus"),
     ],
@@ -115,14 +116,14 @@ def test_an_upward_or_sideward_import_is_found(where: str, source: str) -> None:
 @pytest.mark.parametrize(
     ("where", "source"),
     [
-        ("commands/train.py", "from isthmus.training.api import train"),
+        ("cli/train.py", "from isthmus.training.api import train"),
         (
             "model/file.py",
             "from isthmus.model.recipe import Recipe\nfrom isthmus.errors import ModelFileError",
         ),
         ("model/file.py", "from . import recipe\nfrom ..images import read"),
         ("atomic.py", "from isthmus.errors import OutputError"),
-        ("measures/pixels.py", "import numpy\nfrom isthmus_other import x"),
+        ("metrics/pixels.py", "import numpy\nfrom isthmus_other import x"),
     ],
 )
 def test_a_downward_import_is_allowed(where: str, source: str) -> None:

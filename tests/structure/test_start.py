@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import isthmus
-from isthmus.represent.readout import fit_readout, store
+from isthmus.features.readout import fit_readout, store
 
 HEAVY = (
     "sklearn",

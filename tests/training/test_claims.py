@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 import isthmus
-from isthmus.evaluate.passes import passes
-from isthmus.evaluate.sensitivity import sensitivity
+from isthmus.evaluation.passes import passes
+from isthmus.evaluation.sensitivity import sensitivity
 from isthmus.images.store import ImageSet
-from isthmus.measures.two_samples import nearest_neighbour_accuracy, squared_mmd
+from isthmus.metrics.two_samples import nearest_neighbour_accuracy, squared_mmd
 from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.recipes import recipe

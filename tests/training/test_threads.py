@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from isthmus.generate.dynamics import fit_dynamics
+from isthmus.generation.dynamics import fit_dynamics
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder, build, channels_last
 from isthmus.model.seeded import seeded

@@ -1,0 +1,127 @@
+"""The command line: a table of commands, each loaded only when it is run.
+
+`isthmus --help`, `--version` and usage errors read this table alone, so they import no command module
+and nothing heavy. A new command is one file in this folder and one line here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import cast
+
+import click
+
+from isthmus.errors import UsageError, nearest
+from isthmus.version import __version__
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One command: its name, its home ("module:attribute"), one line of help, its section in `--help`."""
+
+    name: str
+    home: str
+    help: str
+    section: str
+
+
+_LOOK = "Train and look"
+_REPAIR = "Repair"
+_FILES = "Compress"
+_MAKE = "Make"
+_FIND = "Find and sort"
+_CLOSER = "Look closer"
+_SHARE = "Share"
+
+COMMANDS: tuple[Entry, ...] = (
+    Entry("train", "isthmus.cli.train:command", "Train an autoencoder on images.", _LOOK),
+    Entry("recipes", "isthmus.cli.recipes:command", "List the named recipes, or show one in full.", _LOOK),
+    Entry("info", "isthmus.cli.info:command", "Show what a model or a compressed file holds.", _LOOK),
+    Entry("evaluate", "isthmus.cli.evaluate:command", "Measure a model on images, beside baselines.", _LOOK),
+    Entry("compare", "isthmus.cli.compare:command", "Train several recipes alike and compare them.", _LOOK),
+    Entry("reconstruct", "isthmus.cli.reconstruct:command", "Write images as a model sees them.", _LOOK),
+    Entry("demo", "isthmus.cli.demo:command", "Train on the shipped images and try every use once.", _LOOK),
+    Entry(
+        "doctor",
+        "isthmus.cli.doctor:command",
+        "Examine this machine, or how a training went.",
+        _LOOK,
+    ),
+    Entry("denoise", "isthmus.cli.denoise:command", "Remove noise from images.", _REPAIR),
+    Entry("inpaint", "isthmus.cli.inpaint:command", "Fill what is missing in images.", _REPAIR),
+    Entry("models", "isthmus.cli.models:command", "List the models that come with the package.", _REPAIR),
+    Entry("compress", "isthmus.cli.compress:command", "Compress images into small files.", _FILES),
+    Entry("decompress", "isthmus.cli.decompress:command", "Turn such files into images again.", _FILES),
+    Entry("verify", "isthmus.cli.verify:command", "Check that such files are whole.", _FILES),
+    Entry("prior", "isthmus.cli.prior:command", "Fit what new images are drawn from.", _MAKE),
+    Entry("generate", "isthmus.cli.generate:command", "Make new images.", _MAKE),
+    Entry("interpolate", "isthmus.cli.interpolate:command", "Make what lies between images.", _MAKE),
+    Entry("direct", "isthmus.cli.direct:command", "Learn a direction from two groups of images.", _MAKE),
+    Entry("transform", "isthmus.cli.transform:command", "Change an image along a direction.", _MAKE),
+    Entry("augment", "isthmus.cli.augment:command", "Make more labelled images.", _MAKE),
+    Entry("frames", "isthmus.cli.frames:command", "Fill, slow down or foretell frames.", _MAKE),
+    Entry("map", "isthmus.cli.map:command", "Draw all codes on one page, with their images.", _MAKE),
+    Entry("embed", "isthmus.cli.embed:command", "Turn images into feature vectors.", _FIND),
+    Entry("classify", "isthmus.cli.classify:command", "Learn labels from features, measured.", _FIND),
+    Entry("cluster", "isthmus.cli.cluster:command", "Put alike images into groups.", _FIND),
+    Entry("search", "isthmus.cli.search:command", "Find the images most like one.", _FIND),
+    Entry("anomalies", "isthmus.cli.anomalies:command", "Find unusual images, and where.", _FIND),
+    Entry("audit", "isthmus.cli.audit:command", "Examine images before training on them.", _CLOSER),
+    Entry("tune", "isthmus.cli.tune:command", "Choose settings by cross-validation.", _CLOSER),
+    Entry("explain", "isthmus.cli.explain:command", "Show what a model's code sees.", _CLOSER),
+    Entry("export", "isthmus.cli.export:command", "Write a model as ONNX files.", _SHARE),
+    Entry("push", "isthmus.cli.push:command", "Share a model in a folder or on a hub.", _SHARE),
+    Entry("pull", "isthmus.cli.pull:command", "Fetch a shared model.", _SHARE),
+)
+
+_BY_NAME = {entry.name: entry for entry in COMMANDS}
+
+
+class LazyGroup(click.Group):
+    """A click group that answers from `COMMANDS` and imports a command only to run it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return [entry.name for entry in COMMANDS]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        entry = _BY_NAME.get(cmd_name)
+        if entry is None:
+            return None
+        module, _, attribute = entry.home.partition(":")
+        command = cast(click.Command, getattr(import_module(module), attribute))
+        command.name = entry.name
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        word = args[0]
+        if word not in _BY_NAME and not word.startswith("-") and not ctx.resilient_parsing:
+            message = f"no such command '{word}'{nearest(word, tuple(_BY_NAME))}"
+            raise UsageError(message, hint="isthmus --help")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        for section in dict.fromkeys(entry.section for entry in COMMANDS):
+            with formatter.section(section):
+                formatter.write_dl(
+                    [(entry.name, entry.help) for entry in COMMANDS if entry.section == section]
+                )
+
+
+@click.group(
+    cls=LazyGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, "-V", "--version", prog_name="isthmus", message="%(prog)s %(version)s")
+@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+@click.pass_context
+def isthmus(ctx: click.Context) -> None:
+    """Train one autoencoder on your images and use it for everything autoencoders are good for.
+
+    DATA is a folder of images, one image, a .npy or .npz array, an idx file, or the name of a data set.
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())

@@ -1,0 +1,231 @@
+"""How a command speaks: results on stdout, everything else on stderr, or one JSON object on stdout.
+
+    @click.command()
+    @speaks                        # adds --json, --quiet, --debug and passes `console`
+    def command(console: Console) -> None:
+        with console.progress("training", total=100) as line:
+            line.update(10, "epoch 1/10  mse 0.0123")
+        console.result("readable text")
+        console.emit({"schema": "isthmus.train/1", "steps": 100})
+
+Files that are written beside an answer go through `save`, so that the answer is not lost with them. A command
+calls both `result` and `emit`; which of the two is printed is the user's choice.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ParamSpec
+
+import click
+
+from isthmus.cli.progress import PlainLine, ProgressLine, RichLine, SilentLine
+from isthmus.errors import IsthmusError, OutputError
+from isthmus.escaping import for_terminal, for_terminal_lines
+from isthmus.outputs import explain_os_error
+
+_Parameters = ParamSpec("_Parameters")
+_SCHEMA = re.compile(r"isthmus\.[a-z-]+/[0-9]+")
+
+
+class Console:
+    """Where a command's words go.
+
+    Args:
+        json: print exactly one JSON object on stdout and no other result.
+        quiet: no notes and no progress; warnings stay.
+        silent: nothing at all: of several processes only the first speaks.
+    """
+
+    def __init__(self, *, json: bool = False, quiet: bool = False, silent: bool = False) -> None:
+        self.json = json
+        self.quiet = quiet or silent
+        self.silent = silent
+        self.emitted = False
+        self.lost: list[IsthmusError] = []
+        self._line: ProgressLine | None = None
+
+    def note(self, text: str) -> None:
+        """Say something worth knowing, on stderr; silent with `--quiet`."""
+        if not self.quiet:
+            self._say(for_terminal(text))
+
+    def suggest(self, title: str, lines: Sequence[str] = ()) -> None:
+        """Notes after an empty line: a title and, indented, what may be done next."""
+        for text in ("", title, *(f"  {line}" for line in lines)):
+            self.note(text)
+
+    def warn(self, text: str) -> None:
+        """Say what a user must not miss, on stderr, also with `--quiet`."""
+        self._say(f"isthmus: warning: {for_terminal(text)}")
+
+    def result(self, text: str) -> None:
+        """Print what was asked for, on stdout; silent with `--json`."""
+        if not self.json and not self.silent:
+            print(for_terminal_lines(text), flush=True)
+
+    def emit(self, document: Mapping[str, object]) -> None:
+        """Print the one JSON object of a `--json` run; does nothing otherwise.
+
+        Args:
+            document: has a key `schema`, "isthmus.COMMAND/VERSION". NumPy scalars and arrays, paths and
+                tuples are converted; NaN and infinities become null, for JSON has neither.
+        """
+        if not _SCHEMA.fullmatch(str(document.get("schema", ""))):
+            raise ValueError(
+                f"a JSON result needs a schema like 'isthmus.train/1', not {document.get('schema')!r}"
+            )
+        if self.json:
+            if self.emitted:
+                raise RuntimeError("a command emits exactly one JSON object")
+            self.emitted = True
+            if self.silent:
+                return
+            print(json.dumps(plain(document), allow_nan=False), flush=True)
+
+    def save(self, path: str | None, write: Callable[[], object]) -> str | None:
+        """Write a file beside the answer; if that fails, the answer is still printed, and the exit code is 1.
+
+        Args:
+            path: None writes nothing.
+            write: called to write it.
+
+        Returns:
+            `path`, or None if nothing was written.
+        """
+        if path is None:
+            return None
+        try:
+            write()
+        except (OutputError, OSError) as error:
+            self.lose(error if isinstance(error, OutputError) else explain_os_error(error, path))
+            return None
+        return path
+
+    def lose(self, error: IsthmusError) -> None:
+        """Remember that something could not be kept: the command will print its answer and fail."""
+        self.lost.append(error)
+
+    def progress(self, label: str, total: float, *, start: float = 0) -> ProgressLine:
+        """A context manager that shows on stderr how far a job is: a bar on a terminal, else some lines.
+
+        `start` of the total was done before this job began.
+        """
+        line: ProgressLine
+        if self.quiet:
+            line = SilentLine()
+        elif sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+            line = RichLine(label, total, start=start)
+        else:
+            line = PlainLine(label, total, start=start)
+        self._line = line
+        return line
+
+    def _say(self, text: str) -> None:
+        if self.silent:
+            return
+        if self._line is not None and self._line.running:
+            self._line.say(text)
+        else:
+            print(text, file=sys.stderr, flush=True)
+
+
+def follows() -> bool:
+    """Whether this process is one of several that torchrun started, and not the first."""
+    return os.environ.get("RANK", "0") != "0" and os.environ.get("WORLD_SIZE", "1") != "1"
+
+
+def speaks(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command `--json`, `--quiet` and `--debug`; it receives `console`."""
+
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout and nothing else.")
+    @click.option("-q", "--quiet", is_flag=True, help="No progress and no notes; warnings stay.")
+    @click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+    @functools.wraps(function)
+    def command(*args: Any, as_json: bool, quiet: bool, **options: Any) -> None:
+        console = Console(json=as_json, quiet=quiet, silent=follows())
+        try:
+            function(*args, console=console, **options)
+        except click.exceptions.Exit:
+            if not console.lost:
+                raise
+        for error in console.lost[:-1]:
+            console.warn(error.message)
+        if console.lost:
+            raise console.lost[-1]
+        if as_json and not console.emitted and not console.silent:
+            raise RuntimeError("this command printed no JSON object")
+
+    return command
+
+
+def force_option(function: Callable[_Parameters, None]) -> Callable[_Parameters, None]:
+    """Give a command `--force`; it receives `force`."""
+    return click.option("--force", is_flag=True, help="Overwrite an output that exists.")(function)
+
+
+def plain(value: object) -> object:
+    """`value` as JSON knows it: dicts with text keys, lists, text, finite numbers, true, false, null.
+
+    Raises:
+        TypeError: something that has no plain form.
+    """
+    match value:
+        case None | bool() | int() | str():
+            return value
+        case float():
+            return value if math.isfinite(value) else None
+        case Mapping():
+            return {str(key): plain(item) for key, item in value.items()}
+        case list() | tuple():
+            return [plain(item) for item in value]
+        case os.PathLike():
+            return os.fspath(value)
+    # NumPy's and torch's scalars and arrays, without importing either.
+    as_list = getattr(value, "tolist", None)
+    if as_list is None:
+        raise TypeError(f"{type(value).__name__} has no JSON form")
+    return plain(as_list())
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Aligned columns of plain text: numbers to the right, words to the left, floats with four digits.
+
+    Args:
+        header: one name per column.
+        rows: one value per column; None is shown as "-".
+
+    Raises:
+        ValueError: a row has another length than the header.
+    """
+    texts = [[for_terminal(str(name)) for name in header], *([_cell(value) for value in row] for row in rows)]
+    columns = list(zip(*texts, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    numeric = [
+        any(_is_number(row[index]) for row in rows)
+        and all(row[index] is None or _is_number(row[index]) for row in rows)
+        for index in range(len(header))
+    ]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, widths, numeric, strict=True)
+        ).rstrip()
+        for row in texts
+    )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else for_terminal(str(value))

@@ -1,0 +1,87 @@
+"""Does a model give away what it was trained on? Membership inference by the loss, with an interval.
+
+Whoever holds an image and the model can look at its reconstruction error: images of the training are drawn
+more exactly (Yeom et al. 2018, "Privacy risk in machine learning", section 3.2; for generative models
+Hilprecht et al. 2019). The area under the ROC curve says how often a training image has the smaller error of
+a pair; 0.5 is chance. It means something only where both sets come from the same source.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from scipy.stats import rankdata
+
+from isthmus.errors import DataError
+from isthmus.evaluation.scores import Numbers
+from isthmus.wording import format_count
+
+LOW_RATE = 0.01
+Z = 1.959963984540054  # of a 95 % interval
+
+
+@dataclass(frozen=True)
+class Membership:
+    """The attack's success.
+
+    Attributes:
+        members, others: images on either side.
+        auroc: with its 95 % interval `low` to `high` (DeLong, DeLong and Clarke-Pearson 1988).
+        advantage: largest difference of true and false positive rate over all thresholds.
+        found_at_1_percent: share of members found where one in a hundred others is taken for one.
+    """
+
+    members: int
+    others: int
+    auroc: float
+    low: float
+    high: float
+    advantage: float
+    found_at_1_percent: float
+
+    @property
+    def leaks(self) -> bool:
+        """Whether chance is outside the interval, on the attacker's side."""
+        return self.low > 0.5
+
+    def to_dict(self) -> dict[str, float | int | bool]:
+        return {**asdict(self), "leaks": self.leaks}
+
+
+def membership(members: Numbers, others: Numbers) -> Membership:
+    """How well a small loss tells members from others.
+
+    Args:
+        members, others: `(n,)` and `(m,)`, losses of training images and of images not trained on.
+
+    Raises:
+        DataError: fewer than 10 on a side.
+    """
+    n, m = len(members), len(others)
+    if min(n, m) < 10:
+        raise DataError(
+            f"{format_count(n, 'training image')} and {format_count(m, 'other')} are too few to tell "
+            "membership"
+        )
+    scores = -np.concatenate([members, others]).astype(np.float64)
+    ranks = rankdata(scores)
+    # Each member's share of others that it beats, and the other way round: the structural components.
+    beats = (ranks[:n] - rankdata(scores[:n])) / m
+    beaten = 1 - (ranks[n:] - rankdata(scores[n:])) / n
+    auroc = float(beats.mean())
+    half = Z * math.sqrt(beats.var(ddof=1) / n + beaten.var(ddof=1) / m)
+    order = np.argsort(-scores, kind="stable")
+    last = np.append(np.diff(scores[order]) != 0, True)  # equal losses pass a threshold together
+    true = np.concatenate([[0.0], np.cumsum(order < n)[last] / n])
+    false = np.concatenate([[0.0], np.cumsum(order >= n)[last] / m])
+    return Membership(
+        members=n,
+        others=m,
+        auroc=auroc,
+        low=max(0.0, auroc - half),
+        high=min(1.0, auroc + half),
+        advantage=float((true - false).max()),
+        found_at_1_percent=float(true[false <= LOW_RATE].max()),
+    )

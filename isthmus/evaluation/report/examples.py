@@ -1,0 +1,54 @@
+"""Images to show: as given, as the model saw them, and as it gave them back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from isthmus.evaluation.passes import passes
+from isthmus.images.store import ImageSet
+from isthmus.model import axes
+from isthmus.model.autoencoder import Autoencoder
+
+Picture = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """`(H, W, C)` float images of equal number; `inputs` is None for a recipe without a corruption."""
+
+    names: tuple[str, ...]
+    originals: list[Picture]
+    inputs: list[Picture] | None
+    outputs: list[Picture]
+
+
+def examples(model: Autoencoder, images: ImageSet, indices: Sequence[int], *, seed: int) -> Examples:
+    """The chosen images, in that order, exactly as `evaluate` with the same images and seed met them."""
+    wanted = np.asarray(indices, dtype=np.int64)
+    found: dict[int, tuple[Picture, Picture, Picture]] = {}
+    for one in passes(model, images, corruption=model.recipe.corruption, seed=seed, only=wanted):
+        for row in np.flatnonzero(np.isin(one.indices, wanted)):
+            found[int(one.indices[row])] = (
+                _picture(one.images[row]),
+                _picture(one.seen[row]),
+                _picture(one.output[row]),
+            )
+    chosen = [found[int(index)] for index in wanted]
+    corrupted = not isinstance(model.recipe.corruption, axes.NoCorruption)
+    return Examples(
+        names=tuple(images.names[int(index)] for index in wanted),
+        originals=[original for original, _, _ in chosen],
+        inputs=[seen for _, seen, _ in chosen] if corrupted else None,
+        outputs=[output for _, _, output in chosen],
+    )
+
+
+def _picture(image: Tensor) -> Picture:
+    picture: Picture = image.permute(1, 2, 0).cpu().numpy()
+    return picture

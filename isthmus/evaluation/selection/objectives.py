@@ -1,0 +1,77 @@
+"""What a trial is judged by: any number that `isthmus evaluate` gives, or how well labels can be read off."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+from isthmus.errors import DataError, UsageError, nearest
+from isthmus.evaluation.measure import Measure
+from isthmus.evaluation.passes import evenly
+from isthmus.features.api import embed
+from isthmus.images.store import ImageSet
+from isthmus.model.autoencoder import Autoencoder
+
+ALIASES = {"reconstruction": "mse", "rate": "rate_bpp", "sparsity": "nonzero"}
+HIGHER = frozenset({"psnr", "ssim", "ms_ssim", "probe", "elbo", "active_units"})
+PROBE_IMAGES = 3000
+SEED = 0
+
+
+def objective(name: str) -> str:
+    """The metric's own name: `reconstruction` is `mse`, `rate` is `rate_bpp`, `sparsity` is `nonzero`."""
+    return ALIASES.get(name.strip(), name.strip())
+
+
+def better(name: str, value: float, other: float) -> bool:
+    """Whether `value` is better than `other`."""
+    return value > other if name in HIGHER else value < other
+
+
+def score(model: Autoencoder, train: ImageSet, test: ImageSet, names: tuple[str, ...]) -> dict[str, float]:
+    """The named objectives of a trained model on images it has not seen.
+
+    `probe` is the accuracy of a logistic regression on codes of at most 3,000 training images; `numbers` is
+    how many a code has. The rest is what `isthmus evaluate` calls so.
+
+    Raises:
+        UsageError: this model has no such number. DataError: `probe` without labels.
+    """
+    metrics = Measure(model, SEED, 0, lambda _: None)(test, model.recipe.corruption, {}).metrics
+    found = {**metrics, "numbers": float(model.recipe.geometry.numbers(model.size))}
+    if "probe" in names:
+        found["probe"] = probe_accuracy(model, train, test)
+    for name in names:
+        if name not in found:
+            asked = next((alias for alias, own in ALIASES.items() if own == name), name)
+            known = sorted({*found, "probe", *(alias for alias, own in ALIASES.items() if own in found)})
+            # The other end of an alias is spelt right: what is missing is the number, not a letter.
+            rest = f"; it has {', '.join(known)}" if asked in ALIASES else nearest(asked, known)
+            raise UsageError(f"recipe '{model.recipe.name}' has no objective '{asked}'{rest}")
+    return {name: float(found[name]) for name in names}
+
+
+def probe_accuracy(model: Autoencoder, train: ImageSet, test: ImageSet) -> float:
+    """Share of test images whose label a logistic regression reads off the standardised code.
+
+    Raises:
+        DataError: no labels, only one class, or grid codes of images of different sizes.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    if train.labels is None or test.labels is None:
+        raise DataError(
+            f"{train.source} has no labels to probe for", hint="put each class in a folder of its own"
+        )
+    some = evenly(train, PROBE_IMAGES)
+    assert some.labels is not None
+    if len(np.unique(some.labels)) < 2:
+        raise DataError(f"{train.source} has only one class to probe for")
+    codes, others = (embed(model, part, what="code").vectors for part in (some, test))
+    mean, spread = codes.mean(0), codes.std(0)
+    spread[spread < 1e-9] = 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # not converged after 300 steps is close enough to compare trials
+        fitted = LogisticRegression(max_iter=300).fit((codes - mean) / spread, some.labels)
+    return float(fitted.score((others - mean) / spread, test.labels))

@@ -1,0 +1,225 @@
+"""A search index: the features of a set of images, kept in a file beside them and brought up to date.
+
+An index is one safetensors file. It names the model whose features it holds and every image by its content,
+so that images that were added, changed or removed since are found, and only new ones go through the network.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from isthmus.errors import ModelFileError, UsageError
+from isthmus.features.neighbourhood import nearest
+from isthmus.features.readout import Listener, Readout, features, packed, unpacked
+from isthmus.images.store import ImageSet
+from isthmus.input_files import parse_json
+from isthmus.model import stored_names
+from isthmus.model.attachment_check import DAMAGE, Rule, check_tensors
+from isthmus.model.autoencoder import Autoencoder
+from isthmus.model.file import read_file, write_file
+from isthmus.model.mark import mark_of
+from isthmus.outputs import path_exists, shorten_name
+
+KEY = "isthmus.index"
+SUFFIX = ".isthmus-index.safetensors"
+Vectors = npt.NDArray[np.float32]
+Metric = Literal["cosine", "l2"]
+
+
+@dataclass(frozen=True)
+class Index:
+    """`vectors (n, d)`, `hashes (n,)` of the images' content, `names`, and whose features they are.
+
+    The readout lies with them: fitted again to a set that has grown, it would make all features others.
+    """
+
+    vectors: Vectors
+    hashes: npt.NDArray[np.uint64]
+    names: tuple[str, ...]
+    readout: Readout
+    model: str
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+@dataclass(frozen=True)
+class Refreshed:
+    """An index that is up to date, and how many images were `added` and `removed` (or had changed)."""
+
+    index: Index
+    added: int
+    removed: int
+
+
+def beside(data: str | os.PathLike[str]) -> Path:
+    """Where the index of a folder or file lies by default: beside it, under its name."""
+    path = Path(data).resolve()
+    return path.with_name(shorten_name(path.name, SUFFIX))
+
+
+def is_of(index: Index, model: Autoencoder, readout: Readout | None = None) -> bool:
+    """Whether an index holds features of this model, read in this way."""
+    if index.model != mark_of(model, decoder=False):
+        return False
+    if readout is None:
+        return True
+    (tensors, facts), (others, others_facts) = packed(readout), packed(index.readout)
+    alike = all(t.shape == others[n].shape and bool((t == others[n]).all()) for n, t in tensors.items())
+    return alike and facts == others_facts
+
+
+def refresh(
+    model: Autoencoder,
+    readout: Readout,
+    images: ImageSet,
+    earlier: Index | None = None,
+    *,
+    listener: Listener | None = None,
+) -> Refreshed:
+    """The index of `images`; features that `earlier` holds, from the same model, are not computed again."""
+    hashes = images.hashes()
+    known = {}
+    if earlier is not None and is_of(earlier, model, readout):
+        known = {int(h): row for row, h in enumerate(earlier.hashes)}
+    new = np.array([i for i, h in enumerate(hashes) if int(h) not in known], dtype=np.int64)
+    found = (
+        features(model, images.subset(new), readout, compact=True, listener=listener) if len(new) else None
+    )
+    width = len(readout.spread)
+    vectors = np.empty((len(images), width), dtype=np.float32)
+    if found is not None:
+        vectors[new] = found
+    old = np.setdiff1d(np.arange(len(images)), new)
+    if earlier is not None and len(old):
+        vectors[old] = earlier.vectors[[known[int(hashes[i])] for i in old]]
+    gone = 0 if earlier is None else len(set(earlier.hashes.tolist()) - set(hashes.tolist()))
+    return Refreshed(
+        Index(vectors, hashes, images.names, readout, mark_of(model, decoder=False)), len(new), gone
+    )
+
+
+def save_index(index: Index, path: str | os.PathLike[str], *, force: bool = True) -> None:
+    """Write an index in one step.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    tensors = {
+        "vectors": torch.from_numpy(index.vectors),
+        "hashes": torch.from_numpy(index.hashes.view(np.int64)),
+        "names": torch.from_numpy(np.frombuffer("\0".join(index.names).encode(), dtype=np.uint8).copy()),
+    }
+    parts, reading = packed(index.readout)
+    facts = {"format": 1, "model": index.model, "reading": reading}
+    tensors |= {f"readout.{name}": tensor for name, tensor in parts.items()}
+    tensors = {stored_names.stored_index_tensor(name): tensor for name, tensor in tensors.items()}
+    write_file(path, tensors, {KEY: json.dumps(stored_names.stored_index(facts))}, force=force)
+
+
+def load_index(path: str | os.PathLike[str]) -> Index:
+    """Read an index.
+
+    Raises:
+        ModelFileError: missing, damaged, or not an index.
+    """
+    tensors, metadata = read_file(path)
+    if KEY not in metadata:
+        raise ModelFileError(f"{path} is not a search index")
+    try:
+        facts = stored_names.current_index(parse_json(metadata[KEY]))
+        tensors = {stored_names.current_index_tensor(name): tensor for name, tensor in tensors.items()}
+        own = {k: t for k, t in tensors.items() if not k.startswith("readout.")}
+        check_tensors(
+            own,
+            {
+                "vectors": Rule("n", "d"),
+                "hashes": Rule("n", kind="int64", low=-math.inf, high=math.inf),
+                "names": Rule("bytes", kind="uint8", low=0, high=255),
+            },
+        )
+        names = tuple(tensors["names"].numpy().tobytes().decode().split("\0"))
+        vectors, hashes = tensors["vectors"].numpy(), tensors["hashes"].numpy().view(np.uint64)
+        if len(vectors) != len(names) or vectors.dtype != np.float32:
+            raise ValueError("its parts have different lengths")
+        parts = {k.removeprefix("readout."): t for k, t in tensors.items() if k.startswith("readout.")}
+        readout = unpacked(parts, facts["reading"])
+        if len(readout.spread) != vectors.shape[1]:
+            raise ValueError("its vectors are not of its readout")
+        return Index(vectors, hashes, names, readout, str(facts["model"]))
+    except DAMAGE as error:
+        why = " ".join(str(error).split())[:200]
+        raise ModelFileError(f"{path} is a damaged search index: {why}") from error
+
+
+def load_usable(path: str | os.PathLike[str]) -> Index | None:
+    """The index at `path`; None if there is none, or a damaged one, which is made anew.
+
+    Raises:
+        ModelFileError: there is another file, whose name is not that of an index: it is not to be replaced.
+    """
+    if not path_exists(path):
+        return None
+    try:
+        return load_index(path)
+    except ModelFileError:
+        if os.fspath(path).endswith(SUFFIX):
+            return None
+        raise
+
+
+def is_current(index: Index | None, model: Autoencoder, readout: Readout, images: ImageSet) -> bool:
+    """Whether an index holds the features of exactly these images, under their names."""
+    return (
+        index is not None
+        and is_of(index, model, readout)
+        and index.names == images.names
+        and set(index.hashes.tolist()) == set(images.hashes().tolist())
+    )
+
+
+def most_alike(
+    index: Index, queries: Vectors, count: int, *, metric: Metric = "cosine"
+) -> tuple[Vectors, npt.NDArray[np.int64]]:
+    """The `count` images of an index that are most like each query `(n, d)`, most alike first.
+
+    Args:
+        metric: `cosine` gives cosines, 1 for the same direction; `l2` gives distances between features of
+            length 1, 0 for a copy. The order is the same.
+
+    Returns:
+        Values `(n, count)` and rows of the index `(n, count)`.
+
+    Raises:
+        UsageError: an unknown metric.
+    """
+    if metric not in ("cosine", "l2"):
+        raise UsageError(f"metric '{metric}' is not known; known: cosine, l2")
+    distances, rows = _nearest(queries, index.vectors, min(count, len(index)))
+    found = distances if metric == "l2" else 1 - np.square(distances) / 2
+    return np.asarray(found, dtype=np.float32), rows
+
+
+FAISS_FROM = 1_000_000
+
+
+def _nearest(queries: Vectors, vectors: Vectors, count: int) -> tuple[Vectors, npt.NDArray[np.int64]]:
+    if len(vectors) >= FAISS_FROM:
+        try:
+            import faiss
+        except ImportError:
+            return nearest(queries, vectors, count)
+        flat = faiss.IndexFlatL2(vectors.shape[1])
+        flat.add(vectors)
+        squares, rows = flat.search(np.ascontiguousarray(queries), count)
+        return np.sqrt(np.maximum(squares, 0)), np.asarray(rows, dtype=np.int64)
+    return nearest(queries, vectors, count)

@@ -1,0 +1,267 @@
+"""A readout: how a trained model's inner answers become one feature vector per image. No labels are used.
+
+    layer → rectify → pool → root → standardise = features → principal components, whitened = compact features
+
+Which layer, how its answers are rectified and pooled is a choice (`Reading`); means, deviations and principal
+components are fitted to images without labels. Both travel in the model file as the attachment `readout`;
+`encode` and `decode` know nothing of it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from isthmus.errors import ModelFileError, UsageError
+from isthmus.features.layers import CODE, activations, check_layer
+from isthmus.images.batches import whole
+from isthmus.images.store import ImageSet
+from isthmus.metrics.subspace import principal_subspace
+from isthmus.model.attachment_check import (
+    DAMAGE,
+    Rule,
+    check_tensors,
+    check_values,
+    number,
+    sides,
+    whole_number,
+)
+from isthmus.model.attachments import attach
+from isthmus.model.autoencoder import Autoencoder
+
+NAME = "readout"
+FIT_IMAGES = 10_000
+MOST_NUMBERS = 16_384
+MAX_READING_PIXELS = 2**22  # of the size that a stored readout resizes images to
+NUMBERS_PER_PASS = 2**20  # more leaves the processor's cache, and is slower
+Features = npt.NDArray[np.float32]
+Listener = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What is read, and how it is pooled.
+
+    Attributes:
+        layer: `code`, `filters`, or a stage of the encoder (`isthmus.features.layers.layer_names`).
+        size: `(H, W)` that every image is resized to first.
+        rectify: `signs`: max(0, a − threshold) and max(0, −a − threshold) apart (Coates and Ng 2011);
+            `mean`: what is above the mean of all channels at a place (the triangle of Coates, Lee and Ng
+            2011, for directions); `none`.
+        pool: maps are averaged in grids of these sides, for example 1 and 2: whole, and quadrants. Empty
+            keeps every place.
+        power: pooled numbers are raised to this, sign kept; 0.5 evens out bursts (Perronnin et al. 2010).
+        compact: numbers of the compact features.
+        whiten: exponent on the components' deviations: 1 whitens, 0 leaves the components as they are.
+    """
+
+    layer: str = CODE
+    size: tuple[int, int] = (0, 0)
+    rectify: Literal["none", "signs", "mean"] = "none"
+    threshold: float = 0.75
+    pool: tuple[int, ...] = ()
+    power: float = 1.0
+    compact: int = 256
+    whiten: float = 0.5
+
+
+@dataclass(frozen=True)
+class Readout:
+    """A reading with what was fitted to images: `mean`, `deviation` (D,), `basis` (d, D), `spread` (d,)."""
+
+    reading: Reading
+    mean: Tensor
+    deviation: Tensor
+    basis: Tensor
+    spread: Tensor
+
+    def standardised(self, pooled: Tensor) -> Tensor:
+        """`(n, D)` pooled numbers → mean 0 and variance 1 on the images it was fitted to."""
+        if pooled.shape[1] != len(self.mean):
+            raise ModelFileError(
+                f"the readout is for {len(self.mean)} numbers an image, and the model gives {pooled.shape[1]}"
+            )
+        return (pooled - self.mean) / self.deviation
+
+    def compacted(self, standardised: Tensor) -> Tensor:
+        """`(n, D)` → `(n, d)` of length 1: principal components, partly or wholly whitened."""
+        components = standardised @ self.basis.T / self.spread**self.reading.whiten
+        return F.normalize(components, dim=1)
+
+
+def default_reading(model: Autoencoder) -> Reading:
+    """The code itself; for a `filters` model its answers at every pixel, rectified and pooled."""
+    size = model.size
+    if model.recipe.backbone.kind == "filters":
+        channels = model.recipe.geometry.channels
+        side = 3 if 2 * channels * 3**2 <= MOST_NUMBERS else 2
+        return Reading(layer="filters", size=size, rectify="signs", pool=(side,), power=0.5)
+    pool = (1, 2, 4) if model.recipe.geometry.is_grid and max(size) > 64 else ()
+    return Reading(layer=CODE, size=size, pool=pool)
+
+
+def pooled_batch(model: Autoencoder, images: Tensor, reading: Reading) -> Tensor:
+    """`images (n, C, H, W)` in [0, 1] → `(n, D)` numbers, before anything fitted."""
+    if tuple(images.shape[-2:]) != reading.size:
+        images = F.interpolate(images, reading.size, mode="bilinear", antialias=True, align_corners=False)
+    maps = activations(model, images, reading.layer)
+    if maps.ndim == 2:
+        maps = maps[:, :, None, None]
+    match reading.rectify:
+        case "signs":
+            t = reading.threshold
+            parts = [_pooled((maps - t).clamp_min_(0), reading.pool)]
+            parts.append(_pooled(maps.neg_().sub_(t).clamp_min_(0), reading.pool))
+            pooled = torch.cat(parts, 1)
+        case "mean":
+            pooled = _pooled((maps - maps.mean(1, keepdim=True)).clamp_min_(0), reading.pool)
+        case _:
+            pooled = _pooled(maps, reading.pool)
+    if reading.power == 1:
+        return pooled
+    size = pooled.abs()
+    return (size.sqrt() if reading.power == 0.5 else size**reading.power) * pooled.sign()
+
+
+def _pooled(maps: Tensor, sides: tuple[int, ...]) -> Tensor:
+    if not sides:
+        return maps.flatten(1)
+    return torch.cat([F.adaptive_avg_pool2d(maps, side).flatten(1) for side in sides], 1)
+
+
+def pooled_parts(model: Autoencoder, images: ImageSet, reading: Reading) -> Iterator[Tensor]:
+    """`pooled_batch` over a whole set, in its order, a few images at a time."""
+    first = next(iter(whole(images, [0], batch=1)))
+    with torch.no_grad():
+        numbers = activations(model, _resized(first.images, reading), reading.layer).numel()
+        per_pass = max(1, min(256, NUMBERS_PER_PASS // max(1, numbers)))
+        for batch in whole(images, batch=per_pass):
+            yield check_values(pooled_batch(model, batch.images, reading))
+
+
+def _resized(images: Tensor, reading: Reading) -> Tensor:
+    return F.interpolate(images, reading.size, mode="bilinear", antialias=True, align_corners=False)
+
+
+def fit_readout(
+    model: Autoencoder, images: ImageSet, reading: Reading | None = None, *, seed: int = 0
+) -> Readout:
+    """Fit mean, deviation and principal components to images, at most 10,000 of them, without labels.
+
+    Raises:
+        UsageError: the model has no such layer.
+    """
+    reading = default_reading(model) if reading is None else reading
+    check_layer(model, reading.layer)
+    if reading.size == (0, 0):
+        reading = dataclasses.replace(reading, size=model.size)
+    some = np.sort(np.random.default_rng(seed).permutation(len(images))[:FIT_IMAGES])
+    pooled = torch.cat(list(pooled_parts(model, images.subset(some), reading)))
+    mean = pooled.mean(0)
+    deviation = pooled.std(0, unbiased=False)
+    # A number that hardly varies says nothing; dividing by its deviation would only raise noise.
+    deviation = deviation.clamp_min(max(1e-6, 1e-2 * float(deviation.median())))
+    standardised = (pooled - mean) / deviation
+    count = max(1, min(reading.compact, standardised.shape[1], len(some) - 1))
+    found = principal_subspace([standardised], count, seed=seed)
+    spread = (standardised @ found.basis.T).std(0, unbiased=False).clamp_min(1e-6)
+    return Readout(reading, mean, deviation, found.basis, spread)
+
+
+def packed(readout: Readout) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and JSON facts that a file can hold."""
+    tensors = {f.name: getattr(readout, f.name) for f in dataclasses.fields(Readout) if f.name != "reading"}
+    return tensors, dataclasses.asdict(readout.reading)
+
+
+def unpacked(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> Readout:
+    """The inverse of `packed`.
+
+    Raises:
+        LookupError, TypeError, ValueError: they are not a readout.
+    """
+    size = sides(facts, "size", count=(2, 2), high=65_536)
+    if size[0] * size[1] > MAX_READING_PIXELS or facts["rectify"] not in ("none", "signs", "mean"):
+        raise ValueError("its size is too large, or its way to rectify unknown")
+    check_tensors(
+        tensors,
+        {
+            "mean": Rule("D"),
+            "deviation": Rule("D", low=1e-18),
+            "basis": Rule("d", "D"),
+            "spread": Rule("d", low=1e-18),
+        },
+    )
+    reading = Reading(
+        layer=str(facts["layer"]),
+        size=(size[0], size[1]),
+        rectify=facts["rectify"],
+        threshold=number(facts, "threshold", -1e6, 1e6),
+        pool=sides(facts, "pool", count=(0, 8), high=64),
+        power=number(facts, "power", 0.01, 10),
+        compact=whole_number(facts, "compact", 1, 2**24),
+        whiten=number(facts, "whiten", 0, 10),
+    )
+    parts = {name: tensors[name].float() for name in ("mean", "deviation", "basis", "spread")}
+    return Readout(reading, **parts)
+
+
+def store(model: Autoencoder, readout: Readout) -> None:
+    """Attach a readout to a model in memory; `model.save` writes it."""
+    attach(model, NAME, *packed(readout))
+
+
+def finish(model: Autoencoder, images: ImageSet) -> None:
+    """The last step of training a `filters` model: store how it is read. Does nothing to any other model."""
+    if model.recipe.backbone.kind == "filters":
+        store(model, fit_readout(model, images))
+
+
+def stored(model: Autoencoder) -> Readout | None:
+    """The readout in a model, or None.
+
+    Raises:
+        ModelFileError: the attachment is damaged.
+    """
+    found = model.attachments.get(NAME)
+    if found is None:
+        return None
+    try:
+        readout = unpacked(found.tensors, found.facts)
+        check_layer(model, readout.reading.layer)
+    except (UsageError, *DAMAGE) as error:
+        raise ModelFileError(f"this model's readout is damaged: {error}") from error
+    return readout
+
+
+def features(
+    model: Autoencoder,
+    images: ImageSet,
+    readout: Readout,
+    *,
+    compact: bool = False,
+    listener: Listener | None = None,
+) -> Features:
+    """One feature vector per image: `(N, D)` standardised, or `(N, d)` compact and of length 1; float32."""
+    found: Features | None = None
+    done = 0
+    with torch.no_grad():
+        for pooled in pooled_parts(model, images, readout.reading):
+            part = readout.standardised(pooled)
+            rows = (readout.compacted(part) if compact else part).numpy()
+            if found is None:
+                found = np.empty((len(images), rows.shape[1]), dtype=np.float32)
+            found[done : done + len(rows)] = rows
+            done += len(rows)
+            if listener is not None:
+                listener(done, len(images))
+    assert found is not None  # `whole` refuses an empty set
+    return found

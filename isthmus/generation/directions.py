@@ -1,0 +1,195 @@
+"""Directions in the code that stand for an attribute, learned from two groups of images."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from isthmus.errors import DataError, ModelFileError, UsageError, nearest
+from isthmus.generation.codes import check_generates, code_of, codes_of, decoded
+from isthmus.generation.sampling import as_pixels
+from isthmus.images.read import read
+from isthmus.images.store import ImageSet, Pixels
+from isthmus.input_files import parse_json
+from isthmus.model import stored_names
+from isthmus.model.attachment_check import DAMAGE, Rule, check_tensors
+from isthmus.model.autoencoder import Autoencoder
+from isthmus.model.file import read_file, write_file
+from isthmus.model.mark import mark_of
+from isthmus.threads import limited
+
+KEY = "isthmus.direction"
+Method = Literal["means", "discriminant"]
+METHODS: tuple[str, ...] = ("means", "discriminant")
+
+
+@dataclass(frozen=True, eq=False)
+class Direction:
+    """One step along it leads from the middle of one group to the middle of the other.
+
+    Attributes:
+        step: shaped like a code.
+        facts: the groups, how many images, how well the direction parts them (`auc`), and the `model` whose
+            codes it is for.
+    """
+
+    step: Tensor
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def moved(self, codes: Tensor, by: float) -> Tensor:
+        """Codes `(N, …)` after `by` steps. A grid of another size takes the direction's mean over positions.
+
+        Raises:
+            DataError: codes of another shape.
+        """
+        step = self.step
+        if codes.ndim == 4 and step.ndim == 3 and step.shape[1:] != codes.shape[2:]:
+            step = step.mean((1, 2), keepdim=True)
+        if codes.ndim != step.ndim + 1 or codes.shape[1] != step.shape[0]:
+            shapes = f"{tuple(self.step.shape)} and codes of {tuple(codes.shape[1:])}"
+            raise DataError(f"the direction belongs to another model: it is for codes of {shapes}")
+        return codes + by * step
+
+    def save(self, path: str | os.PathLike[str], *, force: bool = True) -> None:
+        """Write it as a safetensors file."""
+        facts = stored_names.stored_direction(self.facts)
+        write_file(path, {"step": self.step}, {KEY: json.dumps(facts)}, force=force)
+
+
+def load_direction(path: str | os.PathLike[str]) -> Direction:
+    """Read what `Direction.save` wrote.
+
+    Raises:
+        ModelFileError: missing, damaged, or something else.
+    """
+    tensors, metadata = read_file(path)
+    try:
+        parsed = parse_json(metadata[KEY])
+        if not isinstance(parsed, dict):
+            raise ValueError("its header describes no direction")
+        facts = stored_names.current_direction(parsed)
+        words = ("C", "h", "w")[: tensors["step"].ndim]
+        check_tensors(tensors, {"step": Rule(*words)})
+        if len(words) not in (1, 3):
+            raise ValueError("its step is no code")
+        return Direction(tensors["step"].float(), facts)
+    except DAMAGE as error:
+        raise ModelFileError(f"{path} is not a direction", hint="isthmus direct --help") from error
+
+
+@limited()
+def direction(
+    model: Autoencoder,
+    plus: Any,
+    minus: Any,
+    *,
+    method: str = "means",
+) -> Direction:
+    """The direction from the images `minus` to the images `plus`.
+
+    Args:
+        plus, minus: what `isthmus.read` takes, each at least one image.
+        method: `means`, the difference of the groups' means (Larsen et al. 2016, §4.3); or `discriminant`,
+            Fisher's, which leaves alone what varies within the groups; one step of it, too, is as far along
+            as the groups' means are apart.
+
+    Raises:
+        CapabilityError: the model cannot generate.
+        UsageError: another method.
+        DataError: unreadable images, or groups that do not differ.
+    """
+    if method not in METHODS:
+        raise UsageError(f"method '{method}' is not known{nearest(method, METHODS)}")
+    check_generates(model)
+    groups = [read(plus), read(minus)]
+    high, low = (codes_of(model, group) for group in groups)
+    if high.shape[1:] != low.shape[1:]:
+        raise DataError("the two groups have images of different sizes")
+    difference = (high.mean(0) - low.mean(0)).flatten()
+    if not bool(difference.any()):
+        raise DataError("both groups have the same code on average: no direction leads from one to the other")
+    step = difference
+    if method == "discriminant":
+        rows = torch.cat([high - high.mean(0), low - low.mean(0)]).flatten(1).double()
+        within = rows.T @ rows / max(1, len(rows) - 2)
+        within += 1e-2 * within.diagonal().mean() * torch.eye(len(within))
+        found = torch.linalg.solve(within, difference.double())
+        step = (found * (found @ difference.double()) / (found @ found)).float()
+    facts = {
+        "plus": groups[0].source,
+        "minus": groups[1].source,
+        "images": [len(high), len(low)],
+        "method": method,
+        "auc": _auc(high.flatten(1) @ step, low.flatten(1) @ step),
+        "model": mark_of(model),
+    }
+    return Direction(step.reshape(high.shape[1:]), facts)
+
+
+def of_class(images: ImageSet, name: str) -> ImageSet:
+    """The images of one class.
+
+    Raises:
+        UsageError: no labels, or no such class.
+    """
+    names = [known.casefold() for known in images.classes]
+    if images.labels is None or name.casefold() not in names:
+        told = nearest(name, images.classes) if images.classes else "; the images have no labels"
+        raise UsageError(f"{images.source} has no class '{name}'{told}")
+    return images.subset((images.labels == names.index(name.casefold())).nonzero()[0])
+
+
+def without_class(images: ImageSet, name: str) -> ImageSet:
+    """The images of all other classes. Raises UsageError as `of_class`."""
+    chosen = set(of_class(images, name).names)
+    return images.subset([i for i, known in enumerate(images.names) if known not in chosen])
+
+
+@limited()
+@torch.no_grad()
+def transform(
+    model: Autoencoder, image: Any, along: Direction, by: Sequence[float], *, keep_detail: bool = True
+) -> Pixels:
+    """One image, changed by so many steps along a direction, one result per entry of `by`.
+
+    Args:
+        image: one image of any kind that `encode` takes.
+        keep_detail: add what the code does not hold (the image minus its reconstruction) to every result, so
+            that 0 steps give the image itself.
+
+    Returns:
+        `(len(by), H, W, C)` uint8.
+
+    Raises:
+        UsageError: several images, other channels than the model's, or steps that are not finite.
+        DataError: the direction is another model's.
+    """
+    check_generates(model)
+    if not by or not all(map(math.isfinite, by)):
+        raise UsageError("steps along a direction are one or more finite numbers")
+    if along.facts.get("model") not in (None, mark_of(model)):
+        raise DataError(
+            "the direction belongs to another model, or to this one before it was trained further",
+            hint="isthmus direct MODEL --plus DATA --minus DATA -o FILE",
+        )
+    batch, code = code_of(model, image)
+    size = (batch.shape[-2], batch.shape[-1])
+    codes = torch.cat([along.moved(code, amount) for amount in by])
+    images = decoded(model, codes, size)
+    if keep_detail:
+        images = images + (batch - decoded(model, code, size))
+    return as_pixels(images)
+
+
+def _auc(high: Tensor, low: Tensor) -> float:
+    """Chance that a code of the first group lies farther along than one of the second (Mann and Whitney)."""
+    ordered = low.sort().values
+    below = torch.searchsorted(ordered, high, right=False) + torch.searchsorted(ordered, high, right=True)
+    return float(below.double().mean() / (2 * len(low)))  # equal ones count half

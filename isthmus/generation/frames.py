@@ -1,0 +1,134 @@
+"""Sequences of frames through the code: dropped frames filled, frames put between, the next ones foretold.
+
+Codes of known frames are joined by straight lines, or, where the model has learned how its codes move
+(`fit_dynamics`), as those lines bend. A prediction without it repeats the last frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from isthmus.errors import DataError, UsageError
+from isthmus.generation.codes import check_generates, decoded, encoded
+from isthmus.generation.dynamics import Dynamics, as_windows, dynamics_of, guess
+from isthmus.generation.sampling import as_pixels
+from isthmus.images.conform import to_dtype
+from isthmus.images.store import ImageSet, Pixels
+from isthmus.model.autoencoder import Autoencoder
+from isthmus.model.reading import read_for
+from isthmus.threads import limited
+
+
+def sequences_of(images: ImageSet) -> list[ImageSet]:
+    """The sequences in a set: one per sub-folder, in the order of names; without labels all is one."""
+    if images.labels is None:
+        return [images]
+    return [images.subset(np.flatnonzero(images.labels == k)) for k in np.unique(images.labels)]
+
+
+@limited()
+def fill(model: Autoencoder, frames: ImageSet, missing: Sequence[int]) -> Pixels:
+    """A sequence with some frames made anew from the others.
+
+    Args:
+        frames: in order, of one size, which they keep; what the missing ones show is not looked at.
+        missing: their numbers, from 0; the first and the last frame can be among them.
+
+    Returns:
+        `(T, H, W, C)` uint8: known frames as they are, missing ones from the code.
+
+    Raises:
+        CapabilityError: the model cannot generate.
+        UsageError: a number outside the sequence, or fewer than two known frames.
+    """
+    numbers = sorted({int(number) for number in missing})
+    if numbers and not 0 <= numbers[0] <= numbers[-1] < len(frames):
+        raise UsageError(f"frames are numbered from 0 to {len(frames) - 1}")
+    known = [index for index in range(len(frames)) if index not in numbers]
+    if len(known) < 2:
+        raise UsageError("at least two frames must be known")
+    given = read_for(model, frames)
+    result = to_dtype(given.stack(range(len(given))), np.uint8).copy()
+    if numbers:
+        result[numbers] = _made(model, given.subset(known), known, numbers)
+    return result
+
+
+@limited()
+def between(model: Autoencoder, frames: ImageSet, count: int) -> Pixels:
+    """The sequence slowed down: `count` new frames between any two.
+
+    Returns:
+        `(T + (T − 1) · count, H, W, C)` uint8.
+
+    Raises:
+        CapabilityError, UsageError: as `fill`.
+    """
+    if count < 1 or len(frames) < 2:
+        raise UsageError("at least one frame between at least two is needed")
+    given = read_for(model, frames)
+    times = np.arange((len(frames) - 1) * (count + 1) + 1) / (count + 1)
+    new = [float(time) for time in times if time != round(time)]
+    made = _made(model, given, list(range(len(frames))), new)
+    own = to_dtype(given.stack(range(len(given))), np.uint8)
+    result = np.empty((len(times), *own.shape[1:]), np.uint8)
+    result[:: count + 1] = own
+    result[times != np.round(times)] = made
+    return result
+
+
+@limited()
+def predict(model: Autoencoder, frames: ImageSet, count: int) -> Pixels:
+    """The next frames, each foretold from those before it.
+
+    Returns:
+        `(count, H, W, C)` uint8.
+
+    Raises:
+        CapabilityError, UsageError: as `fill`.
+    """
+    if count < 1 or len(frames) < 2:
+        raise UsageError("at least one frame after at least two is needed")
+    motion = dynamics_of(model)
+    given = read_for(model, frames)
+    codes = list(sequence_codes(model, given))
+    for _ in range(count):
+        times = list(range(len(codes)))
+        told, when = as_windows(torch.stack(codes), times, [len(codes)])
+        codes.append(_answered(motion, told, when)[0])
+    return as_pixels(decoded(model, torch.stack(codes[-count:]), _size(given)))
+
+
+def sequence_codes(model: Autoencoder, frames: ImageSet) -> Tensor:
+    """`(T, …)` codes of frames, each seen whole, at the size that it has.
+
+    Raises:
+        CapabilityError: the model cannot generate.
+        DataError: colour frames for a gray model, or mixed sizes.
+    """
+    check_generates(model)
+    given = read_for(model, frames)
+    _size(given)
+    return encoded(model, given)
+
+
+def _made(model: Autoencoder, known: ImageSet, times: Sequence[float], wanted: Sequence[float]) -> Pixels:
+    told, when = as_windows(sequence_codes(model, known), times, wanted)
+    return as_pixels(decoded(model, _answered(dynamics_of(model), told, when), _size(known)))
+
+
+def _answered(motion: Dynamics | None, told: Tensor, times: Tensor) -> Tensor:
+    if motion is not None:
+        return motion(told, times)
+    flat = guess(told.flatten(2), times)
+    return flat.reshape(-1, *told.shape[2:])
+
+
+def _size(frames: ImageSet) -> tuple[int, int]:
+    if frames.shape is None:
+        raise DataError(f"{frames.source}: the frames of a sequence must have one size")
+    return frames.shape[0], frames.shape[1]

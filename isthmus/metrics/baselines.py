@@ -1,0 +1,162 @@
+"""What any autoencoder has to beat: the mean image, and linear codes of the same size.
+
+Each is fitted once on training images, given as batches (n, C, H, W) of floats in [0, 1], and then
+reconstructs any others. Results are clipped to [0, 1].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol, Self, TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from isthmus.errors import DataError, UsageError
+from isthmus.metrics.subspace import Subspace, principal_subspace
+
+Part = TypeVar("Part")
+
+
+class Baseline(Protocol):
+    """Fitted on images, reconstructs images."""
+
+    def fit(self, batches: Iterable[Tensor]) -> Self: ...
+
+    def reconstruct(self, images: Tensor) -> Tensor: ...
+
+
+class MeanImage:
+    """A code of no numbers: every image is answered with the mean of the training images."""
+
+    def __init__(self) -> None:
+        self.mean: Tensor | None = None  # (C, H, W)
+
+    def fit(self, batches: Iterable[Tensor]) -> Self:
+        """Raises DataError when there are no images, or of more than one shape."""
+        count, total = 0, None
+        for batch in _of_one_shape(batches):
+            part = batch.detach().cpu().sum(0, dtype=torch.float64)
+            total = part if total is None else total + part
+            count += len(batch)
+        if total is None or count == 0:
+            raise DataError("no images to fit the baseline on")
+        self.mean = (total / count).float()
+        return self
+
+    def reconstruct(self, images: Tensor) -> Tensor:
+        """(N, C, H, W) -> the same shape. Raises DataError for images of another shape."""
+        mean = _fitted(self.mean)
+        _same_shape(images, tuple(mean.shape))
+        return mean.to(images).clamp(0, 1).expand_as(images)
+
+
+class PCA:
+    """A linear code of `components` numbers for a whole image of one size (`principal_subspace` says how)."""
+
+    def __init__(self, components: int, *, seed: int = 0) -> None:
+        self.components = _at_least_one(components, "components")
+        self.seed = seed
+        self.shape: tuple[int, ...] = ()
+        self.subspace: Subspace | None = None
+
+    def fit(self, batches: Iterable[Tensor]) -> Self:
+        """Raises DataError when there are no images, or of more than one shape."""
+
+        def rows() -> Iterator[Tensor]:
+            for batch in _of_one_shape(batches):
+                self.shape = tuple(batch.shape[1:])
+                yield batch.flatten(1)
+
+        self.subspace = principal_subspace(rows(), self.components, seed=self.seed)
+        return self
+
+    def encode(self, images: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, components). Raises DataError for images of another shape."""
+        subspace = _fitted(self.subspace)
+        _same_shape(images, self.shape)
+        return subspace.encode(images.flatten(1).float().cpu())
+
+    def reconstruct(self, images: Tensor) -> Tensor:
+        """(N, C, H, W) -> the same shape. Raises DataError for images of another shape."""
+        flat = _fitted(self.subspace).decode(self.encode(images))
+        return flat.view(images.shape).clamp(0, 1).to(images)
+
+
+class BlockPCA:
+    """A linear code of `components` channels at 1/`block` of the size: PCA of the block×block pieces.
+
+    For images of any size; one whose sides are no multiples of `block` is reflected at the right and lower
+    edge (or its last pixel repeated, where it is too small for that) and cropped after. A code of 32 at 1/8
+    thus has as many numbers per image as an autoencoder's 32@8.
+    """
+
+    def __init__(self, block: int, components: int, *, seed: int = 0) -> None:
+        self.block = _at_least_one(block, "block")
+        self.components = _at_least_one(components, "components")
+        self.seed = seed
+        self.channels = 0
+        self.subspace: Subspace | None = None
+
+    def fit(self, batches: Iterable[Tensor]) -> Self:
+        """Raises DataError when there are no images, or of more than one channel count."""
+
+        def rows() -> Iterator[Tensor]:
+            self.channels = 0
+            for batch in batches:
+                self.channels = self.channels or batch.shape[-3]
+                self._check(batch)
+                yield self._blocks(batch).movedim(1, -1).flatten(0, 2)
+
+        self.subspace = principal_subspace(rows(), self.components, seed=self.seed)
+        return self
+
+    def encode(self, images: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, components, ⌈H/block⌉, ⌈W/block⌉). DataError for another channel count."""
+        subspace = _fitted(self.subspace)
+        self._check(images)
+        return subspace.encode(self._blocks(images.float().cpu()).movedim(1, -1)).movedim(-1, 1)
+
+    def reconstruct(self, images: Tensor) -> Tensor:
+        """(N, C, H, W) -> the same shape. Raises DataError for another channel count."""
+        blocks = _fitted(self.subspace).decode(self.encode(images).movedim(1, -1)).movedim(-1, 1)
+        padded = F.pixel_shuffle(blocks, self.block)
+        height, width = images.shape[-2:]
+        return padded[..., :height, :width].clamp(0, 1).to(images)
+
+    def _blocks(self, images: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C·block², ⌈H/block⌉, ⌈W/block⌉)."""
+        height, width = images.shape[-2:]
+        down, right = -height % self.block, -width % self.block
+        mode = "reflect" if down < height and right < width else "replicate"
+        return F.pixel_unshuffle(F.pad(images, (0, right, 0, down), mode=mode), self.block)
+
+    def _check(self, images: Tensor) -> None:
+        if images.ndim != 4 or images.shape[1] != self.channels:
+            raise DataError(f"images (N, {self.channels}, H, W) are needed, got {tuple(images.shape)}")
+
+
+def _of_one_shape(batches: Iterable[Tensor]) -> Iterator[Tensor]:
+    shape: tuple[int, ...] | None = None
+    for batch in batches:
+        shape = shape or tuple(batch.shape[1:])
+        _same_shape(batch, shape)
+        yield batch
+
+
+def _same_shape(images: Tensor, shape: tuple[int, ...]) -> None:
+    if images.ndim != 4 or tuple(images.shape[1:]) != shape:
+        raise DataError(f"this baseline is for images of shape {shape}, got {tuple(images.shape[1:])}")
+
+
+def _fitted(part: Part | None) -> Part:
+    if part is None:
+        raise UsageError("this baseline has not been fitted yet; call fit() with training images first")
+    return part
+
+
+def _at_least_one(number: int, name: str) -> int:
+    if number < 1:
+        raise UsageError(f"{name} must be at least 1, got {number}")
+    return number

@@ -1,0 +1,131 @@
+"""Structural similarity: SSIM and its multi-scale form, one number per image.
+
+Sources: Wang, Bovik, Sheikh, Simoncelli, "Image quality assessment: from error visibility to structural
+similarity", IEEE TIP 2004, §III-B; Wang, Simoncelli, Bovik, "Multiscale structural similarity for image
+quality assessment", Asilomar 2003, §3.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from isthmus.errors import DataError
+from isthmus.metrics.pixels import paired
+
+WINDOW = 11
+SIGMA = 1.5
+PIECE = 128
+C1 = 0.01**2
+C2 = 0.03**2
+SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+
+
+def ssim(images: Tensor, target: Tensor) -> Tensor:
+    """Structural similarity (Wang et al. 2004, eq. 13), averaged over channels and window positions.
+
+    The window is the paper's: 11×11 Gaussian, σ 1.5, weights summing to one (so covariances are the weighted,
+    biased ones), K₁ = 0.01, K₂ = 0.03, data range 1. Only positions where the whole window lies inside the
+    image count. On a side shorter than 11 pixels the window shrinks to that side.
+
+    Args:
+        images, target: (N, C, H, W), floating point, range [0, 1].
+
+    Returns:
+        (N,), in [−1, 1]; 1 for equal images. Differentiable.
+
+    Raises:
+        DataError: the shapes differ or the values are integers.
+    """
+    images, target = paired(images, target)
+    luminance, contrast = _terms(images, target)
+    return (luminance * contrast).mean((1, 2, 3))
+
+
+def ms_ssim(images: Tensor, target: Tensor) -> Tensor:
+    """Multi-scale structural similarity (Wang et al. 2003, eq. 7 with the five weights of §3.2).
+
+    Contrast-structure terms of scales 1 to 4 and the full SSIM of scale 5, each averaged over the image, as a
+    weighted product per channel; then the mean over channels. Between scales images are averaged 2×2; an
+    odd side is rounded up. A negative term counts as zero, and has no gradient.
+
+    Args:
+        images, target: (N, C, H, W), floating point, range [0, 1], both sides above 160 (`ms_ssim_possible`).
+
+    Returns:
+        (N,), in [0, 1]; 1 for equal images. Differentiable.
+
+    Raises:
+        DataError: too small, the shapes differ, or the values are integers.
+    """
+    images, target = paired(images, target)
+    height, width = images.shape[-2:]
+    if not ms_ssim_possible(height, width):
+        raise DataError(f"MS-SSIM needs both sides above 160 pixels, the images have {height}×{width}")
+    product = torch.ones(images.shape[:2], dtype=images.dtype, device=images.device)  # (N, C)
+    last = len(SCALE_WEIGHTS) - 1
+    for scale, weight in enumerate(SCALE_WEIGHTS):
+        luminance, contrast = _terms(images, target)
+        term = (luminance * contrast if scale == last else contrast).mean((2, 3))
+        product = product * _positive_power(term, weight)
+        if scale < last:
+            images = F.avg_pool2d(images, 2, ceil_mode=True)
+            target = F.avg_pool2d(target, 2, ceil_mode=True)
+    return product.mean(1)
+
+
+def ms_ssim_possible(height: int, width: int) -> bool:
+    """Whether the full window still fits the coarsest of the five scales: both sides above 160."""
+    return min(height, width) > (WINDOW - 1) << (len(SCALE_WEIGHTS) - 1)
+
+
+def _terms(images: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """The luminance factor and the contrast-structure factor at every position, (N, C, H', W') each."""
+    # Covariances do not change under a shift, and near zero E[x²] − E[x]² loses far fewer digits.
+    shift = target.detach().mean((2, 3), keepdim=True)
+    x, y = images - shift, target - shift
+    # The denominators need only the sum of the two variances: four maps instead of five.
+    mean_x, mean_y, power, product = _blur(torch.stack((x, y, x * x + y * y, x * y)))
+    variances = power - mean_x * mean_x - mean_y * mean_y
+    covariance = product - mean_x * mean_y
+    mean_x, mean_y = mean_x + shift, mean_y + shift
+    luminance = (2 * mean_x * mean_y + C1) / (mean_x * mean_x + mean_y * mean_y + C1)
+    contrast = (2 * covariance + C2) / (variances + C2)
+    return luminance, contrast
+
+
+def _blur(maps: Tensor) -> Tensor:
+    """Gaussian window means of (..., H, W) where the window fits, one axis after the other."""
+    # Mixed-precision training would do the products in 16 bits, where variances drown.
+    with torch.autocast(maps.device.type, enabled=False):
+        return _blur_rows(_blur_rows(maps).mT).mT
+
+
+def _blur_rows(maps: Tensor) -> Tensor:
+    # A product with a banded matrix is on a CPU several times as fast as a convolution of one channel.
+    # Long rows are cut into overlapping pieces, so that few of the products are with zeros.
+    length = maps.shape[-1]
+    window = min(WINDOW, length)
+    if length <= 2 * PIECE:
+        return maps @ _band(length, window, maps)
+    kept = length - window + 1
+    padded = F.pad(maps, (0, -kept % PIECE))
+    pieces = padded.unfold(-1, PIECE + window - 1, PIECE)  # (..., pieces, PIECE + window - 1)
+    return (pieces @ _band(PIECE + window - 1, window, maps)).flatten(-2)[..., :kept]
+
+
+def _band(length: int, window: int, like: Tensor) -> Tensor:
+    """(length, length - window + 1): column j holds the window's weights from row j on."""
+    offset = torch.arange(window, dtype=torch.float64) - (window - 1) / 2
+    weights = torch.exp(-0.5 * (offset / SIGMA) ** 2)
+    band = torch.zeros(length, length - window + 1, dtype=torch.float64)
+    for step, weight in enumerate(weights / weights.sum()):
+        band.diagonal(-step).fill_(weight)
+    return band.to(like)
+
+
+def _positive_power(base: Tensor, exponent: float) -> Tensor:
+    # The slope of a fractional power is infinite at zero; staying away from there keeps NaN out of training.
+    least = torch.finfo(base.dtype).eps
+    return torch.where(base > 0, base.clamp_min(least) ** exponent, torch.zeros_like(base))

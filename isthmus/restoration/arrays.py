@@ -1,0 +1,62 @@
+"""What callers give: one image or many, NumPy or torch, with alpha or without; and the same kind back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from isthmus.errors import DataError
+from isthmus.restoration.pieces import like
+
+
+def colour_of(image: Any) -> Any:
+    """The gray or colour part of `(H, W)`, `(H, W, C)` or `(N, C, H, W)`, without alpha; a view."""
+    channels = channels_of(image)
+    if channels in (2, 4):
+        return image[:, : channels - 1] if isinstance(image, Tensor) else image[..., : channels - 1]
+    return image
+
+
+def channels_of(image: Any) -> int:
+    """1 for `(H, W)`.
+
+    Raises:
+        DataError: not `(H, W)`, `(H, W, 1 to 4)` or a tensor `(N, 1 to 4, H, W)`, or without pixels.
+    """
+    if isinstance(image, Tensor):
+        good = image.ndim == 4 and 1 <= image.shape[1] <= 4
+        channels = int(image.shape[1]) if good else 0
+    else:
+        good = image.ndim == 2 or (image.ndim == 3 and 1 <= image.shape[2] <= 4)
+        channels = 1 if image.ndim == 2 else int(image.shape[-1])
+    if not good:
+        raise DataError(
+            f"an image is (H, W), (H, W, C) or a tensor (N, C, H, W) with 1 to 4 channels, "
+            f"not {tuple(image.shape)}"
+        )
+    if 0 in image.shape:
+        raise DataError(f"no pixels in an image of shape {tuple(image.shape)}")
+    return channels
+
+
+def each(image: Any, restore: Callable[[Any, int], Any]) -> Any:
+    """Restore one image, or every image of a tensor `(N, C, H, W)`; alpha is copied as it is.
+
+    `restore(colour, index)` is given one image without alpha, of a tensor `(1, C, H, W)`, and gives the same
+    kind back.
+    """
+    image = image if isinstance(image, Tensor) else np.asarray(image)
+    alpha = channels_of(image) in (2, 4)
+    if not isinstance(image, Tensor):
+        colour = restore(colour_of(image), 0)
+        return np.concatenate([colour, image[..., -1:]], -1) if alpha else colour
+    out = like(image)
+    for index in range(len(image)):
+        colour = colour_of(image[index : index + 1])
+        out[index, : colour.shape[1]] = restore(colour, index)[0]
+        if alpha:
+            out[index, -1] = image[index, -1]
+    return out

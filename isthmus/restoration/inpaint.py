@@ -1,0 +1,183 @@
+"""`isthmus.inpaint`: an image whose holes are filled, the rest bit for bit as it was.
+
+whole = isthmus.inpaint(image, mask)       # mask (H, W): True where pixels are missing
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from isthmus.errors import DataError, UsageError
+from isthmus.images.edge import to_batch
+from isthmus.model import axes
+from isthmus.model.autoencoder import Autoencoder
+from isthmus.model.corruptions import holes
+from isthmus.model.fill import LEVELS, cells, fill_cells
+from isthmus.restoration import opponent
+from isthmus.restoration.arrays import channels_of, colour_of, each
+from isthmus.restoration.models import Given, find
+from isthmus.restoration.orientations import check_turns, reconstructed
+from isthmus.restoration.pieces import Piece, can_be_cut, in_pieces, like, widened
+from isthmus.threads import limited
+
+SHIPPED = "photo-inpaint"
+CELL = 2**LEVELS
+
+
+@limited()
+def inpaint(
+    image: Any,
+    mask: Any,
+    model: Given | None = None,
+    *,
+    thorough: bool = False,
+    listener: Callable[[int, int], None] | None = None,
+) -> Any:
+    """Fill the missing pixels; any size, in bounded memory.
+
+    Args:
+        image: NumPy `(H, W)` or `(H, W, C)`, or torch `(N, C, H, W)`; uint8, uint16, or floats in [0, 1].
+            What stands in missing pixels is not looked at, may be NaN. A second or fourth channel is alpha.
+        mask: `(H, W)`, or torch `(N, 1, H, W)` or `(H, W)`: True or not zero where pixels are missing.
+        model: a shipped model's name, a model file, or an `Autoencoder`; by default the shipped one.
+        thorough: eight times the work, for .1 to .2 decibels: the mean over the image's orientations.
+        listener: called with (pieces done, pieces in all) of each image.
+
+    Returns:
+        The same kind, shape and sample type; pixels that are not missing are those of `image`.
+
+    Raises:
+        DataError: the mask has another size, hides everything or nothing; NaN where pixels are not missing.
+        UsageError: the model was not trained to fill holes, restores other images, or cannot be `thorough`
+            because it knows images one way up only.
+    """
+    image = image if isinstance(image, Tensor) else np.asarray(image)
+    network = network_for(image, model)
+    missing = _masks(image, mask)
+    if thorough:
+        check_turns(network)
+
+    def one(colour: Any, index: int) -> Any:
+        return _filled(network, colour, missing[index], thorough, listener)
+
+    return each(image, one)
+
+
+def network_for(image: Any, model: Given | None = None) -> Autoencoder:
+    """The network that fills this image's holes.
+
+    Raises:
+        UsageError: there is no such model, it does not fill holes, or restores images of other channels.
+    """
+    network = find(model if model is not None else SHIPPED)
+    channels = channels_of(colour_of(image))
+    if not isinstance(network.recipe.corruption, axes.Mask):
+        raise UsageError(
+            f"this model (recipe {network.recipe.name}) was not trained to fill holes",
+            hint="isthmus train DATA --recipe inpainting",
+        )
+    if network.channels != channels and {network.channels, channels} != {1, 3}:
+        raise UsageError(f"this model restores images of {network.channels} channels, not of {channels}")
+    return network
+
+
+def _masks(image: Any, mask: Any) -> Tensor:
+    """`(N, H, W)` booleans, checked."""
+    given = mask if isinstance(mask, Tensor) else torch.from_numpy(np.asarray(mask) != 0)
+    given = (given != 0).cpu()
+    tensor = isinstance(image, Tensor)
+    size = tuple(image.shape[-2:]) if tensor else tuple(image.shape[:2])
+    if given.ndim == 4 and given.shape[1] == 1:
+        given = given[:, 0]
+    elif given.ndim == 3 and given.shape[2] == 1 and not tensor:
+        given = given[..., 0]
+    given = given[None] if given.ndim == 2 else given
+    count = len(image) if tensor else 1
+    if tuple(given.shape[1:]) != size or len(given) not in (1, count) or given.ndim != 3:
+        shape = "×".join(map(str, np.shape(mask)))
+        raise DataError(f"the mask is {shape} and the image {size[0]}×{size[1]}: they must be of one size")
+    share = given.flatten(1).float().mean(1)
+    if bool((share == 1).any()):
+        raise DataError("the mask hides the whole image: there is nothing to go by")
+    if bool((share == 0).any()):
+        raise DataError("the mask hides nothing: there is nothing to fill")
+    return given.expand(count, -1, -1)
+
+
+def _filled(
+    network: Autoencoder,
+    image: Any,
+    missing: Tensor,
+    thorough: bool,
+    listener: Callable[[int, int], None] | None,
+) -> Any:
+    how = network.recipe.corruption
+    assert isinstance(how, axes.Mask)
+    tensor = isinstance(image, Tensor)
+    known = image.clone() if tensor else np.array(image)
+    everywhere = (..., missing.to(image.device)) if tensor else missing.numpy()
+    known[everywhere] = 0
+    cut = can_be_cut(network)
+    beyond = _far(known, missing) if cut and how.fill == "smooth" else None
+
+    def restore(batch: Tensor, piece: Piece) -> Tensor:
+        hidden = missing[piece.outer][None, None]
+        if not bool(hidden[(..., *piece.kept)].any()):
+            return batch
+        far = None
+        if beyond is not None:
+            rows, columns = (slice(s.start // CELL, -(-s.stop // CELL)) for s in piece.outer)
+            far = _as_seen(beyond[..., rows, columns], network.channels)
+        height, width = batch.shape[-2:]
+        seen = _as_seen(batch, network.channels)
+        hidden = hidden.expand(len(seen), -1, -1, -1)
+        if cut:
+            seen = widened(seen, network.multiple)
+            hidden = widened(hidden.float(), network.multiple) > 0
+        shown = holes(seen, hidden, how, far)
+        one_by_one = [
+            reconstructed(network, seen[i : i + 1], shown.one(i), thorough=thorough) for i in range(len(seen))
+        ]
+        filled = torch.cat(one_by_one)
+        return _as_given(filled[..., :height, :width], batch.shape[1])
+
+    out = like(image)
+    in_pieces(known, restore, out=out, cut=cut, listener=listener)
+    # Bit for bit: a float sample may be scaled and back without coming to itself.
+    if tensor:
+        return torch.where(missing.to(image.device), out, image)
+    mask = missing.numpy() if image.ndim == 2 else missing.numpy()[..., None]
+    return np.where(mask, out, image)
+
+
+def _as_seen(image: Tensor, channels: int) -> Tensor:
+    """`(1, C, H, W)`: gray for a colour network as equal channels, colour for a gray one by planes."""
+    if image.shape[1] == channels:
+        return image
+    return image.expand(-1, 3, -1, -1) if channels == 3 else opponent.to_planes(image)
+
+
+def _as_given(image: Tensor, channels: int) -> Tensor:
+    """The inverse of `_as_seen`."""
+    if image.shape[1] == channels:
+        return image
+    return image.mean(1, keepdim=True) if channels == 1 else opponent.from_planes(image).clamp(0, 1)
+
+
+def _far(known: Any, missing: Tensor) -> Tensor:
+    """What `fill` reads for holes wider than its cells: `(1, C, ⌈H/64⌉, ⌈W/64⌉)`, gathered in strips."""
+    tensor = isinstance(known, Tensor)
+    height = int(known.shape[-2] if tensor else known.shape[0])
+    averages, seen = [], []
+    for top in range(0, height, 4 * CELL):
+        rows = slice(top, top + 4 * CELL)
+        batch, _ = to_batch(known[..., rows, :] if tensor else known[rows], many=None if tensor else False)
+        values, any_known = cells(batch, ~missing[rows][None, None])
+        averages.append(values)
+        seen.append(any_known)
+    return fill_cells(torch.cat(averages, 2), torch.cat(seen, 2))

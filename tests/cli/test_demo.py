@@ -1,0 +1,82 @@
+"""`isthmus demo`: needs nothing, leaves a model and one page, and its next commands work."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from isthmus.__main__ import main
+from isthmus.evaluation.demonstration import demo
+from isthmus.images.read import read
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The demo with a smaller network and fewer images to look at: the shipped one takes its two minutes."""
+    monkeypatch.setattr(demo, "RECIPE", "dense")
+    monkeypatch.setattr(demo, "TEST", "few.npz")
+    monkeypatch.chdir(tmp_path)
+    np.savez("few.npz", images=read("fashion-sample:test").stack(range(40)))
+    return tmp_path
+
+
+def test_the_demo_leaves_a_model_and_a_page(short: Path, capsys: Capture) -> None:
+    assert main(["demo", "--minutes", "0.03", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["model"] == "isthmus-demo/fashion-sample.safetensors"
+    page = (short / found["report"]).read_text(encoding="utf-8")
+    for section in (
+        "Reconstructions",
+        "Numbers",
+        "Worst",
+        "Training",
+        "Code",
+        "New images",
+        "Compressed",
+        "Repaired",
+        "Features",
+        "Use it",
+        "Recipe",
+    ):
+        assert f"<h2>{section}</h2>" in page
+    assert found["evaluation"]["data"]["source"] == "few.npz"
+    assert set(found["evaluation"]["baselines"]) == {"pca", "mean_image"}
+    assert found["compressed"]["psnr"] > found["compressed"]["jpeg_psnr"]
+    assert found["repaired"]["denoised"] > found["repaired"]["noisy"] + 5
+    assert found["repaired"]["inpainted"] > found["repaired"]["scratched"] + 15
+    assert len(found["next"]) >= 3
+    assert len(found["next"]) == 8
+    for line in found["next"]:
+        words = shlex.split(line)
+        assert words[0] == "isthmus"
+        if words[1] == "train":
+            # The same command, but with a smaller network: this machine is not to be measured here.
+            words = [
+                *words,
+                "--dry-run",
+                "--precision",
+                "float32",
+                "--code",
+                "2@4",
+                "--set",
+                "backbone.width=8",
+            ]
+        assert main(words[1:]) == 0, line
+    capsys.readouterr()
+    assert main(["demo", "--minutes", "0.03"]) == 1
+    assert "exists" in capsys.readouterr().err
+
+
+def test_the_demo_is_about_two_minutes_of_the_best_default() -> None:
+    assert (demo.RECIPE, demo.CODE) == ("conv", "32")
+    assert demo.TEST == "fashion-sample:test"
+    from isthmus.cli.demo import command
+
+    minutes = next(option for option in command.params if option.name == "minutes")
+    assert minutes.default == 2.0

@@ -1,0 +1,62 @@
+"""The attack's area is that of an independent implementation, and its interval is honest."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from isthmus.errors import DataError
+from isthmus.evaluation.privacy import membership
+from isthmus.evaluation.table import evaluate
+from isthmus.training.api import train
+
+from .models import discs
+
+
+def test_the_area_is_scikit_learns() -> None:
+    random = np.random.default_rng(0)
+    members, others = random.normal(0, 1, 200).round(1), random.normal(0.5, 1.3, 150).round(1)
+    found = membership(members, others)
+    wanted = roc_auc_score(np.r_[np.ones(200), np.zeros(150)], -np.r_[members, others])
+    assert found.auroc == pytest.approx(wanted, abs=1e-12) and found.leaks
+    assert 0 <= found.found_at_1_percent <= found.advantage + 0.01
+
+
+def test_the_interval_holds_the_truth() -> None:
+    random = np.random.default_rng(1)
+    held = 0
+    for _ in range(400):
+        found = membership(random.normal(0, 1, 60), random.normal(0, 1, 80))
+        held += found.low <= 0.5 <= found.high
+    assert 0.92 <= held / 400 <= 0.98
+
+
+def test_nothing_and_everything_given_away() -> None:
+    same = np.linspace(0, 1, 50)
+    nothing = membership(same, same)
+    assert nothing.auroc == pytest.approx(0.5) and not nothing.leaks and nothing.advantage == pytest.approx(0)
+    everything = membership(same, same + 2)
+    assert (everything.auroc, everything.advantage, everything.found_at_1_percent) == (1, 1, 1)
+    with pytest.raises(DataError, match="too few"):
+        membership(same[:5], same)
+
+
+def test_a_model_that_learned_by_heart_is_found_out() -> None:
+    random = np.random.default_rng(0)
+    noise = (random.random((80, 8, 8)) * 255).astype(np.uint8)
+    model = train(
+        noise[:40],
+        recipe="dense",
+        code="40",
+        steps=150,
+        validation=0.0,
+        patience=0,
+        precision="float32",
+        settings={"backbone.width": "64"},
+    )
+    found = evaluate(model, noise[40:], train=noise[:40], privacy=True)
+    assert found.privacy is not None and found.privacy["auroc"] > 0.9 and found.privacy["leaks"]
+    assert evaluate(model, noise[40:], train=noise[:40]).privacy is None
+    with pytest.raises(DataError, match="were not found"):
+        evaluate(model, discs(12)[:, :8, :8], privacy=True)

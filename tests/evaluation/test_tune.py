@@ -1,0 +1,187 @@
+"""Every trial sees the same folds, an interrupted search goes on, and the front is what nothing beats."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from isthmus.errors import DataError, UsageError
+from isthmus.evaluation.selection import search
+from isthmus.evaluation.selection.folds import folds
+from isthmus.evaluation.selection.log import Trial
+from isthmus.evaluation.selection.outcome import Outcome
+from isthmus.evaluation.selection.search import tune
+from isthmus.evaluation.selection.space import Axis, grid, parse_axis, randomly
+from isthmus.images.store import ImageSet
+
+QUICK: dict[str, Any] = {
+    "recipe": "dense",
+    "code": "2",
+    "settings": ["backbone.width=8"],
+    "steps": 3,
+    "precision": "float32",
+    "validation": 0.0,
+}
+
+
+@pytest.fixture(scope="module")
+def images() -> ImageSet:
+    random = np.random.default_rng(0)
+    labels = np.arange(40) % 2
+    pixels = (random.random((40, 6, 6, 1)) * 100 + 100 * labels[:, None, None, None]).astype(np.uint8)
+    return ImageSet(pixels, tuple(map(str, range(40))), labels, ("dark", "bright"), source="squares")
+
+
+def test_folds_keep_copies_together_and_classes_even(images: ImageSet) -> None:
+    doubled = images.subset([*range(40), *range(10)])
+    parts = folds(doubled, 4)
+    assert sorted(np.concatenate([test for _, test in parts]).tolist()) == list(range(50))
+    for train, test in parts:
+        assert not set(train) & set(test)
+        assert not set(doubled.hashes()[train]) & set(doubled.hashes()[test])
+        assert doubled.labels is not None and 0.3 < doubled.labels[test].mean() < 0.7
+    with pytest.raises(DataError, match="too few"):
+        folds(images.subset([1, 1, 2]), 3)
+
+
+def test_axes_are_read() -> None:
+    assert parse_axis("bottleneck.k=8, 16,8").values == ("8", "16")
+    assert parse_axis("backbone.width=64,32;16").values == ("64,32", "16")
+    rate = parse_axis("optimiser.rate=1e-4..1e-2")
+    assert rate == Axis("optimiser.rate", (), 1e-4, 1e-2) and rate.logarithmic
+    assert parse_axis("bottleneck.k=4..9").whole
+    for wrong in ("k", "k=", "k=1..", "k=5..2", "k=a..b"):
+        with pytest.raises(UsageError):
+            parse_axis(wrong)
+
+
+def test_points() -> None:
+    two = [Axis("a", ("1", "2")), Axis("b", ("x", "y"))]
+    assert list(grid(two)) == [{"a": a, "b": b} for a in "12" for b in "xy"]
+    assert len(list(randomly(two, 9, 0))) == 4
+    drawn = [float(p["r"]) for p in randomly([Axis("r", (), 1e-4, 1e-2)], 200, 0)]
+    assert all(1e-4 <= value <= 1e-2 for value in drawn) and 0.3 < np.mean(np.array(drawn) < 1e-3) < 0.7
+    with pytest.raises(UsageError, match="is a range"):
+        list(grid([Axis("r", (), 0.0, 1.0)]))
+
+
+def test_a_grid_is_searched_and_ranked(images: ImageSet, tmp_path: Path) -> None:
+    out = tmp_path / "log.jsonl"
+    found = tune(
+        images, ["code=1,3"], folds_count=2, objectives=["reconstruction", "probe"], out=out, **QUICK
+    )
+    assert found.complete and {t.point["code"] for t in found.trials} == {"1", "3"}
+    assert all(t.folds == 2 and set(t.scores) == {"mse", "probe"} for t in found.trials)
+    means = [np.mean(t.scores["mse"]) for t in found.ranked()]
+    assert means == sorted(means)
+    assert all(0.4 <= p <= 1 for t in found.trials for p in t.scores["probe"])
+    assert len(out.read_text().splitlines()) == 3
+    picture = found.picture()
+    assert picture is not None and picture.startswith(b"\x89PNG")
+    assert "Trials" in found.page().html()
+
+
+def test_an_interrupted_search_goes_on(
+    images: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "log.jsonl"
+    trained: list[int] = []
+    from isthmus.training.api import train
+
+    def counted(*args: Any, **options: Any) -> Any:
+        if len(trained) == 3:
+            raise KeyboardInterrupt
+        trained.append(1)
+        return train(*args, **options)
+
+    monkeypatch.setattr(search, "train", counted)
+    with pytest.raises(KeyboardInterrupt):
+        tune(images, ["code=1,3"], folds_count=2, out=out, **QUICK)
+    trained.clear()
+    again = tune(images, ["code=1,3"], folds_count=2, out=out, **QUICK)
+    assert len(trained) == 1 and again.complete
+    monkeypatch.undo()
+    once = tune(images, ["code=1,3"], folds_count=2, **QUICK)
+    assert [t.scores for t in once.trials] == [t.scores for t in again.trials]
+    more = tune(images, ["code=1,3,4"], folds_count=2, out=out, **QUICK)
+    assert len(more.trials) == 3 and more.trials[:2] == again.trials
+
+
+def test_another_search_does_not_go_on_there(images: ImageSet, tmp_path: Path) -> None:
+    out = tmp_path / "log.jsonl"
+    tune(images, ["code=1"], folds_count=2, out=out, **QUICK)
+    with pytest.raises(UsageError, match="seed differ"):
+        tune(images, ["code=1"], folds_count=2, out=out, seed=1, **QUICK)
+    out.write_text("no log\n")
+    with pytest.raises(DataError, match="not the log"):
+        tune(images, ["code=1"], folds_count=2, out=out, **QUICK)
+    assert tune(images, ["code=1"], folds_count=2, out=out, force=True, **QUICK).complete
+
+
+def test_the_time_may_be_up(images: ImageSet) -> None:
+    found = tune(images, ["code=1,2"], folds_count=2, budget=1e-9, **QUICK)
+    assert not found.complete and found.ranked() == [] and found.to_dict()["best"] is None
+
+
+def test_what_cannot_work_is_a_trial_that_failed(images: ImageSet) -> None:
+    found = tune(images, ["critic=none,on-codes", "code=2@2,2"], folds_count=2, **QUICK)
+    failed = [t for t in found.trials if t.state == "failed"]
+    assert failed and all(t.why for t in failed)
+    assert {t["state"] for t in found.to_dict()["trials"]} == {"done", "failed"}
+
+
+def test_wrong_requests_are_refused_before_anything_is_trained(images: ImageSet) -> None:
+    for over, more in (
+        ([], {}),
+        (["backbone.wdth=3"], {}),
+        (["backbone.width=no"], {}),
+        (["code=1", "code=2"], {}),
+        (["code=1"], {"objectives": ["mse", "psnr", "ssim"]}),
+        (["code=1"], {"objectives": ["quality"]}),
+        (["code=1"], {"search": "luck"}),
+    ):
+        with pytest.raises(UsageError):
+            tune(images, over, folds_count=2, **{**QUICK, **more})
+
+
+def test_an_objective_that_a_recipe_lacks_is_called_as_it_was_asked_for(images: ImageSet) -> None:
+    with pytest.raises(UsageError, match=r"no objective 'rate'; it has (?!.*rate)"):
+        tune(images, ["code=2"], folds_count=2, objectives=["rate"], **QUICK)
+
+
+def test_labels_are_not_probed_for_in_codes_of_different_lengths(tmp_path: Path) -> None:
+    for i in range(8):
+        folder = tmp_path / ("a" if i % 2 else "b")
+        folder.mkdir(exist_ok=True)
+        Image.fromarray(np.full((8 + 4 * (i // 4), 8), 20 * i, np.uint8)).save(folder / f"{i}.png")
+    grid = {**QUICK, "recipe": "conv", "code": "2@4", "settings": ["backbone.width=4"]}
+    with pytest.raises(DataError, match="different sizes"):
+        tune(tmp_path, ["optimiser.rate=0.001"], folds_count=2, objectives=["probe"], **grid)
+
+
+def test_the_front_is_what_nothing_beats() -> None:
+    values = {"a": (1.0, 0.5), "b": (2.0, 0.9), "c": (2.0, 0.6), "d": (3.0, 0.95), "e": (1.5, 0.5)}
+    trials = tuple(
+        Trial({"x": name}, {"mse": [m, m], "probe": [p, p]}, 1.0, "done") for name, (m, p) in values.items()
+    )
+    found = Outcome("dense", "squares", 9, 2, ("mse", "probe"), trials, True, 1.0)
+    assert [t.point["x"] for t in found.front()] == ["a", "b", "d"]
+
+
+def test_optuna_learns_prunes_and_goes_on(images: ImageSet, tmp_path: Path) -> None:
+    pytest.importorskip("optuna", reason="needs the extra 'tune'")
+    out = tmp_path / "log.jsonl"
+    asked = {"folds_count": 2, "search": "optuna", "out": out, **QUICK, "steps": 1}
+    over = ["optimiser.rate=1e-4..1e-1", "code=1,2"]
+    first = tune(images, over, trials=5, **asked)
+    assert len(first.trials) == 5 and {t.state for t in first.trials} <= {"done", "pruned"}
+    both = tune(images, over, trials=9, **asked)
+    assert len(both.trials) == 9 and both.trials[:5] == first.trials
+    assert any(t.state == "pruned" and t.folds == 1 for t in both.trials)
+    assert all(1e-4 <= float(t.point["optimiser.rate"]) <= 1e-1 for t in both.trials)
+    assert len([json.loads(line) for line in out.read_text().splitlines()]) == 10

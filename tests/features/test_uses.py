@@ -1,0 +1,236 @@
+"""classify, cluster, search and anomalies, on real digits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import isthmus
+from isthmus.errors import DataError, ModelFileError, UsageError
+from isthmus.features import anomalies as unusual
+from isthmus.features import index, tiles
+from isthmus.features.readout import Readout
+from isthmus.images.read import read
+from isthmus.images.store import ImageSet
+from isthmus.model.autoencoder import Autoencoder
+
+
+def test_features_tell_digits_apart_better_than_pixels(
+    model: Autoencoder, train: ImageSet, test: ImageSet
+) -> None:
+    found = isthmus.classify(model, train, test, few=3, draws=2)
+    rows = {row.name: row for row in found.rows}
+    assert list(rows) == ["features", "code", "pixels", "pca"]
+    assert rows["features"].linear > 0.93
+    assert rows["features"].knn > 0.9
+    assert rows["features"].linear >= rows["pixels"].linear - 0.01
+    assert rows["features"].few_spread > 0.7
+    assert found.confusion.sum() == len(test)
+    assert np.trace(found.confusion) / len(test) == pytest.approx(rows["features"].linear)
+    assert ((found.confidence > 0.09) & (found.confidence <= 1)).all()
+
+
+def test_classes_are_matched_by_name(model: Autoencoder, train: ImageSet, test: ImageSet) -> None:
+    unlabelled = read(np.asarray(test.pixels))
+    with pytest.raises(DataError, match="no labels"):
+        isthmus.classify(model, train, unlabelled)
+    part = train.subset(np.flatnonzero(train.labels < 5))  # type: ignore[operator]
+    with pytest.raises(DataError, match="class"):
+        isthmus.classify(model, read(np.asarray(part.pixels), labels=part.labels), test)
+
+
+def test_clusters_are_digits(model: Autoencoder, train: ImageSet) -> None:
+    from isthmus.features.clusters import agreement
+
+    found = isthmus.cluster(model, train, 10, space="spectral")
+    assert train.labels is not None
+    assert agreement(train.labels, found.assigned)["accuracy"] > 0.7
+
+
+def test_umap_finds_digits_too(model: Autoencoder, train: ImageSet) -> None:
+    pytest.importorskip("umap")
+    from isthmus.features.clusters import agreement
+
+    found = isthmus.cluster(model, train, 10, space="umap")
+    assert train.labels is not None
+    assert agreement(train.labels, found.assigned)["accuracy"] > 0.7
+    again = isthmus.cluster(model, train, 10, space="umap")
+    np.testing.assert_array_equal(found.assigned, again.assigned)
+
+
+def test_a_mixture_is_fitted_to_few_directions(monkeypatch: pytest.MonkeyPatch) -> None:
+    from sklearn.mixture import GaussianMixture
+
+    from isthmus.features import clusters
+
+    widths = []
+    fit = GaussianMixture.fit_predict
+
+    def seen(self: GaussianMixture, rows: np.ndarray) -> np.ndarray:
+        widths.append(rows.shape[1])
+        assigned: np.ndarray = fit(self, rows)
+        return assigned
+
+    monkeypatch.setattr(GaussianMixture, "fit_predict", seen)
+    random = np.random.default_rng(0)
+    truth = np.arange(120) % 3
+    rows = (random.standard_normal((3, 700))[truth] + random.standard_normal((120, 700))).astype(np.float32)
+    found = clusters.find_clusters(rows, 3, method="gmm")
+    assert clusters.agreement(truth, found.assigned)["accuracy"] > 0.95
+    assert clusters.find_clusters(rows[:, :20], 3, method="gmm").count == 3
+    assert widths == [clusters.DIRECTIONS, 20]
+
+
+def test_an_index_is_kept_and_only_what_is_new_is_computed(
+    model: Autoencoder, readout: Readout, train: ImageSet, tmp_path: Path
+) -> None:
+    path = tmp_path / "digits.index"
+    part = train.subset(np.arange(100))
+    first = isthmus.search(model, part, part.subset([3]), count=4, index_path=path)
+    assert (first.added, first.removed) == (100, 0)
+    assert first.matches[0][0].row == 3
+    assert first.matches[0][0].value == pytest.approx(1, abs=1e-5)
+    values = [match.value for match in first.matches[0]]
+    assert values == sorted(values, reverse=True)
+
+    grown = train.subset(np.arange(5, 110))
+    second = isthmus.search(model, grown, part.subset([3, 50]), count=4, index_path=path, metric="l2")
+    assert (second.added, second.removed) == (10, 5)
+    assert second.matches[1][0].row == 45
+    assert second.matches[1][0].value == pytest.approx(0, abs=1e-3)
+    kept = index.load_index(path)
+    fresh = index.refresh(model, readout, grown).index
+    np.testing.assert_allclose(kept.vectors, fresh.vectors, atol=1e-4)
+    assert kept.names == grown.names
+
+
+def test_an_index_of_another_model_is_not_used(
+    model: Autoencoder, plain: Autoencoder, train: ImageSet, tmp_path: Path
+) -> None:
+    path = tmp_path / "digits.index"
+    part = train.subset(np.arange(30))
+    isthmus.search(model, part, part.subset([0]), count=1, index_path=path)
+    other = isthmus.search(plain, part, part.subset([0]), count=1, index_path=path)
+    assert other.added == 30
+
+
+def test_a_damaged_index_is_named(model: Autoencoder, train: ImageSet, tmp_path: Path) -> None:
+    path = tmp_path / "digits.index"
+    model.save(path)
+    with pytest.raises(ModelFileError, match="not a search index"):
+        isthmus.search(model, train, train.subset([0]), index_path=path)
+
+
+def inverted(images: ImageSet) -> ImageSet:
+    return read(255 - np.asarray(images.pixels))
+
+
+@pytest.mark.parametrize("kind", ["density", "mixture", "neighbour", "local", "reconstruction"])
+def test_other_images_score_higher_and_normal_ones_raise_few_alarms(
+    kind: unusual.Kind, model: Autoencoder, train: ImageSet, test: ImageSet
+) -> None:
+    normal = isthmus.anomalies(model, test, normal=train, score=kind, false_alarms=0.1)
+    assert normal.flagged.mean() < 0.2
+    noise = read(np.random.default_rng(0).integers(0, 256, (20, 16, 16), dtype=np.uint8))
+    strange = unusual.score(model, normal.readout, normal.detector, noise)
+    assert np.median(strange) > np.quantile(normal.scores, 0.9)
+    assert (strange > normal.detector.threshold).mean() > 0.5
+    maps = unusual.heat(model, normal.readout, normal.detector, noise)
+    assert len(maps) == 20 and maps[0].shape == (16, 16)
+
+
+def test_a_digit_left_out_is_found(model: Autoencoder, train: ImageSet, test: ImageSet) -> None:
+    from sklearn.metrics import roc_auc_score
+
+    assert train.labels is not None and test.labels is not None
+    zeros = train.subset(np.flatnonzero(train.labels == 0))
+    found = isthmus.anomalies(model, test, normal=zeros)
+    assert roc_auc_score(test.labels != 0, found.scores) > 0.98
+    assert test.labels[found.worst(1)[0]] != 0
+
+
+def test_a_threshold_is_the_conformal_order_statistic() -> None:
+    scores = np.arange(1, 100, dtype=np.float64)
+    detector = unusual.Detector("density", {}, scores, 0.05, 10)
+    assert detector.threshold == 95
+    assert detector.chance(np.array([1000.0, 0.0]))[0] == pytest.approx(1 / 100)
+    few = unusual.Detector("density", {}, scores[:5], 0.01, 10)
+    assert few.threshold == np.inf
+    assert few.at(few.least_false_alarms + 1e-9).threshold == 5
+    with pytest.raises(UsageError, match="between 0 and 1"):
+        few.at(0)
+
+
+def test_a_detector_survives_the_file(
+    model: Autoencoder, readout: Readout, train: ImageSet, test: ImageSet, tmp_path: Path
+) -> None:
+    model.save(tmp_path / "m.safetensors")
+    again = isthmus.load(tmp_path / "m.safetensors")
+    with pytest.raises(DataError, match="normal"):
+        isthmus.anomalies(again, test)
+    detector = unusual.fit_detector(model, readout, train, "mixture")
+    unusual.store_detector(again, detector, readout)
+    again.save(tmp_path / "m.safetensors")
+    again = isthmus.load(tmp_path / "m.safetensors")
+    first = unusual.score(model, readout, detector, test)
+    np.testing.assert_allclose(isthmus.anomalies(again, test).scores, first, rtol=1e-5)
+    # More false alarms lower the stored threshold; another score has nothing stored to go by.
+    few, many = (isthmus.anomalies(again, test, false_alarms=rate) for rate in (0.05, 0.5))
+    assert few.detector.kind == "mixture" and few.detector.threshold > many.detector.threshold
+    assert few.flagged.sum() < many.flagged.sum()
+    with pytest.raises(DataError, match="holds the score 'mixture'"):
+        isthmus.anomalies(again, test, score="density")
+    again.attachments["anomalies"].facts["kind"] = "magic"
+    with pytest.raises(ModelFileError, match="damaged"):
+        unusual.stored_detector(again)
+
+
+def test_a_defect_in_a_large_picture_is_found_where_it_is(model: Autoencoder, train: ImageSet) -> None:
+    tile = np.concatenate([np.asarray(train.pixels)[i] for i in range(40)], 1)  # 16 × 640
+    whole = np.concatenate([np.roll(tile, 37 * i, 1) for i in range(4)], 0)[..., 0]  # 64 × 640
+    normal = read(np.stack([np.roll(whole, 16 * i, 1) for i in range(3)]))
+    broken = whole.copy()
+    broken[20:34, 300:314] = 255 - broken[20:34, 300:314]
+    assert tiles.is_larger(normal, (16, 16))
+    data = read(np.stack([whole, broken]))
+    found = isthmus.anomalies(model, data, normal=normal, score="density")
+    assert found.worst(1) == [1]
+    assert found.tiles is not None
+    pieces = unusual.score(model, found.readout, found.detector, found.tiles.pieces)
+    top, left = found.tiles.corners[int(pieces.argmax())]
+    assert abs(top - 20) <= 16 and abs(left - 300) <= 16
+
+
+def test_tiles_cover_everything_once_put_together() -> None:
+    random = np.random.default_rng(0)
+    picture = random.random((37, 50, 1)).astype(np.float32)
+    cut = tiles.cut(read(picture[None]), (16, 16))
+    maps = [cut.pieces.image(i)[..., 0].astype(np.float64) for i in range(len(cut.pieces))]
+    np.testing.assert_allclose(cut.assembled(maps)[0], picture[..., 0], rtol=1e-6)
+    assert cut.of_pictures(np.arange(len(cut.pieces), dtype=np.float64))[0] == len(cut.pieces) - 1
+
+
+def test_what_cannot_be_asked_is_refused(model: Autoencoder, train: ImageSet) -> None:
+    with pytest.raises(UsageError, match="false-alarm"):
+        isthmus.anomalies(model, train, normal=train, false_alarms=1.5)
+    with pytest.raises(DataError, match="at least 10"):
+        isthmus.anomalies(model, train, normal=train.subset(np.arange(5)))
+    with pytest.raises(UsageError, match="known: compact"):
+        isthmus.embed(model, train, what="all")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="metric"):
+        isthmus.search(model, train, train.subset([0]), metric="l1")  # type: ignore[arg-type]
+
+
+def test_faiss_finds_the_same(
+    model: Autoencoder, train: ImageSet, test: ImageSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("faiss")
+    queries = test.subset(np.arange(20))
+    first = isthmus.search(model, train, queries, count=5, metric="l2")
+    monkeypatch.setattr(index, "FAISS_FROM", 10)
+    second = isthmus.search(model, train, queries, count=5, metric="l2")
+    for a, b in zip(first.matches, second.matches, strict=True):
+        assert [match.row for match in a] == [match.row for match in b]
+        np.testing.assert_allclose([m.value for m in a], [m.value for m in b], atol=1e-3)
