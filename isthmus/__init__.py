@@ -18,6 +18,8 @@ from isthmus.errors import IsthmusError
 from isthmus.version import __version__
 
 if TYPE_CHECKING:
+    from isthmus.api.anomaly_detection import anomalies
+    from isthmus.api.embedding import embed
     from isthmus.codec.api import compress, decompress
     from isthmus.codec.fit import fit_tables as fit_codec
     from isthmus.codec.plugin import register_pillow
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from isthmus.evaluation.explanation import explain
     from isthmus.evaluation.selection.search import tune
     from isthmus.evaluation.table import evaluate as evaluate_model
-    from isthmus.features.api import anomalies, classify, cluster, embed, search
+    from isthmus.features.api import classify, cluster, search
     from isthmus.generation.augmentation import augment
     from isthmus.generation.directions import direction as find_direction
     from isthmus.generation.directions import transform
@@ -96,10 +98,10 @@ _HOMES = {
     "denoise": "isthmus.restoration.denoise:denoise",
     "evaluate_model": "isthmus.evaluation.table:evaluate",
     "inpaint": "isthmus.restoration.inpaint:inpaint",
-    "anomalies": "isthmus.features.api:anomalies",
+    "anomalies": "isthmus.api.anomaly_detection:anomalies",
     "classify": "isthmus.features.api:classify",
     "cluster": "isthmus.features.api:cluster",
-    "embed": "isthmus.features.api:embed",
+    "embed": "isthmus.api.embedding:embed",
     "search": "isthmus.features.api:search",
     "compress": "isthmus.codec.api:compress",
     "decompress": "isthmus.codec.api:decompress",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from isthmus.cli.console import table
-from isthmus.cli.progress import duration
+from isthmus.progress import duration
+from isthmus.reports.tables import format_table
 from isthmus.wording import format_count
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def plan_text(found: Outline) -> str:
         rows.append((stage.part, stage.name, _shape(stage.shape), stage.parameters))
     return "\n".join(
         [
-            table(("part", "stage", "shape", "parameters"), rows),
+            format_table(("part", "stage", "shape", "parameters"), rows),
             "",
             f"parameters   {found.parameters:,} (encoder {found.parameters_encoder:,}, "
             f"decoder {found.parameters_decoder:,})",

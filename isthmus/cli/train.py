@@ -14,7 +14,7 @@ from isthmus.cli.findings import tell
 from isthmus.cli.inputs import MODEL_SUFFIX, as_json, as_size, check_data, check_model, end_with_skipped
 from isthmus.cli.line import command_line
 from isthmus.cli.plan import plan_text
-from isthmus.cli.progress import duration
+from isthmus.progress import duration
 from isthmus.wording import format_count
 
 if TYPE_CHECKING:
