@@ -58,7 +58,7 @@ def test_one_image_scores_as_it_does_among_others() -> None:
 def test_the_result_is_saved_by_suffix(tmp_path: Path) -> None:
     found = isthmus.anomalies(MODEL, "photos")
     found.save(tmp_path / "a.csv")
-    rows = list(csv.DictReader((tmp_path / "a.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "a.csv").read_text().splitlines()))
     assert [row["name"] for row in rows] == list(found.names)
     assert set(rows[0]) == {"name", "score", "chance", "flagged"}
     found.save(tmp_path / "a.npz")
