@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from isthmus.generation.fitting import fit_prior
     from isthmus.generation.interpolation import interpolate
     from isthmus.generation.sampling import generate as generate_images
-    from isthmus.images.read import read
+    from isthmus.images.reading import read
     from isthmus.model.autoencoder import Autoencoder
     from isthmus.model.export.onnx import export_onnx
     from isthmus.model.file import load
@@ -111,7 +111,7 @@ _HOMES = {
     "interpolate": "isthmus.generation.interpolation:interpolate",
     "transform": "isthmus.generation.directions:transform",
     "load": "isthmus.model.file:load",
-    "read": "isthmus.images.read:read",
+    "read": "isthmus.images.reading:read",
     "recipe": "isthmus.model.recipes:recipe",
     "register_pillow": "isthmus.codec.plugin:register_pillow",
     "train": "isthmus.training.api:train",

@@ -27,7 +27,7 @@ from isthmus.generation.codes import decoded
 from isthmus.generation.fitting import fit_prior
 from isthmus.generation.flow_training import STEPS
 from isthmus.generation.prior import draw, kept, padded, prior_of
-from isthmus.images.read import read
+from isthmus.images.reading import read
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.code import Code
 from isthmus.model.file import load

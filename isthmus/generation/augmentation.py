@@ -17,7 +17,7 @@ from isthmus.generation.mixture import Mixture, fit_mixture
 from isthmus.generation.prior import draw
 from isthmus.generation.sampling import as_pixels
 from isthmus.images.conform import to_dtype
-from isthmus.images.read import read
+from isthmus.images.reading import read
 from isthmus.images.store import ImageSet, Indices
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.file import load

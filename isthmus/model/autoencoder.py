@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from isthmus.errors import DataError
-from isthmus.images.edge import Kind, to_batch
+from isthmus.images.array_format import Kind, to_batch
 from isthmus.model import axes, backbones, bottlenecks, capabilities
 from isthmus.model.backbones.interface import (
     Decoder,

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from isthmus.errors import DataError, UsageError
-from isthmus.images.edge import to_batch
+from isthmus.images.array_format import to_batch
 from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.corruptions import holes

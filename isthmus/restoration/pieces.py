@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from isthmus.images.edge import to_batch
+from isthmus.images.array_format import to_batch
 from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder
 

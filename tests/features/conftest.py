@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 import isthmus
 from isthmus.features import readout as readouts
 from isthmus.features.readout import Readout
-from isthmus.images.read import read
+from isthmus.images.reading import read
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from isthmus.errors import DataError
-from isthmus.images.edge import to_batch
+from isthmus.images.array_format import to_batch
 
 SHAPES = hnp.array_shapes(min_dims=2, max_dims=4, max_side=6)
 LEVELS = st.sampled_from([np.uint8, np.uint16])
