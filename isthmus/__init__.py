@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from isthmus.images.reading import read
     from isthmus.model.autoencoder import Autoencoder
     from isthmus.model.export.onnx import export_onnx
-    from isthmus.model.file import load
     from isthmus.model.hub import pull, push
+    from isthmus.model.loading import load
     from isthmus.model.recipe import Recipe
     from isthmus.model.recipes import recipe
     from isthmus.restoration.denoise import denoise
@@ -110,7 +110,7 @@ _HOMES = {
     "generate_images": "isthmus.generation.sampling:generate",
     "interpolate": "isthmus.generation.interpolation:interpolate",
     "transform": "isthmus.generation.directions:transform",
-    "load": "isthmus.model.file:load",
+    "load": "isthmus.model.loading:load",
     "read": "isthmus.images.reading:read",
     "recipe": "isthmus.model.recipes:recipe",
     "register_pillow": "isthmus.codec.plugin:register_pillow",

@@ -30,7 +30,7 @@ from isthmus.generation.prior import draw, kept, padded, prior_of
 from isthmus.images.reading import read
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.code import Code
-from isthmus.model.file import load
+from isthmus.model.loading import load
 from isthmus.model.recipe import Recipe
 from isthmus.training.api import train
 from isthmus.training.prepare import settle_recipe

@@ -33,10 +33,12 @@ def command(console: Console, model: str) -> None:
         console.result(table(("what", "value"), file_rows(found)))
         return
     from isthmus.model.file import read_header
+    from isthmus.model.loading import resolve_model_path
 
-    header = read_header(check_model(model))
+    path = resolve_model_path(check_model(model))
+    header = read_header(path)
     try:
-        document = describe(model, header)
+        document = describe(model, path, header)
         lines = rows(document)
     except (LookupError, TypeError, ValueError, AttributeError):
         raise ModelFileError(f"{model} is damaged: its header is not what isthmus writes") from None
@@ -44,7 +46,7 @@ def command(console: Console, model: str) -> None:
     console.result(table(("what", "value"), lines))
 
 
-def describe(path: str, header: Mapping[str, Any]) -> dict[str, Any]:
+def describe(model: str, path: Path, header: Mapping[str, Any]) -> dict[str, Any]:
     """The header as a document of schema "isthmus.info/1"."""
     counts = {name: math.prod(shape) for name, shape in header["tensors"].items()}
     parts = {
@@ -53,8 +55,8 @@ def describe(path: str, header: Mapping[str, Any]) -> dict[str, Any]:
     }
     return {
         "schema": "isthmus.info/1",
-        "model": path,
-        "bytes": Path(path).stat().st_size,
+        "model": model,
+        "bytes": path.stat().st_size,
         "format": header["format"],
         "recipe": header["recipe"],
         "code": header["recipe"].get("code"),

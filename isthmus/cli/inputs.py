@@ -59,11 +59,9 @@ def check_model(model: str, *, swapped: Sequence[str] | None = None) -> str:
     Raises:
         UsageError: this is a folder, an image or a named data set, and a model file is expected here.
     """
-    path = Path(model)
-    named = not path.exists() and path.suffix != MODEL_SUFFIX and _is_data_name(model)
-    # The suffix first: what images are called is known to modules that load NumPy and Pillow.
-    image = path.suffix != MODEL_SUFFIX and path.is_file() and path.suffix.lower() in _image_suffixes()
-    if path.is_dir() or named or image:
+    from isthmus.model.loading import holds_images
+
+    if holds_images(model):
         hint = command_line(swapped if swapped is not None else ["train", model])
         raise UsageError(f"{model} is not a model file but images", hint=hint)
     return model
@@ -77,7 +75,7 @@ def load_model(model: str, *, swapped: Sequence[str] | None = None) -> Autoencod
         ModelFileError: missing, damaged, or from a later version.
     """
     check_model(model, swapped=swapped)
-    from isthmus.model.file import load
+    from isthmus.model.loading import load
 
     return load(model)
 
@@ -112,15 +110,3 @@ def end_with_skipped(console: Console, skipped: Sequence[Skipped]) -> None:
 def as_json(skipped: Sequence[Skipped]) -> list[dict[str, str]]:
     """What was left out, for a JSON document."""
     return [{"name": one.name, "reason": one.reason} for one in skipped]
-
-
-def _is_data_name(text: str) -> bool:
-    from isthmus.images.registry import NAMES
-
-    return text.partition(":")[0] in NAMES
-
-
-def _image_suffixes() -> tuple[str, ...]:
-    from isthmus.images.opening import SUFFIXES
-
-    return (*SUFFIXES, ".npy", ".npz", ".gz")

@@ -19,10 +19,10 @@ from isthmus.metrics.noise import Noise, noise_of
 from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.corruptions import noise_range
+from isthmus.model.loading import ModelLike, load_shared
 from isthmus.model.trace import Corrupted
 from isthmus.restoration import opponent
 from isthmus.restoration.arrays import channels_of, colour_of, each
-from isthmus.restoration.models import Given, find
 from isthmus.restoration.orientations import check_turns, reconstructed
 from isthmus.restoration.pieces import can_be_cut, in_pieces, like, widened
 from isthmus.threads import limited
@@ -35,7 +35,7 @@ STRONGEST = 2550.0
 def denoise(
     image: Any,
     sigma: float | None = None,
-    model: Given | None = None,
+    model: ModelLike | None = None,
     *,
     thorough: bool = False,
     listener: Callable[[int, int], None] | None = None,
@@ -80,14 +80,14 @@ def denoise(
     return each(image, one)
 
 
-def network_for(image: Any, model: Given | None = None) -> Autoencoder:
+def network_for(image: Any, model: ModelLike | None = None) -> Autoencoder:
     """The network that denoises this image: the one asked for, or the shipped one for gray or for colour.
 
     Raises:
         UsageError: there is no such model, or it restores images of other channels.
     """
     channels = channels_of(colour_of(image))
-    network = find(model if model is not None else SHIPPED.get(channels, SHIPPED[3]))
+    network = load_shared(model if model is not None else SHIPPED.get(channels, SHIPPED[3]))
     if network.channels != channels and {network.channels, channels} != {1, 3}:
         raise UsageError(f"this model restores images of {network.channels} channels, not of {channels}")
     return network

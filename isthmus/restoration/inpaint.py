@@ -18,9 +18,9 @@ from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.corruptions import holes
 from isthmus.model.fill import LEVELS, cells, fill_cells
+from isthmus.model.loading import ModelLike, load_shared
 from isthmus.restoration import opponent
 from isthmus.restoration.arrays import channels_of, colour_of, each
-from isthmus.restoration.models import Given, find
 from isthmus.restoration.orientations import check_turns, reconstructed
 from isthmus.restoration.pieces import Piece, can_be_cut, in_pieces, like, widened
 from isthmus.threads import limited
@@ -33,7 +33,7 @@ CELL = 2**LEVELS
 def inpaint(
     image: Any,
     mask: Any,
-    model: Given | None = None,
+    model: ModelLike | None = None,
     *,
     thorough: bool = False,
     listener: Callable[[int, int], None] | None = None,
@@ -68,13 +68,13 @@ def inpaint(
     return each(image, one)
 
 
-def network_for(image: Any, model: Given | None = None) -> Autoencoder:
+def network_for(image: Any, model: ModelLike | None = None) -> Autoencoder:
     """The network that fills this image's holes.
 
     Raises:
         UsageError: there is no such model, it does not fill holes, or restores images of other channels.
     """
-    network = find(model if model is not None else SHIPPED)
+    network = load_shared(model if model is not None else SHIPPED)
     channels = channels_of(colour_of(image))
     if not isinstance(network.recipe.corruption, axes.Mask):
         raise UsageError(
