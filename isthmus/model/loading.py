@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import os
+import re
 import shlex
 from functools import lru_cache
 from pathlib import Path
@@ -106,7 +107,7 @@ def holds_images(model: str) -> bool:
         return path.suffix.lower() in (*SUFFIXES, ".npy", ".npz", ".gz", ".tar", ".zip")
     from isthmus.images.registry import NAMES
 
-    return model.partition(":")[0] in NAMES
+    return re.split(r"[:\[]", model, maxsplit=1)[0] in NAMES
 
 
 def _is_shipped(model: object) -> bool:

@@ -101,7 +101,8 @@ def test_impossible_requests_are_refused(
     "image",
     [
         np.zeros((4, 4), np.uint16),
-        np.zeros((4, 4, 3), np.float32),
+        np.full((4, 4, 3), 255, np.float32),
+        np.zeros((4, 4, 3), np.int64),
         np.zeros((4, 4, 5), np.uint8),
         np.zeros((0, 4), np.uint8),
         np.zeros((2, 4, 4, 3), np.uint8),
