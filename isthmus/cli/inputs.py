@@ -81,15 +81,14 @@ def load_model(model: str, *, swapped: Sequence[str] | None = None) -> Autoencod
 
 
 def read_image(path: str, model: Autoencoder) -> Pixels:
-    """One image file as `(H, W, C)` with the model's channels: alpha on white, colour weighed into gray.
+    """One image, also of a set (`mnist:test[17]`), as `(H, W, C)` with the model's channels.
 
     Raises:
-        ImageFileError: missing, damaged, or no image.
+        DataError: missing, damaged, no image, or several.
     """
-    from isthmus.images.conform import to_channels
-    from isthmus.images.formats import decode
+    from isthmus.images import reading
 
-    return to_channels(decode(path), model.channels)
+    return reading.read_image(path, channels=model.channels)
 
 
 def swap_if_model(model: str, data: str, words: Sequence[str]) -> list[str] | None:

@@ -63,5 +63,8 @@ def decode_source(
     """As `formats.decode`, of an image file's path, bytes or open file, or of a Pillow image."""
     if is_pillow(image):
         return decode_pillow(image, alpha=alpha, value_range=value_range, raw=raw, max_pixels=max_pixels)
-    place = Path(image) if isinstance(image, (str, os.PathLike)) else content_of(image)
-    return decode(place, alpha=alpha, value_range=value_range, raw=raw, max_pixels=max_pixels)
+    if isinstance(image, (str, os.PathLike)):
+        image = Path(image)
+    elif not isinstance(image, Content):
+        image = content_of(image)
+    return decode(image, alpha=alpha, value_range=value_range, raw=raw, max_pixels=max_pixels)

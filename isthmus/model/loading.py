@@ -71,6 +71,8 @@ def resolve_model_path(model: ModelLike, *, to_change: bool = False) -> Path:
     if not isinstance(model, (str, os.PathLike)):
         raise UsageError("a model in memory has no file: save it first and give the path")
     name = os.fspath(model)
+    if not name:  # what a shell makes of a variable that is not set
+        raise UsageError("the model is empty: give a path or a name", hint="isthmus models")
     if holds_images(name):
         raise UsageError(f"{name} is not a model file but images", hint=f"isthmus train {shlex.quote(name)}")
     if _is_shipped(name):
