@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from isthmus import pretrained
 from isthmus.cli.console import Console
 from isthmus.cli.line import command_line
 from isthmus.errors import UsageError
@@ -93,7 +94,8 @@ def read_image(path: str, model: Autoencoder) -> Pixels:
 
 def swap_if_model(model: str, data: str, words: Sequence[str]) -> list[str] | None:
     """The command with MODEL and DATA exchanged when DATA looks like the model; else None."""
-    return [words[0], data, model, *words[1:]] if Path(data).suffix == MODEL_SUFFIX else None
+    looks_like_model = Path(data).suffix == MODEL_SUFFIX or data in pretrained.names()
+    return [words[0], data, model, *words[1:]] if looks_like_model else None
 
 
 def end_with_skipped(console: Console, skipped: Sequence[Skipped]) -> None:

@@ -19,7 +19,7 @@ from isthmus.images.reading import names_set, read_image
 from isthmus.images.sample_range import Range, UnreadablePixelsError, check_range, to_samples
 from isthmus.images.sources import content_of, is_encoded, is_pillow, is_tensor
 from isthmus.images.store import ImageSet
-from isthmus.outputs import is_folder
+from isthmus.input_files import is_folder
 
 Pixels = npt.NDArray[np.uint8]
 

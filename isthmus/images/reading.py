@@ -27,8 +27,7 @@ from isthmus.images.sample_range import Range, UnreadablePixelsError, check_rang
 from isthmus.images.shards import find_shards
 from isthmus.images.sources import content_of, decode_source, is_encoded, is_pillow, is_tensor
 from isthmus.images.store import ImageSet, Pixels, Ragged, Skipped
-from isthmus.input_files import special_kind
-from isthmus.outputs import path_exists
+from isthmus.input_files import is_folder, is_there, special_kind
 from isthmus.wording import format_count
 
 # `mnist:test[17]`, `t.npy[-1]`, `mnist:test[10:20]`
@@ -126,10 +125,10 @@ def read_image(
 def names_set(path: str | os.PathLike[str]) -> bool:
     """Whether this is a folder, an array file, an archive, a named data set, or a part of one."""
     name = os.fspath(path)
-    if not path_exists(name):
+    if not is_there(name):
         return bool(_CHOSEN.fullmatch(name)) or is_name(name)
     place = Path(name)
-    if place.is_dir() or place.suffix.lower() in (".npy", ".npz", ".tar"):
+    if is_folder(name) or place.suffix.lower() in (".npy", ".npz", ".tar"):
         return True
     return special_kind(place) is None and is_idx(place)
 
@@ -165,7 +164,7 @@ class _Reader:
         if not name:
             raise DataError("DATA is empty: give a path or a data-set name")  # Path("") is the current folder
         path = Path(name)
-        if path.is_dir() or find_shards(path):
+        if is_folder(name) or find_shards(path):
             return read_folder(
                 path,
                 size=self.size,
@@ -175,7 +174,7 @@ class _Reader:
                 value_range=self.value_range,
                 progress=self.progress,
             )
-        if path.exists():
+        if is_there(name):
             return self._file(name, path)
         if chosen := _CHOSEN.fullmatch(name):
             return _choose(self._path(chosen[1]).named(chosen[1]), chosen)
@@ -216,7 +215,7 @@ class _Reader:
         if not data:
             raise DataError("no images in an empty list")
         paths = [os.fspath(one) if isinstance(one, (str, os.PathLike)) else "" for one in data]
-        if all(Path(path).suffix.lower() in SUFFIXES and path_exists(path) for path in paths):
+        if all(Path(path).suffix.lower() in SUFFIXES and is_there(path) for path in paths):
             return read_listed(
                 Listing([ImageFile(path, path, None) for path in paths]),
                 f"list of {format_count(len(paths), 'file')}",

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from isthmus import pretrained
 from isthmus.errors import ModelFileError, UsageError, nearest
-from isthmus.outputs import is_folder, path_exists
+from isthmus.input_files import is_folder, is_there
 
 if TYPE_CHECKING:
     from isthmus.model.autoencoder import Autoencoder
@@ -83,7 +83,7 @@ def resolve_model_path(model: ModelLike, *, to_change: bool = False) -> Path:
             )
         return pretrained.path(name)
     path = Path(name)
-    if path_exists(name):
+    if is_there(name):
         return path
     if path.suffix == SUFFIX or path.name != name:
         close = nearest(path.stem, pretrained.names()) if path.name == name else ""
@@ -103,7 +103,7 @@ def holds_images(model: str) -> bool:
     if path.suffix == SUFFIX or _is_shipped(model):
         return False
     # What images are called is known to modules that load NumPy and Pillow: asked last.
-    if path_exists(model):
+    if is_there(model):
         from isthmus.images.opening import SUFFIXES
 
         return path.suffix.lower() in (*SUFFIXES, ".npy", ".npz", ".gz", ".tar", ".zip")
@@ -115,7 +115,7 @@ def holds_images(model: str) -> bool:
 def _is_shipped(model: object) -> bool:
     if not isinstance(model, (str, os.PathLike)):
         return False
-    return os.fspath(model) in pretrained.names() and not path_exists(model)
+    return os.fspath(model) in pretrained.names() and not is_there(model)
 
 
 @lru_cache(maxsize=4)
