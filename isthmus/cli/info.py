@@ -9,9 +9,10 @@ from typing import Any
 
 import click
 
-from isthmus.cli.console import Console, speaks, table
+from isthmus.cli.console import Console, speaks
 from isthmus.cli.inputs import check_model
-from isthmus.errors import ModelFileError
+from isthmus.errors import IsthmusError, ModelFileError
+from isthmus.reports.tables import format_table
 from isthmus.wording import format_count
 
 
@@ -30,7 +31,7 @@ def command(console: Console, model: str) -> None:
 
         found = {"schema": "isthmus.file/1", "file": model, **examine(model)}
         console.emit(found)
-        console.result(table(("what", "value"), file_rows(found)))
+        console.result(format_table(("what", "value"), file_rows(found)))
         return
     from isthmus.model.file import read_header
     from isthmus.model.loading import resolve_model_path
@@ -40,10 +41,12 @@ def command(console: Console, model: str) -> None:
     try:
         document = describe(model, path, header)
         lines = rows(document)
+    except IsthmusError:
+        raise
     except (LookupError, TypeError, ValueError, AttributeError):
         raise ModelFileError(f"{model} is damaged: its header is not what isthmus writes") from None
     console.emit(document)
-    console.result(table(("what", "value"), lines))
+    console.result(format_table(("what", "value"), lines))
 
 
 def describe(model: str, path: Path, header: Mapping[str, Any]) -> dict[str, Any]:

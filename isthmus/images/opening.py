@@ -144,6 +144,8 @@ def _file(path: Source) -> Iterator[IO[bytes]]:
         if os.fstat(stream.fileno()).st_size == 0:
             stream.close()
             raise ImageFileError(path, "empty (0 bytes)")
+    except ImageFileError:
+        raise
     except FileNotFoundError:
         raise ImageFileError(path, "no such file") from None
     except IsADirectoryError:

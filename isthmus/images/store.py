@@ -12,20 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from isthmus.errors import DataError
+from isthmus.log import SkippedInput
 from isthmus.wording import format_count
 
 Pixels = npt.NDArray[Any]
 Indices = npt.NDArray[np.int64]
 
+Skipped = SkippedInput
+
 SAMPLE_TYPES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.float32))
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """An input left out: its name and, in a few words, why."""
-
-    name: str
-    reason: str
 
 
 @dataclass(frozen=True, eq=False)

@@ -230,6 +230,8 @@ def _safetensors_header(path: str | os.PathLike[str]) -> dict[str, Any]:
                     raise ModelFileError(f"{path} is pickled, which isthmus does not open: it could run code")
                 raise ModelFileError(f"{path} is not a model file, or it is cut short")
             header = parse_json(stream.read(size))
+    except ModelFileError:
+        raise
     except FileNotFoundError:
         raise ModelFileError(f"there is no model file {path}") from None
     except IsADirectoryError:

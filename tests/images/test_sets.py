@@ -119,7 +119,7 @@ def test_a_file_that_is_called_like_that_wins() -> None:
 def test_several_images_where_one_is_needed() -> None:
     with pytest.raises(DataError, match="one image is needed here, and this holds 12") as caught:
         read_image("t.npy")
-    assert caught.value.hint == "t.npy[0]"
+    assert str(caught.value.hint) == "t.npy[0]"
 
 
 @pytest.fixture(params=["array", "ragged", "mapped"])
