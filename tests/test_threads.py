@@ -7,8 +7,9 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -198,7 +199,7 @@ def test_results_do_not_depend_on_the_number_of_threads(use: str, monkeypatch: p
     monkeypatch.setenv("ISTHMUS_THREADS", "1")
     settings = ["backbone.width=4", "backbone.blocks=1"]
     model = isthmus.train(images, recipe="conv", code="4", settings=settings, steps=2)
-    uses = {
+    uses: dict[str, Callable[[], Any]] = {
         "denoise": lambda: isthmus.denoise(photo, sigma=10),
         "inpaint": lambda: isthmus.inpaint(photo, hidden),
         "anomalies": lambda: isthmus.anomalies(model, images[:20], normal=images).scores,
@@ -208,7 +209,7 @@ def test_results_do_not_depend_on_the_number_of_threads(use: str, monkeypatch: p
     found = []
     for number in ("1", "2", "3"):
         monkeypatch.setenv("ISTHMUS_THREADS", number)
-        found.append(np.asarray(uses[use](), dtype=float))
+        found.append(np.asarray(uses[use](), dtype=np.float64))
     levels = use in ("denoise", "inpaint", "reconstruct")
     for other in found[1:]:
         # Operators that sum may do so in another order.
