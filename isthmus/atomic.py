@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from isthmus.errors import ExistsError
+from isthmus.errors import ExistsError, IsthmusError
 from isthmus.outputs import check_output, explain_os_error, is_stream
 
 READER_SECONDS = 30.0  # a FIFO that nothing has opened for reading by then gets no bytes
@@ -51,6 +51,8 @@ def atomic_write(path: str | os.PathLike[str], *, force: bool = True) -> Iterato
     try:
         with writer(target) as stream:
             yield stream
+    except IsthmusError:
+        raise
     except FileExistsError as error:
         if force:
             raise explain_os_error(error, path) from error

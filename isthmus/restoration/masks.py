@@ -28,9 +28,13 @@ def from_picture(path: str | Path) -> Mask:
         DataError: unreadable.
     """
     try:
-        pixels = decode(path)
+        return of_picture(decode(path))
     except ImageFileError as error:  # its message would be taken for one about the image
         raise DataError(f"its mask {path}: {error.reason}") from error
+
+
+def of_picture(pixels: npt.NDArray[Any]) -> Mask:
+    """As `from_picture`, of the picture `(H, W, C)`."""
     top = 1.0 if pixels.dtype.kind == "f" else float(np.iinfo(pixels.dtype).max)
     white: Mask = pixels.mean(2) > top / 2
     return white
