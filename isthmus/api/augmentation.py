@@ -43,7 +43,7 @@ class AugmentedImages(GeneratedImages):
         "classes": "class_counts",
         "dropped": "dropped",
     }
-    formats: ClassVar = (".npz", ".json")
+    formats: ClassVar[tuple[str, ...]] = (".npz", ".json")
     labelled: ClassVar[bool] = True
 
     asked: int | None

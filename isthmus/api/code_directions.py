@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 from isthmus.api.generated_images import GeneratedImages
 from isthmus.api.inputs import (
@@ -62,7 +62,7 @@ class Direction(Result):
         "method": "method",
         "auc": "auc",
     }
-    formats: ClassVar = (".safetensors",)
+    formats: ClassVar[tuple[str, ...]] = (".safetensors",)
 
     model: str
     plus: str
@@ -117,7 +117,7 @@ class TransformedImages(GeneratedImages):
 
     schema: ClassVar[str] = "isthmus.transform/1"
     document: ClassVar = {"model": "model", "image": "source", "along": "along", "by": "by"}
-    formats: ClassVar = (".png", ".gif", ".webp", ".npz", ".json")
+    formats: ClassVar[tuple[str, ...]] = (".png", ".gif", ".webp", ".npz", ".json")
     animated: ClassVar[bool] = True
 
     source: str

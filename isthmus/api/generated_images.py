@@ -34,8 +34,8 @@ class GeneratedImages(Result):
         pixels: `(N, H, W, C)` uint8.
     """
 
-    formats: ClassVar = (".png", ".npz", ".json")
-    as_folder: ClassVar = True
+    formats: ClassVar[tuple[str, ...]] = (".png", ".npz", ".json")
+    as_folder: ClassVar[bool] = True
     output_keys: ClassVar = {}
     file_facts: ClassVar = {"files": "paths of the files written with `-o`"}
     animated: ClassVar[bool] = False
@@ -66,7 +66,8 @@ class GeneratedImages(Result):
 
     def image(self, index: int) -> npt.NDArray[np.uint8]:
         """One image, `(H, W, C)` uint8."""
-        return self.pixels[index]
+        found: npt.NDArray[np.uint8] = self.pixels[index]
+        return found
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
         import numpy as np
@@ -100,7 +101,7 @@ class GeneratedImages(Result):
         if _is_document(path):
             check_output(path, force=force)
         else:
-            check_free(path, force, labelled=cls.labelled)
+            check_free(os.fspath(path), force, labelled=cls.labelled)
 
     def save(self, path: str | os.PathLike[str], *, force: bool = False, scale: int | None = None) -> Path:
         """Write the images to one file, in the format that the suffix names, or into a folder.

@@ -122,7 +122,7 @@ class InterpolatedImages(GeneratedImages):
 
     schema: ClassVar[str] = "isthmus.interpolate/1"
     document: ClassVar = {"model": "model", "images": "images", "path": "path", "frames": "count"}
-    formats: ClassVar = (".png", ".gif", ".webp", ".npz", ".json")
+    formats: ClassVar[tuple[str, ...]] = (".png", ".gif", ".webp", ".npz", ".json")
     animated: ClassVar[bool] = True
 
     images: tuple[str, ...]
@@ -304,7 +304,7 @@ def generate(
             like=given,
             strength=strength,
             label=label,
-            size=size,
+            size=(size, size) if isinstance(size, int) else size,
             seed=seed,
             temperature=temperature,
             steps=steps,

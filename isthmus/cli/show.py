@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import PurePath
+from typing import Any
 
 import click
 
@@ -32,7 +33,7 @@ def show(
     *,
     force: bool = False,
     rows: int | None = None,
-    save_options: Mapping[str, object] | None = None,
+    save_options: Mapping[str, Any] | None = None,
     finish: Callable[[], None] | None = None,
 ) -> None:
     """Save the result to its files, print it, and end with exit code 3 where inputs were skipped."""

@@ -34,9 +34,7 @@ class NumbersType(click.ParamType[list[float]]):
 
     name = "numbers"
 
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> list[float]:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> list[float]:
         try:
             numbers = [float(word) for word in str(value).split(",")]
         except ValueError:

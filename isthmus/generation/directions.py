@@ -41,7 +41,7 @@ class CodeDirection:
     facts: dict[str, Any] = field(default_factory=dict)
 
     def shift(self, codes: Tensor, by: float) -> Tensor:
-        """Move codes `(N, …)` by so many steps. A grid of another size takes the direction's mean over positions.
+        """Move codes `(N, …)` by so many steps; a grid of another size takes the mean over positions.
 
         Raises:
             DataError: codes of another shape.

@@ -6,6 +6,7 @@ import io
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def read_frames(sequence: Any, *, channels: int | None = None) -> ImageSet:
     wanted = 1 if gray else channels
     if wanted is not None and wanted != pixels.shape[3]:
         pixels = to_channels(pixels, wanted)
-    return ImageSet(pixels, images.names, images.labels, images.classes, images.source, images.skipped)
+    return replace(images, pixels=pixels)
 
 
 def milliseconds_of(sequence: Any) -> int:
