@@ -70,7 +70,8 @@ class Result:
 
     def rows(self) -> tuple[Sequence[str], Sequence[Row]]:
         """Header and rows of the table; by default the single values of the document."""
-        values = [(key, value) for key, value in self.to_dict().items() if _is_single(value)]
+        items = self.to_dict().items()
+        values = [(key, value) for key, value in items if key != "schema" and _is_single(value)]
         return ("what", "value"), values
 
     def table(self, rows: int | None = None) -> str:

@@ -77,8 +77,6 @@ def test_a_direction_leads_from_one_group_to_the_other(method: Any, tmp_path: Pa
     assert again.facts["auc"] == found.auc
     made = isthmus.transform(model, left.image(0), tmp_path / "d.safetensors", [0.0, 1.0])
     strip = made.pixels.astype(float)
-        float
-    )
     assert np.abs(strip[0] - left.image(0)).max() <= 1
     assert strip[1][:, 6:].sum() > strip[0][:, 6:].sum()
 
