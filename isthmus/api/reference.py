@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Literal
 from isthmus.api.inputs import DataLike, read_images_for
 from isthmus.errors import DataError, Hint
 from isthmus.log import log_note
+from isthmus.wording import format_count
 
 if TYPE_CHECKING:
     from isthmus.features.readout import Reading, Readout
+    from isthmus.generation.prior import Prior
     from isthmus.images.store import ImageSet
     from isthmus.model.autoencoder import Autoencoder
 
@@ -84,6 +86,37 @@ def fit_extractor_to_data(
     if own is not None and layer in (None, own.reading.layer):
         return own, "model"
     return fit_readout(model, images, _choose_reading(model, layer)), "data"
+
+
+def resolve_prior(
+    model: Autoencoder, kind: str | None = None, *, reference: DataLike | None = None
+) -> tuple[Prior, ReferenceKind]:
+    """The prior of a model: the stored one of that kind, else a mixture fitted to the training images.
+
+    Args:
+        kind: of the prior; by default the best of those that are stored.
+
+    Raises:
+        CapabilityError: the model cannot generate.
+        UsageError: no prior of that kind is stored.
+        DataError: none is stored and nothing to fit one to.
+    """
+    from isthmus.generation.codes import check_generates, codes_of
+    from isthmus.generation.mixture import fit_mixture
+    from isthmus.generation.prior import kept, prior_of
+
+    check_generates(model)
+    if kind is not None or kept(model):
+        return prior_of(model, kind), "model"
+    images, source = resolve_reference(model, reference, purpose="the model has no prior")
+    log_note(
+        "the model has no prior: a mixture is fitted to {images} for this once",
+        id="prior-fitted",
+        images=format_count(len(images), "training image"),
+    )
+    classes = images.classes if images.labels is not None else ()
+    codes = codes_of(model, images)
+    return fit_mixture(codes, labels=images.labels, classes=classes), source
 
 
 def _choose_reading(model: Autoencoder, layer: str | None) -> Reading:

@@ -35,7 +35,7 @@ def command(console: Console, out: str, minutes: float, force: bool) -> None:
 
     Needs no network and no images of yours. Writes the trained model and one page with pictures and numbers.
     """
-    from isthmus.evaluation.demonstration.demo import demonstrate, short_table
+    from isthmus.api.demonstration.demo import demonstrate, short_table
 
     with contextlib.ExitStack() as stack:
         bars: list[Any] = []

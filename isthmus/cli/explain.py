@@ -45,7 +45,7 @@ def command(
             f"{out} holds an explanation; nothing was overwritten", hint="repeat the command with --force"
         )
     from isthmus.evaluation.explanation import explain
-    from isthmus.evaluation.report.explanation import write_explanation
+    from isthmus.api.pages.explanation_page import write_explanation
     from isthmus.model.reading import read_for
 
     images = read_for(autoencoder, image)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from isthmus.__main__ import main
-from isthmus.evaluation.demonstration import demo
+from isthmus.api.demonstration import demo
 from isthmus.images.read import read
 
 Capture = pytest.CaptureFixture[str]

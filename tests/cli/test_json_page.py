@@ -12,7 +12,7 @@ import torch
 from compatibility.checks import key_paths
 
 from isthmus.__main__ import main
-from isthmus.evaluation.demonstration import demo
+from isthmus.api.demonstration import demo
 from isthmus.generation.directions import Direction
 
 from .conftest import QUICK

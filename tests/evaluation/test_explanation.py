@@ -11,7 +11,7 @@ import torch
 from isthmus.errors import CapabilityError, DataError, OutputError
 from isthmus.evaluation.drawing.signed import signed_colours
 from isthmus.evaluation.explanation import explain
-from isthmus.evaluation.report.explanation import write_explanation
+from isthmus.api.pages.explanation_page import write_explanation
 from isthmus.features.explain.faithfulness import faithfulness
 from isthmus.features.explain.maps import gradient_maps, occlusion_maps
 from isthmus.features.explain.paintings import atlas

@@ -11,7 +11,7 @@ from PIL import Image
 
 from isthmus.evaluation.passes import evenly
 from isthmus.evaluation.report import features
-from isthmus.evaluation.report.examples import examples
+from isthmus.api.pages.example_images import examples
 from isthmus.evaluation.report.model import metrics_table, model_report
 from isthmus.evaluation.report.page import Report
 from isthmus.evaluation.table import evaluate

@@ -8,14 +8,14 @@ import numpy as np
 import torch
 
 from isthmus.evaluation.drawing.pictures import before_after
-from isthmus.evaluation.report.compression import add_compression, decibels
+from isthmus.api.pages.compression_section import add_compression, decibels
 from isthmus.images.photo import PHOTO, sample_photo
 from isthmus.model.masks import strokes
 from isthmus.restoration.denoise import denoise
 from isthmus.restoration.inpaint import inpaint
 
 if TYPE_CHECKING:
-    from isthmus.evaluation.demonstration.demo import Demo
+    from isthmus.api.demonstration.demo import Demo
 
 REPAIRED = "Repaired"
 SIGMA, THICKEST = 25, 4

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from isthmus.evaluation.passes import evenly
-from isthmus.evaluation.report.features import (
+from isthmus.api.pages.sections import (
     QUERIES,
     SECTION,
     SHOWN,
@@ -22,7 +22,7 @@ from isthmus.images.store import Pixels
 from isthmus.model.reading import read_for
 
 if TYPE_CHECKING:
-    from isthmus.evaluation.demonstration.demo import Demo
+    from isthmus.api.demonstration.demo import Demo
 
 MOST = 1500
 

@@ -11,17 +11,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from isthmus.evaluation.demonstration.features import add_features
-from isthmus.evaluation.demonstration.photos import compression, repair
+from isthmus.api.demonstration.features import add_features
+from isthmus.api.demonstration.photos import compression, repair
 from isthmus.evaluation.drawing.pictures import before_after
 from isthmus.evaluation.explanation import explain
 from isthmus.evaluation.generation import evaluate_generation
 from isthmus.evaluation.passes import evenly
 from isthmus.evaluation.report import model as reports
-from isthmus.evaluation.report.examples import examples
-from isthmus.evaluation.report.explanation import add_maps, add_paintings, add_scores, explanation_pictures
-from isthmus.evaluation.report.generation import SECTION, add_generation
-from isthmus.evaluation.report.map import add_map
+from isthmus.api.pages.example_images import examples
+from isthmus.api.pages.explanation_page import add_maps, add_paintings, add_scores, explanation_pictures
+from isthmus.api.pages.sections import SECTION, add_generation
+from isthmus.api.pages.sections import add_map
 from isthmus.evaluation.report.page import Cell, Report
 from isthmus.evaluation.table import Evaluation, evaluate
 from isthmus.evaluation.training_data import read_for
