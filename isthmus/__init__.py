@@ -20,6 +20,7 @@ from isthmus.version import __version__
 if TYPE_CHECKING:
     from isthmus.api.anomaly_detection import anomalies
     from isthmus.api.embedding import embed
+    from isthmus.api.training import describe_training, plan_training, train
     from isthmus.codec.api import compress, decompress
     from isthmus.codec.fit import fit_tables as fit_codec
     from isthmus.codec.plugin import register_pillow
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from isthmus.model.recipes import recipe
     from isthmus.restoration.denoise import denoise
     from isthmus.restoration.inpaint import inpaint
-    from isthmus.training.api import train
     from isthmus.training.diagnosis.diagnose import diagnose
 
 __all__ = [
@@ -61,6 +61,7 @@ __all__ = [
     "compress",
     "decompress",
     "denoise",
+    "describe_training",
     "diagnose",
     "embed",
     "evaluate_model",
@@ -73,6 +74,7 @@ __all__ = [
     "inpaint",
     "interpolate",
     "load",
+    "plan_training",
     "pull",
     "push",
     "read",
@@ -116,7 +118,9 @@ _HOMES = {
     "read": "isthmus.images.read:read",
     "recipe": "isthmus.model.recipes:recipe",
     "register_pillow": "isthmus.codec.plugin:register_pillow",
-    "train": "isthmus.training.api:train",
+    "describe_training": "isthmus.api.training:describe_training",
+    "plan_training": "isthmus.api.training:plan_training",
+    "train": "isthmus.api.training:train",
 }
 
 

@@ -11,6 +11,8 @@ from isthmus.errors import Hint, UsageError
 from isthmus.log import log_note, log_skipped
 
 PathLike = str | os.PathLike[str]
+Size = tuple[int, int]
+"""Height and width in pixels."""
 if TYPE_CHECKING:
     from isthmus.images.store import ImageSet
     from isthmus.model.autoencoder import Autoencoder

@@ -16,15 +16,17 @@ import sys
 import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, Union, get_args, get_origin
 
 import click
 
+from isthmus.api.inputs import Size
 from isthmus.api.result import Result
 from isthmus.cli.console import Console, speaks
 from isthmus.cli.line import option_name
 from isthmus.cli.show import check_outputs, show
-from isthmus.cli.types import SIZE, Size
+from isthmus.cli.types import SIZE
 from isthmus.locks import exclusive
 
 _OLD = "the old spelling goes with version 0.3"
@@ -63,7 +65,9 @@ def build_command(
     old_outputs: Mapping[str, str] | None = None,
     help: str | None = None,
     examples: str = "",
-    finish: Callable[[Console, Any], None] | None = None,
+    extra: Sequence[click.Option] = (),
+    call: Callable[[Console, list[Any], dict[str, Any]], Result | None] | None = None,
+    finish: Callable[[Console, Any, Mapping[str, Any]], None] | None = None,
 ) -> click.Command:
     """The command that calls a function of the api and shows its result.
 
@@ -78,7 +82,10 @@ def build_command(
         old_outputs: old spelling of an output option, which now is `-o` -> its metavar; not shown either.
         help: instead of the first paragraphs of the function's docstring.
         examples: command lines, one per line.
-        finish: called with the console and the result, after it was shown.
+        extra: further options, which `call` takes.
+        call: called with the console, the arguments and the options that were given, instead of `function`;
+            None shows nothing.
+        finish: called with the console, the result and what was given, after it was shown.
     """
     signature = inspect.signature(function)
     text, helps = parse_docstring(function)
@@ -116,6 +123,7 @@ def build_command(
                 help="Rows of the table that are shown.",
             )
         )
+    params += extra
     by_alias = {_dest(alias): (alias, target) for alias, target in (aliases or {}).items()}
     for alias, target in (aliases or {}).items():
         params.append(_alias(function, signature.parameters[target], alias, own.get(target, Override())))
@@ -149,10 +157,18 @@ def build_command(
         with contextlib.ExitStack() as locks:
             for path in outputs:
                 locks.enter_context(exclusive(path))
-            result = function(*positional, **given)
-            show(console, result, outputs, force=force, rows=shown_rows)
-        if finish is not None:
-            finish(console, result)
+            everything = {**dict(zip(arguments, positional, strict=False)), **given}
+            result = function(*positional, **given) if call is None else call(console, positional, given)
+            if result is None:
+                return
+            show(
+                console,
+                result,
+                outputs,
+                force=force,
+                rows=shown_rows,
+                finish=None if finish is None else partial(finish, console, result, everything),
+            )
 
     shown = help if help is not None else text
     if examples:
@@ -199,13 +215,13 @@ def _option(
     default = parameter.default
     if kind is click.BOOL:
         if default is False:
-            return click.Option([spelling, *own.flags], is_flag=True, default=None, help=text)
-        return click.Option([f"{spelling}/--no-{spelling[2:]}"], default=None, help=text)
+            return click.Option([parameter.name, spelling, *own.flags], is_flag=True, default=None, help=text)
+        return click.Option([parameter.name, f"{spelling}/--no-{spelling[2:]}"], default=None, help=text)
     if not own.required and default not in (None, inspect.Parameter.empty, ()) and "default" not in text:
         shown = default if isinstance(default, (str, int, float)) else ", ".join(map(str, default))
         text += f"  [default: {shown:g}]" if isinstance(default, float) else f"  [default: {shown}]"
     return click.Option(
-        [*own.flags, spelling],
+        [parameter.name, *own.flags, spelling],
         type=own.type or kind,
         multiple=multiple,
         default=None,

@@ -6,8 +6,7 @@ import re
 
 import click
 
-Size = tuple[int, int]
-"""Height and width in pixels."""
+from isthmus.api.inputs import Size
 
 
 class SizeType(click.ParamType[Size]):

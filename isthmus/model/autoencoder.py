@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -323,6 +324,12 @@ class Autoencoder(nn.Module):
                 f"a code of this model for {size[0]}×{size[1]} images has shape "
                 f"(N, {', '.join(map(str, wanted))}), not {tuple(values.shape)}"
             )
+
+    @property
+    def training_report(self) -> Any:
+        """How the model was trained: a `TrainingResult`, as `isthmus.describe_training` gives it."""
+        # By name: the uses stand above the model.
+        return import_module("isthmus.api.training").describe_training(self)
 
     def save(self, path: str | os.PathLike[str], *, force: bool = True) -> None:
         """Write the model file (see `isthmus.model.file.save`)."""
