@@ -306,7 +306,9 @@ def evaluate(
         names=images.names,
         scores=main.scores,
         variances=main.code.variances().double().numpy(),
-        skipped=skipped_inputs(given.skipped, known.skipped if known is not None and reference is not None else ()),
+        skipped=skipped_inputs(
+            given.skipped, known.skipped if known is not None and reference is not None else ()
+        ),
         _path=describe_model(model, network),
         _network=network,
         _lookup=ImageLookup(network, data, images),

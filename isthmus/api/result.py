@@ -52,6 +52,8 @@ class Result:
     """Key of the JSON document -> attribute that it comes from, in order."""
     formats: ClassVar[tuple[str, ...]] = (".json",)
     """Suffixes that `save` accepts."""
+    written_keys: ClassVar[Mapping[str, str]] = {".png": "picture", ".html": "report"}
+    """Suffix -> key of the command's document that holds the path of such a file; others are at `out`."""
 
     notes: tuple[str, ...] = field(default_factory=collected_notes)
     skipped: tuple[SkippedInput, ...] = ()

@@ -40,7 +40,7 @@ class Override:
     Attributes:
         flags: further spellings, such as `-n`.
         metavar: what stands for the value in the help.
-        type: a click type instead of the one for the annotation.
+        type: a click type for the whole value, instead of the one for the annotation.
         help: instead of the text in the function's docstring.
         required: whether it must be given.
     """
@@ -223,7 +223,7 @@ def _option(
     return click.Option(
         [parameter.name, *own.flags, spelling],
         type=own.type or kind,
-        multiple=multiple,
+        multiple=multiple and own.type is None,
         default=None,
         required=own.required,
         metavar=own.metavar or _metavar(kind),
@@ -238,7 +238,11 @@ def _alias(
     if kind is click.BOOL:
         return click.Option([alias, _dest(alias)], is_flag=True, default=None, hidden=True)
     return click.Option(
-        [alias, _dest(alias)], type=own.type or kind, multiple=multiple, default=None, hidden=True
+        [alias, _dest(alias)],
+        type=own.type or kind,
+        multiple=multiple and own.type is None,
+        default=None,
+        hidden=True,
     )
 
 

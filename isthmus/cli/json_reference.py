@@ -22,6 +22,8 @@ _WRITTEN = {
     "out": "path of the data file written with `-o`, or null",
     "picture": "path of the picture written with `-o FILE.png`, or null",
     "report": "path of the page written with `-o FILE.html`, or null",
+    "page": "path of the page written with `-o FILE.html`, or null",
+    "write": "path of the list written with `-o FILE.txt`, or null",
 }
 
 

@@ -13,7 +13,6 @@ from isthmus.cli.console import Console
 from isthmus.wording import choose_word, format_count
 
 SKIPPED_EXIT_CODE = 3
-_KINDS = {".png": "picture", ".html": "report"}
 
 
 def check_outputs(result: type[Result], outputs: Sequence[str], *, force: bool) -> None:
@@ -52,13 +51,13 @@ def show(
 
 
 def written_outputs(result: type[Result], written: Sequence[str]) -> dict[str, str | None]:
-    """The keys that the files of `-o` add to a document: `out`, and as far as the result has them `picture`
-    and `report`, each the first file of its kind, or None.
+    """The keys that the files of `-o` add to a document: `out`, and those of `Result.written_keys` that the
+    result can be saved as; each the first file of its kind, or None.
     """
-    found: dict[str, str | None] = {"out": None}
-    found |= {key: None for suffix, key in _KINDS.items() if suffix in result.formats}
+    keys = {suffix: key for suffix, key in result.written_keys.items() if suffix in result.formats}
+    found: dict[str, str | None] = {"out": None, **dict.fromkeys(keys.values())}
     for path in written:
-        key = _KINDS.get(PurePath(path).suffix.lower(), "out")
+        key = keys.get(PurePath(path).suffix.lower(), "out")
         found[key] = found[key] or path
     return found
 

@@ -13,7 +13,7 @@ from isthmus.errors import DataError, ModelFileError
 from isthmus.evaluation.feature_network import FOLDER, components_of, read_features, shipped, write
 from isthmus.evaluation.generation import BAR, FLOOR, evaluate_generation, memorised
 from isthmus.api.pages.sections import SECTION, add_generation
-from isthmus.evaluation.report.page import Report
+from isthmus.reports.page import Report
 from isthmus.generation.fitting import fit_prior
 from isthmus.images.store import ImageSet
 from isthmus.training.api import train

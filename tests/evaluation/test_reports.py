@@ -13,7 +13,7 @@ from isthmus.evaluation.passes import evenly
 from isthmus.evaluation.report import features
 from isthmus.api.pages.example_images import examples
 from isthmus.evaluation.report.model import metrics_table, model_report
-from isthmus.evaluation.report.page import Report
+from isthmus.reports.page import Report
 from isthmus.evaluation.table import evaluate
 from isthmus.features.readout import fit_readout
 from isthmus.images.read import read

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 
 from isthmus.api.evaluation import Evaluation
-from isthmus.evaluation.drawing.pictures import before_after, curves, histogram
-from isthmus.evaluation.explanation import explain
-from isthmus.evaluation.labels import LABELS, in_order, label
-from isthmus.evaluation.passes import evenly, largest
+from isthmus.api.explanation import explain_first
 from isthmus.api.pages.compression_section import add_own_compression
 from isthmus.api.pages.example_images import Examples, examples
-from isthmus.api.pages.explanation_page import add_maps, add_paintings, explanation_pictures
+from isthmus.api.pages.explanation_page import add_decoded_units, add_maps
 from isthmus.api.pages.sections import add_features, add_generation, add_map
-from isthmus.evaluation.report.page import Cell, Report
+from isthmus.evaluation.drawing.pictures import before_after, curves, histogram
+from isthmus.evaluation.labels import LABELS, in_order, label
+from isthmus.evaluation.passes import evenly, largest
+from isthmus.reports.page import Cell, Report
 from isthmus.images.store import ImageSet
 from isthmus.metrics.codes import ACTIVE_VARIANCE
 from isthmus.model.autoencoder import Autoencoder
@@ -26,7 +26,8 @@ from isthmus.training.diagnosis.finding import recorded
 from isthmus.wording import format_count
 
 SHOWN = 10
-EXPLAINED = 128**2  # pixels up to which the page shows features and explains a code; more takes too long
+MAX_EXPLAINED_PIXELS = 128**2  # of an image whose features and code the page shows; more takes too long
+MAX_COMPARED_IMAGES = 1000
 
 
 def model_page(evaluation: Evaluation, model: Autoencoder, images: ImageSet, *, path: str) -> Report:
@@ -180,16 +181,15 @@ def add_code(report: Report, evaluation: Evaluation) -> None:
 
 def add_explanation(report: Report, model: Autoencoder, images: ImageSet) -> None:
     """Where the most telling units of the first image look, and what they paint."""
-    found = explain(model, images.subset([0]), data=evenly(images, 1000), units=6, believed=0)
-    drawn = explanation_pictures(found)
-    add_maps(report, found, drawn, "One code explained")
-    add_paintings(report, drawn, "One code explained")
+    found = explain_first(model, images, evenly(images, MAX_COMPARED_IMAGES), "data", units=6)
+    add_maps(report, found, "One code explained")
+    add_decoded_units(report, found, "One code explained")
 
 
 def _is_seen_whole(model: Autoencoder, images: ImageSet) -> bool:
     """Whether a code holds the image, and images are small enough to be looked at many times."""
     height, width = largest(images)
-    return not getattr(model.recipe.backbone, "skips", False) and height * width <= EXPLAINED
+    return not getattr(model.recipe.backbone, "skips", False) and height * width <= MAX_EXPLAINED_PIXELS
 
 
 def add_gap(report: Report, evaluation: Evaluation) -> None:
