@@ -1,7 +1,7 @@
 """Several recipes under one budget, on the same images: which one to take.
 
-Every recipe trains for the same time (or steps) on the same images with each seed, and is measured on the same
-images that none has seen. Recipes with a corruption are measured on images as they are.
+Every recipe trains for the same time (or steps) on the same images with each seed, and is measured on the
+same images that none has seen. Recipes with a corruption are measured on images as they are.
 """
 
 from __future__ import annotations

@@ -20,10 +20,10 @@ from isthmus.progress import Progress
 
 if TYPE_CHECKING:
     from isthmus.evaluation.generation import Generation
-    from isthmus.reports.page import Report
     from isthmus.features.classify import Row
     from isthmus.images.store import ImageSet
     from isthmus.model.autoencoder import Autoencoder
+    from isthmus.reports.page import Report
 
 DATA = "fashion-sample"
 TEST = "fashion-sample:test"
@@ -50,7 +50,8 @@ class Demonstration(Result):
         features: how well labels can be read off features, codes, pixels and principal components.
         explanation: a document of schema `isthmus.explain/1`.
         generation: quality of new images compared with real ones.
-        compressed: `bytes` and `psnr` of a photograph's file, `jpeg_bytes` and `jpeg_psnr` of a JPEG next to it.
+        compressed: `bytes` and `psnr` of a photograph's file, `jpeg_bytes` and `jpeg_psnr` of a JPEG
+            of about that size.
         repaired: PSNR in dB of a photograph: `noisy`, `denoised`, `scratched`, `inpainted`.
         next: commands to try.
         training: the whole training.

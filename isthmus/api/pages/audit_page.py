@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from isthmus.api.data_audit import Audit
 from isthmus.evaluation.audit.duplicates import Pair
 from isthmus.evaluation.drawing.pictures import bars, before_after
-from isthmus.reports.page import Report
 from isthmus.images.store import Pixels
+from isthmus.reports.page import Report
 from isthmus.wording import format_count
 
 SHOWN = 40

@@ -10,9 +10,9 @@ import numpy as np
 from isthmus.api.explanation import EXCITING_IMAGES, Explanation
 from isthmus.evaluation.drawing.pictures import before_after, curves
 from isthmus.evaluation.drawing.signed import signed_colours
-from isthmus.reports.page import Cell, Report
 from isthmus.features.explain.faithfulness import Curves
 from isthmus.images.store import Pixels
+from isthmus.reports.page import Cell, Report
 from isthmus.wording import format_count
 
 QUANTILES = "2, 16, 50, 84, 98 %"

@@ -17,11 +17,11 @@ from isthmus.api.pages.sections import add_features, add_generation, add_map
 from isthmus.evaluation.drawing.pictures import before_after, curves, histogram
 from isthmus.evaluation.labels import LABELS, in_order, label
 from isthmus.evaluation.passes import evenly, largest
-from isthmus.reports.page import Cell, Report
 from isthmus.images.store import ImageSet
 from isthmus.metrics.codes import ACTIVE_VARIANCE
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.recipe import Recipe
+from isthmus.reports.page import Cell, Report
 from isthmus.training.diagnosis.finding import recorded
 from isthmus.wording import format_count
 

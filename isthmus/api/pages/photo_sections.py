@@ -9,9 +9,9 @@ import torch
 
 from isthmus.api.pages.compression_section import add_compression, decibels
 from isthmus.evaluation.drawing.pictures import before_after
-from isthmus.reports.page import Report
 from isthmus.images.photo import sample_photo
 from isthmus.model.masks import strokes
+from isthmus.reports.page import Report
 from isthmus.restoration.denoise import denoise
 from isthmus.restoration.inpaint import inpaint
 

@@ -12,7 +12,6 @@ from isthmus.evaluation.drawing.map_picture import map_picture
 from isthmus.evaluation.drawing.pictures import before_after
 from isthmus.evaluation.generation import Generation
 from isthmus.evaluation.passes import evenly
-from isthmus.reports.page import Report
 from isthmus.features.anomalies import Detector, fit_detector, heat, score
 from isthmus.features.classify import Row, classify
 from isthmus.features.clusters import find_clusters
@@ -20,6 +19,7 @@ from isthmus.features.readout import Readout, features, fit_readout, stored
 from isthmus.generation.code_map import LEAST, code_map
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
+from isthmus.reports.page import Report
 from isthmus.wording import format_count
 
 FEATURES = "Features"
@@ -162,8 +162,8 @@ def add_generation(report: Report, made: Generation) -> None:
         header,
         table,
         note=f"{made.images:,} images of each kind against as many test images, in the features of "
-        f"{_describe_features(made)}. FD and energy: lower is better; 1-NN: ½ is best; relative FD: 0 at real "
-        "training images, 1 at the Gaussian mixture of pixels.",
+        f"{_describe_features(made)}. FD and energy: lower is better; 1-NN: ½ is best; relative FD: 0 at "
+        "real training images, 1 at the Gaussian mixture of pixels.",
     )
     memory, pairs = made.memory, made.memory.pairs
     report.picture(
