@@ -209,7 +209,7 @@ def _add_features(report: Report, model: Autoencoder, test: ImageSet) -> dict[st
     from isthmus.evaluation.passes import evenly
     from isthmus.features.anomalies import fit_detector, score
     from isthmus.features.readout import fit_readout, stored
-    from isthmus.images.read import read
+    from isthmus.images.reading import read
 
     log_note("finding alike and unusual images", id="demo")
     train_images = evenly(read_images_for(model, DATA), MAX_FEATURE_IMAGES)

@@ -297,7 +297,7 @@ def _choose_units(units: int | Sequence[int], usual: Units, values: Tensor) -> l
 
 
 def _read(images: ImageSet, row: int) -> Tensor:
-    from isthmus.images.edge import to_batch
+    from isthmus.images.array_format import to_batch
 
     return to_batch(images.image(int(row)))[0][0]
 

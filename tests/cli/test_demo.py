@@ -12,7 +12,7 @@ import pytest
 
 from isthmus.__main__ import main
 from isthmus.api import demonstration as demo
-from isthmus.images.read import read
+from isthmus.images.reading import read
 
 Capture = pytest.CaptureFixture[str]
 

@@ -14,7 +14,7 @@ from isthmus.api.pages import sections
 from isthmus.api.pages.example_images import examples
 from isthmus.evaluation.passes import evenly
 from isthmus.features.readout import fit_readout
-from isthmus.images.read import read
+from isthmus.images.reading import read
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.reports.page import Report
 

@@ -16,7 +16,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from isthmus.api.evaluation import Evaluation, evaluate
 from isthmus.errors import DataError
 from isthmus.evaluation.training_data import training_images
-from isthmus.images.read import read
+from isthmus.images.reading import read
 from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.training.api import train

@@ -13,7 +13,7 @@ from torch import Tensor
 from isthmus.features.explain.faithfulness import Curves, Maps, faithfulness
 from isthmus.features.explain.maps import gradient_maps, occlusion_maps
 from isthmus.features.explain.units import Units, per_unit
-from isthmus.images.edge import to_batch
+from isthmus.images.array_format import to_batch
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
 
