@@ -31,14 +31,15 @@ def test_the_clean_list_is_what_training_takes(here: Path) -> None:
     shutil.copy(here / "photos/left/1.png", here / "photos/left/copy.png")
     (here / "photos/broken.png").write_bytes(b"no image")
     found = isthmus.audit("photos")
-    assert found.duplicates.exact == 1 and found.clean_images == found.images - 1
+    copies = {(pair.first, pair.second) for pair in found.duplicates.pairs if pair.exact}
+    assert ("left/1.png", "left/copy.png") in copies and "left/copy.png" not in found.clean
     assert [one.name for one in found.skipped] == ["broken.png"]
     found.save("clean.txt")
     model = isthmus.train("photos", recipe="dense", code="2", steps=1, names_from="clean.txt")
     trained_on = model.training_report.images + model.training_report.held_out
     assert trained_on == found.clean_images
     rows = {row["name"]: row for row in csv.DictReader(found.save("a.csv").read_text().splitlines())}
-    assert rows["left/copy.png"]["clean"] == "0" and rows["left/copy.png"]["copies"] == "1"
+    assert rows["left/copy.png"]["clean"] == "0" and rows["left/copy.png"]["copies"] != "0"
     assert rows["left/1.png"]["clean"] == "1"
 
 

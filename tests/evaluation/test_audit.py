@@ -219,13 +219,14 @@ def test_the_command_writes_a_list_that_train_takes(
     (tmp_path / "p").mkdir()
     for index in range(12):
         Image.fromarray(garments.image(index % 11)[..., 0]).save(tmp_path / "p" / f"{index}.png")
-    assert main(["audit", "p", "--write", "clean.txt", "--report", "a.html", "--quiet"]) == 0
+    assert main(["audit", "p", "--write", "clean.txt", "--report", "a.html"]) == 0
     assert sorted((tmp_path / "clean.txt").read_text().split()) == sorted(
         f"{i}.png" for i in range(12) if i not in (11,)
     )
     assert "<html" in (tmp_path / "a.html").read_text("utf-8")
-    assert main(["audit", "p", "--write", "clean.txt", "--quiet"]) == 1
+    assert "--write is now -o" in capsys.readouterr().err
+    assert main(["audit", "p", "-o", "clean.txt", "--quiet"]) == 1
     words = ["--recipe", "dense", "--code", "2", "--steps", "2", "--precision", "float32", "--quiet"]
     capsys.readouterr()
-    assert main(["train", "p", "--only", "clean.txt", *words, "--validation", "0", "--json"]) == 0
+    assert main(["train", "p", "--names-from", "clean.txt", *words, "--validation", "0", "--json"]) == 0
     assert '"images": 11' in capsys.readouterr().out
