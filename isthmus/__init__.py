@@ -19,7 +19,10 @@ from isthmus.version import __version__
 
 if TYPE_CHECKING:
     from isthmus.api.anomaly_detection import anomalies
+    from isthmus.api.classification import classify
+    from isthmus.api.clustering import cluster
     from isthmus.api.embedding import embed
+    from isthmus.api.similarity_search import search
     from isthmus.codec.api import compress, decompress
     from isthmus.codec.fit import fit_tables as fit_codec
     from isthmus.codec.plugin import register_pillow
@@ -28,7 +31,6 @@ if TYPE_CHECKING:
     from isthmus.evaluation.explanation import explain
     from isthmus.evaluation.selection.search import tune
     from isthmus.evaluation.table import evaluate as evaluate_model
-    from isthmus.features.api import classify, cluster, search
     from isthmus.generation.augmentation import augment
     from isthmus.generation.directions import direction as find_direction
     from isthmus.generation.directions import transform
@@ -99,10 +101,10 @@ _HOMES = {
     "evaluate_model": "isthmus.evaluation.table:evaluate",
     "inpaint": "isthmus.restoration.inpaint:inpaint",
     "anomalies": "isthmus.api.anomaly_detection:anomalies",
-    "classify": "isthmus.features.api:classify",
-    "cluster": "isthmus.features.api:cluster",
+    "classify": "isthmus.api.classification:classify",
+    "cluster": "isthmus.api.clustering:cluster",
     "embed": "isthmus.api.embedding:embed",
-    "search": "isthmus.features.api:search",
+    "search": "isthmus.api.similarity_search:search",
     "compress": "isthmus.codec.api:compress",
     "decompress": "isthmus.codec.api:decompress",
     "fit_codec": "isthmus.codec.fit:fit_tables",

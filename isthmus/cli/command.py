@@ -61,6 +61,7 @@ def build_command(
     options: Mapping[str, Override] | None = None,
     aliases: Mapping[str, str] | None = None,
     old_outputs: Mapping[str, str] | None = None,
+    old_flags: Sequence[str] = (),
     help: str | None = None,
     examples: str = "",
     finish: Callable[[Console, Any], None] | None = None,
@@ -76,6 +77,7 @@ def build_command(
         options: what the signature does not say about single options.
         aliases: old spelling of an option -> the parameter it sets; not shown in the help.
         old_outputs: old spelling of an output option, which now is `-o` -> its metavar; not shown either.
+        old_flags: old flags for what has become the default; not shown either.
         help: instead of the first paragraphs of the function's docstring.
         examples: command lines, one per line.
         finish: called with the console and the result, after it was shown.
@@ -121,6 +123,7 @@ def build_command(
         params.append(_alias(function, signature.parameters[target], alias, own.get(target, Override())))
     old = {_dest(alias): alias for alias in old_outputs or {}}
     params += [click.Option([alias, _dest(alias)], hidden=True) for alias in old_outputs or {}]
+    params += [click.Option([flag, _dest(flag)], is_flag=True, hidden=True) for flag in old_flags]
     result_class = out
 
     @speaks
@@ -130,6 +133,9 @@ def build_command(
             if (path := values.pop(name)) is not None:
                 console.note(f"{alias} is now -o; {_OLD}")
                 outputs.append(path)
+        for flag in old_flags:
+            if values.pop(_dest(flag)):
+                console.note(f"{flag} is now the default; {_OLD}")
         shown_rows = values.pop("rows", None) if rows else None
         for name, (alias, target) in by_alias.items():
             if _is_given(value := values.pop(name)):

@@ -45,7 +45,7 @@ def add_features(demo: Demo, data: str, test: str) -> None:
         demo.numbers["features"] = {row.name: row.to_dict() for row in rows}
     add_groups(report, model, images, readout)
     odd = _with_negative_squares(np.stack([images.image(i) for i in range(SHOWN)]))
-    strange = anomalies(model, odd, normal=train, readout=readout, score="reconstruction")
+    strange = anomalies(model, read_for(model, odd), normal=train, readout=readout, score="reconstruction")
     add_unusual(
         report,
         model,

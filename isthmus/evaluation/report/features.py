@@ -12,7 +12,7 @@ from isthmus.evaluation.drawing.pictures import before_after
 from isthmus.evaluation.passes import evenly
 from isthmus.evaluation.report.page import Report
 from isthmus.features.api import Anomalies, Match, anomalies, heat_maps, search
-from isthmus.features.classify import Row, classify
+from isthmus.features.classify import ProbeScores, classify
 from isthmus.features.clusters import find_clusters
 from isthmus.features.readout import Readout, features, fit_readout, stored
 from isthmus.images.store import ImageSet
@@ -44,7 +44,7 @@ def add_features(report: Report, model: Autoencoder, images: ImageSet) -> None:
     if halves[0].labels is not None and len(np.unique(halves[0].labels)) > 1:
         add_classes(report, model, halves[0], halves[1], readout)
     add_groups(report, model, some, readout)
-    found = anomalies(model, some, normal=some, readout=readout, tile=False)
+    found = anomalies(model, some, normal=some, readout=readout)
     add_unusual(
         report,
         model,
@@ -71,7 +71,7 @@ def add_alike(
     own = known or [None] * len(queries)
     found = search(model, images, queries, count=SHOWN + 1, readout=readout)
     strips = []
-    for query, matches in enumerate(found.matches):
+    for query, matches in enumerate(found):
         others: list[Match] = [match for match in matches if match.row != own[query]][:SHOWN]
         title = f"Most like the first image, likeness {others[0].value:.2f} to {others[-1].value:.2f}"
         strips.append((title, [queries.image(query), *(images.image(match.row) for match in others)]))
@@ -82,7 +82,7 @@ def add_alike(
 
 def add_classes(
     report: Report, model: Autoencoder, train: ImageSet, test: ImageSet, readout: Readout
-) -> tuple[Row, ...]:
+) -> tuple[ProbeScores, ...]:
     """How well labels that were not trained on can be read off, beside pixels and principal components."""
     rows = classify(model, readout, train, test, few=0).rows
     report.table(

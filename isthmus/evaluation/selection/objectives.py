@@ -9,9 +9,9 @@ import numpy as np
 from isthmus.errors import DataError, UsageError, nearest
 from isthmus.evaluation.measure import Measure
 from isthmus.evaluation.passes import evenly
-from isthmus.features.api import embed
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
+from isthmus.model.inference import encode_set
 
 ALIASES = {"reconstruction": "mse", "rate": "rate_bpp", "sparsity": "nonzero"}
 HIGHER = frozenset({"psnr", "ssim", "ms_ssim", "probe", "elbo", "active_units"})
@@ -68,7 +68,7 @@ def probe_accuracy(model: Autoencoder, train: ImageSet, test: ImageSet) -> float
     assert some.labels is not None
     if len(np.unique(some.labels)) < 2:
         raise DataError(f"{train.source} has only one class to probe for")
-    codes, others = (embed(model, part, what="code").vectors for part in (some, test))
+    codes, others = (encode_set(model, part) for part in (some, test))
     mean, spread = codes.mean(0), codes.std(0)
     spread[spread < 1e-9] = 1
     with warnings.catch_warnings():
