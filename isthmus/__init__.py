@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from isthmus.api.clustering import cluster
     from isthmus.api.embedding import embed
     from isthmus.api.similarity_search import search
+    from isthmus.api.training import describe_training, plan_training, train
     from isthmus.codec.api import compress, decompress
     from isthmus.codec.fit import fit_tables as fit_codec
     from isthmus.codec.plugin import register_pillow
@@ -37,16 +38,15 @@ if TYPE_CHECKING:
     from isthmus.generation.fitting import fit_prior
     from isthmus.generation.interpolation import interpolate
     from isthmus.generation.sampling import generate as generate_images
-    from isthmus.images.read import read
+    from isthmus.images.reading import read
     from isthmus.model.autoencoder import Autoencoder
     from isthmus.model.export.onnx import export_onnx
-    from isthmus.model.file import load
     from isthmus.model.hub import pull, push
+    from isthmus.model.loading import load
     from isthmus.model.recipe import Recipe
     from isthmus.model.recipes import recipe
     from isthmus.restoration.denoise import denoise
     from isthmus.restoration.inpaint import inpaint
-    from isthmus.training.api import train
     from isthmus.training.diagnosis.diagnose import diagnose
 
 __all__ = [
@@ -63,6 +63,7 @@ __all__ = [
     "compress",
     "decompress",
     "denoise",
+    "describe_training",
     "diagnose",
     "embed",
     "evaluate_model",
@@ -75,6 +76,7 @@ __all__ = [
     "inpaint",
     "interpolate",
     "load",
+    "plan_training",
     "pull",
     "push",
     "read",
@@ -114,11 +116,13 @@ _HOMES = {
     "generate_images": "isthmus.generation.sampling:generate",
     "interpolate": "isthmus.generation.interpolation:interpolate",
     "transform": "isthmus.generation.directions:transform",
-    "load": "isthmus.model.file:load",
-    "read": "isthmus.images.read:read",
+    "load": "isthmus.model.loading:load",
+    "read": "isthmus.images.reading:read",
     "recipe": "isthmus.model.recipes:recipe",
     "register_pillow": "isthmus.codec.plugin:register_pillow",
-    "train": "isthmus.training.api:train",
+    "describe_training": "isthmus.api.training:describe_training",
+    "plan_training": "isthmus.api.training:plan_training",
+    "train": "isthmus.api.training:train",
 }
 
 

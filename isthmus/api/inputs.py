@@ -11,6 +11,8 @@ from isthmus.errors import Hint, UsageError
 from isthmus.log import log_note, log_skipped
 
 PathLike = str | os.PathLike[str]
+Size = tuple[int, int] | int
+"""Height and width in pixels, or the side of a square."""
 if TYPE_CHECKING:
     from isthmus.images.store import ImageSet
     from isthmus.model.autoencoder import Autoencoder
@@ -28,14 +30,10 @@ MODEL_SUFFIX = ".safetensors"
 
 
 def load_model(model: ModelLike) -> Autoencoder:
-    """The model that is meant; see `isthmus.load`."""
-    from isthmus.model.autoencoder import Autoencoder
+    """The model that is meant, see `isthmus.load`; a shipped one is shared and never changed."""
+    from isthmus.model.loading import load_shared
 
-    if isinstance(model, Autoencoder):
-        return model
-    from isthmus.model.file import load
-
-    return load(model)
+    return load_shared(model)
 
 
 def open_model_and_data(

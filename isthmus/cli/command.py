@@ -9,6 +9,7 @@ not passed on.
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import inspect
 import re
@@ -16,15 +17,17 @@ import sys
 import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, Union, get_args, get_origin
 
 import click
 
+from isthmus.api.inputs import Size
 from isthmus.api.result import Result
 from isthmus.cli.console import Console, speaks
 from isthmus.cli.line import option_name
 from isthmus.cli.show import check_outputs, show
-from isthmus.cli.types import SIZE, Size
+from isthmus.cli.types import SIZE
 from isthmus.locks import exclusive
 
 _OLD = "the old spelling goes with version 0.3"
@@ -64,7 +67,9 @@ def build_command(
     old_flags: Sequence[str] = (),
     help: str | None = None,
     examples: str = "",
-    finish: Callable[[Console, Any], None] | None = None,
+    extra: Sequence[click.Option] = (),
+    call: Callable[[Console, list[Any], dict[str, Any]], Result | None] | None = None,
+    finish: Callable[[Console, Any, Mapping[str, Any]], None] | None = None,
 ) -> click.Command:
     """The command that calls a function of the api and shows its result.
 
@@ -80,7 +85,10 @@ def build_command(
         old_flags: old flags for what has become the default; not shown either.
         help: instead of the first paragraphs of the function's docstring.
         examples: command lines, one per line.
-        finish: called with the console and the result, after it was shown.
+        extra: further options, which `call` takes.
+        call: called with the console, the arguments and the options that were given, instead of `function`;
+            None shows nothing.
+        finish: called with the console, the result and what was given, after it was shown.
     """
     signature = inspect.signature(function)
     text, helps = parse_docstring(function)
@@ -118,6 +126,7 @@ def build_command(
                 help="Rows of the table that are shown.",
             )
         )
+    params += extra
     by_alias = {_dest(alias): (alias, target) for alias, target in (aliases or {}).items()}
     for alias, target in (aliases or {}).items():
         params.append(_alias(function, signature.parameters[target], alias, own.get(target, Override())))
@@ -155,10 +164,18 @@ def build_command(
         with contextlib.ExitStack() as locks:
             for path in outputs:
                 locks.enter_context(exclusive(path))
-            result = function(*positional, **given)
-            show(console, result, outputs, force=force, rows=shown_rows)
-        if finish is not None:
-            finish(console, result)
+            everything = {**dict(zip(arguments, positional, strict=False)), **given}
+            result = function(*positional, **given) if call is None else call(console, positional, given)
+            if result is None:
+                return
+            show(
+                console,
+                result,
+                outputs,
+                force=force,
+                rows=shown_rows,
+                finish=None if finish is None else partial(finish, console, result, everything),
+            )
 
     shown = help if help is not None else text
     if examples:
@@ -205,13 +222,13 @@ def _option(
     default = parameter.default
     if kind is click.BOOL:
         if default is False:
-            return click.Option([spelling, *own.flags], is_flag=True, default=None, help=text)
-        return click.Option([f"{spelling}/--no-{spelling[2:]}"], default=None, help=text)
+            return click.Option([parameter.name, spelling, *own.flags], is_flag=True, default=None, help=text)
+        return click.Option([parameter.name, f"{spelling}/--no-{spelling[2:]}"], default=None, help=text)
     if not own.required and default not in (None, inspect.Parameter.empty, ()) and "default" not in text:
         shown = default if isinstance(default, (str, int, float)) else ", ".join(map(str, default))
         text += f"  [default: {shown:g}]" if isinstance(default, float) else f"  [default: {shown}]"
     return click.Option(
-        [*own.flags, spelling],
+        [parameter.name, *own.flags, spelling],
         type=own.type or kind,
         multiple=multiple,
         default=None,
@@ -240,6 +257,13 @@ def _metavar(kind: click.ParamType[Any]) -> str | None:
     return "HxW" if kind is SIZE else None
 
 
+class _Names(dict[str, Any]):
+    """Names of a module; what it imports for type checking only is text on the command line."""
+
+    def __missing__(self, name: str) -> object:
+        return getattr(builtins, name, str)
+
+
 def _click_type(
     function: Callable[..., Any], parameter: inspect.Parameter
 ) -> tuple[click.ParamType[Any], bool]:
@@ -247,10 +271,10 @@ def _click_type(
     module = sys.modules[function.__module__]
     annotation = parameter.annotation
     if isinstance(annotation, str):
-        annotation = eval(annotation, vars(module))
+        annotation = eval(annotation, {}, _Names(vars(module)))  # our own signatures
     parts = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
     parts = tuple(part for part in parts if part is not type(None))
-    if Size in parts or annotation is Size:
+    if any(part in get_args(Size) and part is not int for part in parts):
         return SIZE, False
     for part in parts:
         origin = get_origin(part)

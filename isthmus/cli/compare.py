@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from isthmus.api.training import describe_step as seen_now
 from isthmus.cli.console import Console, force_option, speaks
 from isthmus.cli.inputs import as_size, check_data
-from isthmus.cli.train import seen_now
 from isthmus.errors import UsageError
 from isthmus.outputs import check_outputs
 from isthmus.reports.tables import format_table

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from isthmus.api.training import describe_step as seen_now
 from isthmus.cli.console import Console, force_option, speaks
 from isthmus.cli.line import command_line
-from isthmus.cli.train import seen_now
 from isthmus.reports.tables import format_table
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import PurePath
 
@@ -33,6 +33,7 @@ def show(
     *,
     force: bool = False,
     rows: int | None = None,
+    finish: Callable[[], None] | None = None,
 ) -> None:
     """Save the result to its files, print it, and end with exit code 3 where inputs were skipped."""
     written = [
@@ -45,6 +46,8 @@ def show(
     console.result("\n".join(filter(None, (result.table(rows), result.summary()))))
     for path in written:
         console.note(f"written: {path}")
+    if finish is not None:
+        finish()
     end_with_skipped(console, result)
 
 

@@ -6,11 +6,8 @@ import re
 
 import click
 
-Size = tuple[int, int]
-"""Height and width in pixels."""
 
-
-class SizeType(click.ParamType[Size]):
+class SizeType(click.ParamType[tuple[int, int]]):
     """`HxW`, or one number for a square, as (height, width)."""
 
     name = "size"

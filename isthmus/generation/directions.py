@@ -15,7 +15,7 @@ from torch import Tensor
 from isthmus.errors import DataError, ModelFileError, UsageError, nearest
 from isthmus.generation.codes import check_generates, code_of, codes_of, decoded
 from isthmus.generation.sampling import as_pixels
-from isthmus.images.read import read
+from isthmus.images.reading import read
 from isthmus.images.store import ImageSet, Pixels
 from isthmus.input_files import parse_json
 from isthmus.model import stored_names
@@ -69,7 +69,7 @@ def load_direction(path: str | os.PathLike[str]) -> Direction:
     Raises:
         ModelFileError: missing, damaged, or something else.
     """
-    tensors, metadata = read_file(path)
+    tensors, metadata = read_file(path, kind="direction")
     try:
         parsed = parse_json(metadata[KEY])
         if not isinstance(parsed, dict):

@@ -12,7 +12,7 @@ from isthmus.errors import DataError, ModelFileError, UsageError
 from isthmus.features import anomalies as unusual
 from isthmus.features import index, tiles
 from isthmus.features.readout import Readout
-from isthmus.images.read import read
+from isthmus.images.reading import read
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
 
@@ -122,6 +122,10 @@ def test_a_damaged_index_is_named(model: Autoencoder, train: ImageSet, tmp_path:
     model.save(path)
     with pytest.raises(ModelFileError, match="not a search index"):
         isthmus.search(model, train, train.subset([0]), index=path)
+    path.write_text("a list of something else\n")
+    with pytest.raises(ModelFileError, match=r"digits\.index is not a search index"):
+        isthmus.search(model, train, train.subset([0]), index=path)
+    assert path.read_text() == "a list of something else\n"
 
 
 def inverted(images: ImageSet) -> ImageSet:
