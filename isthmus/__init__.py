@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from isthmus.api.classification import classify
     from isthmus.api.clustering import cluster
     from isthmus.api.embedding import embed
+    from isthmus.api.inspection import describe_recipe, inspect_file, list_models, list_recipes
     from isthmus.api.similarity_search import search
     from isthmus.api.training import describe_training, plan_training, train
     from isthmus.codec.api import compress, decompress
@@ -63,6 +64,7 @@ __all__ = [
     "compress",
     "decompress",
     "denoise",
+    "describe_recipe",
     "describe_training",
     "diagnose",
     "embed",
@@ -74,7 +76,10 @@ __all__ = [
     "fit_prior",
     "generate_images",
     "inpaint",
+    "inspect_file",
     "interpolate",
+    "list_models",
+    "list_recipes",
     "load",
     "plan_training",
     "pull",
@@ -120,6 +125,10 @@ _HOMES = {
     "read": "isthmus.images.reading:read",
     "recipe": "isthmus.model.recipes:recipe",
     "register_pillow": "isthmus.codec.plugin:register_pillow",
+    "describe_recipe": "isthmus.api.inspection:describe_recipe",
+    "inspect_file": "isthmus.api.inspection:inspect_file",
+    "list_models": "isthmus.api.inspection:list_models",
+    "list_recipes": "isthmus.api.inspection:list_recipes",
     "describe_training": "isthmus.api.training:describe_training",
     "plan_training": "isthmus.api.training:plan_training",
     "train": "isthmus.api.training:train",
