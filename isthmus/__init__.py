@@ -19,10 +19,13 @@ from isthmus.version import __version__
 
 if TYPE_CHECKING:
     from isthmus.api.anomaly_detection import anomalies
+    from isthmus.api.catalogue import describe_recipe, list_models, list_recipes
     from isthmus.api.classification import classify
     from isthmus.api.clustering import cluster
+    from isthmus.api.diagnosis import diagnose
     from isthmus.api.embedding import embed
-    from isthmus.api.inspection import describe_recipe, inspect_file, list_models, list_recipes
+    from isthmus.api.inspection import inspect_file
+    from isthmus.api.machine_report import check_machine
     from isthmus.api.similarity_search import search
     from isthmus.api.training import describe_training, plan_training, train
     from isthmus.codec.api import compress, decompress
@@ -48,7 +51,6 @@ if TYPE_CHECKING:
     from isthmus.model.recipes import recipe
     from isthmus.restoration.denoise import denoise
     from isthmus.restoration.inpaint import inpaint
-    from isthmus.training.diagnosis.diagnose import diagnose
 
 __all__ = [
     "Autoencoder",
@@ -59,6 +61,7 @@ __all__ = [
     "anomalies",
     "audit",
     "augment",
+    "check_machine",
     "classify",
     "cluster",
     "compress",
@@ -103,11 +106,12 @@ _HOMES = {
     "pull": "isthmus.model.hub:pull",
     "push": "isthmus.model.hub:push",
     "tune": "isthmus.evaluation.selection.search:tune",
-    "diagnose": "isthmus.training.diagnosis.diagnose:diagnose",
+    "diagnose": "isthmus.api.diagnosis:diagnose",
     "denoise": "isthmus.restoration.denoise:denoise",
     "evaluate_model": "isthmus.evaluation.table:evaluate",
     "inpaint": "isthmus.restoration.inpaint:inpaint",
     "anomalies": "isthmus.api.anomaly_detection:anomalies",
+    "check_machine": "isthmus.api.machine_report:check_machine",
     "classify": "isthmus.api.classification:classify",
     "cluster": "isthmus.api.clustering:cluster",
     "embed": "isthmus.api.embedding:embed",
@@ -125,10 +129,10 @@ _HOMES = {
     "read": "isthmus.images.reading:read",
     "recipe": "isthmus.model.recipes:recipe",
     "register_pillow": "isthmus.codec.plugin:register_pillow",
-    "describe_recipe": "isthmus.api.inspection:describe_recipe",
+    "describe_recipe": "isthmus.api.catalogue:describe_recipe",
     "inspect_file": "isthmus.api.inspection:inspect_file",
-    "list_models": "isthmus.api.inspection:list_models",
-    "list_recipes": "isthmus.api.inspection:list_recipes",
+    "list_models": "isthmus.api.catalogue:list_models",
+    "list_recipes": "isthmus.api.catalogue:list_recipes",
     "describe_training": "isthmus.api.training:describe_training",
     "plan_training": "isthmus.api.training:plan_training",
     "train": "isthmus.api.training:train",

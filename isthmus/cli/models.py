@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from isthmus.api.inspection import ShippedModels, list_models
+from isthmus.api.catalogue import ShippedModels, list_models
 from isthmus.cli.command import build_command
 from isthmus.cli.console import Console
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from isthmus.api.inspection import describe_recipe, list_recipes
+from isthmus.api.catalogue import describe_recipe, list_recipes
 from isthmus.cli.console import Console, speaks
 from isthmus.cli.show import show
 from isthmus.errors import Hint, UsageError
