@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from isthmus.api.embedding import embed
     from isthmus.api.inspection import inspect_file
     from isthmus.api.machine_report import check_machine
+    from isthmus.api.sharing import export_onnx, pull, push
     from isthmus.api.similarity_search import search
     from isthmus.api.training import describe_training, plan_training, train
     from isthmus.codec.api import compress, decompress
@@ -44,8 +45,6 @@ if TYPE_CHECKING:
     from isthmus.generation.sampling import generate as generate_images
     from isthmus.images.reading import read
     from isthmus.model.autoencoder import Autoencoder
-    from isthmus.model.export.onnx import export_onnx
-    from isthmus.model.hub import pull, push
     from isthmus.model.loading import load
     from isthmus.model.recipe import Recipe
     from isthmus.model.recipes import recipe
@@ -102,9 +101,9 @@ _HOMES = {
     "Recipe": "isthmus.model.recipe:Recipe",
     "audit": "isthmus.evaluation.audit.audit:audit",
     "explain": "isthmus.evaluation.explanation:explain",
-    "export_onnx": "isthmus.model.export.onnx:export_onnx",
-    "pull": "isthmus.model.hub:pull",
-    "push": "isthmus.model.hub:push",
+    "export_onnx": "isthmus.api.sharing:export_onnx",
+    "pull": "isthmus.api.sharing:pull",
+    "push": "isthmus.api.sharing:push",
     "tune": "isthmus.evaluation.selection.search:tune",
     "diagnose": "isthmus.api.diagnosis:diagnose",
     "denoise": "isthmus.restoration.denoise:denoise",
