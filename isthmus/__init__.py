@@ -20,6 +20,7 @@ from isthmus.version import __version__
 if TYPE_CHECKING:
     from isthmus.api.anomaly_detection import anomalies
     from isthmus.api.embedding import embed
+    from isthmus.api.reconstruction import reconstruct_files
     from isthmus.api.training import describe_training, plan_training, train
     from isthmus.codec.api import compress, decompress
     from isthmus.codec.fit import fit_tables as fit_codec
@@ -79,6 +80,7 @@ __all__ = [
     "push",
     "read",
     "recipe",
+    "reconstruct_files",
     "register_pillow",
     "search",
     "train",
@@ -117,6 +119,7 @@ _HOMES = {
     "load": "isthmus.model.file:load",
     "read": "isthmus.images.read:read",
     "recipe": "isthmus.model.recipes:recipe",
+    "reconstruct_files": "isthmus.api.reconstruction:reconstruct_files",
     "register_pillow": "isthmus.codec.plugin:register_pillow",
     "describe_training": "isthmus.api.training:describe_training",
     "plan_training": "isthmus.api.training:plan_training",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isthmus.errors import Hint, UsageError
+from isthmus.file_jobs import InputFiles, expand_inputs
 from isthmus.log import log_note, log_skipped
 
 PathLike = str | os.PathLike[str]
@@ -83,6 +84,24 @@ def read_images_for(model: Autoencoder, data: DataLike, *, limit: int | None = N
     images = read_for(model, data)
     report_reading(images)
     return evenly(images, limit)
+
+
+def list_image_files(inputs: PathLike | Sequence[PathLike]) -> InputFiles:
+    """The image files that are given, and those in the folders that are given, with their names.
+
+    Raises:
+        UsageError: one of them is a model file.
+        DataError: nothing is given, a folder without images, or one that cannot be listed.
+    """
+    from isthmus.images.listing import list_images
+
+    def list_folder(folder: Path) -> InputFiles:
+        listed = list_images(folder)
+        return InputFiles(tuple((file.path, file.name) for file in listed.files), listed.skipped)
+
+    for one in [inputs] if isinstance(inputs, (str, os.PathLike)) else inputs:
+        check_is_data(one)
+    return expand_inputs(inputs, list_folder)
 
 
 def report_reading(images: ImageSet) -> None:

@@ -13,6 +13,7 @@ GROUND = {
     "atomic",
     "errors",
     "escaping",
+    "file_jobs",
     "input_files",
     "installation",
     "locks",
