@@ -37,11 +37,11 @@ if TYPE_CHECKING:
     from isthmus.generation.fitting import fit_prior
     from isthmus.generation.interpolation import interpolate
     from isthmus.generation.sampling import generate as generate_images
-    from isthmus.images.read import read
+    from isthmus.images.reading import read
     from isthmus.model.autoencoder import Autoencoder
     from isthmus.model.export.onnx import export_onnx
-    from isthmus.model.file import load
     from isthmus.model.hub import pull, push
+    from isthmus.model.loading import load
     from isthmus.model.recipe import Recipe
     from isthmus.model.recipes import recipe
     from isthmus.restoration.denoise import denoise
@@ -116,8 +116,8 @@ _HOMES = {
     "generate_images": "isthmus.generation.sampling:generate",
     "interpolate": "isthmus.generation.interpolation:interpolate",
     "transform": "isthmus.generation.directions:transform",
-    "load": "isthmus.model.file:load",
-    "read": "isthmus.images.read:read",
+    "load": "isthmus.model.loading:load",
+    "read": "isthmus.images.reading:read",
     "recipe": "isthmus.model.recipes:recipe",
     "reconstruct_files": "isthmus.api.reconstruction:reconstruct_files",
     "register_pillow": "isthmus.codec.plugin:register_pillow",

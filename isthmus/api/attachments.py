@@ -6,9 +6,8 @@ import os
 from typing import TYPE_CHECKING
 
 from isthmus.api.inputs import ModelLike
-from isthmus.errors import Hint, UsageError
 from isthmus.log import log_note
-from isthmus.outputs import check_output, path_exists
+from isthmus.outputs import check_output
 
 if TYPE_CHECKING:
     from isthmus.model.autoencoder import Autoencoder
@@ -21,17 +20,10 @@ def check_storable(model: ModelLike) -> None:
         UsageError: the model is a shipped one, whose file stays as it is.
         OutputError: its file cannot be replaced.
     """
-    from isthmus import pretrained
+    from isthmus.model.loading import resolve_model_path
 
-    if not isinstance(model, (str, os.PathLike)):
-        return
-    if not path_exists(model) and os.fspath(model) in pretrained.names():
-        raise UsageError(
-            f"{os.fspath(model)} comes with the package and is not changed",
-            hint=Hint("store it in a copy: isthmus.load(name).save(path)"),
-        )
-    if path_exists(model):
-        check_output(model, force=True, stream=False)
+    if isinstance(model, (str, os.PathLike)):
+        check_output(resolve_model_path(model, to_change=True), force=True, stream=False)
 
 
 def store_attachments(model: ModelLike, network: Autoencoder, *names: str) -> None:

@@ -12,8 +12,8 @@ from isthmus.file_jobs import InputFiles, expand_inputs
 from isthmus.log import log_note, log_skipped
 
 PathLike = str | os.PathLike[str]
-Size = tuple[int, int]
-"""Height and width in pixels."""
+Size = tuple[int, int] | int
+"""Height and width in pixels, or the side of a square."""
 if TYPE_CHECKING:
     from isthmus.images.store import ImageSet
     from isthmus.model.autoencoder import Autoencoder
@@ -31,14 +31,10 @@ MODEL_SUFFIX = ".safetensors"
 
 
 def load_model(model: ModelLike) -> Autoencoder:
-    """The model that is meant; see `isthmus.load`."""
-    from isthmus.model.autoencoder import Autoencoder
+    """The model that is meant, see `isthmus.load`; a shipped one is shared and never changed."""
+    from isthmus.model.loading import load_shared
 
-    if isinstance(model, Autoencoder):
-        return model
-    from isthmus.model.file import load
-
-    return load(model)
+    return load_shared(model)
 
 
 def open_model_and_data(

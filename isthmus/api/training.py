@@ -314,6 +314,8 @@ def train(
     from isthmus.api.after_training import finish_model
     from isthmus.training.api import train as run_training
 
+    if callbacks:
+        options["callbacks"] = callbacks
     with collect_notes(), ExitStack() as stack:
         watcher = _Watcher(stack, progress, resumed=resume)
         return run_training(
@@ -330,7 +332,6 @@ def train(
             on_ready=watcher.on_ready,
             finish=lambda model, images: finish_model(model, images, progress=progress),
             began=began,
-            **({"callbacks": callbacks} if callbacks else {}),
             **options,
         )
 
@@ -370,7 +371,7 @@ def plan_training(
     renamed = {new: old for old, new in _OLD_OPTIONS.items()}
     chosen = {renamed.get(name, name): value for name, value in options.items()}
     with collect_notes(), limited():
-        first = recipe_from(start_from) if recipe is None else recipe  # type: ignore[arg-type]
+        first = recipe_from(start_from) if recipe is None else recipe
         point = settle_recipe(first, code, settings if isinstance(settings, dict) else _as_lines(settings))  # type: ignore[arg-type]
         prepared = prepare(data, recipe=point, val=val, options=Options(**_with_sizes(chosen)))
         _log_choices(prepared)

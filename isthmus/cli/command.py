@@ -9,6 +9,7 @@ not passed on.
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import inspect
 import re
@@ -250,6 +251,13 @@ def _metavar(kind: click.ParamType[Any]) -> str | None:
     return "HxW" if kind is SIZE else None
 
 
+class _Names(dict[str, Any]):
+    """Names of a module; what it imports for type checking only is text on the command line."""
+
+    def __missing__(self, name: str) -> object:
+        return getattr(builtins, name, str)
+
+
 def _click_type(
     function: Callable[..., Any], parameter: inspect.Parameter
 ) -> tuple[click.ParamType[Any], bool]:
@@ -257,10 +265,10 @@ def _click_type(
     module = sys.modules[function.__module__]
     annotation = parameter.annotation
     if isinstance(annotation, str):
-        annotation = eval(annotation, vars(module))
+        annotation = eval(annotation, {}, _Names(vars(module)))  # our own signatures
     parts = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
     parts = tuple(part for part in parts if part is not type(None))
-    if Size in parts or annotation is Size:
+    if any(part in get_args(Size) and part is not int for part in parts):
         return SIZE, False
     for part in parts:
         origin = get_origin(part)

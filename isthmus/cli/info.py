@@ -34,10 +34,12 @@ def command(console: Console, model: str) -> None:
         console.result(format_table(("what", "value"), file_rows(found)))
         return
     from isthmus.model.file import read_header
+    from isthmus.model.loading import resolve_model_path
 
-    header = read_header(check_model(model))
+    path = resolve_model_path(check_model(model))
+    header = read_header(path)
     try:
-        document = describe(model, header)
+        document = describe(model, path, header)
         lines = rows(document)
     except IsthmusError:
         raise
@@ -47,7 +49,7 @@ def command(console: Console, model: str) -> None:
     console.result(format_table(("what", "value"), lines))
 
 
-def describe(path: str, header: Mapping[str, Any]) -> dict[str, Any]:
+def describe(model: str, path: Path, header: Mapping[str, Any]) -> dict[str, Any]:
     """The header as a document of schema "isthmus.info/1"."""
     counts = {name: math.prod(shape) for name, shape in header["tensors"].items()}
     parts = {
@@ -56,8 +58,8 @@ def describe(path: str, header: Mapping[str, Any]) -> dict[str, Any]:
     }
     return {
         "schema": "isthmus.info/1",
-        "model": path,
-        "bytes": Path(path).stat().st_size,
+        "model": model,
+        "bytes": path.stat().st_size,
         "format": header["format"],
         "recipe": header["recipe"],
         "code": header["recipe"].get("code"),

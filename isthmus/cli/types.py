@@ -6,10 +6,8 @@ import re
 
 import click
 
-from isthmus.api.inputs import Size
 
-
-class SizeType(click.ParamType[Size]):
+class SizeType(click.ParamType[tuple[int, int]]):
     """`HxW`, or one number for a square, as (height, width)."""
 
     name = "size"

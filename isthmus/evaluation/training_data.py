@@ -9,7 +9,7 @@ from typing import Any
 from isthmus.errors import IsthmusError
 from isthmus.images.inventory import list_inventory
 from isthmus.images.named import is_name, where
-from isthmus.images.read import read
+from isthmus.images.reading import read
 from isthmus.images.store import ImageSet
 from isthmus.model.attachment_check import DAMAGE, whole_number
 from isthmus.model.autoencoder import Autoencoder

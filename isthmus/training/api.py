@@ -27,6 +27,7 @@ from isthmus.images.store import ImageSet
 from isthmus.locks import exclusive
 from isthmus.model.attachment_check import DAMAGE
 from isthmus.model.autoencoder import Autoencoder
+from isthmus.model.loading import ModelLike
 from isthmus.model.recipe import Recipe
 from isthmus.outputs import check_output, path_exists
 from isthmus.threads import limited
@@ -69,7 +70,7 @@ def train(
     out: str | os.PathLike[str] | None = None,
     resume: bool = False,
     force: bool = False,
-    start_from: str | os.PathLike[str] | None = None,
+    start_from: ModelLike | None = None,
     listener: Listener | None = None,
     on_ready: Callable[[Prepared], None] | None = None,
     finish: Callable[[Autoencoder, ImageSet], None] | None = None,
@@ -143,7 +144,7 @@ def _train(
     out: str | os.PathLike[str] | None,
     resume: bool,
     force: bool,
-    start_from: str | os.PathLike[str] | None,
+    start_from: ModelLike | None,
     listener: Listener | None,
     on_ready: Callable[[Prepared], None] | None,
     finish: Callable[[Autoencoder, ImageSet], None] | None,

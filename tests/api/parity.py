@@ -14,7 +14,10 @@ from isthmus.api.result import Result
 
 # What may differ: how the model was named, where outputs went, how long it took.
 FREE_KEYS = frozenset(
-    {"model", "out", "picture", "report", "output", "seconds", "url", "place", "path", "file"}
+    {
+        *("model", "out", "picture", "report", "output", "url", "place", "path", "file"),
+        *("seconds", "seconds_per_step", "images_per_second"),
+    }
 )
 
 

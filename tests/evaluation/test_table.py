@@ -17,7 +17,7 @@ from isthmus.cli.console import plain
 from isthmus.errors import DataError
 from isthmus.evaluation.table import Evaluation, evaluate
 from isthmus.evaluation.training_data import training_images
-from isthmus.images.read import read
+from isthmus.images.reading import read
 from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.training.api import train

@@ -12,7 +12,7 @@ from isthmus.errors import DataError, ModelFileError, UsageError
 from isthmus.features import anomalies as unusual
 from isthmus.features import index, tiles
 from isthmus.features.readout import Readout
-from isthmus.images.read import read
+from isthmus.images.reading import read
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
 

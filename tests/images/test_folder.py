@@ -12,7 +12,7 @@ from PIL import Image
 
 from isthmus.errors import DataError, UsageError
 from isthmus.images.folder import read_folder
-from isthmus.images.read import read
+from isthmus.images.reading import read
 from isthmus.images.store import Ragged
 
 from .files import bomb, cut, photo, save

@@ -103,8 +103,8 @@ def test_imports_run_one_way() -> None:
 @pytest.mark.parametrize(
     ("where", "source"),
     [
-        ("images/read.py", "from isthmus.model.recipe import Recipe"),
-        ("images/read.py", "def late():\n    import isthmus.training.api"),
+        ("images/reading.py", "from isthmus.model.recipe import Recipe"),
+        ("images/reading.py", "def late():\n    import isthmus.training.api"),
         ("codec/container.py", "from isthmus.restoration.denoise import denoise"),
         ("model/file.py", "from isthmus import load"),
         ("model/file.py", "from ..training import api"),
