@@ -19,7 +19,9 @@ from isthmus.version import __version__
 
 if TYPE_CHECKING:
     from isthmus.api.anomaly_detection import anomalies
+    from isthmus.api.denoising import denoise, denoise_files
     from isthmus.api.embedding import embed
+    from isthmus.api.inpainting import inpaint, inpaint_files
     from isthmus.api.reconstruction import reconstruct_files
     from isthmus.api.training import describe_training, plan_training, train
     from isthmus.codec.api import compress, decompress
@@ -44,8 +46,6 @@ if TYPE_CHECKING:
     from isthmus.model.loading import load
     from isthmus.model.recipe import Recipe
     from isthmus.model.recipes import recipe
-    from isthmus.restoration.denoise import denoise
-    from isthmus.restoration.inpaint import inpaint
     from isthmus.training.diagnosis.diagnose import diagnose
 
 __all__ = [
@@ -62,6 +62,7 @@ __all__ = [
     "compress",
     "decompress",
     "denoise",
+    "denoise_files",
     "describe_training",
     "diagnose",
     "embed",
@@ -73,6 +74,7 @@ __all__ = [
     "fit_prior",
     "generate_images",
     "inpaint",
+    "inpaint_files",
     "interpolate",
     "load",
     "plan_training",
@@ -99,9 +101,11 @@ _HOMES = {
     "push": "isthmus.model.hub:push",
     "tune": "isthmus.evaluation.selection.search:tune",
     "diagnose": "isthmus.training.diagnosis.diagnose:diagnose",
-    "denoise": "isthmus.restoration.denoise:denoise",
+    "denoise": "isthmus.api.denoising:denoise",
+    "denoise_files": "isthmus.api.denoising:denoise_files",
     "evaluate_model": "isthmus.evaluation.table:evaluate",
-    "inpaint": "isthmus.restoration.inpaint:inpaint",
+    "inpaint": "isthmus.api.inpainting:inpaint",
+    "inpaint_files": "isthmus.api.inpainting:inpaint_files",
     "anomalies": "isthmus.api.anomaly_detection:anomalies",
     "classify": "isthmus.features.api:classify",
     "cluster": "isthmus.features.api:cluster",

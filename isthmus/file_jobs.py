@@ -1,7 +1,7 @@
 """The one runner over many files: existing outputs are kept, failures are collected and named at the end.
 
-    jobs = plan_outputs(files, "clean/", suffix=".png", suffixes=WRITABLE)
-    outcomes = run_jobs(jobs, lambda job, report: clean(job.source, job.target), force=False, task=task)
+jobs = plan_outputs(files, "clean/", suffix=".png", suffixes=WRITABLE)
+outcomes = run_jobs(jobs, lambda job, report: clean(job.source, job.target), force=False, task=task)
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from isthmus.api.inputs import PathLike, check_count
 from isthmus.api.result import Result, skipped_inputs
 from isthmus.file_jobs import FileJob, InputFiles, Report, plan_outputs, run_jobs
 from isthmus.log import SkippedInput, log_skipped
-from isthmus.progress import Progress, duration, start_task
+from isthmus.progress import Progress, start_task
 from isthmus.wording import format_count
 
 Value = TypeVar("Value")
@@ -59,22 +59,6 @@ class FilesResult(Result):
         return f"; {kept:,} {'was' if kept == 1 else 'were'} there already and kept" if kept else ""
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
-class RestoredFiles(FilesResult):
-    """Image files that were repaired.
-
-    Attributes:
-        files: those that were written.
-    """
-
-    files: tuple[FileEntry, ...]
-
-    def summary(self) -> str:
-        count = format_count(len(self.files), "image")
-        seconds = duration(sum(one.seconds for one in self.files))
-        return f"{count} written to {self.out} in {seconds}{self.kept_text()}"
-
-
 @dataclass(frozen=True)
 class ProcessedFiles(Generic[Value]):
     """What `process_files` gives: the values of the files that were written, and what became of the rest."""
@@ -120,4 +104,3 @@ def process_files(
         already_there=sum(one.kept for one in outcomes),
         skipped=skipped,
     )
-

@@ -88,7 +88,7 @@ def reconstruct_files(
     from isthmus.images.write import WRITABLE, grid, save_image
 
     check_count("scale", scale)
-    network, images = open_model_and_data("reconstruct_files", model, data, limit=limit)
+    network, images = open_model_and_data("reconstruct_files", model, data, limit=limit, out=os.fspath(out))
 
     def reconstruct(job: FileJob, _: Report) -> str:
         image = images.image(job.index)

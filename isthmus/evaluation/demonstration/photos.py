@@ -11,8 +11,8 @@ from isthmus.evaluation.drawing.pictures import before_after
 from isthmus.evaluation.report.compression import add_compression, decibels
 from isthmus.images.photo import PHOTO, sample_photo
 from isthmus.model.masks import strokes
-from isthmus.restoration.denoise import denoise
-from isthmus.restoration.inpaint import inpaint
+from isthmus.restoration.denoising import denoise_image
+from isthmus.restoration.inpainting import inpaint_image
 
 if TYPE_CHECKING:
     from isthmus.evaluation.demonstration.demo import Demo
@@ -34,12 +34,12 @@ def repair(demo: Demo) -> None:
     photo = sample_photo()
     random = np.random.default_rng(0)
     noisy = (photo + random.normal(0, SIGMA, photo.shape)).clip(0, 255).round().astype(np.uint8)
-    clean = denoise(noisy)
+    clean, _ = denoise_image(noisy)
     height, width = photo.shape[:2]
     hidden = strokes(1, height, width, THICKEST, torch.Generator().manual_seed(0), torch.device("cpu"))
     mask = hidden[0, 0].numpy()
     scratched = np.where(mask[..., None], np.uint8(255), photo)
-    whole = inpaint(scratched, mask)
+    whole = inpaint_image(scratched, mask)
     rows = {
         "noisy": (f"noise of standard deviation {SIGMA}", noisy),
         "denoised": ("denoised, its level estimated", clean),
