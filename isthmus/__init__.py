@@ -19,14 +19,13 @@ from isthmus.version import __version__
 
 if TYPE_CHECKING:
     from isthmus.api.anomaly_detection import anomalies
+    from isthmus.api.compressed_files import compress_files, decompress_files, verify_files
+    from isthmus.api.compression import compress, decompress, fit_codec, read_preview
     from isthmus.api.denoising import denoise, denoise_files
     from isthmus.api.embedding import embed
     from isthmus.api.inpainting import inpaint, inpaint_files
     from isthmus.api.reconstruction import reconstruct_files
     from isthmus.api.training import describe_training, plan_training, train
-    from isthmus.codec.api import compress, decompress
-    from isthmus.codec.fit import fit_tables as fit_codec
-    from isthmus.codec.plugin import register_pillow
     from isthmus.estimator import ImageAutoencoder
     from isthmus.evaluation.audit.audit import audit
     from isthmus.evaluation.explanation import explain
@@ -46,6 +45,7 @@ if TYPE_CHECKING:
     from isthmus.model.loading import load
     from isthmus.model.recipe import Recipe
     from isthmus.model.recipes import recipe
+    from isthmus.pillow import register_pillow
     from isthmus.training.diagnosis.diagnose import diagnose
 
 __all__ = [
@@ -60,7 +60,9 @@ __all__ = [
     "classify",
     "cluster",
     "compress",
+    "compress_files",
     "decompress",
+    "decompress_files",
     "denoise",
     "denoise_files",
     "describe_training",
@@ -81,6 +83,7 @@ __all__ = [
     "pull",
     "push",
     "read",
+    "read_preview",
     "recipe",
     "reconstruct_files",
     "register_pillow",
@@ -88,9 +91,18 @@ __all__ = [
     "train",
     "transform",
     "tune",
+    "verify_files",
 ]
 
 _HOMES = {
+    "compress": "isthmus.api.compression:compress",
+    "compress_files": "isthmus.api.compressed_files:compress_files",
+    "decompress": "isthmus.api.compression:decompress",
+    "decompress_files": "isthmus.api.compressed_files:decompress_files",
+    "fit_codec": "isthmus.api.compression:fit_codec",
+    "read_preview": "isthmus.api.compression:read_preview",
+    "register_pillow": "isthmus.pillow:register_pillow",
+    "verify_files": "isthmus.api.compressed_files:verify_files",
     "Autoencoder": "isthmus.model.autoencoder:Autoencoder",
     "ImageAutoencoder": "isthmus.estimator:ImageAutoencoder",
     "Recipe": "isthmus.model.recipe:Recipe",
@@ -111,9 +123,6 @@ _HOMES = {
     "cluster": "isthmus.features.api:cluster",
     "embed": "isthmus.api.embedding:embed",
     "search": "isthmus.features.api:search",
-    "compress": "isthmus.codec.api:compress",
-    "decompress": "isthmus.codec.api:decompress",
-    "fit_codec": "isthmus.codec.fit:fit_tables",
     "augment": "isthmus.generation.augmentation:augment",
     "find_direction": "isthmus.generation.directions:direction",
     "fit_prior": "isthmus.generation.fitting:fit_prior",
@@ -124,7 +133,6 @@ _HOMES = {
     "read": "isthmus.images.reading:read",
     "recipe": "isthmus.model.recipes:recipe",
     "reconstruct_files": "isthmus.api.reconstruction:reconstruct_files",
-    "register_pillow": "isthmus.codec.plugin:register_pillow",
     "describe_training": "isthmus.api.training:describe_training",
     "plan_training": "isthmus.api.training:plan_training",
     "train": "isthmus.api.training:train",

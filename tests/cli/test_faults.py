@@ -255,7 +255,6 @@ def test_files_of_another_run_are_left_out_of_a_batch(
     here: Path, monkeypatch: pytest.MonkeyPatch, document: Document
 ) -> None:
     """Another process writes one of the outputs while this one works on it."""
-    from isthmus.codec import storing
 
     def write(path: Any, data: bytes, *, force: bool) -> None:
         if Path(path).name == "1.isth":
@@ -263,7 +262,7 @@ def test_files_of_another_run_are_left_out_of_a_batch(
             Path(path).write_bytes(b"theirs")
         write_bytes(path, data, force=force)
 
-    monkeypatch.setattr(storing, "write_bytes", write)
+    monkeypatch.setattr("isthmus.atomic.write_bytes", write)
     found = document("compress", "photos", "-o", "small")
     assert found["already_there"] == 1 and len(found["files"]) == 9
     assert (here / "small" / "left" / "1.isth").read_bytes() == b"theirs"
