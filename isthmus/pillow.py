@@ -81,8 +81,9 @@ def _save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
     metadata = {key: given[key] for key in ("icc_profile", "exif") if given.get(key) is not None}
     if metadata:
         image = image.copy()
-        exif = metadata.get("exif")
-        image.info |= metadata | ({"exif": exif.tobytes()} if isinstance(exif, Image.Exif) else {})
+        if isinstance(metadata.get("exif"), Image.Exif):
+            metadata["exif"] = metadata["exif"].tobytes()
+        image.info.update(**metadata)
     options = {key: given[key] for key in _OPTIONS if given.get(key) is not None}
     try:
         stream.write(compress(image, model=given.get("model") or _model_from_environment(), **options))

@@ -90,4 +90,4 @@ def test_a_request_that_cannot_be_met_is_refused_before_the_work(
     monkeypatch.chdir(tmp_path)
     for options in ({"sigma": -1.0}, {"range": (1, 0)}, {"workers": 0}):
         with pytest.raises(UsageError):
-            isthmus.denoise_files("none.png", out="x.png", **options)  # type: ignore[arg-type]
+            isthmus.denoise_files("none.png", out="x.png", **options)
