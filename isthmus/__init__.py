@@ -43,13 +43,16 @@ if TYPE_CHECKING:
     from isthmus.restoration.denoise import denoise
     from isthmus.restoration.inpaint import inpaint
     from isthmus.training.api import train
+    from isthmus.training.callbacks import Callback, TrainingEvent
     from isthmus.training.diagnosis.diagnose import diagnose
 
 __all__ = [
     "Autoencoder",
+    "Callback",
     "ImageAutoencoder",
     "IsthmusError",
     "Recipe",
+    "TrainingEvent",
     "__version__",
     "anomalies",
     "audit",
@@ -84,8 +87,10 @@ __all__ = [
 
 _HOMES = {
     "Autoencoder": "isthmus.model.autoencoder:Autoencoder",
+    "Callback": "isthmus.training.callbacks:Callback",
     "ImageAutoencoder": "isthmus.estimator:ImageAutoencoder",
     "Recipe": "isthmus.model.recipe:Recipe",
+    "TrainingEvent": "isthmus.training.callbacks:TrainingEvent",
     "audit": "isthmus.evaluation.audit.audit:audit",
     "explain": "isthmus.evaluation.explanation:explain",
     "export_onnx": "isthmus.model.export.onnx:export_onnx",

@@ -91,8 +91,9 @@ def load(path: str | os.PathLike[str]) -> Autoencoder:
     """
     from isthmus.model.allocation import room_for
     from isthmus.model.attachment_check import check_weights
-    from isthmus.model.autoencoder import Attachment, Autoencoder, channels_last
+    from isthmus.model.autoencoder import Attachment, Autoencoder
     from isthmus.model.recipe import Recipe
+    from isthmus.model.tensors import channels_last
 
     header = read_header(path)
     mapped = stored_names.current_tensors(_map_tensors(path))
