@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from isthmus.images.edge import Kind
+from isthmus.images.array_format import Kind
 
 Model = TypeVar("Model", bound=nn.Module)
 
