@@ -240,10 +240,11 @@ def test_a_counter_of_another_type_gives_one_line(unfinished: Path, counter: str
 CHILD = """
 import sys, numpy as np, torch, isthmus
 from isthmus.model.recipe import Recipe
+from isthmus.training.api import train
 torch.set_num_threads(1)
 data = np.load(sys.argv[1])
 recipe = Recipe.from_dict(__import__("json").loads(sys.argv[3]))
-isthmus.train(data, recipe=recipe, out=sys.argv[2], steps=200,
+train(data, recipe=recipe, out=sys.argv[2], steps=200,
     precision="float32", checkpoint_seconds=0, patience=0, listener=lambda seen: print(seen.step, flush=True))
 """
 

@@ -19,6 +19,7 @@ from isthmus.model import axes
 from isthmus.model.autoencoder import Attachment, Autoencoder
 from isthmus.model.recipes import RECIPES
 from isthmus.training import checkpoint
+from isthmus.training.api import train as run_training
 from isthmus.training.losses import DivergedError
 from isthmus.training.options import Options
 from isthmus.training.player import AutoencoderLearner
@@ -292,5 +293,5 @@ def test_what_is_fitted_at_the_end_travels_in_the_file(tmp_path: Path) -> None:
         model.attachments["seen"] = Attachment({"images": len(images)})
 
     path = tmp_path / "model.safetensors"
-    isthmus.train(pictures(20), recipe=small("dense"), steps=1, validation=0, out=path, finish=finish)
+    run_training(pictures(20), recipe=small("dense"), steps=1, validation=0, out=path, finish=finish)
     assert isthmus.load(path).attachments["seen"].facts == {"images": 20}
