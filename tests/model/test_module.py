@@ -100,7 +100,7 @@ def test_a_loaded_model_can_be_trained_on(tmp_path: Path) -> None:
         total = model.loss(images())["total"]
         total.backward()
         optimiser.step()
-        losses.append(float(total))
+        losses.append(total.item())
     assert losses[-1] < losses[0]
 
 

@@ -48,9 +48,10 @@ def test_every_step_and_validation_and_the_end_are_seen(tmp_path: Path) -> None:
 def test_the_losses_of_steps_add_up_to_those_of_the_history() -> None:
     seen = Recorder()
     model = train(pictures(), small("dense"), steps=4, callbacks=[seen])
-    assert [event.losses["mse"] for event in seen.of("step")] == pytest.approx(
-        model.history.terms["train_mse"].tolist()  # so few held-out images that each step is validated
-    )
+    losses = [event.losses["mse"] for event in seen.of("step")]
+    first, last = model.history.steps.tolist()
+    means = [sum(losses[:first]) / first, sum(losses[first:]) / (last - first)]
+    assert means == pytest.approx(model.history.terms["train_mse"].tolist())
 
 
 def test_looking_changes_nothing() -> None:
@@ -71,13 +72,13 @@ def test_an_event_is_frozen() -> None:
 
 
 def test_what_is_no_callback_is_refused_before_the_training() -> None:
-    with pytest.raises(isthmus.IsthmusError, match="on_step, on_validation or on_end; Path has none"):
-        train(pictures(), small("dense"), callbacks=[Path()])
+    with pytest.raises(isthmus.IsthmusError, match="on_step, on_validation or on_end; object has none"):
+        train(pictures(), small("dense"), callbacks=[object()])
 
 
 def test_a_callback_that_fails_ends_the_training() -> None:
     def fail(event: isthmus.TrainingEvent) -> None:
         raise RuntimeError(f"at {event.step}")
 
-    with pytest.raises(RuntimeError, match="at 1"):
+    with pytest.raises(RuntimeError, match="at 2"):
         train(pictures(), small("dense"), callbacks=[SimpleNamespace(on_validation=fail)])
