@@ -10,7 +10,8 @@ import isthmus
 from isthmus.model.autoencoder import Autoencoder, build
 from isthmus.model.history import TrainingHistory
 from isthmus.model.recipes import FAMILIES
-from tests.model.cases import small
+
+from .cases import small
 
 NAMES = list(FAMILIES)
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 import isthmus
-from tests.training.cases import pictures, small, train
+
+from .cases import pictures, small, train
 
 
 class Recorder(isthmus.Callback):

@@ -10,7 +10,8 @@ from isthmus.training.options import Options
 from isthmus.training.prepare import prepare
 from isthmus.training.run import Run
 from isthmus.training.schedule import Schedule, warmup_share, warmup_steps
-from tests.training.cases import Array, pictures, small, train
+
+from .cases import Array, pictures, small, train
 
 
 def error_share(model: isthmus.Autoencoder, images: Array) -> float:
