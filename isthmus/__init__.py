@@ -73,10 +73,12 @@ if TYPE_CHECKING:
     from isthmus.model.recipe import Recipe
     from isthmus.model.recipes import recipe
     from isthmus.pillow import register_pillow
+    from isthmus.training.callbacks import Callback, TrainingEvent
 
 __all__ = [
     "Autoencoder",
     "BusyError",
+    "Callback",
     "CapabilityError",
     "DataError",
     "ExistsError",
@@ -90,6 +92,7 @@ __all__ = [
     "Recipe",
     "Result",
     "Stopped",
+    "TrainingEvent",
     "UsageError",
     "__version__",
     "anomalies",

@@ -46,6 +46,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     "isthmus.model.recipe": ("Recipe",),
     "isthmus.model.recipes": ("recipe",),
     "isthmus.pillow": ("register_pillow",),
+    "isthmus.training.callbacks": ("Callback", "TrainingEvent"),
     # Without torch and NumPy; imported with the package.
     "isthmus.errors": (
         *("BusyError", "CapabilityError", "DataError", "ExistsError", "Hint", "IsthmusError"),

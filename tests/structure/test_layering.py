@@ -23,6 +23,7 @@ GROUND = {
     "names",
     "outputs",
     "progress",
+    "public_names",
     "pretrained",
     "threads",
     "version",
