@@ -17,7 +17,7 @@ from isthmus.evaluation.training_data import read_for, training_images
 from isthmus.features.explain.faithfulness import Curves, Maps, faithfulness
 from isthmus.features.explain.maps import gradient_maps, occlusion_maps
 from isthmus.features.explain.paintings import atlas, traversals
-from isthmus.features.explain.units import SPARSE, Units, observe_units, per_unit
+from isthmus.features.explain.units import Units, observe_units, per_unit
 from isthmus.images.edge import to_batch
 from isthmus.images.store import ImageSet
 from isthmus.model import capabilities
@@ -143,7 +143,7 @@ def explain(
         model, evenly(some, believed) if believed else some.subset([]), usual, len(chosen), seed, listener
     )
     dictionary = None
-    if isinstance(model.recipe.bottleneck, SPARSE):
+    if model.recipe.bottleneck.is_sparse:
         often = torch.argsort(usual.active, descending=True, stable=True)
         alive = [int(unit) for unit in often[:DICTIONARY] if usual.active[unit] > 0]
         dictionary = atlas(model, usual, alive) if alive else None

@@ -10,10 +10,8 @@ from torch import Tensor
 from isthmus.metrics.bits import log_mean_exp
 from isthmus.metrics.densities import bernoulli_nll, gaussian_nll
 from isthmus.model.autoencoder import Autoencoder
-from isthmus.model.bottlenecks.gaussian import GaussianBottleneck
-from isthmus.model.image_sum import parse_sum
 from isthmus.model.recipe import Recipe
-from isthmus.model.terms import NATS, apply_range
+from isthmus.model.terms import apply_range
 from isthmus.model.trace import Trace
 
 
@@ -27,8 +25,8 @@ class Estimate:
 
 def likelihood_term(recipe: Recipe) -> str | None:
     """The image term when it is a likelihood by itself (`bce` or `gaussian-nll`), else None."""
-    terms = parse_sum(recipe.objective.image)
-    return terms[0][0] if len(terms) == 1 and terms[0][0] in NATS else None
+    terms = recipe.objective.terms
+    return terms[0].name if len(terms) == 1 and terms[0].is_likelihood else None
 
 
 @torch.no_grad()
@@ -68,7 +66,6 @@ def estimate(model: Autoencoder, trace: Trace, samples: int, generator: torch.Ge
         prior = 0.5 * (noise.square() + log_variance - z.square()).flatten(1).sum(1)
         log_images.append(log_image)
         log_weights.append((log_image + prior).double())
-    assert isinstance(model.bottleneck, GaussianBottleneck)
     divergence = model.bottleneck.kl_per_unit(trace.code).sum(1)
     elbo = torch.stack(log_images).mean(0) - divergence
     return Estimate(elbo, -log_mean_exp(torch.stack(log_weights), 0))

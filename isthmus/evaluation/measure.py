@@ -18,7 +18,6 @@ from isthmus.images.store import ImageSet
 from isthmus.metrics.structure import ms_ssim_possible
 from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder
-from isthmus.model.bottlenecks.gaussian import GaussianBottleneck
 
 Metrics = dict[str, float]
 
@@ -61,7 +60,7 @@ class Measure:
         entropies = model.recipe.backbone.output == "sigmoid"
         scales = all(ms_ssim_possible(*side) for side in _sides(images))
         own, others = Scores(), {name: Scores() for name in rivals}
-        corrupted = not isinstance(corruption, axes.NoCorruption)
+        corrupted = not corruption.is_identity
         code = CodeUse(model, len(images))
         likely, binary, unlikely, dimensions = Scores(), True, False, 0
         for one in passes(model, images, corruption=corruption, seed=self.seed):
@@ -95,7 +94,7 @@ class Measure:
 
     def _nats(self, one: Pass) -> dict[str, Tensor]:
         nats = {"image_nats": image_nats(self.model, one.trace.raw, one.images)}
-        if isinstance(self.model.bottleneck, GaussianBottleneck):
+        if self.model.recipe.bottleneck.is_stochastic:
             generator = batch_generator(self.seed + 1, int(one.indices[0]), one.images.device)
             found = estimate(self.model, one.trace, max(1, self.samples), generator)
             nats["elbo"] = found.elbo

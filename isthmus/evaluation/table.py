@@ -141,7 +141,7 @@ def evaluate(
     rivals: dict[str, Rival] = {}
     total, share = len(images), 0
     probe = None if known is None else evenly(known, GAP_IMAGES)
-    corrupted = not isinstance(model.recipe.corruption, axes.NoCorruption)
+    corrupted = not model.recipe.corruption.is_identity
     everything = total * (2 if corrupted else 1) + (0 if probe is None else len(probe))
 
     def done(count: int) -> None:

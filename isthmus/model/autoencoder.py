@@ -21,16 +21,12 @@ from isthmus.model.backbones.interface import (
     Encoder,
     Features,
     Plan,
-    conv_depth,
-    patch_side,
-    stacked_halvings,
 )
 from isthmus.model.bottlenecks.interface import Bottleneck
 from isthmus.model.code import Code
-from isthmus.model.corruptions import corrupt, has_condition
+from isthmus.model.corruptions import corrupt
 from isthmus.model.critics import build_critic
 from isthmus.model.footprint import check_memory
-from isthmus.model.image_sum import parse_sum
 from isthmus.model.recipe import Recipe
 from isthmus.model.seeded import seeded
 from isthmus.model.terms import apply_range
@@ -77,10 +73,10 @@ class Autoencoder(nn.Module):
         self.attachments: dict[str, Attachment] = {}
         self.precision = torch.float32
         self.bottleneck: Bottleneck = bottlenecks.build(recipe, channels=channels)
-        self.multiple = _multiple(recipe, size)
+        self.multiple = recipe.backbone.size_multiple(recipe.geometry, size)
         plan = Plan(
             channels=channels,
-            inputs=channels + has_condition(recipe.corruption),
+            inputs=channels + recipe.corruption.has_condition,
             size=_round_up(size, self.multiple),
             geometry=recipe.geometry,
             features=recipe.geometry.channels * self.bottleneck.expansion,
@@ -97,7 +93,7 @@ class Autoencoder(nn.Module):
 
     @property
     def _learns_noise(self) -> bool:
-        return any(name == "gaussian-nll" for name, _, _ in parse_sum(self.recipe.objective.image))
+        return any(term.learns_noise for term in self.recipe.objective.terms)
 
     @torch.no_grad()
     def start_at(self, mean: Tensor, deviation: Tensor) -> None:
@@ -109,7 +105,7 @@ class Autoencoder(nn.Module):
         """
         if self._learns_noise:
             self.noise_log_sigma.copy_(deviation.clamp_min(1e-3).log())
-        if getattr(self.recipe.backbone, "predicts", "image") == "difference":
+        if self.recipe.backbone.predicts_residual:
             return  # it begins as the identity
         bounded = mean.clamp(0.01, 0.99)
         start = bounded.logit() if self.recipe.backbone.output == "sigmoid" else bounded
@@ -117,12 +113,9 @@ class Autoencoder(nn.Module):
         self.encoder.centre_at(bounded)
 
     def start_with(self, pieces: Tensor, seed: int) -> None:
-        """Let the filters of a `filters` backbone begin as winners among `pieces (n, C, side, side)`."""
-        from isthmus.model.backbones.filters import FiltersDecoder, FiltersEncoder, start_filters
-
-        assert isinstance(self.encoder, FiltersEncoder) and isinstance(self.decoder, FiltersDecoder)
-        winning = getattr(self.recipe.bottleneck, "k", None)
-        start_filters(self.encoder, self.decoder, pieces.flatten(1), winning=winning, seed=seed)
+        """Let the first weights be made of `pieces (n, C, side, side)`, where the backbone asked for some."""
+        winning = self.recipe.bottleneck.kept_units
+        self.encoder.start_with(self.decoder, pieces, winning=winning, seed=seed)
 
     # ------------------------------------------------------------ the pass
 
@@ -160,7 +153,7 @@ class Autoencoder(nn.Module):
 
     def _features(self, seen: Corrupted, precision: torch.dtype | None = None) -> Features:
         x = seen.input
-        if has_condition(self.recipe.corruption):
+        if self.recipe.corruption.has_condition:
             told = seen.condition if seen.condition is not None else torch.zeros_like(x[:, :1])
             x = torch.cat([x, told], 1)
         size = _round_up((x.shape[-2], x.shape[-1]), self.multiple)
@@ -344,21 +337,6 @@ def channels_last(model: Autoencoder) -> Autoencoder:
         if parameter.ndim == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
     return model
-
-
-def _multiple(recipe: Recipe, size: tuple[int, int]) -> int:
-    match recipe.backbone:
-        case axes.Conv():
-            stem, halvings = conv_depth(recipe.backbone, recipe.geometry, size)
-            return stem * int(2**halvings)
-        case axes.Stacked():
-            return int(2 ** stacked_halvings(recipe.backbone, recipe.geometry))
-        case axes.Attention():
-            return patch_side(recipe.backbone, recipe.geometry, size)
-        case axes.Filters():
-            return recipe.geometry.stride or 1
-        case _:
-            return 1
 
 
 def _round_up(size: tuple[int, ...], multiple: int) -> tuple[int, int]:

@@ -16,9 +16,7 @@ from torch import Tensor
 
 from isthmus.errors import UsageError
 from isthmus.metrics.noise import Noise, noise_of
-from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder
-from isthmus.model.corruptions import noise_range
 from isthmus.model.trace import Corrupted
 from isthmus.restoration import opponent
 from isthmus.restoration.arrays import channels_of, colour_of, each
@@ -120,8 +118,7 @@ def cleaned(network: Autoencoder, images: Tensor, noise: Noise, *, thorough: boo
 def _brought_back(network: Autoencoder, found: Tensor, noise: Noise) -> Tensor:
     """What was learned from whole noise shows of cut noise its mean, which near black is brighter than the
     image; a network that has seen cut noise beside clean images needs no help."""
-    how = network.recipe.corruption
-    whole = isinstance(how, axes.Recorrupted) or (isinstance(how, axes.GaussianNoise) and not how.clip)
+    whole = network.recipe.corruption.adds_unclipped_noise
     return noise.cut.undone(found) if whole and noise.sigma > 0 else found
 
 
@@ -135,7 +132,7 @@ def _one(network: Autoencoder, images: Tensor, sigmas: Tensor, thorough: bool) -
     """`sigmas (N,)` in units of 1/255; above what the network knows, the image is made paler to fit."""
     height, width = images.shape[-2:]
     seen = widened(images, network.multiple) if can_be_cut(network) else images
-    known = noise_range(network.recipe.corruption)
+    known = network.recipe.corruption.noise_range
     if known is None:
         return reconstructed(network, seen, None, thorough=thorough)[..., :height, :width]
     sigmas = sigmas.clamp_min(max(known[0], 1e-6)).view(-1, 1, 1, 1)

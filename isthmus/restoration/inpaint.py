@@ -14,7 +14,6 @@ from torch import Tensor
 
 from isthmus.errors import DataError, UsageError
 from isthmus.images.edge import to_batch
-from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.corruptions import holes
 from isthmus.model.fill import LEVELS, cells, fill_cells
@@ -76,7 +75,7 @@ def network_for(image: Any, model: Given | None = None) -> Autoencoder:
     """
     network = find(model if model is not None else SHIPPED)
     channels = channels_of(colour_of(image))
-    if not isinstance(network.recipe.corruption, axes.Mask):
+    if not network.recipe.corruption.hides_pixels:
         raise UsageError(
             f"this model (recipe {network.recipe.name}) was not trained to fill holes",
             hint="isthmus train DATA --recipe inpainting",
@@ -117,13 +116,12 @@ def _filled(
     listener: Callable[[int, int], None] | None,
 ) -> Any:
     how = network.recipe.corruption
-    assert isinstance(how, axes.Mask)
     tensor = isinstance(image, Tensor)
     known = image.clone() if tensor else np.array(image)
     everywhere = (..., missing.to(image.device)) if tensor else missing.numpy()
     known[everywhere] = 0
     cut = can_be_cut(network)
-    beyond = _far(known, missing) if cut and how.fill == "smooth" else None
+    beyond = _far(known, missing) if cut and how.fills_smoothly else None
 
     def restore(batch: Tensor, piece: Piece) -> Tensor:
         hidden = missing[piece.outer][None, None]

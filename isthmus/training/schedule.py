@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from isthmus.model import axes
-from isthmus.training.optimisers import peak_rate
 
 WARMUP_STEPS = 60
 
@@ -87,8 +86,8 @@ def rate_at(settings: axes.Optimiser, progress: float, schedule: Schedule) -> fl
     It rises linearly over the `warmup` share, then stays, falls along a half cosine to zero (Loshchilov and
     Hutter 2017), or falls in equal steps.
     """
-    peak, warmup = peak_rate(settings), settings.warmup
-    if settings.name == "adamw" and warmup > 0:
+    peak, warmup = settings.peak_rate, settings.warmup
+    if settings.is_adaptive and warmup > 0:
         # Adam's first steps are as long as any; a short training still needs some of them small. Once the
         # warm-up is over its end lies behind, so a new plan for the rest does not change it.
         warmup = max(warmup, min(0.2, schedule.progress(WARMUP_STEPS)))

@@ -225,7 +225,7 @@ def add_explanation(report: Report, model: Autoencoder, images: ImageSet) -> Non
 def _is_seen_whole(model: Autoencoder, images: ImageSet) -> bool:
     """Whether a code holds the image, and images are small enough to be looked at many times."""
     height, width = largest(images)
-    return not getattr(model.recipe.backbone, "skips", False) and height * width <= EXPLAINED
+    return not model.recipe.backbone.has_skips and height * width <= EXPLAINED
 
 
 def add_gap(report: Report, evaluation: Evaluation) -> None:
