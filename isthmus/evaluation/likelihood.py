@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from isthmus.errors import CapabilityError
 from isthmus.metrics.bits import log_mean_exp
-from isthmus.metrics.densities import bernoulli_nll, gaussian_nll
 from isthmus.model.autoencoder import Autoencoder
+from isthmus.model.image_terms import ImageTerm
+from isthmus.model.networks import resolve
 from isthmus.model.recipe import Recipe
 from isthmus.model.terms import apply_range
 from isthmus.model.trace import Trace
@@ -23,24 +25,29 @@ class Estimate:
     nll: Tensor
 
 
-def likelihood_term(recipe: Recipe) -> str | None:
+def likelihood_term(recipe: Recipe) -> ImageTerm | None:
     """The image term when it is a likelihood by itself (`bce` or `gaussian-nll`), else None."""
     terms = recipe.objective.terms
-    return terms[0].name if len(terms) == 1 and terms[0].is_likelihood else None
+    return terms[0] if len(terms) == 1 and terms[0].is_likelihood else None
 
 
 @torch.no_grad()
 def image_nats(model: Autoencoder, raw: Tensor, images: Tensor) -> Tensor:
-    """−ln p(x|z) of each image `(N,)`: Bernoulli for `bce`, a normal with the learned σ for `gaussian-nll`.
+    """−ln p(x|z) of each image `(N,)`, as the recipe's likelihood term has it.
 
     Args:
         raw: `(N, C, H, W)` the decoder's last layer.
-        images: `(N, C, H, W)`. For grey values under `bce` the number is a cross-entropy, not a probability.
+        images: `(N, C, H, W)`.
+
+    Raises:
+        CapabilityError: the recipe's image term is no likelihood.
     """
-    if likelihood_term(model.recipe) == "bce":
-        return bernoulli_nll(raw, images)
-    mean = apply_range(raw, model.recipe.backbone.output)
-    return gaussian_nll(mean, 2 * model.noise_log_sigma, images)
+    term = likelihood_term(model.recipe)
+    if term is None:
+        raise CapabilityError(f"objective.image={model.recipe.objective.image} is no likelihood of images")
+    output = apply_range(raw, model.recipe.backbone.output)
+    nats: Tensor = resolve(term.nats)(raw, output, model.noise_log_sigma, images)
+    return nats
 
 
 @torch.no_grad()

@@ -107,7 +107,8 @@ class Measure:
         if "nll_nats" not in per_image:
             return {}
         bits = float(per_image["nll_nats"].sum()) / (dimensions * math.log(2))
-        if likelihood_term(self.model.recipe) == "gaussian-nll" and images.dtype.kind == "u":
+        term = likelihood_term(self.model.recipe)
+        if term is not None and term.is_density and images.dtype.kind == "u":
             # A density on [0, 1] becomes a probability of levels when it is spread over one level's width.
             bits += math.log2(np.iinfo(images.dtype).max)
         return {"bits_per_dim": bits}

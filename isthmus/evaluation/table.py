@@ -164,9 +164,11 @@ def evaluate(
         if privacy and known is not None:
             new = ~np.isin(images.hashes(), known.hashes())
             membership_found = membership(seen.scores["mse"], main.scores["mse"][new]).to_dict()
-    if likelihood_term(model.recipe) == "bce" and main.binary is False:
+    likely = likelihood_term(model.recipe)
+    if likely is not None and likely.needs_probabilities and main.binary is False:
         notes.append(
-            "the images are not black and white: nats under bce are cross-entropies, not probabilities"
+            f"the images are not black and white: nats under {likely.name} are cross-entropies, "
+            "not probabilities"
         )
     if main.unlikely:
         notes.append("images of another size than the model's were resized: no nats are given")

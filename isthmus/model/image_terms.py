@@ -19,7 +19,9 @@ class ImageTerm:
         measure: "module:name" of a function `Trace -> (N,)`, a mean over pixel-channels.
         is_per_image: an image's number hangs on that image alone. Without this fact it is trained neither
             privately nor in several processes.
-        is_likelihood: it is a negative log-likelihood in nats, so that a code term in nats weighs right.
+        nats: where the term is a likelihood, "module:name" of −ln p(x|z) of whole images, a function `(raw,
+            output, noise_log_sigma, images) -> (N,)` of the decoder's last layer and of what it means.
+        is_density: `nats` are of a density on [0, 1], not of the levels that pixels have.
         has_floor: it is zero for a perfect image, so that a ratio of two values means something.
         needs_probabilities: it compares probabilities, the output of a sigmoid.
         learns_noise: it has a learned σ of the output, `trace.model.noise_log_sigma`.
@@ -28,10 +30,15 @@ class ImageTerm:
     name: str
     measure: str
     is_per_image: bool = False
-    is_likelihood: bool = False
+    nats: str = ""
+    is_density: bool = False
     has_floor: bool = False
     needs_probabilities: bool = False
     learns_noise: bool = False
+
+    @property
+    def is_likelihood(self) -> bool:
+        return bool(self.nats)
 
 
 IMAGE_TERMS: dict[str, ImageTerm] = {}
@@ -57,8 +64,8 @@ for _term in (
     ImageTerm(
         name="bce",
         measure="isthmus.model.terms:bce",
+        nats="isthmus.model.terms:bernoulli_nats",
         is_per_image=True,
-        is_likelihood=True,
         needs_probabilities=True,
     ),
     ImageTerm(name="l1", measure="isthmus.model.terms:l1", is_per_image=True, has_floor=True),
@@ -67,8 +74,9 @@ for _term in (
     ImageTerm(
         name="gaussian-nll",
         measure="isthmus.model.terms:gaussian_nll",
+        nats="isthmus.model.terms:gaussian_nats",
         is_per_image=True,
-        is_likelihood=True,
+        is_density=True,
         learns_noise=True,
     ),
 ):
