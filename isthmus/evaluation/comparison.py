@@ -19,6 +19,7 @@ from isthmus.images.named import is_name
 from isthmus.images.read import read
 from isthmus.images.split import hold_out
 from isthmus.images.store import ImageSet
+from isthmus.metrics.registry import METRICS, label
 from isthmus.threads import limited
 from isthmus.training.api import train
 from isthmus.training.prepare import settle_recipe
@@ -27,7 +28,6 @@ from isthmus.wording import format_count
 
 SCHEMA = "isthmus.compare/1"
 TEST_SHARE = 0.2
-SHOWN = {"mse": "MSE", "psnr": "PSNR (dB)", "ssim": "SSIM", "bce": "cross-entropy"}
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,10 @@ class Comparison:
 
     def table(self) -> tuple[list[str], list[list[str | float | None]]]:
         """Header and rows for people: the numbers that every row has."""
-        shown = [name for name in SHOWN if all(name in row.metrics for row in self.contenders)]
-        header = ["recipe", "code", "numbers", "parameters", "seconds", *(SHOWN[name] for name in shown)]
+        shown = [name for name, metric in METRICS.items() if metric.in_short]
+        shown = [name for name in shown if all(name in row.metrics for row in self.contenders)]
+        shown.sort(key=lambda name: name != "mse")  # which rows are sorted by
+        header = ["recipe", "code", "numbers", "parameters", "seconds", *map(label, shown)]
         rows: list[list[str | float | None]] = [
             [c.name, c.code, c.numbers, c.parameters, c.seconds, *(str(c.metrics[name]) for name in shown)]
             for c in self.contenders

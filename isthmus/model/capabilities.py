@@ -44,6 +44,18 @@ def check_use(recipe: Recipe, use: Use) -> None:
         )
 
 
+def check_exported(recipe: Recipe) -> None:
+    """Raises:
+    CapabilityError: a part of the recipe does not state that it can be written as a graph.
+    """
+    unstated = next((point for point in recipe.points if not point.may_export), None)
+    if unstated is not None:
+        raise CapabilityError(
+            f"this model cannot be exported: {unstated.axis} '{unstated.kind}' does not state that it can be "
+            "written as a graph"
+        )
+
+
 def _own(recipe: Recipe) -> str | None:
     reasons = (point.refusal(recipe.geometry) for point in recipe.points)
     return next((reason for reason in reasons if reason is not None), None)

@@ -11,7 +11,6 @@ import numpy as np
 from isthmus.evaluation.drawing.pictures import before_after, curves, histogram
 from isthmus.evaluation.explanation import explain
 from isthmus.evaluation.generation import Generation
-from isthmus.evaluation.labels import LABELS, in_order, label
 from isthmus.evaluation.passes import evenly, largest
 from isthmus.evaluation.report.compression import add_own_compression
 from isthmus.evaluation.report.examples import Examples, examples
@@ -24,6 +23,7 @@ from isthmus.evaluation.table import Evaluation
 from isthmus.evaluation.training_data import read_for
 from isthmus.images.store import ImageSet
 from isthmus.metrics.codes import ACTIVE_VARIANCE
+from isthmus.metrics.registry import METRICS, in_order, label
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.recipe import Recipe
 from isthmus.training.diagnosis.finding import recorded
@@ -115,7 +115,7 @@ def metrics_table(evaluation: Evaluation) -> tuple[list[str], list[list[Cell]]]:
 def add_numbers(report: Report, evaluation: Evaluation) -> None:
     """The table of metrics beside baselines, with its notes."""
     header, rows = metrics_table(evaluation)
-    higher = ", ".join(LABELS[key].name for key in evaluation.metrics if _better(key) == "higher")
+    higher = ", ".join(METRICS[key].label for key in evaluation.metrics if _better(key) == "higher")
     note = f"Means over images. {higher}: higher is better; errors, entropies and rates: lower."
     if evaluation.clean is not None:
         note += " The model and its rivals are given corrupted images and compared with the clean ones."
@@ -300,4 +300,4 @@ def add_environment(report: Report, model: Autoencoder, evaluation: Evaluation) 
 
 
 def _better(key: str) -> str:
-    return LABELS[key].better if key in LABELS else ""
+    return METRICS[key].better if key in METRICS else ""

@@ -9,7 +9,7 @@ from typing import Any
 from isthmus.evaluation.drawing.pictures import scatter
 from isthmus.evaluation.report.page import Cell, Report
 from isthmus.evaluation.selection.log import Trial
-from isthmus.evaluation.selection.objectives import HIGHER, better
+from isthmus.evaluation.selection.objectives import better, is_maximised
 from isthmus.wording import format_count
 
 SCHEMA = "isthmus.tune/1"
@@ -39,7 +39,7 @@ class Outcome:
         """Trials with every fold, best first by the first objective."""
         done = [trial for trial in self.trials if trial.state == "done"]
         name = self.objectives[0]
-        return sorted(done, key=lambda t: -_mean(t, name) if name in HIGHER else _mean(t, name))
+        return sorted(done, key=lambda t: -_mean(t, name) if is_maximised(name) else _mean(t, name))
 
     def front(self) -> list[Trial]:
         """The trials that no other beats in every objective; of one objective the best alone."""
