@@ -21,7 +21,7 @@ from isthmus.evaluation.audit.distortions import KINDS, Distortion, mirror, toge
 from isthmus.evaluation.audit.duplicates import find_duplicates
 from isthmus.evaluation.audit.join import joined
 from isthmus.evaluation.drawing.pictures import before_after
-from isthmus.images.read import read
+from isthmus.images.reading import read
 from isthmus.images.store import ImageSet
 
 

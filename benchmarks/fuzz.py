@@ -207,7 +207,7 @@ def main() -> int:
     parser.add_argument("--decode", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    from isthmus.model.file import load
+    from isthmus.model.loading import load
 
     codec = ready(load(options.model))
     files = [Path(name).read_bytes() for name in options.files]

@@ -13,8 +13,8 @@ import numpy as np
 import isthmus
 from isthmus.atomic import write_bytes
 from isthmus.evaluation.drawing.pictures import before_after
+from isthmus.images.array_format import to_batch
 from isthmus.images.batches import whole
-from isthmus.images.edge import to_batch
 from isthmus.metrics.baselines import PCA
 
 COLUMNS = 12

@@ -26,7 +26,7 @@ from restoring.inpainters import inpainters
 from restoring.protocol import denoising, inpainting
 from restoring.tuning import tune
 
-from isthmus.restoration.models import find
+from isthmus.model.loading import load_shared
 
 
 def main() -> None:
@@ -55,7 +55,7 @@ def main() -> None:
     if arguments.tune:
         tune(images)
         return
-    model = None if arguments.model is None else find(arguments.model)
+    model = None if arguments.model is None else load_shared(arguments.model)
     wanted = arguments.methods.split(",") if arguments.methods else None
     found: dict[str, Any] = {"images": len(images), "folder": arguments.folder.name}
     if arguments.only != "inpaint":

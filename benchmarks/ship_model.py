@@ -17,7 +17,8 @@ from typing import Any
 
 from isthmus import pretrained
 from isthmus.model.autoencoder import Autoencoder, build
-from isthmus.model.file import load, read_header, save
+from isthmus.model.file import read_header, save
+from isthmus.model.loading import load
 from isthmus.model.recipe import Recipe
 from isthmus.training import checkpoint as checkpoints
 from isthmus.version import __version__

@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from isthmus.atomic import write_bytes, write_text
 from isthmus.evaluation.drawing.pictures import before_after, curves
-from isthmus.images.read import read
+from isthmus.images.reading import read
 from isthmus.images.store import ImageSet
 from isthmus.training.api import train
 

@@ -28,7 +28,8 @@ from PIL import Image
 from torch import Tensor
 
 from isthmus.model.autoencoder import Autoencoder, build
-from isthmus.model.file import load, save
+from isthmus.model.file import save
+from isthmus.model.loading import load
 from isthmus.model.recipe import Recipe
 from isthmus.model.recipes import recipe
 from isthmus.training import checkpoint as checkpoints

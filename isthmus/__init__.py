@@ -18,6 +18,9 @@ from isthmus.errors import IsthmusError
 from isthmus.version import __version__
 
 if TYPE_CHECKING:
+    from isthmus.api.anomaly_detection import anomalies
+    from isthmus.api.embedding import embed
+    from isthmus.api.training import describe_training, plan_training, train
     from isthmus.codec.api import compress, decompress
     from isthmus.codec.fit import fit_tables as fit_codec
     from isthmus.codec.plugin import register_pillow
@@ -26,23 +29,22 @@ if TYPE_CHECKING:
     from isthmus.evaluation.explanation import explain
     from isthmus.evaluation.selection.search import tune
     from isthmus.evaluation.table import evaluate as evaluate_model
-    from isthmus.features.api import anomalies, classify, cluster, embed, search
+    from isthmus.features.api import classify, cluster, search
     from isthmus.generation.augmentation import augment
     from isthmus.generation.directions import direction as find_direction
     from isthmus.generation.directions import transform
     from isthmus.generation.fitting import fit_prior
     from isthmus.generation.interpolation import interpolate
     from isthmus.generation.sampling import generate as generate_images
-    from isthmus.images.read import read
+    from isthmus.images.reading import read
     from isthmus.model.autoencoder import Autoencoder
     from isthmus.model.export.onnx import export_onnx
-    from isthmus.model.file import load
     from isthmus.model.hub import pull, push
+    from isthmus.model.loading import load
     from isthmus.model.recipe import Recipe
     from isthmus.model.recipes import recipe
     from isthmus.restoration.denoise import denoise
     from isthmus.restoration.inpaint import inpaint
-    from isthmus.training.api import train
     from isthmus.training.diagnosis.diagnose import diagnose
 
 __all__ = [
@@ -59,6 +61,7 @@ __all__ = [
     "compress",
     "decompress",
     "denoise",
+    "describe_training",
     "diagnose",
     "embed",
     "evaluate_model",
@@ -71,6 +74,7 @@ __all__ = [
     "inpaint",
     "interpolate",
     "load",
+    "plan_training",
     "pull",
     "push",
     "read",
@@ -96,10 +100,10 @@ _HOMES = {
     "denoise": "isthmus.restoration.denoise:denoise",
     "evaluate_model": "isthmus.evaluation.table:evaluate",
     "inpaint": "isthmus.restoration.inpaint:inpaint",
-    "anomalies": "isthmus.features.api:anomalies",
+    "anomalies": "isthmus.api.anomaly_detection:anomalies",
     "classify": "isthmus.features.api:classify",
     "cluster": "isthmus.features.api:cluster",
-    "embed": "isthmus.features.api:embed",
+    "embed": "isthmus.api.embedding:embed",
     "search": "isthmus.features.api:search",
     "compress": "isthmus.codec.api:compress",
     "decompress": "isthmus.codec.api:decompress",
@@ -110,11 +114,13 @@ _HOMES = {
     "generate_images": "isthmus.generation.sampling:generate",
     "interpolate": "isthmus.generation.interpolation:interpolate",
     "transform": "isthmus.generation.directions:transform",
-    "load": "isthmus.model.file:load",
-    "read": "isthmus.images.read:read",
+    "load": "isthmus.model.loading:load",
+    "read": "isthmus.images.reading:read",
     "recipe": "isthmus.model.recipes:recipe",
     "register_pillow": "isthmus.codec.plugin:register_pillow",
-    "train": "isthmus.training.api:train",
+    "describe_training": "isthmus.api.training:describe_training",
+    "plan_training": "isthmus.api.training:plan_training",
+    "train": "isthmus.api.training:train",
 }
 
 

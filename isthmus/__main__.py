@@ -16,7 +16,7 @@ import click
 from isthmus import cli
 from isthmus.cli.collection import spare_imported_objects
 from isthmus.cli.console import follows
-from isthmus.cli.line import command_line
+from isthmus.cli.line import command_line, format_hint
 from isthmus.cli.streams import Streams, tolerant_streams
 from isthmus.errors import IsthmusError, ProcessError, Stopped
 from isthmus.escaping import for_terminal, for_terminal_lines
@@ -79,7 +79,8 @@ def _report(error: Exception, words: Sequence[str]) -> int:
         case BrokenPipeError():
             raise error
         case IsthmusError():
-            return _say(f"error: {error.message}", hint=error.hint, exit_code=error.exit_code)
+            hint = None if error.hint is None else format_hint(error.hint)
+            return _say(f"error: {error.message}", hint=hint, exit_code=error.exit_code)
         case Stopped():
             # Behind "--" it would be read as a file's name.
             end = words.index("--") if "--" in words else len(words)

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from isthmus.errors import ExistsError
+from isthmus.errors import ExistsError, IsthmusError
 from isthmus.outputs import check_output, explain_os_error, is_stream
 
 STALE_SECONDS = 3600.0  # nobody is still writing a temporary file that has not grown for so long
@@ -47,6 +47,8 @@ def atomic_write(path: str | os.PathLike[str], *, force: bool = True) -> Iterato
     try:
         with writer(target) as stream:
             yield stream
+    except IsthmusError:
+        raise
     except FileExistsError as error:
         if force:
             raise explain_os_error(error, path) from error

@@ -27,10 +27,11 @@ from isthmus.generation.codes import decoded
 from isthmus.generation.fitting import fit_prior
 from isthmus.generation.flow_training import STEPS
 from isthmus.generation.prior import draw, kept, padded, prior_of
-from isthmus.images.read import read
+from isthmus.images.reading import read
+from isthmus.images.sample_range import TOLERANCE, UNIT, check_range
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.code import Code
-from isthmus.model.file import load
+from isthmus.model.loading import load
 from isthmus.model.recipe import Recipe
 from isthmus.training.api import train
 from isthmus.training.prepare import settle_recipe
@@ -49,6 +50,7 @@ class ImageAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         settings: `{"bottleneck.weight": 1e-3}` or `["bottleneck.weight=1e-3"]`.
         image_shape: `(H, W)` or `(H, W, C)` of images that come flat; None takes a square gray image where
             the number of features allows one, otherwise a single row.
+        range: `(low, high)` that black and white stand for; None finds it in the images of `fit`.
         epochs, minutes, steps: length of the training, one of them; the others are None.
         validation: share of the images held out to choose the best weights.
         precision: `"float32"`, `"bfloat16"`, or `"auto"` to measure which is worth it.
@@ -62,8 +64,10 @@ class ImageAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     Attributes:
         model_: the trained `isthmus.Autoencoder`.
         image_shape_: `(H, W, C)`.
-        range_: `(low, high)` that black and white stand for. Integers of 8 or 16 bits have their own;
-            floats inside [0, 1] are taken as they are; others are scaled by their least and largest value.
+        range_: `(low, high)` that black and white stand for, of all images after `fit`. Integers of 8 or 16
+            bits have their own; floats inside [0, 1] are taken as they are; others are scaled by their least
+            and largest value, beyond which later images may reach by as much again and are clipped. Images on
+            another scale are refused.
         n_features_in_: values per image for flat images, as scikit-learn has it.
     """
 
@@ -74,6 +78,7 @@ class ImageAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         code: str | int | None = None,
         settings: dict[str, Any] | list[str] | None = None,
         image_shape: tuple[int, ...] | None = None,
+        range: tuple[float, float] | None = None,
         epochs: float | None = 10,
         minutes: float | None = None,
         steps: int | None = None,
@@ -87,6 +92,7 @@ class ImageAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         self.code = code
         self.settings = settings
         self.image_shape = image_shape
+        self.range = range
         self.epochs = epochs
         self.minutes = minutes
         self.steps = steps
@@ -115,8 +121,11 @@ class ImageAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         images = self._checked(X, reset=True)
         self.image_shape_ = self._shape_of(images)
         self.ndim_ = images.ndim
-        self.range_ = _range(images)
         self.dtype_ = images.dtype
+        try:
+            self.range_ = check_range(self.range) or _range(images)
+        except IsthmusError as error:
+            raise ValueError(str(error)) from error
         pixels = self._pixels(images)
         state = self.random_state
         fixed = isinstance(state, int | np.integer)
@@ -269,9 +278,17 @@ class ImageAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     def _pixels(self, images: Array) -> Array:
         """`(N, H, W, C)` as `train` takes them: integers of 8 or 16 bits, or floats in [0, 1]."""
         shaped = images.reshape(len(images), *self.image_shape_)
-        if self.dtype_ in (np.uint8, np.uint16) and images.dtype == self.dtype_:
+        if self.range is None and self.dtype_ in (np.uint8, np.uint16) and images.dtype == self.dtype_:
             return shaped
         low, high = self.range_
+        fixed = self.range is not None or self.dtype_ in (np.uint8, np.uint16) or self.range_ == UNIT
+        slack = (TOLERANCE if fixed else 1.0) * (high - low)
+        least, most = float(images.min()), float(images.max())
+        if least < low - slack or most > high + slack:
+            raise ValueError(
+                f"samples from {least:g} to {most:g} are on another scale than those of fit, where black and "
+                f"white are {low:g} and {high:g}; range=(low, high) says what they stand for"
+            )
         return np.asarray((shaped.astype(np.float64) - low) / (high - low), dtype=np.float32).clip(0, 1)
 
     def _as_given(self, pixels: Array) -> Array:

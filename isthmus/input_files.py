@@ -38,11 +38,27 @@ def special_kind(path: StrPath) -> str | None:
 
     Links are followed. Nothing is opened.
     """
-    try:
-        mode = os.stat(path).st_mode  # noqa: PTH116 - also for names that are no path
-    except (OSError, ValueError):
+    if (mode := _mode(path)) is None:
         return None
     return next((text for test, text in _KINDS if test(mode)), None)
+
+
+def is_there(path: StrPath) -> bool:
+    """Whether there is something of that name; False also for what cannot be a name."""
+    return _mode(path) is not None
+
+
+def is_folder(path: StrPath) -> bool:
+    """Whether there is a folder of that name; False also for what cannot be a name."""
+    mode = _mode(path)
+    return mode is not None and stat.S_ISDIR(mode)
+
+
+def _mode(path: StrPath) -> int | None:
+    try:
+        return os.stat(path).st_mode  # noqa: PTH116 - also for names that are no path
+    except (OSError, ValueError):
+        return None
 
 
 def check_file(path: StrPath) -> None:

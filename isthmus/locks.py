@@ -44,6 +44,8 @@ def exclusive(path: Name, *, patience: float = 0.0, shown: str = "") -> Iterator
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         descriptor = _acquire(file, shown or path, patience)
+    except BusyError:
+        raise
     except OSError as error:
         raise explain_os_error(error, path) from error
     try:

@@ -221,6 +221,8 @@ def _check_ancestors(folder: Path, path: Name) -> None:
             if place == place.parent:
                 raise OutputError(f"cannot write {path}: the current folder does not exist any more")
             place = place.parent
+    except OutputError:
+        raise
     except OSError as error:
         raise explain_os_error(error, path) from error
     if not stat.S_ISDIR(mode):

@@ -171,3 +171,31 @@ def test_other_images_than_it_was_fitted_on_are_refused(fitted: ImageAutoencoder
         fitted.transform(np.zeros((2, 63)))
     with pytest.raises(ValueError, match="expect"):
         fitted.transform(np.zeros((2, 9, 9)))
+
+
+def test_the_scale_of_fit_holds_for_all_later_images(digits: tuple[np.ndarray, np.ndarray]) -> None:
+    bytes_ = (digits[0] * 255 / 16).astype(np.uint8)
+    model = ImageAutoencoder(**{**QUICK, "steps": 2}).fit(bytes_)
+    np.testing.assert_allclose(model.transform(bytes_.astype(float)), model.transform(bytes_), atol=1e-5)
+    deep = ImageAutoencoder(**{**QUICK, "steps": 2}, range=(0, 16)).fit(digits[0])
+    assert deep.range_ == (0, 16)
+    np.testing.assert_allclose(deep.transform(digits[0][:5]), model.transform(bytes_[:5]), atol=0.05)
+    again = deep.inverse_transform(deep.transform(digits[0]))
+    assert again.dtype == digits[0].dtype and again.min() >= 0 and again.max() <= 16
+
+
+@pytest.mark.parametrize(("scale", "later"), [(1 / 16, 255 / 16), (1.0, 255 / 16), (1.0, -3.0)])
+def test_images_on_another_scale_than_that_of_fit_are_refused(
+    digits: tuple[np.ndarray, np.ndarray], scale: float, later: float
+) -> None:
+    model = ImageAutoencoder(**{**QUICK, "steps": 2}).fit(digits[0] * scale)
+    for use in (model.transform, model.score):
+        with pytest.raises(ValueError, match="another scale"):
+            use(digits[0] * later)
+    model.transform(np.minimum(digits[0] * scale, 0.9 * scale))  # darker images are images all the same
+
+
+def test_a_range_that_does_not_hold_the_images_is_refused(digits: tuple[np.ndarray, np.ndarray]) -> None:
+    for given, reason in (((0, 8), "another scale"), ((1, 0), "range must be")):
+        with pytest.raises(ValueError, match=reason):
+            ImageAutoencoder(**QUICK, range=given).fit(digits[0])

@@ -7,8 +7,8 @@ from study import Study
 
 import isthmus
 from isthmus.evaluation.drawing.pictures import before_after
+from isthmus.images.array_format import to_batch
 from isthmus.images.batches import whole
-from isthmus.images.edge import to_batch
 from isthmus.metrics.baselines import PCA
 
 COLUMNS, EPOCHS = 10, 10

@@ -17,7 +17,7 @@ from restoring.images import Array, masks
 from restoring.inpainters import Inpainter
 
 from isthmus.metrics.structure import ssim
-from isthmus.restoration.models import find
+from isthmus.model.loading import load_shared
 
 
 def psnr(image: npt.NDArray[Any], clean: Array) -> float:
@@ -54,7 +54,7 @@ def denoising(
     result: dict[str, Any] = {}
     strip: list[npt.NDArray[Any]] = []
     network = dncnn()
-    precision = find(isthmus_default()).precision
+    precision = load_shared(isthmus_default()).precision
     for sigma in sigmas:
         random = np.random.default_rng(0)
         seen = [

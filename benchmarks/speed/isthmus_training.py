@@ -18,7 +18,7 @@ from gate import Gate
 from points import NETWORKS
 
 from isthmus.images.arrays import from_array
-from isthmus.images.read import read
+from isthmus.images.reading import read
 from isthmus.training.allocator import kept_memory
 from isthmus.training.denormals import flushed_denormals
 from isthmus.training.options import Settled

@@ -6,9 +6,10 @@ from functools import partial
 
 import click
 
-from isthmus.cli.console import Console, force_option, speaks, table
+from isthmus.cli.console import Console, force_option, speaks
 from isthmus.cli.inputs import as_json, check_data, end_with_skipped
 from isthmus.outputs import check_outputs
+from isthmus.reports.tables import format_table
 
 
 @click.command()
@@ -74,7 +75,7 @@ def command(
         write = console.save(write, partial(write_text, write, lines, force=force))
     skipped = (*found.images.skipped, *(() if found.against is None else found.against.skipped))
     console.emit(found.to_dict() | {"report": report, "write": write, "skipped": as_json(skipped)})
-    console.result(table(("what", "found"), summary(found)))
+    console.result(format_table(("what", "found"), summary(found)))
     for remark in remarks(found):
         console.result(for_terminal(remark))
     if report is not None:

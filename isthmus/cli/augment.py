@@ -66,7 +66,7 @@ def command(
     check_data(data)
     from isthmus.generation.augmentation import augment
     from isthmus.images.outputs import check_free, write_images
-    from isthmus.images.read import read
+    from isthmus.images.reading import read
 
     check_free(out, force, labelled=True)
     images = read(data)

@@ -6,10 +6,11 @@ from functools import partial
 
 import click
 
-from isthmus.cli.console import Console, force_option, speaks, table
+from isthmus.cli.console import Console, force_option, speaks
 from isthmus.cli.inputs import as_json, check_data, end_with_skipped, load_model
 from isthmus.escaping import csv_text
 from isthmus.outputs import check_outputs
+from isthmus.reports.tables import format_table
 
 
 @click.command()
@@ -123,7 +124,7 @@ def command(
     for row in found.rows:
         shares = [row.linear, row.knn, *([row.few_linear, row.few_spread] if few else [])]
         rows.append([row.name, row.numbers, *(None if s is None else round(100 * s, 2) for s in shares)])
-    console.result(table(header, rows))
+    console.result(format_table(header, rows))
     for path in filter(None, (picture, out)):
         console.note(f"written: {path}")
     end_with_skipped(console, skipped)

@@ -6,10 +6,11 @@ from functools import partial
 
 import click
 
-from isthmus.cli.console import Console, force_option, speaks, table
+from isthmus.cli.console import Console, force_option, speaks
 from isthmus.cli.inputs import as_json, check_data, end_with_skipped, load_model, swap_if_model
 from isthmus.escaping import csv_text
 from isthmus.outputs import check_outputs
+from isthmus.reports.tables import format_table
 from isthmus.wording import format_count
 
 
@@ -128,13 +129,13 @@ def command(
     )
     if found.agreement:
         header = ["seen as", "accuracy %", "± seeds", "purity %", "mutual information %"]
-        console.result(table(header, [_row(name, one) for name, one in found.agreement.items()]))
+        console.result(format_table(header, [_row(name, one) for name, one in found.agreement.items()]))
     else:
         rows_ = [
             [i, int((clusters.assigned == i).sum()), images.names[int(clusters.typical[i][0])]]
             for i in range(clusters.count)
         ]
-        console.result(table(["group", "images", "most typical"], rows_))
+        console.result(format_table(["group", "images", "most typical"], rows_))
     for path in filter(None, (picture, out)):
         console.note(f"written: {path}")
     end_with_skipped(console, images.skipped)

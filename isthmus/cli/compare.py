@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from isthmus.cli.console import Console, force_option, speaks, table
+from isthmus.api.training import describe_step as seen_now
+from isthmus.cli.console import Console, force_option, speaks
 from isthmus.cli.inputs import as_size, check_data
-from isthmus.cli.train import seen_now
 from isthmus.errors import UsageError
 from isthmus.outputs import check_outputs
+from isthmus.reports.tables import format_table
 
 if TYPE_CHECKING:
     from isthmus.training.progress import Listener, Progress
@@ -93,6 +94,6 @@ def command(
     if report is not None:
         report = console.save(report, partial(found.report().write, report, force=force))
     console.emit(found.to_dict() | {"report": report})
-    console.result(table(*found.table()))
+    console.result(format_table(*found.table()))
     if report is not None:
         console.note(f"report: {report}")

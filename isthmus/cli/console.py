@@ -16,19 +16,22 @@ from __future__ import annotations
 
 import functools
 import json
+import logging
 import math
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, ParamSpec
 
 import click
 
-from isthmus.cli.progress import PlainLine, ProgressLine, RichLine, SilentLine
 from isthmus.errors import IsthmusError, OutputError
 from isthmus.escaping import for_terminal, for_terminal_lines
+from isthmus.log import LOGGER
 from isthmus.outputs import explain_os_error
+from isthmus.progress import BarTask, LineTask, Task
 
 _Parameters = ParamSpec("_Parameters")
 _SCHEMA = re.compile(r"isthmus\.[a-z-]+/[0-9]+")
@@ -49,7 +52,7 @@ class Console:
         self.silent = silent
         self.emitted = False
         self.lost: list[IsthmusError] = []
-        self._line: ProgressLine | None = None
+        self._line: Task | None = None
 
     def note(self, text: str) -> None:
         """Say something worth knowing, on stderr; silent with `--quiet`."""
@@ -112,18 +115,22 @@ class Console:
         """Remember that something could not be kept: the command will print its answer and fail."""
         self.lost.append(error)
 
-    def progress(self, label: str, total: float, *, start: float = 0) -> ProgressLine:
+    def task(self, label: str, total: float, unit: str = "", *, start: float = 0) -> Task:  # noqa: ARG002
+        """As the protocol `isthmus.progress.Progress`: functions of the api are given the console itself."""
+        return self.progress(label, total, start=start)
+
+    def progress(self, label: str, total: float, *, start: float = 0) -> Task:
         """A context manager that shows on stderr how far a job is: a bar on a terminal, else some lines.
 
         `start` of the total was done before this job began.
         """
-        line: ProgressLine
+        line: Task
         if self.quiet:
-            line = SilentLine()
+            line = Task(label, total, start=start)
         elif sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
-            line = RichLine(label, total, start=start)
+            line = BarTask(label, total, start=start)
         else:
-            line = PlainLine(label, total, start=start)
+            line = LineTask(label, total, start=start)
         self._line = line
         return line
 
@@ -151,7 +158,8 @@ def speaks(function: Callable[..., None]) -> Callable[..., None]:
     def command(*args: Any, as_json: bool, quiet: bool, **options: Any) -> None:
         console = Console(json=as_json, quiet=quiet, silent=follows())
         try:
-            function(*args, console=console, **options)
+            with _log_on(console):
+                function(*args, console=console, **options)
         except click.exceptions.Exit:
             if not console.lost:
                 raise
@@ -163,6 +171,34 @@ def speaks(function: Callable[..., None]) -> Callable[..., None]:
             raise RuntimeError("this command printed no JSON object")
 
     return command
+
+
+class _ConsoleHandler(logging.Handler):
+    """Shows what the package logs. Skipped inputs are named at the end instead."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(logging.INFO)
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if getattr(record, "isthmus_skipped", False):
+            return
+        say = self._console.warn if record.levelno >= logging.WARNING else self._console.note
+        say(record.getMessage())
+
+
+@contextmanager
+def _log_on(console: Console) -> Iterator[None]:
+    handler, level, propagate = _ConsoleHandler(console), LOGGER.level, LOGGER.propagate
+    LOGGER.addHandler(handler)
+    LOGGER.setLevel(logging.INFO)
+    LOGGER.propagate = False
+    try:
+        yield
+    finally:
+        LOGGER.removeHandler(handler)
+        LOGGER.setLevel(level)
+        LOGGER.propagate = propagate
 
 
 def force_option(function: Callable[_Parameters, None]) -> Callable[_Parameters, None]:
@@ -192,40 +228,3 @@ def plain(value: object) -> object:
     if as_list is None:
         raise TypeError(f"{type(value).__name__} has no JSON form")
     return plain(as_list())
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Aligned columns of plain text: numbers to the right, words to the left, floats with four digits.
-
-    Args:
-        header: one name per column.
-        rows: one value per column; None is shown as "-".
-
-    Raises:
-        ValueError: a row has another length than the header.
-    """
-    texts = [[for_terminal(str(name)) for name in header], *([_cell(value) for value in row] for row in rows)]
-    columns = list(zip(*texts, strict=True))
-    widths = [max(map(len, column)) for column in columns]
-    numeric = [
-        any(_is_number(row[index]) for row in rows)
-        and all(row[index] is None or _is_number(row[index]) for row in rows)
-        for index in range(len(header))
-    ]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if right else cell.ljust(width)
-            for cell, width, right in zip(row, widths, numeric, strict=True)
-        ).rstrip()
-        for row in texts
-    )
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.4g}" if isinstance(value, float) else for_terminal(str(value))

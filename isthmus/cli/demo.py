@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from isthmus.cli.console import Console, force_option, speaks, table
+from isthmus.api.training import describe_step as seen_now
+from isthmus.cli.console import Console, force_option, speaks
 from isthmus.cli.line import command_line
-from isthmus.cli.train import seen_now
+from isthmus.reports.tables import format_table
 
 if TYPE_CHECKING:
     from isthmus.training.progress import Progress
@@ -60,6 +61,6 @@ def command(console: Console, out: str, minutes: float, force: bool) -> None:
         }
     )
     if demo.evaluation is not None:
-        console.result(table(*short_table(demo.evaluation)))
+        console.result(format_table(*short_table(demo.evaluation)))
     console.result(f"model: {demo.model_path}\nreport: {demo.report_path}")
     console.suggest("try next:", lines)

@@ -52,10 +52,10 @@ def command(
     """
     for path in images:
         check_data(path)
+    from isthmus.model.loading import load_shared
     from isthmus.restoration.denoise import denoise, network_for, seen_noise
-    from isthmus.restoration.models import find
 
-    network = None if model is None else find(model)
+    network = None if model is None else load_shared(model)
 
     def repair(pixels: Pixels, _: ImageFile, tell: Tell) -> tuple[Pixels, dict[str, Any]]:
         network_for(pixels, network)  # a model that does not fit is known before the noise is measured

@@ -53,7 +53,7 @@ def command(
         )
     autoencoder = load_model(model)
     from isthmus.generation.directions import direction, of_class, without_class
-    from isthmus.images.read import read
+    from isthmus.images.reading import read
 
     check_outputs(out, force=force)
     if data is not None and name is not None:

@@ -16,9 +16,10 @@ from typing import Any
 import click
 
 from isthmus.cli import machine
-from isthmus.cli.console import Console, speaks, table
+from isthmus.cli.console import Console, speaks
 from isthmus.installation import install_command
 from isthmus.machine import usable_cores
+from isthmus.reports.tables import format_table
 from isthmus.threads import count
 from isthmus.version import __version__
 
@@ -72,7 +73,7 @@ def command(console: Console, model: str | None, data: str | None) -> None:
     document = examine()
     console.emit(document)
     rows = [(check.name, check.seen, check.verdict) for check in checks(document)]
-    console.result(table(("what", "seen", "verdict"), rows))
+    console.result(format_table(("what", "seen", "verdict"), rows))
 
 
 def examine() -> dict[str, Any]:

@@ -6,9 +6,10 @@ from functools import partial
 
 import click
 
-from isthmus.cli.console import Console, force_option, speaks, table
+from isthmus.cli.console import Console, force_option, speaks
 from isthmus.cli.inputs import check_data, end_with_skipped, load_model, swap_if_model
 from isthmus.outputs import check_outputs
+from isthmus.reports.tables import format_table
 
 
 @click.command()
@@ -108,9 +109,9 @@ def command(
         report = console.save(report, partial(page.write, report, force=force))
     document = {"generation": None if made is None else made.to_dict(), "report": report}
     console.emit(found.to_dict() | document)
-    console.result(table(*metrics_table(found)))
+    console.result(format_table(*metrics_table(found)))
     if made is not None:
-        console.result(table(*made.table()))
+        console.result(format_table(*made.table()))
         console.result(
             f"distance to the nearest training image, samples over unseen images: {made.memory.ratio:.3g}; "
             f"copied: {made.memory.copied:.1%} (by chance 1.0%)"

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import click
 
-from isthmus.cli.console import Console, force_option, speaks, table
+from isthmus.cli.console import Console, force_option, speaks
 from isthmus.cli.inputs import check_data, load_model, swap_if_model
 from isthmus.errors import OutputError, UsageError
 from isthmus.outputs import check_folder, path_exists
+from isthmus.reports.tables import format_table
 
 
 @click.command()
@@ -67,7 +68,7 @@ def command(
         (unit, float(found.values[unit]), float(found.units.mean[unit]), float(found.units.deviation[unit]))
         for unit in found.chosen
     ]
-    console.result(table(("unit", "here", "mean", "deviation"), rows))
+    console.result(format_table(("unit", "here", "mean", "deviation"), rows))
     for name, score in found.scores.items():
         console.result(
             f"{name} maps: deletion {score.deletion:+.3f}, insertion {score.insertion:+.3f} against random"

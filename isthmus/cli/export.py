@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
-from isthmus.cli.console import Console, force_option, speaks, table
+from isthmus.cli.console import Console, force_option, speaks
 from isthmus.cli.inputs import MODEL_SUFFIX, load_model
+from isthmus.reports.tables import format_table
 
 
 @click.command()
@@ -39,4 +40,4 @@ def command(console: Console, model: str, out: str | None, force: bool) -> None:
         (one.path, f"{one.input} ({', '.join(map(str, one.shape))})", one.step, one.output, one.error)
         for one in files
     ]
-    console.result(table(("file", "input", "step", "output", "largest error"), rows))
+    console.result(format_table(("file", "input", "step", "output", "largest error"), rows))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from isthmus.cli.console import Console, table
+from isthmus.cli.console import Console
 from isthmus.cli.inputs import check_data, load_model, swap_if_model
+from isthmus.reports.tables import format_table
 from isthmus.wording import format_count
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def examine_training(model: str, data: str | None, console: Console) -> None:
     )
     if found:
         rows = [(one.severity, one.name, one.message, one.suggestion) for one in found]
-        console.result(table(("severity", "finding", "what was seen", "try"), rows))
+        console.result(format_table(("severity", "finding", "what was seen", "try"), rows))
     else:
         on = (
             f"on {format_count(seen.images, 'image')} of {data}"

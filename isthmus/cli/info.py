@@ -9,9 +9,10 @@ from typing import Any
 
 import click
 
-from isthmus.cli.console import Console, speaks, table
+from isthmus.cli.console import Console, speaks
 from isthmus.cli.inputs import check_model
-from isthmus.errors import ModelFileError
+from isthmus.errors import IsthmusError, ModelFileError
+from isthmus.reports.tables import format_table
 from isthmus.wording import format_count
 
 
@@ -30,21 +31,25 @@ def command(console: Console, model: str) -> None:
 
         found = {"schema": "isthmus.file/1", "file": model, **examine(model)}
         console.emit(found)
-        console.result(table(("what", "value"), file_rows(found)))
+        console.result(format_table(("what", "value"), file_rows(found)))
         return
     from isthmus.model.file import read_header
+    from isthmus.model.loading import resolve_model_path
 
-    header = read_header(check_model(model))
+    path = resolve_model_path(check_model(model))
+    header = read_header(path)
     try:
-        document = describe(model, header)
+        document = describe(model, path, header)
         lines = rows(document)
+    except IsthmusError:
+        raise
     except (LookupError, TypeError, ValueError, AttributeError):
         raise ModelFileError(f"{model} is damaged: its header is not what isthmus writes") from None
     console.emit(document)
-    console.result(table(("what", "value"), lines))
+    console.result(format_table(("what", "value"), lines))
 
 
-def describe(path: str, header: Mapping[str, Any]) -> dict[str, Any]:
+def describe(model: str, path: Path, header: Mapping[str, Any]) -> dict[str, Any]:
     """The header as a document of schema "isthmus.info/1"."""
     counts = {name: math.prod(shape) for name, shape in header["tensors"].items()}
     parts = {
@@ -53,8 +58,8 @@ def describe(path: str, header: Mapping[str, Any]) -> dict[str, Any]:
     }
     return {
         "schema": "isthmus.info/1",
-        "model": path,
-        "bytes": Path(path).stat().st_size,
+        "model": model,
+        "bytes": path.stat().st_size,
         "format": header["format"],
         "recipe": header["recipe"],
         "code": header["recipe"].get("code"),

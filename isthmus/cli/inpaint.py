@@ -75,11 +75,11 @@ def command(
             f"say in one way what is missing: {ways}",
             hint=command_line(["inpaint", *images, "--find", "dead-pixels", "-o", out]),
         )
+    from isthmus.model.loading import load_shared
     from isthmus.restoration import masks
     from isthmus.restoration.inpaint import inpaint, network_for
-    from isthmus.restoration.models import find as find_model
 
-    network = None if model is None else find_model(model)
+    network = None if model is None else load_shared(model)
     colour = None if mask_colour is None else masks.parse_colour(mask_colour)
 
     def repair(pixels: Pixels, file: ImageFile, tell: Tell) -> tuple[Pixels, dict[str, Any]]:

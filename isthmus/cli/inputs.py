@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from isthmus import pretrained
 from isthmus.cli.console import Console
 from isthmus.cli.line import command_line
 from isthmus.errors import UsageError
@@ -59,11 +60,9 @@ def check_model(model: str, *, swapped: Sequence[str] | None = None) -> str:
     Raises:
         UsageError: this is a folder, an image or a named data set, and a model file is expected here.
     """
-    path = Path(model)
-    named = not path.exists() and path.suffix != MODEL_SUFFIX and _is_data_name(model)
-    # The suffix first: what images are called is known to modules that load NumPy and Pillow.
-    image = path.suffix != MODEL_SUFFIX and path.is_file() and path.suffix.lower() in _image_suffixes()
-    if path.is_dir() or named or image:
+    from isthmus.model.loading import holds_images
+
+    if holds_images(model):
         hint = command_line(swapped if swapped is not None else ["train", model])
         raise UsageError(f"{model} is not a model file but images", hint=hint)
     return model
@@ -77,26 +76,26 @@ def load_model(model: str, *, swapped: Sequence[str] | None = None) -> Autoencod
         ModelFileError: missing, damaged, or from a later version.
     """
     check_model(model, swapped=swapped)
-    from isthmus.model.file import load
+    from isthmus.model.loading import load
 
     return load(model)
 
 
 def read_image(path: str, model: Autoencoder) -> Pixels:
-    """One image file as `(H, W, C)` with the model's channels: alpha on white, colour weighed into gray.
+    """One image, also of a set (`mnist:test[17]`), as `(H, W, C)` with the model's channels.
 
     Raises:
-        ImageFileError: missing, damaged, or no image.
+        DataError: missing, damaged, no image, or several.
     """
-    from isthmus.images.conform import to_channels
-    from isthmus.images.formats import decode
+    from isthmus.images import reading
 
-    return to_channels(decode(path), model.channels)
+    return reading.read_image(path, channels=model.channels)
 
 
 def swap_if_model(model: str, data: str, words: Sequence[str]) -> list[str] | None:
     """The command with MODEL and DATA exchanged when DATA looks like the model; else None."""
-    return [words[0], data, model, *words[1:]] if Path(data).suffix == MODEL_SUFFIX else None
+    looks_like_model = Path(data).suffix == MODEL_SUFFIX or data in pretrained.names()
+    return [words[0], data, model, *words[1:]] if looks_like_model else None
 
 
 def end_with_skipped(console: Console, skipped: Sequence[Skipped]) -> None:
@@ -112,15 +111,3 @@ def end_with_skipped(console: Console, skipped: Sequence[Skipped]) -> None:
 def as_json(skipped: Sequence[Skipped]) -> list[dict[str, str]]:
     """What was left out, for a JSON document."""
     return [{"name": one.name, "reason": one.reason} for one in skipped]
-
-
-def _is_data_name(text: str) -> bool:
-    from isthmus.images.registry import NAMES
-
-    return text.partition(":")[0] in NAMES
-
-
-def _image_suffixes() -> tuple[str, ...]:
-    from isthmus.images.opening import SUFFIXES
-
-    return (*SUFFIXES, ".npy", ".npz", ".gz")

@@ -4,6 +4,57 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from isthmus.errors import Hint
+
+# Functions of `isthmus` whose command bears another name.
+COMMANDS = {
+    "check_machine": "doctor",
+    "code_map": "map",
+    "compress_files": "compress",
+    "decompress_files": "decompress",
+    "denoise_files": "denoise",
+    "describe_recipe": "recipes",
+    "diagnose": "doctor",
+    "export_onnx": "export",
+    "find_direction": "direction",
+    "fit_prior": "prior",
+    "inpaint_files": "inpaint",
+    "inspect_file": "info",
+    "list_models": "models",
+    "list_recipes": "recipes",
+    "reconstruct_files": "reconstruct",
+    "run_demo": "demo",
+    "verify_files": "verify",
+}
+
+
+def option_name(name: str) -> str:
+    """The option that sets the parameter `name` of a function: `--false-alarms` for `false_alarms`."""
+    return "--" + name.replace("_", "-")
+
+
+def format_hint(hint: Hint) -> str:
+    """A hint in the shell's spelling."""
+    if hint.words:
+        return hint.words
+    options: list[str] = []
+    for name, value in hint.options:
+        flag = option_name(name)
+        if value is False:
+            options.append("--no-" + flag[2:])
+        elif value is True:
+            options.append(flag)
+        elif isinstance(value, (list, tuple)):
+            for item in value:
+                options += [flag, str(item)]
+        else:
+            options += [flag, str(value)]
+    if hint.use:
+        return command_line([COMMANDS.get(hint.use, hint.use), *hint.arguments, *options])
+    return f"repeat the command with {command_line(options).removeprefix('isthmus ')}"
 
 
 def command_line(words: Sequence[str]) -> str:

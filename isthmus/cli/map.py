@@ -41,7 +41,7 @@ def command(
     autoencoder = load_model(model, swapped=swap_if_model(model, data, ["map", "-o", out]))
     check_data(data)
     from isthmus.generation.code_map import code_map
-    from isthmus.images.read import read
+    from isthmus.images.reading import read
 
     check_outputs(out, force=force)
     images = read(data)

@@ -59,7 +59,7 @@ def command(
     check_output(model, force=True, stream=False)
     from isthmus.generation.fitting import fit_prior
     from isthmus.generation.flow_training import STEPS
-    from isthmus.images.read import read
+    from isthmus.images.reading import read
     from isthmus.model.attachments import attach
     from isthmus.training.progress import Progress
 

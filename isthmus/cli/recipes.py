@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
-from isthmus.cli.console import Console, speaks, table
+from isthmus.cli.console import Console, speaks
 from isthmus.errors import UsageError
+from isthmus.reports.tables import format_table
 
 
 @click.command()
@@ -30,8 +31,8 @@ def command(console: Console, name: str | None, toml: bool) -> None:
             {"name": known, "summary": text, "group": group} for group in rows for known, text in rows[group]
         ]
         console.emit({"schema": "isthmus.recipes/1", "recipes": listed})
-        families = table(("recipe", "what it is"), rows["family"])
-        console.result(families + "\n\n" + table(("article", "what it describes"), rows["article"]))
+        families = format_table(("recipe", "what it is"), rows["family"])
+        console.result(families + "\n\n" + format_table(("article", "what it describes"), rows["article"]))
         console.suggest("every setting of one: isthmus recipes NAME")
         return
     chosen = recipe(name)
@@ -51,5 +52,5 @@ def command(console: Console, name: str | None, toml: bool) -> None:
     if toml:
         console.result(write_recipe(chosen).rstrip())
         return
-    console.result(f"{name}: {text}\n\n" + table(("setting", "value", "meaning"), settings))
+    console.result(f"{name}: {text}\n\n" + format_table(("setting", "value", "meaning"), settings))
     console.suggest(f"change one: isthmus train DATA --recipe {name} --set {settings[1][0]}={settings[1][1]}")

@@ -10,7 +10,7 @@ import click
 
 from isthmus.cli.console import Console
 from isthmus.cli.inputs import as_json, end_with_skipped
-from isthmus.cli.progress import duration
+from isthmus.progress import duration
 from isthmus.wording import format_count
 
 if TYPE_CHECKING:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import click
 
-from isthmus.cli.console import Console, force_option, speaks, table
+from isthmus.cli.console import Console, force_option, speaks
 from isthmus.cli.inputs import as_json, check_data, end_with_skipped, load_model, swap_if_model
 from isthmus.escaping import for_terminal
 from isthmus.outputs import check_outputs, path_exists
+from isthmus.reports.tables import format_table
 
 
 @click.command()
@@ -112,7 +113,7 @@ def command(
     )
     for name, matches in zip(found.queries.names, found.matches, strict=True):
         console.result(f"like {for_terminal(name)}:")
-        console.result(table(["match", metric], [[m.name, round(m.value, 4)] for m in matches]))
+        console.result(format_table(["match", metric], [[m.name, round(m.value, 4)] for m in matches]))
     if picture is not None:
         console.note(f"written: {picture}")
     end_with_skipped(console, (*images.skipped, *found.queries.skipped))

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from isthmus.cli.console import Console, force_option, speaks, table
+from isthmus.cli.console import Console, force_option, speaks
 from isthmus.cli.inputs import as_size, check_data
 from isthmus.cli.line import command_line
 from isthmus.outputs import check_outputs
+from isthmus.reports.tables import format_table
 from isthmus.wording import format_count
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def command(
     if report is not None:
         report = console.save(report, partial(found.page().write, report, force=force))
     console.emit(found.to_dict() | {"log": path, "report": report})
-    console.result(table(*found.table()))
+    console.result(format_table(*found.table()))
     if not found.complete:
         console.result(
             f"the time was up after {format_count(len(found.trials), 'trial')}: the same command goes "

@@ -16,12 +16,13 @@ from isthmus.codec.grid import Rectangle
 from isthmus.codec.models import codec_for
 from isthmus.codec.picture import Picture, picture
 from isthmus.errors import UsageError
+from isthmus.images.sample_range import Range
+from isthmus.model.loading import ModelLike
 from isthmus.threads import limited
 
 if TYPE_CHECKING:
     from isthmus.codec.encoding import Encoded
     from isthmus.codec.ready import Codec
-    from isthmus.model.autoencoder import Autoencoder
 
 QUALITY = 50.0
 Pixels = npt.NDArray[np.uint8]
@@ -30,31 +31,35 @@ Region = tuple[int, int, int, int]
 
 @limited()
 def compress(
-    image: npt.NDArray[Any] | str | os.PathLike[str],
+    image: Any,
     *,
     quality: float | None = None,
     bpp: float | None = None,
     psnr: float | None = None,
-    model: Autoencoder | str | os.PathLike[str] | None = None,
+    model: ModelLike | None = None,
     preview: int | None = None,
     effort: int = 0,
+    range: Range | None = None,
     max_pixels: int = MAX_PIXELS,
 ) -> bytes:
     """One image as the bytes of a `.isth` file.
 
     Args:
-        image: uint8 (H, W), or (H, W, C) with C 1 gray, 2 gray and alpha, 3 colour, 4 colour and alpha; or
-            the path of an image file, whose colour profile and EXIF are kept (its orientation is applied).
+        image: (H, W), or (H, W, C) with C 1 gray, 2 gray and alpha, 3 colour, 4 colour and alpha, or a tensor
+            (1, C, H, W): uint8, or floats in [0, 1], which are rounded to 8 bits; or the path, the bytes or
+            the open file of an image, or a Pillow image, whose colour profile and EXIF are kept (its
+            orientation is applied).
         quality: 1 to 100; 50 unless `bpp` or `psnr` is given.
         bpp: at most so many bits of the file per pixel, or, where the picture has none so small, the
             smallest.
         psnr: at least so many dB (all channels together, alpha apart), or the most there is.
-        model: a model trained with `--recipe codec`, or its file; None for the shipped one. The same is
-            needed to decompress.
+        model: a model trained with `--recipe codec`, its file, or the name of a shipped model; None for
+            `photo-codec`. The same is needed to decompress.
         preview: put a small picture of at most so many pixels a side into the file, which is read without
             model.
         effort: 0 to 100: gradient steps that fit the code to this image. Smaller files at equal fidelity, for
             several times the time; decompressing stays as it is.
+        range: the samples (low, high) that stand for black and white, where they are others.
         max_pixels: larger images are refused.
 
     Raises:
@@ -65,7 +70,7 @@ def compress(
     """
     check_request(quality, bpp, psnr, preview, effort)
     return compressed(
-        picture(image, max_pixels=max_pixels),
+        picture(image, range=range, max_pixels=max_pixels),
         codec_for(model),
         quality=quality,
         bpp=bpp,
@@ -79,7 +84,7 @@ def compress(
 def decompress(
     data: bytes | str | os.PathLike[str],
     *,
-    model: Autoencoder | str | os.PathLike[str] | None = None,
+    model: ModelLike | None = None,
     region: Region | None = None,
     keep_going: bool = False,
     max_pixels: int = MAX_PIXELS,

@@ -9,7 +9,7 @@ import numpy as np
 from isthmus.codec import transform
 from isthmus.codec.fit import fit_tables
 from isthmus.errors import CapabilityError
-from isthmus.images.edge import to_batch
+from isthmus.images.array_format import to_batch
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
 

@@ -2,57 +2,24 @@
 
 from __future__ import annotations
 
-import os
-from functools import cache
-from importlib import resources
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from isthmus.errors import ModelFileError
+from isthmus.model.loading import ModelLike, load_shared
 
 if TYPE_CHECKING:
     from isthmus.codec.ready import Codec
-    from isthmus.model.autoencoder import Autoencoder
 
-SHIPPED = "photo-codec.safetensors"
+SHIPPED = "photo-codec"
 
 
-def codec_for(model: Autoencoder | str | os.PathLike[str] | None) -> Codec:
-    """A model, a model file, or (None) the shipped one, ready to code.
+def codec_for(model: ModelLike | None) -> Codec:
+    """A model, a model file or the name of a shipped model (None: `photo-codec`), ready to code.
 
     Raises:
         ModelFileError: missing or damaged.
+        UsageError: no shipped model has this name.
         CapabilityError: it cannot compress.
     """
     from isthmus.codec.ready import ready
 
-    if model is None:
-        return _shipped()
-    if isinstance(model, (str, os.PathLike)):
-        from isthmus.model.file import load
-
-        return ready(load(model))
-    return ready(model)
-
-
-@cache
-def _shipped() -> Codec:
-    from isthmus.codec.ready import ready
-    from isthmus.model.file import load
-
-    return ready(load(shipped_path()))
-
-
-def shipped_path() -> Path:
-    """Where the shipped model of photos is.
-
-    Raises:
-        ModelFileError: this installation has none.
-    """
-    path = Path(str(resources.files("isthmus"))) / "pretrained" / SHIPPED
-    if not path.is_file():
-        raise ModelFileError(
-            "this installation comes without a model of photos; give one with --model",
-            hint="isthmus train PHOTOS --recipe codec -o codec.safetensors",
-        )
-    return path
+    return ready(load_shared(SHIPPED if model is None else model))

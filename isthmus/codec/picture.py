@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,14 @@ import numpy.typing as npt
 
 from isthmus.codec.container import MAX_PIXELS
 from isthmus.errors import DataError
-from isthmus.images.formats import decode, metadata, probe
-from isthmus.images.opening import ImageFileError
+from isthmus.images.conform import to_dtype
+from isthmus.images.formats import decode, decode_pillow, metadata, metadata_of, probe
+from isthmus.images.opening import Content, ImageFileError
+from isthmus.images.reading import names_set, read_image
+from isthmus.images.sample_range import Range, UnreadablePixelsError, check_range, to_samples
+from isthmus.images.sources import content_of, is_encoded, is_pillow, is_tensor
+from isthmus.images.store import ImageSet
+from isthmus.input_files import is_folder
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -46,32 +52,63 @@ class Picture:
         return self.pixels[:, :, 0] if self.pixels.shape[2] == 1 else self.pixels
 
 
-def picture(image: npt.NDArray[Any] | str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> Picture:
-    """The picture in an array or an image file.
+def picture(image: Any, *, range: Range | None = None, max_pixels: int = MAX_PIXELS) -> Picture:
+    """The picture in an array, an image file or a Pillow image.
 
     Args:
-        image: uint8 (H, W) or (H, W, C) with C 1 gray, 2 gray and alpha, 3 colour, 4 colour and alpha; or the
-            path of an image file of a kind read everywhere in isthmus, of 8 bits per sample.
+        image: (H, W) or (H, W, C) with C 1 gray, 2 gray and alpha, 3 colour, 4 colour and alpha, or a tensor
+            (1, C, H, W): uint8, or floats in [0, 1], which are rounded to 8 bits; or the path, the bytes or
+            the open file of an image of 8 bits per sample and a kind read everywhere in isthmus, or a Pillow
+            image.
+        range: the samples (low, high) that stand for black and white, where they are others.
         max_pixels: larger pictures are refused.
 
     Raises:
         DataError: not such an image.
     """
-    if isinstance(image, (str, os.PathLike)):
-        return _from_file(Path(image), max_pixels)
-    array = np.asarray(image)
+    check_range(range)
+    if is_encoded(image):
+        image = content_of(image)
+    elif isinstance(image, (str, os.PathLike)):
+        image = os.fspath(image) if names_set(image) and not is_folder(image) else Path(image)
+    if isinstance(image, (Path, Content)):
+        if range is None:
+            return _from_file(image, max_pixels)
+        return _from_array(decode(image, alpha="keep", raw=True, max_pixels=max_pixels), range, max_pixels)
+    if is_pillow(image):
+        array = decode_pillow(image, alpha="keep", raw=range is not None, max_pixels=max_pixels)
+        found = _from_array(array, range, max_pixels)
+        exif, icc = metadata_of(image)
+        return replace(found, exif=exif, icc=icc)
+    if isinstance(image, (str, ImageSet)):
+        return _from_array(read_image(image, range=range, max_pixels=max_pixels), None, max_pixels)
+    return _from_array(image, range, max_pixels)
+
+
+def _from_array(image: Any, value_range: Range | None, max_pixels: int) -> Picture:
+    if is_tensor(image):
+        if image.ndim != 4 or len(image) != 1:
+            raise DataError(f"an image to compress is one tensor (1, C, H, W), not {tuple(image.shape)}")
+        tensor = image.detach().cpu()[0].permute(1, 2, 0)
+        array = (tensor.double() if tensor.is_floating_point() else tensor).numpy()
+    else:
+        array = np.asarray(image)
     if array.ndim == 2:
         array = array[:, :, None]
     if array.ndim != 3 or not 1 <= array.shape[2] <= 4 or 0 in array.shape:
         raise DataError(f"an image to compress is (H, W) or (H, W, 1 to 4), not {np.shape(image)}")
-    if array.dtype != np.uint8:
-        raise DataError(f"an image to compress has 8 bits per sample (uint8), not {array.dtype}")
     if array.shape[0] * array.shape[1] > max_pixels:
         raise DataError(f"{array.shape[1]}×{array.shape[0]} pixels are more than {max_pixels:,}, the limit")
-    return _split(array)
+    try:
+        samples = to_samples(array, value_range)
+    except UnreadablePixelsError as error:
+        raise DataError(f"image {error}", hint=error.hint) from None
+    if samples.dtype == np.uint16:
+        raise DataError(f"an image to compress has 8 bits per sample (uint8), not {array.dtype}")
+    return _split(to_dtype(samples, np.uint8))
 
 
-def _from_file(path: Path, max_pixels: int) -> Picture:
+def _from_file(path: Path | Content, max_pixels: int) -> Picture:
     header = probe(path, max_pixels=max_pixels)
     if header.narrowed or header.dtype != np.uint8:
         raise ImageFileError(path, "more than 8 bits per sample, which files of isthmus do not hold")

@@ -16,7 +16,7 @@ from isthmus.evaluation.drawing.pictures import scatter
 from isthmus.evaluation.report.page import Report
 from isthmus.evaluation.table import Evaluation, evaluate
 from isthmus.images.named import is_name
-from isthmus.images.read import read
+from isthmus.images.reading import read
 from isthmus.images.split import hold_out
 from isthmus.images.store import ImageSet
 from isthmus.metrics.registry import METRICS, label

@@ -18,7 +18,7 @@ from isthmus.features.explain.faithfulness import Curves, Maps, faithfulness
 from isthmus.features.explain.maps import gradient_maps, occlusion_maps
 from isthmus.features.explain.paintings import atlas, traversals
 from isthmus.features.explain.units import Units, observe_units, per_unit
-from isthmus.images.edge import to_batch
+from isthmus.images.array_format import to_batch
 from isthmus.images.store import ImageSet
 from isthmus.model import capabilities
 from isthmus.model.autoencoder import Autoencoder

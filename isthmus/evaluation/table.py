@@ -137,7 +137,7 @@ def evaluate(
             "membership is tested against the training images, and they were not found",
             hint="add --train DATA",
         )
-    notes = [*given.notes, *([why] if why else [])]
+    notes = [*given.notes, *([f"{why}: no PCA, mean image and train/test gap"] if why else [])]
     rivals: dict[str, Rival] = {}
     total, share = len(images), 0
     probe = None if known is None else evenly(known, GAP_IMAGES)

@@ -9,7 +9,7 @@ from typing import Any
 from isthmus.errors import IsthmusError
 from isthmus.images.inventory import list_inventory
 from isthmus.images.named import is_name, where
-from isthmus.images.read import read
+from isthmus.images.reading import read
 from isthmus.images.store import ImageSet
 from isthmus.model.attachment_check import DAMAGE, whole_number
 from isthmus.model.autoencoder import Autoencoder
@@ -17,8 +17,7 @@ from isthmus.model.reading import read_for as read_for
 from isthmus.training.options import Options
 from isthmus.training.prepare import read_parts
 
-_WITHOUT = "no PCA, mean image and train/test gap without --train DATA"
-_NOT_FOUND = f"the training images were not found: {_WITHOUT}"
+_NOT_FOUND = "the training images were not found"
 
 
 def training_images(model: Autoencoder, train: Any = None) -> tuple[ImageSet | None, str | None]:
@@ -44,10 +43,7 @@ def training_images(model: Autoencoder, train: Any = None) -> tuple[ImageSet | N
     except (IsthmusError, OSError, *DAMAGE):
         found = None
     if found is None:
-        return (
-            None,
-            f"{source} is no longer what this model was trained on: {_WITHOUT}",
-        )
+        return None, f"{source} is no longer what this model was trained on"
     return found, None
 
 

@@ -22,7 +22,7 @@ from isthmus.images.batches import whole
 from isthmus.images.store import ImageSet
 from isthmus.locks import exclusive
 from isthmus.model.autoencoder import Autoencoder
-from isthmus.model.file import load
+from isthmus.model.loading import load
 from isthmus.model.reading import read_for
 from isthmus.outputs import check_output
 from isthmus.threads import limited
@@ -262,7 +262,7 @@ def anomalies(
 @limited()
 def heat_maps(model: Model, found: Anomalies, rows: list[int]) -> list[npt.NDArray[np.float64]]:
     """`(H, W)` maps of where the chosen images are unusual, higher = more."""
-    network = model if isinstance(model, Autoencoder) else load(model)
+    network = load(model)
     images = found.images.subset(rows)
     if found.tiles is None:
         return unusual.heat(network, found.readout, found.detector, images)
@@ -271,7 +271,7 @@ def heat_maps(model: Model, found: Anomalies, rows: list[int]) -> list[npt.NDArr
 
 
 def _both(model: Model, data: Any) -> tuple[Autoencoder, ImageSet]:
-    network = model if isinstance(model, Autoencoder) else load(model)
+    network = load(model)
     return network, read_for(network, data)
 
 

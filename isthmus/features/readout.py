@@ -216,14 +216,11 @@ def unpacked(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> Readout
 
 
 def store(model: Autoencoder, readout: Readout) -> None:
-    """Attach a readout to a model in memory; `model.save` writes it."""
-    attach(model, NAME, *packed(readout))
-
-
-def finish(model: Autoencoder, images: ImageSet) -> None:
-    """The last step of training a `filters` model: store how it is read. Does nothing to any other model."""
-    if model.recipe.backbone.dense_layer is not None:
-        store(model, fit_readout(model, images))
+    """Attach a readout to a model in memory, its components, by far the largest part, in half precision;
+    `model.save` writes it.
+    """
+    tensors, facts = packed(readout)
+    attach(model, NAME, {**tensors, "basis": tensors["basis"].half()}, facts)
 
 
 def stored(model: Autoencoder) -> Readout | None:

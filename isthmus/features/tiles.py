@@ -77,6 +77,19 @@ def cut(images: ImageSet, size: tuple[int, int], *, overlap: float = 0.5) -> Til
     return Tiles(stacked, np.array(owner), np.array(corners), tuple(shapes))
 
 
+def count_tiles(images: ImageSet, size: tuple[int, int], *, overlap: float = 0.5) -> int:
+    """How many tiles `cut` makes."""
+    shapes = (
+        [images.shape] * len(images)
+        if images.shape is not None
+        else [images.image(i).shape for i in range(len(images))]
+    )
+    return sum(
+        len(_starts(max(h, size[0]), size[0], overlap)) * len(_starts(max(w, size[1]), size[1], overlap))
+        for h, w, _ in shapes
+    )
+
+
 def _starts(length: int, piece: int, overlap: float) -> list[int]:
     step = max(1, round(piece * (1 - overlap)))
     return [*range(0, length - piece, step), length - piece]

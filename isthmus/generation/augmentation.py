@@ -17,10 +17,10 @@ from isthmus.generation.mixture import Mixture, fit_mixture
 from isthmus.generation.prior import draw
 from isthmus.generation.sampling import as_pixels
 from isthmus.images.conform import to_dtype
-from isthmus.images.read import read
+from isthmus.images.reading import read
 from isthmus.images.store import ImageSet, Indices
 from isthmus.model.autoencoder import Autoencoder
-from isthmus.model.file import load
+from isthmus.model.loading import load
 from isthmus.threads import limited
 
 METHODS: tuple[str, ...] = ("mixup", "moves", "samples", "distortions")
@@ -81,7 +81,7 @@ def augment(
         DataError: no labels, a class with a single image where `mixup` needs two, with `balance` classes that
             are of one size already, or every image was dropped.
     """
-    model = load(model) if isinstance(model, str) else model
+    model = load(model)
     check_generates(model)
     for method in methods:
         if method not in METHODS:

@@ -24,7 +24,7 @@ from isthmus.errors import DataError, UsageError, nearest
 from isthmus.escaping import fill, for_html, for_script
 from isthmus.generation.codes import codes_of
 from isthmus.images.conform import fit, to_channels, to_dtype
-from isthmus.images.read import read
+from isthmus.images.reading import read
 from isthmus.images.store import ImageSet
 from isthmus.metrics.subspace import principal_subspace
 from isthmus.model.autoencoder import Autoencoder

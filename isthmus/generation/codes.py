@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from isthmus.errors import CapabilityError, UsageError
+from isthmus.images.array_format import to_batch
 from isthmus.images.batches import whole
 from isthmus.images.conform import conform
-from isthmus.images.edge import to_batch
 from isthmus.images.store import ImageSet
 from isthmus.model import capabilities
 from isthmus.model.attachment_check import check_values

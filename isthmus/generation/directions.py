@@ -15,7 +15,7 @@ from torch import Tensor
 from isthmus.errors import DataError, ModelFileError, UsageError, nearest
 from isthmus.generation.codes import check_generates, code_of, codes_of, decoded
 from isthmus.generation.sampling import as_pixels
-from isthmus.images.read import read
+from isthmus.images.reading import read
 from isthmus.images.store import ImageSet, Pixels
 from isthmus.input_files import parse_json
 from isthmus.model import stored_names

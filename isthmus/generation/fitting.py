@@ -12,7 +12,7 @@ from isthmus.generation.flow_training import STEPS, channels_of, fit_flow
 from isthmus.generation.mixture import COMPONENTS, REFINED, Mixture, fit_mixture
 from isthmus.generation.prior import KINDS, Prior, keep
 from isthmus.generation.standard import Standard
-from isthmus.images.read import read
+from isthmus.images.reading import read
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.threads import limited
 from isthmus.training.progress import Listener

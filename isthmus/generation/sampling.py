@@ -15,8 +15,8 @@ from isthmus.generation.prior import STEPS, Prior, class_index, draw, padded, pr
 from isthmus.images.cache import memory_bytes
 from isthmus.images.store import Pixels
 from isthmus.model.autoencoder import Autoencoder
-from isthmus.model.file import load
 from isthmus.model.footprint import check_memory
+from isthmus.model.loading import load
 from isthmus.threads import limited
 from isthmus.wording import format_count
 
@@ -62,8 +62,7 @@ def generate(
         UsageError: no prior, no such class, an impossible size or number, a size beside `like`.
         DataError: more than this machine's memory would hold.
     """
-    if not isinstance(model, Autoencoder):
-        model = load(model)
+    model = load(model)
     check_generates(model)
     if count < 1 or steps < 1 or not 0 <= temperature < math.inf or not 0 <= strength <= 1:
         raise UsageError("count and steps are at least 1, temperature at least 0, strength from 0 to 1")

@@ -17,7 +17,7 @@ from isthmus.errors import DataError, OutputError
 from isthmus.images.conform import to_channels, to_dtype
 from isthmus.images.limits import pillow_limits
 from isthmus.images.opening import FORMATS, MAX_PIXELS
-from isthmus.images.read import read
+from isthmus.images.reading import read
 from isthmus.images.store import ImageSet, Pixels
 
 SUFFIXES = (".gif", ".webp", ".png")

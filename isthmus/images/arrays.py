@@ -8,7 +8,6 @@ is (N, H, W); four dimensions are (N, H, W, C), C from 1 to 4. Torch tensors are
 from __future__ import annotations
 
 import os
-import sys
 import zipfile
 from pathlib import Path
 from typing import IO, Any
@@ -19,6 +18,8 @@ import numpy.typing as npt
 from isthmus.errors import DataError
 from isthmus.images.cache import memory_bytes
 from isthmus.images.idx import DEFLATE_LIMIT
+from isthmus.images.sample_range import Range, UnreadablePixelsError, to_samples
+from isthmus.images.sources import is_tensor
 from isthmus.images.store import ImageSet, Indices, Pixels
 from isthmus.input_files import open_input
 from isthmus.wording import format_count
@@ -26,22 +27,20 @@ from isthmus.wording import format_count
 _MOST_CLASSES = 65_536
 
 
-def is_tensor(value: object) -> bool:
-    """Whether `value` is a torch tensor; does not import torch."""
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(value, torch.Tensor)
-
-
-def from_array(images: Any, labels: Any = None, *, source: str = "array") -> ImageSet:
+def from_array(
+    images: Any, labels: Any = None, *, value_range: Range | None = None, source: str = "array"
+) -> ImageSet:
     """A NumPy array or torch tensor as a set of images.
 
     Args:
         images: shapes as in the module's first lines; uint8, uint16, bool, or floats in [0, 1] (kept as
-            float32). uint8, uint16 and float32 in C order are not copied.
+            float32), of any byte order and strides. uint8, uint16 and float32 in C order are not copied.
+        value_range: the samples that stand for black and white, of any real type; they become float32.
         labels: (N,) whole numbers from 0 to 65535, or None.
 
     Raises:
-        DataError: another shape or type, no images, NaN, floats outside [0, 1], labels that do not fit.
+        DataError: another shape or type, no images, NaN, floats outside [0, 1] by more than 1e-3, labels that
+            do not fit.
     """
     if is_tensor(images):
         if images.ndim != 4:
@@ -50,7 +49,7 @@ def from_array(images: Any, labels: Any = None, *, source: str = "array") -> Ima
         array = (tensor.float() if tensor.is_floating_point() else tensor).permute(0, 2, 3, 1).numpy()
     else:
         array = images if isinstance(images, np.ndarray) else np.asarray(images)
-    pixels = _sample_values(_four_dimensions(array, source), source)
+    pixels = _sample_values(_four_dimensions(array, source), source, value_range)
     if not isinstance(pixels, np.memmap):
         pixels = np.ascontiguousarray(pixels)
     numbers = None if labels is None else label_numbers(labels, len(pixels), source)
@@ -79,7 +78,7 @@ def label_numbers(labels: Any, count: int, source: str) -> Indices:
     return numbers.astype(np.int64)
 
 
-def read_npy(path: str | Path) -> ImageSet:
+def read_npy(path: str | Path, *, value_range: Range | None = None) -> ImageSet:
     """Images from a `.npy` file; nothing is ever unpickled.
 
     Raises:
@@ -93,10 +92,10 @@ def read_npy(path: str | Path) -> ImageSet:
     except Exception as error:  # NumPy raises many types on damaged headers
         raise DataError(f"{path}: not a readable .npy file ({_one_line(error)})") from None
     large = mapped.nbytes > memory_bytes() // 4
-    return from_array(mapped if large else np.array(mapped), source=str(path))
+    return from_array(mapped if large else np.array(mapped), value_range=value_range, source=str(path))
 
 
-def read_npz(path: str | Path) -> ImageSet:
+def read_npz(path: str | Path, *, value_range: Range | None = None) -> ImageSet:
     """`images`, and `labels` where there are any, from a `.npz` file; nothing is ever unpickled.
 
     Raises:
@@ -115,7 +114,7 @@ def read_npz(path: str | Path) -> ImageSet:
         raise
     except Exception as error:  # as above, and whatever zipfile makes of a damaged directory
         raise DataError(f"{path}: not a readable .npz file ({_one_line(error)})") from None
-    return from_array(images, labels, source=str(path))
+    return from_array(images, labels, value_range=value_range, source=str(path))
 
 
 def _member(archive: zipfile.ZipFile, key: str, length: int) -> npt.NDArray[Any]:
@@ -158,23 +157,11 @@ def _four_dimensions(array: npt.NDArray[Any], source: str) -> Pixels:
     return array
 
 
-def _sample_values(pixels: Pixels, source: str) -> Pixels:
-    if pixels.dtype == np.bool_:
-        return pixels.astype(np.uint8) * np.uint8(255)
-    native = pixels.dtype.newbyteorder("=")
-    if native in (np.uint8, np.uint16):
-        return pixels if pixels.dtype == native else pixels.astype(native)
-    if pixels.dtype.kind != "f":
-        kinds = "uint8, uint16, bool, or floats in [0, 1]"
-        hint = "images.astype(np.uint8)" if pixels.dtype.kind in "iu" else None
-        raise DataError(f"{source}: samples are {pixels.dtype}; images must be {kinds}", hint=hint)
-    low, high = float(pixels.min()), float(pixels.max())
-    if not (np.isfinite(low) and np.isfinite(high)):
-        raise DataError(f"{source}: NaN or infinity among the samples")
-    if low < 0 or high > 1:
-        hint = "divide by 255 first: images / 255" if low >= 0 and high <= 255 else None
-        raise DataError(f"{source}: floats must lie in [0, 1], these in [{low:g}, {high:g}]", hint=hint)
-    return pixels if pixels.dtype == np.float32 else pixels.astype(np.float32)
+def _sample_values(pixels: Pixels, source: str, value_range: Range | None) -> Pixels:
+    try:
+        return to_samples(pixels, value_range)
+    except UnreadablePixelsError as error:
+        raise DataError(f"{source}: {error}", hint=error.hint) from None
 
 
 def _one_line(error: Exception) -> str:

@@ -43,6 +43,8 @@ def read_cifar10(path: str | Path, *, split: str, classes: tuple[str, ...]) -> I
                 records = np.frombuffer(stream.read(), dtype=np.uint8).reshape(-1, _RECORD)
                 labels.append(records[:, 0].astype(np.int64))
                 images.append(np.moveaxis(records[:, 1:].reshape(-1, 3, 32, 32), 1, -1))
+    except DataError:
+        raise
     except (tarfile.TarError, EOFError, OSError, ValueError) as error:
         raise DataError(f"{path}: not a readable CIFAR-10 archive ({error})") from None
     pixels = np.ascontiguousarray(np.concatenate(images))

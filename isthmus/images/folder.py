@@ -13,9 +13,10 @@ from isthmus.images.cache import cache_folder, memory_bytes
 from isthmus.images.conform import check_request
 from isthmus.images.formats import Header
 from isthmus.images.limits import pillow_limits
-from isthmus.images.listing import ImageFile, labels_of, list_images
+from isthmus.images.listing import ImageFile, Listing, labels_of, list_images
 from isthmus.images.opening import MAX_PIXELS
 from isthmus.images.runs import Runs, look
+from isthmus.images.sample_range import Range
 from isthmus.images.shards import find_shards, list_shards
 from isthmus.images.store import ImageSet, Pixels, Ragged
 from isthmus.locks import exclusive
@@ -30,6 +31,7 @@ def read_folder(
     max_pixels: int = MAX_PIXELS,
     map_above: int | None = None,
     cache: str | Path | None = None,
+    value_range: Range | None = None,
     progress: pool.Progress | None = None,
 ) -> ImageSet:
     """Read every image under `folder`, in the order of their paths, or those of its tar shards.
@@ -49,6 +51,7 @@ def read_folder(
         map_above: bytes of pixels above which they go to a memory-mapped file in the cache folder and are
             reused while the files' names, sizes and times stay the same; default a quarter of the memory.
         cache: a folder of its own for that file, which is then made however few the pixels are.
+        value_range: the samples that stand for black and white; all images are float32 then.
         progress: called with (done, total) after each file.
 
     Raises:
@@ -59,18 +62,53 @@ def read_folder(
     check_request(size=size, channels=channels)
     shards = find_shards(folder)
     listed = list_shards(shards) if shards else list_images(folder)
+    return read_listed(
+        listed,
+        str(folder),
+        size=size,
+        channels=channels,
+        max_pixels=max_pixels,
+        map_above=map_above,
+        cache=cache,
+        value_range=value_range,
+        progress=progress,
+    )
+
+
+def read_listed(
+    listed: Listing,
+    source: str,
+    *,
+    size: tuple[int, int] | None = None,
+    channels: int | None = None,
+    max_pixels: int = MAX_PIXELS,
+    map_above: int | None = None,
+    cache: str | Path | None = None,
+    value_range: Range | None = None,
+    progress: pool.Progress | None = None,
+) -> ImageSet:
+    """As `read_folder`, of files that are known; `source` is the folder, or what stands for them."""
     files = listed.files
     limit = memory_bytes() // 4 if map_above is None else map_above
     place = cache_folder() / "folders" if cache is None else Path(cache)
-    request = place / _digest(f"{Path(folder).resolve()} {size} {channels} {max_pixels}")
+    asked = f"{size} {channels} {max_pixels}" + (f" {value_range}" if value_range else "")
+    request = place / _digest(f"{Path(source).resolve()} {asked}")
     with pillow_limits(max_pixels):
         decoded, names = _decode_all(
-            folder, files, size, channels, max_pixels, limit if cache is None else 0, request, progress
+            source,
+            files,
+            size,
+            channels,
+            max_pixels,
+            limit if cache is None else 0,
+            request,
+            progress,
+            value_range,
         )
     if len(decoded.kept) == 0:
         first = decoded.skipped[0]
         raise DataError(
-            f"{folder}: none of its {format_count(len(decoded.skipped), 'image')} can be read; "
+            f"{source}: none of its {format_count(len(decoded.skipped), 'image')} can be read; "
             f"{first.name}: {first.reason}"
         )
     by_name = {file.name: file for file in files}
@@ -81,7 +119,7 @@ def read_folder(
         names=tuple(file.name for file in kept),
         labels=labels,
         classes=classes,
-        source=str(folder),
+        source=source,
         skipped=tuple(sorted((*listed.skipped, *decoded.skipped), key=lambda s: s.name.split("/"))),
         notes=decoded.notes + _size_notes(decoded.pixels),
     )
@@ -97,6 +135,7 @@ def _decode_all(
     map_above: int,
     request: Path,
     progress: pool.Progress | None,
+    value_range: Range | None,
 ) -> tuple[pool.Decoded, tuple[str, ...]]:
     # Asking a million files for their times is not free: only where there may be something to compare with.
     if any(request.parent.glob(f"{request.name}-*")):
@@ -104,7 +143,7 @@ def _decode_all(
         if earlier is not None and len(earlier[0].kept):
             return earlier
 
-    looked = look(files, max_pixels=max_pixels)
+    looked = look(files, max_pixels=max_pixels, value_range=value_range)
     skipped, headers = tuple(looked.skipped), looked.headers
     if not headers:
         return pool.Decoded(np.empty((0, 1, 1, 1), np.uint8), np.empty(0, np.int64), skipped, ()), ()
@@ -118,7 +157,7 @@ def _decode_all(
     names = tuple(file.name for file in looked.files)
     notes = _notes(headers, wanted, dtype)
     # The state that names the mapped file must be no younger than the pixels in it.
-    runs = Runs(looked, wanted, dtype, size, max_pixels, afresh=mapped)
+    runs = Runs(looked, wanted, dtype, size, max_pixels, afresh=mapped, value_range=value_range)
     cut = runs.cut(shapes)
     if mapped:
         why = "as asked" if map_above == 0 else "too many for memory"

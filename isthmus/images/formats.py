@@ -6,15 +6,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from isthmus.images.modes import Alpha, colour_channels, is_transparent, pixels_of, sample_type
-from isthmus.images.opening import MAX_PIXELS, ImageFileError, Member, opened
+from isthmus.images.modes import Alpha, colour_channels, is_transparent, pixels_of, raw_pixels_of, sample_type
+from isthmus.images.opening import MAX_PIXELS, ImageFileError, Source, opened
+from isthmus.images.sample_range import Range, UnreadablePixelsError
 from isthmus.images.store import Pixels
 
 _ORIENTATION = 0x0112
@@ -43,7 +43,7 @@ class Header:
     several: bool
 
 
-def probe(path: str | Path | Member, *, max_pixels: int = MAX_PIXELS) -> Header:
+def probe(path: Source, *, max_pixels: int = MAX_PIXELS) -> Header:
     """Read the header of an image file only.
 
     Raises:
@@ -54,11 +54,12 @@ def probe(path: str | Path | Member, *, max_pixels: int = MAX_PIXELS) -> Header:
 
 
 def glance(
-    path: str | Path | Member,
+    path: Source,
     content: bytes | None,
     *,
     most_pixels: int,
     max_pixels: int = MAX_PIXELS,
+    value_range: Range | None = None,
 ) -> tuple[Header, Pixels | str | None]:
     """`probe`, and with it what `decode` gives where that is little: opening a file twice costs more.
 
@@ -67,6 +68,7 @@ def glance(
         content: its bytes, where they have been read already.
         most_pixels: decode it if it has no more.
         max_pixels: refuse larger images from their header.
+        value_range: as for `decode`.
 
     Returns:
         The header, and the pixels of an image of at most `most_pixels`, or why they cannot be read, or None.
@@ -78,8 +80,10 @@ def glance(
     try:
         with opened(path, max_pixels, content=content) as image:
             header = _header(image)
+            if value_range is not None:
+                header = replace(header, dtype=np.dtype(np.float32))
             return header, _pixels(
-                image, "composite"
+                image, "composite", value_range
             ) if header.height * header.width <= most_pixels else None
     except ImageFileError as error:
         if header is None:
@@ -87,12 +91,21 @@ def glance(
         return header, error.reason
 
 
-def decode(path: str | Path | Member, *, alpha: Alpha = "composite", max_pixels: int = MAX_PIXELS) -> Pixels:
+def decode(
+    path: Source,
+    *,
+    alpha: Alpha = "composite",
+    value_range: Range | None = None,
+    raw: bool = False,
+    max_pixels: int = MAX_PIXELS,
+) -> Pixels:
     """Read one image file, upright (EXIF orientation applied); of an animation the first frame.
 
     Args:
         path: the file; its content, not its suffix, decides the format.
         alpha: "composite" lays transparent images on white; "keep" adds alpha as the last channel.
+        value_range: the samples that stand for black and white; they are mapped to float32.
+        raw: wide integers and floats are neither checked nor mapped.
         max_pixels: refuse larger images from their header, before anything is decoded.
 
     Returns:
@@ -103,21 +116,55 @@ def decode(path: str | Path | Member, *, alpha: Alpha = "composite", max_pixels:
         ImageFileError: missing, empty, not an image of a kind read here, truncated, or too large.
     """
     with opened(path, max_pixels) as image:
-        return _pixels(image, alpha)
+        return _pixels(image, alpha, value_range, raw)
 
 
-def metadata(path: str | Path) -> tuple[bytes | None, bytes | None]:
+def decode_pillow(
+    image: Image.Image,
+    *,
+    alpha: Alpha = "composite",
+    value_range: Range | None = None,
+    raw: bool = False,
+    max_pixels: int = MAX_PIXELS,
+) -> Pixels:
+    """As `decode`, of an image that Pillow has opened or made, of any mode.
+
+    Raises:
+        ImageFileError: as `decode`, under the name of its file where it has one.
+    """
+    name = str(getattr(image, "filename", "") or "image")
+    if image.width * image.height > max_pixels:
+        raise ImageFileError(
+            name, f"more than {max_pixels / 1e6:g} megapixels, the limit set by --max-pixels"
+        )
+    if image.width * image.height == 0:
+        raise ImageFileError(name, f"no pixels in an image of {image.width}×{image.height}")
+    try:
+        return _pixels(image, alpha, value_range, raw)
+    except UnreadablePixelsError as error:
+        raise ImageFileError(name, str(error), hint=error.hint) from None
+    except Exception as error:  # read only now: as in `opened`
+        text = " ".join(str(error).split()) or type(error).__name__
+        raise ImageFileError(name, f"damaged or truncated ({text})") from None
+
+
+def metadata(path: Source) -> tuple[bytes | None, bytes | None]:
     """EXIF without its orientation tag, and the ICC profile, where they still fit the pixels `decode` gives.
 
     Raises:
         ImageFileError: as `probe`.
     """
     with opened(path, MAX_PIXELS) as image:
-        exif = image.getexif()
-        for tag in (_LAYOUT_TAGS | {_ORIENTATION}) & set(exif):
-            del exif[tag]
-        profile = image.info.get("icc_profile") if image.mode not in ("CMYK", "LAB", "YCbCr") else None
-        return (exif.tobytes() if len(exif) else None), (profile or None)
+        return metadata_of(image)
+
+
+def metadata_of(image: Image.Image) -> tuple[bytes | None, bytes | None]:
+    """As `metadata`, of an image that Pillow has opened or made."""
+    exif = image.getexif()
+    for tag in (_LAYOUT_TAGS | {_ORIENTATION}) & set(exif):
+        del exif[tag]
+    profile = image.info.get("icc_profile") if image.mode not in ("CMYK", "LAB", "YCbCr") else None
+    return (exif.tobytes() if len(exif) else None), (profile or None)
 
 
 def _header(image: Image.Image) -> Header:
@@ -138,10 +185,13 @@ def _header(image: Image.Image) -> Header:
     )
 
 
-def _pixels(image: Image.Image, alpha: Alpha) -> Pixels:
+def _pixels(image: Image.Image, alpha: Alpha, value_range: Range | None = None, raw: bool = False) -> Pixels:
     image.load()
+    found = (
+        raw_pixels_of(image, alpha=alpha) if raw else pixels_of(image, alpha=alpha, value_range=value_range)
+    )
     # After load(): TIFF turns itself there and drops the tag, and PNG may have found its EXIF block late.
-    return _upright(pixels_of(image, alpha=alpha), _orientation(image))
+    return _upright(found, _orientation(image))
 
 
 def _orientation(image: Image.Image) -> int:

@@ -7,13 +7,10 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageCms
 
+from isthmus.images.sample_range import Range, UnreadablePixelsError, range_hint, to_samples
 from isthmus.images.store import Pixels
 
 Alpha = Literal["composite", "keep"]
-
-
-class UnreadablePixelsError(ValueError):
-    """The pixels have no faithful form as uint8, uint16 or float32 in [0, 1]; the text says why."""
 
 
 def is_transparent(image: Image.Image) -> bool:
@@ -38,16 +35,26 @@ def sample_type(image: Image.Image) -> np.dtype[np.uint8] | np.dtype[np.uint16] 
     return np.dtype(np.uint16) if image.mode.startswith("I") else np.dtype(np.uint8)
 
 
-def pixels_of(image: Image.Image, *, alpha: Alpha) -> Pixels:
+def raw_pixels_of(image: Image.Image, *, alpha: Alpha) -> Pixels:
+    """As `pixels_of`, but wide integers and floats as they are, wherever they lie."""
+    wide = image.mode == "F" or image.mode.startswith("I")
+    return _channels_last(np.asarray(image)) if wide else pixels_of(image, alpha=alpha)
+
+
+def pixels_of(image: Image.Image, *, alpha: Alpha, value_range: Range | None = None) -> Pixels:
     """A loaded Pillow image as (H, W, C): uint8, uint16 for 16-bit gray, float32 in [0, 1] for float gray.
 
-    C is 1 or 3, and one more when the image is transparent and `alpha` is "keep".
+    C is 1 or 3, and one more when the image is transparent and `alpha` is "keep". With a `value_range`,
+    the samples that stand for black and white, all are float32; alpha has its own.
 
     Raises:
-        UnreadablePixelsError: integers above 65535 or below 0, floats outside [0, 1], NaN.
+        UnreadablePixelsError: NaN; integers above 65535 or below 0, or floats outside [0, 1], without a
+            range; samples outside of the range.
     """
+    if value_range is not None:
+        return _mapped(image, alpha, value_range)
     if image.mode == "F":
-        return _float_gray(np.asarray(image, dtype=np.float32))
+        return to_samples(_channels_last(np.asarray(image, dtype=np.float32)))
     if image.mode.startswith("I"):
         return _wide_gray(image, alpha=alpha)
     colour, transparent = colour_channels(image), is_transparent(image)
@@ -59,6 +66,8 @@ def pixels_of(image: Image.Image, *, alpha: Alpha) -> Pixels:
     if not transparent:
         wanted = "L" if colour == 1 else "RGB"
         return _channels_last(np.asarray(image if image.mode == wanted else image.convert(wanted)))
+    if image.mode == "La":
+        image = image.convert("LA")  # the only way out of it that Pillow knows
     rgba = np.asarray(image.convert("RGBA"))
     pixels = rgba if colour == 3 else rgba[..., [0, 3]]
     return composite(pixels) if alpha == "composite" else np.ascontiguousarray(pixels)
@@ -79,16 +88,25 @@ def composite(pixels: Pixels) -> Pixels:
     return np.ascontiguousarray(laid, dtype=pixels.dtype)
 
 
-def _float_gray(values: Pixels) -> Pixels:
-    if not (values.min() >= 0 and values.max() <= 1):  # written so that NaN fails too
-        raise UnreadablePixelsError("32-bit float samples must lie in [0, 1]")
-    return _channels_last(values)
+def _mapped(image: Image.Image, alpha: Alpha, value_range: Range) -> Pixels:
+    if image.mode == "F" or image.mode.startswith("I"):
+        return to_samples(_channels_last(np.asarray(image)), value_range)
+    pixels = pixels_of(image, alpha="keep")
+    if not is_transparent(image):
+        return to_samples(pixels, value_range)
+    # Alpha is a share, whatever the samples beside it stand for.
+    opacity = pixels[..., -1:].astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
+    both = np.concatenate([to_samples(pixels[..., :-1], value_range), opacity], axis=2)
+    return composite(both) if alpha == "composite" else both
 
 
 def _wide_gray(image: Image.Image, *, alpha: Alpha) -> Pixels:
     values = np.asarray(image)
     if values.dtype.itemsize > 2 and (values.min() < 0 or values.max() > 65535):
-        raise UnreadablePixelsError("32-bit integer samples must lie in 0..65535")
+        raise UnreadablePixelsError(
+            "32-bit integer samples must lie in 0..65535",
+            range_hint(int(values.min()), int(values.max()), whole=True),
+        )
     gray = _channels_last(values.astype(np.uint16))
     see_through = image.info.get("transparency")
     if not isinstance(see_through, int):

@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 
 from isthmus.errors import DataError
 from isthmus.images.limits import pillow_limits
-from isthmus.images.modes import UnreadablePixelsError
+from isthmus.images.sample_range import UnreadablePixelsError
 from isthmus.input_files import NotAFileError, open_input
 
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "BMP", "DIB", "GIF", "PPM", "JPEG2000")
@@ -56,18 +56,30 @@ class Member:
         return content
 
 
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The bytes of an image file that is not on disk, and what to call it."""
+
+    data: bytes
+    name: str = "image"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+Source = str | Path | Member | Content
+
+
 class ImageFileError(DataError):
     """One image file cannot be read. `reason` is the message without the file's name."""
 
-    def __init__(self, path: str | Path | Member, reason: str) -> None:
-        super().__init__(f"{path}: {reason}")
+    def __init__(self, path: Source, reason: str, *, hint: str | None = None) -> None:
+        super().__init__(f"{path}: {reason}", hint=hint)
         self.reason = reason
 
 
 @contextmanager
-def opened(
-    path: str | Path | Member, max_pixels: int, *, content: bytes | None = None
-) -> Iterator[Image.Image]:
+def opened(path: Source, max_pixels: int, *, content: bytes | None = None) -> Iterator[Image.Image]:
     """The image, not decoded yet. Whatever fails within is raised as an error of this file.
 
     With `content`, what `read_small` gave of the file, it is not opened again.
@@ -88,7 +100,7 @@ def opened(
             limit = f"{max_pixels / 1e6:g} megapixels"
             raise ImageFileError(path, f"more than {limit}, the limit set by --max-pixels") from None
         except UnreadablePixelsError as error:
-            raise ImageFileError(path, str(error)) from None
+            raise ImageFileError(path, str(error), hint=error.hint) from None
         except MemoryError:
             raise ImageFileError(path, "does not fit into memory") from None
         except Exception as error:  # on damaged files Pillow's plugins raise nearly every type there is
@@ -117,9 +129,14 @@ def read_small(source: str | Path | Member) -> bytes | None:
 
 
 @contextmanager
-def _file(path: str | Path | Member) -> Iterator[IO[bytes]]:
+def _file(path: Source) -> Iterator[IO[bytes]]:
     if isinstance(path, Member):
         yield _member(path)
+        return
+    if isinstance(path, Content):
+        if not path.data:
+            raise ImageFileError(path, "empty (0 bytes)")
+        yield io.BytesIO(path.data)
         return
     place = Path(path)
     try:
@@ -127,6 +144,8 @@ def _file(path: str | Path | Member) -> Iterator[IO[bytes]]:
         if os.fstat(stream.fileno()).st_size == 0:
             stream.close()
             raise ImageFileError(path, "empty (0 bytes)")
+    except ImageFileError:
+        raise
     except FileNotFoundError:
         raise ImageFileError(path, "no such file") from None
     except IsADirectoryError:

@@ -14,6 +14,7 @@ from isthmus.images.formats import Header, decode, glance
 from isthmus.images.listing import ImageFile
 from isthmus.images.opening import ImageFileError, read_small
 from isthmus.images.plain import Plain, decode_plain, read_plain
+from isthmus.images.sample_range import Range
 from isthmus.images.store import Pixels, Skipped
 
 KEPT_BYTES = 2**27  # of small files, between the look and the decoding
@@ -38,21 +39,23 @@ class Looked:
     skipped: list[Skipped]
 
 
-def look(files: Sequence[ImageFile], *, max_pixels: int) -> Looked:
+def look(files: Sequence[ImageFile], *, max_pixels: int, value_range: Range | None = None) -> Looked:
     """Read the header of every file, and all that is in small ones."""
     found = Looked([], [], [], [])
     kept = 0
     for file in files:
         early: Plain | Pixels | str | None
         content = read_small(file.source)
-        if content and (plain := read_plain(content, max_pixels=max_pixels)):
+        if content and value_range is None and (plain := read_plain(content, max_pixels=max_pixels)):
             header = plain.header
             kept += len(plain.data)
             early = plain if kept <= KEPT_BYTES else replace(plain, data=b"")
         else:
             tiny = TINY_PIXELS if kept <= KEPT_BYTES else 0
             try:
-                header, early = glance(file.source, content, most_pixels=tiny, max_pixels=max_pixels)
+                header, early = glance(
+                    file.source, content, most_pixels=tiny, max_pixels=max_pixels, value_range=value_range
+                )
             except ImageFileError as error:
                 found.skipped.append(Skipped(file.name, error.reason))
                 continue
@@ -76,6 +79,7 @@ class Runs:
     size: tuple[int, int] | None
     max_pixels: int
     afresh: bool
+    value_range: Range | None = None
 
     def cut(self, shapes: npt.NDArray[np.int64]) -> list[range]:
         """Neighbouring files that are decoded together; `shapes` is (N, 3), what will become of each."""
@@ -119,7 +123,9 @@ class Runs:
         image = self.looked.early[index]
         if self.afresh or not isinstance(image, (np.ndarray, str)):
             try:
-                image = decode(self.looked.files[index].source, max_pixels=self.max_pixels)
+                image = decode(
+                    self.looked.files[index].source, max_pixels=self.max_pixels, value_range=self.value_range
+                )
             except ImageFileError as error:
                 return error.reason
         if isinstance(image, str):

@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from isthmus.errors import DataError
+from isthmus.log import SkippedInput
 from isthmus.wording import format_count
 
 Pixels = npt.NDArray[Any]
 Indices = npt.NDArray[np.int64]
 
+Skipped = SkippedInput
+
 SAMPLE_TYPES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.float32))
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """An input left out: its name and, in a few words, why."""
-
-    name: str
-    reason: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,9 +55,11 @@ class Ragged:
         return Ragged(self.flat, self.offsets[indices], self.shapes[indices])
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ImageSet:
     """Images, their names and, where known, their labels.
+
+    `images[3]` is one image (H, W, C); `images[2:5]`, `images[[1, 2]]` and `images[labels == 0]` are sets.
 
     Attributes:
         pixels: (N, H, W, C) uint8, uint16 or float32 in [0, 1]; a `Ragged` for mixed sizes, and for a part
@@ -102,6 +99,56 @@ class ImageSet:
 
     def __len__(self) -> int:
         return len(self.pixels)
+
+    @overload
+    def __getitem__(self, index: int | np.integer[Any]) -> Pixels: ...
+    @overload
+    def __getitem__(self, index: slice | Sequence[int] | npt.NDArray[Any]) -> ImageSet: ...
+    def __getitem__(self, index: Any) -> Pixels | ImageSet:
+        """One image as (H, W, C), a view not to be written to; or, by slice, indices or mask (N,), a set.
+
+        Raises:
+            IndexError: there is no such image, or a mask of another length.
+        """
+        if isinstance(index, slice):
+            return self.subset(np.arange(len(self), dtype=np.int64)[index])
+        chosen = np.asarray(index)
+        if chosen.dtype == np.bool_ and chosen.shape != (len(self),):
+            raise IndexError(
+                f"a mask for {format_count(len(self), 'image')} has another shape: {chosen.shape}"
+            )
+        if chosen.dtype == np.bool_:
+            return self.subset(np.flatnonzero(chosen))
+        if chosen.size == 0 and chosen.ndim == 1:
+            return self.subset(np.empty(0, dtype=np.int64))
+        if chosen.dtype.kind not in "iu" or chosen.ndim > 1:
+            raise IndexError("images are chosen by a number, a slice, a list of numbers, or a mask")
+        if chosen.min() < -len(self) or chosen.max() >= len(self):
+            raise IndexError(f"image {index} of {format_count(len(self), 'image')}")
+        if chosen.ndim == 0:
+            return self.image(int(chosen) % len(self))
+        return self.subset(chosen % len(self))
+
+    def __iter__(self) -> Iterator[Pixels]:
+        """Every image as (H, W, C), in order."""
+        return (self.image(index) for index in range(len(self)))
+
+    def __repr__(self) -> str:
+        kinds = {1: "gray", 2: "gray with alpha", 3: "colour", 4: "colour with alpha"}
+        size = "mixed sizes" if self.shape is None else f"{self.shape[0]}×{self.shape[1]}"
+        facts = [format_count(len(self), "image")]
+        if len(self):
+            facts.append(f"{size} {kinds.get(self.channels, f'{self.channels} channels')}")
+        facts.append(str(self.dtype))
+        if self.labels is not None:
+            facts.append(f"{len(self.classes)} classes")
+        return f"ImageSet({self.source!r}: {', '.join(facts)})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the first images, and the line above."""
+        from isthmus.images.thumbnails import thumbnails_html
+
+        return thumbnails_html(self)
 
     @cached_property
     def shape(self) -> tuple[int, int, int] | None:

@@ -19,6 +19,7 @@ from isthmus.input_files import parse_json
 from isthmus.locks import exclusive
 from isthmus.model import file, stored_names
 from isthmus.model.file import ATTACHED
+from isthmus.model.loading import resolve_model_path
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,13 +49,14 @@ def attach(
     Raises:
         ValueError: an impossible name.
         ModelFileError: the file is missing, damaged, or not a model.
+        UsageError: a shipped model, which is not changed.
         OutputError: the file cannot be replaced.
         BusyError: another process is training or changing this model.
     """
     if not _NAME.fullmatch(name):
         raise ValueError(f"'{name}' cannot name an attachment: lower-case words joined by - or /")
     if isinstance(model, (str, os.PathLike)):
-        _rewrite(model, name, tensors, dict(facts))
+        _rewrite(resolve_model_path(model, to_change=True), name, tensors, dict(facts))
         return
     from isthmus.model.autoencoder import Attachment
 
@@ -77,7 +79,7 @@ def attached(model: Autoencoder, name: str, *, hint: str | None = None) -> Attac
 def detach(model: Autoencoder | str | os.PathLike[str], name: str) -> None:
     """Remove an attachment, in memory or in the file; it need not be there."""
     if isinstance(model, (str, os.PathLike)):
-        _rewrite(model, name, {}, None)
+        _rewrite(resolve_model_path(model, to_change=True), name, {}, None)
     else:
         model.attachments.pop(name, None)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from isthmus.errors import DataError
-from isthmus.images.edge import Kind, to_batch
+from isthmus.images.array_format import Kind, to_batch
+from isthmus.images.sample_range import Range
 from isthmus.model import axes, backbones, bottlenecks, capabilities
 from isthmus.model.backbones.interface import (
     Decoder,
@@ -192,19 +194,21 @@ class Autoencoder(nn.Module):
 
     @limited()
     @torch.no_grad()
-    def encode(self, images: Any) -> Code:
+    def encode(self, images: Any, *, range: Range | None = None) -> Code:
         """The deterministic code of images: means, not samples; no corruption is added.
 
         Args:
             images: NumPy `(H, W)`, `(H, W, C)`, `(N, H, W)`, `(N, H, W, C)` of uint8, uint16 or floats in
-                [0, 1], or torch `(N, C, H, W)`. A model with a vector code resizes other sizes to its own and
-                back.
+                [0, 1], torch `(N, C, H, W)`, an image file's path or bytes, a Pillow image, `mnist:test[17]`,
+                an ImageSet of one size, or a list. A model with a vector code resizes other sizes to its own
+                and back.
+            range: the samples (low, high) that stand for black and white, where they are others.
 
         Raises:
-            DataError: not images, of another number of channels than the model reads, or so large that one
-                does not fit into this machine's memory.
+            DataError: not images, samples out of range, another number of channels than the model reads, or
+                so large that one does not fit into this machine's memory.
         """
-        batch, kind = self._read(images)
+        batch, kind = self._read(images, range)
         values = [self.encode_batch(part) for part in torch.split(batch, _per_pass(batch))]
         return Code(
             _like(torch.cat(values), kind), self.recipe.geometry, (batch.shape[-2], batch.shape[-1]), kind
@@ -238,9 +242,19 @@ class Autoencoder(nn.Module):
 
     @limited()
     @torch.no_grad()
-    def reconstruct(self, images: Any) -> Any:
-        """Encode and decode, also where the decoder needs the encoder's stages. Same kind and size back."""
-        batch, kind = self._read(images)
+    def reconstruct(self, images: Any, *, range: Range | None = None) -> Any:
+        """Encode and decode, also where the decoder needs the encoder's stages.
+
+        Args:
+            images, range: as for `encode`.
+
+        Returns:
+            The same kind, size, sample type and range; of a file NumPy `(H, W, C)`.
+
+        Raises:
+            DataError: as `encode`.
+        """
+        batch, kind = self._read(images, range)
         parts = [self.reconstruct_batch(part) for part in torch.split(batch, _per_pass(batch))]
         return kind.restore(torch.cat(parts))
 
@@ -279,8 +293,8 @@ class Autoencoder(nn.Module):
         finally:
             self.train(was_training)
 
-    def _read(self, images: Any) -> tuple[Tensor, Kind]:
-        batch, kind = to_batch(images)
+    def _read(self, images: Any, value_range: Range | None) -> tuple[Tensor, Kind]:
+        batch, kind = to_batch(images, range=value_range)
         if batch.shape[1] != self.channels:
             names = {1: "gray", 3: "RGB"}
             raise DataError(
@@ -316,6 +330,12 @@ class Autoencoder(nn.Module):
                 f"a code of this model for {size[0]}×{size[1]} images has shape "
                 f"(N, {', '.join(map(str, wanted))}), not {tuple(values.shape)}"
             )
+
+    @property
+    def training_report(self) -> Any:
+        """How the model was trained: a `TrainingResult`, as `isthmus.describe_training` gives it."""
+        # By name: the uses stand above the model.
+        return import_module("isthmus.api.training").describe_training(self)
 
     def save(self, path: str | os.PathLike[str], *, force: bool = True) -> None:
         """Write the model file (see `isthmus.model.file.save`)."""

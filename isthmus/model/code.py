@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from isthmus.images.edge import Kind
+from isthmus.images.array_format import Kind
 from isthmus.model.geometry import Geometry
 
 

@@ -47,7 +47,7 @@ def save(model: Autoencoder, path: str | os.PathLike[str], *, force: bool = True
 
     Args:
         bits: of a stored weight. 16 (float16) halve the file; 8 (whole numbers, with a step for each output
-            of a layer) quarter it. `load` widens them again.
+            of a layer) quarter it. `read_model` widens them again.
 
     Raises:
         OutputError: the file exists (`force` off), the disk is full, or writing is not permitted.
@@ -83,8 +83,8 @@ def write_model(
     write_file(path, stored_names.stored_tensors(tensors), {**(metadata or {}), KEY: text}, force=force)
 
 
-def load(path: str | os.PathLike[str]) -> Autoencoder:
-    """Read a model file; the model is ready to use (evaluation mode, CPU, float32).
+def read_model(path: str | os.PathLike[str]) -> Autoencoder:
+    """Read a model file, ready to use (evaluation mode, CPU, float32); `isthmus.load` finds it.
 
     Raises:
         ModelFileError: missing, not a model file, damaged, or from a later version.
@@ -129,7 +129,7 @@ def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The JSON part of a model file, without torch and without reading the tensors.
 
     Raises:
-        ModelFileError: as for `load`.
+        ModelFileError: as for `read_model`.
     """
     raw = _safetensors_header(path)
     metadata = raw.get("__metadata__") or {}
@@ -230,6 +230,8 @@ def _safetensors_header(path: str | os.PathLike[str]) -> dict[str, Any]:
                     raise ModelFileError(f"{path} is pickled, which isthmus does not open: it could run code")
                 raise ModelFileError(f"{path} is not a model file, or it is cut short")
             header = parse_json(stream.read(size))
+    except ModelFileError:
+        raise
     except FileNotFoundError:
         raise ModelFileError(f"there is no model file {path}") from None
     except IsADirectoryError:

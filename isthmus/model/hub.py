@@ -22,7 +22,8 @@ from isthmus.errors import IsthmusError, MissingExtraError, ModelFileError, Usag
 from isthmus.escaping import for_markdown, for_terminal
 from isthmus.input_files import parse_json
 from isthmus.model import stored_names
-from isthmus.model.file import KEY, load, read_file, read_header, write_model
+from isthmus.model.file import KEY, read_file, read_header, read_model, write_model
+from isthmus.model.loading import resolve_model_path
 from isthmus.outputs import check_folder, check_output
 from isthmus.outputs import is_folder as is_existing_folder
 
@@ -61,7 +62,7 @@ def push(
     The copy names its training data without the path that it had on this machine.
 
     Args:
-        model: a model file.
+        model: a model file, or the name of a shipped model.
         place: a folder, or `OWNER/NAME`.
         private: a new repository is not public.
         message: of the commit, for a repository.
@@ -72,7 +73,8 @@ def push(
         or cannot be written. MissingExtraError: a hub is meant, and `huggingface_hub` is not installed.
         HubError: the hub cannot be reached, or refuses.
     """
-    load(model)  # a damaged file is not shared
+    model = resolve_model_path(model)
+    read_model(model)  # a damaged file is not shared
     if is_folder(place):
         folder = check_folder(place)
         check_output(folder / MODEL_FILE, force=force, stream=False)
@@ -118,7 +120,7 @@ def pull(
         url = f"{place}/{MODEL_FILE}"
     if not source.is_file():
         raise ModelFileError(f"{place} holds no {MODEL_FILE}")
-    load(source)
+    read_model(source)
     write_bytes(out, source.read_bytes(), force=force)
     return Shared(place, url, Path(out).stat().st_size)
 

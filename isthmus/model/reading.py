@@ -7,7 +7,7 @@ from typing import Any
 
 from isthmus.errors import DataError
 from isthmus.images.conform import conform
-from isthmus.images.read import read
+from isthmus.images.reading import read
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
 

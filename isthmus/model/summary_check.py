@@ -75,6 +75,8 @@ _SUMMARY: dict[str, Check] = {
         images=_is_count,
         held_out=_is_count,
         classes=_list_of(_is_text),
+        notes=_list_of(_is_text),
+        skipped=_list_of(_list_of(_is_text)),
         inventory=_table(count=_is_count, names=_is_text),
     ),
     "options": _table(),

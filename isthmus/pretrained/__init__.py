@@ -7,7 +7,6 @@ makes it again, its seed and time, and what was measured. `isthmus models` print
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +32,6 @@ def card(name: str) -> dict[str, Any]:
         )
     found: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text("utf-8"))
     return found
-
-
-def found(given: str | os.PathLike[str]) -> Path:
-    """The file that is meant: that of this path, or else the weights of the shipped model of this name."""
-    shipped = not Path(given).exists() and os.fspath(given) in names()
-    return path(os.fspath(given)) if shipped else Path(given)
 
 
 def path(name: str) -> Path:

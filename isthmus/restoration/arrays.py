@@ -12,6 +12,11 @@ from isthmus.errors import DataError
 from isthmus.restoration.pieces import like
 
 
+def on_cpu(image: Any) -> Any:
+    """A tensor where the pieces are put together, without its gradient; NumPy as it is."""
+    return image.detach().cpu() if isinstance(image, Tensor) else image
+
+
 def colour_of(image: Any) -> Any:
     """The gray or colour part of `(H, W)`, `(H, W, C)` or `(N, C, H, W)`, without alpha; a view."""
     channels = channels_of(image)

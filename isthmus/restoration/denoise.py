@@ -10,17 +10,18 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from isthmus.errors import UsageError
+from isthmus.images.array_format import receive
+from isthmus.images.sample_range import NOISY, Range
 from isthmus.metrics.noise import Noise, noise_of
 from isthmus.model.autoencoder import Autoencoder
+from isthmus.model.loading import ModelLike, load_shared
 from isthmus.model.trace import Corrupted
 from isthmus.restoration import opponent
-from isthmus.restoration.arrays import channels_of, colour_of, each
-from isthmus.restoration.models import Given, find
+from isthmus.restoration.arrays import channels_of, colour_of, each, on_cpu
 from isthmus.restoration.orientations import check_turns, reconstructed
 from isthmus.restoration.pieces import can_be_cut, in_pieces, like, widened
 from isthmus.threads import limited
@@ -33,32 +34,39 @@ STRONGEST = 2550.0
 def denoise(
     image: Any,
     sigma: float | None = None,
-    model: Given | None = None,
+    model: ModelLike | None = None,
     *,
     thorough: bool = False,
+    range: Range | None = None,
     listener: Callable[[int, int], None] | None = None,
 ) -> Any:
     """Remove noise; any size, in bounded memory.
 
     Args:
-        image: NumPy `(H, W)` or `(H, W, C)`, or torch `(N, C, H, W)`; uint8, uint16, or floats in [0, 1] that
-            noise may carry outside of it. A second or fourth channel is alpha, which comes back as it is.
+        image: an image file's path, its bytes or the open file, a Pillow image, NumPy `(H, W)` or
+            `(H, W, C)`, or torch `(N, C, H, W)`; uint8, uint16, or floats in [0, 1] that noise may carry as
+            far as -7 and 8. A second or fourth channel is alpha, which comes back as it is.
         sigma: standard deviation of the noise in units of 1/255; estimated when None (`noise_of`).
         model: a shipped model's name, a model file, or an `Autoencoder`; by default a shipped one.
         thorough: eight times the work, for .1 to .2 decibels: the mean over the image's orientations.
+        range: the samples (low, high) that stand for black and white, where floats are not in [0, 1] or
+            integers do not use their 8 or 16 bits.
         listener: called with (pieces done, pieces in all) of each image.
 
     Returns:
-        The same kind, shape and sample type, in [0, 1] where it is float.
+        The same kind, shape, sample type and range, without samples beyond black and white where it is
+        float. Of a file: NumPy `(H, W, C)`.
 
     Raises:
-        DataError: NaN, no pixels, or too small an image to estimate its noise.
+        DataError: unreadable, NaN, no pixels, samples out of range, or too small an image to estimate its
+            noise.
         UsageError: `sigma` is not a level of noise, the model restores other images, or it cannot be
             `thorough` because it knows images one way up only.
     """
     if sigma is not None and not (math.isfinite(sigma) and 0 <= sigma <= STRONGEST):
         raise UsageError(f"sigma={sigma}: the standard deviation of the noise lies from 0 to {STRONGEST:g}")
-    image = image if isinstance(image, Tensor) else np.asarray(image)
+    image, kind = receive(image, many=False, range=range, bounds=NOISY, alpha="keep")
+    image = on_cpu(image)
     network = network_for(image, model)
     if thorough:
         check_turns(network)
@@ -75,17 +83,17 @@ def denoise(
         )
         return out
 
-    return each(image, one)
+    return kind.give(each(image, one))
 
 
-def network_for(image: Any, model: Given | None = None) -> Autoencoder:
+def network_for(image: Any, model: ModelLike | None = None) -> Autoencoder:
     """The network that denoises this image: the one asked for, or the shipped one for gray or for colour.
 
     Raises:
         UsageError: there is no such model, or it restores images of other channels.
     """
     channels = channels_of(colour_of(image))
-    network = find(model if model is not None else SHIPPED.get(channels, SHIPPED[3]))
+    network = load_shared(model if model is not None else SHIPPED.get(channels, SHIPPED[3]))
     if network.channels != channels and {network.channels, channels} != {1, 3}:
         raise UsageError(f"this model restores images of {network.channels} channels, not of {channels}")
     return network
@@ -101,11 +109,12 @@ def seen_noise(image: Any, sigma: float | None = None) -> Noise:
 
 def cleaned(network: Autoencoder, images: Tensor, noise: Noise, *, thorough: bool = False) -> Tensor:
     """`(N, C, H, W)` with noise → without."""
-    told = torch.full((len(images),), noise.sigma)
+    images = images.to(next(network.parameters()).device)
+    told = torch.full((len(images),), noise.sigma, device=images.device)
     if network.channels == images.shape[1]:
         found = _told(network, images, told, thorough)
     elif network.channels == 1:
-        sigmas = noise.sigma * torch.tensor(opponent.SIGMAS).repeat(len(images))
+        sigmas = noise.sigma * torch.tensor(opponent.SIGMAS, device=images.device).repeat(len(images))
         planes = _told(network, opponent.to_planes(images), sigmas, thorough)
         found = opponent.from_planes(planes).clamp(0, 1)
     else:

@@ -13,13 +13,15 @@ import torch
 from torch import Tensor
 
 from isthmus.errors import DataError, UsageError
-from isthmus.images.edge import to_batch
+from isthmus.images.array_format import holds_file, open_image, receive, to_batch, to_pillow
+from isthmus.images.sample_range import NOISY, Range, check_range
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.corruptions import holes
 from isthmus.model.fill import LEVELS, cells, fill_cells
+from isthmus.model.loading import ModelLike, load_shared
 from isthmus.restoration import opponent
-from isthmus.restoration.arrays import channels_of, colour_of, each
-from isthmus.restoration.models import Given, find
+from isthmus.restoration.arrays import channels_of, colour_of, each, on_cpu
+from isthmus.restoration.masks import of_picture
 from isthmus.restoration.orientations import check_turns, reconstructed
 from isthmus.restoration.pieces import Piece, can_be_cut, in_pieces, like, widened
 from isthmus.threads import limited
@@ -32,48 +34,60 @@ CELL = 2**LEVELS
 def inpaint(
     image: Any,
     mask: Any,
-    model: Given | None = None,
+    model: ModelLike | None = None,
     *,
     thorough: bool = False,
+    range: Range | None = None,
     listener: Callable[[int, int], None] | None = None,
 ) -> Any:
     """Fill the missing pixels; any size, in bounded memory.
 
     Args:
-        image: NumPy `(H, W)` or `(H, W, C)`, or torch `(N, C, H, W)`; uint8, uint16, or floats in [0, 1].
-            What stands in missing pixels is not looked at, may be NaN. A second or fourth channel is alpha.
-        mask: `(H, W)`, or torch `(N, 1, H, W)` or `(H, W)`: True or not zero where pixels are missing.
+        image: an image file's path, its bytes or the open file, a Pillow image, NumPy `(H, W)` or
+            `(H, W, C)`, or torch `(N, C, H, W)`; uint8, uint16, or floats in [0, 1] that noise may carry as
+            far as -7 and 8. What stands in missing pixels is not looked at, may be NaN. A second or fourth
+            channel is alpha.
+        mask: `(H, W)`, or torch `(N, 1, H, W)` or `(H, W)`: True or not zero where pixels are missing. Of an
+            image file or a Pillow image, what is brighter than half.
         model: a shipped model's name, a model file, or an `Autoencoder`; by default the shipped one.
         thorough: eight times the work, for .1 to .2 decibels: the mean over the image's orientations.
+        range: the samples (low, high) that stand for black and white, where floats are not in [0, 1] or
+            integers do not use their 8 or 16 bits.
         listener: called with (pieces done, pieces in all) of each image.
 
     Returns:
-        The same kind, shape and sample type; pixels that are not missing are those of `image`.
+        The same kind, shape, sample type and range (of a file: NumPy `(H, W, C)`); pixels that are not
+        missing are those of `image`.
 
     Raises:
-        DataError: the mask has another size, hides everything or nothing; NaN where pixels are not missing.
+        DataError: unreadable, samples out of range, the mask has another size, hides everything or nothing;
+            NaN where pixels are not missing.
         UsageError: the model was not trained to fill holes, restores other images, or cannot be `thorough`
             because it knows images one way up only.
     """
-    image = image if isinstance(image, Tensor) else np.asarray(image)
-    network = network_for(image, model)
-    missing = _masks(image, mask)
+    given, picture = open_image(image, alpha="keep", raw=range is not None)
+    network = network_for(given, model)
+    missing = _masks(given, mask)
     if thorough:
         check_turns(network)
+    plain, kind = receive(_blanked(given, missing, range), many=False, range=range, bounds=NOISY)
 
     def one(colour: Any, index: int) -> Any:
         return _filled(network, colour, missing[index], thorough, listener)
 
-    return each(image, one)
+    filled = kind.give(each(on_cpu(plain), one))
+    # Bit for bit: a sample that is known may be scaled and back without coming to itself.
+    whole = _with_colour(given, missing, filled)
+    return to_pillow(whole) if picture else whole
 
 
-def network_for(image: Any, model: Given | None = None) -> Autoencoder:
+def network_for(image: Any, model: ModelLike | None = None) -> Autoencoder:
     """The network that fills this image's holes.
 
     Raises:
         UsageError: there is no such model, it does not fill holes, or restores images of other channels.
     """
-    network = find(model if model is not None else SHIPPED)
+    network = load_shared(model if model is not None else SHIPPED)
     channels = channels_of(colour_of(image))
     if not network.recipe.corruption.hides_pixels:
         raise UsageError(
@@ -87,8 +101,12 @@ def network_for(image: Any, model: Given | None = None) -> Autoencoder:
 
 def _masks(image: Any, mask: Any) -> Tensor:
     """`(N, H, W)` booleans, checked."""
-    given = mask if isinstance(mask, Tensor) else torch.from_numpy(np.asarray(mask) != 0)
-    given = (given != 0).cpu()
+    if isinstance(mask, Tensor):
+        given = (mask != 0).cpu()
+    elif holds_file(mask):
+        given = torch.from_numpy(of_picture(open_image(mask)[0]))
+    else:
+        given = torch.from_numpy(np.asarray(mask) != 0)
     tensor = isinstance(image, Tensor)
     size = tuple(image.shape[-2:]) if tensor else tuple(image.shape[:2])
     if given.ndim == 4 and given.shape[1] == 1:
@@ -116,23 +134,20 @@ def _filled(
     listener: Callable[[int, int], None] | None,
 ) -> Any:
     how = network.recipe.corruption
-    tensor = isinstance(image, Tensor)
-    known = image.clone() if tensor else np.array(image)
-    everywhere = (..., missing.to(image.device)) if tensor else missing.numpy()
-    known[everywhere] = 0
+    device = next(network.parameters()).device
     cut = can_be_cut(network)
-    beyond = _far(known, missing) if cut and how.fills_smoothly else None
+    beyond = _far(image, missing) if cut and how.fills_smoothly else None
 
     def restore(batch: Tensor, piece: Piece) -> Tensor:
-        hidden = missing[piece.outer][None, None]
+        hidden = missing[piece.outer][None, None].to(device)
         if not bool(hidden[(..., *piece.kept)].any()):
             return batch
         far = None
         if beyond is not None:
             rows, columns = (slice(s.start // CELL, -(-s.stop // CELL)) for s in piece.outer)
-            far = _as_seen(beyond[..., rows, columns], network.channels)
+            far = _as_seen(beyond[..., rows, columns].to(device), network.channels)
         height, width = batch.shape[-2:]
-        seen = _as_seen(batch, network.channels)
+        seen = _as_seen(batch.to(device), network.channels)
         hidden = hidden.expand(len(seen), -1, -1, -1)
         if cut:
             seen = widened(seen, network.multiple)
@@ -145,12 +160,34 @@ def _filled(
         return _as_given(filled[..., :height, :width], batch.shape[1])
 
     out = like(image)
-    in_pieces(known, restore, out=out, cut=cut, listener=listener)
-    # Bit for bit: a float sample may be scaled and back without coming to itself.
-    if tensor:
-        return torch.where(missing.to(image.device), out, image)
-    mask = missing.numpy() if image.ndim == 2 else missing.numpy()[..., None]
-    return np.where(mask, out, image)
+    in_pieces(image, restore, out=out, cut=cut, listener=listener)
+    return out
+
+
+def _blanked(image: Any, missing: Tensor, value_range: Range | None) -> Any:
+    """The image with black where it is missing: what stands there is not looked at."""
+    black, _ = check_range(value_range) or (0.0, 1.0)
+    if isinstance(image, Tensor):
+        tensor = image.detach().clone()
+        colour_of(tensor)[missing[:, None].expand_as(colour_of(tensor)).to(tensor.device)] = black
+        return tensor
+    known = np.array(image)
+    if known.dtype.kind in "iu":
+        black = float(np.clip(black, np.iinfo(known.dtype).min, np.iinfo(known.dtype).max))
+    colour_of(known)[missing[0].numpy()] = black
+    return known
+
+
+def _with_colour(image: Any, missing: Tensor, filled: Any) -> Any:
+    """A copy of the image with the colour of `filled` where it is missing."""
+    if isinstance(image, Tensor):
+        copy = image.detach().clone()
+        colour = colour_of(copy)
+        colour.copy_(torch.where(missing[:, None].to(copy.device), colour_of(filled), colour))
+        return copy
+    whole = np.array(image)
+    colour_of(whole)[missing[0].numpy()] = colour_of(filled)[missing[0].numpy()]
+    return whole
 
 
 def _as_seen(image: Tensor, channels: int) -> Tensor:
@@ -174,7 +211,9 @@ def _far(known: Any, missing: Tensor) -> Tensor:
     averages, seen = [], []
     for top in range(0, height, 4 * CELL):
         rows = slice(top, top + 4 * CELL)
-        batch, _ = to_batch(known[..., rows, :] if tensor else known[rows], many=None if tensor else False)
+        batch, _ = to_batch(
+            known[..., rows, :] if tensor else known[rows], many=None if tensor else False, bounds=NOISY
+        )
         values, any_known = cells(batch, ~missing[rows][None, None])
         averages.append(values)
         seen.append(any_known)

@@ -26,7 +26,11 @@ def from_picture(path: str | Path) -> Mask:
     Raises:
         DataError: unreadable.
     """
-    pixels = decode(path)
+    return of_picture(decode(path))
+
+
+def of_picture(pixels: npt.NDArray[Any]) -> Mask:
+    """As `from_picture`, of the picture `(H, W, C)`."""
     top = 1.0 if pixels.dtype.kind == "f" else float(np.iinfo(pixels.dtype).max)
     white: Mask = pixels.mean(2) > top / 2
     return white

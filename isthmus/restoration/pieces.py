@@ -15,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from isthmus.images.edge import to_batch
+from isthmus.images.array_format import to_batch
+from isthmus.images.sample_range import NOISY
 from isthmus.model.autoencoder import Autoencoder
 
 INNER = 768  # side of what is kept of a piece; a multiple of every stride and of the cells of `fill`
@@ -98,7 +99,7 @@ def in_pieces(
     for done, piece in enumerate(plan, start=1):
         window = (..., *piece.outer) if tensor else piece.outer
         kept = (..., *piece.kept) if tensor else piece.kept
-        batch, kind = to_batch(image[window], many=None if tensor else False)
+        batch, kind = to_batch(image[window], many=None if tensor else False, bounds=NOISY)
         with torch.no_grad():
             restored = kind.restore(restore(batch, piece))
         out[(..., *piece.inner) if tensor else piece.inner] = restored[kept]

@@ -27,6 +27,7 @@ from isthmus.images.store import ImageSet
 from isthmus.locks import exclusive
 from isthmus.model.attachment_check import DAMAGE
 from isthmus.model.autoencoder import Autoencoder
+from isthmus.model.loading import ModelLike
 from isthmus.model.recipe import Recipe
 from isthmus.outputs import check_output, path_exists
 from isthmus.threads import limited
@@ -69,7 +70,7 @@ def train(
     out: str | os.PathLike[str] | None = None,
     resume: bool = False,
     force: bool = False,
-    start_from: str | os.PathLike[str] | None = None,
+    start_from: ModelLike | None = None,
     listener: Listener | None = None,
     on_ready: Callable[[Prepared], None] | None = None,
     finish: Callable[[Autoencoder, ImageSet], None] | None = None,
@@ -143,7 +144,7 @@ def _train(
     out: str | os.PathLike[str] | None,
     resume: bool,
     force: bool,
-    start_from: str | os.PathLike[str] | None,
+    start_from: ModelLike | None,
     listener: Listener | None,
     on_ready: Callable[[Prepared], None] | None,
     finish: Callable[[Autoencoder, ImageSet], None] | None,
@@ -340,6 +341,13 @@ def _resumed(
     return prepared, run, facts
 
 
+def _list_skipped(prepared: Prepared) -> list[list[str]]:
+    """Name and reason of each input that was left out."""
+    parts = [prepared.images, *([] if prepared.held_out is None else [prepared.held_out])]
+    pairs = dict.fromkeys((one.name, one.reason) for part in parts for one in part.skipped)
+    return [list(pair) for pair in pairs]
+
+
 def _inventory(prepared: Prepared, facts: dict[str, Any]) -> dict[str, Any] | None:
     """What lets the training images be found again by a listing; None where not all are known here."""
     images, held_out = prepared.images, prepared.held_out
@@ -366,6 +374,9 @@ def _summary(run: Run, prepared: Prepared, facts: dict[str, Any]) -> dict[str, A
             "held_out": 0 if prepared.held_out is None else len(prepared.held_out),
             "classes": list(images.classes),
             "inventory": _inventory(prepared, facts),
+            "notes": list(images.notes),
+            # The names of private files are private, too.
+            "skipped": [] if settled.privacy is not None else _list_skipped(prepared),
         },
         "options": facts["options"],
         "settled": settled.to_dict(),

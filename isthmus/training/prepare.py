@@ -16,7 +16,7 @@ from isthmus.images.cache import cache_folder, memory_bytes
 from isthmus.images.conform import conform
 from isthmus.images.only import keep_named
 from isthmus.images.pieces import random_pieces
-from isthmus.images.read import read
+from isthmus.images.reading import read
 from isthmus.images.split import hold_out
 from isthmus.images.store import ImageSet
 from isthmus.metrics.noise import noise_level

@@ -11,7 +11,8 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.cli.console import Console, plain, speaks, table
+from isthmus.cli.console import Console, plain, speaks
+from isthmus.reports.tables import format_table
 
 Capture = pytest.CaptureFixture[str]
 
@@ -101,7 +102,7 @@ def test_a_document_without_a_schema_is_refused() -> None:
 
 
 def test_a_table_aligns_words_left_and_numbers_right() -> None:
-    text = table(("name", "psnr", "n"), [("conv", 30.12345, 10), ("collapsed", None, 9)])
+    text = format_table(("name", "psnr", "n"), [("conv", 30.12345, 10), ("collapsed", None, 9)])
     assert text == "name        psnr   n\nconv       30.12  10\ncollapsed      -   9"
 
 
@@ -109,11 +110,11 @@ def test_a_table_aligns_words_left_and_numbers_right() -> None:
     st.lists(st.tuples(st.text("ab ", max_size=8), st.floats(-1e6, 1e6) | st.none()), min_size=1, max_size=5)
 )
 def test_the_cells_of_a_column_of_numbers_end_together(rows: list[tuple[str, float | None]]) -> None:
-    lines = table(("name", "value"), rows).splitlines()
+    lines = format_table(("name", "value"), rows).splitlines()
     assert len(lines) == len(rows) + 1
     assert len({len(line) for line in lines}) == 1 or all(value is None for _, value in rows)
 
 
 def test_a_row_of_another_length_is_refused() -> None:
     with pytest.raises(ValueError, match="zip"):
-        table(("a", "b"), [("x",)])
+        format_table(("a", "b"), [("x",)])

@@ -11,7 +11,7 @@ import pytest
 
 from isthmus.__main__ import main
 from isthmus.evaluation.demonstration import demo
-from isthmus.images.read import read
+from isthmus.images.reading import read
 
 Capture = pytest.CaptureFixture[str]
 

@@ -142,7 +142,7 @@ LISTING = [
     ("inpaint", "{data}", "--find", "dead-pixels", "-o", "out"),
     ("compress", "{data}", "-o", "out"),
     ("reconstruct", "photos.safetensors", "{data}", "-o", "out"),
-    ("embed", "photos.safetensors", "{data}", "-o", "out.npz"),
+    ("embed", "photos.safetensors", "{data}", "--what", "code", "-o", "out.npz"),
     ("map", "photos.safetensors", "{data}", "--method", "pca", "-o", "out.html"),
 ]
 

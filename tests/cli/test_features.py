@@ -114,15 +114,15 @@ def test_an_unusual_image_is_found_and_shown(
     assert again["score"] == "reconstruction"
     # The training images have changed, so another score has nothing to go by.
     assert main(["anomalies", "photos.safetensors", "photos", "--score", "density"]) == 1
-    assert "add --normal DATA" in capsys.readouterr().err
+    assert "--normal DATA" in capsys.readouterr().err
     assert main(["anomalies", "photos.safetensors", "photos", "--false-alarms", "0.01"]) == 0
-    assert "try --false-alarms 0.077" in capsys.readouterr().err  # twelve of sixty were held out
+    assert "a rate of 0.077" in capsys.readouterr().err  # twelve of sixty were held out
 
 
 def test_what_is_normal_must_be_known(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "photos").rename(here / "moved")
     assert main(["anomalies", "photos.safetensors", "moved"]) == 1
-    assert "add --normal DATA" in capsys.readouterr().err
+    assert "--normal DATA" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("here")

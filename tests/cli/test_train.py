@@ -17,7 +17,7 @@ import pytest
 
 import isthmus
 from isthmus.__main__ import main
-from isthmus.cli.train import default_model
+from isthmus.api.training import default_model_path
 
 from .conftest import QUICK
 
@@ -44,12 +44,12 @@ def test_the_model_is_named_after_the_data(
     elif ":" not in data:
         Path(data).parent.mkdir(parents=True, exist_ok=True)
         Path(data).touch()
-    assert default_model(data) == model
+    assert default_model_path(data) == model
 
 
 def test_the_working_folder_gives_its_own_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert default_model(".") == f"{tmp_path.name}.safetensors"
+    assert default_model_path(".") == f"{tmp_path.name}.safetensors"
 
 
 def test_every_choice_is_said_and_every_next_command_works(here: Path, capsys: Capture) -> None:

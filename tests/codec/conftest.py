@@ -11,7 +11,7 @@ from skimage import data
 
 from isthmus.codec.ready import Codec, ready
 from isthmus.model.autoencoder import Autoencoder
-from isthmus.model.file import load
+from isthmus.model.loading import load
 
 GOLDEN = Path(__file__).parent / "golden"
 MODEL = GOLDEN / "model.safetensors"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from pathlib import Path
 
@@ -101,7 +102,8 @@ def test_impossible_requests_are_refused(
     "image",
     [
         np.zeros((4, 4), np.uint16),
-        np.zeros((4, 4, 3), np.float32),
+        np.full((4, 4, 3), 255, np.float32),
+        np.zeros((4, 4, 3), np.int64),
         np.zeros((4, 4, 5), np.uint8),
         np.zeros((0, 4), np.uint8),
         np.zeros((2, 4, 4, 3), np.uint8),
@@ -193,3 +195,24 @@ def test_a_preview_needs_no_model(model: Autoencoder, photo: Pixels) -> None:
 def _round_trip(image: Pixels, model: Autoencoder, **request: float) -> Pixels:
     data = isthmus.compress(image, model=model, **request)  # type: ignore[arg-type]
     return isthmus.decompress(data, model=model)
+
+
+def test_every_kind_of_image_is_the_same_picture(
+    model: Autoencoder, photo: npt.NDArray[np.uint8], tmp_path: Path
+) -> None:
+    wanted = isthmus.compress(photo, model=model)
+    Image.fromarray(photo).save(tmp_path / "x.png")
+    data = (tmp_path / "x.png").read_bytes()
+    planes = torch.from_numpy(photo.reshape(*photo.shape[:2], -1)).permute(2, 0, 1)[None]
+    kinds = (tmp_path / "x.png", data, io.BytesIO(data), Image.fromarray(photo), planes, photo / 255)
+    for image in (*kinds, (planes / 255).requires_grad_(), (photo / 255).astype(">f4")):
+        assert isthmus.compress(image, model=model) == wanted
+    for image, span in (
+        (photo.astype(float), (0, 255)),
+        (photo.astype(np.int16) - 128, (-128, 127)),
+        (Image.fromarray(photo), (0, 255)),
+    ):
+        assert isthmus.compress(image, range=span, model=model) == wanted
+    with pytest.raises(DataError) as caught:
+        isthmus.compress(photo.astype(float), model=model)
+    assert "range=(0, 255)" in str(caught.value.hint)

@@ -17,7 +17,7 @@ from isthmus.codec.self_test import MAX_RECORDS, RECORD
 from isthmus.codec.tables import Tables
 from isthmus.errors import ModelFileError
 from isthmus.model.autoencoder import Attachment, Autoencoder
-from isthmus.model.file import load
+from isthmus.model.loading import load
 
 from .conftest import MODEL
 

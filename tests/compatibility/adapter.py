@@ -133,6 +133,4 @@ def fingerprint_of(model: isthmus.Autoencoder) -> bytes:
 
 def shipped_codec() -> isthmus.Autoencoder:
     """The codec that comes with the package, read anew."""
-    from isthmus.codec.models import shipped_path
-
-    return isthmus.load(shipped_path())
+    return isthmus.load("photo-codec")

@@ -16,7 +16,7 @@ from isthmus.evaluation.report.model import metrics_table, model_report
 from isthmus.evaluation.report.page import Report
 from isthmus.evaluation.table import evaluate
 from isthmus.features.readout import fit_readout
-from isthmus.images.read import read
+from isthmus.images.reading import read
 from isthmus.model.autoencoder import Autoencoder
 
 from .models import discs, trained

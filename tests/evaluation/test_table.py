@@ -17,7 +17,7 @@ from isthmus.cli.console import plain
 from isthmus.errors import DataError
 from isthmus.evaluation.table import Evaluation, evaluate
 from isthmus.evaluation.training_data import training_images
-from isthmus.images.read import read
+from isthmus.images.reading import read
 from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.training.api import train
@@ -108,7 +108,7 @@ def test_changed_training_data_give_a_note_and_no_baseline(dense: Autoencoder, t
         dense.summary["data"] = former
     assert found.baselines == {}
     assert found.gap is None
-    assert any("--train" in note for note in found.notes)
+    assert any("no longer what this model was trained on" in note for note in found.notes)
     assert set(given.baselines) == {"pca", "mean_image"}
 
 

@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 import isthmus
 from isthmus.features import readout as readouts
 from isthmus.features.readout import Readout
-from isthmus.images.read import read
+from isthmus.images.reading import read
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
 
@@ -38,7 +38,7 @@ def model(train: ImageSet) -> Autoencoder:
     found = isthmus.train(
         train, recipe="features", code="32@4", settings=settings, steps=10, precision="float32"
     )
-    readouts.finish(found, train)
+    readouts.store(found, readouts.fit_readout(found, train))
     return found
 
 

@@ -12,7 +12,7 @@ from isthmus.errors import DataError, ModelFileError, UsageError
 from isthmus.features import anomalies as unusual
 from isthmus.features import index, tiles
 from isthmus.features.readout import Readout
-from isthmus.images.read import read
+from isthmus.images.reading import read
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
 
@@ -134,11 +134,11 @@ def test_other_images_score_higher_and_normal_ones_raise_few_alarms(
     normal = isthmus.anomalies(model, test, normal=train, score=kind, false_alarms=0.1)
     assert normal.flagged.mean() < 0.2
     noise = read(np.random.default_rng(0).integers(0, 256, (20, 16, 16), dtype=np.uint8))
-    strange = unusual.score(model, normal.readout, normal.detector, noise)
-    assert np.median(strange) > np.quantile(normal.scores, 0.9)
-    assert (strange > normal.detector.threshold).mean() > 0.5
-    maps = unusual.heat(model, normal.readout, normal.detector, noise)
-    assert len(maps) == 20 and maps[0].shape == (16, 16)
+    strange = isthmus.anomalies(model, noise, normal=train, score=kind, false_alarms=0.1)
+    assert strange.threshold == normal.threshold
+    assert np.median(strange.scores) > np.quantile(normal.scores, 0.9)
+    assert strange.flagged.mean() > 0.5
+    assert strange.heat(3).shape == (16, 16)
 
 
 def test_a_digit_left_out_is_found(model: Autoencoder, train: ImageSet, test: ImageSet) -> None:
@@ -178,7 +178,8 @@ def test_a_detector_survives_the_file(
     np.testing.assert_allclose(isthmus.anomalies(again, test).scores, first, rtol=1e-5)
     # More false alarms lower the stored threshold; another score has nothing stored to go by.
     few, many = (isthmus.anomalies(again, test, false_alarms=rate) for rate in (0.05, 0.5))
-    assert few.detector.kind == "mixture" and few.detector.threshold > many.detector.threshold
+    assert few.score == "mixture" and few.threshold > many.threshold
+    assert few.reference == "model"
     assert few.flagged.sum() < many.flagged.sum()
     with pytest.raises(DataError, match="holds the score 'mixture'"):
         isthmus.anomalies(again, test, score="density")
@@ -195,12 +196,14 @@ def test_a_defect_in_a_large_picture_is_found_where_it_is(model: Autoencoder, tr
     broken[20:34, 300:314] = 255 - broken[20:34, 300:314]
     assert tiles.is_larger(normal, (16, 16))
     data = read(np.stack([whole, broken]))
-    found = isthmus.anomalies(model, data, normal=normal, score="density")
+    found = isthmus.anomalies(model, data, normal=normal, score="local")
     assert found.worst(1) == [1]
     assert found.tiles is not None
-    pieces = unusual.score(model, found.readout, found.detector, found.tiles.pieces)
-    top, left = found.tiles.corners[int(pieces.argmax())]
-    assert abs(top - 20) <= 16 and abs(left - 300) <= 16
+    assert found.tiles == len(tiles.cut(data, (16, 16)).pieces)
+    heat = found.heat(1)
+    top, left = np.unravel_index(int(heat.argmax()), heat.shape)
+    assert heat.shape == whole.shape
+    assert abs(int(top) - 27) <= 16 and abs(int(left) - 307) <= 16
 
 
 def test_tiles_cover_everything_once_put_together() -> None:
@@ -213,11 +216,11 @@ def test_tiles_cover_everything_once_put_together() -> None:
 
 
 def test_what_cannot_be_asked_is_refused(model: Autoencoder, train: ImageSet) -> None:
-    with pytest.raises(UsageError, match="false-alarm"):
+    with pytest.raises(UsageError, match="a share between 0 and 1"):
         isthmus.anomalies(model, train, normal=train, false_alarms=1.5)
     with pytest.raises(DataError, match="at least 10"):
         isthmus.anomalies(model, train, normal=train.subset(np.arange(5)))
-    with pytest.raises(UsageError, match="known: compact"):
+    with pytest.raises(UsageError, match="not known"):
         isthmus.embed(model, train, what="all")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="metric"):
         isthmus.search(model, train, train.subset([0]), metric="l1")  # type: ignore[arg-type]

@@ -103,7 +103,7 @@ def test_what_cannot_be_augmented_is_said() -> None:
         augment(model, ImageSet(images.pixels, images.names), 4)
     with pytest.raises(DataError, match="class 'right' has a single image, and mixup") as caught:
         augment(model, images.subset([0, 2, 4, 1]), 4)
-    assert caught.value.hint == "add --methods moves,distortions"
+    assert str(caught.value.hint) == "add --methods moves,distortions"
     with pytest.raises(DataError, match="of one size already"):
         augment(model, images, balance=True)
     with pytest.raises(UsageError, match="distortion 'blur'"):

@@ -205,7 +205,7 @@ def test_a_model_without_a_prior_says_how_to_get_one() -> None:
     with pytest.raises(UsageError, match="no prior") as caught:
         generate(fresh(), 1)
     assert caught.value.hint is not None
-    assert caught.value.hint.startswith("isthmus prior")
+    assert str(caught.value.hint).startswith("isthmus prior")
     assert prior_of(untrained("variational")).kind == "normal"
     assert prior_of(untrained("adversarial")).kind == "normal"
 

@@ -11,7 +11,7 @@ from PIL import Image
 from isthmus.errors import DataError, OutputError
 from isthmus.images.animation import MILLISECONDS, milliseconds_of, read_frames, write_frames
 from isthmus.images.outputs import check_free, write_images
-from isthmus.images.read import read
+from isthmus.images.reading import read
 
 
 def frames(count: int = 4, channels: int = 1) -> np.ndarray:

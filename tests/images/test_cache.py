@@ -8,7 +8,7 @@ from isthmus.errors import UsageError
 from isthmus.images import cache, named
 from isthmus.images.cache import known_memory_bytes, memory_bytes
 from isthmus.images.named import where
-from isthmus.images.read import read
+from isthmus.images.reading import read
 
 
 @pytest.mark.parametrize(("text", "counts"), [("1048576\n", True), ("max\n", False), ("9" * 30, False)])

@@ -12,7 +12,7 @@ from PIL import Image
 
 from isthmus.errors import DataError, UsageError
 from isthmus.images.folder import read_folder
-from isthmus.images.read import read
+from isthmus.images.reading import read
 from isthmus.images.store import Ragged
 
 from .files import bomb, cut, photo, save
@@ -199,7 +199,7 @@ def test_nothing_to_read_is_said_with_a_way_on(tmp_path: Path) -> None:
     (tmp_path / "empty/train-images-idx3-ubyte.gz").write_bytes(b"x")
     with pytest.raises(DataError) as caught:
         read_folder(tmp_path / "empty")
-    assert "train-images-idx3-ubyte.gz" in (caught.value.hint or "")
+    assert "train-images-idx3-ubyte.gz" in str(caught.value.hint)
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad/a.png").write_bytes(b"")
     cut(save(tmp_path / "bad/b.jpg", photo(64, 64)))

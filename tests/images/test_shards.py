@@ -15,7 +15,7 @@ from PIL import Image
 from isthmus.errors import DataError
 from isthmus.images.batches import Batches
 from isthmus.images.mapped import let_go, room
-from isthmus.images.read import read
+from isthmus.images.reading import read
 from isthmus.images.store import ImageSet
 
 from .files import photo

@@ -13,7 +13,7 @@ import pytest
 
 from isthmus.errors import BusyError, DataError
 from isthmus.images.folder import read_folder
-from isthmus.images.read import read
+from isthmus.images.reading import read
 from isthmus.locks import exclusive
 
 from .files import photo, save

@@ -7,7 +7,7 @@ import torch
 from sklearn.datasets import load_sample_image
 
 from isthmus.images.pieces import random_pieces
-from isthmus.images.read import read
+from isthmus.images.reading import read
 from isthmus.model.autoencoder import build
 from isthmus.model.backbones.filters import FiltersEncoder, whitening, winners
 from isthmus.model.recipe import Recipe

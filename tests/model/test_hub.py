@@ -13,7 +13,8 @@ import pytest
 from isthmus.errors import MissingExtraError, ModelFileError, OutputError, UsageError
 from isthmus.model import hub
 from isthmus.model.autoencoder import build
-from isthmus.model.file import load, read_header
+from isthmus.model.file import read_header
+from isthmus.model.loading import load
 from isthmus.model.recipes import recipe
 
 

@@ -31,7 +31,9 @@ def test_the_command_explains_itself(name: str) -> None:
     command = load(name)
     assert command.help
     silent = [
-        option.name for option in command.params if isinstance(option, click.Option) and not option.help
+        option.name
+        for option in command.params
+        if isinstance(option, click.Option) and not option.help and not option.hidden
     ]
     assert silent == []
 

@@ -54,7 +54,7 @@ def test_an_extra_is_named_from_inside_the_checkout(checkout: Path, monkeypatch:
 def test_an_extra_is_named_from_any_other_folder(checkout: Path) -> None:
     command = MissingExtraError("export", "onnx").hint
     assert command is not None
-    assert shlex.split(command) == ["pip", "install", f"{checkout}[onnx]"]
+    assert shlex.split(str(command)) == ["pip", "install", f"{checkout}[onnx]"]
 
 
 @pytest.mark.parametrize(

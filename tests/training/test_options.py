@@ -271,7 +271,7 @@ def test_an_existing_model_is_refused_before_training_and_replaced_when_forced(t
     with pytest.raises(OutputError, match="exists") as caught:
         isthmus.train("no/such/data", recipe="dense", out=out)
     assert caught.value.hint is not None
-    assert "--force" in caught.value.hint
+    assert "--force" in str(caught.value.hint)
     assert out.read_bytes() == before
     train(pictures(), small("dense"), out=out, force=True, seed=1)
     assert out.read_bytes() != before

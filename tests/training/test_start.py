@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from isthmus.images.read import read
+from isthmus.images.reading import read
 from isthmus.images.store import ImageSet
 from isthmus.model.recipes import recipe
 from isthmus.training.prepare import build_model

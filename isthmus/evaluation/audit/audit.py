@@ -20,7 +20,7 @@ from isthmus.evaluation.audit.join import joined
 from isthmus.evaluation.audit.labels import Doubt, doubted_labels, principal_codes
 from isthmus.evaluation.readouts import readout_for
 from isthmus.features.readout import features
-from isthmus.images.read import read
+from isthmus.images.reading import read
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.reading import read_for

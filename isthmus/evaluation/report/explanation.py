@@ -16,7 +16,7 @@ from isthmus.evaluation.drawing.signed import signed_colours
 from isthmus.evaluation.explanation import EXCITING, Explanation
 from isthmus.evaluation.report.page import Cell, Report
 from isthmus.features.explain.faithfulness import Curves
-from isthmus.images.edge import to_batch
+from isthmus.images.array_format import to_batch
 from isthmus.images.store import ImageSet, Pixels
 from isthmus.outputs import check_output
 from isthmus.wording import format_count

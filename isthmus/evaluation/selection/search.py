@@ -16,7 +16,7 @@ from isthmus.evaluation.selection.objectives import objective, score
 from isthmus.evaluation.selection.outcome import Outcome
 from isthmus.evaluation.selection.proposals import Proposals, fixed, from_optuna
 from isthmus.evaluation.selection.space import Axis, check_axes, grid, parse_axis, randomly, settled
-from isthmus.images.read import read
+from isthmus.images.reading import read
 from isthmus.images.store import ImageSet, Indices
 from isthmus.locks import exclusive
 from isthmus.model.recipe import Recipe

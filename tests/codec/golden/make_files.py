@@ -20,7 +20,7 @@ from isthmus.codec.encoding import encoded
 from isthmus.codec.grid import Grid
 from isthmus.codec.picture import Picture, picture
 from isthmus.codec.ready import ready
-from isthmus.model.file import load
+from isthmus.model.loading import load
 
 HERE = Path(__file__).parent
 

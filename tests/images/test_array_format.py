@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from isthmus.errors import DataError
-from isthmus.images.edge import to_batch
+from isthmus.images.array_format import to_batch
+from isthmus.images.sample_range import NOISY
 
 SHAPES = hnp.array_shapes(min_dims=2, max_dims=4, max_side=6)
 LEVELS = st.sampled_from([np.uint8, np.uint16])
@@ -33,7 +34,7 @@ def test_integer_images_come_back_exactly(array: np.ndarray) -> None:
     )
 )
 def test_floats_come_back_in_their_type_and_unclipped(array: np.ndarray) -> None:
-    batch, kind = to_batch(array)
+    batch, kind = to_batch(array, bounds=NOISY)
     back = kind.restore(batch)
     assert back.dtype == array.dtype
     assert np.array_equal(back, array)
@@ -41,7 +42,8 @@ def test_floats_come_back_in_their_type_and_unclipped(array: np.ndarray) -> None
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16, torch.float16, torch.bfloat16, torch.float64])
 def test_tensors_come_back_as_tensors(dtype: torch.dtype) -> None:
-    tensor = torch.arange(24).view(2, 3, 2, 2).to(dtype)
+    scale = 1 / 32 if dtype.is_floating_point else 1
+    tensor = (torch.arange(24) * scale).view(2, 3, 2, 2).to(dtype)
     batch, kind = to_batch(tensor)
     assert batch.shape == tensor.shape
     assert batch.is_contiguous(memory_format=torch.channels_last)
@@ -105,7 +107,7 @@ def test_nan_and_infinity_are_refused(bad: float) -> None:
     "value", [np.zeros((2, 2), np.int64), torch.zeros(1, 1, 2, 2, dtype=torch.int64), [["a"]]]
 )
 def test_other_samples_are_refused(value: object) -> None:
-    with pytest.raises(DataError, match="uint8, uint16 or float"):
+    with pytest.raises(DataError, match="uint8, uint16, bool, or floats"):
         to_batch(value)
 
 

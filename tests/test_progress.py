@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.cli.console import Console
-from isthmus.cli.progress import PlainLine, duration, remaining
+from isthmus.progress import LineTask, duration, remaining
 
 Capture = pytest.CaptureFixture[str]
 
@@ -23,7 +23,7 @@ class Clock:
 
 def test_lines_are_seconds_apart_and_the_last_word_is_never_lost(capsys: Capture) -> None:
     clock = Clock()
-    with PlainLine("training", 100, clock=clock) as line:
+    with LineTask("training", 100, clock=clock) as line:
         for step in range(1, 13):
             clock.now = float(step)
             line.update(step, f"step {step}")
@@ -34,7 +34,7 @@ def test_lines_are_seconds_apart_and_the_last_word_is_never_lost(capsys: Capture
 
 def test_what_was_known_before_a_failure_is_shown(capsys: Capture) -> None:
     clock = Clock()
-    with pytest.raises(ZeroDivisionError), PlainLine("training", 4, clock=clock) as line:
+    with pytest.raises(ZeroDivisionError), LineTask("training", 4, clock=clock) as line:
         line.update(1, "step 1")
         line.update(2, "step 2")
         raise ZeroDivisionError
@@ -42,7 +42,7 @@ def test_what_was_known_before_a_failure_is_shown(capsys: Capture) -> None:
 
 
 def test_a_job_without_a_total_shows_what_is_done(capsys: Capture) -> None:
-    with PlainLine("reading", 0) as line:
+    with LineTask("reading", 0) as line:
         line.update(7)
     assert capsys.readouterr().err == "reading: 7\n"
 
@@ -56,7 +56,7 @@ def test_the_time_left_is_at_the_pace_so_far(done: float, seconds: float) -> Non
 
 def test_what_an_earlier_run_did_does_not_count_towards_the_pace(capsys: Capture) -> None:
     clock = Clock()
-    with PlainLine("training", 1000, start=900, clock=clock) as line:
+    with LineTask("training", 1000, start=900, clock=clock) as line:
         clock.now = 10.0
         line.update(920)
     assert capsys.readouterr().err == "training: 92%  40 s left\n"

@@ -12,7 +12,7 @@ import torch
 
 from isthmus.errors import DataError, UsageError
 from isthmus.images.idx import write_idx
-from isthmus.images.read import read
+from isthmus.images.reading import read
 
 from .files import bomb, photo, save
 

@@ -1,0 +1,162 @@
+"""What the uses are given: a model, a set of images, one image."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from isthmus.errors import Hint, UsageError
+from isthmus.log import log_note, log_skipped
+
+PathLike = str | os.PathLike[str]
+Size = tuple[int, int] | int
+"""Height and width in pixels, or the side of a square."""
+if TYPE_CHECKING:
+    from isthmus.images.store import ImageSet
+    from isthmus.model.autoencoder import Autoencoder
+
+    ModelLike = Autoencoder | PathLike
+    """A model, the path of a model file, or the name of a shipped model."""
+    DataLike = Any
+    """A folder, file, archive, array, named set (`mnist:test`), a list of those, or an `ImageSet`."""
+    ImageLike = Any
+    """A path, bytes, file object, NumPy array, torch tensor, PIL image, or `"mnist:test[17]"`."""
+else:  # what the command line can give
+    ModelLike = DataLike = ImageLike = PathLike
+
+MODEL_SUFFIX = ".safetensors"
+
+
+def load_model(model: ModelLike) -> Autoencoder:
+    """The model that is meant, see `isthmus.load`; a shipped one is shared and never changed."""
+    from isthmus.model.loading import load_shared
+
+    return load_shared(model)
+
+
+def open_model_and_data(
+    use: str, model: ModelLike, data: DataLike, *, limit: int | None = None
+) -> tuple[Autoencoder, ImageSet]:
+    """The model and the images that it is used on.
+
+    Args:
+        use: name of the function that was called, for the hint where the two were exchanged.
+        limit: at most so many images, evenly spaced.
+
+    Raises:
+        UsageError: images where a model is expected, or a model where images are.
+        ModelFileError, DataError: see `load_model` and `read_images_for`.
+    """
+    if is_model_file(data) and not is_model_file(model):
+        raise UsageError(
+            f"{os.fspath(data)} is a model file, and images are expected here",
+            hint=Hint.call(use, os.fspath(data), os.fspath(model))
+            if isinstance(model, (str, os.PathLike))
+            else None,
+            id="model-for-data",
+        )
+    network = load_model(model)
+    return network, read_images_for(network, data, limit=limit)
+
+
+def read_images_for(model: Autoencoder, data: DataLike, *, limit: int | None = None) -> ImageSet:
+    """Images with the model's number of channels. What was left out or chosen in reading them is logged.
+
+    Args:
+        limit: at most so many images, evenly spaced.
+
+    Raises:
+        UsageError: `data` is a model file, or `limit` is below 1.
+        DataError: unreadable, or colour images for a gray model.
+    """
+    from isthmus.evaluation.passes import evenly
+    from isthmus.model.reading import read_for
+
+    check_is_data(data)
+    check_count("limit", limit)
+    images = read_for(model, data)
+    report_reading(images)
+    return evenly(images, limit)
+
+
+def report_reading(images: ImageSet) -> None:
+    """Log what was chosen and what was left out when `images` were read."""
+    for note in images.notes:
+        log_note(note, id="reading")
+    log_skipped(images.skipped)
+
+
+def is_model_file(value: object) -> bool:
+    """Whether this is a path that ends like a model file's and is no folder."""
+    return (
+        isinstance(value, (str, os.PathLike))
+        and Path(value).suffix == MODEL_SUFFIX
+        and not Path(value).is_dir()
+    )
+
+
+def check_is_data(data: DataLike) -> None:
+    """Raises:
+    UsageError: this is a model file, and images are expected here.
+    """
+    if is_model_file(data):
+        raise UsageError(
+            f"{os.fspath(data)} is a model file, and images are expected here",
+            hint=Hint.call("inspect_file", os.fspath(data)),
+            id="model-for-data",
+        )
+
+
+def check_count(name: str, value: int | None, *, least: int = 1) -> None:
+    """Raises:
+    UsageError: a number of things that is not a whole number from `least` on.
+    """
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+        raise UsageError(f"{name}={value}: a whole number from {least} on is expected", id="count")
+
+
+def check_choice(name: str, value: str | None, known: Sequence[str]) -> None:
+    """Raises:
+    UsageError: none of the known values; the message names the nearest.
+    """
+    from isthmus.errors import nearest
+
+    if value is not None and value not in known:
+        raise UsageError(f"{name} '{value}' is not known{nearest(str(value), tuple(known))}", id="choice")
+
+
+def describe_model(model: ModelLike, network: Autoencoder) -> str:
+    """How a result calls the model: as it was given, or by its recipe."""
+    return os.fspath(model) if isinstance(model, (str, os.PathLike)) else network.recipe.name
+
+
+class ImageLookup:
+    """Single images of a set, read again when they are asked for, so that a result holds no pixels of files.
+
+    Arrays that the caller gave are kept as they are: they are the caller's own.
+
+    Args:
+        model: images are read with its number of channels.
+        data: the set as it was given.
+        images: the same set as it was read.
+    """
+
+    def __init__(self, model: Autoencoder, data: DataLike, images: ImageSet) -> None:
+        self._model, self._data, self._names = model, data, images.names
+        self._held = None if isinstance(data, (str, os.PathLike)) else images
+
+    def read(self, rows: Sequence[int]) -> ImageSet:
+        """The images of these rows.
+
+        Raises:
+            DataError: the files are no longer there.
+        """
+        from isthmus.model.reading import read_for
+
+        if self._held is not None:
+            return self._held.subset(list(rows))
+        again = read_for(self._model, self._data)
+        places = {name: row for row, name in enumerate(again.names)}
+        return again.subset([places[self._names[row]] for row in rows])

@@ -1,0 +1,98 @@
+"""The training-data policy: what scaling, detectors and priors are fitted to.
+
+In this order: what the caller gives (`normal=` for anomalies, else `reference=`), what the model file stores,
+the training images if they are found and their fingerprint matches, else an error. Never the query.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
+
+from isthmus.api.inputs import DataLike, read_images_for
+from isthmus.errors import DataError, Hint
+from isthmus.log import log_note
+
+if TYPE_CHECKING:
+    from isthmus.features.readout import Reading, Readout
+    from isthmus.images.store import ImageSet
+    from isthmus.model.autoencoder import Autoencoder
+
+ReferenceKind = Literal["model", "training", "reference", "data"]
+"""Where a fit comes from: the model file, its training images, images that were given, or DATA itself."""
+
+
+def resolve_reference(
+    model: Autoencoder, reference: DataLike | None, *, purpose: str, option: str = "reference"
+) -> tuple[ImageSet, ReferenceKind]:
+    """The images that something is fitted to, and where they come from.
+
+    Args:
+        purpose: what they are needed for, as in "what is normal is not known".
+        option: the argument that gives them.
+
+    Raises:
+        DataError: none are given and the training images are not found.
+    """
+    from isthmus.evaluation.training_data import training_images
+
+    if reference is not None:
+        return read_images_for(model, reference), "reference"
+    images, why = training_images(model)
+    if images is None:
+        raise DataError(f"{why}, and {purpose}", hint=Hint.add(**{option: "DATA"}), id="reference-not-found")
+    return images, "training"
+
+
+def resolve_extractor(
+    model: Autoencoder, reference: DataLike | None = None, *, layer: str | None = None
+) -> tuple[Readout, ReferenceKind]:
+    """The feature extractor of a model: fitted to `reference`, stored, or fitted to the training images.
+
+    Args:
+        layer: read this layer, instead of what the model's own extractor reads.
+
+    Raises:
+        UsageError: the model has no such layer.
+        DataError: nothing to fit it to.
+    """
+    from isthmus.features.readout import fit_readout, stored
+
+    own = stored(model)
+    if reference is None and own is not None and layer in (None, own.reading.layer):
+        return own, "model"
+    reading = _choose_reading(model, layer)
+    images, kind = resolve_reference(model, reference, purpose="features cannot be scaled")
+    where = "its training images" if kind == "training" else images.source
+    log_note(
+        "features of layer {layer}, scaled on {where}", id="features-scaled", layer=reading.layer, where=where
+    )
+    return fit_readout(model, images, reading), kind
+
+
+def fit_extractor_to_data(
+    model: Autoencoder, images: ImageSet, *, layer: str | None = None
+) -> tuple[Readout, ReferenceKind]:
+    """As `resolve_extractor`, for uses that may fit to DATA itself (`cluster`, `search`): stored, else DATA.
+
+    Raises:
+        UsageError: the model has no such layer.
+    """
+    from isthmus.features.readout import fit_readout, stored
+
+    own = stored(model)
+    if own is not None and layer in (None, own.reading.layer):
+        return own, "model"
+    return fit_readout(model, images, _choose_reading(model, layer)), "data"
+
+
+def _choose_reading(model: Autoencoder, layer: str | None) -> Reading:
+    """What is read: as the stored extractor does, or the given layer, pooled."""
+    from isthmus.features.readout import default_reading, stored
+
+    own = stored(model)
+    reading = default_reading(model) if own is None else own.reading
+    if layer is None or layer == reading.layer:
+        return reading
+    pool = () if layer == "code" else (1, 2)
+    return replace(reading, layer=layer, rectify="none", pool=pool, power=1.0)

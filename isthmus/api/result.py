@@ -1,0 +1,248 @@
+"""`Result`: what a use gives. It can show itself as a table, a JSON document, a file or a notebook's cell."""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, ClassVar, ParamSpec, TypeVar
+
+from isthmus.errors import UsageError
+from isthmus.escaping import csv_text
+from isthmus.log import SkippedInput, collect_notes, collected_notes
+from isthmus.outputs import check_output
+
+_Parameters = ParamSpec("_Parameters")
+_Returned = TypeVar("_Returned")
+Row = Sequence[object]
+
+
+def use(function: Callable[_Parameters, _Returned]) -> Callable[_Parameters, _Returned]:
+    """Decorate a function of the api: it collects notes and runs with the number of threads that is set."""
+
+    @functools.wraps(function)
+    def call(*args: _Parameters.args, **options: _Parameters.kwargs) -> _Returned:
+        from isthmus.threads import limited
+
+        with collect_notes(), limited():
+            return function(*args, **options)
+
+    return call
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Result:
+    """Base of all results.
+
+    A subclass names its document's `schema` and in `document` the attributes that go into it. It overrides
+    `rows` for a table, and `csv_rows`, `arrays`, `draw` or `page` for what else it can be saved as. A result
+    holds paths and models, never the pixels of a whole set; pictures are made when they are asked for.
+
+    Attributes:
+        notes: choices made for the user, one sentence each.
+        skipped: inputs that were left out.
+    """
+
+    schema: ClassVar[str]
+    document: ClassVar[Mapping[str, str]]
+    """Key of the JSON document -> attribute that it comes from, in order."""
+    formats: ClassVar[tuple[str, ...]] = (".json",)
+    """Suffixes that `save` accepts."""
+
+    notes: tuple[str, ...] = field(default_factory=collected_notes)
+    skipped: tuple[SkippedInput, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON document: plain values only; NaN and infinities are None."""
+        own = {key: to_json_value(getattr(self, name)) for key, name in self.document.items()}
+        shared = {"notes": list(map(str, self.notes)), "skipped": to_json_value(self.skipped)}
+        return {"schema": self.schema, **own, **shared}
+
+    def rows(self) -> tuple[Sequence[str], Sequence[Row]]:
+        """Header and rows of the table; by default the single values of the document."""
+        values = [(key, value) for key, value in self.to_dict().items() if _is_single(value)]
+        return ("what", "value"), values
+
+    def table(self, rows: int | None = None) -> str:
+        """Rows for a terminal, numbers to the right.
+
+        Args:
+            rows: at most so many.
+        """
+        from isthmus.reports.tables import format_table
+
+        header, body = self.rows()
+        return format_table(header, body[:rows])
+
+    def summary(self) -> str:
+        """One line that says what came out; may be empty."""
+        return ""
+
+    def csv_rows(self) -> tuple[Sequence[str], Sequence[Row]]:
+        """Header and rows of the CSV file, one row per image."""
+        raise NotImplementedError
+
+    def arrays(self) -> dict[str, Any]:
+        """Arrays by name, for `.npz`."""
+        raise NotImplementedError
+
+    def draw(self) -> bytes:
+        """A picture as PNG."""
+        raise NotImplementedError
+
+    def page(self) -> str:
+        """A self-contained HTML page."""
+        raise NotImplementedError
+
+    @classmethod
+    def check_path(cls, path: str | os.PathLike[str], *, force: bool = False) -> None:
+        """Check before the work that `save` can write there later.
+
+        Raises:
+            UsageError: a suffix that this result cannot be saved as.
+            ExistsError, OutputError: see `isthmus.outputs.check_output`.
+        """
+        suffix = Path(path).suffix.lower()
+        if suffix not in cls.formats:
+            known = ", ".join(cls.formats)
+            raise UsageError(f"{path}: the suffix says what to write, one of {known}", id="output-suffix")
+        if suffix == ".parquet":
+            _check_parquet()
+        check_output(path, force=force)
+
+    def save(self, path: str | os.PathLike[str], *, force: bool = False) -> Path:
+        """Write the result to one file, in the format that the suffix names, atomically.
+
+        Args:
+            path: ends with one of `formats`.
+            force: replace an existing file.
+
+        Raises:
+            UsageError, ExistsError, OutputError: see `check_path`.
+        """
+        from isthmus.atomic import write_bytes
+
+        self.check_path(path, force=force)
+        write_bytes(path, self._encode(Path(path).suffix.lower()), force=force)
+        return Path(path)
+
+    def _encode(self, suffix: str) -> bytes:
+        if suffix == ".csv":
+            header, rows = self.csv_rows()
+            return csv_text(header, rows).encode("utf-8", "surrogateescape")
+        if suffix == ".npz":
+            return _npz(self.arrays())
+        if suffix == ".parquet":
+            return _parquet(self.arrays())
+        if suffix == ".png":
+            return self.draw()
+        if suffix == ".html":
+            return self.page().encode("utf-8", "replace")
+        return (json.dumps(self.to_dict(), allow_nan=False, indent=2) + "\n").encode()
+
+    def __repr__(self) -> str:
+        """One line: the class and its single values."""
+        singles = [
+            f"{key}={value!r}"
+            for key, value in self.to_dict().items()
+            if key != "schema" and _is_single(value) and len(str(value)) <= 40
+        ]
+        return f"{type(self).__name__}({', '.join(singles)})"
+
+    def _repr_html_(self) -> str:
+        import html
+
+        picture = ""
+        if ".png" in self.formats:
+            from base64 import b64encode
+
+            picture = f'<img src="data:image/png;base64,{b64encode(self.draw()).decode()}" alt="">'
+        text = "\n".join(filter(None, (self.table(20), self.summary())))
+        return f"<div>{picture}<pre>{html.escape(text)}</pre></div>"
+
+
+def skipped_inputs(*groups: Sequence[Any]) -> tuple[SkippedInput, ...]:
+    """What sets or listings left out (anything with `name` and `reason`), each once."""
+    pairs = dict.fromkeys((one.name, one.reason) for group in groups for one in group)
+    return tuple(SkippedInput(*pair) for pair in pairs)
+
+
+def to_json_value(value: object) -> Any:
+    """`value` as JSON has it: dicts with text keys, lists, text, finite numbers, true, false, null.
+
+    Raises:
+        TypeError: something that has no such form.
+    """
+    if value is None or isinstance(value, (bool, int)):
+        return value
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): to_json_value(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_json_value(item) for item in value]
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, Result):
+        return value.to_dict()
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: to_json_value(getattr(value, f.name)) for f in fields(value)}
+    # NumPy's and torch's scalars and arrays, without importing either.
+    as_list = getattr(value, "tolist", None)
+    if as_list is None:
+        raise TypeError(f"{type(value).__name__} has no JSON form")
+    return to_json_value(as_list())
+
+
+def _is_single(value: object) -> bool:
+    return value is not None and not isinstance(value, (list, dict))
+
+
+def _npz(arrays: Mapping[str, Any]) -> bytes:
+    import io
+
+    import numpy as np
+
+    stream = io.BytesIO()
+    np.savez(stream, **arrays)
+    return stream.getvalue()
+
+
+def _check_parquet() -> None:
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError:
+        from isthmus.errors import MissingExtraError
+
+        raise MissingExtraError("writing Parquet", "parquet") from None
+
+
+def _parquet(arrays: Mapping[str, Any]) -> bytes:
+    """A row per image; an array `(N, d)` becomes a column of lists, `classes` are put in for `labels`."""
+    import io
+
+    import pyarrow
+    import pyarrow.parquet
+
+    columns: dict[str, Any] = {}
+    names = {"names": "name", "vectors": "vector"}
+    for key in ("names", *(key for key in arrays if key not in ("names", "vectors")), "vectors"):
+        if key not in arrays or key == "classes":
+            continue
+        array = arrays[key]
+        if key == "labels":
+            columns["label"] = pyarrow.array([arrays["classes"][label] for label in array])
+        elif array.ndim == 2:
+            flat = pyarrow.array(array.reshape(-1))
+            columns[names.get(key, key)] = pyarrow.FixedSizeListArray.from_arrays(flat, array.shape[1])
+        else:
+            columns[names.get(key, key)] = pyarrow.array(array)
+    stream = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.table(columns), stream)
+    return stream.getvalue()

@@ -1,0 +1,535 @@
+"""Train an autoencoder on images; what a training would be; what it was."""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from isthmus.api.inputs import (
+    MODEL_SUFFIX,
+    DataLike,
+    ModelLike,
+    PathLike,
+    Size,
+    check_is_data,
+    describe_model,
+    load_model,
+    report_reading,
+)
+from isthmus.api.result import Result, skipped_inputs
+from isthmus.errors import UsageError, nearest
+from isthmus.log import LOGGER, SkippedInput, collect_notes, log_note
+from isthmus.progress import Progress, Task, duration, start_task
+from isthmus.wording import format_count
+
+if TYPE_CHECKING:
+    from isthmus.model.autoencoder import Autoencoder
+    from isthmus.model.recipe import Recipe
+    from isthmus.training.diagnosis.finding import Finding
+    from isthmus.training.outline import Stage
+    from isthmus.training.prepare import Prepared
+    from isthmus.training.progress import Progress as Step
+
+Precision = Literal["auto", "float32", "bfloat16"]
+_OLD_OPTIONS = {"turn": "augment_orientations", "only": "names_from"}
+_MEBIBYTE = 2**20
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class TrainingResult(Result):
+    """How a model was trained, as its file says.
+
+    Attributes:
+        model: path of the model file, where it has one.
+        recipe: name of the recipe.
+        code: shape of the code, such as `64` or `32@8`.
+        parameters: trained numbers, all parts together.
+        images: number of images trained on.
+        held_out: number of images held out for validation.
+        batch: images in a step.
+        precision: `float32` or `bfloat16`.
+        seed: of the weights and everything random.
+        steps: steps that were taken.
+        seconds: their time.
+        images_per_second: their pace.
+        ended_early: whether patience ran out before the last step.
+        kept: which weights are in the model: `best` or `last`.
+        best: `step` and `validation` of the lowest validation loss, or null.
+        findings: what the training doctor noticed, worst first.
+        privacy: of a private training, `epsilon` and `delta` spent with `asked`, `noise`, `clip`, `rate`,
+            `steps`, `unit`, `sampling`, `accountant` and `seed`; else null.
+        history: losses at each validation: `step`, `train_…`, `validation`.
+    """
+
+    schema: ClassVar[str] = "isthmus.train/1"
+    document: ClassVar = {
+        name: name
+        for name in (
+            *("model", "recipe", "code", "parameters", "images", "held_out", "batch", "precision", "seed"),
+            *("steps", "seconds", "images_per_second", "ended_early", "kept", "best", "findings", "privacy"),
+        )
+    }
+
+    model: str | None
+    recipe: str
+    code: str
+    parameters: int
+    images: int
+    held_out: int
+    batch: int
+    precision: str
+    seed: int
+    steps: int
+    seconds: float
+    images_per_second: float
+    ended_early: bool
+    kept: Literal["best", "last"]
+    best: Mapping[str, float] | None
+    findings: tuple[Finding, ...]
+    privacy: Mapping[str, Any] | None
+    history: tuple[Mapping[str, float], ...]
+
+    def table(self, rows: int | None = None) -> str:  # noqa: ARG002
+        """What was done, in a few lines."""
+        early = ", ended early" if self.ended_early else ""
+        lines = [
+            f"{format_count(self.steps, 'step')} in {duration(self.seconds)} "
+            f"({self.images_per_second:,.0f} images/s){early}"
+        ]
+        if self.best is not None:
+            lines.append(
+                f"validation {self.best['validation']:.5g} at step {self.best['step']:,} "
+                f"({self.kept} weights kept)"
+            )
+        if self.privacy is not None:
+            lines.append(
+                f"private: ε {self.privacy['epsilon']:.4g} at δ {self.privacy['delta']:.3g} spent on any one "
+                f"image (noise {self.privacy['noise']:.4g}, clip norm {self.privacy['clip']:g})"
+            )
+        return "\n".join(lines)
+
+    def summary(self) -> str:
+        return "" if self.model is None else f"model: {self.model}"
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class TrainingPreview(Result):
+    """What a training would be; shapes are of one image, channels first, memory is an estimate.
+
+    Attributes:
+        image: shape of an image.
+        code: shape of its code.
+        stages: the parts of encoder and decoder in the order in which they run.
+        parameters: trained numbers, all parts together.
+        parameters_encoder: of these in the encoder.
+        parameters_decoder: of these in the decoder.
+        weights: bytes of weights, gradients, moments, average and best copy.
+        activations: bytes that one batch keeps.
+        seconds_per_step: measured.
+        steps: planned steps.
+        seconds: of all steps.
+        recipe: every setting.
+        settled: every choice that was made from the data.
+        images: number of images to train on.
+        held_out: number of images to validate on.
+    """
+
+    schema: ClassVar[str] = "isthmus.dry-run/1"
+    document: ClassVar = {
+        name: name
+        for name in (
+            *("image", "code", "stages", "parameters", "parameters_encoder", "parameters_decoder", "weights"),
+            *(
+                "activations",
+                "seconds_per_step",
+                "steps",
+                "seconds",
+                "recipe",
+                "settled",
+                "images",
+                "held_out",
+            ),
+        )
+    }
+
+    image: tuple[int, ...]
+    code: tuple[int, ...]
+    stages: tuple[Stage, ...]
+    parameters: int
+    parameters_encoder: int
+    parameters_decoder: int
+    weights: int
+    activations: int
+    seconds_per_step: float
+    steps: int
+    seconds: float
+    recipe: Mapping[str, Any]
+    settled: Mapping[str, Any]
+    images: int
+    held_out: int
+
+    def rows(self) -> tuple[list[str], list[list[object]]]:
+        body: list[list[object]] = [["image", "", _format_shape(self.image), None]]
+        parts = [stage.part for stage in self.stages]
+        for index, stage in enumerate(self.stages):
+            if stage.part == "decoder" and "decoder" not in parts[:index]:
+                body.append(["code", "", _format_shape(self.code), None])
+            body.append([stage.part, stage.name, _format_shape(stage.shape), stage.parameters])
+        return ["part", "stage", "shape", "parameters"], body
+
+    def summary(self) -> str:
+        memory = (self.weights + self.activations) / _MEBIBYTE
+        return "\n".join(
+            [
+                "",
+                f"parameters   {self.parameters:,} (encoder {self.parameters_encoder:,}, "
+                f"decoder {self.parameters_decoder:,})",
+                f"memory       about {memory:,.0f} MiB: weights and optimiser "
+                f"{self.weights / _MEBIBYTE:,.0f}, one batch {self.activations / _MEBIBYTE:,.0f}",
+                f"time         {format_count(self.steps, 'step')} of {1000 * self.seconds_per_step:.3g} ms: "
+                f"about {duration(self.seconds)}",
+                "nothing was trained or written",
+            ]
+        )
+
+
+def train(
+    data: DataLike,
+    *,
+    recipe: str | PathLike | Recipe | None = None,
+    code: str | None = None,
+    settings: Mapping[str, Any] | Sequence[str] = (),
+    val: DataLike | None = None,
+    epochs: float | None = None,
+    minutes: float | None = None,
+    steps: int | None = None,
+    size: Size | None = None,
+    crop: Size | None = None,
+    names_from: PathLike | None = None,
+    validation: float = 0.1,
+    patience: int = 12,
+    balance: bool = False,
+    augment_orientations: bool = False,
+    start_from: ModelLike | None = None,
+    precision: Precision = "auto",
+    private: float | None = None,
+    delta: float | None = None,
+    clip_norm: float | None = None,
+    noise_seed: int | None = None,
+    cache: PathLike | None = None,
+    checkpoint_seconds: float = 60.0,
+    out: PathLike | None = None,
+    resume: bool = False,
+    force: bool = False,
+    seed: int = 0,
+    callbacks: Sequence[Any] = (),
+    progress: Progress | None = None,
+    **old: Any,
+) -> Autoencoder:
+    """Train an autoencoder on images.
+
+    What is not given is chosen from the images, and logged. A codec gets the tables that files are written
+    with, and every model but a private one gets its feature extractor.
+
+    Args:
+        data: images: a folder, file, archive, array, named set, or a list of those.
+        recipe: a name (`isthmus recipes` lists them), a TOML file, or a `Recipe`; by default that of the
+            model to start from, or `conv`.
+        code: shape of the code: `64` is a vector, `32@8` a grid at 1/8 of the image's size.
+        settings: change settings of the recipe, such as `bottleneck.weight=1e-3`.
+        val: images to validate on, instead of a held-out part of the data.
+        epochs: length in passes over the images.
+        minutes: length in time; by default, without any length, the recipe's, or 5.
+        steps: length in steps.
+        size: resize every image to this height and width in pixels.
+        crop: train on random pieces of this height and width in pixels.
+        names_from: use only the images named in this file, one name a line.
+        validation: share of the images that is held out, from 0 up to 1.
+        patience: end after so many validations in a row above the best; 0 never ends early.
+        balance: draw all classes equally often.
+        augment_orientations: mirror and turn examples at random: for images without an up.
+        start_from: begin with the weights of this model of the same architecture.
+        precision: `auto` measures which is faster here.
+        private: spend at most this ε on any one image (extra `privacy`).
+        delta: δ of a private training; by default 1/(10 N).
+        clip_norm: largest norm of one image's gradient in a private training.
+        noise_seed: repeat a private training's noise: for experiments only.
+        cache: keep decoded pixels in a file in this folder, mapped into memory.
+        checkpoint_seconds: time between saved states.
+        out: where the model is written; its state lies beside it until then and survives a crash.
+        resume: go on with the unfinished training of the same output.
+        force: overwrite an output that exists.
+        seed: of the weights and everything random.
+        callbacks: called while the training runs, see `isthmus.training.callbacks`.
+        progress: shows how far the call is; by default a bar or lines in the log.
+
+    Returns:
+        The model with the weights of the lowest validation loss (with a critic, the last ones); how it was
+        trained is in `model.training_report`.
+
+    Raises:
+        UsageError, CapabilityError: an impossible request.
+        DataError: images that cannot be read, or none.
+        OutputError: the model cannot be written, or `out` exists.
+        Stopped: interrupted with `out` given; the state is saved and `resume=True` continues it.
+
+    Examples:
+        >>> import isthmus, numpy as np
+        >>> images = np.random.default_rng(0).random((32, 16, 16, 1), dtype=np.float32)
+        >>> model = isthmus.train(images, recipe="dense", code="8", steps=2)
+        >>> model.training_report.steps
+        2
+    """
+    began = time.monotonic()  # before torch is imported: that is part of the time that was asked for
+    check_is_data(data)
+    options = _rename_old(
+        old,
+        {
+            "epochs": epochs,
+            "minutes": minutes,
+            "steps": steps,
+            "size": size,
+            "crop": crop,
+            "only": None if names_from is None else os.fspath(names_from),
+            "validation": validation,
+            "patience": patience,
+            "balance": balance,
+            "turn": augment_orientations,
+            "precision": precision,
+            "private": private,
+            "delta": delta,
+            "clip_norm": clip_norm,
+            "noise_seed": noise_seed,
+            "cache": None if cache is None else os.fspath(cache),
+            "checkpoint_seconds": checkpoint_seconds,
+            "seed": seed,
+        },
+    )
+    from isthmus.api.after_training import finish_model
+    from isthmus.training.api import train as run_training
+
+    if callbacks:
+        options["callbacks"] = callbacks
+    with collect_notes(), ExitStack() as stack:
+        watcher = _Watcher(stack, progress, resumed=resume)
+        return run_training(
+            data,
+            recipe=recipe,  # type: ignore[arg-type]
+            code=code,
+            settings=settings if isinstance(settings, dict) else _as_lines(settings),
+            val=val,
+            out=out,
+            resume=resume,
+            force=force,
+            start_from=start_from,
+            listener=watcher.on_step,
+            on_ready=watcher.on_ready,
+            finish=lambda model, images: finish_model(model, images, progress=progress),
+            began=began,
+            **options,
+        )
+
+
+def plan_training(
+    data: DataLike,
+    *,
+    recipe: str | PathLike | Recipe | None = None,
+    code: str | None = None,
+    settings: Mapping[str, Any] | Sequence[str] = (),
+    val: DataLike | None = None,
+    start_from: ModelLike | None = None,
+    **options: Any,
+) -> TrainingPreview:
+    """What a training would be, without training: shapes, parameters, memory and time. Nothing is written.
+
+    Args:
+        data, recipe, code, settings, val, start_from: see `train`.
+        options: the options of `train` that decide about length and images.
+
+    Raises:
+        UsageError, CapabilityError, DataError: see `train`.
+
+    Examples:
+        >>> import isthmus, numpy as np
+        >>> images = np.zeros((32, 16, 16, 1), dtype=np.float32)
+        >>> isthmus.plan_training(images, recipe="dense", code="8", steps=2).code
+        (8,)
+    """
+    from isthmus.threads import limited
+    from isthmus.training.options import Options
+    from isthmus.training.outline import outline
+    from isthmus.training.prepare import prepare, settle_recipe
+    from isthmus.training.start import recipe_from
+
+    check_is_data(data)
+    renamed = {new: old for old, new in _OLD_OPTIONS.items()}
+    chosen = {renamed.get(name, name): value for name, value in options.items()}
+    with collect_notes(), limited():
+        first = recipe_from(start_from) if recipe is None else recipe
+        point = settle_recipe(first, code, settings if isinstance(settings, dict) else _as_lines(settings))  # type: ignore[arg-type]
+        prepared = prepare(data, recipe=point, val=val, options=Options(**_with_sizes(chosen)))
+        _log_choices(prepared)
+        found = outline(prepared)
+        held_out = prepared.held_out
+        return TrainingPreview(
+            **{name: getattr(found, name) for name in vars(found)},
+            recipe=prepared.model.recipe.to_dict(),
+            settled=prepared.settled.to_dict(),
+            images=len(prepared.images),
+            held_out=0 if held_out is None else len(held_out),
+            skipped=_skipped(prepared),
+        )
+
+
+def describe_training(model: ModelLike) -> TrainingResult:
+    """How a model was trained, as its file says.
+
+    Raises:
+        ModelFileError: see `isthmus.load`.
+        UsageError: the model was not trained by `train`.
+    """
+    network = load_model(model)
+    summary = network.summary
+    if "steps" not in summary or "images" not in (summary.get("data") or {}):
+        raise UsageError("nothing is known about the training of this model", id="no-training")
+    from isthmus.training.diagnosis.finding import recorded
+
+    data, settled = summary["data"], summary["settled"]
+    return TrainingResult(
+        model=describe_model(model, network) if isinstance(model, (str, os.PathLike)) else None,
+        recipe=network.recipe.name,
+        code=network.recipe.code,
+        parameters=sum(p.numel() for p in network.parameters()),
+        images=data["images"],
+        held_out=data["held_out"],
+        batch=settled["batch"],
+        precision=settled["precision"],
+        seed=settled["seed"],
+        steps=summary["steps"],
+        seconds=summary["seconds"],
+        images_per_second=summary["images_per_second"],
+        ended_early=summary["ended_early"],
+        kept=summary["kept"],
+        best=summary["best"],
+        findings=recorded(summary),
+        privacy=summary.get("privacy"),
+        history=tuple(summary["history"]),
+        notes=(*(data.get("notes") or ()), *settled["notes"]),
+        skipped=tuple(SkippedInput(*pair) for pair in data.get("skipped") or ()),
+    )
+
+
+def default_model_path(data: DataLike) -> str:
+    """The model's file name for `train DATA`: `photos.safetensors` for `photos/`.
+
+    >>> default_model_path("mnist:train")
+    'mnist.safetensors'
+    """
+    if not isinstance(data, (str, os.PathLike)):
+        return f"model{MODEL_SUFFIX}"
+    path = Path(data)
+    if not path.exists():
+        name = os.fspath(data).partition(":")[0]
+    elif path.is_dir():
+        name = path.resolve().name
+    else:
+        name = path.name.removesuffix(".gz")
+        name = name.rpartition(".")[0] or name
+    return f"{name or 'model'}{MODEL_SUFFIX}"
+
+
+class _Watcher:
+    """Shows a training: its choices in the log, its steps as progress, early findings as warnings."""
+
+    def __init__(self, stack: ExitStack, progress: Progress | None, *, resumed: bool) -> None:
+        self._stack, self._progress, self._resumed = stack, progress, resumed
+        self._task: Task | None = None
+
+    def on_ready(self, prepared: Prepared) -> None:
+        if self._resumed:
+            log_note("going on with the recipe and length of the unfinished training", id="resumed")
+        _log_choices(prepared)
+
+    def on_step(self, step: Step) -> None:
+        for finding in step.findings:
+            LOGGER.warning("so far, %s", finding)
+        if self._task is None:  # only now is it known how far an earlier run had come
+            task = start_task(self._progress, "training", 1.0, start=step.share)
+            self._task = self._stack.enter_context(task)
+        self._task.update(step.share, describe_step(step))
+
+
+def _log_choices(prepared: Prepared) -> None:
+    images, held_out, recipe = prepared.images, prepared.held_out, prepared.model.recipe
+    kind = {1: "gray", 3: "colour"}.get(images.channels, f"{images.channels}-channel")
+    log_note(
+        "{source}: {images} of {size} to train on{held_out}",
+        id="training-images",
+        source=images.source,
+        images=format_count(len(images), f"{kind} image"),
+        size="mixed sizes" if images.shape is None else f"{images.shape[0]}×{images.shape[1]}",
+        held_out="" if held_out is None else f", {len(held_out):,} to validate on",
+    )
+    report_reading(images)
+    log_note(
+        "recipe {recipe}, code {code}, {parameters}",
+        id="training-recipe",
+        recipe=recipe.name,
+        code=recipe.code,
+        parameters=format_count(sum(p.numel() for p in prepared.model.parameters()), "parameter"),
+    )
+    for note in prepared.settled.notes:
+        log_note(note, id="training-choice")
+
+
+def describe_step(step: Step) -> str:
+    """Pace and losses in a few words."""
+    loss = next((step.losses[name] for name in ("autoencoder", "encoder") if name in step.losses), None)
+    parts = [f"{step.images_per_second:,.0f} images/s"]
+    if loss is not None:
+        parts.append(f"loss {loss:.5g}")
+    if step.validation is not None:
+        parts.append(f"validation {step.validation:.5g}")
+    return "  ".join(parts)
+
+
+def _skipped(prepared: Prepared) -> tuple[SkippedInput, ...]:
+    held_out = prepared.held_out
+    return skipped_inputs(prepared.images.skipped, () if held_out is None else held_out.skipped)
+
+
+def _as_lines(settings: Mapping[str, Any] | Iterable[str]) -> Any:
+    return dict(settings) if isinstance(settings, Mapping) else tuple(settings)
+
+
+def _with_sizes(options: dict[str, Any]) -> dict[str, Any]:
+    """A side of a square as height and width."""
+    return {
+        name: (value, value) if name in ("size", "crop") and isinstance(value, int) else value
+        for name, value in options.items()
+    }
+
+
+def _rename_old(old: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
+    """Options under their names of version 0.1 are taken, with a warning."""
+    for name, value in old.items():
+        if name not in _OLD_OPTIONS:
+            known = [*options, *_OLD_OPTIONS.values()]
+            raise UsageError(f"train has no option '{name}'{nearest(name, known)}", id="option")
+        warnings.warn(
+            f"train({name}=…) is now {_OLD_OPTIONS[name]}=…; the old name goes with version 0.3",
+            DeprecationWarning,
+            stacklevel=3,
+        )
+        options[name] = value
+    return _with_sizes(options)
+
+
+def _format_shape(shape: tuple[int, ...]) -> str:
+    return "×".join(map(str, shape))

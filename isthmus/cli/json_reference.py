@@ -1,0 +1,116 @@
+"""Tables of docs/json.md, written from the result classes: `python -m isthmus.cli.json_reference`.
+
+It writes the sections of the results that it knows anew and leaves the rest of the page as it is.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from dataclasses import fields, is_dataclass
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import Any
+
+from isthmus import api
+from isthmus.api.result import Result
+from isthmus.cli.show import written_outputs
+
+_WRITTEN = {
+    "out": "path of the data file written with `-o`, or null",
+    "picture": "path of the picture written with `-o FILE.png`, or null",
+    "report": "path of the page written with `-o FILE.html`, or null",
+}
+
+
+def result_classes() -> list[type[Result]]:
+    """Every result with a schema, by schema."""
+    for module in iter_modules(api.__path__):
+        import_module(f"isthmus.api.{module.name}")
+    found: dict[str, type[Result]] = {}
+    todo = Result.__subclasses__()
+    while todo:
+        one = todo.pop()
+        todo += one.__subclasses__()
+        if "schema" in vars(one):
+            found[one.schema] = one
+    return [found[schema] for schema in sorted(found)]
+
+
+def describe_result(result: type[Result]) -> str:
+    """The section of one result: a row for each key of its document."""
+    about = attribute_texts(result)
+    rows = [
+        f"| `{key}` | {about[attribute]}{_describe_items(result, attribute)} |"
+        for key, attribute in result.document.items()
+    ]
+    rows += [
+        f"| `{key}` | {text} |" for key, text in (("notes", about["notes"]), ("skipped", about["skipped"]))
+    ]
+    if result.formats != (".json",):
+        rows += [f"| `{key}` | {_WRITTEN[key]} |" for key in written_outputs(result, ())]
+    summary = (inspect.getdoc(result) or "").partition("\n")[0]
+    return "\n".join([f"## {result.schema}", "", summary, "", "| key | what it is |", "|---|---|", *rows, ""])
+
+
+def attribute_texts(cls: type[Any]) -> dict[str, str]:
+    """What the docstrings of a class and its bases say of each attribute."""
+    found: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        text = inspect.cleandoc(base.__doc__ or "")
+        _, _, rest = text.partition("\nAttributes:\n")
+        names: list[str] = []
+        for line in rest.splitlines():
+            begin = re.match(r"    ([a-z_][a-z_0-9, ]*): (.*)", line)
+            if line and not line.startswith(" "):
+                break
+            if begin:
+                names = [name.strip() for name in begin[1].split(",")]
+                found |= dict.fromkeys(names, begin[2])
+            elif line.strip():
+                found |= {name: f"{found[name]} {line.strip()}" for name in names}
+    return found
+
+
+def _describe_items(result: type[Result], attribute: str) -> str:
+    """For a list of records: what each of them holds."""
+    annotation = _annotation(result, attribute)
+    names = re.findall(r"[A-Z]\w+", annotation)
+    module = vars(sys.modules[result.__module__])
+    for name in names:
+        record = module.get(name)
+        if isinstance(record, type) and is_dataclass(record) and not issubclass(record, Result):
+            about = attribute_texts(record)
+            keys = (f"`{f.name}` {about.get(f.name, '').rstrip('.')}" for f in fields(record))
+            return " Each has " + "; ".join(keys) + "."
+    return ""
+
+
+def _annotation(result: type[Result], attribute: str) -> str:
+    for base in result.__mro__:
+        own = vars(base).get(attribute)
+        if isinstance(own, property) and own.fget is not None:
+            return str(own.fget.__annotations__.get("return", ""))
+        if attribute in base.__annotations__:
+            return str(base.__annotations__[attribute])
+    return ""
+
+
+def updated_page(page: str) -> str:
+    """The page with the sections of all results written anew, in their place or at the end."""
+    parts = re.split(r"^(?=## )", page, flags=re.MULTILINE)
+    for result in result_classes():
+        section = describe_result(result) + "\n"
+        places = [i for i, part in enumerate(parts) if part.startswith(f"## {result.schema}\n")]
+        if places:
+            parts[places[0]] = section
+        else:
+            parts.append(section)
+    return "".join(parts).rstrip("\n") + "\n"
+
+
+if __name__ == "__main__":
+    place = Path("docs/json.md")
+    place.write_text(updated_page(place.read_text("utf-8")), "utf-8")

@@ -1,0 +1,74 @@
+"""Show a result: files, the JSON document, the table, what was skipped, and the exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import PurePath
+
+import click
+
+from isthmus.api.result import Result
+from isthmus.cli.console import Console
+from isthmus.wording import choose_word, format_count
+
+SKIPPED_EXIT_CODE = 3
+_KINDS = {".png": "picture", ".html": "report"}
+
+
+def check_outputs(result: type[Result], outputs: Sequence[str], *, force: bool) -> None:
+    """Check before the work that the result can be saved to all files of `-o`.
+
+    Raises:
+        UsageError, ExistsError, OutputError: see `Result.check_path`.
+    """
+    for path in outputs:
+        result.check_path(path, force=force)
+
+
+def show(
+    console: Console,
+    result: Result,
+    outputs: Sequence[str] = (),
+    *,
+    force: bool = False,
+    rows: int | None = None,
+    finish: Callable[[], None] | None = None,
+) -> None:
+    """Save the result to its files, print it, and end with exit code 3 where inputs were skipped."""
+    written = [
+        path for path in outputs if console.save(path, partial(result.save, path, force=force)) is not None
+    ]
+    document = result.to_dict()
+    if type(result).formats != (".json",):
+        document |= written_outputs(type(result), written)
+    console.emit(document)
+    console.result("\n".join(filter(None, (result.table(rows), result.summary()))))
+    for path in written:
+        console.note(f"written: {path}")
+    if finish is not None:
+        finish()
+    end_with_skipped(console, result)
+
+
+def written_outputs(result: type[Result], written: Sequence[str]) -> dict[str, str | None]:
+    """The keys that the files of `-o` add to a document: `out`, and as far as the result has them `picture`
+    and `report`, each the first file of its kind, or None.
+    """
+    found: dict[str, str | None] = {"out": None}
+    found |= {key: None for suffix, key in _KINDS.items() if suffix in result.formats}
+    for path in written:
+        key = _KINDS.get(PurePath(path).suffix.lower(), "out")
+        found[key] = found[key] or path
+    return found
+
+
+def end_with_skipped(console: Console, result: Result) -> None:
+    """Name what was left out, and end with exit code 3 if anything was."""
+    count = len(result.skipped)
+    if not count or console.silent:  # the first of several processes says it, and ends with that code
+        return
+    console.warn(f"{format_count(count, 'input')} {choose_word(count, 'was', 'were')} skipped:")
+    for one in result.skipped:
+        console.warn(f"  {one.name}: {one.reason}")
+    click.get_current_context().exit(SKIPPED_EXIT_CODE)

@@ -1,0 +1,301 @@
+"""Images given by callers -> torch batches or arrays, and results back as the same kind.
+
+NumPy: (H, W), (H, W, C), (N, H, W), (N, H, W, C). Three dimensions are (H, W, C) when the last is 1, 3 or 4,
+else (N, H, W); `many` decides otherwise. Torch: (N, C, H, W). An image file (path, bytes, open file) and a
+Pillow image are (H, W, C), an ImageSet and a list are (N, H, W, C). Which samples are taken, and how they are
+scaled to [0, 1], is said in `sample_range`.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from torch import Tensor
+
+from isthmus.errors import DataError
+from isthmus.images.modes import Alpha, composite
+from isthmus.images.reading import names_set, read, read_image
+from isthmus.images.sample_range import (
+    KINDS,
+    UNIT,
+    Range,
+    UnreadablePixelsError,
+    check_range,
+    check_span,
+    to_samples,
+)
+from isthmus.images.sources import decode_source, is_encoded, is_pillow
+from isthmus.images.store import ImageSet
+
+Layout = Literal["HW", "HWC", "NHW", "NHWC"]
+_NUMPY_FLOATS = (np.float16, np.float32, np.float64)
+_TORCH_KINDS = (torch.uint8, torch.uint16, torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a caller gave, so that the answer can be the same kind.
+
+    Attributes:
+        dtype: the NumPy or torch sample type.
+        layout: order of the axes for NumPy; None for torch.
+        device: where the tensor was; None for NumPy.
+        value_range: the samples that stood for black and white, where they were mapped.
+        picture: whether it was a Pillow image.
+    """
+
+    dtype: np.dtype[Any] | torch.dtype
+    layout: Layout | None
+    device: torch.device | None
+    value_range: Range | None = None
+    picture: bool = False
+
+    @property
+    def one(self) -> bool:
+        """Whether the caller gave one image rather than a batch."""
+        return self.layout in ("HW", "HWC")
+
+    def restore(self, images: Tensor) -> Any:
+        """(N, C, H, W) float images -> what the caller gave: library, layout, samples, range, device.
+
+        For integers values are clipped to [0, 1], scaled and rounded. A layout without channels gets a
+        channel axis when the images have more than one.
+
+        Raises:
+            ValueError: the caller gave one image and `images` holds another number.
+        """
+        if isinstance(self.dtype, torch.dtype):
+            return self.give(_levels(images, self._plain_dtype))
+        array: npt.NDArray[Any] = (
+            _levels(images.detach().cpu(), self._plain_dtype).permute(0, 2, 3, 1).numpy()
+        )
+        if self.layout in ("HW", "NHW") and array.shape[3] == 1:
+            array = array[..., 0]
+        if self.one:
+            if len(array) != 1:
+                raise ValueError(f"one image was given, {len(array)} came out")
+            array = array[0]
+        return self.give(np.ascontiguousarray(array))
+
+    def give(self, plain: Any) -> Any:
+        """An array or tensor as `receive` gave it, in the sample type, range and place of the caller's."""
+        if isinstance(self.dtype, torch.dtype):
+            if self.value_range is not None:
+                black, white = self.value_range
+                plain = plain.double() * (white - black) + black
+                if self.dtype == torch.bool:
+                    plain = plain > 0.5
+                elif not self.dtype.is_floating_point:
+                    limits = torch.iinfo(self.dtype)
+                    plain = plain.round().clamp(limits.min, limits.max)
+            return plain.to(device=self.device, dtype=self.dtype)
+        if self.value_range is not None:
+            black, white = self.value_range
+            plain = plain.astype(np.float64) * (white - black) + black
+            if self.dtype.kind in "iu":
+                most = np.iinfo(self.dtype)
+                plain = np.rint(plain).clip(most.min, most.max)
+            elif self.dtype.kind == "b":
+                plain = plain > 0.5
+        array = np.asarray(plain, dtype=self.dtype)
+        return to_pillow(array) if self.picture else array
+
+    @property
+    def _plain_dtype(self) -> torch.dtype:
+        """The type in which `receive` holds the samples."""
+        if self.value_range is not None:
+            return torch.float32
+        if isinstance(self.dtype, torch.dtype):
+            return self.dtype if self.dtype in _TORCH_KINDS else torch.float32
+        native = self.dtype.newbyteorder("=")
+        if native.kind == "f" and native not in _NUMPY_FLOATS:
+            native = np.dtype(np.float64)  # torch has no wider one
+        return torch.from_numpy(np.empty(0, dtype=native)).dtype
+
+
+def to_batch(
+    images: Any, *, many: bool | None = None, range: Range | None = None, bounds: Range = UNIT
+) -> tuple[Tensor, Kind]:
+    """Images of any accepted kind as one batch.
+
+    Args:
+        images: see the module's first lines.
+        many: for three dimensions, True means (N, H, W) and False (H, W, C); None decides by the last axis.
+        range: the samples that stand for black and white, in the units of `images`.
+        bounds: where floats may lie, once they are mapped.
+
+    Returns:
+        (N, C, H, W) float32 with channels-last strides, and the `Kind` that leads back. Gradients pass
+        through float tensors.
+
+    Raises:
+        DataError: another shape or sample type, no images, NaN, infinity, or samples out of range.
+    """
+    plain, kind = receive(images, many=many, range=range, bounds=bounds)
+    if kind.layout is None:
+        last = plain.permute(0, 2, 3, 1)
+    else:
+        plain = plain[..., None] if kind.layout in ("HW", "NHW") else plain
+        plain = plain[None] if kind.one else plain
+        # A copy where torch could not share the memory: read-only, or with negative strides.
+        last = torch.from_numpy(np.require(plain, requirements=["C", "W"]))
+    values = last.to(torch.float32)
+    if not last.is_floating_point():
+        values = values / torch.iinfo(last.dtype).max
+    return values.contiguous().permute(0, 3, 1, 2), kind
+
+
+def receive(
+    images: Any,
+    *,
+    many: bool | None = None,
+    range: Range | None = None,
+    bounds: Range = UNIT,
+    alpha: Alpha = "composite",
+) -> tuple[Any, Kind]:
+    """Images of any accepted kind as NumPy or a tensor, and the `Kind` whose `give` leads back.
+
+    Args:
+        images, many, range, bounds: as for `to_batch`.
+        alpha: of image files and Pillow images: laid on white, or kept as the last channel.
+
+    Returns:
+        uint8 and uint16 as they are, floats in [0, 1] or the bounds; the caller's layout, the machine's byte
+        order; a view where nothing changes.
+
+    Raises:
+        DataError: as `to_batch`.
+    """
+    value_range = check_range(range)
+    if isinstance(images, Tensor):
+        return _receive_tensor(images, value_range, bounds)
+    if _is_set(images):
+        found = read(images, range=value_range)
+        if many is False and len(found) != 1:
+            raise DataError(f"{found.source}: one image is needed here, and this holds {len(found):,}")
+        named = isinstance(images, (str, os.PathLike)) and len(found) == 1
+        pixels = found.image(0) if named else found.stack(np.arange(len(found)))
+        return pixels, Kind(pixels.dtype, "HWC" if named else "NHWC", None, value_range)
+    array, picture = open_image(images, alpha=alpha, raw=value_range is not None)
+    layout: Layout = "HWC" if holds_file(images) else _layout(array, many)
+    if 0 in array.shape:
+        raise DataError(f"no pixels in images of shape {array.shape}")
+    if value_range is None and array.dtype.kind == "b":
+        value_range = UNIT
+    try:
+        plain = _plain(array, value_range, bounds)
+    except UnreadablePixelsError as error:
+        raise DataError(f"image {error}", hint=error.hint) from None
+    return plain, Kind(array.dtype, layout, None, value_range, picture)
+
+
+def open_image(image: Any, *, alpha: Alpha = "composite", raw: bool = False) -> tuple[Any, bool]:
+    """One image as NumPy, or a tensor as it is, and whether it was a Pillow image.
+
+    Args:
+        image: an image file's path, bytes or open file, a Pillow image, `mnist:test[17]`; arrays and tensors
+            are passed on.
+        alpha: as for `receive`.
+        raw: wide integers and floats of a file may lie anywhere.
+
+    Raises:
+        DataError: unreadable, or a set of several images.
+    """
+    if isinstance(image, Tensor):
+        return image, False
+    if not holds_file(image):
+        return np.asarray(image), False
+    if _is_set(image):
+        return read_image(image), False
+    picture = is_pillow(image)
+    array = decode_source(image, alpha=alpha, raw=raw)
+    if picture and array.dtype != np.uint8 and array.shape[2] == 2:
+        array = composite(array)  # Pillow could not hold it again
+    return array, picture
+
+
+def holds_file(value: Any) -> bool:
+    """Whether `value` is to be decoded: a path or name, bytes, an open file, or a Pillow image."""
+    return isinstance(value, (str, os.PathLike)) or is_encoded(value) or is_pillow(value)
+
+
+def _is_set(value: Any) -> bool:
+    """Whether `read` is to be asked, for more than the pixels of one file."""
+    if isinstance(value, (list, tuple)):
+        shapes = {one.shape for one in value if isinstance(one, np.ndarray)}
+        return len(shapes) > 1 or any(holds_file(one) or isinstance(one, (ImageSet, Tensor)) for one in value)
+    return isinstance(value, ImageSet) or (isinstance(value, (str, os.PathLike)) and names_set(value))
+
+
+def _plain(array: npt.NDArray[Any], value_range: Range | None, bounds: Range) -> npt.NDArray[Any]:
+    if value_range is not None or array.dtype.kind != "f":
+        return to_samples(array, value_range, bounds=bounds)
+    native = array.dtype.newbyteorder("=")
+    native = native if native in _NUMPY_FLOATS else np.dtype(np.float64)
+    clips = check_span(float(array.min()), float(array.max()), str(native), None, bounds=bounds)
+    plain = array.astype(native, copy=False)
+    return plain.clip(*bounds) if clips else plain
+
+
+def _receive_tensor(images: Tensor, value_range: Range | None, bounds: Range) -> tuple[Tensor, Kind]:
+    if images.ndim != 4:
+        raise DataError(f"a tensor of images must be (N, C, H, W), not {tuple(images.shape)}")
+    if 0 in images.shape:
+        raise DataError(f"no pixels in images of shape {tuple(images.shape)}")
+    dtype, device = images.dtype, images.device
+    if dtype.is_complex:
+        raise DataError(f"image samples are {dtype}; images must be {KINDS}")
+    if value_range is None and dtype == torch.bool:
+        value_range = UNIT
+    plain = images
+    if value_range is not None:
+        plain = images.double()
+    elif dtype.is_floating_point and dtype not in _TORCH_KINDS:
+        plain = images.float()
+    if value_range is not None or dtype not in (torch.uint8, torch.uint16):
+        seen = plain.detach() if plain.is_floating_point() else plain.double()
+        low, high = (float(end) for end in torch.aminmax(seen))
+        try:
+            clips = check_span(low, high, str(dtype).removeprefix("torch."), value_range, bounds=bounds)
+        except UnreadablePixelsError as error:
+            raise DataError(f"image {error}", hint=error.hint) from None
+        if value_range is not None:
+            black, white = value_range
+            plain = ((plain - black) / (white - black)).float()
+        plain = plain.clamp(*bounds) if clips else plain
+    return plain, Kind(dtype, None, device, value_range)
+
+
+def _layout(array: npt.NDArray[Any], many: bool | None) -> Layout:
+    if array.ndim == 3:
+        one = array.shape[2] in (1, 3, 4) if many is None else not many
+        return "HWC" if one else "NHW"
+    if array.ndim == 2 and many is not True:
+        return "HW"
+    if array.ndim == 4 and many is not False:
+        return "NHWC"
+    expected = {None: "images", True: "many images", False: "one image"}[many]
+    raise DataError(f"{expected} expected, not an array of shape {array.shape}")
+
+
+def _levels(images: Tensor, dtype: torch.dtype) -> Tensor:
+    """Floats in the sample type `dtype`; for integers clipped to [0, 1], scaled and rounded."""
+    if dtype.is_floating_point:
+        return images.to(dtype)
+    top = torch.iinfo(dtype).max
+    levels = images.detach().to(torch.float32).clamp(0, 1).mul(top).round()
+    return levels.to(torch.int32).to(dtype)
+
+
+def to_pillow(array: npt.NDArray[Any]) -> Image.Image:
+    """(H, W, C) as Pillow has it: 8 bits in L, LA, RGB or RGBA; 16-bit gray, 32-bit integers and floats."""
+    plane = array[..., 0] if array.shape[-1] == 1 else array
+    if plane.dtype.itemsize > 1 and plane.ndim == 3:  # Pillow has one plane of them at most
+        raise DataError(f"Pillow has no image of {plane.dtype} with {plane.shape[2]} channels: give an array")
+    return Image.fromarray(np.ascontiguousarray(plane))

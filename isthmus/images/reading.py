@@ -1,0 +1,269 @@
+"""One entry for DATA: whatever holds images -> ImageSet; and for one image -> (H, W, C)."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from isthmus.errors import DataError, nearest
+from isthmus.images.arrays import from_array, label_numbers, read_npy, read_npz
+from isthmus.images.conform import check_request, conform, to_channels
+from isthmus.images.folder import read_folder, read_listed
+from isthmus.images.formats import probe
+from isthmus.images.idx import is_idx, read_idx_set
+from isthmus.images.joining import joined
+from isthmus.images.listing import ImageFile, Listing
+from isthmus.images.named import is_name, read_named
+from isthmus.images.opening import MAX_PIXELS, SUFFIXES, Content, ImageFileError
+from isthmus.images.pool import Progress
+from isthmus.images.registry import NAMES
+from isthmus.images.sample_range import Range, UnreadablePixelsError, check_range, to_samples
+from isthmus.images.shards import find_shards
+from isthmus.images.sources import content_of, decode_source, is_encoded, is_pillow, is_tensor
+from isthmus.images.store import ImageSet, Pixels, Ragged, Skipped
+from isthmus.input_files import is_folder, is_there, special_kind
+from isthmus.wording import format_count
+
+# `mnist:test[17]`, `t.npy[-1]`, `mnist:test[10:20]`
+_CHOSEN = re.compile(r"(.+)\[(-?\d{1,18})?(:(-?\d{1,18})?)?\]", re.DOTALL)
+KINDS = (
+    "a path, a data-set name, an array, a tensor, a Pillow image, an image file's bytes, or a list of them"
+)
+
+
+def read(
+    data: Any,
+    *,
+    size: tuple[int, int] | None = None,
+    channels: int | None = None,
+    range: Range | None = None,
+    max_pixels: int = MAX_PIXELS,
+    labels: Any = None,
+    cache: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> ImageSet:
+    """Read images from wherever they are.
+
+    Args:
+        data: a folder (sub-folders = labels), an idx file (labels found beside it), `.npy`, `.npz` (`images`,
+            optional `labels`), one image file, its bytes or the open file, a `.tar` shard or a folder of
+            them, a data-set name with optional split (`fashion-mnist`, `mnist:test`), a NumPy array, a torch
+            tensor, a Pillow image, an ImageSet; or a list of any of these. A path that exists wins over a
+            name. `[17]` or `[10:20]` behind a path or a name chooses images: `mnist:test[-1]`.
+        size: (h, w), every image resized to cover it and cut to its centre; None keeps sizes.
+        channels: 1 or 3 to force gray or colour; None keeps what is there (gray becomes colour where mixed).
+        range: the samples (low, high) that stand for black and white, in the units of `data`; all images
+            become float32 in [0, 1]. None: integers of 8 or 16 bits have their own, floats lie in [0, 1].
+        max_pixels: refuse or skip larger image files, from their header.
+        labels: (N,) whole numbers, instead of those found.
+        cache: a folder for the decoded pixels of a folder or of shards, which are then mapped into memory
+            however few they are; None keeps them in memory unless they are more than a quarter of it.
+        progress: called with (done, total) while a folder is decoded.
+
+    Returns:
+        The images in their own sample type, with what was skipped and which choices were made.
+
+    Raises:
+        DataError: nothing there, nothing readable, inconsistent or hostile input, samples out of range.
+        UsageError: impossible `size`, `channels` or `range`, or an unknown split.
+
+    Example:
+        >>> import isthmus
+        >>> isthmus.read("fashion-sample:test[:3]")
+        ImageSet('fashion-sample:test[:3]': 3 images, 28×28 gray, uint8, 10 classes)
+    """
+    check_request(size=size, channels=channels)
+    place = None if cache is None else Path(cache)
+    reader = _Reader(size, channels, check_range(range), max_pixels, place, progress)
+    images = conform(reader.read(data), size=size, channels=channels)
+    if labels is not None:
+        numbers = label_numbers(labels, len(images), images.source)
+        classes = tuple(map(str, np.arange(int(numbers.max()) + 1)))
+        images = replace(images, labels=numbers, classes=classes)
+    return images
+
+
+def read_image(
+    image: Any,
+    *,
+    channels: int | None = None,
+    range: Range | None = None,
+    max_pixels: int = MAX_PIXELS,
+) -> Pixels:
+    """Read one image, from anything that `read` takes and that holds one.
+
+    Args:
+        image: an image file's path, its bytes or the open file, a Pillow image, an array (H, W), (H, W, C) or
+            (1, H, W, C), a tensor (1, C, H, W), or one image of a set: `mnist:test[17]`, `t.npy[-1]`.
+        channels: 1 or 3: alpha is laid on white, gray repeated, colour weighed into gray; None keeps them.
+        range: as for `read`.
+        max_pixels: refuse larger image files, from their header.
+
+    Returns:
+        (H, W, C) uint8, uint16 or float32 in [0, 1]; not to be written to.
+
+    Raises:
+        DataError: as `read`; several images.
+        UsageError: impossible `channels` or `range`.
+    """
+    images = read(image, range=range, max_pixels=max_pixels)
+    if len(images) != 1:
+        raise DataError(
+            f"{images.source}: one image is needed here, and this holds {len(images):,}",
+            hint=f"{images.source}[0]" if isinstance(image, (str, os.PathLike)) else "images[0]",
+        )
+    check_request(size=None, channels=channels)
+    return images.image(0) if channels is None else to_channels(images.image(0), channels)
+
+
+def names_set(path: str | os.PathLike[str]) -> bool:
+    """Whether this is a folder, an array file, an archive, a named data set, or a part of one."""
+    name = os.fspath(path)
+    if not is_there(name):
+        return bool(_CHOSEN.fullmatch(name)) or is_name(name)
+    place = Path(name)
+    if is_folder(name) or place.suffix.lower() in (".npy", ".npz", ".tar"):
+        return True
+    return special_kind(place) is None and is_idx(place)
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """`read`'s request, for every part of what may be a list."""
+
+    size: tuple[int, int] | None
+    channels: int | None
+    value_range: Range | None
+    max_pixels: int
+    cache: Path | None
+    progress: Progress | None
+
+    def read(self, data: Any) -> ImageSet:
+        if isinstance(data, ImageSet):
+            return data if self.value_range is None else self._mapped(data)
+        if isinstance(data, np.ndarray) or is_tensor(data):
+            return from_array(data, value_range=self.value_range)
+        if isinstance(data, (str, os.PathLike)):
+            return self._path(os.fspath(data)).named(str(data))
+        if is_pillow(data):
+            return self._one(data, str(getattr(data, "filename", "") or "image"))
+        if is_encoded(data):
+            content = content_of(data)
+            return self._one(content, content.name)
+        if isinstance(data, (list, tuple)):
+            return self._list(data)
+        raise DataError(f"cannot read images from a {type(data).__name__}; give {KINDS}")
+
+    def _path(self, name: str) -> ImageSet:
+        if not name:
+            raise DataError("DATA is empty: give a path or a data-set name")  # Path("") is the current folder
+        path = Path(name)
+        if is_folder(name) or find_shards(path):
+            return read_folder(
+                path,
+                size=self.size,
+                channels=self.channels,
+                max_pixels=self.max_pixels,
+                cache=self.cache,
+                value_range=self.value_range,
+                progress=self.progress,
+            )
+        if is_there(name):
+            return self._file(name, path)
+        if chosen := _CHOSEN.fullmatch(name):
+            return _choose(self._path(chosen[1]).named(chosen[1]), chosen)
+        if is_name(name):
+            named = read_named(name)
+            return named if self.value_range is None else self._mapped(named)
+        guess = nearest(name.partition(":")[0], NAMES)
+        close = guess if "did you mean" in guess else ""
+        raise DataError(f"{name}: no such file, folder or named data set{close}")
+
+    def _file(self, name: str, path: Path) -> ImageSet:
+        if (special := special_kind(path)) is not None:
+            raise DataError(f"{name}: {special}")
+        if is_idx(path):
+            found = read_idx_set(path, max_pixels=self.max_pixels)
+            return found if self.value_range is None else self._mapped(found)
+        if path.suffix.lower() == ".npy":
+            return read_npy(path, value_range=self.value_range)
+        if path.suffix.lower() == ".npz":
+            return read_npz(path, value_range=self.value_range)
+        return self._one(path, path.name)
+
+    def _one(self, source: Any, name: str) -> ImageSet:
+        """An image file, its content, or a Pillow image, which has no header to ask."""
+        notes = []
+        if isinstance(source, (Path, Content)):
+            header = probe(source, max_pixels=self.max_pixels)
+            if header.transparent:
+                notes.append("the image has transparent parts: laid on white")
+            if header.narrowed:
+                notes.append("the image has 16-bit colour: read with 8 bits")
+            if header.several:
+                notes.append("the file holds several pages or frames: only the first is read")
+        pixels = decode_source(source, value_range=self.value_range, max_pixels=self.max_pixels)
+        return ImageSet(pixels[None], names=(name,), notes=tuple(notes), source=str(name))
+
+    def _list(self, data: Sequence[Any]) -> ImageSet:
+        if not data:
+            raise DataError("no images in an empty list")
+        paths = [os.fspath(one) if isinstance(one, (str, os.PathLike)) else "" for one in data]
+        if all(Path(path).suffix.lower() in SUFFIXES and is_there(path) for path in paths):
+            return read_listed(
+                Listing([ImageFile(path, path, None) for path in paths]),
+                f"list of {format_count(len(paths), 'file')}",
+                size=self.size,
+                channels=self.channels,
+                max_pixels=self.max_pixels,
+                cache=self.cache,
+                value_range=self.value_range,
+                progress=self.progress,
+            )
+        sets: list[ImageSet] = []
+        skipped: list[Skipped] = []
+        for index, (one, path) in enumerate(zip(data, paths, strict=True)):
+            try:
+                found = self.read(one)
+            except ImageFileError as error:  # as in a folder, a broken file is left out
+                skipped.append(Skipped(path or str(index), error.reason))
+                continue
+            if path:
+                names = tuple(path if len(found) == 1 else f"{path}/{name}" for name in found.names)
+            else:
+                names = (str(index),) if len(found) == 1 else tuple(f"{index}/{n}" for n in found.names)
+            sets.append(replace(found, names=names))
+        if not sets:
+            raise DataError(f"none of {format_count(len(data), 'image')} can be read: {skipped[0].reason}")
+        return joined(sets, source=f"list of {len(data)}", skipped=skipped)
+
+    def _mapped(self, images: ImageSet) -> ImageSet:
+        given = images.pixels
+        try:
+            pixels = to_samples(given.flat if isinstance(given, Ragged) else given, self.value_range)
+        except UnreadablePixelsError as error:
+            raise DataError(f"{images.source}: {error}", hint=error.hint) from None
+        if isinstance(given, Ragged):
+            return replace(images, pixels=Ragged(pixels, given.offsets, given.shapes))
+        return replace(images, pixels=pixels)
+
+
+def _choose(images: ImageSet, chosen: re.Match[str]) -> ImageSet:
+    low, several, high = chosen[2], chosen[3], chosen[4]
+    count = len(images)
+    if several is not None:
+        part = images[slice(*(None if end is None else int(end) for end in (low, high)))]
+        if len(part) == 0:
+            raise DataError(f"{chosen[1]} holds {format_count(count, 'image')}, none of them in {chosen[0]}")
+        return part
+    if low is None or not -count <= int(low) < count:
+        raise DataError(
+            f"{chosen[0]}: {chosen[1]} holds {format_count(count, 'image')}, from [0] to [{count - 1}]"
+        )
+    return images.subset([int(low) % count])

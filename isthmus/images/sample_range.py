@@ -1,0 +1,120 @@
+"""Which sample values are images: 8 and 16 bits, floats in [0, 1], or what `range=(low, high)` maps to it.
+
+Decided here alone. What lies elsewhere is refused with the `range=` that would map it; nothing is clipped in
+silence but what lies within the tolerance.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from isthmus.errors import UsageError
+from isthmus.images.mapped import room
+from isthmus.images.store import Pixels
+
+Range = tuple[float, float]
+UNIT: Range = (0.0, 1.0)
+NOISY: Range = (-7.0, 8.0)  # what restoration takes: noise carries samples beyond [0, 1]
+KINDS = "uint8, uint16, bool, or floats in [0, 1]"
+TOLERANCE = 1e-3  # of the range: what rounding and resizing leave outside of it, which is clipped
+_AT_ONCE = 2**22  # samples that are mapped in one step
+_FAMILIAR = ((0, 1), (-1, 1), (0, 255), (-128, 127), (0, 1023), (0, 4095), (0, 65535), (-32768, 32767))
+
+
+class UnreadablePixelsError(ValueError):
+    """The pixels have no faithful form as uint8, uint16 or float32 in [0, 1]; the text says why."""
+
+    def __init__(self, reason: str, hint: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason, self.hint = reason, hint
+
+
+def check_range(given: Range | None) -> Range | None:
+    """The two numbers, as floats.
+
+    Raises:
+        UsageError: not two finite numbers in rising order.
+    """
+    if given is None:
+        return None
+    try:
+        low, high = (float(one) for one in given)
+    except (TypeError, ValueError):
+        raise UsageError(f"range must be (low, high), two numbers, not {given!r}") from None
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise UsageError(f"range must be (low, high) with low below high, not ({low:g}, {high:g})")
+    return low, high
+
+
+def to_samples(pixels: Pixels, given: Range | None = None, *, bounds: Range = UNIT) -> Pixels:
+    """Any samples in the machine's byte order as they are kept: uint8, uint16, or float32.
+
+    Args:
+        pixels: of any shape; not written to, not copied where nothing changes.
+        given: the samples that stand for black and white; what lies between is mapped to [0, 1].
+        bounds: where floats may lie after that; UNIT, or NOISY for restoration.
+
+    Returns:
+        uint8 and uint16 as they are (bool as black and white of 8 bits), all else and all with `given` as
+        float32 within the bounds.
+
+    Raises:
+        UnreadablePixelsError: another type, NaN, or samples outside; with the `range=` that may help.
+        UsageError: an impossible range.
+    """
+    low_high = check_range(given)
+    kind = pixels.dtype.kind
+    if kind not in "biuf":
+        raise UnreadablePixelsError(f"samples are {pixels.dtype}; images must be {KINDS}")
+    if low_high is None and kind == "b":
+        return pixels.astype(np.uint8) * np.uint8(255)
+    native = pixels.dtype.newbyteorder("=")
+    if low_high is None and native in (np.uint8, np.uint16):
+        return pixels if pixels.dtype == native else pixels.astype(native)
+    if pixels.size == 0:
+        return pixels.astype(np.float32)
+    low, high = float(pixels.min()), float(pixels.max())
+    clips = check_span(low, high, str(native), low_high, bounds=bounds)
+    if low_high is None and not clips:
+        return pixels if pixels.dtype == np.float32 else pixels.astype(np.float32)
+    result = room(pixels.shape, np.float32)
+    black, white = low_high or UNIT
+    step = max(1, _AT_ONCE * len(pixels) // pixels.size)  # a large map is never in memory as a whole
+    for start in range(0, len(pixels), step):
+        part = pixels[start : start + step].astype(np.float64)
+        result[start : start + step] = ((part - black) / (white - black)).clip(*bounds)
+    return result
+
+
+def check_span(low: float, high: float, dtype: str, given: Range | None, *, bounds: Range) -> bool:
+    """Whether some of the samples, which lie from `low` to `high`, are to be clipped.
+
+    Raises:
+        UnreadablePixelsError: integers that are neither uint8 nor uint16 without a range; NaN; outside.
+    """
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise UnreadablePixelsError("NaN or infinity among the samples")
+    if given is None and "float" not in dtype and dtype not in ("bool", "uint8", "uint16", "longdouble"):
+        hint = range_hint(low, high, whole=True)
+        raise UnreadablePixelsError(f"samples are {dtype}; images must be {KINDS}", hint)
+    black, white = given or UNIT
+    least, most = (black + bound * (white - black) for bound in bounds)
+    beyond = max(least - low, high - most)
+    if beyond > TOLERANCE * (white - black):
+        what = f"with range=({black:g}, {white:g}) samples" if given else "floats"
+        raise UnreadablePixelsError(
+            f"{what} must lie in [{least:g}, {most:g}], these in [{low:g}, {high:g}]",
+            hint=range_hint(low, high, whole="float" not in dtype),
+        )
+    return beyond > 0
+
+
+def range_hint(low: float, high: float, *, whole: bool) -> str:
+    """The `range=` that samples from `low` to `high`, whole numbers or floats, were probably meant in."""
+    familiar = _FAMILIAR[2:] if whole else _FAMILIAR
+    black, white = next(
+        (one for one in familiar if one[0] <= low and high <= one[1]), (math.floor(low), math.ceil(high))
+    )
+    return f"range=({black}, {white}) maps these samples to [0, 1]"

@@ -1,0 +1,70 @@
+"""What stands for one image: a path, the bytes of a file, an open file, a Pillow image."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from isthmus.errors import DataError
+from isthmus.images.formats import decode, decode_pillow
+from isthmus.images.modes import Alpha
+from isthmus.images.opening import MAX_PIXELS, Content
+from isthmus.images.sample_range import Range
+from isthmus.images.store import Pixels
+
+
+def is_pillow(value: object) -> bool:
+    """Whether `value` is a Pillow image."""
+    from PIL import Image
+
+    return isinstance(value, Image.Image)
+
+
+def is_tensor(value: object) -> bool:
+    """Whether `value` is a torch tensor; does not import torch."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
+def is_encoded(value: object) -> bool:
+    """Whether `value` is the content of an image file: bytes, or a file open for reading."""
+    return isinstance(value, (bytes, bytearray, memoryview)) or callable(getattr(value, "read", None))
+
+
+def content_of(value: Any) -> Content:
+    """The bytes, or what is left to read of an open file.
+
+    Raises:
+        DataError: the file is open as text, or cannot be read.
+    """
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return Content(bytes(value), "image bytes")
+    name = getattr(value, "name", None)
+    name = name if isinstance(name, str) else "image file"
+    try:
+        data = value.read()
+    except (OSError, ValueError) as error:
+        raise DataError(f"{name}: cannot be read ({error})") from None
+    if not isinstance(data, bytes):
+        raise DataError(f"{name}: open as text; an image is read from a binary file", hint="open(path, 'rb')")
+    return Content(data, name)
+
+
+def decode_source(
+    image: Any,
+    *,
+    alpha: Alpha = "composite",
+    value_range: Range | None = None,
+    raw: bool = False,
+    max_pixels: int = MAX_PIXELS,
+) -> Pixels:
+    """As `formats.decode`, of an image file's path, bytes or open file, or of a Pillow image."""
+    if is_pillow(image):
+        return decode_pillow(image, alpha=alpha, value_range=value_range, raw=raw, max_pixels=max_pixels)
+    if isinstance(image, (str, os.PathLike)):
+        image = Path(image)
+    elif not isinstance(image, Content):
+        image = content_of(image)
+    return decode(image, alpha=alpha, value_range=value_range, raw=raw, max_pixels=max_pixels)

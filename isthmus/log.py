@@ -1,0 +1,90 @@
+"""The logger `isthmus`: choices that were made for the user, and what was left out of an input.
+
+Every use logs its notes here, whichever interface called it, and gives them in its result:
+
+    import logging
+    logging.basicConfig(level=logging.INFO)          # shows them in a script
+
+Notes are INFO, inputs that were skipped are WARNING.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+LOGGER = logging.getLogger("isthmus")
+
+
+@dataclass(frozen=True)
+class SkippedInput:
+    """An input that was left out.
+
+    Attributes:
+        name: of the file or image.
+        reason: why, in a few words.
+    """
+
+    name: str
+    reason: str
+
+
+class Note(str):
+    """One sentence for the user; with a stable `id` and the values in it (`fields`) for translations."""
+
+    id: str
+    fields: dict[str, object]
+
+    def __new__(cls, text: str, id: str = "note", fields: dict[str, object] | None = None) -> Note:
+        self = super().__new__(cls, text)
+        self.id = id
+        self.fields = fields or {}
+        return self
+
+
+_collected: ContextVar[dict[str, Note] | None] = ContextVar("isthmus_notes", default=None)
+
+
+def log_note(text: str, *, id: str = "note", **fields: object) -> None:
+    """Log one note, once in a use.
+
+    Args:
+        text: the sentence in English; `{name}` stands for the field of that name.
+        id: a stable name of this kind of note.
+        fields: the values in it.
+    """
+    note = text if isinstance(text, Note) else Note(text.format(**fields) if fields else text, id, fields)
+    notes = _collected.get()
+    if notes is not None:
+        if note in notes:
+            return
+        notes[str(note)] = note
+    LOGGER.info("%s", note)
+
+
+def log_skipped(skipped: Sequence[SkippedInput]) -> None:
+    """Log the inputs that a use left out."""
+    for one in skipped:
+        LOGGER.warning("skipped %s: %s", one.name, one.reason, extra={"isthmus_skipped": True})
+
+
+@contextmanager
+def collect_notes() -> Iterator[None]:
+    """Within the block `collected_notes` gives what was noted; a use inside of a use adds to both."""
+    outer = _collected.get()
+    own: dict[str, Note] = {}
+    token = _collected.set(own)
+    try:
+        yield
+    finally:
+        _collected.reset(token)
+        if outer is not None:
+            outer.update(own)
+
+
+def collected_notes() -> tuple[Note, ...]:
+    """The notes of the current use so far, in their order, each once."""
+    return tuple((_collected.get() or {}).values())

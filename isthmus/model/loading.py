@@ -1,0 +1,125 @@
+"""`isthmus.load`: which model is meant, by a path, by the name of one that is shipped, or as itself.
+
+The only place where this is decided: every `model=` argument comes here. A path that exists wins over a name.
+
+    model = isthmus.load("photos.safetensors")
+    model = isthmus.load("photo-codec")        # `isthmus models` lists those that are shipped
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import re
+import shlex
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from isthmus import pretrained
+from isthmus.errors import ModelFileError, UsageError, nearest
+from isthmus.input_files import is_folder, is_there
+
+if TYPE_CHECKING:
+    from isthmus.model.autoencoder import Autoencoder
+
+ModelLike: TypeAlias = "str | os.PathLike[str] | Autoencoder"
+SUFFIX = ".safetensors"
+
+
+def load(model: ModelLike) -> Autoencoder:
+    """The model that is meant, ready to use (evaluation mode, CPU, float32).
+
+    Args:
+        model: the path of a model file, the name of a shipped model, or an `Autoencoder`, which is returned
+            as it is. A path that exists wins over a name.
+
+    Returns:
+        A model of the caller's own: changing it changes neither the file nor what another call gives.
+
+    Raises:
+        ModelFileError: missing, not a model file, damaged, or from a later version.
+        UsageError: no shipped model has this name; or these are images.
+    """
+    found = load_shared(model)
+    return found if found is model or not _is_shipped(model) else copy.deepcopy(found)
+
+
+def load_shared(model: ModelLike) -> Autoencoder:
+    """As `load`, but a shipped model is read once and is the same object in every call: never change it."""
+    from isthmus.model.autoencoder import Autoencoder
+    from isthmus.model.file import read_model
+
+    if isinstance(model, Autoencoder):
+        return model
+    path = resolve_model_path(model)
+    return _read_shipped(os.fspath(model)) if _is_shipped(model) else read_model(path)
+
+
+def resolve_model_path(model: ModelLike, *, to_change: bool = False) -> Path:
+    """The file of the model that is meant, without torch and without reading it.
+
+    Args:
+        model: as for `load`.
+        to_change: the file is going to be written to, which shipped ones are not.
+
+    Raises:
+        ModelFileError: there is no such file.
+        UsageError: no shipped model has this name; these are images; a model in memory, which has no file; or
+            `to_change` and it is a shipped one.
+    """
+    if not isinstance(model, (str, os.PathLike)):
+        raise UsageError("a model in memory has no file: save it first and give the path")
+    name = os.fspath(model)
+    if not name:  # what a shell makes of a variable that is not set
+        raise UsageError("the model is empty: give a path or a name", hint="isthmus models")
+    if holds_images(name):
+        raise UsageError(f"{name} is not a model file but images", hint=f"isthmus train {shlex.quote(name)}")
+    if _is_shipped(name):
+        if to_change:
+            raise UsageError(
+                f"{name} comes with isthmus and is not changed: save a copy and give its path",
+                hint=f"isthmus.load('{name}').save('{name}{SUFFIX}')",
+            )
+        return pretrained.path(name)
+    path = Path(name)
+    if is_there(name):
+        return path
+    if path.suffix == SUFFIX or path.name != name:
+        close = nearest(path.stem, pretrained.names()) if path.name == name else ""
+        guess = close if "did you mean" in close else ""
+        raise ModelFileError(
+            f"there is no model file {name}{guess}", hint="isthmus models" if guess else None
+        )
+    known = nearest(name, pretrained.names())
+    raise UsageError(f"{name} is neither a model file nor a shipped model{known}", hint="isthmus models")
+
+
+def holds_images(model: str) -> bool:
+    """Whether this is a folder, an image file, an array file or a named data set rather than a model."""
+    if is_folder(model):
+        return True
+    path = Path(model)
+    if path.suffix == SUFFIX or _is_shipped(model):
+        return False
+    # What images are called is known to modules that load NumPy and Pillow: asked last.
+    if is_there(model):
+        from isthmus.images.opening import SUFFIXES
+
+        return path.suffix.lower() in (*SUFFIXES, ".npy", ".npz", ".gz", ".tar", ".zip")
+    from isthmus.images.registry import NAMES
+
+    return re.split(r"[:\[]", model, maxsplit=1)[0] in NAMES
+
+
+def _is_shipped(model: object) -> bool:
+    if not isinstance(model, (str, os.PathLike)):
+        return False
+    return os.fspath(model) in pretrained.names() and not is_there(model)
+
+
+@lru_cache(maxsize=4)
+def _read_shipped(name: str) -> Autoencoder:
+    from isthmus.model.file import read_model
+
+    return read_model(pretrained.path(name))

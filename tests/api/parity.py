@@ -1,0 +1,56 @@
+"""Compare the JSON document of a command with `to_dict()` of the function that it calls."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from isthmus.__main__ import main
+from isthmus.api.result import Result
+
+# What may differ: how the model was named, where outputs went, how long it took.
+FREE_KEYS = frozenset(
+    {
+        *("model", "out", "picture", "report", "output", "url", "place", "path", "file"),
+        *("seconds", "seconds_per_step", "images_per_second"),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Parity:
+    """One use, called twice.
+
+    Attributes:
+        words: the command, without `--json`; run in a folder with `photos/` and `photos.safetensors`.
+        call: the same in Python; a model gives its `training_report`.
+        code: the command's exit code.
+    """
+
+    words: Sequence[str]
+    call: Callable[[], Any]
+    code: int = 0
+
+
+def assert_equal_documents(case: Parity, capsys: pytest.CaptureFixture[str]) -> None:
+    """Run both; everything but `FREE_KEYS` must be equal, the schema included."""
+    capsys.readouterr()
+    assert main([*case.words, "--json", "--quiet"]) == case.code
+    from_shell = json.loads(capsys.readouterr().out)
+    result = case.call()
+    result = getattr(result, "training_report", result)
+    assert isinstance(result, Result)
+    assert without_free_keys(from_shell) == without_free_keys(result.to_dict())
+
+
+def without_free_keys(value: Any) -> Any:
+    """The document without what may differ, at any depth."""
+    if isinstance(value, dict):
+        return {key: without_free_keys(item) for key, item in value.items() if key not in FREE_KEYS}
+    if isinstance(value, list):
+        return [without_free_keys(item) for item in value]
+    return value

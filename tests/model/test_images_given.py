@@ -1,0 +1,85 @@
+"""What `encode` and `reconstruct` take, and that nothing on another scale is encoded in silence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import isthmus
+from isthmus.errors import DataError
+from isthmus.model.autoencoder import Autoencoder
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (3, 16, 24, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def model() -> Autoencoder:
+    return isthmus.load("photo-codec")
+
+
+def test_one_image_of_every_kind_has_one_code(model: Autoencoder, tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    Image.fromarray(PIXELS[0]).save(path)
+    code = model.encode(PIXELS[0]).values
+    tensor = torch.from_numpy(PIXELS[:1]).permute(0, 3, 1, 2)
+    with path.open("rb") as stream:
+        for given in (
+            path,
+            str(path),
+            path.read_bytes(),
+            stream,
+            Image.open(path),
+            PIXELS[0].astype(">f8") / 255,
+        ):
+            np.testing.assert_allclose(model.encode(given).values, code, atol=1e-4)
+    for same in (tensor, tensor.float().div(255).requires_grad_(), tensor.double() / 255):
+        np.testing.assert_allclose(model.encode(same).values, code, atol=1e-4)
+
+
+def test_sets_and_parts_of_sets(model: Autoencoder, tmp_path: Path) -> None:
+    np.save(tmp_path / "t.npy", PIXELS)
+    codes = model.encode(PIXELS).values
+    images = isthmus.read(PIXELS)
+    for given in (
+        images,
+        list(images),
+        tmp_path / "t.npy",
+        [PIXELS[0], Image.fromarray(PIXELS[1]), PIXELS[2]],
+    ):
+        assert np.array_equal(model.encode(given).values, codes)
+    assert np.array_equal(model.encode(f"{tmp_path}/t.npy[-1]").values, codes[2:])
+    again = model.reconstruct(images)
+    assert again.shape == PIXELS.shape and np.array_equal(again, model.reconstruct(PIXELS))
+    with pytest.raises(DataError, match="different sizes"):
+        model.encode([PIXELS[0], PIXELS[0, :8]])
+
+
+@pytest.mark.parametrize("use", ["encode", "reconstruct"])
+@pytest.mark.parametrize(
+    ("given", "low", "high"),
+    [(PIXELS[0] * 1.0, 0, 255), (PIXELS[0] / 127.5 - 1, -1, 1), (PIXELS[0].astype(np.int16), 0, 255)],
+)
+def test_other_scales_are_refused_and_mapped(
+    model: Autoencoder, use: str, given: Any, low: float, high: float
+) -> None:
+    with pytest.raises(DataError) as caught:
+        getattr(model, use)(given)
+    assert f"range=({low}, {high})" in str(caught.value.hint)
+    found = getattr(model, use)(given, range=(low, high))
+    if use == "encode":
+        np.testing.assert_allclose(found.values, model.encode(PIXELS[0]).values, atol=1e-4)
+        found = model.decode(found)
+    assert found.dtype == given.dtype
+    wanted = model.reconstruct(PIXELS[0] / 255) * (high - low) + low
+    np.testing.assert_allclose(found, wanted, atol=0.51 if given.dtype.kind == "i" else 1e-3)
+
+
+def test_a_pillow_image_comes_back_as_one(model: Autoencoder) -> None:
+    found = model.reconstruct(Image.fromarray(PIXELS[0]))
+    assert isinstance(found, Image.Image)
+    assert np.array_equal(np.asarray(found), model.reconstruct(PIXELS[0]))
