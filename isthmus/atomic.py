@@ -8,6 +8,7 @@ once it is an hour old.
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import hashlib
 import os
@@ -22,8 +23,10 @@ from typing import IO
 from isthmus.errors import ExistsError, IsthmusError
 from isthmus.outputs import check_output, explain_os_error, is_stream
 
+READER_SECONDS = 30.0  # a FIFO that nothing has opened for reading by then gets no bytes
 STALE_SECONDS = 3600.0  # nobody is still writing a temporary file that has not grown for so long
 _MEMORY_BYTES = 1 << 26  # of a result for a device or pipe; more of it waits in a temporary file
+_POLL_SECONDS = 0.05
 _SUFFIX = ".part"
 
 
@@ -31,7 +34,8 @@ _SUFFIX = ".part"
 def atomic_write(path: str | os.PathLike[str], *, force: bool = True) -> Iterator[IO[bytes]]:
     """Open a temporary file beside `path`; on a clean exit it replaces `path` in one step.
 
-    A link is followed. A character device or FIFO is not replaced: on a clean exit it gets all bytes.
+    A link is followed. A character device or FIFO is not replaced: on a clean exit it gets all bytes, where
+    something reads the FIFO within `READER_SECONDS`.
 
     Args:
         path: where the finished file shall be. Its folder is made when missing.
@@ -117,8 +121,25 @@ def _write_stream(target: Path) -> Iterator[IO[bytes]]:
     with tempfile.SpooledTemporaryFile(_MEMORY_BYTES) as held:
         yield held
         held.seek(0)
-        with target.open("wb", buffering=0) as stream:
+        with _open_stream(target) as stream:
             shutil.copyfileobj(held, stream)
+
+
+def _open_stream(target: Path) -> IO[bytes]:
+    if not target.is_fifo():
+        return target.open("wb", buffering=0)
+    end = time.monotonic() + READER_SECONDS
+    while True:
+        try:
+            # Without O_NONBLOCK this would wait for a reader for ever.
+            descriptor = os.open(target, os.O_WRONLY | os.O_NONBLOCK)
+            break
+        except OSError as error:
+            if error.errno != errno.ENXIO or time.monotonic() >= end:
+                raise
+            time.sleep(_POLL_SECONDS)
+    os.set_blocking(descriptor, True)
+    return os.fdopen(descriptor, "wb", buffering=0)
 
 
 def _is_stream(target: Path) -> bool:

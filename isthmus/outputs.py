@@ -191,6 +191,8 @@ def explain_os_error(error: Exception, path: Name) -> OutputError:
         return OutputError(f"cannot write {path}: the file system is read-only")
     if number in _NO_PERMISSION:
         return OutputError(f"no permission to write {path}")
+    if number == errno.ENXIO:
+        return OutputError(f"cannot write {path}: nothing reads this pipe")
     if number == errno.ENAMETOOLONG:
         return OutputError(f"cannot write {path}: its name is too long")
     if isinstance(error, (NotADirectoryError, FileExistsError, IsADirectoryError)):

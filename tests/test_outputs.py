@@ -143,6 +143,14 @@ def test_a_pipe_takes_all_bytes_at_once_and_stays_one(tmp_path: Path) -> None:
 
 
 @POSIX
+def test_a_pipe_that_nothing_reads_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("isthmus.atomic.READER_SECONDS", 0)
+    os.mkfifo(tmp_path / "pipe.csv")
+    with pytest.raises(OutputError, match=r"pipe\.csv: nothing reads this pipe"):
+        write_bytes(tmp_path / "pipe.csv", b"a")
+
+
+@POSIX
 def test_a_socket_is_refused(attempt: Write) -> None:
     import socket
 

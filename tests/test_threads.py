@@ -7,8 +7,9 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -186,6 +187,33 @@ def test_every_use_leaves_the_callers_setting(use: str, monkeypatch: pytest.Monk
         assert model.summary["threads"] == 1
         model.encode(images)
     assert torch.get_num_threads() == 2
+
+
+@pytest.mark.parametrize("use", ["denoise", "inpaint", "anomalies", "encode", "reconstruct"])
+def test_results_do_not_depend_on_the_number_of_threads(use: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = np.random.default_rng(0)
+    images = generator.integers(256, size=(150, 16, 16), dtype=np.uint8)  # several batches of the model
+    photo = generator.integers(256, size=(70, 90, 3), dtype=np.uint8)
+    hidden = np.zeros(photo.shape[:2], bool)
+    hidden[20:30, 20:40] = True
+    monkeypatch.setenv("ISTHMUS_THREADS", "1")
+    settings = ["backbone.width=4", "backbone.blocks=1"]
+    model = isthmus.train(images, recipe="conv", code="4", settings=settings, steps=2)
+    uses: dict[str, Callable[[], Any]] = {
+        "denoise": lambda: isthmus.denoise(photo, sigma=10),
+        "inpaint": lambda: isthmus.inpaint(photo, hidden),
+        "anomalies": lambda: isthmus.anomalies(model, images[:20], normal=images).scores,
+        "encode": lambda: model.encode(images),
+        "reconstruct": lambda: model.reconstruct(images),
+    }
+    found = []
+    for number in ("1", "2", "3"):
+        monkeypatch.setenv("ISTHMUS_THREADS", number)
+        found.append(np.asarray(uses[use](), dtype=np.float64))
+    levels = use in ("denoise", "inpaint", "reconstruct")
+    for other in found[1:]:
+        # Operators that sum may do so in another order.
+        np.testing.assert_allclose(other, found[0], rtol=0 if levels else 1e-4, atol=1 if levels else 1e-6)
 
 
 # ---------------------------------------------------------------- workers

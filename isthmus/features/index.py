@@ -132,7 +132,7 @@ def load_index(path: str | os.PathLike[str]) -> Index:
     Raises:
         ModelFileError: missing, damaged, or not an index.
     """
-    tensors, metadata = read_file(path)
+    tensors, metadata = read_file(path, kind="search index")
     if KEY not in metadata:
         raise ModelFileError(f"{path} is not a search index")
     try:

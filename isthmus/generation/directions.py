@@ -69,7 +69,7 @@ def load_direction(path: str | os.PathLike[str]) -> Direction:
     Raises:
         ModelFileError: missing, damaged, or something else.
     """
-    tensors, metadata = read_file(path)
+    tensors, metadata = read_file(path, kind="direction")
     try:
         parsed = parse_json(metadata[KEY])
         if not isinstance(parsed, dict):

@@ -7,15 +7,14 @@ longer than many commands.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
-from isthmus.model.seeded import seeded
+from isthmus.model.seeded import Interception, seeded
 
 SPARE = 4  # numbers made while a network is built for each that it keeps
 SPARE_LEAST = 10_000_000  # which small ones may make in any case
@@ -53,30 +52,23 @@ _FILLS = frozenset(
 _DRAWS = frozenset((torch.rand, torch.randn))
 
 
-class _Watch(TorchFunctionMode):
+class _Watch(Interception):
     def __init__(self, most: int, *, initialise: bool = True) -> None:
         super().__init__()
         self.left = most
         self.initialise = initialise
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        given = kwargs or {}
-        if func in _COUNTS:
-            self.left -= _COUNTS[func](*args, **given)
+    def call(self, function: Callable[..., Any], args: Sequence[Any], given: dict[str, Any]) -> Any:
+        if function in _COUNTS:
+            self.left -= _COUNTS[function](*args, **given)
             if self.left < 0:
                 raise TooLargeError("it would be far larger than it may be")
         if not self.initialise:
-            if func in _FILLS:
+            if function in _FILLS:
                 return args[0] if args else given["tensor"]
-            if func in _DRAWS:
-                func = torch.zeros  # pages that nobody writes cost nothing
-        return func(*args, **given)
+            if function in _DRAWS:
+                function = torch.zeros  # pages that nobody writes cost nothing
+        return function(*args, **given)
 
 
 @contextmanager

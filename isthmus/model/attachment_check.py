@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-# What using damaged facts or tensors may raise.
-DAMAGE = (
+# What reading damaged JSON as a header may raise.
+HEADER_DAMAGE = (
     LookupError,
     TypeError,
     ValueError,
@@ -29,8 +29,8 @@ DAMAGE = (
     AttributeError,
     AssertionError,
     RuntimeError,  # RecursionError is one
-    MemoryError,
 )
+DAMAGE = (*HEADER_DAMAGE, MemoryError)  # what using damaged facts or tensors may raise
 LARGEST_VALUE = 1e18  # squares of larger ones are infinite in float32
 LARGEST_CLASS_NAME = 1000  # characters
 MAX_CLASSES = 65_536

@@ -17,6 +17,7 @@ from isthmus.errors import CapabilityError, ModelFileError, OutputError, UsageEr
 from isthmus.input_files import NotAFileError, check_value, open_input, parse_json
 from isthmus.installation import upgrade_hint
 from isthmus.model import stored_names
+from isthmus.model.attachment_check import HEADER_DAMAGE, check_weights
 from isthmus.model.narrow import Bits, narrowed, widened
 from isthmus.model.summary_check import check_summary
 
@@ -30,16 +31,6 @@ KEY = "isthmus"
 LARGEST_HEADER = 16 * 2**20
 LARGEST_SIDE = 65536
 ATTACHED = stored_names.ATTACHED
-# What reading damaged JSON as a header may raise.
-_NONSENSE = (
-    LookupError,
-    TypeError,
-    ValueError,
-    ArithmeticError,
-    AttributeError,
-    AssertionError,
-    RuntimeError,  # RecursionError is one
-)
 
 
 def save(model: Autoencoder, path: str | os.PathLike[str], *, force: bool = True, bits: Bits = 32) -> None:
@@ -90,7 +81,6 @@ def read_model(path: str | os.PathLike[str]) -> Autoencoder:
         ModelFileError: missing, not a model file, damaged, or from a later version.
     """
     from isthmus.model.allocation import room_for
-    from isthmus.model.attachment_check import check_weights
     from isthmus.model.autoencoder import Attachment, Autoencoder, channels_last
     from isthmus.model.recipe import Recipe
 
@@ -105,7 +95,7 @@ def read_model(path: str | os.PathLike[str]) -> Autoencoder:
         # A lying header cannot ask for much more memory than its tensors take.
         with room_for(mapped.values()):
             model = Autoencoder(recipe, channels=channels, size=(height, width))
-    except (UsageError, CapabilityError, *_NONSENSE) as error:
+    except (UsageError, CapabilityError, *HEADER_DAMAGE) as error:
         why = _one_line(error)
         raise ModelFileError(f"{path} is damaged: its header does not describe a model ({why})") from error
     try:
@@ -147,7 +137,7 @@ def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
         header = stored_names.current_header(header)
         check_summary(header["summary"])
         check_value({key: value for key, value in header.items() if key != "summary"})
-    except _NONSENSE:
+    except HEADER_DAMAGE:
         raise ModelFileError(f"{path} is damaged: its header is not what isthmus writes") from None
     if version > FORMAT:
         raise ModelFileError(
@@ -196,9 +186,18 @@ def write_file(
             stream.write(flat.view(torch.uint8).numpy().data if flat.numel() else b"")
 
 
-def read_file(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """All tensors and the string metadata of a safetensors file, whose offsets the library checks."""
-    raw = _safetensors_header(path)
+def read_file(
+    path: str | os.PathLike[str], *, kind: str = "model file"
+) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """All tensors and the string metadata of a safetensors file, whose offsets the library checks.
+
+    Args:
+        kind: the name of such a file in errors, for use after "a" and "no".
+
+    Raises:
+        ModelFileError: missing, unreadable, or not a safetensors file.
+    """
+    raw = _safetensors_header(path, kind)
     tensors = {name: tensor.clone() for name, tensor in _map_tensors(path).items()}
     return tensors, raw.get("__metadata__") or {}
 
@@ -214,11 +213,11 @@ def _map_tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
 
     try:
         return safetensors.torch.load_file(os.fspath(path))
-    except (safetensors.SafetensorError, OSError, MemoryError, *_NONSENSE) as error:
+    except (safetensors.SafetensorError, OSError, MemoryError, *HEADER_DAMAGE) as error:
         raise ModelFileError(f"{path} is damaged: {_one_line(error)}") from error
 
 
-def _safetensors_header(path: str | os.PathLike[str]) -> dict[str, Any]:
+def _safetensors_header(path: str | os.PathLike[str], kind: str = "model file") -> dict[str, Any]:
     name = Path(path)
     try:
         with open_input(name) as stream:
@@ -228,27 +227,27 @@ def _safetensors_header(path: str | os.PathLike[str]) -> dict[str, Any]:
                 # Only asked here: a header's length may well begin with the same bytes.
                 if start[:4] == b"PK\x03\x04" or start[:1] == b"\x80":
                     raise ModelFileError(f"{path} is pickled, which isthmus does not open: it could run code")
-                raise ModelFileError(f"{path} is not a model file, or it is cut short")
+                raise ModelFileError(f"{path} is not a {kind}, or it is cut short")
             header = parse_json(stream.read(size))
     except ModelFileError:
         raise
     except FileNotFoundError:
-        raise ModelFileError(f"there is no model file {path}") from None
+        raise ModelFileError(f"there is no {kind} {path}") from None
     except IsADirectoryError:
-        raise ModelFileError(f"{path} is a folder, not a model file") from None
+        raise ModelFileError(f"{path} is a folder, not a {kind}") from None
     except NotAFileError as error:
         raise ModelFileError(f"{path} {error.strerror}") from None
     except OSError as error:
         raise ModelFileError(f"{path} cannot be read: {error.strerror or error}") from None
     except ValueError:
-        raise ModelFileError(f"{path} is not a model file, or its header is damaged") from None
+        raise ModelFileError(f"{path} is not a {kind}, or its header is damaged") from None
     if not isinstance(header, dict) or any(
         not isinstance(v, dict)
         or not isinstance(v.get("shape", []), list)
         or any(not isinstance(side, int) or side < 0 for side in v.get("shape", []))
         for v in header.values()
     ):
-        raise ModelFileError(f"{path} is not a model file, or its header is damaged")
+        raise ModelFileError(f"{path} is not a {kind}, or its header is damaged")
     return header
 
 

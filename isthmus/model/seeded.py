@@ -27,12 +27,8 @@ _DRAWS: frozenset[Callable[..., Any]] = frozenset(
 )
 
 
-class _Seeded(TorchFunctionMode):
-    """Hands `generator` to every call that draws random numbers and names none. Of this thread only."""
-
-    def __init__(self, generator: torch.Generator) -> None:
-        super().__init__()
-        self.generator = generator
+class Interception(TorchFunctionMode):
+    """Within it this thread's calls of torch go through `call`."""
 
     def __torch_function__(
         self,
@@ -41,10 +37,24 @@ class _Seeded(TorchFunctionMode):
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        given = dict(kwargs or {})
-        if func in _DRAWS and given.get("generator") is None:
+        return self.call(func, args, dict(kwargs or {}))
+
+    def call(self, function: Callable[..., Any], args: Sequence[Any], given: dict[str, Any]) -> Any:
+        """The result of `function(*args, **given)`, or of another call in its place."""
+        return function(*args, **given)
+
+
+class _Seeded(Interception):
+    """Hands `generator` to every call that draws random numbers and names none."""
+
+    def __init__(self, generator: torch.Generator) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def call(self, function: Callable[..., Any], args: Sequence[Any], given: dict[str, Any]) -> Any:
+        if function in _DRAWS and given.get("generator") is None:
             given["generator"] = self.generator
-        return func(*args, **given)
+        return function(*args, **given)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from isthmus.errors import DataError, UsageError
 from isthmus.images.formats import decode
+from isthmus.images.opening import ImageFileError
 
 Mask = npt.NDArray[np.bool_]
 OUTLIER = 0.1  # of the whole range: how far a dead pixel stands outside of its neighbours, at least
@@ -26,7 +27,10 @@ def from_picture(path: str | Path) -> Mask:
     Raises:
         DataError: unreadable.
     """
-    return of_picture(decode(path))
+    try:
+        return of_picture(decode(path))
+    except ImageFileError as error:  # its message would be taken for one about the image
+        raise DataError(f"its mask {path}: {error.reason}") from error
 
 
 def of_picture(pixels: npt.NDArray[Any]) -> Mask:

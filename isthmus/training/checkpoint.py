@@ -52,7 +52,7 @@ def load(path: str | Path) -> Checkpoint:
     """
     if not path_exists(path):
         raise ModelFileError(f"there is no unfinished training at {path}")
-    tensors, metadata = read_file(path)
+    tensors, metadata = read_file(path, kind="training state")
     if _KEY not in metadata:
         raise ModelFileError(f"{path} is not the state of a training")
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,13 @@ from isthmus.errors import UsageError
 
 from .parity import Parity
 
-QUICK = {"recipe": "dense", "code": "3", "settings": ["backbone.width=8"], "steps": 4, "precision": "float32"}
+QUICK: dict[str, Any] = {
+    "recipe": "dense",
+    "code": "3",
+    "settings": ["backbone.width=8"],
+    "steps": 4,
+    "precision": "float32",
+}
 WORDS = [
     *("train", "photos", "--recipe", "dense", "--code", "3", "--set", "backbone.width=8", "--steps", "4"),
     *("--precision", "float32"),

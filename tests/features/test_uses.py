@@ -121,6 +121,10 @@ def test_a_damaged_index_is_named(model: Autoencoder, train: ImageSet, tmp_path:
     model.save(path)
     with pytest.raises(ModelFileError, match="not a search index"):
         isthmus.search(model, train, train.subset([0]), index_path=path)
+    path.write_text("a list of something else\n")
+    with pytest.raises(ModelFileError, match=r"digits\.index is not a search index"):
+        isthmus.search(model, train, train.subset([0]), index_path=path)
+    assert path.read_text() == "a list of something else\n"
 
 
 def inverted(images: ImageSet) -> ImageSet:

@@ -21,6 +21,12 @@ def test_white_of_a_picture_is_missing(tmp_path: Path) -> None:
         assert np.array_equal(masks.from_picture(tmp_path / name), mask)
 
 
+def test_an_error_of_a_mask_names_the_mask(tmp_path: Path) -> None:
+    (tmp_path / "mask.png").write_text("no image")
+    with pytest.raises(DataError, match=r"^its mask .*mask\.png: "):
+        masks.from_picture(tmp_path / "mask.png")
+
+
 @pytest.mark.parametrize("text", ["#ff0080", "FF0080", "255,0,128", " 255, 0 ,128"])
 def test_colours_are_read(text: str) -> None:
     assert masks.parse_colour(text) == (255, 0, 128)
