@@ -26,7 +26,7 @@ from .cases import pictures
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = ("bottleneck=soft", "code=6", "backbone.width=16", "optimiser.batch=8")
-# Settings are free of torch, so the network has a module of its own: this one, written by the test.
+# Settings are free of torch, so the network has a module of its own.
 SETTINGS_MODULE = '''
 from dataclasses import dataclass
 from typing import ClassVar
@@ -177,11 +177,16 @@ def test_it_is_exported_only_where_it_says_so(model: Autoencoder, tmp_path: Path
         isthmus.export_onnx(silent, tmp_path / "silent.onnx")
 
 
-@pytest.mark.usefixtures("folder")
-def test_an_image_term_is_one_registration(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(IMAGE_TERMS, "fourth", raising=False)  # and take it away again
-    register_image_term(ImageTerm(name="fourth", measure="own_network:fourth_power", has_floor=True))
-    asked = recipe("bottleneck=plain", "objective.image=mse+0.5*fourth")
+@pytest.fixture
+def fourth(folder: Path) -> Iterator[str]:  # noqa: ARG001
+    """An image term from outside, that states nothing of how it judges a batch."""
+    register_image_term(ImageTerm(name="fourth", measure="own_network:fourth_power"))
+    yield "fourth"
+    del IMAGE_TERMS["fourth"]
+
+
+def test_an_image_term_is_one_registration(fourth: str) -> None:
+    asked = recipe("bottleneck=plain", f"objective.image=mse+0.5*{fourth}")
     trained = isthmus.train(pictures(), recipe=asked, steps=4, precision="float32")
     assert {"train_mse", "train_fourth", "validation_fourth"} <= set(trained.summary["history"][-1])
     assert not asked.objective.has_likelihood

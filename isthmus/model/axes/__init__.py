@@ -12,16 +12,14 @@ from __future__ import annotations
 from isthmus.model.axes.backbone import (
     Activation,
     Attention,
-    Backbone,
     Conv,
     Dense,
     Filters,
     Norm,
-    Output,
-    PatchRequest,
     Recurrent,
     Stacked,
 )
+from isthmus.model.axes.backbone_facts import Backbone, Output, PatchRequest
 from isthmus.model.axes.bottleneck import (
     L0,
     L1,
