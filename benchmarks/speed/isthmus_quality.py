@@ -16,7 +16,7 @@ import time
 import numpy as np
 import torch
 
-import isthmus
+from isthmus.training.api import train as run_training
 from isthmus.training.progress import Progress
 
 EPOCHS = 2  # the rate falls over these; all of the images, twice
@@ -43,7 +43,7 @@ def main(task: str, train: str, held_out: str, target: str, minutes: str, clock:
             raise OverError
 
     with contextlib.suppress(OverError):
-        isthmus.train(
+        run_training(
             seen, val=unseen, code=code, settings={"objective.image": term}, epochs=EPOCHS, listener=listen
         )
     seconds, loss = course[-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import click
@@ -26,3 +27,36 @@ class SizeType(click.ParamType[tuple[int, int]]):
 
 
 SIZE = SizeType()
+
+
+class NumbersType(click.ParamType[list[float]]):
+    """One finite number, or several with commas."""
+
+    name = "numbers"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> list[float]:
+        try:
+            numbers = [float(word) for word in str(value).split(",")]
+        except ValueError:
+            numbers = [math.nan]
+        if not all(map(math.isfinite, numbers)):
+            self.fail(f"'{value}': write a number, or several with commas", param, ctx)
+        return numbers
+
+
+class WordsType(click.ParamType[list[str]]):
+    """Words with commas between them."""
+
+    name = "words"
+
+    def convert(
+        self,
+        value: object,
+        param: click.Parameter | None,  # noqa: ARG002
+        ctx: click.Context | None,  # noqa: ARG002
+    ) -> list[str]:
+        return [word.strip() for word in str(value).split(",") if word.strip()]
+
+
+NUMBERS = NumbersType()
+WORDS = WordsType()

@@ -12,6 +12,7 @@ import pytest
 
 import isthmus
 from isthmus.errors import BusyError, OutputError, Stopped
+from isthmus.training.api import train as run_training
 from isthmus.training.checkpoint import resume_path
 from isthmus.training.interrupt import stop_on_signal
 
@@ -33,25 +34,25 @@ def test_a_second_training_of_an_output_is_refused(tmp_path: Path) -> None:
     def on_ready(_prepared: object) -> None:
         for options in ({"force": True}, {"resume": True}, {}):
             with pytest.raises(BusyError) as raised:
-                isthmus.train(IMAGES, out=out, **{**QUICK, **options})
+                run_training(IMAGES, out=out, **{**QUICK, **options})
             refused.append(raised.value)
 
-    isthmus.train(IMAGES, out=out, on_ready=on_ready, **QUICK)
+    run_training(IMAGES, out=out, on_ready=on_ready, **QUICK)
     assert len(refused) == 3
     assert [path.name for path in tmp_path.iterdir()] == ["m.safetensors"]
-    isthmus.train(IMAGES, out=out, force=True, **QUICK)
+    run_training(IMAGES, out=out, force=True, **QUICK)
 
 
 def test_nothing_is_left_where_a_training_is_refused(tmp_path: Path) -> None:
     with pytest.raises(isthmus.errors.DataError):
-        isthmus.train(tmp_path / "missing", out=tmp_path / "new" / "m.safetensors", **QUICK)
+        run_training(tmp_path / "missing", out=tmp_path / "new" / "m.safetensors", **QUICK)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("length", [241, 245, 250, 255])
 def test_a_model_may_have_any_legal_name(length: int, tmp_path: Path) -> None:
     out = tmp_path / ("m" * (length - len(".safetensors")) + ".safetensors")
-    isthmus.train(IMAGES, out=out, **QUICK)
+    run_training(IMAGES, out=out, **QUICK)
     assert [path.name for path in tmp_path.iterdir()] == [out.name]
 
 
@@ -63,7 +64,7 @@ def test_short_names_keep_their_state_beside_them() -> None:
 def test_a_model_is_not_trained_into_a_pipe(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "m")
     with pytest.raises(OutputError, match="a file is needed"):
-        isthmus.train(IMAGES, out=tmp_path / "m", force=True, **QUICK)
+        run_training(IMAGES, out=tmp_path / "m", force=True, **QUICK)
 
 
 @POSIX
@@ -76,7 +77,7 @@ def test_a_closed_terminal_saves_the_training(tmp_path: Path) -> None:
         signal.raise_signal(signal.SIGHUP)
 
     with pytest.raises(Stopped):
-        isthmus.train(IMAGES, out=out, listener=listener, **{**QUICK, "steps": 2000})
+        run_training(IMAGES, out=out, listener=listener, **{**QUICK, "steps": 2000})
     assert resume_path(out).exists()
     assert signal.getsignal(signal.SIGHUP) is before
 

@@ -16,9 +16,9 @@ from typing import Any
 
 import torch
 
-import isthmus
 from isthmus.errors import IsthmusError
 from isthmus.model.recipe import Recipe
+from isthmus.training.api import train as run_training
 
 from .cases import labelled, pictures, small
 
@@ -45,7 +45,7 @@ CASES: dict[str, tuple[Recipe, dict[str, Any]]] = {
 
 def train(name: str, out: Path, **more: Any) -> None:
     recipe, options = CASES[name]
-    isthmus.train(
+    run_training(
         pictures(),
         recipe=recipe,
         out=out / f"{name}.safetensors",
@@ -56,7 +56,7 @@ def train(name: str, out: Path, **more: Any) -> None:
 def refused(**how: Any) -> str:
     """What this process is told; nothing where another one says it."""
     try:
-        isthmus.train(**how)
+        run_training(**how)
     except IsthmusError as error:
         return f"{type(error).__name__}: {error.message}"
     except SystemExit:
@@ -70,7 +70,7 @@ def main(folder: Path) -> None:
     together = folder / "together"
     for name in CASES:
         train(name, together)
-    isthmus.train(pictures(), out=folder / "begun.safetensors", resume=True)
+    run_training(pictures(), out=folder / "begun.safetensors", resume=True)
     facts = {
         "norm": refused(data=pictures(), recipe=small("conv", "backbone.norm=batch", code="8"), steps=2),
         "few": refused(data=pictures(), recipe=small("dense", "optimiser.batch=1"), steps=2),
@@ -82,7 +82,7 @@ def main(folder: Path) -> None:
     # Each process has a clock of its own; the first decides.
     ticks = itertools.count(1000.0, 0.25 if first else 16.0)
     clock = functools.partial(next, ticks)
-    timed = isthmus.train(pictures(), recipe=CASES["conv"][0], minutes=0.2, precision="float32", clock=clock)
+    timed = run_training(pictures(), recipe=CASES["conv"][0], minutes=0.2, precision="float32", clock=clock)
     weights = {name: value.double().sum().item() for name, value in timed.state_dict().items()}
     told = {"knots": timed.summary["knots"], "steps": timed.summary["steps"], "weights": weights}
     (folder / f"timed-{os.environ['RANK']}.json").write_text(json.dumps(told))

@@ -26,7 +26,7 @@ from isthmus.evaluation.report.page import Cell, Report
 from isthmus.evaluation.table import Evaluation, evaluate
 from isthmus.evaluation.training_data import read_for
 from isthmus.generation.fitting import fit_prior
-from isthmus.generation.interpolation import interpolate
+from isthmus.generation.interpolation import path_images
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.outputs import check_folder, check_output
 from isthmus.training.api import train
@@ -146,7 +146,7 @@ def new_images(demo: Demo) -> None:
     add_generation(demo.report, found)
     images = read_for(demo.model, TEST)
     ends = [images.image(round(share * (len(images) - 1))) for share in (0.0, 0.4, 1.0)]
-    strip = interpolate(demo.model, ends, frames=SHOWN // 2 + 1)
+    strip = path_images(demo.model, ends, frames=SHOWN // 2 + 1)
     demo.report.picture(
         SECTION,
         before_after([("on the way through the code from one unseen image to another", strip)], columns=11),
