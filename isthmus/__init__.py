@@ -5,8 +5,7 @@
     code = model.encode(images)
 
 Names are looked up on first use (PEP 562), so that `import isthmus` costs nothing and imports no torch.
-A public name is never also the name of a sub-module: importing `isthmus.evaluation.table` would otherwise
-replace a function `isthmus.evaluate` by the package, so that function is public as `evaluate_model`.
+A public name is never also the name of a sub-module: importing the sub-module would replace the function.
 """
 
 from __future__ import annotations
@@ -22,7 +21,12 @@ if TYPE_CHECKING:
     from isthmus.api.augmentation import augment
     from isthmus.api.code_directions import find_direction, transform
     from isthmus.api.code_maps import code_map
+    from isthmus.api.comparison import compare
+    from isthmus.api.data_audit import audit
+    from isthmus.api.demonstration import run_demo
     from isthmus.api.embedding import embed
+    from isthmus.api.evaluation import evaluate
+    from isthmus.api.explanation import explain
     from isthmus.api.frame_sequences import (
         fill_frames,
         fit_motion,
@@ -32,15 +36,12 @@ if TYPE_CHECKING:
     )
     from isthmus.api.sampling import fit_prior, generate, interpolate
     from isthmus.api.training import describe_training, plan_training, train
+    from isthmus.api.tuning import tune
     from isthmus.codec.api import compress, decompress
     from isthmus.codec.fit import fit_tables as fit_codec
     from isthmus.codec.plugin import register_pillow
-    from isthmus.deprecated import generate_images
+    from isthmus.deprecated import evaluate_model, generate_images
     from isthmus.estimator import ImageAutoencoder
-    from isthmus.evaluation.audit.audit import audit
-    from isthmus.evaluation.explanation import explain
-    from isthmus.evaluation.selection.search import tune
-    from isthmus.evaluation.table import evaluate as evaluate_model
     from isthmus.features.api import classify, cluster, search
     from isthmus.images.reading import read
     from isthmus.model.autoencoder import Autoencoder
@@ -65,12 +66,14 @@ __all__ = [
     "classify",
     "cluster",
     "code_map",
+    "compare",
     "compress",
     "decompress",
     "denoise",
     "describe_training",
     "diagnose",
     "embed",
+    "evaluate",
     "evaluate_model",
     "explain",
     "export_onnx",
@@ -93,6 +96,7 @@ __all__ = [
     "recipe",
     "reconstruct_frames",
     "register_pillow",
+    "run_demo",
     "search",
     "train",
     "transform",
@@ -103,20 +107,23 @@ _HOMES = {
     "Autoencoder": "isthmus.model.autoencoder:Autoencoder",
     "ImageAutoencoder": "isthmus.estimator:ImageAutoencoder",
     "Recipe": "isthmus.model.recipe:Recipe",
-    "audit": "isthmus.evaluation.audit.audit:audit",
-    "explain": "isthmus.evaluation.explanation:explain",
+    "audit": "isthmus.api.data_audit:audit",
+    "explain": "isthmus.api.explanation:explain",
     "export_onnx": "isthmus.model.export.onnx:export_onnx",
     "pull": "isthmus.model.hub:pull",
     "push": "isthmus.model.hub:push",
-    "tune": "isthmus.evaluation.selection.search:tune",
+    "tune": "isthmus.api.tuning:tune",
     "diagnose": "isthmus.training.diagnosis.diagnose:diagnose",
     "denoise": "isthmus.restoration.denoise:denoise",
-    "evaluate_model": "isthmus.evaluation.table:evaluate",
+    "compare": "isthmus.api.comparison:compare",
+    "evaluate": "isthmus.api.evaluation:evaluate",
+    "evaluate_model": "isthmus.deprecated:evaluate_model",
     "inpaint": "isthmus.restoration.inpaint:inpaint",
     "anomalies": "isthmus.api.anomaly_detection:anomalies",
     "classify": "isthmus.features.api:classify",
     "cluster": "isthmus.features.api:cluster",
     "embed": "isthmus.api.embedding:embed",
+    "run_demo": "isthmus.api.demonstration:run_demo",
     "search": "isthmus.features.api:search",
     "compress": "isthmus.codec.api:compress",
     "decompress": "isthmus.codec.api:decompress",

@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from isthmus.api.inputs import ModelLike
+    from isthmus.api.evaluation import Evaluation
+    from isthmus.api.inputs import DataLike, ModelLike
 
 
 def generate_images(model: ModelLike, count: int = 16, **options: Any) -> npt.NDArray[np.uint8]:
@@ -18,6 +19,14 @@ def generate_images(model: ModelLike, count: int = 16, **options: Any) -> npt.ND
 
     _warn("generate_images(...)", "generate(...).pixels")
     return generate(model, count, **options).pixels
+
+
+def evaluate_model(model: ModelLike, data: DataLike, *, train: DataLike = None, **options: Any) -> Evaluation:
+    """Use `isthmus.evaluate`, with `reference=` for `train=`."""
+    from isthmus.api.evaluation import evaluate
+
+    _warn("evaluate_model", "evaluate")
+    return evaluate(model, data, **({"reference": train} | options))
 
 
 def _warn(old: str, new: str) -> None:

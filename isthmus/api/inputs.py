@@ -92,6 +92,21 @@ def read_image_for(model: Autoencoder, image: ImageLike) -> Pixels:
     return read_image(image, channels=model.channels)
 
 
+def read_images(data: DataLike) -> ImageSet:
+    """Images as they are, for uses without a model. What was left out or chosen in reading them is logged.
+
+    Raises:
+        UsageError: `data` is a model file.
+        DataError: unreadable.
+    """
+    from isthmus.images.reading import read
+
+    check_is_data(data)
+    images = read(data)
+    report_reading(images)
+    return images
+
+
 def report_reading(images: ImageSet) -> None:
     """Log what was chosen and what was left out when `images` were read."""
     for note in images.notes:
@@ -154,12 +169,12 @@ class ImageLookup:
     Arrays that the caller gave are kept as they are: they are the caller's own.
 
     Args:
-        model: images are read with its number of channels.
+        model: images are read with its number of channels; None reads them as they are.
         data: the set as it was given.
         images: the same set as it was read.
     """
 
-    def __init__(self, model: Autoencoder, data: DataLike, images: ImageSet) -> None:
+    def __init__(self, model: Autoencoder | None, data: DataLike, images: ImageSet) -> None:
         self._model, self._data, self._names = model, data, images.names
         self._held = None if isinstance(data, (str, os.PathLike)) else images
 
@@ -169,10 +184,11 @@ class ImageLookup:
         Raises:
             DataError: the files are no longer there.
         """
+        from isthmus.images.reading import read
         from isthmus.model.reading import read_for
 
         if self._held is not None:
             return self._held.subset(list(rows))
-        again = read_for(self._model, self._data)
+        again = read(self._data) if self._model is None else read_for(self._model, self._data)
         places = {name: row for row, name in enumerate(again.names)}
         return again.subset([places[self._names[row]] for row in rows])

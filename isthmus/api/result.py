@@ -200,8 +200,8 @@ def to_json_value(value: object) -> Any:
         return [to_json_value(item) for item in value]
     if isinstance(value, os.PathLike):
         return os.fspath(value)
-    if isinstance(value, Result):
-        return value.to_dict()
+    if hasattr(value, "to_dict"):  # what has a document of its own, such as another result
+        return to_json_value(value.to_dict())
     if is_dataclass(value) and not isinstance(value, type):
         return {f.name: to_json_value(getattr(value, f.name)) for f in fields(value)}
     # NumPy's and torch's scalars and arrays, without importing either.

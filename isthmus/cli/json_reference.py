@@ -22,6 +22,8 @@ _WRITTEN = {
     "out": "path of the file written with `-o`, or null",
     "picture": "path of the picture written with `-o FILE.png`, or null",
     "report": "path of the page written with `-o FILE.html`, or null",
+    "page": "path of the page written with `-o FILE.html`, or null",
+    "write": "path of the list written with `-o FILE.txt`, or null",
 }
 
 
@@ -87,7 +89,8 @@ def _describe_items(result: type[Result], attribute: str) -> str:
         if isinstance(record, type) and is_dataclass(record) and not issubclass(record, Result):
             about = attribute_texts(record)
             keys = (f"`{f.name}` {about.get(f.name, '').rstrip('.')}" for f in fields(record))
-            return " Each has " + "; ".join(keys) + "."
+            many = "tuple[" in annotation
+            return f" {'Each' if many else 'It'} has " + "; ".join(keys) + "."
     return ""
 
 

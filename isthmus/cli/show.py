@@ -52,13 +52,13 @@ def show(
 
 
 def written_outputs(result: type[Result], written: Sequence[str]) -> dict[str, str | None]:
-    """The keys that the files of `-o` add to a document: `out`, and those of `Result.output_keys`, each the
-    first file of its kind, or None.
+    """The keys that the files of `-o` add to a document: `out`, and those of `Result.output_keys` that the
+    result can be saved as; each the first file of its kind, or None.
     """
-    found: dict[str, str | None] = {"out": None}
-    found |= {key: None for suffix, key in result.output_keys.items() if suffix in result.formats}
+    keys = {suffix: key for suffix, key in result.output_keys.items() if suffix in result.formats}
+    found: dict[str, str | None] = {"out": None, **dict.fromkeys(keys.values())}
     for path in written:
-        key = result.output_keys.get(PurePath(path).suffix.lower(), "out")
+        key = keys.get(PurePath(path).suffix.lower(), "out")
         found[key] = found[key] or path
     return found
 

@@ -44,19 +44,39 @@ class NumbersType(click.ParamType[list[float]]):
         return numbers
 
 
-class WordsType(click.ParamType[list[str]]):
-    """Words with commas between them."""
+class WordsType(click.ParamType[tuple[str, ...]]):
+    """Words with commas between them; for a parameter that is a sequence, instead of repeating the option."""
 
     name = "words"
 
     def convert(
-        self,
-        value: object,
-        param: click.Parameter | None,  # noqa: ARG002
-        ctx: click.Context | None,  # noqa: ARG002
-    ) -> list[str]:
-        return [word.strip() for word in str(value).split(",") if word.strip()]
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        if isinstance(value, tuple):
+            return value
+        words = tuple(word.strip() for word in str(value).split(",") if word.strip())
+        if not words:
+            self.fail(f"'{value}' names nothing", param, ctx)
+        return words
+
+
+class UnitsType(click.ParamType[int | tuple[int, ...]]):
+    """A number, or several with commas between them."""
+
+    name = "units"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | tuple[int, ...]:
+        text = str(value)
+        try:
+            if "," not in text:
+                return int(text)
+            return tuple(int(part) for part in text.split(",") if part.strip())
+        except ValueError:
+            self.fail(f"'{text}' is neither a number nor several with commas", param, ctx)
 
 
 NUMBERS = NumbersType()
 WORDS = WordsType()
+UNITS = UnitsType()

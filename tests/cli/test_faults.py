@@ -186,8 +186,8 @@ def refuse_writing(monkeypatch: pytest.MonkeyPatch, names: str) -> None:
 
 
 LOST = [
-    ("report", ".html", ("evaluate", "photos.safetensors", "photos", "--report", "r.html")),
-    ("write", ".txt", ("audit", "photos", "--write", "r.txt")),
+    ("report", ".html", ("evaluate", "photos.safetensors", "photos", "-o", "r.html")),
+    ("write", ".txt", ("audit", "photos", "-o", "r.txt")),
     ("out", ".csv", ("cluster", "photos.safetensors", "photos", "-k", "2", "-o", "r.csv")),
     ("picture", ".png", ("cluster", "photos.safetensors", "photos", "-k", "2", "--picture", "r.png")),
     ("out", ".csv", ("classify", "photos.safetensors", "photos", "photos", "--few", "0", "-o", "r.csv")),
@@ -196,7 +196,7 @@ LOST = [
     (
         "page",
         ".html",
-        ("explain", "photos.safetensors", "photos/left/1.png", "--data", "photos", "--units", "1", "-o", "e"),
+        ("explain", "photos.safetensors", "photos/left/1.png", "--units", "1", "-o", "e.html"),
     ),
 ]
 

@@ -133,5 +133,5 @@ def test_model_and_data_exchanged_is_said(capsys: pytest.CaptureFixture[str]) ->
 
 @pytest.mark.usefixtures("here")
 def test_of_several_images_the_explained_one_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["explain", "photos.safetensors", "photos", "-o", "e", "--units", "1"]) == 0
+    assert main(["explain", "photos.safetensors", "photos", "-o", "e.html", "--units", "1"]) == 0
     assert "photos holds 10 images: the first, left/1.png, is explained" in capsys.readouterr().err

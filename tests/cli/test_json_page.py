@@ -12,7 +12,7 @@ import torch
 from compatibility.checks import key_paths
 
 from isthmus.__main__ import main
-from isthmus.evaluation.demonstration import demo
+from isthmus.api import demonstration as demo
 from isthmus.generation.directions import CodeDirection
 
 from .conftest import QUICK
@@ -78,7 +78,7 @@ RUNS = {
     "isthmus.diagnosis/1": ["doctor", "photos.safetensors", "photos"],
     "isthmus.audit/1": ["audit", "photos", "--against", "photos"],
     "isthmus.tune/1": ["tune", "photos", "--over", "code=1,2", "--folds", "2", *QUICK[:4], "--steps", "2"],
-    "isthmus.explain/1": ["explain", "photos.safetensors", "photos", "-o", "explained", "--units", "2"],
+    "isthmus.explain/1": ["explain", "photos.safetensors", "photos", "-o", "explained.html", "--units", "2"],
     "isthmus.export/1": ["export", "photos.safetensors"],
     "isthmus.push/1": ["push", "photos.safetensors", "./shared/"],
     "isthmus.pull/1": ["pull", "./shared/", "-o", "pulled.safetensors"],

@@ -183,7 +183,7 @@ def test_one_sequence_at_a_time_and_a_broken_frame_is_named(
 
 def test_generation_is_measured_by_evaluate(here: Path, document: Document) -> None:
     np.savez(here / "test.npz", images=np.random.default_rng(0).integers(0, 255, (12, 12, 12), np.uint8))
-    words = ["evaluate", MODEL, "test.npz", "--train", "photos", "--generation", "--report", "r.html"]
+    words = ["evaluate", MODEL, "test.npz", "--reference", "photos", "--generation", "-o", "r.html"]
     found = document(*words)["generation"]
     assert found["rows"][0]["name"] == "real training images"
     assert found["rows"][-1]["name"] == "samples, mixture prior"

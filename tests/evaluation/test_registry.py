@@ -11,9 +11,6 @@ from torch import Tensor
 
 import isthmus
 from isthmus.errors import UsageError
-from isthmus.evaluation.comparison import compare
-from isthmus.evaluation.report.model import metrics_table
-from isthmus.evaluation.selection.search import tune
 from isthmus.metrics.registry import METRICS, Compared, Metric, label, register_metric
 
 from .models import discs, trained
@@ -47,29 +44,27 @@ def own() -> Iterator[None]:
 
 @pytest.mark.usefixtures("own")
 def test_a_metric_is_in_json_baselines_and_the_page() -> None:
-    found = isthmus.evaluate_model(trained(discs(40), "dense", code="4"), discs(20, seed=1), train=discs(40))
+    found = isthmus.evaluate(trained(discs(40), "dense", code="4"), discs(20, seed=1), reference=discs(40))
     document = found.to_dict()
     assert 0 < document["metrics"]["hits"] <= 1
     assert set(document["baselines"]["mean_image"]) & {"hits", "norm"} == {"hits"}  # a mean image has no code
     assert document["metrics"]["norm"] > 0
     assert found.scores["hits"].shape == (20,)
-    header, rows = metrics_table(found)
+    header, rows = found.rows()
     row = next(row for row in rows if row[0] == "pixels hit")
     assert dict(zip(header, row, strict=True))["model"] == document["metrics"]["hits"]
 
 
 @pytest.mark.usefixtures("own")
 def test_a_metric_is_a_column_of_compare_and_an_objective_of_tune() -> None:
-    brief: dict[str, Any] = {"settings": ["backbone.width=8"], "steps": 3, "precision": "float32"}
-    compared = compare(discs(60), ["dense"], code="4", **brief)
-    header, rows = compared.table()
+    how: dict[str, Any] = {"settings": ["backbone.width=8"], "steps": 3}
+    compared = isthmus.compare(discs(60), ["dense"], code="4", **how)
+    header, rows = compared.rows()
     assert header[-1] == "pixels hit" and all(len(row) == len(header) for row in rows)
     assert compared.to_dict()["contenders"][0]["metrics"]["hits"]["mean"] > 0
-    found = tune(
-        discs(40), ["code=1,4"], recipe="dense", objectives=["aim"], folds_count=2, validation=0.0, **brief
-    )
+    found = isthmus.tune(discs(40), ["code=1,4"], recipe="dense", objectives=["aim"], folds=2, **how)
     assert found.objectives == ("hits",)
-    means = [sum(trial.scores["hits"]) for trial in found.ranked()]
+    means = [trial.means["hits"] for trial in found.trials]
     assert means == sorted(means, reverse=True)  # its own direction
 
 

@@ -36,8 +36,9 @@ def questions(source: str) -> list[str]:
                 asks = True
             case ast.ImportFrom(module=str(module)) if module.startswith("isthmus.model.axes."):
                 asks = any(alias.name in NAMES for alias in node.names)
-            case ast.Call(func=ast.Name("isinstance" | "issubclass"), args=[_, classes]):
+            case ast.Call(func=ast.Name("isinstance" | "issubclass"), args=[of, classes]):
                 asks = any(isinstance(n, ast.Name) and n.id in networks for n in ast.walk(classes))
+                asks = asks or _is_point(of, points)
             case ast.Call(func=ast.Name("getattr" | "hasattr" | "type" | "vars"), args=[of, *_]):
                 asks = _is_point(of, points)
             case ast.Compare(left=left, comparators=others):
@@ -111,6 +112,7 @@ def test_nothing_asks_which_point_it_has() -> None:
     "code",
     [
         "isinstance(recipe.bottleneck, axes.TopK)",
+        "isinstance(model.recipe.bottleneck, SPARSE)",
         "SPARSE = (axes.L1, axes.TopK)",
         "how = recipe.corruption\nmatch how:\n    case axes.Mask():\n        pass",
         "recipe.backbone.kind == 'filters'",

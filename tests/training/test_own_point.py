@@ -137,15 +137,15 @@ def model(folder: Path) -> Autoencoder:
 
 
 def test_it_is_evaluated_as_the_sparse_code_that_it_states(model: Autoencoder) -> None:
-    found = isthmus.evaluate_model(model, pictures(20, seed=1), train=pictures()).to_dict()
+    found = isthmus.evaluate(model, pictures(20, seed=1), reference=pictures()).to_dict()
     assert 0 < found["metrics"]["nonzero"] <= 6
     assert found["metrics"]["mse"] < found["baselines"]["mean_image"]["mse"]
 
 
 def test_it_is_explained(model: Autoencoder) -> None:
-    found = isthmus.explain(model, pictures(1, seed=1), data=pictures(20), units=2, believed=2)
-    assert found.dictionary is not None  # what each unit paints, of a sparse code alone
-    assert len(found.chosen) == 2
+    found = isthmus.explain(model, pictures(1, seed=1)[0], reference=pictures(20), units=2)
+    assert len(found.units) == 2 and found.atlas.shape == (2, 12, 12, 1)
+    assert all(0 < unit.active <= 1 for unit in found.units)  # how often it is not 0
 
 
 @pytest.mark.usefixtures("folder")

@@ -2,41 +2,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import torch
 
+from isthmus.api.pages.compression_section import add_compression, decibels
 from isthmus.evaluation.drawing.pictures import before_after
-from isthmus.evaluation.report.compression import add_compression, decibels
-from isthmus.images.photo import PHOTO, sample_photo
+from isthmus.images.photo import sample_photo
 from isthmus.model.masks import strokes
+from isthmus.reports.page import Report
 from isthmus.restoration.denoise import denoise
 from isthmus.restoration.inpaint import inpaint
 
-if TYPE_CHECKING:
-    from isthmus.evaluation.demonstration.demo import Demo
-
 REPAIRED = "Repaired"
-SIGMA, THICKEST = 25, 4
+SIGMA, MAX_STROKE_PX = 25, 4
 
 
-def compression(demo: Demo) -> None:
-    """One photograph as a file, beside JPEG."""
-    demo.say("compressing a photograph with the shipped model")
-    demo.numbers["compressed"] = add_compression(demo.report, sample_photo(), None)
-    demo.next_commands.append(["compress", PHOTO.as_posix(), "-o", demo.folder.as_posix(), "--quality", "25"])
+def add_sample_compression(report: Report) -> dict[str, Any]:
+    """One photograph as a file, and as JPEG."""
+    return add_compression(report, sample_photo(), None)
 
 
-def repair(demo: Demo) -> None:
-    """The photograph with noise, and with scratches, and what the shipped models make of both."""
-    demo.say("repairing a photograph with the shipped models")
+def add_repair(report: Report) -> dict[str, float]:
+    """The photograph with noise, and with scratches, and both repaired; PSNR of each in dB."""
     photo = sample_photo()
     random = np.random.default_rng(0)
     noisy = (photo + random.normal(0, SIGMA, photo.shape)).clip(0, 255).round().astype(np.uint8)
     clean = denoise(noisy)
     height, width = photo.shape[:2]
-    hidden = strokes(1, height, width, THICKEST, torch.Generator().manual_seed(0), torch.device("cpu"))
+    hidden = strokes(1, height, width, MAX_STROKE_PX, torch.Generator().manual_seed(0), torch.device("cpu"))
     mask = hidden[0, 0].numpy()
     scratched = np.where(mask[..., None], np.uint8(255), photo)
     whole = inpaint(scratched, mask)
@@ -47,7 +42,7 @@ def repair(demo: Demo) -> None:
         "inpainted": ("inpainted", whole),
     }
     found = {name: round(decibels(pixels, photo), 2) for name, (_, pixels) in rows.items()}
-    demo.report.picture(
+    report.picture(
         REPAIRED,
         before_after(
             [(f"{title}: {found[name]:.1f} dB", [pixels]) for name, (title, pixels) in rows.items()]
@@ -55,4 +50,4 @@ def repair(demo: Demo) -> None:
         "Noise and scratches were added to a photograph that the shipped models were not trained on.",
         "Four pictures: noisy, denoised, scratched, inpainted.",
     )
-    demo.numbers["repaired"] = found
+    return found

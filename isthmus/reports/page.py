@@ -20,7 +20,8 @@ from isthmus.errors import DataError
 from isthmus.escaping import for_html
 from isthmus.version import __version__
 
-Cell = str | int | float | bool | None
+Cell = object
+"""Text, a number, a bool or None; anything else is shown as text."""
 
 # No script, no font, no request: even a caption that slipped through escaping could load nothing.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
@@ -176,7 +177,7 @@ def _written(value: Cell) -> str:
         # '#' keeps trailing zeros, so that the digits of a column stand for the same precision.
         text = f"{value:,.0f}" if 9999.5 <= abs(value) < 1e12 else f"{value:#.4g}".removesuffix(".")
         return text.replace("-", "−")
-    return f"{value:,}".replace("-", "−") if isinstance(value, int) else value
+    return f"{value:,}".replace("-", "−") if isinstance(value, int) else str(value)
 
 
 def _shown_size(png: bytes) -> tuple[int, int]:

@@ -8,60 +8,38 @@ from typing import Any
 
 import numpy as np
 
+from isthmus.api.evaluation import Evaluation
+from isthmus.api.explanation import explain_first
+from isthmus.api.pages.compression_section import add_own_compression
+from isthmus.api.pages.example_images import Examples, examples
+from isthmus.api.pages.explanation_page import add_decoded_units, add_maps
+from isthmus.api.pages.sections import add_features, add_generation, add_map
 from isthmus.evaluation.drawing.pictures import before_after, curves, histogram
-from isthmus.evaluation.explanation import explain
-from isthmus.evaluation.generation import Generation
 from isthmus.evaluation.passes import evenly, largest
-from isthmus.evaluation.report.compression import add_own_compression
-from isthmus.evaluation.report.examples import Examples, examples
-from isthmus.evaluation.report.explanation import add_maps, add_paintings, explanation_pictures
-from isthmus.evaluation.report.features import add_features
-from isthmus.evaluation.report.generation import add_generation
-from isthmus.evaluation.report.map import add_map
-from isthmus.evaluation.report.page import Cell, Report
-from isthmus.evaluation.table import Evaluation
-from isthmus.evaluation.training_data import read_for
 from isthmus.images.store import ImageSet
 from isthmus.metrics.codes import ACTIVE_VARIANCE
 from isthmus.metrics.registry import METRICS, in_order, label
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.recipe import Recipe
+from isthmus.reports.page import Cell, Report
 from isthmus.training.diagnosis.finding import recorded
 from isthmus.wording import format_count
 
 SHOWN = 10
-EXPLAINED = 128**2  # pixels up to which the page shows features and explains a code; more takes too long
-COLUMNS = {
-    "pca": "PCA",
-    "mean_image": "mean image",
-    "corrupted_input": "corrupted input",
-}
+MAX_EXPLAINED_PIXELS = 128**2  # of an image whose features and code the page shows; more takes too long
+MAX_COMPARED_IMAGES = 1000
 
 
-def model_report(
-    model: Autoencoder,
-    evaluation: Evaluation,
-    data: Any,
-    *,
-    generation: Generation | None = None,
-    path: str = "MODEL",
-) -> Report:
+def model_page(evaluation: Evaluation, model: Autoencoder, images: ImageSet, *, path: str) -> Report:
     """Everything about a model on one page.
 
     Args:
-        evaluation: of this model on `data`.
-        data: the same images again, as given to `evaluate`.
-        generation: what `evaluate_generation` found, for a section on new images.
+        evaluation: of this model on these images.
         path: where the model's file is, for the lines that show how to load it.
-
-    Raises:
-        DataError: `data` cannot be read, or is not what was evaluated.
     """
-    facts = evaluation.model
-    images = evenly(read_for(model, data), evaluation.data["images"])
     report = Report(
-        f"{facts['recipe']}, code {facts['code']}",
-        f"{format_count(evaluation.data['images'], 'image')} of {evaluation.data['source']}",
+        f"{evaluation.model.recipe}, code {evaluation.model.code}",
+        f"{format_count(evaluation.data.images, 'image')} of {evaluation.data.source}",
     )
     spread = np.linspace(0, len(images) - 1, min(SHOWN, len(images))).round().astype(int).tolist()
     add_reconstructions(report, examples(model, images, spread, seed=evaluation.seed), "Reconstructions")
@@ -75,8 +53,8 @@ def model_report(
         add_map(report, model, images, "Code")
         add_features(report, model, images)
         add_explanation(report, model, images)
-    if generation is not None:
-        add_generation(report, generation)
+    if evaluation.generation is not None:
+        add_generation(report, evaluation.generation)
     add_gap(report, evaluation)
     add_use(report, path)
     add_recipe(report, model.recipe)
@@ -99,22 +77,9 @@ def add_reconstructions(report: Report, shown: Examples, section: str) -> None:
     )
 
 
-def metrics_table(evaluation: Evaluation) -> tuple[list[str], list[list[Cell]]]:
-    """Header and rows: one metric a row, the model and everything it is compared with as columns."""
-    columns: dict[str, dict[str, float]] = {"model": evaluation.metrics}
-    if evaluation.clean is not None:
-        columns["model, clean input"] = evaluation.clean
-    columns |= {COLUMNS[name]: evaluation.baselines[name] for name in COLUMNS if name in evaluation.baselines}
-    rows: list[list[Cell]] = [
-        [label(key), *(values.get(key) for values in columns.values())]
-        for key in in_order(evaluation.metrics)
-    ]
-    return ["metric", *columns], rows
-
-
 def add_numbers(report: Report, evaluation: Evaluation) -> None:
     """The table of metrics beside baselines, with its notes."""
-    header, rows = metrics_table(evaluation)
+    header, rows = evaluation.rows()
     higher = ", ".join(METRICS[key].label for key in evaluation.metrics if _better(key) == "higher")
     note = f"Means over images. {higher}: higher is better; errors, entropies and rates: lower."
     if evaluation.clean is not None:
@@ -196,7 +161,7 @@ def add_code(report: Report, evaluation: Evaluation) -> None:
         report.picture(
             "Code",
             histogram({"units": np.log10(live)}, x_label="log₁₀ of a unit's variance over images"),
-            f"{format_count(int(code['units']), 'unit')}, {int((variances > ACTIVE_VARIANCE).sum())} of "
+            f"{format_count(code.units, 'unit')}, {int((variances > ACTIVE_VARIANCE).sum())} of "
             "them with a "
             f"variance above {ACTIVE_VARIANCE:g}, {len(variances) - len(live)} that never change.",
             "Histogram of the variances of the code's units.",
@@ -204,40 +169,39 @@ def add_code(report: Report, evaluation: Evaluation) -> None:
     report.facts(
         "Code",
         {
-            "units": int(code["units"]),
-            "units that never change": int(code["dead_units"]),
-            "effective dimension": code["effective_rank"],
-            "participation ratio": code["participation_ratio"],
-            "share of exact zeros": code["zero_fraction"],
-            "mean |correlation|": code["mean_abs_correlation"],
+            "units": code.units,
+            "units that never change": code.dead_units,
+            "effective dimension": code.effective_rank,
+            "participation ratio": code.participation_ratio,
+            "share of exact zeros": code.zero_fraction,
+            "mean |correlation|": code.mean_abs_correlation,
         },
     )
 
 
 def add_explanation(report: Report, model: Autoencoder, images: ImageSet) -> None:
     """Where the most telling units of the first image look, and what they paint."""
-    found = explain(model, images.subset([0]), data=evenly(images, 1000), units=6, believed=0)
-    drawn = explanation_pictures(found)
-    add_maps(report, found, drawn, "One code explained")
-    add_paintings(report, drawn, "One code explained")
+    found = explain_first(model, images, evenly(images, MAX_COMPARED_IMAGES), "data", units=6)
+    add_maps(report, found, "One code explained")
+    add_decoded_units(report, found, "One code explained")
 
 
 def _is_seen_whole(model: Autoencoder, images: ImageSet) -> bool:
     """Whether a code holds the image, and images are small enough to be looked at many times."""
     height, width = largest(images)
-    return not model.recipe.backbone.has_skips and height * width <= EXPLAINED
+    return not model.recipe.backbone.has_skips and height * width <= MAX_EXPLAINED_PIXELS
 
 
 def add_gap(report: Report, evaluation: Evaluation) -> None:
     """The same metrics on training images."""
     if evaluation.gap is None:
         return
-    train, difference = evaluation.gap["train"], evaluation.gap["difference"]
+    train, difference = evaluation.gap.train, evaluation.gap.difference
     report.table(
         "Train and test",
         ["metric", "training images", "these images", "difference"],
         [[label(k), train[k], evaluation.metrics[k], difference[k]] for k in in_order(difference)],
-        note=f"On {format_count(evaluation.gap['images'], 'training image')}, evenly spaced. A model "
+        note=f"On {format_count(evaluation.gap.images, 'training image')}, evenly spaced. A model "
         "that has learned its "
         "images by heart is much better on them.",
     )
@@ -246,11 +210,11 @@ def add_gap(report: Report, evaluation: Evaluation) -> None:
         report.facts(
             "Train and test",
             {
-                "membership, AUROC": found["auroc"],
-                "95 % interval from": found["low"],
-                "to": found["high"],
-                "found at 1 % false alarms": found["found_at_1_percent"],
-                "gives training images away": found["leaks"],
+                "membership, AUROC": found.auroc,
+                "95 % interval from": found.low,
+                "to": found.high,
+                "found at 1 % false alarms": found.found_at_1_percent,
+                "gives training images away": found.leaks,
             },
         )
 
@@ -276,27 +240,27 @@ def add_recipe(report: Report, recipe: Recipe) -> None:
 def add_environment(report: Report, model: Autoencoder, evaluation: Evaluation) -> None:
     """Where the numbers were measured, and facts about the model and the images."""
     facts, data = evaluation.model, evaluation.data
-    height, width = data["size"]
+    height, width = data.size
     report.facts(
         "Model and images",
         {
-            "parameters": facts["parameters"],
-            "encoder": facts["parameters_encoder"],
-            "decoder": facts["parameters_decoder"],
-            "trained on": facts["trained_on"],
-            "training images": facts["training_images"],
-            "training precision": facts["precision"],
+            "parameters": facts.parameters,
+            "encoder": facts.parameters_encoder,
+            "decoder": facts.parameters_decoder,
+            "trained on": facts.trained_on,
+            "training images": facts.training_images,
+            "training precision": facts.precision,
             "numbers in a code": model.recipe.geometry.numbers((height, width)),
-            "values in an image": height * width * data["channels"],
-            "sizes": f"up to {height}×{width}" if data["sizes_differ"] else f"{height}×{width}",
-            "fingerprint": data["fingerprint"][:12],
+            "values in an image": height * width * data.channels,
+            "sizes": f"up to {height}×{width}" if data.sizes_differ else f"{height}×{width}",
+            "fingerprint": data.fingerprint[:12],
         },
     )
     report.facts(
-        "Environment", {**evaluation.environment, "seconds to evaluate": round(evaluation.seconds, 1)}
+        "Environment", {**vars(evaluation.environment), "seconds to evaluate": round(evaluation.seconds, 1)}
     )
-    for skipped in data["skipped"]:
-        report.text("Model and images", f"Skipped: {skipped['name']} ({skipped['reason']})")
+    for skipped in data.skipped:
+        report.text("Model and images", f"Skipped: {skipped.name} ({skipped.reason})")
 
 
 def _better(key: str) -> str:

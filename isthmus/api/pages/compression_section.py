@@ -16,9 +16,9 @@ from isthmus.codec.api import compress, decompress
 from isthmus.codec.models import codec_for
 from isthmus.errors import CapabilityError
 from isthmus.evaluation.drawing.pictures import before_after, curves
-from isthmus.evaluation.report.page import Report
 from isthmus.metrics.pixels import psnr
 from isthmus.model.autoencoder import Autoencoder
+from isthmus.reports.page import Report
 
 SECTION = "Compressed"
 LARGEST = 512  # pixels a side of what is shown of a larger image
