@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 TEST_SHARE = 0.2
 MAX_SEEDS = 100
-SHOWN_METRICS = {"mse": "MSE", "psnr": "PSNR (dB)", "ssim": "SSIM", "bce": "cross-entropy"}
 
 
 @dataclass(frozen=True)
@@ -93,8 +92,12 @@ class Comparison(Result):
     seeds: tuple[int, ...] = field(default=(0,))
 
     def rows(self) -> tuple[list[str], list[list[object]]]:
-        shown = [name for name in SHOWN_METRICS if all(name in row.metrics for row in self.contenders)]
-        titles = (SHOWN_METRICS[name] for name in shown)
+        from isthmus.metrics.registry import METRICS, label
+
+        short = (name for name, metric in METRICS.items() if metric.in_short)
+        shown = [name for name in short if all(name in row.metrics for row in self.contenders)]
+        shown.sort(key=lambda name: name != "mse")  # first what rows are sorted by
+        titles = map(label, shown)
         rows: list[list[object]] = [
             [c.name, c.code, c.numbers, c.parameters, c.seconds, *(_cell(c.metrics[name]) for name in shown)]
             for c in self.contenders

@@ -126,7 +126,7 @@ class Evaluation(Result):
 
     def rows(self) -> tuple[list[str], list[list[object]]]:
         """A row for each metric; columns for the model and everything that it is compared with."""
-        from isthmus.evaluation.labels import in_order, label
+        from isthmus.metrics.registry import in_order, label
 
         columns = {"model": self.metrics}
         if self.clean is not None:
@@ -256,7 +256,7 @@ def evaluate(
     images = evenly(given, limit)
     known = _find_training_images(network, reference, needed=privacy, purpose="membership is tested")
     corruption = network.recipe.corruption
-    corrupted = not isinstance(corruption, axes.NoCorruption)
+    corrupted = not corruption.is_identity
     probe = None if known is None else evenly(known, MAX_GAP_IMAGES)
     total = len(images) * (2 if corrupted else 1) + (0 if probe is None else len(probe))
     rivals = {}
@@ -283,9 +283,11 @@ def evaluate(
 
                 new = ~np.isin(images.hashes(), known.hashes())
                 attack = membership(seen.scores["mse"], main.scores["mse"][new])
-    if likelihood_term(network.recipe) == "bce" and not main.binary:
+    likely = likelihood_term(network.recipe)
+    if likely is not None and likely.needs_probabilities and not main.binary:
         log_note(
-            "the images are not black and white: nats under bce are cross-entropies, not probabilities",
+            f"the images are not black and white: nats under {likely.name} are cross-entropies, not "
+            "probabilities",
             id="nats-not-probabilities",
         )
     if main.unlikely:

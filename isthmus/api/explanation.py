@@ -229,7 +229,7 @@ def explain_first(
 
     from isthmus.features.explain.map_scores import MAP_KINDS, base_image, model_input, score_maps
     from isthmus.features.explain.paintings import atlas, traversals
-    from isthmus.features.explain.units import SPARSE, observe_units, per_unit
+    from isthmus.features.explain.units import observe_units, per_unit
 
     task = Task() if task is None else task
     usual = observe_units(model, some)
@@ -250,7 +250,7 @@ def explain_first(
 
         scores, curves = score_maps(model, scored, usual, len(chosen), seed=seed, report=report)
     dictionary = None
-    if isinstance(model.recipe.bottleneck, SPARSE):
+    if model.recipe.bottleneck.is_sparse:
         often = torch.argsort(usual.active, descending=True, stable=True)
         alive = [int(unit) for unit in often[:MAX_DICTIONARY_UNITS] if usual.active[unit] > 0]
         dictionary = _as_images(atlas(model, usual, alive)) if alive else None

@@ -390,10 +390,10 @@ def _describe_trial(trial: Trial, names: Sequence[str]) -> TrialResult:
 
 
 def _rank(trials: Sequence[TrialResult], name: str) -> list[TrialResult]:
-    from isthmus.evaluation.selection.objectives import HIGHER
+    from isthmus.evaluation.selection.objectives import is_maximised
 
     done = [trial for trial in trials if trial.state == "done"]
-    done.sort(key=lambda trial: -trial.means[name] if name in HIGHER else trial.means[name])
+    done.sort(key=lambda trial: -trial.means[name] if is_maximised(name) else trial.means[name])
     return [*done, *(trial for trial in trials if trial.state != "done")]
 
 

@@ -19,7 +19,6 @@ from isthmus.codec import refinement, transform
 from isthmus.codec.coder import Ints
 from isthmus.codec.grid import BLOCK, Grid, Rectangle
 from isthmus.model.autoencoder import Autoencoder
-from isthmus.model.footprint import bytes_per_pixel
 from isthmus.threads import overlapped
 
 BLOCK_BYTES = 450e6  # that a block's pass through the network may take, beside its margin
@@ -94,7 +93,7 @@ def synthesised(
 def block_side(model: Autoencoder, grid: Grid) -> int:
     """Tiles along the side of a block: fewer for a network that takes much memory."""
     recipe = model.recipe
-    per_pixel = bytes_per_pixel(recipe.backbone, recipe.geometry, model.channels)
+    per_pixel = recipe.backbone.bytes_per_pixel(recipe.geometry, model.channels)
     pixels = math.sqrt(BLOCK_BYTES / per_pixel)
     return max(1, min(BLOCK, int(pixels / (grid.steps * grid.stride))))
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from isthmus.codec.tables import CROSS, LARGEST, MEAN_UNIT, TAPS
 from isthmus.model.autoencoder import Autoencoder
-from isthmus.model.bottlenecks.entropy import EntropyBottleneck
+from isthmus.model.bottlenecks.entropy import rate_model
 
 SCALE_UNIT = 1024
 GRAIN = 4  # the many weights of earlier channels are multiples of this, which halves what a model file needs
@@ -105,15 +105,14 @@ def second_half(like: Tensor) -> Tensor:
 
 def has_learned_contexts(model: Autoencoder) -> bool:
     """Whether the training has already fitted contexts to the symbols."""
-    return isinstance(model.bottleneck, EntropyBottleneck) and model.bottleneck.context is not None
+    return model.recipe.bottleneck.has_rate and rate_model(model).context is not None
 
 
 @torch.no_grad()
 def starting_contexts(model: Autoencoder, quality: float) -> Contexts:
     """What training learned about this model's symbols at `quality`, or nothing where it did not look."""
     contexts = Contexts(model.recipe.geometry.channels)
-    bottleneck = model.bottleneck
-    assert isinstance(bottleneck, EntropyBottleneck)
+    bottleneck = rate_model(model)
     if bottleneck.context is None:
         return contexts
     asked = torch.tensor([quality])
@@ -133,8 +132,7 @@ def moved_contexts(contexts: Contexts, model: Autoencoder, before: float, after:
     """The same contexts for the finer or coarser steps of another quality, as far as the gains say."""
     moved = Contexts(contexts.channels)
     moved.load_state_dict(contexts.state_dict())
-    bottleneck = model.bottleneck
-    assert isinstance(bottleneck, EntropyBottleneck)
+    bottleneck = rate_model(model)
     asked = torch.tensor([before, after])
     gains = bottleneck.gain(asked, 2).expand(2, contexts.channels)
     ratio = gains[1] / gains[0]

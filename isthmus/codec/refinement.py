@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from isthmus.model.autoencoder import Autoencoder
-from isthmus.model.bottlenecks.entropy import EntropyBottleneck
+from isthmus.model.bottlenecks.entropy import rate_model
 
 MARGIN = 2  # steps of the grid around a tile that its refinement sees: what lies farther hardly matters
 # A squared error counts more than in training: along the curve that one model's qualities draw, a dB costs
@@ -35,8 +35,7 @@ def refined(model: Autoencoder, image: Tensor, latents: Tensor, quality: float, 
         latents: (C, ⌈H/stride⌉, ⌈W/stride⌉).
         steps: gradient steps; each costs about three times what decoding does.
     """
-    bottleneck = model.bottleneck
-    assert isinstance(bottleneck, EntropyBottleneck)
+    bottleneck = rate_model(model)
     size = (image.shape[-2], image.shape[-1])
     asked = torch.full((1,), float(quality), device=latents.device)
     gain = bottleneck.gain(asked, 4)
@@ -58,8 +57,7 @@ def refined(model: Autoencoder, image: Tensor, latents: Tensor, quality: float, 
 
 def bits_per_error(model: Autoencoder, quality: float) -> float:
     """What a squared error of values in [0, 1], summed over an image and its channels, is worth in bits."""
-    assert isinstance(model.bottleneck, EntropyBottleneck)
-    nats = model.bottleneck.error_weight(torch.tensor([float(quality)]))
+    nats = rate_model(model).error_weight(torch.tensor([float(quality)]))
     return FIDELITY * float(nats) / math.log(2)
 
 

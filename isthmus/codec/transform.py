@@ -6,17 +6,14 @@ any size is coded in pieces that are widened by that much and cropped afterwards
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from isthmus.errors import CapabilityError, DataError
-from isthmus.model import axes, capabilities
+from isthmus.model import capabilities
 from isthmus.model.autoencoder import Autoencoder
-from isthmus.model.backbones.interface import conv_depth
-from isthmus.model.bottlenecks.entropy import EntropyBottleneck
+from isthmus.model.bottlenecks.entropy import EntropyBottleneck, rate_model
 
 LARGEST_SYMBOL = 32767
 
@@ -28,15 +25,15 @@ def check_codec(model: Autoencoder) -> None:
     recipe = model.recipe
     capabilities.check_use(recipe, "compress")
     why = None
-    if not isinstance(model.bottleneck, EntropyBottleneck):
+    if not recipe.bottleneck.has_rate:
         why = f"its codes are not integers with a known rate (bottleneck.kind={recipe.bottleneck.kind})"
     elif not recipe.geometry.is_grid:
         why = f"its code {recipe.code} is a vector for one image size, not a grid such as 128@16"
-    elif not isinstance(recipe.backbone, axes.Conv):
+    elif not recipe.backbone.is_local:
         why = f"with backbone.kind={recipe.backbone.kind} each part of an image depends on all of it"
-    elif not isinstance(recipe.positions, axes.NoPositions):
+    elif recipe.positions.knows_position:
         why = "it knows positions, and so cannot code an image piece by piece"
-    elif not isinstance(recipe.corruption, axes.NoCorruption):
+    elif not recipe.corruption.is_identity:
         why = "it was trained on corrupted images, which it would take an intact one for"
     if why is not None:
         raise CapabilityError(f"this model cannot compress: {why}", hint="isthmus train DATA --recipe codec")
@@ -52,20 +49,8 @@ def margins(model: Autoencoder) -> tuple[int, int]:
         CapabilityError: as `check_codec`.
     """
     check_codec(model)
-    backbone = model.recipe.backbone
-    assert isinstance(backbone, axes.Conv)
-    stem, halvings = conv_depth(backbone, model.recipe.geometry, model.size)
-    sides = [stem * 2**i for i in range(halvings + 1)]  # pixels per position, stage by stage
-    of_block = 2 if backbone.residual else 1
-    stages = of_block * backbone.blocks * sum(sides)
-    more = 0 if backbone.finest is None else backbone.finest - backbone.blocks
-    finest = of_block * more * sides[0]
-    # 3×3 convolutions between stages: at the coarser resolution after pooling, at the finer after repetition.
-    pooled = sum(sides[1:]) if backbone.down == "pool" else 0
-    repeated = sum(sides[:-1]) if backbone.up == "nearest" else 0
-    analysis = 0 if backbone.encoder == "linear" else sides[0] + stages + pooled
-    synthesis = sides[-1] + stages + finest + repeated + sides[0]
-    return math.ceil(analysis / sides[-1]), math.ceil(synthesis / sides[-1])
+    recipe = model.recipe
+    return recipe.backbone.receptive_radius(recipe.geometry, model.size)
 
 
 def analyse(model: Autoencoder, image: Tensor, quality: float) -> np.ndarray:
@@ -147,8 +132,7 @@ def _multiplies_bfloat16(like: Tensor) -> bool:
 
 def _bottleneck(model: Autoencoder) -> EntropyBottleneck:
     check_codec(model)
-    assert isinstance(model.bottleneck, EntropyBottleneck)
-    return model.bottleneck
+    return rate_model(model)
 
 
 def _quality(quality: float, like: Tensor) -> Tensor:

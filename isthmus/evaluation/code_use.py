@@ -8,14 +8,10 @@ import torch
 from torch import Tensor
 
 from isthmus.metrics.codes import CodeStatistics, code_statistics
-from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder
-from isthmus.model.bottlenecks.entropy import EntropyBottleneck
-from isthmus.model.bottlenecks.gaussian import GaussianBottleneck
 from isthmus.model.trace import Trace
 
 MOST_ROWS = 20_000
-SPARSE = (axes.L1, axes.KLSparse, axes.TopK, axes.L0)
 
 
 class CodeUse:
@@ -52,10 +48,10 @@ class CodeUse:
         live = nonzero.any(0).cpu()
         self._live = live if self._live is None else self._live | live
         self._seen += count
-        bottleneck = self.model.bottleneck
-        if isinstance(bottleneck, GaussianBottleneck):
+        bottleneck, facts = self.model.bottleneck, self.model.recipe.bottleneck
+        if facts.is_stochastic:
             self._add("kl", bottleneck.kl_per_unit(trace.code).sum())
-        if isinstance(bottleneck, EntropyBottleneck):
+        if facts.has_rate:
             nats = bottleneck.rate(trace.code).sum()
             self._add("rate_nats", nats)
             self._add("rate_bpp", nats / (math.log(2) * pixels))
@@ -70,9 +66,9 @@ class CodeUse:
         - `rate_nats`, `rate_bpp`: of an entropy-coded one, as estimated in training.
         """
         found = {name: value / self._seen for name, value in self._scores.items()}
-        if isinstance(self.model.bottleneck, GaussianBottleneck):
+        if self.model.recipe.bottleneck.is_stochastic:
             found["active_units"] = self.statistics().active_units
-        if isinstance(self.model.recipe.bottleneck, SPARSE):
+        if self.model.recipe.bottleneck.is_sparse:
             assert self._live is not None
             found["nonzero"] = self._nonzero / self._seen
             found["dead_units"] = int((~self._live).sum())

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from isthmus.errors import CapabilityError
 from isthmus.metrics.bits import log_mean_exp
-from isthmus.metrics.densities import bernoulli_nll, gaussian_nll
 from isthmus.model.autoencoder import Autoencoder
-from isthmus.model.bottlenecks.gaussian import GaussianBottleneck
-from isthmus.model.image_sum import parse_sum
+from isthmus.model.image_terms import ImageTerm
+from isthmus.model.networks import resolve
 from isthmus.model.recipe import Recipe
-from isthmus.model.terms import NATS, apply_range
+from isthmus.model.terms import apply_range
 from isthmus.model.trace import Trace
 
 
@@ -25,24 +25,29 @@ class Estimate:
     nll: Tensor
 
 
-def likelihood_term(recipe: Recipe) -> str | None:
+def likelihood_term(recipe: Recipe) -> ImageTerm | None:
     """The image term when it is a likelihood by itself (`bce` or `gaussian-nll`), else None."""
-    terms = parse_sum(recipe.objective.image)
-    return terms[0][0] if len(terms) == 1 and terms[0][0] in NATS else None
+    terms = recipe.objective.terms
+    return terms[0] if len(terms) == 1 and terms[0].is_likelihood else None
 
 
 @torch.no_grad()
 def image_nats(model: Autoencoder, raw: Tensor, images: Tensor) -> Tensor:
-    """−ln p(x|z) of each image `(N,)`: Bernoulli for `bce`, a normal with the learned σ for `gaussian-nll`.
+    """−ln p(x|z) of each image `(N,)`, as the recipe's likelihood term has it.
 
     Args:
         raw: `(N, C, H, W)` the decoder's last layer.
-        images: `(N, C, H, W)`. For grey values under `bce` the number is a cross-entropy, not a probability.
+        images: `(N, C, H, W)`.
+
+    Raises:
+        CapabilityError: the recipe's image term is no likelihood.
     """
-    if likelihood_term(model.recipe) == "bce":
-        return bernoulli_nll(raw, images)
-    mean = apply_range(raw, model.recipe.backbone.output)
-    return gaussian_nll(mean, 2 * model.noise_log_sigma, images)
+    term = likelihood_term(model.recipe)
+    if term is None:
+        raise CapabilityError(f"objective.image={model.recipe.objective.image} is no likelihood of images")
+    output = apply_range(raw, model.recipe.backbone.output)
+    nats: Tensor = resolve(term.nats)(raw, output, model.noise_log_sigma, images)
+    return nats
 
 
 @torch.no_grad()
@@ -68,7 +73,6 @@ def estimate(model: Autoencoder, trace: Trace, samples: int, generator: torch.Ge
         prior = 0.5 * (noise.square() + log_variance - z.square()).flatten(1).sum(1)
         log_images.append(log_image)
         log_weights.append((log_image + prior).double())
-    assert isinstance(model.bottleneck, GaussianBottleneck)
     divergence = model.bottleneck.kl_per_unit(trace.code).sum(1)
     elbo = torch.stack(log_images).mean(0) - divergence
     return Estimate(elbo, -log_mean_exp(torch.stack(log_weights), 0))

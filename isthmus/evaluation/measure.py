@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from torch import Tensor
@@ -13,12 +13,12 @@ from isthmus.evaluation.code_use import CodeUse
 from isthmus.evaluation.likelihood import estimate, image_nats, likelihood_term
 from isthmus.evaluation.passes import Pass, batch_generator, passes
 from isthmus.evaluation.rivals import Rival
-from isthmus.evaluation.scores import Numbers, Scores, image_scores
+from isthmus.evaluation.scores import Numbers, Scores
 from isthmus.images.store import ImageSet
+from isthmus.metrics.registry import Compared, image_scores
 from isthmus.metrics.structure import ms_ssim_possible
 from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder
-from isthmus.model.bottlenecks.gaussian import GaussianBottleneck
 
 Metrics = dict[str, float]
 
@@ -61,24 +61,31 @@ class Measure:
         entropies = model.recipe.backbone.output == "sigmoid"
         scales = all(ms_ssim_possible(*side) for side in _sides(images))
         own, others = Scores(), {name: Scores() for name in rivals}
-        corrupted = not isinstance(corruption, axes.NoCorruption)
+        corrupted = not corruption.is_identity
         code = CodeUse(model, len(images))
         likely, binary, unlikely, dimensions = Scores(), True, False, 0
         for one in passes(model, images, corruption=corruption, seed=self.seed):
             logits = one.trace.raw.detach() if entropies and not one.resized else None
             target = one.images
-            own.add(image_scores(one.output, target, logits=logits, entropies=entropies, scales=scales))
+            values = one.trace.code.values.detach()
+            compared = Compared(
+                output=one.output,
+                target=target,
+                logits=logits,
+                code=values,
+                is_probability=entropies,
+                is_large=scales,
+            )
+            own.add(image_scores(compared))
+            of_image = replace(compared, logits=None, code=None)
             if corrupted:
-                others.setdefault("corrupted_input", Scores()).add(
-                    image_scores(one.seen, target, logits=None, entropies=entropies, scales=scales)
-                )
+                rival_scores = image_scores(replace(of_image, output=one.seen))
+                others.setdefault("corrupted_input", Scores()).add(rival_scores)
             for name, rival in rivals.items():
                 # Unclipped, as the model has it: clipping noise would shift what a linear code sees.
                 seen = one.seen if one.resized or not corrupted else one.trace.corrupted.input.detach()
                 answer = rival.reconstruct(seen.cpu()).to(target.device)
-                others[name].add(
-                    image_scores(answer, target, logits=None, entropies=entropies, scales=scales)
-                )
+                others[name].add(image_scores(replace(of_image, output=answer)))
             code.add(one.trace, one.images.shape[-2] * one.images.shape[-1])
             binary = binary and bool(((target == 0) | (target == 1)).all())
             dimensions += target.numel()
@@ -95,7 +102,7 @@ class Measure:
 
     def _nats(self, one: Pass) -> dict[str, Tensor]:
         nats = {"image_nats": image_nats(self.model, one.trace.raw, one.images)}
-        if isinstance(self.model.bottleneck, GaussianBottleneck):
+        if self.model.recipe.bottleneck.is_stochastic:
             generator = batch_generator(self.seed + 1, int(one.indices[0]), one.images.device)
             found = estimate(self.model, one.trace, max(1, self.samples), generator)
             nats["elbo"] = found.elbo
@@ -108,7 +115,8 @@ class Measure:
         if "nll_nats" not in per_image:
             return {}
         bits = float(per_image["nll_nats"].sum()) / (dimensions * math.log(2))
-        if likelihood_term(self.model.recipe) == "gaussian-nll" and images.dtype.kind == "u":
+        term = likelihood_term(self.model.recipe)
+        if term is not None and term.is_density and images.dtype.kind == "u":
             # A density on [0, 1] becomes a probability of levels when it is spread over one level's width.
             bits += math.log2(np.iinfo(images.dtype).max)
         return {"bits_per_dim": bits}

@@ -29,7 +29,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from isthmus.errors import DataError, ModelFileError, UsageError
-from isthmus.features.layers import FILTERS
 from isthmus.features.local import local_features
 from isthmus.features.neighbourhood import nearest
 from isthmus.features.readout import Readout, pooled_parts, store
@@ -233,7 +232,7 @@ def _reconstruction(
 def _pooled(model: Autoencoder, readout: Readout, images: ImageSet) -> Tensor:
     """`(N, D)` pooled features as they are: dividing by deviations would raise what normal images lack."""
     reading = readout.reading
-    if reading.layer == FILTERS:
+    if reading.layer == model.recipe.backbone.dense_layer:
         reading = dataclasses.replace(reading, pool=(PLACES,))
     return torch.cat(list(pooled_parts(model, images, reading)))
 

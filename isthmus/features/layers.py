@@ -1,7 +1,7 @@
 """What a trained encoder computes on its way to the code: any stage of it, as maps or vectors.
 
-A layer is named `code`, `filters` (what each filter of a `filters` encoder answers at every pixel), or as the
-encoder's own module, such as `stages.1`.
+A layer is named `code`, as the backbone's `dense_layer` (`filters`: what each filter of a `filters` encoder
+answers at every pixel), or as the encoder's own module, such as `stages.1`.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from torch import Tensor, nn
 
 from isthmus.errors import UsageError, nearest
 from isthmus.model.autoencoder import Autoencoder
-from isthmus.model.backbones.filters import FiltersEncoder
 
-CODE, FILTERS = "code", "filters"
+CODE = "code"
 
 
 def layer_names(model: Autoencoder) -> list[str]:
     """Every layer that this model can be read at, the code first."""
     own = [name for name, _ in _stages(model)]
-    return [CODE, *([FILTERS] if isinstance(model.encoder, FiltersEncoder) else []), *own]
+    dense = model.recipe.backbone.dense_layer
+    return [CODE, *([] if dense is None else [dense]), *own]
 
 
 def check_layer(model: Autoencoder, layer: str) -> None:
@@ -41,11 +41,7 @@ def activations(model: Autoencoder, images: Tensor, layer: str) -> Tensor:
     check_layer(model, layer)
     if layer == CODE:
         return model.encode_batch(images)
-    if layer == FILTERS:
-        assert isinstance(model.encoder, FiltersEncoder)
-        missing = model.encoder.inputs - images.shape[1]
-        if missing:  # a condition map: nothing was done to these images
-            images = torch.cat([images, torch.zeros_like(images[:, :missing])], 1)
+    if layer == model.recipe.backbone.dense_layer:
         return model.encoder.responses(images)
     kept: list[Tensor] = []
 

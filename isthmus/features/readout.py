@@ -100,10 +100,11 @@ class Readout:
 def default_reading(model: Autoencoder) -> Reading:
     """The code itself; for a `filters` model its answers at every pixel, rectified and pooled."""
     size = model.size
-    if model.recipe.backbone.kind == "filters":
+    dense = model.recipe.backbone.dense_layer
+    if dense is not None:
         channels = model.recipe.geometry.channels
         side = 3 if 2 * channels * 3**2 <= MOST_NUMBERS else 2
-        return Reading(layer="filters", size=size, rectify="signs", pool=(side,), power=0.5)
+        return Reading(layer=dense, size=size, rectify="signs", pool=(side,), power=0.5)
     pool = (1, 2, 4) if model.recipe.geometry.is_grid and max(size) > 64 else ()
     return Reading(layer=CODE, size=size, pool=pool)
 

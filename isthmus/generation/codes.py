@@ -12,7 +12,7 @@ from isthmus.images.array_format import to_batch
 from isthmus.images.batches import whole
 from isthmus.images.conform import conform
 from isthmus.images.store import ImageSet
-from isthmus.model import axes, capabilities
+from isthmus.model import capabilities
 from isthmus.model.attachment_check import check_values
 from isthmus.model.autoencoder import PIXELS_PER_PASS, Autoencoder
 from isthmus.model.reading import read_for
@@ -26,7 +26,7 @@ def check_generates(model: Autoencoder) -> None:
         over real numbers says nothing about those.
     """
     capabilities.check_use(model.recipe, "generate")
-    if model.bottleneck.discrete:
+    if model.recipe.bottleneck.is_discrete:
         raise CapabilityError(
             f"this model cannot generate: its {model.recipe.bottleneck.kind} codes are discrete, "
             "and the priors here are over real numbers"
@@ -83,25 +83,9 @@ def code_of(model: Autoencoder, image: Any) -> tuple[Tensor, Tensor]:
     return batch, model.encode_batch(batch.to(next(model.parameters()).device)).cpu()
 
 
-def possible(model: Autoencoder, values: Tensor) -> Tensor:
-    """The nearest codes that the model's bottleneck can give: rectified, or with only k numbers not zero."""
-    match model.recipe.bottleneck:
-        case axes.TopK(k=k):
-            kept = values.abs().topk(min(k, values.shape[1]), dim=1).indices
-            return values * torch.zeros_like(values).scatter(1, kept, 1.0)
-        case axes.L1():
-            return values.clamp_min(0)
-        case axes.KLSparse():
-            return values.clamp(0, 1)
-        case axes.Plain(rectified=True) | axes.L2(rectified=True):
-            return values.clamp_min(0)
-        case _:
-            return values
-
-
 @torch.no_grad()
 def decoded(model: Autoencoder, values: Tensor, size: tuple[int, int]) -> Tensor:
     """Codes → images `(N, C, *size)` in [0, 1], in passes of bounded size."""
-    values = possible(model, values).to(next(model.parameters()).device)
+    values = model.bottleneck.project(values).to(next(model.parameters()).device)
     batch = max(1, min(_BATCH, PIXELS_PER_PASS // max(1, model.channels * size[0] * size[1])))
     return torch.cat([model.decode_batch(part, size).cpu() for part in torch.split(values, batch)])

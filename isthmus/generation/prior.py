@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from isthmus.errors import Hint, ModelFileError, UsageError, nearest
-from isthmus.model import axes
 from isthmus.model.attachment_check import DAMAGE
 from isthmus.model.attachments import attach
 from isthmus.model.autoencoder import Attachment, Autoencoder
@@ -173,6 +172,4 @@ def padded(model: Autoencoder, size: tuple[int, int]) -> tuple[int, int]:
 
 def _made_for_normal(model: Autoencoder) -> bool:
     recipe = model.recipe
-    return isinstance(recipe.critic, axes.OnCodes) or (
-        isinstance(recipe.bottleneck, axes.Gaussian) and recipe.bottleneck.weight > 0
-    )
+    return recipe.critic.targets_normal or recipe.bottleneck.targets_normal

@@ -22,17 +22,13 @@ from isthmus.model.backbones.interface import (
     Encoder,
     Features,
     Plan,
-    conv_depth,
-    patch_side,
-    stacked_halvings,
 )
 from isthmus.model.bottlenecks.interface import Bottleneck
 from isthmus.model.code import Code
-from isthmus.model.corruptions import corrupt, has_condition
+from isthmus.model.corruptions import corrupt
 from isthmus.model.critics import build_critic
 from isthmus.model.footprint import check_memory
 from isthmus.model.history import TrainingHistory
-from isthmus.model.image_sum import parse_sum
 from isthmus.model.layers import LayerTable, list_layers
 from isthmus.model.objective import Objective, code_terms, image_terms
 from isthmus.model.recipe import Recipe
@@ -89,10 +85,10 @@ class Autoencoder(nn.Module):
         self.attachments: dict[str, Attachment] = {}
         self.precision = torch.float32
         self.bottleneck: Bottleneck = bottlenecks.build(recipe, channels=channels)
-        self.multiple = _multiple(recipe, size)
+        self.multiple = recipe.backbone.size_multiple(recipe.geometry, size)
         plan = Plan(
             channels=channels,
-            inputs=channels + has_condition(recipe.corruption),
+            inputs=channels + recipe.corruption.has_condition,
             size=round_up_size(size, self.multiple),
             geometry=recipe.geometry,
             features=recipe.geometry.channels * self.bottleneck.expansion,
@@ -110,7 +106,7 @@ class Autoencoder(nn.Module):
 
     @property
     def _learns_noise(self) -> bool:
-        return any(name == "gaussian-nll" for name, _, _ in parse_sum(self.recipe.objective.image))
+        return any(term.learns_noise for term in self.recipe.objective.terms)
 
     @torch.no_grad()
     def start_at(self, mean: Tensor, deviation: Tensor) -> None:
@@ -122,7 +118,7 @@ class Autoencoder(nn.Module):
         """
         if self._learns_noise:
             self.noise_log_sigma.copy_(deviation.clamp_min(1e-3).log())
-        if getattr(self.recipe.backbone, "predicts", "image") == "difference":
+        if self.recipe.backbone.predicts_residual:
             return  # it begins as the identity
         bounded = mean.clamp(0.01, 0.99)
         start = bounded.logit() if self.recipe.backbone.output == "sigmoid" else bounded
@@ -209,7 +205,7 @@ class Autoencoder(nn.Module):
 
     def _features(self, seen: Corrupted, precision: torch.dtype | None = None) -> Features:
         x = seen.input
-        if has_condition(self.recipe.corruption):
+        if self.recipe.corruption.has_condition:
             told = seen.condition if seen.condition is not None else torch.zeros_like(x[:, :1])
             x = torch.cat([x, told], 1)
         size = round_up_size((x.shape[-2], x.shape[-1]), self.multiple)
@@ -398,21 +394,6 @@ def build(recipe: Recipe, *, channels: int, size: tuple[int, int], seed: int = 0
     with seeded(seed):
         model = Autoencoder(recipe, channels=channels, size=size)
     return channels_last(model)
-
-
-def _multiple(recipe: Recipe, size: tuple[int, int]) -> int:
-    match recipe.backbone:
-        case axes.Conv():
-            stem, halvings = conv_depth(recipe.backbone, recipe.geometry, size)
-            return stem * int(2**halvings)
-        case axes.Stacked():
-            return int(2 ** stacked_halvings(recipe.backbone, recipe.geometry))
-        case axes.Attention():
-            return patch_side(recipe.backbone, recipe.geometry, size)
-        case axes.Filters():
-            return recipe.geometry.stride or 1
-        case _:
-            return 1
 
 
 def _per_pass(batch: Tensor | None, size: tuple[int, int] = (1, 1)) -> int:

@@ -10,14 +10,9 @@ from typing import Literal
 
 from isthmus.errors import CapabilityError
 from isthmus.model import axes
-from isthmus.model.image_sum import parse_sum
 from isthmus.model.recipe import Recipe
-from isthmus.wording import format_count
 
 Use = Literal["decode", "generate", "compress"]
-
-_DISCRETE = (axes.Quantised, axes.Entropy)
-_SPARSE = (axes.L1, axes.KLSparse, axes.TopK, axes.L0)
 
 
 def refusal(recipe: Recipe) -> str | None:
@@ -42,96 +37,51 @@ def check_use(recipe: Recipe, use: Use) -> None:
     """Raises:
     CapabilityError: this model cannot be asked to decode, generate or compress.
     """
-    if getattr(recipe.backbone, "skips", False):
+    if recipe.backbone.has_skips:
         raise CapabilityError(
             f"this model cannot {use}: its decoder also needs the encoder's stages (backbone.skips=true), "
             "so the code alone does not hold the image"
         )
 
 
-def _vector_only(recipe: Recipe) -> str | None:
-    if isinstance(recipe.backbone, axes.Dense | axes.Recurrent) and recipe.geometry.is_grid:
-        return f"a {recipe.backbone.kind} backbone has no grid: its code is a vector, for example --code 64"
-    return None
+def check_exported(recipe: Recipe) -> None:
+    """Raises:
+    CapabilityError: a part of the recipe does not state that it can be written as a graph.
+    """
+    unstated = next((point for point in recipe.points if not point.may_export), None)
+    if unstated is not None:
+        raise CapabilityError(
+            f"this model cannot be exported: {unstated.axis} '{unstated.kind}' does not state that it can be "
+            "written as a graph"
+        )
 
 
-def _filters(recipe: Recipe) -> str | None:
-    backbone = recipe.backbone
-    if not isinstance(backbone, axes.Filters):
-        return None
-    if recipe.geometry.stride is None:
-        return "filters answer at every place: their code is a grid, for example --code 256@4"
-    if backbone.side < recipe.geometry.stride:
-        return f"filters of side {backbone.side} leave gaps in steps of {recipe.geometry.stride} pixels"
-    if not isinstance(recipe.positions, axes.NoPositions):
+def _own(recipe: Recipe) -> str | None:
+    reasons = (point.refusal(recipe.geometry) for point in recipe.points)
+    return next((reason for reason in reasons if reason is not None), None)
+
+
+def _positions_of_filters(recipe: Recipe) -> str | None:
+    if isinstance(recipe.backbone, axes.Filters) and recipe.positions.knows_position:
         return "filters are the same at every place: positions add nothing to them"
     return None
 
 
 def _positions_of_dense(recipe: Recipe) -> str | None:
-    if isinstance(recipe.backbone, axes.Dense) and not isinstance(recipe.positions, axes.NoPositions):
+    if isinstance(recipe.backbone, axes.Dense) and recipe.positions.knows_position:
         return "a dense backbone has its own weight for every pixel: positions add nothing to it"
     return None
 
 
 def _equal_queries(recipe: Recipe) -> str | None:
-    if not isinstance(recipe.backbone, axes.Attention) or not isinstance(recipe.positions, axes.NoPositions):
+    if not isinstance(recipe.backbone, axes.Attention) or recipe.positions.knows_position:
         return None
     if not recipe.geometry.is_grid:
         return "attention decodes a vector by one query per patch; without positions all queries are equal"
-    if isinstance(recipe.corruption, axes.Mask):
+    if recipe.corruption.hides_pixels:
         return (
             "attention fills a hidden patch from its position; without positions all hidden patches are equal"
         )
-    return None
-
-
-def _heads(recipe: Recipe) -> str | None:
-    backbone = recipe.backbone
-    if isinstance(backbone, axes.Attention):
-        if len(backbone.width) != 1:
-            return "attention has one token width, for example backbone.width=128"
-        if backbone.width[0] % backbone.heads:
-            return f"backbone.heads={backbone.heads} does not divide the token width {backbone.width[0]}"
-        if recipe.geometry.is_grid and backbone.patch not in (None, recipe.geometry.stride):
-            return f"a grid code has one position per patch: backbone.patch must be {recipe.geometry.stride}"
-    if isinstance(backbone, axes.Recurrent) and len(backbone.width) != 1:
-        return "a recurrent backbone has one hidden size, for example backbone.width=256"
-    return None
-
-
-def _stages(recipe: Recipe) -> str | None:
-    backbone, stride = recipe.backbone, recipe.geometry.stride
-    if not isinstance(backbone, axes.Conv):
-        return None
-    if not backbone.width:
-        return "a conv backbone needs at least one width, for example backbone.width=48"
-    if backbone.stem & (backbone.stem - 1):
-        return f"backbone.stem={backbone.stem} is not a power of two"
-    if stride is not None and backbone.depth is not None and backbone.stem * 2**backbone.depth != stride:
-        end = backbone.stem * 2**backbone.depth
-        return f"stem {backbone.stem} and depth {backbone.depth} end at 1/{end}, not at the code's 1/{stride}"
-    return None
-
-
-def _stacked(recipe: Recipe) -> str | None:
-    backbone, stride = recipe.backbone, recipe.geometry.stride
-    if not isinstance(backbone, axes.Stacked):
-        return None
-    if stride is None and not backbone.width:
-        return "a stacked backbone needs a width per halving, for example backbone.width=32-64"
-    if stride == 1:
-        return "a stacked backbone halves at least once: its grid codes begin at 1/2, for example --code 32@2"
-    if backbone.padding == "reflect" and backbone.up == "transposed":
-        return "a strided transposed convolution has borders of zeros: reflect needs backbone.up=nearest"
-    if backbone.decoder is not None:
-        doublings = len(backbone.width) if stride is None else stride.bit_length() - 1
-        least = doublings - (stride is not None)
-        if len(backbone.decoder) not in (least, least + 1):
-            return (
-                f"backbone.decoder has {len(backbone.decoder)} widths: {doublings} doublings take {least}, "
-                f"or {least + 1} with a plain convolution at the end"
-            )
     return None
 
 
@@ -151,16 +101,16 @@ def _cosine(recipe: Recipe) -> str | None:
             return "backbone.encoder=linear is the straight path of a grid code, for example --code 32@8"
         if backbone.skips:
             return "backbone.skips hands on the encoder's stages, and backbone.encoder=linear has none"
-        if not isinstance(recipe.positions, axes.NoPositions):
+        if recipe.positions.knows_position:
             return "positions enter the encoder's stages, and backbone.encoder=linear has none"
     return None
 
 
 def _skips(recipe: Recipe) -> str | None:
-    if getattr(recipe.backbone, "skips", False):
+    if recipe.backbone.has_skips:
         if not isinstance(recipe.bottleneck, axes.Plain):
             return "with encoder–decoder skips the code is not the only way through: only plain makes sense"
-        if not isinstance(recipe.critic, axes.NoCritic):
+        if recipe.critic.judges:
             return "with encoder–decoder skips there is nothing to sample: a critic needs a generator"
         if not recipe.geometry.is_grid:
             return (
@@ -171,8 +121,8 @@ def _skips(recipe: Recipe) -> str | None:
 
 
 def _difference(recipe: Recipe) -> str | None:
-    if getattr(recipe.backbone, "predicts", "image") == "difference":
-        if not getattr(recipe.backbone, "skips", False):
+    if recipe.backbone.predicts_residual:
+        if not recipe.backbone.has_skips:
             return (
                 "a difference is added to the encoder's input, which the code alone does not hold: "
                 "backbone.predicts=difference needs backbone.skips=true"
@@ -184,7 +134,7 @@ def _difference(recipe: Recipe) -> str | None:
 
 def _contractive(recipe: Recipe) -> str | None:
     if isinstance(recipe.bottleneck, axes.Contractive):
-        if getattr(recipe.backbone, "norm", "none") == "batch":
+        if recipe.backbone.has_batch_norm:
             return "batch normalisation ties images together: the Jacobian of one image's code is not its own"
         if getattr(recipe.backbone, "down", "stride") == "pool":
             return "max pooling has no useful second derivative: contractive needs backbone.down=stride"
@@ -192,13 +142,13 @@ def _contractive(recipe: Recipe) -> str | None:
 
 
 def _prior(recipe: Recipe) -> str | None:
-    if isinstance(recipe.critic, axes.NoCritic):
+    if not recipe.critic.judges:
         return None
-    if isinstance(recipe.bottleneck, _DISCRETE):
+    if recipe.bottleneck.is_discrete:
         return f"a critic compares with a Gaussian prior, and {recipe.bottleneck.kind} codes are discrete"
-    if isinstance(recipe.bottleneck, _SPARSE):
+    if recipe.bottleneck.is_sparse:
         return f"a critic compares with a Gaussian prior, and {recipe.bottleneck.kind} codes are sparse"
-    if getattr(recipe.bottleneck, "rectified", False):
+    if recipe.bottleneck.is_rectified:
         return "a critic compares with a Gaussian prior, and rectified codes have no negative half"
     if isinstance(recipe.critic, axes.OnCodes) and isinstance(
         recipe.bottleneck, axes.Gaussian | axes.Contractive
@@ -211,59 +161,29 @@ def _prior(recipe: Recipe) -> str | None:
 
 
 def _output_range(recipe: Recipe) -> str | None:
-    terms = [name for name, _, _ in parse_sum(recipe.objective.image)]
-    if "bce" in terms and recipe.backbone.output != "sigmoid":
-        return (
-            "bce compares probabilities: it needs backbone.output=sigmoid, whose range is the data's [0, 1]"
-        )
-    return None
-
-
-def _top_k(recipe: Recipe) -> str | None:
-    if isinstance(recipe.bottleneck, axes.TopK) and recipe.bottleneck.k > recipe.geometry.channels:
-        return (
-            f"top-k keeps {format_count(recipe.bottleneck.k, 'unit')} of a code that has "
-            f"{recipe.geometry.channels}"
-        )
-    if isinstance(recipe.bottleneck, axes.L0) and not recipe.geometry.is_grid:
-        active = recipe.bottleneck.active
-        if active is not None and active > recipe.geometry.channels:
-            return f"l0 is asked for {active:g} active units of a code that has {recipe.geometry.channels}"
-    return None
-
-
-def _groups(recipe: Recipe) -> str | None:
-    bottleneck = recipe.bottleneck
-    if (
-        isinstance(bottleneck, axes.Quantised)
-        and bottleneck.groups
-        and recipe.geometry.channels % bottleneck.groups
-    ):
-        return f"{bottleneck.groups} groups do not divide a code of {recipe.geometry.channels} channels"
+    term = next((term for term in recipe.objective.terms if term.needs_probabilities), None)
+    if term is not None and recipe.backbone.output != "sigmoid":
+        needs = "it needs backbone.output=sigmoid, whose range is the data's [0, 1]"
+        return f"{term.name} compares probabilities: {needs}"
     return None
 
 
 def _full_batch(recipe: Recipe) -> str | None:
-    if recipe.optimiser.name == "gd" and getattr(recipe.backbone, "norm", "none") == "batch":
+    if recipe.optimiser.takes_all_images and recipe.backbone.has_batch_norm:
         return "full-batch descent runs in chunks, and batch normalisation would see each chunk alone"
     return None
 
 
 _RULES: tuple[Callable[[Recipe], str | None], ...] = (
-    _vector_only,
-    _filters,
+    _own,
+    _positions_of_filters,
     _positions_of_dense,
     _equal_queries,
-    _heads,
-    _stages,
-    _stacked,
     _cosine,
     _skips,
     _difference,
     _contractive,
     _prior,
     _output_range,
-    _top_k,
-    _groups,
     _full_batch,
 )

@@ -18,50 +18,37 @@ from torch import Tensor
 
 from isthmus.model import axes, masks
 from isthmus.model.fill import fill
-from isthmus.model.real_noise import add_real_noise
-from isthmus.model.recorruption import MOST, recorrupted
+from isthmus.model.networks import network_of
 from isthmus.model.trace import Corrupted
 
 
 def corrupt(images: Tensor, how: axes.Corruption, generator: torch.Generator) -> Corrupted:
     """Apply one corruption to a batch."""
-    match how:
-        case axes.GaussianNoise():
-            return _gaussian(images, how, generator)
-        case axes.SaltPepper():
-            noise = _uniform(images[:, :1], generator)
-            salt = (noise < how.amount / 2).to(images.dtype)
-            pepper = (noise > 1 - how.amount / 2).to(images.dtype)
-            return Corrupted(images * (1 - salt - pepper) + salt, images)
-        case axes.PoissonNoise():
-            counts = torch.poisson(images.clamp_min(0) * how.peak, generator=generator)
-            return Corrupted(counts / how.peak, images)
-        case axes.Mask():
-            return _mask(images, how, generator)
-        case axes.Blur():
-            return Corrupted(_blur(images, how.sigma), images)
-        case axes.Jpeg():
-            return Corrupted(_jpeg(images, how, generator), images)
-        case axes.Recorrupted():
-            return recorrupted(images, how, generator)
-        case axes.BlindSpot():
-            return _blind_spot(images, how, generator)
-        case axes.RealNoise():
-            return add_real_noise(images, how, generator)
-        case _:
-            return Corrupted(images, images)
+    corrupted: Corrupted = network_of(how)(images, how, generator)
+    return corrupted
 
 
-def has_condition(how: axes.Corruption) -> bool:
-    """Whether the encoder gets one more channel that says how strong the corruption is."""
-    return bool(getattr(how, "condition", False))
+def leave(images: Tensor, how: axes.NoCorruption, generator: torch.Generator) -> Corrupted:  # noqa: ARG001
+    return Corrupted(images, images)
+
+
+def add_salt_and_pepper(images: Tensor, how: axes.SaltPepper, generator: torch.Generator) -> Corrupted:
+    noise = _uniform(images[:, :1], generator)
+    salt = (noise < how.amount / 2).to(images.dtype)
+    pepper = (noise > 1 - how.amount / 2).to(images.dtype)
+    return Corrupted(images * (1 - salt - pepper) + salt, images)
+
+
+def count_photons(images: Tensor, how: axes.PoissonNoise, generator: torch.Generator) -> Corrupted:
+    counts = torch.poisson(images.clamp_min(0) * how.peak, generator=generator)
+    return Corrupted(counts / how.peak, images)
 
 
 def _uniform(like: Tensor, generator: torch.Generator) -> Tensor:
     return torch.rand(like.shape, generator=generator, device=like.device, dtype=like.dtype)
 
 
-def _gaussian(images: Tensor, how: axes.GaussianNoise, generator: torch.Generator) -> Corrupted:
+def add_gaussian_noise(images: Tensor, how: axes.GaussianNoise, generator: torch.Generator) -> Corrupted:
     sigma = torch.full((images.shape[0], 1, 1, 1), how.sigma / 255, device=images.device)
     if how.sigma_low is not None:
         low = min(how.sigma_low, how.sigma) / 255
@@ -72,20 +59,7 @@ def _gaussian(images: Tensor, how: axes.GaussianNoise, generator: torch.Generato
     return Corrupted(noisy.clamp(0, 1) if how.clip else noisy, images, condition=condition)
 
 
-def noise_range(how: axes.Corruption) -> tuple[float, float] | None:
-    """Least and largest σ, in units of 1/255, that a network with a noise map was told; else None."""
-    if not has_condition(how):
-        return None
-    match how:
-        case axes.GaussianNoise():
-            return how.sigma if how.sigma_low is None else min(how.sigma_low, how.sigma), how.sigma
-        case axes.Recorrupted(sigma=float(sigma)):
-            return sigma, sigma * math.sqrt(1 + MOST**2)
-        case _:
-            return None
-
-
-def _blind_spot(images: Tensor, how: axes.BlindSpot, generator: torch.Generator) -> Corrupted:
+def hide_blind_spots(images: Tensor, how: axes.BlindSpot, generator: torch.Generator) -> Corrupted:
     """Some pixels are replaced by a neighbour, any of the eight, and must be guessed (Krull et al. 2019).
 
     Noise that is independent from pixel to pixel cannot be guessed, so what is learned is the image. A mean
@@ -107,7 +81,7 @@ def _blind_spot(images: Tensor, how: axes.BlindSpot, generator: torch.Generator)
     return Corrupted(seen, images, weight)
 
 
-def _mask(images: Tensor, how: axes.Mask, generator: torch.Generator) -> Corrupted:
+def mask(images: Tensor, how: axes.Mask, generator: torch.Generator) -> Corrupted:
     n, _, h, w = images.shape
     hidden = masks.hidden((n, h, w), how, generator, images.device)
     weight = None
@@ -117,18 +91,19 @@ def _mask(images: Tensor, how: axes.Mask, generator: torch.Generator) -> Corrupt
     return replace(holes(images, hidden, how), target=images, weight=weight)
 
 
-def holes(images: Tensor, hidden: Tensor, how: axes.Mask, beyond: Tensor | None = None) -> Corrupted:
+def holes(images: Tensor, hidden: Tensor, how: axes.Corruption, beyond: Tensor | None = None) -> Corrupted:
     """What a model with this corruption sees of `images (N, C, H, W)` without the `hidden (N, 1, H, W)`.
 
     `beyond` is what `fill` takes for holes larger than its cells.
     """
     visible = ~hidden
-    condition = hidden.to(images.dtype) if how.condition else None
-    seen = fill(images, visible, beyond) if how.fill == "smooth" else images * visible
+    condition = hidden.to(images.dtype) if how.has_condition else None
+    seen = fill(images, visible, beyond) if how.fills_smoothly else images * visible
     return Corrupted(seen, seen, None, condition, visible)
 
 
-def _blur(images: Tensor, sigma: float) -> Tensor:
+def blur(images: Tensor, how: axes.Blur, generator: torch.Generator) -> Corrupted:  # noqa: ARG001
+    sigma = how.sigma
     radius = max(1, math.ceil(3 * sigma))
     offsets = torch.arange(-radius, radius + 1, device=images.device, dtype=images.dtype)
     kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
@@ -136,10 +111,11 @@ def _blur(images: Tensor, sigma: float) -> Tensor:
     channels = images.shape[1]
     padded = F.pad(images, (radius,) * 4, mode="replicate")
     across = F.conv2d(padded, kernel.view(1, 1, 1, -1).expand(channels, 1, 1, -1), groups=channels)
-    return F.conv2d(across, kernel.view(1, 1, -1, 1).expand(channels, 1, -1, 1), groups=channels)
+    seen = F.conv2d(across, kernel.view(1, 1, -1, 1).expand(channels, 1, -1, 1), groups=channels)
+    return Corrupted(seen, images)
 
 
-def _jpeg(images: Tensor, how: axes.Jpeg, generator: torch.Generator) -> Tensor:
+def compress_as_jpeg(images: Tensor, how: axes.Jpeg, generator: torch.Generator) -> Corrupted:
     # Pillow codes one image at a time; there is no batched JPEG to call.
     high = max(how.quality_high or how.quality, how.quality)
     draws = torch.randint(
@@ -149,7 +125,7 @@ def _jpeg(images: Tensor, how: axes.Jpeg, generator: torch.Generator) -> Tensor:
     arrays = (images.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
     decoded = [_one_jpeg(array, quality) for array, quality in zip(arrays, qualities, strict=True)]
     batch = torch.from_numpy(np.stack(decoded)).to(images.device).permute(0, 3, 1, 2)
-    return batch.to(images.dtype) / 255
+    return Corrupted(batch.to(images.dtype) / 255, images)
 
 
 def _one_jpeg(array: np.ndarray, quality: int) -> np.ndarray:

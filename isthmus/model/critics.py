@@ -5,6 +5,8 @@ Losses are the logistic ones of Goodfellow et al. (2014), non-saturating for the
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -12,16 +14,49 @@ from torch import Tensor, nn
 from isthmus.model import axes
 from isthmus.model.backbones.interface import Plan
 from isthmus.model.batch_mean import over_batch
+from isthmus.model.networks import network_of
 from isthmus.model.objective import Term
 from isthmus.model.recipe import Recipe
 from isthmus.model.trace import Trace
 
 
-class CodeCritic(nn.Module):
+@dataclass(frozen=True)
+class Game:
+    """What a critic adds to the objectives of the players.
+
+    Attributes:
+        encoder: to the encoder's, or to that of encoder and decoder where these are one player.
+        decoder: to the image terms of a decoder that is a player of its own; None where it is none.
+        critic: what the critic itself minimises.
+    """
+
+    encoder: tuple[Term, ...]
+    decoder: tuple[Term, ...] | None
+    critic: tuple[Term, ...]
+
+
+class Critic(nn.Module):
+    """What every critic agrees on: a network with a game to play."""
+
+    def game(self) -> Game:
+        raise NotImplementedError
+
+
+def build_critic(recipe: Recipe, plan: Plan) -> Critic | None:
+    """The critic that a recipe asks for, or None."""
+    if not recipe.critic.judges:
+        return None
+    made: Critic = network_of(recipe.critic)(recipe.critic, plan)
+    return made
+
+
+class CodeCritic(Critic):
     """Judges a code: a perceptron on a vector, the mean verdict of 1×1 convolutions on a grid."""
 
-    def __init__(self, channels: int, width: int) -> None:
+    def __init__(self, settings: axes.OnCodes, plan: Plan) -> None:
         super().__init__()
+        self.settings = settings
+        channels, width = plan.geometry.channels, settings.width
         self.layers = nn.Sequential(
             nn.Linear(channels, width),
             nn.LeakyReLU(0.2),
@@ -36,12 +71,20 @@ class CodeCritic(nn.Module):
         verdicts: Tensor = self.layers(rows.transpose(1, 2))  # (N, positions, 1)
         return verdicts.mean((1, 2))
 
+    def game(self) -> Game:
+        fool = Term("fool_critic", self.settings.weight, fool_code_critic, validated=False)
+        judgement = Term("critic", 1.0, tell_codes_apart, validated=False)
+        penalty = Term("critic_slope", self.settings.smooth, keep_code_critic_smooth, validated=False)
+        return Game((fool,), None, (judgement, penalty) if self.settings.smooth > 0 else (judgement,))
 
-class ImageCritic(nn.Module):
+
+class ImageCritic(Critic):
     """Judges an image; `features` is the layer in which VAE-GAN compares (Larsen et al. 2016, Dis_l)."""
 
-    def __init__(self, channels: int, width: int) -> None:
+    def __init__(self, settings: axes.OnImages, plan: Plan) -> None:
         super().__init__()
+        self.settings = settings
+        channels, width = plan.channels, settings.width
         self.features = nn.Sequential(
             nn.Conv2d(channels, width, 4, 2, 1),
             nn.LeakyReLU(0.2),
@@ -65,16 +108,11 @@ class ImageCritic(nn.Module):
         verdicts: Tensor = self.verdict(features)
         return verdicts.mean((1, 2, 3))
 
-
-def build_critic(recipe: Recipe, plan: Plan) -> CodeCritic | ImageCritic | None:
-    """The critic that a recipe asks for, or None."""
-    match recipe.critic:
-        case axes.OnCodes():
-            return CodeCritic(plan.geometry.channels, recipe.critic.width)
-        case axes.OnImages():
-            return ImageCritic(plan.channels, recipe.critic.width)
-        case _:
-            return None
+    def game(self) -> Game:
+        match_real = Term("features", self.settings.features, match_features, validated=False)
+        fool = Term("fool_critic", self.settings.weight, fool_image_critic, validated=False)
+        judgement = Term("critic", 1.0, tell_images_apart, validated=False)
+        return Game((match_real,), (match_real, fool), (judgement,))
 
 
 # ---------------------------------------------------------- terms of a critic on codes (Makhzani et al. 2015)
@@ -152,21 +190,3 @@ def prior_samples(trace: Trace) -> Tensor:
         z = torch.randn(trace.code.values.shape, generator=trace.generator, device=trace.raw.device)
         trace.code.parts["prior_images"] = trace.model.decode_prior(z, trace.images.shape[-2:])
     return trace.code.parts["prior_images"]
-
-
-def autoencoder_terms(recipe: Recipe) -> tuple[Term, ...]:
-    """What a critic adds to the encoder and decoder of an autoencoder whose codes are judged."""
-    match recipe.critic:
-        case axes.OnCodes(weight=weight):
-            return (Term("fool_critic", weight, fool_code_critic, validated=False),)
-        case _:
-            return ()
-
-
-def decoder_terms(recipe: Recipe) -> tuple[Term, ...]:
-    """What a critic on images adds to the decoder."""
-    assert isinstance(recipe.critic, axes.OnImages)
-    return (
-        Term("features", recipe.critic.features, match_features, validated=False),
-        Term("fool_critic", recipe.critic.weight, fool_image_critic, validated=False),
-    )

@@ -9,8 +9,7 @@ import math
 import re
 
 from isthmus.errors import UsageError, nearest
-
-IMAGE_TERM_NAMES = ("mse", "bce", "l1", "psnr", "ssim", "gaussian-nll")
+from isthmus.model.image_terms import IMAGE_TERMS, ImageTerm
 
 
 def parse_sum(text: str) -> list[tuple[str, float, float]]:
@@ -25,8 +24,8 @@ def parse_sum(text: str) -> list[tuple[str, float, float]]:
         if match is None:
             raise UsageError(f"objective.image={text}: write mse, or a sum such as 0.8*mse+0.2*ssim@0.3")
         name = match[2]
-        if name not in IMAGE_TERM_NAMES:
-            raise UsageError(f"image term '{name}' is not known{nearest(name, IMAGE_TERM_NAMES)}")
+        if name not in IMAGE_TERMS:
+            raise UsageError(f"image term '{name}' is not known{nearest(name, list(IMAGE_TERMS))}")
         if any(name == earlier for earlier, _, _ in rows):
             raise UsageError(f"objective.image={text}: '{name}' stands there twice")
         try:
@@ -37,3 +36,12 @@ def parse_sum(text: str) -> list[tuple[str, float, float]]:
             raise UsageError(f"objective.image={text}: weights are finite, warm-up shares at most 1")
         rows.append((name, weight, warmup))
     return rows
+
+
+def terms_of(text: str) -> list[ImageTerm]:
+    """The terms of a sum, in its order.
+
+    Raises:
+        UsageError: as `parse_sum`.
+    """
+    return [IMAGE_TERMS[name] for name, _, _ in parse_sum(text)]

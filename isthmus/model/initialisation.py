@@ -9,12 +9,9 @@ from isthmus.model.autoencoder import Autoencoder
 
 
 def init_filters(model: Autoencoder, pieces: Tensor, seed: int) -> None:
-    """Let the filters of a `filters` backbone begin as winners among `pieces (n, C, side, side)`."""
-    from isthmus.model.backbones.filters import FiltersDecoder, FiltersEncoder, start_filters
-
-    assert isinstance(model.encoder, FiltersEncoder) and isinstance(model.decoder, FiltersDecoder)
-    winning = getattr(model.recipe.bottleneck, "k", None)
-    start_filters(model.encoder, model.decoder, pieces.flatten(1), winning=winning, seed=seed)
+    """Make the first weights of `pieces (n, C, side, side)`, where the backbone asked for some."""
+    winning = model.recipe.bottleneck.kept_units
+    model.encoder.start_with(model.decoder, pieces, winning=winning, seed=seed)
 
 
 @torch.no_grad()

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from isthmus.model.image_sum import parse_sum
+from isthmus.model.image_terms import IMAGE_TERMS
+from isthmus.model.networks import resolve
 from isthmus.model.recipe import Recipe
-from isthmus.model.terms import IMAGE_TERMS
 from isthmus.model.trace import Trace
 
 
@@ -72,7 +73,9 @@ class Objective:
 def image_terms(recipe: Recipe) -> tuple[Term, ...]:
     """The image part of a recipe's objective."""
     return tuple(
-        Term(name, weight * recipe.objective.weight, IMAGE_TERMS[name], warmup, of_image=True)
+        Term(
+            name, weight * recipe.objective.weight, resolve(IMAGE_TERMS[name].measure), warmup, of_image=True
+        )
         for name, weight, warmup in parse_sum(recipe.objective.image)
     )
 

@@ -42,6 +42,11 @@ class Recipe:
         """The code's shape; only once it is no longer `auto`."""
         return Geometry.parse(self.code)
 
+    @property
+    def points(self) -> tuple[axes.Point, ...]:
+        """The points of the product space that it joins: every axis that networks are built for."""
+        return self.backbone, self.positions, self.corruption, self.bottleneck, self.critic
+
     def with_settings(self, settings: Iterable[str] | Mapping[str, Any]) -> Recipe:
         """Apply `KEY=VALUE` settings in order, for example `bottleneck.weight=1e-3` or `backbone.kind=dense`.
 

@@ -17,9 +17,10 @@ from torch import Tensor
 from isthmus.errors import UsageError
 from isthmus.metrics.cut_noise import CutNoise
 from isthmus.model import axes
+from isthmus.model.axes.corruption import LEAST_RECORRUPTION as LEAST
+from isthmus.model.axes.corruption import MOST_RECORRUPTION as MOST
 from isthmus.model.trace import Corrupted
 
-LEAST, MOST = 0.2, 1.0  # α of a recorruption, drawn for each image
 _MEAN_WEIGHT = 1 - (math.atan(MOST) - math.atan(LEAST)) / (MOST - LEAST)  # of α² / (1 + α²)
 _AROUND = 9  # pixels along the window whose mean tells how near black or white is
 

@@ -7,18 +7,16 @@ mean over pixels; SSIM has no pixels of its own and ignores it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from isthmus.metrics import densities
 from isthmus.metrics.structure import ssim
-from isthmus.model.image_sum import parse_sum as parse_sum
 from isthmus.model.trace import Trace
 
 PSNR_CEILING = 50.0  # dB
-ImageTerm = Callable[[Trace], Tensor]
 
 
 def _mean(trace: Trace, per_pixel: Tensor) -> Tensor:
@@ -68,15 +66,14 @@ def gaussian_nll(trace: Trace) -> Tensor:
     return 0.5 * math.log(2 * math.pi) + log_sigma + 0.5 * error * (-2 * log_sigma).exp()
 
 
-IMAGE_TERMS: dict[str, ImageTerm] = {
-    "mse": mse,
-    "bce": bce,
-    "l1": l1,
-    "psnr": psnr,
-    "ssim": ssim_term,
-    "gaussian-nll": gaussian_nll,
-}
-NATS = ("bce", "gaussian-nll")  # the terms that are log-likelihoods
+def bernoulli_nats(raw: Tensor, output: Tensor, log_sigma: Tensor, images: Tensor) -> Tensor:  # noqa: ARG001
+    """−ln p(x|z) `(N,)` of pixels that are black or white; of grey values a cross-entropy, no probability."""
+    return densities.bernoulli_nll(raw, images)
+
+
+def gaussian_nats(raw: Tensor, output: Tensor, log_sigma: Tensor, images: Tensor) -> Tensor:  # noqa: ARG001
+    """−ln p(x|z) `(N,)` under a normal around the output, with the learned σ."""
+    return densities.gaussian_nll(output, 2 * log_sigma, images)
 
 
 def apply_range(raw: Tensor, output: str) -> Tensor:

@@ -13,9 +13,7 @@ from isthmus.errors import UsageError
 from isthmus.images.array_format import receive
 from isthmus.images.sample_range import NOISY, Range
 from isthmus.metrics.noise import Noise, noise_of
-from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder
-from isthmus.model.corruptions import noise_range
 from isthmus.model.loading import ModelLike, load_shared
 from isthmus.model.trace import Corrupted
 from isthmus.restoration import opponent
@@ -124,8 +122,7 @@ def denoise_tensor(network: Autoencoder, images: Tensor, noise: Noise, *, ensemb
 def _undo_clipping_bias(network: Autoencoder, found: Tensor, noise: Noise) -> Tensor:
     """A network trained on noise that was not clipped gives the mean of clipped noise, which near black is
     brighter than the image; one trained on clipped noise with clean targets has no such bias."""
-    how = network.recipe.corruption
-    unclipped = isinstance(how, axes.Recorrupted) or (isinstance(how, axes.GaussianNoise) and not how.clip)
+    unclipped = network.recipe.corruption.adds_unclipped_noise
     return noise.cut.undone(found) if unclipped and noise.sigma > 0 else found
 
 
@@ -139,7 +136,7 @@ def _denoise_image(network: Autoencoder, images: Tensor, sigmas: Tensor, ensembl
     """`sigmas (N,)` in units of 1/255; above what the network knows, the image is made paler to fit."""
     height, width = images.shape[-2:]
     seen = widened(images, network.multiple) if can_be_cut(network) else images
-    known = noise_range(network.recipe.corruption)
+    known = network.recipe.corruption.noise_range
     if known is None:
         return reconstruct(network, seen, None, ensemble=ensemble)[..., :height, :width]
     sigmas = sigmas.clamp_min(max(known[0], 1e-6)).view(-1, 1, 1, 1)

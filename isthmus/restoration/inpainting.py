@@ -12,7 +12,6 @@ from torch import Tensor
 from isthmus.errors import DataError, Hint, UsageError
 from isthmus.images.array_format import holds_file, open_image, receive, to_batch, to_pillow
 from isthmus.images.sample_range import NOISY, Range, check_range
-from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.corruptions import holes
 from isthmus.model.fill import LEVELS, cells, fill_cells
@@ -78,7 +77,7 @@ def choose_inpainter(image: Any, model: ModelLike | None = None) -> Autoencoder:
     """
     network = load_shared(model if model is not None else SHIPPED)
     channels = channels_of(colour_of(image))
-    if not isinstance(network.recipe.corruption, axes.Mask):
+    if not network.recipe.corruption.hides_pixels:
         raise UsageError(
             f"this model (recipe {network.recipe.name}) was not trained to fill holes",
             hint=Hint.call("train", "DATA", recipe="inpainting"),
@@ -123,10 +122,9 @@ def _fill_holes(
     listener: Callable[[int, int], None] | None,
 ) -> Any:
     how = network.recipe.corruption
-    assert isinstance(how, axes.Mask)
     device = next(network.parameters()).device
     cut = can_be_cut(network)
-    beyond = _average_cells(image, missing) if cut and how.fill == "smooth" else None
+    beyond = _average_cells(image, missing) if cut and how.fills_smoothly else None
 
     def restore(batch: Tensor, piece: Piece) -> Tensor:
         hidden = missing[piece.outer][None, None].to(device)

@@ -17,7 +17,6 @@ from torch import Tensor
 
 from isthmus.images.array_format import to_batch
 from isthmus.images.sample_range import NOISY
-from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder
 
 INNER = 768  # side of what is kept of a piece; a multiple of every stride and of the cells of `fill`
@@ -60,11 +59,7 @@ def _spans(extent: int, inner: int, margin: int) -> list[tuple[int, int, int, in
 def can_be_cut(model: Autoencoder) -> bool:
     """Whether the network looks the same everywhere: convolutions without positions, code a grid."""
     recipe = model.recipe
-    return (
-        recipe.geometry.is_grid
-        and isinstance(recipe.backbone, axes.Conv)
-        and isinstance(recipe.positions, axes.NoPositions)
-    )
+    return recipe.geometry.is_grid and recipe.backbone.is_local and not recipe.positions.knows_position
 
 
 def widened(images: Tensor, multiple: int) -> Tensor:

@@ -8,7 +8,6 @@ import numpy as np
 
 from isthmus.errors import DataError
 from isthmus.images.store import ImageSet, Ragged
-from isthmus.model import axes
 from isthmus.model.geometry import Geometry
 from isthmus.model.recipe import Recipe
 from isthmus.training.options import Options
@@ -53,7 +52,7 @@ def frame(images: ImageSet, recipe: Recipe, options: Options) -> Frame:
     if options.size is not None:
         small = max(options.size) <= SMALL and options.crop is None
     if recipe.code == "auto":
-        code = _code(recipe, small)
+        code = recipe.backbone.default_code(is_small=small, restores=recipe.corruption.wants_fine_code)
         recipe = replace(recipe, code=code)
         why = "images this small are coded whole" if small else "a grid code works at any image size"
         notes.append(f"code {code}: {why} (--code)")
@@ -79,15 +78,6 @@ def _usual_side(images: ImageSet) -> int:
     if isinstance(images.pixels, Ragged):
         return int(np.quantile(images.pixels.shapes[:, :2].min(1), 0.25))
     return min(sides(images)[0])
-
-
-def _code(recipe: Recipe, small: bool) -> str:
-    restores = isinstance(recipe.corruption, axes.GaussianNoise | axes.Mask) and isinstance(
-        recipe.backbone, axes.Conv | axes.Stacked
-    )
-    if restores:
-        return "32@4"
-    return "64" if small else "32@8"
 
 
 def _grid_frame(
@@ -134,7 +124,7 @@ def _vector_frame(
 def batch_size(count: int, chosen: Frame) -> tuple[int, str]:
     """`(images per step, what to say)` when `count` images are trained on."""
     optimiser, size = chosen.recipe.optimiser, chosen.size
-    if optimiser.name == "gd":
+    if optimiser.takes_all_images:
         return count, f"batch {count}: full-batch descent takes all images at every step"
     fitting = min(64, max(8, BATCH_PIXELS // (size[0] * size[1])))
     wanted = fitting if optimiser.batch is None else optimiser.batch
@@ -159,7 +149,7 @@ def short_batch(
     None where the batch or the number of steps was asked for, and where every step takes all images.
     """
     optimiser, epochs = chosen.recipe.optimiser, epochs_of(options, chosen.recipe)
-    if epochs is None or optimiser.batch is not None or optimiser.name == "gd":
+    if epochs is None or optimiser.batch is not None or optimiser.takes_all_images:
         return None
     smaller = max(MIN_SHORT_BATCH, processes, int(epochs * count / SHORT_STEPS))
     if smaller >= batch:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-from isthmus.model import axes
+from isthmus.errors import CapabilityError
 from isthmus.model.recipe import Recipe
 
 _DRAWS: tuple[Any, ...] = (torch.rand, torch.randn, torch.randint)
@@ -45,14 +45,22 @@ def drawn_alike(recipe: Recipe) -> bool:
     Otherwise (counts of photons, which hang on the pixels; masks drawn image by image; qualities that are
     spread over a batch) each process draws its own numbers.
     """
-    if isinstance(recipe.bottleneck, axes.Entropy):
-        return recipe.bottleneck.low is None
-    match recipe.corruption:
-        case axes.PoissonNoise():
-            return False
-        case axes.Mask(shape="mixed"):
-            return False
-        case axes.Mask(shape="blocks", amount_low=low):
-            return low is None
-        case _:
-            return True
+    return all(axis.draws_per_image for axis in (recipe.corruption, recipe.bottleneck, recipe.critic))
+
+
+def check_distributed(recipe: Recipe) -> None:
+    """Raises:
+    CapabilityError: a part of the recipe does not state that processes compute with it what one would.
+    """
+    for point in recipe.points:
+        if not point.may_distribute:
+            raise CapabilityError(
+                f"not in several processes: {point.axis} '{point.kind}' does not state that they compute "
+                "with it what one would"
+            )
+    for term in recipe.objective.terms:
+        if not term.is_per_image:
+            raise CapabilityError(
+                f"not in several processes: image term '{term.name}' does not state that it judges each "
+                "image by itself"
+            )

@@ -12,7 +12,6 @@ from dataclasses import replace
 import torch
 
 from isthmus.images.store import ImageSet
-from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.training.clock import Clock, monotonic
 from isthmus.training.options import Settled
@@ -111,8 +110,8 @@ def choose_precision(
 def _no_choice(model: Autoencoder, asked: str) -> str | None:
     if asked != "auto":
         return ", as asked"
-    if isinstance(model.recipe.bottleneck, axes.Contractive):
-        return ": a Jacobian penalty needs its digits"
+    if model.recipe.bottleneck.needs_float32:
+        return f": {model.recipe.bottleneck.needs_float32}"
     if next(model.parameters()).device.type == "cuda" and not torch.cuda.is_bf16_supported():
         return ": this GPU has no bfloat16"
     return None

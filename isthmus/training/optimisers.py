@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from isthmus.model import axes
 from isthmus.training.fused_adamw import FusedAdamW
 from isthmus.training.player import Player
-
-MOMENTS = {"adamw": 2, "sgd": 1, "gd": 0}  # numbers an optimiser remembers per parameter
-_RATES = {"adamw": 2e-3, "sgd": 0.1, "gd": 0.5}
 
 
 def build(player: Player) -> torch.optim.Optimizer:
@@ -22,12 +18,12 @@ def build(player: Player) -> torch.optim.Optimizer:
         {"params": vectors, "weight_decay": 0.0},
     ]
     groups = [g for g in groups if g["params"]]
-    rate = peak_rate(settings)
-    if settings.name == "adamw":
+    rate = settings.peak_rate
+    if settings.is_adaptive:
         # Critics are built with less momentum; everyone else has Adam's usual 0.9. ε is far below PyTorch's,
         # 10⁻⁸: clipped gradients of a mean over pixels are smaller than that in deep layers of a sound net.
         return FusedAdamW(groups, lr=rate, betas=(settings.momentum, settings.beta2), eps=1e-12, fused=True)
-    momentum = settings.momentum if settings.name == "sgd" else 0.0
+    momentum = 0.0 if settings.takes_all_images else settings.momentum
     return torch.optim.SGD(groups, lr=rate, momentum=momentum)
 
 
@@ -43,13 +39,3 @@ def clip(player: Player) -> None:
         torch._foreach_mul_(gradients, share.clamp(max=1.0))
     elif not bool(share >= 1):  # also where it is not a number, for the loop to find
         torch._foreach_mul_(gradients, share)
-
-
-def peak_rate(settings: axes.Optimiser) -> float:
-    """The rate asked for, or the optimiser's usual one."""
-    return settings.rate if settings.rate is not None else usual_rate(settings)
-
-
-def usual_rate(settings: axes.Optimiser) -> float:
-    """The optimiser's usual peak rate, where none is asked for."""
-    return _RATES[settings.name]

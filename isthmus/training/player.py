@@ -13,9 +13,9 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from isthmus.model import axes, critics
+from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder
-from isthmus.model.objective import Objective, Term, code_terms, image_terms
+from isthmus.model.objective import Objective, code_terms, image_terms
 from isthmus.model.trace import Trace
 
 
@@ -64,30 +64,21 @@ def players_of(model: Autoencoder) -> tuple[Player, ...]:
     decoder = _parameters(model.decoder)
     if model.noise_log_sigma.requires_grad:
         decoder = (*decoder, model.noise_log_sigma)
-    match recipe.critic:
-        case axes.OnImages(rate=rate):
-            judged = critics.decoder_terms(recipe)
-            features = tuple(t for t in judged if t.name == "features")
-            return (
-                Player("encoder", encoder, Objective((*own, *features)), recipe.optimiser),
-                Player("decoder", decoder, Objective((*image_terms(recipe), *judged)), recipe.optimiser),
-                _critic(model, rate, Term("critic", 1.0, critics.tell_images_apart, validated=False)),
-            )
-        case axes.OnCodes(rate=rate, smooth=smooth):
-            terms = (*own, *critics.autoencoder_terms(recipe))
-            both = Player("autoencoder", (*encoder, *decoder), Objective(terms), recipe.optimiser)
-            judgement = Term("critic", 1.0, critics.tell_codes_apart, validated=False)
-            penalty = Term("critic_slope", smooth, critics.keep_code_critic_smooth, validated=False)
-            return both, _critic(model, rate, judgement, *([penalty] if smooth > 0 else []))
-        case _:
-            return (Player("autoencoder", (*encoder, *decoder), Objective(own), recipe.optimiser),)
-
-
-def _critic(model: Autoencoder, rate: float, *terms: Term) -> Player:
-    assert model.critic is not None
+    if model.critic is None:
+        return (Player("autoencoder", (*encoder, *decoder), Objective(own), recipe.optimiser),)
+    game = model.critic.game()
+    first = Objective((*own, *game.encoder))
+    if game.decoder is None:
+        judged: tuple[Player, ...] = (Player("autoencoder", (*encoder, *decoder), first, recipe.optimiser),)
+    else:
+        second = Objective((*image_terms(recipe), *game.decoder))
+        judged = (
+            Player("encoder", encoder, first, recipe.optimiser),
+            Player("decoder", decoder, second, recipe.optimiser),
+        )
     # Memory makes the two-player game circle, so the critic's Adam forgets faster (Radford et al. 2016).
-    optimiser = replace(model.recipe.optimiser, rate=rate, momentum=0.5, clip=0.0)
-    return Player("critic", _parameters(model.critic), Objective(terms), optimiser)
+    optimiser = replace(recipe.optimiser, rate=recipe.critic.rate, momentum=0.5, clip=0.0)
+    return (*judged, Player("critic", _parameters(model.critic), Objective(game.critic), optimiser))
 
 
 def _parameters(*modules: nn.Module) -> tuple[nn.Parameter, ...]:

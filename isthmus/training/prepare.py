@@ -31,9 +31,8 @@ from isthmus.training import privacy
 from isthmus.training.choose import SHORT_STEPS, Frame, batch_size, frame, short_batch, sides
 from isthmus.training.clock import Clock, monotonic
 from isthmus.training.distributed import ALONE, Processes
-from isthmus.training.distributed_draws import drawn_alike
+from isthmus.training.distributed_draws import check_distributed, drawn_alike
 from isthmus.training.measure import choose_precision
-from isthmus.training.optimisers import MOMENTS
 from isthmus.training.options import Options, Settled
 from isthmus.training.player import AutoencoderLearner
 from isthmus.training.run import Run
@@ -45,7 +44,6 @@ DEFAULT_MINUTES = 5.0
 VALIDATIONS = 40
 MEAN_PIXELS = 2**23
 NOISE_IMAGES = 32
-PIECES_PER_FILTER, PIECES = 250, (4000, 200_000)
 
 
 @dataclass(frozen=True)
@@ -66,6 +64,8 @@ class Prepared:
     seconds_per_step: float
 
     def run(self, options: Options, processes: Processes = ALONE, clock: Clock = monotonic) -> Run:
+        if processes.count > 1:
+            check_distributed(self.model.recipe)
         learner = AutoencoderLearner(self.model)
         return Run(
             learner,
@@ -197,7 +197,7 @@ def _settled(
     model = build_model(chosen.recipe, images, chosen.size, options.seed, look=not private)
     batch, said = batch_size(len(images), chosen)
     if private:
-        usual = chosen.recipe.optimiser.batch is None and chosen.recipe.optimiser.name != "gd"
+        usual = chosen.recipe.optimiser.batch is None and not chosen.recipe.optimiser.takes_all_images
         batch = privacy.batch_of(len(images), batch) if usual else min(batch, len(images))
         said = (
             f"batch {batch} on average (--set optimiser.batch=…): the more images, the less the noise counts"
@@ -207,7 +207,7 @@ def _settled(
         batch, said = shorter
     if best_device().type == "cpu":
         # Full-batch descent takes its images in chunks, one by one where they are large.
-        at_once = 1 if chosen.recipe.optimiser.name == "gd" else batch
+        at_once = 1 if chosen.recipe.optimiser.takes_all_images else batch
         shape = (at_once, images.channels, *chosen.size)
         check_memory(chosen.recipe.backbone, chosen.recipe.geometry, shape, backward=True)
     notes = [*chosen.notes, said]
@@ -280,8 +280,7 @@ def _privacy(options: Options, count: int, batch: int, steps: int) -> privacy.Pr
 
 def _noise_settled(chosen: Frame, images: ImageSet) -> Frame:
     """Measure the noise of images that are noisy themselves, where nobody said it."""
-    how = chosen.recipe.corruption
-    if not isinstance(how, axes.Recorrupted) or how.sigma is not None:
+    if not chosen.recipe.corruption.needs_noise_level:
         return chosen
     some = np.linspace(0, len(images) - 1, min(len(images), NOISE_IMAGES)).astype(int)
     sigma = max(0.01, round(float(np.median([noise_level(images.image(int(i))) for i in some])), 2))
@@ -320,11 +319,10 @@ def build_model(
     mean = torch.stack([first for first, _ in sums]).mean(0)
     square = torch.stack([second for _, second in sums]).mean()
     model.start_at(mean, (square - mean.square().mean()).clamp_min(0).sqrt())
-    if isinstance(recipe.backbone, axes.Filters) and recipe.backbone.start == "winners":
-        count = int(np.clip(PIECES_PER_FILTER * recipe.geometry.channels, *PIECES))
-        init_filters(
-            model, torch.from_numpy(random_pieces(images, recipe.backbone.side, count, seed=seed)), seed
-        )
+    wanted = recipe.backbone.initial_patches(recipe.geometry)
+    if wanted is not None:
+        patches = random_pieces(images, wanted.side, wanted.count, seed=seed)
+        init_filters(model, torch.from_numpy(patches), seed)
     return model.to(best_device())
 
 
@@ -343,7 +341,7 @@ def _check_memory(model: Autoencoder, size: tuple[int, int]) -> None:
 
 def weights_bytes(parameters: int, optimiser: axes.Optimiser) -> int:
     """Memory that training needs for weights, their gradients, moments, average and best copy."""
-    return 4 * parameters * (3 + MOMENTS[optimiser.name] + bool(optimiser.ema))
+    return 4 * parameters * (3 + optimiser.moments_per_weight + bool(optimiser.ema))
 
 
 def best_device() -> torch.device:

@@ -14,7 +14,6 @@ from importlib.util import find_spec
 from typing import Any
 
 from isthmus.errors import CapabilityError, MissingExtraError, UsageError
-from isthmus.model import axes
 from isthmus.model.recipe import Recipe
 from isthmus.wording import format_count
 
@@ -129,34 +128,13 @@ def check(recipe: Recipe, *, balance: bool, processes: int) -> None:
 
 
 def _refusals(recipe: Recipe, *, balance: bool, processes: int) -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
-    if not isinstance(recipe.critic, axes.NoCritic):
-        found.append(("a critic is a second player whose gradients would need a budget too", "critic=none"))
-    if getattr(recipe.backbone, "norm", "none") == "batch":
-        why = "batch normalisation mixes the images of a batch and stores their statistics"
-        found.append((why, "backbone.norm=none"))
-    if isinstance(recipe.backbone, axes.Filters):
-        found.append(("filters are started, and read out, by statistics of the images", "backbone=conv"))
-    match recipe.bottleneck:
-        case axes.Contractive():
-            found.append(
-                ("the contractive penalty divides by the variance of a batch's codes", "bottleneck=l2")
-            )
-        case axes.KLSparse():
-            found.append(("kl-sparse judges the mean over a batch", "bottleneck=l1"))
-        case axes.TopK():
-            found.append(("top-k counts how often each unit is used and stores it", "bottleneck=l1"))
-        case axes.L0(active=active) if active is not None:
-            why = "a wanted number of active units is steered by counting them"
-            found.append((why, "bottleneck.active=auto"))
-        case axes.Gaussian(free_bits=free) if free > 0:
-            found.append(("free bits are granted by the mean over a batch", "bottleneck.free_bits=0"))
-        case axes.Entropy():
-            found.append(("a codec's tables are counted on the training images", "bottleneck=plain"))
-        case _:
-            pass
-    if isinstance(recipe.corruption, axes.Recorrupted) and recipe.corruption.sigma is None:
-        found.append(("the noise would be measured on the images: say it", "corruption.sigma=25"))
+    points = (recipe.critic, recipe.backbone, recipe.bottleneck, recipe.corruption, recipe.positions)
+    refused = [refusal for point in points if (refusal := point.private_refusal()) is not None]
+    found = [(refusal.reason, refusal.change) for refusal in refused]
+    unstated = [term.name for term in recipe.objective.terms if not term.is_per_image]
+    found += [
+        (f"image term '{name}' does not state that it judges each image by itself", "") for name in unstated
+    ]
     if balance:
         found.append(("balanced classes draw images of rare ones more often than accounted for", ""))
     if processes > 1:

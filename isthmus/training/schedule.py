@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from isthmus.model import axes
-from isthmus.training.optimisers import peak_rate
 
 WARMUP_STEPS = 60
 
@@ -87,7 +86,7 @@ def warmup_share(settings: axes.Optimiser, schedule: Schedule) -> float:
     Adam's first steps are as long as any; a short training still needs some of them small: 60, or a fifth of
     its steps. Once the warm-up is over its end lies behind, so a new plan for the rest does not change it.
     """
-    if settings.name == "adamw" and settings.warmup > 0:
+    if settings.is_adaptive and settings.warmup > 0:
         return max(settings.warmup, min(0.2, schedule.progress(WARMUP_STEPS)))
     return settings.warmup
 
@@ -103,7 +102,7 @@ def rate_at(settings: axes.Optimiser, progress: float, schedule: Schedule) -> fl
     It rises linearly over the `warmup` share, then stays, falls along a half cosine to zero (Loshchilov and
     Hutter 2017), or falls in equal steps.
     """
-    peak, warmup = peak_rate(settings), warmup_share(settings, schedule)
+    peak, warmup = settings.peak_rate, warmup_share(settings, schedule)
     if warmup > 0 and progress < warmup:
         return peak * (progress + 1e-3) / (warmup + 1e-3)
     done = (progress - warmup) / max(1 - warmup, 1e-9)

@@ -8,7 +8,6 @@ import torch
 from isthmus.errors import UsageError
 from isthmus.images.batches import whole
 from isthmus.images.store import ImageSet
-from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.initialisation import init_code_projection
 from isthmus.model.loading import ModelLike, load_shared
@@ -47,8 +46,9 @@ def init_short(model: Autoencoder, images: ImageSet, chosen: Frame) -> list[str]
 
     Longer trainings find them by themselves, and begin with random directions.
     """
-    plain = isinstance(chosen.recipe.bottleneck, axes.Plain) and not chosen.recipe.bottleneck.rectified
-    if not plain or chosen.recipe.optimiser.name != "adamw" or model.encoder.projection is None:
+    recipe = chosen.recipe
+    fits = recipe.bottleneck.may_start_at_components and recipe.optimiser.is_adaptive
+    if not fits or model.encoder.projection is None:
         return []
     some = images.subset(np.linspace(0, len(images) - 1, min(len(images), 256)).astype(int))
     crop = chosen.size if chosen.crop else None

@@ -77,7 +77,7 @@ class Steps:
         labels = None if batch.labels is None else batch.labels.to(self.device)
         progress = schedule.progress(step)
         per_chunk = max(1, CHUNK_PIXELS // images[0].numel())
-        chunked = players[0].optimiser.name == "gd" and self.private is None
+        chunked = players[0].optimiser.takes_all_images and self.private is None
         pieces = torch.split(images, per_chunk) if chunked else (images,)
         marks: Sequence[Tensor | None] = [None] * len(pieces)
         if labels is not None:

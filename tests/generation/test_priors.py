@@ -12,7 +12,7 @@ import torch
 
 import isthmus
 from isthmus.errors import CapabilityError, DataError, ModelFileError, UsageError
-from isthmus.generation.codes import codes_of, possible
+from isthmus.generation.codes import codes_of
 from isthmus.generation.flow_training import channels_of, fit_flow
 from isthmus.generation.mixture import Mixture, fit_mixture
 from isthmus.generation.moments import matching
@@ -227,7 +227,7 @@ def test_discrete_codes_and_networks_with_skips_are_refused() -> None:
 
 def test_sparse_codes_stay_sparse() -> None:
     model = untrained("sparse", "backbone.width=8", "bottleneck.k=3")
-    values = possible(model, torch.randn(20, 8))
+    values = model.bottleneck.project(torch.randn(20, 8))
     assert torch.equal((values != 0).sum(1), torch.full((20,), 3))
 
 

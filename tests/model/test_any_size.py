@@ -270,7 +270,7 @@ def test_more_is_asked_for_wider_networks_and_for_training(
 
     narrow = Recipe(code="8@8").with_settings([f"backbone={backbone}", "backbone.width=32"])
     wide = narrow.with_settings(["backbone.width=256"])
-    needed = int(16e6 * footprint.bytes_per_pixel(narrow.backbone, narrow.geometry, 3))
+    needed = int(16e6 * narrow.backbone.bytes_per_pixel(narrow.geometry, 3))
     assert not refused(narrow, needed)
     assert refused(narrow, needed - 1)
     assert refused(wide, needed)

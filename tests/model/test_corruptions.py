@@ -16,7 +16,7 @@ from torch import Tensor
 
 from isthmus.metrics.cut_noise import CutNoise
 from isthmus.model import axes
-from isthmus.model.corruptions import corrupt, has_condition
+from isthmus.model.corruptions import corrupt
 from isthmus.model.setting import Settings
 from isthmus.model.trace import Corrupted
 
@@ -71,7 +71,8 @@ def test_shapes_ranges_and_determinism(
         how, "clip", False
     ):
         assert 0 <= float(seen.input.min()) <= float(seen.input.max()) <= 1 + 1e-6
-    assert (seen.condition is not None) == has_condition(how)  # type: ignore[arg-type]
+    assert isinstance(how, axes.Corruption)
+    assert (seen.condition is not None) == how.has_condition
     for extra in (seen.weight, seen.condition, seen.visible):
         assert extra is None or extra.shape == (n, 1, height, width)
     assert torch.equal(seen.target, again.target)

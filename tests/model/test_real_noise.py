@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from isthmus.model import axes
-from isthmus.model.corruptions import corrupt, has_condition
+from isthmus.model.corruptions import corrupt
 from isthmus.model.real_noise import (
     Draws,
     colour_mixture,
@@ -47,7 +47,7 @@ def test_any_shape_and_the_generator_alone_decides(channels: int, size: tuple[in
 
 
 def test_the_network_is_not_given_the_level() -> None:
-    assert not has_condition(axes.RealNoise())
+    assert not axes.RealNoise().has_condition
     assert corrupt(smooth(2), axes.RealNoise(), generator()).condition is None
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import isthmus
+from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder
 
 from .conftest import THIN, noisy, picture, psnr
@@ -48,7 +49,8 @@ def gained(model: Autoencoder) -> float:
 def test_recorrupted_learns_nearly_what_clean_images_teach(clean: np.ndarray, seen: np.ndarray) -> None:
     alone = trained(seen, "corruption=recorrupted")
     # The level was measured on the noisy images themselves.
-    assert alone.recipe.corruption.sigma == pytest.approx(SIGMA, rel=0.2)  # type: ignore[union-attr]
+    assert isinstance(alone.recipe.corruption, axes.Recorrupted)
+    assert alone.recipe.corruption.sigma == pytest.approx(SIGMA, rel=0.2)
     assert any("measured on" in note for note in alone.summary["settled"]["notes"])
     taught = trained(clean, f"corruption.sigma={SIGMA}", f"corruption.sigma_low={SIGMA}")
     assert gained(alone) > 5

@@ -28,7 +28,7 @@ def test_fused_steps_are_those_of_torchs_own_adamw() -> None:
             {"params": [p for p in groups.parameters if p.ndim >= 2], "weight_decay": 0.1},
             {"params": [p for p in groups.parameters if p.ndim < 2], "weight_decay": 0.0},
         ],
-        lr=optimisers.peak_rate(recipe.optimiser),
+        lr=recipe.optimiser.peak_rate,
         betas=(0.9, 0.99),
         eps=1e-12,
         fused=True,

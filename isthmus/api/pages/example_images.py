@@ -12,7 +12,6 @@ from torch import Tensor
 
 from isthmus.evaluation.passes import passes
 from isthmus.images.store import ImageSet
-from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder
 
 Picture = npt.NDArray[Any]
@@ -40,7 +39,7 @@ def examples(model: Autoencoder, images: ImageSet, indices: Sequence[int], *, se
                 _picture(one.output[row]),
             )
     chosen = [found[int(index)] for index in wanted]
-    corrupted = not isinstance(model.recipe.corruption, axes.NoCorruption)
+    corrupted = not model.recipe.corruption.is_identity
     return Examples(
         names=tuple(images.names[int(index)] for index in wanted),
         originals=[original for original, _, _ in chosen],

@@ -15,10 +15,10 @@ from isthmus.api.pages.example_images import Examples, examples
 from isthmus.api.pages.explanation_page import add_decoded_units, add_maps
 from isthmus.api.pages.sections import add_features, add_generation, add_map
 from isthmus.evaluation.drawing.pictures import before_after, curves, histogram
-from isthmus.evaluation.labels import LABELS, in_order, label
 from isthmus.evaluation.passes import evenly, largest
 from isthmus.images.store import ImageSet
 from isthmus.metrics.codes import ACTIVE_VARIANCE
+from isthmus.metrics.registry import METRICS, in_order, label
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.recipe import Recipe
 from isthmus.reports.page import Cell, Report
@@ -80,7 +80,7 @@ def add_reconstructions(report: Report, shown: Examples, section: str) -> None:
 def add_numbers(report: Report, evaluation: Evaluation) -> None:
     """The table of metrics beside baselines, with its notes."""
     header, rows = evaluation.rows()
-    higher = ", ".join(LABELS[key].name for key in evaluation.metrics if _better(key) == "higher")
+    higher = ", ".join(METRICS[key].label for key in evaluation.metrics if _better(key) == "higher")
     note = f"Means over images. {higher}: higher is better; errors, entropies and rates: lower."
     if evaluation.clean is not None:
         note += " The model and its rivals are given corrupted images and compared with the clean ones."
@@ -189,7 +189,7 @@ def add_explanation(report: Report, model: Autoencoder, images: ImageSet) -> Non
 def _is_seen_whole(model: Autoencoder, images: ImageSet) -> bool:
     """Whether a code holds the image, and images are small enough to be looked at many times."""
     height, width = largest(images)
-    return not getattr(model.recipe.backbone, "skips", False) and height * width <= MAX_EXPLAINED_PIXELS
+    return not model.recipe.backbone.has_skips and height * width <= MAX_EXPLAINED_PIXELS
 
 
 def add_gap(report: Report, evaluation: Evaluation) -> None:
@@ -264,4 +264,4 @@ def add_environment(report: Report, model: Autoencoder, evaluation: Evaluation) 
 
 
 def _better(key: str) -> str:
-    return LABELS[key].better if key in LABELS else ""
+    return METRICS[key].better if key in METRICS else ""

@@ -12,23 +12,32 @@ from isthmus.errors import DataError, UsageError, nearest
 from isthmus.evaluation.measure import Measure
 from isthmus.evaluation.passes import evenly
 from isthmus.images.store import ImageSet
+from isthmus.metrics.registry import METRICS
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.inference import encode_set
 
-ALIASES = {"reconstruction": "mse", "rate": "rate_bpp", "sparsity": "nonzero"}
-HIGHER = frozenset({"psnr", "ssim", "ms_ssim", "probe", "elbo", "active_units"})
 PROBE_IMAGES = 3000
 SEED = 0
 
 
 def objective(name: str) -> str:
     """The metric's own name: `reconstruction` is `mse`, `rate` is `rate_bpp`, `sparsity` is `nonzero`."""
-    return ALIASES.get(name.strip(), name.strip())
+    return _words().get(name.strip(), name.strip())
+
+
+def is_maximised(name: str) -> bool:
+    """Whether a search makes this metric large; else it makes it small."""
+    return name in METRICS and METRICS[name].better == "higher"
 
 
 def better(name: str, value: float, other: float) -> bool:
     """Whether `value` is better than `other`."""
-    return value > other if name in HIGHER else value < other
+    return value > other if is_maximised(name) else value < other
+
+
+def _words() -> dict[str, str]:
+    """Plain words for objectives → the metrics they mean."""
+    return {metric.objective: name for name, metric in METRICS.items() if metric.objective}
 
 
 def score(model: Autoencoder, train: ImageSet, test: ImageSet, names: tuple[str, ...]) -> dict[str, float]:
@@ -44,12 +53,13 @@ def score(model: Autoencoder, train: ImageSet, test: ImageSet, names: tuple[str,
     found = {**metrics, "numbers": float(model.recipe.geometry.numbers(model.size))}
     if "probe" in names:
         found["probe"] = probe_accuracy(model, train, test)
+    words = _words()
     for name in names:
         if name not in found:
-            asked = next((alias for alias, own in ALIASES.items() if own == name), name)
-            known = sorted({*found, "probe", *(alias for alias, own in ALIASES.items() if own in found)})
-            # The other end of an alias is spelt right: what is missing is the number, not a letter.
-            rest = f"; it has {', '.join(known)}" if asked in ALIASES else nearest(asked, known)
+            asked = next((word for word, own in words.items() if own == name), name)
+            known = sorted({*found, "probe", *(word for word, own in words.items() if own in found)})
+            # A word that means a metric is spelt right: what is missing is the number, not a letter.
+            rest = f"; it has {', '.join(known)}" if asked in words else nearest(asked, known)
             raise UsageError(f"recipe '{model.recipe.name}' has no objective '{asked}'{rest}")
     return {name: float(found[name]) for name in names}
 

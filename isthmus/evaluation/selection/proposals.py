@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from isthmus.errors import MissingExtraError
 from isthmus.evaluation.selection.log import Log, Trial
-from isthmus.evaluation.selection.objectives import HIGHER
+from isthmus.evaluation.selection.objectives import is_maximised
 from isthmus.evaluation.selection.space import Axis, Point
 
 Direction = Literal["maximize", "minimize"]
@@ -44,7 +44,7 @@ def from_optuna(axes: Sequence[Axis], names: tuple[str, ...], count: int, seed: 
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    directions: list[Direction] = ["maximize" if name in HIGHER else "minimize" for name in names]
+    directions: list[Direction] = ["maximize" if is_maximised(name) else "minimize" for name in names]
     pruner = optuna.pruners.MedianPruner(n_startup_trials=3, n_warmup_steps=0)
     study = optuna.create_study(
         directions=directions, sampler=optuna.samplers.TPESampler(seed=seed), pruner=pruner

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from isthmus.features.explain.units import SPARSE, Units
+from isthmus.features.explain.units import Units
 from isthmus.model import capabilities
 from isthmus.model.autoencoder import Autoencoder
 
@@ -28,7 +28,7 @@ def atlas(model: Autoencoder, units: Units, chosen: Sequence[int]) -> Tensor:
         CapabilityError: a model with skips paints nothing from the code alone.
     """
     capabilities.check_use(model.recipe, "decode")
-    sparse = isinstance(model.recipe.bottleneck, SPARSE)
+    sparse = model.recipe.bottleneck.is_sparse
     start = torch.zeros_like(units.mean) if sparse else units.mean
     shape = model.recipe.geometry.shape(_size(model))
     rest = start.view(-1, *(1,) * (len(shape) - 1)).expand(shape)

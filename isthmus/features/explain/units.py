@@ -10,10 +10,8 @@ from torch import Tensor
 
 from isthmus.images.batches import whole
 from isthmus.images.store import ImageSet, Indices
-from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder
 
-SPARSE = (axes.L1, axes.KLSparse, axes.TopK, axes.L0)
 QUANTILES = (0.02, 0.16, 0.5, 0.84, 0.98)
 _PIXELS = 2**22
 
@@ -89,7 +87,8 @@ def answers(model: Autoencoder, images: Tensor) -> Tensor:
     A rounded code has none, and a unit that is one of the k largest jumps: there the encoder's own numbers
     are taken.
     """
-    if model.bottleneck.discrete or isinstance(model.recipe.bottleneck, axes.TopK):
+    bottleneck = model.recipe.bottleneck
+    if bottleneck.is_discrete or bottleneck.kept_units is not None:
         channels = model.recipe.geometry.channels
         return per_unit(model.features(images)[:, :channels])
     return per_unit(model.encode_batch(images))

@@ -1,8 +1,10 @@
 """Every axis of the product space and every point on it, as plain frozen settings (no torch here).
 
-One module is one axis, one class one point: `backbone` is `Dense | Conv | Stacked | …`, and so on. A point
-owns exactly the settings that mean something for it. The networks behind them are built in `backbones/`,
-`bottlenecks/`, `corruptions` and `critics`.
+One module is one axis, one class one point: `backbone` holds `Dense`, `Conv`, `Stacked` and so on, and their
+base `Backbone`. A point owns exactly the settings that mean something for it, and its facts (`point.Point`).
+The networks behind them are built in `backbones/`, `bottlenecks/`, `positions`, `corruptions` and `critics`.
+
+`AXES` lists the points of every axis; a class that is derived from an axis joins it when it is defined.
 """
 
 from __future__ import annotations
@@ -10,15 +12,14 @@ from __future__ import annotations
 from isthmus.model.axes.backbone import (
     Activation,
     Attention,
-    Backbone,
     Conv,
     Dense,
     Filters,
     Norm,
-    Output,
     Recurrent,
     Stacked,
 )
+from isthmus.model.axes.backbone_facts import Backbone, Output, PatchRequest
 from isthmus.model.axes.bottleneck import (
     L0,
     L1,
@@ -47,6 +48,7 @@ from isthmus.model.axes.corruption import (
 from isthmus.model.axes.critic import Critic, NoCritic, OnCodes, OnImages
 from isthmus.model.axes.objective import Objective
 from isthmus.model.axes.optimiser import Optimiser
+from isthmus.model.axes.point import AXES, Point, Refusal
 from isthmus.model.axes.positions import (
     Coordinates,
     Learned,
@@ -55,28 +57,8 @@ from isthmus.model.axes.positions import (
     Sinusoidal,
 )
 from isthmus.model.axes.real_noise import RealNoise
-from isthmus.model.setting import Settings
 
-AXES: dict[str, tuple[type[Settings], ...]] = {
-    "backbone": (Dense, Conv, Stacked, Recurrent, Attention, Filters),
-    "positions": (NoPositions, Coordinates, Sinusoidal, Learned),
-    "corruption": (
-        NoCorruption,
-        GaussianNoise,
-        SaltPepper,
-        PoissonNoise,
-        Mask,
-        Blur,
-        Jpeg,
-        Recorrupted,
-        BlindSpot,
-        RealNoise,
-    ),
-    "bottleneck": (Plain, L2, L1, KLSparse, TopK, L0, Contractive, Gaussian, Quantised, Entropy),
-    "critic": (NoCritic, OnCodes, OnImages),
-    "objective": (Objective,),
-    "optimiser": (Optimiser,),
-}
+AXES["objective"], AXES["optimiser"] = (Objective,), (Optimiser,)
 
 __all__ = [
     "AXES",
@@ -112,13 +94,16 @@ __all__ = [
     "OnImages",
     "Optimiser",
     "Output",
+    "PatchRequest",
     "Plain",
+    "Point",
     "PoissonNoise",
     "Positions",
     "Quantised",
     "RealNoise",
     "Recorrupted",
     "Recurrent",
+    "Refusal",
     "SaltPepper",
     "Sinusoidal",
     "Stacked",

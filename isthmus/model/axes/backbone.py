@@ -1,33 +1,65 @@
-"""The backbone: the encoder and its mirror image."""
+"""The backbone: the encoder and its mirror image.
+
+A backbone's `network` is called with `(recipe, plan)` and gives an `(Encoder, Decoder)`.
+"""
 
 # ruff: noqa: RUF009 (`setting` returns a dataclass field)
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from isthmus.model.setting import Settings, Widths, setting
+from isthmus.model.axes.backbone_facts import (
+    CONV_MAPS,
+    TOKEN_MAPS,
+    Backbone,
+    Output,
+    PatchRequest,
+    narrower,
+    vector_only,
+)
+from isthmus.model.axes.point import Refusal
+from isthmus.model.geometry import Geometry
+from isthmus.model.setting import Widths, setting
 
 Activation = Literal["relu", "leaky", "gelu", "silu", "tanh", "sigmoid"]
 Norm = Literal["none", "batch"]
-Output = Literal["sigmoid", "linear"]
 _OUTPUT = "range of the decoder: sigmoid keeps it in [0, 1]; linear is clipped on the way out"
+
+_PATCHES_PER_FILTER, _PATCHES = 250, (4000, 200_000)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dense(Settings):
+class Dense(Backbone):
     kind: ClassVar[str] = "dense"
+    network = "isthmus.model.backbones.dense:build"
+    may_be_private = may_distribute = may_export = True
     width: Widths = setting((512, 256), "hidden layers of the encoder")
     decoder: Widths | None = setting(None, "hidden layers of the decoder; auto mirrors the encoder")
     norm: Norm = setting("none", "batch normalisation after each hidden layer")
     activation: Activation = setting("relu", "nonlinearity of the hidden layers")
     output: Output = setting("sigmoid", _OUTPUT)
 
+    @property
+    def has_batch_norm(self) -> bool:
+        return self.norm == "batch"
+
+    def shrink_hint(self) -> str | None:
+        return narrower(self.width)
+
+    def refusal(self, geometry: Geometry) -> str | None:
+        return vector_only(self, geometry)
+
 
 @dataclass(frozen=True, kw_only=True)
-class Conv(Settings):
+class Conv(Backbone):
     kind: ClassVar[str] = "conv"
+    network = "isthmus.model.backbones.conv:build"
+    is_local = True
+    fine_code = "32@4"
+    may_be_private = may_distribute = may_export = True
     width: Widths = setting((32,), "channels of the first stage (then ×2, ×4), or one number per stage")
     depth: int | None = setting(None, "number of halvings after the stem; auto ends near 8×8", low=0, high=10)
     blocks: int = setting(2, "residual or plain blocks per stage", low=0, high=32)
@@ -65,10 +97,72 @@ class Conv(Settings):
     )
     output: Output = setting("sigmoid", _OUTPUT)
 
+    @property
+    def has_skips(self) -> bool:
+        return self.skips
+
+    @property
+    def predicts_residual(self) -> bool:
+        return self.predicts == "difference"
+
+    @property
+    def has_batch_norm(self) -> bool:
+        return self.norm == "batch"
+
+    def depths(self, geometry: Geometry, size: tuple[int, int]) -> tuple[int, int]:
+        """`(stem, halvings)`; vectors stop near an 8×8 grid, grids at their stride."""
+        if geometry.stride is not None:
+            stem = min(self.stem, geometry.stride)
+            return stem, int(math.log2(geometry.stride // stem))
+        if self.depth is not None:
+            return self.stem, self.depth
+        side = max(size) / self.stem
+        return self.stem, max(1, math.ceil(math.log2(side / 8))) if side > 1 else 0
+
+    def size_multiple(self, geometry: Geometry, size: tuple[int, int]) -> int:
+        stem, halvings = self.depths(geometry, size)
+        return stem * int(2**halvings)
+
+    def receptive_radius(self, geometry: Geometry, size: tuple[int, int]) -> tuple[int, int]:
+        stem, halvings = self.depths(geometry, size)
+        sides = [stem * 2**i for i in range(halvings + 1)]  # pixels per position, stage by stage
+        of_block = 2 if self.residual else 1
+        stages = of_block * self.blocks * sum(sides)
+        more = 0 if self.finest is None else self.finest - self.blocks
+        finest = of_block * more * sides[0]
+        # 3×3 convolutions between stages: at the coarser resolution after pooling, at the finer after
+        # repetition.
+        pooled = sum(sides[1:]) if self.down == "pool" else 0
+        repeated = sum(sides[:-1]) if self.up == "nearest" else 0
+        analysis = 0 if self.encoder == "linear" else sides[0] + stages + pooled
+        synthesis = sides[-1] + stages + finest + repeated + sides[0]
+        return math.ceil(analysis / sides[-1]), math.ceil(synthesis / sides[-1])
+
+    def bytes_per_pixel(self, geometry: Geometry, channels: int) -> float:
+        stem = min(self.stem, geometry.stride or self.stem)
+        return super().bytes_per_pixel(geometry, channels) + CONV_MAPS * 4 * self.width[0] / stem**2
+
+    def shrink_hint(self) -> str | None:
+        return narrower(self.width)
+
+    def refusal(self, geometry: Geometry) -> str | None:
+        stride = geometry.stride
+        if not self.width:
+            return "a conv backbone needs at least one width, for example backbone.width=48"
+        if self.stem & (self.stem - 1):
+            return f"backbone.stem={self.stem} is not a power of two"
+        if stride is not None and self.depth is not None and self.stem * 2**self.depth != stride:
+            end = self.stem * 2**self.depth
+            return f"stem {self.stem} and depth {self.depth} end at 1/{end}, not at the code's 1/{stride}"
+        return None
+
 
 @dataclass(frozen=True, kw_only=True)
-class Stacked(Settings):
+class Stacked(Backbone):
     kind: ClassVar[str] = "stacked"
+    network = "isthmus.model.backbones.stacked:build"
+    fine_code = "32@4"
+    may_be_private = may_distribute = may_export = True
     width: Widths = setting(
         (32, 64), "channels of one convolution per halving; the code itself is the last one in a grid"
     )
@@ -88,18 +182,82 @@ class Stacked(Settings):
     activation: Activation = setting("relu", "nonlinearity")
     output: Output = setting("sigmoid", _OUTPUT)
 
+    @property
+    def has_batch_norm(self) -> bool:
+        return self.norm == "batch"
+
+    def halvings(self, geometry: Geometry) -> int:
+        """How often the encoder halves, and the decoder doubles."""
+        return len(self.width) if geometry.stride is None else int(math.log2(geometry.stride))
+
+    def widths(self, geometry: Geometry) -> tuple[Widths, Widths]:
+        """Channels of the encoder's and the decoder's convolutions, without the code's and the image's own.
+
+        In a vector code each of the encoder's convolutions halves, and the decoder's first width is that of
+        the grid at the bottom. In a grid code the one that makes the code halves too; of `width` as many are
+        taken as its stride needs, the last repeated.
+        """
+        if geometry.stride is None:
+            encoder = self.width
+            return encoder, encoder[::-1] if self.decoder is None else self.decoder
+        hidden = max(0, int(math.log2(geometry.stride)) - 1)
+        width = self.width or (geometry.channels,)
+        encoder = tuple(width[min(i, len(width) - 1)] for i in range(hidden))
+        return encoder, encoder[::-1] if self.decoder is None else self.decoder
+
+    def size_multiple(self, geometry: Geometry, size: tuple[int, int]) -> int:  # noqa: ARG002
+        return int(2 ** self.halvings(geometry))
+
+    def bytes_per_pixel(self, geometry: Geometry, channels: int) -> float:
+        first, last = self.width or (geometry.channels,), self.decoder or self.width or (0,)
+        return super().bytes_per_pixel(geometry, channels) + CONV_MAPS * 4 * max(first[0], last[-1])
+
+    def shrink_hint(self) -> str | None:
+        return narrower(self.width)
+
+    def refusal(self, geometry: Geometry) -> str | None:
+        stride = geometry.stride
+        if stride is None and not self.width:
+            return "a stacked backbone needs a width per halving, for example backbone.width=32-64"
+        if stride == 1:
+            why = "a stacked backbone halves at least once: its grid codes begin at 1/2"
+            return f"{why}, for example --code 32@2"
+        if self.padding == "reflect" and self.up == "transposed":
+            return "a strided transposed convolution has borders of zeros: reflect needs backbone.up=nearest"
+        if self.decoder is not None:
+            doublings = len(self.width) if stride is None else stride.bit_length() - 1
+            least = doublings - (stride is not None)
+            if len(self.decoder) not in (least, least + 1):
+                return (
+                    f"backbone.decoder has {len(self.decoder)} widths: {doublings} doublings take {least}, "
+                    f"or {least + 1} with a plain convolution at the end"
+                )
+        return None
+
 
 @dataclass(frozen=True, kw_only=True)
-class Recurrent(Settings):
+class Recurrent(Backbone):
     kind: ClassVar[str] = "recurrent"
+    network = "isthmus.model.backbones.recurrent:build"
+    may_be_private = may_distribute = may_export = True
     width: Widths = setting((256,), "size of the hidden state")
     depth: int = setting(1, "stacked GRU layers", low=1, high=8)
     output: Output = setting("sigmoid", _OUTPUT)
 
+    def shrink_hint(self) -> str | None:
+        return narrower(self.width)
+
+    def refusal(self, geometry: Geometry) -> str | None:
+        if not geometry.is_grid and len(self.width) != 1:
+            return "a recurrent backbone has one hidden size, for example backbone.width=256"
+        return vector_only(self, geometry)
+
 
 @dataclass(frozen=True, kw_only=True)
-class Attention(Settings):
+class Attention(Backbone):
     kind: ClassVar[str] = "attention"
+    network = "isthmus.model.backbones.attention:build"
+    may_be_private = may_distribute = may_export = True
     width: Widths = setting((128,), "token width")
     depth: int = setting(3, "transformer blocks in the encoder and in the decoder", low=1, high=48)
     heads: int = setting(4, "attention heads; divides the width", low=1, high=64)
@@ -108,15 +266,65 @@ class Attention(Settings):
     )
     output: Output = setting("sigmoid", _OUTPUT)
 
+    def patch_side(self, geometry: Geometry, size: tuple[int, int]) -> int:
+        """The code's stride, what was asked for, or 7 to 8 patches on the longer side."""
+        if geometry.stride is not None:
+            return geometry.stride
+        return self.patch or max(1, math.ceil(max(size) / 8))
+
+    def size_multiple(self, geometry: Geometry, size: tuple[int, int]) -> int:
+        return self.patch_side(geometry, size)
+
+    def bytes_per_pixel(self, geometry: Geometry, channels: int) -> float:
+        # Of a vector code there are a few tokens, whatever the size.
+        tokens = 0 if geometry.stride is None else TOKEN_MAPS * 4 * self.width[0] / geometry.stride**2
+        return super().bytes_per_pixel(geometry, channels) + tokens
+
+    def shrink_hint(self) -> str | None:
+        return f"backbone.depth={max(1, self.depth // 2)}"
+
+    def refusal(self, geometry: Geometry) -> str | None:
+        if len(self.width) != 1:
+            return "attention has one token width, for example backbone.width=128"
+        if self.width[0] % self.heads:
+            return f"backbone.heads={self.heads} does not divide the token width {self.width[0]}"
+        if geometry.is_grid and self.patch not in (None, geometry.stride):
+            return f"a grid code has one position per patch: backbone.patch must be {geometry.stride}"
+        return None
+
 
 @dataclass(frozen=True, kw_only=True)
-class Filters(Settings):
+class Filters(Backbone):
     kind: ClassVar[str] = "filters"
+    network = "isthmus.model.backbones.filters:build"
+    dense_layer = "filters"
+    may_distribute = may_export = True
     side: int = setting(6, "side of a filter in pixels, at least the code's stride", low=1, high=32)
     start: Literal["random", "winners"] = setting(
         "winners", "first filters: random, or the directions that single winners of the images' pieces take"
     )
     output: Output = setting("linear", _OUTPUT)
 
+    def size_multiple(self, geometry: Geometry, size: tuple[int, int]) -> int:  # noqa: ARG002
+        return geometry.stride or 1
 
-Backbone = Dense | Conv | Stacked | Recurrent | Attention | Filters
+    def bytes_per_pixel(self, geometry: Geometry, channels: int) -> float:
+        maps = 0 if geometry.stride is None else CONV_MAPS * 4 * geometry.channels / geometry.stride**2
+        return super().bytes_per_pixel(geometry, channels) + maps
+
+    def initial_patches(self, geometry: Geometry) -> PatchRequest | None:
+        if self.start == "random":
+            return None
+        count = _PATCHES_PER_FILTER * geometry.channels
+        return PatchRequest(self.side, min(max(count, _PATCHES[0]), _PATCHES[1]))
+
+    def private_refusal(self) -> Refusal | None:
+        why = "filters are started, and read out, by statistics of the images"
+        return Refusal(why, "backbone=conv")
+
+    def refusal(self, geometry: Geometry) -> str | None:
+        if geometry.stride is None:
+            return "filters answer at every place: their code is a grid, for example --code 256@4"
+        if self.side < geometry.stride:
+            return f"filters of side {self.side} leave gaps in steps of {geometry.stride} pixels"
+        return None

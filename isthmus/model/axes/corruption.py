@@ -1,45 +1,127 @@
-"""The corruption, of the encoder's input only."""
+"""The corruption, of the encoder's input only.
+
+A corruption's `network` is called with `(images, settings, generator)` and gives a `Corrupted`.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from isthmus.model.axes.real_noise import RealNoise
-from isthmus.model.setting import Settings, setting
+from isthmus.model.axes.point import Point, Refusal
+from isthmus.model.setting import setting
 
 _CONDITION = "tell the encoder how much was done, as one more input channel"
 
+LEAST_RECORRUPTION, MOST_RECORRUPTION = 0.2, 1.0  # α of `recorrupted`, drawn for each image
+
+
+class Corruption(Point):
+    """Base of all corruptions.
+
+    Attributes:
+        is_identity: the encoder sees the images as they are.
+        hides_pixels: what it does is to hide pixels, which the model learns to fill.
+        wants_fine_code: it takes away so much detail that a code without it would restore nothing.
+    """
+
+    axis: ClassVar[str] = "corruption"
+    is_identity: ClassVar[bool] = False
+    hides_pixels: ClassVar[bool] = False
+    wants_fine_code: ClassVar[bool] = False
+
+    @property
+    def has_condition(self) -> bool:
+        """Whether the encoder gets one more channel that says how strong the corruption is."""
+        return False
+
+    @property
+    def fills_smoothly(self) -> bool:
+        """Whether hidden pixels look like averages of what is near; else they are black."""
+        return False
+
+    @property
+    def adds_unclipped_noise(self) -> bool:
+        """Whether what was learned is the mean of noise that was not cut off at black and white."""
+        return False
+
+    @property
+    def needs_noise_level(self) -> bool:
+        """Whether `sigma` has to be measured on the images before the first step."""
+        return False
+
+    @property
+    def noise_range(self) -> tuple[float, float] | None:
+        """Least and largest σ, in units of 1/255, that a network with a noise map was told; else None."""
+        return None
+
+    @property
+    def draws_per_image(self) -> bool:
+        """Whether all that it draws has the images as its first axis, so that processes can share it."""
+        return False
+
+    def private_refusal(self) -> Refusal | None:
+        if self.needs_noise_level:
+            return Refusal("the noise would be measured on the images: say it", "corruption.sigma=25")
+        return super().private_refusal()
+
 
 @dataclass(frozen=True, kw_only=True)
-class NoCorruption(Settings):
+class NoCorruption(Corruption):
     kind: ClassVar[str] = "none"
+    network = "isthmus.model.corruptions:leave"
+    may_be_private = may_distribute = may_export = draws_per_image = is_identity = True
 
 
 @dataclass(frozen=True, kw_only=True)
-class GaussianNoise(Settings):
+class GaussianNoise(Corruption):
     kind: ClassVar[str] = "gaussian"
+    network = "isthmus.model.corruptions:add_gaussian_noise"
+    may_be_private = may_distribute = may_export = draws_per_image = wants_fine_code = True
     sigma: float = setting(50.0, "standard deviation in units of 1/255", low=0.0, high=2550.0)
     sigma_low: float | None = setting(None, "draw σ uniformly from here up to sigma, one per image", low=0.0)
     clip: bool = setting(False, "clip the noisy image to [0, 1]")
     condition: bool = setting(False, _CONDITION)
 
+    @property
+    def has_condition(self) -> bool:
+        return self.condition
+
+    @property
+    def adds_unclipped_noise(self) -> bool:
+        return not self.clip
+
+    @property
+    def noise_range(self) -> tuple[float, float] | None:
+        if not self.condition:
+            return None
+        return self.sigma if self.sigma_low is None else min(self.sigma_low, self.sigma), self.sigma
+
 
 @dataclass(frozen=True, kw_only=True)
-class SaltPepper(Settings):
+class SaltPepper(Corruption):
     kind: ClassVar[str] = "salt-pepper"
+    network = "isthmus.model.corruptions:add_salt_and_pepper"
+    may_be_private = may_distribute = may_export = draws_per_image = True
     amount: float = setting(0.1, "share of pixels set to black or white", low=0.0, high=1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
-class PoissonNoise(Settings):
+class PoissonNoise(Corruption):
     kind: ClassVar[str] = "poisson"
+    network = "isthmus.model.corruptions:count_photons"
+    may_be_private = may_distribute = may_export = (
+        True  # counts of photons hang on the pixels, so each process draws its own
+    )
     peak: float = setting(30.0, "photons counted at white", low=0.1, high=1e6)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mask(Settings):
+class Mask(Corruption):
     kind: ClassVar[str] = "mask"
+    network = "isthmus.model.corruptions:mask"
+    may_be_private = may_distribute = may_export = hides_pixels = wants_fine_code = True
     shape: Literal["pixels", "blocks", "patches", "strokes", "mixed"] = setting(
         "patches", "single pixels, free blocks, patches of a fixed grid, scratches, or one of them per image"
     )
@@ -54,16 +136,33 @@ class Mask(Settings):
     loss: Literal["all", "missing"] = setting("all", "which pixels the objective looks at")
     condition: bool = setting(True, _CONDITION)
 
+    @property
+    def has_condition(self) -> bool:
+        return self.condition
+
+    @property
+    def fills_smoothly(self) -> bool:
+        return self.fill == "smooth"
+
+    @property
+    def draws_per_image(self) -> bool:
+        # Mixed masks are drawn image by image, and so are blocks where each image has its own share of them.
+        return self.shape != "mixed" and (self.shape != "blocks" or self.amount_low is None)
+
 
 @dataclass(frozen=True, kw_only=True)
-class Blur(Settings):
+class Blur(Corruption):
     kind: ClassVar[str] = "blur"
+    network = "isthmus.model.corruptions:blur"
+    may_be_private = may_distribute = may_export = draws_per_image = True
     sigma: float = setting(1.5, "standard deviation of the Gaussian kernel in pixels", low=0.1, high=20.0)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Jpeg(Settings):
+class Jpeg(Corruption):
     kind: ClassVar[str] = "jpeg"
+    network = "isthmus.model.corruptions:compress_as_jpeg"
+    may_be_private = may_distribute = may_export = draws_per_image = True
     quality: int = setting(20, "JPEG quality", low=1, high=100)
     quality_high: int | None = setting(
         None, "draw the quality uniformly up to here, one per image", low=1, high=100
@@ -71,8 +170,10 @@ class Jpeg(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recorrupted(Settings):
+class Recorrupted(Corruption):
     kind: ClassVar[str] = "recorrupted"
+    network = "isthmus.model.recorruption:recorrupted"
+    may_be_private = may_distribute = may_export = draws_per_image = True
     sigma: float | None = setting(
         None,
         "for images that are noisy themselves: their noise, in units of 1/255; auto is measured",
@@ -82,27 +183,33 @@ class Recorrupted(Settings):
     clipped: bool = setting(True, "their noise was cut off at black and white, as it is in files of 8 bits")
     condition: bool = setting(True, _CONDITION)
 
+    @property
+    def has_condition(self) -> bool:
+        return self.condition
+
+    @property
+    def adds_unclipped_noise(self) -> bool:
+        return True
+
+    @property
+    def needs_noise_level(self) -> bool:
+        return self.sigma is None
+
+    @property
+    def noise_range(self) -> tuple[float, float] | None:
+        if not self.condition or self.sigma is None:
+            return None
+        return self.sigma, self.sigma * math.sqrt(1 + MOST_RECORRUPTION**2)
+
 
 @dataclass(frozen=True, kw_only=True)
-class BlindSpot(Settings):
+class BlindSpot(Corruption):
     kind: ClassVar[str] = "blind-spot"
+    network = "isthmus.model.corruptions:hide_blind_spots"
+    may_be_private = may_distribute = may_export = draws_per_image = True
     amount: float = setting(
         0.02,
         "for images that are noisy themselves: share of pixels guessed from the others",
         low=0.001,
         high=0.5,
     )
-
-
-Corruption = (
-    NoCorruption
-    | GaussianNoise
-    | SaltPepper
-    | PoissonNoise
-    | Mask
-    | Blur
-    | Jpeg
-    | Recorrupted
-    | BlindSpot
-    | RealNoise
-)

@@ -31,3 +31,28 @@ class Optimiser(Settings):
     ema: float = setting(
         0.995, "decay of the averaged weights that are validated and kept; 0 is off", low=0.0, high=0.99999
     )
+
+    @property
+    def takes_all_images(self) -> bool:
+        """Whether every step sees all images, in chunks, instead of a batch."""
+        return self.name == "gd"
+
+    @property
+    def is_adaptive(self) -> bool:
+        """Whether every weight has a step length of its own, the first as long as any."""
+        return self.name == "adamw"
+
+    @property
+    def moments_per_weight(self) -> int:
+        """Numbers that it remembers for each weight."""
+        return {"adamw": 2, "sgd": 1, "gd": 0}[self.name]
+
+    @property
+    def usual_rate(self) -> float:
+        """The peak learning rate where none is asked for."""
+        return {"adamw": 2e-3, "sgd": 0.1, "gd": 0.5}[self.name]
+
+    @property
+    def peak_rate(self) -> float:
+        """The learning rate asked for, or the usual one."""
+        return self.usual_rate if self.rate is None else self.rate

@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from isthmus.model.setting import Settings, setting
+from isthmus.model.axes.corruption import Corruption
+from isthmus.model.setting import setting
 
 
 @dataclass(frozen=True, kw_only=True)
-class RealNoise(Settings):
+class RealNoise(Corruption):
     """One kind of noise per image, drawn at random; the network is not given its level."""
 
     kind: ClassVar[str] = "real-noise"
+    network = "isthmus.model.real_noise:add_real_noise"
+    may_be_private = may_distribute = may_export = draws_per_image = True
     sigma: float = setting(55.0, "largest standard deviation, in units of 1/255", low=0.0, high=255.0)
     clean: float = setting(0.08, "share of images without noise", low=0.0, high=1.0)
     gray: float = setting(0.15, "share of colour images turned into gray ones", low=0.0, high=1.0)

@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from isthmus.model import axes
-from isthmus.model.backbones.interface import Decoder, Encoder, Entry, Features, Plan, patch_side
-from isthmus.model.positions import PositionMap
+from isthmus.model.backbones.interface import Decoder, Encoder, Entry, Features, Plan
+from isthmus.model.positions import position_map
 from isthmus.model.recipe import Recipe
 
 # The fused attention's gradient in bfloat16 takes up to ten times longer on a CPU than its parts do, whose
@@ -21,12 +21,16 @@ from isthmus.model.recipe import Recipe
 FEW_TOKENS = 256
 
 
+def build(recipe: Recipe, plan: Plan) -> tuple[Encoder, Decoder]:
+    return AttentionEncoder(recipe, plan), AttentionDecoder(recipe, plan)
+
+
 class AttentionEncoder(Encoder):
     def __init__(self, recipe: Recipe, plan: Plan) -> None:
         super().__init__()
         assert isinstance(recipe.backbone, axes.Attention)
         width = recipe.backbone.width[0]
-        self.patch = self.multiple = patch_side(recipe.backbone, plan.geometry, plan.size)
+        self.patch = self.multiple = recipe.backbone.patch_side(plan.geometry, plan.size)
         grid = (plan.size[0] // self.patch, plan.size[1] // self.patch)
         self.embed = nn.Linear(plan.inputs * self.patch**2, width)
         self.where = Where(recipe.positions, grid, width)
@@ -74,7 +78,7 @@ class AttentionDecoder(Decoder):
         super().__init__()
         assert isinstance(recipe.backbone, axes.Attention)
         width = recipe.backbone.width[0]
-        self.patch = patch_side(recipe.backbone, plan.geometry, plan.size)
+        self.patch = recipe.backbone.patch_side(plan.geometry, plan.size)
         grid = (plan.size[0] // self.patch, plan.size[1] // self.patch)
         self.is_grid = plan.geometry.is_grid
         self.entry = Entry(plan.geometry.channels, width, grid=self.is_grid, unit=plan.unit_columns)
@@ -107,7 +111,7 @@ class Where(nn.Module):
 
     def __init__(self, positions: axes.Positions, grid: tuple[int, int], width: int) -> None:
         super().__init__()
-        self.map = PositionMap(positions, grid)
+        self.map = position_map(positions, grid)
         self.project = nn.Linear(self.map.channels, width) if self.map.channels else None
 
     def add(self, tokens: Tensor, rows: int, columns: int) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from isthmus.model import axes
 from isthmus.model.backbones.cosine import cosine_basis
 from isthmus.model.backbones.initial import start_as
-from isthmus.model.backbones.interface import Encoder, Features, Plan, conv_depth
+from isthmus.model.backbones.interface import Encoder, Features, Plan
 
 
 class BlockTransform(Encoder):
@@ -22,7 +22,7 @@ class BlockTransform(Encoder):
 
     def __init__(self, backbone: axes.Conv, plan: Plan) -> None:
         super().__init__()
-        stem, halvings = conv_depth(backbone, plan.geometry, plan.size)
+        stem, halvings = backbone.depths(plan.geometry, plan.size)
         self.multiple = stem * 2**halvings
         self.is_cosine = backbone.start == "cosine"
         self.straight = nn.Conv2d(plan.inputs * self.multiple**2, plan.features, 1)

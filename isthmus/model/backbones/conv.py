@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from isthmus.model import axes
-from isthmus.model.backbones.block_transform import centre
+from isthmus.model.backbones.block_transform import BlockTransform, centre
 from isthmus.model.backbones.cosine import cosine_basis
 from isthmus.model.backbones.initial import BLOCK_SHARE, keep_size, silence, soften, start_as
 from isthmus.model.backbones.interface import (
@@ -33,9 +33,8 @@ from isthmus.model.backbones.interface import (
     Features,
     Plan,
     activation,
-    conv_depth,
 )
-from isthmus.model.positions import PositionMap
+from isthmus.model.positions import position_map
 from isthmus.model.recipe import Recipe
 
 # The unit of what the stages add, where they refine: a share of each code channel's spread, and of white.
@@ -49,17 +48,24 @@ def stage_widths(backbone: axes.Conv, stages: int) -> list[int]:
     return [backbone.width[min(i, len(backbone.width) - 1)] for i in range(stages)]
 
 
+def build(recipe: Recipe, plan: Plan) -> tuple[Encoder, Decoder]:
+    backbone = _conv(recipe)
+    linear = backbone.encoder == "linear"
+    encoder = BlockTransform(backbone, plan) if linear else ConvEncoder(recipe, plan)
+    return encoder, ConvDecoder(recipe, plan)
+
+
 class ConvEncoder(Encoder):
     spread: Tensor
 
     def __init__(self, recipe: Recipe, plan: Plan) -> None:
         super().__init__()
         backbone = _conv(recipe)
-        self.stem, halvings = conv_depth(backbone, plan.geometry, plan.size)
+        self.stem, halvings = backbone.depths(plan.geometry, plan.size)
         self.multiple = self.stem * 2**halvings
         widths = stage_widths(backbone, halvings + 1)
         height, width = plan.size[0] // self.stem, plan.size[1] // self.stem
-        self.positions = PositionMap(recipe.positions, (height, width))
+        self.positions = position_map(recipe.positions, (height, width))
         inputs = plan.inputs * self.stem**2 + self.positions.channels
         self.first = _conv3(inputs, widths[0], backbone)
         self.stages = nn.ModuleList(_stage(w, backbone, backbone.blocks) for w in widths)
@@ -126,14 +132,14 @@ class ConvDecoder(Decoder):
     def __init__(self, recipe: Recipe, plan: Plan) -> None:
         super().__init__()
         backbone = _conv(recipe)
-        self.stem, halvings = conv_depth(backbone, plan.geometry, plan.size)
+        self.stem, halvings = backbone.depths(plan.geometry, plan.size)
         self.multiple = self.stem * 2**halvings
         widths = stage_widths(backbone, halvings + 1)[::-1]
         bottom = (plan.size[0] // self.multiple, plan.size[1] // self.multiple)
         self.bottom, self.width, self.is_grid = bottom, widths[0], plan.geometry.is_grid
         outputs = widths[0] if self.is_grid else widths[0] * bottom[0] * bottom[1]
         self.entry = Entry(plan.geometry.channels, outputs, grid=self.is_grid, unit=plan.unit_columns)
-        self.positions = PositionMap(recipe.positions, bottom)
+        self.positions = position_map(recipe.positions, bottom)
         self.first = _conv3(widths[0] + self.positions.channels, widths[0], backbone)
         counts = [backbone.blocks] * len(widths)
         counts[-1] = backbone.blocks if backbone.finest is None else backbone.finest

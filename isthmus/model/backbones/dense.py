@@ -9,6 +9,12 @@ from torch import Tensor, nn
 
 from isthmus.model import axes
 from isthmus.model.backbones.interface import Decoder, Encoder, Entry, Features, Plan, activation
+from isthmus.model.recipe import Recipe
+
+
+def build(recipe: Recipe, plan: Plan) -> tuple[Encoder, Decoder]:
+    assert isinstance(recipe.backbone, axes.Dense)
+    return DenseEncoder(recipe.backbone, plan), DenseDecoder(recipe.backbone, plan)
 
 
 class DenseEncoder(Encoder):

@@ -29,6 +29,10 @@ QUIET = 1e-2  # variance, relative to the mean one, below which a piece counts a
 CHUNK = 8192
 
 
+def build(recipe: Recipe, plan: Plan) -> tuple[Encoder, Decoder]:
+    return FiltersEncoder(recipe, plan), FiltersDecoder(recipe, plan)
+
+
 class FiltersEncoder(Encoder):
     """`(N, inputs, H, W)` → `(N, features, H/stride, W/stride)`, linear in the pixels."""
 
@@ -54,12 +58,15 @@ class FiltersEncoder(Encoder):
                                  -(kernels @ self.mean), self.stride))  # fmt: skip
 
     def responses(self, images: Tensor) -> Tensor:
-        """What every filter answers at every place: `(N, inputs, H, W)` → `(N, filters, H−side+1, W−side+1)`.
+        """What every filter answers at every place: `(N, C, H, W)` → `(N, filters, H−side+1, W−side+1)`.
 
         Each whitened piece is first scaled to unit mean square (local contrast normalisation), so that an
         answer has the same meaning in faint and in strong parts of an image. Images smaller than a filter are
         extended.
         """
+        missing = self.inputs - images.shape[1]
+        if missing:  # a condition map: nothing was done to these images
+            images = torch.cat([images, torch.zeros_like(images[:, :missing])], 1)
         down, right = max(0, self.side - images.shape[-2]), max(0, self.side - images.shape[-1])
         if down or right:
             images = F.pad(images, (0, right, 0, down), mode="replicate")
@@ -69,6 +76,10 @@ class FiltersEncoder(Encoder):
         answers = whitened @ self.directions.T
         height, width = images.shape[-2] - self.side + 1, images.shape[-1] - self.side + 1
         return answers.transpose(1, 2).reshape(len(images), -1, height, width)
+
+    def start_with(self, decoder: Decoder, patches: Tensor, *, winning: int | None, seed: int) -> None:
+        assert isinstance(decoder, FiltersDecoder)
+        start_filters(self, decoder, patches.flatten(1), winning=winning, seed=seed)
 
     def _as_kernels(self, rows: Tensor) -> Tensor:
         return rows.view(len(rows), self.inputs, self.side, self.side)

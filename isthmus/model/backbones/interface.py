@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from isthmus.model import axes
 from isthmus.model.geometry import Geometry
 
 
@@ -59,6 +58,17 @@ class Encoder(nn.Module):
 
     def centre_at(self, mean: Tensor) -> None:
         """Begin with a code near zero for an image of the brightness `mean (C,)`, where that can be."""
+
+    def start_with(self, decoder: Decoder, patches: Tensor, *, winning: int | None, seed: int) -> None:
+        """Begin with what `patches (n, C, side, side)` tell, where the backbone asked for some.
+
+        `winning` units of a code will be kept, None for all.
+        """
+        raise NotImplementedError
+
+    def responses(self, images: Tensor) -> Tensor:
+        """`(N, C, H, W)` → what the backbone's `dense_layer` answers at every place, `(N, K, h, w)`."""
+        raise NotImplementedError
 
 
 class Decoder(nn.Module):
@@ -112,42 +122,3 @@ class Entry(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         weight = F.normalize(self.weight, dim=0) if self.unit else self.weight
         return F.conv2d(z, weight, self.bias) if weight.ndim == 4 else F.linear(z, weight, self.bias)
-
-
-def conv_depth(backbone: axes.Conv, geometry: Geometry, size: tuple[int, int]) -> tuple[int, int]:
-    """`(stem, halvings)` of a conv backbone; vectors stop near an 8×8 grid, grids at their stride."""
-    if geometry.stride is not None:
-        stem = min(backbone.stem, geometry.stride)
-        return stem, int(math.log2(geometry.stride // stem))
-    if backbone.depth is not None:
-        return backbone.stem, backbone.depth
-    side = max(size) / backbone.stem
-    return backbone.stem, max(1, math.ceil(math.log2(side / 8))) if side > 1 else 0
-
-
-def stacked_widths(backbone: axes.Stacked, geometry: Geometry) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Channels of the convolutions of a stacked backbone, without the code's own and the image's.
-
-    In a vector code each of the encoder's convolutions halves, and the decoder's first width is that of the
-    grid at the bottom. In a grid code the one that makes the code halves too; of `width` as many are taken as
-    its stride needs, the last repeated.
-    """
-    if geometry.stride is None:
-        encoder = backbone.width
-        return encoder, encoder[::-1] if backbone.decoder is None else backbone.decoder
-    hidden = max(0, int(math.log2(geometry.stride)) - 1)
-    width = backbone.width or (geometry.channels,)
-    encoder = tuple(width[min(i, len(width) - 1)] for i in range(hidden))
-    return encoder, encoder[::-1] if backbone.decoder is None else backbone.decoder
-
-
-def stacked_halvings(backbone: axes.Stacked, geometry: Geometry) -> int:
-    """How often a stacked encoder halves, and its decoder doubles."""
-    return len(backbone.width) if geometry.stride is None else int(math.log2(geometry.stride))
-
-
-def patch_side(backbone: axes.Attention, geometry: Geometry, size: tuple[int, int]) -> int:
-    """Side of an attention patch: the code's stride, what was asked for, or 7 to 8 on the longer side."""
-    if geometry.stride is not None:
-        return geometry.stride
-    return backbone.patch or max(1, math.ceil(max(size) / 8))

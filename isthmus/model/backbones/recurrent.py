@@ -12,8 +12,12 @@ from torch import Tensor, nn
 
 from isthmus.model import axes
 from isthmus.model.backbones.interface import Decoder, Encoder, Entry, Features, Plan
-from isthmus.model.positions import PositionMap
+from isthmus.model.positions import PositionMap, position_map
 from isthmus.model.recipe import Recipe
+
+
+def build(recipe: Recipe, plan: Plan) -> tuple[Encoder, Decoder]:
+    return RecurrentEncoder(recipe, plan), RecurrentDecoder(recipe, plan)
 
 
 class RecurrentEncoder(Encoder):
@@ -21,7 +25,7 @@ class RecurrentEncoder(Encoder):
         super().__init__()
         assert isinstance(recipe.backbone, axes.Recurrent)
         width, depth = recipe.backbone.width[0], recipe.backbone.depth
-        self.positions = PositionMap(recipe.positions, (plan.size[0], 1))
+        self.positions = position_map(recipe.positions, (plan.size[0], 1))
         self.rows = nn.GRU(
             plan.inputs * plan.size[1] + self.positions.channels, width, depth, batch_first=True
         )
@@ -42,7 +46,7 @@ class RecurrentDecoder(Decoder):
         self.shape = (plan.size[0], plan.channels, plan.size[1])
         self.width, self.depth = width, depth
         self.entry = Entry(plan.geometry.channels, (1 + depth) * width, grid=False, unit=plan.unit_columns)
-        self.positions = PositionMap(recipe.positions, (plan.size[0], 1))
+        self.positions = position_map(recipe.positions, (plan.size[0], 1))
         self.rows = nn.GRU(width + self.positions.channels, width, depth, batch_first=True)
         self.last = nn.Linear(width, plan.channels * plan.size[1])
 

@@ -22,13 +22,15 @@ from isthmus.model.backbones.interface import (
     Features,
     Plan,
     activation,
-    stacked_halvings,
-    stacked_widths,
 )
-from isthmus.model.positions import PositionMap
+from isthmus.model.positions import position_map
 from isthmus.model.recipe import Recipe
 
 MONOTONE = ("relu", "leaky", "tanh", "sigmoid")
+
+
+def build(recipe: Recipe, plan: Plan) -> tuple[Encoder, Decoder]:
+    return StackedEncoder(recipe, plan), StackedDecoder(recipe, plan)
 
 
 class StackedEncoder(Encoder):
@@ -37,9 +39,9 @@ class StackedEncoder(Encoder):
     def __init__(self, recipe: Recipe, plan: Plan) -> None:
         super().__init__()
         backbone = _stacked(recipe)
-        self.multiple = 2 ** stacked_halvings(backbone, plan.geometry)
-        self.positions = PositionMap(recipe.positions, plan.size)
-        widths, _ = stacked_widths(backbone, plan.geometry)
+        self.multiple = 2 ** backbone.halvings(plan.geometry)
+        self.positions = position_map(recipe.positions, plan.size)
+        widths, _ = backbone.widths(plan.geometry)
         widths = (plan.inputs + self.positions.channels, *widths)
         self.layers = nn.ModuleList(_halving(a, b, backbone, active=True) for a, b in pairwise(widths))
         self.is_grid = plan.geometry.is_grid
@@ -68,10 +70,10 @@ class StackedDecoder(Decoder):
     def __init__(self, recipe: Recipe, plan: Plan) -> None:
         super().__init__()
         backbone = _stacked(recipe)
-        halvings = stacked_halvings(backbone, plan.geometry)
+        halvings = backbone.halvings(plan.geometry)
         self.multiple = 2**halvings
         self.bottom = (plan.size[0] // self.multiple, plan.size[1] // self.multiple)
-        _, widths = stacked_widths(backbone, plan.geometry)
+        _, widths = backbone.widths(plan.geometry)
         self.entry: nn.Module | None = None
         code = plan.geometry.channels
         if not plan.geometry.is_grid:
@@ -81,7 +83,7 @@ class StackedDecoder(Decoder):
             self.entered = _finish(bottom, backbone)
             code, widths = bottom, tuple(widths_after)
         self.unit_columns = plan.unit_columns and plan.geometry.is_grid
-        self.positions = PositionMap(recipe.positions, self.bottom)
+        self.positions = position_map(recipe.positions, self.bottom)
         channels = (code + self.positions.channels, *widths)
         self.layers = nn.ModuleList(_doubling(a, b, backbone) for a, b in pairwise(channels))
         if len(widths) == halvings:

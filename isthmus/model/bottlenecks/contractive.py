@@ -25,15 +25,17 @@ class ContractiveBottleneck(Bottleneck):
 
     penalty_name = "contractive"
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, settings: axes.Contractive, backbone: axes.Backbone) -> None:
         super().__init__()
-        settings, backbone = recipe.bottleneck, recipe.backbone
-        assert isinstance(settings, axes.Contractive)
         self.weight, self.warmup, self.probes = settings.weight, settings.warmup, settings.probes
         dense_sigmoid = isinstance(backbone, axes.Dense) and backbone.activation == "sigmoid"
         self.sigmoid = dense_sigmoid
         self.exact = isinstance(backbone, axes.Dense) and dense_sigmoid and not backbone.width
         self.wants_jacobian = not self.exact
+
+    @classmethod
+    def build(cls, settings: axes.Contractive, recipe: Recipe, channels: int) -> Bottleneck:  # noqa: ARG003
+        return cls(settings, recipe.backbone)
 
     def forward(self, h: Tensor, generator: torch.Generator, sample: bool) -> Latent:  # noqa: ARG002
         return Latent(h.sigmoid() if self.sigmoid else h)

@@ -11,6 +11,7 @@ from isthmus.model.bottlenecks.context import LEAST_SCALE, ChannelContext
 from isthmus.model.bottlenecks.gains import KNOTS, UNIT, Gains, draw, interpolated, nats_per_error
 from isthmus.model.bottlenecks.interface import Bottleneck
 from isthmus.model.geometry import Geometry
+from isthmus.model.recipe import Recipe
 from isthmus.model.trace import Latent, Trace
 
 COMPONENTS = 3
@@ -30,7 +31,6 @@ class EntropyBottleneck(Bottleneck):
     """
 
     penalty_name = "rate"
-    discrete = True
 
     def __init__(self, settings: axes.Entropy, geometry: Geometry, channels: int = 3) -> None:
         """`channels`: of the images."""
@@ -51,6 +51,10 @@ class EntropyBottleneck(Bottleneck):
             self.mean = nn.Parameter(spread)
             self.log_scale = nn.Parameter(torch.ones(geometry.channels, COMPONENTS))
             self.logit = nn.Parameter(torch.zeros(geometry.channels, COMPONENTS))
+
+    @classmethod
+    def build(cls, settings: axes.Entropy, recipe: Recipe, channels: int) -> Bottleneck:
+        return cls(settings, recipe.geometry, channels)
 
     def forward(self, h: Tensor, generator: torch.Generator, sample: bool) -> Latent:
         quality = torch.full((h.shape[0],), self.quality, device=h.device)
@@ -135,3 +139,10 @@ class EntropyBottleneck(Bottleneck):
         mass = (upper.sigmoid() - lower.sigmoid()).abs()
         probability = (mass * self.logit.softmax(-1).view(view)).sum(-1)
         return -probability.clamp_min(1e-9).log()
+
+
+def rate_model(model: nn.Module) -> EntropyBottleneck:
+    """The bottleneck of a model whose codes have a rate (`axes.Bottleneck.has_rate`), for a codec to ask."""
+    found = model.get_submodule("bottleneck")
+    assert isinstance(found, EntropyBottleneck)  # has_rate promises it
+    return found

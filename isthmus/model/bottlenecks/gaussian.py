@@ -42,7 +42,6 @@ class GaussianBottleneck(Bottleneck):
             kl = torch.where(over_batch(kl.detach().mean(0)) > self.free, kl, torch.full_like(kl, self.free))
         return kl.sum(1)
 
-    @staticmethod
-    def kl_per_unit(code: Latent) -> Tensor:
+    def kl_per_unit(self, code: Latent) -> Tensor:
         """`(N, units)`, nats."""
         return kl_to_standard_normal(code.parts["mean"].flatten(1), code.parts["log_variance"].flatten(1))

@@ -20,6 +20,9 @@ class PlainBottleneck(Bottleneck):
     def forward(self, h: Tensor, generator: torch.Generator, sample: bool) -> Latent:  # noqa: ARG002
         return Latent(h.relu() if self.rectified else h)
 
+    def project(self, values: Tensor) -> Tensor:
+        return values.clamp_min(0) if self.rectified else values
+
 
 class L2Bottleneck(PlainBottleneck):
     """λ‖z‖² (ridge on the code)."""
@@ -46,6 +49,9 @@ class L1Bottleneck(Bottleneck):
 
     def forward(self, h: Tensor, generator: torch.Generator, sample: bool) -> Latent:  # noqa: ARG002
         return Latent(h.relu())
+
+    def project(self, values: Tensor) -> Tensor:
+        return values.clamp_min(0)
 
     def penalty(self, trace: Trace) -> Tensor:
         return trace.code.values.flatten(1).abs().sum(1)

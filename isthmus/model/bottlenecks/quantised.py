@@ -9,16 +9,25 @@ from torch import Tensor, nn
 from isthmus.model import axes
 from isthmus.model.bottlenecks.interface import Bottleneck
 from isthmus.model.geometry import Geometry
+from isthmus.model.recipe import Recipe
 from isthmus.model.trace import Latent, Trace
 
 
-class FSQBottleneck(Bottleneck):
+class QuantisedBottleneck(Bottleneck):
+    """Either of the two, as the settings say."""
+
+    @classmethod
+    def build(cls, settings: axes.Quantised, recipe: Recipe, channels: int) -> Bottleneck:  # noqa: ARG003
+        if settings.method == "fsq":
+            return FSQBottleneck(settings)
+        return VQBottleneck(settings, recipe.geometry)
+
+
+class FSQBottleneck(QuantisedBottleneck):
     """Each number is squashed to a range and rounded to one of L levels (Mentzer et al. 2023, §3.1).
 
     Gradients pass the rounding straight through. Values are evenly spaced in [−1, 1].
     """
-
-    discrete = True
 
     def __init__(self, settings: axes.Quantised) -> None:
         super().__init__()
@@ -34,7 +43,7 @@ class FSQBottleneck(Bottleneck):
         return Latent((rounded.detach() + (bounded - bounded.detach())) / steps)
 
 
-class VQBottleneck(Bottleneck):
+class VQBottleneck(QuantisedBottleneck):
     """Each sub-vector becomes its nearest codebook entry (van den Oord et al. 2017, eq. 3).
 
     The penalty is the codebook loss plus `commitment` times the commitment loss, summed over the code.
@@ -42,7 +51,6 @@ class VQBottleneck(Bottleneck):
 
     penalty_name = "vq"
     weight = 1.0
-    discrete = True
 
     def __init__(self, settings: axes.Quantised, geometry: Geometry) -> None:
         super().__init__()

@@ -11,6 +11,7 @@ from isthmus.model import axes
 from isthmus.model.batch_mean import over_batch
 from isthmus.model.bottlenecks.interface import Bottleneck
 from isthmus.model.geometry import Geometry
+from isthmus.model.recipe import Recipe
 from isthmus.model.trace import Latent, Trace
 
 
@@ -29,6 +30,9 @@ class KLSparseBottleneck(Bottleneck):
 
     def forward(self, h: Tensor, generator: torch.Generator, sample: bool) -> Latent:  # noqa: ARG002
         return Latent(h.sigmoid())
+
+    def project(self, values: Tensor) -> Tensor:
+        return values.clamp(0, 1)
 
     def penalty(self, trace: Trace) -> Tensor:
         z = trace.code.values.flatten(2) if trace.code.values.ndim > 2 else trace.code.values[..., None]
@@ -61,6 +65,10 @@ class TopKBottleneck(Bottleneck):
         self.register_buffer("usage", torch.ones(geometry.channels))
         self.register_buffer("boost", torch.zeros(geometry.channels))
 
+    @classmethod
+    def build(cls, settings: axes.TopK, recipe: Recipe, channels: int) -> Bottleneck:  # noqa: ARG003
+        return cls(settings, recipe.geometry)
+
     def forward(self, h: Tensor, generator: torch.Generator, sample: bool) -> Latent:  # noqa: ARG002
         size = h.detach().abs() * self.boost.exp().view(1, -1, *(1,) * (h.ndim - 2))
         kept = size.topk(self.k, dim=1).indices
@@ -68,6 +76,10 @@ class TopKBottleneck(Bottleneck):
         if self.training and sample:
             self._follow(mask)
         return Latent(h * mask)
+
+    def project(self, values: Tensor) -> Tensor:
+        kept = values.abs().topk(min(self.k, values.shape[1]), dim=1).indices
+        return values * torch.zeros_like(values).scatter(1, kept, 1.0)
 
     @torch.no_grad()
     def _follow(self, mask: Tensor) -> None:

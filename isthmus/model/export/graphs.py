@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from isthmus.model.autoencoder import Autoencoder
-from isthmus.model.corruptions import has_condition
 from isthmus.model.terms import apply_range
 
 
@@ -38,7 +37,7 @@ class Graph:
 
 def graphs(model: Autoencoder) -> list[Graph]:
     """Encoder and decoder apart, or the whole of a model with skips."""
-    if getattr(model.recipe.backbone, "skips", False):
+    if model.recipe.backbone.has_skips:
         return [_from_images(model, "whole", Whole(model), "restored")]
     shape = model.recipe.geometry.shape(_canvas(model))
     free = model.recipe.geometry.stride is not None
@@ -108,7 +107,7 @@ class Whole(nn.Module):
 def _from_images(model: Autoencoder, name: str, module: nn.Module, output: str) -> Graph:
     free = model.recipe.geometry.is_grid
     # A model with skips is told by a further channel how strong the noise is, or what is hidden.
-    channels = model.channels + (name == "whole" and has_condition(model.recipe.corruption))
+    channels = model.channels + (name == "whole" and model.recipe.corruption.has_condition)
 
     def images(count: int, rows: int, columns: int) -> tuple[int, ...]:
         size = (rows * model.multiple, columns * model.multiple) if free else model.size
@@ -118,7 +117,7 @@ def _from_images(model: Autoencoder, name: str, module: nn.Module, output: str) 
 
 
 def _with_condition(images: Tensor, model: Autoencoder) -> Tensor:
-    if not has_condition(model.recipe.corruption):
+    if not model.recipe.corruption.has_condition:
         return images
     return torch.cat([images, torch.zeros_like(images[:, :1])], 1)
 

@@ -21,6 +21,7 @@ from torch import Tensor
 from isthmus.atomic import write_bytes
 from isthmus.errors import IsthmusError, MissingExtraError
 from isthmus.model.autoencoder import Autoencoder
+from isthmus.model.capabilities import check_exported
 from isthmus.model.export.graphs import Graph, graphs
 from isthmus.outputs import check_output
 
@@ -74,11 +75,13 @@ def write_onnx(
 
     Raises:
         MissingExtraError: onnx, onnxscript or onnxruntime is not installed.
+        CapabilityError: a part of the recipe does not state that it may be exported.
         ExportError: a file's answers differ from torch's by more than 1e-5, or the model has a part that
             cannot be written.
         OutputError: a file exists (`force` off), or cannot be written.
     """
     _check_extra()
+    check_exported(model.recipe)
     model = model.to("cpu").eval()
     stem = str(path).removesuffix(_SUFFIX)
     parts = [

@@ -10,7 +10,6 @@ import numpy as np
 
 from isthmus.images.store import ImageSet
 from isthmus.training.diagnosis.finding import Finding
-from isthmus.training.optimisers import peak_rate, usual_rate
 from isthmus.training.player import Player
 
 GROWN = 10.0  # a loss this many times its lowest was on its way to infinity
@@ -56,7 +55,7 @@ def cause(broken: Breakdown, players: Sequence[Player]) -> Finding:
         key, weight, name = heavy
         told = f"{seen}: the weight {weight:g} of '{name}' is too large"
         return Finding("not-a-number", "problem", told, f"--set {key}=1")
-    rate, usual = peak_rate(player.optimiser), usual_rate(player.optimiser)
+    rate, usual = player.optimiser.peak_rate, player.optimiser.usual_rate
     key = "critic.rate" if player.name == "critic" else "optimiser.rate"
     grew = _growth(first, broken) > GROWN or rate > FAR * usual
     if broken.precision == "bfloat16" and not grew:

@@ -6,16 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, median
 
-from isthmus.model import axes
 from isthmus.model.image_sum import parse_sum
 from isthmus.model.recipe import Recipe
 from isthmus.training.diagnosis.finding import Finding
-from isthmus.training.optimisers import peak_rate
 from isthmus.training.schedule import Schedule
 
 ENTRIES = 8  # fewer validations than this tell nothing
 STEPS = 100
-FLOORED = ("mse", "l1", "ssim")  # image terms that are zero for a perfect image
 RISEN = 0.03  # of the validation loss above its best, while the training loss went on falling
 GAP = 2.0  # validation error as a multiple of the training error
 LEARNED = 0.2  # of the training loss at the start, fallen by the end: less is no learning by heart
@@ -97,17 +94,16 @@ def over_fitting(course: Course, recipe: Recipe) -> Finding | None:
 
 def critic_domination(course: Course, recipe: Recipe) -> Finding | None:
     """The critic has been nearly always right over the last third: its verdict no longer teaches anything."""
-    if not course.tells or not course.critic or isinstance(recipe.critic, axes.NoCritic):
+    if not course.tells or not course.critic or not recipe.critic.judges:
         return None
     last = median(course.critic[-max(3, len(course.critic) // 3) :])
     if last > BEATEN * CHANCE:
         return None
-    judged = "codes" if isinstance(recipe.critic, axes.OnCodes) else "images"
-    slower = min(recipe.critic.rate, peak_rate(recipe.optimiser)) / 10
+    slower = min(recipe.critic.rate, recipe.optimiser.peak_rate) / 10
     return Finding(
         "critic-domination",
         "warning",
-        f"the critic tells real {judged} from made ones nearly without fail: its loss is "
+        f"the critic tells real {recipe.critic.judges} from made ones nearly without fail: its loss is "
         f"{last:.2g}, and {CHANCE:.2f} where it has to guess",
         f"--set critic.rate={slower:.2g}",
     )
@@ -121,18 +117,14 @@ def _fall(train: Sequence[float], since: int) -> float:
 
 
 def _gap(course: Course, at: int, recipe: Recipe) -> float:
-    if not course.validation or any(name not in FLOORED for name, _, _ in parse_sum(recipe.objective.image)):
+    if not course.validation or not all(term.has_floor for term in recipe.objective.terms):
         return 1.0  # a likelihood has no zero that a ratio could be taken from
     return course.validation[at] / max(course.train[at], 1e-12)
 
 
 def _smaller(recipe: Recipe) -> str:
-    width = getattr(recipe.backbone, "width", ())
-    if isinstance(recipe.backbone, axes.Attention):
-        return f"--set backbone.depth={max(1, recipe.backbone.depth // 2)}"
-    if any(side > 8 for side in width):
-        return "--set backbone.width=" + ",".join(str(max(8, side // 4)) for side in width)
-    return f"--code {_halved(recipe)}"
+    change = recipe.backbone.shrink_hint()
+    return f"--code {_halved(recipe)}" if change is None else f"--set {change}"
 
 
 def _halved(recipe: Recipe) -> str:

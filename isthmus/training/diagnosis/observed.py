@@ -10,9 +10,7 @@ from torch import Tensor
 
 from isthmus.images.batches import whole
 from isthmus.images.store import ImageSet
-from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder
-from isthmus.model.bottlenecks.gaussian import GaussianBottleneck
 
 IMAGES = 1000
 FEW = 100  # fewer held-out images say little about single units: then training images are looked at
@@ -91,7 +89,7 @@ class _Watcher:
         # Whole images where they have the size of the training's, else the middle; a vector code resizes.
         crop = model.size if model.recipe.geometry.is_grid else None
         self.batches = whole(images, chosen, batch=max(1, min(250, PIXELS // numbers)), crop=crop)
-        self.scrambles = isinstance(model.recipe.corruption, axes.NoCorruption)
+        self.scrambles = model.recipe.corruption.is_identity
 
     def result(self) -> Observed:
         units, error, scrambled = _Units(), _Explained(), _Explained()
@@ -109,7 +107,7 @@ class _Watcher:
             seen += output.numel()
             samples.append(images.flatten()[:: max(1, images.numel() // 20_000)])
             code_numbers = values[0].numel()
-            if isinstance(self.model.bottleneck, GaussianBottleneck):
+            if self.model.recipe.bottleneck.is_stochastic:
                 # (N, units · positions) → nats of each unit at one position
                 per = self.model.bottleneck.kl_per_unit(trace.code)
                 kl.append(per.view(len(per), values.shape[1], -1))

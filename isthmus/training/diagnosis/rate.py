@@ -5,11 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from isthmus.model import axes
 from isthmus.model.recipe import Recipe
 from isthmus.training.diagnosis.course import Course
 from isthmus.training.diagnosis.finding import Finding
-from isthmus.training.optimisers import peak_rate, usual_rate
 from isthmus.training.schedule import rate_at, warmup_share
 from isthmus.wording import choose_word, format_count
 
@@ -36,18 +34,18 @@ def learning_rate_too_high(course: Course, recipe: Recipe) -> Finding | None:
     warmup = warmup_share(recipe.optimiser, course.schedule)
     first = sum(course.schedule.progress(step) <= warmup for step in course.steps)
     # Against a critic the image loss may well rise for a while: only a rise above the start counts.
-    game = not isinstance(recipe.critic, axes.NoCritic)
+    game = bool(recipe.critic.judges)
     jump = _worst_jump(losses, train, share=math.inf if game else JUMP, since=first)
     if jump is None:
         return None
     low, high, at = jump
-    rate = peak_rate(recipe.optimiser)
+    rate = recipe.optimiser.peak_rate
     return Finding(
         "learning-rate-too-high",
         "warning",
         f"the loss jumped from {low:.3g} to {high:.3g} by step {course.steps[at]:,.0f}: the learning rate "
         f"{rate:g} is likely too high",
-        f"--set optimiser.rate={min(rate / 4, usual_rate(recipe.optimiser)):.2g}",
+        f"--set optimiser.rate={min(rate / 4, recipe.optimiser.usual_rate):.2g}",
     )
 
 
@@ -61,7 +59,7 @@ def learning_rate_too_low(course: Course, recipe: Recipe, explained: float | Non
     """
     if not course.tells or course.steps[-1] < course.schedule.steps:
         return None
-    rate, usual = peak_rate(recipe.optimiser), usual_rate(recipe.optimiser)
+    rate, usual = recipe.optimiser.peak_rate, recipe.optimiser.usual_rate
     losses = course.objective or _smooth(course.train)
     moved = _moved(course, recipe)
     total = losses[0] - losses[-1]
@@ -119,13 +117,12 @@ def nothing_learned(explained: float, recipe: Recipe) -> Finding | None:
 
 def _lighter(recipe: Recipe) -> str:
     """A setting by which the images weigh more, or the learning is gentler."""
-    rate = peak_rate(recipe.optimiser)
-    weight = float(getattr(recipe.bottleneck, "weight", 0.0))
-    if not isinstance(recipe.critic, axes.NoCritic) and recipe.critic.weight > 0:
+    rate, weight = recipe.optimiser.peak_rate, recipe.bottleneck.weight
+    if recipe.critic.weight > 0:
         return f"--set critic.weight={recipe.critic.weight / 10:.2g}"
     if weight > 0:
         return f"--set bottleneck.weight={weight / 10:.2g}"
-    return f"--set optimiser.rate={min(rate / 4, usual_rate(recipe.optimiser)):.2g}"
+    return f"--set optimiser.rate={min(rate / 4, recipe.optimiser.usual_rate):.2g}"
 
 
 def _worst_jump(

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from isthmus.model import axes
-from isthmus.model.image_sum import parse_sum
 from isthmus.model.recipe import Recipe
 from isthmus.training.diagnosis.finding import Finding
 from isthmus.training.diagnosis.observed import Observed
-from isthmus.training.optimisers import peak_rate, usual_rate
 from isthmus.wording import format_count
 
 ENOUGH = 20  # images: over fewer a good unit may well stay the same
@@ -15,17 +12,14 @@ DEAD = 0.1  # share of units that are the same for every image
 DEAD_SPARSE = 0.5  # the same of a sparse code, where some units wait for rare images
 LIVE = 0.1  # share of a gaussian code's units that should carry something
 COPIED = 0.9  # share of scrambled images' variance that comes through
-LIKELIHOODS = ("bce", "gaussian-nll")
-SPARSE = (axes.L1, axes.KLSparse, axes.TopK, axes.L0)
-DISCRETE = (axes.Quantised, axes.Entropy)
 
 
 def dead_units(seen: Observed, recipe: Recipe) -> Finding | None:
     """Units that are never active, or the same for every image; gaussian codes have `posterior_collapse`."""
     if seen.images < ENOUGH:
         return None
-    allowed = DEAD_SPARSE if isinstance(recipe.bottleneck, SPARSE) else DEAD
-    if isinstance(recipe.bottleneck, axes.Gaussian) or seen.constant_units <= allowed * seen.units:
+    allowed = DEAD_SPARSE if recipe.bottleneck.is_sparse else DEAD
+    if recipe.bottleneck.is_stochastic or seen.constant_units <= allowed * seen.units:
         return None
     every = seen.constant_units == seen.units
     which = f"all {seen.units}" if every else f"{seen.constant_units} of {seen.units}"
@@ -41,28 +35,19 @@ def dead_units(seen: Observed, recipe: Recipe) -> Finding | None:
 def posterior_collapse(seen: Observed, recipe: Recipe) -> Finding | None:
     """The units of a gaussian code do not differ from the prior, so the decoder learns to do without them."""
     bottleneck = recipe.bottleneck
-    if not isinstance(bottleneck, axes.Gaussian) or seen.collapsed_units is None or seen.kl is None:
+    if not bottleneck.is_stochastic or seen.collapsed_units is None or seen.kl is None:
         return None
     live = seen.units - seen.collapsed_units
     if seen.images < ENOUGH or live >= max(1, LIVE * seen.units):
         return None
-    terms = [name for name, _, _ in parse_sum(recipe.objective.image)]
-    if bottleneck.weight > 1:
-        suggestion = f"--set bottleneck.weight={max(1.0, bottleneck.weight / 10):g}"
-    elif not any(name in LIKELIHOODS for name in terms):
-        # A mean squared error is no log-likelihood: beside nats it weighs next to nothing.
-        suggestion = "--set objective.image=gaussian-nll"
-    elif bottleneck.warmup < 0.3:
-        suggestion = "--set bottleneck.warmup=0.5"
-    else:
-        suggestion = f"--set bottleneck.free_bits={max(0.1, 2 * bottleneck.free_bits):g}"
+    change = bottleneck.collapse_hint(has_likelihood=recipe.objective.has_likelihood)
     return Finding(
         "posterior-collapse",
         "problem" if live == 0 else "warning",
         f"{seen.collapsed_units} of {format_count(seen.units, 'unit')} of the code equal the prior for "
         "every image "
         f"(the whole code carries {seen.kl:.2g} nats)",
-        suggestion,
+        _revive(recipe) if change is None else f"--set {change}",
     )
 
 
@@ -72,9 +57,9 @@ def copying(seen: Observed, recipe: Recipe) -> Finding | None:
     Scrambled pixels have nothing that could be learned: a model that gives them back has only copied. A code
     of integers is left out, for it pays for what it passes on.
     """
-    if isinstance(recipe.bottleneck, DISCRETE) or seen.explained_scrambled is None:
+    if recipe.bottleneck.is_discrete or seen.explained_scrambled is None:
         return None
-    skips = bool(getattr(recipe.backbone, "skips", False))
+    skips = recipe.backbone.has_skips
     if seen.explained_scrambled < COPIED:
         return None if skips else _wide(seen, recipe)
     way = (
@@ -92,7 +77,7 @@ def copying(seen: Observed, recipe: Recipe) -> Finding | None:
 
 
 def _wide(seen: Observed, recipe: Recipe) -> Finding | None:
-    free = isinstance(recipe.bottleneck, axes.Plain) or getattr(recipe.bottleneck, "weight", 1.0) == 0
+    free = recipe.bottleneck.weight == 0 and recipe.bottleneck.kept_units is None
     if not free or seen.code_numbers < seen.image_numbers:
         return None
     return Finding(
@@ -113,17 +98,8 @@ def _narrower(seen: Observed, recipe: Recipe) -> str:
 
 
 def _revive(recipe: Recipe) -> str:
-    match recipe.bottleneck:
-        case axes.L1(weight=weight) | axes.L2(weight=weight) | axes.Contractive(weight=weight) if weight > 0:
-            return f"--set bottleneck.weight={weight / 10:.2g}"
-        case axes.Entropy(weight=weight) | axes.KLSparse(weight=weight) if weight > 0:
-            return f"--set bottleneck.weight={weight / 10:.2g}"
-        case axes.L0(active=active) if active is not None:
-            return f"--set bottleneck.active={2 * active:g}"
-        case axes.L0(weight=weight) if weight > 0:
-            return f"--set bottleneck.weight={weight / 10:.2g}"
-        case axes.TopK(k=k):
-            return f"--set bottleneck.k={min(2 * k, recipe.geometry.channels)}"
-        case _:
-            rate = min(peak_rate(recipe.optimiser) / 4, usual_rate(recipe.optimiser))
-            return f"--set optimiser.rate={rate:.2g}"
+    change = recipe.bottleneck.revive_hint(recipe.geometry)
+    if change is None:
+        rate = min(recipe.optimiser.peak_rate / 4, recipe.optimiser.usual_rate)
+        change = f"optimiser.rate={rate:.2g}"
+    return f"--set {change}"

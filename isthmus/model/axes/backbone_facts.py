@@ -1,0 +1,105 @@
+"""What every backbone states about itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from isthmus.model.axes.point import Point, Refusal
+from isthmus.model.geometry import Geometry
+from isthmus.model.setting import Widths
+
+Output = Literal["sigmoid", "linear"]
+# Bytes that a pass keeps for each pixel, measured with images of 1 to 2 megapixels: copies of the image, and
+# maps of the first stage that are alive at once.
+PER_CHANNEL = 20
+CONV_MAPS, TOKEN_MAPS = 5, 20
+
+
+@dataclass(frozen=True)
+class PatchRequest:
+    """`count` pieces of `side × side` pixels of the training images, which a network wants to start from."""
+
+    side: int
+    count: int
+
+
+class Backbone(Point):
+    """Base of all backbones.
+
+    Attributes:
+        is_local: what is far away in an image changes nothing, so that an image can be worked on in pieces;
+            `receptive_radius` says how far is far.
+        fine_code: the code for images that are to be restored, where it may be finer than others'.
+        dense_layer: a layer that answers at every pixel, which features are read from; None for the code.
+    """
+
+    axis: ClassVar[str] = "backbone"
+    is_local: ClassVar[bool] = False
+    fine_code: ClassVar[str | None] = None
+    dense_layer: ClassVar[str | None] = None
+
+    @property
+    def output(self) -> Output:
+        """The decoder's range: every backbone has this setting."""
+        raise NotImplementedError
+
+    @property
+    def has_skips(self) -> bool:
+        """Whether the decoder also needs the encoder's stages, so that the code alone is no image."""
+        return False
+
+    @property
+    def predicts_residual(self) -> bool:
+        """Whether the decoder paints what is to be added to the encoder's input."""
+        return False
+
+    @property
+    def has_batch_norm(self) -> bool:
+        """Whether images of a batch are normalised together."""
+        return False
+
+    def default_code(self, *, is_small: bool, restores: bool) -> str:
+        """The code where none is asked for: of small images, or where `corruption` is to be undone."""
+        if restores and self.fine_code is not None:
+            return self.fine_code
+        return "64" if is_small else "32@8"
+
+    def size_multiple(self, geometry: Geometry, size: tuple[int, int]) -> int:  # noqa: ARG002
+        """Sides of what the encoder sees are multiples of this; images are extended to it."""
+        return 1
+
+    def receptive_radius(self, geometry: Geometry, size: tuple[int, int]) -> tuple[int, int]:
+        """How far encoder and decoder look, in steps of the code's grid; of a local backbone only."""
+        raise NotImplementedError
+
+    def bytes_per_pixel(self, geometry: Geometry, channels: int) -> float:  # noqa: ARG002
+        """Memory of a forward pass over images at their full size."""
+        return float(PER_CHANNEL * channels)
+
+    def initial_patches(self, geometry: Geometry) -> PatchRequest | None:  # noqa: ARG002
+        """What the first weights are made of, beside chance and the images' brightness."""
+        return None
+
+    def shrink_hint(self) -> str | None:
+        """A setting `KEY=VALUE` with which it learns less by heart, or None where only the code is left."""
+        return None
+
+    def private_refusal(self) -> Refusal | None:
+        if self.has_batch_norm:
+            why = "batch normalisation mixes the images of a batch and stores their statistics"
+            return Refusal(why, "backbone.norm=none")
+        return super().private_refusal()
+
+
+def vector_only(backbone: Backbone, geometry: Geometry) -> str | None:
+    if geometry.is_grid:
+        return f"a {backbone.kind} backbone has no grid: its code is a vector, for example --code 64"
+    return None
+
+
+def narrower(width: Widths) -> str | None:
+    """A quarter of the widths."""
+    if not any(side > 8 for side in width):
+        return None
+    return "backbone.width=" + ",".join(str(max(8, side // 4)) for side in width)

@@ -1,0 +1,106 @@
+"""What every point of the product space states about itself, and how points become known.
+
+A point is one settings class that owns its facts; nothing else asks which class it is. A class of one's own
+becomes known when it is defined: it states a `kind`, and in `network` the module and name of what is built
+for it. Permissions (`may_be_private`, `may_distribute`, `may_export`) are refused to whoever does not state
+them. What a point forgets to describe is that of the plainest point of its axis.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from isthmus.errors import UsageError
+from isthmus.model.geometry import Geometry
+from isthmus.model.setting import Settings
+
+AXES: dict[str, tuple[type[Settings], ...]] = {
+    "backbone": (),
+    "positions": (),
+    "corruption": (),
+    "bottleneck": (),
+    "critic": (),
+    "objective": (),
+    "optimiser": (),
+}
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why something is refused, and the setting `KEY=VALUE` that would change it ("" where none does)."""
+
+    reason: str
+    change: str = ""
+
+
+class Point(Settings):
+    """Base of the points of every axis that networks are built for.
+
+    Attributes:
+        axis, kind: which point this is; `kind` is how recipes name it.
+        network: "module:name" of what is built for it; the axis says what that is called with.
+        may_be_private: what it learns passes through the noise of a private training.
+        may_distribute: several processes compute with it what one would.
+        may_export: it can be written as an ONNX graph.
+
+    Raises:
+        UsageError: when a class is defined whose kind another has, or with a fact of the wrong type.
+    """
+
+    axis: ClassVar[str] = ""
+    network: ClassVar[str] = ""
+    may_be_private: ClassVar[bool] = False
+    may_distribute: ClassVar[bool] = False
+    may_export: ClassVar[bool] = False
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "kind" in cls.__dict__:  # the bases of axes, and variants of a point, have none of their own
+            _register(cls)
+
+    def private_refusal(self) -> Refusal | None:
+        """Why a private training refuses this point as it is set, or None."""
+        if self.may_be_private:
+            return None
+        return Refusal(
+            f"{self.axis} '{self.kind}' does not state that all it learns passes through the noise"
+        )
+
+    def refusal(self, geometry: Geometry) -> str | None:  # noqa: ARG002
+        """Why this point cannot work with a code of this shape, whatever the other axes are, or None."""
+        return None
+
+
+def _register(point: type[Point]) -> None:
+    where = f"{point.axis} '{point.kind}'"
+    if point.axis not in AXES:
+        raise UsageError(
+            f"{point.__qualname__} belongs to no axis: derive it from one, such as axes.Bottleneck"
+        )
+    for fact, usual in _facts(point).items():
+        stated = getattr(point, fact)
+        if not isinstance(stated, type(usual)) and usual is not None:
+            raise UsageError(f"{where}: {fact} is {stated!r}: expected {type(usual).__name__}")
+    if point.network and not all(point.network.partition(":")):
+        raise UsageError(f"{where}: network is '{point.network}': expected 'module:name'")
+    known = list(AXES[point.axis])
+    same = next((i for i, other in enumerate(known) if other.kind == point.kind), None)
+    if same is None:
+        known.append(point)
+    elif (known[same].__module__, known[same].__qualname__) == (point.__module__, point.__qualname__):
+        known[same] = point  # a notebook's cell was run again
+    else:
+        raise UsageError(f"{where} is known already: choose another kind")
+    AXES[point.axis] = tuple(known)
+
+
+def _facts(point: type[Point]) -> dict[str, object]:
+    """The facts that a point's axis declares as class attributes, with the plainest point's values."""
+    found: dict[str, object] = {}
+    for base in reversed(point.__mro__[1:]):
+        if issubclass(base, Point) and "kind" not in base.__dict__:
+            found |= {
+                name: value for name, value in vars(base).items() if isinstance(value, bool | str | None)
+            }
+    return {name: value for name, value in found.items() if not name.startswith("_")}

@@ -1,0 +1,83 @@
+"""The image terms that an objective can be a sum of, each registered once, with its facts.
+
+No torch here, so that a misspelt term is refused before anything is read or built.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from isthmus.errors import UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageTerm:
+    """One term.
+
+    Attributes:
+        name: as objectives name it.
+        measure: "module:name" of a function `Trace -> (N,)`, a mean over pixel-channels.
+        is_per_image: an image's number hangs on that image alone. Without this fact it is trained neither
+            privately nor in several processes.
+        nats: where the term is a likelihood, "module:name" of −ln p(x|z) of whole images, a function `(raw,
+            output, noise_log_sigma, images) -> (N,)` of the decoder's last layer and of what it means.
+        is_density: `nats` are of a density on [0, 1], not of the levels that pixels have.
+        has_floor: it is zero for a perfect image, so that a ratio of two values means something.
+        needs_probabilities: it compares probabilities, the output of a sigmoid.
+        learns_noise: it has a learned σ of the output, `trace.model.noise_log_sigma`.
+    """
+
+    name: str
+    measure: str
+    is_per_image: bool = False
+    nats: str = ""
+    is_density: bool = False
+    has_floor: bool = False
+    needs_probabilities: bool = False
+    learns_noise: bool = False
+
+    @property
+    def is_likelihood(self) -> bool:
+        return bool(self.nats)
+
+
+IMAGE_TERMS: dict[str, ImageTerm] = {}
+
+
+def register_image_term(term: ImageTerm) -> None:
+    """Let objectives name a term.
+
+    Raises:
+        UsageError: its name is taken or cannot stand in a sum, or its measure is no "module:name".
+    """
+    if term.name in IMAGE_TERMS and IMAGE_TERMS[term.name] != term:
+        raise UsageError(f"image term '{term.name}' is known already: choose another name")
+    if not term.name.replace("-", "").isalnum() or not all(term.measure.partition(":")):
+        raise UsageError(
+            f"image term '{term.name}' ('{term.measure}'): a name, and 'module:name' of a function"
+        )
+    IMAGE_TERMS[term.name] = term
+
+
+for _term in (
+    ImageTerm(name="mse", measure="isthmus.model.terms:mse", is_per_image=True, has_floor=True),
+    ImageTerm(
+        name="bce",
+        measure="isthmus.model.terms:bce",
+        nats="isthmus.model.terms:bernoulli_nats",
+        is_per_image=True,
+        needs_probabilities=True,
+    ),
+    ImageTerm(name="l1", measure="isthmus.model.terms:l1", is_per_image=True, has_floor=True),
+    ImageTerm(name="psnr", measure="isthmus.model.terms:psnr", is_per_image=True),
+    ImageTerm(name="ssim", measure="isthmus.model.terms:ssim_term", is_per_image=True, has_floor=True),
+    ImageTerm(
+        name="gaussian-nll",
+        measure="isthmus.model.terms:gaussian_nll",
+        nats="isthmus.model.terms:gaussian_nats",
+        is_per_image=True,
+        is_density=True,
+        learns_noise=True,
+    ),
+):
+    register_image_term(_term)
