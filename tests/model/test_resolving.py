@@ -14,7 +14,7 @@ import torch
 
 import isthmus
 from isthmus import pretrained
-from isthmus.errors import IsthmusError, ModelFileError, UsageError
+from isthmus.errors import Hint, IsthmusError, ModelFileError, UsageError
 from isthmus.model.attachments import attach
 from isthmus.model.loading import load_shared, resolve_model_path
 
@@ -81,7 +81,7 @@ def test_what_is_no_model_is_refused_with_the_reason(
     with pytest.raises(kind, match=message) as caught:
         resolve(given)
     if "did you mean" in message:
-        assert str(caught.value.hint) == "isthmus models"
+        assert caught.value.hint == Hint.call("list_models")
 
 
 def test_a_shipped_model_is_not_written_to(place: Path) -> None:
