@@ -110,7 +110,7 @@ def test_what_does_not_fit_is_said(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="two images"):
         isthmus.interpolate(model, [images.image(0)])
     with pytest.raises(UsageError, match="did you mean 'linear'"):
-        isthmus.interpolate(model, [images.image(0), images.image(1)], path="linar")
+        isthmus.interpolate(model, [images.image(0), images.image(1)], path="linar")  # type: ignore[arg-type]
     with pytest.raises(DataError, match="same code on average"):
         isthmus.find_direction(model, images, images)
     right, left = of_class(images, "right"), of_class(images, "left")
