@@ -197,7 +197,7 @@ def build_command(
                 finish=None if finish is None else partial(finish, console, result, everything),
             )
 
-    shown = help if help is not None else text
+    shown = text if help is None else inspect.cleandoc(help)
     if examples:
         shown += "\n\n\b\n" + inspect.cleandoc(examples)
     params += list(reversed(getattr(callback, "__click_params__", [])))

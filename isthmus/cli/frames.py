@@ -68,12 +68,14 @@ command = build_command(
     reconstruct_frames,
     arguments=("model", "frames"),
     out=FrameSequence,
-    help="""Work on frames through the code of MODEL.
+    help="""
+    Work on frames through the code of MODEL.
 
     FRAMES is a folder of images in the order of their names, or an animated GIF, WebP or PNG; as an
     animation it keeps its size and its pace. Without one of the options it is written as MODEL reconstructs
     it. Between known frames codes go straight, or as they have been learned to go with --learn; without that
-    a prediction repeats the last frame.""",
+    a prediction repeats the last frame.
+    """,
     extra=(
         click.Option(
             ["--fill"],
