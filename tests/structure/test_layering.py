@@ -37,7 +37,7 @@ ORDER = [
     {"evaluation"},
     {"reports"},
     {"api"},
-    {"estimator", "pillow"},
+    {"deprecated", "estimator", "pillow"},
     {"cli"},
 ]
 LEVEL = {part: level for level, parts in enumerate(ORDER) for part in parts}
