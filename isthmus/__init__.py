@@ -18,26 +18,31 @@ from isthmus.version import __version__
 
 if TYPE_CHECKING:
     from isthmus.api.anomaly_detection import anomalies
+    from isthmus.api.augmentation import augment
+    from isthmus.api.code_directions import find_direction, transform
+    from isthmus.api.code_maps import code_map
     from isthmus.api.comparison import compare
     from isthmus.api.data_audit import audit
     from isthmus.api.demonstration import run_demo
     from isthmus.api.embedding import embed
     from isthmus.api.evaluation import evaluate
     from isthmus.api.explanation import explain
+    from isthmus.api.frame_sequences import (
+        fill_frames,
+        fit_motion,
+        insert_frames,
+        predict_frames,
+        reconstruct_frames,
+    )
+    from isthmus.api.sampling import fit_prior, generate, interpolate
     from isthmus.api.training import describe_training, plan_training, train
     from isthmus.api.tuning import tune
     from isthmus.codec.api import compress, decompress
     from isthmus.codec.fit import fit_tables as fit_codec
     from isthmus.codec.plugin import register_pillow
-    from isthmus.deprecated import evaluate_model
+    from isthmus.deprecated import evaluate_model, generate_images
     from isthmus.estimator import ImageAutoencoder
     from isthmus.features.api import classify, cluster, search
-    from isthmus.generation.augmentation import augment
-    from isthmus.generation.directions import direction as find_direction
-    from isthmus.generation.directions import transform
-    from isthmus.generation.fitting import fit_prior
-    from isthmus.generation.interpolation import interpolate
-    from isthmus.generation.sampling import generate as generate_images
     from isthmus.images.reading import read
     from isthmus.model.autoencoder import Autoencoder
     from isthmus.model.export.onnx import export_onnx
@@ -60,6 +65,7 @@ __all__ = [
     "augment",
     "classify",
     "cluster",
+    "code_map",
     "compare",
     "compress",
     "decompress",
@@ -71,18 +77,24 @@ __all__ = [
     "evaluate_model",
     "explain",
     "export_onnx",
+    "fill_frames",
     "find_direction",
     "fit_codec",
+    "fit_motion",
     "fit_prior",
+    "generate",
     "generate_images",
     "inpaint",
+    "insert_frames",
     "interpolate",
     "load",
     "plan_training",
+    "predict_frames",
     "pull",
     "push",
     "read",
     "recipe",
+    "reconstruct_frames",
     "register_pillow",
     "run_demo",
     "search",
@@ -116,12 +128,19 @@ _HOMES = {
     "compress": "isthmus.codec.api:compress",
     "decompress": "isthmus.codec.api:decompress",
     "fit_codec": "isthmus.codec.fit:fit_tables",
-    "augment": "isthmus.generation.augmentation:augment",
-    "find_direction": "isthmus.generation.directions:direction",
-    "fit_prior": "isthmus.generation.fitting:fit_prior",
-    "generate_images": "isthmus.generation.sampling:generate",
-    "interpolate": "isthmus.generation.interpolation:interpolate",
-    "transform": "isthmus.generation.directions:transform",
+    "augment": "isthmus.api.augmentation:augment",
+    "find_direction": "isthmus.api.code_directions:find_direction",
+    "fit_prior": "isthmus.api.sampling:fit_prior",
+    "generate": "isthmus.api.sampling:generate",
+    "generate_images": "isthmus.deprecated:generate_images",
+    "code_map": "isthmus.api.code_maps:code_map",
+    "fill_frames": "isthmus.api.frame_sequences:fill_frames",
+    "fit_motion": "isthmus.api.frame_sequences:fit_motion",
+    "insert_frames": "isthmus.api.frame_sequences:insert_frames",
+    "predict_frames": "isthmus.api.frame_sequences:predict_frames",
+    "reconstruct_frames": "isthmus.api.frame_sequences:reconstruct_frames",
+    "interpolate": "isthmus.api.sampling:interpolate",
+    "transform": "isthmus.api.code_directions:transform",
     "load": "isthmus.model.loading:load",
     "read": "isthmus.images.reading:read",
     "recipe": "isthmus.model.recipes:recipe",

@@ -139,7 +139,7 @@ class Audit(Result):
         "seconds": "seconds",
     }
     formats: ClassVar = (".html", ".txt", ".csv", ".json")
-    written_keys: ClassVar = {".html": "report", ".txt": "write"}
+    output_keys: ClassVar = {".html": "report", ".txt": "write"}
 
     data: str
     images: int

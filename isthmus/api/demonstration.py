@@ -261,7 +261,7 @@ def _generate(report: Report, model: Autoencoder, path: Path, images: ImageSet) 
     from isthmus.evaluation.drawing.pictures import before_after
     from isthmus.evaluation.generation import evaluate_generation
     from isthmus.generation.fitting import fit_prior
-    from isthmus.generation.interpolation import interpolate
+    from isthmus.generation.interpolation import path_images
 
     log_note("drawing new images", id="demo")
     fit_prior(model, DATA, kind="mixture", components=20)
@@ -269,7 +269,7 @@ def _generate(report: Report, model: Autoencoder, path: Path, images: ImageSet) 
     found = evaluate_generation(model, images, train=DATA, count=SAMPLES, bar=False)
     sections.add_generation(report, found)
     ends = [images.image(round(share * (len(images) - 1))) for share in (0.0, 0.4, 1.0)]
-    strip = interpolate(model, ends, frames=SHOWN_IMAGES // 2 + 1)
+    strip = path_images(model, ends, frames=SHOWN_IMAGES // 2 + 1)
     report.picture(
         sections.GENERATION,
         before_after([("on the way through the code from one unseen image to another", strip)], columns=11),

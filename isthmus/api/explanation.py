@@ -84,7 +84,7 @@ class Explanation(Result):
         name: name for name in ("model", "image", "data", "reference", "images", "units", "faithfulness")
     }
     formats: ClassVar = (".html", ".json", ".npz", ".png")
-    written_keys: ClassVar = {".html": "page", ".png": "picture"}
+    output_keys: ClassVar = {".html": "page", ".png": "picture"}
 
     model: str
     image: str

@@ -14,7 +14,7 @@ PathLike = str | os.PathLike[str]
 Size = tuple[int, int] | int
 """Height and width in pixels, or the side of a square."""
 if TYPE_CHECKING:
-    from isthmus.images.store import ImageSet
+    from isthmus.images.store import ImageSet, Pixels
     from isthmus.model.autoencoder import Autoencoder
 
     ModelLike = Autoencoder | PathLike
@@ -81,6 +81,17 @@ def read_images_for(model: Autoencoder, data: DataLike, *, limit: int | None = N
     return evenly(images, limit)
 
 
+def read_image_for(model: Autoencoder, image: ImageLike) -> Pixels:
+    """One image `(H, W, C)` with the model's channels: alpha on white, colour weighed into gray.
+
+    Raises:
+        DataError: missing, damaged, no image, or several.
+    """
+    from isthmus.images.reading import read_image
+
+    return read_image(image, channels=model.channels)
+
+
 def read_images(data: DataLike) -> ImageSet:
     """Images as they are, for uses without a model. What was left out or chosen in reading them is logged.
 
@@ -145,6 +156,11 @@ def check_choice(name: str, value: str | None, known: Sequence[str]) -> None:
 def describe_model(model: ModelLike, network: Autoencoder) -> str:
     """How a result calls the model: as it was given, or by its recipe."""
     return os.fspath(model) if isinstance(model, (str, os.PathLike)) else network.recipe.name
+
+
+def describe_input(value: ImageLike) -> str:
+    """How a result calls an image or a set: as it was given, or what kind of object it is."""
+    return os.fspath(value) if isinstance(value, (str, os.PathLike)) else type(value).__name__
 
 
 class ImageLookup:

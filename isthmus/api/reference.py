@@ -89,34 +89,37 @@ def fit_extractor_to_data(
 
 
 def resolve_prior(
-    model: Autoencoder, kind: str | None = None, *, reference: DataLike | None = None
+    model: Autoencoder, kind: str | None = None, reference: DataLike | None = None
 ) -> tuple[Prior, ReferenceKind]:
-    """The prior of a model: the stored one of that kind, else a mixture fitted to the training images.
+    """What new codes are drawn from: fitted to `reference`, stored, or fitted to the training images.
+
+    What is fitted is used for this once; `isthmus.fit_prior` keeps it.
 
     Args:
-        kind: of the prior; by default the best of those that are stored.
+        kind: of the prior; by default the best one that the model holds, else a mixture.
 
     Raises:
         CapabilityError: the model cannot generate.
-        UsageError: no prior of that kind is stored.
-        DataError: none is stored and nothing to fit one to.
+        UsageError: a kind that the model does not hold.
+        DataError: no prior, and nothing to fit one to.
     """
-    from isthmus.generation.codes import check_generates, codes_of
-    from isthmus.generation.mixture import fit_mixture
+    from isthmus.generation.codes import check_generates
+    from isthmus.generation.fitting import fit_prior
     from isthmus.generation.prior import kept, prior_of
 
     check_generates(model)
-    if kind is not None or kept(model):
+    if reference is None and (kind is not None or kept(model)):
         return prior_of(model, kind), "model"
-    images, source = resolve_reference(model, reference, purpose="the model has no prior")
+    images, source = resolve_reference(model, reference, purpose="the model has no prior over its codes yet")
+    chosen = kind or "mixture"
     log_note(
-        "the model has no prior: a mixture is fitted to {images} for this once",
+        "a {kind} prior is fitted to {images} of {source} for this once; fit_prior keeps one in the model",
         id="prior-fitted",
-        images=format_count(len(images), "training image"),
+        kind=chosen,
+        images=format_count(len(images), "image"),
+        source=images.source,
     )
-    classes = images.classes if images.labels is not None else ()
-    codes = codes_of(model, images)
-    return fit_mixture(codes, labels=images.labels, classes=classes), source
+    return fit_prior(model, images, kind=chosen, attached=False), source
 
 
 def _choose_reading(model: Autoencoder, layer: str | None) -> Reading:

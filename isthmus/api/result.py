@@ -52,8 +52,12 @@ class Result:
     """Key of the JSON document -> attribute that it comes from, in order."""
     formats: ClassVar[tuple[str, ...]] = (".json",)
     """Suffixes that `save` accepts."""
-    written_keys: ClassVar[Mapping[str, str]] = {".png": "picture", ".html": "report"}
-    """Suffix -> key of the command's document that holds the path of such a file; others are at `out`."""
+    as_folder: ClassVar[bool] = False
+    """Whether `save` also writes a folder of files, where the path has no such suffix."""
+    output_keys: ClassVar[Mapping[str, str]] = {".png": "picture", ".html": "report"}
+    """Suffix of a saved file -> key of a command's document that names it; all other files are `out`."""
+    file_facts: ClassVar[Mapping[str, str]] = {}
+    """Further keys of a command's document, which `describe_files` gives -> what they hold."""
 
     notes: tuple[str, ...] = field(default_factory=collected_notes)
     skipped: tuple[SkippedInput, ...] = ()
@@ -66,7 +70,8 @@ class Result:
 
     def rows(self) -> tuple[Sequence[str], Sequence[Row]]:
         """Header and rows of the table; by default the single values of the document."""
-        values = [(key, value) for key, value in self.to_dict().items() if _is_single(value)]
+        items = self.to_dict().items()
+        values = [(key, value) for key, value in items if key != "schema" and _is_single(value)]
         return ("what", "value"), values
 
     def table(self, rows: int | None = None) -> str:
@@ -145,6 +150,10 @@ class Result:
         if suffix == ".html":
             return self.page().encode("utf-8", "replace")
         return (json.dumps(self.to_dict(), allow_nan=False, indent=2) + "\n").encode()
+
+    def describe_files(self, paths: Sequence[str]) -> dict[str, Any]:  # noqa: ARG002
+        """What a command's document says about the files that the result was saved to, see `file_facts`."""
+        return {}
 
     def __repr__(self) -> str:
         """One line: the class and its single values."""

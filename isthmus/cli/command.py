@@ -41,7 +41,7 @@ class Override:
     Attributes:
         flags: further spellings, such as `-n`.
         metavar: what stands for the value in the help.
-        type: a click type for the whole value, instead of the one for the annotation.
+        type: a click type instead of the one for the annotation, for the whole value: it is given once.
         help: instead of the text in the function's docstring.
         required: whether it must be given.
     """
@@ -79,7 +79,8 @@ def build_command(
         out_required: `-o` must be given.
         rows: add `-n`, the number of rows of the table that are shown.
         options: what the signature does not say about single options.
-        aliases: old spelling of an option -> the parameter it sets; not shown in the help.
+        aliases: old spelling of an option -> the parameter it sets, or `no_` and a flag that it turns off;
+            not shown in the help.
         old_outputs: old spelling of an output option, which now is `-o` -> its metavar; not shown either.
         help: instead of the first paragraphs of the function's docstring.
         examples: command lines, one per line.
@@ -102,12 +103,12 @@ def build_command(
             own.setdefault("out", Override(flags=("-o",), metavar="OUT", required=True))
         params.append(_option(function, parameter, helps.get(name, ""), own.get(name, Override())))
     if out is not None:
-        kinds = ", ".join(out.formats)
+        kinds = ", ".join(out.formats) + (", or a folder" if out.as_folder else "")
         params.append(
             click.Option(
                 ["-o", "--out", "outputs"],
                 multiple=True,
-                metavar="FILE",
+                metavar="OUT" if out.as_folder else "FILE",
                 required=out_required and not old_outputs,
                 help=f"Save the result, as its suffix says ({kinds}); may be given several times.",
             )
@@ -124,10 +125,18 @@ def build_command(
                 help="Rows of the table that are shown.",
             )
         )
+    save_params = _save_parameters(out)
+    save_helps = parse_docstring(out.save)[1] if out is not None else {}
+    params += [
+        _option(out.save, one, save_helps.get(one.name, ""), own.get(one.name, Override()))
+        for one in save_params
+        if out is not None
+    ]
     params += extra
     by_alias = {_dest(alias): (alias, target) for alias, target in (aliases or {}).items()}
     for alias, target in (aliases or {}).items():
-        params.append(_alias(function, signature.parameters[target], alias, own.get(target, Override())))
+        known = signature.parameters.get(target) or signature.parameters[target.removeprefix("no_")]
+        params.append(_alias(function, known, alias, own.get(target, Override())))
     old = {_dest(alias): alias for alias in old_outputs or {}}
     params += [click.Option([alias, _dest(alias)], hidden=True) for alias in old_outputs or {}]
     result_class = out
@@ -143,12 +152,17 @@ def build_command(
         for name, (alias, target) in by_alias.items():
             if _is_given(value := values.pop(name)):
                 console.note(f"{alias} is now {option_name(target)}; {_OLD}")
-                values[target] = value
+                if target in signature.parameters:
+                    values[target] = value
+                else:
+                    values[target.removeprefix("no_")] = False
         force = bool(values["force"] if "force" in signature.parameters else values.pop("force", False))
         if out_required and not outputs:
             raise click.UsageError("missing option -o FILE", ctx=click.get_current_context())
         if result_class is not None:
             check_outputs(result_class, outputs, force=force)
+        chosen = {one.name: values.pop(one.name) for one in save_params}
+        save_options = {name: value for name, value in chosen.items() if _is_given(value)}
         positional = [values.pop(name) for name in arguments]
         while positional and positional[-1] is None:
             positional.pop()
@@ -168,6 +182,7 @@ def build_command(
                 outputs,
                 force=force,
                 rows=shown_rows,
+                save_options=save_options,
                 finish=None if finish is None else partial(finish, console, result, everything),
             )
 
@@ -195,6 +210,14 @@ def parse_docstring(function: Callable[..., Any]) -> tuple[str, dict[str, str]]:
         elif name and line.strip():
             found[name] += " " + line.strip()
     return head.strip(), found
+
+
+def _save_parameters(result: type[Result] | None) -> list[inspect.Parameter]:
+    """What `save` of a result takes besides the path and `force`: these are options, too."""
+    if result is None:
+        return []
+    parameters = inspect.signature(result.save).parameters
+    return [one for name, one in parameters.items() if name not in ("self", "path", "force")]
 
 
 def _is_given(value: object) -> bool:

@@ -2,7 +2,7 @@
 
 from isthmus.api.explanation import Explanation, explain
 from isthmus.cli.command import Override, build_command
-from isthmus.cli.types import NUMBERS
+from isthmus.cli.types import UNITS
 
 command = build_command(
     explain,
@@ -10,7 +10,7 @@ command = build_command(
     out=Explanation,
     options={
         "reference": Override(metavar="DATA"),
-        "units": Override(metavar="N|A,B,…", type=NUMBERS),
+        "units": Override(metavar="N|A,B,…", type=UNITS),
     },
     aliases={"--data": "reference"},
     examples="""

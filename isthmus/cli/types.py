@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import click
@@ -28,6 +29,21 @@ class SizeType(click.ParamType[tuple[int, int]]):
 SIZE = SizeType()
 
 
+class NumbersType(click.ParamType[list[float]]):
+    """One finite number, or several with commas."""
+
+    name = "numbers"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> list[float]:
+        try:
+            numbers = [float(word) for word in str(value).split(",")]
+        except ValueError:
+            numbers = [math.nan]
+        if not all(map(math.isfinite, numbers)):
+            self.fail(f"'{value}': write a number, or several with commas", param, ctx)
+        return numbers
+
+
 class WordsType(click.ParamType[tuple[str, ...]]):
     """Words with commas between them; for a parameter that is a sequence, instead of repeating the option."""
 
@@ -44,13 +60,10 @@ class WordsType(click.ParamType[tuple[str, ...]]):
         return words
 
 
-WORDS = WordsType()
-
-
-class NumbersType(click.ParamType[int | tuple[int, ...]]):
+class UnitsType(click.ParamType[int | tuple[int, ...]]):
     """A number, or several with commas between them."""
 
-    name = "numbers"
+    name = "units"
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
@@ -65,3 +78,5 @@ class NumbersType(click.ParamType[int | tuple[int, ...]]):
 
 
 NUMBERS = NumbersType()
+WORDS = WordsType()
+UNITS = UnitsType()

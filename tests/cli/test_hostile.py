@@ -91,7 +91,7 @@ def test_a_class_named_after_the_parent_stays_inside(here: Path, document: Docum
         "4",
         "-o",
         "more",
-        "--unfiltered",
+        "--no-filtered",
         "--methods",
         "mixup",
     )

@@ -27,9 +27,9 @@ def expected_of(name: str) -> dict[str, Any]:
 @pytest.mark.parametrize("name", PRIORS)
 def test_a_prior_draws_the_same_images(name: str) -> None:
     model, expected = f"models/{name}.safetensors", expected_of(name)
-    check_pixels(isthmus.generate_images(model, 6, seed=3), expected["drawn"])
+    check_pixels(isthmus.generate(model, 6, seed=3).pixels, expected["drawn"])
     if "of_class" in expected:
-        check_pixels(isthmus.generate_images(model, 6, seed=3, label="disc"), expected["of_class"])
+        check_pixels(isthmus.generate(model, 6, seed=3, label="disc").pixels, expected["of_class"])
 
 
 @pytest.mark.parametrize(

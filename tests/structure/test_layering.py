@@ -37,7 +37,7 @@ ORDER = [
     {"evaluation"},
     {"reports"},
     {"api"},
-    {"deprecated", "estimator", "pillow"},
+    {"estimator", "pillow", "deprecated"},
     {"cli"},
 ]
 LEVEL = {part: level for level, parts in enumerate(ORDER) for part in parts}

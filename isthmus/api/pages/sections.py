@@ -16,7 +16,7 @@ from isthmus.features.anomalies import Detector, fit_detector, heat, score
 from isthmus.features.classify import Row, classify
 from isthmus.features.clusters import find_clusters
 from isthmus.features.readout import Readout, features, fit_readout, stored
-from isthmus.generation.code_map import LEAST, code_map
+from isthmus.generation.code_map import MIN_IMAGES
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.reports.page import Report
@@ -129,14 +129,14 @@ def _percent(share: float | None) -> float | None:
 
 def add_map(report: Report, model: Autoencoder, images: ImageSet, section: str) -> None:
     """Images where their codes lie, by t-SNE; nothing where there are too few for a map."""
-    if len(images) < LEAST:
+    if len(images) < MIN_IMAGES:
         return
-    shown = code_map(model, images, limit=MAX_MAP_IMAGES)
-    labelled = "" if shown.images.labels is None else "; frames have the colours of classes"
+    shown = evenly(images, MAX_MAP_IMAGES)
+    labelled = "" if shown.labels is None else "; frames have the colours of classes"
     report.picture(
         section,
-        map_picture(shown),
-        f"{format_count(len(shown.images), 'image')} where their codes lie (t-SNE): what is alike to "
+        map_picture(lay_out_codes(model, shown).points, shown),
+        f"{format_count(len(shown), 'image')} where their codes lie (t-SNE): what is alike to "
         "the model lies together"
         f"{labelled}. No label was looked at. `isthmus map` makes a page of it that zooms.",
         "A plane of small images, those of one kind in one region.",
