@@ -16,7 +16,7 @@ from isthmus.features.anomalies import Detector, fit_detector, heat, score
 from isthmus.features.classify import Row, classify
 from isthmus.features.clusters import find_clusters
 from isthmus.features.readout import Readout, features, fit_readout, stored
-from isthmus.generation.code_map import MIN_IMAGES
+from isthmus.generation.code_map import MIN_IMAGES, lay_out_codes
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.reports.page import Report
