@@ -4,8 +4,8 @@
     model = isthmus.train("photos/", recipe="conv")
     code = model.encode(images)
 
-Names are looked up on first use (PEP 562), so that `import isthmus` costs nothing and imports no torch.
-A public name is never also the name of a sub-module: importing the sub-module would replace the function.
+Names are looked up on first use (PEP 562), so that `import isthmus` costs nothing and imports no torch. This
+file is written from the table in `isthmus/public_names.py`.
 """
 
 from __future__ import annotations
@@ -13,17 +13,35 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from isthmus.errors import IsthmusError
+from isthmus.errors import (
+    BusyError,
+    CapabilityError,
+    DataError,
+    ExistsError,
+    Hint,
+    IsthmusError,
+    MissingExtraError,
+    ModelFileError,
+    OutputError,
+    ProcessError,
+    Stopped,
+    UsageError,
+)
+from isthmus.public_names import HOMES
 from isthmus.version import __version__
 
 if TYPE_CHECKING:
     from isthmus.api.anomaly_detection import anomalies
     from isthmus.api.augmentation import augment
+    from isthmus.api.catalogue import describe_recipe, list_models, list_recipes
+    from isthmus.api.classification import classify
+    from isthmus.api.clustering import cluster
     from isthmus.api.code_directions import find_direction, transform
     from isthmus.api.code_maps import code_map
     from isthmus.api.comparison import compare
     from isthmus.api.data_audit import audit
     from isthmus.api.demonstration import run_demo
+    from isthmus.api.diagnosis import diagnose
     from isthmus.api.embedding import embed
     from isthmus.api.evaluation import evaluate
     from isthmus.api.explanation import explain
@@ -34,7 +52,12 @@ if TYPE_CHECKING:
         predict_frames,
         reconstruct_frames,
     )
+    from isthmus.api.inspection import inspect_file
+    from isthmus.api.machine_report import check_machine
+    from isthmus.api.result import Result
     from isthmus.api.sampling import fit_prior, generate, interpolate
+    from isthmus.api.sharing import export_onnx, pull, push
+    from isthmus.api.similarity_search import search
     from isthmus.api.training import describe_training, plan_training, train
     from isthmus.api.tuning import tune
     from isthmus.codec.api import compress, decompress
@@ -42,27 +65,36 @@ if TYPE_CHECKING:
     from isthmus.codec.plugin import register_pillow
     from isthmus.deprecated import evaluate_model, generate_images
     from isthmus.estimator import ImageAutoencoder
-    from isthmus.features.api import classify, cluster, search
     from isthmus.images.reading import read
     from isthmus.model.autoencoder import Autoencoder
-    from isthmus.model.export.onnx import export_onnx
-    from isthmus.model.hub import pull, push
     from isthmus.model.loading import load
     from isthmus.model.recipe import Recipe
     from isthmus.model.recipes import recipe
     from isthmus.restoration.denoise import denoise
     from isthmus.restoration.inpaint import inpaint
-    from isthmus.training.diagnosis.diagnose import diagnose
 
 __all__ = [
     "Autoencoder",
+    "BusyError",
+    "CapabilityError",
+    "DataError",
+    "ExistsError",
+    "Hint",
     "ImageAutoencoder",
     "IsthmusError",
+    "MissingExtraError",
+    "ModelFileError",
+    "OutputError",
+    "ProcessError",
     "Recipe",
+    "Result",
+    "Stopped",
+    "UsageError",
     "__version__",
     "anomalies",
     "audit",
     "augment",
+    "check_machine",
     "classify",
     "cluster",
     "code_map",
@@ -70,6 +102,7 @@ __all__ = [
     "compress",
     "decompress",
     "denoise",
+    "describe_recipe",
     "describe_training",
     "diagnose",
     "embed",
@@ -86,7 +119,10 @@ __all__ = [
     "generate_images",
     "inpaint",
     "insert_frames",
+    "inspect_file",
     "interpolate",
+    "list_models",
+    "list_recipes",
     "load",
     "plan_training",
     "predict_frames",
@@ -103,58 +139,11 @@ __all__ = [
     "tune",
 ]
 
-_HOMES = {
-    "Autoencoder": "isthmus.model.autoencoder:Autoencoder",
-    "ImageAutoencoder": "isthmus.estimator:ImageAutoencoder",
-    "Recipe": "isthmus.model.recipe:Recipe",
-    "audit": "isthmus.api.data_audit:audit",
-    "explain": "isthmus.api.explanation:explain",
-    "export_onnx": "isthmus.model.export.onnx:export_onnx",
-    "pull": "isthmus.model.hub:pull",
-    "push": "isthmus.model.hub:push",
-    "tune": "isthmus.api.tuning:tune",
-    "diagnose": "isthmus.training.diagnosis.diagnose:diagnose",
-    "denoise": "isthmus.restoration.denoise:denoise",
-    "compare": "isthmus.api.comparison:compare",
-    "evaluate": "isthmus.api.evaluation:evaluate",
-    "evaluate_model": "isthmus.deprecated:evaluate_model",
-    "inpaint": "isthmus.restoration.inpaint:inpaint",
-    "anomalies": "isthmus.api.anomaly_detection:anomalies",
-    "classify": "isthmus.features.api:classify",
-    "cluster": "isthmus.features.api:cluster",
-    "embed": "isthmus.api.embedding:embed",
-    "run_demo": "isthmus.api.demonstration:run_demo",
-    "search": "isthmus.features.api:search",
-    "compress": "isthmus.codec.api:compress",
-    "decompress": "isthmus.codec.api:decompress",
-    "fit_codec": "isthmus.codec.fit:fit_tables",
-    "augment": "isthmus.api.augmentation:augment",
-    "find_direction": "isthmus.api.code_directions:find_direction",
-    "fit_prior": "isthmus.api.sampling:fit_prior",
-    "generate": "isthmus.api.sampling:generate",
-    "generate_images": "isthmus.deprecated:generate_images",
-    "code_map": "isthmus.api.code_maps:code_map",
-    "fill_frames": "isthmus.api.frame_sequences:fill_frames",
-    "fit_motion": "isthmus.api.frame_sequences:fit_motion",
-    "insert_frames": "isthmus.api.frame_sequences:insert_frames",
-    "predict_frames": "isthmus.api.frame_sequences:predict_frames",
-    "reconstruct_frames": "isthmus.api.frame_sequences:reconstruct_frames",
-    "interpolate": "isthmus.api.sampling:interpolate",
-    "transform": "isthmus.api.code_directions:transform",
-    "load": "isthmus.model.loading:load",
-    "read": "isthmus.images.reading:read",
-    "recipe": "isthmus.model.recipes:recipe",
-    "register_pillow": "isthmus.codec.plugin:register_pillow",
-    "describe_training": "isthmus.api.training:describe_training",
-    "plan_training": "isthmus.api.training:plan_training",
-    "train": "isthmus.api.training:train",
-}
-
 
 def __getattr__(name: str) -> object:
-    if name not in _HOMES:
+    if name not in HOMES:
         raise AttributeError(f"module 'isthmus' has no attribute '{name}'")
-    module, _, attribute = _HOMES[name].partition(":")
+    module, attribute = HOMES[name]
     value: object = getattr(import_module(module), attribute)
     globals()[name] = value
     return value

@@ -20,7 +20,7 @@ from isthmus.progress import Progress
 
 if TYPE_CHECKING:
     from isthmus.evaluation.generation import Generation
-    from isthmus.features.classify import Row
+    from isthmus.features.classify import ProbeScores
     from isthmus.images.store import ImageSet
     from isthmus.model.autoencoder import Autoencoder
     from isthmus.reports.page import Report
@@ -70,7 +70,7 @@ class Demonstration(Result):
     report: str
     training: TrainingResult = field(repr=False)
     evaluation: Evaluation = field(repr=False)
-    features: Mapping[str, Row] = field(repr=False)
+    features: Mapping[str, ProbeScores] = field(repr=False)
     explanation: Explanation = field(repr=False)
     generation: Generation = field(repr=False)
     compressed: Mapping[str, float]
@@ -201,7 +201,7 @@ def _evaluate(report: Report, model: Autoencoder, images: ImageSet, progress: Pr
     return found
 
 
-def _add_features(report: Report, model: Autoencoder, test: ImageSet) -> dict[str, Row]:
+def _add_features(report: Report, model: Autoencoder, test: ImageSet) -> dict[str, ProbeScores]:
     """Search, groups, classes and anomalies on the shipped images; no label was used in training."""
     import numpy as np
 
@@ -222,7 +222,7 @@ def _add_features(report: Report, model: Autoencoder, test: ImageSet) -> dict[st
     )
     queries = images.subset(range(sections.QUERIES))
     sections.add_alike(report, model, train_images, queries, extractor)
-    rows: tuple[Row, ...] = ()
+    rows: tuple[ProbeScores, ...] = ()
     if images.labels is not None:
         rows = sections.add_classes(report, model, train_images, images, extractor)
     sections.add_groups(report, model, images, extractor)

@@ -64,6 +64,7 @@ def build_command(
     options: Mapping[str, Override] | None = None,
     aliases: Mapping[str, str] | None = None,
     old_outputs: Mapping[str, str] | None = None,
+    old_flags: Sequence[str] = (),
     help: str | None = None,
     examples: str = "",
     extra: Sequence[click.Option] = (),
@@ -82,6 +83,7 @@ def build_command(
         aliases: old spelling of an option -> the parameter it sets, or `no_` and a flag that it turns off;
             not shown in the help.
         old_outputs: old spelling of an output option, which now is `-o` -> its metavar; not shown either.
+        old_flags: old flags for what has become the default; not shown either.
         help: instead of the first paragraphs of the function's docstring.
         examples: command lines, one per line.
         extra: further options, which `call` takes.
@@ -139,6 +141,7 @@ def build_command(
         params.append(_alias(function, known, alias, own.get(target, Override())))
     old = {_dest(alias): alias for alias in old_outputs or {}}
     params += [click.Option([alias, _dest(alias)], hidden=True) for alias in old_outputs or {}]
+    params += [click.Option([flag, _dest(flag)], is_flag=True, hidden=True) for flag in old_flags]
     result_class = out
 
     @speaks
@@ -148,6 +151,9 @@ def build_command(
             if (path := values.pop(name)) is not None:
                 console.note(f"{alias} is now -o; {_OLD}")
                 outputs.append(path)
+        for flag in old_flags:
+            if values.pop(_dest(flag)):
+                console.note(f"{flag} is now the default; {_OLD}")
         shown_rows = values.pop("rows", None) if rows else None
         for name, (alias, target) in by_alias.items():
             if _is_given(value := values.pop(name)):

@@ -89,8 +89,8 @@ def _describe_items(result: type[Result], attribute: str) -> str:
         if isinstance(record, type) and is_dataclass(record) and not issubclass(record, Result):
             about = attribute_texts(record)
             keys = (f"`{f.name}` {about.get(f.name, '').rstrip('.')}" for f in fields(record))
-            many = "tuple[" in annotation
-            return f" {'Each' if many else 'It'} has " + "; ".join(keys) + "."
+            each = "Each" if re.match("tuple|list|Mapping", annotation) else "It"
+            return f" {each} has " + "; ".join(keys) + "."
     return ""
 
 

@@ -69,7 +69,7 @@ RUNS = {
     "isthmus.map/1": ["map", "photos.safetensors", "photos", "--method", "pca", "-o", "map.html"],
     "isthmus.frames/1": ["frames", "photos.safetensors", "photos/left", "--predict", "2", "-o", "next.npz"],
     "isthmus.embed/1": ["embed", "photos.safetensors", "photos", "-o", "vectors.npz"],
-    "isthmus.classify/1": ["classify", "photos.safetensors", "photos", "photos", "--few", "2"],
+    "isthmus.classify/1": ["classify", "photos.safetensors", "photos", "photos", "--few-labels", "2"],
     "isthmus.cluster/1": ["cluster", "photos.safetensors", "photos", "-k", "2"],
     "isthmus.search/1": ["search", "photos.safetensors", "photos", "--like", "photos/left/1.png"],
     "isthmus.anomalies/1": ["anomalies", "photos.safetensors", "photos", "--normal", "photos"],

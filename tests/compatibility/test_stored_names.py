@@ -233,7 +233,7 @@ def test_an_index_and_a_direction_with_older_names_are_read(
     )
     # The models keep the names of today: only these two files are older.
     monkeypatch.setattr(stored_names, "NAMES", names)
-    found = isthmus.search(model, "photos", LIKE, index_path=apart / "index.safetensors")
+    found = isthmus.search(model, "photos", LIKE, index=apart / "index.safetensors")
     assert (found.added, found.removed) == (0, 0)
     assert (apart / "index.safetensors").read_bytes() == before
     conv = str(unpacked / "models" / "conv.safetensors")

@@ -74,7 +74,7 @@ def test_a_search_index_is_used_as_it_is(apart: Path, unpacked: Path, facts: dic
     index = Path(shutil.copy(unpacked / "index.safetensors", apart))
     before = index.read_bytes()
     model = unpacked / "models" / "features.safetensors"
-    found = isthmus.search(str(model), "photos", LIKE, index_path=index)
+    found = isthmus.search(str(model), "photos", LIKE, index=index)
     assert (found.added, found.removed) == (0, 0)
     assert index.read_bytes() == before
     for match, (name, row, value) in zip(found.matches[0], facts["matches"], strict=True):

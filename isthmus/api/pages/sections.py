@@ -13,7 +13,7 @@ from isthmus.evaluation.drawing.pictures import before_after
 from isthmus.evaluation.generation import Generation
 from isthmus.evaluation.passes import evenly
 from isthmus.features.anomalies import Detector, fit_detector, heat, score
-from isthmus.features.classify import Row, classify
+from isthmus.features.classify import ProbeScores, classify
 from isthmus.features.clusters import find_clusters
 from isthmus.features.readout import Readout, features, fit_readout, stored
 from isthmus.generation.code_map import MIN_IMAGES, lay_out_codes
@@ -85,7 +85,7 @@ def add_alike(
 
 def add_classes(
     report: Report, model: Autoencoder, train: ImageSet, test: ImageSet, readout: Readout
-) -> tuple[Row, ...]:
+) -> tuple[ProbeScores, ...]:
     """How well labels that were not trained on can be read off, beside pixels and principal components."""
     rows = classify(model, readout, train, test, few=0).rows
     report.table(

@@ -10,12 +10,31 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import isthmus
+from isthmus.__main__ import main
+from isthmus.api.sharing import PushedModel
 from isthmus.errors import MissingExtraError, ModelFileError, OutputError, UsageError
-from isthmus.model import hub
 from isthmus.model.autoencoder import build
 from isthmus.model.file import read_header
+from isthmus.model.hub import HubError
 from isthmus.model.loading import load
 from isthmus.model.recipes import recipe
+
+from .parity import Parity
+
+SHARED = "photos.safetensors"
+
+
+def share_again() -> PushedModel:
+    return isthmus.push(SHARED, "./shared/", private=True, message="mine", force=True)
+
+
+PARITY = {
+    "push": Parity(["push", SHARED, "./first/"], lambda: isthmus.push(SHARED, "./second/")),
+    "push, all options": Parity(
+        ["push", SHARED, "./shared/", "--private", "--message", "mine", "--force"], share_again
+    ),
+}
 
 
 @pytest.fixture
@@ -29,15 +48,32 @@ def model(tmp_path: Path) -> Path:
 
 def test_through_a_folder_and_back(model: Path, tmp_path: Path) -> None:
     place = str(tmp_path / "shared")
-    assert hub.push(model, place).url == place
-    hub.pull(place, tmp_path / "again.safetensors")
+    assert isthmus.push(model, place).url == place
+    isthmus.pull(place, tmp_path / "again.safetensors")
     before, after = load(model), load(tmp_path / "again.safetensors")
     images = np.random.default_rng(0).random((3, 5, 5), np.float32)
     assert np.array_equal(before.reconstruct(images), after.reconstruct(images))
 
 
+def test_a_model_in_memory_is_shared(tmp_path: Path) -> None:
+    small = recipe("dense").with_settings({"code": "2", "backbone.width": "3"})
+    found = isthmus.push(build(small, channels=1, size=(5, 5), seed=3), f"{tmp_path}/shared/")
+    assert found.model == "dense"
+    assert load(tmp_path / "shared" / "model.safetensors").size == (5, 5)
+
+
+@pytest.mark.usefixtures("here")
+def test_the_command_fetches_the_same_file(capsys: pytest.CaptureFixture[str]) -> None:
+    place = isthmus.push(SHARED, "./shared/").place
+    assert main(["pull", place, "-o", "one.safetensors"]) == 0
+    assert "one.safetensors" in capsys.readouterr().out
+    assert isthmus.pull(place, out="two.safetensors").model == "two.safetensors"
+    assert Path("one.safetensors").read_bytes() == Path("two.safetensors").read_bytes()
+    assert isthmus.pull(place).model == "shared.safetensors"
+
+
 def test_the_path_of_the_images_stays_here(model: Path, tmp_path: Path) -> None:
-    hub.push(model, str(tmp_path / "shared"))
+    isthmus.push(model, str(tmp_path / "shared"))
     assert read_header(tmp_path / "shared" / "model.safetensors")["summary"]["data"]["source"] == "photos"
     for file in (tmp_path / "shared").iterdir():
         assert b"private" not in file.read_bytes()
@@ -48,29 +84,29 @@ def test_the_path_of_the_images_stays_here(model: Path, tmp_path: Path) -> None:
 
 def test_what_exists_is_kept(model: Path, tmp_path: Path) -> None:
     place = str(tmp_path / "shared")
-    hub.push(model, place)
+    isthmus.push(model, place)
     with pytest.raises(OutputError):
-        hub.push(model, place)
-    hub.push(model, place, force=True)
+        isthmus.push(model, place)
+    isthmus.push(model, place, force=True)
     with pytest.raises(OutputError):
-        hub.pull(place, model)
+        isthmus.pull(place, model)
 
 
 def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"not a model")
     with pytest.raises(ModelFileError):
-        hub.pull(f"{tmp_path}/", tmp_path / "new.safetensors")
+        isthmus.pull(f"{tmp_path}/", tmp_path / "new.safetensors")
     with pytest.raises(ModelFileError):
-        hub.push(tmp_path / "model.safetensors", str(tmp_path / "shared"))
+        isthmus.push(tmp_path / "model.safetensors", str(tmp_path / "shared"))
     assert not (tmp_path / "new.safetensors").exists() and not (tmp_path / "shared").exists()
 
 
 def test_a_place_that_is_nothing(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="OWNER/NAME"):
-        hub.push(model, "photos")
-    monkeypatch.setattr(hub, "find_spec", lambda _: None)
+        isthmus.push(model, "photos")
+    monkeypatch.setattr("isthmus.model.hub.find_spec", lambda _: None)
     with pytest.raises(MissingExtraError, match="hub"):
-        hub.push(model, "somebody/photos")
+        isthmus.push(model, "somebody/photos")
 
 
 @pytest.fixture
@@ -114,7 +150,7 @@ def test_through_a_hub(served: str, model: Path, tmp_path: Path, monkeypatch: py
         return str(fetch(*args, endpoint=served, cache_dir=tmp_path / "cache", token=False, **options))
 
     monkeypatch.setattr(client, "hf_hub_download", local)
-    hub.pull("somebody/photos", tmp_path / "pulled.safetensors")
+    isthmus.pull("somebody/photos", tmp_path / "pulled.safetensors")
     assert (tmp_path / "pulled.safetensors").read_bytes() == model.read_bytes()
-    with pytest.raises(hub.HubError, match="nobody/nothing was not pulled"):
-        hub.pull("nobody/nothing", tmp_path / "other.safetensors")
+    with pytest.raises(HubError, match="nobody/nothing was not pulled"):
+        isthmus.pull("nobody/nothing", tmp_path / "other.safetensors")
