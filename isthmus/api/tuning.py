@@ -152,7 +152,7 @@ class TuningResult(Result):
 
     def page(self) -> str:
         """The table and, for two objectives, a picture of the front."""
-        from isthmus.evaluation.drawing.pictures import scatter
+        from isthmus.reports.charts import draw_scatter
         from isthmus.reports.page import Report
 
         page = Report(
@@ -168,7 +168,7 @@ class TuningResult(Result):
             front = [trial.label for trial in self.front_trials()]
             page.picture(
                 "Front",
-                scatter(points, x_label=first, y_label=second, front=front),
+                draw_scatter(points, x_label=first, y_label=second, front=front),
                 "No trial on the line is beaten in both.",
                 "Trials as points, the front as a line",
             )
