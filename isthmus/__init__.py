@@ -39,8 +39,11 @@ if TYPE_CHECKING:
     from isthmus.api.code_directions import find_direction, transform
     from isthmus.api.code_maps import code_map
     from isthmus.api.comparison import compare
+    from isthmus.api.compressed_files import compress_files, decompress_files, verify_files
+    from isthmus.api.compression import compress, decompress, fit_codec, read_preview
     from isthmus.api.data_audit import audit
     from isthmus.api.demonstration import run_demo
+    from isthmus.api.denoising import denoise, denoise_files
     from isthmus.api.diagnosis import diagnose
     from isthmus.api.embedding import embed
     from isthmus.api.evaluation import evaluate
@@ -52,17 +55,16 @@ if TYPE_CHECKING:
         predict_frames,
         reconstruct_frames,
     )
+    from isthmus.api.inpainting import inpaint, inpaint_files
     from isthmus.api.inspection import inspect_file
     from isthmus.api.machine_report import check_machine
+    from isthmus.api.reconstruction import reconstruct_files
     from isthmus.api.result import Result
     from isthmus.api.sampling import fit_prior, generate, interpolate
     from isthmus.api.sharing import export_onnx, pull, push
     from isthmus.api.similarity_search import search
     from isthmus.api.training import describe_training, plan_training, train
     from isthmus.api.tuning import tune
-    from isthmus.codec.api import compress, decompress
-    from isthmus.codec.fit import fit_tables as fit_codec
-    from isthmus.codec.plugin import register_pillow
     from isthmus.deprecated import evaluate_model, generate_images
     from isthmus.estimator import ImageAutoencoder
     from isthmus.images.reading import read
@@ -70,12 +72,13 @@ if TYPE_CHECKING:
     from isthmus.model.loading import load
     from isthmus.model.recipe import Recipe
     from isthmus.model.recipes import recipe
-    from isthmus.restoration.denoise import denoise
-    from isthmus.restoration.inpaint import inpaint
+    from isthmus.pillow import register_pillow
+    from isthmus.training.callbacks import Callback, TrainingEvent
 
 __all__ = [
     "Autoencoder",
     "BusyError",
+    "Callback",
     "CapabilityError",
     "DataError",
     "ExistsError",
@@ -89,6 +92,7 @@ __all__ = [
     "Recipe",
     "Result",
     "Stopped",
+    "TrainingEvent",
     "UsageError",
     "__version__",
     "anomalies",
@@ -100,8 +104,11 @@ __all__ = [
     "code_map",
     "compare",
     "compress",
+    "compress_files",
     "decompress",
+    "decompress_files",
     "denoise",
+    "denoise_files",
     "describe_recipe",
     "describe_training",
     "diagnose",
@@ -118,6 +125,7 @@ __all__ = [
     "generate",
     "generate_images",
     "inpaint",
+    "inpaint_files",
     "insert_frames",
     "inspect_file",
     "interpolate",
@@ -129,7 +137,9 @@ __all__ = [
     "pull",
     "push",
     "read",
+    "read_preview",
     "recipe",
+    "reconstruct_files",
     "reconstruct_frames",
     "register_pillow",
     "run_demo",
@@ -137,14 +147,14 @@ __all__ = [
     "train",
     "transform",
     "tune",
+    "verify_files",
 ]
 
 
 def __getattr__(name: str) -> object:
     if name not in HOMES:
         raise AttributeError(f"module 'isthmus' has no attribute '{name}'")
-    module, attribute = HOMES[name]
-    value: object = getattr(import_module(module), attribute)
+    value: object = getattr(import_module(HOMES[name]), name)
     globals()[name] = value
     return value
 

@@ -39,6 +39,7 @@ from isthmus.training.prepare import settle_recipe
 Array = npt.NDArray[Any]
 _MOST_IN_COVARIANCE, _CODES_FOR_PRIOR = 4096, 20_000
 _ROWS = 64  # every pass has as many rows, so that a row's result does not hang on how many came with it
+FEW_IMAGES, FEW_IMAGES_EPOCHS, USUAL_EPOCHS = 2000, 20.0, 10.0
 
 
 class ImageAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -51,7 +52,8 @@ class ImageAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         image_shape: `(H, W)` or `(H, W, C)` of images that come flat; None takes a square gray image where
             the number of features allows one, otherwise a single row.
         range: `(low, high)` that black and white stand for; None finds it in the images of `fit`.
-        epochs, minutes, steps: length of the training, one of them; the others are None.
+        epochs, minutes, steps: length of the training, at most one of them. By default it lasts 10 epochs;
+            or 20 for fewer than 2,000 images, which make few steps.
         validation: share of the images held out to choose the best weights.
         precision: `"float32"`, `"bfloat16"`, or `"auto"` to measure which is worth it.
         features: what `transform` gives. `"code"`; or what the model's readout makes of a layer without
@@ -79,7 +81,7 @@ class ImageAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         settings: dict[str, Any] | list[str] | None = None,
         image_shape: tuple[int, ...] | None = None,
         range: tuple[float, float] | None = None,
-        epochs: float | None = 10,
+        epochs: float | None = None,
         minutes: float | None = None,
         steps: int | None = None,
         validation: float = 0.1,
@@ -131,8 +133,10 @@ class ImageAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         fixed = isinstance(state, int | np.integer)
         seed = int(state) if fixed else int(check_random_state(state).randint(2**31 - 1))
         lengths = {"steps": self.steps, "minutes": self.minutes, "epochs": self.epochs}
-        # The default number of epochs gives way to a length that was asked for.
-        length: dict[str, Any] = next(({k: v} for k, v in lengths.items() if v is not None), {})
+        usual = FEW_IMAGES_EPOCHS if len(images) < FEW_IMAGES else USUAL_EPOCHS
+        length: dict[str, Any] = next(
+            ({k: v} for k, v in lengths.items() if v is not None), {"epochs": usual}
+        )
         try:
             recipe = settle_recipe(
                 self.recipe, None if self.code is None else str(self.code), self.settings or ()

@@ -15,9 +15,12 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     "isthmus.api.clustering": ("cluster",),
     "isthmus.api.code_directions": ("find_direction", "transform"),
     "isthmus.api.code_maps": ("code_map",),
+    "isthmus.api.compressed_files": ("compress_files", "decompress_files", "verify_files"),
+    "isthmus.api.compression": ("compress", "decompress", "fit_codec", "read_preview"),
     "isthmus.api.comparison": ("compare",),
     "isthmus.api.data_audit": ("audit",),
     "isthmus.api.demonstration": ("run_demo",),
+    "isthmus.api.denoising": ("denoise", "denoise_files"),
     "isthmus.api.diagnosis": ("diagnose",),
     "isthmus.api.embedding": ("embed",),
     "isthmus.api.evaluation": ("evaluate",),
@@ -25,17 +28,16 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     "isthmus.api.frame_sequences": (
         *("fill_frames", "fit_motion", "insert_frames", "predict_frames", "reconstruct_frames"),
     ),
+    "isthmus.api.inpainting": ("inpaint", "inpaint_files"),
     "isthmus.api.inspection": ("inspect_file",),
     "isthmus.api.machine_report": ("check_machine",),
+    "isthmus.api.reconstruction": ("reconstruct_files",),
     "isthmus.api.result": ("Result",),
     "isthmus.api.sampling": ("fit_prior", "generate", "interpolate"),
     "isthmus.api.sharing": ("export_onnx", "pull", "push"),
     "isthmus.api.similarity_search": ("search",),
     "isthmus.api.training": ("describe_training", "plan_training", "train"),
     "isthmus.api.tuning": ("tune",),
-    "isthmus.codec.api": ("compress", "decompress"),
-    "isthmus.codec.fit": ("fit_codec",),
-    "isthmus.codec.plugin": ("register_pillow",),
     "isthmus.deprecated": ("evaluate_model", "generate_images"),
     "isthmus.estimator": ("ImageAutoencoder",),
     "isthmus.images.reading": ("read",),
@@ -43,8 +45,8 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     "isthmus.model.loading": ("load",),
     "isthmus.model.recipe": ("Recipe",),
     "isthmus.model.recipes": ("recipe",),
-    "isthmus.restoration.denoise": ("denoise",),
-    "isthmus.restoration.inpaint": ("inpaint",),
+    "isthmus.pillow": ("register_pillow",),
+    "isthmus.training.callbacks": ("Callback", "TrainingEvent"),
     # Without torch and NumPy; imported with the package.
     "isthmus.errors": (
         *("BusyError", "CapabilityError", "DataError", "ExistsError", "Hint", "IsthmusError"),
@@ -52,11 +54,10 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     ),
     "isthmus.version": ("__version__",),
 }
-_ORIGINAL = {"fit_codec": "fit_tables"}
 _AT_ONCE = ("isthmus.errors", "isthmus.version")
 
-HOMES = {name: (module, _ORIGINAL.get(name, name)) for module, names in PUBLIC.items() for name in names}
-"""Public name -> module and name in it."""
+HOMES = {name: module for module, names in PUBLIC.items() for name in names}
+"""Public name -> its module."""
 
 _TEMPLATE = '''\
 """Isthmus: train one autoencoder on your images and use it for everything autoencoders are good for.
@@ -89,8 +90,7 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name not in HOMES:
         raise AttributeError(f"module 'isthmus' has no attribute '{{name}}'")
-    module, attribute = HOMES[name]
-    value: object = getattr(import_module(module), attribute)
+    value: object = getattr(import_module(HOMES[name]), name)
     globals()[name] = value
     return value
 
@@ -111,9 +111,7 @@ def face() -> str:
 
 
 def _import(module: str) -> str:
-    names = [
-        name if name not in _ORIGINAL else f"{_ORIGINAL[name]} as {name}" for name in sorted(PUBLIC[module])
-    ]
+    names = sorted(PUBLIC[module])
     line = f"from {module} import {', '.join(names)}"
     if len(line) <= 100:
         return line

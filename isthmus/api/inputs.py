@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isthmus.errors import Hint, UsageError
+from isthmus.file_jobs import InputFiles, expand_inputs
 from isthmus.log import log_note, log_skipped
 
 PathLike = str | os.PathLike[str]
 Size = tuple[int, int] | int
 """Height and width in pixels, or the side of a square."""
+Range = tuple[float, float]
+"""The samples that stand for black and white."""
+Region = tuple[int, int, int, int]
+"""Top, left, height and width of a part of an image, in pixels."""
 if TYPE_CHECKING:
     from isthmus.images.store import ImageSet, Pixels
     from isthmus.model.autoencoder import Autoencoder
@@ -37,13 +42,14 @@ def load_model(model: ModelLike) -> Autoencoder:
 
 
 def open_model_and_data(
-    use: str, model: ModelLike, data: DataLike, *, limit: int | None = None
+    use: str, model: ModelLike, data: DataLike, *, limit: int | None = None, **given: object
 ) -> tuple[Autoencoder, ImageSet]:
     """The model and the images that it is used on.
 
     Args:
         use: name of the function that was called, for the hint where the two were exchanged.
         limit: at most so many images, evenly spaced.
+        given: further arguments for that hint.
 
     Raises:
         UsageError: images where a model is expected, or a model where images are.
@@ -52,7 +58,7 @@ def open_model_and_data(
     if is_model_file(data) and not is_model_file(model):
         raise UsageError(
             f"{os.fspath(data)} is a model file, and images are expected here",
-            hint=Hint.call(use, os.fspath(data), os.fspath(model))
+            hint=Hint.call(use, os.fspath(data), os.fspath(model), **given)
             if isinstance(model, (str, os.PathLike))
             else None,
             id="model-for-data",
@@ -105,6 +111,24 @@ def read_images(data: DataLike) -> ImageSet:
     images = read(data)
     report_reading(images)
     return images
+
+
+def list_image_files(inputs: PathLike | Sequence[PathLike]) -> InputFiles:
+    """The image files that are given, and those in the folders that are given, with their names.
+
+    Raises:
+        UsageError: one of them is a model file.
+        DataError: nothing is given, a folder without images, or one that cannot be listed.
+    """
+    from isthmus.images.listing import list_images
+
+    def list_folder(folder: Path) -> InputFiles:
+        listed = list_images(folder)
+        return InputFiles(tuple((file.path, file.name) for file in listed.files), listed.skipped)
+
+    for one in [inputs] if isinstance(inputs, (str, os.PathLike)) else inputs:
+        check_is_data(one)
+    return expand_inputs(inputs, list_folder)
 
 
 def report_reading(images: ImageSet) -> None:

@@ -85,6 +85,11 @@ class Result:
     notes: tuple[str, ...] = field(default_factory=collected_notes)
     skipped: tuple[SkippedInput, ...] = ()
 
+    @property
+    def incomplete(self) -> tuple[SkippedInput, ...]:
+        """Inputs that were skipped or of which not everything was done; with any the exit code is 3."""
+        return self.skipped
+
     def to_dict(self) -> dict[str, Any]:
         """The JSON document: plain values only; NaN and infinities are None."""
         own = {key: to_json_value(getattr(self, name)) for key, name in self.document.items()}

@@ -22,12 +22,12 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import click
 
-from isthmus.api.inputs import Size
+from isthmus.api.inputs import Range, Region, Size
 from isthmus.api.result import Result
 from isthmus.cli.console import Console, speaks
 from isthmus.cli.line import option_name
 from isthmus.cli.show import check_outputs, show
-from isthmus.cli.types import SIZE
+from isthmus.cli.types import MEGAPIXELS, RANGE, REGION, SIZE
 from isthmus.locks import exclusive
 
 _OLD = "the old spelling goes with version 0.3"
@@ -51,6 +51,11 @@ class Override:
     type: click.ParamType[Any] | None = None
     help: str | None = None
     required: bool = False
+
+
+MAX_PIXELS = Override(
+    type=MEGAPIXELS, metavar="M", help="Refuse images of more than M megapixels, by default 512."
+)
 
 
 def build_command(
@@ -281,7 +286,7 @@ def _dest(alias: str) -> str:
 
 
 def _metavar(kind: click.ParamType[Any]) -> str | None:
-    return "HxW" if kind is SIZE else None
+    return getattr(kind, "pattern", None)
 
 
 class _Names(dict[str, Any]):
@@ -301,8 +306,9 @@ def _click_type(
         annotation = eval(annotation, {}, _Names(vars(module)))  # our own signatures
     parts = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
     parts = tuple(part for part in parts if part is not type(None))
-    if any(part in get_args(Size) and part is not int for part in parts):
-        return SIZE, False
+    for kind, known in ((Size, SIZE), (Range, RANGE), (Region, REGION)):
+        if any(part is not int and part in (kind, *get_args(kind)) for part in parts if get_origin(part)):
+            return known, False
     for part in parts:
         origin = get_origin(part)
         if part is bool:

@@ -65,10 +65,10 @@ def written_outputs(result: type[Result], written: Sequence[str]) -> dict[str, s
 
 def end_with_skipped(console: Console, result: Result) -> None:
     """Name what was left out, and end with exit code 3 if anything was."""
-    count = len(result.skipped)
+    count = len(result.incomplete)
     if not count or console.silent:  # the first of several processes says it, and ends with that code
         return
     console.warn(f"{format_count(count, 'input')} {choose_word(count, 'was', 'were')} skipped:")
-    for one in result.skipped:
+    for one in result.incomplete:
         console.warn(f"  {one.name}: {one.reason}")
     click.get_current_context().exit(SKIPPED_EXIT_CODE)

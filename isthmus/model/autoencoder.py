@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
@@ -32,9 +31,20 @@ from isthmus.model.code import Code
 from isthmus.model.corruptions import corrupt, has_condition
 from isthmus.model.critics import build_critic
 from isthmus.model.footprint import check_memory
+from isthmus.model.history import TrainingHistory
 from isthmus.model.image_sum import parse_sum
+from isthmus.model.layers import LayerTable, list_layers
+from isthmus.model.objective import Objective, code_terms, image_terms
 from isthmus.model.recipe import Recipe
 from isthmus.model.seeded import seeded
+from isthmus.model.tensors import (
+    channels_last,
+    convert_like,
+    pad_to_size,
+    plain_kind,
+    resize_images,
+    round_up_size,
+)
 from isthmus.model.terms import apply_range
 from isthmus.model.trace import Corrupted, Latent, Trace
 from isthmus.threads import limited
@@ -83,7 +93,7 @@ class Autoencoder(nn.Module):
         plan = Plan(
             channels=channels,
             inputs=channels + has_condition(recipe.corruption),
-            size=_round_up(size, self.multiple),
+            size=round_up_size(size, self.multiple),
             geometry=recipe.geometry,
             features=recipe.geometry.channels * self.bottleneck.expansion,
             unit_columns=self.bottleneck.unit_columns,
@@ -91,6 +101,7 @@ class Autoencoder(nn.Module):
         self.encoder: Encoder
         self.decoder: Decoder
         self.encoder, self.decoder = backbones.build(recipe, plan)
+        self.decoder.built_size, self.decoder.built_stride = plan.size, recipe.geometry.stride
         self.critic = build_critic(recipe, plan)
         # Where the decoder starts from, see `start_at`: a buffer, so that it is saved with the weights.
         self.offset: Tensor
@@ -118,15 +129,51 @@ class Autoencoder(nn.Module):
         self.offset.copy_(start.view(-1, 1, 1))
         self.encoder.centre_at(bounded)
 
-    def start_with(self, pieces: Tensor, seed: int) -> None:
-        """Let the filters of a `filters` backbone begin as winners among `pieces (n, C, side, side)`."""
-        from isthmus.model.backbones.filters import FiltersDecoder, FiltersEncoder, start_filters
-
-        assert isinstance(self.encoder, FiltersEncoder) and isinstance(self.decoder, FiltersDecoder)
-        winning = getattr(self.recipe.bottleneck, "k", None)
-        start_filters(self.encoder, self.decoder, pieces.flatten(1), winning=winning, seed=seed)
-
     # ------------------------------------------------------------ the pass
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The reconstruction of `images (N, C, H, W)`, floats in [0, 1], with gradients.
+
+        Nothing is corrupted, sampled or clipped: what a linear output gives may lie a little outside [0, 1].
+        """
+        seen = Corrupted(self.to_canvas(images), images)
+        with self._attention():
+            code, skips = self._encode(seen, torch.Generator(device=images.device), sample=False)
+            raw = self.decode_raw(code.values, seen.input.shape[-2:], skips)
+        output = apply_range(raw, self.recipe.backbone.output)
+        return resize_images(output, (images.shape[-2], images.shape[-1]))
+
+    def loss(
+        self, images: Tensor, labels: Tensor | None = None, *, progress: float = 1.0
+    ) -> dict[str, Tensor]:
+        """What training minimises, of one batch: for a training loop of your own.
+
+        Corruption and sampled codes draw from torch's global generator. A critic has no part in it.
+
+        Args:
+            images: `(N, C, H, W)` floats in [0, 1].
+            labels: `(N,)` classes, or None.
+            progress: share of the training that is done; weights with a warm-up depend on it.
+
+        Returns:
+            `total`, a scalar with gradients, and each term's batch mean before its weight, detached, by the
+            names of `history`.
+        """
+        seed = int(torch.randint(2**62, ()))
+        generator = torch.Generator(device=images.device).manual_seed(seed)
+        trace = self.trace(self.to_canvas(images), generator, labels=labels)
+        objective = Objective((*image_terms(self.recipe), *code_terms(self.bottleneck)))
+        total, terms = objective(trace, progress)
+        return {"total": total.mean(), **terms}
+
+    def layers(self) -> LayerTable:
+        """The layers with their shapes and parameters; printable, and their sum is the model's total."""
+        return list_layers(self)
+
+    @property
+    def history(self) -> TrainingHistory:
+        """Losses at each validation of the training, from the summary; `history.plot()` draws them."""
+        return TrainingHistory.from_rows(self.summary.get("history") or ())
 
     def trace(
         self,
@@ -165,17 +212,17 @@ class Autoencoder(nn.Module):
         if has_condition(self.recipe.corruption):
             told = seen.condition if seen.condition is not None else torch.zeros_like(x[:, :1])
             x = torch.cat([x, told], 1)
-        size = _round_up((x.shape[-2], x.shape[-1]), self.multiple)
-        visible = None if seen.visible is None else _pad(seen.visible.float(), size) > 0
+        size = round_up_size((x.shape[-2], x.shape[-1]), self.multiple)
+        visible = None if seen.visible is None else pad_to_size(seen.visible.float(), size) > 0
         with self._autocast(x, precision):
-            found: Features = self.encoder(_pad(x, size), visible)
+            found: Features = self.encoder(pad_to_size(x, size), visible)
         return found
 
     def decode_raw(self, values: Tensor, size: tuple[int, ...], skips: list[Tensor]) -> Tensor:
         """Code values → the decoder's last layer `(N, C, *size)`, before its range is applied."""
         h, w = size
         with self._autocast(values):
-            raw: Tensor = self.decoder(values, _round_up((h, w), self.multiple), skips)
+            raw: Tensor = self.decoder(values, round_up_size((h, w), self.multiple), skips)
         return raw.float()[..., :h, :w] + self.offset
 
     def decode_prior(self, values: Tensor, size: tuple[int, ...]) -> Tensor:
@@ -216,10 +263,9 @@ class Autoencoder(nn.Module):
                 so large that one does not fit into this machine's memory.
         """
         batch, kind = self._read(images, range)
-        values = [self.encode_batch(part) for part in torch.split(batch, _per_pass(batch))]
-        return Code(
-            _like(torch.cat(values), kind), self.recipe.geometry, (batch.shape[-2], batch.shape[-1]), kind
-        )
+        values = torch.cat([self.encode_batch(part) for part in torch.split(batch, _per_pass(batch))])
+        size = (batch.shape[-2], batch.shape[-1])
+        return Code(convert_like(values, kind), self.recipe.geometry, size, kind)
 
     @limited()
     @torch.no_grad()
@@ -242,7 +288,7 @@ class Autoencoder(nn.Module):
             self._check_memory((1, self.channels, *size))
         tensor = tensor.to(next(self.parameters()).device)
         images = [self.decode_batch(part, size) for part in torch.split(tensor, _per_pass(None, size))]
-        kind = code.kind if isinstance(code, Code) else _plain_kind(values)
+        kind = code.kind if isinstance(code, Code) else plain_kind(values)
         if kind.one and len(tensor) != 1:
             kind = replace(kind, layout="NHW" if kind.layout == "HW" else "NHWC")
         return kind.restore(torch.cat(images))
@@ -314,15 +360,11 @@ class Autoencoder(nn.Module):
 
     def to_canvas(self, images: Tensor) -> Tensor:
         """`(N, C, H, W)` resized to the one size that a vector code is for; unchanged for a grid code."""
-        if self.recipe.geometry.is_grid or images.shape[-2:] == self.size:
-            return images
-        return F.interpolate(images, self.size, mode="bilinear", antialias=True, align_corners=False)
+        return images if self.recipe.geometry.is_grid else resize_images(images, self.size)
 
     def from_canvas(self, images: Tensor, size: tuple[int, int]) -> Tensor:
         """`(N, C, h, w)` resized back to the images' own size, in [0, 1]."""
-        if images.shape[-2:] == size:
-            return images
-        return F.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
+        return images if images.shape[-2:] == size else resize_images(images, size).clamp(0, 1)
 
     def _size_of(self, values: Tensor) -> tuple[int, int]:
         stride = self.recipe.geometry.stride
@@ -331,7 +373,7 @@ class Autoencoder(nn.Module):
         return values.shape[-2] * stride, values.shape[-1] * stride
 
     def _check_code(self, values: Tensor, size: tuple[int, int]) -> None:
-        wanted = self.recipe.geometry.shape(_round_up(size, self.multiple))
+        wanted = self.recipe.geometry.shape(round_up_size(size, self.multiple))
         if tuple(values.shape[1:]) != wanted:
             raise DataError(
                 f"a code of this model for {size[0]}×{size[1]} images has shape "
@@ -358,14 +400,6 @@ def build(recipe: Recipe, *, channels: int, size: tuple[int, int], seed: int = 0
     return channels_last(model)
 
 
-def channels_last(model: Autoencoder) -> Autoencoder:
-    """The same model with its kernels laid out as the fastest convolutions want them."""
-    for parameter in model.parameters():
-        if parameter.ndim == 4:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-    return model
-
-
 def _multiple(recipe: Recipe, size: tuple[int, int]) -> int:
     match recipe.backbone:
         case axes.Conv():
@@ -381,26 +415,6 @@ def _multiple(recipe: Recipe, size: tuple[int, int]) -> int:
             return 1
 
 
-def _round_up(size: tuple[int, ...], multiple: int) -> tuple[int, int]:
-    h, w = size
-    return -(-h // multiple) * multiple, -(-w // multiple) * multiple
-
-
-def _pad(x: Tensor, size: tuple[int, int]) -> Tensor:
-    down, right = size[0] - x.shape[-2], size[1] - x.shape[-1]
-    return F.pad(x, (0, right, 0, down), mode="replicate") if down or right else x
-
-
 def _per_pass(batch: Tensor | None, size: tuple[int, int] = (1, 1)) -> int:
     pixels = batch[0].numel() if batch is not None else size[0] * size[1]
     return max(1, min(BATCH, PIXELS_PER_PASS // max(pixels, 1)))
-
-
-def _like(values: Tensor, kind: Kind) -> np.ndarray | Tensor:
-    return values.cpu().numpy() if kind.device is None else values.to(kind.device)
-
-
-def _plain_kind(values: np.ndarray | Tensor) -> Kind:
-    if isinstance(values, Tensor):
-        return Kind(torch.float32, None, values.device)
-    return Kind(np.dtype(np.float32), "NHWC", None)

@@ -81,8 +81,9 @@ def read_model(path: str | os.PathLike[str]) -> Autoencoder:
         ModelFileError: missing, not a model file, damaged, or from a later version.
     """
     from isthmus.model.allocation import room_for
-    from isthmus.model.autoencoder import Attachment, Autoencoder, channels_last
+    from isthmus.model.autoencoder import Attachment, Autoencoder
     from isthmus.model.recipe import Recipe
+    from isthmus.model.tensors import channels_last
 
     header = read_header(path)
     mapped = stored_names.current_tensors(_map_tensors(path))

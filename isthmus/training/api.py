@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -34,9 +34,11 @@ from isthmus.threads import limited
 from isthmus.training import checkpoint as checkpoints
 from isthmus.training import privacy
 from isthmus.training.allocator import kept_memory
+from isthmus.training.callbacks import Callback, check_callbacks, emit
 from isthmus.training.clock import Clock, monotonic
 from isthmus.training.denormals import flushed_denormals
 from isthmus.training.diagnosis.diagnose import early_findings, findings
+from isthmus.training.diagnosis.finding import Finding
 from isthmus.training.diagnosis.observed import FEW, observe
 from isthmus.training.distributed import ALONE, LostError, Processes, processes
 from isthmus.training.interrupt import stop_on_signal
@@ -71,6 +73,7 @@ def train(
     resume: bool = False,
     force: bool = False,
     start_from: ModelLike | None = None,
+    callbacks: Sequence[Callback] = (),
     listener: Listener | None = None,
     on_ready: Callable[[Prepared], None] | None = None,
     finish: Callable[[Autoencoder, ImageSet], None] | None = None,
@@ -93,6 +96,8 @@ def train(
         force: replace a model that is already at `out`.
         start_from: a model file, or a shipped model's name, of the same architecture, whose weights are the
             first ones.
+        callbacks: called after steps, after validations and at the end, see
+            `isthmus.training.callbacks.Callback`.
         listener: told about progress, see `isthmus.training.progress.Progress`.
         on_ready: called once before the first step, with everything that was chosen.
         finish: called with the trained model and its training images, for what is fitted to a trained model
@@ -124,6 +129,7 @@ def train(
             resume=resume,
             force=force,
             start_from=start_from,
+            callbacks=check_callbacks(callbacks),
             listener=listener,
             on_ready=on_ready,
             finish=finish,
@@ -145,6 +151,7 @@ def _train(
     resume: bool,
     force: bool,
     start_from: ModelLike | None,
+    callbacks: Sequence[Callback],
     listener: Listener | None,
     on_ready: Callable[[Prepared], None] | None,
     finish: Callable[[Autoencoder, ImageSet], None] | None,
@@ -191,6 +198,7 @@ def _train(
             try:
                 ended = run.fit(
                     listener=listener if group.first else None,
+                    callbacks=callbacks if group.first else (),
                     save=save if group.first else None,
                     save_seconds=facts["options"]["checkpoint_seconds"],
                     should_stop=should_stop,
@@ -210,6 +218,7 @@ def _train(
     model = prepared.model.to("cpu").requires_grad_(False)
     model.precision = torch.float32
     model.summary = _summary(run, prepared, facts)
+    found: tuple[Finding, ...] = ()
     if run.private is None:
         seen = observe(model, _to_observe(prepared))
         found = findings(run.state.history, model.recipe, run.schedule, seen)
@@ -222,6 +231,11 @@ def _train(
         if finish is not None:
             model.save(out)
         _forget(state_file)
+    if group.first:
+        last = run.state.history[-1] if run.state.history else {}
+        losses = {name: value for name, value in last.items() if name.startswith("train_")}
+        event = run.event({name.removeprefix("train_"): value for name, value in losses.items()}, found)
+        emit(callbacks, "on_end", event)
     return model
 
 

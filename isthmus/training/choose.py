@@ -17,6 +17,9 @@ SMALL = 64  # up to this side a whole image is one training example with a vecto
 CROP = 64
 # A batch holds about this many pixels once images are large: many small steps learn faster.
 BATCH_PIXELS = 32 * 64 * 64
+# Of fewer steps the warm-up of the learning rate takes a fifth, and what is learned in the rest is little.
+SHORT_STEPS = 300
+MIN_SHORT_BATCH = 4
 
 
 @dataclass(frozen=True)
@@ -138,3 +141,27 @@ def batch_size(count: int, chosen: Frame) -> tuple[int, str]:
     # Of a few large images, each gives several crops to a batch.
     batch = wanted if chosen.crop else min(wanted, count)
     return batch, f"batch {batch} (--set optimiser.batch=…)" if optimiser.batch is None else f"batch {batch}"
+
+
+def epochs_of(options: Options, recipe: Recipe) -> float | None:
+    """The length in passes over the images, where it is one."""
+    if options.epochs is not None or options.steps is not None or options.minutes is not None:
+        return options.epochs
+    return recipe.optimiser.epochs
+
+
+def short_batch(
+    count: int, batch: int, chosen: Frame, options: Options, processes: int = 1
+) -> tuple[int, str] | None:
+    """A smaller batch, and what to say, where `batch` leaves a length in epochs fewer than 300 steps.
+
+    Few steps on few images learn next to nothing, whatever the batch; as many images in smaller batches do.
+    None where the batch or the number of steps was asked for, and where every step takes all images.
+    """
+    optimiser, epochs = chosen.recipe.optimiser, epochs_of(options, chosen.recipe)
+    if epochs is None or optimiser.batch is not None or optimiser.name == "gd":
+        return None
+    smaller = max(MIN_SHORT_BATCH, processes, int(epochs * count / SHORT_STEPS))
+    if smaller >= batch:
+        return None
+    return smaller, f"batch {smaller}: {epochs:g} epochs of batch {batch} are few steps (optimiser.batch)"

@@ -132,6 +132,8 @@ class Settled:
         size: `(H, W)` of training batches; crop: whether they are cut at random from larger images.
         batch, steps, validate_every: in images and steps; of a training in minutes the last two are a first
             estimate, see `isthmus.training.schedule.Schedule`.
+        warmup_steps: up to these no weights are chosen and no validation counts against patience, for
+            losses jump about there. Plans of version 0.1 have 0.
         precision: `float32` or `bfloat16`.
         notes: what was chosen and why, one line each.
         privacy: noise and clipping of a private training, or None.
@@ -148,6 +150,7 @@ class Settled:
     notes: tuple[str, ...] = ()
     privacy: Privacy | None = None
     minutes: float | None = None
+    warmup_steps: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -162,6 +165,8 @@ class Settled:
         sides(data, "size", count=(2, 2), high=2**24)
         for name in ("batch", "steps", "validate_every"):
             whole_number(data, name, 1, 10**9)
+        if "warmup_steps" in data:
+            whole_number(data, "warmup_steps", 0, 10**9)
         if data["precision"] not in ("float32", "bfloat16"):
             raise ValueError("its precision is not known")
         terms = data.get("privacy")

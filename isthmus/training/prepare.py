@@ -24,10 +24,11 @@ from isthmus.model import axes, capabilities
 from isthmus.model.allocation import TooLargeError, at_most
 from isthmus.model.autoencoder import Autoencoder, build
 from isthmus.model.footprint import check_memory
+from isthmus.model.initialisation import init_filters
 from isthmus.model.recipe import Recipe
 from isthmus.model.recipes import recipe as named_recipe
 from isthmus.training import privacy
-from isthmus.training.choose import Frame, batch_size, frame, sides
+from isthmus.training.choose import SHORT_STEPS, Frame, batch_size, frame, short_batch, sides
 from isthmus.training.clock import Clock, monotonic
 from isthmus.training.distributed import ALONE, Processes
 from isthmus.training.distributed_draws import drawn_alike
@@ -36,6 +37,8 @@ from isthmus.training.optimisers import MOMENTS
 from isthmus.training.options import Options, Settled
 from isthmus.training.player import AutoencoderLearner
 from isthmus.training.run import Run
+from isthmus.training.schedule import warmup_steps
+from isthmus.training.start import init_short
 from isthmus.wording import choose_word, format_count
 
 DEFAULT_MINUTES = 5.0
@@ -199,6 +202,9 @@ def _settled(
         said = (
             f"batch {batch} on average (--set optimiser.batch=…): the more images, the less the noise counts"
         )
+    shorter = None if private else short_batch(len(images), batch, chosen, options, processes)
+    if shorter is not None:
+        batch, said = shorter
     if best_device().type == "cpu":
         # Full-batch descent takes its images in chunks, one by one where they are large.
         at_once = 1 if chosen.recipe.optimiser.name == "gd" else batch
@@ -232,6 +238,9 @@ def _settled(
     notes.append(why)
     steps, length = _steps(options, len(images), batch, minutes, seconds, epochs)
     notes.append(length)
+    short = minutes is None and (shorter is not None or steps < SHORT_STEPS)
+    if short and not private:
+        notes += init_short(model, images, chosen)
     if minutes is not None and private:
         notes.append(
             f"private: {format_count(steps, 'step')} whatever time they take: the noise is calibrated to "
@@ -249,6 +258,8 @@ def _settled(
         notes=tuple(notes),
         privacy=terms,
         minutes=None if private else minutes,
+        # A short training is all warm-up: the end of its falling rate is its best part.
+        warmup_steps=steps if short else warmup_steps(chosen.recipe.optimiser, steps),
     )
     return Prepared(model, images, held_out, settled, seconds)
 
@@ -311,8 +322,8 @@ def build_model(
     model.start_at(mean, (square - mean.square().mean()).clamp_min(0).sqrt())
     if isinstance(recipe.backbone, axes.Filters) and recipe.backbone.start == "winners":
         count = int(np.clip(PIECES_PER_FILTER * recipe.geometry.channels, *PIECES))
-        model.start_with(
-            torch.from_numpy(random_pieces(images, recipe.backbone.side, count, seed=seed)), seed
+        init_filters(
+            model, torch.from_numpy(random_pieces(images, recipe.backbone.side, count, seed=seed)), seed
         )
     return model.to(best_device())
 

@@ -7,9 +7,10 @@ stopped after any step and resumed takes exactly the steps it would have taken.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
@@ -19,12 +20,13 @@ from isthmus.errors import ModelFileError, UsageError
 from isthmus.images.store import ImageSet
 from isthmus.model.attachment_check import DAMAGE, check_state
 from isthmus.training.budget import Budget
+from isthmus.training.callbacks import Callback, TrainingEvent, emit, listens_to
 from isthmus.training.checkpoint import Checkpoint
 from isthmus.training.clock import Clock, monotonic
 from isthmus.training.diagnosis.finding import Finding
 from isthmus.training.distributed import ALONE, Processes
 from isthmus.training.ema import Average
-from isthmus.training.losses import Losses
+from isthmus.training.losses import Logged, Losses
 from isthmus.training.options import Settled
 from isthmus.training.player import Learner
 from isthmus.training.progress import History, Listener, Progress
@@ -32,6 +34,9 @@ from isthmus.training.schedule import Schedule
 from isthmus.training.state import State, part, put_back, restored_state, restored_steps_summed, tensors_of
 from isthmus.training.step import Steps
 from isthmus.training.validation import validation_loss
+
+if TYPE_CHECKING:
+    from isthmus.model.autoencoder import Autoencoder
 
 LOG_SECONDS = 0.5
 OVERFIT = 0.002  # a validation loss this share above the best counts against patience: less is noise
@@ -129,12 +134,14 @@ class Run:
         save_seconds: float = 60.0,
         should_stop: Callable[[], bool] = lambda: False,
         examine: Callable[[History], Sequence[Finding]] = lambda _: (),
+        callbacks: Sequence[Callback] = (),
     ) -> bool:
         """Train to the end, or until `should_stop` says so after a step. True when the end was reached.
 
         Args:
             save: writes a checkpoint; called every `save_seconds` and when stopped.
             examine: what the doctor makes of the validations so far; asked after each.
+            callbacks: called after steps and validations.
 
         Raises:
             DivergedError: a loss became NaN or infinite.
@@ -145,8 +152,11 @@ class Run:
         if budget is not None and not state.knots:
             self._plan(budget, None)
         self.learner.module.train()
+        watched = listens_to(callbacks, "on_step")
         while state.step < self.schedule.steps and not state.ended_early:
-            self.step()
+            moved = self.step()
+            if watched:
+                emit(callbacks, "on_step", self.event(_step_losses(moved)))
             now = self.clock()
             if budget is not None:
                 budget.add_step(now - last)
@@ -170,6 +180,7 @@ class Run:
                         last = now
                     self.between_steps = True
                     found = self._new(examine(state.history)) if self.private is None else ()
+                    emit(callbacks, "on_validation", self.event(losses, found))
                 if replan and budget is not None and not state.ended_early:
                     self._plan(budget, self.schedule)
                 if listener is not None:
@@ -218,12 +229,30 @@ class Run:
             state.step, schedule.steps, rate, losses, state.validation, state.best_loss, found, share
         )
 
-    def step(self) -> None:
-        """One step of every player on one batch."""
+    def event(
+        self, losses: Mapping[str, float] = MappingProxyType({}), found: tuple[Finding, ...] = ()
+    ) -> TrainingEvent:
+        """What callbacks are given now; of a private training without the losses of its images."""
+        state, schedule = self.state, self.schedule
+        return TrainingEvent(
+            step=state.step,
+            steps=schedule.steps,
+            share=1.0 if state.step >= schedule.steps else schedule.progress(state.step),
+            model=cast("Autoencoder", self.learner.module),
+            losses=MappingProxyType({} if self.private is not None else dict(losses)),
+            validation=state.validation,
+            best_step=None if state.best_loss is None else state.best_step,
+            best=state.best_loss,
+            findings=found,
+        )
+
+    def step(self) -> Logged:
+        """One step of every player on one batch; the losses of its passes."""
         logged = self.steps.take(self.state.step, self.schedule)
         self.losses.add(self.state.step, logged)
         self.state.step += 1
         self.average.update(self.state.step)
+        return logged
 
     # ------------------------------------------------------------ validation
 
@@ -237,7 +266,9 @@ class Run:
             self._check_finite({"validation": loss})
             state.validation = loss
             entry |= {"validation": loss} | {f"validation_{k}": v for k, v in parts.items()}
-            if state.best_loss is None or loss < state.best_loss:
+            if not self._is_past_warmup():
+                pass  # losses jump about while the rate rises: none of them is the best, or one too many
+            elif state.best_loss is None or loss < state.best_loss:
                 state.best_loss, state.best_step, state.stale = loss, state.step, 0
                 with self.average.applied():
                     self.best = {k: v.detach().clone() for k, v in self.learner.module.state_dict().items()}
@@ -250,6 +281,10 @@ class Run:
         state.history.append(entry)
         self.losses.begin_again()
 
+    def _is_past_warmup(self) -> bool:
+        step = self.state.step
+        return step > self.settled.warmup_steps or step >= self.schedule.steps
+
     def validation_loss(self) -> tuple[float, dict[str, float]]:
         """The objective on the held-out images with averaged weights, and its terms."""
         assert self.held_out is not None
@@ -261,7 +296,7 @@ class Run:
     def finish(self) -> None:
         """Put the weights that are kept into the module: the best validated ones, or the last average."""
         module = self.learner.module
-        if self.keeps_last:
+        if self.keeps_last or not self.best:
             with self.average.applied():
                 self.best = {k: v.detach().clone() for k, v in module.state_dict().items()}
         module.load_state_dict(self.best)
@@ -323,3 +358,8 @@ class Run:
             self.schedule = Schedule.from_json(self.state.knots)
         elif self.budget is None:  # version 0.1 stored none: all its trainings had a fixed number of steps
             self.state.knots = self.schedule.to_json()
+
+
+def _step_losses(logged: Logged) -> dict[str, float]:
+    """The losses of one step, from its passes and their shares."""
+    return {name: sum(float(parts[name]) * share for parts, share in logged) for name in logged[0][0]}

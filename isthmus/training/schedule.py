@@ -81,17 +81,29 @@ class Schedule:
         return Schedule((*past, (step, self.progress(step)), *ahead))
 
 
+def warmup_share(settings: axes.Optimiser, schedule: Schedule) -> float:
+    """The share of a training, in [0, 1], over which the learning rate rises.
+
+    Adam's first steps are as long as any; a short training still needs some of them small: 60, or a fifth of
+    its steps. Once the warm-up is over its end lies behind, so a new plan for the rest does not change it.
+    """
+    if settings.name == "adamw" and settings.warmup > 0:
+        return max(settings.warmup, min(0.2, schedule.progress(WARMUP_STEPS)))
+    return settings.warmup
+
+
+def warmup_steps(settings: axes.Optimiser, steps: int) -> int:
+    """Steps of the warm-up in a training of `steps` steps."""
+    return math.ceil(steps * warmup_share(settings, Schedule.linear(steps)))
+
+
 def rate_at(settings: axes.Optimiser, progress: float, schedule: Schedule) -> float:
     """The learning rate when `progress` in [0, 1) of a training with this schedule is done.
 
     It rises linearly over the `warmup` share, then stays, falls along a half cosine to zero (Loshchilov and
     Hutter 2017), or falls in equal steps.
     """
-    peak, warmup = peak_rate(settings), settings.warmup
-    if settings.name == "adamw" and warmup > 0:
-        # Adam's first steps are as long as any; a short training still needs some of them small. Once the
-        # warm-up is over its end lies behind, so a new plan for the rest does not change it.
-        warmup = max(warmup, min(0.2, schedule.progress(WARMUP_STEPS)))
+    peak, warmup = peak_rate(settings), warmup_share(settings, schedule)
     if warmup > 0 and progress < warmup:
         return peak * (progress + 1e-3) / (warmup + 1e-3)
     done = (progress - warmup) / max(1 - warmup, 1e-9)

@@ -1,11 +1,19 @@
-"""Beginning with the weights of a trained model instead of random ones."""
+"""First weights that are not random: those of a trained model; or, for few steps, what the images suggest."""
 
 from __future__ import annotations
 
+import numpy as np
+import torch
+
 from isthmus.errors import UsageError
+from isthmus.images.batches import whole
+from isthmus.images.store import ImageSet
+from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder
+from isthmus.model.initialisation import init_code_projection
 from isthmus.model.loading import ModelLike, load_shared
 from isthmus.model.recipe import Recipe
+from isthmus.training.choose import Frame
 
 
 def recipe_from(start: ModelLike | None) -> str | Recipe:
@@ -32,3 +40,18 @@ def begin_with(model: Autoencoder, start: ModelLike) -> None:
             hint="leave --recipe, --code and --set backbone… away to take its own",
         )
     model.load_state_dict(first)
+
+
+def init_short(model: Autoencoder, images: ImageSet, chosen: Frame) -> list[str]:
+    """Let a short training of a plain vector code begin with the images' main components; says so if it does.
+
+    Longer trainings find them by themselves, and begin with random directions.
+    """
+    plain = isinstance(chosen.recipe.bottleneck, axes.Plain) and not chosen.recipe.bottleneck.rectified
+    if not plain or chosen.recipe.optimiser.name != "adamw" or model.encoder.projection is None:
+        return []
+    some = images.subset(np.linspace(0, len(images) - 1, min(len(images), 256)).astype(int))
+    crop = chosen.size if chosen.crop else None
+    pixels = torch.cat([batch.images for batch in whole(some, batch=64, crop=crop)])
+    init_code_projection(model, pixels.to(next(model.parameters()).device))
+    return ["a short training: the code starts at the principal components of the encoder's features"]

@@ -170,7 +170,7 @@ def test_verify_does_not_call_everything_whole(
     capsys.readouterr()
     assert main(["verify", "small", "-q"]) == 3
     said = capsys.readouterr()
-    assert said.out == "5 of the 5 files found are whole: every checksum is right\n"
+    assert said.out.splitlines()[-1] == "5 of the 5 files found are whole: every checksum is right"
     assert "left/: this folder cannot be listed" in said.err
 
 
@@ -260,7 +260,6 @@ def test_files_of_another_run_are_left_out_of_a_batch(
     here: Path, monkeypatch: pytest.MonkeyPatch, document: Document
 ) -> None:
     """Another process writes one of the outputs while this one works on it."""
-    from isthmus.codec import storing
 
     def write(path: Any, data: bytes, *, force: bool) -> None:
         if Path(path).name == "1.isth":
@@ -268,7 +267,7 @@ def test_files_of_another_run_are_left_out_of_a_batch(
             Path(path).write_bytes(b"theirs")
         write_bytes(path, data, force=force)
 
-    monkeypatch.setattr(storing, "write_bytes", write)
+    monkeypatch.setattr("isthmus.atomic.write_bytes", write)
     found = document("compress", "photos", "-o", "small")
     assert found["already_there"] == 1 and len(found["files"]) == 9
     assert (here / "small" / "left" / "1.isth").read_bytes() == b"theirs"

@@ -10,6 +10,7 @@ from isthmus.images.pieces import random_pieces
 from isthmus.images.reading import read
 from isthmus.model.autoencoder import build
 from isthmus.model.backbones.filters import FiltersEncoder, whitening, winners
+from isthmus.model.initialisation import init_filters
 from isthmus.model.recipe import Recipe
 from isthmus.model.recipes import recipe
 
@@ -49,7 +50,7 @@ def test_a_start_with_winners_reconstructs_before_any_training() -> None:
         model = build(chosen, channels=3, size=(24, 24)).eval()
         model.start_at(images.mean((0, 2, 3)), images.std())
         if start == "winners":
-            model.start_with(PIECES, seed=0)
+            init_filters(model, PIECES, seed=0)
         with torch.no_grad():
             errors[start] = float((model.reconstruct(images) - images).square().mean())
     variance = float((images - images.mean((0, 2, 3), keepdim=True)).square().mean())
@@ -59,7 +60,7 @@ def test_a_start_with_winners_reconstructs_before_any_training() -> None:
 def test_answers_do_not_hang_on_contrast_but_codes_do() -> None:
     chosen = Recipe(code="16@4").with_settings(["backbone=filters"])
     model = build(chosen, channels=3, size=(24, 24)).eval()
-    model.start_with(PIECES, seed=0)
+    init_filters(model, PIECES, seed=0)
     assert isinstance(model.encoder, FiltersEncoder)
     image = torch.from_numpy(random_pieces(PHOTO, 24, 1, seed=5))
     mean = model.encoder.mean.view(1, 3, 6, 6)[..., 0, 0][..., None, None]

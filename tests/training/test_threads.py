@@ -12,8 +12,9 @@ from torch import Tensor
 
 from isthmus.generation.dynamics import fit_dynamics
 from isthmus.images.store import ImageSet
-from isthmus.model.autoencoder import Autoencoder, build, channels_last
+from isthmus.model.autoencoder import Autoencoder, build
 from isthmus.model.seeded import seeded
+from isthmus.model.tensors import channels_last
 from isthmus.training.classifier import train_classifier
 
 from .cases import pictures, small, train

@@ -12,8 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from isthmus.codec.api import compress, decompress
+from isthmus.codec import container
+from isthmus.codec.decoding import decoded
 from isthmus.codec.models import codec_for
+from isthmus.codec.picture import picture
+from isthmus.codec.rate_control import encode_picture
 from isthmus.errors import CapabilityError
 from isthmus.metrics.pixels import psnr
 from isthmus.model.autoencoder import Autoencoder
@@ -45,8 +48,9 @@ class File:
 
 def coded(image: Pixels, quality: float, model: Autoencoder | None) -> File:
     """Through a `.isth` file at a quality from 1 to 100."""
-    data = compress(image, quality=quality, model=model)
-    return _file(image, data, decompress(data, model=model))
+    codec = codec_for(model)
+    data = encode_picture(picture(image), codec, quality=quality).data
+    return _file(image, data, decoded(container.read(data), codec).picture.array())
 
 
 def classical(image: Pixels, coder: str, quality: int) -> File:

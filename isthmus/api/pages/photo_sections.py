@@ -12,8 +12,8 @@ from isthmus.images.photo import sample_photo
 from isthmus.model.masks import strokes
 from isthmus.reports.image_sheets import draw_image_rows
 from isthmus.reports.page import Report
-from isthmus.restoration.denoise import denoise
-from isthmus.restoration.inpaint import inpaint
+from isthmus.restoration.denoising import denoise_image
+from isthmus.restoration.inpainting import inpaint_image
 
 REPAIRED = "Repaired"
 SIGMA, MAX_STROKE_PX = 25, 4
@@ -29,12 +29,12 @@ def add_repair(report: Report) -> dict[str, float]:
     photo = sample_photo()
     random = np.random.default_rng(0)
     noisy = (photo + random.normal(0, SIGMA, photo.shape)).clip(0, 255).round().astype(np.uint8)
-    clean = denoise(noisy)
+    clean, _ = denoise_image(noisy)
     height, width = photo.shape[:2]
     hidden = strokes(1, height, width, MAX_STROKE_PX, torch.Generator().manual_seed(0), torch.device("cpu"))
     mask = hidden[0, 0].numpy()
     scratched = np.where(mask[..., None], np.uint8(255), photo)
-    whole = inpaint(scratched, mask)
+    whole = inpaint_image(scratched, mask)
     rows = {
         "noisy": (f"noise of standard deviation {SIGMA}", noisy),
         "denoised": ("denoised, its level estimated", clean),

@@ -5,6 +5,8 @@ Hidden patches are never encoded (He et al. 2022).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -37,7 +39,7 @@ class AttentionEncoder(Encoder):
         self.share = nn.Linear(width, share)
         self.last = nn.Identity() if self.is_grid else nn.Linear(share * grid[0] * grid[1], plan.features)
 
-    def forward(self, x: Tensor, visible: Tensor | None) -> Features:
+    def forward(self, x: Tensor, visible: Tensor | None = None) -> Features:
         n, _, h, w = x.shape
         rows, columns = h // self.patch, w // self.patch
         patches = F.pixel_unshuffle(x, self.patch).flatten(2).transpose(1, 2)  # (N, T, inputs·p²)
@@ -81,8 +83,14 @@ class AttentionDecoder(Decoder):
         self.norm = nn.LayerNorm(width)
         self.last = nn.Linear(width, plan.channels * self.patch**2)
 
-    def forward(self, z: Tensor, size: tuple[int, int], skips: list[Tensor]) -> Tensor:  # noqa: ARG002
-        rows, columns = size[0] // self.patch, size[1] // self.patch
+    def forward(
+        self,
+        z: Tensor,
+        size: tuple[int, int] | None = None,
+        skips: Sequence[Tensor] = (),  # noqa: ARG002
+    ) -> Tensor:
+        height, width = size or self.image_size(z)
+        rows, columns = height // self.patch, width // self.patch
         told: Tensor = self.entry(z)
         tokens = (
             told.flatten(2).transpose(1, 2) if self.is_grid else told[:, None].expand(-1, rows * columns, -1)

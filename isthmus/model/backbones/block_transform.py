@@ -34,7 +34,7 @@ class BlockTransform(Encoder):
         if self.is_cosine:
             centre(self.straight, mean, self.multiple)
 
-    def forward(self, x: Tensor, visible: Tensor | None) -> Features:  # noqa: ARG002
+    def forward(self, x: Tensor, visible: Tensor | None = None) -> Features:  # noqa: ARG002
         return Features(self.straight(F.pixel_unshuffle(x, self.multiple)))
 
 

@@ -15,6 +15,7 @@ starts at zero. It has no positions but the borders, so it works at any size and
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -93,7 +94,11 @@ class ConvEncoder(Encoder):
             assert self.straight is not None
             centre(self.straight, mean, self.multiple)
 
-    def forward(self, x: Tensor, visible: Tensor | None) -> Features:  # noqa: ARG002
+    @property
+    def projection(self) -> nn.Linear | None:
+        return self.last if isinstance(self.last, nn.Linear) else None
+
+    def forward(self, x: Tensor, visible: Tensor | None = None) -> Features:  # noqa: ARG002
         given = x
         x = self.positions.beside(F.pixel_unshuffle(x, self.stem))
         x = self.first(x.contiguous(memory_format=torch.channels_last))
@@ -160,7 +165,8 @@ class ConvDecoder(Decoder):
                 else:
                     soften(self.last)
 
-    def forward(self, z: Tensor, size: tuple[int, int], skips: list[Tensor]) -> Tensor:
+    def forward(self, z: Tensor, size: tuple[int, int] | None = None, skips: Sequence[Tensor] = ()) -> Tensor:
+        height, width = size or self.image_size(z)
         x: Tensor = self.entry(z / self.spread if self.begins_at_code and self.refine is not None else z)
         if not self.is_grid:
             x = x.view(-1, *self.bottom, self.width).permute(0, 3, 1, 2)
@@ -169,7 +175,7 @@ class ConvDecoder(Decoder):
             straight = F.pixel_shuffle(in_full(self.straight, z if self.begins_at_code else x), self.multiple)
         if self.refine is not None and not self.begins_at_code:
             x = x / self.spread
-        assert tuple(x.shape[-2:]) == (size[0] // self.multiple, size[1] // self.multiple)
+        assert tuple(x.shape[-2:]) == (height // self.multiple, width // self.multiple)
         x = self.first(self.positions.beside(x).contiguous(memory_format=torch.channels_last))
         for i, stage in enumerate(self.stages):
             if i:

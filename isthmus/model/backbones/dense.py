@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 from torch import Tensor, nn
@@ -19,7 +20,11 @@ class DenseEncoder(Encoder):
         self.hidden = _stack((pixels, *backbone.width), backbone)
         self.last = nn.Linear(backbone.width[-1] if backbone.width else pixels, plan.features)
 
-    def forward(self, x: Tensor, visible: Tensor | None) -> Features:  # noqa: ARG002
+    @property
+    def projection(self) -> nn.Linear | None:
+        return self.last if isinstance(self.last, nn.Linear) else None
+
+    def forward(self, x: Tensor, visible: Tensor | None = None) -> Features:  # noqa: ARG002
         return Features(self.last(self.hidden(x.flatten(1))))
 
 
@@ -43,7 +48,12 @@ class DenseDecoder(Decoder):
             ]
         self.rest = nn.Sequential(*layers)
 
-    def forward(self, z: Tensor, size: tuple[int, int], skips: list[Tensor]) -> Tensor:  # noqa: ARG002
+    def forward(
+        self,
+        z: Tensor,
+        size: tuple[int, int] | None = None,  # noqa: ARG002
+        skips: Sequence[Tensor] = (),  # noqa: ARG002
+    ) -> Tensor:
         out: Tensor = self.rest(self.entry(z))
         return out.view(-1, *self.shape)
 

@@ -14,6 +14,7 @@ sparse coding and vector quantization"). Gradient descent goes on from there.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -47,7 +48,7 @@ class FiltersEncoder(Encoder):
         self.directions = nn.Parameter(F.normalize(torch.randn(plan.features, numbers), dim=1))
         self.gain = nn.Parameter(torch.full((plan.features,), _share(self.side, self.stride)))
 
-    def forward(self, x: Tensor, visible: Tensor | None) -> Features:  # noqa: ARG002
+    def forward(self, x: Tensor, visible: Tensor | None = None) -> Features:  # noqa: ARG002
         kernels = self.gain[:, None] * self.directions @ self.whitener
         return Features(F.conv2d(_framed(x, self.side, self.stride), self._as_kernels(kernels),
                                  -(kernels @ self.mean), self.stride))  # fmt: skip
@@ -85,13 +86,19 @@ class FiltersDecoder(Decoder):
         shape = (plan.geometry.channels, plan.channels, self.side, self.side)
         self.pieces = nn.Parameter(torch.randn(shape) / math.sqrt(plan.geometry.channels))
 
-    def forward(self, z: Tensor, size: tuple[int, int], skips: list[Tensor]) -> Tensor:  # noqa: ARG002
+    def forward(
+        self,
+        z: Tensor,
+        size: tuple[int, int] | None = None,
+        skips: Sequence[Tensor] = (),  # noqa: ARG002
+    ) -> Tensor:
+        height, width = size or self.image_size(z)
         pieces = self.pieces
         if self.unit:
             pieces = pieces / torch.linalg.vector_norm(pieces, dim=(1, 2, 3), keepdim=True).clamp_min(1e-12)
         painted = F.conv_transpose2d(z, pieces, stride=self.stride)
         before = _before(self.side, self.stride)
-        return painted[..., before : before + size[0], before : before + size[1]]
+        return painted[..., before : before + height, before : before + width]
 
 
 @torch.no_grad()

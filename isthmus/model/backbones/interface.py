@@ -44,16 +44,41 @@ class Features:
 
 
 class Encoder(nn.Module):
-    """`forward(x (N, inputs, H, W), visible (N, 1, H, W) | None) -> Features`."""
+    """`forward(x (N, inputs, H, W), visible (N, 1, H, W) | None = None) -> Features`.
+
+    Attributes:
+        multiple: the sides of `x` are multiples of it.
+    """
 
     multiple: int = 1
+
+    @property
+    def projection(self) -> nn.Linear | None:
+        """The linear layer that makes the features of a vector code; None where no single one does."""
+        return None
 
     def centre_at(self, mean: Tensor) -> None:
         """Begin with a code near zero for an image of the brightness `mean (C,)`, where that can be."""
 
 
 class Decoder(nn.Module):
-    """`forward(z, (H, W), skips) -> (N, channels, H, W)`, before the output's range is applied."""
+    """`forward(z, (H, W) | None = None, skips=()) -> (N, channels, H, W)`, before the range is applied.
+
+    Without a size, a vector code gives an image of the training images' padded size, a grid code one of its
+    own size times the stride.
+
+    Attributes:
+        built_size: `(H, W)` of the training images, padded; `built_stride`: of a grid code.
+    """
+
+    built_size: tuple[int, int] = (0, 0)
+    built_stride: int | None = None
+
+    def image_size(self, z: Tensor) -> tuple[int, int]:
+        """`(H, W)` of the image that a code decodes to where no size is given."""
+        if self.built_stride is None:
+            return self.built_size
+        return z.shape[-2] * self.built_stride, z.shape[-1] * self.built_stride
 
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {

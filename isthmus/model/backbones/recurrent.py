@@ -5,6 +5,8 @@ It runs in float32 at every precision: recurrence repeats each rounding once per
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -25,7 +27,7 @@ class RecurrentEncoder(Encoder):
         )
         self.last = nn.Linear(width, plan.features)
 
-    def forward(self, x: Tensor, visible: Tensor | None) -> Features:  # noqa: ARG002
+    def forward(self, x: Tensor, visible: Tensor | None = None) -> Features:  # noqa: ARG002
         rows = x.permute(0, 2, 1, 3).flatten(2).float()  # (N, H, inputs·W)
         with torch.autocast(x.device.type, enabled=False):
             _, state = self.rows(_with_positions(rows, self.positions))
@@ -44,7 +46,12 @@ class RecurrentDecoder(Decoder):
         self.rows = nn.GRU(width + self.positions.channels, width, depth, batch_first=True)
         self.last = nn.Linear(width, plan.channels * plan.size[1])
 
-    def forward(self, z: Tensor, size: tuple[int, int], skips: list[Tensor]) -> Tensor:  # noqa: ARG002
+    def forward(
+        self,
+        z: Tensor,
+        size: tuple[int, int] | None = None,  # noqa: ARG002
+        skips: Sequence[Tensor] = (),  # noqa: ARG002
+    ) -> Tensor:
         entry = self.entry(z).float().view(-1, 1 + self.depth, self.width)
         # The code is the first state and also what every row reads: late rows need more than memory.
         state = entry[:, 1:].tanh().transpose(0, 1).contiguous()

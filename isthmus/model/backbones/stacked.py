@@ -7,6 +7,7 @@ what the last convolution gives; a vector code is a linear layer on the last gri
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -49,7 +50,11 @@ class StackedEncoder(Encoder):
             bottom = plan.size[0] // self.multiple * (plan.size[1] // self.multiple)
             self.last = nn.Linear(widths[-1] * bottom, plan.features)
 
-    def forward(self, x: Tensor, visible: Tensor | None) -> Features:  # noqa: ARG002
+    @property
+    def projection(self) -> nn.Linear | None:
+        return self.last if isinstance(self.last, nn.Linear) else None
+
+    def forward(self, x: Tensor, visible: Tensor | None = None) -> Features:  # noqa: ARG002
         x = self.positions.beside(x).contiguous(memory_format=torch.channels_last)
         for layer in self.layers:
             x = layer(x)
@@ -88,12 +93,18 @@ class StackedDecoder(Decoder):
                 nn.Upsample(scale_factor=2, mode="nearest"), _conv3(channels[-1], plan.channels, backbone)
             )
 
-    def forward(self, z: Tensor, size: tuple[int, int], skips: list[Tensor]) -> Tensor:  # noqa: ARG002
+    def forward(
+        self,
+        z: Tensor,
+        size: tuple[int, int] | None = None,
+        skips: Sequence[Tensor] = (),  # noqa: ARG002
+    ) -> Tensor:
+        height, width = size or self.image_size(z)
         if self.entry is not None:
             z = self.entered(self.entry(z).view(len(z), *self.bottom, -1).permute(0, 3, 1, 2))
         elif self.unit_columns:
             z = z / self._column_norms(z.shape[1])
-        assert tuple(z.shape[-2:]) == (size[0] // self.multiple, size[1] // self.multiple)
+        assert tuple(z.shape[-2:]) == (height // self.multiple, width // self.multiple)
         x = self.positions.beside(z).contiguous(memory_format=torch.channels_last)
         for layer in self.layers:
             x = layer(x)

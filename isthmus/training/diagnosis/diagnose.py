@@ -11,7 +11,12 @@ from isthmus.model.recipe import Recipe
 from isthmus.training.diagnosis.course import course_of, critic_domination, over_fitting
 from isthmus.training.diagnosis.finding import Finding, recorded
 from isthmus.training.diagnosis.observed import Observed
-from isthmus.training.diagnosis.rate import learning_rate_too_high, learning_rate_too_low, nothing_learned
+from isthmus.training.diagnosis.rate import (
+    learning_rate_too_high,
+    learning_rate_too_low,
+    nothing_learned,
+    worse_than_mean_image,
+)
 from isthmus.training.diagnosis.span import data_range, output_range
 from isthmus.training.diagnosis.units import copying, dead_units, posterior_collapse
 from isthmus.training.schedule import Schedule
@@ -52,6 +57,9 @@ def findings(
     if seen is not None:
         checks = (posterior_collapse, dead_units, copying, output_range, data_range)
         found += [one for check in checks if (one := check(seen, recipe)) is not None]
+    if seen is not None and history:
+        worse = worse_than_mean_image(seen.explained, recipe, course.steps[-1])
+        found += [worse] if worse is not None else []
     # What has a better explanation is not blamed on the rate, nor on everything at once.
     explained = None if seen is None else seen.explained
     if not any(one.severity == "problem" or one.name in _EXPLAINS for one in found):

@@ -10,7 +10,7 @@ from isthmus.model.recipe import Recipe
 from isthmus.training.diagnosis.course import Course
 from isthmus.training.diagnosis.finding import Finding
 from isthmus.training.optimisers import peak_rate, usual_rate
-from isthmus.training.schedule import rate_at
+from isthmus.training.schedule import rate_at, warmup_share
 from isthmus.wording import choose_word, format_count
 
 JUMP = 0.4  # of all that had been learned, lost again later
@@ -22,6 +22,7 @@ LOW = 0.3  # of the usual rate: below, a steep end is blamed on it; above, on th
 STEEP = 0.15  # of the whole fall, in the last quarter of the learning; 0.25 is a straight line
 STILL = 0.02  # of the first loss: a fall of less is none
 LITTLE = 0.3  # of the images' variance explained
+ENOUGH_STEPS = 1000  # suggested where fewer ended worse than the mean image
 NOTHING = 0.05  # the same: hardly more than the mean image does
 
 
@@ -31,9 +32,12 @@ def learning_rate_too_high(course: Course, recipe: Recipe) -> Finding | None:
         return None
     losses = course.objective or _smooth(course.train)
     train = _smooth(course.train)
+    # While the rate rises the loss may jump and come back: only where it stands after that counts.
+    warmup = warmup_share(recipe.optimiser, course.schedule)
+    first = sum(course.schedule.progress(step) <= warmup for step in course.steps)
     # Against a critic the image loss may well rise for a while: only a rise above the start counts.
     game = not isinstance(recipe.critic, axes.NoCritic)
-    jump = _worst_jump(losses, train, share=math.inf if game else JUMP)
+    jump = _worst_jump(losses, train, share=math.inf if game else JUMP, since=first)
     if jump is None:
         return None
     low, high, at = jump
@@ -86,31 +90,51 @@ def learning_rate_too_low(course: Course, recipe: Recipe, explained: float | Non
     return Finding("too-short", "note", told, f"--steps {3 * course.schedule.steps}")
 
 
+def worse_than_mean_image(explained: float, recipe: Recipe, steps: float) -> Finding | None:
+    """The model's error is larger than that of the images' mean, after however few steps."""
+    if explained >= 0:
+        return None
+    few = steps < ENOUGH_STEPS
+    return Finding(
+        "worse-than-mean-image",
+        "problem",
+        f"the error is {1 - explained:.2f} times that of the images' mean"
+        + (f": {format_count(int(steps), 'step')} {choose_word(steps, 'is', 'are')} few" if few else ""),
+        f"--steps {ENOUGH_STEPS}" if few else _lighter(recipe),
+    )
+
+
 def nothing_learned(explained: float, recipe: Recipe) -> Finding | None:
     """The model is no better than the mean image; what weighs most beside the images is blamed."""
     if explained >= NOTHING:
         return None
-    rate = peak_rate(recipe.optimiser)
-    weight = float(getattr(recipe.bottleneck, "weight", 0.0))
-    if not isinstance(recipe.critic, axes.NoCritic) and recipe.critic.weight > 0:
-        suggestion = f"--set critic.weight={recipe.critic.weight / 10:.2g}"
-    elif weight > 0:
-        suggestion = f"--set bottleneck.weight={weight / 10:.2g}"
-    else:
-        suggestion = f"--set optimiser.rate={min(rate / 4, usual_rate(recipe.optimiser)):.2g}"
     return Finding(
         "nothing-learned",
         "problem",
         f"the model explains {100 * max(explained, 0):.0f} % of what differs between the images: it does "
         "hardly better than their mean",
-        suggestion,
+        _lighter(recipe),
     )
 
 
+def _lighter(recipe: Recipe) -> str:
+    """A setting by which the images weigh more, or the learning is gentler."""
+    rate = peak_rate(recipe.optimiser)
+    weight = float(getattr(recipe.bottleneck, "weight", 0.0))
+    if not isinstance(recipe.critic, axes.NoCritic) and recipe.critic.weight > 0:
+        return f"--set critic.weight={recipe.critic.weight / 10:.2g}"
+    if weight > 0:
+        return f"--set bottleneck.weight={weight / 10:.2g}"
+    return f"--set optimiser.rate={min(rate / 4, usual_rate(recipe.optimiser)):.2g}"
+
+
 def _worst_jump(
-    losses: Sequence[float], train: Sequence[float], share: float
+    losses: Sequence[float], train: Sequence[float], share: float, since: int
 ) -> tuple[float, float, int] | None:
-    """`(before, after, entry)` of the greatest rise by a share of the gain or above the start, or None."""
+    """`(before, after, entry)` of the greatest rise by a share of the gain or above the start, or None.
+
+    Entries before number `since` are levels that a later one may rise from, but no rises themselves.
+    """
     first, low = losses[0], 0
     span = max(abs(first), first - min(losses), 1e-12)
     worst: tuple[float, float, int] | None = None
@@ -122,7 +146,7 @@ def _worst_jump(
         lost = fall > 0.1 * span and rise > share * fall
         above = loss - first > ABOVE * span
         spike = train[i] - train[low] > (SPIKE - 1) * abs(train[low])
-        if (lost or above) and spike and (worst is None or rise > worst[1] - worst[0]):
+        if i >= since and (lost or above) and spike and (worst is None or rise > worst[1] - worst[0]):
             worst = losses[low], loss, i
     return worst
 

@@ -1,7 +1,4 @@
-"""`isthmus.inpaint`: an image whose holes are filled, the rest bit for bit as it was.
-
-whole = isthmus.inpaint(image, mask)       # mask (H, W): True where pixels are missing
-"""
+"""Fill the holes of an image; all other pixels stay bit for bit as they were."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from isthmus.errors import DataError, UsageError
+from isthmus.errors import DataError, Hint, UsageError
 from isthmus.images.array_format import holds_file, open_image, receive, to_batch, to_pillow
 from isthmus.images.sample_range import NOISY, Range, check_range
 from isthmus.model import axes
@@ -23,7 +20,7 @@ from isthmus.model.loading import ModelLike, load_shared
 from isthmus.restoration import opponent
 from isthmus.restoration.arrays import channels_of, colour_of, each, on_cpu
 from isthmus.restoration.masks import of_picture
-from isthmus.restoration.orientations import check_turns, reconstructed
+from isthmus.restoration.orientations import check_ensemble, reconstruct
 from isthmus.restoration.pieces import Piece, can_be_cut, in_pieces, like, widened
 from isthmus.threads import limited
 
@@ -32,57 +29,48 @@ CELL = 2**LEVELS
 
 
 @limited()
-def inpaint(
+def inpaint_image(
     image: Any,
     mask: Any,
     model: ModelLike | None = None,
     *,
-    thorough: bool = False,
+    ensemble: bool = False,
     range: Range | None = None,
-    listener: Callable[[int, int], None] | None = None,
+    report: Callable[[float], None] | None = None,
 ) -> Any:
-    """Fill the missing pixels; any size, in bounded memory.
+    """Fill the missing pixels of one image, or of each of a tensor; any size, in bounded memory.
 
     Args:
-        image: an image file's path, its bytes or the open file, a Pillow image, NumPy `(H, W)` or
-            `(H, W, C)`, or torch `(N, C, H, W)`; uint8, uint16, or floats in [0, 1] that noise may carry as
-            far as -7 and 8. What stands in missing pixels is not looked at, may be NaN. A second or fourth
-            channel is alpha.
-        mask: `(H, W)`, or torch `(N, 1, H, W)` or `(H, W)`: True or not zero where pixels are missing. Of an
-            image file or a Pillow image, what is brighter than half.
-        model: a shipped model's name, a model file, or an `Autoencoder`; by default the shipped one.
-        thorough: eight times the work, for .1 to .2 decibels: the mean over the image's orientations.
-        range: the samples (low, high) that stand for black and white, where floats are not in [0, 1] or
-            integers do not use their 8 or 16 bits.
-        listener: called with (pieces done, pieces in all) of each image.
+        image, mask, model, ensemble, range: as for `isthmus.inpaint`.
+        report: called with the share that is done, in (0, 1].
 
     Returns:
-        The same kind, shape, sample type and range (of a file: NumPy `(H, W, C)`); pixels that are not
-        missing are those of `image`.
+        The image as `isthmus.inpaint` gives it.
 
     Raises:
-        DataError: unreadable, samples out of range, the mask has another size, hides everything or nothing;
-            NaN where pixels are not missing.
-        UsageError: the model was not trained to fill holes, restores other images, or cannot be `thorough`
-            because it knows images one way up only.
+        DataError, UsageError: as `isthmus.inpaint`.
     """
     given, picture = open_image(image, alpha="keep", raw=range is not None)
-    network = network_for(given, model)
-    missing = _masks(given, mask)
-    if thorough:
-        check_turns(network)
-    plain, kind = receive(_blanked(given, missing, range), many=False, range=range, bounds=NOISY)
+    network = choose_inpainter(given, model)
+    missing = _read_masks(given, mask)
+    if ensemble:
+        check_ensemble(network)
+    plain, kind = receive(_blank(given, missing, range), many=False, range=range, bounds=NOISY)
 
-    def one(colour: Any, index: int) -> Any:
-        return _filled(network, colour, missing[index], thorough, listener)
+    def restore(colour: Any, index: int) -> Any:
+        def listener(done: int, of: int) -> None:
+            if report is not None:
+                report((index + done / of) / len(missing))
 
-    filled = kind.give(each(on_cpu(plain), one))
+        return _fill_holes(network, colour, missing[index], ensemble, listener)
+
+    filled = kind.give(each(on_cpu(plain), restore))
     # Bit for bit: a sample that is known may be scaled and back without coming to itself.
-    whole = _with_colour(given, missing, filled)
+    whole = _replace_colour(given, missing, filled)
     return to_pillow(whole) if picture else whole
 
 
-def network_for(image: Any, model: ModelLike | None = None) -> Autoencoder:
+def choose_inpainter(image: Any, model: ModelLike | None = None) -> Autoencoder:
     """The network that fills this image's holes.
 
     Raises:
@@ -93,14 +81,14 @@ def network_for(image: Any, model: ModelLike | None = None) -> Autoencoder:
     if not isinstance(network.recipe.corruption, axes.Mask):
         raise UsageError(
             f"this model (recipe {network.recipe.name}) was not trained to fill holes",
-            hint="isthmus train DATA --recipe inpainting",
+            hint=Hint.call("train", "DATA", recipe="inpainting"),
         )
     if network.channels != channels and {network.channels, channels} != {1, 3}:
         raise UsageError(f"this model restores images of {network.channels} channels, not of {channels}")
     return network
 
 
-def _masks(image: Any, mask: Any) -> Tensor:
+def _read_masks(image: Any, mask: Any) -> Tensor:
     """`(N, H, W)` booleans, checked."""
     if isinstance(mask, Tensor):
         given = (mask != 0).cpu()
@@ -127,18 +115,18 @@ def _masks(image: Any, mask: Any) -> Tensor:
     return given.expand(count, -1, -1)
 
 
-def _filled(
+def _fill_holes(
     network: Autoencoder,
     image: Any,
     missing: Tensor,
-    thorough: bool,
+    ensemble: bool,
     listener: Callable[[int, int], None] | None,
 ) -> Any:
     how = network.recipe.corruption
     assert isinstance(how, axes.Mask)
     device = next(network.parameters()).device
     cut = can_be_cut(network)
-    beyond = _far(image, missing) if cut and how.fill == "smooth" else None
+    beyond = _average_cells(image, missing) if cut and how.fill == "smooth" else None
 
     def restore(batch: Tensor, piece: Piece) -> Tensor:
         hidden = missing[piece.outer][None, None].to(device)
@@ -147,26 +135,26 @@ def _filled(
         far = None
         if beyond is not None:
             rows, columns = (slice(s.start // CELL, -(-s.stop // CELL)) for s in piece.outer)
-            far = _as_seen(beyond[..., rows, columns].to(device), network.channels)
+            far = _to_network(beyond[..., rows, columns].to(device), network.channels)
         height, width = batch.shape[-2:]
-        seen = _as_seen(batch.to(device), network.channels)
+        seen = _to_network(batch.to(device), network.channels)
         hidden = hidden.expand(len(seen), -1, -1, -1)
         if cut:
             seen = widened(seen, network.multiple)
             hidden = widened(hidden.float(), network.multiple) > 0
         shown = holes(seen, hidden, how, far)
         one_by_one = [
-            reconstructed(network, seen[i : i + 1], shown.one(i), thorough=thorough) for i in range(len(seen))
+            reconstruct(network, seen[i : i + 1], shown.one(i), ensemble=ensemble) for i in range(len(seen))
         ]
         filled = torch.cat(one_by_one)
-        return _as_given(filled[..., :height, :width], batch.shape[1])
+        return _from_network(filled[..., :height, :width], batch.shape[1])
 
     out = like(image)
     in_pieces(image, restore, out=out, cut=cut, listener=listener)
     return out
 
 
-def _blanked(image: Any, missing: Tensor, value_range: Range | None) -> Any:
+def _blank(image: Any, missing: Tensor, value_range: Range | None) -> Any:
     """The image with black where it is missing: what stands there is not looked at."""
     black, _ = check_range(value_range) or (0.0, 1.0)
     if isinstance(image, Tensor):
@@ -180,7 +168,7 @@ def _blanked(image: Any, missing: Tensor, value_range: Range | None) -> Any:
     return known
 
 
-def _with_colour(image: Any, missing: Tensor, filled: Any) -> Any:
+def _replace_colour(image: Any, missing: Tensor, filled: Any) -> Any:
     """A copy of the image with the colour of `filled` where it is missing."""
     if isinstance(image, Tensor):
         copy = image.detach().clone()
@@ -192,21 +180,21 @@ def _with_colour(image: Any, missing: Tensor, filled: Any) -> Any:
     return whole
 
 
-def _as_seen(image: Tensor, channels: int) -> Tensor:
+def _to_network(image: Tensor, channels: int) -> Tensor:
     """`(1, C, H, W)`: gray for a colour network as equal channels, colour for a gray one by planes."""
     if image.shape[1] == channels:
         return image
     return image.expand(-1, 3, -1, -1) if channels == 3 else opponent.to_planes(image)
 
 
-def _as_given(image: Tensor, channels: int) -> Tensor:
-    """The inverse of `_as_seen`."""
+def _from_network(image: Tensor, channels: int) -> Tensor:
+    """The inverse of `_to_network`."""
     if image.shape[1] == channels:
         return image
     return image.mean(1, keepdim=True) if channels == 1 else opponent.from_planes(image).clamp(0, 1)
 
 
-def _far(known: Any, missing: Tensor) -> Tensor:
+def _average_cells(known: Any, missing: Tensor) -> Tensor:
     """What `fill` reads for holes wider than its cells: `(1, C, ⌈H/64⌉, ⌈W/64⌉)`, gathered in strips."""
     tensor = isinstance(known, Tensor)
     height = int(known.shape[-2] if tensor else known.shape[0])
