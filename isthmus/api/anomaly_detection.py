@@ -158,13 +158,13 @@ class AnomalyResult(Result):
 
     def draw(self) -> bytes:
         """The ten most unusual images above the same with their heat maps."""
-        from isthmus.evaluation.drawing.heat import heat_picture
+        from isthmus.reports.image_sheets import draw_heat_maps
 
         rows = self.worst(SHOWN_IMAGES)
         images = self._lookup.read(rows)
         maps = self._scorer.heat_maps(images)
         pictures = [images.image(i) for i in range(len(images))]
-        return heat_picture(pictures, maps, [self.names[row] for row in rows])
+        return draw_heat_maps(pictures, maps, [self.names[row] for row in rows])
 
     def _facts(self, row: int) -> UnusualImage:
         return UnusualImage(

@@ -143,9 +143,9 @@ class Classification(Result):
 
     def draw(self) -> bytes:
         """The confusion matrix of the linear probe."""
-        from isthmus.evaluation.drawing.confusion import confusion_picture
+        from isthmus.reports.charts import draw_confusion
 
-        return confusion_picture(self.confusion, self.classes)
+        return draw_confusion(self.confusion, self.classes)
 
 
 @use

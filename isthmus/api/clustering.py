@@ -135,7 +135,7 @@ class Clustering(Result):
 
     def draw(self) -> bytes:
         """The most typical images of each group, a row each."""
-        from isthmus.evaluation.drawing.pictures import before_after
+        from isthmus.reports.image_sheets import draw_image_rows
 
         images = self._lookup.read([int(row) for places in self._typical_rows for row in places])
         pictures = (images.image(place) for place in range(len(images)))
@@ -143,7 +143,7 @@ class Clustering(Result):
             (f"{index}: {format_count(group.images, 'image')}", list(islice(pictures, len(places))))
             for index, (group, places) in enumerate(zip(self.groups, self._typical_rows, strict=True))
         ]
-        return before_after(rows)
+        return draw_image_rows(rows)
 
 
 @use

@@ -15,7 +15,7 @@ from isthmus.api.inputs import (
     open_model_and_data,
 )
 from isthmus.api.reference import ReferenceKind, resolve_reference
-from isthmus.api.result import Result, skipped_inputs, use
+from isthmus.api.result import Result, renamed_keywords, skipped_inputs, use
 from isthmus.errors import DataError
 from isthmus.log import log_note
 from isthmus.progress import Progress, Task, start_task
@@ -135,6 +135,7 @@ class Explanation(Result):
 
 
 @use
+@renamed_keywords(data="reference")
 def explain(
     model: ModelLike,
     image: ImageLike,

@@ -150,7 +150,7 @@ class SearchResult(Result):
 
     def draw(self) -> bytes:
         """The first twenty queries, each followed by its ten best matches."""
-        from isthmus.evaluation.drawing.pictures import before_after
+        from isthmus.reports.image_sheets import draw_image_rows
 
         shown = [some[:MAX_DRAWN_MATCHES] for some in self.matches[:MAX_DRAWN_QUERIES]]
         queries = self._query_lookup.read(range(len(shown)))
@@ -162,7 +162,7 @@ class SearchResult(Result):
             place += len(some)
             title = f"{self.queries[query]}; then by {self.metric}: {values}"
             strips.append((title, [queries.image(query), *pictures]))
-        return before_after(strips, columns=1 + MAX_DRAWN_MATCHES)
+        return draw_image_rows(strips, columns=1 + MAX_DRAWN_MATCHES)
 
 
 @use

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from isthmus.api.inputs import DataLike, PathLike, Size, check_choice, check_count, read_images
-from isthmus.api.result import Result, skipped_inputs, use
+from isthmus.api.result import Result, renamed_keywords, skipped_inputs, use
 from isthmus.api.trial_training import TrialLength, train_trial
 from isthmus.errors import IsthmusError, UsageError
 from isthmus.locks import exclusive
@@ -152,7 +152,7 @@ class TuningResult(Result):
 
     def page(self) -> str:
         """The table and, for two objectives, a picture of the front."""
-        from isthmus.evaluation.drawing.pictures import scatter
+        from isthmus.reports.charts import draw_scatter
         from isthmus.reports.page import Report
 
         page = Report(
@@ -168,7 +168,7 @@ class TuningResult(Result):
             front = [trial.label for trial in self.front_trials()]
             page.picture(
                 "Front",
-                scatter(points, x_label=first, y_label=second, front=front),
+                draw_scatter(points, x_label=first, y_label=second, front=front),
                 "No trial on the line is beaten in both.",
                 "Trials as points, the front as a line",
             )
@@ -179,6 +179,7 @@ class TuningResult(Result):
 
 
 @use
+@renamed_keywords(folds_count="folds", out="log")
 def tune(
     data: DataLike,
     over: Sequence[str],
