@@ -16,6 +16,7 @@ from pathlib import Path
 
 import isthmus
 from isthmus import pretrained
+from isthmus.codec.fit import fit_tables
 from isthmus.model.file import save
 
 NAME = "photo-codec"
@@ -34,7 +35,7 @@ def main() -> None:
     place = pretrained.path(NAME)
     model = isthmus.load(place)
     photos = isthmus.read(args.photos)
-    isthmus.fit_codec(model, [photos.image(i) for i in range(len(photos))], qualities=QUALITIES)
+    fit_tables(model, [photos.image(i) for i in range(len(photos))], qualities=QUALITIES)
     save(model, place, bits=8)
     print(f"{place}: {place.stat().st_size / 1e6:.2f} MB")
 

@@ -1,5 +1,98 @@
-"""`import isthmus.pillow` teaches Pillow to open and save `.isth` files."""
+"""`Image.open("x.isth")` and `image.save("x.isth")`: `import isthmus.pillow` registers the codec with Pillow.
 
-from isthmus.codec.plugin import register_pillow
+Opened pictures are decoded with the shipped model, or the one named in the environment variable
+ISTHMUS_CODEC.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import IO, Any
+
+from PIL import Image, ImageFile
+
+from isthmus.api.compression import compress, decompress
+from isthmus.codec import container
+from isthmus.codec.container import MAGIC, SUFFIX, CompressedFileError
+from isthmus.errors import IsthmusError
+
+FORMAT = "ISTHMUS"
+MODEL_VARIABLE = "ISTHMUS_CODEC"
+_MODES = {(1, False): "L", (1, True): "LA", (3, False): "RGB", (3, True): "RGBA"}
+_OPTIONS = ("quality", "bpp", "psnr", "preview", "effort")
+
+
+def register_pillow() -> None:
+    """Register `.isth` files with Pillow; what `import isthmus.pillow` does. Harmless when repeated.
+
+    `image.save(path, quality=50, model=None)` takes what `isthmus.compress` takes.
+    """
+    Image.register_open(FORMAT, CompressedImageFile, _accept)
+    Image.register_save(FORMAT, _save)
+    Image.register_extension(FORMAT, SUFFIX)
+    Image.register_mime(FORMAT, "image/x-isthmus")
+
+
+class CompressedImageFile(ImageFile.ImageFile):
+    """A `.isth` file in Pillow: size and mode from its header at once, pixels when they are asked for."""
+
+    format = FORMAT
+    format_description = "image compressed by an Isthmus model"
+    _data: bytes | None = None
+
+    def _open(self) -> None:
+        assert self.fp is not None
+        data = self.fp.read()
+        try:
+            # Pillow's own limit guards what it opens, so only the format's is asked for here.
+            found = container.read(data)
+        except CompressedFileError as error:
+            raise SyntaxError(error.message) from None  # what Pillow expects of a plug-in
+        self._size = found.header.size[::-1]
+        self._mode = _MODES[found.header.channels, found.header.alpha]
+        for key, tag in (("icc_profile", container.ICC), ("exif", container.EXIF)):
+            if (tag, 0) in found.chunks:
+                self.info[key] = bytes(found.chunks[tag, 0])
+        self.tile = []
+        self._data = data
+
+    def load(self) -> Any:
+        """Decode, once.
+
+        Raises:
+            OSError: the file was made with another model, or there is none.
+        """
+        if self._data is not None:
+            try:
+                array = decompress(self._data, model=_model_from_environment())
+            except IsthmusError as error:
+                raise OSError(error.message) from error
+            self.im = Image.fromarray(array, self.mode).im
+            self._data = None
+        return super().load()
+
+
+def _accept(prefix: bytes) -> bool:
+    return prefix.startswith(MAGIC)
+
+
+def _save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:  # noqa: ARG001
+    given = dict(image.encoderinfo)
+    metadata = {key: given[key] for key in ("icc_profile", "exif") if given.get(key) is not None}
+    if metadata:
+        image = image.copy()
+        if isinstance(metadata.get("exif"), Image.Exif):
+            metadata["exif"] = metadata["exif"].tobytes()
+        image.info.update(**metadata)
+    options = {key: given[key] for key in _OPTIONS if given.get(key) is not None}
+    try:
+        stream.write(compress(image, model=given.get("model") or _model_from_environment(), **options))
+    except IsthmusError as error:
+        raise OSError(error.message) from error
+
+
+def _model_from_environment() -> str:
+    return os.environ.get(MODEL_VARIABLE) or "photo-codec"
+
 
 register_pillow()

@@ -16,3 +16,12 @@ def format_count(number: float, noun: str, plural: str | None = None) -> str:
 def choose_word(number: float, singular: str, plural: str | None = None) -> str:
     """The noun or verb that goes with a number: "image" or "images", "is" or "are"."""
     return singular if number == 1 else plural or f"{singular}s"
+
+
+def format_size(size_bytes: int) -> str:
+    """A number of bytes as people say it: "512 bytes", "3.4 MB"."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size_bytes >= factor:
+            number = size_bytes / factor
+            return f"{number:.3g} {unit}" if number < 1000 else f"{number:,.0f} {unit}"
+    return f"{size_bytes} bytes"

@@ -24,7 +24,7 @@ def denoisers(model: Autoencoder | None) -> dict[str, Denoiser]:
     """By name; σ comes in units of 1/255."""
     methods: dict[str, Denoiser] = {
         "isthmus": lambda image, sigma: isthmus.denoise(image, sigma, model),
-        "isthmus thorough": lambda image, sigma: isthmus.denoise(image, sigma, model, thorough=True),
+        "isthmus ensemble": lambda image, sigma: isthmus.denoise(image, sigma, model, ensemble=True),
         "isthmus without σ": lambda image, _: isthmus.denoise(image, None, model),
     }
     if find_spec("skimage"):

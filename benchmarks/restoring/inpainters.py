@@ -21,7 +21,7 @@ RADIUS = 3
 def inpainters(model: Autoencoder | None) -> dict[str, Inpainter]:
     methods: dict[str, Inpainter] = {
         "isthmus": lambda image, mask: isthmus.inpaint(image, mask, model),
-        "isthmus thorough": lambda image, mask: isthmus.inpaint(image, mask, model, thorough=True),
+        "isthmus ensemble": lambda image, mask: isthmus.inpaint(image, mask, model, ensemble=True),
         "cubic": cubic,
         "harmonic": harmonic,
     }

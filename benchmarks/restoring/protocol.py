@@ -87,7 +87,7 @@ def _filled(
 
 
 def isthmus_default() -> str:
-    from isthmus.restoration.denoise import SHIPPED
+    from isthmus.restoration.denoising import SHIPPED
 
     return SHIPPED[1]
 

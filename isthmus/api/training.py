@@ -31,6 +31,7 @@ from isthmus.wording import format_count
 if TYPE_CHECKING:
     from isthmus.model.autoencoder import Autoencoder
     from isthmus.model.recipe import Recipe
+    from isthmus.training.callbacks import Callback
     from isthmus.training.diagnosis.finding import Finding
     from isthmus.training.outline import Stage
     from isthmus.training.prepare import Prepared
@@ -228,7 +229,7 @@ def train(
     resume: bool = False,
     force: bool = False,
     seed: int = 0,
-    callbacks: Sequence[Any] = (),
+    callbacks: Sequence[Callback] = (),
     progress: Progress | None = None,
     **old: Any,
 ) -> Autoencoder:
@@ -314,8 +315,6 @@ def train(
     from isthmus.api.after_training import finish_model
     from isthmus.training.api import train as run_training
 
-    if callbacks:
-        options["callbacks"] = callbacks
     with collect_notes(), ExitStack() as stack:
         watcher = _Watcher(stack, progress, resumed=resume)
         return run_training(
@@ -328,6 +327,7 @@ def train(
             resume=resume,
             force=force,
             start_from=start_from,
+            callbacks=callbacks,
             listener=watcher.on_step,
             on_ready=watcher.on_ready,
             finish=lambda model, images: finish_model(model, images, progress=progress),

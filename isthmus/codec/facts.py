@@ -1,15 +1,19 @@
-"""What a compressed file says about itself, without any model and without decoding; imports no torch."""
+"""Facts and preview of a compressed file, without any model and without decoding; imports no torch."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from isthmus.codec import container
 from isthmus.codec.container import CompressedFileError, Container
 from isthmus.input_files import NotAFileError, open_input
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 _Result = TypeVar("_Result")
 
@@ -55,6 +59,31 @@ def facts(found: Container, total: int) -> dict[str, Any]:
         "made_with": header.model.hex(),
         "parts": {"header": container.HEADER_BYTES, **{name: size for name, size in parts.items() if size}},
     }
+
+
+def read_preview(found: Container) -> npt.NDArray[np.uint8] | None:
+    """The small picture in a file, `(H, W, 3)` or `(H, W, 4)` uint8; None where it has none.
+
+    Raises:
+        CompressedFileError: it is damaged.
+    """
+    import io
+
+    import numpy as np
+    from PIL import Image
+
+    from isthmus.images.limits import pillow_limits
+
+    payload = found.chunks.get((container.PREVIEW, 0))
+    if payload is None:
+        return None
+    try:
+        with pillow_limits(2**20), Image.open(io.BytesIO(payload), formats=["WEBP"]) as image:
+            if image.width * image.height > 2**20:
+                raise ValueError("too large")
+            return np.asarray(image.convert("RGBA" if image.mode == "RGBA" else "RGB"))
+    except Exception:  # Pillow raises nearly every type on damaged files
+        raise CompressedFileError("damaged: its preview cannot be decoded") from None
 
 
 def contents(data: bytes | str | os.PathLike[str]) -> bytes:

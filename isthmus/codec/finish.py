@@ -7,13 +7,13 @@ from collections.abc import Callable
 import numpy as np
 
 from isthmus.codec import transform
-from isthmus.codec.fit import fit_tables
+from isthmus.codec.fit import STEPS, fit_tables
 from isthmus.errors import CapabilityError
 from isthmus.images.array_format import to_batch
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
 
-MOST = 400  # pictures that are looked at; each gives a tile at most
+MAX_PICTURES = 400  # that are looked at; each gives a tile at most
 
 
 def finish(
@@ -24,7 +24,7 @@ def finish(
     Args:
         model: just trained; gets the attachment that `isthmus compress` needs.
         images: those it was trained on.
-        listener: told (bands done, bands).
+        listener: called with (bands done, bands).
 
     Raises:
         DataError: images of a kind that the model does not read.
@@ -33,8 +33,26 @@ def finish(
         transform.check_codec(model)
     except CapabilityError:
         return
-    chosen = np.random.default_rng(0).permutation(len(images))[:MOST]
-    fit_tables(model, (_eight_bits(images.image(int(i))) for i in np.sort(chosen)), listener=listener)
+    fit_to_images(model, images, listener=listener)
+
+
+def fit_to_images(
+    model: Autoencoder,
+    images: ImageSet,
+    *,
+    steps: int = STEPS,
+    seed: int = 0,
+    listener: Callable[[int, int], None] | None = None,
+) -> None:
+    """`fit_tables` to at most `MAX_PICTURES` of a set.
+
+    Raises:
+        CapabilityError: the model cannot compress.
+        DataError: images of a kind that the model does not read.
+    """
+    chosen = np.random.default_rng(seed).permutation(len(images))[:MAX_PICTURES]
+    pictures = (_eight_bits(images.image(int(i))) for i in np.sort(chosen))
+    fit_tables(model, pictures, steps=steps, seed=seed, listener=listener)
 
 
 def _eight_bits(image: np.ndarray) -> np.ndarray:

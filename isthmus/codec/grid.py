@@ -24,6 +24,12 @@ class Rectangle:
     bottom: int
     right: int
 
+    @classmethod
+    def of_region(cls, region: tuple[int, int, int, int]) -> Rectangle:
+        """From (top, left, height, width)."""
+        top, left, height, width = region
+        return cls(top, left, top + height, left + width)
+
     @property
     def size(self) -> tuple[int, int]:
         return self.bottom - self.top, self.right - self.left

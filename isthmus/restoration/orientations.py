@@ -9,41 +9,41 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from isthmus.errors import UsageError
+from isthmus.errors import Hint, UsageError
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.trace import Corrupted
 
-ALL = 8  # four quarter turns, of the image and of its mirror image
+ORIENTATIONS = 8  # four quarter turns, of the image and of its mirror image
 
 
-def check_turns(network: Autoencoder) -> None:
+def check_ensemble(network: Autoencoder) -> None:
     """Raises:
     UsageError: the network was taught images one way up only.
     """
     if not network.summary.get("options", {}).get("turn"):
         raise UsageError(
-            "a thorough restoration turns the image, and this model was trained on images one way up",
-            hint=f"isthmus train DATA --recipe {network.recipe.name} --turn",
+            "an ensemble turns the image, and this model was trained on images one way up",
+            hint=Hint.call("train", "DATA", recipe=network.recipe.name, augment_orientations=True),
         )
 
 
-def reconstructed(network: Autoencoder, images: Tensor, seen: Corrupted | None, *, thorough: bool) -> Tensor:
+def reconstruct(network: Autoencoder, images: Tensor, seen: Corrupted | None, *, ensemble: bool) -> Tensor:
     """`network.reconstruct_batch` of `(N, C, H, W)`, or its mean over all orientations."""
-    if not thorough:
+    if not ensemble:
         return network.reconstruct_batch(images, seen)
     total = torch.zeros_like(images)
-    for way in range(ALL):
-        turn = partial(_turned, way=way)
+    for way in range(ORIENTATIONS):
+        turn = partial(_rotate, way=way)
         turned = None if seen is None else seen.mapped(turn)
-        total += _back(network.reconstruct_batch(turn(images), turned), way)
-    return total / ALL
+        total += _rotate_back(network.reconstruct_batch(turn(images), turned), way)
+    return total / ORIENTATIONS
 
 
-def _turned(images: Tensor, way: int) -> Tensor:
-    mirrored = images.flip(-1) if way >= ALL // 2 else images
+def _rotate(images: Tensor, way: int) -> Tensor:
+    mirrored = images.flip(-1) if way >= ORIENTATIONS // 2 else images
     return torch.rot90(mirrored, way % 4, (-2, -1)).contiguous()
 
 
-def _back(images: Tensor, way: int) -> Tensor:
+def _rotate_back(images: Tensor, way: int) -> Tensor:
     upright = torch.rot90(images, -(way % 4), (-2, -1))
-    return upright.flip(-1) if way >= ALL // 2 else upright
+    return upright.flip(-1) if way >= ORIENTATIONS // 2 else upright

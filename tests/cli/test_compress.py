@@ -35,7 +35,7 @@ def pixels(path: str | Path) -> np.ndarray:
 
 
 def test_a_folder_becomes_files_and_images_again(folder: Path, document: Document) -> None:
-    found = document("compress", "photos", "-o", "small", "--model", MODEL)
+    found = document("compress", "photos", "-o", "small", "--model", MODEL, "--verify")
     assert [Path(f["file"]).as_posix() for f in found["files"]] == [
         "small/a.isth", "small/b.isth", "small/deep/c.isth",
     ]  # fmt: skip
@@ -144,7 +144,7 @@ def test_a_format_without_transparency_gets_white(document: Document) -> None:
         (["compress", "photos/a.png", "-o", "x.isth", "--quality", "0"], 2, "out of range"),
         (["compress", "photos/a.png", "-o", "x.isth", "--bpp", "1", "--psnr", "30"], 2, "choose one"),
         (["compress", "photos", "-o", "x.isth"], 1, "name a folder"),
-        (["compress", "photos/a.png", "-o", "x.png"], 1, "let it end with .isth"),
+        (["compress", "photos/a.png", "-o", "x.png"], 1, "name must end with .isth"),
         (["compress", "photos/none.png", "-o", "x.isth"], 1, "no such file"),
         (["compress", "photos/a.png", "-o", "x.isth", "--model", "photos/a.png"], 2, "not a model file"),
         (["compress", "photos/a.png", "-o", "x.isth", "--max-pixels", "0.001"], 1, "--max-pixels"),

@@ -9,7 +9,6 @@ import pytest
 
 import isthmus
 from isthmus.codec import container
-from isthmus.codec.api import preview
 from isthmus.codec.decoding import tile_symbols
 from isthmus.codec.grid import Grid
 from isthmus.codec.ready import Codec
@@ -65,7 +64,7 @@ def test_what_travels_with_the_picture_is_read(codec: Codec) -> None:
     found = container.read((GOLDEN / "tagged.isth").read_bytes())
     assert bytes(found.chunks[container.ICC, 0]) == b"a profile, as far as this format cares"
     assert b"a cat" in bytes(found.chunks[container.EXIF, 0])
-    small = preview(GOLDEN / "tagged.isth")
+    small = isthmus.read_preview(GOLDEN / "tagged.isth")
     assert small is not None
     whole = isthmus.decompress(GOLDEN / "tagged.isth", model=codec.model)
     assert small.shape == whole.shape

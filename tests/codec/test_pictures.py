@@ -183,13 +183,11 @@ def test_damaged_tables_are_refused(photo: Pixels, change: str) -> None:
 
 
 def test_a_preview_needs_no_model(model: Autoencoder, photo: Pixels) -> None:
-    from isthmus.codec.api import preview
-
     data = isthmus.compress(photo, model=model, preview=48)
-    small = preview(data)
+    small = isthmus.read_preview(data)
     assert small is not None
     assert small.shape == (32, 48, 3)
-    assert preview(isthmus.compress(photo[:9, :9], model=model)) is None
+    assert isthmus.read_preview(isthmus.compress(photo[:9, :9], model=model)) is None
 
 
 def _round_trip(image: Pixels, model: Autoencoder, **request: float) -> Pixels:

@@ -1,4 +1,4 @@
-"""Pillow opens and saves .isth files once it has been told to."""
+"""Pillow opens and saves .isth files after `import isthmus.pillow`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 import isthmus
-from isthmus.codec.plugin import MODEL_VARIABLE
 from isthmus.model.autoencoder import Autoencoder
+from isthmus.pillow import MODEL_VARIABLE
 
 from .conftest import GOLDEN, MODEL
 
@@ -20,8 +20,6 @@ Pixels = npt.NDArray[np.uint8]
 
 @pytest.fixture(autouse=True)
 def registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    import isthmus.pillow
-
     isthmus.register_pillow()
     monkeypatch.setenv(MODEL_VARIABLE, str(MODEL))
 
@@ -48,6 +46,15 @@ def test_images_are_saved_and_opened_again(mode: str, photo: Pixels, tmp_path: P
     with Image.open(tmp_path / "x.isth") as after:
         assert after.size == before.size
         assert np.abs(np.asarray(after.convert("L"), int) - np.asarray(before.convert("L"), int)).mean() < 25
+
+
+def test_metadata_given_in_saving_is_kept(photo: Pixels, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "a camera"
+    Image.fromarray(photo[:40, :60]).save(tmp_path / "x.isth", exif=exif, icc_profile=b"a profile")
+    with Image.open(tmp_path / "x.isth") as image:
+        assert image.info["icc_profile"] == b"a profile"
+        assert image.getexif()[0x010F] == "a camera"
 
 
 def test_a_damaged_file_is_no_image(tmp_path: Path) -> None:

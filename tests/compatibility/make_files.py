@@ -32,6 +32,7 @@ from skimage import data as photos
 
 import isthmus
 from isthmus.__main__ import main as run_command
+from isthmus.codec.fit import fit_tables
 from isthmus.errors import Stopped
 
 HERE = Path(__file__).parent
@@ -396,13 +397,13 @@ def main() -> None:
     codec = isthmus.load("models/codec.safetensors")
     with np.load("colour.npz") as found:
         colour = list(found["images"])
-    isthmus.fit_codec(codec, colour, qualities=(20, 50, 80))
+    fit_tables(codec, colour, qualities=(20, 50, 80))
     codec.save("models/codec-tables.safetensors")
     compress_files()
 
     like = "photos/disc/03.png"
     run("search", "models/features.safetensors", "photos", "--like", like, "--index", "index.safetensors")
-    found = isthmus.search("models/features.safetensors", "photos", like, index_path="index.safetensors")
+    found = isthmus.search("models/features.safetensors", "photos", like, index="index.safetensors")
     matches = [[m.name, m.row, m.value] for m in found.matches[0]]
     for method in ("means", "discriminant"):
         words = ("--plus", "photos/disc", "--minus", "photos/box", "--method", method)

@@ -13,7 +13,7 @@ from isthmus.metrics.noise import Noise
 from isthmus.model.autoencoder import Autoencoder, build
 from isthmus.model.recipes import RECIPES
 from isthmus.restoration import pieces as tiling
-from isthmus.restoration.denoise import cleaned
+from isthmus.restoration.denoising import denoise_tensor
 from isthmus.restoration.pieces import can_be_cut, pieces, widened
 
 from .conftest import THIN, noisy, picture
@@ -43,7 +43,7 @@ def test_seams_cannot_be_measured(
 ) -> None:
     image = noisy(picture(*size), 20)
     batch = torch.from_numpy(image).permute(2, 0, 1)[None]
-    whole = cleaned(rough, batch, Noise(20.0))[0, 0].numpy()
+    whole = denoise_tensor(rough, batch, Noise(20.0))[0, 0].numpy()
     assert np.abs(whole - image[..., 0].clip(0, 1)).max() > 0.2  # this network does change the image
     monkeypatch.setattr(tiling, "INNER", 48)
     monkeypatch.setattr(tiling.pieces, "__kwdefaults__", {"inner": 48, "margin": 48})

@@ -11,8 +11,10 @@ PACKAGE = ROOT / "isthmus"
 
 GROUND = {
     "atomic",
+    "deprecation",
     "errors",
     "escaping",
+    "file_jobs",
     "input_files",
     "installation",
     "locks",
@@ -21,6 +23,7 @@ GROUND = {
     "names",
     "outputs",
     "progress",
+    "public_names",
     "pretrained",
     "threads",
     "version",
@@ -37,7 +40,7 @@ ORDER = [
     {"evaluation"},
     {"reports"},
     {"api"},
-    {"estimator", "pillow"},
+    {"estimator", "pillow", "deprecated"},
     {"cli"},
 ]
 LEVEL = {part: level for level, parts in enumerate(ORDER) for part in parts}
@@ -104,7 +107,7 @@ def test_imports_run_one_way() -> None:
     [
         ("images/reading.py", "from isthmus.model.recipe import Recipe"),
         ("images/reading.py", "def late():\n    import isthmus.training.api"),
-        ("codec/container.py", "from isthmus.restoration.denoise import denoise"),
+        ("codec/container.py", "from isthmus.restoration.denoising import denoise_image"),
         ("model/file.py", "from isthmus import load"),
         ("model/file.py", "from ..training import api"),
         ("metrics/pixels.py", "from .. import model"),

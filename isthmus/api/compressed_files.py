@@ -1,0 +1,511 @@
+"""Image files to compressed files and back, and whether compressed files are whole."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
+
+from isthmus.api.file_results import FilesResult, process_files
+from isthmus.api.inputs import (
+    ModelLike,
+    PathLike,
+    Region,
+    check_choice,
+    describe_model,
+    list_image_files,
+)
+from isthmus.api.result import Result, use
+from isthmus.errors import DataError
+from isthmus.file_jobs import FileJob, InputFiles, Report, expand_inputs, reserve_memory
+from isthmus.log import SkippedInput, log_note, log_skipped
+from isthmus.progress import Progress, start_task
+from isthmus.wording import choose_word, format_count, format_size
+
+if TYPE_CHECKING:
+    from isthmus.codec.ready import Codec
+
+FormatKind = Literal["png", "tif", "webp", "bmp", "jpg", "ppm"]
+SHIPPED_CODEC = "photo-codec"
+_BYTES_PER_PX = 24  # estimated: the picture, its alpha, and the symbols of all tiles
+
+
+@dataclass(frozen=True)
+class CompressedFile:
+    """One image that was compressed.
+
+    Attributes:
+        source: the image file.
+        file: the compressed file.
+        original_bytes: size of the image file.
+        bytes: size of the compressed file.
+        bpp: its bits per pixel.
+        quality: 1 to 100.
+        psnr: fidelity in dB, where the file was verified; else null.
+    """
+
+    source: str
+    file: str
+    original_bytes: int
+    bytes: int
+    bpp: float
+    quality: float
+    psnr: float | None
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class CompressedFiles(FilesResult):
+    """Image files that were compressed.
+
+    Attributes:
+        model: the model, as it was given.
+        original_bytes: size of all image files.
+        bytes: size of all compressed files.
+        verified: whether each file was decoded again before it was written.
+    """
+
+    schema: ClassVar[str] = "isthmus.compress/1"
+    document: ClassVar = {
+        "out": "out",
+        "model": "model",
+        "files": "files",
+        "original_bytes": "original_bytes",
+        "bytes": "bytes",
+        "already_there": "already_there",
+        "verified": "verified",
+    }
+
+    model: str
+    files: tuple[CompressedFile, ...]
+    verified: bool
+
+    @property
+    def original_bytes(self) -> int:
+        return sum(one.original_bytes for one in self.files)
+
+    @property
+    def bytes(self) -> int:
+        return sum(one.bytes for one in self.files)
+
+    def rows(self) -> tuple[list[str], list[list[object]]]:
+        header = ["file", "bytes", "bits per pixel", "quality", "PSNR"]
+        return header, [[f.file, f.bytes, f.bpp, f.quality, f.psnr] for f in self.files]
+
+    def summary(self) -> str:
+        words = f"{format_count(len(self.files), 'image')} compressed"
+        if self.files:
+            saved = 100 * (1 - self.bytes / max(self.original_bytes, 1))
+            words += (
+                f": {format_size(self.original_bytes)} became {format_size(self.bytes)}, {saved:.0f} % saved"
+            )
+            words += ", every file verified" if self.verified else ""
+        return words + self.kept_text()
+
+
+@dataclass(frozen=True)
+class DecompressedFile:
+    """One compressed file that was decompressed.
+
+    Attributes:
+        source: the compressed file.
+        file: the image file.
+        size: height and width in pixels.
+        damage: what of it was painted from its surroundings.
+    """
+
+    source: str
+    file: str
+    size: tuple[int, int]
+    damage: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class DecompressedFiles(FilesResult):
+    """Compressed files that were decompressed.
+
+    Attributes:
+        model: the model, as it was given.
+    """
+
+    schema: ClassVar[str] = "isthmus.decompress/1"
+    document: ClassVar = {"out": "out", "model": "model", "files": "files", "already_there": "already_there"}
+
+    model: str
+    files: tuple[DecompressedFile, ...]
+
+    @property
+    def incomplete(self) -> tuple[SkippedInput, ...]:
+        damaged = [SkippedInput(one.source, damage) for one in self.files for damage in one.damage]
+        return (*self.skipped, *damaged)
+
+    def rows(self) -> tuple[list[str], list[list[object]]]:
+        header = ["file", "height", "width", "damaged parts"]
+        return header, [[f.file, *f.size, len(f.damage)] for f in self.files]
+
+
+@dataclass(frozen=True)
+class VerifiedFile:
+    """One compressed file that is whole.
+
+    Attributes:
+        file: its path.
+        bytes: its size.
+        bpp: its bits per pixel.
+        format: version of the format.
+        size: height and width in pixels.
+        channels: 1 gray, 3 colour.
+        alpha: whether it has transparency.
+        quality: 1 to 100.
+        tile: side of a tile in pixels.
+        tiles: number of tiles.
+        made_with: fingerprint of the model, as hexadecimal digits.
+        parts: bytes of the header, the tiles and what else it holds.
+    """
+
+    file: str
+    bytes: int
+    bpp: float
+    format: int
+    size: tuple[int, int]
+    channels: int
+    alpha: bool
+    quality: float
+    tile: int
+    tiles: int
+    made_with: str
+    parts: Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class VerifiedFiles(Result):
+    """Which compressed files are whole.
+
+    Attributes:
+        how: `checksums`, or `decoded` where a model was given.
+        files: those that are whole.
+        found: number of files that were examined.
+    """
+
+    schema: ClassVar[str] = "isthmus.verify/1"
+    document: ClassVar = {"how": "how", "files": "files"}
+
+    how: Literal["checksums", "decoded"]
+    files: tuple[VerifiedFile, ...]
+    found: int
+
+    def rows(self) -> tuple[list[str], list[list[object]]]:
+        header = ["file", "bytes", "bits per pixel", "height", "width", "quality"]
+        return header, [[f.file, f.bytes, f.bpp, *f.size, f.quality] for f in self.files]
+
+    def summary(self) -> str:
+        words = "every checksum is right" if self.how == "checksums" else "everything decodes"
+        count = format_count(self.found, "file")
+        whole = len(self.files)
+        if whole + len(self.skipped) > self.found:  # a folder could not be listed
+            return f"{whole:,} of the {count} found are whole: {words}"
+        return f"{whole:,} of {count} {choose_word(self.found, 'is', 'are')} whole: {words}"
+
+
+@use
+def compress_files(
+    inputs: PathLike | Sequence[PathLike],
+    *,
+    out: PathLike,
+    model: ModelLike = SHIPPED_CODEC,
+    quality: float | None = None,
+    bpp: float | None = None,
+    psnr: float | None = None,
+    preview: int | None = None,
+    effort: int = 0,
+    verify: bool = False,
+    force: bool = False,
+    workers: int | None = None,
+    max_pixels: int = 512_000_000,
+    progress: Progress | None = None,
+) -> CompressedFiles:
+    """Compress image files, or those in folders, into .isth files.
+
+    The same model is needed to decompress. Colour profile, EXIF and transparency are kept; images have 8 bits
+    per sample. Outputs that exist are kept, so that an interrupted job can be repeated.
+
+    Args:
+        inputs: image files and folders of them.
+        out: a .isth file for one image, else a folder.
+        model: a model trained with the recipe `codec`, its file, or the name of a shipped model.
+        quality: 1 (small) to 100 (faithful); by default 50.
+        bpp: at most so many bits per pixel: the quality is sought.
+        psnr: at least so many dB: the quality is sought.
+        preview: put a small picture of so many pixels a side into the file.
+        effort: 0 to 100 steps that fit the code to the image: smaller files, slower; 10 is worth it.
+        verify: decode each file and measure its fidelity before it is written.
+        force: write outputs again that exist.
+        workers: files in work at the same time; by default one for each core.
+        max_pixels: larger images are refused.
+        progress: shows how far the call is; by default a bar or lines in the log.
+
+    Raises:
+        UsageError: two of `quality`, `bpp` and `psnr`, or one out of range; a model file among the images.
+        DataError: no images, or the only one is unreadable; of several such are skipped.
+        CapabilityError: a model that cannot compress.
+        OutputError: nothing can be written there, or the disk is full.
+
+    Examples:
+        >>> import isthmus, numpy as np
+        >>> from PIL import Image
+        >>> Image.fromarray(np.full((64, 48, 3), 90, dtype=np.uint8)).save("photo.png")
+        >>> isthmus.compress_files("photo.png", out="photo.isth").files[0].quality
+        50.0
+    """
+    from isthmus.atomic import write_bytes
+    from isthmus.codec.container import SUFFIX
+    from isthmus.codec.models import codec_for
+    from isthmus.codec.picture import picture
+    from isthmus.codec.rate_control import check_target, encode_picture, measure_fidelity
+    from isthmus.images.cache import memory_bytes
+    from isthmus.images.formats import probe
+
+    check_target(quality, bpp, psnr, preview, effort)
+    files = list_image_files(inputs)
+    codec = codec_for(model)
+
+    def work(job: FileJob, _: Report) -> tuple[CompressedFile, str | None]:
+        header = probe(job.source, max_pixels=max_pixels)
+        pixels = header.height * header.width
+        with reserve_memory(pixels * _BYTES_PER_PX, memory_bytes() // 4):
+            image = picture(job.source, max_pixels=max_pixels)
+            made = encode_picture(
+                image, codec, quality=quality, bpp=bpp, psnr=psnr, preview=preview, effort=effort
+            )
+            fidelity = measure_fidelity(made.data, image, codec) if verify else None
+        write_bytes(job.target, made.data, force=force)
+        entry = CompressedFile(
+            source=os.fspath(job.source),
+            file=os.fspath(job.target),
+            original_bytes=job.source.stat().st_size,
+            bytes=len(made.data),
+            bpp=8 * len(made.data) / pixels,
+            quality=made.quality / 100,
+            psnr=fidelity,
+        )
+        return entry, job.name if image.several else None
+
+    done = process_files(
+        "compressing",
+        files,
+        work,
+        out=out,
+        suffix=SUFFIX,
+        suffixes=(SUFFIX,),
+        force=force,
+        workers=workers,
+        progress=progress,
+    )
+    for _, several in done.values:
+        if several is not None:
+            log_note("{name} holds several pictures; this is the first", id="several-pictures", name=several)
+    return CompressedFiles(
+        out=os.fspath(out),
+        model=describe_model(model, codec.model),
+        files=tuple(entry for entry, _ in done.values),
+        already_there=done.already_there,
+        verified=verify,
+        skipped=done.skipped,
+    )
+
+
+@use
+def decompress_files(
+    inputs: PathLike | Sequence[PathLike],
+    *,
+    out: PathLike,
+    model: ModelLike | None = None,
+    format: FormatKind = "png",
+    region: Region | None = None,
+    keep_going: bool = False,
+    force: bool = False,
+    workers: int | None = None,
+    max_pixels: int = 512_000_000,
+    progress: Progress | None = None,
+) -> DecompressedFiles:
+    """Decompress .isth files, or those in folders, into image files.
+
+    Where the image format holds no transparency, the image is laid on white. Outputs that exist are kept, so
+    that an interrupted job can be repeated. With `keep_going` a damaged file gives what is whole of it.
+
+    Args:
+        inputs: .isth files and folders of them.
+        out: an image file for one input, else a folder.
+        model: the model they were compressed with; by default `photo-codec`.
+        format: format of images in a folder; a single file's name says its own.
+        region: decode only this part.
+        keep_going: paint what is damaged from its surroundings, and name it.
+        force: write outputs again that exist.
+        workers: files in work at the same time; by default one for each core.
+        max_pixels: larger images are refused.
+        progress: shows how far the call is; by default a bar or lines in the log.
+
+    Raises:
+        UsageError: a region outside of the picture.
+        DataError: no such files, or the only one is damaged or made with another model; of several such are
+            skipped.
+        OutputError: nothing can be written there, or the disk is full.
+    """
+    from isthmus.codec import container
+    from isthmus.codec.decoding import decoded
+    from isthmus.codec.facts import contents, named
+    from isthmus.codec.grid import Rectangle
+    from isthmus.codec.models import codec_for
+    from isthmus.images.cache import memory_bytes
+    from isthmus.images.modes import composite
+    from isthmus.images.write import WRITABLE, holds_alpha, save_image
+
+    check_choice("format", format, get_args(FormatKind))
+    files = expand_inputs(inputs, _list_compressed)
+    codec = codec_for(model)
+    area = None if region is None else Rectangle.of_region(region)
+
+    def decode(job: FileJob) -> DecompressedFile:
+        found = container.read(contents(job.source), max_pixels=max_pixels, keep_going=keep_going)
+        height, width = found.header.size
+        with reserve_memory(height * width * _BYTES_PER_PX, memory_bytes() // 4):
+            result = decoded(found, codec, region=area, keep_going=keep_going)
+            shown = result.picture
+            array = shown.array()
+            if shown.alpha is not None and not holds_alpha(job.target):
+                array = composite(array)
+            save_image(job.target, array, force=force, exif=shown.exif, icc=shown.icc)
+        damage = tuple(str(one) for one in result.damage)
+        return DecompressedFile(os.fspath(job.source), os.fspath(job.target), shown.size, damage)
+
+    done = process_files(
+        "decompressing",
+        files,
+        lambda job, _: named(job.source, lambda: decode(job)),
+        out=out,
+        suffix=f".{format}",
+        suffixes=WRITABLE,
+        force=force,
+        workers=workers,
+        progress=progress,
+    )
+    return DecompressedFiles(
+        out=os.fspath(out),
+        model=describe_model(SHIPPED_CODEC if model is None else model, codec.model),
+        files=done.values,
+        already_there=done.already_there,
+        skipped=done.skipped,
+    )
+
+
+@use
+def verify_files(
+    inputs: PathLike | Sequence[PathLike],
+    *,
+    model: ModelLike | None = None,
+    max_pixels: int = 512_000_000,
+    progress: Progress | None = None,
+) -> VerifiedFiles:
+    """Check that .isth files, or those in folders, are whole.
+
+    Every checksum is compared with its bytes, which needs no model; with a model everything is decoded as
+    well.
+
+    Args:
+        inputs: .isth files and folders of them.
+        model: decode with this model as well; without, checksums only.
+        max_pixels: larger images are refused.
+        progress: shows how far the call is; by default a bar or lines in the log.
+
+    Raises:
+        DataError: no such files, or the only one is damaged; of several such are skipped.
+
+    Examples:
+        >>> import isthmus, numpy as np
+        >>> from pathlib import Path
+        >>> data = isthmus.compress(np.full((64, 48), 90, dtype=np.uint8))
+        >>> _ = Path("gray.isth").write_bytes(data)
+        >>> isthmus.verify_files("gray.isth").summary()
+        '1 of 1 file is whole: every checksum is right'
+    """
+    from isthmus.codec.facts import examine
+
+    files = expand_inputs(inputs, _list_compressed_by_path)
+    codec = _open_codec(model)
+    whole: list[VerifiedFile] = []
+    skipped = list(files.skipped)
+    with start_task(progress, "verifying", len(files.files), "files") as task:
+        for done, (path, _) in enumerate(files.files, start=1):
+            try:
+                facts = examine(path, max_pixels=max_pixels)
+                if codec is not None:
+                    _decode(path, codec, max_pixels)
+                whole.append(VerifiedFile(file=os.fspath(path), **facts))
+            except DataError as error:
+                if len(files.files) == 1 and not files.skipped:
+                    raise
+                skipped.append(SkippedInput(os.fspath(path), error.message.removeprefix(f"{path}: ")))
+            task.update(done, path.name)
+    log_skipped(skipped)
+    return VerifiedFiles(
+        how="checksums" if codec is None else "decoded",
+        files=tuple(whole),
+        found=len(files.files),
+        skipped=tuple(skipped),
+    )
+
+
+def _open_codec(model: ModelLike | None) -> Codec | None:
+    if model is None:
+        return None
+    from isthmus.codec.models import codec_for
+
+    return codec_for(model)
+
+
+def _decode(path: Path, codec: Codec, max_pixels: int) -> None:
+    """Decode every tile of a file and forget the pixels.
+
+    Raises:
+        CompressedFileError: it cannot be decoded; the message names it.
+    """
+    from isthmus.codec import container
+    from isthmus.codec.decoding import pieces
+    from isthmus.codec.facts import contents, named
+
+    def work() -> Any:
+        for _ in pieces(container.read(contents(path), max_pixels=max_pixels), codec):
+            pass
+
+    named(path, work)
+
+
+def _list_compressed(folder: Path) -> InputFiles:
+    """Every compressed file under a folder, hidden ones excepted, by path. Pipes and devices with such a name
+    are among them, so that they are named as skipped.
+
+    Raises:
+        DataError: there is none, or the folder cannot be listed.
+    """
+    from isthmus.codec.container import SUFFIX
+    from isthmus.images.listing import walk_folder
+
+    skipped: list[SkippedInput] = []
+    found = sorted(
+        Path(place, name)
+        for place, _, names in walk_folder(folder, skipped)
+        for name in names
+        if name.endswith(SUFFIX) and not name.startswith(".")
+    )
+    if not found:
+        unlisted = f"; {skipped[0].name} {skipped[0].reason}" if skipped else ""
+        raise DataError(f"{folder}: no {SUFFIX} files in it{unlisted}")
+    return InputFiles(tuple((path, path.relative_to(folder).as_posix()) for path in found), tuple(skipped))
+
+
+def _list_compressed_by_path(folder: Path) -> InputFiles:
+    """As `_list_compressed`, with names that lead from the current folder."""
+    found = _list_compressed(folder)
+    skipped = tuple(SkippedInput(f"{folder / one.name}/", one.reason) for one in found.skipped)
+    return InputFiles(tuple((path, os.fspath(path)) for path, _ in found.files), skipped)

@@ -1,0 +1,194 @@
+"""Pictures to small files and back with an autoencoder, and the tables that a model needs for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from isthmus.api.attachments import check_storable, store_attachments
+from isthmus.api.inputs import (
+    DataLike,
+    ImageLike,
+    ModelLike,
+    PathLike,
+    Range,
+    Region,
+    check_count,
+    load_model,
+    read_images_for,
+)
+from isthmus.api.result import use
+from isthmus.progress import Progress, start_task
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+
+@use
+def compress(
+    image: ImageLike,
+    *,
+    model: ModelLike | None = "photo-codec",
+    quality: float | None = None,
+    bpp: float | None = None,
+    psnr: float | None = None,
+    preview: int | None = None,
+    effort: int = 0,
+    range: Range | None = None,
+    max_pixels: int = 512_000_000,
+) -> bytes:
+    """Compress one image to the bytes of a `.isth` file.
+
+    Args:
+        image: `(H, W)`, or `(H, W, C)` with C 1 gray, 2 gray and alpha, 3 colour, 4 colour and alpha, or a
+            tensor `(1, C, H, W)`: uint8, or floats in [0, 1], which are rounded to 8 bits; or the path, the
+            bytes or the open file of an image, or a Pillow image, whose colour profile and EXIF are kept (its
+            orientation is applied).
+        model: a model trained with the recipe `codec`, its file, or the name of a shipped model. The same is
+            needed to decompress.
+        quality: 1 to 100; 50 unless `bpp` or `psnr` is given.
+        bpp: at most so many bits of the file per pixel, or, where the picture has none so small, the
+            smallest.
+        psnr: at least so many dB (all channels together, alpha apart), or the most there is.
+        preview: put a small picture of at most so many pixels a side into the file, which is read without
+            model.
+        effort: 0 to 100: gradient steps that fit the code to this image. Smaller files at equal fidelity, for
+            several times the time; decompressing stays as it is.
+        range: the samples (low, high) that stand for black and white, where they are others.
+        max_pixels: larger images are refused.
+
+    Returns:
+        The bytes of the file.
+
+    Raises:
+        UsageError: two of `quality`, `bpp` and `psnr`, or one out of range.
+        DataError: not an image of 8 bits.
+        CapabilityError: a model that cannot compress this.
+        ModelFileError: no such model file, or a damaged one.
+
+    Examples:
+        >>> import isthmus, numpy as np
+        >>> image = np.full((64, 48, 3), 90, dtype=np.uint8)
+        >>> isthmus.decompress(isthmus.compress(image, quality=30)).shape
+        (64, 48, 3)
+    """
+    from isthmus.codec.models import codec_for
+    from isthmus.codec.picture import picture
+    from isthmus.codec.rate_control import check_target, encode_picture
+
+    check_target(quality, bpp, psnr, preview, effort)
+    return encode_picture(
+        picture(image, range=range, max_pixels=max_pixels),
+        codec_for(model),
+        quality=quality,
+        bpp=bpp,
+        psnr=psnr,
+        preview=preview,
+        effort=effort,
+    ).data
+
+
+@use
+def decompress(
+    data: bytes | PathLike,
+    *,
+    model: ModelLike | None = None,
+    region: Region | None = None,
+    keep_going: bool = False,
+    max_pixels: int = 512_000_000,
+) -> npt.NDArray[np.uint8]:
+    """Decompress the bytes, or the file, that `compress` made.
+
+    Args:
+        data: the bytes, or the path of a `.isth` file.
+        model: the one it was compressed with; by default `photo-codec`.
+        region: (top, left, height, width) in pixels: only this part is decoded.
+        keep_going: paint what is damaged from its surroundings instead of raising.
+        max_pixels: larger images are refused from their header.
+
+    Returns:
+        uint8: `(H, W)` gray, `(H, W, 2)` with alpha, `(H, W, 3)` colour, `(H, W, 4)` with alpha.
+
+    Raises:
+        DataError: not such a file, damaged, or made with another model.
+        UsageError: a region outside of the picture.
+    """
+    from isthmus.codec import container
+    from isthmus.codec.decoding import decoded
+    from isthmus.codec.facts import contents
+    from isthmus.codec.grid import Rectangle
+    from isthmus.codec.models import codec_for
+
+    found = container.read(contents(data), max_pixels=max_pixels, keep_going=keep_going)
+    area = None if region is None else Rectangle.of_region(region)
+    return decoded(found, codec_for(model), region=area, keep_going=keep_going).picture.array()
+
+
+def read_preview(data: bytes | PathLike) -> npt.NDArray[np.uint8] | None:
+    """Read the small picture in a `.isth` file, without any model.
+
+    Args:
+        data: the bytes, or the path of the file.
+
+    Returns:
+        uint8 `(H, W, 3)`, or `(H, W, 4)` with alpha; None where the file has no preview.
+
+    Raises:
+        DataError: not such a file, or damaged.
+
+    Examples:
+        >>> import isthmus, numpy as np
+        >>> data = isthmus.compress(np.full((64, 64, 3), 90, dtype=np.uint8), preview=16)
+        >>> isthmus.read_preview(data).shape
+        (16, 16, 3)
+    """
+    from isthmus.codec import container, facts
+
+    return facts.read_preview(container.read(facts.contents(data)))
+
+
+@use
+def fit_codec(
+    model: ModelLike,
+    data: DataLike,
+    *,
+    steps: int = 600,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> None:
+    """Fit the tables that a model codes its symbols with, and keep them in the model.
+
+    `isthmus.train` does it for the recipe `codec`. Of a path, the tables are stored in the model's file.
+
+    Args:
+        model: a model that can compress, or the path of its file.
+        data: images like those that will be compressed; those it was trained on will do.
+        steps: of the optimiser for the lowest quality.
+        seed: decides the crops and their order.
+        progress: shows how far the call is; by default a bar or lines in the log.
+
+    Raises:
+        CapabilityError: the model cannot compress.
+        DataError: no images, or none of a kind that the model reads.
+        UsageError: a shipped model, whose file stays as it is.
+
+    Examples:
+        >>> import isthmus, numpy as np
+        >>> images = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 1), dtype=np.uint8)
+        >>> model = isthmus.train(images, recipe="codec", code="4@8", steps=2)
+        >>> isthmus.fit_codec(model, images, steps=20)
+    """
+    from isthmus.codec.finish import fit_to_images
+    from isthmus.codec.stored import ATTACHMENT
+    from isthmus.codec.transform import check_codec
+
+    check_count("steps", steps)
+    check_storable(model)
+    network = load_model(model)
+    check_codec(network)
+    images = read_images_for(network, data)
+    with start_task(progress, "fitting the tables that files are written with", 1) as task:
+        fit_to_images(
+            network, images, steps=steps, seed=seed, listener=lambda done, bands: task.update(done / bands)
+        )
+    store_attachments(model, network, ATTACHMENT)

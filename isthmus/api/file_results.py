@@ -1,0 +1,106 @@
+"""What all uses share that turn files into files: their result, and how it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeVar
+
+from isthmus.api.inputs import PathLike, check_count
+from isthmus.api.result import Result, skipped_inputs
+from isthmus.file_jobs import FileJob, InputFiles, Report, plan_outputs, run_jobs
+from isthmus.log import SkippedInput, log_skipped
+from isthmus.progress import Progress, start_task
+from isthmus.wording import format_count
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileEntry:
+    """One image that was written.
+
+    Attributes:
+        name: of the input, below the folder that was given.
+        output: the file that was written.
+        height, width: in pixels.
+        seconds: how long it took.
+    """
+
+    name: str
+    output: str
+    height: int
+    width: int
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class FilesResult(Result):
+    """Files that were made from files. Subclasses say what of.
+
+    Attributes:
+        out: the file or folder that was written to.
+        files: those that were written.
+        already_there: number of outputs that existed and were kept.
+    """
+
+    document: ClassVar = {"out": "out", "files": "files", "already_there": "already_there"}
+
+    out: str
+    files: tuple[Any, ...]
+    already_there: int
+
+    def summary(self) -> str:
+        return f"{format_count(len(self.files), 'image')} written to {self.out}{self.kept_text()}"
+
+    def kept_text(self) -> str:
+        """The end of a sentence that says how many outputs were kept; may be empty."""
+        kept = self.already_there
+        return f"; {kept:,} {'was' if kept == 1 else 'were'} there already and kept" if kept else ""
+
+
+@dataclass(frozen=True)
+class ProcessedFiles(Generic[Value]):
+    """What `process_files` gives: the values of the files that were written, and what became of the rest."""
+
+    values: tuple[Value, ...]
+    already_there: int
+    skipped: tuple[SkippedInput, ...]
+
+
+def process_files(
+    label: str,
+    inputs: InputFiles,
+    work: Callable[[FileJob, Report], Value],
+    *,
+    out: PathLike,
+    suffix: str,
+    suffixes: Collection[str],
+    force: bool,
+    workers: int | None,
+    progress: Progress | None,
+) -> ProcessedFiles[Value]:
+    """Make an output of each file; existing ones are kept, and what cannot be read is skipped.
+
+    Args:
+        label: what is done, for the progress.
+        work: writes the output of a job; reports the share of it that is done.
+        out, suffix, suffixes, force: see `plan_outputs`.
+        workers: see `run_jobs`.
+
+    Raises:
+        UsageError: `workers` is no number of files.
+        OutputError, ExistsError: see `plan_outputs` and `run_jobs`.
+        DataError: the only input is broken.
+    """
+    check_count("workers", workers)
+    jobs = plan_outputs(inputs.files, out, suffix=suffix, suffixes=suffixes, force=force)
+    with start_task(progress, label, len(jobs), "files") as task:
+        outcomes = run_jobs(jobs, work, force=force, task=task, workers=workers)
+    skipped = skipped_inputs(inputs.skipped, [one.skipped for one in outcomes if one.skipped is not None])
+    log_skipped(skipped)
+    return ProcessedFiles(
+        values=tuple(one.value for one in outcomes if one.value is not None),
+        already_there=sum(one.kept for one in outcomes),
+        skipped=skipped,
+    )

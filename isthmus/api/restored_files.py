@@ -1,0 +1,157 @@
+"""What `denoise_files` and `inpaint_files` share: image files in, repaired image files out."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from isthmus.api.file_results import FileEntry, FilesResult, ProcessedFiles, process_files
+from isthmus.api.inputs import PathLike, list_image_files
+from isthmus.file_jobs import FileJob, Report, reserve_memory
+from isthmus.log import log_note
+from isthmus.progress import Progress, duration
+from isthmus.wording import format_count
+
+if TYPE_CHECKING:
+    from isthmus.images.formats import Header
+    from isthmus.images.store import Pixels
+
+# Estimated: copies of the image in several sample types, and the maps of a network over one tile.
+_BYTES_PER_PX = 40
+_NETWORK_BYTES_PER_PX = 400
+_TILE_PX = 896**2
+
+Entry = TypeVar("Entry", bound=FileEntry)
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class RestoredFiles(FilesResult, Generic[Entry]):
+    """Image files that were repaired.
+
+    Attributes:
+        files: those that were written.
+    """
+
+    files: tuple[Entry, ...]
+
+    def summary(self) -> str:
+        count = format_count(len(self.files), "image")
+        seconds = duration(sum(one.seconds for one in self.files))
+        return f"{count} written to {self.out} in {seconds}{self.kept_text()}"
+
+
+def restore_files(
+    label: str,
+    inputs: PathLike | Sequence[PathLike],
+    restore: Callable[[Pixels, FileJob, Report], tuple[Pixels, dict[str, Any]]],
+    entry: type[Entry],
+    *,
+    out: PathLike,
+    compare: bool,
+    range: tuple[float, float] | None,
+    force: bool,
+    workers: int | None,
+    max_pixels: int,
+    progress: Progress | None,
+) -> ProcessedFiles[Entry]:
+    """Repair each file and write it with its EXIF and ICC metadata.
+
+    Args:
+        restore: `(pixels (H, W, C), job, report) -> (pixels, further fields of the entry)`; alpha is the last
+            channel, samples are as in the file where `range` is given.
+        entry: class of the files' entries.
+        compare: also write `NAME-compare.png`, the image before and after.
+        range: the samples that stand for black and white.
+
+    Raises:
+        UsageError, DataError, OutputError: see `process_files`.
+    """
+    from isthmus.images.cache import memory_bytes
+    from isthmus.images.formats import decode, metadata, probe
+    from isthmus.images.sample_range import check_range
+    from isthmus.images.write import WRITABLE, grid, save_image
+    from isthmus.outputs import shorten_name
+
+    check_range(range)
+
+    def work(job: FileJob, report: Report) -> tuple[Entry, Header]:
+        start = time.monotonic()
+        header = probe(job.source, max_pixels=max_pixels)
+        size = header.height * header.width
+        needed = size * _BYTES_PER_PX + min(size, _TILE_PX) * _NETWORK_BYTES_PER_PX
+        with reserve_memory(needed, memory_bytes() // 4):
+            exif, icc = metadata(job.source)
+            before = decode(job.source, alpha="keep", raw=range is not None, max_pixels=max_pixels)
+            after, facts = restore(before, job, report)
+            height, width = before.shape[:2]
+            if compare:
+                pair = [_without_alpha(_to_writable(one, range)) for one in (before, after)]
+                place = job.target.with_name(shorten_name(job.target.stem, "-compare.png"))
+                save_image(place, grid(pair, 2), force=True)
+            del before
+            save_image(job.target, _to_writable(after, range), force=force, exif=exif, icc=icc)
+        found = entry(
+            name=job.name,
+            output=os.fspath(job.target),
+            height=height,
+            width=width,
+            seconds=time.monotonic() - start,
+            **facts,
+        )
+        return found, header
+
+    done = process_files(
+        label,
+        list_image_files(inputs),
+        work,
+        out=out,
+        suffix=".png",
+        suffixes=WRITABLE,
+        force=force,
+        workers=workers,
+        progress=progress,
+    )
+    _log_dropped([header for _, header in done.values])
+    return ProcessedFiles(tuple(one for one, _ in done.values), done.already_there, done.skipped)
+
+
+def to_unit_range(pixels: Pixels, value_range: tuple[float, float] | None) -> Pixels:
+    """Samples as float32 in which black is 0 and white is 1; as they are where no range is given."""
+    import numpy as np
+
+    if value_range is None:
+        return pixels
+    low, high = value_range
+    mapped: Pixels = ((pixels.astype(np.float64) - low) / (high - low)).astype(np.float32)
+    return mapped
+
+
+def _to_writable(pixels: Pixels, value_range: tuple[float, float] | None) -> Pixels:
+    """As a file takes samples: what has neither 8 nor 16 bits is mapped by its range."""
+    import numpy as np
+
+    return pixels if pixels.dtype in (np.uint8, np.uint16) else to_unit_range(pixels, value_range)
+
+
+def _without_alpha(pixels: Pixels) -> Pixels:
+    return pixels[..., :-1] if pixels.shape[2] in (2, 4) else pixels
+
+
+def _log_dropped(headers: Sequence[Header]) -> None:
+    narrowed = sum(header.narrowed for header in headers)
+    several = sum(header.several for header in headers)
+    if narrowed:
+        log_note(
+            "16-bit colour of {images}: read with 8 bits",
+            id="narrowed",
+            images=format_count(narrowed, "image"),
+        )
+    if several:
+        log_note(
+            "{files} with several pages or frames: only the first is read",
+            id="several-pages",
+            files=format_count(several, "file"),
+        )

@@ -1,0 +1,149 @@
+"""A picture and a target (quality, bits per pixel or PSNR) -> bytes; the fidelity of bytes, measured."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from isthmus.codec import container
+from isthmus.codec.decoding import pieces
+from isthmus.codec.encoding import QUALITIES, Encoded, encoded, latents_of
+from isthmus.codec.picture import Picture
+from isthmus.codec.ready import Codec
+from isthmus.errors import UsageError
+
+DEFAULT_QUALITY = 50.0
+MAX_PROBES = 8
+TOLERANCE = 0.004  # of the logarithm of a rate, or of dB / 10: near enough to stop
+
+
+def encode_picture(
+    image: Picture,
+    codec: Codec,
+    *,
+    quality: float | None = None,
+    bpp: float | None = None,
+    psnr: float | None = None,
+    preview: int | None = None,
+    effort: int = 0,
+) -> Encoded:
+    """The bytes of a picture at a quality, or at the quality that gives a rate or a fidelity.
+
+    Args:
+        image: the picture.
+        codec: what codes it.
+        quality, bpp, psnr, preview, effort: as for `isthmus.compress`.
+
+    Returns:
+        The bytes, with the quality found.
+    """
+    if bpp is None and psnr is None:
+        asked = round(100 * (DEFAULT_QUALITY if quality is None else quality))
+        return encoded(image, codec, asked, preview=preview, effort=effort)
+    # Refined latents belong to one quality; the encoder's own do for all.
+    latents = None if effort else list(latents_of(image, codec))
+
+    def make(hundredths: int) -> Encoded:
+        return encoded(image, codec, hundredths, preview=preview, latents=latents, effort=effort)
+
+    if bpp is not None:
+        pixels = image.size[0] * image.size[1]
+        return _encode_within(make, lambda one: 8 * len(one.data) / pixels, bpp)
+    assert psnr is not None
+    return _encode_reaching(make, lambda one: measure_fidelity(one.data, image, codec), psnr)
+
+
+def measure_fidelity(data: bytes, image: Picture, codec: Codec) -> float:
+    """PSNR in dB of what is in a file against the picture it was made from, at most 100.
+
+    The file is really decoded; its pieces are compared one by one, so that no second picture is held.
+
+    Raises:
+        CompressedFileError: it cannot be decoded.
+    """
+    total = 0
+    for where, piece in pieces(container.read(data), codec):
+        difference = piece.astype(np.int32) - image.pixels[where.slices]
+        total += int((difference * difference).sum(dtype=np.int64))
+    mean = total / image.pixels.size / 255**2
+    return 100.0 if mean <= 1e-10 else -10 * math.log10(mean)
+
+
+def check_target(
+    quality: float | None,
+    bpp: float | None,
+    psnr: float | None,
+    preview: int | None = None,
+    effort: int | None = None,
+) -> None:
+    """Raises:
+    UsageError: more than one of them, or one out of range.
+    """
+    asked = [
+        name for name, value in (("quality", quality), ("bpp", bpp), ("psnr", psnr)) if value is not None
+    ]
+    if len(asked) > 1:
+        raise UsageError(f"{asked[0]} and {asked[1]} cannot both be asked for; choose one")
+    for name, value, low, high in (
+        ("quality", quality, 1, 100),
+        ("bpp", bpp, 0.001, 100),
+        ("psnr", psnr, 5, 100),
+        ("preview", preview, 16, 1024),
+        ("effort", effort, 0, 100),
+    ):
+        if value is not None and not low <= value <= high:
+            raise UsageError(f"{name} {value:g} is out of range: it runs from {low:g} to {high:g}")
+
+
+def _encode_within(
+    make: Callable[[int], Encoded], measure: Callable[[Encoded], float], limit: float
+) -> Encoded:
+    """The file of the highest quality found whose `measure`, a rate, is at most `limit`.
+
+    Where even the lowest quality is above the limit, its file. The logarithm of a rate is nearly linear in
+    quality, so the next probe is where a line through the last two bounds meets the limit (regula falsi, with
+    the Illinois correction: Dowell and Jarratt 1971).
+    """
+    return _seek(make, lambda one: math.log(measure(one) / limit), best_below=True)
+
+
+def _encode_reaching(
+    make: Callable[[int], Encoded], measure: Callable[[Encoded], float], limit: float
+) -> Encoded:
+    """The file of the lowest quality found whose `measure`, in dB, is at least `limit`.
+
+    Where even the highest quality stays below, its file.
+    """
+    return _seek(make, lambda one: (measure(one) - limit) / 10, best_below=False)
+
+
+def _seek(make: Callable[[int], Encoded], excess: Callable[[Encoded], float], *, best_below: bool) -> Encoded:
+    low, high = QUALITIES
+    middle = make((low + high) // 2)
+    at = excess(middle)
+    kept: dict[bool, tuple[Encoded, float] | None] = {True: None, False: None}
+    kept[at <= 0] = (middle, at)
+    # First the bound on the other side of the middle, then between the two.
+    edge = make(high if at <= 0 else low)
+    at_edge = excess(edge)
+    if (at_edge <= 0) == (at <= 0):
+        return edge
+    kept[at_edge <= 0] = (edge, at_edge)
+    below, above = kept[True], kept[False]
+    assert below is not None and above is not None
+    pull_low, pull_high = below[1], above[1]
+    for _ in range(MAX_PROBES):
+        (a, x), (b, y) = below, above
+        if b.quality - a.quality <= 1 or (abs(x) < TOLERANCE if best_below else 0 <= y < TOLERANCE):
+            break
+        share = pull_low / (pull_low - pull_high) if pull_low != pull_high else 0.5
+        quality = round(a.quality + min(max(share, 0.02), 0.98) * (b.quality - a.quality))
+        probe = make(min(max(quality, a.quality + 1), b.quality - 1))
+        value = excess(probe)
+        if value <= 0:
+            below, pull_low, pull_high = (probe, value), value, pull_high / 2
+        else:
+            above, pull_high, pull_low = (probe, value), value, pull_low / 2
+    return below[0] if best_below or (below[1] == 0) else above[0]

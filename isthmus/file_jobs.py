@@ -1,0 +1,253 @@
+"""The one runner over many files: existing outputs are kept, failures are collected and named at the end.
+
+jobs = plan_outputs(files, "clean/", suffix=".png", suffixes=WRITABLE)
+outcomes = run_jobs(jobs, lambda job, report: clean(job.source, job.target), force=False, task=task)
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from isthmus.errors import CapabilityError, DataError, ExistsError, Hint, OutputError
+from isthmus.log import LOGGER, SkippedInput
+from isthmus.names import safe_outputs
+from isthmus.outputs import (
+    affects_every_output,
+    check_folder,
+    check_output,
+    is_folder,
+    native_path,
+    path_exists,
+)
+from isthmus.progress import Task
+from isthmus.threads import count, map_ordered
+from isthmus.wording import choose_word, format_count
+
+Value = TypeVar("Value")
+Report = Callable[[float], None]
+"""Called with the share of a file that is done, in [0, 1]."""
+
+_memory_changed = threading.Condition()
+_reserved_bytes = 0
+
+
+@dataclass(frozen=True)
+class InputFiles:
+    """Files with the names to call them by, and what of the inputs could not be listed."""
+
+    files: tuple[tuple[Path, str], ...]
+    skipped: tuple[SkippedInput, ...] = ()
+
+
+@dataclass(frozen=True)
+class FileJob:
+    """One input, the name to call it by, and where its output goes.
+
+    Attributes:
+        index: its place among all jobs.
+        source: the file that is read.
+        name: what a user calls it.
+        target: the file that is written.
+    """
+
+    index: int
+    source: Path
+    name: str
+    target: Path
+
+
+@dataclass(frozen=True)
+class FileOutcome(Generic[Value]):
+    """What became of a job: its result, why it was skipped, or that its output existed (`kept`)."""
+
+    job: FileJob
+    value: Value | None = None
+    skipped: SkippedInput | None = None
+    kept: bool = False
+
+
+def expand_inputs(
+    inputs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    list_folder: Callable[[Path], InputFiles],
+) -> InputFiles:
+    """The files that are given, and those that `list_folder` finds in the folders that are given.
+
+    Raises:
+        DataError: nothing is given; and what `list_folder` raises.
+    """
+    given = [inputs] if isinstance(inputs, (str, os.PathLike)) else list(inputs)
+    if not given:
+        raise DataError("no files are given")
+    files: list[tuple[Path, str]] = []
+    skipped: list[SkippedInput] = []
+    for path in map(Path, given):
+        found = list_folder(path) if is_folder(path) else InputFiles(((path, path.name),))
+        files += found.files
+        skipped += found.skipped
+    return InputFiles(tuple(files), tuple(skipped))
+
+
+def plan_outputs(
+    files: Sequence[tuple[Path, str]],
+    out: str | os.PathLike[str],
+    *,
+    suffix: str,
+    suffixes: Collection[str],
+    force: bool,
+) -> list[FileJob]:
+    """A job for each file: to `out` itself, for one file and a name with a known suffix, else to files of
+    their names in the folder `out`.
+
+    Args:
+        suffix: of the files in a folder.
+        suffixes: those that the name of one output may have.
+        force: an existing output may be replaced.
+
+    Raises:
+        UsageError: `out` is empty or `-`.
+        ExistsError: the one output exists and `force` is off.
+        OutputError: the name of one file for several, one with an unknown suffix, or nothing can be written
+            there.
+    """
+    if out in ("", "-"):
+        check_output(out, force=force)  # raises
+    target = native_path(out)
+    means_folder = is_folder(out) or os.fspath(out).endswith(("/", os.sep))
+    if target.suffix.lower() in suffixes and not means_folder:
+        if len(files) != 1:
+            raise OutputError(
+                f"{out} is the name of one file, and there are {len(files)} inputs; name a folder"
+            )
+        check_output(out, force=force)
+        return [FileJob(0, *files[0], target)]
+    if target.is_file() or (len(files) == 1 and target.suffix and not means_folder):
+        known = ", ".join(sorted(suffixes))
+        raise OutputError(
+            f"cannot write {out}: a file's name must end with {'one of ' * (len(suffixes) > 1)}{known}",
+            hint=Hint(f"for a folder write {out}/"),
+        )
+    check_folder(out)
+    places = safe_outputs(target, [name for _, name in files], suffix=suffix)
+    return [FileJob(i, *file, place) for i, (file, place) in enumerate(zip(files, places, strict=True))]
+
+
+def run_jobs(
+    jobs: Sequence[FileJob],
+    work: Callable[[FileJob, Report], Value],
+    *,
+    force: bool,
+    task: Task,
+    workers: int | None = None,
+) -> list[FileOutcome[Value]]:
+    """Do the jobs, several at a time, and give what became of each, in their order.
+
+    The errors of a single job are raised. Of several jobs one is skipped whose input is broken or whose
+    output cannot be written; an output that exists is kept, also one that another process has written
+    meanwhile. Ctrl-C leaves every output whole that was begun, logs how many there are, and is raised again.
+
+    Args:
+        work: writes the output; its value is part of the outcome.
+        force: write outputs again that exist.
+        task: shows how many jobs are done.
+        workers: files in work at the same time; by default one for each core.
+
+    Raises:
+        ExistsError: the one output exists and `force` is off.
+        OutputError: the one output cannot be written, or the disk is full.
+    """
+    tally = _Tally(task)
+
+    def attempt(job: FileJob) -> FileOutcome[Value]:
+        outcome = _run_job(job, work, force=force, report=tally.report(job), single=len(jobs) == 1)
+        tally.finish(outcome)
+        return outcome
+
+    try:
+        return list(map_ordered(attempt, jobs, workers=workers, ahead=workers or count()))
+    except KeyboardInterrupt:
+        LOGGER.warning(
+            "%s of %s %s done; the same call does the rest",
+            f"{tally.done:,}",
+            format_count(len(jobs), "file"),
+            choose_word(tally.done, "is", "are"),
+        )
+        raise
+
+
+def _run_job(
+    job: FileJob,
+    work: Callable[[FileJob, Report], Value],
+    *,
+    force: bool,
+    report: Report,
+    single: bool,
+) -> FileOutcome[Value]:
+    if single:
+        check_output(job.target, force=force)
+        return FileOutcome(job, work(job, report))
+    if not force and path_exists(job.target):
+        return FileOutcome(job, kept=True)
+    try:
+        return FileOutcome(job, work(job, report))
+    except ExistsError:
+        return FileOutcome(job, kept=True)
+    except (DataError, CapabilityError, OutputError) as error:
+        if isinstance(error, OutputError) and affects_every_output(error):
+            raise
+        reason = getattr(error, "reason", None) or error.message.removeprefix(f"{job.source}: ")
+        return FileOutcome(job, skipped=SkippedInput(job.name, reason))
+
+
+@contextmanager
+def reserve_memory(size_bytes: int, limit_bytes: int) -> Iterator[None]:
+    """Within the block all files in work together take at most `limit_bytes`, or this one is alone.
+
+    Args:
+        size_bytes: what this file takes, estimated.
+        limit_bytes: what all of them may take.
+    """
+    global _reserved_bytes
+    with _memory_changed:
+        _memory_changed.wait_for(lambda: not _reserved_bytes or _reserved_bytes + size_bytes <= limit_bytes)
+        _reserved_bytes += size_bytes
+    try:
+        yield
+    finally:
+        with _memory_changed:
+            _reserved_bytes -= size_bytes
+            _memory_changed.notify_all()
+
+
+class _Tally:
+    """Counts finished jobs and the shares of those in work; its methods may be called in any thread."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._lock = threading.Lock()
+        self._shares: dict[int, float] = {}
+        self.finished = 0
+        self.done = 0  # written, or there already
+
+    def report(self, job: FileJob) -> Report:
+        def update(share: float) -> None:
+            with self._lock:
+                self._shares[job.index] = share
+                self._update(job)
+
+        return update
+
+    def finish(self, outcome: FileOutcome[Value]) -> None:
+        with self._lock:
+            self._shares.pop(outcome.job.index, None)
+            self.finished += 1
+            self.done += outcome.skipped is None
+            self._update(outcome.job)
+
+    def _update(self, job: FileJob) -> None:
+        self._task.update(self.finished + sum(self._shares.values()), job.name)

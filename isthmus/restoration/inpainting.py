@@ -1,0 +1,210 @@
+"""Fill the holes of an image; all other pixels stay bit for bit as they were."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from isthmus.errors import DataError, Hint, UsageError
+from isthmus.images.array_format import holds_file, open_image, receive, to_batch, to_pillow
+from isthmus.images.sample_range import NOISY, Range, check_range
+from isthmus.model import axes
+from isthmus.model.autoencoder import Autoencoder
+from isthmus.model.corruptions import holes
+from isthmus.model.fill import LEVELS, cells, fill_cells
+from isthmus.model.loading import ModelLike, load_shared
+from isthmus.restoration import opponent
+from isthmus.restoration.arrays import channels_of, colour_of, each, on_cpu
+from isthmus.restoration.masks import of_picture
+from isthmus.restoration.orientations import check_ensemble, reconstruct
+from isthmus.restoration.pieces import Piece, can_be_cut, in_pieces, like, widened
+from isthmus.threads import limited
+
+SHIPPED = "photo-inpaint"
+CELL = 2**LEVELS
+
+
+@limited()
+def inpaint_image(
+    image: Any,
+    mask: Any,
+    model: ModelLike | None = None,
+    *,
+    ensemble: bool = False,
+    range: Range | None = None,
+    report: Callable[[float], None] | None = None,
+) -> Any:
+    """Fill the missing pixels of one image, or of each of a tensor; any size, in bounded memory.
+
+    Args:
+        image, mask, model, ensemble, range: as for `isthmus.inpaint`.
+        report: called with the share that is done, in (0, 1].
+
+    Returns:
+        The image as `isthmus.inpaint` gives it.
+
+    Raises:
+        DataError, UsageError: as `isthmus.inpaint`.
+    """
+    given, picture = open_image(image, alpha="keep", raw=range is not None)
+    network = choose_inpainter(given, model)
+    missing = _read_masks(given, mask)
+    if ensemble:
+        check_ensemble(network)
+    plain, kind = receive(_blank(given, missing, range), many=False, range=range, bounds=NOISY)
+
+    def restore(colour: Any, index: int) -> Any:
+        def listener(done: int, of: int) -> None:
+            if report is not None:
+                report((index + done / of) / len(missing))
+
+        return _fill_holes(network, colour, missing[index], ensemble, listener)
+
+    filled = kind.give(each(on_cpu(plain), restore))
+    # Bit for bit: a sample that is known may be scaled and back without coming to itself.
+    whole = _replace_colour(given, missing, filled)
+    return to_pillow(whole) if picture else whole
+
+
+def choose_inpainter(image: Any, model: ModelLike | None = None) -> Autoencoder:
+    """The network that fills this image's holes.
+
+    Raises:
+        UsageError: there is no such model, it does not fill holes, or restores images of other channels.
+    """
+    network = load_shared(model if model is not None else SHIPPED)
+    channels = channels_of(colour_of(image))
+    if not isinstance(network.recipe.corruption, axes.Mask):
+        raise UsageError(
+            f"this model (recipe {network.recipe.name}) was not trained to fill holes",
+            hint=Hint.call("train", "DATA", recipe="inpainting"),
+        )
+    if network.channels != channels and {network.channels, channels} != {1, 3}:
+        raise UsageError(f"this model restores images of {network.channels} channels, not of {channels}")
+    return network
+
+
+def _read_masks(image: Any, mask: Any) -> Tensor:
+    """`(N, H, W)` booleans, checked."""
+    if isinstance(mask, Tensor):
+        given = (mask != 0).cpu()
+    elif holds_file(mask):
+        given = torch.from_numpy(of_picture(open_image(mask)[0]))
+    else:
+        given = torch.from_numpy(np.asarray(mask) != 0)
+    tensor = isinstance(image, Tensor)
+    size = tuple(image.shape[-2:]) if tensor else tuple(image.shape[:2])
+    if given.ndim == 4 and given.shape[1] == 1:
+        given = given[:, 0]
+    elif given.ndim == 3 and given.shape[2] == 1 and not tensor:
+        given = given[..., 0]
+    given = given[None] if given.ndim == 2 else given
+    count = len(image) if tensor else 1
+    if tuple(given.shape[1:]) != size or len(given) not in (1, count) or given.ndim != 3:
+        shape = "×".join(map(str, np.shape(mask)))
+        raise DataError(f"the mask is {shape} and the image {size[0]}×{size[1]}: they must be of one size")
+    share = given.flatten(1).float().mean(1)
+    if bool((share == 1).any()):
+        raise DataError("the mask hides the whole image: there is nothing to go by")
+    if bool((share == 0).any()):
+        raise DataError("the mask hides nothing: there is nothing to fill")
+    return given.expand(count, -1, -1)
+
+
+def _fill_holes(
+    network: Autoencoder,
+    image: Any,
+    missing: Tensor,
+    ensemble: bool,
+    listener: Callable[[int, int], None] | None,
+) -> Any:
+    how = network.recipe.corruption
+    assert isinstance(how, axes.Mask)
+    device = next(network.parameters()).device
+    cut = can_be_cut(network)
+    beyond = _average_cells(image, missing) if cut and how.fill == "smooth" else None
+
+    def restore(batch: Tensor, piece: Piece) -> Tensor:
+        hidden = missing[piece.outer][None, None].to(device)
+        if not bool(hidden[(..., *piece.kept)].any()):
+            return batch
+        far = None
+        if beyond is not None:
+            rows, columns = (slice(s.start // CELL, -(-s.stop // CELL)) for s in piece.outer)
+            far = _to_network(beyond[..., rows, columns].to(device), network.channels)
+        height, width = batch.shape[-2:]
+        seen = _to_network(batch.to(device), network.channels)
+        hidden = hidden.expand(len(seen), -1, -1, -1)
+        if cut:
+            seen = widened(seen, network.multiple)
+            hidden = widened(hidden.float(), network.multiple) > 0
+        shown = holes(seen, hidden, how, far)
+        one_by_one = [
+            reconstruct(network, seen[i : i + 1], shown.one(i), ensemble=ensemble) for i in range(len(seen))
+        ]
+        filled = torch.cat(one_by_one)
+        return _from_network(filled[..., :height, :width], batch.shape[1])
+
+    out = like(image)
+    in_pieces(image, restore, out=out, cut=cut, listener=listener)
+    return out
+
+
+def _blank(image: Any, missing: Tensor, value_range: Range | None) -> Any:
+    """The image with black where it is missing: what stands there is not looked at."""
+    black, _ = check_range(value_range) or (0.0, 1.0)
+    if isinstance(image, Tensor):
+        tensor = image.detach().clone()
+        colour_of(tensor)[missing[:, None].expand_as(colour_of(tensor)).to(tensor.device)] = black
+        return tensor
+    known = np.array(image)
+    if known.dtype.kind in "iu":
+        black = float(np.clip(black, np.iinfo(known.dtype).min, np.iinfo(known.dtype).max))
+    colour_of(known)[missing[0].numpy()] = black
+    return known
+
+
+def _replace_colour(image: Any, missing: Tensor, filled: Any) -> Any:
+    """A copy of the image with the colour of `filled` where it is missing."""
+    if isinstance(image, Tensor):
+        copy = image.detach().clone()
+        colour = colour_of(copy)
+        colour.copy_(torch.where(missing[:, None].to(copy.device), colour_of(filled), colour))
+        return copy
+    whole = np.array(image)
+    colour_of(whole)[missing[0].numpy()] = colour_of(filled)[missing[0].numpy()]
+    return whole
+
+
+def _to_network(image: Tensor, channels: int) -> Tensor:
+    """`(1, C, H, W)`: gray for a colour network as equal channels, colour for a gray one by planes."""
+    if image.shape[1] == channels:
+        return image
+    return image.expand(-1, 3, -1, -1) if channels == 3 else opponent.to_planes(image)
+
+
+def _from_network(image: Tensor, channels: int) -> Tensor:
+    """The inverse of `_to_network`."""
+    if image.shape[1] == channels:
+        return image
+    return image.mean(1, keepdim=True) if channels == 1 else opponent.from_planes(image).clamp(0, 1)
+
+
+def _average_cells(known: Any, missing: Tensor) -> Tensor:
+    """What `fill` reads for holes wider than its cells: `(1, C, ⌈H/64⌉, ⌈W/64⌉)`, gathered in strips."""
+    tensor = isinstance(known, Tensor)
+    height = int(known.shape[-2] if tensor else known.shape[0])
+    averages, seen = [], []
+    for top in range(0, height, 4 * CELL):
+        rows = slice(top, top + 4 * CELL)
+        batch, _ = to_batch(
+            known[..., rows, :] if tensor else known[rows], many=None if tensor else False, bounds=NOISY
+        )
+        values, any_known = cells(batch, ~missing[rows][None, None])
+        averages.append(values)
+        seen.append(any_known)
+    return fill_cells(torch.cat(averages, 2), torch.cat(seen, 2))

@@ -1,0 +1,137 @@
+"""`compress_files`, `decompress_files`, `verify_files`: entries, sums, what is kept and what is damaged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import isthmus
+from isthmus.__main__ import main
+from isthmus.errors import DataError, UsageError
+
+from .parity import Parity
+
+CODEC = str(Path(__file__).parents[1] / "codec" / "golden" / "model.safetensors")
+GOLDEN = Path(__file__).parents[1] / "codec" / "golden"
+PARITY = {
+    "compress": Parity(
+        ["compress", "photos/left", "-o", "small"],
+        lambda: isthmus.compress_files("photos/left", out="small", force=True),
+    ),
+    "compress, all options": Parity(
+        [
+            *("compress", "photos/left", "-o", "small", "-m", CODEC, "--quality", "30", "--preview", "16"),
+            *("--effort", "1", "--verify", "--force", "--workers", "1", "--max-pixels", "1"),
+        ],
+        lambda: isthmus.compress_files(
+            "photos/left",
+            out="small",
+            model=CODEC,
+            quality=30,
+            preview=16,
+            effort=1,
+            verify=True,
+            force=True,
+            workers=1,
+            max_pixels=1_000_000,
+        ),
+    ),
+    "compress, to a rate": Parity(
+        ["compress", "photos/left/1.png", "-o", "a.isth", "-m", CODEC, "--bpp", "3"],
+        lambda: isthmus.compress_files("photos/left/1.png", out="a.isth", model=CODEC, bpp=3, force=True),
+    ),
+    "compress, to a fidelity": Parity(
+        ["compress", "photos/left/1.png", "-o", "a.isth", "-m", CODEC, "--psnr", "15"],
+        lambda: isthmus.compress_files("photos/left/1.png", out="a.isth", model=CODEC, psnr=15, force=True),
+    ),
+    "decompress": Parity(
+        ["decompress", str(GOLDEN / "colour.isth"), "-o", "a.png", "-m", CODEC],
+        lambda: isthmus.decompress_files(GOLDEN / "colour.isth", out="a.png", model=CODEC, force=True),
+    ),
+    "decompress, all options": Parity(
+        [
+            *("decompress", str(GOLDEN / "colour.isth"), str(GOLDEN / "alpha.isth"), "-o", "again"),
+            *("-m", CODEC, "--format", "bmp", "--region", "20x30+5+10", "--keep-going", "--force"),
+            *("--workers", "1", "--max-pixels", "1"),
+        ],
+        lambda: isthmus.decompress_files(
+            [GOLDEN / "colour.isth", GOLDEN / "alpha.isth"],
+            out="again",
+            model=CODEC,
+            format="bmp",
+            region=(10, 5, 30, 20),
+            keep_going=True,
+            force=True,
+            workers=1,
+            max_pixels=1_000_000,
+        ),
+    ),
+    "verify": Parity(
+        ["verify", str(GOLDEN / "gray.isth")], lambda: isthmus.verify_files(GOLDEN / "gray.isth")
+    ),
+    "verify, all options": Parity(
+        [
+            *("verify", str(GOLDEN / "gray.isth"), str(GOLDEN / "colour.isth")),
+            *("-m", CODEC, "--max-pixels", "1"),
+        ],
+        lambda: isthmus.verify_files(
+            [GOLDEN / "gray.isth", GOLDEN / "colour.isth"], model=CODEC, max_pixels=1_000_000
+        ),
+    ),
+}
+
+
+@pytest.fixture
+def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    rows, columns = np.mgrid[:48, :40]
+    Path("photos").mkdir()
+    for index in range(3):
+        waves = 127 + 100 * np.sin(rows[..., None] / 9 + columns[..., None] / (3 + index) + np.arange(3))
+        Image.fromarray(waves.astype(np.uint8)).save(f"photos/{index}.png")
+    return tmp_path
+
+
+@pytest.mark.usefixtures("photos")
+def test_sums_and_fidelity_are_those_of_the_files() -> None:
+    done = isthmus.compress_files("photos", out="small", model=CODEC, verify=True)
+    assert done.bytes == sum(Path(one.file).stat().st_size for one in done.files)
+    assert done.original_bytes == sum(Path(one.source).stat().st_size for one in done.files)
+    for one in done.files:
+        given, seen = np.asarray(Image.open(one.source)), isthmus.decompress(one.file, model=CODEC)
+        error = ((given.astype(float) - seen) ** 2).mean() / 255**2
+        assert one.psnr == pytest.approx(-10 * np.log10(error))
+    assert done.summary().endswith("every file verified")
+    again = isthmus.compress_files("photos", out="small", model=CODEC)
+    assert (again.files, again.already_there) == ((), 3)
+    assert again.summary() == "0 images compressed; 3 were there already and kept"
+    assert isthmus.compress_files("photos", out="fast", model=CODEC).files[0].psnr is None
+
+
+@pytest.mark.usefixtures("photos")
+def test_a_damaged_file_is_written_in_part_and_named() -> None:
+    data = bytearray((GOLDEN / "tiles.isth").read_bytes())
+    data[len(data) // 2] ^= 1
+    Path("damaged.isth").write_bytes(data)
+    with pytest.raises(DataError, match=r"damaged\.isth: damaged"):
+        isthmus.decompress_files("damaged.isth", out="a.png", model=CODEC)
+    done = isthmus.decompress_files("damaged.isth", out="a.png", model=CODEC, keep_going=True)
+    (entry,) = done.files
+    assert len(entry.damage) == 1 and Path("a.png").exists() and not done.skipped
+    assert [one.name for one in done.incomplete] == ["damaged.isth"]
+    assert main(["decompress", "damaged.isth", "-o", "b.png", "-m", CODEC, "--keep-going", "-q"]) == 3
+
+
+@pytest.mark.usefixtures("photos")
+def test_requests_that_cannot_be_met_are_refused() -> None:
+    with pytest.raises(UsageError, match="choose one"):
+        isthmus.compress_files("photos", out="small", bpp=1, psnr=30)
+    with pytest.raises(UsageError, match="format"):
+        isthmus.decompress_files("photos", out="x", format="doc")  # type: ignore[arg-type]
+    with pytest.raises(DataError, match=r"no \.isth files"):
+        isthmus.verify_files("photos")
+    with pytest.raises(DataError, match="no files are given"):
+        isthmus.verify_files([])
