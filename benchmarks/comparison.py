@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import argparse
 
+from isthmus.api.comparison import compare
 from isthmus.atomic import write_bytes
-from isthmus.evaluation.comparison import compare
 
 RECIPES = ("conv", "dense", "recurrent", "attention", "sparse", "contractive", "variational", "adversarial")
 
@@ -24,14 +24,12 @@ def main() -> None:
     parser.add_argument("--recipes", default=",".join(RECIPES))
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
-    found = compare(
-        options.data, options.recipes.split(","), seeds=range(options.seeds), minutes=options.minutes
-    )
-    header, rows = found.table()
+    found = compare(options.data, options.recipes.split(","), seeds=options.seeds, minutes=options.minutes)
+    header, rows = found.rows()
     print("|", " | ".join(header), "|\n|", " | ".join("---" for _ in header), "|", sep="")
     for row in rows:
         print("|", " | ".join("–" if cell is None else f"{cell}" for cell in row), "|", sep="")
-    write_bytes(options.picture, found.picture())
+    write_bytes(options.picture, found.draw())
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ import torch
 import isthmus
 from isthmus.generation.codes import codes_of
 from isthmus.generation.dynamics import NAME, fit_dynamics
-from isthmus.generation.frames import fill, predict
+from isthmus.generation.frames import fill_frames, predict_frames
 from isthmus.generation.moving import moving
 from isthmus.images.animation import write_frames
 from isthmus.images.store import ImageSet, Pixels
@@ -83,9 +83,9 @@ def main() -> None:
             model.attachments[NAME] = learned
         for one in test:
             real, last = one[dropped], one[-NEXT:]
-            add(f"filled, {way} in the code", fill(model, as_set(one), dropped)[dropped], real)
+            add(f"filled, {way} in the code", fill_frames(model, as_set(one), dropped)[dropped], real)
             if way == "learned":
-                add("foretold, learned in the code", predict(model, as_set(one[:-NEXT]), NEXT), last)
+                add("foretold, learned in the code", predict_frames(model, as_set(one[:-NEXT]), NEXT), last)
                 add("reconstructed", np.asarray(model.reconstruct(one)), one)
                 blend = (one[[t - 1 for t in dropped]].astype(float) + one[[t + 1 for t in dropped]]) / 2
                 add("filled, frames blended", blend, real)
@@ -95,7 +95,7 @@ def main() -> None:
     found["training seconds"] = model.summary["seconds"]
     print(json.dumps(found, indent=1))
     (arguments.out / f"{arguments.recipe}.json").write_text(json.dumps(found, indent=1))
-    shown = fill(model, as_set(test[0]), dropped)
+    shown = fill_frames(model, as_set(test[0]), dropped)
     write_frames(arguments.out / f"{arguments.recipe}.gif", np.concatenate([test[0], shown], 2), least=320)
 
 

@@ -22,9 +22,10 @@ import torch
 import isthmus
 from isthmus.cli.console import table
 from isthmus.evaluation.generation import evaluate_generation
+from isthmus.generation.fitting import fit_prior
 from isthmus.generation.flow import Flow
 from isthmus.generation.prior import prior_of
-from isthmus.generation.sampling import generate
+from isthmus.generation.sampling import sample_images
 from isthmus.images.outputs import write_images
 from isthmus.model.autoencoder import Autoencoder
 
@@ -53,7 +54,7 @@ def fitted(model: Autoencoder, path: Path, data: str, kinds: list[str], steps: i
     for kind in kinds:
         if f"prior/{kind}" not in model.attachments:
             started = time.monotonic()
-            isthmus.fit_prior(
+            fit_prior(
                 model, data, kind=kind, steps=steps, batch=1024, precision="bfloat16",
                 listener=lambda p: print(p.step, p.validation, f"{p.images_per_second:.0f}/s", flush=True),
             )  # fmt: skip
@@ -99,7 +100,7 @@ def main() -> None:
     if "flow" in kinds:
         refined = prior_of(model, "flow")
         assert isinstance(refined, Flow)
-        base["the mixture that the flow refines"] = generate(model, arguments.count, prior=refined.base)
+        base["the mixture that the flow refines"] = sample_images(model, refined.base, arguments.count)
     found = evaluate_generation(
         model, f"{arguments.data}:test", count=500 if quick else arguments.count, priors=kinds[::-1],
         features=arguments.features, others=base | peers, say=lambda text: print(text, flush=True),
@@ -110,7 +111,7 @@ def main() -> None:
     (arguments.folder / f"{arguments.data}.json").write_text(json.dumps(document, indent=1))
     for kind in kinds:
         sheet = arguments.folder / f"{arguments.data}-{kind}.png"
-        write_images(sheet, generate(model, 64, prior=kind), force=True)
+        write_images(sheet, sample_images(model, prior_of(model, kind), 64), force=True)
 
 
 if __name__ == "__main__":

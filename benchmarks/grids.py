@@ -67,14 +67,14 @@ def main() -> None:
     flow = model.attachments["prior/flow"].facts
     started = time.monotonic()
     size = (arguments.crop, arguments.crop) if arguments.crop else None
-    made = isthmus.generate_images(model, 4 if arguments.quick else 36, steps=16, size=size)
+    made = isthmus.generate(model, 4 if arguments.quick else 36, steps=16, size=size).pixels
     seconds = time.monotonic() - started
     name = f"{Path(arguments.data).name}-{arguments.crop or model.size[0]}"
     write_images(arguments.out / f"{name}-new.png", made, force=True)
     some = images.stack(range(0, len(images), max(1, len(images) // 12)))[:12]
     seen = np.asarray(model.reconstruct(some))
     write_images(arguments.out / f"{name}-seen.png", np.concatenate([some, seen]), columns=12, force=True)
-    strip = isthmus.interpolate(model, [some[0], some[1]], frames=9)
+    strip = isthmus.interpolate(model, [some[0], some[1]], frames=9).pixels
     write_images(arguments.out / f"{name}-path.png", strip, columns=9, force=True)
     model.save(arguments.out / f"{name}.safetensors")
     found = {

@@ -13,7 +13,6 @@ import argparse
 import time
 
 import isthmus
-from isthmus.evaluation.table import evaluate
 
 SETTINGS = {"backbone.width": "256-128"}
 
@@ -45,15 +44,15 @@ def main() -> None:
             **private,
         )
         seconds = time.monotonic() - started
-        found = evaluate(model, others, train=members, privacy=True)
+        found = isthmus.evaluate(model, others, reference=members, privacy=True)
         assert found.privacy is not None and found.gap is not None
         attack, spent = found.privacy, model.summary["privacy"]
         print(
             f"| {'plain' if spent is None else 'private'} | "
             + ("– | – | " if spent is None else f"{spent['epsilon']:.2f} | {spent['noise']:.2f} | ")
-            + f"{attack['auroc']:.3f} ({attack['low']:.3f} to {attack['high']:.3f}) | "
-            f"{100 * attack['found_at_1_percent']:.1f} % | {found.metrics['mse']:.4f} | "
-            f"{found.gap['train']['mse']:.4f} | {seconds:.0f} |",
+            + f"{attack.auroc:.3f} ({attack.low:.3f} to {attack.high:.3f}) | "
+            f"{100 * attack.found_at_1_percent:.1f} % | {found.metrics['mse']:.4f} | "
+            f"{found.gap.train['mse']:.4f} | {seconds:.0f} |",
             flush=True,
         )
 

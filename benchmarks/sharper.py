@@ -23,7 +23,6 @@ from isthmus.cli.console import table
 from isthmus.evaluation.drawing.pictures import before_after
 from isthmus.evaluation.generation import Row, evaluate_generation
 from isthmus.generation.prior import prior_of
-from isthmus.generation.sampling import generate
 from isthmus.metrics.sharpness import fine_energy
 
 RECIPES = ("variational", "adversarial", "vae-gan")
@@ -71,7 +70,7 @@ def main() -> None:
             floor, bar = found.rows[0].frechet, found.rows[1].frechet
             rows += [line(row.name, row, floor, bar, 1.0, None) for row in found.rows[:1]]
         for kind, row in zip(KINDS, found.rows[-2:], strict=True):
-            made = generate(model, 1000, prior=kind, seed=1)
+            made = isthmus.generate(model, 1000, prior=kind, seed=1).pixels
             title = f"{name}, {kind} prior"
             rows.append(line(title, row, floor, bar, detail(made) / real, model.summary["steps"]))
             strips.append((title, made[:10]))

@@ -4,9 +4,8 @@
     model = isthmus.train("photos/", recipe="conv")
     code = model.encode(images)
 
-Names are looked up on first use (PEP 562), so that `import isthmus` costs nothing and imports no torch.
-A public name is never also the name of a sub-module: importing `isthmus.evaluation.table` would otherwise
-replace a function `isthmus.evaluate` by the package, so that function is public as `evaluate_model`.
+Names are looked up on first use (PEP 562), so that `import isthmus` costs nothing and imports no torch. This
+file is written from the table in `isthmus/public_names.py`.
 """
 
 from __future__ import annotations
@@ -14,79 +13,133 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from isthmus.errors import IsthmusError
+from isthmus.errors import (
+    BusyError,
+    CapabilityError,
+    DataError,
+    ExistsError,
+    Hint,
+    IsthmusError,
+    MissingExtraError,
+    ModelFileError,
+    OutputError,
+    ProcessError,
+    Stopped,
+    UsageError,
+)
+from isthmus.public_names import HOMES
 from isthmus.version import __version__
 
 if TYPE_CHECKING:
     from isthmus.api.anomaly_detection import anomalies
+    from isthmus.api.augmentation import augment
+    from isthmus.api.catalogue import describe_recipe, list_models, list_recipes
+    from isthmus.api.classification import classify
+    from isthmus.api.clustering import cluster
+    from isthmus.api.code_directions import find_direction, transform
+    from isthmus.api.code_maps import code_map
+    from isthmus.api.comparison import compare
     from isthmus.api.compressed_files import compress_files, decompress_files, verify_files
     from isthmus.api.compression import compress, decompress, fit_codec, read_preview
+    from isthmus.api.data_audit import audit
+    from isthmus.api.demonstration import run_demo
     from isthmus.api.denoising import denoise, denoise_files
+    from isthmus.api.diagnosis import diagnose
     from isthmus.api.embedding import embed
+    from isthmus.api.evaluation import evaluate
+    from isthmus.api.explanation import explain
+    from isthmus.api.frame_sequences import (
+        fill_frames,
+        fit_motion,
+        insert_frames,
+        predict_frames,
+        reconstruct_frames,
+    )
     from isthmus.api.inpainting import inpaint, inpaint_files
+    from isthmus.api.inspection import inspect_file
+    from isthmus.api.machine_report import check_machine
     from isthmus.api.reconstruction import reconstruct_files
+    from isthmus.api.result import Result
+    from isthmus.api.sampling import fit_prior, generate, interpolate
+    from isthmus.api.sharing import export_onnx, pull, push
+    from isthmus.api.similarity_search import search
     from isthmus.api.training import describe_training, plan_training, train
+    from isthmus.api.tuning import tune
+    from isthmus.deprecated import evaluate_model, generate_images
     from isthmus.estimator import ImageAutoencoder
-    from isthmus.evaluation.audit.audit import audit
-    from isthmus.evaluation.explanation import explain
-    from isthmus.evaluation.selection.search import tune
-    from isthmus.evaluation.table import evaluate as evaluate_model
-    from isthmus.features.api import classify, cluster, search
-    from isthmus.generation.augmentation import augment
-    from isthmus.generation.directions import direction as find_direction
-    from isthmus.generation.directions import transform
-    from isthmus.generation.fitting import fit_prior
-    from isthmus.generation.interpolation import interpolate
-    from isthmus.generation.sampling import generate as generate_images
     from isthmus.images.reading import read
     from isthmus.model.autoencoder import Autoencoder
-    from isthmus.model.export.onnx import export_onnx
-    from isthmus.model.hub import pull, push
     from isthmus.model.loading import load
     from isthmus.model.recipe import Recipe
     from isthmus.model.recipes import recipe
     from isthmus.pillow import register_pillow
-    from isthmus.training.diagnosis.diagnose import diagnose
 
 __all__ = [
     "Autoencoder",
+    "BusyError",
+    "CapabilityError",
+    "DataError",
+    "ExistsError",
+    "Hint",
     "ImageAutoencoder",
     "IsthmusError",
+    "MissingExtraError",
+    "ModelFileError",
+    "OutputError",
+    "ProcessError",
     "Recipe",
+    "Result",
+    "Stopped",
+    "UsageError",
     "__version__",
     "anomalies",
     "audit",
     "augment",
+    "check_machine",
     "classify",
     "cluster",
+    "code_map",
+    "compare",
     "compress",
     "compress_files",
     "decompress",
     "decompress_files",
     "denoise",
     "denoise_files",
+    "describe_recipe",
     "describe_training",
     "diagnose",
     "embed",
+    "evaluate",
     "evaluate_model",
     "explain",
     "export_onnx",
+    "fill_frames",
     "find_direction",
     "fit_codec",
+    "fit_motion",
     "fit_prior",
+    "generate",
     "generate_images",
     "inpaint",
     "inpaint_files",
+    "insert_frames",
+    "inspect_file",
     "interpolate",
+    "list_models",
+    "list_recipes",
     "load",
     "plan_training",
+    "predict_frames",
     "pull",
     "push",
     "read",
     "read_preview",
     "recipe",
     "reconstruct_files",
+    "reconstruct_frames",
     "register_pillow",
+    "run_demo",
     "search",
     "train",
     "transform",
@@ -94,56 +147,11 @@ __all__ = [
     "verify_files",
 ]
 
-_HOMES = {
-    "compress": "isthmus.api.compression:compress",
-    "compress_files": "isthmus.api.compressed_files:compress_files",
-    "decompress": "isthmus.api.compression:decompress",
-    "decompress_files": "isthmus.api.compressed_files:decompress_files",
-    "fit_codec": "isthmus.api.compression:fit_codec",
-    "read_preview": "isthmus.api.compression:read_preview",
-    "register_pillow": "isthmus.pillow:register_pillow",
-    "verify_files": "isthmus.api.compressed_files:verify_files",
-    "Autoencoder": "isthmus.model.autoencoder:Autoencoder",
-    "ImageAutoencoder": "isthmus.estimator:ImageAutoencoder",
-    "Recipe": "isthmus.model.recipe:Recipe",
-    "audit": "isthmus.evaluation.audit.audit:audit",
-    "explain": "isthmus.evaluation.explanation:explain",
-    "export_onnx": "isthmus.model.export.onnx:export_onnx",
-    "pull": "isthmus.model.hub:pull",
-    "push": "isthmus.model.hub:push",
-    "tune": "isthmus.evaluation.selection.search:tune",
-    "diagnose": "isthmus.training.diagnosis.diagnose:diagnose",
-    "denoise": "isthmus.api.denoising:denoise",
-    "denoise_files": "isthmus.api.denoising:denoise_files",
-    "evaluate_model": "isthmus.evaluation.table:evaluate",
-    "inpaint": "isthmus.api.inpainting:inpaint",
-    "inpaint_files": "isthmus.api.inpainting:inpaint_files",
-    "anomalies": "isthmus.api.anomaly_detection:anomalies",
-    "classify": "isthmus.features.api:classify",
-    "cluster": "isthmus.features.api:cluster",
-    "embed": "isthmus.api.embedding:embed",
-    "search": "isthmus.features.api:search",
-    "augment": "isthmus.generation.augmentation:augment",
-    "find_direction": "isthmus.generation.directions:direction",
-    "fit_prior": "isthmus.generation.fitting:fit_prior",
-    "generate_images": "isthmus.generation.sampling:generate",
-    "interpolate": "isthmus.generation.interpolation:interpolate",
-    "transform": "isthmus.generation.directions:transform",
-    "load": "isthmus.model.loading:load",
-    "read": "isthmus.images.reading:read",
-    "recipe": "isthmus.model.recipes:recipe",
-    "reconstruct_files": "isthmus.api.reconstruction:reconstruct_files",
-    "describe_training": "isthmus.api.training:describe_training",
-    "plan_training": "isthmus.api.training:plan_training",
-    "train": "isthmus.api.training:train",
-}
-
 
 def __getattr__(name: str) -> object:
-    if name not in _HOMES:
+    if name not in HOMES:
         raise AttributeError(f"module 'isthmus' has no attribute '{name}'")
-    module, _, attribute = _HOMES[name].partition(":")
-    value: object = getattr(import_module(module), attribute)
+    value: object = getattr(import_module(HOMES[name]), name)
     globals()[name] = value
     return value
 

@@ -1,4 +1,4 @@
-"""The machine as this process may use it: its cores, within affinity and a container's CPU quota."""
+"""The machine as this process may use it: cores, processor, free space, and how fast it convolves."""
 
 from __future__ import annotations
 
@@ -92,3 +92,74 @@ def _read(path: Path) -> str:
         return path.read_text(errors="replace")
     except OSError:
         return ""
+
+
+def processor_name() -> str:
+    """The processor's name as its maker writes it, or the architecture where the system does not give one."""
+    import platform
+    import subprocess  # not at the top: every command imports this module
+
+    if sys.platform == "linux":
+        for line in _read(Path("/proc/cpuinfo")).splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() in ("model name", "Model", "Hardware") and value.strip():
+                return value.strip()
+    elif sys.platform == "darwin":
+        try:
+            answer = subprocess.run(
+                ["sysctl", "-n", "machdep.cpu.brand_string"],
+                capture_output=True,
+                text=True,
+                check=True,
+                timeout=5,
+            )
+            return answer.stdout.strip()
+        except (OSError, subprocess.SubprocessError):
+            pass
+    return platform.processor() or platform.machine()
+
+
+def free_bytes(folder: Path) -> int | None:
+    """Free space on the disk where `folder` is or would be made; None if that is not known."""
+    import shutil
+
+    for place in (folder, *folder.absolute().parents):
+        if place.exists():
+            try:
+                return shutil.disk_usage(place).free
+            except OSError:
+                return None
+    return None
+
+
+def convolution_seconds(dtype_name: str, *, limit: float = 1.0) -> float | None:
+    """Median seconds of a 3×3 convolution, 64 to 64 channels on 8 images of 32×32, channels-last, on the CPU.
+
+    Args:
+        dtype_name: a floating-point torch dtype, "float32" or "bfloat16".
+        limit: stop measuring after so many seconds; a machine that emulates the type needs long for each.
+
+    Returns:
+        The median, or None where torch cannot convolve in this type.
+    """
+    import statistics
+    import time
+
+    import torch
+
+    dtype = getattr(torch, dtype_name)
+    weight = torch.ones(64, 64, 3, 3, dtype=dtype).to(memory_format=torch.channels_last)
+    images = torch.ones(8, 64, 32, 32, dtype=dtype).to(memory_format=torch.channels_last)
+    seconds: list[float] = []
+    start = time.perf_counter()
+    try:
+        with torch.inference_mode():
+            # The first pass chooses and prepares a kernel; its time differs from that of the others.
+            torch.nn.functional.conv2d(images, weight, padding=1)
+            while len(seconds) < 100 and time.perf_counter() - start < limit:
+                begin = time.perf_counter()
+                torch.nn.functional.conv2d(images, weight, padding=1)
+                seconds.append(time.perf_counter() - begin)
+    except RuntimeError:
+        return None
+    return statistics.median(seconds) if seconds else time.perf_counter() - start

@@ -134,17 +134,17 @@ def steps_in(core_seconds: float, data: ImageSet, recipe: isthmus.Recipe, option
 
 def row_of(model: isthmus.Autoencoder, data: ImageSet, test: ImageSet) -> Row:
     """What is worth keeping: how it was trained, and its numbers on unseen images beside the baselines'."""
-    found = isthmus.evaluate_model(model, test, train=data)
+    found = isthmus.evaluate(model, test, reference=data)
     summary, settled = model.summary, model.summary["settled"]
     assert found.gap is not None
     numbers = {name: found.metrics[name] for name in KEPT if name in found.metrics}
     return {
         **numbers,
-        "train_mse": found.gap["train"]["mse"],
+        "train_mse": found.gap.train["mse"],
         "pca_mse": found.baselines["pca"]["mse"],
         "mean_image_mse": found.baselines["mean_image"]["mse"],
         "clean_mse": found.clean["mse"] if found.clean else found.metrics["mse"],
-        "code": {name: found.code[name] for name in CODE},
+        "code": {name: getattr(found.code, name) for name in CODE},
         "numbers": model.recipe.geometry.numbers(model.size),
         "parameters": sum(p.numel() for part in (model.encoder, model.decoder) for p in part.parameters()),
         "train_images": summary["data"]["images"],

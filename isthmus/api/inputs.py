@@ -19,7 +19,7 @@ Range = tuple[float, float]
 Region = tuple[int, int, int, int]
 """Top, left, height and width of a part of an image, in pixels."""
 if TYPE_CHECKING:
-    from isthmus.images.store import ImageSet
+    from isthmus.images.store import ImageSet, Pixels
     from isthmus.model.autoencoder import Autoencoder
 
     ModelLike = Autoencoder | PathLike
@@ -85,6 +85,32 @@ def read_images_for(model: Autoencoder, data: DataLike, *, limit: int | None = N
     images = read_for(model, data)
     report_reading(images)
     return evenly(images, limit)
+
+
+def read_image_for(model: Autoencoder, image: ImageLike) -> Pixels:
+    """One image `(H, W, C)` with the model's channels: alpha on white, colour weighed into gray.
+
+    Raises:
+        DataError: missing, damaged, no image, or several.
+    """
+    from isthmus.images.reading import read_image
+
+    return read_image(image, channels=model.channels)
+
+
+def read_images(data: DataLike) -> ImageSet:
+    """Images as they are, for uses without a model. What was left out or chosen in reading them is logged.
+
+    Raises:
+        UsageError: `data` is a model file.
+        DataError: unreadable.
+    """
+    from isthmus.images.reading import read
+
+    check_is_data(data)
+    images = read(data)
+    report_reading(images)
+    return images
 
 
 def list_image_files(inputs: PathLike | Sequence[PathLike]) -> InputFiles:
@@ -156,18 +182,23 @@ def describe_model(model: ModelLike, network: Autoencoder) -> str:
     return os.fspath(model) if isinstance(model, (str, os.PathLike)) else network.recipe.name
 
 
+def describe_input(value: ImageLike) -> str:
+    """How a result calls an image or a set: as it was given, or what kind of object it is."""
+    return os.fspath(value) if isinstance(value, (str, os.PathLike)) else type(value).__name__
+
+
 class ImageLookup:
     """Single images of a set, read again when they are asked for, so that a result holds no pixels of files.
 
     Arrays that the caller gave are kept as they are: they are the caller's own.
 
     Args:
-        model: images are read with its number of channels.
+        model: images are read with its number of channels; None reads them as they are.
         data: the set as it was given.
         images: the same set as it was read.
     """
 
-    def __init__(self, model: Autoencoder, data: DataLike, images: ImageSet) -> None:
+    def __init__(self, model: Autoencoder | None, data: DataLike, images: ImageSet) -> None:
         self._model, self._data, self._names = model, data, images.names
         self._held = None if isinstance(data, (str, os.PathLike)) else images
 
@@ -177,10 +208,11 @@ class ImageLookup:
         Raises:
             DataError: the files are no longer there.
         """
+        from isthmus.images.reading import read
         from isthmus.model.reading import read_for
 
         if self._held is not None:
             return self._held.subset(list(rows))
-        again = read_for(self._model, self._data)
+        again = read(self._data) if self._model is None else read_for(self._model, self._data)
         places = {name: row for row, name in enumerate(again.names)}
         return again.subset([places[self._names[row]] for row in rows])

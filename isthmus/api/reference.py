@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Literal
 from isthmus.api.inputs import DataLike, read_images_for
 from isthmus.errors import DataError, Hint
 from isthmus.log import log_note
+from isthmus.wording import format_count
 
 if TYPE_CHECKING:
     from isthmus.features.readout import Reading, Readout
+    from isthmus.generation.prior import Prior
     from isthmus.images.store import ImageSet
     from isthmus.model.autoencoder import Autoencoder
 
@@ -84,6 +86,40 @@ def fit_extractor_to_data(
     if own is not None and layer in (None, own.reading.layer):
         return own, "model"
     return fit_readout(model, images, _choose_reading(model, layer)), "data"
+
+
+def resolve_prior(
+    model: Autoencoder, kind: str | None = None, reference: DataLike | None = None
+) -> tuple[Prior, ReferenceKind]:
+    """What new codes are drawn from: fitted to `reference`, stored, or fitted to the training images.
+
+    What is fitted is used for this once; `isthmus.fit_prior` keeps it.
+
+    Args:
+        kind: of the prior; by default the best one that the model holds, else a mixture.
+
+    Raises:
+        CapabilityError: the model cannot generate.
+        UsageError: a kind that the model does not hold.
+        DataError: no prior, and nothing to fit one to.
+    """
+    from isthmus.generation.codes import check_generates
+    from isthmus.generation.fitting import fit_prior
+    from isthmus.generation.prior import kept, prior_of
+
+    check_generates(model)
+    if reference is None and (kind is not None or kept(model)):
+        return prior_of(model, kind), "model"
+    images, source = resolve_reference(model, reference, purpose="the model has no prior over its codes yet")
+    chosen = kind or "mixture"
+    log_note(
+        "a {kind} prior is fitted to {images} of {source} for this once; fit_prior keeps one in the model",
+        id="prior-fitted",
+        kind=chosen,
+        images=format_count(len(images), "image"),
+        source=images.source,
+    )
+    return fit_prior(model, images, kind=chosen, attached=False), source
 
 
 def _choose_reading(model: Autoencoder, layer: str | None) -> Reading:

@@ -6,6 +6,7 @@ import functools
 import json
 import math
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
@@ -34,6 +35,28 @@ def use(function: Callable[_Parameters, _Returned]) -> Callable[_Parameters, _Re
     return call
 
 
+def renamed_keywords(
+    **names: str,
+) -> Callable[[Callable[_Parameters, _Returned]], Callable[_Parameters, _Returned]]:
+    """Decorate a function whose keywords were renamed: the old names still work, with a DeprecationWarning.
+
+    Args:
+        names: old name=new name.
+    """
+
+    def decorate(function: Callable[_Parameters, _Returned]) -> Callable[_Parameters, _Returned]:
+        @functools.wraps(function)
+        def call(*args: _Parameters.args, **options: _Parameters.kwargs) -> _Returned:
+            for old in names.keys() & options.keys():
+                warnings.warn(f"{old}= is now {names[old]}=", DeprecationWarning, stacklevel=3)
+                options[names[old]] = options.pop(old)
+            return function(*args, **options)
+
+        return call
+
+    return decorate
+
+
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Result:
     """Base of all results.
@@ -52,6 +75,12 @@ class Result:
     """Key of the JSON document -> attribute that it comes from, in order."""
     formats: ClassVar[tuple[str, ...]] = (".json",)
     """Suffixes that `save` accepts."""
+    as_folder: ClassVar[bool] = False
+    """Whether `save` also writes a folder of files, where the path has no such suffix."""
+    output_keys: ClassVar[Mapping[str, str]] = {".png": "picture", ".html": "report"}
+    """Suffix of a saved file -> key of a command's document that names it; all other files are `out`."""
+    file_facts: ClassVar[Mapping[str, str]] = {}
+    """Further keys of a command's document, which `describe_files` gives -> what they hold."""
 
     notes: tuple[str, ...] = field(default_factory=collected_notes)
     skipped: tuple[SkippedInput, ...] = ()
@@ -69,7 +98,8 @@ class Result:
 
     def rows(self) -> tuple[Sequence[str], Sequence[Row]]:
         """Header and rows of the table; by default the single values of the document."""
-        values = [(key, value) for key, value in self.to_dict().items() if _is_single(value)]
+        items = self.to_dict().items()
+        values = [(key, value) for key, value in items if key != "schema" and _is_single(value)]
         return ("what", "value"), values
 
     def table(self, rows: int | None = None) -> str:
@@ -149,6 +179,10 @@ class Result:
             return self.page().encode("utf-8", "replace")
         return (json.dumps(self.to_dict(), allow_nan=False, indent=2) + "\n").encode()
 
+    def describe_files(self, paths: Sequence[str]) -> dict[str, Any]:  # noqa: ARG002
+        """What a command's document says about the files that the result was saved to, see `file_facts`."""
+        return {}
+
     def __repr__(self) -> str:
         """One line: the class and its single values."""
         singles = [
@@ -194,8 +228,8 @@ def to_json_value(value: object) -> Any:
         return [to_json_value(item) for item in value]
     if isinstance(value, os.PathLike):
         return os.fspath(value)
-    if isinstance(value, Result):
-        return value.to_dict()
+    if hasattr(value, "to_dict"):  # what has a document of its own, such as another result
+        return to_json_value(value.to_dict())
     if is_dataclass(value) and not isinstance(value, type):
         return {f.name: to_json_value(getattr(value, f.name)) for f in fields(value)}
     # NumPy's and torch's scalars and arrays, without importing either.

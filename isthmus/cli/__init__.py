@@ -57,10 +57,10 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("prior", "isthmus.cli.prior:command", "Fit what new images are drawn from.", _MAKE),
     Entry("generate", "isthmus.cli.generate:command", "Make new images.", _MAKE),
     Entry("interpolate", "isthmus.cli.interpolate:command", "Make what lies between images.", _MAKE),
-    Entry("direct", "isthmus.cli.direct:command", "Learn a direction from two groups of images.", _MAKE),
+    Entry("direction", "isthmus.cli.direction:command", "Learn a direction from two groups.", _MAKE),
     Entry("transform", "isthmus.cli.transform:command", "Change an image along a direction.", _MAKE),
     Entry("augment", "isthmus.cli.augment:command", "Make more labelled images.", _MAKE),
-    Entry("frames", "isthmus.cli.frames:command", "Fill, slow down or foretell frames.", _MAKE),
+    Entry("frames", "isthmus.cli.frames:command", "Fill, slow down or predict frames.", _MAKE),
     Entry("map", "isthmus.cli.map:command", "Draw all codes on one page, with their images.", _MAKE),
     Entry("embed", "isthmus.cli.embed:command", "Turn images into feature vectors.", _FIND),
     Entry("classify", "isthmus.cli.classify:command", "Learn labels from features, measured.", _FIND),
@@ -76,6 +76,8 @@ COMMANDS: tuple[Entry, ...] = (
 )
 
 _BY_NAME = {entry.name: entry for entry in COMMANDS}
+OLD_NAMES = {"direct": "direction"}
+"""Commands of version 0.1 -> their new names; they are not listed, and go with version 0.3."""
 
 
 class LazyGroup(click.Group):
@@ -85,7 +87,7 @@ class LazyGroup(click.Group):
         return [entry.name for entry in COMMANDS]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        entry = _BY_NAME.get(cmd_name)
+        entry = _BY_NAME.get(OLD_NAMES.get(cmd_name, cmd_name))
         if entry is None:
             return None
         module, _, attribute = entry.home.partition(":")
@@ -97,7 +99,12 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         word = args[0]
-        if word not in _BY_NAME and not word.startswith("-") and not ctx.resilient_parsing:
+        if (
+            word not in _BY_NAME
+            and word not in OLD_NAMES
+            and not word.startswith("-")
+            and not ctx.resilient_parsing
+        ):
             message = f"no such command '{word}'{nearest(word, tuple(_BY_NAME))}"
             raise UsageError(message, hint="isthmus --help")
         return super().resolve_command(ctx, args)

@@ -41,7 +41,7 @@ class Override:
     Attributes:
         flags: further spellings, such as `-n`.
         metavar: what stands for the value in the help.
-        type: a click type instead of the one for the annotation.
+        type: a click type instead of the one for the annotation, for the whole value: it is given once.
         help: instead of the text in the function's docstring.
         required: whether it must be given.
     """
@@ -69,6 +69,7 @@ def build_command(
     options: Mapping[str, Override] | None = None,
     aliases: Mapping[str, str] | None = None,
     old_outputs: Mapping[str, str] | None = None,
+    old_flags: Sequence[str] = (),
     help: str | None = None,
     examples: str = "",
     extra: Sequence[click.Option] = (),
@@ -84,8 +85,10 @@ def build_command(
         out_required: `-o` must be given.
         rows: add `-n`, the number of rows of the table that are shown.
         options: what the signature does not say about single options.
-        aliases: old spelling of an option -> the parameter it sets; not shown in the help.
+        aliases: old spelling of an option -> the parameter it sets, or `no_` and a flag that it turns off;
+            not shown in the help.
         old_outputs: old spelling of an output option, which now is `-o` -> its metavar; not shown either.
+        old_flags: old flags for what has become the default; not shown either.
         help: instead of the first paragraphs of the function's docstring.
         examples: command lines, one per line.
         extra: further options, which `call` takes.
@@ -107,12 +110,12 @@ def build_command(
             own.setdefault("out", Override(flags=("-o",), metavar="OUT", required=True))
         params.append(_option(function, parameter, helps.get(name, ""), own.get(name, Override())))
     if out is not None:
-        kinds = ", ".join(out.formats)
+        kinds = ", ".join(out.formats) + (", or a folder" if out.as_folder else "")
         params.append(
             click.Option(
                 ["-o", "--out", "outputs"],
                 multiple=True,
-                metavar="FILE",
+                metavar="OUT" if out.as_folder else "FILE",
                 required=out_required and not old_outputs,
                 help=f"Save the result, as its suffix says ({kinds}); may be given several times.",
             )
@@ -129,12 +132,21 @@ def build_command(
                 help="Rows of the table that are shown.",
             )
         )
+    save_params = _save_parameters(out)
+    save_helps = parse_docstring(out.save)[1] if out is not None else {}
+    params += [
+        _option(out.save, one, save_helps.get(one.name, ""), own.get(one.name, Override()))
+        for one in save_params
+        if out is not None
+    ]
     params += extra
     by_alias = {_dest(alias): (alias, target) for alias, target in (aliases or {}).items()}
     for alias, target in (aliases or {}).items():
-        params.append(_alias(function, signature.parameters[target], alias, own.get(target, Override())))
+        known = signature.parameters.get(target) or signature.parameters[target.removeprefix("no_")]
+        params.append(_alias(function, known, alias, own.get(target, Override())))
     old = {_dest(alias): alias for alias in old_outputs or {}}
     params += [click.Option([alias, _dest(alias)], hidden=True) for alias in old_outputs or {}]
+    params += [click.Option([flag, _dest(flag)], is_flag=True, hidden=True) for flag in old_flags]
     result_class = out
 
     @speaks
@@ -144,16 +156,24 @@ def build_command(
             if (path := values.pop(name)) is not None:
                 console.note(f"{alias} is now -o; {_OLD}")
                 outputs.append(path)
+        for flag in old_flags:
+            if values.pop(_dest(flag)):
+                console.note(f"{flag} is now the default; {_OLD}")
         shown_rows = values.pop("rows", None) if rows else None
         for name, (alias, target) in by_alias.items():
             if _is_given(value := values.pop(name)):
                 console.note(f"{alias} is now {option_name(target)}; {_OLD}")
-                values[target] = value
+                if target in signature.parameters:
+                    values[target] = value
+                else:
+                    values[target.removeprefix("no_")] = False
         force = bool(values["force"] if "force" in signature.parameters else values.pop("force", False))
         if out_required and not outputs:
             raise click.UsageError("missing option -o FILE", ctx=click.get_current_context())
         if result_class is not None:
             check_outputs(result_class, outputs, force=force)
+        chosen = {one.name: values.pop(one.name) for one in save_params}
+        save_options = {name: value for name, value in chosen.items() if _is_given(value)}
         positional = [values.pop(name) for name in arguments]
         while positional and positional[-1] is None:
             positional.pop()
@@ -173,6 +193,7 @@ def build_command(
                 outputs,
                 force=force,
                 rows=shown_rows,
+                save_options=save_options,
                 finish=None if finish is None else partial(finish, console, result, everything),
             )
 
@@ -202,6 +223,14 @@ def parse_docstring(function: Callable[..., Any]) -> tuple[str, dict[str, str]]:
     return head.strip(), found
 
 
+def _save_parameters(result: type[Result] | None) -> list[inspect.Parameter]:
+    """What `save` of a result takes besides the path and `force`: these are options, too."""
+    if result is None:
+        return []
+    parameters = inspect.signature(result.save).parameters
+    return [one for name, one in parameters.items() if name not in ("self", "path", "force")]
+
+
 def _is_given(value: object) -> bool:
     """Whether an option was given: flags that were not are None, as all others."""
     return value is not None and value != ()
@@ -229,7 +258,7 @@ def _option(
     return click.Option(
         [parameter.name, *own.flags, spelling],
         type=own.type or kind,
-        multiple=multiple,
+        multiple=multiple and own.type is None,
         default=None,
         required=own.required,
         metavar=own.metavar or _metavar(kind),
@@ -244,7 +273,11 @@ def _alias(
     if kind is click.BOOL:
         return click.Option([alias, _dest(alias)], is_flag=True, default=None, hidden=True)
     return click.Option(
-        [alias, _dest(alias)], type=own.type or kind, multiple=multiple, default=None, hidden=True
+        [alias, _dest(alias)],
+        type=own.type or kind,
+        multiple=multiple and own.type is None,
+        default=None,
+        hidden=True,
     )
 
 

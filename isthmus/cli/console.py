@@ -157,6 +157,7 @@ def speaks(function: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(function)
     def command(*args: Any, as_json: bool, quiet: bool, **options: Any) -> None:
         console = Console(json=as_json, quiet=quiet, silent=follows())
+        _note_old_name(console)
         try:
             with _log_on(console):
                 function(*args, console=console, **options)
@@ -171,6 +172,15 @@ def speaks(function: Callable[..., None]) -> Callable[..., None]:
             raise RuntimeError("this command printed no JSON object")
 
     return command
+
+
+def _note_old_name(console: Console) -> None:
+    """Name the new spelling where a command was called by its old one."""
+    from isthmus.cli import OLD_NAMES
+
+    word = click.get_current_context().info_name or ""
+    if word in OLD_NAMES:
+        console.note(f"{word} is now {OLD_NAMES[word]}; the old spelling goes with version 0.3")
 
 
 class _ConsoleHandler(logging.Handler):

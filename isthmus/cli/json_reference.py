@@ -19,9 +19,11 @@ from isthmus.api.result import Result
 from isthmus.cli.show import written_outputs
 
 _WRITTEN = {
-    "out": "path of the data file written with `-o`, or null",
+    "out": "path of the file written with `-o`, or null",
     "picture": "path of the picture written with `-o FILE.png`, or null",
     "report": "path of the page written with `-o FILE.html`, or null",
+    "page": "path of the page written with `-o FILE.html`, or null",
+    "write": "path of the list written with `-o FILE.txt`, or null",
 }
 
 
@@ -50,7 +52,10 @@ def describe_result(result: type[Result]) -> str:
         f"| `{key}` | {text} |" for key, text in (("notes", about["notes"]), ("skipped", about["skipped"]))
     ]
     if result.formats != (".json",):
-        rows += [f"| `{key}` | {_WRITTEN[key]} |" for key in written_outputs(result, ())]
+        about_files = _WRITTEN | dict(result.file_facts)
+        rows += [
+            f"| `{key}` | {about_files[key]} |" for key in (*written_outputs(result, ()), *result.file_facts)
+        ]
     summary = (inspect.getdoc(result) or "").partition("\n")[0]
     return "\n".join([f"## {result.schema}", "", summary, "", "| key | what it is |", "|---|---|", *rows, ""])
 
@@ -84,7 +89,8 @@ def _describe_items(result: type[Result], attribute: str) -> str:
         if isinstance(record, type) and is_dataclass(record) and not issubclass(record, Result):
             about = attribute_texts(record)
             keys = (f"`{f.name}` {about.get(f.name, '').rstrip('.')}" for f in fields(record))
-            return " Each has " + "; ".join(keys) + "."
+            each = "Each" if re.match("tuple|list|Mapping", annotation) else "It"
+            return f" {each} has " + "; ".join(keys) + "."
     return ""
 
 

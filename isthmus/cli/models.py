@@ -1,38 +1,26 @@
-"""`isthmus models`: what comes with the package, and what each is good for."""
+"""`isthmus models [NAME]`: what comes with the package, and what each model is good for. Imports no torch."""
 
 from __future__ import annotations
 
-import click
+from collections.abc import Mapping
+from typing import Any
 
-from isthmus import pretrained
-from isthmus.cli.console import Console, speaks
+from isthmus.api.catalogue import ShippedModels, list_models
+from isthmus.cli.command import build_command
+from isthmus.cli.console import Console
 
 
-@click.command()
-@click.argument("name", required=False)
-@speaks
-def command(console: Console, name: str | None) -> None:
-    """List the shipped models, or show the card of the one called NAME.
-
-    \b
-    isthmus models
-    isthmus models photo-denoise-gray
-    """
-    cards = {n: pretrained.card(n) for n in ([name] if name else pretrained.names())}
-    rows = [{"name": n, "bytes": pretrained.path(n).stat().st_size, **found} for n, found in cards.items()]
-    console.emit({"schema": "isthmus.models/1", "models": rows})
-    if name is None:
-        for row in rows:
-            console.result(f"{row['name']}  ({row['bytes'] / 1e6:.1f} MB)\n    {row['good_for']}")
+def _suggest(console: Console, _result: ShippedModels, given: Mapping[str, Any]) -> None:
+    if not given:
         console.suggest("isthmus models NAME shows data, licences, command and results")
-        return
-    for key, value in rows[0].items():
-        if isinstance(value, dict | list):
-            console.result(f"{key}:")
-            lines = (
-                [f"{inner}: {text}" for inner, text in value.items()] if isinstance(value, dict) else value
-            )
-            for line in lines:
-                console.result(f"    {line}")
-        else:
-            console.result(f"{key}: {value}")
+
+
+command = build_command(
+    list_models,
+    arguments=("name",),
+    finish=_suggest,
+    examples="""
+        isthmus models
+        isthmus models photo-denoise-gray
+    """,
+)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import click
 
+from isthmus.api.catalogue import describe_recipe, list_recipes
 from isthmus.cli.console import Console, speaks
-from isthmus.errors import UsageError
-from isthmus.reports.tables import format_table
+from isthmus.cli.show import show
+from isthmus.errors import Hint, UsageError
 
 
 @click.command()
@@ -19,38 +20,17 @@ def command(console: Console, name: str | None, toml: bool) -> None:
     With NAME every setting is shown with its value and meaning; each can be changed in training with
     --set SETTING=VALUE.
     """
-    from isthmus.model.recipe_file import write_recipe
-    from isthmus.model.recipes import ARTICLES, FAMILIES, RECIPES, recipe, summary
-
-    if name is None and toml:
-        raise UsageError("--toml needs the name of a recipe", hint="isthmus recipes conv --toml")
     if name is None:
-        groups = {"family": FAMILIES, "article": ARTICLES}
-        rows = {group: [(known, summary(known)) for known in names] for group, names in groups.items()}
-        listed = [
-            {"name": known, "summary": text, "group": group} for group in rows for known, text in rows[group]
-        ]
-        console.emit({"schema": "isthmus.recipes/1", "recipes": listed})
-        families = format_table(("recipe", "what it is"), rows["family"])
-        console.result(families + "\n\n" + format_table(("article", "what it describes"), rows["article"]))
+        if toml:
+            raise UsageError("--toml needs the name of a recipe", hint=Hint("isthmus recipes conv --toml"))
+        show(console, list_recipes())
         console.suggest("every setting of one: isthmus recipes NAME")
         return
-    chosen = recipe(name)
-    settings = chosen.describe()
-    text = summary(name) if name in RECIPES else f"the recipe in {name}"
-    console.emit(
-        {
-            "schema": "isthmus.recipe/1",
-            "name": name,
-            "summary": text,
-            "recipe": chosen.to_dict(),
-            "settings": [
-                {"key": key, "value": value, "meaning": meaning} for key, value, meaning in settings
-            ],
-        }
-    )
+    result = describe_recipe(name)
     if toml:
-        console.result(write_recipe(chosen).rstrip())
+        console.emit(result.to_dict())
+        console.result(result.toml.rstrip())
         return
-    console.result(f"{name}: {text}\n\n" + format_table(("setting", "value", "meaning"), settings))
-    console.suggest(f"change one: isthmus train DATA --recipe {name} --set {settings[1][0]}={settings[1][1]}")
+    show(console, result)
+    key, value = result.settings[1].key, result.settings[1].value
+    console.suggest(f"change one: isthmus train DATA --recipe {name} --set {key}={value}")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import PurePath
+from typing import Any
 
 import click
 
@@ -13,7 +14,6 @@ from isthmus.cli.console import Console
 from isthmus.wording import choose_word, format_count
 
 SKIPPED_EXIT_CODE = 3
-_KINDS = {".png": "picture", ".html": "report"}
 
 
 def check_outputs(result: type[Result], outputs: Sequence[str], *, force: bool) -> None:
@@ -33,15 +33,15 @@ def show(
     *,
     force: bool = False,
     rows: int | None = None,
+    save_options: Mapping[str, Any] | None = None,
     finish: Callable[[], None] | None = None,
 ) -> None:
     """Save the result to its files, print it, and end with exit code 3 where inputs were skipped."""
-    written = [
-        path for path in outputs if console.save(path, partial(result.save, path, force=force)) is not None
-    ]
+    save = partial(result.save, force=force, **dict(save_options or {}))
+    written = [path for path in outputs if console.save(path, partial(save, path)) is not None]
     document = result.to_dict()
     if type(result).formats != (".json",):
-        document |= written_outputs(type(result), written)
+        document |= written_outputs(type(result), written) | result.describe_files(written)
     console.emit(document)
     console.result("\n".join(filter(None, (result.table(rows), result.summary()))))
     for path in written:
@@ -52,13 +52,13 @@ def show(
 
 
 def written_outputs(result: type[Result], written: Sequence[str]) -> dict[str, str | None]:
-    """The keys that the files of `-o` add to a document: `out`, and as far as the result has them `picture`
-    and `report`, each the first file of its kind, or None.
+    """The keys that the files of `-o` add to a document: `out`, and those of `Result.output_keys` that the
+    result can be saved as; each the first file of its kind, or None.
     """
-    found: dict[str, str | None] = {"out": None}
-    found |= {key: None for suffix, key in _KINDS.items() if suffix in result.formats}
+    keys = {suffix: key for suffix, key in result.output_keys.items() if suffix in result.formats}
+    found: dict[str, str | None] = {"out": None, **dict.fromkeys(keys.values())}
     for path in written:
-        key = _KINDS.get(PurePath(path).suffix.lower(), "out")
+        key = keys.get(PurePath(path).suffix.lower(), "out")
         found[key] = found[key] or path
     return found
 

@@ -23,7 +23,7 @@ from isthmus.evaluation.training_data import read_for, training_images
 from isthmus.generation.codes import check_generates, fitted_to
 from isthmus.generation.mixture import fit_mixture
 from isthmus.generation.prior import Prior, draw, kept, prior_of
-from isthmus.generation.sampling import as_pixels, generate
+from isthmus.generation.sampling import as_pixels, sample_images
 from isthmus.images.conform import to_dtype
 from isthmus.images.store import ImageSet, Pixels
 from isthmus.metrics.frechet import frechet_distance
@@ -172,7 +172,7 @@ def evaluate_generation(
     drawn: Pixels | None = None
     for prior in chosen:
         say(f"{format_count(n, 'sample')} of the {prior.kind} prior")
-        made = generate(model, n, prior=prior, size=size, seed=seed)
+        made = sample_images(model, prior, n, size=size, seed=seed)
         rows.append(_row(f"samples, {prior.kind} prior", real, space(_set(made))))
         drawn = made if drawn is None else drawn
     for name, pixels in (others or {}).items():

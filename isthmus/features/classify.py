@@ -1,9 +1,9 @@
-"""How well labels can be read off features that were learned without them, beside PCA and pixels."""
+"""How well labels can be read off features that were learned without them, compared with PCA and pixels."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from isthmus.features.probe import confusion, fit_probe
 from isthmus.features.readout import Readout
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
-from isthmus.wording import format_count
+from isthmus.progress import SILENT, Progress, start_task
 
 Labels = npt.NDArray[np.int64]
 
@@ -28,20 +28,22 @@ FEW_DECAY = 1e-2
 
 
 @dataclass(frozen=True)
-class Row:
-    """Shares of right answers of one contender, None where it was not asked.
+class ProbeScores:
+    """Shares of test images that are classified correctly from one kind of vectors.
 
     Attributes:
+        name: `features`, `code`, `pixels` or `pca`.
+        numbers: length of a vector.
         linear: a linear probe on all training labels.
         knn: nearest neighbours with all training labels.
         few_linear, few_spread: means over draws of a few labels per class: a linear probe, and labels spread
-            over the graph of all training images, whose other labels are not used.
+            over the graph of all training images, whose other labels are not used; None without few labels.
     """
 
     name: str
     numbers: int
-    linear: float | None
-    knn: float | None
+    linear: float
+    knn: float
     few_linear: float | None = None
     few_spread: float | None = None
 
@@ -55,25 +57,19 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Classification:
-    """Rows of the table; predictions and confusion of the first one's linear probe.
+class ProbeResult:
+    """Scores of each kind of vectors, and what the linear probe of the first kind predicts.
 
     Attributes:
         predicted: `(n,)` class of each test image.
-        confidence: `(n,)` its probability, by the probe.
+        confidence: `(n,)` its probability.
         confusion: `(classes, classes)` counts, row = true class.
     """
 
-    rows: tuple[Row, ...]
-    classes: tuple[str, ...]
+    rows: tuple[ProbeScores, ...]
     predicted: Labels
     confidence: npt.NDArray[np.float64]
     confusion: npt.NDArray[np.int64]
-    few: int
-    neighbours: int
-    train_images: int
-    test_images: int
-    notes: tuple[str, ...] = field(default_factory=tuple)
 
 
 def classify(
@@ -87,16 +83,15 @@ def classify(
     draws: int = DRAWS,
     seen: Collection[str] = SEEN,
     seed: int = 0,
-    say: Callable[[str], None] = lambda _: None,
-) -> Classification:
+    progress: Progress | None = SILENT,
+) -> ProbeResult:
     """Fit probes on `train`'s labels and measure them on `test`.
 
     Args:
         neighbours: of the nearest-neighbour vote.
         few: labels per class of the few-label columns; 0 leaves them out.
         draws: of those few labels; the columns are means.
-        seen: what images are seen as: of `features`, `code`, `pixels` and `pca`.
-        say: told what is being done, a line each.
+        seen: which vectors are compared: of `features`, `code`, `pixels` and `pca`.
 
     Raises:
         DataError: labels are missing, or the test set has classes that the training set has not.
@@ -107,27 +102,23 @@ def classify(
     wanted = _same_classes(train, test)
     assert train.labels is not None
     names = train.classes
-    rows: list[Row] = []
+    rows: list[ProbeScores] = []
     first = None
-    for one in contenders(model, readout, (train, test), seen=seen):
-        say(f"{one.name}: {format_count(one.numbers, 'number')} per image")
-        row, scores = _measured(one, train.labels, wanted, len(names), neighbours, few, draws, seed)
-        rows.append(row)
-        first = scores if first is None else first
+    with start_task(progress, "fitting probes", len(seen)) as task:
+        for one in contenders(model, readout, (train, test), seen=seen):
+            task.update(len(rows), one.name)
+            row, scores = _measured(one, train.labels, wanted, len(names), neighbours, few, draws, seed)
+            rows.append(row)
+            first = scores if first is None else first
     if first is None:
-        raise UsageError(f"nothing to see images as: {', '.join(seen) or 'none'}; known: {', '.join(SEEN)}")
+        raise UsageError(f"no vectors to compare: {', '.join(seen) or 'none'}; known: {', '.join(SEEN)}")
     predicted = first.argmax(1).astype(np.int64)
     odds = np.exp(first.astype(np.float64) - first.max(1, keepdims=True))
-    return Classification(
+    return ProbeResult(
         rows=tuple(rows),
-        classes=names,
         predicted=predicted,
         confidence=(odds.max(1) / odds.sum(1)),
         confusion=confusion(wanted, predicted, len(names)),
-        few=few,
-        neighbours=neighbours,
-        train_images=len(train),
-        test_images=len(test),
     )
 
 
@@ -140,14 +131,14 @@ def _measured(
     few: int,
     draws: int,
     seed: int,
-) -> tuple[Row, npt.NDArray[np.float32]]:
+) -> tuple[ProbeScores, npt.NDArray[np.float32]]:
     probe = fit_probe(one.sets[0], labels, classes=classes, seed=seed)
     scores = probe.scores(one.sets[1])
     found = knn_predict(one.compact[1], one.compact[0], labels, classes=classes, count=neighbours)
     few_linear, few_spread = (None, None) if few < 1 else _few(one, labels, wanted, classes, few, draws, seed)
     linear = float((scores.argmax(1) == wanted).mean())
     knn = float((found == wanted).mean())
-    return Row(one.name, one.numbers, linear, knn, few_linear, few_spread), scores
+    return ProbeScores(one.name, one.numbers, linear, knn, few_linear, few_spread), scores
 
 
 def _few(

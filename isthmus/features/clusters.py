@@ -71,15 +71,22 @@ def find_clusters(
         UsageError: an unknown method or space, or more clusters than rows.
         MissingExtraError: `umap` without umap-learn.
     """
+    check_request(len(vectors), count, method, space)
+    where = places(vectors, count, space=space, neighbours=neighbours, seed=seed)
+    return grouped(where, count, method=method, seed=seed)
+
+
+def check_request(images: int, count: int, method: str, space: str) -> None:
+    """Check before the work that `images` can be put into `count` clusters.
+
+    Raises:
+        UsageError: an unknown method or space, or more clusters than images.
+    """
     if method not in get_args(Method) or space not in get_args(Space):
         known = f"methods {', '.join(get_args(Method))}; spaces {', '.join(get_args(Space))}"
         raise UsageError(f"'{method}' in '{space}' is not known: {known}")
-    if not 1 <= count <= len(vectors):
-        raise UsageError(
-            f"{format_count(len(vectors), 'image')} cannot form {format_count(count, 'cluster')}"
-        )
-    where = places(vectors, count, space=space, neighbours=neighbours, seed=seed)
-    return grouped(where, count, method=method, seed=seed)
+    if not 1 <= count <= images:
+        raise UsageError(f"{format_count(images, 'image')} cannot form {format_count(count, 'cluster')}")
 
 
 def places(vectors: Vectors, count: int, *, space: Space, neighbours: int = 10, seed: int = 0) -> Vectors:

@@ -1,28 +1,52 @@
-"""Clusters of a set of images, and, where labels are known, how they agree with them beside baselines."""
+"""Clusters of a set of images, and how they and those of baselines agree with labels, if there are any."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 
-from isthmus.features.clusters import Clusters, Method, Space, agreement, find_clusters, grouped, places
+from isthmus.features.clusters import (
+    Clusters,
+    Method,
+    Space,
+    agreement,
+    check_request,
+    find_clusters,
+    grouped,
+    places,
+)
 from isthmus.features.contenders import SEEN, Contender, contenders
 from isthmus.features.readout import Readout, features
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
+from isthmus.progress import SILENT, Progress, start_task
+
+
+@dataclass(frozen=True)
+class ClusterAgreement:
+    """How clusters agree with labels that were not used, means over seeds; see `clusters.agreement`.
+
+    Attributes:
+        accuracy: share of images whose cluster is matched with their class, in the best one-to-one matching.
+        accuracy_deviation: of the accuracy over the seeds.
+        purity: share of images of the commonest class of their cluster.
+        nmi: normalised mutual information, 0 to 1.
+    """
+
+    accuracy: float
+    accuracy_deviation: float
+    purity: float
+    nmi: float
 
 
 @dataclass(frozen=True)
 class Grouping:
-    """Clusters of the features (first seed), and by contender the means of `agreement` over seeds.
-
-    `agreement` holds `accuracy`, `accuracy_deviation` (over seeds), `purity` and `nmi`; empty without labels.
-    """
+    """Clusters of the features (first seed); the agreement of each kind of vectors, empty without labels."""
 
     clusters: Clusters
-    agreement: dict[str, dict[str, float]]
+    agreement: dict[str, ClusterAgreement]
 
 
 def group(
@@ -35,36 +59,45 @@ def group(
     space: Space = "spectral",
     neighbours: int = 10,
     seeds: int = 1,
+    seed: int = 0,
     seen: Collection[str] = SEEN,
-    say: Callable[[str], None] = lambda _: None,
+    progress: Progress | None = SILENT,
 ) -> Grouping:
     """Cluster images by their compact features; see `find_clusters`."""
+    check_request(len(images), count, method, space)
     if images.labels is None:
-        rows = features(model, images, readout, compact=True)
-        return Grouping(find_clusters(rows, count, method=method, space=space, neighbours=neighbours), {})
-    found: dict[str, dict[str, float]] = {}
+        with start_task(progress, "reading features", len(images), "images") as task:
+            rows = features(model, images, readout, compact=True, listener=lambda n, _: task.update(n))
+        found = find_clusters(rows, count, method=method, space=space, neighbours=neighbours, seed=seed)
+        return Grouping(found, {})
+    agreements: dict[str, ClusterAgreement] = {}
     first = None
-    for one in contenders(model, readout, [images], seen=seen):
-        say(f"clustering {one.name}")
-        clusters, found[one.name] = _over_seeds(one, images, count, method, space, neighbours, seeds)
-        first = clusters if first is None else first
+    with start_task(progress, "clustering", len(seen)) as task:
+        for one in contenders(model, readout, [images], seen=seen):
+            task.update(len(agreements), one.name)
+            clusters, agreements[one.name] = _over_seeds(
+                one, images, count, method, space, neighbours, range(seed, seed + seeds)
+            )
+            first = clusters if first is None else first
     assert first is not None  # `seen` names some
-    return Grouping(first, found)
+    return Grouping(first, agreements)
 
 
 def _over_seeds(
-    one: Contender, images: ImageSet, count: int, method: Method, space: Space, neighbours: int, seeds: int
-) -> tuple[Clusters, dict[str, float]]:
+    one: Contender, images: ImageSet, count: int, method: Method, space: Space, neighbours: int, seeds: range
+) -> tuple[Clusters, ClusterAgreement]:
     assert images.labels is not None
     rows = one.compact[0]
     near = min(neighbours, len(rows) - 1)
     # Eigenvectors are the same for every seed; UMAP's map is not.
-    shared = None if space == "umap" else places(rows, count, space=space, neighbours=near)
+    shared = None
+    if space != "umap":
+        shared = places(rows, count, space=space, neighbours=near, seed=seeds.start)
     runs = []
-    for seed in range(seeds):
+    for seed in seeds:
         where = places(rows, count, space=space, neighbours=near, seed=seed) if shared is None else shared
         runs.append(grouped(where, count, method=method, seed=seed))
     scores = [agreement(images.labels, run.assigned) for run in runs]
     means = {key: float(np.mean([score[key] for score in scores])) for key in scores[0]}
     spread = float(np.std([score["accuracy"] for score in scores]))
-    return runs[0], means | {"accuracy_deviation": spread}
+    return runs[0], ClusterAgreement(means["accuracy"], spread, means["purity"], means["nmi"])

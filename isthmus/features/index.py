@@ -1,4 +1,4 @@
-"""A search index: the features of a set of images, kept in a file beside them and brought up to date.
+"""A search index: the features of a set of images, kept in a file and brought up to date.
 
 An index is one safetensors file. It names the model whose features it holds and every image by its content,
 so that images that were added, changed or removed since are found, and only new ones go through the network.
@@ -10,7 +10,6 @@ import json
 import math
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -27,7 +26,7 @@ from isthmus.model.attachment_check import DAMAGE, Rule, check_tensors
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.file import read_file, write_file
 from isthmus.model.mark import mark_of
-from isthmus.outputs import path_exists, shorten_name
+from isthmus.outputs import path_exists
 
 KEY = "isthmus.index"
 SUFFIX = ".isthmus-index.safetensors"
@@ -39,7 +38,7 @@ Metric = Literal["cosine", "l2"]
 class Index:
     """`vectors (n, d)`, `hashes (n,)` of the images' content, `names`, and whose features they are.
 
-    The readout lies with them: fitted again to a set that has grown, it would make all features others.
+    The readout is stored with them: fitted again to a set that has grown, it would change all features.
     """
 
     vectors: Vectors
@@ -59,12 +58,6 @@ class Refreshed:
     index: Index
     added: int
     removed: int
-
-
-def beside(data: str | os.PathLike[str]) -> Path:
-    """Where the index of a folder or file lies by default: beside it, under its name."""
-    path = Path(data).resolve()
-    return path.with_name(shorten_name(path.name, SUFFIX))
 
 
 def is_of(index: Index, model: Autoencoder, readout: Readout | None = None) -> bool:
@@ -188,23 +181,23 @@ def is_current(index: Index | None, model: Autoencoder, readout: Readout, images
 
 
 def most_alike(
-    index: Index, queries: Vectors, count: int, *, metric: Metric = "cosine"
+    vectors: Vectors, queries: Vectors, count: int, *, metric: Metric = "cosine"
 ) -> tuple[Vectors, npt.NDArray[np.int64]]:
-    """The `count` images of an index that are most like each query `(n, d)`, most alike first.
+    """The `count` rows of `vectors (N, d)` that are most similar to each query `(n, d)`, most similar first.
 
     Args:
         metric: `cosine` gives cosines, 1 for the same direction; `l2` gives distances between features of
             length 1, 0 for a copy. The order is the same.
 
     Returns:
-        Values `(n, count)` and rows of the index `(n, count)`.
+        Values `(n, count)` and rows of `vectors` `(n, count)`.
 
     Raises:
         UsageError: an unknown metric.
     """
     if metric not in ("cosine", "l2"):
         raise UsageError(f"metric '{metric}' is not known; known: cosine, l2")
-    distances, rows = _nearest(queries, index.vectors, min(count, len(index)))
+    distances, rows = _nearest(queries, vectors, min(count, len(vectors)))
     found = distances if metric == "l2" else 1 - np.square(distances) / 2
     return np.asarray(found, dtype=np.float32), rows
 

@@ -7,12 +7,12 @@ prior.py         what a prior is; fitted ones are kept in the model as attachmen
   flow.py        a learned prior: flow matching that starts from the mixture
   flow_network.py, flow_training.py
 fitting.py       fit a prior to a trained model
-sampling.py      `isthmus.generate`: new images, of a class, or like a given one
+sampling.py      new images, of a class, or like a given one
 interpolation.py paths between images
 directions.py    attribute directions, from labels or two groups of images
 augmentation.py  more labelled images; filtering.py says which of them are kept
 distortion.py    classic label-keeping changes
-frames.py        sequences: dropped frames filled, next ones foretold; dynamics.py learns how codes move
+frames.py        sequences: frames filled, inserted, predicted; dynamics.py learns how codes move
 moving.py        moving digits, made from a data set
-code_map.py      a map of all codes with thumbnails, one HTML file
+code_map.py      all codes laid out in two dimensions
 """

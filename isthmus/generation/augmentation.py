@@ -9,18 +9,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from isthmus.errors import DataError, UsageError, nearest
+from isthmus.errors import DataError, Hint, UsageError, nearest
 from isthmus.generation.codes import check_generates, codes_of, decoded, fitted_to
-from isthmus.generation.distortion import USUAL, distorted
+from isthmus.generation.distortion import distorted
 from isthmus.generation.filtering import Filter
 from isthmus.generation.mixture import Mixture, fit_mixture
 from isthmus.generation.prior import draw
 from isthmus.generation.sampling import as_pixels
 from isthmus.images.conform import to_dtype
-from isthmus.images.reading import read
 from isthmus.images.store import ImageSet, Indices
 from isthmus.model.autoencoder import Autoencoder
-from isthmus.model.loading import load
 from isthmus.threads import limited
 
 METHODS: tuple[str, ...] = ("mixup", "moves", "samples", "distortions")
@@ -30,7 +28,7 @@ TRIES = 5  # rounds after which images that would be dropped again are given up
 
 
 @dataclass(frozen=True, eq=False)
-class Augmented:
+class LabelledImages:
     """New labelled images.
 
     Attributes:
@@ -45,35 +43,24 @@ class Augmented:
 
 
 @limited()
-def augment(
-    model: Autoencoder | str,
-    data: ImageSet | str,
-    count: int | None = None,
+def make_labelled_images(
+    model: Autoencoder,
+    images: ImageSet,
+    count: int | None,
     *,
-    methods: Sequence[str] = ("mixup", "moves"),
-    distortions: Sequence[str] = USUAL,
+    methods: Sequence[str],
+    distortions: Sequence[str],
     also_distort: bool = False,
     balance: bool = False,
     filtered: bool = True,
     seed: int = 0,
-) -> Augmented:
-    """Make new labelled images from labelled ones.
+) -> LabelledImages:
+    """Make new labelled images from labelled ones; see `isthmus.augment`.
 
-    Args:
-        model: trained on these images or, better, on many like them; labels are not needed there.
-        data: labelled images of one size (a vector code resizes others to its own).
-        count: new images, shared out evenly over the classes; with `balance`, as many as bring every class
-            to the size of the largest.
-        methods: taken in turns. `mixup`: between an image's code and that of one of its nearest neighbours in
-            the class (Chawla et al. 2002, in the code). `moves`: an image's code plus half the difference of
-            two images of any one class, so that a class learns from what varies within others (Hariharan and
-            Girshick 2017). `samples`: draws from a Gaussian mixture per class. `distortions`: the classic
-            changes.
-        distortions: kinds for that method, see `isthmus.generation.distortion`.
-        also_distort: apply them to the images of the other methods as well.
-        filtered: drop what the model reconstructs worse than nearly all real images, what lies nearest to
-            other classes, and copies; others are made in their place.
-        seed: the same seed gives the same images.
+    `mixup` goes between an image's code and that of one of its nearest neighbours in the class (Chawla et al.
+    2002, in the code). `moves` adds half the difference of two images of any one class to an image's code, so
+    that a class learns from what varies within others (Hariharan and Girshick 2017). `samples` draws from a
+    Gaussian mixture per class. `distortions` are the classic changes of `isthmus.generation.distortion`.
 
     Raises:
         CapabilityError: the model cannot generate.
@@ -81,14 +68,13 @@ def augment(
         DataError: no labels, a class with a single image where `mixup` needs two, with `balance` classes that
             are of one size already, or every image was dropped.
     """
-    model = load(model)
     check_generates(model)
     for method in methods:
         if method not in METHODS:
             raise UsageError(f"method '{method}' is not known{nearest(method, METHODS)}")
     if not methods or (count is None) == (not balance):
         raise UsageError("augment needs a method, and either a count or balance")
-    images = fitted_to(model, read(data))
+    images = fitted_to(model, images)
     if images.labels is None:
         raise DataError(f"{images.source} has no labels", hint="put each class in a folder of its own")
     wanted = _wanted(images.labels, count)
@@ -111,7 +97,7 @@ def augment(
     labels = np.array([label for _, label, _ in made], dtype=np.int64)
     names = tuple(f"{method}-{index:05d}.png" for index, (method, _, _) in enumerate(made))
     new = ImageSet(pixels, names, labels, images.classes, source="augmented")
-    return Augmented(new, sum(wanted.values()), dropped)
+    return LabelledImages(new, sum(wanted.values()), dropped)
 
 
 def joined(first: ImageSet, second: ImageSet) -> ImageSet:
@@ -163,7 +149,7 @@ class _Maker:
         if len(own) < 2:
             raise DataError(
                 f"class '{self.classes[label]}' has a single image, and mixup needs two",
-                hint="add --methods moves,distortions",
+                hint=Hint.add(methods="moves,distortions"),
             )
         first = own[self._any(len(own), count)]
         codes = self.codes[own].flatten(1)

@@ -7,15 +7,14 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from isthmus.errors import DataError, ModelFileError, UsageError, nearest
+from isthmus.errors import DataError, Hint, ModelFileError, UsageError, nearest
 from isthmus.generation.codes import check_generates, code_of, codes_of, decoded
 from isthmus.generation.sampling import as_pixels
-from isthmus.images.reading import read
 from isthmus.images.store import ImageSet, Pixels
 from isthmus.input_files import parse_json
 from isthmus.model import stored_names
@@ -26,13 +25,11 @@ from isthmus.model.mark import mark_of
 from isthmus.threads import limited
 
 KEY = "isthmus.direction"
-Method = Literal["means", "discriminant"]
-METHODS: tuple[str, ...] = ("means", "discriminant")
 
 
 @dataclass(frozen=True, eq=False)
-class Direction:
-    """One step along it leads from the middle of one group to the middle of the other.
+class CodeDirection:
+    """A vector in the code: one step along it leads from the middle of one group to the middle of the other.
 
     Attributes:
         step: shaped like a code.
@@ -43,8 +40,8 @@ class Direction:
     step: Tensor
     facts: dict[str, Any] = field(default_factory=dict)
 
-    def moved(self, codes: Tensor, by: float) -> Tensor:
-        """Codes `(N, …)` after `by` steps. A grid of another size takes the direction's mean over positions.
+    def shift(self, codes: Tensor, by: float) -> Tensor:
+        """Move codes `(N, …)` by so many steps; a grid of another size takes the mean over positions.
 
         Raises:
             DataError: codes of another shape.
@@ -63,8 +60,8 @@ class Direction:
         write_file(path, {"step": self.step}, {KEY: json.dumps(facts)}, force=force)
 
 
-def load_direction(path: str | os.PathLike[str]) -> Direction:
-    """Read what `Direction.save` wrote.
+def load_direction(path: str | os.PathLike[str]) -> CodeDirection:
+    """Read what `CodeDirection.save` wrote.
 
     Raises:
         ModelFileError: missing, damaged, or something else.
@@ -79,36 +76,28 @@ def load_direction(path: str | os.PathLike[str]) -> Direction:
         check_tensors(tensors, {"step": Rule(*words)})
         if len(words) not in (1, 3):
             raise ValueError("its step is no code")
-        return Direction(tensors["step"].float(), facts)
+        return CodeDirection(tensors["step"].float(), facts)
     except DAMAGE as error:
-        raise ModelFileError(f"{path} is not a direction", hint="isthmus direct --help") from error
+        raise ModelFileError(
+            f"{path} is not a direction", hint=Hint.call("find_direction", "MODEL", plus="DATA", minus="DATA")
+        ) from error
 
 
 @limited()
-def direction(
-    model: Autoencoder,
-    plus: Any,
-    minus: Any,
-    *,
-    method: str = "means",
-) -> Direction:
-    """The direction from the images `minus` to the images `plus`.
+def find_direction(
+    model: Autoencoder, plus: ImageSet, minus: ImageSet, *, discriminant: bool = False
+) -> CodeDirection:
+    """The direction from the images `minus` to the images `plus`; see `isthmus.find_direction`.
 
     Args:
-        plus, minus: what `isthmus.read` takes, each at least one image.
-        method: `means`, the difference of the groups' means (Larsen et al. 2016, §4.3); or `discriminant`,
-            Fisher's, which leaves alone what varies within the groups; one step of it, too, is as far along
-            as the groups' means are apart.
+        discriminant: Fisher's, instead of the difference of the groups' means.
 
     Raises:
         CapabilityError: the model cannot generate.
-        UsageError: another method.
-        DataError: unreadable images, or groups that do not differ.
+        DataError: groups that do not differ.
     """
-    if method not in METHODS:
-        raise UsageError(f"method '{method}' is not known{nearest(method, METHODS)}")
     check_generates(model)
-    groups = [read(plus), read(minus)]
+    groups = [plus, minus]
     high, low = (codes_of(model, group) for group in groups)
     if high.shape[1:] != low.shape[1:]:
         raise DataError("the two groups have images of different sizes")
@@ -116,7 +105,7 @@ def direction(
     if not bool(difference.any()):
         raise DataError("both groups have the same code on average: no direction leads from one to the other")
     step = difference
-    if method == "discriminant":
+    if discriminant:
         rows = torch.cat([high - high.mean(0), low - low.mean(0)]).flatten(1).double()
         within = rows.T @ rows / max(1, len(rows) - 2)
         within += 1e-2 * within.diagonal().mean() * torch.eye(len(within))
@@ -126,11 +115,11 @@ def direction(
         "plus": groups[0].source,
         "minus": groups[1].source,
         "images": [len(high), len(low)],
-        "method": method,
+        "method": "discriminant" if discriminant else "means",
         "auc": _auc(high.flatten(1) @ step, low.flatten(1) @ step),
         "model": mark_of(model),
     }
-    return Direction(step.reshape(high.shape[1:]), facts)
+    return CodeDirection(step.reshape(high.shape[1:]), facts)
 
 
 def of_class(images: ImageSet, name: str) -> ImageSet:
@@ -141,8 +130,8 @@ def of_class(images: ImageSet, name: str) -> ImageSet:
     """
     names = [known.casefold() for known in images.classes]
     if images.labels is None or name.casefold() not in names:
-        told = nearest(name, images.classes) if images.classes else "; the images have no labels"
-        raise UsageError(f"{images.source} has no class '{name}'{told}")
+        known = nearest(name, images.classes) if images.classes else "; the images have no labels"
+        raise UsageError(f"{images.source} has no class '{name}'{known}")
     return images.subset((images.labels == names.index(name.casefold())).nonzero()[0])
 
 
@@ -154,15 +143,10 @@ def without_class(images: ImageSet, name: str) -> ImageSet:
 
 @limited()
 @torch.no_grad()
-def transform(
-    model: Autoencoder, image: Any, along: Direction, by: Sequence[float], *, keep_detail: bool = True
+def shift_image(
+    model: Autoencoder, image: Any, along: CodeDirection, by: Sequence[float], *, keep_detail: bool = True
 ) -> Pixels:
-    """One image, changed by so many steps along a direction, one result per entry of `by`.
-
-    Args:
-        image: one image of any kind that `encode` takes.
-        keep_detail: add what the code does not hold (the image minus its reconstruction) to every result, so
-            that 0 steps give the image itself.
+    """One image, changed by so many steps along a direction; see `isthmus.transform`.
 
     Returns:
         `(len(by), H, W, C)` uint8.
@@ -177,11 +161,11 @@ def transform(
     if along.facts.get("model") not in (None, mark_of(model)):
         raise DataError(
             "the direction belongs to another model, or to this one before it was trained further",
-            hint="isthmus direct MODEL --plus DATA --minus DATA -o FILE",
+            hint=Hint.call("find_direction", "MODEL", plus="DATA", minus="DATA"),
         )
     batch, code = code_of(model, image)
     size = (batch.shape[-2], batch.shape[-1])
-    codes = torch.cat([along.moved(code, amount) for amount in by])
+    codes = torch.cat([along.shift(code, amount) for amount in by])
     images = decoded(model, codes, size)
     if keep_detail:
         images = images + (batch - decoded(model, code, size))

@@ -32,9 +32,10 @@ def fit_prior(
     seed: int = 0,
     precision: str = "float32",
     labelled: bool = True,
+    attached: bool = True,
     listener: Listener | None = None,
 ) -> Prior:
-    """Fit a prior to the codes of images and attach it to the model; `model.save` then writes it with it.
+    """Fit a prior to the codes of images.
 
     Args:
         model: trained, with real-valued codes.
@@ -45,10 +46,8 @@ def fit_prior(
         components: of the mixture; by default 100, and 400 where a flow refines it.
         steps, width, depth, batch, precision: of the flow's training.
         labelled: whether labels are used.
-        listener: told about the flow's training.
-
-    Returns:
-        The prior, which the model now has attached.
+        attached: attach it to the model; `model.save` then writes it with it.
+        listener: called during the flow's training.
 
     Raises:
         CapabilityError: the model cannot generate, or its codes are discrete.
@@ -61,7 +60,8 @@ def fit_prior(
     started = time.monotonic()
     if kind == "normal":
         normal = Standard()
-        keep(model, normal)
+        if attached:
+            keep(model, normal)
         return normal
     images = read(data)
     codes = codes_of(model, images)
@@ -83,6 +83,8 @@ def fit_prior(
                 codes, prior, labels=labels, steps=steps, batch=batch, width=width, depth=depth,
                 seed=seed, precision=precision, listener=listener,
             )  # fmt: skip
+    if not attached:
+        return prior
     keep(model, prior)
     facts = model.attachments[f"prior/{prior.kind}"].facts
     facts |= {

@@ -1,4 +1,4 @@
-"""Sequences of frames through the code: dropped frames filled, frames put between, the next ones foretold.
+"""Sequences of frames through the code: frames filled, inserted and predicted.
 
 Codes of known frames are joined by straight lines, or, where the model has learned how its codes move
 (`fit_dynamics`), as those lines bend. A prediction without it repeats the last frame.
@@ -31,7 +31,7 @@ def sequences_of(images: ImageSet) -> list[ImageSet]:
 
 
 @limited()
-def fill(model: Autoencoder, frames: ImageSet, missing: Sequence[int]) -> Pixels:
+def fill_frames(model: Autoencoder, frames: ImageSet, missing: Sequence[int]) -> Pixels:
     """A sequence with some frames made anew from the others.
 
     Args:
@@ -59,14 +59,14 @@ def fill(model: Autoencoder, frames: ImageSet, missing: Sequence[int]) -> Pixels
 
 
 @limited()
-def between(model: Autoencoder, frames: ImageSet, count: int) -> Pixels:
+def insert_frames(model: Autoencoder, frames: ImageSet, count: int) -> Pixels:
     """The sequence slowed down: `count` new frames between any two.
 
     Returns:
         `(T + (T − 1) · count, H, W, C)` uint8.
 
     Raises:
-        CapabilityError, UsageError: as `fill`.
+        CapabilityError, UsageError: as `fill_frames`.
     """
     if count < 1 or len(frames) < 2:
         raise UsageError("at least one frame between at least two is needed")
@@ -82,14 +82,14 @@ def between(model: Autoencoder, frames: ImageSet, count: int) -> Pixels:
 
 
 @limited()
-def predict(model: Autoencoder, frames: ImageSet, count: int) -> Pixels:
-    """The next frames, each foretold from those before it.
+def predict_frames(model: Autoencoder, frames: ImageSet, count: int) -> Pixels:
+    """The next frames, each predicted from those before it.
 
     Returns:
         `(count, H, W, C)` uint8.
 
     Raises:
-        CapabilityError, UsageError: as `fill`.
+        CapabilityError, UsageError: as `fill_frames`.
     """
     if count < 1 or len(frames) < 2:
         raise UsageError("at least one frame after at least two is needed")

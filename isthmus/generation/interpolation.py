@@ -4,67 +4,46 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from isthmus.errors import UsageError, nearest
-from isthmus.generation.codes import check_generates, code_of, decoded
-from isthmus.generation.prior import STEPS, Prior, prior_of
+from isthmus.generation.codes import code_of, decoded
+from isthmus.generation.prior import STEPS, Prior
 from isthmus.generation.sampling import as_pixels
 from isthmus.images.store import Pixels
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.threads import limited
 
-Path = Literal["linear", "spherical", "prior"]
-PATHS: tuple[str, ...] = ("linear", "spherical", "prior")
-
 
 @limited()
-def interpolate(
+def path_images(
     model: Autoencoder,
-    images: Sequence[Any],
+    images: Sequence[Pixels],
     *,
-    frames: int = 9,
-    path: str = "linear",
-    prior: str | Prior | None = None,
+    frames: int,
+    spherical: bool = False,
+    prior: Prior | None = None,
     steps: int = STEPS,
 ) -> Pixels:
-    """Images on a path through the codes of two or more given ones.
+    """Images on a path through the codes of given ones; see `isthmus.interpolate`.
 
     Args:
-        images: two or more single images of one size, of any kind that `encode` takes.
+        images: `(H, W, C)` of one size, with the model's channels.
         frames: on each piece of the path, both ends counted.
-        path: `linear`; `spherical` (Shoemake 1985), which keeps the codes' length; or `prior`: the straight
-            line, each point drawn back to where the prior has its mass.
-        prior: for that path; by default the best that the model has.
+        spherical: on arcs (Shoemake 1985), which keep the codes' length, instead of straight lines.
+        prior: each point is drawn back to where it has its mass.
 
     Returns:
         `(F, H, W, C)` uint8, F = pieces · (frames − 1) + 1.
-
-    Raises:
-        UsageError: fewer than two images or frames, mixed sizes, another path, or no prior.
-        CapabilityError: the model cannot generate.
     """
-    if path not in PATHS:
-        raise UsageError(f"path '{path}' is not known{nearest(path, PATHS)}")
-    if len(images) < 2 or frames < 2:
-        raise UsageError("a path needs at least two images and two frames")
-    check_generates(model)
     given = [code_of(model, image) for image in images]
-    sizes = {(image.shape[-2], image.shape[-1]) for image, _ in given}
-    if len(sizes) != 1:
-        raise UsageError("the images of a path must be of one size")
-    size = sizes.pop()
     codes = torch.cat([code for _, code in given])
-    chosen = None
-    if path == "prior":
-        chosen = prior_of(model, prior) if prior is None or isinstance(prior, str) else prior
-    points = code_path(codes, frames, spherical=path == "spherical")
-    if chosen is not None:
-        points = drawn_back(chosen, points, codes, steps=steps)
-    return as_pixels(decoded(model, points, size))
+    points = code_path(codes, frames, spherical=spherical)
+    if prior is not None:
+        points = drawn_back(prior, points, codes, steps=steps)
+    height, width = given[0][0].shape[-2:]
+    return as_pixels(decoded(model, points, (height, width)))
 
 
 def code_path(codes: Tensor, frames: int, *, spherical: bool = False) -> Tensor:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from isthmus.errors import ModelFileError, UsageError, nearest
+from isthmus.errors import Hint, ModelFileError, UsageError, nearest
 from isthmus.model import axes
 from isthmus.model.attachment_check import DAMAGE
 from isthmus.model.attachments import attach
@@ -91,7 +91,7 @@ def class_index(prior: Prior, name: str) -> int:
     if not prior.classes:
         raise UsageError(
             f"this model's {prior.kind} prior knows no classes: it was fitted without labels",
-            hint="isthmus prior MODEL LABELLED-DATA",
+            hint=Hint.call("fit_prior", "MODEL", "LABELLED-DATA"),
         )
     names = [known.casefold() for known in prior.classes]
     if name.casefold() in names:
@@ -131,7 +131,8 @@ def prior_of(model: Autoencoder, kind: str | None = None) -> Prior:
     chosen = kind or (have[0] if have else None)
     if chosen is None:
         raise UsageError(
-            "this model has no prior over its codes yet", hint="isthmus prior MODEL TRAINING-DATA"
+            "this model has no prior over its codes yet",
+            hint=Hint.call("fit_prior", "MODEL", "TRAINING-DATA"),
         )
     if chosen == "normal":
         return Standard()
@@ -139,7 +140,7 @@ def prior_of(model: Autoencoder, kind: str | None = None) -> Prior:
     if attachment is None:
         raise UsageError(
             f"this model has no {chosen} prior (it has: {', '.join(have) or 'none'})",
-            hint=f"isthmus prior MODEL TRAINING-DATA --kind {chosen}",
+            hint=Hint.call("fit_prior", "MODEL", "TRAINING-DATA", kind=chosen),
         )
     return _restored(model, chosen, attachment)
 

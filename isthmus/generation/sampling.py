@@ -1,4 +1,4 @@
-"""`isthmus.generate`: new images from a prior over codes, of a class, or like a given image."""
+"""New images from a prior over codes, of a class, or like a given image."""
 
 from __future__ import annotations
 
@@ -9,82 +9,65 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from isthmus.errors import DataError, UsageError
+from isthmus.errors import DataError, Hint, UsageError
 from isthmus.generation.codes import check_generates, code_of, decoded
-from isthmus.generation.prior import STEPS, Prior, class_index, draw, padded, prior_of
+from isthmus.generation.prior import STEPS, Prior, class_index, draw, padded
 from isthmus.images.cache import memory_bytes
 from isthmus.images.store import Pixels
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.footprint import check_memory
-from isthmus.model.loading import load
 from isthmus.threads import limited
 from isthmus.wording import format_count
 
-STRENGTH = 0.4
 _BYTES = 10  # of memory for each number of an image: floats, what they are rounded from, and the result
 
 
 @limited()
 @torch.no_grad()
-def generate(
-    model: Autoencoder | str,
-    count: int = 16,
+def sample_images(
+    model: Autoencoder,
+    prior: Prior,
+    count: int,
     *,
-    prior: str | Prior | None = None,
     like: Any = None,
-    strength: float = STRENGTH,
+    strength: float = 1.0,
     label: str | None = None,
     size: tuple[int, int] | None = None,
     seed: int = 0,
     temperature: float = 1.0,
     steps: int = STEPS,
 ) -> Pixels:
-    """Make new images.
-
-    Args:
-        model: a model or the path of its file, with a prior attached (`isthmus prior`).
-        count: how many.
-        prior: `normal`, `gaussian`, `mixture` or `flow`; by default the best one the model has.
-        like: one image; the new ones are variations of it, of its size.
-        strength: how far variations go: 0 repeats the image's reconstruction, 1 forgets it.
-        label: only images of this class, where the prior was fitted with labels.
-        size: `(H, W)` of the images; other than the training size where the code is a grid and the prior
-            knows grids of any size (flow, normal).
-        seed: the same seed gives the same images.
-        temperature: factor on the prior's noise; below 1 more usual images, above 1 more unusual ones.
-        steps: of the flow's integration.
+    """Draw new images from a prior, or vary one; see `isthmus.generate`.
 
     Returns:
         `(count, H, W, C)` uint8.
 
     Raises:
         CapabilityError: the model cannot generate.
-        UsageError: no prior, no such class, an impossible size or number, a size beside `like`.
+        UsageError: no such class, an impossible size or number, a size with `like`.
         DataError: more than this machine's memory would hold.
     """
-    model = load(model)
     check_generates(model)
     if count < 1 or steps < 1 or not 0 <= temperature < math.inf or not 0 <= strength <= 1:
         raise UsageError("count and steps are at least 1, temperature at least 0, strength from 0 to 1")
     if like is not None and size is not None:
         raise UsageError("variations have the size of their image: leave out either size or like")
-    chosen = prior_of(model, prior) if prior is None or isinstance(prior, str) else prior
-    wanted = None if label is None else class_index(chosen, label)
+    wanted = None if label is None else class_index(prior, label)
     if like is not None:
         image, code = code_of(model, like)
         size = (image.shape[-2], image.shape[-1])
         _check_room(model, count, size)
-        _check_shape(model, chosen, tuple(code.shape[1:]))
+        _check_shape(model, prior, tuple(code.shape[1:]))
         codes = varied(
-            chosen, code.expand(count, *code.shape[1:]), strength=strength,
+            prior, code.expand(count, *code.shape[1:]), strength=strength,
             generator=torch.Generator().manual_seed(seed), label=wanted, temperature=temperature, steps=steps,
         )  # fmt: skip
     else:
         size = size or model.size
         _check_room(model, count, size)
         shape = model.recipe.geometry.shape(padded(model, size))
-        _check_shape(model, chosen, shape)
-        codes = draw(chosen, shape, count, label=wanted, seed=seed, temperature=temperature, steps=steps)
+        _check_shape(model, prior, shape)
+        codes = draw(prior, shape, count, label=wanted, seed=seed, temperature=temperature, steps=steps)
     return as_pixels(decoded(model, codes, size))
 
 
@@ -134,5 +117,7 @@ def _check_shape(model: Autoencoder, prior: Prior, shape: tuple[int, ...]) -> No
     if tuple(own) != shape:
         raise UsageError(
             f"this {prior.kind} prior draws codes {tuple(own)}, and images of that size have {shape}",
-            hint="isthmus prior MODEL TRAINING-DATA --kind flow" if model.recipe.geometry.is_grid else None,
+            hint=Hint.call("fit_prior", "MODEL", "TRAINING-DATA", kind="flow")
+            if model.recipe.geometry.is_grid
+            else None,
         )

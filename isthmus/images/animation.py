@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +27,9 @@ MILLISECONDS = 80  # a frame is shown, where nothing else is said
 _FORMATS = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG"}
 
 
-def read_frames(path: str | Path, *, channels: int | None = None) -> ImageSet:
-    """The frames of an animated GIF, WebP or PNG, or the images of a folder in the order of their names.
+def read_frames(sequence: Any, *, channels: int | None = None) -> ImageSet:
+    """The frames of an animated GIF, WebP or PNG, the images of a folder in the order of their names, or the
+    images of anything else that `read` takes, in their order.
 
     Numbers in names count by their value: `2.png` comes before `10.png`. Files of a folder that cannot be
     read are in `skipped`.
@@ -37,31 +40,31 @@ def read_frames(path: str | Path, *, channels: int | None = None) -> ImageSet:
     Raises:
         DataError: unreadable, of mixed sizes, or with fewer than two frames.
     """
-    place = Path(path)
-    if _is_animation(place):
+    place = Path(sequence) if isinstance(sequence, (str, os.PathLike)) else None
+    if place is not None and _is_animation(place):
         images = _animated(place)
     else:
-        images = read(path)
-        if place.is_dir():
+        images = read(sequence)
+        if place is not None and place.is_dir():
             names = images.names
             images = images.subset(sorted(range(len(names)), key=lambda index: _by_numbers(names[index])))
     if images.shape is None:
-        raise DataError(f"{path}: the frames of a sequence must have one size")
+        raise DataError(f"{images.source}: the frames of a sequence must have one size")
     if len(images) < 2:
-        raise DataError(f"{path}: a sequence needs at least two frames")
+        raise DataError(f"{images.source}: a sequence needs at least two frames")
     pixels = np.asarray(images.stack(range(len(images))))
     gray = pixels.shape[3] == 3 and channels is None and bool((pixels == pixels[..., :1]).all())
     wanted = 1 if gray else channels
     if wanted is not None and wanted != pixels.shape[3]:
         pixels = to_channels(pixels, wanted)
-    return ImageSet(pixels, images.names, images.labels, images.classes, images.source, images.skipped)
+    return replace(images, pixels=pixels)
 
 
-def milliseconds_of(path: str | Path) -> int:
+def milliseconds_of(sequence: Any) -> int:
     """How long a frame of an animation is shown, on average; of anything else `MILLISECONDS`."""
-    place = Path(path)
-    if not _is_animation(place):
+    if not isinstance(sequence, (str, os.PathLike)) or not _is_animation(Path(sequence)):
         return MILLISECONDS
+    place = Path(sequence)
     with pillow_limits(MAX_PIXELS), Image.open(place, formats=FORMATS) as opened:
         shown = []
         for frame in ImageSequence.Iterator(opened):

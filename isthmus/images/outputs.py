@@ -10,16 +10,18 @@ import numpy as np
 
 from isthmus.atomic import write_bytes
 from isthmus.errors import ExistsError, OutputError
-from isthmus.images.animation import write_frames
+from isthmus.images.animation import MILLISECONDS, write_frames
 from isthmus.images.store import Indices, Pixels
-from isthmus.images.write import WRITABLE, grid, save_image
+from isthmus.images.write import WRITABLE, enlarge, grid, save_image
 from isthmus.names import below, safe_folders
 from isthmus.outputs import check_folder, check_output, is_folder, native_path, path_exists
 
 ANIMATED = (".gif", ".webp")
 # A folder of such a name is never what was meant.
 FILES = (".npy", ".mp4", ".avi", ".mov", ".mkv", ".webm", ".html", ".txt", ".csv", ".json", ".pdf", ".zip")
-LEAST = 224
+MIN_FRAME_SIDE_PX = 224  # smaller images are enlarged in an animation that leads there and back,
+MIN_IMAGE_SIDE_PX = 112  # and on a contact sheet,
+MAX_ENLARGED_SHEET_SIDE_PX = 2048  # which does not become larger than this by it
 
 
 def write_images(
@@ -30,16 +32,22 @@ def write_images(
     classes: Sequence[str] = (),
     columns: int | None = None,
     animate: bool = False,
+    milliseconds: int | None = None,
+    scale: int | None = None,
     force: bool = False,
 ) -> tuple[Path, ...]:
-    """Write images where `out` says: `.npz`, one picture, an animation there and back, or else a folder.
+    """Write images where `out` says: `.npz`, one picture, an animation, or else a folder.
 
     Args:
         out: `.npz` gets `images` (and `labels`); an image's suffix a contact sheet, or with `animate` and
-            `.gif` or `.webp` an animation that is played there and back; anything else is a folder of
-            `00000.png`, …, with labels in a sub-folder per class.
+            `.gif` or `.webp` an animation; anything else is a folder of `00000.png`, …, with labels in a
+            sub-folder per class.
         pixels: `(N, H, W, C)` uint8.
         columns: of the contact sheet.
+        milliseconds: each frame of an animation is shown, which then is played forward and keeps its size;
+            by default it is played there and back, and small images are enlarged.
+        scale: enlarge images by this whole factor, except in `.npz`; by default small ones are enlarged on a
+            contact sheet and in an animation.
         force: replace what is there.
 
     Returns:
@@ -58,26 +66,60 @@ def write_images(
         write_bytes(place, stream.getvalue(), force=force)
         return (place,)
     if animate and suffix in ANIMATED:
-        write_frames(place, pixels, least=LEAST, there_and_back=True, force=force)
+        write_frames(
+            place,
+            enlarge(pixels, scale or 1),
+            milliseconds=milliseconds or MILLISECONDS,
+            least=MIN_FRAME_SIDE_PX if scale is None and milliseconds is None else 0,
+            there_and_back=milliseconds is None,
+            force=force,
+        )
         return (place,)
     if suffix in WRITABLE:
-        save_image(place, grid(pixels, columns), force=force)
+        save_image(place, contact_sheet(pixels, columns, scale=scale), force=force)
         return (place,)
-    digits = max(5, len(str(len(pixels) - 1)))
-    folders = safe_folders(place, classes) if labels is not None and classes else []
-    paths = []
-    for index in range(len(pixels)):
-        folder = folders[int(labels[index])] if labels is not None and folders else place
-        path = folder / f"{index:0{digits}d}.png"
-        paths.append(below(place, path.relative_to(place).as_posix()))
+    paths = image_paths(place, len(pixels), labels=labels, classes=classes)
     if not force and any(map(path_exists, paths)):
         raise OutputError(
             f"{place} holds images of these names; nothing was written",
             hint="repeat the command with --force",
         )
     for path, image in zip(paths, pixels, strict=True):
-        save_image(path, image, force=force)
+        save_image(path, enlarge(image, scale or 1), force=force)
+    return paths
+
+
+def image_paths(
+    out: str | Path, count: int, *, labels: Indices | None = None, classes: Sequence[str] = ()
+) -> tuple[Path, ...]:
+    """The files that `write_images` writes: `out` itself, or those in the folder `out`."""
+    place = Path(out)
+    if place.suffix.lower() in WRITABLE | {".npz"}:
+        return (place,)
+    digits = max(5, len(str(count - 1)))
+    folders = safe_folders(place, classes) if labels is not None and classes else []
+    paths = []
+    for index in range(count):
+        folder = folders[int(labels[index])] if labels is not None and folders else place
+        path = folder / f"{index:0{digits}d}.png"
+        paths.append(below(place, path.relative_to(place).as_posix()))
     return tuple(paths)
+
+
+def contact_sheet(pixels: Pixels, columns: int | None = None, *, scale: int | None = None) -> Pixels:
+    """Images `(N, H, W, C)` on one sheet; small ones are enlarged so that they can be seen.
+
+    Args:
+        columns: by default as square a sheet as possible.
+        scale: enlarge by this whole factor instead.
+    """
+    if scale is None:
+        sheet = grid(pixels, columns)
+        wanted = -(-MIN_IMAGE_SIDE_PX // max(pixels.shape[1:3]))
+        scale = max(1, min(wanted, MAX_ENLARGED_SHEET_SIDE_PX // max(sheet.shape[:2])))
+        if scale == 1:
+            return sheet
+    return grid(enlarge(pixels, scale), columns)
 
 
 def check_free(out: str | Path, force: bool, *, labelled: bool = False) -> None:

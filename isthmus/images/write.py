@@ -64,19 +64,26 @@ def save_image(
         OutputError: exists without `force`, an unknown suffix, samples or alpha that the format cannot hold,
             a full disk, no permission.
     """
-    suffix = Path(path).suffix.lower()
+    write_bytes(path, encode_image(path, array, exif=exif, icc=icc), force=force)
+
+
+def encode_image(
+    name: str | Path, array: npt.NDArray[Any], *, exif: bytes | None = None, icc: bytes | None = None
+) -> bytes:
+    """One image in the format that the suffix of `name` stands for; arguments and errors as `save_image`."""
+    suffix = Path(name).suffix.lower()
     if suffix not in _WRITERS:
-        raise OutputError(f"cannot write {path}: its suffix must be one of {', '.join(_WRITERS)}")
+        raise OutputError(f"cannot write {name}: its suffix must be one of {', '.join(_WRITERS)}")
     kind, options = _WRITERS[suffix]
-    image = _to_pillow(path, np.asarray(array), kind)
+    image = _to_pillow(name, np.asarray(array), kind)
     metadata = {"exif": exif, "icc_profile": icc} if kind in _HOLDS_METADATA else {}
     packed = io.BytesIO()
     with pillow_limits(image.width * image.height):
         try:
             image.save(packed, kind, **options, **{key: value for key, value in metadata.items() if value})
         except Exception as error:  # encoders refuse by many types: too large a side, a mode, broken metadata
-            raise OutputError(f"cannot write {path} as {kind}: {' '.join(str(error).split())}") from None
-    write_bytes(path, packed.getvalue(), force=force)
+            raise OutputError(f"cannot write {name} as {kind}: {' '.join(str(error).split())}") from None
+    return packed.getvalue()
 
 
 def holds_alpha(path: str | Path) -> bool:
@@ -120,6 +127,11 @@ def grid(
         part = to_dtype(to_channels(cell, channels), dtype)
         sheet[top : top + cell.shape[0], left : left + cell.shape[1]] = part
     return sheet
+
+
+def enlarge(images: npt.NDArray[Any], factor: int) -> npt.NDArray[Any]:
+    """Images `(…, H, W, C)` with every pixel repeated `factor` times down and across."""
+    return images if factor == 1 else images.repeat(factor, axis=-3).repeat(factor, axis=-2)
 
 
 def _to_pillow(path: str | Path, array: npt.NDArray[Any], kind: str) -> Image.Image:

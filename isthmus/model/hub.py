@@ -23,7 +23,6 @@ from isthmus.escaping import for_markdown, for_terminal
 from isthmus.input_files import parse_json
 from isthmus.model import stored_names
 from isthmus.model.file import KEY, read_file, read_header, read_model, write_model
-from isthmus.model.loading import resolve_model_path
 from isthmus.outputs import check_folder, check_output
 from isthmus.outputs import is_folder as is_existing_folder
 
@@ -37,53 +36,54 @@ class HubError(IsthmusError):
 
 
 @dataclass(frozen=True)
-class Shared:
-    """Where a model went to or came from.
+class SharedFile:
+    """A model file at another place.
 
     Attributes:
-        place: as given; url: a folder's path or a repository's address; bytes: of the model file.
+        url: a folder's path or a repository's address.
+        bytes: size of the model file.
     """
 
-    place: str
     url: str
     bytes: int
 
 
-def push(
-    model: str | os.PathLike[str],
+def push_model(
+    path: str | os.PathLike[str],
     place: str,
     *,
     private: bool = False,
     message: str = "",
     force: bool = False,
-) -> Shared:
+) -> SharedFile:
     """Write a model file and its card to a folder or a hub repository.
 
     The copy names its training data without the path that it had on this machine.
 
     Args:
-        model: a model file, or the name of a shipped model.
+        path: a model file.
         place: a folder, or `OWNER/NAME`.
         private: a new repository is not public.
         message: of the commit, for a repository.
         force: replace a model in a folder. A repository keeps its history anyway.
 
     Raises:
-        ModelFileError: not a model. UsageError: no such kind of place. OutputError: the folder holds a model,
-        or cannot be written. MissingExtraError: a hub is meant, and `huggingface_hub` is not installed.
+        ModelFileError: not a model.
+        UsageError: no such kind of place.
+        OutputError: the folder holds a model, or cannot be written.
+        MissingExtraError: a hub is meant, and `huggingface_hub` is not installed.
         HubError: the hub cannot be reached, or refuses.
     """
-    model = resolve_model_path(model)
-    read_model(model)  # a damaged file is not shared
+    read_model(path)  # a damaged file is not shared
     if is_folder(place):
         folder = check_folder(place)
         check_output(folder / MODEL_FILE, force=force, stream=False)
-        _write(model, folder, place)
-        return Shared(place, str(folder), (folder / MODEL_FILE).stat().st_size)
+        _write(path, folder, place)
+        return SharedFile(str(folder), (folder / MODEL_FILE).stat().st_size)
     hub = _hub(place)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        _write(model, folder, place)
+        _write(path, folder, place)
         size = (folder / MODEL_FILE).stat().st_size
         try:
             api = hub.HfApi()
@@ -93,12 +93,12 @@ def push(
             )
         except Exception as error:  # the client's, and those of the network below it
             raise HubError(f"{place} was not pushed: {_first_line(error)}", hint="hf auth login") from error
-    return Shared(place, str(found.commit_url), size)
+    return SharedFile(str(found.commit_url), size)
 
 
-def pull(
+def pull_model(
     place: str, out: str | os.PathLike[str], *, revision: str | None = None, force: bool = False
-) -> Shared:
+) -> SharedFile:
     """Fetch a model to the file `out`.
 
     Args:
@@ -106,7 +106,7 @@ def pull(
         revision: a branch, tag or commit of a repository.
 
     Raises:
-        ModelFileError: what is there is not a model. Otherwise as `push`.
+        ModelFileError: the file there is not a model. Otherwise as `push_model`.
     """
     check_output(out, force=force)
     if is_folder(place):
@@ -122,7 +122,7 @@ def pull(
         raise ModelFileError(f"{place} holds no {MODEL_FILE}")
     read_model(source)
     write_bytes(out, source.read_bytes(), force=force)
-    return Shared(place, url, Path(out).stat().st_size)
+    return SharedFile(url, Path(out).stat().st_size)
 
 
 def is_folder(place: str) -> bool:

@@ -11,13 +11,12 @@ from __future__ import annotations
 import copy
 import os
 import re
-import shlex
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from isthmus import pretrained
-from isthmus.errors import ModelFileError, UsageError, nearest
+from isthmus.errors import Hint, ModelFileError, UsageError, nearest
 from isthmus.input_files import is_folder, is_there
 
 if TYPE_CHECKING:
@@ -72,9 +71,9 @@ def resolve_model_path(model: ModelLike, *, to_change: bool = False) -> Path:
         raise UsageError("a model in memory has no file: save it first and give the path")
     name = os.fspath(model)
     if not name:  # what a shell makes of a variable that is not set
-        raise UsageError("the model is empty: give a path or a name", hint="isthmus models")
+        raise UsageError("the model is empty: give a path or a name", hint=Hint.call("list_models"))
     if holds_images(name):
-        raise UsageError(f"{name} is not a model file but images", hint=f"isthmus train {shlex.quote(name)}")
+        raise UsageError(f"{name} is not a model file but images", hint=Hint.call("train", name))
     if _is_shipped(name):
         if to_change:
             raise UsageError(
@@ -89,10 +88,12 @@ def resolve_model_path(model: ModelLike, *, to_change: bool = False) -> Path:
         close = nearest(path.stem, pretrained.names()) if path.name == name else ""
         guess = close if "did you mean" in close else ""
         raise ModelFileError(
-            f"there is no model file {name}{guess}", hint="isthmus models" if guess else None
+            f"there is no model file {name}{guess}", hint=Hint.call("list_models") if guess else None
         )
     known = nearest(name, pretrained.names())
-    raise UsageError(f"{name} is neither a model file nor a shipped model{known}", hint="isthmus models")
+    raise UsageError(
+        f"{name} is neither a model file nor a shipped model{known}", hint=Hint.call("list_models")
+    )
 
 
 def holds_images(model: str) -> bool:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from isthmus.errors import UsageError
+from isthmus.errors import Hint, UsageError
 from isthmus.input_files import parse_toml, read_text
 from isthmus.model.axes import AXES
 from isthmus.model.recipe import Recipe
@@ -25,7 +25,9 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
     try:
         text = read_text(file, limit=MAX_RECIPE_BYTES)
     except FileNotFoundError:
-        raise UsageError(f"there is no recipe file {file}", hint="isthmus recipes conv --toml") from None
+        raise UsageError(
+            f"there is no recipe file {file}", hint=Hint.call("describe_recipe", "conv")
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or error
         raise UsageError(f"{file} cannot be read as a recipe: {why}") from None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from isthmus.errors import UsageError, nearest
+from isthmus.errors import Hint, UsageError, nearest
 from isthmus.model import article_recipes, axes
 from isthmus.model.recipe import Recipe
 from isthmus.model.recipe_file import read_recipe
@@ -195,7 +195,7 @@ def recipe(name: str) -> Recipe:
         return read_recipe(name)
     if name not in RECIPES:
         raise UsageError(
-            f"recipe '{name}' is not known{nearest(name, list(RECIPES))}", hint="isthmus recipes"
+            f"recipe '{name}' is not known{nearest(name, list(RECIPES))}", hint=Hint.call("list_recipes")
         )
     return RECIPES[name]()
 

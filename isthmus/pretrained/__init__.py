@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from isthmus.errors import UsageError, nearest
+from isthmus.errors import Hint, UsageError, nearest
 
 FOLDER = Path(__file__).parent
 
@@ -28,7 +28,7 @@ def card(name: str) -> dict[str, Any]:
     """
     if name not in names():
         raise UsageError(
-            f"no shipped model is called '{name}'{nearest(name, names())}", hint="isthmus models"
+            f"no shipped model is called '{name}'{nearest(name, names())}", hint=Hint.call("list_models")
         )
     found: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text("utf-8"))
     return found

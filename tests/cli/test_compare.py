@@ -36,7 +36,7 @@ def test_seeds_give_intervals(document: Document) -> None:
 
 
 def test_the_report_is_one_page_and_not_overwritten(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["compare", "photos", "--recipes", "dense", *SMALL, "--report", "c.html", "--quiet"]
+    words = ["compare", "photos", "--recipes", "dense", *SMALL, "-o", "c.html", "--quiet"]
     assert main(words) == 0
     page = (here / "c.html").read_text("utf-8")
     assert "Recipes compared" in page

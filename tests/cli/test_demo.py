@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import shlex
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from isthmus.__main__ import main
-from isthmus.evaluation.demonstration import demo
+from isthmus.api import demonstration as demo
 from isthmus.images.reading import read
 
 Capture = pytest.CaptureFixture[str]
@@ -76,7 +77,4 @@ def test_the_demo_leaves_a_model_and_a_page(short: Path, capsys: Capture) -> Non
 def test_the_demo_is_about_two_minutes_of_the_best_default() -> None:
     assert (demo.RECIPE, demo.CODE) == ("conv", "32")
     assert demo.TEST == "fashion-sample:test"
-    from isthmus.cli.demo import command
-
-    minutes = next(option for option in command.params if option.name == "minutes")
-    assert minutes.default == 2.0
+    assert inspect.signature(demo.run_demo).parameters["minutes"].default == 2.0

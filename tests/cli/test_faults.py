@@ -185,18 +185,23 @@ def refuse_writing(monkeypatch: pytest.MonkeyPatch, names: str) -> None:
     monkeypatch.setattr("isthmus.atomic.check_output", check)
 
 
+SEARCH = ("search", "photos.safetensors", "photos", "--like", "photos/left/1.png")
 LOST = [
-    ("report", ".html", ("evaluate", "photos.safetensors", "photos", "--report", "r.html")),
-    ("write", ".txt", ("audit", "photos", "--write", "r.txt")),
+    ("report", ".html", ("evaluate", "photos.safetensors", "photos", "-o", "r.html")),
+    ("write", ".txt", ("audit", "photos", "-o", "r.txt")),
     ("out", ".csv", ("cluster", "photos.safetensors", "photos", "-k", "2", "-o", "r.csv")),
-    ("picture", ".png", ("cluster", "photos.safetensors", "photos", "-k", "2", "--picture", "r.png")),
-    ("out", ".csv", ("classify", "photos.safetensors", "photos", "photos", "--few", "0", "-o", "r.csv")),
+    ("picture", ".png", ("cluster", "photos.safetensors", "photos", "-k", "2", "-o", "r.png")),
+    (
+        "out",
+        ".csv",
+        ("classify", "photos.safetensors", "photos", "photos", "--few-labels", "0", "-o", "r.csv"),
+    ),
     ("out", ".csv", ("anomalies", "photos.safetensors", "photos", "--normal", "photos", "-o", "r.csv")),
-    ("index", "index.safetensors", ("search", "photos.safetensors", "photos", "--like", "photos/left/1.png")),
+    ("index", "index.safetensors", (*SEARCH, "--index", "photos.isthmus-index.safetensors")),
     (
         "page",
         ".html",
-        ("explain", "photos.safetensors", "photos/left/1.png", "--data", "photos", "--units", "1", "-o", "e"),
+        ("explain", "photos.safetensors", "photos/left/1.png", "--units", "1", "-o", "e.html"),
     ),
 ]
 
@@ -294,30 +299,29 @@ def test_a_full_disk_ends_a_batch(here: Path, monkeypatch: pytest.MonkeyPatch, c
 
 
 def test_a_damaged_index_is_made_anew(here: Path, document: Document) -> None:
-    words = ("search", "photos.safetensors", "photos", "--like", "photos/left/1.png")
+    index = here / "photos.isthmus-index.safetensors"
+    words = (*SEARCH, "--index", str(index))
     first = document(*words)
-    index = Path(first["index"])
     whole = index.read_bytes()
     for length in (0, 1, 100, len(whole) - 1):
         index.write_bytes(whole[:length])
         assert document(*words)["queries"] == first["queries"]
         assert index.read_bytes() == whole
     (here / "mine.safetensors").write_bytes(b"not an index")
-    assert main([*words, "--index", "mine.safetensors", "-q"]) == 1
+    assert main([*SEARCH, "--index", "mine.safetensors", "-q"]) == 1
     assert (here / "mine.safetensors").read_bytes() == b"not an index"
 
 
 @pytest.mark.usefixtures("here")
 def test_an_index_in_use_is_refused(capsys: Capture) -> None:
-    from isthmus.features.index import beside
     from isthmus.locks import exclusive
 
-    words = ["search", "photos.safetensors", "photos", "--like", "photos/left/1.png", "-q"]
-    with exclusive(beside("photos")):
+    words = [*SEARCH, "--index", "kept.safetensors", "-q"]
+    with exclusive("kept.safetensors"):
         assert main(words) == 1
     assert "is working on" in capsys.readouterr().err
     assert main(words) == 0
-    with exclusive(beside("photos")):
+    with exclusive("kept.safetensors"):
         assert main(words) == 0  # nothing is to be written
 
 

@@ -1,4 +1,4 @@
-"""embed, classify, cluster, search and anomalies, as they are typed."""
+"""embed and anomalies, as they are typed."""
 
 from __future__ import annotations
 
@@ -52,49 +52,6 @@ def test_a_layer_is_read_and_kept(here: Path, document: Run) -> None:
     np.testing.assert_array_equal(np.load(here / "v.npz")["vectors"], np.load(here / "w.npz")["vectors"])
 
 
-def test_classes_are_told_apart_and_drawn(here: Path, document: Run) -> None:
-    words = ("--picture", "c.png", "-o", "c.csv", "--few", "2", "--draws", "1")
-    found = document("classify", "photos.safetensors", "photos", "photos", *words)
-    assert found["classes"] == ["left", "right"]
-    assert np.array(found["confusion"]).sum() == 10
-    assert set(found["baselines"]) == {"pixels", "pca"}
-    assert is_png(here / "c.png")
-    lines = (here / "c.csv").read_text().splitlines()
-    assert lines[0] == "name,class,probability" and len(lines) == 11
-
-
-def test_groups_are_named_and_drawn(here: Path, document: Run) -> None:
-    words = ("-k", "2", "--picture", "g.png", "-o", "g.csv", "--seeds", "2")
-    found = document("cluster", "photos.safetensors", "photos", *words)
-    assert sum(group["images"] for group in found["groups"]) == 10
-    assert 0.5 <= found["agreement"]["features"]["accuracy"] <= 1
-    assert is_png(here / "g.png")
-    assert len((here / "g.csv").read_text().splitlines()) == 11
-
-
-def test_images_without_labels_are_grouped(here: Path, document: Run) -> None:
-    np.save(here / "plain.npy", np.random.default_rng(0).integers(0, 255, (12, 12, 12), dtype=np.uint8))
-    found = document("cluster", "photos.safetensors", "plain.npy", "-k", "3")
-    assert found["agreement"] == {} and len(found["groups"]) == 3
-
-
-def test_the_index_lies_beside_the_folder_and_follows_it(here: Path, document: Run) -> None:
-    words = ("search", "photos.safetensors", "photos", "--like", "photos/left/1.png", "-n", "3")
-    first = document(*words, "--picture", "s.png")
-    assert (first["added"], first["removed"]) == (10, 0)
-    assert Path(first["index"]) == (here / "photos.isthmus-index.safetensors").resolve()
-    assert first["queries"][0]["matches"][0]["name"].endswith("1.png")
-    assert first["queries"][0]["matches"][0]["value"] == pytest.approx(1, abs=1e-5)
-    assert is_png(here / "s.png")
-    (here / "photos" / "left" / "3.png").unlink()
-    Image.fromarray(np.full((12, 12), 90, np.uint8)).save(here / "photos" / "left" / "new.png")
-    second = document(*words)
-    assert (second["added"], second["removed"]) == (1, 1)
-    third = document(*words, "--no-index", "--metric", "l2")
-    assert third["index"] is None
-    assert third["queries"][0]["matches"][0]["value"] == pytest.approx(0, abs=1e-3)
-
-
 def test_an_unusual_image_is_found_and_shown(
     here: Path, document: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -133,5 +90,5 @@ def test_model_and_data_exchanged_is_said(capsys: pytest.CaptureFixture[str]) ->
 
 @pytest.mark.usefixtures("here")
 def test_of_several_images_the_explained_one_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["explain", "photos.safetensors", "photos", "-o", "e", "--units", "1"]) == 0
+    assert main(["explain", "photos.safetensors", "photos", "-o", "e.html", "--units", "1"]) == 0
     assert "photos holds 10 images: the first, left/1.png, is explained" in capsys.readouterr().err

@@ -49,7 +49,7 @@ def test_findings_are_in_the_json_of_train_info_and_evaluate(dark: Path, documen
 def test_info_and_the_report_show_them(dark: Path, capsys: Capture) -> None:
     assert main(["info", "dark.safetensors"]) == 0
     assert "data-range: the images use only" in capsys.readouterr().out
-    assert main(["evaluate", "dark.safetensors", "dark", "--report", "r.html", "-q"]) == 0
+    assert main(["evaluate", "dark.safetensors", "dark", "-o", "r.html", "-q"]) == 0
     assert "the images use only" in (dark / "r.html").read_text("utf-8")
 
 

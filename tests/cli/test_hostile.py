@@ -91,7 +91,7 @@ def test_a_class_named_after_the_parent_stays_inside(here: Path, document: Docum
         "4",
         "-o",
         "more",
-        "--unfiltered",
+        "--no-filtered",
         "--methods",
         "mixup",
     )
@@ -132,7 +132,7 @@ def test_names_are_escaped_on_terminals_pages_and_tables(
     text = (here / "scores.csv").read_text("utf-8")
     assert [row[0] for row in csv_rows(text)[1:]] == list(isthmus.read(data).names)
     assert all(row[0].startswith("'=") for row in list(csv.reader(io.StringIO(text)))[1:])
-    assert main(["audit", data.name, "--write", "clean.txt", "-q"]) == 0
+    assert main(["audit", data.name, "-o", "clean.txt", "-q"]) == 0
     assert main(["train", data.name, "--only", "clean.txt", "--steps", "2", "-q", "-o", "n.safetensors"]) == 0
 
 

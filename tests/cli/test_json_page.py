@@ -12,8 +12,8 @@ import torch
 from compatibility.checks import key_paths
 
 from isthmus.__main__ import main
-from isthmus.evaluation.demonstration import demo
-from isthmus.generation.directions import Direction
+from isthmus.api import demonstration as demo
+from isthmus.generation.directions import CodeDirection
 
 from .conftest import QUICK
 
@@ -46,7 +46,7 @@ RUNS = {
     "isthmus.generate/1": ["generate", "photos.safetensors", "-n", "4", "-o", "new.png"],
     "isthmus.interpolate/1": ["interpolate", "photos.safetensors", LEFT, RIGHT, "-o", "path.gif"],
     "isthmus.direct/1": [
-        "direct",
+        "direction",
         "photos.safetensors",
         "--plus",
         "photos/left",
@@ -56,11 +56,20 @@ RUNS = {
         "d.safetensors",
     ],
     "isthmus.transform/1": ["transform", "photos.safetensors", LEFT, "--along", "way", "-o", "moved.png"],
-    "isthmus.augment/1": ["augment", "photos.safetensors", "photos", "-n", "4", "--unfiltered", "-o", "more"],
+    "isthmus.augment/1": [
+        "augment",
+        "photos.safetensors",
+        "photos",
+        "-n",
+        "4",
+        "--no-filtered",
+        "-o",
+        "more",
+    ],
     "isthmus.map/1": ["map", "photos.safetensors", "photos", "--method", "pca", "-o", "map.html"],
     "isthmus.frames/1": ["frames", "photos.safetensors", "photos/left", "--predict", "2", "-o", "next.npz"],
     "isthmus.embed/1": ["embed", "photos.safetensors", "photos", "-o", "vectors.npz"],
-    "isthmus.classify/1": ["classify", "photos.safetensors", "photos", "photos", "--few", "2"],
+    "isthmus.classify/1": ["classify", "photos.safetensors", "photos", "photos", "--few-labels", "2"],
     "isthmus.cluster/1": ["cluster", "photos.safetensors", "photos", "-k", "2"],
     "isthmus.search/1": ["search", "photos.safetensors", "photos", "--like", "photos/left/1.png"],
     "isthmus.anomalies/1": ["anomalies", "photos.safetensors", "photos", "--normal", "photos"],
@@ -69,7 +78,7 @@ RUNS = {
     "isthmus.diagnosis/1": ["doctor", "photos.safetensors", "photos"],
     "isthmus.audit/1": ["audit", "photos", "--against", "photos"],
     "isthmus.tune/1": ["tune", "photos", "--over", "code=1,2", "--folds", "2", *QUICK[:4], "--steps", "2"],
-    "isthmus.explain/1": ["explain", "photos.safetensors", "photos", "-o", "explained", "--units", "2"],
+    "isthmus.explain/1": ["explain", "photos.safetensors", "photos", "-o", "explained.html", "--units", "2"],
     "isthmus.export/1": ["export", "photos.safetensors"],
     "isthmus.push/1": ["push", "photos.safetensors", "./shared/"],
     "isthmus.pull/1": ["pull", "./shared/", "-o", "pulled.safetensors"],
@@ -102,7 +111,7 @@ def test_the_output_has_the_documented_keys(
 ) -> None:
     monkeypatch.setattr(demo, "RECIPE", "dense")
     if schema == "isthmus.transform/1":
-        Direction(torch.ones(3)).save("way")
+        CodeDirection(torch.ones(3)).save("way")
     if schema in EXTRA:
         pytest.importorskip(EXTRA[schema], reason="needs an extra")
     if schema in BEFORE:

@@ -1,4 +1,4 @@
-"""`prior`, `generate`, `interpolate`, `direct`, `transform`, `augment`, `map`, `frames`."""
+"""`prior`, `generate`, `interpolate`, `direction`, `transform`, `augment`, `map`, `frames`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_a_prior_is_kept_and_new_images_of_a_class_are_drawn(here: Path, documen
     assert (found["kind"], found["classes"], found["images"]) == ("flow", ["left", "right"], 10)
     assert (here / MODEL).stat().st_size > before
     assert document("info", MODEL)["attachments"]["prior/flow"]["steps"] == 3
-    made = document("generate", MODEL, "-n", "5", "-o", "new", "--class", "left", "--seed", "3")
+    made = document("generate", MODEL, "-n", "5", "-o", "new", "--label", "left", "--seed", "3")
     assert (made["prior"], made["class"], len(made["files"])) == ("flow", "left", 5)
     assert np.asarray(Image.open(made["files"][0])).shape == (12, 12)
     document("generate", MODEL, "-n", "5", "-o", "same.npz", "--class", "left", "--seed", "3")
@@ -36,13 +36,14 @@ def test_without_a_prior_one_is_fitted_to_the_training_images_and_not_kept(
     here: Path, capsys: Capture, document: Document
 ) -> None:
     assert main(["generate", MODEL, "-n", "4", "-o", "new.png"]) == 0
-    assert "isthmus prior photos.safetensors photos" in capsys.readouterr().err
-    assert document("info", MODEL)["attachments"] == {}
+    assert "a mixture prior is fitted to 9 images of photos for this once" in capsys.readouterr().err
+    assert not [name for name in document("info", MODEL)["attachments"] if name.startswith("prior")]
     (here / "photos").rename(here / "elsewhere")
-    assert main(["generate", MODEL, "-o", "again.png"]) == 2
+    assert main(["generate", MODEL, "-o", "again.png"]) == 1
     error = capsys.readouterr().err
-    assert "has no prior yet" in error
-    assert "hint: isthmus prior photos.safetensors TRAINING-DATA" in error
+    assert "has no prior over its codes yet" in error
+    assert "hint: repeat the command with --reference DATA" in error
+    assert main(["generate", MODEL, "-o", "again.png", "--reference", "elsewhere"]) == 0
 
 
 def test_variations_of_an_image(here: Path, document: Document) -> None:
@@ -65,8 +66,8 @@ def test_any_image_can_be_varied_and_what_contradicts_itself_is_refused(
         made = document("generate", MODEL, "-n", "2", "--like", f"{mode}.png", "-o", mode)
         assert made["size"] == [9, 14]
     wrong = {
-        "either --size or --like": ["--like", "RGB.png", "--size", "12", "-o", "x"],
-        "--temperature must be": ["--temperature", "nan", "-o", "x"],
+        "either size or like": ["--like", "RGB.png", "--size", "12", "-o", "x"],
+        "temperature=nan": ["--temperature", "nan", "-o", "x"],
         "cannot write x.npy": ["-o", "x.npy"],
     }
     for text, words in wrong.items():
@@ -77,7 +78,7 @@ def test_any_image_can_be_varied_and_what_contradicts_itself_is_refused(
 
 def test_a_path_is_a_strip_or_an_animation(here: Path, document: Document) -> None:
     ends = ["photos/left/1.png", "photos/right/0.png"]
-    document("interpolate", MODEL, *ends, "--frames", "5", "-o", "strip.png")
+    document("interpolate", MODEL, *ends, "--frames", "5", "-o", "strip.png", "--scale", "1")
     assert np.asarray(Image.open(here / "strip.png")).shape == (12, 5 * 14 - 2)
     found = document("interpolate", MODEL, *ends, "photos/left/3.png", "--frames", "5", "-o", "path.webp")
     with Image.open(here / "path.webp") as opened:
@@ -86,36 +87,37 @@ def test_a_path_is_a_strip_or_an_animation(here: Path, document: Document) -> No
 
 
 def test_a_direction_is_learned_and_followed(here: Path, document: Document, capsys: Capture) -> None:
-    found = document("direct", MODEL, "--plus", "photos/left", "--minus", "photos/right", "-o", "d")
+    found = document("direction", MODEL, "--plus", "photos/left", "--minus", "photos/right", "-o", "d")
     assert found["images"] == [5, 5]
     classes = document("direct", MODEL, "--data", "photos", "--class", "left", "-o", "e")
     assert classes["auc"] == found["auc"]
-    document("transform", MODEL, "photos/right/0.png", "--along", "d", "--by", "-1,0,1,2", "-o", "t.png")
+    steps = ["--by", "-1,0,1,2", "--scale", "1", "-o", "t.png"]
+    document("transform", MODEL, "photos/right/0.png", "--along", "d", *steps)
     strip = np.asarray(Image.open(here / "t.png"))
     assert strip.shape == (12, 4 * 14 - 2)
     assert np.abs(strip[:, 14:26].astype(int) - np.asarray(Image.open("photos/right/0.png"))).max() <= 1
-    assert main(["direct", MODEL, "--plus", "photos", "-o", "f"]) == 2
-    assert "either --plus and --minus" in capsys.readouterr().err
+    assert main(["direction", MODEL, "--plus", "photos", "-o", "f"]) == 2
+    assert "either two groups" in capsys.readouterr().err
     both = ["--plus", "photos/left", "--minus", "photos/right", "--class", "left"]
-    assert main(["direct", MODEL, *both, "-o", "f"]) == 2
-    assert "either --plus and --minus" in capsys.readouterr().err
+    assert main(["direction", MODEL, *both, "-o", "f"]) == 2
+    assert "either two groups" in capsys.readouterr().err
     assert main(["transform", MODEL, "photos/right/0.png", "--along", "d", "--by", "nan", "-o", "x.png"]) == 2
     assert "'nan'" in capsys.readouterr().err
     (here / "photos" / "left" / "broken.png").write_bytes(b"nothing")
     again = ["--plus", "photos/left", "--minus", "photos/right"]
-    found = document("direct", MODEL, *again, "-o", "g", code=3)
+    found = document("direction", MODEL, *again, "-o", "g", code=3)
     assert [one["name"] for one in found["skipped"]] == ["broken.png"]
     assert main(["transform", MODEL, "photos/right/0.png", "--along", MODEL, "-o", "x.png"]) == 1
     assert "is not a direction" in capsys.readouterr().err
 
 
 def test_augmented_images_are_a_labelled_folder(here: Path, document: Document, capsys: Capture) -> None:
-    methods = ["--methods", "mixup,distortions", "--unfiltered"]
+    methods = ["--methods", "mixup,distortions", "--no-filtered"]
     found = document("augment", MODEL, "photos", "-n", "6", *methods, "-o", "more")
     assert found["classes"] == {"left": 3, "right": 3}
     assert isthmus.read(here / "more").classes == ("left", "right")
     assert main(["augment", MODEL, "photos", "-o", "x"]) == 2
-    assert "either -n or --balance" in capsys.readouterr().err
+    assert "either a count or balance" in capsys.readouterr().err
     assert main(["augment", MODEL, "photos/left", "-n", "2", "-o", "x"]) == 1
     assert "no labels" in capsys.readouterr().err
     assert main(["augment", MODEL, "photos", "-n", "2", "-o", "x.png"]) == 1
@@ -134,7 +136,7 @@ def test_a_map_of_some_says_of_how_many(here: Path, capsys: Capture) -> None:
     assert "4 of 10 images" in capsys.readouterr().out
 
 
-def test_frames_are_filled_slowed_and_foretold(here: Path, document: Document, capsys: Capture) -> None:
+def test_frames_are_filled_slowed_and_predicted(here: Path, document: Document, capsys: Capture) -> None:
     pictures = [np.asarray(Image.open(f"photos/left/{n}.png")) for n in (1, 3, 5, 7, 9)]
     (here / "s").mkdir()
     for index in range(10):
@@ -171,7 +173,7 @@ def test_one_sequence_at_a_time_and_a_broken_frame_is_named(
     assert main(["frames", MODEL, "photos", "--fill", "1", "-o", "f"]) == 2
     error = capsys.readouterr().err
     assert "holds 2 sequences" in error
-    assert f"hint: isthmus frames {MODEL} {Path('photos', 'left')} -o f" in error
+    assert f"hint: give one of them, such as {Path('photos', 'left')}" in error
     (here / "photos" / "left" / "4.png").write_bytes(b"nothing")
     found = document("frames", MODEL, "photos/left", "--between", "1", "-o", "f", code=3)
     assert [one["name"] for one in found["skipped"]] == ["4.png"]
@@ -181,7 +183,7 @@ def test_one_sequence_at_a_time_and_a_broken_frame_is_named(
 
 def test_generation_is_measured_by_evaluate(here: Path, document: Document) -> None:
     np.savez(here / "test.npz", images=np.random.default_rng(0).integers(0, 255, (12, 12, 12), np.uint8))
-    words = ["evaluate", MODEL, "test.npz", "--train", "photos", "--generation", "--report", "r.html"]
+    words = ["evaluate", MODEL, "test.npz", "--reference", "photos", "--generation", "-o", "r.html"]
     found = document(*words)["generation"]
     assert found["rows"][0]["name"] == "real training images"
     assert found["rows"][-1]["name"] == "samples, mixture prior"

@@ -74,7 +74,7 @@ def test_a_header_without_its_parts_is_a_damaged_file(here: Path, capsys: Captur
 
 
 def test_evaluate_prints_a_table_and_writes_a_page_once(here: Path, capsys: Capture) -> None:
-    words = ["evaluate", "photos.safetensors", "photos", "--report", "r.html", "--limit", "6"]
+    words = ["evaluate", "photos.safetensors", "photos", "-o", "r.html", "--limit", "6"]
     assert main(words) == 0
     out, err = capsys.readouterr()
     assert out.splitlines()[0].split()[:3] == ["metric", "model", "PCA"]
@@ -85,12 +85,18 @@ def test_evaluate_prints_a_table_and_writes_a_page_once(here: Path, capsys: Capt
     assert main([*words, "--force"]) == 0
 
 
-@pytest.mark.parametrize("command", [["evaluate"], ["reconstruct", "-o", "out"]])
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (["evaluate"], "photos.safetensors is a model file, and images are expected here"),
+        (["reconstruct", "-o", "out"], "photos is not a model file but images"),
+    ],
+)
 @pytest.mark.usefixtures("here")
-def test_exchanged_arguments_are_recognised(command: list[str], capsys: Capture) -> None:
+def test_exchanged_arguments_are_recognised(command: list[str], message: str, capsys: Capture) -> None:
     assert main([command[0], "photos", "photos.safetensors", *command[1:]]) == 2
     err = capsys.readouterr().err
-    assert "is not a model file but images" in err or "images are expected here" in err
+    assert message in err
     hint = err.split("hint: isthmus ")[1].split()
     assert main(hint) == 0
 

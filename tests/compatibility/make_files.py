@@ -403,7 +403,7 @@ def main() -> None:
 
     like = "photos/disc/03.png"
     run("search", "models/features.safetensors", "photos", "--like", like, "--index", "index.safetensors")
-    found = isthmus.search("models/features.safetensors", "photos", like, index_path="index.safetensors")
+    found = isthmus.search("models/features.safetensors", "photos", like, index="index.safetensors")
     matches = [[m.name, m.row, m.value] for m in found.matches[0]]
     for method in ("means", "discriminant"):
         words = ("--plus", "photos/disc", "--minus", "photos/box", "--method", method)

@@ -69,7 +69,7 @@ def test_a_training_state_is_written_under_the_same_names(name: str, apart: Path
 
 def test_a_direction_and_an_index_are_written_under_the_same_names(apart: Path, unpacked: Path) -> None:
     model = str(unpacked / "models" / "conv.safetensors")
-    run("direct", model, "--plus", "photos/disc", "--minus", "photos/box", "-o", "way.safetensors")
+    run("direction", model, "--plus", "photos/disc", "--minus", "photos/box", "-o", "way.safetensors")
     features = str(unpacked / "models" / "features.safetensors")
     run("search", features, "photos", "--like", LIKE, "--index", "index.safetensors")
     for new, old in (("way", "direction-means"), ("index", "index")):
@@ -179,7 +179,7 @@ def test_a_model_with_older_names_is_read_and_written_under_them(
     # What is fitted later is added to the file under stored names, too.
     run("prior", str(path), "photos", "--kind", "gaussian")
     assert "attached.prior/gauss.mean" in names_of(path)[0]
-    assert isthmus.generate_images(str(path), 2, label="disc").shape == (2, 16, 16, 1)
+    assert isthmus.generate(str(path), 2, label="disc").pixels.shape == (2, 16, 16, 1)
 
 
 def test_the_summary_of_an_older_model_is_understood(
@@ -233,7 +233,7 @@ def test_an_index_and_a_direction_with_older_names_are_read(
     )
     # The models keep the names of today: only these two files are older.
     monkeypatch.setattr(stored_names, "NAMES", names)
-    found = isthmus.search(model, "photos", LIKE, index_path=apart / "index.safetensors")
+    found = isthmus.search(model, "photos", LIKE, index=apart / "index.safetensors")
     assert (found.added, found.removed) == (0, 0)
     assert (apart / "index.safetensors").read_bytes() == before
     conv = str(unpacked / "models" / "conv.safetensors")

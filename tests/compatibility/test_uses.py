@@ -27,9 +27,9 @@ def expected_of(name: str) -> dict[str, Any]:
 @pytest.mark.parametrize("name", PRIORS)
 def test_a_prior_draws_the_same_images(name: str) -> None:
     model, expected = f"models/{name}.safetensors", expected_of(name)
-    check_pixels(isthmus.generate_images(model, 6, seed=3), expected["drawn"])
+    check_pixels(isthmus.generate(model, 6, seed=3).pixels, expected["drawn"])
     if "of_class" in expected:
-        check_pixels(isthmus.generate_images(model, 6, seed=3, label="disc"), expected["of_class"])
+        check_pixels(isthmus.generate(model, 6, seed=3, label="disc").pixels, expected["of_class"])
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_a_search_index_is_used_as_it_is(apart: Path, unpacked: Path, facts: dic
     index = Path(shutil.copy(unpacked / "index.safetensors", apart))
     before = index.read_bytes()
     model = unpacked / "models" / "features.safetensors"
-    found = isthmus.search(str(model), "photos", LIKE, index_path=index)
+    found = isthmus.search(str(model), "photos", LIKE, index=index)
     assert (found.added, found.removed) == (0, 0)
     assert index.read_bytes() == before
     for match, (name, row, value) in zip(found.matches[0], facts["matches"], strict=True):

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from isthmus.api.data_audit import audit
 from isthmus.errors import DataError, UsageError
-from isthmus.evaluation.audit.audit import audit
 from isthmus.evaluation.audit.balance import balance
 from isthmus.evaluation.audit.canvases import canvases
 from isthmus.evaluation.audit.distortions import KINDS, Distortion, mirror, together
@@ -18,7 +18,6 @@ from isthmus.evaluation.audit.duplicates import find_duplicates
 from isthmus.evaluation.audit.faults import image_faults, set_faults
 from isthmus.evaluation.audit.groups import leakage
 from isthmus.evaluation.audit.labels import doubted_labels, principal_codes
-from isthmus.evaluation.audit.page import audit_page
 from isthmus.images.named import read_named
 from isthmus.images.only import keep_named
 from isthmus.images.store import ImageSet
@@ -90,11 +89,9 @@ def test_sizes_may_be_mixed(garments: ImageSet, tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n but no more")
     Image.new("L", (28, 28), 9).save(tmp_path / "blank.png")
     found = audit(str(tmp_path))
-    assert [(found.name(p.first), found.name(p.second)) for p in found.duplicates.pairs] == [
-        ("03.png", "99.png")
-    ]
-    assert [s.name for s in found.images.skipped] == ["broken.png"]
-    assert ("blank.png", "constant") in {(found.name(f.index), f.kind) for f in found.faults}
+    assert [(p.first, p.second) for p in found.duplicates.pairs] == [("03.png", "99.png")]
+    assert [s.name for s in found.skipped] == ["broken.png"]
+    assert ("blank.png", "constant") in {(f.name, f.kind) for f in found.faults}
     assert set(found.clean) == {f"{i:02d}.png" for i in range(20)}
 
 
@@ -102,11 +99,11 @@ def test_across_two_sets_the_test_image_stays(garments: ImageSet) -> None:
     train = garments.subset(range(80))
     test = replace(garments.subset([5, 200, 201]), source="test")
     found = audit(train, against=test)
-    assert [(p.first, p.second) for p in found.across()] == [(5, 80)]
+    assert [(p.first, p.second) for p in found.across_pairs()] == [(5, 80)]
     assert "5" not in found.clean and len(found.clean) >= 78
     document = found.to_dict()
     assert document["duplicates"]["across"] == 1 and document["images_against"] == 3
-    html = audit_page(found).html()
+    html = found.page()
     assert "Across the sets" in html and "http://" not in html
 
 
@@ -134,7 +131,7 @@ def test_a_model_judges_labels_of_images_of_any_size(tmp_path: Path) -> None:
         path.parent.mkdir(exist_ok=True)
         Image.fromarray(pixels.astype(np.uint8)).save(path)
     found = audit(tmp_path, model=model)
-    assert [found.name(doubt.index) for doubt in found.doubts] == ["dark/07.png"]
+    assert [doubt.name for doubt in found.doubts] == ["dark/07.png"]
     with pytest.raises(DataError, match="gray"):
         audit(np.zeros((3, 16, 16, 3), np.uint8), model=model)
 
@@ -222,13 +219,14 @@ def test_the_command_writes_a_list_that_train_takes(
     (tmp_path / "p").mkdir()
     for index in range(12):
         Image.fromarray(garments.image(index % 11)[..., 0]).save(tmp_path / "p" / f"{index}.png")
-    assert main(["audit", "p", "--write", "clean.txt", "--report", "a.html", "--quiet"]) == 0
+    assert main(["audit", "p", "--write", "clean.txt", "--report", "a.html"]) == 0
     assert sorted((tmp_path / "clean.txt").read_text().split()) == sorted(
         f"{i}.png" for i in range(12) if i not in (11,)
     )
     assert "<html" in (tmp_path / "a.html").read_text("utf-8")
-    assert main(["audit", "p", "--write", "clean.txt", "--quiet"]) == 1
+    assert "--write is now -o" in capsys.readouterr().err
+    assert main(["audit", "p", "-o", "clean.txt", "--quiet"]) == 1
     words = ["--recipe", "dense", "--code", "2", "--steps", "2", "--precision", "float32", "--quiet"]
     capsys.readouterr()
-    assert main(["train", "p", "--only", "clean.txt", *words, "--validation", "0", "--json"]) == 0
+    assert main(["train", "p", "--names-from", "clean.txt", *words, "--validation", "0", "--json"]) == 0
     assert '"images": 11' in capsys.readouterr().out

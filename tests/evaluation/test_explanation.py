@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from isthmus.api.explanation import explain
 from isthmus.errors import CapabilityError, DataError, OutputError
 from isthmus.evaluation.drawing.signed import signed_colours
-from isthmus.evaluation.explanation import explain
-from isthmus.evaluation.report.explanation import write_explanation
 from isthmus.features.explain.faithfulness import faithfulness
 from isthmus.features.explain.maps import gradient_maps, occlusion_maps
 from isthmus.features.explain.paintings import atlas
@@ -104,31 +103,31 @@ def test_every_kind_of_code(name: str, code: str, settings: dict[str, str]) -> N
     model = build(recipe(name).with_settings({"code": code, **settings}), channels=1, size=(10, 12)).eval()
     pixels = (np.random.default_rng(0).random((8, 10, 12, 1)) * 255).astype(np.uint8)
     images = ImageSet(pixels, tuple(map(str, range(8))), source="noise")
-    found = explain(model, images, data=images, units=3)
-    assert len(found.chosen) == 3 and found.maps["gradient"].shape == (3, 10, 12)
+    found = explain(model, images, reference=images, units=3)
+    assert len(found.units) == 3 and found.maps["gradient"].shape == (3, 10, 12)
     assert found.traversals.shape[:2] == (3, 5)
-    assert (found.dictionary is not None) == (name == "sparse")
+    assert ("<h2>Dictionary</h2>" in found.page()) == (name == "sparse")
 
 
 def test_the_page_stands_alone(linear: Autoencoder, noise: ImageSet, tmp_path: Path) -> None:
-    found = explain(linear, noise, data=noise, units=1)
-    html = write_explanation(found, tmp_path, model="m.safetensors").read_text("utf-8")
-    assert "Can the maps be believed?" in html and "http" not in html.replace("http-equiv", "")
-    assert (tmp_path / "maps.png").read_bytes().startswith(b"\x89PNG")
+    found = explain(linear, noise, reference=noise, units=1)
+    html = found.save(tmp_path / "explained.html").read_text("utf-8")
+    assert "Can the maps be trusted?" in html and "http" not in html.replace("http-equiv", "")
+    assert found.save(tmp_path / "maps.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(OutputError):
-        write_explanation(found, tmp_path, model="m.safetensors")
+        found.save(tmp_path / "maps.png")
 
 
 def test_what_cannot_be_explained(linear: Autoencoder, noise: ImageSet) -> None:
     with pytest.raises(DataError, match="units 0 to 1, not 5"):
-        explain(linear, noise, data=noise, units=[0, 5])
+        explain(linear, noise, reference=noise, units=[0, 5])
     with pytest.raises(DataError, match="training images were not found"):
         explain(linear, noise)
     skips = build(
         recipe("denoising").with_settings({"code": "4@4", "backbone.width": "4"}), channels=1, size=(8, 8)
     )
     with pytest.raises(CapabilityError):
-        explain(skips, noise, data=noise)
+        explain(skips, noise, reference=noise)
 
 
 def test_colours_of_signs() -> None:

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
+from isthmus.api.pages.sections import GENERATION, add_generation
 from isthmus.errors import DataError, ModelFileError
 from isthmus.evaluation.feature_network import FOLDER, components_of, read_features, shipped, write
 from isthmus.evaluation.generation import BAR, FLOOR, evaluate_generation, memorised
-from isthmus.evaluation.report.generation import SECTION, add_generation
-from isthmus.evaluation.report.page import Report
 from isthmus.generation.fitting import fit_prior
 from isthmus.images.store import ImageSet
+from isthmus.reports.page import Report
 from isthmus.training.api import train
 from isthmus.training.classifier import Classifier, accuracy, train_classifier
 
@@ -53,7 +53,7 @@ def test_real_images_score_best_and_copies_are_found() -> None:
     assert fair.ratio == pytest.approx(1, abs=0.2)
     report = Report("made")
     add_generation(report, found)
-    assert SECTION in report.html()
+    assert GENERATION in report.html()
     with pytest.raises(DataError, match="at least 8"):
         evaluate_generation(model, unseen.subset(range(4)), train=known)
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from isthmus.api.evaluation import evaluate
 from isthmus.errors import DataError
 from isthmus.evaluation.privacy import membership
-from isthmus.evaluation.table import evaluate
 from isthmus.training.api import train
 
 from .models import discs
@@ -55,8 +55,8 @@ def test_a_model_that_learned_by_heart_is_found_out() -> None:
         precision="float32",
         settings={"backbone.width": "64"},
     )
-    found = evaluate(model, noise[40:], train=noise[:40], privacy=True)
-    assert found.privacy is not None and found.privacy["auroc"] > 0.9 and found.privacy["leaks"]
-    assert evaluate(model, noise[40:], train=noise[:40]).privacy is None
+    found = evaluate(model, noise[40:], reference=noise[:40], privacy=True)
+    assert found.privacy is not None and found.privacy.auroc > 0.9 and found.privacy.leaks
+    assert evaluate(model, noise[40:], reference=noise[:40]).privacy is None
     with pytest.raises(DataError, match="were not found"):
         evaluate(model, discs(12)[:, :8, :8], privacy=True)

@@ -15,7 +15,7 @@ from PIL import Image
 
 from isthmus.errors import DataError, OutputError
 from isthmus.evaluation.drawing import pictures
-from isthmus.evaluation.report.page import Report
+from isthmus.reports.page import Report
 
 
 class Page(HTMLParser):

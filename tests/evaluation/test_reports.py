@@ -9,15 +9,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from isthmus.api.evaluation import evaluate
+from isthmus.api.pages import sections
+from isthmus.api.pages.example_images import examples
 from isthmus.evaluation.passes import evenly
-from isthmus.evaluation.report import features
-from isthmus.evaluation.report.examples import examples
-from isthmus.evaluation.report.model import metrics_table, model_report
-from isthmus.evaluation.report.page import Report
-from isthmus.evaluation.table import evaluate
 from isthmus.features.readout import fit_readout
 from isthmus.images.reading import read
 from isthmus.model.autoencoder import Autoencoder
+from isthmus.reports.page import Report
 
 from .models import discs, trained
 
@@ -39,11 +38,15 @@ def test_examples_are_what_was_scored(denoiser: Autoencoder) -> None:
     assert np.abs(shown.inputs[0] - shown.originals[0]).mean() > 0.05
 
 
-def test_the_page_holds_every_metric_and_loads_nothing(denoiser: Autoencoder) -> None:
+def test_the_page_holds_every_metric_and_loads_nothing(
+    denoiser: Autoencoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     images = discs(20, seed=1)
-    found = evaluate(denoiser, images, train=discs(40), limit=10)
-    page = model_report(denoiser, found, images, path="my model.safetensors").html()
-    header, rows = metrics_table(found)
+    denoiser.save(tmp_path / "my model.safetensors")
+    monkeypatch.chdir(tmp_path)
+    found = evaluate("my model.safetensors", images, reference=discs(40), limit=10)
+    page = found.page()
+    header, rows = found.rows()
     assert header == ["metric", "model", "model, clean input", "PCA", "mean image", "corrupted input"]
     for row in rows:
         assert str(row[0]) in page
@@ -59,7 +62,7 @@ def test_images_of_mixed_sizes_can_be_shown(denoiser: Autoencoder, tmp_path: Pat
     for index, size in enumerate([(16, 16), (40, 24), (24, 16)]):
         Image.fromarray(discs(1, size=size, seed=index)[0, ..., 0]).save(folder / f"{index}.png")
     found = evaluate(denoiser, folder)
-    page = model_report(denoiser, found, folder).html()
+    page = found.page()
     assert page.count("<img ") >= 3
 
 
@@ -67,7 +70,7 @@ def test_a_model_without_history_still_has_a_page() -> None:
     model = trained(discs(12), "dense", code="2", steps=1)
     model.summary = {}
     images = discs(4)
-    assert "<h2>Training</h2>" not in model_report(model, evaluate(model, images), images).html()
+    assert "<h2>Training</h2>" not in evaluate(model, images).page()
 
 
 def test_even_spacing_keeps_both_ends() -> None:
@@ -80,12 +83,12 @@ def test_the_page_shows_what_is_alike_and_what_is_unusual() -> None:
     pixels = np.concatenate([discs(40, seed=1), 255 - discs(1, seed=2)])
     model = trained(discs(40), "dense", code="4", steps=8)
     images = replace(read(pixels), labels=np.arange(41) % 2, classes=("even", "odd"))
-    page = model_report(model, evaluate(model, images), images).html()
+    page = evaluate(model, images).page()
     assert "<h2>Features</h2>" in page
     for part in ("most like them", "without labels", "The most unusual", "5 nearest, % right"):
         assert part in page
     few = images.subset(range(10))
-    assert "<h2>Features</h2>" not in model_report(model, evaluate(model, few), few).html()
+    assert "<h2>Features</h2>" not in evaluate(model, few).page()
 
 
 def test_an_image_is_not_what_is_most_like_itself(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,17 +100,17 @@ def test_an_image_is_not_what_is_most_like_itself(monkeypatch: pytest.MonkeyPatc
         shown.extend(rows[0][1])
         return b""
 
-    monkeypatch.setattr(features, "before_after", before_after)
+    monkeypatch.setattr(sections, "before_after", before_after)
     monkeypatch.setattr(Report, "picture", lambda *_: None)
-    features.add_alike(Report("t"), model, images, images.subset([5]), fit_readout(model, images), known=[5])
-    assert len(shown) == 1 + features.SHOWN
+    sections.add_alike(Report("t"), model, images, images.subset([5]), fit_readout(model, images), known=[5])
+    assert len(shown) == 1 + sections.SHOWN
     assert all(not np.array_equal(shown[0], other) for other in shown[1:])
 
 
 def test_a_report_shows_where_codes_lie_but_not_of_a_network_with_skips(denoiser: Autoencoder) -> None:
     images = discs(12)
     model = trained(images, "dense", code="2", steps=1)
-    assert "where their codes lie" in model_report(model, evaluate(model, images), images).html()
+    assert "where their codes lie" in evaluate(model, images).page()
     few = images[:2]
-    assert "where their codes lie" not in model_report(model, evaluate(model, few), few).html()
-    assert "where their codes lie" not in model_report(denoiser, evaluate(denoiser, images), images).html()
+    assert "where their codes lie" not in evaluate(model, few).page()
+    assert "where their codes lie" not in evaluate(denoiser, images).page()

@@ -13,9 +13,8 @@ import torch
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from isthmus.cli.console import plain
+from isthmus.api.evaluation import Evaluation, evaluate
 from isthmus.errors import DataError
-from isthmus.evaluation.table import Evaluation, evaluate
 from isthmus.evaluation.training_data import training_images
 from isthmus.images.reading import read
 from isthmus.model import axes
@@ -72,8 +71,8 @@ def test_baselines_are_found_where_the_model_was_trained(found: Evaluation) -> N
     assert set(found.baselines["pca"]) == {"mse", "mae", "psnr", "ssim", "bce", "bce_excess"}
     assert found.baselines["pca"]["mse"] < found.baselines["mean_image"]["mse"]
     assert found.gap is not None
-    assert found.gap["images"] == 72
-    assert found.gap["difference"]["mse"] == pytest.approx(found.metrics["mse"] - found.gap["train"]["mse"])
+    assert found.gap.images == 72
+    assert found.gap.difference["mse"] == pytest.approx(found.metrics["mse"] - found.gap.train["mse"])
     assert found.clean is None
     assert found.notes == ()
 
@@ -81,7 +80,7 @@ def test_baselines_are_found_where_the_model_was_trained(found: Evaluation) -> N
 def test_the_document_is_plain_json(found: Evaluation) -> None:
     document = found.to_dict()
     assert document["schema"] == "isthmus.evaluate/1"
-    assert json.loads(json.dumps(plain(document), allow_nan=False)) == plain(document)
+    assert json.loads(json.dumps(document, allow_nan=False)) == document
     worst = [one["mse"] for one in document["worst"]]
     assert worst == sorted(worst, reverse=True)
     assert worst[0] == found.scores["mse"].max()
@@ -103,7 +102,7 @@ def test_changed_training_data_give_a_note_and_no_baseline(dense: Autoencoder, t
     )
     try:
         found = evaluate(dense, discs(6, seed=1))
-        given = evaluate(dense, discs(6, seed=1), train=discs(40))
+        given = evaluate(dense, discs(6, seed=1), reference=discs(40))
     finally:
         dense.summary["data"] = former
     assert found.baselines == {}
@@ -114,7 +113,7 @@ def test_changed_training_data_give_a_note_and_no_baseline(dense: Autoencoder, t
 
 def test_training_images_in_the_test_set_are_counted(dense: Autoencoder) -> None:
     mixed = np.concatenate([discs(80)[:10], discs(10, seed=9)])
-    found = evaluate(dense, mixed, train=discs(80))
+    found = evaluate(dense, mixed, reference=discs(80))
     assert any(note.startswith("10 of the 20 images are among the training images") for note in found.notes)
 
 
@@ -136,7 +135,7 @@ def test_resized_training_images_are_still_recognised_by_their_source(tmp_path: 
 def test_a_limit_spreads_over_the_set(dense: Autoencoder) -> None:
     found = evaluate(dense, discs(20, seed=1), limit=3)
     assert found.names == ("0", "10", "19")
-    assert (found.data["images"], found.data["of"]) == (3, 20)
+    assert (found.data.images, found.data.of) == (3, 20)
 
 
 def test_validation_images_of_their_own_leave_the_whole_set_for_training(data: tuple[str, str]) -> None:
@@ -151,12 +150,12 @@ def test_validation_images_of_their_own_leave_the_whole_set_for_training(data: t
     )
     found = evaluate(model, data[1], limit=4)
     assert found.gap is not None
-    assert found.gap["images"] == 80
+    assert found.gap.images == 80
 
 
 def test_a_corruption_is_measured_with_and_without() -> None:
     model = trained(discs(60), "denoising", code="4@4", steps=30)
-    found = evaluate(model, discs(16, seed=1), train=discs(60))
+    found = evaluate(model, discs(16, seed=1), reference=discs(60))
     assert found.clean is not None
     assert set(found.clean) == set(found.metrics)
     assert set(found.baselines) == {"pca", "mean_image", "corrupted_input"}
@@ -185,8 +184,8 @@ def test_mixed_sizes_are_measured_at_their_own_size(tmp_path: Path) -> None:
         Image.fromarray(discs(1, size=size, seed=index)[0, ..., 0]).save(tmp_path / f"{index}.png")
     for code in ("4", "4@4"):
         model = trained(discs(30), "conv", code=code, steps=2)
-        found = evaluate(model, tmp_path, train=discs(30))
-        assert found.data["sizes_differ"]
+        found = evaluate(model, tmp_path, reference=discs(30))
+        assert found.data.sizes_differ
         assert len(found.scores["mse"]) == 4
         third = read(tmp_path).image(2)
         again = model.reconstruct(third.astype(np.float32) / 255)
@@ -254,7 +253,7 @@ class TestLikelihood:
         images = black_and_white(12, seed=3)
         exact = self.exact(model, images)
         found = evaluate(model, images, nll_samples=200)
-        assert found.data["black_and_white"]
+        assert found.data.black_and_white
         assert not any("cross-entropies" in note for note in found.notes)
         assert found.metrics["nll_nats"] == pytest.approx(exact, rel=0.02)
         assert -found.metrics["elbo"] > exact - 0.5

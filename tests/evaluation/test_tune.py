@@ -10,12 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from isthmus.api import tuning
+from isthmus.api.tuning import TrialResult, TuningResult, tune
 from isthmus.errors import DataError, UsageError
-from isthmus.evaluation.selection import search
-from isthmus.evaluation.selection.folds import folds
-from isthmus.evaluation.selection.log import Trial
-from isthmus.evaluation.selection.outcome import Outcome
-from isthmus.evaluation.selection.search import tune
+from isthmus.evaluation.selection.folds import folds as split_folds
 from isthmus.evaluation.selection.space import Axis, grid, parse_axis, randomly
 from isthmus.images.store import ImageSet
 
@@ -24,8 +22,6 @@ QUICK: dict[str, Any] = {
     "code": "2",
     "settings": ["backbone.width=8"],
     "steps": 3,
-    "precision": "float32",
-    "validation": 0.0,
 }
 
 
@@ -39,14 +35,14 @@ def images() -> ImageSet:
 
 def test_folds_keep_copies_together_and_classes_even(images: ImageSet) -> None:
     doubled = images.subset([*range(40), *range(10)])
-    parts = folds(doubled, 4)
+    parts = split_folds(doubled, 4)
     assert sorted(np.concatenate([test for _, test in parts]).tolist()) == list(range(50))
     for train, test in parts:
         assert not set(train) & set(test)
         assert not set(doubled.hashes()[train]) & set(doubled.hashes()[test])
         assert doubled.labels is not None and 0.3 < doubled.labels[test].mean() < 0.7
     with pytest.raises(DataError, match="too few"):
-        folds(images.subset([1, 1, 2]), 3)
+        split_folds(images.subset([1, 1, 2]), 3)
 
 
 def test_axes_are_read() -> None:
@@ -71,65 +67,61 @@ def test_points() -> None:
 
 
 def test_a_grid_is_searched_and_ranked(images: ImageSet, tmp_path: Path) -> None:
-    out = tmp_path / "log.jsonl"
-    found = tune(
-        images, ["code=1,3"], folds_count=2, objectives=["reconstruction", "probe"], out=out, **QUICK
-    )
-    assert found.complete and {t.point["code"] for t in found.trials} == {"1", "3"}
-    assert all(t.folds == 2 and set(t.scores) == {"mse", "probe"} for t in found.trials)
-    means = [np.mean(t.scores["mse"]) for t in found.ranked()]
+    log = tmp_path / "log.jsonl"
+    found = tune(images, ["code=1,3"], folds=2, objectives=["reconstruction", "probe"], log=log, **QUICK)
+    assert found.complete and {t.settings["code"] for t in found.trials} == {"1", "3"}
+    assert all(len(t.scores["mse"]) == 2 and set(t.scores) == {"mse", "probe"} for t in found.trials)
+    means = [np.mean(t.scores["mse"]) for t in found.trials]
     assert means == sorted(means)
     assert all(0.4 <= p <= 1 for t in found.trials for p in t.scores["probe"])
-    assert len(out.read_text().splitlines()) == 3
-    picture = found.picture()
-    assert picture is not None and picture.startswith(b"\x89PNG")
-    assert "Trials" in found.page().html()
+    assert len(log.read_text().splitlines()) == 3
+    assert "<h2>Trials</h2>" in found.page() and "<h2>Front</h2>" in found.page()
 
 
 def test_an_interrupted_search_goes_on(
     images: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out = tmp_path / "log.jsonl"
+    log = tmp_path / "log.jsonl"
     trained: list[int] = []
-    from isthmus.training.api import train
+    from isthmus.api.trial_training import train_trial
 
     def counted(*args: Any, **options: Any) -> Any:
         if len(trained) == 3:
             raise KeyboardInterrupt
         trained.append(1)
-        return train(*args, **options)
+        return train_trial(*args, **options)
 
-    monkeypatch.setattr(search, "train", counted)
+    monkeypatch.setattr(tuning, "train_trial", counted)
     with pytest.raises(KeyboardInterrupt):
-        tune(images, ["code=1,3"], folds_count=2, out=out, **QUICK)
+        tune(images, ["code=1,3"], folds=2, log=log, **QUICK)
     trained.clear()
-    again = tune(images, ["code=1,3"], folds_count=2, out=out, **QUICK)
+    again = tune(images, ["code=1,3"], folds=2, log=log, **QUICK)
     assert len(trained) == 1 and again.complete
     monkeypatch.undo()
-    once = tune(images, ["code=1,3"], folds_count=2, **QUICK)
+    once = tune(images, ["code=1,3"], folds=2, **QUICK)
     assert [t.scores for t in once.trials] == [t.scores for t in again.trials]
-    more = tune(images, ["code=1,3,4"], folds_count=2, out=out, **QUICK)
-    assert len(more.trials) == 3 and more.trials[:2] == again.trials
+    more = tune(images, ["code=1,3,4"], folds=2, log=log, **QUICK)
+    assert len(more.trials) == 3 and set(map(str, again.trials)) < set(map(str, more.trials))
 
 
 def test_another_search_does_not_go_on_there(images: ImageSet, tmp_path: Path) -> None:
-    out = tmp_path / "log.jsonl"
-    tune(images, ["code=1"], folds_count=2, out=out, **QUICK)
+    log = tmp_path / "log.jsonl"
+    tune(images, ["code=1"], folds=2, log=log, **QUICK)
     with pytest.raises(UsageError, match="seed differ"):
-        tune(images, ["code=1"], folds_count=2, out=out, seed=1, **QUICK)
-    out.write_text("no log\n")
+        tune(images, ["code=1"], folds=2, log=log, seed=1, **QUICK)
+    log.write_text("no log\n")
     with pytest.raises(DataError, match="not the log"):
-        tune(images, ["code=1"], folds_count=2, out=out, **QUICK)
-    assert tune(images, ["code=1"], folds_count=2, out=out, force=True, **QUICK).complete
+        tune(images, ["code=1"], folds=2, log=log, **QUICK)
+    assert tune(images, ["code=1"], folds=2, log=log, force=True, **QUICK).complete
 
 
 def test_the_time_may_be_up(images: ImageSet) -> None:
-    found = tune(images, ["code=1,2"], folds_count=2, budget=1e-9, **QUICK)
-    assert not found.complete and found.ranked() == [] and found.to_dict()["best"] is None
+    found = tune(images, ["code=1,2"], folds=2, budget=1e-9, **QUICK)
+    assert not found.complete and not any(t.state == "done" for t in found.trials) and found.best is None
 
 
 def test_what_cannot_work_is_a_trial_that_failed(images: ImageSet) -> None:
-    found = tune(images, ["critic=none,on-codes", "code=2@2,2"], folds_count=2, **QUICK)
+    found = tune(images, ["critic=none,on-codes", "code=2@2,2"], folds=2, **QUICK)
     failed = [t for t in found.trials if t.state == "failed"]
     assert failed and all(t.why for t in failed)
     assert {t["state"] for t in found.to_dict()["trials"]} == {"done", "failed"}
@@ -146,12 +138,12 @@ def test_wrong_requests_are_refused_before_anything_is_trained(images: ImageSet)
         (["code=1"], {"search": "luck"}),
     ):
         with pytest.raises(UsageError):
-            tune(images, over, folds_count=2, **{**QUICK, **more})
+            tune(images, over, folds=2, **{**QUICK, **more})
 
 
 def test_an_objective_that_a_recipe_lacks_is_called_as_it_was_asked_for(images: ImageSet) -> None:
     with pytest.raises(UsageError, match=r"no objective 'rate'; it has (?!.*rate)"):
-        tune(images, ["code=2"], folds_count=2, objectives=["rate"], **QUICK)
+        tune(images, ["code=2"], folds=2, objectives=["rate"], **QUICK)
 
 
 def test_labels_are_not_probed_for_in_codes_of_different_lengths(tmp_path: Path) -> None:
@@ -161,27 +153,37 @@ def test_labels_are_not_probed_for_in_codes_of_different_lengths(tmp_path: Path)
         Image.fromarray(np.full((8 + 4 * (i // 4), 8), 20 * i, np.uint8)).save(folder / f"{i}.png")
     grid = {**QUICK, "recipe": "conv", "code": "2@4", "settings": ["backbone.width=4"]}
     with pytest.raises(DataError, match="different sizes"):
-        tune(tmp_path, ["optimiser.rate=0.001"], folds_count=2, objectives=["probe"], **grid)
+        tune(tmp_path, ["optimiser.rate=0.001"], folds=2, objectives=["probe"], **grid)
 
 
 def test_the_front_is_what_nothing_beats() -> None:
     values = {"a": (1.0, 0.5), "b": (2.0, 0.9), "c": (2.0, 0.6), "d": (3.0, 0.95), "e": (1.5, 0.5)}
     trials = tuple(
-        Trial({"x": name}, {"mse": [m, m], "probe": [p, p]}, 1.0, "done") for name, (m, p) in values.items()
+        TrialResult({"x": name}, "done", "", 1.0, {"mse": (m, m), "probe": (p, p)}, {"mse": m, "probe": p})
+        for name, (m, p) in values.items()
     )
-    found = Outcome("dense", "squares", 9, 2, ("mse", "probe"), trials, True, 1.0)
-    assert [t.point["x"] for t in found.front()] == ["a", "b", "d"]
+    found = TuningResult(
+        recipe="dense",
+        data="squares",
+        images=9,
+        folds=2,
+        objectives=("mse", "probe"),
+        complete=True,
+        seconds=1.0,
+        trials=trials,
+    )
+    assert [point["x"] for point in found.front] == ["a", "b", "d"]
 
 
 def test_optuna_learns_prunes_and_goes_on(images: ImageSet, tmp_path: Path) -> None:
     pytest.importorskip("optuna", reason="needs the extra 'tune'")
-    out = tmp_path / "log.jsonl"
-    asked = {"folds_count": 2, "search": "optuna", "out": out, **QUICK, "steps": 1}
+    log = tmp_path / "log.jsonl"
+    asked = {"folds": 2, "search": "optuna", "log": log, **QUICK, "steps": 1}
     over = ["optimiser.rate=1e-4..1e-1", "code=1,2"]
     first = tune(images, over, trials=5, **asked)
     assert len(first.trials) == 5 and {t.state for t in first.trials} <= {"done", "pruned"}
     both = tune(images, over, trials=9, **asked)
-    assert len(both.trials) == 9 and both.trials[:5] == first.trials
-    assert any(t.state == "pruned" and t.folds == 1 for t in both.trials)
-    assert all(1e-4 <= float(t.point["optimiser.rate"]) <= 1e-1 for t in both.trials)
-    assert len([json.loads(line) for line in out.read_text().splitlines()]) == 10
+    assert len(both.trials) == 9 and set(map(str, first.trials)) < set(map(str, both.trials))
+    assert any(t.state == "pruned" and len(t.scores["mse"]) == 1 for t in both.trials)
+    assert all(1e-4 <= float(t.settings["optimiser.rate"]) <= 1e-1 for t in both.trials)
+    assert len([json.loads(line) for line in log.read_text().splitlines()]) == 10

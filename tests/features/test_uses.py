@@ -20,13 +20,14 @@ from isthmus.model.autoencoder import Autoencoder
 def test_features_tell_digits_apart_better_than_pixels(
     model: Autoencoder, train: ImageSet, test: ImageSet
 ) -> None:
-    found = isthmus.classify(model, train, test, few=3, draws=2)
-    rows = {row.name: row for row in found.rows}
+    found = isthmus.classify(model, train, test, few_labels=3, draws=2)
+    rows = {row.name: row for row in found.scores}
     assert list(rows) == ["features", "code", "pixels", "pca"]
     assert rows["features"].linear > 0.93
     assert rows["features"].knn > 0.9
     assert rows["features"].linear >= rows["pixels"].linear - 0.01
-    assert rows["features"].few_spread > 0.7
+    few = rows["features"].few_spread
+    assert few is not None and few > 0.7
     assert found.confusion.sum() == len(test)
     assert np.trace(found.confusion) / len(test) == pytest.approx(rows["features"].linear)
     assert ((found.confidence > 0.09) & (found.confidence <= 1)).all()
@@ -88,7 +89,7 @@ def test_an_index_is_kept_and_only_what_is_new_is_computed(
 ) -> None:
     path = tmp_path / "digits.index"
     part = train.subset(np.arange(100))
-    first = isthmus.search(model, part, part.subset([3]), count=4, index_path=path)
+    first = isthmus.search(model, part, part.subset([3]), count=4, index=path)
     assert (first.added, first.removed) == (100, 0)
     assert first.matches[0][0].row == 3
     assert first.matches[0][0].value == pytest.approx(1, abs=1e-5)
@@ -96,7 +97,7 @@ def test_an_index_is_kept_and_only_what_is_new_is_computed(
     assert values == sorted(values, reverse=True)
 
     grown = train.subset(np.arange(5, 110))
-    second = isthmus.search(model, grown, part.subset([3, 50]), count=4, index_path=path, metric="l2")
+    second = isthmus.search(model, grown, part.subset([3, 50]), count=4, index=path, metric="l2")
     assert (second.added, second.removed) == (10, 5)
     assert second.matches[1][0].row == 45
     assert second.matches[1][0].value == pytest.approx(0, abs=1e-3)
@@ -111,8 +112,8 @@ def test_an_index_of_another_model_is_not_used(
 ) -> None:
     path = tmp_path / "digits.index"
     part = train.subset(np.arange(30))
-    isthmus.search(model, part, part.subset([0]), count=1, index_path=path)
-    other = isthmus.search(plain, part, part.subset([0]), count=1, index_path=path)
+    isthmus.search(model, part, part.subset([0]), count=1, index=path)
+    other = isthmus.search(plain, part, part.subset([0]), count=1, index=path)
     assert other.added == 30
 
 
@@ -120,10 +121,10 @@ def test_a_damaged_index_is_named(model: Autoencoder, train: ImageSet, tmp_path:
     path = tmp_path / "digits.index"
     model.save(path)
     with pytest.raises(ModelFileError, match="not a search index"):
-        isthmus.search(model, train, train.subset([0]), index_path=path)
+        isthmus.search(model, train, train.subset([0]), index=path)
     path.write_text("a list of something else\n")
     with pytest.raises(ModelFileError, match=r"digits\.index is not a search index"):
-        isthmus.search(model, train, train.subset([0]), index_path=path)
+        isthmus.search(model, train, train.subset([0]), index=path)
     assert path.read_text() == "a list of something else\n"
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+import isthmus
 from isthmus.errors import DataError, UsageError
-from isthmus.generation.augmentation import METHODS, augment, joined
+from isthmus.generation.augmentation import METHODS, joined
 from isthmus.generation.distortion import DISTORTIONS, distorted
 from isthmus.generation.filtering import Filter
 from isthmus.images.store import ImageSet
@@ -24,7 +25,7 @@ def left_share(pixels: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("method", METHODS)
 def test_new_images_are_of_the_class_they_are_labelled_with(method: str) -> None:
     model, images = fresh(), discs(60)
-    found = augment(model, images, 30, methods=[method], distortions=["shift"], seed=1)
+    found = isthmus.augment(model, images, 30, methods=[method], distortions=["shift"], seed=1)
     made = found.images
     assert made.labels is not None
     assert made.classes == ("left", "right")
@@ -33,7 +34,7 @@ def test_new_images_are_of_the_class_they_are_labelled_with(method: str) -> None
     assert (share[made.labels == 0] > 0.5).mean() > 0.9
     assert (share[made.labels == 1] < 0.5).mean() > 0.9
     assert not np.isin(made.hashes(), images.hashes()).all()
-    again = augment(model, images, 30, methods=[method], distortions=["shift"], seed=1)
+    again = isthmus.augment(model, images, 30, methods=[method], distortions=["shift"], seed=1)
     assert np.array_equal(np.asarray(again.images.pixels), np.asarray(made.pixels))
 
 
@@ -41,7 +42,7 @@ def test_a_small_class_is_filled_up() -> None:
     images = discs(60)
     assert images.labels is not None
     few = images.subset([*np.flatnonzero(images.labels == 0), *np.flatnonzero(images.labels == 1)[:5]])
-    found = augment(fresh(), few, balance=True)
+    found = isthmus.augment(fresh(), few, balance=True)
     both = joined(few, found.images)
     assert both.labels is not None
     assert (both.labels == 0).sum() == (both.labels == 1).sum() == 30
@@ -51,7 +52,7 @@ def test_a_class_with_a_single_image_is_filled_up_by_moves_and_distortions() -> 
     images = discs(60)
     assert images.labels is not None
     few = images.subset([*np.flatnonzero(images.labels == 0)[:8], 1])
-    found = augment(fresh(), few, balance=True, methods=["moves", "distortions"], filtered=False)
+    found = isthmus.augment(fresh(), few, balance=True, methods=["moves", "distortions"], filtered=False)
     assert found.wanted == len(found.images) == 7
     assert (left_share(np.asarray(found.images.pixels)) < 0.5).mean() > 0.6
 
@@ -96,18 +97,18 @@ def test_flips_and_shifts_move_pixels_without_blurring_them() -> None:
 def test_what_cannot_be_augmented_is_said() -> None:
     model, images = fresh(), discs(20)
     with pytest.raises(UsageError, match="method 'mixpu' is not known; did you mean 'mixup'"):
-        augment(model, images, 4, methods=["mixpu"])
+        isthmus.augment(model, images, 4, methods=["mixpu"])
     with pytest.raises(UsageError, match="either a count or balance"):
-        augment(model, images)
+        isthmus.augment(model, images)
     with pytest.raises(DataError, match="no labels"):
-        augment(model, ImageSet(images.pixels, images.names), 4)
+        isthmus.augment(model, ImageSet(images.pixels, images.names), 4)
     with pytest.raises(DataError, match="class 'right' has a single image, and mixup") as caught:
-        augment(model, images.subset([0, 2, 4, 1]), 4)
-    assert str(caught.value.hint) == "add --methods moves,distortions"
+        isthmus.augment(model, images.subset([0, 2, 4, 1]), 4)
+    assert str(caught.value.hint) == "add methods='moves,distortions'"
     with pytest.raises(DataError, match="of one size already"):
-        augment(model, images, balance=True)
+        isthmus.augment(model, images, balance=True)
     with pytest.raises(UsageError, match="distortion 'blur'"):
-        augment(model, images, 4, methods=["distortions"], distortions=["blur"])
+        isthmus.augment(model, images, 4, methods=["distortions"], distortions=["blur"])
 
 
 def test_a_rare_class_is_not_outvoted_by_a_frequent_one() -> None:

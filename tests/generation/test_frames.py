@@ -13,7 +13,7 @@ import isthmus
 from isthmus.errors import CapabilityError, DataError, UsageError
 from isthmus.generation.codes import codes_of
 from isthmus.generation.dynamics import dynamics_of, fit_dynamics, guess, told_times
-from isthmus.generation.frames import between, fill, predict, sequences_of
+from isthmus.generation.frames import sequences_of
 from isthmus.generation.moving import moving
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
@@ -56,11 +56,11 @@ def test_learned_motion_beats_copying_and_blending() -> None:
     model = learned()
     for sequence in swinging(3, seed=9):
         real = np.asarray(sequence.pixels)
-        filled = fill(model, sequence, range(1, 13, 2))
+        filled = isthmus.fill_frames(model, sequence, range(1, 13, 2)).pixels
         assert np.array_equal(filled[::2], real[::2])
         blend = (real[0:12:2].astype(float) + real[2:14:2]) / 2
         assert error(filled[1:13:2], real[1:13:2]) < 0.6 * error(blend, real[1:13:2])
-        foretold = predict(model, sequence.subset(range(12)), 2)
+        foretold = isthmus.predict_frames(model, sequence.subset(range(12)), 2).pixels
         assert error(foretold, real[12:]) < 0.6 * error(np.stack([real[11]] * 2), real[12:])
 
 
@@ -68,11 +68,11 @@ def test_frames_of_another_size_than_the_models_keep_it() -> None:
     model, large = fresh(), swinging(1, side=19)[0]
     wide = ImageSet(np.pad(np.asarray(large.pixels), ((0, 0), (0, 0), (0, 6), (0, 0))), large.names)
     known = wide.stack(range(len(wide)))
-    filled = fill(model, wide, [3])
+    filled = isthmus.fill_frames(model, wide, [3]).pixels
     assert filled.shape == (14, 19, 25, 1)
     assert np.array_equal(np.delete(filled, 3, 0), np.delete(known, 3, 0))
-    assert between(model, wide, 1).shape == (27, 19, 25, 1)
-    repeated = predict(model, wide, 1)
+    assert isthmus.insert_frames(model, wide, 1).pixels.shape == (27, 19, 25, 1)
+    repeated = isthmus.predict_frames(model, wide, 1).pixels
     assert np.abs(repeated.astype(int) - model.reconstruct(wide.stack([13]))).max() <= 1
 
 
@@ -81,19 +81,20 @@ def test_motion_travels_in_the_file(tmp_path: Path) -> None:
     model.save(tmp_path / "m.safetensors")
     again = isthmus.load(tmp_path / "m.safetensors")
     assert dynamics_of(again) is not None
-    assert np.array_equal(predict(again, sequence, 3), predict(model, sequence, 3))
+    expected = isthmus.predict_frames(model, sequence, 3).pixels
+    assert np.array_equal(isthmus.predict_frames(again, sequence, 3).pixels, expected)
 
 
 def test_without_learning_codes_go_straight_and_a_prediction_repeats() -> None:
     model, sequence = fresh(), swinging(1)[0]
     assert dynamics_of(model) is None
-    slow = between(model, sequence.subset(range(3)), 3)
+    slow = isthmus.insert_frames(model, sequence.subset(range(3)), 3).pixels
     assert slow.shape == (9, 12, 12, 1)
     assert np.array_equal(slow[::4], sequence.stack(range(3)))
     codes = codes_of(model, sequence)
     middle = model.decode(torch.lerp(codes[0:1], codes[1:2], 0.5))
     assert np.abs(slow[2, ..., 0] / 255 - middle[0, 0].numpy()).max() < 0.01
-    repeated = predict(model, sequence, 2)
+    repeated = isthmus.predict_frames(model, sequence, 2).pixels
     assert np.abs(repeated.astype(int) - model.reconstruct(sequence.stack([13]))).max() <= 1
 
 
@@ -127,11 +128,11 @@ def test_sub_folders_are_sequences() -> None:
 def test_what_is_no_sequence_is_said() -> None:
     model, sequence = fresh(), swinging(1)[0]
     with pytest.raises(UsageError, match="from 0 to 13"):
-        fill(model, sequence, [14])
+        isthmus.fill_frames(model, sequence, [14])
     with pytest.raises(UsageError, match="two frames must be known"):
-        fill(model, sequence, range(1, 14))
+        isthmus.fill_frames(model, sequence, range(1, 14))
     with pytest.raises(DataError, match="at least 9 frames"):
         fit_dynamics(model, [codes_of(model, sequence.subset(range(5)))], steps=1)
     with pytest.raises(CapabilityError, match="vector codes only"):
         fit_dynamics(fresh("4@4"), [], steps=1)
-    assert fill(fresh("4@4"), sequence, [3, 4]).shape == (14, 12, 12, 1)
+    assert isthmus.fill_frames(fresh("4@4"), sequence, [3, 4]).pixels.shape == (14, 12, 12, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,16 +13,20 @@ import torch
 import isthmus
 from isthmus.errors import CapabilityError, DataError, ModelFileError, UsageError
 from isthmus.generation.codes import codes_of, possible
-from isthmus.generation.fitting import fit_prior
 from isthmus.generation.flow_training import channels_of, fit_flow
 from isthmus.generation.mixture import Mixture, fit_mixture
 from isthmus.generation.moments import matching
 from isthmus.generation.prior import class_index, draw, kept, prior_of
-from isthmus.generation.sampling import generate, varied
+from isthmus.generation.sampling import varied
 from isthmus.model.autoencoder import build
 from isthmus.model.recipes import FAMILIES
 
 from .models import discs, fresh, untrained
+
+
+def drawn_images(model: Any, count: int, **options: Any) -> np.ndarray:
+    pixels: np.ndarray = isthmus.generate(model, count, **options).pixels
+    return pixels
 
 
 def two_moons(count: int, seed: int = 0) -> tuple[torch.Tensor, np.ndarray]:
@@ -102,22 +107,22 @@ def moments_of(codes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @pytest.mark.parametrize("kind", ["gaussian", "mixture", "flow"])
-def test_a_prior_travels_in_the_model_file(kind: str, tmp_path: Path) -> None:
+def test_a_prior_travels_in_the_model_file(kind: Any, tmp_path: Path) -> None:
     model = fresh()
-    fit_prior(model, discs(240), kind=kind, components=4, steps=20)
-    before = generate(model, 3, seed=5)
+    isthmus.fit_prior(model, discs(240), kind=kind, components=4, steps=20)
+    before = drawn_images(model, 3, seed=5)
     model.save(tmp_path / "m.safetensors")
     loaded = isthmus.load(tmp_path / "m.safetensors")
     assert kept(loaded) == (kind,)
-    assert np.array_equal(generate(loaded, 3, seed=5), before)
-    assert not np.array_equal(generate(loaded, 3, seed=6), before)
+    assert np.array_equal(drawn_images(loaded, 3, seed=5), before)
+    assert not np.array_equal(drawn_images(loaded, 3, seed=6), before)
     assert prior_of(loaded).classes == ("left", "right")
 
 
 def test_images_of_a_class_lie_where_the_class_does() -> None:
     model = fresh()
-    fit_prior(model, discs(240), kind="mixture", components=6)
-    left, right = (generate(model, 40, label=name).astype(float) for name in ("left", "right"))
+    isthmus.fit_prior(model, discs(240), kind="mixture", components=6)
+    left, right = (drawn_images(model, 40, label=name).astype(float) for name in ("left", "right"))
     assert left.shape == (40, 12, 12, 1)
     assert left[:, :, :6].mean() > 2 * left[:, :, 6:].mean()
     assert right[:, :, 6:].mean() > 2 * right[:, :, :6].mean()
@@ -125,11 +130,11 @@ def test_images_of_a_class_lie_where_the_class_does() -> None:
 
 def test_variations_are_like_the_image_and_the_less_so_the_stronger() -> None:
     model, images = fresh(), discs(240)
-    fit_prior(model, images, kind="mixture", components=6)
+    isthmus.fit_prior(model, images, kind="mixture", components=6)
     image = images.image(4)
-    same = generate(model, 8, like=image, strength=0.0)
-    near = generate(model, 8, like=image, strength=0.3)
-    far = generate(model, 8, like=image, strength=1.0)
+    same = drawn_images(model, 8, like=image, strength=0.0)
+    near = drawn_images(model, 8, like=image, strength=0.3)
+    far = drawn_images(model, 8, like=image, strength=1.0)
     seen = model.reconstruct(image).astype(float)
 
     def error(made: np.ndarray) -> float:
@@ -141,9 +146,9 @@ def test_variations_are_like_the_image_and_the_less_so_the_stronger() -> None:
 
 def test_a_low_temperature_keeps_variations_near() -> None:
     model, images = fresh(), discs(240)
-    fit_prior(model, images, kind="mixture", components=6)
+    isthmus.fit_prior(model, images, kind="mixture", components=6)
     cold, hot = (
-        generate(model, 30, like=images.image(4), strength=0.6, temperature=t).astype(float)
+        drawn_images(model, 30, like=images.image(4), strength=0.6, temperature=t).astype(float)
         for t in (0.3, 1.0)
     )
     assert cold.var(0).mean() < 0.5 * hot.var(0).mean()
@@ -151,16 +156,16 @@ def test_a_low_temperature_keeps_variations_near() -> None:
 
 def test_what_cannot_be_drawn_is_said_before_anything_is() -> None:
     model, images = fresh("4@4"), discs(60)
-    fit_prior(model, images, kind="flow", steps=2, width=8, depth=1)
+    isthmus.fit_prior(model, images, kind="flow", steps=2, width=8)
     with pytest.raises(DataError, match="ask for fewer"):
-        generate(model, 10**12)
+        drawn_images(model, 10**12)
     with pytest.raises(DataError, match="99999×99999 pixels"):
-        generate(model, 1, size=(99_999, 99_999))
+        drawn_images(model, 1, size=(99_999, 99_999))
     with pytest.raises(UsageError, match="leave out either size or like"):
-        generate(model, 1, like=images.image(0), size=(12, 12))
+        drawn_images(model, 1, like=images.image(0), size=(12, 12))
     for temperature in (float("nan"), float("inf")):
         with pytest.raises(UsageError, match="temperature"):
-            generate(model, 1, temperature=temperature)
+            drawn_images(model, 1, temperature=temperature)
 
 
 def test_a_class_of_which_nothing_was_seen_is_refused() -> None:
@@ -182,30 +187,34 @@ def test_temperature_zero_is_the_middle_of_a_part() -> None:
 
 def test_a_grid_prior_draws_other_sizes() -> None:
     model = fresh("4@4")
-    fit_prior(model, discs(240), kind="flow", steps=8, width=16, depth=1)
-    assert generate(model, 2).shape == (2, 12, 12, 1)
-    assert generate(model, 2, size=(24, 16)).shape == (2, 24, 16, 1)
-    fit_prior(model, discs(240), kind="mixture", components=4)
+    isthmus.fit_prior(model, discs(240), kind="flow", steps=8, width=16)
+    assert drawn_images(model, 2).shape == (2, 12, 12, 1)
+    assert drawn_images(model, 2, size=(24, 16)).shape == (2, 24, 16, 1)
+    isthmus.fit_prior(model, discs(240), kind="mixture", components=4)
     with pytest.raises(UsageError, match="draws codes"):
-        generate(model, 2, prior="mixture", size=(24, 16))
+        drawn_images(model, 2, prior="mixture", size=(24, 16))
 
 
 def test_labels_can_be_left_out_and_variations_keep_the_code() -> None:
     model, images = fresh(), discs(100)
-    prior = fit_prior(model, images, kind="mixture", components=3, labelled=False)
-    assert prior.classes == ()
+    assert isthmus.fit_prior(model, images, kind="mixture", components=3, use_labels=False).classes == ()
+    prior = prior_of(model)
     codes = codes_of(model, images)
     kept_codes = varied(prior, codes, strength=0.0, generator=torch.Generator())
     torch.testing.assert_close(kept_codes, codes, atol=1e-3, rtol=1e-3)
     with pytest.raises(UsageError, match="knows no classes"):
-        generate(model, 1, label="left")
+        drawn_images(model, 1, label="left")
 
 
 def test_a_model_without_a_prior_says_how_to_get_one() -> None:
-    with pytest.raises(UsageError, match="no prior") as caught:
-        generate(fresh(), 1)
-    assert caught.value.hint is not None
-    assert str(caught.value.hint).startswith("isthmus prior")
+    with pytest.raises(DataError, match="has no prior") as caught:
+        drawn_images(fresh(), 1)
+    assert str(caught.value.hint) == "add reference=DATA"
+    with pytest.raises(UsageError, match="no flow prior") as caught_kind:
+        drawn_images(fresh(), 1, prior="flow")
+    assert str(caught_kind.value.hint) == "isthmus.fit_prior(MODEL, TRAINING_DATA, kind='flow')"
+    assert drawn_images(fresh(), 1, reference=discs(40)).shape == (1, 12, 12, 1)
+    assert kept(fresh()) == ()
     assert prior_of(untrained("variational")).kind == "normal"
     assert prior_of(untrained("adversarial")).kind == "normal"
 
@@ -213,7 +222,7 @@ def test_a_model_without_a_prior_says_how_to_get_one() -> None:
 def test_discrete_codes_and_networks_with_skips_are_refused() -> None:
     for settings in (["bottleneck=quantised"], ["backbone.skips=true", "code=4@4"]):
         with pytest.raises(CapabilityError, match="cannot generate"):
-            generate(untrained("conv", "backbone.width=8", "backbone.blocks=1", *settings), 1)
+            drawn_images(untrained("conv", "backbone.width=8", "backbone.blocks=1", *settings), 1)
 
 
 def test_sparse_codes_stay_sparse() -> None:
@@ -224,10 +233,10 @@ def test_sparse_codes_stay_sparse() -> None:
 
 def test_a_damaged_prior_is_named() -> None:
     model = fresh()
-    fit_prior(model, discs(60), kind="gaussian")
+    isthmus.fit_prior(model, discs(60), kind="gaussian")
     model.attachments["prior/gaussian"].tensors["means"] = torch.zeros(2, 3)
     with pytest.raises(ModelFileError, match="gaussian prior is damaged"):
-        generate(model, 1)
+        drawn_images(model, 1)
 
 
 def test_the_mixture_survives_few_codes() -> None:
@@ -246,8 +255,8 @@ def test_every_family_generates_or_says_why_not(name: str) -> None:
     images = discs(12, side=16)
     if name in ("denoising", "inpainting", "codec"):
         with pytest.raises(CapabilityError, match="cannot generate"):
-            fit_prior(model, images, kind="gaussian")
+            isthmus.fit_prior(model, images, kind="gaussian")
         return
-    fit_prior(model, images, kind="gaussian")
-    assert generate(model, 2, label="right").shape == (2, 16, 16, 1)
-    assert generate(model, 2, like=images.image(0)).shape == (2, 16, 16, 1)
+    isthmus.fit_prior(model, images, kind="gaussian")
+    assert drawn_images(model, 2, label="right").shape == (2, 16, 16, 1)
+    assert drawn_images(model, 2, like=images.image(0)).shape == (2, 16, 16, 1)

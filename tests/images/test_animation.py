@@ -77,7 +77,7 @@ def test_many_images_go_where_the_name_says(tmp_path: Path) -> None:
     write_images(tmp_path / "a.npz", given, labels=labels)
     assert np.array_equal(np.asarray(read(tmp_path / "a.npz").pixels), given)
     assert read(tmp_path / "a.npz").labels is not None
-    write_images(tmp_path / "sheet.png", given, columns=3)
+    write_images(tmp_path / "sheet.png", given, columns=3, scale=1)
     assert np.asarray(Image.open(tmp_path / "sheet.png")).shape == (22, 40)
     files = write_images(tmp_path / "folder", given, labels=labels, classes=("a", "b"))
     assert len(files) == 6

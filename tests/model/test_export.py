@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+import isthmus
 from isthmus.errors import OutputError
 from isthmus.model.autoencoder import Autoencoder, build
 from isthmus.model.recipes import recipe
@@ -16,7 +17,8 @@ from isthmus.model.recipes import recipe
 runtime = pytest.importorskip("onnxruntime", reason="needs the extra 'onnx'")
 pytest.importorskip("onnxscript", reason="needs the extra 'onnx'")
 
-from isthmus.model.export.onnx import export_onnx  # noqa: E402
+
+PARTS = ("encoder", "decoder")
 
 
 def small(name: str, code: str, settings: dict[str, str], size: tuple[int, int]) -> Autoencoder:
@@ -32,7 +34,7 @@ def run(path: str, given: np.ndarray) -> np.ndarray:
 
 def test_a_vector_code(tmp_path: Path) -> None:
     model = small("variational", "5", {"backbone.width": "4"}, (14, 11))
-    encoder, decoder = export_onnx(model, tmp_path / "m.onnx")
+    encoder, decoder = isthmus.export_onnx(model, tmp_path / "m.onnx").files
     assert [Path(one.path).name for one in (encoder, decoder)] == ["m.encoder.onnx", "m.decoder.onnx"]
     assert encoder.shape == ("images", 1, 14, 11) and encoder.step is None
     images = np.random.default_rng(0).random((7, 1, 14, 11), np.float32)
@@ -44,7 +46,7 @@ def test_a_vector_code(tmp_path: Path) -> None:
 
 def test_a_grid_code_at_any_size(tmp_path: Path) -> None:
     model = small("conv", "3@4", {"backbone.width": "4", "backbone.blocks": "1"}, (16, 16))
-    encoder, decoder = export_onnx(model, tmp_path / "m")
+    encoder, decoder = isthmus.export_onnx(model, tmp_path / "m").files
     assert encoder.shape == ("images", 1, "rows", "columns") and encoder.step == 4
     images = np.random.default_rng(0).random((2, 1, 8, 36), np.float32)
     code = np.asarray(model.encode(torch.from_numpy(images)))
@@ -54,7 +56,7 @@ def test_a_grid_code_at_any_size(tmp_path: Path) -> None:
 
 def test_a_model_with_skips_is_one_file(tmp_path: Path) -> None:
     model = small("denoising", "8@4", {"backbone.width": "4", "backbone.blocks": "1"}, (16, 16))
-    (whole,) = export_onnx(model, tmp_path / "m.onnx")
+    (whole,) = isthmus.export_onnx(model, tmp_path / "m.onnx").files
     assert whole.part == "whole" and Path(whole.path).name == "m.onnx"
     assert whole.shape[1] == 2  # the image and the noise level
     assert run(whole.path, np.full((1, 2, 12, 20), 0.5, np.float32)).shape == (1, 1, 12, 20)
@@ -64,5 +66,13 @@ def test_what_exists_is_kept(tmp_path: Path) -> None:
     model = small("dense", "2", {"backbone.width": "4"}, (6, 6))
     (tmp_path / "m.decoder.onnx").write_text("mine")
     with pytest.raises(OutputError, match="nothing was overwritten"):
-        export_onnx(model, tmp_path / "m.onnx", force=False)
+        isthmus.export_onnx(model, tmp_path / "m.onnx")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.decoder.onnx"]
+
+
+def test_files_are_named_after_the_model_file(tmp_path: Path) -> None:
+    small("dense", "2", {"backbone.width": "4"}, (6, 6)).save(tmp_path / "m.safetensors")
+    found = isthmus.export_onnx(tmp_path / "m.safetensors")
+    assert [file.path for file in found.files] == [str(tmp_path / f"m.{part}.onnx") for part in PARTS]
+    assert all(file.error <= found.tolerance for file in found.files)
+    assert "m.decoder.onnx" in found.table()

@@ -16,7 +16,6 @@ import isthmus
 from isthmus import pretrained
 from isthmus.errors import IsthmusError, ModelFileError, UsageError
 from isthmus.model.attachments import attach
-from isthmus.model.hub import push
 from isthmus.model.loading import load_shared, resolve_model_path
 
 NAME = "photo-denoise-gray"
@@ -92,7 +91,7 @@ def test_a_shipped_model_is_not_written_to(place: Path) -> None:
     assert pretrained.path(NAME).read_bytes() == before
     with pytest.raises(UsageError, match="a model in memory has no file"):
         resolve_model_path(isthmus.load(NAME))
-    push(NAME, f"{place}/shared/")
+    isthmus.push(NAME, f"{place}/shared/")
     assert isthmus.load(place / "shared" / "model.safetensors").recipe == isthmus.load(NAME).recipe
 
 

@@ -39,7 +39,7 @@ ORDER = [
     {"evaluation"},
     {"reports"},
     {"api"},
-    {"estimator", "pillow"},
+    {"estimator", "pillow", "deprecated"},
     {"cli"},
 ]
 LEVEL = {part: level for level, parts in enumerate(ORDER) for part in parts}

@@ -4,7 +4,7 @@ import re
 import tomllib
 from pathlib import Path
 
-from isthmus.cli.doctor import EXTRAS
+from isthmus.api.machine_report import EXTRAS
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]

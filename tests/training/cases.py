@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-import isthmus
 from isthmus.images.store import ImageSet, Ragged
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.recipe import Recipe
 from isthmus.model.recipes import RECIPES
+from isthmus.training.api import train as run_training
 
 Array = npt.NDArray[Any]
 
@@ -69,7 +69,7 @@ def labelled(count: int = 40) -> ImageSet:
 
 def train(data: Any, recipe: str | Recipe, **options: Any) -> Autoencoder:
     """`isthmus.train` with everything given that would otherwise be measured."""
-    return isthmus.train(data, recipe=recipe, **{"steps": 10, "precision": "float32", **options})
+    return run_training(data, recipe=recipe, **{"steps": 10, "precision": "float32", **options})
 
 
 def stop_after(patch: pytest.MonkeyPatch, steps: int | None) -> None:

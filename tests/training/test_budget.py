@@ -19,6 +19,7 @@ import isthmus
 from isthmus.errors import Stopped
 from isthmus.model.axes import Optimiser
 from isthmus.training import checkpoint
+from isthmus.training.api import train as run_training
 from isthmus.training.budget import Budget
 from isthmus.training.options import Options
 from isthmus.training.prepare import prepare
@@ -238,7 +239,7 @@ class Clock:
 
 def timed(out: Path | None = None, **options: Any) -> isthmus.Autoencoder:
     asked: dict[str, Any] = {"recipe": small("dense"), "minutes": 0.5, "precision": "float32"} | options
-    return isthmus.train(pictures(), out=out, **asked)
+    return run_training(pictures(), out=out, **asked)
 
 
 def test_a_training_in_minutes_takes_them_and_stores_its_knots(tmp_path: Path) -> None:
@@ -289,12 +290,12 @@ def test_stopped_and_resumed_in_minutes_is_bit_for_bit_the_same(
             if index == 0:
                 timed(out, recipe=recipe, minutes=0.25, clock=Clock())
             else:
-                isthmus.train(pictures(), out=out, resume=True, clock=Clock())
+                run_training(pictures(), out=out, resume=True, clock=Clock())
     state = checkpoint.load(checkpoint.resume_path(out)).facts["state"]
     assert state["step"] == 28
     assert len(state["knots"]) > 2
     stop_after(monkeypatch, None)
-    resumed = isthmus.train(pictures(), out=out, resume=True, clock=Clock())
+    resumed = run_training(pictures(), out=out, resume=True, clock=Clock())
     assert resumed.summary["knots"] == straight.summary["knots"]
     assert resumed.summary["history"] == straight.summary["history"]
     for key, value in straight.state_dict().items():
@@ -307,7 +308,7 @@ def test_a_state_of_version_0_1_keeps_its_fixed_number_of_steps(
     out = tmp_path / "m.safetensors"
     stop_after(monkeypatch, 3)
     with pytest.raises(Stopped):
-        isthmus.train(pictures(), recipe=small("dense"), out=out, steps=9, precision="float32")
+        run_training(pictures(), recipe=small("dense"), out=out, steps=9, precision="float32")
     stop_after(monkeypatch, None)
     path = checkpoint.resume_path(out)
     saved = checkpoint.load(path)
@@ -316,7 +317,7 @@ def test_a_state_of_version_0_1_keeps_its_fixed_number_of_steps(
             del saved.facts[place][key]
     saved.facts["options"] |= {"steps": None, "minutes": 5.0}  # planned once, before the first step
     checkpoint.save(path, saved)
-    summary = isthmus.train(pictures(), out=out, resume=True).summary
+    summary = run_training(pictures(), out=out, resume=True).summary
     assert (summary["steps"], summary["knots"]) == (9, [[0, 0.0], [9, 1.0]])
 
 
@@ -344,7 +345,7 @@ def test_nothing_else_in_training_reads_the_time() -> None:
 
 def test_a_gray_image_set_trains_for_seconds_of_real_time() -> None:
     """Whatever the machine does meanwhile, steps are taken and their number is the schedule's last knot."""
-    summary = isthmus.train(
+    summary = run_training(
         np.asarray(pictures()), recipe=small("dense"), minutes=0.01, precision="float32"
     ).summary
     assert summary["steps"] == summary["knots"][-1][0] >= 1

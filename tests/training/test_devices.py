@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-import isthmus
 from isthmus.errors import Stopped
 from isthmus.training import prepare
+from isthmus.training.api import train as run_training
 
 from .cases import pictures, small, stop_after, train
 
@@ -62,7 +62,7 @@ def test_stopped_there_it_goes_on(device: str, tmp_path: Path, monkeypatch: pyte
     with pytest.raises(Stopped):
         train(pictures(), small("conv"), out=out)
     stop_after(monkeypatch, None)
-    model = isthmus.train(pictures(), out=out, resume=True)
+    model = run_training(pictures(), out=out, resume=True)
     assert model.summary["steps"] == 10
     straight = train(pictures(), small("conv"))
     best = straight.summary["best"]["validation"]
@@ -72,5 +72,5 @@ def test_stopped_there_it_goes_on(device: str, tmp_path: Path, monkeypatch: pyte
 @pytest.mark.parametrize("device", DEVICES)
 def test_precision_and_length_are_measured_there(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prepare, "best_device", lambda: torch.device(device))
-    model = isthmus.train(pictures(), recipe=small("conv"), minutes=0.02)
+    model = run_training(pictures(), recipe=small("conv"), minutes=0.02)
     assert model.summary["steps"] > 0

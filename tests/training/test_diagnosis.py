@@ -47,7 +47,7 @@ def thin(name: str, *settings: str) -> Recipe:
 
 def found(model: Autoencoder) -> dict[str, Finding]:
     """Findings by name, each held to its form: one line, and a suggestion that can be followed."""
-    all_of_them = isthmus.diagnose(model)
+    all_of_them = isthmus.diagnose(model).findings
     for one in all_of_them:
         assert "\n" not in str(one)
         assert one.message
@@ -87,7 +87,7 @@ def followed(recipe: Recipe, finding: Finding) -> Recipe:
 def test_a_healthy_training_gives_no_warning(recipe: Recipe) -> None:
     model = train(MANY, recipe, steps=200)
     assert [one for one in found(model).values() if one.severity != "note"] == []
-    assert [one for one in isthmus.diagnose(model, OTHERS) if one.severity != "note"] == []
+    assert [one for one in isthmus.diagnose(model, OTHERS).findings if one.severity != "note"] == []
 
 
 def test_a_training_of_a_few_steps_is_not_judged_by_its_losses() -> None:
@@ -233,7 +233,9 @@ def test_images_in_a_sliver_of_the_range_are_noticed() -> None:
     dark = (MANY // 16).astype(np.uint8)
     sick = found(train(dark, small("dense"), steps=100))["data-range"]
     assert "0 to 0.05" in sick.message
-    assert "data-range" in {one.name for one in isthmus.diagnose(train(MANY, small("dense"), steps=5), dark)}
+    assert "data-range" in {
+        one.name for one in isthmus.diagnose(train(MANY, small("dense"), steps=5), dark).findings
+    }
     empty = np.full((20, 8, 8, 1), 128, np.uint8)
     assert found(train(empty, small("dense"), steps=5))["data-range"].severity == "problem"
 
@@ -272,11 +274,11 @@ def test_findings_travel_in_the_model_and_are_made_anew_for_other_images(tmp_pat
     model = train(MANY, small("dense", code="64"), steps=20)
     model.save(tmp_path / "m.safetensors")
     again = isthmus.load(tmp_path / "m.safetensors")
-    assert isthmus.diagnose(again) == isthmus.diagnose(model) != ()
+    assert isthmus.diagnose(again).findings == isthmus.diagnose(model).findings != ()
     assert json.loads(json.dumps(again.summary["findings"])) == [
-        one.to_dict() for one in isthmus.diagnose(model)
+        one.to_dict() for one in isthmus.diagnose(model).findings
     ]
-    assert [one.name for one in isthmus.diagnose(again, MANY)] == ["wide-code"]
+    assert [one.name for one in isthmus.diagnose(again, MANY).findings] == ["wide-code"]
 
 
 def test_models_from_before_there_were_findings_are_judged_by_their_history() -> None:
@@ -284,9 +286,9 @@ def test_models_from_before_there_were_findings_are_judged_by_their_history() ->
         noise(40), small("dense", "optimiser.rate=0.01", "backbone.width=256", code="16"), steps=300
     )
     del model.summary["findings"]
-    assert "over-fitting" in {one.name for one in isthmus.diagnose(model)}
+    assert "over-fitting" in {one.name for one in isthmus.diagnose(model).findings}
     model.summary = {}
-    assert isthmus.diagnose(model) == ()
+    assert isthmus.diagnose(model).findings == ()
 
 
 @pytest.mark.parametrize(
@@ -300,7 +302,7 @@ def test_a_damaged_summary_is_refused(summary: dict[str, Any]) -> None:
 
 
 def test_images_of_other_channels_are_refused() -> None:
-    with pytest.raises(DataError, match="3 channels"):
+    with pytest.raises(DataError, match="has RGB images and the model reads gray ones"):
         isthmus.diagnose(train(MANY, small("dense"), steps=2), pictures(4, channels=3))
 
 

@@ -19,6 +19,7 @@ import isthmus
 from isthmus.errors import Stopped
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.training import checkpoint
+from isthmus.training.api import train as run_training
 from isthmus.training.distributed_draws import SharedDraws
 
 from .cases import pictures, stop_after
@@ -154,7 +155,7 @@ def test_a_killed_process_leaves_one_line_and_a_state_that_another_count_resumes
     with pytest.MonkeyPatch.context() as patch:
         stop_after(patch, 3)
         with pytest.raises(Stopped):  # one process goes on
-            isthmus.train(str(data), out=out, resume=True)
+            run_training(str(data), out=out, resume=True)
     assert checkpoint.load(state).facts["state"]["step"] == int(found[1]) + 3
 
 

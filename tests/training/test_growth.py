@@ -14,6 +14,7 @@ from PIL import Image
 import isthmus
 from isthmus.errors import Stopped
 from isthmus.model.autoencoder import Autoencoder
+from isthmus.training.api import train as run_training
 
 from .cases import pictures, small, stop_after, train
 
@@ -67,7 +68,7 @@ def test_stopped_inside_an_epoch_it_goes_on_bit_for_bit(
     with pytest.raises(Stopped):
         train(shards, recipe, steps=17, cache=str(tmp_path / "cache"), out=out)
     stop_after(monkeypatch, None)
-    assert same(straight, isthmus.train(shards, out=out, resume=True))
+    assert same(straight, run_training(shards, out=out, resume=True))
 
 
 def test_every_epoch_holds_every_image_once_in_a_new_order(shards: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import isthmus
 from isthmus.errors import DataError, OutputError, UsageError
 from isthmus.images.store import ImageSet
+from isthmus.training.api import train as run_training
 from isthmus.training.measure import step_times
 from isthmus.training.options import Options, Settled
 from isthmus.training.prepare import Prepared, prepare, settle_recipe
@@ -52,7 +53,7 @@ from .cases import mixed_sizes, pictures, small, train
 )
 def test_a_wrong_option_is_said_before_anything_is_read(options: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError) as caught:
-        isthmus.train("no/such/data", recipe="dense", **options)
+        run_training("no/such/data", recipe="dense", **options)
     assert words in caught.value.message
     assert "\n" not in caught.value.message
 
@@ -68,7 +69,7 @@ def test_a_wrong_option_is_said_before_anything_is_read(options: dict[str, Any],
 )
 def test_a_wrong_recipe_is_said_before_anything_is_read(how: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError, match=words):
-        isthmus.train("no/such/data", **how)
+        run_training("no/such/data", **how)
 
 
 def test_numpy_numbers_are_as_good_as_pythons(tmp_path: Path) -> None:
@@ -269,7 +270,7 @@ def test_an_existing_model_is_refused_before_training_and_replaced_when_forced(t
     train(pictures(), small("dense"), out=out)
     before = out.read_bytes()
     with pytest.raises(OutputError, match="exists") as caught:
-        isthmus.train("no/such/data", recipe="dense", out=out)
+        run_training("no/such/data", recipe="dense", out=out)
     assert caught.value.hint is not None
     assert "--force" in str(caught.value.hint)
     assert out.read_bytes() == before

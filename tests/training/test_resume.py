@@ -20,6 +20,7 @@ from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.recipe import Recipe
 from isthmus.model.recipes import RECIPES
 from isthmus.training import checkpoint
+from isthmus.training.api import train as run_training
 
 from .cases import labelled, mixed_sizes, pictures, small, stop_after, train
 
@@ -55,7 +56,7 @@ def until(
 ) -> Autoencoder | None:
     stop_after(patch, step)
     try:
-        return isthmus.train(data, out=out, resume=True) if resume else train(data, out=out, **how)
+        return run_training(data, out=out, resume=True) if resume else train(data, out=out, **how)
     except Stopped as stopped:
         assert stopped.resume_file == str(checkpoint.resume_path(out))
         return None
@@ -130,19 +131,19 @@ def unfinished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_resuming_needs_the_same_images_in_any_order(unfinished: Path) -> None:
     for other in (pictures(seed=1), pictures(39), pictures(41)):
         with pytest.raises(UsageError, match="not the data this training began with"):
-            isthmus.train(other, out=unfinished, resume=True)
+            run_training(other, out=unfinished, resume=True)
     with pytest.raises(UsageError, match="not the data"):
-        isthmus.train(pictures(), val=pictures(seed=2), out=unfinished, resume=True)
-    assert isthmus.train(pictures()[::-1].copy(), out=unfinished, resume=True).summary["steps"] == 10
+        run_training(pictures(), val=pictures(seed=2), out=unfinished, resume=True)
+    assert run_training(pictures()[::-1].copy(), out=unfinished, resume=True).summary["steps"] == 10
 
 
 def test_resuming_needs_the_same_validation_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out, val = tmp_path / "m.safetensors", pictures(9, seed=5)
     until(3, monkeypatch, pictures(), out, resume=False, recipe=small("dense"), val=val)
     with pytest.raises(UsageError, match="not the data"):
-        isthmus.train(pictures(), val=pictures(9, seed=6), out=out, resume=True)
+        run_training(pictures(), val=pictures(9, seed=6), out=out, resume=True)
     stop_after(monkeypatch, None)
-    assert isthmus.train(pictures(), val=val, out=out, resume=True).summary["data"]["held_out"] == 9
+    assert run_training(pictures(), val=val, out=out, resume=True).summary["data"]["held_out"] == 9
 
 
 def test_another_number_of_threads_is_said_and_recorded(
@@ -150,15 +151,15 @@ def test_another_number_of_threads_is_said_and_recorded(
 ) -> None:
     here = torch.get_num_threads()
     monkeypatch.setenv("ISTHMUS_THREADS", str(here + 1))
-    model = isthmus.train(pictures(), out=unfinished, resume=True)
+    model = run_training(pictures(), out=unfinished, resume=True)
     assert any(f"began with {here} thread" in note for note in model.summary["settled"]["notes"])
 
 
 def test_nothing_to_resume(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="no unfinished training"):
-        isthmus.train(pictures(), out=tmp_path / "m.safetensors", resume=True)
+        run_training(pictures(), out=tmp_path / "m.safetensors", resume=True)
     with pytest.raises(UsageError, match="path"):
-        isthmus.train(pictures(), resume=True)
+        run_training(pictures(), resume=True)
 
 
 def test_an_unfinished_training_is_not_overwritten_by_chance(unfinished: Path) -> None:
@@ -210,7 +211,7 @@ def test_a_damaged_state_gives_one_line(unfinished: Path, damage: str) -> None:
         if damage == "future":
             checkpoint.FORMAT = keep
     with pytest.raises(ModelFileError) as caught:
-        isthmus.train(pictures(), out=unfinished, resume=True)
+        run_training(pictures(), out=unfinished, resume=True)
     assert "\n" not in caught.value.message
 
 
@@ -232,7 +233,7 @@ def test_a_counter_of_another_type_gives_one_line(unfinished: Path, counter: str
     facts["state"][counter] = value
     checkpoint.save(path, checkpoint.Checkpoint(facts, saved.tensors))
     with pytest.raises(ModelFileError, match="does not fit this training"):
-        isthmus.train(pictures(), out=unfinished, resume=True)
+        run_training(pictures(), out=unfinished, resume=True)
 
 
 # ------------------------------------------------------------ signals
@@ -267,7 +268,7 @@ def test_killed_and_resumed_is_bit_for_bit_the_uninterrupted_training(tmp_path: 
     assert not out.exists()
     step = checkpoint.load(state).facts["state"]["step"]
     assert 5 <= step < 200
-    resumed = isthmus.train(np.load(tmp_path / "data.npy"), out=out, resume=True)
+    resumed = run_training(np.load(tmp_path / "data.npy"), out=out, resume=True)
     straight = train(data, recipe, steps=200, patience=0)
     assert resumed.summary["steps"] == 200
     for key, value in straight.state_dict().items():
@@ -285,7 +286,7 @@ def test_the_first_signal_stops_after_the_step_with_the_state_saved(tmp_path: Pa
     saved = checkpoint.load(checkpoint.resume_path(out)).facts["state"]["step"]
     assert caught.value.step == saved < 10
     assert caught.value.exit_code == 130
-    assert isthmus.train(pictures(), out=out, resume=True).summary["steps"] == 10
+    assert run_training(pictures(), out=out, resume=True).summary["steps"] == 10
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals to oneself")

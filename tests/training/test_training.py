@@ -244,7 +244,7 @@ def test_start_from_takes_the_weights_of_another_training(tmp_path: Path) -> Non
 def test_start_from_without_a_recipe_goes_on_with_its_own(tmp_path: Path) -> None:
     out = tmp_path / "first.safetensors"
     train(pictures(), small("dense", "bottleneck.rectified=true", code="6"), out=out, steps=1)
-    again = isthmus.train(pictures(), settings=["optimiser.rate=1e-4"], start_from=out, steps=1)
+    again = run_training(pictures(), settings=["optimiser.rate=1e-4"], start_from=out, steps=1)
     assert (again.recipe.name, again.recipe.code) == ("dense", "6")
     assert again.recipe.bottleneck == axes.Plain(rectified=True)
     assert again.recipe.optimiser.rate == 1e-4
@@ -252,7 +252,7 @@ def test_start_from_without_a_recipe_goes_on_with_its_own(tmp_path: Path) -> Non
 
 def test_start_from_knows_the_shipped_models() -> None:
     noisy = np.random.default_rng(0).integers(0, 256, (4, 32, 32), dtype=np.uint8)
-    mine = isthmus.train(noisy, start_from="photo-denoise-gray", steps=1, settings=["optimiser.rate=0"])
+    mine = run_training(noisy, start_from="photo-denoise-gray", steps=1, settings=["optimiser.rate=0"])
     shipped = isthmus.load(pretrained.path("photo-denoise-gray"))
     torch.testing.assert_close(dict(mine.named_parameters()), dict(shipped.named_parameters()))
 

@@ -83,6 +83,6 @@ def open_log(path: str | os.PathLike[str] | None, about: dict[str, Any], *, forc
     if differing:
         raise UsageError(
             f"{path} is of another search: {', '.join(differing)} differ",
-            hint="give another -o, or --force to begin anew",
+            hint="give another log, or begin it anew with force",
         )
     return Log(Path(path), about, trials)

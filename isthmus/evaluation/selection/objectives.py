@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import statistics
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 
 from isthmus.errors import DataError, UsageError, nearest
 from isthmus.evaluation.measure import Measure
 from isthmus.evaluation.passes import evenly
-from isthmus.features.api import embed
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
+from isthmus.model.inference import encode_set
 
 ALIASES = {"reconstruction": "mse", "rate": "rate_bpp", "sparsity": "nonzero"}
 HIGHER = frozenset({"psnr", "ssim", "ms_ssim", "probe", "elbo", "active_units"})
@@ -68,10 +70,22 @@ def probe_accuracy(model: Autoencoder, train: ImageSet, test: ImageSet) -> float
     assert some.labels is not None
     if len(np.unique(some.labels)) < 2:
         raise DataError(f"{train.source} has only one class to probe for")
-    codes, others = (embed(model, part, what="code").vectors for part in (some, test))
+    codes, others = (encode_set(model, part) for part in (some, test))
     mean, spread = codes.mean(0), codes.std(0)
     spread[spread < 1e-9] = 1
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # not converged after 300 steps is close enough to compare trials
         fitted = LogisticRegression(max_iter=300).fit((codes - mean) / spread, some.labels)
     return float(fitted.score((others - mean) / spread, test.labels))
+
+
+def format_scores(values: Sequence[float]) -> str:
+    """Mean and half the width of its 95 % interval over folds."""
+    if not values:
+        return "–"
+    if len(values) < 2:
+        return f"{values[0]:.4g}"
+    from scipy.stats import t
+
+    half = float(t.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / len(values) ** 0.5
+    return f"{statistics.fmean(values):.4g} ± {half:.2g}"

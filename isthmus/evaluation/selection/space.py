@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isthmus.errors import UsageError
+from isthmus.errors import Hint, UsageError
 from isthmus.model.recipe import Recipe
 
 Point = dict[str, str]
@@ -82,7 +82,7 @@ def grid(axes: Sequence[Axis]) -> Iterator[Point]:
     for axis in axes:
         if not axis.values:
             raise UsageError(
-                f"{axis.key} is a range: a grid needs values", hint="add --search random --trials 20"
+                f"{axis.key} is a range: a grid needs values", hint=Hint.add(search="random", trials=20)
             )
     for values in itertools.product(*(axis.values for axis in axes)):
         yield {axis.key: value for axis, value in zip(axes, values, strict=True)}
@@ -111,7 +111,7 @@ def check_axes(recipe: Recipe, axes: Sequence[Axis]) -> None:
     UsageError: no axis, one twice, or a key or value that the recipe does not know.
     """
     if not axes:
-        raise UsageError("nothing to tune", hint="add --over bottleneck.weight=0.01,0.1,1")
+        raise UsageError("nothing to tune", hint=Hint.add(over="bottleneck.weight=0.01,0.1,1"))
     keys = [axis.key for axis in axes]
     if len(set(keys)) < len(keys):
         raise UsageError(f"--over {max(keys, key=keys.count)} is given twice")

@@ -11,7 +11,7 @@ import logging
 import os
 import warnings
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +35,19 @@ class ExportError(IsthmusError):
 
 
 @dataclass(frozen=True)
-class Exported:
-    """One file.
+class ExportedFile:
+    """One ONNX file, checked.
 
     Attributes:
         part: `encoder`, `decoder` or `whole`.
-        input, output: names; shape: of the input, numbers where it is fixed and names where it is free.
-        step: free sides are multiples of this; None where they are fixed.
-        error: largest difference from torch at the shapes `checked`, against 1 or the largest value.
+        path: of the file.
+        bytes: its size.
+        input: name of the input.
+        output: name of the output.
+        shape: of the input: numbers where a side is fixed and names where it is free.
+        step: free sides are multiples of this; null where they are fixed.
+        error: largest difference from torch at the checked shapes, relative to 1 or to the largest value.
+        checked: the shapes at which the file was run, which the export had not seen.
     """
 
     part: str
@@ -55,11 +60,10 @@ class Exported:
     error: float
     checked: tuple[tuple[int, ...], ...]
 
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
-
-def export_onnx(model: Autoencoder, path: str | os.PathLike[str], *, force: bool = True) -> list[Exported]:
+def write_onnx(
+    model: Autoencoder, path: str | os.PathLike[str], *, force: bool = False
+) -> tuple[ExportedFile, ...]:
     """Write `NAME.encoder.onnx` and `NAME.decoder.onnx` (or `NAME.onnx` for a model with skips), checked.
 
     Images are `(N, C, H, W)` float32 in [0, 1]. Every file is run by ONNX Runtime at two shapes that the
@@ -72,7 +76,7 @@ def export_onnx(model: Autoencoder, path: str | os.PathLike[str], *, force: bool
         MissingExtraError: onnx, onnxscript or onnxruntime is not installed.
         ExportError: a file's answers differ from torch's by more than 1e-5, or the model has a part that
             cannot be written.
-        OutputError: a file exists and `force` is off, or cannot be written.
+        OutputError: a file exists (`force` off), or cannot be written.
     """
     _check_extra()
     model = model.to("cpu").eval()
@@ -88,7 +92,7 @@ def export_onnx(model: Autoencoder, path: str | os.PathLike[str], *, force: bool
     written = [(graph, file, *_proven(graph)) for graph, file in parts]
     for _, file, data, _ in written:
         write_bytes(file, data)
-    return [_described(graph, file, data, proof) for graph, file, data, proof in written]
+    return tuple(_described(graph, file, data, proof) for graph, file, data, proof in written)
 
 
 @dataclass(frozen=True)
@@ -173,13 +177,13 @@ def _example(graph: Graph, steps: tuple[int, int, int], *, seed: int) -> Tensor:
     return torch.rand(graph.example(*steps), generator=generator)
 
 
-def _described(graph: Graph, file: Path, data: bytes, proof: _Proof) -> Exported:
+def _described(graph: Graph, file: Path, data: bytes, proof: _Proof) -> ExportedFile:
     example = graph.example(1, *graph.own)
     shape: tuple[int | str, ...] = ("images", *example[1:])
     if proof.free:
         shape = ("images", example[1], "rows", "columns")
     step = graph.step if proof.free else None
-    return Exported(
+    return ExportedFile(
         graph.name, str(file), len(data), graph.input, graph.output, shape, step, proof.error, proof.shapes
     )
 

@@ -1,55 +1,41 @@
-"""`isthmus.diagnose`: everything that can be noticed about a trained model, worst first."""
+"""Everything that is noticeable about a trained model, worst first."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from isthmus.errors import DataError, ModelFileError
-from isthmus.images.conform import conform
-from isthmus.images.reading import read
-from isthmus.images.store import ImageSet
+from isthmus.errors import ModelFileError
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.recipe import Recipe
-from isthmus.threads import limited
 from isthmus.training.diagnosis.course import course_of, critic_domination, over_fitting
 from isthmus.training.diagnosis.finding import Finding, recorded
-from isthmus.training.diagnosis.observed import Observed, observe
+from isthmus.training.diagnosis.observed import Observed
 from isthmus.training.diagnosis.rate import learning_rate_too_high, learning_rate_too_low, nothing_learned
 from isthmus.training.diagnosis.span import data_range, output_range
 from isthmus.training.diagnosis.units import copying, dead_units, posterior_collapse
 from isthmus.training.schedule import Schedule
-from isthmus.wording import format_count
 
 _ORDER = {"problem": 0, "warning": 1, "note": 2}
 _EXPLAINS = ("learning-rate-too-high", "critic-domination", "data-range", "over-fitting")
 
 
-@limited()
-def diagnose(model: Autoencoder, images: Any = None) -> tuple[Finding, ...]:
-    """What was noticed about a trained model, each with a setting to try; nothing when all seems well.
+def diagnose_training(model: Autoencoder, seen: Observed | None) -> tuple[Finding, ...]:
+    """What is noticeable about a trained model, problems first.
 
     Args:
-        model: a trained one.
-        images: what `isthmus.read` takes, best such that were not trained on. None: what was found at the end
-            of the training, on its own held-out images.
-
-    Returns:
-        Findings, problems first.
+        seen: from a pass over images. None: the findings that were recorded at the end of the training, or
+            what its history shows where there are none.
 
     Raises:
-        DataError: unreadable images, or of other channels than the model's.
         ModelFileError: the model's summary is not what isthmus writes.
     """
     try:
-        if images is None and "findings" in model.summary:
+        if seen is None and "findings" in model.summary:
             return recorded(model.summary)
-        seen = None if images is None else observe(model, read_for(model, images))
         return findings(model.summary.get("history") or (), model.recipe, _schedule(model.summary), seen)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise ModelFileError(
-            f"the model's summary is damaged: it does not tell a training ({error})"
-        ) from error
+        raise ModelFileError(f"the model's summary is damaged: {error}") from error
 
 
 def findings(
@@ -86,18 +72,6 @@ def early_findings(
     # A loss that jumps is high on held-out images too, but not because it knows the others by heart.
     found = (high or over_fitting(course, recipe), critic_domination(course, recipe))
     return tuple(one for one in found if one is not None)
-
-
-def read_for(model: Autoencoder, images: Any) -> ImageSet:
-    """Images with the model's number of channels; gray is repeated for a colour model."""
-    given = read(images)
-    if given.channels == 1 and model.channels == 3:
-        given = conform(given, size=None, channels=3)
-    if given.channels != model.channels:
-        raise DataError(
-            f"{given.source} has {format_count(given.channels, 'channel')}, the model reads {model.channels}"
-        )
-    return given
 
 
 def _schedule(summary: Mapping[str, Any]) -> Schedule:

@@ -1,0 +1,156 @@
+"""More labelled images from labelled ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from isthmus.api.generated_images import GeneratedImages
+from isthmus.api.inputs import DataLike, ModelLike, check_count, describe_model, open_model_and_data
+from isthmus.api.result import skipped_inputs, use
+from isthmus.log import log_note
+from isthmus.progress import Progress, start_task
+from isthmus.wording import format_count
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from isthmus.images.store import ImageSet
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class AugmentedImages(GeneratedImages):
+    """New labelled images.
+
+    It is saved as `.npz` with the arrays `images` and `labels`, or as a folder with one sub-folder per class.
+
+    Attributes:
+        asked: how many were asked for; null with `balance`.
+        wanted: how many were to be made: more than there are where too many had to be dropped.
+        class_counts: number of new images, by class.
+        dropped: how many were made and not kept: `strange` ones are reconstructed worse than nearly all real
+            images, `copied` ones are almost a real image, `foreign` ones lie nearest to another class.
+        images: the new images with labels, classes and names, which say how each was made.
+    """
+
+    schema: ClassVar[str] = "isthmus.augment/1"
+    document: ClassVar = {
+        "model": "model",
+        "images": "count",
+        "asked": "asked",
+        "classes": "class_counts",
+        "dropped": "dropped",
+    }
+    formats: ClassVar[tuple[str, ...]] = (".npz", ".json")
+    labelled: ClassVar[bool] = True
+
+    asked: int | None
+    wanted: int
+    dropped: dict[str, int]
+    images: ImageSet = field(repr=False)
+
+    @property
+    def labels(self) -> npt.NDArray[np.int64]:
+        """`(N,)` int64 indices into `images.classes`."""
+        assert self.images.labels is not None
+        return self.images.labels
+
+    @property
+    def class_counts(self) -> dict[str, int]:
+        return {name: int((self.labels == k).sum()) for k, name in enumerate(self.images.classes)}
+
+    def summary(self) -> str:
+        lost = ", ".join(f"{number} {reason}" for reason, number in self.dropped.items() if number)
+        return format_count(self.count, "new image") + (f" (dropped: {lost})" if lost else "")
+
+    def arrays(self) -> dict[str, Any]:
+        """`images (N, H, W, C)` uint8 and `labels (N,)`."""
+        return {"images": self.pixels, "labels": self.labels}
+
+    def _classes(self) -> dict[str, Any]:
+        return {"labels": self.labels, "classes": self.images.classes}
+
+
+@use
+def augment(
+    model: ModelLike,
+    data: DataLike,
+    count: int | None = None,
+    *,
+    methods: Sequence[str] = ("mixup", "moves"),
+    distortions: Sequence[str] = ("shift", "flip"),
+    also_distort: bool = False,
+    balance: bool = False,
+    filtered: bool = True,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> AugmentedImages:
+    """Make new labelled images like given ones.
+
+    The model need not have seen labels, and is best trained on many images of the kind. What it cannot
+    reconstruct well, what lies nearest to another class, and copies are dropped and made again.
+
+    Args:
+        model: a model, the path of a model file, or the name of a shipped model.
+        data: labelled images of one size (a vector code resizes others to its own).
+        count: new images, shared out evenly over the classes.
+        methods: taken in turns: `mixup` goes between an image and a neighbour of its class; `moves` adds half
+            the difference of two images of any one class; `samples` draws from a Gaussian mixture per class;
+            `distortions` are the classic changes.
+        distortions: classic changes: shift, flip, rotate, zoom, brightness, contrast, noise, cutout.
+        also_distort: apply these to the images of the other methods as well.
+        balance: instead of a count, fill every class up to the largest.
+        filtered: drop copies, what the model reconstructs worse than nearly all real images, and what lies
+            nearest to another class.
+        seed: the same seed gives the same images.
+        progress: shows how far the call is; by default a bar or lines in the log.
+
+    Raises:
+        CapabilityError: the model cannot generate.
+        UsageError: an unknown method, or not exactly one of a count and `balance`.
+        DataError: no labels, a class with a single image where `mixup` needs two, with `balance` classes that
+            are of one size already, or every image was dropped.
+
+    Examples:
+        >>> import isthmus
+        >>> images = isthmus.read("fashion-sample:test")
+        >>> model = isthmus.train(images, recipe="dense", code="8", steps=2)
+        >>> isthmus.augment(model, images, 20, filtered=False).count
+        20
+    """
+    check_count("count", count)
+    network, images = open_model_and_data("augment", model, data)
+    from isthmus.generation.augmentation import make_labelled_images
+
+    with start_task(progress, "making images", 1) as task:
+        found = make_labelled_images(
+            network,
+            images,
+            count,
+            methods=tuple(methods),
+            distortions=tuple(distortions),
+            also_distort=also_distort,
+            balance=balance,
+            filtered=filtered,
+            seed=seed,
+        )
+        task.update(1)
+    made = found.images
+    if len(made) < found.wanted:
+        log_note(
+            "only {made} of {wanted} images: what else was made was dropped",
+            id="images-dropped",
+            made=len(made),
+            wanted=found.wanted,
+        )
+    return AugmentedImages(
+        model=describe_model(model, network),
+        pixels=made.stack(range(len(made))),
+        asked=count,
+        wanted=found.wanted,
+        dropped=found.dropped,
+        images=made,
+        skipped=skipped_inputs(images.skipped),
+    )

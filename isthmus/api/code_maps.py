@@ -1,0 +1,189 @@
+"""A map of the codes of many images, with the images themselves on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
+
+from isthmus.api.inputs import (
+    DataLike,
+    ImageLookup,
+    ModelLike,
+    check_choice,
+    check_count,
+    describe_model,
+    open_model_and_data,
+)
+from isthmus.api.result import Result, skipped_inputs, use
+from isthmus.progress import Progress, start_task
+from isthmus.wording import choose_word
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+MapKind = Literal["tsne", "pca"]
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class CodeMap(Result):
+    """Where the codes of images lie in two dimensions.
+
+    The page (`.html`) can be zoomed and needs no other file; the picture (`.png`) shows at most 300 images.
+
+    Attributes:
+        model: the model, as it was given.
+        images: number of images on the map.
+        given: number of images that were read.
+        method: `tsne` or `pca`.
+        explained: with `pca`, share of the codes' variance that the two axes hold; else null.
+        points: `(N, 2)` float32 in [0, 1], up is up.
+        names: of the images.
+        labels: `(N,)` int64 indices into `classes`, or None.
+        classes: names of the classes.
+    """
+
+    schema: ClassVar[str] = "isthmus.map/1"
+    document: ClassVar = {
+        "model": "model",
+        "images": "images",
+        "given": "given",
+        "method": "method",
+        "explained": "explained",
+    }
+    formats: ClassVar = (".html", ".png", ".csv", ".npz", ".json")
+    output_keys: ClassVar = {}
+    file_facts: ClassVar = {"bytes": "size of the first file written with `-o`, or null"}
+
+    model: str
+    given: int
+    method: MapKind
+    explained: float | None
+    points: npt.NDArray[np.float32] = field(repr=False)
+    names: tuple[str, ...] = field(repr=False)
+    labels: npt.NDArray[np.int64] | None = field(repr=False)
+    classes: tuple[str, ...] = field(repr=False)
+    _title: str = field(repr=False)
+    _lookup: ImageLookup = field(repr=False)
+
+    @property
+    def images(self) -> int:
+        return len(self.points)
+
+    def summary(self) -> str:
+        part = f" of {self.given:,}" if self.given > self.images else ""
+        return f"{self.images:,}{part} {choose_word(self.images, 'image')} on the map"
+
+    def csv_rows(self) -> tuple[list[str], list[list[object]]]:
+        """`name`, where known `label`, `x` and `y`."""
+        header = ["name", *(["label"] if self.labels is not None else []), "x", "y"]
+        rows: list[list[object]] = []
+        for index, (name, (x, y)) in enumerate(zip(self.names, self.points, strict=True)):
+            label = [] if self.labels is None else [self.classes[self.labels[index]]]
+            rows.append([name, *label, f"{x:.6g}", f"{y:.6g}"])
+        return header, rows
+
+    def arrays(self) -> dict[str, Any]:
+        """`points (N, 2)` float32, `names`, and where known `labels` and `classes`."""
+        import numpy as np
+
+        found: dict[str, Any] = {"points": self.points, "names": np.array(self.names)}
+        if self.labels is not None:
+            found |= {"labels": self.labels, "classes": np.array(self.classes)}
+        return found
+
+    def page(self) -> str:
+        """One HTML page that can be zoomed and moved in."""
+        from isthmus.reports.code_map import code_map_page
+
+        method = "t-SNE" if self.method == "tsne" else "PCA"
+        return code_map_page(
+            self.points,
+            self._read_images(),
+            self.names,
+            labels=self.labels,
+            classes=self.classes,
+            title=self._title,
+            note=f"{self.images:,} {choose_word(self.images, 'image')} by {method} of their codes",
+        )
+
+    def draw(self) -> bytes:
+        """At most 300 images, evenly spaced among them, each where its code lies."""
+        import numpy as np
+
+        from isthmus.evaluation.drawing.map_picture import MAX_SHOWN_IMAGES, map_picture
+
+        count = min(self.images, MAX_SHOWN_IMAGES)
+        rows = np.linspace(0, self.images - 1, count).round().astype(int)
+        return map_picture(self.points[rows], self._lookup.read(rows.tolist()))
+
+    def describe_files(self, paths: Sequence[str]) -> dict[str, Any]:
+        """`bytes`: size of the first file."""
+        return {"bytes": Path(paths[0]).stat().st_size if paths else None}
+
+    def _read_images(self) -> Iterator[npt.NDArray[Any]]:
+        images = self._lookup.read(range(self.images))
+        for index in range(self.images):
+            yield images.image(index)
+
+
+@use
+def code_map(
+    model: ModelLike,
+    data: DataLike,
+    *,
+    method: MapKind = "tsne",
+    limit: int = 4000,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> CodeMap:
+    """Draw images where their codes lie: one self-contained page to zoom and move in.
+
+    Labels play no part; where there are any, the classes have colours.
+
+    Args:
+        model: a model, the path of a model file, or the name of a shipped model.
+        data: images: a folder, file, archive, array, named set, or a list of those.
+        method: `tsne` (van der Maaten and Hinton 2008) keeps neighbours together, `pca` keeps directions.
+        limit: at most so many images, evenly spaced.
+        seed: of t-SNE.
+        progress: shows how far the call is; by default a bar or lines in the log.
+
+    Raises:
+        CapabilityError: the model cannot generate.
+        UsageError: another method.
+        DataError: fewer than three images, or unreadable ones.
+
+    Examples:
+        >>> import isthmus, numpy as np
+        >>> images = np.random.default_rng(0).random((32, 16, 16, 1), dtype=np.float32)
+        >>> model = isthmus.train(images, recipe="dense", code="8", steps=2)
+        >>> isthmus.code_map(model, images, method="pca").points.shape
+        (32, 2)
+    """
+    check_choice("method", method, get_args(MapKind))
+    check_count("limit", limit, least=3)
+    network, everything = open_model_and_data("code_map", model, data)
+    from isthmus.evaluation.passes import evenly
+    from isthmus.generation.code_map import lay_out_codes
+
+    images = evenly(everything, limit)
+    with start_task(progress, "laying out", 1) as task:
+        found = lay_out_codes(network, images, neighbours=method == "tsne", seed=seed)
+        task.update(1)
+    name = describe_model(model, network)
+    return CodeMap(
+        model=name,
+        given=len(everything),
+        method=method,
+        explained=found.explained,
+        points=found.points,
+        names=images.names,
+        labels=images.labels,
+        classes=images.classes,
+        skipped=skipped_inputs(images.skipped),
+        _title=f"{Path(name).stem}: {everything.source}",
+        _lookup=ImageLookup(network, data, images),
+    )

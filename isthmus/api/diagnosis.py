@@ -1,0 +1,112 @@
+"""How a training went."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+from isthmus.api.inputs import DataLike, ModelLike, describe_model, load_model, open_model_and_data
+from isthmus.api.result import Result, skipped_inputs, use
+from isthmus.progress import Progress, start_task
+from isthmus.wording import format_count
+
+if TYPE_CHECKING:
+    from isthmus.training.diagnosis.finding import Finding
+    from isthmus.training.diagnosis.observed import Observed
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Diagnosis(Result):
+    """What is noticeable about a trained model.
+
+    Attributes:
+        model: the model, as it was given.
+        data: the images, as they were given; null where the training itself is looked at.
+        findings: problems first, each with `name`, `severity` (`problem`, `warning` or `note`), `message` and
+            `suggestion`; see the list in docs/guide.md.
+        observed: what was measured on `data`, else null: `images`; `image_numbers` and `code_numbers`, of one
+            image and of its code; `units` of the code (numbers of a vector, channels of a grid) and
+            `constant_units`, the same for every image; `collapsed_units` and `kl` in nats of a gaussian code;
+            `explained`, 1 - squared error / variance about the mean image; `explained_scrambled`, the same
+            for images whose pixels are in random order; `outside`, share of the decoder's numbers more than
+            0.05 outside of [0, 1]; `low` and `high`, below which 0.1 % and 99.9 % of the pixels lie.
+    """
+
+    schema: ClassVar[str] = "isthmus.diagnosis/1"
+    document: ClassVar = {
+        "model": "model",
+        "data": "data",
+        "findings": "findings",
+        "observed": "observed",
+    }
+
+    model: str
+    data: str | None
+    findings: tuple[Finding, ...] = field(repr=False)
+    observed: Observed | None = field(repr=False)
+
+    def rows(self) -> tuple[list[str], list[list[object]]]:
+        header = ["severity", "finding", "observation", "try"]
+        return header, [[f.severity, f.name, f.message, f.suggestion] for f in self.findings]
+
+    def table(self, rows: int | None = None) -> str:
+        return super().table(rows) if self.findings else ""
+
+    def summary(self) -> str:
+        if self.findings:
+            return ""
+        where = "at the end of its training"
+        if self.observed is not None:
+            where = f"on {format_count(self.observed.images, 'image')} of {self.data}"
+        return f"no problem was found with {self.model} {where}"
+
+
+@use
+def diagnose(
+    model: ModelLike,
+    data: DataLike | None = None,
+    *,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Diagnosis:
+    """Look for what commonly goes wrong in a training: dead units, posterior collapse, over-fitting and more.
+
+    Each finding comes with a setting to try. Without images these are the findings of the end of the
+    training, on its own held-out images.
+
+    Args:
+        model: a model, the path of a model file, or the name of a shipped model.
+        data: examine the model anew on these images; best are some that it was not trained on.
+        seed: of corruption and scrambling.
+        progress: shows how far the call is; by default a bar or lines in the log.
+
+    Raises:
+        DataError: unreadable images, or colour images for a gray model.
+        ModelFileError: not a model, or its summary is not what isthmus writes.
+
+    Examples:
+        >>> import isthmus, numpy as np
+        >>> images = np.random.default_rng(0).random((40, 16, 16, 1), dtype=np.float32)
+        >>> model = isthmus.train(images, recipe="dense", code="8", steps=2)
+        >>> isthmus.diagnose(model, images).observed.images
+        40
+    """
+    from isthmus.training.diagnosis.diagnose import diagnose_training
+    from isthmus.training.diagnosis.observed import observe
+
+    if data is None:
+        network, images, observed = load_model(model), None, None
+    else:
+        network, images = open_model_and_data("diagnose", model, data)
+        with start_task(progress, "examining", 1) as task:
+            observed = observe(network, images, seed=seed)
+            task.update(1)
+    source = None if images is None else images.source
+    return Diagnosis(
+        model=describe_model(model, network),
+        data=os.fspath(data) if isinstance(data, (str, os.PathLike)) else source,
+        findings=diagnose_training(network, observed),
+        observed=observed,
+        skipped=skipped_inputs(() if images is None else images.skipped),
+    )

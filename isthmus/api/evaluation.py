@@ -1,0 +1,396 @@
+"""Every number about a model on a set of images, compared with baselines."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from isthmus.api.facts import (
+    DataFacts,
+    Environment,
+    Gap,
+    ModelFacts,
+    WorstImage,
+    describe_environment,
+    describe_gap,
+    describe_images,
+    describe_network,
+)
+from isthmus.api.inputs import (
+    DataLike,
+    ImageLookup,
+    ModelLike,
+    PathLike,
+    check_count,
+    describe_model,
+    open_model_and_data,
+    read_images_for,
+)
+from isthmus.api.reference import resolve_prior
+from isthmus.api.result import Result, skipped_inputs, use
+from isthmus.errors import DataError, Hint
+from isthmus.log import log_note
+from isthmus.progress import Progress, start_task
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from isthmus.evaluation.generation import Generation
+    from isthmus.evaluation.privacy import Membership
+    from isthmus.images.store import ImageSet
+    from isthmus.metrics.codes import CodeStatistics
+    from isthmus.model.autoencoder import Autoencoder
+
+MAX_GAP_IMAGES = 2000
+SHOWN_IMAGES = 10
+BASELINES = {"pca": "PCA", "mean_image": "mean image", "corrupted_input": "corrupted input"}
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Evaluation(Result):
+    """Metrics of a model, compared with baselines.
+
+    Attributes:
+        model: facts about the model.
+        data: facts about the images.
+        metrics: means over images, by name, see docs/metrics.md; under the recipe's own corruption where it
+            has one.
+        baselines: the same for `pca`, `mean_image` and `corrupted_input`, as far as they apply.
+        clean: the same metrics without corruption; null for a recipe that has none.
+        gap: the same metrics on training images; null where these were not found.
+        privacy: success of membership inference by the loss: `members`, `others`, `auroc` with `low` and
+            `high` of its 95 % interval, `advantage`, `found_at_1_percent`, `leaks`; null unless asked for.
+        generation: new images compared with real ones, see docs/generation.md: `rows` with `name`,
+            `frechet`, `relative`, `energy`, `two_sample`, `precision` and `recall`; `memory` with `ratio`,
+            `copied` and `images`; `features`, `images`, `seed`, `seconds`, `notes`; null unless asked for.
+        code: statistics of the code: `units`, `active_units`, `dead_units`, `effective_rank`,
+            `zero_fraction` and more.
+        worst_images: the ten images with the greatest squared error, greatest first.
+        seed: of corruption and sampled codes.
+        seconds: how long the evaluation took.
+        environment: where it was measured.
+        names: of the images, in their order.
+        scores: metric -> `(N,)` float64, in the order of the images.
+        variances: `(units,)` float64, variance of each unit of the code over the images.
+    """
+
+    schema: ClassVar[str] = "isthmus.evaluate/1"
+    document: ClassVar = {
+        "model": "model",
+        "data": "data",
+        "metrics": "metrics",
+        "baselines": "baselines",
+        "clean": "clean",
+        "gap": "gap",
+        "privacy": "privacy",
+        "generation": "generation",
+        "code": "code",
+        "worst": "worst_images",
+        "seed": "seed",
+        "seconds": "seconds",
+        "environment": "environment",
+    }
+    formats: ClassVar = (".html", ".csv", ".json", ".npz")
+
+    model: ModelFacts
+    data: DataFacts
+    metrics: Mapping[str, float]
+    baselines: Mapping[str, Mapping[str, float]]
+    clean: Mapping[str, float] | None
+    gap: Gap | None
+    privacy: Membership | None
+    generation: Generation | None
+    code: CodeStatistics
+    seed: int
+    seconds: float
+    environment: Environment
+    names: tuple[str, ...] = field(repr=False)
+    scores: Mapping[str, npt.NDArray[np.float64]] = field(repr=False)
+    variances: npt.NDArray[np.float64] = field(repr=False)
+    _path: str = field(repr=False)
+    _network: Autoencoder = field(repr=False)
+    _lookup: ImageLookup = field(repr=False)
+
+    @property
+    def worst_images(self) -> tuple[WorstImage, ...]:
+        mse, psnr = self.scores["mse"], self.scores["psnr"]
+        rows = self.worst(SHOWN_IMAGES)
+        return tuple(WorstImage(self.names[row], float(mse[row]), float(psnr[row])) for row in rows)
+
+    def worst(self, count: int) -> list[int]:
+        """Rows of the images with the greatest squared error, greatest first."""
+        return [int(row) for row in (-self.scores["mse"]).argsort(kind="stable")[:count]]
+
+    def rows(self) -> tuple[list[str], list[list[object]]]:
+        """A row for each metric; columns for the model and everything that it is compared with."""
+        from isthmus.evaluation.labels import in_order, label
+
+        columns = {"model": self.metrics}
+        if self.clean is not None:
+            columns["model, clean input"] = self.clean
+        columns |= {
+            title: self.baselines[name] for name, title in BASELINES.items() if name in self.baselines
+        }
+        rows: list[list[object]] = [
+            [label(key), *(values.get(key) for values in columns.values())] for key in in_order(self.metrics)
+        ]
+        return ["metric", *columns], rows
+
+    def table(self, rows: int | None = None) -> str:
+        from isthmus.reports.tables import format_table
+
+        made = "" if self.generation is None else "\n\n" + format_table(*self.generation.table())
+        return super().table(rows) + made
+
+    def summary(self) -> str:
+        lines = []
+        if self.generation is not None:
+            memory = self.generation.memory
+            lines.append(
+                f"distance to the nearest training image, samples divided by unseen images: "
+                f"{memory.ratio:.3g}; copied: {memory.copied:.1%} (by chance 1.0%)"
+            )
+        if self.gap is not None and self.gap.mse_ratio is not None:
+            lines.append(f"squared error is {self.gap.mse_ratio:.3g} times that on training images")
+        if self.privacy is not None:
+            found = self.privacy
+            verdict = "its losses give training images away" if found.leaks else "no more than chance"
+            lines.append(
+                f"membership: AUROC {found.auroc:.3f} ({found.low:.3f} to {found.high:.3f}), "
+                f"{found.found_at_1_percent:.1%} found at 1 % false alarms: {verdict}"
+            )
+        return "\n".join(lines)
+
+    def csv_rows(self) -> tuple[list[str], list[list[object]]]:
+        """`name` and one column for each metric that single images have, in the order of the images."""
+        values = [[f"{value:.7g}" for value in column] for column in self.scores.values()]
+        return ["name", *self.scores], [list(row) for row in zip(self.names, *values, strict=True)]
+
+    def arrays(self) -> dict[str, Any]:
+        """`names (N,)`, each metric `(N,)`, and `variances` of the code's units."""
+        import numpy as np
+
+        return {"names": np.array(self.names), **self.scores, "variances": self.variances}
+
+    def page(self) -> str:
+        """Reconstructions, every number, the training, the code, and how to use the model.
+
+        Raises:
+            DataError: the images are no longer there.
+        """
+        from isthmus.api.pages.model_page import model_page
+
+        images = self._lookup.read(range(len(self.names)))
+        return model_page(self, self._network, images, path=self._path).html()
+
+
+@use
+def evaluate(
+    model: ModelLike,
+    data: DataLike,
+    *,
+    reference: DataLike | None = None,
+    nll_samples: int = 0,
+    generation: bool = False,
+    samples: int = 10_000,
+    features: PathLike | None = None,
+    privacy: bool = False,
+    limit: int | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Measure a model on images that it was not trained on, and compare it with baselines.
+
+    PCA with a code of the same size and the mean image are fitted to the training images. A model that was
+    trained with a corruption is given corrupted images and compared with the clean ones.
+
+    Every metric is a mean over images of one number per image, on values in [0, 1]; `psnr` is a mean of
+    decibels, each at most 100. Codes are deterministic.
+
+    Args:
+        model: a model, the path of a model file, or the name of a shipped model.
+        data: images: a folder, file, archive, array, named set, or a list of those; sizes may differ.
+        reference: the training images, for baselines and the gap between training and test; by default those
+            that the model file names.
+        nll_samples: codes per image for `nll_nats` and `bits_per_dim` of a variational model whose image term
+            is a likelihood; 0 leaves both out.
+        generation: also draw new images and compare them with real ones.
+        samples: with `generation`, at most so many images in each set that is compared.
+        features: with `generation`, the file of a classifier to compare in, instead of the one that comes
+            with the package.
+        privacy: test whether losses give away what was trained on; the images must be of the same source as
+            the training images and not among them.
+        limit: at most so many images, evenly spaced.
+        seed: of corruption and sampled codes.
+        progress: shows how far the call is; by default a bar or lines in the log.
+
+    Raises:
+        UsageError: a number out of its range.
+        CapabilityError: `generation` with a model that cannot generate.
+        DataError: unreadable images, or of other channels than the model's; or `privacy` or `generation`
+            without training images.
+
+    Examples:
+        >>> import isthmus, numpy as np
+        >>> images = np.random.default_rng(0).random((40, 16, 16, 1), dtype=np.float32)
+        >>> model = isthmus.train(images, recipe="dense", code="8", steps=2)
+        >>> found = isthmus.evaluate(model, images[:8], reference=images[8:])
+        >>> sorted(found.baselines)
+        ['mean_image', 'pca']
+    """
+    from isthmus.evaluation.likelihood import likelihood_term
+    from isthmus.evaluation.measure import Measure
+    from isthmus.evaluation.passes import evenly
+    from isthmus.evaluation.privacy import membership
+    from isthmus.evaluation.rivals import fit_rivals
+    from isthmus.model import axes
+
+    started = time.monotonic()
+    check_count("limit", limit)
+    check_count("nll_samples", nll_samples, least=0)
+    check_count("samples", samples, least=8)
+    network, given = open_model_and_data("evaluate", model, data)
+    images = evenly(given, limit)
+    known = _find_training_images(network, reference, needed=privacy, purpose="membership is tested")
+    corruption = network.recipe.corruption
+    corrupted = not isinstance(corruption, axes.NoCorruption)
+    probe = None if known is None else evenly(known, MAX_GAP_IMAGES)
+    total = len(images) * (2 if corrupted else 1) + (0 if probe is None else len(probe))
+    rivals = {}
+    if known is not None:
+        rivals = fit_rivals(network, known, images, seed=seed)
+        _note_overlap(given, known, same_source=reference is None and given.source == known.source)
+    gap = attack = None
+    with start_task(progress, "evaluating", total, "images") as task:
+        done = 0
+
+        def count(batch: int) -> None:
+            nonlocal done
+            done += batch
+            task.update(done)
+
+        measure = Measure(network, seed, nll_samples, count)
+        main = measure(images, corruption, rivals)
+        clean = measure(images, axes.NoCorruption(), {}).metrics if corrupted else None
+        if probe is not None and known is not None:
+            seen = measure(probe, corruption, {})
+            gap = describe_gap(main.metrics, seen.metrics, len(probe))
+            if privacy:
+                import numpy as np
+
+                new = ~np.isin(images.hashes(), known.hashes())
+                attack = membership(seen.scores["mse"], main.scores["mse"][new])
+    if likelihood_term(network.recipe) == "bce" and not main.binary:
+        log_note(
+            "the images are not black and white: nats under bce are cross-entropies, not probabilities",
+            id="nats-not-probabilities",
+        )
+    if main.unlikely:
+        log_note(
+            "images of another size than the model's were resized: no nats are given", id="nats-left-out"
+        )
+    made = None
+    if generation:
+        made = _evaluate_generation(network, given, reference, known, samples, features, seed, progress)
+    return Evaluation(
+        model=describe_network(network),
+        data=describe_images(given, images, main.binary),
+        metrics=main.metrics,
+        baselines=main.baselines,
+        clean=clean,
+        gap=gap,
+        privacy=attack,
+        generation=made,
+        code=main.code.statistics(),
+        seed=seed,
+        seconds=round(time.monotonic() - started, 3),
+        environment=describe_environment(),
+        names=images.names,
+        scores=main.scores,
+        variances=main.code.variances().double().numpy(),
+        skipped=skipped_inputs(
+            given.skipped, known.skipped if known is not None and reference is not None else ()
+        ),
+        _path=describe_model(model, network),
+        _network=network,
+        _lookup=ImageLookup(network, data, images),
+    )
+
+
+def _find_training_images(
+    model: Autoencoder, reference: DataLike | None, *, needed: bool, purpose: str
+) -> ImageSet | None:
+    """The training images; where they are not found and not needed, a note says what is left out."""
+    from isthmus.evaluation.training_data import training_images
+
+    if reference is not None:
+        return read_images_for(model, reference)
+    known, why = training_images(model)
+    if known is None and needed:
+        raise DataError(
+            f"{why}, and {purpose} against them", hint=Hint.add(reference="DATA"), id="reference-not-found"
+        )
+    if known is None:
+        log_note("{why}: no PCA, mean image and train/test gap", id="no-baselines", why=why)
+    return known
+
+
+def _evaluate_generation(
+    model: Autoencoder,
+    images: ImageSet,
+    reference: DataLike | None,
+    known: ImageSet | None,
+    samples: int,
+    features: PathLike | None,
+    seed: int,
+    progress: Progress | None,
+) -> Generation:
+    from isthmus.evaluation.generation import evaluate_generation
+    from isthmus.generation.codes import check_generates
+    from isthmus.generation.prior import kept
+
+    check_generates(model)
+    priors = None if kept(model) else [resolve_prior(model, reference=reference)[0]]
+    with start_task(progress, "measuring new images", 0) as task:
+        steps: list[str] = []
+
+        def say(text: str) -> None:
+            steps.append(text)
+            task.update(len(steps), text)
+
+        made = evaluate_generation(
+            model,
+            images,
+            train=known,
+            priors=priors,
+            features=None if features is None else str(features),
+            count=samples,
+            seed=seed,
+            say=say,
+        )
+    for note in made.notes:
+        log_note(note, id="generation")
+    return made
+
+
+def _note_overlap(images: ImageSet, train: ImageSet, *, same_source: bool) -> None:
+    import numpy as np
+
+    known = int(np.isin(images.hashes(), train.hashes()).sum())
+    if known > 0:
+        log_note(
+            "{known:,} of the {images:,} images are among the training images: this is no test on those",
+            id="training-images-measured",
+            known=known,
+            images=len(images),
+        )
+    elif same_source:
+        # Training resizes: then its images have other pixels than those it began with.
+        log_note(
+            "the model was trained on {source} too: this is no test of what it makes of new images",
+            id="training-source-measured",
+            source=train.source,
+        )

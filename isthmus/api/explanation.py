@@ -1,0 +1,308 @@
+"""One image and its code, unit by unit: where each unit looks and what it decodes to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from isthmus.api.inputs import (
+    DataLike,
+    ImageLike,
+    ModelLike,
+    check_count,
+    describe_model,
+    open_model_and_data,
+)
+from isthmus.api.reference import ReferenceKind, resolve_reference
+from isthmus.api.result import Result, skipped_inputs, use
+from isthmus.errors import DataError
+from isthmus.log import log_note
+from isthmus.progress import Progress, Task, start_task
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from torch import Tensor
+
+    from isthmus.features.explain.faithfulness import Curves
+    from isthmus.features.explain.map_scores import FaithfulnessScore
+    from isthmus.features.explain.units import Units
+    from isthmus.images.store import ImageSet
+    from isthmus.model.autoencoder import Autoencoder
+
+    Floats = npt.NDArray[np.float32]
+
+MAX_REFERENCE_IMAGES = 5000
+SCORED_IMAGES = 16
+EXCITING_IMAGES = 9
+MAX_DICTIONARY_UNITS = 256
+_SHARE_UNITS, _SHARE_MAPS, _SHARE_SCORES = 0.2, 0.3, 0.9  # of the work, when each part is done
+
+
+@dataclass(frozen=True)
+class UnitFacts:
+    """One unit of the code.
+
+    Attributes:
+        unit: its number.
+        value: for this image.
+        mean: over the reference images.
+        deviation: over the reference images.
+        active: share of the reference images' positions where it is not 0.
+        exciting: names of the reference images with its largest values, largest first.
+    """
+
+    unit: int
+    value: float
+    mean: float
+    deviation: float
+    active: float
+    exciting: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Explanation(Result):
+    """The code of one image, explained.
+
+    Attributes:
+        model: the model, as it was given.
+        image: name of the image.
+        data: source of the reference images, which the units are compared with.
+        reference: where these come from: `training` or `reference`.
+        images: number of reference images.
+        units: the units that were looked at, farthest from their mean first.
+        faithfulness: for each kind of map, how far such maps can be trusted: `deletion` and `insertion` with
+            `deletion_half_width` and `insertion_half_width` of their 95 % intervals.
+        maps: kind -> `(U, H, W)` float32, where each unit looks.
+        atlas: `(U, H, W, C)` float32 in [-1, 1], what changes in the picture when a unit is raised.
+        traversals: `(U, 5, H, W, C)` float32, the image with one unit moved over its range.
+    """
+
+    schema: ClassVar[str] = "isthmus.explain/1"
+    document: ClassVar = {
+        name: name for name in ("model", "image", "data", "reference", "images", "units", "faithfulness")
+    }
+    formats: ClassVar = (".html", ".json", ".npz", ".png")
+    output_keys: ClassVar = {".html": "page", ".png": "picture"}
+
+    model: str
+    image: str
+    data: str
+    reference: ReferenceKind
+    images: int
+    units: tuple[UnitFacts, ...]
+    faithfulness: Mapping[str, FaithfulnessScore]
+    maps: Mapping[str, Floats] = field(repr=False)
+    atlas: Floats = field(repr=False)
+    traversals: Floats = field(repr=False)
+    _pixels: Floats = field(repr=False)
+    _reconstruction: Floats = field(repr=False)
+    _exciting: tuple[tuple[Floats, ...], ...] = field(repr=False)
+    _curves: Mapping[str, Curves] = field(repr=False)
+    _dictionary: Floats | None = field(repr=False)
+
+    def rows(self) -> tuple[list[str], list[list[object]]]:
+        return ["unit", "here", "mean", "deviation"], [
+            [one.unit, one.value, one.mean, one.deviation] for one in self.units
+        ]
+
+    def summary(self) -> str:
+        return "\n".join(
+            f"{name} maps: deletion {score.deletion:+.3f}, insertion {score.insertion:+.3f} against random"
+            for name, score in self.faithfulness.items()
+        )
+
+    def arrays(self) -> dict[str, Any]:
+        """`units (U,)`, a map array for each kind `(U, H, W)`, `atlas` and `traversals`."""
+        import numpy as np
+
+        maps = {f"{name}_maps": values for name, values in self.maps.items()}
+        units = np.array([one.unit for one in self.units])
+        return {"units": units, **maps, "atlas": self.atlas, "traversals": self.traversals}
+
+    def draw(self) -> bytes:
+        """The image, its reconstruction, and where each unit looks."""
+        from isthmus.api.pages.explanation_page import draw_maps
+
+        return draw_maps(self)
+
+    def page(self) -> str:
+        """Maps, numbers, what units decode to, the images that excite them, and the test of the maps."""
+        from isthmus.api.pages.explanation_page import explanation_page
+
+        return explanation_page(self).html()
+
+
+@use
+def explain(
+    model: ModelLike,
+    image: ImageLike,
+    *,
+    reference: DataLike | None = None,
+    units: int | Sequence[int] = 8,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Explanation:
+    """Explain the code that a model gives one image.
+
+    Shows where the most informative units look (integrated gradients, and covering places), what they decode
+    to (their part of the picture, and the image with one unit moved), which images excite them most, and
+    whether the maps can be trusted: how much faster a unit changes when pixels are taken away in the map's
+    order than in random orders.
+
+    Args:
+        model: a model, the path of a model file, or the name of a shipped model.
+        image: the image; of several the first.
+        reference: images that units are compared with; by default the training images.
+        units: how many units, or the numbers of those that are looked at.
+        seed: of the random orders that maps are compared with.
+        progress: shows how far the call is; by default a bar or lines in the log.
+
+    Raises:
+        CapabilityError: the model's code does not hold the whole image.
+        UsageError: a number of units below 1.
+        DataError: no such image, a unit that the code has not, or no reference images.
+
+    Examples:
+        >>> import isthmus, numpy as np
+        >>> images = np.random.default_rng(0).random((40, 16, 16, 1), dtype=np.float32)
+        >>> model = isthmus.train(images, recipe="dense", code="8", steps=2)
+        >>> isthmus.explain(model, images[:1], reference=images, units=2).maps["gradient"].shape
+        (2, 16, 16)
+    """
+    from isthmus.evaluation.passes import evenly
+    from isthmus.model import capabilities
+
+    if isinstance(units, int):
+        check_count("units", units)
+    network, queries = open_model_and_data("explain", model, image)
+    capabilities.check_use(network.recipe, "decode")
+    if len(queries) > 1:
+        log_note(
+            "{source} holds {count:,} images: the first, {name}, is explained",
+            id="first-image",
+            source=queries.source,
+            count=len(queries),
+            name=queries.names[0],
+        )
+    known, kind = resolve_reference(network, reference, purpose="units are compared with these")
+    some = evenly(known, MAX_REFERENCE_IMAGES)
+    with start_task(progress, "explaining", 1.0) as task:
+        return explain_first(
+            network,
+            queries,
+            some,
+            kind,
+            model_name=describe_model(model, network),
+            units=units,
+            scored=evenly(some, SCORED_IMAGES),
+            seed=seed,
+            task=task,
+            skipped=skipped_inputs(queries.skipped, known.skipped if reference is not None else ()),
+        )
+
+
+def explain_first(
+    model: Autoencoder,
+    queries: ImageSet,
+    some: ImageSet,
+    kind: ReferenceKind,
+    *,
+    model_name: str = "",
+    units: int | Sequence[int] = 8,
+    scored: ImageSet | None = None,
+    seed: int = 0,
+    task: Task | None = None,
+    skipped: tuple[Any, ...] = (),
+) -> Explanation:
+    """Explain the first of `queries`.
+
+    Args:
+        some: the reference images.
+        scored: images that the maps are tested on; None leaves the test out.
+
+    Raises:
+        DataError: a unit that the code has not.
+    """
+    import torch
+
+    from isthmus.features.explain.map_scores import MAP_KINDS, base_image, model_input, score_maps
+    from isthmus.features.explain.paintings import atlas, traversals
+    from isthmus.features.explain.units import SPARSE, observe_units, per_unit
+
+    task = Task() if task is None else task
+    usual = observe_units(model, some)
+    task.update(_SHARE_UNITS)
+    pixels = model_input(model, queries, 0)
+    code = model.encode_batch(pixels[None]).detach()
+    values = per_unit(code)[0]
+    chosen = _choose_units(units, usual, values)
+    base = base_image(usual, pixels)
+    maps = {name: make(model, pixels, base, chosen) for name, make in MAP_KINDS.items()}
+    task.update(_SHARE_MAPS)
+    scores: dict[str, FaithfulnessScore] = {}
+    curves: dict[str, Curves] = {}
+    if scored is not None:
+
+        def report(done: int) -> None:
+            task.update(_SHARE_MAPS + (_SHARE_SCORES - _SHARE_MAPS) * done / len(scored))
+
+        scores, curves = score_maps(model, scored, usual, len(chosen), seed=seed, report=report)
+    dictionary = None
+    if isinstance(model.recipe.bottleneck, SPARSE):
+        often = torch.argsort(usual.active, descending=True, stable=True)
+        alive = [int(unit) for unit in often[:MAX_DICTIONARY_UNITS] if usual.active[unit] > 0]
+        dictionary = _as_images(atlas(model, usual, alive)) if alive else None
+    exciting = {unit: usual.exciting(unit, EXCITING_IMAGES) for unit in chosen}
+    result = Explanation(
+        model=model_name,
+        image=queries.names[0],
+        data=some.source,
+        reference=kind,
+        images=len(some),
+        units=tuple(
+            UnitFacts(
+                unit=unit,
+                value=float(values[unit]),
+                mean=float(usual.mean[unit]),
+                deviation=float(usual.deviation[unit]),
+                active=float(usual.active[unit]),
+                exciting=tuple(some.names[row] for row in exciting[unit]),
+            )
+            for unit in chosen
+        ),
+        faithfulness=scores,
+        maps={name: values.numpy() for name, values in maps.items()},
+        atlas=_as_images(atlas(model, usual, chosen)),
+        traversals=_as_images(traversals(model, code[0], usual, chosen)),
+        skipped=skipped,
+        _pixels=_as_images(pixels),
+        _reconstruction=_as_images(model.reconstruct_batch(pixels[None])[0]),
+        _exciting=tuple(tuple(_as_images(_read(some, row)) for row in exciting[unit]) for unit in chosen),
+        _curves=curves,
+        _dictionary=dictionary,
+    )
+    task.update(1.0)
+    return result
+
+
+def _choose_units(units: int | Sequence[int], usual: Units, values: Tensor) -> list[int]:
+    if isinstance(units, int):
+        return usual.telling(values, units)
+    for unit in units:
+        if not 0 <= unit < len(values):
+            raise DataError(f"this code has units 0 to {len(values) - 1}, not {unit}")
+    return list(units)
+
+
+def _read(images: ImageSet, row: int) -> Tensor:
+    from isthmus.images.array_format import to_batch
+
+    return to_batch(images.image(int(row)))[0][0]
+
+
+def _as_images(values: Tensor) -> Floats:
+    """`(…, C, H, W)` as `(…, H, W, C)` float32."""
+    moved: Floats = values.detach().movedim(-3, -1).contiguous().numpy()
+    return moved

@@ -1,0 +1,334 @@
+"""Sequences of frames through the code: reconstructed, filled, slowed down, predicted; and learned motion."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from isthmus.api.attachments import check_storable, store_attachments
+from isthmus.api.generated_images import GeneratedImages
+from isthmus.api.inputs import (
+    DataLike,
+    ModelLike,
+    check_count,
+    check_is_data,
+    describe_input,
+    describe_model,
+    load_model,
+    report_reading,
+)
+from isthmus.api.result import Result, skipped_inputs, use
+from isthmus.errors import Hint, UsageError
+from isthmus.progress import Progress, start_task
+from isthmus.wording import format_count
+
+if TYPE_CHECKING:
+    from isthmus.images.store import ImageSet, Pixels
+    from isthmus.model.autoencoder import Autoencoder
+
+FrameTask = Literal["reconstructed", "filled", "slowed", "predicted"]
+_DOCUMENT = {
+    "model": "model",
+    "sequence": "sequence",
+    "given": "given",
+    "what": "what",
+    "frames": "count",
+    "learned": "learned",
+}
+
+
+class _Frames:
+    """The schema that both results of the command `frames` have; docs describe it once."""
+
+    schema: ClassVar[str] = "isthmus.frames/1"
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class FrameSequence(GeneratedImages):
+    """Frames that were made from a sequence.
+
+    As an animation it keeps the size and the pace of the sequence.
+
+    Attributes:
+        sequence: as it was given.
+        given: number of frames that were read.
+        what: `reconstructed`, `filled`, `slowed`, `predicted`; or `learned` by `fit_motion`.
+        learned: whether the model knows how its codes move.
+        pace: milliseconds that a frame is shown.
+    """
+
+    schema: ClassVar[str] = _Frames.schema
+    document: ClassVar = _DOCUMENT
+    formats: ClassVar[tuple[str, ...]] = (".png", ".gif", ".webp", ".npz", ".json")
+    animated: ClassVar[bool] = True
+
+    sequence: str
+    given: int
+    what: FrameTask
+    learned: bool
+    pace: int
+
+    @property
+    def milliseconds(self) -> int:
+        return self.pace
+
+    def summary(self) -> str:
+        return f"{format_count(self.count, 'frame')} ({self.what})"
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class FittedMotion(_Frames, Result):
+    """How the codes of a model move from frame to frame, which the model now holds.
+
+    Attributes:
+        model: the model, as it was given.
+        sequence: the sequences, as they were given.
+        sequences: number of sequences.
+        given: number of frames that were read.
+    """
+
+    document: ClassVar = {**_DOCUMENT, "out": "out", "files": "files"}
+    what: ClassVar[str] = "learned"
+    count: ClassVar[int] = 0
+    learned: ClassVar[bool] = True
+    out: ClassVar[None] = None
+    files: ClassVar[tuple[str, ...]] = ()
+
+    model: str
+    sequence: str
+    sequences: int
+    given: int
+
+    def summary(self) -> str:
+        return f"motion learned from {format_count(self.sequences, 'sequence')} is in {self.model}"
+
+
+@use
+def reconstruct_frames(
+    model: ModelLike, frames: DataLike, *, progress: Progress | None = None
+) -> FrameSequence:
+    """Work on frames through the code of a model.
+
+    Frames are a folder in the order of names, or an animated GIF, WebP or PNG. Between known frames codes go
+    straight, or as they have been learned to go (`fit_motion`); without that a prediction repeats the last
+    frame. This function gives the frames as the model reconstructs them.
+
+    Args:
+        model: a model, the path of a model file, or the name of a shipped model.
+        frames: one sequence of images of one size: a folder, animation, archive, array or list.
+        progress: shows how far the call is; by default a bar or lines in the log.
+
+    Raises:
+        UsageError: several sequences.
+        DataError: unreadable, of mixed sizes, or fewer than two frames.
+
+    Examples:
+        >>> import isthmus, numpy as np
+        >>> frames = np.random.default_rng(0).random((12, 16, 16, 1), dtype=np.float32)
+        >>> model = isthmus.train(frames, recipe="dense", code="8", steps=2)
+        >>> isthmus.reconstruct_frames(model, frames).count
+        12
+    """
+
+    def reconstruct(network: Autoencoder, given: ImageSet) -> Pixels:
+        import numpy as np
+
+        from isthmus.images.conform import to_dtype
+
+        return to_dtype(network.reconstruct(given.stack(range(len(given)))), np.uint8)
+
+    return _work_on_frames(model, frames, "reconstructed", reconstruct, progress)
+
+
+@use
+def fill_frames(
+    model: ModelLike, frames: DataLike, missing: Sequence[int], *, progress: Progress | None = None
+) -> FrameSequence:
+    """Make some frames of a sequence from the others; what they show is not looked at.
+
+    Args:
+        model: a model, the path of a model file, or the name of a shipped model.
+        frames: as for `reconstruct_frames`.
+        missing: numbers of these frames, counted from 0.
+        progress: shows how far the call is; by default a bar or lines in the log.
+
+    Raises:
+        CapabilityError: the model cannot generate.
+        UsageError: a number outside of the sequence, or fewer than two known frames.
+        DataError: as for `reconstruct_frames`.
+
+    Examples:
+        >>> import isthmus, numpy as np
+        >>> frames = np.random.default_rng(0).random((12, 16, 16, 1), dtype=np.float32)
+        >>> model = isthmus.train(frames, recipe="dense", code="8", steps=2)
+        >>> isthmus.fill_frames(model, frames, [3, 4]).what
+        'filled'
+    """
+    from isthmus.generation.frames import fill_frames as fill
+
+    return _work_on_frames(model, frames, "filled", lambda net, given: fill(net, given, missing), progress)
+
+
+@use
+def insert_frames(
+    model: ModelLike, frames: DataLike, count: int, *, progress: Progress | None = None
+) -> FrameSequence:
+    """Slow a sequence down: new frames between any two.
+
+    Args:
+        model: a model, the path of a model file, or the name of a shipped model.
+        frames: as for `reconstruct_frames`.
+        count: new frames between any two.
+        progress: shows how far the call is; by default a bar or lines in the log.
+
+    Raises:
+        CapabilityError: the model cannot generate.
+        UsageError: a count below 1.
+        DataError: as for `reconstruct_frames`.
+
+    Examples:
+        >>> import isthmus, numpy as np
+        >>> frames = np.random.default_rng(0).random((12, 16, 16, 1), dtype=np.float32)
+        >>> model = isthmus.train(frames, recipe="dense", code="8", steps=2)
+        >>> isthmus.insert_frames(model, frames, 1).count
+        23
+    """
+    from isthmus.generation.frames import insert_frames as insert
+
+    check_count("count", count)
+    return _work_on_frames(model, frames, "slowed", lambda net, given: insert(net, given, count), progress)
+
+
+@use
+def predict_frames(
+    model: ModelLike, frames: DataLike, count: int, *, progress: Progress | None = None
+) -> FrameSequence:
+    """Predict the frames that come next, each from those before it.
+
+    Args:
+        model: a model, the path of a model file, or the name of a shipped model.
+        frames: as for `reconstruct_frames`.
+        count: how many.
+        progress: shows how far the call is; by default a bar or lines in the log.
+
+    Raises:
+        CapabilityError: the model cannot generate.
+        UsageError: a count below 1.
+        DataError: as for `reconstruct_frames`.
+
+    Examples:
+        >>> import isthmus, numpy as np
+        >>> frames = np.random.default_rng(0).random((12, 16, 16, 1), dtype=np.float32)
+        >>> model = isthmus.train(frames, recipe="dense", code="8", steps=2)
+        >>> isthmus.predict_frames(model, frames, 2).pixels.shape
+        (2, 16, 16, 1)
+    """
+    from isthmus.generation.frames import predict_frames as predict
+
+    check_count("count", count)
+    return _work_on_frames(
+        model, frames, "predicted", lambda net, given: predict(net, given, count), progress
+    )
+
+
+@use
+def fit_motion(
+    model: ModelLike,
+    frames: DataLike,
+    *,
+    steps: int = 4000,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> FittedMotion:
+    """Learn how codes move from frame to frame, and keep it in the model and its file.
+
+    Args:
+        model: a model with a vector code, or the path of a model file.
+        frames: a folder whose sub-folders are sequences, or one sequence as for `reconstruct_frames`; at
+            least nine frames in one of them.
+        steps: of the training.
+        seed: of its weights and order.
+        progress: shows how far the call is; by default a bar or lines in the log.
+
+    Raises:
+        CapabilityError: the model has a grid code or cannot generate.
+        UsageError: a shipped model, whose file stays as it is.
+        DataError: no sequence is long enough, or as for `reconstruct_frames`.
+
+    Examples:
+        >>> import isthmus, numpy as np
+        >>> frames = np.random.default_rng(0).random((12, 16, 16, 1), dtype=np.float32)
+        >>> model = isthmus.train(frames, recipe="dense", code="8", steps=2)
+        >>> isthmus.fit_motion(model, frames, steps=2).sequences
+        1
+    """
+    check_count("steps", steps)
+    check_storable(model)
+    network, given = _read(model, frames)
+    from isthmus.generation.dynamics import NAME, fit_dynamics
+    from isthmus.generation.frames import sequence_codes, sequences_of
+
+    codes = [sequence_codes(network, one) for one in sequences_of(given)]
+    with start_task(progress, "learning", steps, "steps") as task:
+        fit_dynamics(network, codes, steps=steps, seed=seed, listener=lambda step: task.update(step.step))
+    store_attachments(model, network, NAME)
+    return FittedMotion(
+        model=describe_model(model, network),
+        sequence=describe_input(frames),
+        sequences=len(codes),
+        given=len(given),
+        skipped=skipped_inputs(given.skipped),
+    )
+
+
+def _work_on_frames(
+    model: ModelLike,
+    frames: DataLike,
+    what: FrameTask,
+    make: Callable[[Autoencoder, ImageSet], Pixels],
+    progress: Progress | None,
+) -> FrameSequence:
+    network, given = _read(model, frames)
+    _check_is_one_sequence(given, frames)
+    from isthmus.generation.dynamics import NAME
+    from isthmus.images.animation import milliseconds_of
+
+    with start_task(progress, "making frames", 1) as task:
+        pixels = make(network, given)
+        task.update(1)
+    return FrameSequence(
+        model=describe_model(model, network),
+        pixels=pixels,
+        sequence=describe_input(frames),
+        given=len(given),
+        what=what,
+        learned=NAME in network.attachments,
+        pace=milliseconds_of(frames),
+        skipped=skipped_inputs(given.skipped),
+    )
+
+
+def _read(model: ModelLike, frames: DataLike) -> tuple[Autoencoder, ImageSet]:
+    from isthmus.images.animation import read_frames
+
+    check_is_data(frames)
+    network = load_model(model)
+    given = read_frames(frames, channels=network.channels)
+    report_reading(given)
+    return network, given
+
+
+def _check_is_one_sequence(given: ImageSet, frames: DataLike) -> None:
+    if given.labels is None or len(given.classes) < 2:
+        return
+    hint = None
+    if isinstance(frames, (str, os.PathLike)) and Path(frames).is_dir():
+        hint = Hint(f"give one of them, such as {Path(frames, given.classes[0])}")
+    raise UsageError(
+        f"{given.source} holds {len(given.classes)} sequences, and one at a time is worked on",
+        hint=hint,
+        id="several-sequences",
+    )

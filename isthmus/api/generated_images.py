@@ -1,0 +1,155 @@
+"""Images that a model made: the results of `generate`, `interpolate`, `transform`, `augment` and frames."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from isthmus.api.inputs import check_count
+from isthmus.api.result import Result
+from isthmus.outputs import check_output, is_folder
+from isthmus.wording import format_count
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class GeneratedImages(Result):
+    """Base of results that hold images which were made.
+
+    It is saved as a contact sheet (`.png` or another picture), as `.npz` with the array `images`, as an
+    animation (`.gif`, `.webp`) where the images follow one another, or as a folder of numbered files.
+    `numpy.asarray` gives the pixels.
+
+    Attributes:
+        model: the model, as it was given.
+        count: number of images.
+        size: height and width in pixels.
+        pixels: `(N, H, W, C)` uint8.
+    """
+
+    formats: ClassVar[tuple[str, ...]] = (".png", ".npz", ".json")
+    as_folder: ClassVar[bool] = True
+    output_keys: ClassVar = {}
+    file_facts: ClassVar = {"files": "paths of the files written with `-o`"}
+    animated: ClassVar[bool] = False
+    """Whether the images follow one another, so that `.gif` and `.webp` are animations."""
+    labelled: ClassVar[bool] = False
+    """Whether the images have labels, which a picture cannot hold."""
+
+    model: str
+    pixels: npt.NDArray[np.uint8] = field(repr=False)
+
+    @property
+    def count(self) -> int:
+        return len(self.pixels)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return int(self.pixels.shape[1]), int(self.pixels.shape[2])
+
+    @property
+    def columns(self) -> int | None:
+        """Columns of the contact sheet; None for a square one."""
+        return None
+
+    @property
+    def milliseconds(self) -> int | None:
+        """How long each frame of an animation is shown; None for one that is played there and back."""
+        return None
+
+    def image(self, index: int) -> npt.NDArray[np.uint8]:
+        """One image, `(H, W, C)` uint8."""
+        found: npt.NDArray[np.uint8] = self.pixels[index]
+        return found
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        import numpy as np
+
+        return np.array(self.pixels, dtype=dtype, copy=copy)
+
+    def summary(self) -> str:
+        height, width = self.size
+        return f"{format_count(self.count, 'image')} of {height}×{width} pixels"
+
+    def arrays(self) -> dict[str, Any]:
+        """`images (N, H, W, C)` uint8."""
+        return {"images": self.pixels}
+
+    def draw(self) -> bytes:
+        """All images on one sheet; small ones are enlarged."""
+        from isthmus.images.outputs import contact_sheet
+        from isthmus.images.write import encode_image
+
+        return encode_image("sheet.png", contact_sheet(self.pixels, self.columns))
+
+    @classmethod
+    def check_path(cls, path: str | os.PathLike[str], *, force: bool = False) -> None:
+        """Check before the work that `save` can write there later.
+
+        Raises:
+            UsageError, ExistsError, OutputError: see `isthmus.images.outputs.check_free`.
+        """
+        from isthmus.images.outputs import check_free
+
+        if _is_document(path):
+            check_output(path, force=force)
+        else:
+            check_free(os.fspath(path), force, labelled=cls.labelled)
+
+    def save(self, path: str | os.PathLike[str], *, force: bool = False, scale: int | None = None) -> Path:
+        """Write the images to one file, in the format that the suffix names, or into a folder.
+
+        Args:
+            path: a picture, `.npz`, `.json`, an animation where images follow one another, or a folder.
+            force: replace existing files.
+            scale: enlarge images by this whole factor, except in `.npz`; by default small ones are enlarged
+                in pictures and animations so that they can be seen.
+
+        Raises:
+            UsageError, ExistsError, OutputError: see `check_path`.
+        """
+        from isthmus.atomic import write_bytes
+        from isthmus.images.outputs import write_images
+
+        check_count("scale", scale)
+        self.check_path(path, force=force)
+        if _is_document(path):
+            text = json.dumps(self.to_dict(), allow_nan=False, indent=2) + "\n"
+            write_bytes(path, text.encode(), force=force)
+        else:
+            write_images(
+                os.fspath(path),
+                self.pixels,
+                columns=self.columns,
+                animate=self.animated,
+                milliseconds=self.milliseconds,
+                scale=scale,
+                force=force,
+                **self._classes(),
+            )
+        return Path(path)
+
+    def describe_files(self, paths: Sequence[str]) -> dict[str, Any]:
+        """`files`: what was written to these paths."""
+        from isthmus.images.outputs import image_paths
+
+        found: list[str] = []
+        for path in paths:
+            one = [Path(path)] if _is_document(path) else image_paths(path, self.count, **self._classes())
+            found += map(str, one)
+        return {"files": found}
+
+    def _classes(self) -> dict[str, Any]:
+        """Labels and classes, for a folder with one sub-folder per class."""
+        return {}
+
+
+def _is_document(path: str | os.PathLike[str]) -> bool:
+    return Path(path).suffix.lower() == ".json" and not is_folder(path)

@@ -1,0 +1,161 @@
+"""The page of an explanation, and its sections for other pages."""
+
+from __future__ import annotations
+
+import io
+import math
+
+import numpy as np
+
+from isthmus.api.explanation import EXCITING_IMAGES, Explanation
+from isthmus.evaluation.drawing.pictures import before_after, curves
+from isthmus.evaluation.drawing.signed import signed_colours
+from isthmus.features.explain.faithfulness import Curves
+from isthmus.images.store import Pixels
+from isthmus.reports.page import Cell, Report
+from isthmus.wording import format_count
+
+QUANTILES = "2, 16, 50, 84, 98 %"
+
+
+def explanation_page(found: Explanation) -> Report:
+    """One self-contained page."""
+    page = Report(
+        f"{found.image}, explained",
+        f"{found.model}, compared with {format_count(found.images, 'image')} of {found.data}",
+    )
+    add_maps(page, found, "Where units look")
+    page.table(
+        "Units",
+        ["unit", "here", "mean", "deviation", "share not 0"],
+        [[str(one.unit), one.value, one.mean, one.deviation, one.active] for one in found.units],
+        note="The units farthest from their mean for this image.",
+    )
+    add_decoded_units(page, found, "What units decode to")
+    page.picture(
+        "What excites them",
+        before_after(
+            [
+                (f"unit {one.unit}", list(images))
+                for one, images in zip(found.units, found._exciting, strict=True)
+            ],
+            columns=EXCITING_IMAGES,
+        ),
+        f"The images of {found.data} with the largest values.",
+        "Rows of images",
+    )
+    if found._dictionary is not None:
+        page.picture(
+            "Dictionary",
+            _draw_sheet(found._dictionary),
+            "What each unit adds, the most used first.",
+            "A sheet of small pictures",
+        )
+    section = "Can the maps be trusted?"
+    add_scores(page, found, section)
+    for name, one in found._curves.items():
+        page.picture(section, _draw_curves(one), f"{name} maps", "A unit's share against pixels changed")
+    return page
+
+
+def add_maps(page: Report, found: Explanation, section: str) -> None:
+    """Where the units of one image look."""
+    page.picture(
+        section,
+        draw_maps(found),
+        f"{found.image}: orange raises a unit above its value for the mean image, blue lowers it.",
+        "The image and one map per unit",
+    )
+
+
+def add_decoded_units(page: Report, found: Explanation, section: str) -> None:
+    """What these units decode to."""
+    page.picture(
+        section,
+        before_after(
+            [(f"unit {_list_units(found)}", [signed_colours(one.mean(-1)) for one in found.atlas])],
+            columns=len(found.units),
+        ),
+        "What changes in the decoded picture from a low to a high value, the other units at rest.",
+        "One difference picture per unit",
+    )
+    page.picture(
+        section,
+        before_after(
+            [
+                (f"unit {one.unit} at {QUANTILES} of its range", [image.clip(0, 1) for image in row])
+                for one, row in zip(found.units, found.traversals, strict=True)
+            ],
+            columns=5,
+        ),
+        "This image with one unit moved.",
+        "Rows of decoded images",
+    )
+
+
+def add_scores(page: Report, found: Explanation, section: str) -> None:
+    """How far such maps can be trusted."""
+    rows: list[list[Cell]] = [
+        [name, _with(s.deletion, s.deletion_half_width), _with(s.insertion, s.insertion_half_width)]
+        for name, s in found.faithfulness.items()
+    ]
+    page.table(
+        section,
+        ["map", "deletion", "insertion"],
+        rows,
+        note="Area gained over random orders when pixels are taken away, or put in, in the map's order; 0 is "
+        "a map without information. Means over images, with 95 % intervals.",
+    )
+
+
+def draw_maps(found: Explanation) -> bytes:
+    """The image and its reconstruction above one map per unit, as a PNG."""
+    images = [found._pixels.clip(0, 1), found._reconstruction.clip(0, 1)]
+    rows = [
+        (f"{name}: where unit {_list_units(found)} looks", [signed_colours(one) for one in maps])
+        for name, maps in found.maps.items()
+    ]
+    header = [("image, and its reconstruction", images)]
+    return before_after([*header, *rows], columns=max(len(found.units), 2))
+
+
+def _list_units(found: Explanation) -> str:
+    return ", ".join(str(one.unit) for one in found.units)
+
+
+def _with(value: float, half: float | None) -> str:
+    return f"{value:.3f}" if half is None else f"{value:.3f} ± {half:.3f}"
+
+
+def _draw_curves(one: Curves) -> bytes:
+    share = np.linspace(0, 100, len(one.deletion))
+    lines = {
+        "taken away, by the map": one.deletion,
+        "taken away, at random": one.random_deletion,
+        "put in, by the map": one.insertion,
+        "put in, at random": one.random_insertion,
+    }
+    return curves(
+        {name: list(zip(share.tolist(), values.tolist(), strict=True)) for name, values in lines.items()},
+        x_label="pixels changed (%)",
+        y_label="unit, as a share",
+    )
+
+
+def _draw_sheet(atoms: Pixels) -> bytes:
+    """All atoms in one image, each with its own colour scale, a hairline between them."""
+    columns = math.ceil(math.sqrt(len(atoms)))
+    height, width = (side + 1 for side in atoms.shape[1:3])
+    rows = -(-len(atoms) // columns)
+    sheet = np.full((rows * height + 1, columns * width + 1, 3), 125, np.uint8)
+    for number, atom in enumerate(atoms):
+        top, left = number // columns * height + 1, number % columns * width + 1
+        sheet[top : top + height - 1, left : left + width - 1] = signed_colours(atom.mean(-1))
+    from PIL import Image
+
+    factor = max(1, round(1400 / sheet.shape[1]))
+    picture = Image.fromarray(sheet)
+    picture = picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
+    stream = io.BytesIO()
+    picture.save(stream, "PNG", dpi=(192, 192))
+    return stream.getvalue()

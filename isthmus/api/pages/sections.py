@@ -1,0 +1,188 @@
+"""Sections that several pages share: what features find, the map of codes, new images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from isthmus.evaluation.drawing.heat import heat_picture
+from isthmus.evaluation.drawing.map_picture import map_picture
+from isthmus.evaluation.drawing.pictures import before_after
+from isthmus.evaluation.generation import Generation
+from isthmus.evaluation.passes import evenly
+from isthmus.features.anomalies import Detector, fit_detector, heat, score
+from isthmus.features.classify import ProbeScores, classify
+from isthmus.features.clusters import find_clusters
+from isthmus.features.readout import Readout, features, fit_readout, stored
+from isthmus.generation.code_map import MIN_IMAGES, lay_out_codes
+from isthmus.images.store import ImageSet
+from isthmus.model.autoencoder import Autoencoder
+from isthmus.reports.page import Report
+from isthmus.wording import format_count
+
+FEATURES = "Features"
+GENERATION = "New images"
+SHOWN, QUERIES, GROUPS = 8, 3, 10
+MAX_FEATURE_IMAGES = 500
+MIN_FEATURE_IMAGES = 30  # fewer have no neighbourhoods to speak of
+MAX_MAP_IMAGES = 300  # more would hide one another
+COLUMNS, ROWS = 10, 3
+
+
+def add_features(report: Report, model: Autoencoder, images: ImageSet) -> None:
+    """All of it for a set of images, each seen beside the others; nothing for fewer than 30."""
+    some = evenly(images, MAX_FEATURE_IMAGES)
+    if len(some) < MIN_FEATURE_IMAGES:
+        return
+    readout = stored(model) or fit_readout(model, some)
+    report.text(
+        FEATURES,
+        f"{len(some):,} of these images, by features that know no labels, read from the model's layer "
+        f"'{readout.reading.layer}'. Search, cluster, classify and anomalies do this for others.",
+    )
+    rows = np.linspace(0, len(some) - 1, QUERIES).round().astype(int)
+    add_alike(report, model, some, some.subset(rows), readout, known=rows.tolist())
+    # At random: of classes that take turns, every other image is of one class.
+    mixed = np.random.default_rng(0).permutation(len(some))
+    halves = [some.subset(np.sort(mixed[start::2])) for start in (0, 1)]
+    if halves[0].labels is not None and len(np.unique(halves[0].labels)) > 1:
+        add_classes(report, model, halves[0], halves[1], readout)
+    add_groups(report, model, some, readout)
+    detector = fit_detector(model, readout, some)
+    worst = (-score(model, readout, detector, some)).argsort(kind="stable")[:SHOWN]
+    caption = f"The most unusual of them, by their {detector.kind}; below, where they are."
+    add_unusual(report, model, readout, detector, some.subset(worst), caption)
+
+
+def add_alike(
+    report: Report,
+    model: Autoencoder,
+    images: ImageSet,
+    queries: ImageSet,
+    readout: Readout,
+    *,
+    known: Sequence[int | None] | None = None,
+) -> None:
+    """Each query with the images that are most like it.
+
+    Args:
+        known: the row that each query has in `images`, where it is one of them: it is not its own match.
+    """
+    own = known or [None] * len(queries)
+    vectors, wanted = (features(model, one, readout, compact=True) for one in (images, queries))
+    likeness = wanted @ vectors.T  # cosines: compact features have length 1
+    strips = []
+    for query, values in enumerate(likeness):
+        order = [int(row) for row in (-values).argsort(kind="stable") if row != own[query]][:SHOWN]
+        title = f"Most like the first image, likeness {values[order[0]]:.2f} to {values[order[-1]]:.2f}"
+        strips.append((title, [queries.image(query), *(images.image(row) for row in order)]))
+    report.picture(
+        FEATURES, before_after(strips), "Images, and what is most like them.", "Rows of alike images."
+    )
+
+
+def add_classes(
+    report: Report, model: Autoencoder, train: ImageSet, test: ImageSet, readout: Readout
+) -> tuple[ProbeScores, ...]:
+    """How well labels that were not trained on can be read off, beside pixels and principal components."""
+    rows = classify(model, readout, train, test, few=0).rows
+    report.table(
+        FEATURES,
+        ["seen as", "numbers", "linear, % right", "5 nearest, % right"],
+        [[row.name, row.numbers, *(_percent(share) for share in (row.linear, row.knn))] for row in rows],
+        note=f"Learned from {format_count(len(train), 'label')}, measured on "
+        f"{format_count(len(test), 'other image')}.",
+    )
+    return rows
+
+
+def add_groups(report: Report, model: Autoencoder, images: ImageSet, readout: Readout) -> None:
+    """Groups and their most typical images."""
+    vectors = features(model, images, readout, compact=True)
+    groups = find_clusters(vectors, min(GROUPS, len(images)), space="spectral")
+    sheet: list[tuple[str, Any]] = [
+        (f"{(groups.assigned == i).sum()} images", [images.image(int(row)) for row in typical[:SHOWN]])
+        for i, typical in enumerate(groups.typical)
+    ]
+    report.picture(
+        FEATURES,
+        before_after(sheet),
+        "Groups found without labels: the most typical of each.",
+        "Rows of images.",
+    )
+
+
+def add_unusual(
+    report: Report, model: Autoencoder, readout: Readout, detector: Detector, images: ImageSet, caption: str
+) -> None:
+    """Images, most unusual first, above their heat maps."""
+    shown = [images.image(row) for row in range(len(images))]
+    picture = heat_picture(shown, heat(model, readout, detector, images), images.names)
+    report.picture(FEATURES, picture, caption, "Images, and below where they are unusual.")
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else round(100 * share, 1)
+
+
+def add_map(report: Report, model: Autoencoder, images: ImageSet, section: str) -> None:
+    """Images where their codes lie, by t-SNE; nothing where there are too few for a map."""
+    if len(images) < MIN_IMAGES:
+        return
+    shown = evenly(images, MAX_MAP_IMAGES)
+    labelled = "" if shown.labels is None else "; frames have the colours of classes"
+    report.picture(
+        section,
+        map_picture(lay_out_codes(model, shown).points, shown),
+        f"{format_count(len(shown), 'image')} where their codes lie (t-SNE): what is alike to "
+        "the model lies together"
+        f"{labelled}. No label was looked at. `isthmus map` makes a page of it that zooms.",
+        "A plane of small images, those of one kind in one region.",
+    )
+
+
+def add_generation(report: Report, made: Generation) -> None:
+    """Samples, the table beside real images, and the samples that are nearest to a training image."""
+    strips = [made.samples[start : start + COLUMNS] for start in range(0, COLUMNS * ROWS, COLUMNS)]
+    titles = [f"drawn with seed {made.seed}", *("",) * (ROWS - 1)]
+    report.picture(
+        GENERATION,
+        before_after(
+            [(title, strip) for title, strip in zip(titles, strips, strict=True) if len(strip)],
+            columns=COLUMNS,
+        ),
+        "New images: codes drawn from the prior and decoded; none was chosen or left out.",
+        "Rows of generated images.",
+    )
+    header, table = made.table()
+    report.table(
+        GENERATION,
+        header,
+        table,
+        note=f"{made.images:,} images of each kind against as many test images, in the features of "
+        f"{_describe_features(made)}. FD and energy: lower is better; 1-NN: ½ is best; relative FD: 0 at "
+        "real training images, 1 at the Gaussian mixture of pixels.",
+    )
+    memory, pairs = made.memory, made.memory.pairs
+    report.picture(
+        GENERATION,
+        before_after(
+            [("new images …", pairs[:, 0]), ("… and the nearest training image of each", pairs[:, 1])]
+        ),
+        f"The {len(pairs)} of {memory.images:,} new images that lie nearest to a training image. The median "
+        f"distance is {memory.ratio:.3g} times that of unseen real images; {memory.copied:.1%} are nearer "
+        "than all but 1 % of those.",
+        "Two rows of images: new ones and their nearest training images.",
+    )
+
+
+def _describe_features(made: Generation) -> str:
+    facts = made.features
+    if facts.get("kind") != "classifier":
+        return "the training images' principal components"
+    return (
+        f"a classifier of {facts['data']} ({facts['test_accuracy']:.2%} right on its test split, "
+        f"hash {facts['hash']})"
+    )

@@ -1,0 +1,315 @@
+"""The images of a set that are most similar to others."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
+
+from isthmus.api.inputs import (
+    DataLike,
+    ImageLookup,
+    ModelLike,
+    PathLike,
+    check_choice,
+    check_count,
+    describe_model,
+    open_model_and_data,
+    read_images_for,
+)
+from isthmus.api.reference import ReferenceKind, fit_extractor_to_data
+from isthmus.api.result import Result, renamed_keywords, skipped_inputs, use
+from isthmus.errors import BusyError, OutputError
+from isthmus.log import log_note
+from isthmus.progress import Progress, start_task
+
+if TYPE_CHECKING:
+    from isthmus.features.index import Index
+    from isthmus.features.readout import Readout
+    from isthmus.images.store import ImageSet
+    from isthmus.model.autoencoder import Autoencoder
+
+MetricKind = Literal["cosine", "l2"]
+MAX_DRAWN_QUERIES = 20
+MAX_DRAWN_MATCHES = 10
+
+
+@dataclass(frozen=True)
+class Match:
+    """One image that is similar to a query.
+
+    Attributes:
+        name: of the image.
+        row: its place in the set, from 0.
+        value: by the metric: cosine up to 1, or distance from 0.
+    """
+
+    name: str
+    row: int
+    value: float
+
+
+@dataclass(frozen=True)
+class QueryMatches:
+    """What was found for one query.
+
+    Attributes:
+        name: of the query.
+        matches: most similar first, each with `name`, `row` (its place in the set) and `value` by the metric.
+    """
+
+    name: str
+    matches: tuple[Match, ...]
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class SearchResult(Result):
+    """The images that are most similar to each query.
+
+    Attributes:
+        model: the model, as it was given.
+        layer: the stage of the encoder that the features come from.
+        reference: what their scaling is fitted to: `model` (as its file says) or `data` (searched images).
+        metric: `cosine`, up to 1 for the same direction, or `l2`, a distance from 0.
+        images: number of images that were searched.
+        query_matches: for each query what was found.
+        queries: names of the queries.
+        matches: for each query its `Match(name, row, value)`, most similar first.
+        index: path of the file that keeps the features of the searched images, or null.
+        added: images whose features were calculated for this search.
+        removed: images of the index that are no longer in the set, or have changed.
+        index_error: why the index could not be written, where it could not; the matches are complete.
+    """
+
+    schema: ClassVar[str] = "isthmus.search/1"
+    document: ClassVar = {
+        "model": "model",
+        "layer": "layer",
+        "reference": "reference",
+        "metric": "metric",
+        "images": "images",
+        "queries": "query_matches",
+        "index": "index",
+        "added": "added",
+        "removed": "removed",
+    }
+    formats: ClassVar = (".csv", ".json", ".npz", ".png")
+
+    model: str
+    layer: str
+    reference: ReferenceKind
+    metric: MetricKind
+    images: int
+    queries: tuple[str, ...] = field(repr=False)
+    matches: tuple[tuple[Match, ...], ...] = field(repr=False)
+    index: Path | None
+    added: int
+    removed: int
+    index_error: OutputError | None = field(default=None, repr=False)
+    _lookup: ImageLookup = field(repr=False)
+    _query_lookup: ImageLookup = field(repr=False)
+
+    @property
+    def query_matches(self) -> tuple[QueryMatches, ...]:
+        return tuple(map(QueryMatches, self.queries, self.matches))
+
+    def rows(self) -> tuple[list[str], list[list[object]]]:
+        rows: list[list[object]] = [
+            [query.name, match.name, round(match.value, 4)]
+            for query in self.query_matches
+            for match in query.matches
+        ]
+        return ["query", "match", self.metric], rows
+
+    def summary(self) -> str:
+        if self.index is None:
+            return ""
+        return f"index {self.index}: {self.added} added, {self.removed} removed"
+
+    def csv_rows(self) -> tuple[list[str], list[list[object]]]:
+        """`query`, `match`, `row` and the value by the metric, a row for each match."""
+        rows: list[list[object]] = [
+            [query.name, match.name, match.row, f"{match.value:.6g}"]
+            for query in self.query_matches
+            for match in query.matches
+        ]
+        return ["query", "match", "row", self.metric], rows
+
+    def arrays(self) -> dict[str, Any]:
+        """`queries (Q,)` names; `names`, `rows` and `values` of their matches, each `(Q, count)`."""
+        import numpy as np
+
+        return {
+            "queries": np.array(self.queries),
+            "names": np.array([[match.name for match in some] for some in self.matches]),
+            "rows": np.array([[match.row for match in some] for some in self.matches], dtype=np.int64),
+            "values": np.array([[match.value for match in some] for some in self.matches], dtype=np.float32),
+        }
+
+    def draw(self) -> bytes:
+        """The first twenty queries, each followed by its ten best matches."""
+        from isthmus.evaluation.drawing.pictures import before_after
+
+        shown = [some[:MAX_DRAWN_MATCHES] for some in self.matches[:MAX_DRAWN_QUERIES]]
+        queries = self._query_lookup.read(range(len(shown)))
+        images = self._lookup.read([match.row for some in shown for match in some])
+        strips, place = [], 0
+        for query, some in enumerate(shown):
+            values = f"{some[0].value:.3f} … {some[-1].value:.3f}"
+            pictures = [images.image(place + number) for number in range(len(some))]
+            place += len(some)
+            title = f"{self.queries[query]}; then by {self.metric}: {values}"
+            strips.append((title, [queries.image(query), *pictures]))
+        return before_after(strips, columns=1 + MAX_DRAWN_MATCHES)
+
+
+@use
+@renamed_keywords(index_path="index")
+def search(
+    model: ModelLike,
+    data: DataLike,
+    like: DataLike,
+    *,
+    count: int = 10,
+    metric: MetricKind = "cosine",
+    layer: str | None = None,
+    index: PathLike | None = None,
+    limit: int | None = None,
+    progress: Progress | None = None,
+) -> SearchResult:
+    """Find the images of a set that are most similar to others.
+
+    All pairs are compared exactly. Features are scaled as the model file says, else on the searched images.
+
+    Args:
+        model: a model, the path of a model file, or the name of a shipped model.
+        data: the images to search: a folder, file, archive, array, named set, or a list of those.
+        like: what to look for: an image, or several.
+        count: matches for each of these.
+        metric: cosine of the features, up to 1, or their distance, from 0.
+        layer: read this stage of the encoder; `code` is one.
+        index: keep the features of the searched images in this file; when it exists it is brought up to date,
+            and only new images go through the network.
+        limit: search at most so many images, evenly spaced.
+        progress: shows how far the call is; by default a bar or lines in the log.
+
+    Raises:
+        UsageError: an unknown metric, a count below 1, or a layer that the model has not.
+        DataError: unreadable images.
+        ModelFileError: the file at `index` is not an index.
+        BusyError: another process is bringing the index up to date.
+
+    Examples:
+        >>> import isthmus, numpy as np
+        >>> images = np.random.default_rng(0).random((40, 16, 16, 1), dtype=np.float32)
+        >>> model = isthmus.train(images, recipe="dense", code="8", steps=2)
+        >>> isthmus.search(model, images, images[7:8], count=3).matches[0][0].row
+        7
+    """
+    check_count("count", count)
+    check_choice("metric", metric, get_args(MetricKind))
+    network, images = open_model_and_data("search", model, data, limit=limit)
+    queries = read_images_for(network, like)
+    from isthmus.features.index import most_alike
+    from isthmus.features.readout import features
+
+    found = _index_images(network, images, layer, None if index is None else Path(index), progress)
+    wanted = features(network, queries, found.extractor, compact=True)
+    values, rows = most_alike(found.index.vectors, wanted, count, metric=metric)
+    matches = tuple(
+        tuple(Match(images.names[int(r)], int(r), float(v)) for r, v in zip(some, much, strict=True))
+        for some, much in zip(rows, values, strict=True)
+    )
+    return SearchResult(
+        model=describe_model(model, network),
+        layer=found.extractor.reading.layer,
+        reference=found.reference,
+        metric=metric,
+        images=len(images),
+        queries=queries.names,
+        matches=matches,
+        index=None if index is None or found.error is not None else Path(index),
+        added=found.added,
+        removed=found.removed,
+        index_error=found.error,
+        skipped=skipped_inputs(images.skipped, queries.skipped),
+        _lookup=ImageLookup(network, data, images),
+        _query_lookup=ImageLookup(network, like, queries),
+    )
+
+
+@dataclass(frozen=True)
+class _IndexedImages:
+    """The features of a set, what they were read with, and how the index changed."""
+
+    index: Index
+    extractor: Readout
+    reference: ReferenceKind
+    added: int
+    removed: int
+    error: OutputError | None
+
+
+def _index_images(
+    model: Autoencoder,
+    images: ImageSet,
+    layer: str | None,
+    path: Path | None,
+    progress: Progress | None,
+) -> _IndexedImages:
+    """The features of `images`. Those in the file at `path` are not computed again; it is brought up to date.
+
+    Raises:
+        ModelFileError: the file is not an index. BusyError: another process is writing it.
+    """
+    from isthmus.features.index import is_current, load_usable, refresh, save_index
+    from isthmus.locks import exclusive
+    from isthmus.outputs import check_output, path_exists
+
+    earlier = None if path is None else load_usable(path)
+    if path is not None and earlier is None and path_exists(path):
+        log_note("the index {path} is damaged and is made anew", id="index-damaged", path=os.fspath(path))
+    extractor, reference = _choose_extractor(model, images, layer, earlier)
+    current = path is None or is_current(earlier, model, extractor, images)
+    error: OutputError | None = None
+    with contextlib.ExitStack() as lock:
+        if path is not None and not current:
+            try:
+                check_output(path, force=True, stream=False)
+                lock.enter_context(exclusive(path))
+            except BusyError:
+                raise
+            except OutputError as failure:
+                error = failure
+        with start_task(progress, "indexing", len(images), "images") as task:
+            fresh = refresh(
+                model,
+                extractor,
+                images,
+                earlier,
+                listener=lambda done, total: task.update(len(images) * done / total),
+            )
+        if path is not None and not current and error is None:
+            try:
+                save_index(fresh.index, path)
+            except OutputError as failure:
+                error = failure
+    return _IndexedImages(fresh.index, extractor, reference, fresh.added, fresh.removed, error)
+
+
+def _choose_extractor(
+    model: Autoencoder, images: ImageSet, layer: str | None, earlier: Index | None
+) -> tuple[Readout, ReferenceKind]:
+    """The model's own extractor; else that of the index, or one that is fitted to `images`."""
+    from isthmus.features.index import is_of
+    from isthmus.features.readout import stored
+
+    own = stored(model)
+    is_stored = own is not None and layer in (None, own.reading.layer)
+    if earlier is None or is_stored or not is_of(earlier, model):
+        return fit_extractor_to_data(model, images, layer=layer)
+    if layer in (None, earlier.readout.reading.layer):
+        return earlier.readout, "data"  # fitted again, it would change all features that are kept
+    return fit_extractor_to_data(model, images, layer=layer)

@@ -1,0 +1,64 @@
+"""Trainings that are compared with one another: alike in length and size, on images that are read already."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from isthmus.api.inputs import Size
+
+if TYPE_CHECKING:
+    from isthmus.images.store import ImageSet
+    from isthmus.model.autoencoder import Autoencoder
+    from isthmus.model.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class TrialLength:
+    """Length of each training, at most one of three, and the size that images are resized to.
+
+    Attributes:
+        epochs: passes over the images.
+        minutes: time.
+        steps: batches.
+        size: height and width in pixels.
+    """
+
+    epochs: float | None = None
+    minutes: float | None = None
+    steps: int | None = None
+    size: Size | None = None
+
+    @property
+    def is_given(self) -> bool:
+        """Whether there is a length at all."""
+        return any((self.epochs, self.minutes, self.steps))
+
+
+def train_trial(
+    images: ImageSet,
+    recipe: Recipe,
+    length: TrialLength,
+    *,
+    seed: int,
+    report: Callable[[float, str], None] = lambda _share, _text: None,
+) -> Autoencoder:
+    """Train one model that is thrown away after it was measured: nothing is fitted to it afterwards.
+
+    Args:
+        report: called with the share that is done, 0 to 1, and what the training sees.
+
+    Raises:
+        UsageError, CapabilityError, DataError: see `isthmus.train`.
+    """
+    from isthmus.api.training import describe_step
+    from isthmus.training.api import train
+
+    return train(
+        images,
+        recipe=recipe,
+        seed=seed,
+        listener=lambda step: report(step.share, describe_step(step)),
+        **vars(length),
+    )

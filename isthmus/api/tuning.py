@@ -1,0 +1,401 @@
+"""Settings of a recipe compared by cross-validation, until all are tried or the time is up."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
+
+from isthmus.api.inputs import DataLike, PathLike, Size, check_choice, check_count, read_images
+from isthmus.api.result import Result, skipped_inputs, use
+from isthmus.api.trial_training import TrialLength, train_trial
+from isthmus.errors import IsthmusError, UsageError
+from isthmus.locks import exclusive
+from isthmus.log import LOGGER
+from isthmus.outputs import check_output
+from isthmus.progress import Progress, Task, start_task
+from isthmus.wording import format_count
+
+if TYPE_CHECKING:
+    from isthmus.evaluation.selection.log import Log, Trial
+    from isthmus.evaluation.selection.proposals import Proposals
+    from isthmus.evaluation.selection.space import Axis
+    from isthmus.images.store import ImageSet, Indices
+    from isthmus.model.recipe import Recipe
+
+SearchKind = Literal["grid", "random", "optuna"]
+TrialState = Literal["running", "done", "pruned", "failed"]
+DEFAULT_TRIAL_MINUTES = 0.5
+_BUDGET_SHARE = 0.9  # of the whole time, for trainings; the rest is for measuring
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """One point of the search.
+
+    Attributes:
+        settings: by key.
+        state: `done`, `failed`, `pruned`, or `running` where the time was up.
+        why: it failed; empty otherwise.
+        seconds: of training and measuring.
+        scores: objective -> a value per fold.
+        means: objective -> mean over folds.
+    """
+
+    settings: Mapping[str, str]
+    state: TrialState
+    why: str
+    seconds: float
+    scores: Mapping[str, tuple[float, ...]]
+    means: Mapping[str, float]
+
+    @property
+    def label(self) -> str:
+        """The settings in a few words."""
+        return _label(self.settings)
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class TuningResult(Result):
+    """Everything that a search has tried.
+
+    Attributes:
+        recipe: what all trials start from.
+        data: source of the images.
+        images: number of images.
+        folds: of the cross-validation.
+        objectives: what trials are judged by.
+        complete: whether the search came to its end; otherwise the time was up.
+        seconds: of training and measuring, over all runs of this search.
+        best: settings of the best trial, or null.
+        front: settings of the trials that no other beats in every objective; of one objective the best alone.
+        trials: finished ones first, best first by the first objective.
+        log: path of the log, or null.
+    """
+
+    schema: ClassVar[str] = "isthmus.tune/1"
+    document: ClassVar = {
+        **{name: name for name in ("recipe", "data", "images", "folds", "objectives", "complete", "seconds")},
+        **{name: name for name in ("best", "front", "trials", "log")},
+    }
+    formats: ClassVar = (".html", ".csv", ".json")
+
+    recipe: str
+    data: str
+    images: int
+    folds: int
+    objectives: tuple[str, ...]
+    complete: bool
+    seconds: float
+    trials: tuple[TrialResult, ...] = field(repr=False)
+    log: str | None = None
+
+    @property
+    def best(self) -> Mapping[str, str] | None:
+        return self.front[0] if self.front else None
+
+    @property
+    def front(self) -> tuple[Mapping[str, str], ...]:
+        return tuple(trial.settings for trial in self.front_trials())
+
+    def front_trials(self) -> list[TrialResult]:
+        """The trials of `front`, best first by the first objective."""
+        from isthmus.evaluation.selection.objectives import better
+
+        def beats(one: TrialResult, other: TrialResult) -> bool:
+            pairs = [(name, one.means[name], other.means[name]) for name in self.objectives]
+            return any(better(*pair) for pair in pairs) and not any(better(n, b, a) for n, a, b in pairs)
+
+        done = [trial for trial in self.trials if trial.state == "done"]
+        return [trial for trial in done if not any(beats(other, trial) for other in done)]
+
+    def rows(self) -> tuple[list[str], list[list[object]]]:
+        """Settings, means with 95 % intervals over folds, and which trials are on the front."""
+        from isthmus.evaluation.selection.objectives import format_scores
+
+        keys = list(self.trials[0].settings) if self.trials else []
+        front = self.front_trials()
+        rows: list[list[object]] = [
+            [
+                *(trial.settings[key] for key in keys),
+                *(format_scores(trial.scores.get(name, ())) for name in self.objectives),
+                round(trial.seconds, 1),
+                ("best" if len(self.objectives) == 1 else "front") if trial in front else trial.state,
+            ]
+            for trial in self.trials
+        ]
+        return [*keys, *self.objectives, "seconds", ""], rows
+
+    def summary(self) -> str:
+        if self.complete:
+            return ""
+        text = f"the time was up after {format_count(len(self.trials), 'trial')}"
+        return text + (f": the same call goes on from {self.log}" if self.log else "")
+
+    def csv_rows(self) -> tuple[list[str], list[list[object]]]:
+        """A row for each trial: its settings, the mean of each objective, `seconds` and `state`."""
+        keys = list(self.trials[0].settings) if self.trials else []
+        return [*keys, *self.objectives, "seconds", "state"], [
+            [
+                *(trial.settings[key] for key in keys),
+                *(trial.means.get(name, "") for name in self.objectives),
+                trial.seconds,
+                trial.state,
+            ]
+            for trial in self.trials
+        ]
+
+    def page(self) -> str:
+        """The table and, for two objectives, a picture of the front."""
+        from isthmus.evaluation.drawing.pictures import scatter
+        from isthmus.reports.page import Report
+
+        page = Report(
+            f"Settings of {self.recipe} compared",
+            f"{format_count(self.images, 'image')} of {self.data}, {format_count(self.folds, 'fold')}",
+        )
+        note = "Means over folds, with 95 % intervals; every trial saw the same folds."
+        page.table("Trials", *self.rows(), note=note)
+        done = [trial for trial in self.trials if trial.state == "done"]
+        if len(self.objectives) == 2 and done:
+            first, second = self.objectives
+            points = {trial.label: (trial.means[first], trial.means[second]) for trial in done}
+            front = [trial.label for trial in self.front_trials()]
+            page.picture(
+                "Front",
+                scatter(points, x_label=first, y_label=second, front=front),
+                "No trial on the line is beaten in both.",
+                "Trials as points, the front as a line",
+            )
+        failed = [[trial.label, trial.why] for trial in self.trials if trial.why]
+        if failed:
+            page.table("Failed", ["settings", "why"], failed)
+        return page.html()
+
+
+@use
+def tune(
+    data: DataLike,
+    over: Sequence[str],
+    *,
+    recipe: str | Recipe = "conv",
+    code: str | None = None,
+    settings: Mapping[str, Any] | Sequence[str] = (),
+    objectives: Sequence[str] = ("reconstruction",),
+    folds: int = 3,
+    search: SearchKind = "grid",
+    trials: int = 20,
+    budget: float | None = None,
+    epochs: float | None = None,
+    minutes: float | None = None,
+    steps: int | None = None,
+    size: Size | None = None,
+    log: PathLike | None = None,
+    force: bool = False,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> TuningResult:
+    """Train a recipe with different settings on the same folds, and find the best ones.
+
+    Every trial is trained and measured on the same folds. With a log, the same call goes on after an
+    interruption, or with more values.
+
+    Args:
+        data: images: a folder, file, archive, array, named set, or a list of those.
+        over: `KEY=V1,V2,…` or a range `KEY=LOW..HIGH`; keys as in a recipe's settings, `code` among them.
+        recipe: what all trials start from.
+        code: shape of the code: `64` is a vector, `32@8` a grid at 1/8 of the image's size.
+        settings: change a setting of every trial, such as `backbone.width=64`.
+        objectives: `reconstruction`, `probe`, `rate`, `sparsity`, `numbers`, or any metric of `evaluate`; two
+            give a Pareto front.
+        folds: of the cross-validation, at least 2.
+        search: `grid` tries every combination, `random` draws points, `optuna` learns from the trials before
+            (tree-structured Parzen estimator) and, with one objective, gives up trials that are worse than
+            the median after a fold.
+        trials: how many points; not for a grid.
+        budget: minutes for everything; no fold begins after that.
+        epochs: length of each training in passes over the images.
+        minutes: length of each training in time; by default, without any length, its share of the budget,
+            or half a minute.
+        steps: length of each training in steps.
+        size: resize every image to this height and width in pixels.
+        log: a file with a line per trial, which the same search goes on from.
+        force: begin a log that exists anew.
+        seed: of folds, weights and random points.
+        progress: shows how far the call is; by default a bar or lines in the log.
+
+    Raises:
+        UsageError: an unknown key, value, objective or search; or the log is of another search.
+        DataError: unreadable images, or `probe` without labels.
+        MissingExtraError: `optuna` is not installed.
+
+    Examples:
+        >>> import isthmus, numpy as np
+        >>> images = np.random.default_rng(0).random((40, 16, 16, 1), dtype=np.float32)
+        >>> found = isthmus.tune(images, ["code=4,8"], recipe="dense", folds=2, steps=2)
+        >>> found.best in found.front
+        True
+    """
+    from isthmus.evaluation.selection.folds import folds as split_folds
+    from isthmus.evaluation.selection.log import open_log
+    from isthmus.evaluation.selection.objectives import objective
+    from isthmus.evaluation.selection.proposals import fixed, from_optuna
+    from isthmus.evaluation.selection.space import check_axes, grid, parse_axis, randomly
+    from isthmus.training.prepare import settle_recipe
+
+    lines = dict(settings) if isinstance(settings, Mapping) else tuple(settings)
+    chosen = settle_recipe(recipe, code, lines)
+    axes = [parse_axis(text) for text in over]
+    check_axes(chosen, axes)
+    names = tuple(dict.fromkeys(objective(name) for name in objectives))
+    _check(names, folds, search, trials, budget)
+    images = read_images(data)
+    parts = split_folds(images, folds, seed=seed)
+    points = list(grid(axes)) if search == "grid" else []
+    total = len(points) if search == "grid" else trials
+    length = TrialLength(epochs, minutes, steps, size)
+    about = _describe_search(images, chosen, names, axes, folds, search, seed, length)
+    if not length.is_given:
+        share = DEFAULT_TRIAL_MINUTES if budget is None else _BUDGET_SHARE * budget / (total * folds)
+        length = dataclasses.replace(length, minutes=share)
+    if log is not None:
+        # An existing log is continued; whether it can be written is found out before the first training.
+        check_output(log, force=True, stream=False)
+    with nullcontext() if log is None else exclusive(log):
+        kept = open_log(log, about, force=force)
+        if search == "random":
+            points = list(randomly(axes, trials, seed))
+        proposals = from_optuna(axes, names, trials, seed, kept) if search == "optuna" else fixed(points)
+        job = _Job(images, parts, chosen, names, seed, length, kept, proposals)
+        with start_task(progress, "tuning", total * folds, "trainings") as task:
+            complete = job.run(budget, task)
+    found = [_describe_trial(trial, names) for trial in kept.trials]
+    return TuningResult(
+        recipe=chosen.name,
+        data=images.source,
+        images=len(images),
+        folds=folds,
+        objectives=names,
+        complete=complete,
+        seconds=round(sum(trial.seconds for trial in kept.trials), 2),
+        trials=tuple(_rank(found, names[0])),
+        log=None if log is None else os.fspath(log),
+        skipped=skipped_inputs(images.skipped),
+    )
+
+
+@dataclass
+class _Job:
+    images: ImageSet
+    parts: list[tuple[Indices, Indices]]
+    recipe: Recipe
+    names: tuple[str, ...]
+    seed: int
+    length: TrialLength
+    log: Log
+    proposals: Proposals
+
+    def run(self, budget: float | None, task: Task) -> bool:
+        """Whether every trial was finished before the time was up."""
+        until = None if budget is None else time.monotonic() + 60 * budget
+        for number, point in enumerate(self.proposals.points()):
+            trial = self.log.trial(point)
+            while not trial.finished:
+                if until is not None and time.monotonic() >= until:
+                    return False
+                self._train_fold(trial)
+                if not trial.finished and self.proposals.hopeless(trial):
+                    trial.state = "pruned"
+                self.log.save()
+                self._report(trial, number * len(self.parts) + trial.folds, task)
+            self.proposals.told(trial)
+        return True
+
+    def _train_fold(self, trial: Trial) -> None:
+        from isthmus.evaluation.selection.objectives import score
+        from isthmus.evaluation.selection.space import settled
+
+        train_part, test_part = (self.images.subset(part) for part in self.parts[trial.folds])
+        began = time.monotonic()
+        try:
+            recipe = settled(self.recipe, trial.point)
+            model = train_trial(train_part, recipe, self.length, seed=self.seed)
+        except IsthmusError as error:  # settings that cannot work, or a training that diverges: a result too
+            trial.state, trial.why = "failed", error.message
+            return
+        for name, value in score(model, train_part, test_part, self.names).items():
+            trial.scores.setdefault(name, []).append(value)
+        trial.seconds += time.monotonic() - began
+        if trial.folds == len(self.parts):
+            trial.state = "done"
+
+    def _report(self, trial: Trial, done: int, task: Task) -> None:
+        from isthmus.evaluation.selection.objectives import format_scores
+
+        scores = "  ".join(f"{name} {format_scores(values)}" for name, values in trial.scores.items())
+        label = _label(trial.point)
+        task.update(done, f"{label}  {scores}")
+        if trial.finished:
+            LOGGER.info("%s: %s (%s, %.0f s)", label, scores or trial.why, trial.state, trial.seconds)
+
+
+def _check(names: tuple[str, ...], folds: int, search: str, trials: int, budget: float | None) -> None:
+    if not 1 <= len(names) <= 2:
+        raise UsageError("give one objective, or two for a Pareto front")
+    check_count("folds", folds, least=2)
+    check_choice("search", search, get_args(SearchKind))
+    check_count("trials", trials)
+    if budget is not None and budget <= 0:
+        raise UsageError(f"budget={budget}: minutes above 0 are expected", id="budget")
+
+
+def _describe_search(
+    images: ImageSet,
+    recipe: Recipe,
+    names: tuple[str, ...],
+    axes: Sequence[Axis],
+    folds: int,
+    search: str,
+    seed: int,
+    length: TrialLength,
+) -> dict[str, Any]:
+    # How many trials, and which values, may change between runs of one search: more can be asked for later.
+    lengths = {"epochs": length.epochs, "steps": length.steps}
+    return {
+        "fingerprint": images.fingerprint(),
+        "recipe": recipe.to_dict(),
+        "objectives": list(names),
+        "over": sorted(axis.key for axis in axes),
+        "folds": folds,
+        "search": "optuna" if search == "optuna" else "points",
+        "seed": seed,
+        "length": {key: value for key, value in lengths.items() if value is not None},
+    }
+
+
+def _describe_trial(trial: Trial, names: Sequence[str]) -> TrialResult:
+    return TrialResult(
+        settings=trial.point,
+        state=trial.state,  # type: ignore[arg-type]
+        why=trial.why,
+        seconds=round(trial.seconds, 2),
+        scores={name: tuple(values) for name, values in trial.scores.items()},
+        means={name: statistics.fmean(trial.scores[name]) for name in names if trial.scores},
+    )
+
+
+def _rank(trials: Sequence[TrialResult], name: str) -> list[TrialResult]:
+    from isthmus.evaluation.selection.objectives import HIGHER
+
+    done = [trial for trial in trials if trial.state == "done"]
+    done.sort(key=lambda trial: -trial.means[name] if name in HIGHER else trial.means[name])
+    return [*done, *(trial for trial in trials if trial.state != "done")]
+
+
+def _label(settings: Mapping[str, str]) -> str:
+    return " ".join(f"{key.rpartition('.')[2]}={value}" for key, value in settings.items())

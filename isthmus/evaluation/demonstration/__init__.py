@@ -1,1 +1,0 @@
-"""The demo: every use once, on images that come with the package."""

@@ -1,0 +1,85 @@
+"""`isthmus.cluster`: groups of images, with and without labels, and the files they are saved as."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import isthmus
+from isthmus.errors import UsageError
+
+from .parity import Parity
+
+MODEL = "photos.safetensors"
+PARITY = {
+    "cluster": Parity(["cluster", MODEL, "photos", "-k", "2"], lambda: isthmus.cluster(MODEL, "photos", 2)),
+    "cluster, all options": Parity(
+        [
+            *("cluster", MODEL, "photos", "--clusters", "3", "--method", "gmm", "--space", "features"),
+            *("--neighbours", "4", "--layer", "code", "--seeds", "2", "--no-baselines", "--limit", "12"),
+            *("--seed", "5", "-o", "groups.csv", "-o", "groups.png"),
+        ],
+        lambda: isthmus.cluster(
+            MODEL,
+            "photos",
+            3,
+            method="gmm",
+            space="features",
+            neighbours=4,
+            layer="code",
+            seeds=2,
+            baselines=False,
+            limit=12,
+            seed=5,
+        ),
+    ),
+    "cluster, hdbscan": Parity(
+        ["cluster", MODEL, "photos", "-k", "2", "--method", "hdbscan", "--picture", "groups.png"],
+        lambda: isthmus.cluster(MODEL, "photos", 2, method="hdbscan"),
+    ),
+}
+
+
+@pytest.mark.usefixtures("here")
+def test_the_result_is_saved_by_suffix(tmp_path: Path) -> None:
+    found = isthmus.cluster(MODEL, "photos", 2, seeds=2)
+    assert [group.images for group in found.groups] == np.bincount(found.assigned).tolist()
+    assert 0.5 <= found.agreement["features"].accuracy <= 1
+    assert set(found.agreement) == {"features", "pixels", "pca"}
+    assert found.assigned[found.names.index(found.groups[1].typical[0])] == 1
+    rows = list(csv.DictReader(found.save(tmp_path / "g.csv").read_text().splitlines()))
+    assert [(row["name"], int(row["group"])) for row in rows] == [
+        *zip(found.names, found.assigned.tolist(), strict=True)
+    ]
+    np.testing.assert_array_equal(np.load(found.save(tmp_path / "g.npz"))["points"], found.points)
+    assert found.save(tmp_path / "g.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.usefixtures("here")
+def test_images_without_labels_are_grouped() -> None:
+    images = np.random.default_rng(0).integers(0, 255, (12, 12, 12), dtype=np.uint8)
+    found = isthmus.cluster(MODEL, images, 3)
+    assert found.agreement == {} and len(found.groups) == 3
+    assert found.summary() == "3 groups of 12 images"
+    assert "most typical" in found.table()
+    assert found.draw().startswith(b"\x89PNG")
+
+
+@pytest.mark.usefixtures("here")
+def test_requests_that_cannot_be_met_are_refused() -> None:
+    with pytest.raises(UsageError, match="cannot form 30 clusters"):
+        isthmus.cluster(MODEL, "photos", 30)
+    with pytest.raises(UsageError, match="clusters=0"):
+        isthmus.cluster(MODEL, "photos", 0)
+    with pytest.raises(UsageError, match="did you mean 'kmeans'"):
+        isthmus.cluster(MODEL, "photos", 2, method="kmean")  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("here")
+def test_scaling_is_of_the_model_file_else_of_these_images() -> None:
+    assert isthmus.cluster(MODEL, "photos", 2).reference == "data"
+    isthmus.embed(MODEL, "photos", store=True)
+    assert isthmus.cluster(MODEL, "photos", 2).reference == "model"

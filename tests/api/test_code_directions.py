@@ -1,0 +1,71 @@
+"""`isthmus.find_direction` and `transform`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import isthmus
+from isthmus.__main__ import main
+
+from .parity import Parity
+
+MODEL, IMAGE = "photos.safetensors", "photos/right/0.png"
+
+
+def _write_direction() -> str:
+    way = Path("way")
+    if not way.exists():
+        isthmus.find_direction(MODEL, "photos/left", "photos/right").save(way)
+    return str(way)
+
+
+PARITY = {
+    "direction": Parity(
+        ["direction", MODEL, "--plus", "photos/left", "--minus", "photos/right", "-o", "d"],
+        lambda: isthmus.find_direction(MODEL, "photos/left", "photos/right"),
+    ),
+    "direction, all options": Parity(
+        [
+            *("direction", MODEL, "--data", "photos", "--label", "left", "--from-label", "right"),
+            *("--method", "discriminant", "-o", "d.safetensors"),
+        ],
+        lambda: isthmus.find_direction(
+            MODEL, data="photos", label="left", from_label="right", method="discriminant"
+        ),
+    ),
+    "transform": Parity(
+        ["transform", MODEL, IMAGE, "--along", "way", "-o", "a.png"],
+        lambda: isthmus.transform(MODEL, IMAGE, "way"),
+        prepare=_write_direction,
+    ),
+    "transform, all options": Parity(
+        [
+            *("transform", MODEL, IMAGE, "--along", "way", "--by", "-1,0,2.5", "--no-keep-detail"),
+            *("--scale", "2", "-o", "a.gif", "-o", "a.json"),
+        ],
+        lambda: isthmus.transform(MODEL, IMAGE, "way", by=(-1, 0, 2.5), keep_detail=False),
+        prepare=_write_direction,
+    ),
+}
+
+
+@pytest.mark.usefixtures("here")
+def test_a_direction_is_followed_from_memory_as_from_its_file() -> None:
+    found = isthmus.find_direction(MODEL, "photos/left", "photos/right")
+    assert found.images == (12, 12) and 0 <= found.auc <= 1 and found.step.dtype == np.float32
+    found.save("way")
+    moved = isthmus.transform(MODEL, IMAGE, found, [0, 1])
+    assert np.array_equal(moved.pixels, isthmus.transform(MODEL, IMAGE, "way", [0, 1]).pixels)
+    assert np.abs(moved.image(0).astype(int) - isthmus.read(IMAGE).image(0)).max() <= 1
+
+
+@pytest.mark.usefixtures("here")
+def test_the_old_spellings_of_the_command_are_understood(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["direct", MODEL, "--data", "photos", "--class", "left", "--from", "right", "-o", "d"]
+    assert main(words) == 0
+    told = capsys.readouterr().err
+    assert "direct is now direction" in told and "--class is now --label" in told
+    assert "--from is now --from-label" in told

@@ -1,0 +1,62 @@
+"""`isthmus.tune`: one answer from both interfaces; what was left out is named."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import isthmus
+
+from .parity import Parity
+
+QUICK: dict[str, Any] = {
+    "recipe": "dense",
+    "settings": ["backbone.width=8"],
+    "folds": 2,
+    "steps": 2,
+}
+WORDS = ("--recipe", "dense", "--set", "backbone.width=8", "--folds", "2", "--steps", "2")
+PARITY = {
+    "tune": Parity(
+        ["tune", "photos", "--over", "code=1,2", *WORDS],
+        lambda: isthmus.tune("photos", ["code=1,2"], **QUICK),
+    ),
+    "tune, all options": Parity(
+        [
+            *("tune", "photos", "--over", "optimiser.rate=1e-3..1e-2", *WORDS, "--code", "2"),
+            *("--objectives", "reconstruction,probe", "--search", "random", "--trials", "2", "--size", "8"),
+            *("--budget", "5", "--log", "log.jsonl", "--force", "--seed", "1", "-o", "t.html", "-o", "t.csv"),
+        ],
+        lambda: isthmus.tune(
+            "photos",
+            ["optimiser.rate=1e-3..1e-2"],
+            code="2",
+            objectives=["reconstruction", "probe"],
+            search="random",
+            trials=2,
+            size=(8, 8),
+            budget=5,
+            log="log.jsonl",
+            force=True,
+            seed=1,
+            **QUICK,
+        ),
+    ),
+}
+
+
+def test_broken_files_are_named(here: Path) -> None:
+    (here / "photos/broken.png").write_bytes(b"no image")
+    found = isthmus.tune("photos", ["code=1"], **QUICK)
+    assert [one.name for one in found.skipped] == ["broken.png"]
+
+
+@pytest.mark.usefixtures("here")
+def test_the_csv_file_has_a_row_per_trial() -> None:
+    found = isthmus.tune("photos", ["code=1,2"], **QUICK)
+    rows = list(csv.DictReader(found.save("t.csv").read_text().splitlines()))
+    assert [row["code"] for row in rows] == [trial.settings["code"] for trial in found.trials]
+    assert float(rows[0]["mse"]) == pytest.approx(found.trials[0].means["mse"])
