@@ -151,7 +151,7 @@ def test_it_is_explained(model: Autoencoder) -> None:
 @pytest.mark.usefixtures("folder")
 def test_it_is_examined() -> None:
     wide = isthmus.train(pictures(), recipe=recipe("bottleneck.width=50"), steps=4, precision="float32")
-    names = [finding.name for finding in isthmus.diagnose(wide, pictures(30))]
+    names = [finding.name for finding in isthmus.diagnose(wide, pictures(30)).findings]
     assert "dead-units" in names  # every number is below the width: no hint of its own, so the rate's
 
 
@@ -168,7 +168,7 @@ def test_it_is_trained_privately_only_where_it_says_so() -> None:
 def test_it_is_exported_only_where_it_says_so(model: Autoencoder, tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
-    assert [part.part for part in isthmus.export_onnx(model, tmp_path / "soft.onnx")] == [
+    assert [part.part for part in isthmus.export_onnx(model, tmp_path / "soft.onnx").files] == [
         "encoder",
         "decoder",
     ]
