@@ -137,7 +137,8 @@ class _Reconstructions:
         """The reconstruction of one image; may be called in any thread, about in the order of the images."""
         image = self._images.image(row)
         if image.size > _SMALL_SAMPLES:
-            return self._reconstruct([row])[0]
+            alone: npt.NDArray[Any] = self._reconstruct([row])[0]
+            return alone
         with self._lock:
             if row not in self._made:
                 near = range(row, min(row + _BATCH_IMAGES, len(self._images)))
