@@ -293,7 +293,7 @@ def _suggest(folder: Path, model: str) -> tuple[str, ...]:
         ["reconstruct", model, TEST, "-o", inside("reconstructed"), "--compare"],
         ["train", DATA, "--recipe", "denoising", "--minutes", "1", "-o", inside("denoising.safetensors")],
         ["info", model],
-        ["cluster", model, TEST, "-k", "10", "--picture", inside("groups.png")],
+        ["cluster", model, TEST, "-k", "10", "-o", inside("groups.png")],
         ["explain", model, TEST, "-o", inside("explained.html")],
         ["generate", model, "-n", "64", "-o", inside("new.png")],
         ["map", model, TEST, "-o", inside("map.html")],

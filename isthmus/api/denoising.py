@@ -11,9 +11,9 @@ from isthmus.api.file_results import FileEntry, FilesResult
 from isthmus.api.inputs import ImageLike, ModelLike, PathLike, Range, load_model
 from isthmus.api.restored_files import restore_files
 from isthmus.api.result import use
-from isthmus.deprecation import rename_keywords
 from isthmus.file_jobs import FileJob, Report
 from isthmus.log import log_note
+from isthmus.old_keywords import rename_keywords
 from isthmus.progress import Progress, start_task
 from isthmus.wording import format_count
 

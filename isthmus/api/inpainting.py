@@ -12,9 +12,9 @@ from isthmus.api.file_results import FileEntry, FilesResult
 from isthmus.api.inputs import ImageLike, ModelLike, PathLike, Range, check_choice, check_count, load_model
 from isthmus.api.restored_files import restore_files, to_unit_range
 from isthmus.api.result import use
-from isthmus.deprecation import rename_keywords
 from isthmus.errors import Hint, UsageError
 from isthmus.file_jobs import FileJob, Report
+from isthmus.old_keywords import rename_keywords
 from isthmus.progress import Progress, start_task
 
 if TYPE_CHECKING:

@@ -137,7 +137,7 @@ class _Reconstructions:
         """The reconstruction of one image; may be called in any thread, about in the order of the images."""
         image = self._images.image(row)
         if image.size > _SMALL_SAMPLES:
-            alone: npt.NDArray[Any] = self._reconstruct([row])[0]
+            (alone,) = self._reconstruct([row])
             return alone
         with self._lock:
             if row not in self._made:
@@ -148,11 +148,10 @@ class _Reconstructions:
                 self._made = recent | dict(zip(rows, self._reconstruct(rows), strict=True))
             return self._made.pop(row)
 
-    def _reconstruct(self, rows: list[int]) -> npt.NDArray[Any]:
+    def _reconstruct(self, rows: list[int]) -> list[npt.NDArray[Any]]:
         import numpy as np
 
-        made: npt.NDArray[Any] = self._network.reconstruct(np.stack([self._images.image(r) for r in rows]))
-        return made
+        return list(self._network.reconstruct(np.stack([self._images.image(row) for row in rows])))
 
 
 def _enlarge(image: npt.NDArray[Any], scale: int) -> npt.NDArray[Any]:
