@@ -25,6 +25,7 @@ from isthmus.api.reference import (
 from isthmus.api.result import Result, renamed_keywords, skipped_inputs, use
 from isthmus.errors import UsageError
 from isthmus.log import log_note
+from isthmus.old_keywords import rename_keywords
 from isthmus.progress import Progress, start_task
 from isthmus.wording import choose_word, format_count
 
@@ -172,6 +173,7 @@ class AnomalyResult(Result):
         )
 
 
+@rename_keywords(tile="tiles")
 @use
 @renamed_keywords(tile="tiles")
 def anomalies(

@@ -18,6 +18,7 @@ from isthmus.api.inputs import (
 )
 from isthmus.api.reference import ReferenceKind, fit_extractor_to_data
 from isthmus.api.result import Result, renamed_keywords, skipped_inputs, use
+from isthmus.old_keywords import rename_keywords
 from isthmus.progress import Progress
 from isthmus.wording import format_count
 
@@ -146,6 +147,7 @@ class Clustering(Result):
         return draw_image_rows(rows)
 
 
+@rename_keywords(count="clusters")
 @use
 @renamed_keywords(count="clusters")
 def cluster(

@@ -18,6 +18,7 @@ from isthmus.api.reference import ReferenceKind, resolve_reference
 from isthmus.api.result import Result, renamed_keywords, skipped_inputs, use
 from isthmus.errors import DataError
 from isthmus.log import log_note
+from isthmus.old_keywords import rename_keywords
 from isthmus.progress import Progress, Task, start_task
 
 if TYPE_CHECKING:
@@ -134,6 +135,7 @@ class Explanation(Result):
         return explanation_page(self).html()
 
 
+@rename_keywords(data="reference")
 @use
 @renamed_keywords(data="reference")
 def explain(

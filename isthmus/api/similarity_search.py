@@ -23,6 +23,7 @@ from isthmus.api.reference import ReferenceKind, fit_extractor_to_data
 from isthmus.api.result import Result, renamed_keywords, skipped_inputs, use
 from isthmus.errors import BusyError, OutputError
 from isthmus.log import log_note
+from isthmus.old_keywords import rename_keywords
 from isthmus.progress import Progress, start_task
 
 if TYPE_CHECKING:
@@ -165,6 +166,7 @@ class SearchResult(Result):
         return draw_image_rows(strips, columns=1 + MAX_DRAWN_MATCHES)
 
 
+@rename_keywords(index_path="index")
 @use
 @renamed_keywords(index_path="index")
 def search(

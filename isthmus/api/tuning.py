@@ -17,6 +17,7 @@ from isthmus.api.trial_training import TrialLength, train_trial
 from isthmus.errors import IsthmusError, UsageError
 from isthmus.locks import exclusive
 from isthmus.log import LOGGER
+from isthmus.old_keywords import rename_keywords
 from isthmus.outputs import check_output
 from isthmus.progress import Progress, Task, start_task
 from isthmus.wording import format_count
@@ -178,6 +179,7 @@ class TuningResult(Result):
         return page.html()
 
 
+@rename_keywords(folds_count="folds", out="log")
 @use
 @renamed_keywords(folds_count="folds", out="log")
 def tune(
