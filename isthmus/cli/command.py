@@ -170,10 +170,10 @@ def build_command(
         force = bool(values["force"] if "force" in signature.parameters else values.pop("force", False))
         if out_required and not outputs:
             raise click.UsageError("missing option -o FILE", ctx=click.get_current_context())
-        if result_class is not None:
-            check_outputs(result_class, outputs, force=force)
         chosen = {one.name: values.pop(one.name) for one in save_params}
         save_options = {name: value for name, value in chosen.items() if _is_given(value)}
+        if result_class is not None:
+            check_outputs(result_class, outputs, force=force, save_options=save_options)
         positional = [values.pop(name) for name in arguments]
         while positional and positional[-1] is None:
             positional.pop()
