@@ -20,9 +20,9 @@ import numpy as np
 from isthmus.evaluation.audit.distortions import KINDS, Distortion, mirror, together
 from isthmus.evaluation.audit.duplicates import find_duplicates
 from isthmus.evaluation.audit.join import joined
-from isthmus.evaluation.drawing.pictures import before_after
 from isthmus.images.reading import read
 from isthmus.images.store import ImageSet
+from isthmus.reports.image_sheets import draw_image_rows
 
 
 def both(name: str, most: int | None) -> ImageSet:
@@ -80,7 +80,7 @@ def main() -> None:
                 ("", [images.image(p.second) for p in part]),
             ]
         if rows:
-            Path(f"{asked.out}.png").write_bytes(before_after(rows, columns=15))
+            Path(f"{asked.out}.png").write_bytes(draw_image_rows(rows, columns=15))
     known = {(pair.first, pair.second) for pair in own.pairs}
     more, wanted = planted(images, asked.planted, asked.seed)
     found = {(pair.first, pair.second) for pair in find_duplicates(more).pairs}

@@ -27,7 +27,6 @@ from torch import Tensor
 
 import isthmus
 from isthmus.evaluation.code_use import CodeUse
-from isthmus.evaluation.drawing.pictures import before_after
 from isthmus.evaluation.passes import evenly, passes
 from isthmus.evaluation.sensitivity import sensitivity
 from isthmus.images.batches import whole
@@ -36,6 +35,7 @@ from isthmus.metrics.sharpness import fine_energy
 from isthmus.metrics.two_samples import nearest_neighbour_accuracy, squared_mmd
 from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder
+from isthmus.reports.image_sheets import draw_image_rows
 
 SMALL = ("backbone.width=16", "backbone.blocks=1")  # a conv net that two minutes go far with
 ROWS = 2000  # of codes, where all pairs are compared
@@ -355,7 +355,7 @@ def vae_gan(bench: Bench) -> list[Line]:
         error[name] = measured(model, data).mse
         rows += [(f"{name}: reconstructions", columns(output)), (f"{name}: samples", columns(samples))]
     bench.out.mkdir(parents=True, exist_ok=True)
-    (bench.out / "vae-gan.png").write_bytes(before_after(rows, columns=12))
+    (bench.out / "vae-gan.png").write_bytes(draw_image_rows(rows, columns=12))
     sharper = abs(kept["vae-gan"] - 1) < 0.9 * abs(kept["variational"] - 1)
     return [
         Line(

@@ -12,10 +12,10 @@ import numpy as np
 
 import isthmus
 from isthmus.atomic import write_bytes
-from isthmus.evaluation.drawing.pictures import before_after
 from isthmus.images.array_format import to_batch
 from isthmus.images.batches import whole
 from isthmus.metrics.baselines import PCA
+from isthmus.reports.image_sheets import draw_image_rows
 
 COLUMNS = 12
 
@@ -33,7 +33,7 @@ def main(model_path: str, out: str) -> None:
         (f"principal components, {numbers} numbers", principal),
         (f"isthmus demo, {numbers} numbers, {seconds:.0f} seconds of training", model.reconstruct(chosen)),
     ]
-    write_bytes(out, before_after(rows, columns=COLUMNS))
+    write_bytes(out, draw_image_rows(rows, columns=COLUMNS))
 
 
 if __name__ == "__main__":

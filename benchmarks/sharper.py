@@ -20,10 +20,10 @@ import torch
 
 import isthmus
 from isthmus.cli.console import table
-from isthmus.evaluation.drawing.pictures import before_after
 from isthmus.evaluation.generation import Row, evaluate_generation
 from isthmus.generation.prior import prior_of
 from isthmus.metrics.sharpness import fine_energy
+from isthmus.reports.image_sheets import draw_image_rows
 
 RECIPES = ("variational", "adversarial", "vae-gan")
 HEADER = ["images", "FD", "relative", "energy", "1-NN", "precision", "recall", "detail", "steps"]
@@ -76,7 +76,7 @@ def main() -> None:
             strips.append((title, made[:10]))
         print(table(HEADER, rows), flush=True)
     (arguments.out / "sharper.json").write_text(json.dumps({"header": HEADER, "rows": rows}, indent=1))
-    (arguments.out / "sharper.png").write_bytes(before_after(strips))
+    (arguments.out / "sharper.png").write_bytes(draw_image_rows(strips))
 
 
 if __name__ == "__main__":

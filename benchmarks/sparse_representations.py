@@ -25,9 +25,10 @@ import numpy as np
 import numpy.typing as npt
 
 from isthmus.atomic import write_bytes, write_text
-from isthmus.evaluation.drawing.pictures import before_after, curves
 from isthmus.images.reading import read
 from isthmus.images.store import ImageSet
+from isthmus.reports.charts import draw_curves
+from isthmus.reports.image_sheets import draw_image_rows
 from isthmus.training.api import train
 
 Images = npt.NDArray[np.float64]  # (N, H, W) in [0, 1]
@@ -212,7 +213,8 @@ def write_table() -> None:
         if m in shown
     }
     write_bytes(
-        FIGURE, curves(series, x_label="coefficients kept per image", y_label="PSNR of the mean error (dB)")
+        FIGURE,
+        draw_curves(series, x_label="coefficients kept per image", y_label="PSNR of the mean error (dB)"),
     )
 
 
@@ -250,7 +252,7 @@ def main() -> None:
             if k == 16:
                 rows.append((NAMES[method], np.clip(again[:10], 0, 1)))
     if asked.strip:
-        write_bytes(asked.strip, before_after(rows))
+        write_bytes(asked.strip, draw_image_rows(rows))
 
 
 if __name__ == "__main__":

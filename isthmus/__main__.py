@@ -15,7 +15,7 @@ import click
 
 from isthmus import cli
 from isthmus.cli.collection import spare_imported_objects
-from isthmus.cli.console import follows
+from isthmus.cli.console import is_worker_rank
 from isthmus.cli.line import command_line, format_hint
 from isthmus.cli.streams import Streams, tolerant_streams
 from isthmus.errors import IsthmusError, ProcessError, Stopped
@@ -65,7 +65,7 @@ def _run(words: list[str], streams: Streams, *, expand: bool) -> int:
 
 
 def _report(error: Exception, words: Sequence[str]) -> int:
-    if follows() and not isinstance(error, ProcessError):
+    if is_worker_rank() and not isinstance(error, ProcessError):
         # Of several processes the first says what all of them find; bugs say themselves.
         match error:
             case IsthmusError() | Stopped() | click.ClickException():

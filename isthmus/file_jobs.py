@@ -171,12 +171,13 @@ def run_jobs(
     try:
         return list(map_ordered(attempt, jobs, workers=workers, ahead=workers or count()))
     except KeyboardInterrupt:
-        LOGGER.warning(
-            "%s of %s %s done; the same call does the rest",
-            f"{tally.done:,}",
-            format_count(len(jobs), "file"),
-            choose_word(tally.done, "is", "are"),
-        )
+        if len(jobs) > 1:
+            LOGGER.warning(
+                "%s of %s %s done; the same call does the rest",
+                f"{tally.done:,}",
+                format_count(len(jobs), "file"),
+                choose_word(tally.done, "is", "are"),
+            )
         raise
 
 

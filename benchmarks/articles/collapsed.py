@@ -6,10 +6,10 @@ from data import cifar10
 from study import Study
 
 import isthmus
-from isthmus.evaluation.drawing.pictures import before_after
 from isthmus.images.array_format import to_batch
 from isthmus.images.batches import whole
 from isthmus.metrics.baselines import PCA
+from isthmus.reports.image_sheets import draw_image_rows
 
 COLUMNS, EPOCHS = 10, 10
 
@@ -27,4 +27,4 @@ def run(study: Study) -> None:
         ("128 principal components", kind.restore(principal)),
         ("article-000, 128 numbers", model.reconstruct(chosen)),
     ]
-    study.picture("article-000.png", before_after(rows, columns=COLUMNS))
+    study.picture("article-000.png", draw_image_rows(rows, columns=COLUMNS))

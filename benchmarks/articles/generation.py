@@ -11,8 +11,8 @@ from data import mnist
 from study import Study
 
 import isthmus
-from isthmus.evaluation.drawing.pictures import before_after
 from isthmus.metrics.neighbours import nearest_neighbours
+from isthmus.reports.image_sheets import draw_image_rows
 
 Array = npt.NDArray[np.float32]
 SAMPLES = 1000
@@ -110,4 +110,4 @@ def run(study: Study) -> None:
         ("unseen images …", real[::100]),
         ("… through 32 numbers", np.asarray(model.reconstruct(real[::100]))),
     ]
-    study.picture("article-001.png", before_after(rows, columns=COLUMNS))
+    study.picture("article-001.png", draw_image_rows(rows, columns=COLUMNS))

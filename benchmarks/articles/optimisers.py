@@ -7,7 +7,8 @@ from data import mnist
 from study import Study
 
 import isthmus
-from isthmus.evaluation.drawing.pictures import before_after, curves
+from isthmus.reports.charts import draw_curves
+from isthmus.reports.image_sheets import draw_image_rows
 
 EPOCHS = 100
 TRIED = {"sgd": (0.3, 3.0, 30.0), "gd": (1.0, 10.0, 100.0)}
@@ -42,7 +43,9 @@ def run(study: Study) -> None:
     page = {name: [(x, y) for x, y in points] for name, points in series.items()}
     study.picture(
         "article-004-descent.png",
-        curves(page, x_label="passes over the training images", y_label="squared error, held-out", log=True),
+        draw_curves(
+            page, x_label="passes over the training images", y_label="squared error, held-out", log=True
+        ),
     )
     transform(study, model)
 
@@ -72,4 +75,4 @@ def transform(study: Study, model: isthmus.Autoencoder) -> None:
         ("sevens …", images[sevens]),
         ("… moved from the average seven to the average nine", model.decode(code.with_values(moved))),
     ]
-    study.picture("article-004.png", before_after(rows, columns=COLUMNS))
+    study.picture("article-004.png", draw_image_rows(rows, columns=COLUMNS))

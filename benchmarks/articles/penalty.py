@@ -6,7 +6,7 @@ from data import mnist
 from study import Study
 
 import isthmus
-from isthmus.evaluation.drawing.pictures import before_after
+from isthmus.reports.image_sheets import draw_image_rows
 
 SWEPT = (0.0, 0.01, 0.1, 1.0)
 EPOCHS = 10
@@ -38,4 +38,4 @@ def run(study: Study) -> None:
         asked = recipe.with_settings([*settings, "code=32"])
         kind = study.model(name, data, test, asked, epochs=EPOCHS, precision="float32")
         rows.append((name, kind.reconstruct(shown)))
-    study.picture("article-002.png", before_after(rows, columns=COLUMNS))
+    study.picture("article-002.png", draw_image_rows(rows, columns=COLUMNS))

@@ -8,7 +8,8 @@ from generation import SAMPLES, FittedGaussian, realism
 from study import Study
 
 import isthmus
-from isthmus.evaluation.drawing.pictures import bars, before_after
+from isthmus.reports.charts import draw_bars
+from isthmus.reports.image_sheets import draw_image_rows
 
 BUDGETS = (12, 30)  # seconds of one core
 PRECISION = {"dense": "float32", "recurrent": "float32", "conv": "bfloat16", "attention": "bfloat16"}
@@ -45,7 +46,7 @@ def generative(study: Study) -> None:
             if f"{name} from {prior}" not in study.cells:
                 study.keep(f"{name} from {prior}", realism(made, real))
             shown.append((f"{name}, codes from a {prior}", made[:10]))
-    study.picture("article-generative.png", before_after(shown, columns=10))
+    study.picture("article-generative.png", draw_image_rows(shown, columns=10))
 
 
 def positions(study: Study) -> None:
@@ -65,7 +66,7 @@ def positions(study: Study) -> None:
                 some = parts[1].stack(range(0, 1000, 100))
                 shown += [("scattered digits, unseen", some)] if not shown else []
                 shown.append((f"collapsed, positions {where}", model.reconstruct(some)))
-    study.picture("article-positions.png", before_after(shown, columns=10))
+    study.picture("article-positions.png", draw_image_rows(shown, columns=10))
 
 
 PENALTIES = {
@@ -89,7 +90,7 @@ def overfitting(study: Study) -> None:
             study.model(f"{name}, {size} images", some, test, recipe, **asked)
     few = {name: study.cells[f"{name}, {SIZES[0]} images"]["clean_mse"] for name in PENALTIES}
     label = f"squared error on unseen images, {SIZES[0]} training images"
-    study.picture("article-overfitting.png", bars(few, label=label))
+    study.picture("article-overfitting.png", draw_bars(few, label=label))
 
 
 DEPTHS = {

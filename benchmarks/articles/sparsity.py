@@ -6,7 +6,8 @@ from data import cifar10
 from study import Study
 
 import isthmus
-from isthmus.evaluation.drawing.pictures import before_after, curves
+from isthmus.reports.charts import draw_curves
+from isthmus.reports.image_sheets import draw_image_rows
 
 EPOCHS = 50
 SWEPT = {"l0": (0.1, 0.3, 1.0), "l1": (0.01, 0.1)}
@@ -29,7 +30,7 @@ def run(study: Study) -> None:
     found["plain"] = [(512.0, study.cells["plain"]["mse"])]
     study.picture(
         "article-003.png",
-        curves(
+        draw_curves(
             {name: sorted(points) for name, points in found.items()},
             x_label="numbers of 512 that are not zero, per image",
             y_label="squared error, unseen images",
@@ -39,4 +40,4 @@ def run(study: Study) -> None:
     shown = test.stack(range(0, len(test), len(test) // COLUMNS))[:COLUMNS]
     count = study.cells["article-003"]["nonzero"]
     rows = [("unseen images", shown), (f"article-003, {count:.0f} of 512 numbers", model.reconstruct(shown))]
-    study.picture("article-003-images.png", before_after(rows, columns=COLUMNS))
+    study.picture("article-003-images.png", draw_image_rows(rows, columns=COLUMNS))

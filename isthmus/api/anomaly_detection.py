@@ -25,6 +25,7 @@ from isthmus.api.reference import (
 from isthmus.api.result import Result, renamed_keywords, skipped_inputs, use
 from isthmus.errors import UsageError
 from isthmus.log import log_note
+from isthmus.old_keywords import rename_keywords
 from isthmus.progress import Progress, start_task
 from isthmus.wording import choose_word, format_count
 
@@ -158,13 +159,13 @@ class AnomalyResult(Result):
 
     def draw(self) -> bytes:
         """The ten most unusual images above the same with their heat maps."""
-        from isthmus.evaluation.drawing.heat import heat_picture
+        from isthmus.reports.image_sheets import draw_heat_maps
 
         rows = self.worst(SHOWN_IMAGES)
         images = self._lookup.read(rows)
         maps = self._scorer.heat_maps(images)
         pictures = [images.image(i) for i in range(len(images))]
-        return heat_picture(pictures, maps, [self.names[row] for row in rows])
+        return draw_heat_maps(pictures, maps, [self.names[row] for row in rows])
 
     def _facts(self, row: int) -> UnusualImage:
         return UnusualImage(
@@ -172,6 +173,7 @@ class AnomalyResult(Result):
         )
 
 
+@rename_keywords(tile="tiles")
 @use
 @renamed_keywords(tile="tiles")
 def anomalies(

@@ -16,6 +16,7 @@ from isthmus.api.inputs import (
 )
 from isthmus.api.reference import ReferenceKind, fit_extractor_to_data
 from isthmus.api.result import Result, renamed_keywords, skipped_inputs, use
+from isthmus.old_keywords import rename_keywords
 from isthmus.progress import Progress
 
 if TYPE_CHECKING:
@@ -143,11 +144,12 @@ class Classification(Result):
 
     def draw(self) -> bytes:
         """The confusion matrix of the linear probe."""
-        from isthmus.evaluation.drawing.confusion import confusion_picture
+        from isthmus.reports.charts import draw_confusion
 
-        return confusion_picture(self.confusion, self.classes)
+        return draw_confusion(self.confusion, self.classes)
 
 
+@rename_keywords(few="few_labels")
 @use
 @renamed_keywords(few="few_labels")
 def classify(

@@ -18,6 +18,7 @@ from isthmus.api.inputs import (
 )
 from isthmus.api.reference import ReferenceKind, fit_extractor_to_data
 from isthmus.api.result import Result, renamed_keywords, skipped_inputs, use
+from isthmus.old_keywords import rename_keywords
 from isthmus.progress import Progress
 from isthmus.wording import format_count
 
@@ -135,7 +136,7 @@ class Clustering(Result):
 
     def draw(self) -> bytes:
         """The most typical images of each group, a row each."""
-        from isthmus.evaluation.drawing.pictures import before_after
+        from isthmus.reports.image_sheets import draw_image_rows
 
         images = self._lookup.read([int(row) for places in self._typical_rows for row in places])
         pictures = (images.image(place) for place in range(len(images)))
@@ -143,9 +144,10 @@ class Clustering(Result):
             (f"{index}: {format_count(group.images, 'image')}", list(islice(pictures, len(places))))
             for index, (group, places) in enumerate(zip(self.groups, self._typical_rows, strict=True))
         ]
-        return before_after(rows)
+        return draw_image_rows(rows)
 
 
+@rename_keywords(count="clusters")
 @use
 @renamed_keywords(count="clusters")
 def cluster(

@@ -113,11 +113,11 @@ class CodeMap(Result):
         """At most 300 images, evenly spaced among them, each where its code lies."""
         import numpy as np
 
-        from isthmus.evaluation.drawing.map_picture import MAX_SHOWN_IMAGES, map_picture
+        from isthmus.reports.image_sheets import MAX_MAP_IMAGES, draw_map
 
-        count = min(self.images, MAX_SHOWN_IMAGES)
+        count = min(self.images, MAX_MAP_IMAGES)
         rows = np.linspace(0, self.images - 1, count).round().astype(int)
-        return map_picture(self.points[rows], self._lookup.read(rows.tolist()))
+        return draw_map(self.points[rows], self._lookup.read(rows.tolist()))
 
     def describe_files(self, paths: Sequence[str]) -> dict[str, Any]:
         """`bytes`: size of the first file."""

@@ -119,7 +119,7 @@ class Comparison(Result):
 
     def draw(self) -> bytes:
         """PSNR of every row against the numbers of its code."""
-        from isthmus.evaluation.drawing.pictures import scatter
+        from isthmus.reports.charts import draw_scatter
 
         points = {
             c.name if c.steps is not None else f"{c.name} {c.numbers}": (
@@ -129,7 +129,7 @@ class Comparison(Result):
             for c in self.contenders
             if c.numbers
         }
-        return scatter(points, x_label="numbers per image", y_label="PSNR (dB)", log=True)
+        return draw_scatter(points, x_label="numbers per image", y_label="PSNR (dB)", log=True)
 
     def page(self) -> str:
         """The table, and quality against the size of the code."""

@@ -17,6 +17,7 @@ from isthmus.api.inputs import (
     read_images_for,
 )
 from isthmus.api.result import use
+from isthmus.old_keywords import rename_keywords
 from isthmus.progress import Progress, start_task
 
 if TYPE_CHECKING:
@@ -147,6 +148,7 @@ def read_preview(data: bytes | PathLike) -> npt.NDArray[np.uint8] | None:
     return facts.read_preview(container.read(facts.contents(data)))
 
 
+@rename_keywords(images="data")
 @use
 def fit_codec(
     model: ModelLike,

@@ -258,10 +258,10 @@ def _explain(report: Report, model: Autoencoder, images: ImageSet, progress: Pro
 def _generate(report: Report, model: Autoencoder, path: Path, images: ImageSet) -> Generation:
     """Fit a prior, draw new images, measure them, and go through the code from one image to another."""
     from isthmus.api.pages import sections
-    from isthmus.evaluation.drawing.pictures import before_after
     from isthmus.evaluation.generation import evaluate_generation
     from isthmus.generation.fitting import fit_prior
     from isthmus.generation.interpolation import path_images
+    from isthmus.reports.image_sheets import draw_image_rows
 
     log_note("drawing new images", id="demo")
     fit_prior(model, DATA, kind="mixture", components=20)
@@ -272,7 +272,9 @@ def _generate(report: Report, model: Autoencoder, path: Path, images: ImageSet) 
     strip = path_images(model, ends, frames=SHOWN_IMAGES // 2 + 1)
     report.picture(
         sections.GENERATION,
-        before_after([("on the way through the code from one unseen image to another", strip)], columns=11),
+        draw_image_rows(
+            [("on the way through the code from one unseen image to another", strip)], columns=11
+        ),
         "The first, the middle and the last are reconstructions of images of the test split.",
         "A strip of images that change step by step.",
     )
@@ -291,7 +293,7 @@ def _suggest(folder: Path, model: str) -> tuple[str, ...]:
         ["reconstruct", model, TEST, "-o", inside("reconstructed"), "--compare"],
         ["train", DATA, "--recipe", "denoising", "--minutes", "1", "-o", inside("denoising.safetensors")],
         ["info", model],
-        ["cluster", model, TEST, "-k", "10", "--picture", inside("groups.png")],
+        ["cluster", model, TEST, "-k", "10", "-o", inside("groups.png")],
         ["explain", model, TEST, "-o", inside("explained.html")],
         ["generate", model, "-n", "64", "-o", inside("new.png")],
         ["map", model, TEST, "-o", inside("map.html")],

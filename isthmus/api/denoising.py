@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from isthmus.api.file_results import FileEntry
+from isthmus.api.file_results import FileEntry, FilesResult
 from isthmus.api.inputs import ImageLike, ModelLike, PathLike, Range, load_model
-from isthmus.api.restored_files import RestoredFiles, restore_files
+from isthmus.api.restored_files import restore_files
 from isthmus.api.result import use
-from isthmus.deprecation import rename_keywords
 from isthmus.file_jobs import FileJob, Report
 from isthmus.log import log_note
+from isthmus.old_keywords import rename_keywords
 from isthmus.progress import Progress, start_task
 from isthmus.wording import format_count
 
@@ -35,7 +35,7 @@ class DenoisedFile(FileEntry):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class DenoisedFiles(RestoredFiles[DenoisedFile]):
+class DenoisedFiles(FilesResult):
     """Image files without their noise."""
 
     schema: ClassVar[str] = "isthmus.denoise/1"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from isthmus.api.inputs import DataLike, ModelLike, describe_model, load_model, open_model_and_data
 from isthmus.api.result import Result, skipped_inputs, use
+from isthmus.old_keywords import rename_keywords
 from isthmus.progress import Progress, start_task
 from isthmus.wording import format_count
 
@@ -62,6 +63,7 @@ class Diagnosis(Result):
         return f"no problem was found with {self.model} {where}"
 
 
+@rename_keywords(images="data")
 @use
 def diagnose(
     model: ModelLike,

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
-from isthmus.api.file_results import FileEntry
+from isthmus.api.file_results import FileEntry, FilesResult
 from isthmus.api.inputs import ImageLike, ModelLike, PathLike, Range, check_choice, check_count, load_model
-from isthmus.api.restored_files import RestoredFiles, restore_files, to_unit_range
+from isthmus.api.restored_files import restore_files, to_unit_range
 from isthmus.api.result import use
-from isthmus.deprecation import rename_keywords
 from isthmus.errors import Hint, UsageError
 from isthmus.file_jobs import FileJob, Report
+from isthmus.old_keywords import rename_keywords
 from isthmus.progress import Progress, start_task
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class InpaintedFile(FileEntry):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class InpaintedFiles(RestoredFiles[InpaintedFile]):
+class InpaintedFiles(FilesResult):
     """Image files whose holes are filled."""
 
     schema: ClassVar[str] = "isthmus.inpaint/1"

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from isthmus.api.file_results import FileEntry, FilesResult, ProcessedFiles, process_files
+from isthmus.api.file_results import FileEntry, ProcessedFiles, process_files
 from isthmus.api.inputs import PathLike, list_image_files
 from isthmus.file_jobs import FileJob, Report, reserve_memory
 from isthmus.log import log_note
-from isthmus.progress import Progress, duration
+from isthmus.progress import Progress
 from isthmus.wording import format_count
 
 if TYPE_CHECKING:
@@ -25,22 +24,6 @@ _NETWORK_BYTES_PER_PX = 400
 _TILE_PX = 896**2
 
 Entry = TypeVar("Entry", bound=FileEntry)
-
-
-@dataclass(frozen=True, kw_only=True, repr=False)
-class RestoredFiles(FilesResult, Generic[Entry]):
-    """Image files that were repaired.
-
-    Attributes:
-        files: those that were written.
-    """
-
-    files: tuple[Entry, ...]
-
-    def summary(self) -> str:
-        count = format_count(len(self.files), "image")
-        seconds = duration(sum(one.seconds for one in self.files))
-        return f"{count} written to {self.out} in {seconds}{self.kept_text()}"
 
 
 def restore_files(

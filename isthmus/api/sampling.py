@@ -26,6 +26,7 @@ from isthmus.api.inputs import (
 from isthmus.api.reference import ReferenceKind, resolve_prior, resolve_reference
 from isthmus.api.result import Result, renamed_keywords, skipped_inputs, use
 from isthmus.errors import UsageError
+from isthmus.old_keywords import rename_keywords
 from isthmus.progress import Progress, start_task
 from isthmus.wording import format_count
 
@@ -133,6 +134,7 @@ class InterpolatedImages(GeneratedImages):
         return self.count if len(self.images) == 2 else None
 
 
+@rename_keywords(labelled="use_labels")
 @use
 @renamed_keywords(labelled="use_labels")
 def fit_prior(

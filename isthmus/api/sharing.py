@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from isthmus.api.inputs import MODEL_SUFFIX, ModelLike, PathLike, describe_model, load_model
 from isthmus.api.result import Result, renamed_keywords, use
+from isthmus.old_keywords import rename_keywords
 from isthmus.progress import Progress, start_task
 from isthmus.wording import format_count
 
@@ -84,6 +85,7 @@ class PulledModel(SharedModel):
         return f"model: {self.model} ({format_count(self.bytes, 'byte')})"
 
 
+@rename_keywords(path="out")
 @use
 @renamed_keywords(path="out")
 def export_onnx(

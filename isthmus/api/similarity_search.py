@@ -23,6 +23,7 @@ from isthmus.api.reference import ReferenceKind, fit_extractor_to_data
 from isthmus.api.result import Result, renamed_keywords, skipped_inputs, use
 from isthmus.errors import BusyError, OutputError
 from isthmus.log import log_note
+from isthmus.old_keywords import rename_keywords
 from isthmus.progress import Progress, start_task
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ class SearchResult(Result):
 
     def draw(self) -> bytes:
         """The first twenty queries, each followed by its ten best matches."""
-        from isthmus.evaluation.drawing.pictures import before_after
+        from isthmus.reports.image_sheets import draw_image_rows
 
         shown = [some[:MAX_DRAWN_MATCHES] for some in self.matches[:MAX_DRAWN_QUERIES]]
         queries = self._query_lookup.read(range(len(shown)))
@@ -162,9 +163,10 @@ class SearchResult(Result):
             place += len(some)
             title = f"{self.queries[query]}; then by {self.metric}: {values}"
             strips.append((title, [queries.image(query), *pictures]))
-        return before_after(strips, columns=1 + MAX_DRAWN_MATCHES)
+        return draw_image_rows(strips, columns=1 + MAX_DRAWN_MATCHES)
 
 
+@rename_keywords(index_path="index")
 @use
 @renamed_keywords(index_path="index")
 def search(

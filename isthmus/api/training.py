@@ -444,6 +444,19 @@ def default_model_path(data: DataLike) -> str:
     return f"{name or 'model'}{MODEL_SUFFIX}"
 
 
+def default_test_data(data: PathLike) -> str:
+    """What a model trained on `data` may be measured on: the test split of a named set, else the data itself.
+
+    >>> default_test_data("mnist")
+    'mnist:test'
+    """
+    from isthmus.images.named import is_name
+    from isthmus.outputs import path_exists
+
+    name = os.fspath(data)
+    return f"{name.partition(':')[0]}:test" if not path_exists(name) and is_name(name) else name
+
+
 class _Watcher:
     """Shows a training: its choices in the log, its steps as progress, early findings as warnings."""
 

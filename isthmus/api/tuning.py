@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from isthmus.api.inputs import DataLike, PathLike, Size, check_choice, check_count, read_images
-from isthmus.api.result import Result, skipped_inputs, use
+from isthmus.api.result import Result, renamed_keywords, skipped_inputs, use
 from isthmus.api.trial_training import TrialLength, train_trial
 from isthmus.errors import IsthmusError, UsageError
 from isthmus.locks import exclusive
 from isthmus.log import LOGGER
+from isthmus.old_keywords import rename_keywords
 from isthmus.outputs import check_output
 from isthmus.progress import Progress, Task, start_task
 from isthmus.wording import format_count
@@ -152,7 +153,7 @@ class TuningResult(Result):
 
     def page(self) -> str:
         """The table and, for two objectives, a picture of the front."""
-        from isthmus.evaluation.drawing.pictures import scatter
+        from isthmus.reports.charts import draw_scatter
         from isthmus.reports.page import Report
 
         page = Report(
@@ -168,7 +169,7 @@ class TuningResult(Result):
             front = [trial.label for trial in self.front_trials()]
             page.picture(
                 "Front",
-                scatter(points, x_label=first, y_label=second, front=front),
+                draw_scatter(points, x_label=first, y_label=second, front=front),
                 "No trial on the line is beaten in both.",
                 "Trials as points, the front as a line",
             )
@@ -178,7 +179,9 @@ class TuningResult(Result):
         return page.html()
 
 
+@rename_keywords(folds_count="folds", out="log")
 @use
+@renamed_keywords(folds_count="folds", out="log")
 def tune(
     data: DataLike,
     over: Sequence[str],

@@ -1,7 +1,7 @@
-"""How a command speaks: results on stdout, everything else on stderr, or one JSON object on stdout.
+"""Output of a command: results on stdout, everything else on stderr, or one JSON object on stdout.
 
     @click.command()
-    @speaks                        # adds --json, --quiet, --debug and passes `console`
+    @output_options                # adds --json, --quiet, --debug and passes `console`
     def command(console: Console) -> None:
         with console.progress("training", total=100) as line:
             line.update(10, "epoch 1/10  mse 0.0123")
@@ -14,22 +14,16 @@ calls both `result` and `emit`; which of the two is printed is the user's choice
 
 from __future__ import annotations
 
-import functools
 import json
-import logging
-import math
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, ParamSpec
+from collections.abc import Callable, Mapping, Sequence
+from typing import ParamSpec
 
-import click
-
+from isthmus.api.result import to_json_value
 from isthmus.errors import IsthmusError, OutputError
 from isthmus.escaping import for_terminal, for_terminal_lines
-from isthmus.log import LOGGER
 from isthmus.outputs import explain_os_error
 from isthmus.progress import BarTask, LineTask, Task
 
@@ -90,7 +84,7 @@ class Console:
             self.emitted = True
             if self.silent:
                 return
-            print(json.dumps(plain(document), allow_nan=False), flush=True)
+            print(json.dumps(to_json_value(document), allow_nan=False), flush=True)
 
     def save(self, path: str | None, write: Callable[[], object]) -> str | None:
         """Write a file beside the answer; if that fails, the answer is still printed, and the exit code is 1.
@@ -143,98 +137,6 @@ class Console:
             print(text, file=sys.stderr, flush=True)
 
 
-def follows() -> bool:
+def is_worker_rank() -> bool:
     """Whether this process is one of several that torchrun started, and not the first."""
     return os.environ.get("RANK", "0") != "0" and os.environ.get("WORLD_SIZE", "1") != "1"
-
-
-def speaks(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a command `--json`, `--quiet` and `--debug`; it receives `console`."""
-
-    @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout and nothing else.")
-    @click.option("-q", "--quiet", is_flag=True, help="No progress and no notes; warnings stay.")
-    @click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
-    @functools.wraps(function)
-    def command(*args: Any, as_json: bool, quiet: bool, **options: Any) -> None:
-        console = Console(json=as_json, quiet=quiet, silent=follows())
-        _note_old_name(console)
-        try:
-            with _log_on(console):
-                function(*args, console=console, **options)
-        except click.exceptions.Exit:
-            if not console.lost:
-                raise
-        for error in console.lost[:-1]:
-            console.warn(error.message)
-        if console.lost:
-            raise console.lost[-1]
-        if as_json and not console.emitted and not console.silent:
-            raise RuntimeError("this command printed no JSON object")
-
-    return command
-
-
-def _note_old_name(console: Console) -> None:
-    """Name the new spelling where a command was called by its old one."""
-    from isthmus.cli import OLD_NAMES
-
-    word = click.get_current_context().info_name or ""
-    if word in OLD_NAMES:
-        console.note(f"{word} is now {OLD_NAMES[word]}; the old spelling goes with version 0.3")
-
-
-class _ConsoleHandler(logging.Handler):
-    """Shows what the package logs. Skipped inputs are named at the end instead."""
-
-    def __init__(self, console: Console) -> None:
-        super().__init__(logging.INFO)
-        self._console = console
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if getattr(record, "isthmus_skipped", False):
-            return
-        say = self._console.warn if record.levelno >= logging.WARNING else self._console.note
-        say(record.getMessage())
-
-
-@contextmanager
-def _log_on(console: Console) -> Iterator[None]:
-    handler, level, propagate = _ConsoleHandler(console), LOGGER.level, LOGGER.propagate
-    LOGGER.addHandler(handler)
-    LOGGER.setLevel(logging.INFO)
-    LOGGER.propagate = False
-    try:
-        yield
-    finally:
-        LOGGER.removeHandler(handler)
-        LOGGER.setLevel(level)
-        LOGGER.propagate = propagate
-
-
-def force_option(function: Callable[_Parameters, None]) -> Callable[_Parameters, None]:
-    """Give a command `--force`; it receives `force`."""
-    return click.option("--force", is_flag=True, help="Overwrite an output that exists.")(function)
-
-
-def plain(value: object) -> object:
-    """`value` as JSON knows it: dicts with text keys, lists, text, finite numbers, true, false, null.
-
-    Raises:
-        TypeError: something that has no plain form.
-    """
-    match value:
-        case None | bool() | int() | str():
-            return value
-        case float():
-            return value if math.isfinite(value) else None
-        case Mapping():
-            return {str(key): plain(item) for key, item in value.items()}
-        case list() | tuple():
-            return [plain(item) for item in value]
-        case os.PathLike():
-            return os.fspath(value)
-    # NumPy's and torch's scalars and arrays, without importing either.
-    as_list = getattr(value, "tolist", None)
-    if as_list is None:
-        raise TypeError(f"{type(value).__name__} has no JSON form")
-    return plain(as_list())

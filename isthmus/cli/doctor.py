@@ -6,7 +6,8 @@ import click
 
 from isthmus.api.diagnosis import diagnose
 from isthmus.api.machine_report import check_machine
-from isthmus.cli.console import Console, speaks
+from isthmus.cli.console import Console
+from isthmus.cli.output_options import output_options
 from isthmus.cli.show import show
 
 
@@ -14,7 +15,7 @@ from isthmus.cli.show import show
 @click.argument("model", required=False)
 @click.argument("data", required=False)
 @click.option("--seed", type=int, help="Of what is drawn in examining DATA.")
-@speaks
+@output_options
 def command(console: Console, model: str | None, data: str | None, seed: int | None) -> None:
     """Examine this machine, or the training of MODEL.
 

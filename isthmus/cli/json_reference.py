@@ -12,10 +12,10 @@ from dataclasses import fields, is_dataclass
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
-from typing import Any
 
 from isthmus import api
 from isthmus.api.result import Result
+from isthmus.cli.docstrings import attribute_texts
 from isthmus.cli.show import written_outputs
 
 _WRITTEN = {
@@ -58,25 +58,6 @@ def describe_result(result: type[Result]) -> str:
         ]
     summary = (inspect.getdoc(result) or "").partition("\n")[0]
     return "\n".join([f"## {result.schema}", "", summary, "", "| key | what it is |", "|---|---|", *rows, ""])
-
-
-def attribute_texts(cls: type[Any]) -> dict[str, str]:
-    """What the docstrings of a class and its bases say of each attribute."""
-    found: dict[str, str] = {}
-    for base in reversed(cls.__mro__):
-        text = inspect.cleandoc(base.__doc__ or "")
-        _, _, rest = text.partition("\nAttributes:\n")
-        names: list[str] = []
-        for line in rest.splitlines():
-            begin = re.match(r"    ([a-z_][a-z_0-9, ]*): (.*)", line)
-            if line and not line.startswith(" "):
-                break
-            if begin:
-                names = [name.strip() for name in begin[1].split(",")]
-                found |= dict.fromkeys(names, begin[2])
-            elif line.strip():
-                found |= {name: f"{found[name]} {line.strip()}" for name in names}
-    return found
 
 
 def _describe_items(result: type[Result], attribute: str) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from isthmus.api.catalogue import describe_recipe, list_recipes
-from isthmus.cli.console import Console, speaks
+from isthmus.cli.console import Console
+from isthmus.cli.output_options import output_options
 from isthmus.cli.show import show
 from isthmus.errors import Hint, UsageError
 
@@ -13,7 +14,7 @@ from isthmus.errors import Hint, UsageError
 @click.command()
 @click.argument("name", required=False)
 @click.option("--toml", is_flag=True, help="Print it as a file that `train --recipe FILE.toml` reads.")
-@speaks
+@output_options
 def command(console: Console, name: str | None, toml: bool) -> None:
     """List the named recipes, or show one in full.
 

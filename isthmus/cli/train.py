@@ -9,7 +9,13 @@ from typing import Any
 import click
 
 from isthmus.api.result import Result
-from isthmus.api.training import default_model_path, describe_training, plan_training, train
+from isthmus.api.training import (
+    default_model_path,
+    default_test_data,
+    describe_training,
+    plan_training,
+    train,
+)
 from isthmus.cli.command import Override, build_command
 from isthmus.cli.console import Console
 from isthmus.cli.line import command_line
@@ -36,12 +42,7 @@ def _suggest(console: Console, result: Result, given: Mapping[str, Any]) -> None
     model = getattr(result, "model", None)
     if model is None:
         return
-    from isthmus.images.named import is_name
-    from isthmus.outputs import path_exists
-
-    data = given["data"]
-    named = not path_exists(data) and is_name(data)
-    test = given.get("val") or (f"{data.partition(':')[0]}:test" if named else data)
+    test = given.get("val") or default_test_data(given["data"])
     stem = model.removesuffix(".safetensors")
     commands = (
         ["evaluate", model, test, "-o", f"{stem}.html"],

@@ -37,6 +37,8 @@ def init_code_projection(model: Autoencoder, images: Tensor) -> None:
         handle.remove()
         model.train()
     features = torch.cat(caught)
+    if not features.isfinite().all():
+        return  # the training will name the image
     mean = features.mean(0)
     centred = features - mean
     deviation = (centred @ layer.weight.T).std(0).clamp_min(1e-6)

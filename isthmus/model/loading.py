@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from isthmus import pretrained
 from isthmus.errors import Hint, ModelFileError, UsageError, nearest
 from isthmus.input_files import is_folder, is_there
+from isthmus.old_keywords import rename_keywords
 
 if TYPE_CHECKING:
     from isthmus.model.autoencoder import Autoencoder
@@ -26,6 +27,7 @@ ModelLike: TypeAlias = "str | os.PathLike[str] | Autoencoder"
 SUFFIX = ".safetensors"
 
 
+@rename_keywords(path="model")
 def load(model: ModelLike) -> Autoencoder:
     """The model that is meant, ready to use (evaluation mode, CPU, float32).
 

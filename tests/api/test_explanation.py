@@ -40,3 +40,10 @@ def test_what_is_saved_is_what_was_found(tmp_path: Path) -> None:
 def test_a_number_of_units_is_at_least_one() -> None:
     with pytest.raises(UsageError, match="units=0"):
         isthmus.explain(MODEL, IMAGE, units=0)
+
+
+@pytest.mark.usefixtures("here")
+def test_the_old_keyword_still_works() -> None:
+    with pytest.warns(DeprecationWarning, match="data= is now reference="):
+        found = isthmus.explain(MODEL, IMAGE, data="photos/left", units=1)  # type: ignore[call-arg]
+    assert (found.reference, found.data) == ("reference", "photos/left")

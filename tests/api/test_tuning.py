@@ -60,3 +60,11 @@ def test_the_csv_file_has_a_row_per_trial() -> None:
     rows = list(csv.DictReader(found.save("t.csv").read_text().splitlines()))
     assert [row["code"] for row in rows] == [trial.settings["code"] for trial in found.trials]
     assert float(rows[0]["mse"]) == pytest.approx(found.trials[0].means["mse"])
+
+
+@pytest.mark.usefixtures("here")
+def test_old_keywords_still_work() -> None:
+    options = {key: value for key, value in QUICK.items() if key != "folds"}
+    with pytest.warns(DeprecationWarning):
+        found = isthmus.tune("photos", ["code=1"], folds_count=2, out="log.jsonl", **options)  # type: ignore[call-arg]
+    assert found.folds == 2 and found.log == "log.jsonl" and Path("log.jsonl").exists()

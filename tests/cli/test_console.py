@@ -11,7 +11,9 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.cli.console import Console, plain, speaks
+from isthmus.api.result import to_json_value
+from isthmus.cli.console import Console
+from isthmus.cli.output_options import output_options
 from isthmus.reports.tables import format_table
 
 Capture = pytest.CaptureFixture[str]
@@ -24,7 +26,7 @@ json_like = st.recursive(
 
 
 @click.command()
-@speaks
+@output_options
 def example(console: Console) -> None:
     console.note("a note")
     console.warn("a warning")
@@ -60,23 +62,23 @@ def test_results_on_stdout_and_the_rest_on_stderr(
 
 @given(json_like)
 def test_every_document_is_json_and_reads_back(value: object) -> None:
-    text = json.dumps(plain({"value": value}), allow_nan=False)
-    assert json.loads(text) == plain({"value": value})
+    text = json.dumps(to_json_value({"value": value}), allow_nan=False)
+    assert json.loads(text) == to_json_value({"value": value})
 
 
 @given(st.floats())
 def test_only_finite_numbers_are_kept(number: float) -> None:
-    assert plain([number]) == [number if math.isfinite(number) else None]
+    assert to_json_value([number]) == [number if math.isfinite(number) else None]
 
 
 def test_arrays_scalars_and_paths_become_plain() -> None:
     value = {"a": np.float32(0.5), "b": np.array([[1, 2]]), "c": Path("x"), "d": (np.int64(3), np.nan)}
-    assert plain(value) == {"a": 0.5, "b": [[1, 2]], "c": "x", "d": [3, None]}
+    assert to_json_value(value) == {"a": 0.5, "b": [[1, 2]], "c": "x", "d": [3, None]}
 
 
 def test_what_has_no_plain_form_is_refused() -> None:
     with pytest.raises(TypeError, match="object has no JSON form"):
-        plain({"a": object()})
+        to_json_value({"a": object()})
 
 
 def test_a_json_run_prints_exactly_one_object() -> None:
@@ -88,7 +90,7 @@ def test_a_json_run_prints_exactly_one_object() -> None:
 
 def test_a_json_run_never_prints_nothing() -> None:
     @click.command()
-    @speaks
+    @output_options
     def silent(console: Console) -> None:
         console.result("forgot the object")
 

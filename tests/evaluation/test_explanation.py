@@ -10,7 +10,6 @@ import torch
 
 from isthmus.api.explanation import explain
 from isthmus.errors import CapabilityError, DataError, OutputError
-from isthmus.evaluation.drawing.signed import signed_colours
 from isthmus.features.explain.faithfulness import faithfulness
 from isthmus.features.explain.maps import gradient_maps, occlusion_maps
 from isthmus.features.explain.paintings import atlas
@@ -18,6 +17,7 @@ from isthmus.features.explain.units import observe_units
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder, build
 from isthmus.model.recipes import recipe
+from isthmus.reports.image_sheets import colour_signed
 
 SIDE = 8
 
@@ -131,7 +131,7 @@ def test_what_cannot_be_explained(linear: Autoencoder, noise: ImageSet) -> None:
 
 
 def test_colours_of_signs() -> None:
-    colours = signed_colours(np.array([[0.0, 1.0, -1.0, 0.5]]))
+    colours = colour_signed(np.array([[0.0, 1.0, -1.0, 0.5]]))
     assert colours[0, 0].tolist() == [255, 255, 255]
     assert colours[0, 1].tolist() == [0xD5, 0x5E, 0x00] and colours[0, 2].tolist() == [0x00, 0x72, 0xB2]
     assert (colours[0, 3] > colours[0, 1]).all()

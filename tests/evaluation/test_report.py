@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from isthmus.errors import DataError, OutputError
-from isthmus.evaluation.drawing import pictures
+from isthmus.reports import charts, image_sheets
 from isthmus.reports.page import Report
 
 
@@ -65,7 +65,7 @@ def test_any_text_is_shown_and_never_obeyed(title: str, section: str, content: s
     report.text(section, content)
     report.table(section, [content, "b"], [[content, 1]], note=content)
     report.facts(section, {content: content})
-    report.picture(section, pictures.before_after([("x", np.zeros((1, 2, 2)))]), content, alt=content)
+    report.picture(section, image_sheets.draw_image_rows([("x", np.zeros((1, 2, 2)))]), content, alt=content)
     page = Page(report.html())
     assert page.open == [] and not page.all("script")
     assert "".join(page.words).count(content) == 8
@@ -75,7 +75,7 @@ def test_any_text_is_shown_and_never_obeyed(title: str, section: str, content: s
 def test_nothing_is_fetched_and_everything_linked_is_there() -> None:
     report = Report("t")
     report.text("One", "first\n\nsecond")
-    report.picture("Two", pictures.bars({"a": 1.0}), "bars", alt="one bar")
+    report.picture("Two", charts.draw_bars({"a": 1.0}), "bars", alt="one bar")
     html = report.html()
     page = Page(html)
     addresses = [a[key] or "" for _, a in page.elements for key in ("src", "href") if key in a]
@@ -87,7 +87,7 @@ def test_nothing_is_fetched_and_everything_linked_is_there() -> None:
 
 
 def test_pictures_arrive_unchanged_and_at_their_own_size() -> None:
-    png = pictures.before_after([("row", np.zeros((3, 28, 28)))])
+    png = image_sheets.draw_image_rows([("row", np.zeros((3, 28, 28)))])
     report = Report("t")
     report.picture("s", png, "c", alt="a")
     image = Page(report.html()).all("img")[0]
@@ -154,8 +154,8 @@ def test_written_whole_and_not_over_another_file_unless_told(tmp_path: Path) -> 
 def test_small_images_are_enlarged_exactly(h: int, w: int, channels: int | None, whole: bool) -> None:
     shape = (2, h, w) if channels is None else (2, h, w, channels)
     images = np.random.default_rng(h * w).integers(0, 256, shape, dtype=np.uint8)
-    sheet = np.asarray(opened(pictures.before_after([("t", images if whole else images / 255)])))
-    factor = math.ceil(pictures.CELL_LEAST / max(h, w))
+    sheet = np.asarray(opened(image_sheets.draw_image_rows([("t", images if whole else images / 255)])))
+    factor = math.ceil(image_sheets.MIN_CELL_PX / max(h, w))
     shown = sheet[-1 - h * factor : -1, 1 : 1 + w * factor, :3]
     expected = np.broadcast_to(images[0].reshape(h, w, -1), (h, w, 3))
     assert np.array_equal(shown, expected.repeat(factor, 0).repeat(factor, 1))
@@ -163,36 +163,39 @@ def test_small_images_are_enlarged_exactly(h: int, w: int, channels: int | None,
 
 @pytest.mark.parametrize("channels", [2, 7])
 def test_images_of_other_channel_counts_are_shown_as_their_mean(channels: int) -> None:
-    sheet = np.asarray(opened(pictures.before_after([("", np.full((1, 9, 9, channels), 0.4))])))
+    sheet = np.asarray(opened(image_sheets.draw_image_rows([("", np.full((1, 9, 9, channels), 0.4))])))
     assert (sheet[-20:-1, 1:20, :3] == 102).all()
 
 
 def test_large_images_are_shrunk_and_columns_limited() -> None:
-    one = opened(pictures.before_after([("t", np.zeros((1, 900, 1800)))]))
-    assert one.width <= pictures.CELL_MOST + 2
+    one = opened(image_sheets.draw_image_rows([("t", np.zeros((1, 900, 1800)))]))
+    assert one.width <= image_sheets.MAX_CELL_PX + 2
     rows = [("t", np.zeros((50, 8, 8)))]
-    assert opened(pictures.before_after(rows, columns=3)).width < opened(pictures.before_after(rows)).width
+    assert (
+        opened(image_sheets.draw_image_rows(rows, columns=3)).width
+        < opened(image_sheets.draw_image_rows(rows)).width
+    )
     for bad in ([], [("t", np.zeros((4, 4)))], [("t", np.zeros((0, 4, 4)))]):
         with pytest.raises(DataError):
-            pictures.before_after(bad)
+            image_sheets.draw_image_rows(bad)
 
 
 @pytest.mark.parametrize(
     "draw",
     [
-        lambda: pictures.curves(
+        lambda: charts.draw_curves(
             {"_x $a_b$": [(0, 1.0), (1, math.nan), (2, 0.0), (3, 0.5)], "犬": []}, log=True
         ),
-        lambda: pictures.curves({}),
-        lambda: pictures.bars({"$x": math.inf, "_": -2.0, "犬": math.nan}, label="$y", highlight="_"),
-        lambda: pictures.bars({}),
-        lambda: pictures.histogram({"_a$": np.full((3, 3), 2.0), "b": [math.nan], "c": []}, x_label="$"),
+        lambda: charts.draw_curves({}),
+        lambda: charts.draw_bars({"$x": math.inf, "_": -2.0, "犬": math.nan}, label="$y", highlight="_"),
+        lambda: charts.draw_bars({}),
+        lambda: charts.draw_histogram({"_a$": np.full((3, 3), 2.0), "b": [math.nan], "c": []}, x_label="$"),
     ],
 )
 def test_charts_survive_awkward_names_and_numbers(draw: object) -> None:
     assert callable(draw)
     image = opened(draw())
-    assert image.mode == "RGBA" and image.info["dpi"][0] == pytest.approx(pictures.DPI, abs=0.1)
+    assert image.mode == "RGBA" and image.info["dpi"][0] == pytest.approx(charts.DPI, abs=0.1)
     # Ink on a transparent ground.
     assert image.getchannel("A").getextrema() == (0, 255)
 
@@ -200,14 +203,14 @@ def test_charts_survive_awkward_names_and_numbers(draw: object) -> None:
 def test_charts_leave_no_figures_behind() -> None:
     import matplotlib.pyplot as plt
 
-    pictures.curves({"a": [(0, 1.0), (1, 2.0)]})
-    pictures.histogram({"a": [1.0, 2.0]})
+    charts.draw_curves({"a": [(0, 1.0), (1, 2.0)]})
+    charts.draw_histogram({"a": [1.0, 2.0]})
     assert plt.get_fignums() == []
 
 
 def test_a_higher_bar_has_more_ink() -> None:
     def ink(value: float) -> int:
-        pixels = np.asarray(opened(pictures.bars({"a": value, "b": 10.0})))
+        pixels = np.asarray(opened(charts.draw_bars({"a": value, "b": 10.0})))
         return int((pixels[..., 2].astype(int) - pixels[..., 0] > 120).sum())
 
     assert ink(10.0) > ink(5.0) > ink(0.0) > 0
@@ -216,4 +219,4 @@ def test_a_higher_bar_has_more_ink() -> None:
 def test_sixteen_bits_look_like_eight() -> None:
     images = np.random.default_rng(0).integers(0, 256, (2, 9, 9, 1), dtype=np.uint8)
     wide = images.astype(np.uint16) * 257
-    assert pictures.before_after([("t", wide)]) == pictures.before_after([("t", images)])
+    assert image_sheets.draw_image_rows([("t", wide)]) == image_sheets.draw_image_rows([("t", images)])

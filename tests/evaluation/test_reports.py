@@ -96,11 +96,11 @@ def test_an_image_is_not_what_is_most_like_itself(monkeypatch: pytest.MonkeyPatc
     images = read(discs(40))
     shown: list[np.ndarray] = []
 
-    def before_after(rows: list[tuple[str, np.ndarray]]) -> bytes:
+    def draw_image_rows(rows: list[tuple[str, np.ndarray]]) -> bytes:
         shown.extend(rows[0][1])
         return b""
 
-    monkeypatch.setattr(sections, "before_after", before_after)
+    monkeypatch.setattr(sections, "draw_image_rows", draw_image_rows)
     monkeypatch.setattr(Report, "picture", lambda *_: None)
     sections.add_alike(Report("t"), model, images, images.subset([5]), fit_readout(model, images), known=[5])
     assert len(shown) == 1 + sections.SHOWN

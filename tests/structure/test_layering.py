@@ -11,7 +11,6 @@ PACKAGE = ROOT / "isthmus"
 
 GROUND = {
     "atomic",
-    "deprecation",
     "errors",
     "escaping",
     "file_jobs",
@@ -21,6 +20,7 @@ GROUND = {
     "log",
     "machine",
     "names",
+    "old_keywords",
     "outputs",
     "progress",
     "public_names",
@@ -45,7 +45,7 @@ ORDER = [
 ]
 LEVEL = {part: level for level, parts in enumerate(ORDER) for part in parts}
 # The face and the entry point stand above everything; nothing may import them.
-TOP = {"__init__", "__main__"}
+TOP = {"__init__", "__main__", "public_names"}
 
 
 def part_of(path: Path) -> str:

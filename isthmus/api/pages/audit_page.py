@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from isthmus.api.data_audit import Audit
 from isthmus.evaluation.audit.duplicates import Pair
-from isthmus.evaluation.drawing.pictures import bars, before_after
 from isthmus.images.store import Pixels
+from isthmus.reports.charts import draw_bars
+from isthmus.reports.image_sheets import draw_image_rows
 from isthmus.reports.page import Report
 from isthmus.wording import format_count
 
@@ -83,7 +84,9 @@ def audit_page(found: Audit) -> Report:
         page.table("Unreadable", ["file", "reason"], [[s.name, s.reason] for s in found.skipped])
     if found.balance is not None:
         counts = {k: float(v) for k, v in list(found.balance.counts.items())[:SHOWN]}
-        page.picture("Classes", bars(counts, label="images"), "Images of each class.", "Class sizes as bars")
+        page.picture(
+            "Classes", draw_bars(counts, label="images"), "Images of each class.", "Class sizes as bars"
+        )
     return page
 
 
@@ -100,7 +103,10 @@ def _pairs(
         last = start + COLUMNS >= len(shown)
         said = f"{caption} {len(shown)} of {len(pairs):,}." if last else " "
         page.picture(
-            section, before_after(rows, columns=COLUMNS), said, f"{format_count(len(part), 'pair')} of images"
+            section,
+            draw_image_rows(rows, columns=COLUMNS),
+            said,
+            f"{format_count(len(part), 'pair')} of images",
         )
 
 
@@ -109,7 +115,7 @@ def _strips(page: Report, section: str, images: Sequence[Pixels], titles: Sequen
         part = [_plain(image) for image in images[start : start + COLUMNS]]
         caption = " · ".join(titles[start : start + COLUMNS])
         page.picture(
-            section, before_after([("", part)], columns=COLUMNS), caption, format_count(len(part), "image")
+            section, draw_image_rows([("", part)], columns=COLUMNS), caption, format_count(len(part), "image")
         )
 
 

@@ -18,9 +18,10 @@ from isthmus.codec.models import codec_for
 from isthmus.codec.picture import picture
 from isthmus.codec.rate_control import encode_picture
 from isthmus.errors import CapabilityError
-from isthmus.evaluation.drawing.pictures import before_after, curves
 from isthmus.metrics.pixels import psnr
 from isthmus.model.autoencoder import Autoencoder
+from isthmus.reports.charts import draw_curves
+from isthmus.reports.image_sheets import draw_image_rows
 from isthmus.reports.page import Report
 
 SECTION = "Compressed"
@@ -104,7 +105,7 @@ def add_compression(report: Report, image: Pixels, model: Autoencoder | None) ->
     rival = largest_jpeg(image, shown.size)
     report.picture(
         SECTION,
-        before_after(
+        draw_image_rows(
             [
                 (f"given: {image.size:,} bytes as pixels", [image]),
                 (f"Isthmus, quality {SHOWN_QUALITY}: {_said(shown)}", [shown.pixels]),
@@ -118,7 +119,7 @@ def add_compression(report: Report, image: Pixels, model: Autoencoder | None) ->
     series = {"Isthmus": list(ours.values()), **others}
     report.picture(
         SECTION,
-        curves(
+        draw_curves(
             {name: [(8 * file.size / pixels, file.psnr) for file in files] for name, files in series.items()},
             x_label="bits per pixel, whole file",
             y_label="PSNR, dB",

@@ -8,10 +8,10 @@ import math
 import numpy as np
 
 from isthmus.api.explanation import EXCITING_IMAGES, Explanation
-from isthmus.evaluation.drawing.pictures import before_after, curves
-from isthmus.evaluation.drawing.signed import signed_colours
 from isthmus.features.explain.faithfulness import Curves
 from isthmus.images.store import Pixels
+from isthmus.reports.charts import draw_curves
+from isthmus.reports.image_sheets import colour_signed, draw_image_rows
 from isthmus.reports.page import Cell, Report
 from isthmus.wording import format_count
 
@@ -34,7 +34,7 @@ def explanation_page(found: Explanation) -> Report:
     add_decoded_units(page, found, "What units decode to")
     page.picture(
         "What excites them",
-        before_after(
+        draw_image_rows(
             [
                 (f"unit {one.unit}", list(images))
                 for one, images in zip(found.units, found._exciting, strict=True)
@@ -72,8 +72,8 @@ def add_decoded_units(page: Report, found: Explanation, section: str) -> None:
     """What these units decode to."""
     page.picture(
         section,
-        before_after(
-            [(f"unit {_list_units(found)}", [signed_colours(one.mean(-1)) for one in found.atlas])],
+        draw_image_rows(
+            [(f"unit {_list_units(found)}", [colour_signed(one.mean(-1)) for one in found.atlas])],
             columns=len(found.units),
         ),
         "What changes in the decoded picture from a low to a high value, the other units at rest.",
@@ -81,7 +81,7 @@ def add_decoded_units(page: Report, found: Explanation, section: str) -> None:
     )
     page.picture(
         section,
-        before_after(
+        draw_image_rows(
             [
                 (f"unit {one.unit} at {QUANTILES} of its range", [image.clip(0, 1) for image in row])
                 for one, row in zip(found.units, found.traversals, strict=True)
@@ -112,11 +112,11 @@ def draw_maps(found: Explanation) -> bytes:
     """The image and its reconstruction above one map per unit, as a PNG."""
     images = [found._pixels.clip(0, 1), found._reconstruction.clip(0, 1)]
     rows = [
-        (f"{name}: where unit {_list_units(found)} looks", [signed_colours(one) for one in maps])
+        (f"{name}: where unit {_list_units(found)} looks", [colour_signed(one) for one in maps])
         for name, maps in found.maps.items()
     ]
     header = [("image, and its reconstruction", images)]
-    return before_after([*header, *rows], columns=max(len(found.units), 2))
+    return draw_image_rows([*header, *rows], columns=max(len(found.units), 2))
 
 
 def _list_units(found: Explanation) -> str:
@@ -135,7 +135,7 @@ def _draw_curves(one: Curves) -> bytes:
         "put in, by the map": one.insertion,
         "put in, at random": one.random_insertion,
     }
-    return curves(
+    return draw_curves(
         {name: list(zip(share.tolist(), values.tolist(), strict=True)) for name, values in lines.items()},
         x_label="pixels changed (%)",
         y_label="unit, as a share",
@@ -150,7 +150,7 @@ def _draw_sheet(atoms: Pixels) -> bytes:
     sheet = np.full((rows * height + 1, columns * width + 1, 3), 125, np.uint8)
     for number, atom in enumerate(atoms):
         top, left = number // columns * height + 1, number % columns * width + 1
-        sheet[top : top + height - 1, left : left + width - 1] = signed_colours(atom.mean(-1))
+        sheet[top : top + height - 1, left : left + width - 1] = colour_signed(atom.mean(-1))
     from PIL import Image
 
     factor = max(1, round(1400 / sheet.shape[1]))

@@ -14,13 +14,14 @@ from isthmus.api.pages.compression_section import add_own_compression
 from isthmus.api.pages.example_images import Examples, examples
 from isthmus.api.pages.explanation_page import add_decoded_units, add_maps
 from isthmus.api.pages.sections import add_features, add_generation, add_map
-from isthmus.evaluation.drawing.pictures import before_after, curves, histogram
 from isthmus.evaluation.passes import evenly, largest
 from isthmus.images.store import ImageSet
 from isthmus.metrics.codes import ACTIVE_VARIANCE
 from isthmus.metrics.registry import METRICS, in_order, label
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.recipe import Recipe
+from isthmus.reports.charts import draw_curves, draw_histogram
+from isthmus.reports.image_sheets import draw_image_rows
 from isthmus.reports.page import Cell, Report
 from isthmus.training.diagnosis.finding import recorded
 from isthmus.wording import format_count
@@ -70,7 +71,7 @@ def add_reconstructions(report: Report, shown: Examples, section: str) -> None:
     rows.append(("reconstruction", shown.outputs))
     report.picture(
         section,
-        before_after(rows, columns=SHOWN),
+        draw_image_rows(rows, columns=SHOWN),
         f"{format_count(len(shown.names), 'image')}, evenly spaced over the set.",
         f"{format_count(len(rows), 'row')} of {format_count(len(shown.names), 'image')}: "
         f"{', '.join(title for title, _ in rows)}.",
@@ -94,7 +95,7 @@ def add_worst(report: Report, evaluation: Evaluation, worst: Sequence[int], show
     rows: list[tuple[str, list[Any]]] = [("given", shown.originals), ("reconstruction", shown.outputs)]
     report.picture(
         "Worst",
-        before_after(rows, columns=SHOWN),
+        draw_image_rows(rows, columns=SHOWN),
         "The images with the greatest squared error, the worst first.",
         f"Two rows of {format_count(len(worst), 'image')}: given and reconstructed.",
     )
@@ -131,7 +132,7 @@ def add_training(report: Report, model: Autoencoder) -> None:
         positive = all(y > 0 for points in series.values() for _, y in points)
         report.picture(
             "Training",
-            curves(series, y_label="objective", log=positive),
+            draw_curves(series, y_label="objective", log=positive),
             "The objective in training, with its noise and warm-up, and on images held out.",
             f"Curves of {' and '.join(series)} loss over {summary.get('steps')} steps.",
         )
@@ -160,7 +161,7 @@ def add_code(report: Report, evaluation: Evaluation) -> None:
     if len(live):
         report.picture(
             "Code",
-            histogram({"units": np.log10(live)}, x_label="log₁₀ of a unit's variance over images"),
+            draw_histogram({"units": np.log10(live)}, x_label="log₁₀ of a unit's variance over images"),
             f"{format_count(code.units, 'unit')}, {int((variances > ACTIVE_VARIANCE).sum())} of "
             "them with a "
             f"variance above {ACTIVE_VARIANCE:g}, {len(variances) - len(live)} that never change.",

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from isthmus.api.pages.compression_section import add_compression, decibels
-from isthmus.evaluation.drawing.pictures import before_after
 from isthmus.images.photo import sample_photo
 from isthmus.model.masks import strokes
+from isthmus.reports.image_sheets import draw_image_rows
 from isthmus.reports.page import Report
 from isthmus.restoration.denoising import denoise_image
 from isthmus.restoration.inpainting import inpaint_image
@@ -44,7 +44,7 @@ def add_repair(report: Report) -> dict[str, float]:
     found = {name: round(decibels(pixels, photo), 2) for name, (_, pixels) in rows.items()}
     report.picture(
         REPAIRED,
-        before_after(
+        draw_image_rows(
             [(f"{title}: {found[name]:.1f} dB", [pixels]) for name, (title, pixels) in rows.items()]
         ),
         "Noise and scratches were added to a photograph that the shipped models were not trained on.",

@@ -7,9 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.evaluation.drawing.heat import heat_picture
-from isthmus.evaluation.drawing.map_picture import map_picture
-from isthmus.evaluation.drawing.pictures import before_after
 from isthmus.evaluation.generation import Generation
 from isthmus.evaluation.passes import evenly
 from isthmus.features.anomalies import Detector, fit_detector, heat, score
@@ -19,6 +16,7 @@ from isthmus.features.readout import Readout, features, fit_readout, stored
 from isthmus.generation.code_map import MIN_IMAGES, lay_out_codes
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
+from isthmus.reports.image_sheets import draw_heat_maps, draw_image_rows, draw_map
 from isthmus.reports.page import Report
 from isthmus.wording import format_count
 
@@ -79,7 +77,7 @@ def add_alike(
         title = f"Most like the first image, likeness {values[order[0]]:.2f} to {values[order[-1]]:.2f}"
         strips.append((title, [queries.image(query), *(images.image(row) for row in order)]))
     report.picture(
-        FEATURES, before_after(strips), "Images, and what is most like them.", "Rows of alike images."
+        FEATURES, draw_image_rows(strips), "Images, and what is most like them.", "Rows of alike images."
     )
 
 
@@ -108,7 +106,7 @@ def add_groups(report: Report, model: Autoencoder, images: ImageSet, readout: Re
     ]
     report.picture(
         FEATURES,
-        before_after(sheet),
+        draw_image_rows(sheet),
         "Groups found without labels: the most typical of each.",
         "Rows of images.",
     )
@@ -119,7 +117,7 @@ def add_unusual(
 ) -> None:
     """Images, most unusual first, above their heat maps."""
     shown = [images.image(row) for row in range(len(images))]
-    picture = heat_picture(shown, heat(model, readout, detector, images), images.names)
+    picture = draw_heat_maps(shown, heat(model, readout, detector, images), images.names)
     report.picture(FEATURES, picture, caption, "Images, and below where they are unusual.")
 
 
@@ -135,7 +133,7 @@ def add_map(report: Report, model: Autoencoder, images: ImageSet, section: str) 
     labelled = "" if shown.labels is None else "; frames have the colours of classes"
     report.picture(
         section,
-        map_picture(lay_out_codes(model, shown).points, shown),
+        draw_map(lay_out_codes(model, shown).points, shown),
         f"{format_count(len(shown), 'image')} where their codes lie (t-SNE): what is alike to "
         "the model lies together"
         f"{labelled}. No label was looked at. `isthmus map` makes a page of it that zooms.",
@@ -149,7 +147,7 @@ def add_generation(report: Report, made: Generation) -> None:
     titles = [f"drawn with seed {made.seed}", *("",) * (ROWS - 1)]
     report.picture(
         GENERATION,
-        before_after(
+        draw_image_rows(
             [(title, strip) for title, strip in zip(titles, strips, strict=True) if len(strip)],
             columns=COLUMNS,
         ),
@@ -168,7 +166,7 @@ def add_generation(report: Report, made: Generation) -> None:
     memory, pairs = made.memory, made.memory.pairs
     report.picture(
         GENERATION,
-        before_after(
+        draw_image_rows(
             [("new images …", pairs[:, 0]), ("… and the nearest training image of each", pairs[:, 1])]
         ),
         f"The {len(pairs)} of {memory.images:,} new images that lie nearest to a training image. The median "

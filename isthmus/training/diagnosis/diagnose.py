@@ -57,9 +57,6 @@ def findings(
     if seen is not None:
         checks = (posterior_collapse, dead_units, copying, output_range, data_range)
         found += [one for check in checks if (one := check(seen, recipe)) is not None]
-    if seen is not None and history:
-        worse = worse_than_mean_image(seen.explained, recipe, course.steps[-1])
-        found += [worse] if worse is not None else []
     # What has a better explanation is not blamed on the rate, nor on everything at once.
     explained = None if seen is None else seen.explained
     if not any(one.severity == "problem" or one.name in _EXPLAINS for one in found):
@@ -68,6 +65,9 @@ def findings(
     if explained is not None and course.tells and all(one.severity == "note" for one in found):
         nothing = nothing_learned(explained, recipe)
         found += [nothing] if nothing is not None else []
+    if explained is not None and history and not any(one.name == "nothing-learned" for one in found):
+        worse = worse_than_mean_image(explained, recipe, course.steps[-1])
+        found += [worse] if worse is not None else []
     return tuple(sorted(found, key=lambda one: _ORDER[one.severity]))
 
 

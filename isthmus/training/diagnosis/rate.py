@@ -30,8 +30,9 @@ def learning_rate_too_high(course: Course, recipe: Recipe) -> Finding | None:
         return None
     losses = course.objective or _smooth(course.train)
     train = _smooth(course.train)
-    # While the rate rises the loss may jump and come back: only where it stands after that counts.
-    warmup = warmup_share(recipe.optimiser, course.schedule)
+    # While the rate rises the loss may jump and come back: of a usual rate, only what follows counts.
+    usual = recipe.optimiser.peak_rate <= recipe.optimiser.usual_rate
+    warmup = warmup_share(recipe.optimiser, course.schedule) if usual else -1.0
     first = sum(course.schedule.progress(step) <= warmup for step in course.steps)
     # Against a critic the image loss may well rise for a while: only a rise above the start counts.
     game = bool(recipe.critic.judges)

@@ -1,4 +1,4 @@
-"""Arrays and numbers drawn as PNG bytes, for the report and for files.
+"""Numbers drawn as charts, as PNG bytes.
 
 Backgrounds are transparent and all ink is of middle brightness, so that a picture reads on white, on black
 and on paper. Pixels are for 192 dpi: shown at half their size they are sharp on every screen.
@@ -13,16 +13,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+import numpy.typing as npt
+from numpy.typing import ArrayLike
 
-from isthmus.errors import DataError
 from isthmus.escaping import for_drawing
-from isthmus.images.conform import to_dtype
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from PIL.Image import Image as PillowImage
 
 DPI = 192
 INK = "#7d828a"
@@ -30,61 +28,11 @@ INK = "#7d828a"
 # yellow are left out: one of the two would vanish on a dark or a light page.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
 
-CELL_LEAST, CELL_MOST = 128, 320
-GAP, LABEL = 8, 26
-LEGEND_ROW = 80  # letters of a legend that fit above a chart
+MAX_LEGEND_LETTERS = 80  # of a legend above a chart
+MAX_WRITTEN_CLASSES = 20  # up to which every cell of a confusion matrix shows its share
 
 
-def before_after(
-    rows: Sequence[tuple[str, ArrayLike | Sequence[NDArray[Any]]]], *, columns: int = 10
-) -> bytes:
-    """One strip of images per row, its title above it; column j of all rows belongs together.
-
-    Small images are enlarged by a whole factor without smoothing, large ones shrunk by averaging.
-
-    Args:
-        rows: (title, images); images are (N, H, W) or (N, H, W, C), or a list of (H, W, C) of any sizes,
-            uint8, uint16 or floats in [0, 1] (clipped).
-            1 channel is shown as grey, 3 as colours, 4 with transparency, any other number as its mean.
-        columns: the most images shown of each row.
-
-    Returns:
-        A PNG file.
-
-    Raises:
-        DataError: no rows, a row without images, or arrays of another number of axes.
-    """
-    from PIL import Image, ImageDraw, ImageFont
-
-    if not rows:
-        raise DataError("no rows of images to draw")
-    strips = [
-        (for_drawing(title), [_cell(image) for image in _images(title, images)[:columns]])
-        for title, images in rows
-    ]
-    wide = max(cell.width for _, cells in strips for cell in cells)
-    many = max(len(cells) for _, cells in strips)
-    font = ImageFont.load_default(LABEL)
-    line = round(LABEL * 1.6)
-    width = many * (wide + GAP) - GAP
-    for title, _ in strips:
-        width = max(width, math.ceil(font.getlength(title)) + 2)
-    height = sum(line + max(cell.height for cell in cells) + 2 * GAP for _, cells in strips) - 2 * GAP
-    sheet = Image.new("RGBA", (width, height), (125, 130, 138, 0))
-    draw = ImageDraw.Draw(sheet)
-    top = 0
-    for title, cells in strips:
-        draw.text((0, top), title, font=font, fill=INK)
-        top += line
-        for number, cell in enumerate(cells):
-            sheet.alpha_composite(cell, (number * (wide + GAP), top))
-        top += max(cell.height for cell in cells) + 2 * GAP
-    stream = io.BytesIO()
-    sheet.save(stream, "PNG", dpi=(DPI, DPI))
-    return stream.getvalue()
-
-
-def curves(
+def draw_curves(
     series: Mapping[str, Sequence[tuple[float, float]]],
     *,
     x_label: str = "step",
@@ -116,7 +64,7 @@ def curves(
     return _png(figure)
 
 
-def bars(values: Mapping[str, float], *, label: str = "", highlight: str | None = None) -> bytes:
+def draw_bars(values: Mapping[str, float], *, label: str = "", highlight: str | None = None) -> bytes:
     """Horizontal bars from top to bottom, each with its number.
 
     Args:
@@ -144,7 +92,7 @@ def bars(values: Mapping[str, float], *, label: str = "", highlight: str | None 
     return _png(figure)
 
 
-def histogram(series: Mapping[str, ArrayLike], *, x_label: str = "", bins: int = 40) -> bytes:
+def draw_histogram(series: Mapping[str, ArrayLike], *, x_label: str = "", bins: int = 40) -> bytes:
     """How often values occur, as shares of each series, over common bins.
 
     Args:
@@ -169,7 +117,7 @@ def histogram(series: Mapping[str, ArrayLike], *, x_label: str = "", bins: int =
     return _png(figure)
 
 
-def scatter(
+def draw_scatter(
     points: Mapping[str, tuple[float, float]],
     *,
     x_label: str,
@@ -208,49 +156,40 @@ def scatter(
     return _png(figure)
 
 
+def draw_confusion(counts: npt.NDArray[np.int64], classes: Sequence[str]) -> bytes:
+    """Shares of each true class (row) that were taken for each class (column), as a PNG.
+
+    Args:
+        counts: `(k, k)`, row = true class.
+        classes: k names.
+    """
+    share = counts / counts.sum(1, keepdims=True).clip(1)
+    side = min(12.0, 2.0 + 0.42 * len(classes))
+    figure, axes = _chart(side + 0.6, side)
+    axes.grid(False)
+    # Roots, so that rare mistakes are seen beside what is nearly always right.
+    axes.imshow(np.sqrt(share), cmap="Blues", vmin=0, vmax=1)
+    names = [for_drawing(name, most=40) for name in classes]
+    axes.set_xticks(range(len(classes)), names, rotation=90)
+    axes.set_yticks(range(len(classes)), names)
+    for text in (*axes.get_xticklabels(), *axes.get_yticklabels()):
+        text.set_parse_math(False)
+    if len(classes) <= MAX_WRITTEN_CLASSES:
+        for row, column in np.ndindex(share.shape):
+            if counts[row, column]:
+                colour = "white" if share[row, column] > 0.2 else "#3c4048"
+                value = f"{100 * share[row, column]:.0f}" if share[row, column] >= 0.005 else "·"
+                axes.text(column, row, value, ha="center", va="center", fontsize=7, color=colour)
+    _name_axes(axes, "taken for, % of the class", "class")
+    return _png(figure)
+
+
 def _upper_left(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
     front: list[tuple[float, float]] = []
     for x, y in sorted(points, key=lambda point: (point[0], -point[1])):
         if not front or y > front[-1][1]:
             front.append((x, y))
     return front
-
-
-def _images(title: str, images: ArrayLike | Sequence[NDArray[Any]]) -> Sequence[NDArray[Any]]:
-    if (
-        isinstance(images, list)
-        and images
-        and all(np.ndim(image) == 3 and np.size(image) for image in images)
-    ):
-        return images
-    array = np.asarray(images)
-    if array.ndim not in (3, 4) or len(array) == 0 or 0 in array.shape:
-        raise DataError(f"'{title}' should be images (N, H, W) or (N, H, W, C), not an array {array.shape}")
-    return list(array if array.ndim == 4 else array[..., None])
-
-
-def _cell(image: NDArray[Any]) -> PillowImage:
-    from PIL import Image, ImageDraw
-
-    if image.dtype == np.uint16:
-        image = to_dtype(image, np.uint8)
-    elif image.dtype != np.uint8:
-        image = (np.nan_to_num(image.astype(np.float64)).clip(0, 1) * 255).round().astype(np.uint8)
-    if image.shape[2] not in (1, 3, 4):
-        image = image.mean(2, keepdims=True).round().astype(np.uint8)
-    picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).convert("RGBA")
-    longest = max(picture.size)
-    if longest > CELL_MOST:
-        picture.thumbnail((CELL_MOST, CELL_MOST), Image.Resampling.BOX)
-    else:
-        factor = math.ceil(CELL_LEAST / longest)
-        picture = picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
-    framed = Image.new("RGBA", (picture.width + 2, picture.height + 2), (0, 0, 0, 0))
-    box = (0, 0, framed.width - 1, framed.height - 1)
-    # A hairline: without it a white image has no edge on a white page.
-    ImageDraw.Draw(framed).rectangle(box, outline=(125, 130, 138, 110))
-    framed.paste(picture, (1, 1))
-    return framed
 
 
 def _chart(width: float, height: float) -> tuple[Figure, Axes]:
@@ -280,7 +219,7 @@ def _legend(figure: Figure, axes: Axes, handles: Sequence[Any], names: list[str]
     # The names go in afterwards: matplotlib refuses those that start with "_" and reads "$" as mathematics.
     names = [for_drawing(name) for name in names]
     stand_ins = ["x" * len(name) for name in names]
-    if len("    ".join(names)) <= LEGEND_ROW:  # above the axes nothing is hidden
+    if len("    ".join(names)) <= MAX_LEGEND_LETTERS:  # above the axes nothing is hidden
         legend = figure.legend(handles, stand_ins, loc="outside upper left", ncols=len(names), **how)
     else:
         legend = axes.legend(handles, stand_ins, **how)

@@ -1,0 +1,133 @@
+"""Options of commands, made from the parameters of functions."""
+
+from __future__ import annotations
+
+import builtins
+import inspect
+import sys
+import types
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Union, get_args, get_origin
+
+import click
+
+from isthmus.api.inputs import Range, Region, Size
+from isthmus.cli.line import option_name
+from isthmus.cli.types import MEGAPIXELS, RANGE, REGION, SIZE
+
+
+@dataclass(frozen=True)
+class Override:
+    """What the signature of a function does not say about one of its options.
+
+    Attributes:
+        flags: further spellings, such as `-n`.
+        metavar: what stands for the value in the help.
+        type: a click type instead of the one for the annotation, for the whole value: it is given once.
+        help: instead of the text in the function's docstring.
+        required: whether it must be given.
+    """
+
+    flags: tuple[str, ...] = ()
+    metavar: str | None = None
+    type: click.ParamType[Any] | None = None
+    help: str | None = None
+    required: bool = False
+
+
+MAX_PIXELS = Override(
+    type=MEGAPIXELS, metavar="M", help="Refuse images of more than M megapixels, by default 512."
+)
+
+
+def make_option(
+    function: Callable[..., Any], parameter: inspect.Parameter, text: str, own: Override
+) -> click.Option:
+    """The option that sets one parameter of a function; None, which is its default here, means not given.
+
+    Args:
+        text: what the function's docstring says of the parameter.
+    """
+    kind, multiple = _click_type(function, parameter)
+    text = own.help or text
+    text = text[:1].upper() + text[1:]
+    spelling = option_name(parameter.name)
+    default = parameter.default
+    if kind is click.BOOL:
+        if default is False:
+            return click.Option([parameter.name, spelling, *own.flags], is_flag=True, default=None, help=text)
+        return click.Option([parameter.name, f"{spelling}/--no-{spelling[2:]}"], default=None, help=text)
+    if not own.required and default not in (None, inspect.Parameter.empty, ()) and "default" not in text:
+        shown = default if isinstance(default, (str, int, float)) else ", ".join(map(str, default))
+        text += f"  [default: {shown:g}]" if isinstance(default, float) else f"  [default: {shown}]"
+    return click.Option(
+        [parameter.name, *own.flags, spelling],
+        type=own.type or kind,
+        multiple=multiple and own.type is None,
+        default=None,
+        required=own.required,
+        metavar=own.metavar or _metavar(kind),
+        help=text,
+    )
+
+
+def make_alias(
+    function: Callable[..., Any], parameter: inspect.Parameter, alias: str, own: Override
+) -> click.Option:
+    """A hidden option: an old spelling of that of one parameter."""
+    kind, multiple = _click_type(function, parameter)
+    if kind is click.BOOL:
+        return click.Option([alias, alias_name(alias)], is_flag=True, default=None, hidden=True)
+    return click.Option(
+        [alias, alias_name(alias)],
+        type=own.type or kind,
+        multiple=multiple and own.type is None,
+        default=None,
+        hidden=True,
+    )
+
+
+def alias_name(alias: str) -> str:
+    """The name under which click gives the value of an old spelling."""
+    return "old_" + alias.strip("-").replace("-", "_")
+
+
+def _metavar(kind: click.ParamType[Any]) -> str | None:
+    return getattr(kind, "pattern", None)
+
+
+class _Names(dict[str, Any]):
+    """Names of a module; what it imports for type checking only is text on the command line."""
+
+    def __missing__(self, name: str) -> object:
+        return getattr(builtins, name, str)
+
+
+def _click_type(
+    function: Callable[..., Any], parameter: inspect.Parameter
+) -> tuple[click.ParamType[Any], bool]:
+    """The type of an option for one parameter, and whether it may be given several times."""
+    module = sys.modules[function.__module__]
+    annotation = parameter.annotation
+    if isinstance(annotation, str):
+        annotation = eval(annotation, {}, _Names(vars(module)))  # our own signatures
+    parts = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
+    parts = tuple(part for part in parts if part is not type(None))
+    for kind, known in ((Size, SIZE), (Range, RANGE), (Region, REGION)):
+        if any(part is not int and part in (kind, *get_args(kind)) for part in parts if get_origin(part)):
+            return known, False
+    for part in parts:
+        origin = get_origin(part)
+        if part is bool:
+            return click.BOOL, False
+        if origin is Literal:
+            return click.Choice([str(value) for value in get_args(part)]), False
+        if origin is not None and issubclass(origin, Sequence):
+            inner = get_args(part)[0]
+            return (click.FLOAT if inner is float else click.STRING), True
+    if int in parts and float not in parts:
+        return click.INT, False
+    if float in parts:
+        return click.FLOAT, False
+    return click.STRING, False

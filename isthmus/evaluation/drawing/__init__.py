@@ -1,1 +1,0 @@
-"""Arrays and numbers as pictures, for reports and for files."""
