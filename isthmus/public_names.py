@@ -15,7 +15,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     "isthmus.api.clustering": ("cluster",),
     "isthmus.api.code_directions": ("find_direction", "transform"),
     "isthmus.api.code_maps": ("code_map",),
-    "isthmus.api.compressed_files": ("compress_files", "decompress_files", "verify_files"),
+    "isthmus.api.compressed_files": ("compress_files", "decompress_files"),
     "isthmus.api.compression": ("compress", "decompress", "fit_codec", "read_preview"),
     "isthmus.api.comparison": ("compare",),
     "isthmus.api.data_audit": ("audit",),
@@ -25,6 +25,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     "isthmus.api.embedding": ("embed",),
     "isthmus.api.evaluation": ("evaluate",),
     "isthmus.api.explanation": ("explain",),
+    "isthmus.api.file_verification": ("verify_files",),
     "isthmus.api.frame_sequences": (
         *("fill_frames", "fit_motion", "insert_frames", "predict_frames", "reconstruct_frames"),
     ),

@@ -1,12 +1,12 @@
-"""Image files to compressed files and back, and whether compressed files are whole."""
+"""Image files to compressed files and back."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 from isthmus.api.file_results import FilesResult, process_files
 from isthmus.api.inputs import (
@@ -17,15 +17,12 @@ from isthmus.api.inputs import (
     describe_model,
     list_image_files,
 )
-from isthmus.api.result import Result, use
+from isthmus.api.result import use
 from isthmus.errors import DataError
 from isthmus.file_jobs import FileJob, InputFiles, Report, expand_inputs, reserve_memory
-from isthmus.log import SkippedInput, log_note, log_skipped
-from isthmus.progress import Progress, start_task
-from isthmus.wording import choose_word, format_count, format_size
-
-if TYPE_CHECKING:
-    from isthmus.codec.ready import Codec
+from isthmus.log import SkippedInput, log_note
+from isthmus.progress import Progress
+from isthmus.wording import format_count, format_size
 
 FormatKind = Literal["png", "tif", "webp", "bmp", "jpg", "ppm"]
 SHIPPED_CODEC = "photo-codec"
@@ -143,69 +140,6 @@ class DecompressedFiles(FilesResult):
     def rows(self) -> tuple[list[str], list[list[object]]]:
         header = ["file", "height", "width", "damaged parts"]
         return header, [[f.file, *f.size, len(f.damage)] for f in self.files]
-
-
-@dataclass(frozen=True)
-class VerifiedFile:
-    """One compressed file that is whole.
-
-    Attributes:
-        file: its path.
-        bytes: its size.
-        bpp: its bits per pixel.
-        format: version of the format.
-        size: height and width in pixels.
-        channels: 1 gray, 3 colour.
-        alpha: whether it has transparency.
-        quality: 1 to 100.
-        tile: side of a tile in pixels.
-        tiles: number of tiles.
-        made_with: fingerprint of the model, as hexadecimal digits.
-        parts: bytes of the header, the tiles and what else it holds.
-    """
-
-    file: str
-    bytes: int
-    bpp: float
-    format: int
-    size: tuple[int, int]
-    channels: int
-    alpha: bool
-    quality: float
-    tile: int
-    tiles: int
-    made_with: str
-    parts: Mapping[str, int]
-
-
-@dataclass(frozen=True, kw_only=True, repr=False)
-class VerifiedFiles(Result):
-    """Which compressed files are whole.
-
-    Attributes:
-        how: `checksums`, or `decoded` where a model was given.
-        files: those that are whole.
-        found: number of files that were examined.
-    """
-
-    schema: ClassVar[str] = "isthmus.verify/1"
-    document: ClassVar = {"how": "how", "files": "files"}
-
-    how: Literal["checksums", "decoded"]
-    files: tuple[VerifiedFile, ...]
-    found: int
-
-    def rows(self) -> tuple[list[str], list[list[object]]]:
-        header = ["file", "bytes", "bits per pixel", "height", "width", "quality"]
-        return header, [[f.file, f.bytes, f.bpp, *f.size, f.quality] for f in self.files]
-
-    def summary(self) -> str:
-        words = "every checksum is right" if self.how == "checksums" else "everything decodes"
-        count = format_count(self.found, "file")
-        whole = len(self.files)
-        if whole + len(self.skipped) > self.found:  # a folder could not be listed
-            return f"{whole:,} of the {count} found are whole: {words}"
-        return f"{whole:,} of {count} {choose_word(self.found, 'is', 'are')} whole: {words}"
 
 
 @use
@@ -362,7 +296,7 @@ def decompress_files(
     from isthmus.images.write import WRITABLE, holds_alpha, save_image
 
     check_choice("format", format, get_args(FormatKind))
-    files = expand_inputs(inputs, _list_compressed)
+    files = expand_inputs(inputs, list_compressed)
     codec = codec_for(model)
     area = None if region is None else Rectangle.of_region(region)
 
@@ -399,89 +333,7 @@ def decompress_files(
     )
 
 
-@use
-def verify_files(
-    inputs: PathLike | Sequence[PathLike],
-    *,
-    model: ModelLike | None = None,
-    max_pixels: int = 512_000_000,
-    progress: Progress | None = None,
-) -> VerifiedFiles:
-    """Check that .isth files, or those in folders, are whole.
-
-    Every checksum is compared with its bytes, which needs no model; with a model everything is decoded as
-    well.
-
-    Args:
-        inputs: .isth files and folders of them.
-        model: decode with this model as well; without, checksums only.
-        max_pixels: larger images are refused.
-        progress: shows how far the call is; by default a bar or lines in the log.
-
-    Raises:
-        DataError: no such files, or the only one is damaged; of several such are skipped.
-
-    Examples:
-        >>> import isthmus, numpy as np
-        >>> from pathlib import Path
-        >>> data = isthmus.compress(np.full((64, 48), 90, dtype=np.uint8))
-        >>> _ = Path("gray.isth").write_bytes(data)
-        >>> isthmus.verify_files("gray.isth").summary()
-        '1 of 1 file is whole: every checksum is right'
-    """
-    from isthmus.codec.facts import examine
-
-    files = expand_inputs(inputs, _list_compressed_by_path)
-    codec = _open_codec(model)
-    whole: list[VerifiedFile] = []
-    skipped = list(files.skipped)
-    with start_task(progress, "verifying", len(files.files), "files") as task:
-        for done, (path, _) in enumerate(files.files, start=1):
-            try:
-                facts = examine(path, max_pixels=max_pixels)
-                if codec is not None:
-                    _decode(path, codec, max_pixels)
-                whole.append(VerifiedFile(file=os.fspath(path), **facts))
-            except DataError as error:
-                if len(files.files) == 1 and not files.skipped:
-                    raise
-                skipped.append(SkippedInput(os.fspath(path), error.message.removeprefix(f"{path}: ")))
-            task.update(done, path.name)
-    log_skipped(skipped)
-    return VerifiedFiles(
-        how="checksums" if codec is None else "decoded",
-        files=tuple(whole),
-        found=len(files.files),
-        skipped=tuple(skipped),
-    )
-
-
-def _open_codec(model: ModelLike | None) -> Codec | None:
-    if model is None:
-        return None
-    from isthmus.codec.models import codec_for
-
-    return codec_for(model)
-
-
-def _decode(path: Path, codec: Codec, max_pixels: int) -> None:
-    """Decode every tile of a file and forget the pixels.
-
-    Raises:
-        CompressedFileError: it cannot be decoded; the message names it.
-    """
-    from isthmus.codec import container
-    from isthmus.codec.decoding import pieces
-    from isthmus.codec.facts import contents, named
-
-    def work() -> Any:
-        for _ in pieces(container.read(contents(path), max_pixels=max_pixels), codec):
-            pass
-
-    named(path, work)
-
-
-def _list_compressed(folder: Path) -> InputFiles:
+def list_compressed(folder: Path) -> InputFiles:
     """Every compressed file under a folder, hidden ones excepted, by path. Pipes and devices with such a name
     are among them, so that they are named as skipped.
 
@@ -502,10 +354,3 @@ def _list_compressed(folder: Path) -> InputFiles:
         unlisted = f"; {skipped[0].name} {skipped[0].reason}" if skipped else ""
         raise DataError(f"{folder}: no {SUFFIX} files in it{unlisted}")
     return InputFiles(tuple((path, path.relative_to(folder).as_posix()) for path in found), tuple(skipped))
-
-
-def _list_compressed_by_path(folder: Path) -> InputFiles:
-    """As `_list_compressed`, with names that lead from the current folder."""
-    found = _list_compressed(folder)
-    skipped = tuple(SkippedInput(f"{folder / one.name}/", one.reason) for one in found.skipped)
-    return InputFiles(tuple((path, os.fspath(path)) for path, _ in found.files), skipped)

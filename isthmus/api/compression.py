@@ -17,6 +17,7 @@ from isthmus.api.inputs import (
     read_images_for,
 )
 from isthmus.api.result import use
+from isthmus.log import log_note
 from isthmus.old_keywords import rename_keywords
 from isthmus.progress import Progress, start_task
 
@@ -78,8 +79,11 @@ def compress(
     from isthmus.codec.rate_control import check_target, encode_picture
 
     check_target(quality, bpp, psnr, preview, effort)
+    found = picture(image, range=range, max_pixels=max_pixels)
+    if found.several:
+        log_note("the file holds several pictures; this is the first", id="several-pictures")
     return encode_picture(
-        picture(image, range=range, max_pixels=max_pixels),
+        found,
         codec_for(model),
         quality=quality,
         bpp=bpp,

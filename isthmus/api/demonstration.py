@@ -12,7 +12,8 @@ from isthmus.api.evaluation import Evaluation, evaluate
 from isthmus.api.explanation import Explanation, explain
 from isthmus.api.inputs import PathLike, read_images_for
 from isthmus.api.result import Result, use
-from isthmus.api.training import TrainingResult, describe_training, train
+from isthmus.api.training import describe_training, train
+from isthmus.api.training_results import TrainingResult
 from isthmus.errors import UsageError
 from isthmus.log import log_note
 from isthmus.outputs import check_folder, check_output

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from isthmus.api.file_results import FileEntry, FilesResult
 from isthmus.api.inputs import ImageLike, ModelLike, PathLike, Range, load_model
-from isthmus.api.restored_files import restore_files
+from isthmus.api.restored_files import log_dropped_parts, restore_files
 from isthmus.api.result import use
 from isthmus.file_jobs import FileJob, Report
 from isthmus.log import log_note
@@ -95,6 +95,7 @@ def denoise(
         restored, levels = denoise_image(
             image, sigma, model, ensemble=ensemble, range=range, report=task.update
         )
+    log_dropped_parts(image)
     if sigma is None:
         _log_levels(levels)
     return restored

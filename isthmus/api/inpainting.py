@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from isthmus.api.file_results import FileEntry, FilesResult
 from isthmus.api.inputs import ImageLike, ModelLike, PathLike, Range, check_choice, check_count, load_model
-from isthmus.api.restored_files import restore_files, to_unit_range
+from isthmus.api.restored_files import log_dropped_parts, restore_files, to_unit_range
 from isthmus.api.result import use
 from isthmus.errors import Hint, UsageError
 from isthmus.file_jobs import FileJob, Report
@@ -95,7 +95,9 @@ def inpaint(
     from isthmus.restoration.inpainting import inpaint_image
 
     with start_task(progress, "inpainting", 1) as task:
-        return inpaint_image(image, mask, model, ensemble=ensemble, range=range, report=task.update)
+        restored = inpaint_image(image, mask, model, ensemble=ensemble, range=range, report=task.update)
+    log_dropped_parts(image)
+    return restored
 
 
 @use

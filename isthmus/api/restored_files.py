@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from isthmus.api.file_results import FileEntry, ProcessedFiles, process_files
-from isthmus.api.inputs import PathLike, list_image_files
+from isthmus.api.inputs import ImageLike, PathLike, list_image_files
 from isthmus.file_jobs import FileJob, Report, reserve_memory
 from isthmus.log import log_note
 from isthmus.progress import Progress
@@ -99,6 +100,15 @@ def restore_files(
     )
     _log_dropped([header for _, header in done.values])
     return ProcessedFiles(tuple(one for one, _ in done.values), done.already_there, done.skipped)
+
+
+def log_dropped_parts(image: ImageLike) -> None:
+    """Log what is not read of an image file: bits beyond the eighth of colour, further pages."""
+    from isthmus.images.formats import probe
+    from isthmus.images.reading import names_set
+
+    if isinstance(image, (str, os.PathLike)) and not names_set(image):
+        _log_dropped([probe(Path(image))])
 
 
 def to_unit_range(pixels: Pixels, value_range: tuple[float, float] | None) -> Pixels:

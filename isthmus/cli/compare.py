@@ -12,7 +12,7 @@ command = build_command(
         "recipes": Override(
             metavar="A,B,C", type=WORDS, help="Names or recipe files, separated by commas.", required=True
         ),
-        "settings": Override(flags=("--set",), metavar="KEY=VALUE"),
+        "settings": Override(metavar="KEY=VALUE"),
         "test": Override(metavar="DATA"),
     },
     old_outputs={"--report": "FILE.html"},

@@ -33,7 +33,7 @@ COMMANDS = {
 
 def option_name(name: str) -> str:
     """The option that sets the parameter `name` of a function: `--false-alarms` for `false_alarms`."""
-    return "--" + name.replace("_", "-")
+    return "--set" if name == "settings" else "--" + name.replace("_", "-")
 
 
 def format_hint(hint: Hint) -> str:

@@ -58,7 +58,7 @@ command = build_command(
     call=_run,
     finish=_suggest,
     options={
-        "settings": Override(flags=("--set",), metavar="KEY=VALUE"),
+        "settings": Override(metavar="KEY=VALUE"),
         "start_from": Override(metavar="MODEL"),
         "out": Override(flags=("-o",), metavar="MODEL"),
         "val": Override(metavar="DATA"),

@@ -30,7 +30,7 @@ command = build_command(
     finish=_suggest,
     options={
         "over": Override(metavar="KEY=V1,V2,…", required=True),
-        "settings": Override(flags=("--set",), metavar="KEY=VALUE"),
+        "settings": Override(metavar="KEY=VALUE"),
         "objectives": Override(metavar="A[,B]", type=WORDS),
         "log": Override(metavar="LOG"),
         "force": Override(help="Begin a log that exists anew, and overwrite an output that exists."),

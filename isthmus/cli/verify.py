@@ -1,6 +1,6 @@
 """`isthmus verify FILES…`: are compressed files whole?"""
 
-from isthmus.api.compressed_files import verify_files
+from isthmus.api.file_verification import verify_files
 from isthmus.cli.command import MAX_PIXELS, Override, build_command
 
 command = build_command(

@@ -175,7 +175,7 @@ def read_header(data: bytes | memoryview, *, max_pixels: int = MAX_PIXELS) -> He
     if not TILE_SIDES[0] <= tile <= TILE_SIDES[1]:
         raise CompressedFileError(f"damaged: tiles of {tile} pixels")
     if width * height > max_pixels:
-        limit = f"{max_pixels / 1e6:g} megapixels, the limit set by --max-pixels"
+        limit = f"{max_pixels / 1e6:g} megapixels, the limit of max_pixels"
         raise CompressedFileError(f"{width}×{height} pixels are more than {limit}")
     header = Header(
         size=(height, width),

@@ -17,7 +17,7 @@ from isthmus.codec.grid import Grid, Rectangle
 from isthmus.codec.picture import Picture
 from isthmus.codec.ready import Codec
 from isthmus.codec.symbols import AT_ONCE, decode_together
-from isthmus.errors import UsageError
+from isthmus.errors import Hint, UsageError
 from isthmus.threads import batched
 
 Pixels = npt.NDArray[np.uint8]
@@ -172,7 +172,7 @@ def check_model(header: container.Header, codec: Codec) -> None:
     if header.model != codec.fingerprint:
         raise CompressedFileError(
             f"made with another model ({header.model.hex()}; this one is {codec.fingerprint.hex()})",
-            hint="isthmus decompress FILE --model MODEL, with the model that it was made with",
+            hint=Hint.call("decompress_files", "FILE", model="MODEL"),
         )
     if header.channels > codec.model.channels:
         raise CompressedFileError("damaged: a colour picture, and its model knows gray ones")

@@ -10,7 +10,7 @@ from isthmus.codec import transform
 from isthmus.codec.self_test import ensure_self_test
 from isthmus.codec.stored import ATTACHMENT, from_attachment
 from isthmus.codec.tables import Tables
-from isthmus.errors import CapabilityError
+from isthmus.errors import CapabilityError, Hint
 from isthmus.model import stored_names
 from isthmus.model.autoencoder import Attachment, Autoencoder
 
@@ -51,7 +51,7 @@ def ready(model: Autoencoder) -> Codec:
         raise CapabilityError(
             "this model has no tables for its symbols yet; `isthmus train` fits them, and so does "
             "isthmus.fit_codec(model, images)",
-            hint="isthmus train DATA --recipe codec",
+            hint=Hint.call("train", "DATA", recipe="codec"),
         )
     tables = from_attachment(attachment.facts, attachment.tensors, channels=model.recipe.geometry.channels)
     ensure_self_test(attachment, tables)

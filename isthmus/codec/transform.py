@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from isthmus.errors import CapabilityError, DataError
+from isthmus.errors import CapabilityError, DataError, Hint
 from isthmus.model import capabilities
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.bottlenecks.entropy import EntropyBottleneck, rate_model
@@ -36,7 +36,9 @@ def check_codec(model: Autoencoder) -> None:
     elif not recipe.corruption.is_identity:
         why = "it was trained on corrupted images, which it would take an intact one for"
     if why is not None:
-        raise CapabilityError(f"this model cannot compress: {why}", hint="isthmus train DATA --recipe codec")
+        raise CapabilityError(
+            f"this model cannot compress: {why}", hint=Hint.call("train", "DATA", recipe="codec")
+        )
 
 
 def margins(model: Autoencoder) -> tuple[int, int]:

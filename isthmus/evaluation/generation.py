@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from isthmus.errors import DataError
+from isthmus.errors import DataError, Hint
 from isthmus.evaluation.feature_network import components_of, read_features, shipped
 from isthmus.evaluation.passes import evenly
 from isthmus.evaluation.training_data import read_for, training_images
@@ -151,7 +151,7 @@ def evaluate_generation(
     test = fitted_to(model, evenly(read_for(model, data), count))
     known, why = training_images(model, train)
     if known is None:
-        raise DataError(why or "the training images are needed", hint="add --train DATA")
+        raise DataError(why or "the training images are needed", hint=Hint.add(reference="DATA"))
     known = fitted_to(model, known)
     if len(test) < 8 or test.shape is None or known.shape != test.shape:
         raise DataError("generation is measured on at least 8 test images, of the training images' size")

@@ -77,7 +77,7 @@ class Batches:
         if at_once < share[1]:
             raise UsageError(f"{share[1]} processes cannot share steps of {format_count(at_once, 'image')}")
         if images.shape is None and crop is None:
-            problem = "images have different sizes: give --size, or a crop"
+            problem = "images have different sizes: give a size, or a crop"
             raise DataError(f"{images.source}: {problem}")
         if balance and images.labels is None:
             raise DataError(f"{images.source}: balanced batches need labels, and there are none")

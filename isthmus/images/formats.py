@@ -134,9 +134,7 @@ def decode_pillow(
     """
     name = str(getattr(image, "filename", "") or "image")
     if image.width * image.height > max_pixels:
-        raise ImageFileError(
-            name, f"more than {max_pixels / 1e6:g} megapixels, the limit set by --max-pixels"
-        )
+        raise ImageFileError(name, f"more than {max_pixels / 1e6:g} megapixels, the limit of max_pixels")
     if image.width * image.height == 0:
         raise ImageFileError(name, f"no pixels in an image of {image.width}×{image.height}")
     try:

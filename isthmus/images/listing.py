@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from isthmus.errors import DataError
+from isthmus.errors import DataError, Hint
 from isthmus.images.opening import KINDS, SUFFIXES, Member
 from isthmus.images.store import Indices, Skipped
 
@@ -83,7 +83,8 @@ def list_images(folder: str | Path, *, most: int | None = None) -> Listing:
         example = idx_file or "fashion-sample"
         unlisted = f"; {skipped[0].name} {skipped[0].reason}" if skipped else ""
         raise DataError(
-            f"{folder}: no images in it (kinds read: {KINDS}){unlisted}", hint=f"isthmus train {example}"
+            f"{folder}: no images in it (kinds read: {KINDS}){unlisted}",
+            hint=Hint.call("train", str(example)),
         )
     return Listing(sorted(found, key=lambda file: (file.name.split("/"), file.place)), tuple(skipped))
 

@@ -98,7 +98,7 @@ def opened(path: Source, max_pixels: int, *, content: bytes | None = None) -> It
             raise ImageFileError(path, f"not an image of a kind read here ({KINDS})") from None
         except Image.DecompressionBombError:
             limit = f"{max_pixels / 1e6:g} megapixels"
-            raise ImageFileError(path, f"more than {limit}, the limit set by --max-pixels") from None
+            raise ImageFileError(path, f"more than {limit}, the limit of max_pixels") from None
         except UnreadablePixelsError as error:
             raise ImageFileError(path, str(error), hint=error.hint) from None
         except MemoryError:

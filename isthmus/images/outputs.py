@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from isthmus.atomic import write_bytes
-from isthmus.errors import ExistsError, OutputError
+from isthmus.errors import ExistsError, Hint, OutputError
 from isthmus.images.animation import MILLISECONDS, write_frames
 from isthmus.images.store import Indices, Pixels
 from isthmus.images.write import WRITABLE, enlarge, grid, save_image
@@ -86,7 +86,7 @@ def write_images(
     if not force and any(map(path_exists, paths)):
         raise OutputError(
             f"{place} holds images of these names; nothing was written",
-            hint="repeat the command with --force",
+            hint=Hint.add(force=True),
         )
     for path, image in zip(paths, pixels, strict=True):
         save_image(path, enlarge(image, scale or 1), force=force)

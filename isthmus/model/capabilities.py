@@ -89,7 +89,7 @@ def _cosine(recipe: Recipe) -> str | None:
     backbone = recipe.backbone
     if isinstance(backbone, axes.Conv) and backbone.start == "cosine":
         if not recipe.geometry.is_grid:
-            return "only a grid code has a straight path for backbone.start=cosine, for example --code 32@8"
+            return "only a grid code has a straight path for backbone.start=cosine, for example code 32@8"
         if backbone.predicts == "difference":
             return "a network that adds to its input has no straight path for backbone.start=cosine"
         if backbone.output != "linear":
@@ -98,7 +98,7 @@ def _cosine(recipe: Recipe) -> str | None:
         return "backbone.refines corrects a path that starts as a cosine transform: add backbone.start=cosine"
     if isinstance(backbone, axes.Conv) and backbone.encoder == "linear":
         if not recipe.geometry.is_grid or backbone.predicts == "difference":
-            return "backbone.encoder=linear is the straight path of a grid code, for example --code 32@8"
+            return "backbone.encoder=linear is the straight path of a grid code, for example code 32@8"
         if backbone.skips:
             return "backbone.skips hands on the encoder's stages, and backbone.encoder=linear has none"
         if recipe.positions.knows_position:
@@ -114,7 +114,7 @@ def _skips(recipe: Recipe) -> str | None:
             return "with encoder–decoder skips there is nothing to sample: a critic needs a generator"
         if not recipe.geometry.is_grid:
             return (
-                "encoder–decoder skips need a grid code, for example --code 64@8; a vector needs "
+                "encoder–decoder skips need a grid code, for example code 64@8; a vector needs "
                 "backbone.skips=false and backbone.predicts=image"
             )
     return None

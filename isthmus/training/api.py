@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from isthmus.errors import (
+    Hint,
     IsthmusError,
     ModelFileError,
     OutputError,
@@ -164,7 +165,9 @@ def _train(
     with processes() as group:
         if resume:
             if out is None:
-                raise UsageError("resume needs the model's path", hint="isthmus train DATA -o MODEL --resume")
+                raise UsageError(
+                    "resume needs the model's path", hint=Hint.call("train", "DATA", out="MODEL", resume=True)
+                )
             path = out
             group.together(lambda: _lock_output(path, lock) if group.first else None)
             prepared, run, facts = _resumed(data, val, Path(out), group, clock)
@@ -253,7 +256,7 @@ def _lost_said_once(run: Run, facts: dict[str, Any], out: str | os.PathLike[str]
             path = checkpoints.resume_path(out)
             if run.between_steps:
                 checkpoints.save(path, run.checkpoint(facts))
-            where = f"; the state is saved in {path}: the same command with --resume goes on"
+            where = f"; the state is saved in {path}: the same call with resume goes on"
         raise ProcessError(
             f"one of {group.count} processes was lost after step {run.state.step} {step}{where}"
         ) from None
@@ -296,8 +299,8 @@ def _check_free(out: str | os.PathLike[str], force: bool) -> None:
         with exclusive(out):  # one that still runs is said to run, not to be unfinished
             pass
         raise OutputError(
-            f"an unfinished training of {out} lies beside it",
-            hint="add --resume to go on, or --force to begin anew",
+            f"an unfinished training of {out} lies beside it (force begins again)",
+            hint=Hint.add(resume=True),
         )
 
 

@@ -55,7 +55,7 @@ def frame(images: ImageSet, recipe: Recipe, options: Options) -> Frame:
         code = recipe.backbone.default_code(is_small=small, restores=recipe.corruption.wants_fine_code)
         recipe = replace(recipe, code=code)
         why = "images this small are coded whole" if small else "a grid code works at any image size"
-        notes.append(f"code {code}: {why} (--code)")
+        notes.append(f"code {code}: {why} (code)")
     if recipe.geometry.is_grid:
         resize, size, crop = _grid_frame(images, smallest, recipe.geometry, options, notes)
     else:
@@ -95,7 +95,7 @@ def _grid_frame(
     multiple = max(16, stride)
     side = max(multiple, min(max(CROP, 8 * stride), _usual_side(images) // multiple * multiple))
     what = "sizes differ" if images.shape is None else f"images are {smallest[0]}×{smallest[1]}"
-    notes.append(f"training on random {side}×{side} crops, because {what} (--crop, or --size to resize)")
+    notes.append(f"training on random {side}×{side} crops, because {what} (crop, or size to resize)")
     return None, (side, side), True
 
 
@@ -115,8 +115,7 @@ def _vector_frame(
         raise DataError("there is no pixel to train on")
     why = "sizes differ" if images.shape is None else f"images are {largest[0]}×{largest[1]}"
     notes.append(
-        f"images are resized to {SMALL}×{SMALL}, because {why} and the code is a vector "
-        "(--size, or --code 32@8)"
+        f"images are resized to {SMALL}×{SMALL}, because {why} and the code is a vector (size, or code 32@8)"
     )
     return (SMALL, SMALL), (SMALL, SMALL), False
 
@@ -130,7 +129,7 @@ def batch_size(count: int, chosen: Frame) -> tuple[int, str]:
     wanted = fitting if optimiser.batch is None else optimiser.batch
     # Of a few large images, each gives several crops to a batch.
     batch = wanted if chosen.crop else min(wanted, count)
-    return batch, f"batch {batch} (--set optimiser.batch=…)" if optimiser.batch is None else f"batch {batch}"
+    return batch, f"batch {batch} (setting optimiser.batch)" if optimiser.batch is None else f"batch {batch}"
 
 
 def epochs_of(options: Options, recipe: Recipe) -> float | None:

@@ -73,8 +73,4 @@ class Losses:
         before = [parts for _, parts in steps[:first]]
         broken = broken_images(images, held_out)
         reason = cause(Breakdown(where, found, before, precision, broken), players)
-        setting = reason.suggestion.startswith("--")
-        return DivergedError(
-            reason.message,
-            hint=f"repeat the command with {reason.suggestion}" if setting else None,
-        )
+        return DivergedError(reason.message, hint=reason.as_hint())

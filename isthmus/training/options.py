@@ -84,7 +84,7 @@ class Options:
     def _check_private(self) -> None:
         for name in ("delta", "clip_norm", "noise_seed"):
             if getattr(self, name) is not None and self.private is None:
-                raise UsageError(f"{name} is a setting of a private training: give private=ε (--private) too")
+                raise UsageError(f"{name} is a setting of a private training: give private=ε too")
         if self.private is not None and not self.private > 0:
             raise UsageError(f"private={self.private}: a budget ε lies above 0")
         if self.delta is not None and not 0 < self.delta < 1:

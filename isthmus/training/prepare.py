@@ -200,7 +200,7 @@ def _settled(
         usual = chosen.recipe.optimiser.batch is None and not chosen.recipe.optimiser.takes_all_images
         batch = privacy.batch_of(len(images), batch) if usual else min(batch, len(images))
         said = (
-            f"batch {batch} on average (--set optimiser.batch=…): the more images, the less the noise counts"
+            f"batch {batch} on average (setting optimiser.batch): the more images, the less the noise counts"
         )
     shorter = None if private else short_batch(len(images), batch, chosen, options, processes)
     if shorter is not None:
@@ -335,7 +335,7 @@ def _check_memory(model: Autoencoder, size: tuple[int, int]) -> None:
         raise UsageError(
             f"a code of {recipe.code} for {size[0]}×{size[1]} images makes {parameters:,} parameters, whose "
             f"training needs {needed / 2**30:,.0f} GiB; this machine has {has / 2**30:,.0f}: "
-            "choose a smaller --code, --size or backbone.width"
+            "choose a smaller code, size or backbone.width"
         )
 
 
@@ -375,10 +375,10 @@ def _steps(
         if options.epochs is not None:
             return steps, f"{length} {equals} {format_count(steps, 'step')}"
         said = f"{length}, the recipe's length, {equals} {format_count(steps, 'step')}"
-        return steps, f"{said} (--minutes, --epochs)"
+        return steps, f"{said} (minutes, epochs)"
     # Reading, measuring, validations and checkpoints take their share.
     steps = max(1, int(minutes * 60 * 0.92 / seconds))
-    said = format_count(minutes, "minute") + ("" if options.minutes is not None else " (--minutes, --epochs)")
+    said = format_count(minutes, "minute") + ("" if options.minutes is not None else " (minutes, epochs)")
     return steps, (
         f"{said} {choose_word(minutes, 'is', 'are')} about {format_count(steps, 'step')} at "
         f"{1000 * seconds:.3g} ms, {format_count(float(f'{steps / per_epoch:.3g}'), 'epoch')}; "

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from typing import Any
 
-from isthmus.errors import CapabilityError, MissingExtraError, UsageError
+from isthmus.errors import CapabilityError, Hint, MissingExtraError, UsageError
 from isthmus.model.recipe import Recipe
 from isthmus.wording import format_count
 
@@ -123,7 +123,7 @@ def check(recipe: Recipe, *, balance: bool, processes: int) -> None:
     CapabilityError: something in this training sees images past the noise; the hint is what does not.
     """
     for reason, change in _refusals(recipe, balance=balance, processes=processes):
-        hint = f"repeat the command with --set {change}" if "=" in change else change or None
+        hint = Hint.add(settings=change) if "=" in change else Hint(change) if change else None
         raise CapabilityError(f"not privately: {reason}", hint=hint)
 
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from isthmus.errors import ModelFileError, UsageError
+from isthmus.errors import Hint, ModelFileError, UsageError
 from isthmus.images.store import ImageSet
 from isthmus.model.attachment_check import DAMAGE, check_state
 from isthmus.training.budget import Budget
@@ -112,7 +112,7 @@ class Run:
                 if processes.count == 1
                 else "batch normalisation takes its statistics from one process's part of a batch: with "
                 "several processes it would not be the network that was asked for",
-                hint="repeat the command with --set backbone.norm=none",
+                hint=Hint.add(settings="backbone.norm=none"),
             )
         self.average = Average(learner.module, self.players[0].optimiser.ema)
         self.best: dict[str, Tensor] = {}

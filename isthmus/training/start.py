@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from isthmus.errors import UsageError
+from isthmus.errors import Hint, UsageError
 from isthmus.images.batches import whole
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
@@ -36,7 +36,7 @@ def begin_with(model: Autoencoder, start: ModelLike) -> None:
     if differing or len(first) != len(own):
         raise UsageError(
             f"{start} has another architecture: it cannot be the start of this training",
-            hint="leave --recipe, --code and --set backbone… away to take its own",
+            hint=Hint("leave recipe, code and settings of the backbone away to take its own"),
         )
     model.load_state_dict(first)
 

@@ -78,6 +78,19 @@ def test_samples_of_twelve_bits_are_denoised_in_their_range(
     assert np.abs(np.asarray(Image.open("float.png")) - clean / 16.0).max() <= 1.01
 
 
+def test_what_is_not_read_of_a_file_is_logged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    page = Image.fromarray(noisy(16, 16))
+    page.save("pages.tif", save_all=True, append_images=[page])
+    with caplog.at_level("INFO", logger="isthmus"):
+        isthmus.denoise("pages.tif", 12)
+    assert "1 file with several pages or frames: only the first is read" in caplog.messages
+    done = isthmus.denoise_files("pages.tif", out="a.png", sigma=12)
+    assert "1 file with several pages or frames: only the first is read" in done.notes
+
+
 def test_the_old_keyword_is_taken_with_a_warning() -> None:
     with pytest.warns(DeprecationWarning, match="thorough= is now ensemble="):
         old = isthmus.denoise(noisy(16, 16), 12, thorough=True)  # type: ignore[call-arg]

@@ -56,7 +56,7 @@ def test_a_folder_becomes_files_and_images_again(folder: Path, document: Documen
 @pytest.mark.usefixtures("folder")
 def test_what_is_there_already_is_left(document: Document, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["compress", "photos", "-o", "small", "--model", MODEL]
-    assert main(words) == 0
+    assert main([*words, "--jobs", "1"]) == 0  # the old spelling of --workers
     assert "3 images compressed" in capsys.readouterr().out
     Path("small/b.isth").unlink()
     found = document(*words)

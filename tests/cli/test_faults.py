@@ -329,7 +329,7 @@ def test_an_index_in_use_is_refused(capsys: Capture) -> None:
     "words",
     [
         ("embed", "photos.safetensors", "photos", "-o", "out"),
-        ("tune", "photos", "--over", "code=2", "-o", "out"),
+        ("tune", "photos", "--over", "code=2", "--log", "out"),
         ("train", "photos", "-o", "out"),
     ],
     ids=lambda words: words[0],

@@ -85,18 +85,12 @@ def test_evaluate_prints_a_table_and_writes_a_page_once(here: Path, capsys: Capt
     assert main([*words, "--force"]) == 0
 
 
-@pytest.mark.parametrize(
-    ("command", "message"),
-    [
-        (["evaluate"], "photos.safetensors is a model file, and images are expected here"),
-        (["reconstruct", "-o", "out"], "photos is not a model file but images"),
-    ],
-)
+@pytest.mark.parametrize("command", [["evaluate"], ["reconstruct", "-o", "out"]])
 @pytest.mark.usefixtures("here")
-def test_exchanged_arguments_are_recognised(command: list[str], message: str, capsys: Capture) -> None:
+def test_exchanged_arguments_are_recognised(command: list[str], capsys: Capture) -> None:
     assert main([command[0], "photos", "photos.safetensors", *command[1:]]) == 2
     err = capsys.readouterr().err
-    assert message in err
+    assert "photos.safetensors is a model file, and images are expected here" in err
     hint = err.split("hint: isthmus ")[1].split()
     assert main(hint) == 0
 

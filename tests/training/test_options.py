@@ -272,7 +272,7 @@ def test_an_existing_model_is_refused_before_training_and_replaced_when_forced(t
     with pytest.raises(OutputError, match="exists") as caught:
         run_training("no/such/data", recipe="dense", out=out)
     assert caught.value.hint is not None
-    assert "--force" in str(caught.value.hint)
+    assert "force=True" in str(caught.value.hint)
     assert out.read_bytes() == before
     train(pictures(), small("dense"), out=out, force=True, seed=1)
     assert out.read_bytes() != before
@@ -295,7 +295,7 @@ def test_a_code_whose_weights_do_not_fit_is_refused_before_memory_is_asked_for(
     monkeypatch.setattr("isthmus.training.prepare.memory_bytes", lambda: 8 << 30)
     with pytest.raises(UsageError, match=r"parameters, whose training needs [0-9,]+ GiB") as caught:
         train(pictures(), small("dense", code="999999").with_settings(["backbone.width=60000"]))
-    assert "choose a smaller --code" in caught.value.message
+    assert "choose a smaller code" in caught.value.message
 
 
 def test_a_batch_that_does_not_fit_is_refused_before_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:

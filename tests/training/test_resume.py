@@ -166,8 +166,8 @@ def test_an_unfinished_training_is_not_overwritten_by_chance(unfinished: Path) -
     with pytest.raises(OutputError, match="unfinished") as caught:
         train(pictures(), small("dense"), out=unfinished)
     assert caught.value.hint is not None
-    assert "--resume" in str(caught.value.hint)
-    assert "--force" in str(caught.value.hint)
+    assert "resume=True" in str(caught.value.hint)
+    assert "force begins again" in caught.value.message
     anew = train(pictures(), small("dense"), out=unfinished, force=True, seed=5)
     assert anew.summary["settled"]["seed"] == 5
     assert not checkpoint.resume_path(unfinished).exists()

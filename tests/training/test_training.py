@@ -13,7 +13,7 @@ import torch
 
 import isthmus
 from isthmus import pretrained
-from isthmus.errors import ModelFileError, UsageError
+from isthmus.errors import Hint, ModelFileError, UsageError
 from isthmus.images.store import ImageSet
 from isthmus.model import axes
 from isthmus.model.autoencoder import Attachment, Autoencoder
@@ -208,7 +208,7 @@ def test_a_diverged_training_says_what_to_try_and_leaves_no_state(tmp_path: Path
     out = tmp_path / "m.safetensors"
     with pytest.raises(DivergedError, match="learning rate 1e\\+12") as caught:
         train(pictures(), recipe, out=out, steps=200, checkpoint_seconds=0)
-    assert str(caught.value.hint) == "repeat the command with --set optimiser.rate=2.5e+11"
+    assert caught.value.hint == Hint.add(settings="optimiser.rate=2.5e+11")
     assert not out.exists()
     assert not checkpoint.resume_path(out).exists()
 

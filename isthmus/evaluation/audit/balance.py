@@ -44,7 +44,7 @@ def balance(images: ImageSet, against: ImageSet | None = None) -> Balance | None
     remarks = []
     if ratio > UNEVEN:
         remarks.append(
-            f"the largest class has {ratio:.1f} times the images of the smallest (train --balance)"
+            f"the largest class has {ratio:.1f} times the images of the smallest (training can balance them)"
         )
     remarks += [
         f"class '{name}' has {format_count(count, 'image')}" for name, count in counts.items() if count < FEW

@@ -40,7 +40,7 @@ def from_optuna(axes: Sequence[Axis], names: tuple[str, ...], count: int, seed: 
         MissingExtraError: optuna is not installed.
     """
     if find_spec("optuna") is None:
-        raise MissingExtraError("--search optuna", "tune")
+        raise MissingExtraError("the search with optuna", "tune")
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)

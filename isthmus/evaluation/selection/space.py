@@ -57,18 +57,16 @@ def parse_axis(text: str) -> Axis:
     key, equals, values = text.partition("=")
     low, dots, high = values.partition("..")
     if not equals or not values.strip():
-        raise UsageError(
-            f"--over {text}: write KEY=V1,V2,… or KEY=LOW..HIGH, e.g. bottleneck.weight=0.01,0.1"
-        )
+        raise UsageError(f"{text}: write KEY=V1,V2,… or KEY=LOW..HIGH, e.g. bottleneck.weight=0.01,0.1")
     if not dots:
         found = tuple(dict.fromkeys(value.strip() for value in _parts(values)))
         return Axis(key.strip(), found)
     try:
         ends = float(low), float(high)
     except ValueError:
-        raise UsageError(f"--over {text}: '{values}' is not a range of numbers") from None
+        raise UsageError(f"{text}: '{values}' is not a range of numbers") from None
     if not (math.isfinite(ends[0]) and ends[0] < ends[1] < math.inf):
-        raise UsageError(f"--over {text}: a range runs from a smaller number to a larger one")
+        raise UsageError(f"{text}: a range runs from a smaller number to a larger one")
     whole = all(part.strip().lstrip("-").isdigit() for part in (low, high))
     return Axis(key.strip(), (), *ends, whole)
 
@@ -114,7 +112,7 @@ def check_axes(recipe: Recipe, axes: Sequence[Axis]) -> None:
         raise UsageError("nothing to tune", hint=Hint.add(over="bottleneck.weight=0.01,0.1,1"))
     keys = [axis.key for axis in axes]
     if len(set(keys)) < len(keys):
-        raise UsageError(f"--over {max(keys, key=keys.count)} is given twice")
+        raise UsageError(f"{max(keys, key=keys.count)} is given twice")
     kinds = {axis.key: axis for axis in axes if axis.key.endswith(".kind") or "." not in axis.key}
     for axis in axes:
         for value in axis.values or (axis.text(axis.low), axis.text(axis.high)):

@@ -221,7 +221,7 @@ class Stacked(Backbone):
             return "a stacked backbone needs a width per halving, for example backbone.width=32-64"
         if stride == 1:
             why = "a stacked backbone halves at least once: its grid codes begin at 1/2"
-            return f"{why}, for example --code 32@2"
+            return f"{why}, for example code 32@2"
         if self.padding == "reflect" and self.up == "transposed":
             return "a strided transposed convolution has borders of zeros: reflect needs backbone.up=nearest"
         if self.decoder is not None:
@@ -324,7 +324,7 @@ class Filters(Backbone):
 
     def refusal(self, geometry: Geometry) -> str | None:
         if geometry.stride is None:
-            return "filters answer at every place: their code is a grid, for example --code 256@4"
+            return "filters answer at every place: their code is a grid, for example code 256@4"
         if self.side < geometry.stride:
             return f"filters of side {self.side} leave gaps in steps of {geometry.stride} pixels"
         return None

@@ -94,7 +94,7 @@ class Backbone(Point):
 
 def vector_only(backbone: Backbone, geometry: Geometry) -> str | None:
     if geometry.is_grid:
-        return f"a {backbone.kind} backbone has no grid: its code is a vector, for example --code 64"
+        return f"a {backbone.kind} backbone has no grid: its code is a vector, for example code 64"
     return None
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from isthmus.errors import Hint
+
 Severity = Literal["problem", "warning", "note"]
 
 
@@ -28,6 +30,13 @@ class Finding:
 
     def __str__(self) -> str:
         return f"{self.name}: {self.message}; try {self.suggestion}"
+
+    def as_hint(self) -> Hint | None:
+        """The suggestion as an option to add; None where it is about the images."""
+        if not self.suggestion.startswith("--"):
+            return None
+        option, _, value = self.suggestion.removeprefix("--").partition(" ")
+        return Hint.add(**{"settings" if option == "set" else option.replace("-", "_"): value})
 
     def to_dict(self) -> dict[str, str]:
         """JSON values."""
