@@ -90,14 +90,18 @@ class GeneratedImages(Result):
         return encode_image("sheet.png", contact_sheet(self.pixels, self.columns))
 
     @classmethod
-    def check_path(cls, path: str | os.PathLike[str], *, force: bool = False) -> None:
+    def check_path(
+        cls, path: str | os.PathLike[str], *, force: bool = False, scale: int | None = None
+    ) -> None:
         """Check before the work that `save` can write there later.
 
         Raises:
+            UsageError: a scale below 1.
             UsageError, ExistsError, OutputError: see `isthmus.images.outputs.check_free`.
         """
         from isthmus.images.outputs import check_free
 
+        check_count("scale", scale)
         if _is_document(path):
             check_output(path, force=force)
         else:
@@ -118,8 +122,7 @@ class GeneratedImages(Result):
         from isthmus.atomic import write_bytes
         from isthmus.images.outputs import write_images
 
-        check_count("scale", scale)
-        self.check_path(path, force=force)
+        self.check_path(path, force=force, scale=scale)
         if _is_document(path):
             text = json.dumps(self.to_dict(), allow_nan=False, indent=2) + "\n"
             write_bytes(path, text.encode(), force=force)

@@ -16,14 +16,16 @@ from isthmus.wording import choose_word, format_count
 SKIPPED_EXIT_CODE = 3
 
 
-def check_outputs(result: type[Result], outputs: Sequence[str], *, force: bool) -> None:
+def check_outputs(
+    result: type[Result], outputs: Sequence[str], *, force: bool, save_options: Mapping[str, Any]
+) -> None:
     """Check before the work that the result can be saved to all files of `-o`.
 
     Raises:
         UsageError, ExistsError, OutputError: see `Result.check_path`.
     """
     for path in outputs:
-        result.check_path(path, force=force)
+        result.check_path(path, force=force, **save_options)
 
 
 def show(

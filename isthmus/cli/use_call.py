@@ -46,9 +46,9 @@ class UseCall:
         force = bool(values["force"] if "force" in parameters else values.pop("force", False))
         if self.out_required and not outputs:
             raise click.UsageError("missing option -o FILE", ctx=click.get_current_context())
-        if self.result is not None:
-            check_outputs(self.result, outputs, force=force)
         save_options = {name: value for name in self.save_options if is_given(value := values.pop(name))}
+        if self.result is not None:
+            check_outputs(self.result, outputs, force=force, save_options=save_options)
         positional = [values.pop(name) for name in self.arguments]
         while positional and positional[-1] is None:
             positional.pop()

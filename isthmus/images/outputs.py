@@ -22,6 +22,7 @@ FILES = (".npy", ".mp4", ".avi", ".mov", ".mkv", ".webm", ".html", ".txt", ".csv
 MIN_FRAME_SIDE_PX = 224  # smaller images are enlarged in an animation that leads there and back,
 MIN_IMAGE_SIDE_PX = 112  # and on a contact sheet,
 MAX_ENLARGED_SHEET_SIDE_PX = 2048  # which does not become larger than this by it
+MAX_ENLARGED_SAMPLES = 2**31  # numbers of all images together
 
 
 def write_images(
@@ -54,7 +55,7 @@ def write_images(
         The files written.
 
     Raises:
-        OutputError: something is there and `force` is off, or it cannot be written.
+        OutputError: something is there and `force` is off, too large a scale, or it cannot be written.
     """
     check_free(out, force, labelled=labels is not None)
     place = Path(out)
@@ -65,6 +66,9 @@ def write_images(
         np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
         write_bytes(place, stream.getvalue(), force=force)
         return (place,)
+    enlarged = pixels.size * (scale or 1) ** 2
+    if scale is not None and enlarged > MAX_ENLARGED_SAMPLES:
+        raise OutputError(f"cannot write {place}: it would hold {enlarged:.1e} samples; give a smaller scale")
     if animate and suffix in ANIMATED:
         write_frames(
             place,

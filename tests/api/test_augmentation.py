@@ -67,5 +67,5 @@ def test_new_images_are_saved_with_their_labels(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("here")
 def test_the_old_spellings_are_understood(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["augment", MODEL, "photos", "--number", "2", "--unfiltered", "-o", "more"]) == 0
-    told = capsys.readouterr().err
-    assert "--number is now --count" in told and "--unfiltered is now --no-filtered" in told
+    notes = capsys.readouterr().err
+    assert "--number is now --count" in notes and "--unfiltered is now --no-filtered" in notes

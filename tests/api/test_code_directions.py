@@ -66,6 +66,8 @@ def test_a_direction_is_followed_from_memory_as_from_its_file() -> None:
 def test_the_old_spellings_of_the_command_are_understood(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["direct", MODEL, "--data", "photos", "--class", "left", "--from", "right", "-o", "d"]
     assert main(words) == 0
-    told = capsys.readouterr().err
-    assert "direct is now direction" in told and "--class is now --label" in told
-    assert "--from is now --from-label" in told
+    assert main(["transform", MODEL, IMAGE, "--along", "d", "--plain", "-o", "a.png"]) == 0
+    notes = capsys.readouterr().err
+    assert "--plain is now --no-keep-detail" in notes
+    assert "direct is now direction" in notes and "--class is now --label" in notes
+    assert "--from is now --from-label" in notes

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import isthmus
+from isthmus.__main__ import main
 from isthmus.errors import ExistsError, UsageError
 
 from .parity import Parity
@@ -121,7 +123,23 @@ def test_images_of_any_kind_are_interpolated() -> None:
 
 
 @pytest.mark.usefixtures("here")
-def test_the_old_name_gives_the_array() -> None:
+def test_the_old_options_of_the_commands_are_understood(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["prior", MODEL, "photos", "--kind", "gaussian", "--no-labels"]) == 0
+    assert "--no-labels is now --no-use-labels" in capsys.readouterr().err
+    assert main(["prior", MODEL, "photos", "--kind", "gaussian"]) == 0
+    assert main(["generate", MODEL, "--number", "2", "--class", "left", "-o", "a.npz"]) == 0
+    notes = capsys.readouterr().err
+    assert "--number is now --count" in notes and "--class is now --label" in notes
+    assert main(["generate", MODEL, "-o", "a.png", "--scale", "0"]) == 2
+    assert main(["generate", MODEL, "-n", "1", "-o", "a.png", "--scale", "9999"]) == 1
+    assert "give a smaller scale" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("here")
+def test_old_names_still_work() -> None:
     with pytest.warns(DeprecationWarning, match=r"isthmus\.generate"):
         old = isthmus.generate_images(MODEL, 3, seed=4)
     assert np.array_equal(old, isthmus.generate(MODEL, 3, seed=4).pixels)
+    options: dict[str, Any] = {"labelled": False}
+    with pytest.warns(DeprecationWarning, match="labelled= is now use_labels="):
+        assert isthmus.fit_prior(MODEL, "photos", kind="gaussian", **options).classes == ()
