@@ -22,7 +22,7 @@ from isthmus.api.reference import (
     resolve_extractor,
     resolve_reference,
 )
-from isthmus.api.result import Result, renamed_keywords, skipped_inputs, use
+from isthmus.api.result import Result, skipped_inputs, use
 from isthmus.errors import UsageError
 from isthmus.log import log_note
 from isthmus.old_keywords import rename_keywords
@@ -175,7 +175,6 @@ class AnomalyResult(Result):
 
 @rename_keywords(tile="tiles")
 @use
-@renamed_keywords(tile="tiles")
 def anomalies(
     model: ModelLike,
     data: DataLike,

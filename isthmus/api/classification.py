@@ -15,7 +15,7 @@ from isthmus.api.inputs import (
     read_images_for,
 )
 from isthmus.api.reference import ReferenceKind, fit_extractor_to_data
-from isthmus.api.result import Result, renamed_keywords, skipped_inputs, use
+from isthmus.api.result import Result, skipped_inputs, use
 from isthmus.old_keywords import rename_keywords
 from isthmus.progress import Progress
 
@@ -151,7 +151,6 @@ class Classification(Result):
 
 @rename_keywords(few="few_labels")
 @use
-@renamed_keywords(few="few_labels")
 def classify(
     model: ModelLike,
     train: DataLike,

@@ -17,7 +17,7 @@ from isthmus.api.inputs import (
     open_model_and_data,
 )
 from isthmus.api.reference import ReferenceKind, fit_extractor_to_data
-from isthmus.api.result import Result, renamed_keywords, skipped_inputs, use
+from isthmus.api.result import Result, skipped_inputs, use
 from isthmus.old_keywords import rename_keywords
 from isthmus.progress import Progress
 from isthmus.wording import format_count
@@ -149,7 +149,6 @@ class Clustering(Result):
 
 @rename_keywords(count="clusters")
 @use
-@renamed_keywords(count="clusters")
 def cluster(
     model: ModelLike,
     data: DataLike,

@@ -15,7 +15,7 @@ from isthmus.api.inputs import (
     open_model_and_data,
 )
 from isthmus.api.reference import ReferenceKind, resolve_reference
-from isthmus.api.result import Result, renamed_keywords, skipped_inputs, use
+from isthmus.api.result import Result, skipped_inputs, use
 from isthmus.errors import DataError
 from isthmus.log import log_note
 from isthmus.old_keywords import rename_keywords
@@ -137,7 +137,6 @@ class Explanation(Result):
 
 @rename_keywords(data="reference")
 @use
-@renamed_keywords(data="reference")
 def explain(
     model: ModelLike,
     image: ImageLike,

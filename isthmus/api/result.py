@@ -6,7 +6,6 @@ import functools
 import json
 import math
 import os
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
@@ -33,28 +32,6 @@ def use(function: Callable[_Parameters, _Returned]) -> Callable[_Parameters, _Re
             return function(*args, **options)
 
     return call
-
-
-def renamed_keywords(
-    **names: str,
-) -> Callable[[Callable[_Parameters, _Returned]], Callable[_Parameters, _Returned]]:
-    """Decorate a function whose keywords were renamed: the old names still work, with a DeprecationWarning.
-
-    Args:
-        names: old name=new name.
-    """
-
-    def decorate(function: Callable[_Parameters, _Returned]) -> Callable[_Parameters, _Returned]:
-        @functools.wraps(function)
-        def call(*args: _Parameters.args, **options: _Parameters.kwargs) -> _Returned:
-            for old in names.keys() & options.keys():
-                warnings.warn(f"{old}= is now {names[old]}=", DeprecationWarning, stacklevel=3)
-                options[names[old]] = options.pop(old)
-            return function(*args, **options)
-
-        return call
-
-    return decorate
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

@@ -24,7 +24,7 @@ from isthmus.api.inputs import (
     read_image_for,
 )
 from isthmus.api.reference import ReferenceKind, resolve_prior, resolve_reference
-from isthmus.api.result import Result, renamed_keywords, skipped_inputs, use
+from isthmus.api.result import Result, skipped_inputs, use
 from isthmus.errors import UsageError
 from isthmus.old_keywords import rename_keywords
 from isthmus.progress import Progress, start_task
@@ -136,7 +136,6 @@ class InterpolatedImages(GeneratedImages):
 
 @rename_keywords(labelled="use_labels")
 @use
-@renamed_keywords(labelled="use_labels")
 def fit_prior(
     model: ModelLike,
     data: DataLike | None = None,

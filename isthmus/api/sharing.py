@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from isthmus.api.inputs import MODEL_SUFFIX, ModelLike, PathLike, describe_model, load_model
-from isthmus.api.result import Result, renamed_keywords, use
+from isthmus.api.result import Result, use
 from isthmus.old_keywords import rename_keywords
 from isthmus.progress import Progress, start_task
 from isthmus.wording import format_count
@@ -87,7 +87,6 @@ class PulledModel(SharedModel):
 
 @rename_keywords(path="out")
 @use
-@renamed_keywords(path="out")
 def export_onnx(
     model: ModelLike, out: PathLike | None = None, *, force: bool = False, progress: Progress | None = None
 ) -> ExportedModel:

@@ -20,7 +20,7 @@ from isthmus.api.inputs import (
     read_images_for,
 )
 from isthmus.api.reference import ReferenceKind, fit_extractor_to_data
-from isthmus.api.result import Result, renamed_keywords, skipped_inputs, use
+from isthmus.api.result import Result, skipped_inputs, use
 from isthmus.errors import BusyError, OutputError
 from isthmus.log import log_note
 from isthmus.old_keywords import rename_keywords
@@ -168,7 +168,6 @@ class SearchResult(Result):
 
 @rename_keywords(index_path="index")
 @use
-@renamed_keywords(index_path="index")
 def search(
     model: ModelLike,
     data: DataLike,

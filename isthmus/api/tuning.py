@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from isthmus.api.inputs import DataLike, PathLike, Size, check_choice, check_count, read_images
-from isthmus.api.result import Result, renamed_keywords, skipped_inputs, use
+from isthmus.api.result import Result, skipped_inputs, use
 from isthmus.api.trial_training import TrialLength, train_trial
 from isthmus.errors import IsthmusError, UsageError
 from isthmus.locks import exclusive
@@ -181,7 +181,6 @@ class TuningResult(Result):
 
 @rename_keywords(folds_count="folds", out="log")
 @use
-@renamed_keywords(folds_count="folds", out="log")
 def tune(
     data: DataLike,
     over: Sequence[str],

@@ -80,6 +80,7 @@ def test_requests_that_cannot_be_met_are_refused() -> None:
 
 @pytest.mark.usefixtures("here")
 def test_scaling_is_of_the_model_file_else_of_these_images() -> None:
-    assert isthmus.cluster(MODEL, "photos", 2).reference == "data"
-    isthmus.embed(MODEL, "photos", store=True)
-    assert isthmus.cluster(MODEL, "photos", 2).reference == "model"
+    model = isthmus.load(MODEL)
+    assert isthmus.cluster(model, "photos", 2).reference == "model"
+    model.attachments.clear()
+    assert isthmus.cluster(model, "photos", 2).reference == "data"
