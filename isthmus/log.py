@@ -48,13 +48,13 @@ class Note(str):
 _collected: ContextVar[dict[str, Note] | None] = ContextVar("isthmus_notes", default=None)
 
 
-def log_note(text: str, *, id: str = "note", level: int = logging.INFO, **fields: object) -> None:
+def log_note(text: str, *, id: str = "note", log_level: int = logging.INFO, **fields: object) -> None:
     """Log one note, once in a use.
 
     Args:
         text: the sentence in English; `{name}` stands for the field of that name.
         id: a stable name of this kind of note.
-        level: `logging.WARNING` for what a user must not miss, also with `--quiet`.
+        log_level: `logging.WARNING` for what a user must not miss, also with `--quiet`.
         fields: the values in it.
     """
     note = text if isinstance(text, Note) else Note(text.format(**fields) if fields else text, id, fields)
@@ -63,7 +63,7 @@ def log_note(text: str, *, id: str = "note", level: int = logging.INFO, **fields
         if note in notes:
             return
         notes[str(note)] = note
-    LOGGER.log(level, "%s", note)
+    LOGGER.log(log_level, "%s", note)
 
 
 def log_skipped(skipped: Sequence[SkippedInput]) -> None:

@@ -235,7 +235,7 @@ def anomalies(
             "nothing can be flagged at {rate:g} false alarms: only {images} {were} held out; give more "
             "normal images, or a rate of {least:g}",
             id="threshold-infinite",
-            level=logging.WARNING,
+            log_level=logging.WARNING,
             rate=detector.false_alarms,
             images=format_count(held_out, "normal image"),
             were=choose_word(held_out, "was", "were"),
