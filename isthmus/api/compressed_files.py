@@ -285,6 +285,14 @@ def decompress_files(
         DataError: no such files, or the only one is damaged or made with another model; of several such are
             skipped.
         OutputError: nothing can be written there, or the disk is full.
+
+    Examples:
+        >>> import isthmus, numpy as np
+        >>> from PIL import Image
+        >>> Image.fromarray(np.full((64, 48, 3), 90, dtype=np.uint8)).save("photo.png")
+        >>> files = isthmus.compress_files("photo.png", out="photo.isth")
+        >>> isthmus.decompress_files("photo.isth", out="again.png").files[0].size
+        (64, 48)
     """
     from isthmus.codec import container
     from isthmus.codec.decoding import decoded

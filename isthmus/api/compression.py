@@ -117,6 +117,12 @@ def decompress(
     Raises:
         DataError: not such a file, damaged, or made with another model.
         UsageError: a region outside of the picture.
+
+    Examples:
+        >>> import isthmus, numpy as np
+        >>> data = isthmus.compress(np.full((64, 48, 3), 90, dtype=np.uint8))
+        >>> isthmus.decompress(data).shape
+        (64, 48, 3)
     """
     from isthmus.codec import container
     from isthmus.codec.decoding import decoded

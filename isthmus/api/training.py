@@ -232,6 +232,14 @@ def describe_training(model: ModelLike) -> TrainingResult:
     Raises:
         ModelFileError: see `isthmus.load`.
         UsageError: the model was not trained by `train`.
+
+    Examples:
+        >>> import isthmus, numpy as np
+        >>> images = np.random.default_rng(0).random((32, 16, 16, 1), dtype=np.float32)
+        >>> isthmus.train(images, recipe="dense", code="8", steps=2, out="model.safetensors").recipe.code
+        '8'
+        >>> isthmus.describe_training("model.safetensors").batch
+        29
     """
     network = load_model(model)
     summary = network.summary

@@ -41,6 +41,11 @@ def load(model: ModelLike) -> Autoencoder:
     Raises:
         ModelFileError: missing, not a model file, damaged, or from a later version.
         UsageError: no shipped model has this name; or these are images.
+
+    Examples:
+        >>> import isthmus
+        >>> isthmus.load("photo-codec").recipe.name
+        'codec'
     """
     found = load_shared(model)
     return found if found is model or not _is_shipped(model) else copy.deepcopy(found)

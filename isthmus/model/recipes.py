@@ -190,6 +190,11 @@ def recipe(name: str) -> Recipe:
 
     Raises:
         UsageError: no recipe has this name (the message names the nearest), or the file is not a recipe.
+
+    Examples:
+        >>> import isthmus
+        >>> isthmus.recipe("variational").code
+        '32'
     """
     if name.endswith(".toml"):
         return read_recipe(name)

@@ -1,0 +1,30 @@
+"""Every public function has an example in its docstring, and the example gives what it says."""
+
+from __future__ import annotations
+
+import doctest
+import inspect
+from pathlib import Path
+
+import pytest
+
+import isthmus
+from isthmus.public_names import HOMES
+
+# Need another machine, a network or minutes; or are old names, which have no example.
+WITHOUT_EXAMPLE = {"evaluate_model", "generate_images", "pull", "push", "register_pillow", "run_demo"}
+FUNCTIONS = sorted(name for name in HOMES if inspect.isfunction(getattr(isthmus, name)))
+
+
+@pytest.mark.parametrize("name", sorted(set(FUNCTIONS) - WITHOUT_EXAMPLE))
+def test_the_example_of_a_public_function_runs(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    function = getattr(isthmus, name)
+    found = doctest.DocTestParser().get_doctest(inspect.getdoc(function) or "", {}, name, None, None)
+    assert found.examples, "give it an example under `Examples:`"
+    report: list[str] = []
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    doctest.DocTestRunner(optionflags=flags).run(found, out=report.append)
+    assert not report, "".join(report)
