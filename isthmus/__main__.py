@@ -24,6 +24,17 @@ from isthmus.threads import prepare_process
 
 _FAILED = 1
 _INTERRUPTED = 130
+# Settings of a recipe that other tools have as options.
+_SETTINGS = {
+    "--lambda": "bottleneck.weight",
+    "--beta": "bottleneck.weight",
+    "--lr": "optimiser.rate",
+    "--learning-rate": "optimiser.rate",
+    "--batch": "optimiser.batch",
+    "--batch-size": "optimiser.batch",
+    "--optimizer": "optimiser.name",
+    "--width": "backbone.width",
+}
 _TRAINING_COMMANDS = frozenset(("train", "tune", "compare", "demo"))
 
 
@@ -128,6 +139,10 @@ def _usage(error: click.ClickException) -> tuple[str, str | None]:
     """click's message as one lower-case line, with a suggestion, and the help command as the hint."""
     context = error.ctx if isinstance(error, click.UsageError) else None
     hint = f"{context.command_path} --help" if context is not None else None
+    if isinstance(error, click.NoSuchOption) and error.option_name in _SETTINGS and context is not None:
+        if any("--set" in parameter.opts for parameter in context.command.params):
+            hint = f"{context.command_path} --set {_SETTINGS[error.option_name]}=VALUE"
+        return f"no such option '{error.option_name}'", hint
     if isinstance(error, click.NoSuchOption) and context is not None:
         known = [name for parameter in context.command.get_params(context) for name in parameter.opts]
         close = get_close_matches(error.option_name, known, n=1, cutoff=0.5)

@@ -64,7 +64,7 @@ def list_images(folder: str | Path, *, most: int | None = None) -> Listing:
     top = Path(folder)
     found: list[ImageFile] = []
     skipped: list[Skipped] = []
-    idx_file: Path | None = None
+    other: Hint | None = None
     # Paths stay strings: a `Path` for each of a million files takes longer than to list them.
     entries = 0
     for place, parts, names in walk_folder(top, skipped):
@@ -78,13 +78,14 @@ def list_images(folder: str | Path, *, most: int | None = None) -> Listing:
             if name[max(name.rfind("."), 0) :].lower() in SUFFIXES and not name.startswith("."):
                 found.append(ImageFile(inside + name, start + _printable(name), label))
             elif "images-idx3-ubyte" in name.replace(".", "-"):
-                idx_file = Path(place, name)
+                other = Hint(f"the images of {name} are read with its own path: {Path(place, name)}")
+            elif name.endswith(".isth"):
+                other = Hint.call("decompress_files", os.fspath(folder), out="FOLDER")
     if not found:
-        example = idx_file or "fashion-sample"
         unlisted = f"; {skipped[0].name} {skipped[0].reason}" if skipped else ""
         raise DataError(
             f"{folder}: no images in it (kinds read: {KINDS}){unlisted}",
-            hint=Hint.call("train", str(example)),
+            hint=other or Hint("give a folder of images, or a set by its name, such as fashion-sample"),
         )
     return Listing(sorted(found, key=lambda file: (file.name.split("/"), file.place)), tuple(skipped))
 

@@ -79,6 +79,12 @@ def resolve_model_path(model: ModelLike, *, to_change: bool = False) -> Path:
     name = os.fspath(model)
     if not name:  # what a shell makes of a variable that is not set
         raise UsageError("the model is empty: give a path or a name", hint=Hint.call("list_models"))
+    if is_folder(name) and (file := next(Path(name).glob("*.isth"), None)) is not None:
+        raise UsageError(
+            f"{name} is a folder of compressed images, and one file is expected",
+            hint=Hint.call("inspect_file", os.fspath(file)),
+            id="folder-of-compressed-images",
+        )
     if holds_images(name):
         raise UsageError(f"{name} is not a model file but images", hint=Hint.call("train", name))
     if _is_shipped(name):

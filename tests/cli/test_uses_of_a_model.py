@@ -149,3 +149,18 @@ def test_a_broken_image_does_not_stop_the_others(here: Path, document: Document)
     assert [one["name"] for one in found["skipped"]] == ["left/broken.png"]
     found = document("evaluate", "photos.safetensors", "photos", code=3)
     assert [one["name"] for one in found["data"]["skipped"]] == ["left/broken.png"]
+
+
+@pytest.mark.usefixtures("here")
+def test_hints_fit_the_question(capsys: Capture) -> None:
+    assert main(["compress", "photos/left/1.png", "-o", "small/a.isth", "-q"]) == 0
+    Path("empty").mkdir()
+    for words, code, hint in (
+        (["info", "small"], 2, "isthmus info small/a.isth"),
+        (["denoise", "small", "-o", "x"], 1, "isthmus decompress small --out FOLDER"),
+        (["train", "photos", "--lambda", "3"], 2, "isthmus train --set bottleneck.weight=VALUE"),
+        (["train", "photos", "--lr", "3"], 2, "isthmus train --set optimiser.rate=VALUE"),
+        (["train", "empty"], 1, "give a folder of images"),
+    ):
+        assert main(words) == code
+        assert f"hint: {hint}" in capsys.readouterr().err
