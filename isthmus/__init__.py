@@ -66,25 +66,36 @@ if TYPE_CHECKING:
     from isthmus.api.similarity_search import search
     from isthmus.api.training import describe_training, plan_training, train
     from isthmus.api.tuning import tune
+    from isthmus.codec.container import CompressedFileError
     from isthmus.deprecated import evaluate_model, generate_images
     from isthmus.estimator import ImageAutoencoder
+    from isthmus.images.listing import TooManyError
+    from isthmus.images.opening import ImageFileError
     from isthmus.images.reading import read
     from isthmus.model.autoencoder import Autoencoder
+    from isthmus.model.export.onnx import ExportError
+    from isthmus.model.hub import HubError
     from isthmus.model.loading import load
     from isthmus.model.recipe import Recipe
     from isthmus.model.recipes import recipe
     from isthmus.pillow import register_pillow
     from isthmus.training.callbacks import Callback, TrainingEvent
+    from isthmus.training.losses import DivergedError
 
 __all__ = [
     "Autoencoder",
     "BusyError",
     "Callback",
     "CapabilityError",
+    "CompressedFileError",
     "DataError",
+    "DivergedError",
     "ExistsError",
+    "ExportError",
     "Hint",
+    "HubError",
     "ImageAutoencoder",
+    "ImageFileError",
     "IsthmusError",
     "MissingExtraError",
     "ModelFileError",
@@ -93,6 +104,7 @@ __all__ = [
     "Recipe",
     "Result",
     "Stopped",
+    "TooManyError",
     "TrainingEvent",
     "UsageError",
     "__version__",

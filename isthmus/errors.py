@@ -4,10 +4,16 @@ IsthmusError                 one line, and where there is one a hint
 ├── UsageError               the request itself: a misspelt recipe, setting or option (exit 2); a ValueError
 ├── CapabilityError          a combination that cannot work, with its reason (exit 2)
 ├── DataError                no images, unreadable, inconsistent or hostile input; a ValueError
+│   ├── ImageFileError       one image file cannot be read (isthmus.images.opening)
+│   ├── CompressedFileError  not a compressed image, or damaged (isthmus.codec.container)
+│   └── TooManyError         more images than a use can take (isthmus.images.listing)
 ├── ModelFileError           not a model file, damaged, or from a later version; an OSError
 ├── OutputError              cannot write: full disk, no permission, a folder in the way; an OSError
 │   ├── ExistsError          a file is there already, and it was not asked to replace it
 │   └── BusyError            another process is writing the same output
+├── DivergedError            a loss is no longer a number (isthmus.training.losses)
+├── ExportError              a model cannot be written as ONNX (isthmus.model.export.onnx)
+├── HubError                 the hub or folder to share with refuses (isthmus.model.hub)
 ├── MissingExtraError        needs an optional dependency: names the extra to install
 └── ProcessError             one of several processes that train together failed, or is gone
 Stopped                      the user interrupted; the state is saved (exit 130)

@@ -91,15 +91,17 @@ class Direction(Result):
         check_output(path, force=force)
 
     def save(self, path: PathLike, *, force: bool = False) -> Path:
-        """Write the direction as a safetensors file.
+        """Write the direction as a safetensors file, or its JSON document.
 
         Args:
-            path: any name.
+            path: any name; `.json` writes the document.
             force: replace an existing file.
 
         Raises:
             ExistsError, OutputError: see `check_path`.
         """
+        if Path(path).suffix.lower() == ".json":
+            return super().save(path, force=force)
         self.check_path(path, force=force)
         self._vector.save(path, force=force)
         return Path(path)

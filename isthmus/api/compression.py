@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from isthmus.api.attachments import check_storable, store_attachments
 from isthmus.api.inputs import (
@@ -95,7 +95,7 @@ def compress(
 
 @use
 def decompress(
-    data: bytes | PathLike,
+    data: bytes | PathLike | IO[bytes],
     *,
     model: ModelLike | None = None,
     region: Region | None = None,
@@ -105,7 +105,7 @@ def decompress(
     """Decompress the bytes, or the file, that `compress` made.
 
     Args:
-        data: the bytes, or the path of a `.isth` file.
+        data: the bytes, an open file, or the path of a `.isth` file.
         model: the one it was compressed with; by default `photo-codec`.
         region: (top, left, height, width) in pixels: only this part is decoded.
         keep_going: paint what is damaged from its surroundings instead of raising.

@@ -143,11 +143,12 @@ def embed(
     if what != "code" or store:
         extractor, kind = resolve_extractor(network, reference, layer=layer)
     if store and extractor is not None:
-        from isthmus.features.readout import NAME
+        from isthmus.features.readout import NAME, stored
         from isthmus.features.readout import store as store_readout
 
         store_readout(network, extractor)
         store_attachments(model, network, NAME)
+        extractor = stored(network) or extractor  # in the precision that the file has
     with start_task(progress, "reading features", len(images), "images") as task:
         if what == "code" or extractor is None:
             from isthmus.model.inference import encode_set

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Generic, TypeVar
 
 from isthmus.api.inputs import PathLike, check_count
-from isthmus.api.result import Result, skipped_inputs
+from isthmus.api.result import Result, skipped_inputs, to_json_value
 from isthmus.file_jobs import FileJob, InputFiles, Report, plan_outputs, run_jobs
 from isthmus.log import SkippedInput, log_skipped
 from isthmus.progress import Progress, start_task
@@ -44,11 +44,17 @@ class FilesResult(Result):
         already_there: number of outputs that existed and were kept.
     """
 
+    formats: ClassVar = (".csv", ".json")
     document: ClassVar = {"out": "out", "files": "files", "already_there": "already_there"}
 
     out: str
     files: tuple[Any, ...]
     already_there: int
+
+    def csv_rows(self) -> tuple[list[str], list[list[object]]]:
+        """A row for each file, with its fields."""
+        names = [field.name for field in fields(self.files[0])] if self.files else []
+        return names, [[to_json_value(getattr(one, name)) for name in names] for one in self.files]
 
     def summary(self) -> str:
         return f"{format_count(len(self.files), 'image')} written to {self.out}{self.kept_text()}"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import time
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -209,6 +211,10 @@ def plan_training(
     check_is_data(data)
     renamed = {new: old for old, new in _OLD_OPTIONS.items()}
     chosen = {renamed.get(name, name): value for name, value in options.items()}
+    known = [field.name for field in fields(Options)]
+    for name in chosen:
+        if name not in known:
+            raise UsageError(f"plan_training has no option '{name}'{nearest(name, known)}", id="option")
     with collect_notes(), limited():
         first = recipe_from(start_from) if recipe is None else recipe
         point = settle_recipe(first, code, settings if isinstance(settings, dict) else _as_lines(settings))  # type: ignore[arg-type]
@@ -380,7 +386,7 @@ def _rename_old(old: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
     """Options under their names of version 0.1 are taken, with a warning."""
     for name, value in old.items():
         if name not in _OLD_OPTIONS:
-            known = [*options, *_OLD_OPTIONS.values()]
+            known = [one for one in inspect.signature(train).parameters if one != "old"]
             raise UsageError(f"train has no option '{name}'{nearest(name, known)}", id="option")
         warnings.warn(
             f"train({name}=…) is now {_OLD_OPTIONS[name]}=…; the old name goes with version 0.3",

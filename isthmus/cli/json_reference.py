@@ -51,7 +51,7 @@ def describe_result(result: type[Result]) -> str:
     rows += [
         f"| `{key}` | {text} |" for key, text in (("notes", about["notes"]), ("skipped", about["skipped"]))
     ]
-    if result.formats != (".json",):
+    if result.formats != (".json",) and "out" not in result.document:
         about_files = _WRITTEN | dict(result.file_facts)
         rows += [
             f"| `{key}` | {about_files[key]} |" for key in (*written_outputs(result, ()), *result.file_facts)

@@ -42,7 +42,7 @@ def show(
     save = partial(result.save, force=force, **dict(save_options or {}))
     written = [path for path in outputs if console.save(path, partial(save, path)) is not None]
     document = result.to_dict()
-    if type(result).formats != (".json",):
+    if type(result).formats != (".json",) and "out" not in result.document:
         document |= written_outputs(type(result), written) | result.describe_files(written)
     console.emit(document)
     console.result("\n".join(filter(None, (result.table(rows), result.summary()))))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from isthmus.codec import container
 from isthmus.codec.container import CompressedFileError, Container
@@ -86,14 +86,16 @@ def read_preview(found: Container) -> npt.NDArray[np.uint8] | None:
         raise CompressedFileError("damaged: its preview cannot be decoded") from None
 
 
-def contents(data: bytes | str | os.PathLike[str]) -> bytes:
-    """Bytes as they are, or those of a file.
+def contents(data: bytes | str | os.PathLike[str] | IO[bytes]) -> bytes:
+    """Bytes as they are, or those of a file, which may be open.
 
     Raises:
         CompressedFileError: no such file, or it cannot be read.
     """
     if isinstance(data, (bytes, bytearray, memoryview)):
         return bytes(data)
+    if not isinstance(data, (str, os.PathLike)):
+        return data.read()
     path = Path(data)
     try:
         with open_input(path) as stream:

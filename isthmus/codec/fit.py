@@ -34,6 +34,7 @@ from isthmus.codec.tables import Band, Tables
 from isthmus.errors import DataError
 from isthmus.model.autoencoder import Attachment, Autoencoder
 from isthmus.threads import limited
+from isthmus.training.fused_adamw import FusedAdamW
 
 QUALITIES = (4.0, 20.0, 36.0, 52.0, 68.0, 84.0, 97.0)
 STEPS = 600  # of the first band's fit; each next one begins where the last ended
@@ -155,7 +156,8 @@ def _descend(
     contexts: Contexts, groups: Sequence[Tensor], steps: int, rate: float, generator: torch.Generator
 ) -> None:
     batches = [part for group in groups for part in torch.split(group, _BATCH)]
-    optimiser = torch.optim.Adam(contexts.parameters(), lr=rate, betas=(0.9, 0.99))
+    # Without decay it is Adam; PyTorch's own would load its compiler.
+    optimiser = FusedAdamW(contexts.parameters(), lr=rate, betas=(0.9, 0.99), weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps + 1, pct_start=0.2)
     order: list[int] = []
     for _ in range(steps):

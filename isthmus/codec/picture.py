@@ -92,7 +92,7 @@ def _from_array(image: Any, value_range: Range | None, max_pixels: int) -> Pictu
         tensor = image.detach().cpu()[0].permute(1, 2, 0)
         array = (tensor.double() if tensor.is_floating_point() else tensor).numpy()
     else:
-        array = np.asarray(image)
+        array = np.ascontiguousarray(image)  # torch takes no negative strides
     if array.ndim == 2:
         array = array[:, :, None]
     if array.ndim != 3 or not 1 <= array.shape[2] <= 4 or 0 in array.shape:

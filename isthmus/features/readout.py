@@ -39,6 +39,7 @@ from isthmus.model.autoencoder import Autoencoder
 
 NAME = "readout"
 FIT_IMAGES = 10_000
+MIN_SPREAD = 1e-3  # of the widest component
 MOST_NUMBERS = 16_384
 MAX_READING_PIXELS = 2**22  # of the size that a stored readout resizes images to
 NUMBERS_PER_PASS = 2**20  # more leaves the processor's cache, and is slower
@@ -173,7 +174,9 @@ def fit_readout(
     standardised = (pooled - mean) / deviation
     count = max(1, min(reading.compact, standardised.shape[1], len(some) - 1))
     found = principal_subspace([standardised], count, seed=seed)
-    spread = (standardised @ found.basis.T).std(0, unbiased=False).clamp_min(1e-6)
+    spread = (standardised @ found.basis.T).std(0, unbiased=False)
+    # Whitening would raise what rounding leaves of a component that hardly varies.
+    spread = spread.clamp_min(max(1e-6, MIN_SPREAD * float(spread.max())))
     return Readout(reading, mean, deviation, found.basis, spread)
 
 

@@ -40,7 +40,7 @@ KINDS = (
 def read(
     data: Any,
     *,
-    size: tuple[int, int] | None = None,
+    size: tuple[int, int] | int | None = None,
     channels: int | None = None,
     range: Range | None = None,
     max_pixels: int = MAX_PIXELS,
@@ -56,7 +56,8 @@ def read(
             them, a data-set name with optional split (`fashion-mnist`, `mnist:test`), a NumPy array, a torch
             tensor, a Pillow image, an ImageSet; or a list of any of these. A path that exists wins over a
             name. `[17]` or `[10:20]` behind a path or a name chooses images: `mnist:test[-1]`.
-        size: (h, w), every image resized to cover it and cut to its centre; None keeps sizes.
+        size: (h, w), or the side of a square: every image resized to cover it and cut to its centre; None
+            keeps sizes.
         channels: 1 or 3 to force gray or colour; None keeps what is there (gray becomes colour where mixed).
         range: the samples (low, high) that stand for black and white, in the units of `data`; all images
             become float32 in [0, 1]. None: integers of 8 or 16 bits have their own, floats lie in [0, 1].
@@ -78,6 +79,7 @@ def read(
         >>> isthmus.read("fashion-sample:test[:3]")
         ImageSet('fashion-sample:test[:3]': 3 images, 28×28 gray, uint8, 10 classes)
     """
+    size = (size, size) if isinstance(size, int) else size
     check_request(size=size, channels=channels)
     place = None if cache is None else Path(cache)
     reader = _Reader(size, channels, check_range(range), max_pixels, place, progress)

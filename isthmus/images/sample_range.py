@@ -117,4 +117,4 @@ def range_hint(low: float, high: float, *, whole: bool) -> str:
     black, white = next(
         (one for one in familiar if one[0] <= low and high <= one[1]), (math.floor(low), math.ceil(high))
     )
-    return f"range=({black}, {white}) maps these samples to [0, 1]"
+    return f"range=({black}, {white}) maps these samples to [0, 1], here or in isthmus.read"

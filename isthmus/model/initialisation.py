@@ -44,6 +44,10 @@ def init_code_projection(model: Autoencoder, images: Tensor) -> None:
     deviation = (centred @ layer.weight.T).std(0).clamp_min(1e-6)
     weight = layer.weight / deviation[:, None]
     _, singular, directions = torch.linalg.svd(centred, full_matrices=False)
+    # The sign of a component is free: of each the largest number is made positive, so that images that differ
+    # by rounding alone begin alike.
+    largest = directions.gather(1, directions.abs().argmax(1, keepdim=True))
+    directions = directions * largest.sign()
     spread = singular / len(features) ** 0.5
     # What rounding left of a component that is none would be blown up to variance 1.
     count = min(len(weight), int((spread > 1e-3 * spread[0]).sum()))

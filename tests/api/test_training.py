@@ -101,3 +101,9 @@ def test_options_of_version_0_1_are_taken_with_a_warning() -> None:
     assert model.summary["options"]["turn"] is True
     with pytest.raises(UsageError, match="no option 'patiance'; did you mean 'patience'"):
         isthmus.train(images, patiance=3)
+
+
+def test_a_plan_names_an_option_that_it_has_not() -> None:
+    images = np.zeros((20, 8, 8, 1), dtype=np.uint8)
+    with pytest.raises(UsageError, match="plan_training has no option 'patiance'; did you mean 'patience'"):
+        isthmus.plan_training(images, patiance=3)

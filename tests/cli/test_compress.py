@@ -147,7 +147,7 @@ def test_a_format_without_transparency_gets_white(document: Document) -> None:
         (["compress", "photos/a.png", "-o", "x.png"], 1, "name must end with .isth"),
         (["compress", "photos/none.png", "-o", "x.isth"], 1, "no such file"),
         (["compress", "photos/a.png", "-o", "x.isth", "--model", "photos/a.png"], 2, "not a model file"),
-        (["compress", "photos/a.png", "-o", "x.isth", "--max-pixels", "0.001"], 1, "--max-pixels"),
+        (["compress", "photos/a.png", "-o", "x.isth", "--max-pixels", "0.001"], 1, "the limit of max_pixels"),
         (["decompress", "photos/a.png", "-o", "x.png"], 1, "not a compressed image"),
         (["decompress", "photos", "-o", "x"], 1, "no .isth files"),
         (["verify", "photos/a.png"], 1, "not a compressed image"),

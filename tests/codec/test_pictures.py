@@ -214,3 +214,14 @@ def test_every_kind_of_image_is_the_same_picture(
     with pytest.raises(DataError) as caught:
         isthmus.compress(photo.astype(float), model=model)
     assert "range=(0, 255)" in str(caught.value.hint)
+
+
+def test_views_and_open_files_are_taken(tmp_path: Path) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (40, 30, 3), dtype=np.uint8)
+    data = isthmus.compress(image[::-1, ::-1])
+    np.testing.assert_array_equal(
+        isthmus.decompress(data), isthmus.decompress(isthmus.compress(image[::-1, ::-1].copy()))
+    )
+    (tmp_path / "a.isth").write_bytes(data)
+    with (tmp_path / "a.isth").open("rb") as stream:
+        np.testing.assert_array_equal(isthmus.decompress(stream), isthmus.decompress(data))
