@@ -90,11 +90,18 @@ def read_images_for(model: Autoencoder, data: DataLike, *, limit: int | None = N
 def read_image_for(model: Autoencoder, image: ImageLike) -> Pixels:
     """One image `(H, W, C)` with the model's channels: alpha on white, colour weighed into gray.
 
+    What was left out or chosen in reading it is logged.
+
     Raises:
         DataError: missing, damaged, no image, or several.
     """
-    from isthmus.images.reading import read_image
+    from isthmus.images.reading import read, read_image
 
+    if isinstance(image, (str, os.PathLike)):
+        images = read(image)
+        report_reading(images)
+        if images.channels == 3 and model.channels == 1:
+            log_note("the image has colour and the model reads gray: its luminance is taken", id="luminance")
     return read_image(image, channels=model.channels)
 
 

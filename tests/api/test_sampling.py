@@ -143,3 +143,11 @@ def test_old_names_still_work() -> None:
     options: dict[str, Any] = {"labelled": False}
     with pytest.warns(DeprecationWarning, match="labelled= is now use_labels="):
         assert isthmus.fit_prior(MODEL, "photos", kind="gaussian", **options).classes == ()
+
+
+@pytest.mark.usefixtures("here")
+def test_pages_that_are_left_out_are_noted() -> None:
+    pages = [Image.fromarray(np.full((12, 12), 90 * index, np.uint8)) for index in range(2)]
+    pages[0].save("pages.tif", save_all=True, append_images=pages[1:])
+    found = isthmus.interpolate(MODEL, ["pages.tif", "photos/left/1.png"], frames=3)
+    assert any("several pages" in note for note in found.notes)
