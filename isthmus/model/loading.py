@@ -91,7 +91,7 @@ def resolve_model_path(model: ModelLike, *, to_change: bool = False) -> Path:
         if to_change:
             raise UsageError(
                 f"{name} comes with isthmus and is not changed: save a copy and give its path",
-                hint=f"isthmus.load('{name}').save('{name}{SUFFIX}')",
+                hint=Hint(f"copy {pretrained.path(name)} and give the copy's path"),
             )
         return pretrained.path(name)
     path = Path(name)
