@@ -13,6 +13,7 @@ from isthmus.public_names import HOMES
 
 # Need another machine, a network or minutes; or are old names, which have no example.
 WITHOUT_EXAMPLE = {"evaluate_model", "generate_images", "pull", "push", "register_pillow", "run_demo"}
+NEEDS_EXTRA = {"export_onnx": "onnxscript"}
 FUNCTIONS = sorted(name for name in HOMES if inspect.isfunction(getattr(isthmus, name)))
 
 
@@ -20,6 +21,8 @@ FUNCTIONS = sorted(name for name in HOMES if inspect.isfunction(getattr(isthmus,
 def test_the_example_of_a_public_function_runs(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if name in NEEDS_EXTRA:
+        pytest.importorskip(NEEDS_EXTRA[name], reason="needs an extra")
     monkeypatch.chdir(tmp_path)
     function = getattr(isthmus, name)
     found = doctest.DocTestParser().get_doctest(inspect.getdoc(function) or "", {}, name, None, None)
