@@ -19,7 +19,7 @@ PARITY = {
     "embed, all options": Parity(
         [
             *("embed", MODEL, "photos", "--what", "full", "--layer", "code", "--reference", "photos/left"),
-            *("--limit", "5", "--store", "-o", "a.parquet", "-o", "a.csv"),
+            *("--limit", "5", "--store", "-o", "a.json", "-o", "a.csv"),
         ],
         lambda: isthmus.embed(
             MODEL, "photos", what="full", layer="code", reference="photos/left", limit=5, store=True
