@@ -6,34 +6,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from isthmus.codec import transform
 from isthmus.codec.fit import STEPS, fit_tables
-from isthmus.errors import CapabilityError
 from isthmus.images.array_format import to_batch
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
 
 MAX_PICTURES = 400  # that are looked at; each gives a tile at most
-
-
-def finish(
-    model: Autoencoder, images: ImageSet, *, listener: Callable[[int, int], None] | None = None
-) -> None:
-    """Fit tables to a model that can compress, on some of its training images; do nothing to any other model.
-
-    Args:
-        model: just trained; gets the attachment that `isthmus compress` needs.
-        images: those it was trained on.
-        listener: called with (bands done, bands).
-
-    Raises:
-        DataError: images of a kind that the model does not read.
-    """
-    try:
-        transform.check_codec(model)
-    except CapabilityError:
-        return
-    fit_to_images(model, images, listener=listener)
 
 
 def fit_to_images(

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 import isthmus
+from isthmus.api.after_training import finish_model
 from isthmus.codec import transform
 from isthmus.codec.contexts import starting_contexts
-from isthmus.codec.finish import finish
 from isthmus.codec.fit import fit_band, fit_tables
 from isthmus.codec.symbols import encode
 from isthmus.errors import DataError
@@ -81,8 +81,8 @@ def test_no_pictures_fit_nothing(fresh: Autoencoder) -> None:
 
 def test_training_ends_with_tables_for_a_codec_only(fresh: Autoencoder, photo: Pixels) -> None:
     images = isthmus.read(np.stack([photo[:48, :48], photo[-48:, -48:]]).astype(np.float32) / 255)
-    finish(fresh, images)
+    finish_model(fresh, images)
     assert isthmus.compress(photo[:48, :48], model=fresh)
     plain = build(recipe("dense").with_settings(["code=3"]), channels=3, size=(48, 48))
-    finish(plain, images)
-    assert plain.attachments == {}
+    finish_model(plain, images)
+    assert set(plain.attachments) == {"readout"}
