@@ -8,6 +8,8 @@ import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 
+from isthmus.errors import ProcessError
+
 
 @contextlib.contextmanager
 def stop_on_signal() -> Iterator[Callable[[], bool]]:
@@ -17,6 +19,9 @@ def stop_on_signal() -> Iterator[Callable[[], bool]]:
 
     After the first signal Python's own handlers are back: a second Ctrl-C raises KeyboardInterrupt. Outside
     the main thread, where Python allows no handlers, the answer is always no.
+
+    Once a ProcessError has left the block, SIGTERM is ignored: torchrun sends it to all other processes when one is
+    lost, and the one that reports the loss must live until its report is written.
     """
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
@@ -40,5 +45,8 @@ def stop_on_signal() -> Iterator[Callable[[], bool]]:
         signal.signal(number, ask)
     try:
         yield asked.is_set
+    except ProcessError:
+        former[signal.SIGTERM] = signal.SIG_IGN
+        raise
     finally:
         put_back()

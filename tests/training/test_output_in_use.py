@@ -92,3 +92,14 @@ def test_a_hang_up_that_is_ignored_stays_ignored() -> None:
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+@POSIX
+def test_a_lost_process_is_reported_although_torchrun_ends_the_others() -> None:
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with pytest.raises(ProcessError), stop_on_signal():
+            raise ProcessError("one of 2 processes was lost")
+        signal.raise_signal(signal.SIGTERM)  # what torchrun sends while the report is written
+    finally:
+        signal.signal(signal.SIGTERM, before)
