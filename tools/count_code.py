@@ -30,9 +30,8 @@ def count_code_lines(source: str) -> int:
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0] if node.body else None
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
-                if isinstance(first.value.value, str):
-                    docstring_lines.update(range(first.lineno, (first.end_lineno or first.lineno) + 1))
+            if ast.get_docstring(node, clean=False) is not None and first is not None:
+                docstring_lines.update(range(first.lineno, (first.end_lineno or first.lineno) + 1))
     lines: set[int] = set()
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type not in IGNORED_TOKENS:
