@@ -16,7 +16,7 @@ import click
 from isthmus import cli
 from isthmus.cli.collection import spare_imported_objects
 from isthmus.cli.console import is_worker_rank
-from isthmus.cli.line import command_line, format_hint
+from isthmus.cli.line import command_line, exchange_words, format_hint
 from isthmus.cli.streams import Streams, tolerant_streams
 from isthmus.errors import IsthmusError, ProcessError, Stopped
 from isthmus.escaping import for_terminal, for_terminal_lines
@@ -91,6 +91,8 @@ def _report(error: Exception, words: Sequence[str]) -> int:
             raise error
         case IsthmusError():
             hint = None if error.hint is None else format_hint(error.hint)
+            if error.id == "exchanged-arguments":  # the whole line, with options that only the shell has
+                hint = command_line(exchange_words(words, *map(str, error.fields.values())))
             return _say(f"error: {error.message}", hint=hint, exit_code=error.exit_code)
         case Stopped():
             # Behind "--" it would be read as a file's name.

@@ -13,6 +13,7 @@ from isthmus.api.inputs import (
     DataLike,
     ImageLookup,
     ModelLike,
+    Range,
     check_choice,
     describe_model,
     open_model_and_data,
@@ -186,6 +187,7 @@ def anomalies(
     tiles: bool | None = None,
     store: bool = False,
     limit: int | None = None,
+    range: Range | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> AnomalyResult:
@@ -204,6 +206,7 @@ def anomalies(
         tiles: cut pictures into overlapping tiles of the model's size; by default those of twice its size.
         store: keep the fitted score in the model's file, for the next time.
         limit: at most so many images, evenly spaced.
+        range: the samples (low, high) that stand for black and white, where they are others.
         seed: which normal images are held out.
         progress: shows how far the call is; by default a bar or lines in the log.
 
@@ -223,8 +226,10 @@ def anomalies(
         raise UsageError(f"false_alarms={false_alarms}: a share between 0 and 1 is expected")
     if store:
         check_storable(model)
-    network, images = open_model_and_data("anomalies", model, data, limit=limit)
-    scorer, reference, skipped = _fit(network, images, normal, score, false_alarms, tiles, seed, progress)
+    network, images = open_model_and_data(model, data, limit=limit, range=range)
+    scorer, reference, skipped = _fit(
+        network, images, normal, score, false_alarms, tiles, range, seed, progress
+    )
     scores = scorer.score(images, progress)
     detector = scorer.detector
     if store:
@@ -255,7 +260,7 @@ def anomalies(
         chance=detector.chance(scores),
         skipped=skipped_inputs(images.skipped, skipped),
         _scorer=scorer,
-        _lookup=ImageLookup(network, data, images),
+        _lookup=ImageLookup(network, data, images, range),
     )
 
 
@@ -320,6 +325,7 @@ def _fit(
     score: ScoreKind | None,
     false_alarms: float | None,
     tiles: bool | None,
+    range: Range | None,
     seed: int,
     progress: Progress | None,
 ) -> tuple[_Scorer, ReferenceKind, tuple[Any, ...]]:
@@ -337,7 +343,7 @@ def _fit(
     purpose = "what is normal is not known"
     if stored is not None:
         purpose = f"this model holds the score '{stored.kind}': for '{score}' {purpose}"
-    usual, reference = resolve_reference(model, normal, purpose=purpose, option="normal")
+    usual, reference = resolve_reference(model, normal, purpose=purpose, option="normal", range=range)
     extractor, _ = fit_extractor_to_data(model, usual)
     cuts = is_larger(images, extractor.reading.size) if tiles is None else tiles
     with start_task(progress, "fitting to normal images", 1) as task:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from isthmus.api.inputs import (
     DataLike,
     ModelLike,
+    Range,
     check_count,
     describe_model,
     open_model_and_data,
@@ -161,6 +162,8 @@ def classify(
     few_labels: int = 10,
     draws: int = 5,
     baselines: bool = True,
+    limit: int | None = None,
+    range: Range | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Classification:
@@ -180,6 +183,8 @@ def classify(
         few_labels: labels per class of the measures with few labels; 0 leaves them out.
         draws: how often the few labels are drawn; the measures are means.
         baselines: compare with pixels and their principal components.
+        limit: learn from at most so many images, and measure on at most so many, evenly spaced.
+        range: the samples (low, high) that stand for black and white, where they are others.
         seed: of draws and held-out parts.
         progress: shows how far the call is; by default a bar or lines in the log.
 
@@ -199,8 +204,8 @@ def classify(
     check_count("neighbours", neighbours)
     check_count("few_labels", few_labels, least=0)
     check_count("draws", draws)
-    network, learned = open_model_and_data("classify", model, train)
-    measured = read_images_for(network, test)
+    network, learned = open_model_and_data(model, train, limit=limit, range=range)
+    measured = read_images_for(network, test, limit=limit, range=range)
     from isthmus.features.classify import classify as compare_probes
     from isthmus.features.contenders import SEEN
 

@@ -11,6 +11,7 @@ from isthmus.api.inputs import (
     DataLike,
     ImageLookup,
     ModelLike,
+    Range,
     check_choice,
     check_count,
     describe_model,
@@ -161,6 +162,7 @@ def cluster(
     seeds: int = 1,
     baselines: bool = True,
     limit: int | None = None,
+    range: Range | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Clustering:
@@ -182,6 +184,7 @@ def cluster(
             are those of the first.
         baselines: compare with pixels and their principal components, where labels are known.
         limit: at most so many images, evenly spaced.
+        range: the samples (low, high) that stand for black and white, where they are others.
         seed: of the first run.
         progress: shows how far the call is; by default a bar or lines in the log.
 
@@ -203,7 +206,7 @@ def cluster(
     check_choice("space", space, get_args(SpaceKind))
     check_count("neighbours", neighbours, least=2)
     check_count("seeds", seeds)
-    network, images = open_model_and_data("cluster", model, data, limit=limit)
+    network, images = open_model_and_data(model, data, limit=limit, range=range)
     from isthmus.features.contenders import SEEN
     from isthmus.features.grouping import group
 
@@ -239,5 +242,5 @@ def cluster(
         points=found.clusters.places,
         skipped=skipped_inputs(images.skipped),
         _typical_rows=typical,
-        _lookup=ImageLookup(network, data, images),
+        _lookup=ImageLookup(network, data, images, range),
     )

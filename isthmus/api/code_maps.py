@@ -11,6 +11,7 @@ from isthmus.api.inputs import (
     DataLike,
     ImageLookup,
     ModelLike,
+    Range,
     check_choice,
     check_count,
     describe_model,
@@ -136,6 +137,7 @@ def code_map(
     *,
     method: MapKind = "tsne",
     limit: int = 4000,
+    range: Range | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> CodeMap:
@@ -148,6 +150,7 @@ def code_map(
         data: images: a folder, file, archive, array, named set, or a list of those.
         method: `tsne` (van der Maaten and Hinton 2008) keeps neighbours together, `pca` keeps directions.
         limit: at most so many images, evenly spaced.
+        range: the samples (low, high) that stand for black and white, where they are others.
         seed: of t-SNE.
         progress: shows how far the call is; by default a bar or lines in the log.
 
@@ -165,7 +168,7 @@ def code_map(
     """
     check_choice("method", method, get_args(MapKind))
     check_count("limit", limit, least=3)
-    network, everything = open_model_and_data("code_map", model, data)
+    network, everything = open_model_and_data(model, data, range=range)
     from isthmus.evaluation.passes import evenly
     from isthmus.generation.code_map import lay_out_codes
 
@@ -185,5 +188,5 @@ def code_map(
         classes=images.classes,
         skipped=skipped_inputs(images.skipped),
         _title=f"{Path(name).stem}: {everything.source}",
-        _lookup=ImageLookup(network, data, images),
+        _lookup=ImageLookup(network, data, images, range),
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from isthmus.api.inputs import DataLike, Size, check_count, read_images
+from isthmus.api.inputs import DataLike, Range, Size, check_count, read_images
 from isthmus.api.result import Result, skipped_inputs, use
 from isthmus.api.trial_training import TrialLength, train_trial
 from isthmus.errors import Hint, UsageError
@@ -161,6 +161,8 @@ def compare(
     minutes: float | None = None,
     steps: int | None = None,
     size: Size | None = None,
+    limit: int | None = None,
+    range: Range | None = None,
     seeds: int = 1,
     progress: Progress | None = None,
 ) -> Comparison:
@@ -180,6 +182,8 @@ def compare(
         minutes: length of each training in time; by default, without any length, the recipe's, or 5.
         steps: length of each training in steps.
         size: resize every image to this height and width in pixels.
+        limit: train on at most so many images, and measure on at most so many, evenly spaced.
+        range: the samples (low, high) that stand for black and white, where they are others.
         seeds: trainings per recipe, 1 to 100.
         progress: shows how far the call is; by default a bar or lines in the log.
 
@@ -203,7 +207,7 @@ def compare(
         raise UsageError("several recipes are expected", hint=Hint.call("list_recipes"), id="no-recipes")
     lines = dict(settings) if isinstance(settings, Mapping) else tuple(settings)
     chosen = [settle_recipe(recipe, code, lines) for recipe in recipes]
-    training, held_back, skipped = _split(data, test)
+    training, held_back, skipped = _split(data, test, limit, range)
     length = TrialLength(epochs, minutes, steps, size)
     rows: list[ContenderRow] = []
     baselines: dict[tuple[str, int], ContenderRow] = {}
@@ -222,9 +226,13 @@ def compare(
         source=training.source,
         training_images=len(training),
         test_images=len(held_back),
-        seeds=tuple(range(seeds)),
+        seeds=_number_from_zero(seeds),
         skipped=skipped,
     )
+
+
+def _number_from_zero(count: int) -> tuple[int, ...]:
+    return tuple(range(count))
 
 
 def _measure(
@@ -258,16 +266,18 @@ def _measure(
     return row, found
 
 
-def _split(data: DataLike, test: DataLike | None) -> tuple[ImageSet, ImageSet, tuple[Any, ...]]:
+def _split(
+    data: DataLike, test: DataLike | None, limit: int | None, range: Range | None
+) -> tuple[ImageSet, ImageSet, tuple[Any, ...]]:
     """Images to train on, images to measure on, and what was left out of both."""
     from isthmus.images.named import is_name
     from isthmus.images.split import hold_out
 
-    images = read_images(data)
+    images = read_images(data, limit=limit, range=range)
     named = isinstance(data, str) and not Path(data).exists() and is_name(data)
     if test is None and named and data.partition(":")[2] != "test":
         test = f"{data.partition(':')[0]}:test"
-    other = None if test is None else read_images(test)
+    other = None if test is None else read_images(test, limit=limit, range=range)
     skipped = skipped_inputs(images.skipped, () if other is None else other.skipped)
     if other is None:
         # Another seed than the validation split's, or the same images would be taken twice.

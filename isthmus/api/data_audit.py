@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from isthmus.api.inputs import DataLike, ImageLookup, ModelLike, PathLike, load_model, read_images
+from isthmus.api.inputs import DataLike, ImageLookup, ModelLike, PathLike, Range, load_model, read_images
 from isthmus.api.reference import fit_extractor_to_data
 from isthmus.api.result import Result, skipped_inputs, use
 from isthmus.errors import Hint, UsageError
@@ -282,6 +282,8 @@ def audit(
     against: DataLike | None = None,
     groups: PathLike | None = None,
     model: ModelLike | None = None,
+    limit: int | None = None,
+    range: Range | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Audit:
@@ -297,6 +299,8 @@ def audit(
         groups: images of one origin: a file with lines `name,group`, or a regular expression for names whose
             first group is the origin; by default guessed from the names.
         model: judge labels by this model's features, instead of by principal components.
+        limit: at most so many images of each set, evenly spaced.
+        range: the samples (low, high) that stand for black and white, where they are others.
         seed: of the distortions that limits are found by.
         progress: shows how far the call is; by default a bar or lines in the log.
 
@@ -322,8 +326,8 @@ def audit(
     if groups is not None and against is None:
         raise UsageError("origins are looked for on both sides of a split", hint=Hint.add(against="DATA"))
     network = None if model is None else load_model(model)
-    images = read_images(data)
-    other = None if against is None else read_images(against)
+    images = read_images(data, limit=limit, range=range)
+    other = None if against is None else read_images(against, limit=limit, range=range)
     both = images if other is None else joined(images, other)
     leaks = None
     if other is not None:
@@ -362,7 +366,9 @@ def audit(
         _duplicates=found,
         _faults=faults,
         _doubts=doubts,
-        _lookups=tuple(ImageLookup(None, source, part) for source, part in zip(sources, sets, strict=True)),
+        _lookups=tuple(
+            ImageLookup(None, source, part, range) for source, part in zip(sources, sets, strict=True)
+        ),
     )
 
 

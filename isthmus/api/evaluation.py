@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -23,6 +23,7 @@ from isthmus.api.inputs import (
     ImageLookup,
     ModelLike,
     PathLike,
+    Range,
     check_count,
     describe_model,
     open_model_and_data,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
     from isthmus.evaluation.generation import Generation
     from isthmus.evaluation.privacy import Membership
+    from isthmus.generation.prior import Prior
     from isthmus.images.store import ImageSet
     from isthmus.metrics.codes import CodeStatistics
     from isthmus.model.autoencoder import Autoencoder
@@ -199,6 +201,7 @@ def evaluate(
     features: PathLike | None = None,
     privacy: bool = False,
     limit: int | None = None,
+    range: Range | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Evaluation:
@@ -224,6 +227,7 @@ def evaluate(
         privacy: test whether losses give away what was trained on; the images must be of the same source as
             the training images and not among them.
         limit: at most so many images, evenly spaced.
+        range: the samples (low, high) that stand for black and white, where they are others.
         seed: of corruption and sampled codes.
         progress: shows how far the call is; by default a bar or lines in the log.
 
@@ -246,15 +250,18 @@ def evaluate(
     from isthmus.evaluation.passes import evenly
     from isthmus.evaluation.privacy import membership
     from isthmus.evaluation.rivals import fit_rivals
+    from isthmus.generation.codes import check_generates
+    from isthmus.generation.prior import kept
     from isthmus.model import axes
 
     started = time.monotonic()
     check_count("limit", limit)
     check_count("nll_samples", nll_samples, least=0)
     check_count("samples", samples, least=8)
-    network, given = open_model_and_data("evaluate", model, data)
+    network, given = open_model_and_data(model, data, range=range)
     images = evenly(given, limit)
-    known = _find_training_images(network, reference, needed=privacy, purpose="membership is tested")
+    purpose = "membership is tested"
+    known = _find_training_images(network, reference, range, needed=privacy, purpose=purpose)
     corruption = network.recipe.corruption
     corrupted = not corruption.is_identity
     probe = None if known is None else evenly(known, MAX_GAP_IMAGES)
@@ -296,7 +303,9 @@ def evaluate(
         )
     made = None
     if generation:
-        made = _evaluate_generation(network, given, reference, known, samples, features, seed, progress)
+        check_generates(network)
+        priors = None if kept(network) else [resolve_prior(network, reference=reference, range=range)[0]]
+        made = _evaluate_generation(network, given, known, priors, samples, features, seed, progress)
     return Evaluation(
         model=describe_network(network),
         data=describe_images(given, images, main.binary),
@@ -318,18 +327,18 @@ def evaluate(
         ),
         _path=describe_model(model, network),
         _network=network,
-        _lookup=ImageLookup(network, data, images),
+        _lookup=ImageLookup(network, data, images, range),
     )
 
 
 def _find_training_images(
-    model: Autoencoder, reference: DataLike | None, *, needed: bool, purpose: str
+    model: Autoencoder, reference: DataLike | None, range: Range | None, *, needed: bool, purpose: str
 ) -> ImageSet | None:
     """The training images; where they are not found and not needed, a note says what is left out."""
     from isthmus.evaluation.training_data import training_images
 
     if reference is not None:
-        return read_images_for(model, reference)
+        return read_images_for(model, reference, range=range)
     known, why = training_images(model)
     if known is None and needed:
         raise DataError(
@@ -343,19 +352,15 @@ def _find_training_images(
 def _evaluate_generation(
     model: Autoencoder,
     images: ImageSet,
-    reference: DataLike | None,
     known: ImageSet | None,
+    priors: Sequence[Prior] | None,
     samples: int,
     features: PathLike | None,
     seed: int,
     progress: Progress | None,
 ) -> Generation:
     from isthmus.evaluation.generation import evaluate_generation
-    from isthmus.generation.codes import check_generates
-    from isthmus.generation.prior import kept
 
-    check_generates(model)
-    priors = None if kept(model) else [resolve_prior(model, reference=reference)[0]]
     with start_task(progress, "measuring new images", 0) as task:
         steps: list[str] = []
 

@@ -10,6 +10,7 @@ from isthmus.api.inputs import (
     DataLike,
     ImageLike,
     ModelLike,
+    Range,
     check_count,
     describe_model,
     open_model_and_data,
@@ -143,6 +144,8 @@ def explain(
     *,
     reference: DataLike | None = None,
     units: int | Sequence[int] = 8,
+    limit: int = MAX_REFERENCE_IMAGES,
+    range: Range | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Explanation:
@@ -158,6 +161,8 @@ def explain(
         image: the image; of several the first.
         reference: images that units are compared with; by default the training images.
         units: how many units, or the numbers of those that are looked at.
+        limit: compare with at most so many reference images, evenly spaced.
+        range: the samples (low, high) that stand for black and white, where they are others.
         seed: of the random orders that maps are compared with.
         progress: shows how far the call is; by default a bar or lines in the log.
 
@@ -178,7 +183,8 @@ def explain(
 
     if isinstance(units, int):
         check_count("units", units)
-    network, queries = open_model_and_data("explain", model, image)
+    check_count("limit", limit)
+    network, queries = open_model_and_data(model, image, range=range)
     capabilities.check_use(network.recipe, "decode")
     if len(queries) > 1:
         log_note(
@@ -188,8 +194,8 @@ def explain(
             count=len(queries),
             name=queries.names[0],
         )
-    known, kind = resolve_reference(network, reference, purpose="units are compared with these")
-    some = evenly(known, MAX_REFERENCE_IMAGES)
+    known, kind = resolve_reference(network, reference, purpose="units are compared with these", range=range)
+    some = evenly(known, limit)
     with start_task(progress, "explaining", 1.0) as task:
         return explain_first(
             network,

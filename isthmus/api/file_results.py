@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Generic, TypeVar
 
 from isthmus.api.inputs import PathLike, check_count
@@ -101,6 +101,7 @@ def process_files(
     """
     check_count("workers", workers)
     jobs = plan_outputs(inputs.files, out, suffix=suffix, suffixes=suffixes, force=force)
+    jobs = [replace(job, image=inputs.images.get(job.index)) for job in jobs]
     with start_task(progress, label, len(jobs), "files") as task:
         outcomes = run_jobs(jobs, work, force=force, task=task, workers=workers)
     skipped = skipped_inputs(inputs.skipped, [one.skipped for one in outcomes if one.skipped is not None])

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from isthmus.api.file_results import FilesResult, process_files
-from isthmus.api.inputs import DataLike, ModelLike, PathLike, check_count, open_model_and_data
+from isthmus.api.inputs import DataLike, ModelLike, PathLike, Range, check_count, open_model_and_data
 from isthmus.api.result import skipped_inputs, use
 from isthmus.file_jobs import FileJob, InputFiles, Report
 from isthmus.progress import Progress
@@ -60,6 +60,7 @@ def reconstruct_files(
     compare: bool = False,
     scale: int = 1,
     limit: int | None = None,
+    range: Range | None = None,
     force: bool = False,
     workers: int | None = None,
     progress: Progress | None = None,
@@ -76,6 +77,7 @@ def reconstruct_files(
         compare: write each image and its reconstruction side by side.
         scale: enlarge what is written so many times, each pixel to a square.
         limit: at most so many images, evenly spaced.
+        range: the samples (low, high) that stand for black and white, where they are others.
         force: write outputs again that exist.
         workers: images in work at the same time; by default one for each core.
         progress: shows how far the call is; by default a bar or lines in the log.
@@ -95,7 +97,7 @@ def reconstruct_files(
     from isthmus.images.write import WRITABLE, grid, save_image
 
     check_count("scale", scale)
-    network, images = open_model_and_data("reconstruct_files", model, data, limit=limit, out=os.fspath(out))
+    network, images = open_model_and_data(model, data, limit=limit, range=range)
 
     reconstructions = _Reconstructions(network, images)
 

@@ -22,12 +22,16 @@ Row = Sequence[object]
 
 
 def use(function: Callable[_Parameters, _Returned]) -> Callable[_Parameters, _Returned]:
-    """Decorate a function of the api: it collects notes and runs with the number of threads that is set."""
+    """Decorate a function of the api: it is told where model and images were exchanged, collects notes, and
+    runs with the number of threads that is set.
+    """
 
     @functools.wraps(function)
     def call(*args: _Parameters.args, **options: _Parameters.kwargs) -> _Returned:
+        from isthmus.api.exchanged_arguments import check_not_exchanged
         from isthmus.threads import limited
 
+        check_not_exchanged(function, args, options)
         with collect_notes(), limited():
             return function(*args, **options)
 

@@ -14,6 +14,7 @@ from isthmus.api.inputs import (
     DataLike,
     ImageLike,
     ModelLike,
+    Range,
     Size,
     check_choice,
     check_count,
@@ -146,6 +147,8 @@ def fit_prior(
     width: int | None = None,
     precision: FlowPrecision = "float32",
     use_labels: bool = True,
+    limit: int | None = None,
+    range: Range | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> FittedPrior:
@@ -164,6 +167,8 @@ def fit_prior(
         width: of the flow's network; by default 512, for grid codes 64.
         precision: of the flow's training; bfloat16 is faster where the processor has it.
         use_labels: fit the classes apart; without it no class can be asked for.
+        limit: at most so many images, evenly spaced.
+        range: the samples (low, high) that stand for black and white, where they are others.
         seed: of the fit.
         progress: shows how far the call is; by default a bar or lines in the log.
 
@@ -191,7 +196,7 @@ def fit_prior(
     images: ImageSet | None = None
     source: ReferenceKind | None = "data"
     if data is not None:
-        network, images = open_model_and_data("fit_prior", model, data)
+        network, images = open_model_and_data(model, data, limit=limit, range=range)
     else:
         network = load_model(model)
         if kind == "normal":
@@ -250,6 +255,7 @@ def generate(
     temperature: float = 1.0,
     steps: int = 32,
     reference: DataLike | None = None,
+    range: Range | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> NewImages:
@@ -269,6 +275,7 @@ def generate(
         temperature: factor on the prior's noise: below 1 more usual images, above 1 more unusual ones.
         steps: of the flow's integration.
         reference: images to fit a prior to for this once, instead of what the model holds.
+        range: the samples (low, high) that stand for black and white, where they are others.
         seed: the same seed gives the same images.
         progress: shows how far the call is; by default a bar or lines in the log.
 
@@ -294,8 +301,8 @@ def generate(
     if like is not None and size is not None:
         raise UsageError("variations have the size of their image: leave out either size or like")
     network = load_model(model)
-    given = None if like is None else read_image_for(network, like)
-    chosen, source = resolve_prior(network, prior, reference)
+    given = None if like is None else read_image_for(network, like, range=range)
+    chosen, source = resolve_prior(network, prior, reference, range=range)
     from isthmus.generation.sampling import sample_images
 
     with start_task(progress, "drawing", count, "images") as task:
@@ -333,6 +340,7 @@ def interpolate(
     prior: PriorKind | None = None,
     steps: int = 32,
     reference: DataLike | None = None,
+    range: Range | None = None,
 ) -> InterpolatedImages:
     """Make what lies between two or more images in the code of a model.
 
@@ -345,6 +353,7 @@ def interpolate(
         prior: for that path; by default the best the model has.
         steps: of a flow's integration.
         reference: images to fit a prior to for this once, instead of what the model holds.
+        range: the samples (low, high) that stand for black and white, where they are others.
 
     Raises:
         CapabilityError: the model cannot generate.
@@ -370,9 +379,9 @@ def interpolate(
     from isthmus.images.conform import fit
 
     check_generates(network)
-    given = [read_image_for(network, images[index]) for index in range(len(images))]
+    given = [read_image_for(network, image, range=range) for image in images]
     size = (given[0].shape[0], given[0].shape[1])
-    chosen = resolve_prior(network, prior, reference)[0] if path == "prior" else None
+    chosen = resolve_prior(network, prior, reference, range=range)[0] if path == "prior" else None
     pixels = path_images(
         network,
         [fit(image, size) for image in given],
@@ -384,6 +393,6 @@ def interpolate(
     return InterpolatedImages(
         model=describe_model(model, network),
         pixels=pixels,
-        images=tuple(describe_input(images[index]) for index in range(len(images))),
+        images=tuple(map(describe_input, images)),
         path=path,
     )

@@ -13,6 +13,7 @@ from isthmus.api.inputs import (
     ImageLookup,
     ModelLike,
     PathLike,
+    Range,
     check_choice,
     check_count,
     describe_model,
@@ -178,6 +179,7 @@ def search(
     layer: str | None = None,
     index: PathLike | None = None,
     limit: int | None = None,
+    range: Range | None = None,
     progress: Progress | None = None,
 ) -> SearchResult:
     """Find the images of a set that are most similar to others.
@@ -194,6 +196,7 @@ def search(
         index: keep the features of the searched images in this file; when it exists it is brought up to date,
             and only new images go through the network.
         limit: search at most so many images, evenly spaced.
+        range: the samples (low, high) that stand for black and white, where they are others.
         progress: shows how far the call is; by default a bar or lines in the log.
 
     Raises:
@@ -211,8 +214,8 @@ def search(
     """
     check_count("count", count)
     check_choice("metric", metric, get_args(MetricKind))
-    network, images = open_model_and_data("search", model, data, limit=limit)
-    queries = read_images_for(network, like)
+    network, images = open_model_and_data(model, data, limit=limit, range=range)
+    queries = read_images_for(network, like, range=range)
     from isthmus.features.index import most_alike
     from isthmus.features.readout import features
 
@@ -236,8 +239,8 @@ def search(
         removed=found.removed,
         index_error=found.error,
         skipped=skipped_inputs(images.skipped, queries.skipped),
-        _lookup=ImageLookup(network, data, images),
-        _query_lookup=ImageLookup(network, like, queries),
+        _lookup=ImageLookup(network, data, images, range),
+        _query_lookup=ImageLookup(network, like, queries, range),
     )
 
 

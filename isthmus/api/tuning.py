@@ -11,7 +11,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
-from isthmus.api.inputs import DataLike, PathLike, Size, check_choice, check_count, read_images
+from isthmus.api.inputs import DataLike, PathLike, Range, Size, check_choice, check_count, read_images
 from isthmus.api.result import Result, skipped_inputs, use
 from isthmus.api.trial_training import TrialLength, train_trial
 from isthmus.errors import IsthmusError, UsageError
@@ -197,6 +197,8 @@ def tune(
     minutes: float | None = None,
     steps: int | None = None,
     size: Size | None = None,
+    limit: int | None = None,
+    range: Range | None = None,
     log: PathLike | None = None,
     force: bool = False,
     seed: int = 0,
@@ -226,6 +228,8 @@ def tune(
             or half a minute.
         steps: length of each training in steps.
         size: resize every image to this height and width in pixels.
+        limit: at most so many images, evenly spaced.
+        range: the samples (low, high) that stand for black and white, where they are others.
         log: a file with a line per trial, which the same search goes on from.
         force: begin a log that exists anew.
         seed: of folds, weights and random points.
@@ -256,7 +260,7 @@ def tune(
     check_axes(chosen, axes)
     names = tuple(dict.fromkeys(objective(name) for name in objectives))
     _check(names, folds, search, trials, budget)
-    images = read_images(data)
+    images = read_images(data, limit=limit, range=range)
     parts = split_folds(images, folds, seed=seed)
     points = list(grid(axes)) if search == "grid" else []
     total = len(points) if search == "grid" else trials

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from isthmus.errors import DataError
 from isthmus.images.cache import memory_bytes
 from isthmus.images.idx import DEFLATE_LIMIT
-from isthmus.images.sample_range import Range, UnreadablePixelsError, to_samples
+from isthmus.images.sample_range import UNIT, Range, UnreadablePixelsError, to_samples
 from isthmus.images.sources import is_tensor
 from isthmus.images.store import ImageSet, Indices, Pixels
 from isthmus.input_files import open_input
@@ -28,7 +28,12 @@ _MOST_CLASSES = 65_536
 
 
 def from_array(
-    images: Any, labels: Any = None, *, value_range: Range | None = None, source: str = "array"
+    images: Any,
+    labels: Any = None,
+    *,
+    value_range: Range | None = None,
+    bounds: Range = UNIT,
+    source: str = "array",
 ) -> ImageSet:
     """A NumPy array or torch tensor as a set of images.
 
@@ -36,6 +41,7 @@ def from_array(
         images: shapes as in the module's first lines; uint8, uint16, bool, or floats in [0, 1] (kept as
             float32), of any byte order and strides. uint8, uint16 and float32 in C order are not copied.
         value_range: the samples that stand for black and white, of any real type; they become float32.
+        bounds: where floats may lie after that.
         labels: (N,) whole numbers from 0 to 65535, or None.
 
     Raises:
@@ -49,7 +55,7 @@ def from_array(
         array = (tensor.float() if tensor.is_floating_point() else tensor).permute(0, 2, 3, 1).numpy()
     else:
         array = images if isinstance(images, np.ndarray) else np.asarray(images)
-    pixels = _sample_values(_four_dimensions(array, source), source, value_range)
+    pixels = _sample_values(_four_dimensions(array, source), source, value_range, bounds)
     if not isinstance(pixels, np.memmap):
         pixels = np.ascontiguousarray(pixels)
     numbers = None if labels is None else label_numbers(labels, len(pixels), source)
@@ -78,7 +84,7 @@ def label_numbers(labels: Any, count: int, source: str) -> Indices:
     return numbers.astype(np.int64)
 
 
-def read_npy(path: str | Path, *, value_range: Range | None = None) -> ImageSet:
+def read_npy(path: str | Path, *, value_range: Range | None = None, bounds: Range = UNIT) -> ImageSet:
     """Images from a `.npy` file; nothing is ever unpickled.
 
     Raises:
@@ -92,10 +98,11 @@ def read_npy(path: str | Path, *, value_range: Range | None = None) -> ImageSet:
     except Exception as error:  # NumPy raises many types on damaged headers
         raise DataError(f"{path}: not a readable .npy file ({_one_line(error)})") from None
     large = mapped.nbytes > memory_bytes() // 4
-    return from_array(mapped if large else np.array(mapped), value_range=value_range, source=str(path))
+    array = mapped if large else np.array(mapped)
+    return from_array(array, value_range=value_range, bounds=bounds, source=str(path))
 
 
-def read_npz(path: str | Path, *, value_range: Range | None = None) -> ImageSet:
+def read_npz(path: str | Path, *, value_range: Range | None = None, bounds: Range = UNIT) -> ImageSet:
     """`images`, and `labels` where there are any, from a `.npz` file; nothing is ever unpickled.
 
     Raises:
@@ -114,7 +121,7 @@ def read_npz(path: str | Path, *, value_range: Range | None = None) -> ImageSet:
         raise
     except Exception as error:  # as above, and whatever zipfile makes of a damaged directory
         raise DataError(f"{path}: not a readable .npz file ({_one_line(error)})") from None
-    return from_array(images, labels, value_range=value_range, source=str(path))
+    return from_array(images, labels, value_range=value_range, bounds=bounds, source=str(path))
 
 
 def _member(archive: zipfile.ZipFile, key: str, length: int) -> npt.NDArray[Any]:
@@ -157,9 +164,9 @@ def _four_dimensions(array: npt.NDArray[Any], source: str) -> Pixels:
     return array
 
 
-def _sample_values(pixels: Pixels, source: str, value_range: Range | None) -> Pixels:
+def _sample_values(pixels: Pixels, source: str, value_range: Range | None, bounds: Range) -> Pixels:
     try:
-        return to_samples(pixels, value_range)
+        return to_samples(pixels, value_range, bounds=bounds)
     except UnreadablePixelsError as error:
         raise DataError(f"{source}: {error}", hint=error.hint) from None
 
