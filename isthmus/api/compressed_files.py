@@ -246,6 +246,7 @@ def compress_files(
         already_there=done.already_there,
         verified=verify,
         skipped=done.skipped,
+        complete=done.complete,
     )
 
 
@@ -338,6 +339,7 @@ def decompress_files(
         files=done.values,
         already_there=done.already_there,
         skipped=done.skipped,
+        complete=done.complete,
     )
 
 

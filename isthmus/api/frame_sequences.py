@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from isthmus.api.attachments import check_storable, store_attachments
+from isthmus.api.attachments import check_fit, check_storable, store_attachments
 from isthmus.api.generated_images import GeneratedImages
 from isthmus.api.inputs import (
     DataLike,
@@ -22,6 +22,7 @@ from isthmus.api.inputs import (
 )
 from isthmus.api.result import Result, skipped_inputs, use
 from isthmus.errors import Hint, UsageError
+from isthmus.interruption import Interruption
 from isthmus.progress import Progress, start_task
 from isthmus.wording import format_count
 
@@ -245,6 +246,8 @@ def fit_motion(
 ) -> FittedMotion:
     """Learn how codes move from frame to frame, and keep it in the model and its file.
 
+    Ctrl-C keeps what is learned until then, unless the model holds an earlier one.
+
     Args:
         model: a model with a vector code, or the path of a model file.
         frames: a folder whose sub-folders are sequences, or one sequence as for `reconstruct_frames`; at
@@ -272,8 +275,13 @@ def fit_motion(
     from isthmus.generation.frames import sequence_codes, sequences_of
 
     codes = [sequence_codes(network, one) for one in sequences_of(given)]
+    stop, replaces = Interruption(), NAME if NAME in network.attachments else None
     with start_task(progress, "learning", steps, "steps") as task:
-        fit_dynamics(network, codes, steps=steps, seed=seed, listener=lambda step: task.update(step.step))
+        motion = fit_dynamics(
+            network, codes, steps=steps, seed=seed, listener=lambda step: task.update(step.step), stop=stop
+        )
+    if stop.happened:
+        check_fit(stop, motion.facts["steps"], steps, replaces=replaces)
     store_attachments(model, network, NAME)
     return FittedMotion(
         model=describe_model(model, network),
@@ -281,6 +289,7 @@ def fit_motion(
         sequences=len(codes),
         given=len(given),
         skipped=skipped_inputs(given.skipped),
+        complete=stop.complete,
     )
 
 

@@ -99,7 +99,8 @@ def restore_files(
         progress=progress,
     )
     _log_dropped([header for _, header in done.values])
-    return ProcessedFiles(tuple(one for one, _ in done.values), done.already_there, done.skipped)
+    entries = tuple(one for one, _ in done.values)
+    return ProcessedFiles(entries, done.already_there, done.skipped, done.complete)
 
 
 def log_dropped_parts(image: ImageLike) -> None:
