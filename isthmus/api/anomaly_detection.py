@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import logging
 import math
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from isthmus.api.reference import (
 )
 from isthmus.api.result import Result, skipped_inputs, use
 from isthmus.errors import UsageError
+from isthmus.interruption import Interruption
 from isthmus.log import log_note
 from isthmus.old_keywords import rename_keywords
 from isthmus.progress import Progress, start_task
@@ -230,10 +232,11 @@ def anomalies(
     scorer, reference, skipped = _fit(
         network, images, normal, score, false_alarms, tiles, range, seed, progress
     )
-    scores = scorer.score(images, progress)
     detector = scorer.detector
-    if store:
+    if store:  # before the images are scored, so that it is kept when that is interrupted
         scorer.store(model, network)
+    stop = Interruption()
+    scores = scorer.score(images, progress, stop)
     if math.isinf(detector.threshold):
         held_out = len(detector.calibration)
         log_note(
@@ -253,12 +256,13 @@ def anomalies(
         reference=reference,
         false_alarms=detector.false_alarms,
         threshold=detector.threshold,
-        tiles=scorer.count_tiles(images),
-        names=images.names,
+        tiles=scorer.count_tiles(images.subset(list(builtins.range(len(scores))))),
+        names=images.names[: len(scores)],
         scores=scores,
         flagged=scores > detector.threshold,
         chance=detector.chance(scores),
         skipped=skipped_inputs(images.skipped, skipped),
+        complete=stop.complete,
         _scorer=scorer,
         _lookup=ImageLookup(network, data, images, range),
     )
@@ -273,15 +277,22 @@ class _Scorer:
     detector: Detector
     cuts: bool
 
-    def score(self, images: ImageSet, progress: Progress | None) -> npt.NDArray[np.float64]:
-        """`(N,)` scores; of a picture that is cut, the highest of its tiles."""
+    def score(
+        self, images: ImageSet, progress: Progress | None, stop: Interruption
+    ) -> npt.NDArray[np.float64]:
+        """`(N,)` scores; of a picture that is cut, the highest of its tiles.
+
+        Raises:
+            KeyboardInterrupt: interrupted before any was scored.
+        """
         import numpy as np
 
-        parts = []
-        with start_task(progress, "scoring", len(images), "images") as task:
+        parts: list[npt.NDArray[np.float64]] = []
+        with stop, start_task(progress, "scoring", len(images), "images") as task:
             for chunk in _chunks(images):
                 parts.append(self._score_chunk(chunk))
                 task.update(sum(map(len, parts)))
+        stop.check(sum(map(len, parts)), len(images), "image")
         return np.concatenate(parts)
 
     def _score_chunk(self, images: ImageSet) -> npt.NDArray[np.float64]:

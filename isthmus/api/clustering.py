@@ -19,6 +19,7 @@ from isthmus.api.inputs import (
 )
 from isthmus.api.reference import ReferenceKind, fit_extractor_to_data
 from isthmus.api.result import Result, skipped_inputs, use
+from isthmus.interruption import Interruption
 from isthmus.old_keywords import rename_keywords
 from isthmus.progress import Progress
 from isthmus.wording import format_count
@@ -208,23 +209,29 @@ def cluster(
     check_count("seeds", seeds)
     network, images = open_model_and_data(model, data, limit=limit, range=range)
     from isthmus.features.contenders import SEEN
-    from isthmus.features.grouping import group
+    from isthmus.features.grouping import iter_groupings
 
     extractor, reference = fit_extractor_to_data(network, images, layer=layer)
-    found = group(
-        network,
-        extractor,
-        images,
-        clusters,
-        method=method,
-        space=space,
-        neighbours=neighbours,
-        seeds=seeds,
-        seed=seed,
-        seen=SEEN if baselines else SEEN[:2],
-        progress=progress,
+    seen = SEEN if baselines else SEEN[:2]
+    stop = Interruption()
+    parts = stop.collect(
+        iter_groupings(
+            network,
+            extractor,
+            images,
+            clusters,
+            method=method,
+            space=space,
+            neighbours=neighbours,
+            seeds=seeds,
+            seed=seed,
+            seen=seen,
+            progress=progress,
+        )
     )
-    assigned, typical = found.clusters.assigned, found.clusters.typical
+    stop.check(len(parts), 1 if images.labels is None else len(seen), "grouping")
+    found = parts[0].clusters
+    assigned, typical = found.assigned, found.typical
     return Clustering(
         model=describe_model(model, network),
         layer=extractor.reading.layer,
@@ -235,12 +242,13 @@ def cluster(
             Group(int((assigned == index).sum()), tuple(images.names[int(row)] for row in rows))
             for index, rows in enumerate(typical)
         ),
-        agreement=found.agreement,
+        agreement={one.name: one.agreement for one in parts if one.agreement is not None},
         seeds=seeds,
         names=images.names,
         assigned=assigned,
-        points=found.clusters.places,
+        points=found.places,
         skipped=skipped_inputs(images.skipped),
+        complete=stop.complete,
         _typical_rows=typical,
         _lookup=ImageLookup(network, data, images, range),
     )

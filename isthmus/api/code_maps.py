@@ -18,6 +18,7 @@ from isthmus.api.inputs import (
     open_model_and_data,
 )
 from isthmus.api.result import Result, skipped_inputs, use
+from isthmus.interruption import Interruption
 from isthmus.progress import Progress, start_task
 from isthmus.wording import choose_word
 
@@ -38,7 +39,7 @@ class CodeMap(Result):
         model: the model, as it was given.
         images: number of images on the map.
         given: number of images that were read.
-        method: `tsne` or `pca`.
+        method: `tsne` or `pca`; after Ctrl-C in t-SNE it is `pca`.
         explained: with `pca`, share of the codes' variance that the two axes hold; else null.
         points: `(N, 2)` float32 in [0, 1], up is up.
         names: of the images.
@@ -173,20 +174,24 @@ def code_map(
     from isthmus.generation.code_map import lay_out_codes
 
     images = evenly(everything, limit)
+    stop = Interruption()
     with start_task(progress, "laying out", 1) as task:
-        found = lay_out_codes(network, images, neighbours=method == "tsne", seed=seed)
-        task.update(1)
+        found = lay_out_codes(
+            network, images, neighbours=method == "tsne", seed=seed, stop=stop, report=task.update
+        )
+    stop.check(1, 2, "step", then="the map is by PCA")
     name = describe_model(model, network)
     return CodeMap(
         model=name,
         given=len(everything),
-        method=method,
+        method="tsne" if found.explained is None else "pca",
         explained=found.explained,
         points=found.points,
         names=images.names,
         labels=images.labels,
         classes=images.classes,
         skipped=skipped_inputs(images.skipped),
+        complete=stop.complete,
         _title=f"{Path(name).stem}: {everything.source}",
         _lookup=ImageLookup(network, data, images, range),
     )

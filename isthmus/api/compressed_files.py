@@ -251,6 +251,7 @@ def compress_files(
         already_there=done.already_there,
         verified=verify,
         skipped=done.skipped,
+        complete=done.complete,
     )
 
 
@@ -343,6 +344,7 @@ def decompress_files(
         files=done.values,
         already_there=done.already_there,
         skipped=done.skipped,
+        complete=done.complete,
     )
 
 

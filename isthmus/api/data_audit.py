@@ -12,6 +12,7 @@ from isthmus.api.reference import fit_extractor_to_data
 from isthmus.api.result import Result, skipped_inputs, use
 from isthmus.errors import Hint, UsageError
 from isthmus.escaping import list_line
+from isthmus.interruption import Interruption
 from isthmus.progress import Progress, start_task
 
 if TYPE_CHECKING:
@@ -333,7 +334,7 @@ def audit(
     if other is not None:
         leaks = leakage(images.names, other.names, None if groups is None else os.fspath(groups))
     judged = images if network is None else read_for(network, images)
-    doubts = None
+    doubts, stop = None, Interruption()
     with start_task(progress, "examining", 1.0) as task:
         task.update(0.0, "looking for faults")
         faults = image_faults(images)
@@ -343,11 +344,16 @@ def audit(
             task.update(done, "looking for duplicates")
 
         report(0.0)
-        found = find_duplicates(both, seed=seed, listener=report)
-        task.update(_SHARE_DUPLICATES, "judging labels")
-        if images.labels is not None:
-            doubts = doubted_labels(images, _embed(judged, network))
-        task.update(1.0, "done")
+        found = find_duplicates(both, seed=seed, listener=report, stop=stop)
+        has_near = not stop.happened
+        with stop:
+            if images.labels is not None and has_near:
+                task.update(_SHARE_DUPLICATES, "judging labels")
+                doubts = doubted_labels(images, _embed(judged, network))
+            task.update(1.0)
+    steps = (True, True, has_near, doubts is not None)  # faults, exact copies, near copies, labels
+    missing = "labels were not judged" if has_near else "near duplicates were not looked for"
+    stop.check(sum(steps), 3 if images.labels is None else 4, "step", then=missing)
     sets = (images,) if other is None else (images, other)
     sources = (data,) if other is None else (data, against)
     return Audit(
@@ -361,6 +367,7 @@ def audit(
         clean=_list_clean(images, found, faults),
         seconds=round(time.monotonic() - started, 2),
         skipped=skipped_inputs(*(part.skipped for part in sets)),
+        complete=stop.complete,
         _names=tuple(name for part in sets for name in part.names),
         _labels=tuple(label for part in sets for label in _name_labels(part)),
         _duplicates=found,

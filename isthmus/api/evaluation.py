@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import builtins
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from isthmus.api.evaluation_passes import measure_passes
 from isthmus.api.facts import (
     DataFacts,
     Environment,
@@ -14,7 +16,6 @@ from isthmus.api.facts import (
     ModelFacts,
     WorstImage,
     describe_environment,
-    describe_gap,
     describe_images,
     describe_network,
 )
@@ -32,6 +33,7 @@ from isthmus.api.inputs import (
 from isthmus.api.reference import resolve_prior
 from isthmus.api.result import Result, skipped_inputs, use
 from isthmus.errors import DataError, Hint
+from isthmus.interruption import Interruption
 from isthmus.log import log_note
 from isthmus.progress import Progress, start_task
 
@@ -248,11 +250,9 @@ def evaluate(
     from isthmus.evaluation.likelihood import likelihood_term
     from isthmus.evaluation.measure import Measure
     from isthmus.evaluation.passes import evenly
-    from isthmus.evaluation.privacy import membership
     from isthmus.evaluation.rivals import fit_rivals
     from isthmus.generation.codes import check_generates
     from isthmus.generation.prior import kept
-    from isthmus.model import axes
 
     started = time.monotonic()
     check_count("limit", limit)
@@ -260,8 +260,13 @@ def evaluate(
     check_count("samples", samples, least=8)
     network, given = open_model_and_data(model, data, range=range)
     images = evenly(given, limit)
-    purpose = "membership is tested"
-    known = _find_training_images(network, reference, range, needed=privacy, purpose=purpose)
+    known = _find_training_images(
+        network,
+        reference,
+        range,
+        needed=privacy or generation,
+        purpose="membership is tested" if privacy else "new images are compared",
+    )
     corruption = network.recipe.corruption
     corrupted = not corruption.is_identity
     probe = None if known is None else evenly(known, MAX_GAP_IMAGES)
@@ -270,26 +275,18 @@ def evaluate(
     if known is not None:
         rivals = fit_rivals(network, known, images, seed=seed)
         _note_overlap(given, known, same_source=reference is None and given.source == known.source)
-    gap = attack = None
+    stop = Interruption()
     with start_task(progress, "evaluating", total, "images") as task:
-        done = 0
-
-        def count(batch: int) -> None:
-            nonlocal done
-            done += batch
-            task.update(done)
-
-        measure = Measure(network, seed, nll_samples, count)
-        main = measure(images, corruption, rivals)
-        clean = measure(images, axes.NoCorruption(), {}).metrics if corrupted else None
-        if probe is not None and known is not None:
-            seen = measure(probe, corruption, {})
-            gap = describe_gap(main.metrics, seen.metrics, len(probe))
-            if privacy:
-                import numpy as np
-
-                new = ~np.isin(images.hashes(), known.hashes())
-                attack = membership(seen.scores["mse"], main.scores["mse"][new])
+        found = measure_passes(
+            Measure(network, seed, nll_samples, lambda _: None),
+            images,
+            rivals,
+            probe,
+            known if privacy else None,
+            stop=stop,
+            task=task,
+        )
+    main = found.main
     likely = likelihood_term(network.recipe)
     if likely is not None and likely.needs_probabilities and not main.binary:
         log_note(
@@ -301,30 +298,34 @@ def evaluate(
         log_note(
             "images of another size than the model's were resized: no nats are given", id="nats-left-out"
         )
-    made = None
-    if generation:
+    made, compared = None, min(samples, len(given)) if generation else 0
+    if generation and known is not None and not stop.happened:
         check_generates(network)
-        priors = None if kept(network) else [resolve_prior(network, reference=reference, range=range)[0]]
-        made = _evaluate_generation(network, given, known, priors, samples, features, seed, progress)
+        with stop:
+            priors = None if kept(network) else [resolve_prior(network, reference=reference, range=range)[0]]
+            made = _evaluate_generation(network, given, known, priors, samples, features, seed, progress)
+    done = found.done + (0 if made is None else compared)
+    stop.check(done, total + compared, "image")
     return Evaluation(
         model=describe_network(network),
-        data=describe_images(given, images, main.binary),
+        data=describe_images(given, images.subset(list(builtins.range(main.images))), main.binary),
         metrics=main.metrics,
         baselines=main.baselines,
-        clean=clean,
-        gap=gap,
-        privacy=attack,
+        clean=found.clean,
+        gap=found.gap,
+        privacy=found.membership,
         generation=made,
         code=main.code.statistics(),
         seed=seed,
         seconds=round(time.monotonic() - started, 3),
         environment=describe_environment(),
-        names=images.names,
+        names=images.names[: main.images],
         scores=main.scores,
         variances=main.code.variances().double().numpy(),
         skipped=skipped_inputs(
             given.skipped, known.skipped if known is not None and reference is not None else ()
         ),
+        complete=stop.complete,
         _path=describe_model(model, network),
         _network=network,
         _lookup=ImageLookup(network, data, images, range),
@@ -352,7 +353,7 @@ def _find_training_images(
 def _evaluate_generation(
     model: Autoencoder,
     images: ImageSet,
-    known: ImageSet | None,
+    known: ImageSet,
     priors: Sequence[Prior] | None,
     samples: int,
     features: PathLike | None,

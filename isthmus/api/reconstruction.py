@@ -122,6 +122,7 @@ def reconstruct_files(
         files=done.values,
         already_there=done.already_there,
         skipped=skipped_inputs(images.skipped, done.skipped),
+        complete=done.complete,
     )
 
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from isthmus.api.file_results import FileEntry, ProcessedFiles, process_files
 from isthmus.api.inputs import ImageLike, PathLike, list_image_files
-from isthmus.file_jobs import FileJob, Report, reserve_memory
 from isthmus.errors import DataError
+from isthmus.file_jobs import FileJob, Report, reserve_memory
 from isthmus.log import log_note
 from isthmus.progress import Progress
 from isthmus.wording import format_count
@@ -99,7 +99,8 @@ def restore_files(
         progress=progress,
     )
     _log_dropped([header for _, header in done.values if header is not None])
-    return ProcessedFiles(tuple(one for one, _ in done.values), done.already_there, done.skipped)
+    entries = tuple(one for one, _ in done.values)
+    return ProcessedFiles(entries, done.already_there, done.skipped, done.complete)
 
 
 def _probe(job: FileJob, max_pixels: int) -> Header | None:
