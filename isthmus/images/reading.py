@@ -58,7 +58,8 @@ def read(
             name. `[17]` or `[10:20]` behind a path or a name chooses images: `mnist:test[-1]`.
         size: (h, w), or the side of a square: every image resized to cover it and cut to its centre; None
             keeps sizes.
-        channels: 1 or 3 to force gray or colour; None keeps what is there (gray becomes colour where mixed).
+        channels: 1 or 3 to force gray or colour; 2 to 64 where an array's axes could be read in two ways;
+            None keeps what is there (gray becomes colour where mixed).
         range: the samples (low, high) that stand for black and white, in the units of `data`; all images
             become float32 in [0, 1]. None: integers of 8 or 16 bits have their own, floats lie in [0, 1].
         max_pixels: refuse or skip larger image files, from their header.
@@ -150,7 +151,7 @@ class _Reader:
         if isinstance(data, ImageSet):
             return data if self.value_range is None else self._mapped(data)
         if isinstance(data, np.ndarray) or is_tensor(data):
-            return from_array(data, value_range=self.value_range)
+            return from_array(data, value_range=self.value_range, channels=self.channels)
         if isinstance(data, (str, os.PathLike)):
             return self._path(os.fspath(data)).named(str(data))
         if is_pillow(data):
@@ -194,23 +195,27 @@ class _Reader:
             found = read_idx_set(path, max_pixels=self.max_pixels)
             return found if self.value_range is None else self._mapped(found)
         if path.suffix.lower() == ".npy":
-            return read_npy(path, value_range=self.value_range)
+            return read_npy(path, value_range=self.value_range, channels=self.channels)
         if path.suffix.lower() == ".npz":
-            return read_npz(path, value_range=self.value_range)
+            return read_npz(path, value_range=self.value_range, channels=self.channels)
         return self._one(path, path.name)
 
     def _one(self, source: Any, name: str) -> ImageSet:
         """An image file, its content, or a Pillow image, which has no header to ask."""
         notes = []
         if isinstance(source, (Path, Content)):
-            header = probe(source, max_pixels=self.max_pixels)
+            header = probe(source, max_pixels=self.max_pixels, bands=True)
             if header.transparent:
                 notes.append("the image has transparent parts: laid on white")
             if header.narrowed:
                 notes.append("the image has 16-bit colour: read with 8 bits")
+            if header.paged:
+                notes.append("the file's pages are read as the channels of one image")
             if header.several:
                 notes.append("the file holds several pages or frames: only the first is read")
-        pixels = decode_source(source, value_range=self.value_range, max_pixels=self.max_pixels)
+        pixels = decode_source(
+            source, value_range=self.value_range, max_pixels=self.max_pixels, bands=True
+        )
         return ImageSet(pixels[None], names=(name,), notes=tuple(notes), source=str(name))
 
     def _list(self, data: Sequence[Any]) -> ImageSet:
