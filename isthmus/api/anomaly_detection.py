@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from isthmus.api.attachments import check_storable, store_attachments
 from isthmus.api.inputs import (
+    Bands,
     DataLike,
     ImageLookup,
     ModelLike,
@@ -25,6 +26,7 @@ from isthmus.api.reference import (
 )
 from isthmus.api.result import Result, skipped_inputs, use
 from isthmus.errors import UsageError
+from isthmus.images.bands import note_bands
 from isthmus.log import log_note
 from isthmus.old_keywords import rename_keywords
 from isthmus.progress import Progress, start_task
@@ -187,6 +189,7 @@ def anomalies(
     store: bool = False,
     limit: int | None = None,
     seed: int = 0,
+    show: Bands | None = None,
     progress: Progress | None = None,
 ) -> AnomalyResult:
     """Score how unusual images are compared with normal ones, and show where.
@@ -205,6 +208,8 @@ def anomalies(
         store: keep the fitted score in the model's file, for the next time.
         limit: at most so many images, evenly spaced.
         seed: which normal images are held out.
+        show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
+            `(4, 3, 2)`; by default the first three, of two the first.
         progress: shows how far the call is; by default a bar or lines in the log.
 
     Raises:
@@ -224,6 +229,7 @@ def anomalies(
     if store:
         check_storable(model)
     network, images = open_model_and_data("anomalies", model, data, limit=limit)
+    note_bands(show, images.channels)
     scorer, reference, skipped = _fit(network, images, normal, score, false_alarms, tiles, seed, progress)
     scores = scorer.score(images, progress)
     detector = scorer.detector

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 from isthmus.api.generated_images import GeneratedImages
 from isthmus.api.inputs import (
+    Bands,
     DataLike,
     ImageLike,
     ModelLike,
@@ -22,6 +23,7 @@ from isthmus.api.inputs import (
 )
 from isthmus.api.result import Result, skipped_inputs, use
 from isthmus.errors import Hint, UsageError
+from isthmus.images.bands import note_bands
 from isthmus.outputs import check_output
 from isthmus.progress import Progress, start_task
 from isthmus.wording import format_count
@@ -200,6 +202,7 @@ def transform(
     by: Sequence[float] = (1.0,),
     *,
     keep_detail: bool = True,
+    show: Bands | None = None,
 ) -> TransformedImages:
     """Change an image along a direction in the code of a model.
 
@@ -212,6 +215,8 @@ def transform(
         by: numbers of steps; negative ones lead the other way, and each gives one image.
         keep_detail: add what the code does not hold (the image minus its reconstruction) to every result, so
             that 0 steps give the image itself.
+        show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
+            `(4, 3, 2)`; by default the first three, of two the first.
 
     Raises:
         CapabilityError: the model cannot generate.
@@ -231,6 +236,7 @@ def transform(
     from isthmus.generation.directions import load_direction, shift_image
 
     given = read_image_for(network, image)
+    note_bands(show, network.channels)
     vector = along._vector if isinstance(along, Direction) else load_direction(along)
     return TransformedImages(
         model=describe_model(model, network),

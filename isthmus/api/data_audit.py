@@ -7,11 +7,12 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from isthmus.api.inputs import DataLike, ImageLookup, ModelLike, PathLike, load_model, read_images
+from isthmus.api.inputs import Bands, DataLike, ImageLookup, ModelLike, PathLike, load_model, read_images
 from isthmus.api.reference import fit_extractor_to_data
 from isthmus.api.result import Result, skipped_inputs, use
 from isthmus.errors import Hint, UsageError
 from isthmus.escaping import list_line
+from isthmus.images.bands import note_bands
 from isthmus.progress import Progress, start_task
 
 if TYPE_CHECKING:
@@ -283,6 +284,7 @@ def audit(
     groups: PathLike | None = None,
     model: ModelLike | None = None,
     seed: int = 0,
+    show: Bands | None = None,
     progress: Progress | None = None,
 ) -> Audit:
     """Examine images before training on them.
@@ -298,6 +300,8 @@ def audit(
             first group is the origin; by default guessed from the names.
         model: judge labels by this model's features, instead of by principal components.
         seed: of the distortions that limits are found by.
+        show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
+            `(4, 3, 2)`; by default the first three, of two the first.
         progress: shows how far the call is; by default a bar or lines in the log.
 
     Raises:
@@ -323,6 +327,7 @@ def audit(
         raise UsageError("origins are looked for on both sides of a split", hint=Hint.add(against="DATA"))
     network = None if model is None else load_model(model)
     images = read_images(data)
+    note_bands(show, images.channels)
     other = None if against is None else read_images(against)
     both = images if other is None else joined(images, other)
     leaks = None

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, ParamSpec, TypeVar
 
 from isthmus.errors import UsageError
 from isthmus.escaping import csv_text
+from isthmus.images.bands import Bands, showing_bands, shown_bands
 from isthmus.log import SkippedInput, collect_notes, collected_notes
 from isthmus.outputs import check_output
 
@@ -28,7 +29,8 @@ def use(function: Callable[_Parameters, _Returned]) -> Callable[_Parameters, _Re
     def call(*args: _Parameters.args, **options: _Parameters.kwargs) -> _Returned:
         from isthmus.threads import limited
 
-        with collect_notes(), limited():
+        show: Any = options.get("show")
+        with collect_notes(), limited(), showing_bands(show):
             return function(*args, **options)
 
     return call
@@ -61,6 +63,14 @@ class Result:
 
     notes: tuple[str, ...] = field(default_factory=collected_notes)
     skipped: tuple[SkippedInput, ...] = ()
+    _bands: Bands | None = field(default_factory=shown_bands, repr=False)
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Pictures are drawn with the bands of images that the use was asked to show."""
+        super().__init_subclass__(**options)
+        for name in ("draw", "page", "save"):
+            if name in vars(cls):
+                setattr(cls, name, _with_bands(vars(cls)[name]))
 
     @property
     def incomplete(self) -> tuple[SkippedInput, ...]:
@@ -179,6 +189,15 @@ class Result:
             picture = f'<img src="data:image/png;base64,{b64encode(self.draw()).decode()}" alt="">'
         text = "\n".join(filter(None, (self.table(20), self.summary())))
         return f"<div>{picture}<pre>{html.escape(text)}</pre></div>"
+
+
+def _with_bands(method: Callable[..., _Returned]) -> Callable[..., _Returned]:
+    @functools.wraps(method)
+    def call(self: Any, *args: Any, **options: Any) -> _Returned:
+        with showing_bands(self._bands):
+            return method(self, *args, **options)
+
+    return call
 
 
 def skipped_inputs(*groups: Sequence[Any]) -> tuple[SkippedInput, ...]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 from isthmus.api.attachments import check_storable, store_attachments
 from isthmus.api.generated_images import GeneratedImages
 from isthmus.api.inputs import (
+    Bands,
     DataLike,
     ImageLike,
     ModelLike,
@@ -26,6 +27,7 @@ from isthmus.api.inputs import (
 from isthmus.api.reference import ReferenceKind, resolve_prior, resolve_reference
 from isthmus.api.result import Result, skipped_inputs, use
 from isthmus.errors import UsageError
+from isthmus.images.bands import note_bands
 from isthmus.old_keywords import rename_keywords
 from isthmus.progress import Progress, start_task
 from isthmus.wording import format_count
@@ -251,6 +253,7 @@ def generate(
     steps: int = 32,
     reference: DataLike | None = None,
     seed: int = 0,
+    show: Bands | None = None,
     progress: Progress | None = None,
 ) -> NewImages:
     """Make new images.
@@ -270,6 +273,8 @@ def generate(
         steps: of the flow's integration.
         reference: images to fit a prior to for this once, instead of what the model holds.
         seed: the same seed gives the same images.
+        show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
+            `(4, 3, 2)`; by default the first three, of two the first.
         progress: shows how far the call is; by default a bar or lines in the log.
 
     Raises:
@@ -294,6 +299,7 @@ def generate(
     if like is not None and size is not None:
         raise UsageError("variations have the size of their image: leave out either size or like")
     network = load_model(model)
+    note_bands(show, network.channels)
     given = None if like is None else read_image_for(network, like)
     chosen, source = resolve_prior(network, prior, reference)
     from isthmus.generation.sampling import sample_images
@@ -333,6 +339,7 @@ def interpolate(
     prior: PriorKind | None = None,
     steps: int = 32,
     reference: DataLike | None = None,
+    show: Bands | None = None,
 ) -> InterpolatedImages:
     """Make what lies between two or more images in the code of a model.
 
@@ -345,6 +352,8 @@ def interpolate(
         prior: for that path; by default the best the model has.
         steps: of a flow's integration.
         reference: images to fit a prior to for this once, instead of what the model holds.
+        show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
+            `(4, 3, 2)`; by default the first three, of two the first.
 
     Raises:
         CapabilityError: the model cannot generate.
@@ -370,6 +379,7 @@ def interpolate(
     from isthmus.images.conform import fit
 
     check_generates(network)
+    note_bands(show, network.channels)
     given = [read_image_for(network, images[index]) for index in range(len(images))]
     size = (given[0].shape[0], given[0].shape[1])
     chosen = resolve_prior(network, prior, reference)[0] if path == "prior" else None

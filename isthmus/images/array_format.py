@@ -1,9 +1,9 @@
 """Images given by callers -> torch batches or arrays, and results back as the same kind.
 
 NumPy: (H, W), (H, W, C), (N, H, W), (N, H, W, C). Three dimensions are (H, W, C) when the last is 1, 3, 4 or
-the number of channels that a model reads, else (N, H, W); `many` decides otherwise. Torch: (N, C, H, W). An image file (path, bytes, open file) and a
-Pillow image are (H, W, C), an ImageSet and a list are (N, H, W, C). Which samples are taken, and how they are
-scaled to [0, 1], is said in `sample_range`.
+the number of channels that a model reads, else (N, H, W); `many` decides otherwise. Torch: (N, C, H, W). An
+image file (path, bytes, open file) and a Pillow image are (H, W, C), an ImageSet and a list are (N, H, W, C).
+Which samples are taken, and how they are scaled to [0, 1], is said in `sample_range`.
 """
 
 from __future__ import annotations

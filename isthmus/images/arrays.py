@@ -1,10 +1,11 @@
 """`.npy`, `.npz`, NumPy arrays and torch tensors -> ImageSet.
 
-Shapes: (H, W) is one image; (H, W, C) with C of 1, 3 or 4 is one image, every other array of three dimensions
-is (N, H, W); four dimensions are (N, H, W, C), C from 1 to 64. Torch tensors are (N, C, H, W). Images that are
-1, 3 or 4 pixels wide, and one image of 2 or of 5 to 64 channels, must therefore be given with four dimensions.
-An array of more than 4 channels whose second axis is the shortest is most likely (N, C, H, W) and refused.
-`channels=` settles both: then three dimensions that end in that number are one image, and four are taken.
+Shapes: (H, W) is one image; (H, W, C) with C of 1, 3 or 4 is one image, every other array of three
+dimensions is (N, H, W); four dimensions are (N, H, W, C), C from 1 to 64. Torch tensors are (N, C, H, W).
+Images that are 1, 3 or 4 pixels wide, and one image of 2 or of 5 to 64 channels, must therefore be given with
+four dimensions. An array of more than 4 channels whose second axis is the shortest is most likely
+(N, C, H, W) and refused. `channels=` settles both: then three dimensions that end in that number are one
+image, and four are taken.
 """
 
 from __future__ import annotations
@@ -90,9 +91,7 @@ def label_numbers(labels: Any, count: int, source: str) -> Indices:
     return numbers.astype(np.int64)
 
 
-def read_npy(
-    path: str | Path, *, value_range: Range | None = None, channels: int | None = None
-) -> ImageSet:
+def read_npy(path: str | Path, *, value_range: Range | None = None, channels: int | None = None) -> ImageSet:
     """Images from a `.npy` file; nothing is ever unpickled.
 
     Raises:
@@ -110,9 +109,7 @@ def read_npy(
     return from_array(array, value_range=value_range, channels=channels, source=str(path))
 
 
-def read_npz(
-    path: str | Path, *, value_range: Range | None = None, channels: int | None = None
-) -> ImageSet:
+def read_npz(path: str | Path, *, value_range: Range | None = None, channels: int | None = None) -> ImageSet:
     """`images`, and `labels` where there are any, from a `.npz` file; nothing is ever unpickled.
 
     Raises:
@@ -181,8 +178,8 @@ def note_gray_or_channels(shape: tuple[int, ...]) -> tuple[str, ...]:
     if not (5 <= shape[2] <= MAX_CHANNELS and 2 * shape[2] <= min(shape[:2])):
         return ()
     return (
-        f"an array {shape} is read as {shape[0]} gray images of {shape[1]}×{shape[2]}; one image of {shape[2]} "
-        f"channels is given as images[None], or read with channels={shape[2]}",
+        f"an array {shape} is read as {shape[0]} gray images of {shape[1]}×{shape[2]}; one image of "
+        f"{shape[2]} channels is given as images[None], or read with channels={shape[2]}",
     )
 
 
@@ -201,7 +198,7 @@ def check_channels(shape: tuple[int, ...], source: str, channels: int | None) ->
     if count > MAX_CHANNELS:
         raise DataError(
             f"{source}: {count} channels in {shape}, not 1 to {MAX_CHANNELS}",
-            hint=move if height <= MAX_CHANNELS and height < count else None,
+            hint=move if first and height <= MAX_CHANNELS else None,
             id="channels",
         )
     if count > 4 and count != channels and first:

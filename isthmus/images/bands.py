@@ -1,8 +1,8 @@
 """Images of 1 to 64 channels, and which three of them a picture shows.
 
-Sheets, reports and notebooks have three colours. Images of more channels are shown by three of them, those of
-two by the first, as gray; `show=(4, 3, 2)` chooses others, counted from 1. Pixels, codes and errors are always
-those of all channels.
+Sheets, reports and notebooks have three colours. Images of more channels are shown by three of them, those
+of two by the first, as gray; `show=(4, 3, 2)` chooses others, counted from 1. Pixels, codes and errors are
+always those of all channels.
 """
 
 from __future__ import annotations
@@ -66,13 +66,17 @@ def shown_bands() -> Bands | None:
     return _shown.get()
 
 
-def note_bands(channels: int) -> None:
+def note_bands(show: Sequence[int] | None, channels: int) -> None:
     """Log which bands of images of `channels` channels pictures show, where that is a choice.
+
+    Args:
+        show: the bands that were asked for.
+        channels: of the images.
 
     Raises:
         UsageError: the images do not have the bands that were asked for.
     """
-    bands = check_bands(shown_bands(), channels)
+    bands = check_bands(show, channels)
     if channels in (1, 3) and bands is None:
         return
     text = ", ".join(map(str, bands or _default_bands(channels)))

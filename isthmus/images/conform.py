@@ -29,7 +29,9 @@ def to_channels(image: Pixels, channels: int) -> Pixels:
         return image
     had = image.shape[-1]
     if channels not in (1, 3):
-        raise UsageError(f"channels={channels}: images of {format_count(had, 'channel')} become gray or colour")
+        raise UsageError(
+            f"channels={channels}: images of {format_count(had, 'channel')} become gray or colour"
+        )
     if had > 4:
         raise DataError(
             f"images of {had} channels are neither gray nor colour",

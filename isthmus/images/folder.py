@@ -182,8 +182,8 @@ def _common_channels(headers: list[Header], names: list[str]) -> int:
     if not set(counts) <= {1, 3} and len(set(counts)) > 1:
         other = next(index for index, count in enumerate(counts) if count != counts[0])
         raise DataError(
-            f"{names[0]} has {format_count(counts[0], 'channel')} and {names[other]} has {counts[other]}: only "
-            "gray and colour may be mixed"
+            f"{names[0]} has {format_count(counts[0], 'channel')} and {names[other]} has {counts[other]}: "
+            "only gray and colour may be mixed"
         )
     return max(counts)
 

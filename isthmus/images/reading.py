@@ -83,13 +83,22 @@ def read(
     size = (size, size) if isinstance(size, int) else size
     check_request(size=size, channels=channels)
     place = None if cache is None else Path(cache)
-    reader = _Reader(size, channels, check_range(range), max_pixels, place, progress)
+    reader = _Reader(size, channels, check_range(range), max_pixels, place, progress, array_channels=channels)
     images = conform(reader.read(data), size=size, channels=channels)
     if labels is not None:
         numbers = label_numbers(labels, len(images), images.source)
         classes = tuple(map(str, np.arange(int(numbers.max()) + 1)))
         images = replace(images, labels=numbers, classes=classes)
     return images
+
+
+def read_expected(data: Any, channels: int, *, range: Range | None = None) -> ImageSet:
+    """As `read`, of images that should have a number of channels, which settles what an array's axes are.
+
+    They are not converted, and may turn out to have another number.
+    """
+    reader = _Reader(None, None, check_range(range), MAX_PIXELS, None, None, array_channels=channels)
+    return reader.read(data)
 
 
 def read_image(
@@ -115,13 +124,14 @@ def read_image(
         DataError: as `read`; several images.
         UsageError: impossible `channels` or `range`.
     """
-    images = read(image, range=range, max_pixels=max_pixels)
+    check_request(size=None, channels=channels)
+    reader = _Reader(None, None, check_range(range), max_pixels, None, None, array_channels=channels)
+    images = reader.read(image)
     if len(images) != 1:
         raise DataError(
             f"{images.source}: one image is needed here, and this holds {len(images):,}",
             hint=f"{images.source}[0]" if isinstance(image, (str, os.PathLike)) else "images[0]",
         )
-    check_request(size=None, channels=channels)
     return images.image(0) if channels is None else to_channels(images.image(0), channels)
 
 
@@ -146,12 +156,13 @@ class _Reader:
     max_pixels: int
     cache: Path | None
     progress: Progress | None
+    array_channels: int | None = None
 
     def read(self, data: Any) -> ImageSet:
         if isinstance(data, ImageSet):
             return data if self.value_range is None else self._mapped(data)
         if isinstance(data, np.ndarray) or is_tensor(data):
-            return from_array(data, value_range=self.value_range, channels=self.channels)
+            return from_array(data, value_range=self.value_range, channels=self.array_channels)
         if isinstance(data, (str, os.PathLike)):
             return self._path(os.fspath(data)).named(str(data))
         if is_pillow(data):
@@ -195,9 +206,9 @@ class _Reader:
             found = read_idx_set(path, max_pixels=self.max_pixels)
             return found if self.value_range is None else self._mapped(found)
         if path.suffix.lower() == ".npy":
-            return read_npy(path, value_range=self.value_range, channels=self.channels)
+            return read_npy(path, value_range=self.value_range, channels=self.array_channels)
         if path.suffix.lower() == ".npz":
-            return read_npz(path, value_range=self.value_range, channels=self.channels)
+            return read_npz(path, value_range=self.value_range, channels=self.array_channels)
         return self._one(path, path.name)
 
     def _one(self, source: Any, name: str) -> ImageSet:
@@ -213,9 +224,7 @@ class _Reader:
                 notes.append("the file's pages are read as the channels of one image")
             if header.several:
                 notes.append("the file holds several pages or frames: only the first is read")
-        pixels = decode_source(
-            source, value_range=self.value_range, max_pixels=self.max_pixels, bands=True
-        )
+        pixels = decode_source(source, value_range=self.value_range, max_pixels=self.max_pixels, bands=True)
         return ImageSet(pixels[None], names=(name,), notes=tuple(notes), source=str(name))
 
     def _list(self, data: Sequence[Any]) -> ImageSet:

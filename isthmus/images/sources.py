@@ -68,6 +68,4 @@ def decode_source(
         image = Path(image)
     elif not isinstance(image, Content):
         image = content_of(image)
-    return decode(
-        image, alpha=alpha, value_range=value_range, raw=raw, max_pixels=max_pixels, bands=bands
-    )
+    return decode(image, alpha=alpha, value_range=value_range, raw=raw, max_pixels=max_pixels, bands=bands)

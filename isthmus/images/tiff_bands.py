@@ -1,8 +1,8 @@
 """TIFF files of more channels than a colour image has, or of 16-bit colour: read and written with tifffile.
 
-Pillow reads gray, RGB, CMYK and what has alpha; everything else that TIFF 6.0 allows in one picture comes here:
-2 to 64 samples a pixel, interleaved or in planes, in strips or tiles, of 8 or 16 bits or 32-bit floats. Pages
-are channels where the file says so: ImageJ by `channels=`, tifffile by `{"shape": [C, H, W]}` or
+Pillow reads gray, RGB, CMYK and what has alpha. Everything else that TIFF 6.0 allows in one picture comes
+here: 2 to 64 samples a pixel, interleaved or in planes, in strips or tiles, of any sample type. Pages are
+channels where the file says so: ImageJ by `channels=`, tifffile by `{"shape": [C, H, W]}` or
 `{"shape": [H, W, C]}` in the description.
 """
 
@@ -40,7 +40,6 @@ _MAX_DESCRIPTION = 2**16  # characters; what is longer describes no shape
 _DEFLATE_LIMIT = 1032  # RFC 1951: bytes at most out of each compressed one
 _UNCOMPRESSED = 1
 _IN_PLANES = 2
-_TYPES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.float32))
 
 
 @dataclass(frozen=True)
@@ -75,12 +74,8 @@ class BandImage:
         """(H, W, C).
 
         Raises:
-            UnreadablePixelsError: compressed in a way that needs a package, or a sample type not read here.
+            UnreadablePixelsError: compressed in a way that is not read here.
         """
-        if self.dtype not in _TYPES:
-            raise UnreadablePixelsError(
-                f"samples are {self.dtype}; TIFF of several channels is read with uint8, uint16 and float32"
-            )
         try:
             parts = [page.asarray(maxworkers=1) for page in self.pages]
         except ValueError as error:
@@ -132,7 +127,7 @@ def open_bands(stream: IO[bytes], max_pixels: int) -> BandImage:
     stream.seek(0, io.SEEK_END)
     length = stream.tell()
     stream.seek(0)
-    file = TiffFile(stream, _multifile=False)
+    file = TiffFile(stream, name="image.tif", _multifile=False)
     page = file.pages.first
     found = None
     if page.samplesperpixel == 1:
