@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from isthmus.api.attachments import check_storable, store_attachments
 from isthmus.api.inputs import (
+    Bands,
     DataLike,
     ImageLookup,
     ModelLike,
@@ -27,6 +28,7 @@ from isthmus.api.reference import (
 )
 from isthmus.api.result import Result, skipped_inputs, use
 from isthmus.errors import UsageError
+from isthmus.images.bands import note_bands
 from isthmus.interruption import Interruption
 from isthmus.log import log_note
 from isthmus.old_keywords import rename_keywords
@@ -191,6 +193,7 @@ def anomalies(
     limit: int | None = None,
     range: Range | None = None,
     seed: int = 0,
+    show: Bands | None = None,
     progress: Progress | None = None,
 ) -> AnomalyResult:
     """Score how unusual images are compared with normal ones, and show where.
@@ -210,6 +213,8 @@ def anomalies(
         limit: at most so many images, evenly spaced.
         range: the samples (low, high) that stand for black and white, where they are others.
         seed: which normal images are held out.
+        show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
+            `(4, 3, 2)`; by default the first three, of two the first.
         progress: shows how far the call is; by default a bar or lines in the log.
 
     Raises:
@@ -232,6 +237,7 @@ def anomalies(
     scorer, reference, skipped = _fit(
         network, images, normal, score, false_alarms, tiles, range, seed, progress
     )
+    note_bands(show, images.channels)
     detector = scorer.detector
     if store:  # before the images are scored, so that it is kept when that is interrupted
         scorer.store(model, network)

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from isthmus.api.inputs import (
+    Bands,
     DataLike,
     ImageLookup,
     ModelLike,
@@ -19,6 +20,7 @@ from isthmus.api.inputs import (
 )
 from isthmus.api.reference import ReferenceKind, fit_extractor_to_data
 from isthmus.api.result import Result, skipped_inputs, use
+from isthmus.images.bands import note_bands
 from isthmus.interruption import Interruption
 from isthmus.old_keywords import rename_keywords
 from isthmus.progress import Progress
@@ -165,6 +167,7 @@ def cluster(
     limit: int | None = None,
     range: Range | None = None,
     seed: int = 0,
+    show: Bands | None = None,
     progress: Progress | None = None,
 ) -> Clustering:
     """Group similar images, without labels.
@@ -187,6 +190,8 @@ def cluster(
         limit: at most so many images, evenly spaced.
         range: the samples (low, high) that stand for black and white, where they are others.
         seed: of the first run.
+        show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
+            `(4, 3, 2)`; by default the first three, of two the first.
         progress: shows how far the call is; by default a bar or lines in the log.
 
     Raises:
@@ -208,6 +213,7 @@ def cluster(
     check_count("neighbours", neighbours, least=2)
     check_count("seeds", seeds)
     network, images = open_model_and_data(model, data, limit=limit, range=range)
+    note_bands(show, images.channels)
     from isthmus.features.contenders import SEEN
     from isthmus.features.grouping import iter_groupings
 

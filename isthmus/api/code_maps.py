@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from isthmus.api.inputs import (
+    Bands,
     DataLike,
     ImageLookup,
     ModelLike,
@@ -18,6 +19,7 @@ from isthmus.api.inputs import (
     open_model_and_data,
 )
 from isthmus.api.result import Result, skipped_inputs, use
+from isthmus.images.bands import note_bands
 from isthmus.interruption import Interruption
 from isthmus.progress import Progress, start_task
 from isthmus.wording import choose_word
@@ -140,6 +142,7 @@ def code_map(
     limit: int = 4000,
     range: Range | None = None,
     seed: int = 0,
+    show: Bands | None = None,
     progress: Progress | None = None,
 ) -> CodeMap:
     """Draw images where their codes lie: one self-contained page to zoom and move in.
@@ -153,6 +156,8 @@ def code_map(
         limit: at most so many images, evenly spaced.
         range: the samples (low, high) that stand for black and white, where they are others.
         seed: of t-SNE.
+        show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
+            `(4, 3, 2)`; by default the first three, of two the first.
         progress: shows how far the call is; by default a bar or lines in the log.
 
     Raises:
@@ -170,6 +175,7 @@ def code_map(
     check_choice("method", method, get_args(MapKind))
     check_count("limit", limit, least=3)
     network, everything = open_model_and_data(model, data, range=range)
+    note_bands(show, everything.channels)
     from isthmus.evaluation.passes import evenly
     from isthmus.generation.code_map import lay_out_codes
 

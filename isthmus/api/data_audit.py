@@ -7,11 +7,21 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from isthmus.api.inputs import DataLike, ImageLookup, ModelLike, PathLike, Range, load_model, read_images
+from isthmus.api.inputs import (
+    Bands,
+    DataLike,
+    ImageLookup,
+    ModelLike,
+    PathLike,
+    Range,
+    load_model,
+    read_images,
+)
 from isthmus.api.reference import fit_extractor_to_data
 from isthmus.api.result import Result, skipped_inputs, use
 from isthmus.errors import Hint, UsageError
 from isthmus.escaping import list_line
+from isthmus.images.bands import note_bands
 from isthmus.interruption import Interruption
 from isthmus.progress import Progress, start_task
 
@@ -286,6 +296,7 @@ def audit(
     limit: int | None = None,
     range: Range | None = None,
     seed: int = 0,
+    show: Bands | None = None,
     progress: Progress | None = None,
 ) -> Audit:
     """Examine images before training on them.
@@ -303,6 +314,8 @@ def audit(
         limit: at most so many images of each set, evenly spaced.
         range: the samples (low, high) that stand for black and white, where they are others.
         seed: of the distortions that limits are found by.
+        show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
+            `(4, 3, 2)`; by default the first three, of two the first.
         progress: shows how far the call is; by default a bar or lines in the log.
 
     Raises:
@@ -329,6 +342,7 @@ def audit(
     network = None if model is None else load_model(model)
     images = read_images(data, limit=limit, range=range)
     other = None if against is None else read_images(against, limit=limit, range=range)
+    note_bands(show, images.channels)
     both = images if other is None else joined(images, other)
     leaks = None
     if other is not None:

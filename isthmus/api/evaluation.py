@@ -20,6 +20,7 @@ from isthmus.api.facts import (
     describe_network,
 )
 from isthmus.api.inputs import (
+    Bands,
     DataLike,
     ImageLookup,
     ModelLike,
@@ -33,6 +34,7 @@ from isthmus.api.inputs import (
 from isthmus.api.reference import resolve_prior
 from isthmus.api.result import Result, skipped_inputs, use
 from isthmus.errors import DataError, Hint
+from isthmus.images.bands import note_bands
 from isthmus.interruption import Interruption
 from isthmus.log import log_note
 from isthmus.progress import Progress, start_task
@@ -205,6 +207,7 @@ def evaluate(
     limit: int | None = None,
     range: Range | None = None,
     seed: int = 0,
+    show: Bands | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Measure a model on images that it was not trained on, and compare it with baselines.
@@ -231,6 +234,8 @@ def evaluate(
         limit: at most so many images, evenly spaced.
         range: the samples (low, high) that stand for black and white, where they are others.
         seed: of corruption and sampled codes.
+        show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
+            `(4, 3, 2)`; by default the first three, of two the first.
         progress: shows how far the call is; by default a bar or lines in the log.
 
     Raises:
@@ -259,6 +264,7 @@ def evaluate(
     check_count("nll_samples", nll_samples, least=0)
     check_count("samples", samples, least=8)
     network, given = open_model_and_data(model, data, range=range)
+    note_bands(show, given.channels)
     images = evenly(given, limit)
     known = _find_training_images(
         network,

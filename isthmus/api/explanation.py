@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from isthmus.api.inputs import (
+    Bands,
     DataLike,
     ImageLike,
     ModelLike,
@@ -18,6 +19,7 @@ from isthmus.api.inputs import (
 from isthmus.api.reference import ReferenceKind, resolve_reference
 from isthmus.api.result import Result, skipped_inputs, use
 from isthmus.errors import DataError
+from isthmus.images.bands import note_bands
 from isthmus.interruption import Interruption
 from isthmus.log import log_note
 from isthmus.old_keywords import rename_keywords
@@ -148,6 +150,7 @@ def explain(
     limit: int = MAX_REFERENCE_IMAGES,
     range: Range | None = None,
     seed: int = 0,
+    show: Bands | None = None,
     progress: Progress | None = None,
 ) -> Explanation:
     """Explain the code that a model gives one image.
@@ -165,6 +168,8 @@ def explain(
         limit: compare with at most so many reference images, evenly spaced.
         range: the samples (low, high) that stand for black and white, where they are others.
         seed: of the random orders that maps are compared with.
+        show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
+            `(4, 3, 2)`; by default the first three, of two the first.
         progress: shows how far the call is; by default a bar or lines in the log.
 
     Raises:
@@ -186,6 +191,7 @@ def explain(
         check_count("units", units)
     check_count("limit", limit)
     network, queries = open_model_and_data(model, image, range=range)
+    note_bands(show, queries.channels)
     capabilities.check_use(network.recipe, "decode")
     if len(queries) > 1:
         log_note(
@@ -319,7 +325,7 @@ def _choose_units(units: int | Sequence[int], usual: Units, values: Tensor) -> l
 def _read(images: ImageSet, row: int) -> Tensor:
     from isthmus.images.array_format import to_batch
 
-    return to_batch(images.image(int(row)))[0][0]
+    return to_batch(images.image(int(row)), many=False)[0][0]
 
 
 def _as_images(values: Tensor) -> Floats:

@@ -16,6 +16,8 @@ Size = tuple[int, int] | int
 """Height and width in pixels, or the side of a square."""
 Range = tuple[float, float]
 """The samples that stand for black and white."""
+Bands = tuple[int, int, int]
+"""Channels that a picture shows as red, green and blue, counted from 1."""
 Region = tuple[int, int, int, int]
 """Top, left, height and width of a part of an image, in pixels."""
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, ParamSpec, TypeVar
 
 from isthmus.errors import UsageError
 from isthmus.escaping import csv_text
+from isthmus.images.bands import Bands, showing_bands, shown_bands
 from isthmus.interruption import NOTE_ID, inside_use
 from isthmus.log import SkippedInput, collect_notes, collected_notes
 from isthmus.outputs import check_output
@@ -34,7 +35,8 @@ def use(function: Callable[_Parameters, _Returned]) -> Callable[_Parameters, _Re
         from isthmus.threads import limited
 
         check_not_exchanged(function, args, options)
-        with collect_notes(), limited(), inside_use():
+        show: Any = options.get("show")
+        with collect_notes(), limited(), showing_bands(show), inside_use():
             return function(*args, **options)
 
     return call
@@ -69,6 +71,14 @@ class Result:
     complete: bool = True
     notes: tuple[str, ...] = field(default_factory=collected_notes)
     skipped: tuple[SkippedInput, ...] = ()
+    _bands: Bands | None = field(default_factory=shown_bands, repr=False)
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Pictures are drawn with the bands of images that the use was asked to show."""
+        super().__init_subclass__(**options)
+        for name in ("draw", "page", "save"):
+            if name in vars(cls):
+                setattr(cls, name, _with_bands(vars(cls)[name]))
 
     @property
     def interruption(self) -> str | None:
@@ -198,6 +208,15 @@ class Result:
             picture = f'<img src="data:image/png;base64,{b64encode(self.draw()).decode()}" alt="">'
         text = "\n".join(filter(None, (self.table(20), self.summary())))
         return f"<div>{picture}<pre>{html.escape(text)}</pre></div>"
+
+
+def _with_bands(method: Callable[..., _Returned]) -> Callable[..., _Returned]:
+    @functools.wraps(method)
+    def call(self: Any, *args: Any, **options: Any) -> _Returned:
+        with showing_bands(self._bands):
+            return method(self, *args, **options)
+
+    return call
 
 
 def skipped_inputs(*groups: Sequence[Any]) -> tuple[SkippedInput, ...]:

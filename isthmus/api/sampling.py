@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 from isthmus.api.attachments import check_fit, check_storable, store_attachments
 from isthmus.api.generated_images import GeneratedImages
 from isthmus.api.inputs import (
+    Bands,
     DataLike,
     ImageLike,
     ModelLike,
@@ -27,6 +28,7 @@ from isthmus.api.inputs import (
 from isthmus.api.reference import ReferenceKind, resolve_prior, resolve_reference
 from isthmus.api.result import Result, skipped_inputs, use
 from isthmus.errors import UsageError
+from isthmus.images.bands import note_bands
 from isthmus.interruption import Interruption
 from isthmus.old_keywords import rename_keywords
 from isthmus.progress import Progress, start_task
@@ -264,6 +266,7 @@ def generate(
     reference: DataLike | None = None,
     range: Range | None = None,
     seed: int = 0,
+    show: Bands | None = None,
     progress: Progress | None = None,
 ) -> NewImages:
     """Make new images.
@@ -284,6 +287,8 @@ def generate(
         reference: images to fit a prior to for this once, instead of what the model holds.
         range: the samples (low, high) that stand for black and white, where they are others.
         seed: the same seed gives the same images.
+        show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
+            `(4, 3, 2)`; by default the first three, of two the first.
         progress: shows how far the call is; by default a bar or lines in the log.
 
     Raises:
@@ -311,6 +316,8 @@ def generate(
     given = None if like is None else read_image_for(network, like, range=range)
     chosen, source = resolve_prior(network, prior, reference, range=range)
     import numpy as np
+
+    note_bands(show, network.channels)
 
     from isthmus.generation.sampling import iter_samples
 
@@ -355,6 +362,7 @@ def interpolate(
     steps: int = 32,
     reference: DataLike | None = None,
     range: Range | None = None,
+    show: Bands | None = None,
 ) -> InterpolatedImages:
     """Make what lies between two or more images in the code of a model.
 
@@ -368,6 +376,8 @@ def interpolate(
         steps: of a flow's integration.
         reference: images to fit a prior to for this once, instead of what the model holds.
         range: the samples (low, high) that stand for black and white, where they are others.
+        show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
+            `(4, 3, 2)`; by default the first three, of two the first.
 
     Raises:
         CapabilityError: the model cannot generate.
@@ -394,6 +404,7 @@ def interpolate(
 
     check_generates(network)
     given = [read_image_for(network, image, range=range) for image in images]
+    note_bands(show, network.channels)
     size = (given[0].shape[0], given[0].shape[1])
     chosen = resolve_prior(network, prior, reference, range=range)[0] if path == "prior" else None
     pixels = path_images(

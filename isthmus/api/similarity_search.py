@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from isthmus.api.inputs import (
+    Bands,
     DataLike,
     ImageLookup,
     ModelLike,
@@ -23,6 +24,7 @@ from isthmus.api.inputs import (
 from isthmus.api.reference import ReferenceKind, fit_extractor_to_data
 from isthmus.api.result import Result, skipped_inputs, use
 from isthmus.errors import BusyError, OutputError
+from isthmus.images.bands import note_bands
 from isthmus.interruption import Interruption
 from isthmus.log import log_note
 from isthmus.old_keywords import rename_keywords
@@ -181,6 +183,7 @@ def search(
     index: PathLike | None = None,
     limit: int | None = None,
     range: Range | None = None,
+    show: Bands | None = None,
     progress: Progress | None = None,
 ) -> SearchResult:
     """Find the images of a set that are most similar to others.
@@ -198,6 +201,8 @@ def search(
             and only new images go through the network.
         limit: search at most so many images, evenly spaced.
         range: the samples (low, high) that stand for black and white, where they are others.
+        show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
+            `(4, 3, 2)`; by default the first three, of two the first.
         progress: shows how far the call is; by default a bar or lines in the log.
 
     Raises:
@@ -217,6 +222,7 @@ def search(
     check_choice("metric", metric, get_args(MetricKind))
     network, images = open_model_and_data(model, data, limit=limit, range=range)
     queries = read_images_for(network, like, range=range)
+    note_bands(show, images.channels)
     from isthmus.features.index import most_alike
     from isthmus.features.readout import features
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from isthmus.errors import DataError
 from isthmus.images.conform import conform
-from isthmus.images.reading import read
+from isthmus.images.reading import read_expected
 from isthmus.images.sample_range import Range
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
@@ -22,7 +22,7 @@ def read_for(model: Autoencoder, data: Any, *, range: Range | None = None) -> Im
     Raises:
         DataError: unreadable, or colour images for a gray model: gray would no longer be the images as given.
     """
-    images = read(data, range=range)
+    images = read_expected(data, model.channels, range=range)
     if images.channels == model.channels:
         return images
     if images.channels == 1 and model.channels == 3:
