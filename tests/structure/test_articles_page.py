@@ -1,4 +1,4 @@
-"""docs/articles.md says what was measured: its tables are those of the results, its pictures are there."""
+"""docs/research/articles.md says what was measured: its tables are those of the results, its pictures are there."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from isthmus.images.store import ImageSet
 
 ROOT = Path(__file__).parents[2]
 STUDY = "studies/articles"
-PAGE = (ROOT / "docs" / "articles.md").read_text("utf-8")
+PAGE = (ROOT / "docs" / "research" / "articles.md").read_text("utf-8")
 LARGEST = 150_000  # bytes
 
 
@@ -28,7 +28,7 @@ def test_pictures_are_there_and_small() -> None:
     shown = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", PAGE)
     assert len(shown) >= 5
     for name in shown:
-        assert (ROOT / "docs" / name).stat().st_size <= LARGEST, name
+        assert (ROOT / "docs" / "research" / name).stat().st_size <= LARGEST, name
 
 
 @pytest.mark.parametrize("scattered", [True, False])
