@@ -1,4 +1,4 @@
-"""The Lightning example of docs/use/python.md runs: with lightning where it is installed, and by a stand-in."""
+"""The Lightning example of docs/use/python.md runs: with Lightning if installed, else with a stand-in."""
 
 import sys
 from collections.abc import Iterable
