@@ -27,7 +27,7 @@ from torch import Tensor
 import isthmus
 from isthmus.evaluation.passes import passes
 from isthmus.evaluation.sensitivity import sensitivity
-from isthmus.metrics.sharpness import fine_energy
+from isthmus.metrics.sharpness import high_frequency_energy
 from isthmus.metrics.two_samples import nearest_neighbour_accuracy, squared_mmd
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.reports.image_sheets import draw_image_rows
@@ -275,14 +275,14 @@ def vae_gan(bench: Bench) -> list[Line]:
     }
     images = some(test_set(data), ROWS)
     z = torch.randn(ROWS, 64, generator=torch.Generator().manual_seed(0))
-    real = float(fine_energy(images).mean())
+    real = float(high_frequency_energy(images).mean())
     kept, sampled, error, rows = {}, {}, {}, [("unseen images", columns(images))]
     for name, model in models.items():
         with torch.no_grad():
             output = torch.cat([model.reconstruct_batch(part) for part in images.split(500)])
             samples = torch.cat([model.decode_batch(part, (28, 28)) for part in z.split(500)])
-        kept[name] = float(fine_energy(output).mean()) / real
-        sampled[name] = float(fine_energy(samples).mean()) / real
+        kept[name] = float(high_frequency_energy(output).mean()) / real
+        sampled[name] = float(high_frequency_energy(samples).mean()) / real
         error[name] = measured(model, data).mse
         rows += [(f"{name}: reconstructions", columns(output)), (f"{name}: samples", columns(samples))]
     bench.out.mkdir(parents=True, exist_ok=True)

@@ -165,6 +165,7 @@ def fit_codec(
     data: DataLike,
     *,
     steps: int = 600,
+    range: Range | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> None:
@@ -176,6 +177,7 @@ def fit_codec(
         model: a model that can compress, or the path of its file.
         data: images like those that will be compressed; those it was trained on will do.
         steps: of the optimiser for the lowest quality.
+        range: the samples (low, high) that stand for black and white, where they are others.
         seed: decides the crops and their order.
         progress: shows how far the call is; by default a bar or lines in the log.
 
@@ -198,7 +200,7 @@ def fit_codec(
     check_storable(model)
     network = load_model(model)
     check_codec(network)
-    images = read_images_for(network, data)
+    images = read_images_for(network, data, range=range)
     with start_task(progress, "fitting the tables that files are written with", 1) as task:
         fit_to_images(
             network, images, steps=steps, seed=seed, listener=lambda done, bands: task.update(done / bands)

@@ -13,6 +13,7 @@ from isthmus.api.inputs import ModelLike, PathLike
 from isthmus.api.result import Result, use
 from isthmus.errors import DataError
 from isthmus.file_jobs import InputFiles, expand_inputs
+from isthmus.interruption import Interruption
 from isthmus.log import SkippedInput, log_skipped
 from isthmus.progress import Progress, start_task
 from isthmus.wording import choose_word, format_count
@@ -120,7 +121,8 @@ def verify_files(
     codec = _open_codec(model)
     whole: list[VerifiedFile] = []
     skipped = list(files.skipped)
-    with start_task(progress, "verifying", len(files.files), "files") as task:
+    done, stop = 0, Interruption()
+    with stop, start_task(progress, "verifying", len(files.files), "files") as task:
         for done, (path, _) in enumerate(files.files, start=1):
             try:
                 facts = examine(path, max_pixels=max_pixels)
@@ -133,11 +135,13 @@ def verify_files(
                 skipped.append(SkippedInput(os.fspath(path), error.message.removeprefix(f"{path}: ")))
             task.update(done, path.name)
     log_skipped(skipped)
+    stop.check(done, len(files.files), "file")
     return VerifiedFiles(
         how="checksums" if codec is None else "decoded",
         files=tuple(whole),
         found=len(files.files),
         skipped=tuple(skipped),
+        complete=stop.complete,
     )
 
 
