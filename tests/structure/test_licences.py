@@ -1,4 +1,4 @@
-"""Every model in the package says under which licences its training data are, and the README repeats the limits."""
+"""Every model in the package names the licences of its training data; the README repeats the limits."""
 
 from __future__ import annotations
 
