@@ -7,7 +7,16 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from isthmus.api.inputs import DataLike, ImageLookup, ModelLike, PathLike, Range, load_model, read_images
+from isthmus.api.inputs import (
+    DataLike,
+    ImageLookup,
+    ModelLike,
+    PathLike,
+    Range,
+    load_model,
+    read_images,
+    refuse_unused,
+)
 from isthmus.api.reference import fit_extractor_to_data
 from isthmus.api.result import Result, skipped_inputs, use
 from isthmus.errors import Hint, UsageError
@@ -328,6 +337,8 @@ def audit(
     network = None if model is None else load_model(model)
     images = read_images(data, limit=limit, range=range)
     other = None if against is None else read_images(against, limit=limit, range=range)
+    if model is not None and images.labels is None:
+        refuse_unused("model", "where images have no labels to judge")
     both = images if other is None else joined(images, other)
     leaks = None
     if other is not None:

@@ -28,6 +28,7 @@ from isthmus.api.inputs import (
     describe_model,
     open_model_and_data,
     read_images_for,
+    refuse_unused,
 )
 from isthmus.api.reference import resolve_prior
 from isthmus.api.result import Result, skipped_inputs, use
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from isthmus.model.autoencoder import Autoencoder
 
 MAX_GAP_IMAGES = 2000
+DEFAULT_SAMPLES = 10_000
 SHOWN_IMAGES = 10
 BASELINES = {"pca": "PCA", "mean_image": "mean image", "corrupted_input": "corrupted input"}
 
@@ -197,7 +199,7 @@ def evaluate(
     reference: DataLike | None = None,
     nll_samples: int = 0,
     generation: bool = False,
-    samples: int = 10_000,
+    samples: int = DEFAULT_SAMPLES,
     features: PathLike | None = None,
     privacy: bool = False,
     limit: int | None = None,
@@ -258,8 +260,16 @@ def evaluate(
     check_count("limit", limit)
     check_count("nll_samples", nll_samples, least=0)
     check_count("samples", samples, least=8)
+    if features is not None and not generation:
+        refuse_unused("features", "without new images to compare", hint=Hint.add(generation=True))
+    if samples != DEFAULT_SAMPLES and not generation:
+        refuse_unused("samples", "without new images to compare", hint=Hint.add(generation=True))
     network, given = open_model_and_data(model, data, range=range)
     images = evenly(given, limit)
+    likely = likelihood_term(network.recipe)
+    if nll_samples and (likely is None or not network.recipe.bottleneck.is_stochastic):
+        why = "on a model that is not variational, or whose image term is no likelihood"
+        refuse_unused("nll_samples", why, hint=Hint.call("train", "DATA", recipe="variational"))
     purpose = "membership is tested"
     known = _find_training_images(network, reference, range, needed=privacy, purpose=purpose)
     corruption = network.recipe.corruption
@@ -290,7 +300,6 @@ def evaluate(
 
                 new = ~np.isin(images.hashes(), known.hashes())
                 attack = membership(seen.scores["mse"], main.scores["mse"][new])
-    likely = likelihood_term(network.recipe)
     if likely is not None and likely.needs_probabilities and not main.binary:
         log_note(
             f"the images are not black and white: nats under {likely.name} are cross-entropies, not "

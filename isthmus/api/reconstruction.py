@@ -58,7 +58,7 @@ def reconstruct_files(
     *,
     out: PathLike,
     compare: bool = False,
-    scale: int = 1,
+    scale: int | None = None,
     limit: int | None = None,
     range: Range | None = None,
     force: bool = False,
@@ -75,7 +75,8 @@ def reconstruct_files(
         data: images: a folder, file, archive, array, named set, or a list of those.
         out: an image file for one image, else a folder for PNG files.
         compare: write each image and its reconstruction side by side.
-        scale: enlarge what is written so many times, each pixel to a square.
+        scale: enlarge what is written so many times, each pixel to a square; by default small images beside
+            each other are, so that they can be seen.
         limit: at most so many images, evenly spaced.
         range: the samples (low, high) that stand for black and white, where they are others.
         force: write outputs again that exist.
@@ -94,7 +95,8 @@ def reconstruct_files(
         >>> isthmus.reconstruct_files(model, images[:3], out="seen/").written
         3
     """
-    from isthmus.images.write import WRITABLE, grid, save_image
+    from isthmus.images.outputs import beside
+    from isthmus.images.write import WRITABLE, enlarge, save_image
 
     check_count("scale", scale)
     network, images = open_model_and_data(model, data, limit=limit, range=range)
@@ -103,7 +105,8 @@ def reconstruct_files(
 
     def reconstruct(job: FileJob, _: Report) -> str:
         image, seen = images.image(job.index), reconstructions.take(job.index)
-        save_image(job.target, _enlarge(grid([image, seen], 2) if compare else seen, scale), force=force)
+        shown = beside(image, seen, scale) if compare else enlarge(seen, scale or 1)
+        save_image(job.target, shown, force=force)
         return os.fspath(job.target)
 
     done = process_files(
@@ -154,7 +157,3 @@ class _Reconstructions:
         import numpy as np
 
         return list(self._network.reconstruct(np.stack([self._images.image(row) for row in rows])))
-
-
-def _enlarge(image: npt.NDArray[Any], scale: int) -> npt.NDArray[Any]:
-    return image.repeat(scale, axis=0).repeat(scale, axis=1)
