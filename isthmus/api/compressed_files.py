@@ -20,7 +20,7 @@ from isthmus.api.inputs import (
     refuse_unused,
 )
 from isthmus.api.result import use
-from isthmus.errors import DataError
+from isthmus.errors import DataError, Hint
 from isthmus.file_jobs import FileJob, InputFiles, Report, expand_inputs, reserve_memory
 from isthmus.log import SkippedInput, log_note
 from isthmus.outputs import is_folder
@@ -384,5 +384,10 @@ def list_compressed(folder: Path) -> InputFiles:
     )
     if not found:
         unlisted = f"; {skipped[0].name} {skipped[0].reason}" if skipped else ""
-        raise DataError(f"{folder}: no {SUFFIX} files in it{unlisted}")
+        raise DataError(
+            f"{folder}: no {SUFFIX} files in it{unlisted}",
+            hint=Hint.call("compress_files", "IMAGES", out=os.fspath(folder)),
+            id="empty-folder",
+            fields={"folder": os.fspath(folder), "expected": f"FOLDER-OF-{SUFFIX[1:].upper()}-FILES"},
+        )
     return InputFiles(tuple((path, path.relative_to(folder).as_posix()) for path in found), tuple(skipped))

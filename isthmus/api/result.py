@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, ClassVar, ParamSpec, TypeVar
 
-from isthmus.errors import UsageError
+from isthmus.errors import DataError, UsageError
 from isthmus.escaping import csv_text
 from isthmus.log import SkippedInput, collect_notes, collected_notes
 from isthmus.outputs import check_output
@@ -28,12 +28,17 @@ def use(function: Callable[_Parameters, _Returned]) -> Callable[_Parameters, _Re
 
     @functools.wraps(function)
     def call(*args: _Parameters.args, **options: _Parameters.kwargs) -> _Returned:
-        from isthmus.api.exchanged_arguments import check_not_exchanged
+        from isthmus.api.corrected_calls import check_not_exchanged, suggest_other_folder
         from isthmus.threads import limited
 
         check_not_exchanged(function, args, options)
         with collect_notes(), limited():
-            return function(*args, **options)
+            try:
+                return function(*args, **options)
+            except DataError as error:
+                if error.id == "empty-folder":
+                    suggest_other_folder(error, function, args, options)
+                raise
 
     return call
 
