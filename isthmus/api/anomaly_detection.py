@@ -26,7 +26,7 @@ from isthmus.api.reference import (
     resolve_extractor,
     resolve_reference,
 )
-from isthmus.api.result import Result, skipped_inputs, use
+from isthmus.api.result import PictureResult, skipped_inputs, use
 from isthmus.errors import UsageError
 from isthmus.images.bands import note_bands
 from isthmus.interruption import Interruption
@@ -69,7 +69,7 @@ class UnusualImage:
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class AnomalyResult(Result):
+class AnomalyResult(PictureResult):
     """How unusual each image is.
 
     Attributes:
@@ -163,7 +163,7 @@ class AnomalyResult(Result):
             "chance": self.chance,
         }
 
-    def draw(self) -> bytes:
+    def draw(self, scale: int | None = None) -> bytes:
         """The ten most unusual images above the same with their heat maps."""
         from isthmus.reports.image_sheets import draw_heat_maps
 
@@ -171,7 +171,7 @@ class AnomalyResult(Result):
         images = self._lookup.read(rows)
         maps = self._scorer.heat_maps(images)
         pictures = [images.image(i) for i in range(len(images))]
-        return draw_heat_maps(pictures, maps, [self.names[row] for row in rows])
+        return draw_heat_maps(pictures, maps, [self.names[row] for row in rows], scale=scale)
 
     def _facts(self, row: int) -> UnusualImage:
         return UnusualImage(

@@ -30,6 +30,7 @@ from isthmus.api.inputs import (
     describe_model,
     open_model_and_data,
     read_images_for,
+    refuse_unused,
 )
 from isthmus.api.reference import resolve_prior
 from isthmus.api.result import Result, skipped_inputs, use
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from isthmus.model.autoencoder import Autoencoder
 
 MAX_GAP_IMAGES = 2000
+DEFAULT_SAMPLES = 10_000
 SHOWN_IMAGES = 10
 BASELINES = {"pca": "PCA", "mean_image": "mean image", "corrupted_input": "corrupted input"}
 
@@ -62,8 +64,8 @@ class Evaluation(Result):
     Attributes:
         model: facts about the model.
         data: facts about the images.
-        metrics: means over images, by name, see docs/reference/metrics.md; under the recipe's own corruption where it
-            has one.
+        metrics: means over images, by name, see docs/reference/metrics.md; under the recipe's own corruption
+            where it has one.
         baselines: the same for `pca`, `mean_image` and `corrupted_input`, as far as they apply.
         clean: the same metrics without corruption; null for a recipe that has none.
         gap: the same metrics on training images; null where these were not found.
@@ -201,7 +203,7 @@ def evaluate(
     reference: DataLike | None = None,
     nll_samples: int = 0,
     generation: bool = False,
-    samples: int = 10_000,
+    samples: int = DEFAULT_SAMPLES,
     features: PathLike | None = None,
     privacy: bool = False,
     limit: int | None = None,
@@ -263,6 +265,10 @@ def evaluate(
     check_count("limit", limit)
     check_count("nll_samples", nll_samples, least=0)
     check_count("samples", samples, least=8)
+    if features is not None and not generation:
+        refuse_unused("features", "without new images to compare", hint=Hint.add(generation=True))
+    if samples != DEFAULT_SAMPLES and not generation:
+        refuse_unused("samples", "without new images to compare", hint=Hint.add(generation=True))
     network, given = open_model_and_data(model, data, range=range)
     note_bands(show, given.channels)
     images = evenly(given, limit)
@@ -273,6 +279,10 @@ def evaluate(
         needed=privacy or generation,
         purpose="membership is tested" if privacy else "new images are compared",
     )
+    likely = likelihood_term(network.recipe)
+    if nll_samples and (likely is None or not network.recipe.bottleneck.is_stochastic):
+        why = "on a model that is not variational, or whose image term is no likelihood"
+        refuse_unused("nll_samples", why, hint=Hint.call("train", "DATA", recipe="variational"))
     corruption = network.recipe.corruption
     corrupted = not corruption.is_identity
     probe = None if known is None else evenly(known, MAX_GAP_IMAGES)
@@ -293,7 +303,6 @@ def evaluate(
             task=task,
         )
     main = found.main
-    likely = likelihood_term(network.recipe)
     if likely is not None and likely.needs_probabilities and not main.binary:
         log_note(
             f"the images are not black and white: nats under {likely.name} are cross-entropies, not "
