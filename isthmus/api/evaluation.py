@@ -26,12 +26,14 @@ from isthmus.api.inputs import (
     PathLike,
     check_count,
     describe_model,
+    load_model,
     open_model_and_data,
     read_images_for,
+    read_pairs_for,
 )
 from isthmus.api.reference import resolve_prior
 from isthmus.api.result import Result, skipped_inputs, use
-from isthmus.errors import DataError, Hint
+from isthmus.errors import DataError, Hint, UsageError
 from isthmus.images.bands import note_bands
 from isthmus.log import log_note
 from isthmus.progress import Progress, start_task
@@ -48,7 +50,13 @@ if TYPE_CHECKING:
 
 MAX_GAP_IMAGES = 2000
 SHOWN_IMAGES = 10
-BASELINES = {"pca": "PCA", "mean_image": "mean image", "corrupted_input": "corrupted input"}
+BASELINES = {
+    "pca": "PCA",
+    "mean_image": "mean image",
+    "corrupted_input": "corrupted input",
+    "copy": "input as it is",
+    "linear_map": "linear map of patches",
+}
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -60,7 +68,8 @@ class Evaluation(Result):
         data: facts about the images.
         metrics: means over images, by name, see docs/metrics.md; under the recipe's own corruption where it
             has one.
-        baselines: the same for `pca`, `mean_image` and `corrupted_input`, as far as they apply.
+        baselines: the same for `pca`, `mean_image` and `corrupted_input`, or of pairs for `copy`, the input as
+            it is, and `linear_map`, the best linear map of patches, as far as they apply.
         clean: the same metrics without corruption; null for a recipe that has none.
         gap: the same metrics on training images; null where these were not found.
         privacy: success of membership inference by the loss: `members`, `others`, `auroc` with `low` and
@@ -194,6 +203,7 @@ def evaluate(
     model: ModelLike,
     data: DataLike,
     *,
+    target: DataLike | None = None,
     reference: DataLike | None = None,
     nll_samples: int = 0,
     generation: bool = False,
@@ -216,6 +226,7 @@ def evaluate(
     Args:
         model: a model, the path of a model file, or the name of a shipped model.
         data: images: a folder, file, archive, array, named set, or a list of those; sizes may differ.
+        target: what the images should become, of the same names and sizes; for a model trained on pairs.
         reference: the training images, for baselines and the gap between training and test; by default those
             that the model file names.
         nll_samples: codes per image for `nll_nats` and `bits_per_dim` of a variational model whose image term
@@ -248,26 +259,51 @@ def evaluate(
     """
     from isthmus.evaluation.likelihood import likelihood_term
     from isthmus.evaluation.measure import Measure
+    from isthmus.evaluation.pair_baselines import Copy, LinearMap, load_linear_map
     from isthmus.evaluation.passes import evenly
     from isthmus.evaluation.privacy import membership
-    from isthmus.evaluation.rivals import fit_rivals
+    from isthmus.evaluation.rivals import Reconstructor, fit_rivals
     from isthmus.model import axes
 
     started = time.monotonic()
     check_count("limit", limit)
     check_count("nll_samples", nll_samples, least=0)
     check_count("samples", samples, least=8)
-    network, given = open_model_and_data("evaluate", model, data)
-    note_bands(show, given.channels)
-    images = evenly(given, limit)
-    known = _find_training_images(network, reference, needed=privacy, purpose="membership is tested")
+    network = load_model(model) if target is not None else None
+    if network is not None:
+        given = read_pairs_for(network, data, target)
+    else:
+        network, given = open_model_and_data("evaluate", model, data)
     corruption = network.recipe.corruption
-    corrupted = not corruption.is_identity
+    paired = corruption.is_paired
+    if paired and target is None:
+        raise UsageError(
+            "this model was trained on pairs: it is measured on images and what they should become",
+            hint=Hint.add(target="DIR"),
+            id="no-target",
+        )
+    if paired and (generation or privacy or reference is not None):
+        raise UsageError(
+            "of a model trained on pairs only its outputs are measured: leave generation, privacy and "
+            "reference away",
+            id="use-of-pairs",
+        )
+    note_bands(show, network.output_channels)
+    images = evenly(given, limit)
+    known = None
+    if not paired:
+        known = _find_training_images(network, reference, needed=privacy, purpose="membership is tested")
+    corrupted = not corruption.is_identity and not paired
     probe = None if known is None else evenly(known, MAX_GAP_IMAGES)
     total = len(images) * (2 if corrupted else 1) + (0 if probe is None else len(probe))
-    rivals = {}
+    rivals: dict[str, Reconstructor] = {}
+    if paired:
+        rivals["copy"] = Copy(network.output_channels)
+        fitted = load_linear_map(network)
+        if fitted is not None:
+            rivals["linear_map"] = LinearMap(fitted)
     if known is not None:
-        rivals = fit_rivals(network, known, images, seed=seed)
+        rivals |= fit_rivals(network, known, images, seed=seed)
         _note_overlap(given, known, same_source=reference is None and given.source == known.source)
     gap = attack = None
     with start_task(progress, "evaluating", total, "images") as task:
@@ -324,7 +360,7 @@ def evaluate(
         ),
         _path=describe_model(model, network),
         _network=network,
-        _lookup=ImageLookup(network, data, images),
+        _lookup=ImageLookup(network, data, images, target=target),
     )
 
 

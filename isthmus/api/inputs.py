@@ -89,6 +89,66 @@ def read_images_for(model: Autoencoder, data: DataLike, *, limit: int | None = N
     return evenly(images, limit)
 
 
+def read_pairs(data: DataLike, target: DataLike, *, cache: PathLike | None = None) -> ImageSet:
+    """Inputs and their targets as one set, for a training.
+
+    Args:
+        data, target: two sets of images of the same names and sizes.
+        cache: keep decoded pixels in a file in this folder.
+
+    Raises:
+        UsageError: one of them is a model file.
+        DataError: unreadable, no names in both, or a pair of different sizes.
+    """
+    from isthmus.images.pairs import pair_sets
+    from isthmus.images.reading import read
+
+    check_is_data(target)
+    return pair_sets(read(data, cache=cache), read(target, cache=cache))
+
+
+def read_pairs_for(
+    model: Autoencoder, data: DataLike, target: DataLike, *, limit: int | None = None
+) -> ImageSet:
+    """Pairs with the channels that a model reads and gives. What was left out or chosen is logged.
+
+    Args:
+        limit: at most so many pairs, evenly spaced.
+
+    Raises:
+        UsageError: the model was not trained on pairs, one of the sets is a model file, or `limit` below 1.
+        DataError: unreadable, of other channels, no names in both, or a pair of different sizes.
+    """
+    from isthmus.evaluation.passes import evenly
+    from isthmus.images.pairs import pair_sets
+    from isthmus.model.reading import read_for, read_targets_for
+
+    check_is_data(data)
+    check_is_data(target)
+    check_count("limit", limit)
+    if not model.recipe.corruption.is_paired:
+        raise UsageError(
+            "this model was not trained on pairs: it is compared with the images that it is given",
+            hint=Hint("leave target away"),
+            id="target-without-pairs",
+        )
+    pairs = pair_sets(read_for(model, data), read_targets_for(model, target))
+    report_reading(pairs)
+    return evenly(pairs, limit)
+
+
+def check_no_pairs(model: Autoencoder, use: str) -> None:
+    """Raises:
+    UsageError: the model was trained on pairs, and this use compares images with their reconstructions.
+    """
+    if model.recipe.corruption.is_paired:
+        raise UsageError(
+            f"this model was trained on pairs: {use} compares images with their own reconstructions, and it "
+            "gives other images",
+            id="use-of-pairs",
+        )
+
+
 def read_image_for(model: Autoencoder, image: ImageLike) -> Pixels:
     """One image `(H, W, C)` with the model's channels: alpha on white, colour weighed into gray.
 
@@ -205,11 +265,15 @@ class ImageLookup:
         model: images are read with its number of channels; None reads them as they are.
         data: the set as it was given.
         images: the same set as it was read.
+        target: of pairs, the targets as they were given.
     """
 
-    def __init__(self, model: Autoencoder | None, data: DataLike, images: ImageSet) -> None:
-        self._model, self._data, self._names = model, data, images.names
-        self._held = None if isinstance(data, (str, os.PathLike)) else images
+    def __init__(
+        self, model: Autoencoder | None, data: DataLike, images: ImageSet, *, target: DataLike | None = None
+    ) -> None:
+        self._model, self._data, self._names, self._target = model, data, images.names, target
+        paths = all(isinstance(one, (str, os.PathLike)) for one in (data, target) if one is not None)
+        self._held = None if paths else images
 
     def read(self, rows: Sequence[int]) -> ImageSet:
         """The images of these rows.
@@ -222,6 +286,9 @@ class ImageLookup:
 
         if self._held is not None:
             return self._held.subset(list(rows))
-        again = read(self._data) if self._model is None else read_for(self._model, self._data)
+        if self._model is not None and self._target is not None:
+            again = read_pairs_for(self._model, self._data, self._target)
+        else:
+            again = read(self._data) if self._model is None else read_for(self._model, self._data)
         places = {name: row for row, name in enumerate(again.names)}
         return again.subset([places[self._names[row]] for row in rows])

@@ -14,9 +14,12 @@ from isthmus.cli.show import show
 @click.command()
 @click.argument("model", required=False)
 @click.argument("data", required=False)
+@click.option("--target", metavar="DATA", help="What the images of DATA should become: for a model of pairs.")
 @click.option("--seed", type=int, help="Of what is drawn in examining DATA.")
 @output_options
-def command(console: Console, model: str | None, data: str | None, seed: int | None) -> None:
+def command(
+    console: Console, model: str | None, data: str | None, target: str | None, seed: int | None
+) -> None:
     """Examine this machine, or the training of MODEL.
 
     Without arguments: versions, processor, memory, device, the speed of bf16 and float32, where data sets are
@@ -30,4 +33,4 @@ def command(console: Console, model: str | None, data: str | None, seed: int | N
         show(console, check_machine())
         return
     options = {} if seed is None else {"seed": seed}
-    show(console, diagnose(model, data, progress=console, **options))
+    show(console, diagnose(model, data, target=target, progress=console, **options))

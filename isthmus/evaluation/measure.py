@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,7 +12,7 @@ from torch import Tensor
 from isthmus.evaluation.code_use import CodeUse
 from isthmus.evaluation.likelihood import estimate, image_nats, likelihood_term
 from isthmus.evaluation.passes import Pass, batch_generator, passes
-from isthmus.evaluation.rivals import Rival
+from isthmus.evaluation.rivals import Reconstructor
 from isthmus.evaluation.scores import Numbers, Scores
 from isthmus.images.store import ImageSet
 from isthmus.metrics.registry import OutputBatch, image_scores
@@ -56,12 +56,15 @@ class Measure:
     samples: int
     done: Callable[[int], None]
 
-    def __call__(self, images: ImageSet, corruption: axes.Corruption, rivals: dict[str, Rival]) -> Measured:
+    def __call__(
+        self, images: ImageSet, corruption: axes.Corruption, rivals: Mapping[str, Reconstructor]
+    ) -> Measured:
         model = self.model
         entropies = model.recipe.backbone.output == "sigmoid"
         scales = all(ms_ssim_possible(*side) for side in _sides(images))
         own, others = Scores(), {name: Scores() for name in rivals}
-        corrupted = not corruption.is_identity
+        # The input of a pair may have other channels: a baseline of its own copies it.
+        corrupted = not corruption.is_identity and not corruption.is_paired
         code = CodeUse(model, len(images))
         likely, binary, unlikely, dimensions = Scores(), True, False, 0
         for one in passes(model, images, corruption=corruption, seed=self.seed):
@@ -83,7 +86,9 @@ class Measure:
                 others.setdefault("corrupted_input", Scores()).add(rival_scores)
             for name, rival in rivals.items():
                 # Unclipped, as the model has it: clipping noise would shift what a linear code sees.
-                seen = one.seen if one.resized or not corrupted else one.trace.corrupted.input.detach()
+                seen = (
+                    one.seen if one.resized or corruption.is_identity else one.trace.corrupted.input.detach()
+                )
                 answer = rival.reconstruct(seen.cpu()).to(target.device)
                 others[name].add(image_scores(replace(of_image, output=answer)))
             code.add(one.trace, one.images.shape[-2] * one.images.shape[-1])

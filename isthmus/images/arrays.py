@@ -158,7 +158,8 @@ def _four_dimensions(
     array: npt.NDArray[Any], source: str, channels: int | None
 ) -> tuple[Pixels, tuple[str, ...]]:
     """The array as (N, H, W, C), and what is to be said of it."""
-    shape, notes = array.shape, ()
+    shape = array.shape
+    notes: tuple[str, ...] = ()
     if array.ndim == 2:
         array = array[None, :, :, None]
     elif array.ndim == 3:

@@ -27,7 +27,7 @@ from isthmus.images.sample_range import UnreadablePixelsError
 from isthmus.images.store import Pixels
 
 if TYPE_CHECKING:
-    from tifffile import TiffPage
+    from tifffile import TiffFrame, TiffPage
 
 # Without any handler Python prints what tifffile logs about damaged files to stderr.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
@@ -58,7 +58,7 @@ class BandImage:
     width: int
     channels: int
     dtype: np.dtype[Any]
-    pages: tuple[TiffPage, ...]
+    pages: tuple[TiffPage | TiffFrame, ...]
     first: bool
     several: bool
 
@@ -105,7 +105,7 @@ def holds_bands(image: Image.Image) -> bool:
         return _pages_of_channels(str(tags.get(_DESCRIPTION, "")), image.height, image.width) is not None
     if samples > 4 or (samples in (2, 4) and tuple(extra) == (_UNSPECIFIED,)):
         return True
-    return samples == 3 and max(tags.get(_BITS, (8,))) == 16  # Pillow has no mode for it
+    return bool(samples == 3 and max(tags.get(_BITS, (8,))) == 16)  # Pillow has no mode for it
 
 
 def drops_channels(image: Image.Image) -> bool:
