@@ -15,6 +15,7 @@ from isthmus.api.inputs import (
     ImageLookup,
     ModelLike,
     check_choice,
+    check_no_pairs,
     describe_model,
     open_model_and_data,
 )
@@ -230,6 +231,8 @@ def anomalies(
         check_storable(model)
     network, images = open_model_and_data("anomalies", model, data, limit=limit)
     note_bands(show, images.channels)
+    if score == "reconstruction":
+        check_no_pairs(network, "the score by reconstruction")
     scorer, reference, skipped = _fit(network, images, normal, score, false_alarms, tiles, seed, progress)
     scores = scorer.score(images, progress)
     detector = scorer.detector

@@ -68,8 +68,8 @@ class Evaluation(Result):
         data: facts about the images.
         metrics: means over images, by name, see docs/metrics.md; under the recipe's own corruption where it
             has one.
-        baselines: the same for `pca`, `mean_image` and `corrupted_input`, or of pairs for `copy`, the input as
-            it is, and `linear_map`, the best linear map of patches, as far as they apply.
+        baselines: the same for `pca`, `mean_image` and `corrupted_input`, as far as they apply; of pairs for
+            `copy`, the input as it is, and `linear_map`, the best linear map of patches.
         clean: the same metrics without corruption; null for a recipe that has none.
         gap: the same metrics on training images; null where these were not found.
         privacy: success of membership inference by the loss: `members`, `others`, `auroc` with `low` and

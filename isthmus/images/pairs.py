@@ -1,8 +1,8 @@
 """Inputs and their targets as one set: each image holds the target's channels behind the input's.
 
-So everything that is done to images is done to both alike: crops, mirror images, turns, resizing, the choice of
-a held-out part. Pairs are found by their names without suffixes, below what all names of a set begin with; where
-no name is in both sets, such as in two lists of files, images of equal base names pair in their order.
+So everything that is done to images is done to both: crops, mirror images, turns, resizing, the choice of a
+held-out part. Pairs are found by their names without suffixes, below what all names of a set begin with;
+where no name is in both sets, images of equal base names pair in their order.
 """
 
 from __future__ import annotations
@@ -115,7 +115,8 @@ def _match(inputs: ImageSet, targets: ImageSet) -> tuple[Indices, Indices, tuple
 
 def _unpaired(names: Sequence[str]) -> str:
     more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
-    return f"{format_count(len(names), 'image')} without a partner left out: {', '.join(names[:MAX_NAMED])}{more}"
+    named = ", ".join(names[:MAX_NAMED])
+    return f"{format_count(len(names), 'image')} without a partner left out: {named}{more}"
 
 
 def _keys(names: Sequence[str]) -> list[str]:

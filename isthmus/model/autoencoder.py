@@ -318,7 +318,7 @@ class Autoencoder(nn.Module):
         return kind.restore(torch.cat(parts))
 
     def features(self, images: Tensor, precision: torch.dtype | None = None) -> Tensor:
-        """`(N, C, H, W)` floats → what the encoder hands to the bottleneck, one pass; of pairs, their input's.
+        """`(N, C, H, W)` floats → what the encoder hands to the bottleneck, one pass; of pairs the input's.
 
         Args:
             precision: of its convolutions and products, float32 or bfloat16, where not the model's own.

@@ -185,10 +185,8 @@ def _output_range(recipe: Recipe) -> str | None:
 def _pairs(recipe: Recipe) -> str | None:
     if not recipe.corruption.is_paired or recipe.backbone.may_transform:
         return None
-    start = " with backbone.start=cosine or backbone.encoder=linear" if recipe.backbone.kind == "conv" else ""
-    return (
-        f"a {recipe.backbone.kind} backbone{start} gives back what it was given: it cannot learn from pairs"
-    )
+    start = " with backbone.start=cosine or encoder=linear" if recipe.backbone.kind == "conv" else ""
+    return f"a {recipe.backbone.kind} backbone{start} gives back its own images: it cannot learn from pairs"
 
 
 def _full_batch(recipe: Recipe) -> str | None:

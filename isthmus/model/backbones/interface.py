@@ -94,7 +94,7 @@ class Decoder(nn.Module):
 
 
 def with_channels(images: Tensor, channels: int) -> Tensor:
-    """`(N, C, H, W)` as they are, or their mean over channels in each of `channels`: a copy in other colours."""
+    """`(N, C, H, W)` as they are, or where they have other channels their mean in each of `channels`."""
     if images.shape[1] == channels:
         return images
     return images.mean(1, keepdim=True).expand(-1, channels, -1, -1)
