@@ -6,16 +6,9 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from isthmus.api.inputs import (
-    DataLike,
-    ModelLike,
-    describe_model,
-    load_model,
-    open_model_and_data,
-    read_pairs_for,
-)
+from isthmus.api.inputs import DataLike, ModelLike, Range, describe_model, load_model
+from isthmus.api.pair_inputs import open_model_and_pairs
 from isthmus.api.result import Result, skipped_inputs, use
-from isthmus.errors import Hint, UsageError
 from isthmus.old_keywords import rename_keywords
 from isthmus.progress import Progress, start_task
 from isthmus.wording import format_count
@@ -78,6 +71,8 @@ def diagnose(
     data: DataLike | None = None,
     *,
     target: DataLike | None = None,
+    limit: int | None = None,
+    range: Range | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Diagnosis:
@@ -90,6 +85,8 @@ def diagnose(
         model: a model, the path of a model file, or the name of a shipped model.
         data: examine the model anew on these images; best are some that it was not trained on.
         target: what these images should become; for a model trained on pairs.
+        limit: examine it on at most so many images, evenly spaced.
+        range: the samples (low, high) that stand for black and white, where they are others.
         seed: of corruption and scrambling.
         progress: shows how far the call is; by default a bar or lines in the log.
 
@@ -107,20 +104,10 @@ def diagnose(
     from isthmus.training.diagnosis.diagnose import diagnose_training
     from isthmus.training.diagnosis.observed import observe
 
-    network = load_model(model)
-    if (data is None) != (target is None) and network.recipe.corruption.is_paired:
-        raise UsageError(
-            "this model was trained on pairs: it is examined on images and what they should become, or on "
-            "neither",
-            hint=Hint.add(target="DIR"),
-            id="no-target",
-        )
-    images, observed = None, None
-    if data is not None:
-        if target is not None:
-            images = read_pairs_for(network, data, target)
-        else:
-            network, images = open_model_and_data("diagnose", model, data)
+    if data is None:
+        network, images, observed = load_model(model), None, None
+    else:
+        network, images = open_model_and_pairs(model, data, target, limit=limit, range=range)
         with start_task(progress, "examining", 1) as task:
             observed = observe(network, images, seed=seed)
             task.update(1)

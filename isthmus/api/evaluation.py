@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import builtins
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from isthmus.api.evaluation_passes import measure_passes
 from isthmus.api.facts import (
     DataFacts,
     Environment,
@@ -14,7 +16,6 @@ from isthmus.api.facts import (
     ModelFacts,
     WorstImage,
     describe_environment,
-    describe_gap,
     describe_images,
     describe_network,
 )
@@ -24,17 +25,17 @@ from isthmus.api.inputs import (
     ImageLookup,
     ModelLike,
     PathLike,
+    Range,
     check_count,
     describe_model,
-    load_model,
-    open_model_and_data,
     read_images_for,
-    read_pairs_for,
 )
+from isthmus.api.pair_inputs import open_model_and_pairs
 from isthmus.api.reference import resolve_prior
 from isthmus.api.result import Result, skipped_inputs, use
 from isthmus.errors import DataError, Hint, UsageError
 from isthmus.images.bands import note_bands
+from isthmus.interruption import Interruption
 from isthmus.log import log_note
 from isthmus.progress import Progress, start_task
 
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
     from isthmus.evaluation.generation import Generation
     from isthmus.evaluation.privacy import Membership
+    from isthmus.generation.prior import Prior
     from isthmus.images.store import ImageSet
     from isthmus.metrics.codes import CodeStatistics
     from isthmus.model.autoencoder import Autoencoder
@@ -211,6 +213,7 @@ def evaluate(
     features: PathLike | None = None,
     privacy: bool = False,
     limit: int | None = None,
+    range: Range | None = None,
     seed: int = 0,
     show: Bands | None = None,
     progress: Progress | None = None,
@@ -238,6 +241,7 @@ def evaluate(
         privacy: test whether losses give away what was trained on; the images must be of the same source as
             the training images and not among them.
         limit: at most so many images, evenly spaced.
+        range: the samples (low, high) that stand for black and white, where they are others.
         seed: of corruption and sampled codes.
         show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
             `(4, 3, 2)`; by default the first three, of two the first.
@@ -259,29 +263,18 @@ def evaluate(
     """
     from isthmus.evaluation.likelihood import likelihood_term
     from isthmus.evaluation.measure import Measure
-    from isthmus.evaluation.pair_baselines import Copy, LinearMap, load_linear_map
+    from isthmus.evaluation.pair_baselines import pair_baselines_of
     from isthmus.evaluation.passes import evenly
-    from isthmus.evaluation.privacy import membership
     from isthmus.evaluation.rivals import Reconstructor, fit_rivals
-    from isthmus.model import axes
+    from isthmus.generation.codes import check_generates
+    from isthmus.generation.prior import kept
 
     started = time.monotonic()
     check_count("limit", limit)
     check_count("nll_samples", nll_samples, least=0)
     check_count("samples", samples, least=8)
-    network = load_model(model) if target is not None else None
-    if network is not None:
-        given = read_pairs_for(network, data, target)
-    else:
-        network, given = open_model_and_data("evaluate", model, data)
-    corruption = network.recipe.corruption
-    paired = corruption.is_paired
-    if paired and target is None:
-        raise UsageError(
-            "this model was trained on pairs: it is measured on images and what they should become",
-            hint=Hint.add(target="DIR"),
-            id="no-target",
-        )
+    network, given = open_model_and_pairs(model, data, target, range=range)
+    paired = network.recipe.corruption.is_paired
     if paired and (generation or privacy or reference is not None):
         raise UsageError(
             "of a model trained on pairs only its outputs are measured: leave generation, privacy and "
@@ -292,39 +285,34 @@ def evaluate(
     images = evenly(given, limit)
     known = None
     if not paired:
-        known = _find_training_images(network, reference, needed=privacy, purpose="membership is tested")
-    corrupted = not corruption.is_identity and not paired
+        known = _find_training_images(
+            network,
+            reference,
+            range,
+            needed=privacy or generation,
+            purpose="membership is tested" if privacy else "new images are compared",
+        )
+    corrupted = not network.recipe.corruption.is_identity and not paired
     probe = None if known is None else evenly(known, MAX_GAP_IMAGES)
     total = len(images) * (2 if corrupted else 1) + (0 if probe is None else len(probe))
     rivals: dict[str, Reconstructor] = {}
     if paired:
-        rivals["copy"] = Copy(network.output_channels)
-        fitted = load_linear_map(network)
-        if fitted is not None:
-            rivals["linear_map"] = LinearMap(fitted)
+        rivals |= pair_baselines_of(network)
     if known is not None:
         rivals |= fit_rivals(network, known, images, seed=seed)
         _note_overlap(given, known, same_source=reference is None and given.source == known.source)
-    gap = attack = None
+    stop = Interruption()
     with start_task(progress, "evaluating", total, "images") as task:
-        done = 0
-
-        def count(batch: int) -> None:
-            nonlocal done
-            done += batch
-            task.update(done)
-
-        measure = Measure(network, seed, nll_samples, count)
-        main = measure(images, corruption, rivals)
-        clean = measure(images, axes.NoCorruption(), {}).metrics if corrupted else None
-        if probe is not None and known is not None:
-            seen = measure(probe, corruption, {})
-            gap = describe_gap(main.metrics, seen.metrics, len(probe))
-            if privacy:
-                import numpy as np
-
-                new = ~np.isin(images.hashes(), known.hashes())
-                attack = membership(seen.scores["mse"], main.scores["mse"][new])
+        found = measure_passes(
+            Measure(network, seed, nll_samples, lambda _: None),
+            images,
+            rivals,
+            probe,
+            known if privacy else None,
+            stop=stop,
+            task=task,
+        )
+    main = found.main
     likely = likelihood_term(network.recipe)
     if likely is not None and likely.needs_probabilities and not main.binary:
         log_note(
@@ -336,42 +324,48 @@ def evaluate(
         log_note(
             "images of another size than the model's were resized: no nats are given", id="nats-left-out"
         )
-    made = None
-    if generation:
-        made = _evaluate_generation(network, given, reference, known, samples, features, seed, progress)
+    made, compared = None, min(samples, len(given)) if generation else 0
+    if generation and known is not None and not stop.happened:
+        check_generates(network)
+        with stop:
+            priors = None if kept(network) else [resolve_prior(network, reference=reference, range=range)[0]]
+            made = _evaluate_generation(network, given, known, priors, samples, features, seed, progress)
+    done = found.done + (0 if made is None else compared)
+    stop.check(done, total + compared, "image")
     return Evaluation(
         model=describe_network(network),
-        data=describe_images(given, images, main.binary),
+        data=describe_images(given, images.subset(list(builtins.range(main.images))), main.binary),
         metrics=main.metrics,
         baselines=main.baselines,
-        clean=clean,
-        gap=gap,
-        privacy=attack,
+        clean=found.clean,
+        gap=found.gap,
+        privacy=found.membership,
         generation=made,
         code=main.code.statistics(),
         seed=seed,
         seconds=round(time.monotonic() - started, 3),
         environment=describe_environment(),
-        names=images.names,
+        names=images.names[: main.images],
         scores=main.scores,
         variances=main.code.variances().double().numpy(),
         skipped=skipped_inputs(
             given.skipped, known.skipped if known is not None and reference is not None else ()
         ),
+        complete=stop.complete,
         _path=describe_model(model, network),
         _network=network,
-        _lookup=ImageLookup(network, data, images, target=target),
+        _lookup=ImageLookup(network, data, images, range, target),
     )
 
 
 def _find_training_images(
-    model: Autoencoder, reference: DataLike | None, *, needed: bool, purpose: str
+    model: Autoencoder, reference: DataLike | None, range: Range | None, *, needed: bool, purpose: str
 ) -> ImageSet | None:
     """The training images; where they are not found and not needed, a note says what is left out."""
     from isthmus.evaluation.training_data import training_images
 
     if reference is not None:
-        return read_images_for(model, reference)
+        return read_images_for(model, reference, range=range)
     known, why = training_images(model)
     if known is None and needed:
         raise DataError(
@@ -385,19 +379,15 @@ def _find_training_images(
 def _evaluate_generation(
     model: Autoencoder,
     images: ImageSet,
-    reference: DataLike | None,
-    known: ImageSet | None,
+    known: ImageSet,
+    priors: Sequence[Prior] | None,
     samples: int,
     features: PathLike | None,
     seed: int,
     progress: Progress | None,
 ) -> Generation:
     from isthmus.evaluation.generation import evaluate_generation
-    from isthmus.generation.codes import check_generates
-    from isthmus.generation.prior import kept
 
-    check_generates(model)
-    priors = None if kept(model) else [resolve_prior(model, reference=reference)[0]]
     with start_task(progress, "measuring new images", 0) as task:
         steps: list[str] = []
 

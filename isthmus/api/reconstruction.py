@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from isthmus.api.file_results import FilesResult, process_files
-from isthmus.api.inputs import Bands, DataLike, ModelLike, PathLike, check_count, open_model_and_data
+from isthmus.api.inputs import (
+    Bands,
+    DataLike,
+    ModelLike,
+    PathLike,
+    Range,
+    check_count,
+    open_model_and_data,
+)
 from isthmus.api.result import skipped_inputs, use
 from isthmus.atomic import write_bytes
 from isthmus.errors import DataError, UsageError
@@ -64,6 +72,7 @@ def reconstruct_files(
     compare: bool = False,
     scale: int = 1,
     limit: int | None = None,
+    range: Range | None = None,
     force: bool = False,
     workers: int | None = None,
     show: Bands | None = None,
@@ -83,6 +92,7 @@ def reconstruct_files(
         compare: write each image and its reconstruction side by side.
         scale: enlarge what is written so many times, each pixel to a square.
         limit: at most so many images, evenly spaced.
+        range: the samples (low, high) that stand for black and white, where they are others.
         force: write outputs again that exist.
         workers: images in work at the same time; by default one for each core.
         show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
@@ -105,7 +115,7 @@ def reconstruct_files(
     from isthmus.images.write import WRITABLE, enlarge, grid, save_bands, save_image
 
     check_count("scale", scale)
-    network, images = open_model_and_data("reconstruct_files", model, data, limit=limit, out=os.fspath(out))
+    network, images = open_model_and_data(model, data, limit=limit, range=range)
     if compare:
         note_bands(show, network.output_channels)
     reconstructions = _Reconstructions(network, images)
@@ -144,6 +154,7 @@ def reconstruct_files(
         files=done.values,
         already_there=done.already_there,
         skipped=skipped_inputs(images.skipped, done.skipped),
+        complete=done.complete,
     )
 
 

@@ -17,13 +17,14 @@ from isthmus.api.inputs import (
     DataLike,
     ModelLike,
     PathLike,
+    Range,
     Size,
     check_is_data,
     describe_model,
     load_model,
-    read_pairs,
     report_reading,
 )
+from isthmus.api.pair_inputs import read_pairs
 from isthmus.api.result import skipped_inputs
 from isthmus.api.training_results import TrainingPreview, TrainingResult
 from isthmus.errors import UsageError, nearest
@@ -55,6 +56,7 @@ def train(
     steps: int | None = None,
     size: Size | None = None,
     crop: Size | None = None,
+    range: Range | None = None,
     names_from: PathLike | None = None,
     validation: float = 0.1,
     patience: int = 12,
@@ -95,6 +97,7 @@ def train(
         steps: length in steps.
         size: resize every image to this height and width in pixels.
         crop: train on random pieces of this height and width in pixels.
+        range: the samples (low, high) that stand for black and white, where they are others.
         names_from: use only the images named in this file, one name a line.
         validation: share of the images that is held out, from 0 up to 1.
         patience: end after so many validations in a row above the best; 0 never ends early.
@@ -142,6 +145,7 @@ def train(
             "steps": steps,
             "size": size,
             "crop": crop,
+            "range": range,
             "only": None if names_from is None else os.fspath(names_from),
             "validation": validation,
             "patience": patience,
@@ -162,7 +166,7 @@ def train(
 
     with collect_notes(), ExitStack() as stack:
         if target is not None:
-            data, recipe = _pair(data, target, recipe, start_from, cache)
+            data, recipe = _pair(data, target, recipe, start_from, cache, range)
         watcher = _Watcher(stack, progress, resumed=resume)
         return run_training(
             data,
@@ -189,12 +193,13 @@ def _pair(
     recipe: str | PathLike | Recipe | None,
     start_from: ModelLike | None,
     cache: PathLike | None,
+    range: Range | None,
 ) -> tuple[DataLike, str | PathLike | Recipe | None]:
     """The pairs, and the recipe where none is asked for."""
     from isthmus.training.pairs import DEFAULT_RECIPE
 
     chosen = DEFAULT_RECIPE if recipe is None and start_from is None else recipe
-    return read_pairs(data, target, cache=cache), chosen
+    return read_pairs(data, target, cache=cache, range=range), chosen
 
 
 def plan_training(
@@ -238,7 +243,7 @@ def plan_training(
             raise UsageError(f"plan_training has no option '{name}'{nearest(name, known)}", id="option")
     with collect_notes(), limited():
         if target is not None:
-            data, recipe = _pair(data, target, recipe, start_from, None)
+            data, recipe = _pair(data, target, recipe, start_from, chosen.get("cache"), chosen.get("range"))
         first = recipe_from(start_from) if recipe is None else recipe
         point = settle_recipe(first, code, settings if isinstance(settings, dict) else _as_lines(settings))  # type: ignore[arg-type]
         prepared = prepare(data, recipe=point, val=val, options=Options(**_with_sizes(chosen)))

@@ -48,9 +48,8 @@ def describe_result(result: type[Result]) -> str:
         f"| `{key}` | {about[attribute]}{_describe_items(result, attribute)} |"
         for key, attribute in result.document.items()
     ]
-    rows += [
-        f"| `{key}` | {text} |" for key, text in (("notes", about["notes"]), ("skipped", about["skipped"]))
-    ]
+    shared = (key for key in ("complete", "notes", "skipped") if key not in result.document)
+    rows += [f"| `{key}` | {about[key]} |" for key in shared]
     if result.formats != (".json",) and "out" not in result.document:
         about_files = _WRITTEN | dict(result.file_facts)
         rows += [

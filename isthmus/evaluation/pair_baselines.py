@@ -14,6 +14,7 @@ from torch import Tensor
 
 from isthmus.errors import ModelFileError
 from isthmus.evaluation.passes import largest
+from isthmus.evaluation.rivals import Reconstructor
 from isthmus.images.batches import whole
 from isthmus.images.store import ImageSet
 from isthmus.metrics.patch_map import PatchMap
@@ -57,6 +58,19 @@ def load_linear_map(model: Autoencoder) -> PatchMap | None:
         raise ModelFileError(f"the model's attachment {ATTACHMENT} is damaged: {error}") from None
     found = PatchMap(side)
     found.weight, found.bias = held.tensors["weight"], held.tensors["bias"]
+    return found
+
+
+def pair_baselines_of(model: Autoencoder) -> dict[str, Reconstructor]:
+    """`copy`, and `linear_map` where the model holds one.
+
+    Raises:
+        ModelFileError: its linear map is damaged.
+    """
+    found: dict[str, Reconstructor] = {"copy": Copy(model.output_channels)}
+    fitted = load_linear_map(model)
+    if fitted is not None:
+        found["linear_map"] = LinearMap(fitted)
     return found
 
 

@@ -20,8 +20,9 @@ from torch import Tensor
 
 from isthmus.errors import DataError
 from isthmus.images.modes import Alpha, composite
-from isthmus.images.reading import names_set, read, read_image
+from isthmus.images.reading import names_set, read_image, read_samples
 from isthmus.images.sample_range import (
+    ANYWHERE,
     KINDS,
     UNIT,
     Range,
@@ -185,7 +186,7 @@ def receive(
     if isinstance(images, Tensor):
         return _receive_tensor(images, value_range, bounds)
     if _is_set(images):
-        found = read(images, range=value_range)
+        found = read_samples(images, range=value_range, bounds=bounds)
         if many is False and len(found) != 1:
             raise DataError(f"{found.source}: one image is needed here, and this holds {len(found):,}")
         named = isinstance(images, (str, os.PathLike)) and len(found) == 1
@@ -222,6 +223,8 @@ def open_image(
         return image, False
     if not holds_file(image):
         return np.asarray(image), False
+    if _is_set(image) and raw:
+        return read_image(read_samples(image, range=UNIT, bounds=ANYWHERE)), False
     if _is_set(image):
         return read_image(image), False
     picture = is_pillow(image)

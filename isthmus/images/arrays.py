@@ -22,7 +22,7 @@ from isthmus.errors import DataError
 from isthmus.images.bands import MAX_CHANNELS
 from isthmus.images.cache import memory_bytes
 from isthmus.images.idx import DEFLATE_LIMIT
-from isthmus.images.sample_range import Range, UnreadablePixelsError, to_samples
+from isthmus.images.sample_range import UNIT, Range, UnreadablePixelsError, to_samples
 from isthmus.images.sources import is_tensor
 from isthmus.images.store import ImageSet, Indices, Pixels
 from isthmus.input_files import open_input
@@ -36,6 +36,7 @@ def from_array(
     labels: Any = None,
     *,
     value_range: Range | None = None,
+    bounds: Range = UNIT,
     channels: int | None = None,
     source: str = "array",
 ) -> ImageSet:
@@ -45,6 +46,7 @@ def from_array(
         images: shapes as in the module's first lines; uint8, uint16, bool, or floats in [0, 1] (kept as
             float32), of any byte order and strides. uint8, uint16 and float32 in C order are not copied.
         value_range: the samples that stand for black and white, of any real type; they become float32.
+        bounds: where floats may lie after that.
         labels: (N,) whole numbers from 0 to 65535, or None.
         channels: number of channels, where the shape could be read in two ways.
 
@@ -61,7 +63,7 @@ def from_array(
     else:
         array = images if isinstance(images, np.ndarray) else np.asarray(images)
     array, notes = _four_dimensions(array, source, channels)
-    pixels = _sample_values(array, source, value_range)
+    pixels = _sample_values(array, source, value_range, bounds)
     if not isinstance(pixels, np.memmap):
         pixels = np.ascontiguousarray(pixels)
     numbers = None if labels is None else label_numbers(labels, len(pixels), source)
@@ -91,7 +93,13 @@ def label_numbers(labels: Any, count: int, source: str) -> Indices:
     return numbers.astype(np.int64)
 
 
-def read_npy(path: str | Path, *, value_range: Range | None = None, channels: int | None = None) -> ImageSet:
+def read_npy(
+    path: str | Path,
+    *,
+    value_range: Range | None = None,
+    bounds: Range = UNIT,
+    channels: int | None = None,
+) -> ImageSet:
     """Images from a `.npy` file; nothing is ever unpickled.
 
     Raises:
@@ -106,10 +114,16 @@ def read_npy(path: str | Path, *, value_range: Range | None = None, channels: in
         raise DataError(f"{path}: not a readable .npy file ({_one_line(error)})") from None
     large = mapped.nbytes > memory_bytes() // 4
     array = mapped if large else np.array(mapped)
-    return from_array(array, value_range=value_range, channels=channels, source=str(path))
+    return from_array(array, value_range=value_range, bounds=bounds, channels=channels, source=str(path))
 
 
-def read_npz(path: str | Path, *, value_range: Range | None = None, channels: int | None = None) -> ImageSet:
+def read_npz(
+    path: str | Path,
+    *,
+    value_range: Range | None = None,
+    bounds: Range = UNIT,
+    channels: int | None = None,
+) -> ImageSet:
     """`images`, and `labels` where there are any, from a `.npz` file; nothing is ever unpickled.
 
     Raises:
@@ -128,7 +142,9 @@ def read_npz(path: str | Path, *, value_range: Range | None = None, channels: in
         raise
     except Exception as error:  # as above, and whatever zipfile makes of a damaged directory
         raise DataError(f"{path}: not a readable .npz file ({_one_line(error)})") from None
-    return from_array(images, labels, value_range=value_range, channels=channels, source=str(path))
+    return from_array(
+        images, labels, value_range=value_range, bounds=bounds, channels=channels, source=str(path)
+    )
 
 
 def _member(archive: zipfile.ZipFile, key: str, length: int) -> npt.NDArray[Any]:
@@ -210,9 +226,9 @@ def check_channels(shape: tuple[int, ...], source: str, channels: int | None) ->
         )
 
 
-def _sample_values(pixels: Pixels, source: str, value_range: Range | None) -> Pixels:
+def _sample_values(pixels: Pixels, source: str, value_range: Range | None, bounds: Range) -> Pixels:
     try:
-        return to_samples(pixels, value_range)
+        return to_samples(pixels, value_range, bounds=bounds)
     except UnreadablePixelsError as error:
         raise DataError(f"{source}: {error}", hint=error.hint) from None
 

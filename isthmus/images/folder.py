@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from isthmus.errors import DataError
+from isthmus.errors import DataError, Hint
 from isthmus.images import pool
 from isthmus.images.cache import cache_folder, memory_bytes
 from isthmus.images.conform import check_request
-from isthmus.images.formats import Header
+from isthmus.images.formats import Header, decode
 from isthmus.images.limits import pillow_limits
 from isthmus.images.listing import ImageFile, Listing, labels_of, list_images
-from isthmus.images.opening import MAX_PIXELS
+from isthmus.images.opening import MAX_PIXELS, ImageFileError
 from isthmus.images.runs import Runs, look
 from isthmus.images.sample_range import Range
 from isthmus.images.shards import find_shards, list_shards
@@ -109,7 +109,8 @@ def read_listed(
         first = decoded.skipped[0]
         raise DataError(
             f"{source}: none of its {format_count(len(decoded.skipped), 'image')} can be read; "
-            f"{first.name}: {first.reason}"
+            f"{first.name}: {first.reason}",
+            hint=next((_find_hint(file, value_range) for file in files if file.name == first.name), None),
         )
     by_name = {file.name: file for file in files}
     kept = [by_name[names[i]] for i in decoded.kept]
@@ -124,6 +125,15 @@ def read_listed(
         notes=decoded.notes + _size_notes(decoded.pixels),
     )
     return images if decoded.hashes is None else images.with_hashes(decoded.hashes)
+
+
+def _find_hint(file: ImageFile, value_range: Range | None) -> Hint | None:
+    """How a file that cannot be read could be, where its error says so."""
+    try:
+        decode(file.source, value_range=value_range)
+    except ImageFileError as error:
+        return error.hint
+    return None
 
 
 def _decode_all(

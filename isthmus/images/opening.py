@@ -13,7 +13,7 @@ from typing import IO
 
 from PIL import Image, UnidentifiedImageError
 
-from isthmus.errors import DataError
+from isthmus.errors import DataError, Hint
 from isthmus.images.limits import pillow_limits
 from isthmus.images.sample_range import UnreadablePixelsError
 from isthmus.images.tiff_bands import BandImage, drops_channels, holds_bands, is_tiff, open_bands
@@ -74,7 +74,7 @@ Source = str | Path | Member | Content
 class ImageFileError(DataError):
     """One image file cannot be read. `reason` is the message without the file's name."""
 
-    def __init__(self, path: Source, reason: str, *, hint: str | None = None) -> None:
+    def __init__(self, path: Source, reason: str, *, hint: Hint | str | None = None) -> None:
         super().__init__(f"{path}: {reason}", hint=hint)
         self.reason = reason
 

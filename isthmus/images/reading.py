@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.errors import DataError, nearest
+from isthmus.errors import DataError, Hint, nearest
 from isthmus.images.arrays import from_array, label_numbers, read_npy, read_npz
 from isthmus.images.conform import check_request, conform, to_channels
 from isthmus.images.folder import read_folder, read_listed
@@ -23,7 +23,7 @@ from isthmus.images.named import is_name, read_named
 from isthmus.images.opening import MAX_PIXELS, SUFFIXES, Content, ImageFileError
 from isthmus.images.pool import Progress
 from isthmus.images.registry import NAMES
-from isthmus.images.sample_range import Range, UnreadablePixelsError, check_range, to_samples
+from isthmus.images.sample_range import UNIT, Range, UnreadablePixelsError, check_range, to_samples
 from isthmus.images.shards import find_shards
 from isthmus.images.sources import content_of, decode_source, is_encoded, is_pillow, is_tensor
 from isthmus.images.store import ImageSet, Pixels, Ragged, Skipped
@@ -92,6 +92,13 @@ def read(
     return images
 
 
+def read_samples(
+    data: Any, *, range: Range | None = None, bounds: Range, max_pixels: int = MAX_PIXELS
+) -> ImageSet:
+    """As `read`, for restoration: floats of arrays may lie within `bounds`, for noise leads beyond [0, 1]."""
+    return _Reader(None, None, check_range(range), max_pixels, None, None, bounds).read(data)
+
+
 def read_expected(data: Any, channels: int, *, range: Range | None = None) -> ImageSet:
     """As `read`, of images that should have a number of channels, which settles what an array's axes are.
 
@@ -156,13 +163,16 @@ class _Reader:
     max_pixels: int
     cache: Path | None
     progress: Progress | None
+    bounds: Range = UNIT
     array_channels: int | None = None
 
     def read(self, data: Any) -> ImageSet:
         if isinstance(data, ImageSet):
             return data if self.value_range is None else self._mapped(data)
         if isinstance(data, np.ndarray) or is_tensor(data):
-            return from_array(data, value_range=self.value_range, channels=self.array_channels)
+            return from_array(
+                data, value_range=self.value_range, bounds=self.bounds, channels=self.array_channels
+            )
         if isinstance(data, (str, os.PathLike)):
             return self._path(os.fspath(data)).named(str(data))
         if is_pillow(data):
@@ -206,9 +216,13 @@ class _Reader:
             found = read_idx_set(path, max_pixels=self.max_pixels)
             return found if self.value_range is None else self._mapped(found)
         if path.suffix.lower() == ".npy":
-            return read_npy(path, value_range=self.value_range, channels=self.array_channels)
+            return read_npy(
+                path, value_range=self.value_range, bounds=self.bounds, channels=self.array_channels
+            )
         if path.suffix.lower() == ".npz":
-            return read_npz(path, value_range=self.value_range, channels=self.array_channels)
+            return read_npz(
+                path, value_range=self.value_range, bounds=self.bounds, channels=self.array_channels
+            )
         return self._one(path, path.name)
 
     def _one(self, source: Any, name: str) -> ImageSet:
@@ -244,10 +258,12 @@ class _Reader:
             )
         sets: list[ImageSet] = []
         skipped: list[Skipped] = []
+        hint: Hint | None = None
         for index, (one, path) in enumerate(zip(data, paths, strict=True)):
             try:
                 found = self.read(one)
             except ImageFileError as error:  # as in a folder, a broken file is left out
+                hint = hint if skipped else error.hint
                 skipped.append(Skipped(path or str(index), error.reason))
                 continue
             if path:
@@ -256,13 +272,15 @@ class _Reader:
                 names = (str(index),) if len(found) == 1 else tuple(f"{index}/{n}" for n in found.names)
             sets.append(replace(found, names=names))
         if not sets:
-            raise DataError(f"none of {format_count(len(data), 'image')} can be read: {skipped[0].reason}")
+            count = format_count(len(data), "image")
+            raise DataError(f"none of {count} can be read: {skipped[0].reason}", hint=hint)
         return joined(sets, source=f"list of {len(data)}", skipped=skipped)
 
     def _mapped(self, images: ImageSet) -> ImageSet:
         given = images.pixels
         try:
-            pixels = to_samples(given.flat if isinstance(given, Ragged) else given, self.value_range)
+            flat = given.flat if isinstance(given, Ragged) else given
+            pixels = to_samples(flat, self.value_range, bounds=self.bounds)
         except UnreadablePixelsError as error:
             raise DataError(f"{images.source}: {error}", hint=error.hint) from None
         if isinstance(given, Ragged):

@@ -8,22 +8,27 @@ from typing import Any
 from isthmus.errors import DataError
 from isthmus.images.conform import conform
 from isthmus.images.reading import read_expected
+from isthmus.images.sample_range import Range
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
 
 
-def read_for(model: Autoencoder, data: Any) -> ImageSet:
+def read_for(model: Autoencoder, data: Any, *, range: Range | None = None) -> ImageSet:
     """Images with the model's number of channels; gray is repeated for a colour model.
+
+    Args:
+        range: the samples that stand for black and white, see `isthmus.read`.
 
     Raises:
         DataError: unreadable, or colour images for a gray model: gray would no longer be the images as given.
     """
-    return _with_channels(read_expected(data, model.channels), model.channels)
+    return _with_channels(read_expected(data, model.channels, range=range), model.channels)
 
 
-def read_targets_for(model: Autoencoder, data: Any) -> ImageSet:
+def read_targets_for(model: Autoencoder, data: Any, *, range: Range | None = None) -> ImageSet:
     """As `read_for`, with the number of channels of the images that the model gives."""
-    return _with_channels(read_expected(data, model.output_channels), model.output_channels)
+    channels = model.output_channels
+    return _with_channels(read_expected(data, channels, range=range), channels)
 
 
 def _with_channels(images: ImageSet, channels: int) -> ImageSet:

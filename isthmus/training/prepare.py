@@ -99,7 +99,9 @@ def read_parts(
     Raises:
         DataError: unreadable, empty, or of fewer than two images when a part is to be held out.
     """
-    images = read(data, size=options.size, cache=options.cache)  # at once: it may not fit at full size
+    # Resized at once: at full size they may not fit.
+    mapped = isinstance(data, ImageSet) and data.target_channels > 0  # pairs were when they were read
+    images = read(data, size=options.size, cache=options.cache, range=None if mapped else options.range)
     recipe = settle_pairs(recipe, images)
     if images.target_channels and val is not None:
         raise UsageError("pairs are validated on a held-out part of them: leave val away", id="val-of-pairs")
@@ -113,7 +115,7 @@ def read_parts(
     if chosen.resize is not None:
         images = conform(images, size=chosen.resize, channels=None)
     if val is not None:
-        return images, _conformed(read(val, cache=options.cache), images, chosen), chosen
+        return images, _conformed(read(val, cache=options.cache, range=options.range), images, chosen), chosen
     if options.validation == 0 or len(images) < 2 or options.private is not None:
         return images, None, chosen
     train, held_out = hold_out(images, options.validation)
