@@ -2,7 +2,7 @@
 
 Every model handed to it is exact: integer weights w ≥ 1 that sum to 2²⁴, given as w − 1 in float64 with
     `perfect=False`, are the probabilities w / 2²⁴ on any machine. Its arithmetic is 64-bit integers;
-    docs/format.md writes it out.
+    docs/reference/format.md writes it out.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The file: a fixed header, then checked chunks. Bytes in, bytes out; what the chunks mean is said elsewhere.
 
-docs/format.md is the specification. Nothing here allocates by what a file says: every size is compared with a
+docs/reference/format.md is the specification. Nothing here allocates by what a file says: every size is compared with a
 limit and with the bytes that are there.
 """
 

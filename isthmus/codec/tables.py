@@ -1,7 +1,7 @@
 """The integers that turn symbols into bytes: fitted once to a trained model, and stored in its file.
 
 A `Band` serves a range of qualities. Everything in it is an integer, because what drives an entropy coder
-must be equal on every machine; docs/format.md says how the numbers are used.
+must be equal on every machine; docs/reference/format.md says how the numbers are used.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Train `photo-dejpeg`, which removes the blocks and ringing of JPEG, on photographs in a given time.
 
     python benchmarks/free_photos.py photos --also bsds500/train --also bsds500/test
-    python benchmarks/train_dejpeg.py photos -o dejpeg.safetensors --minutes 140
-    python benchmarks/train_dejpeg.py photos -o dejpeg.safetensors --minutes 140 --resume
-    python benchmarks/train_dejpeg.py photos -o more.safetensors --minutes 600 --from dejpeg.safetensors
+    python tools/train_dejpeg.py photos -o dejpeg.safetensors --minutes 140
+    python tools/train_dejpeg.py photos -o dejpeg.safetensors --minutes 140 --resume
+    python tools/train_dejpeg.py photos -o more.safetensors --minutes 600 --from dejpeg.safetensors
 
 The network is that of the shipped denoisers without a map of the level: it is given no quality. Images are
 coded by Pillow at a random quality of 6 to 96, as colour with halved and whole chroma and as gray, with
