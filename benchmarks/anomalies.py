@@ -40,7 +40,7 @@ def one_class(
     normal = train.subset(np.flatnonzero(train.labels == label))
     unusual = test.labels != label
     model = isthmus.train(normal, recipe="features", precision="float32", seed=0, **SETTINGS)
-    readout = readouts.fit_readout(model, normal)
+    readout = readouts.fit_extractor(model, normal)
     found: dict[str, float] = {}
     for kind in kinds:
         detector = anomalies.fit_detector(model, readout, normal, kind)

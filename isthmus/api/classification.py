@@ -214,10 +214,10 @@ def classify(
     network, learned = open_model_and_data(model, train, limit=limit, range=range)
     measured = read_images_for(network, test, limit=limit, range=range)
     from isthmus.features.classify import describe_probes, iter_probes
-    from isthmus.features.contenders import SEEN
+    from isthmus.features.contenders import FEATURE_KINDS
 
     extractor, reference = fit_extractor_to_data(network, learned, layer=layer)
-    seen = SEEN if baselines else SEEN[:2]
+    seen = FEATURE_KINDS if baselines else FEATURE_KINDS[:2]
     stop = Interruption()
     parts = stop.collect(
         iter_probes(
@@ -228,7 +228,7 @@ def classify(
             neighbours=neighbours,
             few=few_labels,
             draws=draws,
-            seen=seen,
+            kinds=seen,
             seed=seed,
             progress=progress,
         )

@@ -176,10 +176,10 @@ def code_map(
     check_count("limit", limit, least=3)
     network, everything = open_model_and_data(model, data, range=range)
     note_bands(show, everything.channels)
-    from isthmus.evaluation.passes import evenly
+    from isthmus.evaluation.passes import sample_evenly
     from isthmus.generation.code_map import lay_out_codes
 
-    images = evenly(everything, limit)
+    images = sample_evenly(everything, limit)
     stop = Interruption()
     with start_task(progress, "laying out", 1) as task:
         found = lay_out_codes(

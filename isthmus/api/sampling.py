@@ -247,7 +247,7 @@ def fit_prior(
         )
     name = f"prior/{prior.kind}"
     if stop.happened:
-        check_fit(stop, prior.stored()[1].get("steps", 0), length, replaces=name if name in before else None)
+        check_fit(stop, prior.state()[1].get("steps", 0), length, replaces=name if name in before else None)
     store_attachments(model, network, name)
     held = network.attachments[name]
     return FittedPrior(
@@ -420,7 +420,7 @@ def interpolate(
         raise UsageError("a path needs at least two images", id="images")
     network = load_model(model)
     from isthmus.generation.codes import check_generates
-    from isthmus.generation.interpolation import path_images
+    from isthmus.generation.interpolation import interpolate_images
     from isthmus.images.conform import fit
 
     check_generates(network)
@@ -428,7 +428,7 @@ def interpolate(
     note_bands(show, network.channels)
     size = (given[0].shape[0], given[0].shape[1])
     chosen = resolve_prior(network, prior, reference, range=range)[0] if path == "prior" else None
-    pixels = path_images(
+    pixels = interpolate_images(
         network,
         [fit(image, size) for image in given],
         frames=frames,

@@ -11,7 +11,7 @@ from isthmus.metrics.codes import CodeStatistics, code_statistics
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.trace import Trace
 
-MOST_ROWS = 20_000
+MAX_ROWS = 20_000
 
 
 class CodeUse:
@@ -28,7 +28,7 @@ class CodeUse:
         self._live: Tensor | None = None
         self._every = 0
         self._nonzero = 0
-        self._seen = 0
+        self._count = 0
         self._scores: dict[str, float] = {}
 
     @torch.no_grad()
@@ -41,13 +41,13 @@ class CodeUse:
         values = trace.code.values.detach()
         count = len(values)
         rows = values.flatten(2).movedim(1, 2).flatten(0, 1) if values.ndim > 2 else values  # (n, units)
-        self._every = self._every or max(1, self.images * (len(rows) // count) // MOST_ROWS)
+        self._every = self._every or max(1, self.images * (len(rows) // count) // MAX_ROWS)
         self._rows.append(rows[:: self._every].float().cpu())
         nonzero = rows != 0
         self._nonzero += int(nonzero.sum())
         live = nonzero.any(0).cpu()
         self._live = live if self._live is None else self._live | live
-        self._seen += count
+        self._count += count
         bottleneck, facts = self.model.bottleneck, self.model.recipe.bottleneck
         if facts.is_stochastic:
             self._add("kl", bottleneck.kl_per_unit(trace.code).sum())
@@ -65,14 +65,14 @@ class CodeUse:
           for every image.
         - `rate_nats`, `rate_bpp`: of an entropy-coded one, as estimated in training.
         """
-        found = {name: value / self._seen for name, value in self._scores.items()}
+        metrics = {name: value / self._count for name, value in self._scores.items()}
         if self.model.recipe.bottleneck.is_stochastic:
-            found["active_units"] = self.statistics().active_units
+            metrics["active_units"] = self.statistics().active_units
         if self.model.recipe.bottleneck.is_sparse:
             assert self._live is not None
-            found["nonzero"] = self._nonzero / self._seen
-            found["dead_units"] = int((~self._live).sum())
-        return found
+            metrics["nonzero"] = self._nonzero / self._count
+            metrics["dead_units"] = int((~self._live).sum())
+        return metrics
 
     def statistics(self) -> CodeStatistics:
         """Of at most about 20,000 rows, one per image, or one per position of a grid."""

@@ -18,7 +18,7 @@ from isthmus.model.trace import Trace
 
 
 @dataclass(frozen=True)
-class Estimate:
+class LikelihoodBounds:
     """Nats per image, `(N,)` each: `elbo` is a lower bound of ln p(x), `nll` an upper bound of −ln p(x)."""
 
     elbo: Tensor
@@ -51,7 +51,9 @@ def image_nats(model: Autoencoder, raw: Tensor, images: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def estimate(model: Autoencoder, trace: Trace, samples: int, generator: torch.Generator) -> Estimate:
+def estimate_likelihood(
+    model: Autoencoder, trace: Trace, samples: int, generator: torch.Generator
+) -> LikelihoodBounds:
     """ELBO and importance-weighted bound from `samples` codes per image.
 
     ELBO = E_q[ln p(x|z)] − KL(q‖p) with the divergence in closed form (Kingma and Welling 2014, eq. 3).
@@ -75,4 +77,4 @@ def estimate(model: Autoencoder, trace: Trace, samples: int, generator: torch.Ge
         log_weights.append((log_image + prior).double())
     divergence = model.bottleneck.kl_per_unit(trace.code).sum(1)
     elbo = torch.stack(log_images).mean(0) - divergence
-    return Estimate(elbo, -log_mean_exp(torch.stack(log_weights), 0))
+    return LikelihoodBounds(elbo, -log_mean_exp(torch.stack(log_weights), 0))

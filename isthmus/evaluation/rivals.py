@@ -9,13 +9,13 @@ from typing import Protocol
 import torch.nn.functional as F
 from torch import Tensor
 
-from isthmus.evaluation.passes import evenly, per_pass
-from isthmus.images.batches import whole
+from isthmus.evaluation.passes import images_per_pass, sample_evenly
+from isthmus.images.batches import iter_batches
 from isthmus.images.store import ImageSet
 from isthmus.metrics.baselines import PCA, Baseline, BlockPCA, MeanImage
 from isthmus.model.autoencoder import Autoencoder
 
-NUMBERS = 2**29  # pixel-channels a baseline is fitted on, evenly spaced images of larger sets
+MAX_FIT_NUMBERS = 2**29  # pixel-channels a baseline is fitted on, evenly spaced images of larger sets
 
 
 class Reconstructor(Protocol):
@@ -27,21 +27,23 @@ class Reconstructor(Protocol):
 
 
 @dataclass(frozen=True)
-class Rival:
+class FittedBaseline:
     """A fitted baseline and the one size it works at; None for any size."""
 
     baseline: Baseline
     size: tuple[int, int] | None
 
-    def reconstruct(self, seen: Tensor) -> Tensor:
+    def reconstruct(self, images: Tensor) -> Tensor:
         """`(N, C, H, W)` → the same, in [0, 1]."""
-        size = (seen.shape[-2], seen.shape[-1])
+        size = (images.shape[-2], images.shape[-1])
         if self.size is None or self.size == size:
-            return self.baseline.reconstruct(seen)
-        return resized(self.baseline.reconstruct(resized(seen, self.size)), size).clamp(0, 1)
+            return self.baseline.reconstruct(images)
+        return resize(self.baseline.reconstruct(resize(images, self.size)), size).clamp(0, 1)
 
 
-def fit_rivals(model: Autoencoder, train: ImageSet, test: ImageSet, *, seed: int) -> dict[str, Rival]:
+def fit_baselines(
+    model: Autoencoder, train: ImageSet, test: ImageSet, *, seed: int
+) -> dict[str, FittedBaseline]:
     """`pca` and `mean_image`, fitted on `train`.
 
     A vector code of C numbers meets PCA with C components at the model's size; a grid code C@s meets PCA of
@@ -50,24 +52,28 @@ def fit_rivals(model: Autoencoder, train: ImageSet, test: ImageSet, *, seed: int
     """
     geometry = model.recipe.geometry
     height, width = train.shape[:2] if train.shape is not None else model.size
-    fitted = evenly(train, max(1, NUMBERS // (height * width * train.channels)))
-    pca: Rival
+    fitted = sample_evenly(train, max(1, MAX_FIT_NUMBERS // (height * width * train.channels)))
+    pca: FittedBaseline
     if geometry.stride is None:
-        pca = Rival(PCA(geometry.channels, seed=seed).fit(_at(model.size, fitted)), model.size)
+        pca = FittedBaseline(
+            PCA(geometry.channels, seed=seed).fit(_iter_resized(model.size, fitted)), model.size
+        )
     else:
-        pca = Rival(BlockPCA(geometry.stride, geometry.channels, seed=seed).fit(_at(None, fitted)), None)
+        pca = FittedBaseline(
+            BlockPCA(geometry.stride, geometry.channels, seed=seed).fit(_iter_resized(None, fitted)), None
+        )
     shared = geometry.is_grid and train.shape is not None and train.shape == test.shape
     size = (height, width) if shared else model.size
-    return {"pca": pca, "mean_image": Rival(MeanImage().fit(_at(size, fitted)), size)}
+    return {"pca": pca, "mean_image": FittedBaseline(MeanImage().fit(_iter_resized(size, fitted)), size)}
 
 
-def resized(images: Tensor, size: tuple[int, int]) -> Tensor:
+def resize(images: Tensor, size: tuple[int, int]) -> Tensor:
     """`(N, C, H, W)` → `(N, C, *size)`, as the model itself resizes."""
     if images.shape[-2:] == size:
         return images
     return F.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)
 
 
-def _at(size: tuple[int, int] | None, images: ImageSet) -> Iterator[Tensor]:
-    for batch in whole(images, batch=per_pass(images)):
-        yield batch.images if size is None else resized(batch.images, size)
+def _iter_resized(size: tuple[int, int] | None, images: ImageSet) -> Iterator[Tensor]:
+    for batch in iter_batches(images, batch=images_per_pass(images)):
+        yield batch.images if size is None else resize(batch.images, size)

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from isthmus.errors import DataError, UsageError
-from isthmus.features.contenders import SEEN, Contender, contenders
+from isthmus.features.contenders import FEATURE_KINDS, FeatureSet, feature_sets
 from isthmus.features.neighbourhood import knn_predict, nearest, neighbour_graph, spread_labels
-from isthmus.features.probe import confusion, fit_probe
-from isthmus.features.readout import Readout
+from isthmus.features.probe import count_confusion, fit_probe
+from isthmus.features.readout import FeatureExtractor
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.progress import SILENT, Progress, start_task
@@ -21,10 +21,10 @@ from isthmus.progress import SILENT, Progress, start_task
 Labels = npt.NDArray[np.int64]
 Scores = npt.NDArray[np.float32]
 
-FEW = 10
+FEW_LABELS = 10
 DRAWS = 5
 GRAPH_NEIGHBOURS = 10
-MOST_SPREAD = 20_000  # images over which few labels are spread
+MAX_GRAPH_IMAGES = 20_000  # images over which few labels are spread
 FEW_DECAY = 1e-2
 
 
@@ -75,14 +75,14 @@ class ProbeResult:
 
 def iter_probes(
     model: Autoencoder,
-    readout: Readout,
+    readout: FeatureExtractor,
     train: ImageSet,
     test: ImageSet,
     *,
     neighbours: int = 5,
-    few: int = FEW,
+    few: int = FEW_LABELS,
     draws: int = DRAWS,
-    seen: Collection[str] = SEEN,
+    kinds: Collection[str] = FEATURE_KINDS,
     seed: int = 0,
     progress: Progress | None = SILENT,
 ) -> Iterator[tuple[ProbeScores, Scores]]:
@@ -92,7 +92,7 @@ def iter_probes(
         neighbours: of the nearest-neighbour vote.
         few: labels per class of the few-label columns; 0 leaves them out.
         draws: of those few labels; the columns are means.
-        seen: which vectors are compared: of `features`, `code`, `pixels` and `pca`.
+        kinds: which vectors are compared: of `features`, `code`, `pixels` and `pca`.
 
     Yields:
         What was measured, and the linear probe's scores `(n, classes)` of the test images.
@@ -103,12 +103,14 @@ def iter_probes(
     for images in (train, test):
         if images.labels is None:
             raise DataError(f"{images.source} has no labels", hint="put each class in a folder of its own")
-    wanted = _same_classes(train, test)
+    truth = _match_classes(train, test)
     assert train.labels is not None
-    with start_task(progress, "fitting probes", len(seen)) as task:
-        for done, one in enumerate(contenders(model, readout, (train, test), seen=seen)):
-            task.update(done, one.name)
-            yield _measured(one, train.labels, wanted, len(train.classes), neighbours, few, draws, seed)
+    with start_task(progress, "fitting probes", len(kinds)) as task:
+        for done, vectors in enumerate(feature_sets(model, readout, (train, test), kinds=kinds)):
+            task.update(done, vectors.name)
+            yield _measure_probe(
+                vectors, train.labels, truth, len(train.classes), neighbours, few, draws, seed
+            )
 
 
 def describe_probes(
@@ -120,7 +122,7 @@ def describe_probes(
         UsageError: it found nothing.
     """
     if not parts:
-        raise UsageError(f"no vectors to compare; known: {', '.join(SEEN)}")
+        raise UsageError(f"no vectors to compare; known: {', '.join(FEATURE_KINDS)}")
     first = parts[0][1]
     predicted = first.argmax(1).astype(np.int64)
     odds = np.exp(first.astype(np.float64) - first.max(1, keepdims=True))
@@ -128,74 +130,76 @@ def describe_probes(
         rows=tuple(row for row, _ in parts),
         predicted=predicted,
         confidence=(odds.max(1) / odds.sum(1)),
-        confusion=confusion(_same_classes(train, test), predicted, len(train.classes)),
+        confusion=count_confusion(_match_classes(train, test), predicted, len(train.classes)),
     )
 
 
 def classify(
-    model: Autoencoder, readout: Readout, train: ImageSet, test: ImageSet, **options: Any
+    model: Autoencoder, readout: FeatureExtractor, train: ImageSet, test: ImageSet, **options: Any
 ) -> ProbeResult:
     """Everything that `iter_probes` finds; it has the options and errors."""
     return describe_probes(list(iter_probes(model, readout, train, test, **options)), train, test)
 
 
-def _measured(
-    one: Contender,
+def _measure_probe(
+    vectors: FeatureSet,
     labels: Labels,
-    wanted: Labels,
+    truth: Labels,
     classes: int,
     neighbours: int,
     few: int,
     draws: int,
     seed: int,
 ) -> tuple[ProbeScores, Scores]:
-    probe = fit_probe(one.sets[0], labels, classes=classes, seed=seed)
-    scores = probe.scores(one.sets[1])
-    found = knn_predict(one.compact[1], one.compact[0], labels, classes=classes, count=neighbours)
-    few_linear, few_spread = (None, None) if few < 1 else _few(one, labels, wanted, classes, few, draws, seed)
-    linear = float((scores.argmax(1) == wanted).mean())
-    knn = float((found == wanted).mean())
-    return ProbeScores(one.name, one.numbers, linear, knn, few_linear, few_spread), scores
+    probe = fit_probe(vectors.sets[0], labels, classes=classes, seed=seed)
+    scores = probe.scores(vectors.sets[1])
+    votes = knn_predict(vectors.compact[1], vectors.compact[0], labels, classes=classes, count=neighbours)
+    few_linear, few_spread = (
+        (None, None) if few < 1 else _measure_few_labels(vectors, labels, truth, classes, few, draws, seed)
+    )
+    linear = float((scores.argmax(1) == truth).mean())
+    knn = float((votes == truth).mean())
+    return ProbeScores(vectors.name, vectors.numbers, linear, knn, few_linear, few_spread), scores
 
 
-def _few(
-    one: Contender, labels: Labels, wanted: Labels, classes: int, few: int, draws: int, seed: int
+def _measure_few_labels(
+    vectors: FeatureSet, labels: Labels, truth: Labels, classes: int, few: int, draws: int, seed: int
 ) -> tuple[float, float | None]:
-    graph, seen = None, np.arange(len(labels))
+    graph, graph_rows = None, np.arange(len(labels))
     if len(labels) > GRAPH_NEIGHBOURS:
-        seen = np.sort(np.random.default_rng(seed).permutation(len(labels))[:MOST_SPREAD])
-        graph = neighbour_graph(one.compact[0][seen], count=GRAPH_NEIGHBOURS)
-        near = nearest(one.compact[1], one.compact[0][seen], GRAPH_NEIGHBOURS)
+        graph_rows = np.sort(np.random.default_rng(seed).permutation(len(labels))[:MAX_GRAPH_IMAGES])
+        graph = neighbour_graph(vectors.compact[0][graph_rows], count=GRAPH_NEIGHBOURS)
+        near = nearest(vectors.compact[1], vectors.compact[0][graph_rows], GRAPH_NEIGHBOURS)
     linear, spread = [], []
     for draw in range(draws):
         random = np.random.default_rng((seed, draw))
         # Drawn among the images of the graph, so that both columns are given the same labels.
-        drawn = [random.permutation(np.flatnonzero(labels[seen] == c))[:few] for c in range(classes)]
+        drawn = [random.permutation(np.flatnonzero(labels[graph_rows] == c))[:few] for c in range(classes)]
         places = np.concatenate(drawn)
-        known = seen[places]
+        labelled = graph_rows[places]
         probe = fit_probe(
-            one.sets[0][known], labels[known], classes=classes, decays=(FEW_DECAY,), iterations=100
+            vectors.sets[0][labelled], labels[labelled], classes=classes, decays=(FEW_DECAY,), iterations=100
         )
-        linear.append(float((probe.predict(one.sets[1]) == wanted).mean()))
+        linear.append(float((probe.predict(vectors.sets[1]) == truth).mean()))
         if graph is not None:
-            scores = spread_labels(graph, places, labels[known], classes=classes)
+            scores = spread_labels(graph, places, labels[labelled], classes=classes)
             scores = scores / scores.sum(1, keepdims=True).clip(1e-300)
             weight = np.exp(-np.square(near[0] / near[0][:, -1:].clip(1e-6)))
             votes = (scores[near[1]] * weight[:, :, None]).sum(1)
-            spread.append(float((votes.argmax(1) == wanted).mean()))
+            spread.append(float((votes.argmax(1) == truth).mean()))
     return float(np.mean(linear)), float(np.mean(spread)) if spread else None
 
 
-def _same_classes(train: ImageSet, test: ImageSet) -> Labels:
+def _match_classes(train: ImageSet, test: ImageSet) -> Labels:
     """The test labels as numbers of the training classes."""
     assert train.labels is not None and test.labels is not None
     if train.classes == test.classes or not test.classes:
-        wanted = test.labels
+        truth = test.labels
     else:
         unknown = [name for name in test.classes if name not in train.classes]
         if unknown:
             raise DataError(f"{test.source} has a class '{unknown[0]}' that {train.source} has not")
-        wanted = np.array([train.classes.index(name) for name in test.classes], dtype=np.int64)[test.labels]
-    if len(wanted) == 0 or int(wanted.max()) >= len(train.classes):
+        truth = np.array([train.classes.index(name) for name in test.classes], dtype=np.int64)[test.labels]
+    if len(truth) == 0 or int(truth.max()) >= len(train.classes):
         raise DataError(f"{test.source} has classes that {train.source} has not")
-    return np.asarray(wanted, dtype=np.int64)
+    return np.asarray(truth, dtype=np.int64)

@@ -25,8 +25,10 @@ Method = Literal["kmeans", "gmm", "hdbscan"]
 Space = Literal["features", "spectral", "umap"]
 
 NOISE = -1
-DIRECTIONS = 32  # of a Gaussian mixture: a covariance of more takes hours, and more images than there are
-DENSE_UP_TO = 500  # rows for which all eigenvectors are computed
+MAX_MIXTURE_DIMENSIONS = (
+    32  # of a Gaussian mixture: a covariance of more takes hours, and more images than there are
+)
+MAX_DENSE_ROWS = 500  # rows for which all eigenvectors are computed
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,8 @@ def find_clusters(
         MissingExtraError: `umap` without umap-learn.
     """
     check_request(len(vectors), count, method, space)
-    where = places(vectors, count, space=space, neighbours=neighbours, seed=seed)
-    return grouped(where, count, method=method, seed=seed)
+    where = reduce_dimensions(vectors, count, space=space, neighbours=neighbours, seed=seed)
+    return cluster_vectors(where, count, method=method, seed=seed)
 
 
 def check_request(images: int, count: int, method: str, space: str) -> None:
@@ -83,27 +85,29 @@ def check_request(images: int, count: int, method: str, space: str) -> None:
         UsageError: an unknown method or space, or more clusters than images.
     """
     if method not in get_args(Method) or space not in get_args(Space):
-        known = f"methods {', '.join(get_args(Method))}; spaces {', '.join(get_args(Space))}"
-        raise UsageError(f"'{method}' in '{space}' is not known: {known}")
+        options = f"methods {', '.join(get_args(Method))}; spaces {', '.join(get_args(Space))}"
+        raise UsageError(f"'{method}' in '{space}' is not known: {options}")
     if not 1 <= count <= images:
         raise UsageError(f"{format_count(images, 'image')} cannot form {format_count(count, 'cluster')}")
 
 
-def places(vectors: Vectors, count: int, *, space: Space, neighbours: int = 10, seed: int = 0) -> Vectors:
+def reduce_dimensions(
+    vectors: Vectors, count: int, *, space: Space, neighbours: int = 10, seed: int = 0
+) -> Vectors:
     """Rows `(n, d)` in the space in which `count` groups are sought; see `find_clusters`."""
     neighbours = min(neighbours, len(vectors) - 1)
     match space:
         case "spectral":
             graph = neighbour_graph(vectors, count=neighbours)
             # Half as many again as there are groups: the leading ones alone merged groups that lie near.
-            return spectral_places(graph, min(len(vectors), count + (count + 1) // 2), seed=seed)
+            return embed_spectral(graph, min(len(vectors), count + (count + 1) // 2), seed=seed)
         case "umap":
-            return umap_places(vectors, count, neighbours=neighbours, seed=seed)
+            return embed_umap(vectors, count, neighbours=neighbours, seed=seed)
         case _:
             return vectors
 
 
-def spectral_places(graph: sparse.csr_matrix, dimensions: int, *, seed: int = 0) -> Vectors:
+def embed_spectral(graph: sparse.csr_matrix, dimensions: int, *, seed: int = 0) -> Vectors:
     """`(n, dimensions)` of length 1: the leading eigenvectors of the normalised graph, rows scaled.
 
     Ng, Jordan and Weiss 2002, "On spectral clustering", steps 2 to 4.
@@ -115,7 +119,7 @@ def spectral_places(graph: sparse.csr_matrix, dimensions: int, *, seed: int = 0)
     root = sparse.diags(1 / np.sqrt(degree))
     normalised = (root @ graph @ root).tocsr()
     size = graph.shape[0]
-    if size <= max(DENSE_UP_TO, dimensions + 1):
+    if size <= max(MAX_DENSE_ROWS, dimensions + 1):
         values = np.linalg.eigh(normalised.toarray())[1][:, ::-1][:, :dimensions]
     else:
         start = np.random.default_rng(seed).standard_normal(size)
@@ -128,7 +132,7 @@ def spectral_places(graph: sparse.csr_matrix, dimensions: int, *, seed: int = 0)
     return np.asarray(values / lengths, dtype=np.float32)
 
 
-def umap_places(vectors: Vectors, dimensions: int, *, neighbours: int = 10, seed: int = 0) -> Vectors:
+def embed_umap(vectors: Vectors, dimensions: int, *, neighbours: int = 10, seed: int = 0) -> Vectors:
     """`(n, dimensions)` UMAP of rows of length 1, their neighbours found exactly.
 
     Raises:
@@ -145,7 +149,7 @@ def umap_places(vectors: Vectors, dimensions: int, *, neighbours: int = 10, seed
     distance, rows = nearest(vectors, vectors, neighbours, skip_same_row=True)
     # UMAP counts a row as its own nearest.
     own = np.arange(len(vectors))[:, None]
-    known = (np.hstack([own, rows]), np.hstack([np.zeros_like(own, dtype=np.float32), distance]))
+    neighbours_given = (np.hstack([own, rows]), np.hstack([np.zeros_like(own, dtype=np.float32), distance]))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about seeds and threads, and of its dependencies
         mapper = umap.UMAP(
@@ -153,7 +157,7 @@ def umap_places(vectors: Vectors, dimensions: int, *, neighbours: int = 10, seed
             n_neighbors=neighbours + 1,
             min_dist=0.0,
             random_state=seed,
-            precomputed_knn=(*known, None),
+            precomputed_knn=(*neighbours_given, None),
             n_jobs=1,
         )
         return np.asarray(mapper.fit_transform(vectors), dtype=np.float32)
@@ -186,12 +190,12 @@ def agreement(labels: Labels, assigned: Labels) -> dict[str, float]:
     }
 
 
-def grouped(places: Vectors, count: int, *, method: Method = "kmeans", seed: int = 0) -> Clusters:
+def cluster_vectors(places: Vectors, count: int, *, method: Method = "kmeans", seed: int = 0) -> Clusters:
     """Group rows `(n, d)` by Euclidean distance."""
-    return _described(places, _assigned(places, count, method, seed))
+    return _describe_clusters(places, _assign(places, count, method, seed))
 
 
-def _assigned(places: Vectors, count: int, method: Method, seed: int) -> Labels:
+def _assign(places: Vectors, count: int, method: Method, seed: int) -> Labels:
     from sklearn.cluster import HDBSCAN, KMeans
     from sklearn.decomposition import PCA
     from sklearn.mixture import GaussianMixture
@@ -203,8 +207,8 @@ def _assigned(places: Vectors, count: int, method: Method, seed: int) -> Labels:
             return np.asarray(fitted.labels_, dtype=np.int64)
         case "gmm":
             rows = places.astype(np.float64)
-            if rows.shape[1] > max(DIRECTIONS, 2 * count):
-                few = min(DIRECTIONS, len(rows))
+            if rows.shape[1] > max(MAX_MIXTURE_DIMENSIONS, 2 * count):
+                few = min(MAX_MIXTURE_DIMENSIONS, len(rows))
                 rows = PCA(few, svd_solver="randomized", random_state=seed).fit_transform(rows)
             fitted = GaussianMixture(count, n_init=3, reg_covar=1e-5, random_state=seed)
             return np.asarray(fitted.fit_predict(rows), dtype=np.int64)
@@ -214,7 +218,7 @@ def _assigned(places: Vectors, count: int, method: Method, seed: int) -> Labels:
             return np.asarray(fitted.labels_, dtype=np.int64)
 
 
-def _described(places: Vectors, assigned: Labels) -> Clusters:
+def _describe_clusters(places: Vectors, assigned: Labels) -> Clusters:
     names, counts = np.unique(assigned[assigned >= 0], return_counts=True)
     order = names[np.argsort(-counts, kind="stable")]
     renamed = np.full_like(assigned, NOISE)

@@ -13,12 +13,12 @@ from isthmus.features.clusters import (
     Space,
     agreement,
     check_request,
+    cluster_vectors,
     find_clusters,
-    grouped,
-    places,
+    reduce_dimensions,
 )
-from isthmus.features.contenders import SEEN, Contender, contenders
-from isthmus.features.readout import Readout, features
+from isthmus.features.contenders import FEATURE_KINDS, FeatureSet, feature_sets
+from isthmus.features.readout import FeatureExtractor, extract_features
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.progress import SILENT, Progress, start_task
@@ -58,7 +58,7 @@ class GroupingPart:
 
 def iter_groupings(
     model: Autoencoder,
-    readout: Readout,
+    readout: FeatureExtractor,
     images: ImageSet,
     count: int,
     *,
@@ -67,7 +67,7 @@ def iter_groupings(
     neighbours: int = 10,
     seeds: int = 1,
     seed: int = 0,
-    seen: Collection[str] = SEEN,
+    kinds: Collection[str] = FEATURE_KINDS,
     progress: Progress | None = SILENT,
 ) -> Iterator[GroupingPart]:
     """Cluster images by their compact features, see `find_clusters`; where they have labels, then also by
@@ -76,33 +76,47 @@ def iter_groupings(
     check_request(len(images), count, method, space)
     if images.labels is None:
         with start_task(progress, "reading features", len(images), "images") as task:
-            rows = features(model, images, readout, compact=True, listener=lambda n, _: task.update(n))
-        found = find_clusters(rows, count, method=method, space=space, neighbours=neighbours, seed=seed)
-        yield GroupingPart("features", found, None)
+            rows = extract_features(
+                model, images, readout, compact=True, listener=lambda n, _: task.update(n)
+            )
+        clusters = find_clusters(rows, count, method=method, space=space, neighbours=neighbours, seed=seed)
+        yield GroupingPart("features", clusters, None)
         return
-    with start_task(progress, "clustering", len(seen)) as task:
-        for done, one in enumerate(contenders(model, readout, [images], seen=seen)):
-            task.update(done, one.name)
+    with start_task(progress, "clustering", len(kinds)) as task:
+        for done, vectors in enumerate(feature_sets(model, readout, [images], kinds=kinds)):
+            task.update(done, vectors.name)
             yield GroupingPart(
-                one.name,
-                *_over_seeds(one, images, count, method, space, neighbours, range(seed, seed + seeds)),
+                vectors.name,
+                *_cluster_over_seeds(
+                    vectors, images, count, method, space, neighbours, range(seed, seed + seeds)
+                ),
             )
 
 
-def _over_seeds(
-    one: Contender, images: ImageSet, count: int, method: Method, space: Space, neighbours: int, seeds: range
+def _cluster_over_seeds(
+    vectors: FeatureSet,
+    images: ImageSet,
+    count: int,
+    method: Method,
+    space: Space,
+    neighbours: int,
+    seeds: range,
 ) -> tuple[Clusters, ClusterAgreement]:
     assert images.labels is not None
-    rows = one.compact[0]
+    rows = vectors.compact[0]
     near = min(neighbours, len(rows) - 1)
     # Eigenvectors are the same for every seed; UMAP's map is not.
     shared = None
     if space != "umap":
-        shared = places(rows, count, space=space, neighbours=near, seed=seeds.start)
+        shared = reduce_dimensions(rows, count, space=space, neighbours=near, seed=seeds.start)
     runs = []
     for seed in seeds:
-        where = places(rows, count, space=space, neighbours=near, seed=seed) if shared is None else shared
-        runs.append(grouped(where, count, method=method, seed=seed))
+        where = (
+            reduce_dimensions(rows, count, space=space, neighbours=near, seed=seed)
+            if shared is None
+            else shared
+        )
+        runs.append(cluster_vectors(where, count, method=method, seed=seed))
     scores = [agreement(images.labels, run.assigned) for run in runs]
     means = {key: float(np.mean([score[key] for score in scores])) for key in scores[0]}
     spread = float(np.std([score["accuracy"] for score in scores]))

@@ -18,8 +18,8 @@ Vectors = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 
 DECAYS = (3e-2, 6e-3, 1e-3)  # penalty λ/2·‖W‖² beside the mean loss of images
-SHARE = 0.1
-ITERATIONS, SEARCH = 60, 25
+HELD_OUT_SHARE = 0.1
+ITERATIONS, SEARCH_ITERATIONS = 60, 25
 
 
 @dataclass(frozen=True)
@@ -66,19 +66,19 @@ def fit_probe(
             f"{format_count(len(labels), 'label')}"
         )
     rows, target = torch.from_numpy(np.ascontiguousarray(features)), torch.from_numpy(labels)
-    best, found = decays[0], None
-    held = max(1, round(SHARE * len(features)))
+    best, start = decays[0], None
+    held = max(1, round(HELD_OUT_SHARE * len(features)))
     if len(decays) > 1 and len(features) - held >= 2:
         out = torch.from_numpy(np.random.default_rng(seed).permutation(len(features))[:held].copy())
         weight = torch.ones(len(features))
         weight[out] = 0  # left out by weight: a copy of the rest would double the memory
         most, last = -1.0, None
         for decay in sorted(decays, reverse=True):
-            last = _fit(rows, target, weight, classes, decay, SEARCH, last)
+            last = _fit(rows, target, weight, classes, decay, SEARCH_ITERATIONS, last)
             right = float((last.predict(features[out.numpy()]) == labels[out.numpy()]).mean())
             if right > most:
-                most, best, found = right, decay, last
-    return _fit(rows, target, torch.ones(len(features)), classes, best, iterations, found)
+                most, best, start = right, decay, last
+    return _fit(rows, target, torch.ones(len(features)), classes, best, iterations, start)
 
 
 def _fit(
@@ -109,8 +109,8 @@ def _fit(
     return Probe(weight.detach().numpy(), bias.detach().numpy(), decay)
 
 
-def confusion(truth: Labels, found: Labels, classes: int) -> npt.NDArray[np.int64]:
+def count_confusion(truth: Labels, predicted: Labels, classes: int) -> npt.NDArray[np.int64]:
     """`(classes, classes)` counts: row = true class, column = predicted class."""
     table = np.zeros((classes, classes), dtype=np.int64)
-    np.add.at(table, (truth, found), 1)
+    np.add.at(table, (truth, predicted), 1)
     return table

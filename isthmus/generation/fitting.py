@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 
 from isthmus.errors import DataError, UsageError, nearest
-from isthmus.generation.codes import check_generates, codes_of
+from isthmus.generation.codes import check_generates, encode_images
 from isthmus.generation.flow import Flow
-from isthmus.generation.flow_training import STEPS, channels_of, fit_flow
-from isthmus.generation.mixture import COMPONENTS, REFINED, Mixture, fit_mixture
-from isthmus.generation.prior import KINDS, Prior, keep
-from isthmus.generation.standard import Standard
+from isthmus.generation.flow_training import STEPS, fit_channels, fit_flow
+from isthmus.generation.mixture import COMPONENTS, FLOW_COMPONENTS, Mixture, fit_mixture
+from isthmus.generation.prior import KINDS, Prior, attach_prior
+from isthmus.generation.standard import StandardNormal
 from isthmus.images.store import ImageSet
 from isthmus.interruption import Interruption
 from isthmus.model.autoencoder import Autoencoder
@@ -61,26 +61,26 @@ def fit_prior(
     check_generates(model)
     started = time.monotonic()
     if kind == "normal":
-        normal = Standard()
+        normal = StandardNormal()
         if attached:
-            keep(model, normal)
+            attach_prior(model, normal)
         return normal
     if images is None:
         raise DataError(f"a {kind} prior needs images to be fitted to")
-    codes = codes_of(model, images)
+    codes = encode_images(model, images)
     labels = images.labels if labelled else None
     classes = images.classes if labels is not None else ()
     prior: Mixture | Flow
     if kind == "flow" and codes.ndim == 4:
-        base = channels_of(codes, labels, classes)
+        base = fit_channels(codes, labels, classes)
         prior = fit_flow(
             codes, base, labels=labels, steps=steps, batch=min(batch, 64), width=width, depth=depth,
             seed=seed, precision=precision, listener=listener, stop=stop,
         )  # fmt: skip
     else:
-        usual = {"gaussian": max(1, len(classes)), "mixture": COMPONENTS, "flow": REFINED}[kind]
-        wanted = usual if components is None or kind == "gaussian" else components
-        prior = fit_mixture(codes, components=wanted, labels=labels, classes=classes, seed=seed)
+        usual = {"gaussian": max(1, len(classes)), "mixture": COMPONENTS, "flow": FLOW_COMPONENTS}[kind]
+        count = usual if components is None or kind == "gaussian" else components
+        prior = fit_mixture(codes, components=count, labels=labels, classes=classes, seed=seed)
         if kind == "flow":
             prior = fit_flow(
                 codes, prior, labels=labels, steps=steps, batch=batch, width=width, depth=depth,
@@ -88,7 +88,7 @@ def fit_prior(
             )  # fmt: skip
     if not attached or (stop is not None and stop.happened and not _is_kept(model, prior)):
         return prior
-    keep(model, prior)
+    attach_prior(model, prior)
     facts = model.attachments[f"prior/{prior.kind}"].facts
     facts |= {
         "images": len(images),

@@ -20,9 +20,9 @@ import torch
 from torch import Tensor
 
 from isthmus.errors import UsageError
-from isthmus.generation.flow_network import GridVelocity, VectorVelocity, velocity
+from isthmus.generation.flow_network import GridVelocity, VectorVelocity, build_velocity
 from isthmus.generation.mixture import Mixture
-from isthmus.generation.moments import Moments
+from isthmus.generation.moments import MomentMatch
 from isthmus.generation.prior import STEPS
 from isthmus.model.allocation import room_for
 from isthmus.model.attachment_check import (
@@ -53,7 +53,7 @@ class Base(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Channels:
+class ChannelNormal:
     """Grid codes by channel: a mean and a deviation each, for grids of any size; parts are classes.
 
     Attributes:
@@ -90,16 +90,16 @@ class Flow:
     """A base prior and the velocity field that refines it.
 
     Attributes:
-        base: a `Mixture` for vector codes, `Channels` for grids.
+        base: a `Mixture` for vector codes, `ChannelNormal` for grids.
         network: `(w, time in [0, 1], part) -> velocity`.
         facts: shape, width, depth, and how it was trained.
         moments: what the white codes it makes are mapped by, so that they vary as much as they should.
     """
 
-    base: Mixture | Channels
+    base: Mixture | ChannelNormal
     network: VectorVelocity | GridVelocity
     facts: dict[str, Any] = field(default_factory=dict)
-    moments: Moments | None = None
+    moments: MomentMatch | None = None
     kind: str = "flow"
 
     @property
@@ -117,17 +117,17 @@ class Flow:
 
     def white(self, noise: Tensor, parts: Tensor, steps: int = STEPS) -> Tensor:
         """What the base makes codes of: noise, carried along the flow."""
-        carried = self._carried(noise, parts, steps, forward=True)
-        return carried if self.moments is None else self.moments.applied(carried)
+        carried = self._integrate(noise, parts, steps, forward=True)
+        return carried if self.moments is None else self.moments.apply(carried)
 
     def to_noise(self, codes: Tensor, parts: Tensor, *, steps: int = STEPS) -> Tensor:
         white = self.base.to_noise(codes, parts)
         if self.moments is not None:
-            white = self.moments.undone(white)
-        return self._carried(white, parts, steps, forward=False)
+            white = self.moments.invert(white)
+        return self._integrate(white, parts, steps, forward=False)
 
     @torch.no_grad()
-    def _carried(self, start: Tensor, parts: Tensor, steps: int, *, forward: bool) -> Tensor:
+    def _integrate(self, start: Tensor, parts: Tensor, steps: int, *, forward: bool) -> Tensor:
         """Along the flow by Heun's method: `steps` equal steps of φ, two evaluations each."""
         done = []
         for x, part in zip(torch.split(start, _BATCH), torch.split(parts, _BATCH), strict=True):
@@ -142,11 +142,11 @@ class Flow:
             done.append(x)
         return torch.cat(done)
 
-    def stored(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors = {f"network.{name}": t for name, t in self.network.state_dict().items()}
         facts = {**self.facts, "kind": self.kind, "classes": list(self.classes)}
         if isinstance(self.base, Mixture):
-            base, about = self.base.stored()
+            base, about = self.base.state()
             facts["base"] = about
         else:
             base = {
@@ -159,7 +159,7 @@ class Flow:
         return tensors | {f"base.{name}": t for name, t in base.items()}, facts
 
     @classmethod
-    def restored(cls, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> Flow:
+    def from_state(cls, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> Flow:
         """The inverse of `stored`.
 
         Raises:
@@ -168,9 +168,9 @@ class Flow:
         base_tensors = {k.removeprefix("base."): t for k, t in tensors.items() if k.startswith("base.")}
         classes = class_names(facts)
         shape = sides(facts, "shape", count=(1, 3), high=2**24)
-        base: Mixture | Channels
+        base: Mixture | ChannelNormal
         if "base" in facts:
-            base = Mixture.restored(base_tensors, facts["base"])
+            base = Mixture.from_state(base_tensors, facts["base"])
             if base.shape != shape or base.classes != classes:
                 raise ValueError("its base is another prior's")
         else:
@@ -182,16 +182,18 @@ class Flow:
             check_tensors(base_tensors, rules, C=shape[0], K=max(1, len(classes)))
             if float(base_tensors["weights"].sum()) <= 0:
                 raise ValueError("no class ever occurs")
-            base = Channels(base_tensors["mean"], base_tensors["deviation"], base_tensors["weights"], classes)
+            base = ChannelNormal(
+                base_tensors["mean"], base_tensors["deviation"], base_tensors["weights"], classes
+            )
         own = {k.removeprefix("network."): t for k, t in tensors.items() if k.startswith("network.")}
         width, depth = whole_number(facts, "width", 1, 65_536), whole_number(facts, "depth", 1, len(own))
         with room_for(tensors.values()):
-            network = velocity(shape, len(base.weights), width, depth)
+            network = build_velocity(shape, len(base.weights), width, depth)
         check_state(network, own)
         network.load_state_dict(own, assign=True)
         moments = None
         if "moments.matrix" in tensors:
             parts = {"matrix": tensors["moments.matrix"], "offset": tensors["moments.offset"]}
             check_tensors(parts, {"matrix": Rule("C", "C"), "offset": Rule("C")}, C=shape[0])
-            moments = Moments(**parts)
+            moments = MomentMatch(**parts)
         return cls(base, network.eval().requires_grad_(False), dict(facts), moments)

@@ -8,16 +8,16 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from isthmus.generation.codes import code_of, decoded
+from isthmus.generation.codes import decode_codes, encode_image
 from isthmus.generation.prior import STEPS, Prior
-from isthmus.generation.sampling import as_pixels
+from isthmus.generation.sampling import to_pixels
 from isthmus.images.store import Pixels
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.threads import limited
 
 
 @limited()
-def path_images(
+def interpolate_images(
     model: Autoencoder,
     images: Sequence[Pixels],
     *,
@@ -37,13 +37,13 @@ def path_images(
     Returns:
         `(F, H, W, C)` uint8, F = pieces · (frames − 1) + 1.
     """
-    given = [code_of(model, image) for image in images]
+    given = [encode_image(model, image) for image in images]
     codes = torch.cat([code for _, code in given])
     points = code_path(codes, frames, spherical=spherical)
     if prior is not None:
-        points = drawn_back(prior, points, codes, steps=steps)
+        points = pull_to_prior(prior, points, codes, steps=steps)
     height, width = given[0][0].shape[-2:]
-    return as_pixels(decoded(model, points, (height, width)))
+    return to_pixels(decode_codes(model, points, (height, width)))
 
 
 def code_path(codes: Tensor, frames: int, *, spherical: bool = False) -> Tensor:
@@ -56,7 +56,7 @@ def code_path(codes: Tensor, frames: int, *, spherical: bool = False) -> Tensor:
     return torch.cat(points)
 
 
-def drawn_back(prior: Prior, points: Tensor, ends: Tensor, *, steps: int = STEPS) -> Tensor:
+def pull_to_prior(prior: Prior, points: Tensor, ends: Tensor, *, steps: int = STEPS) -> Tensor:
     """Points of a path with the noise that makes them no longer than that of the path's ends.
 
     Between two likely codes a straight line crosses places where there are none. There the prior would need

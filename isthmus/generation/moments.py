@@ -16,7 +16,7 @@ ROWS_PER_NUMBER = 20  # of codes, below which a covariance is not known well eno
 
 
 @dataclass(frozen=True, eq=False)
-class Moments:
+class MomentMatch:
     """`x ↦ matrix · x + offset` over the numbers of a vector, or over the channels of a grid.
 
     Attributes:
@@ -26,33 +26,33 @@ class Moments:
     matrix: Tensor
     offset: Tensor
 
-    def applied(self, codes: Tensor) -> Tensor:
+    def apply(self, codes: Tensor) -> Tensor:
         """`(N, C)` or `(N, C, h, w)`, mapped."""
-        return self._mapped(codes, self.matrix) + _beside(self.offset, codes)
+        return self._multiply(codes, self.matrix) + _broadcast(self.offset, codes)
 
-    def undone(self, codes: Tensor) -> Tensor:
+    def invert(self, codes: Tensor) -> Tensor:
         """The inverse of `applied`."""
-        return self._mapped(codes - _beside(self.offset, codes), torch.linalg.inv(self.matrix))
+        return self._multiply(codes - _broadcast(self.offset, codes), torch.linalg.inv(self.matrix))
 
-    def _mapped(self, codes: Tensor, matrix: Tensor) -> Tensor:
+    def _multiply(self, codes: Tensor, matrix: Tensor) -> Tensor:
         return torch.einsum("ij,nj...->ni...", matrix, codes)
 
 
-def matching(made: Tensor, wanted: Tensor) -> Moments:
-    """The map under which `made` has the moments of `wanted`, both `(n, C)` or `(n, C, h, w)`.
+def fit_moments(made: Tensor, target: Tensor) -> MomentMatch:
+    """The map under which `made` has the moments of `target`, both `(n, C)` or `(n, C, h, w)`.
 
     With few rows only the total variance is matched.
     """
-    ours, theirs = _rows(made).double(), _rows(wanted).double()
+    ours, theirs = _rows(made).double(), _rows(target).double()
     first, second = torch.cov(ours.T).view(2 * [ours.shape[1]]), torch.cov(theirs.T).view(2 * [ours.shape[1]])
-    if min(len(made), len(wanted)) < ROWS_PER_NUMBER * ours.shape[1]:
+    if min(len(made), len(target)) < ROWS_PER_NUMBER * ours.shape[1]:
         scale = (second.trace() / first.trace().clamp_min(1e-12)).sqrt()
         matrix = scale * torch.eye(len(first), dtype=torch.float64)
     else:
         root, inverse = _power(first, 0.5), _power(first, -0.5)
         matrix = inverse @ _power(root @ second @ root, 0.5) @ inverse
     offset = theirs.mean(0) - matrix @ ours.mean(0)
-    return Moments(matrix.float(), offset.float())
+    return MomentMatch(matrix.float(), offset.float())
 
 
 def _rows(codes: Tensor) -> Tensor:
@@ -62,9 +62,9 @@ def _rows(codes: Tensor) -> Tensor:
 def _power(symmetric: Tensor, exponent: float) -> Tensor:
     values, vectors = torch.linalg.eigh(symmetric)
     floor = 1e-8 * float(values.max().clamp_min(1e-12))
-    found: Tensor = vectors * values.clamp_min(floor) ** exponent @ vectors.T
-    return found
+    power: Tensor = vectors * values.clamp_min(floor) ** exponent @ vectors.T
+    return power
 
 
-def _beside(offset: Tensor, codes: Tensor) -> Tensor:
+def _broadcast(offset: Tensor, codes: Tensor) -> Tensor:
     return offset.view(-1, *(1,) * (codes.ndim - 2))

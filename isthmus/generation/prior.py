@@ -52,12 +52,12 @@ class Prior(Protocol):
         """Codes → the noise that `from_noise` makes them from."""
         ...
 
-    def stored(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors and facts to be attached."""
         ...
 
 
-def draw(
+def draw_codes(
     prior: Prior,
     shape: Sequence[int],
     count: int,
@@ -92,7 +92,7 @@ def iter_drawn(
     temperature: float = 1.0,
     steps: int = STEPS,
 ) -> Iterator[Tensor]:
-    """The codes of `draw`, in parts of `batch`."""
+    """The codes of `draw_codes`, in parts of `batch`."""
     generator = torch.Generator().manual_seed(seed)
     parts = prior.parts(count, label, generator)
     noise = torch.randn(count, *shape, generator=generator) * temperature
@@ -111,27 +111,27 @@ def class_index(prior: Prior, name: str) -> int:
             f"this model's {prior.kind} prior knows no classes: it was fitted without labels",
             hint=Hint.call("fit_prior", "MODEL", "LABELLED-DATA"),
         )
-    names = [known.casefold() for known in prior.classes]
+    names = [class_name.casefold() for class_name in prior.classes]
     if name.casefold() in names:
         return names.index(name.casefold())
     raise UsageError(f"no class is called '{name}'{nearest(name, prior.classes)}")
 
 
-def keep(model: Autoencoder, prior: Prior) -> None:
+def attach_prior(model: Autoencoder, prior: Prior) -> None:
     """Attach a prior to a model in memory; `model.save` writes it, `attach` puts it into a file."""
-    tensors, facts = prior.stored()
+    tensors, facts = prior.state()
     attach(model, f"prior/{prior.kind}", tensors, facts)
 
 
-def kept(model: Autoencoder) -> tuple[str, ...]:
+def list_priors(model: Autoencoder) -> tuple[str, ...]:
     """Kinds of the priors that the model can be asked for, the best first."""
-    found = [kind for kind in reversed(KINDS) if f"prior/{kind}" in model.attachments]
-    if not found and _made_for_normal(model):
+    kinds = [kind for kind in reversed(KINDS) if f"prior/{kind}" in model.attachments]
+    if not kinds and _targets_normal(model):
         return ("normal",)
-    return tuple(found)
+    return tuple(kinds)
 
 
-def prior_of(model: Autoencoder, kind: str | None = None) -> Prior:
+def read_prior(model: Autoencoder, kind: str | None = None) -> Prior:
     """A model's prior: the one of that kind, or the best it has.
 
     A variational or adversarial model was trained towards the standard normal; without a fitted prior that
@@ -141,11 +141,11 @@ def prior_of(model: Autoencoder, kind: str | None = None) -> Prior:
         UsageError: an unknown kind, one that was not fitted, or none at all.
         ModelFileError: the attachment is damaged.
     """
-    from isthmus.generation.standard import Standard
+    from isthmus.generation.standard import StandardNormal
 
     if kind is not None and kind not in KINDS:
         raise UsageError(f"prior '{kind}' is not known{nearest(kind, KINDS)}")
-    have = kept(model)
+    have = list_priors(model)
     chosen = kind or (have[0] if have else None)
     if chosen is None:
         raise UsageError(
@@ -153,25 +153,25 @@ def prior_of(model: Autoencoder, kind: str | None = None) -> Prior:
             hint=Hint.call("fit_prior", "MODEL", "TRAINING-DATA"),
         )
     if chosen == "normal":
-        return Standard()
+        return StandardNormal()
     attachment = model.attachments.get(f"prior/{chosen}")
     if attachment is None:
         raise UsageError(
             f"this model has no {chosen} prior (it has: {', '.join(have) or 'none'})",
             hint=Hint.call("fit_prior", "MODEL", "TRAINING-DATA", kind=chosen),
         )
-    return _restored(model, chosen, attachment)
+    return _prior_from_attachment(model, chosen, attachment)
 
 
-def _restored(model: Autoencoder, kind: str, attachment: Attachment) -> Prior:
+def _prior_from_attachment(model: Autoencoder, kind: str, attachment: Attachment) -> Prior:
     from isthmus.generation.flow import Flow
     from isthmus.generation.mixture import Mixture
 
     try:
-        restore = Flow.restored if kind == "flow" else Mixture.restored
+        restore = Flow.from_state if kind == "flow" else Mixture.from_state
         prior = restore(attachment.tensors, attachment.facts)
-        shape = tuple(model.recipe.geometry.shape(padded(model, model.size)))
-        codes = draw(prior, shape, 1, steps=1)
+        shape = tuple(model.recipe.geometry.shape(pad_size(model, model.size)))
+        codes = draw_codes(prior, shape, 1, steps=1)
         if codes.shape != (1, *shape):
             raise ValueError(f"codes {tuple(codes.shape)} where the model has {shape}")
         noise = prior.to_noise(codes, prior.parts_of(codes), steps=1)
@@ -183,12 +183,12 @@ def _restored(model: Autoencoder, kind: str, attachment: Attachment) -> Prior:
     return prior
 
 
-def padded(model: Autoencoder, size: tuple[int, int]) -> tuple[int, int]:
+def pad_size(model: Autoencoder, size: tuple[int, int]) -> tuple[int, int]:
     """The size that images of `size` have inside the model, where its backbone needs certain multiples."""
     height, width = (-(-side // model.multiple) * model.multiple for side in size)
     return height, width
 
 
-def _made_for_normal(model: Autoencoder) -> bool:
+def _targets_normal(model: Autoencoder) -> bool:
     recipe = model.recipe
     return recipe.critic.targets_normal or recipe.bottleneck.targets_normal

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from isthmus.errors import DataError, Hint, UsageError
-from isthmus.generation.codes import check_generates, code_of, iter_decoded
-from isthmus.generation.prior import STEPS, Prior, class_index, iter_drawn, padded
+from isthmus.generation.codes import check_generates, encode_image, iter_decoded
+from isthmus.generation.prior import STEPS, Prior, class_index, iter_drawn, pad_size
 from isthmus.images.cache import memory_bytes
 from isthmus.images.store import Pixels
 from isthmus.model.autoencoder import Autoencoder
@@ -21,7 +21,9 @@ from isthmus.threads import limited
 from isthmus.wording import format_count
 
 _BATCH = {1: 2048, 3: 64}  # codes that are drawn together, by their number of axes
-_BYTES = 10  # of memory for each number of an image: floats, what they are rounded from, and the result
+_BYTES_PER_NUMBER = (
+    10  # of memory for each number of an image: floats, what they are rounded from, and the result
+)
 
 
 @limited()
@@ -59,38 +61,46 @@ def iter_samples(
         raise UsageError("count and steps are at least 1, temperature at least 0, strength from 0 to 1")
     if like is not None and size is not None:
         raise UsageError("variations have the size of their image: leave out either size or like")
-    wanted = None if label is None else class_index(prior, label)
+    class_number = None if label is None else class_index(prior, label)
     if like is not None:
-        image, code = code_of(model, like)
+        image, code = encode_image(model, like)
         size = (image.shape[-2], image.shape[-1])
-        _check_room(model, count, size)
+        _check_memory(model, count, size)
         _check_shape(model, prior, tuple(code.shape[1:]))
-        near = varied(
+        near = vary_codes(
             prior, code.expand(count, *code.shape[1:]), strength=strength,
-            generator=torch.Generator().manual_seed(seed), label=wanted, temperature=temperature, steps=steps,
+            generator=torch.Generator().manual_seed(seed), label=class_number, temperature=temperature,
+            steps=steps,
         )  # fmt: skip
         drawn = iter((near,))
     else:
         size = size or model.size
-        _check_room(model, count, size)
-        shape = model.recipe.geometry.shape(padded(model, size))
+        _check_memory(model, count, size)
+        shape = model.recipe.geometry.shape(pad_size(model, size))
         _check_shape(model, prior, shape)
         batch = _BATCH[len(shape)]
         drawn = iter_drawn(
-            prior, shape, count, batch=batch, label=wanted, seed=seed, temperature=temperature, steps=steps
+            prior,
+            shape,
+            count,
+            batch=batch,
+            label=class_number,
+            seed=seed,
+            temperature=temperature,
+            steps=steps,
         )
     for codes in drawn:
         for part in iter_decoded(model, codes, size):
-            yield as_pixels(part)
+            yield to_pixels(part)
 
 
-def as_pixels(images: Tensor) -> Pixels:
+def to_pixels(images: Tensor) -> Pixels:
     """`(N, C, H, W)` in [0, 1] → `(N, H, W, C)` uint8."""
     levels = images.clamp(0, 1).mul(255).round().to(torch.uint8)
     return np.ascontiguousarray(levels.permute(0, 2, 3, 1).numpy())
 
 
-def varied(
+def vary_codes(
     prior: Prior,
     codes: Tensor,
     *,
@@ -112,10 +122,10 @@ def varied(
     return prior.from_noise(math.cos(angle) * noise + math.sin(angle) * other, parts, steps=steps)
 
 
-def _check_room(model: Autoencoder, count: int, size: tuple[int, int]) -> None:
+def _check_memory(model: Autoencoder, count: int, size: tuple[int, int]) -> None:
     shape = (1, model.channels, *size)
     check_memory(model.recipe.backbone, model.recipe.geometry, shape)
-    needed = count * math.prod(shape) * _BYTES
+    needed = count * math.prod(shape) * _BYTES_PER_NUMBER
     if needed > memory_bytes():
         raise DataError(
             f"{format_count(count, 'image')} of {size[0]}×{size[1]} pixels at once would take about "
@@ -124,7 +134,7 @@ def _check_room(model: Autoencoder, count: int, size: tuple[int, int]) -> None:
 
 
 def _check_shape(model: Autoencoder, prior: Prior, shape: tuple[int, ...]) -> None:
-    own = prior.stored()[1].get("shape")
+    own = prior.state()[1].get("shape")
     if own is None or (prior.kind == "flow" and len(shape) == 3):
         return
     if tuple(own) != shape:

@@ -10,7 +10,7 @@ from torch import Tensor
 from isthmus.generation.prior import STEPS
 
 
-class Standard:
+class StandardNormal:
     """Codes are the noise itself."""
 
     kind = "normal"
@@ -28,5 +28,5 @@ class Standard:
     def to_noise(self, codes: Tensor, parts: Tensor, *, steps: int = STEPS) -> Tensor:  # noqa: ARG002
         return codes
 
-    def stored(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         return {}, {"kind": self.kind}

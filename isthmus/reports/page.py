@@ -57,7 +57,7 @@ class Report:
                 raise DataError(f"table '{section}': a row of {len(row)} cells under {len(columns)} columns")
         numeric = [_numeric([row[index] for row in rows]) for index in range(len(columns))]
         head = "".join(
-            f'<th scope="col"{_aligned(right)}>{for_html(name)}</th>'
+            f'<th scope="col"{_alignment(right)}>{for_html(name)}</th>'
             for name, right in zip(columns, numeric, strict=True)
         )
         body = "".join(f"<tr>{_row(row, numeric)}</tr>" for row in rows)
@@ -98,7 +98,7 @@ class Report:
     def facts(self, section: str, facts: Mapping[str, Cell]) -> None:
         """Short names with one value each, set as a grid; values are written as in `table`."""
         items = "".join(
-            f"<div><dt>{for_html(name)}</dt><dd>{for_html(_written(value))}</dd></div>"
+            f"<div><dt>{for_html(name)}</dt><dd>{for_html(_format_value(value))}</dd></div>"
             for name, value in facts.items()
         )
         self._add(section, f"<dl>{items}</dl>")
@@ -154,7 +154,7 @@ def _numeric(cells: Sequence[Cell]) -> bool:
     return bool(given) and all(isinstance(cell, int | float) and not isinstance(cell, bool) for cell in given)
 
 
-def _aligned(right: bool) -> str:
+def _alignment(right: bool) -> str:
     return ' class="number"' if right else ""
 
 
@@ -162,11 +162,11 @@ def _row(row: Sequence[Cell], numeric: Sequence[bool]) -> str:
     cells = []
     for index, (cell, right) in enumerate(zip(row, numeric, strict=True)):
         tag, scope = ("th", ' scope="row"') if index == 0 else ("td", "")
-        cells.append(f"<{tag}{scope}{_aligned(right)}>{for_html(_written(cell))}</{tag}>")
+        cells.append(f"<{tag}{scope}{_alignment(right)}>{for_html(_format_value(cell))}</{tag}>")
     return "".join(cells)
 
 
-def _written(value: Cell) -> str:
+def _format_value(value: Cell) -> str:
     if value is None or value != value:
         return "–"
     if isinstance(value, bool):

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-NEAREST = 10
-BLOCK = 1024
+MAX_CANDIDATES = 10
+BLOCK_ROWS = 1024
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,11 @@ class Candidates:
         return Candidates(self.first[chosen], self.second[chosen], self.mirrored[chosen])
 
 
-def nearest_pairs(
+def find_candidates(
     own: Tensor,
     mirrored: Tensor,
     *,
-    nearest: int = NEAREST,
+    nearest: int = MAX_CANDIDATES,
     done: Callable[[int], None] = lambda _: None,
 ) -> Candidates:
     """Every image with its `nearest` others in both orientations.
@@ -52,14 +52,14 @@ def nearest_pairs(
         return Candidates(none, none, none.bool())
     squares = own.square().sum(1)
     keys = []
-    for start in range(0, count, BLOCK):
-        rows = torch.arange(start, min(start + BLOCK, count))
+    for start in range(0, count, BLOCK_ROWS):
+        rows = torch.arange(start, min(start + BLOCK_ROWS, count))
         for turned, queries in enumerate((own, mirrored)):
             distances = torch.addmm(squares[None], queries[rows], own.T, alpha=-2)
             distances[torch.arange(len(rows)), rows] = float("inf")  # a mirrored image may be like itself
-            found = distances.topk(nearest, largest=False, sorted=False).indices
-            ours = rows[:, None].expand_as(found)
-            low, high = torch.minimum(ours, found), torch.maximum(ours, found)
+            neighbours = distances.topk(nearest, largest=False, sorted=False).indices
+            ours = rows[:, None].expand_as(neighbours)
+            low, high = torch.minimum(ours, neighbours), torch.maximum(ours, neighbours)
             keys.append(((low * count + high) * 2 + turned).flatten())
         done(len(rows))
     unique = torch.unique(torch.cat(keys))

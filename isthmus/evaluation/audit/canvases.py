@@ -14,13 +14,13 @@ from isthmus.images.bands import visible_bands
 from isthmus.images.conform import to_channels, to_dtype
 from isthmus.images.store import ImageSet, Pixels
 
-SIDE = 32
-CHROMA = 4
+THUMBNAIL_SIDE_PX = 32
+CHROMA_SIDE_PX = 4
 BATCH = 1024
 
 
 @dataclass(frozen=True)
-class Canvases:
+class Thumbnails:
     """N images, each resized (not cropped) to one size.
 
     Attributes:
@@ -34,28 +34,28 @@ class Canvases:
     def __len__(self) -> int:
         return len(self.gray)
 
-    def mirrored(self) -> Canvases:
+    def mirrored(self) -> Thumbnails:
         """Left and right exchanged."""
-        return Canvases(self.gray.flip(2), self.chroma.flip(3))
+        return Thumbnails(self.gray.flip(2), self.chroma.flip(3))
 
-    def __getitem__(self, indices: Tensor) -> Canvases:
-        return Canvases(self.gray[indices], self.chroma[indices])
+    def __getitem__(self, indices: Tensor) -> Thumbnails:
+        return Thumbnails(self.gray[indices], self.chroma[indices])
 
 
-def canvas_size(images: ImageSet) -> tuple[int, int]:
+def thumbnail_size(images: ImageSet) -> tuple[int, int]:
     """At most 32×32; smaller images keep their size."""
     if images.shape is None:
-        return SIDE, SIDE
-    return min(SIDE, images.shape[0]), min(SIDE, images.shape[1])
+        return THUMBNAIL_SIDE_PX, THUMBNAIL_SIDE_PX
+    return min(THUMBNAIL_SIDE_PX, images.shape[0]), min(THUMBNAIL_SIDE_PX, images.shape[1])
 
 
-def canvases(images: ImageSet, size: tuple[int, int]) -> Canvases:
+def make_thumbnails(images: ImageSet, size: tuple[int, int]) -> Thumbnails:
     """All images of a set, in order."""
-    parts = [of_pixels(batch, size) for batch in _batches(images)]
-    return Canvases(torch.cat([p.gray for p in parts]), torch.cat([p.chroma for p in parts]))
+    parts = [shrink_pixels(batch, size) for batch in _batches(images)]
+    return Thumbnails(torch.cat([p.gray for p in parts]), torch.cat([p.chroma for p in parts]))
 
 
-def of_pixels(pixels: Pixels, size: tuple[int, int]) -> Canvases:
+def shrink_pixels(pixels: Pixels, size: tuple[int, int]) -> Thumbnails:
     """`(N, H, W, C)` of any sample type; of more than 4 channels those that pictures show."""
     pixels = visible_bands(pixels) if pixels.shape[-1] > 4 else pixels
     channels = 3 if pixels.shape[-1] > 2 else 1
@@ -66,10 +66,12 @@ def of_pixels(pixels: Pixels, size: tuple[int, int]) -> Canvases:
     gray = luma
     if luma.shape[-2:] != size:
         gray = F.interpolate(luma, size, mode="bilinear", antialias=True, align_corners=False)
-    chroma = torch.zeros(len(values), 2, CHROMA, CHROMA)
+    chroma = torch.zeros(len(values), 2, CHROMA_SIDE_PX, CHROMA_SIDE_PX)
     if channels == 3:
-        chroma = F.adaptive_avg_pool2d(torch.cat([values[:, 2:] - luma, values[:, :1] - luma], 1), CHROMA)
-    return Canvases(gray[:, 0].contiguous(), chroma)
+        chroma = F.adaptive_avg_pool2d(
+            torch.cat([values[:, 2:] - luma, values[:, :1] - luma], 1), CHROMA_SIDE_PX
+        )
+    return Thumbnails(gray[:, 0].contiguous(), chroma)
 
 
 def _batches(images: ImageSet) -> Iterator[Pixels]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-NUMBERS = 64
+MAX_NUMBERS = 64
 _RIDGE = 1e-2
 
 
@@ -21,7 +21,7 @@ def fit_descriptor(clean: Tensor, distorted: Tensor) -> Tensor:
     Args:
         clean: `(n, h, w)` gray canvases; distorted: the same images after a harmless change.
     """
-    a, b = normalised(clean).double(), normalised(distorted).double()
+    a, b = normalise(clean).double(), normalise(distorted).double()
     noise = (b - a).T @ (b - a) / len(a)
     signal = a.T @ a / len(a)
     size = len(noise)
@@ -30,17 +30,17 @@ def fit_descriptor(clean: Tensor, distorted: Tensor) -> Tensor:
     half = torch.linalg.solve_triangular(lower, signal, upper=False)
     whitened = torch.linalg.solve_triangular(lower, half.T, upper=False)
     vectors = torch.linalg.eigh((whitened + whitened.T) / 2).eigenvectors.flip(1)
-    projection: Tensor = torch.linalg.solve_triangular(lower.T, vectors[:, :NUMBERS], upper=True)
+    projection: Tensor = torch.linalg.solve_triangular(lower.T, vectors[:, :MAX_NUMBERS], upper=True)
     return projection.float()
 
 
-def describe(gray: Tensor, projection: Tensor) -> Tensor:
+def compute_descriptors(gray: Tensor, projection: Tensor) -> Tensor:
     """`(N, h, w)` → `(N, d)`."""
-    parts = [normalised(part) @ projection for part in torch.split(gray, 8192)]
+    parts = [normalise(part) @ projection for part in torch.split(gray, 8192)]
     return torch.cat(parts)
 
 
-def normalised(gray: Tensor) -> Tensor:
+def normalise(gray: Tensor) -> Tensor:
     """`(N, h, w)` → `(N, h·w)` without brightness and contrast; what is nearly flat stays small."""
     flat = gray.flatten(1)
     flat = flat - flat.mean(1, keepdim=True)

@@ -9,10 +9,12 @@ import numpy as np
 from isthmus.images.conform import to_dtype
 from isthmus.images.store import ImageSet, Pixels
 
-FLAT = 4 / 255  # from the darkest to the brightest hundredth of the pixels
-CLIPPED = 0.25  # share of pixels at the end of the range where images of the set usually have far fewer
-ODD = 6.0  # times the median absolute deviation
-SAMPLES = 4096  # pixels looked at per image, evenly spaced
+MIN_RANGE = 4 / 255  # from the darkest to the brightest hundredth of the pixels
+MIN_CLIPPED_SHARE = (
+    0.25  # share of pixels at the end of the range where images of the set usually have far fewer
+)
+MAX_DEVIATIONS = 6.0  # times the median absolute deviation
+MAX_PIXELS = 4096  # pixels looked at per image, evenly spaced
 
 
 @dataclass(frozen=True)
@@ -40,86 +42,86 @@ class Traits:
     bright: np.ndarray
 
 
-def image_faults(images: ImageSet) -> tuple[Fault, ...]:
+def find_image_faults(images: ImageSet) -> tuple[Fault, ...]:
     """Faults in the order of the images; one image may have several."""
-    traits, found = _look(images)
-    constant = {fault.index for fault in found if fault.kind == "constant"}
-    for index in np.flatnonzero(traits.spread < FLAT).tolist():
+    traits, faults = _measure_traits(images)
+    constant = {fault.index for fault in faults if fault.kind == "constant"}
+    for index in np.flatnonzero(traits.spread < MIN_RANGE).tolist():
         if index not in constant:
-            found.append(Fault(index, "low contrast", f"99 % of it within {traits.spread[index]:.3f}"))
+            faults.append(Fault(index, "low contrast", f"99 % of it within {traits.spread[index]:.3f}"))
     for name, share in (("black", traits.dark), ("white", traits.bright)):
         # Ink on an empty ground is no fault: only what is far beyond the set's own habit is.
         usual = float(np.median(share))
-        for index in np.flatnonzero((share > CLIPPED) & (usual < 0.02)).tolist():
+        for index in np.flatnonzero((share > MIN_CLIPPED_SHARE) & (usual < 0.02)).tolist():
             if index not in constant:
-                found.append(Fault(index, "clipped", f"{share[index]:.0%} of its pixels are {name}"))
+                faults.append(Fault(index, "clipped", f"{share[index]:.0%} of its pixels are {name}"))
     for kind, values in (("odd brightness", traits.mean), ("odd contrast", traits.deviation)):
-        for index, far in _far(values):
+        for index, far in _find_outliers(values):
             if index not in constant:
-                found.append(Fault(index, kind, f"{far:.0f} deviations from the median of the set"))
-    return tuple(sorted(found, key=lambda fault: (fault.index, fault.kind)))
+                faults.append(Fault(index, kind, f"{far:.0f} deviations from the median of the set"))
+    return tuple(sorted(faults, key=lambda fault: (fault.index, fault.kind)))
 
 
-def set_faults(images: ImageSet) -> tuple[str, ...]:
+def find_set_faults(images: ImageSet) -> tuple[str, ...]:
     """What is wrong with the set as a whole, one sentence each."""
-    found = []
+    faults = []
     step = max(1, len(images) // 1000)
     some = [images.image(index) for index in range(0, len(images), step)]
     low, high = min(float(i.min()) for i in some), max(float(i.max()) for i in some)
     if images.dtype != np.float32:
         top = int(np.iinfo(images.dtype).max)
         if high <= top / 16:
-            found.append(f"no value is above {high:.0f} of {top}: scale the images before training")
+            faults.append(f"no value is above {high:.0f} of {top}: scale the images before training")
         levels = np.unique(np.concatenate([np.unique(image) for image in some]))
         if 2 < len(levels) <= 16:
-            found.append(f"only {len(levels)} different values occur")
+            faults.append(f"only {len(levels)} different values occur")
     elif low < 0 or high > 1:
-        found.append(f"values run from {low:.3g} to {high:.3g}: floats are expected in [0, 1]")
+        faults.append(f"values run from {low:.3g} to {high:.3g}: floats are expected in [0, 1]")
     if images.channels == 3 and all(_is_gray(image) for image in some):
-        found.append("all three channels are equal: gray images stored as colour")
+        faults.append("all three channels are equal: gray images stored as colour")
     if images.shape is None:
         shapes = np.array([images.image(index).shape[:2] for index in range(len(images))])
         least, most = shapes.min(0), shapes.max(0)
-        found.append(f"sizes are mixed, {least[0]}×{least[1]} to {most[0]}×{most[1]}")
-    return tuple(found)
+        faults.append(f"sizes are mixed, {least[0]}×{least[1]} to {most[0]}×{most[1]}")
+    return tuple(faults)
 
 
-def _look(images: ImageSet) -> tuple[Traits, list[Fault]]:
-    rows, found, grays = [], [], []
+def _measure_traits(images: ImageSet) -> tuple[Traits, list[Fault]]:
+    rows, faults, grays = [], [], []
     for index in range(len(images)):
         image = images.image(index)
-        values = _some(image)
+        values = _sample_pixels(image)
         low, high = np.quantile(values, (0.005, 0.995))
         rows.append((values.mean(), values.std(), high - low, (values <= 0).mean(), (values >= 1).mean()))
         if image.min() == image.max():
-            found.append(Fault(index, "constant", f"every sample is {values.flat[0]:.3g}"))
+            faults.append(Fault(index, "constant", f"every sample is {values.flat[0]:.3g}"))
         elif image.shape[2] == 3:
             empty = [
                 name
                 for c, name in enumerate(("red", "green", "blue"))
                 if image[..., c].min() == image[..., c].max()
             ]
-            found += [Fault(index, "empty channel", f"{name} is constant") for name in empty]
+            faults += [Fault(index, "empty channel", f"{name} is constant") for name in empty]
             if _is_gray(image):
                 grays.append(Fault(index, "gray as colour", "its three channels are equal"))
     if len(grays) < len(images) / 2:  # otherwise it is the set's way, and said once
-        found += grays
-    return Traits(*(np.array(column) for column in zip(*rows, strict=True))), found
+        faults += grays
+    return Traits(*(np.array(column) for column in zip(*rows, strict=True))), faults
 
 
-def _some(image: Pixels) -> Pixels:
+def _sample_pixels(image: Pixels) -> Pixels:
     flat = image.reshape(-1, image.shape[2])
-    return to_dtype(flat[:: max(1, len(flat) // SAMPLES)], np.float32)
+    return to_dtype(flat[:: max(1, len(flat) // MAX_PIXELS)], np.float32)
 
 
 def _is_gray(image: Pixels) -> bool:
     return image.shape[2] == 3 and bool((image == image[..., :1]).all())
 
 
-def _far(values: np.ndarray) -> list[tuple[int, float]]:
+def _find_outliers(values: np.ndarray) -> list[tuple[int, float]]:
     middle = float(np.median(values))
     spread = 1.4826 * float(np.median(np.abs(values - middle)))  # of a normal distribution: its deviation
     if spread < 1e-6:
         return []
     away = np.abs(values - middle) / spread
-    return [(int(index), float(away[index])) for index in np.flatnonzero(away > ODD)]
+    return [(int(index), float(away[index])) for index in np.flatnonzero(away > MAX_DEVIATIONS)]

@@ -39,7 +39,7 @@ class Leakage:
     how: str
 
 
-def leakage(names: Sequence[str], others: Sequence[str], groups: str | None = None) -> Leakage | None:
+def find_leakage(names: Sequence[str], others: Sequence[str], groups: str | None = None) -> Leakage | None:
     """Which origins are in both sets; None where names say nothing about origins.
 
     Args:
@@ -49,11 +49,11 @@ def leakage(names: Sequence[str], others: Sequence[str], groups: str | None = No
     Raises:
         DataError: the file is no such list. UsageError: not a regular expression with a group.
     """
-    key, how = _key(groups)
+    key, how = _make_key(groups)
     here = [key(name) for name in names]
     there = [key(name) for name in others]
-    known = {group for group in (*here, *there) if group}
-    if groups is None and not _speaks(here, there):
+    origins = {group for group in (*here, *there) if group}
+    if groups is None and not _names_tell_origins(here, there):
         return None
     left, right = Counter(filter(None, here)), Counter(filter(None, there))
     shared = sorted(left.keys() & right.keys(), key=lambda group: (-left[group] - right[group], group))
@@ -67,10 +67,10 @@ def leakage(names: Sequence[str], others: Sequence[str], groups: str | None = No
         )
         for group in shared
     )
-    return Leakage(leaks, len(known), how)
+    return Leakage(leaks, len(origins), how)
 
 
-def _key(groups: str | None) -> tuple[Callable[[str], str | None], str]:
+def _make_key(groups: str | None) -> tuple[Callable[[str], str | None], str]:
     if groups is None:
         return _without_number, "names without their last number"
     if (special := special_kind(groups)) is not None:
@@ -98,7 +98,7 @@ def read_groups(path: str | os.PathLike[str]) -> Mapping[str, str]:
     Raises:
         DataError: missing, not text, or a line without a comma.
     """
-    found = {}
+    groups = {}
     try:
         rows = csv_rows(read_text(path))
     except (OSError, ValueError) as error:
@@ -110,8 +110,8 @@ def read_groups(path: str | os.PathLike[str]) -> Mapping[str, str]:
         *name, group = row
         if not name or not group.strip():
             raise DataError(f"{path}, line {number}: expected 'name,group', found '{','.join(row)[:60]}'")
-        found[",".join(name).strip()] = group.strip()
-    return found
+        groups[",".join(name).strip()] = group.strip()
+    return groups
 
 
 def _without_number(name: str) -> str | None:
@@ -120,7 +120,7 @@ def _without_number(name: str) -> str | None:
     return match.group(1) or None if match else None
 
 
-def _speaks(here: Sequence[str | None], there: Sequence[str | None]) -> bool:
+def _names_tell_origins(here: Sequence[str | None], there: Sequence[str | None]) -> bool:
     # `img_0001 … img_9999` have one origin for all, which is none; nor are as many as there are images.
     groups = {group for group in (*here, *there) if group}
     total = len(here) + len(there)

@@ -18,12 +18,15 @@ from isthmus.images.store import ImageSet, Indices
 
 NEIGHBOURS = 15
 COMPONENTS = 64
-BLOCK = 2048
-LEAST, ENOUGH = 0.7, 0.85  # share of the votes that must go to the other class: never less, never more
+BLOCK_ROWS = 2048
+MIN_VOTE_SHARE, MAX_VOTE_SHARE = (
+    0.7,
+    0.85,
+)  # share of the votes that must go to the other class: never less, never more
 
 
 @dataclass(frozen=True)
-class Doubt:
+class DoubtfulLabel:
     """One doubted label: the class given, the class voted for, and the shares of the votes for both."""
 
     index: int
@@ -33,9 +36,9 @@ class Doubt:
     own: float
 
 
-def doubted_labels(
+def find_doubtful_labels(
     images: ImageSet, codes: Tensor, *, done: Callable[[int], None] = lambda _: None
-) -> tuple[Doubt, ...]:
+) -> tuple[DoubtfulLabel, ...]:
     """Doubts, most certain first; empty for images without labels or of one class.
 
     Args:
@@ -45,20 +48,20 @@ def doubted_labels(
     if images.labels is None or len(images) < 3 * NEIGHBOURS or len(np.unique(images.labels)) < 2:
         return ()
     labels = torch.from_numpy(images.labels)
-    votes = _votes(codes, labels, done)
+    votes = _count_votes(codes, labels, done)
     own = votes[torch.arange(len(votes)), labels]
     # How surely each class votes for itself, over the images that are labelled so.
     usual = torch.stack(
         [own[labels == c].mean() if (labels == c).any() else torch.tensor(2.0) for c in range(votes.shape[1])]
     )
     best, voted = votes.max(1)
-    doubted = (voted != labels) & (best >= usual[voted].clamp(LEAST, ENOUGH))
+    doubted = (voted != labels) & (best >= usual[voted].clamp(MIN_VOTE_SHARE, MAX_VOTE_SHARE))
     order = np.argsort(-(best - own)[doubted].numpy(), kind="stable")
-    found: Indices = doubted.nonzero()[:, 0].numpy()[order]
+    rows: Indices = doubted.nonzero()[:, 0].numpy()[order]
     names = images.classes or tuple(map(str, range(votes.shape[1])))
     return tuple(
-        Doubt(int(i), names[int(labels[i])], names[int(voted[i])], float(best[i]), float(own[i]))
-        for i in found
+        DoubtfulLabel(int(i), names[int(labels[i])], names[int(voted[i])], float(best[i]), float(own[i]))
+        for i in rows
     )
 
 
@@ -72,11 +75,11 @@ def principal_codes(gray: Tensor, chroma: Tensor) -> Tensor:
     return codes
 
 
-def _votes(codes: Tensor, labels: Tensor, done: Callable[[int], None]) -> Tensor:
+def _count_votes(codes: Tensor, labels: Tensor, done: Callable[[int], None]) -> Tensor:
     classes, squares = int(labels.max()) + 1, codes.square().sum(1)
     parts = []
-    for start in range(0, len(codes), BLOCK):
-        rows = torch.arange(start, min(start + BLOCK, len(codes)))
+    for start in range(0, len(codes), BLOCK_ROWS):
+        rows = torch.arange(start, min(start + BLOCK_ROWS, len(codes)))
         distances = torch.addmm(squares[None], codes[rows], codes.T, alpha=-2) + squares[rows, None]
         distances[torch.arange(len(rows)), rows] = float("inf")
         near, who = distances.clamp_min(0).topk(NEIGHBOURS, largest=False)

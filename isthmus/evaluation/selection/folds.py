@@ -9,7 +9,7 @@ from isthmus.images.store import ImageSet, Indices
 from isthmus.wording import format_count
 
 
-def folds(images: ImageSet, count: int, *, seed: int = 0) -> list[tuple[Indices, Indices]]:
+def split_folds(images: ImageSet, count: int, *, seed: int = 0) -> list[tuple[Indices, Indices]]:
     """`count` pairs (train, test) of ascending indices; every image is in one test part.
 
     Classes are spread evenly over the folds as far as copies allow.

@@ -18,19 +18,21 @@ Direction = Literal["maximize", "minimize"]
 
 @dataclass(frozen=True)
 class Proposals:
-    """`points` gives one after the other, `told` hears of each that is finished, `hopeless` gives up."""
+    """`points` gives one after the other, `report` hears of each that is finished, `should_stop` gives up."""
 
     points: Callable[[], Iterator[Point]]
-    told: Callable[[Trial], None] = lambda _: None
-    hopeless: Callable[[Trial], bool] = lambda _: False
+    report: Callable[[Trial], None] = lambda _: None
+    should_stop: Callable[[Trial], bool] = lambda _: False
 
 
-def fixed(points: Sequence[Point]) -> Proposals:
+def propose_fixed(points: Sequence[Point]) -> Proposals:
     """A list, every point to the end."""
     return Proposals(lambda: iter(points))
 
 
-def from_optuna(axes: Sequence[Axis], names: tuple[str, ...], count: int, seed: int, log: Log) -> Proposals:
+def propose_with_optuna(
+    axes: Sequence[Axis], names: tuple[str, ...], count: int, seed: int, log: Log
+) -> Proposals:
     """`count` points from a tree-structured Parzen estimator (Bergstra et al. 2011), taught by the log.
 
     With one objective a trial is given up whose mean over its folds is worse than the median of the others
@@ -52,7 +54,7 @@ def from_optuna(axes: Sequence[Axis], names: tuple[str, ...], count: int, seed: 
     distributions = {axis.key: _distribution(optuna, axis) for axis in axes}
     earlier = [trial for trial in log.trials if trial.finished]
     for trial in earlier:
-        _teach(optuna, study, trial, distributions, names)
+        _add_trial(optuna, study, trial, distributions, names)
     waiting = [trial.point for trial in log.trials if not trial.finished]
     asked: dict[str, Any] = {}
 
@@ -60,37 +62,37 @@ def from_optuna(axes: Sequence[Axis], names: tuple[str, ...], count: int, seed: 
         yield from [trial.point for trial in earlier]
         yield from waiting
         while len(log.trials) < count:
-            asked["trial"] = one = study.ask(distributions)
-            yield {axis.key: _text(axis, one.params[axis.key]) for axis in axes}
+            asked["trial"] = trial_asked = study.ask(distributions)
+            yield {axis.key: _text(axis, trial_asked.params[axis.key]) for axis in axes}
 
-    def told(trial: Trial) -> None:
-        one = asked.pop("trial", None)
-        if one is None:
+    def report(trial: Trial) -> None:
+        waiting_trial = asked.pop("trial", None)
+        if waiting_trial is None:
             if trial not in earlier:
-                _teach(optuna, study, trial, distributions, names)
+                _add_trial(optuna, study, trial, distributions, names)
             return
         if trial.state == "done":
-            study.tell(one, [statistics.fmean(trial.scores[name]) for name in names])
+            study.tell(waiting_trial, [statistics.fmean(trial.scores[name]) for name in names])
         else:
             pruned = trial.state == "pruned"
             state = optuna.trial.TrialState.PRUNED if pruned else optuna.trial.TrialState.FAIL
-            study.tell(one, state=state)
+            study.tell(waiting_trial, state=state)
 
-    def hopeless(trial: Trial) -> bool:
-        one = asked.get("trial")
-        if one is None or len(names) > 1 or trial.folds == 0:
+    def should_stop(trial: Trial) -> bool:
+        waiting_trial = asked.get("trial")
+        if waiting_trial is None or len(names) > 1 or trial.folds == 0:
             return False
-        one.report(statistics.fmean(trial.scores[names[0]]), trial.folds - 1)
-        return bool(one.should_prune())
+        waiting_trial.report(statistics.fmean(trial.scores[names[0]]), trial.folds - 1)
+        return bool(waiting_trial.should_prune())
 
-    return Proposals(points, told, hopeless)
+    return Proposals(points, report, should_stop)
 
 
 def _distribution(optuna: Any, axis: Axis) -> Any:
     kinds = optuna.distributions
     if axis.values:
         return kinds.CategoricalDistribution(axis.values)
-    if axis.whole:
+    if axis.is_whole:
         return kinds.IntDistribution(int(axis.low), int(axis.high), log=axis.logarithmic)
     return kinds.FloatDistribution(axis.low, axis.high, log=axis.logarithmic)
 
@@ -99,7 +101,7 @@ def _text(axis: Axis, value: Any) -> str:
     return str(value) if axis.values else axis.text(float(value))
 
 
-def _teach(
+def _add_trial(
     optuna: Any, study: Any, trial: Trial, distributions: dict[str, Any], names: tuple[str, ...]
 ) -> None:
     if trial.state != "done":

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from isthmus.features.explain.units import answers
+from isthmus.features.explain.units import unit_values
 from isthmus.model.autoencoder import Autoencoder
 
-STEPS = 16
-RANDOM = 4
+CURVE_STEPS = 16
+RANDOM_ORDERS = 4
 
-Maps = Callable[[Autoencoder, Tensor, Tensor, Sequence[int]], Tensor]
+MapFunction = Callable[[Autoencoder, Tensor, Tensor, Sequence[int]], Tensor]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Curves:
 
 
 @torch.no_grad()
-def faithfulness(
+def measure_faithfulness(
     model: Autoencoder,
     image: Tensor,
     base: Tensor,
@@ -61,24 +61,24 @@ def faithfulness(
         image, base: `(C, H, W)`; maps: `(len(units), H, W)`, signed as in `maps`.
     """
     count = image.shape[-2] * image.shape[-1]
-    ends = answers(model, torch.stack([base, image]))
-    orders = [torch.randperm(count, generator=generator) for _ in range(RANDOM)]
-    random_curves = [_both(model, image, base, order) for order in orders]
-    found = []
-    for unit, one in zip(units, maps, strict=True):
+    ends = unit_values(model, torch.stack([base, image]))
+    orders = [torch.randperm(count, generator=generator) for _ in range(RANDOM_ORDERS)]
+    random_curves = [_replace_in_order(model, image, base, order) for order in orders]
+    curves = []
+    for unit, unit_map in zip(units, maps, strict=True):
         low, high = ends[0, unit], ends[1, unit]
         if (high - low).abs() < 1e-6:
             continue
-        towards = one if high > low else -one
+        towards = unit_map if high > low else -unit_map
         order = torch.argsort(towards.flatten(), descending=True, stable=True)
-        deletion, insertion = _both(model, image, base, order)
+        deletion, insertion = _replace_in_order(model, image, base, order)
 
         def share(values: Tensor, unit: int = unit, low: Tensor = low, high: Tensor = high) -> Tensor:
             # A unit may overshoot; beyond twice the way it says no more about the map.
             shares: Tensor = ((values[:, unit] - low) / (high - low)).clamp(-1, 2)
             return shares
 
-        found.append(
+        curves.append(
             Curves(
                 share(deletion),
                 share(insertion),
@@ -86,15 +86,17 @@ def faithfulness(
                 torch.stack([share(i) for _, i in random_curves]).mean(0),
             )
         )
-    return found
+    return curves
 
 
-def _both(model: Autoencoder, image: Tensor, base: Tensor, order: Tensor) -> tuple[Tensor, Tensor]:
+def _replace_in_order(
+    model: Autoencoder, image: Tensor, base: Tensor, order: Tensor
+) -> tuple[Tensor, Tensor]:
     """`(17, K)` twice: with more and more pixels of the image replaced, and of the base."""
     count = len(order)
     rank = torch.empty(count, dtype=torch.int64)
     rank[order] = torch.arange(count)
-    cuts = torch.linspace(0, count, STEPS + 1).round().view(-1, 1)
-    chosen = (rank[None] < cuts).view(STEPS + 1, 1, *image.shape[-2:])
+    cuts = torch.linspace(0, count, CURVE_STEPS + 1).round().view(-1, 1)
+    chosen = (rank[None] < cuts).view(CURVE_STEPS + 1, 1, *image.shape[-2:])
     deleted, inserted = torch.where(chosen, base, image), torch.where(chosen, image, base)
-    return answers(model, deleted), answers(model, inserted)
+    return unit_values(model, deleted), unit_values(model, inserted)

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from isthmus.features.explain.faithfulness import Curves, Maps, faithfulness
+from isthmus.features.explain.faithfulness import Curves, MapFunction, measure_faithfulness
 from isthmus.features.explain.maps import gradient_maps, occlusion_maps
-from isthmus.features.explain.units import Units, per_unit
+from isthmus.features.explain.units import Units, pool_units
 from isthmus.images.array_format import to_batch
 from isthmus.images.store import ImageSet
 from isthmus.interruption import Interruption
 from isthmus.model.autoencoder import Autoencoder
 
-MAP_KINDS: dict[str, Maps] = {"gradient": gradient_maps, "occlusion": occlusion_maps}
+MAP_KINDS: dict[str, MapFunction] = {"gradient": gradient_maps, "occlusion": occlusion_maps}
 
 
 @dataclass(frozen=True)
@@ -64,18 +64,18 @@ def score_maps(
         for index in range(len(images)):
             pixels = model_input(model, images, index)
             base = base_image(usual, pixels)
-            chosen = usual.telling(per_unit(model.encode_batch(pixels[None]).detach())[0], count)
+            chosen = usual.rank_informative(pool_units(model.encode_batch(pixels[None]).detach())[0], count)
             for name, make in MAP_KINDS.items():
                 generator = torch.Generator().manual_seed(seed + index)
                 maps = make(model, pixels, base, chosen)
-                per_image = faithfulness(model, pixels, base, maps, chosen, generator=generator)
+                per_image = measure_faithfulness(model, pixels, base, maps, chosen, generator=generator)
                 if per_image:
-                    deletions, insertions = zip(*(one.scores for one in per_image), strict=True)
+                    deletions, insertions = zip(*(curve.scores for curve in per_image), strict=True)
                     gains[name].append((statistics.fmean(deletions), statistics.fmean(insertions)))
                     curves[name] += per_image
             report(index + 1)
-    scores = {name: _score(pairs) for name, pairs in gains.items() if pairs}
-    return scores, {name: _mean(found) for name, found in curves.items() if found}
+    scores = {name: _average_scores(pairs) for name, pairs in gains.items() if pairs}
+    return scores, {name: _mean_curves(parts) for name, parts in curves.items() if parts}
 
 
 def model_input(model: Autoencoder, images: ImageSet, index: int) -> Tensor:
@@ -94,14 +94,17 @@ def base_image(usual: Units, pixels: Tensor) -> Tensor:
     return resized[0]
 
 
-def _score(pairs: list[tuple[float, float]]) -> FaithfulnessScore:
+def _average_scores(pairs: list[tuple[float, float]]) -> FaithfulnessScore:
     deletions, insertions = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     return FaithfulnessScore(
-        statistics.fmean(deletions), _half(deletions), statistics.fmean(insertions), _half(insertions)
+        statistics.fmean(deletions),
+        _half_width(deletions),
+        statistics.fmean(insertions),
+        _half_width(insertions),
     )
 
 
-def _half(values: list[float]) -> float | None:
+def _half_width(values: list[float]) -> float | None:
     if len(values) < 2:
         return None
     from scipy.stats import t
@@ -109,6 +112,6 @@ def _half(values: list[float]) -> float | None:
     return float(t.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / math.sqrt(len(values))
 
 
-def _mean(found: list[Curves]) -> Curves:
+def _mean_curves(curves: list[Curves]) -> Curves:
     names = ("deletion", "insertion", "random_deletion", "random_insertion")
-    return Curves(*(torch.stack([getattr(one, name) for one in found]).mean(0) for name in names))
+    return Curves(*(torch.stack([getattr(curve, name) for curve in curves]).mean(0) for name in names))

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from isthmus.features.explain.units import answers
+from isthmus.features.explain.units import unit_values
 from isthmus.model.autoencoder import Autoencoder
 
-STEPS = 16
-PATCHES = 10  # that would fit along the shorter side
-AT_ONCE = 128
+PATH_STEPS = 16
+PATCHES_PER_SIDE = 10  # that would fit along the shorter side
+BATCH = 128
 
 
 def gradient_maps(model: Autoencoder, image: Tensor, base: Tensor, units: Sequence[int]) -> Tensor:
@@ -31,13 +31,13 @@ def gradient_maps(model: Autoencoder, image: Tensor, base: Tensor, units: Sequen
     Returns:
         `(len(units), H, W)`, channels summed.
     """
-    shares = (torch.arange(STEPS) + 0.5) / STEPS
+    shares = (torch.arange(PATH_STEPS) + 0.5) / PATH_STEPS
     path = base + shares.view(-1, 1, 1, 1) * (image - base)
     path = path.detach().requires_grad_()
-    found = answers(model, path)
+    values = unit_values(model, path)
     maps = []
     for unit in units:
-        (gradient,) = torch.autograd.grad(found[:, unit].sum(), path, retain_graph=True)
+        (gradient,) = torch.autograd.grad(values[:, unit].sum(), path, retain_graph=True)
         maps.append((gradient.mean(0) * (image - base)).sum(0))
     return torch.stack(maps)
 
@@ -52,23 +52,25 @@ def occlusion_maps(model: Autoencoder, image: Tensor, base: Tensor, units: Seque
         `(len(units), H, W)`.
     """
     height, width = image.shape[-2:]
-    side = max(1, round(min(height, width) / PATCHES) * 2 // 2 or 1)
+    side = max(1, round(min(height, width) / PATCHES_PER_SIDE) * 2 // 2 or 1)
     step = max(1, side // 2)
-    places = [(top, left) for top in _starts(height, side, step) for left in _starts(width, side, step)]
-    whole = answers(model, image[None])[0, list(units)]
+    places = [
+        (top, left) for top in _patch_starts(height, side, step) for left in _patch_starts(width, side, step)
+    ]
+    uncovered = unit_values(model, image[None])[0, list(units)]
     total, covered = torch.zeros(len(units), height, width), torch.zeros(height, width)
-    for start in range(0, len(places), AT_ONCE):
-        part = places[start : start + AT_ONCE]
+    for start in range(0, len(places), BATCH):
+        part = places[start : start + BATCH]
         hidden = image.repeat(len(part), 1, 1, 1)
         for number, (top, left) in enumerate(part):
             there = (slice(None), slice(top, top + side), slice(left, left + side))
             hidden[number][there] = base[there]
-        falls = (whole - answers(model, hidden)[:, list(units)]) / side**2  # (n, units)
+        falls = (uncovered - unit_values(model, hidden)[:, list(units)]) / side**2  # (n, units)
         for fall, (top, left) in zip(falls, part, strict=True):
             total[:, top : top + side, left : left + side] += fall.view(-1, 1, 1)
             covered[top : top + side, left : left + side] += 1
     return total / covered
 
 
-def _starts(length: int, side: int, step: int) -> list[int]:
+def _patch_starts(length: int, side: int, step: int) -> list[int]:
     return sorted({*range(0, length - side, step), length - side})

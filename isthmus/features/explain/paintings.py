@@ -11,11 +11,11 @@ from isthmus.features.explain.units import Units
 from isthmus.model import capabilities
 from isthmus.model.autoencoder import Autoencoder
 
-AT_ONCE = 64
+BATCH = 64
 
 
 @torch.no_grad()
-def atlas(model: Autoencoder, units: Units, chosen: Sequence[int]) -> Tensor:
+def decode_units(model: Autoencoder, units: Units, chosen: Sequence[int]) -> Tensor:
     """What changes in the picture when a unit goes from low to high, the others at their mean.
 
     From its 2 % to its 98 % quantile over the set; a unit of a sparse code from 0 to its mean value where it
@@ -41,12 +41,12 @@ def atlas(model: Autoencoder, units: Units, chosen: Sequence[int]) -> Tensor:
         else:
             low[at], high[at] = units.quantiles[0, unit], units.quantiles[-1, unit]
         pairs += [low, high]
-    painted = _decoded(model, torch.stack(pairs))
+    painted = _decode(model, torch.stack(pairs))
     return painted[1::2] - painted[0::2]
 
 
 @torch.no_grad()
-def traversals(model: Autoencoder, code: Tensor, units: Units, chosen: Sequence[int]) -> Tensor:
+def traverse_units(model: Autoencoder, code: Tensor, units: Units, chosen: Sequence[int]) -> Tensor:
     """One image with each unit moved to its 2, 16, 50, 84 and 98 % quantile, the rest of its code as it is.
 
     A channel of a grid is moved as a whole, by the difference to its mean.
@@ -61,19 +61,19 @@ def traversals(model: Autoencoder, code: Tensor, units: Units, chosen: Sequence[
     moved = []
     for unit in chosen:
         for value in units.quantiles[:, unit]:
-            one = code.clone()
-            one[unit] = value if code.ndim == 1 else one[unit] + (value - one[unit].mean())
-            moved.append(one)
-    painted = _decoded(model, torch.stack(moved), tuple(code.shape[1:]))
+            shifted = code.clone()
+            shifted[unit] = value if code.ndim == 1 else shifted[unit] + (value - shifted[unit].mean())
+            moved.append(shifted)
+    painted = _decode(model, torch.stack(moved), tuple(code.shape[1:]))
     return painted.view(len(chosen), -1, *painted.shape[1:])
 
 
-def _decoded(model: Autoencoder, codes: Tensor, grid: tuple[int, ...] = ()) -> Tensor:
+def _decode(model: Autoencoder, codes: Tensor, grid: tuple[int, ...] = ()) -> Tensor:
     stride = model.recipe.geometry.stride
     size = _size(model)
     if grid and stride is not None:
         size = (grid[0] * stride, grid[1] * stride)
-    return torch.cat([model.decode_batch(part, size) for part in torch.split(codes, AT_ONCE)])
+    return torch.cat([model.decode_batch(part, size) for part in torch.split(codes, BATCH)])
 
 
 def _size(model: Autoencoder) -> tuple[int, int]:

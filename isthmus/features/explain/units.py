@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from isthmus.images.batches import whole
+from isthmus.images.batches import iter_batches
 from isthmus.images.store import ImageSet, Indices
 from isthmus.model.autoencoder import Autoencoder
 
 QUANTILES = (0.02, 0.16, 0.5, 0.84, 0.98)
-_PIXELS = 2**22
+_PIXELS_PER_PASS = 2**22
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,12 @@ class Units:
     active: Tensor
     image: Tensor
 
-    def exciting(self, unit: int, count: int) -> Indices:
+    def top_images(self, unit: int, count: int) -> Indices:
         """Images of the set with the unit's largest values, largest first."""
         order = torch.argsort(self.values[:, unit], descending=True, stable=True)[:count]
         return np.asarray(order.numpy(), dtype=np.int64)
 
-    def telling(self, values: Tensor, count: int) -> list[int]:
+    def rank_informative(self, values: Tensor, count: int) -> list[int]:
         """The units of one image, `values (K,)`, that are farthest from their mean, farthest first.
 
         Of a sparse code, whose units are mostly 0, those that are on come first.
@@ -56,9 +56,9 @@ def observe_units(model: Autoencoder, images: ImageSet) -> Units:
     """One deterministic pass over a set."""
     values, rows, total = [], [], torch.zeros(model.channels, *model.size)
     positions = 0
-    for batch in whole(images, batch=_per_pass(images)):
+    for batch in iter_batches(images, batch=_images_per_pass(images)):
         code = model.encode_batch(batch.images)
-        values.append(per_unit(code))
+        values.append(pool_units(code))
         flat = code.flatten(2).movedim(1, 2).flatten(0, 1) if code.ndim > 2 else code
         positions = positions or max(1, len(flat) // len(code) * len(images) // 50_000)
         rows.append(flat[::positions])
@@ -76,12 +76,12 @@ def observe_units(model: Autoencoder, images: ImageSet) -> Units:
     )
 
 
-def per_unit(code: Tensor) -> Tensor:
+def pool_units(code: Tensor) -> Tensor:
     """`(N, K)` or `(N, K, h, w)` → `(N, K)`, a grid's channels averaged."""
     return code.flatten(2).mean(2) if code.ndim > 2 else code
 
 
-def answers(model: Autoencoder, images: Tensor) -> Tensor:
+def unit_values(model: Autoencoder, images: Tensor) -> Tensor:
     """`(N, C, H, W)` → `(N, K)`, with gradients: what maps are made of.
 
     A rounded code has none, and a unit that is one of the k largest jumps: there the encoder's own numbers
@@ -90,11 +90,11 @@ def answers(model: Autoencoder, images: Tensor) -> Tensor:
     bottleneck = model.recipe.bottleneck
     if bottleneck.is_discrete or bottleneck.kept_units is not None:
         channels = model.recipe.geometry.channels
-        return per_unit(model.features(images)[:, :channels])
-    return per_unit(model.encode_batch(images))
+        return pool_units(model.features(images)[:, :channels])
+    return pool_units(model.encode_batch(images))
 
 
-def _per_pass(images: ImageSet) -> int:
+def _images_per_pass(images: ImageSet) -> int:
     if images.shape is None:
         return 1
-    return max(1, min(256, _PIXELS // int(np.prod(images.shape))))
+    return max(1, min(256, _PIXELS_PER_PASS // int(np.prod(images.shape))))
