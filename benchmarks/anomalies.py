@@ -27,7 +27,7 @@ from isthmus.features import readout as readouts
 from isthmus.features.contenders import pixel_vectors
 from isthmus.features.neighbourhood import nearest
 from isthmus.images.store import ImageSet
-from isthmus.metrics.subspace import principal_subspace
+from isthmus.metrics.baselines import principal_subspace
 
 SETTINGS: dict[str, Any] = {"code": "64@4", "settings": ["backbone.side=9"]}
 

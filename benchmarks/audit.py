@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from isthmus.evaluation.audit.distortions import KINDS, Distortion, distort_all, mirror
+from isthmus.evaluation.audit.duplicate_limits import KINDS, Distortion, distort_all, mirror
 from isthmus.evaluation.audit.duplicates import find_duplicates
 from isthmus.evaluation.audit.join import concatenate
 from isthmus.images.reading import read

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 import isthmus
-from isthmus.evaluation.code_use import CodeUse
+from isthmus.evaluation.code_metrics import CodeUse
 from isthmus.evaluation.passes import iter_passes, sample_evenly
 from isthmus.images.batches import iter_batches
 from isthmus.images.store import ImageSet

@@ -22,8 +22,8 @@ import numpy as np
 import isthmus
 from isthmus.atomic import write_text
 from isthmus.features import readout as readouts
-from isthmus.features.classify import FEW_LABELS, classify
-from isthmus.features.clusters import agreement, cluster_vectors, reduce_dimensions
+from isthmus.features.classification import FEW_LABELS, classify
+from isthmus.features.clustering import agreement, cluster_vectors, reduce_dimensions
 from isthmus.images.store import ImageSet
 
 SETTINGS: dict[str, dict[str, Any]] = {

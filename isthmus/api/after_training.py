@@ -29,7 +29,7 @@ def finish_model(model: Autoencoder, images: ImageSet, *, progress: Progress | N
     Raises:
         DataError: images of a kind that the model does not read.
     """
-    from isthmus.codec.finish import fit_codec_to_images
+    from isthmus.codec.fit import fit_codec_to_images
     from isthmus.codec.transform import check_codec
     from isthmus.features.readout import attach_extractor, fit_extractor
 

@@ -100,7 +100,7 @@ class CodeMap(PictureResult):
 
     def page(self) -> str:
         """One HTML page that can be zoomed and moved in."""
-        from isthmus.reports.code_map import code_map_page
+        from isthmus.reports.page import code_map_page
 
         method = "t-SNE" if self.method == "tsne" else "PCA"
         return code_map_page(

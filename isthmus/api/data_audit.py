@@ -29,12 +29,10 @@ from isthmus.progress import Progress, start_task
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from isthmus.evaluation.audit.balance import Balance
+    from isthmus.evaluation.audit.duplicate_limits import Limits
     from isthmus.evaluation.audit.duplicates import Duplicates, Pair
-    from isthmus.evaluation.audit.faults import Fault
-    from isthmus.evaluation.audit.groups import Leakage
-    from isthmus.evaluation.audit.labels import DoubtfulLabel
-    from isthmus.evaluation.audit.limits import Limits
+    from isthmus.evaluation.audit.image_faults import Balance, Fault
+    from isthmus.evaluation.audit.label_checks import DoubtfulLabel, Leakage
     from isthmus.images.store import ImageSet
     from isthmus.model.autoencoder import Autoencoder
 
@@ -329,12 +327,10 @@ def audit(
         >>> isthmus.audit(np.concatenate([images, images[:2]])).duplicates.exact
         2
     """
-    from isthmus.evaluation.audit.balance import measure_balance
     from isthmus.evaluation.audit.duplicates import find_duplicates
-    from isthmus.evaluation.audit.faults import find_image_faults, find_set_faults
-    from isthmus.evaluation.audit.groups import find_leakage
+    from isthmus.evaluation.audit.image_faults import find_image_faults, find_set_faults, measure_balance
     from isthmus.evaluation.audit.join import concatenate
-    from isthmus.evaluation.audit.labels import find_doubtful_labels
+    from isthmus.evaluation.audit.label_checks import find_doubtful_labels, find_leakage
     from isthmus.model.reading import read_for
 
     started = time.monotonic()
@@ -399,8 +395,8 @@ def audit(
 def _embed(images: ImageSet, model: Autoencoder | None) -> Tensor:
     """`(N, d)` in which alike images are near."""
     if model is None:
-        from isthmus.evaluation.audit.canvases import make_thumbnails, thumbnail_size
-        from isthmus.evaluation.audit.labels import principal_codes
+        from isthmus.evaluation.audit.label_checks import principal_codes
+        from isthmus.evaluation.audit.thumbnails import make_thumbnails, thumbnail_size
 
         drawn = make_thumbnails(images, thumbnail_size(images))
         return principal_codes(drawn.gray, drawn.chroma)

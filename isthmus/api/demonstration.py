@@ -22,7 +22,7 @@ from isthmus.progress import Progress
 
 if TYPE_CHECKING:
     from isthmus.evaluation.generation import Generation
-    from isthmus.features.classify import ProbeScores
+    from isthmus.features.classification import ProbeScores
     from isthmus.images.store import ImageSet
     from isthmus.model.autoencoder import Autoencoder
     from isthmus.reports.page import Report
@@ -287,7 +287,7 @@ def _generate(report: Report, model: Autoencoder, path: Path, images: ImageSet) 
     from isthmus.api.pages import sections
     from isthmus.evaluation.generation import evaluate_generation
     from isthmus.generation.fitting import fit_prior
-    from isthmus.generation.interpolation import interpolate_images
+    from isthmus.generation.sampling import interpolate_images
     from isthmus.reports.image_sheets import draw_image_rows
 
     log_note("drawing new images", id="demo")

@@ -263,11 +263,10 @@ def evaluate(
         >>> sorted(found.baselines)
         ['mean_image', 'pca']
     """
-    from isthmus.evaluation.likelihood import likelihood_term
+    from isthmus.evaluation.code_metrics import likelihood_term
     from isthmus.evaluation.measure import Evaluator
     from isthmus.evaluation.pair_baselines import pair_baselines_of
-    from isthmus.evaluation.passes import sample_evenly
-    from isthmus.evaluation.rivals import Reconstructor, fit_baselines
+    from isthmus.evaluation.passes import Reconstructor, fit_baselines, sample_evenly
     from isthmus.generation.codes import check_generates
     from isthmus.generation.prior import list_priors
 

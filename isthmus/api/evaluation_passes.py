@@ -12,8 +12,8 @@ from isthmus.progress import Task
 
 if TYPE_CHECKING:
     from isthmus.evaluation.measure import Evaluator, Measurement
+    from isthmus.evaluation.passes import Reconstructor
     from isthmus.evaluation.privacy import Membership
-    from isthmus.evaluation.rivals import Reconstructor
     from isthmus.images.store import ImageSet
 
 

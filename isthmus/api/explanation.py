@@ -30,9 +30,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from torch import Tensor
 
-    from isthmus.features.explain.faithfulness import Curves
-    from isthmus.features.explain.map_scores import FaithfulnessScore
-    from isthmus.features.explain.units import Units
+    from isthmus.features.unit_maps import Curves, FaithfulnessScore
+    from isthmus.features.units import Units
     from isthmus.images.store import ImageSet
     from isthmus.model.autoencoder import Autoencoder
 
@@ -250,9 +249,8 @@ def explain_first(
     """
     import torch
 
-    from isthmus.features.explain.map_scores import MAP_KINDS, base_image, model_input, score_maps
-    from isthmus.features.explain.paintings import decode_units, traverse_units
-    from isthmus.features.explain.units import observe_units, pool_units
+    from isthmus.features.unit_maps import MAP_KINDS, base_image, model_input, score_maps
+    from isthmus.features.units import decode_units, observe_units, pool_units, traverse_units
 
     task = Task() if task is None else task
     usual = observe_units(model, some)

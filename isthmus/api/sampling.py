@@ -420,7 +420,7 @@ def interpolate(
         raise UsageError("a path needs at least two images", id="images")
     network = load_model(model)
     from isthmus.generation.codes import check_generates
-    from isthmus.generation.interpolation import interpolate_images
+    from isthmus.generation.sampling import interpolate_images
     from isthmus.images.conform import fit
 
     check_generates(network)

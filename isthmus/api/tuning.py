@@ -33,9 +33,8 @@ from isthmus.progress import Progress, Task, start_task
 from isthmus.wording import format_count
 
 if TYPE_CHECKING:
-    from isthmus.evaluation.selection.log import Log, Trial
-    from isthmus.evaluation.selection.proposals import Proposals
     from isthmus.evaluation.selection.space import Axis
+    from isthmus.evaluation.selection.trials import Log, Proposals, Trial
     from isthmus.images.store import ImageSet, Indices
     from isthmus.model.recipe import Recipe
 
@@ -261,11 +260,10 @@ def tune(
         >>> found.best in found.front
         True
     """
-    from isthmus.evaluation.selection.folds import split_folds as split_folds
-    from isthmus.evaluation.selection.log import open_log
     from isthmus.evaluation.selection.objectives import resolve_objective
-    from isthmus.evaluation.selection.proposals import propose_fixed, propose_with_optuna
+    from isthmus.evaluation.selection.objectives import split_folds as split_folds
     from isthmus.evaluation.selection.space import check_axes, iter_grid, iter_random, parse_axis
+    from isthmus.evaluation.selection.trials import open_log, propose_fixed, propose_with_optuna
     from isthmus.training.prepare import settle_recipe
 
     lines = dict(settings) if isinstance(settings, Mapping) else tuple(settings)

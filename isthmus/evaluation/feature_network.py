@@ -23,7 +23,7 @@ from isthmus.errors import ModelFileError
 from isthmus.images.batches import iter_batches
 from isthmus.images.conform import conform
 from isthmus.images.store import ImageSet
-from isthmus.metrics.subspace import principal_subspace
+from isthmus.metrics.baselines import principal_subspace
 from isthmus.model import stored_names
 from isthmus.model.file import read_file, write_file
 from isthmus.training.classifier import Classifier, over

@@ -25,10 +25,13 @@ from isthmus.generation.prior import Prior, draw_codes, list_priors, read_prior
 from isthmus.generation.sampling import sample_images, to_pixels
 from isthmus.images.conform import to_dtype
 from isthmus.images.store import ImageSet, Pixels
-from isthmus.metrics.frechet import frechet_distance
 from isthmus.metrics.neighbours import find_neighbours
-from isthmus.metrics.support import precision_and_recall
-from isthmus.metrics.two_samples import energy_distance, nearest_neighbour_accuracy
+from isthmus.metrics.set_distances import (
+    energy_distance,
+    frechet_distance,
+    nearest_neighbour_accuracy,
+    precision_and_recall,
+)
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.threads import limited
 from isthmus.wording import format_count

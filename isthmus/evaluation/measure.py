@@ -1,4 +1,4 @@
-"""One pass over a set of images, with every number that is counted on the way."""
+"""Numbers per image, gathered batch by batch, and their means."""
 
 from __future__ import annotations
 
@@ -8,19 +8,40 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
+import torch
 from torch import Tensor
 
-from isthmus.evaluation.code_use import CodeUse
-from isthmus.evaluation.likelihood import estimate_likelihood, image_nats, likelihood_term
-from isthmus.evaluation.passes import EvaluationBatch, batch_generator, iter_passes
-from isthmus.evaluation.rivals import Reconstructor
-from isthmus.evaluation.scores import Numbers, Scores
+from isthmus.evaluation.code_metrics import CodeUse, estimate_likelihood, image_nats, likelihood_term
+from isthmus.evaluation.passes import EvaluationBatch, Reconstructor, batch_generator, iter_passes
 from isthmus.images.store import ImageSet
 from isthmus.interruption import Interruption, undivided
 from isthmus.metrics.registry import OutputBatch, image_scores
 from isthmus.metrics.structure import ms_ssim_possible
 from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder
+
+Numbers = npt.NDArray[np.float64]
+
+
+class Scores:
+    """Collects per-image numbers batch by batch."""
+
+    def __init__(self) -> None:
+        self._parts: dict[str, list[Tensor]] = {}
+
+    def add(self, scores: dict[str, Tensor]) -> None:
+        for name, values in scores.items():
+            self._parts.setdefault(name, []).append(values.detach().double().cpu())
+
+    def per_image(self) -> dict[str, Numbers]:
+        """`(N,)` each, in the order in which they were added."""
+        return {name: torch.cat(parts).numpy() for name, parts in self._parts.items()}
+
+    def means(self) -> dict[str, float]:
+        """The mean over images of each."""
+        return {name: float(values.mean()) for name, values in self.per_image().items()}
+
 
 Metrics = dict[str, float]
 

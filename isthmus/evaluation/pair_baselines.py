@@ -13,8 +13,7 @@ import numpy as np
 from torch import Tensor
 
 from isthmus.errors import ModelFileError
-from isthmus.evaluation.passes import largest_size
-from isthmus.evaluation.rivals import Reconstructor
+from isthmus.evaluation.passes import Reconstructor, largest_size
 from isthmus.images.batches import iter_batches
 from isthmus.images.store import ImageSet
 from isthmus.metrics.patch_map import PatchMap

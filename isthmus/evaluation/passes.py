@@ -8,18 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from isthmus.images.batches import iter_batches
 from isthmus.images.store import ImageSet, Indices
+from isthmus.metrics.baselines import PCA, Baseline, BlockPCA, MeanImage
 from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.trace import Trace
 
 MAX_IMAGES_PER_PASS = 256
+
 MAX_PIXELS_PER_PASS = 2**22  # pixel-channels per pass
 
 
@@ -99,3 +103,67 @@ def sample_evenly(images: ImageSet, most: int | None) -> ImageSet:
     if most is None or most >= len(images):
         return images
     return images.subset(np.linspace(0, len(images) - 1, most).round().astype(np.int64))
+
+
+MAX_FIT_NUMBERS = 2**29  # pixel-channels a baseline is fitted on, evenly spaced images of larger sets
+
+
+class Reconstructor(Protocol):
+    """A baseline: what it makes of what the model saw."""
+
+    def reconstruct(self, seen: Tensor) -> Tensor:
+        """`(N, C, H, W)` → an image for each, in [0, 1]."""
+        ...
+
+
+@dataclass(frozen=True)
+class FittedBaseline:
+    """A fitted baseline and the one size it works at; None for any size."""
+
+    baseline: Baseline
+    size: tuple[int, int] | None
+
+    def reconstruct(self, images: Tensor) -> Tensor:
+        """`(N, C, H, W)` → the same, in [0, 1]."""
+        size = (images.shape[-2], images.shape[-1])
+        if self.size is None or self.size == size:
+            return self.baseline.reconstruct(images)
+        return resize(self.baseline.reconstruct(resize(images, self.size)), size).clamp(0, 1)
+
+
+def fit_baselines(
+    model: Autoencoder, train: ImageSet, test: ImageSet, *, seed: int
+) -> dict[str, FittedBaseline]:
+    """`pca` and `mean_image`, fitted on `train`.
+
+    A vector code of C numbers meets PCA with C components at the model's size; a grid code C@s meets PCA of
+    the s×s pieces with C components, at any size. The mean image stands at the images' size where all share
+    one, else at the model's, and is resized.
+    """
+    geometry = model.recipe.geometry
+    height, width = train.shape[:2] if train.shape is not None else model.size
+    fitted = sample_evenly(train, max(1, MAX_FIT_NUMBERS // (height * width * train.channels)))
+    pca: FittedBaseline
+    if geometry.stride is None:
+        pca = FittedBaseline(
+            PCA(geometry.channels, seed=seed).fit(_iter_resized(model.size, fitted)), model.size
+        )
+    else:
+        pca = FittedBaseline(
+            BlockPCA(geometry.stride, geometry.channels, seed=seed).fit(_iter_resized(None, fitted)), None
+        )
+    shared = geometry.is_grid and train.shape is not None and train.shape == test.shape
+    size = (height, width) if shared else model.size
+    return {"pca": pca, "mean_image": FittedBaseline(MeanImage().fit(_iter_resized(size, fitted)), size)}
+
+
+def resize(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """`(N, C, H, W)` → `(N, C, *size)`, as the model itself resizes."""
+    if images.shape[-2:] == size:
+        return images
+    return F.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)
+
+
+def _iter_resized(size: tuple[int, int] | None, images: ImageSet) -> Iterator[Tensor]:
+    for batch in iter_batches(images, batch=images_per_pass(images)):
+        yield batch.images if size is None else resize(batch.images, size)

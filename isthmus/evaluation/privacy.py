@@ -15,7 +15,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from isthmus.errors import DataError
-from isthmus.evaluation.scores import Numbers
+from isthmus.evaluation.measure import Numbers
 from isthmus.wording import format_count
 
 LOW_RATE = 0.01

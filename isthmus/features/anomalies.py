@@ -29,13 +29,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from isthmus.errors import DataError, ModelFileError, UsageError
-from isthmus.features.local import extract_local
 from isthmus.features.neighbourhood import nearest
-from isthmus.features.readout import FeatureExtractor, attach_extractor, iter_pooled
+from isthmus.features.readout import FeatureExtractor, attach_extractor, extract_local, iter_pooled
 from isthmus.images.batches import iter_batches
 from isthmus.images.split import hold_out
 from isthmus.images.store import ImageSet
-from isthmus.metrics.subspace import principal_subspace
+from isthmus.metrics.baselines import principal_subspace
 from isthmus.model.attachment_check import DAMAGE, Rule, check_tensors, number, whole_number
 from isthmus.model.attachments import attach
 from isthmus.model.autoencoder import Autoencoder

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from isthmus.features.readout import FeatureExtractor, extract_features
 from isthmus.images.batches import iter_batches
 from isthmus.images.store import ImageSet
-from isthmus.metrics.subspace import principal_subspace
+from isthmus.metrics.baselines import principal_subspace
 from isthmus.model.autoencoder import Autoencoder
 
 Vectors = npt.NDArray[np.float32]

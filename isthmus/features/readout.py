@@ -24,7 +24,7 @@ from isthmus.errors import ModelFileError, UsageError
 from isthmus.features.layers import CODE, activations, check_layer
 from isthmus.images.batches import iter_batches
 from isthmus.images.store import ImageSet
-from isthmus.metrics.subspace import principal_subspace
+from isthmus.metrics.baselines import principal_subspace
 from isthmus.model.attachment_check import (
     DAMAGE,
     Rule,
@@ -39,12 +39,19 @@ from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.inference import Rows
 
 NAME = "readout"
+
 MAX_FIT_IMAGES = 10_000
+
 MIN_SPREAD = 1e-3  # of the widest component
+
 MAX_POOLED_NUMBERS = 16_384
+
 MAX_READING_PIXELS = 2**22  # of the size that a stored readout resizes images to
+
 NUMBERS_PER_PASS = 2**20  # more leaves the processor's cache, and is slower
+
 Features = npt.NDArray[np.float32]
+
 Listener = Callable[[int, int], None]
 
 
@@ -271,3 +278,25 @@ def extract_features(
         if listener is not None:
             listener(len(result), len(images))
     return result.array
+
+
+GRID_SIDE = 5  # places per side of the grid
+
+
+def extract_local(
+    model: Autoencoder, readout: FeatureExtractor, images: ImageSet, *, side: int = GRID_SIDE
+) -> npt.NDArray[np.float32]:
+    """`(N, side², K)` float32: the layer's rectified answers, averaged over each cell of a grid.
+
+    A layer of vectors has no places: it gives `(N, 1, K)`.
+    """
+    reading = dataclasses.replace(readout.reading, pool=(side,))
+    batches: list[npt.NDArray[np.float32]] = []
+    for pooled in iter_pooled(model, images, reading):
+        signs = 2 if reading.rectify == "signs" else 1
+        channels = pooled.shape[1] // (signs * side**2)
+        parts = pooled.view(len(pooled), signs * channels, side**2).transpose(1, 2)
+        if reading.layer == "code" and not model.recipe.geometry.is_grid:
+            parts = parts[:, :1]
+        batches.append(parts.contiguous().numpy())
+    return np.concatenate(batches) if batches else np.empty((0, side**2, 0), dtype=np.float32)

@@ -17,7 +17,7 @@ from isthmus.errors import DataError
 from isthmus.generation.codes import encode_images
 from isthmus.images.store import ImageSet
 from isthmus.interruption import Interruption
-from isthmus.metrics.subspace import principal_subspace
+from isthmus.metrics.baselines import principal_subspace
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.threads import limited
 

@@ -9,8 +9,7 @@ from isthmus.generation.codes import check_generates, encode_images
 from isthmus.generation.flow import Flow
 from isthmus.generation.flow_training import STEPS, fit_channels, fit_flow
 from isthmus.generation.mixture import COMPONENTS, FLOW_COMPONENTS, Mixture, fit_mixture
-from isthmus.generation.prior import KINDS, Prior, attach_prior
-from isthmus.generation.standard import StandardNormal
+from isthmus.generation.prior import KINDS, Prior, StandardNormal, attach_prior
 from isthmus.images.store import ImageSet
 from isthmus.interruption import Interruption
 from isthmus.model.autoencoder import Autoencoder

@@ -10,10 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from isthmus.generation.flow import ChannelNormal, Flow
+from isthmus.generation.flow import ChannelNormal, Flow, fit_moments
 from isthmus.generation.flow_network import build_velocity
 from isthmus.generation.mixture import Mixture
-from isthmus.generation.moments import fit_moments
 from isthmus.images.split import hold_out
 from isthmus.images.store import ImageSet, Indices
 from isthmus.interruption import Interruption

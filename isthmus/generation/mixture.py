@@ -19,7 +19,7 @@ from torch import Tensor
 from isthmus.errors import DataError, UsageError
 from isthmus.generation.prior import STEPS
 from isthmus.images.store import Indices
-from isthmus.metrics.subspace import Subspace, principal_subspace
+from isthmus.metrics.baselines import Subspace, principal_subspace
 from isthmus.model.attachment_check import Rule, check_tensors, class_names, sides
 
 COMPONENTS = 100

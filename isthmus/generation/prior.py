@@ -19,6 +19,7 @@ from isthmus.model.attachments import attach
 from isthmus.model.autoencoder import Attachment, Autoencoder
 
 KINDS = ("normal", "gaussian", "mixture", "flow")
+
 STEPS = 32
 
 
@@ -141,7 +142,7 @@ def read_prior(model: Autoencoder, kind: str | None = None) -> Prior:
         UsageError: an unknown kind, one that was not fitted, or none at all.
         ModelFileError: the attachment is damaged.
     """
-    from isthmus.generation.standard import StandardNormal
+    from isthmus.generation.prior import StandardNormal
 
     if kind is not None and kind not in KINDS:
         raise UsageError(f"prior '{kind}' is not known{nearest(kind, KINDS)}")
@@ -192,3 +193,25 @@ def pad_size(model: Autoencoder, size: tuple[int, int]) -> tuple[int, int]:
 def _targets_normal(model: Autoencoder) -> bool:
     recipe = model.recipe
     return recipe.critic.targets_normal or recipe.bottleneck.targets_normal
+
+
+class StandardNormal:
+    """Codes are the noise itself."""
+
+    kind = "normal"
+    classes: tuple[str, ...] = ()
+
+    def parts(self, count: int, label: int | None, generator: torch.Generator) -> Tensor:  # noqa: ARG002
+        return torch.zeros(count, dtype=torch.int64)
+
+    def parts_of(self, codes: Tensor, label: int | None = None) -> Tensor:  # noqa: ARG002
+        return torch.zeros(len(codes), dtype=torch.int64)
+
+    def from_noise(self, noise: Tensor, parts: Tensor, *, steps: int = STEPS) -> Tensor:  # noqa: ARG002
+        return noise
+
+    def to_noise(self, codes: Tensor, parts: Tensor, *, steps: int = STEPS) -> Tensor:  # noqa: ARG002
+        return codes
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        return {}, {"kind": self.kind}

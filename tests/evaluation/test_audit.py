@@ -11,13 +11,11 @@ from PIL import Image
 
 from isthmus.api.data_audit import audit
 from isthmus.errors import DataError, UsageError
-from isthmus.evaluation.audit.balance import measure_balance
-from isthmus.evaluation.audit.canvases import make_thumbnails
-from isthmus.evaluation.audit.distortions import KINDS, Distortion, distort_all, mirror
+from isthmus.evaluation.audit.duplicate_limits import KINDS, Distortion, distort_all, mirror
 from isthmus.evaluation.audit.duplicates import find_duplicates
-from isthmus.evaluation.audit.faults import find_image_faults, find_set_faults
-from isthmus.evaluation.audit.groups import find_leakage
-from isthmus.evaluation.audit.labels import find_doubtful_labels, principal_codes
+from isthmus.evaluation.audit.image_faults import find_image_faults, find_set_faults, measure_balance
+from isthmus.evaluation.audit.label_checks import find_doubtful_labels, find_leakage, principal_codes
+from isthmus.evaluation.audit.thumbnails import make_thumbnails
 from isthmus.images.named import read_named
 from isthmus.images.only import keep_named
 from isthmus.images.store import ImageSet

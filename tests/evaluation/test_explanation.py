@@ -10,10 +10,8 @@ import torch
 
 from isthmus.api.explanation import explain
 from isthmus.errors import CapabilityError, DataError, OutputError
-from isthmus.features.explain.faithfulness import measure_faithfulness
-from isthmus.features.explain.maps import gradient_maps, occlusion_maps
-from isthmus.features.explain.paintings import decode_units
-from isthmus.features.explain.units import observe_units
+from isthmus.features.unit_maps import gradient_maps, measure_faithfulness, occlusion_maps
+from isthmus.features.units import decode_units, observe_units
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder, build
 from isthmus.model.recipes import recipe

@@ -13,7 +13,7 @@ from PIL import Image
 from isthmus.api import tuning
 from isthmus.api.tuning import TrialResult, TuningResult, tune
 from isthmus.errors import DataError, UsageError
-from isthmus.evaluation.selection.folds import split_folds as split_folds
+from isthmus.evaluation.selection.objectives import split_folds as split_folds
 from isthmus.evaluation.selection.space import Axis, iter_grid, iter_random, parse_axis
 from isthmus.images.store import ImageSet
 

@@ -12,9 +12,9 @@ from sklearn.neighbors import NearestNeighbors
 
 from isthmus.errors import DataError, MissingExtraError, UsageError
 from isthmus.features import neighbourhood
-from isthmus.features.clusters import agreement, find_clusters
+from isthmus.features.classification import count_confusion, fit_probe
+from isthmus.features.clustering import agreement, find_clusters
 from isthmus.features.neighbourhood import knn_predict, nearest, neighbour_graph, spread_labels
-from isthmus.features.probe import count_confusion, fit_probe
 
 
 def rows(count: int, width: int = 7, seed: int = 0) -> np.ndarray:
@@ -68,11 +68,11 @@ def test_one_label_per_group_labels_the_group(blobs: tuple[np.ndarray, np.ndarra
 def test_groups_that_are_there_are_found(
     method: str, space: str, blobs: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from isthmus.features import clusters
+    from isthmus.features import clustering
 
     points, labels = blobs
     for dense in (10_000, 10):  # all eigenvectors, and those that are sought one by one
-        monkeypatch.setattr(clusters, "MAX_DENSE_ROWS", dense)
+        monkeypatch.setattr(clustering, "MAX_DENSE_ROWS", dense)
         found = find_clusters(points, 4, method=method, space=space)  # type: ignore[arg-type]
         assert agreement(labels, found.assigned)["accuracy"] > 0.97
         assert found.count == 4

@@ -43,7 +43,7 @@ def test_classes_are_matched_by_name(model: Autoencoder, train: ImageSet, test: 
 
 
 def test_clusters_are_digits(model: Autoencoder, train: ImageSet) -> None:
-    from isthmus.features.clusters import agreement
+    from isthmus.features.clustering import agreement
 
     found = isthmus.cluster(model, train, 10, space="spectral")
     assert train.labels is not None
@@ -52,7 +52,7 @@ def test_clusters_are_digits(model: Autoencoder, train: ImageSet) -> None:
 
 def test_umap_finds_digits_too(model: Autoencoder, train: ImageSet) -> None:
     pytest.importorskip("umap")
-    from isthmus.features.clusters import agreement
+    from isthmus.features.clustering import agreement
 
     found = isthmus.cluster(model, train, 10, space="umap")
     assert train.labels is not None
@@ -64,7 +64,7 @@ def test_umap_finds_digits_too(model: Autoencoder, train: ImageSet) -> None:
 def test_a_mixture_is_fitted_to_few_directions(monkeypatch: pytest.MonkeyPatch) -> None:
     from sklearn.mixture import GaussianMixture
 
-    from isthmus.features import clusters
+    from isthmus.features import clustering
 
     widths = []
     fit = GaussianMixture.fit_predict
@@ -78,10 +78,10 @@ def test_a_mixture_is_fitted_to_few_directions(monkeypatch: pytest.MonkeyPatch) 
     random = np.random.default_rng(0)
     truth = np.arange(120) % 3
     rows = (random.standard_normal((3, 700))[truth] + random.standard_normal((120, 700))).astype(np.float32)
-    found = clusters.find_clusters(rows, 3, method="gmm")
-    assert clusters.agreement(truth, found.assigned)["accuracy"] > 0.95
-    assert clusters.find_clusters(rows[:, :20], 3, method="gmm").count == 3
-    assert widths == [clusters.MAX_MIXTURE_DIMENSIONS, 20]
+    found = clustering.find_clusters(rows, 3, method="gmm")
+    assert clustering.agreement(truth, found.assigned)["accuracy"] > 0.95
+    assert clustering.find_clusters(rows[:, :20], 3, method="gmm").count == 3
+    assert widths == [clustering.MAX_MIXTURE_DIMENSIONS, 20]
 
 
 def test_an_index_is_kept_and_only_what_is_new_is_computed(

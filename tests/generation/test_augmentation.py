@@ -8,9 +8,8 @@ import torch
 
 import isthmus
 from isthmus.errors import DataError, UsageError
-from isthmus.generation.augmentation import METHODS, join_labelled
+from isthmus.generation.augmentation import METHODS, Filter, join_labelled
 from isthmus.generation.distortion import DISTORTIONS, distort
-from isthmus.generation.filtering import Filter
 from isthmus.images.store import ImageSet
 
 from .models import discs, fresh

@@ -13,9 +13,9 @@ import torch
 import isthmus
 from isthmus.errors import CapabilityError, DataError, ModelFileError, UsageError
 from isthmus.generation.codes import encode_images
+from isthmus.generation.flow import fit_moments
 from isthmus.generation.flow_training import fit_channels, fit_flow
 from isthmus.generation.mixture import Mixture, fit_mixture
-from isthmus.generation.moments import fit_moments
 from isthmus.generation.prior import class_index, draw_codes, list_priors, read_prior
 from isthmus.generation.sampling import vary_codes
 from isthmus.model.autoencoder import build

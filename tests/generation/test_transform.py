@@ -13,8 +13,8 @@ import isthmus
 from isthmus.errors import DataError, ModelFileError, UsageError
 from isthmus.generation.codes import encode_images
 from isthmus.generation.directions import drop_class, load_direction, select_class
-from isthmus.generation.interpolation import code_path, pull_to_prior
 from isthmus.generation.mixture import fit_mixture
+from isthmus.generation.sampling import code_path, pull_to_prior
 
 from .models import discs, fresh, trained
 

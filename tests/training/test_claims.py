@@ -11,7 +11,7 @@ import isthmus
 from isthmus.evaluation.passes import iter_passes
 from isthmus.evaluation.sensitivity import sensitivity
 from isthmus.images.store import ImageSet
-from isthmus.metrics.two_samples import nearest_neighbour_accuracy, squared_mmd
+from isthmus.metrics.set_distances import nearest_neighbour_accuracy, squared_mmd
 from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.recipes import recipe

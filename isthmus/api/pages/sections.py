@@ -10,8 +10,8 @@ import numpy as np
 from isthmus.evaluation.generation import Generation
 from isthmus.evaluation.passes import sample_evenly
 from isthmus.features.anomalies import Detector, fit_detector, score, score_maps
-from isthmus.features.classify import ProbeScores, classify
-from isthmus.features.clusters import find_clusters
+from isthmus.features.classification import ProbeScores, classify
+from isthmus.features.clustering import find_clusters
 from isthmus.features.readout import FeatureExtractor, extract_features, fit_extractor, read_extractor
 from isthmus.generation.code_map import MIN_IMAGES, lay_out_codes
 from isthmus.images.store import ImageSet

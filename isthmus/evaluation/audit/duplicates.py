@@ -16,10 +16,7 @@ import torch
 from torch import Tensor
 
 from isthmus.evaluation.audit.alignment import align, tangent_error
-from isthmus.evaluation.audit.candidates import Candidates, find_candidates
-from isthmus.evaluation.audit.canvases import Thumbnails, make_thumbnails, thumbnail_size
-from isthmus.evaluation.audit.descriptor import compute_descriptors
-from isthmus.evaluation.audit.limits import (
+from isthmus.evaluation.audit.duplicate_limits import (
     COARSE_STEPS,
     Limits,
     UsualResidual,
@@ -27,6 +24,14 @@ from isthmus.evaluation.audit.limits import (
     downscale,
     fit_limits,
     fit_set_descriptor,
+)
+from isthmus.evaluation.audit.thumbnails import (
+    Candidates,
+    Thumbnails,
+    compute_descriptors,
+    find_candidates,
+    make_thumbnails,
+    thumbnail_size,
 )
 from isthmus.images.store import ImageSet, Indices
 from isthmus.interruption import Interruption

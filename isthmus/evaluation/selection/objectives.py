@@ -1,4 +1,4 @@
-"""What a trial is judged by: any number that `isthmus evaluate` gives, or how well labels can be read off."""
+"""K-fold cross-validation by content: copies of one image stay in one fold, in any order of the images."""
 
 from __future__ import annotations
 
@@ -11,12 +11,41 @@ import numpy as np
 from isthmus.errors import DataError, UsageError, nearest
 from isthmus.evaluation.measure import Evaluator
 from isthmus.evaluation.passes import sample_evenly
-from isthmus.images.store import ImageSet
+from isthmus.images.store import ImageSet, Indices
 from isthmus.metrics.registry import METRICS
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.inference import encode_set
+from isthmus.wording import format_count
+
+
+def split_folds(images: ImageSet, count: int, *, seed: int = 0) -> list[tuple[Indices, Indices]]:
+    """`count` pairs (train, test) of ascending indices; every image is in one test part.
+
+    Classes are spread evenly over the folds as far as copies allow.
+
+    Raises:
+        DataError: fewer different images than folds.
+    """
+    _, first, group = np.unique(images.hashes(), return_index=True, return_inverse=True)
+    if len(first) < count:
+        raise DataError(
+            f"{images.source} has {format_count(len(first), 'different image')}: too few for {count} folds"
+        )
+    random = np.random.default_rng(seed)
+    shuffled = random.permutation(len(first))
+    if images.labels is not None:
+        shuffled = shuffled[np.argsort(images.labels[first[shuffled]], kind="stable")]
+    of_group = np.empty(len(first), dtype=np.int64)
+    of_group[shuffled] = np.arange(len(first)) % count
+    fold = of_group[group.reshape(-1)]
+    return [
+        (np.flatnonzero(fold != n).astype(np.int64), np.flatnonzero(fold == n).astype(np.int64))
+        for n in range(count)
+    ]
+
 
 PROBE_IMAGES = 3000
+
 SEED = 0
 
 

@@ -6,6 +6,7 @@ eigenmaps) or `umap` (needs the extra `umap`).
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -13,21 +14,31 @@ import numpy as np
 import numpy.typing as npt
 
 from isthmus.errors import DataError, MissingExtraError, UsageError
+from isthmus.features.contenders import FEATURE_KINDS, FeatureSet, feature_sets
 from isthmus.features.neighbourhood import nearest, neighbour_graph
+from isthmus.features.readout import FeatureExtractor, extract_features
+from isthmus.images.store import ImageSet
+from isthmus.model.autoencoder import Autoencoder
+from isthmus.progress import SILENT, Progress, start_task
 from isthmus.wording import format_count
 
 if TYPE_CHECKING:
     from scipy import sparse
 
 Vectors = npt.NDArray[np.float32]
+
 Labels = npt.NDArray[np.int64]
+
 Method = Literal["kmeans", "gmm", "hdbscan"]
+
 Space = Literal["features", "spectral", "umap"]
 
 NOISE = -1
+
 MAX_MIXTURE_DIMENSIONS = (
     32  # of a Gaussian mixture: a covariance of more takes hours, and more images than there are
 )
+
 MAX_DENSE_ROWS = 500  # rows for which all eigenvectors are computed
 
 
@@ -230,3 +241,102 @@ def _describe_clusters(places: Vectors, assigned: Labels) -> Clusters:
         distance = np.square(places[rows] - middle).sum(1)
         typical.append(rows[np.argsort(distance, kind="stable")[:10]].astype(np.int64))
     return Clusters(renamed, tuple(typical), places)
+
+
+@dataclass(frozen=True)
+class ClusterAgreement:
+    """How clusters agree with labels that were not used, means over seeds; see `clusters.agreement`.
+
+    Attributes:
+        accuracy: share of images whose cluster is matched with their class, in the best one-to-one matching.
+        accuracy_deviation: of the accuracy over the seeds.
+        purity: share of images of the commonest class of their cluster.
+        nmi: normalised mutual information, 0 to 1.
+    """
+
+    accuracy: float
+    accuracy_deviation: float
+    purity: float
+    nmi: float
+
+
+@dataclass(frozen=True)
+class GroupingPart:
+    """One kind of vectors, grouped.
+
+    Attributes:
+        name: of the vectors.
+        clusters: with the first seed.
+        agreement: with the labels; None without any.
+    """
+
+    name: str
+    clusters: Clusters
+    agreement: ClusterAgreement | None
+
+
+def iter_groupings(
+    model: Autoencoder,
+    readout: FeatureExtractor,
+    images: ImageSet,
+    count: int,
+    *,
+    method: Method = "kmeans",
+    space: Space = "spectral",
+    neighbours: int = 10,
+    seeds: int = 1,
+    seed: int = 0,
+    kinds: Collection[str] = FEATURE_KINDS,
+    progress: Progress | None = SILENT,
+) -> Iterator[GroupingPart]:
+    """Cluster images by their compact features, see `find_clusters`; where they have labels, then also by
+    other vectors, to compare how the groups agree with these.
+    """
+    check_request(len(images), count, method, space)
+    if images.labels is None:
+        with start_task(progress, "reading features", len(images), "images") as task:
+            rows = extract_features(
+                model, images, readout, compact=True, listener=lambda n, _: task.update(n)
+            )
+        clusters = find_clusters(rows, count, method=method, space=space, neighbours=neighbours, seed=seed)
+        yield GroupingPart("features", clusters, None)
+        return
+    with start_task(progress, "clustering", len(kinds)) as task:
+        for done, vectors in enumerate(feature_sets(model, readout, [images], kinds=kinds)):
+            task.update(done, vectors.name)
+            yield GroupingPart(
+                vectors.name,
+                *_cluster_over_seeds(
+                    vectors, images, count, method, space, neighbours, range(seed, seed + seeds)
+                ),
+            )
+
+
+def _cluster_over_seeds(
+    vectors: FeatureSet,
+    images: ImageSet,
+    count: int,
+    method: Method,
+    space: Space,
+    neighbours: int,
+    seeds: range,
+) -> tuple[Clusters, ClusterAgreement]:
+    assert images.labels is not None
+    rows = vectors.compact[0]
+    near = min(neighbours, len(rows) - 1)
+    # Eigenvectors are the same for every seed; UMAP's map is not.
+    shared = None
+    if space != "umap":
+        shared = reduce_dimensions(rows, count, space=space, neighbours=near, seed=seeds.start)
+    runs = []
+    for seed in seeds:
+        where = (
+            reduce_dimensions(rows, count, space=space, neighbours=near, seed=seed)
+            if shared is None
+            else shared
+        )
+        runs.append(cluster_vectors(where, count, method=method, seed=seed))
+    scores = [agreement(images.labels, run.assigned) for run in runs]
+    means = {key: float(np.mean([score[key] for score in scores])) for key in scores[0]}
+    spread = float(np.std([score["accuracy"] for score in scores]))
+    return runs[0], ClusterAgreement(means["accuracy"], spread, means["purity"], means["nmi"])

@@ -1,7 +1,8 @@
-"""Images of one origin (a patient, a scene, a video) on both sides of a split: a test that knows the answer.
+"""Images whose label their neighbours confidently disagree with.
 
-The origin is read from a file of `name,group` lines, or from the names: a pattern whose first group it is,
-or, by default, the name without its last number (`scan-012-slice-03` → `scan-012-slice`).
+Each image is judged by the others alone: the votes of its nearest ones in a code, weighed by closeness. A
+label is doubted where another class is voted for at least as confidently as images of that class usually vote
+for themselves (confident learning: Northcutt, Jiang and Chuang 2021, section 3.1).
 """
 
 from __future__ import annotations
@@ -13,9 +14,91 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+import numpy as np
+import torch
+from torch import Tensor
+
 from isthmus.errors import DataError, UsageError
 from isthmus.escaping import csv_rows
+from isthmus.images.store import ImageSet, Indices
 from isthmus.input_files import read_text, special_kind
+
+NEIGHBOURS = 15
+
+COMPONENTS = 64
+
+BLOCK_ROWS = 2048
+
+MIN_VOTE_SHARE, MAX_VOTE_SHARE = (
+    0.7,
+    0.85,
+)  # share of the votes that must go to the other class: never less, never more
+
+
+@dataclass(frozen=True)
+class DoubtfulLabel:
+    """One doubted label: the class given, the class voted for, and the shares of the votes for both."""
+
+    index: int
+    given: str
+    voted: str
+    vote: float
+    own: float
+
+
+def find_doubtful_labels(
+    images: ImageSet, codes: Tensor, *, done: Callable[[int], None] = lambda _: None
+) -> tuple[DoubtfulLabel, ...]:
+    """Doubts, most certain first; empty for images without labels or of one class.
+
+    Args:
+        codes: `(N, d)`, one per image, such as `principal_codes`.
+        done: told how many images each block held.
+    """
+    if images.labels is None or len(images) < 3 * NEIGHBOURS or len(np.unique(images.labels)) < 2:
+        return ()
+    labels = torch.from_numpy(images.labels)
+    votes = _count_votes(codes, labels, done)
+    own = votes[torch.arange(len(votes)), labels]
+    # How surely each class votes for itself, over the images that are labelled so.
+    usual = torch.stack(
+        [own[labels == c].mean() if (labels == c).any() else torch.tensor(2.0) for c in range(votes.shape[1])]
+    )
+    best, voted = votes.max(1)
+    doubted = (voted != labels) & (best >= usual[voted].clamp(MIN_VOTE_SHARE, MAX_VOTE_SHARE))
+    order = np.argsort(-(best - own)[doubted].numpy(), kind="stable")
+    rows: Indices = doubted.nonzero()[:, 0].numpy()[order]
+    names = images.classes or tuple(map(str, range(votes.shape[1])))
+    return tuple(
+        DoubtfulLabel(int(i), names[int(labels[i])], names[int(voted[i])], float(best[i]), float(own[i]))
+        for i in rows
+    )
+
+
+def principal_codes(gray: Tensor, chroma: Tensor) -> Tensor:
+    """`(N, 64)` principal components of gray canvases `(N, h, w)` and their colours, in float32."""
+    flat = torch.cat([gray.flatten(1), 4 * chroma.flatten(1)], 1)
+    flat = flat - flat.mean(0)
+    some = flat[:: max(1, len(flat) // 10_000)].double()
+    vectors = torch.linalg.eigh(some.T @ some).eigenvectors.flip(1)[:, :COMPONENTS]
+    codes: Tensor = flat @ vectors.float()
+    return codes
+
+
+def _count_votes(codes: Tensor, labels: Tensor, done: Callable[[int], None]) -> Tensor:
+    classes, squares = int(labels.max()) + 1, codes.square().sum(1)
+    parts = []
+    for start in range(0, len(codes), BLOCK_ROWS):
+        rows = torch.arange(start, min(start + BLOCK_ROWS, len(codes)))
+        distances = torch.addmm(squares[None], codes[rows], codes.T, alpha=-2) + squares[rows, None]
+        distances[torch.arange(len(rows)), rows] = float("inf")
+        near, who = distances.clamp_min(0).topk(NEIGHBOURS, largest=False)
+        weights = torch.exp(-near / near.mean(1, keepdim=True).clamp_min(1e-12))
+        votes = torch.zeros(len(rows), classes).scatter_add(1, labels[who], weights)
+        parts.append(votes / votes.sum(1, keepdim=True))
+        done(len(rows))
+    return torch.cat(parts)
+
 
 _LAST_NUMBER = re.compile(r"^(.*?)[-_. ]*\d+$")
 

@@ -1,36 +1,118 @@
-"""How much may be left of a near duplicate: the audit distorts some of the images at hand and sees.
-
-Several limits, from cheap to exact, each let at least 99.8 % of the distorted copies through. The last,
-`usual`, is a factor: what is left of a pair against what distortions usually leave of these very two images,
-for a plain pair of trousers must come out cleaner than a striped shirt.
-"""
+"""What a near duplicate may have gone through; the audit does it to some images to know its limits."""
 
 from __future__ import annotations
 
+import io
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
 
 from isthmus.evaluation.audit.alignment import align, tangent_error
-from isthmus.evaluation.audit.canvases import Thumbnails, shrink_pixels
-from isthmus.evaluation.audit.descriptor import fit_descriptor
-from isthmus.evaluation.audit.distortions import KINDS, Distortion, distort_all, to_levels
+from isthmus.evaluation.audit.thumbnails import Thumbnails, fit_descriptor, shrink_pixels
+from isthmus.images.bands import visible_bands
+from isthmus.images.conform import to_channels, to_dtype
 from isthmus.images.store import ImageSet, Indices, Pixels
 
+Distortion = Callable[[Pixels, np.random.Generator], Pixels]
+
+MAX_CROP_SHARE = 0.05  # share of the height or width that may be cut off on each side
+
+MIN_JPEG_QUALITY = 50
+
+MAX_BRIGHTNESS = 0.1
+
+MAX_SIDE_PX = 256  # canvases are far smaller than this, so larger images are shrunk before they are distorted
+
+
+def crop(image: Pixels, random: np.random.Generator) -> Pixels:
+    """Up to 5 % cut off at each edge, resized back to the same size."""
+    height, width = image.shape[:2]
+    left, top, right, bottom = random.uniform(0, MAX_CROP_SHARE, 4)
+    box = (left * width, top * height, width * (1 - right), height * (1 - bottom))
+    return _from_pillow(_to_pillow(image).resize((width, height), Image.Resampling.BILINEAR, box=box), image)
+
+
+def jpeg(image: Pixels, random: np.random.Generator) -> Pixels:
+    """JPEG of a quality from 50 to 95."""
+    stream = io.BytesIO()
+    _to_pillow(image).save(stream, "JPEG", quality=int(random.integers(MIN_JPEG_QUALITY, 96)))
+    return _from_pillow(Image.open(stream), image)
+
+
+def brightness(image: Pixels, random: np.random.Generator) -> Pixels:
+    """Up to 10 % brighter or darker, clipped."""
+    factor = random.uniform(1 - MAX_BRIGHTNESS, 1 + MAX_BRIGHTNESS)
+    return np.asarray(np.clip(np.rint(image * factor), 0, 255), dtype=np.uint8)
+
+
+def mirror(image: Pixels, random: np.random.Generator) -> Pixels:  # noqa: ARG001
+    """Left and right exchanged."""
+    return np.ascontiguousarray(image[:, ::-1])
+
+
+def distort_all(image: Pixels, random: np.random.Generator) -> Pixels:
+    """Cropped, made brighter or darker, and saved as JPEG."""
+    return jpeg(brightness(crop(image, random), random), random)
+
+
+KINDS: dict[str, Distortion] = {"crop": crop, "jpeg": jpeg, "brightness": brightness, "mirror": mirror}
+
+
+def to_levels(image: Pixels) -> Pixels:
+    """`(H, W, C)` of any type as uint8, 1 or 3 channels, at most 256 a side: what distortions take.
+
+    Of more than 4 channels those that pictures show.
+    """
+    image = visible_bands(image) if image.shape[2] > 4 else image
+    clipped = np.clip(image, 0, 1) if image.dtype == np.float32 else image
+    levels = to_dtype(to_channels(clipped, _channel_count(image)), "u1")
+    height, width = levels.shape[:2]
+    factor = -(-max(height, width) // MAX_SIDE_PX)
+    if factor == 1:
+        return levels
+    small = _to_pillow(levels).reduce(factor)
+    return np.asarray(small).reshape(small.height, small.width, levels.shape[2])
+
+
+def _channel_count(image: Pixels) -> int:
+    return 3 if image.shape[2] > 2 else 1
+
+
+def _to_pillow(image: Pixels) -> Image.Image:
+    return Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
+
+
+def _from_pillow(picture: Image.Image, like: Pixels) -> Pixels:
+    return np.asarray(picture).reshape(like.shape)
+
+
 DESCRIPTOR_IMAGES = 4000
+
 LIMIT_PAIRS = 800
+
 PASS_QUANTILE = 0.998
+
 COARSE_STEPS = 1
+
 SIEVE_SLACK = 1.15  # of the cheap sieves, which let more through than they must
+
 ERROR_SLACK = 1.1  # different images are far beyond these limits, so a little slack costs nothing
+
 RELATIVE_SLACK = 1.5
+
 COPIES_PER_IMAGE = 8  # distorted copies of an image that tell what is usually left of it
+
 USUAL_PAIRS = 200
+
 USUAL_SLACK = 1.1
+
 MIN_RESIDUAL = 0.5 / 255  # rounding alone leaves this much
+
 MAX_FIT_PIXELS = 2**26  # read for fitting; a few hundred photographs are enough
 
 
