@@ -22,9 +22,8 @@ import torch
 import isthmus
 from isthmus.cli.console import table
 from isthmus.evaluation.generation import evaluate_generation
-from isthmus.generation.fitting import fit_prior
 from isthmus.generation.flow import Flow
-from isthmus.generation.prior import read_prior
+from isthmus.generation.prior_store import fit_prior, read_prior
 from isthmus.generation.sampling import sample_images
 from isthmus.images.outputs import write_images
 from isthmus.model.autoencoder import Autoencoder

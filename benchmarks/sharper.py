@@ -21,7 +21,7 @@ import torch
 import isthmus
 from isthmus.cli.console import table
 from isthmus.evaluation.generation import Row, evaluate_generation
-from isthmus.generation.prior import read_prior
+from isthmus.generation.prior_store import read_prior
 from isthmus.metrics.sharpness import high_frequency_energy
 from isthmus.reports.image_sheets import draw_image_rows
 

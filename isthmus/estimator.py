@@ -24,9 +24,9 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from isthmus.errors import IsthmusError
 from isthmus.features import readout as readouts
 from isthmus.generation.codes import decode_codes
-from isthmus.generation.fitting import fit_prior
 from isthmus.generation.flow_training import STEPS
-from isthmus.generation.prior import draw_codes, list_priors, pad_size, read_prior
+from isthmus.generation.prior import draw_codes, pad_size
+from isthmus.generation.prior_store import fit_prior, list_priors, read_prior
 from isthmus.images.reading import read
 from isthmus.images.sample_range import TOLERANCE, UNIT, check_range
 from isthmus.model.autoencoder import Autoencoder

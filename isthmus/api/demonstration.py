@@ -286,7 +286,7 @@ def _generate(report: Report, model: Autoencoder, path: Path, images: ImageSet) 
     """Fit a prior, draw new images, measure them, and go through the code from one image to another."""
     from isthmus.api.pages import sections
     from isthmus.evaluation.generation import evaluate_generation
-    from isthmus.generation.fitting import fit_prior
+    from isthmus.generation.prior_store import fit_prior
     from isthmus.generation.sampling import interpolate_images
     from isthmus.reports.image_sheets import draw_image_rows
 

@@ -268,7 +268,7 @@ def evaluate(
     from isthmus.evaluation.pair_baselines import pair_baselines_of
     from isthmus.evaluation.passes import Reconstructor, fit_baselines, sample_evenly
     from isthmus.generation.codes import check_generates
-    from isthmus.generation.prior import list_priors
+    from isthmus.generation.prior_store import list_priors
 
     started = time.monotonic()
     check_count("limit", limit)

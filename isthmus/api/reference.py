@@ -121,8 +121,7 @@ def resolve_prior(
         DataError: no prior, and nothing to fit one to.
     """
     from isthmus.generation.codes import check_generates
-    from isthmus.generation.fitting import fit_prior
-    from isthmus.generation.prior import list_priors, read_prior
+    from isthmus.generation.prior_store import fit_prior, list_priors, read_prior
 
     check_generates(model)
     if reference is None and (kind is not None or list_priors(model)):

@@ -208,7 +208,7 @@ def fit_prior(
             refuse_unused(option, "without images", hint=Hint.call("fit_prior", "MODEL", "DATA"))
     check_storable(model)
     from isthmus.generation.codes import check_generates
-    from isthmus.generation.fitting import fit_prior as fit
+    from isthmus.generation.prior_store import fit_prior as fit
 
     images: ImageSet | None = None
     source: ReferenceKind | None = "data"

@@ -21,7 +21,8 @@ from isthmus.evaluation.feature_network import fit_component_features, load_ship
 from isthmus.evaluation.passes import sample_evenly
 from isthmus.generation.codes import check_generates, convert_for_model
 from isthmus.generation.mixture import fit_mixture
-from isthmus.generation.prior import Prior, draw_codes, list_priors, read_prior
+from isthmus.generation.prior import Prior, draw_codes
+from isthmus.generation.prior_store import list_priors, read_prior
 from isthmus.generation.sampling import sample_images, to_pixels
 from isthmus.images.conform import to_dtype
 from isthmus.images.store import ImageSet, Pixels

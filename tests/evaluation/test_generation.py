@@ -19,7 +19,7 @@ from isthmus.evaluation.feature_network import (
     write_features,
 )
 from isthmus.evaluation.generation import BAR, FLOOR, evaluate_generation, memorised
-from isthmus.generation.fitting import fit_prior
+from isthmus.generation.prior_store import fit_prior
 from isthmus.images.store import ImageSet
 from isthmus.reports.page import Report
 from isthmus.training.api import train

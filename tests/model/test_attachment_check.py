@@ -16,7 +16,7 @@ from isthmus.features.anomalies import fit_detector, read_detector, store_detect
 from isthmus.features.readout import fit_extractor, read_extractor
 from isthmus.generation.codes import encode_images
 from isthmus.generation.mixture import fit_mixture
-from isthmus.generation.prior import attach_prior, read_prior
+from isthmus.generation.prior_store import attach_prior, read_prior
 from isthmus.model.autoencoder import Attachment, Autoencoder
 from isthmus.model.file import read_file, save, write_file
 

@@ -1,18 +1,20 @@
-"""Fit a prior over the codes of a trained model."""
+"""Fit a prior to the codes of a trained model; attach priors to a model and read them back."""
 
 from __future__ import annotations
 
 import time
 
-from isthmus.errors import DataError, UsageError, nearest
+from isthmus.errors import DataError, Hint, ModelFileError, UsageError, nearest
 from isthmus.generation.codes import check_generates, encode_images
 from isthmus.generation.flow import Flow
 from isthmus.generation.flow_training import STEPS, fit_channels, fit_flow
 from isthmus.generation.mixture import COMPONENTS, FLOW_COMPONENTS, Mixture, fit_mixture
-from isthmus.generation.prior import KINDS, Prior, StandardNormal, attach_prior
+from isthmus.generation.prior import KINDS, Prior, StandardNormal, draw_codes, pad_size
 from isthmus.images.store import ImageSet
 from isthmus.interruption import Interruption
-from isthmus.model.autoencoder import Autoencoder
+from isthmus.model.attachment_check import DAMAGE
+from isthmus.model.attachments import attach
+from isthmus.model.autoencoder import Attachment, Autoencoder
 from isthmus.threads import limited
 from isthmus.training.progress import Listener
 
@@ -101,3 +103,71 @@ def _is_kept(model: Autoencoder, prior: Mixture | Flow) -> bool:
     """Whether a prior whose training was interrupted is better than what the model has: none of its kind."""
     trained = isinstance(prior, Flow) and prior.facts["steps"] > 0
     return trained and f"prior/{prior.kind}" not in model.attachments
+
+
+def attach_prior(model: Autoencoder, prior: Prior) -> None:
+    """Attach a prior to a model in memory; `model.save` writes it, `attach` puts it into a file."""
+    tensors, facts = prior.state()
+    attach(model, f"prior/{prior.kind}", tensors, facts)
+
+
+def list_priors(model: Autoencoder) -> tuple[str, ...]:
+    """Kinds of the priors that the model can be asked for, the best first."""
+    kinds = [kind for kind in reversed(KINDS) if f"prior/{kind}" in model.attachments]
+    if not kinds and _targets_normal(model):
+        return ("normal",)
+    return tuple(kinds)
+
+
+def read_prior(model: Autoencoder, kind: str | None = None) -> Prior:
+    """A model's prior: the one of that kind, or the best it has.
+
+    A variational or adversarial model was trained towards the standard normal; without a fitted prior that
+    is its own.
+
+    Raises:
+        UsageError: an unknown kind, one that was not fitted, or none at all.
+        ModelFileError: the attachment is damaged.
+    """
+
+    if kind is not None and kind not in KINDS:
+        raise UsageError(f"prior '{kind}' is not known{nearest(kind, KINDS)}")
+    have = list_priors(model)
+    chosen = kind or (have[0] if have else None)
+    if chosen is None:
+        raise UsageError(
+            "this model has no prior over its codes yet",
+            hint=Hint.call("fit_prior", "MODEL", "TRAINING-DATA"),
+        )
+    if chosen == "normal":
+        return StandardNormal()
+    attachment = model.attachments.get(f"prior/{chosen}")
+    if attachment is None:
+        raise UsageError(
+            f"this model has no {chosen} prior (it has: {', '.join(have) or 'none'})",
+            hint=Hint.call("fit_prior", "MODEL", "TRAINING-DATA", kind=chosen),
+        )
+    return _prior_from_attachment(model, chosen, attachment)
+
+
+def _prior_from_attachment(model: Autoencoder, kind: str, attachment: Attachment) -> Prior:
+
+    try:
+        restore = Flow.from_state if kind == "flow" else Mixture.from_state
+        prior = restore(attachment.tensors, attachment.facts)
+        shape = tuple(model.recipe.geometry.shape(pad_size(model, model.size)))
+        codes = draw_codes(prior, shape, 1, steps=1)
+        if codes.shape != (1, *shape):
+            raise ValueError(f"codes {tuple(codes.shape)} where the model has {shape}")
+        noise = prior.to_noise(codes, prior.parts_of(codes), steps=1)
+        if not bool(codes.isfinite().all()) or not bool(noise.isfinite().all()):
+            raise ValueError("it gives codes that are not finite")
+    except DAMAGE as error:
+        why = " ".join(str(error).split())[:200]
+        raise ModelFileError(f"the model's {kind} prior is damaged or another model's ({why})") from error
+    return prior
+
+
+def _targets_normal(model: Autoencoder) -> bool:
+    recipe = model.recipe
+    return recipe.critic.targets_normal or recipe.bottleneck.targets_normal
