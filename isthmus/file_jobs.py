@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from isthmus.errors import CapabilityError, DataError, ExistsError, Hint, OutputError
 from isthmus.interruption import Interruption
@@ -39,10 +39,26 @@ _reserved_bytes = 0
 
 @dataclass(frozen=True)
 class InputFiles:
-    """Files with the names to call them by, and what of the inputs could not be listed."""
+    """Files with the names to call them by, and what of the inputs could not be listed.
+
+    Attributes:
+        files: path and name of each.
+        skipped: what could not be listed.
+        images: pixels `(H, W, C)` of those that are images of a set, such as `t.npy[5]`, by place in `files`.
+    """
 
     files: tuple[tuple[Path, str], ...]
     skipped: tuple[SkippedInput, ...] = ()
+    images: Mapping[int, Any] = field(default_factory=dict)
+
+    def evenly(self, limit: int | None) -> InputFiles:
+        """At most `limit` of the files, evenly spaced."""
+        count = len(self.files)
+        if limit is None or limit >= count:
+            return self
+        chosen = [round(index * (count - 1) / max(limit - 1, 1)) for index in range(limit)]
+        images = {place: self.images[row] for place, row in enumerate(chosen) if row in self.images}
+        return InputFiles(tuple(self.files[row] for row in chosen), self.skipped, images)
 
 
 @dataclass(frozen=True)
@@ -54,12 +70,14 @@ class FileJob:
         source: the file that is read.
         name: what a user calls it.
         target: the file that is written.
+        image: pixels `(H, W, C)` of the input, where it is one image of a set and no file of its own.
     """
 
     index: int
     source: Path
     name: str
     target: Path
+    image: Any = None
 
 
 @dataclass(frozen=True)
@@ -75,8 +93,12 @@ class FileOutcome(Generic[Value]):
 def expand_inputs(
     inputs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     list_folder: Callable[[Path], InputFiles],
+    list_set: Callable[[str], InputFiles | None] = lambda _name: None,
 ) -> InputFiles:
     """The files that are given, and those that `list_folder` finds in the folders that are given.
+
+    Args:
+        list_set: the images of a set that a name stands for; None where it stands for none.
 
     Raises:
         DataError: nothing is given; and what `list_folder` raises.
@@ -86,11 +108,16 @@ def expand_inputs(
         raise DataError("no files are given")
     files: list[tuple[Path, str]] = []
     skipped: list[SkippedInput] = []
+    images: dict[int, Any] = {}
     for path in map(Path, given):
-        found = list_folder(path) if is_folder(path) else InputFiles(((path, path.name),))
+        if is_folder(path):
+            found = list_folder(path)
+        else:
+            found = list_set(os.fspath(path)) or InputFiles(((path, path.name),))
+        images |= {len(files) + place: image for place, image in found.images.items()}
         files += found.files
         skipped += found.skipped
-    return InputFiles(tuple(files), tuple(skipped))
+    return InputFiles(tuple(files), tuple(skipped), images)
 
 
 def plan_outputs(

@@ -8,16 +8,21 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from isthmus.api.inputs import (
+    Bands,
     DataLike,
     ImageLookup,
     ModelLike,
+    Range,
     check_choice,
     check_count,
     describe_model,
     open_model_and_data,
+    refuse_unused,
 )
 from isthmus.api.reference import ReferenceKind, fit_extractor_to_data
-from isthmus.api.result import Result, skipped_inputs, use
+from isthmus.api.result import PictureResult, skipped_inputs, use
+from isthmus.errors import Hint
+from isthmus.images.bands import note_bands
 from isthmus.interruption import Interruption
 from isthmus.old_keywords import rename_keywords
 from isthmus.progress import Progress
@@ -31,6 +36,8 @@ if TYPE_CHECKING:
 
 ClusterKind = Literal["kmeans", "gmm", "hdbscan"]
 SpaceKind = Literal["features", "spectral", "umap"]
+
+DEFAULT_NEIGHBOURS = 10
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,7 @@ class Group:
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Clustering(Result):
+class Clustering(PictureResult):
     """The group of each image.
 
     Attributes:
@@ -135,7 +142,7 @@ class Clustering(Result):
 
         return {"names": np.array(self.names), "assigned": self.assigned, "points": self.points}
 
-    def draw(self) -> bytes:
+    def draw(self, scale: int | None = None) -> bytes:
         """The most typical images of each group, a row each."""
         from isthmus.reports.image_sheets import draw_image_rows
 
@@ -145,7 +152,7 @@ class Clustering(Result):
             (f"{index}: {format_count(group.images, 'image')}", list(islice(pictures, len(places))))
             for index, (group, places) in enumerate(zip(self.groups, self._typical_rows, strict=True))
         ]
-        return draw_image_rows(rows)
+        return draw_image_rows(rows, scale=scale)
 
 
 @rename_keywords(count="clusters")
@@ -157,12 +164,14 @@ def cluster(
     *,
     method: ClusterKind = "kmeans",
     space: SpaceKind = "spectral",
-    neighbours: int = 10,
+    neighbours: int = DEFAULT_NEIGHBOURS,
     layer: str | None = None,
     seeds: int = 1,
     baselines: bool = True,
     limit: int | None = None,
+    range: Range | None = None,
     seed: int = 0,
+    show: Bands | None = None,
     progress: Progress | None = None,
 ) -> Clustering:
     """Group similar images, without labels.
@@ -183,7 +192,10 @@ def cluster(
             are those of the first.
         baselines: compare with pixels and their principal components, where labels are known.
         limit: at most so many images, evenly spaced.
+        range: the samples (low, high) that stand for black and white, where they are others.
         seed: of the first run.
+        show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
+            `(4, 3, 2)`; by default the first three, of two the first.
         progress: shows how far the call is; by default a bar or lines in the log.
 
     Raises:
@@ -203,8 +215,11 @@ def cluster(
     check_choice("method", method, get_args(ClusterKind))
     check_choice("space", space, get_args(SpaceKind))
     check_count("neighbours", neighbours, least=2)
+    if space == "features" and neighbours != DEFAULT_NEIGHBOURS:
+        refuse_unused("neighbours", "on groups of features", hint=Hint.add(space="spectral"))
     check_count("seeds", seeds)
-    network, images = open_model_and_data("cluster", model, data, limit=limit)
+    network, images = open_model_and_data(model, data, limit=limit, range=range)
+    note_bands(show, images.channels)
     from isthmus.features.contenders import SEEN
     from isthmus.features.grouping import iter_groupings
 
@@ -247,5 +262,5 @@ def cluster(
         skipped=skipped_inputs(images.skipped),
         complete=stop.complete,
         _typical_rows=typical,
-        _lookup=ImageLookup(network, data, images),
+        _lookup=ImageLookup(network, data, images, range),
     )

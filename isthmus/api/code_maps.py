@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from isthmus.api.facts import label_arrays, list_labels
 from isthmus.api.inputs import (
+    Bands,
     DataLike,
     ImageLookup,
     ModelLike,
+    Range,
     check_choice,
     check_count,
     describe_model,
     open_model_and_data,
 )
-from isthmus.api.result import Result, skipped_inputs, use
+from isthmus.api.result import PictureResult, skipped_inputs, use
+from isthmus.images.bands import note_bands
 from isthmus.interruption import Interruption
 from isthmus.progress import Progress, start_task
 from isthmus.wording import choose_word
@@ -30,7 +33,7 @@ MapKind = Literal["tsne", "pca"]
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class CodeMap(Result):
+class CodeMap(PictureResult):
     """Where the codes of images lie in two dimensions.
 
     The page (`.html`) can be zoomed and needs no other file; the picture (`.png`) shows at most 300 images.
@@ -111,7 +114,7 @@ class CodeMap(Result):
             note=f"{self.images:,} {choose_word(self.images, 'image')} by {method} of their codes",
         )
 
-    def draw(self) -> bytes:
+    def draw(self, scale: int | None = None) -> bytes:
         """At most 300 images, evenly spaced among them, each where its code lies."""
         import numpy as np
 
@@ -119,7 +122,7 @@ class CodeMap(Result):
 
         count = min(self.images, MAX_MAP_IMAGES)
         rows = np.linspace(0, self.images - 1, count).round().astype(int)
-        return draw_map(self.points[rows], self._lookup.read(rows.tolist()))
+        return draw_map(self.points[rows], self._lookup.read(rows.tolist()), scale=scale or 1)
 
     def describe_files(self, paths: Sequence[str]) -> dict[str, Any]:
         """`bytes`: size of the first file."""
@@ -138,7 +141,9 @@ def code_map(
     *,
     method: MapKind = "tsne",
     limit: int = 4000,
+    range: Range | None = None,
     seed: int = 0,
+    show: Bands | None = None,
     progress: Progress | None = None,
 ) -> CodeMap:
     """Draw images where their codes lie: one self-contained page to zoom and move in.
@@ -150,7 +155,10 @@ def code_map(
         data: images: a folder, file, archive, array, named set, or a list of those.
         method: `tsne` (van der Maaten and Hinton 2008) keeps neighbours together, `pca` keeps directions.
         limit: at most so many images, evenly spaced.
+        range: the samples (low, high) that stand for black and white, where they are others.
         seed: of t-SNE.
+        show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
+            `(4, 3, 2)`; by default the first three, of two the first.
         progress: shows how far the call is; by default a bar or lines in the log.
 
     Raises:
@@ -167,7 +175,8 @@ def code_map(
     """
     check_choice("method", method, get_args(MapKind))
     check_count("limit", limit, least=3)
-    network, everything = open_model_and_data("code_map", model, data)
+    network, everything = open_model_and_data(model, data, range=range)
+    note_bands(show, everything.channels)
     from isthmus.evaluation.passes import evenly
     from isthmus.generation.code_map import lay_out_codes
 
@@ -191,5 +200,5 @@ def code_map(
         skipped=skipped_inputs(images.skipped),
         complete=stop.complete,
         _title=f"{Path(name).stem}: {everything.source}",
-        _lookup=ImageLookup(network, data, images),
+        _lookup=ImageLookup(network, data, images, range),
     )

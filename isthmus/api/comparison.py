@@ -6,14 +6,15 @@ same images that none has seen. Recipes with a corruption are measured on images
 
 from __future__ import annotations
 
+import builtins
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from isthmus.api.inputs import DataLike, Size, check_count, read_images
-from isthmus.api.result import Result, skipped_inputs, use
+from isthmus.api.inputs import DataLike, Range, Size, check_count, read_images
+from isthmus.api.result import PictureResult, skipped_inputs, use
 from isthmus.api.trial_training import TrialLength, train_trial
 from isthmus.errors import Hint, UsageError
 from isthmus.interruption import Interruption
@@ -71,7 +72,7 @@ class ContenderRow:
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Comparison(Result):
+class Comparison(PictureResult):
     """Recipes and baselines, measured on the same images.
 
     Attributes:
@@ -120,7 +121,7 @@ class Comparison(Result):
             rows.append(["" if value is None else value for value in (*facts, *values)])
         return header, rows
 
-    def draw(self) -> bytes:
+    def draw(self, scale: int | None = None) -> bytes:
         """PSNR of every row against the numbers of its code."""
         from isthmus.reports.charts import draw_scatter
 
@@ -132,7 +133,9 @@ class Comparison(Result):
             for c in self.contenders
             if c.numbers
         }
-        return draw_scatter(points, x_label="numbers per image", y_label="PSNR (dB)", log=True)
+        return draw_scatter(
+            points, x_label="numbers per image", y_label="PSNR (dB)", log=True, scale=scale or 1
+        )
 
     def page(self) -> str:
         """The table, and quality against the size of the code."""
@@ -164,6 +167,8 @@ def compare(
     minutes: float | None = None,
     steps: int | None = None,
     size: Size | None = None,
+    limit: int | None = None,
+    range: Range | None = None,
     seeds: int = 1,
     progress: Progress | None = None,
 ) -> Comparison:
@@ -183,6 +188,8 @@ def compare(
         minutes: length of each training in time; by default, without any length, the recipe's, or 5.
         steps: length of each training in steps.
         size: resize every image to this height and width in pixels.
+        limit: train on at most so many images, and measure on at most so many, evenly spaced.
+        range: the samples (low, high) that stand for black and white, where they are others.
         seeds: trainings per recipe, 1 to 100.
         progress: shows how far the call is; by default a bar or lines in the log.
 
@@ -206,14 +213,14 @@ def compare(
         raise UsageError("several recipes are expected", hint=Hint.call("list_recipes"), id="no-recipes")
     lines = dict(settings) if isinstance(settings, Mapping) else tuple(settings)
     chosen = [settle_recipe(recipe, code, lines) for recipe in recipes]
-    training, held_back, skipped = _split(data, test)
+    training, held_back, skipped = _split(data, test, limit, range)
     length = TrialLength(epochs, minutes, steps, size)
     trained: list[tuple[str, list[_Trained]]] = []
     stop = Interruption()
     with stop:
         for given, recipe in zip(recipes, chosen, strict=True):
             trained.append((given if isinstance(given, str) else given.name, []))
-            for seed in range(seeds):
+            for seed in builtins.range(seeds):
                 label = f"{trained[-1][0]}, seed {seed}" if seeds > 1 else trained[-1][0]
                 one = _train_and_measure(label, recipe, training, held_back, length, seed, progress)
                 trained[-1][1].append(one)
@@ -232,7 +239,7 @@ def compare(
         source=training.source,
         training_images=len(training),
         test_images=len(held_back),
-        seeds=tuple(range(seeds)),
+        seeds=tuple(builtins.range(seeds)),
         skipped=skipped,
         complete=stop.complete,
     )
@@ -284,16 +291,18 @@ def _describe_contender(name: str, models: Sequence[_Trained]) -> ContenderRow:
     )
 
 
-def _split(data: DataLike, test: DataLike | None) -> tuple[ImageSet, ImageSet, tuple[Any, ...]]:
+def _split(
+    data: DataLike, test: DataLike | None, limit: int | None, range: Range | None
+) -> tuple[ImageSet, ImageSet, tuple[Any, ...]]:
     """Images to train on, images to measure on, and what was left out of both."""
     from isthmus.images.named import is_name
     from isthmus.images.split import hold_out
 
-    images = read_images(data)
+    images = read_images(data, limit=limit, range=range)
     named = isinstance(data, str) and not Path(data).exists() and is_name(data)
     if test is None and named and data.partition(":")[2] != "test":
         test = f"{data.partition(':')[0]}:test"
-    other = None if test is None else read_images(test)
+    other = None if test is None else read_images(test, limit=limit, range=range)
     skipped = skipped_inputs(images.skipped, () if other is None else other.skipped)
     if other is None:
         # Another seed than the validation split's, or the same images would be taken twice.

@@ -7,11 +7,22 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from isthmus.api.inputs import DataLike, ImageLookup, ModelLike, PathLike, load_model, read_images
+from isthmus.api.inputs import (
+    Bands,
+    DataLike,
+    ImageLookup,
+    ModelLike,
+    PathLike,
+    Range,
+    load_model,
+    read_images,
+    refuse_unused,
+)
 from isthmus.api.reference import resolve_extractor_for
 from isthmus.api.result import Result, skipped_inputs, use
 from isthmus.errors import Hint, UsageError
 from isthmus.escaping import list_line
+from isthmus.images.bands import note_bands
 from isthmus.interruption import Interruption
 from isthmus.progress import Progress, start_task
 
@@ -283,7 +294,10 @@ def audit(
     against: DataLike | None = None,
     groups: PathLike | None = None,
     model: ModelLike | None = None,
+    limit: int | None = None,
+    range: Range | None = None,
     seed: int = 0,
+    show: Bands | None = None,
     progress: Progress | None = None,
 ) -> Audit:
     """Examine images before training on them.
@@ -298,7 +312,11 @@ def audit(
         groups: images of one origin: a file with lines `name,group`, or a regular expression for names whose
             first group is the origin; by default guessed from the names.
         model: judge labels by this model's features, instead of by principal components.
+        limit: at most so many images of each set, evenly spaced.
+        range: the samples (low, high) that stand for black and white, where they are others.
         seed: of the distortions that limits are found by.
+        show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
+            `(4, 3, 2)`; by default the first three, of two the first.
         progress: shows how far the call is; by default a bar or lines in the log.
 
     Raises:
@@ -323,8 +341,11 @@ def audit(
     if groups is not None and against is None:
         raise UsageError("origins are looked for on both sides of a split", hint=Hint.add(against="DATA"))
     network = None if model is None else load_model(model)
-    images = read_images(data)
-    other = None if against is None else read_images(against)
+    images = read_images(data, limit=limit, range=range)
+    other = None if against is None else read_images(against, limit=limit, range=range)
+    note_bands(show, images.channels)
+    if model is not None and images.labels is None:
+        refuse_unused("model", "where images have no labels to judge")
     both = images if other is None else joined(images, other)
     leaks = None
     if other is not None:
@@ -369,7 +390,9 @@ def audit(
         _duplicates=found,
         _faults=faults,
         _doubts=doubts,
-        _lookups=tuple(ImageLookup(None, source, part) for source, part in zip(sources, sets, strict=True)),
+        _lookups=tuple(
+            ImageLookup(None, source, part, range) for source, part in zip(sources, sets, strict=True)
+        ),
     )
 
 

@@ -110,7 +110,9 @@ def denoise_files(
     model: ModelLike | None = None,
     ensemble: bool = False,
     range: Range | None = None,
+    limit: int | None = None,
     compare: bool = False,
+    scale: int | None = None,
     force: bool = False,
     workers: int | None = None,
     max_pixels: int = 512_000_000,
@@ -122,7 +124,7 @@ def denoise_files(
     the same name. Outputs that exist are kept, so that an interrupted job can be repeated.
 
     Args:
-        inputs: image files and folders of them.
+        inputs: image files, folders of them, and images of sets, such as `t.npy[5]` and `mnist:test[17]`.
         out: an image file for one input, else a folder.
         sigma: standard deviation of the noise, of 255; by default it is estimated for each image.
         model: a model, the path of a model file, or the name of a shipped model; by default
@@ -130,7 +132,9 @@ def denoise_files(
         ensemble: better, in eight times the time: the mean over eight orientations.
         range: the samples (low, high) that stand for black and white, where floats are not in [0, 1] or
             integers do not use their 8 or 16 bits.
+        limit: at most so many of the images, evenly spaced.
         compare: also write NAME-compare.png: before and after.
+        scale: enlarge that picture so many times, each pixel to a square; by default a small one is.
         force: write outputs again that exist.
         workers: files in work at the same time; by default one for each core.
         max_pixels: larger images are refused.
@@ -165,7 +169,9 @@ def denoise_files(
         DenoisedFile,
         out=out,
         compare=compare,
+        scale=scale,
         range=range,
+        limit=limit,
         force=force,
         workers=workers,
         max_pixels=max_pixels,

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from isthmus.api.attachments import check_storable, store_attachments
 from isthmus.api.facts import label_arrays, list_labels
-from isthmus.api.inputs import DataLike, ModelLike, check_choice, describe_model, open_model_and_data
+from isthmus.api.inputs import (
+    DataLike,
+    ModelLike,
+    Range,
+    check_choice,
+    describe_model,
+    open_model_and_data,
+    refuse_unused,
+)
 from isthmus.api.reference import ReferenceKind, resolve_extractor
 from isthmus.api.result import Result, skipped_inputs, use
 from isthmus.errors import Hint, UsageError
@@ -107,6 +115,7 @@ def embed(
     reference: DataLike | None = None,
     store: bool = False,
     limit: int | None = None,
+    range: Range | None = None,
     progress: Progress | None = None,
 ) -> Embedding:
     """Turn images into feature vectors.
@@ -122,6 +131,7 @@ def embed(
         reference: images to fit the scaling to, instead of what the model stores.
         store: keep how features are read in the model's file.
         limit: at most so many images, evenly spaced.
+        range: the samples (low, high) that stand for black and white, where they are others.
         progress: shows how far the call is; by default a bar or lines in the log.
 
     Raises:
@@ -140,12 +150,14 @@ def embed(
         raise UsageError(
             f"what=code is what encode gives, not layer {layer}", hint=Hint("leave out one of the two")
         )
+    if what == "code" and reference is not None and not store:
+        refuse_unused("reference", "on codes, which are not scaled", hint=Hint.add(what="compact"))
     if store:
         check_storable(model)
-    network, images = open_model_and_data("embed", model, data, limit=limit)
+    network, images = open_model_and_data(model, data, limit=limit, range=range)
     extractor, kind = None, None
     if what != "code" or store:
-        extractor, kind = resolve_extractor(network, reference, layer=layer)
+        extractor, kind = resolve_extractor(network, reference, layer=layer, range=range)
     if store and extractor is not None:
         from isthmus.features.readout import NAME, stored
         from isthmus.features.readout import store as store_readout

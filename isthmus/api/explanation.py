@@ -7,16 +7,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from isthmus.api.inputs import (
+    Bands,
     DataLike,
     ImageLike,
     ModelLike,
+    Range,
     check_count,
     describe_model,
     open_model_and_data,
 )
 from isthmus.api.reference import ReferenceKind, resolve_reference
-from isthmus.api.result import Result, skipped_inputs, use
-from isthmus.errors import DataError
+from isthmus.api.result import PictureResult, skipped_inputs, use
+from isthmus.errors import DataError, Hint, UsageError
+from isthmus.images.bands import note_bands
 from isthmus.interruption import Interruption
 from isthmus.log import log_note
 from isthmus.old_keywords import rename_keywords
@@ -64,7 +67,7 @@ class UnitFacts:
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Explanation(Result):
+class Explanation(PictureResult):
     """The code of one image, explained.
 
     Attributes:
@@ -123,11 +126,11 @@ class Explanation(Result):
         units = np.array([one.unit for one in self.units])
         return {"units": units, **maps, "atlas": self.atlas, "traversals": self.traversals}
 
-    def draw(self) -> bytes:
+    def draw(self, scale: int | None = None) -> bytes:
         """The image, its reconstruction, and where each unit looks."""
         from isthmus.api.pages.explanation_page import draw_maps
 
-        return draw_maps(self)
+        return draw_maps(self, scale)
 
     def page(self) -> str:
         """Maps, numbers, what units decode to, the images that excite them, and the test of the maps."""
@@ -144,7 +147,10 @@ def explain(
     *,
     reference: DataLike | None = None,
     units: int | Sequence[int] = 8,
+    limit: int = MAX_REFERENCE_IMAGES,
+    range: Range | None = None,
     seed: int = 0,
+    show: Bands | None = None,
     progress: Progress | None = None,
 ) -> Explanation:
     """Explain the code that a model gives one image.
@@ -159,12 +165,16 @@ def explain(
         image: the image; of several the first.
         reference: images that units are compared with; by default the training images.
         units: how many units, or the numbers of those that are looked at.
+        limit: compare with at most so many reference images, evenly spaced.
+        range: the samples (low, high) that stand for black and white, where they are others.
         seed: of the random orders that maps are compared with.
+        show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
+            `(4, 3, 2)`; by default the first three, of two the first.
         progress: shows how far the call is; by default a bar or lines in the log.
 
     Raises:
         CapabilityError: the model's code does not hold the whole image.
-        UsageError: a number of units below 1.
+        UsageError: a number of units below 1, or more than the code has.
         DataError: no such image, a unit that the code has not, or no reference images.
 
     Examples:
@@ -179,7 +189,9 @@ def explain(
 
     if isinstance(units, int):
         check_count("units", units)
-    network, queries = open_model_and_data("explain", model, image)
+    check_count("limit", limit)
+    network, queries = open_model_and_data(model, image, range=range)
+    note_bands(show, queries.channels)
     capabilities.check_use(network.recipe, "decode")
     if len(queries) > 1:
         log_note(
@@ -189,8 +201,8 @@ def explain(
             count=len(queries),
             name=queries.names[0],
         )
-    known, kind = resolve_reference(network, reference, purpose="units are compared with these")
-    some = evenly(known, MAX_REFERENCE_IMAGES)
+    known, kind = resolve_reference(network, reference, purpose="units are compared with these", range=range)
+    some = evenly(known, limit)
     stop = Interruption()
     with start_task(progress, "explaining", 1.0) as task:
         found = explain_first(
@@ -233,6 +245,7 @@ def explain_first(
         stop: catches Ctrl-C while the maps are tested, which is the long part.
 
     Raises:
+        UsageError: more units than the code has.
         DataError: a unit that the code has not.
     """
     import torch
@@ -303,6 +316,12 @@ def explain_first(
 
 def _choose_units(units: int | Sequence[int], usual: Units, values: Tensor) -> list[int]:
     if isinstance(units, int):
+        if units > len(values):
+            raise UsageError(
+                f"units={units}: this code has {len(values)} units",
+                hint=Hint.add(units=len(values)),
+                id="too-many-units",
+            )
         return usual.telling(values, units)
     for unit in units:
         if not 0 <= unit < len(values):
@@ -313,7 +332,7 @@ def _choose_units(units: int | Sequence[int], usual: Units, values: Tensor) -> l
 def _read(images: ImageSet, row: int) -> Tensor:
     from isthmus.images.array_format import to_batch
 
-    return to_batch(images.image(int(row)))[0][0]
+    return to_batch(images.image(int(row)), many=False)[0][0]
 
 
 def _as_images(values: Tensor) -> Floats:

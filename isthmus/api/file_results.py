@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Generic, TypeVar
 
 from isthmus.api.inputs import PathLike, check_count
@@ -105,6 +105,7 @@ def process_files(
     """
     check_count("workers", workers)
     jobs = plan_outputs(inputs.files, out, suffix=suffix, suffixes=suffixes, force=force)
+    jobs = [replace(job, image=inputs.images.get(job.index)) for job in jobs]
     stop = Interruption()
     with start_task(progress, label, len(jobs), "files") as task:
         outcomes = run_jobs(jobs, work, force=force, task=task, stop=stop, workers=workers)

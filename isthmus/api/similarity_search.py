@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from isthmus.api.inputs import (
+    Bands,
     DataLike,
     ImageLookup,
     ModelLike,
     PathLike,
+    Range,
     check_choice,
     check_count,
     describe_model,
@@ -20,8 +22,9 @@ from isthmus.api.inputs import (
     read_images_for,
 )
 from isthmus.api.reference import ReferenceKind, fit_extractor_to_data
-from isthmus.api.result import Result, skipped_inputs, use
+from isthmus.api.result import PictureResult, skipped_inputs, use
 from isthmus.errors import BusyError, OutputError
+from isthmus.images.bands import note_bands
 from isthmus.interruption import Interruption
 from isthmus.log import log_note
 from isthmus.old_keywords import rename_keywords
@@ -67,7 +70,7 @@ class QueryMatches:
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class SearchResult(Result):
+class SearchResult(PictureResult):
     """The images that are most similar to each query.
 
     Attributes:
@@ -150,7 +153,7 @@ class SearchResult(Result):
             "values": np.array([[match.value for match in some] for some in self.matches], dtype=np.float32),
         }
 
-    def draw(self) -> bytes:
+    def draw(self, scale: int | None = None) -> bytes:
         """The first twenty queries, each followed by its ten best matches."""
         from isthmus.reports.image_sheets import draw_image_rows
 
@@ -164,7 +167,7 @@ class SearchResult(Result):
             place += len(some)
             title = f"{self.queries[query]}; then by {self.metric}: {values}"
             strips.append((title, [queries.image(query), *pictures]))
-        return draw_image_rows(strips, columns=1 + MAX_DRAWN_MATCHES)
+        return draw_image_rows(strips, columns=1 + MAX_DRAWN_MATCHES, scale=scale)
 
 
 @rename_keywords(index_path="index")
@@ -179,6 +182,8 @@ def search(
     layer: str | None = None,
     index: PathLike | None = None,
     limit: int | None = None,
+    range: Range | None = None,
+    show: Bands | None = None,
     progress: Progress | None = None,
 ) -> SearchResult:
     """Find the images of a set that are most similar to others.
@@ -196,6 +201,9 @@ def search(
         index: keep the features of the searched images in this file; when it exists it is brought up to date,
             and only new images go through the network.
         limit: search at most so many images, evenly spaced.
+        range: the samples (low, high) that stand for black and white, where they are others.
+        show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
+            `(4, 3, 2)`; by default the first three, of two the first.
         progress: shows how far the call is; by default a bar or lines in the log.
 
     Raises:
@@ -213,8 +221,9 @@ def search(
     """
     check_count("count", count)
     check_choice("metric", metric, get_args(MetricKind))
-    network, images = open_model_and_data("search", model, data, limit=limit)
-    queries = read_images_for(network, like)
+    network, images = open_model_and_data(model, data, limit=limit, range=range)
+    queries = read_images_for(network, like, range=range)
+    note_bands(show, images.channels)
     from isthmus.features.index import most_alike
     from isthmus.features.readout import features
 
@@ -241,8 +250,8 @@ def search(
         index_error=found.error,
         skipped=skipped_inputs(images.skipped, queries.skipped),
         complete=stop.complete,
-        _lookup=ImageLookup(network, data, images),
-        _query_lookup=ImageLookup(network, like, queries),
+        _lookup=ImageLookup(network, data, images, range),
+        _query_lookup=ImageLookup(network, like, queries, range),
     )
 
 

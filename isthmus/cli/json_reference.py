@@ -1,4 +1,4 @@
-"""Tables of docs/json.md, written from the result classes: `python -m isthmus.cli.json_reference`.
+"""Tables of docs/reference/json.md, written from the result classes: `python -m isthmus.cli.json_reference`.
 
 It writes the sections of the results that it knows anew and leaves the rest of the page as it is.
 """
@@ -98,5 +98,5 @@ def updated_page(page: str) -> str:
 
 
 if __name__ == "__main__":
-    place = Path("docs/json.md")
+    place = Path("docs/reference/json.md")
     place.write_text(updated_page(place.read_text("utf-8")), "utf-8")

@@ -26,6 +26,8 @@ _ONLY_TRAIN = ("checkpoint_seconds", "out", "resume", "force", "progress")
 def _run(console: Console, positional: list[Any], given: dict[str, Any]) -> Result | None:
     (data,) = positional
     if given.pop("dry_run", None):
+        if "resume" in given:
+            raise click.UsageError("--resume has no effect with --dry-run, which trains nothing")
         return plan_training(data, **{k: v for k, v in given.items() if k not in _ONLY_TRAIN})
     out = given.setdefault("out", default_model_path(data))
     model = train(data, **given)
@@ -44,9 +46,10 @@ def _suggest(console: Console, result: Result, given: Mapping[str, Any]) -> None
         return
     test = given.get("val") or default_test_data(given["data"])
     stem = model.removesuffix(".safetensors")
+    scale = ["--range", "{:g},{:g}".format(*given["range"])] if "range" in given else []
     commands = (
-        ["evaluate", model, test, "-o", f"{stem}.html"],
-        ["reconstruct", model, test, "-o", f"{stem}-reconstructed", "--compare"],
+        ["evaluate", model, test, "-o", f"{stem}.html", *scale],
+        ["reconstruct", model, test, "-o", f"{stem}-reconstructed", "--compare", *scale],
         ["info", model],
     )
     console.suggest("try next:", [command_line(words) for words in commands])

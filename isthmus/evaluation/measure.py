@@ -17,7 +17,7 @@ from isthmus.evaluation.rivals import Rival
 from isthmus.evaluation.scores import Numbers, Scores
 from isthmus.images.store import ImageSet
 from isthmus.interruption import Interruption, undivided
-from isthmus.metrics.registry import Compared, image_scores
+from isthmus.metrics.registry import OutputBatch, image_scores
 from isthmus.metrics.structure import ms_ssim_possible
 from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder
@@ -105,7 +105,7 @@ class _Running:
         model = self.model
         entropies = model.recipe.backbone.output == "sigmoid"
         target = one.images
-        compared = Compared(
+        compared = OutputBatch(
             output=one.output,
             target=target,
             logits=one.trace.raw.detach() if entropies and not one.resized else None,

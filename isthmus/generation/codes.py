@@ -76,7 +76,7 @@ def code_of(model: Autoencoder, image: Any) -> tuple[Tensor, Tensor]:
     Raises:
         UsageError: several images, or with other channels than the model reads.
     """
-    batch, _ = to_batch(image)
+    batch, _ = to_batch(image, channels=model.channels)
     if len(batch) != 1:
         raise UsageError(f"one image is needed here, not {len(batch)}")
     if batch.shape[1] != model.channels:

@@ -19,7 +19,7 @@ from isthmus.images.pieces import random_pieces
 from isthmus.images.reading import read
 from isthmus.images.split import hold_out
 from isthmus.images.store import ImageSet
-from isthmus.metrics.noise import noise_level
+from isthmus.metrics.noise import estimate_sigma
 from isthmus.model import axes, capabilities
 from isthmus.model.allocation import TooLargeError, at_most
 from isthmus.model.autoencoder import Autoencoder, build
@@ -98,7 +98,8 @@ def read_parts(
     Raises:
         DataError: unreadable, empty, or of fewer than two images when a part is to be held out.
     """
-    images = read(data, size=options.size, cache=options.cache)  # at once: it may not fit at full size
+    # Resized at once: at full size they may not fit.
+    images = read(data, size=options.size, cache=options.cache, range=options.range)
     if options.only is not None:
         images = keep_named(images, options.only)
     if options.balance and images.labels is None:
@@ -109,7 +110,7 @@ def read_parts(
     if chosen.resize is not None:
         images = conform(images, size=chosen.resize, channels=None)
     if val is not None:
-        return images, _conformed(read(val, cache=options.cache), images, chosen), chosen
+        return images, _conformed(read(val, cache=options.cache, range=options.range), images, chosen), chosen
     if options.validation == 0 or len(images) < 2 or options.private is not None:
         return images, None, chosen
     train, held_out = hold_out(images, options.validation)
@@ -283,7 +284,7 @@ def _noise_settled(chosen: Frame, images: ImageSet) -> Frame:
     if not chosen.recipe.corruption.needs_noise_level:
         return chosen
     some = np.linspace(0, len(images) - 1, min(len(images), NOISE_IMAGES)).astype(int)
-    sigma = max(0.01, round(float(np.median([noise_level(images.image(int(i))) for i in some])), 2))
+    sigma = max(0.01, round(float(np.median([estimate_sigma(images.image(int(i))) for i in some])), 2))
     recipe = chosen.recipe.with_settings({"corruption.sigma": sigma})
     note = f"the images have noise of σ {sigma:g} of 255, measured on {len(some)} (corruption.sigma)"
     return replace(chosen, recipe=recipe, notes=(*chosen.notes, note))

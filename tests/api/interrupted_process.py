@@ -38,7 +38,7 @@ class _WaitingTask(Task):
 _signals, _write_signals = os.pipe()
 os.set_blocking(_write_signals, False)
 signal.set_wakeup_fd(_write_signals)  # also of signals whose handler only asks a training to stop
-setattr(console, "LineTask", _WaitingTask)  # noqa: B010
+vars(console)["LineTask"] = _WaitingTask
 for line in sys.stdin:
     job = json.loads(line)
     os.chdir(job["folder"])

@@ -80,7 +80,7 @@ def score_maps(
 
 def model_input(model: Autoencoder, images: ImageSet, index: int) -> Tensor:
     """`(C, H, W)` of one image, at the size that the encoder reads."""
-    batch, _ = to_batch(images.image(index))
+    batch, _ = to_batch(images.image(index), many=False)
     return model.to_canvas(batch)[0]
 
 
