@@ -67,8 +67,7 @@ def denoise_image(
     def restore(colour: Any, index: int) -> Any:
         gray = _first_channel_of_gray(colour)
         seen = colour if gray is None else gray
-        opaque = opaque_of(image, index)
-        plan = _plan(seen, sigma, given, opaque=opaque, jpeg=jpeg)
+        plan = _plan(seen, sigma, given, opaque=opaque_of(image, index), jpeg=jpeg)
         plans.append(plan)
         out = like(colour)
         if (plan.leaves_image and not _is_blind(given)) or strength == 0:
@@ -84,8 +83,6 @@ def denoise_image(
             cut=can_be_cut(network),
             listener=None if report is None else lambda done, of: report((index + done / of) / count),
         )
-        if opaque is not None:
-            _keep(out, colour, ~opaque)
         return out
 
     return kind.give(each(image, restore)), plans
@@ -145,15 +142,6 @@ def _first_channel_of_gray(image: Any) -> Any:
         return image[:, :1] if gray else None
     gray = image.ndim == 3 and image.shape[2] == 3 and bool((image == image[..., :1]).all())
     return image[..., :1] if gray else None
-
-
-def _keep(out: Any, image: Any, where: npt.NDArray[np.bool_]) -> None:
-    """Copy the samples of `image` at `where (H, W)` into `out`."""
-    if isinstance(out, Tensor):
-        mask = torch.from_numpy(where)
-        out[:, :, mask] = image[:, :, mask]
-    else:
-        out[where] = image[where]
 
 
 def _restore_piece(
