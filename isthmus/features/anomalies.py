@@ -44,8 +44,6 @@ NAME = "anomalies"
 Scores = npt.NDArray[np.float64]
 Kind = Literal["reconstruction", "density", "mixture", "neighbour", "local"]
 
-DEFAULT_SCORE: Kind = "density"
-DEFAULT_FALSE_ALARMS = 0.01
 CALIBRATION_SHARE = 0.2
 MAX_NORMAL_IMAGES = 20_000
 MAX_PARTS_PER_PLACE = 20_000  # parts of normal images that are remembered per place
@@ -108,9 +106,9 @@ def fit_detector(
     model: Autoencoder,
     readout: FeatureExtractor,
     normal: ImageSet,
-    kind: Kind = DEFAULT_SCORE,
+    kind: Kind,
     *,
-    false_alarms: float = DEFAULT_FALSE_ALARMS,
+    false_alarms: float,
     seed: int = 0,
 ) -> Detector:
     """Fit a score to four fifths of the normal images, and calibrate it on the rest.
