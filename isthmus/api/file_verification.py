@@ -115,7 +115,7 @@ def verify_files(
         >>> isthmus.verify_files("gray.isth").summary()
         '1 of 1 file is whole: every checksum is right'
     """
-    from isthmus.codec.facts import examine
+    from isthmus.codec.facts import inspect_compressed_file
 
     files = expand_inputs(inputs, _list_by_path)
     codec = _open_codec(model)
@@ -125,7 +125,7 @@ def verify_files(
     with stop, start_task(progress, "verifying", len(files.files), "files") as task:
         for done, (path, _) in enumerate(files.files, start=1):
             try:
-                facts = examine(path, max_pixels=max_pixels)
+                facts = inspect_compressed_file(path, max_pixels=max_pixels)
                 if codec is not None:
                     _decode(path, codec, max_pixels)
                 whole.append(VerifiedFile(file=os.fspath(path), **facts))
@@ -160,14 +160,14 @@ def _decode(path: Path, codec: Codec, max_pixels: int) -> None:
         CompressedFileError: it cannot be decoded; the message names it.
     """
     from isthmus.codec import container
-    from isthmus.codec.decoding import pieces
-    from isthmus.codec.facts import contents, named
+    from isthmus.codec.decoding import iter_pieces
+    from isthmus.codec.facts import read_compressed, with_name
 
     def work() -> None:
-        for _ in pieces(container.read(contents(path), max_pixels=max_pixels), codec):
+        for _ in iter_pieces(container.read_container(read_compressed(path), max_pixels=max_pixels), codec):
             pass
 
-    named(path, work)
+    with_name(path, work)
 
 
 def _list_by_path(folder: Path) -> InputFiles:

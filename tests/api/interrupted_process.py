@@ -38,7 +38,7 @@ class _WaitingTask(Task):
 _signals, _write_signals = os.pipe()
 os.set_blocking(_write_signals, False)
 signal.set_wakeup_fd(_write_signals)  # also of signals whose handler only asks a training to stop
-console.LineTask = _WaitingTask  # type: ignore[misc, assignment]
+vars(console)["LineTask"] = _WaitingTask
 for line in sys.stdin:
     job = json.loads(line)
     os.chdir(job["folder"])

@@ -17,7 +17,7 @@ from isthmus.images.opening import ImageFileError
 from isthmus.images.write import encode_image, save_bands, save_image
 
 Array = np.ndarray[Any, np.dtype[Any]]
-CONTIG = {"photometric": "minisblack", "planarconfig": "contig"}
+CONTIG: dict[str, Any] = {"photometric": "minisblack", "planarconfig": "contig"}
 SEPARATE = {"photometric": "minisblack", "planarconfig": "separate"}
 
 
@@ -122,7 +122,7 @@ def test_what_is_cut_short_is_damaged(tmp_path: Path, cut: int) -> None:
 
 def test_a_promise_of_pixels_takes_no_memory(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", samples((20, 30, 5), "uint8"), **CONTIG, metadata=None)
-    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+b") as file:
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as file:
         for name in ("ImageWidth", "ImageLength", "RowsPerStrip"):
             file.pages.first.tags[name].overwrite(20_000)
     with pytest.raises(ImageFileError, match=r"are promised"):
