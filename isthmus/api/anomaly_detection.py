@@ -20,13 +20,14 @@ from isthmus.api.inputs import (
     describe_model,
     open_model_and_data,
 )
+from isthmus.api.pair_inputs import check_no_pairs
 from isthmus.api.reference import (
     ReferenceKind,
     fit_extractor_to_data,
     resolve_extractor,
     resolve_reference,
 )
-from isthmus.api.result import Result, skipped_inputs, use
+from isthmus.api.result import PictureResult, skipped_inputs, use
 from isthmus.errors import UsageError
 from isthmus.images.bands import note_bands
 from isthmus.interruption import Interruption
@@ -69,7 +70,7 @@ class UnusualImage:
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class AnomalyResult(Result):
+class AnomalyResult(PictureResult):
     """How unusual each image is.
 
     Attributes:
@@ -163,7 +164,7 @@ class AnomalyResult(Result):
             "chance": self.chance,
         }
 
-    def draw(self) -> bytes:
+    def draw(self, scale: int | None = None) -> bytes:
         """The ten most unusual images above the same with their heat maps."""
         from isthmus.reports.image_sheets import draw_heat_maps
 
@@ -171,7 +172,7 @@ class AnomalyResult(Result):
         images = self._lookup.read(rows)
         maps = self._scorer.heat_maps(images)
         pictures = [images.image(i) for i in range(len(images))]
-        return draw_heat_maps(pictures, maps, [self.names[row] for row in rows])
+        return draw_heat_maps(pictures, maps, [self.names[row] for row in rows], scale=scale)
 
     def _facts(self, row: int) -> UnusualImage:
         return UnusualImage(
@@ -234,6 +235,8 @@ def anomalies(
     if store:
         check_storable(model)
     network, images = open_model_and_data(model, data, limit=limit, range=range)
+    if score == "reconstruction":
+        check_no_pairs(network, "the score by reconstruction")
     scorer, reference, skipped = _fit(
         network, images, normal, score, false_alarms, tiles, range, seed, progress
     )

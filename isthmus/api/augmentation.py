@@ -7,8 +7,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from isthmus.api.generated_images import GeneratedImages
-from isthmus.api.inputs import DataLike, ModelLike, Range, check_count, describe_model, open_model_and_data
+from isthmus.api.inputs import (
+    DataLike,
+    ModelLike,
+    Range,
+    check_count,
+    describe_model,
+    open_model_and_data,
+    refuse_unused,
+)
 from isthmus.api.result import skipped_inputs, use
+from isthmus.errors import Hint
 from isthmus.interruption import Interruption
 from isthmus.log import log_note
 from isthmus.progress import Progress, start_task
@@ -19,6 +28,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from isthmus.images.store import ImageSet
+
+DEFAULT_DISTORTIONS = ("shift", "flip")
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -81,7 +92,7 @@ def augment(
     count: int | None = None,
     *,
     methods: Sequence[str] = ("mixup", "moves"),
-    distortions: Sequence[str] = ("shift", "flip"),
+    distortions: Sequence[str] = DEFAULT_DISTORTIONS,
     also_distort: bool = False,
     balance: bool = False,
     filtered: bool = True,
@@ -126,6 +137,11 @@ def augment(
         20
     """
     check_count("count", count)
+    classic = "distortions" in methods
+    if tuple(distortions) != DEFAULT_DISTORTIONS and not classic and not also_distort:
+        refuse_unused("distortions", "on these methods", hint=Hint.add(also_distort=True))
+    if also_distort and set(methods) == {"distortions"}:
+        refuse_unused("also_distort", "where distortions are the only method")
     network, images = open_model_and_data(model, data, limit=limit, range=range)
     import numpy as np
 

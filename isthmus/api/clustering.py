@@ -17,9 +17,11 @@ from isthmus.api.inputs import (
     check_count,
     describe_model,
     open_model_and_data,
+    refuse_unused,
 )
 from isthmus.api.reference import ReferenceKind, fit_extractor_to_data
-from isthmus.api.result import Result, skipped_inputs, use
+from isthmus.api.result import PictureResult, skipped_inputs, use
+from isthmus.errors import Hint
 from isthmus.images.bands import note_bands
 from isthmus.interruption import Interruption
 from isthmus.old_keywords import rename_keywords
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 
 ClusterKind = Literal["kmeans", "gmm", "hdbscan"]
 SpaceKind = Literal["features", "spectral", "umap"]
+
+DEFAULT_NEIGHBOURS = 10
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class Group:
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Clustering(Result):
+class Clustering(PictureResult):
     """The group of each image.
 
     Attributes:
@@ -138,7 +142,7 @@ class Clustering(Result):
 
         return {"names": np.array(self.names), "assigned": self.assigned, "points": self.points}
 
-    def draw(self) -> bytes:
+    def draw(self, scale: int | None = None) -> bytes:
         """The most typical images of each group, a row each."""
         from isthmus.reports.image_sheets import draw_image_rows
 
@@ -148,7 +152,7 @@ class Clustering(Result):
             (f"{index}: {format_count(group.images, 'image')}", list(islice(pictures, len(places))))
             for index, (group, places) in enumerate(zip(self.groups, self._typical_rows, strict=True))
         ]
-        return draw_image_rows(rows)
+        return draw_image_rows(rows, scale=scale)
 
 
 @rename_keywords(count="clusters")
@@ -160,7 +164,7 @@ def cluster(
     *,
     method: ClusterKind = "kmeans",
     space: SpaceKind = "spectral",
-    neighbours: int = 10,
+    neighbours: int = DEFAULT_NEIGHBOURS,
     layer: str | None = None,
     seeds: int = 1,
     baselines: bool = True,
@@ -211,6 +215,8 @@ def cluster(
     check_choice("method", method, get_args(ClusterKind))
     check_choice("space", space, get_args(SpaceKind))
     check_count("neighbours", neighbours, least=2)
+    if space == "features" and neighbours != DEFAULT_NEIGHBOURS:
+        refuse_unused("neighbours", "on groups of features", hint=Hint.add(space="spectral"))
     check_count("seeds", seeds)
     network, images = open_model_and_data(model, data, limit=limit, range=range)
     note_bands(show, images.channels)

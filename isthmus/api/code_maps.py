@@ -18,7 +18,7 @@ from isthmus.api.inputs import (
     describe_model,
     open_model_and_data,
 )
-from isthmus.api.result import Result, skipped_inputs, use
+from isthmus.api.result import PictureResult, skipped_inputs, use
 from isthmus.images.bands import note_bands
 from isthmus.interruption import Interruption
 from isthmus.progress import Progress, start_task
@@ -32,7 +32,7 @@ MapKind = Literal["tsne", "pca"]
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class CodeMap(Result):
+class CodeMap(PictureResult):
     """Where the codes of images lie in two dimensions.
 
     The page (`.html`) can be zoomed and needs no other file; the picture (`.png`) shows at most 300 images.
@@ -113,7 +113,7 @@ class CodeMap(Result):
             note=f"{self.images:,} {choose_word(self.images, 'image')} by {method} of their codes",
         )
 
-    def draw(self) -> bytes:
+    def draw(self, scale: int | None = None) -> bytes:
         """At most 300 images, evenly spaced among them, each where its code lies."""
         import numpy as np
 
@@ -121,7 +121,7 @@ class CodeMap(Result):
 
         count = min(self.images, MAX_MAP_IMAGES)
         rows = np.linspace(0, self.images - 1, count).round().astype(int)
-        return draw_map(self.points[rows], self._lookup.read(rows.tolist()))
+        return draw_map(self.points[rows], self._lookup.read(rows.tolist()), scale=scale or 1)
 
     def describe_files(self, paths: Sequence[str]) -> dict[str, Any]:
         """`bytes`: size of the first file."""

@@ -112,6 +112,7 @@ def denoise_files(
     range: Range | None = None,
     limit: int | None = None,
     compare: bool = False,
+    scale: int | None = None,
     force: bool = False,
     workers: int | None = None,
     max_pixels: int = 512_000_000,
@@ -133,6 +134,7 @@ def denoise_files(
             integers do not use their 8 or 16 bits.
         limit: at most so many of the images, evenly spaced.
         compare: also write NAME-compare.png: before and after.
+        scale: enlarge that picture so many times, each pixel to a square; by default a small one is.
         force: write outputs again that exist.
         workers: files in work at the same time; by default one for each core.
         max_pixels: larger images are refused.
@@ -167,6 +169,7 @@ def denoise_files(
         DenoisedFile,
         out=out,
         compare=compare,
+        scale=scale,
         range=range,
         limit=limit,
         force=force,

@@ -13,6 +13,7 @@ from isthmus.api.inputs import (
     check_choice,
     describe_model,
     open_model_and_data,
+    refuse_unused,
 )
 from isthmus.api.reference import ReferenceKind, resolve_extractor
 from isthmus.api.result import Result, skipped_inputs, use
@@ -146,6 +147,8 @@ def embed(
         raise UsageError(
             f"what=code is what encode gives, not layer {layer}", hint=Hint("leave out one of the two")
         )
+    if what == "code" and reference is not None and not store:
+        refuse_unused("reference", "on codes, which are not scaled", hint=Hint.add(what="compact"))
     if store:
         check_storable(model)
     network, images = open_model_and_data(model, data, limit=limit, range=range)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from isthmus.errors import Hint, UsageError
 from isthmus.file_jobs import InputFiles, expand_inputs
@@ -209,6 +209,18 @@ def check_choice(name: str, value: str | None, known: Sequence[str]) -> None:
         raise UsageError(f"{name} '{value}' is not known{nearest(str(value), tuple(known))}", id="choice")
 
 
+def refuse_unused(option: str, why: str, *, hint: Hint | None = None) -> NoReturn:
+    """Refuse an option that was given and changes nothing.
+
+    Args:
+        why: ends the sentence "OPTION has no effect …".
+
+    Raises:
+        UsageError: always.
+    """
+    raise UsageError(f"{option} has no effect {why}", hint=hint, id="no-effect", fields={"option": option})
+
+
 def describe_model(model: ModelLike, network: Autoencoder) -> str:
     """How a result calls the model: as it was given, or by its recipe."""
     return os.fspath(model) if isinstance(model, (str, os.PathLike)) else network.recipe.name
@@ -229,14 +241,21 @@ class ImageLookup:
         data: the set as it was given.
         images: the same set as it was read.
         range: the samples that stood for black and white.
+        target: of pairs, the targets as they were given.
     """
 
     def __init__(
-        self, model: Autoencoder | None, data: DataLike, images: ImageSet, range: Range | None = None
+        self,
+        model: Autoencoder | None,
+        data: DataLike,
+        images: ImageSet,
+        range: Range | None = None,
+        target: DataLike | None = None,
     ) -> None:
         self._model, self._data, self._names = model, data, images.names
-        self._range = range
-        self._held = None if isinstance(data, (str, os.PathLike)) else images
+        self._range, self._target = range, target
+        paths = all(isinstance(one, (str, os.PathLike)) for one in (data, target) if one is not None)
+        self._held = None if paths else images
 
     def read(self, rows: Sequence[int]) -> ImageSet:
         """The images of these rows.
@@ -244,8 +263,9 @@ class ImageLookup:
         Raises:
             DataError: the files are no longer there.
         """
+        from isthmus.images.pairs import pair_sets
         from isthmus.images.reading import read
-        from isthmus.model.reading import read_for
+        from isthmus.model.reading import read_for, read_targets_for
 
         if self._held is not None:
             return self._held.subset(list(rows))
@@ -253,5 +273,7 @@ class ImageLookup:
             again = read(self._data, range=self._range)
         else:
             again = read_for(self._model, self._data, range=self._range)
+            if self._target is not None:
+                again = pair_sets(again, read_targets_for(self._model, self._target, range=self._range))
         places = {name: row for row, name in enumerate(again.names)}
         return again.subset([places[self._names[row]] for row in rows])

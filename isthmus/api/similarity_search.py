@@ -22,7 +22,7 @@ from isthmus.api.inputs import (
     read_images_for,
 )
 from isthmus.api.reference import ReferenceKind, fit_extractor_to_data
-from isthmus.api.result import Result, skipped_inputs, use
+from isthmus.api.result import PictureResult, skipped_inputs, use
 from isthmus.errors import BusyError, OutputError
 from isthmus.images.bands import note_bands
 from isthmus.interruption import Interruption
@@ -70,7 +70,7 @@ class QueryMatches:
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class SearchResult(Result):
+class SearchResult(PictureResult):
     """The images that are most similar to each query.
 
     Attributes:
@@ -153,7 +153,7 @@ class SearchResult(Result):
             "values": np.array([[match.value for match in some] for some in self.matches], dtype=np.float32),
         }
 
-    def draw(self) -> bytes:
+    def draw(self, scale: int | None = None) -> bytes:
         """The first twenty queries, each followed by its ten best matches."""
         from isthmus.reports.image_sheets import draw_image_rows
 
@@ -167,7 +167,7 @@ class SearchResult(Result):
             place += len(some)
             title = f"{self.queries[query]}; then by {self.metric}: {values}"
             strips.append((title, [queries.image(query), *pictures]))
-        return draw_image_rows(strips, columns=1 + MAX_DRAWN_MATCHES)
+        return draw_image_rows(strips, columns=1 + MAX_DRAWN_MATCHES, scale=scale)
 
 
 @rename_keywords(index_path="index")

@@ -30,11 +30,16 @@ def is_tensor(value: object) -> bool:
 
 def is_encoded(value: object) -> bool:
     """Whether `value` is the content of an image file: bytes, or a file open for reading."""
-    return isinstance(value, (bytes, bytearray, memoryview)) or callable(getattr(value, "read", None))
+    return isinstance(value, (bytes, bytearray, memoryview)) or is_open(value)
+
+
+def is_open(value: object) -> bool:
+    """Whether `value` is a file open for reading."""
+    return callable(getattr(value, "read", None))
 
 
 def content_of(value: Any) -> Content:
-    """The bytes, or what is left to read of an open file.
+    """The bytes, or what is left to read of an open file, which is left where it was if that is possible.
 
     Raises:
         DataError: the file is open as text, or cannot be read.
@@ -44,12 +49,20 @@ def content_of(value: Any) -> Content:
     name = getattr(value, "name", None)
     name = name if isinstance(name, str) else "image file"
     try:
+        start = value.tell() if _is_seekable(value) else None
         data = value.read()
+        if start is not None:
+            value.seek(start)  # the same open file may be given again
     except (OSError, ValueError) as error:
         raise DataError(f"{name}: cannot be read ({error})") from None
     if not isinstance(data, bytes):
         raise DataError(f"{name}: open as text; an image is read from a binary file", hint="open(path, 'rb')")
     return Content(data, name)
+
+
+def _is_seekable(stream: Any) -> bool:
+    seekable = getattr(stream, "seekable", None)
+    return bool(callable(seekable) and seekable())
 
 
 def decode_source(
