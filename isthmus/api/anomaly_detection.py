@@ -23,8 +23,8 @@ from isthmus.api.inputs import (
 from isthmus.api.pair_inputs import check_no_pairs
 from isthmus.api.reference import (
     ReferenceKind,
-    fit_extractor_to_data,
     resolve_extractor,
+    resolve_extractor_for,
     resolve_reference,
 )
 from isthmus.api.result import PictureResult, skipped_inputs, use
@@ -364,7 +364,7 @@ def _fit(
     if stored is not None:
         purpose = f"this model holds the score '{stored.kind}': for '{score}' {purpose}"
     usual, reference = resolve_reference(model, normal, purpose=purpose, option="normal", range=range)
-    extractor, _ = fit_extractor_to_data(model, usual)
+    extractor, _ = resolve_extractor_for(model, usual)
     cuts = is_larger(images, extractor.reading.size) if tiles is None else tiles
     with start_task(progress, "fitting to normal images", 1) as task:
         detector = fit_detector(

@@ -16,7 +16,7 @@ from isthmus.api.inputs import (
     read_images_for,
     refuse_unused,
 )
-from isthmus.api.reference import ReferenceKind, fit_extractor_to_data
+from isthmus.api.reference import ReferenceKind, resolve_extractor_for
 from isthmus.api.result import PictureResult, skipped_inputs, use
 from isthmus.errors import Hint
 from isthmus.interruption import Interruption
@@ -216,7 +216,7 @@ def classify(
     from isthmus.features.classify import describe_probes, iter_probes
     from isthmus.features.contenders import SEEN
 
-    extractor, reference = fit_extractor_to_data(network, learned, layer=layer)
+    extractor, reference = resolve_extractor_for(network, learned, layer=layer)
     seen = SEEN if baselines else SEEN[:2]
     stop = Interruption()
     parts = stop.collect(

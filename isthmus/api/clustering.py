@@ -60,7 +60,7 @@ class Clustering(PictureResult):
     Attributes:
         model: the model, as it was given.
         layer: the stage of the encoder that the features come from.
-        reference: what their scaling is fitted to: `model` (as its file says) or `data` (these images).
+        reference: what their scaling is fitted to: always `data`, these images.
         images: number of images.
         method: `kmeans`, `gmm` or `hdbscan`.
         space: what was grouped: `features`, `spectral` or `umap`.
@@ -176,7 +176,7 @@ def cluster(
 ) -> Clustering:
     """Group similar images, without labels.
 
-    Features are scaled as the model file says, else on these images. Where the images have labels, a table
+    Features are scaled on these images. Where the images have labels, a table
     shows how well the groups agree with them, compared with groups of pixels and their principal components.
 
     Args:
@@ -223,7 +223,7 @@ def cluster(
     from isthmus.features.contenders import SEEN
     from isthmus.features.grouping import iter_groupings
 
-    extractor, reference = fit_extractor_to_data(network, images, layer=layer)
+    extractor = fit_extractor_to_data(network, images, layer=layer)
     seen = SEEN if baselines else SEEN[:2]
     stop = Interruption()
     parts = stop.collect(
@@ -247,7 +247,7 @@ def cluster(
     return Clustering(
         model=describe_model(model, network),
         layer=extractor.reading.layer,
-        reference=reference,
+        reference="data",
         method=method,
         space=space,
         groups=tuple(

@@ -18,7 +18,7 @@ from isthmus.api.inputs import (
     read_images,
     refuse_unused,
 )
-from isthmus.api.reference import fit_extractor_to_data
+from isthmus.api.reference import resolve_extractor_for
 from isthmus.api.result import Result, skipped_inputs, use
 from isthmus.errors import Hint, UsageError
 from isthmus.escaping import list_line
@@ -408,7 +408,7 @@ def _embed(images: ImageSet, model: Autoencoder | None) -> Tensor:
 
     from isthmus.features.readout import features
 
-    extractor, _ = fit_extractor_to_data(model, images)
+    extractor, _ = resolve_extractor_for(model, images)
     return torch.from_numpy(features(model, images, extractor, compact=True))
 
 

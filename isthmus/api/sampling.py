@@ -126,15 +126,20 @@ class InterpolatedImages(GeneratedImages):
     Attributes:
         images: the given ones, as they were given.
         path: `linear`, `spherical` or `prior`.
+        prior: kind of the prior that points were drawn back to; null for another path.
     """
 
     schema: ClassVar[str] = "isthmus.interpolate/1"
-    document: ClassVar = {"model": "model", "images": "images", "path": "path", "frames": "count"}
+    document: ClassVar = {
+        **{name: name for name in ("model", "images", "path", "prior")},
+        "frames": "count",
+    }
     formats: ClassVar[tuple[str, ...]] = (".png", ".gif", ".webp", ".npz", ".json")
     animated: ClassVar[bool] = True
 
     images: tuple[str, ...]
     path: PathKind
+    prior: str | None
 
     @property
     def columns(self) -> int | None:
@@ -441,4 +446,5 @@ def interpolate(
         pixels=pixels,
         images=tuple(map(describe_input, images)),
         path=path,
+        prior=None if chosen is None else chosen.kind,
     )
