@@ -221,6 +221,40 @@ def test_nan_and_infinities_are_refused_by_name(
         _call(name, model, images, tmp_path, {})
 
 
+def test_a_model_remembers_the_range_of_its_training_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.save("counts.npy", IMAGES * WHITE)
+    span = (0, WHITE)
+    trained = isthmus.train("counts.npy", **LENGTH, range=span, precision="float32", out="m.safetensors")
+    assert trained.training_report.images + trained.training_report.held_out == len(IMAGES)
+    mapped = isthmus.read("counts.npy", range=span)
+    for data, options in (("counts.npy", {"range": span}), (mapped, {})):
+        found = isthmus.evaluate("m.safetensors", data, **options)  # type: ignore[arg-type]
+        assert set(found.baselines) == {"pca", "mean_image"}  # its training images were found again
+        assert found.gap is not None
+        assert np.array_equal(found.scores["mse"], isthmus.evaluate(trained, mapped).scores["mse"])
+    own = isthmus.embed("m.safetensors", "counts.npy", range=span)
+    assert np.array_equal(own.vectors, isthmus.embed(trained, mapped).vectors)
+    assert own.reference == "model"
+    with pytest.raises(isthmus.DataError, match="must lie in"):
+        isthmus.evaluate("m.safetensors", "counts.npy")
+
+
+def test_a_folder_of_float_images_gives_the_range_to_add(tmp_path: Path) -> None:
+    from PIL import Image
+
+    for index, image in enumerate(IMAGES[:4, :, :, 0]):
+        Image.fromarray(image * 4000).save(tmp_path / f"{index}.tif")
+    for data in (tmp_path, sorted(tmp_path.glob("*.tif")), [next(tmp_path.glob("*.tif"))]):
+        with pytest.raises(isthmus.DataError) as caught:
+            isthmus.audit(data)
+        assert caught.value.hint is not None
+        assert caught.value.hint.options == (("range", (0, 4095)),)
+        assert isthmus.audit(data, range=(0, 4095)).images in (1, 4)
+
+
 MODEL, PHOTO = "photos.safetensors", "photos/left/1.png"
 RANGE = (0.0, 510.0)  # at half the brightness
 _Call = Callable[..., Any]
