@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from isthmus.errors import CapabilityError, DataError, ExistsError, Hint, OutputError
-from isthmus.log import LOGGER, SkippedInput
+from isthmus.interruption import Interruption
+from isthmus.log import SkippedInput
 from isthmus.names import safe_outputs
 from isthmus.outputs import (
     affects_every_output,
@@ -27,7 +28,6 @@ from isthmus.outputs import (
 )
 from isthmus.progress import Task
 from isthmus.threads import count, map_ordered
-from isthmus.wording import choose_word, format_count
 
 Value = TypeVar("Value")
 Report = Callable[[float], None]
@@ -170,13 +170,14 @@ def run_jobs(
     *,
     force: bool,
     task: Task,
+    stop: Interruption,
     workers: int | None = None,
 ) -> list[FileOutcome[Value]]:
     """Do the jobs, several at a time, and give what became of each, in their order.
 
     The errors of a single job are raised. Of several jobs one is skipped whose input is broken or whose
     output cannot be written; an output that exists is kept, also one that another process has written
-    meanwhile. Ctrl-C leaves every output whole that was begun, logs how many there are, and is raised again.
+    meanwhile. Ctrl-C leaves every output whole that was begun, and gives the outcomes until then.
 
     Args:
         work: writes the output; its value is part of the outcome.
@@ -184,28 +185,24 @@ def run_jobs(
         task: shows how many jobs are done.
         workers: files in work at the same time; by default one for each core.
 
+        stop: gets the interruption; its `check` is done here.
+
     Raises:
         ExistsError: the one output exists and `force` is off.
         OutputError: the one output cannot be written, or the disk is full.
+        KeyboardInterrupt: interrupted before any output was written or found.
     """
-    tally = _Tally(task)
+    tally: _Tally[Value] = _Tally(task)
 
     def attempt(job: FileJob) -> FileOutcome[Value]:
         outcome = _run_job(job, work, force=force, report=tally.report(job), single=len(jobs) == 1)
         tally.finish(outcome)
         return outcome
 
-    try:
-        return list(map_ordered(attempt, jobs, workers=workers, ahead=workers or count()))
-    except KeyboardInterrupt:
-        if len(jobs) > 1:
-            LOGGER.warning(
-                "%s of %s %s done; the same call does the rest",
-                f"{tally.done:,}",
-                format_count(len(jobs), "file"),
-                choose_word(tally.done, "is", "are"),
-            )
-        raise
+    with stop, closing(map_ordered(attempt, jobs, workers=workers, ahead=workers or count())) as outcomes:
+        return list(outcomes)
+    stop.check(tally.done, len(jobs), "file", then="the same call does the rest")
+    return tally.outcomes()
 
 
 def _run_job(
@@ -252,15 +249,19 @@ def reserve_memory(size_bytes: int, limit_bytes: int) -> Iterator[None]:
             _memory_changed.notify_all()
 
 
-class _Tally:
-    """Counts finished jobs and the shares of those in work; its methods may be called in any thread."""
+class _Tally(Generic[Value]):
+    """Holds finished jobs and the shares of those in work; its methods may be called in any thread."""
 
     def __init__(self, task: Task) -> None:
         self._task = task
         self._lock = threading.Lock()
         self._shares: dict[int, float] = {}
-        self.finished = 0
+        self._finished: dict[int, FileOutcome[Value]] = {}
         self.done = 0  # written, or there already
+
+    def outcomes(self) -> list[FileOutcome[Value]]:
+        """Of the finished jobs, in their order."""
+        return [self._finished[index] for index in sorted(self._finished)]
 
     def report(self, job: FileJob) -> Report:
         def update(share: float) -> None:
@@ -273,9 +274,9 @@ class _Tally:
     def finish(self, outcome: FileOutcome[Value]) -> None:
         with self._lock:
             self._shares.pop(outcome.job.index, None)
-            self.finished += 1
+            self._finished[outcome.job.index] = outcome
             self.done += outcome.skipped is None
             self._update(outcome.job)
 
     def _update(self, job: FileJob) -> None:
-        self._task.update(self.finished + sum(self._shares.values()), job.name)
+        self._task.update(len(self._finished) + sum(self._shares.values()), job.name)

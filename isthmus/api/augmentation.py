@@ -18,6 +18,7 @@ from isthmus.api.inputs import (
 )
 from isthmus.api.result import skipped_inputs, use
 from isthmus.errors import Hint
+from isthmus.interruption import Interruption
 from isthmus.log import log_note
 from isthmus.progress import Progress, start_task
 from isthmus.wording import format_count
@@ -144,23 +145,27 @@ def augment(
     network, images = open_model_and_data(model, data, limit=limit, range=range)
     import numpy as np
 
-    from isthmus.generation.augmentation import make_labelled_images
+    from isthmus.generation.augmentation import Augmentation
 
-    with start_task(progress, "making images", 1) as task:
-        found = make_labelled_images(
-            network,
-            images,
-            count,
-            methods=tuple(methods),
-            distortions=tuple(distortions),
-            also_distort=also_distort,
-            balance=balance,
-            filtered=filtered,
-            seed=seed,
-        )
-        task.update(1)
+    work = Augmentation(
+        network,
+        images,
+        count,
+        methods=tuple(methods),
+        distortions=tuple(distortions),
+        also_distort=also_distort,
+        balance=balance,
+        filtered=filtered,
+        seed=seed,
+    )
+    stop = Interruption()
+    with stop, start_task(progress, "making images", work.wanted, "images") as task:
+        for done in work.run():
+            task.update(done)
+    stop.check(len(work), work.wanted, "image")
+    found = work.finish()
     made = found.images
-    if len(made) < found.wanted:
+    if len(made) < found.wanted and not stop.happened:
         log_note(
             "only {made} of {wanted} images: what else was made was dropped",
             id="images-dropped",
@@ -175,4 +180,5 @@ def augment(
         dropped=found.dropped,
         images=made,
         skipped=skipped_inputs(images.skipped),
+        complete=stop.complete,
     )

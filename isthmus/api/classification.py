@@ -19,6 +19,7 @@ from isthmus.api.inputs import (
 from isthmus.api.reference import ReferenceKind, fit_extractor_to_data
 from isthmus.api.result import PictureResult, skipped_inputs, use
 from isthmus.errors import Hint
+from isthmus.interruption import Interruption
 from isthmus.old_keywords import rename_keywords
 from isthmus.progress import Progress
 
@@ -212,22 +213,28 @@ def classify(
         refuse_unused("draws", "without few labels", hint=Hint.add(few_labels=10))
     network, learned = open_model_and_data(model, train, limit=limit, range=range)
     measured = read_images_for(network, test, limit=limit, range=range)
-    from isthmus.features.classify import classify as compare_probes
+    from isthmus.features.classify import describe_probes, iter_probes
     from isthmus.features.contenders import SEEN
 
     extractor, reference = fit_extractor_to_data(network, learned, layer=layer)
-    found = compare_probes(
-        network,
-        extractor,
-        learned,
-        measured,
-        neighbours=neighbours,
-        few=few_labels,
-        draws=draws,
-        seen=SEEN if baselines else SEEN[:2],
-        seed=seed,
-        progress=progress,
+    seen = SEEN if baselines else SEEN[:2]
+    stop = Interruption()
+    parts = stop.collect(
+        iter_probes(
+            network,
+            extractor,
+            learned,
+            measured,
+            neighbours=neighbours,
+            few=few_labels,
+            draws=draws,
+            seen=seen,
+            seed=seed,
+            progress=progress,
+        )
     )
+    stop.check(len(parts), len(seen), "row")
+    found = describe_probes(parts, learned, measured)
     return Classification(
         model=describe_model(model, network),
         layer=extractor.reading.layer,
@@ -242,4 +249,5 @@ def classify(
         confidence=found.confidence,
         confusion=found.confusion,
         skipped=skipped_inputs(learned.skipped, measured.skipped),
+        complete=stop.complete,
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 from isthmus.api.generated_images import GeneratedImages
 from isthmus.api.inputs import (
+    Bands,
     DataLike,
     ImageLike,
     ModelLike,
@@ -23,6 +24,7 @@ from isthmus.api.inputs import (
 )
 from isthmus.api.result import Result, skipped_inputs, use
 from isthmus.errors import Hint, UsageError
+from isthmus.images.bands import note_bands
 from isthmus.outputs import check_output
 from isthmus.progress import Progress, start_task
 from isthmus.wording import format_count
@@ -206,6 +208,7 @@ def transform(
     *,
     keep_detail: bool = True,
     range: Range | None = None,
+    show: Bands | None = None,
 ) -> TransformedImages:
     """Change an image along a direction in the code of a model.
 
@@ -219,6 +222,8 @@ def transform(
         keep_detail: add what the code does not hold (the image minus its reconstruction) to every result, so
             that 0 steps give the image itself.
         range: the samples (low, high) that stand for black and white, where they are others.
+        show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
+            `(4, 3, 2)`; by default the first three, of two the first.
 
     Raises:
         CapabilityError: the model cannot generate.
@@ -238,6 +243,7 @@ def transform(
     from isthmus.generation.directions import load_direction, shift_image
 
     given = read_image_for(network, image, range=range)
+    note_bands(show, network.channels)
     vector = along._vector if isinstance(along, Direction) else load_direction(along)
     return TransformedImages(
         model=describe_model(model, network),

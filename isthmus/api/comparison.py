@@ -6,6 +6,7 @@ same images that none has seen. Recipes with a corruption are measured on images
 
 from __future__ import annotations
 
+import builtins
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,11 +17,12 @@ from isthmus.api.inputs import DataLike, Range, Size, check_count, read_images
 from isthmus.api.result import PictureResult, skipped_inputs, use
 from isthmus.api.trial_training import TrialLength, train_trial
 from isthmus.errors import Hint, UsageError
+from isthmus.interruption import Interruption
 from isthmus.progress import SILENT, Progress, start_task
 from isthmus.wording import format_count
 
 if TYPE_CHECKING:
-    from isthmus.api.evaluation import Evaluation
+    from isthmus.api.facts import ModelFacts
     from isthmus.images.store import ImageSet
     from isthmus.model.recipe import Recipe
 
@@ -56,6 +58,7 @@ class ContenderRow:
         steps: of training; null for a baseline.
         seconds: of training; null for a baseline.
         metrics: by the names of `evaluate`, each `mean` and `half_width` over seeds.
+        trainings: number of trainings that these are means over; null for a baseline.
     """
 
     name: str
@@ -65,6 +68,7 @@ class ContenderRow:
     steps: float | None
     seconds: float | None
     metrics: Mapping[str, MeanOverSeeds]
+    trainings: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -211,61 +215,80 @@ def compare(
     chosen = [settle_recipe(recipe, code, lines) for recipe in recipes]
     training, held_back, skipped = _split(data, test, limit, range)
     length = TrialLength(epochs, minutes, steps, size)
-    rows: list[ContenderRow] = []
+    trained: list[tuple[str, list[_Trained]]] = []
+    stop = Interruption()
+    with stop:
+        for given, recipe in zip(recipes, chosen, strict=True):
+            trained.append((given if isinstance(given, str) else given.name, []))
+            for seed in builtins.range(seeds):
+                label = f"{trained[-1][0]}, seed {seed}" if seeds > 1 else trained[-1][0]
+                one = _train_and_measure(label, recipe, training, held_back, length, seed, progress)
+                trained[-1][1].append(one)
+    trained = [(name, models) for name, models in trained if models]
+    stop.check(sum(len(models) for _, models in trained), seeds * len(recipes), "training")
+    rows = [_describe_contender(name, models) for name, models in trained]
     baselines: dict[tuple[str, int], ContenderRow] = {}
-    for given, recipe in zip(recipes, chosen, strict=True):
-        name = given if isinstance(given, str) else given.name
-        row, found = _measure(name, recipe, training, held_back, length, seeds, progress)
-        rows.append(row)
-        if found[0].clean is None:  # under a corruption the baselines see corrupted images too
-            for key, title, numbers in (("pca", "PCA", row.numbers), ("mean_image", "mean image", 0)):
-                if key in found[0].baselines:
-                    metrics = _means([found[0].baselines[key]])
-                    shape = row.code if numbers else "–"
-                    baselines[title, numbers] = ContenderRow(title, shape, numbers, None, None, None, metrics)
+    for row, (_, models) in zip(rows, trained, strict=True):
+        for key, title, numbers in (("pca", "PCA", row.numbers), ("mean_image", "mean image", 0)):
+            if key in models[0].baselines:
+                metrics = _means([models[0].baselines[key]])
+                shape = row.code if numbers else "–"
+                baselines[title, numbers] = ContenderRow(title, shape, numbers, None, None, None, metrics)
     return Comparison(
         contenders=tuple(sorted([*rows, *baselines.values()], key=lambda row: row.metrics["mse"].mean)),
         source=training.source,
         training_images=len(training),
         test_images=len(held_back),
-        seeds=_number_from_zero(seeds),
+        seeds=tuple(builtins.range(seeds)),
         skipped=skipped,
+        complete=stop.complete,
     )
 
 
-def _number_from_zero(count: int) -> tuple[int, ...]:
-    return tuple(range(count))
+@dataclass(frozen=True)
+class _Trained:
+    """One trained and measured model. Under a corruption it has no `baselines`: they see corrupted images."""
+
+    facts: ModelFacts
+    numbers: int
+    metrics: Mapping[str, float]
+    baselines: Mapping[str, Mapping[str, float]]
 
 
-def _measure(
-    name: str,
+def _train_and_measure(
+    label: str,
     recipe: Recipe,
     training: ImageSet,
     held_back: ImageSet,
     length: TrialLength,
-    seeds: int,
+    seed: int,
     progress: Progress | None,
-) -> tuple[ContenderRow, list[Evaluation]]:
-    """One recipe, trained with each seed."""
+) -> _Trained:
     from isthmus.api.evaluation import evaluate
 
-    found: list[Evaluation] = []
-    for seed in range(seeds):
-        label = f"{name}, seed {seed}" if seeds > 1 else name
-        with start_task(progress, label, 1.0) as task:
-            model = train_trial(training, recipe, length, seed=seed, report=task.update)
-        found.append(evaluate(model, held_back, reference=training, progress=SILENT))
-    facts = [one.model for one in found]
-    row = ContenderRow(
+    with start_task(progress, label, 1.0) as task:
+        model = train_trial(training, recipe, length, seed=seed, report=task.update)
+    found = evaluate(model, held_back, reference=training, progress=SILENT)
+    return _Trained(
+        facts=found.model,
+        numbers=model.recipe.geometry.numbers(model.size),
+        metrics=found.clean or found.metrics,
+        baselines=found.baselines if found.clean is None else {},
+    )
+
+
+def _describe_contender(name: str, models: Sequence[_Trained]) -> ContenderRow:
+    facts = [one.facts for one in models]
+    return ContenderRow(
         name=name,
         code=facts[0].code,
-        numbers=model.recipe.geometry.numbers(model.size),
+        numbers=models[0].numbers,
         parameters=facts[0].parameters,
         steps=statistics.fmean(one.steps or 0 for one in facts),
         seconds=statistics.fmean(one.training_seconds or 0 for one in facts),
-        metrics=_means([one.clean or one.metrics for one in found]),
+        metrics=_means([one.metrics for one in models]),
+        trainings=len(models),
     )
-    return row, found
 
 
 def _split(

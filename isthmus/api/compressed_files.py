@@ -203,7 +203,7 @@ def compress_files(
     from isthmus.atomic import write_bytes
     from isthmus.codec.container import SUFFIX
     from isthmus.codec.models import codec_for
-    from isthmus.codec.picture import picture
+    from isthmus.codec.picture import read_picture
     from isthmus.codec.rate_control import check_target, encode_picture, measure_fidelity
     from isthmus.images.cache import memory_bytes
 
@@ -214,9 +214,8 @@ def compress_files(
     def work(job: FileJob, _: Report) -> tuple[CompressedFile, str | None]:
         pixels = _count_pixels(job, max_pixels)
         with reserve_memory(pixels * _BYTES_PER_PX, memory_bytes() // 4):
-            image = picture(
-                job.source if job.image is None else job.image, range=range, max_pixels=max_pixels
-            )
+            source = job.source if job.image is None else job.image
+            image = read_picture(source, range=range, max_pixels=max_pixels)
             made = encode_picture(
                 image, codec, quality=quality, bpp=bpp, psnr=psnr, preview=preview, effort=effort
             )
@@ -254,6 +253,7 @@ def compress_files(
         already_there=done.already_there,
         verified=verify,
         skipped=done.skipped,
+        complete=done.complete,
     )
 
 
@@ -303,8 +303,8 @@ def decompress_files(
         (64, 48)
     """
     from isthmus.codec import container
-    from isthmus.codec.decoding import decoded
-    from isthmus.codec.facts import contents, named
+    from isthmus.codec.decoding import decode_picture
+    from isthmus.codec.facts import read_compressed, with_name
     from isthmus.codec.grid import Rectangle
     from isthmus.codec.models import codec_for
     from isthmus.images.cache import memory_bytes
@@ -319,10 +319,12 @@ def decompress_files(
     area = None if region is None else Rectangle.of_region(region)
 
     def decode(job: FileJob) -> DecompressedFile:
-        found = container.read(contents(job.source), max_pixels=max_pixels, keep_going=keep_going)
+        found = container.read_container(
+            read_compressed(job.source), max_pixels=max_pixels, keep_going=keep_going
+        )
         height, width = found.header.size
         with reserve_memory(height * width * _BYTES_PER_PX, memory_bytes() // 4):
-            result = decoded(found, codec, region=area, keep_going=keep_going)
+            result = decode_picture(found, codec, region=area, keep_going=keep_going)
             shown = result.picture
             array = shown.array()
             if shown.alpha is not None and not holds_alpha(job.target):
@@ -334,7 +336,7 @@ def decompress_files(
     done = process_files(
         "decompressing",
         files,
-        lambda job, _: named(job.source, lambda: decode(job)),
+        lambda job, _: with_name(job.source, lambda: decode(job)),
         out=out,
         suffix=f".{format or DEFAULT_FORMAT}",
         suffixes=WRITABLE,
@@ -348,6 +350,7 @@ def decompress_files(
         files=done.values,
         already_there=done.already_there,
         skipped=done.skipped,
+        complete=done.complete,
     )
 
 

@@ -180,7 +180,11 @@ def denoise_files(
     if sigma is None:
         _log_levels([one.sigma for one in done.values])
     return DenoisedFiles(
-        out=os.fspath(out), files=done.values, already_there=done.already_there, skipped=done.skipped
+        out=os.fspath(out),
+        files=done.values,
+        already_there=done.already_there,
+        skipped=done.skipped,
+        complete=done.complete,
     )
 
 

@@ -18,6 +18,7 @@ from isthmus.api.inputs import (
 from isthmus.api.reference import ReferenceKind, resolve_extractor
 from isthmus.api.result import Result, skipped_inputs, use
 from isthmus.errors import Hint, UsageError
+from isthmus.interruption import Interruption
 from isthmus.progress import Progress, start_task
 from isthmus.wording import format_count
 
@@ -161,26 +162,30 @@ def embed(
         store_readout(network, extractor)
         store_attachments(model, network, NAME)
         extractor = stored(network) or extractor  # in the precision that the file has
-    with start_task(progress, "reading features", len(images), "images") as task:
-        if what == "code" or extractor is None:
-            from isthmus.model.inference import encode_set
+    from isthmus.model.inference import Rows, iter_codes
 
-            vectors, layer, kind = encode_set(network, images), "code", None
-        else:
-            from isthmus.features.readout import features
+    if what == "code" or extractor is None:
+        parts, layer, kind = iter_codes(network, images), "code", None
+    else:
+        from isthmus.features.readout import iter_features
 
-            vectors = features(
-                network, images, extractor, compact=what == "compact", listener=lambda n, _: task.update(n)
-            )
-            layer = extractor.reading.layer
+        parts = iter_features(network, images, extractor, compact=what == "compact")
+        layer = extractor.reading.layer
+    rows, stop = Rows(len(images)), Interruption()
+    with stop, start_task(progress, "reading features", len(images), "images") as task:
+        for part in parts:
+            rows.add(part)
+            task.update(len(rows))
+    stop.check(len(rows), len(images), "image")
     return Embedding(
         model=describe_model(model, network),
         what=what,
         layer=layer,
         reference=kind,
-        vectors=vectors,
-        names=images.names,
-        labels=images.labels,
+        vectors=rows.array,
+        names=images.names[: len(rows)],
+        labels=None if images.labels is None else images.labels[: len(rows)],
         classes=images.classes,
         skipped=skipped_inputs(images.skipped),
+        complete=stop.complete,
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from isthmus.api.attachments import check_storable, store_attachments
+from isthmus.api.attachments import check_fit, check_storable, store_attachments
 from isthmus.api.generated_images import GeneratedImages
 from isthmus.api.inputs import (
     DataLike,
@@ -23,6 +23,7 @@ from isthmus.api.inputs import (
 )
 from isthmus.api.result import Result, skipped_inputs, use
 from isthmus.errors import Hint, UsageError
+from isthmus.interruption import Interruption
 from isthmus.progress import Progress, start_task
 from isthmus.wording import format_count
 
@@ -283,6 +284,8 @@ def fit_motion(
 ) -> FittedMotion:
     """Learn how codes move from frame to frame, and keep it in the model and its file.
 
+    Ctrl-C keeps what is learned until then, unless the model holds an earlier one.
+
     Args:
         model: a model with a vector code, or the path of a model file.
         frames: a folder whose sub-folders are sequences, or one sequence as for `reconstruct_frames`; at
@@ -314,8 +317,13 @@ def fit_motion(
     check_count("limit", limit)
     sequences = [_first_frames(one, limit) for one in sequences_of(given)]
     codes = [sequence_codes(network, one) for one in sequences]
+    stop, replaces = Interruption(), NAME if NAME in network.attachments else None
     with start_task(progress, "learning", steps, "steps") as task:
-        fit_dynamics(network, codes, steps=steps, seed=seed, listener=lambda step: task.update(step.step))
+        motion = fit_dynamics(
+            network, codes, steps=steps, seed=seed, listener=lambda step: task.update(step.step), stop=stop
+        )
+    if stop.happened:
+        check_fit(stop, motion.facts["steps"], steps, replaces=replaces)
     store_attachments(model, network, NAME)
     return FittedMotion(
         model=describe_model(model, network),
@@ -323,6 +331,7 @@ def fit_motion(
         sequences=len(codes),
         given=sum(map(len, sequences)),
         skipped=skipped_inputs(given.skipped),
+        complete=stop.complete,
     )
 
 

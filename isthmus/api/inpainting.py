@@ -204,7 +204,11 @@ def inpaint_files(
         progress=progress,
     )
     return InpaintedFiles(
-        out=os.fspath(out), files=done.values, already_there=done.already_there, skipped=done.skipped
+        out=os.fspath(out),
+        files=done.values,
+        already_there=done.already_there,
+        skipped=done.skipped,
+        complete=done.complete,
     )
 
 

@@ -79,9 +79,9 @@ def restore_files(
             after, facts = restore(before, job, report)
             height, width = before.shape[:2]
             if compare:
-                pair = (_without_alpha(_to_writable(one, range)) for one in (before, after))
+                first, second = (_without_alpha(_to_writable(one, range)) for one in (before, after))
                 place = job.target.with_name(shorten_name(job.target.stem, "-compare.png"))
-                save_image(place, beside(*pair, scale), force=True)
+                save_image(place, beside(first, second, scale), force=True)
             del before
             save_image(job.target, _to_writable(after, range), force=force, exif=exif, icc=icc)
         found = entry(
@@ -106,7 +106,8 @@ def restore_files(
         progress=progress,
     )
     _log_dropped([header for _, header in done.values if header is not None])
-    return ProcessedFiles(tuple(one for one, _ in done.values), done.already_there, done.skipped)
+    entries = tuple(one for one, _ in done.values)
+    return ProcessedFiles(entries, done.already_there, done.skipped, done.complete)
 
 
 def _probe(job: FileJob, max_pixels: int) -> Header | None:

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
-from isthmus.api.attachments import check_storable, store_attachments
+from isthmus.api.attachments import check_fit, check_storable, store_attachments
 from isthmus.api.generated_images import GeneratedImages
 from isthmus.api.inputs import (
+    Bands,
     DataLike,
     ImageLike,
     ModelLike,
@@ -28,12 +29,14 @@ from isthmus.api.inputs import (
 from isthmus.api.reference import ReferenceKind, resolve_prior, resolve_reference
 from isthmus.api.result import Result, skipped_inputs, use
 from isthmus.errors import Hint, UsageError
+from isthmus.images.bands import note_bands
+from isthmus.interruption import Interruption
 from isthmus.old_keywords import rename_keywords
 from isthmus.progress import Progress, start_task
 from isthmus.wording import format_count
 
 if TYPE_CHECKING:
-    from isthmus.images.store import ImageSet
+    from isthmus.images.store import ImageSet, Pixels
     from isthmus.training.progress import Progress as Step
 
 PriorKind = Literal["normal", "gaussian", "mixture", "flow"]
@@ -158,7 +161,8 @@ def fit_prior(
     """Fit a prior over the codes of a model, and keep it in the model and its file.
 
     New images are drawn from it. Where the images have labels, those of one class can be asked for. A prior
-    of the same kind that is there already is replaced; the network itself keeps every bit.
+    of the same kind that is there already is replaced; the network itself keeps every bit. Ctrl-C keeps the
+    flow as it is then, unless the model has one already.
 
     Args:
         model: a model, or the path of a model file.
@@ -220,6 +224,7 @@ def fit_prior(
             )
     check_generates(network)
     length = steps or DEFAULT_FLOW_STEPS
+    stop, before = Interruption(), set(network.attachments)
     started = time.monotonic()
     with start_task(progress, "fitting", length, "steps") as task:
 
@@ -238,8 +243,11 @@ def fit_prior(
             precision=precision,
             labelled=use_labels,
             listener=show_step,
+            stop=stop,
         )
     name = f"prior/{prior.kind}"
+    if stop.happened:
+        check_fit(stop, prior.stored()[1].get("steps", 0), length, replaces=name if name in before else None)
     store_attachments(model, network, name)
     held = network.attachments[name]
     return FittedPrior(
@@ -252,6 +260,7 @@ def fit_prior(
         facts={key: value for key, value in held.facts.items() if key != "base"},
         seconds=round(time.monotonic() - started, 2),
         skipped=() if images is None else skipped_inputs(images.skipped),
+        complete=stop.complete,
     )
 
 
@@ -270,6 +279,7 @@ def generate(
     reference: DataLike | None = None,
     range: Range | None = None,
     seed: int = 0,
+    show: Bands | None = None,
     progress: Progress | None = None,
 ) -> NewImages:
     """Make new images.
@@ -290,6 +300,8 @@ def generate(
         reference: images to fit a prior to for this once, instead of what the model holds.
         range: the samples (low, high) that stand for black and white, where they are others.
         seed: the same seed gives the same images.
+        show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
+            `(4, 3, 2)`; by default the first three, of two the first.
         progress: shows how far the call is; by default a bar or lines in the log.
 
     Raises:
@@ -319,10 +331,16 @@ def generate(
     network = load_model(model)
     given = None if like is None else read_image_for(network, like, range=range)
     chosen, source = resolve_prior(network, prior, reference, range=range)
-    from isthmus.generation.sampling import sample_images
+    import numpy as np
 
-    with start_task(progress, "drawing", count, "images") as task:
-        pixels = sample_images(
+    note_bands(show, network.channels)
+
+    from isthmus.generation.sampling import iter_samples
+
+    parts: list[Pixels] = []
+    stop = Interruption()
+    with stop, start_task(progress, "drawing", count, "images") as task:
+        for part in iter_samples(
             network,
             chosen,
             count,
@@ -333,16 +351,19 @@ def generate(
             seed=seed,
             temperature=temperature,
             steps=steps,
-        )
-        task.update(count)
+        ):
+            parts.append(part)
+            task.update(sum(map(len, parts)))
+    stop.check(sum(map(len, parts)), count, "image")
     return NewImages(
         model=describe_model(model, network),
-        pixels=pixels,
+        pixels=np.concatenate(parts),
         prior=chosen.kind,
         reference=source,
         label=label,
         like=None if like is None else describe_input(like),
         seed=seed,
+        complete=stop.complete,
     )
 
 
@@ -357,6 +378,7 @@ def interpolate(
     steps: int | None = None,
     reference: DataLike | None = None,
     range: Range | None = None,
+    show: Bands | None = None,
 ) -> InterpolatedImages:
     """Make what lies between two or more images in the code of a model.
 
@@ -370,6 +392,8 @@ def interpolate(
         steps: of a flow's integration, for that path; by default 32.
         reference: images to fit a prior to for this once, instead of what the model holds.
         range: the samples (low, high) that stand for black and white, where they are others.
+        show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
+            `(4, 3, 2)`; by default the first three, of two the first.
 
     Raises:
         CapabilityError: the model cannot generate.
@@ -401,6 +425,7 @@ def interpolate(
 
     check_generates(network)
     given = [read_image_for(network, image, range=range) for image in images]
+    note_bands(show, network.channels)
     size = (given[0].shape[0], given[0].shape[1])
     chosen = resolve_prior(network, prior, reference, range=range)[0] if path == "prior" else None
     pixels = path_images(

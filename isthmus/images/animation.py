@@ -16,6 +16,7 @@ from PIL import Image, ImageSequence
 
 from isthmus.atomic import write_bytes
 from isthmus.errors import DataError, OutputError
+from isthmus.images.bands import visible_bands
 from isthmus.images.conform import to_channels, to_dtype
 from isthmus.images.limits import pillow_limits
 from isthmus.images.opening import FORMATS, MAX_PIXELS
@@ -142,7 +143,8 @@ def _picture(frame: npt.NDArray[Any], least: int) -> Image.Image:
     array = np.asarray(frame)
     array = to_dtype(array.astype(np.float32) if array.dtype.kind == "f" else array, np.uint8)
     if array.ndim == 3:
-        array = array[..., 0] if array.shape[2] == 1 else to_channels(array, 3)
+        array = visible_bands(array)
+        array = array[..., 0] if array.shape[2] == 1 else array
     factor = max(1, -(-least // max(array.shape[:2])))
     enlarged = np.repeat(np.repeat(array, factor, 0), factor, 1)
     return Image.fromarray(np.ascontiguousarray(enlarged))

@@ -58,7 +58,8 @@ def read(
             name. `[17]` or `[10:20]` behind a path or a name chooses images: `mnist:test[-1]`.
         size: (h, w), or the side of a square: every image resized to cover it and cut to its centre; None
             keeps sizes.
-        channels: 1 or 3 to force gray or colour; None keeps what is there (gray becomes colour where mixed).
+        channels: 1 or 3 to force gray or colour; 2 to 64 where an array's axes could be read in two ways;
+            None keeps what is there (gray becomes colour where mixed).
         range: the samples (low, high) that stand for black and white, in the units of `data`; all images
             become float32 in [0, 1]. None: integers of 8 or 16 bits have their own, floats lie in [0, 1].
         max_pixels: refuse or skip larger image files, from their header.
@@ -82,7 +83,7 @@ def read(
     size = (size, size) if isinstance(size, int) else size
     check_request(size=size, channels=channels)
     place = None if cache is None else Path(cache)
-    reader = _Reader(size, channels, check_range(range), max_pixels, place, progress)
+    reader = _Reader(size, channels, check_range(range), max_pixels, place, progress, array_channels=channels)
     images = conform(reader.read(data), size=size, channels=channels)
     if labels is not None:
         numbers = label_numbers(labels, len(images), images.source)
@@ -96,6 +97,15 @@ def read_samples(
 ) -> ImageSet:
     """As `read`, for restoration: floats of arrays may lie within `bounds`, for noise leads beyond [0, 1]."""
     return _Reader(None, None, check_range(range), max_pixels, None, None, bounds).read(data)
+
+
+def read_expected(data: Any, channels: int, *, range: Range | None = None) -> ImageSet:
+    """As `read`, of images that should have a number of channels, which settles what an array's axes are.
+
+    They are not converted, and may turn out to have another number.
+    """
+    reader = _Reader(None, None, check_range(range), MAX_PIXELS, None, None, array_channels=channels)
+    return reader.read(data)
 
 
 def read_image(
@@ -121,13 +131,14 @@ def read_image(
         DataError: as `read`; several images.
         UsageError: impossible `channels` or `range`.
     """
-    images = read(image, range=range, max_pixels=max_pixels)
+    check_request(size=None, channels=channels)
+    reader = _Reader(None, None, check_range(range), max_pixels, None, None, array_channels=channels)
+    images = reader.read(image)
     if len(images) != 1:
         raise DataError(
             f"{images.source}: one image is needed here, and this holds {len(images):,}",
             hint=f"{images.source}[0]" if isinstance(image, (str, os.PathLike)) else "images[0]",
         )
-    check_request(size=None, channels=channels)
     return images.image(0) if channels is None else to_channels(images.image(0), channels)
 
 
@@ -153,12 +164,15 @@ class _Reader:
     cache: Path | None
     progress: Progress | None
     bounds: Range = UNIT
+    array_channels: int | None = None
 
     def read(self, data: Any) -> ImageSet:
         if isinstance(data, ImageSet):
             return data if self.value_range is None else self._mapped(data)
         if isinstance(data, np.ndarray) or is_tensor(data):
-            return from_array(data, value_range=self.value_range, bounds=self.bounds)
+            return from_array(
+                data, value_range=self.value_range, bounds=self.bounds, channels=self.array_channels
+            )
         if isinstance(data, (str, os.PathLike)):
             return self._path(os.fspath(data)).named(str(data))
         if is_pillow(data):
@@ -202,23 +216,29 @@ class _Reader:
             found = read_idx_set(path, max_pixels=self.max_pixels)
             return found if self.value_range is None else self._mapped(found)
         if path.suffix.lower() == ".npy":
-            return read_npy(path, value_range=self.value_range, bounds=self.bounds)
+            return read_npy(
+                path, value_range=self.value_range, bounds=self.bounds, channels=self.array_channels
+            )
         if path.suffix.lower() == ".npz":
-            return read_npz(path, value_range=self.value_range, bounds=self.bounds)
+            return read_npz(
+                path, value_range=self.value_range, bounds=self.bounds, channels=self.array_channels
+            )
         return self._one(path, path.name)
 
     def _one(self, source: Any, name: str) -> ImageSet:
         """An image file, its content, or a Pillow image, which has no header to ask."""
         notes = []
         if isinstance(source, (Path, Content)):
-            header = probe(source, max_pixels=self.max_pixels)
+            header = probe(source, max_pixels=self.max_pixels, bands=True)
             if header.transparent:
                 notes.append("the image has transparent parts: laid on white")
             if header.narrowed:
                 notes.append("the image has 16-bit colour: read with 8 bits")
+            if header.paged:
+                notes.append("the file's pages are read as the channels of one image")
             if header.several:
                 notes.append("the file holds several pages or frames: only the first is read")
-        pixels = decode_source(source, value_range=self.value_range, max_pixels=self.max_pixels)
+        pixels = decode_source(source, value_range=self.value_range, max_pixels=self.max_pixels, bands=True)
         return ImageSet(pixels[None], names=(name,), notes=tuple(notes), source=str(name))
 
     def _list(self, data: Sequence[Any]) -> ImageSet:
