@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -105,14 +106,14 @@ def test_noise_beyond_black_and_white_and_other_scales_are_read(array: Array) ->
 def test_a_limit_takes_files_evenly(array: Array) -> None:
     for use in (isthmus.denoise_files, isthmus.inpaint_files, isthmus.compress_files):
         extra: dict[str, Any] = {"find": "dead-pixels"} if use is isthmus.inpaint_files else {}
-        use("t.npy", out="some", limit=3, **extra)  # type: ignore[operator]
+        use("t.npy", out="some", limit=3, **extra)
     assert _names("some") == [f"t-{n}.{end}" for n in (0, 11, 6) for end in ("isth", "png")]
     assert len(array) == 12
     with pytest.raises(isthmus.UsageError, match="limit=0"):
         isthmus.denoise_files("t.npy", out="more", limit=0)
 
 
-LIMITED = {
+LIMITED: dict[str, Callable[[str, str], int]] = {
     "classify": lambda m, p: isthmus.classify(m, p, p, few_labels=0, limit=6).test_images,
     "explain": lambda m, p: isthmus.explain(m, f"{p}/left/1.png", reference=p, units=1, limit=6).images,
     "audit": lambda _, p: isthmus.audit(p, limit=6).images,
