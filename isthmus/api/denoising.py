@@ -11,6 +11,7 @@ from isthmus.api.file_results import FileEntry, FilesResult
 from isthmus.api.inputs import ImageLike, ModelLike, PathLike, Range, load_model
 from isthmus.api.restored_files import log_dropped_parts, restore_files
 from isthmus.api.result import use
+from isthmus.errors import Hint, UsageError
 from isthmus.file_jobs import FileJob, Report
 from isthmus.log import log_note
 from isthmus.old_keywords import rename_keywords
@@ -19,6 +20,7 @@ from isthmus.wording import format_count
 
 if TYPE_CHECKING:
     from isthmus.images.store import Pixels
+    from isthmus.model.autoencoder import Autoencoder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,8 +82,8 @@ def denoise(
     Raises:
         DataError: unreadable, NaN, no pixels, samples out of range, or too small an image to estimate its
             noise.
-        UsageError: `sigma` is not a level of noise, the model restores other images, or an `ensemble` of a
-            model that was trained on images one way up.
+        UsageError: `sigma` is not a level of noise, the model was not trained to remove noise or restores
+            other images, or an `ensemble` of a model that was trained on images one way up.
 
     Examples:
         >>> import isthmus, numpy as np
@@ -91,6 +93,7 @@ def denoise(
     """
     from isthmus.restoration.denoising import denoise_image
 
+    model = _load_denoiser(model)
     with start_task(progress, "denoising", 1) as task:
         restored, levels = denoise_image(
             image, sigma, model, ensemble=ensemble, range=range, report=task.update
@@ -156,7 +159,7 @@ def denoise_files(
     from isthmus.restoration.denoising import check_sigma, denoise_image
 
     check_sigma(sigma)
-    network = None if model is None else load_model(model)
+    network = _load_denoiser(model)
 
     def restore(pixels: Pixels, _: FileJob, report: Report) -> tuple[Pixels, dict[str, Any]]:
         clean, levels = denoise_image(pixels, sigma, network, ensemble=ensemble, range=range, report=report)
@@ -186,6 +189,25 @@ def denoise_files(
         skipped=done.skipped,
         complete=done.complete,
     )
+
+
+def _load_denoiser(model: ModelLike | None) -> Autoencoder | None:
+    """The model that was given, if there was one.
+
+    Raises:
+        UsageError: it was not trained to restore damaged images.
+    """
+    if model is None:
+        return None
+    network = load_model(model)
+    corruption = network.recipe.corruption
+    if corruption.is_identity or corruption.hides_pixels:
+        raise UsageError(
+            f"this model (recipe {network.recipe.name}) was not trained to remove noise",
+            hint=Hint.call("train", "DATA", recipe="denoising"),
+            id="denoise.model",
+        )
+    return network
 
 
 def _log_levels(levels: Sequence[float]) -> None:
