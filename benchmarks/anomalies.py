@@ -43,7 +43,7 @@ def one_class(
     readout = readouts.fit_readout(model, normal)
     found: dict[str, float] = {}
     for kind in kinds:
-        detector = anomalies.fit_detector(model, readout, normal, kind)
+        detector = anomalies.fit_detector(model, readout, normal, kind, false_alarms=0.01)
         scores = anomalies.score(model, readout, detector, test)
         found[kind] = float(roc_auc_score(unusual, scores))
         if kind == "density":

@@ -23,11 +23,11 @@ from isthmus.api.inputs import (
 from isthmus.api.pair_inputs import check_no_pairs
 from isthmus.api.reference import (
     ReferenceKind,
-    fit_extractor_to_data,
     resolve_extractor,
+    resolve_extractor_for,
     resolve_reference,
 )
-from isthmus.api.result import Result, skipped_inputs, use
+from isthmus.api.result import PictureResult, skipped_inputs, use
 from isthmus.errors import UsageError
 from isthmus.images.bands import note_bands
 from isthmus.interruption import Interruption
@@ -70,7 +70,7 @@ class UnusualImage:
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class AnomalyResult(Result):
+class AnomalyResult(PictureResult):
     """How unusual each image is.
 
     Attributes:
@@ -164,7 +164,7 @@ class AnomalyResult(Result):
             "chance": self.chance,
         }
 
-    def draw(self) -> bytes:
+    def draw(self, scale: int | None = None) -> bytes:
         """The ten most unusual images above the same with their heat maps."""
         from isthmus.reports.image_sheets import draw_heat_maps
 
@@ -172,7 +172,7 @@ class AnomalyResult(Result):
         images = self._lookup.read(rows)
         maps = self._scorer.heat_maps(images)
         pictures = [images.image(i) for i in range(len(images))]
-        return draw_heat_maps(pictures, maps, [self.names[row] for row in rows])
+        return draw_heat_maps(pictures, maps, [self.names[row] for row in rows], scale=scale)
 
     def _facts(self, row: int) -> UnusualImage:
         return UnusualImage(
@@ -364,7 +364,7 @@ def _fit(
     if stored is not None:
         purpose = f"this model holds the score '{stored.kind}': for '{score}' {purpose}"
     usual, reference = resolve_reference(model, normal, purpose=purpose, option="normal", range=range)
-    extractor, _ = fit_extractor_to_data(model, usual)
+    extractor, _ = resolve_extractor_for(model, usual)
     cuts = is_larger(images, extractor.reading.size) if tiles is None else tiles
     with start_task(progress, "fitting to normal images", 1) as task:
         detector = fit_detector(

@@ -17,16 +17,19 @@ from isthmus.api.inputs import (
     check_choice,
     describe_model,
     list_image_files,
+    refuse_unused,
 )
 from isthmus.api.result import use
-from isthmus.errors import DataError
+from isthmus.errors import DataError, Hint
 from isthmus.file_jobs import FileJob, InputFiles, Report, expand_inputs, reserve_memory
 from isthmus.log import SkippedInput, log_note
+from isthmus.outputs import is_folder
 from isthmus.progress import Progress
 from isthmus.wording import format_count, format_size
 
 FormatKind = Literal["png", "tif", "webp", "bmp", "jpg", "ppm"]
 SHIPPED_CODEC = "photo-codec"
+DEFAULT_FORMAT: FormatKind = "png"
 _BYTES_PER_PX = 24  # estimated: the picture, its alpha, and the symbols of all tiles
 
 
@@ -260,7 +263,7 @@ def decompress_files(
     *,
     out: PathLike,
     model: ModelLike | None = None,
-    format: FormatKind = "png",
+    format: FormatKind | None = None,
     region: Region | None = None,
     keep_going: bool = False,
     force: bool = False,
@@ -277,7 +280,7 @@ def decompress_files(
         inputs: .isth files and folders of them.
         out: an image file for one input, else a folder.
         model: the model they were compressed with; by default `photo-codec`.
-        format: format of images in a folder; a single file's name says its own.
+        format: format of images in a folder, by default png; a single file's name says its own.
         region: decode only this part.
         keep_going: paint what is damaged from its surroundings, and name it.
         force: write outputs again that exist.
@@ -309,6 +312,8 @@ def decompress_files(
     from isthmus.images.write import WRITABLE, holds_alpha, save_image
 
     check_choice("format", format, get_args(FormatKind))
+    if format is not None and Path(out).suffix.lower() in WRITABLE and not is_folder(out):
+        refuse_unused("format", f"on {os.fspath(out)}, whose suffix says the format")
     files = expand_inputs(inputs, list_compressed)
     codec = codec_for(model)
     area = None if region is None else Rectangle.of_region(region)
@@ -333,7 +338,7 @@ def decompress_files(
         files,
         lambda job, _: with_name(job.source, lambda: decode(job)),
         out=out,
-        suffix=f".{format}",
+        suffix=f".{format or DEFAULT_FORMAT}",
         suffixes=WRITABLE,
         force=force,
         workers=workers,
@@ -382,5 +387,10 @@ def list_compressed(folder: Path) -> InputFiles:
     )
     if not found:
         unlisted = f"; {skipped[0].name} {skipped[0].reason}" if skipped else ""
-        raise DataError(f"{folder}: no {SUFFIX} files in it{unlisted}")
+        raise DataError(
+            f"{folder}: no {SUFFIX} files in it{unlisted}",
+            hint=Hint.call("compress_files", "IMAGES", out=os.fspath(folder)),
+            id="empty-folder",
+            fields={"folder": os.fspath(folder), "expected": f"FOLDER-OF-{SUFFIX[1:].upper()}-FILES"},
+        )
     return InputFiles(tuple((path, path.relative_to(folder).as_posix()) for path in found), tuple(skipped))

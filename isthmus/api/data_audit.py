@@ -16,8 +16,9 @@ from isthmus.api.inputs import (
     Range,
     load_model,
     read_images,
+    refuse_unused,
 )
-from isthmus.api.reference import fit_extractor_to_data
+from isthmus.api.reference import resolve_extractor_for
 from isthmus.api.result import Result, skipped_inputs, use
 from isthmus.errors import Hint, UsageError
 from isthmus.escaping import list_line
@@ -343,6 +344,8 @@ def audit(
     images = read_images(data, limit=limit, range=range)
     other = None if against is None else read_images(against, limit=limit, range=range)
     note_bands(show, images.channels)
+    if model is not None and images.labels is None:
+        refuse_unused("model", "where images have no labels to judge")
     both = images if other is None else joined(images, other)
     leaks = None
     if other is not None:
@@ -405,7 +408,7 @@ def _embed(images: ImageSet, model: Autoencoder | None) -> Tensor:
 
     from isthmus.features.readout import features
 
-    extractor, _ = fit_extractor_to_data(model, images)
+    extractor, _ = resolve_extractor_for(model, images)
     return torch.from_numpy(features(model, images, extractor, compact=True))
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from isthmus.api.anomaly_detection import DEFAULT_FALSE_ALARMS
 from isthmus.api.evaluation import Evaluation, evaluate
 from isthmus.api.explanation import Explanation, explain
 from isthmus.api.inputs import PathLike, read_images_for
@@ -252,7 +253,9 @@ def _add_features(report: Report, model: Autoencoder, test: ImageSet) -> dict[st
     pixels = np.stack([images.image(i) for i in range(sections.SHOWN)])
     pixels[:, 10:18, 10:18] = np.iinfo(np.uint8).max - pixels[:, 10:18, 10:18]
     odd = read(pixels)
-    detector = fit_detector(model, extractor, train_images, "reconstruction")
+    detector = fit_detector(
+        model, extractor, train_images, "reconstruction", false_alarms=DEFAULT_FALSE_ALARMS
+    )
     flagged = int((score(model, extractor, detector, odd) > detector.threshold).sum())
     caption = (
         f"In the middle of each a square was turned into its negative; {flagged} of {len(odd)} are flagged "

@@ -6,9 +6,17 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from isthmus.api.inputs import DataLike, ModelLike, Range, describe_model, load_model
+from isthmus.api.inputs import (
+    DataLike,
+    ModelLike,
+    Range,
+    describe_model,
+    load_model,
+    refuse_unused,
+)
 from isthmus.api.pair_inputs import open_model_and_pairs
 from isthmus.api.result import Result, skipped_inputs, use
+from isthmus.errors import Hint
 from isthmus.old_keywords import rename_keywords
 from isthmus.progress import Progress, start_task
 from isthmus.wording import format_count
@@ -104,6 +112,9 @@ def diagnose(
     from isthmus.training.diagnosis.diagnose import diagnose_training
     from isthmus.training.diagnosis.observed import observe
 
+    for option, is_given in (("limit", limit is not None), ("range", range is not None)):
+        if data is None and is_given:
+            refuse_unused(option, "without images", hint=Hint.call("diagnose", "MODEL", "DATA"))
     if data is None:
         network, images, observed = load_model(model), None, None
     else:

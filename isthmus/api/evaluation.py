@@ -29,6 +29,7 @@ from isthmus.api.inputs import (
     check_count,
     describe_model,
     read_images_for,
+    refuse_unused,
 )
 from isthmus.api.pair_inputs import open_model_and_pairs
 from isthmus.api.reference import resolve_prior
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from isthmus.model.autoencoder import Autoencoder
 
 MAX_GAP_IMAGES = 2000
+DEFAULT_SAMPLES = 10_000
 SHOWN_IMAGES = 10
 BASELINES = {
     "pca": "PCA",
@@ -68,8 +70,8 @@ class Evaluation(Result):
     Attributes:
         model: facts about the model.
         data: facts about the images.
-        metrics: means over images, by name, see docs/reference/metrics.md; under the recipe's own corruption where it
-            has one.
+        metrics: means over images, by name, see docs/reference/metrics.md; under the recipe's own corruption
+            where it has one.
         baselines: the same for `pca`, `mean_image` and `corrupted_input`, as far as they apply; of pairs for
             `copy`, the input as it is, and `linear_map`, the best linear map of patches.
         clean: the same metrics without corruption; null for a recipe that has none.
@@ -209,7 +211,7 @@ def evaluate(
     reference: DataLike | None = None,
     nll_samples: int = 0,
     generation: bool = False,
-    samples: int = 10_000,
+    samples: int = DEFAULT_SAMPLES,
     features: PathLike | None = None,
     privacy: bool = False,
     limit: int | None = None,
@@ -273,6 +275,10 @@ def evaluate(
     check_count("limit", limit)
     check_count("nll_samples", nll_samples, least=0)
     check_count("samples", samples, least=8)
+    if features is not None and not generation:
+        refuse_unused("features", "without new images to compare", hint=Hint.add(generation=True))
+    if samples != DEFAULT_SAMPLES and not generation:
+        refuse_unused("samples", "without new images to compare", hint=Hint.add(generation=True))
     network, given = open_model_and_pairs(model, data, target, range=range)
     paired = network.recipe.corruption.is_paired
     if paired and (generation or privacy or reference is not None):
@@ -283,6 +289,10 @@ def evaluate(
         )
     note_bands(show, network.output_channels)
     images = evenly(given, limit)
+    likely = likelihood_term(network.recipe)
+    if nll_samples and (likely is None or not network.recipe.bottleneck.is_stochastic):
+        why = "on a model that is not variational, or whose image term is no likelihood"
+        refuse_unused("nll_samples", why, hint=Hint.call("train", "DATA", recipe="variational"))
     known = None
     if not paired:
         known = _find_training_images(
@@ -313,7 +323,6 @@ def evaluate(
             task=task,
         )
     main = found.main
-    likely = likelihood_term(network.recipe)
     if likely is not None and likely.needs_probabilities and not main.binary:
         log_note(
             f"the images are not black and white: nats under {likely.name} are cross-entropies, not "

@@ -17,8 +17,8 @@ from isthmus.api.inputs import (
     open_model_and_data,
 )
 from isthmus.api.reference import ReferenceKind, resolve_reference
-from isthmus.api.result import Result, skipped_inputs, use
-from isthmus.errors import DataError
+from isthmus.api.result import PictureResult, skipped_inputs, use
+from isthmus.errors import DataError, Hint, UsageError
 from isthmus.images.bands import note_bands
 from isthmus.interruption import Interruption
 from isthmus.log import log_note
@@ -67,7 +67,7 @@ class UnitFacts:
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Explanation(Result):
+class Explanation(PictureResult):
     """The code of one image, explained.
 
     Attributes:
@@ -126,11 +126,11 @@ class Explanation(Result):
         units = np.array([one.unit for one in self.units])
         return {"units": units, **maps, "atlas": self.atlas, "traversals": self.traversals}
 
-    def draw(self) -> bytes:
+    def draw(self, scale: int | None = None) -> bytes:
         """The image, its reconstruction, and where each unit looks."""
         from isthmus.api.pages.explanation_page import draw_maps
 
-        return draw_maps(self)
+        return draw_maps(self, scale)
 
     def page(self) -> str:
         """Maps, numbers, what units decode to, the images that excite them, and the test of the maps."""
@@ -174,7 +174,7 @@ def explain(
 
     Raises:
         CapabilityError: the model's code does not hold the whole image.
-        UsageError: a number of units below 1.
+        UsageError: a number of units below 1, or more than the code has.
         DataError: no such image, a unit that the code has not, or no reference images.
 
     Examples:
@@ -245,6 +245,7 @@ def explain_first(
         stop: catches Ctrl-C while the maps are tested, which is the long part.
 
     Raises:
+        UsageError: more units than the code has.
         DataError: a unit that the code has not.
     """
     import torch
@@ -315,6 +316,12 @@ def explain_first(
 
 def _choose_units(units: int | Sequence[int], usual: Units, values: Tensor) -> list[int]:
     if isinstance(units, int):
+        if units > len(values):
+            raise UsageError(
+                f"units={units}: this code has {len(values)} units",
+                hint=Hint.add(units=len(values)),
+                id="too-many-units",
+            )
         return usual.telling(values, units)
     for unit in units:
         if not 0 <= unit < len(values):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from isthmus.errors import Hint, UsageError
 from isthmus.file_jobs import InputFiles, expand_inputs
@@ -207,6 +207,18 @@ def check_choice(name: str, value: str | None, known: Sequence[str]) -> None:
 
     if value is not None and value not in known:
         raise UsageError(f"{name} '{value}' is not known{nearest(str(value), tuple(known))}", id="choice")
+
+
+def refuse_unused(option: str, why: str, *, hint: Hint | None = None) -> NoReturn:
+    """Refuse an option that was given and changes nothing.
+
+    Args:
+        why: ends the sentence "OPTION has no effect …".
+
+    Raises:
+        UsageError: always.
+    """
+    raise UsageError(f"{option} has no effect {why}", hint=hint, id="no-effect", fields={"option": option})
 
 
 def describe_model(model: ModelLike, network: Autoencoder) -> str:

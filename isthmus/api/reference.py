@@ -1,7 +1,8 @@
 """The training-data policy: what scaling, detectors and priors are fitted to.
 
 In this order: what the caller gives (`normal=` for anomalies, else `reference=`), what the model file stores,
-the training images if they are found and their fingerprint matches, else an error. Never the query.
+the training images if they are found and their fingerprint matches, else an error. Never the query. `cluster`
+and `search` fit features to the set that they group or search, and say so (`data`).
 """
 
 from __future__ import annotations
@@ -84,20 +85,33 @@ def resolve_extractor(
     return fit_readout(model, images, reading), kind
 
 
-def fit_extractor_to_data(
+def resolve_extractor_for(
     model: Autoencoder, images: ImageSet, *, layer: str | None = None
 ) -> tuple[Readout, ReferenceKind]:
-    """As `resolve_extractor`, for uses that may fit to DATA itself (`cluster`, `search`): stored, else DATA.
+    """As `resolve_extractor`, where the use has images to learn from (normal ones, labelled ones): stored,
+    else fitted to these.
 
     Raises:
         UsageError: the model has no such layer.
     """
-    from isthmus.features.readout import fit_readout, stored
+    from isthmus.features.readout import stored
 
     own = stored(model)
     if own is not None and layer in (None, own.reading.layer):
         return own, "model"
-    return fit_readout(model, images, _choose_reading(model, layer)), "data"
+    return fit_extractor_to_data(model, images, layer=layer), "data"
+
+
+def fit_extractor_to_data(model: Autoencoder, images: ImageSet, *, layer: str | None = None) -> Readout:
+    """For uses that compare the images of one set with one another (`cluster`, `search`): fitted to the set,
+    also where the model stores an extractor, so that what is usual in this set decides what is alike.
+
+    Raises:
+        UsageError: the model has no such layer.
+    """
+    from isthmus.features.readout import fit_readout
+
+    return fit_readout(model, images, _choose_reading(model, layer))
 
 
 def resolve_prior(

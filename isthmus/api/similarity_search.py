@@ -22,7 +22,7 @@ from isthmus.api.inputs import (
     read_images_for,
 )
 from isthmus.api.reference import ReferenceKind, fit_extractor_to_data
-from isthmus.api.result import Result, skipped_inputs, use
+from isthmus.api.result import PictureResult, skipped_inputs, use
 from isthmus.errors import BusyError, OutputError
 from isthmus.images.bands import note_bands
 from isthmus.interruption import Interruption
@@ -70,13 +70,13 @@ class QueryMatches:
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class SearchResult(Result):
+class SearchResult(PictureResult):
     """The images that are most similar to each query.
 
     Attributes:
         model: the model, as it was given.
         layer: the stage of the encoder that the features come from.
-        reference: what their scaling is fitted to: `model` (as its file says) or `data` (searched images).
+        reference: what their scaling is fitted to: always `data`, the searched images.
         metric: `cosine`, up to 1 for the same direction, or `l2`, a distance from 0.
         images: number of images that were searched.
         query_matches: for each query what was found.
@@ -153,7 +153,7 @@ class SearchResult(Result):
             "values": np.array([[match.value for match in some] for some in self.matches], dtype=np.float32),
         }
 
-    def draw(self) -> bytes:
+    def draw(self, scale: int | None = None) -> bytes:
         """The first twenty queries, each followed by its ten best matches."""
         from isthmus.reports.image_sheets import draw_image_rows
 
@@ -167,7 +167,7 @@ class SearchResult(Result):
             place += len(some)
             title = f"{self.queries[query]}; then by {self.metric}: {values}"
             strips.append((title, [queries.image(query), *pictures]))
-        return draw_image_rows(strips, columns=1 + MAX_DRAWN_MATCHES)
+        return draw_image_rows(strips, columns=1 + MAX_DRAWN_MATCHES, scale=scale)
 
 
 @rename_keywords(index_path="index")
@@ -188,7 +188,8 @@ def search(
 ) -> SearchResult:
     """Find the images of a set that are most similar to others.
 
-    All pairs are compared exactly. Features are scaled as the model file says, else on the searched images.
+    All pairs are compared exactly. Features are scaled on the searched images, with an
+    index as they were when it was made.
 
     Args:
         model: a model, the path of a model file, or the name of a shipped model.
@@ -238,7 +239,7 @@ def search(
     return SearchResult(
         model=describe_model(model, network),
         layer=found.extractor.reading.layer,
-        reference=found.reference,
+        reference="data",
         metric=metric,
         images=len(fresh.index),
         queries=queries.names,
@@ -260,7 +261,6 @@ class _IndexedImages:
 
     fresh: Refreshed
     extractor: Readout
-    reference: ReferenceKind
     error: OutputError | None
 
 
@@ -284,7 +284,7 @@ def _index_images(
     earlier = None if path is None else load_usable(path)
     if path is not None and earlier is None and path_exists(path):
         log_note("the index {path} is damaged and is made anew", id="index-damaged", path=os.fspath(path))
-    extractor, reference = _choose_extractor(model, images, layer, earlier)
+    extractor = _choose_extractor(model, images, layer, earlier)
     current = path is None or is_current(earlier, model, extractor, images)
     error: OutputError | None = None
     with contextlib.ExitStack() as lock:
@@ -308,20 +308,15 @@ def _index_images(
                 save_index(fresh.index, path)
             except OutputError as failure:
                 error = failure
-    return _IndexedImages(fresh, extractor, reference, error)
+    return _IndexedImages(fresh, extractor, error)
 
 
 def _choose_extractor(
     model: Autoencoder, images: ImageSet, layer: str | None, earlier: Index | None
-) -> tuple[Readout, ReferenceKind]:
-    """The model's own extractor; else that of the index, or one that is fitted to `images`."""
+) -> Readout:
+    """That of the index, fitted to the set as it was when the index was made; else one fitted to `images`."""
     from isthmus.features.index import is_of
-    from isthmus.features.readout import stored
 
-    own = stored(model)
-    is_stored = own is not None and layer in (None, own.reading.layer)
-    if earlier is None or is_stored or not is_of(earlier, model):
-        return fit_extractor_to_data(model, images, layer=layer)
-    if layer in (None, earlier.readout.reading.layer):
-        return earlier.readout, "data"  # fitted again, it would change all features that are kept
+    if earlier is not None and is_of(earlier, model) and layer in (None, earlier.readout.reading.layer):
+        return earlier.readout  # fitted again, it would change all features that are kept
     return fit_extractor_to_data(model, images, layer=layer)

@@ -12,6 +12,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from isthmus.api.corrected_calls import check_not_exchanged
 from isthmus.api.inputs import (
     MODEL_SUFFIX,
     DataLike,
@@ -136,6 +137,7 @@ def train(
         2
     """
     began = time.monotonic()  # before torch is imported: that is part of the time that was asked for
+    check_not_exchanged(train, (data,), {"recipe": recipe, "start_from": start_from, "out": out})
     check_is_data(data)
     options = _rename_old(
         old,

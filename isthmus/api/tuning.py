@@ -11,10 +11,19 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
-from isthmus.api.inputs import DataLike, PathLike, Range, Size, check_choice, check_count, read_images
+from isthmus.api.inputs import (
+    DataLike,
+    PathLike,
+    Range,
+    Size,
+    check_choice,
+    check_count,
+    read_images,
+    refuse_unused,
+)
 from isthmus.api.result import Result, skipped_inputs, use
 from isthmus.api.trial_training import TrialLength, train_trial
-from isthmus.errors import IsthmusError, UsageError
+from isthmus.errors import Hint, IsthmusError, UsageError
 from isthmus.interruption import Interruption, undivided
 from isthmus.locks import exclusive
 from isthmus.log import LOGGER
@@ -34,6 +43,8 @@ SearchKind = Literal["grid", "random", "optuna"]
 TrialState = Literal["running", "done", "pruned", "failed"]
 DEFAULT_TRIAL_MINUTES = 0.5
 _BUDGET_SHARE = 0.9  # of the whole time, for trainings; the rest is for measuring
+
+DEFAULT_TRIALS = 20
 
 
 @dataclass(frozen=True)
@@ -192,7 +203,7 @@ def tune(
     objectives: Sequence[str] = ("reconstruction",),
     folds: int = 3,
     search: SearchKind = "grid",
-    trials: int = 20,
+    trials: int = DEFAULT_TRIALS,
     budget: float | None = None,
     epochs: float | None = None,
     minutes: float | None = None,
@@ -366,6 +377,8 @@ def _check(names: tuple[str, ...], folds: int, search: str, trials: int, budget:
     check_count("folds", folds, least=2)
     check_choice("search", search, get_args(SearchKind))
     check_count("trials", trials)
+    if search == "grid" and trials != DEFAULT_TRIALS:
+        refuse_unused("trials", "on a grid, which has as many as its values", hint=Hint.add(search="random"))
     if budget is not None and budget <= 0:
         raise UsageError(f"budget={budget}: minutes above 0 are expected", id="budget")
 

@@ -26,6 +26,8 @@ _ONLY_TRAIN = ("checkpoint_seconds", "out", "resume", "force", "progress")
 def _run(console: Console, positional: list[Any], given: dict[str, Any]) -> Result | None:
     (data,) = positional
     if given.pop("dry_run", None):
+        if "resume" in given:
+            raise click.UsageError("--resume has no effect with --dry-run, which trains nothing")
         return plan_training(data, **{k: v for k, v in given.items() if k not in _ONLY_TRAIN})
     out = given.setdefault("out", default_model_path(data))
     model = train(data, **given)

@@ -45,8 +45,6 @@ NAME = "anomalies"
 Scores = npt.NDArray[np.float64]
 Kind = Literal["reconstruction", "density", "mixture", "neighbour", "local"]
 
-SCORE: Kind = "density"
-FALSE_ALARMS = 0.01
 CALIBRATION = 0.2
 MOST_NORMAL = 20_000
 MEMORY = 20_000  # parts of normal images that are remembered per place
@@ -109,9 +107,9 @@ def fit_detector(
     model: Autoencoder,
     readout: Readout,
     normal: ImageSet,
-    kind: Kind = SCORE,
+    kind: Kind,
     *,
-    false_alarms: float = FALSE_ALARMS,
+    false_alarms: float,
     seed: int = 0,
 ) -> Detector:
     """Fit a score to four fifths of the normal images, and calibrate it on the rest.

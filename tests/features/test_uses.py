@@ -175,7 +175,7 @@ def test_a_detector_survives_the_file(
     again = isthmus.load(tmp_path / "m.safetensors")
     with pytest.raises(DataError, match="normal"):
         isthmus.anomalies(again, test)
-    detector = unusual.fit_detector(model, readout, train, "mixture")
+    detector = unusual.fit_detector(model, readout, train, "mixture", false_alarms=0.01)
     unusual.store_detector(again, detector, readout)
     again.save(tmp_path / "m.safetensors")
     again = isthmus.load(tmp_path / "m.safetensors")

@@ -33,7 +33,7 @@ def model() -> Autoencoder:
     images = isthmus.read(pictures(40, (12, 12), 3))
     keep(made, fit_mixture(codes_of(made, images), components=2))
     readout = fit_readout(made, images)
-    store_detector(made, fit_detector(made, readout, images), readout)
+    store_detector(made, fit_detector(made, readout, images, "density", false_alarms=0.01), readout)
     return made
 
 

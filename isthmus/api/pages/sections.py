@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from isthmus.api.anomaly_detection import DEFAULT_FALSE_ALARMS, DEFAULT_SCORE
 from isthmus.evaluation.generation import Generation
 from isthmus.evaluation.passes import evenly
 from isthmus.features.anomalies import Detector, fit_detector, heat, score
@@ -48,7 +49,7 @@ def add_features(report: Report, model: Autoencoder, images: ImageSet) -> None:
     if halves[0].labels is not None and len(np.unique(halves[0].labels)) > 1:
         add_classes(report, model, halves[0], halves[1], readout)
     add_groups(report, model, some, readout)
-    detector = fit_detector(model, readout, some)
+    detector = fit_detector(model, readout, some, DEFAULT_SCORE, false_alarms=DEFAULT_FALSE_ALARMS)
     worst = (-score(model, readout, detector, some)).argsort(kind="stable")[:SHOWN]
     caption = f"The most unusual of them, by their {detector.kind}; below, where they are."
     add_unusual(report, model, readout, detector, some.subset(worst), caption)

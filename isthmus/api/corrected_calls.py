@@ -1,17 +1,17 @@
-"""Images given as a model and a model given as images: found for every use before it begins."""
+"""Hints that are the whole call, put right: model and images exchanged, a folder without images."""
 
 from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from isthmus import pretrained
 from isthmus.api.inputs import is_model_file
-from isthmus.errors import Hint, UsageError
+from isthmus.errors import DataError, Hint, UsageError
 
 _PYTHON_ONLY = ("progress", "callbacks")
 
@@ -35,8 +35,43 @@ def check_not_exchanged(
     images = _find(given, kinds, "images", _names_model)
     if model is None or images is None:
         return
+    raise UsageError(
+        f"{images} is a model file, and images are expected here",
+        hint=_repeat(function, arguments, given, {model: images, images: model}),
+        id="exchanged-arguments",
+        fields={"model": model, "images": images},
+    )
+
+
+def suggest_other_folder(
+    error: DataError,
+    function: Callable[..., object],
+    arguments: Sequence[object],
+    options: Mapping[str, object],
+) -> None:
+    """Give the error about an empty folder the hint to call the use with another one in its place.
+
+    Args:
+        error: with `folder` and `expected`, a word for what should be given, among its fields.
+        function, arguments, options: the use, and what it was called with.
+    """
+    folder, expected = str(error.fields["folder"]), str(error.fields["expected"])
+    given = {**dict(zip(_parameter_kinds(function), arguments, strict=False)), **options}
+    spellings = {value for value in _paths(given.values()) if Path(value) == Path(folder)}
+    if spellings:
+        error.hint = _repeat(function, arguments, given, dict.fromkeys(spellings, expected))
+        error.__notes__ = [f"hint: {error.hint}"]
+
+
+def _repeat(
+    function: Callable[..., object],
+    arguments: Sequence[object],
+    given: Mapping[str, object],
+    other: Mapping[str, str],
+) -> Hint:
+    """The call with other words for some paths."""
     right = {
-        name: _exchange(value, {model: images, images: model})
+        name: _exchange(value, other)
         for name, value in given.items()
         if value is not None and name not in _PYTHON_ONLY
     }
@@ -45,12 +80,7 @@ def check_not_exchanged(
         if not isinstance(right[name], str):
             break  # what follows is given by its name
         positional.append(right.pop(name))
-    raise UsageError(
-        f"{images} is a model file, and images are expected here",
-        hint=Hint.call(function.__name__, *positional, **right),
-        id="exchanged-arguments",
-        fields={"model": model, "images": images},
-    )
+    return Hint.call(function.__name__, *positional, **right)
 
 
 @cache
@@ -68,11 +98,16 @@ def _find(
     given: Mapping[str, object], kinds: Mapping[str, str], kind: str, is_wrong: Callable[[str], bool]
 ) -> str | None:
     """The first path among the values of a kind that is wrong there."""
-    for name, value in given.items():
+    values = (value for name, value in given.items() if kinds.get(name) == kind)
+    return next(filter(is_wrong, _paths(values)), None)
+
+
+def _paths(values: Iterable[object]) -> Iterator[str]:
+    """The paths among some values, and those in lists among them."""
+    for value in values:
         for one in value if isinstance(value, (list, tuple)) else (value,):
-            if kinds.get(name) == kind and isinstance(one, (str, os.PathLike)) and is_wrong(os.fspath(one)):
-                return os.fspath(one)
-    return None
+            if isinstance(one, (str, os.PathLike)):
+                yield os.fspath(one)
 
 
 def _names_model(value: str) -> bool:
