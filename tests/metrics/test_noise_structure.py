@@ -16,7 +16,7 @@ PHOTOS = {name: np.ascontiguousarray(getattr(data, name)()[60:252, 60:316]) for 
 
 def add(photo: np.ndarray, noise: np.ndarray) -> np.ndarray:
     noise = noise if photo.ndim == 2 else noise[..., None]
-    return (photo + noise).round().clip(0, 255).astype(np.uint8)
+    return np.asarray((photo + noise).round().clip(0, 255), np.uint8)
 
 
 def white(photo: np.ndarray, sigma: float = 20) -> np.ndarray:
