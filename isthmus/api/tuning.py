@@ -248,10 +248,10 @@ def tune(
     from isthmus.evaluation.selection.objectives import objective
     from isthmus.evaluation.selection.proposals import fixed, from_optuna
     from isthmus.evaluation.selection.space import check_axes, grid, parse_axis, randomly
-    from isthmus.training.prepare import settle_recipe
+    from isthmus.model.recipes import resolve_recipe
 
     lines = dict(settings) if isinstance(settings, Mapping) else tuple(settings)
-    chosen = settle_recipe(recipe, code, lines)
+    chosen = resolve_recipe(recipe, code, lines)
     axes = [parse_axis(text) for text in over]
     check_axes(chosen, axes)
     names = tuple(dict.fromkeys(objective(name) for name in objectives))

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from isthmus.errors import CapabilityError, DataError, Hint
+from isthmus.machine import multiplies_bfloat16
 from isthmus.model import capabilities
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.bottlenecks.entropy import EntropyBottleneck, rate_model
@@ -81,7 +82,7 @@ def latents(model: Autoencoder, image: Tensor) -> Tensor:
     check_codec(model)
     if image.ndim != 4 or image.shape[:2] != (1, model.channels):
         raise DataError(f"one image of {model.channels} channels is needed, got {tuple(image.shape)}")
-    return model.features(image, torch.bfloat16 if _multiplies_bfloat16(image) else None)[0]
+    return model.features(image, torch.bfloat16 if multiplies_bfloat16(image.device) else None)[0]
 
 
 @torch.no_grad()
@@ -123,13 +124,6 @@ def synthesise(model: Autoencoder, symbols: np.ndarray, quality: float, size: tu
     levels = (painted * 255).round().to(torch.uint8).permute(1, 2, 0)
     result: np.ndarray = levels.contiguous().cpu().numpy()
     return result
-
-
-def _multiplies_bfloat16(like: Tensor) -> bool:
-    if like.device.type != "cpu" or not torch.backends.mkldnn.enabled:
-        return False
-    known = torch.cpu.get_capabilities()
-    return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
 
 
 def _bottleneck(model: Autoencoder) -> EntropyBottleneck:

@@ -23,17 +23,13 @@ from isthmus.model.allocation import room_for
 from isthmus.model.attachment_check import DAMAGE, Rule, check_state, check_tensors, whole_number
 from isthmus.model.attachments import attach
 from isthmus.model.autoencoder import Autoencoder
-from isthmus.model.objective import Objective, Term
 from isthmus.model.seeded import seeded
 from isthmus.model.terms import mse
-from isthmus.model.trace import Corrupted, Latent, NoNetwork, Trace
 from isthmus.threads import limited
 from isthmus.training.allocator import kept_memory
 from isthmus.training.denormals import flushed_denormals
-from isthmus.training.options import Settled
-from isthmus.training.player import Player
+from isthmus.training.network_fitting import NetworkLearner, Pass, fit_network
 from isthmus.training.progress import Listener
-from isthmus.training.run import Run
 
 NAME = "dynamics"
 KNOWN = 4  # frames the network is told
@@ -99,21 +95,14 @@ def guess(known: Tensor, times: Tensor) -> Tensor:
     return torch.lerp(known[:, 0], known[:, 1], share)
 
 
-@dataclass(eq=False)
-class _Learner:
-    module: _Motion
-    optimiser: axes.Optimiser
+def _motion_pass(network: _Motion) -> Pass:
+    """A pass over windows of frames: one frame of each is predicted from four others."""
 
-    def __post_init__(self) -> None:
-        objective = Objective((Term("motion", 1.0, mse),))
-        self.players: tuple[Player, ...] = (
-            Player("dynamics", tuple(self.module.parameters()), objective, self.optimiser),
-        )
-
-    def set_precision(self, precision: torch.dtype) -> None:
-        pass
-
-    def trace(self, images: Tensor, generator: torch.Generator, labels: Tensor | None) -> Trace:
+    def take(
+        images: Tensor,
+        labels: Tensor | None,  # noqa: ARG001
+        generator: torch.Generator,
+    ) -> tuple[Tensor, Tensor]:
         windows = images[..., 0].transpose(1, 2)  # (N, WINDOW, d)
         chosen = int(torch.randint(len(PATTERNS), (1,), generator=generator))
         at, told = PATTERNS[chosen]
@@ -121,9 +110,9 @@ class _Learner:
             windows = windows.flip(1)  # between frames, time may run either way
         times = torch.tensor([float(t - at) for t in told]).expand(len(windows), KNOWN)
         known = windows[:, list(told)]
-        found = guess(known, times) + self.module(known, times)
-        seen = Corrupted(known, windows[:, at])
-        return Trace(images, seen, Latent(found), found, found, NoNetwork(), generator, labels)
+        return guess(known, times) + network(known, times), windows[:, at]
+
+    return take
 
 
 @limited()
@@ -164,17 +153,12 @@ def fit_dynamics(
     images = ImageSet(white, tuple(map(str, range(len(white)))), source="codes")
     with seeded(seed):
         network = _Motion(stacked.shape[2], width)
-    settled = Settled(
-        size=(WINDOW, 1), crop=False, batch=min(batch, len(images)), steps=steps, validate_every=steps,
-        precision="float32", seed=seed,
-    )  # fmt: skip
     optimiser = axes.Optimiser(rate=1e-3, weight_decay=0.05, ema=0.998 if steps > 1500 else 0.99)
-    run = Run(_Learner(network, optimiser), images, None, settled, patience=0, balance=False)
-    run.fit(listener=listener)
-    run.finish()
+    learner = NetworkLearner(network, ("motion", mse), _motion_pass(network), optimiser)
+    fitted = fit_network(learner, images, steps=steps, batch=batch, seed=seed, listener=listener)
     facts: dict[str, Any] = {"width": width, "steps": steps, "windows": len(windows), "seed": seed}
-    facts["seconds"] = round(run.state.seconds, 1)
-    found = Dynamics(network.requires_grad_(False), mean, deviation, facts)
+    facts["seconds"] = round(fitted.seconds, 1)
+    found = Dynamics(network, mean, deviation, facts)
     tensors = {f"network.{name}": t for name, t in network.state_dict().items()}
     attach(model, NAME, {**tensors, "mean": mean, "deviation": deviation}, facts)
     return found
