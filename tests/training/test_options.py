@@ -147,7 +147,7 @@ def test_the_time_of_a_step_is_measured_for_a_length_in_minutes_alone(
         ({"avx512_bf16": True}, "conv", {"precision": "float32"}, "float32"),
         ({"avx512_bf16": False, "avx2": True}, "conv", {}, "float32"),
         ({"avx512_bf16": False, "avx2": True}, "conv", {"precision": "bfloat16"}, "bfloat16"),
-        ({"amx_bf16": True}, "codec", {}, "float32"),
+        ({"amx_bf16": True}, "contractive", {}, "float32"),
         ({}, "dense", {}, "float32"),
     ],
 )
@@ -159,8 +159,7 @@ def test_precision_follows_from_the_processors_flags(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: flags)
-    code = "4@4" if recipe == "codec" else "8"
-    plan = ready(pictures(), recipe, code=code, **{"precision": "auto", **options}).plan
+    plan = ready(pictures(), recipe, **{"precision": "auto", **options}).plan
     assert plan.precision == precision
     assert any(f"precision {precision}" in note for note in plan.notes)
 
