@@ -139,6 +139,8 @@ def resume_training(
         raise ModelFileError(f"{path} is damaged: it does not describe a training ({error})") from error
     check_request(record, request.config, request.recipe, request.code, request.settings)
     images, _ = read_training_data(data, val, record.recipe, record.config, group)
+    if val is not None and images.held_out is not None:  # first: with other ones more images are trained on
+        check_same_data(images.held_out, record.held_out, record.source, "val")
     check_same_data(images.train, record.fingerprint, record.source)
     if images.held_out is not None:
         check_same_data(images.held_out, record.held_out, record.source, "val")

@@ -18,9 +18,9 @@ from .test_budget import Clock
 RECIPE = small("dense")
 
 
-def begin(out: Path, patch: pytest.MonkeyPatch, steps: int = 3, **options: Any) -> Path:
+def begin(out: Path, patch: pytest.MonkeyPatch, **options: Any) -> Path:
     """A training that was stopped after three steps."""
-    stop_after(patch, steps)
+    stop_after(patch, 3)
     with pytest.raises(Stopped):
         train(pictures(), options.pop("recipe", RECIPE), out=out, **options)
     stop_after(patch, None)
@@ -44,7 +44,7 @@ def test_a_longer_length_is_honoured_and_the_schedule_so_far_stays(unfinished: P
 
 
 def test_a_longer_length_in_epochs_counts_in_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    out = begin(tmp_path / "m.safetensors", monkeypatch, steps=3, epochs=2)
+    out = begin(tmp_path / "m.safetensors", monkeypatch, steps=None, epochs=2)
     summary = resume(out, epochs=4).summary
     assert summary["steps"] == 18  # 36 images in batches of 8, four times
     assert (summary["options"]["epochs"], summary["options"]["steps"]) == (4, None)
