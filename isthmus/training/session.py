@@ -86,9 +86,13 @@ def train_model(
     check_callbacks(observers.callbacks)
     with contextlib.ExitStack() as lock, join_processes() as group:
         with group.lockstep():
+            chosen = None
+            if not resume:  # a misspelt setting is better said before anything else
+                first = recipe_of_start(start_from) if recipe is None else recipe
+                chosen = resolve_recipe(first, code, settings)
             if out is not None and group.is_first:
                 _claim_output(out, lock, resume=resume, force=force)
-            if resume:
+            if chosen is None:
                 trainer, record = resume_training(
                     data,
                     val,
@@ -99,11 +103,10 @@ def train_model(
                     clock=clock,
                 )
             else:
-                chosen = recipe_of_start(start_from) if recipe is None else recipe
                 trainer, record = start_training(
                     data,
                     config,
-                    recipe=resolve_recipe(chosen, code, settings),
+                    recipe=chosen,
                     val=val,
                     start_from=start_from,
                     group=group,
