@@ -21,8 +21,8 @@ import torch
 import isthmus
 from isthmus.cli.console import table
 from isthmus.evaluation.generation import Row, evaluate_generation
-from isthmus.generation.prior import prior_of
-from isthmus.metrics.sharpness import fine_energy
+from isthmus.generation.prior_store import read_prior
+from isthmus.metrics.sharpness import high_frequency_energy
 from isthmus.reports.image_sheets import draw_image_rows
 
 RECIPES = ("variational", "adversarial", "vae-gan")
@@ -31,7 +31,7 @@ KINDS = ("normal", "mixture")
 
 
 def detail(pixels: np.ndarray) -> float:
-    return float(fine_energy(torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255).mean())
+    return float(high_frequency_energy(torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255).mean())
 
 
 def line(name: str, row: Row, floor: float, bar: float, crisp: float, steps: int | None) -> list[Any]:
@@ -63,7 +63,7 @@ def main() -> None:
         isthmus.fit_prior(model, arguments.data, kind="mixture")
         isthmus.fit_prior(model, arguments.data, kind="normal")
         found = evaluate_generation(
-            model, test, train=arguments.data, priors=[prior_of(model, kind) for kind in KINDS],
+            model, test, train=arguments.data, priors=[read_prior(model, kind) for kind in KINDS],
             features=arguments.features, count=arguments.count, bar=number == 0,
         )  # fmt: skip
         if number == 0:

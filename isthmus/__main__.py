@@ -1,22 +1,27 @@
 """`isthmus …` and `python -m isthmus …`: run a command and turn whatever goes wrong into one clear line.
 
-Exit codes: 0 done, 1 failed, 2 usage, 3 some inputs were skipped, 130 interrupted.
+Exit codes: 0 done, 1 failed, 2 usage, 3 some inputs were skipped, 130 interrupted. SIGTERM and SIGHUP are
+taken as Ctrl-C: what is done is kept (`isthmus.interruption`).
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
+from types import FrameType
 
 import click
 
 from isthmus import cli
 from isthmus.cli.collection import spare_imported_objects
 from isthmus.cli.console import is_worker_rank
-from isthmus.cli.line import command_line, format_hint
+from isthmus.cli.line import command_line, exchange_words, format_hint, replace_option, replace_path
 from isthmus.cli.streams import Streams, tolerant_streams
 from isthmus.errors import IsthmusError, ProcessError, Stopped
 from isthmus.escaping import for_terminal, for_terminal_lines
@@ -47,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if argv is None:  # the process is this command alone
         spare_imported_objects()
-    with tolerant_streams() as streams:
+    with tolerant_streams() as streams, _signals_as_ctrl_c():
         return _run(words, streams, expand=argv is None)
 
 
@@ -65,8 +70,8 @@ def _run(words: list[str], streams: Streams, *, expand: bool) -> int:
             return _report(error, words)
     except BrokenPipeError:
         return _FAILED
-    except KeyboardInterrupt:
-        return _say("interrupted", exit_code=_INTERRUPTED)
+    except KeyboardInterrupt as stop:
+        return _say_interrupted(stop)
     lost = streams.output_error
     if lost is None:
         return code if isinstance(code, int) else 0
@@ -91,6 +96,12 @@ def _report(error: Exception, words: Sequence[str]) -> int:
             raise error
         case IsthmusError():
             hint = None if error.hint is None else format_hint(error.hint)
+            # The whole line, with options that only the shell has.
+            if error.id == "exchanged-arguments":
+                hint = command_line(exchange_words(words, *map(str, error.fields.values())))
+            elif error.id == "empty-folder":
+                folder, expected = map(str, error.fields.values())
+                hint = command_line(replace_path(words, folder, expected))
             return _say(f"error: {error.message}", hint=hint, exit_code=error.exit_code)
         case Stopped():
             # Behind "--" it would be read as a file's name.
@@ -98,9 +109,9 @@ def _report(error: Exception, words: Sequence[str]) -> int:
             again = words if "--resume" in words[:end] else [*words[:end], "--resume", *words[end:]]
             return _say(str(error), hint=command_line(again), exit_code=error.exit_code)
         case click.exceptions.Abort():
-            return _say("interrupted", exit_code=_INTERRUPTED)
+            return _say_interrupted(error.__cause__)
         case click.ClickException():
-            message, hint = _usage(error)
+            message, hint = _usage(error, words)
             return _say(f"error: {message}", hint=hint, exit_code=error.exit_code)
         case OSError() if error.errno is not None:
             return _say(f"error: {_os_error(error)}", exit_code=_FAILED)
@@ -122,6 +133,33 @@ def _report(error: Exception, words: Sequence[str]) -> int:
     )
 
 
+def _say_interrupted(stop: BaseException | None) -> int:
+    """Say how far the work was, where the use said so."""
+    return _say(str(stop or "") or "interrupted", exit_code=_INTERRUPTED)
+
+
+@contextmanager
+def _signals_as_ctrl_c() -> Iterator[None]:
+    """Within the block SIGTERM and SIGHUP raise KeyboardInterrupt, unless they have handlers already."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    if threading.current_thread() is not threading.main_thread():
+        numbers = []
+    # An ignored SIGHUP stays ignored: that is what nohup is for.
+    taken = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+    for number in taken:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in taken:
+            if signal.getsignal(number) is interrupt:  # a training whose processes are lost ignores SIGTERM
+                signal.signal(number, signal.SIG_DFL)
+
+
 def _os_error(error: OSError) -> str:
     """The system's own message, after the path that it is about."""
     paths = [
@@ -135,13 +173,13 @@ def _out_of_memory(error: RuntimeError) -> bool:
     return "can't allocate memory" in str(error) or type(error).__name__ == "OutOfMemoryError"
 
 
-def _usage(error: click.ClickException) -> tuple[str, str | None]:
+def _usage(error: click.ClickException, words: Sequence[str]) -> tuple[str, str | None]:
     """click's message as one lower-case line, with a suggestion, and the help command as the hint."""
     context = error.ctx if isinstance(error, click.UsageError) else None
     hint = f"{context.command_path} --help" if context is not None else None
     if isinstance(error, click.NoSuchOption) and error.option_name in _SETTINGS and context is not None:
         if any("--set" in parameter.opts for parameter in context.command.params):
-            hint = f"{context.command_path} --set {_SETTINGS[error.option_name]}=VALUE"
+            hint = command_line(replace_option(words, error.option_name, _SETTINGS[error.option_name]))
         return f"no such option '{error.option_name}'", hint
     if isinstance(error, click.NoSuchOption) and context is not None:
         known = [name for parameter in context.command.get_params(context) for name in parameter.opts]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import logging
 import math
 from collections.abc import Iterator
@@ -10,21 +11,26 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from isthmus.api.attachments import check_storable, store_attachments
 from isthmus.api.inputs import (
+    Bands,
     DataLike,
     ImageLookup,
     ModelLike,
+    Range,
     check_choice,
     describe_model,
     open_model_and_data,
 )
+from isthmus.api.pair_inputs import check_no_pairs
 from isthmus.api.reference import (
     ReferenceKind,
-    fit_extractor_to_data,
     resolve_extractor,
+    resolve_extractor_for,
     resolve_reference,
 )
-from isthmus.api.result import Result, skipped_inputs, use
+from isthmus.api.result import PictureResult, skipped_inputs, use
 from isthmus.errors import UsageError
+from isthmus.images.bands import note_bands
+from isthmus.interruption import Interruption
 from isthmus.log import log_note
 from isthmus.old_keywords import rename_keywords
 from isthmus.progress import Progress, start_task
@@ -35,7 +41,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from isthmus.features.anomalies import Detector
-    from isthmus.features.readout import Readout
+    from isthmus.features.readout import FeatureExtractor
     from isthmus.images.store import ImageSet
     from isthmus.model.autoencoder import Autoencoder
 
@@ -64,7 +70,7 @@ class UnusualImage:
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class AnomalyResult(Result):
+class AnomalyResult(PictureResult):
     """How unusual each image is.
 
     Attributes:
@@ -158,7 +164,7 @@ class AnomalyResult(Result):
             "chance": self.chance,
         }
 
-    def draw(self) -> bytes:
+    def draw(self, scale: int | None = None) -> bytes:
         """The ten most unusual images above the same with their heat maps."""
         from isthmus.reports.image_sheets import draw_heat_maps
 
@@ -166,7 +172,7 @@ class AnomalyResult(Result):
         images = self._lookup.read(rows)
         maps = self._scorer.heat_maps(images)
         pictures = [images.image(i) for i in range(len(images))]
-        return draw_heat_maps(pictures, maps, [self.names[row] for row in rows])
+        return draw_heat_maps(pictures, maps, [self.names[row] for row in rows], scale=scale)
 
     def _facts(self, row: int) -> UnusualImage:
         return UnusualImage(
@@ -186,7 +192,9 @@ def anomalies(
     tiles: bool | None = None,
     store: bool = False,
     limit: int | None = None,
+    range: Range | None = None,
     seed: int = 0,
+    show: Bands | None = None,
     progress: Progress | None = None,
 ) -> AnomalyResult:
     """Score how unusual images are compared with normal ones, and show where.
@@ -199,12 +207,15 @@ def anomalies(
         model: a model, the path of a model file, or the name of a shipped model.
         data: images: a folder, file, archive, array, named set, or a list of those.
         normal: images that are known to be normal.
-        score: how unusual is measured, see docs/features.md; by default as stored, else `density`.
+        score: how unusual is measured, see docs/use/anomalies.md; by default as stored, else `density`.
         false_alarms: share of normal images that may be flagged, in (0, 1); by default as stored, else 0.01.
         tiles: cut pictures into overlapping tiles of the model's size; by default those of twice its size.
         store: keep the fitted score in the model's file, for the next time.
         limit: at most so many images, evenly spaced.
+        range: the samples (low, high) that stand for black and white, where they are others.
         seed: which normal images are held out.
+        show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
+            `(4, 3, 2)`; by default the first three, of two the first.
         progress: shows how far the call is; by default a bar or lines in the log.
 
     Raises:
@@ -223,12 +234,18 @@ def anomalies(
         raise UsageError(f"false_alarms={false_alarms}: a share between 0 and 1 is expected")
     if store:
         check_storable(model)
-    network, images = open_model_and_data("anomalies", model, data, limit=limit)
-    scorer, reference, skipped = _fit(network, images, normal, score, false_alarms, tiles, seed, progress)
-    scores = scorer.score(images, progress)
+    network, images = open_model_and_data(model, data, limit=limit, range=range)
+    if score == "reconstruction":
+        check_no_pairs(network, "the score by reconstruction")
+    scorer, reference, skipped = _fit(
+        network, images, normal, score, false_alarms, tiles, range, seed, progress
+    )
+    note_bands(show, images.channels)
     detector = scorer.detector
-    if store:
+    if store:  # before the images are scored, so that it is kept when that is interrupted
         scorer.store(model, network)
+    stop = Interruption()
+    scores = scorer.score(images, progress, stop)
     if math.isinf(detector.threshold):
         held_out = len(detector.calibration)
         log_note(
@@ -248,14 +265,15 @@ def anomalies(
         reference=reference,
         false_alarms=detector.false_alarms,
         threshold=detector.threshold,
-        tiles=scorer.count_tiles(images),
-        names=images.names,
+        tiles=scorer.count_tiles(images.subset(list(builtins.range(len(scores))))),
+        names=images.names[: len(scores)],
         scores=scores,
         flagged=scores > detector.threshold,
-        chance=detector.chance(scores),
+        chance=detector.p_value(scores),
         skipped=skipped_inputs(images.skipped, skipped),
+        complete=stop.complete,
         _scorer=scorer,
-        _lookup=ImageLookup(network, data, images),
+        _lookup=ImageLookup(network, data, images, range),
     )
 
 
@@ -264,41 +282,48 @@ class _Scorer:
     """A fitted detector with what it reads: scores and heat maps of images, cut into tiles or whole."""
 
     model: Autoencoder
-    extractor: Readout
+    extractor: FeatureExtractor
     detector: Detector
     cuts: bool
 
-    def score(self, images: ImageSet, progress: Progress | None) -> npt.NDArray[np.float64]:
-        """`(N,)` scores; of a picture that is cut, the highest of its tiles."""
+    def score(
+        self, images: ImageSet, progress: Progress | None, stop: Interruption
+    ) -> npt.NDArray[np.float64]:
+        """`(N,)` scores; of a picture that is cut, the highest of its tiles.
+
+        Raises:
+            KeyboardInterrupt: interrupted before any was scored.
+        """
         import numpy as np
 
-        parts = []
-        with start_task(progress, "scoring", len(images), "images") as task:
+        parts: list[npt.NDArray[np.float64]] = []
+        with stop, start_task(progress, "scoring", len(images), "images") as task:
             for chunk in _chunks(images):
                 parts.append(self._score_chunk(chunk))
                 task.update(sum(map(len, parts)))
+        stop.check(sum(map(len, parts)), len(images), "image")
         return np.concatenate(parts)
 
     def _score_chunk(self, images: ImageSet) -> npt.NDArray[np.float64]:
         from isthmus.features import anomalies as detectors
-        from isthmus.features.tiles import cut
+        from isthmus.features.tiles import cut_tiles
 
         if not self.cuts:
             return detectors.score(self.model, self.extractor, self.detector, images)
-        tiles = cut(images, self.extractor.reading.size)
-        return tiles.of_pictures(detectors.score(self.model, self.extractor, self.detector, tiles.pieces))
+        tiles = cut_tiles(images, self.extractor.reading.size)
+        return tiles.max_per_picture(detectors.score(self.model, self.extractor, self.detector, tiles.pieces))
 
     def heat_maps(self, images: ImageSet) -> list[npt.NDArray[np.float64]]:
         """`(H, W)` for each image, of its size."""
-        from isthmus.features.anomalies import heat
-        from isthmus.features.tiles import cut
+        from isthmus.features.anomalies import score_maps
+        from isthmus.features.tiles import cut_tiles
         from isthmus.threads import limited
 
         with limited():
             if not self.cuts:
-                return heat(self.model, self.extractor, self.detector, images)
-            tiles = cut(images, self.extractor.reading.size)
-            return tiles.assembled(heat(self.model, self.extractor, self.detector, tiles.pieces))
+                return score_maps(self.model, self.extractor, self.detector, images)
+            tiles = cut_tiles(images, self.extractor.reading.size)
+            return tiles.assemble(score_maps(self.model, self.extractor, self.detector, tiles.pieces))
 
     def count_tiles(self, images: ImageSet) -> int | None:
         from isthmus.features.tiles import count_tiles
@@ -320,31 +345,32 @@ def _fit(
     score: ScoreKind | None,
     false_alarms: float | None,
     tiles: bool | None,
+    range: Range | None,
     seed: int,
     progress: Progress | None,
 ) -> tuple[_Scorer, ReferenceKind, tuple[Any, ...]]:
     """The detector by the training-data policy, where its normal images come from, and which were skipped."""
-    from isthmus.features.anomalies import fit_detector, stored_detector
-    from isthmus.features.tiles import cut, is_larger
+    from isthmus.features.anomalies import fit_detector, read_detector
+    from isthmus.features.tiles import cut_tiles, is_larger
 
-    stored = stored_detector(model) if normal is None else None
+    stored = read_detector(model) if normal is None else None
     if stored is not None and score in (None, stored.kind):
         extractor, _ = resolve_extractor(model)
         if false_alarms is not None:
-            stored = stored.at(false_alarms)
+            stored = stored.with_rate(false_alarms)
         cuts = is_larger(images, extractor.reading.size) if tiles is None else tiles
         return _Scorer(model, extractor, stored, cuts), "model", ()
     purpose = "what is normal is not known"
     if stored is not None:
         purpose = f"this model holds the score '{stored.kind}': for '{score}' {purpose}"
-    usual, reference = resolve_reference(model, normal, purpose=purpose, option="normal")
-    extractor, _ = fit_extractor_to_data(model, usual)
+    usual, reference = resolve_reference(model, normal, purpose=purpose, option="normal", range=range)
+    extractor, _ = resolve_extractor_for(model, usual)
     cuts = is_larger(images, extractor.reading.size) if tiles is None else tiles
     with start_task(progress, "fitting to normal images", 1) as task:
         detector = fit_detector(
             model,
             extractor,
-            cut(usual, extractor.reading.size).pieces if cuts else usual,
+            cut_tiles(usual, extractor.reading.size).pieces if cuts else usual,
             score or DEFAULT_SCORE,
             false_alarms=DEFAULT_FALSE_ALARMS if false_alarms is None else false_alarms,
             seed=seed,

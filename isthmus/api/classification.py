@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from isthmus.api.inputs import (
     DataLike,
     ModelLike,
+    Range,
     check_count,
     describe_model,
     open_model_and_data,
     read_images_for,
+    refuse_unused,
 )
-from isthmus.api.reference import ReferenceKind, fit_extractor_to_data
-from isthmus.api.result import Result, skipped_inputs, use
+from isthmus.api.reference import ReferenceKind, resolve_extractor_for
+from isthmus.api.result import PictureResult, skipped_inputs, use
+from isthmus.errors import Hint
+from isthmus.interruption import Interruption
 from isthmus.old_keywords import rename_keywords
 from isthmus.progress import Progress
 
@@ -23,11 +27,13 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from isthmus.features.classify import ProbeScores
+    from isthmus.features.classification import ProbeScores
+
+DEFAULT_DRAWS = 5
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Classification(Result):
+class Classification(PictureResult):
     """How many test images get their right class from features, and from what they are compared with.
 
     Attributes:
@@ -142,11 +148,11 @@ class Classification(Result):
             "confusion": self.confusion,
         }
 
-    def draw(self) -> bytes:
+    def draw(self, scale: int | None = None) -> bytes:
         """The confusion matrix of the linear probe."""
         from isthmus.reports.charts import draw_confusion
 
-        return draw_confusion(self.confusion, self.classes)
+        return draw_confusion(self.confusion, self.classes, scale=scale or 1)
 
 
 @rename_keywords(few="few_labels")
@@ -159,8 +165,10 @@ def classify(
     layer: str | None = None,
     neighbours: int = 5,
     few_labels: int = 10,
-    draws: int = 5,
+    draws: int = DEFAULT_DRAWS,
     baselines: bool = True,
+    limit: int | None = None,
+    range: Range | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Classification:
@@ -180,6 +188,8 @@ def classify(
         few_labels: labels per class of the measures with few labels; 0 leaves them out.
         draws: how often the few labels are drawn; the measures are means.
         baselines: compare with pixels and their principal components.
+        limit: learn from at most so many images, and measure on at most so many, evenly spaced.
+        range: the samples (low, high) that stand for black and white, where they are others.
         seed: of draws and held-out parts.
         progress: shows how far the call is; by default a bar or lines in the log.
 
@@ -199,24 +209,32 @@ def classify(
     check_count("neighbours", neighbours)
     check_count("few_labels", few_labels, least=0)
     check_count("draws", draws)
-    network, learned = open_model_and_data("classify", model, train)
-    measured = read_images_for(network, test)
-    from isthmus.features.classify import classify as compare_probes
-    from isthmus.features.contenders import SEEN
+    if not few_labels and draws != DEFAULT_DRAWS:
+        refuse_unused("draws", "without few labels", hint=Hint.add(few_labels=10))
+    network, learned = open_model_and_data(model, train, limit=limit, range=range)
+    measured = read_images_for(network, test, limit=limit, range=range)
+    from isthmus.features.classification import describe_probes, iter_probes
+    from isthmus.features.contenders import FEATURE_KINDS
 
-    extractor, reference = fit_extractor_to_data(network, learned, layer=layer)
-    found = compare_probes(
-        network,
-        extractor,
-        learned,
-        measured,
-        neighbours=neighbours,
-        few=few_labels,
-        draws=draws,
-        seen=SEEN if baselines else SEEN[:2],
-        seed=seed,
-        progress=progress,
+    extractor, reference = resolve_extractor_for(network, learned, layer=layer)
+    seen = FEATURE_KINDS if baselines else FEATURE_KINDS[:2]
+    stop = Interruption()
+    parts = stop.collect(
+        iter_probes(
+            network,
+            extractor,
+            learned,
+            measured,
+            neighbours=neighbours,
+            few=few_labels,
+            draws=draws,
+            kinds=seen,
+            seed=seed,
+            progress=progress,
+        )
     )
+    stop.check(len(parts), len(seen), "row")
+    found = describe_probes(parts, learned, measured)
     return Classification(
         model=describe_model(model, network),
         layer=extractor.reading.layer,
@@ -231,4 +249,5 @@ def classify(
         confidence=found.confidence,
         confusion=found.confusion,
         skipped=skipped_inputs(learned.skipped, measured.skipped),
+        complete=stop.complete,
     )

@@ -8,16 +8,22 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from isthmus.api.inputs import (
+    Bands,
     DataLike,
     ImageLookup,
     ModelLike,
+    Range,
     check_choice,
     check_count,
     describe_model,
     open_model_and_data,
+    refuse_unused,
 )
 from isthmus.api.reference import ReferenceKind, fit_extractor_to_data
-from isthmus.api.result import Result, skipped_inputs, use
+from isthmus.api.result import PictureResult, skipped_inputs, use
+from isthmus.errors import Hint
+from isthmus.images.bands import note_bands
+from isthmus.interruption import Interruption
 from isthmus.old_keywords import rename_keywords
 from isthmus.progress import Progress
 from isthmus.wording import format_count
@@ -26,10 +32,12 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from isthmus.features.grouping import ClusterAgreement
+    from isthmus.features.clustering import ClusterAgreement
 
 ClusterKind = Literal["kmeans", "gmm", "hdbscan"]
 SpaceKind = Literal["features", "spectral", "umap"]
+
+DEFAULT_NEIGHBOURS = 10
 
 
 @dataclass(frozen=True)
@@ -46,13 +54,13 @@ class Group:
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Clustering(Result):
+class Clustering(PictureResult):
     """The group of each image.
 
     Attributes:
         model: the model, as it was given.
         layer: the stage of the encoder that the features come from.
-        reference: what their scaling is fitted to: `model` (as its file says) or `data` (these images).
+        reference: what their scaling is fitted to: always `data`, these images.
         images: number of images.
         method: `kmeans`, `gmm` or `hdbscan`.
         space: what was grouped: `features`, `spectral` or `umap`.
@@ -134,7 +142,7 @@ class Clustering(Result):
 
         return {"names": np.array(self.names), "assigned": self.assigned, "points": self.points}
 
-    def draw(self) -> bytes:
+    def draw(self, scale: int | None = None) -> bytes:
         """The most typical images of each group, a row each."""
         from isthmus.reports.image_sheets import draw_image_rows
 
@@ -144,7 +152,7 @@ class Clustering(Result):
             (f"{index}: {format_count(group.images, 'image')}", list(islice(pictures, len(places))))
             for index, (group, places) in enumerate(zip(self.groups, self._typical_rows, strict=True))
         ]
-        return draw_image_rows(rows)
+        return draw_image_rows(rows, scale=scale)
 
 
 @rename_keywords(count="clusters")
@@ -156,17 +164,19 @@ def cluster(
     *,
     method: ClusterKind = "kmeans",
     space: SpaceKind = "spectral",
-    neighbours: int = 10,
+    neighbours: int = DEFAULT_NEIGHBOURS,
     layer: str | None = None,
     seeds: int = 1,
     baselines: bool = True,
     limit: int | None = None,
+    range: Range | None = None,
     seed: int = 0,
+    show: Bands | None = None,
     progress: Progress | None = None,
 ) -> Clustering:
     """Group similar images, without labels.
 
-    Features are scaled as the model file says, else on these images. Where the images have labels, a table
+    Features are scaled on these images. Where the images have labels, a table
     shows how well the groups agree with them, compared with groups of pixels and their principal components.
 
     Args:
@@ -182,7 +192,10 @@ def cluster(
             are those of the first.
         baselines: compare with pixels and their principal components, where labels are known.
         limit: at most so many images, evenly spaced.
+        range: the samples (low, high) that stand for black and white, where they are others.
         seed: of the first run.
+        show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
+            `(4, 3, 2)`; by default the first three, of two the first.
         progress: shows how far the call is; by default a bar or lines in the log.
 
     Raises:
@@ -202,42 +215,52 @@ def cluster(
     check_choice("method", method, get_args(ClusterKind))
     check_choice("space", space, get_args(SpaceKind))
     check_count("neighbours", neighbours, least=2)
+    if space == "features" and neighbours != DEFAULT_NEIGHBOURS:
+        refuse_unused("neighbours", "on groups of features", hint=Hint.add(space="spectral"))
     check_count("seeds", seeds)
-    network, images = open_model_and_data("cluster", model, data, limit=limit)
-    from isthmus.features.contenders import SEEN
-    from isthmus.features.grouping import group
+    network, images = open_model_and_data(model, data, limit=limit, range=range)
+    note_bands(show, images.channels)
+    from isthmus.features.clustering import iter_groupings
+    from isthmus.features.contenders import FEATURE_KINDS
 
-    extractor, reference = fit_extractor_to_data(network, images, layer=layer)
-    found = group(
-        network,
-        extractor,
-        images,
-        clusters,
-        method=method,
-        space=space,
-        neighbours=neighbours,
-        seeds=seeds,
-        seed=seed,
-        seen=SEEN if baselines else SEEN[:2],
-        progress=progress,
+    extractor = fit_extractor_to_data(network, images, layer=layer)
+    seen = FEATURE_KINDS if baselines else FEATURE_KINDS[:2]
+    stop = Interruption()
+    parts = stop.collect(
+        iter_groupings(
+            network,
+            extractor,
+            images,
+            clusters,
+            method=method,
+            space=space,
+            neighbours=neighbours,
+            seeds=seeds,
+            seed=seed,
+            kinds=seen,
+            progress=progress,
+        )
     )
-    assigned, typical = found.clusters.assigned, found.clusters.typical
+    stop.check(len(parts), 1 if images.labels is None else len(seen), "grouping")
+    found = parts[0].clusters
+    assigned, typical = found.assigned, found.typical
     return Clustering(
         model=describe_model(model, network),
         layer=extractor.reading.layer,
-        reference=reference,
+        reference="data",
         method=method,
         space=space,
         groups=tuple(
             Group(int((assigned == index).sum()), tuple(images.names[int(row)] for row in rows))
             for index, rows in enumerate(typical)
         ),
-        agreement=found.agreement,
+        agreement={one.name: one.agreement for one in parts if one.agreement is not None},
         seeds=seeds,
         names=images.names,
         assigned=assigned,
-        points=found.clusters.places,
+        points=found.places,
         skipped=skipped_inputs(images.skipped),
+        complete=stop.complete,
         _typical_rows=typical,
-        _lookup=ImageLookup(network, data, images),
+        _lookup=ImageLookup(network, data, images, range),
     )

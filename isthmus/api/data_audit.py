@@ -7,22 +7,32 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from isthmus.api.inputs import DataLike, ImageLookup, ModelLike, PathLike, load_model, read_images
-from isthmus.api.reference import fit_extractor_to_data
+from isthmus.api.inputs import (
+    Bands,
+    DataLike,
+    ImageLookup,
+    ModelLike,
+    PathLike,
+    Range,
+    load_model,
+    read_images,
+    refuse_unused,
+)
+from isthmus.api.reference import resolve_extractor_for
 from isthmus.api.result import Result, skipped_inputs, use
 from isthmus.errors import Hint, UsageError
 from isthmus.escaping import list_line
+from isthmus.images.bands import note_bands
+from isthmus.interruption import Interruption
 from isthmus.progress import Progress, start_task
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from isthmus.evaluation.audit.balance import Balance
+    from isthmus.evaluation.audit.duplicate_limits import Limits
     from isthmus.evaluation.audit.duplicates import Duplicates, Pair
-    from isthmus.evaluation.audit.faults import Fault
-    from isthmus.evaluation.audit.groups import Leakage
-    from isthmus.evaluation.audit.labels import Doubt
-    from isthmus.evaluation.audit.limits import Limits
+    from isthmus.evaluation.audit.image_faults import Balance, Fault
+    from isthmus.evaluation.audit.label_checks import DoubtfulLabel, Leakage
     from isthmus.images.store import ImageSet
     from isthmus.model.autoencoder import Autoencoder
 
@@ -154,7 +164,7 @@ class Audit(Result):
     _labels: tuple[str | None, ...] = field(repr=False)
     _duplicates: Duplicates = field(repr=False)
     _faults: tuple[Fault, ...] = field(repr=False)
-    _doubts: tuple[Doubt, ...] | None = field(repr=False)
+    _doubts: tuple[DoubtfulLabel, ...] | None = field(repr=False)
     _lookups: tuple[ImageLookup, ...] = field(repr=False)
 
     @property
@@ -282,7 +292,10 @@ def audit(
     against: DataLike | None = None,
     groups: PathLike | None = None,
     model: ModelLike | None = None,
+    limit: int | None = None,
+    range: Range | None = None,
     seed: int = 0,
+    show: Bands | None = None,
     progress: Progress | None = None,
 ) -> Audit:
     """Examine images before training on them.
@@ -297,7 +310,11 @@ def audit(
         groups: images of one origin: a file with lines `name,group`, or a regular expression for names whose
             first group is the origin; by default guessed from the names.
         model: judge labels by this model's features, instead of by principal components.
+        limit: at most so many images of each set, evenly spaced.
+        range: the samples (low, high) that stand for black and white, where they are others.
         seed: of the distortions that limits are found by.
+        show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
+            `(4, 3, 2)`; by default the first three, of two the first.
         progress: shows how far the call is; by default a bar or lines in the log.
 
     Raises:
@@ -310,40 +327,46 @@ def audit(
         >>> isthmus.audit(np.concatenate([images, images[:2]])).duplicates.exact
         2
     """
-    from isthmus.evaluation.audit.balance import balance
     from isthmus.evaluation.audit.duplicates import find_duplicates
-    from isthmus.evaluation.audit.faults import image_faults, set_faults
-    from isthmus.evaluation.audit.groups import leakage
-    from isthmus.evaluation.audit.join import joined
-    from isthmus.evaluation.audit.labels import doubted_labels
+    from isthmus.evaluation.audit.image_faults import find_image_faults, find_set_faults, measure_balance
+    from isthmus.evaluation.audit.join import concatenate
+    from isthmus.evaluation.audit.label_checks import find_doubtful_labels, find_leakage
     from isthmus.model.reading import read_for
 
     started = time.monotonic()
     if groups is not None and against is None:
         raise UsageError("origins are looked for on both sides of a split", hint=Hint.add(against="DATA"))
     network = None if model is None else load_model(model)
-    images = read_images(data)
-    other = None if against is None else read_images(against)
-    both = images if other is None else joined(images, other)
+    images = read_images(data, limit=limit, range=range)
+    other = None if against is None else read_images(against, limit=limit, range=range)
+    note_bands(show, images.channels)
+    if model is not None and images.labels is None:
+        refuse_unused("model", "where images have no labels to judge")
+    both = images if other is None else concatenate(images, other)
     leaks = None
     if other is not None:
-        leaks = leakage(images.names, other.names, None if groups is None else os.fspath(groups))
+        leaks = find_leakage(images.names, other.names, None if groups is None else os.fspath(groups))
     judged = images if network is None else read_for(network, images)
-    doubts = None
+    doubts, stop = None, Interruption()
     with start_task(progress, "examining", 1.0) as task:
         task.update(0.0, "looking for faults")
-        faults = image_faults(images)
+        faults = find_image_faults(images)
 
         def report(share: float) -> None:
             done = _SHARE_FAULTS + (_SHARE_DUPLICATES - _SHARE_FAULTS) * share
             task.update(done, "looking for duplicates")
 
         report(0.0)
-        found = find_duplicates(both, seed=seed, listener=report)
-        task.update(_SHARE_DUPLICATES, "judging labels")
-        if images.labels is not None:
-            doubts = doubted_labels(images, _embed(judged, network))
-        task.update(1.0, "done")
+        found = find_duplicates(both, seed=seed, listener=report, stop=stop)
+        has_near = not stop.happened
+        with stop:
+            if images.labels is not None and has_near:
+                task.update(_SHARE_DUPLICATES, "judging labels")
+                doubts = find_doubtful_labels(images, _embed(judged, network))
+            task.update(1.0)
+    steps = (True, True, has_near, doubts is not None)  # faults, exact copies, near copies, labels
+    missing = "labels were not judged" if has_near else "near duplicates were not looked for"
+    stop.check(sum(steps), 3 if images.labels is None else 4, "step", then=missing)
     sets = (images,) if other is None else (images, other)
     sources = (data,) if other is None else (data, against)
     return Audit(
@@ -352,34 +375,37 @@ def audit(
         against=None if other is None else other.source,
         images_against=0 if other is None else len(other),
         leakage=leaks,
-        balance=balance(images, other),
-        set_faults=set_faults(images),
+        balance=measure_balance(images, other),
+        set_faults=find_set_faults(images),
         clean=_list_clean(images, found, faults),
         seconds=round(time.monotonic() - started, 2),
         skipped=skipped_inputs(*(part.skipped for part in sets)),
+        complete=stop.complete,
         _names=tuple(name for part in sets for name in part.names),
         _labels=tuple(label for part in sets for label in _name_labels(part)),
         _duplicates=found,
         _faults=faults,
         _doubts=doubts,
-        _lookups=tuple(ImageLookup(None, source, part) for source, part in zip(sources, sets, strict=True)),
+        _lookups=tuple(
+            ImageLookup(None, source, part, range) for source, part in zip(sources, sets, strict=True)
+        ),
     )
 
 
 def _embed(images: ImageSet, model: Autoencoder | None) -> Tensor:
     """`(N, d)` in which alike images are near."""
     if model is None:
-        from isthmus.evaluation.audit.canvases import canvas_size, canvases
-        from isthmus.evaluation.audit.labels import principal_codes
+        from isthmus.evaluation.audit.label_checks import principal_codes
+        from isthmus.evaluation.audit.thumbnails import make_thumbnails, thumbnail_size
 
-        drawn = canvases(images, canvas_size(images))
+        drawn = make_thumbnails(images, thumbnail_size(images))
         return principal_codes(drawn.gray, drawn.chroma)
     import torch
 
-    from isthmus.features.readout import features
+    from isthmus.features.readout import extract_features
 
-    extractor, _ = fit_extractor_to_data(model, images)
-    return torch.from_numpy(features(model, images, extractor, compact=True))
+    extractor, _ = resolve_extractor_for(model, images)
+    return torch.from_numpy(extract_features(model, images, extractor, compact=True))
 
 
 def _list_clean(images: ImageSet, found: Duplicates, faults: tuple[Fault, ...]) -> tuple[str, ...]:

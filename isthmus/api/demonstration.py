@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from isthmus.api.anomaly_detection import DEFAULT_FALSE_ALARMS
 from isthmus.api.evaluation import Evaluation, evaluate
 from isthmus.api.explanation import Explanation, explain
 from isthmus.api.inputs import PathLike, read_images_for
-from isthmus.api.result import Result, use
+from isthmus.api.result import Result, Row, use
 from isthmus.api.training import describe_training, train
 from isthmus.api.training_results import TrainingResult
 from isthmus.errors import UsageError
+from isthmus.interruption import Interruption
 from isthmus.log import log_note
 from isthmus.outputs import check_folder, check_output
 from isthmus.progress import Progress
 
 if TYPE_CHECKING:
     from isthmus.evaluation.generation import Generation
-    from isthmus.features.classify import ProbeScores
+    from isthmus.features.classification import ProbeScores
     from isthmus.images.store import ImageSet
     from isthmus.model.autoencoder import Autoencoder
     from isthmus.reports.page import Report
@@ -39,7 +41,7 @@ SAMPLES = 500
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Demonstration(Result):
-    """What the demo made and found.
+    """What the demo made and found. After Ctrl-C the parts that were not reached are null.
 
     Attributes:
         model: path of the trained model.
@@ -70,12 +72,12 @@ class Demonstration(Result):
     model: str
     report: str
     training: TrainingResult = field(repr=False)
-    evaluation: Evaluation = field(repr=False)
-    features: Mapping[str, ProbeScores] = field(repr=False)
-    explanation: Explanation = field(repr=False)
-    generation: Generation = field(repr=False)
-    compressed: Mapping[str, float]
-    repaired: Mapping[str, float]
+    evaluation: Evaluation | None = field(repr=False)
+    features: Mapping[str, ProbeScores] | None = field(repr=False)
+    explanation: Explanation | None = field(repr=False)
+    generation: Generation | None = field(repr=False)
+    compressed: Mapping[str, float] | None
+    repaired: Mapping[str, float] | None
     next: tuple[str, ...]
 
     @property
@@ -90,7 +92,9 @@ class Demonstration(Result):
     def images_per_second(self) -> float:
         return self.training.images_per_second
 
-    def rows(self) -> tuple[list[str], list[list[object]]]:
+    def rows(self) -> tuple[Sequence[str], Sequence[Row]]:
+        if self.evaluation is None:
+            return super().rows()
         header, rows = self.evaluation.rows()
         return header, rows[:SHOWN_ROWS]
 
@@ -151,30 +155,49 @@ def run_demo(
         f"{training.images:,} images that come with the package"
     )
     images = read_images_for(model, TEST)
-    evaluation = _evaluate(report, model, images, progress)
-    features = _add_features(report, model, images)
-    explanation = _explain(report, model, images, progress)
-    generation = _generate(report, model, model_path, images)
-    log_note("compressing a photograph with the shipped model", id="demo")
-    compressed = add_sample_compression(report)
-    log_note("repairing a photograph with the shipped models", id="demo")
-    repaired = add_repair(report)
+    found = _Parts()
+    stop = Interruption()
+    with stop:
+        found.evaluation = _evaluate(report, model, images, progress)
+        found.features = _add_features(report, model, images)
+        found.explanation = _explain(report, model, images, progress)
+        found.generation = _generate(report, model, model_path, images)
+        log_note("compressing a photograph with the shipped model", id="demo")
+        found.compressed = add_sample_compression(report)
+        log_note("repairing a photograph with the shipped models", id="demo")
+        found.repaired = add_repair(report)
+    parts = vars(found)
+    stop.check(1 + sum(part is not None for part in parts.values()), 1 + len(parts), "part")
     model_page.add_use(report, model_path.as_posix())
     model_page.add_recipe(report, model.recipe)
-    model_page.add_environment(report, model, evaluation)
+    if found.evaluation is not None:
+        model_page.add_environment(report, model, found.evaluation)
     report.write(report_path)
     return Demonstration(
         model=model_path.as_posix(),
         report=report_path.as_posix(),
         training=training,
-        evaluation=evaluation,
-        features=features,
-        explanation=explanation,
-        generation=generation,
-        compressed=compressed,
-        repaired=repaired,
+        evaluation=found.evaluation,
+        features=found.features,
+        explanation=found.explanation,
+        generation=found.generation,
+        compressed=found.compressed,
+        repaired=found.repaired,
         next=_suggest(folder, model_path.as_posix()),
+        complete=stop.complete,
     )
+
+
+@dataclass
+class _Parts:
+    """What the demo found so far; besides the training."""
+
+    evaluation: Evaluation | None = None
+    features: Mapping[str, ProbeScores] | None = None
+    explanation: Explanation | None = None
+    generation: Generation | None = None
+    compressed: Mapping[str, float] | None = None
+    repaired: Mapping[str, float] | None = None
 
 
 def _evaluate(report: Report, model: Autoencoder, images: ImageSet, progress: Progress | None) -> Evaluation:
@@ -207,15 +230,15 @@ def _add_features(report: Report, model: Autoencoder, test: ImageSet) -> dict[st
     import numpy as np
 
     from isthmus.api.pages import sections
-    from isthmus.evaluation.passes import evenly
+    from isthmus.evaluation.passes import sample_evenly
     from isthmus.features.anomalies import fit_detector, score
-    from isthmus.features.readout import fit_readout, stored
+    from isthmus.features.readout import fit_extractor, read_extractor
     from isthmus.images.reading import read
 
     log_note("finding alike and unusual images", id="demo")
-    train_images = evenly(read_images_for(model, DATA), MAX_FEATURE_IMAGES)
-    images = evenly(test, MAX_FEATURE_IMAGES)
-    extractor = stored(model) or fit_readout(model, train_images)
+    train_images = sample_evenly(read_images_for(model, DATA), MAX_FEATURE_IMAGES)
+    images = sample_evenly(test, MAX_FEATURE_IMAGES)
+    extractor = read_extractor(model) or fit_extractor(model, train_images)
     report.text(
         sections.FEATURES,
         "The same code shows which images are alike. The model was given no labels: these only serve below, "
@@ -230,7 +253,9 @@ def _add_features(report: Report, model: Autoencoder, test: ImageSet) -> dict[st
     pixels = np.stack([images.image(i) for i in range(sections.SHOWN)])
     pixels[:, 10:18, 10:18] = np.iinfo(np.uint8).max - pixels[:, 10:18, 10:18]
     odd = read(pixels)
-    detector = fit_detector(model, extractor, train_images, "reconstruction")
+    detector = fit_detector(
+        model, extractor, train_images, "reconstruction", false_alarms=DEFAULT_FALSE_ALARMS
+    )
     flagged = int((score(model, extractor, detector, odd) > detector.threshold).sum())
     caption = (
         f"In the middle of each a square was turned into its negative; {flagged} of {len(odd)} are flagged "
@@ -243,11 +268,15 @@ def _add_features(report: Report, model: Autoencoder, test: ImageSet) -> dict[st
 def _explain(report: Report, model: Autoencoder, images: ImageSet, progress: Progress | None) -> Explanation:
     """Where the units of one code look and what they decode to, and whether the maps can be trusted."""
     from isthmus.api.pages.explanation_page import add_decoded_units, add_maps, add_scores
-    from isthmus.evaluation.passes import evenly
+    from isthmus.evaluation.passes import sample_evenly
 
     log_note("explaining the code of one image", id="demo")
     found = explain(
-        model, images.subset([0]), reference=evenly(images, MAX_COMPARED_IMAGES), units=6, progress=progress
+        model,
+        images.subset([0]),
+        reference=sample_evenly(images, MAX_COMPARED_IMAGES),
+        units=6,
+        progress=progress,
     )
     section = "One code explained"
     add_maps(report, found, section)
@@ -260,17 +289,18 @@ def _generate(report: Report, model: Autoencoder, path: Path, images: ImageSet) 
     """Fit a prior, draw new images, measure them, and go through the code from one image to another."""
     from isthmus.api.pages import sections
     from isthmus.evaluation.generation import evaluate_generation
-    from isthmus.generation.fitting import fit_prior
-    from isthmus.generation.interpolation import path_images
+    from isthmus.generation.prior_store import fit_prior
+    from isthmus.generation.sampling import interpolate_images
     from isthmus.reports.image_sheets import draw_image_rows
 
     log_note("drawing new images", id="demo")
-    fit_prior(model, DATA, kind="mixture", components=20)
+    known = read_images_for(model, DATA)
+    fit_prior(model, known, kind="mixture", components=20)
     model.save(path)
-    found = evaluate_generation(model, images, train=DATA, count=SAMPLES, bar=False)
+    found = evaluate_generation(model, images, train=known, count=SAMPLES, bar=False)
     sections.add_generation(report, found)
     ends = [images.image(round(share * (len(images) - 1))) for share in (0.0, 0.4, 1.0)]
-    strip = path_images(model, ends, frames=SHOWN_IMAGES // 2 + 1)
+    strip = interpolate_images(model, ends, frames=SHOWN_IMAGES // 2 + 1)
     report.picture(
         sections.GENERATION,
         draw_image_rows(

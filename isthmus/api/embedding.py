@@ -6,10 +6,20 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from isthmus.api.attachments import check_storable, store_attachments
-from isthmus.api.inputs import DataLike, ModelLike, check_choice, describe_model, open_model_and_data
+from isthmus.api.facts import label_arrays, list_labels
+from isthmus.api.inputs import (
+    DataLike,
+    ModelLike,
+    Range,
+    check_choice,
+    describe_model,
+    open_model_and_data,
+    refuse_unused,
+)
 from isthmus.api.reference import ReferenceKind, resolve_extractor
 from isthmus.api.result import Result, skipped_inputs, use
 from isthmus.errors import Hint, UsageError
+from isthmus.interruption import Interruption
 from isthmus.progress import Progress, start_task
 from isthmus.wording import format_count
 
@@ -76,21 +86,23 @@ class Embedding(Result):
 
     def csv_rows(self) -> tuple[list[str], list[list[object]]]:
         """`name`, where known `label`, and one column for each number."""
-        labels: list[list[object]] = [[] for _ in self.names]
-        if self.labels is not None:
-            labels = [[self.classes[label]] for label in self.labels]
+        labels = list_labels(self.labels, self.classes)
         numbers = [[f"{value:.7g}" for value in row] for row in self.vectors]
-        header = ["name", *(["label"] if self.has_labels else []), *(f"x{i}" for i in range(self.numbers))]
-        return header, [[n, *a, *b] for n, a, b in zip(self.names, labels, numbers, strict=True)]
+        titles = [f"x{i}" for i in range(self.numbers)]
+        if labels is None:
+            return ["name", *titles], [[n, *b] for n, b in zip(self.names, numbers, strict=True)]
+        rows = zip(self.names, labels, numbers, strict=True)
+        return ["name", "label", *titles], [[name, label, *row] for name, label, row in rows]
 
     def arrays(self) -> dict[str, Any]:
         """`vectors (N, d)` float32, `names`, and where known `labels` and `classes`."""
         import numpy as np
 
-        found: dict[str, Any] = {"vectors": self.vectors, "names": np.array(self.names)}
-        if self.labels is not None:
-            found |= {"labels": self.labels, "classes": np.array(self.classes)}
-        return found
+        return {
+            "vectors": self.vectors,
+            "names": np.array(self.names),
+            **label_arrays(self.labels, self.classes),
+        }
 
 
 @use
@@ -103,6 +115,7 @@ def embed(
     reference: DataLike | None = None,
     store: bool = False,
     limit: int | None = None,
+    range: Range | None = None,
     progress: Progress | None = None,
 ) -> Embedding:
     """Turn images into feature vectors.
@@ -118,6 +131,7 @@ def embed(
         reference: images to fit the scaling to, instead of what the model stores.
         store: keep how features are read in the model's file.
         limit: at most so many images, evenly spaced.
+        range: the samples (low, high) that stand for black and white, where they are others.
         progress: shows how far the call is; by default a bar or lines in the log.
 
     Raises:
@@ -136,39 +150,45 @@ def embed(
         raise UsageError(
             f"what=code is what encode gives, not layer {layer}", hint=Hint("leave out one of the two")
         )
+    if what == "code" and reference is not None and not store:
+        refuse_unused("reference", "on codes, which are not scaled", hint=Hint.add(what="compact"))
     if store:
         check_storable(model)
-    network, images = open_model_and_data("embed", model, data, limit=limit)
+    network, images = open_model_and_data(model, data, limit=limit, range=range)
     extractor, kind = None, None
     if what != "code" or store:
-        extractor, kind = resolve_extractor(network, reference, layer=layer)
+        extractor, kind = resolve_extractor(network, reference, layer=layer, range=range)
     if store and extractor is not None:
-        from isthmus.features.readout import NAME, stored
-        from isthmus.features.readout import store as store_readout
+        from isthmus.features.readout import NAME, read_extractor
+        from isthmus.features.readout import attach_extractor as store_readout
 
         store_readout(network, extractor)
         store_attachments(model, network, NAME)
-        extractor = stored(network) or extractor  # in the precision that the file has
-    with start_task(progress, "reading features", len(images), "images") as task:
-        if what == "code" or extractor is None:
-            from isthmus.model.inference import encode_set
+        extractor = read_extractor(network) or extractor  # in the precision that the file has
+    from isthmus.model.inference import Rows, iter_codes
 
-            vectors, layer, kind = encode_set(network, images), "code", None
-        else:
-            from isthmus.features.readout import features
+    if what == "code" or extractor is None:
+        parts, layer, kind = iter_codes(network, images), "code", None
+    else:
+        from isthmus.features.readout import iter_features
 
-            vectors = features(
-                network, images, extractor, compact=what == "compact", listener=lambda n, _: task.update(n)
-            )
-            layer = extractor.reading.layer
+        parts = iter_features(network, images, extractor, compact=what == "compact")
+        layer = extractor.reading.layer
+    rows, stop = Rows(len(images)), Interruption()
+    with stop, start_task(progress, "reading features", len(images), "images") as task:
+        for part in parts:
+            rows.add(part)
+            task.update(len(rows))
+    stop.check(len(rows), len(images), "image")
     return Embedding(
         model=describe_model(model, network),
         what=what,
         layer=layer,
         reference=kind,
-        vectors=vectors,
-        names=images.names,
-        labels=images.labels,
+        vectors=rows.array,
+        names=images.names[: len(rows)],
+        labels=None if images.labels is None else images.labels[: len(rows)],
         classes=images.classes,
         skipped=skipped_inputs(images.skipped),
+        complete=stop.complete,
     )

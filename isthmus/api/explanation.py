@@ -7,16 +7,20 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from isthmus.api.inputs import (
+    Bands,
     DataLike,
     ImageLike,
     ModelLike,
+    Range,
     check_count,
     describe_model,
     open_model_and_data,
 )
 from isthmus.api.reference import ReferenceKind, resolve_reference
-from isthmus.api.result import Result, skipped_inputs, use
-from isthmus.errors import DataError
+from isthmus.api.result import PictureResult, skipped_inputs, use
+from isthmus.errors import DataError, Hint, UsageError
+from isthmus.images.bands import note_bands
+from isthmus.interruption import Interruption
 from isthmus.log import log_note
 from isthmus.old_keywords import rename_keywords
 from isthmus.progress import Progress, Task, start_task
@@ -26,9 +30,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from torch import Tensor
 
-    from isthmus.features.explain.faithfulness import Curves
-    from isthmus.features.explain.map_scores import FaithfulnessScore
-    from isthmus.features.explain.units import Units
+    from isthmus.features.unit_maps import Curves, FaithfulnessScore
+    from isthmus.features.units import Units
     from isthmus.images.store import ImageSet
     from isthmus.model.autoencoder import Autoencoder
 
@@ -63,7 +66,7 @@ class UnitFacts:
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Explanation(Result):
+class Explanation(PictureResult):
     """The code of one image, explained.
 
     Attributes:
@@ -122,11 +125,11 @@ class Explanation(Result):
         units = np.array([one.unit for one in self.units])
         return {"units": units, **maps, "atlas": self.atlas, "traversals": self.traversals}
 
-    def draw(self) -> bytes:
+    def draw(self, scale: int | None = None) -> bytes:
         """The image, its reconstruction, and where each unit looks."""
         from isthmus.api.pages.explanation_page import draw_maps
 
-        return draw_maps(self)
+        return draw_maps(self, scale)
 
     def page(self) -> str:
         """Maps, numbers, what units decode to, the images that excite them, and the test of the maps."""
@@ -143,7 +146,10 @@ def explain(
     *,
     reference: DataLike | None = None,
     units: int | Sequence[int] = 8,
+    limit: int = MAX_REFERENCE_IMAGES,
+    range: Range | None = None,
     seed: int = 0,
+    show: Bands | None = None,
     progress: Progress | None = None,
 ) -> Explanation:
     """Explain the code that a model gives one image.
@@ -158,12 +164,16 @@ def explain(
         image: the image; of several the first.
         reference: images that units are compared with; by default the training images.
         units: how many units, or the numbers of those that are looked at.
+        limit: compare with at most so many reference images, evenly spaced.
+        range: the samples (low, high) that stand for black and white, where they are others.
         seed: of the random orders that maps are compared with.
+        show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
+            `(4, 3, 2)`; by default the first three, of two the first.
         progress: shows how far the call is; by default a bar or lines in the log.
 
     Raises:
         CapabilityError: the model's code does not hold the whole image.
-        UsageError: a number of units below 1.
+        UsageError: a number of units below 1, or more than the code has.
         DataError: no such image, a unit that the code has not, or no reference images.
 
     Examples:
@@ -173,12 +183,14 @@ def explain(
         >>> isthmus.explain(model, images[:1], reference=images, units=2).maps["gradient"].shape
         (2, 16, 16)
     """
-    from isthmus.evaluation.passes import evenly
+    from isthmus.evaluation.passes import sample_evenly
     from isthmus.model import capabilities
 
     if isinstance(units, int):
         check_count("units", units)
-    network, queries = open_model_and_data("explain", model, image)
+    check_count("limit", limit)
+    network, queries = open_model_and_data(model, image, range=range)
+    note_bands(show, queries.channels)
     capabilities.check_use(network.recipe, "decode")
     if len(queries) > 1:
         log_note(
@@ -188,21 +200,26 @@ def explain(
             count=len(queries),
             name=queries.names[0],
         )
-    known, kind = resolve_reference(network, reference, purpose="units are compared with these")
-    some = evenly(known, MAX_REFERENCE_IMAGES)
+    known, kind = resolve_reference(network, reference, purpose="units are compared with these", range=range)
+    some = sample_evenly(known, limit)
+    stop = Interruption()
     with start_task(progress, "explaining", 1.0) as task:
-        return explain_first(
+        found = explain_first(
             network,
             queries,
             some,
             kind,
             model_name=describe_model(model, network),
             units=units,
-            scored=evenly(some, SCORED_IMAGES),
+            scored=sample_evenly(some, SCORED_IMAGES),
             seed=seed,
             task=task,
+            stop=stop,
             skipped=skipped_inputs(queries.skipped, known.skipped if reference is not None else ()),
         )
+        with stop:
+            task.update(1.0)
+    return found
 
 
 def explain_first(
@@ -216,6 +233,7 @@ def explain_first(
     scored: ImageSet | None = None,
     seed: int = 0,
     task: Task | None = None,
+    stop: Interruption | None = None,
     skipped: tuple[Any, ...] = (),
 ) -> Explanation:
     """Explain the first of `queries`.
@@ -223,22 +241,23 @@ def explain_first(
     Args:
         some: the reference images.
         scored: images that the maps are tested on; None leaves the test out.
+        stop: catches Ctrl-C while the maps are tested, which is the long part.
 
     Raises:
+        UsageError: more units than the code has.
         DataError: a unit that the code has not.
     """
     import torch
 
-    from isthmus.features.explain.map_scores import MAP_KINDS, base_image, model_input, score_maps
-    from isthmus.features.explain.paintings import atlas, traversals
-    from isthmus.features.explain.units import observe_units, per_unit
+    from isthmus.features.unit_maps import MAP_KINDS, base_image, model_input, score_maps
+    from isthmus.features.units import decode_units, observe_units, pool_units, traverse_units
 
     task = Task() if task is None else task
     usual = observe_units(model, some)
     task.update(_SHARE_UNITS)
     pixels = model_input(model, queries, 0)
     code = model.encode_batch(pixels[None]).detach()
-    values = per_unit(code)[0]
+    values = pool_units(code)[0]
     chosen = _choose_units(units, usual, values)
     base = base_image(usual, pixels)
     maps = {name: make(model, pixels, base, chosen) for name, make in MAP_KINDS.items()}
@@ -246,18 +265,23 @@ def explain_first(
     scores: dict[str, FaithfulnessScore] = {}
     curves: dict[str, Curves] = {}
     if scored is not None:
+        tested = 0
 
         def report(done: int) -> None:
+            nonlocal tested
+            tested = done
             task.update(_SHARE_MAPS + (_SHARE_SCORES - _SHARE_MAPS) * done / len(scored))
 
-        scores, curves = score_maps(model, scored, usual, len(chosen), seed=seed, report=report)
+        scores, curves = score_maps(model, scored, usual, len(chosen), seed=seed, report=report, stop=stop)
+        if stop is not None:
+            stop.check(1 + tested, 1 + len(scored), "image")  # the one that is explained, and those
     dictionary = None
     if model.recipe.bottleneck.is_sparse:
         often = torch.argsort(usual.active, descending=True, stable=True)
         alive = [int(unit) for unit in often[:MAX_DICTIONARY_UNITS] if usual.active[unit] > 0]
-        dictionary = _as_images(atlas(model, usual, alive)) if alive else None
-    exciting = {unit: usual.exciting(unit, EXCITING_IMAGES) for unit in chosen}
-    result = Explanation(
+        dictionary = _as_images(decode_units(model, usual, alive)) if alive else None
+    exciting = {unit: usual.top_images(unit, EXCITING_IMAGES) for unit in chosen}
+    return Explanation(
         model=model_name,
         image=queries.names[0],
         data=some.source,
@@ -276,22 +300,27 @@ def explain_first(
         ),
         faithfulness=scores,
         maps={name: values.numpy() for name, values in maps.items()},
-        atlas=_as_images(atlas(model, usual, chosen)),
-        traversals=_as_images(traversals(model, code[0], usual, chosen)),
+        atlas=_as_images(decode_units(model, usual, chosen)),
+        traversals=_as_images(traverse_units(model, code[0], usual, chosen)),
         skipped=skipped,
+        complete=stop is None or stop.complete,
         _pixels=_as_images(pixels),
         _reconstruction=_as_images(model.reconstruct_batch(pixels[None])[0]),
         _exciting=tuple(tuple(_as_images(_read(some, row)) for row in exciting[unit]) for unit in chosen),
         _curves=curves,
         _dictionary=dictionary,
     )
-    task.update(1.0)
-    return result
 
 
 def _choose_units(units: int | Sequence[int], usual: Units, values: Tensor) -> list[int]:
     if isinstance(units, int):
-        return usual.telling(values, units)
+        if units > len(values):
+            raise UsageError(
+                f"units={units}: this code has {len(values)} units",
+                hint=Hint.add(units=len(values)),
+                id="too-many-units",
+            )
+        return usual.rank_informative(values, units)
     for unit in units:
         if not 0 <= unit < len(values):
             raise DataError(f"this code has units 0 to {len(values) - 1}, not {unit}")
@@ -301,7 +330,7 @@ def _choose_units(units: int | Sequence[int], usual: Units, values: Tensor) -> l
 def _read(images: ImageSet, row: int) -> Tensor:
     from isthmus.images.array_format import to_batch
 
-    return to_batch(images.image(int(row)))[0][0]
+    return to_batch(images.image(int(row)), many=False)[0][0]
 
 
 def _as_images(values: Tensor) -> Floats:

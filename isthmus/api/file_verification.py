@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from isthmus.api.compressed_files import list_compressed
+from isthmus.api.facts import CompressedFacts
 from isthmus.api.inputs import ModelLike, PathLike
 from isthmus.api.result import Result, use
 from isthmus.errors import DataError
 from isthmus.file_jobs import InputFiles, expand_inputs
+from isthmus.interruption import Interruption
 from isthmus.log import SkippedInput, log_skipped
 from isthmus.progress import Progress, start_task
 from isthmus.wording import choose_word, format_count
@@ -21,37 +23,9 @@ if TYPE_CHECKING:
     from isthmus.codec.ready import Codec
 
 
-@dataclass(frozen=True)
-class VerifiedFile:
-    """One compressed file that is whole.
-
-    Attributes:
-        file: its path.
-        bytes: its size.
-        bpp: its bits per pixel.
-        format: version of the format.
-        size: height and width in pixels.
-        channels: 1 gray, 3 colour.
-        alpha: whether it has transparency.
-        quality: 1 to 100.
-        tile: side of a tile in pixels.
-        tiles: number of tiles.
-        made_with: fingerprint of the model, as hexadecimal digits.
-        parts: bytes of the header, the tiles and what else it holds.
-    """
-
-    file: str
-    bytes: int
-    bpp: float
-    format: int
-    size: tuple[int, int]
-    channels: int
-    alpha: bool
-    quality: float
-    tile: int
-    tiles: int
-    made_with: str
-    parts: Mapping[str, int]
+@dataclass(frozen=True, kw_only=True)
+class VerifiedFile(CompressedFacts):
+    """One compressed file that is whole."""
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -114,16 +88,17 @@ def verify_files(
         >>> isthmus.verify_files("gray.isth").summary()
         '1 of 1 file is whole: every checksum is right'
     """
-    from isthmus.codec.facts import examine
+    from isthmus.codec.facts import inspect_compressed_file
 
     files = expand_inputs(inputs, _list_by_path)
     codec = _open_codec(model)
     whole: list[VerifiedFile] = []
     skipped = list(files.skipped)
-    with start_task(progress, "verifying", len(files.files), "files") as task:
+    done, stop = 0, Interruption()
+    with stop, start_task(progress, "verifying", len(files.files), "files") as task:
         for done, (path, _) in enumerate(files.files, start=1):
             try:
-                facts = examine(path, max_pixels=max_pixels)
+                facts = inspect_compressed_file(path, max_pixels=max_pixels)
                 if codec is not None:
                     _decode(path, codec, max_pixels)
                 whole.append(VerifiedFile(file=os.fspath(path), **facts))
@@ -133,11 +108,13 @@ def verify_files(
                 skipped.append(SkippedInput(os.fspath(path), error.message.removeprefix(f"{path}: ")))
             task.update(done, path.name)
     log_skipped(skipped)
+    stop.check(done, len(files.files), "file")
     return VerifiedFiles(
         how="checksums" if codec is None else "decoded",
         files=tuple(whole),
         found=len(files.files),
         skipped=tuple(skipped),
+        complete=stop.complete,
     )
 
 
@@ -156,14 +133,14 @@ def _decode(path: Path, codec: Codec, max_pixels: int) -> None:
         CompressedFileError: it cannot be decoded; the message names it.
     """
     from isthmus.codec import container
-    from isthmus.codec.decoding import pieces
-    from isthmus.codec.facts import contents, named
+    from isthmus.codec.decoding import iter_pieces
+    from isthmus.codec.facts import read_compressed, with_name
 
     def work() -> None:
-        for _ in pieces(container.read(contents(path), max_pixels=max_pixels), codec):
+        for _ in iter_pieces(container.read_container(read_compressed(path), max_pixels=max_pixels), codec):
             pass
 
-    named(path, work)
+    with_name(path, work)
 
 
 def _list_by_path(folder: Path) -> InputFiles:

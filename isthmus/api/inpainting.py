@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from isthmus.api.file_results import FileEntry, FilesResult
-from isthmus.api.inputs import ImageLike, ModelLike, PathLike, Range, check_choice, check_count, load_model
+from isthmus.api.inputs import (
+    ImageLike,
+    ModelLike,
+    PathLike,
+    Range,
+    check_choice,
+    check_count,
+    load_model,
+    refuse_unused,
+)
 from isthmus.api.restored_files import log_dropped_parts, restore_files, to_unit_range
 from isthmus.api.result import use
 from isthmus.errors import Hint, UsageError
@@ -113,7 +122,9 @@ def inpaint_files(
     model: ModelLike | None = None,
     ensemble: bool = False,
     range: Range | None = None,
+    limit: int | None = None,
     compare: bool = False,
+    scale: int | None = None,
     force: bool = False,
     workers: int | None = None,
     max_pixels: int = 512_000_000,
@@ -125,7 +136,7 @@ def inpaint_files(
     Outputs that exist are kept, so that an interrupted job can be repeated.
 
     Args:
-        inputs: image files and folders of them.
+        inputs: image files, folders of them, and images of sets, such as `t.npy[5]` and `mnist:test[17]`.
         out: an image file for one input, else a folder.
         mask: a picture of the same size, white where pixels are missing; or a folder of them, by name.
         mask_colour: pixels of this colour are missing: #ff00ff or 255,0,255.
@@ -136,7 +147,9 @@ def inpaint_files(
         ensemble: better, in eight times the time: the mean over eight orientations.
         range: the samples (low, high) that stand for black and white, where floats are not in [0, 1] or
             integers do not use their 8 or 16 bits.
+        limit: at most so many of the images, evenly spaced.
         compare: also write NAME-compare.png: before and after.
+        scale: enlarge that picture so many times, each pixel to a square; by default a small one is.
         force: write outputs again that exist.
         workers: files in work at the same time; by default one for each core.
         max_pixels: larger images are refused.
@@ -160,6 +173,8 @@ def inpaint_files(
 
     check_choice("find", find, get_args(FindKind))
     check_count("tolerance", tolerance, least=0)
+    if tolerance and mask_colour is None:
+        refuse_unused("tolerance", "without a colour that is missing", hint=Hint.add(mask_colour="COLOUR"))
     read_mask = _choose_mask(mask, mask_colour, tolerance, find, range, mask_alpha=mask_alpha)
     network = None if model is None else load_model(model)
 
@@ -180,14 +195,20 @@ def inpaint_files(
         InpaintedFile,
         out=out,
         compare=compare,
+        scale=scale,
         range=range,
+        limit=limit,
         force=force,
         workers=workers,
         max_pixels=max_pixels,
         progress=progress,
     )
     return InpaintedFiles(
-        out=os.fspath(out), files=done.values, already_there=done.already_there, skipped=done.skipped
+        out=os.fspath(out),
+        files=done.values,
+        already_there=done.already_there,
+        skipped=done.skipped,
+        complete=done.complete,
     )
 
 

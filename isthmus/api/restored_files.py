@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from isthmus.api.file_results import FileEntry, ProcessedFiles, process_files
-from isthmus.api.inputs import ImageLike, PathLike, list_image_files
+from isthmus.api.inputs import ImageLike, PathLike, check_count, list_image_files, refuse_unused
+from isthmus.errors import DataError, Hint
 from isthmus.file_jobs import FileJob, Report, reserve_memory
 from isthmus.log import log_note
 from isthmus.progress import Progress
@@ -35,7 +36,9 @@ def restore_files(
     *,
     out: PathLike,
     compare: bool,
+    scale: int | None,
     range: tuple[float, float] | None,
+    limit: int | None,
     force: bool,
     workers: int | None,
     max_pixels: int,
@@ -48,33 +51,37 @@ def restore_files(
             channel, samples are as in the file where `range` is given.
         entry: class of the files' entries.
         compare: also write `NAME-compare.png`, the image before and after.
+        scale: of that picture, see `isthmus.images.outputs.beside`.
         range: the samples that stand for black and white.
+        limit: at most so many of the images, evenly spaced.
 
     Raises:
         UsageError, DataError, OutputError: see `process_files`.
     """
     from isthmus.images.cache import memory_bytes
-    from isthmus.images.formats import decode, metadata, probe
-    from isthmus.images.sample_range import check_range
-    from isthmus.images.write import WRITABLE, grid, save_image
+    from isthmus.images.outputs import beside
+    from isthmus.images.sample_range import NOISY
+    from isthmus.images.write import WRITABLE, save_image
     from isthmus.outputs import shorten_name
 
-    check_range(range)
+    check_count("scale", scale)
+    if scale is not None and not compare:
+        refuse_unused("scale", "without a picture to compare", hint=Hint.add(compare=True))
 
-    def work(job: FileJob, report: Report) -> tuple[Entry, Header]:
+    def work(job: FileJob, report: Report) -> tuple[Entry, Header | None]:
         start = time.monotonic()
-        header = probe(job.source, max_pixels=max_pixels)
-        size = header.height * header.width
+        header = _probe(job, max_pixels)
+        height, width = (header.height, header.width) if header is not None else job.image.shape[:2]
+        size = height * width
         needed = size * _BYTES_PER_PX + min(size, _TILE_PX) * _NETWORK_BYTES_PER_PX
         with reserve_memory(needed, memory_bytes() // 4):
-            exif, icc = metadata(job.source)
-            before = decode(job.source, alpha="keep", raw=range is not None, max_pixels=max_pixels)
+            before, exif, icc = _decode(job, max_pixels, raw=range is not None)
             after, facts = restore(before, job, report)
             height, width = before.shape[:2]
             if compare:
-                pair = [_without_alpha(_to_writable(one, range)) for one in (before, after)]
+                first, second = (_without_alpha(_to_writable(one, range)) for one in (before, after))
                 place = job.target.with_name(shorten_name(job.target.stem, "-compare.png"))
-                save_image(place, grid(pair, 2), force=True)
+                save_image(place, beside(first, second, scale), force=True)
             del before
             save_image(job.target, _to_writable(after, range), force=force, exif=exif, icc=icc)
         found = entry(
@@ -89,7 +96,7 @@ def restore_files(
 
     done = process_files(
         label,
-        list_image_files(inputs),
+        list_image_files(inputs, limit=limit, range=range, bounds=NOISY),
         work,
         out=out,
         suffix=".png",
@@ -98,8 +105,34 @@ def restore_files(
         workers=workers,
         progress=progress,
     )
-    _log_dropped([header for _, header in done.values])
-    return ProcessedFiles(tuple(one for one, _ in done.values), done.already_there, done.skipped)
+    _log_dropped([header for _, header in done.values if header is not None])
+    entries = tuple(one for one, _ in done.values)
+    return ProcessedFiles(entries, done.already_there, done.skipped, done.complete)
+
+
+def _probe(job: FileJob, max_pixels: int) -> Header | None:
+    """The header of a job's file; None for an image of a set, which has none.
+
+    Raises:
+        DataError: unreadable, or more than `max_pixels`.
+    """
+    from isthmus.images.formats import probe
+
+    if job.image is None:
+        return probe(job.source, max_pixels=max_pixels)
+    height, width = job.image.shape[:2]
+    if height * width > max_pixels:
+        raise DataError(f"{job.source}: more than {max_pixels / 1e6:g} megapixels, the limit of max_pixels")
+    return None
+
+
+def _decode(job: FileJob, max_pixels: int, *, raw: bool) -> tuple[Pixels, bytes | None, bytes | None]:
+    """Pixels `(H, W, C)` with alpha last, EXIF and ICC profile."""
+    from isthmus.images.formats import decode, metadata
+
+    if job.image is not None:
+        return job.image, None, None
+    return decode(job.source, alpha="keep", raw=raw, max_pixels=max_pixels), *metadata(job.source)
 
 
 def log_dropped_parts(image: ImageLike) -> None:

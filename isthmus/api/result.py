@@ -11,8 +11,10 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, ClassVar, ParamSpec, TypeVar
 
-from isthmus.errors import UsageError
+from isthmus.errors import DataError, UsageError
 from isthmus.escaping import csv_text
+from isthmus.images.bands import Bands, showing_bands, shown_bands
+from isthmus.interruption import NOTE_ID, inside_use
 from isthmus.log import SkippedInput, collect_notes, collected_notes
 from isthmus.outputs import check_output
 
@@ -22,14 +24,25 @@ Row = Sequence[object]
 
 
 def use(function: Callable[_Parameters, _Returned]) -> Callable[_Parameters, _Returned]:
-    """Decorate a function of the api: it collects notes and runs with the number of threads that is set."""
+    """Decorate a function of the api: it is told where model and images were exchanged, collects notes, runs
+    with the number of threads that is set, and the outermost one keeps what is done at Ctrl-C
+    (`isthmus.interruption`).
+    """
 
     @functools.wraps(function)
     def call(*args: _Parameters.args, **options: _Parameters.kwargs) -> _Returned:
+        from isthmus.api.corrected_calls import check_not_exchanged, suggest_other_folder
         from isthmus.threads import limited
 
-        with collect_notes(), limited():
-            return function(*args, **options)
+        check_not_exchanged(function, args, options)
+        show: Any = options.get("show")
+        with collect_notes(), limited(), showing_bands(show), inside_use():
+            try:
+                return function(*args, **options)
+            except DataError as error:
+                if error.id == "empty-folder":
+                    suggest_other_folder(error, function, args, options)
+                raise
 
     return call
 
@@ -43,6 +56,7 @@ class Result:
     holds paths and models, never the pixels of a whole set; pictures are made when they are asked for.
 
     Attributes:
+        complete: whether everything was done; after Ctrl-C the result holds what was done until then.
         notes: choices made for the user, one sentence each.
         skipped: inputs that were left out.
     """
@@ -59,8 +73,22 @@ class Result:
     file_facts: ClassVar[Mapping[str, str]] = {}
     """Further keys of a command's document, which `describe_files` gives -> what they hold."""
 
+    complete: bool = True
     notes: tuple[str, ...] = field(default_factory=collected_notes)
     skipped: tuple[SkippedInput, ...] = ()
+    _bands: Bands | None = field(default_factory=shown_bands, repr=False)
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Pictures are drawn with the bands of images that the use was asked to show."""
+        super().__init_subclass__(**options)
+        for name in ("draw", "page", "save"):
+            if name in vars(cls):
+                setattr(cls, name, _with_bands(vars(cls)[name]))
+
+    @property
+    def interruption(self) -> str | None:
+        """The note that says how much was done until Ctrl-C; None where there was none."""
+        return next((note for note in self.notes if getattr(note, "id", "") == NOTE_ID), None)
 
     @property
     def incomplete(self) -> tuple[SkippedInput, ...]:
@@ -70,13 +98,18 @@ class Result:
     def to_dict(self) -> dict[str, Any]:
         """The JSON document: plain values only; NaN and infinities are None."""
         own = {key: to_json_value(getattr(self, name)) for key, name in self.document.items()}
-        shared = {"notes": list(map(str, self.notes)), "skipped": to_json_value(self.skipped)}
+        shared = {
+            "complete": self.complete,
+            "notes": list(map(str, self.notes)),
+            "skipped": to_json_value(self.skipped),
+        }
         return {"schema": self.schema, **own, **shared}
 
     def rows(self) -> tuple[Sequence[str], Sequence[Row]]:
         """Header and rows of the table; by default the single values of the document."""
         items = self.to_dict().items()
-        values = [(key, value) for key, value in items if key != "schema" and _is_single(value)]
+        hidden = {"schema", "complete"} if self.complete else {"schema"}
+        values = [(key, value) for key, value in items if key not in hidden and _is_single(value)]
         return ("what", "value"), values
 
     def table(self, rows: int | None = None) -> str:
@@ -165,7 +198,8 @@ class Result:
         singles = [
             f"{key}={value!r}"
             for key, value in self.to_dict().items()
-            if key != "schema" and _is_single(value) and len(str(value)) <= 40
+            if key != "schema" and (key, value) != ("complete", True)
+            if _is_single(value) and len(str(value)) <= 40
         ]
         return f"{type(self).__name__}({', '.join(singles)})"
 
@@ -179,6 +213,79 @@ class Result:
             picture = f'<img src="data:image/png;base64,{b64encode(self.draw()).decode()}" alt="">'
         text = "\n".join(filter(None, (self.table(20), self.summary())))
         return f"<div>{picture}<pre>{html.escape(text)}</pre></div>"
+
+
+def _with_bands(method: Callable[..., _Returned]) -> Callable[..., _Returned]:
+    @functools.wraps(method)
+    def call(self: Any, *args: Any, **options: Any) -> _Returned:
+        with showing_bands(self._bands):
+            return method(self, *args, **options)
+
+    return call
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class PictureResult(Result):
+    """Base of results with a picture, which can be enlarged; a subclass overrides `draw`."""
+
+    def draw(self, scale: int | None = None) -> bytes:
+        """A picture as PNG.
+
+        Args:
+            scale: enlarge it by this whole factor; by default small images are enlarged so that they can be
+                seen.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def is_enlarged(cls, path: str | os.PathLike[str]) -> bool:
+        """Whether what is saved there is a picture, which `scale` enlarges, and no data."""
+        return Path(path).suffix.lower() == ".png"
+
+    @classmethod
+    def check_path(
+        cls, path: str | os.PathLike[str], *, force: bool = False, scale: int | None = None
+    ) -> None:
+        """Check before the work that `save` can write there later.
+
+        Raises:
+            UsageError: a scale below 1, or a scale for what is no picture.
+            UsageError, ExistsError, OutputError: see `Result.check_path`.
+        """
+        check_scale(cls.is_enlarged(path), path, scale)
+        super().check_path(path, force=force)
+
+    def save(self, path: str | os.PathLike[str], *, force: bool = False, scale: int | None = None) -> Path:
+        """Write the result to one file, in the format that the suffix names, atomically.
+
+        Args:
+            path: ends with one of `formats`.
+            force: replace an existing file.
+            scale: enlarge a picture by this whole factor; by default small images are enlarged so that they
+                can be seen.
+
+        Raises:
+            UsageError, ExistsError, OutputError: see `check_path`.
+        """
+        from isthmus.atomic import write_bytes
+
+        self.check_path(path, force=force, scale=scale)
+        if scale is None:
+            return super().save(path, force=force)
+        write_bytes(path, self.draw(scale), force=force)
+        return Path(path)
+
+
+def check_scale(is_enlarged: bool, path: str | os.PathLike[str], scale: int | None) -> None:
+    """Raises:
+    UsageError: a scale below 1, or one for what is no picture.
+    """
+    if scale is None:
+        return
+    if isinstance(scale, bool) or not isinstance(scale, int) or scale < 1:
+        raise UsageError(f"scale={scale}: a whole number from 1 on is expected", id="count")
+    if not is_enlarged:
+        raise UsageError(f"scale has no effect on {os.fspath(path)}, which is no picture", id="no-effect")
 
 
 def skipped_inputs(*groups: Sequence[Any]) -> tuple[SkippedInput, ...]:

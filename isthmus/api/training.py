@@ -12,20 +12,24 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from isthmus.api.corrected_calls import check_not_exchanged
 from isthmus.api.inputs import (
     MODEL_SUFFIX,
     DataLike,
     ModelLike,
     PathLike,
+    Range,
     Size,
     check_is_data,
     describe_model,
     load_model,
     report_reading,
 )
+from isthmus.api.pair_inputs import read_pairs
 from isthmus.api.training_preview import TrainingPreview
 from isthmus.api.training_results import TrainingResult
 from isthmus.errors import UsageError, nearest
+from isthmus.interruption import is_inside_use
 from isthmus.log import LOGGER, SkippedInput, collect_notes, log_note
 from isthmus.progress import Progress, Task, start_task
 from isthmus.wording import format_count
@@ -43,6 +47,7 @@ Precision = Literal["auto", "float32", "bfloat16"]
 def train(
     data: DataLike,
     *,
+    target: DataLike | None = None,
     recipe: str | PathLike | Recipe | None = None,
     code: str | None = None,
     settings: Mapping[str, Any] | Sequence[str] = (),
@@ -52,6 +57,7 @@ def train(
     steps: int | None = None,
     size: Size | None = None,
     crop: Size | None = None,
+    range: Range | None = None,
     names_from: PathLike | None = None,
     validation: float = 0.1,
     patience: int = 12,
@@ -80,8 +86,10 @@ def train(
 
     Args:
         data: images: a folder, file, archive, array, named set, or a list of those.
+        target: what the images should become, of the same names and sizes: the model learns to make these
+            from the images, which may have other channels.
         recipe: a name (`isthmus recipes` lists them), a TOML file, or a `Recipe`; by default that of the
-            model to start from, or `conv`.
+            model to start from, or `conv`; with `target`, `transform-pairs`.
         code: shape of the code: `64` is a vector, `32@8` a grid at 1/8 of the image's size.
         settings: change settings of the recipe, such as `bottleneck.weight=1e-3`.
         val: images to validate on, instead of a held-out part of the data.
@@ -90,6 +98,7 @@ def train(
         steps: length in steps.
         size: resize every image to this height and width in pixels.
         crop: train on random pieces of this height and width in pixels.
+        range: the samples (low, high) that stand for black and white, where they are others.
         names_from: use only the images named in this file, one name a line.
         validation: share of the images that is held out, from 0 up to 1.
         patience: end after so many validations in a row above the best; 0 never ends early.
@@ -130,6 +139,7 @@ def train(
         2
     """
     began = time.monotonic()  # before torch is imported: that is part of the time that was asked for
+    check_not_exchanged(train, (data,), {"recipe": recipe, "start_from": start_from, "out": out})
     check_is_data(data)
     from isthmus.api.after_training import finish_model
     from isthmus.training.config import TrainConfig
@@ -143,6 +153,7 @@ def train(
             "steps": steps,
             "size": size,
             "crop": crop,
+            "range": range,
             "names_from": None if names_from is None else os.fspath(names_from),
             "validation": validation,
             "patience": patience,
@@ -160,8 +171,10 @@ def train(
         }
     )
     with collect_notes(), ExitStack() as stack:
+        if target is not None:
+            data, recipe = _pair(data, target, recipe, start_from, cache, range)
         watcher = _Watcher(stack, progress, resumed=resume)
-        return train_model(
+        model = train_model(
             data,
             config,
             recipe=recipe,  # type: ignore[arg-type]
@@ -180,11 +193,30 @@ def train(
             ),
             began=began,
         )
+    if not model.summary["complete"] and is_inside_use():  # the use that was called decides what it keeps
+        raise KeyboardInterrupt
+    return model
+
+
+def _pair(
+    data: DataLike,
+    target: DataLike,
+    recipe: str | PathLike | Recipe | None,
+    start_from: ModelLike | None,
+    cache: PathLike | None,
+    range: Range | None,
+) -> tuple[DataLike, str | PathLike | Recipe | None]:
+    """The pairs, and the recipe where none is asked for."""
+    from isthmus.training.pairs import DEFAULT_RECIPE
+
+    chosen = DEFAULT_RECIPE if recipe is None and start_from is None else recipe
+    return read_pairs(data, target, cache=cache, range=range), chosen
 
 
 def plan_training(
     data: DataLike,
     *,
+    target: DataLike | None = None,
     recipe: str | PathLike | Recipe | None = None,
     code: str | None = None,
     settings: Mapping[str, Any] | Sequence[str] = (),
@@ -195,7 +227,7 @@ def plan_training(
     """What a training would be, without training: shapes, parameters, memory and time. Nothing is written.
 
     Args:
-        data, recipe, code, settings, val, start_from: see `train`.
+        data, target, recipe, code, settings, val, start_from: see `train`.
         options: the options of `train` that decide about length and images.
 
     Raises:
@@ -222,6 +254,8 @@ def plan_training(
             raise UsageError(f"plan_training has no option '{name}'{nearest(name, known)}", id="option")
     config = TrainConfig(**asked)
     with collect_notes(), limited():
+        if target is not None:
+            data, recipe = _pair(data, target, recipe, start_from, config.cache, config.range)
         point = resolve_recipe(recipe_of_start(start_from) if recipe is None else recipe, code, settings)  # type: ignore[arg-type]
         trainer, _ = start_training(data, config, recipe=point, val=val)
         _log_choices(trainer)
@@ -332,12 +366,16 @@ def _log_choices(trainer: Trainer) -> None:
     images, held_out = trainer.data.train, trainer.data.held_out
     model = trainer.learner.module
     recipe: Recipe = model.recipe  # type: ignore[assignment]
-    kind = {1: "gray", 3: "colour"}.get(images.channels, f"{images.channels}-channel")
+    kinds = {1: "gray", 3: "colour"}
+    kind, made = (kinds.get(n, f"{n}-channel") for n in (images.input_channels, images.target_channels))
+    what = f"pair of {kind} and {made} images" if images.target_channels else f"{kind} image"
     log_note(
         "{source}: {images} of {size} to train on{held_out}",
         id="training-images",
         source=images.source,
-        images=format_count(len(images), f"{kind} image"),
+        images=f"{len(images):,} pairs{what.removeprefix('pair')}"
+        if images.target_channels and len(images) != 1
+        else format_count(len(images), what),
         size="mixed sizes" if images.shape is None else f"{images.shape[0]}×{images.shape[1]}",
         held_out="" if held_out is None else f", {len(held_out):,} to validate on",
     )

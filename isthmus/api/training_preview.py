@@ -129,7 +129,7 @@ def preview_training(trainer: Trainer, config: TrainConfig) -> TrainingPreview:
 
     import torch
 
-    from isthmus.images.batches import whole
+    from isthmus.images.batches import iter_batches
     from isthmus.model.footprint import weights_bytes
     from isthmus.training.timing import time_step
 
@@ -138,7 +138,7 @@ def preview_training(trainer: Trainer, config: TrainConfig) -> TrainingPreview:
     probe = copy.deepcopy(model)
     probe.precision = getattr(torch, plan.precision)
     some = data.train.subset(range(min(PROBE_IMAGES, plan.batch, len(data.train))))
-    images = next(iter(whole(some, batch=PROBE_IMAGES, crop=plan.crop))).images
+    images = next(iter(iter_batches(some, batch=PROBE_IMAGES, crop=plan.crop))).images
     stages, code, kept_bytes = _watch_pass(probe, images.to(next(probe.parameters()).device))
     step_seconds = plan.step_seconds or time_step(model, data, plan, config)
     parameters = _count_parameters(probe)

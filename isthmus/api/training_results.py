@@ -32,7 +32,6 @@ class TrainingResult(Result):
         seconds: their time.
         images_per_second: their pace.
         ended_early: whether patience ran out before the last step.
-        complete: whether it came to its end; otherwise it was interrupted.
         kept: which weights are in the model: `best` or `last`.
         best: `step` and `validation` of the lowest validation loss, or null.
         findings: what the training doctor noticed, worst first.
@@ -46,7 +45,7 @@ class TrainingResult(Result):
         name: name
         for name in (
             *("model", "recipe", "code", "parameters", "images", "held_out", "batch", "precision", "seed"),
-            *("steps", "seconds", "images_per_second", "ended_early", "complete", "kept"),
+            *("steps", "seconds", "images_per_second", "ended_early", "kept"),
             *("best", "findings", "privacy"),
         )
     }
@@ -64,7 +63,6 @@ class TrainingResult(Result):
     seconds: float
     images_per_second: float
     ended_early: bool
-    complete: bool
     kept: Literal["best", "last"]
     best: Mapping[str, float] | None
     findings: tuple[Finding, ...]

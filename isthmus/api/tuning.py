@@ -11,10 +11,20 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
-from isthmus.api.inputs import DataLike, PathLike, Size, check_choice, check_count, read_images
+from isthmus.api.inputs import (
+    DataLike,
+    PathLike,
+    Range,
+    Size,
+    check_choice,
+    check_count,
+    read_images,
+    refuse_unused,
+)
 from isthmus.api.result import Result, skipped_inputs, use
 from isthmus.api.trial_training import TrialLength, train_trial
-from isthmus.errors import IsthmusError, UsageError
+from isthmus.errors import Hint, IsthmusError, UsageError
+from isthmus.interruption import Interruption, undivided
 from isthmus.locks import exclusive
 from isthmus.log import LOGGER
 from isthmus.old_keywords import rename_keywords
@@ -23,9 +33,8 @@ from isthmus.progress import Progress, Task, start_task
 from isthmus.wording import format_count
 
 if TYPE_CHECKING:
-    from isthmus.evaluation.selection.log import Log, Trial
-    from isthmus.evaluation.selection.proposals import Proposals
     from isthmus.evaluation.selection.space import Axis
+    from isthmus.evaluation.selection.trials import Log, Proposals, Trial
     from isthmus.images.store import ImageSet, Indices
     from isthmus.model.recipe import Recipe
 
@@ -33,6 +42,8 @@ SearchKind = Literal["grid", "random", "optuna"]
 TrialState = Literal["running", "done", "pruned", "failed"]
 DEFAULT_TRIAL_MINUTES = 0.5
 _BUDGET_SHARE = 0.9  # of the whole time, for trainings; the rest is for measuring
+
+DEFAULT_TRIALS = 20
 
 
 @dataclass(frozen=True)
@@ -71,7 +82,7 @@ class TuningResult(Result):
         images: number of images.
         folds: of the cross-validation.
         objectives: what trials are judged by.
-        complete: whether the search came to its end; otherwise the time was up.
+        complete: whether the search came to its end; otherwise the time was up, or it was interrupted.
         seconds: of training and measuring, over all runs of this search.
         best: settings of the best trial, or null.
         front: settings of the trials that no other beats in every objective; of one objective the best alone.
@@ -106,11 +117,13 @@ class TuningResult(Result):
 
     def front_trials(self) -> list[TrialResult]:
         """The trials of `front`, best first by the first objective."""
-        from isthmus.evaluation.selection.objectives import better
+        from isthmus.evaluation.selection.objectives import is_better
 
         def beats(one: TrialResult, other: TrialResult) -> bool:
             pairs = [(name, one.means[name], other.means[name]) for name in self.objectives]
-            return any(better(*pair) for pair in pairs) and not any(better(n, b, a) for n, a, b in pairs)
+            return any(is_better(*pair) for pair in pairs) and not any(
+                is_better(n, b, a) for n, a, b in pairs
+            )
 
         done = [trial for trial in self.trials if trial.state == "done"]
         return [trial for trial in done if not any(beats(other, trial) for other in done)]
@@ -133,7 +146,7 @@ class TuningResult(Result):
         return [*keys, *self.objectives, "seconds", ""], rows
 
     def summary(self) -> str:
-        if self.complete:
+        if self.complete or self.interruption is not None:
             return ""
         text = f"the time was up after {format_count(len(self.trials), 'trial')}"
         return text + (f": the same call goes on from {self.log}" if self.log else "")
@@ -191,12 +204,14 @@ def tune(
     objectives: Sequence[str] = ("reconstruction",),
     folds: int = 3,
     search: SearchKind = "grid",
-    trials: int = 20,
+    trials: int = DEFAULT_TRIALS,
     budget: float | None = None,
     epochs: float | None = None,
     minutes: float | None = None,
     steps: int | None = None,
     size: Size | None = None,
+    limit: int | None = None,
+    range: Range | None = None,
     log: PathLike | None = None,
     force: bool = False,
     seed: int = 0,
@@ -226,6 +241,8 @@ def tune(
             or half a minute.
         steps: length of each training in steps.
         size: resize every image to this height and width in pixels.
+        limit: at most so many images, evenly spaced.
+        range: the samples (low, high) that stand for black and white, where they are others.
         log: a file with a line per trial, which the same search goes on from.
         force: begin a log that exists anew.
         seed: of folds, weights and random points.
@@ -243,22 +260,21 @@ def tune(
         >>> found.best in found.front
         True
     """
-    from isthmus.evaluation.selection.folds import folds as split_folds
-    from isthmus.evaluation.selection.log import open_log
-    from isthmus.evaluation.selection.objectives import objective
-    from isthmus.evaluation.selection.proposals import fixed, from_optuna
-    from isthmus.evaluation.selection.space import check_axes, grid, parse_axis, randomly
+    from isthmus.evaluation.selection.objectives import resolve_objective
+    from isthmus.evaluation.selection.objectives import split_folds as split_folds
+    from isthmus.evaluation.selection.space import check_axes, iter_grid, iter_random, parse_axis
+    from isthmus.evaluation.selection.trials import open_log, propose_fixed, propose_with_optuna
     from isthmus.model.recipes import resolve_recipe
 
     lines = dict(settings) if isinstance(settings, Mapping) else tuple(settings)
     chosen = resolve_recipe(recipe, code, lines)
     axes = [parse_axis(text) for text in over]
     check_axes(chosen, axes)
-    names = tuple(dict.fromkeys(objective(name) for name in objectives))
+    names = tuple(dict.fromkeys(resolve_objective(name) for name in objectives))
     _check(names, folds, search, trials, budget)
-    images = read_images(data)
+    images = read_images(data, limit=limit, range=range)
     parts = split_folds(images, folds, seed=seed)
-    points = list(grid(axes)) if search == "grid" else []
+    points = list(iter_grid(axes)) if search == "grid" else []
     total = len(points) if search == "grid" else trials
     length = TrialLength(epochs, minutes, steps, size)
     about = _describe_search(images, chosen, names, axes, folds, search, seed, length)
@@ -271,11 +287,19 @@ def tune(
     with nullcontext() if log is None else exclusive(log):
         kept = open_log(log, about, force=force)
         if search == "random":
-            points = list(randomly(axes, trials, seed))
-        proposals = from_optuna(axes, names, trials, seed, kept) if search == "optuna" else fixed(points)
+            points = list(iter_random(axes, trials, seed))
+        proposals = (
+            propose_with_optuna(axes, names, trials, seed, kept)
+            if search == "optuna"
+            else propose_fixed(points)
+        )
         job = _Job(images, parts, chosen, names, seed, length, kept, proposals)
-        with start_task(progress, "tuning", total * folds, "trainings") as task:
-            complete = job.run(budget, task)
+        stop = Interruption()
+        in_time = True
+        with stop, start_task(progress, "tuning", total * folds, "trainings") as task:
+            in_time = job.run(budget, task)
+        then = "" if log is None else f"the same call goes on from {os.fspath(log)}"
+        stop.check(job.done, total * folds, "training", then=then)
     found = [_describe_trial(trial, names) for trial in kept.trials]
     return TuningResult(
         recipe=chosen.name,
@@ -283,7 +307,7 @@ def tune(
         images=len(images),
         folds=folds,
         objectives=names,
-        complete=complete,
+        complete=in_time and stop.complete,
         seconds=round(sum(trial.seconds for trial in kept.trials), 2),
         trials=tuple(_rank(found, names[0])),
         log=None if log is None else os.fspath(log),
@@ -301,6 +325,7 @@ class _Job:
     length: TrialLength
     log: Log
     proposals: Proposals
+    done: int = 0  # trainings, of the trials of this call
 
     def run(self, budget: float | None, task: Task) -> bool:
         """Whether every trial was finished before the time was up."""
@@ -311,37 +336,41 @@ class _Job:
                 if until is not None and time.monotonic() >= until:
                     return False
                 self._train_fold(trial)
-                if not trial.finished and self.proposals.hopeless(trial):
+                if not trial.finished and self.proposals.should_stop(trial):
                     trial.state = "pruned"
                 self.log.save()
-                self._report(trial, number * len(self.parts) + trial.folds, task)
-            self.proposals.told(trial)
+                self.done = number * len(self.parts) + trial.folds
+                self._report(trial, task)
+            self.done = len(self.parts) * (number + 1)
+            self.proposals.report(trial)
         return True
 
     def _train_fold(self, trial: Trial) -> None:
-        from isthmus.evaluation.selection.objectives import score
-        from isthmus.evaluation.selection.space import settled
+        from isthmus.evaluation.selection.objectives import score_trial
+        from isthmus.evaluation.selection.space import apply_point
 
         train_part, test_part = (self.images.subset(part) for part in self.parts[trial.folds])
         began = time.monotonic()
         try:
-            recipe = settled(self.recipe, trial.point)
+            recipe = apply_point(self.recipe, trial.point)
             model = train_trial(train_part, recipe, self.length, seed=self.seed)
         except IsthmusError as error:  # settings that cannot work, or a training that diverges: a result too
             trial.state, trial.why = "failed", error.message
             return
-        for name, value in score(model, train_part, test_part, self.names).items():
-            trial.scores.setdefault(name, []).append(value)
-        trial.seconds += time.monotonic() - began
-        if trial.folds == len(self.parts):
-            trial.state = "done"
+        scores = score_trial(model, train_part, test_part, self.names)
+        with undivided():
+            for name, value in scores.items():
+                trial.scores.setdefault(name, []).append(value)
+            trial.seconds += time.monotonic() - began
+            if trial.folds == len(self.parts):
+                trial.state = "done"
 
-    def _report(self, trial: Trial, done: int, task: Task) -> None:
+    def _report(self, trial: Trial, task: Task) -> None:
         from isthmus.evaluation.selection.objectives import format_scores
 
         scores = "  ".join(f"{name} {format_scores(values)}" for name, values in trial.scores.items())
         label = _label(trial.point)
-        task.update(done, f"{label}  {scores}")
+        task.update(self.done, f"{label}  {scores}")
         if trial.finished:
             LOGGER.info("%s: %s (%s, %.0f s)", label, scores or trial.why, trial.state, trial.seconds)
 
@@ -352,6 +381,8 @@ def _check(names: tuple[str, ...], folds: int, search: str, trials: int, budget:
     check_count("folds", folds, least=2)
     check_choice("search", search, get_args(SearchKind))
     check_count("trials", trials)
+    if search == "grid" and trials != DEFAULT_TRIALS:
+        refuse_unused("trials", "on a grid, which has as many as its values", hint=Hint.add(search="random"))
     if budget is not None and budget <= 0:
         raise UsageError(f"budget={budget}: minutes above 0 are expected", id="budget")
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeGuard
 
 if TYPE_CHECKING:
     from isthmus.errors import Hint
@@ -47,6 +48,8 @@ def format_hint(hint: Hint) -> str:
             options.append("--no-" + flag[2:])
         elif value is True:
             options.append(flag)
+        elif _is_pair_of_numbers(value):
+            options += [flag, ",".join(f"{number:g}" for number in value)]
         elif isinstance(value, (list, tuple)):
             for item in value:
                 options += [flag, str(item)]
@@ -55,6 +58,13 @@ def format_hint(hint: Hint) -> str:
     if hint.use:
         return command_line([COMMANDS.get(hint.use, hint.use), *hint.arguments, *options])
     return f"repeat the command with {command_line(options).removeprefix('isthmus ')}"
+
+
+def _is_pair_of_numbers(value: object) -> TypeGuard[tuple[float, float]]:
+    """Whether a value is a range, which is written `LOW,HIGH` behind one option."""
+    return (
+        isinstance(value, tuple) and len(value) == 2 and all(isinstance(one, (int, float)) for one in value)
+    )
 
 
 def command_line(words: Sequence[str]) -> str:
@@ -70,3 +80,39 @@ def command_line(words: Sequence[str]) -> str:
     import shlex
 
     return shlex.join([*begin, *words])
+
+
+def exchange_words(words: Sequence[str], first: str, second: str) -> list[str]:
+    """The words of a command with two values in each other's place, also behind `--option=`."""
+    other = {first: second, second: first}
+    found = []
+    for word in words:
+        option, equals, value = word.partition("=")
+        behind = bool(equals) and option.startswith("-") and value in other
+        found.append(f"{option}={other[value]}" if behind else other.get(word, word))
+    return found
+
+
+def replace_path(words: Sequence[str], path: str, other: str) -> list[str]:
+    """The words of a command with another one for a path, however it is spelt, also behind `--option=`."""
+    found = []
+    for word in words:
+        option, equals, value = word.partition("=")
+        if equals and option.startswith("-") and Path(value) == Path(path):
+            found.append(f"{option}={other}")
+        else:
+            found.append(other if Path(word) == Path(path) else word)
+    return found
+
+
+def replace_option(words: Sequence[str], option: str, setting: str) -> list[str]:
+    """The words of a command with `--set SETTING=VALUE` for `OPTION VALUE` or `OPTION=VALUE`."""
+    found: list[str] = []
+    rest = iter(words)
+    for word in rest:
+        name, equals, value = word.partition("=")
+        if name == option:
+            found += ["--set", f"{setting}={value if equals else next(rest, 'VALUE')}"]
+        else:
+            found.append(word)
+    return found

@@ -1,39 +1,64 @@
-"""One pass over a set of images, with every number that is counted on the way."""
+"""Numbers per image, gathered batch by batch, and their means."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
+import torch
 from torch import Tensor
 
-from isthmus.evaluation.code_use import CodeUse
-from isthmus.evaluation.likelihood import estimate, image_nats, likelihood_term
-from isthmus.evaluation.passes import Pass, batch_generator, passes
-from isthmus.evaluation.rivals import Rival
-from isthmus.evaluation.scores import Numbers, Scores
+from isthmus.evaluation.code_metrics import CodeUse, estimate_likelihood, image_nats, likelihood_term
+from isthmus.evaluation.passes import EvaluationBatch, Reconstructor, batch_generator, iter_passes
 from isthmus.images.store import ImageSet
-from isthmus.metrics.registry import Compared, image_scores
+from isthmus.interruption import Interruption, undivided
+from isthmus.metrics.registry import OutputBatch, image_scores
 from isthmus.metrics.structure import ms_ssim_possible
 from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder
+
+Numbers = npt.NDArray[np.float64]
+
+
+class Scores:
+    """Collects per-image numbers batch by batch."""
+
+    def __init__(self) -> None:
+        self._parts: dict[str, list[Tensor]] = {}
+
+    def add(self, scores: dict[str, Tensor]) -> None:
+        for name, values in scores.items():
+            self._parts.setdefault(name, []).append(values.detach().double().cpu())
+
+    def per_image(self) -> dict[str, Numbers]:
+        """`(N,)` each, in the order in which they were added."""
+        return {name: torch.cat(parts).numpy() for name, parts in self._parts.items()}
+
+    def means(self) -> dict[str, float]:
+        """The mean over images of each."""
+        return {name: float(values.mean()) for name, values in self.per_image().items()}
+
 
 Metrics = dict[str, float]
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measurement:
     """What came of it.
 
     Attributes:
+        images: how many were measured: all, unless it was interrupted.
         metrics: of the model; baselines: of the corrupted input and of each rival, the same keys.
         scores: the model's, per image; code: how its code is used.
         binary: all pixels are black or white.
         unlikely: nats were left out, because images were resized.
     """
 
+    images: int
     metrics: Metrics
     baselines: dict[str, Metrics]
     scores: dict[str, Numbers]
@@ -43,7 +68,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Measure:
+class Evaluator:
     """Measures a model under one corruption after another.
 
     Args:
@@ -56,73 +81,125 @@ class Measure:
     samples: int
     done: Callable[[int], None]
 
-    def __call__(self, images: ImageSet, corruption: axes.Corruption, rivals: dict[str, Rival]) -> Measured:
+    def __call__(
+        self,
+        images: ImageSet,
+        corruption: axes.Corruption,
+        rivals: Mapping[str, Reconstructor],
+        stop: Interruption | None = None,
+    ) -> Measurement:
+        """Measure these images.
+
+        Args:
+            stop: catches Ctrl-C; the numbers are those of the images until then.
+
+        Raises:
+            KeyboardInterrupt: interrupted before any image was measured.
+        """
+        running = _RunningMeasurement(self, images, corruption, rivals)
+        with stop or nullcontext():
+            for batch in iter_passes(self.model, images, corruption=corruption, seed=self.seed):
+                running.add(batch)
+                self.done(len(batch.images))
+        if running.count == 0:
+            raise KeyboardInterrupt
+        return running.result()
+
+
+class _RunningMeasurement:
+    """A measurement so far."""
+
+    def __init__(
+        self,
+        measure: Evaluator,
+        images: ImageSet,
+        corruption: axes.Corruption,
+        rivals: Mapping[str, Reconstructor],
+    ) -> None:
+        self.model, self.seed, self.samples = measure.model, measure.seed, measure.samples
+        self.images, self.rivals = images, rivals
+        # The input of a pair may have other channels: a baseline of its own copies it.
+        self.corrupted = not corruption.is_identity and not corruption.is_paired
+        self.changed = not corruption.is_identity
+        self.scales = all(ms_ssim_possible(*side) for side in _image_sizes(images))
+        self.own, self.likely = Scores(), Scores()
+        self.others = {name: Scores() for name in rivals}
+        self.code = CodeUse(self.model, len(images))
+        self.binary, self.unlikely, self.dimensions, self.count = True, False, 0, 0
+
+    def add(self, batch: EvaluationBatch) -> None:
+        """The numbers of one batch."""
         model = self.model
         entropies = model.recipe.backbone.output == "sigmoid"
-        scales = all(ms_ssim_possible(*side) for side in _sides(images))
-        own, others = Scores(), {name: Scores() for name in rivals}
-        corrupted = not corruption.is_identity
-        code = CodeUse(model, len(images))
-        likely, binary, unlikely, dimensions = Scores(), True, False, 0
-        for one in passes(model, images, corruption=corruption, seed=self.seed):
-            logits = one.trace.raw.detach() if entropies and not one.resized else None
-            target = one.images
-            values = one.trace.code.values.detach()
-            compared = Compared(
-                output=one.output,
-                target=target,
-                logits=logits,
-                code=values,
-                is_probability=entropies,
-                is_large=scales,
+        target = batch.images
+        compared = OutputBatch(
+            output=batch.output,
+            target=target,
+            logits=batch.trace.raw.detach() if entropies and not batch.resized else None,
+            code=batch.trace.code.values.detach(),
+            is_probability=entropies,
+            is_large=self.scales,
+        )
+        own = image_scores(compared)
+        of_image = replace(compared, logits=None, code=None)
+        others = {}
+        if self.corrupted:
+            others["corrupted_input"] = image_scores(replace(of_image, output=batch.corrupted))
+        for name, rival in self.rivals.items():
+            # Unclipped, as the model has it: clipping noise would shift what a linear code sees.
+            shown = (
+                batch.corrupted if batch.resized or not self.changed else batch.trace.corrupted.input.detach()
             )
-            own.add(image_scores(compared))
-            of_image = replace(compared, logits=None, code=None)
-            if corrupted:
-                rival_scores = image_scores(replace(of_image, output=one.seen))
-                others.setdefault("corrupted_input", Scores()).add(rival_scores)
-            for name, rival in rivals.items():
-                # Unclipped, as the model has it: clipping noise would shift what a linear code sees.
-                seen = one.seen if one.resized or not corrupted else one.trace.corrupted.input.detach()
-                answer = rival.reconstruct(seen.cpu()).to(target.device)
-                others[name].add(image_scores(replace(of_image, output=answer)))
-            code.add(one.trace, one.images.shape[-2] * one.images.shape[-1])
-            binary = binary and bool(((target == 0) | (target == 1)).all())
-            dimensions += target.numel()
-            unlikely = unlikely or one.resized
-            if likelihood_term(model.recipe) and not one.resized:
-                likely.add(self._nats(one))
-            self.done(len(one.images))
-        metrics = own.means() | code.metrics()
-        if likelihood_term(model.recipe) and not unlikely:
-            metrics |= likely.means() | self._bits(likely, dimensions, images)
-        baselines = {name: scores.means() for name, scores in others.items()}
-        unlikely = unlikely and likelihood_term(model.recipe) is not None
-        return Measured(metrics, baselines, own.per_image(), code, binary, unlikely)
+            answer = rival.reconstruct(shown.cpu()).to(target.device)
+            others[name] = image_scores(replace(of_image, output=answer))
+        binary = bool(((target == 0) | (target == 1)).all())
+        nats = self._nats(batch) if likelihood_term(model.recipe) and not batch.resized else {}
+        with undivided():
+            self.own.add(own)
+            for name, scores in others.items():
+                self.others.setdefault(name, Scores()).add(scores)
+            self.code.add(batch.trace, target.shape[-2] * target.shape[-1])
+            self.binary = self.binary and binary
+            self.dimensions += target.numel()
+            self.unlikely = self.unlikely or batch.resized
+            self.likely.add(nats)
+            self.count += len(target)
 
-    def _nats(self, one: Pass) -> dict[str, Tensor]:
-        nats = {"image_nats": image_nats(self.model, one.trace.raw, one.images)}
+    def result(self) -> Measurement:
+        """The means until now; at least one batch was added."""
+        is_likely = likelihood_term(self.model.recipe) is not None
+        metrics = self.own.means() | self.code.metrics()
+        if is_likely and not self.unlikely:
+            metrics |= self.likely.means() | self._bits()
+        baselines = {name: scores.means() for name, scores in self.others.items()}
+        unlikely = self.unlikely and is_likely
+        return Measurement(
+            self.count, metrics, baselines, self.own.per_image(), self.code, self.binary, unlikely
+        )
+
+    def _nats(self, batch: EvaluationBatch) -> dict[str, Tensor]:
+        nats = {"image_nats": image_nats(self.model, batch.trace.raw, batch.images)}
         if self.model.recipe.bottleneck.is_stochastic:
-            generator = batch_generator(self.seed + 1, int(one.indices[0]), one.images.device)
-            found = estimate(self.model, one.trace, max(1, self.samples), generator)
-            nats["elbo"] = found.elbo
+            generator = batch_generator(self.seed + 1, int(batch.indices[0]), batch.images.device)
+            bounds = estimate_likelihood(self.model, batch.trace, max(1, self.samples), generator)
+            nats["elbo"] = bounds.elbo
             if self.samples > 0:
-                nats["nll_nats"] = found.nll
+                nats["nll_nats"] = bounds.nll
         return nats
 
-    def _bits(self, likely: Scores, dimensions: int, images: ImageSet) -> Metrics:
-        per_image = likely.per_image()
+    def _bits(self) -> Metrics:
+        per_image = self.likely.per_image()
         if "nll_nats" not in per_image:
             return {}
-        bits = float(per_image["nll_nats"].sum()) / (dimensions * math.log(2))
+        bits = float(per_image["nll_nats"].sum()) / (self.dimensions * math.log(2))
         term = likelihood_term(self.model.recipe)
-        if term is not None and term.is_density and images.dtype.kind == "u":
+        if term is not None and term.is_density and self.images.dtype.kind == "u":
             # A density on [0, 1] becomes a probability of levels when it is spread over one level's width.
-            bits += math.log2(np.iinfo(images.dtype).max)
+            bits += math.log2(np.iinfo(self.images.dtype).max)
         return {"bits_per_dim": bits}
 
 
-def _sides(images: ImageSet) -> set[tuple[int, int]]:
+def _image_sizes(images: ImageSet) -> set[tuple[int, int]]:
     if images.shape is not None:
         return {(images.shape[0], images.shape[1])}
     shapes = (images.image(index).shape for index in range(len(images)))

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from isthmus.atomic import atomic_write
 from isthmus.errors import DataError
+from isthmus.images.bands import MAX_CHANNELS
 from isthmus.images.cache import memory_bytes
 from isthmus.images.opening import MAX_PIXELS
 from isthmus.images.store import ImageSet
@@ -68,8 +69,10 @@ def _read(stream: IO[bytes], path: str | Path, most: int, max_pixels: int) -> np
         raise DataError(f"{path}: the idx header is cut short")
     shape = struct.unpack(f">{magic[3]}I", sizes)
     text, expected = "×".join(map(str, shape)), math.prod(shape)
-    if len(shape) == 4 and shape[3] > 4:
-        raise DataError(f"{path}: the idx header promises {shape[3]} channels ({text}); 1 to 4 are read")
+    if len(shape) == 4 and shape[3] > MAX_CHANNELS:
+        raise DataError(
+            f"{path}: the idx header promises {shape[3]} channels ({text}); 1 to {MAX_CHANNELS} are read"
+        )
     if 0 in shape or (len(shape) > 2 and shape[1] * shape[2] > max_pixels):
         raise DataError(f"{path}: the idx header promises images of an impossible size ({text})")
     if expected > most:

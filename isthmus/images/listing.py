@@ -86,6 +86,8 @@ def list_images(folder: str | Path, *, most: int | None = None) -> Listing:
         raise DataError(
             f"{folder}: no images in it (kinds read: {KINDS}){unlisted}",
             hint=other or Hint("give a folder of images, or a set by its name, such as fashion-sample"),
+            id="empty-folder" if other is None else "no-images",
+            fields={"folder": os.fspath(folder), "expected": "FOLDER-OF-IMAGES"},
         )
     return Listing(sorted(found, key=lambda file: (file.name.split("/"), file.place)), tuple(skipped))
 

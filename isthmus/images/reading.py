@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.errors import DataError, nearest
+from isthmus.errors import DataError, Hint, nearest
 from isthmus.images.arrays import from_array, label_numbers, read_npy, read_npz
 from isthmus.images.conform import check_request, conform, to_channels
 from isthmus.images.folder import read_folder, read_listed
@@ -23,9 +23,9 @@ from isthmus.images.named import is_name, read_named
 from isthmus.images.opening import MAX_PIXELS, SUFFIXES, Content, ImageFileError
 from isthmus.images.pool import Progress
 from isthmus.images.registry import NAMES
-from isthmus.images.sample_range import Range, UnreadablePixelsError, check_range, to_samples
+from isthmus.images.sample_range import UNIT, Range, UnreadablePixelsError, check_range, to_samples
 from isthmus.images.shards import find_shards
-from isthmus.images.sources import content_of, decode_source, is_encoded, is_pillow, is_tensor
+from isthmus.images.sources import content_of, decode_source, is_encoded, is_open, is_pillow, is_tensor
 from isthmus.images.store import ImageSet, Pixels, Ragged, Skipped
 from isthmus.input_files import is_folder, is_there, special_kind
 from isthmus.wording import format_count
@@ -58,7 +58,8 @@ def read(
             name. `[17]` or `[10:20]` behind a path or a name chooses images: `mnist:test[-1]`.
         size: (h, w), or the side of a square: every image resized to cover it and cut to its centre; None
             keeps sizes.
-        channels: 1 or 3 to force gray or colour; None keeps what is there (gray becomes colour where mixed).
+        channels: 1 or 3 to force gray or colour; 2 to 64 where an array's axes could be read in two ways;
+            None keeps what is there (gray becomes colour where mixed).
         range: the samples (low, high) that stand for black and white, in the units of `data`; all images
             become float32 in [0, 1]. None: integers of 8 or 16 bits have their own, floats lie in [0, 1].
         max_pixels: refuse or skip larger image files, from their header.
@@ -82,13 +83,29 @@ def read(
     size = (size, size) if isinstance(size, int) else size
     check_request(size=size, channels=channels)
     place = None if cache is None else Path(cache)
-    reader = _Reader(size, channels, check_range(range), max_pixels, place, progress)
+    reader = _Reader(size, channels, check_range(range), max_pixels, place, progress, array_channels=channels)
     images = conform(reader.read(data), size=size, channels=channels)
     if labels is not None:
         numbers = label_numbers(labels, len(images), images.source)
         classes = tuple(map(str, np.arange(int(numbers.max()) + 1)))
         images = replace(images, labels=numbers, classes=classes)
     return images
+
+
+def read_samples(
+    data: Any, *, range: Range | None = None, bounds: Range, max_pixels: int = MAX_PIXELS
+) -> ImageSet:
+    """As `read`, for restoration: floats of arrays may lie within `bounds`, for noise leads beyond [0, 1]."""
+    return _Reader(None, None, check_range(range), max_pixels, None, None, bounds).read(data)
+
+
+def read_expected(data: Any, channels: int, *, range: Range | None = None) -> ImageSet:
+    """As `read`, of images that should have a number of channels, which settles what an array's axes are.
+
+    They are not converted, and may turn out to have another number.
+    """
+    reader = _Reader(None, None, check_range(range), MAX_PIXELS, None, None, array_channels=channels)
+    return reader.read(data)
 
 
 def read_image(
@@ -114,13 +131,14 @@ def read_image(
         DataError: as `read`; several images.
         UsageError: impossible `channels` or `range`.
     """
-    images = read(image, range=range, max_pixels=max_pixels)
+    check_request(size=None, channels=channels)
+    reader = _Reader(None, None, check_range(range), max_pixels, None, None, array_channels=channels)
+    images = reader.read(image)
     if len(images) != 1:
         raise DataError(
             f"{images.source}: one image is needed here, and this holds {len(images):,}",
             hint=f"{images.source}[0]" if isinstance(image, (str, os.PathLike)) else "images[0]",
         )
-    check_request(size=None, channels=channels)
     return images.image(0) if channels is None else to_channels(images.image(0), channels)
 
 
@@ -145,12 +163,16 @@ class _Reader:
     max_pixels: int
     cache: Path | None
     progress: Progress | None
+    bounds: Range = UNIT
+    array_channels: int | None = None
 
     def read(self, data: Any) -> ImageSet:
         if isinstance(data, ImageSet):
             return data if self.value_range is None else self._mapped(data)
         if isinstance(data, np.ndarray) or is_tensor(data):
-            return from_array(data, value_range=self.value_range)
+            return from_array(
+                data, value_range=self.value_range, bounds=self.bounds, channels=self.array_channels
+            )
         if isinstance(data, (str, os.PathLike)):
             return self._path(os.fspath(data)).named(str(data))
         if is_pillow(data):
@@ -194,23 +216,29 @@ class _Reader:
             found = read_idx_set(path, max_pixels=self.max_pixels)
             return found if self.value_range is None else self._mapped(found)
         if path.suffix.lower() == ".npy":
-            return read_npy(path, value_range=self.value_range)
+            return read_npy(
+                path, value_range=self.value_range, bounds=self.bounds, channels=self.array_channels
+            )
         if path.suffix.lower() == ".npz":
-            return read_npz(path, value_range=self.value_range)
+            return read_npz(
+                path, value_range=self.value_range, bounds=self.bounds, channels=self.array_channels
+            )
         return self._one(path, path.name)
 
     def _one(self, source: Any, name: str) -> ImageSet:
         """An image file, its content, or a Pillow image, which has no header to ask."""
         notes = []
         if isinstance(source, (Path, Content)):
-            header = probe(source, max_pixels=self.max_pixels)
+            header = probe(source, max_pixels=self.max_pixels, bands=True)
             if header.transparent:
                 notes.append("the image has transparent parts: laid on white")
             if header.narrowed:
                 notes.append("the image has 16-bit colour: read with 8 bits")
+            if header.paged:
+                notes.append("the file's pages are read as the channels of one image")
             if header.several:
                 notes.append("the file holds several pages or frames: only the first is read")
-        pixels = decode_source(source, value_range=self.value_range, max_pixels=self.max_pixels)
+        pixels = decode_source(source, value_range=self.value_range, max_pixels=self.max_pixels, bands=True)
         return ImageSet(pixels[None], names=(name,), notes=tuple(notes), source=str(name))
 
     def _list(self, data: Sequence[Any]) -> ImageSet:
@@ -229,11 +257,19 @@ class _Reader:
                 progress=self.progress,
             )
         sets: list[ImageSet] = []
+        # A pipe can be read only once, and may stand in the list several times.
+        contents: dict[int, Content] = {}
+        for one in data:
+            if is_open(one) and id(one) not in contents:
+                contents[id(one)] = content_of(one)
         skipped: list[Skipped] = []
+        hint: Hint | None = None
         for index, (one, path) in enumerate(zip(data, paths, strict=True)):
             try:
-                found = self.read(one)
+                content = contents.get(id(one))
+                found = self.read(one) if content is None else self._one(content, content.name)
             except ImageFileError as error:  # as in a folder, a broken file is left out
+                hint = hint if skipped else error.hint
                 skipped.append(Skipped(path or str(index), error.reason))
                 continue
             if path:
@@ -242,13 +278,15 @@ class _Reader:
                 names = (str(index),) if len(found) == 1 else tuple(f"{index}/{n}" for n in found.names)
             sets.append(replace(found, names=names))
         if not sets:
-            raise DataError(f"none of {format_count(len(data), 'image')} can be read: {skipped[0].reason}")
+            count = format_count(len(data), "image")
+            raise DataError(f"none of {count} can be read: {skipped[0].reason}", hint=hint)
         return joined(sets, source=f"list of {len(data)}", skipped=skipped)
 
     def _mapped(self, images: ImageSet) -> ImageSet:
         given = images.pixels
         try:
-            pixels = to_samples(given.flat if isinstance(given, Ragged) else given, self.value_range)
+            flat = given.flat if isinstance(given, Ragged) else given
+            pixels = to_samples(flat, self.value_range, bounds=self.bounds)
         except UnreadablePixelsError as error:
             raise DataError(f"{images.source}: {error}", hint=error.hint) from None
         if isinstance(given, Ragged):

@@ -1,20 +1,121 @@
-"""What any autoencoder has to beat: the mean image, and linear codes of the same size.
-
-Each is fitted once on training images, given as batches (n, C, H, W) of floats in [0, 1], and then
-reconstructs any others. Results are clipped to [0, 1].
-"""
+"""Baselines of an autoencoder: the mean image and linear codes of the same size, by principal components."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Protocol, Self, TypeVar
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from isthmus.errors import DataError, UsageError
-from isthmus.metrics.subspace import Subspace, principal_subspace
+
+MAX_EXACT_WIDTH = 4096
+
+MAX_SAMPLE_ROWS = 4096
+
+MAX_SAMPLE_NUMBERS = 2**27
+
+
+@dataclass(frozen=True)
+class Subspace:
+    """A mean (D,) and orthonormal directions (components, D), by falling variance; float32."""
+
+    mean: Tensor
+    basis: Tensor
+
+    def encode(self, rows: Tensor) -> Tensor:
+        """(n, D) -> (n, components): coordinates along the directions."""
+        return (rows - self.mean) @ self.basis.T
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """(n, components) -> (n, D): the nearest point of the subspace."""
+        return codes @ self.basis + self.mean
+
+
+def principal_subspace(batches: Iterable[Tensor], components: int, *, seed: int = 0) -> Subspace:
+    """The subspace that loses least squared error (Pearson 1901; Jolliffe, "Principal
+    component analysis", §1.1).
+
+    Up to D = 4096 it is exact: one pass, memory for D² numbers, an eigendecomposition of the covariance.
+    Beyond, scikit-learn's randomised PCA (Halko et al. 2011) is fitted on a uniform random sample of at most
+    4096 rows, fewer where they would take more than 512 MiB.
+
+    Args:
+        batches: tensors (n, D), floating point, one D; read once.
+        components: directions to keep; cut to what D (or the sample) can give.
+        seed: of the sample and the randomised solver.
+
+    Raises:
+        DataError: no rows at all.
+    """
+    stream = iter(batches)
+    first = next((batch for batch in stream if len(batch)), None)
+    if first is None:
+        raise DataError("no images to fit the baseline on")
+    return (_fit_exact if first.shape[1] <= MAX_EXACT_WIDTH else _fit_randomised)(
+        first, stream, components, seed
+    )
+
+
+def _fit_exact(first: Tensor, rest: Iterable[Tensor], components: int, _seed: int) -> Subspace:
+    import scipy.linalg
+
+    # Products are taken about a point near the mean, so that single precision loses nothing that matters.
+    origin = first.float().mean(0)
+    width = first.shape[1]
+    count = 0
+    total = torch.zeros(width, dtype=torch.float64)
+    products = torch.zeros(width, width, dtype=torch.float64)
+    for batch in _iter_batches(first, rest):
+        rows = batch.float() - origin
+        count += len(rows)
+        total += rows.sum(0, dtype=torch.float64)
+        products += rows.T @ rows
+    offset = total / count
+    covariance = products / count - torch.outer(offset, offset)
+    # Only the largest eigenvalues' vectors are wanted; torch computes all, which takes five times as long.
+    largest = (max(0, width - components), width - 1)
+    _, directions = scipy.linalg.eigh(covariance.numpy(), subset_by_index=largest)
+    basis = torch.from_numpy(directions[:, ::-1].T.copy())
+    return Subspace(mean=(origin + offset).float(), basis=basis.float())
+
+
+def _fit_randomised(first: Tensor, rest: Iterable[Tensor], components: int, seed: int) -> Subspace:
+    from sklearn.decomposition import PCA
+
+    width = first.shape[1]
+    rows = _sample_rows(first, rest, min(MAX_SAMPLE_ROWS, max(2, MAX_SAMPLE_NUMBERS // width)), seed)
+    if len(rows) == 1:  # a mean, and no direction in which anything varies
+        return Subspace(mean=torch.from_numpy(rows[0]), basis=torch.empty(0, width))
+    solver = PCA(min(components, len(rows)), svd_solver="randomized", random_state=seed).fit(rows)
+    mean, basis = (np.asarray(part, dtype=np.float32) for part in (solver.mean_, solver.components_))
+    return Subspace(mean=torch.from_numpy(mean), basis=torch.from_numpy(basis))
+
+
+def _sample_rows(first: Tensor, rest: Iterable[Tensor], size: int, seed: int) -> np.ndarray:
+    """A uniform sample of rows from a stream of unknown length (Vitter 1985, algorithm R)."""
+    generator = np.random.default_rng(seed)
+    sample = np.empty((size, first.shape[1]), dtype=np.float32)
+    row_count = 0
+    for batch in _iter_batches(first, rest):
+        rows = batch.float().numpy()
+        index = np.arange(row_count, row_count + len(rows))
+        slot = np.where(index < size, index, generator.integers(0, index + 1))
+        chosen = slot < size
+        sample[slot[chosen]] = rows[chosen]
+        row_count += len(rows)
+    return sample[: min(row_count, size)]
+
+
+def _iter_batches(first: Tensor, rest: Iterable[Tensor]) -> Iterable[Tensor]:
+    yield first.detach().cpu()
+    for batch in rest:
+        yield batch.detach().cpu()
+
 
 Part = TypeVar("Part")
 
@@ -36,7 +137,7 @@ class MeanImage:
     def fit(self, batches: Iterable[Tensor]) -> Self:
         """Raises DataError when there are no images, or of more than one shape."""
         count, total = 0, None
-        for batch in _of_one_shape(batches):
+        for batch in _iter_one_shape(batches):
             part = batch.detach().cpu().sum(0, dtype=torch.float64)
             total = part if total is None else total + part
             count += len(batch)
@@ -47,8 +148,8 @@ class MeanImage:
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """(N, C, H, W) -> the same shape. Raises DataError for images of another shape."""
-        mean = _fitted(self.mean)
-        _same_shape(images, tuple(mean.shape))
+        mean = _require_fitted(self.mean)
+        _check_shape(images, tuple(mean.shape))
         return mean.to(images).clamp(0, 1).expand_as(images)
 
 
@@ -56,7 +157,7 @@ class PCA:
     """A linear code of `components` numbers for a whole image of one size (`principal_subspace` says how)."""
 
     def __init__(self, components: int, *, seed: int = 0) -> None:
-        self.components = _at_least_one(components, "components")
+        self.components = _check_positive(components, "components")
         self.seed = seed
         self.shape: tuple[int, ...] = ()
         self.subspace: Subspace | None = None
@@ -65,7 +166,7 @@ class PCA:
         """Raises DataError when there are no images, or of more than one shape."""
 
         def rows() -> Iterator[Tensor]:
-            for batch in _of_one_shape(batches):
+            for batch in _iter_one_shape(batches):
                 self.shape = tuple(batch.shape[1:])
                 yield batch.flatten(1)
 
@@ -74,13 +175,13 @@ class PCA:
 
     def encode(self, images: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, components). Raises DataError for images of another shape."""
-        subspace = _fitted(self.subspace)
-        _same_shape(images, self.shape)
+        subspace = _require_fitted(self.subspace)
+        _check_shape(images, self.shape)
         return subspace.encode(images.flatten(1).float().cpu())
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """(N, C, H, W) -> the same shape. Raises DataError for images of another shape."""
-        flat = _fitted(self.subspace).decode(self.encode(images))
+        flat = _require_fitted(self.subspace).decode(self.encode(images))
         return flat.view(images.shape).clamp(0, 1).to(images)
 
 
@@ -93,8 +194,8 @@ class BlockPCA:
     """
 
     def __init__(self, block: int, components: int, *, seed: int = 0) -> None:
-        self.block = _at_least_one(block, "block")
-        self.components = _at_least_one(components, "components")
+        self.block = _check_positive(block, "block")
+        self.components = _check_positive(components, "components")
         self.seed = seed
         self.channels = 0
         self.subspace: Subspace | None = None
@@ -114,13 +215,13 @@ class BlockPCA:
 
     def encode(self, images: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, components, ⌈H/block⌉, ⌈W/block⌉). DataError for another channel count."""
-        subspace = _fitted(self.subspace)
+        subspace = _require_fitted(self.subspace)
         self._check(images)
         return subspace.encode(self._blocks(images.float().cpu()).movedim(1, -1)).movedim(-1, 1)
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """(N, C, H, W) -> the same shape. Raises DataError for another channel count."""
-        blocks = _fitted(self.subspace).decode(self.encode(images).movedim(1, -1)).movedim(-1, 1)
+        blocks = _require_fitted(self.subspace).decode(self.encode(images).movedim(1, -1)).movedim(-1, 1)
         padded = F.pixel_shuffle(blocks, self.block)
         height, width = images.shape[-2:]
         return padded[..., :height, :width].clamp(0, 1).to(images)
@@ -137,26 +238,26 @@ class BlockPCA:
             raise DataError(f"images (N, {self.channels}, H, W) are needed, got {tuple(images.shape)}")
 
 
-def _of_one_shape(batches: Iterable[Tensor]) -> Iterator[Tensor]:
+def _iter_one_shape(batches: Iterable[Tensor]) -> Iterator[Tensor]:
     shape: tuple[int, ...] | None = None
     for batch in batches:
         shape = shape or tuple(batch.shape[1:])
-        _same_shape(batch, shape)
+        _check_shape(batch, shape)
         yield batch
 
 
-def _same_shape(images: Tensor, shape: tuple[int, ...]) -> None:
+def _check_shape(images: Tensor, shape: tuple[int, ...]) -> None:
     if images.ndim != 4 or tuple(images.shape[1:]) != shape:
         raise DataError(f"this baseline is for images of shape {shape}, got {tuple(images.shape[1:])}")
 
 
-def _fitted(part: Part | None) -> Part:
+def _require_fitted(part: Part | None) -> Part:
     if part is None:
         raise UsageError("this baseline has not been fitted yet; call fit() with training images first")
     return part
 
 
-def _at_least_one(number: int, name: str) -> int:
+def _check_positive(number: int, name: str) -> int:
     if number < 1:
         raise UsageError(f"{name} must be at least 1, got {number}")
     return number

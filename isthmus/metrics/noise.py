@@ -1,34 +1,119 @@
-"""How strong is the noise: the standard deviation of additive white noise, from one image.
+"""Gaussian noise that was cut off at black and white, as it is in every file of whole samples.
 
-Chen, Zhu and Heng (2015), "An efficient statistical method for image noise level estimation", ICCV: patches
-of an image fill few directions, noise fills all. Of the eigenvalues of the patches' covariance those that
-hold no image lie around σ² symmetrically, so the largest are dropped until mean and median of the rest agree.
-
-What texture leaves over makes the estimate too high, hardly ever too low. So it is made in windows, and the
-lowest decile is taken: windows with little texture decide, as patches do in Liu, Tanaka and Okutomi (2013).
-Where noise was cut off at black or white, a window's level is that of the noise before (`cut_noise`).
+Near black half of the noise is lost: what is left is weaker, and its mean is too bright; near white likewise.
+Mean and deviation of cut noise are known functions of the clean value and σ (Foi 2009, "Clipped noisy images:
+heteroskedastic modeling and practical denoising", section 2), and so are their inverses. Values are those of
+images in [0, 1].
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from isthmus.errors import DataError
-from isthmus.metrics.cut_noise import CutNoise
 
-SIDE = 8  # of a patch; less where there are few
-SMALLEST = 8  # side of an image
-WINDOW = 128
-WINDOWS = 100  # of a large image so many are looked at
-LOWEST = 0.1
-NEAR = 0.3, 0.8  # of σ: means between these are near black
-PILED_UP = 0.15  # of the samples there lie at black itself
+_TABLE_STEPS = 4095  # of the tables from black to white
+
+
+@dataclass(frozen=True)
+class ClippedNoise:
+    """Noise of `sigma`, in units of the range of the samples, cut off at black, at white, at both or not."""
+
+    sigma: float
+    black: bool = True
+    white: bool = True
+
+    def mean(self, clean: Tensor) -> Tensor:
+        """What the noise shows of clean values in the mean."""
+        shown = clean
+        if self.black:
+            shown = shown + _clipped_mean(clean, self.sigma)
+        if self.white:
+            shown = shown - _clipped_mean(1 - clean, self.sigma)
+        return shown
+
+    def share(self, mean: Tensor) -> Tensor:
+        """Its deviation in units of σ, where `mean` is what it shows in the mean."""
+        return _look_up(_tables(self)[0], mean)
+
+    def remove_bias(self, mean: Tensor) -> Tensor:
+        """The clean values, 0 to 1, of which the noise shows `mean`: the inverse of `mean`."""
+        return mean + _look_up(_tables(self)[1], mean)
+
+    def sigma_before_clipping(self, deviation: float, means: Tensor) -> float:
+        """σ of noise that has this deviation over places with these means, after it was cut off."""
+        sigma = deviation
+        for _ in range(10):
+            share = ClippedNoise(max(1e-4, round(sigma, 4)), self.black, self.white).share(means)
+            sigma = deviation / float(share.square().mean().sqrt())
+        return sigma
+
+
+def _clipped_mean(clean: Tensor, sigma: float) -> Tensor:
+    """By how much the mean rises when all below 0 becomes 0: the mean of max(−x − n, 0)."""
+    return sigma * _normal_density(clean / sigma) - clean * _normal_cdf(-clean / sigma)
+
+
+def _clipped_square(clean: Tensor, sigma: float) -> Tensor:
+    """The mean of max(−x − n, 0)²."""
+    squares = (clean.square() + sigma**2) * _normal_cdf(-clean / sigma)
+    return squares - clean * sigma * _normal_density(clean / sigma)
+
+
+def _normal_cdf(x: Tensor) -> Tensor:
+    share: Tensor = torch.special.ndtr(x)
+    return share
+
+
+def _normal_density(x: Tensor) -> Tensor:
+    return torch.exp(-0.5 * x.square()) / math.sqrt(2 * math.pi)
+
+
+@lru_cache(maxsize=64)
+def _tables(noise: ClippedNoise) -> tuple[Tensor, Tensor]:
+    """`share`, and what `undone` adds, at means from black to white."""
+    clean = torch.linspace(0, 1, _TABLE_STEPS + 1, dtype=torch.float64)
+    mean = noise.mean(clean)
+    square = clean.square() + noise.sigma**2  # of the noise as it was
+    if noise.black:
+        square = square - _clipped_square(clean, noise.sigma)
+    if noise.white:
+        # Above 1 is 1: with e = x + n − 1 > 0, the square (1 + e)² becomes 1.
+        over = _clipped_mean(1 - clean, noise.sigma)
+        square = square - 2 * over - _clipped_square(1 - clean, noise.sigma)
+    share = (square - mean.square()).clamp_min(0).sqrt() / noise.sigma
+    at = clean.numpy()
+    shares = np.interp(at, mean.numpy(), share.numpy()).clip(0.05, 1)
+    return torch.from_numpy(shares).float(), torch.from_numpy(np.interp(at, mean.numpy(), at) - at).float()
+
+
+def _look_up(table: Tensor, mean: Tensor) -> Tensor:
+    values: Tensor = table.to(mean)[(mean.clamp(0, 1) * _TABLE_STEPS).round().long()]
+    return values
+
+
+PATCH_PX = 8  # of a patch; less where there are few
+
+MIN_SIDE_PX = 8  # side of an image
+
+WINDOW_PX = 128
+
+MAX_WINDOWS = 100  # of a large image so many are looked at
+
+LOW_QUANTILE = 0.1
+
+NEAR_BLACK_SIGMAS = 0.3, 0.8  # of σ: means between these are near black
+
+MIN_CLIPPED_SHARE = 0.15  # of the samples there lie at black itself
 
 
 @dataclass(frozen=True)
@@ -40,20 +125,20 @@ class Noise:
     white: bool = False
 
     @property
-    def cut(self) -> CutNoise:
+    def clipped(self) -> ClippedNoise:
         """The same for samples in [0, 1]."""
-        return CutNoise(self.sigma / 255, self.black, self.white)
+        return ClippedNoise(self.sigma / 255, self.black, self.white)
 
 
-def noise_level(image: npt.NDArray[Any]) -> float:
+def estimate_sigma(image: npt.NDArray[Any]) -> float:
     """σ in units of 1/255, as it was before the noise was cut off at black and white.
 
-    Args, Raises: as `noise_of`.
+    Args, Raises: as `measure_noise`.
     """
-    return noise_of(image).sigma
+    return measure_noise(image).sigma
 
 
-def noise_of(image: npt.NDArray[Any], sigma: float | None = None) -> Noise:
+def measure_noise(image: npt.NDArray[Any], sigma: float | None = None) -> Noise:
     """How strong the noise is, and where it was cut off.
 
     Args:
@@ -66,32 +151,37 @@ def noise_of(image: npt.NDArray[Any], sigma: float | None = None) -> Noise:
     """
     planes = image[..., None] if image.ndim == 2 else image
     height, width, channels = planes.shape
-    if min(height, width) < SMALLEST:
+    if min(height, width) < MIN_SIDE_PX:
         if sigma is not None:
             return Noise(sigma)
         raise DataError(f"an image of {height}×{width} is too small to estimate its noise: give its sigma")
     scale = 255.0 / np.iinfo(image.dtype).max if image.dtype.kind == "u" else 255.0
-    seen: list[list[_Seen]] = []
+    channel_windows: list[list[_Window]] = []
     for channel in range(channels):
-        seen.append([])
-        for top, left in _windows(height, width):
-            part = planes[top : top + WINDOW, left : left + WINDOW, channel]
+        channel_windows.append([])
+        for top, left in _window_corners(height, width):
+            part = planes[top : top + WINDOW_PX, left : left + WINDOW_PX, channel]
             if not np.isfinite(part).all():
                 raise DataError("NaN or infinity among the image samples")
-            seen[-1].append(_look(part.astype(np.float64) * scale, measure=sigma is None))
-    found = _median_of_lowest(seen, lambda one: one.deviation) if sigma is None else sigma
-    windows = [one for of_channel in seen for one in of_channel]
-    black, white = _cut_at(windows, found, black=True), _cut_at(windows, found, black=False)
+            channel_windows[-1].append(
+                _measure_window(part.astype(np.float64) * scale, measure=sigma is None)
+            )
+    level = _median_of_lowest(channel_windows, lambda window: window.deviation) if sigma is None else sigma
+    windows = [window for group in channel_windows for window in group]
+    black, white = _is_clipped(windows, level, black=True), _is_clipped(windows, level, black=False)
     if sigma is None and (black or white):
-        cut = CutNoise(found / 255, black, white)
-        found = _median_of_lowest(
-            seen, lambda one: 255 * cut.whole(one.deviation / 255, torch.from_numpy(one.means / 255))
+        cut = ClippedNoise(level / 255, black, white)
+        level = _median_of_lowest(
+            channel_windows,
+            lambda window: (
+                255 * cut.sigma_before_clipping(window.deviation / 255, torch.from_numpy(window.means / 255))
+            ),
         )
-    return Noise(found, black, white)
+    return Noise(level, black, white)
 
 
 @dataclass(frozen=True, eq=False)
-class _Seen:
+class _Window:
     """A window: deviation of its noise; mean and middle sample of each of its patches; in levels of 255."""
 
     deviation: float
@@ -99,35 +189,43 @@ class _Seen:
     middles: npt.NDArray[np.float32]
 
 
-def _median_of_lowest(seen: list[list[_Seen]], level: Callable[[_Seen], float]) -> float:
-    return float(np.median([np.quantile([level(one) for one in windows], LOWEST) for windows in seen]))
+def _median_of_lowest(channel_windows: list[list[_Window]], level: Callable[[_Window], float]) -> float:
+    return float(
+        np.median(
+            [np.quantile([level(window) for window in windows], LOW_QUANTILE) for windows in channel_windows]
+        )
+    )
 
 
-def _cut_at(windows: list[_Seen], sigma: float, *, black: bool) -> bool:
+def _is_clipped(windows: list[_Window], sigma: float, *, black: bool) -> bool:
     """Whether samples pile up at black (at white) where surroundings are as near to it as noise takes them.
 
     Cut noise on a clean value between 0 and half of σ has a mean between .4 and .7 σ and leaves a third to
     half of its samples there. A camera's dark parts, with little noise of their own, show nearly none.
     """
     near = at = 0
-    for one in windows:
-        means, middles = (one.means, one.middles) if black else (255 - one.means, 255 - one.middles)
-        here = (means > NEAR[0] * sigma) & (means < NEAR[1] * sigma)
+    for window in windows:
+        means, middles = (
+            (window.means, window.middles) if black else (255 - window.means, 255 - window.middles)
+        )
+        here = (means > NEAR_BLACK_SIGMAS[0] * sigma) & (means < NEAR_BLACK_SIGMAS[1] * sigma)
         near, at = near + int(here.sum()), at + int((middles[here] == 0).sum())
-    return near > 0 and at > PILED_UP * near
+    return near > 0 and at > MIN_CLIPPED_SHARE * near
 
 
-def _look(part: npt.NDArray[np.float64], *, measure: bool) -> _Seen:
+def _measure_window(part: npt.NDArray[np.float64], *, measure: bool) -> _Window:
     # A covariance of few patches has spread eigenvalues of its own: ten patches for each.
-    side = next((s for s in range(SIDE, 2, -1) if np.prod([n - s + 1 for n in part.shape]) >= 10 * s * s), 2)
+    side = next(
+        (s for s in range(PATCH_PX, 2, -1) if np.prod([n - s + 1 for n in part.shape]) >= 10 * s * s), 2
+    )
     patches = np.lib.stride_tricks.sliding_window_view(part, (side, side)).reshape(-1, side * side)
     means, middles = (
         a.astype(np.float32) for a in (patches.mean(1), patches[:, side * side // 2 + side // 2])
     )
-    return _Seen(_level(patches) if measure else 0.0, means, middles)
+    return _Window(_estimate_deviation(patches) if measure else 0.0, means, middles)
 
 
-def _level(patches: npt.NDArray[np.float64]) -> float:
+def _estimate_deviation(patches: npt.NDArray[np.float64]) -> float:
     patches = patches - patches.mean(0)
     values = np.maximum(np.linalg.eigvalsh(patches.T @ patches / len(patches))[::-1], 0)  # descending
     for dropped in range(len(values)):
@@ -137,10 +235,10 @@ def _level(patches: npt.NDArray[np.float64]) -> float:
     return float(np.sqrt(values[-1]))
 
 
-def _windows(height: int, width: int) -> list[tuple[int, int]]:
+def _window_corners(height: int, width: int) -> list[tuple[int, int]]:
     """Corners of windows spread evenly over the image."""
-    rows, columns = max(1, round(height / WINDOW)), max(1, round(width / WINDOW))
-    fewer = max(1.0, (rows * columns / WINDOWS) ** 0.5)
-    tops = np.linspace(0, max(0, height - WINDOW), max(1, int(rows / fewer))).astype(int)
-    lefts = np.linspace(0, max(0, width - WINDOW), max(1, int(columns / fewer))).astype(int)
+    rows, columns = max(1, round(height / WINDOW_PX)), max(1, round(width / WINDOW_PX))
+    fewer = max(1.0, (rows * columns / MAX_WINDOWS) ** 0.5)
+    tops = np.linspace(0, max(0, height - WINDOW_PX), max(1, int(rows / fewer))).astype(int)
+    lefts = np.linspace(0, max(0, width - WINDOW_PX), max(1, int(columns / fewer))).astype(int)
     return [(int(top), int(left)) for top in tops for left in lefts]

@@ -14,7 +14,7 @@ from typing import Literal
 from torch import Tensor
 
 from isthmus.errors import UsageError
-from isthmus.metrics import bits, pixels, structure
+from isthmus.metrics import pixel_metrics, structure
 
 PSNR_CEILING = 100.0  # dB; an exact reconstruction would make every mean infinite
 LEAST_PROBABILITY = 1 / 512  # half a level of 8 bits
@@ -23,7 +23,7 @@ Better = Literal["higher", "lower", ""]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Compared:
+class OutputBatch:
     """A batch of images beside what came out, of a model or of what it is compared with.
 
     Attributes:
@@ -48,11 +48,11 @@ class Compared:
         """`(N,)` nats per pixel-channel."""
         target = self.target.clamp(0, 1)
         if self.logits is not None:
-            return bits.bce_from_logits(self.logits, target)
-        return bits.bce(self.output.clamp(LEAST_PROBABILITY, 1 - LEAST_PROBABILITY), target)
+            return pixel_metrics.bce_from_logits(self.logits, target)
+        return pixel_metrics.bce(self.output.clamp(LEAST_PROBABILITY, 1 - LEAST_PROBABILITY), target)
 
 
-def _always(_: Compared) -> bool:
+def _always(_: OutputBatch) -> bool:
     return True
 
 
@@ -75,8 +75,8 @@ class Metric:
     label: str
     unit: str = ""
     better: Better = ""
-    compute: Callable[[Compared], Tensor] | None = None
-    applies: Callable[[Compared], bool] = _always
+    compute: Callable[[OutputBatch], Tensor] | None = None
+    applies: Callable[[OutputBatch], bool] = _always
     in_short: bool = False
     objective: str = ""
 
@@ -99,20 +99,22 @@ def register_metric(metric: Metric) -> None:
 
     Example:
         >>> from isthmus.metrics.registry import Metric, register_metric
-        >>> worst = lambda seen: (seen.output - seen.target).abs().flatten(1).amax(1)
+        >>> worst = lambda batch: (batch.output - batch.target).abs().flatten(1).amax(1)
         >>> register_metric(Metric(name="worst_pixel", label="worst pixel", better="lower", compute=worst))
     """
-    words = {word for known in METRICS.values() for word in (known.name, known.objective) if word}
+    words = {
+        word for registered in METRICS.values() for word in (registered.name, registered.objective) if word
+    }
     taken = words & {metric.name, metric.objective}
     if taken:
         raise UsageError(f"metric '{min(taken)}' is known already: choose another name")
     METRICS[metric.name] = metric
 
 
-def image_scores(seen: Compared) -> dict[str, Tensor]:
+def image_scores(batch: OutputBatch) -> dict[str, Tensor]:
     """Every metric that is computed from images and applies, `(N,)` each."""
-    computed = ((name, metric) for name, metric in METRICS.items() if metric.applies(seen))
-    return {name: metric.compute(seen) for name, metric in computed if metric.compute is not None}
+    computed = ((name, metric) for name, metric in METRICS.items() if metric.applies(batch))
+    return {name: metric.compute(batch) for name, metric in computed if metric.compute is not None}
 
 
 def label(name: str) -> str:
@@ -126,8 +128,8 @@ def in_order(names: Iterable[str]) -> list[str]:
     return [*(name for name in METRICS if name in given), *(name for name in given if name not in METRICS)]
 
 
-def _is_probability(seen: Compared) -> bool:
-    return seen.is_probability
+def _is_probability(batch: OutputBatch) -> bool:
+    return batch.is_probability
 
 
 for _metric in (
@@ -136,28 +138,28 @@ for _metric in (
         label="PSNR",
         unit="dB",
         better="higher",
-        compute=lambda seen: pixels.psnr(seen.output, seen.target, at_most=PSNR_CEILING),
+        compute=lambda batch: pixel_metrics.psnr(batch.output, batch.target, at_most=PSNR_CEILING),
         in_short=True,
     ),
     Metric(
         name="ssim",
         label="SSIM",
         better="higher",
-        compute=lambda seen: structure.ssim(seen.output, seen.target),
+        compute=lambda batch: structure.ssim(batch.output, batch.target),
         in_short=True,
     ),
     Metric(
         name="ms_ssim",
         label="MS-SSIM",
         better="higher",
-        compute=lambda seen: structure.ms_ssim(seen.output, seen.target),
-        applies=lambda seen: seen.is_large,
+        compute=lambda batch: structure.ms_ssim(batch.output, batch.target),
+        applies=lambda batch: batch.is_large,
     ),
     Metric(
         name="mse",
         label="MSE",
         better="lower",
-        compute=lambda seen: pixels.mse(seen.output, seen.target),
+        compute=lambda batch: pixel_metrics.mse(batch.output, batch.target),
         in_short=True,
         objective="reconstruction",
     ),
@@ -165,14 +167,14 @@ for _metric in (
         name="mae",
         label="MAE",
         better="lower",
-        compute=lambda seen: pixels.mae(seen.output, seen.target),
+        compute=lambda batch: pixel_metrics.mae(batch.output, batch.target),
     ),
     Metric(
         name="bce",
         label="cross-entropy",
         unit="nats/value",
         better="lower",
-        compute=lambda seen: seen.cross_entropy,
+        compute=lambda batch: batch.cross_entropy,
         applies=_is_probability,
         in_short=True,
     ),
@@ -181,7 +183,7 @@ for _metric in (
         label="cross-entropy above floor",
         unit="nats/value",
         better="lower",
-        compute=lambda seen: seen.cross_entropy - bits.binary_entropy(seen.target.clamp(0, 1)),
+        compute=lambda batch: batch.cross_entropy - pixel_metrics.binary_entropy(batch.target.clamp(0, 1)),
         applies=_is_probability,
     ),
     Metric(name="kl", label="KL", unit="nats/image"),

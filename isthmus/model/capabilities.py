@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from isthmus.errors import CapabilityError
+from isthmus.images.bands import MAX_CHANNELS
 from isthmus.model import axes
 from isthmus.model.recipe import Recipe
 
@@ -31,6 +32,19 @@ def check(recipe: Recipe) -> None:
     reason = refusal(recipe)
     if reason is not None:
         raise CapabilityError(reason)
+
+
+def check_images(recipe: Recipe, *, channels: int, axes: int) -> None:
+    """Raises:
+    CapabilityError: no network of this recipe is for images of so many channels or axes.
+    """
+    if not 1 <= channels <= MAX_CHANNELS:
+        raise CapabilityError(f"images have 1 to {MAX_CHANNELS} channels, not {channels}")
+    if axes not in recipe.backbone.image_axes:
+        raise CapabilityError(
+            f"the {recipe.backbone.kind} backbone has networks for images of "
+            f"{' or '.join(map(str, recipe.backbone.image_axes))} axes, not of {axes}"
+        )
 
 
 def check_use(recipe: Recipe, use: Use) -> None:
@@ -168,6 +182,13 @@ def _output_range(recipe: Recipe) -> str | None:
     return None
 
 
+def _pairs(recipe: Recipe) -> str | None:
+    if not recipe.corruption.is_paired or recipe.backbone.may_transform:
+        return None
+    start = " with backbone.start=cosine or encoder=linear" if recipe.backbone.kind == "conv" else ""
+    return f"a {recipe.backbone.kind} backbone{start} gives back its own images: it cannot learn from pairs"
+
+
 def _full_batch(recipe: Recipe) -> str | None:
     if recipe.optimiser.takes_all_images and recipe.backbone.has_batch_norm:
         return "full-batch descent runs in chunks, and batch normalisation would see each chunk alone"
@@ -186,4 +207,5 @@ _RULES: tuple[Callable[[Recipe], str | None], ...] = (
     _prior,
     _output_range,
     _full_batch,
+    _pairs,
 )

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from isthmus.errors import Hint, UsageError
-from isthmus.images.batches import whole
+from isthmus.images.batches import iter_batches
 from isthmus.images.cache import memory_bytes
 from isthmus.images.pieces import random_pieces
 from isthmus.images.store import ImageSet, side_range
@@ -36,7 +36,7 @@ def build_for_images(
     Raises:
         UsageError: its weights would not fit into this machine's memory.
     """
-    model = _build_within_memory(recipe, images.channels, size, seed)
+    model = _build_within_memory(recipe, images.input_channels, size, seed)
     if not look:
         model.start_at(torch.full((images.channels,), 0.5), torch.tensor(0.25))
         return model.to(best_device())
@@ -79,7 +79,7 @@ def _measure_colour(images: ImageSet) -> tuple[Tensor, Tensor]:
     # Whole photographs come a few at a time, or their floats would fill the memory.
     height, width = side_range(some)[1]
     per_pass = max(1, min(64, MEAN_PIXELS // (height * width)))
-    sums = [(b.images.mean((0, 2, 3)), b.images.square().mean()) for b in whole(some, batch=per_pass)]
+    sums = [(b.images.mean((0, 2, 3)), b.images.square().mean()) for b in iter_batches(some, batch=per_pass)]
     mean = torch.stack([first for first, _ in sums]).mean(0)
     square = torch.stack([second for _, second in sums]).mean()
     return mean, (square - mean.square().mean()).clamp_min(0).sqrt()
@@ -131,7 +131,7 @@ def init_short(model: Autoencoder, images: ImageSet, crop: tuple[int, int] | Non
     fits = recipe.bottleneck.may_start_at_components and recipe.optimiser.is_adaptive
     if not fits or model.encoder.projection is None:
         return ()
-    pixels = torch.cat([batch.images for batch in whole(spread_evenly(images), batch=64, crop=crop)])
+    pixels = torch.cat([batch.images for batch in iter_batches(spread_evenly(images), batch=64, crop=crop)])
     init_code_projection(model, pixels.to(next(model.parameters()).device))
     return ("a short training: the code starts at the principal components of the encoder's features",)
 

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from torch import Tensor
 
 from isthmus.errors import DataError
+from isthmus.images.bands import MAX_CHANNELS
 from isthmus.restoration.pieces import like
 
 
@@ -25,22 +27,31 @@ def colour_of(image: Any) -> Any:
     return image
 
 
+def opaque_of(image: Any, index: int = 0) -> npt.NDArray[np.bool_] | None:
+    """`(H, W)` of one image, False where its alpha is 0; None where all of it can be seen."""
+    if channels_of(image) not in (2, 4):
+        return None
+    alpha = image[index, -1].float().cpu().numpy() if isinstance(image, Tensor) else image[..., -1]
+    opaque: npt.NDArray[np.bool_] = alpha > 0
+    return None if opaque.all() else opaque
+
+
 def channels_of(image: Any) -> int:
     """1 for `(H, W)`.
 
     Raises:
-        DataError: not `(H, W)`, `(H, W, 1 to 4)` or a tensor `(N, 1 to 4, H, W)`, or without pixels.
+        DataError: not `(H, W)`, `(H, W, 1 to 64)` or a tensor `(N, 1 to 64, H, W)`, or without pixels.
     """
     if isinstance(image, Tensor):
-        good = image.ndim == 4 and 1 <= image.shape[1] <= 4
+        good = image.ndim == 4 and 1 <= image.shape[1] <= MAX_CHANNELS
         channels = int(image.shape[1]) if good else 0
     else:
-        good = image.ndim == 2 or (image.ndim == 3 and 1 <= image.shape[2] <= 4)
+        good = image.ndim == 2 or (image.ndim == 3 and 1 <= image.shape[2] <= MAX_CHANNELS)
         channels = 1 if image.ndim == 2 else int(image.shape[-1])
     if not good:
         raise DataError(
-            f"an image is (H, W), (H, W, C) or a tensor (N, C, H, W) with 1 to 4 channels, "
-            f"not {tuple(image.shape)}"
+            f"an image is (H, W), (H, W, C) or a tensor (N, C, H, W) with 1 to {MAX_CHANNELS} "
+            f"channels, not {tuple(image.shape)}"
         )
     if 0 in image.shape:
         raise DataError(f"no pixels in an image of shape {tuple(image.shape)}")

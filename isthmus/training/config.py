@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from isthmus.errors import UsageError
+from isthmus.images.sample_range import Range, check_range
 
 _MAY_BE_NONE = ("steps", "epochs", "minutes", "private", "delta", "clip_norm", "noise_seed")
 LENGTHS = ("epochs", "minutes", "steps")
@@ -33,6 +34,7 @@ class TrainConfig:
         augment_orientations: mirror and turn training examples at random; for images without an up.
         names_from: a list of names, see `isthmus.images.only`: no other images are used.
         cache: a folder for the decoded pixels of a folder or of tar shards, see `isthmus.read`.
+        range: the samples that stand for black and white, see `isthmus.read`.
         precision: `auto` takes bfloat16 where the processor multiplies it.
         checkpoint_seconds: time between saved states.
         private: ε that the whole training may spend on any one image, see `isthmus.training.privacy`.
@@ -67,6 +69,7 @@ class TrainConfig:
     delta: float | None = None
     clip_norm: float | None = None
     noise_seed: int | None = None
+    range: Range | None = None
 
     @property
     def length(self) -> tuple[str, float] | None:
@@ -105,6 +108,7 @@ class TrainConfig:
             raise UsageError(f"checkpoint_seconds={self.checkpoint_seconds}: a time in seconds")
         if self.precision not in ("auto", "float32", "bfloat16"):
             raise UsageError(f"precision={self.precision} is not known; known: auto, float32, bfloat16")
+        object.__setattr__(self, "range", check_range(self.range))
         self._check_private()
         for name in ("size", "crop"):
             self._convert_sides(name)

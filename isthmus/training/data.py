@@ -14,11 +14,12 @@ from isthmus.images.only import keep_named
 from isthmus.images.reading import read
 from isthmus.images.split import hold_out
 from isthmus.images.store import ImageSet
-from isthmus.metrics.noise import noise_level
+from isthmus.metrics.noise import estimate_sigma
 from isthmus.model.recipe import Recipe
 from isthmus.training.config import TrainConfig
 from isthmus.training.crop_plan import CropPlan, plan_crops
 from isthmus.training.distributed import SINGLE_PROCESS, ProcessGroup
+from isthmus.training.pairs import settle_pairs
 from isthmus.wording import format_count
 
 MAX_NOISE_IMAGES = 32
@@ -72,7 +73,12 @@ def check_same_data(images: ImageSet, fingerprint: str | None, source: str, fiel
 
 
 def _read_parts(data: Any, val: Any, recipe: Recipe, config: TrainConfig) -> tuple[TrainingData, CropPlan]:
-    images = read(data, size=config.size, cache=config.cache)  # at once: it may not fit at full size
+    # Resized at once: at full size they may not fit.
+    is_mapped = isinstance(data, ImageSet) and data.target_channels > 0  # pairs were when they were read
+    images = read(data, size=config.size, cache=config.cache, range=None if is_mapped else config.range)
+    recipe = settle_pairs(recipe, images)
+    if images.target_channels and val is not None:
+        raise UsageError("pairs are validated on a held-out part of them: leave val away", id="val-of-pairs")
     if config.names_from is not None:
         images = keep_named(images, config.names_from)
     if config.balance and images.labels is None:
@@ -88,7 +94,8 @@ def _read_parts(data: Any, val: Any, recipe: Recipe, config: TrainConfig) -> tup
 
 def _split(images: ImageSet, val: Any, crops: CropPlan, config: TrainConfig) -> TrainingData:
     if val is not None:
-        return TrainingData(images, _conform_validation(read(val, cache=config.cache), images, crops))
+        val = read(val, cache=config.cache, range=config.range)
+        return TrainingData(images, _conform_validation(val, images, crops))
     if config.validation == 0 or len(images) < 2 or config.private is not None:
         return TrainingData(images)
     train, held_out = hold_out(images, config.validation)
@@ -115,7 +122,7 @@ def _measure_noise(crops: CropPlan, images: ImageSet) -> CropPlan:
     if not crops.recipe.corruption.needs_noise_level:
         return crops
     some = np.linspace(0, len(images) - 1, min(len(images), MAX_NOISE_IMAGES)).astype(int)
-    sigma = max(0.01, round(float(np.median([noise_level(images.image(int(i))) for i in some])), 2))
+    sigma = max(0.01, round(float(np.median([estimate_sigma(images.image(int(i))) for i in some])), 2))
     recipe = crops.recipe.with_settings({"corruption.sigma": sigma})
     note = f"the images have noise of σ {sigma:g} of 255, measured on {len(some)} (corruption.sigma)"
     return replace(crops, recipe=recipe, notes=(*crops.notes, note))

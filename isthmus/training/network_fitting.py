@@ -14,10 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from isthmus.images.store import ImageSet
+from isthmus.interruption import Interruption
 from isthmus.model import axes
 from isthmus.model.objective import Objective, Term
 from isthmus.model.trace import Corrupted, Latent, NoNetwork, Trace
 from isthmus.training.data import TrainingData
+from isthmus.training.interrupt import stop_on_signal
 from isthmus.training.plan import TrainPlan
 from isthmus.training.players import Player
 from isthmus.training.progress import Listener
@@ -95,6 +97,7 @@ def fit_network(
     precision: str = "float32",
     balance: bool = False,
     listener: Listener | None = None,
+    stop: Interruption | None = None,
 ) -> FittedNetwork:
     """Train the learner's network; it keeps the best averaged weights, or the last ones without `held_out`.
 
@@ -106,6 +109,7 @@ def fit_network(
         seed: of the order of images and everything random in a step.
         balance: draw classes equally often.
         listener: called about twice a second.
+        stop: ends the training at Ctrl-C after a step; the weights are those until then.
     """
     assert images.shape is not None
     plan = TrainPlan(
@@ -118,7 +122,12 @@ def fit_network(
         balance=balance,
     )
     trainer = Trainer(learner, TrainingData(images, held_out), plan, listener=listener)
-    trainer.fit()
+    if stop is None:
+        trainer.fit()
+    else:
+        with stop, stop_on_signal() as should_stop:
+            if not trainer.fit(should_stop=should_stop):
+                raise KeyboardInterrupt
     trainer.finish()
     learner.module.requires_grad_(False)
     state = trainer.state

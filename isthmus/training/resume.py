@@ -124,6 +124,11 @@ def _compare_recipes(asked: Recipe, began: Recipe) -> None:
     if asked.corruption.needs_noise_level and "sigma" in stored["corruption"]:
         given["corruption"] = {**given["corruption"], "sigma": stored["corruption"]["sigma"]}
     names = given.pop("name"), stored.pop("name")
+    if began.corruption.is_paired and (
+        asked.corruption.is_identity
+        or (asked.corruption.is_paired and asked.corruption.target_channels is None)
+    ):
+        given["corruption"] = stored["corruption"]  # it follows from the targets
     if given == stored:
         return
     if names[0] != names[1]:

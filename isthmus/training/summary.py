@@ -36,6 +36,7 @@ def summarise(trainer: Trainer, record: TrainRecord, *, complete: bool = True) -
             "held_out": 0 if data.held_out is None else len(data.held_out),
             "classes": list(data.train.classes),
             "inventory": _describe_inventory(data, record, is_private=is_private),
+            **({"target": data.train.target_source} if data.train.target_channels else {}),
             "notes": list(data.train.notes),
             # The names of private files are private, too.
             "skipped": [] if is_private else list_skipped(data),

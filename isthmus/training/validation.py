@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from isthmus.images.batches import whole
+from isthmus.images.batches import iter_batches
 from isthmus.images.store import ImageSet, side_range
 from isthmus.training.players import GradientStrategy, Learner, generator_for
 from isthmus.training.seeds import step_seed
@@ -36,7 +36,7 @@ def evaluate_objective(
     try:
         height, width = crop or side_range(held_out)[1]
         per_pass = max(1, min(500, PASS_PIXELS // (height * width)))
-        for i, batch in enumerate(whole(held_out, batch=per_pass, crop=crop)):
+        for i, batch in enumerate(iter_batches(held_out, batch=per_pass, crop=crop)):
             if i % processes != number:
                 continue
             generator = generator_for(learner, step_seed(-1, i))

@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from scripts import load_script
 
 from isthmus.__main__ import main
-from isthmus.images.make_sample import make_sample
 from isthmus.images.named import SAMPLE_FOLDER
 from isthmus.training.config import TrainConfig
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 STEPS = 4
 SHELL = {"|", ">", ">>", "<", "&&", "||", ";", "&"}
 MARK = re.compile(r"<!--\s*not run:(.*?)-->")
@@ -113,13 +113,15 @@ def sample_folder(
         monkeypatch.setattr(f"{module}.TrainConfig", ShortConfig)
     sample = tmp_path_factory.getbasetemp() / "sample"
     if not sample.exists():
-        make_sample(SAMPLE_FOLDER, sample, per_class={"train": 12, "t10k": 6})
+        load_script("tools/make_sample.py").make_sample(
+            SAMPLE_FOLDER, sample, per_class={"train": 12, "t10k": 6}
+        )
     monkeypatch.setattr("isthmus.images.named.SAMPLE_FOLDER", sample)
     return tmp_path
 
 
 @pytest.mark.usefixtures("sample_folder")
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_the_examples_run(page: Path) -> None:
     names: dict[str, object] = {"__name__": "__main__"}
     for block in blocks(page.read_text("utf-8")):
@@ -127,7 +129,7 @@ def test_the_examples_run(page: Path) -> None:
             run(block, names, page)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_what_is_not_run_says_why(page: Path) -> None:
     text = page.read_text("utf-8")
     marked = [block for block in blocks(text) if block.mark is not None]

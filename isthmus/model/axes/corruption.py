@@ -23,13 +23,20 @@ class Corruption(Point):
     Attributes:
         is_identity: the encoder sees the images as they are.
         hides_pixels: what it does is to hide pixels, which the model learns to fill.
+        is_paired: each image comes with a target of its own, which is behind it among its channels.
         wants_fine_code: it takes away so much detail that a code without it would restore nothing.
     """
 
     axis: ClassVar[str] = "corruption"
     is_identity: ClassVar[bool] = False
     hides_pixels: ClassVar[bool] = False
+    is_paired: ClassVar[bool] = False
     wants_fine_code: ClassVar[bool] = False
+
+    @property
+    def target_channels(self) -> int | None:
+        """Channels of the target, where they are not those of the input."""
+        return None
 
     @property
     def has_condition(self) -> bool:
@@ -72,6 +79,20 @@ class NoCorruption(Corruption):
     kind: ClassVar[str] = "none"
     network = "isthmus.model.corruptions:leave"
     may_be_private = may_distribute = may_export = draws_per_image = is_identity = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pairs(Corruption):
+    kind: ClassVar[str] = "pairs"
+    network = "isthmus.model.corruptions:split_pairs"
+    may_distribute = draws_per_image = is_paired = wants_fine_code = True
+    outputs: int | None = setting(
+        None, "channels of the target images; auto takes them from the targets", low=1, high=64
+    )
+
+    @property
+    def target_channels(self) -> int | None:
+        return self.outputs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,11 +182,21 @@ class Blur(Corruption):
 @dataclass(frozen=True, kw_only=True)
 class Jpeg(Corruption):
     kind: ClassVar[str] = "jpeg"
-    network = "isthmus.model.corruptions:compress_as_jpeg"
+    network = "isthmus.model.jpeg_coding:compress_as_jpeg"
     may_be_private = may_distribute = may_export = draws_per_image = True
     quality: int = setting(20, "JPEG quality", low=1, high=100)
     quality_high: int | None = setting(
         None, "draw the quality uniformly up to here, one per image", low=1, high=100
+    )
+    sampling: Literal["4:2:0", "4:4:4", "both"] = setting(
+        "4:2:0", "of the chroma of colour images: halved, as it is, or one of them per image"
+    )
+    gray: float = setting(0.0, "share of colour images turned into gray ones", low=0.0, high=1.0)
+    shifted: float = setting(
+        0.0, "share of images whose blocks begin anywhere, as in cropped images", low=0.0, high=1.0
+    )
+    twice: float = setting(
+        0.0, "share of images saved once before, with other blocks and quality", low=0.0, high=1.0
     )
 
 
