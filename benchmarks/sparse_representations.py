@@ -29,7 +29,8 @@ from isthmus.images.reading import read
 from isthmus.images.store import ImageSet
 from isthmus.reports.charts import draw_curves
 from isthmus.reports.image_sheets import draw_image_rows
-from isthmus.training.api import train
+from isthmus.training.config import TrainConfig
+from isthmus.training.session import train_model
 
 Images = npt.NDArray[np.float64]  # (N, H, W) in [0, 1]
 Method = Callable[[Images, Images, int], Images]
@@ -132,7 +133,9 @@ def autoencoder(train_images: Images, test: Images, k: int) -> Images:
         "backbone.output": "linear",
         "optimiser.batch": "256",
     }
-    model = train(as_set(train_images), recipe="sparse", code=str(ATOMS), settings=settings, steps=STEPS)
+    model = train_model(
+        as_set(train_images), TrainConfig(steps=STEPS), recipe="sparse", code=str(ATOMS), settings=settings
+    )
     seen = model.reconstruct(np.rint(test[..., None] * 255).astype(np.uint8))
     return seen[..., 0].astype(np.float64) / 255
 

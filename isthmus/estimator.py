@@ -33,8 +33,9 @@ from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.code import Code
 from isthmus.model.loading import load
 from isthmus.model.recipe import Recipe
-from isthmus.training.api import train
-from isthmus.training.prepare import settle_recipe
+from isthmus.model.recipes import resolve_recipe
+from isthmus.training.config import TrainConfig
+from isthmus.training.session import train_model
 
 Array = npt.NDArray[Any]
 _MOST_IN_COVARIANCE, _CODES_FOR_PRIOR = 4096, 20_000
@@ -55,7 +56,7 @@ class ImageAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         epochs, minutes, steps: length of the training, at most one of them. By default it lasts 10 epochs;
             or 20 for fewer than 2,000 images, which make few steps.
         validation: share of the images held out to choose the best weights.
-        precision: `"float32"`, `"bfloat16"`, or `"auto"` to measure which is worth it.
+        precision: `"float32"`, `"bfloat16"`, or `"auto"` for the one that this processor multiplies fast.
         features: what `transform` gives. `"code"`; or what the model's readout makes of a layer without
             labels, `"compact"` (256 numbers) or `"full"`. Only a code can be transformed back.
         prior: what `sample` draws codes from: `"gaussian"` (the standard normal where the recipe holds codes
@@ -138,17 +139,11 @@ class ImageAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             ({k: v} for k, v in lengths.items() if v is not None), {"epochs": usual}
         )
         try:
-            recipe = settle_recipe(
+            recipe = resolve_recipe(
                 self.recipe, None if self.code is None else str(self.code), self.settings or ()
             )
-            model = train(
-                pixels,
-                recipe=recipe,
-                seed=seed,
-                validation=self.validation,
-                precision=self.precision,
-                **length,
-            )
+            config = TrainConfig(seed=seed, validation=self.validation, precision=self.precision, **length)
+            model = train_model(pixels, config, recipe=recipe)
             if self.features != "code":
                 readouts.attach_extractor(model, readouts.fit_extractor(model, read(pixels), seed=seed))
         except IsthmusError as error:

@@ -45,6 +45,11 @@ def inside_use() -> Iterator[None]:
         _depth.reset(token)
 
 
+def is_inside_use() -> bool:
+    """Whether a use is running in this context."""
+    return _depth.get() > 0
+
+
 class Interruption:
     """Ends its `with` block at Ctrl-C; may be entered several times, for several parts of the work.
 

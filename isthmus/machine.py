@@ -8,6 +8,10 @@ import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 
 def usable_cores() -> int:
@@ -163,3 +167,28 @@ def convolution_seconds(dtype_name: str, *, limit: float = 1.0) -> float | None:
     except RuntimeError:
         return None
     return statistics.median(seconds) if seconds else time.perf_counter() - start
+
+
+def best_device() -> torch.device:
+    """CUDA where there is one, then Apple's MPS, else the CPU."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps") if torch.backends.mps.is_available() else torch.device("cpu")
+
+
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether the device has instructions that multiply bfloat16; without them it is many times slower.
+
+    It is read from the processor's flags and not measured, so that a seed gives the same weights on a busy
+    machine as on an idle one.
+    """
+    import torch
+
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type != "cpu" or not torch.backends.mkldnn.enabled:
+        return False
+    known = torch.cpu.get_capabilities()
+    return bool(known.get("avx512_bf16") or known.get("amx_bf16"))

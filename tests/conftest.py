@@ -63,10 +63,10 @@ def _available_cores() -> int:
 def same_everywhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Nothing that is trained depends on this machine's speed or on what its user has cached."""
 
-    def step_times(*given: Any) -> dict[str, list[float]]:
-        return {precision: [SECONDS_PER_STEP] * 4 for precision in given[3]}
+    def time_step(*_given: Any, **_how: Any) -> float:
+        return SECONDS_PER_STEP
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ISTHMUS_CACHE", str(tmp_path_factory.mktemp("cache")))
-        patch.setattr("isthmus.training.measure.step_times", step_times)
+        patch.setattr("isthmus.training.trainer_setup.time_step", time_step)
         yield

@@ -33,7 +33,7 @@ from isthmus.model.loading import load
 from isthmus.model.recipe import Recipe
 from isthmus.model.recipes import recipe
 from isthmus.training import checkpoint as checkpoints
-from isthmus.training.ema import Average
+from isthmus.training.ema import WeightAverage
 from isthmus.version import __version__
 
 PSNR_CEILING = 28.0, 45.0  # dB, at first and at last
@@ -98,7 +98,7 @@ class Training:
     def __init__(self, model: Autoencoder, options: Options, device: torch.device) -> None:
         self.model, self.options, self.device = model.to(device).train(), options, device
         self.model.precision = getattr(torch, options.precision)
-        self.average = Average(self.model, EMA_DECAY)
+        self.average = WeightAverage(self.model, EMA_DECAY)
         decayed = [p for p in model.parameters() if p.ndim > 1]
         others = [p for p in model.parameters() if p.ndim <= 1]
         self.optimiser = torch.optim.AdamW(
@@ -157,7 +157,7 @@ class Training:
             "seconds": round(self.seconds, 1),
             "best": None,
         }
-        with self.average.applied():
+        with self.average.swapped_in():
             save(self.model, path)
 
     def resume(self, path: Path) -> None:

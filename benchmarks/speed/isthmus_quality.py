@@ -16,8 +16,10 @@ import time
 import numpy as np
 import torch
 
-from isthmus.training.api import train as run_training
+from isthmus.training.config import TrainConfig
 from isthmus.training.progress import Progress
+from isthmus.training.session import train_model
+from isthmus.training.trainer_setup import Observers
 
 EPOCHS = 2  # the rate falls over these; all of the images, twice
 
@@ -43,8 +45,13 @@ def main(task: str, train: str, held_out: str, target: str, minutes: str, clock:
             raise OverError
 
     with contextlib.suppress(OverError):
-        run_training(
-            seen, val=unseen, code=code, settings={"objective.image": term}, epochs=EPOCHS, listener=listen
+        train_model(
+            seen,
+            TrainConfig(epochs=EPOCHS),
+            val=unseen,
+            code=code,
+            settings={"objective.image": term},
+            observers=Observers(listener=listen),
         )
     seconds, loss = course[-1]
     best = min(value for _, value in course)

@@ -19,12 +19,13 @@ from points import NETWORKS
 
 from isthmus.images.arrays import from_array
 from isthmus.images.reading import read
+from isthmus.model.initialisation import build_for_images
 from isthmus.training.allocator import kept_memory
+from isthmus.training.data import TrainingData
 from isthmus.training.denormals import flushed_denormals
-from isthmus.training.options import Settled
-from isthmus.training.player import AutoencoderLearner
-from isthmus.training.prepare import build_model
-from isthmus.training.run import Run
+from isthmus.training.plan import TrainPlan
+from isthmus.training.players import AutoencoderLearner
+from isthmus.training.trainer import Trainer
 
 
 @flushed_denormals()
@@ -34,18 +35,17 @@ def main(network: str, pixels: str, batch: str, threads: str, folder: str, preci
     gate = Gate()
     images = from_array(np.load(pixels))
     chosen = NETWORKS[network]
-    settled = Settled(
+    plan = TrainPlan(
         size=images.shape[:2],
-        crop=False,
         batch=int(batch),
         steps=10**6,
         validate_every=10**6,
         precision=precision,
         seed=0,
     )
-    model = build_model(chosen.recipe, images, settled.size, 0)
-    run = Run(AutoencoderLearner(model), images, None, settled, patience=0, balance=False)
-    steps = len(images) // settled.batch
+    model = build_for_images(chosen.recipe, images, plan.size, 0)
+    trainer = Trainer(AutoencoderLearner(model), TrainingData(images), plan)
+    steps = len(images) // plan.batch
     gate.say(
         {
             "parameters": sum(p.numel() for p in model.parameters()) - chosen.unused,
@@ -55,9 +55,9 @@ def main(network: str, pixels: str, batch: str, threads: str, folder: str, preci
     )
     while (order := gate.wait()) != "end":
         if order == "train":
-            until = run.state.step + steps
-            run.fit(should_stop=lambda until=until: run.state.step >= until)
-            gate.told(steps * settled.batch)
+            until = trainer.state.step + steps
+            trainer.fit(should_stop=lambda until=until: trainer.state.step >= until)
+            gate.told(steps * plan.batch)
             continue
         model.eval().requires_grad_(False)
         model.precision = torch.float32 if precision == "float32" else torch.bfloat16

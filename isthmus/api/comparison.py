@@ -204,7 +204,7 @@ def compare(
         >>> sorted(row.name for row in found.contenders)
         ['PCA', 'conv', 'dense', 'mean image']
     """
-    from isthmus.training.prepare import settle_recipe
+    from isthmus.model.recipes import resolve_recipe
 
     check_count("seeds", seeds)
     if seeds > MAX_SEEDS:
@@ -212,7 +212,7 @@ def compare(
     if isinstance(recipes, str) or not recipes:
         raise UsageError("several recipes are expected", hint=Hint.call("list_recipes"), id="no-recipes")
     lines = dict(settings) if isinstance(settings, Mapping) else tuple(settings)
-    chosen = [settle_recipe(recipe, code, lines) for recipe in recipes]
+    chosen = [resolve_recipe(recipe, code, lines) for recipe in recipes]
     training, held_back, skipped = _split(data, test, limit, range)
     length = TrialLength(epochs, minutes, steps, size)
     trained: list[tuple[str, list[_Trained]]] = []

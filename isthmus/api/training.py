@@ -6,7 +6,7 @@ import inspect
 import os
 import time
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import fields
 from pathlib import Path
@@ -26,9 +26,10 @@ from isthmus.api.inputs import (
     report_reading,
 )
 from isthmus.api.pair_inputs import read_pairs
-from isthmus.api.result import skipped_inputs
-from isthmus.api.training_results import TrainingPreview, TrainingResult
+from isthmus.api.training_preview import TrainingPreview
+from isthmus.api.training_results import TrainingResult
 from isthmus.errors import UsageError, nearest
+from isthmus.interruption import is_inside_use
 from isthmus.log import LOGGER, SkippedInput, collect_notes, log_note
 from isthmus.progress import Progress, Task, start_task
 from isthmus.wording import format_count
@@ -37,11 +38,10 @@ if TYPE_CHECKING:
     from isthmus.model.autoencoder import Autoencoder
     from isthmus.model.recipe import Recipe
     from isthmus.training.callbacks import Callback
-    from isthmus.training.prepare import Prepared
     from isthmus.training.progress import Progress as Step
+    from isthmus.training.trainer import Trainer
 
 Precision = Literal["auto", "float32", "bfloat16"]
-_OLD_OPTIONS = {"turn": "augment_orientations", "only": "names_from"}
 
 
 def train(
@@ -105,7 +105,7 @@ def train(
         balance: draw all classes equally often.
         augment_orientations: mirror and turn examples at random: for images without an up.
         start_from: begin with the weights of this model of the same architecture.
-        precision: `auto` measures which is faster here.
+        precision: `auto` takes bfloat16 where the processor multiplies it.
         private: spend at most this ε on any one image (extra `privacy`).
         delta: δ of a private training; by default 1/(10 N).
         clip_norm: largest norm of one image's gradient in a private training.
@@ -113,7 +113,8 @@ def train(
         cache: keep decoded pixels in a file in this folder, mapped into memory.
         checkpoint_seconds: time between saved states.
         out: where the model is written; its state lies beside it until then and survives a crash.
-        resume: go on with the unfinished training of the same output.
+        resume: go on with the unfinished training of the same output, to a longer length if one is given;
+            everything else is as it began, and a request that differs is refused.
         force: overwrite an output that exists.
         seed: of the weights and everything random.
         callbacks: called while the training runs, see `isthmus.training.callbacks`.
@@ -121,7 +122,8 @@ def train(
 
     Returns:
         The model with the weights of the lowest validation loss (with a critic, the last ones); how it was
-        trained is in `model.training_report`.
+        trained is in `model.training_report`. An interrupt (Ctrl-C) without `out` ends the training early:
+        the model has the best weights so far, and `training_report.complete` is False.
 
     Raises:
         UsageError, CapabilityError: an impossible request.
@@ -139,20 +141,24 @@ def train(
     began = time.monotonic()  # before torch is imported: that is part of the time that was asked for
     check_not_exchanged(train, (data,), {"recipe": recipe, "start_from": start_from, "out": out})
     check_is_data(data)
-    options = _rename_old(
-        old,
-        {
+    from isthmus.api.after_training import finish_model
+    from isthmus.training.config import TrainConfig
+    from isthmus.training.session import train_model
+    from isthmus.training.trainer_setup import Observers
+
+    config = TrainConfig(
+        **{
             "epochs": epochs,
             "minutes": minutes,
             "steps": steps,
             "size": size,
             "crop": crop,
             "range": range,
-            "only": None if names_from is None else os.fspath(names_from),
+            "names_from": None if names_from is None else os.fspath(names_from),
             "validation": validation,
             "patience": patience,
             "balance": balance,
-            "turn": augment_orientations,
+            "augment_orientations": augment_orientations,
             "precision": precision,
             "private": private,
             "delta": delta,
@@ -161,32 +167,35 @@ def train(
             "cache": None if cache is None else os.fspath(cache),
             "checkpoint_seconds": checkpoint_seconds,
             "seed": seed,
-        },
+            **_rename_old(old),
+        }
     )
-    from isthmus.api.after_training import finish_model
-    from isthmus.training.api import train as run_training
-
     with collect_notes(), ExitStack() as stack:
         if target is not None:
             data, recipe = _pair(data, target, recipe, start_from, cache, range)
         watcher = _Watcher(stack, progress, resumed=resume)
-        return run_training(
+        model = train_model(
             data,
+            config,
             recipe=recipe,  # type: ignore[arg-type]
             code=code,
-            settings=settings if isinstance(settings, dict) else _as_lines(settings),
+            settings=settings,
             val=val,
             out=out,
             resume=resume,
             force=force,
             start_from=start_from,
-            callbacks=callbacks,
-            listener=watcher.on_step,
-            on_ready=watcher.on_ready,
-            finish=lambda model, images: finish_model(model, images, progress=progress),
+            observers=Observers(
+                callbacks=callbacks,
+                listener=watcher.on_step,
+                on_ready=watcher.on_ready,
+                finish=lambda model, images: finish_model(model, images, progress=progress),
+            ),
             began=began,
-            **options,
         )
+    if not model.summary["complete"] and is_inside_use():  # the use that was called decides what it keeps
+        raise KeyboardInterrupt
+    return model
 
 
 def _pair(
@@ -230,36 +239,27 @@ def plan_training(
         >>> isthmus.plan_training(images, recipe="dense", code="8", steps=2).code
         (8,)
     """
-    from isthmus.threads import limited
-    from isthmus.training.options import Options
-    from isthmus.training.outline import outline
-    from isthmus.training.prepare import prepare, settle_recipe
-    from isthmus.training.start import recipe_from
-
     check_is_data(data)
-    renamed = {new: old for old, new in _OLD_OPTIONS.items()}
-    chosen = {renamed.get(name, name): value for name, value in options.items()}
-    known = [field.name for field in fields(Options)]
-    for name in chosen:
+    from isthmus.api.training_preview import preview_training
+    from isthmus.model.initialisation import recipe_of_start
+    from isthmus.model.recipes import resolve_recipe
+    from isthmus.threads import limited
+    from isthmus.training.config import OLD_NAMES, TrainConfig
+    from isthmus.training.trainer_setup import start_training
+
+    asked = {OLD_NAMES.get(name, name): value for name, value in options.items()}
+    known = [field.name for field in fields(TrainConfig)]
+    for name in asked:
         if name not in known:
             raise UsageError(f"plan_training has no option '{name}'{nearest(name, known)}", id="option")
+    config = TrainConfig(**asked)
     with collect_notes(), limited():
         if target is not None:
-            data, recipe = _pair(data, target, recipe, start_from, chosen.get("cache"), chosen.get("range"))
-        first = recipe_from(start_from) if recipe is None else recipe
-        point = settle_recipe(first, code, settings if isinstance(settings, dict) else _as_lines(settings))  # type: ignore[arg-type]
-        prepared = prepare(data, recipe=point, val=val, options=Options(**_with_sizes(chosen)))
-        _log_choices(prepared)
-        found = outline(prepared)
-        held_out = prepared.held_out
-        return TrainingPreview(
-            **{name: getattr(found, name) for name in vars(found)},
-            recipe=prepared.model.recipe.to_dict(),
-            settled=prepared.settled.to_dict(),
-            images=len(prepared.images),
-            held_out=0 if held_out is None else len(held_out),
-            skipped=_skipped(prepared),
-        )
+            data, recipe = _pair(data, target, recipe, start_from, config.cache, config.range)
+        point = resolve_recipe(recipe_of_start(start_from) if recipe is None else recipe, code, settings)  # type: ignore[arg-type]
+        trainer, _ = start_training(data, config, recipe=point, val=val)
+        _log_choices(trainer)
+        return preview_training(trainer, config)
 
 
 def describe_training(model: ModelLike) -> TrainingResult:
@@ -298,6 +298,7 @@ def describe_training(model: ModelLike) -> TrainingResult:
         seconds=summary["seconds"],
         images_per_second=summary["images_per_second"],
         ended_early=summary["ended_early"],
+        complete=summary.get("complete", True),
         kept=summary["kept"],
         best=summary["best"],
         findings=recorded(summary),
@@ -347,10 +348,10 @@ class _Watcher:
         self._stack, self._progress, self._resumed = stack, progress, resumed
         self._task: Task | None = None
 
-    def on_ready(self, prepared: Prepared) -> None:
+    def on_ready(self, trainer: Trainer) -> None:
         if self._resumed:
             log_note("going on with the recipe and length of the unfinished training", id="resumed")
-        _log_choices(prepared)
+        _log_choices(trainer)
 
     def on_step(self, step: Step) -> None:
         for finding in step.findings:
@@ -361,8 +362,10 @@ class _Watcher:
         self._task.update(step.share, describe_step(step))
 
 
-def _log_choices(prepared: Prepared) -> None:
-    images, held_out, recipe = prepared.images, prepared.held_out, prepared.model.recipe
+def _log_choices(trainer: Trainer) -> None:
+    images, held_out = trainer.data.train, trainer.data.held_out
+    model = trainer.learner.module
+    recipe: Recipe = model.recipe  # type: ignore[assignment]
     kinds = {1: "gray", 3: "colour"}
     kind, made = (kinds.get(n, f"{n}-channel") for n in (images.input_channels, images.target_channels))
     what = f"pair of {kind} and {made} images" if images.target_channels else f"{kind} image"
@@ -382,9 +385,9 @@ def _log_choices(prepared: Prepared) -> None:
         id="training-recipe",
         recipe=recipe.name,
         code=recipe.code,
-        parameters=format_count(sum(p.numel() for p in prepared.model.parameters()), "parameter"),
+        parameters=format_count(sum(p.numel() for p in model.parameters()), "parameter"),
     )
-    for note in prepared.settled.notes:
+    for note in trainer.plan.notes:
         log_note(note, id="training-choice")
 
 
@@ -399,33 +402,17 @@ def describe_step(step: Step) -> str:
     return "  ".join(parts)
 
 
-def _skipped(prepared: Prepared) -> tuple[SkippedInput, ...]:
-    held_out = prepared.held_out
-    return skipped_inputs(prepared.images.skipped, () if held_out is None else held_out.skipped)
-
-
-def _as_lines(settings: Mapping[str, Any] | Iterable[str]) -> Any:
-    return dict(settings) if isinstance(settings, Mapping) else tuple(settings)
-
-
-def _with_sizes(options: dict[str, Any]) -> dict[str, Any]:
-    """A side of a square as height and width."""
-    return {
-        name: (value, value) if name in ("size", "crop") and isinstance(value, int) else value
-        for name, value in options.items()
-    }
-
-
-def _rename_old(old: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
+def _rename_old(old: dict[str, Any]) -> dict[str, Any]:
     """Options under their names of version 0.1 are taken, with a warning."""
-    for name, value in old.items():
-        if name not in _OLD_OPTIONS:
+    from isthmus.training.config import OLD_NAMES
+
+    for name in old:
+        if name not in OLD_NAMES:
             known = [one for one in inspect.signature(train).parameters if one != "old"]
             raise UsageError(f"train has no option '{name}'{nearest(name, known)}", id="option")
         warnings.warn(
-            f"train({name}=…) is now {_OLD_OPTIONS[name]}=…; the old name goes with version 0.3",
+            f"train({name}=…) is now {OLD_NAMES[name]}=…; the old name goes with version 0.3",
             DeprecationWarning,
             stacklevel=3,
         )
-        options[name] = value
-    return _with_sizes(options)
+    return {OLD_NAMES[name]: value for name, value in old.items()}

@@ -1,4 +1,4 @@
-"""What a training was, and what it would be."""
+"""What a training was."""
 
 from __future__ import annotations
 
@@ -12,9 +12,6 @@ from isthmus.wording import format_count
 
 if TYPE_CHECKING:
     from isthmus.training.diagnosis.finding import Finding
-    from isthmus.training.outline import Stage
-
-_MEBIBYTE = 2**20
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -48,7 +45,8 @@ class TrainingResult(Result):
         name: name
         for name in (
             *("model", "recipe", "code", "parameters", "images", "held_out", "batch", "precision", "seed"),
-            *("steps", "seconds", "images_per_second", "ended_early", "kept", "best", "findings", "privacy"),
+            *("steps", "seconds", "images_per_second", "ended_early", "kept"),
+            *("best", "findings", "privacy"),
         )
     }
 
@@ -73,7 +71,7 @@ class TrainingResult(Result):
 
     def table(self, rows: int | None = None) -> str:  # noqa: ARG002
         """What was done, in a few lines."""
-        early = ", ended early" if self.ended_early else ""
+        early = ", interrupted" if not self.complete else ", ended early" if self.ended_early else ""
         lines = [
             f"{format_count(self.steps, 'step')} in {duration(self.seconds)} "
             f"({self.images_per_second:,.0f} images/s){early}"
@@ -92,88 +90,3 @@ class TrainingResult(Result):
 
     def summary(self) -> str:
         return "" if self.model is None else f"model: {self.model}"
-
-
-@dataclass(frozen=True, kw_only=True, repr=False)
-class TrainingPreview(Result):
-    """What a training would be; shapes are of one image, channels first, memory is an estimate.
-
-    Attributes:
-        image: shape of an image.
-        code: shape of its code.
-        stages: the parts of encoder and decoder in the order in which they run.
-        parameters: trained numbers, all parts together.
-        parameters_encoder: of these in the encoder.
-        parameters_decoder: of these in the decoder.
-        weights: bytes of weights, gradients, moments, average and best copy.
-        activations: bytes that one batch keeps.
-        seconds_per_step: measured.
-        steps: planned steps.
-        seconds: of all steps.
-        recipe: every setting.
-        settled: every choice that was made from the data.
-        images: number of images to train on.
-        held_out: number of images to validate on.
-    """
-
-    schema: ClassVar[str] = "isthmus.dry-run/1"
-    document: ClassVar = {
-        name: name
-        for name in (
-            *("image", "code", "stages", "parameters", "parameters_encoder", "parameters_decoder", "weights"),
-            *(
-                "activations",
-                "seconds_per_step",
-                "steps",
-                "seconds",
-                "recipe",
-                "settled",
-                "images",
-                "held_out",
-            ),
-        )
-    }
-
-    image: tuple[int, ...]
-    code: tuple[int, ...]
-    stages: tuple[Stage, ...]
-    parameters: int
-    parameters_encoder: int
-    parameters_decoder: int
-    weights: int
-    activations: int
-    seconds_per_step: float
-    steps: int
-    seconds: float
-    recipe: Mapping[str, Any]
-    settled: Mapping[str, Any]
-    images: int
-    held_out: int
-
-    def rows(self) -> tuple[list[str], list[list[object]]]:
-        body: list[list[object]] = [["image", "", _format_shape(self.image), None]]
-        parts = [stage.part for stage in self.stages]
-        for index, stage in enumerate(self.stages):
-            if stage.part == "decoder" and "decoder" not in parts[:index]:
-                body.append(["code", "", _format_shape(self.code), None])
-            body.append([stage.part, stage.name, _format_shape(stage.shape), stage.parameters])
-        return ["part", "stage", "shape", "parameters"], body
-
-    def summary(self) -> str:
-        memory = (self.weights + self.activations) / _MEBIBYTE
-        return "\n".join(
-            [
-                "",
-                f"parameters   {self.parameters:,} (encoder {self.parameters_encoder:,}, "
-                f"decoder {self.parameters_decoder:,})",
-                f"memory       about {memory:,.0f} MiB: weights and optimiser "
-                f"{self.weights / _MEBIBYTE:,.0f}, one batch {self.activations / _MEBIBYTE:,.0f}",
-                f"time         {format_count(self.steps, 'step')} of {1000 * self.seconds_per_step:.3g} ms: "
-                f"about {duration(self.seconds)}",
-                "nothing was trained or written",
-            ]
-        )
-
-
-def _format_shape(shape: tuple[int, ...]) -> str:
-    return "×".join(map(str, shape))

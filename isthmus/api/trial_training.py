@@ -51,14 +51,16 @@ def train_trial(
 
     Raises:
         UsageError, CapabilityError, DataError: see `isthmus.train`.
+        KeyboardInterrupt: interrupted: an incomplete model cannot be compared with others.
     """
     from isthmus.api.training import describe_step
-    from isthmus.training.api import train
+    from isthmus.training.config import TrainConfig
+    from isthmus.training.session import train_model
+    from isthmus.training.trainer_setup import Observers
 
-    return train(
-        images,
-        recipe=recipe,
-        seed=seed,
-        listener=lambda step: report(step.share, describe_step(step)),
-        **vars(length),
-    )
+    observers = Observers(listener=lambda step: report(step.share, describe_step(step)))
+    config = TrainConfig(seed=seed, **vars(length))
+    model = train_model(images, config, recipe=recipe, observers=observers)
+    if not model.summary["complete"]:
+        raise KeyboardInterrupt
+    return model

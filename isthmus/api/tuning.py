@@ -264,10 +264,10 @@ def tune(
     from isthmus.evaluation.selection.objectives import split_folds as split_folds
     from isthmus.evaluation.selection.space import check_axes, iter_grid, iter_random, parse_axis
     from isthmus.evaluation.selection.trials import open_log, propose_fixed, propose_with_optuna
-    from isthmus.training.prepare import settle_recipe
+    from isthmus.model.recipes import resolve_recipe
 
     lines = dict(settings) if isinstance(settings, Mapping) else tuple(settings)
-    chosen = settle_recipe(recipe, code, lines)
+    chosen = resolve_recipe(recipe, code, lines)
     axes = [parse_axis(text) for text in over]
     check_axes(chosen, axes)
     names = tuple(dict.fromkeys(resolve_objective(name) for name in objectives))

@@ -18,6 +18,7 @@ from isthmus.codec import refinement
 from isthmus.codec.coder import Ints
 from isthmus.codec.grid import BLOCK_SIDE_TILES, Grid, Rectangle
 from isthmus.errors import CapabilityError, DataError, Hint
+from isthmus.machine import multiplies_bfloat16
 from isthmus.model import capabilities
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.bottlenecks.entropy import EntropyBottleneck, rate_model
@@ -89,7 +90,7 @@ def compute_latents(model: Autoencoder, image: Tensor) -> Tensor:
     check_codec(model)
     if image.ndim != 4 or image.shape[:2] != (1, model.channels):
         raise DataError(f"one image of {model.channels} channels is needed, got {tuple(image.shape)}")
-    return model.features(image, torch.bfloat16 if _multiplies_bfloat16(image) else None)[0]
+    return model.features(image, torch.bfloat16 if multiplies_bfloat16(image.device) else None)[0]
 
 
 @torch.no_grad()
@@ -131,13 +132,6 @@ def synthesise(model: Autoencoder, symbols: np.ndarray, quality: float, size: tu
     levels = (painted * 255).round().to(torch.uint8).permute(1, 2, 0)
     result: np.ndarray = levels.contiguous().cpu().numpy()
     return result
-
-
-def _multiplies_bfloat16(like: Tensor) -> bool:
-    if like.device.type != "cpu" or not torch.backends.mkldnn.enabled:
-        return False
-    supported = torch.cpu.get_capabilities()
-    return bool(supported.get("avx512_bf16") or supported.get("amx_bf16"))
 
 
 def _bottleneck(model: Autoencoder) -> EntropyBottleneck:

@@ -17,7 +17,7 @@ from isthmus.metrics.patch_map import PatchMap
 from isthmus.model.attachment_check import DAMAGE, Rule, check_tensors, whole_number
 from isthmus.model.autoencoder import Attachment, Autoencoder
 from isthmus.model.backbones.interface import with_channels
-from isthmus.training.pairs import pair_batches
+from isthmus.model.initialisation import pair_batches
 
 ATTACHMENT = "linear-map"
 MAX_SIDE_PX = 63

@@ -14,8 +14,8 @@ from isthmus.images.store import ImageSet
 from isthmus.model.attachment_check import DAMAGE, whole_number
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.reading import read_for as read_for
-from isthmus.training.options import Options
-from isthmus.training.prepare import read_parts
+from isthmus.training.config import TrainConfig
+from isthmus.training.data import read_training_data
 
 _NOT_FOUND = "the training images were not found"
 
@@ -71,11 +71,12 @@ def _matches_inventory(recorded: dict[str, Any], source: str) -> bool:
 
 def _read_training_part(model: Autoencoder, source: str, fingerprint: str) -> ImageSet | None:
     recorded: dict[str, Any] = model.summary.get("options") or {}
-    options = Options(**recorded)
-    images = read(source, size=options.size, range=options.range)
+    config = TrainConfig.from_dict(recorded)
+    images = read(source, size=config.size, range=config.range)
     # With validation images of their own nothing was held out, and the summary does not say which it was.
-    for share in (options.validation, 0.0):
-        part, _, _ = read_parts(images, None, model.recipe, replace(options, validation=share, range=None))
-        if part.fingerprint() == fingerprint:
-            return part
+    for share in (config.validation, 0.0):
+        asked = replace(config, validation=share, range=None)
+        parts, _ = read_training_data(images, None, model.recipe, asked)
+        if parts.train.fingerprint() == fingerprint:
+            return parts.train
     return None

@@ -24,18 +24,13 @@ from isthmus.model.allocation import room_for
 from isthmus.model.attachment_check import DAMAGE, Rule, check_state, check_tensors, whole_number
 from isthmus.model.attachments import attach
 from isthmus.model.autoencoder import Autoencoder
-from isthmus.model.objective import Objective, Term
 from isthmus.model.seeded import seeded
 from isthmus.model.terms import mse
-from isthmus.model.trace import Corrupted, Latent, NoNetwork, Trace
 from isthmus.threads import limited
 from isthmus.training.allocator import kept_memory
 from isthmus.training.denormals import flushed_denormals
-from isthmus.training.interrupt import fit_small_network
-from isthmus.training.options import Settled
-from isthmus.training.player import Player
+from isthmus.training.network_fitting import NetworkLearner, Pass, fit_network
 from isthmus.training.progress import Listener
-from isthmus.training.run import Run
 
 NAME = "dynamics"
 KNOWN_FRAMES = 4  # frames the network is told
@@ -103,33 +98,24 @@ def extrapolate(codes: Tensor, times: Tensor) -> Tensor:
     return torch.lerp(codes[:, 0], codes[:, 1], share)
 
 
-@dataclass(eq=False)
-class _MotionLearner:
-    module: MotionNetwork
-    optimiser: axes.Optimiser
+def _motion_pass(network: MotionNetwork) -> Pass:
+    """A pass over windows of frames: one frame of each is predicted from four others."""
 
-    def __post_init__(self) -> None:
-        objective = Objective((Term("motion", 1.0, mse),))
-        self.players: tuple[Player, ...] = (
-            Player("dynamics", tuple(self.module.parameters()), objective, self.optimiser),
-        )
-
-    def set_precision(self, precision: torch.dtype) -> None:
-        pass
-
-    def trace(self, images: Tensor, generator: torch.Generator, labels: Tensor | None) -> Trace:
-        windows = images[..., 0].transpose(1, 2)  # (N, WINDOW, d)
+    def take(
+        images: Tensor,
+        labels: Tensor | None,  # noqa: ARG001
+        generator: torch.Generator,
+    ) -> tuple[Tensor, Tensor]:
+        windows = images[..., 0].transpose(1, 2)  # (N, WINDOW_FRAMES, d)
         chosen = int(torch.randint(len(PATTERNS), (1,), generator=generator))
         at, positions = PATTERNS[chosen]
         if bool(torch.randint(2, (1,), generator=generator)) and at == WINDOW_FRAMES // 2:
             windows = windows.flip(1)  # between frames, time may run either way
         times = torch.tensor([float(t - at) for t in positions]).expand(len(windows), KNOWN_FRAMES)
         codes = windows[:, list(positions)]
-        predicted = extrapolate(codes, times) + self.module(codes, times)
-        corrupted = Corrupted(codes, windows[:, at])
-        return Trace(
-            images, corrupted, Latent(predicted), predicted, predicted, NoNetwork(), generator, labels
-        )
+        return extrapolate(codes, times) + network(codes, times), windows[:, at]
+
+    return take
 
 
 @limited()
@@ -174,18 +160,14 @@ def fit_dynamics(
     images = ImageSet(white, tuple(map(str, range(len(white)))), source="codes")
     with seeded(seed):
         network = MotionNetwork(stacked.shape[2], width)
-    settled = Settled(
-        size=(WINDOW_FRAMES, 1), crop=False, batch=min(batch, len(images)), steps=steps, validate_every=steps,
-        precision="float32", seed=seed,
-    )  # fmt: skip
     optimiser = axes.Optimiser(rate=1e-3, weight_decay=0.05, ema=0.998 if steps > 1500 else 0.99)
-    run = Run(_MotionLearner(network, optimiser), images, None, settled, patience=0, balance=False)
-    fit_small_network(run, listener, stop)
-    facts: dict[str, Any] = {"width": width, "steps": run.state.step, "windows": len(windows), "seed": seed}
-    facts["seconds"] = round(run.state.seconds, 1)
-    dynamics = Dynamics(network.requires_grad_(False), mean, deviation, facts)
+    learner = NetworkLearner(network, ("motion", mse), _motion_pass(network), optimiser)
+    fitted = fit_network(learner, images, steps=steps, batch=batch, seed=seed, listener=listener, stop=stop)
+    facts: dict[str, Any] = {"width": width, "steps": fitted.steps, "windows": len(windows), "seed": seed}
+    facts["seconds"] = round(fitted.seconds, 1)
+    dynamics = Dynamics(network, mean, deviation, facts)
     tensors = {f"network.{name}": t for name, t in network.state_dict().items()}
-    if stop is None or not stop.happened or (run.state.step > 0 and NAME not in model.attachments):
+    if stop is None or not stop.happened or (fitted.steps > 0 and NAME not in model.attachments):
         attach(model, NAME, {**tensors, "mean": mean, "deviation": deviation}, facts)
     return dynamics
 

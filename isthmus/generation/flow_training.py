@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,18 +17,13 @@ from isthmus.images.split import hold_out
 from isthmus.images.store import ImageSet, Indices
 from isthmus.interruption import Interruption
 from isthmus.model import axes
-from isthmus.model.objective import Objective, Term
 from isthmus.model.seeded import seeded
 from isthmus.model.terms import mse
-from isthmus.model.trace import Corrupted, Latent, NoNetwork, Trace
 from isthmus.threads import limited
 from isthmus.training.allocator import kept_memory
 from isthmus.training.denormals import flushed_denormals
-from isthmus.training.interrupt import fit_small_network
-from isthmus.training.options import Settled
-from isthmus.training.player import Player
+from isthmus.training.network_fitting import NetworkLearner, Pass, fit_network
 from isthmus.training.progress import Listener
-from isthmus.training.run import Run
 
 STEPS = 6000
 BATCH = 512
@@ -42,22 +37,10 @@ MAX_MOMENT_SAMPLES, MAX_MOMENT_NUMBERS = (
 )  # samples, and numbers in them at most, to measure moments of
 
 
-@dataclass(eq=False)
-class _FlowLearner:
-    module: nn.Module
-    optimiser: axes.Optimiser
-    precision: torch.dtype = torch.float32
+def _velocity_pass(network: nn.Module) -> Pass:
+    """A pass of the flow: codes are images, parts labels, the velocity on the way from noise the target."""
 
-    def __post_init__(self) -> None:
-        objective = Objective((Term("velocity", 1.0, mse),))
-        self.players: tuple[Player, ...] = (
-            Player("flow", tuple(self.module.parameters()), objective, self.optimiser),
-        )
-
-    def set_precision(self, precision: torch.dtype) -> None:
-        self.precision = precision
-
-    def trace(self, images: Tensor, generator: torch.Generator, labels: Tensor | None) -> Trace:
+    def take(images: Tensor, labels: Tensor | None, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         white = images if images.shape[-2:] != (1, 1) else images[:, :, 0, 0]
         noise = torch.randn(white.shape, generator=generator, device=white.device)
         time = torch.rand(len(white), generator=generator, device=white.device)
@@ -65,18 +48,9 @@ class _FlowLearner:
         now = angle.cos() * noise + angle.sin() * white
         velocity = angle.cos() * white - angle.sin() * noise
         assert labels is not None
-        with torch.autocast(white.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16):
-            predicted = self.module(now, time, labels).float()
-        return Trace(
-            images,
-            Corrupted(now, velocity),
-            Latent(now),
-            predicted,
-            predicted,
-            NoNetwork(),
-            generator,
-            labels,
-        )
+        return network(now, time, labels), velocity
+
+    return take
 
 
 @limited()
@@ -126,28 +100,31 @@ def fit_flow(
         network = build_velocity(shape, len(base.weights), wide, deep)
     images = _to_image_set(white, parts)
     train, held = hold_out(images, HELD_OUT_SHARE if len(images) >= 40 else 0.0)
-    rows = (shape[1], shape[2]) if len(shape) == 3 else (1, 1)
-    settled = Settled(
-        size=rows, crop=False, batch=min(batch, len(train)), steps=steps,
-        validate_every=max(1, steps // VALIDATIONS), precision=precision, seed=seed,
-    )  # fmt: skip
     optimiser = axes.Optimiser(rate=rate, weight_decay=0.01, ema=0.999 if steps > 1500 else 0.99)
-    learner = _FlowLearner(network, optimiser)
-    held_out = images.subset(held) if len(held) else None
-    run = Run(learner, images.subset(train), held_out, settled, patience=0, balance=False)
-    fit_small_network(run, listener, stop)
+    fitted = fit_network(
+        NetworkLearner(network, ("velocity", mse), _velocity_pass(network), optimiser),
+        images.subset(train),
+        held_out=images.subset(held) if len(held) else None,
+        steps=steps,
+        batch=batch,
+        validations=VALIDATIONS,
+        seed=seed,
+        precision=precision,
+        listener=listener,
+        stop=stop,
+    )
     facts: dict[str, Any] = {
         "shape": list(codes.shape[1:]),
         "width": wide,
         "depth": deep,
-        "steps": run.state.step,
-        "best_step": run.state.best_step,
-        "best": run.state.best_loss,
-        "seconds": round(run.state.seconds, 1),
-        "batch": settled.batch,
+        "steps": fitted.steps,
+        "best_step": fitted.best_step,
+        "best": fitted.best_loss,
+        "seconds": round(fitted.seconds, 1),
+        "batch": fitted.batch,
         "seed": seed,
     }
-    return match_moments(Flow(base, network.requires_grad_(False), facts), white, seed)
+    return match_moments(Flow(base, network, facts), white, seed)
 
 
 def match_moments(flow: Flow, white: Tensor, seed: int = 0) -> Flow:

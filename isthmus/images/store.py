@@ -271,3 +271,13 @@ def _as_ragged(pixels: Pixels) -> Ragged:
     count, *shape = pixels.shape
     offsets = np.arange(count, dtype=np.int64) * int(np.prod(shape))
     return Ragged(pixels.reshape(-1), offsets, np.tile(np.array(shape, dtype=np.int64), (count, 1)))
+
+
+def side_range(images: ImageSet) -> tuple[tuple[int, int], tuple[int, int]]:
+    """The smallest and the largest height and width in pixels."""
+    if images.shape is not None:
+        side = (images.shape[0], images.shape[1])
+        return side, side
+    assert isinstance(images.pixels, Ragged)
+    low, high = images.pixels.shapes.min(0).tolist(), images.pixels.shapes.max(0).tolist()
+    return (low[0], low[1]), (high[0], high[1])

@@ -35,3 +35,8 @@ def check_memory(
             f"{what} of {height}×{width} pixels at a time would take about {needed / 2**30:,.0f} GiB with "
             f"this model, and this machine has {has / 2**30:,.0f}: give smaller pieces"
         )
+
+
+def weights_bytes(parameters: int, optimiser: axes.Optimiser) -> int:
+    """Memory that training needs for weights, their gradients, moments, average and best copy."""
+    return 4 * parameters * (3 + optimiser.moments_per_weight + bool(optimiser.ema))

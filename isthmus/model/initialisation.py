@@ -1,20 +1,166 @@
-"""First weights that follow from the training images."""
+"""First weights: random, from the training images, or those of another model."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from isthmus.errors import Hint, UsageError
+from isthmus.images.batches import iter_batches
+from isthmus.images.cache import memory_bytes
+from isthmus.images.pieces import random_pieces
+from isthmus.images.store import ImageSet, side_range
+from isthmus.machine import best_device
 from isthmus.metrics.patch_map import PatchMap
-from isthmus.model.autoencoder import Autoencoder
+from isthmus.model.allocation import TooLargeError, at_most
+from isthmus.model.autoencoder import Autoencoder, build
+from isthmus.model.footprint import weights_bytes
+from isthmus.model.loading import ModelLike, load_shared
+from isthmus.model.recipe import Recipe
+
+MAX_SEEN_IMAGES = 256
+MEAN_PIXELS = 2**23
+FITTED_PIXELS = 2**19  # that a linear map of patches is fitted to, of evenly spaced pairs
+PASS_PIXELS = 2**16
+
+
+def build_for_images(
+    recipe: Recipe, images: ImageSet, size: tuple[int, int], seed: int, *, look: bool = True
+) -> Autoencoder:
+    """An untrained model for these images, on the device that this machine trains on.
+
+    Args:
+        recipe: with a code that is not `auto`.
+        size: `(H, W)` of training examples in pixels.
+        seed: of the random weights.
+        look: whether the output may start at the images' mean colour; else at gray, whatever they show.
+
+    Raises:
+        UsageError: its weights would not fit into this machine's memory.
+    """
+    model = _build_within_memory(recipe, images.input_channels, size, seed)
+    if not look:
+        model.start_at(torch.full((images.channels,), 0.5), torch.tensor(0.25))
+        return model.to(best_device())
+    model.start_at(*_measure_colour(images))
+    if images.target_channels:
+        init_direct_path(model, pair_batches(images))
+    wanted = recipe.backbone.initial_patches(recipe.geometry)
+    if wanted is not None:
+        patches = random_pieces(images, wanted.side, wanted.count, seed=seed)
+        init_filters(model, torch.from_numpy(patches), seed)
+    return model.to(best_device())
+
+
+def _build_within_memory(recipe: Recipe, channels: int, size: tuple[int, int], seed: int) -> Autoencoder:
+    try:
+        with at_most(memory_bytes() // 8):  # of 4 bytes each; training takes several times as many
+            model = build(recipe, channels=channels, size=size, seed=seed)
+    except TooLargeError:
+        with torch.device("meta"):
+            _check_memory(build(recipe, channels=channels, size=size, seed=seed), size)
+        model = build(recipe, channels=channels, size=size, seed=seed)  # it fits after all
+    _check_memory(model, size)
+    return model
+
+
+def _check_memory(model: Autoencoder, size: tuple[int, int]) -> None:
+    # Checked before, for the system ends a process that takes too much without a word.
+    recipe = model.recipe
+    parameters = sum(p.numel() for p in model.parameters())
+    needed, has = weights_bytes(parameters, recipe.optimiser), memory_bytes()
+    if needed > has:
+        raise UsageError(
+            f"a code of {recipe.code} for {size[0]}×{size[1]} images makes {parameters:,} parameters, whose "
+            f"training needs {needed / 2**30:,.0f} GiB; this machine has {has / 2**30:,.0f}: "
+            "choose a smaller code, size or backbone.width"
+        )
+
+
+def _measure_colour(images: ImageSet) -> tuple[Tensor, Tensor]:
+    """Mean of each channel `(C,)` and standard deviation around their mean, over some of the images."""
+    some = spread_evenly(images)
+    # Whole photographs come a few at a time, or their floats would fill the memory.
+    height, width = side_range(some)[1]
+    per_pass = max(1, min(64, MEAN_PIXELS // (height * width)))
+    sums = [(b.images.mean((0, 2, 3)), b.images.square().mean()) for b in iter_batches(some, batch=per_pass)]
+    mean = torch.stack([first for first, _ in sums]).mean(0)
+    square = torch.stack([second for _, second in sums]).mean()
+    return mean, (square - mean.square().mean()).clamp_min(0).sqrt()
+
+
+def spread_evenly(images: ImageSet, count: int = MAX_SEEN_IMAGES) -> ImageSet:
+    """At most `count` images at equal distances in the set."""
+    return images.subset(np.linspace(0, len(images) - 1, min(len(images), count)).astype(int))
+
+
+def recipe_of_start(start: ModelLike | None) -> str | Recipe:
+    """The recipe where none is given: that of the model to start from, else `conv`.
+
+    Raises:
+        ModelFileError: missing or damaged.
+    """
+    return "conv" if start is None else load_shared(start).recipe
+
+
+def load_initial_weights(model: Autoencoder, start: ModelLike) -> None:
+    """Give `model` the weights of another.
+
+    Raises:
+        ModelFileError: missing or damaged.
+        UsageError: of another architecture.
+    """
+    first, own = load_shared(start).state_dict(), model.state_dict()
+    differing = [k for k in own if k not in first or first[k].shape != own[k].shape]
+    if differing or len(first) != len(own):
+        raise UsageError(
+            f"{start} has another architecture: it cannot be the start of this training",
+            hint=Hint("leave recipe, code and settings of the backbone away to take its own"),
+        )
+    model.load_state_dict(first)
+
+
+def init_short(model: Autoencoder, images: ImageSet, crop: tuple[int, int] | None) -> tuple[str, ...]:
+    """Start a short training of a plain vector code at the principal components of the images.
+
+    Longer trainings find them by themselves, and start at random directions.
+
+    Args:
+        crop: `(H, W)` of examples where they are cut from larger images.
+
+    Returns:
+        A sentence that says so; nothing where the recipe does not allow it.
+    """
+    recipe = model.recipe
+    fits = recipe.bottleneck.may_start_at_components and recipe.optimiser.is_adaptive
+    if not fits or model.encoder.projection is None:
+        return ()
+    pixels = torch.cat([batch.images for batch in iter_batches(spread_evenly(images), batch=64, crop=crop)])
+    init_code_projection(model, pixels.to(next(model.parameters()).device))
+    return ("a short training: the code starts at the principal components of the encoder's features",)
 
 
 def init_filters(model: Autoencoder, pieces: Tensor, seed: int) -> None:
     """Make the first weights of `pieces (n, C, side, side)`, where the backbone asked for some."""
     winning = model.recipe.bottleneck.kept_units
     model.encoder.start_with(model.decoder, pieces, winning=winning, seed=seed)
+
+
+def pair_batches(pairs: ImageSet) -> Iterator[Tensor]:
+    """Pairs `(N, C + T, H, W)` that a linear map is fitted to: evenly spaced, of large ones the middle."""
+    if pairs.shape is not None:
+        height, width = pairs.shape[:2]
+    else:
+        height, width = (min(image.shape[axis] for image in pairs) for axis in (0, 1))
+    crop = min(height, 256), min(width, 256)
+    size = crop[0] * crop[1]
+    count = max(1, min(len(pairs), FITTED_PIXELS // size))
+    rows = np.linspace(0, len(pairs) - 1, count).round().astype(np.int64)
+    for batch in iter_batches(pairs, rows, batch=max(1, PASS_PIXELS // size), crop=crop):
+        yield batch.images
 
 
 @torch.no_grad()

@@ -6,8 +6,9 @@ what it is, and the docstring says where it comes from.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from isthmus.errors import Hint, UsageError, nearest
 from isthmus.model import article_recipes, axes
@@ -219,6 +220,24 @@ def recipe(name: str) -> Recipe:
             f"recipe '{name}' is not known{nearest(name, list(RECIPES))}", hint=Hint.call("list_recipes")
         )
     return RECIPES[name]()
+
+
+def resolve_recipe(
+    chosen: str | Recipe, code: str | None = None, settings: Iterable[str] | Mapping[str, Any] = ()
+) -> Recipe:
+    """The recipe that a name (or a recipe), a code and settings mean together.
+
+    Raises:
+        UsageError: an unknown name, setting or value.
+
+    Examples:
+        >>> resolve_recipe("dense", "16", ["backbone.width=32"]).code
+        '16'
+    """
+    found = recipe(chosen) if isinstance(chosen, str) else chosen
+    if code is not None:
+        found = replace(found, code=code)
+    return found.with_settings(settings)
 
 
 def summary(name: str) -> str:

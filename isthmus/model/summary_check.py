@@ -94,6 +94,7 @@ _SUMMARY: dict[str, Check] = {
     "seconds": _is_number,
     "images_per_second": _is_number,
     "ended_early": lambda value: isinstance(value, bool),
+    "complete": lambda value: isinstance(value, bool),
     "kept": _is_text,
     "best": _is_best,
     "history": _list_of(_is_row),

@@ -1,6 +1,5 @@
 """One loop for every model.
 
-Read in this order: `options` (what a user asks for), `choose` (what follows from the data), `player` (who
-minimises what), `run` (the loop), `distributed` (the loop in several processes), `checkpoint` (its state on
-disk), `api` (`isthmus.train`).
+Read in this order: `config` (what a user asks for), `plan` (what was chosen), `trainer` (the loop), `players`
+(who minimises what, and how gradients are computed), `session` (from images to a model file).
 """

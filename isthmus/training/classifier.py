@@ -5,7 +5,6 @@ asking whether more training images help.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -17,16 +16,13 @@ from isthmus.errors import DataError
 from isthmus.images.batches import iter_batches
 from isthmus.images.store import ImageSet
 from isthmus.model import axes
-from isthmus.model.objective import Objective, Term
 from isthmus.model.seeded import dropout, seeded
-from isthmus.model.trace import Corrupted, Latent, NoNetwork, Trace
+from isthmus.model.trace import Trace
 from isthmus.threads import limited
 from isthmus.training.allocator import kept_memory
 from isthmus.training.denormals import flushed_denormals
-from isthmus.training.options import Settled
-from isthmus.training.player import Player
+from isthmus.training.network_fitting import NetworkLearner, Pass, fit_network
 from isthmus.training.progress import Listener
-from isthmus.training.run import Run
 
 FEATURES = 64
 DROPOUT = 0.2
@@ -68,35 +64,21 @@ class Classifier(nn.Module):
         return logits
 
 
-@dataclass(eq=False)
-class _ClassifierLearner:
-    """The classifier as the loop wants it: its cross-entropy is a term like any other."""
+def _classifier_pass(network: Classifier, shift: int, mirror: bool, dropped: torch.Generator) -> Pass:
+    """A pass of the classifier: logits; labels are its targets, which the trace holds."""
 
-    module: Classifier
-    optimiser: axes.Optimiser
-    shift: int
-    dropped: torch.Generator
-    mirror: bool = False
-    precision: torch.dtype = torch.float32
+    def take(
+        images: Tensor,
+        labels: Tensor | None,  # noqa: ARG001
+        generator: torch.Generator,
+    ) -> tuple[Tensor, Tensor]:
+        if not network.training:
+            return network(images), images
+        examples = shifted(images, shift, generator) if shift else images
+        examples = mirrored(examples, generator) if mirror else examples
+        return network(examples, dropped), images
 
-    def __post_init__(self) -> None:
-        parameters = tuple(self.module.parameters())
-        objective = Objective((Term("cross_entropy", 1.0, _cross_entropy),))
-        self.players: tuple[Player, ...] = (Player("classifier", parameters, objective, self.optimiser),)
-
-    def set_precision(self, precision: torch.dtype) -> None:
-        self.precision = precision
-
-    def trace(self, images: Tensor, generator: torch.Generator, labels: Tensor | None) -> Trace:
-        seen = images
-        if self.module.training:
-            seen = shifted(seen, self.shift, generator) if self.shift else seen
-            seen = mirrored(seen, generator) if self.mirror else seen
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16):
-            logits = self.module(seen, self.dropped if self.module.training else None).float()
-        return Trace(
-            images, Corrupted(seen, images), Latent(logits), logits, logits, NoNetwork(), generator, labels
-        )
+    return take
 
 
 def _cross_entropy(trace: Trace) -> Tensor:
@@ -159,15 +141,22 @@ def train_classifier(
         network = Classifier(channels, (height, width), classes or int(images.labels.max()) + 1)
     ema = 0.995 if steps > 1500 else 0.98
     optimiser = axes.Optimiser(rate=rate, weight_decay=0.05, clip=0.0, ema=ema)
-    learner = _ClassifierLearner(network, optimiser, shift, generator, mirror)
-    settled = Settled(
-        size=(height, width), crop=False, batch=min(batch, len(images)), steps=steps,
-        validate_every=steps, precision=precision, seed=seed,
-    )  # fmt: skip
-    run = Run(learner, images, None, settled, patience=0, balance=balance)
-    run.fit(listener=listener)
-    run.finish()
-    return network.requires_grad_(False)
+    fit_network(
+        NetworkLearner(
+            network,
+            ("cross_entropy", _cross_entropy),
+            _classifier_pass(network, shift, mirror, generator),
+            optimiser,
+        ),
+        images,
+        steps=steps,
+        batch=batch,
+        seed=seed,
+        precision=precision,
+        balance=balance,
+        listener=listener,
+    )
+    return network
 
 
 @torch.no_grad()

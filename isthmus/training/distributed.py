@@ -16,7 +16,6 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -30,7 +29,7 @@ from isthmus.errors import IsthmusError, ProcessError, UsageError
 
 T = TypeVar("T")
 
-SILENCE = timedelta(minutes=30)  # a process that says nothing for so long in a step is lost
+STEP_TIMEOUT = timedelta(minutes=30)  # a process without a message for so long in a step is lost
 _POLL_SECONDS = 0.02
 
 
@@ -38,77 +37,104 @@ class LostError(Exception):
     """Another process is gone."""
 
 
-@dataclass(frozen=True)
-class Processes:
-    """The processes of a training, seen from one of them. `ALONE` is a training in one process.
+class _PeerFailed(Exception):  # noqa: N818 - it never leaves this module
+    """Another process failed within the block that all run in lockstep."""
 
-    Attributes:
+
+class ProcessGroup:
+    """The processes of a training, seen from one of them. `SINGLE_PROCESS` is a training in one process.
+
+    Args:
         number: of this process, from 0.
         count: of all.
         local: number among those of the same machine.
     """
 
-    number: int = 0
-    count: int = 1
-    local: int = 0
+    def __init__(self, number: int = 0, count: int = 1, local: int = 0) -> None:
+        self.number, self.count, self.local = number, count, local
+        self._block, self._exchanges = "", 0  # of the block in lockstep, and the values exchanged within it
 
     @property
-    def first(self) -> bool:
-        """Whether this one writes and speaks."""
+    def is_first(self) -> bool:
+        """Whether this process writes files and reports."""
         return self.number == 0
 
     # ------------------------------------------------------------ before the first step
 
-    def together(self, do: Callable[[], T]) -> T:
-        """`do` in every process; where it fails in one it fails in all, and only one of them says so.
+    @contextmanager
+    def lockstep(self) -> Iterator[None]:
+        """A block that all processes run; where it fails in one it fails in all, and one of them says so.
+
+        Values are exchanged within such a block only.
 
         Raises:
             ProcessError: it failed here, and not in process 0.
             SystemExit: it failed elsewhere.
         """
         if self.count == 1:
-            return do()
+            yield
+            return
+        self._block, self._exchanges = _next_turn(), 0
         error: IsthmusError | None = None
-        results: list[T] = []
         try:
-            results.append(do())
-        except IsthmusError as found:
-            error = found
-        told = self._everyone(None if error is None else error.message)
-        failed = [number for number, message in enumerate(told) if message is not None]
+            yield
+        except _PeerFailed:
+            pass
+        except IsthmusError as failure:
+            error = failure
+        except BaseException as failure:
+            self._post("end", str(failure) or type(failure).__name__, failed=True)
+            raise
+        self._post("end", None if error is None else error.message, failed=error is not None)
+        messages = self._collect("end", stop_at_failure=False)
+        failed = [number for number, message in enumerate(messages) if message is not None]
         if not failed:
-            return results[0]
+            return
         if self.number != failed[0] or error is None:
             raise SystemExit(1)
-        if self.first:
+        if self.is_first:
             raise error
         raise ProcessError(f"process {self.number} of {self.count}: {error.message}", hint=error.hint)
 
-    def in_turn(self, do: Callable[[], T]) -> T:
+    def run_first_per_machine(self, do: Callable[[], T]) -> T:
         """`do` in the first process of every machine, then in the others: they find what it left on disk."""
         if self.count == 1:
             return do()
-        found = self.together(lambda: do() if self.local == 0 else None)
-        return self.together(lambda: do() if found is None else found)
+        result = [do()] if self.local == 0 else []
+        self._exchange(None)
+        return result[0] if result else do()
 
-    def of_first(self, value: T) -> T:
+    def broadcast(self, value: T) -> T:
         """The JSON value that process 0 has."""
-        return value if self.count == 1 else self._everyone(value)[0]
+        return value if self.count == 1 else self._exchange(value)[0]
 
-    def _everyone(self, value: Any) -> list[Any]:
+    def _exchange(self, value: Any) -> list[Any]:
         """The JSON values of all processes, in their order."""
-        store, turn = _store(), _next_turn()
-        store.set(f"{turn}/{self.number}", json.dumps(value))
-        keys = [f"{turn}/{number}" for number in range(self.count)]
-        # Asked again and again rather than waited for: reading a large folder takes what it takes, and
-        # Python can be interrupted meanwhile.
+        key = str(self._exchanges)
+        self._exchanges += 1
+        self._post(key, value)
+        return self._collect(key)
+
+    def _post(self, key: str, value: Any, *, failed: bool = False) -> None:
+        store = _store()
+        store.set(f"{self._block}/{key}/{self.number}", json.dumps(value))
+        if failed:
+            store.set(f"{self._block}/failed", "")
+
+    def _collect(self, key: str, *, stop_at_failure: bool = True) -> list[Any]:
+        store = _store()
+        keys = [f"{self._block}/{key}/{number}" for number in range(self.count)]
+        # Polled rather than waited for: reading a large folder takes what it takes, and Python can be
+        # interrupted meanwhile.
         while not store.check(keys):
+            if stop_at_failure and store.check([f"{self._block}/failed"]):
+                raise _PeerFailed
             time.sleep(_POLL_SECONDS)
         return [json.loads(store.get(key)) for key in keys]
 
     # ------------------------------------------------------------ in a step
 
-    def add_up(self, tensors: Sequence[Tensor]) -> None:
+    def sum_over_processes(self, tensors: Sequence[Tensor]) -> None:
         """Every tensor becomes its sum over all processes, in place, in one message.
 
         Raises:
@@ -127,11 +153,11 @@ class Processes:
         """Whether it is true in any process."""
         if self.count == 1:
             return flag
-        told = torch.tensor(float(flag))
-        _sum(told)
-        return bool(told > 0)
+        votes = torch.tensor(float(flag))
+        _sum(votes)
+        return bool(votes > 0)
 
-    def numbers_of_first(self, numbers: Sequence[float]) -> list[float]:
+    def broadcast_numbers(self, numbers: Sequence[float]) -> list[float]:
         """The numbers that process 0 gives; as many must be given everywhere.
 
         Raises:
@@ -139,14 +165,14 @@ class Processes:
         """
         if self.count == 1:
             return list(numbers)
-        told = torch.tensor(numbers, dtype=torch.float64)
-        if not self.first:
-            told.zero_()
-        _sum(told)
-        found: list[float] = told.tolist()
-        return found
+        values = torch.tensor(numbers, dtype=torch.float64)
+        if not self.is_first:
+            values.zero_()
+        _sum(values)
+        result: list[float] = values.tolist()
+        return result
 
-    def joined(self, share: float) -> Callable[[Tensor], Tensor] | None:
+    def mean_joiner(self, share: float) -> Callable[[Tensor], Tensor] | None:
         """How means over this process's `share` of a batch become means over all of it."""
         if self.count == 1:
             return None
@@ -159,17 +185,17 @@ class Processes:
 
     # ------------------------------------------------------------ when something goes wrong
 
-    def speaks_for_all(self) -> bool:
+    def is_first_to_report(self) -> bool:
         """True in one process only: the one that asks first, to say what happened and to save the state."""
         if self.count == 1:
             return True
         try:
             return int(_store().add("lost", 1)) == 1
         except RuntimeError:  # the store went with a process
-            return self.first
+            return self.is_first
 
 
-ALONE = Processes()
+SINGLE_PROCESS = ProcessGroup()
 
 
 class _SharedMean(torch.autograd.Function):
@@ -191,18 +217,18 @@ class _SharedMean(torch.autograd.Function):
 
 def _sum(tensor: Tensor) -> None:
     # Apple's devices have no messages of their own.
-    told = tensor if tensor.device.type in ("cpu", "cuda") else tensor.cpu()
+    message = tensor if tensor.device.type in ("cpu", "cuda") else tensor.cpu()
     try:
-        dist.all_reduce(told)
+        dist.all_reduce(message)
     except RuntimeError as error:
         raise LostError(str(error)) from error
-    if told is not tensor:
-        tensor.copy_(told)
+    if message is not tensor:
+        tensor.copy_(message)
 
 
 @contextmanager
-def processes() -> Iterator[Processes]:
-    """The processes that torchrun started, joined; `ALONE` where it did not, or started one.
+def join_processes() -> Iterator[ProcessGroup]:
+    """The processes that torchrun started, joined; `SINGLE_PROCESS` where it did not, or started one.
 
     Raises:
         UsageError: this PyTorch cannot join processes.
@@ -210,14 +236,14 @@ def processes() -> Iterator[Processes]:
     count = int(os.environ.get("WORLD_SIZE", "1"))
     started = count > 1 and {"RANK", "MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys()
     if not started:
-        yield ALONE
+        yield SINGLE_PROCESS
         return
     if not dist.is_available() or not dist.is_gloo_available():
         raise UsageError("this PyTorch was built without gloo: it trains in one process only")
     number = int(os.environ["RANK"])
     local = int(os.environ.get("LOCAL_RANK", number))
     if dist.is_initialized():  # by a program that calls `isthmus.train`; it also ends it
-        yield Processes(number, count, local)
+        yield ProcessGroup(number, count, local)
         return
     backend = "gloo"
     if torch.cuda.is_available():
@@ -230,10 +256,10 @@ def processes() -> Iterator[Processes]:
         store=PrefixStore(_next_turn(), _store()),
         rank=number,
         world_size=count,
-        timeout=SILENCE,
+        timeout=STEP_TIMEOUT,
     )
     try:
-        yield Processes(number, count, local)
+        yield ProcessGroup(number, count, local)
     finally:
         with suppress(RuntimeError):  # of processes that are gone nobody can take leave
             dist.destroy_process_group()

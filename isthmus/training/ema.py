@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Average:
+class WeightAverage:
     """Keeps `average ← decay · average + (1 − decay) · weights` for every parameter of a module.
 
     Early on the decay is smaller, `(1 + t) / (10 + t)`, so that the first weights are soon forgotten. Other
@@ -30,7 +30,7 @@ class Average:
         torch._foreach_lerp_(list(self.tensors.values()), weights, 1 - decay)
 
     @contextlib.contextmanager
-    def applied(self) -> Iterator[None]:
+    def swapped_in(self) -> Iterator[None]:
         """The module with averaged weights inside the block; its own come back after."""
         if not self.decay:
             yield

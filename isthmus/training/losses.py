@@ -11,16 +11,14 @@ from torch import Tensor
 from isthmus.errors import IsthmusError
 from isthmus.images.store import ImageSet
 from isthmus.training.diagnosis.breakdown import Breakdown, broken_images, cause
-from isthmus.training.player import Player
-
-Logged = list[tuple[dict[str, Tensor], float]]  # losses of a pass and its share of the step
+from isthmus.training.players import Logged, Player
 
 
 class DivergedError(IsthmusError):
     """The loss is no longer a number."""
 
 
-class Losses:
+class LossRecorder:
     """Sums that stay tensors: reading a number would make the step wait for it.
 
     Attributes:
@@ -44,11 +42,11 @@ class Losses:
     def means(self) -> dict[str, float]:
         return {name: float(value) / max(self.summed, 1e-9) for name, value in self.sums.items()}
 
-    def begin_again(self) -> None:
+    def restart(self) -> None:
         """After a validation."""
         self.sums, self.summed = {}, 0.0
 
-    def finite(self, losses: dict[str, float]) -> bool:
+    def are_finite(self, losses: dict[str, float]) -> bool:
         """Whether all are; then nobody will ask any more where one began not to be."""
         if not all(map(math.isfinite, losses.values())):
             return False

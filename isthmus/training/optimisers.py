@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 
 from isthmus.training.fused_adamw import FusedAdamW
-from isthmus.training.player import Player
+from isthmus.training.players import Player
 
 
-def build(player: Player) -> torch.optim.Optimizer:
+def build_optimiser(player: Player) -> torch.optim.Optimizer:
     """A player's optimiser. Biases and gains are not decayed."""
     settings = player.optimiser
     matrices = [p for p in player.parameters if p.ndim >= 2]
@@ -28,7 +28,7 @@ def build(player: Player) -> torch.optim.Optimizer:
 
 
 @torch.no_grad()
-def clip(player: Player) -> None:
+def clip_gradients(player: Player) -> None:
     """Shorten a player's gradients together to the length that its settings allow (Pascanu et al. 2013)."""
     gradients = [p.grad for p in player.parameters if p.grad is not None]
     if player.optimiser.clip <= 0 or not gradients:

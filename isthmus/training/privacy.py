@@ -25,8 +25,8 @@ _ORDERS = [1 + x / 10 for x in range(1, 100)] + [float(x) for x in (*range(11, 6
 
 
 @dataclass(frozen=True, kw_only=True)
-class Privacy:
-    """The terms of a private training, settled before the first step.
+class PrivacyPlan:
+    """The terms of a private training, fixed before the first step.
 
     Attributes:
         epsilon, delta: what the whole training spends at most.
@@ -47,7 +47,7 @@ class Privacy:
         """ε after so many steps, at `delta`."""
         return _epsilon(self.noise, self.rate, steps, self.delta)
 
-    def facts(self, steps: int) -> dict[str, Any]:
+    def describe(self, steps: int) -> dict[str, Any]:
         """What a model's summary says of it, as JSON values."""
         return {
             **{("asked" if name == "epsilon" else name): value for name, value in asdict(self).items()},
@@ -67,12 +67,12 @@ def check_extra() -> None:
         raise MissingExtraError("a private training", "privacy")
 
 
-def batch_of(count: int, usual: int) -> int:
+def choose_private_batch(count: int, usual: int) -> int:
     """Images that a step holds on average, where nobody said: many, for the noise does not grow with them."""
     return min(count, max(usual, min(LARGEST_BATCH, count // STEPS_PER_PASS)))
 
 
-def settle(
+def plan_privacy(
     *,
     epsilon: float,
     delta: float | None,
@@ -81,7 +81,7 @@ def settle(
     count: int,
     batch: int,
     steps: int,
-) -> Privacy:
+) -> PrivacyPlan:
     """The least noise with which `steps` steps of `batch` of `count` images spend at most `epsilon`.
 
     Args:
@@ -100,10 +100,10 @@ def settle(
         )
     rate = min(1.0, batch / count)
     noise = _noise(epsilon, delta, rate, steps)
-    return Privacy(epsilon=epsilon, delta=delta, clip=clip or CLIP, noise=noise, rate=rate, seed=seed)
+    return PrivacyPlan(epsilon=epsilon, delta=delta, clip=clip or CLIP, noise=noise, rate=rate, seed=seed)
 
 
-def described(terms: Privacy, steps: int, *, val: bool) -> list[str]:
+def describe_privacy(terms: PrivacyPlan, steps: int, *, val: bool) -> list[str]:
     """The terms in words, one line each."""
     said = [
         f"private: ε {terms.spent(steps):.4g} at δ {terms.delta:.3g} for any one image, by noise of "
@@ -118,7 +118,7 @@ def described(terms: Privacy, steps: int, *, val: bool) -> list[str]:
     return said
 
 
-def check(recipe: Recipe, *, balance: bool, processes: int) -> None:
+def check_private(recipe: Recipe, *, balance: bool, processes: int) -> None:
     """Raises:
     CapabilityError: something in this training sees images past the noise; the hint is what does not.
     """

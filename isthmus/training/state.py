@@ -10,16 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from isthmus.model.attachment_check import number, whole_number
-from isthmus.training.ema import Average
-from isthmus.training.player import Player
+from isthmus.training.ema import WeightAverage
+from isthmus.training.players import Player
 from isthmus.training.schedule import Schedule
 
-_MOST_SECONDS = 1e12
+_MAX_SECONDS = 1e12
 
 
 @dataclass
-class State:
-    """Counters of a run; with the tensors they are all there is to resume from.
+class TrainState:
+    """Counters of a training; with the tensors they are all there is to resume from.
 
     Attributes:
         knots: of the schedule, empty before the first step; `budget`: what a training in minutes has used.
@@ -38,7 +38,7 @@ class State:
     budget: dict[str, Any] | None = None
 
 
-def restored_state(facts: Mapping[str, Any], steps: int) -> State:
+def read_state(facts: Mapping[str, Any], steps: int) -> TrainState:
     """The counters that a checkpoint holds, of a training of `steps` steps, or of as many as its knots say.
 
     Raises:
@@ -57,10 +57,10 @@ def restored_state(facts: Mapping[str, Any], steps: int) -> State:
     for name in ("best_loss", "validation"):
         if facts[name] is not None and not isinstance(facts[name], (int, float)):
             raise ValueError(f"{name} is no loss")
-    return State(**facts)
+    return TrainState(**facts)
 
 
-def restored_steps_summed(value: object) -> float:
+def read_steps_summed(value: object) -> float:
     """For how many steps the saved sums of losses stand.
 
     Raises:
@@ -78,9 +78,9 @@ def _check_budget(facts: object) -> None:
         if name == "recent":
             right = isinstance(value, list) and all(_is_number(seconds) for seconds in value)
         else:
-            low = 0 if name in ("seconds", "used") else -_MOST_SECONDS
+            low = 0 if name in ("seconds", "used") else -_MAX_SECONDS
             right = name == "validation_seconds" and value is None
-            right = right or (_is_number(value) and low <= value <= _MOST_SECONDS)
+            right = right or (_is_number(value) and low <= value <= _MAX_SECONDS)
         if not right:
             raise ValueError(f"{name} of its budget of time is no number, or out of range")
 
@@ -89,9 +89,9 @@ def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def tensors_of(
+def collect_tensors(
     module: nn.Module,
-    average: Average,
+    average: WeightAverage,
     best: Mapping[str, Tensor],
     sums: Mapping[str, Tensor],
     players: Sequence[Player],
@@ -110,30 +110,30 @@ def tensors_of(
     return tensors
 
 
-def part(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
-    """Those of `tensors_of` that stand under `name`, without it."""
+def select_tensors(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    """Those of `collect_tensors` that stand under `name`, without it."""
     return {k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")}
 
 
-def put_back(
+def load_tensors(
     tensors: Mapping[str, Tensor],
     module: nn.Module,
-    average: Average,
+    average: WeightAverage,
     players: Sequence[Player],
     optimisers: Sequence[torch.optim.Optimizer],
 ) -> None:
-    """Weights, averages and moments as `tensors_of` found them.
+    """Weights, averages and moments as `collect_tensors` collected them.
 
     Raises:
         LookupError, RuntimeError, ValueError: they are not those of this module and these players.
     """
-    module.load_state_dict(part(tensors, "model"))
+    module.load_state_dict(select_tensors(tensors, "model"))
     with torch.no_grad():
-        for name, value in part(tensors, "average").items():
+        for name, value in select_tensors(tensors, "average").items():
             average.tensors[name].copy_(value)
     for player, optimiser in zip(players, optimisers, strict=True):
         saved: dict[int, dict[str, Tensor]] = {}
-        for name, value in part(tensors, f"moments.{player.name}").items():
+        for name, value in select_tensors(tensors, f"moments.{player.name}").items():
             index, _, key = name.partition(".")
             saved.setdefault(int(index), {})[key] = value
         if saved:

@@ -11,8 +11,8 @@ from typing import Any
 import isthmus
 from isthmus.atomic import write_bytes
 from isthmus.images.store import ImageSet
-from isthmus.training.options import Options
-from isthmus.training.prepare import prepare
+from isthmus.training.config import TrainConfig
+from isthmus.training.trainer_setup import start_training
 
 Row = dict[str, Any]
 KEPT = ("mse", "psnr", "ssim", "bce", "kl", "active_units", "nonzero", "dead_units")
@@ -121,14 +121,13 @@ def steps_in(core_seconds: float, data: ImageSet, recipe: isthmus.Recipe, option
 
     Validation comes on top: it is a tenth of the time at most.
     """
-    asked = Options(**{**options, "steps": WARM_STEPS + TIMED_STEPS})
-    run = prepare(data, recipe=recipe, options=asked).run(asked)
-    run.learner.module.train()
+    config = TrainConfig(**{**options, "steps": WARM_STEPS + TIMED_STEPS})
+    trainer, _ = start_training(data, config, recipe=recipe)
     for _ in range(WARM_STEPS):
-        run.step()
+        trainer.train_step()
     began = time.process_time()
     for _ in range(TIMED_STEPS):
-        run.step()
+        trainer.train_step()
     return max(1, round(core_seconds * TIMED_STEPS / (time.process_time() - began)))
 
 

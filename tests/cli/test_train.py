@@ -218,7 +218,7 @@ class TestInterrupted:
         # A step without an end: only the second signal can end it. After the first, the handler is another.
         code = (
             "import signal, sys\n"
-            "from isthmus.training.run import Run\n"
+            "from isthmus.training.trainer import Trainer\n"
             "from isthmus.__main__ import main\n"
             "def slow(self):\n"
             "    handler = signal.getsignal(signal.SIGINT)\n"
@@ -228,7 +228,7 @@ class TestInterrupted:
             "    print('training: first signal', file=sys.stderr, flush=True)\n"
             "    while True:\n"
             "        signal.pause()\n"
-            "Run.step = slow\n"
+            "Trainer.train_step = slow\n"
             f"sys.exit(main({[*self.WORDS, '-o', 'm.safetensors', '--steps', '5']!r}))\n"
         )
         root = Path(isthmus.__file__).parents[1]

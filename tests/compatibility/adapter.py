@@ -41,13 +41,12 @@ def next_step(state: Path, data: str) -> Arrays:
         state: `MODEL.resume.safetensors`.
         data: the images that the training began with.
     """
-    from isthmus.training import api
+    from isthmus.training.trainer_setup import resume_training
 
     out = state.with_name(state.name.replace(".resume", ""))
-    prepared, run, _ = api._resumed(data, None, out)
-    run.learner.module.train()
-    run.step()
-    return {name: t.detach().contiguous().numpy() for name, t in prepared.model.state_dict().items()}
+    trainer, _ = resume_training(data, None, out)
+    trainer.train_step()
+    return {name: t.detach().contiguous().numpy() for name, t in trainer.learner.module.state_dict().items()}
 
 
 def sample(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -120,11 +119,11 @@ def shipped_classifiers() -> Path:
 
 def rewrite_state(state: Path, data: str) -> None:
     """Read the state of a training and write it again."""
-    from isthmus.training import api, checkpoint
+    from isthmus.training.session import save_state
+    from isthmus.training.trainer_setup import resume_training
 
     out = state.with_name(state.name.replace(".resume", ""))
-    _, run, facts = api._resumed(data, None, out)
-    checkpoint.save(state, run.checkpoint(facts))
+    save_state(state, *resume_training(data, None, out))
 
 
 def fingerprint_of(model: isthmus.Autoencoder) -> bytes:

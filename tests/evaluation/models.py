@@ -7,7 +7,8 @@ import numpy.typing as npt
 
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
-from isthmus.training.api import train
+from isthmus.training.config import TrainConfig
+from isthmus.training.session import train_model
 
 TINY = ("backbone.width=8", "backbone.blocks=0")
 TINY_DENSE = ("backbone.width=16",)
@@ -39,4 +40,10 @@ def trained(
     steps: int = 20,
 ) -> Autoencoder:
     own = TINY_DENSE if recipe == "dense" else TINY
-    return train(data, recipe=recipe, code=code, settings=[*own, *settings], steps=steps, precision="float32")
+    return train_model(
+        data,
+        TrainConfig(steps=steps, precision="float32"),
+        recipe=recipe,
+        code=code,
+        settings=[*own, *settings],
+    )

@@ -22,8 +22,9 @@ from isthmus.evaluation.generation import BAR, FLOOR, evaluate_generation, memor
 from isthmus.generation.prior_store import fit_prior
 from isthmus.images.store import ImageSet
 from isthmus.reports.page import Report
-from isthmus.training.api import train
 from isthmus.training.classifier import Classifier, accuracy, train_classifier
+from isthmus.training.config import TrainConfig
+from isthmus.training.session import train_model
 
 
 def squares(count: int, seed: int) -> ImageSet:
@@ -39,8 +40,12 @@ def squares(count: int, seed: int) -> ImageSet:
 
 def test_real_images_score_best_and_copies_are_found() -> None:
     known, unseen = squares(400, 0), squares(120, 1)
-    model = train(
-        known, recipe="dense", code="4", settings=["backbone.width=32"], steps=200, precision="float32"
+    model = train_model(
+        known,
+        TrainConfig(steps=200, precision="float32"),
+        recipe="dense",
+        code="4",
+        settings=["backbone.width=32"],
     )
     fit_prior(model, known, kind="mixture", components=4)
     found = evaluate_generation(model, unseen, train=known)

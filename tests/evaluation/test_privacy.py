@@ -9,7 +9,8 @@ from sklearn.metrics import roc_auc_score
 from isthmus.api.evaluation import evaluate
 from isthmus.errors import DataError
 from isthmus.evaluation.privacy import measure_membership
-from isthmus.training.api import train
+from isthmus.training.config import TrainConfig
+from isthmus.training.session import train_model
 
 from .models import discs
 
@@ -45,16 +46,8 @@ def test_nothing_and_everything_given_away() -> None:
 def test_a_model_that_learned_by_heart_is_found_out() -> None:
     random = np.random.default_rng(0)
     noise = (random.random((80, 8, 8)) * 255).astype(np.uint8)
-    model = train(
-        noise[:40],
-        recipe="dense",
-        code="40",
-        steps=150,
-        validation=0.0,
-        patience=0,
-        precision="float32",
-        settings={"backbone.width": "64"},
-    )
+    config = TrainConfig(steps=150, validation=0.0, patience=0, precision="float32")
+    model = train_model(noise[:40], config, recipe="dense", code="40", settings={"backbone.width": "64"})
     found = evaluate(model, noise[40:], reference=noise[:40], privacy=True)
     assert found.privacy is not None and found.privacy.auroc > 0.9 and found.privacy.leaks
     assert evaluate(model, noise[40:], reference=noise[:40]).privacy is None

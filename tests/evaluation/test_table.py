@@ -19,7 +19,8 @@ from isthmus.evaluation.training_data import find_training_images
 from isthmus.images.reading import read
 from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder
-from isthmus.training.api import train
+from isthmus.training.config import TrainConfig
+from isthmus.training.session import train_model
 
 from .models import black_and_white, discs, trained
 
@@ -119,13 +120,11 @@ def test_training_images_in_the_test_set_are_counted(dense: Autoencoder) -> None
 
 def test_resized_training_images_are_still_recognised_by_their_source(tmp_path: Path) -> None:
     np.savez(tmp_path / "large.npz", images=discs(12, size=(80, 70)))
-    model = train(
+    model = train_model(
         str(tmp_path / "large.npz"),
+        TrainConfig(size=(8, 8), steps=1, precision="float32"),
         recipe="dense",
         code="2",
-        size=(8, 8),
-        steps=1,
-        precision="float32",
         settings=["backbone.width=8"],
     )
     found = evaluate(model, str(tmp_path / "large.npz"))
@@ -139,13 +138,12 @@ def test_a_limit_spreads_over_the_set(dense: Autoencoder) -> None:
 
 
 def test_validation_images_of_their_own_leave_the_whole_set_for_training(data: tuple[str, str]) -> None:
-    model = train(
+    model = train_model(
         data[0],
+        TrainConfig(steps=2, precision="float32"),
         recipe="dense",
         code="4",
         val=data[1],
-        steps=2,
-        precision="float32",
         settings=["backbone.width=8"],
     )
     found = evaluate(model, data[1], limit=4)

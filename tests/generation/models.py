@@ -9,7 +9,8 @@ import numpy as np
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder, build
 from isthmus.model.recipes import RECIPES
-from isthmus.training.api import train
+from isthmus.training.config import TrainConfig
+from isthmus.training.session import train_model
 
 SIDE = 12
 
@@ -35,10 +36,13 @@ def trained(code: str = "4", *settings: str) -> Autoencoder:
     """A model trained for a moment; not to be changed, see `fresh`."""
     recipe = "dense" if "@" not in code else "conv"
     width, steps = ("48", 260) if recipe == "dense" else ("16", 50)
-    return train(
-        discs(240), recipe=recipe, code=code, settings=[f"backbone.width={width}", *settings], steps=steps,
-        precision="float32", patience=0,
-    )  # fmt: skip
+    return train_model(
+        discs(240),
+        TrainConfig(steps=steps, precision="float32", patience=0),
+        recipe=recipe,
+        code=code,
+        settings=[f"backbone.width={width}", *settings],
+    )
 
 
 def fresh(code: str = "4", *settings: str) -> Autoencoder:

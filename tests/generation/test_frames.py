@@ -17,7 +17,8 @@ from isthmus.generation.frames import split_sequences
 from isthmus.generation.moving import make_moving_sequences
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
-from isthmus.training.api import train
+from isthmus.training.config import TrainConfig
+from isthmus.training.session import train_model
 
 from .models import discs, fresh
 
@@ -40,10 +41,8 @@ def swinging(count: int, frames: int = 14, side: int = 12, seed: int = 0) -> lis
 def learned() -> Autoencoder:
     sequences = swinging(60)
     pixels = np.concatenate([np.asarray(one.pixels) for one in sequences])
-    model = train(
-        pixels, recipe="dense", code="4", settings=["backbone.width=64"], steps=500,
-        precision="float32", patience=0,
-    )  # fmt: skip
+    config = TrainConfig(steps=500, precision="float32", patience=0)
+    model = train_model(pixels, config, recipe="dense", code="4", settings=["backbone.width=64"])
     fit_dynamics(model, [encode_images(model, one) for one in sequences], steps=500, width=64)
     return model
 

@@ -17,8 +17,8 @@ from isthmus.errors import CapabilityError
 from isthmus.model import axes, capabilities
 from isthmus.model.autoencoder import Autoencoder, build
 from isthmus.model.recipe import Recipe
-from isthmus.training.optimisers import build as build_optimiser
-from isthmus.training.player import gradients, players_of
+from isthmus.training.optimisers import build_optimiser
+from isthmus.training.players import gradients, players_of
 
 BACKBONES = ("dense", "conv", "stacked", "recurrent", "attention", "filters")
 POSITIONS = ("none", "coordinates", "sinusoidal", "learned")

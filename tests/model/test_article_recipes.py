@@ -119,7 +119,7 @@ def test_training_is_keras_adam_on_squared_error(number: str, batch: int, epochs
 @pytest.mark.parametrize(("number", "weight"), [("002", 0.3), ("003", 0.3)])
 def test_lambda_means_what_the_articles_formula_means(number: str, weight: float) -> None:
     """Ours is (‖x − x̂‖² + λ·penalty) / pixels: their sum, divided by a constant."""
-    from isthmus.training.player import players_of
+    from isthmus.training.players import players_of
 
     chosen = recipe(f"article-{number}").with_settings([f"bottleneck.weight={weight}"])
     if number == "003":

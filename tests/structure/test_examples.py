@@ -17,7 +17,7 @@ from scripts import load_script
 
 from isthmus.__main__ import main
 from isthmus.images.named import SAMPLE_FOLDER
-from isthmus.training.options import Options
+from isthmus.training.config import TrainConfig
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -85,7 +85,7 @@ def run(block: Block, names: dict[str, object], page: Path) -> None:
         assert main(words) == 0, f"{page.name}:{block.line}: isthmus {shlex.join(words)}"
 
 
-class ShortOptions(Options):
+class ShortConfig(TrainConfig):
     """The same request for a training, of a few steps at most."""
 
     def __post_init__(self) -> None:
@@ -109,7 +109,8 @@ def sample_folder(
         pixels = np.stack([rows * 8, columns * 8, np.where(disc, 230, 40)], axis=-1).astype(np.uint8)
         Image.fromarray(pixels).save(tmp_path / "photos" / f"{index:02d}.png")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("isthmus.training.api.Options", ShortOptions)
+    for module in ("isthmus.training.config", "isthmus.estimator"):
+        monkeypatch.setattr(f"{module}.TrainConfig", ShortConfig)
     sample = tmp_path_factory.getbasetemp() / "sample"
     if not sample.exists():
         load_script("tools/make_sample.py").make_sample(

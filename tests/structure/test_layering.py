@@ -16,6 +16,7 @@ GROUND = {
     "file_jobs",
     "input_files",
     "installation",
+    "interruption",
     "locks",
     "log",
     "machine",
@@ -106,13 +107,13 @@ def test_imports_run_one_way() -> None:
     ("where", "source"),
     [
         ("images/reading.py", "from isthmus.model.recipe import Recipe"),
-        ("images/reading.py", "def late():\n    import isthmus.training.api"),
+        ("images/reading.py", "def late():\n    import isthmus.training.session"),
         ("codec/container.py", "from isthmus.restoration.denoising import denoise_image"),
         ("model/file.py", "from isthmus import load"),
-        ("model/file.py", "from ..training import api"),
+        ("model/file.py", "from ..training import session"),
         ("metrics/pixels.py", "from .. import model"),
         ("errors.py", "from isthmus.images import read"),
-        ("training/api.py", "import isthmus"),
+        ("training/session.py", "import isthmus"),
     ],
 )
 def test_an_upward_or_sideward_import_is_found(where: str, source: str) -> None:
@@ -122,7 +123,7 @@ def test_an_upward_or_sideward_import_is_found(where: str, source: str) -> None:
 @pytest.mark.parametrize(
     ("where", "source"),
     [
-        ("cli/train.py", "from isthmus.training.api import train"),
+        ("cli/train.py", "from isthmus.training.session import train_model"),
         (
             "model/file.py",
             "from isthmus.model.recipe import Recipe\nfrom isthmus.errors import ModelFileError",

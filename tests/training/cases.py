@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,10 @@ from isthmus.images.store import ImageSet, Ragged
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.recipe import Recipe
 from isthmus.model.recipes import RECIPES
-from isthmus.training.api import train as run_training
+from isthmus.training.config import TrainConfig
+from isthmus.training.session import train_model
+from isthmus.training.trainer import Trainer
+from isthmus.training.trainer_setup import Observers, start_training
 
 Array = npt.NDArray[Any]
 
@@ -67,6 +71,24 @@ def labelled(count: int = 40) -> ImageSet:
     return ImageSet(pictures(count), tuple(map(str, range(count))), labels, ("few", "many"))
 
 
+def run_training(data: Any, **how: Any) -> Autoencoder:
+    """`train_model` with the fields of its configuration and of its observers as keywords."""
+    config = TrainConfig(**_take(how, TrainConfig))
+    return train_model(data, config, observers=Observers(**_take(how, Observers)), **how)
+
+
+def open_training(
+    data: Any, recipe: Recipe, *, val: Any = None, clock: Any = None, **options: Any
+) -> Trainer:
+    """A trainer before its first step."""
+    timing = {} if clock is None else {"clock": clock}
+    return start_training(data, TrainConfig(**options), recipe=recipe, val=val, **timing)[0]
+
+
+def _take(options: dict[str, Any], kind: type) -> dict[str, Any]:
+    return {field.name: options.pop(field.name) for field in fields(kind) if field.name in options}
+
+
 def train(data: Any, recipe: str | Recipe, **options: Any) -> Autoencoder:
     """`isthmus.train` with everything given that would otherwise be measured."""
     return run_training(data, recipe=recipe, **{"steps": 10, "precision": "float32", **options})
@@ -86,4 +108,4 @@ def stop_after(patch: pytest.MonkeyPatch, steps: int | None) -> None:
 
         yield ask
 
-    patch.setattr("isthmus.training.api.stop_on_signal", counting)
+    patch.setattr("isthmus.training.session.stop_on_signal", counting)

@@ -19,14 +19,11 @@ import isthmus
 from isthmus.errors import Stopped
 from isthmus.model.axes import Optimiser
 from isthmus.training import checkpoint
-from isthmus.training.api import train as run_training
 from isthmus.training.budget import Budget
-from isthmus.training.options import Options
-from isthmus.training.prepare import prepare
 from isthmus.training.progress import Progress
 from isthmus.training.schedule import Schedule, rate_at
 
-from .cases import pictures, small, stop_after
+from .cases import open_training, pictures, run_training, small, stop_after
 
 MINUTES = 2.0
 SECONDS = 60 * MINUTES
@@ -271,7 +268,7 @@ def test_a_slower_clock_gives_fewer_steps_and_each_ends_with_a_small_rate(
         rates.append(real(*how))
         return rates[-1]
 
-    monkeypatch.setattr("isthmus.training.step.rate_at", recorded)
+    monkeypatch.setattr("isthmus.training.trainer.rate_at", recorded)
     quick, slow = timed(clock=Clock(0.25)).summary, timed(clock=Clock(0.5)).summary
     assert slow["steps"] < 0.7 * quick["steps"]
     assert rates[-1] < 0.02 * max(rates)
@@ -323,12 +320,12 @@ def test_a_state_of_version_0_1_keeps_its_fixed_number_of_steps(
 
 def test_a_private_training_keeps_its_steps_and_says_so() -> None:
     pytest.importorskip("opacus")
-    asked = Options(private=8.0, minutes=0.2, precision="float32")
-    prepared = prepare(pictures(), recipe=small("dense"), options=asked, clock=Clock(0.5))
-    run = prepared.run(asked)
+    run = open_training(
+        pictures(), small("dense"), private=8.0, minutes=0.2, precision="float32", clock=Clock(0.5)
+    )
     assert run.budget is None
-    assert run.schedule == Schedule.linear(prepared.settled.steps)
-    assert any("whatever time they take" in note for note in prepared.settled.notes)
+    assert run.schedule == Schedule.linear(run.plan.steps)
+    assert any("whatever time they take" in note for note in run.plan.notes)
 
 
 def test_nothing_else_in_training_reads_the_time() -> None:

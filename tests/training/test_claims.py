@@ -15,7 +15,8 @@ from isthmus.metrics.set_distances import nearest_neighbour_accuracy, squared_mm
 from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.recipes import recipe
-from isthmus.training.api import train
+from isthmus.training.config import TrainConfig
+from isthmus.training.session import train_model
 
 pytestmark = pytest.mark.slow
 SMALL = ("backbone=dense", "backbone.width=128", "optimiser.batch=32", "optimiser.ema=0.95")
@@ -29,7 +30,9 @@ def sample() -> ImageSet:
 
 def learned(sample: ImageSet, name: str, *settings: str, code: str = "16", steps: int = 300) -> Autoencoder:
     chosen = recipe(name).with_settings(settings)
-    return train(sample.subset(range(2000)), recipe=chosen, code=code, steps=steps, validation=0.0)
+    return train_model(
+        sample.subset(range(2000)), TrainConfig(steps=steps, validation=0.0), recipe=chosen, code=code
+    )
 
 
 def unseen(sample: ImageSet, count: int = 500) -> Tensor:

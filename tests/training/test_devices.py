@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from isthmus import machine
 from isthmus.errors import Stopped
-from isthmus.training import prepare
-from isthmus.training.api import train as run_training
 
-from .cases import pictures, small, stop_after, train
+from .cases import pictures, run_training, small, stop_after, train
 
 HERE = [
     name
@@ -34,7 +33,12 @@ def test_the_device_is_chosen_by_what_is_there(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
-    assert prepare.best_device().type == chosen
+    assert machine.best_device().type == chosen
+
+
+def use_device(patch: pytest.MonkeyPatch, device: str) -> None:
+    for module in ("isthmus.model.initialisation", "isthmus.training.trainer_setup"):
+        patch.setattr(f"{module}.best_device", lambda: torch.device(device))
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -48,7 +52,7 @@ def test_the_device_is_chosen_by_what_is_there(
 def test_every_family_trains_there_and_lands_on_the_cpu(
     device: str, recipe: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prepare, "best_device", lambda: torch.device(device))
+    use_device(monkeypatch, device)
     model = train(pictures(), small(recipe))
     assert {parameter.device.type for parameter in model.parameters()} == {"cpu"}
     assert np.isfinite(np.asarray(model.reconstruct(pictures(3)), dtype=float)).all()
@@ -56,7 +60,7 @@ def test_every_family_trains_there_and_lands_on_the_cpu(
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_stopped_there_it_goes_on(device: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prepare, "best_device", lambda: torch.device(device))
+    use_device(monkeypatch, device)
     out = tmp_path / "m.safetensors"
     stop_after(monkeypatch, 4)
     with pytest.raises(Stopped):
@@ -71,6 +75,6 @@ def test_stopped_there_it_goes_on(device: str, tmp_path: Path, monkeypatch: pyte
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_precision_and_length_are_measured_there(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prepare, "best_device", lambda: torch.device(device))
+    use_device(monkeypatch, device)
     model = run_training(pictures(), recipe=small("conv"), minutes=0.02)
     assert model.summary["steps"] > 0

@@ -175,7 +175,7 @@ def test_a_critic_that_has_won_is_noticed_also_on_the_way(
     name: str, settings: tuple[str, ...], judged: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A short training begins with codes of variance 1, which leaves a critic of codes little to win.
-    monkeypatch.setattr("isthmus.training.prepare.SHORT_STEPS", 0)
+    monkeypatch.setattr("isthmus.training.plan.SHORT_STEPS", 0)
     recipe = thin(name, *settings)
     seen: list[Progress] = []
     model = train(MANY, recipe, steps=120, listener=seen.append)
@@ -253,7 +253,7 @@ def test_a_rate_far_too_low_is_noticed(settings: tuple[str, ...]) -> None:
 
 
 def test_a_rate_far_too_high_is_noticed_and_cured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("isthmus.training.prepare.SHORT_STEPS", 0)  # begin as a longer training does
+    monkeypatch.setattr("isthmus.training.plan.SHORT_STEPS", 0)  # begin as a longer training does
     garments = isthmus.read("fashion-sample").subset(range(1500))
     recipe = small("dense", "backbone.width=64", "optimiser.rate=0.3", "optimiser.batch=64", code="16")
     sick = found(train(garments, recipe, steps=200))
@@ -311,7 +311,7 @@ def test_images_of_other_channels_are_refused() -> None:
 
 def test_the_doctor_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     watched = train(MANY, small("variational"), steps=120)
-    monkeypatch.setattr("isthmus.training.api.early_findings", lambda *_, **__: ())
+    monkeypatch.setattr("isthmus.training.trainer_setup.early_findings", lambda *_, **__: ())
     alone = train(MANY, small("variational"), steps=120)
     own, other = watched.state_dict(), alone.state_dict()
     assert all(torch.equal(own[k], other[k]) for k in own)

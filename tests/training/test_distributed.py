@@ -19,10 +19,9 @@ import isthmus
 from isthmus.errors import Stopped
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.training import checkpoint
-from isthmus.training.api import train as run_training
-from isthmus.training.distributed_draws import SharedDraws
+from isthmus.training.data_parallel import SharedDraws
 
-from .cases import pictures, stop_after
+from .cases import pictures, run_training, stop_after
 from .together import CASES, STEPS, train
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -14,9 +14,8 @@ from PIL import Image
 import isthmus
 from isthmus.errors import Stopped
 from isthmus.model.autoencoder import Autoencoder
-from isthmus.training.api import train as run_training
 
-from .cases import pictures, small, stop_after, train
+from .cases import pictures, run_training, small, stop_after, train
 
 
 @pytest.fixture

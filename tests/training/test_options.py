@@ -7,18 +7,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 import isthmus
 from isthmus.errors import DataError, OutputError, UsageError
 from isthmus.images.store import ImageSet
-from isthmus.training.api import train as run_training
-from isthmus.training.measure import step_times
-from isthmus.training.options import Options, Settled
-from isthmus.training.prepare import Prepared, prepare, settle_recipe
+from isthmus.model.autoencoder import Autoencoder
+from isthmus.model.recipes import resolve_recipe
+from isthmus.training.config import TrainConfig
+from isthmus.training.plan import TrainPlan
+from isthmus.training.timing import time_step
+from isthmus.training.trainer import Trainer
 
-from .cases import mixed_sizes, pictures, small, train
+from .cases import mixed_sizes, open_training, pictures, run_training, small, train
 
 
 @pytest.mark.parametrize(
@@ -53,7 +56,7 @@ from .cases import mixed_sizes, pictures, small, train
 )
 def test_a_wrong_option_is_said_before_anything_is_read(options: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError) as caught:
-        run_training("no/such/data", recipe="dense", **options)
+        isthmus.train("no/such/data", recipe="dense", **options)
     assert words in caught.value.message
     assert "\n" not in caught.value.message
 
@@ -83,9 +86,9 @@ def test_numpy_numbers_are_as_good_as_pythons(tmp_path: Path) -> None:
 
 @given(
     st.builds(
-        Settled,
+        TrainPlan,
         size=st.tuples(st.integers(1, 99), st.integers(1, 99)),
-        crop=st.booleans(),
+        is_crop=st.booleans(),
         batch=st.integers(1, 99),
         steps=st.integers(1, 99),
         validate_every=st.integers(1, 9),
@@ -94,16 +97,17 @@ def test_numpy_numbers_are_as_good_as_pythons(tmp_path: Path) -> None:
         notes=st.lists(st.text()).map(tuple),
     )
 )
-def test_what_was_settled_survives_json(settled: Settled) -> None:
+def test_a_plan_survives_json(plan: TrainPlan) -> None:
     import json
 
-    assert Settled.from_dict(json.loads(json.dumps(settled.to_dict()))) == settled
+    config = TrainConfig(patience=0)
+    assert TrainPlan.from_dict(json.loads(json.dumps(plan.to_dict())), config) == plan
 
 
 def test_a_code_may_be_a_number_and_settings_a_mapping() -> None:
-    recipe = settle_recipe("dense", 16, {"backbone.width": (9,)})  # type: ignore[arg-type]
+    recipe = resolve_recipe("dense", 16, {"backbone.width": (9,)})  # type: ignore[arg-type]
     assert (recipe.code, recipe.geometry.channels) == ("16", 16)
-    assert settle_recipe("dense", None, ["code=5"]).code == "5"
+    assert resolve_recipe("dense", None, ["code=5"]).code == "5"
 
 
 # ------------------------------------------------------------ what is settled from the data
@@ -111,54 +115,76 @@ def test_a_code_may_be_a_number_and_settings_a_mapping() -> None:
 
 def ready(
     data: Any, recipe: str = "dense", *, val: Any = None, code: str | None = None, **options: Any
-) -> Prepared:
-    asked = Options(**{"steps": 3, "precision": "float32", **options})
-    return prepare(data, recipe=small(recipe, code=code), val=val, options=asked)
+) -> Trainer:
+    asked = {"steps": 3, "precision": "float32", **options}
+    return open_training(data, small(recipe, code=code), val=val, **asked)
 
 
-def test_nothing_is_measured_when_nothing_hangs_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    def measured(*_: object) -> dict[str, list[float]]:
-        raise AssertionError("the clock was asked")
+def model_of(trainer: Trainer) -> Autoencoder:
+    assert isinstance(trainer.learner.module, Autoencoder)
+    return trainer.learner.module
 
-    monkeypatch.setattr("isthmus.training.measure.step_times", measured)
+
+def test_the_time_of_a_step_is_measured_for_a_length_in_minutes_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def measured(*_: object, **__: object) -> float:
+        raise AssertionError("the clock was read")
+
+    monkeypatch.setattr("isthmus.training.trainer_setup.time_step", measured)
     ready(pictures(), steps=4)
     ready(pictures(), steps=None, epochs=2)
-    with pytest.raises(AssertionError, match="clock"):
-        ready(pictures(), precision="auto")
+    ready(pictures(), precision="auto")
     with pytest.raises(AssertionError, match="clock"):
         ready(pictures(), steps=None, minutes=1)
 
 
-@pytest.mark.parametrize(("seconds", "precision"), [((1.0, 0.5), "bfloat16"), ((1.0, 0.99), "float32")])
-def test_measured_choices_are_settled_and_said(
-    seconds: tuple[float, float], precision: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("flags", "recipe", "options", "precision"),
+    [
+        ({"amx_bf16": True}, "conv", {}, "bfloat16"),
+        ({"avx512_bf16": True}, "conv", {}, "bfloat16"),
+        ({"avx512_bf16": True}, "conv", {"precision": "float32"}, "float32"),
+        ({"avx512_bf16": False, "avx2": True}, "conv", {}, "float32"),
+        ({"avx512_bf16": False, "avx2": True}, "conv", {"precision": "bfloat16"}, "bfloat16"),
+        ({"amx_bf16": True}, "contractive", {}, "float32"),
+        ({}, "dense", {}, "float32"),
+    ],
+)
+def test_precision_follows_from_the_processors_flags(
+    flags: dict[str, bool],
+    recipe: str,
+    options: dict[str, Any],
+    precision: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    times = dict(zip(("float32", "bfloat16"), seconds, strict=True))
-    taken = {name: [second] * 4 for name, second in times.items()}
-    monkeypatch.setattr("isthmus.training.measure.step_times", lambda *_: taken)
-    prepared = ready(pictures(), precision="auto", steps=None, minutes=1)
-    settled = prepared.settled
-    assert settled.precision == precision
-    assert 40 <= settled.steps * times[precision] <= 60
-    assert any("precision" in note for note in settled.notes)
-    assert any(f"1 minute is about {settled.steps} steps" in note for note in settled.notes)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: flags)
+    plan = ready(pictures(), recipe, **{"precision": "auto", **options}).plan
+    assert plan.precision == precision
+    assert any(f"precision {precision}" in note for note in plan.notes)
+
+
+def test_a_length_in_minutes_is_planned_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("isthmus.training.trainer_setup.time_step", lambda *_, **__: 0.5)
+    plan = ready(pictures(), steps=None, minutes=1).plan
+    assert plan.steps == 110
+    assert any("1 minute is about 110 steps" in note for note in plan.notes)
 
 
 def test_measuring_changes_nothing_that_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("isthmus.training.measure.step_times", step_times)  # not the one of tests/conftest.py
-    monkeypatch.setattr("isthmus.training.measure.SECONDS", 0)
+    monkeypatch.setattr("isthmus.training.trainer_setup.time_step", time_step)  # not that of conftest.py
+    monkeypatch.setattr("isthmus.training.timing.SECONDS", 0)
     timed = ready(pictures(), steps=None, minutes=0.01)
     untimed = ready(pictures(), steps=400)  # fewer would begin as a short training does
-    first, second = timed.model.state_dict(), untimed.model.state_dict()
+    first, second = timed.learner.module.state_dict(), untimed.learner.module.state_dict()
     assert all((first[k] == second[k]).all() for k in first)
-    assert timed.seconds_per_step > 0
+    assert timed.plan.step_seconds > 0
 
 
 def test_a_recipes_own_length_holds_unless_another_is_asked_for() -> None:
     def steps(**options: Any) -> int:
-        asked = Options(precision="float32", validation=0.1, **options)
         chosen = small("dense", "optimiser.epochs=3")
-        return prepare(pictures(40), recipe=chosen, options=asked).settled.steps
+        return open_training(pictures(40), chosen, precision="float32", validation=0.1, **options).plan.steps
 
     assert steps() == steps(epochs=3) == 14  # 36 images in batches of 8, three times
     assert steps(epochs=1) == 5
@@ -166,50 +192,52 @@ def test_a_recipes_own_length_holds_unless_another_is_asked_for() -> None:
 
 
 def test_a_length_in_minutes_overrules_the_recipes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("isthmus.training.measure.step_times", lambda *_: {"float32": [1.0] * 4})
-    asked = Options(precision="float32", minutes=2)
-    settled = prepare(pictures(), recipe=small("dense", "optimiser.epochs=3"), options=asked).settled
-    assert 90 <= settled.steps <= 120
+    monkeypatch.setattr("isthmus.training.trainer_setup.time_step", lambda *_, **__: 1.0)
+    recipe = small("dense", "optimiser.epochs=3")
+    assert 90 <= open_training(pictures(), recipe, precision="float32", minutes=2).plan.steps <= 120
 
 
 def test_the_length_in_epochs_counts_the_images_that_are_trained_on() -> None:
     prepared = ready(pictures(40), steps=None, epochs=3, validation=0.1)
-    assert len(prepared.images) == 36
-    assert prepared.settled.batch == 8
-    assert prepared.settled.steps == 14  # 3 × 36 / 8, rounded up
+    assert len(prepared.data.train) == 36
+    assert prepared.plan.batch == 8
+    assert prepared.plan.steps == 14  # 3 × 36 / 8, rounded up
 
 
 def test_copies_of_an_image_never_stand_on_both_sides() -> None:
     once = pictures(30)
     prepared = ready(np.concatenate([once, once[:20], once[:10], once[::-1]]), validation=0.3)
-    assert prepared.held_out is not None
-    train_side, other = set(prepared.images.hashes().tolist()), set(prepared.held_out.hashes().tolist())
+    assert prepared.data.held_out is not None
+    train_side, other = (
+        set(prepared.data.train.hashes().tolist()),
+        set(prepared.data.held_out.hashes().tolist()),
+    )
     assert not train_side & other
     assert len(train_side | other) == 30
-    assert len(prepared.images) + len(prepared.held_out) == 90
+    assert len(prepared.data.train) + len(prepared.data.held_out) == 90
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_very_few_images_train_all_the_same(count: int) -> None:
     prepared = ready(pictures(count))
-    assert len(prepared.images) >= 1
+    assert len(prepared.data.train) >= 1
     assert train(pictures(count), small("dense"), steps=2).summary["steps"] == 2
 
 
 @pytest.mark.parametrize("code", ["8", "4@4"])
 def test_validation_images_of_another_size_are_made_to_fit(code: str) -> None:
     prepared = ready(pictures(), "conv", code=code, val=pictures(6, (20, 17)))
-    assert prepared.held_out is not None
+    assert prepared.data.held_out is not None
     wanted = (12, 12, 1) if code == "8" else (20, 17, 1)
-    assert prepared.held_out.shape == wanted
+    assert prepared.data.held_out.shape == wanted
     model = train(pictures(), small("conv", code=code), val=pictures(6, (20, 17)))
     assert model.summary["best"]["validation"] > 0
 
 
 def test_validation_images_get_the_channels_of_the_others() -> None:
-    assert ready(pictures(), val=pictures(5, channels=3)).held_out is not None
+    assert ready(pictures(), val=pictures(5, channels=3)).data.held_out is not None
     four = pictures(12, channels=4)
-    held_out = ready(four, val=four[:4]).held_out
+    held_out = ready(four, val=four[:4]).data.held_out
     assert held_out is not None
     assert held_out.channels == 4
     with pytest.raises(DataError, match="channel"):
@@ -218,22 +246,22 @@ def test_validation_images_get_the_channels_of_the_others() -> None:
 
 def test_mixed_sizes_are_cropped_for_a_grid_and_resized_for_a_vector() -> None:
     grid = ready(mixed_sizes(), "conv", code="4@4")
-    assert grid.settled.crop
-    assert grid.images.shape is None
+    assert grid.plan.is_crop
+    assert grid.data.train.shape is None
     vector = ready(mixed_sizes(), "conv", code="8")
-    assert not vector.settled.crop
-    assert vector.images.shape is not None
-    assert vector.images.shape[:2] == vector.settled.size
+    assert not vector.plan.is_crop
+    assert vector.data.train.shape is not None
+    assert vector.data.train.shape[:2] == vector.plan.size
     asked = ready(mixed_sizes(), "conv", code="8", size=(11, 13))
-    assert asked.settled.size == (11, 13)
+    assert asked.plan.size == (11, 13)
 
 
 @pytest.mark.parametrize("code", ["8", "4@4"])
 def test_small_images_are_trained_on_whole(code: str) -> None:
     prepared = ready(pictures(size=(12, 15)), "conv", code=code)
-    assert prepared.settled.size == (12, 15)
-    assert not prepared.settled.crop
-    assert prepared.model.size == (12, 15)
+    assert prepared.plan.size == (12, 15)
+    assert not prepared.plan.is_crop
+    assert model_of(prepared).size == (12, 15)
 
 
 def test_an_automatic_code_is_settled_and_recorded() -> None:
@@ -251,9 +279,9 @@ def test_the_decoder_starts_at_the_mean_of_the_images() -> None:
     data = pictures(channels=3)
     data[..., 1] //= 4
     prepared = ready(data, "dense")
-    images: ImageSet = prepared.images
+    images: ImageSet = prepared.data.train
     mean = images.stack(range(len(images))).mean((0, 1, 2)) / 255
-    np.testing.assert_allclose(prepared.model.offset.sigmoid().reshape(-1).numpy(), mean, atol=1e-4)
+    np.testing.assert_allclose(model_of(prepared).offset.sigmoid().reshape(-1).numpy(), mean, atol=1e-4)
 
 
 def test_one_image_a_step_and_batch_normalisation_do_not_go_together() -> None:
@@ -292,7 +320,7 @@ def test_a_path_that_cannot_be_written_is_said_before_the_first_step(tmp_path: P
 def test_a_code_whose_weights_do_not_fit_is_refused_before_memory_is_asked_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("isthmus.training.prepare.memory_bytes", lambda: 8 << 30)
+    monkeypatch.setattr("isthmus.model.initialisation.memory_bytes", lambda: 8 << 30)
     with pytest.raises(UsageError, match=r"parameters, whose training needs [0-9,]+ GiB") as caught:
         train(pictures(), small("dense", code="999999").with_settings(["backbone.width=60000"]))
     assert "choose a smaller code" in caught.value.message
@@ -317,28 +345,24 @@ def test_images_are_read_at_the_asked_size_and_not_first_at_their_own(
         asked.append(how)
         return isthmus.read(data, **how)
 
-    monkeypatch.setattr("isthmus.training.prepare.read", read)
-    prepared = prepare(
-        str(tmp_path), recipe=small("dense"), options=Options(steps=2, size=(12, 10), precision="float32")
-    )
+    monkeypatch.setattr("isthmus.training.data.read", read)
+    prepared = open_training(str(tmp_path), small("dense"), steps=2, size=(12, 10), precision="float32")
     assert [how["size"] for how in asked] == [(12, 10)]
-    assert prepared.images.shape == (12, 10, 1)
+    assert prepared.data.train.shape == (12, 10, 1)
 
 
 def test_one_large_image_trains_on_many_crops_at_once() -> None:
     (picture,) = pictures(1, (300, 200))
-    prepared = prepare(
-        picture, recipe=small("conv", code="4@4"), options=Options(steps=2, precision="float32")
-    )
-    assert prepared.settled.crop
-    assert prepared.settled.batch > 1
-    batch = prepared.run(Options()).batches(0)
-    assert len(batch.images) == prepared.settled.batch
+    prepared = open_training(picture, small("conv", code="4@4"), steps=2, precision="float32")
+    assert prepared.plan.is_crop
+    assert prepared.plan.batch > 1
+    batch = prepared.batches(0)
+    assert len(batch.images) == prepared.plan.batch
     assert len({crop.numpy().tobytes() for crop in batch.images}) > 1
 
 
 @pytest.mark.parametrize(("code", "side"), [("4@8", 64), ("4@16", 128), ("4@32", 160)])
 def test_crops_hold_eight_steps_of_a_coarse_grid_where_the_images_do(code: str, side: int) -> None:
-    recipe = settle_recipe("conv", code, ["backbone.width=4"])
-    prepared = prepare(np.zeros((4, 180, 190), np.uint8), recipe=recipe, options=Options(steps=1))
-    assert prepared.settled.size == (side, side)
+    recipe = resolve_recipe("conv", code, ["backbone.width=4"])
+    prepared = open_training(np.zeros((4, 180, 190), np.uint8), recipe, steps=1)
+    assert prepared.plan.size == (side, side)

@@ -12,9 +12,10 @@ import pytest
 
 import isthmus
 from isthmus.errors import BusyError, OutputError, ProcessError, Stopped
-from isthmus.training.api import train as run_training
 from isthmus.training.checkpoint import resume_path
 from isthmus.training.interrupt import stop_on_signal
+
+from .cases import run_training
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
 IMAGES = np.random.default_rng(0).integers(0, 255, (12, 8, 8, 1)).astype(np.uint8)

@@ -16,9 +16,9 @@ from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder, build
 from isthmus.model.critics import CodeCritic, keep_code_critic_smooth
 from isthmus.model.recipes import RECIPES
-from isthmus.training import optimisers
-from isthmus.training.ema import Average
-from isthmus.training.player import Player, gradients, players_of
+from isthmus.training.ema import WeightAverage
+from isthmus.training.optimisers import build_optimiser
+from isthmus.training.players import Player, gradients, players_of
 from isthmus.training.schedule import Schedule, rate_at
 
 from .cases import small
@@ -129,7 +129,7 @@ def test_losses_are_logged_as_batch_means_and_scaled_by_the_share() -> None:
 @pytest.mark.parametrize("decay", [0.9, 0.995])
 def test_the_average_follows_its_formula_and_stands_in_for_the_weights(decay: float) -> None:
     module = nn.Linear(3, 2)
-    average = Average(module, decay)
+    average = WeightAverage(module, decay)
     expected = module.weight.detach().clone()
     for step in range(1, 60):
         with torch.no_grad():
@@ -139,7 +139,7 @@ def test_the_average_follows_its_formula_and_stands_in_for_the_weights(decay: fl
         expected = d * expected + (1 - d) * module.weight.detach()
     torch.testing.assert_close(average.tensors["weight"], expected)
     own = module.weight.detach().clone()
-    with pytest.raises(RuntimeError), average.applied():
+    with pytest.raises(RuntimeError), average.swapped_in():
         torch.testing.assert_close(module.weight.detach(), expected)
         raise RuntimeError
     assert torch.equal(module.weight, own)
@@ -148,7 +148,7 @@ def test_the_average_follows_its_formula_and_stands_in_for_the_weights(decay: fl
 def test_running_statistics_are_averaged_with_the_weights() -> None:
     module = nn.BatchNorm1d(2)
     assert module.running_mean is not None
-    average = Average(module, 0.5)
+    average = WeightAverage(module, 0.5)
     expected = module.running_mean.clone()
     for step in range(20, 24):
         module(torch.randn(8, 2, generator=torch.Generator().manual_seed(step)) + step)
@@ -156,7 +156,7 @@ def test_running_statistics_are_averaged_with_the_weights() -> None:
         expected = 0.5 * expected + 0.5 * module.running_mean
     torch.testing.assert_close(average.tensors["running_mean"], expected)
     own = module.running_mean.clone()
-    with average.applied():
+    with average.swapped_in():
         torch.testing.assert_close(module.running_mean, expected)
     assert torch.equal(module.running_mean, own)
     assert module.num_batches_tracked is not None
@@ -165,10 +165,10 @@ def test_running_statistics_are_averaged_with_the_weights() -> None:
 
 def test_no_decay_is_no_average() -> None:
     module = nn.Linear(3, 2)
-    average = Average(module, 0.0)
+    average = WeightAverage(module, 0.0)
     average.update(1)
     own = module.weight.detach().clone()
-    with average.applied():
+    with average.swapped_in():
         assert torch.equal(module.weight, own)
     assert average.tensors == {}
 
@@ -231,7 +231,7 @@ def test_decay_is_for_matrices_only(name: str) -> None:
     model = build(
         small("dense", f"optimiser.name={name}", "optimiser.weight_decay=0.25"), channels=1, size=(12, 12)
     )
-    optimiser = optimisers.build(players_of(model)[0])
+    optimiser = build_optimiser(players_of(model)[0])
     for group in optimiser.param_groups:
         wanted = {0.25} if all(p.ndim >= 2 for p in group["params"]) else {0.0}
         assert {group["weight_decay"]} == wanted

@@ -15,11 +15,13 @@ from isthmus.installation import install_command
 from isthmus.model.autoencoder import Autoencoder, build
 from isthmus.model.file import read_header
 from isthmus.training import privacy
-from isthmus.training.api import train
-from isthmus.training.options import Options, Settled
-from isthmus.training.player import AutoencoderLearner
+from isthmus.training.config import TrainConfig
+from isthmus.training.plan import TrainPlan
+from isthmus.training.players import AutoencoderLearner
+from isthmus.training.trainer import Trainer
 
-from .cases import pictures, small
+from .cases import open_training, pictures, small
+from .cases import run_training as train
 
 PRIVATE: dict[str, Any] = {"private": 4.0, "noise_seed": 1, "steps": 12}
 
@@ -28,7 +30,7 @@ def trained(**options: object) -> Autoencoder:
     return train(pictures(48), recipe=small("dense"), **{**PRIVATE, **options})
 
 
-def weights(model: Autoencoder) -> torch.Tensor:
+def weights(model: torch.nn.Module) -> torch.Tensor:
     return torch.cat([p.flatten() for p in model.parameters()])
 
 
@@ -38,11 +40,11 @@ def noisy(learner: AutoencoderLearner) -> torch.Tensor:
 
 def test_delta_and_the_rest_belong_to_a_private_training() -> None:
     with pytest.raises(UsageError, match="clip_norm is a setting of a private training"):
-        Options(clip_norm=1.0)
+        TrainConfig(clip_norm=1.0)
     with pytest.raises(UsageError, match="above 0"):
-        Options(private=0.0)
+        TrainConfig(private=0.0)
     with pytest.raises(UsageError, match="between 0 and 1"):
-        Options(private=1.0, delta=1.0)
+        TrainConfig(private=1.0, delta=1.0)
 
 
 def test_without_opacus_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,10 +75,10 @@ def test_what_sees_images_past_the_noise_is_refused_and_the_hint_is_taken(
 ) -> None:
     recipe = small(name, *settings)
     with pytest.raises(CapabilityError, match=reason):
-        privacy.check(recipe, balance=False, processes=1)
+        privacy.check_private(recipe, balance=False, processes=1)
     for _ in range(3):  # a recipe may have more than one such part: each has its hint
         try:
-            privacy.check(recipe, balance=False, processes=1)
+            privacy.check_private(recipe, balance=False, processes=1)
             return
         except CapabilityError as error:
             found = re.search(r"settings='(\S+)'", str(error.hint))
@@ -87,9 +89,9 @@ def test_what_sees_images_past_the_noise_is_refused_and_the_hint_is_taken(
 
 def test_balance_and_several_processes_are_refused() -> None:
     with pytest.raises(CapabilityError, match="rare ones more often"):
-        privacy.check(small("dense"), balance=True, processes=1)
+        privacy.check_private(small("dense"), balance=True, processes=1)
     with pytest.raises(CapabilityError, match="in one process"):
-        privacy.check(small("dense"), balance=False, processes=2)
+        privacy.check_private(small("dense"), balance=False, processes=2)
 
 
 class TestWithOpacus:
@@ -140,18 +142,17 @@ class TestWithOpacus:
 
     @pytest.mark.parametrize("name", ["dense", "conv", "recurrent", "variational", "attention", "inpainting"])
     def test_no_image_moves_the_sum_by_more_than_the_clip_norm(self, name: str) -> None:
-        from isthmus.training.optimisers import build as optimiser
-        from isthmus.training.private_steps import PrivateSteps
+        from isthmus.training.private_gradients import PrivateGradients
 
         clip = 1e-3
         recipe = small(name, "code=8@8" if name == "inpainting" else "code=8")
         learner = AutoencoderLearner(build(recipe, channels=1, size=(16, 16)).train())
-        terms = privacy.Privacy(epsilon=1, delta=1e-3, clip=clip, noise=0.0, rate=0.5, seed=0)
-        steps = PrivateSteps(learner, optimiser(learner.players[0]), terms, count=8, batch=4)
+        terms = privacy.PrivacyPlan(epsilon=1, delta=1e-3, clip=clip, noise=0.0, rate=0.5, seed=0)
+        steps = PrivateGradients(learner, terms, count=8, batch=4)
         images = torch.from_numpy(pictures(5, (16, 16)) / np.float32(255)).permute(0, 3, 1, 2)
 
         def summed(chosen: torch.Tensor) -> torch.Tensor:
-            steps(0, chosen, None, 0.5)
+            steps.take_noisy_gradient(0, chosen, None, 0.5)
             return noisy(learner) * 4
 
         one = summed(images[:1])
@@ -163,11 +164,13 @@ class TestWithOpacus:
 
     @pytest.mark.parametrize("name", ["dense", "conv"])
     def test_gradients_together_are_those_one_by_one(self, name: str) -> None:
-        from isthmus.training.private_steps import _Alone  # no public name gives gradients both ways
+        from isthmus.training.private_gradients import (
+            _SingleImages,  # no public name gives gradients both ways
+        )
 
         learner = AutoencoderLearner(build(small(name, "code=8"), channels=1, size=(12, 12)).train())
         images = torch.from_numpy(pictures(4) / np.float32(255)).permute(0, 3, 1, 2)
-        alone = _Alone(learner)
+        alone = _SingleImages(learner)
         generator = torch.Generator()
         together, losses = alone(images, None, generator, 0.5, vectorised=True)
         single, other = alone(images, None, generator, 0.5, vectorised=False)
@@ -176,39 +179,35 @@ class TestWithOpacus:
         torch.testing.assert_close(losses["autoencoder"], other["autoencoder"])
 
     def test_noise_and_coins_are_as_large_as_said(self) -> None:
-        from isthmus.training.optimisers import build as optimiser
-        from isthmus.training.private_steps import PrivateSteps
+        from isthmus.training.private_gradients import PrivateGradients
 
         learner = AutoencoderLearner(build(small("dense"), channels=1, size=(12, 12)).train())
-        terms = privacy.Privacy(epsilon=1, delta=1e-3, clip=0.5, noise=3.0, rate=0.25, seed=0)
-        steps = PrivateSteps(learner, optimiser(learner.players[0]), terms, count=4000, batch=10)
-        steps(0, torch.zeros(0, 1, 12, 12), None, 0.5)
+        terms = privacy.PrivacyPlan(epsilon=1, delta=1e-3, clip=0.5, noise=3.0, rate=0.25, seed=0)
+        steps = PrivateGradients(learner, terms, count=4000, batch=10)
+        steps.take_noisy_gradient(0, torch.zeros(0, 1, 12, 12), None, 0.5)
         noise = noisy(learner)
         assert float(noise.std()) == pytest.approx(3.0 * 0.5 / 10, rel=0.1)
-        counts = [len(steps.drawn(step)) for step in range(50)]
+        counts = [len(steps.draw(step)) for step in range(50)]
         assert np.mean(counts) == pytest.approx(1000, rel=0.03)
         assert np.std(counts) == pytest.approx(np.sqrt(4000 * 0.25 * 0.75), rel=0.4)
 
     def test_a_training_that_was_stopped_goes_on_to_the_same_weights(self) -> None:
-        from isthmus.training.prepare import prepare
-
-        options = Options(**PRIVATE, precision="float32")
         data = pictures(48)
 
-        def run() -> object:
-            return prepare(data, recipe=small("dense"), options=options).run(options)
+        def trainer() -> Trainer:
+            return open_training(data, small("dense"), **PRIVATE, precision="float32")
 
-        whole, first, second = run(), run(), run()
+        whole, first, second = trainer(), trainer(), trainer()
         for _ in range(6):
-            whole.step()  # type: ignore[attr-defined]
+            whole.train_step()
         for _ in range(3):
-            first.step()  # type: ignore[attr-defined]
-        second.restore(first.checkpoint({}))  # type: ignore[attr-defined]
+            first.train_step()
+        second.load_state_dict(first.state_dict())
         for _ in range(3):
-            second.step()  # type: ignore[attr-defined]
-        assert torch.equal(weights(whole.learner.module), weights(second.learner.module))  # type: ignore[attr-defined]
-        settled = whole.settled  # type: ignore[attr-defined]
-        assert Settled.from_dict(settled.to_dict()) == settled
+            second.train_step()
+        assert torch.equal(weights(whole.learner.module), weights(second.learner.module))
+        config = TrainConfig(**PRIVATE)
+        assert TrainPlan.from_dict(whole.plan.to_dict(), config) == whole.plan
 
     def test_a_delta_that_protects_nobody_is_refused(self) -> None:
         with pytest.raises(UsageError, match="given away"):
@@ -216,9 +215,11 @@ class TestWithOpacus:
 
     def test_rare_budgets_are_reached_or_refused(self) -> None:
         for epsilon in (0.02, 1000.0):
-            terms = privacy.settle(
+            terms = privacy.plan_privacy(
                 epsilon=epsilon, delta=1e-4, clip=None, seed=None, count=1000, batch=100, steps=50
             )
             assert terms.spent(50) <= epsilon < 1.1 * terms.spent(50) + 0.01
         with pytest.raises(UsageError, match="no noise brings"):
-            privacy.settle(epsilon=1e-6, delta=1e-4, clip=None, seed=None, count=1000, batch=100, steps=50)
+            privacy.plan_privacy(
+                epsilon=1e-6, delta=1e-4, clip=None, seed=None, count=1000, batch=100, steps=50
+            )

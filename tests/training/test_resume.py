@@ -20,9 +20,8 @@ from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.recipe import Recipe
 from isthmus.model.recipes import RECIPES
 from isthmus.training import checkpoint
-from isthmus.training.api import train as run_training
 
-from .cases import labelled, mixed_sizes, pictures, small, stop_after, train
+from .cases import labelled, mixed_sizes, pictures, run_training, small, stop_after, train
 
 CASES: dict[str, tuple[Recipe, dict[str, Any]]] = {name: (small(name), {}) for name in RECIPES}
 CASES |= {
@@ -73,7 +72,7 @@ def test_stopped_and_resumed_is_bit_for_bit_the_same(
 ) -> None:
     data, recipe, options = held_apart(name)
     if name == "gd in chunks":
-        monkeypatch.setattr("isthmus.training.step.CHUNK_PIXELS", 12 * 12 * 7)
+        monkeypatch.setattr("isthmus.training.players.CHUNK_PIXELS", 12 * 12 * 7)
     how = {"recipe": recipe, **options}
     straight, broken = tmp_path / "straight.safetensors", tmp_path / "broken.safetensors"
     until(7, monkeypatch, data, straight, resume=False, **how)
@@ -106,11 +105,11 @@ def test_stopped_and_resumed_is_bit_for_bit_the_same(
 
 def test_moments_stay_in_the_layout_of_their_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Otherwise a resumed run would add in another order."""
-    from isthmus.training.api import _resumed  # no public name gives the optimisers of a resumed run
+    from isthmus.training.trainer_setup import resume_training
 
     out = tmp_path / "m.safetensors"
     until(3, monkeypatch, pictures(), out, resume=False, recipe=small("conv", code="8"))
-    _, run, _ = _resumed(pictures(), None, out)
+    run, _ = resume_training(pictures(), None, out)
     seen = 0
     for optimiser in run.optimisers:
         for parameter, moments in optimiser.state.items():
@@ -177,7 +176,9 @@ def test_force_also_does_away_with_the_older_state_at_once(
     unfinished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A crash right after the start must not leave the state of the training that was given up."""
-    monkeypatch.setattr("isthmus.training.run.Run.step", lambda _: (_ for _ in ()).throw(MemoryError))
+    monkeypatch.setattr(
+        "isthmus.training.trainer.Trainer.train_step", lambda _: (_ for _ in ()).throw(MemoryError)
+    )
     with pytest.raises(MemoryError):
         train(pictures(), small("dense"), out=unfinished, force=True, seed=5)
     facts = checkpoint.load(checkpoint.resume_path(unfinished)).facts
@@ -241,12 +242,15 @@ def test_a_counter_of_another_type_gives_one_line(unfinished: Path, counter: str
 CHILD = """
 import sys, numpy as np, torch, isthmus
 from isthmus.model.recipe import Recipe
-from isthmus.training.api import train
+from isthmus.training.config import TrainConfig
+from isthmus.training.session import train_model
+from isthmus.training.trainer_setup import Observers
 torch.set_num_threads(1)
 data = np.load(sys.argv[1])
 recipe = Recipe.from_dict(__import__("json").loads(sys.argv[3]))
-train(data, recipe=recipe, out=sys.argv[2], steps=200,
-    precision="float32", checkpoint_seconds=0, patience=0, listener=lambda seen: print(seen.step, flush=True))
+config = TrainConfig(steps=200, precision="float32", checkpoint_seconds=0, patience=0)
+watch = Observers(listener=lambda seen: print(seen.step, flush=True))
+train_model(data, config, recipe=recipe, out=sys.argv[2], observers=watch)
 """
 
 
@@ -304,12 +308,6 @@ def test_a_second_interrupt_quits_at_once(tmp_path: Path) -> None:
         train(pictures(), small("dense"), out=tmp_path / "m.safetensors", listener=twice)
     assert after == ["first"]
     assert signal.getsignal(signal.SIGINT) is before
-
-
-@pytest.mark.skipif(os.name != "posix", reason="signals to oneself")
-def test_without_a_place_for_the_state_an_interrupt_is_a_keyboard_interrupt() -> None:
-    with pytest.raises(KeyboardInterrupt):
-        train(pictures(), small("dense"), listener=lambda _: os.kill(os.getpid(), signal.SIGINT))
 
 
 def test_training_outside_the_main_thread_needs_no_signals() -> None:

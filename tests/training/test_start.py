@@ -8,8 +8,8 @@ import torch
 
 from isthmus.images.reading import read
 from isthmus.images.store import ImageSet
+from isthmus.model.initialisation import build_for_images
 from isthmus.model.recipes import recipe
-from isthmus.training.prepare import build_model
 
 
 def dark(channels: int) -> ImageSet:
@@ -23,7 +23,7 @@ def dark(channels: int) -> ImageSet:
 def test_the_first_reconstruction_is_as_bright_as_the_images(output: str, channels: int) -> None:
     images = dark(channels)
     chosen = recipe("conv").with_settings({"code": "8", "backbone.output": output, "backbone.width": "8"})
-    model = build_model(chosen, images, (16, 16), 0).to("cpu")
+    model = build_for_images(chosen, images, (16, 16), 0).to("cpu")
     seen = model.reconstruct(torch.rand(32, channels, 16, 16)).mean((0, 2, 3))
     wanted = torch.tensor(np.asarray(images.pixels).mean((0, 1, 2)) / 255, dtype=torch.float32)
     assert (seen - wanted).abs().max() < 0.03
@@ -32,8 +32,8 @@ def test_the_first_reconstruction_is_as_bright_as_the_images(output: str, channe
 def test_a_learned_sigma_starts_at_the_deviation_of_the_images() -> None:
     images = dark(1)
     chosen = recipe("variational").with_settings({"objective.image": "gaussian-nll", "code": "4"})
-    model = build_model(chosen, images, (16, 16), 0).to("cpu")
+    model = build_for_images(chosen, images, (16, 16), 0).to("cpu")
     deviation = float((np.asarray(images.pixels) / 255).std())
     assert float(model.noise_log_sigma.detach().exp()) == pytest.approx(deviation, rel=0.02)
     # Where it is not learned it stays what the term's absence makes it: a constant.
-    assert float(build_model(recipe("variational"), images, (16, 16), 0).noise_log_sigma) == 0
+    assert float(build_for_images(recipe("variational"), images, (16, 16), 0).noise_log_sigma) == 0

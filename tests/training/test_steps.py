@@ -12,16 +12,16 @@ from isthmus.model import axes
 from isthmus.model.autoencoder import build
 from isthmus.model.backbones.attention import Block
 from isthmus.model.recipe import Recipe
-from isthmus.training import optimisers
 from isthmus.training.allocator import kept_memory
-from isthmus.training.player import AutoencoderLearner
+from isthmus.training.optimisers import build_optimiser, clip_gradients
+from isthmus.training.players import AutoencoderLearner
 
 
 def test_fused_steps_are_those_of_torchs_own_adamw() -> None:
     recipe = Recipe(code="4", backbone=axes.Dense(width=(8,)), optimiser=axes.Optimiser(weight_decay=0.1))
     ours = AutoencoderLearner(build(recipe, channels=1, size=(8, 8), seed=0))
     theirs = copy.deepcopy(ours)
-    mine = optimisers.build(ours.players[0])
+    mine = build_optimiser(ours.players[0])
     groups = copy.deepcopy(theirs.players[0])
     reference = torch.optim.AdamW(
         [
@@ -53,7 +53,7 @@ def test_clipped_gradients_are_as_long_as_allowed_and_short_ones_untouched(size:
     for parameter in player.parameters:
         parameter.grad = torch.full_like(parameter, size / sum(p.numel() for p in player.parameters) ** 0.5)
     before = [p.grad.clone() for p in player.parameters if p.grad is not None]
-    optimisers.clip(player)
+    clip_gradients(player)
     after = [p.grad for p in player.parameters if p.grad is not None]
     length = float(torch.nn.utils.get_total_norm(after))
     assert length == pytest.approx(min(size, 1.0), rel=1e-4)

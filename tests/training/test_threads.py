@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import isthmus
 from isthmus.generation.dynamics import fit_dynamics
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder, build
@@ -37,6 +38,16 @@ def trained_dynamics(seed: int) -> Weights:
     model = build(small("dense"), channels=1, size=(12, 12), seed=seed)
     codes = torch.randn(20, 8, generator=torch.Generator().manual_seed(1))
     return fit_dynamics(model, [codes], steps=3, batch=4, width=8, seed=seed).network.state_dict()
+
+
+def test_threads_with_one_seed_agree() -> None:
+    def in_worker(_number: int) -> Weights:
+        return isthmus.train(pictures(), recipe=small("conv", code="8"), steps=6, seed=5).state_dict()
+
+    expected = in_worker(0)
+    with ThreadPoolExecutor(3) as pool:
+        for weights in pool.map(in_worker, range(3)):
+            assert all(torch.equal(weights[name], value) for name, value in expected.items())
 
 
 @pytest.mark.parametrize("fit", [trained_model, trained_classifier, trained_dynamics])

@@ -19,15 +19,13 @@ from isthmus.model import axes
 from isthmus.model.autoencoder import Attachment, Autoencoder
 from isthmus.model.recipes import RECIPES
 from isthmus.training import checkpoint
-from isthmus.training.api import train as run_training
+from isthmus.training.data import TrainingData
 from isthmus.training.losses import DivergedError
-from isthmus.training.options import Options
-from isthmus.training.player import AutoencoderLearner
-from isthmus.training.prepare import prepare
+from isthmus.training.players import AutoencoderLearner
 from isthmus.training.progress import Progress
-from isthmus.training.run import Run
+from isthmus.training.trainer import Trainer
 
-from .cases import pictures, small, train
+from .cases import open_training, pictures, run_training, small, train
 
 
 def same(first: torch.nn.Module, second: torch.nn.Module) -> bool:
@@ -80,9 +78,9 @@ def overfitted(ema: float, **options: Any) -> tuple[Any, ImageSet, ImageSet]:
     noise = np.random.default_rng(0).integers(0, 256, (16, 8, 8, 1), dtype=np.uint8)
     recipe = small("dense", "backbone.width=256", "optimiser.rate=0.01", f"optimiser.ema={ema}", code="64")
     asked = {"steps": 1000, "validation": 0.25, "patience": 4, "precision": "float32", **options}
-    prepared = prepare(noise, recipe=recipe, options=Options(**asked))
-    assert prepared.held_out is not None
-    return train(noise, recipe, **asked), prepared.images, prepared.held_out
+    data = open_training(noise, recipe, **asked).data
+    assert data.held_out is not None
+    return train(noise, recipe, **asked), data.train, data.held_out
 
 
 @pytest.mark.parametrize("ema", [0.0, 0.9])
@@ -97,14 +95,11 @@ def test_training_ends_early_and_keeps_the_best_weights(ema: float) -> None:
     best = min(summary["history"], key=lambda entry: entry["validation"])
     assert best["step"] == summary["best"]["step"]
     # The kept weights give, evaluated again, exactly the loss that was reported.
-    settled = prepare(
-        np.concatenate([np.asarray(images.pixels), np.asarray(held_out.pixels)]),
-        recipe=model.recipe,
-        options=Options(steps=1000, validation=0.25, precision="float32"),
-    ).settled
+    pixels = np.concatenate([np.asarray(images.pixels), np.asarray(held_out.pixels)])
+    plan = open_training(pixels, model.recipe, steps=1000, validation=0.25, precision="float32").plan
     model.requires_grad_(True)
-    run = Run(AutoencoderLearner(model), images, held_out, settled, patience=0, balance=False)
-    assert run.validation_loss()[0] == summary["best"]["validation"]
+    trainer = Trainer(AutoencoderLearner(model), TrainingData(images, held_out), plan)
+    assert trainer.validation_loss()[0] == summary["best"]["validation"]
 
 
 def test_patience_of_zero_never_ends_early() -> None:
@@ -126,9 +121,9 @@ def test_patience_counts_validations_in_a_row_above_the_best(
     losses: list[float], validations: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scripted = iter(losses)
-    monkeypatch.setattr(Run, "validation_loss", lambda _: (next(scripted), {}))
+    monkeypatch.setattr(Trainer, "validation_loss", lambda _: (next(scripted), {}))
     val = pictures(2, seed=1)  # so few that every step is followed by a validation
-    monkeypatch.setattr("isthmus.training.prepare.SHORT_STEPS", 0)  # a short training is all warm-up
+    monkeypatch.setattr("isthmus.training.plan.SHORT_STEPS", 0)  # a short training is all warm-up
     recipe = small("dense", "optimiser.warmup=0")
     model = train(pictures(), recipe, val=val, steps=6, patience=2, precision="float32")
     assert model.summary["steps"] == validations
@@ -137,24 +132,23 @@ def test_patience_counts_validations_in_a_row_above_the_best(
 
 def test_the_validation_loss_is_the_objective_on_held_out_images() -> None:
     recipe = small("conv", code="8")
-    prepared = prepare(pictures(), recipe=recipe, options=Options(steps=5, precision="float32"))
-    run = prepared.run(Options(steps=5))
+    run = open_training(pictures(), recipe, steps=5, precision="float32")
     run.fit()
     loss, parts = run.validation_loss()
-    assert run.held_out is not None
-    with run.average.applied():
-        target = run.held_out.stack(range(len(run.held_out))) / 255
-        made = prepared.model.reconstruct(target.astype(np.float32))
+    held_out, model = run.data.held_out, run.learner.module
+    assert held_out is not None and isinstance(model, Autoencoder)
+    with run.average.swapped_in():
+        target = held_out.stack(range(len(held_out))) / 255
+        made = model.reconstruct(target.astype(np.float32))
     assert loss == pytest.approx(float(((made - target) ** 2).mean()), rel=1e-5)
     assert parts["mse"] == pytest.approx(loss)
     assert run.validation_loss() == (loss, parts)
-    assert prepared.model.training
+    assert model.training
 
 
 @pytest.mark.parametrize("name", ["denoising", "variational", "inpainting"])
 def test_validation_draws_the_same_noise_every_time(name: str) -> None:
-    prepared = prepare(pictures(), recipe=small(name), options=Options(steps=5, precision="float32"))
-    run = prepared.run(Options(steps=5))
+    run = open_training(pictures(), small(name), steps=5, precision="float32")
     assert run.validation_loss() == run.validation_loss()
 
 
@@ -220,7 +214,7 @@ def test_descent_in_chunks_is_one_big_batch(monkeypatch: pytest.MonkeyPatch) -> 
     recipe = small("conv", "optimiser.name=gd", "optimiser.rate=0.1", "bottleneck=l2", code="8")
     whole = train(pictures(), recipe, steps=5)
     assert whole.summary["settled"]["batch"] == whole.summary["data"]["images"]
-    monkeypatch.setattr("isthmus.training.step.CHUNK_PIXELS", 12 * 12 * 5)
+    monkeypatch.setattr("isthmus.training.players.CHUNK_PIXELS", 12 * 12 * 5)
     chunks = train(pictures(), recipe, steps=5)
     for key, value in whole.state_dict().items():
         torch.testing.assert_close(chunks.state_dict()[key], value, atol=1e-6, rtol=1e-5)

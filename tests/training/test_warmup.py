@@ -6,12 +6,10 @@ import pytest
 import isthmus
 from isthmus.training.diagnosis.diagnose import findings
 from isthmus.training.diagnosis.observed import observe
-from isthmus.training.options import Options
-from isthmus.training.prepare import prepare
-from isthmus.training.run import Run
 from isthmus.training.schedule import Schedule, warmup_share, warmup_steps
+from isthmus.training.trainer import Trainer
 
-from .cases import Array, pictures, small, train
+from .cases import Array, open_training, pictures, small, train
 
 
 def error_share(model: isthmus.Autoencoder, images: Array) -> float:
@@ -34,8 +32,7 @@ def test_the_batch_of_a_short_training_is_smaller_where_none_is_asked_for() -> N
 
     def batch(*settings: str, **options: float) -> int:
         recipe = isthmus.recipe("conv").with_settings(["code=8", *settings])
-        asked = Options(precision="float32", validation=0.0, **options)  # type: ignore[arg-type]
-        return prepare(images, recipe=recipe, options=asked).settled.batch
+        return open_training(images, recipe, precision="float32", validation=0.0, **options).plan.batch
 
     assert batch(epochs=1000) == 64
     assert batch(epochs=20) == 6
@@ -46,7 +43,7 @@ def test_the_batch_of_a_short_training_is_smaller_where_none_is_asked_for() -> N
 
 def test_no_weights_are_chosen_and_nothing_ends_in_the_warmup(monkeypatch: pytest.MonkeyPatch) -> None:
     scripted = iter([0.1, *[0.9] * 30, *[0.5] * 100])
-    monkeypatch.setattr(Run, "validation_loss", lambda _: (next(scripted), {}))
+    monkeypatch.setattr(Trainer, "validation_loss", lambda _: (next(scripted), {}))
     recipe = small("dense", "optimiser.warmup=0.5")
     model = train(pictures(), recipe, val=pictures(2, seed=1), steps=400, patience=3)
     first_after = next(row["step"] for row in model.summary["history"] if row["step"] > 200)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from isthmus.training.options import Options
-from isthmus.training.prepare import prepare
 from isthmus.wording import choose_word, format_count
 
-from .cases import pictures, small
+from .cases import open_training, pictures, small
 
 
 @pytest.mark.parametrize(
@@ -42,5 +40,4 @@ def test_a_verb_that_goes_with_a_count() -> None:
     ],
 )
 def test_the_length_of_a_training_in_words(length: dict[str, float], words: str) -> None:
-    options = Options(precision="float32", **length)  # type: ignore[arg-type]
-    assert words in prepare(pictures(40), recipe=small("dense"), options=options).settled.notes
+    assert words in open_training(pictures(40), small("dense"), precision="float32", **length).plan.notes

@@ -18,9 +18,8 @@ import torch
 
 from isthmus.errors import IsthmusError
 from isthmus.model.recipe import Recipe
-from isthmus.training.api import train as run_training
 
-from .cases import labelled, pictures, small
+from .cases import labelled, pictures, run_training, small
 
 # Gradient descent without momentum passes rounding on as it is; Adam divides by it.
 PLAIN = ("optimiser.name=sgd", "optimiser.rate=0.05", "optimiser.batch=9")
@@ -28,7 +27,7 @@ STEPS = 6
 
 CASES: dict[str, tuple[Recipe, dict[str, Any]]] = {
     "conv": (small("conv", *PLAIN, code="4@4"), {}),
-    "crops": (small("conv", *PLAIN, code="4@4"), {"crop": 8, "turn": True}),
+    "crops": (small("conv", *PLAIN, code="4@4"), {"crop": 8, "augment_orientations": True}),
     "variational": (small("variational", *PLAIN, "bottleneck.free_bits=0.05"), {}),
     "noise": (small("dense", *PLAIN, "corruption=gaussian"), {}),
     "patches": (small("dense", *PLAIN, "corruption=mask"), {}),

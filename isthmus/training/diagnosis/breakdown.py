@@ -10,7 +10,7 @@ import numpy as np
 
 from isthmus.images.store import ImageSet
 from isthmus.training.diagnosis.finding import Finding
-from isthmus.training.player import Player
+from isthmus.training.players import Player
 
 GROWN = 10.0  # a loss this many times its lowest was on its way to infinity
 FAR = 10.0  # a learning rate this many times the usual one

@@ -1,4 +1,4 @@
-"""What follows from the data when nobody said otherwise: code, size or crop, batch; each as a sentence."""
+"""`CropPlan`: how images become training examples. Code, size or crop and batch, chosen from the data."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from isthmus.errors import DataError
-from isthmus.images.store import ImageSet, Ragged
+from isthmus.images.store import ImageSet, Ragged, side_range
 from isthmus.model.geometry import Geometry
 from isthmus.model.recipe import Recipe
-from isthmus.training.options import Options
+from isthmus.training.config import TrainConfig
 
-SMALL = 64  # up to this side a whole image is one training example with a vector code
-CROP = 64
+SMALL_SIDE_PX = 64  # up to this side a whole image is one training example with a vector code
+CROP_SIDE_PX = 64
 # A batch holds about this many pixels once images are large: many small steps learn faster.
 BATCH_PIXELS = 32 * 64 * 64
 # Of fewer steps the warm-up of the learning rate takes a fifth, and what is learned in the rest is little.
@@ -22,132 +22,123 @@ MIN_SHORT_BATCH = 4
 
 
 @dataclass(frozen=True)
-class Frame:
+class CropPlan:
     """How images become training examples.
 
     Attributes:
         recipe: with its code settled.
         resize: `(H, W)` every image is resized to before training, or None.
-        size: `(H, W)` of an example; crop: whether it is cut from a larger image.
+        size: `(H, W)` of an example; is_crop: whether it is cut from a larger image.
         notes: what was chosen and why.
     """
 
     recipe: Recipe
     resize: tuple[int, int] | None
     size: tuple[int, int]
-    crop: bool
+    is_crop: bool
     notes: tuple[str, ...]
 
 
-def frame(images: ImageSet, recipe: Recipe, options: Options) -> Frame:
-    """Settle code, size and crop from the data.
+def plan_crops(images: ImageSet, recipe: Recipe, config: TrainConfig) -> CropPlan:
+    """Choose code, size and crop from the data.
 
     Raises:
         DataError: the images are smaller than the crop that was asked for can use.
     """
     notes: list[str] = []
-    smallest, largest = sides(images)
+    smallest, largest = side_range(images)
     uniform = images.shape is not None
-    small = uniform and max(largest) <= SMALL and options.crop is None
-    if options.size is not None:
-        small = max(options.size) <= SMALL and options.crop is None
+    small = uniform and max(largest) <= SMALL_SIDE_PX and config.crop is None
+    if config.size is not None:
+        small = max(config.size) <= SMALL_SIDE_PX and config.crop is None
     if recipe.code == "auto":
         code = recipe.backbone.default_code(is_small=small, restores=recipe.corruption.wants_fine_code)
         recipe = replace(recipe, code=code)
         why = "images this small are coded whole" if small else "a grid code works at any image size"
         notes.append(f"code {code}: {why} (code)")
     if recipe.geometry.is_grid:
-        resize, size, crop = _grid_frame(images, smallest, recipe.geometry, options, notes)
+        resize, size, is_crop = _grid_crops(images, smallest, recipe.geometry, config, notes)
     else:
-        resize, size, crop = _vector_frame(images, largest, options, notes)
-    return Frame(recipe, resize, size, crop, tuple(notes))
-
-
-def sides(images: ImageSet) -> tuple[tuple[int, int], tuple[int, int]]:
-    """The smallest and the largest height and width."""
-    if images.shape is not None:
-        side = (images.shape[0], images.shape[1])
-        return side, side
-    assert isinstance(images.pixels, Ragged)
-    low, high = images.pixels.shapes.min(0).tolist(), images.pixels.shapes.max(0).tolist()
-    return (low[0], low[1]), (high[0], high[1])
+        resize, size, is_crop = _vector_crops(images, largest, config, notes)
+    return CropPlan(recipe, resize, size, is_crop, tuple(notes))
 
 
 def _usual_side(images: ImageSet) -> int:
     """The shorter side that three quarters of the images have at least."""
     if isinstance(images.pixels, Ragged):
         return int(np.quantile(images.pixels.shapes[:, :2].min(1), 0.25))
-    return min(sides(images)[0])
+    return min(side_range(images)[0])
 
 
-def _grid_frame(
-    images: ImageSet, smallest: tuple[int, int], geometry: Geometry, options: Options, notes: list[str]
+def _grid_crops(
+    images: ImageSet, smallest: tuple[int, int], geometry: Geometry, config: TrainConfig, notes: list[str]
 ) -> tuple[tuple[int, int] | None, tuple[int, int], bool]:
-    if options.crop is not None:
-        return options.size, options.crop, True
-    if options.size is not None:
-        return options.size, options.size, False
-    if images.shape is not None and max(smallest) <= CROP:
+    if config.crop is not None:
+        return config.size, config.crop, True
+    if config.size is not None:
+        return config.size, config.size, False
+    if images.shape is not None and max(smallest) <= CROP_SIDE_PX:
         return None, smallest, False
     # In a grid of fewer than eight steps most positions feel the border; multiples of 16 need no padding.
     # A few images that are smaller than the crop are extended by reflection.
     stride = geometry.stride or 1
     multiple = max(16, stride)
-    side = max(multiple, min(max(CROP, 8 * stride), _usual_side(images) // multiple * multiple))
+    side = max(multiple, min(max(CROP_SIDE_PX, 8 * stride), _usual_side(images) // multiple * multiple))
     what = "sizes differ" if images.shape is None else f"images are {smallest[0]}×{smallest[1]}"
     notes.append(f"training on random {side}×{side} crops, because {what} (crop, or size to resize)")
     return None, (side, side), True
 
 
-def _vector_frame(
-    images: ImageSet, largest: tuple[int, int], options: Options, notes: list[str]
+def _vector_crops(
+    images: ImageSet, largest: tuple[int, int], config: TrainConfig, notes: list[str]
 ) -> tuple[tuple[int, int] | None, tuple[int, int], bool]:
-    if options.crop is not None:
+    if config.crop is not None:
         notes.append(
-            f"the code is a vector for {options.crop[0]}×{options.crop[1]} pieces; other sizes are resized"
+            f"the code is a vector for {config.crop[0]}×{config.crop[1]} pieces; other sizes are resized"
         )
-        return options.size, options.crop, True
-    if options.size is not None:
-        return options.size, options.size, False
-    if images.shape is not None and max(largest) <= SMALL:
+        return config.size, config.crop, True
+    if config.size is not None:
+        return config.size, config.size, False
+    if images.shape is not None and max(largest) <= SMALL_SIDE_PX:
         return None, largest, False
     if max(largest) < 1:
         raise DataError("there is no pixel to train on")
     why = "sizes differ" if images.shape is None else f"images are {largest[0]}×{largest[1]}"
+    side = SMALL_SIDE_PX
     notes.append(
-        f"images are resized to {SMALL}×{SMALL}, because {why} and the code is a vector (size, or code 32@8)"
+        f"images are resized to {side}×{side}, because {why} and the code is a vector (size, or code 32@8)"
     )
-    return (SMALL, SMALL), (SMALL, SMALL), False
+    return (side, side), (side, side), False
 
 
-def batch_size(count: int, chosen: Frame) -> tuple[int, str]:
+def choose_batch(count: int, crops: CropPlan) -> tuple[int, str]:
     """`(images per step, what to say)` when `count` images are trained on."""
-    optimiser, size = chosen.recipe.optimiser, chosen.size
+    optimiser, size = crops.recipe.optimiser, crops.size
     if optimiser.takes_all_images:
         return count, f"batch {count}: full-batch descent takes all images at every step"
     fitting = min(64, max(8, BATCH_PIXELS // (size[0] * size[1])))
     wanted = fitting if optimiser.batch is None else optimiser.batch
     # Of a few large images, each gives several crops to a batch.
-    batch = wanted if chosen.crop else min(wanted, count)
+    batch = wanted if crops.is_crop else min(wanted, count)
     return batch, f"batch {batch} (setting optimiser.batch)" if optimiser.batch is None else f"batch {batch}"
 
 
-def epochs_of(options: Options, recipe: Recipe) -> float | None:
+def epochs_of(config: TrainConfig, recipe: Recipe) -> float | None:
     """The length in passes over the images, where it is one."""
-    if options.epochs is not None or options.steps is not None or options.minutes is not None:
-        return options.epochs
+    if config.epochs is not None or config.steps is not None or config.minutes is not None:
+        return config.epochs
     return recipe.optimiser.epochs
 
 
-def short_batch(
-    count: int, batch: int, chosen: Frame, options: Options, processes: int = 1
+def choose_short_batch(
+    count: int, batch: int, crops: CropPlan, config: TrainConfig, processes: int = 1
 ) -> tuple[int, str] | None:
     """A smaller batch, and what to say, where `batch` leaves a length in epochs fewer than 300 steps.
 
     Few steps on few images learn next to nothing, whatever the batch; as many images in smaller batches do.
     None where the batch or the number of steps was asked for, and where every step takes all images.
     """
-    optimiser, epochs = chosen.recipe.optimiser, epochs_of(options, chosen.recipe)
+    optimiser, epochs = crops.recipe.optimiser, epochs_of(config, crops.recipe)
     if epochs is None or optimiser.batch is not None or optimiser.takes_all_images:
         return None
     smaller = max(MIN_SHORT_BATCH, processes, int(epochs * count / SHORT_STEPS))

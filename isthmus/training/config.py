@@ -1,26 +1,28 @@
-"""What a user asks of a training, apart from the recipe; and what was settled before the first step."""
+"""`TrainConfig`: what a user asks of a training, apart from the recipe and the images."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from isthmus.errors import UsageError
 from isthmus.images.sample_range import Range, check_range
-from isthmus.model.attachment_check import sides, whole_number
-from isthmus.training.privacy import Privacy
 
 _MAY_BE_NONE = ("steps", "epochs", "minutes", "private", "delta", "clip_norm", "noise_seed")
+LENGTHS = ("epochs", "minutes", "steps")
+OLD_NAMES = {"turn": "augment_orientations", "only": "names_from"}
+"""Names of options in version 0.1, which files keep -> names of today."""
+_STORED_NAMES = {name: old for old, name in OLD_NAMES.items()}
 PrecisionName = Literal["auto", "float32", "bfloat16"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
-    """The request.
+class TrainConfig:
+    """The request. It checks itself; numbers become Python's own, because they are written as JSON.
 
     Attributes:
         epochs, minutes, steps: length; at most one is given. None of them: the recipe's, or five minutes.
@@ -29,15 +31,24 @@ class Options:
         validation: share of the images held out by content hash; 0 holds none out.
         patience: training ends after so many validations in a row that were clearly above the best; 0: never.
         balance: draw classes equally often.
+        augment_orientations: mirror and turn training examples at random; for images without an up.
+        names_from: a list of names, see `isthmus.images.only`: no other images are used.
         cache: a folder for the decoded pixels of a folder or of tar shards, see `isthmus.read`.
         range: the samples that stand for black and white, see `isthmus.read`.
-        only: a list of names, see `isthmus.images.only`: no other images are used.
-        turn: mirror and turn training examples at random; for images that have no up and no left.
-        precision: `auto` measures whether bfloat16 pays on this machine.
+        precision: `auto` takes bfloat16 where the processor multiplies it.
         checkpoint_seconds: time between saved states.
         private: ε that the whole training may spend on any one image, see `isthmus.training.privacy`.
         delta: its δ, 1/(10 N) where not given; clip_norm: largest norm of one image's gradient.
         noise_seed: makes the noise repeatable, for experiments: who knows the seed can take the noise away.
+
+    Raises:
+        UsageError: a value out of range, or more than one length.
+
+    Examples:
+        >>> TrainConfig(steps=100, size=64).size
+        (64, 64)
+        >>> TrainConfig.from_dict(TrainConfig(seed=3).to_dict()).seed
+        3
     """
 
     epochs: float | None = None
@@ -49,8 +60,8 @@ class Options:
     validation: float = 0.1
     patience: int = 12
     balance: bool = False
-    turn: bool = False
-    only: str | None = None
+    augment_orientations: bool = False
+    names_from: str | None = None
     cache: str | None = None
     precision: PrecisionName = "auto"
     checkpoint_seconds: float = 60.0
@@ -60,11 +71,30 @@ class Options:
     noise_seed: int | None = None
     range: Range | None = None
 
+    @property
+    def length(self) -> tuple[str, float] | None:
+        """Name and value of the length, where one is given."""
+        given = [(n, getattr(self, n)) for n in LENGTHS if getattr(self, n) is not None]
+        return given[0] if given else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The request as files and summaries hold it, under the names of version 0.1."""
+        return {_STORED_NAMES.get(name, name): value for name, value in dataclasses.asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> TrainConfig:
+        """The inverse of `to_dict`.
+
+        Raises:
+            TypeError, UsageError: it is no such request.
+        """
+        return cls(**{OLD_NAMES.get(name, name): value for name, value in data.items()})
+
     def __post_init__(self) -> None:
-        given = [n for n in ("epochs", "minutes", "steps") if getattr(self, n) is not None]
+        given = [n for n in LENGTHS if getattr(self, n) is not None]
         if len(given) > 1:
             raise UsageError(f"give one length, not {' and '.join(given)}")
-        self._settle_numbers()
+        self._convert_numbers()
         for name in given:
             if not 0 < getattr(self, name) < 1e9:
                 raise UsageError(f"{name}={getattr(self, name)} is not a length of training")
@@ -81,7 +111,7 @@ class Options:
         object.__setattr__(self, "range", check_range(self.range))
         self._check_private()
         for name in ("size", "crop"):
-            self._settle_sides(name)
+            self._convert_sides(name)
         if self.size and self.crop and any(c > s for c, s in zip(self.crop, self.size, strict=True)):
             raise UsageError("a crop cannot be larger than the size that images are resized to")
 
@@ -98,8 +128,7 @@ class Options:
         if self.noise_seed is not None and not 0 <= self.noise_seed < 2**63:
             raise UsageError(f"noise_seed={self.noise_seed}: seeds lie from 0 to 2⁶³ − 1")
 
-    def _settle_numbers(self) -> None:
-        # As Python's own numbers, because they are written as JSON: NumPy's are not known there.
+    def _convert_numbers(self) -> None:
         kinds: dict[str, Callable[[Any], float]] = {
             **dict.fromkeys(("steps", "seed", "patience", "noise_seed"), operator.index),
             **dict.fromkeys(("epochs", "minutes", "validation", "checkpoint_seconds"), float),
@@ -115,10 +144,12 @@ class Options:
                 what = "a whole number" if kind is operator.index else "a number"
                 raise UsageError(f"{name}={value}: expected {what}") from None
 
-    def _settle_sides(self, name: str) -> None:
+    def _convert_sides(self, name: str) -> None:
         value = getattr(self, name)
         if value is None:
             return
+        if isinstance(value, int):
+            value = (value, value)
         try:
             height, width = (operator.index(side) for side in value)
         except (TypeError, ValueError):
@@ -126,53 +157,3 @@ class Options:
         if not (1 <= height <= 16384 and 1 <= width <= 16384):
             raise UsageError(f"{name}={height}x{width}: sides lie from 1 to 16384")
         object.__setattr__(self, name, (height, width))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settled:
-    """Everything that was chosen automatically or given, fixed before the first step and reused on resume.
-
-    Attributes:
-        size: `(H, W)` of training batches; crop: whether they are cut at random from larger images.
-        batch, steps, validate_every: in images and steps; of a training in minutes the last two are a first
-            estimate, see `isthmus.training.schedule.Schedule`.
-        warmup_steps: up to these no weights are chosen and no validation counts against patience, for
-            losses jump about there. Plans of version 0.1 have 0.
-        precision: `float32` or `bfloat16`.
-        notes: what was chosen and why, one line each.
-        privacy: noise and clipping of a private training, or None.
-        minutes: the time after which the training ends; None where its number of steps is fixed.
-    """
-
-    size: tuple[int, int]
-    crop: bool
-    batch: int
-    steps: int
-    validate_every: int
-    precision: str
-    seed: int
-    notes: tuple[str, ...] = ()
-    privacy: Privacy | None = None
-    minutes: float | None = None
-    warmup_steps: int = 0
-
-    def to_dict(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Settled:
-        """The inverse of `to_dict`.
-
-        Raises:
-            LookupError, TypeError, ValueError: it is no such choice.
-        """
-        sides(data, "size", count=(2, 2), high=2**24)
-        for name in ("batch", "steps", "validate_every"):
-            whole_number(data, name, 1, 10**9)
-        if "warmup_steps" in data:
-            whole_number(data, "warmup_steps", 0, 10**9)
-        if data["precision"] not in ("float32", "bfloat16"):
-            raise ValueError("its precision is not known")
-        terms = data.get("privacy")
-        privacy = None if terms is None else Privacy(**terms)
-        return cls(**{**data, "size": tuple(data["size"]), "notes": tuple(data["notes"]), "privacy": privacy})

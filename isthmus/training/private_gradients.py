@@ -1,4 +1,4 @@
-"""Gradients of a private step: one per image, each clipped, summed, and hidden in Gaussian noise.
+"""`PrivateGradients`: one gradient per image, each clipped, summed, and hidden in Gaussian noise.
 
 A gradient is taken of a pass that sees one image alone, so that nothing in a network can mix two, whatever
 its layers are. Where torch can do that for many images at once (`torch.func.vmap`) it does; otherwise they
@@ -18,23 +18,25 @@ from torch.func import functional_call, grad, vmap
 from torch.overrides import TorchFunctionMode
 
 from isthmus.errors import CapabilityError
-from isthmus.images.store import Indices
-from isthmus.training.player import Learner
-from isthmus.training.privacy import Privacy
+from isthmus.images.batches import Batch, Batches
+from isthmus.images.store import ImageSet, Indices
+from isthmus.training.optimisers import build_optimiser
+from isthmus.training.plan import TrainPlan
+from isthmus.training.players import Learner, LocalGradients, Logged
+from isthmus.training.privacy import PrivacyPlan
 
-AT_ONCE = 2**24  # numbers in the gradients of all images that are held at one time
+MAX_GRADIENT_NUMBERS = 2**24  # numbers in the gradients of all images that are held at one time
 _COINS, _NOISE, _DRAWS = 4, 5, 6  # streams of Philox beside those of `images.batches`
 
 Losses = dict[str, Tensor]
 
 
-class PrivateSteps:
-    """The gradients of one player's training, step by step.
+class PrivateGradients(LocalGradients):
+    """The strategy of a private training, of one player in one process.
 
     Args:
         learner: with one player.
-        optimiser: the player's; it is Opacus that reads its parameters, the caller that moves them.
-        privacy: clip, noise and chance of an image to be drawn.
+        terms: clip, noise and chance of an image to be drawn.
         count: images in the training set.
         batch: images per step on average.
 
@@ -46,38 +48,56 @@ class PrivateSteps:
         CapabilityError: the network stores statistics of the images that it sees.
     """
 
-    def __init__(
-        self, learner: Learner, optimiser: torch.optim.Optimizer, privacy: Privacy, *, count: int, batch: int
-    ) -> None:
+    is_private = True
+
+    def __init__(self, learner: Learner, terms: PrivacyPlan, *, count: int, batch: int) -> None:
         from opacus.optimizers import DPOptimizer
 
-        self.learner, self.privacy, self.count = learner, privacy, count
+        self.learner, self.terms, self.count = learner, terms, count
+        # Opacus reads the optimiser's parameters; the caller moves them with its own.
         self.clipped = DPOptimizer(
-            optimiser, noise_multiplier=privacy.noise, max_grad_norm=privacy.clip, expected_batch_size=batch
+            build_optimiser(learner.players[0]),
+            noise_multiplier=terms.noise,
+            max_grad_norm=terms.clip,
+            expected_batch_size=batch,
         )
-        self.seed = secrets.randbits(63) if privacy.seed is None else privacy.seed
-        self._alone = _Alone(learner)
+        self.seed = secrets.randbits(63) if terms.seed is None else terms.seed
+        self._single = _SingleImages(learner)
         numbers = sum(p.numel() for p in learner.players[0].parameters)
-        self._at_once = max(1, AT_ONCE // numbers)
+        self._together = max(1, MAX_GRADIENT_NUMBERS // numbers)
         self._vectorised: bool | None = None
 
-    def drawn(self, step: int) -> Indices:
+    def open_batches(self, images: ImageSet, plan: TrainPlan) -> Batches:
+        return plan.open_batches(images, seed=self.seed, drawn=self.draw)
+
+    def draw(self, step: int) -> Indices:
         """Which images this step holds: each by a coin of its own."""
-        return np.flatnonzero(self._random(step, _COINS).random(self.count) < self.privacy.rate)
+        return np.flatnonzero(self._random(step, _COINS).random(self.count) < self.terms.rate)
 
-    def __call__(self, step: int, images: Tensor, labels: Tensor | None, progress: float) -> Losses:
-        """Leave the noisy gradient in every parameter's `grad`; give the losses of the images, as they are.
+    def backward(
+        self,
+        learner: Learner,  # noqa: ARG002
+        batch: Batch,
+        step: int,
+        seed: int,  # noqa: ARG002
+        progress: float,
+    ) -> Logged:
+        """Leave the noisy gradient in every parameter's `grad`; give the losses, which carry no noise."""
+        device = next(self.learner.module.parameters()).device
+        labels = None if batch.labels is None else batch.labels.to(device)
+        return [(self.take_noisy_gradient(step, batch.images.to(device), labels, progress), 1.0)]
 
-        Args:
-            images: `(N, C, H, W)`, those drawn for this step; there may be none.
-        """
+    def take_noisy_gradient(
+        self, step: int, images: Tensor, labels: Tensor | None, progress: float
+    ) -> Losses:
+        """As `backward`, of images `(N, C, H, W)` that were drawn for this step; there may be none."""
         losses: dict[str, list[Tensor]] = {}
         generator = self._generator(step, _DRAWS, images.device)
         self.clipped.zero_grad()
         for rows in self._parts(len(images)):
             marks = None if labels is None else labels[rows]
             found, told = self.gradients(images[rows], marks, generator, progress)
-            for name, parameter in self._alone.parameters.items():
+            for name, parameter in self._single.parameters.items():
                 vars(parameter)["grad_sample"] = found[name]  # where Opacus looks
             self.clipped.clip_and_accumulate()
             for name, values in told.items():
@@ -85,7 +105,7 @@ class PrivateSteps:
         self.clipped.generator = self._generator(step, _NOISE, images.device)
         self.clipped.add_noise()
         self.clipped.scale_grad()
-        for parameter in self._alone.parameters.values():
+        for parameter in self._single.parameters.values():
             vars(parameter).update(grad_sample=None, summed_grad=None)  # as large as a batch
         return {name: torch.cat(values).mean() for name, values in losses.items() if len(images)}
 
@@ -94,15 +114,15 @@ class PrivateSteps:
     ) -> tuple[dict[str, Tensor], Losses]:
         """By name, `(N, …)` gradients of each image's own loss, not yet clipped; and its losses `(N,)`."""
         if len(images) == 0:
-            none = {name: p.new_zeros((0, *p.shape)) for name, p in self._alone.parameters.items()}
+            none = {name: p.new_zeros((0, *p.shape)) for name, p in self._single.parameters.items()}
             return none, {}
         if self._vectorised is None:
             self._vectorised = _can_vectorise(self.learner, images, labels)
-        return self._alone(images, labels, generator, progress, vectorised=self._vectorised)
+        return self._single(images, labels, generator, progress, vectorised=self._vectorised)
 
     def _parts(self, count: int) -> Iterator[slice]:
-        for start in range(0, max(count, 1), self._at_once):
-            yield slice(start, min(start + self._at_once, count))
+        for start in range(0, max(count, 1), self._together):
+            yield slice(start, min(start + self._together, count))
 
     def _generator(self, step: int, stream: int, device: torch.device) -> torch.Generator:
         return torch.Generator(device=device).manual_seed(int(self._random(step, stream).integers(2**63)))
@@ -112,7 +132,7 @@ class PrivateSteps:
         return np.random.Generator(np.random.Philox(key=key, counter=np.array([0, 0, 0, stream], np.uint64)))
 
 
-class _Alone:
+class _SingleImages:
     """Every image's gradient by a pass of its own."""
 
     def __init__(self, learner: Learner) -> None:
@@ -192,7 +212,7 @@ def _can_vectorise(learner: Learner, images: Tensor, labels: Tensor | None) -> b
     before = {name: b.clone() for name, b in probe.module.named_buffers()}
     noise = torch.rand((2, *images.shape[1:]), generator=torch.Generator().manual_seed(0)).to(images)
     marks = None if labels is None else torch.zeros_like(labels[:1]).expand(2)
-    alone = _Alone(probe)
+    alone = _SingleImages(probe)
     generator = torch.Generator(device=images.device).manual_seed(0)
     try:
         alone(noise, marks, generator, 0.5, vectorised=True)

@@ -1,0 +1,128 @@
+"""`TrainingData`: the images that a training sees and those that it is validated on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from isthmus.errors import DataError, UsageError
+from isthmus.images.cache import cache_folder
+from isthmus.images.conform import conform
+from isthmus.images.only import keep_named
+from isthmus.images.reading import read
+from isthmus.images.split import hold_out
+from isthmus.images.store import ImageSet
+from isthmus.metrics.noise import estimate_sigma
+from isthmus.model.recipe import Recipe
+from isthmus.training.config import TrainConfig
+from isthmus.training.crop_plan import CropPlan, plan_crops
+from isthmus.training.distributed import SINGLE_PROCESS, ProcessGroup
+from isthmus.training.pairs import settle_pairs
+from isthmus.wording import format_count
+
+MAX_NOISE_IMAGES = 32
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Attributes:
+    train: images to train on; held_out: images to validate on, or None.
+    """
+
+    train: ImageSet
+    held_out: ImageSet | None = None
+
+
+def read_training_data(
+    data: Any,
+    val: Any,
+    recipe: Recipe,
+    config: TrainConfig,
+    group: ProcessGroup = SINGLE_PROCESS,
+) -> tuple[TrainingData, CropPlan]:
+    """The training and validation images, and how examples are cut from them, with the completed recipe.
+
+    Of several processes each decodes into, or maps, one file of pixels per machine.
+
+    Raises:
+        DataError: unreadable, empty, without the labels that a balanced training needs, or of other channels
+            in `val`; or the processes find different images.
+    """
+    if group.count > 1 and config.cache is None:
+        config = replace(config, cache=str(cache_folder() / "folders"))
+    parts, crops = group.run_first_per_machine(lambda: _read_parts(data, val, recipe, config))
+    own = parts.train.fingerprint() if group.count > 1 else ""
+    if own != group.broadcast(own):
+        raise DataError(f"{parts.train.source} holds other images here than for process 0")
+    return parts, crops
+
+
+def check_same_data(images: ImageSet, fingerprint: str | None, source: str, field: str = "data") -> None:
+    """Raises:
+    UsageError: a training is resumed on other data than it began with.
+    """
+    if images.fingerprint() != fingerprint:
+        raise UsageError(
+            f"{images.source} is not the data this training began with ({source}): resume needs the same "
+            f"{field}",
+            id="resume-differs",
+            fields={"field": field, "value": images.source, "began": source},
+        )
+
+
+def _read_parts(data: Any, val: Any, recipe: Recipe, config: TrainConfig) -> tuple[TrainingData, CropPlan]:
+    # Resized at once: at full size they may not fit.
+    is_mapped = isinstance(data, ImageSet) and data.target_channels > 0  # pairs were when they were read
+    images = read(data, size=config.size, cache=config.cache, range=None if is_mapped else config.range)
+    recipe = settle_pairs(recipe, images)
+    if images.target_channels and val is not None:
+        raise UsageError("pairs are validated on a held-out part of them: leave val away", id="val-of-pairs")
+    if config.names_from is not None:
+        images = keep_named(images, config.names_from)
+    if config.balance and images.labels is None:
+        raise DataError(
+            f"{images.source} has no labels to balance", hint="put each class in a folder of its own"
+        )
+    crops = plan_crops(images, recipe, config)
+    if crops.resize is not None:
+        images = conform(images, size=crops.resize, channels=None)
+    parts = _split(images, val, crops, config)
+    return parts, _measure_noise(crops, parts.train)
+
+
+def _split(images: ImageSet, val: Any, crops: CropPlan, config: TrainConfig) -> TrainingData:
+    if val is not None:
+        val = read(val, cache=config.cache, range=config.range)
+        return TrainingData(images, _conform_validation(val, images, crops))
+    if config.validation == 0 or len(images) < 2 or config.private is not None:
+        return TrainingData(images)
+    train, held_out = hold_out(images, config.validation)
+    if len(held_out) == 0:
+        return TrainingData(images)
+    return TrainingData(images.subset(train), images.subset(held_out))
+
+
+def _conform_validation(val: ImageSet, images: ImageSet, crops: CropPlan) -> ImageSet:
+    # A vector code has one size; a grid code, and the middle that is cut out of larger images, take any.
+    size = crops.resize if crops.is_crop or crops.recipe.geometry.is_grid else crops.size
+    channels = images.channels if images.channels in (1, 3) else None
+    val = conform(val, size=size, channels=channels)
+    if val.channels != images.channels:
+        raise DataError(
+            f"{val.source} has {format_count(val.channels, 'channel')}, the images to train on have "
+            f"{images.channels}"
+        )
+    return val
+
+
+def _measure_noise(crops: CropPlan, images: ImageSet) -> CropPlan:
+    """Measure the noise of images that are noisy themselves, where it is not given."""
+    if not crops.recipe.corruption.needs_noise_level:
+        return crops
+    some = np.linspace(0, len(images) - 1, min(len(images), MAX_NOISE_IMAGES)).astype(int)
+    sigma = max(0.01, round(float(np.median([estimate_sigma(images.image(int(i))) for i in some])), 2))
+    recipe = crops.recipe.with_settings({"corruption.sigma": sigma})
+    note = f"the images have noise of σ {sigma:g} of 255, measured on {len(some)} (corruption.sigma)"
+    return replace(crops, recipe=recipe, notes=(*crops.notes, note))

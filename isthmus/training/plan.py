@@ -1,0 +1,373 @@
+"""`TrainPlan`: everything that was chosen for a training before its first step, saved and reused on resume.
+
+    config, recipe, images  ->  make_plan  ->  TrainPlan  ->  Trainer
+
+A length in minutes has no number of steps yet; `with_length` adds one when the time of a step is known.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+
+from isthmus.images.batches import Batches
+from isthmus.images.store import ImageSet, Indices
+from isthmus.machine import multiplies_bfloat16
+from isthmus.model.attachment_check import sides, whole_number
+from isthmus.model.footprint import check_memory
+from isthmus.model.recipe import Recipe
+from isthmus.training.config import TrainConfig
+from isthmus.training.crop_plan import SHORT_STEPS, CropPlan, choose_batch, choose_short_batch, epochs_of
+from isthmus.training.data import TrainingData
+from isthmus.training.privacy import PrivacyPlan, choose_private_batch, describe_privacy, plan_privacy
+from isthmus.training.schedule import warmup_steps
+from isthmus.wording import choose_word, format_count
+
+DEFAULT_MINUTES = 5.0
+STEPS_SHARE = 0.92  # of a length in minutes: reading, measuring, validations and checkpoints take the rest
+VALIDATIONS = 40
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainPlan:
+    """What was chosen automatically or given, fixed before the first step.
+
+    Attributes:
+        size: `(H, W)` of training batches; is_crop: whether they are cut at random from larger images.
+        batch, steps, validate_every: in images and steps; of a training in minutes the last two are a first
+            estimate, see `isthmus.training.schedule.Schedule`; 0 steps: the time of one is not known yet.
+        warmup_steps: up to these no weights are chosen and no validation counts against patience, for
+            losses jump about there. Plans of version 0.1 have 0.
+        precision: `float32` or `bfloat16`.
+        notes: what was chosen and why, one line each.
+        privacy: noise and clipping of a private training, or None.
+        minutes: the time after which the training ends; None where its number of steps is fixed.
+        patience, balance, augment_orientations, checkpoint_seconds: as in `TrainConfig`, and stored there.
+        step_seconds: measured time of a step, 0 where no choice depends on it; not stored.
+    """
+
+    size: tuple[int, int]
+    is_crop: bool = False
+    batch: int
+    steps: int
+    validate_every: int
+    precision: str = "float32"
+    seed: int = 0
+    notes: tuple[str, ...] = ()
+    privacy: PrivacyPlan | None = None
+    minutes: float | None = None
+    warmup_steps: int = 0
+    patience: int = 0
+    balance: bool = False
+    augment_orientations: bool = False
+    checkpoint_seconds: float = 60.0
+    step_seconds: float = 0.0
+
+    @property
+    def crop(self) -> tuple[int, int] | None:
+        """`(H, W)` that examples are cut to, or None where images are taken whole."""
+        return self.size if self.is_crop else None
+
+    @property
+    def is_short(self) -> bool:
+        """Whether it is all warm-up: the end of its falling rate is its best part."""
+        return self.minutes is None and self.warmup_steps >= self.steps
+
+    def open_batches(
+        self,
+        images: ImageSet,
+        *,
+        seed: int | None = None,
+        share: tuple[int, int] = (0, 1),
+        drawn: Callable[[int], Indices] | None = None,
+    ) -> Batches:
+        """The stream of training batches, see `isthmus.images.batches.Batches`."""
+        return Batches(
+            images,
+            batch=self.batch,
+            seed=self.seed if seed is None else seed,
+            crop=self.crop,
+            balance=self.balance,
+            turn=self.augment_orientations,
+            share=share,
+            drawn=drawn,
+        )
+
+    def with_notes(self, *notes: str) -> TrainPlan:
+        return replace(self, notes=(*self.notes, *notes))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plan as files and summaries hold it, under the names of version 0.1."""
+        stored = dataclasses.asdict(self)
+        return {_STORED_NAMES.get(name, name): stored[name] for name in _STORED}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any], config: TrainConfig) -> TrainPlan:
+        """The inverse of `to_dict`, with what the configuration stores.
+
+        Raises:
+            LookupError, TypeError, ValueError: it is no such plan.
+        """
+        sides(data, "size", count=(2, 2), high=2**24)
+        for name in ("batch", "steps", "validate_every"):
+            whole_number(data, name, 1, 10**9)
+        if "warmup_steps" in data:
+            whole_number(data, "warmup_steps", 0, 10**9)
+        if data["precision"] not in ("float32", "bfloat16"):
+            raise ValueError("its precision is not known")
+        terms = data.get("privacy")
+        values = {_CURRENT_NAMES.get(name, name): value for name, value in data.items()}
+        values |= {"size": tuple(data["size"]), "notes": tuple(data["notes"])}
+        values |= {"privacy": None if terms is None else PrivacyPlan(**terms)}
+        return cls(**values, **_from_config(config))
+
+
+_STORED_NAMES = {"is_crop": "crop"}
+_CURRENT_NAMES = {"crop": "is_crop"}
+_FROM_CONFIG = ("patience", "balance", "augment_orientations", "checkpoint_seconds")
+_STORED = tuple(
+    f.name for f in dataclasses.fields(TrainPlan) if f.name not in (*_FROM_CONFIG, "step_seconds")
+)
+
+
+def _from_config(config: TrainConfig) -> dict[str, Any]:
+    return {name: getattr(config, name) for name in _FROM_CONFIG}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainRecord:
+    """What a resumed training must know besides its plan: what was asked, and of which images.
+
+    Attributes:
+        recipe: with every choice that depends on the images.
+        config: what was asked for.
+        source, fingerprint: of the images to train on; held_out: fingerprint of those to validate on.
+        threads: that the training began with.
+    """
+
+    recipe: Recipe
+    config: TrainConfig
+    source: str
+    fingerprint: str
+    held_out: str | None
+    threads: int = field(default_factory=torch.get_num_threads)
+
+    @classmethod
+    def of(cls, recipe: Recipe, config: TrainConfig, data: TrainingData) -> TrainRecord:
+        held_out = None if data.held_out is None else data.held_out.fingerprint()
+        train = data.train
+        return cls(
+            recipe=recipe,
+            config=config,
+            source=train.source,
+            fingerprint=train.fingerprint(),
+            held_out=held_out,
+        )
+
+    def to_dict(self, plan: TrainPlan) -> dict[str, Any]:
+        """Record and plan as a training state holds them."""
+        return {
+            "recipe": self.recipe.to_dict(),
+            "settled": plan.to_dict(),
+            "options": self.config.to_dict(),
+            "source": self.source,
+            "fingerprint": self.fingerprint,
+            "held_out": self.held_out,
+            "threads": self.threads,
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> tuple[TrainRecord, TrainPlan]:
+        """The inverse of `to_dict`.
+
+        Raises:
+            IsthmusError, LookupError, TypeError, ValueError: these are no record and plan.
+        """
+        config = TrainConfig.from_dict(data["options"])
+        record = cls(
+            recipe=Recipe.from_dict(data["recipe"]),
+            config=config,
+            **{name: data[name] for name in ("source", "fingerprint", "held_out", "threads")},
+        )
+        return record, TrainPlan.from_dict(data["settled"], config)
+
+
+# ------------------------------------------------------------ from a request to a plan
+
+
+def make_plan(
+    data: TrainingData,
+    crops: CropPlan,
+    config: TrainConfig,
+    *,
+    processes: int = 1,
+    device: torch.device,
+) -> TrainPlan:
+    """Choose everything that follows from the request, the images and the processor's flags.
+
+    Raises:
+        DataError: a batch does not fit into memory.
+        UsageError: a privacy that cannot be promised.
+    """
+    recipe, count = crops.recipe, len(data.train)
+    batch, why_batch = choose_batch(count, crops)
+    shorter = None
+    if config.private is not None:
+        usual = recipe.optimiser.batch is None and not recipe.optimiser.takes_all_images
+        batch = choose_private_batch(count, batch) if usual else min(batch, count)
+        why_batch = (
+            f"batch {batch} on average (setting optimiser.batch): the more images, the less the noise counts"
+        )
+    else:
+        shorter = choose_short_batch(count, batch, crops, config, processes)
+        batch, why_batch = shorter or (batch, why_batch)
+    if device.type == "cpu":
+        # Full-batch descent takes its images in chunks, one by one where they are large.
+        at_once = 1 if recipe.optimiser.takes_all_images else batch
+        check_memory(
+            recipe.backbone,
+            recipe.geometry,
+            (at_once, data.train.channels, *crops.size),
+            backward=True,
+        )
+    precision, why_precision = choose_precision(config, recipe, device)
+    minutes = _minutes(config, recipe)
+    plan = TrainPlan(
+        size=crops.size,
+        is_crop=crops.is_crop,
+        batch=batch,
+        steps=0,
+        validate_every=1,
+        precision=precision,
+        seed=config.seed,
+        notes=(*crops.notes, why_batch, *_describe_held_out(data, config), why_precision),
+        minutes=minutes,
+        **_from_config(config),
+    )
+    if minutes is not None:
+        return plan
+    steps, why_steps = steps_of_request(config, recipe, count, batch)
+    return with_length(plan.with_notes(why_steps), steps, recipe, config, data, is_short=shorter is not None)
+
+
+def with_length(
+    plan: TrainPlan,
+    steps: int,
+    recipe: Recipe,
+    config: TrainConfig,
+    data: TrainingData,
+    *,
+    is_short: bool = False,
+) -> TrainPlan:
+    """The plan with a number of steps and what follows from it: validations, warm-up, noise.
+
+    Args:
+        is_short: whether the whole training counts as warm-up, however many steps it has.
+
+    Raises:
+        UsageError: a privacy that cannot be promised.
+    """
+    is_short = plan.minutes is None and (is_short or steps < SHORT_STEPS)
+    held_out = 0 if data.held_out is None else len(data.held_out)
+    terms = _plan_privacy(config, len(data.train), plan.batch, steps)
+    notes = [] if terms is None else describe_privacy(terms, steps, val=held_out > 0)
+    if terms is not None and plan.minutes is not None:
+        notes.insert(
+            0,
+            f"private: {format_count(steps, 'step')} whatever time they take: the noise is calibrated to "
+            "their number",
+        )
+    return replace(
+        plan.with_notes(*notes),
+        steps=steps,
+        validate_every=_validate_every(steps, plan.batch, held_out),
+        warmup_steps=steps if is_short else warmup_steps(recipe.optimiser, steps),
+        privacy=terms,
+        minutes=plan.minutes if terms is None else None,
+    )
+
+
+def with_minutes(
+    plan: TrainPlan, step_seconds: float, recipe: Recipe, config: TrainConfig, data: TrainingData
+) -> TrainPlan:
+    """A plan for a length in minutes with a first estimate of its steps, from the measured time of one."""
+    assert plan.minutes is not None
+    steps = max(1, int(plan.minutes * 60 * STEPS_SHARE / step_seconds))
+    epochs = float(f"{steps * plan.batch / len(data.train):.3g}")
+    given = format_count(plan.minutes, "minute") + (
+        "" if config.minutes is not None else " (minutes, epochs)"
+    )
+    note = (
+        f"{given} {choose_word(plan.minutes, 'is', 'are')} about {format_count(steps, 'step')} at "
+        f"{1000 * step_seconds:.3g} ms, {format_count(epochs, 'epoch')}; "
+        "how many there will be follows from the time that they take"
+    )
+    timed = replace(plan.with_notes(note), step_seconds=step_seconds)
+    return with_length(timed, steps, recipe, config, data)
+
+
+def choose_precision(config: TrainConfig, recipe: Recipe, device: torch.device) -> tuple[str, str]:
+    """`(precision, what to say)`, from the processor's flags and never from a measurement."""
+    if config.precision != "auto":
+        return config.precision, f"precision {config.precision}, as asked"
+    if config.private is not None:
+        return "float32", "precision float32: gradients of single images"
+    if recipe.bottleneck.needs_float32:
+        return "float32", f"precision float32: {recipe.bottleneck.needs_float32}"
+    if multiplies_bfloat16(device):
+        return "bfloat16", "precision bfloat16: this processor multiplies it"
+    return "float32", "precision float32: this processor has no instructions for bfloat16"
+
+
+def _describe_held_out(data: TrainingData, config: TrainConfig) -> list[str]:
+    if data.held_out is not None:
+        return []
+    if config.private is not None:
+        return ["no image of DATA is held out: a choice by it would give it away; the last weights are kept"]
+    return ["nothing is held out for validation: the last weights are kept"]
+
+
+def _minutes(config: TrainConfig, recipe: Recipe) -> float | None:
+    """The length in time, where it is one."""
+    if config.length is not None:
+        return config.minutes
+    return DEFAULT_MINUTES if recipe.optimiser.epochs is None else None
+
+
+def steps_of_request(config: TrainConfig, recipe: Recipe, count: int, batch: int) -> tuple[int, str]:
+    """Steps of a training whose length is no time; and a sentence that says so."""
+    if config.steps is not None:
+        return config.steps, f"{format_count(config.steps, 'step')}, as asked"
+    epochs = epochs_of(config, recipe)
+    assert epochs is not None
+    steps = max(1, math.ceil(epochs * (count / batch)))
+    length, equals = format_count(epochs, "epoch"), choose_word(epochs, "is", "are")
+    if config.epochs is not None:
+        return steps, f"{length} {equals} {format_count(steps, 'step')}"
+    said = f"{length}, the recipe's length, {equals} {format_count(steps, 'step')}"
+    return steps, f"{said} (minutes, epochs)"
+
+
+def _plan_privacy(config: TrainConfig, count: int, batch: int, steps: int) -> PrivacyPlan | None:
+    if config.private is None:
+        return None
+    return plan_privacy(
+        epsilon=config.private,
+        delta=config.delta,
+        clip=config.clip_norm,
+        seed=config.noise_seed,
+        count=count,
+        batch=batch,
+        steps=steps,
+    )
+
+
+def _validate_every(steps: int, batch: int, held_out: int) -> int:
+    # A validation costs about a third of a training pass; together they stay below a tenth of the time.
+    affordable = math.ceil(held_out / 3 / (0.1 * batch))
+    return max(1, min(steps, max(steps // VALIDATIONS, affordable)))

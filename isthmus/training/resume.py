@@ -1,0 +1,152 @@
+"""What a resumed training may be asked for: a longer length, and nothing else that it did not begin with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+from isthmus.errors import UsageError
+from isthmus.model.recipe import Recipe
+from isthmus.model.recipes import resolve_recipe
+from isthmus.training.config import LENGTHS, TrainConfig
+from isthmus.training.plan import TrainPlan, TrainRecord, steps_of_request, with_length
+from isthmus.training.schedule import Schedule
+from isthmus.training.trainer import Trainer
+from isthmus.wording import format_count
+
+FREE = ("cache", "checkpoint_seconds")
+"""Options that change nothing which is trained; they are taken from the record all the same."""
+
+
+def check_request(
+    record: TrainRecord,
+    config: TrainConfig,
+    recipe: str | Recipe | None,
+    code: str | None,
+    settings: Iterable[str] | Mapping[str, Any],
+) -> None:
+    """Refuse a request that differs from what the unfinished training began with.
+
+    An option at its default counts as not given. Lengths are compared by `extend`.
+
+    Raises:
+        UsageError: it differs; the message names the field.
+    """
+    default = TrainConfig()
+    for name in (f.name for f in fields(TrainConfig) if f.name not in (*LENGTHS, *FREE)):
+        given, began = getattr(config, name), getattr(record.config, name)
+        if given not in (getattr(default, name), began):
+            raise _differs(name, given, began)
+    if recipe is None and code is None and not settings:
+        return
+    asked = resolve_recipe(record.recipe if recipe is None else recipe, code, settings)
+    _compare_recipes(asked, record.recipe)
+
+
+def extend(trainer: Trainer, record: TrainRecord, config: TrainConfig) -> tuple[Trainer, TrainRecord]:
+    """Go on to another length where one is given: the schedule so far stays, the rest is planned again.
+
+    Raises:
+        UsageError: the length lies behind, or is of another kind; or the training is private.
+    """
+    if config.length is None or config.length == record.config.length:
+        return trainer, record
+    name, value = config.length
+    plan, state, recipe = trainer.plan, trainer.state, record.recipe
+    steps = 0
+    if name != "minutes" and plan.minutes is None:
+        steps = _count_steps(config, recipe, trainer)
+        if steps == trainer.schedule.steps:
+            return trainer, record
+    if plan.privacy is not None:
+        raise UsageError(
+            f"resume with another length ({name}): the noise of a private training is calibrated to its "
+            f"{format_count(plan.steps, 'step')}",
+            id="resume-differs",
+            fields={"field": name, "value": value, "began": plan.steps},
+        )
+    if (name == "minutes") != (plan.minutes is not None):
+        began = ("minutes", plan.minutes) if plan.minutes is not None else ("steps", plan.steps)
+        raise _differs(name, value, f"{began[1]:g} {began[0]}")
+    own = record.config
+    longer = replace(own, epochs=config.epochs, minutes=config.minutes, steps=config.steps)
+    record = replace(record, config=longer)
+    if name == "minutes":
+        trainer.plan = replace(plan, minutes=value)
+        _extend_budget(trainer, 60 * value)
+        return trainer, record
+    if steps <= state.step:
+        raise UsageError(
+            f"resume with {name}={value:g}: the training has taken {format_count(state.step, 'step')} "
+            "already",
+            id="resume-differs",
+            fields={"field": name, "value": value, "began": state.step},
+        )
+    trainer.plan = _lengthen(plan, steps, trainer, record)
+    trainer.schedule = (
+        trainer.schedule.replan(state.step, [(steps, 1.0)]) if state.step else Schedule.linear(steps)
+    )
+    state.knots = trainer.schedule.to_json()
+    return trainer, record
+
+
+def _lengthen(plan: TrainPlan, steps: int, trainer: Trainer, record: TrainRecord) -> TrainPlan:
+    note = f"resumed with {format_count(steps, 'step')} instead of {plan.steps:,}"
+    return with_length(plan.with_notes(note), steps, record.recipe, record.config, trainer.data)
+
+
+def _extend_budget(trainer: Trainer, seconds: float) -> None:
+    budget = trainer.budget
+    assert budget is not None
+    if seconds <= budget.used:
+        raise UsageError(
+            f"resume with minutes={seconds / 60:g}: the training has taken {budget.used / 60:.3g} already",
+            id="resume-differs",
+            fields={"field": "minutes", "value": seconds / 60, "began": budget.used / 60},
+        )
+    budget.seconds = seconds
+    if trainer.state.knots:
+        trainer.plan_rest()
+
+
+def _count_steps(config: TrainConfig, recipe: Recipe, trainer: Trainer) -> int:
+    return steps_of_request(config, recipe, len(trainer.data.train), trainer.plan.batch)[0]
+
+
+def _compare_recipes(asked: Recipe, began: Recipe) -> None:
+    """Raises:
+    UsageError: they differ in more than their names, or what was chosen from the images.
+    """
+    given, stored = asked.to_dict(), began.to_dict()
+    if asked.code == "auto":
+        given["code"] = stored["code"]
+    if asked.corruption.needs_noise_level and "sigma" in stored["corruption"]:
+        given["corruption"] = {**given["corruption"], "sigma": stored["corruption"]["sigma"]}
+    names = given.pop("name"), stored.pop("name")
+    if began.corruption.is_paired and (
+        asked.corruption.is_identity
+        or (asked.corruption.is_paired and asked.corruption.target_channels is None)
+    ):
+        given["corruption"] = stored["corruption"]  # it follows from the targets
+    if given == stored:
+        return
+    if names[0] != names[1]:
+        raise _differs("recipe", *names)
+    for axis, value in given.items():
+        if value == stored[axis]:
+            continue
+        if not isinstance(value, dict):
+            raise _differs(axis, value, stored[axis])
+        keys = [key for key in {**value, **stored[axis]} if value.get(key) != stored[axis].get(key)]
+        key = "kind" if "kind" in keys else keys[0]
+        raise _differs(f"{axis}.{key}", value.get(key), stored[axis].get(key))
+
+
+def _differs(field: str, value: object, began: object) -> UsageError:
+    return UsageError(
+        f"resume with {field}={value}: the unfinished training began with {began}; only a longer length may "
+        "be given",
+        id="resume-differs",
+        fields={"field": field, "value": value, "began": began},
+    )

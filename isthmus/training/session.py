@@ -1,0 +1,271 @@
+"""From images to a model file: a training is begun or resumed, survives a crash, and is written.
+
+start_training or resume_training -> Trainer.fit -> model with its summary -> file
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from isthmus.errors import Hint, OutputError, ProcessError, Stopped, UsageError
+from isthmus.locks import exclusive
+from isthmus.log import log_note
+from isthmus.model.autoencoder import Autoencoder
+from isthmus.model.initialisation import recipe_of_start
+from isthmus.model.loading import ModelLike
+from isthmus.model.recipe import Recipe
+from isthmus.model.recipes import resolve_recipe
+from isthmus.outputs import check_output, path_exists
+from isthmus.threads import limited
+from isthmus.training import checkpoint as checkpoints
+from isthmus.training.allocator import kept_memory
+from isthmus.training.callbacks import check_callbacks
+from isthmus.training.clock import Clock, monotonic
+from isthmus.training.config import TrainConfig
+from isthmus.training.denormals import flushed_denormals
+from isthmus.training.diagnosis.diagnose import findings
+from isthmus.training.diagnosis.finding import Finding
+from isthmus.training.diagnosis.observed import FEW, observe
+from isthmus.training.distributed import LostError, ProcessGroup, join_processes
+from isthmus.training.interrupt import stop_on_signal
+from isthmus.training.losses import DivergedError
+from isthmus.training.plan import TrainRecord
+from isthmus.training.players import AutoencoderLearner
+from isthmus.training.summary import summarise
+from isthmus.training.trainer import Trainer
+from isthmus.training.trainer_setup import (
+    NO_OBSERVERS,
+    Observers,
+    Request,
+    resume_training,
+    start_training,
+)
+
+
+@limited()
+@flushed_denormals()
+@kept_memory()
+def train_model(
+    data: Any,
+    config: TrainConfig,
+    *,
+    recipe: str | Recipe | None = None,
+    code: str | None = None,
+    settings: Iterable[str] | Mapping[str, Any] = (),
+    val: Any = None,
+    out: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    force: bool = False,
+    start_from: ModelLike | None = None,
+    observers: Observers = NO_OBSERVERS,
+    clock: Clock = monotonic,
+    began: float | None = None,
+) -> Autoencoder:
+    """Train an autoencoder on images; see `isthmus.train`, which adds what follows a training.
+
+    Args:
+        clock: what all durations are read from, in seconds.
+        began: the reading of `clock` at which a length in minutes begins; by default that of the call.
+
+    Returns:
+        The model with the weights of the lowest validation loss (the last ones where a critic plays along);
+        after an interrupt without `out` the best so far, and `summary["complete"]` is False.
+
+    Raises:
+        IsthmusError: one line each, see `isthmus.errors`.
+        ProcessError: another of the processes that train together failed or is gone.
+        Stopped: interrupted with `out` given; the state is saved and `resume=True` continues it.
+    """
+    began = clock() if began is None else began
+    check_callbacks(observers.callbacks)
+    with contextlib.ExitStack() as lock, join_processes() as group:
+        with group.lockstep():
+            chosen = None
+            if not resume:  # a misspelt setting is better said before anything else
+                first = recipe_of_start(start_from) if recipe is None else recipe
+                chosen = resolve_recipe(first, code, settings)
+            if out is not None and group.is_first:
+                _claim_output(out, lock, resume=resume, force=force)
+            if chosen is None:
+                trainer, record = resume_training(
+                    data,
+                    val,
+                    _resumed_path(out),
+                    Request(config, recipe, code, settings),
+                    group=group,
+                    observers=observers,
+                    clock=clock,
+                )
+            else:
+                trainer, record = start_training(
+                    data,
+                    config,
+                    recipe=chosen,
+                    val=val,
+                    start_from=start_from,
+                    group=group,
+                    observers=observers,
+                    clock=clock,
+                )
+        if group.is_first and observers.on_ready is not None:
+            observers.on_ready(trainer)
+        if not resume and trainer.budget is not None:
+            trainer.budget.add_preparation(clock() - began)
+        ended = _fit(trainer, record, out, group, is_new=not resume)
+        if not ended and out is not None:
+            path = str(checkpoints.resume_path(out))
+            raise Stopped(trainer.state.step, trainer.schedule.steps, path)
+        return _finish(trainer, record, out, observers, group, complete=ended)
+
+
+# ------------------------------------------------------------ files
+
+
+def _resumed_path(out: str | os.PathLike[str] | None) -> Path:
+    if out is None:
+        raise UsageError(
+            "resume needs the model's path", hint=Hint.call("train", "DATA", out="MODEL", resume=True)
+        )
+    return Path(out)
+
+
+def _claim_output(
+    out: str | os.PathLike[str], lock: contextlib.ExitStack, *, resume: bool, force: bool
+) -> None:
+    """Refuse an output that exists, or that another process is training."""
+    # The state lies beside the model, and the model is written twice: a device or pipe will not do.
+    check_output(out, force=force or resume, stream=False)
+    if not force and not resume and path_exists(checkpoints.resume_path(out)):
+        with exclusive(out):  # one that still runs is said to run, not to be unfinished
+            pass
+        raise OutputError(
+            f"an unfinished training of {out} lies beside it (force begins again)",
+            hint=Hint.add(resume=True),
+        )
+    lock.enter_context(exclusive(out))
+
+
+def _fit(
+    trainer: Trainer,
+    record: TrainRecord,
+    out: str | os.PathLike[str] | None,
+    group: ProcessGroup,
+    *,
+    is_new: bool,
+) -> bool:
+    """Train to the end or to an interrupt, with the state beside the model in `out`. True at the end."""
+    state_file = checkpoints.resume_path(out) if out is not None and group.is_first else None
+
+    def save() -> None:
+        if state_file is not None:
+            save_state(state_file, trainer, record)
+
+    with stop_on_signal() as should_stop, _report_lost_once(trainer, record, out, group):
+        if is_new:
+            # A path that cannot be written is better known now than after the training.
+            with group.lockstep():
+                save()
+        try:
+            return trainer.fit(should_stop=should_stop, save=save)
+        except DivergedError:
+            _remove(state_file)  # to go on from there would only lead there again
+            raise
+
+
+def save_state(path: Path, trainer: Trainer, record: TrainRecord) -> None:
+    """Write everything that a resumed training needs.
+
+    Raises:
+        OutputError: the disk is full or the folder not writable; the former state stays.
+    """
+    state = trainer.state_dict()
+    checkpoints.save(
+        path, checkpoints.Checkpoint({**record.to_dict(trainer.plan), **state.facts}, state.tensors)
+    )
+
+
+def _finish(
+    trainer: Trainer,
+    record: TrainRecord,
+    out: str | os.PathLike[str] | None,
+    observers: Observers,
+    group: ProcessGroup,
+    *,
+    complete: bool,
+) -> Autoencoder:
+    """The trained model with its summary, what is fitted to it, and its file."""
+    trainer.finish()
+    assert isinstance(trainer.learner, AutoencoderLearner)
+    # As a loaded model: kernels may differ in the last digit by whether weights want gradients.
+    model = trainer.learner.model.to("cpu").requires_grad_(False)
+    model.precision = torch.float32
+    model.summary = summarise(trainer, record, complete=complete)
+    if not complete and group.is_first:
+        log_note(
+            "interrupted after step {step} of {steps}: the model has the {kept} weights so far",
+            id="training-interrupted",
+            step=trainer.state.step,
+            steps=trainer.schedule.steps,
+            kept=model.summary["kept"],
+        )
+    found: tuple[Finding, ...] = ()
+    if not trainer.strategy.is_private:
+        data = trainer.data
+        seen = data.held_out if data.held_out is not None and len(data.held_out) >= FEW else data.train
+        found = findings(trainer.state.history, model.recipe, trainer.schedule, observe(model, seen))
+        model.summary["findings"] = [one.to_dict() for one in found]
+    if not group.is_first:  # what follows a training is done once, by the process that writes the model
+        return model
+    if out is not None:
+        model.save(out)
+    if observers.finish is not None:
+        observers.finish(model, trainer.data.train)
+        if out is not None:
+            model.save(out)
+    if out is not None:
+        _remove(checkpoints.resume_path(out))
+    last = trainer.state.history[-1] if trainer.state.history else {}
+    losses = {k.removeprefix("train_"): v for k, v in last.items() if k.startswith("train_")}
+    trainer.emit("on_end", losses, found)
+    return model
+
+
+def _remove(state_file: Path | None) -> None:
+    if state_file is not None:
+        with contextlib.suppress(OSError):
+            state_file.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _report_lost_once(
+    trainer: Trainer, record: TrainRecord, out: str | os.PathLike[str] | None, group: ProcessGroup
+) -> Iterator[None]:
+    """Of several processes that end because one did, one saves the state and says so."""
+    try:
+        yield
+    except LostError:
+        if not group.is_first_to_report():
+            raise SystemExit(1) from None
+        step, where = trainer.state.step, ""
+        if out is not None:
+            path = checkpoints.resume_path(out)
+            if trainer.is_between_steps:
+                save_state(path, trainer, record)
+            where = f"; the state is saved in {path}: the same call with resume goes on"
+        raise ProcessError(
+            f"one of {group.count} processes was lost after step {step} of {trainer.schedule.steps}{where}"
+        ) from None
+    except DivergedError:
+        if not group.is_first:
+            raise SystemExit(1) from None
+        raise
+    except BaseException:
+        if group.count > 1:
+            group.is_first_to_report()  # this process reports its own error: the others, who miss it, do not
+        raise
