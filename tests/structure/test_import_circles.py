@@ -94,9 +94,8 @@ def test_imports_in_functions_and_relative_ones_count(
 ) -> None:
     path = tmp_path / "isthmus" / "codec" / "own.py"
     path.parent.mkdir(parents=True)
-    path.write_text(
-        "def late():\n    from isthmus.codec import fit\n    from . import tables\n    from ..model import file\n"
-    )
+    lines = ["from isthmus.codec import fit", "from . import tables", "from ..model import file"]
+    path.write_text("def late():\n" + "".join(f"    {line}\n" for line in lines))
     monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
     modules = {"isthmus.codec", "isthmus.codec.fit", "isthmus.codec.tables", "isthmus.model.file"}
     assert set(imported_modules(path, modules)) == modules - {"isthmus.codec"}
