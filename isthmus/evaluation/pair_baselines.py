@@ -50,9 +50,9 @@ def load_linear_map(model: Autoencoder) -> PatchMap | None:
         check_tensors(held.tensors, rules)
     except DAMAGE as error:
         raise ModelFileError(f"the model's attachment {ATTACHMENT} is damaged: {error}") from None
-    found = PatchMap(side)
-    found.weight, found.bias = held.tensors["weight"], held.tensors["bias"]
-    return found
+    patch_map = PatchMap(side)
+    patch_map.weight, patch_map.bias = held.tensors["weight"], held.tensors["bias"]
+    return patch_map
 
 
 def pair_baselines_of(model: Autoencoder) -> dict[str, Reconstructor]:
@@ -61,11 +61,11 @@ def pair_baselines_of(model: Autoencoder) -> dict[str, Reconstructor]:
     Raises:
         ModelFileError: its linear map is damaged.
     """
-    found: dict[str, Reconstructor] = {"copy": Copy(model.output_channels)}
+    baselines: dict[str, Reconstructor] = {"copy": Copy(model.output_channels)}
     fitted = load_linear_map(model)
     if fitted is not None:
-        found["linear_map"] = LinearMap(fitted)
-    return found
+        baselines["linear_map"] = LinearMap(fitted)
+    return baselines
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,8 @@ class LinearMap:
 
     fitted: PatchMap
 
-    def reconstruct(self, seen: Tensor) -> Tensor:
-        return self.fitted.apply(seen)
+    def reconstruct(self, images: Tensor) -> Tensor:
+        return self.fitted.apply(images)
 
 
 @dataclass(frozen=True)
@@ -84,5 +84,5 @@ class Copy:
 
     channels: int
 
-    def reconstruct(self, seen: Tensor) -> Tensor:
-        return with_channels(seen, self.channels).clamp(0, 1)
+    def reconstruct(self, images: Tensor) -> Tensor:
+        return with_channels(images, self.channels).clamp(0, 1)

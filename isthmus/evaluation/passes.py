@@ -111,7 +111,7 @@ MAX_FIT_NUMBERS = 2**29  # pixel-channels a baseline is fitted on, evenly spaced
 class Reconstructor(Protocol):
     """A baseline: what it makes of what the model saw."""
 
-    def reconstruct(self, seen: Tensor) -> Tensor:
+    def reconstruct(self, images: Tensor) -> Tensor:
         """`(N, C, H, W)` → an image for each, in [0, 1]."""
         ...
 

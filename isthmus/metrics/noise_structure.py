@@ -31,8 +31,8 @@ MAX_LINE_RATIO = 3.0  # of a line's detail to the median: more is an edge
 def luminance(planes: npt.NDArray[Any], white: float) -> Floats:
     """`(H, W, C)` → `(H, W)` in units of 1/255 of `white`."""
     weights = np.array([0.299, 0.587, 0.114]) if planes.shape[2] == 3 else np.ones(1)
-    found: Floats = planes[..., : len(weights)].astype(np.float64) @ weights * (255 / white)
-    return found
+    luma: Floats = planes[..., : len(weights)].astype(np.float64) @ weights * (255 / white)
+    return luma
 
 
 def has_jpeg_blocks(luma: Floats) -> bool:

@@ -41,17 +41,17 @@ class PatchMap:
             patches = self._patches(images).double()  # (n, C·side², H·W)
             ones = torch.ones_like(patches[:, :1])
             rows = torch.cat([patches, ones], 1).movedim(1, 0).flatten(1)
-            wanted = targets.double().movedim(1, 0).flatten(1)
+            outputs = targets.double().movedim(1, 0).flatten(1)
             inner = rows @ rows.T if inner is None else inner + rows @ rows.T
-            outer = rows @ wanted.T if outer is None else outer + rows @ wanted.T
+            outer = rows @ outputs.T if outer is None else outer + rows @ outputs.T
             channels = images.shape[1]
         if inner is None or outer is None:
             raise DataError("no pairs to fit the linear map to")
         ridge = RIDGE * inner.diagonal()[:-1].mean() * torch.eye(len(inner), dtype=inner.dtype)
         ridge[-1, -1] = 0
-        found = torch.linalg.solve(inner + ridge, outer).float()
-        self.weight = found[:-1].T.reshape(-1, channels, self.side, self.side).contiguous()
-        self.bias = found[-1].contiguous()
+        solution = torch.linalg.solve(inner + ridge, outer).float()
+        self.weight = solution[:-1].T.reshape(-1, channels, self.side, self.side).contiguous()
+        self.bias = solution[-1].contiguous()
         return self
 
     def apply(self, images: Tensor) -> Tensor:
