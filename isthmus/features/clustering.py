@@ -6,6 +6,7 @@ eigenmaps) or `umap` (needs the extra `umap`).
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -13,20 +14,32 @@ import numpy as np
 import numpy.typing as npt
 
 from isthmus.errors import DataError, MissingExtraError, UsageError
+from isthmus.features.contenders import FEATURE_KINDS, FeatureSet, feature_sets
 from isthmus.features.neighbourhood import nearest, neighbour_graph
+from isthmus.features.readout import FeatureExtractor, extract_features
+from isthmus.images.store import ImageSet
+from isthmus.model.autoencoder import Autoencoder
+from isthmus.progress import SILENT, Progress, start_task
 from isthmus.wording import format_count
 
 if TYPE_CHECKING:
     from scipy import sparse
 
 Vectors = npt.NDArray[np.float32]
+
 Labels = npt.NDArray[np.int64]
+
 Method = Literal["kmeans", "gmm", "hdbscan"]
+
 Space = Literal["features", "spectral", "umap"]
 
 NOISE = -1
-DIRECTIONS = 32  # of a Gaussian mixture: a covariance of more takes hours, and more images than there are
-DENSE_UP_TO = 500  # rows for which all eigenvectors are computed
+
+MAX_MIXTURE_DIMENSIONS = (
+    32  # of a Gaussian mixture: a covariance of more takes hours, and more images than there are
+)
+
+MAX_DENSE_ROWS = 500  # rows for which all eigenvectors are computed
 
 
 @dataclass(frozen=True)
@@ -72,8 +85,8 @@ def find_clusters(
         MissingExtraError: `umap` without umap-learn.
     """
     check_request(len(vectors), count, method, space)
-    where = places(vectors, count, space=space, neighbours=neighbours, seed=seed)
-    return grouped(where, count, method=method, seed=seed)
+    where = reduce_dimensions(vectors, count, space=space, neighbours=neighbours, seed=seed)
+    return cluster_vectors(where, count, method=method, seed=seed)
 
 
 def check_request(images: int, count: int, method: str, space: str) -> None:
@@ -83,27 +96,29 @@ def check_request(images: int, count: int, method: str, space: str) -> None:
         UsageError: an unknown method or space, or more clusters than images.
     """
     if method not in get_args(Method) or space not in get_args(Space):
-        known = f"methods {', '.join(get_args(Method))}; spaces {', '.join(get_args(Space))}"
-        raise UsageError(f"'{method}' in '{space}' is not known: {known}")
+        options = f"methods {', '.join(get_args(Method))}; spaces {', '.join(get_args(Space))}"
+        raise UsageError(f"'{method}' in '{space}' is not known: {options}")
     if not 1 <= count <= images:
         raise UsageError(f"{format_count(images, 'image')} cannot form {format_count(count, 'cluster')}")
 
 
-def places(vectors: Vectors, count: int, *, space: Space, neighbours: int = 10, seed: int = 0) -> Vectors:
+def reduce_dimensions(
+    vectors: Vectors, count: int, *, space: Space, neighbours: int = 10, seed: int = 0
+) -> Vectors:
     """Rows `(n, d)` in the space in which `count` groups are sought; see `find_clusters`."""
     neighbours = min(neighbours, len(vectors) - 1)
     match space:
         case "spectral":
             graph = neighbour_graph(vectors, count=neighbours)
             # Half as many again as there are groups: the leading ones alone merged groups that lie near.
-            return spectral_places(graph, min(len(vectors), count + (count + 1) // 2), seed=seed)
+            return embed_spectral(graph, min(len(vectors), count + (count + 1) // 2), seed=seed)
         case "umap":
-            return umap_places(vectors, count, neighbours=neighbours, seed=seed)
+            return embed_umap(vectors, count, neighbours=neighbours, seed=seed)
         case _:
             return vectors
 
 
-def spectral_places(graph: sparse.csr_matrix, dimensions: int, *, seed: int = 0) -> Vectors:
+def embed_spectral(graph: sparse.csr_matrix, dimensions: int, *, seed: int = 0) -> Vectors:
     """`(n, dimensions)` of length 1: the leading eigenvectors of the normalised graph, rows scaled.
 
     Ng, Jordan and Weiss 2002, "On spectral clustering", steps 2 to 4.
@@ -115,7 +130,7 @@ def spectral_places(graph: sparse.csr_matrix, dimensions: int, *, seed: int = 0)
     root = sparse.diags(1 / np.sqrt(degree))
     normalised = (root @ graph @ root).tocsr()
     size = graph.shape[0]
-    if size <= max(DENSE_UP_TO, dimensions + 1):
+    if size <= max(MAX_DENSE_ROWS, dimensions + 1):
         values = np.linalg.eigh(normalised.toarray())[1][:, ::-1][:, :dimensions]
     else:
         start = np.random.default_rng(seed).standard_normal(size)
@@ -128,7 +143,7 @@ def spectral_places(graph: sparse.csr_matrix, dimensions: int, *, seed: int = 0)
     return np.asarray(values / lengths, dtype=np.float32)
 
 
-def umap_places(vectors: Vectors, dimensions: int, *, neighbours: int = 10, seed: int = 0) -> Vectors:
+def embed_umap(vectors: Vectors, dimensions: int, *, neighbours: int = 10, seed: int = 0) -> Vectors:
     """`(n, dimensions)` UMAP of rows of length 1, their neighbours found exactly.
 
     Raises:
@@ -145,7 +160,7 @@ def umap_places(vectors: Vectors, dimensions: int, *, neighbours: int = 10, seed
     distance, rows = nearest(vectors, vectors, neighbours, skip_same_row=True)
     # UMAP counts a row as its own nearest.
     own = np.arange(len(vectors))[:, None]
-    known = (np.hstack([own, rows]), np.hstack([np.zeros_like(own, dtype=np.float32), distance]))
+    neighbours_given = (np.hstack([own, rows]), np.hstack([np.zeros_like(own, dtype=np.float32), distance]))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about seeds and threads, and of its dependencies
         mapper = umap.UMAP(
@@ -153,7 +168,7 @@ def umap_places(vectors: Vectors, dimensions: int, *, neighbours: int = 10, seed
             n_neighbors=neighbours + 1,
             min_dist=0.0,
             random_state=seed,
-            precomputed_knn=(*known, None),
+            precomputed_knn=(*neighbours_given, None),
             n_jobs=1,
         )
         return np.asarray(mapper.fit_transform(vectors), dtype=np.float32)
@@ -186,12 +201,12 @@ def agreement(labels: Labels, assigned: Labels) -> dict[str, float]:
     }
 
 
-def grouped(places: Vectors, count: int, *, method: Method = "kmeans", seed: int = 0) -> Clusters:
+def cluster_vectors(places: Vectors, count: int, *, method: Method = "kmeans", seed: int = 0) -> Clusters:
     """Group rows `(n, d)` by Euclidean distance."""
-    return _described(places, _assigned(places, count, method, seed))
+    return _describe_clusters(places, _assign(places, count, method, seed))
 
 
-def _assigned(places: Vectors, count: int, method: Method, seed: int) -> Labels:
+def _assign(places: Vectors, count: int, method: Method, seed: int) -> Labels:
     from sklearn.cluster import HDBSCAN, KMeans
     from sklearn.decomposition import PCA
     from sklearn.mixture import GaussianMixture
@@ -203,8 +218,8 @@ def _assigned(places: Vectors, count: int, method: Method, seed: int) -> Labels:
             return np.asarray(fitted.labels_, dtype=np.int64)
         case "gmm":
             rows = places.astype(np.float64)
-            if rows.shape[1] > max(DIRECTIONS, 2 * count):
-                few = min(DIRECTIONS, len(rows))
+            if rows.shape[1] > max(MAX_MIXTURE_DIMENSIONS, 2 * count):
+                few = min(MAX_MIXTURE_DIMENSIONS, len(rows))
                 rows = PCA(few, svd_solver="randomized", random_state=seed).fit_transform(rows)
             fitted = GaussianMixture(count, n_init=3, reg_covar=1e-5, random_state=seed)
             return np.asarray(fitted.fit_predict(rows), dtype=np.int64)
@@ -214,7 +229,7 @@ def _assigned(places: Vectors, count: int, method: Method, seed: int) -> Labels:
             return np.asarray(fitted.labels_, dtype=np.int64)
 
 
-def _described(places: Vectors, assigned: Labels) -> Clusters:
+def _describe_clusters(places: Vectors, assigned: Labels) -> Clusters:
     names, counts = np.unique(assigned[assigned >= 0], return_counts=True)
     order = names[np.argsort(-counts, kind="stable")]
     renamed = np.full_like(assigned, NOISE)
@@ -226,3 +241,102 @@ def _described(places: Vectors, assigned: Labels) -> Clusters:
         distance = np.square(places[rows] - middle).sum(1)
         typical.append(rows[np.argsort(distance, kind="stable")[:10]].astype(np.int64))
     return Clusters(renamed, tuple(typical), places)
+
+
+@dataclass(frozen=True)
+class ClusterAgreement:
+    """How clusters agree with labels that were not used, means over seeds; see `clusters.agreement`.
+
+    Attributes:
+        accuracy: share of images whose cluster is matched with their class, in the best one-to-one matching.
+        accuracy_deviation: of the accuracy over the seeds.
+        purity: share of images of the commonest class of their cluster.
+        nmi: normalised mutual information, 0 to 1.
+    """
+
+    accuracy: float
+    accuracy_deviation: float
+    purity: float
+    nmi: float
+
+
+@dataclass(frozen=True)
+class GroupingPart:
+    """One kind of vectors, grouped.
+
+    Attributes:
+        name: of the vectors.
+        clusters: with the first seed.
+        agreement: with the labels; None without any.
+    """
+
+    name: str
+    clusters: Clusters
+    agreement: ClusterAgreement | None
+
+
+def iter_groupings(
+    model: Autoencoder,
+    readout: FeatureExtractor,
+    images: ImageSet,
+    count: int,
+    *,
+    method: Method = "kmeans",
+    space: Space = "spectral",
+    neighbours: int = 10,
+    seeds: int = 1,
+    seed: int = 0,
+    kinds: Collection[str] = FEATURE_KINDS,
+    progress: Progress | None = SILENT,
+) -> Iterator[GroupingPart]:
+    """Cluster images by their compact features, see `find_clusters`; where they have labels, then also by
+    other vectors, to compare how the groups agree with these.
+    """
+    check_request(len(images), count, method, space)
+    if images.labels is None:
+        with start_task(progress, "reading features", len(images), "images") as task:
+            rows = extract_features(
+                model, images, readout, compact=True, listener=lambda n, _: task.update(n)
+            )
+        clusters = find_clusters(rows, count, method=method, space=space, neighbours=neighbours, seed=seed)
+        yield GroupingPart("features", clusters, None)
+        return
+    with start_task(progress, "clustering", len(kinds)) as task:
+        for done, vectors in enumerate(feature_sets(model, readout, [images], kinds=kinds)):
+            task.update(done, vectors.name)
+            yield GroupingPart(
+                vectors.name,
+                *_cluster_over_seeds(
+                    vectors, images, count, method, space, neighbours, range(seed, seed + seeds)
+                ),
+            )
+
+
+def _cluster_over_seeds(
+    vectors: FeatureSet,
+    images: ImageSet,
+    count: int,
+    method: Method,
+    space: Space,
+    neighbours: int,
+    seeds: range,
+) -> tuple[Clusters, ClusterAgreement]:
+    assert images.labels is not None
+    rows = vectors.compact[0]
+    near = min(neighbours, len(rows) - 1)
+    # Eigenvectors are the same for every seed; UMAP's map is not.
+    shared = None
+    if space != "umap":
+        shared = reduce_dimensions(rows, count, space=space, neighbours=near, seed=seeds.start)
+    runs = []
+    for seed in seeds:
+        where = (
+            reduce_dimensions(rows, count, space=space, neighbours=near, seed=seed)
+            if shared is None
+            else shared
+        )
+        runs.append(cluster_vectors(where, count, method=method, seed=seed))
+    scores = [agreement(images.labels, run.assigned) for run in runs]
+    means = {key: float(np.mean([score[key] for score in scores])) for key in scores[0]}
+    spread = float(np.std([score["accuracy"] for score in scores]))
+    return runs[0], ClusterAgreement(means["accuracy"], spread, means["purity"], means["nmi"])
