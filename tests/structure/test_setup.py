@@ -57,7 +57,7 @@ def test_set_up_is_two_commands_that_make_their_virtual_environment() -> None:
 def test_set_up_names_what_a_fresh_system_lacks() -> None:
     section = set_up_section()
     assert "apt install python3-venv" in section
-    assert f"torch=={pinned('torch')} --index-url https://download.pytorch.org/whl/cpu`" in section
+    assert f"torch=={pinned('torch')} --index-url https://download.pytorch.org/whl/cpu" in section
     minimum = PROJECT["requires-python"].removeprefix(">=")
     assert f"Python {minimum} or newer" in section
 
