@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -41,7 +41,7 @@ class AugmentedImages(GeneratedImages):
     Attributes:
         asked: how many were asked for; null with `balance`.
         wanted: how many were to be made: more than there are where too many had to be dropped.
-        class_counts: number of new images, by class.
+        classes: number of new images, by class.
         dropped: how many were made and not kept: `strange` ones are reconstructed worse than nearly all real
             images, `copied` ones are almost a real image, `foreign` ones lie nearest to another class.
         images: the new images with labels, classes and names, which say how each was made.
@@ -52,7 +52,7 @@ class AugmentedImages(GeneratedImages):
         "model": "model",
         "images": "count",
         "asked": "asked",
-        "classes": "class_counts",
+        "classes": "classes",
         "dropped": "dropped",
     }
     formats: ClassVar[tuple[str, ...]] = (".npz", ".json")
@@ -70,7 +70,7 @@ class AugmentedImages(GeneratedImages):
         return self.images.labels
 
     @property
-    def class_counts(self) -> dict[str, int]:
+    def classes(self) -> Mapping[str, int]:
         return {name: int((self.labels == k).sum()) for k, name in enumerate(self.images.classes)}
 
     def summary(self) -> str:
@@ -159,24 +159,24 @@ def augment(
         seed=seed,
     )
     stop = Interruption()
-    with stop, start_task(progress, "making images", work.wanted, "images") as task:
+    with stop, start_task(progress, "making images", work.requested, "images") as task:
         for done in work.run():
             task.update(done)
-    stop.check(len(work), work.wanted, "image")
+    stop.check(len(work), work.requested, "image")
     found = work.finish()
     made = found.images
-    if len(made) < found.wanted and not stop.happened:
+    if len(made) < found.requested and not stop.happened:
         log_note(
             "only {made} of {wanted} images: what else was made was dropped",
             id="images-dropped",
             made=len(made),
-            wanted=found.wanted,
+            wanted=found.requested,
         )
     return AugmentedImages(
         model=describe_model(model, network),
         pixels=made.stack(np.arange(len(made))),
         asked=count,
-        wanted=found.wanted,
+        wanted=found.requested,
         dropped=found.dropped,
         images=made,
         skipped=skipped_inputs(images.skipped),

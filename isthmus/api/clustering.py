@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from isthmus.features.grouping import ClusterAgreement
+    from isthmus.features.clustering import ClusterAgreement
 
 ClusterKind = Literal["kmeans", "gmm", "hdbscan"]
 SpaceKind = Literal["features", "spectral", "umap"]
@@ -60,7 +60,7 @@ class Clustering(PictureResult):
     Attributes:
         model: the model, as it was given.
         layer: the stage of the encoder that the features come from.
-        reference: what their scaling is fitted to: `model` (as its file says) or `data` (these images).
+        reference: what their scaling is fitted to: always `data`, these images.
         images: number of images.
         method: `kmeans`, `gmm` or `hdbscan`.
         space: what was grouped: `features`, `spectral` or `umap`.
@@ -176,7 +176,7 @@ def cluster(
 ) -> Clustering:
     """Group similar images, without labels.
 
-    Features are scaled as the model file says, else on these images. Where the images have labels, a table
+    Features are scaled on these images. Where the images have labels, a table
     shows how well the groups agree with them, compared with groups of pixels and their principal components.
 
     Args:
@@ -220,11 +220,11 @@ def cluster(
     check_count("seeds", seeds)
     network, images = open_model_and_data(model, data, limit=limit, range=range)
     note_bands(show, images.channels)
-    from isthmus.features.contenders import SEEN
-    from isthmus.features.grouping import iter_groupings
+    from isthmus.features.clustering import iter_groupings
+    from isthmus.features.contenders import FEATURE_KINDS
 
-    extractor, reference = fit_extractor_to_data(network, images, layer=layer)
-    seen = SEEN if baselines else SEEN[:2]
+    extractor = fit_extractor_to_data(network, images, layer=layer)
+    seen = FEATURE_KINDS if baselines else FEATURE_KINDS[:2]
     stop = Interruption()
     parts = stop.collect(
         iter_groupings(
@@ -237,7 +237,7 @@ def cluster(
             neighbours=neighbours,
             seeds=seeds,
             seed=seed,
-            seen=seen,
+            kinds=seen,
             progress=progress,
         )
     )
@@ -247,7 +247,7 @@ def cluster(
     return Clustering(
         model=describe_model(model, network),
         layer=extractor.reading.layer,
-        reference=reference,
+        reference="data",
         method=method,
         space=space,
         groups=tuple(

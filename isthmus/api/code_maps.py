@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
+from isthmus.api.facts import label_arrays, list_labels
 from isthmus.api.inputs import (
     Bands,
     DataLike,
@@ -82,25 +83,25 @@ class CodeMap(PictureResult):
 
     def csv_rows(self) -> tuple[list[str], list[list[object]]]:
         """`name`, where known `label`, `x` and `y`."""
-        header = ["name", *(["label"] if self.labels is not None else []), "x", "y"]
-        rows: list[list[object]] = []
-        for index, (name, (x, y)) in enumerate(zip(self.names, self.points, strict=True)):
-            label = [] if self.labels is None else [self.classes[self.labels[index]]]
-            rows.append([name, *label, f"{x:.6g}", f"{y:.6g}"])
-        return header, rows
+        columns = {"name": self.names, "label": list_labels(self.labels, self.classes)}
+        for number, axis in enumerate("xy"):
+            columns[axis] = [f"{value:.6g}" for value in self.points[:, number]]
+        known = {name: values for name, values in columns.items() if values is not None}
+        return [*known], [list(row) for row in zip(*known.values(), strict=True)]
 
     def arrays(self) -> dict[str, Any]:
         """`points (N, 2)` float32, `names`, and where known `labels` and `classes`."""
         import numpy as np
 
-        found: dict[str, Any] = {"points": self.points, "names": np.array(self.names)}
-        if self.labels is not None:
-            found |= {"labels": self.labels, "classes": np.array(self.classes)}
-        return found
+        return {
+            "points": self.points,
+            "names": np.array(self.names),
+            **label_arrays(self.labels, self.classes),
+        }
 
     def page(self) -> str:
         """One HTML page that can be zoomed and moved in."""
-        from isthmus.reports.code_map import code_map_page
+        from isthmus.reports.page import code_map_page
 
         method = "t-SNE" if self.method == "tsne" else "PCA"
         return code_map_page(
@@ -176,10 +177,10 @@ def code_map(
     check_count("limit", limit, least=3)
     network, everything = open_model_and_data(model, data, range=range)
     note_bands(show, everything.channels)
-    from isthmus.evaluation.passes import evenly
+    from isthmus.evaluation.passes import sample_evenly
     from isthmus.generation.code_map import lay_out_codes
 
-    images = evenly(everything, limit)
+    images = sample_evenly(everything, limit)
     stop = Interruption()
     with start_task(progress, "laying out", 1) as task:
         found = lay_out_codes(

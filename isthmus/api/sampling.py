@@ -126,15 +126,20 @@ class InterpolatedImages(GeneratedImages):
     Attributes:
         images: the given ones, as they were given.
         path: `linear`, `spherical` or `prior`.
+        prior: kind of the prior that points were drawn back to; null for another path.
     """
 
     schema: ClassVar[str] = "isthmus.interpolate/1"
-    document: ClassVar = {"model": "model", "images": "images", "path": "path", "frames": "count"}
+    document: ClassVar = {
+        **{name: name for name in ("model", "images", "path", "prior")},
+        "frames": "count",
+    }
     formats: ClassVar[tuple[str, ...]] = (".png", ".gif", ".webp", ".npz", ".json")
     animated: ClassVar[bool] = True
 
     images: tuple[str, ...]
     path: PathKind
+    prior: str | None
 
     @property
     def columns(self) -> int | None:
@@ -208,7 +213,7 @@ def fit_prior(
             refuse_unused(option, "without images", hint=Hint.call("fit_prior", "MODEL", "DATA"))
     check_storable(model)
     from isthmus.generation.codes import check_generates
-    from isthmus.generation.fitting import fit_prior as fit
+    from isthmus.generation.prior_store import fit_prior as fit
 
     images: ImageSet | None = None
     source: ReferenceKind | None = "data"
@@ -247,7 +252,7 @@ def fit_prior(
         )
     name = f"prior/{prior.kind}"
     if stop.happened:
-        check_fit(stop, prior.stored()[1].get("steps", 0), length, replaces=name if name in before else None)
+        check_fit(stop, prior.state()[1].get("steps", 0), length, replaces=name if name in before else None)
     store_attachments(model, network, name)
     held = network.attachments[name]
     return FittedPrior(
@@ -420,7 +425,7 @@ def interpolate(
         raise UsageError("a path needs at least two images", id="images")
     network = load_model(model)
     from isthmus.generation.codes import check_generates
-    from isthmus.generation.interpolation import path_images
+    from isthmus.generation.sampling import interpolate_images
     from isthmus.images.conform import fit
 
     check_generates(network)
@@ -428,7 +433,7 @@ def interpolate(
     note_bands(show, network.channels)
     size = (given[0].shape[0], given[0].shape[1])
     chosen = resolve_prior(network, prior, reference, range=range)[0] if path == "prior" else None
-    pixels = path_images(
+    pixels = interpolate_images(
         network,
         [fit(image, size) for image in given],
         frames=frames,
@@ -441,4 +446,5 @@ def interpolate(
         pixels=pixels,
         images=tuple(map(describe_input, images)),
         path=path,
+        prior=None if chosen is None else chosen.kind,
     )

@@ -13,9 +13,8 @@ import numpy as np
 from torch import Tensor
 
 from isthmus.errors import ModelFileError
-from isthmus.evaluation.passes import largest
-from isthmus.evaluation.rivals import Reconstructor
-from isthmus.images.batches import whole
+from isthmus.evaluation.passes import Reconstructor, largest_size
+from isthmus.images.batches import iter_batches
 from isthmus.images.store import ImageSet
 from isthmus.metrics.patch_map import PatchMap
 from isthmus.model.attachment_check import DAMAGE, Rule, check_tensors, whole_number
@@ -29,7 +28,7 @@ MAX_SIDE_PX = 63
 
 def store_linear_map(model: Autoencoder, pairs: ImageSet) -> None:
     """Fit the linear map to `pairs` and keep it in the model."""
-    height, width = largest(pairs)
+    height, width = largest_size(pairs)
     count = max(1, min(len(pairs), FITTED_PIXELS // (height * width)))
     rows = np.linspace(0, len(pairs) - 1, count).round().astype(np.int64)
     fitted = PatchMap().fit(_batches(pairs.subset(rows)))
@@ -76,7 +75,7 @@ def pair_baselines_of(model: Autoencoder) -> dict[str, Reconstructor]:
 
 @dataclass(frozen=True)
 class LinearMap:
-    """The linear map as `Measure` takes a baseline."""
+    """The linear map as `Evaluator` takes a baseline."""
 
     fitted: PatchMap
 
@@ -95,7 +94,7 @@ class Copy:
 
 
 def _batches(pairs: ImageSet) -> Iterator[tuple[Tensor, Tensor]]:
-    height, width = largest(pairs)
-    for batch in whole(pairs, batch=max(1, 2**16 // (height * width))):
+    height, width = largest_size(pairs)
+    for batch in iter_batches(pairs, batch=max(1, 2**16 // (height * width))):
         cut = pairs.input_channels
         yield batch.images[:, :cut], batch.images[:, cut:]
