@@ -297,7 +297,7 @@ _RANGED: dict[str, tuple[str, bool, _Call]] = {
         True,
         lambda **o: isthmus.augment(MODEL, "photos", 4, filtered=False, **o),
     ),
-    "map": ("map M photos", True, lambda **o: isthmus.code_map(MODEL, "photos", **o)),
+    "map": ("map M photos -o m.csv", True, lambda **o: isthmus.code_map(MODEL, "photos", **o)),
     "frames": (
         "frames M photos/left -o f.npz --fill 2",
         True,
