@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 MAX_REFERENCE_IMAGES = 5000
 SCORED_IMAGES = 16
+DEFAULT_UNITS = 8
 EXCITING_IMAGES = 9
 MAX_DICTIONARY_UNITS = 256
 _SHARE_UNITS, _SHARE_MAPS, _SHARE_SCORES = 0.2, 0.3, 0.9  # of the work, when each part is done
@@ -145,7 +146,7 @@ def explain(
     image: ImageLike,
     *,
     reference: DataLike | None = None,
-    units: int | Sequence[int] = 8,
+    units: int | Sequence[int] | None = None,
     limit: int = MAX_REFERENCE_IMAGES,
     range: Range | None = None,
     seed: int = 0,
@@ -163,7 +164,7 @@ def explain(
         model: a model, the path of a model file, or the name of a shipped model.
         image: the image; of several the first.
         reference: images that units are compared with; by default the training images.
-        units: how many units, or the numbers of those that are looked at.
+        units: how many units, by default at most 8, or the numbers of those that are looked at.
         limit: compare with at most so many reference images, evenly spaced.
         range: the samples (low, high) that stand for black and white, where they are others.
         seed: of the random orders that maps are compared with.
@@ -229,7 +230,7 @@ def explain_first(
     kind: ReferenceKind,
     *,
     model_name: str = "",
-    units: int | Sequence[int] = 8,
+    units: int | Sequence[int] | None = None,
     scored: ImageSet | None = None,
     seed: int = 0,
     task: Task | None = None,
@@ -312,7 +313,9 @@ def explain_first(
     )
 
 
-def _choose_units(units: int | Sequence[int], usual: Units, values: Tensor) -> list[int]:
+def _choose_units(units: int | Sequence[int] | None, usual: Units, values: Tensor) -> list[int]:
+    if units is None:
+        return usual.telling(values, DEFAULT_UNITS)
     if isinstance(units, int):
         if units > len(values):
             raise UsageError(

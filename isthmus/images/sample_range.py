@@ -98,7 +98,7 @@ def check_span(low: float, high: float, dtype: str, given: Range | None, *, boun
         UnreadablePixelsError: integers that are neither uint8 nor uint16 without a range; NaN; outside.
     """
     if not (math.isfinite(low) and math.isfinite(high)):
-        raise UnreadablePixelsError(f"{_name_non_finite(low, high)} among the samples")
+        raise UnreadablePixelsError(f"samples hold {_name_non_finite(low, high)}")
     if given is None and "float" not in dtype and dtype not in ("bool", "uint8", "uint16", "longdouble"):
         hint = range_hint(low, high, whole=True)
         raise UnreadablePixelsError(f"samples are {dtype}; images must be {KINDS}", hint)
@@ -132,7 +132,7 @@ def _name_non_finite(low: float, high: float) -> str:
 def _describe_non_finite(pixels: Pixels) -> str:
     """Which of NaN and the infinities there is, and of several images in which."""
     if pixels.ndim != 4 or len(pixels) == 1:
-        return f"{_name_non_finite(float(pixels.min()), float(pixels.max()))} among the samples"
+        return f"samples hold {_name_non_finite(float(pixels.min()), float(pixels.max()))}"
     row = next(row for row, image in enumerate(pixels) if not np.isfinite(image).all())
     name = _name_non_finite(float(pixels[row].min()), float(pixels[row].max()))
-    return f"{name} among the samples of image {row}"
+    return f"samples of image {row} hold {name}"

@@ -18,7 +18,7 @@ PARITY = {
     "cluster": Parity(["cluster", MODEL, "photos", "-k", "2"], lambda: isthmus.cluster(MODEL, "photos", 2)),
     "cluster, all options": Parity(
         [
-            *("cluster", MODEL, "photos", "--clusters", "3", "--method", "gmm", "--space", "features"),
+            *("cluster", MODEL, "photos", "--clusters", "3", "--method", "gmm", "--space", "spectral"),
             *("--neighbours", "4", "--layer", "code", "--seeds", "2", "--no-baselines", "--limit", "12"),
             *("--seed", "5", "-o", "groups.csv", "-o", "groups.png"),
         ],
@@ -27,7 +27,7 @@ PARITY = {
             "photos",
             3,
             method="gmm",
-            space="features",
+            space="spectral",
             neighbours=4,
             layer="code",
             seeds=2,

@@ -17,11 +17,11 @@ PARITY = {
     "audit": Parity(["audit", "photos"], lambda: isthmus.audit("photos")),
     "audit, all options": Parity(
         [
-            *("audit", "photos/left", "--against", "photos", "--groups", r"(\d+)", "--seed", "1"),
+            *("audit", "photos", "--against", "photos/left", "--groups", r"(\d+)", "--seed", "1"),
             *("--model", "photos.safetensors", "-o", "audit.html", "-o", "clean.txt"),
         ],
         lambda: isthmus.audit(
-            "photos/left", against="photos", groups=r"(\d+)", model="photos.safetensors", seed=1
+            "photos", against="photos/left", groups=r"(\d+)", model="photos.safetensors", seed=1
         ),
     ),
 }

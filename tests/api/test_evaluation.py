@@ -18,7 +18,7 @@ PARITY = {
     "evaluate": Parity(["evaluate", MODEL, "photos"], lambda: isthmus.evaluate(MODEL, "photos")),
     "evaluate, all options": Parity(
         [
-            *("evaluate", MODEL, "photos/left", "--reference", "photos/right", "--nll-samples", "2"),
+            *("evaluate", MODEL, "photos/left", "--reference", "photos/right"),
             *("--privacy", "--generation", "--samples", "9", "--limit", "11", "--seed", "3"),
             *("-o", "scores.csv"),
         ],
@@ -26,7 +26,6 @@ PARITY = {
             MODEL,
             "photos/left",
             reference="photos/right",
-            nll_samples=2,
             privacy=True,
             generation=True,
             samples=9,

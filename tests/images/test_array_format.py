@@ -97,9 +97,9 @@ def test_results_may_have_other_sizes_and_channels() -> None:
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_nan_and_infinity_are_refused(bad: float) -> None:
-    with pytest.raises(DataError, match="NaN"):
+    with pytest.raises(DataError, match=r"hold (NaN|infinity)"):
         to_batch(np.array([[0, bad]]))
-    with pytest.raises(DataError, match="NaN"):
+    with pytest.raises(DataError, match=r"hold (NaN|infinity)"):
         to_batch(torch.tensor([0, bad]).view(1, 1, 1, 2))
 
 
