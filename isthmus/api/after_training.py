@@ -12,12 +12,15 @@ if TYPE_CHECKING:
     from isthmus.images.store import ImageSet
     from isthmus.model.autoencoder import Autoencoder
 
+MAX_PAIRS = 20_000  # whose inputs a feature extractor is fitted to
+
 
 def finish_model(model: Autoencoder, images: ImageSet, *, progress: Progress | None = None) -> None:
     """Attach to a trained model what its uses need.
 
     A model that can compress gets the tables that files are written with. Every model but a private one gets
-    its feature extractor: fitted to private images it would spend more of the promise than was asked for.
+    its feature extractor: fitted to private images it would spend more of the promise than was asked for. One
+    that was trained on pairs gets the linear map of patches that it is compared with.
 
     Args:
         model: just trained.
@@ -40,6 +43,13 @@ def finish_model(model: Autoencoder, images: ImageSet, *, progress: Progress | N
     if model.summary.get("privacy") is not None:
         log_note("no feature extractor is stored: it would spend more privacy", id="private-no-extractor")
         return
+    if images.target_channels:
+        from isthmus.evaluation.pair_baselines import store_linear_map
+        from isthmus.evaluation.passes import evenly
+        from isthmus.images.pairs import split_pair
+
+        store_linear_map(model, images)
+        images, _ = split_pair(evenly(images, MAX_PAIRS))
     with start_task(progress, "fitting the feature extractor", 1) as task:
         store(model, fit_readout(model, images))
         task.update(1)

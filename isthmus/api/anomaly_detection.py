@@ -20,6 +20,7 @@ from isthmus.api.inputs import (
     describe_model,
     open_model_and_data,
 )
+from isthmus.api.pair_inputs import check_no_pairs
 from isthmus.api.reference import (
     ReferenceKind,
     resolve_extractor,
@@ -234,6 +235,8 @@ def anomalies(
     if store:
         check_storable(model)
     network, images = open_model_and_data(model, data, limit=limit, range=range)
+    if score == "reconstruction":
+        check_no_pairs(network, "the score by reconstruction")
     scorer, reference, skipped = _fit(
         network, images, normal, score, false_alarms, tiles, range, seed, progress
     )

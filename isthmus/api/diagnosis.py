@@ -12,9 +12,9 @@ from isthmus.api.inputs import (
     Range,
     describe_model,
     load_model,
-    open_model_and_data,
     refuse_unused,
 )
+from isthmus.api.pair_inputs import open_model_and_pairs
 from isthmus.api.result import Result, skipped_inputs, use
 from isthmus.errors import Hint
 from isthmus.old_keywords import rename_keywords
@@ -78,6 +78,7 @@ def diagnose(
     model: ModelLike,
     data: DataLike | None = None,
     *,
+    target: DataLike | None = None,
     limit: int | None = None,
     range: Range | None = None,
     seed: int = 0,
@@ -91,6 +92,7 @@ def diagnose(
     Args:
         model: a model, the path of a model file, or the name of a shipped model.
         data: examine the model anew on these images; best are some that it was not trained on.
+        target: what these images should become; for a model trained on pairs.
         limit: examine it on at most so many images, evenly spaced.
         range: the samples (low, high) that stand for black and white, where they are others.
         seed: of corruption and scrambling.
@@ -116,7 +118,7 @@ def diagnose(
     if data is None:
         network, images, observed = load_model(model), None, None
     else:
-        network, images = open_model_and_data(model, data, limit=limit, range=range)
+        network, images = open_model_and_pairs(model, data, target, limit=limit, range=range)
         with start_task(progress, "examining", 1) as task:
             observed = observe(network, images, seed=seed)
             task.update(1)

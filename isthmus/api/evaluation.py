@@ -28,13 +28,13 @@ from isthmus.api.inputs import (
     Range,
     check_count,
     describe_model,
-    open_model_and_data,
     read_images_for,
     refuse_unused,
 )
+from isthmus.api.pair_inputs import open_model_and_pairs
 from isthmus.api.reference import resolve_prior
 from isthmus.api.result import Result, skipped_inputs, use
-from isthmus.errors import DataError, Hint
+from isthmus.errors import DataError, Hint, UsageError
 from isthmus.images.bands import note_bands
 from isthmus.interruption import Interruption
 from isthmus.log import log_note
@@ -54,7 +54,13 @@ if TYPE_CHECKING:
 MAX_GAP_IMAGES = 2000
 DEFAULT_SAMPLES = 10_000
 SHOWN_IMAGES = 10
-BASELINES = {"pca": "PCA", "mean_image": "mean image", "corrupted_input": "corrupted input"}
+BASELINES = {
+    "pca": "PCA",
+    "mean_image": "mean image",
+    "corrupted_input": "corrupted input",
+    "copy": "input as it is",
+    "linear_map": "linear map of patches",
+}
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -66,7 +72,8 @@ class Evaluation(Result):
         data: facts about the images.
         metrics: means over images, by name, see docs/reference/metrics.md; under the recipe's own corruption
             where it has one.
-        baselines: the same for `pca`, `mean_image` and `corrupted_input`, as far as they apply.
+        baselines: the same for `pca`, `mean_image` and `corrupted_input`, as far as they apply; of pairs for
+            `copy`, the input as it is, and `linear_map`, the best linear map of patches.
         clean: the same metrics without corruption; null for a recipe that has none.
         gap: the same metrics on training images; null where these were not found.
         privacy: success of membership inference by the loss: `members`, `others`, `auroc` with `low` and
@@ -200,6 +207,7 @@ def evaluate(
     model: ModelLike,
     data: DataLike,
     *,
+    target: DataLike | None = None,
     reference: DataLike | None = None,
     nll_samples: int = 0,
     generation: bool = False,
@@ -223,6 +231,7 @@ def evaluate(
     Args:
         model: a model, the path of a model file, or the name of a shipped model.
         data: images: a folder, file, archive, array, named set, or a list of those; sizes may differ.
+        target: what the images should become, of the same names and sizes; for a model trained on pairs.
         reference: the training images, for baselines and the gap between training and test; by default those
             that the model file names.
         nll_samples: codes per image for `nll_nats` and `bits_per_dim` of a variational model whose image term
@@ -256,8 +265,9 @@ def evaluate(
     """
     from isthmus.evaluation.likelihood import likelihood_term
     from isthmus.evaluation.measure import Measure
+    from isthmus.evaluation.pair_baselines import pair_baselines_of
     from isthmus.evaluation.passes import evenly
-    from isthmus.evaluation.rivals import fit_rivals
+    from isthmus.evaluation.rivals import Reconstructor, fit_rivals
     from isthmus.generation.codes import check_generates
     from isthmus.generation.prior import kept
 
@@ -269,27 +279,37 @@ def evaluate(
         refuse_unused("features", "without new images to compare", hint=Hint.add(generation=True))
     if samples != DEFAULT_SAMPLES and not generation:
         refuse_unused("samples", "without new images to compare", hint=Hint.add(generation=True))
-    network, given = open_model_and_data(model, data, range=range)
-    note_bands(show, given.channels)
+    network, given = open_model_and_pairs(model, data, target, range=range)
+    paired = network.recipe.corruption.is_paired
+    if paired and (generation or privacy or reference is not None):
+        raise UsageError(
+            "of a model trained on pairs only its outputs are measured: leave generation, privacy and "
+            "reference away",
+            id="use-of-pairs",
+        )
+    note_bands(show, network.output_channels)
     images = evenly(given, limit)
-    known = _find_training_images(
-        network,
-        reference,
-        range,
-        needed=privacy or generation,
-        purpose="membership is tested" if privacy else "new images are compared",
-    )
     likely = likelihood_term(network.recipe)
     if nll_samples and (likely is None or not network.recipe.bottleneck.is_stochastic):
         why = "on a model that is not variational, or whose image term is no likelihood"
         refuse_unused("nll_samples", why, hint=Hint.call("train", "DATA", recipe="variational"))
-    corruption = network.recipe.corruption
-    corrupted = not corruption.is_identity
+    known = None
+    if not paired:
+        known = _find_training_images(
+            network,
+            reference,
+            range,
+            needed=privacy or generation,
+            purpose="membership is tested" if privacy else "new images are compared",
+        )
+    corrupted = not network.recipe.corruption.is_identity and not paired
     probe = None if known is None else evenly(known, MAX_GAP_IMAGES)
     total = len(images) * (2 if corrupted else 1) + (0 if probe is None else len(probe))
-    rivals = {}
+    rivals: dict[str, Reconstructor] = {}
+    if paired:
+        rivals |= pair_baselines_of(network)
     if known is not None:
-        rivals = fit_rivals(network, known, images, seed=seed)
+        rivals |= fit_rivals(network, known, images, seed=seed)
         _note_overlap(given, known, same_source=reference is None and given.source == known.source)
     stop = Interruption()
     with start_task(progress, "evaluating", total, "images") as task:
@@ -343,7 +363,7 @@ def evaluate(
         complete=stop.complete,
         _path=describe_model(model, network),
         _network=network,
-        _lookup=ImageLookup(network, data, images, range),
+        _lookup=ImageLookup(network, data, images, range, target),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from isthmus.progress import Task
 if TYPE_CHECKING:
     from isthmus.evaluation.measure import Measure, Measured
     from isthmus.evaluation.privacy import Membership
-    from isthmus.evaluation.rivals import Rival
+    from isthmus.evaluation.rivals import Reconstructor
     from isthmus.images.store import ImageSet
 
 
@@ -38,7 +39,7 @@ class EvaluationPasses:
 def measure_passes(
     measure: Measure,
     images: ImageSet,
-    rivals: dict[str, Rival],
+    rivals: Mapping[str, Reconstructor],
     probe: ImageSet | None,
     members: ImageSet | None,
     *,
@@ -74,7 +75,7 @@ def measure_passes(
     found = EvaluationPasses(measure(images, corruption, rivals, stop), 0)
     if not stop.happened:
         with stop:  # each of these is kept if it came to its end
-            if not corruption.is_identity:
+            if not corruption.is_identity and not corruption.is_paired:
                 found.clean = measure(images, axes.NoCorruption(), {}).metrics
             if probe is not None:
                 seen = measure(probe, corruption, {})

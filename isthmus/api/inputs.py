@@ -241,14 +241,21 @@ class ImageLookup:
         data: the set as it was given.
         images: the same set as it was read.
         range: the samples that stood for black and white.
+        target: of pairs, the targets as they were given.
     """
 
     def __init__(
-        self, model: Autoencoder | None, data: DataLike, images: ImageSet, range: Range | None = None
+        self,
+        model: Autoencoder | None,
+        data: DataLike,
+        images: ImageSet,
+        range: Range | None = None,
+        target: DataLike | None = None,
     ) -> None:
         self._model, self._data, self._names = model, data, images.names
-        self._range = range
-        self._held = None if isinstance(data, (str, os.PathLike)) else images
+        self._range, self._target = range, target
+        paths = all(isinstance(one, (str, os.PathLike)) for one in (data, target) if one is not None)
+        self._held = None if paths else images
 
     def read(self, rows: Sequence[int]) -> ImageSet:
         """The images of these rows.
@@ -256,8 +263,9 @@ class ImageLookup:
         Raises:
             DataError: the files are no longer there.
         """
+        from isthmus.images.pairs import pair_sets
         from isthmus.images.reading import read
-        from isthmus.model.reading import read_for
+        from isthmus.model.reading import read_for, read_targets_for
 
         if self._held is not None:
             return self._held.subset(list(rows))
@@ -265,5 +273,7 @@ class ImageLookup:
             again = read(self._data, range=self._range)
         else:
             again = read_for(self._model, self._data, range=self._range)
+            if self._target is not None:
+                again = pair_sets(again, read_targets_for(self._model, self._target, range=self._range))
         places = {name: row for row, name in enumerate(again.names)}
         return again.subset([places[self._names[row]] for row in rows])

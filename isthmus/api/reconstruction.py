@@ -119,9 +119,10 @@ def reconstruct_files(
     check_count("scale", scale)
     network, images = open_model_and_data(model, data, limit=limit, range=range)
     if compare:
-        note_bands(show, images.channels)
+        note_bands(show, network.output_channels)
     reconstructions = _Reconstructions(network, images)
-    bands = images.channels not in (1, 3) or (images.channels == 3 and images.dtype == "uint16")
+    channels = network.output_channels  # of a model trained on pairs they may be others
+    bands = channels not in (1, 3) or (channels == 3 and images.dtype == "uint16")
     suffix = ".tif" if bands and not compare else ".png"
     if Path(out).suffix.lower() == ".npy" and not is_folder(out):
         return _write_array(reconstructions, images, out, compare=compare, scale=scale, force=force)

@@ -46,9 +46,10 @@ def _suggest(console: Console, result: Result, given: Mapping[str, Any]) -> None
         return
     test = given.get("val") or default_test_data(given["data"])
     stem = model.removesuffix(".safetensors")
+    target = ["--target", given["target"]] if given.get("target") else []
     scale = ["--range", "{:g},{:g}".format(*given["range"])] if "range" in given else []
     commands = (
-        ["evaluate", model, test, "-o", f"{stem}.html", *scale],
+        ["evaluate", model, test, *target, "-o", f"{stem}.html", *scale],
         ["reconstruct", model, test, "-o", f"{stem}-reconstructed", "--compare", *scale],
         ["info", model],
     )
@@ -65,6 +66,7 @@ command = build_command(
         "start_from": Override(metavar="MODEL"),
         "out": Override(flags=("-o",), metavar="MODEL"),
         "val": Override(metavar="DATA"),
+        "target": Override(metavar="DATA"),
         "names_from": Override(metavar="LIST"),
         "cache": Override(metavar="DIR"),
     },
@@ -80,6 +82,7 @@ command = build_command(
     examples="""
         isthmus train photos/
         isthmus train mnist --recipe variational --code 16 --minutes 2
+        isthmus train blurred/ --target sharp/ --minutes 10
         isthmus train photos/ --code 32@8 --set backbone.width=64 -o small.safetensors
     """,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from isthmus.evaluation.code_use import CodeUse
 from isthmus.evaluation.likelihood import estimate, image_nats, likelihood_term
 from isthmus.evaluation.passes import Pass, batch_generator, passes
-from isthmus.evaluation.rivals import Rival
+from isthmus.evaluation.rivals import Reconstructor
 from isthmus.evaluation.scores import Numbers, Scores
 from isthmus.images.store import ImageSet
 from isthmus.interruption import Interruption, undivided
@@ -64,7 +64,7 @@ class Measure:
         self,
         images: ImageSet,
         corruption: axes.Corruption,
-        rivals: dict[str, Rival],
+        rivals: Mapping[str, Reconstructor],
         stop: Interruption | None = None,
     ) -> Measured:
         """Measure these images.
@@ -89,11 +89,17 @@ class _Running:
     """A measurement so far."""
 
     def __init__(
-        self, measure: Measure, images: ImageSet, corruption: axes.Corruption, rivals: dict[str, Rival]
+        self,
+        measure: Measure,
+        images: ImageSet,
+        corruption: axes.Corruption,
+        rivals: Mapping[str, Reconstructor],
     ) -> None:
         self.model, self.seed, self.samples = measure.model, measure.seed, measure.samples
         self.images, self.rivals = images, rivals
-        self.corrupted = not corruption.is_identity
+        # The input of a pair may have other channels: a baseline of its own copies it.
+        self.corrupted = not corruption.is_identity and not corruption.is_paired
+        self.changed = not corruption.is_identity
         self.scales = all(ms_ssim_possible(*side) for side in _sides(images))
         self.own, self.likely = Scores(), Scores()
         self.others = {name: Scores() for name in rivals}
@@ -120,7 +126,7 @@ class _Running:
             others["corrupted_input"] = image_scores(replace(of_image, output=one.seen))
         for name, rival in self.rivals.items():
             # Unclipped, as the model has it: clipping noise would shift what a linear code sees.
-            seen = one.seen if one.resized or not self.corrupted else one.trace.corrupted.input.detach()
+            seen = one.seen if one.resized or not self.changed else one.trace.corrupted.input.detach()
             answer = rival.reconstruct(seen.cpu()).to(target.device)
             others[name] = image_scores(replace(of_image, output=answer))
         binary = bool(((target == 0) | (target == 1)).all())

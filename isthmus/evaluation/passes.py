@@ -29,7 +29,7 @@ class Pass:
 
     Attributes:
         indices: `(N,)` which images of the set.
-        images: `(N, C, H, W)` as given, in [0, 1].
+        images: `(N, C, H, W)` as given, in [0, 1]; of pairs the targets.
         seen: `(N, C, H, W)` what the encoder saw, at the images' size, clipped to [0, 1].
         output: `(N, C, H, W)` the reconstruction, in [0, 1].
         trace: the pass itself, at the size that the model works at; its code is deterministic.
@@ -68,6 +68,7 @@ def passes(
             output = model.from_canvas(trace.output.detach().clamp(0, 1), size)
             seen = model.from_canvas(trace.corrupted.input.detach().clamp(0, 1), size)
             resized = trace.images.shape[-2:] != given.shape[-2:]
+            given = given[:, -images.target_channels :] if images.target_channels else given
             yield Pass(batch.indices, given, seen, output, trace, resized)
     finally:
         model.train(was_training)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -15,6 +16,14 @@ from isthmus.metrics.baselines import PCA, Baseline, BlockPCA, MeanImage
 from isthmus.model.autoencoder import Autoencoder
 
 NUMBERS = 2**29  # pixel-channels a baseline is fitted on, evenly spaced images of larger sets
+
+
+class Reconstructor(Protocol):
+    """A baseline: what it makes of what the model saw."""
+
+    def reconstruct(self, seen: Tensor) -> Tensor:
+        """`(N, C, H, W)` → an image for each, in [0, 1]."""
+        ...
 
 
 @dataclass(frozen=True)

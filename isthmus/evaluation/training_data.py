@@ -32,6 +32,8 @@ def training_images(model: Autoencoder, train: Any = None) -> tuple[ImageSet | N
     """
     if train is not None:
         return read_for(model, train), None
+    if model.recipe.corruption.is_paired:
+        return None, "the model was trained on pairs, and these are not looked for"
     recorded = model.summary.get("data") or {}
     source, fingerprint = recorded.get("source"), recorded.get("fingerprint")
     if not isinstance(source, str) or not fingerprint or source.startswith(("//", "\\\\")):

@@ -10,9 +10,11 @@ from typing import Any
 from isthmus.errors import DataError
 from isthmus.images.formats import decode, decode_pillow
 from isthmus.images.modes import Alpha
-from isthmus.images.opening import MAX_PIXELS, Content
+from isthmus.images.opening import MAX_PIXELS, Content, opened
 from isthmus.images.sample_range import Range
 from isthmus.images.store import Pixels
+
+_JPEG = ("JPEG", "MPO")
 
 
 def is_pillow(value: object) -> bool:
@@ -63,6 +65,33 @@ def content_of(value: Any) -> Content:
 def _is_seekable(stream: Any) -> bool:
     seekable = getattr(stream, "seekable", None)
     return bool(callable(seekable) and seekable())
+
+
+def hold_content(image: Any) -> Any:
+    """An open file as its bytes, so that it can be read twice; anything else as it is."""
+    if is_encoded(image) and not isinstance(image, (bytes, bytearray, memoryview)):
+        return content_of(image).data
+    return image
+
+
+def is_jpeg(image: Any) -> bool:
+    """Whether this is a JPEG file: a path, bytes, or a Pillow image that was opened from one.
+
+    False of what cannot be opened.
+    """
+    if is_pillow(image):
+        return getattr(image, "format", None) in _JPEG
+    if isinstance(image, (str, os.PathLike)):
+        source: Path | Content = Path(image)
+    elif is_encoded(image):
+        source = content_of(image)
+    else:
+        return False
+    try:
+        with opened(source, MAX_PIXELS) as found:
+            return getattr(found, "format", None) in _JPEG
+    except DataError:
+        return False
 
 
 def decode_source(

@@ -34,6 +34,7 @@ from isthmus.training.distributed import ALONE, Processes
 from isthmus.training.distributed_draws import check_distributed, drawn_alike
 from isthmus.training.measure import choose_precision
 from isthmus.training.options import Options, Settled
+from isthmus.training.pairs import settle_pairs
 from isthmus.training.player import AutoencoderLearner
 from isthmus.training.run import Run
 from isthmus.training.schedule import warmup_steps
@@ -99,7 +100,11 @@ def read_parts(
         DataError: unreadable, empty, or of fewer than two images when a part is to be held out.
     """
     # Resized at once: at full size they may not fit.
-    images = read(data, size=options.size, cache=options.cache, range=options.range)
+    mapped = isinstance(data, ImageSet) and data.target_channels > 0  # pairs were when they were read
+    images = read(data, size=options.size, cache=options.cache, range=None if mapped else options.range)
+    recipe = settle_pairs(recipe, images)
+    if images.target_channels and val is not None:
+        raise UsageError("pairs are validated on a held-out part of them: leave val away", id="val-of-pairs")
     if options.only is not None:
         images = keep_named(images, options.only)
     if options.balance and images.labels is None:
@@ -303,11 +308,11 @@ def build_model(
     """
     try:
         with at_most(memory_bytes() // 8):  # of 4 bytes each; training takes several times as many
-            model = build(recipe, channels=images.channels, size=size, seed=seed)
+            model = build(recipe, channels=images.input_channels, size=size, seed=seed)
     except TooLargeError:
         with torch.device("meta"):
-            _check_memory(build(recipe, channels=images.channels, size=size, seed=seed), size)
-        model = build(recipe, channels=images.channels, size=size, seed=seed)  # it fits after all
+            _check_memory(build(recipe, channels=images.input_channels, size=size, seed=seed), size)
+        model = build(recipe, channels=images.input_channels, size=size, seed=seed)  # it fits after all
     _check_memory(model, size)
     if not look:
         model.start_at(torch.full((images.channels,), 0.5), torch.tensor(0.25))

@@ -102,10 +102,10 @@ class _Watcher:
             trace = self.model.trace(images, self.generator, sample=False)
             values, output = trace.code.values.detach(), trace.output.detach()
             units.add(values)
-            error.add(output.clamp(0, 1), images)
+            error.add(output.clamp(0, 1), trace.images)  # of pairs, their targets
             outside += int(((output < -MARGIN) | (output > 1 + MARGIN)).sum())
             seen += output.numel()
-            samples.append(images.flatten()[:: max(1, images.numel() // 20_000)])
+            samples.append(trace.images.flatten()[:: max(1, trace.images.numel() // 20_000)])
             code_numbers = values[0].numel()
             if self.model.recipe.bottleneck.is_stochastic:
                 # (N, units · positions) → nats of each unit at one position
@@ -122,7 +122,7 @@ class _Watcher:
         nats = torch.cat(kl) if kl else None
         return Observed(
             images=error.count,
-            image_numbers=images[0].numel(),
+            image_numbers=trace.images[0].numel(),
             code_numbers=code_numbers,
             units=units.count,
             constant_units=units.constant(),
