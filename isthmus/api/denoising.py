@@ -12,12 +12,7 @@ from isthmus.api.file_results import FileEntry, FilesResult
 from isthmus.api.inputs import ImageLike, ModelLike, PathLike, Range, load_model
 from isthmus.api.restored_files import log_dropped_parts, restore_files
 from isthmus.api.result import use
-<<<<<<< HEAD
 from isthmus.errors import Hint, UsageError
-||||||| 3ce4ac8
-=======
-from isthmus.errors import UsageError
->>>>>>> main
 from isthmus.file_jobs import FileJob, Report
 from isthmus.log import log_note
 from isthmus.old_keywords import rename_keywords
@@ -26,14 +21,10 @@ from isthmus.wording import format_count
 
 if TYPE_CHECKING:
     from isthmus.images.store import Pixels
-<<<<<<< HEAD
     from isthmus.model.autoencoder import Autoencoder
-||||||| 3ce4ac8
-=======
     from isthmus.restoration.noise_choice import DenoisingPlan
 
 Jpeg = Literal["auto", "on", "off"]
->>>>>>> main
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,17 +101,9 @@ def denoise(
     Raises:
         DataError: unreadable, NaN, no pixels, samples out of range, or too small an image to estimate its
             noise.
-<<<<<<< HEAD
-        UsageError: `sigma` is not a level of noise, the model was not trained to remove noise or restores
-            other images, or an `ensemble` of a model that was trained on images one way up.
-||||||| 3ce4ac8
-        UsageError: `sigma` is not a level of noise, the model restores other images, or an `ensemble` of a
-            model that was trained on images one way up.
-=======
-        UsageError: `sigma` is not a level of noise or `strength` no share, the model restores other images,
-            an `ensemble` of a model that was trained on images one way up, or `jpeg="on"` with `sigma` or
-            `model`.
->>>>>>> main
+        UsageError: `sigma` is not a level of noise or `strength` no share; the model was not trained to
+            remove noise, or restores other images; an `ensemble` of a model that was trained on images one
+            way up; or `jpeg="on"` with `sigma` or `model`.
 
     Examples:
         >>> import isthmus, numpy as np
@@ -131,14 +114,10 @@ def denoise(
     from isthmus.images.sources import hold_content, is_jpeg
     from isthmus.restoration.denoising import denoise_image
 
-<<<<<<< HEAD
-    model = _load_denoiser(model)
-||||||| 3ce4ac8
-=======
     _check_jpeg(jpeg, sigma, model)
+    model = _load_denoiser(model)
     image = hold_content(image)
     coded = None if jpeg == "on" else jpeg == "auto" and is_jpeg(image)
->>>>>>> main
     with start_task(progress, "denoising", 1) as task:
         restored, plans = denoise_image(
             image,
@@ -216,17 +195,11 @@ def denoise_files(
     from isthmus.restoration.denoising import check_sigma, check_strength, denoise_image
 
     check_sigma(sigma)
-<<<<<<< HEAD
-    network = _load_denoiser(model)
-||||||| 3ce4ac8
-    network = None if model is None else load_model(model)
-=======
     check_strength(strength)
     _check_jpeg(jpeg, sigma, model)
-    network = None if model is None else load_model(model)
+    network = _load_denoiser(model)
     plans: list[DenoisingPlan] = []
     estimated = sigma is None and jpeg != "on"
->>>>>>> main
 
     def restore(pixels: Pixels, job: FileJob, report: Report) -> tuple[Pixels, dict[str, Any]]:
         clean, (plan,) = denoise_image(
@@ -273,7 +246,6 @@ def denoise_files(
     )
 
 
-<<<<<<< HEAD
 def _load_denoiser(model: ModelLike | None) -> Autoencoder | None:
     """The model that was given, if there was one.
 
@@ -293,14 +265,6 @@ def _load_denoiser(model: ModelLike | None) -> Autoencoder | None:
     return network
 
 
-def _log_levels(levels: Sequence[float]) -> None:
-    """Say which noise was estimated, in units of 1/255."""
-    if not levels:
-||||||| 3ce4ac8
-def _log_levels(levels: Sequence[float]) -> None:
-    """Say which noise was estimated, in units of 1/255."""
-    if not levels:
-=======
 def _check_jpeg(jpeg: str, sigma: float | None, model: ModelLike | None) -> None:
     """Raises:
     UsageError: this is not a choice, or it contradicts another option.
@@ -315,7 +279,6 @@ def _check_jpeg(jpeg: str, sigma: float | None, model: ModelLike | None) -> None
 def _log_plans(plans: Sequence[DenoisingPlan], *, estimated: bool) -> None:
     """Log which noise was estimated, in units of 1/255, and what was chosen where it is not white."""
     if not plans:
->>>>>>> main
         return
     if estimated:
         _log_levels(plans)

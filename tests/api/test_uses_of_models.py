@@ -42,7 +42,7 @@ USES: dict[str, Use] = {
     "decode": lambda model: model.decode(model.encode(IMAGES[:1].repeat(model.channels, 3))),
     "explain": lambda model: isthmus.explain(model, IMAGES[:1], reference=IMAGES[:4], units=1),
     "generate": lambda model: isthmus.generate(model, 2, reference=IMAGES),
-    "interpolate": lambda model: isthmus.interpolate(model, IMAGES[:2], frames=3),
+    "interpolate": lambda model: isthmus.interpolate(model, list(IMAGES[:2]), frames=3),
     "direction": lambda model: isthmus.find_direction(model, IMAGES[:12], IMAGES[12:]),
     "augment": lambda model: isthmus.augment(model, LABELLED, 4, filtered=False),
     "prior": lambda model: isthmus.fit_prior(model, IMAGES, kind="gaussian"),
