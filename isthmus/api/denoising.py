@@ -101,9 +101,9 @@ def denoise(
     Raises:
         DataError: unreadable, NaN, no pixels, samples out of range, or too small an image to estimate its
             noise.
-        UsageError: `sigma` is not a level of noise or `strength` no share; the model was not trained to
-            remove noise, or restores other images; an `ensemble` of a model that was trained on images one
-            way up; or `jpeg="on"` with `sigma` or `model`.
+        UsageError: `sigma` is not a level of noise or `strength` no share, the model was not trained to
+            remove noise or restores other images, an `ensemble` of a model that was trained on images one way
+            up, or `jpeg="on"` with `sigma` or `model`.
 
     Examples:
         >>> import isthmus, numpy as np
@@ -115,9 +115,9 @@ def denoise(
     from isthmus.restoration.denoising import denoise_image
 
     _check_jpeg(jpeg, sigma, model)
-    model = _load_denoiser(model)
     image = hold_content(image)
     coded = None if jpeg == "on" else jpeg == "auto" and is_jpeg(image)
+    model = _load_denoiser(model)
     with start_task(progress, "denoising", 1) as task:
         restored, plans = denoise_image(
             image,
@@ -246,6 +246,17 @@ def denoise_files(
     )
 
 
+def _check_jpeg(jpeg: str, sigma: float | None, model: ModelLike | None) -> None:
+    """Raises:
+    UsageError: this is not a choice, or it contradicts another option.
+    """
+    if jpeg not in ("auto", "on", "off"):
+        raise UsageError(f"jpeg={jpeg} is not known: auto, on or off")
+    if jpeg == "on" and (sigma is not None or model is not None):
+        other = "sigma" if sigma is not None else "model"
+        raise UsageError(f"jpeg=on chooses photo-dejpeg, which contradicts {other}: give one of them")
+
+
 def _load_denoiser(model: ModelLike | None) -> Autoencoder | None:
     """The model that was given, if there was one.
 
@@ -263,17 +274,6 @@ def _load_denoiser(model: ModelLike | None) -> Autoencoder | None:
             id="denoise.model",
         )
     return network
-
-
-def _check_jpeg(jpeg: str, sigma: float | None, model: ModelLike | None) -> None:
-    """Raises:
-    UsageError: this is not a choice, or it contradicts another option.
-    """
-    if jpeg not in ("auto", "on", "off"):
-        raise UsageError(f"jpeg={jpeg} is not known: auto, on or off")
-    if jpeg == "on" and (sigma is not None or model is not None):
-        other = "sigma" if sigma is not None else "model"
-        raise UsageError(f"jpeg=on chooses photo-dejpeg, which contradicts {other}: give one of them")
 
 
 def _log_plans(plans: Sequence[DenoisingPlan], *, estimated: bool) -> None:
