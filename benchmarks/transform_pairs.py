@@ -66,7 +66,8 @@ def blur(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     from scipy.ndimage import gaussian_filter
 
     soft = gaussian_filter(image.astype(np.float64), (SIGMA_PX, SIGMA_PX, 0), mode="reflect")
-    return np.rint(soft).astype(np.uint8)
+    levels: npt.NDArray[np.uint8] = np.rint(soft).astype(np.uint8)
+    return levels
 
 
 def measure(task: str, train: ImageSet, test: ImageSet, steps: int, out: Path | None) -> dict[str, object]:
