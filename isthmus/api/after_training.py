@@ -29,9 +29,9 @@ def finish_model(model: Autoencoder, images: ImageSet, *, progress: Progress | N
     Raises:
         DataError: images of a kind that the model does not read.
     """
-    from isthmus.codec.finish import fit_codec_to_images
+    from isthmus.codec.fit import fit_codec_to_images
     from isthmus.codec.transform import check_codec
-    from isthmus.features.readout import fit_readout, store
+    from isthmus.features.readout import attach_extractor, fit_extractor
 
     try:
         check_codec(model)
@@ -45,11 +45,11 @@ def finish_model(model: Autoencoder, images: ImageSet, *, progress: Progress | N
         return
     if images.target_channels:
         from isthmus.evaluation.pair_baselines import store_linear_map
-        from isthmus.evaluation.passes import evenly
+        from isthmus.evaluation.passes import sample_evenly
         from isthmus.images.pairs import split_pair
 
         store_linear_map(model, images)
-        images, _ = split_pair(evenly(images, MAX_PAIRS))
+        images, _ = split_pair(sample_evenly(images, MAX_PAIRS))
     with start_task(progress, "fitting the feature extractor", 1) as task:
-        store(model, fit_readout(model, images))
+        attach_extractor(model, fit_extractor(model, images))
         task.update(1)

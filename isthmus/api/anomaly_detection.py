@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from isthmus.features.anomalies import Detector
-    from isthmus.features.readout import Readout
+    from isthmus.features.readout import FeatureExtractor
     from isthmus.images.store import ImageSet
     from isthmus.model.autoencoder import Autoencoder
 
@@ -207,7 +207,7 @@ def anomalies(
         model: a model, the path of a model file, or the name of a shipped model.
         data: images: a folder, file, archive, array, named set, or a list of those.
         normal: images that are known to be normal.
-        score: how unusual is measured, see docs/use/features.md; by default as stored, else `density`.
+        score: how unusual is measured, see docs/use/anomalies.md; by default as stored, else `density`.
         false_alarms: share of normal images that may be flagged, in (0, 1); by default as stored, else 0.01.
         tiles: cut pictures into overlapping tiles of the model's size; by default those of twice its size.
         store: keep the fitted score in the model's file, for the next time.
@@ -269,7 +269,7 @@ def anomalies(
         names=images.names[: len(scores)],
         scores=scores,
         flagged=scores > detector.threshold,
-        chance=detector.chance(scores),
+        chance=detector.p_value(scores),
         skipped=skipped_inputs(images.skipped, skipped),
         complete=stop.complete,
         _scorer=scorer,
@@ -282,7 +282,7 @@ class _Scorer:
     """A fitted detector with what it reads: scores and heat maps of images, cut into tiles or whole."""
 
     model: Autoencoder
-    extractor: Readout
+    extractor: FeatureExtractor
     detector: Detector
     cuts: bool
 
@@ -306,24 +306,24 @@ class _Scorer:
 
     def _score_chunk(self, images: ImageSet) -> npt.NDArray[np.float64]:
         from isthmus.features import anomalies as detectors
-        from isthmus.features.tiles import cut
+        from isthmus.features.tiles import cut_tiles
 
         if not self.cuts:
             return detectors.score(self.model, self.extractor, self.detector, images)
-        tiles = cut(images, self.extractor.reading.size)
-        return tiles.of_pictures(detectors.score(self.model, self.extractor, self.detector, tiles.pieces))
+        tiles = cut_tiles(images, self.extractor.reading.size)
+        return tiles.max_per_picture(detectors.score(self.model, self.extractor, self.detector, tiles.pieces))
 
     def heat_maps(self, images: ImageSet) -> list[npt.NDArray[np.float64]]:
         """`(H, W)` for each image, of its size."""
-        from isthmus.features.anomalies import heat
-        from isthmus.features.tiles import cut
+        from isthmus.features.anomalies import score_maps
+        from isthmus.features.tiles import cut_tiles
         from isthmus.threads import limited
 
         with limited():
             if not self.cuts:
-                return heat(self.model, self.extractor, self.detector, images)
-            tiles = cut(images, self.extractor.reading.size)
-            return tiles.assembled(heat(self.model, self.extractor, self.detector, tiles.pieces))
+                return score_maps(self.model, self.extractor, self.detector, images)
+            tiles = cut_tiles(images, self.extractor.reading.size)
+            return tiles.assemble(score_maps(self.model, self.extractor, self.detector, tiles.pieces))
 
     def count_tiles(self, images: ImageSet) -> int | None:
         from isthmus.features.tiles import count_tiles
@@ -350,14 +350,14 @@ def _fit(
     progress: Progress | None,
 ) -> tuple[_Scorer, ReferenceKind, tuple[Any, ...]]:
     """The detector by the training-data policy, where its normal images come from, and which were skipped."""
-    from isthmus.features.anomalies import fit_detector, stored_detector
-    from isthmus.features.tiles import cut, is_larger
+    from isthmus.features.anomalies import fit_detector, read_detector
+    from isthmus.features.tiles import cut_tiles, is_larger
 
-    stored = stored_detector(model) if normal is None else None
+    stored = read_detector(model) if normal is None else None
     if stored is not None and score in (None, stored.kind):
         extractor, _ = resolve_extractor(model)
         if false_alarms is not None:
-            stored = stored.at(false_alarms)
+            stored = stored.with_rate(false_alarms)
         cuts = is_larger(images, extractor.reading.size) if tiles is None else tiles
         return _Scorer(model, extractor, stored, cuts), "model", ()
     purpose = "what is normal is not known"
@@ -370,7 +370,7 @@ def _fit(
         detector = fit_detector(
             model,
             extractor,
-            cut(usual, extractor.reading.size).pieces if cuts else usual,
+            cut_tiles(usual, extractor.reading.size).pieces if cuts else usual,
             score or DEFAULT_SCORE,
             false_alarms=DEFAULT_FALSE_ALARMS if false_alarms is None else false_alarms,
             seed=seed,

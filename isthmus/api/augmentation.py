@@ -159,24 +159,24 @@ def augment(
         seed=seed,
     )
     stop = Interruption()
-    with stop, start_task(progress, "making images", work.wanted, "images") as task:
+    with stop, start_task(progress, "making images", work.requested, "images") as task:
         for done in work.run():
             task.update(done)
-    stop.check(len(work), work.wanted, "image")
+    stop.check(len(work), work.requested, "image")
     found = work.finish()
     made = found.images
-    if len(made) < found.wanted and not stop.happened:
+    if len(made) < found.requested and not stop.happened:
         log_note(
             "only {made} of {wanted} images: what else was made was dropped",
             id="images-dropped",
             made=len(made),
-            wanted=found.wanted,
+            wanted=found.requested,
         )
     return AugmentedImages(
         model=describe_model(model, network),
         pixels=made.stack(np.arange(len(made))),
         asked=count,
-        wanted=found.wanted,
+        wanted=found.requested,
         dropped=found.dropped,
         images=made,
         skipped=skipped_inputs(images.skipped),

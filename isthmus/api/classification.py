@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from isthmus.features.classify import ProbeScores
+    from isthmus.features.classification import ProbeScores
 
 DEFAULT_DRAWS = 5
 
@@ -213,11 +213,11 @@ def classify(
         refuse_unused("draws", "without few labels", hint=Hint.add(few_labels=10))
     network, learned = open_model_and_data(model, train, limit=limit, range=range)
     measured = read_images_for(network, test, limit=limit, range=range)
-    from isthmus.features.classify import describe_probes, iter_probes
-    from isthmus.features.contenders import SEEN
+    from isthmus.features.classification import describe_probes, iter_probes
+    from isthmus.features.contenders import FEATURE_KINDS
 
     extractor, reference = resolve_extractor_for(network, learned, layer=layer)
-    seen = SEEN if baselines else SEEN[:2]
+    seen = FEATURE_KINDS if baselines else FEATURE_KINDS[:2]
     stop = Interruption()
     parts = stop.collect(
         iter_probes(
@@ -228,7 +228,7 @@ def classify(
             neighbours=neighbours,
             few=few_labels,
             draws=draws,
-            seen=seen,
+            kinds=seen,
             seed=seed,
             progress=progress,
         )

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from isthmus.features.grouping import ClusterAgreement
+    from isthmus.features.clustering import ClusterAgreement
 
 ClusterKind = Literal["kmeans", "gmm", "hdbscan"]
 SpaceKind = Literal["features", "spectral", "umap"]
@@ -220,11 +220,11 @@ def cluster(
     check_count("seeds", seeds)
     network, images = open_model_and_data(model, data, limit=limit, range=range)
     note_bands(show, images.channels)
-    from isthmus.features.contenders import SEEN
-    from isthmus.features.grouping import iter_groupings
+    from isthmus.features.clustering import iter_groupings
+    from isthmus.features.contenders import FEATURE_KINDS
 
     extractor = fit_extractor_to_data(network, images, layer=layer)
-    seen = SEEN if baselines else SEEN[:2]
+    seen = FEATURE_KINDS if baselines else FEATURE_KINDS[:2]
     stop = Interruption()
     parts = stop.collect(
         iter_groupings(
@@ -237,7 +237,7 @@ def cluster(
             neighbours=neighbours,
             seeds=seeds,
             seed=seed,
-            seen=seen,
+            kinds=seen,
             progress=progress,
         )
     )

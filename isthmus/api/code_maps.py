@@ -101,7 +101,7 @@ class CodeMap(PictureResult):
 
     def page(self) -> str:
         """One HTML page that can be zoomed and moved in."""
-        from isthmus.reports.code_map import code_map_page
+        from isthmus.reports.page import code_map_page
 
         method = "t-SNE" if self.method == "tsne" else "PCA"
         return code_map_page(
@@ -177,10 +177,10 @@ def code_map(
     check_count("limit", limit, least=3)
     network, everything = open_model_and_data(model, data, range=range)
     note_bands(show, everything.channels)
-    from isthmus.evaluation.passes import evenly
+    from isthmus.evaluation.passes import sample_evenly
     from isthmus.generation.code_map import lay_out_codes
 
-    images = evenly(everything, limit)
+    images = sample_evenly(everything, limit)
     stop = Interruption()
     with start_task(progress, "laying out", 1) as task:
         found = lay_out_codes(

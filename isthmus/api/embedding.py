@@ -159,12 +159,12 @@ def embed(
     if what != "code" or store:
         extractor, kind = resolve_extractor(network, reference, layer=layer, range=range)
     if store and extractor is not None:
-        from isthmus.features.readout import NAME, stored
-        from isthmus.features.readout import store as store_readout
+        from isthmus.features.readout import NAME, read_extractor
+        from isthmus.features.readout import attach_extractor as store_readout
 
         store_readout(network, extractor)
         store_attachments(model, network, NAME)
-        extractor = stored(network) or extractor  # in the precision that the file has
+        extractor = read_extractor(network) or extractor  # in the precision that the file has
     from isthmus.model.inference import Rows, iter_codes
 
     if what == "code" or extractor is None:

@@ -78,7 +78,7 @@ class Evaluation(Result):
         gap: the same metrics on training images; null where these were not found.
         privacy: success of membership inference by the loss: `members`, `others`, `auroc` with `low` and
             `high` of its 95 % interval, `advantage`, `found_at_1_percent`, `leaks`; null unless asked for.
-        generation: new images compared with real ones, see docs/use/generation.md: `rows` with `name`,
+        generation: new images compared with real ones, see docs/use/generate.md: `rows` with `name`,
             `frechet`, `relative`, `energy`, `two_sample`, `precision` and `recall`; `memory` with `ratio`,
             `copied` and `images`; `features`, `images`, `seed`, `seconds`, `notes`; null unless asked for.
         code: statistics of the code: `units`, `active_units`, `dead_units`, `effective_rank`,
@@ -263,13 +263,12 @@ def evaluate(
         >>> sorted(found.baselines)
         ['mean_image', 'pca']
     """
-    from isthmus.evaluation.likelihood import likelihood_term
-    from isthmus.evaluation.measure import Measure
+    from isthmus.evaluation.code_metrics import likelihood_term
+    from isthmus.evaluation.measure import Evaluator
     from isthmus.evaluation.pair_baselines import pair_baselines_of
-    from isthmus.evaluation.passes import evenly
-    from isthmus.evaluation.rivals import Reconstructor, fit_rivals
+    from isthmus.evaluation.passes import Reconstructor, fit_baselines, sample_evenly
     from isthmus.generation.codes import check_generates
-    from isthmus.generation.prior import kept
+    from isthmus.generation.prior_store import list_priors
 
     started = time.monotonic()
     check_count("limit", limit)
@@ -288,7 +287,7 @@ def evaluate(
             id="use-of-pairs",
         )
     note_bands(show, network.output_channels)
-    images = evenly(given, limit)
+    images = sample_evenly(given, limit)
     likely = likelihood_term(network.recipe)
     if nll_samples and (likely is None or not network.recipe.bottleneck.is_stochastic):
         why = "on a model that is not variational, or whose image term is no likelihood"
@@ -303,18 +302,18 @@ def evaluate(
             purpose="membership is tested" if privacy else "new images are compared",
         )
     corrupted = not network.recipe.corruption.is_identity and not paired
-    probe = None if known is None else evenly(known, MAX_GAP_IMAGES)
+    probe = None if known is None else sample_evenly(known, MAX_GAP_IMAGES)
     total = len(images) * (2 if corrupted else 1) + (0 if probe is None else len(probe))
     rivals: dict[str, Reconstructor] = {}
     if paired:
         rivals |= pair_baselines_of(network)
     if known is not None:
-        rivals |= fit_rivals(network, known, images, seed=seed)
+        rivals |= fit_baselines(network, known, images, seed=seed)
         _note_overlap(given, known, same_source=reference is None and given.source == known.source)
     stop = Interruption()
     with start_task(progress, "evaluating", total, "images") as task:
         found = measure_passes(
-            Measure(network, seed, nll_samples, lambda _: None),
+            Evaluator(network, seed, nll_samples, lambda _: None),
             images,
             rivals,
             probe,
@@ -337,7 +336,11 @@ def evaluate(
     if generation and known is not None and not stop.happened:
         check_generates(network)
         with stop:
-            priors = None if kept(network) else [resolve_prior(network, reference=reference, range=range)[0]]
+            priors = (
+                None
+                if list_priors(network)
+                else [resolve_prior(network, reference=reference, range=range)[0]]
+            )
             made = _evaluate_generation(network, given, known, priors, samples, features, seed, progress)
     done = found.done + (0 if made is None else compared)
     stop.check(done, total + compared, "image")
@@ -371,11 +374,11 @@ def _find_training_images(
     model: Autoencoder, reference: DataLike | None, range: Range | None, *, needed: bool, purpose: str
 ) -> ImageSet | None:
     """The training images; where they are not found and not needed, a note says what is left out."""
-    from isthmus.evaluation.training_data import training_images
+    from isthmus.evaluation.training_data import find_training_images
 
     if reference is not None:
         return read_images_for(model, reference, range=range)
-    known, why = training_images(model)
+    known, why = find_training_images(model)
     if known is None and needed:
         raise DataError(
             f"{why}, and {purpose} against them", hint=Hint.add(reference="DATA"), id="reference-not-found"

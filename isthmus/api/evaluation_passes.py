@@ -11,9 +11,9 @@ from isthmus.interruption import Interruption
 from isthmus.progress import Task
 
 if TYPE_CHECKING:
-    from isthmus.evaluation.measure import Measure, Measured
+    from isthmus.evaluation.measure import Evaluator, Measurement
+    from isthmus.evaluation.passes import Reconstructor
     from isthmus.evaluation.privacy import Membership
-    from isthmus.evaluation.rivals import Reconstructor
     from isthmus.images.store import ImageSet
 
 
@@ -29,7 +29,7 @@ class EvaluationPasses:
         membership: success of membership inference.
     """
 
-    main: Measured
+    main: Measurement
     done: int
     clean: dict[str, float] | None = None
     gap: Gap | None = None
@@ -37,7 +37,7 @@ class EvaluationPasses:
 
 
 def measure_passes(
-    measure: Measure,
+    measure: Evaluator,
     images: ImageSet,
     rivals: Mapping[str, Reconstructor],
     probe: ImageSet | None,
@@ -60,7 +60,7 @@ def measure_passes(
     """
     import numpy as np
 
-    from isthmus.evaluation.privacy import membership
+    from isthmus.evaluation.privacy import measure_membership
     from isthmus.model import axes
 
     done = 0
@@ -83,6 +83,6 @@ def measure_passes(
                 if members is not None:
                     new = ~np.isin(images.hashes(), members.hashes())
                     scores = found.main.scores["mse"][new]
-                    found.membership = membership(seen.scores["mse"], scores)
+                    found.membership = measure_membership(seen.scores["mse"], scores)
     found.done = done
     return found

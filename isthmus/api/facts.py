@@ -193,13 +193,13 @@ def describe_network(model: Autoencoder) -> ModelFacts:
 
 def describe_images(given: ImageSet, images: ImageSet, binary: bool) -> DataFacts:
     """The images that were measured, out of those given; `binary`: all values are the least or greatest."""
-    from isthmus.evaluation.passes import largest
+    from isthmus.evaluation.passes import largest_size
 
     return DataFacts(
         source=given.source,
         images=len(images),
         of=len(given),
-        size=largest(images),
+        size=largest_size(images),
         sizes_differ=images.shape is None,
         channels=images.channels,
         type=str(images.dtype),

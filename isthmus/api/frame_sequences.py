@@ -317,11 +317,11 @@ def fit_motion(
     check_storable(model)
     network, given = _read(model, frames, range)
     from isthmus.generation.dynamics import NAME, fit_dynamics
-    from isthmus.generation.frames import sequence_codes, sequences_of
+    from isthmus.generation.frames import encode_sequence, split_sequences
 
     check_count("limit", limit)
-    sequences = [_first_frames(one, limit) for one in sequences_of(given)]
-    codes = [sequence_codes(network, one) for one in sequences]
+    sequences = [_first_frames(one, limit) for one in split_sequences(given)]
+    codes = [encode_sequence(network, one) for one in sequences]
     stop, replaces = Interruption(), NAME if NAME in network.attachments else None
     with start_task(progress, "learning", steps, "steps") as task:
         motion = fit_dynamics(

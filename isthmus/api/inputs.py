@@ -73,14 +73,14 @@ def read_images_for(
         UsageError: `data` is a model file, `limit` is below 1, or `range` is no range.
         DataError: unreadable, or colour images for a gray model.
     """
-    from isthmus.evaluation.passes import evenly
+    from isthmus.evaluation.passes import sample_evenly
     from isthmus.model.reading import read_for
 
     check_is_data(data)
     check_count("limit", limit)
     images = read_for(model, data, range=range)
     report_reading(images)
-    return evenly(images, limit)
+    return sample_evenly(images, limit)
 
 
 def read_image_for(model: Autoencoder, image: ImageLike, *, range: Range | None = None) -> Pixels:
@@ -114,14 +114,14 @@ def read_images(data: DataLike, *, limit: int | None = None, range: Range | None
         UsageError: `data` is a model file, `limit` is below 1, or `range` is no range.
         DataError: unreadable.
     """
-    from isthmus.evaluation.passes import evenly
+    from isthmus.evaluation.passes import sample_evenly
     from isthmus.images.reading import read
 
     check_is_data(data)
     check_count("limit", limit)
     images = read(data, range=range)
     report_reading(images)
-    return evenly(images, limit)
+    return sample_evenly(images, limit)
 
 
 def list_image_files(

@@ -58,7 +58,7 @@ def open_model_and_pairs(
         UsageError: also a target for another model, or none for one of pairs.
         DataError: also no names in both sets, or a pair of different sizes.
     """
-    from isthmus.evaluation.passes import evenly
+    from isthmus.evaluation.passes import sample_evenly
     from isthmus.images.pairs import pair_sets
     from isthmus.model.reading import read_for, read_targets_for
 
@@ -83,7 +83,7 @@ def open_model_and_pairs(
     check_count("limit", limit)
     pairs = pair_sets(read_for(network, data, range=range), read_targets_for(network, target, range=range))
     report_reading(pairs)
-    return network, evenly(pairs, limit)
+    return network, sample_evenly(pairs, limit)
 
 
 def check_no_pairs(model: Autoencoder, use: str) -> None:

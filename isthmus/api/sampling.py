@@ -213,7 +213,7 @@ def fit_prior(
             refuse_unused(option, "without images", hint=Hint.call("fit_prior", "MODEL", "DATA"))
     check_storable(model)
     from isthmus.generation.codes import check_generates
-    from isthmus.generation.fitting import fit_prior as fit
+    from isthmus.generation.prior_store import fit_prior as fit
 
     images: ImageSet | None = None
     source: ReferenceKind | None = "data"
@@ -252,7 +252,7 @@ def fit_prior(
         )
     name = f"prior/{prior.kind}"
     if stop.happened:
-        check_fit(stop, prior.stored()[1].get("steps", 0), length, replaces=name if name in before else None)
+        check_fit(stop, prior.state()[1].get("steps", 0), length, replaces=name if name in before else None)
     store_attachments(model, network, name)
     held = network.attachments[name]
     return FittedPrior(
@@ -425,7 +425,7 @@ def interpolate(
         raise UsageError("a path needs at least two images", id="images")
     network = load_model(model)
     from isthmus.generation.codes import check_generates
-    from isthmus.generation.interpolation import path_images
+    from isthmus.generation.sampling import interpolate_images
     from isthmus.images.conform import fit
 
     check_generates(network)
@@ -433,7 +433,7 @@ def interpolate(
     note_bands(show, network.channels)
     size = (given[0].shape[0], given[0].shape[1])
     chosen = resolve_prior(network, prior, reference, range=range)[0] if path == "prior" else None
-    pixels = path_images(
+    pixels = interpolate_images(
         network,
         [fit(image, size) for image in given],
         frames=frames,

@@ -31,8 +31,8 @@ from isthmus.old_keywords import rename_keywords
 from isthmus.progress import Progress, start_task
 
 if TYPE_CHECKING:
-    from isthmus.features.index import Index, Refreshed
-    from isthmus.features.readout import Readout
+    from isthmus.features.index import Index, IndexUpdate
+    from isthmus.features.readout import FeatureExtractor
     from isthmus.images.store import ImageSet
     from isthmus.model.autoencoder import Autoencoder
 
@@ -224,14 +224,14 @@ def search(
     network, images = open_model_and_data(model, data, limit=limit, range=range)
     queries = read_images_for(network, like, range=range)
     note_bands(show, images.channels)
-    from isthmus.features.index import most_alike
-    from isthmus.features.readout import features
+    from isthmus.features.index import find_nearest
+    from isthmus.features.readout import extract_features
 
     stop = Interruption()
     found = _index_images(network, images, layer, None if index is None else Path(index), stop, progress)
     fresh = found.fresh
-    wanted = features(network, queries, found.extractor, compact=True)
-    values, places = most_alike(fresh.index.vectors, wanted, count, metric=metric)
+    wanted = extract_features(network, queries, found.extractor, compact=True)
+    values, places = find_nearest(fresh.index.vectors, wanted, count, metric=metric)
     matches = tuple(
         tuple(Match(images.names[int(r)], int(r), float(v)) for r, v in zip(some, much, strict=True))
         for some, much in zip(fresh.rows[places], values, strict=True)
@@ -259,8 +259,8 @@ def search(
 class _IndexedImages:
     """The features of a set, what they were read with, and how the index changed."""
 
-    fresh: Refreshed
-    extractor: Readout
+    fresh: IndexUpdate
+    extractor: FeatureExtractor
     error: OutputError | None
 
 
@@ -277,7 +277,7 @@ def _index_images(
     Raises:
         ModelFileError: the file is not an index. BusyError: another process is writing it.
     """
-    from isthmus.features.index import Refresh, is_current, load_usable, save_index
+    from isthmus.features.index import IndexRefresh, is_current, load_usable, save_index
     from isthmus.locks import exclusive
     from isthmus.outputs import check_output, path_exists
 
@@ -296,7 +296,7 @@ def _index_images(
                 raise
             except OutputError as failure:
                 error = failure
-        work = Refresh(model, extractor, images, earlier)
+        work = IndexRefresh(model, extractor, images, earlier)
         with stop, start_task(progress, "indexing", len(images), "images") as task:
             for done in work.run():
                 task.update(done)
@@ -313,10 +313,14 @@ def _index_images(
 
 def _choose_extractor(
     model: Autoencoder, images: ImageSet, layer: str | None, earlier: Index | None
-) -> Readout:
+) -> FeatureExtractor:
     """That of the index, fitted to the set as it was when the index was made; else one fitted to `images`."""
-    from isthmus.features.index import is_of
+    from isthmus.features.index import matches_model
 
-    if earlier is not None and is_of(earlier, model) and layer in (None, earlier.readout.reading.layer):
+    if (
+        earlier is not None
+        and matches_model(earlier, model)
+        and layer in (None, earlier.readout.reading.layer)
+    ):
         return earlier.readout  # fitted again, it would change all features that are kept
     return fit_extractor_to_data(model, images, layer=layer)

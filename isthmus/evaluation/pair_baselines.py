@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from isthmus.errors import ModelFileError
-from isthmus.evaluation.rivals import Reconstructor
+from isthmus.evaluation.passes import Reconstructor
 from isthmus.images.store import ImageSet
 from isthmus.metrics.patch_map import PatchMap
 from isthmus.model.attachment_check import DAMAGE, Rule, check_tensors, whole_number
@@ -70,7 +70,7 @@ def pair_baselines_of(model: Autoencoder) -> dict[str, Reconstructor]:
 
 @dataclass(frozen=True)
 class LinearMap:
-    """The linear map as `Measure` takes a baseline."""
+    """The linear map as `Evaluator` takes a baseline."""
 
     fitted: PatchMap
 

@@ -21,7 +21,7 @@ import torch
 from scipy import ndimage
 
 from isthmus.errors import DataError
-from isthmus.metrics.cut_noise import ClippedNoise
+from isthmus.metrics.noise import ClippedNoise
 
 Floats = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]

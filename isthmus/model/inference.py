@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 
 from isthmus.errors import DataError
-from isthmus.images.batches import whole
+from isthmus.images.batches import iter_batches
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
 
@@ -56,7 +56,7 @@ def iter_codes(model: Autoencoder, images: ImageSet) -> Iterator[Vectors]:
     """
     if model.recipe.geometry.is_grid and images.shape is None:
         raise DataError(f"{images.source}: images of different sizes have grid codes of different lengths")
-    for batch in whole(images, batch=BATCH_IMAGES):
+    for batch in iter_batches(images, batch=BATCH_IMAGES):
         yield model.encode_batch(batch.images).flatten(1).numpy()
 
 

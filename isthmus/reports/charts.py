@@ -55,9 +55,9 @@ def draw_curves(
     figure, axes = _chart(7.2, 3.2)
     handles = []
     for number, points in enumerate(series.values()):
-        kept = [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y) and (y > 0 or not log)]
-        x, y = [p[0] for p in kept], [p[1] for p in kept]
-        marker = "o" if len(kept) < 2 else None
+        finite = [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y) and (y > 0 or not log)]
+        x, y = [p[0] for p in finite], [p[1] for p in finite]
+        marker = "o" if len(finite) < 2 else None
         handles += axes.plot(x, y, color=_colour(number), linewidth=1.6, marker=marker, markersize=4)
     if log:
         axes.set_yscale("log")
@@ -106,11 +106,11 @@ def draw_histogram(series: Mapping[str, ArrayLike], *, x_label: str = "", bins: 
         A PNG file.
     """
     figure, axes = _chart(7.2, 3.0)
-    kept = [np.asarray(values, dtype=np.float64).ravel() for values in series.values()]
-    kept = [values[np.isfinite(values)] for values in kept]
-    edges = np.histogram_bin_edges(np.concatenate([*kept, np.empty(0)]), bins)
+    arrays = [np.asarray(values, dtype=np.float64).ravel() for values in series.values()]
+    arrays = [values[np.isfinite(values)] for values in arrays]
+    edges = np.histogram_bin_edges(np.concatenate([*arrays, np.empty(0)]), bins)
     handles = []
-    for number, values in enumerate(kept):
+    for number, values in enumerate(arrays):
         counts = np.histogram(values, edges)[0] / max(len(values), 1)
         handles.append(axes.stairs(counts, edges, fill=True, alpha=0.35, color=_colour(number)))
         axes.stairs(counts, edges, color=_colour(number), linewidth=1.2)

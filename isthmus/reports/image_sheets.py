@@ -101,8 +101,8 @@ def draw_heat_maps(
     Args:
         scale: as for `draw_image_rows`.
     """
-    low = min(float(one.min()) for one in maps)
-    high = max(float(one.max()) for one in maps)
+    low = min(float(heat.min()) for heat in maps)
+    high = max(float(heat.max()) for heat in maps)
     warm = [overlay_heat(i, (m - low) / max(high - low, 1e-12)) for i, m in zip(images, maps, strict=True)]
     title = f"Most unusual first: {names[0]}" + (f" … {names[-1]}" if len(names) > 1 else "")
     return draw_image_rows([(title, list(images)), ("Where", warm)], columns=10, scale=scale)

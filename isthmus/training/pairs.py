@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from isthmus.errors import Hint, UsageError
-from isthmus.images.batches import whole
+from isthmus.images.batches import iter_batches
 from isthmus.images.store import ImageSet
 from isthmus.model import axes
 from isthmus.model.recipe import Recipe
@@ -20,7 +20,7 @@ PASS_PIXELS = 2**16
 
 
 def pair_batches(pairs: ImageSet) -> Iterator[Tensor]:
-    """`(N, C + T, H, W)` of the pairs that a linear map is fitted to, evenly spaced; of large ones the middle."""
+    """Pairs `(N, C + T, H, W)` that a linear map is fitted to: evenly spaced, of large ones the middle."""
     if pairs.shape is not None:
         height, width = pairs.shape[:2]
     else:
@@ -29,7 +29,7 @@ def pair_batches(pairs: ImageSet) -> Iterator[Tensor]:
     size = crop[0] * crop[1]
     count = max(1, min(len(pairs), FITTED_PIXELS // size))
     rows = np.linspace(0, len(pairs) - 1, count).round().astype(np.int64)
-    for batch in whole(pairs, rows, batch=max(1, PASS_PIXELS // size), crop=crop):
+    for batch in iter_batches(pairs, rows, batch=max(1, PASS_PIXELS // size), crop=crop):
         yield batch.images
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from isthmus.errors import DataError, UsageError
-from isthmus.images.batches import whole
+from isthmus.images.batches import iter_batches
 from isthmus.images.cache import cache_folder, memory_bytes
 from isthmus.images.conform import conform
 from isthmus.images.only import keep_named
@@ -321,7 +321,7 @@ def build_model(
     # Whole photographs come a few at a time, or their floats would fill the memory.
     height, width = sides(some)[1]
     per_pass = max(1, min(64, MEAN_PIXELS // (height * width)))
-    sums = [(b.images.mean((0, 2, 3)), b.images.square().mean()) for b in whole(some, batch=per_pass)]
+    sums = [(b.images.mean((0, 2, 3)), b.images.square().mean()) for b in iter_batches(some, batch=per_pass)]
     mean = torch.stack([first for first, _ in sums]).mean(0)
     square = torch.stack([second for _, second in sums]).mean()
     model.start_at(mean, (square - mean.square().mean()).clamp_min(0).sqrt())

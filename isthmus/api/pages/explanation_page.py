@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from isthmus.api.explanation import EXCITING_IMAGES, Explanation
-from isthmus.features.explain.faithfulness import Curves
+from isthmus.features.unit_maps import Curves
 from isthmus.images.store import Pixels
 from isthmus.reports.charts import draw_curves
 from isthmus.reports.image_sheets import colour_signed, draw_image_rows

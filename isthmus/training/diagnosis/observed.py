@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from isthmus.images.batches import whole
+from isthmus.images.batches import iter_batches
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
 
@@ -88,7 +88,7 @@ class _Watcher:
         chosen = np.linspace(0, len(images) - 1, most).round().astype(np.int64)
         # Whole images where they have the size of the training's, else the middle; a vector code resizes.
         crop = model.size if model.recipe.geometry.is_grid else None
-        self.batches = whole(images, chosen, batch=max(1, min(250, PIXELS // numbers)), crop=crop)
+        self.batches = iter_batches(images, chosen, batch=max(1, min(250, PIXELS // numbers)), crop=crop)
         self.scrambles = model.recipe.corruption.is_identity
 
     def result(self) -> Observed:
