@@ -1,7 +1,7 @@
 """Two made pairs: colour from gray, and a blur undone, compared with copying and a linear map of patches.
 
-    python benchmarks/transform_pairs.py colour cifar10                    about 4 minutes on one core
-    python benchmarks/transform_pairs.py blur bsds500/train bsds500/test --test bsds500/val     about 5
+    python benchmarks/transform_pairs.py colour cifar10                    half an hour on one core
+    python benchmarks/transform_pairs.py blur bsds500/train bsds500/test --test bsds500/val
 
 Protocol. Colour: the input is the luminance (ITU-R BT.601) of a 32×32 image, rounded to 8 bits; the last
 tenth of the images is the test. Blur: the input is the colour photograph after a Gaussian of σ 1.6 pixels,
@@ -28,7 +28,7 @@ from isthmus.images.conform import to_channels
 from isthmus.images.store import ImageSet, Ragged
 
 SIGMA_PX = 1.6
-STEPS = {"colour": 400, "blur": 400}
+STEPS = {"colour": 4000, "blur": 4000}
 SETTINGS = {
     "colour": [
         "backbone.width=24-48-64",
@@ -66,7 +66,8 @@ def blur(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     from scipy.ndimage import gaussian_filter
 
     soft = gaussian_filter(image.astype(np.float64), (SIGMA_PX, SIGMA_PX, 0), mode="reflect")
-    return np.rint(soft).astype(np.uint8)
+    levels: npt.NDArray[np.uint8] = np.rint(soft).astype(np.uint8)
+    return levels
 
 
 def measure(task: str, train: ImageSet, test: ImageSet, steps: int, out: Path | None) -> dict[str, object]:

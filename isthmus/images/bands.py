@@ -23,7 +23,7 @@ Bands = tuple[int, ...]
 _shown: ContextVar[Bands | None] = ContextVar("isthmus_shown_bands", default=None)
 
 
-def check_bands(show: Sequence[int] | None, channels: int | None = None) -> Bands | None:
+def check_bands(show: Sequence[int] | int | None, channels: int | None = None) -> Bands | None:
     """The bands as a tuple, or None.
 
     Args:
@@ -35,7 +35,7 @@ def check_bands(show: Sequence[int] | None, channels: int | None = None) -> Band
     """
     if show is None:
         return None
-    bands = tuple(show)
+    bands = (show,) if isinstance(show, int) else tuple(show)
     whole = all(isinstance(band, int) and not isinstance(band, bool) and band >= 1 for band in bands)
     if len(bands) not in (1, 3) or not whole:
         raise UsageError(

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from isthmus.errors import UsageError
+from isthmus.errors import Hint, UsageError
 from isthmus.images.array_format import receive
 from isthmus.images.sample_range import NOISY, Range
 from isthmus.metrics.noise import Noise
@@ -109,6 +109,11 @@ def check_channels(image: Any, network: Autoencoder | None) -> None:
     UsageError: the network that was asked for restores images of other channels.
     """
     channels = channels_of(colour_of(image))
+    if network is None and channels not in (1, 3):
+        raise UsageError(
+            f"the shipped models restore images of 1 or 3 channels, not of {channels}",
+            hint=Hint.call("train", "DATA", recipe="denoising"),
+        )
     if network is not None and network.channels != channels and {network.channels, channels} != {1, 3}:
         raise UsageError(f"this model restores images of {network.channels} channels, not of {channels}")
 
