@@ -88,8 +88,9 @@ def denoise(
         ensemble: average over the image's eight orientations (Lim et al. 2017): 0.1 to 0.2 dB better, in
             eight times the time.
         strength: share of the effect, from 0 (the image as it is) to 1.
-        jpeg: auto: `photo-dejpeg` for images from JPEG files whose noise beyond the quantisation is below 3
-            of 255; on: for any image, also an array; off: never.
+        jpeg: auto: `photo-dejpeg` for images from JPEG files of quality 92 or less, by their quantisation
+            tables, whose noise beyond the quantisation is below 3 of 255; on: for any image, also an array;
+            off: never.
         range: the samples (low, high) that stand for black and white, where floats are not in [0, 1] or
             integers do not use their 8 or 16 bits.
         progress: shows how far the call is; by default a bar or lines in the log.
@@ -111,12 +112,12 @@ def denoise(
         >>> isthmus.denoise(noisy, sigma=25).shape
         (32, 32)
     """
-    from isthmus.images.sources import hold_content, is_jpeg
+    from isthmus.images.sources import hold_content
     from isthmus.restoration.denoising import denoise_image
 
     _check_jpeg(jpeg, sigma, model)
     image = hold_content(image)
-    coded = None if jpeg == "on" else jpeg == "auto" and is_jpeg(image)
+    coded = None if jpeg == "on" else jpeg == "auto" and _has_jpeg_artefacts(image)
     model = _load_denoiser(model)
     with start_task(progress, "denoising", 1) as task:
         restored, plans = denoise_image(
@@ -166,8 +167,8 @@ def denoise_files(
             each image decides, see `denoise`.
         ensemble: better, in eight times the time: the mean over eight orientations.
         strength: share of the effect, from 0 (the image as it is) to 1.
-        jpeg: auto: `photo-dejpeg` for JPEG files whose noise beyond the quantisation is below 3 of 255;
-            on: for all files; off: never.
+        jpeg: auto: `photo-dejpeg` for JPEG files of quality 92 or less whose noise beyond the quantisation is
+            below 3 of 255; on: for all files; off: never.
         range: the samples (low, high) that stand for black and white, where floats are not in [0, 1] or
             integers do not use their 8 or 16 bits.
         limit: at most so many of the images, evenly spaced.
@@ -191,7 +192,6 @@ def denoise_files(
         >>> isthmus.denoise_files("noisy.png", out="clean.png", sigma=20).files[0].output
         'clean.png'
     """
-    from isthmus.images.sources import is_jpeg
     from isthmus.restoration.denoising import check_sigma, check_strength, denoise_image
 
     check_sigma(sigma)
@@ -208,7 +208,7 @@ def denoise_files(
             network,
             ensemble=ensemble,
             strength=strength,
-            jpeg=None if jpeg == "on" else jpeg == "auto" and is_jpeg(job.source),
+            jpeg=None if jpeg == "on" else jpeg == "auto" and _has_jpeg_artefacts(job.source),
             range=range,
             report=report,
         )
@@ -274,6 +274,15 @@ def _load_denoiser(model: ModelLike | None) -> Autoencoder | None:
             id="denoise.model",
         )
     return network
+
+
+def _has_jpeg_artefacts(image: Any) -> bool:
+    """Whether this is a JPEG file of such a quality that its blocks and ringing are worth removing."""
+    from isthmus.images.sources import estimate_jpeg_quality
+    from isthmus.restoration.noise_choice import MAX_JPEG_QUALITY
+
+    quality = estimate_jpeg_quality(image)
+    return quality is not None and quality <= MAX_JPEG_QUALITY
 
 
 def _log_plans(plans: Sequence[DenoisingPlan], *, estimated: bool) -> None:

@@ -315,7 +315,7 @@ def explain_first(
 
 def _choose_units(units: int | Sequence[int] | None, usual: Units, values: Tensor) -> list[int]:
     if units is None:
-        return usual.telling(values, DEFAULT_UNITS)
+        return usual.rank_informative(values, DEFAULT_UNITS)
     if isinstance(units, int):
         if units > len(values):
             raise UsageError(

@@ -15,6 +15,7 @@ from isthmus.images.sample_range import Range
 from isthmus.images.store import Pixels
 
 _JPEG = ("JPEG", "MPO")
+_MEAN_STEP_AT_50 = 3688 / 64  # of the luminance table in Annex K
 
 
 def is_pillow(value: object) -> bool:
@@ -74,24 +75,37 @@ def hold_content(image: Any) -> Any:
     return image
 
 
-def is_jpeg(image: Any) -> bool:
-    """Whether this is a JPEG file: a path, bytes, or a Pillow image that was opened from one.
+def estimate_jpeg_quality(image: Any) -> float | None:
+    """Quality, 1 to 100, of a JPEG file by the mean of its luminance table; None of anything else.
 
-    False of what cannot be opened.
+    The scale of the Independent JPEG Group: the tables of Annex K of the standard are those of quality 50.
+
+    Args:
+        image: a path, bytes, or a Pillow image that was opened from a file; what cannot be opened gives None.
     """
     if is_pillow(image):
-        return getattr(image, "format", None) in _JPEG
+        return _quality_of(image)
     if isinstance(image, (str, os.PathLike)):
         source: Path | Content = Path(image)
     elif is_encoded(image):
         source = content_of(image)
     else:
-        return False
+        return None
     try:
         with opened(source, MAX_PIXELS) as found:
-            return getattr(found, "format", None) in _JPEG
+            return _quality_of(found)
     except DataError:
-        return False
+        return None
+
+
+def _quality_of(image: Any) -> float | None:
+    tables = getattr(image, "quantization", None)
+    if getattr(image, "format", None) not in _JPEG or not tables:
+        return None
+    steps = tables[min(tables)]
+    scale = 100 * sum(steps) / len(steps) / _MEAN_STEP_AT_50
+    quality = 5000 / scale if scale > 100 else (200 - scale) / 2
+    return float(min(100.0, max(1.0, quality)))
 
 
 def decode_source(

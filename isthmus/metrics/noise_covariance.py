@@ -155,6 +155,8 @@ def estimate_noise_covariance(
 def white_level(planes: npt.NDArray[Any]) -> float:
     """The sample value that is white: of uint16 the least 2ᵏ − 1 that local means do not exceed by a tenth.
 
+    Where they exceed it by less, it is the highest of them, so that nothing is clipped.
+
     Cameras store 10 to 14 bits in 16; noise may carry samples beyond them.
     """
     if planes.dtype.kind == "f":
@@ -165,7 +167,7 @@ def white_level(planes: npt.NDArray[Any]) -> float:
     means = ndimage.uniform_filter(planes.astype(np.float32), (5, 5, 1), mode="nearest")
     highest = min(float(means.max()), float(planes.max()))
     bits = next(bits for bits in range(8, 17) if highest <= WHITE_TOLERANCE * (2**bits - 1))
-    return float(2**bits - 1)
+    return max(float(2**bits - 1), highest)
 
 
 def varying_samples(planes: npt.NDArray[Any]) -> Booleans:

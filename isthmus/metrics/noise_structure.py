@@ -64,8 +64,8 @@ def _zero_shares(luma: Floats) -> Floats:
         for left in range(side):
             part = luma[top:, left:]
             rows, columns = part.shape[0] // side, part.shape[1] // side
-            tiled = part[: rows * side, : columns * side].reshape(rows, side, columns, side)
-            blocks = tiled.transpose(0, 2, 1, 3).reshape(-1, side, side)
+            grid = part[: rows * side, : columns * side].reshape(rows, side, columns, side)
+            blocks = grid.transpose(0, 2, 1, 3).reshape(-1, side, side)
             blocks = blocks[:: max(1, len(blocks) // MAX_BLOCKS)]
             blocks = blocks[blocks.std((1, 2)) > MIN_BLOCK_DEVIATION]
             if len(blocks) < MIN_BLOCKS:

@@ -15,7 +15,6 @@ from isthmus.errors import Hint, UsageError
 from isthmus.images.array_format import receive
 from isthmus.images.sample_range import NOISY, Range
 from isthmus.metrics.noise import Noise
-from isthmus.metrics.noise_covariance import WHITE_TOLERANCE
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.loading import ModelLike, load_shared
 from isthmus.model.trace import Corrupted
@@ -160,7 +159,6 @@ def _restore_piece(
         plan.noise,
         ensemble=ensemble,
         axes=plan.axes if network.channels == piece.shape[1] else None,
-        limit=1.0 if plan.gain == 1 else WHITE_TOLERANCE,
     )
     return (bright + strength * (found - bright)) / plan.gain
 
@@ -172,12 +170,10 @@ def denoise_tensor(
     *,
     ensemble: bool = False,
     axes: Tensor | None = None,
-    limit: float = 1.0,
 ) -> Tensor:
     """`(N, C, H, W)` with noise → without.
 
-    `axes (C, C)` is a change of colour axes around middle gray in which `noise` is white; samples come back
-    between 0 and `limit`.
+    `axes (C, C)` is a change of colour axes around middle gray in which `noise` is white.
     """
     images = images.to(next(network.parameters()).device)
     levels = torch.full((len(images),), noise.sigma, device=images.device)
@@ -193,7 +189,7 @@ def denoise_tensor(
         found = opponent.from_planes(_denoise_batch(network, opponent.to_planes(images), sigmas, ensemble))
     else:
         found = _denoise_batch(network, images.expand(-1, 3, -1, -1), levels, ensemble).mean(1, keepdim=True)
-    found = found.clamp(0, limit)
+    found = found.clamp(0, 1)
     if images.shape[1] > 1 and bool((images == images[:, :1]).all()):
         found = found.mean(1, keepdim=True).expand_as(found)  # gray stays gray
     return _undo_clipping_bias(network, found, noise)

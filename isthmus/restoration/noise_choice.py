@@ -30,12 +30,14 @@ REAL = "photo-denoise-real"
 DEJPEG = "photo-dejpeg"
 MIN_FLATNESS = 0.62  # of the spectrum of white noise: σ 3 on photographs has .64 and more, texture .6 at most
 MAX_KURTOSIS = 0.7  # excess; Gaussian noise has 0, texture more
+SURE_FLATNESS, MAX_KURTOSIS_OF_FLAT = 0.8, 2.5  # noise of photons has several levels, and a flat spectrum
 MIN_SHARE = 0.8  # of the windows carry noise that is everywhere in the image
 MIN_AXES_RATIO = 1.2  # of deviations of the noise along colour axes; below, the axes stay
 MAX_AXES_RATIO = 2.0  # more shrinks colours too much
 MIN_CORRELATION = 0.15  # of channels, for other axes; several levels alone cost less than other axes
 JPEG_LOSS = 1.45  # of the noise of colour images in its level, mostly by halving the chroma
 MAX_JPEG_SIGMA = 3.0  # of 255: noise beyond the quantisation that `photo-dejpeg` may be given
+MAX_JPEG_QUALITY = 92  # above, a file has next to no blocks and ringing
 MAX_LOOK_PX = 768  # side of the middle part in which blocks and lines are looked for
 
 
@@ -167,7 +169,8 @@ def _jpeg_noise(measured: NoiseEstimate, luma: npt.NDArray[np.float64]) -> float
 
 
 def _is_gaussian(measured: NoiseEstimate) -> bool:
-    return measured.flatness >= MIN_FLATNESS and measured.kurtosis <= MAX_KURTOSIS
+    most = MAX_KURTOSIS_OF_FLAT if measured.flatness >= SURE_FLATNESS else MAX_KURTOSIS
+    return measured.flatness >= MIN_FLATNESS and measured.kurtosis <= most
 
 
 def _scaled(noise: Noise, gain: float) -> Noise:

@@ -27,7 +27,7 @@ def to_uint8(image: Tensor) -> np.ndarray:
 def test_colour_is_what_pillow_decodes() -> None:
     for how, full in (
         (axes.Jpeg(quality=30, sampling="4:2:0"), False),
-        (axes.Jpeg(30, sampling="4:4:4"), True),
+        (axes.Jpeg(quality=30, sampling="4:4:4"), True),
     ):
         found = compress_as_jpeg(IMAGES, how, generator())
         assert np.array_equal(to_uint8(found.input[0]), code_array(PHOTO, 30, full_chroma=full))

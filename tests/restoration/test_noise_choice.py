@@ -94,11 +94,19 @@ def test_noise_of_another_level_in_each_channel() -> None:
     assert psnr(found, COLOUR) > psnr(noisy, COLOUR) + 8
 
 
+def test_noise_of_photons() -> None:
+    noisy = to_uint8(random().poisson(COLOUR / 255 * 60) * (255 / 60))
+    found, plan = denoise(noisy)
+    assert plan.model == WHITE[3]
+    assert psnr(found, COLOUR) > psnr(isthmus.denoise(noisy, model=REAL), COLOUR)
+
+
 def test_whitening_makes_a_covariance_white() -> None:
     covariance = np.array([[9.0, 3.0, 1.0], [3.0, 12.0, 2.0], [1.0, 2.0, 6.0]])
     axes, sigma = whiten(covariance)
     assert axes is not None
-    np.testing.assert_allclose(axes @ covariance @ axes.T, sigma**2 * np.eye(3), atol=1e-4)
+    matrix = axes.double().numpy()
+    np.testing.assert_allclose(matrix @ covariance @ matrix.T, sigma**2 * np.eye(3), atol=1e-4)
     assert float(torch.linalg.matrix_norm(axes, 2)) == pytest.approx(1)  # no colour is exaggerated
     axes, sigma = whiten(np.diag([100.0, 101.0, 99.0]))
     assert axes is None
