@@ -207,7 +207,7 @@ def anomalies(
         model: a model, the path of a model file, or the name of a shipped model.
         data: images: a folder, file, archive, array, named set, or a list of those.
         normal: images that are known to be normal.
-        score: how unusual is measured, see docs/use/features.md; by default as stored, else `density`.
+        score: how unusual is measured, see docs/use/anomalies.md; by default as stored, else `density`.
         false_alarms: share of normal images that may be flagged, in (0, 1); by default as stored, else 0.01.
         tiles: cut pictures into overlapping tiles of the model's size; by default those of twice its size.
         store: keep the fitted score in the model's file, for the next time.

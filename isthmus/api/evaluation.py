@@ -78,7 +78,7 @@ class Evaluation(Result):
         gap: the same metrics on training images; null where these were not found.
         privacy: success of membership inference by the loss: `members`, `others`, `auroc` with `low` and
             `high` of its 95 % interval, `advantage`, `found_at_1_percent`, `leaks`; null unless asked for.
-        generation: new images compared with real ones, see docs/use/generation.md: `rows` with `name`,
+        generation: new images compared with real ones, see docs/use/generate.md: `rows` with `name`,
             `frechet`, `relative`, `energy`, `two_sample`, `precision` and `recall`; `memory` with `ratio`,
             `copied` and `images`; `features`, `images`, `seed`, `seconds`, `notes`; null unless asked for.
         code: statistics of the code: `units`, `active_units`, `dead_units`, `effective_rank`,

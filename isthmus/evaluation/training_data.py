@@ -75,7 +75,7 @@ def _read_training_part(model: Autoencoder, source: str, fingerprint: str) -> Im
     images = read(source, size=options.size, range=options.range)
     # With validation images of their own nothing was held out, and the summary does not say which it was.
     for share in (options.validation, 0.0):
-        part, _, _ = read_parts(images, None, model.recipe, replace(options, validation=share))
+        part, _, _ = read_parts(images, None, model.recipe, replace(options, validation=share, range=None))
         if part.fingerprint() == fingerprint:
             return part
     return None

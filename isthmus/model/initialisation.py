@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
+from isthmus.metrics.patch_map import PatchMap
 from isthmus.model.autoencoder import Autoencoder
 
 
@@ -12,6 +15,24 @@ def init_filters(model: Autoencoder, pieces: Tensor, seed: int) -> None:
     """Make the first weights of `pieces (n, C, side, side)`, where the backbone asked for some."""
     winning = model.recipe.bottleneck.kept_units
     model.encoder.start_with(model.decoder, pieces, winning=winning, seed=seed)
+
+
+@torch.no_grad()
+def init_direct_path(model: Autoencoder, pairs: Iterable[Tensor]) -> None:
+    """Begin with the best linear map from patches of the input to the target, where the network has one.
+
+    Args:
+        pairs: batches `(N, C + T, H, W)` of floats in [0, 1].
+    """
+    layer = model.encoder.direct
+    if layer is None:
+        return
+    fitted = PatchMap(layer.kernel_size[0]).fit(
+        (both[:, : model.channels], both[:, model.channels :]) for both in pairs
+    )
+    assert fitted.weight is not None and fitted.bias is not None and layer.bias is not None
+    layer.weight.copy_(fitted.weight)
+    layer.bias.copy_(fitted.bias)
 
 
 @torch.no_grad()

@@ -24,7 +24,7 @@ from isthmus.model import axes, capabilities
 from isthmus.model.allocation import TooLargeError, at_most
 from isthmus.model.autoencoder import Autoencoder, build
 from isthmus.model.footprint import check_memory
-from isthmus.model.initialisation import init_filters
+from isthmus.model.initialisation import init_direct_path, init_filters
 from isthmus.model.recipe import Recipe
 from isthmus.model.recipes import recipe as named_recipe
 from isthmus.training import privacy
@@ -34,7 +34,7 @@ from isthmus.training.distributed import ALONE, Processes
 from isthmus.training.distributed_draws import check_distributed, drawn_alike
 from isthmus.training.measure import choose_precision
 from isthmus.training.options import Options, Settled
-from isthmus.training.pairs import settle_pairs
+from isthmus.training.pairs import pair_batches, settle_pairs
 from isthmus.training.player import AutoencoderLearner
 from isthmus.training.run import Run
 from isthmus.training.schedule import warmup_steps
@@ -325,6 +325,8 @@ def build_model(
     mean = torch.stack([first for first, _ in sums]).mean(0)
     square = torch.stack([second for _, second in sums]).mean()
     model.start_at(mean, (square - mean.square().mean()).clamp_min(0).sqrt())
+    if images.target_channels:
+        init_direct_path(model, pair_batches(images))
     wanted = recipe.backbone.initial_patches(recipe.geometry)
     if wanted is not None:
         patches = random_pieces(images, wanted.side, wanted.count, seed=seed)
