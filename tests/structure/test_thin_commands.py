@@ -18,6 +18,7 @@ MAX_LINES, MAX_FILE_LINES = 2_500, 150
 ALLOWED = (
     *("isthmus.api", "isthmus.cli", "isthmus.reports", "isthmus.errors", "isthmus.log", "isthmus.progress"),
     *("isthmus.escaping", "isthmus.wording", "isthmus.outputs", "isthmus.locks", "isthmus.version"),
+    "isthmus.interruption",
 )
 HEAVY = ("numpy", "torch", "PIL", "scipy", "sklearn", "matplotlib")
 
