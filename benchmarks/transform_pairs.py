@@ -28,7 +28,7 @@ from isthmus.images.conform import to_channels
 from isthmus.images.store import ImageSet, Ragged
 
 SIGMA_PX = 1.6
-STEPS = {"colour": 800, "blur": 500}
+STEPS = {"colour": 400, "blur": 400}
 SETTINGS = {
     "colour": [
         "backbone.width=24-48-64",
@@ -36,7 +36,13 @@ SETTINGS = {
         "optimiser.rate=2e-3",
         "optimiser.ema=0.99",
     ],
-    "blur": ["backbone.width=32-48-64", "optimiser.rate=2e-3", "optimiser.ema=0.99", "optimiser.batch=8"],
+    "blur": [
+        "backbone.width=32-48-64",
+        "objective.image=l1",
+        "optimiser.rate=2e-3",
+        "optimiser.ema=0.99",
+        "optimiser.batch=8",
+    ],
 }
 WANTED_GAIN_DB = 1.0
 

@@ -12,7 +12,7 @@ from isthmus.api.file_results import FileEntry, FilesResult
 from isthmus.api.inputs import ImageLike, ModelLike, PathLike, Range, load_model
 from isthmus.api.restored_files import log_dropped_parts, restore_files
 from isthmus.api.result import use
-from isthmus.errors import UsageError
+from isthmus.errors import Hint, UsageError
 from isthmus.file_jobs import FileJob, Report
 from isthmus.log import log_note
 from isthmus.old_keywords import rename_keywords
@@ -21,6 +21,7 @@ from isthmus.wording import format_count
 
 if TYPE_CHECKING:
     from isthmus.images.store import Pixels
+    from isthmus.model.autoencoder import Autoencoder
     from isthmus.restoration.noise_choice import DenoisingPlan
 
 Jpeg = Literal["auto", "on", "off"]
@@ -100,9 +101,9 @@ def denoise(
     Raises:
         DataError: unreadable, NaN, no pixels, samples out of range, or too small an image to estimate its
             noise.
-        UsageError: `sigma` is not a level of noise or `strength` no share, the model restores other images,
-            an `ensemble` of a model that was trained on images one way up, or `jpeg="on"` with `sigma` or
-            `model`.
+        UsageError: `sigma` is not a level of noise or `strength` no share, the model was not trained to
+            remove noise or restores other images, an `ensemble` of a model that was trained on images one way
+            up, or `jpeg="on"` with `sigma` or `model`.
 
     Examples:
         >>> import isthmus, numpy as np
@@ -116,6 +117,7 @@ def denoise(
     _check_jpeg(jpeg, sigma, model)
     image = hold_content(image)
     coded = None if jpeg == "on" else jpeg == "auto" and is_jpeg(image)
+    model = _load_denoiser(model)
     with start_task(progress, "denoising", 1) as task:
         restored, plans = denoise_image(
             image,
@@ -195,7 +197,7 @@ def denoise_files(
     check_sigma(sigma)
     check_strength(strength)
     _check_jpeg(jpeg, sigma, model)
-    network = None if model is None else load_model(model)
+    network = _load_denoiser(model)
     plans: list[DenoisingPlan] = []
     estimated = sigma is None and jpeg != "on"
 
@@ -253,6 +255,25 @@ def _check_jpeg(jpeg: str, sigma: float | None, model: ModelLike | None) -> None
     if jpeg == "on" and (sigma is not None or model is not None):
         other = "sigma" if sigma is not None else "model"
         raise UsageError(f"jpeg=on chooses photo-dejpeg, which contradicts {other}: give one of them")
+
+
+def _load_denoiser(model: ModelLike | None) -> Autoencoder | None:
+    """The model that was given, if there was one.
+
+    Raises:
+        UsageError: it was not trained to restore damaged images.
+    """
+    if model is None:
+        return None
+    network = load_model(model)
+    corruption = network.recipe.corruption
+    if corruption.is_identity or corruption.hides_pixels:
+        raise UsageError(
+            f"this model (recipe {network.recipe.name}) was not trained to remove noise",
+            hint=Hint.call("train", "DATA", recipe="denoising"),
+            id="denoise.model",
+        )
+    return network
 
 
 def _log_plans(plans: Sequence[DenoisingPlan], *, estimated: bool) -> None:

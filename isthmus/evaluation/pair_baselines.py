@@ -6,32 +6,27 @@ attachment `linear-map`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 from torch import Tensor
 
 from isthmus.errors import ModelFileError
-from isthmus.evaluation.passes import Reconstructor, largest_size
-from isthmus.images.batches import iter_batches
+from isthmus.evaluation.passes import Reconstructor
 from isthmus.images.store import ImageSet
 from isthmus.metrics.patch_map import PatchMap
 from isthmus.model.attachment_check import DAMAGE, Rule, check_tensors, whole_number
 from isthmus.model.autoencoder import Attachment, Autoencoder
 from isthmus.model.backbones.interface import with_channels
+from isthmus.training.pairs import pair_batches
 
 ATTACHMENT = "linear-map"
-FITTED_PIXELS = 2**21  # of evenly spaced pairs
 MAX_SIDE_PX = 63
 
 
 def store_linear_map(model: Autoencoder, pairs: ImageSet) -> None:
     """Fit the linear map to `pairs` and keep it in the model."""
-    height, width = largest_size(pairs)
-    count = max(1, min(len(pairs), FITTED_PIXELS // (height * width)))
-    rows = np.linspace(0, len(pairs) - 1, count).round().astype(np.int64)
-    fitted = PatchMap().fit(_batches(pairs.subset(rows)))
+    cut = model.channels
+    fitted = PatchMap().fit((both[:, :cut], both[:, cut:]) for both in pair_batches(pairs))
     assert fitted.weight is not None and fitted.bias is not None
     tensors = {"weight": fitted.weight, "bias": fitted.bias}
     model.attachments[ATTACHMENT] = Attachment({"side": fitted.side}, tensors)
@@ -91,10 +86,3 @@ class Copy:
 
     def reconstruct(self, seen: Tensor) -> Tensor:
         return with_channels(seen, self.channels).clamp(0, 1)
-
-
-def _batches(pairs: ImageSet) -> Iterator[tuple[Tensor, Tensor]]:
-    height, width = largest_size(pairs)
-    for batch in iter_batches(pairs, batch=max(1, 2**16 // (height * width))):
-        cut = pairs.input_channels
-        yield batch.images[:, :cut], batch.images[:, cut:]

@@ -25,6 +25,7 @@ MIN_BLOCKS = 12
 MORE_ZEROS, ZEROS_RATIO = 0.08, 1.5  # at the file's blocks than at others
 MIN_LINES = 48
 MIN_LINE_CORRELATION = 0.25
+MAX_LINE_RATIO = 3.0  # of a line's detail to the median: more is an edge
 
 
 def luminance(planes: npt.NDArray[Any], white: float) -> Floats:
@@ -85,7 +86,13 @@ def _rows_are_noisy(luma: Floats) -> bool:
         return False
     detail = ndimage.convolve1d(luma, [-0.25, 0.5, -0.25], axis=0, mode="mirror")
     # The median over a part of a row leaves out edges that cross it.
-    parts = [np.median(part, 1) for part in np.array_split(detail, 4, axis=1)]
+    parts = np.array([np.median(part, 1) for part in np.array_split(detail, 4, axis=1)])
+    # Flat rows are no noise, and the edge of a bar across the image is not either.
+    size = np.abs(parts).max(0)
+    varying = (np.abs(parts) > 0).all(0)
+    if varying.sum() < MIN_LINES:
+        return False
+    parts = parts[:, varying & (size <= MAX_LINE_RATIO * np.median(size[varying]))]
     return all(_correlation(parts[a], parts[b]) > MIN_LINE_CORRELATION for a, b in ((0, 2), (0, 3), (1, 3)))
 
 

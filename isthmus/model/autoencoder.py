@@ -97,6 +97,7 @@ class Autoencoder(nn.Module):
             geometry=recipe.geometry,
             features=recipe.geometry.channels * self.bottleneck.expansion,
             unit_columns=self.bottleneck.unit_columns,
+            transforms=recipe.corruption.target_channels is not None,
         )
         self.encoder: Encoder
         self.decoder: Decoder

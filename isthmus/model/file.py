@@ -184,7 +184,8 @@ def write_file(
         stream.write(struct.pack("<Q", len(header)))
         stream.write(header)
         for tensor in tensors.values():
-            flat = tensor.detach().cpu().contiguous().reshape(-1)
+            # A single number is contiguous whatever its strides, and with some cannot be viewed as bytes.
+            flat = tensor.detach().cpu().contiguous().as_strided((tensor.numel(),), (1,))
             stream.write(flat.view(torch.uint8).numpy().data if flat.numel() else b"")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -12,6 +14,7 @@ from isthmus.images.cache import memory_bytes
 from isthmus.images.pieces import random_pieces
 from isthmus.images.store import ImageSet, side_range
 from isthmus.machine import best_device
+from isthmus.metrics.patch_map import PatchMap
 from isthmus.model.allocation import TooLargeError, at_most
 from isthmus.model.autoencoder import Autoencoder, build
 from isthmus.model.footprint import weights_bytes
@@ -140,6 +143,24 @@ def init_filters(model: Autoencoder, pieces: Tensor, seed: int) -> None:
     """Make the first weights of `pieces (n, C, side, side)`, where the backbone asked for some."""
     winning = model.recipe.bottleneck.kept_units
     model.encoder.start_with(model.decoder, pieces, winning=winning, seed=seed)
+
+
+@torch.no_grad()
+def init_direct_path(model: Autoencoder, pairs: Iterable[Tensor]) -> None:
+    """Begin with the best linear map from patches of the input to the target, where the network has one.
+
+    Args:
+        pairs: batches `(N, C + T, H, W)` of floats in [0, 1].
+    """
+    layer = model.encoder.direct
+    if layer is None:
+        return
+    fitted = PatchMap(layer.kernel_size[0]).fit(
+        (both[:, : model.channels], both[:, model.channels :]) for both in pairs
+    )
+    assert fitted.weight is not None and fitted.bias is not None and layer.bias is not None
+    layer.weight.copy_(fitted.weight)
+    layer.bias.copy_(fitted.bias)
 
 
 @torch.no_grad()

@@ -91,8 +91,8 @@ def inpainting() -> Recipe:
 def transform_pairs() -> Recipe:
     """Other images from images, learned from pairs: colours, photographs, sharpness (Isola et al. 2017).
 
-    The restoration network of `denoising`: what it adds to its input makes the target. The loss is the
-    squared error alone: where many targets fit an input, their mean is learned.
+    The restoration network of `denoising`: what it adds to the best linear map of patches makes the target.
+    The loss is the squared error alone: where many targets fit an input, their mean is learned.
     """
     return Recipe(
         name="transform-pairs",

@@ -1,7 +1,7 @@
 """Choose how one image is denoised: its measured noise -> shipped network, noise level and colour axes.
 
-White noise, also of several strengths in the channels or partly common to them, is left to the networks for
-white noise: a change of colour axes, the inverse root of its covariance, makes it equal in all of them first.
+White noise is left to the networks for it, also where it was saved as JPEG. Where it is partly common
+to the channels, a change of colour axes, the inverse root of its correlation, makes it independent first.
 All other noise is left to `photo-denoise-real`, which is given no level, and JPEG files with little noise
 of their own to `photo-dejpeg`.
 """
@@ -32,7 +32,9 @@ MIN_FLATNESS = 0.62  # of the spectrum of white noise: σ 3 on photographs has .
 MAX_KURTOSIS = 0.7  # excess; Gaussian noise has 0, texture more
 MIN_SHARE = 0.8  # of the windows carry noise that is everywhere in the image
 MIN_AXES_RATIO = 1.2  # of deviations of the noise along colour axes; below, the axes stay
-MAX_AXES_RATIO = 5.0
+MAX_AXES_RATIO = 2.0  # more shrinks colours too much
+MIN_CORRELATION = 0.15  # of channels, for other axes; several levels alone cost less than other axes
+JPEG_LOSS = 1.45  # of the noise of colour images in its level, mostly by halving the chroma
 MAX_JPEG_SIGMA = 3.0  # of 255: noise beyond the quantisation that `photo-dejpeg` may be given
 MAX_LOOK_PX = 768  # side of the middle part in which blocks and lines are looked for
 
@@ -102,14 +104,23 @@ def plan_denoising(
         return DenoisingPlan(DEJPEG, reason, level, error, clipped, gain)
     if measured.windows == 0:
         return DenoisingPlan(specialist, "", 0.0, error, clipped, gain, leaves_image=True)
+    gaussian = _is_gaussian(measured)
+    if gaussian and measured.share >= MIN_SHARE and (jpeg or has_jpeg_blocks(luma)):
+        found = Noise(
+            clipped.sigma * (JPEG_LOSS if planes.shape[2] == 3 else 1.0), clipped.black, clipped.white
+        )
+        reason = "white noise that was saved as JPEG"
+        return DenoisingPlan(specialist, reason, found.sigma / gain, error, found, gain)
     reason = _why_not_white(measured, luma, jpeg=jpeg)
     if reason:
-        if measured.flatness < MIN_FLATNESS and measured.kurtosis <= MAX_KURTOSIS:
+        if not gaussian and measured.kurtosis <= MAX_KURTOSIS:
             level = max(level, measured.coarse_sigma / gain)
         return DenoisingPlan(REAL, reason, level, error, clipped, gain)
-    axes, seen = whiten(measured.covariance)
-    noise = Noise(measured.sigma if axes is None else seen, clipped.black, clipped.white)
-    reason = "" if axes is None else "white noise that differs between colours"
+    axes, seen = None, measured.sigma
+    if np.abs(measured.correlation - np.eye(planes.shape[2])).max() >= MIN_CORRELATION:
+        axes, seen = whiten(measured.correlation * measured.sigma**2)
+    noise = Noise(seen, clipped.black, clipped.white)
+    reason = "" if axes is None else "white noise that is common to the channels"
     return DenoisingPlan(specialist, reason, level, error, noise, gain, axes)
 
 
@@ -132,7 +143,7 @@ def _why_not_white(measured: NoiseEstimate, luma: npt.NDArray[np.float64], *, jp
     """Why the networks for white noise are not for this noise; empty where they are."""
     if jpeg or has_jpeg_blocks(luma):
         return "noise that was saved as JPEG"
-    if measured.flatness < MIN_FLATNESS or measured.kurtosis > MAX_KURTOSIS:
+    if not _is_gaussian(measured):
         return "noise that is not white, or no noise but texture"
     if measured.share < MIN_SHARE:
         return "noise in a part of the image"

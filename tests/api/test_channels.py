@@ -18,6 +18,20 @@ from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.geometry import Geometry
 from isthmus.model.recipes import recipe
 
+from .parity import Parity
+
+PARITY = {
+    "evaluate --show": Parity(
+        ["evaluate", "photos.safetensors", "photos", "--show", "1,1,1"],
+        lambda: isthmus.evaluate("photos.safetensors", "photos", show=(1, 1, 1)),
+    ),
+    "reconstruct --show": Parity(
+        ["reconstruct", "photos.safetensors", "photos", "--compare", "--show", "1,1,1", "-o", "a", "--force"],
+        lambda: isthmus.reconstruct_files(
+            "photos.safetensors", "photos", compare=True, show=(1, 1, 1), out="a", force=True
+        ),
+    ),
+}
 IMAGES = (np.random.default_rng(0).random((24, 16, 16, 8)) * 65535).astype(np.uint16)
 
 

@@ -20,6 +20,35 @@ from isthmus.images.write import save_image
 from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder, build
 
+from .parity import Parity
+
+_OPTIONS = ("--steps", "2", "--set", "backbone.width=8", "--precision", "float32")
+_QUICK: dict[str, Any] = {"steps": 2, "settings": ["backbone.width=8"], "precision": "float32"}
+
+
+def _train_on_photos(out: str | None = None) -> Autoencoder:
+    return isthmus.train("photos", target="photos", out=out, **_QUICK)
+
+
+PARITY = {
+    "train --target": Parity(
+        ["train", "photos", "--target", "photos", *_OPTIONS, "-o", "a.safetensors"], _train_on_photos
+    ),
+    "train --target --dry-run": Parity(
+        ["train", "photos", "--target", "photos", *_OPTIONS, "--dry-run"],
+        lambda: isthmus.plan_training("photos", target="photos", **_QUICK),
+    ),
+    "evaluate --target": Parity(
+        ["evaluate", "pairs.safetensors", "photos", "--target", "photos", "--limit", "5"],
+        lambda: isthmus.evaluate("pairs.safetensors", "photos", target="photos", limit=5),
+        prepare=lambda: _train_on_photos("pairs.safetensors"),
+    ),
+    "doctor --target": Parity(
+        ["doctor", "pairs.safetensors", "photos", "--target", "photos"],
+        lambda: isthmus.diagnose("pairs.safetensors", "photos", target="photos"),
+        prepare=lambda: _train_on_photos("pairs.safetensors"),
+    ),
+}
 _RANDOM = np.random.default_rng(0)
 TARGETS = _RANDOM.random((40, 4, 4, 3)).repeat(4, 1).repeat(4, 2)
 TARGETS = (TARGETS * 255).astype(np.uint8)

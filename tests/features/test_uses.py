@@ -85,7 +85,7 @@ def test_a_mixture_is_fitted_to_few_directions(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_an_index_is_kept_and_only_what_is_new_is_computed(
-    model: Autoencoder, readout: FeatureExtractor, train: ImageSet, tmp_path: Path
+    model: Autoencoder, train: ImageSet, tmp_path: Path
 ) -> None:
     path = tmp_path / "digits.index"
     part = train.subset(np.arange(100))
@@ -102,7 +102,7 @@ def test_an_index_is_kept_and_only_what_is_new_is_computed(
     assert second.matches[1][0].row == 45
     assert second.matches[1][0].value == pytest.approx(0, abs=1e-3)
     kept = index.load_index(path)
-    fresh = index.update_index(model, readout, grown).index
+    fresh = index.update_index(model, kept.readout, grown).index
     np.testing.assert_allclose(kept.vectors, fresh.vectors, atol=1e-4)
     assert kept.names == grown.names
 

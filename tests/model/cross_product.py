@@ -24,7 +24,7 @@ BACKBONES = ("dense", "conv", "stacked", "recurrent", "attention", "filters")
 POSITIONS = ("none", "coordinates", "sinusoidal", "learned")
 CORRUPTIONS = (
     "none", "gaussian", "salt-pepper", "poisson", "mask", "blur", "jpeg", "recorrupted", "blind-spot",
-    "real-noise",
+    "real-noise", "pairs",
 )  # fmt: skip
 BOTTLENECKS = (
     "plain", "l2", "l1", "kl-sparse", "top-k", "l0", "contractive", "gaussian", "quantised", "entropy"
@@ -73,6 +73,8 @@ class Combination:
         if self.backbone == "dense" and self.positions != "none":
             return False
         if self.backbone == "filters" and not (grid and self.positions == "none"):
+            return False
+        if self.backbone == "filters" and self.corruption == "pairs":
             return False
         # Patches of a vector code, and hidden patches, are told apart by their positions alone.
         if (

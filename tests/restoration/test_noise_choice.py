@@ -89,12 +89,13 @@ def test_noise_common_to_the_channels(share: float) -> None:
 def test_noise_of_another_level_in_each_channel() -> None:
     noisy = to_uint8(COLOUR + random().normal(size=COLOUR.shape) * (8, 12, 40))
     found, plan = denoise(noisy)
-    assert plan.model == WHITE[3] and plan.axes is not None
-    assert psnr(found, COLOUR) > psnr(isthmus.denoise(noisy, plan.sigma), COLOUR) + 1
+    assert (plan.model, plan.axes) == (WHITE[3], None)
+    assert plan.sigma == pytest.approx(float(np.sqrt((64 + 144 + 1600) / 3)), rel=0.1)
+    assert psnr(found, COLOUR) > psnr(noisy, COLOUR) + 8
 
 
 def test_whitening_makes_a_covariance_white() -> None:
-    covariance = np.array([[9.0, 4.0, 1.0], [4.0, 16.0, 2.0], [1.0, 2.0, 4.0]])
+    covariance = np.array([[9.0, 3.0, 1.0], [3.0, 12.0, 2.0], [1.0, 2.0, 6.0]])
     axes, sigma = whiten(covariance)
     assert axes is not None
     np.testing.assert_allclose(axes @ covariance @ axes.T, sigma**2 * np.eye(3), atol=1e-4)
@@ -106,14 +107,23 @@ def test_whitening_makes_a_covariance_white() -> None:
 
 
 @pytest.mark.parametrize("quality", [75, 90])
-def test_noise_that_was_saved_as_jpeg(quality: int) -> None:
+def test_white_noise_that_was_saved_as_jpeg(quality: int) -> None:
     noisy = jpeg(add_noise(COLOUR), quality)
     found, plan = denoise(noisy)
-    assert plan.model == REAL and "JPEG" in plan.reason
-    assert psnr(found, COLOUR) > psnr(isthmus.denoise(noisy, SIGMA), COLOUR) - 0.5
+    assert plan.model == WHITE[3] and "JPEG" in plan.reason
+    assert plan.sigma == pytest.approx(SIGMA, rel=0.1)
+    assert psnr(found, COLOUR) > psnr(isthmus.denoise(noisy, SIGMA), COLOUR) - 0.3
+    assert psnr(found, COLOUR) > psnr(isthmus.denoise(noisy, model=REAL), COLOUR) + 0.5
     cropped, plan = denoise(noisy[3:, 5:])
+    assert "JPEG" in plan.reason
+    assert psnr(cropped, COLOUR[3:, 5:]) > psnr(noisy, COLOUR) + 6
+
+
+def test_noise_that_jpeg_rounded_away_in_part() -> None:
+    noisy = jpeg(add_noise(COLOUR, 15), 40)
+    found, plan = denoise(noisy)
     assert plan.model == REAL
-    assert psnr(cropped, COLOUR[3:, 5:]) > psnr(noisy, COLOUR) + 4
+    assert psnr(found, COLOUR) > psnr(noisy, COLOUR) + 1
 
 
 def letterbox(noisy: Array) -> Array:
@@ -250,5 +260,8 @@ def test_the_choice_and_its_uncertainty_are_noted(caplog: pytest.LogCaptureFixtu
         isthmus.denoise(jpeg(add_noise(COLOUR), 80))
     notes: list[Any] = [one.args[0] for one in caplog.records if isinstance(one.args, tuple) and one.args]
     found = {note.id: note.fields for note in notes if hasattr(note, "id")}
-    assert found["denoiser-chosen"] == {"model": REAL, "reason": "noise that was saved as JPEG"}
+    assert found["denoiser-chosen"] == {
+        "model": WHITE[3],
+        "reason": "white noise that was saved as JPEG",
+    }
     assert 0 < float(str(found["noise-estimated"]["error"])) < 2

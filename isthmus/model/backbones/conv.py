@@ -10,7 +10,8 @@ it learns to switch them off.
 With `skips` every stage of the encoder is added to the decoder's stage of the same size (Ronneberger et al.
 2015, by addition as Zhang et al. 2021, "Plug-and-play image restoration", do). A network that then `predicts`
 the difference from its input (Zhang et al. 2017, residual learning) begins as the identity: its last layer
-starts at zero. It has no positions but the borders, so it works at any size and in tiles.
+starts at zero. It has no positions but the borders, so it works at any size and in tiles. Where it learns
+from pairs, the difference is that from a linear map of patches, which starts as the best one.
 """
 
 from __future__ import annotations
@@ -31,14 +32,15 @@ from isthmus.model.backbones.interface import (
     Encoder,
     Entry,
     Features,
+    PatchLayer,
     Plan,
     activation,
-    with_channels,
 )
 from isthmus.model.positions import position_map
 from isthmus.model.recipe import Recipe
 
 # The unit of what the stages add, where they refine: a share of each code channel's spread, and of white.
+DIRECT_SIDE_PX = 9
 CODE_UNIT, PIXEL_UNIT = 0.3, 0.05
 
 
@@ -73,7 +75,10 @@ class ConvEncoder(Encoder):
         self.downs = nn.ModuleList(_down(a, b, backbone) for a, b in pairwise(widths))
         self.skips = backbone.skips
         self.hands_input_on = backbone.predicts == "difference"
-        self.seen, self.channels, self.refines = plan.seen, plan.channels, backbone.refines
+        self.seen, self.refines = plan.seen, backbone.refines
+        self.patches = None
+        if self.hands_input_on and plan.transforms:
+            self.patches = PatchLayer(plan.seen, plan.channels, DIRECT_SIDE_PX)
         self.end = activation(backbone.activation)
         self.is_grid, self.is_cosine = plan.geometry.is_grid, backbone.start == "cosine"
         if self.is_grid:
@@ -102,6 +107,10 @@ class ConvEncoder(Encoder):
             centre(self.straight, mean, self.multiple)
 
     @property
+    def direct(self) -> nn.Conv2d | None:
+        return self.patches
+
+    @property
     def projection(self) -> nn.Linear | None:
         return self.last if isinstance(self.last, nn.Linear) else None
 
@@ -123,8 +132,8 @@ class ConvEncoder(Encoder):
                 h = h * (self.spread * CODE_UNIT)
             h = h + in_full(self.straight, F.pixel_unshuffle(given, self.multiple))
         if self.hands_input_on:
-            # Without the condition.
-            kept.insert(0, with_channels(given[:, : self.seen], self.channels))
+            image = given[:, : self.seen]  # without the condition
+            kept.insert(0, image if self.patches is None else self.patches(image))
         return Features(h, kept if self.skips else [])
 
 

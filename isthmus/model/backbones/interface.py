@@ -22,6 +22,7 @@ class Plan:
         inputs: of the encoder's input: `seen`, and one more when a condition map is given.
         size: `(H, W)` of the training images, padded to a multiple of `multiple`.
         geometry: shape of the code.
+        transforms: the decoder's images are others than the encoder's: pairs are trained on.
         features: channels the bottleneck asks the encoder for (twice the code's for a Gaussian).
         unit_columns: the decoder's first layer has columns of unit norm, so that a sparsity penalty cannot be
             dodged by small codes and large weights.
@@ -34,6 +35,7 @@ class Plan:
     geometry: Geometry
     features: int
     unit_columns: bool
+    transforms: bool = False
 
 
 @dataclass
@@ -60,6 +62,11 @@ class Encoder(nn.Module):
 
     def centre_at(self, mean: Tensor) -> None:
         """Begin with a code near zero for an image of the brightness `mean (C,)`, where that can be."""
+
+    @property
+    def direct(self) -> nn.Conv2d | None:
+        """Of pairs, the linear map of patches that what is painted is added to; None where there is none."""
+        return None
 
     def start_with(self, decoder: Decoder, patches: Tensor, *, winning: int | None, seed: int) -> None:
         """Begin with what `patches (n, C, side, side)` tell, where the backbone asked for some.
@@ -91,6 +98,25 @@ class Decoder(nn.Module):
         if self.built_stride is None:
             return self.built_size
         return z.shape[-2] * self.built_stride, z.shape[-1] * self.built_stride
+
+
+class PatchLayer(nn.Conv2d):
+    """A linear map of patches of `side` pixels, reflected at borders; at first a copy of the image."""
+
+    def __init__(self, inputs: int, outputs: int, side: int) -> None:
+        super().__init__(inputs, outputs, side)
+        assert self.bias is not None
+        with torch.no_grad():
+            self.weight.zero_()
+            self.bias.zero_()
+            middle = self.weight[:, :, side // 2, side // 2]
+            middle.copy_(torch.eye(outputs) if inputs == outputs else torch.full_like(middle, 1 / inputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        edge = self.kernel_size[0] // 2
+        mode = "reflect" if min(x.shape[-2:]) > edge else "replicate"
+        with torch.autocast(x.device.type, enabled=False):
+            return F.conv2d(F.pad(x.float(), (edge,) * 4, mode=mode), self.weight, self.bias)
 
 
 def with_channels(images: Tensor, channels: int) -> Tensor:
