@@ -18,7 +18,12 @@ from isthmus.machine import best_device
 from isthmus.model import capabilities
 from isthmus.model.attachment_check import DAMAGE
 from isthmus.model.autoencoder import Autoencoder
-from isthmus.model.initialisation import build_for_images, init_short, load_initial_weights
+from isthmus.model.initialisation import (
+    build_for_images,
+    init_direct_path,
+    init_short,
+    load_initial_weights,
+)
 from isthmus.model.loading import ModelLike
 from isthmus.model.recipe import Recipe
 from isthmus.training import checkpoint as checkpoints
@@ -29,6 +34,7 @@ from isthmus.training.data import TrainingData, check_same_data, read_training_d
 from isthmus.training.data_parallel import DataParallel
 from isthmus.training.diagnosis.diagnose import early_findings
 from isthmus.training.distributed import SINGLE_PROCESS, ProcessGroup
+from isthmus.training.pairs import pair_batches
 from isthmus.training.plan import TrainPlan, TrainRecord, make_plan, with_minutes
 from isthmus.training.players import AutoencoderLearner, GradientStrategy, LocalGradients
 from isthmus.training.privacy import check_extra, check_private
@@ -99,6 +105,8 @@ def start_training(
     capabilities.check(crops.recipe)
     plan = make_plan(images, crops, config, processes=group.count, device=best_device())
     model = build_for_images(crops.recipe, images.train, plan.size, config.seed, look=config.private is None)
+    if images.train.target_channels and config.private is None:
+        init_direct_path(model, pair_batches(images.train))
     if plan.minutes is not None:
         seconds = time_step(model, images, plan, config, processes=group.count, clock=clock)
         plan = with_minutes(plan, seconds, crops.recipe, config, images)
