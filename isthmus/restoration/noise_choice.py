@@ -31,6 +31,8 @@ DEJPEG = "photo-dejpeg"
 MIN_FLATNESS = 0.62  # of the spectrum of white noise: σ 3 on photographs has .64 and more, texture .6 at most
 MAX_KURTOSIS = 0.7  # excess; Gaussian noise has 0, texture more
 SURE_FLATNESS, MAX_KURTOSIS_OF_FLAT = 0.8, 2.5  # noise of photons has several levels, and a flat spectrum
+MIN_SIGMA, MIN_COARSE_SIGMA = 1.0, 2.5  # of 255: with less than both an image is left as it is
+MIN_WHITE_SIGMA = 1.5  # of 255
 MIN_SHARE = 0.8  # of the windows carry noise that is everywhere in the image
 MIN_AXES_RATIO = 1.2  # of deviations of the noise along colour axes; below, the axes stay
 MAX_AXES_RATIO = 2.0  # more shrinks colours too much
@@ -104,8 +106,8 @@ def plan_denoising(
     if jpeg and _jpeg_noise(measured, luma) < MAX_JPEG_SIGMA:
         reason = f"a JPEG file with noise below {MAX_JPEG_SIGMA:g}"
         return DenoisingPlan(DEJPEG, reason, level, error, clipped, gain)
-    if measured.windows == 0:
-        return DenoisingPlan(specialist, "", 0.0, error, clipped, gain, leaves_image=True)
+    if measured.windows == 0 or (measured.sigma < MIN_SIGMA and measured.coarse_sigma < MIN_COARSE_SIGMA):
+        return DenoisingPlan(specialist, "", level, error, clipped, gain, leaves_image=True)
     gaussian = _is_gaussian(measured)
     if gaussian and measured.share >= MIN_SHARE and (jpeg or has_jpeg_blocks(luma)):
         found = Noise(
@@ -170,7 +172,8 @@ def _jpeg_noise(measured: NoiseEstimate, luma: npt.NDArray[np.float64]) -> float
 
 def _is_gaussian(measured: NoiseEstimate) -> bool:
     most = MAX_KURTOSIS_OF_FLAT if measured.flatness >= SURE_FLATNESS else MAX_KURTOSIS
-    return measured.flatness >= MIN_FLATNESS and measured.kurtosis <= most
+    enough = measured.sigma >= MIN_WHITE_SIGMA  # the fine part of enlarged noise is weak and white
+    return enough and measured.flatness >= MIN_FLATNESS and measured.kurtosis <= most
 
 
 def _scaled(noise: Noise, gain: float) -> Noise:

