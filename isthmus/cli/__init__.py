@@ -105,8 +105,9 @@ class LazyGroup(click.Group):
             and not word.startswith("-")
             and not ctx.resilient_parsing
         ):
-            message = f"no such command '{word}'{nearest(word, tuple(_BY_NAME))}"
-            raise UsageError(message, hint="isthmus --help")
+            raise UsageError(
+                f"no such command '{word}'{nearest(word, tuple(_BY_NAME))}", hint="isthmus --help"
+            )
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

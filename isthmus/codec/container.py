@@ -155,7 +155,9 @@ def read_header(data: bytes | memoryview, *, max_pixels: int = MAX_PIXELS) -> He
         CompressedFileError: see the class.
     """
     if bytes(data[: len(MAGIC)]) != MAGIC:
-        raise CompressedFileError("not a compressed image of isthmus" if len(data) else "empty (0 bytes)")
+        if not len(data):
+            raise CompressedFileError("empty (0 bytes)", id="image-file.empty")
+        raise CompressedFileError("not a compressed image of isthmus", id="compressed-file.not-one")
     if len(data) < HEADER_BYTES:
         raise CompressedFileError(
             f"cut short: {format_count(len(data), 'byte')}, and its header alone has {HEADER_BYTES}"

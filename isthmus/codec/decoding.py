@@ -197,8 +197,9 @@ def _check_anything_left(found: Container, wanted: Sequence[int]) -> None:
     """
     whole = sum((container.TILE, number) in found.chunks for number in wanted)
     if whole * MOST_LOST < len(wanted):
-        kept = "none" if whole == 0 else f"only {whole:,}"
-        raise CompressedFileError(f"damaged: of {len(wanted):,} tiles {kept} can be read")
+        if whole == 0:
+            raise CompressedFileError(f"damaged: of {len(wanted):,} tiles none can be read")
+        raise CompressedFileError(f"damaged: of {len(wanted):,} tiles only {whole:,} can be read")
 
 
 def _payload(found: Container, tag: bytes, number: int) -> memoryview:

@@ -118,4 +118,10 @@ def named(source: str | os.PathLike[str], work: Callable[[], _Result]) -> _Resul
         prefix = f"{os.fspath(source)}: "
         if error.message.startswith(prefix):
             raise
-        raise CompressedFileError(prefix + error.message, hint=error.hint) from None
+        raise CompressedFileError(
+            "{path}: {reason}",
+            id="compressed-file.problem",
+            hint=error.hint,
+            path=source,
+            reason=error.message,
+        ) from None

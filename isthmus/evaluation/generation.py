@@ -151,7 +151,10 @@ def evaluate_generation(
     test = fitted_to(model, evenly(read_for(model, data), count))
     known, why = training_images(model, train)
     if known is None:
-        raise DataError(why or "the training images are needed", hint=Hint.add(reference="DATA"))
+        hint = Hint.add(reference="DATA")
+        if not why:
+            raise DataError("the training images are needed", id="reference.needed", hint=hint)
+        raise DataError("{reason}", id="reference.missing", hint=hint, reason=why)
     known = fitted_to(model, known)
     if len(test) < 8 or test.shape is None or known.shape != test.shape:
         raise DataError("generation is measured on at least 8 test images, of the training images' size")

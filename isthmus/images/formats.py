@@ -140,7 +140,7 @@ def decode_pillow(
     try:
         return _pixels(image, alpha, value_range, raw)
     except UnreadablePixelsError as error:
-        raise ImageFileError(name, str(error), hint=error.hint) from None
+        raise ImageFileError(name, error.message, hint=error.hint) from None
     except Exception as error:  # read only now: as in `opened`
         text = " ".join(str(error).split()) or type(error).__name__
         raise ImageFileError(name, f"damaged or truncated ({text})") from None

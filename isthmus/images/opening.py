@@ -13,10 +13,11 @@ from typing import IO
 
 from PIL import Image, UnidentifiedImageError
 
-from isthmus.errors import DataError
+from isthmus.errors import DataError, Hint
 from isthmus.images.limits import pillow_limits
 from isthmus.images.sample_range import UnreadablePixelsError
 from isthmus.input_files import NotAFileError, open_input
+from isthmus.messages import Message
 
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "BMP", "DIB", "GIF", "PPM", "JPEG2000")
 KINDS = "PNG, JPEG, WebP, AVIF, TIFF, BMP, GIF, PNM, JPEG 2000"
@@ -71,11 +72,26 @@ Source = str | Path | Member | Content
 
 
 class ImageFileError(DataError):
-    """One image file cannot be read. `reason` is the message without the file's name."""
+    """One image file cannot be read; its message is "PATH: REASON".
 
-    def __init__(self, path: Source, reason: str, *, hint: str | None = None) -> None:
-        super().__init__(f"{path}: {reason}", hint=hint)
+    Attributes:
+        reason: the message without the file's name, with the same id.
+    """
+
+    def __init__(
+        self,
+        path: Source,
+        template: str,
+        /,
+        *,
+        hint: Hint | str | None = None,
+        id: str = "image-file.problem",
+        **fields: object,
+    ) -> None:
+        reason = template if isinstance(template, Message) else Message(template, id=id, **fields)
+        super().__init__("{path}: {reason}", id=reason.id, hint=hint, path=str(path), reason=str(reason))
         self.reason = reason
+        self.fields = self.message.fields = {"path": str(path), **reason.fields}
 
 
 @contextmanager
@@ -97,10 +113,11 @@ def opened(path: Source, max_pixels: int, *, content: bytes | None = None) -> It
         except UnidentifiedImageError:
             raise ImageFileError(path, f"not an image of a kind read here ({KINDS})") from None
         except Image.DecompressionBombError:
-            limit = f"{max_pixels / 1e6:g} megapixels"
-            raise ImageFileError(path, f"more than {limit}, the limit of max_pixels") from None
+            raise ImageFileError(
+                path, f"more than {max_pixels / 1e6:g} megapixels, the limit of max_pixels"
+            ) from None
         except UnreadablePixelsError as error:
-            raise ImageFileError(path, str(error), hint=error.hint) from None
+            raise ImageFileError(path, error.message, hint=error.hint) from None
         except MemoryError:
             raise ImageFileError(path, "does not fit into memory") from None
         except Exception as error:  # on damaged files Pillow's plugins raise nearly every type there is
@@ -151,7 +168,7 @@ def _file(path: Source) -> Iterator[IO[bytes]]:
     except IsADirectoryError:
         raise ImageFileError(path, "is a folder, not an image") from None
     except NotAFileError as error:
-        raise ImageFileError(path, str(error.strerror)) from None
+        raise ImageFileError(path, "{reason}", id="image-file.special-file", reason=error.strerror) from None
     except (OSError, ValueError) as error:
         raise ImageFileError(
             path, f"cannot be opened ({getattr(error, 'strerror', None) or error})"

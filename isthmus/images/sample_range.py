@@ -13,6 +13,7 @@ import numpy as np
 from isthmus.errors import UsageError
 from isthmus.images.mapped import room
 from isthmus.images.store import Pixels
+from isthmus.messages import Message
 
 Range = tuple[float, float]
 UNIT: Range = (0.0, 1.0)
@@ -26,9 +27,12 @@ _FAMILIAR = ((0, 1), (-1, 1), (0, 255), (-128, 127), (0, 1023), (0, 4095), (0, 6
 class UnreadablePixelsError(ValueError):
     """The pixels have no faithful form as uint8, uint16 or float32 in [0, 1]; the text says why."""
 
-    def __init__(self, reason: str, hint: str | None = None) -> None:
-        super().__init__(reason)
-        self.reason, self.hint = reason, hint
+    def __init__(
+        self, template: str, /, hint: str | None = None, *, id: str = "pixels.problem", **fields: object
+    ) -> None:
+        self.message = Message(template, id=id, **fields)
+        super().__init__(str(self.message))
+        self.reason, self.hint = self.message, hint
 
 
 def check_range(given: Range | None) -> Range | None:
@@ -103,10 +107,15 @@ def check_span(low: float, high: float, dtype: str, given: Range | None, *, boun
     least, most = (black + bound * (white - black) for bound in bounds)
     beyond = max(least - low, high - most)
     if beyond > TOLERANCE * (white - black):
-        what = f"with range=({black:g}, {white:g}) samples" if given else "floats"
+        hint = range_hint(low, high, whole="float" not in dtype)
+        if given is None:
+            raise UnreadablePixelsError(
+                f"floats must lie in [{least:g}, {most:g}], these in [{low:g}, {high:g}]", hint
+            )
         raise UnreadablePixelsError(
-            f"{what} must lie in [{least:g}, {most:g}], these in [{low:g}, {high:g}]",
-            hint=range_hint(low, high, whole="float" not in dtype),
+            f"with range=({black:g}, {white:g}) samples must lie in [{least:g}, {most:g}], "
+            f"these in [{low:g}, {high:g}]",
+            hint,
         )
     return beyond > 0
 

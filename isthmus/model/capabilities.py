@@ -30,7 +30,7 @@ def check(recipe: Recipe) -> None:
     """
     reason = refusal(recipe)
     if reason is not None:
-        raise CapabilityError(reason)
+        raise CapabilityError("{reason}", id="recipe.combination", reason=reason)
 
 
 def check_use(recipe: Recipe, use: Use) -> None:

@@ -251,14 +251,17 @@ def _lost_said_once(run: Run, facts: dict[str, Any], out: str | os.PathLike[str]
     except LostError:
         if not group.speaks_for_all():
             raise SystemExit(1) from None
-        where, step = "", f"of {run.schedule.steps}"
-        if out is not None:
-            path = checkpoints.resume_path(out)
-            if run.between_steps:
-                checkpoints.save(path, run.checkpoint(facts))
-            where = f"; the state is saved in {path}: the same call with resume goes on"
+        step, steps = run.state.step, run.schedule.steps
+        if out is None:
+            raise ProcessError(
+                f"one of {group.count} processes was lost after step {step} of {steps}"
+            ) from None
+        path = checkpoints.resume_path(out)
+        if run.between_steps:
+            checkpoints.save(path, run.checkpoint(facts))
         raise ProcessError(
-            f"one of {group.count} processes was lost after step {run.state.step} {step}{where}"
+            f"one of {group.count} processes was lost after step {step} of {steps}; the state is saved in "
+            f"{path}: the same call with resume goes on"
         ) from None
     except DivergedError:
         if not group.first:

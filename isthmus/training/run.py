@@ -107,12 +107,18 @@ class Run:
         learner.set_precision(getattr(torch, settled.precision))
         normalises = any(isinstance(m, _BatchNorm) for m in learner.module.modules())
         if normalises and (settled.batch < 2 or processes.count > 1):
+            hint = Hint.add(settings="backbone.norm=none")
+            if processes.count == 1:
+                raise UsageError(
+                    "batch normalisation needs at least two images a step",
+                    id="training.batch-norm-of-one",
+                    hint=hint,
+                )
             raise UsageError(
-                "batch normalisation needs at least two images a step"
-                if processes.count == 1
-                else "batch normalisation takes its statistics from one process's part of a batch: with "
+                "batch normalisation takes its statistics from one process's part of a batch: with "
                 "several processes it would not be the network that was asked for",
-                hint=Hint.add(settings="backbone.norm=none"),
+                id="training.batch-norm-distributed",
+                hint=hint,
             )
         self.average = Average(learner.module, self.players[0].optimiser.ema)
         self.best: dict[str, Tensor] = {}

@@ -19,6 +19,7 @@ GROUND = {
     "locks",
     "log",
     "machine",
+    "messages",
     "names",
     "old_keywords",
     "outputs",
