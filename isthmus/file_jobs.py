@@ -83,7 +83,7 @@ def expand_inputs(
     """
     given = [inputs] if isinstance(inputs, (str, os.PathLike)) else list(inputs)
     if not given:
-        raise DataError("no files are given")
+        raise DataError("no files are given", id="data.no-files")
     files: list[tuple[Path, str]] = []
     skipped: list[SkippedInput] = []
     for path in map(Path, given):
@@ -122,15 +122,22 @@ def plan_outputs(
     if target.suffix.lower() in suffixes and not means_folder:
         if len(files) != 1:
             raise OutputError(
-                f"{out} is the name of one file, and there are {len(files)} inputs; name a folder"
+                "{out} is the name of one file, and there are {inputs} inputs; name a folder",
+                id="output.one-file-for-many",
+                out=out,
+                inputs=len(files),
             )
         check_output(out, force=force)
         return [FileJob(0, *files[0], target)]
     if target.is_file() or (len(files) == 1 and target.suffix and not means_folder):
         known = ", ".join(sorted(suffixes))
         raise OutputError(
-            f"cannot write {out}: a file's name must end with {'one of ' * (len(suffixes) > 1)}{known}",
+            "cannot write {out}: a file's name must end with {one_of}{suffixes}",
+            id="output.file-suffix",
             hint=Hint(f"for a folder write {out}/"),
+            out=out,
+            one_of="one of " * (len(suffixes) > 1),
+            suffixes=known,
         )
     check_folder(out)
     places = safe_outputs(target, [name for _, name in files], suffix=suffix)

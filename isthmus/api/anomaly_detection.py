@@ -220,7 +220,11 @@ def anomalies(
     """
     check_choice("score", score, get_args(ScoreKind))
     if false_alarms is not None and not 0 < false_alarms < 1:
-        raise UsageError(f"false_alarms={false_alarms}: a share between 0 and 1 is expected")
+        raise UsageError(
+            "false_alarms={false_alarms}: a share between 0 and 1 is expected",
+            id="anomalies.false-alarm-share",
+            false_alarms=false_alarms,
+        )
     if store:
         check_storable(model)
     network, images = open_model_and_data("anomalies", model, data, limit=limit)

@@ -360,5 +360,11 @@ def list_compressed(folder: Path) -> InputFiles:
     )
     if not found:
         unlisted = f"; {skipped[0].name} {skipped[0].reason}" if skipped else ""
-        raise DataError(f"{folder}: no {SUFFIX} files in it{unlisted}")
+        raise DataError(
+            "{folder}: no {suffix} files in it{unlisted}",
+            id="compressed-file.folder-without-files",
+            folder=folder,
+            suffix=SUFFIX,
+            unlisted=unlisted,
+        )
     return InputFiles(tuple((path, path.relative_to(folder).as_posix()) for path in found), tuple(skipped))

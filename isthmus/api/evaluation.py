@@ -333,7 +333,11 @@ def _find_training_images(
     known, why = training_images(model)
     if known is None and needed:
         raise DataError(
-            f"{why}, and {purpose} against them", hint=Hint.add(reference="DATA"), id="reference-not-found"
+            "{reason}, and {purpose} against them",
+            id="reference.not-found-to-compare",
+            hint=Hint.add(reference="DATA"),
+            reason=why,
+            purpose=purpose,
         )
     if known is None:
         log_note("{why}: no PCA, mean image and train/test gap", id="no-baselines", why=why)

@@ -294,7 +294,12 @@ def _choose_units(units: int | Sequence[int], usual: Units, values: Tensor) -> l
         return usual.telling(values, units)
     for unit in units:
         if not 0 <= unit < len(values):
-            raise DataError(f"this code has units 0 to {len(values) - 1}, not {unit}")
+            raise DataError(
+                "this code has units 0 to {last}, not {unit}",
+                id="explain.no-such-unit",
+                last=len(values) - 1,
+                unit=unit,
+            )
     return list(units)
 
 

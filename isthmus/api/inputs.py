@@ -57,11 +57,12 @@ def open_model_and_data(
     """
     if is_model_file(data) and not is_model_file(model):
         raise UsageError(
-            f"{os.fspath(data)} is a model file, and images are expected here",
+            "{data} is a model file, and images are expected here",
+            id="data.is-model",
             hint=Hint.call(use, os.fspath(data), os.fspath(model), **given)
             if isinstance(model, (str, os.PathLike))
             else None,
-            id="model-for-data",
+            data=os.fspath(data),
         )
     network = load_model(model)
     return network, read_images_for(network, data, limit=limit)
@@ -160,9 +161,10 @@ def check_is_data(data: DataLike) -> None:
     """
     if is_model_file(data):
         raise UsageError(
-            f"{os.fspath(data)} is a model file, and images are expected here",
+            "{data} is a model file, and images are expected here",
+            id="data.is-model",
             hint=Hint.call("inspect_file", os.fspath(data)),
-            id="model-for-data",
+            data=os.fspath(data),
         )
 
 
@@ -171,7 +173,13 @@ def check_count(name: str, value: int | None, *, least: int = 1) -> None:
     UsageError: a number of things that is not a whole number from `least` on.
     """
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
-        raise UsageError(f"{name}={value}: a whole number from {least} on is expected", id="count")
+        raise UsageError(
+            "{name}={value}: a whole number from {least} on is expected",
+            id="option.count",
+            name=name,
+            value=value,
+            least=least,
+        )
 
 
 def check_choice(name: str, value: str | None, known: Sequence[str]) -> None:
@@ -181,7 +189,13 @@ def check_choice(name: str, value: str | None, known: Sequence[str]) -> None:
     from isthmus.errors import nearest
 
     if value is not None and value not in known:
-        raise UsageError(f"{name} '{value}' is not known{nearest(str(value), tuple(known))}", id="choice")
+        raise UsageError(
+            "{name} '{value}' is not known{suggestion}",
+            id="option.choice",
+            name=name,
+            value=value,
+            suggestion=nearest(str(value), tuple(known)),
+        )
 
 
 def describe_model(model: ModelLike, network: Autoencoder) -> str:

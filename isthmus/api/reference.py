@@ -42,7 +42,13 @@ def resolve_reference(
         return read_images_for(model, reference), "reference"
     images, why = training_images(model)
     if images is None:
-        raise DataError(f"{why}, and {purpose}", hint=Hint.add(**{option: "DATA"}), id="reference-not-found")
+        raise DataError(
+            "{reason}, and {purpose}",
+            id="reference.not-found",
+            hint=Hint.add(**{option: "DATA"}),
+            reason=why,
+            purpose=purpose,
+        )
     return images, "training"
 
 

@@ -121,7 +121,12 @@ class Result:
         suffix = Path(path).suffix.lower()
         if suffix not in cls.formats:
             known = ", ".join(cls.formats)
-            raise UsageError(f"{path}: the suffix says what to write, one of {known}", id="output-suffix")
+            raise UsageError(
+                "{path}: the suffix says what to write, one of {known}",
+                id="output.suffix",
+                path=path,
+                known=known,
+            )
         if suffix == ".parquet":
             _check_parquet()
         check_output(path, force=force)

@@ -214,7 +214,12 @@ def plan_training(
     known = [field.name for field in fields(Options)]
     for name in chosen:
         if name not in known:
-            raise UsageError(f"plan_training has no option '{name}'{nearest(name, known)}", id="option")
+            raise UsageError(
+                "plan_training has no option '{name}'{suggestion}",
+                id="training.unknown-plan-option",
+                name=name,
+                suggestion=nearest(name, known),
+            )
     with collect_notes(), limited():
         first = recipe_from(start_from) if recipe is None else recipe
         point = settle_recipe(first, code, settings if isinstance(settings, dict) else _as_lines(settings))  # type: ignore[arg-type]
@@ -250,7 +255,7 @@ def describe_training(model: ModelLike) -> TrainingResult:
     network = load_model(model)
     summary = network.summary
     if "steps" not in summary or "images" not in (summary.get("data") or {}):
-        raise UsageError("nothing is known about the training of this model", id="no-training")
+        raise UsageError("nothing is known about the training of this model", id="model.no-training")
     from isthmus.training.diagnosis.finding import recorded
 
     data, settled = summary["data"], summary["settled"]
@@ -387,7 +392,12 @@ def _rename_old(old: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
     for name, value in old.items():
         if name not in _OLD_OPTIONS:
             known = [one for one in inspect.signature(train).parameters if one != "old"]
-            raise UsageError(f"train has no option '{name}'{nearest(name, known)}", id="option")
+            raise UsageError(
+                "train has no option '{name}'{suggestion}",
+                id="training.unknown-option",
+                name=name,
+                suggestion=nearest(name, known),
+            )
         warnings.warn(
             f"train({name}=…) is now {_OLD_OPTIONS[name]}=…; the old name goes with version 0.3",
             DeprecationWarning,

@@ -106,7 +106,11 @@ class LazyGroup(click.Group):
             and not ctx.resilient_parsing
         ):
             raise UsageError(
-                f"no such command '{word}'{nearest(word, tuple(_BY_NAME))}", hint="isthmus --help"
+                "no such command '{name}'{suggestion}",
+                id="command.unknown",
+                hint="isthmus --help",
+                name=word,
+                suggestion=nearest(word, tuple(_BY_NAME)),
             )
         return super().resolve_command(ctx, args)
 

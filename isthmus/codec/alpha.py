@@ -42,5 +42,7 @@ def decode(data: bytes | memoryview, size: tuple[int, int]) -> Plane:
     except zlib.error:
         plain = b""
     if len(plain) != count or not inflater.eof or inflater.unused_data:
-        raise CompressedFileError("damaged: its transparency cannot be decoded")
+        raise CompressedFileError(
+            "damaged: its transparency cannot be decoded", id="compressed-file.transparency"
+        )
     return np.cumsum(np.frombuffer(plain, np.uint8).reshape(size), axis=0, dtype=np.uint8)

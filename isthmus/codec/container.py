@@ -160,25 +160,44 @@ def read_header(data: bytes | memoryview, *, max_pixels: int = MAX_PIXELS) -> He
         raise CompressedFileError("not a compressed image of isthmus", id="compressed-file.not-one")
     if len(data) < HEADER_BYTES:
         raise CompressedFileError(
-            f"cut short: {format_count(len(data), 'byte')}, and its header alone has {HEADER_BYTES}"
+            "cut short: {bytes}, and its header alone has {header_bytes}",
+            id="compressed-file.short-header",
+            bytes=format_count(len(data), "byte"),
+            header_bytes=HEADER_BYTES,
         )
     fixed = bytes(data[: _HEADER.size])
     _, version, kind, flags, channels, width, height, quality, tile, model = _HEADER.unpack(fixed)
     if struct.pack("<I", binascii.crc32(fixed)) != bytes(data[_HEADER.size : HEADER_BYTES]):
-        raise CompressedFileError("damaged: its header does not match its checksum")
+        raise CompressedFileError(
+            "damaged: its header does not match its checksum", id="compressed-file.header-checksum"
+        )
     if version > VERSION or (version == VERSION and kind != IMAGE):
         raise CompressedFileError(
-            f"written by a later version of isthmus (format {version}.{kind}, this one reads {VERSION}.1)",
+            "written by a later version of isthmus (format {version}.{kind}, this one reads {supported}.1)",
+            id="compressed-file.later-version",
             hint=upgrade_hint(),
+            version=version,
+            kind=kind,
+            supported=VERSION,
         )
     known = version == VERSION and not flags & ~sum(_FLAGS.values()) and channels in (1, 3)
     if not (known and width and height and 100 <= quality <= 10_000):
-        raise CompressedFileError("damaged: a field of its header is out of range")
+        raise CompressedFileError(
+            "damaged: a field of its header is out of range", id="compressed-file.header-range"
+        )
     if not TILE_SIDES[0] <= tile <= TILE_SIDES[1]:
-        raise CompressedFileError(f"damaged: tiles of {tile} pixels")
+        raise CompressedFileError(
+            "damaged: tiles of {tile} pixels", id="compressed-file.tile-size", tile=tile
+        )
     if width * height > max_pixels:
         limit = f"{max_pixels / 1e6:g} megapixels, the limit of max_pixels"
-        raise CompressedFileError(f"{width}×{height} pixels are more than {limit}")
+        raise CompressedFileError(
+            "{width}×{height} pixels are more than {most}",
+            id="compressed-file.too-many-pixels",
+            width=width,
+            height=height,
+            most=limit,
+        )
     header = Header(
         size=(height, width),
         channels=channels,
@@ -191,7 +210,12 @@ def read_header(data: bytes | memoryview, *, max_pixels: int = MAX_PIXELS) -> He
         preview=bool(flags & _FLAGS[PREVIEW]),
     )
     if header.tiles > MAX_TILES:
-        raise CompressedFileError(f"damaged: {header.tiles:,} tiles are more than {MAX_TILES:,}, the limit")
+        raise CompressedFileError(
+            "damaged: {tiles:,} tiles are more than {most:,}, the limit",
+            id="compressed-file.too-many-tiles",
+            tiles=header.tiles,
+            most=MAX_TILES,
+        )
     return header
 
 
@@ -222,23 +246,42 @@ def _straight(view: memoryview, wanted: list[Key]) -> dict[Key, memoryview]:
     for key in wanted:
         name = name_of(*key)
         if position + CHUNK_BYTES > len(view):
-            raise CompressedFileError(f"cut short: {name} is missing")
+            raise CompressedFileError(
+                "cut short: {name} is missing", id="compressed-file.chunk-missing", name=name
+            )
         chunk = _chunk_at(view, position)
         if chunk is None:
-            raise CompressedFileError(f"damaged: the head of {name} does not match its checksum")
+            raise CompressedFileError(
+                "damaged: the head of {name} does not match its checksum",
+                id="compressed-file.chunk-head-checksum",
+                name=name,
+            )
         end = position + CHUNK_BYTES + chunk[1]
         if chunk[0] != key:
-            raise CompressedFileError(f"damaged: another chunk stands where {name} belongs")
+            raise CompressedFileError(
+                "damaged: another chunk stands where {name} belongs",
+                id="compressed-file.chunk-order",
+                name=name,
+            )
         if end > len(view):
-            raise CompressedFileError(f"cut short: {name} lacks {format_count(end - len(view), 'byte')}")
+            raise CompressedFileError(
+                "cut short: {name} lacks {bytes}",
+                id="compressed-file.chunk-short",
+                name=name,
+                bytes=format_count(end - len(view), "byte"),
+            )
         found[key] = view[position + CHUNK_BYTES : end]
         if binascii.crc32(found[key]) != chunk[2]:
-            raise CompressedFileError(f"damaged: {name} does not match its checksum")
+            raise CompressedFileError(
+                "damaged: {name} does not match its checksum", id="compressed-file.chunk-checksum", name=name
+            )
         position = end
     if position != len(view):
         raise CompressedFileError(
-            f"damaged: {format_count(len(view) - position, 'byte')} "
-            f"{choose_word(len(view) - position, 'follows', 'follow')} its end"
+            "damaged: {bytes} {verb} its end",
+            id="compressed-file.bytes-after-end",
+            bytes=format_count(len(view) - position, "byte"),
+            verb=choose_word(len(view) - position, "follows", "follow"),
         )
     return found
 

@@ -51,6 +51,7 @@ def ready(model: Autoencoder) -> Codec:
         raise CapabilityError(
             "this model has no tables for its symbols yet; `isthmus train` fits them, and so does "
             "isthmus.fit_codec(model, images)",
+            id="codec.no-tables",
             hint=Hint.call("train", "DATA", recipe="codec"),
         )
     tables = from_attachment(attachment.facts, attachment.tensors, channels=model.recipe.geometry.channels)

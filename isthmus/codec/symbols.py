@@ -213,7 +213,7 @@ class _Likely:
             low[here] = coder.raw(bits, len(here), known)
         found = ((high << shift) + low) * mirror + middle
         if len(found) and np.abs(found).max() > LARGEST:
-            raise CompressedFileError("damaged: a symbol is out of range")
+            raise CompressedFileError("damaged: a symbol is out of range", id="compressed-file.symbol-range")
         return found.astype(np.int32)
 
 
@@ -232,7 +232,7 @@ def _escape(coder: Coder, values: npt.NDArray[np.int64] | None, count: int) -> n
     flat = np.full((count, 1 << 5), TOTAL / (1 << 5) - 1)
     length = coder.categorical(flat, length)
     if count and length.max() >= _LARGEST_LENGTH:
-        raise CompressedFileError("damaged: a symbol is out of range")
+        raise CompressedFileError("damaged: a symbol is out of range", id="compressed-file.symbol-range")
     found = np.ones(count, np.int64) << length
     for bits in range(1, int(length.max(initial=0)) + 1):
         here = np.flatnonzero(length == bits)

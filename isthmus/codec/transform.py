@@ -37,7 +37,10 @@ def check_codec(model: Autoencoder) -> None:
         why = "it was trained on corrupted images, which it would take an intact one for"
     if why is not None:
         raise CapabilityError(
-            f"this model cannot compress: {why}", hint=Hint.call("train", "DATA", recipe="codec")
+            "this model cannot compress: {reason}",
+            id="codec.cannot-compress",
+            hint=Hint.call("train", "DATA", recipe="codec"),
+            reason=why,
         )
 
 
@@ -80,7 +83,12 @@ def latents(model: Autoencoder, image: Tensor) -> Tensor:
     """
     check_codec(model)
     if image.ndim != 4 or image.shape[:2] != (1, model.channels):
-        raise DataError(f"one image of {model.channels} channels is needed, got {tuple(image.shape)}")
+        raise DataError(
+            "one image of {expected} channels is needed, got {shape}",
+            id="codec.channels",
+            expected=model.channels,
+            shape=tuple(image.shape),
+        )
     return model.features(image, torch.bfloat16 if _multiplies_bfloat16(image) else None)[0]
 
 
@@ -115,7 +123,14 @@ def synthesise(model: Autoencoder, symbols: np.ndarray, quality: float, size: tu
     bottleneck = _bottleneck(model)
     wanted = model.recipe.geometry.shape(size)
     if symbols.shape != wanted:
-        raise DataError(f"an image of {size[0]}×{size[1]} has symbols of shape {wanted}, not {symbols.shape}")
+        raise DataError(
+            "an image of {height}×{width} has symbols of shape {expected}, not {given}",
+            id="codec.symbols-shape",
+            height=size[0],
+            width=size[1],
+            expected=wanted,
+            given=symbols.shape,
+        )
     device = next(model.parameters()).device
     given = torch.from_numpy(np.ascontiguousarray(symbols)).to(device).float()[None]
     values = bottleneck.values(given, _quality(quality, given))
@@ -139,5 +154,9 @@ def _bottleneck(model: Autoencoder) -> EntropyBottleneck:
 
 def _quality(quality: float, like: Tensor) -> Tensor:
     if not 1 <= quality <= 100:
-        raise DataError(f"quality {quality:g} is out of range: it runs from 1 to 100")
+        raise DataError(
+            "quality {quality:g} is out of range: it runs from 1 to 100",
+            id="codec.quality-range",
+            quality=quality,
+        )
     return torch.full((1,), float(quality), device=like.device)

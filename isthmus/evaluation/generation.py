@@ -157,7 +157,10 @@ def evaluate_generation(
         raise DataError("{reason}", id="reference.missing", hint=hint, reason=why)
     known = fitted_to(model, known)
     if len(test) < 8 or test.shape is None or known.shape != test.shape:
-        raise DataError("generation is measured on at least 8 test images, of the training images' size")
+        raise DataError(
+            "generation is measured on at least 8 test images, of the training images' size",
+            id="evaluation.generation-too-few",
+        )
     size = (test.shape[0], test.shape[1])
     random = np.random.default_rng(seed)
     named = read_features(features) if features else shipped(read_source(model, test))

@@ -98,7 +98,12 @@ def classify(
     """
     for images in (train, test):
         if images.labels is None:
-            raise DataError(f"{images.source} has no labels", hint="put each class in a folder of its own")
+            raise DataError(
+                "{source} has no labels",
+                id="data.no-labels",
+                hint="put each class in a folder of its own",
+                source=images.source,
+            )
     wanted = _same_classes(train, test)
     assert train.labels is not None
     names = train.classes
@@ -111,7 +116,12 @@ def classify(
             rows.append(row)
             first = scores if first is None else first
     if first is None:
-        raise UsageError(f"no vectors to compare: {', '.join(seen) or 'none'}; known: {', '.join(SEEN)}")
+        raise UsageError(
+            "no vectors to compare: {given}; known: {known}",
+            id="classify.no-vectors",
+            given=", ".join(seen) or "none",
+            known=", ".join(SEEN),
+        )
     predicted = first.argmax(1).astype(np.int64)
     odds = np.exp(first.astype(np.float64) - first.max(1, keepdims=True))
     return ProbeResult(
@@ -177,8 +187,19 @@ def _same_classes(train: ImageSet, test: ImageSet) -> Labels:
     else:
         unknown = [name for name in test.classes if name not in train.classes]
         if unknown:
-            raise DataError(f"{test.source} has a class '{unknown[0]}' that {train.source} has not")
+            raise DataError(
+                "{test} has a class '{name}' that {train} has not",
+                id="classify.unknown-class",
+                test=test.source,
+                name=unknown[0],
+                train=train.source,
+            )
         wanted = np.array([train.classes.index(name) for name in test.classes], dtype=np.int64)[test.labels]
     if len(wanted) == 0 or int(wanted.max()) >= len(train.classes):
-        raise DataError(f"{test.source} has classes that {train.source} has not")
+        raise DataError(
+            "{test} has classes that {train} has not",
+            id="classify.unknown-classes",
+            test=test.source,
+            train=train.source,
+        )
     return np.asarray(wanted, dtype=np.int64)

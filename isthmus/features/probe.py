@@ -62,8 +62,10 @@ def fit_probe(
     """
     if len(features) == 0 or len(features) != len(labels):
         raise DataError(
-            f"a probe needs a label for each row: {format_count(len(features), 'row')}, "
-            f"{format_count(len(labels), 'label')}"
+            "a probe needs a label for each row: {rows}, {labels}",
+            id="features.probe-labels",
+            rows=format_count(len(features), "row"),
+            labels=format_count(len(labels), "label"),
         )
     rows, target = torch.from_numpy(np.ascontiguousarray(features)), torch.from_numpy(labels)
     best, found = decays[0], None

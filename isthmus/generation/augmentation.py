@@ -71,15 +71,29 @@ def make_labelled_images(
     check_generates(model)
     for method in methods:
         if method not in METHODS:
-            raise UsageError(f"method '{method}' is not known{nearest(method, METHODS)}")
+            raise UsageError(
+                "method '{method}' is not known{suggestion}",
+                id="augment.unknown-method",
+                method=method,
+                suggestion=nearest(method, METHODS),
+            )
     if not methods or (count is None) == (not balance):
-        raise UsageError("augment needs a method, and either a count or balance")
+        raise UsageError("augment needs a method, and either a count or balance", id="augment.no-method")
     images = fitted_to(model, images)
     if images.labels is None:
-        raise DataError(f"{images.source} has no labels", hint="put each class in a folder of its own")
+        raise DataError(
+            "{source} has no labels",
+            id="data.no-labels",
+            hint="put each class in a folder of its own",
+            source=images.source,
+        )
     wanted = _wanted(images.labels, count)
     if not any(wanted.values()):
-        raise DataError(f"{images.source}: the classes are of one size already: nothing is to be filled up")
+        raise DataError(
+            "{source}: the classes are of one size already: nothing is to be filled up",
+            id="augment.balanced-already",
+            source=images.source,
+        )
     maker = _Maker(model, images, images.labels, distortions, seed)
     judge = Filter(model, images) if filtered else None
     made: list[tuple[str, int, Tensor]] = []
@@ -92,7 +106,10 @@ def make_labelled_images(
                 found = distorted(found, distortions, maker.generator)
             made += [(method, label, image) for image in found]
     if not made:
-        raise DataError("every image that was made was dropped: the model does not know images like these")
+        raise DataError(
+            "every image that was made was dropped: the model does not know images like these",
+            id="augment.all-dropped",
+        )
     pixels = as_pixels(torch.stack([image for _, _, image in made]))
     labels = np.array([label for _, label, _ in made], dtype=np.int64)
     names = tuple(f"{method}-{index:05d}.png" for index, (method, _, _) in enumerate(made))
@@ -107,7 +124,9 @@ def joined(first: ImageSet, second: ImageSet) -> ImageSet:
         DataError: they do not fit together.
     """
     if first.shape != second.shape or first.labels is None or second.labels is None:
-        raise DataError("sets of different sizes, or without labels, cannot be joined")
+        raise DataError(
+            "sets of different sizes, or without labels, cannot be joined", id="augment.cannot-join"
+        )
     pixels = np.concatenate([first.stack(range(len(first))), second.stack(range(len(second)))])
     labels = np.concatenate([first.labels, second.labels])
     return ImageSet(pixels, (*first.names, *second.names), labels, first.classes, source=first.source)
@@ -148,8 +167,10 @@ class _Maker:
         own = self._members(label)
         if len(own) < 2:
             raise DataError(
-                f"class '{self.classes[label]}' has a single image, and mixup needs two",
+                "class '{name}' has a single image, and mixup needs two",
+                id="augment.single-image",
                 hint=Hint.add(methods="moves,distortions"),
+                name=self.classes[label],
             )
         first = own[self._any(len(own), count)]
         codes = self.codes[own].flatten(1)

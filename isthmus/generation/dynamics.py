@@ -151,13 +151,18 @@ def fit_dynamics(
     """
     if model.recipe.geometry.is_grid:
         raise CapabilityError(
-            "motion is learned in vector codes only: frames of a grid code are filled on a straight line"
+            "motion is learned in vector codes only: frames of a grid code are filled on a straight line",
+            id="frames.grid-code",
         )
     windows = [
         codes[start : start + WINDOW] for codes in sequences for start in range(len(codes) - WINDOW + 1)
     ]
     if not windows:
-        raise DataError(f"motion is learned from sequences of at least {WINDOW} frames")
+        raise DataError(
+            "motion is learned from sequences of at least {least} frames",
+            id="frames.too-short-to-learn",
+            least=WINDOW,
+        )
     stacked = torch.stack(windows)  # (N, WINDOW, d)
     mean, deviation = stacked.mean((0, 1)), stacked.std((0, 1)).clamp_min(1e-6)
     white = ((stacked - mean) / deviation)[:, :, None, :].contiguous().numpy()
@@ -193,7 +198,9 @@ def dynamics_of(model: Autoencoder) -> Dynamics | None:
         return _restored(model, attachment.tensors, attachment.facts)
     except DAMAGE as error:
         why = " ".join(str(error).split())[:200]
-        raise ModelFileError(f"the model's dynamics are damaged ({why})") from error
+        raise ModelFileError(
+            "the model's dynamics are damaged ({reason})", id="frames.dynamics-damaged", reason=why
+        ) from error
 
 
 def _restored(model: Autoencoder, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> Dynamics:

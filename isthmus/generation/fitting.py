@@ -55,7 +55,12 @@ def fit_prior(
         DataError: unreadable images, or fewer than two.
     """
     if kind not in KINDS:
-        raise UsageError(f"prior '{kind}' is not known{nearest(kind, KINDS)}")
+        raise UsageError(
+            "prior '{kind}' is not known{suggestion}",
+            id="prior.unknown-kind",
+            kind=kind,
+            suggestion=nearest(kind, KINDS),
+        )
     check_generates(model)
     started = time.monotonic()
     if kind == "normal":

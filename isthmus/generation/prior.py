@@ -89,13 +89,20 @@ def class_index(prior: Prior, name: str) -> int:
     """
     if not prior.classes:
         raise UsageError(
-            f"this model's {prior.kind} prior knows no classes: it was fitted without labels",
+            "this model's {prior} prior knows no classes: it was fitted without labels",
+            id="prior.no-classes",
             hint=Hint.call("fit_prior", "MODEL", "LABELLED-DATA"),
+            prior=prior.kind,
         )
     names = [known.casefold() for known in prior.classes]
     if name.casefold() in names:
         return names.index(name.casefold())
-    raise UsageError(f"no class is called '{name}'{nearest(name, prior.classes)}")
+    raise UsageError(
+        "no class is called '{name}'{suggestion}",
+        id="prior.unknown-class",
+        name=name,
+        suggestion=nearest(name, prior.classes),
+    )
 
 
 def keep(model: Autoencoder, prior: Prior) -> None:
@@ -125,12 +132,18 @@ def prior_of(model: Autoencoder, kind: str | None = None) -> Prior:
     from isthmus.generation.standard import Standard
 
     if kind is not None and kind not in KINDS:
-        raise UsageError(f"prior '{kind}' is not known{nearest(kind, KINDS)}")
+        raise UsageError(
+            "prior '{kind}' is not known{suggestion}",
+            id="prior.unknown-kind",
+            kind=kind,
+            suggestion=nearest(kind, KINDS),
+        )
     have = kept(model)
     chosen = kind or (have[0] if have else None)
     if chosen is None:
         raise UsageError(
             "this model has no prior over its codes yet",
+            id="prior.missing",
             hint=Hint.call("fit_prior", "MODEL", "TRAINING-DATA"),
         )
     if chosen == "normal":
@@ -138,8 +151,11 @@ def prior_of(model: Autoencoder, kind: str | None = None) -> Prior:
     attachment = model.attachments.get(f"prior/{chosen}")
     if attachment is None:
         raise UsageError(
-            f"this model has no {chosen} prior (it has: {', '.join(have) or 'none'})",
+            "this model has no {chosen} prior (it has: {attached})",
+            id="prior.kind-missing",
             hint=Hint.call("fit_prior", "MODEL", "TRAINING-DATA", kind=chosen),
+            chosen=chosen,
+            attached=", ".join(have) or "none",
         )
     return _restored(model, chosen, attachment)
 
@@ -160,7 +176,12 @@ def _restored(model: Autoencoder, kind: str, attachment: Attachment) -> Prior:
             raise ValueError("it gives codes that are not finite")
     except DAMAGE as error:
         why = " ".join(str(error).split())[:200]
-        raise ModelFileError(f"the model's {kind} prior is damaged or another model's ({why})") from error
+        raise ModelFileError(
+            "the model's {kind} prior is damaged or another model's ({reason})",
+            id="prior.damaged",
+            kind=kind,
+            reason=why,
+        ) from error
     return prior
 
 

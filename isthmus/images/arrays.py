@@ -44,7 +44,12 @@ def from_array(
     """
     if is_tensor(images):
         if images.ndim != 4:
-            raise DataError(f"{source}: a tensor must be (N, C, H, W), not {tuple(images.shape)}")
+            raise DataError(
+                "{source}: a tensor must be (N, C, H, W), not {shape}",
+                id="data.tensor-shape-of",
+                source=source,
+                shape=tuple(images.shape),
+            )
         tensor = images.detach().cpu()
         array = (tensor.float() if tensor.is_floating_point() else tensor).permute(0, 2, 3, 1).numpy()
     else:
@@ -70,11 +75,29 @@ def label_numbers(labels: Any, count: int, source: str) -> Indices:
     """
     numbers = np.asarray(labels.detach().cpu() if is_tensor(labels) else labels)
     if numbers.dtype.kind not in "iu" or numbers.ndim != 1:
-        raise DataError(f"{source}: labels must be (N,) whole numbers, not {numbers.dtype} {numbers.shape}")
+        raise DataError(
+            "{source}: labels must be (N,) whole numbers, not {dtype} {shape}",
+            id="data.labels-type",
+            source=source,
+            dtype=numbers.dtype,
+            shape=numbers.shape,
+        )
     if len(numbers) != count:
-        raise DataError(f"{source}: {format_count(count, 'image')} but {format_count(len(numbers), 'label')}")
+        raise DataError(
+            "{source}: {images} but {labels}",
+            id="data.labels-count",
+            source=source,
+            images=format_count(count, "image"),
+            labels=format_count(len(numbers), "label"),
+        )
     if numbers.min() < 0 or numbers.max() >= _MOST_CLASSES:
-        raise DataError(f"{source}: labels must lie in 0..65535, not {numbers.min()}..{numbers.max()}")
+        raise DataError(
+            "{source}: labels must lie in 0..65535, not {low}..{high}",
+            id="data.labels-range",
+            source=source,
+            low=numbers.min(),
+            high=numbers.max(),
+        )
     return numbers.astype(np.int64)
 
 
@@ -90,7 +113,12 @@ def read_npy(path: str | Path, *, value_range: Range | None = None) -> ImageSet:
         # A memory map is checked against the file's length before any memory is taken.
         mapped = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # NumPy raises many types on damaged headers
-        raise DataError(f"{path}: not a readable .npy file ({_one_line(error)})") from None
+        raise DataError(
+            "{path}: not a readable .npy file ({reason})",
+            id="data.npy-unreadable",
+            path=path,
+            reason=_one_line(error),
+        ) from None
     large = mapped.nbytes > memory_bytes() // 4
     return from_array(mapped if large else np.array(mapped), value_range=value_range, source=str(path))
 
@@ -106,14 +134,24 @@ def read_npz(path: str | Path, *, value_range: Range | None = None) -> ImageSet:
             keys = [name.removesuffix(".npy") for name in archive.namelist()]
             if "images" not in keys:
                 held = ", ".join(name[:60] for name in keys[:5]) + (", …" if len(keys) > 5 else "")
-                raise DataError(f"{path}: no array 'images' in it; it holds {held or 'nothing'}")
+                raise DataError(
+                    "{path}: no array 'images' in it; it holds {held}",
+                    id="data.npz-no-images",
+                    path=path,
+                    held=held or "nothing",
+                )
             length = os.fstat(raw.fileno()).st_size
             images = _member(archive, "images", length)
             labels = _member(archive, "labels", length) if "labels" in keys else None
     except DataError:
         raise
     except Exception as error:  # as above, and whatever zipfile makes of a damaged directory
-        raise DataError(f"{path}: not a readable .npz file ({_one_line(error)})") from None
+        raise DataError(
+            "{path}: not a readable .npz file ({reason})",
+            id="data.npz-unreadable",
+            path=path,
+            reason=_one_line(error),
+        ) from None
     return from_array(images, labels, value_range=value_range, source=str(path))
 
 
@@ -147,13 +185,30 @@ def _four_dimensions(array: npt.NDArray[Any], source: str) -> Pixels:
     elif array.ndim == 3:
         array = array[None] if shape[2] in (1, 3, 4) else array[..., None]
     if array.ndim != 4:
-        raise DataError(f"{source}: images must be (N, H, W) or (N, H, W, C), not {shape}")
+        raise DataError(
+            "{source}: images must be (N, H, W) or (N, H, W, C), not {shape}",
+            id="data.images-shape",
+            source=source,
+            shape=shape,
+        )
     if 0 in array.shape:
-        raise DataError(f"{source}: no images in an array of shape {shape}")
+        raise DataError(
+            "{source}: no images in an array of shape {shape}",
+            id="data.empty-array",
+            source=source,
+            shape=shape,
+        )
     if array.shape[3] > 4:
         likely = array.shape[1] <= 4
         hint = "channels come last: np.moveaxis(images, 1, -1)" if likely else None
-        raise DataError(f"{source}: {array.shape[3]} channels in {shape}, not 1 to 4", hint=hint)
+        raise DataError(
+            "{source}: {channels} channels in {shape}, not 1 to 4",
+            id="data.channels",
+            hint=hint,
+            source=source,
+            channels=array.shape[3],
+            shape=shape,
+        )
     return array
 
 
@@ -161,7 +216,9 @@ def _sample_values(pixels: Pixels, source: str, value_range: Range | None) -> Pi
     try:
         return to_samples(pixels, value_range)
     except UnreadablePixelsError as error:
-        raise DataError(f"{source}: {error}", hint=error.hint) from None
+        raise DataError(
+            "{source}: {reason}", id="data.problem", hint=error.hint, source=source, reason=error
+        ) from None
 
 
 def _one_line(error: Exception) -> str:

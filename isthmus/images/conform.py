@@ -108,9 +108,15 @@ def conform(images: ImageSet, *, size: tuple[int, int] | None, channels: int | N
 def check_request(*, size: tuple[int, int] | None, channels: int | None) -> None:
     """Raises UsageError unless `size` is None or two positive numbers, and `channels` None, 1 or 3."""
     if channels not in (None, 1, 3):
-        raise UsageError(f"channels must be 1 (gray) or 3 (colour), not {channels}")
+        raise UsageError(
+            "channels must be 1 (gray) or 3 (colour), not {channels}",
+            id="data.channels-to-convert",
+            channels=channels,
+        )
     if size is not None and (len(size) != 2 or min(size) < 1):
-        raise UsageError(f"size must be a height and a width of at least 1 pixel, not {size}")
+        raise UsageError(
+            "size must be a height and a width of at least 1 pixel, not {size}", id="data.size", size=size
+        )
 
 
 def _ragged_channels(pixels: Ragged, channels: int) -> Ragged:

@@ -108,8 +108,12 @@ def read_listed(
     if len(decoded.kept) == 0:
         first = decoded.skipped[0]
         raise DataError(
-            f"{source}: none of its {format_count(len(decoded.skipped), 'image')} can be read; "
-            f"{first.name}: {first.reason}"
+            "{source}: none of its {images} can be read; {name}: {reason}",
+            id="data.folder-unreadable",
+            source=source,
+            images=format_count(len(decoded.skipped), "image"),
+            name=first.name,
+            reason=first.reason,
         )
     by_name = {file.name: file for file in files}
     kept = [by_name[names[i]] for i in decoded.kept]

@@ -111,18 +111,25 @@ def opened(path: Source, max_pixels: int, *, content: bytes | None = None) -> It
                     raise Image.DecompressionBombError
                 yield image
         except UnidentifiedImageError:
-            raise ImageFileError(path, f"not an image of a kind read here ({KINDS})") from None
+            raise ImageFileError(
+                path, "not an image of a kind read here ({kinds})", id="image-file.unknown-kind", kinds=KINDS
+            ) from None
         except Image.DecompressionBombError:
             raise ImageFileError(
-                path, f"more than {max_pixels / 1e6:g} megapixels, the limit of max_pixels"
+                path,
+                "more than {megapixels:g} megapixels, the limit of max_pixels",
+                id="image-file.too-large",
+                megapixels=max_pixels / 1e6,
             ) from None
         except UnreadablePixelsError as error:
             raise ImageFileError(path, error.message, hint=error.hint) from None
         except MemoryError:
-            raise ImageFileError(path, "does not fit into memory") from None
+            raise ImageFileError(path, "does not fit into memory", id="image-file.memory") from None
         except Exception as error:  # on damaged files Pillow's plugins raise nearly every type there is
             text = " ".join(str(error).split()) or type(error).__name__
-            raise ImageFileError(path, f"damaged or truncated ({text})") from None
+            raise ImageFileError(
+                path, "damaged or truncated ({reason})", id="image-file.damaged", reason=text
+            ) from None
 
 
 def read_small(source: str | Path | Member) -> bytes | None:
@@ -152,7 +159,7 @@ def _file(path: Source) -> Iterator[IO[bytes]]:
         return
     if isinstance(path, Content):
         if not path.data:
-            raise ImageFileError(path, "empty (0 bytes)")
+            raise ImageFileError(path, "empty (0 bytes)", id="image-file.empty")
         yield io.BytesIO(path.data)
         return
     place = Path(path)
@@ -160,18 +167,21 @@ def _file(path: Source) -> Iterator[IO[bytes]]:
         stream = open_input(place)
         if os.fstat(stream.fileno()).st_size == 0:
             stream.close()
-            raise ImageFileError(path, "empty (0 bytes)")
+            raise ImageFileError(path, "empty (0 bytes)", id="image-file.empty")
     except ImageFileError:
         raise
     except FileNotFoundError:
-        raise ImageFileError(path, "no such file") from None
+        raise ImageFileError(path, "no such file", id="image-file.missing") from None
     except IsADirectoryError:
-        raise ImageFileError(path, "is a folder, not an image") from None
+        raise ImageFileError(path, "is a folder, not an image", id="image-file.is-folder") from None
     except NotAFileError as error:
         raise ImageFileError(path, "{reason}", id="image-file.special-file", reason=error.strerror) from None
     except (OSError, ValueError) as error:
         raise ImageFileError(
-            path, f"cannot be opened ({getattr(error, 'strerror', None) or error})"
+            path,
+            "cannot be opened ({reason})",
+            id="image-file.cannot-open",
+            reason=getattr(error, "strerror", None) or error,
         ) from None
     with stream:
         yield stream
@@ -179,10 +189,12 @@ def _file(path: Source) -> Iterator[IO[bytes]]:
 
 def _member(place: Member) -> IO[bytes]:
     if place.size == 0:
-        raise ImageFileError(place, "empty (0 bytes)")
+        raise ImageFileError(place, "empty (0 bytes)", id="image-file.empty")
     try:
         with place.archive.open("rb") as stream:
             return io.BytesIO(place.read_from(stream))
     except (OSError, OverflowError, MemoryError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise ImageFileError(place, f"cannot be opened ({reason})") from None
+        raise ImageFileError(
+            place, "cannot be opened ({reason})", id="image-file.cannot-open", reason=reason
+        ) from None

@@ -117,8 +117,11 @@ def read_image(
     images = read(image, range=range, max_pixels=max_pixels)
     if len(images) != 1:
         raise DataError(
-            f"{images.source}: one image is needed here, and this holds {len(images):,}",
+            "{source}: one image is needed here, and this holds {images:,}",
+            id="data.one-image-needed",
             hint=f"{images.source}[0]" if isinstance(image, (str, os.PathLike)) else "images[0]",
+            source=images.source,
+            images=len(images),
         )
     check_request(size=None, channels=channels)
     return images.image(0) if channels is None else to_channels(images.image(0), channels)
@@ -160,11 +163,18 @@ class _Reader:
             return self._one(content, content.name)
         if isinstance(data, (list, tuple)):
             return self._list(data)
-        raise DataError(f"cannot read images from a {type(data).__name__}; give {KINDS}")
+        raise DataError(
+            "cannot read images from a {type}; give {kinds}",
+            id="data.unknown-kind",
+            type=type(data).__name__,
+            kinds=KINDS,
+        )
 
     def _path(self, name: str) -> ImageSet:
         if not name:
-            raise DataError("DATA is empty: give a path or a data-set name")  # Path("") is the current folder
+            raise DataError(
+                "DATA is empty: give a path or a data-set name", id="data.empty-name"
+            )  # Path("") is the current folder
         path = Path(name)
         if is_folder(name) or find_shards(path):
             return read_folder(
@@ -185,11 +195,16 @@ class _Reader:
             return named if self.value_range is None else self._mapped(named)
         guess = nearest(name.partition(":")[0], NAMES)
         close = guess if "did you mean" in guess else ""
-        raise DataError(f"{name}: no such file, folder or named data set{close}")
+        raise DataError(
+            "{name}: no such file, folder or named data set{suggestion}",
+            id="data.missing",
+            name=name,
+            suggestion=close,
+        )
 
     def _file(self, name: str, path: Path) -> ImageSet:
         if (special := special_kind(path)) is not None:
-            raise DataError(f"{name}: {special}")
+            raise DataError("{name}: {reason}", id="data.special-file", name=name, reason=special)
         if is_idx(path):
             found = read_idx_set(path, max_pixels=self.max_pixels)
             return found if self.value_range is None else self._mapped(found)
@@ -215,7 +230,7 @@ class _Reader:
 
     def _list(self, data: Sequence[Any]) -> ImageSet:
         if not data:
-            raise DataError("no images in an empty list")
+            raise DataError("no images in an empty list", id="data.empty-list")
         paths = [os.fspath(one) if isinstance(one, (str, os.PathLike)) else "" for one in data]
         if all(Path(path).suffix.lower() in SUFFIXES and is_there(path) for path in paths):
             return read_listed(
@@ -242,7 +257,12 @@ class _Reader:
                 names = (str(index),) if len(found) == 1 else tuple(f"{index}/{n}" for n in found.names)
             sets.append(replace(found, names=names))
         if not sets:
-            raise DataError(f"none of {format_count(len(data), 'image')} can be read: {skipped[0].reason}")
+            raise DataError(
+                "none of {images} can be read: {reason}",
+                id="data.list-unreadable",
+                images=format_count(len(data), "image"),
+                reason=skipped[0].reason,
+            )
         return joined(sets, source=f"list of {len(data)}", skipped=skipped)
 
     def _mapped(self, images: ImageSet) -> ImageSet:
@@ -250,7 +270,9 @@ class _Reader:
         try:
             pixels = to_samples(given.flat if isinstance(given, Ragged) else given, self.value_range)
         except UnreadablePixelsError as error:
-            raise DataError(f"{images.source}: {error}", hint=error.hint) from None
+            raise DataError(
+                "{source}: {reason}", id="data.problem", hint=error.hint, source=images.source, reason=error
+            ) from None
         if isinstance(given, Ragged):
             return replace(images, pixels=Ragged(pixels, given.offsets, given.shapes))
         return replace(images, pixels=pixels)
@@ -262,10 +284,21 @@ def _choose(images: ImageSet, chosen: re.Match[str]) -> ImageSet:
     if several is not None:
         part = images[slice(*(None if end is None else int(end) for end in (low, high)))]
         if len(part) == 0:
-            raise DataError(f"{chosen[1]} holds {format_count(count, 'image')}, none of them in {chosen[0]}")
+            raise DataError(
+                "{source} holds {images}, none of them in {name}",
+                id="data.no-such-image",
+                source=chosen[1],
+                images=format_count(count, "image"),
+                name=chosen[0],
+            )
         return part
     if low is None or not -count <= int(low) < count:
         raise DataError(
-            f"{chosen[0]}: {chosen[1]} holds {format_count(count, 'image')}, from [0] to [{count - 1}]"
+            "{name}: {source} holds {images}, from [0] to [{last}]",
+            id="data.no-such-index",
+            name=chosen[0],
+            source=chosen[1],
+            images=format_count(count, "image"),
+            last=count - 1,
         )
     return images.subset([int(low) % count])

@@ -46,9 +46,16 @@ def check_range(given: Range | None) -> Range | None:
     try:
         low, high = (float(one) for one in given)
     except (TypeError, ValueError):
-        raise UsageError(f"range must be (low, high), two numbers, not {given!r}") from None
+        raise UsageError(
+            "range must be (low, high), two numbers, not {given!r}", id="data.range-numbers", given=given
+        ) from None
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise UsageError(f"range must be (low, high) with low below high, not ({low:g}, {high:g})")
+        raise UsageError(
+            "range must be (low, high) with low below high, not ({low:g}, {high:g})",
+            id="data.range-order",
+            low=low,
+            high=high,
+        )
     return low, high
 
 
@@ -71,7 +78,12 @@ def to_samples(pixels: Pixels, given: Range | None = None, *, bounds: Range = UN
     low_high = check_range(given)
     kind = pixels.dtype.kind
     if kind not in "biuf":
-        raise UnreadablePixelsError(f"samples are {pixels.dtype}; images must be {KINDS}")
+        raise UnreadablePixelsError(
+            "samples are {dtype}; images must be {kinds}",
+            id="pixels.sample-type",
+            dtype=pixels.dtype,
+            kinds=KINDS,
+        )
     if low_high is None and kind == "b":
         return pixels.astype(np.uint8) * np.uint8(255)
     native = pixels.dtype.newbyteorder("=")
@@ -99,10 +111,16 @@ def check_span(low: float, high: float, dtype: str, given: Range | None, *, boun
         UnreadablePixelsError: integers that are neither uint8 nor uint16 without a range; NaN; outside.
     """
     if not (math.isfinite(low) and math.isfinite(high)):
-        raise UnreadablePixelsError("NaN or infinity among the samples")
+        raise UnreadablePixelsError("NaN or infinity among the samples", id="pixels.not-finite")
     if given is None and "float" not in dtype and dtype not in ("bool", "uint8", "uint16", "longdouble"):
         hint = range_hint(low, high, whole=True)
-        raise UnreadablePixelsError(f"samples are {dtype}; images must be {KINDS}", hint)
+        raise UnreadablePixelsError(
+            "samples are {dtype}; images must be {kinds}",
+            hint,
+            id="pixels.sample-type",
+            dtype=dtype,
+            kinds=KINDS,
+        )
     black, white = given or UNIT
     least, most = (black + bound * (white - black) for bound in bounds)
     beyond = max(least - low, high - most)
@@ -110,12 +128,25 @@ def check_span(low: float, high: float, dtype: str, given: Range | None, *, boun
         hint = range_hint(low, high, whole="float" not in dtype)
         if given is None:
             raise UnreadablePixelsError(
-                f"floats must lie in [{least:g}, {most:g}], these in [{low:g}, {high:g}]", hint
+                "floats must lie in [{least:g}, {most:g}], these in [{low:g}, {high:g}]",
+                hint,
+                id="pixels.range",
+                least=least,
+                most=most,
+                low=low,
+                high=high,
             )
         raise UnreadablePixelsError(
-            f"with range=({black:g}, {white:g}) samples must lie in [{least:g}, {most:g}], "
-            f"these in [{low:g}, {high:g}]",
+            "with range=({black:g}, {white:g}) samples must lie in [{least:g}, {most:g}], these in ["
+            "{low:g}, {high:g}]",
             hint,
+            id="pixels.range-given",
+            black=black,
+            white=white,
+            least=least,
+            most=most,
+            low=low,
+            high=high,
         )
     return beyond > 0
 

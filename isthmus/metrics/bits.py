@@ -86,4 +86,10 @@ def _in_unit_range(values: Tensor, name: str) -> None:
         return
     low, high = (float(bound) for bound in torch.aminmax(values.detach()))
     if not (low >= 0 and high <= 1):
-        raise DataError(f"{name} must lie in [0, 1], found values from {low:.4g} to {high:.4g}")
+        raise DataError(
+            "{name} must lie in [0, 1], found values from {low:.4g} to {high:.4g}",
+            id="metric.value-range",
+            name=name,
+            low=low,
+            high=high,
+        )

@@ -69,7 +69,12 @@ def noise_of(image: npt.NDArray[Any], sigma: float | None = None) -> Noise:
     if min(height, width) < SMALLEST:
         if sigma is not None:
             return Noise(sigma)
-        raise DataError(f"an image of {height}×{width} is too small to estimate its noise: give its sigma")
+        raise DataError(
+            "an image of {height}×{width} is too small to estimate its noise: give its sigma",
+            id="metric.noise-too-small",
+            height=height,
+            width=width,
+        )
     scale = 255.0 / np.iinfo(image.dtype).max if image.dtype.kind == "u" else 255.0
     seen: list[list[_Seen]] = []
     for channel in range(channels):
@@ -77,7 +82,7 @@ def noise_of(image: npt.NDArray[Any], sigma: float | None = None) -> Noise:
         for top, left in _windows(height, width):
             part = planes[top : top + WINDOW, left : left + WINDOW, channel]
             if not np.isfinite(part).all():
-                raise DataError("NaN or infinity among the image samples")
+                raise DataError("NaN or infinity among the image samples", id="metric.not-finite")
             seen[-1].append(_look(part.astype(np.float64) * scale, measure=sigma is None))
     found = _median_of_lowest(seen, lambda one: one.deviation) if sigma is None else sigma
     windows = [one for of_channel in seen for one in of_channel]

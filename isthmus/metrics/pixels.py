@@ -70,11 +70,24 @@ def paired(images: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """
     if images.ndim != 4 or images.shape != target.shape:
         shapes = f"{tuple(images.shape)} and {tuple(target.shape)}"
-        raise DataError(f"two batches (N, C, H, W) of one shape are needed, got {shapes}")
+        raise DataError(
+            "two batches (N, C, H, W) of one shape are needed, got {shapes}",
+            id="metric.two-batches",
+            shapes=shapes,
+        )
     if images[:1].numel() == 0 and images.shape[0] > 0:
-        raise DataError(f"images without pixels cannot be compared: {tuple(images.shape)}")
+        raise DataError(
+            "images without pixels cannot be compared: {shape}",
+            id="metric.no-pixels",
+            shape=tuple(images.shape),
+        )
     if not (images.is_floating_point() and target.is_floating_point()):
-        raise DataError(f"floats in [0, 1] are needed, got {images.dtype} and {target.dtype}")
+        raise DataError(
+            "floats in [0, 1] are needed, got {dtype} and {target_dtype}",
+            id="metric.sample-type",
+            dtype=images.dtype,
+            target_dtype=target.dtype,
+        )
     return _wide(images), _wide(target)
 
 

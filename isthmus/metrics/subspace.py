@@ -51,7 +51,7 @@ def principal_subspace(batches: Iterable[Tensor], components: int, *, seed: int 
     stream = iter(batches)
     first = next((batch for batch in stream if len(batch)), None)
     if first is None:
-        raise DataError("no images to fit the baseline on")
+        raise DataError("no images to fit the baseline on", id="metric.baseline-without-images")
     return (_exact if first.shape[1] <= EXACT_UP_TO else _randomised)(first, stream, components, seed)
 
 

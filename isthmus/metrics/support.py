@@ -43,7 +43,11 @@ def precision_and_recall(
         DataError: other shapes, or fewer rows.
     """
     if min(len(real), len(made)) <= neighbours:
-        raise DataError(f"precision and recall by {neighbours} neighbours need more rows than that")
+        raise DataError(
+            "precision and recall by {neighbours} neighbours need more rows than that",
+            id="metric.support-rows",
+            neighbours=neighbours,
+        )
     return Support(
         precision=_inside(made, real, neighbours, chunk), recall=_inside(real, made, neighbours, chunk)
     )

@@ -39,8 +39,10 @@ def check_use(recipe: Recipe, use: Use) -> None:
     """
     if recipe.backbone.has_skips:
         raise CapabilityError(
-            f"this model cannot {use}: its decoder also needs the encoder's stages (backbone.skips=true), "
-            "so the code alone does not hold the image"
+            "this model cannot {use}: its decoder also needs the encoder's stages "
+            "(backbone.skips=true), so the code alone does not hold the image",
+            id="model.skips",
+            use=use,
         )
 
 
@@ -51,8 +53,10 @@ def check_exported(recipe: Recipe) -> None:
     unstated = next((point for point in recipe.points if not point.may_export), None)
     if unstated is not None:
         raise CapabilityError(
-            f"this model cannot be exported: {unstated.axis} '{unstated.kind}' does not state that it can be "
-            "written as a graph"
+            "this model cannot be exported: {axis} '{kind}' does not state that it can be written as a graph",
+            id="export.unstated",
+            axis=unstated.axis,
+            kind=unstated.kind,
         )
 
 

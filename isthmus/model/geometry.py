@@ -28,11 +28,17 @@ class Geometry:
         match = re.fullmatch(r"\s*(\d{1,6})\s*(?:@\s*(\d{1,3}))?\s*", text)
         if match is None or int(match[1]) < 1:
             raise UsageError(
-                f"code '{text}' is not a code shape: write 64 for a vector or 32@8 for a grid at 1/8"
+                "code '{text}' is not a code shape: write 64 for a vector or 32@8 for a grid at 1/8",
+                id="recipe.code",
+                text=text,
             )
         stride = int(match[2]) if match[2] else None
         if stride is not None and (stride < 1 or stride & (stride - 1) or stride > 64):
-            raise UsageError(f"code '{text}': the stride after @ is a power of two from 1 to 64")
+            raise UsageError(
+                "code '{text}': the stride after @ is a power of two from 1 to 64",
+                id="recipe.code-stride",
+                text=text,
+            )
         return cls(int(match[1]), stride)
 
     @property

@@ -21,7 +21,11 @@ def encode_set(model: Autoencoder, images: ImageSet) -> npt.NDArray[np.float32]:
         DataError: grid codes of images of different sizes, which have different lengths.
     """
     if model.recipe.geometry.is_grid and images.shape is None:
-        raise DataError(f"{images.source}: images of different sizes have grid codes of different lengths")
+        raise DataError(
+            "{source}: images of different sizes have grid codes of different lengths",
+            id="model.grid-codes-differ",
+            source=images.source,
+        )
     with torch.no_grad():
         batches = whole(images, batch=BATCH_IMAGES)
         return np.concatenate([model.encode_batch(b.images).flatten(1).numpy() for b in batches])

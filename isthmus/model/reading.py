@@ -27,6 +27,10 @@ def read_for(model: Autoencoder, data: Any) -> ImageSet:
     kinds = {1: "gray", 3: "RGB"}
     wants, has = (kinds.get(n, f"{n}-channel") for n in (model.channels, images.channels))
     raise DataError(
-        f"{images.source} has {has} images and the model reads {wants} ones",
+        "{source} has {given} images and the model reads {expected} ones",
+        id="model.channels",
         hint="a model trained on images of this kind, or gray copies of them for a gray model",
+        source=images.source,
+        given=has,
+        expected=wants,
     )

@@ -54,7 +54,7 @@ def draw_image_rows(
     from PIL import Image, ImageDraw, ImageFont
 
     if not rows:
-        raise DataError("no rows of images to draw")
+        raise DataError("no rows of images to draw", id="report.no-rows")
     strips = [
         (for_drawing(title), [_cell(image) for image in _images(title, images)[:columns]])
         for title, images in rows
@@ -143,7 +143,12 @@ def _images(title: str, images: ArrayLike | Sequence[NDArray[Any]]) -> Sequence[
         return images
     array = np.asarray(images)
     if array.ndim not in (3, 4) or len(array) == 0 or 0 in array.shape:
-        raise DataError(f"'{title}' should be images (N, H, W) or (N, H, W, C), not an array {array.shape}")
+        raise DataError(
+            "'{title}' should be images (N, H, W) or (N, H, W, C), not an array {shape}",
+            id="report.images-shape",
+            title=title,
+            shape=array.shape,
+        )
     return list(array if array.ndim == 4 else array[..., None])
 
 

@@ -39,11 +39,14 @@ def channels_of(image: Any) -> int:
         channels = 1 if image.ndim == 2 else int(image.shape[-1])
     if not good:
         raise DataError(
-            f"an image is (H, W), (H, W, C) or a tensor (N, C, H, W) with 1 to 4 channels, "
-            f"not {tuple(image.shape)}"
+            "an image is (H, W), (H, W, C) or a tensor (N, C, H, W) with 1 to 4 channels, not {shape}",
+            id="restoration.image-shape",
+            shape=tuple(image.shape),
         )
     if 0 in image.shape:
-        raise DataError(f"no pixels in an image of shape {tuple(image.shape)}")
+        raise DataError(
+            "no pixels in an image of shape {shape}", id="restoration.no-pixels", shape=tuple(image.shape)
+        )
     return channels
 
 

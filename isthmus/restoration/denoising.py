@@ -78,7 +78,12 @@ def check_sigma(sigma: float | None) -> None:
     UsageError: this is not a standard deviation of noise.
     """
     if sigma is not None and not (math.isfinite(sigma) and 0 <= sigma <= MAX_SIGMA):
-        raise UsageError(f"sigma={sigma}: the standard deviation of the noise lies from 0 to {MAX_SIGMA:g}")
+        raise UsageError(
+            "sigma={sigma}: the standard deviation of the noise lies from 0 to {most:g}",
+            id="denoise.sigma",
+            sigma=sigma,
+            most=MAX_SIGMA,
+        )
 
 
 def choose_denoiser(image: Any, model: ModelLike | None = None) -> Autoencoder:
@@ -90,7 +95,12 @@ def choose_denoiser(image: Any, model: ModelLike | None = None) -> Autoencoder:
     channels = channels_of(colour_of(image))
     network = load_shared(model if model is not None else SHIPPED.get(channels, SHIPPED[3]))
     if network.channels != channels and {network.channels, channels} != {1, 3}:
-        raise UsageError(f"this model restores images of {network.channels} channels, not of {channels}")
+        raise UsageError(
+            "this model restores images of {expected} channels, not of {channels}",
+            id="restoration.channels",
+            expected=network.channels,
+            channels=channels,
+        )
     return network
 
 

@@ -166,7 +166,9 @@ def _train(
         if resume:
             if out is None:
                 raise UsageError(
-                    "resume needs the model's path", hint=Hint.call("train", "DATA", out="MODEL", resume=True)
+                    "resume needs the model's path",
+                    id="training.resume-without-path",
+                    hint=Hint.call("train", "DATA", out="MODEL", resume=True),
                 )
             path = out
             group.together(lambda: _lock_output(path, lock) if group.first else None)
@@ -254,14 +256,23 @@ def _lost_said_once(run: Run, facts: dict[str, Any], out: str | os.PathLike[str]
         step, steps = run.state.step, run.schedule.steps
         if out is None:
             raise ProcessError(
-                f"one of {group.count} processes was lost after step {step} of {steps}"
+                "one of {count} processes was lost after step {step} of {steps}",
+                id="process.lost",
+                count=group.count,
+                step=step,
+                steps=steps,
             ) from None
         path = checkpoints.resume_path(out)
         if run.between_steps:
             checkpoints.save(path, run.checkpoint(facts))
         raise ProcessError(
-            f"one of {group.count} processes was lost after step {step} of {steps}; the state is saved in "
-            f"{path}: the same call with resume goes on"
+            "one of {count} processes was lost after step {step} of {steps}; the state is saved in "
+            "{path}: the same call with resume goes on",
+            id="process.lost-saved",
+            count=group.count,
+            step=step,
+            steps=steps,
+            path=path,
         ) from None
     except DivergedError:
         if not group.first:
@@ -288,7 +299,12 @@ def _options(given: dict[str, Any]) -> Options:
     known = {f.name for f in dataclasses.fields(Options)}
     unknown = sorted(set(given) - known)
     if unknown:
-        raise UsageError(f"train has no option '{unknown[0]}'{nearest(unknown[0], sorted(known))}")
+        raise UsageError(
+            "train has no option '{name}'{suggestion}",
+            id="training.unknown-option",
+            name=unknown[0],
+            suggestion=nearest(unknown[0], sorted(known)),
+        )
     for name in ("size", "crop"):
         if isinstance(given.get(name), int):
             given = {**given, name: (given[name], given[name])}
@@ -302,8 +318,10 @@ def _check_free(out: str | os.PathLike[str], force: bool) -> None:
         with exclusive(out):  # one that still runs is said to run, not to be unfinished
             pass
         raise OutputError(
-            f"an unfinished training of {out} lies beside it (force begins again)",
+            "an unfinished training of {out} lies beside it (force begins again)",
+            id="training.unfinished",
             hint=Hint.add(resume=True),
+            out=out,
         )
 
 
@@ -339,7 +357,12 @@ def _resumed(
         began, began_held_out, source = facts["fingerprint"], facts["held_out"], facts["source"]
     except (IsthmusError, *DAMAGE) as error:
         where = checkpoints.resume_path(out)
-        raise ModelFileError(f"{where} is damaged: it does not describe a training ({error})") from error
+        raise ModelFileError(
+            "{where} is damaged: it does not describe a training ({reason})",
+            id="training.state-damaged",
+            where=where,
+            reason=error,
+        ) from error
     images, held_out, _ = read_together(data, val, recipe, options, group)
     group.together(lambda: check_same_data(images, began, source))
     if held_out is not None:

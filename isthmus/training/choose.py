@@ -112,7 +112,7 @@ def _vector_frame(
     if images.shape is not None and max(largest) <= SMALL:
         return None, largest, False
     if max(largest) < 1:
-        raise DataError("there is no pixel to train on")
+        raise DataError("there is no pixel to train on", id="training.no-pixels")
     why = "sizes differ" if images.shape is None else f"images are {largest[0]}×{largest[1]}"
     notes.append(
         f"images are resized to {SMALL}×{SMALL}, because {why} and the code is a vector (size, or code 32@8)"

@@ -82,7 +82,14 @@ class Processes:
             raise SystemExit(1)
         if self.first:
             raise error
-        raise ProcessError(f"process {self.number} of {self.count}: {error.message}", hint=error.hint)
+        raise ProcessError(
+            "process {number} of {count}: {reason}",
+            id="process.problem",
+            hint=error.hint,
+            number=self.number,
+            count=self.count,
+            reason=error.message,
+        )
 
     def in_turn(self, do: Callable[[], T]) -> T:
         """`do` in the first process of every machine, then in the others: they find what it left on disk."""
@@ -213,7 +220,9 @@ def processes() -> Iterator[Processes]:
         yield ALONE
         return
     if not dist.is_available() or not dist.is_gloo_available():
-        raise UsageError("this PyTorch was built without gloo: it trains in one process only")
+        raise UsageError(
+            "this PyTorch was built without gloo: it trains in one process only", id="training.no-gloo"
+        )
     number = int(os.environ["RANK"])
     local = int(os.environ.get("LOCAL_RANK", number))
     if dist.is_initialized():  # by a program that calls `isthmus.train`; it also ends it

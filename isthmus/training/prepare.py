@@ -103,7 +103,10 @@ def read_parts(
         images = keep_named(images, options.only)
     if options.balance and images.labels is None:
         raise DataError(
-            f"{images.source} has no labels to balance", hint="put each class in a folder of its own"
+            "{source} has no labels to balance",
+            id="training.balance-without-labels",
+            hint="put each class in a folder of its own",
+            source=images.source,
         )
     chosen = frame(images, recipe, options)
     if chosen.resize is not None:
@@ -125,8 +128,11 @@ def _conformed(val: ImageSet, images: ImageSet, chosen: Frame) -> ImageSet:
     val = conform(val, size=size, channels=channels)
     if val.channels != images.channels:
         raise DataError(
-            f"{val.source} has {format_count(val.channels, 'channel')}, the images to train on have "
-            f"{images.channels}"
+            "{source} has {given}, the images to train on have {expected}",
+            id="training.channels",
+            source=val.source,
+            given=format_count(val.channels, "channel"),
+            expected=images.channels,
         )
     return val
 
@@ -175,7 +181,11 @@ def read_together(
 
         def check() -> None:
             if own != first:
-                raise DataError(f"{found[0].source} holds other images here than for process 0")
+                raise DataError(
+                    "{source} holds other images here than for process 0",
+                    id="training.processes-differ",
+                    source=found[0].source,
+                )
 
         processes.together(check)
     return found
@@ -333,9 +343,16 @@ def _check_memory(model: Autoencoder, size: tuple[int, int]) -> None:
     needed, has = weights_bytes(parameters, recipe.optimiser), memory_bytes()
     if needed > has:
         raise UsageError(
-            f"a code of {recipe.code} for {size[0]}×{size[1]} images makes {parameters:,} parameters, whose "
-            f"training needs {needed / 2**30:,.0f} GiB; this machine has {has / 2**30:,.0f}: "
-            "choose a smaller code, size or backbone.width"
+            "a code of {code} for {height}×{width} images makes {parameters:,} parameters, whose "
+            "training needs {needed_gib:,.0f} GiB; this machine has {has_gib:,.0f}: choose a "
+            "smaller code, size or backbone.width",
+            id="training.memory",
+            code=recipe.code,
+            height=size[0],
+            width=size[1],
+            parameters=parameters,
+            needed_gib=needed / 2**30,
+            has_gib=has / 2**30,
         )
 
 
@@ -398,5 +415,8 @@ def check_same_data(images: ImageSet, fingerprint: str, source: str) -> None:
     """
     if images.fingerprint() != fingerprint:
         raise UsageError(
-            f"{images.source} is not the data this training began with ({source}): resume needs the same"
+            "{source} is not the data this training began with ({expected}): resume needs the same",
+            id="training.other-data",
+            source=images.source,
+            expected=source,
         )

@@ -95,8 +95,11 @@ def settle(
     delta = 1 / (10 * count) if delta is None else delta
     if delta >= 1 / count:
         raise UsageError(
-            f"delta {delta:g} would allow one of {format_count(count, 'image')} to be given away: take "
-            f"less than 1/{count}"
+            "delta {delta:g} would allow one of {images} to be given away: take less than 1/{count}",
+            id="training.delta-too-large",
+            delta=delta,
+            images=format_count(count, "image"),
+            count=count,
         )
     rate = min(1.0, batch / count)
     noise = _noise(epsilon, delta, rate, steps)
@@ -124,7 +127,7 @@ def check(recipe: Recipe, *, balance: bool, processes: int) -> None:
     """
     for reason, change in _refusals(recipe, balance=balance, processes=processes):
         hint = Hint.add(settings=change) if "=" in change else Hint(change) if change else None
-        raise CapabilityError(f"not privately: {reason}", hint=hint)
+        raise CapabilityError("not privately: {reason}", id="training.not-private", hint=hint, reason=reason)
 
 
 def _refusals(recipe: Recipe, *, balance: bool, processes: int) -> list[tuple[str, str]]:
@@ -144,7 +147,12 @@ def _refusals(recipe: Recipe, *, balance: bool, processes: int) -> list[tuple[st
 
 def _noise(epsilon: float, delta: float, rate: float, steps: int) -> float:
     if not 0 < epsilon <= _MOST:
-        raise UsageError(f"private={epsilon:g}: a budget ε lies above 0 and at most {_MOST:g}")
+        raise UsageError(
+            "private={epsilon:g}: a budget ε lies above 0 and at most {most:g}",
+            id="training.private-range",
+            epsilon=epsilon,
+            most=_MOST,
+        )
     from opacus.accountants.utils import get_noise_multiplier
 
     try:
@@ -163,8 +171,11 @@ def _noise(epsilon: float, delta: float, rate: float, steps: int) -> float:
         found = None
     if found is None:
         raise UsageError(
-            f"no noise brings {format_count(steps, 'step')} down to ε {epsilon:g} at δ {delta:g}: take "
-            "fewer steps"
+            "no noise brings {steps} down to ε {epsilon:g} at δ {delta:g}: take fewer steps",
+            id="training.no-noise-enough",
+            steps=format_count(steps, "step"),
+            epsilon=epsilon,
+            delta=delta,
         )
     return float(found)
 

@@ -346,7 +346,9 @@ class Run:
             self._restore(checkpoint)
         except DAMAGE as error:
             why = " ".join(str(error).split())[:200]
-            raise ModelFileError(f"the saved state does not fit this training: {why}") from error
+            raise ModelFileError(
+                "the saved state does not fit this training: {reason}", id="training.state-other", reason=why
+            ) from error
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         tensors = checkpoint.tensors

@@ -35,8 +35,10 @@ def begin_with(model: Autoencoder, start: ModelLike) -> None:
     differing = [k for k in own if k not in first or first[k].shape != own[k].shape]
     if differing or len(first) != len(own):
         raise UsageError(
-            f"{start} has another architecture: it cannot be the start of this training",
+            "{start} has another architecture: it cannot be the start of this training",
+            id="training.other-architecture",
             hint=Hint("leave recipe, code and settings of the backbone away to take its own"),
+            start=start,
         )
     model.load_state_dict(first)
 

@@ -20,7 +20,11 @@ def folds(images: ImageSet, count: int, *, seed: int = 0) -> list[tuple[Indices,
     _, first, group = np.unique(images.hashes(), return_index=True, return_inverse=True)
     if len(first) < count:
         raise DataError(
-            f"{images.source} has {format_count(len(first), 'different image')}: too few for {count} folds"
+            "{source} has {images}: too few for {count} folds",
+            id="tune.too-few-images",
+            source=images.source,
+            images=format_count(len(first), "different image"),
+            count=count,
         )
     random = np.random.default_rng(seed)
     shuffled = random.permutation(len(first))

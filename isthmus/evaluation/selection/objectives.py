@@ -60,7 +60,13 @@ def score(model: Autoencoder, train: ImageSet, test: ImageSet, names: tuple[str,
             known = sorted({*found, "probe", *(word for word, own in words.items() if own in found)})
             # A word that means a metric is spelt right: what is missing is the number, not a letter.
             rest = f"; it has {', '.join(known)}" if asked in words else nearest(asked, known)
-            raise UsageError(f"recipe '{model.recipe.name}' has no objective '{asked}'{rest}")
+            raise UsageError(
+                "recipe '{recipe}' has no objective '{asked}'{suggestion}",
+                id="tune.unknown-objective",
+                recipe=model.recipe.name,
+                asked=asked,
+                suggestion=rest,
+            )
     return {name: float(found[name]) for name in names}
 
 
@@ -74,12 +80,15 @@ def probe_accuracy(model: Autoencoder, train: ImageSet, test: ImageSet) -> float
 
     if train.labels is None or test.labels is None:
         raise DataError(
-            f"{train.source} has no labels to probe for", hint="put each class in a folder of its own"
+            "{train} has no labels to probe for",
+            id="tune.no-labels",
+            hint="put each class in a folder of its own",
+            train=train.source,
         )
     some = evenly(train, PROBE_IMAGES)
     assert some.labels is not None
     if len(np.unique(some.labels)) < 2:
-        raise DataError(f"{train.source} has only one class to probe for")
+        raise DataError("{train} has only one class to probe for", id="tune.one-class", train=train.source)
     codes, others = (encode_set(model, part) for part in (some, test))
     mean, spread = codes.mean(0), codes.std(0)
     spread[spread < 1e-9] = 1
