@@ -208,7 +208,7 @@ def _run_job(
     except (DataError, CapabilityError, OutputError) as error:
         if isinstance(error, OutputError) and affects_every_output(error):
             raise
-        reason = getattr(error, "reason", None) or error.message.removeprefix(f"{job.source}: ")
+        reason = getattr(error, "reason", None) or error.message.without_prefix(f"{job.source}: ")
         return FileOutcome(job, skipped=SkippedInput(job.name, reason))
 
 

@@ -42,9 +42,9 @@ class Message(str):
         self.fields = {name: to_field(value) for name, value in fields.items()}
         return self
 
-    def with_text(self, text: str) -> Message:
-        """Other words for the same: a message with this id and these fields."""
-        other = Message(text, id=self.id)
+    def without_prefix(self, prefix: str) -> Message:
+        """The same without `prefix` at its beginning: with this id and these fields."""
+        other = Message(self.removeprefix(prefix), id=self.id)
         other.fields = self.fields
         return other
 

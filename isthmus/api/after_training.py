@@ -38,7 +38,9 @@ def finish_model(model: Autoencoder, images: ImageSet, *, progress: Progress | N
         with start_task(progress, "fitting the tables that files are written with", 1) as task:
             fit_to_images(model, images, listener=lambda done, bands: task.update(done / max(bands, 1)))
     if model.summary.get("privacy") is not None:
-        log_note("no feature extractor is stored: it would spend more privacy", id="private-no-extractor")
+        log_note(
+            "no feature extractor is stored: it would spend more privacy", id="training.private-no-extractor"
+        )
         return
     with start_task(progress, "fitting the feature extractor", 1) as task:
         store(model, fit_readout(model, images))

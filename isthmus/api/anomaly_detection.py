@@ -238,7 +238,7 @@ def anomalies(
         log_note(
             "nothing can be flagged at {rate:g} false alarms: only {images} {were} held out; give more "
             "normal images, or a rate of {least:g}",
-            id="threshold-infinite",
+            id="anomalies.nothing-flagged",
             log_level=logging.WARNING,
             rate=detector.false_alarms,
             images=format_count(held_out, "normal image"),

@@ -141,7 +141,7 @@ def augment(
     if len(made) < found.wanted:
         log_note(
             "only {made} of {wanted} images: what else was made was dropped",
-            id="images-dropped",
+            id="augment.dropped",
             made=len(made),
             wanted=found.wanted,
         )

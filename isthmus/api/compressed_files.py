@@ -238,7 +238,11 @@ def compress_files(
     )
     for _, several in done.values:
         if several is not None:
-            log_note("{name} holds several pictures; this is the first", id="several-pictures", name=several)
+            log_note(
+                "{name} holds several pictures; this is the first",
+                id="reading.several-pictures",
+                name=several,
+            )
     return CompressedFiles(
         out=os.fspath(out),
         model=describe_model(model, codec.model),
@@ -318,7 +322,7 @@ def decompress_files(
             if shown.alpha is not None and not holds_alpha(job.target):
                 array = composite(array)
             save_image(job.target, array, force=force, exif=shown.exif, icc=shown.icc)
-        damage = tuple(str(one) for one in result.damage)
+        damage = tuple(one.message for one in result.damage)
         return DecompressedFile(os.fspath(job.source), os.fspath(job.target), shown.size, damage)
 
     done = process_files(

@@ -138,7 +138,7 @@ def run_demo(
     report = Report("Isthmus, tried once")
     log_note(
         "training {recipe} with a code of {code} numbers on {data}",
-        id="demo",
+        id="demo.training",
         recipe=RECIPE,
         code=CODE,
         data=DATA,
@@ -155,9 +155,9 @@ def run_demo(
     features = _add_features(report, model, images)
     explanation = _explain(report, model, images, progress)
     generation = _generate(report, model, model_path, images)
-    log_note("compressing a photograph with the shipped model", id="demo")
+    log_note("compressing a photograph with the shipped model", id="demo.compressing")
     compressed = add_sample_compression(report)
-    log_note("repairing a photograph with the shipped models", id="demo")
+    log_note("repairing a photograph with the shipped models", id="demo.repairing")
     repaired = add_repair(report)
     model_page.add_use(report, model_path.as_posix())
     model_page.add_recipe(report, model.recipe)
@@ -182,7 +182,7 @@ def _evaluate(report: Report, model: Autoencoder, images: ImageSet, progress: Pr
     from isthmus.api.pages import model_page
     from isthmus.api.pages.example_images import examples
 
-    log_note("evaluating on {data}", id="demo", data=TEST)
+    log_note("evaluating on {data}", id="demo.evaluating", data=TEST)
     found = evaluate(model, TEST, progress=progress)
     height, width, channels = images.shape or (*model.size, model.channels)
     report.text(
@@ -212,7 +212,7 @@ def _add_features(report: Report, model: Autoencoder, test: ImageSet) -> dict[st
     from isthmus.features.readout import fit_readout, stored
     from isthmus.images.reading import read
 
-    log_note("finding alike and unusual images", id="demo")
+    log_note("finding alike and unusual images", id="demo.comparing")
     train_images = evenly(read_images_for(model, DATA), MAX_FEATURE_IMAGES)
     images = evenly(test, MAX_FEATURE_IMAGES)
     extractor = stored(model) or fit_readout(model, train_images)
@@ -245,7 +245,7 @@ def _explain(report: Report, model: Autoencoder, images: ImageSet, progress: Pro
     from isthmus.api.pages.explanation_page import add_decoded_units, add_maps, add_scores
     from isthmus.evaluation.passes import evenly
 
-    log_note("explaining the code of one image", id="demo")
+    log_note("explaining the code of one image", id="demo.explaining")
     found = explain(
         model, images.subset([0]), reference=evenly(images, MAX_COMPARED_IMAGES), units=6, progress=progress
     )
@@ -264,7 +264,7 @@ def _generate(report: Report, model: Autoencoder, path: Path, images: ImageSet) 
     from isthmus.generation.interpolation import path_images
     from isthmus.reports.image_sheets import draw_image_rows
 
-    log_note("drawing new images", id="demo")
+    log_note("drawing new images", id="demo.drawing")
     fit_prior(model, DATA, kind="mixture", components=20)
     model.save(path)
     found = evaluate_generation(model, images, train=DATA, count=SAMPLES, bar=False)

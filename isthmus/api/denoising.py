@@ -185,13 +185,13 @@ def _log_levels(levels: Sequence[float]) -> None:
     if len(levels) == 1:
         log_note(
             "the noise has a standard deviation of about {level:.1f} (of 255)",
-            id="noise-estimated",
+            id="denoise.noise-level",
             level=levels[0],
         )
         return
     log_note(
         "the noise of {images} was estimated: standard deviations from {low:.1f} to {high:.1f} (of 255)",
-        id="noise-estimated",
+        id="denoise.noise-levels",
         images=format_count(len(levels), "image"),
         low=min(levels),
         high=max(levels),

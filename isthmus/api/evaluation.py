@@ -32,6 +32,7 @@ from isthmus.api.reference import resolve_prior
 from isthmus.api.result import Result, skipped_inputs, use
 from isthmus.errors import DataError, Hint
 from isthmus.log import log_note
+from isthmus.messages import as_message
 from isthmus.progress import Progress, start_task
 
 if TYPE_CHECKING:
@@ -286,13 +287,13 @@ def evaluate(
     likely = likelihood_term(network.recipe)
     if likely is not None and likely.needs_probabilities and not main.binary:
         log_note(
-            f"the images are not black and white: nats under {likely.name} are cross-entropies, not "
-            "probabilities",
-            id="nats-not-probabilities",
+            "the images are not black and white: nats under {likely} are cross-entropies, not probabilities",
+            id="evaluation.cross-entropies",
+            likely=likely.name,
         )
     if main.unlikely:
         log_note(
-            "images of another size than the model's were resized: no nats are given", id="nats-left-out"
+            "images of another size than the model's were resized: no nats are given", id="evaluation.no-nats"
         )
     made = None
     if generation:
@@ -340,7 +341,7 @@ def _find_training_images(
             purpose=purpose,
         )
     if known is None:
-        log_note("{why}: no PCA, mean image and train/test gap", id="no-baselines", why=why)
+        log_note("{reason}: no PCA, mean image and train/test gap", id="evaluation.no-baselines", reason=why)
     return known
 
 
@@ -378,7 +379,7 @@ def _evaluate_generation(
             say=say,
         )
     for note in made.notes:
-        log_note(note, id="generation")
+        log_note(as_message(note, id="evaluation.note"))
     return made
 
 
@@ -389,7 +390,7 @@ def _note_overlap(images: ImageSet, train: ImageSet, *, same_source: bool) -> No
     if known > 0:
         log_note(
             "{known:,} of the {images:,} images are among the training images: this is no test on those",
-            id="training-images-measured",
+            id="evaluation.training-images",
             known=known,
             images=len(images),
         )
@@ -397,6 +398,6 @@ def _note_overlap(images: ImageSet, train: ImageSet, *, same_source: bool) -> No
         # Training resizes: then its images have other pixels than those it began with.
         log_note(
             "the model was trained on {source} too: this is no test of what it makes of new images",
-            id="training-source-measured",
+            id="evaluation.training-source",
             source=train.source,
         )

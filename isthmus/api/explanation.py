@@ -183,7 +183,7 @@ def explain(
     if len(queries) > 1:
         log_note(
             "{source} holds {count:,} images: the first, {name}, is explained",
-            id="first-image",
+            id="explain.first-image",
             source=queries.source,
             count=len(queries),
             name=queries.names[0],

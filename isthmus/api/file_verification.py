@@ -130,7 +130,7 @@ def verify_files(
             except DataError as error:
                 if len(files.files) == 1 and not files.skipped:
                     raise
-                skipped.append(SkippedInput(os.fspath(path), error.message.removeprefix(f"{path}: ")))
+                skipped.append(SkippedInput(os.fspath(path), error.message.without_prefix(f"{path}: ")))
             task.update(done, path.name)
     log_skipped(skipped)
     return VerifiedFiles(

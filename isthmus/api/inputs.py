@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from isthmus.errors import Hint, UsageError
 from isthmus.file_jobs import InputFiles, expand_inputs
 from isthmus.log import log_note, log_skipped
+from isthmus.messages import as_message
 
 PathLike = str | os.PathLike[str]
 Size = tuple[int, int] | int
@@ -102,7 +103,10 @@ def read_image_for(model: Autoencoder, image: ImageLike) -> Pixels:
         images = read(image)
         report_reading(images)
         if images.channels == 3 and model.channels == 1:
-            log_note("the image has colour and the model reads gray: its luminance is taken", id="luminance")
+            log_note(
+                "the image has colour and the model reads gray: its luminance is taken",
+                id="reading.luminance",
+            )
     return read_image(image, channels=model.channels)
 
 
@@ -142,7 +146,7 @@ def list_image_files(inputs: PathLike | Sequence[PathLike]) -> InputFiles:
 def report_reading(images: ImageSet) -> None:
     """Log what was chosen and what was left out when `images` were read."""
     for note in images.notes:
-        log_note(note, id="reading")
+        log_note(as_message(note, id="reading.note"))
     log_skipped(images.skipped)
 
 

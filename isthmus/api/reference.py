@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from isthmus.api.inputs import DataLike, read_images_for
 from isthmus.errors import DataError, Hint
 from isthmus.log import log_note
+from isthmus.messages import Message
 from isthmus.wording import format_count
 
 if TYPE_CHECKING:
@@ -70,10 +71,15 @@ def resolve_extractor(
     if reference is None and own is not None and layer in (None, own.reading.layer):
         return own, "model"
     reading = _choose_reading(model, layer)
-    images, kind = resolve_reference(model, reference, purpose="features cannot be scaled")
+    images, kind = resolve_reference(
+        model, reference, purpose=Message("features cannot be scaled", id="reference.no-scaling")
+    )
     where = "its training images" if kind == "training" else images.source
     log_note(
-        "features of layer {layer}, scaled on {where}", id="features-scaled", layer=reading.layer, where=where
+        "features of layer {layer}, scaled on {where}",
+        id="reference.features-scaled",
+        layer=reading.layer,
+        where=where,
     )
     return fit_readout(model, images, reading), kind
 
@@ -116,11 +122,15 @@ def resolve_prior(
     check_generates(model)
     if reference is None and (kind is not None or kept(model)):
         return prior_of(model, kind), "model"
-    images, source = resolve_reference(model, reference, purpose="the model has no prior over its codes yet")
+    images, source = resolve_reference(
+        model,
+        reference,
+        purpose=Message("the model has no prior over its codes yet", id="reference.no-prior"),
+    )
     chosen = kind or "mixture"
     log_note(
         "a {kind} prior is fitted to {images} of {source} for this once; fit_prior keeps one in the model",
-        id="prior-fitted",
+        id="prior.fitted-once",
         kind=chosen,
         images=format_count(len(images), "image"),
         source=images.source,

@@ -139,12 +139,12 @@ def _log_dropped(headers: Sequence[Header]) -> None:
     if narrowed:
         log_note(
             "16-bit colour of {images}: read with 8 bits",
-            id="narrowed",
+            id="reading.images-narrowed",
             images=format_count(narrowed, "image"),
         )
     if several:
         log_note(
             "{files} with several pages or frames: only the first is read",
-            id="several-pages",
+            id="reading.files-several-pages",
             files=format_count(several, "file"),
         )

@@ -27,6 +27,7 @@ from isthmus.api.result import skipped_inputs
 from isthmus.api.training_results import TrainingPreview, TrainingResult
 from isthmus.errors import UsageError, nearest
 from isthmus.log import LOGGER, SkippedInput, collect_notes, log_note
+from isthmus.messages import as_message
 from isthmus.progress import Progress, Task, start_task
 from isthmus.wording import format_count
 
@@ -324,7 +325,7 @@ class _Watcher:
 
     def on_ready(self, prepared: Prepared) -> None:
         if self._resumed:
-            log_note("going on with the recipe and length of the unfinished training", id="resumed")
+            log_note("going on with the recipe and length of the unfinished training", id="training.resumed")
         _log_choices(prepared)
 
     def on_step(self, step: Step) -> None:
@@ -341,7 +342,7 @@ def _log_choices(prepared: Prepared) -> None:
     kind = {1: "gray", 3: "colour"}.get(images.channels, f"{images.channels}-channel")
     log_note(
         "{source}: {images} of {size} to train on{held_out}",
-        id="training-images",
+        id="training.images",
         source=images.source,
         images=format_count(len(images), f"{kind} image"),
         size="mixed sizes" if images.shape is None else f"{images.shape[0]}×{images.shape[1]}",
@@ -350,13 +351,13 @@ def _log_choices(prepared: Prepared) -> None:
     report_reading(images)
     log_note(
         "recipe {recipe}, code {code}, {parameters}",
-        id="training-recipe",
+        id="training.recipe",
         recipe=recipe.name,
         code=recipe.code,
         parameters=format_count(sum(p.numel() for p in prepared.model.parameters()), "parameter"),
     )
     for note in prepared.settled.notes:
-        log_note(note, id="training-choice")
+        log_note(as_message(note, id="choice.note"))
 
 
 def describe_step(step: Step) -> str:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from isthmus.errors import DataError
 from isthmus.installation import upgrade_hint
+from isthmus.messages import Message
 from isthmus.wording import choose_word, format_count
 
 MAGIC = b"\x89IST"
@@ -91,7 +92,16 @@ class Damage:
     reason: str
 
     def __str__(self) -> str:
-        return f"{name_of(self.tag, self.number)} {self.reason}"
+        return self.message
+
+    @property
+    def message(self) -> Message:
+        return Message(
+            "{part} {reason}",
+            id="compressed-file.damage",
+            part=name_of(self.tag, self.number),
+            reason=self.reason,
+        )
 
 
 @dataclass(frozen=True)
@@ -236,7 +246,11 @@ def read(data: bytes, *, max_pixels: int = MAX_PIXELS, keep_going: bool = False)
     if not keep_going:
         return Container(header, _straight(view, wanted))
     chunks = _salvaged(view, set(wanted))
-    lost = tuple(Damage(*key, "is damaged or missing") for key in wanted if key not in chunks)
+    lost = tuple(
+        Damage(*key, Message("is damaged or missing", id="compressed-file.part-damaged"))
+        for key in wanted
+        if key not in chunks
+    )
     return Container(header, chunks, lost)
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from isthmus.errors import CapabilityError, DataError, Hint
+from isthmus.messages import Message
 from isthmus.model import capabilities
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.bottlenecks.entropy import EntropyBottleneck, rate_model
@@ -26,15 +27,32 @@ def check_codec(model: Autoencoder) -> None:
     capabilities.check_use(recipe, "compress")
     why = None
     if not recipe.bottleneck.has_rate:
-        why = f"its codes are not integers with a known rate (bottleneck.kind={recipe.bottleneck.kind})"
+        why = Message(
+            "its codes are not integers with a known rate (bottleneck.kind={bottleneck})",
+            id="codec.not-integers",
+            bottleneck=recipe.bottleneck.kind,
+        )
     elif not recipe.geometry.is_grid:
-        why = f"its code {recipe.code} is a vector for one image size, not a grid such as 128@16"
+        why = Message(
+            "its code {code} is a vector for one image size, not a grid such as 128@16",
+            id="codec.vector-code",
+            code=recipe.code,
+        )
     elif not recipe.backbone.is_local:
-        why = f"with backbone.kind={recipe.backbone.kind} each part of an image depends on all of it"
+        why = Message(
+            "with backbone.kind={backbone} each part of an image depends on all of it",
+            id="codec.not-local",
+            backbone=recipe.backbone.kind,
+        )
     elif recipe.positions.knows_position:
-        why = "it knows positions, and so cannot code an image piece by piece"
+        why = Message(
+            "it knows positions, and so cannot code an image piece by piece", id="codec.knows-positions"
+        )
     elif not recipe.corruption.is_identity:
-        why = "it was trained on corrupted images, which it would take an intact one for"
+        why = Message(
+            "it was trained on corrupted images, which it would take an intact one for",
+            id="codec.trained-on-corrupted",
+        )
     if why is not None:
         raise CapabilityError(
             "this model cannot compress: {reason}",

@@ -26,6 +26,7 @@ from isthmus.generation.prior import Prior, draw, kept, prior_of
 from isthmus.generation.sampling import as_pixels, sample_images
 from isthmus.images.conform import to_dtype
 from isthmus.images.store import ImageSet, Pixels
+from isthmus.messages import Message
 from isthmus.metrics.frechet import frechet_distance
 from isthmus.metrics.neighbours import nearest_neighbours
 from isthmus.metrics.support import precision_and_recall
@@ -188,7 +189,8 @@ def evaluate_generation(
     say("nearest training images")
     memory = memorised(drawn[:MEMORY_COUNT], test, known)
     notes = () if named is not None else (
-        "no classifier of this data comes with the package: distances are in principal components",
+        Message("no classifier of this data comes with the package: distances are in principal "
+"components", id="evaluation.no-classifier"),
     )  # fmt: skip
     return Generation(
         rows=tuple(_relative(rows)),

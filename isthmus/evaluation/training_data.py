@@ -11,13 +11,14 @@ from isthmus.images.inventory import list_inventory
 from isthmus.images.named import is_name, where
 from isthmus.images.reading import read
 from isthmus.images.store import ImageSet
+from isthmus.messages import Message
 from isthmus.model.attachment_check import DAMAGE, whole_number
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.reading import read_for as read_for
 from isthmus.training.options import Options
 from isthmus.training.prepare import read_parts
 
-_NOT_FOUND = "the training images were not found"
+_NOT_FOUND = Message("the training images were not found", id="reference.training-images-not-found")
 
 
 def training_images(model: Autoencoder, train: Any = None) -> tuple[ImageSet | None, str | None]:
@@ -43,7 +44,11 @@ def training_images(model: Autoencoder, train: Any = None) -> tuple[ImageSet | N
     except (IsthmusError, OSError, *DAMAGE):
         found = None
     if found is None:
-        return None, f"{source} is no longer what this model was trained on"
+        return None, Message(
+            "{source} is no longer what this model was trained on",
+            id="reference.training-images-changed",
+            source=source,
+        )
     return found, None
 
 

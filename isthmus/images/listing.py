@@ -13,6 +13,7 @@ import numpy as np
 from isthmus.errors import DataError, Hint
 from isthmus.images.opening import KINDS, SUFFIXES, Member
 from isthmus.images.store import Indices, Skipped
+from isthmus.messages import Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,16 @@ def walk_folder(top: Path, skipped: list[Skipped]) -> Iterator[tuple[str, tuple[
             if not parts:
                 raise _unlistable(top, error) from None
             name = "".join(f"{_printable(part)}/" for part in parts)
-            skipped.append(Skipped(name, f"this folder cannot be listed ({error.strerror})"))
+            skipped.append(
+                Skipped(
+                    name,
+                    Message(
+                        "this folder cannot be listed ({reason})",
+                        id="data.part-unlistable",
+                        reason=error.strerror,
+                    ),
+                )
+            )
             continue
         yield place, parts, names
         pending += [

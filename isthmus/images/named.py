@@ -18,6 +18,7 @@ from isthmus.images.download import download
 from isthmus.images.idx import read_idx_set
 from isthmus.images.registry import NAMES, REGISTRY, SAMPLE, NamedSet
 from isthmus.images.store import ImageSet
+from isthmus.messages import Message
 from isthmus.wording import format_count
 
 SYSTEM_FOLDER = Path("/usr/share/datasets")
@@ -136,7 +137,12 @@ def _cifar(known: NamedSet, split: str, folder: Path) -> ImageSet | None:
                 path=path,
             )
         images = read_npz(path)
-        note = f"{format_count(len(images), 'training image')}, read from {path.name}"
+        note = Message(
+            "{images}, read from {path}",
+            id="reading.from-files",
+            images=format_count(len(images), "training image"),
+            path=path.name,
+        )
         return replace(images, classes=known.classes if images.labels is not None else (), notes=(note,))
     return None
 

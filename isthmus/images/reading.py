@@ -28,6 +28,7 @@ from isthmus.images.shards import find_shards
 from isthmus.images.sources import content_of, decode_source, is_encoded, is_pillow, is_tensor
 from isthmus.images.store import ImageSet, Pixels, Ragged, Skipped
 from isthmus.input_files import is_folder, is_there, special_kind
+from isthmus.messages import Message
 from isthmus.wording import format_count
 
 # `mnist:test[17]`, `t.npy[-1]`, `mnist:test[10:20]`
@@ -220,11 +221,20 @@ class _Reader:
         if isinstance(source, (Path, Content)):
             header = probe(source, max_pixels=self.max_pixels)
             if header.transparent:
-                notes.append("the image has transparent parts: laid on white")
+                notes.append(
+                    Message("the image has transparent parts: laid on white", id="reading.image-transparent")
+                )
             if header.narrowed:
-                notes.append("the image has 16-bit colour: read with 8 bits")
+                notes.append(
+                    Message("the image has 16-bit colour: read with 8 bits", id="reading.image-narrowed")
+                )
             if header.several:
-                notes.append("the file holds several pages or frames: only the first is read")
+                notes.append(
+                    Message(
+                        "the file holds several pages or frames: only the first is read",
+                        id="reading.file-several-pages",
+                    )
+                )
         pixels = decode_source(source, value_range=self.value_range, max_pixels=self.max_pixels)
         return ImageSet(pixels[None], names=(name,), notes=tuple(notes), source=str(name))
 

@@ -21,6 +21,7 @@ from isthmus.images.listing import ImageFile, Listing, TooManyError
 from isthmus.images.opening import KINDS, SUFFIXES, Member
 from isthmus.images.store import Skipped
 from isthmus.input_files import open_input, parse_json
+from isthmus.messages import Message
 
 _LABEL_KEYS = ("label", "cls", "class")
 _MOST_LABEL_BYTES = 2**20
@@ -112,7 +113,9 @@ def _samples(shard: Path, skipped: list[Skipped]) -> Iterator[ImageFile]:
                 # A sparse file's bytes do not lie together; links have none.
                 if not entry.isreg() or entry.issparse():
                     if path.suffix.lower() in SUFFIXES:
-                        reason = "a link or a sparse file in an archive is not read"
+                        reason = Message(
+                            "a link or a sparse file in an archive is not read", id="data.archive-link"
+                        )
                         skipped.append(Skipped(f"{shard.name}/{path}", reason))
                     continue
                 stem, _, suffix = path.name.lstrip(".").partition(".")

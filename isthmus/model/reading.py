@@ -9,6 +9,7 @@ from isthmus.errors import DataError
 from isthmus.images.conform import conform
 from isthmus.images.reading import read
 from isthmus.images.store import ImageSet
+from isthmus.messages import Message
 from isthmus.model.autoencoder import Autoencoder
 
 
@@ -22,7 +23,10 @@ def read_for(model: Autoencoder, data: Any) -> ImageSet:
     if images.channels == model.channels:
         return images
     if images.channels == 1 and model.channels == 3:
-        note = "the images are gray and the model reads colour: gray is repeated in all channels"
+        note = Message(
+            "the images are gray and the model reads colour: gray is repeated in all channels",
+            id="reading.gray-repeated",
+        )
         return replace(conform(images, size=None, channels=3), notes=(*images.notes, note))
     kinds = {1: "gray", 3: "RGB"}
     wants, has = (kinds.get(n, f"{n}-channel") for n in (model.channels, images.channels))

@@ -26,6 +26,7 @@ from isthmus.errors import (
 from isthmus.images.inventory import inventory_of
 from isthmus.images.store import ImageSet
 from isthmus.locks import exclusive
+from isthmus.messages import Message
 from isthmus.model.attachment_check import DAMAGE
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.loading import ModelLike
@@ -369,9 +370,11 @@ def _resumed(
         group.together(partial(check_same_data, held_out, began_held_out, source))
     if threads != torch.get_num_threads():
         here = torch.get_num_threads()
-        note = (
-            f"began with {format_count(threads, 'thread')} and goes on with {here}: the last digits "
-            "may differ"
+        note = Message(
+            "began with {threads} and goes on with {here}: the last digits may differ",
+            id="choice.threads-changed",
+            threads=format_count(threads, "thread"),
+            here=here,
         )
         settled = replace(settled, notes=(*settled.notes, note))
     if settled.privacy is not None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from isthmus.errors import DataError
 from isthmus.images.store import ImageSet, Ragged
+from isthmus.messages import Message
 from isthmus.model.geometry import Geometry
 from isthmus.model.recipe import Recipe
 from isthmus.training.options import Options
@@ -54,8 +55,12 @@ def frame(images: ImageSet, recipe: Recipe, options: Options) -> Frame:
     if recipe.code == "auto":
         code = recipe.backbone.default_code(is_small=small, restores=recipe.corruption.wants_fine_code)
         recipe = replace(recipe, code=code)
-        why = "images this small are coded whole" if small else "a grid code works at any image size"
-        notes.append(f"code {code}: {why} (code)")
+        why = (
+            Message("images this small are coded whole", id="choice.code-small-images")
+            if small
+            else Message("a grid code works at any image size", id="choice.code-grid")
+        )
+        notes.append(Message("code {code}: {reason} (code)", id="choice.code", code=code, reason=why))
     if recipe.geometry.is_grid:
         resize, size, crop = _grid_frame(images, smallest, recipe.geometry, options, notes)
     else:
@@ -94,8 +99,21 @@ def _grid_frame(
     stride = geometry.stride or 1
     multiple = max(16, stride)
     side = max(multiple, min(max(CROP, 8 * stride), _usual_side(images) // multiple * multiple))
-    what = "sizes differ" if images.shape is None else f"images are {smallest[0]}×{smallest[1]}"
-    notes.append(f"training on random {side}×{side} crops, because {what} (crop, or size to resize)")
+    what = (
+        "sizes differ"
+        if images.shape is None
+        else Message(
+            "images are {height}×{width}", id="choice.image-size", height=smallest[0], width=smallest[1]
+        )
+    )
+    notes.append(
+        Message(
+            "training on random {side}×{side} crops, because {reason} (crop, or size to resize)",
+            id="choice.crops",
+            side=side,
+            reason=what,
+        )
+    )
     return None, (side, side), True
 
 
@@ -104,7 +122,12 @@ def _vector_frame(
 ) -> tuple[tuple[int, int] | None, tuple[int, int], bool]:
     if options.crop is not None:
         notes.append(
-            f"the code is a vector for {options.crop[0]}×{options.crop[1]} pieces; other sizes are resized"
+            Message(
+                "the code is a vector for {height}×{width} pieces; other sizes are resized",
+                id="choice.pieces",
+                height=options.crop[0],
+                width=options.crop[1],
+            )
         )
         return options.size, options.crop, True
     if options.size is not None:
@@ -113,9 +136,21 @@ def _vector_frame(
         return None, largest, False
     if max(largest) < 1:
         raise DataError("there is no pixel to train on", id="training.no-pixels")
-    why = "sizes differ" if images.shape is None else f"images are {largest[0]}×{largest[1]}"
+    why = (
+        "sizes differ"
+        if images.shape is None
+        else Message(
+            "images are {height}×{width}", id="choice.image-size", height=largest[0], width=largest[1]
+        )
+    )
     notes.append(
-        f"images are resized to {SMALL}×{SMALL}, because {why} and the code is a vector (size, or code 32@8)"
+        Message(
+            "images are resized to {side}×{side}, because {reason} and the code is a vector "
+            "(size, or code 32@8)",
+            id="choice.resized",
+            side=SMALL,
+            reason=why,
+        )
     )
     return (SMALL, SMALL), (SMALL, SMALL), False
 
@@ -124,12 +159,18 @@ def batch_size(count: int, chosen: Frame) -> tuple[int, str]:
     """`(images per step, what to say)` when `count` images are trained on."""
     optimiser, size = chosen.recipe.optimiser, chosen.size
     if optimiser.takes_all_images:
-        return count, f"batch {count}: full-batch descent takes all images at every step"
+        return count, Message(
+            "batch {images}: full-batch descent takes all images at every step",
+            id="choice.full-batch",
+            images=count,
+        )
     fitting = min(64, max(8, BATCH_PIXELS // (size[0] * size[1])))
     wanted = fitting if optimiser.batch is None else optimiser.batch
     # Of a few large images, each gives several crops to a batch.
     batch = wanted if chosen.crop else min(wanted, count)
-    return batch, f"batch {batch} (setting optimiser.batch)" if optimiser.batch is None else f"batch {batch}"
+    return batch, Message(
+        "batch {batch} (setting optimiser.batch)", id="choice.batch-setting", batch=batch
+    ) if optimiser.batch is None else Message("batch {batch}", id="choice.batch", batch=batch)
 
 
 def epochs_of(options: Options, recipe: Recipe) -> float | None:
@@ -153,4 +194,10 @@ def short_batch(
     smaller = max(MIN_SHORT_BATCH, processes, int(epochs * count / SHORT_STEPS))
     if smaller >= batch:
         return None
-    return smaller, f"batch {smaller}: {epochs:g} epochs of batch {batch} are few steps (optimiser.batch)"
+    return smaller, Message(
+        "batch {smaller}: {epochs:g} epochs of batch {batch} are few steps (optimiser.batch)",
+        id="choice.small-batch",
+        smaller=smaller,
+        epochs=epochs,
+        batch=batch,
+    )

@@ -12,6 +12,7 @@ from dataclasses import replace
 import torch
 
 from isthmus.images.store import ImageSet
+from isthmus.messages import Message
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.training.clock import Clock, monotonic
 from isthmus.training.options import Settled
@@ -86,7 +87,7 @@ def choose_precision(
             `auto`, and the seconds are 0 where nothing was.
     """
     if asked != "auto" and minutes is None:
-        return asked, 0.0, f"precision {asked}, as asked"
+        return asked, 0.0, Message("precision {asked}, as asked", id="choice.precision-asked", asked=asked)
     reason = _no_choice(model, asked)
     precisions = (asked,) if asked != "auto" else ("float32",) if reason else ("float32", "bfloat16")
     seconds, limit = GLANCE, math.inf
@@ -96,15 +97,47 @@ def choose_precision(
     times = step_times(model, images, settled, precisions, seconds, limit, clock)
     mean = {precision: sum(found) / len(found) for precision, found in times.items()}
     if reason is not None:
-        return precisions[0], mean[precisions[0]], f"precision {precisions[0]}{reason}"
+        return (
+            precisions[0],
+            mean[precisions[0]],
+            Message(
+                "precision {precision}{reason}",
+                id="choice.precision-only",
+                precision=precisions[0],
+                reason=reason,
+            ),
+        )
     if len(times) < len(precisions):
-        return "float32", mean["float32"], "precision float32: a step takes too long to measure another"
+        return (
+            "float32",
+            mean["float32"],
+            Message(
+                "precision float32: a step takes too long to measure another",
+                id="choice.precision-not-measured",
+            ),
+        )
     # The lower quartile is what the machine can do; the mean is what it does, and what plans the length.
     full, half = (found[len(found) // 4] for found in times.values())
     gain = full / half
     if gain > WORTH_IT:
-        return "bfloat16", mean["bfloat16"], f"precision bfloat16: {gain:.1f}× the speed of float32 here"
-    return "float32", mean["float32"], f"precision float32: bfloat16 is only {gain:.2f}× as fast here"
+        return (
+            "bfloat16",
+            mean["bfloat16"],
+            Message(
+                "precision bfloat16: {gain:.1f}× the speed of float32 here",
+                id="choice.precision-bfloat16",
+                gain=gain,
+            ),
+        )
+    return (
+        "float32",
+        mean["float32"],
+        Message(
+            "precision float32: bfloat16 is only {gain:.2f}× as fast here",
+            id="choice.precision-float32",
+            gain=gain,
+        ),
+    )
 
 
 def _no_choice(model: Autoencoder, asked: str) -> str | None:

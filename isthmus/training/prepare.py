@@ -19,6 +19,7 @@ from isthmus.images.pieces import random_pieces
 from isthmus.images.reading import read
 from isthmus.images.split import hold_out
 from isthmus.images.store import ImageSet
+from isthmus.messages import Message
 from isthmus.metrics.noise import noise_level
 from isthmus.model import axes, capabilities
 from isthmus.model.allocation import TooLargeError, at_most
@@ -160,7 +161,12 @@ def prepare(
     if processes.count == 1:
         return prepared
     settled = Settled.from_dict(processes.of_first(prepared.settled.to_dict()))
-    note = f"{processes.count} processes share every step of {format_count(settled.batch, 'image')}"
+    note = Message(
+        "{count} processes share every step of {images}",
+        id="choice.processes",
+        count=processes.count,
+        images=format_count(settled.batch, "image"),
+    )
     return replace(prepared, settled=replace(settled, notes=(*settled.notes, note)))
 
 
@@ -209,8 +215,10 @@ def _settled(
     if private:
         usual = chosen.recipe.optimiser.batch is None and not chosen.recipe.optimiser.takes_all_images
         batch = privacy.batch_of(len(images), batch) if usual else min(batch, len(images))
-        said = (
-            f"batch {batch} on average (setting optimiser.batch): the more images, the less the noise counts"
+        said = Message(
+            "batch {batch} on average (setting optimiser.batch): the more images, the less the noise counts",
+            id="choice.private-batch",
+            batch=batch,
         )
     shorter = None if private else short_batch(len(images), batch, chosen, options, processes)
     if shorter is not None:
@@ -223,10 +231,15 @@ def _settled(
     notes = [*chosen.notes, said]
     if held_out is None and private:
         notes.append(
-            "no image of DATA is held out: a choice by it would give it away; the last weights are kept"
+            Message(
+                "no image of DATA is held out: a choice by it would give it away; the last weights are kept",
+                id="choice.private-not-held-out",
+            )
         )
     elif held_out is None:
-        notes.append("nothing is held out for validation: the last weights are kept")
+        notes.append(
+            Message("nothing is held out for validation: the last weights are kept", id="choice.not-held-out")
+        )
     first = Settled(
         size=chosen.size,
         crop=chosen.crop,
@@ -244,7 +257,7 @@ def _settled(
     wanted = "float32" if private and options.precision == "auto" else options.precision
     precision, seconds, why = choose_precision(model, images, part, wanted, minutes=minutes, clock=clock)
     if private and options.precision == "auto":
-        why = "precision float32: gradients of single images"
+        why = Message("precision float32: gradients of single images", id="choice.precision-private")
     notes.append(why)
     steps, length = _steps(options, len(images), batch, minutes, seconds, epochs)
     notes.append(length)
@@ -253,8 +266,11 @@ def _settled(
         notes += init_short(model, images, chosen)
     if minutes is not None and private:
         notes.append(
-            f"private: {format_count(steps, 'step')} whatever time they take: the noise is calibrated to "
-            "their number"
+            Message(
+                "private: {steps} whatever time they take: the noise is calibrated to their number",
+                id="choice.private-steps",
+                steps=format_count(steps, "step"),
+            )
         )
     every = _validate_every(steps, batch, 0 if held_out is None else len(held_out))
     terms = _privacy(options, len(images), batch, steps)
@@ -295,7 +311,12 @@ def _noise_settled(chosen: Frame, images: ImageSet) -> Frame:
     some = np.linspace(0, len(images) - 1, min(len(images), NOISE_IMAGES)).astype(int)
     sigma = max(0.01, round(float(np.median([noise_level(images.image(int(i))) for i in some])), 2))
     recipe = chosen.recipe.with_settings({"corruption.sigma": sigma})
-    note = f"the images have noise of σ {sigma:g} of 255, measured on {len(some)} (corruption.sigma)"
+    note = Message(
+        "the images have noise of σ {sigma:g} of 255, measured on {images} (corruption.sigma)",
+        id="choice.noise",
+        sigma=sigma,
+        images=len(some),
+    )
     return replace(chosen, recipe=recipe, notes=(*chosen.notes, note))
 
 
@@ -383,23 +404,44 @@ def _steps(
     """Steps of the whole training, an estimate where its length is a time; and a sentence that says so."""
     per_epoch = count / batch
     if options.steps is not None:
-        return int(options.steps), f"{format_count(options.steps, 'step')}, as asked"
+        return int(options.steps), Message(
+            "{steps}, as asked", id="choice.steps-asked", steps=format_count(options.steps, "step")
+        )
     if minutes is None:
         asked = options.epochs if options.epochs is not None else epochs
         assert asked is not None
         steps = max(1, math.ceil(asked * per_epoch))
         length, equals = format_count(asked, "epoch"), choose_word(asked, "is", "are")
         if options.epochs is not None:
-            return steps, f"{length} {equals} {format_count(steps, 'step')}"
-        said = f"{length}, the recipe's length, {equals} {format_count(steps, 'step')}"
-        return steps, f"{said} (minutes, epochs)"
+            return steps, Message(
+                "{length} {equals} {steps}",
+                id="choice.epochs",
+                length=length,
+                equals=equals,
+                steps=format_count(steps, "step"),
+            )
+        said = Message(
+            "{length}, the recipe's length, {equals} {steps}",
+            id="choice.epochs-of-recipe",
+            length=length,
+            equals=equals,
+            steps=format_count(steps, "step"),
+        )
+        return steps, Message("{length} (minutes, epochs)", id="choice.length-of-recipe", length=said)
     # Reading, measuring, validations and checkpoints take their share.
     steps = max(1, int(minutes * 60 * 0.92 / seconds))
     said = format_count(minutes, "minute") + ("" if options.minutes is not None else " (minutes, epochs)")
     return steps, (
-        f"{said} {choose_word(minutes, 'is', 'are')} about {format_count(steps, 'step')} at "
-        f"{1000 * seconds:.3g} ms, {format_count(float(f'{steps / per_epoch:.3g}'), 'epoch')}; "
-        "how many there will be follows from the time that they take"
+        Message(
+            "{length} {verb} about {steps} at {milliseconds:.3g} ms, {epochs}; how many there "
+            "will be follows from the time that they take",
+            id="choice.minutes",
+            length=said,
+            verb=choose_word(minutes, "is", "are"),
+            steps=format_count(steps, "step"),
+            milliseconds=1000 * seconds,
+            epochs=format_count(float(f"{steps / per_epoch:.3g}"), "epoch"),
+        )
     )
 
 

@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from isthmus.errors import CapabilityError, Hint, MissingExtraError, UsageError
+from isthmus.messages import Message
 from isthmus.model.recipe import Recipe
 from isthmus.wording import format_count
 
@@ -109,15 +110,33 @@ def settle(
 def described(terms: Privacy, steps: int, *, val: bool) -> list[str]:
     """The terms in words, one line each."""
     said = [
-        f"private: ε {terms.spent(steps):.4g} at δ {terms.delta:.3g} for any one image, by noise of "
-        f"{terms.noise:.4g} times the clip norm {terms.clip:g} in each of "
-        f"{format_count(steps, 'step')}, which draw every "
-        f"image with chance {terms.rate:.4g}"
+        Message(
+            "private: ε {epsilon:.4g} at δ {delta:.3g} for any one image, by noise of "
+            "{noise:.4g} times the clip norm {clip:g} in each of {steps}, which draw every "
+            "image with chance {rate:.4g}",
+            id="choice.private",
+            epsilon=terms.spent(steps),
+            delta=terms.delta,
+            noise=terms.noise,
+            clip=terms.clip,
+            steps=format_count(steps, "step"),
+            rate=terms.rate,
+        )
     ]
     if terms.seed is not None:
-        said.append("the noise can be drawn again by who knows its seed: ε holds against everybody else only")
+        said.append(
+            Message(
+                "the noise can be drawn again by who knows its seed: ε holds against everybody else only",
+                id="choice.private-seed",
+            )
+        )
     if val:
-        said.append("images to validate on choose the weights and are not protected")
+        said.append(
+            Message(
+                "images to validate on choose the weights and are not protected",
+                id="choice.validation-not-protected",
+            )
+        )
     return said
 
 
@@ -136,12 +155,30 @@ def _refusals(recipe: Recipe, *, balance: bool, processes: int) -> list[tuple[st
     found = [(refusal.reason, refusal.change) for refusal in refused]
     unstated = [term.name for term in recipe.objective.terms if not term.is_per_image]
     found += [
-        (f"image term '{name}' does not state that it judges each image by itself", "") for name in unstated
+        (
+            Message(
+                "image term '{name}' does not state that it judges each image by itself",
+                id="private.image-term",
+                name=name,
+            ),
+            "",
+        )
+        for name in unstated
     ]
     if balance:
-        found.append(("balanced classes draw images of rare ones more often than accounted for", ""))
+        found.append(
+            (
+                Message(
+                    "balanced classes draw images of rare ones more often than accounted for",
+                    id="private.balance",
+                ),
+                "",
+            )
+        )
     if processes > 1:
-        found.append(("images are drawn and noise is added in one process", ""))
+        found.append(
+            (Message("images are drawn and noise is added in one process", id="private.processes"), "")
+        )
     return found
 
 

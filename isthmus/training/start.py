@@ -8,6 +8,7 @@ import torch
 from isthmus.errors import Hint, UsageError
 from isthmus.images.batches import whole
 from isthmus.images.store import ImageSet
+from isthmus.messages import Message
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.initialisation import init_code_projection
 from isthmus.model.loading import ModelLike, load_shared
@@ -56,4 +57,9 @@ def init_short(model: Autoencoder, images: ImageSet, chosen: Frame) -> list[str]
     crop = chosen.size if chosen.crop else None
     pixels = torch.cat([batch.images for batch in whole(some, batch=64, crop=crop)])
     init_code_projection(model, pixels.to(next(model.parameters()).device))
-    return ["a short training: the code starts at the principal components of the encoder's features"]
+    return [
+        Message(
+            "a short training: the code starts at the principal components of the encoder's features",
+            id="choice.short",
+        )
+    ]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from isthmus.errors import UsageError
+from isthmus.messages import Message
 from isthmus.model.geometry import Geometry
 from isthmus.model.setting import Settings
 
@@ -64,7 +65,12 @@ class Point(Settings):
         if self.may_be_private:
             return None
         return Refusal(
-            f"{self.axis} '{self.kind}' does not state that all it learns passes through the noise"
+            Message(
+                "{axis} '{kind}' does not state that all it learns passes through the noise",
+                id="private.unstated",
+                axis=self.axis,
+                kind=self.kind,
+            )
         )
 
     def refusal(self, geometry: Geometry) -> str | None:  # noqa: ARG002
