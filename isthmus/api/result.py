@@ -14,6 +14,7 @@ from typing import Any, ClassVar, ParamSpec, TypeVar
 from isthmus.errors import UsageError
 from isthmus.escaping import csv_text
 from isthmus.log import SkippedInput, collect_notes, collected_notes
+from isthmus.messages import as_message
 from isthmus.outputs import check_output
 
 _Parameters = ParamSpec("_Parameters")
@@ -44,7 +45,8 @@ class Result:
 
     Attributes:
         notes: choices made for the user, one sentence each.
-        skipped: inputs that were left out.
+        note_details: the same with `id`, `text` and `fields`, see docs/errors.md.
+        skipped: inputs that were left out, with the reason.
     """
 
     schema: ClassVar[str]
@@ -67,10 +69,19 @@ class Result:
         """Inputs that were skipped or of which not everything was done; with any the exit code is 3."""
         return self.skipped
 
+    @property
+    def note_details(self) -> list[dict[str, Any]]:
+        """`id`, `text` and `fields` of each note, see docs/errors.md."""
+        return [as_message(note, id="note").to_dict() for note in self.notes]
+
     def to_dict(self) -> dict[str, Any]:
         """The JSON document: plain values only; NaN and infinities are None."""
         own = {key: to_json_value(getattr(self, name)) for key, name in self.document.items()}
-        shared = {"notes": list(map(str, self.notes)), "skipped": to_json_value(self.skipped)}
+        shared = {
+            "notes": list(map(str, self.notes)),
+            "note_details": self.note_details,
+            "skipped": to_json_value(self.skipped),
+        }
         return {"schema": self.schema, **own, **shared}
 
     def rows(self) -> tuple[Sequence[str], Sequence[Row]]:

@@ -27,7 +27,7 @@ from isthmus.api.result import skipped_inputs
 from isthmus.api.training_results import TrainingPreview, TrainingResult
 from isthmus.errors import UsageError, nearest
 from isthmus.log import LOGGER, SkippedInput, collect_notes, log_note
-from isthmus.messages import as_message
+from isthmus.messages import as_message, restore_message
 from isthmus.progress import Progress, Task, start_task
 from isthmus.wording import format_count
 
@@ -279,8 +279,14 @@ def describe_training(model: ModelLike) -> TrainingResult:
         findings=recorded(summary),
         privacy=summary.get("privacy"),
         history=tuple(summary["history"]),
-        notes=(*(data.get("notes") or ()), *settled["notes"]),
-        skipped=tuple(SkippedInput(*pair) for pair in data.get("skipped") or ()),
+        notes=(
+            *(restore_message(note, data.get("messages")) for note in data.get("notes") or ()),
+            *(restore_message(note, settled.get("messages")) for note in settled["notes"]),
+        ),
+        skipped=tuple(
+            SkippedInput(name, restore_message(reason, data.get("messages")))
+            for name, reason in data.get("skipped") or ()
+        ),
     )
 
 

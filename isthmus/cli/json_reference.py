@@ -48,9 +48,7 @@ def describe_result(result: type[Result]) -> str:
         f"| `{key}` | {about[attribute]}{_describe_items(result, attribute)} |"
         for key, attribute in result.document.items()
     ]
-    rows += [
-        f"| `{key}` | {text} |" for key, text in (("notes", about["notes"]), ("skipped", about["skipped"]))
-    ]
+    rows += [f"| `{key}` | {about[key]} |" for key in ("notes", "note_details", "skipped")]
     if result.formats != (".json",) and "out" not in result.document:
         about_files = _WRITTEN | dict(result.file_facts)
         rows += [

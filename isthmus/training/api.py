@@ -26,7 +26,7 @@ from isthmus.errors import (
 from isthmus.images.inventory import inventory_of
 from isthmus.images.store import ImageSet
 from isthmus.locks import exclusive
-from isthmus.messages import Message
+from isthmus.messages import Message, describe_messages
 from isthmus.model.attachment_check import DAMAGE
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.loading import ModelLike
@@ -388,7 +388,9 @@ def _resumed(
 
 
 def _list_skipped(prepared: Prepared) -> list[list[str]]:
-    """Name and reason of each input that was left out."""
+    """Name and reason of each input that was left out; none of private ones, whose names are private too."""
+    if prepared.settled.privacy is not None:
+        return []
     parts = [prepared.images, *([] if prepared.held_out is None else [prepared.held_out])]
     pairs = dict.fromkeys((one.name, one.reason) for part in parts for one in part.skipped)
     return [list(pair) for pair in pairs]
@@ -409,6 +411,7 @@ def _summary(run: Run, prepared: Prepared, facts: dict[str, Any]) -> dict[str, A
     state, settled = run.state, run.settled
     kept = "last" if run.keeps_last else "best"
     images: ImageSet = prepared.images
+    skipped = _list_skipped(prepared)
     return {
         "version": __version__,
         "torch": torch.__version__,
@@ -421,8 +424,8 @@ def _summary(run: Run, prepared: Prepared, facts: dict[str, Any]) -> dict[str, A
             "classes": list(images.classes),
             "inventory": _inventory(prepared, facts),
             "notes": list(images.notes),
-            # The names of private files are private, too.
-            "skipped": [] if settled.privacy is not None else _list_skipped(prepared),
+            "skipped": skipped,
+            "messages": describe_messages([*images.notes, *(reason for _, reason in skipped)]),
         },
         "options": facts["options"],
         "settled": settled.to_dict(),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from isthmus.errors import UsageError
+from isthmus.messages import describe_messages, restore_message
 from isthmus.model.attachment_check import sides, whole_number
 from isthmus.training.privacy import Privacy
 
@@ -209,7 +210,7 @@ class Settled:
     warmup_steps: int = 0
 
     def to_dict(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
+        return {**dataclasses.asdict(self), "messages": describe_messages(self.notes)}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Settled:
@@ -227,4 +228,6 @@ class Settled:
             raise ValueError("its precision is not known")
         terms = data.get("privacy")
         privacy = None if terms is None else Privacy(**terms)
-        return cls(**{**data, "size": tuple(data["size"]), "notes": tuple(data["notes"]), "privacy": privacy})
+        own = {key: value for key, value in data.items() if key != "messages"}
+        notes = tuple(restore_message(note, data.get("messages")) for note in data["notes"])
+        return cls(**{**own, "size": tuple(data["size"]), "notes": notes, "privacy": privacy})
