@@ -13,96 +13,27 @@ is enough.
 from __future__ import annotations
 
 import argparse
-import functools
 import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
+from claim_bench import Bench, Line, measured, some, test_set
 from torch import Tensor
 
 import isthmus
-from isthmus.evaluation.code_use import CodeUse
-from isthmus.evaluation.passes import evenly, passes
+from isthmus.evaluation.passes import passes
 from isthmus.evaluation.sensitivity import sensitivity
-from isthmus.images.batches import whole
-from isthmus.images.store import ImageSet
-from isthmus.metrics.sharpness import fine_energy
+from isthmus.metrics.sharpness import high_frequency_energy
 from isthmus.metrics.two_samples import nearest_neighbour_accuracy, squared_mmd
-from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.reports.image_sheets import draw_image_rows
 
 SMALL = ("backbone.width=16", "backbone.blocks=1")  # a conv net that two minutes go far with
 ROWS = 2000  # of codes, where all pairs are compared
-
-
-@dataclass(frozen=True)
-class Line:
-    """One claim: what was found, in words with numbers, whether it holds, and the numbers by name."""
-
-    family: str
-    claim: str
-    found: str
-    holds: bool
-    numbers: dict[str, float]
-
-
-@dataclass(frozen=True)
-class Bench:
-    """Trains and measures; the same training is never run twice.
-
-    Args:
-        minutes: of each training; out: where pictures go.
-        steps: length of each training instead of minutes, in float32; seed: of each training.
-    """
-
-    minutes: float
-    out: Path
-    steps: int | None = None
-    seed: int = 0
-
-    @functools.cache  # noqa: B019 (one bench lives as long as the program)
-    def train(self, recipe: str, code: str, settings: tuple[str, ...], data: str = "mnist") -> Autoencoder:
-        length: dict[str, Any] = {"minutes": self.minutes}
-        if self.steps is not None:
-            length = {"steps": self.steps, "precision": "float32"}
-        model = isthmus.train(data, recipe=recipe, code=code, settings=settings, seed=self.seed, **length)
-        print(f"  trained {recipe} {code} {' '.join(settings)}: {model.summary['steps']} steps", flush=True)
-        return model
-
-
-@functools.cache
-def test_set(name: str = "mnist") -> ImageSet:
-    images: ImageSet = isthmus.read(f"{name}:test")
-    return images
-
-
-def some(images: ImageSet, count: int) -> Tensor:
-    """`(count, C, H, W)`, evenly spaced."""
-    return next(iter(whole(evenly(images, count), batch=count))).images
-
-
-@dataclass(frozen=True)
-class Measured:
-    mse: float
-    use: CodeUse
-    codes: Tensor  # (N, units)
-
-
-@functools.cache
-def measured(model: Autoencoder, data: str = "mnist", corruption: axes.Corruption | None = None) -> Measured:
-    images = test_set(data)
-    use, error, codes = CodeUse(model, len(images)), 0.0, []
-    for one in passes(model, images, corruption=corruption or axes.NoCorruption(), seed=0):
-        use.add(one.trace, one.images.shape[-2] * one.images.shape[-1])
-        error += float((one.output - one.images).square().mean((1, 2, 3)).sum())
-        codes.append(one.trace.code.values.flatten(1))
-    return Measured(error / len(images), use, torch.cat(codes))
 
 
 # ---------------------------------------------------------------- sparse: few units say as much
@@ -344,14 +275,14 @@ def vae_gan(bench: Bench) -> list[Line]:
     }
     images = some(test_set(data), ROWS)
     z = torch.randn(ROWS, 64, generator=torch.Generator().manual_seed(0))
-    real = float(fine_energy(images).mean())
+    real = float(high_frequency_energy(images).mean())
     kept, sampled, error, rows = {}, {}, {}, [("unseen images", columns(images))]
     for name, model in models.items():
         with torch.no_grad():
             output = torch.cat([model.reconstruct_batch(part) for part in images.split(500)])
             samples = torch.cat([model.decode_batch(part, (28, 28)) for part in z.split(500)])
-        kept[name] = float(fine_energy(output).mean()) / real
-        sampled[name] = float(fine_energy(samples).mean()) / real
+        kept[name] = float(high_frequency_energy(output).mean()) / real
+        sampled[name] = float(high_frequency_energy(samples).mean()) / real
         error[name] = measured(model, data).mse
         rows += [(f"{name}: reconstructions", columns(output)), (f"{name}: samples", columns(samples))]
     bench.out.mkdir(parents=True, exist_ok=True)

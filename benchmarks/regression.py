@@ -41,7 +41,7 @@ import isthmus
 from isthmus.atomic import write_text
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE / "articles"))
+sys.path.insert(0, str(HERE.parent / "studies" / "articles"))
 
 import claims  # noqa: E402
 import quality  # noqa: E402
@@ -172,7 +172,7 @@ def measure_quality(results: Results, folder: Path) -> None:
 
 
 def measure_articles(results: Results, folder: Path) -> None:
-    """Every part of the articles benchmark, with its test images cut to the protocol's number."""
+    """Every part of the study of articles, with its test images cut to the protocol's number."""
     import collapsed
     import generation
     import optimisers

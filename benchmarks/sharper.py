@@ -22,7 +22,7 @@ import isthmus
 from isthmus.cli.console import table
 from isthmus.evaluation.generation import Row, evaluate_generation
 from isthmus.generation.prior import prior_of
-from isthmus.metrics.sharpness import fine_energy
+from isthmus.metrics.sharpness import high_frequency_energy
 from isthmus.reports.image_sheets import draw_image_rows
 
 RECIPES = ("variational", "adversarial", "vae-gan")
@@ -31,7 +31,7 @@ KINDS = ("normal", "mixture")
 
 
 def detail(pixels: np.ndarray) -> float:
-    return float(fine_energy(torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255).mean())
+    return float(high_frequency_energy(torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255).mean())
 
 
 def line(name: str, row: Row, floor: float, bar: float, crisp: float, steps: int | None) -> list[Any]:

@@ -1,6 +1,6 @@
 """The page of all errors and notes, written from the calls that make them:
 
-python -m isthmus.error_reference > docs/errors.md
+python -m isthmus.error_reference > docs/reference/errors.md
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from string import Formatter
 _PREFACE = """\
 # Errors and notes
 
-Written by `python -m isthmus.error_reference > docs/errors.md`; do not edit by hand.
+Written by `python -m isthmus.error_reference > docs/reference/errors.md`; do not edit by hand.
 
 Every error has a stable `id` and `fields`, the values in its text, so that a page can show it in another
 language. `error.to_dict()` gives `class`, `id`, `text`, `fields` and `hint`. Notes and the reasons of skipped

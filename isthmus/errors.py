@@ -102,7 +102,7 @@ class IsthmusError(Exception):
     Attributes:
         message: the line, a `str`.
         hint: how the error can be avoided, as data, or None.
-        id: the stable name, see docs/errors.md.
+        id: the stable name, see docs/reference/errors.md.
         fields: the values in the line by name, as JSON values; an error that is the reason of this one
             stands there as `{"id", "text", "fields"}`.
 

@@ -29,7 +29,7 @@ class SkippedInput:
     Attributes:
         name: of the file or image.
         reason: why, in a few words.
-        id: a stable name of the reason's kind, see docs/errors.md.
+        id: a stable name of the reason's kind, see docs/reference/errors.md.
         fields: the values in the reason, by name.
     """
 

@@ -45,7 +45,7 @@ class Result:
 
     Attributes:
         notes: choices made for the user, one sentence each.
-        note_details: the same with `id`, `text` and `fields`, see docs/errors.md.
+        note_details: the same with `id`, `text` and `fields`, see docs/reference/errors.md.
         skipped: inputs that were left out, with the reason.
     """
 
@@ -71,7 +71,7 @@ class Result:
 
     @property
     def note_details(self) -> list[dict[str, Any]]:
-        """`id`, `text` and `fields` of each note, see docs/errors.md."""
+        """`id`, `text` and `fields` of each note, see docs/reference/errors.md."""
         return [as_message(note, id="note").to_dict() for note in self.notes]
 
     def to_dict(self) -> dict[str, Any]:

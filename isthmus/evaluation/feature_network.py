@@ -1,6 +1,6 @@
 """Features to compare sets of images in: a small classifier of the same data, or principal components.
 
-Classifiers of MNIST and Fashion-MNIST come with the package (`benchmarks/feature_networks.py` makes them;
+Classifiers of MNIST and Fashion-MNIST come with the package (`tools/feature_networks.py` makes them;
 hash and accuracy are in the cards beside them). They were fixed before any generator was measured.
 Distances in these features never stand beside published ones, which use another network.
 """

@@ -28,7 +28,7 @@ from isthmus.images.conform import to_dtype
 from isthmus.images.store import ImageSet, Pixels
 from isthmus.messages import Message
 from isthmus.metrics.frechet import frechet_distance
-from isthmus.metrics.neighbours import nearest_neighbours
+from isthmus.metrics.neighbours import find_neighbours
 from isthmus.metrics.support import precision_and_recall
 from isthmus.metrics.two_samples import energy_distance, nearest_neighbour_accuracy
 from isthmus.model.autoencoder import Autoencoder
@@ -234,8 +234,8 @@ def memorised(made: Pixels, unseen: ImageSet, known: ImageSet) -> Memory:
     """Whether samples are nearer to training images than unseen real images are."""
     reference = _flat(known.stack(range(len(known))))
     held = _flat(evenly(unseen, len(made)).stack(range(min(len(made), len(unseen)))))
-    distances, rows = nearest_neighbours(_flat(made), reference)
-    usual, _ = nearest_neighbours(held, reference)
+    distances, rows = find_neighbours(_flat(made), reference)
+    usual, _ = find_neighbours(held, reference)
     near = distances[:, 0]
     closest = near.argsort()[:SHOWN]
     pairs = np.stack(

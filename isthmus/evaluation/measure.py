@@ -15,7 +15,7 @@ from isthmus.evaluation.passes import Pass, batch_generator, passes
 from isthmus.evaluation.rivals import Rival
 from isthmus.evaluation.scores import Numbers, Scores
 from isthmus.images.store import ImageSet
-from isthmus.metrics.registry import Compared, image_scores
+from isthmus.metrics.registry import OutputBatch, image_scores
 from isthmus.metrics.structure import ms_ssim_possible
 from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder
@@ -68,7 +68,7 @@ class Measure:
             logits = one.trace.raw.detach() if entropies and not one.resized else None
             target = one.images
             values = one.trace.code.values.detach()
-            compared = Compared(
+            compared = OutputBatch(
                 output=one.output,
                 target=target,
                 logits=logits,

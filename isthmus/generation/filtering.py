@@ -10,7 +10,7 @@ from torch import Tensor
 from isthmus.generation.codes import codes_of, fitted_to
 from isthmus.images.batches import whole
 from isthmus.images.store import ImageSet
-from isthmus.metrics.neighbours import nearest_neighbours
+from isthmus.metrics.neighbours import find_neighbours
 from isthmus.model.autoencoder import Autoencoder
 
 STRANGE = 0.99  # quantile of real images' reconstruction errors above which a made one is dropped
@@ -58,13 +58,13 @@ class Filter:
             [_errors(model, part.reshape(-1, *shape)) for part in torch.split(self.pixels, _BATCH)]
         )
         self.worst = errors.quantile(STRANGE)
-        between, _ = nearest_neighbours(self.pixels, self.pixels, skip_same_row=True)
+        between, _ = find_neighbours(self.pixels, self.pixels, skip_same_row=True)
         self.copy = COPY * between.median()
 
     def __call__(self, made: Tensor, labels: Tensor | None) -> Verdict:
         """Judge `made (N, C, H, W)` in [0, 1] with the labels `(N,)` that they should have."""
         strange = torch.cat([_errors(self.model, part) for part in torch.split(made, _BATCH)]) > self.worst
-        distances, _ = nearest_neighbours(made.flatten(1), self.pixels)
+        distances, _ = find_neighbours(made.flatten(1), self.pixels)
         foreign = torch.zeros(len(made), dtype=torch.bool)
         if labels is not None and self.labels is not None:
             with torch.no_grad():
@@ -79,7 +79,7 @@ class Filter:
         for label in sizes.nonzero()[:, 0].tolist():
             count = max(1, round(NEIGHBOURS * int(sizes[label]) / int(sizes.max())))
             count = min(count, int(sizes[label]))
-            distances, _ = nearest_neighbours(codes, self.codes[self.labels == label], count=count)
+            distances, _ = find_neighbours(codes, self.codes[self.labels == label], count=count)
             away[:, label] = distances[:, -1]
         return away.argmin(1) != labels
 

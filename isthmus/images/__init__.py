@@ -8,7 +8,7 @@
       idx.py          idx files (MNIST's format), read and written
       arrays.py       .npy, .npz, NumPy arrays and torch tensors
       named.py        mnist, fashion-mnist, cifar10, and the fashion-sample shipped in sample/
-                      (registry.py: addresses, checksums, classes; download.py; cifar.py; make_sample.py)
+                      (registry.py: addresses, checksums, classes; download.py; cifar.py)
     formats.py        one image file -> header, pixels, metadata (Pillow behind an allow-list)
       limits.py       Pillow's size limit and warnings, while it is used
       modes.py        what a Pillow mode means in pixels: palettes, CMYK, 16 bit, alpha

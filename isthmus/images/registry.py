@@ -83,6 +83,6 @@ REGISTRY = {
     ),
 }
 
-# Ships inside the package; made by make_sample.py out of fashion-mnist.
+# Ships inside the package; made by tools/make_sample.py out of fashion-mnist.
 SAMPLE = "fashion-sample"
 NAMES = (*REGISTRY, SAMPLE)

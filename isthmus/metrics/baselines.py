@@ -36,7 +36,7 @@ class MeanImage:
     def fit(self, batches: Iterable[Tensor]) -> Self:
         """Raises DataError when there are no images, or of more than one shape."""
         count, total = 0, None
-        for batch in _of_one_shape(batches):
+        for batch in _iter_one_shape(batches):
             part = batch.detach().cpu().sum(0, dtype=torch.float64)
             total = part if total is None else total + part
             count += len(batch)
@@ -47,8 +47,8 @@ class MeanImage:
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """(N, C, H, W) -> the same shape. Raises DataError for images of another shape."""
-        mean = _fitted(self.mean)
-        _same_shape(images, tuple(mean.shape))
+        mean = _require_fitted(self.mean)
+        _check_shape(images, tuple(mean.shape))
         return mean.to(images).clamp(0, 1).expand_as(images)
 
 
@@ -56,7 +56,7 @@ class PCA:
     """A linear code of `components` numbers for a whole image of one size (`principal_subspace` says how)."""
 
     def __init__(self, components: int, *, seed: int = 0) -> None:
-        self.components = _at_least_one(components, "components")
+        self.components = _check_positive(components, "components")
         self.seed = seed
         self.shape: tuple[int, ...] = ()
         self.subspace: Subspace | None = None
@@ -65,7 +65,7 @@ class PCA:
         """Raises DataError when there are no images, or of more than one shape."""
 
         def rows() -> Iterator[Tensor]:
-            for batch in _of_one_shape(batches):
+            for batch in _iter_one_shape(batches):
                 self.shape = tuple(batch.shape[1:])
                 yield batch.flatten(1)
 
@@ -74,13 +74,13 @@ class PCA:
 
     def encode(self, images: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, components). Raises DataError for images of another shape."""
-        subspace = _fitted(self.subspace)
-        _same_shape(images, self.shape)
+        subspace = _require_fitted(self.subspace)
+        _check_shape(images, self.shape)
         return subspace.encode(images.flatten(1).float().cpu())
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """(N, C, H, W) -> the same shape. Raises DataError for images of another shape."""
-        flat = _fitted(self.subspace).decode(self.encode(images))
+        flat = _require_fitted(self.subspace).decode(self.encode(images))
         return flat.view(images.shape).clamp(0, 1).to(images)
 
 
@@ -93,8 +93,8 @@ class BlockPCA:
     """
 
     def __init__(self, block: int, components: int, *, seed: int = 0) -> None:
-        self.block = _at_least_one(block, "block")
-        self.components = _at_least_one(components, "components")
+        self.block = _check_positive(block, "block")
+        self.components = _check_positive(components, "components")
         self.seed = seed
         self.channels = 0
         self.subspace: Subspace | None = None
@@ -114,13 +114,13 @@ class BlockPCA:
 
     def encode(self, images: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, components, ⌈H/block⌉, ⌈W/block⌉). DataError for another channel count."""
-        subspace = _fitted(self.subspace)
+        subspace = _require_fitted(self.subspace)
         self._check(images)
         return subspace.encode(self._blocks(images.float().cpu()).movedim(1, -1)).movedim(-1, 1)
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """(N, C, H, W) -> the same shape. Raises DataError for another channel count."""
-        blocks = _fitted(self.subspace).decode(self.encode(images).movedim(1, -1)).movedim(-1, 1)
+        blocks = _require_fitted(self.subspace).decode(self.encode(images).movedim(1, -1)).movedim(-1, 1)
         padded = F.pixel_shuffle(blocks, self.block)
         height, width = images.shape[-2:]
         return padded[..., :height, :width].clamp(0, 1).to(images)
@@ -142,15 +142,15 @@ class BlockPCA:
             )
 
 
-def _of_one_shape(batches: Iterable[Tensor]) -> Iterator[Tensor]:
+def _iter_one_shape(batches: Iterable[Tensor]) -> Iterator[Tensor]:
     shape: tuple[int, ...] | None = None
     for batch in batches:
         shape = shape or tuple(batch.shape[1:])
-        _same_shape(batch, shape)
+        _check_shape(batch, shape)
         yield batch
 
 
-def _same_shape(images: Tensor, shape: tuple[int, ...]) -> None:
+def _check_shape(images: Tensor, shape: tuple[int, ...]) -> None:
     if images.ndim != 4 or tuple(images.shape[1:]) != shape:
         raise DataError(
             "this baseline is for images of shape {expected}, got {given}",
@@ -160,7 +160,7 @@ def _same_shape(images: Tensor, shape: tuple[int, ...]) -> None:
         )
 
 
-def _fitted(part: Part | None) -> Part:
+def _require_fitted(part: Part | None) -> Part:
     if part is None:
         raise UsageError(
             "this baseline has not been fitted yet; call fit() with training images first",
@@ -169,7 +169,7 @@ def _fitted(part: Part | None) -> Part:
     return part
 
 
-def _at_least_one(number: int, name: str) -> int:
+def _check_positive(number: int, name: str) -> int:
     if number < 1:
         raise UsageError(
             "{name} must be at least 1, got {number}", id="metric.least-one", name=name, number=number

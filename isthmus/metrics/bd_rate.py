@@ -16,10 +16,10 @@ from scipy.interpolate import PchipInterpolator
 from isthmus.errors import DataError
 
 Curve = Sequence[tuple[float, float]]
-FULL = (0.0, math.inf)
+ALL_RATES = (0.0, math.inf)
 
 
-def bd_rate(curve: Curve, reference: Curve, *, between: tuple[float, float] = FULL) -> float:
+def bd_rate(curve: Curve, reference: Curve, *, between: tuple[float, float] = ALL_RATES) -> float:
     """Mean difference of the rate at equal quality, in percent of the reference's: −30 is 30 % smaller files.
 
     The logarithm of the rate is interpolated over quality and averaged over the qualities that both curves
@@ -34,7 +34,7 @@ def bd_rate(curve: Curve, reference: Curve, *, between: tuple[float, float] = FU
         DataError: too few points, a rate that is not positive or does not rise with the quality, or no
             quality that both reach.
     """
-    parts = [_Interpolated(points, between) for points in (curve, reference)]
+    parts = [_RateCurve(points, between) for points in (curve, reference)]
     low, high = max(part.low for part in parts), min(part.high for part in parts)
     if not low < high:
         raise DataError(
@@ -44,7 +44,7 @@ def bd_rate(curve: Curve, reference: Curve, *, between: tuple[float, float] = FU
     return 100 * math.expm1(mine - other)
 
 
-class _Interpolated:
+class _RateCurve:
     """log rate over quality, within rate bounds."""
 
     def __init__(self, points: Curve, between: tuple[float, float]) -> None:

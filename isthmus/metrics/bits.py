@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from isthmus.errors import DataError
-from isthmus.metrics.pixels import paired
+from isthmus.metrics.pixels import check_pair
 
 
 def bce(probabilities: Tensor, target: Tensor) -> Tensor:
@@ -28,9 +28,9 @@ def bce(probabilities: Tensor, target: Tensor) -> Tensor:
     Raises:
         DataError: the shapes differ, the values are integers, or either lies outside [0, 1].
     """
-    probabilities, target = paired(probabilities, target)
-    _in_unit_range(probabilities, "probabilities")
-    _in_unit_range(target, "the target")
+    probabilities, target = check_pair(probabilities, target)
+    _check_unit_range(probabilities, "probabilities")
+    _check_unit_range(target, "the target")
     return F.binary_cross_entropy(probabilities, target, reduction="none").flatten(1).mean(1)
 
 
@@ -44,7 +44,7 @@ def bce_from_logits(logits: Tensor, target: Tensor) -> Tensor:
     Returns:
         (N,), in nats per pixel-channel. Differentiable.
     """
-    logits, target = paired(logits, target)
+    logits, target = check_pair(logits, target)
     return F.binary_cross_entropy_with_logits(logits, target, reduction="none").flatten(1).mean(1)
 
 
@@ -63,8 +63,8 @@ def binary_entropy(target: Tensor) -> Tensor:
     Raises:
         DataError: not four axes, integers, or values outside [0, 1].
     """
-    target, _ = paired(target, target)
-    _in_unit_range(target, "the target")
+    target, _ = check_pair(target, target)
+    _check_unit_range(target, "the target")
     return -(torch.xlogy(target, target) + torch.xlogy(1 - target, 1 - target)).flatten(1).mean(1)
 
 
@@ -81,7 +81,7 @@ def log_mean_exp(values: Tensor, dim: int) -> Tensor:
     return values.logsumexp(dim) - math.log(values.shape[dim])
 
 
-def _in_unit_range(values: Tensor, name: str) -> None:
+def _check_unit_range(values: Tensor, name: str) -> None:
     if values.numel() == 0:
         return
     low, high = (float(bound) for bound in torch.aminmax(values.detach()))

@@ -10,7 +10,7 @@ from torch import Tensor
 from isthmus.errors import DataError
 
 ACTIVE_VARIANCE = 0.01
-LARGEST_MATRIX = 2048
+MAX_MATRIX_SIDE = 2048
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,8 @@ def unit_variance(codes: Tensor) -> Tensor:
 
 
 def _effective_dimensions(rows: Tensor) -> tuple[float, float]:
-    if min(rows.shape) > LARGEST_MATRIX:
-        rows = rows[_evenly(len(rows))]
+    if min(rows.shape) > MAX_MATRIX_SIDE:
+        rows = rows[_spread_indices(len(rows))]
     centred = (rows - rows.mean(0)).double()
     # The two products have the same non-zero eigenvalues; take the smaller.
     tall = len(rows) >= rows.shape[1]
@@ -107,8 +107,8 @@ def _effective_dimensions(rows: Tensor) -> tuple[float, float]:
 
 
 def _correlations(live: Tensor) -> tuple[float, float]:
-    if live.shape[1] > LARGEST_MATRIX:
-        live = live[:, _evenly(live.shape[1])]
+    if live.shape[1] > MAX_MATRIX_SIDE:
+        live = live[:, _spread_indices(live.shape[1])]
     units = live.shape[1]
     if units < 2:
         return 0.0, 0.0
@@ -118,5 +118,5 @@ def _correlations(live: Tensor) -> tuple[float, float]:
     return float(size.sum() / (units * (units - 1))), float(size.max())
 
 
-def _evenly(count: int) -> Tensor:
-    return torch.linspace(0, count - 1, LARGEST_MATRIX).round().long()
+def _spread_indices(count: int) -> Tensor:
+    return torch.linspace(0, count - 1, MAX_MATRIX_SIDE).round().long()

@@ -40,11 +40,11 @@ def frechet_distance(first: Tensor, second: Tensor) -> float:
     means = (a.mean(0) - b.mean(0)).square().sum()
     left, right = torch.cov(a.T).reshape(a.shape[1], -1), torch.cov(b.T).reshape(a.shape[1], -1)
     # tr (Σ₁Σ₂)^½ is the sum of singular values of Σ₁^½ Σ₂^½: only roots of symmetric matrices are taken.
-    cross = torch.linalg.svdvals(_root(left) @ _root(right)).sum()
+    cross = torch.linalg.svdvals(_matrix_root(left) @ _matrix_root(right)).sum()
     return max(0.0, float(means + left.trace() + right.trace() - 2 * cross))
 
 
-def _root(covariance: Tensor) -> Tensor:
+def _matrix_root(covariance: Tensor) -> Tensor:
     values, vectors = torch.linalg.eigh(covariance)
     root: Tensor = (vectors * values.clamp_min(0).sqrt()) @ vectors.T
     return root

@@ -11,7 +11,7 @@ from isthmus.errors import DataError
 from isthmus.wording import format_count
 
 
-def nearest_neighbours(
+def find_neighbours(
     queries: Tensor, reference: Tensor, *, count: int = 1, skip_same_row: bool = False, chunk: int = 2048
 ) -> tuple[Tensor, Tensor]:
     """The `count` nearest rows of `reference` by Euclidean distance, nearest first.
@@ -36,7 +36,9 @@ def nearest_neighbours(
     """
     _check(queries, reference, count, skip_same_row)
     parts = [
-        _of_chunk(queries[start : start + chunk], reference, count, start if skip_same_row else None, chunk)
+        _search_chunk(
+            queries[start : start + chunk], reference, count, start if skip_same_row else None, chunk
+        )
         for start in range(0, len(queries), chunk)
     ]
     if not parts:
@@ -46,7 +48,7 @@ def nearest_neighbours(
     return torch.cat(distances), torch.cat(rows)
 
 
-def _of_chunk(
+def _search_chunk(
     queries: Tensor, reference: Tensor, count: int, first_row: int | None, chunk: int
 ) -> tuple[Tensor, Tensor]:
     points = queries.double()
@@ -58,11 +60,11 @@ def _of_chunk(
         score = torch.addmm(others.square().sum(1), points, others.T, alpha=-2)
         if first_row is not None:
             _skip_diagonal(score, first_row - start)
-        found, index = score.topk(min(count, len(others)), largest=False)
-        best, rows = torch.cat((best, found), 1), torch.cat((rows, index + start), 1)
-        best, kept = best.topk(min(count, best.shape[1]), largest=False)
-        rows = rows.gather(1, kept)
-    distances = _distances(points, reference, rows)
+        scores, index = score.topk(min(count, len(others)), largest=False)
+        best, rows = torch.cat((best, scores), 1), torch.cat((rows, index + start), 1)
+        best, columns = best.topk(min(count, best.shape[1]), largest=False)
+        rows = rows.gather(1, columns)
+    distances = _pair_distances(points, reference, rows)
     distances, order = distances.sort(stable=True, dim=1)
     return distances, rows.gather(1, order)
 
@@ -75,7 +77,7 @@ def _skip_diagonal(score: Tensor, offset: int) -> None:
     score[row[inside], column[inside]] = math.inf
 
 
-def _distances(points: Tensor, reference: Tensor, rows: Tensor) -> Tensor:
+def _pair_distances(points: Tensor, reference: Tensor, rows: Tensor) -> Tensor:
     columns = [torch.linalg.vector_norm(points - reference[row].double(), dim=1) for row in rows.T]
     return torch.stack(columns, 1)
 

@@ -21,7 +21,7 @@ import torch
 from scipy import ndimage
 
 from isthmus.errors import DataError
-from isthmus.metrics.cut_noise import CutNoise
+from isthmus.metrics.cut_noise import ClippedNoise
 
 Floats = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]
@@ -247,7 +247,7 @@ def _undo_clipping(window: _Window) -> _Window:
 def _remaining(distance: torch.Tensor) -> torch.Tensor:
     """Deviation after clipping, in units of σ, where the mean lies `distance` σ from the limit."""
     # A function of the distance alone, so one table serves all levels.
-    return CutNoise(TABLE_SIGMA, black=True, white=False).share(distance * TABLE_SIGMA)
+    return ClippedNoise(TABLE_SIGMA, black=True, white=False).share(distance * TABLE_SIGMA)
 
 
 def noise_span(ascending: Floats) -> int:

@@ -22,13 +22,13 @@ def mse(images: Tensor, target: Tensor) -> Tensor:
     Raises:
         DataError: the shapes differ or the values are integers.
     """
-    images, target = paired(images, target)
+    images, target = check_pair(images, target)
     return (images - target).square().flatten(1).mean(1)
 
 
 def mae(images: Tensor, target: Tensor) -> Tensor:
     """Mean absolute error per pixel-channel; arguments, result and errors as for `mse`."""
-    images, target = paired(images, target)
+    images, target = check_pair(images, target)
     return (images - target).abs().flatten(1).mean(1)
 
 
@@ -37,7 +37,7 @@ def psnr(images: Tensor, target: Tensor, *, eight_bit: bool = False, at_most: fl
 
     Args:
         images, target: (N, C, H, W), floating point, range [0, 1].
-        eight_bit: put both through `to_level` first: the number a saved 8-bit file will have.
+        eight_bit: put both through `round_to_levels` first: the number a saved 8-bit file will have.
         at_most: ceiling in dB. Equal images have infinite PSNR, and so has any mean over them; a ceiling
             (say 100) keeps a mean finite, and the gradient too.
 
@@ -48,12 +48,12 @@ def psnr(images: Tensor, target: Tensor, *, eight_bit: bool = False, at_most: fl
         DataError: as for `mse`.
     """
     if eight_bit:
-        images, target = to_level(images), to_level(target)
+        images, target = round_to_levels(images), round_to_levels(target)
     least = 0.0 if at_most == math.inf else 10 ** (-at_most / 10)
     return -10 * mse(images, target).clamp_min(least).log10()
 
 
-def to_level(images: Tensor, *, bits: int = 8) -> Tensor:
+def round_to_levels(images: Tensor, *, bits: int = 8) -> Tensor:
     """What is left of `images` after being saved with `bits` per channel: clipped, rounded, still in [0, 1].
 
     The result is k / (2^bits − 1) with an integer k. The gradient is zero: measure with it, do not train.
@@ -62,7 +62,7 @@ def to_level(images: Tensor, *, bits: int = 8) -> Tensor:
     return (images.clamp(0, 1) * top).round() / top
 
 
-def paired(images: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+def check_pair(images: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """The two batches, checked to be comparable and in at least single precision.
 
     Raises:
@@ -88,9 +88,9 @@ def paired(images: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
             dtype=images.dtype,
             target_dtype=target.dtype,
         )
-    return _wide(images), _wide(target)
+    return _to_single_precision(images), _to_single_precision(target)
 
 
-def _wide(values: Tensor) -> Tensor:
+def _to_single_precision(values: Tensor) -> Tensor:
     # A mean over thousands of pixels in 16 bits loses the digits that are to be compared.
     return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values

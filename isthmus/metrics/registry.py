@@ -23,7 +23,7 @@ Better = Literal["higher", "lower", ""]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Compared:
+class OutputBatch:
     """A batch of images beside what came out, of a model or of what it is compared with.
 
     Attributes:
@@ -52,7 +52,7 @@ class Compared:
         return bits.bce(self.output.clamp(LEAST_PROBABILITY, 1 - LEAST_PROBABILITY), target)
 
 
-def _always(_: Compared) -> bool:
+def _always(_: OutputBatch) -> bool:
     return True
 
 
@@ -75,8 +75,8 @@ class Metric:
     label: str
     unit: str = ""
     better: Better = ""
-    compute: Callable[[Compared], Tensor] | None = None
-    applies: Callable[[Compared], bool] = _always
+    compute: Callable[[OutputBatch], Tensor] | None = None
+    applies: Callable[[OutputBatch], bool] = _always
     in_short: bool = False
     objective: str = ""
 
@@ -99,10 +99,12 @@ def register_metric(metric: Metric) -> None:
 
     Example:
         >>> from isthmus.metrics.registry import Metric, register_metric
-        >>> worst = lambda seen: (seen.output - seen.target).abs().flatten(1).amax(1)
+        >>> worst = lambda batch: (batch.output - batch.target).abs().flatten(1).amax(1)
         >>> register_metric(Metric(name="worst_pixel", label="worst pixel", better="lower", compute=worst))
     """
-    words = {word for known in METRICS.values() for word in (known.name, known.objective) if word}
+    words = {
+        word for registered in METRICS.values() for word in (registered.name, registered.objective) if word
+    }
     taken = words & {metric.name, metric.objective}
     if taken:
         raise UsageError(
@@ -111,10 +113,10 @@ def register_metric(metric: Metric) -> None:
     METRICS[metric.name] = metric
 
 
-def image_scores(seen: Compared) -> dict[str, Tensor]:
+def image_scores(batch: OutputBatch) -> dict[str, Tensor]:
     """Every metric that is computed from images and applies, `(N,)` each."""
-    computed = ((name, metric) for name, metric in METRICS.items() if metric.applies(seen))
-    return {name: metric.compute(seen) for name, metric in computed if metric.compute is not None}
+    computed = ((name, metric) for name, metric in METRICS.items() if metric.applies(batch))
+    return {name: metric.compute(batch) for name, metric in computed if metric.compute is not None}
 
 
 def label(name: str) -> str:
@@ -128,8 +130,8 @@ def in_order(names: Iterable[str]) -> list[str]:
     return [*(name for name in METRICS if name in given), *(name for name in given if name not in METRICS)]
 
 
-def _is_probability(seen: Compared) -> bool:
-    return seen.is_probability
+def _is_probability(batch: OutputBatch) -> bool:
+    return batch.is_probability
 
 
 for _metric in (
@@ -138,28 +140,28 @@ for _metric in (
         label="PSNR",
         unit="dB",
         better="higher",
-        compute=lambda seen: pixels.psnr(seen.output, seen.target, at_most=PSNR_CEILING),
+        compute=lambda batch: pixels.psnr(batch.output, batch.target, at_most=PSNR_CEILING),
         in_short=True,
     ),
     Metric(
         name="ssim",
         label="SSIM",
         better="higher",
-        compute=lambda seen: structure.ssim(seen.output, seen.target),
+        compute=lambda batch: structure.ssim(batch.output, batch.target),
         in_short=True,
     ),
     Metric(
         name="ms_ssim",
         label="MS-SSIM",
         better="higher",
-        compute=lambda seen: structure.ms_ssim(seen.output, seen.target),
-        applies=lambda seen: seen.is_large,
+        compute=lambda batch: structure.ms_ssim(batch.output, batch.target),
+        applies=lambda batch: batch.is_large,
     ),
     Metric(
         name="mse",
         label="MSE",
         better="lower",
-        compute=lambda seen: pixels.mse(seen.output, seen.target),
+        compute=lambda batch: pixels.mse(batch.output, batch.target),
         in_short=True,
         objective="reconstruction",
     ),
@@ -167,14 +169,14 @@ for _metric in (
         name="mae",
         label="MAE",
         better="lower",
-        compute=lambda seen: pixels.mae(seen.output, seen.target),
+        compute=lambda batch: pixels.mae(batch.output, batch.target),
     ),
     Metric(
         name="bce",
         label="cross-entropy",
         unit="nats/value",
         better="lower",
-        compute=lambda seen: seen.cross_entropy,
+        compute=lambda batch: batch.cross_entropy,
         applies=_is_probability,
         in_short=True,
     ),
@@ -183,7 +185,7 @@ for _metric in (
         label="cross-entropy above floor",
         unit="nats/value",
         better="lower",
-        compute=lambda seen: seen.cross_entropy - bits.binary_entropy(seen.target.clamp(0, 1)),
+        compute=lambda batch: batch.cross_entropy - bits.binary_entropy(batch.target.clamp(0, 1)),
         applies=_is_probability,
     ),
     Metric(name="kl", label="KL", unit="nats/image"),

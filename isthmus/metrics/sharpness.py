@@ -5,10 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-FINE = 0.25  # cycles per pixel: half the highest frequency that a grid of pixels can hold
+MIN_FREQUENCY_CYCLES_PER_PX = (
+    0.25  # cycles per pixel: half the highest frequency that a grid of pixels can hold
+)
 
 
-def fine_energy(images: Tensor) -> Tensor:
+def high_frequency_energy(images: Tensor) -> Tensor:
     """Energy per pixel-channel at frequencies of at least ¼ cycle per pixel, `(N,)`.
 
     Each image is mirrored at its right and lower border, so that no frequency comes from the jump between
@@ -25,6 +27,6 @@ def fine_energy(images: Tensor) -> Tensor:
     power = torch.fft.fft2(mirrored, norm="forward").abs().square()  # (N, C, 2H, 2W)
     rows = torch.fft.fftfreq(height, dtype=torch.float64, device=images.device)
     columns = torch.fft.fftfreq(width, dtype=torch.float64, device=images.device)
-    fine = torch.hypot(rows[:, None], columns[None, :]) >= FINE
+    fine = torch.hypot(rows[:, None], columns[None, :]) >= MIN_FREQUENCY_CYCLES_PER_PX
     energy: Tensor = (power * fine).sum((-2, -1)).mean(1)
     return energy

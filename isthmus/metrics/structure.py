@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from isthmus.errors import DataError
-from isthmus.metrics.pixels import paired
+from isthmus.metrics.pixels import check_pair
 
-WINDOW = 11
-SIGMA = 1.5
-PIECE = 128
+WINDOW_PX = 11
+SIGMA_PX = 1.5
+PIECE_PX = 128
 C1 = 0.01**2
 C2 = 0.03**2
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
@@ -38,7 +38,7 @@ def ssim(images: Tensor, target: Tensor) -> Tensor:
     Raises:
         DataError: the shapes differ or the values are integers.
     """
-    images, target = paired(images, target)
+    images, target = check_pair(images, target)
     luminance, contrast = _terms(images, target)
     return (luminance * contrast).mean((1, 2, 3))
 
@@ -59,7 +59,7 @@ def ms_ssim(images: Tensor, target: Tensor) -> Tensor:
     Raises:
         DataError: too small, the shapes differ, or the values are integers.
     """
-    images, target = paired(images, target)
+    images, target = check_pair(images, target)
     height, width = images.shape[-2:]
     if not ms_ssim_possible(height, width):
         raise DataError(
@@ -82,7 +82,7 @@ def ms_ssim(images: Tensor, target: Tensor) -> Tensor:
 
 def ms_ssim_possible(height: int, width: int) -> bool:
     """Whether the full window still fits the coarsest of the five scales: both sides above 160."""
-    return min(height, width) > (WINDOW - 1) << (len(SCALE_WEIGHTS) - 1)
+    return min(height, width) > (WINDOW_PX - 1) << (len(SCALE_WEIGHTS) - 1)
 
 
 def _terms(images: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
@@ -111,19 +111,19 @@ def _blur_rows(maps: Tensor) -> Tensor:
     # A product with a banded matrix is on a CPU several times as fast as a convolution of one channel.
     # Long rows are cut into overlapping pieces, so that few of the products are with zeros.
     length = maps.shape[-1]
-    window = min(WINDOW, length)
-    if length <= 2 * PIECE:
+    window = min(WINDOW_PX, length)
+    if length <= 2 * PIECE_PX:
         return maps @ _band(length, window, maps)
-    kept = length - window + 1
-    padded = F.pad(maps, (0, -kept % PIECE))
-    pieces = padded.unfold(-1, PIECE + window - 1, PIECE)  # (..., pieces, PIECE + window - 1)
-    return (pieces @ _band(PIECE + window - 1, window, maps)).flatten(-2)[..., :kept]
+    valid = length - window + 1
+    padded = F.pad(maps, (0, -valid % PIECE_PX))
+    pieces = padded.unfold(-1, PIECE_PX + window - 1, PIECE_PX)  # (..., pieces, PIECE_PX + window - 1)
+    return (pieces @ _band(PIECE_PX + window - 1, window, maps)).flatten(-2)[..., :valid]
 
 
 def _band(length: int, window: int, like: Tensor) -> Tensor:
     """(length, length - window + 1): column j holds the window's weights from row j on."""
     offset = torch.arange(window, dtype=torch.float64) - (window - 1) / 2
-    weights = torch.exp(-0.5 * (offset / SIGMA) ** 2)
+    weights = torch.exp(-0.5 * (offset / SIGMA_PX) ** 2)
     band = torch.zeros(length, length - window + 1, dtype=torch.float64)
     for step, weight in enumerate(weights / weights.sum()):
         band.diagonal(-step).fill_(weight)

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from isthmus.errors import DataError
 
-EXACT_UP_TO = 4096
-SAMPLES = 4096
-SAMPLED_NUMBERS = 2**27
+MAX_EXACT_WIDTH = 4096
+MAX_SAMPLE_ROWS = 4096
+MAX_SAMPLE_NUMBERS = 2**27
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,12 @@ def principal_subspace(batches: Iterable[Tensor], components: int, *, seed: int 
     first = next((batch for batch in stream if len(batch)), None)
     if first is None:
         raise DataError("no images to fit the baseline on", id="metric.baseline-without-images")
-    return (_exact if first.shape[1] <= EXACT_UP_TO else _randomised)(first, stream, components, seed)
+    return (_fit_exact if first.shape[1] <= MAX_EXACT_WIDTH else _fit_randomised)(
+        first, stream, components, seed
+    )
 
 
-def _exact(first: Tensor, rest: Iterable[Tensor], components: int, _seed: int) -> Subspace:
+def _fit_exact(first: Tensor, rest: Iterable[Tensor], components: int, _seed: int) -> Subspace:
     import scipy.linalg
 
     # Products are taken about a point near the mean, so that single precision loses nothing that matters.
@@ -64,7 +66,7 @@ def _exact(first: Tensor, rest: Iterable[Tensor], components: int, _seed: int) -
     count = 0
     total = torch.zeros(width, dtype=torch.float64)
     products = torch.zeros(width, width, dtype=torch.float64)
-    for batch in _chain(first, rest):
+    for batch in _iter_batches(first, rest):
         rows = batch.float() - origin
         count += len(rows)
         total += rows.sum(0, dtype=torch.float64)
@@ -78,11 +80,11 @@ def _exact(first: Tensor, rest: Iterable[Tensor], components: int, _seed: int) -
     return Subspace(mean=(origin + offset).float(), basis=basis.float())
 
 
-def _randomised(first: Tensor, rest: Iterable[Tensor], components: int, seed: int) -> Subspace:
+def _fit_randomised(first: Tensor, rest: Iterable[Tensor], components: int, seed: int) -> Subspace:
     from sklearn.decomposition import PCA
 
     width = first.shape[1]
-    rows = _sample(first, rest, min(SAMPLES, max(2, SAMPLED_NUMBERS // width)), seed)
+    rows = _sample_rows(first, rest, min(MAX_SAMPLE_ROWS, max(2, MAX_SAMPLE_NUMBERS // width)), seed)
     if len(rows) == 1:  # a mean, and no direction in which anything varies
         return Subspace(mean=torch.from_numpy(rows[0]), basis=torch.empty(0, width))
     solver = PCA(min(components, len(rows)), svd_solver="randomized", random_state=seed).fit(rows)
@@ -90,22 +92,22 @@ def _randomised(first: Tensor, rest: Iterable[Tensor], components: int, seed: in
     return Subspace(mean=torch.from_numpy(mean), basis=torch.from_numpy(basis))
 
 
-def _sample(first: Tensor, rest: Iterable[Tensor], size: int, seed: int) -> np.ndarray:
+def _sample_rows(first: Tensor, rest: Iterable[Tensor], size: int, seed: int) -> np.ndarray:
     """A uniform sample of rows from a stream of unknown length (Vitter 1985, algorithm R)."""
     generator = np.random.default_rng(seed)
-    kept = np.empty((size, first.shape[1]), dtype=np.float32)
-    seen = 0
-    for batch in _chain(first, rest):
+    sample = np.empty((size, first.shape[1]), dtype=np.float32)
+    row_count = 0
+    for batch in _iter_batches(first, rest):
         rows = batch.float().numpy()
-        index = np.arange(seen, seen + len(rows))
+        index = np.arange(row_count, row_count + len(rows))
         slot = np.where(index < size, index, generator.integers(0, index + 1))
         chosen = slot < size
-        kept[slot[chosen]] = rows[chosen]
-        seen += len(rows)
-    return kept[: min(seen, size)]
+        sample[slot[chosen]] = rows[chosen]
+        row_count += len(rows)
+    return sample[: min(row_count, size)]
 
 
-def _chain(first: Tensor, rest: Iterable[Tensor]) -> Iterable[Tensor]:
+def _iter_batches(first: Tensor, rest: Iterable[Tensor]) -> Iterable[Tensor]:
     yield first.detach().cpu()
     for batch in rest:
         yield batch.detach().cpu()

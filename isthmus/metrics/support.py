@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from isthmus.errors import DataError
-from isthmus.metrics.neighbours import nearest_neighbours
+from isthmus.metrics.neighbours import find_neighbours
 
 NEIGHBOURS = 5
 
 
 @dataclass(frozen=True)
-class Support:
+class PrecisionRecall:
     """Both from 0 to 1.
 
     Attributes:
@@ -28,7 +28,7 @@ class Support:
 
 def precision_and_recall(
     real: Tensor, made: Tensor, *, neighbours: int = NEIGHBOURS, chunk: int = 2048
-) -> Support:
+) -> PrecisionRecall:
     """k-nearest-neighbour precision and recall (Kynkäänniemi et al. 2019, eq. 1 and 2).
 
     The place of a set is the union of balls around its rows, each as large as the distance to its k-th
@@ -48,19 +48,20 @@ def precision_and_recall(
             id="metric.support-rows",
             neighbours=neighbours,
         )
-    return Support(
-        precision=_inside(made, real, neighbours, chunk), recall=_inside(real, made, neighbours, chunk)
+    return PrecisionRecall(
+        precision=_share_inside(made, real, neighbours, chunk),
+        recall=_share_inside(real, made, neighbours, chunk),
     )
 
 
-def _inside(rows: Tensor, place: Tensor, neighbours: int, chunk: int) -> float:
-    distances, _ = nearest_neighbours(place, place, count=neighbours, skip_same_row=True, chunk=chunk)
+def _share_inside(rows: Tensor, place: Tensor, neighbours: int, chunk: int) -> float:
+    distances, _ = find_neighbours(place, place, count=neighbours, skip_same_row=True, chunk=chunk)
     radii = distances[:, -1]
-    found = []
+    parts = []
     for part in torch.split(rows.double(), chunk):
         inside = torch.zeros(len(part), dtype=torch.bool, device=part.device)
         for start in range(0, len(place), chunk):
             near = torch.cdist(part, place[start : start + chunk].double())
             inside |= (near <= radii[start : start + chunk]).any(1)
-        found.append(inside)
-    return float(torch.cat(found).double().mean())
+        parts.append(inside)
+    return float(torch.cat(parts).double().mean())

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from isthmus.errors import DataError
-from isthmus.metrics.neighbours import nearest_neighbours
+from isthmus.metrics.neighbours import find_neighbours
 
 SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)
 
@@ -81,7 +81,7 @@ def nearest_neighbour_accuracy(first: Tensor, second: Tensor) -> float:
             second=len(second),
         )
     both = torch.cat([first, second])
-    _, rows = nearest_neighbours(both, both, skip_same_row=True)
+    _, rows = find_neighbours(both, both, skip_same_row=True)
     is_first = torch.arange(len(both), device=both.device) < len(first)
     return float((is_first == is_first[rows[:, 0]]).double().mean())
 

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from isthmus.errors import UsageError
-from isthmus.metrics.cut_noise import CutNoise
+from isthmus.metrics.cut_noise import ClippedNoise
 from isthmus.model import axes
 from isthmus.model.axes.corruption import LEAST_RECORRUPTION as LEAST
 from isthmus.model.axes.corruption import MOST_RECORRUPTION as MOST
@@ -41,7 +41,7 @@ def recorrupted(images: Tensor, how: axes.Recorrupted, generator: torch.Generato
     alpha = LEAST + (MOST - LEAST) * drawn
     noise = sigma * torch.randn(images.shape, generator=generator, device=images.device)
     if how.clipped:
-        noise = noise * CutNoise(sigma).share(_around(images))
+        noise = noise * ClippedNoise(sigma).share(_around(images))
     weight = (alpha.square() / (1 + alpha.square()) / _MEAN_WEIGHT).expand(-1, 1, *images.shape[-2:])
     level = (sigma * (1 + alpha.square()).sqrt()).expand(-1, 1, *images.shape[-2:])
     condition = level if how.condition else None

@@ -12,7 +12,7 @@ from torch import Tensor
 from isthmus.errors import UsageError
 from isthmus.images.array_format import receive
 from isthmus.images.sample_range import NOISY, Range
-from isthmus.metrics.noise import Noise, noise_of
+from isthmus.metrics.noise import Noise, measure_noise
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.loading import ModelLike, load_shared
 from isthmus.model.trace import Corrupted
@@ -109,7 +109,7 @@ def estimate_noise(image: Any, sigma: float | None = None) -> Noise:
     if isinstance(image, Tensor):
         wide = image if image.dtype in (torch.uint8, torch.uint16) else image.float()
         image = wide[0].permute(1, 2, 0).cpu().numpy()
-    return noise_of(colour_of(image), sigma)
+    return measure_noise(colour_of(image), sigma)
 
 
 def denoise_tensor(network: Autoencoder, images: Tensor, noise: Noise, *, ensemble: bool = False) -> Tensor:
@@ -133,7 +133,7 @@ def _undo_clipping_bias(network: Autoencoder, found: Tensor, noise: Noise) -> Te
     """A network trained on noise that was not clipped gives the mean of clipped noise, which near black is
     brighter than the image; one trained on clipped noise with clean targets has no such bias."""
     unclipped = network.recipe.corruption.adds_unclipped_noise
-    return noise.cut.undone(found) if unclipped and noise.sigma > 0 else found
+    return noise.clipped.remove_bias(found) if unclipped and noise.sigma > 0 else found
 
 
 def _denoise_batch(network: Autoencoder, images: Tensor, sigmas: Tensor, ensemble: bool) -> Tensor:

@@ -20,8 +20,8 @@ def stop_on_signal() -> Iterator[Callable[[], bool]]:
     After the first signal Python's own handlers are back: a second Ctrl-C raises KeyboardInterrupt. Outside
     the main thread, where Python allows no handlers, the answer is always no.
 
-    Once a ProcessError has left the block, SIGTERM is ignored: torchrun sends it to all other processes when one is
-    lost, and the one that reports the loss must live until its report is written.
+    Once a ProcessError has left the block, SIGTERM is ignored: torchrun sends it to all other processes when
+    one is lost, and the one that reports the loss must live until its report is written.
     """
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():

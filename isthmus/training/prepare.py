@@ -20,7 +20,7 @@ from isthmus.images.reading import read
 from isthmus.images.split import hold_out
 from isthmus.images.store import ImageSet
 from isthmus.messages import Message
-from isthmus.metrics.noise import noise_level
+from isthmus.metrics.noise import estimate_sigma
 from isthmus.model import axes, capabilities
 from isthmus.model.allocation import TooLargeError, at_most
 from isthmus.model.autoencoder import Autoencoder, build
@@ -309,7 +309,7 @@ def _noise_settled(chosen: Frame, images: ImageSet) -> Frame:
     if not chosen.recipe.corruption.needs_noise_level:
         return chosen
     some = np.linspace(0, len(images) - 1, min(len(images), NOISE_IMAGES)).astype(int)
-    sigma = max(0.01, round(float(np.median([noise_level(images.image(int(i))) for i in some])), 2))
+    sigma = max(0.01, round(float(np.median([estimate_sigma(images.image(int(i))) for i in some])), 2))
     recipe = chosen.recipe.with_settings({"corruption.sigma": sigma})
     note = Message(
         "the images have noise of σ {sigma:g} of 255, measured on {images} (corruption.sigma)",

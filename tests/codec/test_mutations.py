@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
 from types import ModuleType
 
 import pytest
+from scripts import load_script
 
 from isthmus.codec.ready import Codec
 
 from .conftest import GOLDEN
 
-ROOT = Path(__file__).parents[2]
-
 
 @pytest.fixture(scope="module")
 def fuzz() -> ModuleType:
-    specification = importlib.util.spec_from_file_location("fuzz", ROOT / "benchmarks" / "fuzz.py")
-    assert specification is not None and specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
+    return load_script("benchmarks/fuzz.py")
 
 
 @pytest.fixture(scope="module")

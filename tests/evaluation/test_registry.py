@@ -11,19 +11,19 @@ from torch import Tensor
 
 import isthmus
 from isthmus.errors import UsageError
-from isthmus.metrics.registry import METRICS, Compared, Metric, label, register_metric
+from isthmus.metrics.registry import METRICS, Metric, OutputBatch, label, register_metric
 
 from .models import discs, trained
 
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-def hits(seen: Compared) -> Tensor:
+def hits(seen: OutputBatch) -> Tensor:
     """Share of pixels that are right to within a tenth."""
     return ((seen.output - seen.target).abs() < 0.1).float().flatten(1).mean(1)
 
 
-def code_norm(seen: Compared) -> Tensor:
+def code_norm(seen: OutputBatch) -> Tensor:
     assert seen.code is not None
     return seen.code.flatten(1).square().sum(1).sqrt()
 

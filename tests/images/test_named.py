@@ -13,13 +13,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scripts import load_script
 
 from isthmus.errors import DataError, OutputError, UsageError
 from isthmus.images import named
 from isthmus.images.idx import read_idx, write_idx
-from isthmus.images.make_sample import first_of_each_class, main, make_sample
 from isthmus.images.named import read_named
 from isthmus.images.registry import REGISTRY, NamedSet, RemoteFile
+
+sample = load_script("tools/make_sample.py")
 
 
 @pytest.fixture(autouse=True)
@@ -219,17 +221,17 @@ def test_making_the_sample_is_repeatable(tmp_path: Path) -> None:
         write_idx(tmp_path / "full" / f"{prefix}-images-idx3-ubyte.gz", pixels)
         write_idx(tmp_path / "full" / f"{prefix}-labels-idx1-ubyte", labels)
     for out in ("one", "two"):
-        make_sample(tmp_path / "full", tmp_path / out, per_class={"train": 5, "t10k": 2})
+        sample.make_sample(tmp_path / "full", tmp_path / out, per_class={"train": 5, "t10k": 2})
     ones = sorted((tmp_path / "one").iterdir())
     assert len(ones) == 4
     assert all(path.read_bytes() == (tmp_path / "two" / path.name).read_bytes() for path in ones)
-    assert main([str(tmp_path / "nowhere"), str(tmp_path / "three")]) == 1
-    assert main([]) == 2
+    assert sample.main([str(tmp_path / "nowhere"), str(tmp_path / "three")]) == 1
+    assert sample.main([]) == 2
 
 
 def test_the_first_of_each_class_in_official_order() -> None:
     labels = np.array([2, 2, 0, 2, 1, 0, 0], np.uint8)
-    assert first_of_each_class(labels, 2).tolist() == [0, 1, 2, 4, 5]
+    assert sample.first_of_each_class(labels, 2).tolist() == [0, 1, 2, 4, 5]
 
 
 @pytest.mark.skipif(
@@ -238,7 +240,7 @@ def test_the_first_of_each_class_in_official_order() -> None:
 def test_the_shipped_set_is_what_make_sample_makes() -> None:
     source = Path("/usr/share/datasets/fashion-mnist")
     images, labels = (read_idx(source / f"t10k-{kind}-ubyte.gz") for kind in ("images-idx3", "labels-idx1"))
-    chosen = first_of_each_class(labels, 200)
+    chosen = sample.first_of_each_class(labels, 200)
     shipped = read_named("fashion-sample:test")
     assert np.array_equal(np.asarray(shipped.pixels), images[chosen][..., None])
     assert np.array_equal(shipped.labels, labels[chosen])  # type: ignore[arg-type]

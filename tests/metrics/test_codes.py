@@ -56,7 +56,7 @@ def test_wide_codes_are_measured_from_the_smaller_side(monkeypatch: pytest.Monke
     code = torch.randn(40, 3) @ torch.randn(3, 500)
     whole = code_statistics(code)
     assert whole.effective_rank <= 3 + 1e-4
-    monkeypatch.setattr(codes, "LARGEST_MATRIX", 20)
+    monkeypatch.setattr(codes, "MAX_MATRIX_SIDE", 20)
     assert 1 <= code_statistics(code).effective_rank <= 3 + 1e-4
 
 

@@ -10,7 +10,7 @@ import pytest
 from skimage import data
 
 from isthmus.errors import DataError
-from isthmus.metrics.noise import noise_level, noise_of
+from isthmus.metrics.noise import estimate_sigma, measure_noise
 
 PHOTOS = {n: getattr(data, n) for n in ("camera", "chelsea", "coffee", "astronaut")}
 
@@ -27,42 +27,42 @@ def photo(name: str) -> npt.NDArray[np.float32]:
 @pytest.mark.parametrize("sigma", [10.0, 25.0, 50.0])
 @pytest.mark.parametrize("name", PHOTOS)
 def test_the_level_is_found_within_a_tenth(name: str, sigma: float) -> None:
-    assert noise_level(noisy(photo(name), sigma)) == pytest.approx(sigma, rel=0.1)
+    assert estimate_sigma(noisy(photo(name), sigma)) == pytest.approx(sigma, rel=0.1)
 
 
 @pytest.mark.parametrize("name", PHOTOS)
 def test_a_photograph_as_it_is_has_little_noise(name: str) -> None:
-    assert noise_level(photo(name)) < 4
+    assert estimate_sigma(photo(name)) < 4
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_samples_of_any_width_are_measured_alike(dtype: type[np.integer[Any]]) -> None:
     seen = noisy(photo("camera"), 20).clip(0, 1)
     levels = (seen * np.iinfo(dtype).max).round().astype(dtype)
-    assert noise_level(levels) == pytest.approx(noise_level(seen), rel=0.02)
+    assert estimate_sigma(levels) == pytest.approx(estimate_sigma(seen), rel=0.02)
 
 
 def test_pure_noise_of_any_size_down_to_the_smallest() -> None:
     for size in ((8, 9), (16, 16), (40, 17), (2000, 1500)):
         seen = noisy(np.full(size, 0.5, np.float32), 12)
-        assert noise_level(seen) == pytest.approx(12, rel=0.35 if max(size) < 100 else 0.05)
+        assert estimate_sigma(seen) == pytest.approx(12, rel=0.35 if max(size) < 100 else 0.05)
     with pytest.raises(DataError, match="too small"):
-        noise_level(np.zeros((7, 100)))
+        estimate_sigma(np.zeros((7, 100)))
 
 
 @pytest.mark.parametrize("sigma", [15.0, 30.0, 50.0])
 @pytest.mark.parametrize("name", PHOTOS)
 def test_noise_that_a_file_cut_off_is_known_and_measured_as_it_was(name: str, sigma: float) -> None:
     levels = (noisy(photo(name), sigma) * 255).round().clip(0, 255).astype(np.uint8)
-    found = noise_of(levels)
+    found = measure_noise(levels)
     assert found.sigma == pytest.approx(sigma, rel=0.1)
     dark = (photo(name) < sigma / 255 / 2).mean() > 0.02
     assert found.black or not dark
-    assert noise_of(levels, sigma).black == found.black
+    assert measure_noise(levels, sigma).black == found.black
 
 
 def test_noise_that_reaches_beyond_black_was_not_cut_off() -> None:
-    found = noise_of(noisy(photo("astronaut"), 30))
+    found = measure_noise(noisy(photo("astronaut"), 30))
     assert not found.black
     assert not found.white
 
@@ -71,4 +71,4 @@ def test_dark_parts_with_little_noise_of_their_own_were_not_cut_off() -> None:
     clean = photo("camera")
     noise = np.random.default_rng(0).normal(size=clean.shape) * (clean * 0.2)  # grows with the light
     levels = ((clean + noise) * 255).round().clip(0, 255).astype(np.uint8)
-    assert not noise_of(levels, 30).black
+    assert not measure_noise(levels, 30).black

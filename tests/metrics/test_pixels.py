@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from skimage.metrics import peak_signal_noise_ratio
 
 from isthmus.errors import DataError
-from isthmus.metrics.pixels import mae, mse, psnr, to_level
+from isthmus.metrics.pixels import mae, mse, psnr, round_to_levels
 
 seeds = st.integers(0, 2**31)
 
@@ -48,8 +48,8 @@ def test_equal_images_are_infinitely_good_unless_a_ceiling_is_asked_for() -> Non
 @settings(max_examples=25, deadline=None)
 def test_levels_are_the_nearest_and_stay_what_they_are(seed: int, bits: int) -> None:
     x = pair(seed)[0] * 1.4 - 0.2
-    level = to_level(x, bits=bits)
-    assert torch.equal(to_level(level, bits=bits), level)
+    level = round_to_levels(x, bits=bits)
+    assert torch.equal(round_to_levels(level, bits=bits), level)
     assert ((level - x.clamp(0, 1)).abs() <= 0.5 / (2**bits - 1) + 1e-6).all()
 
 

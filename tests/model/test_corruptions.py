@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 
-from isthmus.metrics.cut_noise import CutNoise
+from isthmus.metrics.cut_noise import ClippedNoise
 from isthmus.model import axes
 from isthmus.model.corruptions import corrupt
 from isthmus.model.setting import Settings
@@ -266,7 +266,7 @@ def test_noise_that_was_cut_off_at_black_is_recorrupted_without_correlation() ->
 def test_the_mean_of_cut_noise_is_that_of_many_draws() -> None:
     clean = torch.tensor([0.0, 0.02, 0.1, 0.5, 0.97, 1.0])
     draws = clean[:, None] + 0.1 * torch.randn((6, 200_000), generator=generator(0))
-    torch.testing.assert_close(CutNoise(0.1).mean(clean), draws.clamp(0, 1).mean(1), rtol=0, atol=1e-3)
+    torch.testing.assert_close(ClippedNoise(0.1).mean(clean), draws.clamp(0, 1).mean(1), rtol=0, atol=1e-3)
 
 
 def test_a_blind_spot_is_guessed_without_itself() -> None:

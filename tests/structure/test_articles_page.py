@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
+from scripts import load_script
 
 from isthmus.images.store import ImageSet
 
 ROOT = Path(__file__).parents[2]
-BENCHMARK = ROOT / "benchmarks" / "articles"
+STUDY = "studies/articles"
 PAGE = (ROOT / "docs" / "articles.md").read_text("utf-8")
 LARGEST = 150_000  # bytes
 
 
-def module(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"articles_{name}", BENCHMARK / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    found = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = found
-    spec.loader.exec_module(found)
-    return found
-
-
 def test_tables_are_those_of_the_results() -> None:
-    tables = module("tables")
+    tables = load_script(f"{STUDY}/tables.py")
     assert set(re.findall(r"<!-- table: ([\w-]+) -->", PAGE)) == set(tables.TABLES)
-    assert tables.with_tables(PAGE, BENCHMARK / "results") == PAGE
+    assert tables.with_tables(PAGE, ROOT / STUDY / "results") == PAGE
     assert "-->\n<!-- end" not in PAGE  # no table is empty
 
 
@@ -48,7 +37,7 @@ def test_digits_on_a_canvas_keep_their_ink(scattered: bool) -> None:
     digits = np.zeros((30, 12, 12, 1), np.uint8)
     digits[:, 3:9, 4:8] = random.integers(1, 256, (30, 6, 4, 1))
     images = ImageSet(digits, tuple(map(str, range(30))))
-    made = module("data").on_canvas(images, side=16, scattered=scattered, seed=1)
+    made = load_script(f"{STUDY}/data.py").on_canvas(images, side=16, scattered=scattered, seed=1)
     assert made.shape == (16, 16, 1)
     corners = set()
     for index in range(30):

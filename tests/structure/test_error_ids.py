@@ -98,8 +98,8 @@ def test_an_id_stands_for_one_text() -> None:
 
 
 def test_the_page_is_current() -> None:
-    page = (ROOT / "docs" / "errors.md").read_text("utf-8")
-    assert page == reference(), "run python -m isthmus.error_reference > docs/errors.md"
+    page = (ROOT / "docs" / "reference" / "errors.md").read_text("utf-8")
+    assert page == reference(), "run python -m isthmus.error_reference > docs/reference/errors.md"
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from scripts import load_script
 
 from isthmus.__main__ import main
-from isthmus.images.make_sample import make_sample
 from isthmus.images.named import SAMPLE_FOLDER
 from isthmus.training.options import Options
 
@@ -112,7 +112,9 @@ def sample_folder(
     monkeypatch.setattr("isthmus.training.api.Options", ShortOptions)
     sample = tmp_path_factory.getbasetemp() / "sample"
     if not sample.exists():
-        make_sample(SAMPLE_FOLDER, sample, per_class={"train": 12, "t10k": 6})
+        load_script("tools/make_sample.py").make_sample(
+            SAMPLE_FOLDER, sample, per_class={"train": 12, "t10k": 6}
+        )
     monkeypatch.setattr("isthmus.images.named.SAMPLE_FOLDER", sample)
     return tmp_path
 

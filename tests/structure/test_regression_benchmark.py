@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from scripts import ROOT, load_script
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+BENCHMARKS = ROOT / "benchmarks"
 RESULTS = BENCHMARKS / "results" / "0.1"
 SEEDS = (0, 1, 2)
 
@@ -19,14 +17,9 @@ SEEDS = (0, 1, 2)
 @pytest.fixture(scope="module")
 def regression() -> ModuleType:
     """benchmarks/regression.py, which imports its neighbours by their names."""
-    spec = importlib.util.spec_from_file_location("regression_benchmark", BENCHMARKS / "regression.py")
-    assert spec is not None and spec.loader is not None
-    found = importlib.util.module_from_spec(spec)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(BENCHMARKS))
-        patch.setitem(sys.modules, "regression_benchmark", found)
-        spec.loader.exec_module(found)
-    return found
+        return load_script("benchmarks/regression.py")
 
 
 def stored(seed: int) -> dict[str, Any]:

@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-from types import ModuleType
-
 import pytest
 import torch
+from scripts import load_script
 from torch import nn
 
 from isthmus.model.autoencoder import build
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-
-
-def module(path: str) -> ModuleType:
-    name = "speed_benchmark_" + path.replace("/", "_")
-    spec = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{path}.py")
-    assert spec is not None and spec.loader is not None
-    found = importlib.util.module_from_spec(spec)
-    sys.modules[name] = found
-    spec.loader.exec_module(found)
-    return found
-
-
-points, networks = module("speed/points"), module("peers/networks")
-tables, quality = module("speed/tables"), module("speed/quality_table")
+points, networks = load_script("benchmarks/speed/points.py"), load_script("benchmarks/peers/networks.py")
+tables = load_script("benchmarks/speed/tables.py")
+quality = load_script("benchmarks/speed/quality_table.py")
 
 
 @pytest.mark.parametrize("name", list(points.NETWORKS))

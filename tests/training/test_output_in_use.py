@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import isthmus
-from isthmus.errors import BusyError, OutputError, Stopped
+from isthmus.errors import BusyError, OutputError, ProcessError, Stopped
 from isthmus.training.api import train as run_training
 from isthmus.training.checkpoint import resume_path
 from isthmus.training.interrupt import stop_on_signal

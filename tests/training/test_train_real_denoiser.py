@@ -16,7 +16,7 @@ from skimage import data
 import isthmus
 from isthmus.model.autoencoder import Autoencoder
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "train_real_denoiser.py"
+SCRIPT = Path(__file__).parents[2] / "tools" / "train_real_denoiser.py"
 SMALL = ["backbone.width=8-8-8", "backbone.blocks=1", "code=8@8"]
 
 

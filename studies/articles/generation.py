@@ -11,7 +11,7 @@ from data import mnist
 from study import Study
 
 import isthmus
-from isthmus.metrics.neighbours import nearest_neighbours
+from isthmus.metrics.neighbours import find_neighbours
 from isthmus.reports.image_sheets import draw_image_rows
 
 Array = npt.NDArray[np.float32]
@@ -59,7 +59,7 @@ def realism(made: Array, real: Array) -> dict[str, float]:
     x, y = (torch.from_numpy(a.reshape(len(a), -1)).double() for a in (made, real))
     within = [torch.cdist(a, a).sum() / (len(a) * (len(a) - 1)) for a in (x, y)]
     both = torch.cat([x, y])
-    _, nearest = nearest_neighbours(both, both, skip_same_row=True)
+    _, nearest = find_neighbours(both, both, skip_same_row=True)
     same = (nearest[:, 0] < len(x)) == (torch.arange(len(both)) < len(x))
     return {
         "energy": float(2 * torch.cdist(x, y).mean() - within[0] - within[1]),

@@ -1,6 +1,6 @@
 """A colour denoiser that begins as a trained gray one: for `isthmus train --from`.
 
-    python benchmarks/colour_denoiser.py photo-denoise-gray.safetensors -o colour-start.safetensors
+    python tools/colour_denoiser.py photo-denoise-gray.safetensors -o colour-start.safetensors
     isthmus train photos-colour/train --recipe denoising --from colour-start.safetensors …
 
 The new network sees the mean of the three channels as the gray one saw its image, and moves all channels

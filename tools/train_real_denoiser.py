@@ -1,9 +1,9 @@
 """Train the blind denoiser `photo-denoise-real` on photographs, on a CPU or a GPU, in a given time.
 
-    python benchmarks/free_photos.py photos --also bsds500/train --also bsds500/test
-    python benchmarks/train_real_denoiser.py photos -o real.safetensors --minutes 65
-    python benchmarks/train_real_denoiser.py photos -o real.safetensors --minutes 65 --resume
-    python benchmarks/train_real_denoiser.py photos -o more.safetensors --minutes 600 --from real.safetensors
+    python tools/free_photos.py photos --also bsds500/train --also bsds500/test
+    python tools/train_real_denoiser.py photos -o real.safetensors --minutes 65
+    python tools/train_real_denoiser.py photos -o real.safetensors --minutes 65 --resume
+    python tools/train_real_denoiser.py photos -o more.safetensors --minutes 600 --from real.safetensors
 
 Photographs are held on the device as 8-bit pieces; crops, orientations and noise are drawn there (JPEG is
 coded on the CPU). The budget is wall-clock time, pauses included, and the learning rate follows it down

@@ -1,7 +1,7 @@
 """The README's picture: unseen images, what PCA makes of them, and what a model with as many numbers makes.
 
 isthmus demo -o demo
-python benchmarks/picture.py demo/fashion-sample.safetensors docs/pictures/fashion-32.png
+python tools/picture.py demo/fashion-sample.safetensors docs/pictures/fashion-32.png
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Put a trained model into the package: weights in 16 bits, and what the training knows into its card.
 
-    python benchmarks/ship_model.py photo-denoise-gray.safetensors photo-denoise-gray
-    python benchmarks/ship_model.py photo-denoise-gray.resume.safetensors photo-denoise-gray
+    python tools/ship_model.py photo-denoise-gray.safetensors photo-denoise-gray
+    python tools/ship_model.py photo-denoise-gray.resume.safetensors photo-denoise-gray
 
 The state of a training that was stopped is taken as well; its best averaged weights are shipped, and the card
 says how far it had come. What the model is good for, its data, licences, command and results are written

@@ -1,10 +1,10 @@
 """Make the data set that ships with the package, `fashion-sample`, again, byte for byte.
 
-    python -m isthmus.images.make_sample FOLDER [OUT]
+    python tools/make_sample.py FOLDER [OUT]
 
-FOLDER holds Fashion-MNIST's four idx files, gzipped or not, as Debian's dataset-fashion-mnist installs them
-in /usr/share/datasets/fashion-mnist. OUT is where the four smaller files go; by default into this package. A
-tool for maintainers: with the same zlib the same bytes come out.
+FOLDER holds the four idx files of Fashion-MNIST, gzipped or not, as Debian's dataset-fashion-mnist installs
+them in /usr/share/datasets/fashion-mnist. OUT is where the four smaller files go, by default the package's
+own. The same zlib gives the same bytes.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from isthmus.errors import DataError, IsthmusError
 from isthmus.images.idx import read_idx, write_idx
+from isthmus.images.named import SAMPLE_FOLDER
 
 PER_CLASS = {"train": 800, "t10k": 200}
 
@@ -59,9 +60,8 @@ def main(arguments: list[str]) -> int:
     if len(arguments) not in (1, 2):
         print(__doc__, file=sys.stderr)
         return 2
-    default = Path(__file__).parent / "sample"
     try:
-        make_sample(Path(arguments[0]), Path(arguments[1]) if len(arguments) == 2 else default)
+        make_sample(Path(arguments[0]), Path(arguments[1]) if len(arguments) == 2 else SAMPLE_FOLDER)
     except IsthmusError as error:
         print(f"isthmus: error: {error}", file=sys.stderr)
         return error.exit_code

@@ -1,10 +1,10 @@
 """Every number and picture of docs/articles.md: five published descriptions, and the questions they raise.
 
-    python benchmarks/articles                     everything, about an hour on one core
-    python benchmarks/articles 001                 one part
-    python benchmarks/articles 003 --stop-after 4  trains no further model after four minutes
-    python benchmarks/articles --tables            writes the page's tables anew, measures nothing
-    python benchmarks/articles --steps 100 --seed 1 --results R --models M --pictures P
+    python studies/articles                     everything, about an hour on one core
+    python studies/articles 001                 one part
+    python studies/articles 003 --stop-after 4  trains no further model after four minutes
+    python studies/articles --tables            writes the page's tables anew, measures nothing
+    python studies/articles --steps 100 --seed 1 --results R --models M --pictures P
                                                    another seed, a fixed number of steps in each training
 
 What a part has measured is written to results/PART.json as soon as it is known and never measured twice:

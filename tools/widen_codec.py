@@ -1,8 +1,8 @@
 """Give a trained codec more code channels without losing what it knows: for `isthmus train --from`.
 
-    python benchmarks/widen_codec.py narrow.safetensors photos/train 192 -o wide.safetensors
+    python tools/widen_codec.py narrow.safetensors photos/train 192 -o wide.safetensors
     isthmus train photos/train --recipe codec --code 192@16 --from wide.safetensors …
-    python benchmarks/widen_codec.py m.safetensors photos/train 192 --low 0.0007 --high 0.06 -o n.safetensors
+    python tools/widen_codec.py m.safetensors photos/train 192 --low 0.0007 --high 0.06 -o n.safetensors
 
 The new channels are the principal components of what the linear path leaves of the photographs' pieces; the
 stages do not touch them at first, and they cost little while they are rounded to zero. An added block of the

@@ -1,7 +1,7 @@
 """Gather photographs under free licences to train on, as PNG pieces of moderate size.
 
-    python benchmarks/free_photos.py FOLDER             about 210 pieces from 190 MB of downloads, a minute
-    python benchmarks/free_photos.py FOLDER --gray --also bsds500/train --also bsds500/test
+    python tools/free_photos.py FOLDER             about 210 pieces from 190 MB of downloads, a minute
+    python tools/free_photos.py FOLDER --gray --also bsds500/train --also bsds500/test
 
 Writes FOLDER/train, FOLDER/tune (40 pieces of photographs that are not in `train`) and
 FOLDER/sources.json with name, licence and origin of every photograph. The photographs come from Debian

@@ -1,7 +1,7 @@
 """The small classifiers in whose features generated images are compared: train, measure, write.
 
-    python benchmarks/feature_networks.py mnist                     two and a half minutes on one core
-    python benchmarks/feature_networks.py fashion-mnist             nine minutes
+    python tools/feature_networks.py mnist                     two and a half minutes on one core
+    python tools/feature_networks.py fashion-mnist             nine minutes
 
 Each writes isthmus/evaluation/feature_networks/NAME.safetensors (16-bit weights) and NAME.json with its hash
 and its accuracy on the test split. They are fixed before any generator is trained, and never trained again.
@@ -50,7 +50,7 @@ def main() -> None:
         "seed": 0,
         "seconds": round(seconds),
         "test_accuracy": accuracy(network.half().float(), test),
-        "command": f"python benchmarks/feature_networks.py {arguments.data}",
+        "command": f"python tools/feature_networks.py {arguments.data}",
     }
     digest = write(arguments.out / f"{arguments.data}.safetensors", network, card)
     print(json.dumps({**card, "hash": digest}, indent=1))

@@ -1,7 +1,7 @@
 """Make the shipped photo codec of a trained model: 8-bit weights, tables fitted to them, the card's facts.
 
     isthmus train photos/train --val photos/tune --recipe codec --minutes 60 -o photo-codec.safetensors
-    python benchmarks/ship_codec.py photo-codec.safetensors photos/train
+    python tools/ship_codec.py photo-codec.safetensors photos/train
 
 A stopped training (NAME.resume.safetensors) is taken as well. Tables are fitted to the weights as they are
 shipped, after their rounding, for they must belong to exactly these symbols. What is written by hand stays.
