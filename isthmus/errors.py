@@ -23,6 +23,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,8 +38,8 @@ class Hint:
     """How an error can be avoided, as data, so that each interface shows it in its own spelling.
 
     Either words (`Hint("put each class in a folder of its own")`), options to add
-    (`Hint.add(force=True)`), or a use to call (`Hint.call("train", "DATA", recipe="codec")`). A word in
-    capitals stands for something that the user has to fill in.
+    (`Hint.add(force=True)`), both as alternatives, or a use to call (`Hint.call("train", "DATA",
+    recipe="codec")`). A word in capitals stands for something that the user has to fill in.
 
     >>> Hint.add(force=True).for_python()
     'add force=True'
@@ -60,14 +63,21 @@ class Hint:
         return cls("", use, arguments, tuple(options.items()))
 
     def __str__(self) -> str:
-        return self.for_python()
+        """What to do, without a call around it, in the spelling of the interface in use."""
+        return (_spelling.get() or Hint.spell_options)(self)
 
     def for_python(self) -> str:
         """The hint in Python's spelling."""
         options = [f"{name}={_python_value(value)}" for name, value in self.options]
         if self.use:
             return f"isthmus.{self.use}({', '.join([*map(_python_value, self.arguments), *options])})"
-        return self.words or f"add {', '.join(options)}"
+        added = f"add {', '.join(options)}" if options else ""
+        return ", or ".join(filter(None, (self.words, added)))
+
+    def spell_options(self) -> str:
+        """Words and options alone, such as `code='8'`, in Python's spelling."""
+        options = ", ".join(f"{name}={_python_value(value)}" for name, value in self.options)
+        return ", or ".join(filter(None, (self.words, options)))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values: the fields of this class, and `text` in Python's spelling."""
@@ -80,12 +90,27 @@ class Hint:
         }
 
 
+_spelling: ContextVar[Callable[[Hint], str] | None] = ContextVar("isthmus_hint_spelling", default=None)
+
+
+@contextmanager
+def spell_hints(spell: Callable[[Hint], str]) -> Iterator[None]:
+    """Within the block, tables and texts show hints as `spell` writes them; outside, as Python."""
+    token = _spelling.set(spell)
+    try:
+        yield
+    finally:
+        _spelling.reset(token)
+
+
 def is_placeholder(value: object) -> bool:
     """Whether a value of a hint is to be filled in by the user, such as `DATA`."""
     return isinstance(value, str) and re.fullmatch(r"[A-Z][A-Z-]*", value) is not None
 
 
 def _python_value(value: object) -> str:
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_python_value, value))}]"
     return str(value).replace("-", "_") if is_placeholder(value) else repr(value)
 
 

@@ -3,7 +3,8 @@
     Message("{path}: no such file", id="file.missing", path="photos/a.png")
 
 It is the finished sentence, a `str`. Its `id` and `fields` are data, so that a page can show it in another
-language. Errors, notes and the reasons of skipped inputs are such messages; docs/reference/errors.md lists them.
+language. Errors, notes and the reasons of skipped inputs are such messages; docs/reference/errors.md lists
+them.
 """
 
 from __future__ import annotations

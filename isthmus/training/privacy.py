@@ -145,7 +145,7 @@ def check(recipe: Recipe, *, balance: bool, processes: int) -> None:
     CapabilityError: something in this training sees images past the noise; the hint is what does not.
     """
     for reason, change in _refusals(recipe, balance=balance, processes=processes):
-        hint = Hint.add(settings=change) if "=" in change else Hint(change) if change else None
+        hint = Hint.add(settings=(change,)) if "=" in change else Hint(change) if change else None
         raise CapabilityError("not privately: {reason}", id="training.not-private", hint=hint, reason=reason)
 
 

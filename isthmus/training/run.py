@@ -107,7 +107,7 @@ class Run:
         learner.set_precision(getattr(torch, settled.precision))
         normalises = any(isinstance(m, _BatchNorm) for m in learner.module.modules())
         if normalises and (settled.batch < 2 or processes.count > 1):
-            hint = Hint.add(settings="backbone.norm=none")
+            hint = Hint.add(settings=("backbone.norm=none",))
             if processes.count == 1:
                 raise UsageError(
                     "batch normalisation needs at least two images a step",
