@@ -14,7 +14,7 @@ class CountText(str):
         return self
 
 
-def format_count(number: float, noun: str, plural: str | None = None) -> CountText:
+def format_count(number: float, noun: str, plural: str | None = None) -> str:
     """A number with its noun: "1 image", "0 images", "1,234 images", "0.5 minutes".
 
     Args:

@@ -109,7 +109,7 @@ def settle(
 
 def described(terms: Privacy, steps: int, *, val: bool) -> list[str]:
     """The terms in words, one line each."""
-    said = [
+    said: list[str] = [
         Message(
             "private: ε {epsilon:.4g} at δ {delta:.3g} for any one image, by noise of "
             "{noise:.4g} times the clip norm {clip:g} in each of {steps}, which draw every "

@@ -103,7 +103,7 @@ def test_a_rate_far_too_high_is_named_with_the_first_term_that_broke() -> None:
     )
     with pytest.raises(DivergedError, match=r"'mse' became .* at step .*rate 1e\+12") as caught:
         train(MANY, recipe, steps=100)
-    assert caught.value.hint == Hint.add(settings="optimiser.rate=2.5e+11")
+    assert caught.value.hint == Hint.add(settings=("optimiser.rate=2.5e+11",))
 
 
 def test_an_image_that_holds_no_numbers_is_named() -> None:
@@ -118,7 +118,7 @@ def test_an_image_that_holds_no_numbers_is_named() -> None:
 def test_a_weight_that_overflows_is_named_with_its_setting() -> None:
     with pytest.raises(DivergedError, match="weight 1e\\+42 of 'code_l2' is too large") as caught:
         train(MANY, small("dense", "bottleneck=l2", "bottleneck.weight=1e42"), steps=5)
-    assert caught.value.hint == Hint.add(settings="bottleneck.weight=1")
+    assert caught.value.hint == Hint.add(settings=("bottleneck.weight=1",))
 
 
 def test_bfloat16_is_blamed_for_what_float32_can_do(tmp_path: Path) -> None:
