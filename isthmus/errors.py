@@ -63,8 +63,14 @@ class Hint:
         return cls("", use, arguments, tuple(options.items()))
 
     def __str__(self) -> str:
-        """What to do, without a call around it, in the spelling of the interface in use."""
-        return (_spelling.get() or Hint.spell_options)(self)
+        return self.for_python()
+
+    def spell_options(self) -> str:
+        """Words and options alone, such as `code='8'`, in the spelling of the interface in use."""
+        if (spell := _spelling.get()) is not None:
+            return spell(self)
+        options = ", ".join(f"{name}={_python_value(value)}" for name, value in self.options)
+        return ", or ".join(filter(None, (self.words, options)))
 
     def for_python(self) -> str:
         """The hint in Python's spelling."""
@@ -73,11 +79,6 @@ class Hint:
             return f"isthmus.{self.use}({', '.join([*map(_python_value, self.arguments), *options])})"
         added = f"add {', '.join(options)}" if options else ""
         return ", or ".join(filter(None, (self.words, added)))
-
-    def spell_options(self) -> str:
-        """Words and options alone, such as `code='8'`, in Python's spelling."""
-        options = ", ".join(f"{name}={_python_value(value)}" for name, value in self.options)
-        return ", or ".join(filter(None, (self.words, options)))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values: the fields of this class, and `text` in Python's spelling."""
@@ -95,7 +96,7 @@ _spelling: ContextVar[Callable[[Hint], str] | None] = ContextVar("isthmus_hint_s
 
 @contextmanager
 def spell_hints(spell: Callable[[Hint], str]) -> Iterator[None]:
-    """Within the block, tables and texts show hints as `spell` writes them; outside, as Python."""
+    """Within the block `Hint.spell_options` gives what `spell` writes; outside, Python's spelling."""
     token = _spelling.set(spell)
     try:
         yield

@@ -37,7 +37,7 @@ class Finding:
     @property
     def suggestion(self) -> str:
         """The hint in the spelling of the interface in use: `steps=1000`, or `--steps 1000` in a shell."""
-        return str(self.hint)
+        return self.hint.spell_options()
 
     def __str__(self) -> str:
         return f"{self.name}: {self.message}; try {self.suggestion}"
