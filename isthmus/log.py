@@ -58,7 +58,7 @@ def log_note(template: str, /, *, id: str = "note", log_level: int = logging.INF
     Args:
         template: the sentence in English; `{name}` stands for the field of that name. Or a finished message.
         id: a stable name of this kind of note.
-        log_level: `logging.WARNING` for what a user must not miss, also with `--quiet`.
+        log_level: `logging.WARNING` for what a user must not miss, also where notes are silent.
         fields: the values in it.
     """
     note = template if isinstance(template, Message) else Message(template, id=id, **fields)

@@ -75,7 +75,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class Generation:
-    """What `evaluate_generation` found; `to_dict` is the key `generation` of `isthmus evaluate --json`."""
+    """What `evaluate_generation` found; `to_dict` is the key `generation` of an evaluation's document."""
 
     rows: tuple[Row, ...]
     memory: Memory

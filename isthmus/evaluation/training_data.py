@@ -56,7 +56,7 @@ def _has_its_images(recorded: dict[str, Any], source: str) -> bool:
     """Whether a listing of the source agrees with what the model recorded; nothing is decoded for it.
 
     Models of version 0.1 recorded no names, only how many images they were trained on: unread files and those
-    that `--only` left out may come on top.
+    that a list of names left out may come on top.
     """
     known = recorded.get("inventory")
     if isinstance(known, dict):

@@ -1,4 +1,4 @@
-"""A list of image names, one a line: the part of a set that is to be used (`train --only`)."""
+"""A list of image names, one a line: the part of a set that is to be used (`names_from` of `train`)."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ class Recipe:
         return dataclasses.replace(self, **change)
 
     def keys(self) -> list[str]:
-        """Every dotted key that `--set` takes for this recipe."""
+        """Every dotted key of this recipe's settings."""
         keys = ["code"]
         for axis, points in axes.AXES.items():
             if len(points) > 1:

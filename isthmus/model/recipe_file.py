@@ -1,4 +1,4 @@
-"""Recipes from users: a TOML file with the same keys that `--set` takes, one table per axis."""
+"""Recipes from users: a TOML file with the keys of `settings`, one table per axis."""
 
 from __future__ import annotations
 

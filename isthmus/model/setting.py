@@ -1,7 +1,7 @@
 """How one setting is declared, checked, read from text and explained.
 
 Every axis of the product space is a frozen dataclass whose fields are made by `setting`. From the declaration
-alone follow the checks, the parsing of `--set KEY=VALUE`, the TOML form and the help text.
+alone follow the checks, the parsing of `KEY=VALUE`, the TOML form and the help text.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Settings:
 
 
 def from_text(text: str, kind: Any, key: str) -> Any:
-    """Read one value as `--set` gives it: `1e-3`, `true`, `64-128` or `64,128` for widths, `auto` (None)."""
+    """Read one value from text: `1e-3`, `true`, `64-128` or `64,128` for widths, `auto` (None)."""
     text = text.strip()
     options = typing.get_args(kind)
     if type(None) in options:

@@ -84,7 +84,7 @@ class Prepared:
 
 
 def settle_recipe(recipe: str | Recipe, code: str | None, settings: Iterable[str] | dict[str, Any]) -> Recipe:
-    """The recipe that a name (or a recipe), `--code` and `--set` together mean."""
+    """The recipe that a name (or a recipe), a code and settings together mean."""
     chosen = named_recipe(recipe) if isinstance(recipe, str) else recipe
     if code is not None:
         chosen = replace(chosen, code=code)

@@ -20,7 +20,7 @@ class Axis:
     """One setting.
 
     Attributes:
-        key: as `--set` takes it; values: texts to choose from, or empty for a range from `low` to `high`.
+        key: of a setting; values: texts to choose from, or empty for a range from `low` to `high`.
         whole: only whole numbers; logarithmic: even in the logarithm, where the range spans a factor of 10.
     """
 
@@ -44,7 +44,7 @@ class Axis:
         return self.text(self.low + share * (self.high - self.low))
 
     def text(self, number: float) -> str:
-        """A number of the range as `--set` reads it, three digits."""
+        """A number of the range as settings read it, three digits."""
         return str(round(number)) if self.whole else f"{number:.3g}"
 
 
