@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from isthmus.errors import CapabilityError, DataError, ExistsError, Hint, OutputError
+from isthmus.errors import CapabilityError, DataError, ExistsError, Hint, IsthmusError, OutputError
 from isthmus.log import LOGGER, SkippedInput
 from isthmus.names import safe_outputs
 from isthmus.outputs import (
@@ -208,8 +208,13 @@ def _run_job(
     except (DataError, CapabilityError, OutputError) as error:
         if isinstance(error, OutputError) and affects_every_output(error):
             raise
-        reason = getattr(error, "reason", None) or error.message.without_prefix(f"{job.source}: ")
-        return FileOutcome(job, skipped=SkippedInput(job.name, reason))
+        return FileOutcome(job, skipped=SkippedInput(job.name, describe_failure(error, job.source)))
+
+
+def describe_failure(error: IsthmusError, source: Path) -> str:
+    """Why `source` could not be used, without its name."""
+    reason: str | None = getattr(error, "reason", None)
+    return reason or error.message.without_prefix(f"{source}: ")
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from isthmus.api.compressed_files import list_compressed
 from isthmus.api.inputs import ModelLike, PathLike
 from isthmus.api.result import Result, use
 from isthmus.errors import DataError
-from isthmus.file_jobs import InputFiles, expand_inputs
+from isthmus.file_jobs import InputFiles, describe_failure, expand_inputs
 from isthmus.log import SkippedInput, log_skipped
 from isthmus.progress import Progress, start_task
 from isthmus.wording import choose_word, format_count
@@ -130,7 +130,7 @@ def verify_files(
             except DataError as error:
                 if len(files.files) == 1 and not files.skipped:
                     raise
-                skipped.append(SkippedInput(os.fspath(path), error.message.without_prefix(f"{path}: ")))
+                skipped.append(SkippedInput(os.fspath(path), describe_failure(error, path)))
             task.update(done, path.name)
     log_skipped(skipped)
     return VerifiedFiles(

@@ -38,7 +38,13 @@ Key = tuple[bytes, int]
 
 
 class CompressedFileError(DataError):
-    """Not a compressed image, damaged, above a limit, or from a later version."""
+    """Not a compressed image, damaged, above a limit, or from a later version.
+
+    Attributes:
+        reason: where the message begins with a file's name, the rest of it.
+    """
+
+    reason: Message | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -127,10 +127,12 @@ def named(source: str | os.PathLike[str], work: Callable[[], _Result]) -> _Resul
         prefix = f"{os.fspath(source)}: "
         if error.message.startswith(prefix):
             raise
-        raise CompressedFileError(
+        whole = CompressedFileError(
             "{path}: {reason}",
             id="compressed-file.problem",
             hint=error.hint,
             path=source,
             reason=error.message,
-        ) from None
+        )
+        whole.reason = error.message
+        raise whole from None
