@@ -138,7 +138,7 @@ def test_a_suggestion_names_the_word() -> None:
 
 def test_notes_are_collected_with_their_data() -> None:
     with collect_notes():
-        log_note("{n} images are left out", id="left-out", n=format_count(3, "image").number)
+        log_note("{n} images are left out", id="left-out", n=3)
         log_note("{n} images are left out", id="left-out", n=3)
         log_note("plain {braces}")
         found = collected_notes()
