@@ -26,9 +26,9 @@ from pathlib import Path
 
 from isthmus.codec import alpha, container
 from isthmus.codec.container import CHUNK_BYTES, HEADER_BYTES
-from isthmus.codec.decoding import check_model, decoded, intact, tile_symbols
+from isthmus.codec.decoding import check_model, decode_picture, decode_tile_symbols, raise_if_damaged
 from isthmus.codec.grid import Grid
-from isthmus.codec.ready import Codec, ready
+from isthmus.codec.ready import Codec, make_codec
 from isthmus.errors import IsthmusError
 
 MOST_PIXELS = 2**20
@@ -46,7 +46,7 @@ def taken_apart(data: bytes) -> tuple[list[int | bytes], list[Chunk]]:
 
 @cache
 def _parts(data: bytes) -> tuple[tuple[int | bytes, ...], tuple[Chunk, ...]]:
-    found = container.read(data)
+    found = container.read_container(data)
     fields = struct.unpack(_HEADER, data[: HEADER_BYTES - 4])
     return fields, tuple((tag, number, bytes(payload)) for (tag, number), payload in found.chunks.items())
 
@@ -137,22 +137,22 @@ def _head_changed(data: bytes, dice: random.Random) -> bytes:
 
 def parse(data: bytes, codec: Codec, dice: random.Random) -> None:
     """Everything but the network."""
-    found = container.read(data, max_pixels=MOST_PIXELS, keep_going=dice.random() < 0.5)
+    found = container.read_container(data, max_pixels=MOST_PIXELS, keep_going=dice.random() < 0.5)
     check_model(found.header, codec)
     grid = Grid.of(found.header, codec.stride)
     some = list(found.chunks)[:4]
-    for symbols in tile_symbols(found, codec, grid, [n for tag, n in some if tag == container.TILE]):
-        intact(symbols)
+    for symbols in decode_tile_symbols(found, codec, grid, [n for tag, n in some if tag == container.TILE]):
+        raise_if_damaged(symbols)
     for tag, number in some:
         if tag == container.ALPHA:
-            alpha.decode(found.chunks[tag, number], grid.to_pixels(grid.tile(number)).size)
+            alpha.decode_plane(found.chunks[tag, number], grid.to_pixels(grid.tile(number)).size)
 
 
 def decode(data: bytes, codec: Codec, dice: random.Random) -> None:
     """Everything."""
     going = dice.random() < 0.7
-    found = container.read(data, max_pixels=MOST_PIXELS // 8, keep_going=going)
-    decoded(found, codec, keep_going=going)
+    found = container.read_container(data, max_pixels=MOST_PIXELS // 8, keep_going=going)
+    decode_picture(found, codec, keep_going=going)
 
 
 def run(
@@ -209,7 +209,7 @@ def main() -> int:
     options = parser.parse_args()
     from isthmus.model.loading import load
 
-    codec = ready(load(options.model))
+    codec = make_codec(load(options.model))
     files = [Path(name).read_bytes() for name in options.files]
     decode(files[0], codec, random.Random(0))
     before = peak_megabytes()

@@ -62,14 +62,14 @@ def denoise(folder: Path) -> None:
 def compress(folder: Path) -> None:
     from isthmus.codec import container
     from isthmus.codec.grid import Grid, tile_side
-    from isthmus.codec.symbols import encode_together
+    from isthmus.codec.symbols import encode_tiles
 
     image = np.asarray(Image.open(folder / "clean.png"))
     stored = np.load(folder / "codec.npz")
     (latents,) = session(folder / "analysis.onnx").run(None, {"images": planes(image)})
     symbols = (latents[0] * stored["gain"]).round().clip(-32767, 32767).astype(np.int32)
     stride = int(stored["stride"])
-    header = container.Header(
+    header = container.ContainerHeader(
         size=(image.shape[0], image.shape[1]),
         channels=3,
         quality=100 * QUALITY,
@@ -82,19 +82,19 @@ def compress(folder: Path) -> None:
         TILE_HEAD.pack(int(stored["band"]), binascii.crc_hqx(tile.astype("<i2").tobytes(), 0xFFFF)) + data
         for start in range(0, len(tiles), 4)
         for tile, data in zip(
-            tiles[start : start + 4], encode_together(tiles[start : start + 4], band(stored)), strict=True
+            tiles[start : start + 4], encode_tiles(tiles[start : start + 4], band(stored)), strict=True
         )
     ]
     np.save(folder / "symbols-onnx.npy", symbols)
-    (folder / "onnx.isth").write_bytes(container.write(header, chunks))
+    (folder / "onnx.isth").write_bytes(container.write_container(header, chunks))
 
 
 def decompress(folder: Path) -> None:
     from isthmus.codec import container
     from isthmus.codec.grid import Grid
-    from isthmus.codec.symbols import decode_together
+    from isthmus.codec.symbols import decode_tiles
 
-    found = container.read((folder / "clean.isth").read_bytes())
+    found = container.read_container((folder / "clean.isth").read_bytes())
     stored = np.load(folder / "codec.npz")
     grid = Grid.of(found.header, int(stored["stride"]))
     symbols = np.zeros((len(stored["gain"]), *grid.all.size), np.float32)
@@ -102,7 +102,7 @@ def decompress(folder: Path) -> None:
     for start in range(0, grid.count, 4):
         numbers = range(start, min(start + 4, grid.count))
         given = [(payloads[number], grid.tile(number).size) for number in numbers]
-        for number, tile in zip(numbers, decode_together(given, band(stored)), strict=True):
+        for number, tile in zip(numbers, decode_tiles(given, band(stored)), strict=True):
             assert isinstance(tile, np.ndarray), tile
             symbols[:, *grid.tile(number).slices] = tile
     values = (symbols - np.sign(symbols) * stored["nearer"]) / stored["gain"]

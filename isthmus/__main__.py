@@ -1,22 +1,27 @@
 """`isthmus …` and `python -m isthmus …`: run a command and turn whatever goes wrong into one clear line.
 
-Exit codes: 0 done, 1 failed, 2 usage, 3 some inputs were skipped, 130 interrupted.
+Exit codes: 0 done, 1 failed, 2 usage, 3 some inputs were skipped, 130 interrupted. SIGTERM and SIGHUP are
+taken as Ctrl-C: what is done is kept (`isthmus.interruption`).
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
+from types import FrameType
 
 import click
 
 from isthmus import cli
 from isthmus.cli.collection import spare_imported_objects
 from isthmus.cli.console import is_worker_rank
-from isthmus.cli.line import command_line, format_hint
+from isthmus.cli.line import command_line, exchange_words, format_hint
 from isthmus.cli.streams import Streams, tolerant_streams
 from isthmus.errors import IsthmusError, ProcessError, Stopped
 from isthmus.escaping import for_terminal, for_terminal_lines
@@ -47,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if argv is None:  # the process is this command alone
         spare_imported_objects()
-    with tolerant_streams() as streams:
+    with tolerant_streams() as streams, _signals_as_ctrl_c():
         return _run(words, streams, expand=argv is None)
 
 
@@ -65,8 +70,8 @@ def _run(words: list[str], streams: Streams, *, expand: bool) -> int:
             return _report(error, words)
     except BrokenPipeError:
         return _FAILED
-    except KeyboardInterrupt:
-        return _say("interrupted", exit_code=_INTERRUPTED)
+    except KeyboardInterrupt as stop:
+        return _say_interrupted(stop)
     lost = streams.output_error
     if lost is None:
         return code if isinstance(code, int) else 0
@@ -91,6 +96,8 @@ def _report(error: Exception, words: Sequence[str]) -> int:
             raise error
         case IsthmusError():
             hint = None if error.hint is None else format_hint(error.hint)
+            if error.id == "call.exchanged-arguments":  # the whole line, with options that only the shell has
+                hint = command_line(exchange_words(words, error.fields["model"], error.fields["images"]))
             return _say(f"error: {error.message}", hint=hint, exit_code=error.exit_code)
         case Stopped():
             # Behind "--" it would be read as a file's name.
@@ -98,7 +105,7 @@ def _report(error: Exception, words: Sequence[str]) -> int:
             again = words if "--resume" in words[:end] else [*words[:end], "--resume", *words[end:]]
             return _say(str(error), hint=command_line(again), exit_code=error.exit_code)
         case click.exceptions.Abort():
-            return _say("interrupted", exit_code=_INTERRUPTED)
+            return _say_interrupted(error.__cause__)
         case click.ClickException():
             message, hint = _usage(error)
             return _say(f"error: {message}", hint=hint, exit_code=error.exit_code)
@@ -120,6 +127,33 @@ def _report(error: Exception, words: Sequence[str]) -> int:
         hint=None if _debug(words) else command_line(again),
         exit_code=_FAILED,
     )
+
+
+def _say_interrupted(stop: BaseException | None) -> int:
+    """Say how far the work was, where the use said so."""
+    return _say(str(stop or "") or "interrupted", exit_code=_INTERRUPTED)
+
+
+@contextmanager
+def _signals_as_ctrl_c() -> Iterator[None]:
+    """Within the block SIGTERM and SIGHUP raise KeyboardInterrupt, unless they have handlers already."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    if threading.current_thread() is not threading.main_thread():
+        numbers = []
+    # An ignored SIGHUP stays ignored: that is what nohup is for.
+    taken = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+    for number in taken:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in taken:
+            if signal.getsignal(number) is interrupt:  # a training whose processes are lost ignores SIGTERM
+                signal.signal(number, signal.SIG_DFL)
 
 
 def _os_error(error: OSError) -> str:

@@ -73,7 +73,14 @@ def package_calls() -> list[MessageCall]:
 
 
 def message_calls(tree: ast.AST, place: str) -> Iterator[MessageCall]:
-    """The calls in one module."""
+    """The calls in one module; its constants may stand for a text or an id."""
+    constants = {
+        target.id: node.value
+        for node in ast.iter_child_nodes(tree)
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
     for scope, node in _calls(tree):
         maker = ast.unparse(node.func)
         if maker == "super().__init__" and scope in FIXED:
@@ -85,8 +92,8 @@ def message_calls(tree: ast.AST, place: str) -> Iterator[MessageCall]:
         yield MessageCall(
             maker,
             f"{place}:{node.lineno}",
-            _literal(first[0] if first else None),
-            _literal(keywords.get("id")),
+            _literal(first[0] if first else None, constants),
+            _literal(keywords.get("id"), constants),
             tuple(str(key) for key in keywords if key not in _OPTIONS),
         )
 
@@ -144,7 +151,9 @@ def _calls(node: ast.AST, scope: str = "") -> Iterator[tuple[str, ast.Call]]:
         yield from _calls(child, child.name if isinstance(child, ast.ClassDef) else scope)
 
 
-def _literal(node: ast.expr | None) -> str | None:
+def _literal(node: ast.expr | None, constants: Mapping[str, ast.expr]) -> str | None:
+    if isinstance(node, ast.Name):
+        node = constants.get(node.id)
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
 
 

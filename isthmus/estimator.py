@@ -337,7 +337,8 @@ class ImageAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             return
         steps = min(STEPS, self.model_.summary["steps"])
         try:
-            fit_prior(self.model_, pixels[:_CODES_FOR_PRIOR], kind=self.prior, steps=steps, seed=seed)
+            images = read(pixels[:_CODES_FOR_PRIOR])
+            fit_prior(self.model_, images, kind=self.prior, steps=steps, seed=seed)
         except IsthmusError as error:
             self.no_prior_ = str(error)
 

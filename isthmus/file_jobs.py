@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from isthmus.errors import CapabilityError, DataError, ExistsError, Hint, IsthmusError, OutputError
-from isthmus.log import LOGGER, SkippedInput
+from isthmus.interruption import Interruption
+from isthmus.log import SkippedInput
 from isthmus.names import safe_outputs
 from isthmus.outputs import (
     affects_every_output,
@@ -27,7 +28,6 @@ from isthmus.outputs import (
 )
 from isthmus.progress import Task
 from isthmus.threads import count, map_ordered
-from isthmus.wording import choose_word, format_count
 
 Value = TypeVar("Value")
 Report = Callable[[float], None]
@@ -39,10 +39,26 @@ _reserved_bytes = 0
 
 @dataclass(frozen=True)
 class InputFiles:
-    """Files with the names to call them by, and what of the inputs could not be listed."""
+    """Files with the names to call them by, and what of the inputs could not be listed.
+
+    Attributes:
+        files: path and name of each.
+        skipped: what could not be listed.
+        images: pixels `(H, W, C)` of those that are images of a set, such as `t.npy[5]`, by place in `files`.
+    """
 
     files: tuple[tuple[Path, str], ...]
     skipped: tuple[SkippedInput, ...] = ()
+    images: Mapping[int, Any] = field(default_factory=dict)
+
+    def evenly(self, limit: int | None) -> InputFiles:
+        """At most `limit` of the files, evenly spaced."""
+        count = len(self.files)
+        if limit is None or limit >= count:
+            return self
+        chosen = [round(index * (count - 1) / max(limit - 1, 1)) for index in range(limit)]
+        images = {place: self.images[row] for place, row in enumerate(chosen) if row in self.images}
+        return InputFiles(tuple(self.files[row] for row in chosen), self.skipped, images)
 
 
 @dataclass(frozen=True)
@@ -54,12 +70,14 @@ class FileJob:
         source: the file that is read.
         name: what a user calls it.
         target: the file that is written.
+        image: pixels `(H, W, C)` of the input, where it is one image of a set and no file of its own.
     """
 
     index: int
     source: Path
     name: str
     target: Path
+    image: Any = None
 
 
 @dataclass(frozen=True)
@@ -75,8 +93,12 @@ class FileOutcome(Generic[Value]):
 def expand_inputs(
     inputs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     list_folder: Callable[[Path], InputFiles],
+    list_set: Callable[[str], InputFiles | None] = lambda _name: None,
 ) -> InputFiles:
     """The files that are given, and those that `list_folder` finds in the folders that are given.
+
+    Args:
+        list_set: the images of a set that a name stands for; None where it stands for none.
 
     Raises:
         DataError: nothing is given; and what `list_folder` raises.
@@ -86,11 +108,16 @@ def expand_inputs(
         raise DataError("no files are given", id="data.no-files")
     files: list[tuple[Path, str]] = []
     skipped: list[SkippedInput] = []
+    images: dict[int, Any] = {}
     for path in map(Path, given):
-        found = list_folder(path) if is_folder(path) else InputFiles(((path, path.name),))
+        if is_folder(path):
+            found = list_folder(path)
+        else:
+            found = list_set(os.fspath(path)) or InputFiles(((path, path.name),))
+        images |= {len(files) + place: image for place, image in found.images.items()}
         files += found.files
         skipped += found.skipped
-    return InputFiles(tuple(files), tuple(skipped))
+    return InputFiles(tuple(files), tuple(skipped), images)
 
 
 def plan_outputs(
@@ -150,13 +177,14 @@ def run_jobs(
     *,
     force: bool,
     task: Task,
+    stop: Interruption,
     workers: int | None = None,
 ) -> list[FileOutcome[Value]]:
     """Do the jobs, several at a time, and give what became of each, in their order.
 
     The errors of a single job are raised. Of several jobs one is skipped whose input is broken or whose
     output cannot be written; an output that exists is kept, also one that another process has written
-    meanwhile. Ctrl-C leaves every output whole that was begun, logs how many there are, and is raised again.
+    meanwhile. Ctrl-C leaves every output whole that was begun, and gives the outcomes until then.
 
     Args:
         work: writes the output; its value is part of the outcome.
@@ -164,28 +192,24 @@ def run_jobs(
         task: shows how many jobs are done.
         workers: files in work at the same time; by default one for each core.
 
+        stop: gets the interruption; its `check` is done here.
+
     Raises:
         ExistsError: the one output exists and `force` is off.
         OutputError: the one output cannot be written, or the disk is full.
+        KeyboardInterrupt: interrupted before any output was written or found.
     """
-    tally = _Tally(task)
+    tally: _Tally[Value] = _Tally(task)
 
     def attempt(job: FileJob) -> FileOutcome[Value]:
         outcome = _run_job(job, work, force=force, report=tally.report(job), single=len(jobs) == 1)
         tally.finish(outcome)
         return outcome
 
-    try:
-        return list(map_ordered(attempt, jobs, workers=workers, ahead=workers or count()))
-    except KeyboardInterrupt:
-        if len(jobs) > 1:
-            LOGGER.warning(
-                "%s of %s %s done; the same call does the rest",
-                f"{tally.done:,}",
-                format_count(len(jobs), "file"),
-                choose_word(tally.done, "is", "are"),
-            )
-        raise
+    with stop, closing(map_ordered(attempt, jobs, workers=workers, ahead=workers or count())) as outcomes:
+        return list(outcomes)
+    stop.check(tally.done, len(jobs), "file", then="the same call does the rest")
+    return tally.outcomes()
 
 
 def _run_job(
@@ -237,15 +261,19 @@ def reserve_memory(size_bytes: int, limit_bytes: int) -> Iterator[None]:
             _memory_changed.notify_all()
 
 
-class _Tally:
-    """Counts finished jobs and the shares of those in work; its methods may be called in any thread."""
+class _Tally(Generic[Value]):
+    """Holds finished jobs and the shares of those in work; its methods may be called in any thread."""
 
     def __init__(self, task: Task) -> None:
         self._task = task
         self._lock = threading.Lock()
         self._shares: dict[int, float] = {}
-        self.finished = 0
+        self._finished: dict[int, FileOutcome[Value]] = {}
         self.done = 0  # written, or there already
+
+    def outcomes(self) -> list[FileOutcome[Value]]:
+        """Of the finished jobs, in their order."""
+        return [self._finished[index] for index in sorted(self._finished)]
 
     def report(self, job: FileJob) -> Report:
         def update(share: float) -> None:
@@ -258,9 +286,9 @@ class _Tally:
     def finish(self, outcome: FileOutcome[Value]) -> None:
         with self._lock:
             self._shares.pop(outcome.job.index, None)
-            self.finished += 1
+            self._finished[outcome.job.index] = outcome
             self.done += outcome.skipped is None
             self._update(outcome.job)
 
     def _update(self, job: FileJob) -> None:
-        self._task.update(self.finished + sum(self._shares.values()), job.name)
+        self._task.update(len(self._finished) + sum(self._shares.values()), job.name)

@@ -45,7 +45,7 @@ class CompressedImageFile(ImageFile.ImageFile):
         data = self.fp.read()
         try:
             # Pillow's own limit guards what it opens, so only the format's is asked for here.
-            found = container.read(data)
+            found = container.read_container(data)
         except CompressedFileError as error:
             raise SyntaxError(error.message) from None  # what Pillow expects of a plug-in
         self._size = found.header.size[::-1]

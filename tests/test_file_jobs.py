@@ -19,6 +19,7 @@ from isthmus.file_jobs import (
     reserve_memory,
     run_jobs,
 )
+from isthmus.interruption import Interruption
 from isthmus.progress import Task
 
 
@@ -86,13 +87,13 @@ def test_existing_outputs_are_kept_and_failures_collected() -> None:
         return write(job, report)
 
     task = Recorder()
-    outcomes = run_jobs(jobs, work, force=False, task=task, workers=2)
+    outcomes = run_jobs(jobs, work, force=False, task=task, stop=Interruption(), workers=2)
     assert [one.value for one in outcomes] == ["0.in", None, None, "3.in"]
     assert [one.kept for one in outcomes] == [False, True, False, False]
     assert outcomes[2].skipped is not None and outcomes[2].skipped.reason == "is broken"
     assert task.shares[-1] == 4 and 0.5 in {share % 1 for share in task.shares}
     with pytest.raises(DataError):
-        run_jobs(jobs[2:3], work, force=False, task=task)
+        run_jobs(jobs[2:3], work, force=False, task=task, stop=Interruption())
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -105,12 +106,17 @@ def test_an_interrupt_leaves_what_is_done_and_says_how_many(
         return write(job, report)
 
     jobs = plan(40)
-    with caplog.at_level(logging.WARNING), pytest.raises(KeyboardInterrupt):
-        run_jobs(jobs, work, force=False, task=Task(), workers=workers)
+    stop = Interruption()
+    with caplog.at_level(logging.WARNING):
+        outcomes = run_jobs(jobs, work, force=False, task=Task(), stop=stop, workers=workers)
     done = len(list(Path("out").iterdir()))
-    assert 3 <= done < 40
-    assert caplog.messages == [f"{done} of 40 files are done; the same call does the rest"]
-    again = run_jobs(jobs, write, force=False, task=Task())
+    assert 3 <= done < 40 and not stop.complete
+    written = sorted((path.stem for path in Path("out").iterdir()), key=int)
+    assert [one.value for one in outcomes] == [f"{name}.in" for name in written]
+    assert caplog.messages == [f"interrupted: {done} of 40 files done; the same call does the rest"]
+    with pytest.raises(KeyboardInterrupt, match="interrupted: 0 of 2 files done"):
+        run_jobs([jobs[3]] * 2, work, force=False, task=Task(), stop=Interruption(), workers=workers)
+    again = run_jobs(jobs, write, force=False, task=Task(), stop=Interruption())
     assert sum(one.kept for one in again) == done and len(list(Path("out").iterdir())) == 40
 
 
@@ -130,5 +136,5 @@ def test_files_in_work_share_a_budget_of_memory() -> None:
                 held[0] -= size
         return job.name
 
-    assert len(run_jobs(plan(30), work, force=False, task=Task(), workers=8)) == 30
+    assert len(run_jobs(plan(30), work, force=False, task=Task(), stop=Interruption(), workers=8)) == 30
     assert held[0] == 0 and 30 <= held[1] <= 90

@@ -21,6 +21,10 @@ from isthmus.evaluation.feature_network import FOLDER, write
 from isthmus.training.classifier import accuracy, train_classifier
 
 EPOCHS = {"mnist": 10, "fashion-mnist": 36}
+LICENCES = {
+    "mnist": "MNIST (LeCun, Cortes and Burges): CC BY-SA 3.0",
+    "fashion-mnist": "Fashion-MNIST (Zalando Research): MIT",
+}
 
 
 def main() -> None:
@@ -45,6 +49,7 @@ def main() -> None:
     seconds = time.monotonic() - started
     card = {
         "data": arguments.data,
+        "licences": LICENCES[arguments.data],
         "fingerprint": images.fingerprint(),
         "epochs": epochs,
         "seed": 0,

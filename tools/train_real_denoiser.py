@@ -56,6 +56,7 @@ class Options:
     save_minutes: float = 4.0
     max_steps: int | None = None
     clock: str = "wall"
+    precision: str = "bfloat16"
 
 
 class Pieces:
@@ -96,7 +97,7 @@ class Training:
 
     def __init__(self, model: Autoencoder, options: Options, device: torch.device) -> None:
         self.model, self.options, self.device = model.to(device).train(), options, device
-        self.model.precision = torch.bfloat16
+        self.model.precision = getattr(torch, options.precision)
         self.average = Average(self.model, EMA_DECAY)
         decayed = [p for p in model.parameters() if p.ndim > 1]
         others = [p for p in model.parameters() if p.ndim <= 1]
@@ -214,19 +215,22 @@ def train(folder: Path, out: Path, model: Autoencoder, options: Options, *, resu
     return training
 
 
-def network(settings: list[str], start: Path | None, *, crop: int) -> Autoencoder:
+def network(
+    settings: list[str], start: Path | None, *, crop: int, given: tuple[str, ...] = NETWORK
+) -> Autoencoder:
     """The network of the shipped model, changed by `settings`, or that of the model to start from."""
     if start is not None:
         model = load(start)
         model.requires_grad_(True)
         return model
-    point: Recipe = recipe("denoising").with_settings([*NETWORK, *settings])
+    point: Recipe = recipe("denoising").with_settings([*given, *settings])
     return build(point, channels=3, size=(crop, crop))
 
 
-def main() -> None:
+def parse(description: str | None, arguments: list[str] | None = None) -> tuple[argparse.Namespace, Options]:
+    """Read the command line of a script that trains a restoration network."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder", type=Path, help="with a folder `train` of images")
     parser.add_argument("-o", "--out", type=Path, required=True)
@@ -238,22 +242,40 @@ def main() -> None:
     parser.add_argument("--crop", type=int, default=96, help="side of an example in pixels")
     parser.add_argument("--rate", type=float, default=1e-3, help="highest learning rate")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--from", dest="start", type=Path, help="a model file to take first weights from")
+    parser.add_argument("--steps", type=int, help="stop after so many, whatever the time")
+    parser.add_argument(
+        "--precision",
+        choices=["bfloat16", "float32"],
+        default="bfloat16",
+        help="bfloat16 is slow on a processor without instructions for it",
+    )
+    parser.add_argument("--from", dest="start", type=Path, help="a model to take first weights from")
     parser.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--resume", action="store_true")
-    arguments = parser.parse_args()
+    found = parser.parse_args(arguments)
     options = Options(
-        minutes=arguments.minutes,
-        batch=arguments.batch,
-        crop=arguments.crop,
-        rate=arguments.rate,
-        seed=arguments.seed,
-        clock=arguments.clock,
+        minutes=found.minutes,
+        batch=found.batch,
+        crop=found.crop,
+        rate=found.rate,
+        seed=found.seed,
+        max_steps=found.steps,
+        clock=found.clock,
+        precision=found.precision,
     )
-    model = network(arguments.settings, arguments.start, crop=arguments.crop)
+    return found, options
+
+
+def run(arguments: argparse.Namespace, options: Options, model: Autoencoder) -> None:
+    """Train `model` as the command line asks and print how far it came."""
     print(f"{sum(p.numel() for p in model.parameters()):,} parameters", flush=True)
     training = train(arguments.folder / "train", arguments.out, model, options, resume=arguments.resume)
     print(f"{arguments.out}: {training.steps:,} steps in {training.seconds / 60:.1f} minutes")
+
+
+def main() -> None:
+    arguments, options = parse(__doc__)
+    run(arguments, options, network(arguments.settings, arguments.start, crop=options.crop))
 
 
 if __name__ == "__main__":

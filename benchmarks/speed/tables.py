@@ -1,4 +1,4 @@
-"""From turns to medians, ratios, verdicts and the Markdown of docs/performance.md."""
+"""From turns to medians, ratios, verdicts and the Markdown of docs/research/performance.md."""
 
 from __future__ import annotations
 

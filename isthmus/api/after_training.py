@@ -26,7 +26,7 @@ def finish_model(model: Autoencoder, images: ImageSet, *, progress: Progress | N
     Raises:
         DataError: images of a kind that the model does not read.
     """
-    from isthmus.codec.finish import fit_to_images
+    from isthmus.codec.finish import fit_codec_to_images
     from isthmus.codec.transform import check_codec
     from isthmus.features.readout import fit_readout, store
 
@@ -36,7 +36,7 @@ def finish_model(model: Autoencoder, images: ImageSet, *, progress: Progress | N
         pass
     else:
         with start_task(progress, "fitting the tables that files are written with", 1) as task:
-            fit_to_images(model, images, listener=lambda done, bands: task.update(done / max(bands, 1)))
+            fit_codec_to_images(model, images, listener=lambda done, bands: task.update(done / max(bands, 1)))
     if model.summary.get("privacy") is not None:
         log_note(
             "no feature extractor is stored: it would spend more privacy", id="training.private-no-extractor"

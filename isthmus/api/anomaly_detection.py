@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import logging
 import math
 from collections.abc import Iterator
@@ -10,9 +11,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from isthmus.api.attachments import check_storable, store_attachments
 from isthmus.api.inputs import (
+    Bands,
     DataLike,
     ImageLookup,
     ModelLike,
+    Range,
     check_choice,
     describe_model,
     open_model_and_data,
@@ -25,6 +28,8 @@ from isthmus.api.reference import (
 )
 from isthmus.api.result import Result, skipped_inputs, use
 from isthmus.errors import UsageError
+from isthmus.images.bands import note_bands
+from isthmus.interruption import Interruption
 from isthmus.log import log_note
 from isthmus.old_keywords import rename_keywords
 from isthmus.progress import Progress, start_task
@@ -186,7 +191,9 @@ def anomalies(
     tiles: bool | None = None,
     store: bool = False,
     limit: int | None = None,
+    range: Range | None = None,
     seed: int = 0,
+    show: Bands | None = None,
     progress: Progress | None = None,
 ) -> AnomalyResult:
     """Score how unusual images are compared with normal ones, and show where.
@@ -199,12 +206,15 @@ def anomalies(
         model: a model, the path of a model file, or the name of a shipped model.
         data: images: a folder, file, archive, array, named set, or a list of those.
         normal: images that are known to be normal.
-        score: how unusual is measured, see docs/features.md; by default as stored, else `density`.
+        score: how unusual is measured, see docs/use/features.md; by default as stored, else `density`.
         false_alarms: share of normal images that may be flagged, in (0, 1); by default as stored, else 0.01.
         tiles: cut pictures into overlapping tiles of the model's size; by default those of twice its size.
         store: keep the fitted score in the model's file, for the next time.
         limit: at most so many images, evenly spaced.
+        range: the samples (low, high) that stand for black and white, where they are others.
         seed: which normal images are held out.
+        show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
+            `(4, 3, 2)`; by default the first three, of two the first.
         progress: shows how far the call is; by default a bar or lines in the log.
 
     Raises:
@@ -227,12 +237,16 @@ def anomalies(
         )
     if store:
         check_storable(model)
-    network, images = open_model_and_data("anomalies", model, data, limit=limit)
-    scorer, reference, skipped = _fit(network, images, normal, score, false_alarms, tiles, seed, progress)
-    scores = scorer.score(images, progress)
+    network, images = open_model_and_data(model, data, limit=limit, range=range)
+    scorer, reference, skipped = _fit(
+        network, images, normal, score, false_alarms, tiles, range, seed, progress
+    )
+    note_bands(show, images.channels)
     detector = scorer.detector
-    if store:
+    if store:  # before the images are scored, so that it is kept when that is interrupted
         scorer.store(model, network)
+    stop = Interruption()
+    scores = scorer.score(images, progress, stop)
     if math.isinf(detector.threshold):
         held_out = len(detector.calibration)
         log_note(
@@ -252,14 +266,15 @@ def anomalies(
         reference=reference,
         false_alarms=detector.false_alarms,
         threshold=detector.threshold,
-        tiles=scorer.count_tiles(images),
-        names=images.names,
+        tiles=scorer.count_tiles(images.subset(list(builtins.range(len(scores))))),
+        names=images.names[: len(scores)],
         scores=scores,
         flagged=scores > detector.threshold,
         chance=detector.chance(scores),
         skipped=skipped_inputs(images.skipped, skipped),
+        complete=stop.complete,
         _scorer=scorer,
-        _lookup=ImageLookup(network, data, images),
+        _lookup=ImageLookup(network, data, images, range),
     )
 
 
@@ -272,15 +287,22 @@ class _Scorer:
     detector: Detector
     cuts: bool
 
-    def score(self, images: ImageSet, progress: Progress | None) -> npt.NDArray[np.float64]:
-        """`(N,)` scores; of a picture that is cut, the highest of its tiles."""
+    def score(
+        self, images: ImageSet, progress: Progress | None, stop: Interruption
+    ) -> npt.NDArray[np.float64]:
+        """`(N,)` scores; of a picture that is cut, the highest of its tiles.
+
+        Raises:
+            KeyboardInterrupt: interrupted before any was scored.
+        """
         import numpy as np
 
-        parts = []
-        with start_task(progress, "scoring", len(images), "images") as task:
+        parts: list[npt.NDArray[np.float64]] = []
+        with stop, start_task(progress, "scoring", len(images), "images") as task:
             for chunk in _chunks(images):
                 parts.append(self._score_chunk(chunk))
                 task.update(sum(map(len, parts)))
+        stop.check(sum(map(len, parts)), len(images), "image")
         return np.concatenate(parts)
 
     def _score_chunk(self, images: ImageSet) -> npt.NDArray[np.float64]:
@@ -324,6 +346,7 @@ def _fit(
     score: ScoreKind | None,
     false_alarms: float | None,
     tiles: bool | None,
+    range: Range | None,
     seed: int,
     progress: Progress | None,
 ) -> tuple[_Scorer, ReferenceKind, tuple[Any, ...]]:
@@ -341,7 +364,7 @@ def _fit(
     purpose = "what is normal is not known"
     if stored is not None:
         purpose = f"this model holds the score '{stored.kind}': for '{score}' {purpose}"
-    usual, reference = resolve_reference(model, normal, purpose=purpose, option="normal")
+    usual, reference = resolve_reference(model, normal, purpose=purpose, option="normal", range=range)
     extractor, _ = fit_extractor_to_data(model, usual)
     cuts = is_larger(images, extractor.reading.size) if tiles is None else tiles
     with start_task(progress, "fitting to normal images", 1) as task:

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from isthmus.api.inputs import ModelLike
+from isthmus.interruption import Interruption
 from isthmus.log import log_note
 from isthmus.outputs import check_output
 
@@ -24,6 +25,23 @@ def check_storable(model: ModelLike) -> None:
 
     if isinstance(model, (str, os.PathLike)):
         check_output(resolve_model_path(model, to_change=True), force=True, stream=False)
+
+
+def check_fit(stop: Interruption, steps: int, total: int, *, replaces: str | None) -> None:
+    """After an interrupted fit of a network: say what becomes of it.
+
+    Args:
+        steps, total: of its training.
+        replaces: the attachment that the model holds already and that stays, if there is one.
+
+    Raises:
+        KeyboardInterrupt: nothing was learned, or what the model holds stays.
+    """
+    if replaces is not None:
+        raise KeyboardInterrupt(
+            f"interrupted: {steps:,} of {total:,} steps done; the earlier {replaces} of the model stays"
+        )
+    stop.check(steps, total, "step", then="the model holds what was learned until then")
 
 
 def store_attachments(model: ModelLike, network: Autoencoder, *names: str) -> None:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from isthmus.api.generated_images import GeneratedImages
-from isthmus.api.inputs import DataLike, ModelLike, check_count, describe_model, open_model_and_data
+from isthmus.api.inputs import DataLike, ModelLike, Range, check_count, describe_model, open_model_and_data
 from isthmus.api.result import skipped_inputs, use
+from isthmus.interruption import Interruption
 from isthmus.log import log_note
 from isthmus.progress import Progress, start_task
 from isthmus.wording import format_count
@@ -84,6 +85,8 @@ def augment(
     also_distort: bool = False,
     balance: bool = False,
     filtered: bool = True,
+    limit: int | None = None,
+    range: Range | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> AugmentedImages:
@@ -104,6 +107,8 @@ def augment(
         balance: instead of a count, fill every class up to the largest.
         filtered: drop copies, what the model reconstructs worse than nearly all real images, and what lies
             nearest to another class.
+        limit: begin with at most so many images, evenly spaced.
+        range: the samples (low, high) that stand for black and white, where they are others.
         seed: the same seed gives the same images.
         progress: shows how far the call is; by default a bar or lines in the log.
 
@@ -121,24 +126,30 @@ def augment(
         20
     """
     check_count("count", count)
-    network, images = open_model_and_data("augment", model, data)
-    from isthmus.generation.augmentation import make_labelled_images
+    network, images = open_model_and_data(model, data, limit=limit, range=range)
+    import numpy as np
 
-    with start_task(progress, "making images", 1) as task:
-        found = make_labelled_images(
-            network,
-            images,
-            count,
-            methods=tuple(methods),
-            distortions=tuple(distortions),
-            also_distort=also_distort,
-            balance=balance,
-            filtered=filtered,
-            seed=seed,
-        )
-        task.update(1)
+    from isthmus.generation.augmentation import Augmentation
+
+    work = Augmentation(
+        network,
+        images,
+        count,
+        methods=tuple(methods),
+        distortions=tuple(distortions),
+        also_distort=also_distort,
+        balance=balance,
+        filtered=filtered,
+        seed=seed,
+    )
+    stop = Interruption()
+    with stop, start_task(progress, "making images", work.wanted, "images") as task:
+        for done in work.run():
+            task.update(done)
+    stop.check(len(work), work.wanted, "image")
+    found = work.finish()
     made = found.images
-    if len(made) < found.wanted:
+    if len(made) < found.wanted and not stop.happened:
         log_note(
             "only {made} of {wanted} images: what else was made was dropped",
             id="augment.dropped",
@@ -147,10 +158,11 @@ def augment(
         )
     return AugmentedImages(
         model=describe_model(model, network),
-        pixels=made.stack(range(len(made))),
+        pixels=made.stack(np.arange(len(made))),
         asked=count,
         wanted=found.wanted,
         dropped=found.dropped,
         images=made,
         skipped=skipped_inputs(images.skipped),
+        complete=stop.complete,
     )

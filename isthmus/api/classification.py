@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from isthmus.api.inputs import (
     DataLike,
     ModelLike,
+    Range,
     check_count,
     describe_model,
     open_model_and_data,
@@ -16,6 +17,7 @@ from isthmus.api.inputs import (
 )
 from isthmus.api.reference import ReferenceKind, fit_extractor_to_data
 from isthmus.api.result import Result, skipped_inputs, use
+from isthmus.interruption import Interruption
 from isthmus.old_keywords import rename_keywords
 from isthmus.progress import Progress
 
@@ -161,6 +163,8 @@ def classify(
     few_labels: int = 10,
     draws: int = 5,
     baselines: bool = True,
+    limit: int | None = None,
+    range: Range | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Classification:
@@ -180,6 +184,8 @@ def classify(
         few_labels: labels per class of the measures with few labels; 0 leaves them out.
         draws: how often the few labels are drawn; the measures are means.
         baselines: compare with pixels and their principal components.
+        limit: learn from at most so many images, and measure on at most so many, evenly spaced.
+        range: the samples (low, high) that stand for black and white, where they are others.
         seed: of draws and held-out parts.
         progress: shows how far the call is; by default a bar or lines in the log.
 
@@ -199,24 +205,30 @@ def classify(
     check_count("neighbours", neighbours)
     check_count("few_labels", few_labels, least=0)
     check_count("draws", draws)
-    network, learned = open_model_and_data("classify", model, train)
-    measured = read_images_for(network, test)
-    from isthmus.features.classify import classify as compare_probes
+    network, learned = open_model_and_data(model, train, limit=limit, range=range)
+    measured = read_images_for(network, test, limit=limit, range=range)
+    from isthmus.features.classify import describe_probes, iter_probes
     from isthmus.features.contenders import SEEN
 
     extractor, reference = fit_extractor_to_data(network, learned, layer=layer)
-    found = compare_probes(
-        network,
-        extractor,
-        learned,
-        measured,
-        neighbours=neighbours,
-        few=few_labels,
-        draws=draws,
-        seen=SEEN if baselines else SEEN[:2],
-        seed=seed,
-        progress=progress,
+    seen = SEEN if baselines else SEEN[:2]
+    stop = Interruption()
+    parts = stop.collect(
+        iter_probes(
+            network,
+            extractor,
+            learned,
+            measured,
+            neighbours=neighbours,
+            few=few_labels,
+            draws=draws,
+            seen=seen,
+            seed=seed,
+            progress=progress,
+        )
     )
+    stop.check(len(parts), len(seen), "row")
+    found = describe_probes(parts, learned, measured)
     return Classification(
         model=describe_model(model, network),
         layer=extractor.reading.layer,
@@ -231,4 +243,5 @@ def classify(
         confidence=found.confidence,
         confusion=found.confusion,
         skipped=skipped_inputs(learned.skipped, measured.skipped),
+        complete=stop.complete,
     )

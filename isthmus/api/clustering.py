@@ -8,9 +8,11 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from isthmus.api.inputs import (
+    Bands,
     DataLike,
     ImageLookup,
     ModelLike,
+    Range,
     check_choice,
     check_count,
     describe_model,
@@ -18,6 +20,8 @@ from isthmus.api.inputs import (
 )
 from isthmus.api.reference import ReferenceKind, fit_extractor_to_data
 from isthmus.api.result import Result, skipped_inputs, use
+from isthmus.images.bands import note_bands
+from isthmus.interruption import Interruption
 from isthmus.old_keywords import rename_keywords
 from isthmus.progress import Progress
 from isthmus.wording import format_count
@@ -161,7 +165,9 @@ def cluster(
     seeds: int = 1,
     baselines: bool = True,
     limit: int | None = None,
+    range: Range | None = None,
     seed: int = 0,
+    show: Bands | None = None,
     progress: Progress | None = None,
 ) -> Clustering:
     """Group similar images, without labels.
@@ -182,7 +188,10 @@ def cluster(
             are those of the first.
         baselines: compare with pixels and their principal components, where labels are known.
         limit: at most so many images, evenly spaced.
+        range: the samples (low, high) that stand for black and white, where they are others.
         seed: of the first run.
+        show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
+            `(4, 3, 2)`; by default the first three, of two the first.
         progress: shows how far the call is; by default a bar or lines in the log.
 
     Raises:
@@ -203,25 +212,32 @@ def cluster(
     check_choice("space", space, get_args(SpaceKind))
     check_count("neighbours", neighbours, least=2)
     check_count("seeds", seeds)
-    network, images = open_model_and_data("cluster", model, data, limit=limit)
+    network, images = open_model_and_data(model, data, limit=limit, range=range)
+    note_bands(show, images.channels)
     from isthmus.features.contenders import SEEN
-    from isthmus.features.grouping import group
+    from isthmus.features.grouping import iter_groupings
 
     extractor, reference = fit_extractor_to_data(network, images, layer=layer)
-    found = group(
-        network,
-        extractor,
-        images,
-        clusters,
-        method=method,
-        space=space,
-        neighbours=neighbours,
-        seeds=seeds,
-        seed=seed,
-        seen=SEEN if baselines else SEEN[:2],
-        progress=progress,
+    seen = SEEN if baselines else SEEN[:2]
+    stop = Interruption()
+    parts = stop.collect(
+        iter_groupings(
+            network,
+            extractor,
+            images,
+            clusters,
+            method=method,
+            space=space,
+            neighbours=neighbours,
+            seeds=seeds,
+            seed=seed,
+            seen=seen,
+            progress=progress,
+        )
     )
-    assigned, typical = found.clusters.assigned, found.clusters.typical
+    stop.check(len(parts), 1 if images.labels is None else len(seen), "grouping")
+    found = parts[0].clusters
+    assigned, typical = found.assigned, found.typical
     return Clustering(
         model=describe_model(model, network),
         layer=extractor.reading.layer,
@@ -232,12 +248,13 @@ def cluster(
             Group(int((assigned == index).sum()), tuple(images.names[int(row)] for row in rows))
             for index, rows in enumerate(typical)
         ),
-        agreement=found.agreement,
+        agreement={one.name: one.agreement for one in parts if one.agreement is not None},
         seeds=seeds,
         names=images.names,
         assigned=assigned,
-        points=found.clusters.places,
+        points=found.places,
         skipped=skipped_inputs(images.skipped),
+        complete=stop.complete,
         _typical_rows=typical,
-        _lookup=ImageLookup(network, data, images),
+        _lookup=ImageLookup(network, data, images, range),
     )

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 from isthmus.api.generated_images import GeneratedImages
 from isthmus.api.inputs import (
+    Bands,
     DataLike,
     ImageLike,
     ModelLike,
     PathLike,
+    Range,
     check_choice,
     describe_input,
     describe_model,
@@ -22,6 +24,7 @@ from isthmus.api.inputs import (
 )
 from isthmus.api.result import Result, skipped_inputs, use
 from isthmus.errors import Hint, UsageError
+from isthmus.images.bands import note_bands
 from isthmus.outputs import check_output
 from isthmus.progress import Progress, start_task
 from isthmus.wording import format_count
@@ -141,6 +144,8 @@ def find_direction(
     label: str | None = None,
     from_label: str | None = None,
     method: DirectionKind = "means",
+    limit: int | None = None,
+    range: Range | None = None,
     progress: Progress | None = None,
 ) -> Direction:
     """Learn a direction in the code of a model from two groups of images, for `transform`.
@@ -157,6 +162,8 @@ def find_direction(
         from_label: with `data`, the class to start from; by default all others.
         method: `means`, from mean to mean (Larsen et al. 2016, section 4.3); or `discriminant`, Fisher's,
             which leaves other variation alone; one step of both is as long as the means are apart.
+        limit: at most so many images of each group, evenly spaced; with `data` of all its images.
+        range: the samples (low, high) that stand for black and white, where they are others.
         progress: shows how far the call is; by default a bar or lines in the log.
 
     Raises:
@@ -175,7 +182,7 @@ def find_direction(
     network = load_model(model)
     from isthmus.generation.directions import find_direction as find
 
-    high, low, names = _read_groups(network, plus, minus, data, label, from_label)
+    high, low, names = _read_groups(network, plus, minus, data, label, from_label, limit, range)
     with start_task(progress, "encoding", 1) as task:
         found = find(network, high, low, discriminant=method == "discriminant")
         task.update(1)
@@ -200,6 +207,8 @@ def transform(
     by: Sequence[float] = (1.0,),
     *,
     keep_detail: bool = True,
+    range: Range | None = None,
+    show: Bands | None = None,
 ) -> TransformedImages:
     """Change an image along a direction in the code of a model.
 
@@ -212,6 +221,9 @@ def transform(
         by: numbers of steps; negative ones lead the other way, and each gives one image.
         keep_detail: add what the code does not hold (the image minus its reconstruction) to every result, so
             that 0 steps give the image itself.
+        range: the samples (low, high) that stand for black and white, where they are others.
+        show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
+            `(4, 3, 2)`; by default the first three, of two the first.
 
     Raises:
         CapabilityError: the model cannot generate.
@@ -230,7 +242,8 @@ def transform(
     network = load_model(model)
     from isthmus.generation.directions import load_direction, shift_image
 
-    given = read_image_for(network, image)
+    given = read_image_for(network, image, range=range)
+    note_bands(show, network.channels)
     vector = along._vector if isinstance(along, Direction) else load_direction(along)
     return TransformedImages(
         model=describe_model(model, network),
@@ -248,12 +261,17 @@ def _read_groups(
     data: DataLike | None,
     label: str | None,
     from_label: str | None,
+    limit: int | None,
+    range: Range | None,
 ) -> tuple[ImageSet, ImageSet, tuple[str, str]]:
     """The images with the attribute, those without it, and what both are called."""
     from isthmus.generation.directions import of_class, without_class
 
     if plus is not None and minus is not None and data is label is from_label is None:
-        groups = read_images_for(network, plus), read_images_for(network, minus)
+        groups = (
+            read_images_for(network, plus, limit=limit, range=range),
+            read_images_for(network, minus, limit=limit, range=range),
+        )
         return (*groups, (groups[0].source, groups[1].source))
     if data is None or label is None or plus is not None or minus is not None:
         raise UsageError(
@@ -261,7 +279,7 @@ def _read_groups(
             id="direction.groups",
             hint=Hint.call("find_direction", "MODEL", plus="DATA", minus="DATA"),
         )
-    images = read_images_for(network, data)
+    images = read_images_for(network, data, limit=limit, range=range)
     high = of_class(images, label)
     low = without_class(images, label) if from_label is None else of_class(images, from_label)
     return high, low, (f"{images.source}: {label}", f"{images.source}: {from_label or 'all others'}")

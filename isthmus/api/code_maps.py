@@ -8,15 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from isthmus.api.inputs import (
+    Bands,
     DataLike,
     ImageLookup,
     ModelLike,
+    Range,
     check_choice,
     check_count,
     describe_model,
     open_model_and_data,
 )
 from isthmus.api.result import Result, skipped_inputs, use
+from isthmus.images.bands import note_bands
+from isthmus.interruption import Interruption
 from isthmus.progress import Progress, start_task
 from isthmus.wording import choose_word
 
@@ -37,7 +41,7 @@ class CodeMap(Result):
         model: the model, as it was given.
         images: number of images on the map.
         given: number of images that were read.
-        method: `tsne` or `pca`.
+        method: `tsne` or `pca`; after Ctrl-C in t-SNE it is `pca`.
         explained: with `pca`, share of the codes' variance that the two axes hold; else null.
         points: `(N, 2)` float32 in [0, 1], up is up.
         names: of the images.
@@ -136,7 +140,9 @@ def code_map(
     *,
     method: MapKind = "tsne",
     limit: int = 4000,
+    range: Range | None = None,
     seed: int = 0,
+    show: Bands | None = None,
     progress: Progress | None = None,
 ) -> CodeMap:
     """Draw images where their codes lie: one self-contained page to zoom and move in.
@@ -148,7 +154,10 @@ def code_map(
         data: images: a folder, file, archive, array, named set, or a list of those.
         method: `tsne` (van der Maaten and Hinton 2008) keeps neighbours together, `pca` keeps directions.
         limit: at most so many images, evenly spaced.
+        range: the samples (low, high) that stand for black and white, where they are others.
         seed: of t-SNE.
+        show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
+            `(4, 3, 2)`; by default the first three, of two the first.
         progress: shows how far the call is; by default a bar or lines in the log.
 
     Raises:
@@ -165,25 +174,30 @@ def code_map(
     """
     check_choice("method", method, get_args(MapKind))
     check_count("limit", limit, least=3)
-    network, everything = open_model_and_data("code_map", model, data)
+    network, everything = open_model_and_data(model, data, range=range)
+    note_bands(show, everything.channels)
     from isthmus.evaluation.passes import evenly
     from isthmus.generation.code_map import lay_out_codes
 
     images = evenly(everything, limit)
+    stop = Interruption()
     with start_task(progress, "laying out", 1) as task:
-        found = lay_out_codes(network, images, neighbours=method == "tsne", seed=seed)
-        task.update(1)
+        found = lay_out_codes(
+            network, images, neighbours=method == "tsne", seed=seed, stop=stop, report=task.update
+        )
+    stop.check(1, 2, "step", then="the map is by PCA")
     name = describe_model(model, network)
     return CodeMap(
         model=name,
         given=len(everything),
-        method=method,
+        method="tsne" if found.explained is None else "pca",
         explained=found.explained,
         points=found.points,
         names=images.names,
         labels=images.labels,
         classes=images.classes,
         skipped=skipped_inputs(images.skipped),
+        complete=stop.complete,
         _title=f"{Path(name).stem}: {everything.source}",
-        _lookup=ImageLookup(network, data, images),
+        _lookup=ImageLookup(network, data, images, range),
     )

@@ -6,21 +6,23 @@ same images that none has seen. Recipes with a corruption are measured on images
 
 from __future__ import annotations
 
+import builtins
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from isthmus.api.inputs import DataLike, Size, check_count, read_images
+from isthmus.api.inputs import DataLike, Range, Size, check_count, read_images
 from isthmus.api.result import Result, skipped_inputs, use
 from isthmus.api.trial_training import TrialLength, train_trial
 from isthmus.errors import Hint, UsageError
+from isthmus.interruption import Interruption
 from isthmus.progress import SILENT, Progress, start_task
 from isthmus.wording import format_count
 
 if TYPE_CHECKING:
-    from isthmus.api.evaluation import Evaluation
+    from isthmus.api.facts import ModelFacts
     from isthmus.images.store import ImageSet
     from isthmus.model.recipe import Recipe
 
@@ -56,6 +58,7 @@ class ContenderRow:
         steps: of training; null for a baseline.
         seconds: of training; null for a baseline.
         metrics: by the names of `evaluate`, each `mean` and `half_width` over seeds.
+        trainings: number of trainings that these are means over; null for a baseline.
     """
 
     name: str
@@ -65,6 +68,7 @@ class ContenderRow:
     steps: float | None
     seconds: float | None
     metrics: Mapping[str, MeanOverSeeds]
+    trainings: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -161,6 +165,8 @@ def compare(
     minutes: float | None = None,
     steps: int | None = None,
     size: Size | None = None,
+    limit: int | None = None,
+    range: Range | None = None,
     seeds: int = 1,
     progress: Progress | None = None,
 ) -> Comparison:
@@ -180,6 +186,8 @@ def compare(
         minutes: length of each training in time; by default, without any length, the recipe's, or 5.
         steps: length of each training in steps.
         size: resize every image to this height and width in pixels.
+        limit: train on at most so many images, and measure on at most so many, evenly spaced.
+        range: the samples (low, high) that stand for black and white, where they are others.
         seeds: trainings per recipe, 1 to 100.
         progress: shows how far the call is; by default a bar or lines in the log.
 
@@ -210,71 +218,96 @@ def compare(
         )
     lines = dict(settings) if isinstance(settings, Mapping) else tuple(settings)
     chosen = [settle_recipe(recipe, code, lines) for recipe in recipes]
-    training, held_back, skipped = _split(data, test)
+    training, held_back, skipped = _split(data, test, limit, range)
     length = TrialLength(epochs, minutes, steps, size)
-    rows: list[ContenderRow] = []
+    trained: list[tuple[str, list[_Trained]]] = []
+    stop = Interruption()
+    with stop:
+        for given, recipe in zip(recipes, chosen, strict=True):
+            trained.append((given if isinstance(given, str) else given.name, []))
+            for seed in builtins.range(seeds):
+                label = f"{trained[-1][0]}, seed {seed}" if seeds > 1 else trained[-1][0]
+                one = _train_and_measure(label, recipe, training, held_back, length, seed, progress)
+                trained[-1][1].append(one)
+    trained = [(name, models) for name, models in trained if models]
+    stop.check(sum(len(models) for _, models in trained), seeds * len(recipes), "training")
+    rows = [_describe_contender(name, models) for name, models in trained]
     baselines: dict[tuple[str, int], ContenderRow] = {}
-    for given, recipe in zip(recipes, chosen, strict=True):
-        name = given if isinstance(given, str) else given.name
-        row, found = _measure(name, recipe, training, held_back, length, seeds, progress)
-        rows.append(row)
-        if found[0].clean is None:  # under a corruption the baselines see corrupted images too
-            for key, title, numbers in (("pca", "PCA", row.numbers), ("mean_image", "mean image", 0)):
-                if key in found[0].baselines:
-                    metrics = _means([found[0].baselines[key]])
-                    shape = row.code if numbers else "–"
-                    baselines[title, numbers] = ContenderRow(title, shape, numbers, None, None, None, metrics)
+    for row, (_, models) in zip(rows, trained, strict=True):
+        for key, title, numbers in (("pca", "PCA", row.numbers), ("mean_image", "mean image", 0)):
+            if key in models[0].baselines:
+                metrics = _means([models[0].baselines[key]])
+                shape = row.code if numbers else "–"
+                baselines[title, numbers] = ContenderRow(title, shape, numbers, None, None, None, metrics)
     return Comparison(
         contenders=tuple(sorted([*rows, *baselines.values()], key=lambda row: row.metrics["mse"].mean)),
         source=training.source,
         training_images=len(training),
         test_images=len(held_back),
-        seeds=tuple(range(seeds)),
+        seeds=tuple(builtins.range(seeds)),
         skipped=skipped,
+        complete=stop.complete,
     )
 
 
-def _measure(
-    name: str,
+@dataclass(frozen=True)
+class _Trained:
+    """One trained and measured model. Under a corruption it has no `baselines`: they see corrupted images."""
+
+    facts: ModelFacts
+    numbers: int
+    metrics: Mapping[str, float]
+    baselines: Mapping[str, Mapping[str, float]]
+
+
+def _train_and_measure(
+    label: str,
     recipe: Recipe,
     training: ImageSet,
     held_back: ImageSet,
     length: TrialLength,
-    seeds: int,
+    seed: int,
     progress: Progress | None,
-) -> tuple[ContenderRow, list[Evaluation]]:
-    """One recipe, trained with each seed."""
+) -> _Trained:
     from isthmus.api.evaluation import evaluate
 
-    found: list[Evaluation] = []
-    for seed in range(seeds):
-        label = f"{name}, seed {seed}" if seeds > 1 else name
-        with start_task(progress, label, 1.0) as task:
-            model = train_trial(training, recipe, length, seed=seed, report=task.update)
-        found.append(evaluate(model, held_back, reference=training, progress=SILENT))
-    facts = [one.model for one in found]
-    row = ContenderRow(
+    with start_task(progress, label, 1.0) as task:
+        model = train_trial(training, recipe, length, seed=seed, report=task.update)
+    found = evaluate(model, held_back, reference=training, progress=SILENT)
+    return _Trained(
+        facts=found.model,
+        numbers=model.recipe.geometry.numbers(model.size),
+        metrics=found.clean or found.metrics,
+        baselines=found.baselines if found.clean is None else {},
+    )
+
+
+def _describe_contender(name: str, models: Sequence[_Trained]) -> ContenderRow:
+    facts = [one.facts for one in models]
+    return ContenderRow(
         name=name,
         code=facts[0].code,
-        numbers=model.recipe.geometry.numbers(model.size),
+        numbers=models[0].numbers,
         parameters=facts[0].parameters,
         steps=statistics.fmean(one.steps or 0 for one in facts),
         seconds=statistics.fmean(one.training_seconds or 0 for one in facts),
-        metrics=_means([one.clean or one.metrics for one in found]),
+        metrics=_means([one.metrics for one in models]),
+        trainings=len(models),
     )
-    return row, found
 
 
-def _split(data: DataLike, test: DataLike | None) -> tuple[ImageSet, ImageSet, tuple[Any, ...]]:
+def _split(
+    data: DataLike, test: DataLike | None, limit: int | None, range: Range | None
+) -> tuple[ImageSet, ImageSet, tuple[Any, ...]]:
     """Images to train on, images to measure on, and what was left out of both."""
     from isthmus.images.named import is_name
     from isthmus.images.split import hold_out
 
-    images = read_images(data)
+    images = read_images(data, limit=limit, range=range)
     named = isinstance(data, str) and not Path(data).exists() and is_name(data)
     if test is None and named and data.partition(":")[2] != "test":
         test = f"{data.partition(':')[0]}:test"
-    other = None if test is None else read_images(test)
+    other = None if test is None else read_images(test, limit=limit, range=range)
     skipped = skipped_inputs(images.skipped, () if other is None else other.skipped)
     if other is None:
         # Another seed than the validation split's, or the same images would be taken twice.

@@ -12,6 +12,7 @@ from isthmus.api.file_results import FilesResult, process_files
 from isthmus.api.inputs import (
     ModelLike,
     PathLike,
+    Range,
     Region,
     check_choice,
     describe_model,
@@ -154,6 +155,8 @@ def compress_files(
     preview: int | None = None,
     effort: int = 0,
     verify: bool = False,
+    range: Range | None = None,
+    limit: int | None = None,
     force: bool = False,
     workers: int | None = None,
     max_pixels: int = 512_000_000,
@@ -165,7 +168,7 @@ def compress_files(
     per sample. Outputs that exist are kept, so that an interrupted job can be repeated.
 
     Args:
-        inputs: image files and folders of them.
+        inputs: image files, folders of them, and images of sets, such as `t.npy[5]` and `mnist:test[17]`.
         out: a .isth file for one image, else a folder.
         model: a model trained with the recipe `codec`, its file, or the name of a shipped model.
         quality: 1 (small) to 100 (faithful); by default 50.
@@ -174,6 +177,8 @@ def compress_files(
         preview: put a small picture of so many pixels a side into the file.
         effort: 0 to 100 steps that fit the code to the image: smaller files, slower; 10 is worth it.
         verify: decode each file and measure its fidelity before it is written.
+        range: the samples (low, high) that stand for black and white, where they are others.
+        limit: at most so many of the images, evenly spaced.
         force: write outputs again that exist.
         workers: files in work at the same time; by default one for each core.
         max_pixels: larger images are refused.
@@ -195,20 +200,19 @@ def compress_files(
     from isthmus.atomic import write_bytes
     from isthmus.codec.container import SUFFIX
     from isthmus.codec.models import codec_for
-    from isthmus.codec.picture import picture
+    from isthmus.codec.picture import read_picture
     from isthmus.codec.rate_control import check_target, encode_picture, measure_fidelity
     from isthmus.images.cache import memory_bytes
-    from isthmus.images.formats import probe
 
     check_target(quality, bpp, psnr, preview, effort)
-    files = list_image_files(inputs)
+    files = list_image_files(inputs, limit=limit, range=range)
     codec = codec_for(model)
 
     def work(job: FileJob, _: Report) -> tuple[CompressedFile, str | None]:
-        header = probe(job.source, max_pixels=max_pixels)
-        pixels = header.height * header.width
+        pixels = _count_pixels(job, max_pixels)
         with reserve_memory(pixels * _BYTES_PER_PX, memory_bytes() // 4):
-            image = picture(job.source, max_pixels=max_pixels)
+            source = job.source if job.image is None else job.image
+            image = read_picture(source, range=range, max_pixels=max_pixels)
             made = encode_picture(
                 image, codec, quality=quality, bpp=bpp, psnr=psnr, preview=preview, effort=effort
             )
@@ -217,7 +221,7 @@ def compress_files(
         entry = CompressedFile(
             source=os.fspath(job.source),
             file=os.fspath(job.target),
-            original_bytes=job.source.stat().st_size,
+            original_bytes=job.source.stat().st_size if job.image is None else job.image.nbytes,
             bytes=len(made.data),
             bpp=8 * len(made.data) / pixels,
             quality=made.quality / 100,
@@ -250,6 +254,7 @@ def compress_files(
         already_there=done.already_there,
         verified=verify,
         skipped=done.skipped,
+        complete=done.complete,
     )
 
 
@@ -299,8 +304,8 @@ def decompress_files(
         (64, 48)
     """
     from isthmus.codec import container
-    from isthmus.codec.decoding import decoded
-    from isthmus.codec.facts import contents, named
+    from isthmus.codec.decoding import decode_picture
+    from isthmus.codec.facts import read_compressed, with_name
     from isthmus.codec.grid import Rectangle
     from isthmus.codec.models import codec_for
     from isthmus.images.cache import memory_bytes
@@ -313,10 +318,12 @@ def decompress_files(
     area = None if region is None else Rectangle.of_region(region)
 
     def decode(job: FileJob) -> DecompressedFile:
-        found = container.read(contents(job.source), max_pixels=max_pixels, keep_going=keep_going)
+        found = container.read_container(
+            read_compressed(job.source), max_pixels=max_pixels, keep_going=keep_going
+        )
         height, width = found.header.size
         with reserve_memory(height * width * _BYTES_PER_PX, memory_bytes() // 4):
-            result = decoded(found, codec, region=area, keep_going=keep_going)
+            result = decode_picture(found, codec, region=area, keep_going=keep_going)
             shown = result.picture
             array = shown.array()
             if shown.alpha is not None and not holds_alpha(job.target):
@@ -328,7 +335,7 @@ def decompress_files(
     done = process_files(
         "decompressing",
         files,
-        lambda job, _: named(job.source, lambda: decode(job)),
+        lambda job, _: with_name(job.source, lambda: decode(job)),
         out=out,
         suffix=f".{format}",
         suffixes=WRITABLE,
@@ -342,7 +349,22 @@ def decompress_files(
         files=done.values,
         already_there=done.already_there,
         skipped=done.skipped,
+        complete=done.complete,
     )
+
+
+def _count_pixels(job: FileJob, max_pixels: int) -> int:
+    """Pixels of a job's image, by its header.
+
+    Raises:
+        DataError: unreadable, or more than `max_pixels`.
+    """
+    from isthmus.images.formats import probe
+
+    if job.image is not None:
+        return int(job.image.shape[0] * job.image.shape[1])
+    header = probe(job.source, max_pixels=max_pixels)
+    return header.height * header.width
 
 
 def list_compressed(folder: Path) -> InputFiles:

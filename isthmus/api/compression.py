@@ -75,11 +75,11 @@ def compress(
         (64, 48, 3)
     """
     from isthmus.codec.models import codec_for
-    from isthmus.codec.picture import picture
+    from isthmus.codec.picture import read_picture
     from isthmus.codec.rate_control import check_target, encode_picture
 
     check_target(quality, bpp, psnr, preview, effort)
-    found = picture(image, range=range, max_pixels=max_pixels)
+    found = read_picture(image, range=range, max_pixels=max_pixels)
     if found.several:
         log_note("the file holds several pictures; this is the first", id="reading.file-several-pictures")
     return encode_picture(
@@ -125,14 +125,14 @@ def decompress(
         (64, 48, 3)
     """
     from isthmus.codec import container
-    from isthmus.codec.decoding import decoded
-    from isthmus.codec.facts import contents
+    from isthmus.codec.decoding import decode_picture
+    from isthmus.codec.facts import read_compressed
     from isthmus.codec.grid import Rectangle
     from isthmus.codec.models import codec_for
 
-    found = container.read(contents(data), max_pixels=max_pixels, keep_going=keep_going)
+    found = container.read_container(read_compressed(data), max_pixels=max_pixels, keep_going=keep_going)
     area = None if region is None else Rectangle.of_region(region)
-    return decoded(found, codec_for(model), region=area, keep_going=keep_going).picture.array()
+    return decode_picture(found, codec_for(model), region=area, keep_going=keep_going).picture.array()
 
 
 def read_preview(data: bytes | PathLike) -> npt.NDArray[np.uint8] | None:
@@ -155,7 +155,7 @@ def read_preview(data: bytes | PathLike) -> npt.NDArray[np.uint8] | None:
     """
     from isthmus.codec import container, facts
 
-    return facts.read_preview(container.read(facts.contents(data)))
+    return facts.read_preview(container.read_container(facts.read_compressed(data)))
 
 
 @rename_keywords(images="data")
@@ -165,6 +165,7 @@ def fit_codec(
     data: DataLike,
     *,
     steps: int = 600,
+    range: Range | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> None:
@@ -176,6 +177,7 @@ def fit_codec(
         model: a model that can compress, or the path of its file.
         data: images like those that will be compressed; those it was trained on will do.
         steps: of the optimiser for the lowest quality.
+        range: the samples (low, high) that stand for black and white, where they are others.
         seed: decides the crops and their order.
         progress: shows how far the call is; by default a bar or lines in the log.
 
@@ -190,7 +192,7 @@ def fit_codec(
         >>> model = isthmus.train(images, recipe="codec", code="4@8", steps=2)
         >>> isthmus.fit_codec(model, images, steps=20)
     """
-    from isthmus.codec.finish import fit_to_images
+    from isthmus.codec.finish import fit_codec_to_images
     from isthmus.codec.stored import ATTACHMENT
     from isthmus.codec.transform import check_codec
 
@@ -198,9 +200,9 @@ def fit_codec(
     check_storable(model)
     network = load_model(model)
     check_codec(network)
-    images = read_images_for(network, data)
+    images = read_images_for(network, data, range=range)
     with start_task(progress, "fitting the tables that files are written with", 1) as task:
-        fit_to_images(
+        fit_codec_to_images(
             network, images, steps=steps, seed=seed, listener=lambda done, bands: task.update(done / bands)
         )
     store_attachments(model, network, ATTACHMENT)

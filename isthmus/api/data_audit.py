@@ -7,11 +7,22 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from isthmus.api.inputs import DataLike, ImageLookup, ModelLike, PathLike, load_model, read_images
+from isthmus.api.inputs import (
+    Bands,
+    DataLike,
+    ImageLookup,
+    ModelLike,
+    PathLike,
+    Range,
+    load_model,
+    read_images,
+)
 from isthmus.api.reference import fit_extractor_to_data
 from isthmus.api.result import Result, skipped_inputs, use
 from isthmus.errors import Hint, UsageError
 from isthmus.escaping import list_line
+from isthmus.images.bands import note_bands
+from isthmus.interruption import Interruption
 from isthmus.progress import Progress, start_task
 
 if TYPE_CHECKING:
@@ -282,7 +293,10 @@ def audit(
     against: DataLike | None = None,
     groups: PathLike | None = None,
     model: ModelLike | None = None,
+    limit: int | None = None,
+    range: Range | None = None,
     seed: int = 0,
+    show: Bands | None = None,
     progress: Progress | None = None,
 ) -> Audit:
     """Examine images before training on them.
@@ -297,7 +311,11 @@ def audit(
         groups: images of one origin: a file with lines `name,group`, or a regular expression for names whose
             first group is the origin; by default guessed from the names.
         model: judge labels by this model's features, instead of by principal components.
+        limit: at most so many images of each set, evenly spaced.
+        range: the samples (low, high) that stand for black and white, where they are others.
         seed: of the distortions that limits are found by.
+        show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
+            `(4, 3, 2)`; by default the first three, of two the first.
         progress: shows how far the call is; by default a bar or lines in the log.
 
     Raises:
@@ -326,14 +344,15 @@ def audit(
             hint=Hint.add(against="DATA"),
         )
     network = None if model is None else load_model(model)
-    images = read_images(data)
-    other = None if against is None else read_images(against)
+    images = read_images(data, limit=limit, range=range)
+    other = None if against is None else read_images(against, limit=limit, range=range)
+    note_bands(show, images.channels)
     both = images if other is None else joined(images, other)
     leaks = None
     if other is not None:
         leaks = leakage(images.names, other.names, None if groups is None else os.fspath(groups))
     judged = images if network is None else read_for(network, images)
-    doubts = None
+    doubts, stop = None, Interruption()
     with start_task(progress, "examining", 1.0) as task:
         task.update(0.0, "looking for faults")
         faults = image_faults(images)
@@ -343,11 +362,16 @@ def audit(
             task.update(done, "looking for duplicates")
 
         report(0.0)
-        found = find_duplicates(both, seed=seed, listener=report)
-        task.update(_SHARE_DUPLICATES, "judging labels")
-        if images.labels is not None:
-            doubts = doubted_labels(images, _embed(judged, network))
-        task.update(1.0, "done")
+        found = find_duplicates(both, seed=seed, listener=report, stop=stop)
+        has_near = not stop.happened
+        with stop:
+            if images.labels is not None and has_near:
+                task.update(_SHARE_DUPLICATES, "judging labels")
+                doubts = doubted_labels(images, _embed(judged, network))
+            task.update(1.0)
+    steps = (True, True, has_near, doubts is not None)  # faults, exact copies, near copies, labels
+    missing = "labels were not judged" if has_near else "near duplicates were not looked for"
+    stop.check(sum(steps), 3 if images.labels is None else 4, "step", then=missing)
     sets = (images,) if other is None else (images, other)
     sources = (data,) if other is None else (data, against)
     return Audit(
@@ -361,12 +385,15 @@ def audit(
         clean=_list_clean(images, found, faults),
         seconds=round(time.monotonic() - started, 2),
         skipped=skipped_inputs(*(part.skipped for part in sets)),
+        complete=stop.complete,
         _names=tuple(name for part in sets for name in part.names),
         _labels=tuple(label for part in sets for label in _name_labels(part)),
         _duplicates=found,
         _faults=faults,
         _doubts=doubts,
-        _lookups=tuple(ImageLookup(None, source, part) for source, part in zip(sources, sets, strict=True)),
+        _lookups=tuple(
+            ImageLookup(None, source, part, range) for source, part in zip(sources, sets, strict=True)
+        ),
     )
 
 

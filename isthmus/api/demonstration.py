@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, ClassVar
 from isthmus.api.evaluation import Evaluation, evaluate
 from isthmus.api.explanation import Explanation, explain
 from isthmus.api.inputs import PathLike, read_images_for
-from isthmus.api.result import Result, use
+from isthmus.api.result import Result, Row, use
 from isthmus.api.training import describe_training, train
 from isthmus.api.training_results import TrainingResult
 from isthmus.errors import UsageError
+from isthmus.interruption import Interruption
 from isthmus.log import log_note
 from isthmus.outputs import check_folder, check_output
 from isthmus.progress import Progress
@@ -39,7 +40,7 @@ SAMPLES = 500
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Demonstration(Result):
-    """What the demo made and found.
+    """What the demo made and found. After Ctrl-C the parts that were not reached are null.
 
     Attributes:
         model: path of the trained model.
@@ -70,12 +71,12 @@ class Demonstration(Result):
     model: str
     report: str
     training: TrainingResult = field(repr=False)
-    evaluation: Evaluation = field(repr=False)
-    features: Mapping[str, ProbeScores] = field(repr=False)
-    explanation: Explanation = field(repr=False)
-    generation: Generation = field(repr=False)
-    compressed: Mapping[str, float]
-    repaired: Mapping[str, float]
+    evaluation: Evaluation | None = field(repr=False)
+    features: Mapping[str, ProbeScores] | None = field(repr=False)
+    explanation: Explanation | None = field(repr=False)
+    generation: Generation | None = field(repr=False)
+    compressed: Mapping[str, float] | None
+    repaired: Mapping[str, float] | None
     next: tuple[str, ...]
 
     @property
@@ -90,7 +91,9 @@ class Demonstration(Result):
     def images_per_second(self) -> float:
         return self.training.images_per_second
 
-    def rows(self) -> tuple[list[str], list[list[object]]]:
+    def rows(self) -> tuple[Sequence[str], Sequence[Row]]:
+        if self.evaluation is None:
+            return super().rows()
         header, rows = self.evaluation.rows()
         return header, rows[:SHOWN_ROWS]
 
@@ -151,30 +154,49 @@ def run_demo(
         f"{training.images:,} images that come with the package"
     )
     images = read_images_for(model, TEST)
-    evaluation = _evaluate(report, model, images, progress)
-    features = _add_features(report, model, images)
-    explanation = _explain(report, model, images, progress)
-    generation = _generate(report, model, model_path, images)
-    log_note("compressing a photograph with the shipped model", id="demo.compressing")
-    compressed = add_sample_compression(report)
-    log_note("repairing a photograph with the shipped models", id="demo.repairing")
-    repaired = add_repair(report)
+    found = _Parts()
+    stop = Interruption()
+    with stop:
+        found.evaluation = _evaluate(report, model, images, progress)
+        found.features = _add_features(report, model, images)
+        found.explanation = _explain(report, model, images, progress)
+        found.generation = _generate(report, model, model_path, images)
+        log_note("compressing a photograph with the shipped model", id="demo.compressing")
+        found.compressed = add_sample_compression(report)
+        log_note("repairing a photograph with the shipped models", id="demo.repairing")
+        found.repaired = add_repair(report)
+    parts = vars(found)
+    stop.check(1 + sum(part is not None for part in parts.values()), 1 + len(parts), "part")
     model_page.add_use(report, model_path.as_posix())
     model_page.add_recipe(report, model.recipe)
-    model_page.add_environment(report, model, evaluation)
+    if found.evaluation is not None:
+        model_page.add_environment(report, model, found.evaluation)
     report.write(report_path)
     return Demonstration(
         model=model_path.as_posix(),
         report=report_path.as_posix(),
         training=training,
-        evaluation=evaluation,
-        features=features,
-        explanation=explanation,
-        generation=generation,
-        compressed=compressed,
-        repaired=repaired,
+        evaluation=found.evaluation,
+        features=found.features,
+        explanation=found.explanation,
+        generation=found.generation,
+        compressed=found.compressed,
+        repaired=found.repaired,
         next=_suggest(folder, model_path.as_posix()),
+        complete=stop.complete,
     )
+
+
+@dataclass
+class _Parts:
+    """What the demo found so far; besides the training."""
+
+    evaluation: Evaluation | None = None
+    features: Mapping[str, ProbeScores] | None = None
+    explanation: Explanation | None = None
+    generation: Generation | None = None
+    compressed: Mapping[str, float] | None = None
+    repaired: Mapping[str, float] | None = None
 
 
 def _evaluate(report: Report, model: Autoencoder, images: ImageSet, progress: Progress | None) -> Evaluation:
@@ -265,9 +287,10 @@ def _generate(report: Report, model: Autoencoder, path: Path, images: ImageSet) 
     from isthmus.reports.image_sheets import draw_image_rows
 
     log_note("drawing new images", id="demo.drawing")
-    fit_prior(model, DATA, kind="mixture", components=20)
+    known = read_images_for(model, DATA)
+    fit_prior(model, known, kind="mixture", components=20)
     model.save(path)
-    found = evaluate_generation(model, images, train=DATA, count=SAMPLES, bar=False)
+    found = evaluate_generation(model, images, train=known, count=SAMPLES, bar=False)
     sections.add_generation(report, found)
     ends = [images.image(round(share * (len(images) - 1))) for share in (0.0, 0.4, 1.0)]
     strip = path_images(model, ends, frames=SHOWN_IMAGES // 2 + 1)

@@ -110,6 +110,7 @@ def denoise_files(
     model: ModelLike | None = None,
     ensemble: bool = False,
     range: Range | None = None,
+    limit: int | None = None,
     compare: bool = False,
     force: bool = False,
     workers: int | None = None,
@@ -122,7 +123,7 @@ def denoise_files(
     the same name. Outputs that exist are kept, so that an interrupted job can be repeated.
 
     Args:
-        inputs: image files and folders of them.
+        inputs: image files, folders of them, and images of sets, such as `t.npy[5]` and `mnist:test[17]`.
         out: an image file for one input, else a folder.
         sigma: standard deviation of the noise, of 255; by default it is estimated for each image.
         model: a model, the path of a model file, or the name of a shipped model; by default
@@ -130,6 +131,7 @@ def denoise_files(
         ensemble: better, in eight times the time: the mean over eight orientations.
         range: the samples (low, high) that stand for black and white, where floats are not in [0, 1] or
             integers do not use their 8 or 16 bits.
+        limit: at most so many of the images, evenly spaced.
         compare: also write NAME-compare.png: before and after.
         force: write outputs again that exist.
         workers: files in work at the same time; by default one for each core.
@@ -166,6 +168,7 @@ def denoise_files(
         out=out,
         compare=compare,
         range=range,
+        limit=limit,
         force=force,
         workers=workers,
         max_pixels=max_pixels,
@@ -174,7 +177,11 @@ def denoise_files(
     if sigma is None:
         _log_levels([one.sigma for one in done.values])
     return DenoisedFiles(
-        out=os.fspath(out), files=done.values, already_there=done.already_there, skipped=done.skipped
+        out=os.fspath(out),
+        files=done.values,
+        already_there=done.already_there,
+        skipped=done.skipped,
+        complete=done.complete,
     )
 
 

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from isthmus.api.inputs import DataLike, ModelLike, describe_model, load_model, open_model_and_data
+from isthmus.api.inputs import DataLike, ModelLike, Range, describe_model, load_model, open_model_and_data
 from isthmus.api.result import Result, skipped_inputs, use
 from isthmus.old_keywords import rename_keywords
 from isthmus.progress import Progress, start_task
@@ -70,6 +70,8 @@ def diagnose(
     model: ModelLike,
     data: DataLike | None = None,
     *,
+    limit: int | None = None,
+    range: Range | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Diagnosis:
@@ -81,6 +83,8 @@ def diagnose(
     Args:
         model: a model, the path of a model file, or the name of a shipped model.
         data: examine the model anew on these images; best are some that it was not trained on.
+        limit: examine it on at most so many images, evenly spaced.
+        range: the samples (low, high) that stand for black and white, where they are others.
         seed: of corruption and scrambling.
         progress: shows how far the call is; by default a bar or lines in the log.
 
@@ -101,7 +105,7 @@ def diagnose(
     if data is None:
         network, images, observed = load_model(model), None, None
     else:
-        network, images = open_model_and_data("diagnose", model, data)
+        network, images = open_model_and_data(model, data, limit=limit, range=range)
         with start_task(progress, "examining", 1) as task:
             observed = observe(network, images, seed=seed)
             task.update(1)

@@ -6,10 +6,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from isthmus.api.attachments import check_storable, store_attachments
-from isthmus.api.inputs import DataLike, ModelLike, check_choice, describe_model, open_model_and_data
+from isthmus.api.inputs import (
+    DataLike,
+    ModelLike,
+    Range,
+    check_choice,
+    describe_model,
+    open_model_and_data,
+)
 from isthmus.api.reference import ReferenceKind, resolve_extractor
 from isthmus.api.result import Result, skipped_inputs, use
 from isthmus.errors import Hint, UsageError
+from isthmus.interruption import Interruption
 from isthmus.progress import Progress, start_task
 from isthmus.wording import format_count
 
@@ -103,6 +111,7 @@ def embed(
     reference: DataLike | None = None,
     store: bool = False,
     limit: int | None = None,
+    range: Range | None = None,
     progress: Progress | None = None,
 ) -> Embedding:
     """Turn images into feature vectors.
@@ -118,6 +127,7 @@ def embed(
         reference: images to fit the scaling to, instead of what the model stores.
         store: keep how features are read in the model's file.
         limit: at most so many images, evenly spaced.
+        range: the samples (low, high) that stand for black and white, where they are others.
         progress: shows how far the call is; by default a bar or lines in the log.
 
     Raises:
@@ -141,10 +151,10 @@ def embed(
         )
     if store:
         check_storable(model)
-    network, images = open_model_and_data("embed", model, data, limit=limit)
+    network, images = open_model_and_data(model, data, limit=limit, range=range)
     extractor, kind = None, None
     if what != "code" or store:
-        extractor, kind = resolve_extractor(network, reference, layer=layer)
+        extractor, kind = resolve_extractor(network, reference, layer=layer, range=range)
     if store and extractor is not None:
         from isthmus.features.readout import NAME, stored
         from isthmus.features.readout import store as store_readout
@@ -152,26 +162,30 @@ def embed(
         store_readout(network, extractor)
         store_attachments(model, network, NAME)
         extractor = stored(network) or extractor  # in the precision that the file has
-    with start_task(progress, "reading features", len(images), "images") as task:
-        if what == "code" or extractor is None:
-            from isthmus.model.inference import encode_set
+    from isthmus.model.inference import Rows, iter_codes
 
-            vectors, layer, kind = encode_set(network, images), "code", None
-        else:
-            from isthmus.features.readout import features
+    if what == "code" or extractor is None:
+        parts, layer, kind = iter_codes(network, images), "code", None
+    else:
+        from isthmus.features.readout import iter_features
 
-            vectors = features(
-                network, images, extractor, compact=what == "compact", listener=lambda n, _: task.update(n)
-            )
-            layer = extractor.reading.layer
+        parts = iter_features(network, images, extractor, compact=what == "compact")
+        layer = extractor.reading.layer
+    rows, stop = Rows(len(images)), Interruption()
+    with stop, start_task(progress, "reading features", len(images), "images") as task:
+        for part in parts:
+            rows.add(part)
+            task.update(len(rows))
+    stop.check(len(rows), len(images), "image")
     return Embedding(
         model=describe_model(model, network),
         what=what,
         layer=layer,
         reference=kind,
-        vectors=vectors,
-        names=images.names,
-        labels=images.labels,
+        vectors=rows.array,
+        names=images.names[: len(rows)],
+        labels=None if images.labels is None else images.labels[: len(rows)],
         classes=images.classes,
         skipped=skipped_inputs(images.skipped),
+        complete=stop.complete,
     )

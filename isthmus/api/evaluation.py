@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import builtins
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from isthmus.api.evaluation_passes import measure_passes
 from isthmus.api.facts import (
     DataFacts,
     Environment,
@@ -14,15 +16,16 @@ from isthmus.api.facts import (
     ModelFacts,
     WorstImage,
     describe_environment,
-    describe_gap,
     describe_images,
     describe_network,
 )
 from isthmus.api.inputs import (
+    Bands,
     DataLike,
     ImageLookup,
     ModelLike,
     PathLike,
+    Range,
     check_count,
     describe_model,
     open_model_and_data,
@@ -31,6 +34,8 @@ from isthmus.api.inputs import (
 from isthmus.api.reference import resolve_prior
 from isthmus.api.result import Result, skipped_inputs, use
 from isthmus.errors import DataError, Hint
+from isthmus.images.bands import note_bands
+from isthmus.interruption import Interruption
 from isthmus.log import log_note
 from isthmus.messages import as_message
 from isthmus.progress import Progress, start_task
@@ -41,6 +46,7 @@ if TYPE_CHECKING:
 
     from isthmus.evaluation.generation import Generation
     from isthmus.evaluation.privacy import Membership
+    from isthmus.generation.prior import Prior
     from isthmus.images.store import ImageSet
     from isthmus.metrics.codes import CodeStatistics
     from isthmus.model.autoencoder import Autoencoder
@@ -57,14 +63,14 @@ class Evaluation(Result):
     Attributes:
         model: facts about the model.
         data: facts about the images.
-        metrics: means over images, by name, see docs/metrics.md; under the recipe's own corruption where it
+        metrics: means over images, by name, see docs/reference/metrics.md; under the recipe's own corruption where it
             has one.
         baselines: the same for `pca`, `mean_image` and `corrupted_input`, as far as they apply.
         clean: the same metrics without corruption; null for a recipe that has none.
         gap: the same metrics on training images; null where these were not found.
         privacy: success of membership inference by the loss: `members`, `others`, `auroc` with `low` and
             `high` of its 95 % interval, `advantage`, `found_at_1_percent`, `leaks`; null unless asked for.
-        generation: new images compared with real ones, see docs/generation.md: `rows` with `name`,
+        generation: new images compared with real ones, see docs/use/generation.md: `rows` with `name`,
             `frechet`, `relative`, `energy`, `two_sample`, `precision` and `recall`; `memory` with `ratio`,
             `copied` and `images`; `features`, `images`, `seed`, `seconds`, `notes`; null unless asked for.
         code: statistics of the code: `units`, `active_units`, `dead_units`, `effective_rank`,
@@ -200,7 +206,9 @@ def evaluate(
     features: PathLike | None = None,
     privacy: bool = False,
     limit: int | None = None,
+    range: Range | None = None,
     seed: int = 0,
+    show: Bands | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Measure a model on images that it was not trained on, and compare it with baselines.
@@ -225,7 +233,10 @@ def evaluate(
         privacy: test whether losses give away what was trained on; the images must be of the same source as
             the training images and not among them.
         limit: at most so many images, evenly spaced.
+        range: the samples (low, high) that stand for black and white, where they are others.
         seed: of corruption and sampled codes.
+        show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
+            `(4, 3, 2)`; by default the first three, of two the first.
         progress: shows how far the call is; by default a bar or lines in the log.
 
     Raises:
@@ -245,17 +256,24 @@ def evaluate(
     from isthmus.evaluation.likelihood import likelihood_term
     from isthmus.evaluation.measure import Measure
     from isthmus.evaluation.passes import evenly
-    from isthmus.evaluation.privacy import membership
     from isthmus.evaluation.rivals import fit_rivals
-    from isthmus.model import axes
+    from isthmus.generation.codes import check_generates
+    from isthmus.generation.prior import kept
 
     started = time.monotonic()
     check_count("limit", limit)
     check_count("nll_samples", nll_samples, least=0)
     check_count("samples", samples, least=8)
-    network, given = open_model_and_data("evaluate", model, data)
+    network, given = open_model_and_data(model, data, range=range)
+    note_bands(show, given.channels)
     images = evenly(given, limit)
-    known = _find_training_images(network, reference, needed=privacy, purpose="membership is tested")
+    known = _find_training_images(
+        network,
+        reference,
+        range,
+        needed=privacy or generation,
+        purpose="membership is tested" if privacy else "new images are compared",
+    )
     corruption = network.recipe.corruption
     corrupted = not corruption.is_identity
     probe = None if known is None else evenly(known, MAX_GAP_IMAGES)
@@ -264,26 +282,18 @@ def evaluate(
     if known is not None:
         rivals = fit_rivals(network, known, images, seed=seed)
         _note_overlap(given, known, same_source=reference is None and given.source == known.source)
-    gap = attack = None
+    stop = Interruption()
     with start_task(progress, "evaluating", total, "images") as task:
-        done = 0
-
-        def count(batch: int) -> None:
-            nonlocal done
-            done += batch
-            task.update(done)
-
-        measure = Measure(network, seed, nll_samples, count)
-        main = measure(images, corruption, rivals)
-        clean = measure(images, axes.NoCorruption(), {}).metrics if corrupted else None
-        if probe is not None and known is not None:
-            seen = measure(probe, corruption, {})
-            gap = describe_gap(main.metrics, seen.metrics, len(probe))
-            if privacy:
-                import numpy as np
-
-                new = ~np.isin(images.hashes(), known.hashes())
-                attack = membership(seen.scores["mse"], main.scores["mse"][new])
+        found = measure_passes(
+            Measure(network, seed, nll_samples, lambda _: None),
+            images,
+            rivals,
+            probe,
+            known if privacy else None,
+            stop=stop,
+            task=task,
+        )
+    main = found.main
     likely = likelihood_term(network.recipe)
     if likely is not None and likely.needs_probabilities and not main.binary:
         log_note(
@@ -295,42 +305,48 @@ def evaluate(
         log_note(
             "images of another size than the model's were resized: no nats are given", id="evaluation.no-nats"
         )
-    made = None
-    if generation:
-        made = _evaluate_generation(network, given, reference, known, samples, features, seed, progress)
+    made, compared = None, min(samples, len(given)) if generation else 0
+    if generation and known is not None and not stop.happened:
+        check_generates(network)
+        with stop:
+            priors = None if kept(network) else [resolve_prior(network, reference=reference, range=range)[0]]
+            made = _evaluate_generation(network, given, known, priors, samples, features, seed, progress)
+    done = found.done + (0 if made is None else compared)
+    stop.check(done, total + compared, "image")
     return Evaluation(
         model=describe_network(network),
-        data=describe_images(given, images, main.binary),
+        data=describe_images(given, images.subset(list(builtins.range(main.images))), main.binary),
         metrics=main.metrics,
         baselines=main.baselines,
-        clean=clean,
-        gap=gap,
-        privacy=attack,
+        clean=found.clean,
+        gap=found.gap,
+        privacy=found.membership,
         generation=made,
         code=main.code.statistics(),
         seed=seed,
         seconds=round(time.monotonic() - started, 3),
         environment=describe_environment(),
-        names=images.names,
+        names=images.names[: main.images],
         scores=main.scores,
         variances=main.code.variances().double().numpy(),
         skipped=skipped_inputs(
             given.skipped, known.skipped if known is not None and reference is not None else ()
         ),
+        complete=stop.complete,
         _path=describe_model(model, network),
         _network=network,
-        _lookup=ImageLookup(network, data, images),
+        _lookup=ImageLookup(network, data, images, range),
     )
 
 
 def _find_training_images(
-    model: Autoencoder, reference: DataLike | None, *, needed: bool, purpose: str
+    model: Autoencoder, reference: DataLike | None, range: Range | None, *, needed: bool, purpose: str
 ) -> ImageSet | None:
     """The training images; where they are not found and not needed, a note says what is left out."""
     from isthmus.evaluation.training_data import training_images
 
     if reference is not None:
-        return read_images_for(model, reference)
+        return read_images_for(model, reference, range=range)
     known, why = training_images(model)
     if known is None and needed:
         raise DataError(
@@ -348,19 +364,15 @@ def _find_training_images(
 def _evaluate_generation(
     model: Autoencoder,
     images: ImageSet,
-    reference: DataLike | None,
-    known: ImageSet | None,
+    known: ImageSet,
+    priors: Sequence[Prior] | None,
     samples: int,
     features: PathLike | None,
     seed: int,
     progress: Progress | None,
 ) -> Generation:
     from isthmus.evaluation.generation import evaluate_generation
-    from isthmus.generation.codes import check_generates
-    from isthmus.generation.prior import kept
 
-    check_generates(model)
-    priors = None if kept(model) else [resolve_prior(model, reference=reference)[0]]
     with start_task(progress, "measuring new images", 0) as task:
         steps: list[str] = []
 

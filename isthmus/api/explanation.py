@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from isthmus.api.inputs import (
+    Bands,
     DataLike,
     ImageLike,
     ModelLike,
+    Range,
     check_count,
     describe_model,
     open_model_and_data,
@@ -17,6 +19,8 @@ from isthmus.api.inputs import (
 from isthmus.api.reference import ReferenceKind, resolve_reference
 from isthmus.api.result import Result, skipped_inputs, use
 from isthmus.errors import DataError
+from isthmus.images.bands import note_bands
+from isthmus.interruption import Interruption
 from isthmus.log import log_note
 from isthmus.old_keywords import rename_keywords
 from isthmus.progress import Progress, Task, start_task
@@ -143,7 +147,10 @@ def explain(
     *,
     reference: DataLike | None = None,
     units: int | Sequence[int] = 8,
+    limit: int = MAX_REFERENCE_IMAGES,
+    range: Range | None = None,
     seed: int = 0,
+    show: Bands | None = None,
     progress: Progress | None = None,
 ) -> Explanation:
     """Explain the code that a model gives one image.
@@ -158,7 +165,11 @@ def explain(
         image: the image; of several the first.
         reference: images that units are compared with; by default the training images.
         units: how many units, or the numbers of those that are looked at.
+        limit: compare with at most so many reference images, evenly spaced.
+        range: the samples (low, high) that stand for black and white, where they are others.
         seed: of the random orders that maps are compared with.
+        show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
+            `(4, 3, 2)`; by default the first three, of two the first.
         progress: shows how far the call is; by default a bar or lines in the log.
 
     Raises:
@@ -178,7 +189,9 @@ def explain(
 
     if isinstance(units, int):
         check_count("units", units)
-    network, queries = open_model_and_data("explain", model, image)
+    check_count("limit", limit)
+    network, queries = open_model_and_data(model, image, range=range)
+    note_bands(show, queries.channels)
     capabilities.check_use(network.recipe, "decode")
     if len(queries) > 1:
         log_note(
@@ -188,10 +201,11 @@ def explain(
             count=len(queries),
             name=queries.names[0],
         )
-    known, kind = resolve_reference(network, reference, purpose="units are compared with these")
-    some = evenly(known, MAX_REFERENCE_IMAGES)
+    known, kind = resolve_reference(network, reference, purpose="units are compared with these", range=range)
+    some = evenly(known, limit)
+    stop = Interruption()
     with start_task(progress, "explaining", 1.0) as task:
-        return explain_first(
+        found = explain_first(
             network,
             queries,
             some,
@@ -201,8 +215,12 @@ def explain(
             scored=evenly(some, SCORED_IMAGES),
             seed=seed,
             task=task,
+            stop=stop,
             skipped=skipped_inputs(queries.skipped, known.skipped if reference is not None else ()),
         )
+        with stop:
+            task.update(1.0)
+    return found
 
 
 def explain_first(
@@ -216,6 +234,7 @@ def explain_first(
     scored: ImageSet | None = None,
     seed: int = 0,
     task: Task | None = None,
+    stop: Interruption | None = None,
     skipped: tuple[Any, ...] = (),
 ) -> Explanation:
     """Explain the first of `queries`.
@@ -223,6 +242,7 @@ def explain_first(
     Args:
         some: the reference images.
         scored: images that the maps are tested on; None leaves the test out.
+        stop: catches Ctrl-C while the maps are tested, which is the long part.
 
     Raises:
         DataError: a unit that the code has not.
@@ -246,18 +266,23 @@ def explain_first(
     scores: dict[str, FaithfulnessScore] = {}
     curves: dict[str, Curves] = {}
     if scored is not None:
+        tested = 0
 
         def report(done: int) -> None:
+            nonlocal tested
+            tested = done
             task.update(_SHARE_MAPS + (_SHARE_SCORES - _SHARE_MAPS) * done / len(scored))
 
-        scores, curves = score_maps(model, scored, usual, len(chosen), seed=seed, report=report)
+        scores, curves = score_maps(model, scored, usual, len(chosen), seed=seed, report=report, stop=stop)
+        if stop is not None:
+            stop.check(1 + tested, 1 + len(scored), "image")  # the one that is explained, and those
     dictionary = None
     if model.recipe.bottleneck.is_sparse:
         often = torch.argsort(usual.active, descending=True, stable=True)
         alive = [int(unit) for unit in often[:MAX_DICTIONARY_UNITS] if usual.active[unit] > 0]
         dictionary = _as_images(atlas(model, usual, alive)) if alive else None
     exciting = {unit: usual.exciting(unit, EXCITING_IMAGES) for unit in chosen}
-    result = Explanation(
+    return Explanation(
         model=model_name,
         image=queries.names[0],
         data=some.source,
@@ -279,14 +304,13 @@ def explain_first(
         atlas=_as_images(atlas(model, usual, chosen)),
         traversals=_as_images(traversals(model, code[0], usual, chosen)),
         skipped=skipped,
+        complete=stop is None or stop.complete,
         _pixels=_as_images(pixels),
         _reconstruction=_as_images(model.reconstruct_batch(pixels[None])[0]),
         _exciting=tuple(tuple(_as_images(_read(some, row)) for row in exciting[unit]) for unit in chosen),
         _curves=curves,
         _dictionary=dictionary,
     )
-    task.update(1.0)
-    return result
 
 
 def _choose_units(units: int | Sequence[int], usual: Units, values: Tensor) -> list[int]:
@@ -306,7 +330,7 @@ def _choose_units(units: int | Sequence[int], usual: Units, values: Tensor) -> l
 def _read(images: ImageSet, row: int) -> Tensor:
     from isthmus.images.array_format import to_batch
 
-    return to_batch(images.image(int(row)))[0][0]
+    return to_batch(images.image(int(row)), many=False)[0][0]
 
 
 def _as_images(values: Tensor) -> Floats:

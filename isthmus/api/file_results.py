@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Generic, TypeVar
 
 from isthmus.api.inputs import PathLike, check_count
 from isthmus.api.result import Result, skipped_inputs, to_json_value
 from isthmus.file_jobs import FileJob, InputFiles, Report, plan_outputs, run_jobs
+from isthmus.interruption import Interruption
 from isthmus.log import SkippedInput, log_skipped
 from isthmus.progress import Progress, start_task
 from isthmus.wording import format_count
@@ -67,11 +68,14 @@ class FilesResult(Result):
 
 @dataclass(frozen=True)
 class ProcessedFiles(Generic[Value]):
-    """What `process_files` gives: the values of the files that were written, and what became of the rest."""
+    """What `process_files` gives: the values of the files that were written, what became of the rest, and
+    whether it came to its end.
+    """
 
     values: tuple[Value, ...]
     already_there: int
     skipped: tuple[SkippedInput, ...]
+    complete: bool
 
 
 def process_files(
@@ -101,12 +105,15 @@ def process_files(
     """
     check_count("workers", workers)
     jobs = plan_outputs(inputs.files, out, suffix=suffix, suffixes=suffixes, force=force)
+    jobs = [replace(job, image=inputs.images.get(job.index)) for job in jobs]
+    stop = Interruption()
     with start_task(progress, label, len(jobs), "files") as task:
-        outcomes = run_jobs(jobs, work, force=force, task=task, workers=workers)
+        outcomes = run_jobs(jobs, work, force=force, task=task, stop=stop, workers=workers)
     skipped = skipped_inputs(inputs.skipped, [one.skipped for one in outcomes if one.skipped is not None])
     log_skipped(skipped)
     return ProcessedFiles(
         values=tuple(one.value for one in outcomes if one.value is not None),
         already_there=sum(one.kept for one in outcomes),
         skipped=skipped,
+        complete=stop.complete,
     )

@@ -13,6 +13,7 @@ from isthmus.api.inputs import ModelLike, PathLike
 from isthmus.api.result import Result, use
 from isthmus.errors import DataError
 from isthmus.file_jobs import InputFiles, describe_failure, expand_inputs
+from isthmus.interruption import Interruption
 from isthmus.log import SkippedInput, log_skipped
 from isthmus.progress import Progress, start_task
 from isthmus.wording import choose_word, format_count
@@ -114,16 +115,17 @@ def verify_files(
         >>> isthmus.verify_files("gray.isth").summary()
         '1 of 1 file is whole: every checksum is right'
     """
-    from isthmus.codec.facts import examine
+    from isthmus.codec.facts import inspect_compressed_file
 
     files = expand_inputs(inputs, _list_by_path)
     codec = _open_codec(model)
     whole: list[VerifiedFile] = []
     skipped = list(files.skipped)
-    with start_task(progress, "verifying", len(files.files), "files") as task:
+    done, stop = 0, Interruption()
+    with stop, start_task(progress, "verifying", len(files.files), "files") as task:
         for done, (path, _) in enumerate(files.files, start=1):
             try:
-                facts = examine(path, max_pixels=max_pixels)
+                facts = inspect_compressed_file(path, max_pixels=max_pixels)
                 if codec is not None:
                     _decode(path, codec, max_pixels)
                 whole.append(VerifiedFile(file=os.fspath(path), **facts))
@@ -133,11 +135,13 @@ def verify_files(
                 skipped.append(SkippedInput(os.fspath(path), describe_failure(error, path)))
             task.update(done, path.name)
     log_skipped(skipped)
+    stop.check(done, len(files.files), "file")
     return VerifiedFiles(
         how="checksums" if codec is None else "decoded",
         files=tuple(whole),
         found=len(files.files),
         skipped=tuple(skipped),
+        complete=stop.complete,
     )
 
 
@@ -156,14 +160,14 @@ def _decode(path: Path, codec: Codec, max_pixels: int) -> None:
         CompressedFileError: it cannot be decoded; the message names it.
     """
     from isthmus.codec import container
-    from isthmus.codec.decoding import pieces
-    from isthmus.codec.facts import contents, named
+    from isthmus.codec.decoding import iter_pieces
+    from isthmus.codec.facts import read_compressed, with_name
 
     def work() -> None:
-        for _ in pieces(container.read(contents(path), max_pixels=max_pixels), codec):
+        for _ in iter_pieces(container.read_container(read_compressed(path), max_pixels=max_pixels), codec):
             pass
 
-    named(path, work)
+    with_name(path, work)
 
 
 def _list_by_path(folder: Path) -> InputFiles:

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from isthmus.api.attachments import check_storable, store_attachments
+from isthmus.api.attachments import check_fit, check_storable, store_attachments
 from isthmus.api.generated_images import GeneratedImages
 from isthmus.api.inputs import (
     DataLike,
     ModelLike,
+    Range,
     check_count,
     check_is_data,
     describe_input,
@@ -22,6 +23,7 @@ from isthmus.api.inputs import (
 )
 from isthmus.api.result import Result, skipped_inputs, use
 from isthmus.errors import Hint, UsageError
+from isthmus.interruption import Interruption
 from isthmus.progress import Progress, start_task
 from isthmus.wording import format_count
 
@@ -108,7 +110,12 @@ class FittedMotion(_Frames, Result):
 
 @use
 def reconstruct_frames(
-    model: ModelLike, frames: DataLike, *, progress: Progress | None = None
+    model: ModelLike,
+    frames: DataLike,
+    *,
+    limit: int | None = None,
+    range: Range | None = None,
+    progress: Progress | None = None,
 ) -> FrameSequence:
     """Work on frames through the code of a model.
 
@@ -119,6 +126,8 @@ def reconstruct_frames(
     Args:
         model: a model, the path of a model file, or the name of a shipped model.
         frames: one sequence of images of one size: a folder, animation, archive, array or list.
+        limit: at most so many frames, from the first on.
+        range: the samples (low, high) that stand for black and white, where they are others.
         progress: shows how far the call is; by default a bar or lines in the log.
 
     Raises:
@@ -138,14 +147,20 @@ def reconstruct_frames(
 
         from isthmus.images.conform import to_dtype
 
-        return to_dtype(network.reconstruct(given.stack(range(len(given)))), np.uint8)
+        return to_dtype(network.reconstruct(given.stack(np.arange(len(given)))), np.uint8)
 
-    return _work_on_frames(model, frames, "reconstructed", reconstruct, progress)
+    return _work_on_frames(model, frames, "reconstructed", reconstruct, limit, range, progress)
 
 
 @use
 def fill_frames(
-    model: ModelLike, frames: DataLike, missing: Sequence[int], *, progress: Progress | None = None
+    model: ModelLike,
+    frames: DataLike,
+    missing: Sequence[int],
+    *,
+    limit: int | None = None,
+    range: Range | None = None,
+    progress: Progress | None = None,
 ) -> FrameSequence:
     """Make some frames of a sequence from the others; what they show is not looked at.
 
@@ -153,6 +168,8 @@ def fill_frames(
         model: a model, the path of a model file, or the name of a shipped model.
         frames: as for `reconstruct_frames`.
         missing: numbers of these frames, counted from 0.
+        limit: at most so many frames, from the first on.
+        range: the samples (low, high) that stand for black and white, where they are others.
         progress: shows how far the call is; by default a bar or lines in the log.
 
     Raises:
@@ -169,12 +186,20 @@ def fill_frames(
     """
     from isthmus.generation.frames import fill_frames as fill
 
-    return _work_on_frames(model, frames, "filled", lambda net, given: fill(net, given, missing), progress)
+    return _work_on_frames(
+        model, frames, "filled", lambda net, given: fill(net, given, missing), limit, range, progress
+    )
 
 
 @use
 def insert_frames(
-    model: ModelLike, frames: DataLike, count: int, *, progress: Progress | None = None
+    model: ModelLike,
+    frames: DataLike,
+    count: int,
+    *,
+    limit: int | None = None,
+    range: Range | None = None,
+    progress: Progress | None = None,
 ) -> FrameSequence:
     """Slow a sequence down: new frames between any two.
 
@@ -182,6 +207,8 @@ def insert_frames(
         model: a model, the path of a model file, or the name of a shipped model.
         frames: as for `reconstruct_frames`.
         count: new frames between any two.
+        limit: at most so many frames, from the first on.
+        range: the samples (low, high) that stand for black and white, where they are others.
         progress: shows how far the call is; by default a bar or lines in the log.
 
     Raises:
@@ -199,12 +226,20 @@ def insert_frames(
     from isthmus.generation.frames import insert_frames as insert
 
     check_count("count", count)
-    return _work_on_frames(model, frames, "slowed", lambda net, given: insert(net, given, count), progress)
+    return _work_on_frames(
+        model, frames, "slowed", lambda net, given: insert(net, given, count), limit, range, progress
+    )
 
 
 @use
 def predict_frames(
-    model: ModelLike, frames: DataLike, count: int, *, progress: Progress | None = None
+    model: ModelLike,
+    frames: DataLike,
+    count: int,
+    *,
+    limit: int | None = None,
+    range: Range | None = None,
+    progress: Progress | None = None,
 ) -> FrameSequence:
     """Predict the frames that come next, each from those before it.
 
@@ -212,6 +247,8 @@ def predict_frames(
         model: a model, the path of a model file, or the name of a shipped model.
         frames: as for `reconstruct_frames`.
         count: how many.
+        limit: at most so many frames, from the first on.
+        range: the samples (low, high) that stand for black and white, where they are others.
         progress: shows how far the call is; by default a bar or lines in the log.
 
     Raises:
@@ -230,7 +267,7 @@ def predict_frames(
 
     check_count("count", count)
     return _work_on_frames(
-        model, frames, "predicted", lambda net, given: predict(net, given, count), progress
+        model, frames, "predicted", lambda net, given: predict(net, given, count), limit, range, progress
     )
 
 
@@ -240,16 +277,22 @@ def fit_motion(
     frames: DataLike,
     *,
     steps: int = 4000,
+    limit: int | None = None,
+    range: Range | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> FittedMotion:
     """Learn how codes move from frame to frame, and keep it in the model and its file.
+
+    Ctrl-C keeps what is learned until then, unless the model holds an earlier one.
 
     Args:
         model: a model with a vector code, or the path of a model file.
         frames: a folder whose sub-folders are sequences, or one sequence as for `reconstruct_frames`; at
             least nine frames in one of them.
         steps: of the training.
+        limit: at most so many frames of each sequence, from the first on.
+        range: the samples (low, high) that stand for black and white, where they are others.
         seed: of its weights and order.
         progress: shows how far the call is; by default a bar or lines in the log.
 
@@ -267,20 +310,28 @@ def fit_motion(
     """
     check_count("steps", steps)
     check_storable(model)
-    network, given = _read(model, frames)
+    network, given = _read(model, frames, range)
     from isthmus.generation.dynamics import NAME, fit_dynamics
     from isthmus.generation.frames import sequence_codes, sequences_of
 
-    codes = [sequence_codes(network, one) for one in sequences_of(given)]
+    check_count("limit", limit)
+    sequences = [_first_frames(one, limit) for one in sequences_of(given)]
+    codes = [sequence_codes(network, one) for one in sequences]
+    stop, replaces = Interruption(), NAME if NAME in network.attachments else None
     with start_task(progress, "learning", steps, "steps") as task:
-        fit_dynamics(network, codes, steps=steps, seed=seed, listener=lambda step: task.update(step.step))
+        motion = fit_dynamics(
+            network, codes, steps=steps, seed=seed, listener=lambda step: task.update(step.step), stop=stop
+        )
+    if stop.happened:
+        check_fit(stop, motion.facts["steps"], steps, replaces=replaces)
     store_attachments(model, network, NAME)
     return FittedMotion(
         model=describe_model(model, network),
         sequence=describe_input(frames),
         sequences=len(codes),
-        given=len(given),
+        given=sum(map(len, sequences)),
         skipped=skipped_inputs(given.skipped),
+        complete=stop.complete,
     )
 
 
@@ -289,10 +340,14 @@ def _work_on_frames(
     frames: DataLike,
     what: FrameTask,
     make: Callable[[Autoencoder, ImageSet], Pixels],
+    limit: int | None,
+    range: Range | None,
     progress: Progress | None,
 ) -> FrameSequence:
-    network, given = _read(model, frames)
-    _check_is_one_sequence(given, frames)
+    check_count("limit", limit, least=2)
+    network, everything = _read(model, frames, range)
+    _check_is_one_sequence(everything, frames)
+    given = _first_frames(everything, limit)
     from isthmus.generation.dynamics import NAME
     from isthmus.images.animation import milliseconds_of
 
@@ -311,12 +366,16 @@ def _work_on_frames(
     )
 
 
-def _read(model: ModelLike, frames: DataLike) -> tuple[Autoencoder, ImageSet]:
+def _first_frames(sequence: ImageSet, limit: int | None) -> ImageSet:
+    return sequence if limit is None else sequence[:limit]
+
+
+def _read(model: ModelLike, frames: DataLike, range: Range | None) -> tuple[Autoencoder, ImageSet]:
     from isthmus.images.animation import read_frames
 
     check_is_data(frames)
     network = load_model(model)
-    given = read_frames(frames, channels=network.channels)
+    given = read_frames(frames, channels=network.channels, range=range)
     report_reading(given)
     return network, given
 

@@ -145,7 +145,11 @@ class GeneratedImages(Result):
 
         found: list[str] = []
         for path in paths:
-            one = [Path(path)] if _is_document(path) else image_paths(path, self.count, **self._classes())
+            one = (
+                [Path(path)]
+                if _is_document(path)
+                else image_paths(path, self.count, channels=self.pixels.shape[3], **self._classes())
+            )
             found += map(str, one)
         return {"files": found}
 

@@ -113,6 +113,7 @@ def inpaint_files(
     model: ModelLike | None = None,
     ensemble: bool = False,
     range: Range | None = None,
+    limit: int | None = None,
     compare: bool = False,
     force: bool = False,
     workers: int | None = None,
@@ -125,7 +126,7 @@ def inpaint_files(
     Outputs that exist are kept, so that an interrupted job can be repeated.
 
     Args:
-        inputs: image files and folders of them.
+        inputs: image files, folders of them, and images of sets, such as `t.npy[5]` and `mnist:test[17]`.
         out: an image file for one input, else a folder.
         mask: a picture of the same size, white where pixels are missing; or a folder of them, by name.
         mask_colour: pixels of this colour are missing: #ff00ff or 255,0,255.
@@ -136,6 +137,7 @@ def inpaint_files(
         ensemble: better, in eight times the time: the mean over eight orientations.
         range: the samples (low, high) that stand for black and white, where floats are not in [0, 1] or
             integers do not use their 8 or 16 bits.
+        limit: at most so many of the images, evenly spaced.
         compare: also write NAME-compare.png: before and after.
         force: write outputs again that exist.
         workers: files in work at the same time; by default one for each core.
@@ -181,13 +183,18 @@ def inpaint_files(
         out=out,
         compare=compare,
         range=range,
+        limit=limit,
         force=force,
         workers=workers,
         max_pixels=max_pixels,
         progress=progress,
     )
     return InpaintedFiles(
-        out=os.fspath(out), files=done.values, already_there=done.already_there, skipped=done.skipped
+        out=os.fspath(out),
+        files=done.values,
+        already_there=done.already_there,
+        skipped=done.skipped,
+        complete=done.complete,
     )
 
 

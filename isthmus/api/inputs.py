@@ -17,6 +17,8 @@ Size = tuple[int, int] | int
 """Height and width in pixels, or the side of a square."""
 Range = tuple[float, float]
 """The samples that stand for black and white."""
+Bands = tuple[int, int, int]
+"""Channels that a picture shows as red, green and blue, counted from 1."""
 Region = tuple[int, int, int, int]
 """Top, left, height and width of a part of an image, in pixels."""
 if TYPE_CHECKING:
@@ -43,40 +45,33 @@ def load_model(model: ModelLike) -> Autoencoder:
 
 
 def open_model_and_data(
-    use: str, model: ModelLike, data: DataLike, *, limit: int | None = None, **given: object
+    model: ModelLike, data: DataLike, *, limit: int | None = None, range: Range | None = None
 ) -> tuple[Autoencoder, ImageSet]:
     """The model and the images that it is used on.
 
     Args:
-        use: name of the function that was called, for the hint where the two were exchanged.
         limit: at most so many images, evenly spaced.
-        given: further arguments for that hint.
+        range: the samples that stand for black and white.
 
     Raises:
         UsageError: images where a model is expected, or a model where images are.
         ModelFileError, DataError: see `load_model` and `read_images_for`.
     """
-    if is_model_file(data) and not is_model_file(model):
-        raise UsageError(
-            "{data} is a model file, and images are expected here",
-            id="data.is-model",
-            hint=Hint.call(use, os.fspath(data), os.fspath(model), **given)
-            if isinstance(model, (str, os.PathLike))
-            else None,
-            data=os.fspath(data),
-        )
     network = load_model(model)
-    return network, read_images_for(network, data, limit=limit)
+    return network, read_images_for(network, data, limit=limit, range=range)
 
 
-def read_images_for(model: Autoencoder, data: DataLike, *, limit: int | None = None) -> ImageSet:
+def read_images_for(
+    model: Autoencoder, data: DataLike, *, limit: int | None = None, range: Range | None = None
+) -> ImageSet:
     """Images with the model's number of channels. What was left out or chosen in reading them is logged.
 
     Args:
         limit: at most so many images, evenly spaced.
+        range: the samples that stand for black and white; these are mapped to [0, 1].
 
     Raises:
-        UsageError: `data` is a model file, or `limit` is below 1.
+        UsageError: `data` is a model file, `limit` is below 1, or `range` is no range.
         DataError: unreadable, or colour images for a gray model.
     """
     from isthmus.evaluation.passes import evenly
@@ -84,15 +79,18 @@ def read_images_for(model: Autoencoder, data: DataLike, *, limit: int | None = N
 
     check_is_data(data)
     check_count("limit", limit)
-    images = read_for(model, data)
+    images = read_for(model, data, range=range)
     report_reading(images)
     return evenly(images, limit)
 
 
-def read_image_for(model: Autoencoder, image: ImageLike) -> Pixels:
+def read_image_for(model: Autoencoder, image: ImageLike, *, range: Range | None = None) -> Pixels:
     """One image `(H, W, C)` with the model's channels: alpha on white, colour weighed into gray.
 
     What was left out or chosen in reading it is logged.
+
+    Args:
+        range: the samples that stand for black and white; these are mapped to [0, 1].
 
     Raises:
         DataError: missing, damaged, no image, or several.
@@ -100,47 +98,73 @@ def read_image_for(model: Autoencoder, image: ImageLike) -> Pixels:
     from isthmus.images.reading import read, read_image
 
     if isinstance(image, (str, os.PathLike)):
-        images = read(image)
+        images = read(image, range=range)
         report_reading(images)
         if images.channels == 3 and model.channels == 1:
             log_note(
                 "the image has colour and the model reads gray: its luminance is taken",
                 id="reading.luminance",
             )
-    return read_image(image, channels=model.channels)
+    return read_image(image, channels=model.channels, range=range)
 
 
-def read_images(data: DataLike) -> ImageSet:
+def read_images(data: DataLike, *, limit: int | None = None, range: Range | None = None) -> ImageSet:
     """Images as they are, for uses without a model. What was left out or chosen in reading them is logged.
 
+    Args:
+        limit, range: as for `read_images_for`.
+
     Raises:
-        UsageError: `data` is a model file.
+        UsageError: `data` is a model file, `limit` is below 1, or `range` is no range.
         DataError: unreadable.
     """
+    from isthmus.evaluation.passes import evenly
     from isthmus.images.reading import read
 
     check_is_data(data)
-    images = read(data)
+    check_count("limit", limit)
+    images = read(data, range=range)
     report_reading(images)
-    return images
+    return evenly(images, limit)
 
 
-def list_image_files(inputs: PathLike | Sequence[PathLike]) -> InputFiles:
-    """The image files that are given, and those in the folders that are given, with their names.
+def list_image_files(
+    inputs: PathLike | Sequence[PathLike],
+    *,
+    limit: int | None = None,
+    range: Range | None = None,
+    bounds: Range | None = None,
+) -> InputFiles:
+    """The image files that are given, those in the folders that are given, and the images of sets (array
+    files, archives, named sets, `t.npy[5]`), with their names.
+
+    Args:
+        limit: at most so many of them, evenly spaced.
+        range: the samples that stand for black and white; where it is given, images of sets come as float32
+            in the units of their samples, to be mapped by the use.
+        bounds: where floats of sets may lie; by default [0, 1].
 
     Raises:
-        UsageError: one of them is a model file.
+        UsageError: one of them is a model file, `limit` is below 1, or `range` is no range.
         DataError: nothing is given, a folder without images, or one that cannot be listed.
     """
     from isthmus.images.listing import list_images
+    from isthmus.images.sample_range import check_range
+    from isthmus.images.set_images import list_set_images
 
     def list_folder(folder: Path) -> InputFiles:
         listed = list_images(folder)
         return InputFiles(tuple((file.path, file.name) for file in listed.files), listed.skipped)
 
-    for one in [inputs] if isinstance(inputs, (str, os.PathLike)) else inputs:
+    check_count("limit", limit)
+    check_range(range)
+    given = [inputs] if isinstance(inputs, (str, os.PathLike)) else list(inputs)
+    for one in given:
         check_is_data(one)
-    return expand_inputs(inputs, list_folder)
+    found = expand_inputs(
+        given, list_folder, list_set=lambda name: list_set_images(name, raw=range is not None, bounds=bounds)
+    )
+    return found.evenly(limit)
 
 
 def report_reading(images: ImageSet) -> None:
@@ -221,10 +245,14 @@ class ImageLookup:
         model: images are read with its number of channels; None reads them as they are.
         data: the set as it was given.
         images: the same set as it was read.
+        range: the samples that stood for black and white.
     """
 
-    def __init__(self, model: Autoencoder | None, data: DataLike, images: ImageSet) -> None:
+    def __init__(
+        self, model: Autoencoder | None, data: DataLike, images: ImageSet, range: Range | None = None
+    ) -> None:
         self._model, self._data, self._names = model, data, images.names
+        self._range = range
         self._held = None if isinstance(data, (str, os.PathLike)) else images
 
     def read(self, rows: Sequence[int]) -> ImageSet:
@@ -238,6 +266,9 @@ class ImageLookup:
 
         if self._held is not None:
             return self._held.subset(list(rows))
-        again = read(self._data) if self._model is None else read_for(self._model, self._data)
+        if self._model is None:
+            again = read(self._data, range=self._range)
+        else:
+            again = read_for(self._model, self._data, range=self._range)
         places = {name: row for row, name in enumerate(again.names)}
         return again.subset([places[self._names[row]] for row in rows])

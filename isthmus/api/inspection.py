@@ -181,9 +181,9 @@ def inspect_file(path: PathLike) -> ModelInfo | CompressedFileInfo:
         '256@16'
     """
     if _is_compressed(path):
-        from isthmus.codec.facts import examine
+        from isthmus.codec.facts import inspect_compressed_file
 
-        return CompressedFileInfo(file=os.fspath(path), **examine(path))
+        return CompressedFileInfo(file=os.fspath(path), **inspect_compressed_file(path))
     from isthmus.model.file import read_header
     from isthmus.model.loading import resolve_model_path
 

@@ -19,6 +19,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "umap": ("umap",),
     "search": ("faiss",),
     "parquet": ("pyarrow",),
+    "docs": ("material", "mkdocs", "mkdocstrings"),
     "bench": ("bm3d", "cv2", "pillow_jxl", "pywt", "skimage"),
     "hub": ("huggingface_hub",),
     "onnx": ("onnx", "onnxruntime", "onnxscript"),

@@ -9,9 +9,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from isthmus.api.file_results import FilesResult, process_files
-from isthmus.api.inputs import DataLike, ModelLike, PathLike, check_count, open_model_and_data
+from isthmus.api.inputs import (
+    Bands,
+    DataLike,
+    ModelLike,
+    PathLike,
+    Range,
+    check_count,
+    open_model_and_data,
+)
 from isthmus.api.result import skipped_inputs, use
+from isthmus.atomic import write_bytes
+from isthmus.errors import DataError, UsageError
 from isthmus.file_jobs import FileJob, InputFiles, Report
+from isthmus.images.bands import note_bands, visible_bands
+from isthmus.outputs import check_output, is_folder
 from isthmus.progress import Progress
 
 if TYPE_CHECKING:
@@ -60,24 +72,31 @@ def reconstruct_files(
     compare: bool = False,
     scale: int = 1,
     limit: int | None = None,
+    range: Range | None = None,
     force: bool = False,
     workers: int | None = None,
+    show: Bands | None = None,
     progress: Progress | None = None,
 ) -> ReconstructedFiles:
     """Write images as a model sees them.
 
     Each becomes an image of the same size and sample type under its own name, sub-folders kept. Outputs that
-    exist are kept, so that an interrupted job can be repeated.
+    exist are kept, so that an interrupted job can be repeated. Images of 2 or of 4 to 64 channels, and those
+    of 16-bit colour, become TIFF files.
 
     Args:
         model: a model, the path of a model file, or the name of a shipped model.
         data: images: a folder, file, archive, array, named set, or a list of those.
-        out: an image file for one image, else a folder for PNG files.
+        out: an image file for one image, a `.npy` file for all of one size, `(N, H, W, C)`, or else a folder
+            for PNG or TIFF files.
         compare: write each image and its reconstruction side by side.
         scale: enlarge what is written so many times, each pixel to a square.
         limit: at most so many images, evenly spaced.
+        range: the samples (low, high) that stand for black and white, where they are others.
         force: write outputs again that exist.
         workers: images in work at the same time; by default one for each core.
+        show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
+            `(4, 3, 2)`; by default the first three, of two the first.
         progress: shows how far the call is; by default a bar or lines in the log.
 
     Raises:
@@ -92,16 +111,30 @@ def reconstruct_files(
         >>> isthmus.reconstruct_files(model, images[:3], out="seen/").written
         3
     """
-    from isthmus.images.write import WRITABLE, grid, save_image
+    from isthmus.images.conform import to_dtype
+    from isthmus.images.write import WRITABLE, enlarge, grid, save_bands, save_image
 
     check_count("scale", scale)
-    network, images = open_model_and_data("reconstruct_files", model, data, limit=limit, out=os.fspath(out))
-
+    network, images = open_model_and_data(model, data, limit=limit, range=range)
+    if compare:
+        note_bands(show, images.channels)
     reconstructions = _Reconstructions(network, images)
+    bands = images.channels not in (1, 3) or (images.channels == 3 and images.dtype == "uint16")
+    suffix = ".tif" if bands and not compare else ".png"
+    if Path(out).suffix.lower() == ".npy" and not is_folder(out):
+        return _write_array(reconstructions, images, out, compare=compare, scale=scale, force=force)
 
     def reconstruct(job: FileJob, _: Report) -> str:
         image, seen = images.image(job.index), reconstructions.take(job.index)
-        save_image(job.target, _enlarge(grid([image, seen], 2) if compare else seen, scale), force=force)
+        if compare:
+            pair = [visible_bands(one) for one in (image, seen)]
+            if bands:
+                pair = [to_dtype(one, "uint8") for one in pair]
+            save_image(job.target, enlarge(grid(pair, 2), scale), force=force)
+        elif bands and job.target.suffix.lower() in (".tif", ".tiff"):
+            save_bands(job.target, enlarge(seen, scale), force=force)
+        else:
+            save_image(job.target, enlarge(seen, scale), force=force)
         return os.fspath(job.target)
 
     done = process_files(
@@ -109,7 +142,7 @@ def reconstruct_files(
         InputFiles(tuple((Path(name), name) for name in images.names)),
         reconstruct,
         out=out,
-        suffix=".png",
+        suffix=suffix,
         suffixes=WRITABLE,
         force=force,
         workers=workers,
@@ -120,6 +153,7 @@ def reconstruct_files(
         files=done.values,
         already_there=done.already_there,
         skipped=skipped_inputs(images.skipped, done.skipped),
+        complete=done.complete,
     )
 
 
@@ -154,5 +188,39 @@ class _Reconstructions:
         return list(self._network.reconstruct(np.stack([self._images.image(row) for row in rows])))
 
 
-def _enlarge(image: npt.NDArray[Any], scale: int) -> npt.NDArray[Any]:
-    return image.repeat(scale, axis=0).repeat(scale, axis=1)
+def _write_array(
+    reconstructions: _Reconstructions,
+    images: ImageSet,
+    out: PathLike,
+    *,
+    compare: bool,
+    scale: int,
+    force: bool,
+) -> ReconstructedFiles:
+    """All reconstructions as one `.npy` file, in the images' sample type."""
+    import io
+
+    import numpy as np
+
+    from isthmus.images.write import enlarge
+
+    if compare:
+        raise UsageError(
+            "an array holds reconstructions alone; pairs are written as pictures",
+            id="reconstruct.pairs-as-array",
+        )
+    check_output(out, force=force)
+    if images.shape is None:
+        raise DataError(
+            "{source}: images of different sizes do not form one array",
+            id="data.sizes-differ-together",
+            hint="out='FOLDER/'",
+            source=images.source,
+        )
+    stacked = np.stack([reconstructions.take(row) for row in range(len(images))])
+    stream = io.BytesIO()
+    np.save(stream, enlarge(stacked, scale))
+    write_bytes(out, stream.getvalue(), force=force)
+    return ReconstructedFiles(
+        out=os.fspath(out), files=(os.fspath(out),), already_there=0, skipped=skipped_inputs(images.skipped)
+    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
-from isthmus.api.inputs import DataLike, read_images_for
+from isthmus.api.inputs import DataLike, Range, read_images_for
 from isthmus.errors import DataError, Hint
 from isthmus.log import log_note
 from isthmus.messages import Message
@@ -26,13 +26,19 @@ ReferenceKind = Literal["model", "training", "reference", "data"]
 
 
 def resolve_reference(
-    model: Autoencoder, reference: DataLike | None, *, purpose: str, option: str = "reference"
+    model: Autoencoder,
+    reference: DataLike | None,
+    *,
+    purpose: str,
+    option: str = "reference",
+    range: Range | None = None,
 ) -> tuple[ImageSet, ReferenceKind]:
     """The images that something is fitted to, and where they come from.
 
     Args:
         purpose: what they are needed for, as in "what is normal is not known".
         option: the argument that gives them.
+        range: the samples of `reference` that stand for black and white.
 
     Raises:
         DataError: none are given and the training images are not found.
@@ -40,7 +46,7 @@ def resolve_reference(
     from isthmus.evaluation.training_data import training_images
 
     if reference is not None:
-        return read_images_for(model, reference), "reference"
+        return read_images_for(model, reference, range=range), "reference"
     images, why = training_images(model)
     if images is None:
         raise DataError(
@@ -54,12 +60,17 @@ def resolve_reference(
 
 
 def resolve_extractor(
-    model: Autoencoder, reference: DataLike | None = None, *, layer: str | None = None
+    model: Autoencoder,
+    reference: DataLike | None = None,
+    *,
+    layer: str | None = None,
+    range: Range | None = None,
 ) -> tuple[Readout, ReferenceKind]:
     """The feature extractor of a model: fitted to `reference`, stored, or fitted to the training images.
 
     Args:
         layer: read this layer, instead of what the model's own extractor reads.
+        range: the samples of `reference` that stand for black and white.
 
     Raises:
         UsageError: the model has no such layer.
@@ -71,9 +82,8 @@ def resolve_extractor(
     if reference is None and own is not None and layer in (None, own.reading.layer):
         return own, "model"
     reading = _choose_reading(model, layer)
-    images, kind = resolve_reference(
-        model, reference, purpose=Message("features cannot be scaled", id="reference.no-scaling")
-    )
+    purpose = Message("features cannot be scaled", id="reference.no-scaling")
+    images, kind = resolve_reference(model, reference, purpose=purpose, range=range)
     where = "its training images" if kind == "training" else images.source
     log_note(
         "features of layer {layer}, scaled on {where}",
@@ -101,7 +111,11 @@ def fit_extractor_to_data(
 
 
 def resolve_prior(
-    model: Autoencoder, kind: str | None = None, reference: DataLike | None = None
+    model: Autoencoder,
+    kind: str | None = None,
+    reference: DataLike | None = None,
+    *,
+    range: Range | None = None,
 ) -> tuple[Prior, ReferenceKind]:
     """What new codes are drawn from: fitted to `reference`, stored, or fitted to the training images.
 
@@ -109,6 +123,7 @@ def resolve_prior(
 
     Args:
         kind: of the prior; by default the best one that the model holds, else a mixture.
+        range: the samples of `reference` that stand for black and white.
 
     Raises:
         CapabilityError: the model cannot generate.
@@ -122,11 +137,8 @@ def resolve_prior(
     check_generates(model)
     if reference is None and (kind is not None or kept(model)):
         return prior_of(model, kind), "model"
-    images, source = resolve_reference(
-        model,
-        reference,
-        purpose=Message("the model has no prior over its codes yet", id="reference.no-prior"),
-    )
+    purpose = Message("the model has no prior over its codes yet", id="reference.no-prior")
+    images, source = resolve_reference(model, reference, purpose=purpose, range=range)
     chosen = kind or "mixture"
     log_note(
         "a {kind} prior is fitted to {images} of {source} for this once; fit_prior keeps one in the model",

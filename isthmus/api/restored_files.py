@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from isthmus.api.file_results import FileEntry, ProcessedFiles, process_files
 from isthmus.api.inputs import ImageLike, PathLike, list_image_files
+from isthmus.errors import DataError
 from isthmus.file_jobs import FileJob, Report, reserve_memory
 from isthmus.log import log_note
 from isthmus.progress import Progress
@@ -36,6 +37,7 @@ def restore_files(
     out: PathLike,
     compare: bool,
     range: tuple[float, float] | None,
+    limit: int | None,
     force: bool,
     workers: int | None,
     max_pixels: int,
@@ -49,26 +51,24 @@ def restore_files(
         entry: class of the files' entries.
         compare: also write `NAME-compare.png`, the image before and after.
         range: the samples that stand for black and white.
+        limit: at most so many of the images, evenly spaced.
 
     Raises:
         UsageError, DataError, OutputError: see `process_files`.
     """
     from isthmus.images.cache import memory_bytes
-    from isthmus.images.formats import decode, metadata, probe
-    from isthmus.images.sample_range import check_range
+    from isthmus.images.sample_range import NOISY
     from isthmus.images.write import WRITABLE, grid, save_image
     from isthmus.outputs import shorten_name
 
-    check_range(range)
-
-    def work(job: FileJob, report: Report) -> tuple[Entry, Header]:
+    def work(job: FileJob, report: Report) -> tuple[Entry, Header | None]:
         start = time.monotonic()
-        header = probe(job.source, max_pixels=max_pixels)
-        size = header.height * header.width
+        header = _probe(job, max_pixels)
+        height, width = (header.height, header.width) if header is not None else job.image.shape[:2]
+        size = height * width
         needed = size * _BYTES_PER_PX + min(size, _TILE_PX) * _NETWORK_BYTES_PER_PX
         with reserve_memory(needed, memory_bytes() // 4):
-            exif, icc = metadata(job.source)
-            before = decode(job.source, alpha="keep", raw=range is not None, max_pixels=max_pixels)
+            before, exif, icc = _decode(job, max_pixels, raw=range is not None)
             after, facts = restore(before, job, report)
             height, width = before.shape[:2]
             if compare:
@@ -89,7 +89,7 @@ def restore_files(
 
     done = process_files(
         label,
-        list_image_files(inputs),
+        list_image_files(inputs, limit=limit, range=range, bounds=NOISY),
         work,
         out=out,
         suffix=".png",
@@ -98,8 +98,39 @@ def restore_files(
         workers=workers,
         progress=progress,
     )
-    _log_dropped([header for _, header in done.values])
-    return ProcessedFiles(tuple(one for one, _ in done.values), done.already_there, done.skipped)
+    _log_dropped([header for _, header in done.values if header is not None])
+    entries = tuple(one for one, _ in done.values)
+    return ProcessedFiles(entries, done.already_there, done.skipped, done.complete)
+
+
+def _probe(job: FileJob, max_pixels: int) -> Header | None:
+    """The header of a job's file; None for an image of a set, which has none.
+
+    Raises:
+        DataError: unreadable, or more than `max_pixels`.
+    """
+    from isthmus.images.formats import probe
+
+    if job.image is None:
+        return probe(job.source, max_pixels=max_pixels)
+    height, width = job.image.shape[:2]
+    if height * width > max_pixels:
+        raise DataError(
+            "{source}: more than {megapixels:g} megapixels, the limit of max_pixels",
+            id="data.too-large",
+            source=job.source,
+            megapixels=max_pixels / 1e6,
+        )
+    return None
+
+
+def _decode(job: FileJob, max_pixels: int, *, raw: bool) -> tuple[Pixels, bytes | None, bytes | None]:
+    """Pixels `(H, W, C)` with alpha last, EXIF and ICC profile."""
+    from isthmus.images.formats import decode, metadata
+
+    if job.image is not None:
+        return job.image, None, None
+    return decode(job.source, alpha="keep", raw=raw, max_pixels=max_pixels), *metadata(job.source)
 
 
 def log_dropped_parts(image: ImageLike) -> None:

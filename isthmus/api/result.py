@@ -13,6 +13,8 @@ from typing import Any, ClassVar, ParamSpec, TypeVar
 
 from isthmus.errors import UsageError
 from isthmus.escaping import csv_text
+from isthmus.images.bands import Bands, showing_bands, shown_bands
+from isthmus.interruption import NOTE_ID, inside_use
 from isthmus.log import SkippedInput, collect_notes, collected_notes
 from isthmus.messages import as_message
 from isthmus.outputs import check_output
@@ -23,13 +25,19 @@ Row = Sequence[object]
 
 
 def use(function: Callable[_Parameters, _Returned]) -> Callable[_Parameters, _Returned]:
-    """Decorate a function of the api: it collects notes and runs with the number of threads that is set."""
+    """Decorate a function of the api: it is told where model and images were exchanged, collects notes, runs
+    with the number of threads that is set, and the outermost one keeps what is done at Ctrl-C
+    (`isthmus.interruption`).
+    """
 
     @functools.wraps(function)
     def call(*args: _Parameters.args, **options: _Parameters.kwargs) -> _Returned:
+        from isthmus.api.exchanged_arguments import check_not_exchanged
         from isthmus.threads import limited
 
-        with collect_notes(), limited():
+        check_not_exchanged(function, args, options)
+        show: Any = options.get("show")
+        with collect_notes(), limited(), showing_bands(show), inside_use():
             return function(*args, **options)
 
     return call
@@ -44,6 +52,7 @@ class Result:
     holds paths and models, never the pixels of a whole set; pictures are made when they are asked for.
 
     Attributes:
+        complete: whether everything was done; after Ctrl-C the result holds what was done until then.
         notes: choices made for the user, one sentence each.
         note_details: the same with `id`, `text` and `fields`, see docs/reference/errors.md.
         skipped: inputs that were left out, with the reason.
@@ -61,8 +70,22 @@ class Result:
     file_facts: ClassVar[Mapping[str, str]] = {}
     """Further keys of a command's document, which `describe_files` gives -> what they hold."""
 
+    complete: bool = True
     notes: tuple[str, ...] = field(default_factory=collected_notes)
     skipped: tuple[SkippedInput, ...] = ()
+    _bands: Bands | None = field(default_factory=shown_bands, repr=False)
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Pictures are drawn with the bands of images that the use was asked to show."""
+        super().__init_subclass__(**options)
+        for name in ("draw", "page", "save"):
+            if name in vars(cls):
+                setattr(cls, name, _with_bands(vars(cls)[name]))
+
+    @property
+    def interruption(self) -> str | None:
+        """The note that says how much was done until Ctrl-C; None where there was none."""
+        return next((note for note in self.notes if getattr(note, "id", "") == NOTE_ID), None)
 
     @property
     def incomplete(self) -> tuple[SkippedInput, ...]:
@@ -78,6 +101,7 @@ class Result:
         """The JSON document: plain values only; NaN and infinities are None."""
         own = {key: to_json_value(getattr(self, name)) for key, name in self.document.items()}
         shared = {
+            "complete": self.complete,
             "notes": list(map(str, self.notes)),
             "note_details": self.note_details,
             "skipped": to_json_value(self.skipped),
@@ -87,7 +111,8 @@ class Result:
     def rows(self) -> tuple[Sequence[str], Sequence[Row]]:
         """Header and rows of the table; by default the single values of the document."""
         items = self.to_dict().items()
-        values = [(key, value) for key, value in items if key != "schema" and _is_single(value)]
+        hidden = {"schema", "complete"} if self.complete else {"schema"}
+        values = [(key, value) for key, value in items if key not in hidden and _is_single(value)]
         return ("what", "value"), values
 
     def table(self, rows: int | None = None) -> str:
@@ -181,7 +206,8 @@ class Result:
         singles = [
             f"{key}={value!r}"
             for key, value in self.to_dict().items()
-            if key != "schema" and _is_single(value) and len(str(value)) <= 40
+            if key != "schema" and (key, value) != ("complete", True)
+            if _is_single(value) and len(str(value)) <= 40
         ]
         return f"{type(self).__name__}({', '.join(singles)})"
 
@@ -195,6 +221,15 @@ class Result:
             picture = f'<img src="data:image/png;base64,{b64encode(self.draw()).decode()}" alt="">'
         text = "\n".join(filter(None, (self.table(20), self.summary())))
         return f"<div>{picture}<pre>{html.escape(text)}</pre></div>"
+
+
+def _with_bands(method: Callable[..., _Returned]) -> Callable[..., _Returned]:
+    @functools.wraps(method)
+    def call(self: Any, *args: Any, **options: Any) -> _Returned:
+        with showing_bands(self._bands):
+            return method(self, *args, **options)
+
+    return call
 
 
 def skipped_inputs(*groups: Sequence[Any]) -> tuple[SkippedInput, ...]:

@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
-from isthmus.api.attachments import check_storable, store_attachments
+from isthmus.api.attachments import check_fit, check_storable, store_attachments
 from isthmus.api.generated_images import GeneratedImages
 from isthmus.api.inputs import (
+    Bands,
     DataLike,
     ImageLike,
     ModelLike,
+    Range,
     Size,
     check_choice,
     check_count,
@@ -26,12 +28,14 @@ from isthmus.api.inputs import (
 from isthmus.api.reference import ReferenceKind, resolve_prior, resolve_reference
 from isthmus.api.result import Result, skipped_inputs, use
 from isthmus.errors import UsageError
+from isthmus.images.bands import note_bands
+from isthmus.interruption import Interruption
 from isthmus.old_keywords import rename_keywords
 from isthmus.progress import Progress, start_task
 from isthmus.wording import format_count
 
 if TYPE_CHECKING:
-    from isthmus.images.store import ImageSet
+    from isthmus.images.store import ImageSet, Pixels
     from isthmus.training.progress import Progress as Step
 
 PriorKind = Literal["normal", "gaussian", "mixture", "flow"]
@@ -146,13 +150,16 @@ def fit_prior(
     width: int | None = None,
     precision: FlowPrecision = "float32",
     use_labels: bool = True,
+    limit: int | None = None,
+    range: Range | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> FittedPrior:
     """Fit a prior over the codes of a model, and keep it in the model and its file.
 
     New images are drawn from it. Where the images have labels, those of one class can be asked for. A prior
-    of the same kind that is there already is replaced; the network itself keeps every bit.
+    of the same kind that is there already is replaced; the network itself keeps every bit. Ctrl-C keeps the
+    flow as it is then, unless the model has one already.
 
     Args:
         model: a model, or the path of a model file.
@@ -164,6 +171,8 @@ def fit_prior(
         width: of the flow's network; by default 512, for grid codes 64.
         precision: of the flow's training; bfloat16 is faster where the processor has it.
         use_labels: fit the classes apart; without it no class can be asked for.
+        limit: at most so many images, evenly spaced.
+        range: the samples (low, high) that stand for black and white, where they are others.
         seed: of the fit.
         progress: shows how far the call is; by default a bar or lines in the log.
 
@@ -191,7 +200,7 @@ def fit_prior(
     images: ImageSet | None = None
     source: ReferenceKind | None = "data"
     if data is not None:
-        network, images = open_model_and_data("fit_prior", model, data)
+        network, images = open_model_and_data(model, data, limit=limit, range=range)
     else:
         network = load_model(model)
         if kind == "normal":
@@ -202,6 +211,7 @@ def fit_prior(
             )
     check_generates(network)
     length = steps or DEFAULT_FLOW_STEPS
+    stop, before = Interruption(), set(network.attachments)
     started = time.monotonic()
     with start_task(progress, "fitting", length, "steps") as task:
 
@@ -220,8 +230,11 @@ def fit_prior(
             precision=precision,
             labelled=use_labels,
             listener=show_step,
+            stop=stop,
         )
     name = f"prior/{prior.kind}"
+    if stop.happened:
+        check_fit(stop, prior.stored()[1].get("steps", 0), length, replaces=name if name in before else None)
     store_attachments(model, network, name)
     held = network.attachments[name]
     return FittedPrior(
@@ -234,6 +247,7 @@ def fit_prior(
         facts={key: value for key, value in held.facts.items() if key != "base"},
         seconds=round(time.monotonic() - started, 2),
         skipped=() if images is None else skipped_inputs(images.skipped),
+        complete=stop.complete,
     )
 
 
@@ -250,7 +264,9 @@ def generate(
     temperature: float = 1.0,
     steps: int = 32,
     reference: DataLike | None = None,
+    range: Range | None = None,
     seed: int = 0,
+    show: Bands | None = None,
     progress: Progress | None = None,
 ) -> NewImages:
     """Make new images.
@@ -269,7 +285,10 @@ def generate(
         temperature: factor on the prior's noise: below 1 more usual images, above 1 more unusual ones.
         steps: of the flow's integration.
         reference: images to fit a prior to for this once, instead of what the model holds.
+        range: the samples (low, high) that stand for black and white, where they are others.
         seed: the same seed gives the same images.
+        show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
+            `(4, 3, 2)`; by default the first three, of two the first.
         progress: shows how far the call is; by default a bar or lines in the log.
 
     Raises:
@@ -303,12 +322,18 @@ def generate(
             id="option.size-and-like",
         )
     network = load_model(model)
-    given = None if like is None else read_image_for(network, like)
-    chosen, source = resolve_prior(network, prior, reference)
-    from isthmus.generation.sampling import sample_images
+    given = None if like is None else read_image_for(network, like, range=range)
+    chosen, source = resolve_prior(network, prior, reference, range=range)
+    import numpy as np
 
-    with start_task(progress, "drawing", count, "images") as task:
-        pixels = sample_images(
+    note_bands(show, network.channels)
+
+    from isthmus.generation.sampling import iter_samples
+
+    parts: list[Pixels] = []
+    stop = Interruption()
+    with stop, start_task(progress, "drawing", count, "images") as task:
+        for part in iter_samples(
             network,
             chosen,
             count,
@@ -319,16 +344,19 @@ def generate(
             seed=seed,
             temperature=temperature,
             steps=steps,
-        )
-        task.update(count)
+        ):
+            parts.append(part)
+            task.update(sum(map(len, parts)))
+    stop.check(sum(map(len, parts)), count, "image")
     return NewImages(
         model=describe_model(model, network),
-        pixels=pixels,
+        pixels=np.concatenate(parts),
         prior=chosen.kind,
         reference=source,
         label=label,
         like=None if like is None else describe_input(like),
         seed=seed,
+        complete=stop.complete,
     )
 
 
@@ -342,6 +370,8 @@ def interpolate(
     prior: PriorKind | None = None,
     steps: int = 32,
     reference: DataLike | None = None,
+    range: Range | None = None,
+    show: Bands | None = None,
 ) -> InterpolatedImages:
     """Make what lies between two or more images in the code of a model.
 
@@ -354,6 +384,9 @@ def interpolate(
         prior: for that path; by default the best the model has.
         steps: of a flow's integration.
         reference: images to fit a prior to for this once, instead of what the model holds.
+        range: the samples (low, high) that stand for black and white, where they are others.
+        show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
+            `(4, 3, 2)`; by default the first three, of two the first.
 
     Raises:
         CapabilityError: the model cannot generate.
@@ -379,9 +412,10 @@ def interpolate(
     from isthmus.images.conform import fit
 
     check_generates(network)
-    given = [read_image_for(network, images[index]) for index in range(len(images))]
+    given = [read_image_for(network, image, range=range) for image in images]
+    note_bands(show, network.channels)
     size = (given[0].shape[0], given[0].shape[1])
-    chosen = resolve_prior(network, prior, reference)[0] if path == "prior" else None
+    chosen = resolve_prior(network, prior, reference, range=range)[0] if path == "prior" else None
     pixels = path_images(
         network,
         [fit(image, size) for image in given],
@@ -393,6 +427,6 @@ def interpolate(
     return InterpolatedImages(
         model=describe_model(model, network),
         pixels=pixels,
-        images=tuple(describe_input(images[index]) for index in range(len(images))),
+        images=tuple(map(describe_input, images)),
         path=path,
     )

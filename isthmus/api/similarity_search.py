@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from isthmus.api.inputs import (
+    Bands,
     DataLike,
     ImageLookup,
     ModelLike,
     PathLike,
+    Range,
     check_choice,
     check_count,
     describe_model,
@@ -22,12 +24,14 @@ from isthmus.api.inputs import (
 from isthmus.api.reference import ReferenceKind, fit_extractor_to_data
 from isthmus.api.result import Result, skipped_inputs, use
 from isthmus.errors import BusyError, OutputError
+from isthmus.images.bands import note_bands
+from isthmus.interruption import Interruption
 from isthmus.log import log_note
 from isthmus.old_keywords import rename_keywords
 from isthmus.progress import Progress, start_task
 
 if TYPE_CHECKING:
-    from isthmus.features.index import Index
+    from isthmus.features.index import Index, Refreshed
     from isthmus.features.readout import Readout
     from isthmus.images.store import ImageSet
     from isthmus.model.autoencoder import Autoencoder
@@ -178,6 +182,8 @@ def search(
     layer: str | None = None,
     index: PathLike | None = None,
     limit: int | None = None,
+    range: Range | None = None,
+    show: Bands | None = None,
     progress: Progress | None = None,
 ) -> SearchResult:
     """Find the images of a set that are most similar to others.
@@ -194,6 +200,9 @@ def search(
         index: keep the features of the searched images in this file; when it exists it is brought up to date,
             and only new images go through the network.
         limit: search at most so many images, evenly spaced.
+        range: the samples (low, high) that stand for black and white, where they are others.
+        show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
+            `(4, 3, 2)`; by default the first three, of two the first.
         progress: shows how far the call is; by default a bar or lines in the log.
 
     Raises:
@@ -211,33 +220,37 @@ def search(
     """
     check_count("count", count)
     check_choice("metric", metric, get_args(MetricKind))
-    network, images = open_model_and_data("search", model, data, limit=limit)
-    queries = read_images_for(network, like)
+    network, images = open_model_and_data(model, data, limit=limit, range=range)
+    queries = read_images_for(network, like, range=range)
+    note_bands(show, images.channels)
     from isthmus.features.index import most_alike
     from isthmus.features.readout import features
 
-    found = _index_images(network, images, layer, None if index is None else Path(index), progress)
+    stop = Interruption()
+    found = _index_images(network, images, layer, None if index is None else Path(index), stop, progress)
+    fresh = found.fresh
     wanted = features(network, queries, found.extractor, compact=True)
-    values, rows = most_alike(found.index.vectors, wanted, count, metric=metric)
+    values, places = most_alike(fresh.index.vectors, wanted, count, metric=metric)
     matches = tuple(
         tuple(Match(images.names[int(r)], int(r), float(v)) for r, v in zip(some, much, strict=True))
-        for some, much in zip(rows, values, strict=True)
+        for some, much in zip(fresh.rows[places], values, strict=True)
     )
     return SearchResult(
         model=describe_model(model, network),
         layer=found.extractor.reading.layer,
         reference=found.reference,
         metric=metric,
-        images=len(images),
+        images=len(fresh.index),
         queries=queries.names,
         matches=matches,
         index=None if index is None or found.error is not None else Path(index),
-        added=found.added,
-        removed=found.removed,
+        added=fresh.added,
+        removed=fresh.removed,
         index_error=found.error,
         skipped=skipped_inputs(images.skipped, queries.skipped),
-        _lookup=ImageLookup(network, data, images),
-        _query_lookup=ImageLookup(network, like, queries),
+        complete=stop.complete,
+        _lookup=ImageLookup(network, data, images, range),
+        _query_lookup=ImageLookup(network, like, queries, range),
     )
 
 
@@ -245,11 +258,9 @@ def search(
 class _IndexedImages:
     """The features of a set, what they were read with, and how the index changed."""
 
-    index: Index
+    fresh: Refreshed
     extractor: Readout
     reference: ReferenceKind
-    added: int
-    removed: int
     error: OutputError | None
 
 
@@ -258,6 +269,7 @@ def _index_images(
     images: ImageSet,
     layer: str | None,
     path: Path | None,
+    stop: Interruption,
     progress: Progress | None,
 ) -> _IndexedImages:
     """The features of `images`. Those in the file at `path` are not computed again; it is brought up to date.
@@ -265,7 +277,7 @@ def _index_images(
     Raises:
         ModelFileError: the file is not an index. BusyError: another process is writing it.
     """
-    from isthmus.features.index import is_current, load_usable, refresh, save_index
+    from isthmus.features.index import Refresh, is_current, load_usable, save_index
     from isthmus.locks import exclusive
     from isthmus.outputs import check_output, path_exists
 
@@ -286,20 +298,19 @@ def _index_images(
                 raise
             except OutputError as failure:
                 error = failure
-        with start_task(progress, "indexing", len(images), "images") as task:
-            fresh = refresh(
-                model,
-                extractor,
-                images,
-                earlier,
-                listener=lambda done, total: task.update(len(images) * done / total),
-            )
+        work = Refresh(model, extractor, images, earlier)
+        with stop, start_task(progress, "indexing", len(images), "images") as task:
+            for done in work.run():
+                task.update(done)
+        then = "" if path is None else "the same call does the rest"
+        stop.check(len(work), len(images), "image", then=then)
+        fresh = work.finish()
         if path is not None and not current and error is None:
             try:
                 save_index(fresh.index, path)
             except OutputError as failure:
                 error = failure
-    return _IndexedImages(fresh.index, extractor, reference, fresh.added, fresh.removed, error)
+    return _IndexedImages(fresh, extractor, reference, error)
 
 
 def _choose_extractor(

@@ -17,6 +17,7 @@ from isthmus.api.inputs import (
     DataLike,
     ModelLike,
     PathLike,
+    Range,
     Size,
     check_is_data,
     describe_model,
@@ -54,6 +55,7 @@ def train(
     steps: int | None = None,
     size: Size | None = None,
     crop: Size | None = None,
+    range: Range | None = None,
     names_from: PathLike | None = None,
     validation: float = 0.1,
     patience: int = 12,
@@ -92,6 +94,7 @@ def train(
         steps: length in steps.
         size: resize every image to this height and width in pixels.
         crop: train on random pieces of this height and width in pixels.
+        range: the samples (low, high) that stand for black and white, where they are others.
         names_from: use only the images named in this file, one name a line.
         validation: share of the images that is held out, from 0 up to 1.
         patience: end after so many validations in a row above the best; 0 never ends early.
@@ -139,6 +142,7 @@ def train(
             "steps": steps,
             "size": size,
             "crop": crop,
+            "range": range,
             "only": None if names_from is None else os.fspath(names_from),
             "validation": validation,
             "patience": patience,

@@ -11,10 +11,11 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
-from isthmus.api.inputs import DataLike, PathLike, Size, check_choice, check_count, read_images
+from isthmus.api.inputs import DataLike, PathLike, Range, Size, check_choice, check_count, read_images
 from isthmus.api.result import Result, skipped_inputs, use
 from isthmus.api.trial_training import TrialLength, train_trial
 from isthmus.errors import IsthmusError, UsageError
+from isthmus.interruption import Interruption, undivided
 from isthmus.locks import exclusive
 from isthmus.log import LOGGER
 from isthmus.old_keywords import rename_keywords
@@ -71,7 +72,7 @@ class TuningResult(Result):
         images: number of images.
         folds: of the cross-validation.
         objectives: what trials are judged by.
-        complete: whether the search came to its end; otherwise the time was up.
+        complete: whether the search came to its end; otherwise the time was up, or it was interrupted.
         seconds: of training and measuring, over all runs of this search.
         best: settings of the best trial, or null.
         front: settings of the trials that no other beats in every objective; of one objective the best alone.
@@ -133,7 +134,7 @@ class TuningResult(Result):
         return [*keys, *self.objectives, "seconds", ""], rows
 
     def summary(self) -> str:
-        if self.complete:
+        if self.complete or self.interruption is not None:
             return ""
         text = f"the time was up after {format_count(len(self.trials), 'trial')}"
         return text + (f": the same call goes on from {self.log}" if self.log else "")
@@ -197,6 +198,8 @@ def tune(
     minutes: float | None = None,
     steps: int | None = None,
     size: Size | None = None,
+    limit: int | None = None,
+    range: Range | None = None,
     log: PathLike | None = None,
     force: bool = False,
     seed: int = 0,
@@ -226,6 +229,8 @@ def tune(
             or half a minute.
         steps: length of each training in steps.
         size: resize every image to this height and width in pixels.
+        limit: at most so many images, evenly spaced.
+        range: the samples (low, high) that stand for black and white, where they are others.
         log: a file with a line per trial, which the same search goes on from.
         force: begin a log that exists anew.
         seed: of folds, weights and random points.
@@ -256,7 +261,7 @@ def tune(
     check_axes(chosen, axes)
     names = tuple(dict.fromkeys(objective(name) for name in objectives))
     _check(names, folds, search, trials, budget)
-    images = read_images(data)
+    images = read_images(data, limit=limit, range=range)
     parts = split_folds(images, folds, seed=seed)
     points = list(grid(axes)) if search == "grid" else []
     total = len(points) if search == "grid" else trials
@@ -274,8 +279,12 @@ def tune(
             points = list(randomly(axes, trials, seed))
         proposals = from_optuna(axes, names, trials, seed, kept) if search == "optuna" else fixed(points)
         job = _Job(images, parts, chosen, names, seed, length, kept, proposals)
-        with start_task(progress, "tuning", total * folds, "trainings") as task:
-            complete = job.run(budget, task)
+        stop = Interruption()
+        in_time = True
+        with stop, start_task(progress, "tuning", total * folds, "trainings") as task:
+            in_time = job.run(budget, task)
+        then = "" if log is None else f"the same call goes on from {os.fspath(log)}"
+        stop.check(job.done, total * folds, "training", then=then)
     found = [_describe_trial(trial, names) for trial in kept.trials]
     return TuningResult(
         recipe=chosen.name,
@@ -283,7 +292,7 @@ def tune(
         images=len(images),
         folds=folds,
         objectives=names,
-        complete=complete,
+        complete=in_time and stop.complete,
         seconds=round(sum(trial.seconds for trial in kept.trials), 2),
         trials=tuple(_rank(found, names[0])),
         log=None if log is None else os.fspath(log),
@@ -301,6 +310,7 @@ class _Job:
     length: TrialLength
     log: Log
     proposals: Proposals
+    done: int = 0  # trainings, of the trials of this call
 
     def run(self, budget: float | None, task: Task) -> bool:
         """Whether every trial was finished before the time was up."""
@@ -314,7 +324,9 @@ class _Job:
                 if not trial.finished and self.proposals.hopeless(trial):
                     trial.state = "pruned"
                 self.log.save()
-                self._report(trial, number * len(self.parts) + trial.folds, task)
+                self.done = number * len(self.parts) + trial.folds
+                self._report(trial, task)
+            self.done = len(self.parts) * (number + 1)
             self.proposals.told(trial)
         return True
 
@@ -330,18 +342,20 @@ class _Job:
         except IsthmusError as error:  # settings that cannot work, or a training that diverges: a result too
             trial.state, trial.why = "failed", error.message
             return
-        for name, value in score(model, train_part, test_part, self.names).items():
-            trial.scores.setdefault(name, []).append(value)
-        trial.seconds += time.monotonic() - began
-        if trial.folds == len(self.parts):
-            trial.state = "done"
+        scores = score(model, train_part, test_part, self.names)
+        with undivided():
+            for name, value in scores.items():
+                trial.scores.setdefault(name, []).append(value)
+            trial.seconds += time.monotonic() - began
+            if trial.folds == len(self.parts):
+                trial.state = "done"
 
-    def _report(self, trial: Trial, done: int, task: Task) -> None:
+    def _report(self, trial: Trial, task: Task) -> None:
         from isthmus.evaluation.selection.objectives import format_scores
 
         scores = "  ".join(f"{name} {format_scores(values)}" for name, values in trial.scores.items())
         label = _label(trial.point)
-        task.update(done, f"{label}  {scores}")
+        task.update(self.done, f"{label}  {scores}")
         if trial.finished:
             LOGGER.info("%s: %s (%s, %.0f s)", label, scores or trial.why, trial.state, trial.seconds)
 

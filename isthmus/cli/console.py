@@ -62,6 +62,10 @@ class Console:
         """Say what a user must not miss, on stderr, also with `--quiet`."""
         self._say(f"isthmus: warning: {for_terminal(text)}")
 
+    def say_interrupted(self, text: str) -> None:
+        """Say how much was done until Ctrl-C, on stderr, also with `--quiet`."""
+        self._say(f"isthmus: {for_terminal(text)}")
+
     def result(self, text: str) -> None:
         """Print what was asked for, on stdout; silent with `--json`."""
         if not self.json and not self.silent:

@@ -1,4 +1,4 @@
-"""What docstrings say of single arguments and attributes: the texts of options and of docs/json.md."""
+"""What docstrings say of single arguments and attributes: the texts of options and of docs/reference/json.md."""
 
 from __future__ import annotations
 

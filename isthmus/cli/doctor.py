@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from isthmus.api.diagnosis import diagnose
 from isthmus.api.machine_report import check_machine
 from isthmus.cli.console import Console
+from isthmus.cli.line import option_name
 from isthmus.cli.output_options import output_options
 from isthmus.cli.show import show
+from isthmus.cli.types import RANGE
 
 
 @click.command()
 @click.argument("model", required=False)
 @click.argument("data", required=False)
+@click.option("--limit", type=int, help="Examine MODEL on at most so many images of DATA, evenly spaced.")
+@click.option("--range", type=RANGE, metavar=RANGE.pattern, help="Samples of DATA that are black and white.")
 @click.option("--seed", type=int, help="Of what is drawn in examining DATA.")
 @output_options
-def command(console: Console, model: str | None, data: str | None, seed: int | None) -> None:
+def command(console: Console, model: str | None, data: str | None, **options: Any) -> None:
     """Examine this machine, or the training of MODEL.
 
     Without arguments: versions, processor, memory, device, the speed of bf16 and float32, where data sets are
@@ -26,8 +32,10 @@ def command(console: Console, model: str | None, data: str | None, seed: int | N
     a learning rate far off, …), each with a setting to try. With DATA the model is examined anew on these
     images; best are some that it was not trained on.
     """
+    given = {name: value for name, value in options.items() if value is not None}
+    if data is None and given:
+        raise click.UsageError(f"{option_name(next(iter(given)))} has no effect without DATA")
     if model is None:
         show(console, check_machine())
         return
-    options = {} if seed is None else {"seed": seed}
-    show(console, diagnose(model, data, progress=console, **options))
+    show(console, diagnose(model, data, progress=console, **given))

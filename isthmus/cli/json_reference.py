@@ -1,4 +1,4 @@
-"""Tables of docs/json.md, written from the result classes: `python -m isthmus.cli.json_reference`.
+"""Tables of docs/reference/json.md, written from the result classes: `python -m isthmus.cli.json_reference`.
 
 It writes the sections of the results that it knows anew and leaves the rest of the page as it is.
 """
@@ -48,7 +48,8 @@ def describe_result(result: type[Result]) -> str:
         f"| `{key}` | {about[attribute]}{_describe_items(result, attribute)} |"
         for key, attribute in result.document.items()
     ]
-    rows += [f"| `{key}` | {about[key]} |" for key in ("notes", "note_details", "skipped")]
+    shared = (key for key in ("complete", "notes", "note_details", "skipped") if key not in result.document)
+    rows += [f"| `{key}` | {about[key]} |" for key in shared]
     if result.formats != (".json",) and "out" not in result.document:
         about_files = _WRITTEN | dict(result.file_facts)
         rows += [
@@ -97,5 +98,5 @@ def updated_page(page: str) -> str:
 
 
 if __name__ == "__main__":
-    place = Path("docs/json.md")
+    place = Path("docs/reference/json.md")
     place.write_text(updated_page(place.read_text("utf-8")), "utf-8")

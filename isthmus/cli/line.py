@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 if TYPE_CHECKING:
     from isthmus.errors import Hint
@@ -60,6 +60,8 @@ def _option_words(hint: Hint) -> list[str]:
             options.append("--no-" + flag[2:])
         elif value is True:
             options.append(flag)
+        elif _is_pair_of_numbers(value):
+            options += [flag, ",".join(f"{number:g}" for number in value)]
         elif isinstance(value, (list, tuple)):
             for item in value:
                 options += [flag, str(item)]
@@ -70,6 +72,13 @@ def _option_words(hint: Hint) -> list[str]:
 
 def _quote(words: Sequence[str]) -> str:
     return command_line(words).removeprefix("isthmus").lstrip()
+
+
+def _is_pair_of_numbers(value: object) -> TypeGuard[tuple[float, float]]:
+    """Whether a value is a range, which is written `LOW,HIGH` behind one option."""
+    return (
+        isinstance(value, tuple) and len(value) == 2 and all(isinstance(one, (int, float)) for one in value)
+    )
 
 
 def command_line(words: Sequence[str]) -> str:
@@ -85,3 +94,14 @@ def command_line(words: Sequence[str]) -> str:
     import shlex
 
     return shlex.join([*begin, *words])
+
+
+def exchange_words(words: Sequence[str], first: str, second: str) -> list[str]:
+    """The words of a command with two values in each other's place, also behind `--option=`."""
+    other = {first: second, second: first}
+    found = []
+    for word in words:
+        option, equals, value = word.partition("=")
+        behind = bool(equals) and option.startswith("-") and value in other
+        found.append(f"{option}={other[value]}" if behind else other.get(word, word))
+    return found

@@ -13,6 +13,7 @@ import click
 from isthmus.cli.console import Console, is_worker_rank
 from isthmus.cli.line import format_options
 from isthmus.errors import spell_hints
+from isthmus.interruption import NOTE_ID
 from isthmus.log import LOGGER
 
 
@@ -52,14 +53,15 @@ def _note_old_name(console: Console) -> None:
 
 
 class _ConsoleHandler(logging.Handler):
-    """Shows what the package logs. Skipped inputs are named at the end instead."""
+    """Shows what the package logs. Skipped inputs and an interruption are named at the end instead."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(logging.INFO)
         self._console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        if getattr(record, "isthmus_skipped", False):
+        note = record.args[0] if isinstance(record.args, tuple) and record.args else None
+        if getattr(record, "isthmus_skipped", False) or getattr(note, "id", "") == NOTE_ID:
             return
         say = self._console.warn if record.levelno >= logging.WARNING else self._console.note
         say(record.getMessage())

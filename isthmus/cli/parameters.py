@@ -12,9 +12,9 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import click
 
-from isthmus.api.inputs import Range, Region, Size
+from isthmus.api.inputs import Bands, Range, Region, Size
 from isthmus.cli.line import option_name
-from isthmus.cli.types import MEGAPIXELS, RANGE, REGION, SIZE
+from isthmus.cli.types import BANDS, MEGAPIXELS, RANGE, REGION, SIZE
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def _click_type(
         annotation = eval(annotation, {}, _Names(vars(module)))  # our own signatures
     parts = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
     parts = tuple(part for part in parts if part is not type(None))
-    for kind, known in ((Size, SIZE), (Range, RANGE), (Region, REGION)):
+    for kind, known in ((Size, SIZE), (Range, RANGE), (Bands, BANDS), (Region, REGION)):
         if any(part is not int and part in (kind, *get_args(kind)) for part in parts if get_origin(part)):
             return known, False
     for part in parts:

@@ -1,6 +1,6 @@
 """The command-line reference, written from the commands themselves:
 
-python -m isthmus.cli.reference > docs/cli.md
+python -m isthmus.cli.reference > docs/reference/cli.md
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from isthmus.cli import COMMANDS, isthmus
 _PREFACE = """\
 # Command line
 
-Written from the commands by `python -m isthmus.cli.reference > docs/cli.md`; do not edit by hand.
+Written from the commands by `python -m isthmus.cli.reference > docs/reference/cli.md`; do not edit by hand.
 
 Results go to stdout, progress and warnings to stderr. With `--json` a command prints exactly one JSON object
 on stdout. Exit codes: 0 done, 1 failed, 2 usage, 3 some inputs were skipped (each is named), 130 interrupted.

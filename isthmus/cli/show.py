@@ -1,4 +1,4 @@
-"""Show a result: files, the JSON document, the table, what was skipped, and the exit code."""
+"""Show a result: files, the JSON document, the table, what was skipped or left undone, and the exit code."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from isthmus.cli.console import Console
 from isthmus.wording import choose_word, format_count
 
 SKIPPED_EXIT_CODE = 3
+INTERRUPTED_EXIT_CODE = 130
 
 
 def check_outputs(
@@ -38,7 +39,9 @@ def show(
     save_options: Mapping[str, Any] | None = None,
     finish: Callable[[], None] | None = None,
 ) -> None:
-    """Save the result to its files, print it, and end with exit code 3 where inputs were skipped."""
+    """Save the result to its files and print it; end with exit code 3 where inputs were skipped, with 130
+    where the work was interrupted.
+    """
     save = partial(result.save, force=force, **dict(save_options or {}))
     written = [path for path in outputs if console.save(path, partial(save, path)) is not None]
     document = result.to_dict()
@@ -50,7 +53,7 @@ def show(
         console.note(f"written: {path}")
     if finish is not None:
         finish()
-    end_with_skipped(console, result)
+    end_with_exit_code(console, result)
 
 
 def written_outputs(result: type[Result], written: Sequence[str]) -> dict[str, str | None]:
@@ -65,12 +68,17 @@ def written_outputs(result: type[Result], written: Sequence[str]) -> dict[str, s
     return found
 
 
-def end_with_skipped(console: Console, result: Result) -> None:
-    """Name what was left out, and end with exit code 3 if anything was."""
-    count = len(result.incomplete)
-    if not count or console.silent:  # the first of several processes says it, and ends with that code
+def end_with_exit_code(console: Console, result: Result) -> None:
+    """Name what was left out and how much is done; if it is not everything, end with exit code 3 or 130."""
+    if console.silent:  # the first of several processes says it, and ends with that code
         return
-    console.warn(f"{format_count(count, 'input')} {choose_word(count, 'was', 'were')} skipped:")
-    for one in result.incomplete:
-        console.warn(f"  {one.name}: {one.reason}")
-    click.get_current_context().exit(SKIPPED_EXIT_CODE)
+    count = len(result.incomplete)
+    if count:
+        console.warn(f"{format_count(count, 'input')} {choose_word(count, 'was', 'were')} skipped:")
+        for one in result.incomplete:
+            console.warn(f"  {one.name}: {one.reason}")
+    if result.interruption is not None:
+        console.say_interrupted(result.interruption)
+    if count or result.interruption is not None:
+        interrupted = result.interruption is not None
+        click.get_current_context().exit(INTERRUPTED_EXIT_CODE if interrupted else SKIPPED_EXIT_CODE)

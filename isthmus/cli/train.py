@@ -44,9 +44,10 @@ def _suggest(console: Console, result: Result, given: Mapping[str, Any]) -> None
         return
     test = given.get("val") or default_test_data(given["data"])
     stem = model.removesuffix(".safetensors")
+    scale = ["--range", "{:g},{:g}".format(*given["range"])] if "range" in given else []
     commands = (
-        ["evaluate", model, test, "-o", f"{stem}.html"],
-        ["reconstruct", model, test, "-o", f"{stem}-reconstructed", "--compare"],
+        ["evaluate", model, test, "-o", f"{stem}.html", *scale],
+        ["reconstruct", model, test, "-o", f"{stem}-reconstructed", "--compare", *scale],
         ["info", model],
     )
     console.suggest("try next:", [command_line(words) for words in commands])

@@ -106,6 +106,27 @@ class RangeType(click.ParamType[tuple[float, float]]):
 RANGE = RangeType()
 
 
+class BandsType(click.ParamType[tuple[int, int, int]]):
+    """`R,G,B`, as three channels counted from 1."""
+
+    name = "bands"
+    pattern = "R,G,B"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int, int]:
+        if isinstance(value, tuple):
+            return int(value[0]), int(value[1]), int(value[2])
+        try:
+            red, green, blue = map(int, str(value).split(","))
+        except ValueError:
+            self.fail(f"'{value}' is not three channels: write R,G,B, for example 4,3,2", param, ctx)
+        return red, green, blue
+
+
+BANDS = BandsType()
+
+
 class RegionType(click.ParamType[tuple[int, int, int, int]]):
     """`WIDTHxHEIGHT+LEFT+TOP`, as (top, left, height, width)."""
 

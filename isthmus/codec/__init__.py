@@ -1,4 +1,4 @@
 """Images to small files and back: integer symbols, probability tables, an entropy coder, a container.
 
-docs/format.md is the specification of what is written.
+docs/reference/format.md is the specification of what is written.
 """

@@ -17,7 +17,7 @@ _CONSTANT, _DEFLATED = 0, 1
 Plane = npt.NDArray[np.uint8]
 
 
-def encode(plane: Plane) -> bytes:
+def encode_plane(plane: Plane) -> bytes:
     """A plane (h, w) as bytes: one value where it is constant, else deflated."""
     if (plane == plane[0, 0]).all():
         return bytes((_CONSTANT, int(plane[0, 0])))
@@ -26,11 +26,11 @@ def encode(plane: Plane) -> bytes:
     return bytes((_DEFLATED,)) + zlib.compress(filtered.tobytes(), 9)
 
 
-def decode(data: bytes | memoryview, size: tuple[int, int]) -> Plane:
+def decode_plane(data: bytes | memoryview, size: tuple[int, int]) -> Plane:
     """The inverse, for a plane of `size` (h, w). Never inflates more than that.
 
     Raises:
-        CompressedFileError: not what `encode` gives.
+        CompressedFileError: not what `encode_plane` gives.
     """
     payload = bytes(data)
     if len(payload) == 2 and payload[0] == _CONSTANT:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from isthmus.codec import refinement, transform
 from isthmus.codec.coder import Ints
-from isthmus.codec.grid import BLOCK, Grid, Rectangle
+from isthmus.codec.grid import BLOCK_SIDE_TILES, Grid, Rectangle
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.threads import overlapped
 
@@ -25,36 +25,36 @@ BLOCK_BYTES = 450e6  # that a block's pass through the network may take, beside 
 Pixels = npt.NDArray[np.uint8]
 # The image (1, channels, H, W) in [0, 1] around a tile, the latents (C, h, w) there, and where in them the
 # tile lies → the tile's own.
-Better = Callable[[Tensor, Tensor, Rectangle], Tensor]
+Refine = Callable[[Tensor, Tensor, Rectangle], Tensor]
 
 
-def analysed(
-    model: Autoencoder, pixels: Pixels, grid: Grid, *, better: Better | None = None
+def analyse_blocks(
+    model: Autoencoder, pixels: Pixels, grid: Grid, *, refine: Refine | None = None
 ) -> Iterator[tuple[int, Tensor]]:
     """Number and latents (C, h, w) of every tile of `pixels` (H, W, the model's channels), in blocks.
 
     Args:
-        better: makes other latents of them, each tile on its own.
+        refine: makes other latents of them, each tile on its own.
     """
     margin, _ = transform.margins(model)
     for block in grid.blocks(grid.all, block_side(model, grid)):
         wide = block.wider(margin).meet(grid.all)
         under = grid.to_pixels(wide)
         piece = torch.tensor(pixels[under.slices]).permute(2, 0, 1)[None]
-        latents = transform.latents(model, piece.float() / 255)
+        latents = transform.compute_latents(model, piece.float() / 255)
         for number in grid.tiles_in(block):
             tile = grid.tile(number)
             here = tile.moved(-wide.top, -wide.left)
-            if better is None:
+            if refine is None:
                 yield number, latents[:, *here.slices].clone()
                 continue
-            seen = tile.wider(refinement.MARGIN).meet(wide)
-            around = latents[:, *seen.moved(-wide.top, -wide.left).slices]
-            image = piece[:, :, *grid.to_pixels(seen).moved(-under.top, -under.left).slices].float() / 255
-            yield number, better(image, around, tile.moved(-seen.top, -seen.left))
+            context = tile.wider(refinement.MARGIN_STEPS).meet(wide)
+            around = latents[:, *context.moved(-wide.top, -wide.left).slices]
+            image = piece[:, :, *grid.to_pixels(context).moved(-under.top, -under.left).slices].float() / 255
+            yield number, refine(image, around, tile.moved(-context.top, -context.left))
 
 
-def synthesised(
+def synthesise_blocks(
     model: Autoencoder,
     tiles: Callable[[Sequence[int]], Sequence[Ints | None]],
     quality: float,
@@ -69,21 +69,21 @@ def synthesised(
         region: in pixels, within the picture.
     """
     _, margin = transform.margins(model)
-    wanted = grid.to_steps(region)
-    kept: dict[int, Ints | None] = {}
+    steps = grid.to_steps(region)
+    decoded: dict[int, Ints | None] = {}
 
-    def gathered(block: Rectangle) -> Ints:
+    def gather(block: Rectangle) -> Ints:
         wide = block.wider(margin).meet(grid.all)
-        needed = grid.tiles_in(wide)
+        needed_tiles = grid.tiles_in(wide)
         # Two rows of blocks above nothing is needed any more.
-        for number in [n for n in kept if grid.tile(n).bottom <= wide.top]:
-            del kept[number]
-        new = [number for number in needed if number not in kept]
-        kept.update(zip(new, tiles(new), strict=True))
-        return _assembled(grid, wide, {n: kept[n] for n in needed}, model.recipe.geometry.channels)
+        for number in [n for n in decoded if grid.tile(n).bottom <= wide.top]:
+            del decoded[number]
+        new = [number for number in needed_tiles if number not in decoded]
+        decoded.update(zip(new, tiles(new), strict=True))
+        return _assemble(grid, wide, {n: decoded[n] for n in needed_tiles}, model.recipe.geometry.channels)
 
-    blocks = (block.meet(wanted) for block in grid.blocks(wanted, block_side(model, grid)))
-    for block, symbols in overlapped(gathered, blocks):
+    blocks = (block.meet(steps) for block in grid.blocks(steps, block_side(model, grid)))
+    for block, symbols in overlapped(gather, blocks):
         under = grid.to_pixels(block.wider(margin).meet(grid.all))
         painted = transform.synthesise(model, symbols, quality, under.size)
         here = grid.to_pixels(block).meet(region)
@@ -95,21 +95,21 @@ def block_side(model: Autoencoder, grid: Grid) -> int:
     recipe = model.recipe
     per_pixel = recipe.backbone.bytes_per_pixel(recipe.geometry, model.channels)
     pixels = math.sqrt(BLOCK_BYTES / per_pixel)
-    return max(1, min(BLOCK, int(pixels / (grid.steps * grid.stride))))
+    return max(1, min(BLOCK_SIDE_TILES, int(pixels / (grid.steps * grid.stride))))
 
 
-def _assembled(grid: Grid, area: Rectangle, tiles: dict[int, Ints | None], channels: int) -> Ints:
+def _assemble(grid: Grid, area: Rectangle, tiles: dict[int, Ints | None], channels: int) -> Ints:
     """The symbols (channels, h, w) of `area`; those of lost tiles are their nearest neighbours'."""
     symbols = np.zeros((channels, *area.size), np.int32)
     lost = np.zeros(area.size, bool)
-    for number, found in tiles.items():
+    for number, values in tiles.items():
         tile = grid.tile(number)
         part = tile.meet(area)
         target = part.moved(-area.top, -area.left).slices
-        if found is None:
+        if values is None:
             lost[target] = True
         else:
-            symbols[:, *target] = found[:, *part.moved(-tile.top, -tile.left).slices]
+            symbols[:, *target] = values[:, *part.moved(-tile.top, -tile.left).slices]
     if lost.any() and not lost.all():
         from scipy.ndimage import distance_transform_edt
 

@@ -2,7 +2,7 @@
 
 Every model handed to it is exact: integer weights w ≥ 1 that sum to 2²⁴, given as w − 1 in float64 with
     `perfect=False`, are the probabilities w / 2²⁴ on any machine. Its arithmetic is 64-bit integers;
-    docs/format.md writes it out.
+    docs/reference/format.md writes it out.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Writer:
     def categorical(self, weights: Floats, values: Ints | None) -> Ints:
         assert values is not None
         if len(values):
-            _guarded(lambda: self._encoder.encode(values, _family(), weights))
+            _call_guarded(lambda: self._encoder.encode(values, _family(), weights))
         return values
 
     def raw(self, bits: int, count: int, values: Ints | None) -> Ints:
@@ -67,21 +67,21 @@ class Reader:
     def __init__(self, data: bytes | memoryview) -> None:
         padded = bytes(data) + b"\0" * (-len(data) % 4)
         words = np.frombuffer(padded, dtype="<u4").astype(np.uint32)
-        self._decoder: Any = _guarded(lambda: _constriction().stream.queue.RangeDecoder(words))
+        self._decoder: Any = _call_guarded(lambda: _constriction().stream.queue.RangeDecoder(words))
 
     def categorical(self, weights: Floats, values: Ints | None = None) -> Ints:  # noqa: ARG002
         if not len(weights):
             return np.zeros(0, np.int32)
-        found: Ints = _guarded(lambda: self._decoder.decode(_family(), weights))
-        return found
+        values_read: Ints = _call_guarded(lambda: self._decoder.decode(_family(), weights))
+        return values_read
 
     def raw(self, bits: int, count: int, values: Ints | None = None) -> Ints:  # noqa: ARG002
-        found: Ints = np.zeros(count, np.int32)
+        values_read: Ints = np.zeros(count, np.int32)
         for shift, part in _parts(bits):
             if count:
-                piece: Ints = _guarded(partial(self._decoder.decode, _uniform(part), count))
-                found |= piece << shift
-        return found
+                piece: Ints = _call_guarded(partial(self._decoder.decode, _uniform(part), count))
+                values_read |= piece << shift
+        return values_read
 
 
 def _parts(bits: int) -> list[tuple[int, int]]:
@@ -89,7 +89,7 @@ def _parts(bits: int) -> list[tuple[int, int]]:
     return [(shift, min(RAW_BITS, bits - shift)) for shift in range(0, bits, RAW_BITS)]
 
 
-def _guarded(call: Callable[[], _Result]) -> _Result:
+def _call_guarded(call: Callable[[], _Result]) -> _Result:
     try:
         return call()
     except BaseException as error:

@@ -1,6 +1,6 @@
 """The file: a fixed header, then checked chunks. Bytes in, bytes out; what the chunks mean is said elsewhere.
 
-docs/format.md is the specification. Nothing here allocates by what a file says: every size is compared with a
+docs/reference/format.md is the specification. Nothing here allocates by what a file says: every size is compared with a
 limit and with the bytes that are there.
 """
 
@@ -48,7 +48,7 @@ class CompressedFileError(DataError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Header:
+class ContainerHeader:
     """The fixed fields.
 
     Attributes:
@@ -80,7 +80,7 @@ class Header:
         rows, columns = self.rows_and_columns
         return rows * columns
 
-    def expected(self) -> list[Key]:
+    def expected_chunks(self) -> list[Key]:
         """Tag and number of every chunk, in the order of the file."""
         single = [
             tag for tag, there in ((PREVIEW, self.preview), (ICC, self.icc), (EXIF, self.exif)) if there
@@ -105,7 +105,7 @@ class Damage:
         return Message(
             "{part} {reason}",
             id="compressed-file.damage",
-            part=name_of(self.tag, self.number),
+            part=name_chunk(self.tag, self.number),
             reason=self.reason,
         )
 
@@ -114,29 +114,29 @@ class Damage:
 class Container:
     """A file taken apart: views into its bytes by (tag, number), and what is missing."""
 
-    header: Header
+    header: ContainerHeader
     chunks: Mapping[Key, memoryview]
     damage: tuple[Damage, ...] = ()
 
 
-def name_of(tag: bytes, number: int) -> str:
+def name_chunk(tag: bytes, number: int) -> str:
     """A chunk as people call it, for example "tile 7"."""
     return f"{_NAMES[tag]} {number}" if tag in (TILE, ALPHA) else _NAMES[tag]
 
 
-def write(header: Header, chunks: Iterable[bytes]) -> bytes:
+def write_container(header: ContainerHeader, chunks: Iterable[bytes]) -> bytes:
     """The file. `chunks` are the payloads in the order of `header.expected()`.
 
     Raises:
         ValueError: another number of payloads, or one of 16 MiB or more.
     """
     parts = [pack_header(header)]
-    for (tag, number), payload in zip(header.expected(), chunks, strict=True):
+    for (tag, number), payload in zip(header.expected_chunks(), chunks, strict=True):
         parts += [pack_chunk(tag, number, payload), payload]
     return b"".join(parts)
 
 
-def pack_header(header: Header) -> bytes:
+def pack_header(header: ContainerHeader) -> bytes:
     """The fixed fields with their checksum, `HEADER_BYTES` long."""
     has = {ALPHA: header.alpha, ICC: header.icc, EXIF: header.exif, PREVIEW: header.preview}
     flags = sum(bit for tag, bit in _FLAGS.items() if has[tag])
@@ -164,7 +164,7 @@ def pack_chunk(tag: bytes, number: int, payload: bytes) -> bytes:
     return start + struct.pack("<H", binascii.crc_hqx(start, 0xFFFF))
 
 
-def read_header(data: bytes | memoryview, *, max_pixels: int = MAX_PIXELS) -> Header:
+def read_header(data: bytes | memoryview, *, max_pixels: int = MAX_PIXELS) -> ContainerHeader:
     """The fixed fields, checked.
 
     Raises:
@@ -196,8 +196,8 @@ def read_header(data: bytes | memoryview, *, max_pixels: int = MAX_PIXELS) -> He
             kind=kind,
             supported=VERSION,
         )
-    known = version == VERSION and not flags & ~sum(_FLAGS.values()) and channels in (1, 3)
-    if not (known and width and height and 100 <= quality <= 10_000):
+    is_valid = version == VERSION and not flags & ~sum(_FLAGS.values()) and channels in (1, 3)
+    if not (is_valid and width and height and 100 <= quality <= 10_000):
         raise CompressedFileError(
             "damaged: a field of its header is out of range", id="compressed-file.header-range"
         )
@@ -214,7 +214,7 @@ def read_header(data: bytes | memoryview, *, max_pixels: int = MAX_PIXELS) -> He
             height=height,
             most=limit,
         )
-    header = Header(
+    header = ContainerHeader(
         size=(height, width),
         channels=channels,
         quality=quality,
@@ -235,7 +235,7 @@ def read_header(data: bytes | memoryview, *, max_pixels: int = MAX_PIXELS) -> He
     return header
 
 
-def read(data: bytes, *, max_pixels: int = MAX_PIXELS, keep_going: bool = False) -> Container:
+def read_container(data: bytes, *, max_pixels: int = MAX_PIXELS, keep_going: bool = False) -> Container:
     """Take a file apart; every chunk is held against its checksum.
 
     Args:
@@ -248,23 +248,23 @@ def read(data: bytes, *, max_pixels: int = MAX_PIXELS, keep_going: bool = False)
     """
     header = read_header(data, max_pixels=max_pixels)
     view = memoryview(data)
-    wanted = header.expected()
+    keys = header.expected_chunks()
     if not keep_going:
-        return Container(header, _straight(view, wanted))
-    chunks = _salvaged(view, set(wanted))
+        return Container(header, _parse_chunks(view, keys))
+    chunks = _recover_chunks(view, set(keys))
     lost = tuple(
         Damage(*key, Message("is damaged or missing", id="compressed-file.part-damaged"))
-        for key in wanted
+        for key in keys
         if key not in chunks
     )
     return Container(header, chunks, lost)
 
 
-def _straight(view: memoryview, wanted: list[Key]) -> dict[Key, memoryview]:
-    found: dict[Key, memoryview] = {}
+def _parse_chunks(view: memoryview, keys: list[Key]) -> dict[Key, memoryview]:
+    chunks: dict[Key, memoryview] = {}
     position = HEADER_BYTES
-    for key in wanted:
-        name = name_of(*key)
+    for key in keys:
+        name = name_chunk(*key)
         if position + CHUNK_BYTES > len(view):
             raise CompressedFileError(
                 "cut short: {name} is missing", id="compressed-file.chunk-missing", name=name
@@ -290,8 +290,8 @@ def _straight(view: memoryview, wanted: list[Key]) -> dict[Key, memoryview]:
                 name=name,
                 bytes=format_count(end - len(view), "byte"),
             )
-        found[key] = view[position + CHUNK_BYTES : end]
-        if binascii.crc32(found[key]) != chunk[2]:
+        chunks[key] = view[position + CHUNK_BYTES : end]
+        if binascii.crc32(chunks[key]) != chunk[2]:
             raise CompressedFileError(
                 "damaged: {name} does not match its checksum", id="compressed-file.chunk-checksum", name=name
             )
@@ -303,30 +303,30 @@ def _straight(view: memoryview, wanted: list[Key]) -> dict[Key, memoryview]:
             bytes=format_count(len(view) - position, "byte"),
             verb=choose_word(len(view) - position, "follows", "follow"),
         )
-    return found
+    return chunks
 
 
-def _salvaged(view: memoryview, wanted: set[Key]) -> dict[Key, memoryview]:
+def _recover_chunks(view: memoryview, keys: set[Key]) -> dict[Key, memoryview]:
     """Every whole chunk; after a broken one the next is sought byte by byte."""
-    found: dict[Key, memoryview] = {}
+    chunks: dict[Key, memoryview] = {}
     position = HEADER_BYTES
     # Well-made heads of chunks that overlap must not cost more than reading the file a few times.
     left = 4 * len(view)
     tags = re.compile(b"[" + b"".join(_NAMES) + b"]")
     while position + CHUNK_BYTES <= len(view) and left > 0:
         chunk = _chunk_at(view, position)
-        if chunk is not None and chunk[0] in wanted and position + CHUNK_BYTES + chunk[1] <= len(view):
+        if chunk is not None and chunk[0] in keys and position + CHUNK_BYTES + chunk[1] <= len(view):
             payload = view[position + CHUNK_BYTES : position + CHUNK_BYTES + chunk[1]]
             left -= CHUNK_BYTES + len(payload)
             if binascii.crc32(payload) == chunk[2]:
-                found.setdefault(chunk[0], payload)
+                chunks.setdefault(chunk[0], payload)
                 position += CHUNK_BYTES + len(payload)
                 continue
         match = tags.search(view, position + 1)
         if match is None:
             break
         position = match.start()
-    return found
+    return chunks
 
 
 def _chunk_at(view: memoryview, position: int) -> tuple[Key, int, int] | None:

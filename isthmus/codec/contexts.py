@@ -13,20 +13,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from isthmus.codec.tables import CROSS, LARGEST, MEAN_UNIT, TAPS
+from isthmus.codec.tables import CROSS, MAX_SYMBOL, MEAN_UNIT, TAPS
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.bottlenecks.entropy import rate_model
 
 SCALE_UNIT = 1024
-GRAIN = 4  # the many weights of earlier channels are multiples of this, which halves what a model file needs
-LEAST_SCALE = 0.05  # in steps: below, almost every symbol is certain
+WEIGHT_GRAIN = (
+    4  # the many weights of earlier channels are multiples of this, which halves what a model file needs
+)
+MIN_SCALE = 0.05  # in steps: below, almost every symbol is certain
 
 
 class Contexts(nn.Module):
     """Weights of a band for C channels, in the units of symbols.
 
     Parameters: `mean`, `scale` (C, C, 3, 3), of which the part below the diagonal counts; `mean_own`,
-        `scale_own` (C, 4); `mean_bias`, `scale_bias` (2, C). A scale is softplus of its sum + `LEAST_SCALE`.
+        `scale_own` (C, 4); `mean_bias`, `scale_bias` (2, C). A scale is softplus of its sum + `MIN_SCALE`.
     """
 
     def __init__(self, channels: int) -> None:
@@ -48,19 +50,19 @@ class Contexts(nn.Module):
             self._linear(symbols.abs(), self.scale, self.scale_own, self.scale_bias),
         )
 
-    def _linear(self, seen: Tensor, weight: Tensor, own: Tensor, bias: Tensor) -> Tensor:
-        second = second_half(seen)
-        earlier = self.earlier.to(seen.dtype)
-        cross = torch.zeros(self.channels, TAPS, dtype=seen.dtype).index_copy(1, torch.tensor(CROSS), own)
-        across = F.conv2d(seen, weight * earlier, padding=1)
-        beside = F.conv2d(seen, cross.view(-1, 1, 3, 3), padding=1, groups=self.channels)
+    def _linear(self, values: Tensor, weight: Tensor, own: Tensor, bias: Tensor) -> Tensor:
+        second = second_half(values)
+        earlier = self.earlier.to(values.dtype)
+        cross = torch.zeros(self.channels, TAPS, dtype=values.dtype).index_copy(1, torch.tensor(CROSS), own)
+        across = F.conv2d(values, weight * earlier, padding=1)
+        beside = F.conv2d(values, cross.view(-1, 1, 3, 3), padding=1, groups=self.channels)
         constant = torch.where(second, bias[1][:, None, None], bias[0][:, None, None])
         return across + beside * second + constant
 
     def bits(self, symbols: Tensor) -> Tensor:
         """Cost of each symbol under a logistic density over its step (Ballé et al. 2018, eq. 7)."""
         mean, scale = self(symbols)
-        inverse = 1 / scale_of(scale)
+        inverse = 1 / compute_scale(scale)
         away = (symbols - mean).abs()
         # log(F(x + ½) − F(x − ½)), in a form that neither cancels nor overflows.
         tails = F.logsigmoid((0.5 - away) * inverse) + F.logsigmoid((0.5 + away) * inverse)
@@ -68,23 +70,23 @@ class Contexts(nn.Module):
         # A symbol in the tail of a wrong density must not rule the fit: in use it escapes for about so much.
         return nats.clamp_max(20.0) / float(np.log(2))
 
-    def rounded(self) -> dict[str, npt.NDArray[Any]]:
+    def round_weights(self) -> dict[str, npt.NDArray[Any]]:
         """The integers of a `Band`."""
         lower = np.tril_indices(self.channels, -1)
 
         def narrow(values: Tensor, unit: int, grain: int = 1) -> npt.NDArray[np.int16]:
-            whole = np.rint(values.detach().double().numpy() * (unit / grain)) * grain
-            narrowed: npt.NDArray[np.int16] = np.clip(whole, -LARGEST, LARGEST).astype(np.int16)
+            rounded = np.rint(values.detach().double().numpy() * (unit / grain)) * grain
+            narrowed: npt.NDArray[np.int16] = np.clip(rounded, -MAX_SYMBOL, MAX_SYMBOL).astype(np.int16)
             return narrowed
 
         def wide(values: Tensor, unit: int) -> npt.NDArray[np.int32]:
-            whole = np.rint(values.detach().double().numpy() * unit)
-            bounded: npt.NDArray[np.int32] = np.clip(whole, -(2**30), 2**30).astype(np.int32)
+            rounded = np.rint(values.detach().double().numpy() * unit)
+            bounded: npt.NDArray[np.int32] = np.clip(rounded, -(2**30), 2**30).astype(np.int32)
             return bounded
 
         return {
-            "mean": narrow(self.mean, MEAN_UNIT, GRAIN)[lower].reshape(-1, TAPS),
-            "scale": narrow(self.scale, SCALE_UNIT, GRAIN)[lower].reshape(-1, TAPS),
+            "mean": narrow(self.mean, MEAN_UNIT, WEIGHT_GRAIN)[lower].reshape(-1, TAPS),
+            "scale": narrow(self.scale, SCALE_UNIT, WEIGHT_GRAIN)[lower].reshape(-1, TAPS),
             "mean_own": narrow(self.mean_own, MEAN_UNIT),
             "scale_own": narrow(self.scale_own, SCALE_UNIT),
             "mean_bias": wide(self.mean_bias, MEAN_UNIT),
@@ -92,9 +94,9 @@ class Contexts(nn.Module):
         }
 
 
-def scale_of(total: Tensor) -> Tensor:
+def compute_scale(total: Tensor) -> Tensor:
     """The sum of a context → the scale of a logistic density, in steps."""
-    return F.softplus(total) + LEAST_SCALE
+    return F.softplus(total) + MIN_SCALE
 
 
 def second_half(like: Tensor) -> Tensor:
@@ -109,7 +111,7 @@ def has_learned_contexts(model: Autoencoder) -> bool:
 
 
 @torch.no_grad()
-def starting_contexts(model: Autoencoder, quality: float) -> Contexts:
+def init_contexts(model: Autoencoder, quality: float) -> Contexts:
     """What training learned about this model's symbols at `quality`, or nothing where it did not look."""
     contexts = Contexts(model.recipe.geometry.channels)
     bottleneck = rate_model(model)
@@ -117,7 +119,7 @@ def starting_contexts(model: Autoencoder, quality: float) -> Contexts:
         return contexts
     asked = torch.tensor([quality])
     gain = bottleneck.gain(asked, 2).expand(1, contexts.channels)[0]
-    ratio = _across(gain)
+    ratio = _ratio_across(gain)
     learned = bottleneck.context
     contexts.mean.copy_(learned.mean * ratio)
     contexts.scale.copy_(learned.magnitude * ratio)
@@ -128,7 +130,7 @@ def starting_contexts(model: Autoencoder, quality: float) -> Contexts:
 
 
 @torch.no_grad()
-def moved_contexts(contexts: Contexts, model: Autoencoder, before: float, after: float) -> Contexts:
+def move_contexts(contexts: Contexts, model: Autoencoder, before: float, after: float) -> Contexts:
     """The same contexts for the finer or coarser steps of another quality, as far as the gains say."""
     moved = Contexts(contexts.channels)
     moved.load_state_dict(contexts.state_dict())
@@ -136,8 +138,8 @@ def moved_contexts(contexts: Contexts, model: Autoencoder, before: float, after:
     asked = torch.tensor([before, after])
     gains = bottleneck.gain(asked, 2).expand(2, contexts.channels)
     ratio = gains[1] / gains[0]
-    moved.mean.mul_(_across(ratio))
-    moved.scale.mul_(_across(ratio))
+    moved.mean.mul_(_ratio_across(ratio))
+    moved.scale.mul_(_ratio_across(ratio))
     moved.mean_bias.mul_(ratio)
     if bottleneck.context is not None:
         spread = bottleneck.spread(asked)
@@ -145,6 +147,6 @@ def moved_contexts(contexts: Contexts, model: Autoencoder, before: float, after:
     return moved
 
 
-def _across(gain: Tensor) -> Tensor:
+def _ratio_across(gain: Tensor) -> Tensor:
     """What a weight of channel j for channel i changes by when each channel is multiplied by its gain."""
     return (gain[:, None] / gain[None, :])[:, :, None, None]

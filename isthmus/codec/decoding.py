@@ -9,36 +9,36 @@ import numpy as np
 import numpy.typing as npt
 
 from isthmus.codec import alpha, container
-from isthmus.codec.blocks import synthesised
+from isthmus.codec.blocks import synthesise_blocks
 from isthmus.codec.coder import Ints
 from isthmus.codec.container import CompressedFileError, Container, Damage
-from isthmus.codec.encoding import TILE_HEAD, check_of
+from isthmus.codec.encoding import TILE_HEAD, checksum
 from isthmus.codec.grid import Grid, Rectangle
 from isthmus.codec.picture import Picture
 from isthmus.codec.ready import Codec
-from isthmus.codec.symbols import AT_ONCE, decode_together
+from isthmus.codec.symbols import TILES_PER_BATCH, decode_tiles
 from isthmus.errors import Hint, UsageError
 from isthmus.threads import batched
 
 Pixels = npt.NDArray[np.uint8]
-MOST_LOST = 64  # tiles to each whole one, beyond which nothing is painted
+MAX_LOST_PER_TILE = 64  # tiles to each whole one, beyond which nothing is painted
 
 
 @dataclass(frozen=True, eq=False)
-class Decoded:
+class DecodedPicture:
     """A picture, and what of it is lost (only with `keep_going`)."""
 
     picture: Picture
     damage: tuple[Damage, ...] = field(default=())
 
 
-def decoded(
-    found: Container, codec: Codec, *, region: Rectangle | None = None, keep_going: bool = False
-) -> Decoded:
+def decode_picture(
+    file: Container, codec: Codec, *, region: Rectangle | None = None, keep_going: bool = False
+) -> DecodedPicture:
     """The picture in a file.
 
     Args:
-        found: the file, taken apart; with `keep_going` chunks may be missing from it.
+        file: the file, taken apart; with `keep_going` chunks may be missing from it.
         region: the part that is wanted, in pixels; the rest is not decoded.
         keep_going: paint lost tiles from their surroundings (lost alpha opaque) and list them instead of
             raising.
@@ -47,90 +47,90 @@ def decoded(
         CompressedFileError: damaged, or made with another model.
         UsageError: a region that is not within the picture.
     """
-    check_model(found.header, codec)
-    grid = Grid.of(found.header, codec.stride)
+    check_model(file.header, codec)
+    grid = Grid.of(file.header, codec.stride)
     area = check_region(region, grid)
-    _check_anything_left(found, list(grid.tiles_in(grid.to_steps(area))))
-    damage = {(one.tag, one.number): one for one in found.damage}
+    _check_enough_tiles(file, list(grid.tiles_in(grid.to_steps(area))))
+    damage = {(item.tag, item.number): item for item in file.damage}
 
-    def lost(tag: bytes, number: int, error: CompressedFileError) -> None:
+    def report_loss(tag: bytes, number: int, error: CompressedFileError) -> None:
         if not keep_going:
             raise error
         damage.setdefault((tag, number), Damage(tag, number, "cannot be decoded"))
 
     def symbols(numbers: Sequence[int]) -> list[Ints | None]:
         tiles: list[Ints | None] = []
-        for number, tile in zip(numbers, tile_symbols(found, codec, grid, numbers), strict=True):
+        for number, tile in zip(numbers, decode_tile_symbols(file, codec, grid, numbers), strict=True):
             if isinstance(tile, CompressedFileError):
-                lost(container.TILE, number, tile)
+                report_loss(container.TILE, number, tile)
                 tiles.append(None)
             else:
                 tiles.append(tile)
         return tiles
 
-    channels = found.header.channels
+    channels = file.header.channels
     pixels = np.empty((*area.size, channels), np.uint8)
-    for where, piece in synthesised(codec.model, symbols, found.header.quality / 100, grid, area):
-        pixels[where.moved(-area.top, -area.left).slices] = as_file_says(piece, channels)
+    for where, piece in synthesise_blocks(codec.model, symbols, file.header.quality / 100, grid, area):
+        pixels[where.moved(-area.top, -area.left).slices] = match_channels(piece, channels)
     see_through: Pixels | None = None
-    if found.header.alpha:
+    if file.header.alpha:
         see_through = np.full(area.size, 255, np.uint8)
         for number in grid.tiles_in(grid.to_steps(area)):
             tile = grid.to_pixels(grid.tile(number))
             here = tile.meet(area)
             try:
-                plane = alpha.decode(_payload(found, container.ALPHA, number), tile.size)
+                plane = alpha.decode_plane(_payload(file, container.ALPHA, number), tile.size)
             except CompressedFileError as error:
-                lost(container.ALPHA, number, error)
+                report_loss(container.ALPHA, number, error)
                 continue
             inside = plane[here.moved(-tile.top, -tile.left).slices]
             see_through[here.moved(-area.top, -area.left).slices] = inside
-    icc, exif = (bytes(found.chunks.get((tag, 0), b"")) or None for tag in (container.ICC, container.EXIF))
+    icc, exif = (bytes(file.chunks.get((tag, 0), b"")) or None for tag in (container.ICC, container.EXIF))
     touched = set(grid.tiles_in(grid.to_steps(area)))
     shown = tuple(
-        one
-        for key, one in sorted(damage.items(), key=lambda item: (item[0][1], item[0][0]))
+        item
+        for key, item in sorted(damage.items(), key=lambda item: (item[0][1], item[0][0]))
         if key[0] not in (container.TILE, container.ALPHA) or key[1] in touched
     )
-    return Decoded(Picture(pixels, see_through, icc, exif), shown)
+    return DecodedPicture(Picture(pixels, see_through, icc, exif), shown)
 
 
-def pieces(found: Container, codec: Codec) -> Iterator[tuple[Rectangle, Pixels]]:
+def iter_pieces(file: Container, codec: Codec) -> Iterator[tuple[Rectangle, Pixels]]:
     """The whole picture piece by piece: where it lies, and its pixels (h, w, channels) without alpha.
 
     Raises:
         CompressedFileError: damaged, or made with another model.
     """
-    check_model(found.header, codec)
-    grid = Grid.of(found.header, codec.stride)
+    check_model(file.header, codec)
+    grid = Grid.of(file.header, codec.stride)
 
     def symbols(numbers: Sequence[int]) -> list[Ints | None]:
-        return [intact(tile) for tile in tile_symbols(found, codec, grid, numbers)]
+        return [raise_if_damaged(tile) for tile in decode_tile_symbols(file, codec, grid, numbers)]
 
-    quality = found.header.quality / 100
-    for where, piece in synthesised(codec.model, symbols, quality, grid, grid.pixels):
-        yield where, as_file_says(piece, found.header.channels)
+    quality = file.header.quality / 100
+    for where, piece in synthesise_blocks(codec.model, symbols, quality, grid, grid.pixels):
+        yield where, match_channels(piece, file.header.channels)
 
 
-def tile_symbols(
-    found: Container, codec: Codec, grid: Grid, numbers: Sequence[int]
+def decode_tile_symbols(
+    file: Container, codec: Codec, grid: Grid, numbers: Sequence[int]
 ) -> list[Ints | CompressedFileError]:
     """The symbols (C, h, w) of each of these tiles, or why there are none: missing, or not of an encoder."""
     tiles: dict[int, Ints | CompressedFileError] = {}
     heads: dict[int, tuple[int, int, memoryview]] = {}
     for number in numbers:
         try:
-            heads[number] = _head(found, codec, number)
+            heads[number] = _read_tile_head(file, codec, number)
         except CompressedFileError as error:
             tiles[number] = error
     for band in sorted({head[0] for head in heads.values()}):
-        for some in batched((n for n, head in heads.items() if head[0] == band), AT_ONCE):
+        for some in batched((n for n, head in heads.items() if head[0] == band), TILES_PER_BATCH):
             given = [(heads[number][2], grid.tile(number).size) for number in some]
-            tiles |= zip(some, decode_together(given, codec.tables.bands[band]), strict=True)
+            tiles |= zip(some, decode_tiles(given, codec.tables.bands[band]), strict=True)
     for number, (_, check, _) in heads.items():
         symbols = tiles[number]
-        if not isinstance(symbols, CompressedFileError) and check_of(symbols) != check:
-            name = container.name_of(container.TILE, number)
+        if not isinstance(symbols, CompressedFileError) and checksum(symbols) != check:
+            name = container.name_chunk(container.TILE, number)
             tiles[number] = CompressedFileError(
                 "damaged: {name} decodes to other symbols than were encoded",
                 id="compressed-file.tile-wrong-symbols",
@@ -139,19 +139,19 @@ def tile_symbols(
     return [tiles[number] for number in numbers]
 
 
-def intact(tile: Ints | CompressedFileError) -> Ints:
+def raise_if_damaged(tile: Ints | CompressedFileError) -> Ints:
     """Raises:
-    CompressedFileError: what `tile_symbols` found instead of the tile.
+    CompressedFileError: what `decode_tile_symbols` found instead of the tile.
     """
     if isinstance(tile, CompressedFileError):
         raise tile
     return tile
 
 
-def _head(found: Container, codec: Codec, number: int) -> tuple[int, int, memoryview]:
+def _read_tile_head(file: Container, codec: Codec, number: int) -> tuple[int, int, memoryview]:
     """Band, check and bytes of a tile."""
-    payload = _payload(found, container.TILE, number)
-    name = container.name_of(container.TILE, number)
+    payload = _payload(file, container.TILE, number)
+    name = container.name_chunk(container.TILE, number)
     if len(payload) < TILE_HEAD.size:
         raise CompressedFileError("damaged: {name} is cut short", id="compressed-file.tile-short", name=name)
     band, check = TILE_HEAD.unpack(payload[: TILE_HEAD.size])
@@ -164,7 +164,7 @@ def _head(found: Container, codec: Codec, number: int) -> tuple[int, int, memory
     return band, check, payload[TILE_HEAD.size :]
 
 
-def as_file_says(pixels: Pixels, channels: int) -> Pixels:
+def match_channels(pixels: Pixels, channels: int) -> Pixels:
     """Pixels of a model → those of the file: gray again where a model of colour painted a gray picture."""
     if pixels.shape[2] == channels:
         return pixels
@@ -173,7 +173,7 @@ def as_file_says(pixels: Pixels, channels: int) -> Pixels:
     return gray
 
 
-def check_model(header: container.Header, codec: Codec) -> None:
+def check_model(header: container.ContainerHeader, codec: Codec) -> None:
     """Raises:
     CompressedFileError: the file was made with another model.
     """
@@ -209,33 +209,33 @@ def check_region(region: Rectangle | None, grid: Grid) -> Rectangle:
     return region
 
 
-def _check_anything_left(found: Container, wanted: Sequence[int]) -> None:
+def _check_enough_tiles(file: Container, numbers: Sequence[int]) -> None:
     """Raises:
     CompressedFileError: so few of the wanted tiles are in the file that a picture would only be made up, in
     as much time as a whole one takes. A file of 32 bytes can promise 512 megapixels.
     """
-    whole = sum((container.TILE, number) in found.chunks for number in wanted)
-    if whole * MOST_LOST < len(wanted):
-        if whole == 0:
+    readable = sum((container.TILE, number) in file.chunks for number in numbers)
+    if readable * MAX_LOST_PER_TILE < len(numbers):
+        if readable == 0:
             raise CompressedFileError(
                 "damaged: of {tiles:,} tiles none can be read",
                 id="compressed-file.tiles-all-lost",
-                tiles=len(wanted),
+                tiles=len(numbers),
             )
         raise CompressedFileError(
             "damaged: of {tiles:,} tiles only {kept:,} can be read",
             id="compressed-file.tiles-lost",
-            tiles=len(wanted),
-            kept=whole,
+            tiles=len(numbers),
+            kept=readable,
         )
 
 
-def _payload(found: Container, tag: bytes, number: int) -> memoryview:
-    payload = found.chunks.get((tag, number))
+def _payload(file: Container, tag: bytes, number: int) -> memoryview:
+    payload = file.chunks.get((tag, number))
     if payload is None:
         raise CompressedFileError(
             "damaged: {name} is missing",
             id="compressed-file.part-missing",
-            name=container.name_of(tag, number),
+            name=container.name_chunk(tag, number),
         )
     return payload

@@ -14,32 +14,32 @@ import numpy.typing as npt
 from torch import Tensor
 
 from isthmus.codec import alpha, container, refinement, transform
-from isthmus.codec.blocks import analysed
+from isthmus.codec.blocks import analyse_blocks
 from isthmus.codec.coder import Ints
 from isthmus.codec.grid import Grid, Rectangle, tile_side
 from isthmus.codec.picture import Picture
 from isthmus.codec.ready import Codec
-from isthmus.codec.symbols import AT_ONCE, encode, encode_together
+from isthmus.codec.symbols import TILES_PER_BATCH, encode_symbols, encode_tiles
 from isthmus.errors import CapabilityError
 from isthmus.threads import batched, overlapped
 
 TILE_HEAD = struct.Struct("<BH")
 QUALITIES = (100, 10_000)  # hundredths
-BATCHES_WAITING = 5  # two blocks of tiles: enough that the network need not wait
+MAX_WAITING_BATCHES = 5  # two blocks of tiles: enough that the network need not wait
 _PREVIEW_QUALITY = 60
 
 Pixels = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Encoded:
+class EncodedFile:
     """A file, and the quality in hundredths that it was made with."""
 
     data: bytes
     quality: int
 
 
-def encoded(
+def encode_picture_at(
     picture: Picture,
     codec: Codec,
     quality: int,
@@ -48,20 +48,20 @@ def encoded(
     latents: Iterable[tuple[int, Tensor]] | None = None,
     tile: int | None = None,
     effort: int = 0,
-) -> Encoded:
+) -> EncodedFile:
     """The file of `picture`.
 
     Args:
         quality: in hundredths, 100 to 10000.
-        latents: what `latents_of` gives, where it is at hand already.
+        latents: what `analyse_picture` gives, where it is at hand already.
         tile: side of the tiles in pixels, a multiple of the code's stride; chosen otherwise.
         preview: largest side of a small WebP picture to put into the file, in pixels; None for no preview.
-        effort: gradient steps that refine the latents; none where `latents` are given.
+        effort: gradient steps that refine the latents; none where `compute_latents` are given.
 
     Raises:
         CapabilityError: a colour picture and a model of gray ones.
     """
-    header = container.Header(
+    header = container.ContainerHeader(
         size=picture.size,
         channels=picture.pixels.shape[2],
         quality=quality,
@@ -74,28 +74,32 @@ def encoded(
     )
     grid = Grid.of(header, codec.stride)
     if latents is None:
-        latents = latents_of(picture, codec, tile=tile, quality=quality, effort=effort)
+        latents = analyse_picture(picture, codec, tile=tile, quality=quality, effort=effort)
     chunks: dict[container.Key, bytes] = {}
     if preview is not None:
         chunks[container.PREVIEW, 0] = _preview(picture, preview)
     chunks |= {(container.ICC, 0): picture.icc or b"", (container.EXIF, 0): picture.exif or b""}
 
-    def coded(some: Sequence[tuple[int, Tensor]]) -> list[bytes]:
-        return encoded_tiles(
-            [transform.quantise(codec.model, one, quality / 100) for _, one in some], codec, quality
+    def encode_batch(some: Sequence[tuple[int, Tensor]]) -> list[bytes]:
+        return encode_payloads(
+            [transform.quantise(codec.model, values, quality / 100) for _, values in some], codec, quality
         )
 
-    for some, payloads in overlapped(coded, batched(latents, AT_ONCE), waiting=BATCHES_WAITING):
+    for some, payloads in overlapped(
+        encode_batch, batched(latents, TILES_PER_BATCH), waiting=MAX_WAITING_BATCHES
+    ):
         for (number, _), payload in zip(some, payloads, strict=True):
             chunks[container.TILE, number] = payload
     if picture.alpha is not None:
         for number in range(grid.count):
             here = grid.to_pixels(grid.tile(number)).slices
-            chunks[container.ALPHA, number] = alpha.encode(picture.alpha[here])
-    return Encoded(container.write(header, (chunks[key] for key in header.expected())), quality)
+            chunks[container.ALPHA, number] = alpha.encode_plane(picture.alpha[here])
+    return EncodedFile(
+        container.write_container(header, (chunks[key] for key in header.expected_chunks())), quality
+    )
 
 
-def latents_of(
+def analyse_picture(
     picture: Picture, codec: Codec, *, tile: int | None = None, quality: int = 0, effort: int = 0
 ) -> Iterator[tuple[int, Tensor]]:
     """Number and latents of every tile: the network's part, the same for every quality without effort.
@@ -104,12 +108,12 @@ def latents_of(
         CapabilityError: a colour picture and a model of gray ones.
     """
     grid = Grid(picture.size, codec.stride, (tile or tile_side(codec.stride)) // codec.stride)
-    pixels = as_model_sees(picture.pixels, codec.model.channels)
-    better = None if effort == 0 else partial(refined_tile, codec, quality, effort)
-    return analysed(codec.model, pixels, grid, better=better)
+    pixels = expand_channels(picture.pixels, codec.model.channels)
+    refine = None if effort == 0 else partial(refine_tile, codec, quality, effort)
+    return analyse_blocks(codec.model, pixels, grid, refine=refine)
 
 
-def refined_tile(
+def refine_tile(
     codec: Codec, quality: int, effort: int, image: Tensor, latents: Tensor, inside: Rectangle
 ) -> Tensor:
     """The latents of the tile that lies `inside`, refined where that makes a better file, else as they were.
@@ -125,27 +129,29 @@ def refined_tile(
         symbols = transform.quantise(model, values, quality / 100)
         painted = transform.synthesise(model, symbols, quality / 100, (image.shape[-2], image.shape[-1]))
         error = float(np.square(painted - levels, dtype=np.float64).sum()) / 255**2
-        return 8 * len(encode(symbols[:, *inside.slices], band)) + worth * error
+        return 8 * len(encode_symbols(symbols[:, *inside.slices], band)) + worth * error
 
-    found = latents.clone()
-    refined = refinement.refined(model, image, latents, quality / 100, effort)
-    found[:, *inside.slices] = refined[:, *inside.slices]
-    return min(latents, found, key=cost)[:, *inside.slices].clone()
+    candidate = latents.clone()
+    refined = refinement.refine_latents(model, image, latents, quality / 100, effort)
+    candidate[:, *inside.slices] = refined[:, *inside.slices]
+    return min(latents, candidate, key=cost)[:, *inside.slices].clone()
 
 
-def encoded_tiles(tiles: Sequence[Ints], codec: Codec, quality: int) -> list[bytes]:
+def encode_payloads(tiles: Sequence[Ints], codec: Codec, quality: int) -> list[bytes]:
     """The payload of each tile: number of its band, check of its symbols, their bytes."""
     number = codec.tables.nearest(quality)
-    coded = encode_together(tiles, codec.tables.bands[number])
-    return [TILE_HEAD.pack(number, check_of(one)) + data for one, data in zip(tiles, coded, strict=True)]
+    coded = encode_tiles(tiles, codec.tables.bands[number])
+    return [
+        TILE_HEAD.pack(number, checksum(symbols)) + data for symbols, data in zip(tiles, coded, strict=True)
+    ]
 
 
-def check_of(symbols: Ints) -> int:
+def checksum(symbols: Ints) -> int:
     """CRC-16 of the symbols as little-endian 16-bit integers: what a decoder must have found."""
     return binascii.crc_hqx(symbols.astype("<i2").tobytes(), 0xFFFF)
 
 
-def as_model_sees(pixels: Pixels, channels: int) -> Pixels:
+def expand_channels(pixels: Pixels, channels: int) -> Pixels:
     """Pixels (H, W, `channels`): gray is repeated for a model of colour.
 
     Raises:

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 _Result = TypeVar("_Result")
 
 
-def examine(path: str | os.PathLike[str], *, max_pixels: int = container.MAX_PIXELS) -> dict[str, Any]:
+def inspect_compressed_file(
+    path: str | os.PathLike[str], *, max_pixels: int = container.MAX_PIXELS
+) -> dict[str, Any]:
     """The facts of a file whose every checksum is right.
 
     Raises:
@@ -26,18 +28,18 @@ def examine(path: str | os.PathLike[str], *, max_pixels: int = container.MAX_PIX
     """
 
     def work() -> dict[str, Any]:
-        data = contents(path)
-        return facts(container.read(data, max_pixels=max_pixels), len(data))
+        data = read_compressed(path)
+        return describe_file(container.read_container(data, max_pixels=max_pixels), len(data))
 
-    return named(path, work)
+    return with_name(path, work)
 
 
-def facts(found: Container, total: int) -> dict[str, Any]:
+def describe_file(file: Container, total: int) -> dict[str, Any]:
     """Fields of the header and where the bytes go; `total` is the length of the file."""
-    header = found.header
+    header = file.header
     height, width = header.size
     parts = {
-        name: sum(container.CHUNK_BYTES + len(data) for (tag, _), data in found.chunks.items() if tag == kind)
+        name: sum(container.CHUNK_BYTES + len(data) for (tag, _), data in file.chunks.items() if tag == kind)
         for name, kind in (
             ("tiles", container.TILE),
             ("alpha", container.ALPHA),
@@ -61,7 +63,7 @@ def facts(found: Container, total: int) -> dict[str, Any]:
     }
 
 
-def read_preview(found: Container) -> npt.NDArray[np.uint8] | None:
+def read_preview(file: Container) -> npt.NDArray[np.uint8] | None:
     """The small picture in a file, `(H, W, 3)` or `(H, W, 4)` uint8; None where it has none.
 
     Raises:
@@ -74,7 +76,7 @@ def read_preview(found: Container) -> npt.NDArray[np.uint8] | None:
 
     from isthmus.images.limits import pillow_limits
 
-    payload = found.chunks.get((container.PREVIEW, 0))
+    payload = file.chunks.get((container.PREVIEW, 0))
     if payload is None:
         return None
     try:
@@ -88,7 +90,7 @@ def read_preview(found: Container) -> npt.NDArray[np.uint8] | None:
         ) from None
 
 
-def contents(data: bytes | str | os.PathLike[str] | IO[bytes]) -> bytes:
+def read_compressed(data: bytes | str | os.PathLike[str] | IO[bytes]) -> bytes:
     """Bytes as they are, or those of a file, which may be open.
 
     Raises:
@@ -119,7 +121,7 @@ def contents(data: bytes | str | os.PathLike[str] | IO[bytes]) -> bytes:
         ) from None
 
 
-def named(source: str | os.PathLike[str], work: Callable[[], _Result]) -> _Result:
+def with_name(source: str | os.PathLike[str], work: Callable[[], _Result]) -> _Result:
     """`work`'s result; its errors begin with the file's name."""
     try:
         return work()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from isthmus.codec.fit import STEPS, fit_tables
+from isthmus.codec.fit import FIRST_BAND_STEPS, fit_tables
 from isthmus.images.array_format import to_batch
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
@@ -14,11 +14,11 @@ from isthmus.model.autoencoder import Autoencoder
 MAX_PICTURES = 400  # that are looked at; each gives a tile at most
 
 
-def fit_to_images(
+def fit_codec_to_images(
     model: Autoencoder,
     images: ImageSet,
     *,
-    steps: int = STEPS,
+    steps: int = FIRST_BAND_STEPS,
     seed: int = 0,
     listener: Callable[[int, int], None] | None = None,
 ) -> None:
@@ -29,11 +29,11 @@ def fit_to_images(
         DataError: images of a kind that the model does not read.
     """
     chosen = np.random.default_rng(seed).permutation(len(images))[:MAX_PICTURES]
-    pictures = (_eight_bits(images.image(int(i))) for i in np.sort(chosen))
+    pictures = (_to_eight_bits(images.image(int(i))) for i in np.sort(chosen))
     fit_tables(model, pictures, steps=steps, seed=seed, listener=listener)
 
 
-def _eight_bits(image: np.ndarray) -> np.ndarray:
+def _to_eight_bits(image: np.ndarray) -> np.ndarray:
     """Whatever a data set holds, as the 8 bits that a file will hold."""
     if image.dtype == np.uint8:
         return image

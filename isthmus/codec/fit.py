@@ -22,14 +22,14 @@ from isthmus.codec.coder import Ints
 from isthmus.codec.contexts import (
     Contexts,
     has_learned_contexts,
-    moved_contexts,
-    starting_contexts,
+    init_contexts,
+    move_contexts,
 )
-from isthmus.codec.counts import counted, ruler
-from isthmus.codec.grid import TILE
-from isthmus.codec.picture import picture
+from isthmus.codec.counts import build_scale_bins, count_symbols
+from isthmus.codec.grid import TILE_SIDE_PX
+from isthmus.codec.picture import read_picture
 from isthmus.codec.stored import ATTACHMENT, to_attachment
-from isthmus.codec.symbols import encode
+from isthmus.codec.symbols import encode_symbols
 from isthmus.codec.tables import Band, Tables
 from isthmus.errors import DataError
 from isthmus.model.autoencoder import Attachment, Autoencoder
@@ -37,14 +37,14 @@ from isthmus.threads import limited
 from isthmus.training.fused_adamw import FusedAdamW
 
 QUALITIES = (4.0, 20.0, 36.0, 52.0, 68.0, 84.0, 97.0)
-STEPS = 600  # of the first band's fit; each next one begins where the last ended
-STEPS_NEXT = 150
-POSITIONS = 60_000  # of the grid: beyond that more pictures change nothing that can be measured
+FIRST_BAND_STEPS = 600  # of the first band's fit; each next one begins where the last ended
+NEXT_BAND_STEPS = 150
+MAX_POSITIONS = 60_000  # of the grid: beyond that more pictures change nothing that can be measured
 _PROOF_SIDE = 6
 _BATCH = 4
 _RATE = 2e-3
 _RATE_LEARNED = 1e-4  # contexts that a whole training has made lose by larger steps on few pictures
-HELD_OUT_OF = 6  # one tile in so many judges the fit
+HELD_OUT_STRIDE = 6  # one tile in so many judges the fit
 
 Listener = Callable[[int, int], None]
 
@@ -55,9 +55,9 @@ def fit_tables(
     images: Iterable[npt.NDArray[Any]],
     *,
     qualities: Sequence[float] = QUALITIES,
-    steps: int = STEPS,
-    steps_next: int = STEPS_NEXT,
-    positions: int = POSITIONS,
+    steps: int = FIRST_BAND_STEPS,
+    steps_next: int = NEXT_BAND_STEPS,
+    positions: int = MAX_POSITIONS,
     seed: int = 0,
     listener: Listener | None = None,
 ) -> Tables:
@@ -70,14 +70,14 @@ def fit_tables(
         steps: of the optimiser for the first band, and `steps_next` for each of the others.
         positions: of the code's grid, taken from as many of the images as give them.
         seed: decides the crops and the order.
-        listener: told (bands done, bands).
+        listener: called with (bands done, bands).
 
     Raises:
         CapabilityError: the model cannot compress.
         DataError: no images, or none of a kind that the model reads.
     """
     transform.check_codec(model)
-    latents = [transform.latents(model, crop) for crop in _crops(model, images, positions, seed)]
+    latents = [transform.compute_latents(model, crop) for crop in _crops(model, images, positions, seed)]
     # Few pictures are learned by heart; more steps would only take time.
     most = 20 + sum(values.shape[1] * values.shape[2] for values in latents) // 8
     bands: list[Band] = []
@@ -89,9 +89,9 @@ def fit_tables(
             listener(number, len(qualities))
         tiles = [transform.quantise(model, values, quality) for values in latents]
         if contexts is None or learned:  # what was learned at a quality is nearer than the band before
-            contexts = starting_contexts(model, quality)
+            contexts = init_contexts(model, quality)
         else:
-            contexts = moved_contexts(contexts, model, qualities[number - 1], quality)
+            contexts = move_contexts(contexts, model, qualities[number - 1], quality)
         asked = min(steps_next if number else steps, most)
         bands.append(fit_band(tiles, contexts, steps=asked, rate=rate, seed=seed))
     middle = len(bands) // 2
@@ -101,7 +101,7 @@ def fit_tables(
         bands=tuple(bands),
         qualities=tuple(round(100 * q) for q in qualities),
         proof_symbols=sample,
-        proof_bytes=encode(sample, bands[middle]),
+        proof_bytes=encode_symbols(sample, bands[middle]),
         proof_band=middle,
     )
     facts, tensors = to_attachment(tables)
@@ -119,40 +119,40 @@ def fit_band(
     The fit goes by an idealised density, so it is believed only where tiles that it did not see take fewer
     bytes for it. `contexts` are left as they stand in the band.
     """
-    held = tiles[::HELD_OUT_OF] if len(tiles) >= 2 * HELD_OUT_OF else []
-    seen = [tile for n, tile in enumerate(tiles) if n % HELD_OUT_OF] if held else tiles
+    held = tiles[::HELD_OUT_STRIDE] if len(tiles) >= 2 * HELD_OUT_STRIDE else []
+    fitting = [tile for n, tile in enumerate(tiles) if n % HELD_OUT_STRIDE] if held else tiles
     start = {name: value.clone() for name, value in contexts.state_dict().items()}
-    before = _spent(contexts, seen, held)
+    before = _count_bytes(contexts, fitting, held)
     generator = torch.Generator().manual_seed(seed)
     with torch.enable_grad():
-        _descend(contexts, _same_sizes(seen), steps, rate, generator)
-    if held and before <= _spent(contexts, seen, held):
+        _minimise_bits(contexts, _stack_by_size(fitting), steps, rate, generator)
+    if held and before <= _count_bytes(contexts, fitting, held):
         contexts.load_state_dict(start)
-    return _band(contexts, tiles)
+    return _count_band(contexts, tiles)
 
 
-def _band(contexts: Contexts, tiles: Sequence[Ints]) -> Band:
-    whole, by = contexts.rounded(), ruler()
-    codes = counted(whole, _same_sizes(tiles), by)
-    quiet = np.stack([~tile.any((1, 2)) for tile in tiles])
-    silent = (quiet.sum(0) + 0.5) / (len(tiles) + 1)
+def _count_band(contexts: Contexts, tiles: Sequence[Ints]) -> Band:
+    weights, bins = contexts.round_weights(), build_scale_bins()
+    codes = count_symbols(weights, _stack_by_size(tiles), bins)
+    is_silent = np.stack([~tile.any((1, 2)) for tile in tiles])
+    silent = (is_silent.sum(0) + 0.5) / (len(tiles) + 1)
     return Band(
-        **whole,
-        **vars(by),
+        **weights,
+        **vars(bins),
         codes=codes,
         silent=np.clip(np.rint(silent * 2**24), 1, 2**24 - 1).astype(np.int32),
     )
 
 
-def _spent(contexts: Contexts, seen: Sequence[Ints], held: Sequence[Ints]) -> int:
-    """Bytes for `held` with weights counted on `seen`."""
+def _count_bytes(contexts: Contexts, fitting: Sequence[Ints], held: Sequence[Ints]) -> int:
+    """Bytes for `held` with weights counted on `fitting`."""
     if not held:
         return 0
-    band = _band(contexts, seen)
-    return sum(len(encode(tile, band)) for tile in held)
+    band = _count_band(contexts, fitting)
+    return sum(len(encode_symbols(tile, band)) for tile in held)
 
 
-def _descend(
+def _minimise_bits(
     contexts: Contexts, groups: Sequence[Tensor], steps: int, rate: float, generator: torch.Generator
 ) -> None:
     batches = [part for group in groups for part in torch.split(group, _BATCH)]
@@ -176,7 +176,7 @@ def _crops(model: Autoencoder, images: Iterable[npt.NDArray[Any]], positions: in
     assert stride is not None
     usable = []
     for image in images:
-        pixels = picture(image).pixels
+        pixels = read_picture(image).pixels
         if pixels.shape[2] == 3 and model.channels == 1:
             raise DataError(
                 "this model codes gray images, and there are colour ones among those to fit its tables to",
@@ -200,13 +200,13 @@ def _crops(model: Autoencoder, images: Iterable[npt.NDArray[Any]], positions: in
 
 
 def _span(extent: int, random: np.random.Generator) -> tuple[int, int]:
-    if extent <= TILE:
+    if extent <= TILE_SIDE_PX:
         return 0, extent
-    begin = int(random.integers(0, extent - TILE + 1))
-    return begin, begin + TILE
+    begin = int(random.integers(0, extent - TILE_SIDE_PX + 1))
+    return begin, begin + TILE_SIDE_PX
 
 
-def _same_sizes(tiles: Sequence[Ints]) -> list[Tensor]:
+def _stack_by_size(tiles: Sequence[Ints]) -> list[Tensor]:
     """Tiles of one size together, (N, C, h, w) each."""
     by_size: dict[tuple[int, ...], list[Tensor]] = {}
     for tile in tiles:

@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from isthmus.codec.container import CompressedFileError, Header
+from isthmus.codec.container import CompressedFileError, ContainerHeader
 
-TILE = 512
-MOST_STEPS = 64  # along a tile's side: what decoding one tile takes in memory is bounded by it
-BLOCK = 3  # tiles along the side of a block: few enough for little memory, many enough for little margin
+TILE_SIDE_PX = 512
+MAX_TILE_STEPS = 64  # along a tile's side: what decoding one tile takes in memory is bounded by it
+BLOCK_SIDE_TILES = (
+    3  # tiles along the side of a block: few enough for little memory, many enough for little margin
+)
 
 
 @dataclass(frozen=True)
@@ -74,11 +76,11 @@ class Grid:
     steps: int
 
     @classmethod
-    def of(cls, header: Header, stride: int) -> Grid:
+    def of(cls, header: ContainerHeader, stride: int) -> Grid:
         """Raises:
         CompressedFileError: the file's tiles do not fit a code of this stride.
         """
-        if header.tile % stride or header.tile // stride > MOST_STEPS:
+        if header.tile % stride or header.tile // stride > MAX_TILE_STEPS:
             wide = f"{stride} pixels a step"
             raise CompressedFileError(
                 "damaged: tiles of {tile} pixels do not fit its model, {model_tile}",
@@ -130,7 +132,7 @@ class Grid:
             pixels.top // s, pixels.left // s, -(-pixels.bottom // s), -(-pixels.right // s)
         ).meet(self.all)
 
-    def blocks(self, steps: Rectangle, tiles: int = BLOCK) -> Iterator[Rectangle]:
+    def blocks(self, steps: Rectangle, tiles: int = BLOCK_SIDE_TILES) -> Iterator[Rectangle]:
         """Blocks of `tiles` × `tiles`, in steps, that cover the tiles which `steps` touches; row by row."""
         side = self.steps * tiles
         for top in range(steps.top // self.steps * self.steps, steps.bottom, side):
@@ -140,4 +142,4 @@ class Grid:
 
 def tile_side(stride: int) -> int:
     """Pixels along a tile's side for a code of this stride."""
-    return min(TILE, MOST_STEPS * stride)
+    return min(TILE_SIDE_PX, MAX_TILE_STEPS * stride)

@@ -20,6 +20,6 @@ def codec_for(model: ModelLike | None) -> Codec:
         UsageError: no shipped model has this name.
         CapabilityError: it cannot compress.
     """
-    from isthmus.codec.ready import ready
+    from isthmus.codec.ready import make_codec
 
-    return ready(load_shared(SHIPPED if model is None else model))
+    return make_codec(load_shared(SHIPPED if model is None else model))

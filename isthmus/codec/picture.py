@@ -52,7 +52,7 @@ class Picture:
         return self.pixels[:, :, 0] if self.pixels.shape[2] == 1 else self.pixels
 
 
-def picture(image: Any, *, range: Range | None = None, max_pixels: int = MAX_PIXELS) -> Picture:
+def read_picture(image: Any, *, range: Range | None = None, max_pixels: int = MAX_PIXELS) -> Picture:
     """The picture in an array, an image file or a Pillow image.
 
     Args:
@@ -77,9 +77,9 @@ def picture(image: Any, *, range: Range | None = None, max_pixels: int = MAX_PIX
         return _from_array(decode(image, alpha="keep", raw=True, max_pixels=max_pixels), range, max_pixels)
     if is_pillow(image):
         array = decode_pillow(image, alpha="keep", raw=range is not None, max_pixels=max_pixels)
-        found = _from_array(array, range, max_pixels)
+        converted = _from_array(array, range, max_pixels)
         exif, icc = metadata_of(image)
-        return replace(found, exif=exif, icc=icc)
+        return replace(converted, exif=exif, icc=icc)
     if isinstance(image, (str, ImageSet)):
         return _from_array(read_image(image, range=range, max_pixels=max_pixels), None, max_pixels)
     return _from_array(image, range, max_pixels)
@@ -136,8 +136,8 @@ def _from_file(path: Path | Content, max_pixels: int) -> Picture:
         )
     array = decode(path, alpha="keep", max_pixels=max_pixels)
     exif, icc = metadata(path)
-    found = _split(array)
-    return Picture(found.pixels, found.alpha, icc, exif, header.several)
+    split = _split(array)
+    return Picture(split.pixels, split.alpha, icc, exif, header.several)
 
 
 def _split(array: Pixels) -> Picture:

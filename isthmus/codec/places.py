@@ -16,7 +16,7 @@ Size = tuple[int, int]
 
 
 @dataclass(frozen=True, eq=False)
-class Places:
+class TileLayout:
     """Columns are the steps of all tiles in the order of coding: the first halves of their checkerboards (row
     + column even), tile by tile and row by row, then the second. On the canvas tiles lie below one another,
     each with a border of one step around it that is shared with the next; places there are flat.
@@ -56,17 +56,17 @@ class Places:
 
     def tiles(self, columns: Ints) -> list[Ints]:
         """The inverse of `columns`."""
-        found = []
+        tiles = []
         for tile, size in enumerate(self.sizes):
             flat = np.empty((len(columns), size[0] * size[1]), np.int32)
             for half in range(2):
                 flat[:, self.order[half][tile]] = columns[:, self.halves[half]][:, self.parts[half][tile]]
-            found.append(flat.reshape(-1, *size))
-        return found
+            tiles.append(flat.reshape(-1, *size))
+        return tiles
 
 
 @lru_cache(maxsize=8)
-def places(sizes: tuple[Size, ...]) -> Places:
+def build_tile_layout(sizes: tuple[Size, ...]) -> TileLayout:
     """The places of tiles of these sizes."""
     width = max(w for _, w in sizes) + 2
     tops = np.cumsum([1] + [h + 1 for h, _ in sizes])
@@ -83,7 +83,7 @@ def places(sizes: tuple[Size, ...]) -> Places:
     down, right = np.divmod(np.arange(TAPS), 3)
     around = both + ((down - 1) * width + right - 1)[:, None]
     row, column = np.divmod(both[first:], width)
-    return Places(
+    return TileLayout(
         sizes,
         (slice(0, first), slice(first, len(both))),
         (_parts(order[0]), _parts(order[1])),
@@ -97,5 +97,5 @@ def places(sizes: tuple[Size, ...]) -> Places:
 
 
 def _parts(steps: list[Where]) -> tuple[slice, ...]:
-    ends = np.cumsum([len(one) for one in steps]).tolist()
-    return tuple(slice(end - len(one), end) for one, end in zip(steps, ends, strict=True))
+    ends = np.cumsum([len(positions) for positions in steps]).tolist()
+    return tuple(slice(end - len(positions), end) for positions, end in zip(steps, ends, strict=True))

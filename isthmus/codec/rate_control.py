@@ -8,8 +8,8 @@ from collections.abc import Callable
 import numpy as np
 
 from isthmus.codec import container
-from isthmus.codec.decoding import pieces
-from isthmus.codec.encoding import QUALITIES, Encoded, encoded, latents_of
+from isthmus.codec.decoding import iter_pieces
+from isthmus.codec.encoding import QUALITIES, EncodedFile, analyse_picture, encode_picture_at
 from isthmus.codec.picture import Picture
 from isthmus.codec.ready import Codec
 from isthmus.errors import UsageError
@@ -28,7 +28,7 @@ def encode_picture(
     psnr: float | None = None,
     preview: int | None = None,
     effort: int = 0,
-) -> Encoded:
+) -> EncodedFile:
     """The bytes of a picture at a quality, or at the quality that gives a rate or a fidelity.
 
     Args:
@@ -41,18 +41,18 @@ def encode_picture(
     """
     if bpp is None and psnr is None:
         asked = round(100 * (DEFAULT_QUALITY if quality is None else quality))
-        return encoded(image, codec, asked, preview=preview, effort=effort)
+        return encode_picture_at(image, codec, asked, preview=preview, effort=effort)
     # Refined latents belong to one quality; the encoder's own do for all.
-    latents = None if effort else list(latents_of(image, codec))
+    latents = None if effort else list(analyse_picture(image, codec))
 
-    def make(hundredths: int) -> Encoded:
-        return encoded(image, codec, hundredths, preview=preview, latents=latents, effort=effort)
+    def make(hundredths: int) -> EncodedFile:
+        return encode_picture_at(image, codec, hundredths, preview=preview, latents=latents, effort=effort)
 
     if bpp is not None:
         pixels = image.size[0] * image.size[1]
-        return _encode_within(make, lambda one: 8 * len(one.data) / pixels, bpp)
+        return _encode_within(make, lambda file: 8 * len(file.data) / pixels, bpp)
     assert psnr is not None
-    return _encode_reaching(make, lambda one: measure_fidelity(one.data, image, codec), psnr)
+    return _encode_reaching(make, lambda file: measure_fidelity(file.data, image, codec), psnr)
 
 
 def measure_fidelity(data: bytes, image: Picture, codec: Codec) -> float:
@@ -64,7 +64,7 @@ def measure_fidelity(data: bytes, image: Picture, codec: Codec) -> float:
         CompressedFileError: it cannot be decoded.
     """
     total = 0
-    for where, piece in pieces(container.read(data), codec):
+    for where, piece in iter_pieces(container.read_container(data), codec):
         difference = piece.astype(np.int32) - image.pixels[where.slices]
         total += int((difference * difference).sum(dtype=np.int64))
     mean = total / image.pixels.size / 255**2
@@ -110,40 +110,42 @@ def check_target(
 
 
 def _encode_within(
-    make: Callable[[int], Encoded], measure: Callable[[Encoded], float], limit: float
-) -> Encoded:
+    make: Callable[[int], EncodedFile], measure: Callable[[EncodedFile], float], limit: float
+) -> EncodedFile:
     """The file of the highest quality found whose `measure`, a rate, is at most `limit`.
 
     Where even the lowest quality is above the limit, its file. The logarithm of a rate is nearly linear in
     quality, so the next probe is where a line through the last two bounds meets the limit (regula falsi, with
     the Illinois correction: Dowell and Jarratt 1971).
     """
-    return _seek(make, lambda one: math.log(measure(one) / limit), best_below=True)
+    return _search_quality(make, lambda file: math.log(measure(file) / limit), best_below=True)
 
 
 def _encode_reaching(
-    make: Callable[[int], Encoded], measure: Callable[[Encoded], float], limit: float
-) -> Encoded:
+    make: Callable[[int], EncodedFile], measure: Callable[[EncodedFile], float], limit: float
+) -> EncodedFile:
     """The file of the lowest quality found whose `measure`, in dB, is at least `limit`.
 
     Where even the highest quality stays below, its file.
     """
-    return _seek(make, lambda one: (measure(one) - limit) / 10, best_below=False)
+    return _search_quality(make, lambda file: (measure(file) - limit) / 10, best_below=False)
 
 
-def _seek(make: Callable[[int], Encoded], excess: Callable[[Encoded], float], *, best_below: bool) -> Encoded:
+def _search_quality(
+    make: Callable[[int], EncodedFile], excess: Callable[[EncodedFile], float], *, best_below: bool
+) -> EncodedFile:
     low, high = QUALITIES
     middle = make((low + high) // 2)
     at = excess(middle)
-    kept: dict[bool, tuple[Encoded, float] | None] = {True: None, False: None}
-    kept[at <= 0] = (middle, at)
+    bounds: dict[bool, tuple[EncodedFile, float] | None] = {True: None, False: None}
+    bounds[at <= 0] = (middle, at)
     # First the bound on the other side of the middle, then between the two.
     edge = make(high if at <= 0 else low)
     at_edge = excess(edge)
     if (at_edge <= 0) == (at <= 0):
         return edge
-    kept[at_edge <= 0] = (edge, at_edge)
-    below, above = kept[True], kept[False]
+    bounds[at_edge <= 0] = (edge, at_edge)
+    below, above = bounds[True], bounds[False]
     assert below is not None and above is not None
     pull_low, pull_high = below[1], above[1]
     for _ in range(MAX_PROBES):

@@ -32,10 +32,10 @@ class Codec:
         return stride
 
 
-_ready: WeakKeyDictionary[Autoencoder, tuple[Attachment, Codec]] = WeakKeyDictionary()
+_codecs: WeakKeyDictionary[Autoencoder, tuple[Attachment, Codec]] = WeakKeyDictionary()
 
 
-def ready(model: Autoencoder) -> Codec:
+def make_codec(model: Autoencoder) -> Codec:
     """The model as a codec; done once per model.
 
     Raises:
@@ -43,9 +43,9 @@ def ready(model: Autoencoder) -> Codec:
         ModelFileError: its tables are damaged, or this installation does not reproduce their proof.
     """
     attachment = model.attachments.get(ATTACHMENT)
-    known = _ready.get(model)
-    if known is not None and known[0] is attachment:
-        return known[1]
+    cached = _codecs.get(model)
+    if cached is not None and cached[0] is attachment:
+        return cached[1]
     transform.check_codec(model)
     if attachment is None:
         raise CapabilityError(
@@ -56,7 +56,7 @@ def ready(model: Autoencoder) -> Codec:
     tables = from_attachment(attachment.facts, attachment.tensors, channels=model.recipe.geometry.channels)
     ensure_self_test(attachment, tables)
     codec = Codec(model, tables, fingerprint(model))
-    _ready[model] = attachment, codec
+    _codecs[model] = attachment, codec
     return codec
 
 

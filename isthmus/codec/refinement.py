@@ -16,10 +16,10 @@ from torch import Tensor
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.bottlenecks.entropy import rate_model
 
-MARGIN = 2  # steps of the grid around a tile that its refinement sees: what lies farther hardly matters
+MARGIN_STEPS = 2  # steps of the grid around a tile that its refinement sees: what lies farther hardly matters
 # A squared error counts more than in training: along the curve that one model's qualities draw, a dB costs
 # more bits than λ says, and that curve is what effort is measured against.
-FIDELITY = 1.6
+ERROR_WEIGHT_FACTOR = 1.6
 _RATE = 0.3
 _MOMENTUM = 0.7
 _CURVATURE = 12.0  # of the error along all latents together, in units of that along one alone
@@ -27,7 +27,7 @@ _OF_RATE = 2.0  # curvature of the bits, in bits per squared step: a guess that 
 
 
 @torch.no_grad()
-def refined(model: Autoencoder, image: Tensor, latents: Tensor, quality: float, steps: int) -> Tensor:
+def refine_latents(model: Autoencoder, image: Tensor, latents: Tensor, quality: float, steps: int) -> Tensor:
     """Better latents (C, h, w) for `image` at a quality, from the encoder's; the same on every call.
 
     Args:
@@ -42,7 +42,7 @@ def refined(model: Autoencoder, image: Tensor, latents: Tensor, quality: float, 
     weight = math.log(2) * bits_per_error(model, quality)
     dice = torch.Generator(device=latents.device).manual_seed(0)
     now = latents[None]
-    pace = _pace(model, now, size, weight, gain, dice)
+    pace = _step_sizes(model, now, size, weight, gain, dice)
     moment = torch.zeros_like(now)
     for step in range(steps):
         with torch.enable_grad():
@@ -58,10 +58,10 @@ def refined(model: Autoencoder, image: Tensor, latents: Tensor, quality: float, 
 def bits_per_error(model: Autoencoder, quality: float) -> float:
     """What a squared error of values in [0, 1], summed over an image and its channels, is worth in bits."""
     nats = rate_model(model).error_weight(torch.tensor([float(quality)]))
-    return FIDELITY * float(nats) / math.log(2)
+    return ERROR_WEIGHT_FACTOR * float(nats) / math.log(2)
 
 
-def _pace(
+def _step_sizes(
     model: Autoencoder,
     latents: Tensor,
     size: tuple[int, int],

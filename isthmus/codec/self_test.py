@@ -20,7 +20,7 @@ import torch
 from isthmus.atomic import write_text
 from isthmus.codec import coder, container, places, sums, symbols, tables
 from isthmus.codec.container import CompressedFileError
-from isthmus.codec.symbols import decode, encode
+from isthmus.codec.symbols import decode_symbols, encode_symbols
 from isthmus.codec.tables import Tables
 from isthmus.errors import IsthmusError, ModelFileError
 from isthmus.images.cache import cache_folder
@@ -56,8 +56,8 @@ def run_self_test(read: Tables) -> None:
     """
     band = read.bands[read.proof_band]
     try:
-        same = encode(read.proof_symbols, band) == read.proof_bytes
-        decoded = decode(read.proof_bytes, read.proof_symbols.shape[1:], band)
+        same = encode_symbols(read.proof_symbols, band) == read.proof_bytes
+        decoded = decode_symbols(read.proof_bytes, read.proof_symbols.shape[1:], band)
         passed = same and np.array_equal(decoded, read.proof_symbols)
     except (CompressedFileError, *DAMAGE):
         passed = False

@@ -38,7 +38,7 @@ def to_attachment(tables: Tables) -> tuple[dict[str, Any], dict[str, Tensor]]:
     }
     before: Band | None = None
     for number, band in enumerate(tables.bands):
-        arrays[f"band.{number}"] = np.frombuffer(pack(band, before), np.uint8).copy()
+        arrays[f"band.{number}"] = np.frombuffer(pack_band(band, before), np.uint8).copy()
         before = band
     facts = {
         "format": FORMAT,
@@ -75,21 +75,21 @@ def from_attachment(
         bins = whole_number(facts, "bins", 1, MAX_BINS)
         if arrays["proof.symbols"].size > MAX_PROOF_SYMBOLS:
             raise ValueError("its proof is too large")
-        found = len(arrays["proof.symbols"])
-        if channels is not None and found != channels:
+        stored_channels = len(arrays["proof.symbols"])
+        if channels is not None and stored_channels != channels:
             raise ModelFileError(
                 "the model's codec tables are for {given} channels, and its code has {expected}",
                 id="codec.tables-channels",
-                given=found,
+                given=stored_channels,
                 expected=channels,
             )
-        channels = found
+        channels = stored_channels
         if not 1 <= channels <= MAX_CHANNELS:
             raise ValueError(f"{channels} channels")
         bands: list[Band] = []
         for number in range(len(qualities)):
             before = bands[-1] if bands and version > 1 else None
-            bands.append(unpack(arrays[f"band.{number}"].tobytes(), channels, bins, before))
+            bands.append(unpack_band(arrays[f"band.{number}"].tobytes(), channels, bins, before))
         tables = Tables(
             bands=tuple(bands),
             qualities=qualities,
@@ -106,7 +106,7 @@ def from_attachment(
     return tables
 
 
-def pack(band: Band, before: Band | None = None) -> bytes:
+def pack_band(band: Band, before: Band | None = None) -> bytes:
     """All arrays of a band in order, each as its lowest bytes, then the next higher ones; deflated.
 
     With the band `before`, each array stands for its differences from that one's.
@@ -115,20 +115,20 @@ def pack(band: Band, before: Band | None = None) -> bytes:
     for name in shapes(band.channels, len(band.shifts)):
         array = np.ascontiguousarray(getattr(band, name))
         if before is not None:
-            array = _folded(array, getattr(before, name))
+            array = _fold_differences(array, getattr(before, name))
         planes = array.astype(array.dtype.newbyteorder("<")).view(np.uint8).reshape(-1, array.itemsize)
         parts.append(planes.T.tobytes())
     return zlib.compress(b"".join(parts), 9)
 
 
-def unpack(data: bytes, channels: int, bins: int, before: Band | None = None) -> Band:
-    """The inverse of `pack`; never inflates more than such a band has.
+def unpack_band(data: bytes, channels: int, bins: int, before: Band | None = None) -> Band:
+    """The inverse of `pack_band`; never inflates more than such a band has.
 
     Raises:
-        ValueError: not what `pack` gives.
+        ValueError: not what `pack_band` gives.
     """
-    wanted = shapes(channels, bins)
-    total = sum(np.dtype(kind).itemsize * math.prod(shape) for kind, shape in wanted.values())
+    layout = shapes(channels, bins)
+    total = sum(np.dtype(kind).itemsize * math.prod(shape) for kind, shape in layout.values())
     if total > len(data) * DEFLATE_LIMIT:
         raise ValueError("a band of another length")
     inflater = zlib.decompressobj()
@@ -140,17 +140,17 @@ def unpack(data: bytes, channels: int, bins: int, before: Band | None = None) ->
         raise ValueError("a band of another length")
     arrays: dict[str, Any] = {}
     at = 0
-    for name, (kind, shape) in wanted.items():
+    for name, (kind, shape) in layout.items():
         size = np.dtype(kind).itemsize
         planes = np.frombuffer(plain, np.uint8, math.prod(shape) * size, at).reshape(size, -1)
         little = np.dtype(kind).newbyteorder("<")
         array = np.ascontiguousarray(planes.T).view(little).astype(kind).reshape(shape)
-        arrays[name] = array if before is None else _unfolded(array, getattr(before, name))
+        arrays[name] = array if before is None else _unfold_differences(array, getattr(before, name))
         at += planes.size
     return Band(**arrays)
 
 
-def _folded(array: npt.NDArray[Any], before: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _fold_differences(array: npt.NDArray[Any], before: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Differences, around the ends of the type, folded so that small ones of both signs are small bytes."""
     signed = np.dtype(f"i{array.itemsize}")
     steps = array.view(signed) - before.view(signed)
@@ -158,7 +158,7 @@ def _folded(array: npt.NDArray[Any], before: npt.NDArray[Any]) -> npt.NDArray[An
     return folded
 
 
-def _unfolded(folded: npt.NDArray[Any], before: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _unfold_differences(folded: npt.NDArray[Any], before: npt.NDArray[Any]) -> npt.NDArray[Any]:
     plain = np.dtype(f"u{folded.itemsize}")
     bits = folded.view(plain)
     steps = (bits >> 1) ^ (~(bits & 1) + plain.type(1))

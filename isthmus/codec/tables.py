@@ -1,7 +1,7 @@
 """The integers that turn symbols into bytes: fitted once to a trained model, and stored in its file.
 
 A `Band` serves a range of qualities. Everything in it is an integer, because what drives an entropy coder
-must be equal on every machine; docs/format.md says how the numbers are used.
+must be equal on every machine; docs/reference/format.md says how the numbers are used.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ import numpy.typing as npt
 
 from isthmus.codec.coder import TOTAL, Floats
 
-LARGEST = 32767  # of a symbol's magnitude
+MAX_SYMBOL = 32767  # of a symbol's magnitude
 TAPS = 9  # the 3×3 neighbourhood, row by row
 CROSS = (1, 3, 5, 7)  # of these, the four that touch the middle: up, left, right, down
 MEAN_UNIT = 1024  # a mean is a sum of weights × symbols / MEAN_UNIT
 FRACTIONS = 8  # classes of the distance from a mean to the nearest integer
-ZONES = 5  # that integer is 0; ±1 and the mean nearer to 0, or farther; beyond ±1, nearer or farther
-CLASSES = FRACTIONS * ZONES
-FINE = 4  # levels of scale to a bin
-EASE = 2 * MEAN_UNIT  # what surprise so far is mixed with, so that little of it says little
+MEAN_CLASSES = 5  # that integer is 0; ±1 and the mean nearer to 0, or farther; beyond ±1, nearer or farther
+CLASSES = FRACTIONS * MEAN_CLASSES
+LEVELS_PER_BIN = 4  # levels of scale to a bin
+RATIO_PRIOR = 2 * MEAN_UNIT  # what surprise so far is mixed with, so that little of it says little
 RATIO_UNIT = 4096
-STEPS_OF_SURPRISE = 24  # levels that surprise can raise or lower
-REACH = 16  # residuals of at most this magnitude have their own weight; larger ones escape
-ENTRIES = 2 * REACH + 2
+RATIO_STEPS = 24  # levels that surprise can raise or lower
+MAX_DIRECT_RESIDUAL = 16  # residuals of at most this magnitude have their own weight; larger ones escape
+ENTRIES = 2 * MAX_DIRECT_RESIDUAL + 2
 MAX_BINS = 256
 MAX_CHANNELS = 4096
 
@@ -177,9 +177,9 @@ def shapes(channels: int, bins: int) -> dict[str, tuple[type[np.integer[Any]], t
         "scale_own": (np.int16, (c, 4)),
         "mean_bias": (np.int32, (2, c)),
         "scale_bias": (np.int32, (2, c)),
-        "thresholds": (np.int32, (FINE * s - 1,)),
-        "spread": (np.int32, (FINE * s,)),
-        "ratios": (np.int32, (2 * STEPS_OF_SURPRISE,)),
+        "thresholds": (np.int32, (LEVELS_PER_BIN * s - 1,)),
+        "spread": (np.int32, (LEVELS_PER_BIN * s,)),
+        "ratios": (np.int32, (2 * RATIO_STEPS,)),
         "shifts": (np.int32, (s,)),
         "codes": (np.uint8, (s, CLASSES, ENTRIES)),
         "powers": (np.int32, (256,)),

@@ -16,7 +16,7 @@ from isthmus.model import capabilities
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.bottlenecks.entropy import EntropyBottleneck, rate_model
 
-LARGEST_SYMBOL = 32767
+MAX_SYMBOL = 32767
 
 
 def check_codec(model: Autoencoder) -> None:
@@ -77,12 +77,12 @@ def margins(model: Autoencoder) -> tuple[int, int]:
 
 
 def analyse(model: Autoencoder, image: Tensor, quality: float) -> np.ndarray:
-    """The integers of one image: `quantise` of its `latents`, int32 `(C, ⌈H/stride⌉, ⌈W/stride⌉)`."""
-    return quantise(model, latents(model, image), quality)
+    """The integers of one image: `quantise` of its `compute_latents`, int32 `(C, ⌈H/stride⌉, ⌈W/stride⌉)`."""
+    return quantise(model, compute_latents(model, image), quality)
 
 
 @torch.no_grad()
-def latents(model: Autoencoder, image: Tensor) -> Tensor:
+def compute_latents(model: Autoencoder, image: Tensor) -> Tensor:
     """The network's part of `analyse`, which is the same at every quality.
 
     It runs in bfloat16 where the processor multiplies it: an encoder may choose its numbers as it likes, and
@@ -119,7 +119,7 @@ def quantise(model: Autoencoder, values: Tensor, quality: float) -> np.ndarray:
         DataError: the quality is out of range.
     """
     scaled = values[None] * _bottleneck(model).gain(_quality(quality, values), 4)
-    symbols = scaled.round().clamp(-LARGEST_SYMBOL, LARGEST_SYMBOL)[0]
+    symbols = scaled.round().clamp(-MAX_SYMBOL, MAX_SYMBOL)[0]
     result: np.ndarray = symbols.to(torch.int32).cpu().numpy()
     return result
 
@@ -139,14 +139,14 @@ def synthesise(model: Autoencoder, symbols: np.ndarray, quality: float, size: tu
         DataError: symbols of another shape than an image of that size has.
     """
     bottleneck = _bottleneck(model)
-    wanted = model.recipe.geometry.shape(size)
-    if symbols.shape != wanted:
+    shape = model.recipe.geometry.shape(size)
+    if symbols.shape != shape:
         raise DataError(
             "an image of {height}×{width} has symbols of shape {expected}, not {given}",
             id="codec.symbols-shape",
             height=size[0],
             width=size[1],
-            expected=wanted,
+            expected=shape,
             given=symbols.shape,
         )
     device = next(model.parameters()).device
@@ -161,8 +161,8 @@ def synthesise(model: Autoencoder, symbols: np.ndarray, quality: float, size: tu
 def _multiplies_bfloat16(like: Tensor) -> bool:
     if like.device.type != "cpu" or not torch.backends.mkldnn.enabled:
         return False
-    known = torch.cpu.get_capabilities()
-    return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
+    supported = torch.cpu.get_capabilities()
+    return bool(supported.get("avx512_bf16") or supported.get("amx_bf16"))
 
 
 def _bottleneck(model: Autoencoder) -> EntropyBottleneck:

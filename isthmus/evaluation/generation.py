@@ -16,10 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from isthmus.errors import DataError, Hint
+from isthmus.errors import DataError
 from isthmus.evaluation.feature_network import components_of, read_features, shipped
 from isthmus.evaluation.passes import evenly
-from isthmus.evaluation.training_data import read_for, training_images
 from isthmus.generation.codes import check_generates, fitted_to
 from isthmus.generation.mixture import fit_mixture
 from isthmus.generation.prior import Prior, draw, kept, prior_of
@@ -113,9 +112,9 @@ class Generation:
 @limited()
 def evaluate_generation(
     model: Autoencoder,
-    data: Any,
+    images: ImageSet,
     *,
-    train: Any = None,
+    train: ImageSet,
     priors: Sequence[str | Prior] | None = None,
     features: str | None = None,
     count: int = COUNT,
@@ -128,8 +127,8 @@ def evaluate_generation(
 
     Args:
         model: with a prior, see `isthmus.fit_prior`.
-        data: test images that neither the model nor the features were trained on.
-        train: the training images; by default they are looked for where the model says it was trained.
+        images: test images that neither the model nor the features were trained on.
+        train: the training images.
         priors: kinds to draw from; by default every one that the model has.
         features: a file of `isthmus.evaluation.feature_network`; by default the classifier shipped for this
             data set, else 64 principal components of the training images.
@@ -141,7 +140,7 @@ def evaluate_generation(
 
     Raises:
         CapabilityError, UsageError: the model cannot generate, or has no prior.
-        DataError: no training images, or fewer than 8 test images.
+        DataError: fewer than 8 test images, or of another size than the training images.
     """
     started = time.monotonic()
     check_generates(model)
@@ -149,14 +148,8 @@ def evaluate_generation(
         prior_of(model, prior) if isinstance(prior, str) else prior
         for prior in (priors if priors is not None else kept(model) or [prior_of(model).kind])
     ]
-    test = fitted_to(model, evenly(read_for(model, data), count))
-    known, why = training_images(model, train)
-    if known is None:
-        hint = Hint.add(reference="DATA")
-        if not why:
-            raise DataError("the training images are needed", id="reference.needed", hint=hint)
-        raise DataError("{reason}", id="reference.missing", hint=hint, reason=why)
-    known = fitted_to(model, known)
+    test = fitted_to(model, evenly(images, count))
+    known = fitted_to(model, train)
     if len(test) < 8 or test.shape is None or known.shape != test.shape:
         raise DataError(
             "generation is measured on at least 8 test images, of the training images' size",

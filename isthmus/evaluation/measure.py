@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +16,7 @@ from isthmus.evaluation.passes import Pass, batch_generator, passes
 from isthmus.evaluation.rivals import Rival
 from isthmus.evaluation.scores import Numbers, Scores
 from isthmus.images.store import ImageSet
+from isthmus.interruption import Interruption, undivided
 from isthmus.metrics.registry import OutputBatch, image_scores
 from isthmus.metrics.structure import ms_ssim_possible
 from isthmus.model import axes
@@ -28,12 +30,14 @@ class Measured:
     """What came of it.
 
     Attributes:
+        images: how many were measured: all, unless it was interrupted.
         metrics: of the model; baselines: of the corrupted input and of each rival, the same keys.
         scores: the model's, per image; code: how its code is used.
         binary: all pixels are black or white.
         unlikely: nats were left out, because images were resized.
     """
 
+    images: int
     metrics: Metrics
     baselines: dict[str, Metrics]
     scores: dict[str, Numbers]
@@ -56,49 +60,93 @@ class Measure:
     samples: int
     done: Callable[[int], None]
 
-    def __call__(self, images: ImageSet, corruption: axes.Corruption, rivals: dict[str, Rival]) -> Measured:
+    def __call__(
+        self,
+        images: ImageSet,
+        corruption: axes.Corruption,
+        rivals: dict[str, Rival],
+        stop: Interruption | None = None,
+    ) -> Measured:
+        """Measure these images.
+
+        Args:
+            stop: catches Ctrl-C; the numbers are those of the images until then.
+
+        Raises:
+            KeyboardInterrupt: interrupted before any image was measured.
+        """
+        running = _Running(self, images, corruption, rivals)
+        with stop or nullcontext():
+            for one in passes(self.model, images, corruption=corruption, seed=self.seed):
+                running.add(one)
+                self.done(len(one.images))
+        if running.count == 0:
+            raise KeyboardInterrupt
+        return running.result()
+
+
+class _Running:
+    """A measurement so far."""
+
+    def __init__(
+        self, measure: Measure, images: ImageSet, corruption: axes.Corruption, rivals: dict[str, Rival]
+    ) -> None:
+        self.model, self.seed, self.samples = measure.model, measure.seed, measure.samples
+        self.images, self.rivals = images, rivals
+        self.corrupted = not corruption.is_identity
+        self.scales = all(ms_ssim_possible(*side) for side in _sides(images))
+        self.own, self.likely = Scores(), Scores()
+        self.others = {name: Scores() for name in rivals}
+        self.code = CodeUse(self.model, len(images))
+        self.binary, self.unlikely, self.dimensions, self.count = True, False, 0, 0
+
+    def add(self, one: Pass) -> None:
+        """The numbers of one batch."""
         model = self.model
         entropies = model.recipe.backbone.output == "sigmoid"
-        scales = all(ms_ssim_possible(*side) for side in _sides(images))
-        own, others = Scores(), {name: Scores() for name in rivals}
-        corrupted = not corruption.is_identity
-        code = CodeUse(model, len(images))
-        likely, binary, unlikely, dimensions = Scores(), True, False, 0
-        for one in passes(model, images, corruption=corruption, seed=self.seed):
-            logits = one.trace.raw.detach() if entropies and not one.resized else None
-            target = one.images
-            values = one.trace.code.values.detach()
-            compared = OutputBatch(
-                output=one.output,
-                target=target,
-                logits=logits,
-                code=values,
-                is_probability=entropies,
-                is_large=scales,
-            )
-            own.add(image_scores(compared))
-            of_image = replace(compared, logits=None, code=None)
-            if corrupted:
-                rival_scores = image_scores(replace(of_image, output=one.seen))
-                others.setdefault("corrupted_input", Scores()).add(rival_scores)
-            for name, rival in rivals.items():
-                # Unclipped, as the model has it: clipping noise would shift what a linear code sees.
-                seen = one.seen if one.resized or not corrupted else one.trace.corrupted.input.detach()
-                answer = rival.reconstruct(seen.cpu()).to(target.device)
-                others[name].add(image_scores(replace(of_image, output=answer)))
-            code.add(one.trace, one.images.shape[-2] * one.images.shape[-1])
-            binary = binary and bool(((target == 0) | (target == 1)).all())
-            dimensions += target.numel()
-            unlikely = unlikely or one.resized
-            if likelihood_term(model.recipe) and not one.resized:
-                likely.add(self._nats(one))
-            self.done(len(one.images))
-        metrics = own.means() | code.metrics()
-        if likelihood_term(model.recipe) and not unlikely:
-            metrics |= likely.means() | self._bits(likely, dimensions, images)
-        baselines = {name: scores.means() for name, scores in others.items()}
-        unlikely = unlikely and likelihood_term(model.recipe) is not None
-        return Measured(metrics, baselines, own.per_image(), code, binary, unlikely)
+        target = one.images
+        compared = OutputBatch(
+            output=one.output,
+            target=target,
+            logits=one.trace.raw.detach() if entropies and not one.resized else None,
+            code=one.trace.code.values.detach(),
+            is_probability=entropies,
+            is_large=self.scales,
+        )
+        own = image_scores(compared)
+        of_image = replace(compared, logits=None, code=None)
+        others = {}
+        if self.corrupted:
+            others["corrupted_input"] = image_scores(replace(of_image, output=one.seen))
+        for name, rival in self.rivals.items():
+            # Unclipped, as the model has it: clipping noise would shift what a linear code sees.
+            seen = one.seen if one.resized or not self.corrupted else one.trace.corrupted.input.detach()
+            answer = rival.reconstruct(seen.cpu()).to(target.device)
+            others[name] = image_scores(replace(of_image, output=answer))
+        binary = bool(((target == 0) | (target == 1)).all())
+        nats = self._nats(one) if likelihood_term(model.recipe) and not one.resized else {}
+        with undivided():
+            self.own.add(own)
+            for name, scores in others.items():
+                self.others.setdefault(name, Scores()).add(scores)
+            self.code.add(one.trace, target.shape[-2] * target.shape[-1])
+            self.binary = self.binary and binary
+            self.dimensions += target.numel()
+            self.unlikely = self.unlikely or one.resized
+            self.likely.add(nats)
+            self.count += len(target)
+
+    def result(self) -> Measured:
+        """The means until now; at least one batch was added."""
+        is_likely = likelihood_term(self.model.recipe) is not None
+        metrics = self.own.means() | self.code.metrics()
+        if is_likely and not self.unlikely:
+            metrics |= self.likely.means() | self._bits()
+        baselines = {name: scores.means() for name, scores in self.others.items()}
+        unlikely = self.unlikely and is_likely
+        return Measured(
+            self.count, metrics, baselines, self.own.per_image(), self.code, self.binary, unlikely
+        )
 
     def _nats(self, one: Pass) -> dict[str, Tensor]:
         nats = {"image_nats": image_nats(self.model, one.trace.raw, one.images)}
@@ -110,15 +158,15 @@ class Measure:
                 nats["nll_nats"] = found.nll
         return nats
 
-    def _bits(self, likely: Scores, dimensions: int, images: ImageSet) -> Metrics:
-        per_image = likely.per_image()
+    def _bits(self) -> Metrics:
+        per_image = self.likely.per_image()
         if "nll_nats" not in per_image:
             return {}
-        bits = float(per_image["nll_nats"].sum()) / (dimensions * math.log(2))
+        bits = float(per_image["nll_nats"].sum()) / (self.dimensions * math.log(2))
         term = likelihood_term(self.model.recipe)
-        if term is not None and term.is_density and images.dtype.kind == "u":
+        if term is not None and term.is_density and self.images.dtype.kind == "u":
             # A density on [0, 1] becomes a probability of levels when it is spread over one level's width.
-            bits += math.log2(np.iinfo(images.dtype).max)
+            bits += math.log2(np.iinfo(self.images.dtype).max)
         return {"bits_per_dim": bits}
 
 

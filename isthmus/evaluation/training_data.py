@@ -73,7 +73,7 @@ def _has_its_images(recorded: dict[str, Any], source: str) -> bool:
 def _part(model: Autoencoder, source: str, fingerprint: str) -> ImageSet | None:
     recorded: dict[str, Any] = model.summary.get("options") or {}
     options = Options(**recorded)
-    images = read(source, size=options.size)
+    images = read(source, size=options.size, range=options.range)
     # With validation images of their own nothing was held out, and the summary does not say which it was.
     for share in (options.validation, 0.0):
         part, _, _ = read_parts(images, None, model.recipe, replace(options, validation=share))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from isthmus.model.autoencoder import Autoencoder
 from isthmus.progress import SILENT, Progress, start_task
 
 Labels = npt.NDArray[np.int64]
+Scores = npt.NDArray[np.float32]
 
 FEW = 10
 DRAWS = 5
@@ -72,7 +73,7 @@ class ProbeResult:
     confusion: npt.NDArray[np.int64]
 
 
-def classify(
+def iter_probes(
     model: Autoencoder,
     readout: Readout,
     train: ImageSet,
@@ -84,14 +85,17 @@ def classify(
     seen: Collection[str] = SEEN,
     seed: int = 0,
     progress: Progress | None = SILENT,
-) -> ProbeResult:
-    """Fit probes on `train`'s labels and measure them on `test`.
+) -> Iterator[tuple[ProbeScores, Scores]]:
+    """Fit probes on `train`'s labels and measure them on `test`, for one kind of vectors after another.
 
     Args:
         neighbours: of the nearest-neighbour vote.
         few: labels per class of the few-label columns; 0 leaves them out.
         draws: of those few labels; the columns are means.
         seen: which vectors are compared: of `features`, `code`, `pixels` and `pca`.
+
+    Yields:
+        What was measured, and the linear probe's scores `(n, classes)` of the test images.
 
     Raises:
         DataError: labels are missing, or the test set has classes that the training set has not.
@@ -106,30 +110,40 @@ def classify(
             )
     wanted = _same_classes(train, test)
     assert train.labels is not None
-    names = train.classes
-    rows: list[ProbeScores] = []
-    first = None
     with start_task(progress, "fitting probes", len(seen)) as task:
-        for one in contenders(model, readout, (train, test), seen=seen):
-            task.update(len(rows), one.name)
-            row, scores = _measured(one, train.labels, wanted, len(names), neighbours, few, draws, seed)
-            rows.append(row)
-            first = scores if first is None else first
-    if first is None:
+        for done, one in enumerate(contenders(model, readout, (train, test), seen=seen)):
+            task.update(done, one.name)
+            yield _measured(one, train.labels, wanted, len(train.classes), neighbours, few, draws, seed)
+
+
+def describe_probes(
+    parts: Sequence[tuple[ProbeScores, Scores]], train: ImageSet, test: ImageSet
+) -> ProbeResult:
+    """What `iter_probes` found, and what the first probe predicts.
+
+    Raises:
+        UsageError: it found nothing.
+    """
+    if not parts:
         raise UsageError(
-            "no vectors to compare: {given}; known: {known}",
-            id="classify.no-vectors",
-            given=", ".join(seen) or "none",
-            known=", ".join(SEEN),
+            "no vectors to compare; known: {known}", id="classify.no-vectors", known=", ".join(SEEN)
         )
+    first = parts[0][1]
     predicted = first.argmax(1).astype(np.int64)
     odds = np.exp(first.astype(np.float64) - first.max(1, keepdims=True))
     return ProbeResult(
-        rows=tuple(rows),
+        rows=tuple(row for row, _ in parts),
         predicted=predicted,
         confidence=(odds.max(1) / odds.sum(1)),
-        confusion=confusion(wanted, predicted, len(names)),
+        confusion=confusion(_same_classes(train, test), predicted, len(train.classes)),
     )
+
+
+def classify(
+    model: Autoencoder, readout: Readout, train: ImageSet, test: ImageSet, **options: Any
+) -> ProbeResult:
+    """Everything that `iter_probes` finds; it has the options and errors."""
+    return describe_probes(list(iter_probes(model, readout, train, test, **options)), train, test)
 
 
 def _measured(
@@ -141,7 +155,7 @@ def _measured(
     few: int,
     draws: int,
     seed: int,
-) -> tuple[ProbeScores, npt.NDArray[np.float32]]:
+) -> tuple[ProbeScores, Scores]:
     probe = fit_probe(one.sets[0], labels, classes=classes, seed=seed)
     scores = probe.scores(one.sets[1])
     found = knn_predict(one.compact[1], one.compact[0], labels, classes=classes, count=neighbours)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,14 +42,21 @@ class ClusterAgreement:
 
 
 @dataclass(frozen=True)
-class Grouping:
-    """Clusters of the features (first seed); the agreement of each kind of vectors, empty without labels."""
+class GroupingPart:
+    """One kind of vectors, grouped.
 
+    Attributes:
+        name: of the vectors.
+        clusters: with the first seed.
+        agreement: with the labels; None without any.
+    """
+
+    name: str
     clusters: Clusters
-    agreement: dict[str, ClusterAgreement]
+    agreement: ClusterAgreement | None
 
 
-def group(
+def iter_groupings(
     model: Autoencoder,
     readout: Readout,
     images: ImageSet,
@@ -62,25 +69,24 @@ def group(
     seed: int = 0,
     seen: Collection[str] = SEEN,
     progress: Progress | None = SILENT,
-) -> Grouping:
-    """Cluster images by their compact features; see `find_clusters`."""
+) -> Iterator[GroupingPart]:
+    """Cluster images by their compact features, see `find_clusters`; where they have labels, then also by
+    other vectors, to compare how the groups agree with these.
+    """
     check_request(len(images), count, method, space)
     if images.labels is None:
         with start_task(progress, "reading features", len(images), "images") as task:
             rows = features(model, images, readout, compact=True, listener=lambda n, _: task.update(n))
         found = find_clusters(rows, count, method=method, space=space, neighbours=neighbours, seed=seed)
-        return Grouping(found, {})
-    agreements: dict[str, ClusterAgreement] = {}
-    first = None
+        yield GroupingPart("features", found, None)
+        return
     with start_task(progress, "clustering", len(seen)) as task:
-        for one in contenders(model, readout, [images], seen=seen):
-            task.update(len(agreements), one.name)
-            clusters, agreements[one.name] = _over_seeds(
-                one, images, count, method, space, neighbours, range(seed, seed + seeds)
+        for done, one in enumerate(contenders(model, readout, [images], seen=seen)):
+            task.update(done, one.name)
+            yield GroupingPart(
+                one.name,
+                *_over_seeds(one, images, count, method, space, neighbours, range(seed, seed + seeds)),
             )
-            first = clusters if first is None else first
-    assert first is not None  # `seen` names some
-    return Grouping(first, agreements)
 
 
 def _over_seeds(

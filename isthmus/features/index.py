@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,13 +19,14 @@ import torch
 
 from isthmus.errors import ModelFileError, UsageError
 from isthmus.features.neighbourhood import nearest
-from isthmus.features.readout import Listener, Readout, features, packed, unpacked
+from isthmus.features.readout import Readout, iter_features, packed, unpacked
 from isthmus.images.store import ImageSet
 from isthmus.input_files import parse_json
 from isthmus.model import stored_names
 from isthmus.model.attachment_check import DAMAGE, Rule, check_tensors
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.file import read_file, write_file
+from isthmus.model.inference import Rows
 from isthmus.model.mark import mark_of
 from isthmus.outputs import path_exists
 
@@ -53,11 +55,14 @@ class Index:
 
 @dataclass(frozen=True)
 class Refreshed:
-    """An index that is up to date, and how many images were `added` and `removed` (or had changed)."""
+    """An index that is up to date, how many images were `added` and `removed` (or had changed), and the
+    `rows` of the set that it holds: all, unless the work was interrupted.
+    """
 
     index: Index
     added: int
     removed: int
+    rows: npt.NDArray[np.int64]
 
 
 def is_of(index: Index, model: Autoencoder, readout: Readout | None = None) -> bool:
@@ -71,34 +76,66 @@ def is_of(index: Index, model: Autoencoder, readout: Readout | None = None) -> b
     return alike and facts == others_facts
 
 
+class Refresh:
+    """Brings an index up to date: features that `earlier` holds, from the same model, are not computed again.
+
+        for done in work.run(): ...
+        fresh = work.finish()
+
+    Args:
+        images: what the index is to hold.
+        earlier: the index until now.
+    """
+
+    def __init__(
+        self, model: Autoencoder, readout: Readout, images: ImageSet, earlier: Index | None = None
+    ) -> None:
+        self._model, self._readout, self._images, self._earlier = model, readout, images, earlier
+        self._hashes = images.hashes()
+        self._known: dict[int, int] = {}  # content of an image -> its row in `earlier`
+        if earlier is not None and is_of(earlier, model, readout):
+            self._known = {int(h): row for row, h in enumerate(earlier.hashes)}
+        is_new = [int(h) not in self._known for h in self._hashes]
+        self._new, self._old = np.flatnonzero(is_new), np.flatnonzero(np.logical_not(is_new))
+        self._rows = Rows(len(self._new))
+
+    def __len__(self) -> int:
+        """How many images the index holds so far."""
+        return len(self._old) + len(self._rows)
+
+    def run(self) -> Iterator[int]:
+        """Compute what is new, in parts; yields how many images the index holds after each."""
+        if len(self._new):
+            new = self._images.subset(self._new)
+            for part in iter_features(self._model, new, self._readout, compact=True):
+                self._rows.add(part)
+                yield len(self)
+
+    def finish(self) -> Refreshed:
+        """The index of the images; where `run` did not come to its end, of those that were reached."""
+        rows = np.sort(np.concatenate([self._old, self._new[: len(self._rows)]]))
+        vectors = np.empty((len(self._images), len(self._readout.spread)), dtype=np.float32)
+        if len(self._rows):
+            vectors[self._new[: len(self._rows)]] = self._rows.array
+        earlier = self._earlier
+        if earlier is not None and len(self._old):
+            vectors[self._old] = earlier.vectors[[self._known[int(self._hashes[i])] for i in self._old]]
+        gone = 0 if earlier is None else len(set(earlier.hashes.tolist()) - set(self._hashes.tolist()))
+        names, mark = tuple(self._images.names[row] for row in rows), mark_of(self._model, decoder=False)
+        if len(rows) < len(vectors):
+            vectors = vectors[rows]
+        index = Index(vectors, self._hashes[rows], names, self._readout, mark)
+        return Refreshed(index, len(self._rows), gone, rows)
+
+
 def refresh(
-    model: Autoencoder,
-    readout: Readout,
-    images: ImageSet,
-    earlier: Index | None = None,
-    *,
-    listener: Listener | None = None,
+    model: Autoencoder, readout: Readout, images: ImageSet, earlier: Index | None = None
 ) -> Refreshed:
-    """The index of `images`; features that `earlier` holds, from the same model, are not computed again."""
-    hashes = images.hashes()
-    known = {}
-    if earlier is not None and is_of(earlier, model, readout):
-        known = {int(h): row for row, h in enumerate(earlier.hashes)}
-    new = np.array([i for i, h in enumerate(hashes) if int(h) not in known], dtype=np.int64)
-    found = (
-        features(model, images.subset(new), readout, compact=True, listener=listener) if len(new) else None
-    )
-    width = len(readout.spread)
-    vectors = np.empty((len(images), width), dtype=np.float32)
-    if found is not None:
-        vectors[new] = found
-    old = np.setdiff1d(np.arange(len(images)), new)
-    if earlier is not None and len(old):
-        vectors[old] = earlier.vectors[[known[int(hashes[i])] for i in old]]
-    gone = 0 if earlier is None else len(set(earlier.hashes.tolist()) - set(hashes.tolist()))
-    return Refreshed(
-        Index(vectors, hashes, images.names, readout, mark_of(model, decoder=False)), len(new), gone
-    )
+    """The index of `images`, see `Refresh`."""
+    work = Refresh(model, readout, images, earlier)
+    for _ in work.run():
+        pass
+    return work.finish()
 
 
 def save_index(index: Index, path: str | os.PathLike[str], *, force: bool = True) -> None:

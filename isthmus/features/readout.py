@@ -36,6 +36,7 @@ from isthmus.model.attachment_check import (
 )
 from isthmus.model.attachments import attach
 from isthmus.model.autoencoder import Autoencoder
+from isthmus.model.inference import Rows
 
 NAME = "readout"
 FIT_IMAGES = 10_000
@@ -248,6 +249,16 @@ def stored(model: Autoencoder) -> Readout | None:
     return readout
 
 
+@torch.no_grad()
+def iter_features(
+    model: Autoencoder, images: ImageSet, readout: Readout, *, compact: bool = False
+) -> Iterator[Features]:
+    """The vectors of `features` in parts, in the order of the images."""
+    for pooled in pooled_parts(model, images, readout.reading):
+        part = readout.standardised(pooled)
+        yield (readout.compacted(part) if compact else part).numpy()
+
+
 def features(
     model: Autoencoder,
     images: ImageSet,
@@ -257,17 +268,9 @@ def features(
     listener: Listener | None = None,
 ) -> Features:
     """One feature vector per image: `(N, D)` standardised, or `(N, d)` compact and of length 1; float32."""
-    found: Features | None = None
-    done = 0
-    with torch.no_grad():
-        for pooled in pooled_parts(model, images, readout.reading):
-            part = readout.standardised(pooled)
-            rows = (readout.compacted(part) if compact else part).numpy()
-            if found is None:
-                found = np.empty((len(images), rows.shape[1]), dtype=np.float32)
-            found[done : done + len(rows)] = rows
-            done += len(rows)
-            if listener is not None:
-                listener(done, len(images))
-    assert found is not None  # `whole` refuses an empty set
-    return found
+    found = Rows(len(images))
+    for part in iter_features(model, images, readout, compact=compact):
+        found.add(part)
+        if listener is not None:
+            listener(len(found), len(images))
+    return found.array

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,7 +19,6 @@ from isthmus.generation.sampling import as_pixels
 from isthmus.images.conform import to_dtype
 from isthmus.images.store import ImageSet, Indices
 from isthmus.model.autoencoder import Autoencoder
-from isthmus.threads import limited
 
 METHODS: tuple[str, ...] = ("mixup", "moves", "samples", "distortions")
 NEAREST = 5
@@ -42,79 +41,108 @@ class LabelledImages:
     dropped: dict[str, int] = field(default_factory=dict)
 
 
-@limited()
-def make_labelled_images(
-    model: Autoencoder,
-    images: ImageSet,
-    count: int | None,
-    *,
-    methods: Sequence[str],
-    distortions: Sequence[str],
-    also_distort: bool = False,
-    balance: bool = False,
-    filtered: bool = True,
-    seed: int = 0,
-) -> LabelledImages:
-    """Make new labelled images from labelled ones; see `isthmus.augment`.
+class Augmentation:
+    """Makes new labelled images from labelled ones; see `isthmus.augment`.
+
+        for made in work.run(): ...
+        found = work.finish()
 
     `mixup` goes between an image's code and that of one of its nearest neighbours in the class (Chawla et al.
     2002, in the code). `moves` adds half the difference of two images of any one class to an image's code, so
     that a class learns from what varies within others (Hariharan and Girshick 2017). `samples` draws from a
     Gaussian mixture per class. `distortions` are the classic changes of `isthmus.generation.distortion`.
 
+    Attributes:
+        wanted: how many are to be made.
+
     Raises:
         CapabilityError: the model cannot generate.
         UsageError: an unknown method, or neither a count nor `balance`.
-        DataError: no labels, a class with a single image where `mixup` needs two, with `balance` classes that
-            are of one size already, or every image was dropped.
+        DataError: no labels, or with `balance` classes that are of one size already.
     """
-    check_generates(model)
-    for method in methods:
-        if method not in METHODS:
-            raise UsageError(
-                "method '{method}' is not known{suggestion}",
-                id="augment.unknown-method",
-                method=method,
-                suggestion=nearest(method, METHODS),
-            )
-    if not methods or (count is None) == (not balance):
-        raise UsageError("augment needs a method, and either a count or balance", id="augment.no-method")
-    images = fitted_to(model, images)
-    if images.labels is None:
-        raise DataError(
-            "{source} has no labels",
-            id="data.no-labels",
-            hint="put each class in a folder of its own",
-            source=images.source,
-        )
-    wanted = _wanted(images.labels, count)
-    if not any(wanted.values()):
-        raise DataError(
-            "{source}: the classes are of one size already: nothing is to be filled up",
-            id="augment.balanced-already",
-            source=images.source,
-        )
-    maker = _Maker(model, images, images.labels, distortions, seed)
-    judge = Filter(model, images) if filtered else None
-    made: list[tuple[str, int, Tensor]] = []
-    dropped = dict.fromkeys(("strange", "copied", "foreign"), 0)
-    for label, number in wanted.items():
+
+    def __init__(
+        self,
+        model: Autoencoder,
+        images: ImageSet,
+        count: int | None,
+        *,
+        methods: Sequence[str],
+        distortions: Sequence[str],
+        also_distort: bool = False,
+        balance: bool = False,
+        filtered: bool = True,
+        seed: int = 0,
+    ) -> None:
+        check_generates(model)
         for method in methods:
-            share = len(range(methods.index(method), number, len(methods)))
-            found = _enough(maker, judge, method, label, share, dropped)
-            if also_distort and method != "distortions":
-                found = distorted(found, distortions, maker.generator)
-            made += [(method, label, image) for image in found]
-    if not made:
-        raise DataError(
-            "every image that was made was dropped: the model does not know images like these",
-            id="augment.all-dropped",
-        )
-    pixels = as_pixels(torch.stack([image for _, _, image in made]))
-    labels = np.array([label for _, label, _ in made], dtype=np.int64)
-    names = tuple(f"{method}-{index:05d}.png" for index, (method, _, _) in enumerate(made))
-    new = ImageSet(pixels, names, labels, images.classes, source="augmented")
-    return LabelledImages(new, sum(wanted.values()), dropped)
+            if method not in METHODS:
+                raise UsageError(
+                    "method '{method}' is not known{suggestion}",
+                    id="augment.unknown-method",
+                    method=method,
+                    suggestion=nearest(method, METHODS),
+                )
+        if not methods or (count is None) == (not balance):
+            raise UsageError("augment needs a method, and either a count or balance", id="augment.no-method")
+        images = fitted_to(model, images)
+        if images.labels is None:
+            raise DataError(
+                "{source} has no labels",
+                id="data.no-labels",
+                hint="put each class in a folder of its own",
+                source=images.source,
+            )
+        self._per_class = _wanted(images.labels, count)
+        self.wanted = sum(self._per_class.values())
+        if self.wanted == 0:
+            raise DataError(
+                "{source}: the classes are of one size already: nothing is to be filled up",
+                id="augment.balanced-already",
+                source=images.source,
+            )
+        self._methods, self._distortions, self._also_distort = methods, distortions, also_distort
+        self._classes = images.classes
+        self._maker = _Maker(model, images, images.labels, distortions, seed)
+        self._judge = Filter(model, images) if filtered else None
+        self._made: list[tuple[str, int, Tensor]] = []
+        self._dropped = dict.fromkeys(("strange", "copied", "foreign"), 0)
+
+    def __len__(self) -> int:
+        """How many are made."""
+        return len(self._made)
+
+    def run(self) -> Iterator[int]:
+        """Make them, by one method for one class after another; yields how many there are after each.
+
+        Raises:
+            DataError: a class with a single image where `mixup` needs two.
+        """
+        for label, number in self._per_class.items():
+            for method in self._methods:
+                share = len(range(self._methods.index(method), number, len(self._methods)))
+                found = _enough(self._maker, self._judge, method, label, share, self._dropped)
+                if self._also_distort and method != "distortions":
+                    found = distorted(found, self._distortions, self._maker.generator)
+                self._made += [(method, label, image) for image in found]
+                yield len(self)
+
+    def finish(self) -> LabelledImages:
+        """What is made so far.
+
+        Raises:
+            DataError: every image was dropped.
+        """
+        if not self._made:
+            raise DataError(
+                "every image that was made was dropped: the model does not know images like these",
+                id="augment.all-dropped",
+            )
+        pixels = as_pixels(torch.stack([image for _, _, image in self._made]))
+        labels = np.array([label for _, label, _ in self._made], dtype=np.int64)
+        names = tuple(f"{method}-{index:05d}.png" for index, (method, _, _) in enumerate(self._made))
+        new = ImageSet(pixels, names, labels, self._classes, source="augmented")
+        return LabelledImages(new, self.wanted, self._dropped)
 
 
 def joined(first: ImageSet, second: ImageSet) -> ImageSet:

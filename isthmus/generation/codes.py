@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -77,7 +78,7 @@ def code_of(model: Autoencoder, image: Any) -> tuple[Tensor, Tensor]:
     Raises:
         UsageError: several images, or with other channels than the model reads.
     """
-    batch, _ = to_batch(image)
+    batch, _ = to_batch(image, channels=model.channels)
     if len(batch) != 1:
         raise UsageError(
             "one image is needed here, not {images}", id="generation.one-image", images=len(batch)
@@ -93,8 +94,14 @@ def code_of(model: Autoencoder, image: Any) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def decoded(model: Autoencoder, values: Tensor, size: tuple[int, int]) -> Tensor:
-    """Codes → images `(N, C, *size)` in [0, 1], in passes of bounded size."""
+def iter_decoded(model: Autoencoder, values: Tensor, size: tuple[int, int]) -> Iterator[Tensor]:
+    """Codes → images `(n, C, *size)` in [0, 1], in passes of bounded size, one after another."""
     values = model.bottleneck.project(values).to(next(model.parameters()).device)
     batch = max(1, min(_BATCH, PIXELS_PER_PASS // max(1, model.channels * size[0] * size[1])))
-    return torch.cat([model.decode_batch(part, size).cpu() for part in torch.split(values, batch)])
+    for part in torch.split(values, batch):
+        yield model.decode_batch(part, size).cpu()
+
+
+def decoded(model: Autoencoder, values: Tensor, size: tuple[int, int]) -> Tensor:
+    """Codes → images `(N, C, *size)` in [0, 1]."""
+    return torch.cat(list(iter_decoded(model, values, size)))

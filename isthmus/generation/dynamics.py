@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from isthmus.errors import CapabilityError, DataError, ModelFileError
 from isthmus.images.store import ImageSet
+from isthmus.interruption import Interruption
 from isthmus.model import axes
 from isthmus.model.allocation import room_for
 from isthmus.model.attachment_check import DAMAGE, Rule, check_state, check_tensors, whole_number
@@ -30,6 +31,7 @@ from isthmus.model.trace import Corrupted, Latent, NoNetwork, Trace
 from isthmus.threads import limited
 from isthmus.training.allocator import kept_memory
 from isthmus.training.denormals import flushed_denormals
+from isthmus.training.interrupt import fit_small_network
 from isthmus.training.options import Settled
 from isthmus.training.player import Player
 from isthmus.training.progress import Listener
@@ -138,12 +140,14 @@ def fit_dynamics(
     width: int = WIDTH,
     seed: int = 0,
     listener: Listener | None = None,
+    stop: Interruption | None = None,
 ) -> Dynamics:
     """Learn how the codes of sequences move, and attach it to the model.
 
     Args:
         sequences: codes `(T, d)` of each sequence's frames, in order, of a vector code; at least nine frames
             in one of them.
+        stop: ends the training at Ctrl-C; what is learned until then is attached where nothing was before.
 
     Raises:
         CapabilityError: a grid code.
@@ -175,13 +179,13 @@ def fit_dynamics(
     )  # fmt: skip
     optimiser = axes.Optimiser(rate=1e-3, weight_decay=0.05, ema=0.998 if steps > 1500 else 0.99)
     run = Run(_Learner(network, optimiser), images, None, settled, patience=0, balance=False)
-    run.fit(listener=listener)
-    run.finish()
-    facts: dict[str, Any] = {"width": width, "steps": steps, "windows": len(windows), "seed": seed}
+    fit_small_network(run, listener, stop)
+    facts: dict[str, Any] = {"width": width, "steps": run.state.step, "windows": len(windows), "seed": seed}
     facts["seconds"] = round(run.state.seconds, 1)
     found = Dynamics(network.requires_grad_(False), mean, deviation, facts)
     tensors = {f"network.{name}": t for name, t in network.state_dict().items()}
-    attach(model, NAME, {**tensors, "mean": mean, "deviation": deviation}, facts)
+    if stop is None or not stop.happened or (run.state.step > 0 and NAME not in model.attachments):
+        attach(model, NAME, {**tensors, "mean": mean, "deviation": deviation}, facts)
     return found
 
 

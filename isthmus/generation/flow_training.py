@@ -16,6 +16,7 @@ from isthmus.generation.mixture import Mixture
 from isthmus.generation.moments import matching
 from isthmus.images.split import hold_out
 from isthmus.images.store import ImageSet, Indices
+from isthmus.interruption import Interruption
 from isthmus.model import axes
 from isthmus.model.objective import Objective, Term
 from isthmus.model.seeded import seeded
@@ -24,6 +25,7 @@ from isthmus.model.trace import Corrupted, Latent, NoNetwork, Trace
 from isthmus.threads import limited
 from isthmus.training.allocator import kept_memory
 from isthmus.training.denormals import flushed_denormals
+from isthmus.training.interrupt import fit_small_network
 from isthmus.training.options import Settled
 from isthmus.training.player import Player
 from isthmus.training.progress import Listener
@@ -84,6 +86,7 @@ def fit_flow(
     seed: int = 0,
     precision: str = "float32",
     listener: Listener | None = None,
+    stop: Interruption | None = None,
 ) -> Flow:
     """A flow over codes `(N, d)` or `(N, C, h, w)` that refines `base`.
 
@@ -93,6 +96,7 @@ def fit_flow(
     Args:
         base: fitted to the same codes.
         labels: `(N,)` where the base has classes.
+        stop: ends the training at Ctrl-C; the flow is the one until then.
     """
     generator = torch.Generator().manual_seed(seed)
     marks = None if labels is None else torch.from_numpy(labels)
@@ -122,8 +126,7 @@ def fit_flow(
     learner = _FlowLearner(network, optimiser)
     held_out = images.subset(held) if len(held) else None
     run = Run(learner, images.subset(train), held_out, settled, patience=0, balance=False)
-    run.fit(listener=listener)
-    run.finish()
+    fit_small_network(run, listener, stop)
     facts: dict[str, Any] = {
         "shape": list(codes.shape[1:]),
         "width": wide,

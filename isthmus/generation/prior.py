@@ -7,7 +7,7 @@ to (a component of a mixture, a class); drawing picks parts by their weight. A f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -75,10 +75,29 @@ def draw(
         temperature: factor on the noise: below 1 nearer to what is usual, above 1 farther off.
         steps: of the flow's integration; other priors take none.
     """
+    drawn = iter_drawn(
+        prior, shape, count, batch=count, label=label, seed=seed, temperature=temperature, steps=steps
+    )
+    return torch.cat(list(drawn))
+
+
+def iter_drawn(
+    prior: Prior,
+    shape: Sequence[int],
+    count: int,
+    *,
+    batch: int,
+    label: int | None = None,
+    seed: int = 0,
+    temperature: float = 1.0,
+    steps: int = STEPS,
+) -> Iterator[Tensor]:
+    """The codes of `draw`, in parts of `batch`."""
     generator = torch.Generator().manual_seed(seed)
     parts = prior.parts(count, label, generator)
     noise = torch.randn(count, *shape, generator=generator) * temperature
-    return prior.from_noise(noise, parts, steps=steps)
+    for some, part in zip(torch.split(noise, batch), torch.split(parts, batch), strict=True):
+        yield prior.from_noise(some, part, steps=steps)
 
 
 def class_index(prior: Prior, name: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,8 @@ import torch
 from torch import Tensor
 
 from isthmus.errors import DataError, Hint, UsageError
-from isthmus.generation.codes import check_generates, code_of, decoded
-from isthmus.generation.prior import STEPS, Prior, class_index, draw, padded
+from isthmus.generation.codes import check_generates, code_of, iter_decoded
+from isthmus.generation.prior import STEPS, Prior, class_index, iter_drawn, padded
 from isthmus.images.cache import memory_bytes
 from isthmus.images.store import Pixels
 from isthmus.model.autoencoder import Autoencoder
@@ -19,12 +20,18 @@ from isthmus.model.footprint import check_memory
 from isthmus.threads import limited
 from isthmus.wording import format_count
 
+_BATCH = {1: 2048, 3: 64}  # codes that are drawn together, by their number of axes
 _BYTES = 10  # of memory for each number of an image: floats, what they are rounded from, and the result
 
 
 @limited()
+def sample_images(model: Autoencoder, prior: Prior, count: int, **options: Any) -> Pixels:
+    """`(count, H, W, C)` uint8: all that `iter_samples` makes; it has the options and errors."""
+    return np.concatenate(list(iter_samples(model, prior, count, **options)))
+
+
 @torch.no_grad()
-def sample_images(
+def iter_samples(
     model: Autoencoder,
     prior: Prior,
     count: int,
@@ -36,11 +43,11 @@ def sample_images(
     seed: int = 0,
     temperature: float = 1.0,
     steps: int = STEPS,
-) -> Pixels:
-    """Draw new images from a prior, or vary one; see `isthmus.generate`.
+) -> Iterator[Pixels]:
+    """Draw new images from a prior, or vary one, in batches; see `isthmus.generate`.
 
-    Returns:
-        `(count, H, W, C)` uint8.
+    Yields:
+        `(n, H, W, C)` uint8, `count` images in all.
 
     Raises:
         CapabilityError: the model cannot generate.
@@ -64,17 +71,23 @@ def sample_images(
         size = (image.shape[-2], image.shape[-1])
         _check_room(model, count, size)
         _check_shape(model, prior, tuple(code.shape[1:]))
-        codes = varied(
+        near = varied(
             prior, code.expand(count, *code.shape[1:]), strength=strength,
             generator=torch.Generator().manual_seed(seed), label=wanted, temperature=temperature, steps=steps,
         )  # fmt: skip
+        drawn = iter((near,))
     else:
         size = size or model.size
         _check_room(model, count, size)
         shape = model.recipe.geometry.shape(padded(model, size))
         _check_shape(model, prior, shape)
-        codes = draw(prior, shape, count, label=wanted, seed=seed, temperature=temperature, steps=steps)
-    return as_pixels(decoded(model, codes, size))
+        batch = _BATCH[len(shape)]
+        drawn = iter_drawn(
+            prior, shape, count, batch=batch, label=wanted, seed=seed, temperature=temperature, steps=steps
+        )
+    for codes in drawn:
+        for part in iter_decoded(model, codes, size):
+            yield as_pixels(part)
 
 
 def as_pixels(images: Tensor) -> Pixels:

@@ -16,10 +16,12 @@ from PIL import Image, ImageSequence
 
 from isthmus.atomic import write_bytes
 from isthmus.errors import DataError, OutputError
+from isthmus.images.bands import visible_bands
 from isthmus.images.conform import to_channels, to_dtype
 from isthmus.images.limits import pillow_limits
 from isthmus.images.opening import FORMATS, MAX_PIXELS
 from isthmus.images.reading import read
+from isthmus.images.sample_range import Range
 from isthmus.images.store import ImageSet, Pixels
 
 SUFFIXES = (".gif", ".webp", ".png")
@@ -27,7 +29,7 @@ MILLISECONDS = 80  # a frame is shown, where nothing else is said
 _FORMATS = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG"}
 
 
-def read_frames(sequence: Any, *, channels: int | None = None) -> ImageSet:
+def read_frames(sequence: Any, *, channels: int | None = None, range: Range | None = None) -> ImageSet:
     """The frames of an animated GIF, WebP or PNG, the images of a folder in the order of their names, or the
     images of anything else that `read` takes, in their order.
 
@@ -36,18 +38,19 @@ def read_frames(sequence: Any, *, channels: int | None = None) -> ImageSet:
 
     Args:
         channels: 1 or 3 to force gray or colour; None keeps gray where every frame is gray.
+        range: the samples that stand for black and white, see `isthmus.read`.
 
     Raises:
         DataError: unreadable, of mixed sizes, or with fewer than two frames.
     """
     place = Path(sequence) if isinstance(sequence, (str, os.PathLike)) else None
     if place is not None and _is_animation(place):
-        images = _animated(place)
+        images = read(_animated(place), range=range)
     else:
-        images = read(sequence)
+        images = read(sequence, range=range)
         if place is not None and place.is_dir():
             names = images.names
-            images = images.subset(sorted(range(len(names)), key=lambda index: _by_numbers(names[index])))
+            images = images.subset(sorted(np.arange(len(names)), key=lambda index: _by_numbers(names[index])))
     if images.shape is None:
         raise DataError(
             "{source}: the frames of a sequence must have one size",
@@ -60,7 +63,7 @@ def read_frames(sequence: Any, *, channels: int | None = None) -> ImageSet:
             id="data.sequence-too-short",
             source=images.source,
         )
-    pixels = np.asarray(images.stack(range(len(images))))
+    pixels = np.asarray(images.stack(np.arange(len(images))))
     gray = pixels.shape[3] == 3 and channels is None and bool((pixels == pixels[..., :1]).all())
     wanted = 1 if gray else channels
     if wanted is not None and wanted != pixels.shape[3]:
@@ -162,7 +165,8 @@ def _picture(frame: npt.NDArray[Any], least: int) -> Image.Image:
     array = np.asarray(frame)
     array = to_dtype(array.astype(np.float32) if array.dtype.kind == "f" else array, np.uint8)
     if array.ndim == 3:
-        array = array[..., 0] if array.shape[2] == 1 else to_channels(array, 3)
+        array = visible_bands(array)
+        array = array[..., 0] if array.shape[2] == 1 else array
     factor = max(1, -(-least // max(array.shape[:2])))
     enlarged = np.repeat(np.repeat(array, factor, 0), factor, 1)
     return Image.fromarray(np.ascontiguousarray(enlarged))

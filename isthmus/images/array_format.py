@@ -1,9 +1,9 @@
 """Images given by callers -> torch batches or arrays, and results back as the same kind.
 
-NumPy: (H, W), (H, W, C), (N, H, W), (N, H, W, C). Three dimensions are (H, W, C) when the last is 1, 3 or 4,
-else (N, H, W); `many` decides otherwise. Torch: (N, C, H, W). An image file (path, bytes, open file) and a
-Pillow image are (H, W, C), an ImageSet and a list are (N, H, W, C). Which samples are taken, and how they are
-scaled to [0, 1], is said in `sample_range`.
+NumPy: (H, W), (H, W, C), (N, H, W), (N, H, W, C). Three dimensions are (H, W, C) when the last is 1, 3, 4 or
+the number of channels that a model reads, else (N, H, W); `many` decides otherwise. Torch: (N, C, H, W). An
+image file (path, bytes, open file) and a Pillow image are (H, W, C), an ImageSet and a list are (N, H, W, C).
+Which samples are taken, and how they are scaled to [0, 1], is said in `sample_range`.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from torch import Tensor
 
 from isthmus.errors import DataError
 from isthmus.images.modes import Alpha, composite
-from isthmus.images.reading import names_set, read, read_image
+from isthmus.images.reading import names_set, read_image, read_samples
 from isthmus.images.sample_range import (
+    ANYWHERE,
     KINDS,
     UNIT,
     Range,
@@ -120,13 +121,19 @@ class Kind:
 
 
 def to_batch(
-    images: Any, *, many: bool | None = None, range: Range | None = None, bounds: Range = UNIT
+    images: Any,
+    *,
+    many: bool | None = None,
+    channels: int | None = None,
+    range: Range | None = None,
+    bounds: Range = UNIT,
 ) -> tuple[Tensor, Kind]:
     """Images of any accepted kind as one batch.
 
     Args:
         images: see the module's first lines.
         many: for three dimensions, True means (N, H, W) and False (H, W, C); None decides by the last axis.
+        channels: that the images should have: three dimensions that end in it are one image.
         range: the samples that stand for black and white, in the units of `images`.
         bounds: where floats may lie, once they are mapped.
 
@@ -137,7 +144,7 @@ def to_batch(
     Raises:
         DataError: another shape or sample type, no images, NaN, infinity, or samples out of range.
     """
-    plain, kind = receive(images, many=many, range=range, bounds=bounds)
+    plain, kind = receive(images, many=many, channels=channels, range=range, bounds=bounds, bands=True)
     if kind.layout is None:
         last = plain.permute(0, 2, 3, 1)
     else:
@@ -155,15 +162,18 @@ def receive(
     images: Any,
     *,
     many: bool | None = None,
+    channels: int | None = None,
     range: Range | None = None,
     bounds: Range = UNIT,
     alpha: Alpha = "composite",
+    bands: bool = False,
 ) -> tuple[Any, Kind]:
     """Images of any accepted kind as NumPy or a tensor, and the `Kind` whose `give` leads back.
 
     Args:
-        images, many, range, bounds: as for `to_batch`.
+        images, many, channels, range, bounds: as for `to_batch`.
         alpha: of image files and Pillow images: laid on white, or kept as the last channel.
+        bands: also TIFF files of 2 to 64 channels, and those of 16-bit colour with all bits.
 
     Returns:
         uint8 and uint16 as they are, floats in [0, 1] or the bounds; the caller's layout, the machine's byte
@@ -176,7 +186,7 @@ def receive(
     if isinstance(images, Tensor):
         return _receive_tensor(images, value_range, bounds)
     if _is_set(images):
-        found = read(images, range=value_range)
+        found = read_samples(images, range=value_range, bounds=bounds)
         if many is False and len(found) != 1:
             raise DataError(
                 "{source}: one image is needed here, and this holds {images:,}",
@@ -187,8 +197,8 @@ def receive(
         named = isinstance(images, (str, os.PathLike)) and len(found) == 1
         pixels = found.image(0) if named else found.stack(np.arange(len(found)))
         return pixels, Kind(pixels.dtype, "HWC" if named else "NHWC", None, value_range)
-    array, picture = open_image(images, alpha=alpha, raw=value_range is not None)
-    layout: Layout = "HWC" if holds_file(images) else _layout(array, many)
+    array, picture = open_image(images, alpha=alpha, raw=value_range is not None, bands=bands)
+    layout: Layout = "HWC" if holds_file(images) else _layout(array, many, channels)
     if 0 in array.shape:
         raise DataError("no pixels in images of shape {shape}", id="data.no-pixels", shape=array.shape)
     if value_range is None and array.dtype.kind == "b":
@@ -200,13 +210,15 @@ def receive(
     return plain, Kind(array.dtype, layout, None, value_range, picture)
 
 
-def open_image(image: Any, *, alpha: Alpha = "composite", raw: bool = False) -> tuple[Any, bool]:
+def open_image(
+    image: Any, *, alpha: Alpha = "composite", raw: bool = False, bands: bool = False
+) -> tuple[Any, bool]:
     """One image as NumPy, or a tensor as it is, and whether it was a Pillow image.
 
     Args:
         image: an image file's path, bytes or open file, a Pillow image, `mnist:test[17]`; arrays and tensors
             are passed on.
-        alpha: as for `receive`.
+        alpha, bands: as for `receive`.
         raw: wide integers and floats of a file may lie anywhere.
 
     Raises:
@@ -216,10 +228,12 @@ def open_image(image: Any, *, alpha: Alpha = "composite", raw: bool = False) -> 
         return image, False
     if not holds_file(image):
         return np.asarray(image), False
+    if _is_set(image) and raw:
+        return read_image(read_samples(image, range=UNIT, bounds=ANYWHERE)), False
     if _is_set(image):
         return read_image(image), False
     picture = is_pillow(image)
-    array = decode_source(image, alpha=alpha, raw=raw)
+    array = decode_source(image, alpha=alpha, raw=raw, bands=bands)
     if picture and array.dtype != np.uint8 and array.shape[2] == 2:
         array = composite(array)  # Pillow could not hold it again
     return array, picture
@@ -290,9 +304,9 @@ def _receive_tensor(images: Tensor, value_range: Range | None, bounds: Range) ->
     return plain, Kind(dtype, None, device, value_range)
 
 
-def _layout(array: npt.NDArray[Any], many: bool | None) -> Layout:
+def _layout(array: npt.NDArray[Any], many: bool | None, channels: int | None) -> Layout:
     if array.ndim == 3:
-        one = array.shape[2] in (1, 3, 4) if many is None else not many
+        one = array.shape[2] in (1, 3, 4, channels) if many is None else not many
         return "HWC" if one else "NHW"
     if array.ndim == 2 and many is not True:
         return "HW"

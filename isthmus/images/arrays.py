@@ -1,8 +1,11 @@
 """`.npy`, `.npz`, NumPy arrays and torch tensors -> ImageSet.
 
-Shapes: (H, W) is one image; (H, W, C) with C of 1, 3 or 4 is one image, every other array of three dimensions
-is (N, H, W); four dimensions are (N, H, W, C), C from 1 to 4. Torch tensors are (N, C, H, W). Images that are
-1, 3 or 4 pixels wide must therefore be given with four dimensions.
+Shapes: (H, W) is one image; (H, W, C) with C of 1, 3 or 4 is one image, every other array of three
+dimensions is (N, H, W); four dimensions are (N, H, W, C), C from 1 to 64. Torch tensors are (N, C, H, W).
+Images that are 1, 3 or 4 pixels wide, and one image of 2 or of 5 to 64 channels, must therefore be given with
+four dimensions. An array of more than 4 channels whose second axis is the shortest is most likely
+(N, C, H, W) and refused. `channels=` settles both: then three dimensions that end in that number are one
+image, and four are taken.
 """
 
 from __future__ import annotations
@@ -16,9 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 from isthmus.errors import DataError
+from isthmus.images.bands import MAX_CHANNELS
 from isthmus.images.cache import memory_bytes
 from isthmus.images.idx import DEFLATE_LIMIT
-from isthmus.images.sample_range import Range, UnreadablePixelsError, to_samples
+from isthmus.images.sample_range import UNIT, Range, UnreadablePixelsError, to_samples
 from isthmus.images.sources import is_tensor
 from isthmus.images.store import ImageSet, Indices, Pixels
 from isthmus.input_files import open_input
@@ -28,7 +32,13 @@ _MOST_CLASSES = 65_536
 
 
 def from_array(
-    images: Any, labels: Any = None, *, value_range: Range | None = None, source: str = "array"
+    images: Any,
+    labels: Any = None,
+    *,
+    value_range: Range | None = None,
+    bounds: Range = UNIT,
+    channels: int | None = None,
+    source: str = "array",
 ) -> ImageSet:
     """A NumPy array or torch tensor as a set of images.
 
@@ -36,7 +46,9 @@ def from_array(
         images: shapes as in the module's first lines; uint8, uint16, bool, or floats in [0, 1] (kept as
             float32), of any byte order and strides. uint8, uint16 and float32 in C order are not copied.
         value_range: the samples that stand for black and white, of any real type; they become float32.
+        bounds: where floats may lie after that.
         labels: (N,) whole numbers from 0 to 65535, or None.
+        channels: number of channels, where the shape could be read in two ways.
 
     Raises:
         DataError: another shape or type, no images, NaN, floats outside [0, 1] by more than 1e-3, labels that
@@ -52,9 +64,11 @@ def from_array(
             )
         tensor = images.detach().cpu()
         array = (tensor.float() if tensor.is_floating_point() else tensor).permute(0, 2, 3, 1).numpy()
+        channels = array.shape[3]
     else:
         array = images if isinstance(images, np.ndarray) else np.asarray(images)
-    pixels = _sample_values(_four_dimensions(array, source), source, value_range)
+    array, notes = _four_dimensions(array, source, channels)
+    pixels = _sample_values(array, source, value_range, bounds)
     if not isinstance(pixels, np.memmap):
         pixels = np.ascontiguousarray(pixels)
     numbers = None if labels is None else label_numbers(labels, len(pixels), source)
@@ -64,6 +78,7 @@ def from_array(
         labels=numbers,
         classes=() if numbers is None else tuple(map(str, range(int(numbers.max()) + 1))),
         source=source,
+        notes=notes,
     )
 
 
@@ -101,7 +116,13 @@ def label_numbers(labels: Any, count: int, source: str) -> Indices:
     return numbers.astype(np.int64)
 
 
-def read_npy(path: str | Path, *, value_range: Range | None = None) -> ImageSet:
+def read_npy(
+    path: str | Path,
+    *,
+    value_range: Range | None = None,
+    bounds: Range = UNIT,
+    channels: int | None = None,
+) -> ImageSet:
     """Images from a `.npy` file; nothing is ever unpickled.
 
     Raises:
@@ -120,10 +141,17 @@ def read_npy(path: str | Path, *, value_range: Range | None = None) -> ImageSet:
             reason=_one_line(error),
         ) from None
     large = mapped.nbytes > memory_bytes() // 4
-    return from_array(mapped if large else np.array(mapped), value_range=value_range, source=str(path))
+    array = mapped if large else np.array(mapped)
+    return from_array(array, value_range=value_range, bounds=bounds, channels=channels, source=str(path))
 
 
-def read_npz(path: str | Path, *, value_range: Range | None = None) -> ImageSet:
+def read_npz(
+    path: str | Path,
+    *,
+    value_range: Range | None = None,
+    bounds: Range = UNIT,
+    channels: int | None = None,
+) -> ImageSet:
     """`images`, and `labels` where there are any, from a `.npz` file; nothing is ever unpickled.
 
     Raises:
@@ -152,7 +180,9 @@ def read_npz(path: str | Path, *, value_range: Range | None = None) -> ImageSet:
             path=path,
             reason=_one_line(error),
         ) from None
-    return from_array(images, labels, value_range=value_range, source=str(path))
+    return from_array(
+        images, labels, value_range=value_range, bounds=bounds, channels=channels, source=str(path)
+    )
 
 
 def _member(archive: zipfile.ZipFile, key: str, length: int) -> npt.NDArray[Any]:
@@ -178,18 +208,25 @@ def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
     return shape, dtype
 
 
-def _four_dimensions(array: npt.NDArray[Any], source: str) -> Pixels:
+def _four_dimensions(
+    array: npt.NDArray[Any], source: str, channels: int | None
+) -> tuple[Pixels, tuple[str, ...]]:
+    """The array as (N, H, W, C), and what is to be said of it."""
     shape = array.shape
+    notes: tuple[str, ...] = ()
     if array.ndim == 2:
         array = array[None, :, :, None]
     elif array.ndim == 3:
-        array = array[None] if shape[2] in (1, 3, 4) else array[..., None]
+        array = array[None] if shape[2] in (1, 3, 4, channels) else array[..., None]
+        notes = () if array.shape[3] > 1 else note_gray_or_channels(shape)
     if array.ndim != 4:
+        volumes = "; volumes are not read" if array.ndim == 5 else ""
         raise DataError(
-            "{source}: images must be (N, H, W) or (N, H, W, C), not {shape}",
+            "{source}: images must be (N, H, W) or (N, H, W, C), not {shape}{volumes}",
             id="data.images-shape",
             source=source,
             shape=shape,
+            volumes=volumes,
         )
     if 0 in array.shape:
         raise DataError(
@@ -198,23 +235,58 @@ def _four_dimensions(array: npt.NDArray[Any], source: str) -> Pixels:
             source=source,
             shape=shape,
         )
-    if array.shape[3] > 4:
-        likely = array.shape[1] <= 4
-        hint = "channels come last: np.moveaxis(images, 1, -1)" if likely else None
+    check_channels(array.shape, source, channels)
+    return array, notes
+
+
+def note_gray_or_channels(shape: tuple[int, ...]) -> tuple[str, ...]:
+    """What is said of three dimensions (N, H, W) that could as well be one image of W channels."""
+    if not (5 <= shape[2] <= MAX_CHANNELS and 2 * shape[2] <= min(shape[:2])):
+        return ()
+    return (
+        f"an array {shape} is read as {shape[0]} gray images of {shape[1]}×{shape[2]}; one image of "
+        f"{shape[2]} channels is given as images[None], or read with channels={shape[2]}",
+    )
+
+
+def check_channels(shape: tuple[int, ...], source: str, channels: int | None) -> None:
+    """Refuse (N, H, W, C) with more than 64 channels, or where most likely channels come first.
+
+    Args:
+        channels: the number of channels that is known to be right, or None.
+
+    Raises:
+        DataError: with the call that would help.
+    """
+    _, height, width, count = shape
+    first = height <= 4 < width or height < min(width, count)
+    move = "channels come last: np.moveaxis(images, 1, -1)"
+    if count > MAX_CHANNELS:
         raise DataError(
-            "{source}: {channels} channels in {shape}, not 1 to 4",
+            "{source}: {channels} channels in {shape}, not 1 to {most}",
             id="data.channels",
-            hint=hint,
+            hint=move if first and height <= MAX_CHANNELS else None,
             source=source,
-            channels=array.shape[3],
+            channels=count,
             shape=shape,
+            most=MAX_CHANNELS,
         )
-    return array
+    if count > 4 and count != channels and first:
+        raise DataError(
+            "{source}: {shape} would be images of {height}×{width} pixels with {channels} channels",
+            id="data.channels-first",
+            hint=f"{move}; or isthmus.read(images, channels={count}) if they are",
+            source=source,
+            shape=shape,
+            height=height,
+            width=width,
+            channels=count,
+        )
 
 
-def _sample_values(pixels: Pixels, source: str, value_range: Range | None) -> Pixels:
+def _sample_values(pixels: Pixels, source: str, value_range: Range | None, bounds: Range) -> Pixels:
     try:
-        return to_samples(pixels, value_range)
+        return to_samples(pixels, value_range, bounds=bounds)
     except UnreadablePixelsError as error:
         raise DataError(
             "{source}: {reason}", id="data.problem", hint=error.hint, source=source, reason=error

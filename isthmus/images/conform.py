@@ -8,19 +8,40 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from isthmus.errors import UsageError
+from isthmus.errors import DataError, UsageError
+from isthmus.images.bands import MAX_CHANNELS
 from isthmus.images.mapped import Meter, room
 from isthmus.images.modes import composite
 from isthmus.images.store import ImageSet, Pixels, Ragged
+from isthmus.wording import format_count
 
 
 def to_channels(image: Pixels, channels: int) -> Pixels:
     """(..., C) -> (..., 1 or 3): alpha is laid on white, gray is repeated, colour is weighed into gray.
 
     Gray is Y' = 0.299 R + 0.587 G + 0.114 B, ITU-R BT.601, section 2.5.1.
+
+    Raises:
+        DataError: more than four channels: no rule says what is gray or colour of them.
+        UsageError: other channels than 1 or 3 are wanted.
     """
     if image.shape[-1] == channels:
         return image
+    had = image.shape[-1]
+    if channels not in (1, 3):
+        raise UsageError(
+            "channels={channels}: images of {given} become gray or colour",
+            id="data.channels-converted",
+            channels=channels,
+            given=format_count(had, "channel"),
+        )
+    if had > 4:
+        raise DataError(
+            "images of {given} channels are neither gray nor colour",
+            id="data.neither-gray-nor-colour",
+            hint="choose channels of an array, such as images[..., [3, 2, 1]]",
+            given=had,
+        )
     if image.shape[-1] in (2, 4):
         image = composite(image)
     if image.shape[-1] == channels:
@@ -80,7 +101,7 @@ def fit(image: Pixels, size: tuple[int, int]) -> Pixels:
 
 
 def conform(images: ImageSet, *, size: tuple[int, int] | None, channels: int | None) -> ImageSet:
-    """The set with every image fitted to `size` (h, w) and given `channels` (1 or 3); None leaves them.
+    """The set with every image fitted to `size` (h, w) and given `channels`; None leaves them.
 
     Raises:
         UsageError: `size` or `channels` is impossible.
@@ -106,11 +127,12 @@ def conform(images: ImageSet, *, size: tuple[int, int] | None, channels: int | N
 
 
 def check_request(*, size: tuple[int, int] | None, channels: int | None) -> None:
-    """Raises UsageError unless `size` is None or two positive numbers, and `channels` None, 1 or 3."""
-    if channels not in (None, 1, 3):
+    """Raises UsageError unless `size` is None or two positive numbers, and `channels` None or 1 to 64."""
+    if channels is not None and not 1 <= channels <= MAX_CHANNELS:
         raise UsageError(
-            "channels must be 1 (gray) or 3 (colour), not {channels}",
+            "channels must be from 1 (gray) to {most}, not {channels}",
             id="data.channels-to-convert",
+            most=MAX_CHANNELS,
             channels=channels,
         )
     if size is not None and (len(size) != 2 or min(size) < 1):

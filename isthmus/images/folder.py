@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from isthmus.errors import DataError
+from isthmus.errors import DataError, Hint
 from isthmus.images import pool
 from isthmus.images.cache import cache_folder, memory_bytes
 from isthmus.images.conform import check_request
-from isthmus.images.formats import Header
+from isthmus.images.formats import Header, decode
 from isthmus.images.limits import pillow_limits
 from isthmus.images.listing import ImageFile, Listing, labels_of, list_images
-from isthmus.images.opening import MAX_PIXELS
+from isthmus.images.opening import MAX_PIXELS, ImageFileError
 from isthmus.images.runs import Runs, look
 from isthmus.images.sample_range import Range
 from isthmus.images.shards import find_shards, list_shards
@@ -111,6 +111,7 @@ def read_listed(
         raise DataError(
             "{source}: none of its {images} can be read; {name}: {reason}",
             id="data.folder-unreadable",
+            hint=next((_find_hint(file, value_range) for file in files if file.name == first.name), None),
             source=source,
             images=format_count(len(decoded.skipped), "image"),
             name=first.name,
@@ -129,6 +130,15 @@ def read_listed(
         notes=decoded.notes + _size_notes(decoded.pixels),
     )
     return images if decoded.hashes is None else images.with_hashes(decoded.hashes)
+
+
+def _find_hint(file: ImageFile, value_range: Range | None) -> Hint | None:
+    """How a file that cannot be read could be, where its error says so."""
+    try:
+        decode(file.source, value_range=value_range)
+    except ImageFileError as error:
+        return error.hint
+    return None
 
 
 def _decode_all(
@@ -153,10 +163,11 @@ def _decode_all(
     if not headers:
         return pool.Decoded(np.empty((0, 1, 1, 1), np.uint8), np.empty(0, np.int64), skipped, ()), ()
 
-    wanted = channels or max(header.channels for header in headers)
+    wanted = channels or _common_channels(headers, [file.name for file in looked.files])
     dtype = np.result_type(*{header.dtype for header in headers})
-    if wanted == 3 and dtype == np.uint16:
-        dtype = np.dtype(np.uint8)  # image files of 16-bit colour are neither read nor written here
+    deep = any(header.channels == 3 and header.dtype == np.uint16 for header in headers)
+    if wanted == 3 and dtype == np.uint16 and not deep:
+        dtype = np.dtype(np.uint8)  # the other formats hold no 16-bit colour
     shapes = np.array([(*(size or (h.height, h.width)), wanted) for h in headers], dtype=np.int64)
     mapped = int(shapes.prod(axis=1).sum()) * dtype.itemsize > map_above
     names = tuple(file.name for file in looked.files)
@@ -178,6 +189,26 @@ def _decode_all(
             ), names
     result = pool.into_memory(runs.decode, cut, shapes, names, dtype, progress)
     return pool.Decoded(result.pixels, result.kept, skipped + result.skipped, notes), names
+
+
+def _common_channels(headers: list[Header], names: list[str]) -> int:
+    """The channels of all images: those of colour where gray and colour are mixed.
+
+    Raises:
+        DataError: other numbers of channels are mixed.
+    """
+    counts = [header.channels for header in headers]
+    if not set(counts) <= {1, 3} and len(set(counts)) > 1:
+        other = next(index for index, count in enumerate(counts) if count != counts[0])
+        raise DataError(
+            "{name} has {channels} and {other} has {others}: only gray and colour may be mixed",
+            id="data.channels-mixed",
+            name=names[0],
+            channels=format_count(counts[0], "channel"),
+            other=names[other],
+            others=counts[other],
+        )
+    return max(counts)
 
 
 def _entry(request: Path, files: list[ImageFile]) -> Path:
@@ -257,6 +288,10 @@ def _notes(headers: list[Header], channels: int, dtype: np.dtype[np.generic]) ->
                 images=format_count(total, "image"),
                 verb=choose_word(narrowed, "has", "have"),
             )
+        )
+    if paged := sum(header.paged for header in headers):
+        notes.append(
+            f"the pages of {paged} of {format_count(total, 'file')} are read as the channels of one image"
         )
     if several := sum(header.several for header in headers):
         notes.append(

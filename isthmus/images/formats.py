@@ -1,7 +1,8 @@
 """One image file -> header, pixels, metadata.
 
 16-bit gray keeps its 16 bits. 16-bit colour is read as 8-bit colour, for Pillow has no such mode;
-`Header.narrowed` says where that happened.
+`Header.narrowed` says where that happened. With `bands`, TIFF of 2 to 64 channels is read, and TIFF of 16-bit
+colour keeps its 16 bits.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from isthmus.images.conform import to_dtype
 from isthmus.images.modes import Alpha, colour_channels, is_transparent, pixels_of, raw_pixels_of, sample_type
 from isthmus.images.opening import MAX_PIXELS, ImageFileError, Source, opened
-from isthmus.images.sample_range import Range, UnreadablePixelsError
+from isthmus.images.sample_range import Range, UnreadablePixelsError, to_samples
 from isthmus.images.store import Pixels
+from isthmus.images.tiff_bands import BandImage
 
 _ORIENTATION = 0x0112
 # TIFF 6.0 tags that describe how this file lays out its pixels, and the ICC profile: true of no other file.
@@ -29,8 +32,9 @@ _LAYOUT_TAGS = frozenset(
 class Header:
     """What a file promises before it is decoded, with orientation applied and alpha composited.
 
-    `channels` is 1 or 3; `transparent` says whether `alpha="keep"` adds one more. `several`: the file holds
-    further pictures (pages, frames), of which `decode` reads the first only.
+    `channels` is 1 or 3, with `bands` 1 to 64; `transparent` says whether `alpha="keep"` adds one more.
+    `several`: the file holds further pictures (pages, frames), of which `decode` reads the first only.
+    `paged`: its pages are the channels of one picture.
     """
 
     height: int
@@ -41,16 +45,22 @@ class Header:
     transparent: bool
     narrowed: bool
     several: bool
+    paged: bool = False
 
 
-def probe(path: Source, *, max_pixels: int = MAX_PIXELS) -> Header:
+def probe(path: Source, *, max_pixels: int = MAX_PIXELS, bands: bool = False) -> Header:
     """Read the header of an image file only.
+
+    Args:
+        path: the file.
+        max_pixels: refuse larger images.
+        bands: also TIFF of any number of channels.
 
     Raises:
         ImageFileError: missing, empty, damaged, not an image of a kind read here, or above `max_pixels`.
     """
-    with opened(path, max_pixels) as image:
-        return _header(image)
+    with opened(path, max_pixels, bands=bands) as image:
+        return _header(image, bands)
 
 
 def glance(
@@ -60,6 +70,7 @@ def glance(
     most_pixels: int,
     max_pixels: int = MAX_PIXELS,
     value_range: Range | None = None,
+    bands: bool = False,
 ) -> tuple[Header, Pixels | str | None]:
     """`probe`, and with it what `decode` gives where that is little: opening a file twice costs more.
 
@@ -68,7 +79,7 @@ def glance(
         content: its bytes, where they have been read already.
         most_pixels: decode it if it has no more.
         max_pixels: refuse larger images from their header.
-        value_range: as for `decode`.
+        value_range, bands: as for `decode`.
 
     Returns:
         The header, and the pixels of an image of at most `most_pixels`, or why they cannot be read, or None.
@@ -78,13 +89,13 @@ def glance(
     """
     header = None
     try:
-        with opened(path, max_pixels, content=content) as image:
-            header = _header(image)
+        with opened(path, max_pixels, content=content, bands=bands) as image:
+            header = _header(image, bands)
             if value_range is not None:
                 header = replace(header, dtype=np.dtype(np.float32))
-            return header, _pixels(
-                image, "composite", value_range
-            ) if header.height * header.width <= most_pixels else None
+            if header.height * header.width > most_pixels:
+                return header, None
+            return header, _pixels(image, "composite", value_range, bands=bands)
     except ImageFileError as error:
         if header is None:
             raise
@@ -98,6 +109,7 @@ def decode(
     value_range: Range | None = None,
     raw: bool = False,
     max_pixels: int = MAX_PIXELS,
+    bands: bool = False,
 ) -> Pixels:
     """Read one image file, upright (EXIF orientation applied); of an animation the first frame.
 
@@ -107,16 +119,17 @@ def decode(
         value_range: the samples that stand for black and white; they are mapped to float32.
         raw: wide integers and floats are neither checked nor mapped.
         max_pixels: refuse larger images from their header, before anything is decoded.
+        bands: also TIFF of 2 to 64 channels, and TIFF of 16-bit colour with all its bits.
 
     Returns:
         (H, W, C): uint8, uint16 for 16-bit gray, or float32 in [0, 1] for 32-bit float TIFF. C is 1 or 3, and
-        2 or 4 with a kept alpha.
+        2 or 4 with a kept alpha; with `bands` 1 to 64.
 
     Raises:
         ImageFileError: missing, empty, not an image of a kind read here, truncated, or too large.
     """
-    with opened(path, max_pixels) as image:
-        return _pixels(image, alpha, value_range, raw)
+    with opened(path, max_pixels, bands=bands) as image:
+        return _pixels(image, alpha, value_range, raw, bands=bands)
 
 
 def decode_pillow(
@@ -166,7 +179,7 @@ def metadata(path: Source) -> tuple[bytes | None, bytes | None]:
         ImageFileError: as `probe`.
     """
     with opened(path, MAX_PIXELS) as image:
-        return metadata_of(image)
+        return (None, None) if isinstance(image, BandImage) else metadata_of(image)
 
 
 def metadata_of(image: Image.Image) -> tuple[bytes | None, bytes | None]:
@@ -178,8 +191,21 @@ def metadata_of(image: Image.Image) -> tuple[bytes | None, bytes | None]:
     return (exif.tobytes() if len(exif) else None), (profile or None)
 
 
-def _header(image: Image.Image) -> Header:
+def _header(image: Image.Image | BandImage, bands: bool = False) -> Header:
     height, width = image.height, image.width
+    if isinstance(image, BandImage):
+        narrowed = not bands and image.dtype == np.uint16
+        return Header(
+            height=height,
+            width=width,
+            channels=image.channels,
+            dtype=np.dtype(np.uint8) if narrowed else image.dtype,
+            format="TIFF",
+            transparent=False,
+            narrowed=narrowed,
+            several=image.several,
+            paged=len(image.pages) > 1,
+        )
     # A PNG may carry its orientation behind the pixels; asking for it would decode them.
     late = image.format == "PNG" and "exif" not in image.info
     if image.format != "TIFF" and not late and _orientation(image) >= 5:
@@ -196,7 +222,19 @@ def _header(image: Image.Image) -> Header:
     )
 
 
-def _pixels(image: Image.Image, alpha: Alpha, value_range: Range | None = None, raw: bool = False) -> Pixels:
+def _pixels(
+    image: Image.Image | BandImage,
+    alpha: Alpha,
+    value_range: Range | None = None,
+    raw: bool = False,
+    *,
+    bands: bool = False,
+) -> Pixels:
+    if isinstance(image, BandImage):
+        samples = image.read()
+        if not bands and value_range is None and not raw and samples.dtype == np.uint16:
+            return to_dtype(samples, np.uint8)
+        return samples if raw else to_samples(samples, value_range)
     image.load()
     found = (
         raw_pixels_of(image, alpha=alpha) if raw else pixels_of(image, alpha=alpha, value_range=value_range)

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from isthmus.atomic import atomic_write
 from isthmus.errors import DataError
+from isthmus.images.bands import MAX_CHANNELS
 from isthmus.images.cache import memory_bytes
 from isthmus.images.opening import MAX_PIXELS
 from isthmus.images.store import ImageSet
@@ -88,13 +89,14 @@ def _read(stream: IO[bytes], path: str | Path, most: int, max_pixels: int) -> np
         raise DataError("{path}: the idx header is cut short", id="data.idx-short-header", path=path)
     shape = struct.unpack(f">{magic[3]}I", sizes)
     text, expected = "×".join(map(str, shape)), math.prod(shape)
-    if len(shape) == 4 and shape[3] > 4:
+    if len(shape) == 4 and shape[3] > MAX_CHANNELS:
         raise DataError(
-            "{path}: the idx header promises {channels} channels ({shape}); 1 to 4 are read",
+            "{path}: the idx header promises {channels} channels ({shape}); 1 to {most} are read",
             id="data.idx-channels",
             path=path,
             channels=shape[3],
             shape=text,
+            most=MAX_CHANNELS,
         )
     if 0 in shape or (len(shape) > 2 and shape[1] * shape[2] > max_pixels):
         raise DataError(

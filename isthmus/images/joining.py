@@ -16,6 +16,9 @@ def joined(sets: Sequence[ImageSet], *, source: str, skipped: Sequence[Skipped] 
 
     Gray becomes colour and alpha is laid on white where channels differ; 8 bits become 16 and integers floats
     where samples differ. Labels are kept where all sets have them, of the same classes.
+
+    Raises:
+        DataError: different numbers of channels, one of them above 4.
     """
     channels = {one.channels for one in sets}
     wanted = channels.pop() if len(channels) == 1 else (3 if max(channels) > 2 else 1)

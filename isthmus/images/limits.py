@@ -13,6 +13,8 @@ from PIL import Image
 
 # Without any handler Python prints what Pillow logs about damaged files to stderr.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
+# What Pillow does not read of TIFF is read elsewhere (`tiff_bands`).
+logging.getLogger("PIL.TiffImagePlugin").addFilter(lambda record: "More samples" not in record.msg)
 
 _guard = threading.Lock()
 _active: list[int] = []

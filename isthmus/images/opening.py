@@ -16,6 +16,7 @@ from PIL import Image, UnidentifiedImageError
 from isthmus.errors import DataError, Hint
 from isthmus.images.limits import pillow_limits
 from isthmus.images.sample_range import UnreadablePixelsError
+from isthmus.images.tiff_bands import BandImage, drops_channels, holds_bands, is_tiff, open_bands
 from isthmus.input_files import NotAFileError, open_input
 from isthmus.messages import Message
 
@@ -95,10 +96,13 @@ class ImageFileError(DataError):
 
 
 @contextmanager
-def opened(path: Source, max_pixels: int, *, content: bytes | None = None) -> Iterator[Image.Image]:
+def opened(
+    path: Source, max_pixels: int, *, content: bytes | None = None, bands: bool = False
+) -> Iterator[Image.Image | BandImage]:
     """The image, not decoded yet. Whatever fails within is raised as an error of this file.
 
-    With `content`, what `read_small` gave of the file, it is not opened again.
+    With `content`, what `read_small` gave of the file, it is not opened again. With `bands`, TIFF of 2 to 64
+    channels and of 16-bit colour is a `BandImage`.
 
     Raises:
         ImageFileError: missing, empty, damaged, not an image of a kind read here, or above `max_pixels`.
@@ -106,7 +110,7 @@ def opened(path: Source, max_pixels: int, *, content: bytes | None = None) -> It
     file: AbstractContextManager[IO[bytes]] = nullcontext(io.BytesIO(content)) if content else _file(path)
     with pillow_limits(max_pixels), file as stream:
         try:
-            with Image.open(stream, formats=FORMATS) as image:
+            with _identify(stream, max_pixels, bands) as image:
                 if image.width * image.height > max_pixels:
                     raise Image.DecompressionBombError
                 yield image
@@ -130,6 +134,27 @@ def opened(path: Source, max_pixels: int, *, content: bytes | None = None) -> It
             raise ImageFileError(
                 path, "damaged or truncated ({reason})", id="image-file.damaged", reason=text
             ) from None
+
+
+def _identify(stream: IO[bytes], max_pixels: int, bands: bool) -> Image.Image | BandImage:
+    try:
+        image = Image.open(stream, formats=FORMATS)
+    except UnidentifiedImageError:
+        stream.seek(0)
+        if not is_tiff(stream.read(4)):
+            raise
+        found = open_bands(stream, max_pixels)
+    else:
+        if image.format != "TIFF" or not (holds_bands(image) if bands else drops_channels(image)):
+            return image
+        found = open_bands(stream, max_pixels)
+    if not bands and found.channels not in (1, 3):
+        raise UnreadablePixelsError(
+            "has {channels} channels; gray and colour images are read here",
+            id="pixels.channels-not-colour",
+            channels=found.channels,
+        )
+    return found
 
 
 def read_small(source: str | Path | Member) -> bytes | None:

@@ -11,8 +11,9 @@ import numpy as np
 from isthmus.atomic import write_bytes
 from isthmus.errors import ExistsError, Hint, OutputError
 from isthmus.images.animation import MILLISECONDS, write_frames
+from isthmus.images.bands import visible_bands
 from isthmus.images.store import Indices, Pixels
-from isthmus.images.write import WRITABLE, enlarge, grid, save_image
+from isthmus.images.write import WRITABLE, enlarge, grid, save_bands, save_image
 from isthmus.names import below, safe_folders
 from isthmus.outputs import check_folder, check_output, is_folder, native_path, path_exists
 
@@ -43,7 +44,7 @@ def write_images(
         out: `.npz` gets `images` (and `labels`); an image's suffix a contact sheet, or with `animate` and
             `.gif` or `.webp` an animation; anything else is a folder of `00000.png`, …, with labels in a
             sub-folder per class.
-        pixels: `(N, H, W, C)` uint8.
+        pixels: `(N, H, W, C)` uint8; files in a folder are TIFF where C is neither 1 nor 3.
         columns: of the contact sheet.
         milliseconds: each frame of an animation is shown, which then is played forward and keeps its size;
             by default it is played there and back, and small images are enlarged.
@@ -87,7 +88,8 @@ def write_images(
     if suffix in WRITABLE:
         save_image(place, contact_sheet(pixels, columns, scale=scale), force=force)
         return (place,)
-    paths = image_paths(place, len(pixels), labels=labels, classes=classes)
+    channels = pixels.shape[3]
+    paths = image_paths(place, len(pixels), channels=channels, labels=labels, classes=classes)
     if not force and any(map(path_exists, paths)):
         raise OutputError(
             "{place} holds images of these names; nothing was written",
@@ -96,12 +98,18 @@ def write_images(
             place=place,
         )
     for path, image in zip(paths, pixels, strict=True):
-        save_image(path, enlarge(image, scale or 1), force=force)
+        save = save_image if channels in (1, 3) else save_bands
+        save(path, enlarge(image, scale or 1), force=force)
     return paths
 
 
 def image_paths(
-    out: str | Path, count: int, *, labels: Indices | None = None, classes: Sequence[str] = ()
+    out: str | Path,
+    count: int,
+    *,
+    channels: int = 3,
+    labels: Indices | None = None,
+    classes: Sequence[str] = (),
 ) -> tuple[Path, ...]:
     """The files that `write_images` writes: `out` itself, or those in the folder `out`."""
     place = Path(out)
@@ -112,18 +120,20 @@ def image_paths(
     paths = []
     for index in range(count):
         folder = folders[int(labels[index])] if labels is not None and folders else place
-        path = folder / f"{index:0{digits}d}.png"
+        path = folder / f"{index:0{digits}d}{'.png' if channels in (1, 3) else '.tif'}"
         paths.append(below(place, path.relative_to(place).as_posix()))
     return tuple(paths)
 
 
 def contact_sheet(pixels: Pixels, columns: int | None = None, *, scale: int | None = None) -> Pixels:
-    """Images `(N, H, W, C)` on one sheet; small ones are enlarged so that they can be seen.
+    """Images `(N, H, W, C)` on one sheet, by three of their channels where they have more; small ones are
+    enlarged so that they can be seen.
 
     Args:
         columns: by default as square a sheet as possible.
         scale: enlarge by this whole factor instead.
     """
+    pixels = visible_bands(pixels)
     if scale is None:
         sheet = grid(pixels, columns)
         wanted = -(-MIN_IMAGE_SIDE_PX // max(pixels.shape[1:3]))

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.errors import DataError, nearest
+from isthmus.errors import DataError, Hint, nearest
 from isthmus.images.arrays import from_array, label_numbers, read_npy, read_npz
 from isthmus.images.conform import check_request, conform, to_channels
 from isthmus.images.folder import read_folder, read_listed
@@ -23,7 +23,7 @@ from isthmus.images.named import is_name, read_named
 from isthmus.images.opening import MAX_PIXELS, SUFFIXES, Content, ImageFileError
 from isthmus.images.pool import Progress
 from isthmus.images.registry import NAMES
-from isthmus.images.sample_range import Range, UnreadablePixelsError, check_range, to_samples
+from isthmus.images.sample_range import UNIT, Range, UnreadablePixelsError, check_range, to_samples
 from isthmus.images.shards import find_shards
 from isthmus.images.sources import content_of, decode_source, is_encoded, is_pillow, is_tensor
 from isthmus.images.store import ImageSet, Pixels, Ragged, Skipped
@@ -59,7 +59,8 @@ def read(
             name. `[17]` or `[10:20]` behind a path or a name chooses images: `mnist:test[-1]`.
         size: (h, w), or the side of a square: every image resized to cover it and cut to its centre; None
             keeps sizes.
-        channels: 1 or 3 to force gray or colour; None keeps what is there (gray becomes colour where mixed).
+        channels: 1 or 3 to force gray or colour; 2 to 64 where an array's axes could be read in two ways;
+            None keeps what is there (gray becomes colour where mixed).
         range: the samples (low, high) that stand for black and white, in the units of `data`; all images
             become float32 in [0, 1]. None: integers of 8 or 16 bits have their own, floats lie in [0, 1].
         max_pixels: refuse or skip larger image files, from their header.
@@ -83,13 +84,29 @@ def read(
     size = (size, size) if isinstance(size, int) else size
     check_request(size=size, channels=channels)
     place = None if cache is None else Path(cache)
-    reader = _Reader(size, channels, check_range(range), max_pixels, place, progress)
+    reader = _Reader(size, channels, check_range(range), max_pixels, place, progress, array_channels=channels)
     images = conform(reader.read(data), size=size, channels=channels)
     if labels is not None:
         numbers = label_numbers(labels, len(images), images.source)
         classes = tuple(map(str, np.arange(int(numbers.max()) + 1)))
         images = replace(images, labels=numbers, classes=classes)
     return images
+
+
+def read_samples(
+    data: Any, *, range: Range | None = None, bounds: Range, max_pixels: int = MAX_PIXELS
+) -> ImageSet:
+    """As `read`, for restoration: floats of arrays may lie within `bounds`, for noise leads beyond [0, 1]."""
+    return _Reader(None, None, check_range(range), max_pixels, None, None, bounds).read(data)
+
+
+def read_expected(data: Any, channels: int, *, range: Range | None = None) -> ImageSet:
+    """As `read`, of images that should have a number of channels, which settles what an array's axes are.
+
+    They are not converted, and may turn out to have another number.
+    """
+    reader = _Reader(None, None, check_range(range), MAX_PIXELS, None, None, array_channels=channels)
+    return reader.read(data)
 
 
 def read_image(
@@ -115,7 +132,9 @@ def read_image(
         DataError: as `read`; several images.
         UsageError: impossible `channels` or `range`.
     """
-    images = read(image, range=range, max_pixels=max_pixels)
+    check_request(size=None, channels=channels)
+    reader = _Reader(None, None, check_range(range), max_pixels, None, None, array_channels=channels)
+    images = reader.read(image)
     if len(images) != 1:
         raise DataError(
             "{source}: one image is needed here, and this holds {images:,}",
@@ -124,7 +143,6 @@ def read_image(
             source=images.source,
             images=len(images),
         )
-    check_request(size=None, channels=channels)
     return images.image(0) if channels is None else to_channels(images.image(0), channels)
 
 
@@ -149,12 +167,16 @@ class _Reader:
     max_pixels: int
     cache: Path | None
     progress: Progress | None
+    bounds: Range = UNIT
+    array_channels: int | None = None
 
     def read(self, data: Any) -> ImageSet:
         if isinstance(data, ImageSet):
             return data if self.value_range is None else self._mapped(data)
         if isinstance(data, np.ndarray) or is_tensor(data):
-            return from_array(data, value_range=self.value_range)
+            return from_array(
+                data, value_range=self.value_range, bounds=self.bounds, channels=self.array_channels
+            )
         if isinstance(data, (str, os.PathLike)):
             return self._path(os.fspath(data)).named(str(data))
         if is_pillow(data):
@@ -210,16 +232,20 @@ class _Reader:
             found = read_idx_set(path, max_pixels=self.max_pixels)
             return found if self.value_range is None else self._mapped(found)
         if path.suffix.lower() == ".npy":
-            return read_npy(path, value_range=self.value_range)
+            return read_npy(
+                path, value_range=self.value_range, bounds=self.bounds, channels=self.array_channels
+            )
         if path.suffix.lower() == ".npz":
-            return read_npz(path, value_range=self.value_range)
+            return read_npz(
+                path, value_range=self.value_range, bounds=self.bounds, channels=self.array_channels
+            )
         return self._one(path, path.name)
 
     def _one(self, source: Any, name: str) -> ImageSet:
         """An image file, its content, or a Pillow image, which has no header to ask."""
         notes = []
         if isinstance(source, (Path, Content)):
-            header = probe(source, max_pixels=self.max_pixels)
+            header = probe(source, max_pixels=self.max_pixels, bands=True)
             if header.transparent:
                 notes.append(
                     Message("the image has transparent parts: laid on white", id="reading.image-transparent")
@@ -228,6 +254,8 @@ class _Reader:
                 notes.append(
                     Message("the image has 16-bit colour: read with 8 bits", id="reading.image-narrowed")
                 )
+            if header.paged:
+                notes.append("the file's pages are read as the channels of one image")
             if header.several:
                 notes.append(
                     Message(
@@ -235,7 +263,7 @@ class _Reader:
                         id="reading.file-several-pages",
                     )
                 )
-        pixels = decode_source(source, value_range=self.value_range, max_pixels=self.max_pixels)
+        pixels = decode_source(source, value_range=self.value_range, max_pixels=self.max_pixels, bands=True)
         return ImageSet(pixels[None], names=(name,), notes=tuple(notes), source=str(name))
 
     def _list(self, data: Sequence[Any]) -> ImageSet:
@@ -255,10 +283,12 @@ class _Reader:
             )
         sets: list[ImageSet] = []
         skipped: list[Skipped] = []
+        hint: Hint | None = None
         for index, (one, path) in enumerate(zip(data, paths, strict=True)):
             try:
                 found = self.read(one)
             except ImageFileError as error:  # as in a folder, a broken file is left out
+                hint = hint if skipped else error.hint
                 skipped.append(Skipped(path or str(index), error.reason))
                 continue
             if path:
@@ -267,10 +297,12 @@ class _Reader:
                 names = (str(index),) if len(found) == 1 else tuple(f"{index}/{n}" for n in found.names)
             sets.append(replace(found, names=names))
         if not sets:
+            count = format_count(len(data), "image")
             raise DataError(
                 "none of {images} can be read: {reason}",
                 id="data.list-unreadable",
-                images=format_count(len(data), "image"),
+                hint=hint,
+                images=count,
                 reason=skipped[0].reason,
             )
         return joined(sets, source=f"list of {len(data)}", skipped=skipped)
@@ -278,7 +310,8 @@ class _Reader:
     def _mapped(self, images: ImageSet) -> ImageSet:
         given = images.pixels
         try:
-            pixels = to_samples(given.flat if isinstance(given, Ragged) else given, self.value_range)
+            flat = given.flat if isinstance(given, Ragged) else given
+            pixels = to_samples(flat, self.value_range, bounds=self.bounds)
         except UnreadablePixelsError as error:
             raise DataError(
                 "{source}: {reason}", id="data.problem", hint=error.hint, source=images.source, reason=error

@@ -55,7 +55,12 @@ def look(files: Sequence[ImageFile], *, max_pixels: int, value_range: Range | No
             tiny = TINY_PIXELS if kept <= KEPT_BYTES else 0
             try:
                 header, early = glance(
-                    file.source, content, most_pixels=tiny, max_pixels=max_pixels, value_range=value_range
+                    file.source,
+                    content,
+                    most_pixels=tiny,
+                    max_pixels=max_pixels,
+                    value_range=value_range,
+                    bands=True,
                 )
             except ImageFileError as error:
                 found.skipped.append(Skipped(file.name, error.reason))
@@ -125,7 +130,10 @@ class Runs:
         if self.afresh or not isinstance(image, (np.ndarray, str)):
             try:
                 image = decode(
-                    self.looked.files[index].source, max_pixels=self.max_pixels, value_range=self.value_range
+                    self.looked.files[index].source,
+                    max_pixels=self.max_pixels,
+                    value_range=self.value_range,
+                    bands=True,
                 )
             except ImageFileError as error:
                 return error.reason

@@ -1,7 +1,7 @@
 """Which sample values are images: 8 and 16 bits, floats in [0, 1], or what `range=(low, high)` maps to it.
 
-Decided here alone. What lies elsewhere is refused with the `range=` that would map it; nothing is clipped in
-silence but what lies within the tolerance.
+Decided here alone. What lies elsewhere is refused with the `range` that would map it, as a hint; nothing is
+clipped in silence but what lies within the tolerance.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from isthmus.errors import UsageError
+from isthmus.errors import Hint, UsageError
 from isthmus.images.mapped import room
 from isthmus.images.store import Pixels
 from isthmus.messages import Message
@@ -18,6 +18,7 @@ from isthmus.messages import Message
 Range = tuple[float, float]
 UNIT: Range = (0.0, 1.0)
 NOISY: Range = (-7.0, 8.0)  # what restoration takes: noise carries samples beyond [0, 1]
+ANYWHERE: Range = (-math.inf, math.inf)  # for samples that are mapped later
 KINDS = "uint8, uint16, bool, or floats in [0, 1]"
 TOLERANCE = 1e-3  # of the range: what rounding and resizing leave outside of it, which is clipped
 _AT_ONCE = 2**22  # samples that are mapped in one step
@@ -28,7 +29,7 @@ class UnreadablePixelsError(ValueError):
     """The pixels have no faithful form as uint8, uint16 or float32 in [0, 1]; the text says why."""
 
     def __init__(
-        self, template: str, /, hint: str | None = None, *, id: str = "pixels.problem", **fields: object
+        self, template: str, /, hint: Hint | None = None, *, id: str = "pixels.problem", **fields: object
     ) -> None:
         self.message = Message(template, id=id, **fields)
         super().__init__(str(self.message))
@@ -92,6 +93,8 @@ def to_samples(pixels: Pixels, given: Range | None = None, *, bounds: Range = UN
     if pixels.size == 0:
         return pixels.astype(np.float32)
     low, high = float(pixels.min()), float(pixels.max())
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise UnreadablePixelsError(_describe_non_finite(pixels))
     clips = check_span(low, high, str(native), low_high, bounds=bounds)
     if low_high is None and not clips:
         return pixels if pixels.dtype == np.float32 else pixels.astype(np.float32)
@@ -111,7 +114,9 @@ def check_span(low: float, high: float, dtype: str, given: Range | None, *, boun
         UnreadablePixelsError: integers that are neither uint8 nor uint16 without a range; NaN; outside.
     """
     if not (math.isfinite(low) and math.isfinite(high)):
-        raise UnreadablePixelsError("NaN or infinity among the samples", id="pixels.not-finite")
+        raise UnreadablePixelsError(
+            "{what} among the samples", id="pixels.not-finite", what=_name_non_finite(low, high)
+        )
     if given is None and "float" not in dtype and dtype not in ("bool", "uint8", "uint16", "longdouble"):
         hint = range_hint(low, high, whole=True)
         raise UnreadablePixelsError(
@@ -151,10 +156,25 @@ def check_span(low: float, high: float, dtype: str, given: Range | None, *, boun
     return beyond > 0
 
 
-def range_hint(low: float, high: float, *, whole: bool) -> str:
-    """The `range=` that samples from `low` to `high`, whole numbers or floats, were probably meant in."""
+def range_hint(low: float, high: float, *, whole: bool) -> Hint:
+    """The `range` that samples from `low` to `high`, whole numbers or floats, were probably meant in."""
     familiar = _FAMILIAR[2:] if whole else _FAMILIAR
     black, white = next(
         (one for one in familiar if one[0] <= low and high <= one[1]), (math.floor(low), math.ceil(high))
     )
-    return f"range=({black}, {white}) maps these samples to [0, 1], here or in isthmus.read"
+    return Hint.add(range=(black, white))
+
+
+def _name_non_finite(low: float, high: float) -> str:
+    if math.isnan(low) or math.isnan(high):
+        return "NaN"
+    return "infinity" if high == math.inf else "-infinity"
+
+
+def _describe_non_finite(pixels: Pixels) -> str:
+    """Which of NaN and the infinities there is, and of several images in which."""
+    if pixels.ndim != 4 or len(pixels) == 1:
+        return f"{_name_non_finite(float(pixels.min()), float(pixels.max()))} among the samples"
+    row = next(row for row, image in enumerate(pixels) if not np.isfinite(image).all())
+    name = _name_non_finite(float(pixels[row].min()), float(pixels[row].max()))
+    return f"{name} among the samples of image {row}"

@@ -66,6 +66,7 @@ def decode_source(
     value_range: Range | None = None,
     raw: bool = False,
     max_pixels: int = MAX_PIXELS,
+    bands: bool = False,
 ) -> Pixels:
     """As `formats.decode`, of an image file's path, bytes or open file, or of a Pillow image."""
     if is_pillow(image):
@@ -74,4 +75,4 @@ def decode_source(
         image = Path(image)
     elif not isinstance(image, Content):
         image = content_of(image)
-    return decode(image, alpha=alpha, value_range=value_range, raw=raw, max_pixels=max_pixels)
+    return decode(image, alpha=alpha, value_range=value_range, raw=raw, max_pixels=max_pixels, bands=bands)

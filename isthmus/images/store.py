@@ -153,7 +153,7 @@ class ImageSet:
         return (self.image(index) for index in range(len(self)))
 
     def __repr__(self) -> str:
-        kinds = {1: "gray", 2: "gray with alpha", 3: "colour", 4: "colour with alpha"}
+        kinds = {1: "gray", 3: "colour"}
         size = "mixed sizes" if self.shape is None else f"{self.shape[0]}×{self.shape[1]}"
         facts = [format_count(len(self), "image")]
         if len(self):

@@ -9,7 +9,8 @@ import io
 import numpy as np
 from PIL import Image
 
-from isthmus.images.conform import to_channels, to_dtype
+from isthmus.images.bands import visible_bands
+from isthmus.images.conform import to_dtype
 from isthmus.images.store import ImageSet, Pixels
 from isthmus.images.write import grid
 
@@ -33,7 +34,7 @@ def thumbnails_html(images: ImageSet) -> str:
 
 
 def _thumbnail(image: Pixels) -> Pixels:
-    plain = to_dtype(to_channels(image, 1 if image.shape[2] < 3 else 3), np.uint8)
+    plain = to_dtype(visible_bands(image), np.uint8)
     height, width, channels = plain.shape
     scale = SIDE / max(height, width)
     if scale >= 2:  # single pixels stay to be seen

@@ -14,9 +14,10 @@ from PIL import Image
 
 from isthmus.atomic import write_bytes
 from isthmus.errors import OutputError
+from isthmus.images.bands import MAX_CHANNELS
 from isthmus.images.conform import to_channels, to_dtype
 from isthmus.images.limits import pillow_limits
-from isthmus.images.store import Pixels
+from isthmus.images.store import SAMPLE_TYPES, Pixels
 
 # Suffix -> Pillow's format and the options that keep pixels as they are, or nearly so where the format
 # cannot.
@@ -55,8 +56,9 @@ def save_image(
     Args:
         path: `.png`, `.webp`, `.tif`, `.bmp`, `.ppm`/`.pgm` and `.jp2` keep every sample; `.jpg`, `.avif` and
             `.gif` do not.
-        array: (H, W) or (H, W, C), C from 1 to 4 (2 and 4 with alpha): bool, uint8, uint16 (gray only), or
-            floats in [0, 1], which are clipped, scaled to 8 bits and rounded.
+        array: (H, W) or (H, W, C), C from 1 to 4 (2 and 4 with alpha): bool, uint8, uint16 (gray only; with
+            `.tif` also colour), or floats in [0, 1], which are clipped, scaled to 8 bits and rounded. With
+            `.tif` C may be up to 64: uint8, uint16 or float32 as they are.
         force: replace an existing file.
         exif, icc: metadata kept where the format can hold it.
 
@@ -80,7 +82,10 @@ def encode_image(
             suffixes=", ".join(_WRITERS),
         )
     kind, options = _WRITERS[suffix]
-    image = _to_pillow(name, np.asarray(array), kind)
+    pixels = np.asarray(array)
+    if kind == "TIFF" and needs_bands(pixels):
+        return _encode_tiff(name, pixels)
+    image = _to_pillow(name, pixels, kind)
     metadata = {"exif": exif, "icc_profile": icc} if kind in _HOLDS_METADATA else {}
     packed = io.BytesIO()
     with pillow_limits(image.width * image.height):
@@ -97,10 +102,36 @@ def encode_image(
     return packed.getvalue()
 
 
+def save_bands(path: str | Path, array: npt.NDArray[Any], *, force: bool = True) -> None:
+    """As `save_image` to a `.tif`, but 2 or 4 channels are channels, not gray or colour with alpha."""
+    write_bytes(path, _encode_tiff(path, array), force=force)
+
+
+def needs_bands(array: npt.NDArray[Any]) -> bool:
+    """Whether (H, W, C) can only be written as TIFF: more than 4 channels, or several of 16 bits."""
+    return array.ndim == 3 and (array.shape[2] > 4 or (array.shape[2] > 1 and array.dtype == np.uint16))
+
+
 def holds_alpha(path: str | Path) -> bool:
     """Whether the format that this name's suffix stands for holds transparency; False for an unknown one."""
     kind, _ = _WRITERS.get(Path(path).suffix.lower(), ("", {}))
     return kind in _HOLDS_ALPHA
+
+
+def _encode_tiff(name: str | Path, array: npt.NDArray[Any]) -> bytes:
+    from isthmus.images.tiff_bands import encode_bands
+
+    if array.ndim != 3 or not 1 <= array.shape[2] <= MAX_CHANNELS or 0 in array.shape:
+        raise OutputError(
+            "cannot write {name}: an image is (H, W) or (H, W, 1 to {most}), not {shape}",
+            id="output.array-shape",
+            name=name,
+            most=MAX_CHANNELS,
+            shape=array.shape,
+        )
+    if array.dtype not in SAMPLE_TYPES:
+        array = to_dtype(array.astype(np.float32), np.uint8)
+    return encode_bands(array)
 
 
 def grid(
@@ -147,6 +178,14 @@ def enlarge(images: npt.NDArray[Any], factor: int) -> npt.NDArray[Any]:
 
 def _to_pillow(path: str | Path, array: npt.NDArray[Any], kind: str) -> Image.Image:
     pixels = array[:, :, None] if array.ndim == 2 else array
+    if pixels.ndim == 3 and 4 < pixels.shape[2] <= MAX_CHANNELS:
+        raise OutputError(
+            "cannot write {path}: {kind} holds 1 to 4 channels, not {shape}; use .tif",
+            id="output.channels",
+            path=path,
+            kind=kind,
+            shape=pixels.shape[2],
+        )
     if pixels.ndim != 3 or not 1 <= pixels.shape[2] <= 4 or 0 in pixels.shape:
         raise OutputError(
             "cannot write {path}: an image is (H, W) or (H, W, 1 to 4), not {shape}",
@@ -175,7 +214,7 @@ def _to_pillow(path: str | Path, array: npt.NDArray[Any], kind: str) -> Image.Im
         )
     if pixels.dtype == np.uint16 and (channels > 1 or kind not in _HOLDS_16_BIT_GRAY):
         raise OutputError(
-            "cannot write {path}: 16 bits are written as gray .png or .tif only",
+            "cannot write {path}: 16 bits are written as gray .png or as .tif only",
             id="output.sixteen-bits",
             path=path,
         )

@@ -65,7 +65,7 @@ class Autoencoder(nn.Module):
 
     Args:
         recipe: what to build; its code must no longer be `auto`.
-        channels: 1 to 4.
+        channels: 1 to 64.
         size: `(H, W)` of the training images. A vector code is tied to it; a grid code only takes the size of
             learned positions from it.
 
@@ -74,12 +74,13 @@ class Autoencoder(nn.Module):
         attachments: by name, see `Attachment`.
 
     Raises:
-        CapabilityError: the recipe's parts cannot work together.
+        CapabilityError: the recipe's parts cannot work together, or have no network for such images.
     """
 
     def __init__(self, recipe: Recipe, *, channels: int, size: tuple[int, int]) -> None:
         super().__init__()
         capabilities.check(recipe)
+        capabilities.check_images(recipe, channels=channels, axes=len(size))
         self.recipe, self.channels, self.size = recipe, channels, size
         self.summary: dict[str, Any] = {}
         self.attachments: dict[str, Attachment] = {}
@@ -343,12 +344,15 @@ class Autoencoder(nn.Module):
             self.train(was_training)
 
     def _read(self, images: Any, value_range: Range | None) -> tuple[Tensor, Kind]:
-        batch, kind = to_batch(images, range=value_range)
+        batch, kind = to_batch(images, channels=self.channels, range=value_range)
         if batch.shape[1] != self.channels:
             names = {1: "gray", 3: "RGB"}
             raise DataError(
                 "this model reads {expected} images, not {given} ones",
                 id="model.image-channels",
+                hint="channels come last: np.moveaxis(images, 1, -1)"
+                if kind.layout == "NHWC" and batch.shape[2] == self.channels
+                else None,
                 expected=names.get(self.channels, f"{self.channels}-channel"),
                 given=names.get(batch.shape[1], f"{batch.shape[1]}-channel"),
             )

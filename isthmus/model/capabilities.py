@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from isthmus.errors import CapabilityError
+from isthmus.images.bands import MAX_CHANNELS
 from isthmus.messages import Message, as_message
 from isthmus.model import axes
 from isthmus.model.recipe import Recipe
@@ -32,6 +33,27 @@ def check(recipe: Recipe) -> None:
     reason = refusal(recipe)
     if reason is not None:
         raise CapabilityError(as_message(reason, id="combination.other"))
+
+
+def check_images(recipe: Recipe, *, channels: int, axes: int) -> None:
+    """Raises:
+    CapabilityError: no network of this recipe is for images of so many channels or axes.
+    """
+    if not 1 <= channels <= MAX_CHANNELS:
+        raise CapabilityError(
+            "images have 1 to {most} channels, not {channels}",
+            id="model.channels-range",
+            most=MAX_CHANNELS,
+            channels=channels,
+        )
+    if axes not in recipe.backbone.image_axes:
+        raise CapabilityError(
+            "the {backbone} backbone has networks for images of {supported} axes, not of {axes}",
+            id="model.axes",
+            backbone=recipe.backbone.kind,
+            supported=" or ".join(map(str, recipe.backbone.image_axes)),
+            axes=axes,
+        )
 
 
 def check_use(recipe: Recipe, use: Use) -> None:

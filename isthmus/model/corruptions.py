@@ -6,14 +6,11 @@ exactly. Images are `(N, C, H, W)` float32 in [0, 1]; σ is in units of 1/255.
 
 from __future__ import annotations
 
-import io
 import math
 from dataclasses import replace
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor
 
 from isthmus.model import axes, masks
@@ -113,27 +110,3 @@ def blur(images: Tensor, how: axes.Blur, generator: torch.Generator) -> Corrupte
     across = F.conv2d(padded, kernel.view(1, 1, 1, -1).expand(channels, 1, 1, -1), groups=channels)
     seen = F.conv2d(across, kernel.view(1, 1, -1, 1).expand(channels, 1, -1, 1), groups=channels)
     return Corrupted(seen, images)
-
-
-def compress_as_jpeg(images: Tensor, how: axes.Jpeg, generator: torch.Generator) -> Corrupted:
-    # Pillow codes one image at a time; there is no batched JPEG to call.
-    high = max(how.quality_high or how.quality, how.quality)
-    draws = torch.randint(
-        how.quality, high + 1, (images.shape[0],), generator=generator, device=images.device
-    )
-    qualities = draws.tolist()
-    arrays = (images.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
-    decoded = [_one_jpeg(array, quality) for array, quality in zip(arrays, qualities, strict=True)]
-    batch = torch.from_numpy(np.stack(decoded)).to(images.device).permute(0, 3, 1, 2)
-    return Corrupted(batch.to(images.dtype) / 255, images)
-
-
-def _one_jpeg(array: np.ndarray, quality: int) -> np.ndarray:
-    gray = array.shape[2] != 3  # JPEG knows gray and RGB; further channels are coded one by one
-    planes = [array[..., i] for i in range(array.shape[2])] if gray else [array]
-    decoded = []
-    for plane in planes:
-        stream = io.BytesIO()
-        Image.fromarray(plane).save(stream, "JPEG", quality=quality)
-        decoded.append(np.asarray(Image.open(stream, formats=["JPEG"])))
-    return np.stack(decoded, -1) if gray else decoded[0]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from isthmus.atomic import atomic_write
 from isthmus.errors import CapabilityError, ModelFileError, OutputError, UsageError
+from isthmus.images.bands import MAX_CHANNELS
 from isthmus.input_files import NotAFileError, check_value, open_input, parse_json
 from isthmus.installation import upgrade_hint
 from isthmus.model import stored_names
@@ -91,7 +92,7 @@ def read_model(path: str | os.PathLike[str]) -> Autoencoder:
         recipe = Recipe.from_dict(header["recipe"])
         height, width = (int(side) for side in header["size"])
         channels = int(header["channels"])
-        if not (1 <= height <= LARGEST_SIDE and 1 <= width <= LARGEST_SIDE and 1 <= channels <= 4):
+        if not (1 <= height <= LARGEST_SIDE and 1 <= width <= LARGEST_SIDE and 1 <= channels <= MAX_CHANNELS):
             raise ValueError(f"{channels} channels of {height}×{width}")
         # A lying header cannot ask for much more memory than its tensors take.
         with room_for(mapped.values()):

@@ -7,19 +7,23 @@ from typing import Any
 
 from isthmus.errors import DataError
 from isthmus.images.conform import conform
-from isthmus.images.reading import read
+from isthmus.images.reading import read_expected
+from isthmus.images.sample_range import Range
 from isthmus.images.store import ImageSet
 from isthmus.messages import Message
 from isthmus.model.autoencoder import Autoencoder
 
 
-def read_for(model: Autoencoder, data: Any) -> ImageSet:
+def read_for(model: Autoencoder, data: Any, *, range: Range | None = None) -> ImageSet:
     """Images with the model's number of channels; gray is repeated for a colour model.
+
+    Args:
+        range: the samples that stand for black and white, see `isthmus.read`.
 
     Raises:
         DataError: unreadable, or colour images for a gray model: gray would no longer be the images as given.
     """
-    images = read(data)
+    images = read_expected(data, model.channels, range=range)
     if images.channels == model.channels:
         return images
     if images.channels == 1 and model.channels == 3:

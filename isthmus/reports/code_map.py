@@ -14,6 +14,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from isthmus.escaping import fill, for_html, for_script
+from isthmus.images.bands import visible_bands
 from isthmus.images.conform import fit, to_channels, to_dtype
 from isthmus.version import __version__
 
@@ -42,7 +43,7 @@ def code_map_page(
     sheet = np.zeros((math.ceil(len(points) / columns) * side, columns * side, 3), np.uint8)
     for index, image in enumerate(images):
         row, column = divmod(index, columns)
-        small = to_dtype(fit(to_channels(image, 3), (side, side)), np.uint8)
+        small = to_dtype(fit(to_channels(visible_bands(image), 3), (side, side)), np.uint8)
         sheet[row * side : (row + 1) * side, column * side : (column + 1) * side] = small
     stream = io.BytesIO()
     Image.fromarray(sheet).save(stream, "WEBP", quality=80)

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from isthmus.errors import DataError
 from isthmus.escaping import for_drawing
+from isthmus.images.bands import visible_bands
 from isthmus.images.conform import fit, to_channels, to_dtype
 from isthmus.images.store import ImageSet, Pixels
 from isthmus.reports.charts import DPI, INK, PALETTE
@@ -42,7 +43,8 @@ def draw_image_rows(
     Args:
         rows: (title, images); images are (N, H, W) or (N, H, W, C), or a list of (H, W, C) of any sizes,
             uint8, uint16 or floats in [0, 1] (clipped).
-            1 channel is shown as grey, 3 as colours, 4 with transparency, any other number as its mean.
+            1 channel is shown as grey, 3 as colours, and of any other number those that `images/bands.py`
+            names.
         columns: the most images shown of each row.
 
     Returns:
@@ -94,7 +96,7 @@ def draw_heat_maps(
 
 def overlay_heat(image: npt.NDArray[Any], heat: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
     """`(H, W, C)` with `(H, W)` heat in [0, 1]: grey, turning orange and then red where it is high."""
-    gray = to_dtype(to_channels(image, 1), np.float32)[..., 0]
+    gray = to_dtype(to_channels(visible_bands(image), 1), np.float32)[..., 0]
     heat = heat.clip(0, 1)
     colour = np.stack([np.ones_like(heat), 0.75 * (1 - heat), np.zeros_like(heat)], -1)
     share = (HEAT_STRENGTH * heat)[..., None]
@@ -123,7 +125,7 @@ def draw_map(points: npt.NDArray[np.float32], images: ImageSet) -> bytes:
     room = MAP_SIDE_PX - THUMBNAIL_PX - 4
     labels = images.labels
     for index, (x, y) in enumerate(points):
-        image = fit(to_channels(images.image(index), 3), (THUMBNAIL_PX, THUMBNAIL_PX))
+        image = fit(to_channels(visible_bands(images.image(index)), 3), (THUMBNAIL_PX, THUMBNAIL_PX))
         small = Image.fromarray(np.ascontiguousarray(to_dtype(image, np.uint8)))
         colour = "#7d828a" if labels is None else PALETTE[int(labels[index]) % len(PALETTE)]
         framed = Image.new("RGBA", (THUMBNAIL_PX + 4, THUMBNAIL_PX + 4), colour)
@@ -155,12 +157,11 @@ def _images(title: str, images: ArrayLike | Sequence[NDArray[Any]]) -> Sequence[
 def _cell(image: NDArray[Any]) -> PillowImage:
     from PIL import Image, ImageDraw
 
+    image = visible_bands(image)
     if image.dtype == np.uint16:
         image = to_dtype(image, np.uint8)
     elif image.dtype != np.uint8:
         image = (np.nan_to_num(image.astype(np.float64)).clip(0, 1) * 255).round().astype(np.uint8)
-    if image.shape[2] not in (1, 3, 4):
-        image = image.mean(2, keepdims=True).round().astype(np.uint8)
     picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).convert("RGBA")
     longest = max(picture.size)
     if longest > MAX_CELL_PX:

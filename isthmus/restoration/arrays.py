@@ -9,6 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from isthmus.errors import DataError
+from isthmus.images.bands import MAX_CHANNELS
 from isthmus.restoration.pieces import like
 
 
@@ -29,18 +30,19 @@ def channels_of(image: Any) -> int:
     """1 for `(H, W)`.
 
     Raises:
-        DataError: not `(H, W)`, `(H, W, 1 to 4)` or a tensor `(N, 1 to 4, H, W)`, or without pixels.
+        DataError: not `(H, W)`, `(H, W, 1 to 64)` or a tensor `(N, 1 to 64, H, W)`, or without pixels.
     """
     if isinstance(image, Tensor):
-        good = image.ndim == 4 and 1 <= image.shape[1] <= 4
+        good = image.ndim == 4 and 1 <= image.shape[1] <= MAX_CHANNELS
         channels = int(image.shape[1]) if good else 0
     else:
-        good = image.ndim == 2 or (image.ndim == 3 and 1 <= image.shape[2] <= 4)
+        good = image.ndim == 2 or (image.ndim == 3 and 1 <= image.shape[2] <= MAX_CHANNELS)
         channels = 1 if image.ndim == 2 else int(image.shape[-1])
     if not good:
         raise DataError(
-            "an image is (H, W), (H, W, C) or a tensor (N, C, H, W) with 1 to 4 channels, not {shape}",
+            "an image is (H, W), (H, W, C) or a tensor (N, C, H, W) with 1 to {most} channels, not {shape}",
             id="restoration.image-shape",
+            most=MAX_CHANNELS,
             shape=tuple(image.shape),
         )
     if 0 in image.shape:

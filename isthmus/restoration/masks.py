@@ -15,6 +15,7 @@ import numpy.typing as npt
 from isthmus.errors import DataError, UsageError
 from isthmus.images.formats import decode
 from isthmus.images.opening import ImageFileError
+from isthmus.images.reading import names_set, read_image
 
 Mask = npt.NDArray[np.bool_]
 OUTLIER = 0.1  # of the whole range: how far a dead pixel stands outside of its neighbours, at least
@@ -22,13 +23,13 @@ DEVIATIONS = 6.0  # and in standard deviations of the noise around it
 
 
 def from_picture(path: str | Path) -> Mask:
-    """A black and white picture: white is missing.
+    """A black and white picture, a file or one image of a set: white is missing.
 
     Raises:
         DataError: unreadable.
     """
     try:
-        return of_picture(decode(path))
+        return of_picture(read_image(path) if names_set(path) else decode(path))
     except ImageFileError as error:  # its message would be taken for one about the image
         raise DataError(
             "its mask {path}: {reason}", id="inpaint.mask-unreadable", path=path, reason=error.reason

@@ -108,7 +108,7 @@ def train(
         began: the reading of `clock` at which a length in minutes begins; by default that of the call.
         options: `epochs`, `minutes` or `steps`, `seed`, `size`, `crop`, `validation`, `patience`, `balance`,
             `turn`, `only`, `cache`, `precision`, `checkpoint_seconds`, `private`, `delta`, `clip_norm`,
-            `noise_seed`; see
+            `noise_seed`, `range`; see
             `isthmus.training.options.Options`.
 
     Returns:

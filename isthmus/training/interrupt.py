@@ -7,8 +7,14 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from isthmus.errors import ProcessError
+from isthmus.interruption import Interruption
+
+if TYPE_CHECKING:
+    from isthmus.training.progress import Listener
+    from isthmus.training.run import Run
 
 
 @contextlib.contextmanager
@@ -50,3 +56,18 @@ def stop_on_signal() -> Iterator[Callable[[], bool]]:
         raise
     finally:
         put_back()
+
+
+def fit_small_network(run: Run, listener: Listener | None, stop: Interruption | None) -> None:
+    """Train a network that is fitted to a trained model, and put its best weights into it.
+
+    Args:
+        stop: ends the training at Ctrl-C after a step; the weights are those until then.
+    """
+    if stop is None:
+        run.fit(listener=listener)
+    else:
+        with stop, stop_on_signal() as should_stop:
+            if not run.fit(listener=listener, should_stop=should_stop):
+                raise KeyboardInterrupt
+    run.finish()

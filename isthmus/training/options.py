@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from isthmus.errors import UsageError
+from isthmus.images.sample_range import Range, check_range
 from isthmus.messages import describe_messages, restore_message
 from isthmus.model.attachment_check import sides, whole_number
 from isthmus.training.privacy import Privacy
@@ -30,6 +31,7 @@ class Options:
         patience: training ends after so many validations in a row that were clearly above the best; 0: never.
         balance: draw classes equally often.
         cache: a folder for the decoded pixels of a folder or of tar shards, see `isthmus.read`.
+        range: the samples that stand for black and white, see `isthmus.read`.
         only: a list of names, see `isthmus.images.only`: no other images are used.
         turn: mirror and turn training examples at random; for images that have no up and no left.
         precision: `auto` measures whether bfloat16 pays on this machine.
@@ -57,6 +59,7 @@ class Options:
     delta: float | None = None
     clip_norm: float | None = None
     noise_seed: int | None = None
+    range: Range | None = None
 
     def __post_init__(self) -> None:
         given = [n for n in ("epochs", "minutes", "steps") if getattr(self, n) is not None]
@@ -99,6 +102,7 @@ class Options:
                 id="training.precision",
                 precision=self.precision,
             )
+        object.__setattr__(self, "range", check_range(self.range))
         self._check_private()
         for name in ("size", "crop"):
             self._settle_sides(name)

@@ -99,7 +99,8 @@ def read_parts(
     Raises:
         DataError: unreadable, empty, or of fewer than two images when a part is to be held out.
     """
-    images = read(data, size=options.size, cache=options.cache)  # at once: it may not fit at full size
+    # Resized at once: at full size they may not fit.
+    images = read(data, size=options.size, cache=options.cache, range=options.range)
     if options.only is not None:
         images = keep_named(images, options.only)
     if options.balance and images.labels is None:
@@ -113,7 +114,7 @@ def read_parts(
     if chosen.resize is not None:
         images = conform(images, size=chosen.resize, channels=None)
     if val is not None:
-        return images, _conformed(read(val, cache=options.cache), images, chosen), chosen
+        return images, _conformed(read(val, cache=options.cache, range=options.range), images, chosen), chosen
     if options.validation == 0 or len(images) < 2 or options.private is not None:
         return images, None, chosen
     train, held_out = hold_out(images, options.validation)

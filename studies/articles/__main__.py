@@ -1,4 +1,4 @@
-"""Every number and picture of docs/articles.md: five published descriptions, and the questions they raise.
+"""Every number and picture of docs/research/articles/: five published descriptions, and what they ask.
 
     python studies/articles                     everything, about an hour on one core
     python studies/articles 001                 one part
@@ -31,7 +31,7 @@ from tables import with_tables
 from isthmus.atomic import write_text
 
 HERE = Path(__file__).parent
-PAGE = HERE.parents[1] / "docs" / "articles.md"
+PAGES = HERE.parents[1] / "docs" / "research" / "articles"
 PARTS: dict[str, Callable[[Study], None]] = {
     "000": collapsed.run,
     "001": generation.run,
@@ -51,7 +51,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("parts", nargs="*", help="all of them when none is given")
-    parser.add_argument("--tables", action="store_true", help="only write the tables of docs/articles.md")
+    parser.add_argument(
+        "--tables", action="store_true", help="only write the tables of docs/research/articles/"
+    )
     parser.add_argument("--stop-after", type=float, default=1e9, metavar="MINUTES")
     parser.add_argument("--results", type=Path, default=HERE / "results")
     parser.add_argument("--pictures", type=Path, default=HERE.parents[1] / "docs" / "pictures")
@@ -66,7 +68,8 @@ def main() -> None:
             "--steps and --seed give other numbers: name other folders (--results, --models, --pictures)"
         )
     if arguments.tables:
-        write_text(PAGE, with_tables(PAGE.read_text("utf-8"), arguments.results))
+        for page in PAGES.glob("*.md"):
+            write_text(page, with_tables(page.read_text("utf-8"), arguments.results))
         return
     until = time.monotonic() + 60 * arguments.stop_after
     try:

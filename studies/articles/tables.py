@@ -1,4 +1,4 @@
-"""The tables of docs/articles.md, made from the results: what stands between two marks is written anew.
+"""The tables of docs/research/articles/, made from the results: text between two marks is written again.
 
 <!-- table: kinds -->
 …

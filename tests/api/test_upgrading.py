@@ -1,4 +1,4 @@
-"""Every old name that docs/upgrading.md lists still works, with a warning that names the new one."""
+"""Every old name that docs/reference/upgrading.md lists still works, with a warning that names the new one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from isthmus.cli import COMMANDS, OLD_NAMES
 from isthmus.cli import isthmus as group
 from isthmus.old_keywords import rename_keywords
 
-PAGE = (Path(__file__).parents[2] / "docs" / "upgrading.md").read_text("utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "upgrading.md").read_text("utf-8")
 MODEL = "photos.safetensors"
 
 

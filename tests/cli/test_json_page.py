@@ -1,4 +1,4 @@
-"""docs/json.md names every schema and every key that a command really prints."""
+"""docs/reference/json.md names every schema and every key that a command really prints."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from isthmus.generation.directions import CodeDirection
 from .conftest import QUICK
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "json.md").read_text("utf-8")
+PAGE = (ROOT / "docs" / "reference" / "json.md").read_text("utf-8")
 PINNED: dict[str, str] = json.loads((ROOT / "tests" / "compatibility" / "json_keys.json").read_text("utf-8"))
 SCHEMA = re.compile(r"isthmus\.[a-z-]+/[0-9]+")
 

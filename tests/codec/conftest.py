@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 from skimage import data
 
-from isthmus.codec.ready import Codec, ready
+from isthmus.codec.ready import Codec, make_codec
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.loading import load
 
@@ -24,7 +24,7 @@ def model() -> Autoencoder:
 
 @pytest.fixture(scope="session")
 def codec(model: Autoencoder) -> Codec:
-    return ready(model)
+    return make_codec(model)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""A second decoder of tiles, from docs/format.md alone, in plain Python integers: slow, and independent.
+"""A second decoder of tiles, from docs/reference/format-tiles.md alone, in plain Python integers: slow, and independent.
 
 It shares nothing with the package but the numbers in a model's tables.
 """
@@ -12,7 +12,7 @@ TOP = 1 << 64
 
 
 class RangeDecoder:
-    """docs/format.md, "Range coder"."""
+    """docs/reference/format-tiles.md, "Range coder"."""
 
     def __init__(self, data: bytes) -> None:
         padded = data + bytes(-len(data) % 4)
@@ -52,7 +52,7 @@ class RangeDecoder:
 
 
 def decode_tile(payload: bytes, size: tuple[int, int], band: Any) -> list[list[list[int]]]:
-    """Symbols [channel][row][column] of a tile's payload: docs/format.md, "Tiles"."""
+    """Symbols [channel][row][column] of a tile's payload: docs/reference/format-tiles.md, "Tiles"."""
     height, width = size
     coder = RangeDecoder(payload[3:])
     channels = len(band.silent)

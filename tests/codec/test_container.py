@@ -13,17 +13,19 @@ import pytest
 
 import isthmus
 from isthmus.codec import container
-from isthmus.codec.container import HEADER_BYTES, CompressedFileError, Header
+from isthmus.codec.container import HEADER_BYTES, CompressedFileError, ContainerHeader
 from isthmus.codec.ready import Codec
 
 from .conftest import GOLDEN
 
 FILES = sorted(GOLDEN.glob("*.isth"))
-HEADER = Header(size=(90, 110), channels=3, quality=5000, tile=32, model=b"12345678", alpha=True)
+HEADER = ContainerHeader(size=(90, 110), channels=3, quality=5000, tile=32, model=b"12345678", alpha=True)
 
 
 def made(payloads: bytes = b"payload") -> bytes:
-    return container.write(HEADER, [payloads + bytes([n]) for n in range(len(HEADER.expected()))])
+    return container.write_container(
+        HEADER, [payloads + bytes([n]) for n in range(len(HEADER.expected_chunks()))]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +46,7 @@ def test_every_flipped_bit_is_noticed(number: int, twenty: list[bytes]) -> None:
     for bit in range(8 * len(data)):
         data[bit // 8] ^= 1 << bit % 8
         try:
-            container.read(bytes(data))
+            container.read_container(bytes(data))
             unnoticed.append(bit)
         except CompressedFileError:
             pass
@@ -57,15 +59,15 @@ def test_every_truncation_is_noticed(number: int, twenty: list[bytes]) -> None:
     data = twenty[number]
     for length in range(len(data)):
         with pytest.raises(CompressedFileError):
-            container.read(data[:length])
+            container.read_container(data[:length])
     with pytest.raises(CompressedFileError, match="1 byte follows"):
-        container.read(data + b"\0")
+        container.read_container(data + b"\0")
 
 
 def test_what_is_written_is_read() -> None:
-    found = container.read(made())
+    found = container.read_container(made())
     assert found.header == HEADER
-    assert list(found.chunks) == HEADER.expected()
+    assert list(found.chunks) == HEADER.expected_chunks()
     assert [bytes(v) for v in found.chunks.values()] == [b"payload" + bytes([n]) for n in range(24)]
 
 
@@ -73,7 +75,7 @@ def test_the_damaged_chunk_is_named() -> None:
     data = bytearray(made())
     data[data.index(b"payload" + bytes([5]))] ^= 1
     with pytest.raises(CompressedFileError, match="alpha tile 2 does not match its checksum"):
-        container.read(bytes(data))
+        container.read_container(bytes(data))
 
 
 @pytest.mark.parametrize("damaged", range(24))
@@ -82,15 +84,15 @@ def test_a_damaged_chunk_costs_itself_only(damaged: int, part: str) -> None:
     data = bytearray(made())
     place = data.index(b"payload" + bytes([damaged]))
     data[place - (0 if part == "payload" else 6)] ^= 16
-    found = container.read(bytes(data), keep_going=True)
-    assert [(one.tag, one.number) for one in found.damage] == [HEADER.expected()[damaged]]
+    found = container.read_container(bytes(data), keep_going=True)
+    assert [(one.tag, one.number) for one in found.damage] == [HEADER.expected_chunks()[damaged]]
     assert len(found.chunks) == 23
 
 
 def test_a_lost_stretch_costs_what_was_in_it() -> None:
     data = made()
     begin, end = data.index(b"payload" + bytes([3])) + 2, data.index(b"payload" + bytes([6])) + 3
-    found = container.read(data[:begin] + data[end:], keep_going=True)
+    found = container.read_container(data[:begin] + data[end:], keep_going=True)
     assert [str(one) for one in found.damage] == [
         "alpha tile 1 is damaged or missing",
         "tile 2 is damaged or missing",
@@ -104,7 +106,7 @@ def test_a_later_version_is_told_from_damage() -> None:
     data[4] = 2
     data[HEADER_BYTES - 4 : HEADER_BYTES] = struct.pack("<I", zlib.crc32(bytes(data[: HEADER_BYTES - 4])))
     with pytest.raises(CompressedFileError, match="later version") as caught:
-        container.read(bytes(data))
+        container.read_container(bytes(data))
     assert caught.value.hint is not None
 
 
@@ -126,18 +128,18 @@ def test_impossible_headers_are_refused(change: dict[str, object], message: str)
         "tile": 64,
         "model": b"12345678",
     }
-    header = Header(**{**fields, **change})  # type: ignore[arg-type]
+    header = ContainerHeader(**{**fields, **change})  # type: ignore[arg-type]
     with pytest.raises(CompressedFileError, match=message):
-        container.read(container.pack_header(header))
+        container.read_container(container.pack_header(header))
 
 
 def test_a_promise_of_many_pixels_takes_no_memory() -> None:
     header = container.pack_header(
-        Header(size=(22_000, 22_000), channels=3, quality=5000, tile=512, model=b"12345678")
+        ContainerHeader(size=(22_000, 22_000), channels=3, quality=5000, tile=512, model=b"12345678")
     )
     tracemalloc.start()
     with pytest.raises(CompressedFileError, match="tile 0 is missing"):
-        container.read(header)
+        container.read_container(header)
     assert tracemalloc.get_traced_memory()[1] < 4e6
     tracemalloc.stop()
 
@@ -145,15 +147,15 @@ def test_a_promise_of_many_pixels_takes_no_memory() -> None:
 @pytest.mark.parametrize("data", [b"", b"\x89IST", b"\x89PNG\r\n\x1a\n" + bytes(40), bytes(1000)])
 def test_what_is_no_such_file_is_refused(data: bytes) -> None:
     with pytest.raises(CompressedFileError):
-        container.read(data)
+        container.read_container(data)
 
 
 def test_heads_of_overlapping_chunks_do_not_take_for_ever() -> None:
     # Every twelve bytes a well-made head of a chunk that reaches almost to the end and has a wrong checksum.
-    header = Header(size=(4096, 4096), channels=3, quality=5000, tile=64, model=b"12345678")
+    header = ContainerHeader(size=(4096, 4096), channels=3, quality=5000, tile=64, model=b"12345678")
     count = 4000
     length = 12 * count - 24
     start = struct.pack("<cH3sI", b"T", 0, length.to_bytes(3, "little"), 7)
     head = start + struct.pack("<H", binascii.crc_hqx(start, 0xFFFF))
-    found = container.read(container.pack_header(header) + head * count, keep_going=True)
+    found = container.read_container(container.pack_header(header) + head * count, keep_going=True)
     assert len(found.chunks) == 0

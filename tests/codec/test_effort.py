@@ -8,10 +8,10 @@ import pytest
 
 import isthmus
 from isthmus.codec import container
-from isthmus.codec.decoding import decoded
-from isthmus.codec.encoding import encoded
+from isthmus.codec.decoding import decode_picture
+from isthmus.codec.encoding import encode_picture_at
 from isthmus.codec.models import codec_for
-from isthmus.codec.picture import picture
+from isthmus.codec.picture import read_picture
 from isthmus.codec.ready import Codec
 from isthmus.codec.refinement import bits_per_error
 from isthmus.errors import UsageError
@@ -24,8 +24,8 @@ def curve(image: Pixels, codec: Codec, effort: int) -> list[tuple[float, float]]
     """(bits per pixel, dB) of whole files over the range of qualities."""
     points = []
     for quality in (1000, 3500, 6000, 8500):
-        data = encoded(picture(image), codec, quality, effort=effort).data
-        again = decoded(container.read(data), codec).picture.array()
+        data = encode_picture_at(read_picture(image), codec, quality, effort=effort).data
+        again = decode_picture(container.read_container(data), codec).picture.array()
         error = np.square(image.astype(np.float64) - again).mean()
         points.append((8 * len(data) / image[..., 0].size, 10 * np.log10(255**2 / error)))
     return points
@@ -41,8 +41,8 @@ def test_effort_never_makes_a_worse_file(codec: Codec, photo: Pixels, quality: i
     image = photo[60:140, 100:200]
 
     def cost(effort: int) -> float:
-        data = encoded(picture(image), codec, quality, effort=effort).data
-        again = decoded(container.read(data), codec).picture.array()
+        data = encode_picture_at(read_picture(image), codec, quality, effort=effort).data
+        again = decode_picture(container.read_container(data), codec).picture.array()
         error = np.square((image.astype(np.float64) - again) / 255).sum()
         return 8 * len(data) + bits_per_error(codec.model, quality / 100) * float(error)
 
@@ -56,9 +56,11 @@ def test_effort_gives_the_same_file_every_time(codec: Codec, photo: Pixels) -> N
 
 def test_effort_works_tile_by_tile_and_at_the_edges(codec: Codec, photo: Pixels) -> None:
     image = photo[60:165, 100:237]
-    made = container.read(encoded(picture(image), codec, 5000, tile=64, effort=2).data)
+    made = container.read_container(
+        encode_picture_at(read_picture(image), codec, 5000, tile=64, effort=2).data
+    )
     assert made.header.tiles == 6
-    again = decoded(made, codec).picture.array()
+    again = decode_picture(made, codec).picture.array()
     assert np.square(image.astype(np.float64) - again).mean() < 255**2 * 10**-2.6
 
 

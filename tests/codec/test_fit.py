@@ -10,9 +10,9 @@ import torch
 import isthmus
 from isthmus.api.after_training import finish_model
 from isthmus.codec import transform
-from isthmus.codec.contexts import starting_contexts
+from isthmus.codec.contexts import init_contexts
 from isthmus.codec.fit import fit_band, fit_tables
-from isthmus.codec.symbols import encode
+from isthmus.codec.symbols import encode_symbols
 from isthmus.errors import DataError
 from isthmus.model.autoencoder import Autoencoder, build
 from isthmus.model.recipes import recipe
@@ -59,9 +59,11 @@ def test_the_same_pictures_give_the_same_tables(fresh: Autoencoder, photo: Pixel
 def test_fitting_saves_bytes(fresh: Autoencoder, photo: Pixels) -> None:
     image = torch.from_numpy(photo).permute(2, 0, 1)[None] / 255
     tiles = [transform.analyse(fresh, image[..., left : left + 200], 60.0) for left in (0, 200)]
-    before = fit_band(tiles, starting_contexts(fresh, 60.0), steps=0)
-    after = fit_band(tiles, starting_contexts(fresh, 60.0), steps=60)
-    assert sum(len(encode(t, after)) for t in tiles) < sum(len(encode(t, before)) for t in tiles)
+    before = fit_band(tiles, init_contexts(fresh, 60.0), steps=0)
+    after = fit_band(tiles, init_contexts(fresh, 60.0), steps=60)
+    assert sum(len(encode_symbols(t, after)) for t in tiles) < sum(
+        len(encode_symbols(t, before)) for t in tiles
+    )
 
 
 def test_gray_pictures_fit_a_model_of_colour_but_not_the_reverse(fresh: Autoencoder, photo: Pixels) -> None:

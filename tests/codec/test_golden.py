@@ -9,7 +9,7 @@ import pytest
 
 import isthmus
 from isthmus.codec import container
-from isthmus.codec.decoding import tile_symbols
+from isthmus.codec.decoding import decode_tile_symbols
 from isthmus.codec.grid import Grid
 from isthmus.codec.ready import Codec
 
@@ -30,9 +30,9 @@ def expected() -> dict[str, np.ndarray]:
 def test_the_symbols_of_every_tile_are_the_same(
     path: Path, codec: Codec, expected: dict[str, np.ndarray]
 ) -> None:
-    found = container.read(path.read_bytes())
+    found = container.read_container(path.read_bytes())
     grid = Grid.of(found.header, codec.stride)
-    for number, symbols in enumerate(tile_symbols(found, codec, grid, range(grid.count))):
+    for number, symbols in enumerate(decode_tile_symbols(found, codec, grid, range(grid.count))):
         assert isinstance(symbols, np.ndarray)
         assert np.array_equal(symbols, expected[f"{path.stem}/symbols/{number}"])
 
@@ -53,7 +53,7 @@ def test_the_picture_is_the_same_within_one_level(
 def test_a_decoder_written_from_the_specification_finds_the_same(
     name: str, codec: Codec, expected: dict[str, np.ndarray]
 ) -> None:
-    found = container.read((GOLDEN / f"{name}.isth").read_bytes())
+    found = container.read_container((GOLDEN / f"{name}.isth").read_bytes())
     grid = Grid.of(found.header, codec.stride)
     payload = bytes(found.chunks[container.TILE, 0])
     band = codec.tables.bands[payload[0]]
@@ -61,7 +61,7 @@ def test_a_decoder_written_from_the_specification_finds_the_same(
 
 
 def test_what_travels_with_the_picture_is_read(codec: Codec) -> None:
-    found = container.read((GOLDEN / "tagged.isth").read_bytes())
+    found = container.read_container((GOLDEN / "tagged.isth").read_bytes())
     assert bytes(found.chunks[container.ICC, 0]) == b"a profile, as far as this format cares"
     assert b"a cat" in bytes(found.chunks[container.EXIF, 0])
     small = isthmus.read_preview(GOLDEN / "tagged.isth")

@@ -125,7 +125,7 @@ def test_orientation_is_applied_and_metadata_kept(model: Autoencoder, photo: Pix
     exif[0x0112], exif[0x010E] = 6, "a cat"
     Image.fromarray(photo[:40, :60]).save(tmp_path / "c.jpg", exif=exif, icc_profile=b"profile", quality=95)
     data = isthmus.compress(tmp_path / "c.jpg", quality=100, model=model)
-    found = container.read(data)
+    found = container.read_container(data)
     assert found.header.size == (60, 40)
     assert bytes(found.chunks[container.ICC, 0]) == b"profile"
     kept = Image.Exif()
@@ -139,10 +139,12 @@ def test_orientation_is_applied_and_metadata_kept(model: Autoencoder, photo: Pix
 
 def test_the_file_alone_is_decoded_with_its_own_model_only(photo: Pixels, model: Autoencoder) -> None:
     data = bytearray(isthmus.compress(photo[:20, :20], model=model))
-    found = container.read(bytes(data))
-    other = container.Header(**{**vars(found.header), "model": b"another!"})
+    found = container.read_container(bytes(data))
+    other = container.ContainerHeader(**{**vars(found.header), "model": b"another!"})
     with pytest.raises(CompressedFileError, match="made with another model") as caught:
-        isthmus.decompress(container.write(other, [bytes(v) for v in found.chunks.values()]), model=model)
+        isthmus.decompress(
+            container.write_container(other, [bytes(v) for v in found.chunks.values()]), model=model
+        )
     assert caught.value.hint is not None
 
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from isthmus.codec import self_test
-from isthmus.codec.ready import ready
+from isthmus.codec.ready import make_codec
 from isthmus.codec.self_test import MAX_RECORDS, RECORD
 from isthmus.codec.tables import Tables
 from isthmus.errors import ModelFileError
@@ -39,7 +39,7 @@ class Runs:
     def of_a_new_process(self, model: Autoencoder | None = None) -> int:
         """Self-tests run for a model that was loaded just now."""
         before = self.count
-        ready(load(MODEL) if model is None else model)
+        make_codec(load(MODEL) if model is None else model)
         return self.count - before
 
 
@@ -97,7 +97,7 @@ def test_other_tables_are_tested_again_and_failures_never_recorded(runs: Runs, c
         changed[4] += 1
         model.attachments["codec"] = Attachment(good.facts, good.tensors | {"proof.bytes": changed})
         with pytest.raises(ModelFileError, match="own test"):
-            ready(model)
+            make_codec(model)
         assert runs.count == 1 + times
         assert (cache / RECORD).read_bytes() == before
 

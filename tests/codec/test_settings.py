@@ -92,6 +92,6 @@ def test_symbols_are_the_same_under_every_setting(tmp_path: Path) -> None:
         for here, there in zip(other["pixels"], plain["pixels"], strict=False):
             assert np.abs(np.array(here) - np.array(there)).max() <= 1
         # Encoded there, decoded here: the check of the symbols in every tile says that they are the same.
-        assert container.read(made[name].read_bytes()).header.size == (96, 96)
+        assert container.read_container(made[name].read_bytes()).header.size == (96, 96)
         assert isthmus.decompress(made[name], model=model).shape == (96, 96, 3)
     assert len({one["capability"] for one in found.values()}) > 1

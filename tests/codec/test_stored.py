@@ -8,7 +8,7 @@ import numpy as np
 
 import isthmus
 from isthmus import pretrained
-from isthmus.codec.stored import ATTACHMENT, from_attachment, pack, to_attachment, unpack
+from isthmus.codec.stored import ATTACHMENT, from_attachment, pack_band, to_attachment, unpack_band
 from isthmus.codec.tables import Band
 
 
@@ -25,7 +25,7 @@ def test_bands_come_back_from_their_differences_and_take_less_room() -> None:
     assert len(again.bands) == len(tables.bands) > 2
     assert all(same(one, other) for one, other in zip(tables.bands, again.bands, strict=True))
     first, second = tables.bands[:2]
-    assert len(pack(second, first)) < 0.8 * len(pack(second))
+    assert len(pack_band(second, first)) < 0.8 * len(pack_band(second))
 
 
 def test_differences_may_pass_the_ends_of_their_type() -> None:
@@ -36,7 +36,7 @@ def test_differences_may_pass_the_ends_of_their_type() -> None:
     low = replace(band, mean=np.full_like(band.mean, least), codes=np.zeros_like(band.codes))
     high = replace(band, mean=np.full_like(band.mean, most), codes=np.full_like(band.codes, 255))
     for one, other in ((low, high), (high, low)):
-        found = unpack(pack(other, one), band.channels, len(band.shifts), one)
+        found = unpack_band(pack_band(other, one), band.channels, len(band.shifts), one)
         assert same(found, other)
 
 
@@ -46,7 +46,7 @@ def test_bands_of_the_first_format_stand_by_themselves() -> None:
     tables = from_attachment(attachment.facts, attachment.tensors)
     facts, tensors = to_attachment(tables)
     for number, band in enumerate(tables.bands):
-        array = np.frombuffer(pack(band), np.uint8)
+        array = np.frombuffer(pack_band(band), np.uint8)
         tensors[f"band.{number}"] = tensors[f"band.{number}"].new_tensor(array.copy())
     old = from_attachment(facts | {"format": 1}, tensors)
     assert all(same(one, other) for one, other in zip(tables.bands, old.bands, strict=True))

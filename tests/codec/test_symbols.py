@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from isthmus.codec import transform
 from isthmus.codec.coder import Reader, Writer
 from isthmus.codec.container import CompressedFileError
-from isthmus.codec.counts import as_codes, expected, ruler, scales
+from isthmus.codec.counts import bin_scales, build_scale_bins, expected_shares, to_codes
 from isthmus.codec.ready import Codec
-from isthmus.codec.symbols import decode, decode_together, encode, encode_together
-from isthmus.codec.tables import LARGEST
+from isthmus.codec.symbols import decode_symbols, decode_tiles, encode_symbols, encode_tiles
+from isthmus.codec.tables import MAX_SYMBOL
 
 from .reference import RangeDecoder
 
@@ -34,9 +34,9 @@ def test_any_symbols_come_back(codec: Codec, height: int, width: int, spread: fl
     band = codec.tables.bands[seed % len(codec.tables.bands)]
     loud = random.random((band.channels, 1, 1)) < 0.5
     values = np.rint(random.laplace(size=(band.channels, height, width)) * spread * loud)
-    symbols = np.clip(values, -LARGEST, LARGEST).astype(np.int32)
-    data = encode(symbols, band)
-    assert np.array_equal(decode(data, (height, width), band), symbols)
+    symbols = np.clip(values, -MAX_SYMBOL, MAX_SYMBOL).astype(np.int32)
+    data = encode_symbols(symbols, band)
+    assert np.array_equal(decode_symbols(data, (height, width), band), symbols)
 
 
 def some_tiles(
@@ -55,11 +55,9 @@ def some_tiles(
 def test_tiles_that_go_together_are_coded_as_each_alone(codec: Codec) -> None:
     sizes = [(8, 8), (1, 1), (5, 8), (8, 3), (1, 6)]
     tiles, band = some_tiles(codec, sizes), codec.tables.bands[-1]
-    together = encode_together(tiles, band)
-    assert together == [encode(tile, band) for tile in tiles]
-    for found, tile in zip(
-        decode_together(list(zip(together, sizes, strict=True)), band), tiles, strict=True
-    ):
+    together = encode_tiles(tiles, band)
+    assert together == [encode_symbols(tile, band) for tile in tiles]
+    for found, tile in zip(decode_tiles(list(zip(together, sizes, strict=True)), band), tiles, strict=True):
         assert isinstance(found, np.ndarray)
         assert np.array_equal(found, tile)
 
@@ -67,12 +65,10 @@ def test_tiles_that_go_together_are_coded_as_each_alone(codec: Codec) -> None:
 def test_a_damaged_tile_leaves_those_beside_it_alone(codec: Codec) -> None:
     sizes = [(6, 6)] * 3
     tiles, band = some_tiles(codec, sizes, 40.0), codec.tables.bands[0]
-    good = encode_together(tiles, band)
+    good = encode_tiles(tiles, band)
     random, errors = np.random.default_rng(0), 0
     for _ in range(60):
-        found = decode_together(
-            [(good[0], sizes[0]), (random.bytes(90), sizes[1]), (good[2], sizes[2])], band
-        )
+        found = decode_tiles([(good[0], sizes[0]), (random.bytes(90), sizes[1]), (good[2], sizes[2])], band)
         errors += isinstance(found[1], CompressedFileError)
         for one, tile in ((found[0], tiles[0]), (found[2], tiles[2])):
             assert isinstance(one, np.ndarray)
@@ -82,9 +78,9 @@ def test_a_damaged_tile_leaves_those_beside_it_alone(codec: Codec) -> None:
 
 def test_single_and_double_precision_add_alike(codec: Codec, monkeypatch: pytest.MonkeyPatch) -> None:
     tiles, band = some_tiles(codec, [(12, 10)], 3.0), codec.tables.bands[1]
-    single = encode(tiles[0], band)
-    monkeypatch.setattr("isthmus.codec.sums.EXACT", 0)
-    assert encode(tiles[0], band) == single
+    single = encode_symbols(tiles[0], band)
+    monkeypatch.setattr("isthmus.codec.sums.EXACT_LIMIT", 0)
+    assert encode_symbols(tiles[0], band) == single
 
 
 def test_contexts_save_bytes(codec: Codec, photo: npt.NDArray[np.uint8]) -> None:
@@ -93,12 +89,14 @@ def test_contexts_save_bytes(codec: Codec, photo: npt.NDArray[np.uint8]) -> None
     symbols = transform.analyse(codec.model, image, 50.0)
     shuffled = np.random.default_rng(0).permuted(symbols.reshape(len(symbols), -1), axis=1)
     band = codec.tables.bands[1]
-    assert len(encode(symbols, band)) < 0.9 * len(encode(shuffled.reshape(symbols.shape), band))
+    assert len(encode_symbols(symbols, band)) < 0.9 * len(
+        encode_symbols(shuffled.reshape(symbols.shape), band)
+    )
 
 
 def test_a_silent_tile_takes_a_few_bytes(codec: Codec) -> None:
     band = codec.tables.bands[0]
-    assert len(encode(np.zeros((band.channels, 64, 64), np.int32), band)) < 16
+    assert len(encode_symbols(np.zeros((band.channels, 64, 64), np.int32), band)) < 16
 
 
 def test_bytes_no_encoder_wrote_give_symbols_or_an_error(codec: Codec) -> None:
@@ -107,11 +105,11 @@ def test_bytes_no_encoder_wrote_give_symbols_or_an_error(codec: Codec) -> None:
     for _ in range(200):
         data = random.bytes(int(random.integers(0, 60)))
         try:
-            found = decode(data, (5, 4), band)
+            found = decode_symbols(data, (5, 4), band)
         except CompressedFileError:
             continue
         assert found.shape == (band.channels, 5, 4)
-        assert np.abs(found).max() <= LARGEST
+        assert np.abs(found).max() <= MAX_SYMBOL
 
 
 @settings(max_examples=50, deadline=None)
@@ -142,7 +140,7 @@ def test_weights_sum_to_the_total_and_none_is_zero(codec: Codec) -> None:
 
 def test_rounding_the_logarithms_of_weights_costs_nearly_nothing(codec: Codec) -> None:
     shares = np.random.default_rng(0).gamma(0.3, size=(44, 40, 34)) + 1e-4
-    band = replace(codec.tables.bands[0], codes=as_codes(shares))
+    band = replace(codec.tables.bands[0], codes=to_codes(shares))
     exact = shares / shares.sum(-1, keepdims=True)
     assert np.abs(band.weights / 2**24 / exact - 1).max() < 0.08
     # What that costs: the divergence of the two, in bits per symbol.
@@ -152,10 +150,10 @@ def test_rounding_the_logarithms_of_weights_costs_nearly_nothing(codec: Codec) -
 @pytest.mark.parametrize("scale", [0.3, 1.0, 5.0, 40.0])
 def test_the_density_behind_the_weights_is_a_logistic(scale: float) -> None:
     # Of many logistic numbers around the middle, rounded, each entry gets about its share.
-    shifts = ruler().shifts
-    number = int(np.argmin(np.abs(scales() - scale)))
-    drawn = np.random.default_rng(0).logistic(0.5 / 16, scales()[number], 400_000)
+    shifts = build_scale_bins().shifts
+    number = int(np.argmin(np.abs(bin_scales() - scale)))
+    drawn = np.random.default_rng(0).logistic(0.5 / 16, bin_scales()[number], 400_000)
     entry = np.rint(drawn).astype(int) >> shifts[number]
-    share = expected(shifts)[number, 0]
+    share = expected_shares(shifts)[number, 0]
     for value in (-2, -1, 0, 1, 2):
         assert share[value + 16] == pytest.approx((entry == value).mean(), abs=0.005)

@@ -9,10 +9,10 @@ import pytest
 import isthmus
 from isthmus.codec import container, transform
 from isthmus.codec.container import CompressedFileError
-from isthmus.codec.decoding import decoded, tile_symbols
-from isthmus.codec.encoding import encoded
+from isthmus.codec.decoding import decode_picture, decode_tile_symbols
+from isthmus.codec.encoding import encode_picture_at
 from isthmus.codec.grid import Grid, Rectangle
-from isthmus.codec.picture import picture
+from isthmus.codec.picture import read_picture
 from isthmus.codec.ready import Codec
 from isthmus.errors import UsageError
 
@@ -22,7 +22,9 @@ TILE = 32
 
 @pytest.fixture(scope="module")
 def tiled(codec: Codec, photo: Pixels) -> bytes:
-    return encoded(picture(np.dstack([photo[:140, :170], photo[:140, :170, 1]])), codec, 7000, tile=TILE).data
+    return encode_picture_at(
+        read_picture(np.dstack([photo[:140, :170], photo[:140, :170, 1]])), codec, 7000, tile=TILE
+    ).data
 
 
 @pytest.fixture(scope="module")
@@ -31,17 +33,17 @@ def whole(codec: Codec, tiled: bytes) -> Pixels:
 
 
 def symbols(data: bytes, codec: Codec) -> npt.NDArray[np.int32]:
-    found = container.read(data)
+    found = container.read_container(data)
     grid = Grid.of(found.header, codec.stride)
     plane = np.zeros((codec.tables.channels, *grid.all.size), np.int32)
-    for number, tile in enumerate(tile_symbols(found, codec, grid, range(grid.count))):
+    for number, tile in enumerate(decode_tile_symbols(found, codec, grid, range(grid.count))):
         assert isinstance(tile, np.ndarray)
         plane[:, *grid.tile(number).slices] = tile
     return plane
 
 
 def test_tiles_have_the_symbols_of_one_pass(codec: Codec, photo: Pixels, tiled: bytes) -> None:
-    at_once = symbols(encoded(picture(photo[:140, :170]), codec, 7000).data, codec)
+    at_once = symbols(encode_picture_at(read_picture(photo[:140, :170]), codec, 7000).data, codec)
     # Where a latent lies within rounding of a half, the order of a sum may decide.
     assert (symbols(tiled, codec) != at_once).mean() < 1e-3
 
@@ -71,7 +73,7 @@ def test_a_region_is_that_part_of_the_picture(
 
 
 def test_a_region_decodes_only_the_tiles_it_needs(codec: Codec, tiled: bytes) -> None:
-    found = container.read(tiled)
+    found = container.read_container(tiled)
     asked = []
 
     class Watched(dict):  # type: ignore[type-arg]
@@ -80,7 +82,7 @@ def test_a_region_decodes_only_the_tiles_it_needs(codec: Codec, tiled: bytes) ->
             return super().get(key, default)
 
     watched = container.Container(found.header, Watched(found.chunks))
-    decoded(watched, codec, region=Rectangle(0, 0, 8, 8))
+    decode_picture(watched, codec, region=Rectangle(0, 0, 8, 8))
     tiles = {number for tag, number in asked if tag == container.TILE}
     assert 0 in tiles
     assert len(tiles) <= 9 < found.header.tiles
@@ -94,11 +96,11 @@ def test_a_region_outside_is_refused(codec: Codec, tiled: bytes, region: tuple[i
 
 @pytest.mark.parametrize("lost", [0, 14, 29])
 def test_a_lost_tile_costs_itself_and_is_named(codec: Codec, tiled: bytes, whole: Pixels, lost: int) -> None:
-    found = container.read(tiled)
+    found = container.read_container(tiled)
     at = tiled.index(bytes(found.chunks[container.TILE, lost]))
     data = bytearray(tiled)
     data[at + 4] ^= 1
-    result = decoded(container.read(bytes(data), keep_going=True), codec, keep_going=True)
+    result = decode_picture(container.read_container(bytes(data), keep_going=True), codec, keep_going=True)
     assert [str(one) for one in result.damage] == [f"tile {lost} is damaged or missing"]
     grid = Grid.of(found.header, codec.stride)
     margin = transform.margins(codec.model)[1]
@@ -113,11 +115,11 @@ def test_a_lost_tile_costs_itself_and_is_named(codec: Codec, tiled: bytes, whole
 
 
 def test_lost_transparency_is_opaque(codec: Codec, tiled: bytes, whole: Pixels) -> None:
-    found = container.read(tiled)
+    found = container.read_container(tiled)
     at = tiled.index(bytes(found.chunks[container.ALPHA, 3]))
     data = bytearray(tiled)
     data[at + 4] ^= 1
-    result = decoded(container.read(bytes(data), keep_going=True), codec, keep_going=True)
+    result = decode_picture(container.read_container(bytes(data), keep_going=True), codec, keep_going=True)
     assert [str(one) for one in result.damage] == ["alpha tile 3 is damaged or missing"]
     assert np.array_equal(result.picture.pixels, whole[..., :3])
     assert result.picture.alpha is not None
@@ -126,9 +128,11 @@ def test_lost_transparency_is_opaque(codec: Codec, tiled: bytes, whole: Pixels) 
 
 def test_a_file_with_every_tile_lost_is_refused_at_once(codec: Codec, tiled: bytes) -> None:
     with pytest.raises(CompressedFileError, match="none can be read"):
-        decoded(container.read(tiled[:32], keep_going=True), codec, keep_going=True)
-    promise = container.Header(
+        decode_picture(container.read_container(tiled[:32], keep_going=True), codec, keep_going=True)
+    promise = container.ContainerHeader(
         size=(20_000, 20_000), channels=3, quality=5000, tile=512, model=codec.fingerprint
     )
     with pytest.raises(CompressedFileError, match="none can be read"):
-        decoded(container.read(container.pack_header(promise), keep_going=True), codec, keep_going=True)
+        decode_picture(
+            container.read_container(container.pack_header(promise), keep_going=True), codec, keep_going=True
+        )

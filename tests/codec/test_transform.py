@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from isthmus.codec.transform import (
-    LARGEST_SYMBOL,
+    MAX_SYMBOL,
     analyse,
     check_codec,
-    latents,
+    compute_latents,
     margins,
     quantise,
     synthesise,
@@ -65,11 +65,11 @@ def test_higher_quality_has_finer_steps_and_less_error() -> None:
 
 def test_latents_are_computed_once_for_all_qualities() -> None:
     model, picture = codec(), image(40, 33)
-    values = latents(model, picture)
+    values = compute_latents(model, picture)
     assert values.shape == (40, 3, 3)
     for quality in (1.0, 57.3, 100.0):
         assert np.array_equal(quantise(model, values, quality), analyse(model, picture, quality))
-    assert np.abs(quantise(model, values * 1e9, 100.0)).max() == LARGEST_SYMBOL
+    assert np.abs(quantise(model, values * 1e9, 100.0)).max() == MAX_SYMBOL
 
 
 @pytest.mark.parametrize(
@@ -94,8 +94,8 @@ def test_pieces_widened_by_the_margins_are_the_whole(settings: tuple[str, ...]) 
     steps = 2 * max(ahead, behind) + 6
     size = (steps * STRIDE, 2 * STRIDE)
     picture, cut = image(*size), 4  # in steps of the grid
-    whole = latents(model, picture)
-    widened = latents(model, picture[..., : (cut + ahead) * STRIDE, :])
+    whole = compute_latents(model, picture)
+    widened = compute_latents(model, picture[..., : (cut + ahead) * STRIDE, :])
     torch.testing.assert_close(widened[:, :cut], whole[:, :cut], atol=1e-5, rtol=1e-5)
     symbols = np.random.default_rng(0).integers(-9, 10, (40, steps, 2)).astype(np.int32)
     painted = synthesise(model, symbols, 90.0, size).astype(int)
@@ -108,8 +108,8 @@ def test_the_margins_are_no_wider_than_needed() -> None:
     ahead, behind = margins(model)
     steps = 2 * max(ahead, behind) + 6
     picture = image(steps * STRIDE, STRIDE)
-    whole = latents(model, picture)
-    narrow = latents(model, picture[..., : (4 + ahead - 1) * STRIDE, :])
+    whole = compute_latents(model, picture)
+    narrow = compute_latents(model, picture[..., : (4 + ahead - 1) * STRIDE, :])
     assert bool((narrow[:, :4] != whole[:, :4]).any())
     values = torch.randn(1, 40, steps, 1, generator=torch.Generator().manual_seed(1))
     painted = model.decode_raw(values, (steps * STRIDE, STRIDE), [])

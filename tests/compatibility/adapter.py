@@ -21,14 +21,17 @@ KEPT = 256
 def symbols_of(path: Path, model: isthmus.Autoencoder | None) -> list[npt.NDArray[np.int32]]:
     """The symbols of every tile of a compressed file, `(C, rows, columns)` each; None: the shipped codec."""
     from isthmus.codec import container
-    from isthmus.codec.decoding import intact, tile_symbols
+    from isthmus.codec.decoding import decode_tile_symbols, raise_if_damaged
     from isthmus.codec.grid import Grid
     from isthmus.codec.models import codec_for
 
     codec = codec_for(model)
-    found = container.read(path.read_bytes())
+    found = container.read_container(path.read_bytes())
     grid = Grid.of(found.header, codec.stride)
-    return [np.asarray(intact(tile)) for tile in tile_symbols(found, codec, grid, range(grid.count))]
+    return [
+        np.asarray(raise_if_damaged(tile))
+        for tile in decode_tile_symbols(found, codec, grid, range(grid.count))
+    ]
 
 
 def next_step(state: Path, data: str) -> Arrays:
@@ -75,11 +78,11 @@ def save_in(model: isthmus.Autoencoder, path: Path, bits: int) -> None:
 
 def encode_tiles(image: npt.NDArray[np.uint8], model: isthmus.Autoencoder, tile: int) -> bytes:
     """A compressed file with tiles of the given side in pixels; `isthmus.compress` chooses larger ones."""
-    from isthmus.codec.encoding import encoded
+    from isthmus.codec.encoding import encode_picture_at
     from isthmus.codec.models import codec_for
-    from isthmus.codec.picture import picture
+    from isthmus.codec.picture import read_picture
 
-    return encoded(picture(image), codec_for(model), 6000, tile=tile).data
+    return encode_picture_at(read_picture(image), codec_for(model), 6000, tile=tile).data
 
 
 def learn_motion(path: str, sequences: list[str]) -> None:

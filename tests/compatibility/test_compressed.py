@@ -62,4 +62,4 @@ def test_the_fingerprint_of_a_codec_is_the_same(
     name: str, facts: dict[str, Any], codecs: dict[str, isthmus.Autoencoder | None]
 ) -> None:
     data = isthmus.compress(np.zeros((4, 4), np.uint8), model=codecs[name])
-    assert data[20:28].hex() == facts["codecs"][name]  # docs/format.md: the model
+    assert data[20:28].hex() == facts["codecs"][name]  # docs/reference/format.md: the model

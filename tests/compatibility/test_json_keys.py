@@ -23,8 +23,8 @@ PINNED: dict[str, list[str]] = {
 
 
 def documented() -> dict[str, set[str]]:
-    """Schema → keys in the first column of its table in docs/json.md."""
-    page = (ROOT / "docs" / "json.md").read_text("utf-8")
+    """Schema → keys in the first column of its table in docs/reference/json.md."""
+    page = (ROOT / "docs" / "reference" / "json.md").read_text("utf-8")
     found: dict[str, set[str]] = {}
     for part in re.split(r"^## ", page, flags=re.MULTILINE)[1:]:
         rows = [line for line in part.splitlines() if line.startswith("| `")]

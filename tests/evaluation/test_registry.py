@@ -77,4 +77,4 @@ def test_a_name_belongs_to_one_metric() -> None:
 
 @pytest.mark.parametrize("name", [name for name in METRICS if name not in ("numbers", "probe")])
 def test_the_page_of_metrics_names_every_one(name: str) -> None:
-    assert f"`{name}`" in (DOCS / "metrics.md").read_text("utf-8")
+    assert f"`{name}`" in (DOCS / "reference" / "metrics.md").read_text("utf-8")

@@ -92,8 +92,9 @@ def test_an_interrupted_search_goes_on(
         return train_trial(*args, **options)
 
     monkeypatch.setattr(tuning, "train_trial", counted)
-    with pytest.raises(KeyboardInterrupt):
-        tune(images, ["code=1,3"], folds=2, log=log, **QUICK)
+    part = tune(images, ["code=1,3"], folds=2, log=log, **QUICK)
+    assert not part.complete and [t.state for t in part.trials] == ["done", "running"]
+    assert part.interruption == f"interrupted: 3 of 4 trainings done; the same call goes on from {log}"
     trained.clear()
     again = tune(images, ["code=1,3"], folds=2, log=log, **QUICK)
     assert len(trained) == 1 and again.complete

@@ -80,7 +80,7 @@ def test_large_arrays_are_not_copied() -> None:
         (np.zeros(5, np.uint8), r"\(N, H, W\)"),
         (np.zeros((1, 1, 1, 1, 1), np.uint8), r"\(N, H, W\)"),
         (np.zeros((0, 4, 4), np.uint8), "no images"),
-        (np.zeros((2, 4, 4, 5), np.uint8), "5 channels"),
+        (np.zeros((2, 4, 4, 65), np.uint8), r"65 channels in \(2, 4, 4, 65\), not 1 to 64"),
     ],
 )
 def test_what_is_no_image_is_refused(array: np.ndarray, reason: str) -> None:

@@ -54,7 +54,9 @@ def test_recorrupted_learns_nearly_what_clean_images_teach(clean: np.ndarray, se
     assert any("measured on" in note for note in alone.summary["settled"]["notes"])
     taught = trained(clean, f"corruption.sigma={SIGMA}", f"corruption.sigma_low={SIGMA}")
     assert gained(alone) > 5
-    assert gained(alone) > gained(taught) - 1.5  # after so few steps; docs/restoration.md has the real gap
+    assert (
+        gained(alone) > gained(taught) - 1.5
+    )  # after so few steps; docs/use/restoration.md has the real gap
 
 
 def test_a_blind_spot_learns_without_knowing_the_level(seen: np.ndarray) -> None:

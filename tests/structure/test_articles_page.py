@@ -1,4 +1,4 @@
-"""docs/articles.md says what was measured: its tables are those of the results, its pictures are there."""
+"""The tables of docs/research/articles/ are those of the results, and its pictures are there."""
 
 from __future__ import annotations
 
@@ -13,22 +13,25 @@ from isthmus.images.store import ImageSet
 
 ROOT = Path(__file__).parents[2]
 STUDY = "studies/articles"
-PAGE = (ROOT / "docs" / "articles.md").read_text("utf-8")
+FOLDER = ROOT / "docs" / "research" / "articles"
+PAGES = [path.read_text("utf-8") for path in sorted(FOLDER.glob("*.md"))]
 LARGEST = 150_000  # bytes
 
 
 def test_tables_are_those_of_the_results() -> None:
     tables = load_script(f"{STUDY}/tables.py")
-    assert set(re.findall(r"<!-- table: ([\w-]+) -->", PAGE)) == set(tables.TABLES)
-    assert tables.with_tables(PAGE, ROOT / STUDY / "results") == PAGE
-    assert "-->\n<!-- end" not in PAGE  # no table is empty
+    shown = [name for page in PAGES for name in re.findall(r"<!-- table: ([\w-]+) -->", page)]
+    assert sorted(shown) == sorted(tables.TABLES)
+    for page in PAGES:
+        assert tables.with_tables(page, ROOT / STUDY / "results") == page
+        assert "-->\n<!-- end" not in page  # no table is empty
 
 
 def test_pictures_are_there_and_small() -> None:
-    shown = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", PAGE)
+    shown = [name for page in PAGES for name in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", page)]
     assert len(shown) >= 5
     for name in shown:
-        assert (ROOT / "docs" / name).stat().st_size <= LARGEST, name
+        assert (FOLDER / name).stat().st_size <= LARGEST, name
 
 
 @pytest.mark.parametrize("scattered", [True, False])

@@ -1,4 +1,4 @@
-"""Every command of the table can be loaded, explains itself and stands in docs/cli.md."""
+"""Every command of the table can be loaded, explains itself and stands in docs/reference/cli.md."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import pytest
 from isthmus.cli import COMMANDS, isthmus
 from isthmus.cli.reference import command_reference, reference
 
-PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "cli.md"
 NAMES = [entry.name for entry in COMMANDS]
 
 
@@ -47,9 +47,11 @@ def test_the_command_speaks_json(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_command_is_documented(name: str) -> None:
     assert command_reference(name) in PAGE.read_text("utf-8"), (
-        "run: python -m isthmus.cli.reference > docs/cli.md"
+        "run: python -m isthmus.cli.reference > docs/reference/cli.md"
     )
 
 
 def test_the_page_is_what_the_commands_say() -> None:
-    assert PAGE.read_text("utf-8") == reference(), "run: python -m isthmus.cli.reference > docs/cli.md"
+    assert PAGE.read_text("utf-8") == reference(), (
+        "run: python -m isthmus.cli.reference > docs/reference/cli.md"
+    )

@@ -20,7 +20,7 @@ from isthmus.images.named import SAMPLE_FOLDER
 from isthmus.training.options import Options
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 STEPS = 4
 SHELL = {"|", ">", ">>", "<", "&&", "||", ";", "&"}
 MARK = re.compile(r"<!--\s*not run:(.*?)-->")
@@ -120,7 +120,7 @@ def sample_folder(
 
 
 @pytest.mark.usefixtures("sample_folder")
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_the_examples_run(page: Path) -> None:
     names: dict[str, object] = {"__name__": "__main__"}
     for block in blocks(page.read_text("utf-8")):
@@ -128,7 +128,7 @@ def test_the_examples_run(page: Path) -> None:
             run(block, names, page)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_what_is_not_run_says_why(page: Path) -> None:
     text = page.read_text("utf-8")
     marked = [block for block in blocks(text) if block.mark is not None]

@@ -17,6 +17,7 @@ GROUND = {
     "file_jobs",
     "input_files",
     "installation",
+    "interruption",
     "locks",
     "log",
     "machine",

@@ -1,4 +1,4 @@
-"""The Lightning example of docs/python.md runs: with lightning where it is installed, and by a stand-in."""
+"""The Lightning example of docs/use/python.md runs: with Lightning if installed, else with a stand-in."""
 
 import sys
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from PIL import Image
 
 import isthmus
 
-PAGE = (Path(__file__).parents[2] / "docs" / "python.md").read_text("utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "use" / "python.md").read_text("utf-8")
 
 
 def example() -> str:

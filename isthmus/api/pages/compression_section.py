@@ -13,9 +13,9 @@ import numpy.typing as npt
 import torch
 
 from isthmus.codec import container
-from isthmus.codec.decoding import decoded
+from isthmus.codec.decoding import decode_picture
 from isthmus.codec.models import codec_for
-from isthmus.codec.picture import picture
+from isthmus.codec.picture import read_picture
 from isthmus.codec.rate_control import encode_picture
 from isthmus.errors import CapabilityError
 from isthmus.metrics.pixels import psnr
@@ -49,8 +49,8 @@ class File:
 def coded(image: Pixels, quality: float, model: Autoencoder | None) -> File:
     """Through a `.isth` file at a quality from 1 to 100."""
     codec = codec_for(model)
-    data = encode_picture(picture(image), codec, quality=quality).data
-    return _file(image, data, decoded(container.read(data), codec).picture.array())
+    data = encode_picture(read_picture(image), codec, quality=quality).data
+    return _file(image, data, decode_picture(container.read_container(data), codec).picture.array())
 
 
 def classical(image: Pixels, coder: str, quality: int) -> File:

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from isthmus.images.bands import visible_bands
 from isthmus.images.conform import to_channels, to_dtype
 from isthmus.images.store import ImageSet, Pixels
 
@@ -55,7 +56,8 @@ def canvases(images: ImageSet, size: tuple[int, int]) -> Canvases:
 
 
 def of_pixels(pixels: Pixels, size: tuple[int, int]) -> Canvases:
-    """`(N, H, W, C)` of any sample type and 1 to 4 channels."""
+    """`(N, H, W, C)` of any sample type; of more than 4 channels those that pictures show."""
+    pixels = visible_bands(pixels) if pixels.shape[-1] > 4 else pixels
     channels = 3 if pixels.shape[-1] > 2 else 1
     values = torch.from_numpy(to_dtype(to_channels(pixels, channels), np.float32)).permute(0, 3, 1, 2)
     values = values.clamp(0, 1)

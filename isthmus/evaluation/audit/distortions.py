@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
+from isthmus.images.bands import visible_bands
 from isthmus.images.conform import to_channels, to_dtype
 from isthmus.images.store import Pixels
 
@@ -54,7 +55,11 @@ KINDS: dict[str, Distortion] = {"crop": crop, "jpeg": jpeg, "brightness": bright
 
 
 def as_levels(image: Pixels) -> Pixels:
-    """`(H, W, C)` of any type as uint8, 1 or 3 channels, at most 256 a side: what distortions take."""
+    """`(H, W, C)` of any type as uint8, 1 or 3 channels, at most 256 a side: what distortions take.
+
+    Of more than 4 channels those that pictures show.
+    """
+    image = visible_bands(image) if image.shape[2] > 4 else image
     clipped = np.clip(image, 0, 1) if image.dtype == np.float32 else image
     levels = to_dtype(to_channels(clipped, _plain(image)), "u1")
     height, width = levels.shape[:2]

@@ -8,6 +8,7 @@ limits that are found by distorting some of the images themselves (`limits`).
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,7 @@ from isthmus.evaluation.audit.limits import (
     half,
 )
 from isthmus.images.store import ImageSet, Indices
+from isthmus.interruption import Interruption
 
 PAIRS = 2**14  # looked at together
 FLAT = 1.0 / 255  # canvases of less contrast show nothing to compare
@@ -64,7 +66,13 @@ class Duplicates:
         return (*self.exact, *self.near)
 
 
-def find_duplicates(images: ImageSet, *, seed: int = 0, listener: Listener = lambda _: None) -> Duplicates:
+def find_duplicates(
+    images: ImageSet,
+    *,
+    seed: int = 0,
+    listener: Listener = lambda _: None,
+    stop: Interruption | None = None,
+) -> Duplicates:
     """Every pair of exact and near duplicates among N images.
 
     Time grows with N²: some minutes for 70,000 images of 28×28 on one core. Memory: the canvases, 4 KB
@@ -73,14 +81,25 @@ def find_duplicates(images: ImageSet, *, seed: int = 0, listener: Listener = lam
     Args:
         seed: of the distortions that the limits are found with.
         listener: called with the share that is done.
+        stop: catches Ctrl-C; then there are only the exact ones, which are found at once.
     """
     exact, firsts = _exact(images)
+    with stop or nullcontext():
+        near, limits = _find_near(images, firsts, seed, listener)
+        return Duplicates(exact, near, limits)
+    return Duplicates(exact, (), None)
+
+
+def _find_near(
+    images: ImageSet, firsts: Indices, seed: int, listener: Listener
+) -> tuple[tuple[Pair, ...], Limits | None]:
+    """Near pairs among the `firsts`, one image of each content."""
     size = canvas_size(images)
     drawn = canvases(images, size)
     flat = drawn.gray.flatten(1).std(1) < FLAT
     kept = torch.from_numpy(firsts)[~flat[firsts]]  # one of each; flat ones are alike, and reported as such
     if len(kept) < 2:
-        return Duplicates(exact, (), None)
+        return (), None
     listener(0.02)
     random = np.random.default_rng(seed)
     projection = find_descriptor(images, drawn, kept, size, random)
@@ -97,7 +116,7 @@ def find_duplicates(images: ImageSet, *, seed: int = 0, listener: Listener = lam
         if pair.error <= limits.usual * (usual(pair.first) + usual(pair.second)) / 2:
             clear.append(pair)
         listener(0.9 + 0.1 * (number + 1) / len(named))
-    return Duplicates(exact, tuple(clear), limits)
+    return tuple(clear), limits
 
 
 def _exact(images: ImageSet) -> tuple[tuple[Pair, ...], Indices]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +16,7 @@ from isthmus.features.explain.maps import gradient_maps, occlusion_maps
 from isthmus.features.explain.units import Units, per_unit
 from isthmus.images.array_format import to_batch
 from isthmus.images.store import ImageSet
+from isthmus.interruption import Interruption
 from isthmus.model.autoencoder import Autoencoder
 
 MAP_KINDS: dict[str, Maps] = {"gradient": gradient_maps, "occlusion": occlusion_maps}
@@ -45,6 +47,7 @@ def score_maps(
     *,
     seed: int,
     report: Callable[[int], None] = lambda _done: None,
+    stop: Interruption | None = None,
 ) -> tuple[dict[str, FaithfulnessScore], dict[str, Curves]]:
     """Scores and mean curves of each kind of map, over images with their own most informative units.
 
@@ -53,29 +56,31 @@ def score_maps(
         count: units per image.
         seed: of the random orders.
         report: called with the number of images that are done.
+        stop: catches Ctrl-C; the scores are those of the images until then.
     """
     gains: dict[str, list[tuple[float, float]]] = {name: [] for name in MAP_KINDS}
     curves: dict[str, list[Curves]] = {name: [] for name in MAP_KINDS}
-    for index in range(len(images)):
-        pixels = model_input(model, images, index)
-        base = base_image(usual, pixels)
-        chosen = usual.telling(per_unit(model.encode_batch(pixels[None]).detach())[0], count)
-        for name, make in MAP_KINDS.items():
-            generator = torch.Generator().manual_seed(seed + index)
-            maps = make(model, pixels, base, chosen)
-            per_image = faithfulness(model, pixels, base, maps, chosen, generator=generator)
-            if per_image:
-                deletions, insertions = zip(*(one.scores for one in per_image), strict=True)
-                gains[name].append((statistics.fmean(deletions), statistics.fmean(insertions)))
-                curves[name] += per_image
-        report(index + 1)
+    with stop or nullcontext():
+        for index in range(len(images)):
+            pixels = model_input(model, images, index)
+            base = base_image(usual, pixels)
+            chosen = usual.telling(per_unit(model.encode_batch(pixels[None]).detach())[0], count)
+            for name, make in MAP_KINDS.items():
+                generator = torch.Generator().manual_seed(seed + index)
+                maps = make(model, pixels, base, chosen)
+                per_image = faithfulness(model, pixels, base, maps, chosen, generator=generator)
+                if per_image:
+                    deletions, insertions = zip(*(one.scores for one in per_image), strict=True)
+                    gains[name].append((statistics.fmean(deletions), statistics.fmean(insertions)))
+                    curves[name] += per_image
+            report(index + 1)
     scores = {name: _score(pairs) for name, pairs in gains.items() if pairs}
     return scores, {name: _mean(found) for name, found in curves.items() if found}
 
 
 def model_input(model: Autoencoder, images: ImageSet, index: int) -> Tensor:
     """`(C, H, W)` of one image, at the size that the encoder reads."""
-    batch, _ = to_batch(images.image(index))
+    batch, _ = to_batch(images.image(index), many=False)
     return model.to_canvas(batch)[0]
 
 

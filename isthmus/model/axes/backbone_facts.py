@@ -32,12 +32,14 @@ class Backbone(Point):
         is_local: what is far away in an image changes nothing, so that an image can be worked on in pieces;
             `receptive_radius` says how far is far.
         fine_code: the code for images that are to be restored, where it may be finer than others'.
+        image_axes: numbers of axes of the images that its networks are for: 2, or 3 for volumes.
         dense_layer: a layer that answers at every pixel, which features are read from; None for the code.
     """
 
     axis: ClassVar[str] = "backbone"
     is_local: ClassVar[bool] = False
     fine_code: ClassVar[str | None] = None
+    image_axes: ClassVar[tuple[int, ...]] = (2,)
     dense_layer: ClassVar[str | None] = None
 
     @property

@@ -165,11 +165,21 @@ class Blur(Corruption):
 @dataclass(frozen=True, kw_only=True)
 class Jpeg(Corruption):
     kind: ClassVar[str] = "jpeg"
-    network = "isthmus.model.corruptions:compress_as_jpeg"
+    network = "isthmus.model.jpeg_coding:compress_as_jpeg"
     may_be_private = may_distribute = may_export = draws_per_image = True
     quality: int = setting(20, "JPEG quality", low=1, high=100)
     quality_high: int | None = setting(
         None, "draw the quality uniformly up to here, one per image", low=1, high=100
+    )
+    sampling: Literal["4:2:0", "4:4:4", "both"] = setting(
+        "4:2:0", "of the chroma of colour images: halved, as it is, or one of them per image"
+    )
+    gray: float = setting(0.0, "share of colour images turned into gray ones", low=0.0, high=1.0)
+    shifted: float = setting(
+        0.0, "share of images whose blocks begin anywhere, as in cropped images", low=0.0, high=1.0
+    )
+    twice: float = setting(
+        0.0, "share of images saved once before, with other blocks and quality", low=0.0, high=1.0
     )
 
 

@@ -15,11 +15,11 @@ from PIL import Image
 from skimage import data
 
 from isthmus.codec import container
-from isthmus.codec.decoding import decoded, intact, tile_symbols
-from isthmus.codec.encoding import encoded
+from isthmus.codec.decoding import decode_picture, decode_tile_symbols, raise_if_damaged
+from isthmus.codec.encoding import encode_picture_at
 from isthmus.codec.grid import Grid
-from isthmus.codec.picture import Picture, picture
-from isthmus.codec.ready import ready
+from isthmus.codec.picture import Picture, read_picture
+from isthmus.codec.ready import make_codec
 from isthmus.model.loading import load
 
 HERE = Path(__file__).parent
@@ -35,13 +35,13 @@ def pictures() -> dict[str, tuple[Picture, int, int | None]]:
     exif = Image.Exif()
     exif[0x010E] = "a cat"
     return {
-        "colour": (picture(cat), 5000, None),
-        "gray": (picture(cat[:, :, 1]), 2000, None),
-        "tiles": (picture(cat), 8000, 32),
-        "alpha": (picture(np.dstack([cat, alpha])), 6500, 64),
-        "gray-alpha": (picture(np.dstack([cat[:, :, 0], alpha])), 5000, None),
-        "one-pixel": (picture(cat[:1, :1]), 10000, None),
-        "one-row": (picture(cat[:1]), 100, None),
+        "colour": (read_picture(cat), 5000, None),
+        "gray": (read_picture(cat[:, :, 1]), 2000, None),
+        "tiles": (read_picture(cat), 8000, 32),
+        "alpha": (read_picture(np.dstack([cat, alpha])), 6500, 64),
+        "gray-alpha": (read_picture(np.dstack([cat[:, :, 0], alpha])), 5000, None),
+        "one-pixel": (read_picture(cat[:1, :1]), 10000, None),
+        "one-row": (read_picture(cat[:1]), 100, None),
         "tagged": (
             Picture(cat[:20, :20], None, b"a profile, as far as this format cares", exif.tobytes()),
             5000,
@@ -51,17 +51,17 @@ def pictures() -> dict[str, tuple[Picture, int, int | None]]:
 
 
 def main() -> None:
-    codec = ready(load(HERE / "model.safetensors"))
+    codec = make_codec(load(HERE / "model.safetensors"))
     expected: dict[str, Any] = {}
     for name, (image, quality, tile) in pictures().items():
         preview = 32 if name == "tagged" else None
-        data = encoded(image, codec, quality, tile=tile, preview=preview).data
+        data = encode_picture_at(image, codec, quality, tile=tile, preview=preview).data
         (HERE / f"{name}.isth").write_bytes(data)
-        found = container.read(data)
+        found = container.read_container(data)
         grid = Grid.of(found.header, codec.stride)
-        for number, symbols in enumerate(tile_symbols(found, codec, grid, range(grid.count))):
-            expected[f"{name}/symbols/{number}"] = intact(symbols).astype(np.int16)
-        expected[f"{name}/picture"] = decoded(found, codec).picture.array()
+        for number, symbols in enumerate(decode_tile_symbols(found, codec, grid, range(grid.count))):
+            expected[f"{name}/symbols/{number}"] = raise_if_damaged(symbols).astype(np.int16)
+        expected[f"{name}/picture"] = decode_picture(found, codec).picture.array()
     np.savez_compressed(HERE / "expected.npz", **expected)
 
 

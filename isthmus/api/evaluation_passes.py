@@ -1,0 +1,87 @@
+"""The passes of an evaluation over images: corrupted, as they are, and over training images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from isthmus.api.facts import Gap, describe_gap
+from isthmus.interruption import Interruption
+from isthmus.progress import Task
+
+if TYPE_CHECKING:
+    from isthmus.evaluation.measure import Measure, Measured
+    from isthmus.evaluation.privacy import Membership
+    from isthmus.evaluation.rivals import Rival
+    from isthmus.images.store import ImageSet
+
+
+@dataclass
+class EvaluationPasses:
+    """What the passes found; what an interruption left out is None.
+
+    Attributes:
+        main: under the recipe's own corruption.
+        done: number of images that went through the model, in all passes.
+        clean: metrics without corruption, where there is one.
+        gap: metrics on training images.
+        membership: success of membership inference.
+    """
+
+    main: Measured
+    done: int
+    clean: dict[str, float] | None = None
+    gap: Gap | None = None
+    membership: Membership | None = None
+
+
+def measure_passes(
+    measure: Measure,
+    images: ImageSet,
+    rivals: dict[str, Rival],
+    probe: ImageSet | None,
+    members: ImageSet | None,
+    *,
+    stop: Interruption,
+    task: Task,
+) -> EvaluationPasses:
+    """Measure `images`, and then what they are compared with.
+
+    Args:
+        rivals: fitted baselines.
+        probe: training images for the gap.
+        members: all training images, where membership is tested.
+        stop: keeps the numbers until Ctrl-C.
+        task: shows the number of images that are done.
+
+    Raises:
+        KeyboardInterrupt: interrupted before any image was measured.
+    """
+    import numpy as np
+
+    from isthmus.evaluation.privacy import membership
+    from isthmus.model import axes
+
+    done = 0
+
+    def count(batch: int) -> None:
+        nonlocal done
+        done += batch
+        task.update(done)
+
+    measure = replace(measure, done=count)
+    corruption = measure.model.recipe.corruption
+    found = EvaluationPasses(measure(images, corruption, rivals, stop), 0)
+    if not stop.happened:
+        with stop:  # each of these is kept if it came to its end
+            if not corruption.is_identity:
+                found.clean = measure(images, axes.NoCorruption(), {}).metrics
+            if probe is not None:
+                seen = measure(probe, corruption, {})
+                found.gap = describe_gap(found.main.metrics, seen.metrics, len(probe))
+                if members is not None:
+                    new = ~np.isin(images.hashes(), members.hashes())
+                    scores = found.main.scores["mse"][new]
+                    found.membership = membership(seen.scores["mse"], scores)
+    found.done = done
+    return found

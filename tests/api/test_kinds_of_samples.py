@@ -1,0 +1,219 @@
+"""Every use takes samples of every float type, byte order, layout and range, and gives the same answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+
+import isthmus
+from isthmus.api.code_directions import Direction
+from isthmus.images.reading import read_image
+from isthmus.images.store import ImageSet
+
+Array = npt.NDArray[Any]
+LENGTH: dict[str, Any] = {"recipe": "dense", "code": "4", "steps": 2}
+WHITE = 256.0  # the samples of `IMAGES` times this are whole numbers
+LABELS = np.arange(24) % 2
+
+
+def _draw_images() -> Array:
+    """Samples that float16 and bfloat16 hold exactly."""
+    random = np.random.default_rng(0)
+    levels = random.integers(0, 17, (24, 16, 16, 1))
+    return (levels / 16).astype(np.float32)
+
+
+IMAGES = _draw_images()
+WHITE_OR_UNIT = {False: IMAGES, True: IMAGES * WHITE}
+MASK = np.zeros((16, 16), dtype=bool)
+MASK[4:6, 4:6] = True
+
+
+@pytest.fixture(scope="module")
+def model() -> isthmus.Autoencoder:
+    return isthmus.train(IMAGES, **LENGTH, settings=["backbone.width=16"], precision="float32")
+
+
+def _label(data: Any, **options: Any) -> ImageSet:
+    return isthmus.read(data, labels=LABELS, **options)
+
+
+def _reconstruct(model: Any, data: Any, out: Path, **options: Any) -> Array:
+    isthmus.reconstruct_files(model, data, out=out / "seen", **options)
+    return np.stack([read_image(path) for path in sorted((out / "seen").glob("*.png"))])
+
+
+def _fit_motion(model: Any, data: Any, **options: Any) -> Array:
+    isthmus.fit_motion(model, data, steps=2, **options)
+    return isthmus.predict_frames(model, data, 1, **options).pixels
+
+
+def _fit_prior(model: Any, data: Any, **options: Any) -> Array:
+    isthmus.fit_prior(model, data, kind="gaussian", **options)
+    return isthmus.generate(model, 2, seed=1).pixels
+
+
+def _train(data: Any, **options: Any) -> float:
+    model = isthmus.train(data, **LENGTH, precision="float32", **options)
+    return float(model.training_report.history[-1]["validation"])
+
+
+def _compare(data: Any, **options: Any) -> float:
+    found = isthmus.compare(data, ["dense"], code="4", steps=2, **options)
+    return found.contenders[0].metrics["mse"].mean
+
+
+def _tune(data: Any, **options: Any) -> list[float]:
+    found = isthmus.tune(data, ["code=4"], recipe="dense", steps=2, folds=2, **options)
+    return list(found.trials[0].means.values())
+
+
+Use = Callable[[Any, Any, Path, dict[str, Any]], Any]
+# Name of a use -> what it gives for images (24, 16, 16, 1), as numbers.
+SET_USES: dict[str, Use] = {
+    "embed": lambda m, d, _, o: isthmus.embed(m, d, reference=d, **o).vectors,
+    "anomalies": lambda m, d, _, o: isthmus.anomalies(m, d, normal=d, **o).scores,
+    "cluster": lambda m, d, _, o: isthmus.cluster(m, d, 2, space="features", **o).points,
+    "search": lambda m, d, _, o: isthmus.search(m, d, d, count=2, **o).arrays()["values"],
+    "evaluate": lambda m, d, _, o: isthmus.evaluate(m, d, reference=d, **o).scores["mse"],
+    "reconstruct": lambda m, d, p, o: _reconstruct(m, d, p, **o),
+    "train": lambda _m, d, _, o: _train(d, **o),
+    "compare": lambda _m, d, _, o: _compare(d, **o),
+    "tune": lambda _m, d, _, o: _tune(d, **o),
+    "explain": lambda m, d, _, o: isthmus.explain(m, d, reference=d, units=2, **o).traversals,
+    "audit": lambda _m, d, _, o: [isthmus.audit(d, against=d, **o).duplicates.across],
+    "map": lambda m, d, _, o: isthmus.code_map(m, d, method="pca", **o).points,
+    "frames": lambda m, d, _, o: isthmus.fill_frames(m, d, [3], **o).pixels,
+    "insert frames": lambda m, d, _, o: isthmus.insert_frames(m, d, 1, **o).pixels,
+    "reconstruct frames": lambda m, d, _, o: isthmus.reconstruct_frames(m, d, **o).pixels,
+    "fit motion": lambda m, d, _, o: _fit_motion(m, d, **o),
+    "fit prior": lambda m, d, _, o: _fit_prior(m, d, **o),
+    "find direction": lambda m, d, _, o: isthmus.find_direction(m, d[:12], d[12:], **o).step,
+    "diagnose": lambda m, d, _, o: [isthmus.diagnose(m, d, **o).observed.explained],  # type: ignore[union-attr]
+    "plan": lambda _m, d, _, o: [isthmus.plan_training(d, **LENGTH, **o).images],
+    "encode": lambda m, d, _, o: m.encode(d, **o).flat(),
+}
+# The same, for one image (1, 16, 16, 1).
+IMAGE_USES: dict[str, Use] = {
+    "generate": lambda m, d, _, o: (
+        isthmus.generate(m, 2, like=d, reference=WHITE_OR_UNIT[bool(o)], **o).pixels
+    ),
+    "interpolate": lambda m, d, _, o: isthmus.interpolate(m, [d, d], frames=3, **o).pixels,
+    "transform": lambda m, d, _, o: isthmus.transform(m, d, _find_direction(m), **o).pixels,
+    "compress": lambda _m, d, _, o: np.frombuffer(
+        isthmus.compress(d if isinstance(d, torch.Tensor) else d[0], **o), dtype=np.uint8
+    ),
+    "denoise": lambda _m, d, _, o: _restored(
+        isthmus.denoise(d if isinstance(d, torch.Tensor) else d[0], sigma=10, **o), **o
+    ),
+    "inpaint": lambda _m, d, _, o: _restored(
+        isthmus.inpaint(d if isinstance(d, torch.Tensor) else d[0], MASK, **o), **o
+    ),
+}
+LABELLED_USES: dict[str, Use] = {
+    "classify": lambda m, d, _, o: isthmus.classify(m, d, d, few_labels=0, **o).confidence,
+    "augment": lambda m, d, _, o: isthmus.augment(m, d, 4, filtered=False, **o).pixels,
+}
+
+
+def _find_direction(model: Any) -> Direction:
+    return isthmus.find_direction(model, IMAGES[:12], IMAGES[12:])
+
+
+def _restored(image: Any, range: tuple[float, float] = (0, 1)) -> Array:
+    """A restored image of any kind as `(H, W)` in [0, 1]."""
+    array = image.float().numpy() if isinstance(image, torch.Tensor) else np.asarray(image, dtype=np.float64)
+    return (array.reshape(16, 16) - range[0]) / (range[1] - range[0])
+
+
+KINDS: dict[str, Callable[[Array], Any]] = {
+    "negative strides": lambda x: np.ascontiguousarray(x[:, ::-1, ::-1])[:, ::-1, ::-1],
+    "big-endian": lambda x: x.astype(">f4"),
+    "double": lambda x: x.astype(np.float64),
+    "half": lambda x: x.astype(np.float16),
+    "torch": lambda x: torch.from_numpy(x).permute(0, 3, 1, 2).requires_grad_(),
+    "torch half": lambda x: torch.from_numpy(x).permute(0, 3, 1, 2).half(),
+    "torch bfloat16": lambda x: torch.from_numpy(x).permute(0, 3, 1, 2).bfloat16(),
+}
+
+
+@pytest.fixture(scope="module")
+def expected(model: isthmus.Autoencoder, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Array]:
+    """What a use gives for float32 in [0, 1]; computed once."""
+    found: dict[str, Array] = {}
+
+    def compute(name: str) -> Array:
+        if name not in found:
+            folder = tmp_path_factory.mktemp("expected")
+            own = isthmus.load(_save(model, folder))
+            found[name] = np.asarray(_call(name, own, IMAGES, folder, {}), dtype=np.float64)
+        return found[name]
+
+    return compute
+
+
+def _save(model: isthmus.Autoencoder, folder: Path) -> Path:
+    model.save(folder / "own.safetensors")
+    return folder / "own.safetensors"
+
+
+def _call(name: str, model: Any, images: Any, folder: Path, options: dict[str, Any]) -> Any:
+    if name in SET_USES:
+        return SET_USES[name](model, images, folder, options)
+    if name in IMAGE_USES:
+        return IMAGE_USES[name](model, images[:1], folder, options)
+    if not options:
+        return LABELLED_USES[name](model, _label(images), folder, options)
+    np.savez(folder / "labelled.npz", images=images, labels=LABELS)
+    return LABELLED_USES[name](model, folder / "labelled.npz", folder, options)
+
+
+USES = [*SET_USES, *IMAGE_USES, *LABELLED_USES]
+
+
+@pytest.mark.parametrize("name", USES)
+def test_a_range_maps_the_samples_of_every_use(
+    name: str, model: isthmus.Autoencoder, expected: Callable[[str], Array], tmp_path: Path
+) -> None:
+    own = isthmus.load(_save(model, tmp_path))
+    found = _call(name, own, IMAGES * WHITE, tmp_path, {"range": (0, WHITE)})
+    assert np.allclose(np.asarray(found, dtype=np.float64), expected(name), atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", USES)
+def test_every_use_takes_every_kind_of_array(
+    name: str, kind: str, model: isthmus.Autoencoder, expected: Callable[[str], Array], tmp_path: Path
+) -> None:
+    own = isthmus.load(_save(model, tmp_path))
+    found = _call(name, own, KINDS[kind](IMAGES), tmp_path, {})
+    # `denoise` and `inpaint` answer in the type that they are given.
+    rounded = name in ("denoise", "inpaint") and ("half" in kind or "bfloat16" in kind)
+    assert np.allclose(np.asarray(found, dtype=np.float64), expected(name), atol=1e-2 if rounded else 1e-6)
+
+
+@pytest.mark.parametrize("name", [name for name in USES if name not in LABELLED_USES])
+def test_samples_on_another_scale_are_refused_with_the_range_to_add(
+    name: str, model: isthmus.Autoencoder, tmp_path: Path
+) -> None:
+    with pytest.raises(isthmus.DataError, match="must lie in") as caught:
+        _call(name, model, IMAGES * 255, tmp_path, {})
+    assert caught.value.hint is not None
+    assert caught.value.hint.options == (("range", (0, 255)),)
+
+
+@pytest.mark.parametrize("name", [name for name in USES if name not in LABELLED_USES])
+@pytest.mark.parametrize(("value", "word"), [(np.nan, "NaN"), (np.inf, "infinity"), (-np.inf, "-infinity")])
+def test_nan_and_infinities_are_refused_by_name(
+    name: str, value: float, word: str, model: isthmus.Autoencoder, tmp_path: Path
+) -> None:
+    images = IMAGES.copy()
+    images[0, 2, 2] = value
+    with pytest.raises(isthmus.DataError, match=rf"(^|\W){word} among"):
+        _call(name, model, images, tmp_path, {})

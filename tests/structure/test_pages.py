@@ -1,0 +1,71 @@
+"""Pages of docs/ are short, linked to each other, listed in the site's navigation, and in plain words."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from scripts import ROOT
+
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
+TOP_PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")]
+MAX_WORDS = 1200
+# Written by programs, or a log to which entries are appended.
+LONG = {"reference/cli.md", "reference/json.md", "research/experiments.md", "reference/format.md"}
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+STRANGE_WORDS = re.compile(
+    r"\b(foretell\w*|foretold|anew|amiss|hang on|beside|whoever|needn't|says what is|is told|are told)\b",
+    re.IGNORECASE,
+)
+
+
+def name_of(page: Path) -> str:
+    return page.relative_to(DOCS if page.is_relative_to(DOCS) else ROOT).as_posix()
+
+
+def anchors(page: Path) -> set[str]:
+    """What the headings of a page are called in links."""
+    found = set()
+    for heading in re.findall(r"^#+ (.+)$", FENCE.sub("", page.read_text("utf-8")), re.MULTILINE):
+        text = re.sub(r"[^\w\s-]", "", heading.lower())
+        found.add(re.sub(r"\s+", "-", text.strip()))
+    return found
+
+
+@pytest.mark.parametrize("page", [*PAGES, *TOP_PAGES], ids=name_of)
+def test_a_page_is_read_in_five_minutes(page: Path) -> None:
+    if name_of(page) not in LONG:
+        assert len(page.read_text("utf-8").split()) <= MAX_WORDS
+
+
+@pytest.mark.parametrize("page", [*PAGES, *TOP_PAGES, ROOT / "CHANGELOG.md"], ids=name_of)
+def test_links_lead_somewhere(page: Path) -> None:
+    text = FENCE.sub("", page.read_text("utf-8"))
+    for link in LINK.findall(text):
+        if link.startswith(("https://", "http://", "mailto:")):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), link
+        if anchor and target.suffix == ".md":
+            assert anchor in anchors(target), link
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    site = (ROOT / "mkdocs.yml").read_text("utf-8")
+    listed = re.findall(r":\s+([\w/.-]+\.md)$", site, re.MULTILINE)
+    assert sorted(listed) == sorted(map(name_of, PAGES))
+
+
+def test_there_is_one_log_and_it_is_under_research() -> None:
+    logs = [name for name in LONG if not name.startswith("reference/")]
+    assert logs == ["research/experiments.md"]
+
+
+@pytest.mark.parametrize("page", [*PAGES, *TOP_PAGES], ids=name_of)
+def test_words_are_plain(page: Path) -> None:
+    if name_of(page) not in LONG:
+        assert STRANGE_WORDS.findall(page.read_text("utf-8")) == []
