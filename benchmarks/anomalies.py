@@ -27,7 +27,7 @@ from isthmus.features import readout as readouts
 from isthmus.features.contenders import pixel_vectors
 from isthmus.features.neighbourhood import nearest
 from isthmus.images.store import ImageSet
-from isthmus.metrics.subspace import principal_subspace
+from isthmus.metrics.baselines import principal_subspace
 
 SETTINGS: dict[str, Any] = {"code": "64@4", "settings": ["backbone.side=9"]}
 
@@ -40,10 +40,10 @@ def one_class(
     normal = train.subset(np.flatnonzero(train.labels == label))
     unusual = test.labels != label
     model = isthmus.train(normal, recipe="features", precision="float32", seed=0, **SETTINGS)
-    readout = readouts.fit_readout(model, normal)
+    readout = readouts.fit_extractor(model, normal)
     found: dict[str, float] = {}
     for kind in kinds:
-        detector = anomalies.fit_detector(model, readout, normal, kind)
+        detector = anomalies.fit_detector(model, readout, normal, kind, false_alarms=0.01)
         scores = anomalies.score(model, readout, detector, test)
         found[kind] = float(roc_auc_score(unusual, scores))
         if kind == "density":

@@ -17,16 +17,16 @@ from pathlib import Path
 
 import numpy as np
 
-from isthmus.evaluation.audit.distortions import KINDS, Distortion, mirror, together
+from isthmus.evaluation.audit.duplicate_limits import KINDS, Distortion, distort_all, mirror
 from isthmus.evaluation.audit.duplicates import find_duplicates
-from isthmus.evaluation.audit.join import joined
+from isthmus.evaluation.audit.join import concatenate
 from isthmus.images.reading import read
 from isthmus.images.store import ImageSet
 from isthmus.reports.image_sheets import draw_image_rows
 
 
 def both(name: str, most: int | None) -> ImageSet:
-    whole = joined(read(f"{name}:train"), read(f"{name}:test"))
+    whole = concatenate(read(f"{name}:train"), read(f"{name}:test"))
     whole = replace(whole, names=tuple(map(str, range(len(whole)))))
     return whole if most is None else whole.subset(np.linspace(0, len(whole) - 1, most).astype(int))
 
@@ -36,8 +36,8 @@ def planted(images: ImageSet, count: int, seed: int) -> tuple[ImageSet, dict[str
     random = np.random.default_rng(seed)
     kinds: dict[str, Distortion] = {
         **KINDS,
-        "crop, brightness, JPEG": together,
-        "all four": lambda image, rng: mirror(together(image, rng), rng),
+        "crop, brightness, JPEG": distort_all,
+        "all four": lambda image, rng: mirror(distort_all(image, rng), rng),
     }
     chosen = random.choice(len(images), count * len(kinds), replace=False)
     copies, pairs = [], {name: [] for name in kinds}
@@ -46,7 +46,7 @@ def planted(images: ImageSet, count: int, seed: int) -> tuple[ImageSet, dict[str
         copies.append(kinds[name](images.image(int(index)), random))
         pairs[name].append((int(index), len(images) + number))
     more = ImageSet(np.stack(copies), tuple(f"planted {n}" for n in range(len(copies))))
-    return joined(images, more), pairs
+    return concatenate(images, more), pairs
 
 
 def main() -> None:

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 import isthmus
-from isthmus.evaluation.code_use import CodeUse
-from isthmus.evaluation.passes import evenly, passes
-from isthmus.images.batches import whole
+from isthmus.evaluation.code_metrics import CodeUse
+from isthmus.evaluation.passes import iter_passes, sample_evenly
+from isthmus.images.batches import iter_batches
 from isthmus.images.store import ImageSet
 from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder
@@ -62,7 +62,7 @@ def test_set(name: str = "mnist") -> ImageSet:
 
 def some(images: ImageSet, count: int) -> Tensor:
     """`(count, C, H, W)`, evenly spaced."""
-    return next(iter(whole(evenly(images, count), batch=count))).images
+    return next(iter(iter_batches(sample_evenly(images, count), batch=count))).images
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Measured:
 def measured(model: Autoencoder, data: str = "mnist", corruption: axes.Corruption | None = None) -> Measured:
     images = test_set(data)
     use, error, codes = CodeUse(model, len(images)), 0.0, []
-    for one in passes(model, images, corruption=corruption or axes.NoCorruption(), seed=0):
+    for one in iter_passes(model, images, corruption=corruption or axes.NoCorruption(), seed=0):
         use.add(one.trace, one.images.shape[-2] * one.images.shape[-1])
         error += float((one.output - one.images).square().mean((1, 2, 3)).sum())
         codes.append(one.trace.code.values.flatten(1))

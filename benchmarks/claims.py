@@ -25,10 +25,10 @@ from claim_bench import Bench, Line, measured, some, test_set
 from torch import Tensor
 
 import isthmus
-from isthmus.evaluation.passes import passes
+from isthmus.evaluation.passes import iter_passes
 from isthmus.evaluation.sensitivity import sensitivity
+from isthmus.metrics.set_distances import nearest_neighbour_accuracy, squared_mmd
 from isthmus.metrics.sharpness import high_frequency_energy
-from isthmus.metrics.two_samples import nearest_neighbour_accuracy, squared_mmd
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.reports.image_sheets import draw_image_rows
 
@@ -181,7 +181,7 @@ def attention(bench: Bench) -> list[Line]:
     errors = {"model": 0.0, "twin": 0.0, "mean image": 0.0}
     hidden = 0.0
     for name, network in (("model", model), ("twin", twin)):
-        for one in passes(network, test_set(), corruption=how, seed=0):
+        for one in iter_passes(network, test_set(), corruption=how, seed=0):
             assert one.trace.corrupted.visible is not None
             missing = (~one.trace.corrupted.visible).float()
             errors[name] += float(((one.output - one.images).square() * missing).sum())

@@ -22,8 +22,8 @@ import numpy as np
 import isthmus
 from isthmus.atomic import write_text
 from isthmus.features import readout as readouts
-from isthmus.features.classify import FEW, classify
-from isthmus.features.clusters import agreement, grouped, places
+from isthmus.features.classification import FEW_LABELS, classify
+from isthmus.features.clustering import agreement, cluster_vectors, reduce_dimensions
 from isthmus.images.store import ImageSet
 
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -80,13 +80,13 @@ def measure(name: str, folder: Path, most: int | None, spaces: list[str]) -> Non
 
     step(folder, name, "train", training)
     model = isthmus.load(path)
-    readout = readouts.stored(model)
+    readout = readouts.read_extractor(model)
     assert readout is not None
 
     for seen in SEEN:
 
         def classes(seen: str = seen) -> dict[str, Any]:
-            few = FEW if name != "cifar10" else 0
+            few = FEW_LABELS if name != "cifar10" else 0
             row = classify(model, readout, train, test, few=few, seen=[seen]).rows[0]
             return row.to_dict()
 
@@ -95,7 +95,7 @@ def measure(name: str, folder: Path, most: int | None, spaces: list[str]) -> Non
         return
 
     def vectors() -> dict[str, Any]:
-        rows = [readouts.features(model, one, readout, compact=True) for one in (train, test)]
+        rows = [readouts.extract_features(model, one, readout, compact=True) for one in (train, test)]
         np.save(folder / f"{name}-compact.npy", np.concatenate(rows))
         return {"numbers": int(rows[0].shape[1])}
 
@@ -110,8 +110,8 @@ def measure(name: str, folder: Path, most: int | None, spaces: list[str]) -> Non
             where = None
             for seed in SEEDS:
                 if where is None or space == "umap":  # the other spaces are the same for every seed
-                    where = places(rows, 10, space=space, seed=seed)
-                scores.append(agreement(labels, grouped(where, 10, seed=seed).assigned))
+                    where = reduce_dimensions(rows, 10, space=space, seed=seed)
+                scores.append(agreement(labels, cluster_vectors(where, 10, seed=seed).assigned))
             means = {key: float(np.mean([one[key] for one in scores])) for key in scores[0]}
             return means | {"deviation": float(np.std([one["accuracy"] for one in scores]))}
 

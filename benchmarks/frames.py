@@ -21,10 +21,10 @@ import numpy as np
 import torch
 
 import isthmus
-from isthmus.generation.codes import codes_of
+from isthmus.generation.codes import encode_images
 from isthmus.generation.dynamics import NAME, fit_dynamics
 from isthmus.generation.frames import fill_frames, predict_frames
-from isthmus.generation.moving import moving
+from isthmus.generation.moving import make_moving_sequences
 from isthmus.images.animation import write_frames
 from isthmus.images.store import ImageSet, Pixels
 
@@ -56,8 +56,10 @@ def main() -> None:
     many = 40 if arguments.quick else arguments.sequences
     steps = 20 if arguments.quick else arguments.steps
     options = {"frames": FRAMES, "side": arguments.side, "objects": arguments.digits}
-    train = moving(isthmus.read("mnist"), many, **options)
-    test = moving(isthmus.read("mnist:test"), 20 if arguments.quick else 200, **options, seed=1)
+    train = make_moving_sequences(isthmus.read("mnist"), many, **options)
+    test = make_moving_sequences(
+        isthmus.read("mnist:test"), 20 if arguments.quick else 200, **options, seed=1
+    )
     frames = train.reshape(-1, *train.shape[2:])
     path = arguments.out / f"{arguments.recipe}.safetensors"
     if path.exists():
@@ -68,7 +70,7 @@ def main() -> None:
             precision="bfloat16", out=path,
         )  # fmt: skip
     if NAME not in model.attachments:
-        codes = [codes_of(model, as_set(one)) for one in train]
+        codes = [encode_images(model, as_set(one)) for one in train]
         fit_dynamics(model, codes, steps=20 if arguments.quick else arguments.motion_steps)
         model.save(path)
     dropped = list(range(1, FRAMES - 1, 2))

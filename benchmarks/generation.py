@@ -22,9 +22,8 @@ import torch
 import isthmus
 from isthmus.cli.console import table
 from isthmus.evaluation.generation import evaluate_generation
-from isthmus.generation.fitting import fit_prior
 from isthmus.generation.flow import Flow
-from isthmus.generation.prior import prior_of
+from isthmus.generation.prior_store import fit_prior, read_prior
 from isthmus.generation.sampling import sample_images
 from isthmus.images.outputs import write_images
 from isthmus.model.autoencoder import Autoencoder
@@ -98,7 +97,7 @@ def main() -> None:
         peers[name] = isthmus.read(file).stack(range(len(isthmus.read(file))))
     base = {}
     if "flow" in kinds:
-        refined = prior_of(model, "flow")
+        refined = read_prior(model, "flow")
         assert isinstance(refined, Flow)
         base["the mixture that the flow refines"] = sample_images(model, refined.base, arguments.count)
     found = evaluate_generation(
@@ -111,7 +110,7 @@ def main() -> None:
     (arguments.folder / f"{arguments.data}.json").write_text(json.dumps(document, indent=1))
     for kind in kinds:
         sheet = arguments.folder / f"{arguments.data}-{kind}.png"
-        write_images(sheet, sample_images(model, prior_of(model, kind), 64), force=True)
+        write_images(sheet, sample_images(model, read_prior(model, kind), 64), force=True)
 
 
 if __name__ == "__main__":

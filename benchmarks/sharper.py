@@ -21,7 +21,7 @@ import torch
 import isthmus
 from isthmus.cli.console import table
 from isthmus.evaluation.generation import Row, evaluate_generation
-from isthmus.generation.prior import prior_of
+from isthmus.generation.prior_store import read_prior
 from isthmus.metrics.sharpness import high_frequency_energy
 from isthmus.reports.image_sheets import draw_image_rows
 
@@ -63,7 +63,7 @@ def main() -> None:
         isthmus.fit_prior(model, arguments.data, kind="mixture")
         isthmus.fit_prior(model, arguments.data, kind="normal")
         found = evaluate_generation(
-            model, test, train=arguments.data, priors=[prior_of(model, kind) for kind in KINDS],
+            model, test, train=arguments.data, priors=[read_prior(model, kind) for kind in KINDS],
             features=arguments.features, count=arguments.count, bar=number == 0,
         )  # fmt: skip
         if number == 0:

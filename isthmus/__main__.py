@@ -21,9 +21,9 @@ import click
 from isthmus import cli
 from isthmus.cli.collection import spare_imported_objects
 from isthmus.cli.console import is_worker_rank
-from isthmus.cli.line import command_line, exchange_words, format_hint
+from isthmus.cli.line import command_line, exchange_words, format_hint, replace_option, replace_path
 from isthmus.cli.streams import Streams, tolerant_streams
-from isthmus.errors import IsthmusError, ProcessError, Stopped
+from isthmus.errors import EMPTY_FOLDER_IDS, IsthmusError, ProcessError, Stopped
 from isthmus.escaping import for_terminal, for_terminal_lines
 from isthmus.threads import prepare_process
 
@@ -96,8 +96,12 @@ def _report(error: Exception, words: Sequence[str]) -> int:
             raise error
         case IsthmusError():
             hint = None if error.hint is None else format_hint(error.hint)
-            if error.id == "call.exchanged-arguments":  # the whole line, with options that only the shell has
+            # The whole line, with options that only the shell has.
+            if error.id == "call.exchanged-arguments":
                 hint = command_line(exchange_words(words, error.fields["model"], error.fields["images"]))
+            elif error.id in EMPTY_FOLDER_IDS:
+                folder, expected = error.fields["folder"], error.fields["expected"]
+                hint = command_line(replace_path(words, folder, expected))
             return _say(f"error: {error.message}", hint=hint, exit_code=error.exit_code)
         case Stopped():
             # Behind "--" it would be read as a file's name.
@@ -107,7 +111,7 @@ def _report(error: Exception, words: Sequence[str]) -> int:
         case click.exceptions.Abort():
             return _say_interrupted(error.__cause__)
         case click.ClickException():
-            message, hint = _usage(error)
+            message, hint = _usage(error, words)
             return _say(f"error: {message}", hint=hint, exit_code=error.exit_code)
         case OSError() if error.errno is not None:
             return _say(f"error: {_os_error(error)}", exit_code=_FAILED)
@@ -169,13 +173,13 @@ def _out_of_memory(error: RuntimeError) -> bool:
     return "can't allocate memory" in str(error) or type(error).__name__ == "OutOfMemoryError"
 
 
-def _usage(error: click.ClickException) -> tuple[str, str | None]:
+def _usage(error: click.ClickException, words: Sequence[str]) -> tuple[str, str | None]:
     """click's message as one lower-case line, with a suggestion, and the help command as the hint."""
     context = error.ctx if isinstance(error, click.UsageError) else None
     hint = f"{context.command_path} --help" if context is not None else None
     if isinstance(error, click.NoSuchOption) and error.option_name in _SETTINGS and context is not None:
         if any("--set" in parameter.opts for parameter in context.command.params):
-            hint = f"{context.command_path} --set {_SETTINGS[error.option_name]}=VALUE"
+            hint = command_line(replace_option(words, error.option_name, _SETTINGS[error.option_name]))
         return f"no such option '{error.option_name}'", hint
     if isinstance(error, click.NoSuchOption) and context is not None:
         known = [name for parameter in context.command.get_params(context) for name in parameter.opts]

@@ -221,6 +221,11 @@ class BusyError(OutputError):
         self.path = os.fspath(path)
 
 
+# The ids of errors about a folder that holds nothing to work on; their fields name it, as `folder`, and what
+# is `expected` in its place.
+EMPTY_FOLDER_IDS = frozenset(("data.folder-without-images", "compressed-file.folder-without-files"))
+
+
 class MissingExtraError(IsthmusError):
     """`what` needs the optional dependencies of `extra`."""
 

@@ -23,10 +23,10 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from isthmus.errors import IsthmusError
 from isthmus.features import readout as readouts
-from isthmus.generation.codes import decoded
-from isthmus.generation.fitting import fit_prior
+from isthmus.generation.codes import decode_codes
 from isthmus.generation.flow_training import STEPS
-from isthmus.generation.prior import draw, kept, padded, prior_of
+from isthmus.generation.prior import draw_codes, pad_size
+from isthmus.generation.prior_store import fit_prior, list_priors, read_prior
 from isthmus.images.reading import read
 from isthmus.images.sample_range import TOLERANCE, UNIT, check_range
 from isthmus.model.autoencoder import Autoencoder
@@ -150,7 +150,7 @@ class ImageAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
                 **length,
             )
             if self.features != "code":
-                readouts.store(model, readouts.fit_readout(model, read(pixels), seed=seed))
+                readouts.attach_extractor(model, readouts.fit_extractor(model, read(pixels), seed=seed))
         except IsthmusError as error:
             raise ValueError(str(error)) from error
         self.model_: Autoencoder = model
@@ -212,9 +212,9 @@ class ImageAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         state = self.random_state if random_state is None else random_state
         seed = int(check_random_state(state).randint(2**31 - 1))
         size = self.image_shape_[:2]
-        shape = self.model_.recipe.geometry.shape(padded(self.model_, size))
-        codes = draw(prior_of(self.model_, self.prior_), shape, n_samples, seed=seed)
-        images = decoded(self.model_, codes, size).permute(0, 2, 3, 1)
+        shape = self.model_.recipe.geometry.shape(pad_size(self.model_, size))
+        codes = draw_codes(read_prior(self.model_, self.prior_), shape, n_samples, seed=seed)
+        images = decode_codes(self.model_, codes, size).permute(0, 2, 3, 1)
         return self._as_given(np.ascontiguousarray(images.numpy()))
 
     # ------------------------------------------------------------ scikit-learn's conventions
@@ -314,9 +314,11 @@ class ImageAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
 
     def _encode(self, pixels: Array) -> Array:
         if self.features != "code":
-            readout = readouts.stored(self.model_)
+            readout = readouts.read_extractor(self.model_)
             assert readout is not None  # fit stores one
-            return readouts.features(self.model_, read(pixels), readout, compact=self.features == "compact")
+            return readouts.extract_features(
+                self.model_, read(pixels), readout, compact=self.features == "compact"
+            )
         parts = []
         for start in range(0, len(pixels), _ROWS):
             part = pixels[start : start + _ROWS]
@@ -328,7 +330,7 @@ class ImageAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         """What `sample` draws from, attached to the model; `no_prior_` says why where there is none."""
         self.prior_: str = self.prior
         self.no_prior_: str | None = None
-        if self.prior == "gaussian" and kept(self.model_) == ("normal",):
+        if self.prior == "gaussian" and list_priors(self.model_) == ("normal",):
             self.prior_ = "normal"
             return
         flow_of_grid = self.prior == "flow" and self.model_.recipe.geometry.is_grid

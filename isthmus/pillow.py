@@ -23,9 +23,19 @@ _OPTIONS = ("quality", "bpp", "psnr", "preview", "effort")
 
 
 def register_pillow() -> None:
-    """Register `.isth` files with Pillow; what `import isthmus.pillow` does. Harmless when repeated.
+    """Register `.isth` files with Pillow, as `import isthmus.pillow` does. Calling it twice has no effect.
 
-    `image.save(path, quality=50, model=None)` takes what `isthmus.compress` takes.
+    `image.save(path, quality=50, model=None)` accepts the options of `isthmus.compress`. The model is that of
+    the environment variable `ISTHMUS_CODEC`, else `photo-codec`.
+
+    Examples:
+        >>> import isthmus, numpy as np
+        >>> from PIL import Image
+        >>> isthmus.register_pillow()
+        >>> Image.fromarray(np.zeros((32, 48, 3), np.uint8)).save("black.isth", quality=30)
+        >>> with Image.open("black.isth") as image:
+        ...     print(image.size)
+        (48, 32)
     """
     Image.register_open(FORMAT, CompressedImageFile, _accept)
     Image.register_save(FORMAT, _save)

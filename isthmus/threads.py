@@ -7,7 +7,8 @@
 OpenMP's and OpenBLAS's threads wait for each other actively at the end of every operator. On a machine whose
 cores are shared with other processes a thread then waits for one that is not running, and an operator takes
 ten times as long. So threads that share the operators of one image or batch wait passively, and files have a
-worker thread each, with operators of one thread. Why tiles and batches have no workers: docs/research/experiments.md.
+worker thread each, with operators of one thread. Why tiles and batches have no workers:
+docs/research/experiments.md.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 import isthmus
-from isthmus.evaluation.feature_network import FOLDER, write
+from isthmus.evaluation.feature_network import FOLDER, write_features
 from isthmus.training.classifier import accuracy, train_classifier
 
 EPOCHS = {"mnist": 10, "fashion-mnist": 36}
@@ -57,7 +57,7 @@ def main() -> None:
         "test_accuracy": accuracy(network.half().float(), test),
         "command": f"python tools/feature_networks.py {arguments.data}",
     }
-    digest = write(arguments.out / f"{arguments.data}.safetensors", network, card)
+    digest = write_features(arguments.out / f"{arguments.data}.safetensors", network, card)
     print(json.dumps({**card, "hash": digest}, indent=1))
 
 

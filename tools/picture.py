@@ -13,7 +13,7 @@ import numpy as np
 import isthmus
 from isthmus.atomic import write_bytes
 from isthmus.images.array_format import to_batch
-from isthmus.images.batches import whole
+from isthmus.images.batches import iter_batches
 from isthmus.metrics.baselines import PCA
 from isthmus.reports.image_sheets import draw_image_rows
 
@@ -26,7 +26,7 @@ def main(model_path: str, out: str) -> None:
     test = isthmus.read("fashion-sample:test")
     chosen = np.asarray(test.pixels)[:: len(test) // COLUMNS][:COLUMNS]
     batch, kind = to_batch(chosen)
-    training = (part.images for part in whole(isthmus.read("fashion-sample"), batch=500))
+    training = (part.images for part in iter_batches(isthmus.read("fashion-sample"), batch=500))
     principal = kind.restore(PCA(numbers).fit(training).reconstruct(batch))
     rows = [
         ("unseen images, 784 numbers each", chosen),

@@ -1,6 +1,6 @@
 """Train `photo-dejpeg`, which removes the blocks and ringing of JPEG, on photographs in a given time.
 
-    python benchmarks/free_photos.py photos --also bsds500/train --also bsds500/test
+    python tools/free_photos.py photos --also bsds500/train --also bsds500/test
     python tools/train_dejpeg.py photos -o dejpeg.safetensors --minutes 140
     python tools/train_dejpeg.py photos -o dejpeg.safetensors --minutes 140 --resume
     python tools/train_dejpeg.py photos -o more.safetensors --minutes 600 --from dejpeg.safetensors

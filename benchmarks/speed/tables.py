@@ -1,4 +1,4 @@
-"""From turns to medians, ratios, verdicts and the Markdown of docs/research/performance.md."""
+"""From turns to medians, ratios, verdicts and the Markdown of docs/research/training-speed.md."""
 
 from __future__ import annotations
 

@@ -20,13 +20,14 @@ from isthmus.api.inputs import (
     describe_model,
     open_model_and_data,
 )
+from isthmus.api.pair_inputs import check_no_pairs
 from isthmus.api.reference import (
     ReferenceKind,
-    fit_extractor_to_data,
     resolve_extractor,
+    resolve_extractor_for,
     resolve_reference,
 )
-from isthmus.api.result import Result, skipped_inputs, use
+from isthmus.api.result import PictureResult, skipped_inputs, use
 from isthmus.errors import UsageError
 from isthmus.images.bands import note_bands
 from isthmus.interruption import Interruption
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from isthmus.features.anomalies import Detector
-    from isthmus.features.readout import Readout
+    from isthmus.features.readout import FeatureExtractor
     from isthmus.images.store import ImageSet
     from isthmus.model.autoencoder import Autoencoder
 
@@ -69,7 +70,7 @@ class UnusualImage:
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class AnomalyResult(Result):
+class AnomalyResult(PictureResult):
     """How unusual each image is.
 
     Attributes:
@@ -163,7 +164,7 @@ class AnomalyResult(Result):
             "chance": self.chance,
         }
 
-    def draw(self) -> bytes:
+    def draw(self, scale: int | None = None) -> bytes:
         """The ten most unusual images above the same with their heat maps."""
         from isthmus.reports.image_sheets import draw_heat_maps
 
@@ -171,7 +172,7 @@ class AnomalyResult(Result):
         images = self._lookup.read(rows)
         maps = self._scorer.heat_maps(images)
         pictures = [images.image(i) for i in range(len(images))]
-        return draw_heat_maps(pictures, maps, [self.names[row] for row in rows])
+        return draw_heat_maps(pictures, maps, [self.names[row] for row in rows], scale=scale)
 
     def _facts(self, row: int) -> UnusualImage:
         return UnusualImage(
@@ -206,7 +207,7 @@ def anomalies(
         model: a model, the path of a model file, or the name of a shipped model.
         data: images: a folder, file, archive, array, named set, or a list of those.
         normal: images that are known to be normal.
-        score: how unusual is measured, see docs/use/features.md; by default as stored, else `density`.
+        score: how unusual is measured, see docs/use/anomalies.md; by default as stored, else `density`.
         false_alarms: share of normal images that may be flagged, in (0, 1); by default as stored, else 0.01.
         tiles: cut pictures into overlapping tiles of the model's size; by default those of twice its size.
         store: keep the fitted score in the model's file, for the next time.
@@ -238,6 +239,8 @@ def anomalies(
     if store:
         check_storable(model)
     network, images = open_model_and_data(model, data, limit=limit, range=range)
+    if score == "reconstruction":
+        check_no_pairs(network, "the score by reconstruction")
     scorer, reference, skipped = _fit(
         network, images, normal, score, false_alarms, tiles, range, seed, progress
     )
@@ -270,7 +273,7 @@ def anomalies(
         names=images.names[: len(scores)],
         scores=scores,
         flagged=scores > detector.threshold,
-        chance=detector.chance(scores),
+        chance=detector.p_value(scores),
         skipped=skipped_inputs(images.skipped, skipped),
         complete=stop.complete,
         _scorer=scorer,
@@ -283,7 +286,7 @@ class _Scorer:
     """A fitted detector with what it reads: scores and heat maps of images, cut into tiles or whole."""
 
     model: Autoencoder
-    extractor: Readout
+    extractor: FeatureExtractor
     detector: Detector
     cuts: bool
 
@@ -307,24 +310,24 @@ class _Scorer:
 
     def _score_chunk(self, images: ImageSet) -> npt.NDArray[np.float64]:
         from isthmus.features import anomalies as detectors
-        from isthmus.features.tiles import cut
+        from isthmus.features.tiles import cut_tiles
 
         if not self.cuts:
             return detectors.score(self.model, self.extractor, self.detector, images)
-        tiles = cut(images, self.extractor.reading.size)
-        return tiles.of_pictures(detectors.score(self.model, self.extractor, self.detector, tiles.pieces))
+        tiles = cut_tiles(images, self.extractor.reading.size)
+        return tiles.max_per_picture(detectors.score(self.model, self.extractor, self.detector, tiles.pieces))
 
     def heat_maps(self, images: ImageSet) -> list[npt.NDArray[np.float64]]:
         """`(H, W)` for each image, of its size."""
-        from isthmus.features.anomalies import heat
-        from isthmus.features.tiles import cut
+        from isthmus.features.anomalies import score_maps
+        from isthmus.features.tiles import cut_tiles
         from isthmus.threads import limited
 
         with limited():
             if not self.cuts:
-                return heat(self.model, self.extractor, self.detector, images)
-            tiles = cut(images, self.extractor.reading.size)
-            return tiles.assembled(heat(self.model, self.extractor, self.detector, tiles.pieces))
+                return score_maps(self.model, self.extractor, self.detector, images)
+            tiles = cut_tiles(images, self.extractor.reading.size)
+            return tiles.assemble(score_maps(self.model, self.extractor, self.detector, tiles.pieces))
 
     def count_tiles(self, images: ImageSet) -> int | None:
         from isthmus.features.tiles import count_tiles
@@ -351,27 +354,27 @@ def _fit(
     progress: Progress | None,
 ) -> tuple[_Scorer, ReferenceKind, tuple[Any, ...]]:
     """The detector by the training-data policy, where its normal images come from, and which were skipped."""
-    from isthmus.features.anomalies import fit_detector, stored_detector
-    from isthmus.features.tiles import cut, is_larger
+    from isthmus.features.anomalies import fit_detector, read_detector
+    from isthmus.features.tiles import cut_tiles, is_larger
 
-    stored = stored_detector(model) if normal is None else None
+    stored = read_detector(model) if normal is None else None
     if stored is not None and score in (None, stored.kind):
         extractor, _ = resolve_extractor(model)
         if false_alarms is not None:
-            stored = stored.at(false_alarms)
+            stored = stored.with_rate(false_alarms)
         cuts = is_larger(images, extractor.reading.size) if tiles is None else tiles
         return _Scorer(model, extractor, stored, cuts), "model", ()
     purpose = "what is normal is not known"
     if stored is not None:
         purpose = f"this model holds the score '{stored.kind}': for '{score}' {purpose}"
     usual, reference = resolve_reference(model, normal, purpose=purpose, option="normal", range=range)
-    extractor, _ = fit_extractor_to_data(model, usual)
+    extractor, _ = resolve_extractor_for(model, usual)
     cuts = is_larger(images, extractor.reading.size) if tiles is None else tiles
     with start_task(progress, "fitting to normal images", 1) as task:
         detector = fit_detector(
             model,
             extractor,
-            cut(usual, extractor.reading.size).pieces if cuts else usual,
+            cut_tiles(usual, extractor.reading.size).pieces if cuts else usual,
             score or DEFAULT_SCORE,
             false_alarms=DEFAULT_FALSE_ALARMS if false_alarms is None else false_alarms,
             seed=seed,

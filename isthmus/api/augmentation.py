@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from isthmus.api.generated_images import GeneratedImages
-from isthmus.api.inputs import DataLike, ModelLike, Range, check_count, describe_model, open_model_and_data
+from isthmus.api.inputs import (
+    DataLike,
+    ModelLike,
+    Range,
+    check_count,
+    describe_model,
+    open_model_and_data,
+    refuse_unused,
+)
 from isthmus.api.result import skipped_inputs, use
+from isthmus.errors import Hint
 from isthmus.interruption import Interruption
 from isthmus.log import log_note
 from isthmus.progress import Progress, start_task
@@ -20,6 +29,8 @@ if TYPE_CHECKING:
 
     from isthmus.images.store import ImageSet
 
+DEFAULT_DISTORTIONS = ("shift", "flip")
+
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class AugmentedImages(GeneratedImages):
@@ -30,7 +41,7 @@ class AugmentedImages(GeneratedImages):
     Attributes:
         asked: how many were asked for; null with `balance`.
         wanted: how many were to be made: more than there are where too many had to be dropped.
-        class_counts: number of new images, by class.
+        classes: number of new images, by class.
         dropped: how many were made and not kept: `strange` ones are reconstructed worse than nearly all real
             images, `copied` ones are almost a real image, `foreign` ones lie nearest to another class.
         images: the new images with labels, classes and names, which say how each was made.
@@ -41,7 +52,7 @@ class AugmentedImages(GeneratedImages):
         "model": "model",
         "images": "count",
         "asked": "asked",
-        "classes": "class_counts",
+        "classes": "classes",
         "dropped": "dropped",
     }
     formats: ClassVar[tuple[str, ...]] = (".npz", ".json")
@@ -59,7 +70,7 @@ class AugmentedImages(GeneratedImages):
         return self.images.labels
 
     @property
-    def class_counts(self) -> dict[str, int]:
+    def classes(self) -> Mapping[str, int]:
         return {name: int((self.labels == k).sum()) for k, name in enumerate(self.images.classes)}
 
     def summary(self) -> str:
@@ -81,7 +92,7 @@ def augment(
     count: int | None = None,
     *,
     methods: Sequence[str] = ("mixup", "moves"),
-    distortions: Sequence[str] = ("shift", "flip"),
+    distortions: Sequence[str] = DEFAULT_DISTORTIONS,
     also_distort: bool = False,
     balance: bool = False,
     filtered: bool = True,
@@ -126,6 +137,11 @@ def augment(
         20
     """
     check_count("count", count)
+    classic = "distortions" in methods
+    if tuple(distortions) != DEFAULT_DISTORTIONS and not classic and not also_distort:
+        refuse_unused("distortions", "on these methods", hint=Hint.add(also_distort=True))
+    if also_distort and set(methods) == {"distortions"}:
+        refuse_unused("also_distort", "where distortions are the only method")
     network, images = open_model_and_data(model, data, limit=limit, range=range)
     import numpy as np
 
@@ -143,24 +159,24 @@ def augment(
         seed=seed,
     )
     stop = Interruption()
-    with stop, start_task(progress, "making images", work.wanted, "images") as task:
+    with stop, start_task(progress, "making images", work.requested, "images") as task:
         for done in work.run():
             task.update(done)
-    stop.check(len(work), work.wanted, "image")
+    stop.check(len(work), work.requested, "image")
     found = work.finish()
     made = found.images
-    if len(made) < found.wanted and not stop.happened:
+    if len(made) < found.requested and not stop.happened:
         log_note(
             "only {made} of {wanted} images: what else was made was dropped",
             id="augment.dropped",
             made=len(made),
-            wanted=found.wanted,
+            wanted=found.requested,
         )
     return AugmentedImages(
         model=describe_model(model, network),
         pixels=made.stack(np.arange(len(made))),
         asked=count,
-        wanted=found.wanted,
+        wanted=found.requested,
         dropped=found.dropped,
         images=made,
         skipped=skipped_inputs(images.skipped),

@@ -14,9 +14,11 @@ from isthmus.api.inputs import (
     describe_model,
     open_model_and_data,
     read_images_for,
+    refuse_unused,
 )
-from isthmus.api.reference import ReferenceKind, fit_extractor_to_data
-from isthmus.api.result import Result, skipped_inputs, use
+from isthmus.api.reference import ReferenceKind, resolve_extractor_for
+from isthmus.api.result import PictureResult, skipped_inputs, use
+from isthmus.errors import Hint
 from isthmus.interruption import Interruption
 from isthmus.old_keywords import rename_keywords
 from isthmus.progress import Progress
@@ -25,11 +27,13 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from isthmus.features.classify import ProbeScores
+    from isthmus.features.classification import ProbeScores
+
+DEFAULT_DRAWS = 5
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Classification(Result):
+class Classification(PictureResult):
     """How many test images get their right class from features, and from what they are compared with.
 
     Attributes:
@@ -144,11 +148,11 @@ class Classification(Result):
             "confusion": self.confusion,
         }
 
-    def draw(self) -> bytes:
+    def draw(self, scale: int | None = None) -> bytes:
         """The confusion matrix of the linear probe."""
         from isthmus.reports.charts import draw_confusion
 
-        return draw_confusion(self.confusion, self.classes)
+        return draw_confusion(self.confusion, self.classes, scale=scale or 1)
 
 
 @rename_keywords(few="few_labels")
@@ -161,7 +165,7 @@ def classify(
     layer: str | None = None,
     neighbours: int = 5,
     few_labels: int = 10,
-    draws: int = 5,
+    draws: int = DEFAULT_DRAWS,
     baselines: bool = True,
     limit: int | None = None,
     range: Range | None = None,
@@ -205,13 +209,15 @@ def classify(
     check_count("neighbours", neighbours)
     check_count("few_labels", few_labels, least=0)
     check_count("draws", draws)
+    if not few_labels and draws != DEFAULT_DRAWS:
+        refuse_unused("draws", "without few labels", hint=Hint.add(few_labels=10))
     network, learned = open_model_and_data(model, train, limit=limit, range=range)
     measured = read_images_for(network, test, limit=limit, range=range)
-    from isthmus.features.classify import describe_probes, iter_probes
-    from isthmus.features.contenders import SEEN
+    from isthmus.features.classification import describe_probes, iter_probes
+    from isthmus.features.contenders import FEATURE_KINDS
 
-    extractor, reference = fit_extractor_to_data(network, learned, layer=layer)
-    seen = SEEN if baselines else SEEN[:2]
+    extractor, reference = resolve_extractor_for(network, learned, layer=layer)
+    seen = FEATURE_KINDS if baselines else FEATURE_KINDS[:2]
     stop = Interruption()
     parts = stop.collect(
         iter_probes(
@@ -222,7 +228,7 @@ def classify(
             neighbours=neighbours,
             few=few_labels,
             draws=draws,
-            seen=seen,
+            kinds=seen,
             seed=seed,
             progress=progress,
         )

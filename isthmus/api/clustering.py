@@ -17,9 +17,11 @@ from isthmus.api.inputs import (
     check_count,
     describe_model,
     open_model_and_data,
+    refuse_unused,
 )
 from isthmus.api.reference import ReferenceKind, fit_extractor_to_data
-from isthmus.api.result import Result, skipped_inputs, use
+from isthmus.api.result import PictureResult, skipped_inputs, use
+from isthmus.errors import Hint
 from isthmus.images.bands import note_bands
 from isthmus.interruption import Interruption
 from isthmus.old_keywords import rename_keywords
@@ -30,10 +32,12 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from isthmus.features.grouping import ClusterAgreement
+    from isthmus.features.clustering import ClusterAgreement
 
 ClusterKind = Literal["kmeans", "gmm", "hdbscan"]
 SpaceKind = Literal["features", "spectral", "umap"]
+
+DEFAULT_NEIGHBOURS = 10
 
 
 @dataclass(frozen=True)
@@ -50,13 +54,13 @@ class Group:
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Clustering(Result):
+class Clustering(PictureResult):
     """The group of each image.
 
     Attributes:
         model: the model, as it was given.
         layer: the stage of the encoder that the features come from.
-        reference: what their scaling is fitted to: `model` (as its file says) or `data` (these images).
+        reference: what their scaling is fitted to: always `data`, these images.
         images: number of images.
         method: `kmeans`, `gmm` or `hdbscan`.
         space: what was grouped: `features`, `spectral` or `umap`.
@@ -138,7 +142,7 @@ class Clustering(Result):
 
         return {"names": np.array(self.names), "assigned": self.assigned, "points": self.points}
 
-    def draw(self) -> bytes:
+    def draw(self, scale: int | None = None) -> bytes:
         """The most typical images of each group, a row each."""
         from isthmus.reports.image_sheets import draw_image_rows
 
@@ -148,7 +152,7 @@ class Clustering(Result):
             (f"{index}: {format_count(group.images, 'image')}", list(islice(pictures, len(places))))
             for index, (group, places) in enumerate(zip(self.groups, self._typical_rows, strict=True))
         ]
-        return draw_image_rows(rows)
+        return draw_image_rows(rows, scale=scale)
 
 
 @rename_keywords(count="clusters")
@@ -160,7 +164,7 @@ def cluster(
     *,
     method: ClusterKind = "kmeans",
     space: SpaceKind = "spectral",
-    neighbours: int = 10,
+    neighbours: int = DEFAULT_NEIGHBOURS,
     layer: str | None = None,
     seeds: int = 1,
     baselines: bool = True,
@@ -172,7 +176,7 @@ def cluster(
 ) -> Clustering:
     """Group similar images, without labels.
 
-    Features are scaled as the model file says, else on these images. Where the images have labels, a table
+    Features are scaled on these images. Where the images have labels, a table
     shows how well the groups agree with them, compared with groups of pixels and their principal components.
 
     Args:
@@ -211,14 +215,16 @@ def cluster(
     check_choice("method", method, get_args(ClusterKind))
     check_choice("space", space, get_args(SpaceKind))
     check_count("neighbours", neighbours, least=2)
+    if space == "features" and neighbours != DEFAULT_NEIGHBOURS:
+        refuse_unused("neighbours", "on groups of features", hint=Hint.add(space="spectral"))
     check_count("seeds", seeds)
     network, images = open_model_and_data(model, data, limit=limit, range=range)
     note_bands(show, images.channels)
-    from isthmus.features.contenders import SEEN
-    from isthmus.features.grouping import iter_groupings
+    from isthmus.features.clustering import iter_groupings
+    from isthmus.features.contenders import FEATURE_KINDS
 
-    extractor, reference = fit_extractor_to_data(network, images, layer=layer)
-    seen = SEEN if baselines else SEEN[:2]
+    extractor = fit_extractor_to_data(network, images, layer=layer)
+    seen = FEATURE_KINDS if baselines else FEATURE_KINDS[:2]
     stop = Interruption()
     parts = stop.collect(
         iter_groupings(
@@ -231,7 +237,7 @@ def cluster(
             neighbours=neighbours,
             seeds=seeds,
             seed=seed,
-            seen=seen,
+            kinds=seen,
             progress=progress,
         )
     )
@@ -241,7 +247,7 @@ def cluster(
     return Clustering(
         model=describe_model(model, network),
         layer=extractor.reading.layer,
-        reference=reference,
+        reference="data",
         method=method,
         space=space,
         groups=tuple(

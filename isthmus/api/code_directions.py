@@ -265,7 +265,7 @@ def _read_groups(
     range: Range | None,
 ) -> tuple[ImageSet, ImageSet, tuple[str, str]]:
     """The images with the attribute, those without it, and what both are called."""
-    from isthmus.generation.directions import of_class, without_class
+    from isthmus.generation.directions import drop_class, select_class
 
     if plus is not None and minus is not None and data is label is from_label is None:
         groups = (
@@ -280,6 +280,6 @@ def _read_groups(
             hint=Hint.call("find_direction", "MODEL", plus="DATA", minus="DATA"),
         )
     images = read_images_for(network, data, limit=limit, range=range)
-    high = of_class(images, label)
-    low = without_class(images, label) if from_label is None else of_class(images, from_label)
+    high = select_class(images, label)
+    low = drop_class(images, label) if from_label is None else select_class(images, from_label)
     return high, low, (f"{images.source}: {label}", f"{images.source}: {from_label or 'all others'}")

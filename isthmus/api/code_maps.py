@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
+from isthmus.api.facts import label_arrays, list_labels
 from isthmus.api.inputs import (
     Bands,
     DataLike,
@@ -18,7 +19,7 @@ from isthmus.api.inputs import (
     describe_model,
     open_model_and_data,
 )
-from isthmus.api.result import Result, skipped_inputs, use
+from isthmus.api.result import PictureResult, skipped_inputs, use
 from isthmus.images.bands import note_bands
 from isthmus.interruption import Interruption
 from isthmus.progress import Progress, start_task
@@ -32,7 +33,7 @@ MapKind = Literal["tsne", "pca"]
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class CodeMap(Result):
+class CodeMap(PictureResult):
     """Where the codes of images lie in two dimensions.
 
     The page (`.html`) can be zoomed and needs no other file; the picture (`.png`) shows at most 300 images.
@@ -82,25 +83,25 @@ class CodeMap(Result):
 
     def csv_rows(self) -> tuple[list[str], list[list[object]]]:
         """`name`, where known `label`, `x` and `y`."""
-        header = ["name", *(["label"] if self.labels is not None else []), "x", "y"]
-        rows: list[list[object]] = []
-        for index, (name, (x, y)) in enumerate(zip(self.names, self.points, strict=True)):
-            label = [] if self.labels is None else [self.classes[self.labels[index]]]
-            rows.append([name, *label, f"{x:.6g}", f"{y:.6g}"])
-        return header, rows
+        columns = {"name": self.names, "label": list_labels(self.labels, self.classes)}
+        for number, axis in enumerate("xy"):
+            columns[axis] = [f"{value:.6g}" for value in self.points[:, number]]
+        known = {name: values for name, values in columns.items() if values is not None}
+        return [*known], [list(row) for row in zip(*known.values(), strict=True)]
 
     def arrays(self) -> dict[str, Any]:
         """`points (N, 2)` float32, `names`, and where known `labels` and `classes`."""
         import numpy as np
 
-        found: dict[str, Any] = {"points": self.points, "names": np.array(self.names)}
-        if self.labels is not None:
-            found |= {"labels": self.labels, "classes": np.array(self.classes)}
-        return found
+        return {
+            "points": self.points,
+            "names": np.array(self.names),
+            **label_arrays(self.labels, self.classes),
+        }
 
     def page(self) -> str:
         """One HTML page that can be zoomed and moved in."""
-        from isthmus.reports.code_map import code_map_page
+        from isthmus.reports.page import code_map_page
 
         method = "t-SNE" if self.method == "tsne" else "PCA"
         return code_map_page(
@@ -113,7 +114,7 @@ class CodeMap(Result):
             note=f"{self.images:,} {choose_word(self.images, 'image')} by {method} of their codes",
         )
 
-    def draw(self) -> bytes:
+    def draw(self, scale: int | None = None) -> bytes:
         """At most 300 images, evenly spaced among them, each where its code lies."""
         import numpy as np
 
@@ -121,7 +122,7 @@ class CodeMap(Result):
 
         count = min(self.images, MAX_MAP_IMAGES)
         rows = np.linspace(0, self.images - 1, count).round().astype(int)
-        return draw_map(self.points[rows], self._lookup.read(rows.tolist()))
+        return draw_map(self.points[rows], self._lookup.read(rows.tolist()), scale=scale or 1)
 
     def describe_files(self, paths: Sequence[str]) -> dict[str, Any]:
         """`bytes`: size of the first file."""
@@ -176,10 +177,10 @@ def code_map(
     check_count("limit", limit, least=3)
     network, everything = open_model_and_data(model, data, range=range)
     note_bands(show, everything.channels)
-    from isthmus.evaluation.passes import evenly
+    from isthmus.evaluation.passes import sample_evenly
     from isthmus.generation.code_map import lay_out_codes
 
-    images = evenly(everything, limit)
+    images = sample_evenly(everything, limit)
     stop = Interruption()
     with start_task(progress, "laying out", 1) as task:
         found = lay_out_codes(

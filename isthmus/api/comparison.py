@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from isthmus.api.inputs import DataLike, Range, Size, check_count, read_images
-from isthmus.api.result import Result, skipped_inputs, use
+from isthmus.api.result import PictureResult, skipped_inputs, use
 from isthmus.api.trial_training import TrialLength, train_trial
 from isthmus.errors import Hint, UsageError
 from isthmus.interruption import Interruption
@@ -72,7 +72,7 @@ class ContenderRow:
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Comparison(Result):
+class Comparison(PictureResult):
     """Recipes and baselines, measured on the same images.
 
     Attributes:
@@ -121,7 +121,7 @@ class Comparison(Result):
             rows.append(["" if value is None else value for value in (*facts, *values)])
         return header, rows
 
-    def draw(self) -> bytes:
+    def draw(self, scale: int | None = None) -> bytes:
         """PSNR of every row against the numbers of its code."""
         from isthmus.reports.charts import draw_scatter
 
@@ -133,7 +133,9 @@ class Comparison(Result):
             for c in self.contenders
             if c.numbers
         }
-        return draw_scatter(points, x_label="numbers per image", y_label="PSNR (dB)", log=True)
+        return draw_scatter(
+            points, x_label="numbers per image", y_label="PSNR (dB)", log=True, scale=scale or 1
+        )
 
     def page(self) -> str:
         """The table, and quality against the size of the code."""

@@ -17,16 +17,19 @@ from isthmus.api.inputs import (
     check_choice,
     describe_model,
     list_image_files,
+    refuse_unused,
 )
 from isthmus.api.result import use
-from isthmus.errors import DataError
+from isthmus.errors import DataError, Hint
 from isthmus.file_jobs import FileJob, InputFiles, Report, expand_inputs, reserve_memory
 from isthmus.log import SkippedInput, log_note
+from isthmus.outputs import is_folder
 from isthmus.progress import Progress
 from isthmus.wording import format_count, format_size
 
 FormatKind = Literal["png", "tif", "webp", "bmp", "jpg", "ppm"]
 SHIPPED_CODEC = "photo-codec"
+DEFAULT_FORMAT: FormatKind = "png"
 _BYTES_PER_PX = 24  # estimated: the picture, its alpha, and the symbols of all tiles
 
 
@@ -264,7 +267,7 @@ def decompress_files(
     *,
     out: PathLike,
     model: ModelLike | None = None,
-    format: FormatKind = "png",
+    format: FormatKind | None = None,
     region: Region | None = None,
     keep_going: bool = False,
     force: bool = False,
@@ -281,7 +284,7 @@ def decompress_files(
         inputs: .isth files and folders of them.
         out: an image file for one input, else a folder.
         model: the model they were compressed with; by default `photo-codec`.
-        format: format of images in a folder; a single file's name says its own.
+        format: format of images in a folder, by default png; a single file's name says its own.
         region: decode only this part.
         keep_going: paint what is damaged from its surroundings, and name it.
         force: write outputs again that exist.
@@ -313,6 +316,8 @@ def decompress_files(
     from isthmus.images.write import WRITABLE, holds_alpha, save_image
 
     check_choice("format", format, get_args(FormatKind))
+    if format is not None and Path(out).suffix.lower() in WRITABLE and not is_folder(out):
+        refuse_unused("format", f"on {os.fspath(out)}, whose suffix says the format")
     files = expand_inputs(inputs, list_compressed)
     codec = codec_for(model)
     area = None if region is None else Rectangle.of_region(region)
@@ -337,7 +342,7 @@ def decompress_files(
         files,
         lambda job, _: with_name(job.source, lambda: decode(job)),
         out=out,
-        suffix=f".{format}",
+        suffix=f".{format or DEFAULT_FORMAT}",
         suffixes=WRITABLE,
         force=force,
         workers=workers,
@@ -389,6 +394,8 @@ def list_compressed(folder: Path) -> InputFiles:
         raise DataError(
             "{folder}: no {suffix} files in it{unlisted}",
             id="compressed-file.folder-without-files",
+            hint=Hint.call("compress_files", "IMAGES", out=os.fspath(folder)),
+            expected=f"FOLDER-OF-{SUFFIX[1:].upper()}-FILES",
             folder=folder,
             suffix=SUFFIX,
             unlisted=unlisted,

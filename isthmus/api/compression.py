@@ -192,7 +192,7 @@ def fit_codec(
         >>> model = isthmus.train(images, recipe="codec", code="4@8", steps=2)
         >>> isthmus.fit_codec(model, images, steps=20)
     """
-    from isthmus.codec.finish import fit_codec_to_images
+    from isthmus.codec.fit import fit_codec_to_images
     from isthmus.codec.stored import ATTACHMENT
     from isthmus.codec.transform import check_codec
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from isthmus.api.anomaly_detection import DEFAULT_FALSE_ALARMS
 from isthmus.api.evaluation import Evaluation, evaluate
 from isthmus.api.explanation import Explanation, explain
 from isthmus.api.inputs import PathLike, read_images_for
@@ -22,7 +23,7 @@ from isthmus.progress import Progress
 
 if TYPE_CHECKING:
     from isthmus.evaluation.generation import Generation
-    from isthmus.features.classify import ProbeScores
+    from isthmus.features.classification import ProbeScores
     from isthmus.images.store import ImageSet
     from isthmus.model.autoencoder import Autoencoder
     from isthmus.reports.page import Report
@@ -229,15 +230,15 @@ def _add_features(report: Report, model: Autoencoder, test: ImageSet) -> dict[st
     import numpy as np
 
     from isthmus.api.pages import sections
-    from isthmus.evaluation.passes import evenly
+    from isthmus.evaluation.passes import sample_evenly
     from isthmus.features.anomalies import fit_detector, score
-    from isthmus.features.readout import fit_readout, stored
+    from isthmus.features.readout import fit_extractor, read_extractor
     from isthmus.images.reading import read
 
     log_note("finding alike and unusual images", id="demo.comparing")
-    train_images = evenly(read_images_for(model, DATA), MAX_FEATURE_IMAGES)
-    images = evenly(test, MAX_FEATURE_IMAGES)
-    extractor = stored(model) or fit_readout(model, train_images)
+    train_images = sample_evenly(read_images_for(model, DATA), MAX_FEATURE_IMAGES)
+    images = sample_evenly(test, MAX_FEATURE_IMAGES)
+    extractor = read_extractor(model) or fit_extractor(model, train_images)
     report.text(
         sections.FEATURES,
         "The same code shows which images are alike. The model was given no labels: these only serve below, "
@@ -252,7 +253,9 @@ def _add_features(report: Report, model: Autoencoder, test: ImageSet) -> dict[st
     pixels = np.stack([images.image(i) for i in range(sections.SHOWN)])
     pixels[:, 10:18, 10:18] = np.iinfo(np.uint8).max - pixels[:, 10:18, 10:18]
     odd = read(pixels)
-    detector = fit_detector(model, extractor, train_images, "reconstruction")
+    detector = fit_detector(
+        model, extractor, train_images, "reconstruction", false_alarms=DEFAULT_FALSE_ALARMS
+    )
     flagged = int((score(model, extractor, detector, odd) > detector.threshold).sum())
     caption = (
         f"In the middle of each a square was turned into its negative; {flagged} of {len(odd)} are flagged "
@@ -265,11 +268,15 @@ def _add_features(report: Report, model: Autoencoder, test: ImageSet) -> dict[st
 def _explain(report: Report, model: Autoencoder, images: ImageSet, progress: Progress | None) -> Explanation:
     """Where the units of one code look and what they decode to, and whether the maps can be trusted."""
     from isthmus.api.pages.explanation_page import add_decoded_units, add_maps, add_scores
-    from isthmus.evaluation.passes import evenly
+    from isthmus.evaluation.passes import sample_evenly
 
     log_note("explaining the code of one image", id="demo.explaining")
     found = explain(
-        model, images.subset([0]), reference=evenly(images, MAX_COMPARED_IMAGES), units=6, progress=progress
+        model,
+        images.subset([0]),
+        reference=sample_evenly(images, MAX_COMPARED_IMAGES),
+        units=6,
+        progress=progress,
     )
     section = "One code explained"
     add_maps(report, found, section)
@@ -282,8 +289,8 @@ def _generate(report: Report, model: Autoencoder, path: Path, images: ImageSet) 
     """Fit a prior, draw new images, measure them, and go through the code from one image to another."""
     from isthmus.api.pages import sections
     from isthmus.evaluation.generation import evaluate_generation
-    from isthmus.generation.fitting import fit_prior
-    from isthmus.generation.interpolation import path_images
+    from isthmus.generation.prior_store import fit_prior
+    from isthmus.generation.sampling import interpolate_images
     from isthmus.reports.image_sheets import draw_image_rows
 
     log_note("drawing new images", id="demo.drawing")
@@ -293,7 +300,7 @@ def _generate(report: Report, model: Autoencoder, path: Path, images: ImageSet) 
     found = evaluate_generation(model, images, train=known, count=SAMPLES, bar=False)
     sections.add_generation(report, found)
     ends = [images.image(round(share * (len(images) - 1))) for share in (0.0, 0.4, 1.0)]
-    strip = path_images(model, ends, frames=SHOWN_IMAGES // 2 + 1)
+    strip = interpolate_images(model, ends, frames=SHOWN_IMAGES // 2 + 1)
     report.picture(
         sections.GENERATION,
         draw_image_rows(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from isthmus.api.file_results import FileEntry, FilesResult
 from isthmus.api.inputs import ImageLike, ModelLike, PathLike, Range, load_model
 from isthmus.api.restored_files import log_dropped_parts, restore_files
 from isthmus.api.result import use
+from isthmus.errors import UsageError
 from isthmus.file_jobs import FileJob, Report
 from isthmus.log import log_note
 from isthmus.old_keywords import rename_keywords
@@ -19,6 +21,9 @@ from isthmus.wording import format_count
 
 if TYPE_CHECKING:
     from isthmus.images.store import Pixels
+    from isthmus.restoration.noise_choice import DenoisingPlan
+
+Jpeg = Literal["auto", "on", "off"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,11 +32,17 @@ class DenoisedFile(FileEntry):
 
     Attributes:
         sigma: standard deviation of the noise, in units of 1/255.
+        sigma_error: standard error of `sigma`; None where it was given.
         estimated: whether it was estimated.
+        model: name of the shipped model that was chosen; None where a model was given.
+        reason: why it was chosen; empty for white noise, or where there was no choice.
     """
 
     sigma: float
+    sigma_error: float | None
     estimated: bool
+    model: str | None
+    reason: str
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -43,8 +54,10 @@ class DenoisedFiles(FilesResult):
     files: tuple[DenoisedFile, ...]
 
     def rows(self) -> tuple[list[str], list[list[object]]]:
-        header = ["file", "noise (of 255)", "estimated", "seconds"]
-        return header, [[f.output, f.sigma, "yes" if f.estimated else "", f.seconds] for f in self.files]
+        header = ["file", "noise (of 255)", "estimated", "model", "seconds"]
+        return header, [
+            [f.output, f.sigma, "yes" if f.estimated else "", f.model or "", f.seconds] for f in self.files
+        ]
 
 
 @rename_keywords(thorough="ensemble")
@@ -55,6 +68,8 @@ def denoise(
     model: ModelLike | None = None,
     *,
     ensemble: bool = False,
+    strength: float = 1.0,
+    jpeg: Jpeg = "auto",
     range: Range | None = None,
     progress: Progress | None = None,
 ) -> Any:
@@ -64,11 +79,16 @@ def denoise(
         image: an image file's path, its bytes or the open file, a Pillow image, NumPy `(H, W)` or
             `(H, W, C)`, or torch `(N, C, H, W)`; uint8, uint16, or floats in [0, 1] that noise may carry as
             far as -7 and 8. A second or fourth channel is alpha, which comes back as it is.
-        sigma: standard deviation of the noise in units of 1/255; by default it is estimated.
-        model: a model, the path of a model file, or the name of a shipped model; by default
-            `photo-denoise-gray` or `photo-denoise-colour`.
+        sigma: standard deviation of white noise in units of 1/255; by default level and covariance of the
+            noise are measured. 0 returns the image as it is.
+        model: a model, the path of a model file, or the name of a shipped model; by default the noise
+            decides: `photo-denoise-gray` and `photo-denoise-colour` for white noise, `photo-denoise-real`
+            for other noise, `photo-dejpeg` for JPEG files with little noise.
         ensemble: average over the image's eight orientations (Lim et al. 2017): 0.1 to 0.2 dB better, in
             eight times the time.
+        strength: share of the effect, from 0 (the image as it is) to 1.
+        jpeg: auto: `photo-dejpeg` for images from JPEG files whose noise beyond the quantisation is below 3
+            of 255; on: for any image, also an array; off: never.
         range: the samples (low, high) that stand for black and white, where floats are not in [0, 1] or
             integers do not use their 8 or 16 bits.
         progress: shows how far the call is; by default a bar or lines in the log.
@@ -80,8 +100,9 @@ def denoise(
     Raises:
         DataError: unreadable, NaN, no pixels, samples out of range, or too small an image to estimate its
             noise.
-        UsageError: `sigma` is not a level of noise, the model restores other images, or an `ensemble` of a
-            model that was trained on images one way up.
+        UsageError: `sigma` is not a level of noise or `strength` no share, the model restores other images,
+            an `ensemble` of a model that was trained on images one way up, or `jpeg="on"` with `sigma` or
+            `model`.
 
     Examples:
         >>> import isthmus, numpy as np
@@ -89,15 +110,25 @@ def denoise(
         >>> isthmus.denoise(noisy, sigma=25).shape
         (32, 32)
     """
+    from isthmus.images.sources import hold_content, is_jpeg
     from isthmus.restoration.denoising import denoise_image
 
+    _check_jpeg(jpeg, sigma, model)
+    image = hold_content(image)
+    coded = None if jpeg == "on" else jpeg == "auto" and is_jpeg(image)
     with start_task(progress, "denoising", 1) as task:
-        restored, levels = denoise_image(
-            image, sigma, model, ensemble=ensemble, range=range, report=task.update
+        restored, plans = denoise_image(
+            image,
+            sigma,
+            model,
+            ensemble=ensemble,
+            strength=strength,
+            jpeg=coded,
+            range=range,
+            report=task.update,
         )
     log_dropped_parts(image)
-    if sigma is None:
-        _log_levels(levels)
+    _log_plans(plans, estimated=sigma is None and jpeg != "on")
     return restored
 
 
@@ -109,9 +140,12 @@ def denoise_files(
     sigma: float | None = None,
     model: ModelLike | None = None,
     ensemble: bool = False,
+    strength: float = 1.0,
+    jpeg: Jpeg = "auto",
     range: Range | None = None,
     limit: int | None = None,
     compare: bool = False,
+    scale: int | None = None,
     force: bool = False,
     workers: int | None = None,
     max_pixels: int = 512_000_000,
@@ -125,14 +159,18 @@ def denoise_files(
     Args:
         inputs: image files, folders of them, and images of sets, such as `t.npy[5]` and `mnist:test[17]`.
         out: an image file for one input, else a folder.
-        sigma: standard deviation of the noise, of 255; by default it is estimated for each image.
-        model: a model, the path of a model file, or the name of a shipped model; by default
-            `photo-denoise-gray` or `photo-denoise-colour`.
+        sigma: standard deviation of white noise, of 255; by default the noise of each image is measured.
+        model: a model, the path of a model file, or the name of a shipped model; by default the noise of
+            each image decides, see `denoise`.
         ensemble: better, in eight times the time: the mean over eight orientations.
+        strength: share of the effect, from 0 (the image as it is) to 1.
+        jpeg: auto: `photo-dejpeg` for JPEG files whose noise beyond the quantisation is below 3 of 255;
+            on: for all files; off: never.
         range: the samples (low, high) that stand for black and white, where floats are not in [0, 1] or
             integers do not use their 8 or 16 bits.
         limit: at most so many of the images, evenly spaced.
         compare: also write NAME-compare.png: before and after.
+        scale: enlarge that picture so many times, each pixel to a square; by default a small one is.
         force: write outputs again that exist.
         workers: files in work at the same time; by default one for each core.
         max_pixels: larger images are refused.
@@ -151,14 +189,35 @@ def denoise_files(
         >>> isthmus.denoise_files("noisy.png", out="clean.png", sigma=20).files[0].output
         'clean.png'
     """
-    from isthmus.restoration.denoising import check_sigma, denoise_image
+    from isthmus.images.sources import is_jpeg
+    from isthmus.restoration.denoising import check_sigma, check_strength, denoise_image
 
     check_sigma(sigma)
+    check_strength(strength)
+    _check_jpeg(jpeg, sigma, model)
     network = None if model is None else load_model(model)
+    plans: list[DenoisingPlan] = []
+    estimated = sigma is None and jpeg != "on"
 
-    def restore(pixels: Pixels, _: FileJob, report: Report) -> tuple[Pixels, dict[str, Any]]:
-        clean, levels = denoise_image(pixels, sigma, network, ensemble=ensemble, range=range, report=report)
-        return clean, {"sigma": levels[0], "estimated": sigma is None}
+    def restore(pixels: Pixels, job: FileJob, report: Report) -> tuple[Pixels, dict[str, Any]]:
+        clean, (plan,) = denoise_image(
+            pixels,
+            sigma,
+            network,
+            ensemble=ensemble,
+            strength=strength,
+            jpeg=None if jpeg == "on" else jpeg == "auto" and is_jpeg(job.source),
+            range=range,
+            report=report,
+        )
+        plans.append(plan)
+        return clean, {
+            "sigma": plan.sigma,
+            "sigma_error": plan.error,
+            "estimated": estimated,
+            "model": plan.model,
+            "reason": plan.reason,
+        }
 
     done = restore_files(
         "denoising",
@@ -167,6 +226,7 @@ def denoise_files(
         DenoisedFile,
         out=out,
         compare=compare,
+        scale=scale,
         range=range,
         limit=limit,
         force=force,
@@ -174,8 +234,7 @@ def denoise_files(
         max_pixels=max_pixels,
         progress=progress,
     )
-    if sigma is None:
-        _log_levels([one.sigma for one in done.values])
+    _log_plans(plans, estimated=estimated)
     return DenoisedFiles(
         out=os.fspath(out),
         files=done.values,
@@ -185,21 +244,56 @@ def denoise_files(
     )
 
 
-def _log_levels(levels: Sequence[float]) -> None:
-    """Say which noise was estimated, in units of 1/255."""
-    if not levels:
+def _check_jpeg(jpeg: str, sigma: float | None, model: ModelLike | None) -> None:
+    """Raises:
+    UsageError: this is not a choice, or it contradicts another option.
+    """
+    if jpeg not in ("auto", "on", "off"):
+        raise UsageError("jpeg={jpeg} is not known: auto, on or off", id="denoise.jpeg", jpeg=jpeg)
+    if jpeg == "on" and (sigma is not None or model is not None):
+        other = "sigma" if sigma is not None else "model"
+        raise UsageError(
+            "jpeg=on chooses photo-dejpeg, which contradicts {other}: give one of them",
+            id="denoise.jpeg-contradicts",
+            other=other,
+        )
+
+
+def _log_plans(plans: Sequence[DenoisingPlan], *, estimated: bool) -> None:
+    """Log which noise was estimated, in units of 1/255, and what was chosen where it is not white."""
+    if not plans:
         return
-    if len(levels) == 1:
+    if estimated:
+        _log_levels(plans)
+    counts = Counter((one.model, one.reason) for one in plans if one.model is not None and one.reason)
+    for (model, reason), count in sorted(counts.items(), key=str):
+        if len(plans) == 1:
+            log_note("{model} is used: {reason}", id="denoise.model", model=model, reason=reason)
+        else:
+            log_note(
+                "{model} is used for {images}: {reason}",
+                id="denoise.model-for-images",
+                model=model,
+                images=format_count(count, "image"),
+                reason=reason,
+            )
+
+
+def _log_levels(plans: Sequence[DenoisingPlan]) -> None:
+    if len(plans) == 1:
         log_note(
-            "the noise has a standard deviation of about {level:.1f} (of 255)",
+            "the noise has a standard deviation of about {level:.1f} ± {error:.1f} (of 255)",
             id="denoise.noise-level",
-            level=levels[0],
+            level=plans[0].sigma,
+            error=plans[0].error or 0.0,
         )
         return
     log_note(
-        "the noise of {images} was estimated: standard deviations from {low:.1f} to {high:.1f} (of 255)",
+        "the noise of {images} was estimated: standard deviations from {low:.1f} to {high:.1f} (of 255), "
+        "each ± {error:.1f} at most",
         id="denoise.noise-levels",
-        images=format_count(len(levels), "image"),
-        low=min(levels),
-        high=max(levels),
+        images=format_count(len(plans), "image"),
+        low=min(one.sigma for one in plans),
+        high=max(one.sigma for one in plans),
+        error=max(one.error or 0.0 for one in plans),
     )

@@ -6,8 +6,17 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from isthmus.api.inputs import DataLike, ModelLike, Range, describe_model, load_model, open_model_and_data
+from isthmus.api.inputs import (
+    DataLike,
+    ModelLike,
+    Range,
+    describe_model,
+    load_model,
+    refuse_unused,
+)
+from isthmus.api.pair_inputs import open_model_and_pairs
 from isthmus.api.result import Result, skipped_inputs, use
+from isthmus.errors import Hint
 from isthmus.old_keywords import rename_keywords
 from isthmus.progress import Progress, start_task
 from isthmus.wording import format_count
@@ -26,7 +35,7 @@ class Diagnosis(Result):
         data: the images, as they were given; null where the training itself is looked at.
         findings: problems first, each with `name`, `severity` (`problem`, `warning` or `note`), `message`,
             `suggestion` (an option of the command line) and `hint` (the same as data); see the list in
-            docs/start/guide.md.
+            docs/use/diagnose.md.
         observed: what was measured on `data`, else null: `images`; `image_numbers` and `code_numbers`, of one
             image and of its code; `units` of the code (numbers of a vector, channels of a grid) and
             `constant_units`, the same for every image; `collapsed_units` and `kl` in nats of a gaussian code;
@@ -70,6 +79,7 @@ def diagnose(
     model: ModelLike,
     data: DataLike | None = None,
     *,
+    target: DataLike | None = None,
     limit: int | None = None,
     range: Range | None = None,
     seed: int = 0,
@@ -83,6 +93,7 @@ def diagnose(
     Args:
         model: a model, the path of a model file, or the name of a shipped model.
         data: examine the model anew on these images; best are some that it was not trained on.
+        target: what these images should become; for a model trained on pairs.
         limit: examine it on at most so many images, evenly spaced.
         range: the samples (low, high) that stand for black and white, where they are others.
         seed: of corruption and scrambling.
@@ -102,10 +113,13 @@ def diagnose(
     from isthmus.training.diagnosis.diagnose import diagnose_training
     from isthmus.training.diagnosis.observed import observe
 
+    for option, is_given in (("limit", limit is not None), ("range", range is not None)):
+        if data is None and is_given:
+            refuse_unused(option, "without images", hint=Hint.call("diagnose", "MODEL", "DATA"))
     if data is None:
         network, images, observed = load_model(model), None, None
     else:
-        network, images = open_model_and_data(model, data, limit=limit, range=range)
+        network, images = open_model_and_pairs(model, data, target, limit=limit, range=range)
         with start_task(progress, "examining", 1) as task:
             observed = observe(network, images, seed=seed)
             task.update(1)

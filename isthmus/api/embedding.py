@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from isthmus.api.attachments import check_storable, store_attachments
+from isthmus.api.facts import label_arrays, list_labels
 from isthmus.api.inputs import (
     DataLike,
     ModelLike,
@@ -13,6 +14,7 @@ from isthmus.api.inputs import (
     check_choice,
     describe_model,
     open_model_and_data,
+    refuse_unused,
 )
 from isthmus.api.reference import ReferenceKind, resolve_extractor
 from isthmus.api.result import Result, skipped_inputs, use
@@ -84,21 +86,23 @@ class Embedding(Result):
 
     def csv_rows(self) -> tuple[list[str], list[list[object]]]:
         """`name`, where known `label`, and one column for each number."""
-        labels: list[list[object]] = [[] for _ in self.names]
-        if self.labels is not None:
-            labels = [[self.classes[label]] for label in self.labels]
+        labels = list_labels(self.labels, self.classes)
         numbers = [[f"{value:.7g}" for value in row] for row in self.vectors]
-        header = ["name", *(["label"] if self.has_labels else []), *(f"x{i}" for i in range(self.numbers))]
-        return header, [[n, *a, *b] for n, a, b in zip(self.names, labels, numbers, strict=True)]
+        titles = [f"x{i}" for i in range(self.numbers)]
+        if labels is None:
+            return ["name", *titles], [[n, *b] for n, b in zip(self.names, numbers, strict=True)]
+        rows = zip(self.names, labels, numbers, strict=True)
+        return ["name", "label", *titles], [[name, label, *row] for name, label, row in rows]
 
     def arrays(self) -> dict[str, Any]:
         """`vectors (N, d)` float32, `names`, and where known `labels` and `classes`."""
         import numpy as np
 
-        found: dict[str, Any] = {"vectors": self.vectors, "names": np.array(self.names)}
-        if self.labels is not None:
-            found |= {"labels": self.labels, "classes": np.array(self.classes)}
-        return found
+        return {
+            "vectors": self.vectors,
+            "names": np.array(self.names),
+            **label_arrays(self.labels, self.classes),
+        }
 
 
 @use
@@ -149,6 +153,8 @@ def embed(
             hint=Hint("leave out one of the two"),
             layer=layer,
         )
+    if what == "code" and reference is not None and not store:
+        refuse_unused("reference", "on codes, which are not scaled", hint=Hint.add(what="compact"))
     if store:
         check_storable(model)
     network, images = open_model_and_data(model, data, limit=limit, range=range)
@@ -156,12 +162,12 @@ def embed(
     if what != "code" or store:
         extractor, kind = resolve_extractor(network, reference, layer=layer, range=range)
     if store and extractor is not None:
-        from isthmus.features.readout import NAME, stored
-        from isthmus.features.readout import store as store_readout
+        from isthmus.features.readout import NAME, read_extractor
+        from isthmus.features.readout import attach_extractor as store_readout
 
         store_readout(network, extractor)
         store_attachments(model, network, NAME)
-        extractor = stored(network) or extractor  # in the precision that the file has
+        extractor = read_extractor(network) or extractor  # in the precision that the file has
     from isthmus.model.inference import Rows, iter_codes
 
     if what == "code" or extractor is None:

@@ -28,12 +28,13 @@ from isthmus.api.inputs import (
     Range,
     check_count,
     describe_model,
-    open_model_and_data,
     read_images_for,
+    refuse_unused,
 )
+from isthmus.api.pair_inputs import open_model_and_pairs
 from isthmus.api.reference import resolve_prior
 from isthmus.api.result import Result, skipped_inputs, use
-from isthmus.errors import DataError, Hint
+from isthmus.errors import DataError, Hint, UsageError
 from isthmus.images.bands import note_bands
 from isthmus.interruption import Interruption
 from isthmus.log import log_note
@@ -52,8 +53,15 @@ if TYPE_CHECKING:
     from isthmus.model.autoencoder import Autoencoder
 
 MAX_GAP_IMAGES = 2000
+DEFAULT_SAMPLES = 10_000
 SHOWN_IMAGES = 10
-BASELINES = {"pca": "PCA", "mean_image": "mean image", "corrupted_input": "corrupted input"}
+BASELINES = {
+    "pca": "PCA",
+    "mean_image": "mean image",
+    "corrupted_input": "corrupted input",
+    "copy": "input as it is",
+    "linear_map": "linear map of patches",
+}
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -63,14 +71,15 @@ class Evaluation(Result):
     Attributes:
         model: facts about the model.
         data: facts about the images.
-        metrics: means over images, by name, see docs/reference/metrics.md; under the recipe's own corruption where it
-            has one.
-        baselines: the same for `pca`, `mean_image` and `corrupted_input`, as far as they apply.
+        metrics: means over images, by name, see docs/reference/metrics.md; under the recipe's own corruption
+            where it has one.
+        baselines: the same for `pca`, `mean_image` and `corrupted_input`, as far as they apply; of pairs for
+            `copy`, the input as it is, and `linear_map`, the best linear map of patches.
         clean: the same metrics without corruption; null for a recipe that has none.
         gap: the same metrics on training images; null where these were not found.
         privacy: success of membership inference by the loss: `members`, `others`, `auroc` with `low` and
             `high` of its 95 % interval, `advantage`, `found_at_1_percent`, `leaks`; null unless asked for.
-        generation: new images compared with real ones, see docs/use/generation.md: `rows` with `name`,
+        generation: new images compared with real ones, see docs/use/generate.md: `rows` with `name`,
             `frechet`, `relative`, `energy`, `two_sample`, `precision` and `recall`; `memory` with `ratio`,
             `copied` and `images`; `features`, `images`, `seed`, `seconds`, `notes`; null unless asked for.
         code: statistics of the code: `units`, `active_units`, `dead_units`, `effective_rank`,
@@ -199,10 +208,11 @@ def evaluate(
     model: ModelLike,
     data: DataLike,
     *,
+    target: DataLike | None = None,
     reference: DataLike | None = None,
     nll_samples: int = 0,
     generation: bool = False,
-    samples: int = 10_000,
+    samples: int = DEFAULT_SAMPLES,
     features: PathLike | None = None,
     privacy: bool = False,
     limit: int | None = None,
@@ -222,6 +232,7 @@ def evaluate(
     Args:
         model: a model, the path of a model file, or the name of a shipped model.
         data: images: a folder, file, archive, array, named set, or a list of those; sizes may differ.
+        target: what the images should become, of the same names and sizes; for a model trained on pairs.
         reference: the training images, for baselines and the gap between training and test; by default those
             that the model file names.
         nll_samples: codes per image for `nll_nats` and `bits_per_dim` of a variational model whose image term
@@ -253,39 +264,57 @@ def evaluate(
         >>> sorted(found.baselines)
         ['mean_image', 'pca']
     """
-    from isthmus.evaluation.likelihood import likelihood_term
-    from isthmus.evaluation.measure import Measure
-    from isthmus.evaluation.passes import evenly
-    from isthmus.evaluation.rivals import fit_rivals
+    from isthmus.evaluation.code_metrics import likelihood_term
+    from isthmus.evaluation.measure import Evaluator
+    from isthmus.evaluation.pair_baselines import pair_baselines_of
+    from isthmus.evaluation.passes import Reconstructor, fit_baselines, sample_evenly
     from isthmus.generation.codes import check_generates
-    from isthmus.generation.prior import kept
+    from isthmus.generation.prior_store import list_priors
 
     started = time.monotonic()
     check_count("limit", limit)
     check_count("nll_samples", nll_samples, least=0)
     check_count("samples", samples, least=8)
-    network, given = open_model_and_data(model, data, range=range)
-    note_bands(show, given.channels)
-    images = evenly(given, limit)
-    known = _find_training_images(
-        network,
-        reference,
-        range,
-        needed=privacy or generation,
-        purpose="membership is tested" if privacy else "new images are compared",
-    )
-    corruption = network.recipe.corruption
-    corrupted = not corruption.is_identity
-    probe = None if known is None else evenly(known, MAX_GAP_IMAGES)
+    if features is not None and not generation:
+        refuse_unused("features", "without new images to compare", hint=Hint.add(generation=True))
+    if samples != DEFAULT_SAMPLES and not generation:
+        refuse_unused("samples", "without new images to compare", hint=Hint.add(generation=True))
+    network, given = open_model_and_pairs(model, data, target, range=range)
+    paired = network.recipe.corruption.is_paired
+    if paired and (generation or privacy or reference is not None):
+        raise UsageError(
+            "of a model trained on pairs only its outputs are measured: leave generation, privacy and "
+            "reference away",
+            id="pairs.measures",
+        )
+    note_bands(show, network.output_channels)
+    images = sample_evenly(given, limit)
+    likely = likelihood_term(network.recipe)
+    if nll_samples and (likely is None or not network.recipe.bottleneck.is_stochastic):
+        why = "on a model that is not variational, or whose image term is no likelihood"
+        refuse_unused("nll_samples", why, hint=Hint.call("train", "DATA", recipe="variational"))
+    known = None
+    if not paired:
+        known = _find_training_images(
+            network,
+            reference,
+            range,
+            needed=privacy or generation,
+            purpose="membership is tested" if privacy else "new images are compared",
+        )
+    corrupted = not network.recipe.corruption.is_identity and not paired
+    probe = None if known is None else sample_evenly(known, MAX_GAP_IMAGES)
     total = len(images) * (2 if corrupted else 1) + (0 if probe is None else len(probe))
-    rivals = {}
+    rivals: dict[str, Reconstructor] = {}
+    if paired:
+        rivals |= pair_baselines_of(network)
     if known is not None:
-        rivals = fit_rivals(network, known, images, seed=seed)
+        rivals |= fit_baselines(network, known, images, seed=seed)
         _note_overlap(given, known, same_source=reference is None and given.source == known.source)
     stop = Interruption()
     with start_task(progress, "evaluating", total, "images") as task:
         found = measure_passes(
-            Measure(network, seed, nll_samples, lambda _: None),
+            Evaluator(network, seed, nll_samples, lambda _: None),
             images,
             rivals,
             probe,
@@ -294,7 +323,6 @@ def evaluate(
             task=task,
         )
     main = found.main
-    likely = likelihood_term(network.recipe)
     if likely is not None and likely.needs_probabilities and not main.binary:
         log_note(
             "the images are not black and white: nats under {likely} are cross-entropies, not probabilities",
@@ -309,7 +337,11 @@ def evaluate(
     if generation and known is not None and not stop.happened:
         check_generates(network)
         with stop:
-            priors = None if kept(network) else [resolve_prior(network, reference=reference, range=range)[0]]
+            priors = (
+                None
+                if list_priors(network)
+                else [resolve_prior(network, reference=reference, range=range)[0]]
+            )
             made = _evaluate_generation(network, given, known, priors, samples, features, seed, progress)
     done = found.done + (0 if made is None else compared)
     stop.check(done, total + compared, "image")
@@ -335,7 +367,7 @@ def evaluate(
         complete=stop.complete,
         _path=describe_model(model, network),
         _network=network,
-        _lookup=ImageLookup(network, data, images, range),
+        _lookup=ImageLookup(network, data, images, range, target),
     )
 
 
@@ -343,11 +375,11 @@ def _find_training_images(
     model: Autoencoder, reference: DataLike | None, range: Range | None, *, needed: bool, purpose: str
 ) -> ImageSet | None:
     """The training images; where they are not found and not needed, a note says what is left out."""
-    from isthmus.evaluation.training_data import training_images
+    from isthmus.evaluation.training_data import find_training_images
 
     if reference is not None:
         return read_images_for(model, reference, range=range)
-    known, why = training_images(model)
+    known, why = find_training_images(model)
     if known is None and needed:
         raise DataError(
             "{reason}, and {purpose} against them",

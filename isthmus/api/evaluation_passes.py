@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -10,9 +11,9 @@ from isthmus.interruption import Interruption
 from isthmus.progress import Task
 
 if TYPE_CHECKING:
-    from isthmus.evaluation.measure import Measure, Measured
+    from isthmus.evaluation.measure import Evaluator, Measurement
+    from isthmus.evaluation.passes import Reconstructor
     from isthmus.evaluation.privacy import Membership
-    from isthmus.evaluation.rivals import Rival
     from isthmus.images.store import ImageSet
 
 
@@ -28,7 +29,7 @@ class EvaluationPasses:
         membership: success of membership inference.
     """
 
-    main: Measured
+    main: Measurement
     done: int
     clean: dict[str, float] | None = None
     gap: Gap | None = None
@@ -36,9 +37,9 @@ class EvaluationPasses:
 
 
 def measure_passes(
-    measure: Measure,
+    measure: Evaluator,
     images: ImageSet,
-    rivals: dict[str, Rival],
+    rivals: Mapping[str, Reconstructor],
     probe: ImageSet | None,
     members: ImageSet | None,
     *,
@@ -59,7 +60,7 @@ def measure_passes(
     """
     import numpy as np
 
-    from isthmus.evaluation.privacy import membership
+    from isthmus.evaluation.privacy import measure_membership
     from isthmus.model import axes
 
     done = 0
@@ -74,7 +75,7 @@ def measure_passes(
     found = EvaluationPasses(measure(images, corruption, rivals, stop), 0)
     if not stop.happened:
         with stop:  # each of these is kept if it came to its end
-            if not corruption.is_identity:
+            if not corruption.is_identity and not corruption.is_paired:
                 found.clean = measure(images, axes.NoCorruption(), {}).metrics
             if probe is not None:
                 seen = measure(probe, corruption, {})
@@ -82,6 +83,6 @@ def measure_passes(
                 if members is not None:
                     new = ~np.isin(images.hashes(), members.hashes())
                     scores = found.main.scores["mse"][new]
-                    found.membership = membership(seen.scores["mse"], scores)
+                    found.membership = measure_membership(seen.scores["mse"], scores)
     found.done = done
     return found

@@ -17,8 +17,8 @@ from isthmus.api.inputs import (
     open_model_and_data,
 )
 from isthmus.api.reference import ReferenceKind, resolve_reference
-from isthmus.api.result import Result, skipped_inputs, use
-from isthmus.errors import DataError
+from isthmus.api.result import PictureResult, skipped_inputs, use
+from isthmus.errors import DataError, Hint, UsageError
 from isthmus.images.bands import note_bands
 from isthmus.interruption import Interruption
 from isthmus.log import log_note
@@ -30,9 +30,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from torch import Tensor
 
-    from isthmus.features.explain.faithfulness import Curves
-    from isthmus.features.explain.map_scores import FaithfulnessScore
-    from isthmus.features.explain.units import Units
+    from isthmus.features.unit_maps import Curves, FaithfulnessScore
+    from isthmus.features.units import Units
     from isthmus.images.store import ImageSet
     from isthmus.model.autoencoder import Autoencoder
 
@@ -67,7 +66,7 @@ class UnitFacts:
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Explanation(Result):
+class Explanation(PictureResult):
     """The code of one image, explained.
 
     Attributes:
@@ -126,11 +125,11 @@ class Explanation(Result):
         units = np.array([one.unit for one in self.units])
         return {"units": units, **maps, "atlas": self.atlas, "traversals": self.traversals}
 
-    def draw(self) -> bytes:
+    def draw(self, scale: int | None = None) -> bytes:
         """The image, its reconstruction, and where each unit looks."""
         from isthmus.api.pages.explanation_page import draw_maps
 
-        return draw_maps(self)
+        return draw_maps(self, scale)
 
     def page(self) -> str:
         """Maps, numbers, what units decode to, the images that excite them, and the test of the maps."""
@@ -174,7 +173,7 @@ def explain(
 
     Raises:
         CapabilityError: the model's code does not hold the whole image.
-        UsageError: a number of units below 1.
+        UsageError: a number of units below 1, or more than the code has.
         DataError: no such image, a unit that the code has not, or no reference images.
 
     Examples:
@@ -184,7 +183,7 @@ def explain(
         >>> isthmus.explain(model, images[:1], reference=images, units=2).maps["gradient"].shape
         (2, 16, 16)
     """
-    from isthmus.evaluation.passes import evenly
+    from isthmus.evaluation.passes import sample_evenly
     from isthmus.model import capabilities
 
     if isinstance(units, int):
@@ -202,7 +201,7 @@ def explain(
             name=queries.names[0],
         )
     known, kind = resolve_reference(network, reference, purpose="units are compared with these", range=range)
-    some = evenly(known, limit)
+    some = sample_evenly(known, limit)
     stop = Interruption()
     with start_task(progress, "explaining", 1.0) as task:
         found = explain_first(
@@ -212,7 +211,7 @@ def explain(
             kind,
             model_name=describe_model(model, network),
             units=units,
-            scored=evenly(some, SCORED_IMAGES),
+            scored=sample_evenly(some, SCORED_IMAGES),
             seed=seed,
             task=task,
             stop=stop,
@@ -245,20 +244,20 @@ def explain_first(
         stop: catches Ctrl-C while the maps are tested, which is the long part.
 
     Raises:
+        UsageError: more units than the code has.
         DataError: a unit that the code has not.
     """
     import torch
 
-    from isthmus.features.explain.map_scores import MAP_KINDS, base_image, model_input, score_maps
-    from isthmus.features.explain.paintings import atlas, traversals
-    from isthmus.features.explain.units import observe_units, per_unit
+    from isthmus.features.unit_maps import MAP_KINDS, base_image, model_input, score_maps
+    from isthmus.features.units import decode_units, observe_units, pool_units, traverse_units
 
     task = Task() if task is None else task
     usual = observe_units(model, some)
     task.update(_SHARE_UNITS)
     pixels = model_input(model, queries, 0)
     code = model.encode_batch(pixels[None]).detach()
-    values = per_unit(code)[0]
+    values = pool_units(code)[0]
     chosen = _choose_units(units, usual, values)
     base = base_image(usual, pixels)
     maps = {name: make(model, pixels, base, chosen) for name, make in MAP_KINDS.items()}
@@ -280,8 +279,8 @@ def explain_first(
     if model.recipe.bottleneck.is_sparse:
         often = torch.argsort(usual.active, descending=True, stable=True)
         alive = [int(unit) for unit in often[:MAX_DICTIONARY_UNITS] if usual.active[unit] > 0]
-        dictionary = _as_images(atlas(model, usual, alive)) if alive else None
-    exciting = {unit: usual.exciting(unit, EXCITING_IMAGES) for unit in chosen}
+        dictionary = _as_images(decode_units(model, usual, alive)) if alive else None
+    exciting = {unit: usual.top_images(unit, EXCITING_IMAGES) for unit in chosen}
     return Explanation(
         model=model_name,
         image=queries.names[0],
@@ -301,8 +300,8 @@ def explain_first(
         ),
         faithfulness=scores,
         maps={name: values.numpy() for name, values in maps.items()},
-        atlas=_as_images(atlas(model, usual, chosen)),
-        traversals=_as_images(traversals(model, code[0], usual, chosen)),
+        atlas=_as_images(decode_units(model, usual, chosen)),
+        traversals=_as_images(traverse_units(model, code[0], usual, chosen)),
         skipped=skipped,
         complete=stop is None or stop.complete,
         _pixels=_as_images(pixels),
@@ -315,7 +314,15 @@ def explain_first(
 
 def _choose_units(units: int | Sequence[int], usual: Units, values: Tensor) -> list[int]:
     if isinstance(units, int):
-        return usual.telling(values, units)
+        if units > len(values):
+            raise UsageError(
+                "units={units}: this code has {count} units",
+                id="explain.too-many-units",
+                hint=Hint.add(units=len(values)),
+                units=units,
+                count=len(values),
+            )
+        return usual.rank_informative(values, units)
     for unit in units:
         if not 0 <= unit < len(values):
             raise DataError(

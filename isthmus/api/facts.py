@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +10,44 @@ from isthmus.api.result import skipped_inputs
 from isthmus.log import SkippedInput
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from isthmus.images.store import ImageSet
     from isthmus.model.autoencoder import Autoencoder
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class CompressedFacts:
+    """What the header of a compressed image says.
+
+    Attributes:
+        file: its path, as it was given.
+        bytes: size of the file.
+        bpp: bits per pixel.
+        format: version of the file format.
+        size: height and width of the image in pixels.
+        channels: 1 gray, 3 colour.
+        alpha: whether there is transparency.
+        quality: 1 to 100.
+        tile: side of a tile in pixels.
+        tiles: number of tiles.
+        made_with: fingerprint of the model, in hexadecimal.
+        parts: bytes by part: `header`, `tiles`, `alpha`, `icc`, `exif`, `preview`, as far as it has them.
+    """
+
+    file: str
+    bytes: int
+    bpp: float
+    format: int
+    size: Sequence[int]
+    channels: int
+    alpha: bool
+    quality: float
+    tile: int
+    tiles: int
+    made_with: str
+    parts: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -157,13 +193,13 @@ def describe_network(model: Autoencoder) -> ModelFacts:
 
 def describe_images(given: ImageSet, images: ImageSet, binary: bool) -> DataFacts:
     """The images that were measured, out of those given; `binary`: all values are the least or greatest."""
-    from isthmus.evaluation.passes import largest
+    from isthmus.evaluation.passes import largest_size
 
     return DataFacts(
         source=given.source,
         images=len(images),
         of=len(given),
-        size=largest(images),
+        size=largest_size(images),
         sizes_differ=images.shape is None,
         channels=images.channels,
         type=str(images.dtype),
@@ -171,6 +207,18 @@ def describe_images(given: ImageSet, images: ImageSet, binary: bool) -> DataFact
         fingerprint=given.fingerprint(),
         skipped=skipped_inputs(given.skipped),
     )
+
+
+def list_labels(labels: npt.NDArray[np.int64] | None, classes: Sequence[str]) -> list[str] | None:
+    """The class of each image by name; None where there are no labels."""
+    return None if labels is None else [classes[label] for label in labels]
+
+
+def label_arrays(labels: npt.NDArray[np.int64] | None, classes: Sequence[str]) -> dict[str, Any]:
+    """`labels (N,)` and `classes` as results save them; nothing where there are no labels."""
+    import numpy as np
+
+    return {} if labels is None else {"labels": labels, "classes": np.array(classes)}
 
 
 def describe_gap(test: Mapping[str, float], train: Mapping[str, float], count: int) -> Gap:

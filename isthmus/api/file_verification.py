@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from isthmus.api.compressed_files import list_compressed
+from isthmus.api.facts import CompressedFacts
 from isthmus.api.inputs import ModelLike, PathLike
 from isthmus.api.result import Result, use
 from isthmus.errors import DataError
@@ -22,37 +23,9 @@ if TYPE_CHECKING:
     from isthmus.codec.ready import Codec
 
 
-@dataclass(frozen=True)
-class VerifiedFile:
-    """One compressed file that is whole.
-
-    Attributes:
-        file: its path.
-        bytes: its size.
-        bpp: its bits per pixel.
-        format: version of the format.
-        size: height and width in pixels.
-        channels: 1 gray, 3 colour.
-        alpha: whether it has transparency.
-        quality: 1 to 100.
-        tile: side of a tile in pixels.
-        tiles: number of tiles.
-        made_with: fingerprint of the model, as hexadecimal digits.
-        parts: bytes of the header, the tiles and what else it holds.
-    """
-
-    file: str
-    bytes: int
-    bpp: float
-    format: int
-    size: tuple[int, int]
-    channels: int
-    alpha: bool
-    quality: float
-    tile: int
-    tiles: int
-    made_with: str
-    parts: Mapping[str, int]
+@dataclass(frozen=True, kw_only=True)
+class VerifiedFile(CompressedFacts):
+    """One compressed file that is whole."""
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -37,7 +37,7 @@ _DOCUMENT = {
     "sequence": "sequence",
     "given": "given",
     "what": "what",
-    "frames": "count",
+    "frames": "frames",
     "learned": "learned",
 }
 
@@ -59,7 +59,8 @@ class FrameSequence(GeneratedImages):
         given: number of frames that were read.
         what: `reconstructed`, `filled`, `slowed`, `predicted`; or `learned` by `fit_motion`.
         learned: whether the model knows how its codes move.
-        pace: milliseconds that a frame is shown.
+        frames: number of frames that were made.
+        milliseconds: how long a frame is shown.
     """
 
     schema: ClassVar[str] = _Frames.schema
@@ -71,11 +72,15 @@ class FrameSequence(GeneratedImages):
     given: int
     what: FrameTask
     learned: bool
-    pace: int
+    _pace: int = field(repr=False)
+
+    @property
+    def frames(self) -> int:
+        return self.count
 
     @property
     def milliseconds(self) -> int:
-        return self.pace
+        return self._pace
 
     def summary(self) -> str:
         return f"{format_count(self.count, 'frame')} ({self.what})"
@@ -94,7 +99,7 @@ class FittedMotion(_Frames, Result):
 
     document: ClassVar = {**_DOCUMENT, "out": "out", "files": "files"}
     what: ClassVar[str] = "learned"
-    count: ClassVar[int] = 0
+    frames: ClassVar[int] = 0
     learned: ClassVar[bool] = True
     out: ClassVar[None] = None
     files: ClassVar[tuple[str, ...]] = ()
@@ -312,11 +317,11 @@ def fit_motion(
     check_storable(model)
     network, given = _read(model, frames, range)
     from isthmus.generation.dynamics import NAME, fit_dynamics
-    from isthmus.generation.frames import sequence_codes, sequences_of
+    from isthmus.generation.frames import encode_sequence, split_sequences
 
     check_count("limit", limit)
-    sequences = [_first_frames(one, limit) for one in sequences_of(given)]
-    codes = [sequence_codes(network, one) for one in sequences]
+    sequences = [_first_frames(one, limit) for one in split_sequences(given)]
+    codes = [encode_sequence(network, one) for one in sequences]
     stop, replaces = Interruption(), NAME if NAME in network.attachments else None
     with start_task(progress, "learning", steps, "steps") as task:
         motion = fit_dynamics(
@@ -361,7 +366,7 @@ def _work_on_frames(
         given=len(given),
         what=what,
         learned=NAME in network.attachments,
-        pace=milliseconds_of(frames),
+        _pace=milliseconds_of(frames),
         skipped=skipped_inputs(given.skipped),
     )
 

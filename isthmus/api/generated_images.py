@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from isthmus.api.inputs import check_count
-from isthmus.api.result import Result
+from isthmus.api.result import PictureResult, check_scale
 from isthmus.outputs import check_output, is_folder
 from isthmus.wording import format_count
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class GeneratedImages(Result):
+class GeneratedImages(PictureResult):
     """Base of results that hold images which were made.
 
     It is saved as a contact sheet (`.png` or another picture), as `.npz` with the array `images`, as an
@@ -82,12 +81,16 @@ class GeneratedImages(Result):
         """`images (N, H, W, C)` uint8."""
         return {"images": self.pixels}
 
-    def draw(self) -> bytes:
+    def draw(self, scale: int | None = None) -> bytes:
         """All images on one sheet; small ones are enlarged."""
         from isthmus.images.outputs import contact_sheet
         from isthmus.images.write import encode_image
 
-        return encode_image("sheet.png", contact_sheet(self.pixels, self.columns))
+        return encode_image("sheet.png", contact_sheet(self.pixels, self.columns, scale=scale))
+
+    @classmethod
+    def is_enlarged(cls, path: str | os.PathLike[str]) -> bool:
+        return not _is_document(path) and (Path(path).suffix.lower() != ".npz" or is_folder(path))
 
     @classmethod
     def check_path(
@@ -96,12 +99,12 @@ class GeneratedImages(Result):
         """Check before the work that `save` can write there later.
 
         Raises:
-            UsageError: a scale below 1.
+            UsageError: a scale below 1, or a scale for what is no picture.
             UsageError, ExistsError, OutputError: see `isthmus.images.outputs.check_free`.
         """
         from isthmus.images.outputs import check_free
 
-        check_count("scale", scale)
+        check_scale(cls.is_enlarged(path), path, scale)
         if _is_document(path):
             check_output(path, force=force)
         else:
@@ -113,8 +116,8 @@ class GeneratedImages(Result):
         Args:
             path: a picture, `.npz`, `.json`, an animation where images follow one another, or a folder.
             force: replace existing files.
-            scale: enlarge images by this whole factor, except in `.npz`; by default small ones are enlarged
-                in pictures and animations so that they can be seen.
+            scale: enlarge images by this whole factor; by default small ones are enlarged in pictures and
+                animations so that they can be seen.
 
         Raises:
             UsageError, ExistsError, OutputError: see `check_path`.

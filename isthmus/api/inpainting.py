@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from isthmus.api.file_results import FileEntry, FilesResult
-from isthmus.api.inputs import ImageLike, ModelLike, PathLike, Range, check_choice, check_count, load_model
+from isthmus.api.inputs import (
+    ImageLike,
+    ModelLike,
+    PathLike,
+    Range,
+    check_choice,
+    check_count,
+    load_model,
+    refuse_unused,
+)
 from isthmus.api.restored_files import log_dropped_parts, restore_files, to_unit_range
 from isthmus.api.result import use
 from isthmus.errors import Hint, UsageError
@@ -115,6 +124,7 @@ def inpaint_files(
     range: Range | None = None,
     limit: int | None = None,
     compare: bool = False,
+    scale: int | None = None,
     force: bool = False,
     workers: int | None = None,
     max_pixels: int = 512_000_000,
@@ -139,6 +149,7 @@ def inpaint_files(
             integers do not use their 8 or 16 bits.
         limit: at most so many of the images, evenly spaced.
         compare: also write NAME-compare.png: before and after.
+        scale: enlarge that picture so many times, each pixel to a square; by default a small one is.
         force: write outputs again that exist.
         workers: files in work at the same time; by default one for each core.
         max_pixels: larger images are refused.
@@ -162,6 +173,8 @@ def inpaint_files(
 
     check_choice("find", find, get_args(FindKind))
     check_count("tolerance", tolerance, least=0)
+    if tolerance and mask_colour is None:
+        refuse_unused("tolerance", "without a colour that is missing", hint=Hint.add(mask_colour="COLOUR"))
     read_mask = _choose_mask(mask, mask_colour, tolerance, find, range, mask_alpha=mask_alpha)
     network = None if model is None else load_model(model)
 
@@ -182,6 +195,7 @@ def inpaint_files(
         InpaintedFile,
         out=out,
         compare=compare,
+        scale=scale,
         range=range,
         limit=limit,
         force=force,

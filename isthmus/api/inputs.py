@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from isthmus.errors import Hint, UsageError
 from isthmus.file_jobs import InputFiles, expand_inputs
@@ -74,14 +74,14 @@ def read_images_for(
         UsageError: `data` is a model file, `limit` is below 1, or `range` is no range.
         DataError: unreadable, or colour images for a gray model.
     """
-    from isthmus.evaluation.passes import evenly
+    from isthmus.evaluation.passes import sample_evenly
     from isthmus.model.reading import read_for
 
     check_is_data(data)
     check_count("limit", limit)
     images = read_for(model, data, range=range)
     report_reading(images)
-    return evenly(images, limit)
+    return sample_evenly(images, limit)
 
 
 def read_image_for(model: Autoencoder, image: ImageLike, *, range: Range | None = None) -> Pixels:
@@ -118,14 +118,14 @@ def read_images(data: DataLike, *, limit: int | None = None, range: Range | None
         UsageError: `data` is a model file, `limit` is below 1, or `range` is no range.
         DataError: unreadable.
     """
-    from isthmus.evaluation.passes import evenly
+    from isthmus.evaluation.passes import sample_evenly
     from isthmus.images.reading import read
 
     check_is_data(data)
     check_count("limit", limit)
     images = read(data, range=range)
     report_reading(images)
-    return evenly(images, limit)
+    return sample_evenly(images, limit)
 
 
 def list_image_files(
@@ -226,6 +226,20 @@ def check_choice(name: str, value: str | None, known: Sequence[str]) -> None:
         )
 
 
+def refuse_unused(option: str, why: str, *, hint: Hint | None = None) -> NoReturn:
+    """Refuse an option that was given and changes nothing.
+
+    Args:
+        why: ends the sentence "OPTION has no effect …".
+
+    Raises:
+        UsageError: always.
+    """
+    raise UsageError(
+        "{option} has no effect {reason}", id="option.no-effect", hint=hint, option=option, reason=why
+    )
+
+
 def describe_model(model: ModelLike, network: Autoencoder) -> str:
     """How a result calls the model: as it was given, or by its recipe."""
     return os.fspath(model) if isinstance(model, (str, os.PathLike)) else network.recipe.name
@@ -246,14 +260,21 @@ class ImageLookup:
         data: the set as it was given.
         images: the same set as it was read.
         range: the samples that stood for black and white.
+        target: of pairs, the targets as they were given.
     """
 
     def __init__(
-        self, model: Autoencoder | None, data: DataLike, images: ImageSet, range: Range | None = None
+        self,
+        model: Autoencoder | None,
+        data: DataLike,
+        images: ImageSet,
+        range: Range | None = None,
+        target: DataLike | None = None,
     ) -> None:
         self._model, self._data, self._names = model, data, images.names
-        self._range = range
-        self._held = None if isinstance(data, (str, os.PathLike)) else images
+        self._range, self._target = range, target
+        paths = all(isinstance(one, (str, os.PathLike)) for one in (data, target) if one is not None)
+        self._held = None if paths else images
 
     def read(self, rows: Sequence[int]) -> ImageSet:
         """The images of these rows.
@@ -261,8 +282,9 @@ class ImageLookup:
         Raises:
             DataError: the files are no longer there.
         """
+        from isthmus.images.pairs import pair_sets
         from isthmus.images.reading import read
-        from isthmus.model.reading import read_for
+        from isthmus.model.reading import read_for, read_targets_for
 
         if self._held is not None:
             return self._held.subset(list(rows))
@@ -270,5 +292,7 @@ class ImageLookup:
             again = read(self._data, range=self._range)
         else:
             again = read_for(self._model, self._data, range=self._range)
+            if self._target is not None:
+                again = pair_sets(again, read_targets_for(self._model, self._target, range=self._range))
         places = {name: row for row, name in enumerate(again.names)}
         return again.subset([places[self._names[row]] for row in rows])

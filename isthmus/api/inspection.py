@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
+from isthmus.api.facts import CompressedFacts
 from isthmus.api.inputs import PathLike
 from isthmus.api.result import Result
 from isthmus.errors import IsthmusError, ModelFileError
@@ -97,52 +98,11 @@ class ModelInfo(Result):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class CompressedFileInfo(Result):
-    """What the header of a compressed image says; its checksums are right.
-
-    Attributes:
-        file: the compressed file, as it was given.
-        bytes: size of the file.
-        bpp: bits per pixel.
-        format: version of the file format.
-        size: height and width of the image in pixels.
-        channels: 1 gray, 3 colour.
-        alpha: whether there is transparency.
-        quality: 1 to 100.
-        tile: side of a tile in pixels.
-        tiles: number of tiles.
-        made_with: fingerprint of the model, in hexadecimal.
-        parts: bytes by part: `header`, `tiles`, `alpha`, `icc`, `exif`, `preview`, as far as it has them.
-    """
+class CompressedFileInfo(CompressedFacts, Result):
+    """What the header of a compressed image says; its checksums are right."""
 
     schema: ClassVar[str] = "isthmus.file/1"
-    document: ClassVar = {
-        "file": "file",
-        "bytes": "bytes",
-        "bpp": "bpp",
-        "format": "format",
-        "size": "size",
-        "channels": "channels",
-        "alpha": "alpha",
-        "quality": "quality",
-        "tile": "tile",
-        "tiles": "tiles",
-        "made_with": "made_with",
-        "parts": "parts",
-    }
-
-    file: str
-    bytes: int
-    bpp: float
-    format: int
-    size: Sequence[int]
-    channels: int
-    alpha: bool
-    quality: float
-    tile: int
-    tiles: int
-    made_with: str
-    parts: Mapping[str, int]
+    document: ClassVar = {one.name: one.name for one in fields(CompressedFacts)}
 
     def rows(self) -> tuple[list[str], list[list[object]]]:
         height, width = self.size

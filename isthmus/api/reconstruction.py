@@ -70,7 +70,7 @@ def reconstruct_files(
     *,
     out: PathLike,
     compare: bool = False,
-    scale: int = 1,
+    scale: int | None = None,
     limit: int | None = None,
     range: Range | None = None,
     force: bool = False,
@@ -90,7 +90,8 @@ def reconstruct_files(
         out: an image file for one image, a `.npy` file for all of one size, `(N, H, W, C)`, or else a folder
             for PNG or TIFF files.
         compare: write each image and its reconstruction side by side.
-        scale: enlarge what is written so many times, each pixel to a square.
+        scale: enlarge what is written so many times, each pixel to a square; by default small images beside
+            each other are, so that they can be seen.
         limit: at most so many images, evenly spaced.
         range: the samples (low, high) that stand for black and white, where they are others.
         force: write outputs again that exist.
@@ -112,14 +113,16 @@ def reconstruct_files(
         3
     """
     from isthmus.images.conform import to_dtype
-    from isthmus.images.write import WRITABLE, enlarge, grid, save_bands, save_image
+    from isthmus.images.outputs import beside
+    from isthmus.images.write import WRITABLE, enlarge, save_bands, save_image
 
     check_count("scale", scale)
     network, images = open_model_and_data(model, data, limit=limit, range=range)
     if compare:
-        note_bands(show, images.channels)
+        note_bands(show, network.output_channels)
     reconstructions = _Reconstructions(network, images)
-    bands = images.channels not in (1, 3) or (images.channels == 3 and images.dtype == "uint16")
+    channels = network.output_channels  # of a model trained on pairs they may be others
+    bands = channels not in (1, 3) or (channels == 3 and images.dtype == "uint16")
     suffix = ".tif" if bands and not compare else ".png"
     if Path(out).suffix.lower() == ".npy" and not is_folder(out):
         return _write_array(reconstructions, images, out, compare=compare, scale=scale, force=force)
@@ -130,11 +133,11 @@ def reconstruct_files(
             pair = [visible_bands(one) for one in (image, seen)]
             if bands:
                 pair = [to_dtype(one, "uint8") for one in pair]
-            save_image(job.target, enlarge(grid(pair, 2), scale), force=force)
+            save_image(job.target, beside(pair[0], pair[1], scale), force=force)
         elif bands and job.target.suffix.lower() in (".tif", ".tiff"):
-            save_bands(job.target, enlarge(seen, scale), force=force)
+            save_bands(job.target, enlarge(seen, scale or 1), force=force)
         else:
-            save_image(job.target, enlarge(seen, scale), force=force)
+            save_image(job.target, enlarge(seen, scale or 1), force=force)
         return os.fspath(job.target)
 
     done = process_files(
@@ -194,7 +197,7 @@ def _write_array(
     out: PathLike,
     *,
     compare: bool,
-    scale: int,
+    scale: int | None,
     force: bool,
 ) -> ReconstructedFiles:
     """All reconstructions as one `.npy` file, in the images' sample type."""
@@ -219,7 +222,7 @@ def _write_array(
         )
     stacked = np.stack([reconstructions.take(row) for row in range(len(images))])
     stream = io.BytesIO()
-    np.save(stream, enlarge(stacked, scale))
+    np.save(stream, enlarge(stacked, scale or 1))
     write_bytes(out, stream.getvalue(), force=force)
     return ReconstructedFiles(
         out=os.fspath(out), files=(os.fspath(out),), already_there=0, skipped=skipped_inputs(images.skipped)

@@ -1,7 +1,8 @@
 """The training-data policy: what scaling, detectors and priors are fitted to.
 
 In this order: what the caller gives (`normal=` for anomalies, else `reference=`), what the model file stores,
-the training images if they are found and their fingerprint matches, else an error. Never the query.
+the training images if they are found and their fingerprint matches, else an error. Never the query. `cluster`
+and `search` fit features to the set that they group or search, and say so (`data`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from isthmus.messages import Message
 from isthmus.wording import format_count
 
 if TYPE_CHECKING:
-    from isthmus.features.readout import Reading, Readout
+    from isthmus.features.readout import FeatureExtractor, FeatureSpec
     from isthmus.generation.prior import Prior
     from isthmus.images.store import ImageSet
     from isthmus.model.autoencoder import Autoencoder
@@ -43,11 +44,11 @@ def resolve_reference(
     Raises:
         DataError: none are given and the training images are not found.
     """
-    from isthmus.evaluation.training_data import training_images
+    from isthmus.evaluation.training_data import find_training_images
 
     if reference is not None:
         return read_images_for(model, reference, range=range), "reference"
-    images, why = training_images(model)
+    images, why = find_training_images(model)
     if images is None:
         raise DataError(
             "{reason}, and {purpose}",
@@ -65,7 +66,7 @@ def resolve_extractor(
     *,
     layer: str | None = None,
     range: Range | None = None,
-) -> tuple[Readout, ReferenceKind]:
+) -> tuple[FeatureExtractor, ReferenceKind]:
     """The feature extractor of a model: fitted to `reference`, stored, or fitted to the training images.
 
     Args:
@@ -76,9 +77,9 @@ def resolve_extractor(
         UsageError: the model has no such layer.
         DataError: nothing to fit it to.
     """
-    from isthmus.features.readout import fit_readout, stored
+    from isthmus.features.readout import fit_extractor, read_extractor
 
-    own = stored(model)
+    own = read_extractor(model)
     if reference is None and own is not None and layer in (None, own.reading.layer):
         return own, "model"
     reading = _choose_reading(model, layer)
@@ -91,23 +92,38 @@ def resolve_extractor(
         layer=reading.layer,
         where=where,
     )
-    return fit_readout(model, images, reading), kind
+    return fit_extractor(model, images, reading), kind
 
 
-def fit_extractor_to_data(
+def resolve_extractor_for(
     model: Autoencoder, images: ImageSet, *, layer: str | None = None
-) -> tuple[Readout, ReferenceKind]:
-    """As `resolve_extractor`, for uses that may fit to DATA itself (`cluster`, `search`): stored, else DATA.
+) -> tuple[FeatureExtractor, ReferenceKind]:
+    """As `resolve_extractor`, where the use has images to learn from (normal ones, labelled ones): stored,
+    else fitted to these.
 
     Raises:
         UsageError: the model has no such layer.
     """
-    from isthmus.features.readout import fit_readout, stored
+    from isthmus.features.readout import read_extractor
 
-    own = stored(model)
+    own = read_extractor(model)
     if own is not None and layer in (None, own.reading.layer):
         return own, "model"
-    return fit_readout(model, images, _choose_reading(model, layer)), "data"
+    return fit_extractor_to_data(model, images, layer=layer), "data"
+
+
+def fit_extractor_to_data(
+    model: Autoencoder, images: ImageSet, *, layer: str | None = None
+) -> FeatureExtractor:
+    """For uses that compare the images of one set with one another (`cluster`, `search`): fitted to the set,
+    also where the model stores an extractor, so that what is usual in this set decides what is alike.
+
+    Raises:
+        UsageError: the model has no such layer.
+    """
+    from isthmus.features.readout import fit_extractor
+
+    return fit_extractor(model, images, _choose_reading(model, layer))
 
 
 def resolve_prior(
@@ -131,12 +147,11 @@ def resolve_prior(
         DataError: no prior, and nothing to fit one to.
     """
     from isthmus.generation.codes import check_generates
-    from isthmus.generation.fitting import fit_prior
-    from isthmus.generation.prior import kept, prior_of
+    from isthmus.generation.prior_store import fit_prior, list_priors, read_prior
 
     check_generates(model)
-    if reference is None and (kind is not None or kept(model)):
-        return prior_of(model, kind), "model"
+    if reference is None and (kind is not None or list_priors(model)):
+        return read_prior(model, kind), "model"
     purpose = Message("the model has no prior over its codes yet", id="reference.no-prior")
     images, source = resolve_reference(model, reference, purpose=purpose, range=range)
     chosen = kind or "mixture"
@@ -150,12 +165,12 @@ def resolve_prior(
     return fit_prior(model, images, kind=chosen, attached=False), source
 
 
-def _choose_reading(model: Autoencoder, layer: str | None) -> Reading:
+def _choose_reading(model: Autoencoder, layer: str | None) -> FeatureSpec:
     """What is read: as the stored extractor does, or the given layer, pooled."""
-    from isthmus.features.readout import default_reading, stored
+    from isthmus.features.readout import default_spec, read_extractor
 
-    own = stored(model)
-    reading = default_reading(model) if own is None else own.reading
+    own = read_extractor(model)
+    reading = default_spec(model) if own is None else own.reading
     if layer is None or layer == reading.layer:
         return reading
     pool = () if layer == "code" else (1, 2)

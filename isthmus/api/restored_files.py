@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from isthmus.api.file_results import FileEntry, ProcessedFiles, process_files
-from isthmus.api.inputs import ImageLike, PathLike, list_image_files
-from isthmus.errors import DataError
+from isthmus.api.inputs import ImageLike, PathLike, check_count, list_image_files, refuse_unused
+from isthmus.errors import DataError, Hint
 from isthmus.file_jobs import FileJob, Report, reserve_memory
 from isthmus.log import log_note
 from isthmus.progress import Progress
@@ -36,6 +36,7 @@ def restore_files(
     *,
     out: PathLike,
     compare: bool,
+    scale: int | None,
     range: tuple[float, float] | None,
     limit: int | None,
     force: bool,
@@ -50,6 +51,7 @@ def restore_files(
             channel, samples are as in the file where `range` is given.
         entry: class of the files' entries.
         compare: also write `NAME-compare.png`, the image before and after.
+        scale: of that picture, see `isthmus.images.outputs.beside`.
         range: the samples that stand for black and white.
         limit: at most so many of the images, evenly spaced.
 
@@ -57,9 +59,14 @@ def restore_files(
         UsageError, DataError, OutputError: see `process_files`.
     """
     from isthmus.images.cache import memory_bytes
+    from isthmus.images.outputs import beside
     from isthmus.images.sample_range import NOISY
-    from isthmus.images.write import WRITABLE, grid, save_image
+    from isthmus.images.write import WRITABLE, save_image
     from isthmus.outputs import shorten_name
+
+    check_count("scale", scale)
+    if scale is not None and not compare:
+        refuse_unused("scale", "without a picture to compare", hint=Hint.add(compare=True))
 
     def work(job: FileJob, report: Report) -> tuple[Entry, Header | None]:
         start = time.monotonic()
@@ -72,9 +79,9 @@ def restore_files(
             after, facts = restore(before, job, report)
             height, width = before.shape[:2]
             if compare:
-                pair = [_without_alpha(_to_writable(one, range)) for one in (before, after)]
+                first, second = (_without_alpha(_to_writable(one, range)) for one in (before, after))
                 place = job.target.with_name(shorten_name(job.target.stem, "-compare.png"))
-                save_image(place, grid(pair, 2), force=True)
+                save_image(place, beside(first, second, scale), force=True)
             del before
             save_image(job.target, _to_writable(after, range), force=force, exif=exif, icc=icc)
         found = entry(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, ClassVar, ParamSpec, TypeVar
 
-from isthmus.errors import UsageError
+from isthmus.errors import EMPTY_FOLDER_IDS, DataError, UsageError
 from isthmus.escaping import csv_text
 from isthmus.images.bands import Bands, showing_bands, shown_bands
 from isthmus.interruption import NOTE_ID, inside_use
@@ -32,13 +32,18 @@ def use(function: Callable[_Parameters, _Returned]) -> Callable[_Parameters, _Re
 
     @functools.wraps(function)
     def call(*args: _Parameters.args, **options: _Parameters.kwargs) -> _Returned:
-        from isthmus.api.exchanged_arguments import check_not_exchanged
+        from isthmus.api.corrected_calls import check_not_exchanged, suggest_other_folder
         from isthmus.threads import limited
 
         check_not_exchanged(function, args, options)
         show: Any = options.get("show")
         with collect_notes(), limited(), showing_bands(show), inside_use():
-            return function(*args, **options)
+            try:
+                return function(*args, **options)
+            except DataError as error:
+                if error.id in EMPTY_FOLDER_IDS:
+                    suggest_other_folder(error, function, args, options)
+                raise
 
     return call
 
@@ -230,6 +235,76 @@ def _with_bands(method: Callable[..., _Returned]) -> Callable[..., _Returned]:
             return method(self, *args, **options)
 
     return call
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class PictureResult(Result):
+    """Base of results with a picture, which can be enlarged; a subclass overrides `draw`."""
+
+    def draw(self, scale: int | None = None) -> bytes:
+        """A picture as PNG.
+
+        Args:
+            scale: enlarge it by this whole factor; by default small images are enlarged so that they can be
+                seen.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def is_enlarged(cls, path: str | os.PathLike[str]) -> bool:
+        """Whether what is saved there is a picture, which `scale` enlarges, and no data."""
+        return Path(path).suffix.lower() == ".png"
+
+    @classmethod
+    def check_path(
+        cls, path: str | os.PathLike[str], *, force: bool = False, scale: int | None = None
+    ) -> None:
+        """Check before the work that `save` can write there later.
+
+        Raises:
+            UsageError: a scale below 1, or a scale for what is no picture.
+            UsageError, ExistsError, OutputError: see `Result.check_path`.
+        """
+        check_scale(cls.is_enlarged(path), path, scale)
+        super().check_path(path, force=force)
+
+    def save(self, path: str | os.PathLike[str], *, force: bool = False, scale: int | None = None) -> Path:
+        """Write the result to one file, in the format that the suffix names, atomically.
+
+        Args:
+            path: ends with one of `formats`.
+            force: replace an existing file.
+            scale: enlarge a picture by this whole factor; by default small images are enlarged so that they
+                can be seen.
+
+        Raises:
+            UsageError, ExistsError, OutputError: see `check_path`.
+        """
+        from isthmus.atomic import write_bytes
+
+        self.check_path(path, force=force, scale=scale)
+        if scale is None:
+            return super().save(path, force=force)
+        write_bytes(path, self.draw(scale), force=force)
+        return Path(path)
+
+
+def check_scale(is_enlarged: bool, path: str | os.PathLike[str], scale: int | None) -> None:
+    """Raises:
+    UsageError: a scale below 1, or one for what is no picture.
+    """
+    if scale is None:
+        return
+    if isinstance(scale, bool) or not isinstance(scale, int) or scale < 1:
+        raise UsageError(
+            "scale={scale}: a whole number from 1 on is expected", id="option.scale", scale=scale
+        )
+    if not is_enlarged:
+        raise UsageError(
+            "scale has no effect on {path}, which is no picture",
+            id="option.scale-no-effect",
+            path=os.fspath(path),
+        )
 
 
 def skipped_inputs(*groups: Sequence[Any]) -> tuple[SkippedInput, ...]:

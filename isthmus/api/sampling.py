@@ -24,10 +24,11 @@ from isthmus.api.inputs import (
     load_model,
     open_model_and_data,
     read_image_for,
+    refuse_unused,
 )
 from isthmus.api.reference import ReferenceKind, resolve_prior, resolve_reference
 from isthmus.api.result import Result, skipped_inputs, use
-from isthmus.errors import UsageError
+from isthmus.errors import Hint, UsageError
 from isthmus.images.bands import note_bands
 from isthmus.interruption import Interruption
 from isthmus.old_keywords import rename_keywords
@@ -42,6 +43,8 @@ PriorKind = Literal["normal", "gaussian", "mixture", "flow"]
 PathKind = Literal["linear", "spherical", "prior"]
 FlowPrecision = Literal["float32", "bfloat16"]
 DEFAULT_FLOW_STEPS = 6000
+DEFAULT_DRAWING_STEPS = 32
+DEFAULT_STRENGTH = 0.4
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -123,15 +126,20 @@ class InterpolatedImages(GeneratedImages):
     Attributes:
         images: the given ones, as they were given.
         path: `linear`, `spherical` or `prior`.
+        prior: kind of the prior that points were drawn back to; null for another path.
     """
 
     schema: ClassVar[str] = "isthmus.interpolate/1"
-    document: ClassVar = {"model": "model", "images": "images", "path": "path", "frames": "count"}
+    document: ClassVar = {
+        **{name: name for name in ("model", "images", "path", "prior")},
+        "frames": "count",
+    }
     formats: ClassVar[tuple[str, ...]] = (".png", ".gif", ".webp", ".npz", ".json")
     animated: ClassVar[bool] = True
 
     images: tuple[str, ...]
     path: PathKind
+    prior: str | None
 
     @property
     def columns(self) -> int | None:
@@ -193,9 +201,19 @@ def fit_prior(
     check_count("components", components)
     check_count("steps", steps)
     check_count("width", width, least=8)
+    for option, is_given in (("steps", steps is not None), ("width", width is not None)):
+        if is_given and kind != "flow":
+            refuse_unused(option, f"on a {kind} prior", hint=Hint.add(kind="flow"))
+    if precision != "float32" and kind != "flow":
+        refuse_unused("precision", f"on a {kind} prior", hint=Hint.add(kind="flow"))
+    if components is not None and kind in ("normal", "gaussian"):
+        refuse_unused("components", f"on a {kind} prior", hint=Hint.add(kind="mixture"))
+    for option, is_given in (("limit", limit is not None), ("range", range is not None)):
+        if is_given and data is None:
+            refuse_unused(option, "without images", hint=Hint.call("fit_prior", "MODEL", "DATA"))
     check_storable(model)
     from isthmus.generation.codes import check_generates
-    from isthmus.generation.fitting import fit_prior as fit
+    from isthmus.generation.prior_store import fit_prior as fit
 
     images: ImageSet | None = None
     source: ReferenceKind | None = "data"
@@ -234,7 +252,7 @@ def fit_prior(
         )
     name = f"prior/{prior.kind}"
     if stop.happened:
-        check_fit(stop, prior.stored()[1].get("steps", 0), length, replaces=name if name in before else None)
+        check_fit(stop, prior.state()[1].get("steps", 0), length, replaces=name if name in before else None)
     store_attachments(model, network, name)
     held = network.attachments[name]
     return FittedPrior(
@@ -258,11 +276,11 @@ def generate(
     *,
     prior: PriorKind | None = None,
     like: ImageLike | None = None,
-    strength: float = 0.4,
+    strength: float | None = None,
     label: str | None = None,
     size: Size | None = None,
     temperature: float = 1.0,
-    steps: int = 32,
+    steps: int = DEFAULT_DRAWING_STEPS,
     reference: DataLike | None = None,
     range: Range | None = None,
     seed: int = 0,
@@ -279,7 +297,7 @@ def generate(
         count: number of images.
         prior: which of the model's priors; by default the best it has.
         like: make variations of this image, of its size.
-        strength: how far variations go: 0 repeats the image, 1 forgets it.
+        strength: with `like`, how far variations go: 0 repeats the image, 1 forgets it; by default 0.4.
         label: only images of this class.
         size: of the images, where the code is a grid and the prior draws grids of any size.
         temperature: factor on the prior's noise: below 1 more usual images, above 1 more unusual ones.
@@ -306,6 +324,9 @@ def generate(
     check_choice("prior", prior, get_args(PriorKind))
     check_count("count", count)
     check_count("steps", steps)
+    if strength is not None and like is None:
+        refuse_unused("strength", "without an image to vary", hint=Hint.add(like="IMAGE"))
+    strength = DEFAULT_STRENGTH if strength is None else strength
     if not 0 <= strength <= 1:
         raise UsageError(
             "strength={strength:g}: a number from 0 to 1 is expected", id="option.strength", strength=strength
@@ -368,7 +389,7 @@ def interpolate(
     frames: int = 9,
     path: PathKind = "linear",
     prior: PriorKind | None = None,
-    steps: int = 32,
+    steps: int | None = None,
     reference: DataLike | None = None,
     range: Range | None = None,
     show: Bands | None = None,
@@ -382,7 +403,7 @@ def interpolate(
         path: `linear`, straight; `spherical` (Shoemake 1985), which keeps the codes' length; or `prior`:
             straight, each point drawn back to where the prior has its mass.
         prior: for that path; by default the best the model has.
-        steps: of a flow's integration.
+        steps: of a flow's integration, for that path; by default 32.
         reference: images to fit a prior to for this once, instead of what the model holds.
         range: the samples (low, high) that stand for black and white, where they are others.
         show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
@@ -404,11 +425,16 @@ def interpolate(
     check_choice("prior", prior, get_args(PriorKind))
     check_count("frames", frames, least=2)
     check_count("steps", steps)
+    for option, given in (("prior", prior), ("reference", reference)):
+        if path != "prior" and given is not None:
+            refuse_unused(option, f"on a {path} path", hint=Hint.add(path="prior"))
+    if path != "prior" and steps is not None:
+        refuse_unused("steps", f"on a {path} path", hint=Hint.add(path="prior"))
     if isinstance(images, str) or len(images) < 2:
         raise UsageError("a path needs at least two images", id="interpolate.two-images")
     network = load_model(model)
     from isthmus.generation.codes import check_generates
-    from isthmus.generation.interpolation import path_images
+    from isthmus.generation.sampling import interpolate_images
     from isthmus.images.conform import fit
 
     check_generates(network)
@@ -416,17 +442,18 @@ def interpolate(
     note_bands(show, network.channels)
     size = (given[0].shape[0], given[0].shape[1])
     chosen = resolve_prior(network, prior, reference, range=range)[0] if path == "prior" else None
-    pixels = path_images(
+    pixels = interpolate_images(
         network,
         [fit(image, size) for image in given],
         frames=frames,
         spherical=path == "spherical",
         prior=chosen,
-        steps=steps,
+        steps=DEFAULT_DRAWING_STEPS if steps is None else steps,
     )
     return InterpolatedImages(
         model=describe_model(model, network),
         pixels=pixels,
         images=tuple(map(describe_input, images)),
         path=path,
+        prior=None if chosen is None else chosen.kind,
     )

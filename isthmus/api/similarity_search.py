@@ -22,7 +22,7 @@ from isthmus.api.inputs import (
     read_images_for,
 )
 from isthmus.api.reference import ReferenceKind, fit_extractor_to_data
-from isthmus.api.result import Result, skipped_inputs, use
+from isthmus.api.result import PictureResult, skipped_inputs, use
 from isthmus.errors import BusyError, OutputError
 from isthmus.images.bands import note_bands
 from isthmus.interruption import Interruption
@@ -31,8 +31,8 @@ from isthmus.old_keywords import rename_keywords
 from isthmus.progress import Progress, start_task
 
 if TYPE_CHECKING:
-    from isthmus.features.index import Index, Refreshed
-    from isthmus.features.readout import Readout
+    from isthmus.features.index import Index, IndexUpdate
+    from isthmus.features.readout import FeatureExtractor
     from isthmus.images.store import ImageSet
     from isthmus.model.autoencoder import Autoencoder
 
@@ -70,13 +70,13 @@ class QueryMatches:
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class SearchResult(Result):
+class SearchResult(PictureResult):
     """The images that are most similar to each query.
 
     Attributes:
         model: the model, as it was given.
         layer: the stage of the encoder that the features come from.
-        reference: what their scaling is fitted to: `model` (as its file says) or `data` (searched images).
+        reference: what their scaling is fitted to: always `data`, the searched images.
         metric: `cosine`, up to 1 for the same direction, or `l2`, a distance from 0.
         images: number of images that were searched.
         query_matches: for each query what was found.
@@ -153,7 +153,7 @@ class SearchResult(Result):
             "values": np.array([[match.value for match in some] for some in self.matches], dtype=np.float32),
         }
 
-    def draw(self) -> bytes:
+    def draw(self, scale: int | None = None) -> bytes:
         """The first twenty queries, each followed by its ten best matches."""
         from isthmus.reports.image_sheets import draw_image_rows
 
@@ -167,7 +167,7 @@ class SearchResult(Result):
             place += len(some)
             title = f"{self.queries[query]}; then by {self.metric}: {values}"
             strips.append((title, [queries.image(query), *pictures]))
-        return draw_image_rows(strips, columns=1 + MAX_DRAWN_MATCHES)
+        return draw_image_rows(strips, columns=1 + MAX_DRAWN_MATCHES, scale=scale)
 
 
 @rename_keywords(index_path="index")
@@ -188,7 +188,8 @@ def search(
 ) -> SearchResult:
     """Find the images of a set that are most similar to others.
 
-    All pairs are compared exactly. Features are scaled as the model file says, else on the searched images.
+    All pairs are compared exactly. Features are scaled on the searched images, with an
+    index as they were when it was made.
 
     Args:
         model: a model, the path of a model file, or the name of a shipped model.
@@ -223,14 +224,14 @@ def search(
     network, images = open_model_and_data(model, data, limit=limit, range=range)
     queries = read_images_for(network, like, range=range)
     note_bands(show, images.channels)
-    from isthmus.features.index import most_alike
-    from isthmus.features.readout import features
+    from isthmus.features.index import find_nearest
+    from isthmus.features.readout import extract_features
 
     stop = Interruption()
     found = _index_images(network, images, layer, None if index is None else Path(index), stop, progress)
     fresh = found.fresh
-    wanted = features(network, queries, found.extractor, compact=True)
-    values, places = most_alike(fresh.index.vectors, wanted, count, metric=metric)
+    wanted = extract_features(network, queries, found.extractor, compact=True)
+    values, places = find_nearest(fresh.index.vectors, wanted, count, metric=metric)
     matches = tuple(
         tuple(Match(images.names[int(r)], int(r), float(v)) for r, v in zip(some, much, strict=True))
         for some, much in zip(fresh.rows[places], values, strict=True)
@@ -238,7 +239,7 @@ def search(
     return SearchResult(
         model=describe_model(model, network),
         layer=found.extractor.reading.layer,
-        reference=found.reference,
+        reference="data",
         metric=metric,
         images=len(fresh.index),
         queries=queries.names,
@@ -258,9 +259,8 @@ def search(
 class _IndexedImages:
     """The features of a set, what they were read with, and how the index changed."""
 
-    fresh: Refreshed
-    extractor: Readout
-    reference: ReferenceKind
+    fresh: IndexUpdate
+    extractor: FeatureExtractor
     error: OutputError | None
 
 
@@ -277,7 +277,7 @@ def _index_images(
     Raises:
         ModelFileError: the file is not an index. BusyError: another process is writing it.
     """
-    from isthmus.features.index import Refresh, is_current, load_usable, save_index
+    from isthmus.features.index import IndexRefresh, is_current, load_usable, save_index
     from isthmus.locks import exclusive
     from isthmus.outputs import check_output, path_exists
 
@@ -286,7 +286,7 @@ def _index_images(
         log_note(
             "the index {path} is damaged and is made anew", id="search.index-made-again", path=os.fspath(path)
         )
-    extractor, reference = _choose_extractor(model, images, layer, earlier)
+    extractor = _choose_extractor(model, images, layer, earlier)
     current = path is None or is_current(earlier, model, extractor, images)
     error: OutputError | None = None
     with contextlib.ExitStack() as lock:
@@ -298,7 +298,7 @@ def _index_images(
                 raise
             except OutputError as failure:
                 error = failure
-        work = Refresh(model, extractor, images, earlier)
+        work = IndexRefresh(model, extractor, images, earlier)
         with stop, start_task(progress, "indexing", len(images), "images") as task:
             for done in work.run():
                 task.update(done)
@@ -310,20 +310,19 @@ def _index_images(
                 save_index(fresh.index, path)
             except OutputError as failure:
                 error = failure
-    return _IndexedImages(fresh, extractor, reference, error)
+    return _IndexedImages(fresh, extractor, error)
 
 
 def _choose_extractor(
     model: Autoencoder, images: ImageSet, layer: str | None, earlier: Index | None
-) -> tuple[Readout, ReferenceKind]:
-    """The model's own extractor; else that of the index, or one that is fitted to `images`."""
-    from isthmus.features.index import is_of
-    from isthmus.features.readout import stored
+) -> FeatureExtractor:
+    """That of the index, fitted to the set as it was when the index was made; else one fitted to `images`."""
+    from isthmus.features.index import matches_model
 
-    own = stored(model)
-    is_stored = own is not None and layer in (None, own.reading.layer)
-    if earlier is None or is_stored or not is_of(earlier, model):
-        return fit_extractor_to_data(model, images, layer=layer)
-    if layer in (None, earlier.readout.reading.layer):
-        return earlier.readout, "data"  # fitted again, it would change all features that are kept
+    if (
+        earlier is not None
+        and matches_model(earlier, model)
+        and layer in (None, earlier.readout.reading.layer)
+    ):
+        return earlier.readout  # fitted again, it would change all features that are kept
     return fit_extractor_to_data(model, images, layer=layer)

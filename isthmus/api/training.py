@@ -12,6 +12,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from isthmus.api.corrected_calls import check_not_exchanged
 from isthmus.api.inputs import (
     MODEL_SUFFIX,
     DataLike,
@@ -24,6 +25,7 @@ from isthmus.api.inputs import (
     load_model,
     report_reading,
 )
+from isthmus.api.pair_inputs import read_pairs
 from isthmus.api.result import skipped_inputs
 from isthmus.api.training_results import TrainingPreview, TrainingResult
 from isthmus.errors import UsageError, nearest
@@ -46,6 +48,7 @@ _OLD_OPTIONS = {"turn": "augment_orientations", "only": "names_from"}
 def train(
     data: DataLike,
     *,
+    target: DataLike | None = None,
     recipe: str | PathLike | Recipe | None = None,
     code: str | None = None,
     settings: Mapping[str, Any] | Sequence[str] = (),
@@ -84,8 +87,10 @@ def train(
 
     Args:
         data: images: a folder, file, archive, array, named set, or a list of those.
+        target: what the images should become, of the same names and sizes: the model learns to make these
+            from the images, which may have other channels.
         recipe: a name (`isthmus recipes` lists them), a TOML file, or a `Recipe`; by default that of the
-            model to start from, or `conv`.
+            model to start from, or `conv`; with `target`, `transform-pairs`.
         code: shape of the code: `64` is a vector, `32@8` a grid at 1/8 of the image's size.
         settings: change settings of the recipe, such as `bottleneck.weight=1e-3`.
         val: images to validate on, instead of a held-out part of the data.
@@ -133,6 +138,7 @@ def train(
         2
     """
     began = time.monotonic()  # before torch is imported: that is part of the time that was asked for
+    check_not_exchanged(train, (data,), {"recipe": recipe, "start_from": start_from, "out": out})
     check_is_data(data)
     options = _rename_old(
         old,
@@ -162,6 +168,8 @@ def train(
     from isthmus.training.api import train as run_training
 
     with collect_notes(), ExitStack() as stack:
+        if target is not None:
+            data, recipe = _pair(data, target, recipe, start_from, cache, range)
         watcher = _Watcher(stack, progress, resumed=resume)
         return run_training(
             data,
@@ -182,9 +190,25 @@ def train(
         )
 
 
+def _pair(
+    data: DataLike,
+    target: DataLike,
+    recipe: str | PathLike | Recipe | None,
+    start_from: ModelLike | None,
+    cache: PathLike | None,
+    range: Range | None,
+) -> tuple[DataLike, str | PathLike | Recipe | None]:
+    """The pairs, and the recipe where none is asked for."""
+    from isthmus.training.pairs import DEFAULT_RECIPE
+
+    chosen = DEFAULT_RECIPE if recipe is None and start_from is None else recipe
+    return read_pairs(data, target, cache=cache, range=range), chosen
+
+
 def plan_training(
     data: DataLike,
     *,
+    target: DataLike | None = None,
     recipe: str | PathLike | Recipe | None = None,
     code: str | None = None,
     settings: Mapping[str, Any] | Sequence[str] = (),
@@ -195,7 +219,7 @@ def plan_training(
     """What a training would be, without training: shapes, parameters, memory and time. Nothing is written.
 
     Args:
-        data, recipe, code, settings, val, start_from: see `train`.
+        data, target, recipe, code, settings, val, start_from: see `train`.
         options: the options of `train` that decide about length and images.
 
     Raises:
@@ -226,6 +250,8 @@ def plan_training(
                 suggestion=nearest(name, known),
             )
     with collect_notes(), limited():
+        if target is not None:
+            data, recipe = _pair(data, target, recipe, start_from, chosen.get("cache"), chosen.get("range"))
         first = recipe_from(start_from) if recipe is None else recipe
         point = settle_recipe(first, code, settings if isinstance(settings, dict) else _as_lines(settings))  # type: ignore[arg-type]
         prepared = prepare(data, recipe=point, val=val, options=Options(**_with_sizes(chosen)))
@@ -349,12 +375,16 @@ class _Watcher:
 
 def _log_choices(prepared: Prepared) -> None:
     images, held_out, recipe = prepared.images, prepared.held_out, prepared.model.recipe
-    kind = {1: "gray", 3: "colour"}.get(images.channels, f"{images.channels}-channel")
+    kinds = {1: "gray", 3: "colour"}
+    kind, made = (kinds.get(n, f"{n}-channel") for n in (images.input_channels, images.target_channels))
+    what = f"pair of {kind} and {made} images" if images.target_channels else f"{kind} image"
     log_note(
         "{source}: {images} of {size} to train on{held_out}",
         id="training.images",
         source=images.source,
-        images=format_count(len(images), f"{kind} image"),
+        images=f"{len(images):,} pairs{what.removeprefix('pair')}"
+        if images.target_channels and len(images) != 1
+        else format_count(len(images), what),
         size="mixed sizes" if images.shape is None else f"{images.shape[0]}×{images.shape[1]}",
         held_out="" if held_out is None else f", {len(held_out):,} to validate on",
     )

@@ -11,10 +11,19 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
-from isthmus.api.inputs import DataLike, PathLike, Range, Size, check_choice, check_count, read_images
+from isthmus.api.inputs import (
+    DataLike,
+    PathLike,
+    Range,
+    Size,
+    check_choice,
+    check_count,
+    read_images,
+    refuse_unused,
+)
 from isthmus.api.result import Result, skipped_inputs, use
 from isthmus.api.trial_training import TrialLength, train_trial
-from isthmus.errors import IsthmusError, UsageError
+from isthmus.errors import Hint, IsthmusError, UsageError
 from isthmus.interruption import Interruption, undivided
 from isthmus.locks import exclusive
 from isthmus.log import LOGGER
@@ -24,9 +33,8 @@ from isthmus.progress import Progress, Task, start_task
 from isthmus.wording import format_count
 
 if TYPE_CHECKING:
-    from isthmus.evaluation.selection.log import Log, Trial
-    from isthmus.evaluation.selection.proposals import Proposals
     from isthmus.evaluation.selection.space import Axis
+    from isthmus.evaluation.selection.trials import Log, Proposals, Trial
     from isthmus.images.store import ImageSet, Indices
     from isthmus.model.recipe import Recipe
 
@@ -34,6 +42,8 @@ SearchKind = Literal["grid", "random", "optuna"]
 TrialState = Literal["running", "done", "pruned", "failed"]
 DEFAULT_TRIAL_MINUTES = 0.5
 _BUDGET_SHARE = 0.9  # of the whole time, for trainings; the rest is for measuring
+
+DEFAULT_TRIALS = 20
 
 
 @dataclass(frozen=True)
@@ -107,11 +117,13 @@ class TuningResult(Result):
 
     def front_trials(self) -> list[TrialResult]:
         """The trials of `front`, best first by the first objective."""
-        from isthmus.evaluation.selection.objectives import better
+        from isthmus.evaluation.selection.objectives import is_better
 
         def beats(one: TrialResult, other: TrialResult) -> bool:
             pairs = [(name, one.means[name], other.means[name]) for name in self.objectives]
-            return any(better(*pair) for pair in pairs) and not any(better(n, b, a) for n, a, b in pairs)
+            return any(is_better(*pair) for pair in pairs) and not any(
+                is_better(n, b, a) for n, a, b in pairs
+            )
 
         done = [trial for trial in self.trials if trial.state == "done"]
         return [trial for trial in done if not any(beats(other, trial) for other in done)]
@@ -192,7 +204,7 @@ def tune(
     objectives: Sequence[str] = ("reconstruction",),
     folds: int = 3,
     search: SearchKind = "grid",
-    trials: int = 20,
+    trials: int = DEFAULT_TRIALS,
     budget: float | None = None,
     epochs: float | None = None,
     minutes: float | None = None,
@@ -248,22 +260,21 @@ def tune(
         >>> found.best in found.front
         True
     """
-    from isthmus.evaluation.selection.folds import folds as split_folds
-    from isthmus.evaluation.selection.log import open_log
-    from isthmus.evaluation.selection.objectives import objective
-    from isthmus.evaluation.selection.proposals import fixed, from_optuna
-    from isthmus.evaluation.selection.space import check_axes, grid, parse_axis, randomly
+    from isthmus.evaluation.selection.objectives import resolve_objective
+    from isthmus.evaluation.selection.objectives import split_folds as split_folds
+    from isthmus.evaluation.selection.space import check_axes, iter_grid, iter_random, parse_axis
+    from isthmus.evaluation.selection.trials import open_log, propose_fixed, propose_with_optuna
     from isthmus.training.prepare import settle_recipe
 
     lines = dict(settings) if isinstance(settings, Mapping) else tuple(settings)
     chosen = settle_recipe(recipe, code, lines)
     axes = [parse_axis(text) for text in over]
     check_axes(chosen, axes)
-    names = tuple(dict.fromkeys(objective(name) for name in objectives))
+    names = tuple(dict.fromkeys(resolve_objective(name) for name in objectives))
     _check(names, folds, search, trials, budget)
     images = read_images(data, limit=limit, range=range)
     parts = split_folds(images, folds, seed=seed)
-    points = list(grid(axes)) if search == "grid" else []
+    points = list(iter_grid(axes)) if search == "grid" else []
     total = len(points) if search == "grid" else trials
     length = TrialLength(epochs, minutes, steps, size)
     about = _describe_search(images, chosen, names, axes, folds, search, seed, length)
@@ -276,8 +287,12 @@ def tune(
     with nullcontext() if log is None else exclusive(log):
         kept = open_log(log, about, force=force)
         if search == "random":
-            points = list(randomly(axes, trials, seed))
-        proposals = from_optuna(axes, names, trials, seed, kept) if search == "optuna" else fixed(points)
+            points = list(iter_random(axes, trials, seed))
+        proposals = (
+            propose_with_optuna(axes, names, trials, seed, kept)
+            if search == "optuna"
+            else propose_fixed(points)
+        )
         job = _Job(images, parts, chosen, names, seed, length, kept, proposals)
         stop = Interruption()
         in_time = True
@@ -321,28 +336,28 @@ class _Job:
                 if until is not None and time.monotonic() >= until:
                     return False
                 self._train_fold(trial)
-                if not trial.finished and self.proposals.hopeless(trial):
+                if not trial.finished and self.proposals.should_stop(trial):
                     trial.state = "pruned"
                 self.log.save()
                 self.done = number * len(self.parts) + trial.folds
                 self._report(trial, task)
             self.done = len(self.parts) * (number + 1)
-            self.proposals.told(trial)
+            self.proposals.report(trial)
         return True
 
     def _train_fold(self, trial: Trial) -> None:
-        from isthmus.evaluation.selection.objectives import score
-        from isthmus.evaluation.selection.space import settled
+        from isthmus.evaluation.selection.objectives import score_trial
+        from isthmus.evaluation.selection.space import apply_point
 
         train_part, test_part = (self.images.subset(part) for part in self.parts[trial.folds])
         began = time.monotonic()
         try:
-            recipe = settled(self.recipe, trial.point)
+            recipe = apply_point(self.recipe, trial.point)
             model = train_trial(train_part, recipe, self.length, seed=self.seed)
         except IsthmusError as error:  # settings that cannot work, or a training that diverges: a result too
             trial.state, trial.why = "failed", error.message
             return
-        scores = score(model, train_part, test_part, self.names)
+        scores = score_trial(model, train_part, test_part, self.names)
         with undivided():
             for name, value in scores.items():
                 trial.scores.setdefault(name, []).append(value)
@@ -366,6 +381,8 @@ def _check(names: tuple[str, ...], folds: int, search: str, trials: int, budget:
     check_count("folds", folds, least=2)
     check_choice("search", search, get_args(SearchKind))
     check_count("trials", trials)
+    if search == "grid" and trials != DEFAULT_TRIALS:
+        refuse_unused("trials", "on a grid, which has as many as its values", hint=Hint.add(search="random"))
     if budget is not None and budget <= 0:
         raise UsageError("budget={budget}: minutes above 0 are expected", id="tune.budget", budget=budget)
 

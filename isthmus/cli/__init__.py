@@ -38,8 +38,8 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("train", "isthmus.cli.train:command", "Train an autoencoder on images.", _LOOK),
     Entry("recipes", "isthmus.cli.recipes:command", "List the named recipes, or show one in full.", _LOOK),
     Entry("info", "isthmus.cli.info:command", "Show what a model or a compressed file holds.", _LOOK),
-    Entry("evaluate", "isthmus.cli.evaluate:command", "Measure a model on images, beside baselines.", _LOOK),
-    Entry("compare", "isthmus.cli.compare:command", "Train several recipes alike and compare them.", _LOOK),
+    Entry("evaluate", "isthmus.cli.evaluate:command", "Measure a model on images, against baselines.", _LOOK),
+    Entry("compare", "isthmus.cli.compare:command", "Train several recipes equally and compare them.", _LOOK),
     Entry("reconstruct", "isthmus.cli.reconstruct:command", "Write images as a model sees them.", _LOOK),
     Entry("demo", "isthmus.cli.demo:command", "Train on the shipped images and try every use once.", _LOOK),
     Entry(

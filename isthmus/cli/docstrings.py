@@ -1,4 +1,4 @@
-"""What docstrings say of single arguments and attributes: the texts of options and of docs/reference/json.md."""
+"""Texts of single arguments and attributes in docstrings, for options and for docs/reference/json/."""
 
 from __future__ import annotations
 

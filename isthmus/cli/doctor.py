@@ -18,6 +18,7 @@ from isthmus.cli.types import RANGE
 @click.command()
 @click.argument("model", required=False)
 @click.argument("data", required=False)
+@click.option("--target", metavar="DATA", help="What images of DATA should become, for a model of pairs.")
 @click.option("--limit", type=int, help="Examine MODEL on at most so many images of DATA, evenly spaced.")
 @click.option("--range", type=RANGE, metavar=RANGE.pattern, help="Samples of DATA that are black and white.")
 @click.option("--seed", type=int, help="Of what is drawn in examining DATA.")

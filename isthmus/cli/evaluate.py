@@ -8,6 +8,7 @@ command = build_command(
     arguments=("model", "data"),
     out=Evaluation,
     options={
+        "target": Override(metavar="DATA"),
         "reference": Override(metavar="DATA"),
         "features": Override(metavar="FILE"),
         "nll_samples": Override(metavar="K"),

@@ -57,6 +57,8 @@ def _call(console: Console, positional: list[Any], given: dict[str, Any]) -> Res
         if steps is not None:
             given["steps"] = steps
         return fit_motion(*positional, **given)
+    if steps is not None:
+        raise click.UsageError("--steps has no effect without --learn")
     if not outputs:
         raise click.UsageError("-o OUT is needed")
     for name, value in chosen.items():

@@ -1,6 +1,8 @@
-"""Tables of docs/reference/json.md, written from the result classes: `python -m isthmus.cli.json_reference`.
+"""The reference of `--json`, a page for each document, written from the result classes.
 
-It writes the sections of the results that it knows anew and leaves the rest of the page as it is.
+    python -m isthmus.cli.json_reference
+
+A page of `docs/reference/json` that belongs to no result class stays as it is.
 """
 
 from __future__ import annotations
@@ -16,8 +18,21 @@ from pkgutil import iter_modules
 from isthmus import api
 from isthmus.api.result import Result
 from isthmus.cli.docstrings import attribute_texts
+from isthmus.cli.reference import FOLDER, write_pages
 from isthmus.cli.show import written_outputs
 
+_INDEX = """\
+# JSON
+
+Written by `python -m isthmus.cli.json_reference` from the result classes; do not edit by hand.
+
+With `--json` a command prints exactly one JSON object on stdout. Progress, notes and warnings go to stderr.
+
+- Every object names its form in `schema`: `isthmus.NAME/VERSION`. Within one version, keys are only added.
+- NaN and infinities are `null`. Images are counted, never included. Paths are as given.
+- In tables, `a.b` is the key `b` of the object `a`. A key that does not apply is `null`, or empty.
+- `skipped` is a list of `{"name", "reason"}`: inputs that were left out; the exit code is then 3.
+"""
 _WRITTEN = {
     "out": "path of the file written with `-o`, or null",
     "picture": "path of the picture written with `-o FILE.png`, or null",
@@ -56,7 +71,7 @@ def describe_result(result: type[Result]) -> str:
             f"| `{key}` | {about_files[key]} |" for key in (*written_outputs(result, ()), *result.file_facts)
         ]
     summary = (inspect.getdoc(result) or "").partition("\n")[0]
-    return "\n".join([f"## {result.schema}", "", summary, "", "| key | what it is |", "|---|---|", *rows, ""])
+    return "\n".join([f"# {result.schema}", "", summary, "", "| key | what it is |", "|---|---|", *rows, ""])
 
 
 def _describe_items(result: type[Result], attribute: str) -> str:
@@ -84,19 +99,22 @@ def _annotation(result: type[Result], attribute: str) -> str:
     return ""
 
 
-def updated_page(page: str) -> str:
-    """The page with the sections of all results written anew, in their place or at the end."""
-    parts = re.split(r"^(?=## )", page, flags=re.MULTILINE)
+def reference_pages(folder: Path = FOLDER) -> dict[str, str]:
+    """Every page in Markdown, by its path below `docs/reference`: an index, and one for each document."""
+    pages = {f"json/{path.name}": path.read_text("utf-8") for path in (folder / "json").glob("*.md")}
     for result in result_classes():
-        section = describe_result(result) + "\n"
-        places = [i for i, part in enumerate(parts) if part.startswith(f"## {result.schema}\n")]
-        if places:
-            parts[places[0]] = section
-        else:
-            parts.append(section)
-    return "".join(parts).rstrip("\n") + "\n"
+        pages[f"json/{_name(result.schema)}.md"] = describe_result(result)
+    index = [_INDEX, "| document | what it holds |", "|---|---|"]
+    for name in sorted(pages):
+        title, _, text = pages[name].removeprefix("# ").partition("\n\n")
+        summary = text.partition("\n")[0]
+        index.append(f"| [`{title}`]({name}) | {summary} |")
+    return {"json.md": "\n".join([*index, ""]), **pages}
+
+
+def _name(schema: str) -> str:
+    return schema.removeprefix("isthmus.").partition("/")[0]
 
 
 if __name__ == "__main__":
-    place = Path("docs/reference/json.md")
-    place.write_text(updated_page(place.read_text("utf-8")), "utf-8")
+    write_pages(reference_pages())

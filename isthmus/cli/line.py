@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeGuard
 
 if TYPE_CHECKING:
@@ -104,4 +105,29 @@ def exchange_words(words: Sequence[str], first: str, second: str) -> list[str]:
         option, equals, value = word.partition("=")
         behind = bool(equals) and option.startswith("-") and value in other
         found.append(f"{option}={other[value]}" if behind else other.get(word, word))
+    return found
+
+
+def replace_path(words: Sequence[str], path: str, other: str) -> list[str]:
+    """The words of a command with another one for a path, however it is spelt, also behind `--option=`."""
+    found = []
+    for word in words:
+        option, equals, value = word.partition("=")
+        if equals and option.startswith("-") and Path(value) == Path(path):
+            found.append(f"{option}={other}")
+        else:
+            found.append(other if Path(word) == Path(path) else word)
+    return found
+
+
+def replace_option(words: Sequence[str], option: str, setting: str) -> list[str]:
+    """The words of a command with `--set SETTING=VALUE` for `OPTION VALUE` or `OPTION=VALUE`."""
+    found: list[str] = []
+    rest = iter(words)
+    for word in rest:
+        name, equals, value = word.partition("=")
+        if name == option:
+            found += ["--set", f"{setting}={value if equals else next(rest, 'VALUE')}"]
+        else:
+            found.append(word)
     return found

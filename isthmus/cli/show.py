@@ -9,8 +9,9 @@ from typing import Any
 
 import click
 
-from isthmus.api.result import Result
+from isthmus.api.result import PictureResult, Result
 from isthmus.cli.console import Console
+from isthmus.cli.line import option_name
 from isthmus.wording import choose_word, format_count
 
 SKIPPED_EXIT_CODE = 3
@@ -23,10 +24,14 @@ def check_outputs(
     """Check before the work that the result can be saved to all files of `-o`.
 
     Raises:
+        UsageError: a scale, and none of them is a picture.
         UsageError, ExistsError, OutputError: see `Result.check_path`.
     """
+    if save_options and not any(_options_for(result, path, save_options) for path in outputs):
+        unused = ", ".join(map(option_name, save_options))
+        raise click.UsageError(f"{unused} has no effect: none of the outputs is a picture")
     for path in outputs:
-        result.check_path(path, force=force, **save_options)
+        result.check_path(path, force=force, **_options_for(result, path, save_options))
 
 
 def show(
@@ -42,8 +47,11 @@ def show(
     """Save the result to its files and print it; end with exit code 3 where inputs were skipped, with 130
     where the work was interrupted.
     """
-    save = partial(result.save, force=force, **dict(save_options or {}))
-    written = [path for path in outputs if console.save(path, partial(save, path)) is not None]
+    options = {path: _options_for(type(result), path, save_options or {}) for path in outputs}
+    save = partial(result.save, force=force)
+    written = [
+        path for path in outputs if console.save(path, partial(save, path, **options[path])) is not None
+    ]
     document = result.to_dict()
     if type(result).formats != (".json",) and "out" not in result.document:
         document |= written_outputs(type(result), written) | result.describe_files(written)
@@ -54,6 +62,12 @@ def show(
     if finish is not None:
         finish()
     end_with_exit_code(console, result)
+
+
+def _options_for(result: type[Result], path: str, save_options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of `save` that concern this output: pictures can be enlarged, data cannot."""
+    enlarged = issubclass(result, PictureResult) and result.is_enlarged(path)
+    return {name: value for name, value in save_options.items() if name != "scale" or enlarged}
 
 
 def written_outputs(result: type[Result], written: Sequence[str]) -> dict[str, str | None]:

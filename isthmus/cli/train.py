@@ -26,6 +26,8 @@ _ONLY_TRAIN = ("checkpoint_seconds", "out", "resume", "force", "progress")
 def _run(console: Console, positional: list[Any], given: dict[str, Any]) -> Result | None:
     (data,) = positional
     if given.pop("dry_run", None):
+        if "resume" in given:
+            raise click.UsageError("--resume has no effect with --dry-run, which trains nothing")
         return plan_training(data, **{k: v for k, v in given.items() if k not in _ONLY_TRAIN})
     out = given.setdefault("out", default_model_path(data))
     model = train(data, **given)
@@ -44,9 +46,10 @@ def _suggest(console: Console, result: Result, given: Mapping[str, Any]) -> None
         return
     test = given.get("val") or default_test_data(given["data"])
     stem = model.removesuffix(".safetensors")
+    target = ["--target", given["target"]] if given.get("target") else []
     scale = ["--range", "{:g},{:g}".format(*given["range"])] if "range" in given else []
     commands = (
-        ["evaluate", model, test, "-o", f"{stem}.html", *scale],
+        ["evaluate", model, test, *target, "-o", f"{stem}.html", *scale],
         ["reconstruct", model, test, "-o", f"{stem}-reconstructed", "--compare", *scale],
         ["info", model],
     )
@@ -63,6 +66,7 @@ command = build_command(
         "start_from": Override(metavar="MODEL"),
         "out": Override(flags=("-o",), metavar="MODEL"),
         "val": Override(metavar="DATA"),
+        "target": Override(metavar="DATA"),
         "names_from": Override(metavar="LIST"),
         "cache": Override(metavar="DIR"),
     },
@@ -78,6 +82,7 @@ command = build_command(
     examples="""
         isthmus train photos/
         isthmus train mnist --recipe variational --code 16 --minutes 2
+        isthmus train blurred/ --target sharp/ --minutes 10
         isthmus train photos/ --code 32@8 --set backbone.width=64 -o small.safetensors
     """,
 )

@@ -44,6 +44,8 @@ class UseCall:
         rows = values.pop("rows", None) if self.rows else None
         self._rename(console, values, parameters)
         force = bool(values["force"] if "force" in parameters else values.pop("force", False))
+        if force and self.result is not None and "force" not in parameters and not outputs:
+            raise click.UsageError("--force has no effect without -o", ctx=click.get_current_context())
         if self.out_required and not outputs:
             raise click.UsageError("missing option -o FILE", ctx=click.get_current_context())
         save_options = {name: value for name in self.save_options if is_given(value := values.pop(name))}

@@ -1,7 +1,7 @@
 """The file: a fixed header, then checked chunks. Bytes in, bytes out; what the chunks mean is said elsewhere.
 
-docs/reference/format.md is the specification. Nothing here allocates by what a file says: every size is compared with a
-limit and with the bytes that are there.
+docs/reference/format.md is the specification. Nothing here allocates by what a file says: every size is
+compared with a limit and with the bytes that are there.
 """
 
 from __future__ import annotations

@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from isthmus.codec import alpha, container
-from isthmus.codec.blocks import synthesise_blocks
+from isthmus.codec import container
 from isthmus.codec.coder import Ints
 from isthmus.codec.container import CompressedFileError, Container, Damage
 from isthmus.codec.encoding import TILE_HEAD, checksum
 from isthmus.codec.grid import Grid, Rectangle
-from isthmus.codec.picture import Picture
+from isthmus.codec.picture import Picture, decode_plane
 from isthmus.codec.ready import Codec
 from isthmus.codec.symbols import TILES_PER_BATCH, decode_tiles
+from isthmus.codec.transform import synthesise_blocks
 from isthmus.errors import Hint, UsageError
 from isthmus.threads import batched
 
@@ -79,7 +79,7 @@ def decode_picture(
             tile = grid.to_pixels(grid.tile(number))
             here = tile.meet(area)
             try:
-                plane = alpha.decode_plane(_payload(file, container.ALPHA, number), tile.size)
+                plane = decode_plane(_payload(file, container.ALPHA, number), tile.size)
             except CompressedFileError as error:
                 report_loss(container.ALPHA, number, error)
                 continue

@@ -13,13 +13,13 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from isthmus.codec import alpha, container, refinement, transform
-from isthmus.codec.blocks import analyse_blocks
+from isthmus.codec import container, refinement, transform
 from isthmus.codec.coder import Ints
 from isthmus.codec.grid import Grid, Rectangle, tile_side
-from isthmus.codec.picture import Picture
+from isthmus.codec.picture import Picture, encode_plane
 from isthmus.codec.ready import Codec
 from isthmus.codec.symbols import TILES_PER_BATCH, encode_symbols, encode_tiles
+from isthmus.codec.transform import analyse_blocks
 from isthmus.errors import CapabilityError
 from isthmus.threads import batched, overlapped
 
@@ -93,7 +93,7 @@ def encode_picture_at(
     if picture.alpha is not None:
         for number in range(grid.count):
             here = grid.to_pixels(grid.tile(number)).slices
-            chunks[container.ALPHA, number] = alpha.encode_plane(picture.alpha[here])
+            chunks[container.ALPHA, number] = encode_plane(picture.alpha[here])
     return EncodedFile(
         container.write_container(header, (chunks[key] for key in header.expected_chunks())), quality
     )

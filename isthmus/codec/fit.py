@@ -19,12 +19,7 @@ from torch import Tensor
 
 from isthmus.codec import transform
 from isthmus.codec.coder import Ints
-from isthmus.codec.contexts import (
-    Contexts,
-    has_learned_contexts,
-    init_contexts,
-    move_contexts,
-)
+from isthmus.codec.contexts import Contexts, has_learned_contexts, init_contexts, move_contexts
 from isthmus.codec.counts import build_scale_bins, count_symbols
 from isthmus.codec.grid import TILE_SIDE_PX
 from isthmus.codec.picture import read_picture
@@ -32,18 +27,28 @@ from isthmus.codec.stored import ATTACHMENT, to_attachment
 from isthmus.codec.symbols import encode_symbols
 from isthmus.codec.tables import Band, Tables
 from isthmus.errors import DataError
+from isthmus.images.array_format import to_batch
+from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Attachment, Autoencoder
 from isthmus.threads import limited
 from isthmus.training.fused_adamw import FusedAdamW
 
 QUALITIES = (4.0, 20.0, 36.0, 52.0, 68.0, 84.0, 97.0)
+
 FIRST_BAND_STEPS = 600  # of the first band's fit; each next one begins where the last ended
+
 NEXT_BAND_STEPS = 150
+
 MAX_POSITIONS = 60_000  # of the grid: beyond that more pictures change nothing that can be measured
+
 _PROOF_SIDE = 6
+
 _BATCH = 4
+
 _RATE = 2e-3
+
 _RATE_LEARNED = 1e-4  # contexts that a whole training has made lose by larger steps on few pictures
+
 HELD_OUT_STRIDE = 6  # one tile in so many judges the fit
 
 Listener = Callable[[int, int], None]
@@ -212,3 +217,34 @@ def _stack_by_size(tiles: Sequence[Ints]) -> list[Tensor]:
     for tile in tiles:
         by_size.setdefault(tile.shape, []).append(torch.from_numpy(tile))
     return [torch.stack(group) for group in by_size.values()]
+
+
+MAX_PICTURES = 400  # that are looked at; each gives a tile at most
+
+
+def fit_codec_to_images(
+    model: Autoencoder,
+    images: ImageSet,
+    *,
+    steps: int = FIRST_BAND_STEPS,
+    seed: int = 0,
+    listener: Callable[[int, int], None] | None = None,
+) -> None:
+    """`fit_tables` to at most `MAX_PICTURES` of a set.
+
+    Raises:
+        CapabilityError: the model cannot compress.
+        DataError: images of a kind that the model does not read.
+    """
+    chosen = np.random.default_rng(seed).permutation(len(images))[:MAX_PICTURES]
+    pictures = (_to_eight_bits(images.image(int(i))) for i in np.sort(chosen))
+    fit_tables(model, pictures, steps=steps, seed=seed, listener=listener)
+
+
+def _to_eight_bits(image: np.ndarray) -> np.ndarray:
+    """Whatever a data set holds, as the 8 bits that a file will hold."""
+    if image.dtype == np.uint8:
+        return image
+    batch, _ = to_batch(image, many=False)
+    eight: np.ndarray = (batch[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+    return eight

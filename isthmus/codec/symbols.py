@@ -18,8 +18,7 @@ import numpy.typing as npt
 
 from isthmus.codec.coder import TOTAL, Coder, Ints, Reader, Writer
 from isthmus.codec.container import CompressedFileError
-from isthmus.codec.places import TileLayout, build_tile_layout
-from isthmus.codec.sums import ContextSums
+from isthmus.codec.context_model import ContextSums, TileLayout, build_tile_layout
 from isthmus.codec.tables import (
     ENTRIES,
     FRACTIONS,

@@ -20,10 +20,10 @@ from torch import Tensor
 
 from isthmus.atomic import write_text
 from isthmus.errors import ModelFileError
-from isthmus.images.batches import whole
+from isthmus.images.batches import iter_batches
 from isthmus.images.conform import conform
 from isthmus.images.store import ImageSet
-from isthmus.metrics.subspace import principal_subspace
+from isthmus.metrics.baselines import principal_subspace
 from isthmus.model import stored_names
 from isthmus.model.file import read_file, write_file
 from isthmus.training.classifier import Classifier, over
@@ -34,7 +34,7 @@ _KEY = "isthmus.features"
 
 
 @dataclass(frozen=True, eq=False)
-class Features:
+class ComparisonFeatures:
     """Where images are compared.
 
     Attributes:
@@ -50,14 +50,14 @@ class Features:
 
     def __call__(self, images: ImageSet) -> Tensor:
         """`(N, d)` float32 for a set of images of any size and number of channels."""
-        fitting = images if images.shape == (*self.size, self.channels) else self._conformed(images)
+        fitting = images if images.shape == (*self.size, self.channels) else self._convert(images)
         return over(self.of, fitting)
 
-    def _conformed(self, images: ImageSet) -> ImageSet:
+    def _convert(self, images: ImageSet) -> ImageSet:
         return conform(images, size=self.size, channels=self.channels)
 
 
-def shipped(source: str) -> Features | None:
+def load_shipped_features(source: str) -> ComparisonFeatures | None:
     """The classifier that comes with the package for a named data set (any split), or None."""
     name = source.partition(":")[0]
     name = "fashion-mnist" if name == "fashion-sample" else name
@@ -65,29 +65,29 @@ def shipped(source: str) -> Features | None:
     return read_features(path) if path.exists() else None
 
 
-def components_of(images: ImageSet, count: int = COMPONENTS) -> Features:
+def fit_component_features(images: ImageSet, count: int = COMPONENTS) -> ComparisonFeatures:
     """Principal components of the training images' pixels: where there is no classifier of the data."""
     size = images.shape[:2] if images.shape is not None else (32, 32)
     fitting = conform(images, size=size, channels=None)
     height, width, channels = *size, images.channels
     numbers = height * width * channels
-    rows = (part.images.flatten(1) for part in whole(fitting, batch=500))
+    rows = (part.images.flatten(1) for part in iter_batches(fitting, batch=500))
     space = principal_subspace(rows, max(1, min(count, numbers, len(images) - 1)), seed=0)
 
     def of(batch: Tensor) -> Tensor:
         return space.encode(batch.flatten(1))
 
     facts = {"kind": "pca", "components": len(space.basis), "images": len(images)}
-    return Features(of, (height, width), channels, facts)
+    return ComparisonFeatures(of, (height, width), channels, facts)
 
 
-def write(path: str | os.PathLike[str], network: Classifier, card: dict[str, Any]) -> str:
+def write_features(path: str | os.PathLike[str], network: Classifier, card: dict[str, Any]) -> str:
     """Write a classifier with 16-bit weights, and its card beside it; returns its hash."""
     stored = stored_names.NAMES.classifier.stored
     state = network.state_dict()
     tensors = {stored(name): t.half() if t.is_floating_point() else t for name, t in state.items()}
     shape = {"channels": network.channels, "size": list(network.size), "classes": network.classes}
-    digest = _digest(tensors)
+    digest = _hash_tensors(tensors)
     write_file(path, tensors, {_KEY: json.dumps(shape)}, force=True)
     write_text(
         Path(path).with_suffix(".json"), json.dumps({**card, **shape, "hash": digest}, indent=1) + "\n"
@@ -95,8 +95,8 @@ def write(path: str | os.PathLike[str], network: Classifier, card: dict[str, Any
     return digest
 
 
-def read_features(path: str | os.PathLike[str]) -> Features:
-    """The features of a classifier that `write` wrote.
+def read_features(path: str | os.PathLike[str]) -> ComparisonFeatures:
+    """The features of a classifier that `write_features` wrote.
 
     Raises:
         ModelFileError: not such a file, or its weights are not those that its card speaks of.
@@ -118,7 +118,7 @@ def read_features(path: str | os.PathLike[str]) -> Features:
             path=path,
             reason=" ".join(str(error).split())[:200],
         ) from None
-    digest = _digest(tensors)
+    digest = _hash_tensors(tensors)
     if digest != card.get("hash"):
         raise ModelFileError(
             "{path} has the hash {digest}, its card {card_hash}",
@@ -134,12 +134,12 @@ def read_features(path: str | os.PathLike[str]) -> Features:
         "hash": digest,
         "test_accuracy": card.get("test_accuracy"),
     }
-    return Features(network.features, size, network.channels, facts)
+    return ComparisonFeatures(network.features, size, network.channels, facts)
 
 
-def _digest(tensors: dict[str, Tensor]) -> str:
-    whole_network = hashlib.sha256()
+def _hash_tensors(tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256()
     for name in sorted(tensors):
         flat = tensors[name].detach().contiguous().reshape(-1)
-        whole_network.update(name.encode() + flat.view(torch.uint8).numpy().tobytes())
-    return whole_network.hexdigest()[:16]
+        digest.update(name.encode() + flat.view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]

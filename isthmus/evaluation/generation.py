@@ -17,19 +17,23 @@ import torch
 from torch import Tensor
 
 from isthmus.errors import DataError
-from isthmus.evaluation.feature_network import components_of, read_features, shipped
-from isthmus.evaluation.passes import evenly
-from isthmus.generation.codes import check_generates, fitted_to
+from isthmus.evaluation.feature_network import fit_component_features, load_shipped_features, read_features
+from isthmus.evaluation.passes import sample_evenly
+from isthmus.generation.codes import check_generates, convert_for_model
 from isthmus.generation.mixture import fit_mixture
-from isthmus.generation.prior import Prior, draw, kept, prior_of
-from isthmus.generation.sampling import as_pixels, sample_images
+from isthmus.generation.prior import Prior, draw_codes
+from isthmus.generation.prior_store import list_priors, read_prior
+from isthmus.generation.sampling import sample_images, to_pixels
 from isthmus.images.conform import to_dtype
 from isthmus.images.store import ImageSet, Pixels
 from isthmus.messages import Message
-from isthmus.metrics.frechet import frechet_distance
 from isthmus.metrics.neighbours import find_neighbours
-from isthmus.metrics.support import precision_and_recall
-from isthmus.metrics.two_samples import energy_distance, nearest_neighbour_accuracy
+from isthmus.metrics.set_distances import (
+    energy_distance,
+    frechet_distance,
+    nearest_neighbour_accuracy,
+    precision_and_recall,
+)
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.threads import limited
 from isthmus.wording import format_count
@@ -145,11 +149,11 @@ def evaluate_generation(
     started = time.monotonic()
     check_generates(model)
     chosen: list[Prior] = [
-        prior_of(model, prior) if isinstance(prior, str) else prior
-        for prior in (priors if priors is not None else kept(model) or [prior_of(model).kind])
+        read_prior(model, prior) if isinstance(prior, str) else prior
+        for prior in (priors if priors is not None else list_priors(model) or [read_prior(model).kind])
     ]
-    test = fitted_to(model, evenly(images, count))
-    known = fitted_to(model, train)
+    test = convert_for_model(model, sample_evenly(images, count))
+    known = convert_for_model(model, train)
     if len(test) < 8 or test.shape is None or known.shape != test.shape:
         raise DataError(
             "generation is measured on at least 8 test images, of the training images' size",
@@ -157,8 +161,8 @@ def evaluate_generation(
         )
     size = (test.shape[0], test.shape[1])
     random = np.random.default_rng(seed)
-    named = read_features(features) if features else shipped(read_source(model, test))
-    space = named or components_of(known)
+    named = read_features(features) if features else load_shipped_features(read_source(model, test))
+    space = named or fit_component_features(known)
     n = len(test)
     some = known.subset(np.sort(random.choice(len(known), min(n, len(known)), replace=False)))
     say(f"features of {format_count(n, 'test image')}")
@@ -200,7 +204,7 @@ def evaluate_generation(
 def read_source(model: Autoencoder, test: ImageSet) -> str:
     """The name of the data set: of the test images, or of what the model was trained on."""
     recorded = (model.summary.get("data") or {}).get("source")
-    return test.source if shipped(test.source) is not None else str(recorded or "")
+    return test.source if load_shipped_features(test.source) is not None else str(recorded or "")
 
 
 def simple_images(images: ImageSet, count: int, seed: int = 0) -> ImageSet:
@@ -211,8 +215,8 @@ def simple_images(images: ImageSet, count: int, seed: int = 0) -> ImageSet:
     fitted = fit_mixture(rows, components=components, dimensions=DIMENSIONS, seed=seed)
     # Nothing of what lies outside the components: this is what PCA would make of the samples.
     plain = replace(fitted, rest=torch.zeros(()))
-    drawn = draw(plain, rows.shape[1:], count, seed=seed).reshape(count, *images.shape)
-    return _set(as_pixels(drawn.permute(0, 3, 1, 2)))
+    drawn = draw_codes(plain, rows.shape[1:], count, seed=seed).reshape(count, *images.shape)
+    return _set(to_pixels(drawn.permute(0, 3, 1, 2)))
 
 
 def reconstructed(model: Autoencoder, images: ImageSet) -> Pixels:
@@ -226,7 +230,7 @@ def reconstructed(model: Autoencoder, images: ImageSet) -> Pixels:
 def memorised(made: Pixels, unseen: ImageSet, known: ImageSet) -> Memory:
     """Whether samples are nearer to training images than unseen real images are."""
     reference = _flat(known.stack(range(len(known))))
-    held = _flat(evenly(unseen, len(made)).stack(range(min(len(made), len(unseen)))))
+    held = _flat(sample_evenly(unseen, len(made)).stack(range(min(len(made), len(unseen)))))
     distances, rows = find_neighbours(_flat(made), reference)
     usual, _ = find_neighbours(held, reference)
     near = distances[:, 0]

@@ -1,20 +1,19 @@
-"""One pass over a set of images, with every number that is counted on the way."""
+"""Numbers per image, gathered batch by batch, and their means."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
+import torch
 from torch import Tensor
 
-from isthmus.evaluation.code_use import CodeUse
-from isthmus.evaluation.likelihood import estimate, image_nats, likelihood_term
-from isthmus.evaluation.passes import Pass, batch_generator, passes
-from isthmus.evaluation.rivals import Rival
-from isthmus.evaluation.scores import Numbers, Scores
+from isthmus.evaluation.code_metrics import CodeUse, estimate_likelihood, image_nats, likelihood_term
+from isthmus.evaluation.passes import EvaluationBatch, Reconstructor, batch_generator, iter_passes
 from isthmus.images.store import ImageSet
 from isthmus.interruption import Interruption, undivided
 from isthmus.metrics.registry import OutputBatch, image_scores
@@ -22,11 +21,33 @@ from isthmus.metrics.structure import ms_ssim_possible
 from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder
 
+Numbers = npt.NDArray[np.float64]
+
+
+class Scores:
+    """Collects per-image numbers batch by batch."""
+
+    def __init__(self) -> None:
+        self._parts: dict[str, list[Tensor]] = {}
+
+    def add(self, scores: dict[str, Tensor]) -> None:
+        for name, values in scores.items():
+            self._parts.setdefault(name, []).append(values.detach().double().cpu())
+
+    def per_image(self) -> dict[str, Numbers]:
+        """`(N,)` each, in the order in which they were added."""
+        return {name: torch.cat(parts).numpy() for name, parts in self._parts.items()}
+
+    def means(self) -> dict[str, float]:
+        """The mean over images of each."""
+        return {name: float(values.mean()) for name, values in self.per_image().items()}
+
+
 Metrics = dict[str, float]
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measurement:
     """What came of it.
 
     Attributes:
@@ -47,7 +68,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Measure:
+class Evaluator:
     """Measures a model under one corruption after another.
 
     Args:
@@ -64,9 +85,9 @@ class Measure:
         self,
         images: ImageSet,
         corruption: axes.Corruption,
-        rivals: dict[str, Rival],
+        rivals: Mapping[str, Reconstructor],
         stop: Interruption | None = None,
-    ) -> Measured:
+    ) -> Measurement:
         """Measure these images.
 
         Args:
@@ -75,41 +96,47 @@ class Measure:
         Raises:
             KeyboardInterrupt: interrupted before any image was measured.
         """
-        running = _Running(self, images, corruption, rivals)
+        running = _RunningMeasurement(self, images, corruption, rivals)
         with stop or nullcontext():
-            for one in passes(self.model, images, corruption=corruption, seed=self.seed):
-                running.add(one)
-                self.done(len(one.images))
+            for batch in iter_passes(self.model, images, corruption=corruption, seed=self.seed):
+                running.add(batch)
+                self.done(len(batch.images))
         if running.count == 0:
             raise KeyboardInterrupt
         return running.result()
 
 
-class _Running:
+class _RunningMeasurement:
     """A measurement so far."""
 
     def __init__(
-        self, measure: Measure, images: ImageSet, corruption: axes.Corruption, rivals: dict[str, Rival]
+        self,
+        measure: Evaluator,
+        images: ImageSet,
+        corruption: axes.Corruption,
+        rivals: Mapping[str, Reconstructor],
     ) -> None:
         self.model, self.seed, self.samples = measure.model, measure.seed, measure.samples
         self.images, self.rivals = images, rivals
-        self.corrupted = not corruption.is_identity
-        self.scales = all(ms_ssim_possible(*side) for side in _sides(images))
+        # The input of a pair may have other channels: a baseline of its own copies it.
+        self.corrupted = not corruption.is_identity and not corruption.is_paired
+        self.changed = not corruption.is_identity
+        self.scales = all(ms_ssim_possible(*side) for side in _image_sizes(images))
         self.own, self.likely = Scores(), Scores()
         self.others = {name: Scores() for name in rivals}
         self.code = CodeUse(self.model, len(images))
         self.binary, self.unlikely, self.dimensions, self.count = True, False, 0, 0
 
-    def add(self, one: Pass) -> None:
+    def add(self, batch: EvaluationBatch) -> None:
         """The numbers of one batch."""
         model = self.model
         entropies = model.recipe.backbone.output == "sigmoid"
-        target = one.images
+        target = batch.images
         compared = OutputBatch(
-            output=one.output,
+            output=batch.output,
             target=target,
-            logits=one.trace.raw.detach() if entropies and not one.resized else None,
-            code=one.trace.code.values.detach(),
+            logits=batch.trace.raw.detach() if entropies and not batch.resized else None,
+            code=batch.trace.code.values.detach(),
             is_probability=entropies,
             is_large=self.scales,
         )
@@ -117,26 +144,28 @@ class _Running:
         of_image = replace(compared, logits=None, code=None)
         others = {}
         if self.corrupted:
-            others["corrupted_input"] = image_scores(replace(of_image, output=one.seen))
+            others["corrupted_input"] = image_scores(replace(of_image, output=batch.corrupted))
         for name, rival in self.rivals.items():
             # Unclipped, as the model has it: clipping noise would shift what a linear code sees.
-            seen = one.seen if one.resized or not self.corrupted else one.trace.corrupted.input.detach()
-            answer = rival.reconstruct(seen.cpu()).to(target.device)
+            shown = (
+                batch.corrupted if batch.resized or not self.changed else batch.trace.corrupted.input.detach()
+            )
+            answer = rival.reconstruct(shown.cpu()).to(target.device)
             others[name] = image_scores(replace(of_image, output=answer))
         binary = bool(((target == 0) | (target == 1)).all())
-        nats = self._nats(one) if likelihood_term(model.recipe) and not one.resized else {}
+        nats = self._nats(batch) if likelihood_term(model.recipe) and not batch.resized else {}
         with undivided():
             self.own.add(own)
             for name, scores in others.items():
                 self.others.setdefault(name, Scores()).add(scores)
-            self.code.add(one.trace, target.shape[-2] * target.shape[-1])
+            self.code.add(batch.trace, target.shape[-2] * target.shape[-1])
             self.binary = self.binary and binary
             self.dimensions += target.numel()
-            self.unlikely = self.unlikely or one.resized
+            self.unlikely = self.unlikely or batch.resized
             self.likely.add(nats)
             self.count += len(target)
 
-    def result(self) -> Measured:
+    def result(self) -> Measurement:
         """The means until now; at least one batch was added."""
         is_likely = likelihood_term(self.model.recipe) is not None
         metrics = self.own.means() | self.code.metrics()
@@ -144,18 +173,18 @@ class _Running:
             metrics |= self.likely.means() | self._bits()
         baselines = {name: scores.means() for name, scores in self.others.items()}
         unlikely = self.unlikely and is_likely
-        return Measured(
+        return Measurement(
             self.count, metrics, baselines, self.own.per_image(), self.code, self.binary, unlikely
         )
 
-    def _nats(self, one: Pass) -> dict[str, Tensor]:
-        nats = {"image_nats": image_nats(self.model, one.trace.raw, one.images)}
+    def _nats(self, batch: EvaluationBatch) -> dict[str, Tensor]:
+        nats = {"image_nats": image_nats(self.model, batch.trace.raw, batch.images)}
         if self.model.recipe.bottleneck.is_stochastic:
-            generator = batch_generator(self.seed + 1, int(one.indices[0]), one.images.device)
-            found = estimate(self.model, one.trace, max(1, self.samples), generator)
-            nats["elbo"] = found.elbo
+            generator = batch_generator(self.seed + 1, int(batch.indices[0]), batch.images.device)
+            bounds = estimate_likelihood(self.model, batch.trace, max(1, self.samples), generator)
+            nats["elbo"] = bounds.elbo
             if self.samples > 0:
-                nats["nll_nats"] = found.nll
+                nats["nll_nats"] = bounds.nll
         return nats
 
     def _bits(self) -> Metrics:
@@ -170,7 +199,7 @@ class _Running:
         return {"bits_per_dim": bits}
 
 
-def _sides(images: ImageSet) -> set[tuple[int, int]]:
+def _image_sizes(images: ImageSet) -> set[tuple[int, int]]:
     if images.shape is not None:
         return {(images.shape[0], images.shape[1])}
     shapes = (images.image(index).shape for index in range(len(images)))

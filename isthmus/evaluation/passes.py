@@ -8,29 +8,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from isthmus.images.batches import whole
+from isthmus.images.batches import iter_batches
 from isthmus.images.store import ImageSet, Indices
+from isthmus.metrics.baselines import PCA, Baseline, BlockPCA, MeanImage
 from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.trace import Trace
 
-IMAGES = 256
-PIXELS = 2**22  # pixel-channels per pass
+MAX_IMAGES_PER_PASS = 256
+
+MAX_PIXELS_PER_PASS = 2**22  # pixel-channels per pass
 
 
 @dataclass(frozen=True)
-class Pass:
+class EvaluationBatch:
     """One batch.
 
     Attributes:
         indices: `(N,)` which images of the set.
-        images: `(N, C, H, W)` as given, in [0, 1].
-        seen: `(N, C, H, W)` what the encoder saw, at the images' size, clipped to [0, 1].
+        images: `(N, C, H, W)` as given, in [0, 1]; of pairs the targets.
+        corrupted: `(N, C, H, W)` what the encoder saw, at the images' size, clipped to [0, 1].
         output: `(N, C, H, W)` the reconstruction, in [0, 1].
         trace: the pass itself, at the size that the model works at; its code is deterministic.
         resized: whether that is another size than the images'.
@@ -38,26 +42,26 @@ class Pass:
 
     indices: Indices
     images: Tensor
-    seen: Tensor
+    corrupted: Tensor
     output: Tensor
     trace: Trace
     resized: bool
 
 
-def passes(
+def iter_passes(
     model: Autoencoder,
     images: ImageSet,
     *,
     corruption: axes.Corruption,
     seed: int,
     only: Indices | None = None,
-) -> Iterator[Pass]:
+) -> Iterator[EvaluationBatch]:
     """Every batch of the set in order; with `only`, just the batches that hold one of these images."""
     device = next(model.parameters()).device
     was_training = model.training
     model.eval()
     try:
-        for batch in whole(images, batch=per_pass(images)):
+        for batch in iter_batches(images, batch=images_per_pass(images)):
             if only is not None and not np.isin(batch.indices, only).any():
                 continue
             given = batch.images.to(device)
@@ -66,9 +70,10 @@ def passes(
             with torch.no_grad():
                 trace = model.trace(model.to_canvas(given), generator, sample=False, corruption=corruption)
             output = model.from_canvas(trace.output.detach().clamp(0, 1), size)
-            seen = model.from_canvas(trace.corrupted.input.detach().clamp(0, 1), size)
+            corrupted = model.from_canvas(trace.corrupted.input.detach().clamp(0, 1), size)
             resized = trace.images.shape[-2:] != given.shape[-2:]
-            yield Pass(batch.indices, given, seen, output, trace, resized)
+            given = given[:, -images.target_channels :] if images.target_channels else given
+            yield EvaluationBatch(batch.indices, given, corrupted, output, trace, resized)
     finally:
         model.train(was_training)
 
@@ -79,13 +84,13 @@ def batch_generator(seed: int, first: int, device: torch.device) -> torch.Genera
     return torch.Generator(device=device).manual_seed(int(mixed) >> 1)
 
 
-def per_pass(images: ImageSet) -> int:
-    """Images per pass, so that memory stays bounded by `PIXELS`."""
-    height, width = largest(images)
-    return max(1, min(IMAGES, PIXELS // (height * width * images.channels)))
+def images_per_pass(images: ImageSet) -> int:
+    """Images per pass, so that memory stays bounded by `MAX_FIT_PIXELS`."""
+    height, width = largest_size(images)
+    return max(1, min(MAX_IMAGES_PER_PASS, MAX_PIXELS_PER_PASS // (height * width * images.channels)))
 
 
-def largest(images: ImageSet) -> tuple[int, int]:
+def largest_size(images: ImageSet) -> tuple[int, int]:
     """The greatest height and the greatest width in the set."""
     if images.shape is not None:
         return images.shape[0], images.shape[1]
@@ -93,8 +98,72 @@ def largest(images: ImageSet) -> tuple[int, int]:
     return int(shapes[:, 0].max()), int(shapes[:, 1].max())
 
 
-def evenly(images: ImageSet, most: int | None) -> ImageSet:
+def sample_evenly(images: ImageSet, most: int | None) -> ImageSet:
     """At most `most` images, evenly spaced, so that a set ordered by class keeps all of them."""
     if most is None or most >= len(images):
         return images
     return images.subset(np.linspace(0, len(images) - 1, most).round().astype(np.int64))
+
+
+MAX_FIT_NUMBERS = 2**29  # pixel-channels a baseline is fitted on, evenly spaced images of larger sets
+
+
+class Reconstructor(Protocol):
+    """A baseline: what it makes of what the model saw."""
+
+    def reconstruct(self, seen: Tensor) -> Tensor:
+        """`(N, C, H, W)` → an image for each, in [0, 1]."""
+        ...
+
+
+@dataclass(frozen=True)
+class FittedBaseline:
+    """A fitted baseline and the one size it works at; None for any size."""
+
+    baseline: Baseline
+    size: tuple[int, int] | None
+
+    def reconstruct(self, images: Tensor) -> Tensor:
+        """`(N, C, H, W)` → the same, in [0, 1]."""
+        size = (images.shape[-2], images.shape[-1])
+        if self.size is None or self.size == size:
+            return self.baseline.reconstruct(images)
+        return resize(self.baseline.reconstruct(resize(images, self.size)), size).clamp(0, 1)
+
+
+def fit_baselines(
+    model: Autoencoder, train: ImageSet, test: ImageSet, *, seed: int
+) -> dict[str, FittedBaseline]:
+    """`pca` and `mean_image`, fitted on `train`.
+
+    A vector code of C numbers meets PCA with C components at the model's size; a grid code C@s meets PCA of
+    the s×s pieces with C components, at any size. The mean image stands at the images' size where all share
+    one, else at the model's, and is resized.
+    """
+    geometry = model.recipe.geometry
+    height, width = train.shape[:2] if train.shape is not None else model.size
+    fitted = sample_evenly(train, max(1, MAX_FIT_NUMBERS // (height * width * train.channels)))
+    pca: FittedBaseline
+    if geometry.stride is None:
+        pca = FittedBaseline(
+            PCA(geometry.channels, seed=seed).fit(_iter_resized(model.size, fitted)), model.size
+        )
+    else:
+        pca = FittedBaseline(
+            BlockPCA(geometry.stride, geometry.channels, seed=seed).fit(_iter_resized(None, fitted)), None
+        )
+    shared = geometry.is_grid and train.shape is not None and train.shape == test.shape
+    size = (height, width) if shared else model.size
+    return {"pca": pca, "mean_image": FittedBaseline(MeanImage().fit(_iter_resized(size, fitted)), size)}
+
+
+def resize(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """`(N, C, H, W)` → `(N, C, *size)`, as the model itself resizes."""
+    if images.shape[-2:] == size:
+        return images
+    return F.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)
+
+
+def _iter_resized(size: tuple[int, int] | None, images: ImageSet) -> Iterator[Tensor]:
+    for batch in iter_batches(images, batch=images_per_pass(images)):
+        yield batch.images if size is None else resize(batch.images, size)

@@ -15,11 +15,11 @@ import numpy as np
 from scipy.stats import rankdata
 
 from isthmus.errors import DataError
-from isthmus.evaluation.scores import Numbers
+from isthmus.evaluation.measure import Numbers
 from isthmus.wording import format_count
 
 LOW_RATE = 0.01
-Z = 1.959963984540054  # of a 95 % interval
+Z_95 = 1.959963984540054  # of a 95 % interval
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Membership:
         return {**asdict(self), "leaks": self.leaks}
 
 
-def membership(members: Numbers, others: Numbers) -> Membership:
+def measure_membership(members: Numbers, others: Numbers) -> Membership:
     """How well a small loss tells members from others.
 
     Args:
@@ -73,7 +73,7 @@ def membership(members: Numbers, others: Numbers) -> Membership:
     beats = (ranks[:n] - rankdata(scores[:n])) / m
     beaten = 1 - (ranks[n:] - rankdata(scores[n:])) / n
     auroc = float(beats.mean())
-    half = Z * math.sqrt(beats.var(ddof=1) / n + beaten.var(ddof=1) / m)
+    half = Z_95 * math.sqrt(beats.var(ddof=1) / n + beaten.var(ddof=1) / m)
     order = np.argsort(-scores, kind="stable")
     last = np.append(np.diff(scores[order]) != 0, True)  # equal losses pass a threshold together
     true = np.concatenate([[0.0], np.cumsum(order < n)[last] / n])

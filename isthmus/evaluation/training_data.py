@@ -21,7 +21,7 @@ from isthmus.training.prepare import read_parts
 _NOT_FOUND = Message("the training images were not found", id="reference.training-images-not-found")
 
 
-def training_images(model: Autoencoder, train: Any = None) -> tuple[ImageSet | None, str | None]:
+def find_training_images(model: Autoencoder, train: Any = None) -> tuple[ImageSet | None, str | None]:
     """`(images, note)`: the training part, or None and why.
 
     With `train` given these are its images. Otherwise the recorded source is read and split as the training
@@ -33,6 +33,8 @@ def training_images(model: Autoencoder, train: Any = None) -> tuple[ImageSet | N
     """
     if train is not None:
         return read_for(model, train), None
+    if model.recipe.corruption.is_paired:
+        return None, "the model was trained on pairs, and these are not looked for"
     recorded = model.summary.get("data") or {}
     source, fingerprint = recorded.get("source"), recorded.get("fingerprint")
     if not isinstance(source, str) or not fingerprint or source.startswith(("//", "\\\\")):
@@ -40,43 +42,45 @@ def training_images(model: Autoencoder, train: Any = None) -> tuple[ImageSet | N
     if not os.path.exists(source) and not (is_name(source) and where(source) is not None):  # noqa: PTH110
         return None, _NOT_FOUND
     try:
-        found = _part(model, source, fingerprint) if _has_its_images(recorded, source) else None
+        part = (
+            _read_training_part(model, source, fingerprint) if _matches_inventory(recorded, source) else None
+        )
     except (IsthmusError, OSError, *DAMAGE):
-        found = None
-    if found is None:
+        part = None
+    if part is None:
         return None, Message(
             "{source} is no longer what this model was trained on",
             id="reference.training-images-changed",
             source=source,
         )
-    return found, None
+    return part, None
 
 
-def _has_its_images(recorded: dict[str, Any], source: str) -> bool:
+def _matches_inventory(recorded: dict[str, Any], source: str) -> bool:
     """Whether a listing of the source agrees with what the model recorded; nothing is decoded for it.
 
     Models of version 0.1 recorded no names, only how many images they were trained on: unread files and those
     that a list of names left out may come on top.
     """
-    known = recorded.get("inventory")
-    if isinstance(known, dict):
-        count = whole_number(known, "count", 1, 10**9)
-        found = list_inventory(source, most=count)
-        return found is None or found.to_dict() == {"count": count, "names": known.get("names")}
+    inventory = recorded.get("inventory")
+    if isinstance(inventory, dict):
+        count = whole_number(inventory, "count", 1, 10**9)
+        listing = list_inventory(source, most=count)
+        return listing is None or listing.to_dict() == {"count": count, "names": inventory.get("names")}
     images = whole_number(recorded, "images", 1, 10**9)
     held_out = recorded.get("held_out") or 0
     least = images + (held_out if isinstance(held_out, int) else 0)
-    found = list_inventory(source, most=2 * least + 100)
-    return found is None or found.count >= images
+    listing = list_inventory(source, most=2 * least + 100)
+    return listing is None or listing.count >= images
 
 
-def _part(model: Autoencoder, source: str, fingerprint: str) -> ImageSet | None:
+def _read_training_part(model: Autoencoder, source: str, fingerprint: str) -> ImageSet | None:
     recorded: dict[str, Any] = model.summary.get("options") or {}
     options = Options(**recorded)
     images = read(source, size=options.size, range=options.range)
     # With validation images of their own nothing was held out, and the summary does not say which it was.
     for share in (options.validation, 0.0):
-        part, _, _ = read_parts(images, None, model.recipe, replace(options, validation=share))
+        part, _, _ = read_parts(images, None, model.recipe, replace(options, validation=share, range=None))
         if part.fingerprint() == fingerprint:
             return part
     return None

@@ -29,13 +29,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from isthmus.errors import DataError, ModelFileError, UsageError
-from isthmus.features.local import local_features
 from isthmus.features.neighbourhood import nearest
-from isthmus.features.readout import Readout, pooled_parts, store
-from isthmus.images.batches import whole
+from isthmus.features.readout import FeatureExtractor, attach_extractor, extract_local, iter_pooled
+from isthmus.images.batches import iter_batches
 from isthmus.images.split import hold_out
 from isthmus.images.store import ImageSet
-from isthmus.metrics.subspace import principal_subspace
+from isthmus.metrics.baselines import principal_subspace
 from isthmus.model.attachment_check import DAMAGE, Rule, check_tensors, number, whole_number
 from isthmus.model.attachments import attach
 from isthmus.model.autoencoder import Autoencoder
@@ -45,14 +44,12 @@ NAME = "anomalies"
 Scores = npt.NDArray[np.float64]
 Kind = Literal["reconstruction", "density", "mixture", "neighbour", "local"]
 
-SCORE: Kind = "density"
-FALSE_ALARMS = 0.01
-CALIBRATION = 0.2
-MOST_NORMAL = 20_000
-MEMORY = 20_000  # parts of normal images that are remembered per place
+CALIBRATION_SHARE = 0.2
+MAX_NORMAL_IMAGES = 20_000
+MAX_PARTS_PER_PLACE = 20_000  # parts of normal images that are remembered per place
 NEIGHBOURS = 3
-COMPONENTS, MIXTURE = 64, 10
-PLACES = 3  # per side, in which a `filters` model's answers are pooled
+COMPONENTS, MAX_COMPONENTS = 64, 10
+POOL_SIDE = 3  # per side, in which a `filters` model's answers are pooled
 
 
 @dataclass(frozen=True)
@@ -90,7 +87,7 @@ class Detector:
         """The smallest rate at which the held-out images are enough for a finite threshold."""
         return 1 / (len(self.calibration) + 1)
 
-    def at(self, false_alarms: float) -> Detector:
+    def with_rate(self, false_alarms: float) -> Detector:
         """The same score with another threshold.
 
         Raises:
@@ -99,7 +96,7 @@ class Detector:
         _check_rate(false_alarms)
         return dataclasses.replace(self, false_alarms=false_alarms)
 
-    def chance(self, scores: Scores) -> Scores:
+    def p_value(self, scores: Scores) -> Scores:
         """How likely a normal image would score at least as high, from the held-out ones: in (0, 1]."""
         above = len(self.calibration) - np.searchsorted(self.calibration, scores, side="left")
         return np.asarray((above + 1) / (len(self.calibration) + 1))
@@ -107,11 +104,11 @@ class Detector:
 
 def fit_detector(
     model: Autoencoder,
-    readout: Readout,
+    readout: FeatureExtractor,
     normal: ImageSet,
-    kind: Kind = SCORE,
+    kind: Kind,
     *,
-    false_alarms: float = FALSE_ALARMS,
+    false_alarms: float,
     seed: int = 0,
 ) -> Detector:
     """Fit a score to four fifths of the normal images, and calibrate it on the rest.
@@ -135,9 +132,9 @@ def fit_detector(
             images=format_count(len(normal), "normal image"),
             verb=choose_word(len(normal), "says", "say"),
         )
-    some = np.sort(np.random.default_rng(seed).permutation(len(normal))[:MOST_NORMAL])
+    some = np.sort(np.random.default_rng(seed).permutation(len(normal))[:MAX_NORMAL_IMAGES])
     normal = normal.subset(some)
-    part, held = hold_out(normal, CALIBRATION, limit=10_000, seed=seed)
+    part, held = hold_out(normal, CALIBRATION_SHARE, limit=10_000, seed=seed)
     tensors = _FITS[kind](model, readout, normal.subset(part), seed)
     blank = Detector(kind, tensors, np.empty(0), false_alarms, len(part))
     return dataclasses.replace(blank, calibration=np.sort(score(model, readout, blank, normal.subset(held))))
@@ -152,30 +149,32 @@ def _check_rate(false_alarms: float) -> None:
         )
 
 
-def score(model: Autoencoder, readout: Readout, detector: Detector, images: ImageSet) -> Scores:
+def score(model: Autoencoder, readout: FeatureExtractor, detector: Detector, images: ImageSet) -> Scores:
     """`(N,)` scores of images, higher = more unusual."""
     return np.asarray(_SCORES[detector.kind](model, readout, detector, images), dtype=np.float64)
 
 
-def heat(model: Autoencoder, readout: Readout, detector: Detector, images: ImageSet) -> list[Scores]:
+def score_maps(
+    model: Autoencoder, readout: FeatureExtractor, detector: Detector, images: ImageSet
+) -> list[Scores]:
     """Where each image is unusual: one `(H, W)` map per image, of its own size.
 
     The score `local` shows its own parts; the others say nothing about places and show the squared error of
     the reconstruction, smoothed over about an eighth of the image.
     """
     if detector.kind == "local":
-        return _local_heat(model, readout, detector, images)
+        return _map_local(model, readout, detector, images)
     maps = []
     with torch.no_grad():
-        for batch in whole(images, batch=64):
+        for batch in iter_batches(images, batch=64):
             error = (model.reconstruct_batch(batch.images) - batch.images).square().mean(1, keepdim=True)
-            maps += [one.numpy().astype(np.float64) for one in _smoothed(error)[:, 0]]
+            maps += [error_map.numpy().astype(np.float64) for error_map in _smooth(error)[:, 0]]
     return maps
 
 
-def store_detector(model: Autoencoder, detector: Detector, readout: Readout) -> None:
+def store_detector(model: Autoencoder, detector: Detector, readout: FeatureExtractor) -> None:
     """Attach a detector, and the readout it goes with, to a model in memory; `model.save` writes them."""
-    store(model, readout)
+    attach_extractor(model, readout)
     facts = {
         "kind": detector.kind,
         "false_alarms": detector.false_alarms,
@@ -184,23 +183,23 @@ def store_detector(model: Autoencoder, detector: Detector, readout: Readout) -> 
     attach(model, NAME, {**detector.tensors, "calibration": torch.from_numpy(detector.calibration)}, facts)
 
 
-def stored_detector(model: Autoencoder) -> Detector | None:
+def read_detector(model: Autoencoder) -> Detector | None:
     """The detector in a model, or None.
 
     Raises:
         ModelFileError: the attachment is damaged.
     """
-    found = model.attachments.get(NAME)
-    if found is None:
+    attachment = model.attachments.get(NAME)
+    if attachment is None:
         return None
-    tensors = dict(found.tensors)
+    tensors = dict(attachment.tensors)
     try:
         calibration = tensors.pop("calibration").numpy().astype(np.float64)
-        facts: dict[str, Any] = dict(found.facts)
+        facts: dict[str, Any] = dict(attachment.facts)
         kind = facts["kind"]
         if not isinstance(kind, str) or kind not in _RULES:
             raise ValueError("its score is not known")
-        check_tensors(found.tensors, {**_RULES[kind], "calibration": Rule("n")})
+        check_tensors(attachment.tensors, {**_RULES[kind], "calibration": Rule("n")})
         if (np.diff(calibration) < 0).any():
             raise ValueError("its calibration does not rise")
         return Detector(
@@ -217,51 +216,55 @@ def stored_detector(model: Autoencoder) -> Detector | None:
         ) from error
 
 
-def _check_width(found: int, wanted: int) -> None:
-    if found != wanted:
+def _check_width(width: int, expected: int) -> None:
+    if width != expected:
         raise ModelFileError(
             "the anomaly detector is for {expected} numbers an image, and the model gives {given}",
             id="anomalies.other-model",
-            expected=wanted,
-            given=found,
+            expected=expected,
+            given=width,
         )
 
 
 # ---------------------------------------------------------------- the scores: how each is fitted, and given
 
 
-def _fit_nothing(_model: Autoencoder, _readout: Readout, _normal: ImageSet, _seed: int) -> dict[str, Tensor]:
+def _fit_nothing(
+    _model: Autoencoder, _readout: FeatureExtractor, _normal: ImageSet, _seed: int
+) -> dict[str, Tensor]:
     return {}
 
 
-def _reconstruction(
-    model: Autoencoder, _readout: Readout, _detector: Detector, images: ImageSet
+def _score_reconstruction(
+    model: Autoencoder, _readout: FeatureExtractor, _detector: Detector, images: ImageSet
 ) -> npt.NDArray[Any]:
     with torch.no_grad():
         parts = [
             (model.reconstruct_batch(batch.images) - batch.images).square().mean((1, 2, 3)).numpy()
-            for batch in whole(images, batch=64)
+            for batch in iter_batches(images, batch=64)
         ]
     return np.concatenate(parts)
 
 
-def _pooled(model: Autoencoder, readout: Readout, images: ImageSet) -> Tensor:
+def _pool_set(model: Autoencoder, readout: FeatureExtractor, images: ImageSet) -> Tensor:
     """`(N, D)` pooled features as they are: dividing by deviations would raise what normal images lack."""
     reading = readout.reading
     if reading.layer == model.recipe.backbone.dense_layer:
-        reading = dataclasses.replace(reading, pool=(PLACES,))
-    return torch.cat(list(pooled_parts(model, images, reading)))
+        reading = dataclasses.replace(reading, pool=(POOL_SIDE,))
+    return torch.cat(list(iter_pooled(model, images, reading)))
 
 
-def _fit_density(model: Autoencoder, readout: Readout, normal: ImageSet, seed: int) -> dict[str, Tensor]:
-    rows = _pooled(model, readout, normal)
+def _fit_density(
+    model: Autoencoder, readout: FeatureExtractor, normal: ImageSet, seed: int
+) -> dict[str, Tensor]:
+    rows = _pool_set(model, readout, normal)
     count = max(1, min(COMPONENTS, len(rows) // 4, rows.shape[1] - 1))
-    found = principal_subspace([rows], count, seed=seed)
-    inside = found.encode(rows)
-    outside = (rows - found.mean).square().sum(1) - inside.square().sum(1)
+    subspace = principal_subspace([rows], count, seed=seed)
+    inside = subspace.encode(rows)
+    outside = (rows - subspace.mean).square().sum(1) - inside.square().sum(1)
     return {
-        "mean": found.mean,
-        "basis": found.basis,
+        "mean": subspace.mean,
+        "basis": subspace.basis,
         "spread": inside.std(0, unbiased=False).clamp_min(1e-6),
         "outside": outside.mean().clamp_min(1e-9).reshape(1),
     }
@@ -276,17 +279,21 @@ def _inside_outside(rows: Tensor, tensors: dict[str, Tensor]) -> tuple[Tensor, T
     return inside / tensors["spread"], outside / tensors["outside"]
 
 
-def _density(model: Autoencoder, readout: Readout, detector: Detector, images: ImageSet) -> npt.NDArray[Any]:
-    inside, outside = _inside_outside(_pooled(model, readout, images), detector.tensors)
+def _score_density(
+    model: Autoencoder, readout: FeatureExtractor, detector: Detector, images: ImageSet
+) -> npt.NDArray[Any]:
+    inside, outside = _inside_outside(_pool_set(model, readout, images), detector.tensors)
     return np.asarray((inside.square().mean(1) + outside).numpy())
 
 
-def _fit_mixture(model: Autoencoder, readout: Readout, normal: ImageSet, seed: int) -> dict[str, Tensor]:
+def _fit_mixture(
+    model: Autoencoder, readout: FeatureExtractor, normal: ImageSet, seed: int
+) -> dict[str, Tensor]:
     from sklearn.mixture import GaussianMixture
 
     tensors = _fit_density(model, readout, normal, seed)
-    inside = _inside_outside(_pooled(model, readout, normal), tensors)[0].numpy().astype(np.float64)
-    count = max(1, min(MIXTURE, len(inside) // 100))
+    inside = _inside_outside(_pool_set(model, readout, normal), tensors)[0].numpy().astype(np.float64)
+    count = max(1, min(MAX_COMPONENTS, len(inside) // 100))
     fitted = GaussianMixture(count, covariance_type="full", reg_covar=1e-2, random_state=seed).fit(inside)
     return tensors | {
         "weights": torch.from_numpy(fitted.weights_).float(),
@@ -295,57 +302,67 @@ def _fit_mixture(model: Autoencoder, readout: Readout, normal: ImageSet, seed: i
     }
 
 
-def _mixture(model: Autoencoder, readout: Readout, detector: Detector, images: ImageSet) -> npt.NDArray[Any]:
+def _score_mixture(
+    model: Autoencoder, readout: FeatureExtractor, detector: Detector, images: ImageSet
+) -> npt.NDArray[Any]:
     tensors = detector.tensors
-    inside, outside = _inside_outside(_pooled(model, readout, images), tensors)
+    inside, outside = _inside_outside(_pool_set(model, readout, images), tensors)
     away = torch.einsum("nkd,kde->nke", inside[:, None] - tensors["means"], tensors["roots"])
     log_root = tensors["roots"].diagonal(dim1=1, dim2=2).log().sum(1)
-    found = torch.logsumexp(tensors["weights"].log() + log_root - away.square().sum(2) / 2, 1)
-    return np.asarray((outside - 2 * found / inside.shape[1]).numpy())
+    log_density = torch.logsumexp(tensors["weights"].log() + log_root - away.square().sum(2) / 2, 1)
+    return np.asarray((outside - 2 * log_density / inside.shape[1]).numpy())
 
 
-def _fit_neighbour(model: Autoencoder, readout: Readout, normal: ImageSet, _seed: int) -> dict[str, Tensor]:
-    return {"normal": _pooled(model, readout, normal).half()}
+def _fit_neighbour(
+    model: Autoencoder, readout: FeatureExtractor, normal: ImageSet, _seed: int
+) -> dict[str, Tensor]:
+    return {"normal": _pool_set(model, readout, normal).half()}
 
 
-def _neighbour(
-    model: Autoencoder, readout: Readout, detector: Detector, images: ImageSet
+def _score_neighbour(
+    model: Autoencoder, readout: FeatureExtractor, detector: Detector, images: ImageSet
 ) -> npt.NDArray[Any]:
     reference = detector.tensors["normal"].float().numpy()
-    found = _pooled(model, readout, images).numpy()
-    _check_width(found.shape[1], reference.shape[1])
-    distances, _ = nearest(found, reference, min(NEIGHBOURS, len(reference)))
+    vectors = _pool_set(model, readout, images).numpy()
+    _check_width(vectors.shape[1], reference.shape[1])
+    distances, _ = nearest(vectors, reference, min(NEIGHBOURS, len(reference)))
     return np.asarray(distances.mean(1))
 
 
-def _fit_local(model: Autoencoder, readout: Readout, normal: ImageSet, seed: int) -> dict[str, Tensor]:
-    parts = local_features(model, readout, normal)
+def _fit_local(
+    model: Autoencoder, readout: FeatureExtractor, normal: ImageSet, seed: int
+) -> dict[str, Tensor]:
+    parts = extract_local(model, readout, normal)
     places = parts.shape[1]
-    kept = max(1, min(len(normal), MEMORY * 16 // places))
-    rows = np.sort(np.random.default_rng(seed).permutation(len(normal))[:kept])
+    count = max(1, min(len(normal), MAX_PARTS_PER_PLACE * 16 // places))
+    rows = np.sort(np.random.default_rng(seed).permutation(len(normal))[:count])
     return {"parts": torch.from_numpy(parts[rows]).half()}
 
 
 def _local_distances(
-    model: Autoencoder, readout: Readout, detector: Detector, images: ImageSet
+    model: Autoencoder, readout: FeatureExtractor, detector: Detector, images: ImageSet
 ) -> npt.NDArray[Any]:
     """`(N, places)`: distance of each part to the nearest normal ones at the same place."""
-    parts = local_features(model, readout, images)
+    parts = extract_local(model, readout, images)
     reference = detector.tensors["parts"].float().numpy()
     _check_width(math.prod(parts.shape[1:]), math.prod(reference.shape[1:]))
     _check_width(parts.shape[2], reference.shape[2])
-    found = np.empty(parts.shape[:2])
+    means = np.empty(parts.shape[:2])
     for place in range(parts.shape[1]):
         distances, _ = nearest(parts[:, place], reference[:, place], min(NEIGHBOURS, len(reference)))
-        found[:, place] = distances.mean(1)
-    return found
+        means[:, place] = distances.mean(1)
+    return means
 
 
-def _local(model: Autoencoder, readout: Readout, detector: Detector, images: ImageSet) -> npt.NDArray[Any]:
+def _score_local(
+    model: Autoencoder, readout: FeatureExtractor, detector: Detector, images: ImageSet
+) -> npt.NDArray[Any]:
     return np.asarray(_local_distances(model, readout, detector, images).mean(1))
 
 
-def _local_heat(model: Autoencoder, readout: Readout, detector: Detector, images: ImageSet) -> list[Scores]:
+def _map_local(
+    model: Autoencoder, readout: FeatureExtractor, detector: Detector, images: ImageSet
+) -> list[Scores]:
     distances = torch.from_numpy(_local_distances(model, readout, detector, images)).float()
     side = round(distances.shape[1] ** 0.5)
     maps = []
@@ -358,7 +375,7 @@ def _local_heat(model: Autoencoder, readout: Readout, detector: Detector, images
     return maps
 
 
-def _smoothed(maps: Tensor) -> Tensor:
+def _smooth(maps: Tensor) -> Tensor:
     """Box means over about an eighth of the shorter side, twice, which is nearly a Gaussian."""
     width = max(1, min(maps.shape[-2:]) // 16) * 2 + 1
     for _ in range(2):
@@ -385,17 +402,17 @@ _RULES: dict[str, dict[str, Rule]] = {
     "neighbour": {"normal": Rule("N", "D")},
     "local": {"parts": Rule("N", "places", "K")},
 }
-_FITS: dict[str, Callable[[Autoencoder, Readout, ImageSet, int], dict[str, Tensor]]] = {
+_FITS: dict[str, Callable[[Autoencoder, FeatureExtractor, ImageSet, int], dict[str, Tensor]]] = {
     "reconstruction": _fit_nothing,
     "density": _fit_density,
     "mixture": _fit_mixture,
     "neighbour": _fit_neighbour,
     "local": _fit_local,
 }
-_SCORES: dict[str, Callable[[Autoencoder, Readout, Detector, ImageSet], npt.NDArray[Any]]] = {
-    "reconstruction": _reconstruction,
-    "density": _density,
-    "mixture": _mixture,
-    "neighbour": _neighbour,
-    "local": _local,
+_SCORES: dict[str, Callable[[Autoencoder, FeatureExtractor, Detector, ImageSet], npt.NDArray[Any]]] = {
+    "reconstruction": _score_reconstruction,
+    "density": _score_density,
+    "mixture": _score_mixture,
+    "neighbour": _score_neighbour,
+    "local": _score_local,
 }

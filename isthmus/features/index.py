@@ -19,7 +19,7 @@ import torch
 
 from isthmus.errors import ModelFileError, UsageError
 from isthmus.features.neighbourhood import nearest
-from isthmus.features.readout import Readout, iter_features, packed, unpacked
+from isthmus.features.readout import FeatureExtractor, extractor_from_state, extractor_state, iter_features
 from isthmus.images.store import ImageSet
 from isthmus.input_files import parse_json
 from isthmus.model import stored_names
@@ -46,7 +46,7 @@ class Index:
     vectors: Vectors
     hashes: npt.NDArray[np.uint64]
     names: tuple[str, ...]
-    readout: Readout
+    readout: FeatureExtractor
     model: str
 
     def __len__(self) -> int:
@@ -54,7 +54,7 @@ class Index:
 
 
 @dataclass(frozen=True)
-class Refreshed:
+class IndexUpdate:
     """An index that is up to date, how many images were `added` and `removed` (or had changed), and the
     `rows` of the set that it holds: all, unless the work was interrupted.
     """
@@ -65,18 +65,18 @@ class Refreshed:
     rows: npt.NDArray[np.int64]
 
 
-def is_of(index: Index, model: Autoencoder, readout: Readout | None = None) -> bool:
+def matches_model(index: Index, model: Autoencoder, readout: FeatureExtractor | None = None) -> bool:
     """Whether an index holds features of this model, read in this way."""
     if index.model != mark_of(model, decoder=False):
         return False
     if readout is None:
         return True
-    (tensors, facts), (others, others_facts) = packed(readout), packed(index.readout)
+    (tensors, facts), (others, others_facts) = extractor_state(readout), extractor_state(index.readout)
     alike = all(t.shape == others[n].shape and bool((t == others[n]).all()) for n, t in tensors.items())
     return alike and facts == others_facts
 
 
-class Refresh:
+class IndexRefresh:
     """Brings an index up to date: features that `earlier` holds, from the same model, are not computed again.
 
         for done in work.run(): ...
@@ -88,12 +88,12 @@ class Refresh:
     """
 
     def __init__(
-        self, model: Autoencoder, readout: Readout, images: ImageSet, earlier: Index | None = None
+        self, model: Autoencoder, readout: FeatureExtractor, images: ImageSet, earlier: Index | None = None
     ) -> None:
         self._model, self._readout, self._images, self._earlier = model, readout, images, earlier
         self._hashes = images.hashes()
         self._known: dict[int, int] = {}  # content of an image -> its row in `earlier`
-        if earlier is not None and is_of(earlier, model, readout):
+        if earlier is not None and matches_model(earlier, model, readout):
             self._known = {int(h): row for row, h in enumerate(earlier.hashes)}
         is_new = [int(h) not in self._known for h in self._hashes]
         self._new, self._old = np.flatnonzero(is_new), np.flatnonzero(np.logical_not(is_new))
@@ -111,7 +111,7 @@ class Refresh:
                 self._rows.add(part)
                 yield len(self)
 
-    def finish(self) -> Refreshed:
+    def finish(self) -> IndexUpdate:
         """The index of the images; where `run` did not come to its end, of those that were reached."""
         rows = np.sort(np.concatenate([self._old, self._new[: len(self._rows)]]))
         vectors = np.empty((len(self._images), len(self._readout.spread)), dtype=np.float32)
@@ -125,14 +125,14 @@ class Refresh:
         if len(rows) < len(vectors):
             vectors = vectors[rows]
         index = Index(vectors, self._hashes[rows], names, self._readout, mark)
-        return Refreshed(index, len(self._rows), gone, rows)
+        return IndexUpdate(index, len(self._rows), gone, rows)
 
 
-def refresh(
-    model: Autoencoder, readout: Readout, images: ImageSet, earlier: Index | None = None
-) -> Refreshed:
-    """The index of `images`, see `Refresh`."""
-    work = Refresh(model, readout, images, earlier)
+def update_index(
+    model: Autoencoder, readout: FeatureExtractor, images: ImageSet, earlier: Index | None = None
+) -> IndexUpdate:
+    """The index of `images`, see `IndexRefresh`."""
+    work = IndexRefresh(model, readout, images, earlier)
     for _ in work.run():
         pass
     return work.finish()
@@ -149,7 +149,7 @@ def save_index(index: Index, path: str | os.PathLike[str], *, force: bool = True
         "hashes": torch.from_numpy(index.hashes.view(np.int64)),
         "names": torch.from_numpy(np.frombuffer("\0".join(index.names).encode(), dtype=np.uint8).copy()),
     }
-    parts, reading = packed(index.readout)
+    parts, reading = extractor_state(index.readout)
     facts = {"format": 1, "model": index.model, "reading": reading}
     tensors |= {f"readout.{name}": tensor for name, tensor in parts.items()}
     tensors = {stored_names.stored_index_tensor(name): tensor for name, tensor in tensors.items()}
@@ -182,7 +182,7 @@ def load_index(path: str | os.PathLike[str]) -> Index:
         if len(vectors) != len(names) or vectors.dtype != np.float32:
             raise ValueError("its parts have different lengths")
         parts = {k.removeprefix("readout."): t for k, t in tensors.items() if k.startswith("readout.")}
-        readout = unpacked(parts, facts["reading"])
+        readout = extractor_from_state(parts, facts["reading"])
         if len(readout.spread) != vectors.shape[1]:
             raise ValueError("its vectors are not of its readout")
         return Index(vectors, hashes, names, readout, str(facts["model"]))
@@ -209,17 +209,17 @@ def load_usable(path: str | os.PathLike[str]) -> Index | None:
         raise
 
 
-def is_current(index: Index | None, model: Autoencoder, readout: Readout, images: ImageSet) -> bool:
+def is_current(index: Index | None, model: Autoencoder, readout: FeatureExtractor, images: ImageSet) -> bool:
     """Whether an index holds the features of exactly these images, under their names."""
     return (
         index is not None
-        and is_of(index, model, readout)
+        and matches_model(index, model, readout)
         and index.names == images.names
         and set(index.hashes.tolist()) == set(images.hashes().tolist())
     )
 
 
-def most_alike(
+def find_nearest(
     vectors: Vectors, queries: Vectors, count: int, *, metric: Metric = "cosine"
 ) -> tuple[Vectors, npt.NDArray[np.int64]]:
     """The `count` rows of `vectors (N, d)` that are most similar to each query `(n, d)`, most similar first.
@@ -238,16 +238,16 @@ def most_alike(
         raise UsageError(
             "metric '{metric}' is not known; known: cosine, l2", id="search.unknown-metric", metric=metric
         )
-    distances, rows = _nearest(queries, vectors, min(count, len(vectors)))
-    found = distances if metric == "l2" else 1 - np.square(distances) / 2
-    return np.asarray(found, dtype=np.float32), rows
+    distances, rows = _search_exact(queries, vectors, min(count, len(vectors)))
+    values = distances if metric == "l2" else 1 - np.square(distances) / 2
+    return np.asarray(values, dtype=np.float32), rows
 
 
-FAISS_FROM = 1_000_000
+MIN_FAISS_ROWS = 1_000_000
 
 
-def _nearest(queries: Vectors, vectors: Vectors, count: int) -> tuple[Vectors, npt.NDArray[np.int64]]:
-    if len(vectors) >= FAISS_FROM:
+def _search_exact(queries: Vectors, vectors: Vectors, count: int) -> tuple[Vectors, npt.NDArray[np.int64]]:
+    if len(vectors) >= MIN_FAISS_ROWS:
         try:
             import faiss
         except ImportError:

@@ -24,13 +24,13 @@ def layer_names(model: Autoencoder) -> list[str]:
 
 def check_layer(model: Autoencoder, layer: str) -> None:
     """Raises UsageError, naming the nearest, unless the model has this layer."""
-    known = layer_names(model)
-    if layer not in known:
+    names = layer_names(model)
+    if layer not in names:
         raise UsageError(
             "this model has no layer '{layer}'{suggestion}",
             id="features.unknown-layer",
             layer=layer,
-            suggestion=nearest(layer, known),
+            suggestion=nearest(layer, names),
         )
 
 
@@ -48,32 +48,32 @@ def activations(model: Autoencoder, images: Tensor, layer: str) -> Tensor:
         return model.encode_batch(images)
     if layer == model.recipe.backbone.dense_layer:
         return model.encoder.responses(images)
-    kept: list[Tensor] = []
+    outputs: list[Tensor] = []
 
-    def keep(_module: nn.Module, _given: object, answer: object) -> None:
+    def record(_module: nn.Module, _given: object, answer: object) -> None:
         first = answer[0] if isinstance(answer, tuple) else answer
         assert isinstance(first, Tensor)
-        kept.append(first)
+        outputs.append(first)
 
-    handle = dict(_stages(model))[layer].register_forward_hook(keep)
+    handle = dict(_stages(model))[layer].register_forward_hook(record)
     try:
         model.encode_batch(images)
     finally:
         handle.remove()
-    found = kept[-1].float()
-    return found.transpose(1, 2).unsqueeze(-1) if found.ndim == 3 else found
+    output = outputs[-1].float()
+    return output.transpose(1, 2).unsqueeze(-1) if output.ndim == 3 else output
 
 
 def _stages(model: Autoencoder) -> list[tuple[str, nn.Module]]:
     """Modules of the encoder that are steps on the way: its children, and the members of its lists."""
-    found: list[tuple[str, nn.Module]] = []
+    stages: list[tuple[str, nn.Module]] = []
     for name, child in model.encoder.named_children():
         members = isinstance(child, nn.ModuleList | nn.Sequential)
         steps = (
             [(f"{name}.{key}", part) for key, part in child.named_children()] if members else [(name, child)]
         )
-        found += [(key, part) for key, part in steps if _runs(part)]
-    return found
+        stages += [(key, part) for key, part in steps if _runs(part)]
+    return stages
 
 
 def _runs(part: nn.Module) -> bool:

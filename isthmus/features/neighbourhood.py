@@ -18,8 +18,8 @@ Vectors = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.int64]
 
-CHUNK = 1024
-BRIDGES = 5  # by which a part of a graph that hangs together is joined to the rest
+CHUNK_ROWS = 1024
+BRIDGES_PER_COMPONENT = 5  # by which a part of a graph that hangs together is joined to the rest
 
 
 def nearest(
@@ -51,17 +51,19 @@ def nearest(
     others = torch.from_numpy(np.ascontiguousarray(reference))
     columns, half = others.T.contiguous(), others.square().sum(1) / 2
     distances, rows = np.empty((len(queries), count), np.float32), np.empty((len(queries), count), np.int64)
-    for start in range(0, len(queries), CHUNK):
-        part = torch.from_numpy(np.ascontiguousarray(queries[start : start + CHUNK]))
+    for start in range(0, len(queries), CHUNK_ROWS):
+        part = torch.from_numpy(np.ascontiguousarray(queries[start : start + CHUNK_ROWS]))
         closeness = torch.addmm(-half, part, columns)  # −|a − b|²/2, up to what is one query's own
         if skip_same_row:
             own = torch.arange(len(part))
             closeness[own, own + start] = -torch.inf
-        found = closeness.topk(count, dim=1).indices
-        away = torch.stack([torch.linalg.vector_norm(part - others[row], dim=1) for row in found.T], 1)
+        candidates_found = closeness.topk(count, dim=1).indices
+        away = torch.stack(
+            [torch.linalg.vector_norm(part - others[row], dim=1) for row in candidates_found.T], 1
+        )
         away, order = away.sort(dim=1, stable=True)
         distances[start : start + len(part)] = away.numpy()
-        rows[start : start + len(part)] = found.gather(1, order).numpy()
+        rows[start : start + len(part)] = candidates_found.gather(1, order).numpy()
     return distances, rows
 
 
@@ -91,10 +93,10 @@ def neighbour_graph(vectors: Vectors, *, count: int = 10) -> sparse.csr_matrix:
     weight = np.exp(-squared / (scale[:, None] * scale[rows]))
     first = np.repeat(np.arange(len(vectors)), count)
     graph = sparse.csr_matrix((weight.ravel(), (first, rows.ravel())), shape=(len(vectors),) * 2)
-    return _joined(graph.maximum(graph.T).tocsr(), vectors, float(np.median(weight)))
+    return _join_components(graph.maximum(graph.T).tocsr(), vectors, float(np.median(weight)))
 
 
-def _joined(graph: sparse.csr_matrix, vectors: Vectors, weight: float) -> sparse.csr_matrix:
+def _join_components(graph: sparse.csr_matrix, vectors: Vectors, weight: float) -> sparse.csr_matrix:
     from scipy import sparse
     from scipy.sparse import csgraph
 
@@ -103,10 +105,10 @@ def _joined(graph: sparse.csr_matrix, vectors: Vectors, weight: float) -> sparse
         return graph
     main = int(np.bincount(part).argmax())
     here, there = [], []
-    for one in np.setdiff1d(np.arange(count), [main]):
-        rows, rest = np.flatnonzero(part == one), np.flatnonzero(part != one)
+    for component in np.setdiff1d(np.arange(count), [main]):
+        rows, rest = np.flatnonzero(part == component), np.flatnonzero(part != component)
         distances, where = nearest(vectors[rows], vectors[rest], 1)
-        closest = np.argsort(distances[:, 0], kind="stable")[:BRIDGES]
+        closest = np.argsort(distances[:, 0], kind="stable")[:BRIDGES_PER_COMPONENT]
         here.append(rows[closest])
         there.append(rest[where[closest, 0]])
     ends = np.concatenate(here), np.concatenate(there)
@@ -116,7 +118,7 @@ def _joined(graph: sparse.csr_matrix, vectors: Vectors, weight: float) -> sparse
 
 def spread_labels(
     graph: sparse.csr_matrix,
-    known: Rows,
+    labelled: Rows,
     labels: Labels,
     *,
     classes: int,
@@ -130,7 +132,7 @@ def spread_labels(
     class mass normalisation).
 
     Args:
-        known: rows whose `labels` are given.
+        labelled: rows whose `labels` are given.
         share: α, how much a row takes from its neighbours.
     """
     from scipy import sparse
@@ -139,8 +141,8 @@ def spread_labels(
     root = sparse.diags(1 / np.sqrt(np.maximum(degree, 1e-12)))
     normalised = (root @ graph @ root).tocsr()
     given = np.zeros((graph.shape[0], classes))
-    given[known, labels] = 1 / np.maximum(np.bincount(labels, minlength=classes)[labels], 1)
-    found = given.copy()
+    given[labelled, labels] = 1 / np.maximum(np.bincount(labels, minlength=classes)[labels], 1)
+    scores = given.copy()
     for _ in range(rounds):
-        found = share * (normalised @ found) + (1 - share) * given
-    return np.asarray(found / np.maximum(found.sum(0, keepdims=True), 1e-12))
+        scores = share * (normalised @ scores) + (1 - share) * given
+    return np.asarray(scores / np.maximum(scores.sum(0, keepdims=True), 1e-12))

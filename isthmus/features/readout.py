@@ -1,10 +1,10 @@
-"""A readout: how a trained model's inner answers become one feature vector per image. No labels are used.
+"""Feature extractor: from a layer of a trained model to one vector per image, without labels.
 
     layer → rectify → pool → root → standardise = features → principal components, whitened = compact features
 
-Which layer, how its answers are rectified and pooled is a choice (`Reading`); means, deviations and principal
-components are fitted to images without labels. Both travel in the model file as the attachment `readout`;
-`encode` and `decode` know nothing of it.
+`FeatureSpec` chooses the layer, rectification and pooling; means, deviations and principal components are
+fitted to unlabelled images. The model file holds both as the attachment `readout`; `encode` and `decode` do
+not use it.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from torch import Tensor
 
 from isthmus.errors import ModelFileError, UsageError
 from isthmus.features.layers import CODE, activations, check_layer
-from isthmus.images.batches import whole
+from isthmus.images.batches import iter_batches
 from isthmus.images.store import ImageSet
-from isthmus.metrics.subspace import principal_subspace
+from isthmus.metrics.baselines import principal_subspace
 from isthmus.model.attachment_check import (
     DAMAGE,
     Rule,
@@ -39,17 +39,24 @@ from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.inference import Rows
 
 NAME = "readout"
-FIT_IMAGES = 10_000
+
+MAX_FIT_IMAGES = 10_000
+
 MIN_SPREAD = 1e-3  # of the widest component
-MOST_NUMBERS = 16_384
+
+MAX_POOLED_NUMBERS = 16_384
+
 MAX_READING_PIXELS = 2**22  # of the size that a stored readout resizes images to
+
 NUMBERS_PER_PASS = 2**20  # more leaves the processor's cache, and is slower
+
 Features = npt.NDArray[np.float32]
+
 Listener = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
+class FeatureSpec:
     """What is read, and how it is pooled.
 
     Attributes:
@@ -76,16 +83,16 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Readout:
+class FeatureExtractor:
     """A reading with what was fitted to images: `mean`, `deviation` (D,), `basis` (d, D), `spread` (d,)."""
 
-    reading: Reading
+    reading: FeatureSpec
     mean: Tensor
     deviation: Tensor
     basis: Tensor
     spread: Tensor
 
-    def standardised(self, pooled: Tensor) -> Tensor:
+    def standardise(self, pooled: Tensor) -> Tensor:
         """`(n, D)` pooled numbers → mean 0 and variance 1 on the images it was fitted to."""
         if pooled.shape[1] != len(self.mean):
             raise ModelFileError(
@@ -96,25 +103,25 @@ class Readout:
             )
         return (pooled - self.mean) / self.deviation
 
-    def compacted(self, standardised: Tensor) -> Tensor:
+    def compact(self, standardised: Tensor) -> Tensor:
         """`(n, D)` → `(n, d)` of length 1: principal components, partly or wholly whitened."""
         components = standardised @ self.basis.T / self.spread**self.reading.whiten
         return F.normalize(components, dim=1)
 
 
-def default_reading(model: Autoencoder) -> Reading:
+def default_spec(model: Autoencoder) -> FeatureSpec:
     """The code itself; for a `filters` model its answers at every pixel, rectified and pooled."""
     size = model.size
     dense = model.recipe.backbone.dense_layer
     if dense is not None:
         channels = model.recipe.geometry.channels
-        side = 3 if 2 * channels * 3**2 <= MOST_NUMBERS else 2
-        return Reading(layer=dense, size=size, rectify="signs", pool=(side,), power=0.5)
+        side = 3 if 2 * channels * 3**2 <= MAX_POOLED_NUMBERS else 2
+        return FeatureSpec(layer=dense, size=size, rectify="signs", pool=(side,), power=0.5)
     pool = (1, 2, 4) if model.recipe.geometry.is_grid and max(size) > 64 else ()
-    return Reading(layer=CODE, size=size, pool=pool)
+    return FeatureSpec(layer=CODE, size=size, pool=pool)
 
 
-def pooled_batch(model: Autoencoder, images: Tensor, reading: Reading) -> Tensor:
+def pool_batch(model: Autoencoder, images: Tensor, reading: FeatureSpec) -> Tensor:
     """`images (n, C, H, W)` in [0, 1] → `(n, D)` numbers, before anything fitted."""
     if tuple(images.shape[-2:]) != reading.size:
         images = F.interpolate(images, reading.size, mode="bilinear", antialias=True, align_corners=False)
@@ -124,74 +131,76 @@ def pooled_batch(model: Autoencoder, images: Tensor, reading: Reading) -> Tensor
     match reading.rectify:
         case "signs":
             t = reading.threshold
-            parts = [_pooled((maps - t).clamp_min_(0), reading.pool)]
-            parts.append(_pooled(maps.neg_().sub_(t).clamp_min_(0), reading.pool))
+            parts = [_pool_maps((maps - t).clamp_min_(0), reading.pool)]
+            parts.append(_pool_maps(maps.neg_().sub_(t).clamp_min_(0), reading.pool))
             pooled = torch.cat(parts, 1)
         case "mean":
-            pooled = _pooled((maps - maps.mean(1, keepdim=True)).clamp_min_(0), reading.pool)
+            pooled = _pool_maps((maps - maps.mean(1, keepdim=True)).clamp_min_(0), reading.pool)
         case _:
-            pooled = _pooled(maps, reading.pool)
+            pooled = _pool_maps(maps, reading.pool)
     if reading.power == 1:
         return pooled
     size = pooled.abs()
     return (size.sqrt() if reading.power == 0.5 else size**reading.power) * pooled.sign()
 
 
-def _pooled(maps: Tensor, sides: tuple[int, ...]) -> Tensor:
+def _pool_maps(maps: Tensor, sides: tuple[int, ...]) -> Tensor:
     if not sides:
         return maps.flatten(1)
     return torch.cat([F.adaptive_avg_pool2d(maps, side).flatten(1) for side in sides], 1)
 
 
-def pooled_parts(model: Autoencoder, images: ImageSet, reading: Reading) -> Iterator[Tensor]:
-    """`pooled_batch` over a whole set, in its order, a few images at a time."""
-    first = next(iter(whole(images, [0], batch=1)))
+def iter_pooled(model: Autoencoder, images: ImageSet, reading: FeatureSpec) -> Iterator[Tensor]:
+    """`pool_batch` over a whole set, in its order, a few images at a time."""
+    first = next(iter(iter_batches(images, [0], batch=1)))
     with torch.no_grad():
-        numbers = activations(model, _resized(first.images, reading), reading.layer).numel()
+        numbers = activations(model, _resize(first.images, reading), reading.layer).numel()
         per_pass = max(1, min(256, NUMBERS_PER_PASS // max(1, numbers)))
-        for batch in whole(images, batch=per_pass):
-            yield check_values(pooled_batch(model, batch.images, reading))
+        for batch in iter_batches(images, batch=per_pass):
+            yield check_values(pool_batch(model, batch.images, reading))
 
 
-def _resized(images: Tensor, reading: Reading) -> Tensor:
+def _resize(images: Tensor, reading: FeatureSpec) -> Tensor:
     return F.interpolate(images, reading.size, mode="bilinear", antialias=True, align_corners=False)
 
 
-def fit_readout(
-    model: Autoencoder, images: ImageSet, reading: Reading | None = None, *, seed: int = 0
-) -> Readout:
+def fit_extractor(
+    model: Autoencoder, images: ImageSet, reading: FeatureSpec | None = None, *, seed: int = 0
+) -> FeatureExtractor:
     """Fit mean, deviation and principal components to images, at most 10,000 of them, without labels.
 
     Raises:
         UsageError: the model has no such layer.
     """
-    reading = default_reading(model) if reading is None else reading
+    reading = default_spec(model) if reading is None else reading
     check_layer(model, reading.layer)
     if reading.size == (0, 0):
         reading = dataclasses.replace(reading, size=model.size)
-    some = np.sort(np.random.default_rng(seed).permutation(len(images))[:FIT_IMAGES])
-    pooled = torch.cat(list(pooled_parts(model, images.subset(some), reading)))
+    some = np.sort(np.random.default_rng(seed).permutation(len(images))[:MAX_FIT_IMAGES])
+    pooled = torch.cat(list(iter_pooled(model, images.subset(some), reading)))
     mean = pooled.mean(0)
     deviation = pooled.std(0, unbiased=False)
     # A number that hardly varies says nothing; dividing by its deviation would only raise noise.
     deviation = deviation.clamp_min(max(1e-6, 1e-2 * float(deviation.median())))
     standardised = (pooled - mean) / deviation
     count = max(1, min(reading.compact, standardised.shape[1], len(some) - 1))
-    found = principal_subspace([standardised], count, seed=seed)
-    spread = (standardised @ found.basis.T).std(0, unbiased=False)
+    subspace = principal_subspace([standardised], count, seed=seed)
+    spread = (standardised @ subspace.basis.T).std(0, unbiased=False)
     # Whitening would raise what rounding leaves of a component that hardly varies.
     spread = spread.clamp_min(max(1e-6, MIN_SPREAD * float(spread.max())))
-    return Readout(reading, mean, deviation, found.basis, spread)
+    return FeatureExtractor(reading, mean, deviation, subspace.basis, spread)
 
 
-def packed(readout: Readout) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def extractor_state(readout: FeatureExtractor) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and JSON facts that a file can hold."""
-    tensors = {f.name: getattr(readout, f.name) for f in dataclasses.fields(Readout) if f.name != "reading"}
+    tensors = {
+        f.name: getattr(readout, f.name) for f in dataclasses.fields(FeatureExtractor) if f.name != "reading"
+    }
     return tensors, dataclasses.asdict(readout.reading)
 
 
-def unpacked(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> Readout:
-    """The inverse of `packed`.
+def extractor_from_state(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> FeatureExtractor:
+    """The inverse of `extractor_state`.
 
     Raises:
         LookupError, TypeError, ValueError: they are not a readout.
@@ -208,7 +217,7 @@ def unpacked(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> Readout
             "spread": Rule("d", low=1e-18),
         },
     )
-    reading = Reading(
+    reading = FeatureSpec(
         layer=str(facts["layer"]),
         size=(size[0], size[1]),
         rectify=facts["rectify"],
@@ -219,28 +228,28 @@ def unpacked(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> Readout
         whiten=number(facts, "whiten", 0, 10),
     )
     parts = {name: tensors[name].float() for name in ("mean", "deviation", "basis", "spread")}
-    return Readout(reading, **parts)
+    return FeatureExtractor(reading, **parts)
 
 
-def store(model: Autoencoder, readout: Readout) -> None:
+def attach_extractor(model: Autoencoder, readout: FeatureExtractor) -> None:
     """Attach a readout to a model in memory, its components, by far the largest part, in half precision;
     `model.save` writes it.
     """
-    tensors, facts = packed(readout)
+    tensors, facts = extractor_state(readout)
     attach(model, NAME, {**tensors, "basis": tensors["basis"].half()}, facts)
 
 
-def stored(model: Autoencoder) -> Readout | None:
+def read_extractor(model: Autoencoder) -> FeatureExtractor | None:
     """The readout in a model, or None.
 
     Raises:
         ModelFileError: the attachment is damaged.
     """
-    found = model.attachments.get(NAME)
-    if found is None:
+    attachment = model.attachments.get(NAME)
+    if attachment is None:
         return None
     try:
-        readout = unpacked(found.tensors, found.facts)
+        readout = extractor_from_state(attachment.tensors, attachment.facts)
         check_layer(model, readout.reading.layer)
     except (UsageError, *DAMAGE) as error:
         raise ModelFileError(
@@ -251,26 +260,48 @@ def stored(model: Autoencoder) -> Readout | None:
 
 @torch.no_grad()
 def iter_features(
-    model: Autoencoder, images: ImageSet, readout: Readout, *, compact: bool = False
+    model: Autoencoder, images: ImageSet, readout: FeatureExtractor, *, compact: bool = False
 ) -> Iterator[Features]:
-    """The vectors of `features` in parts, in the order of the images."""
-    for pooled in pooled_parts(model, images, readout.reading):
-        part = readout.standardised(pooled)
-        yield (readout.compacted(part) if compact else part).numpy()
+    """The vectors of `extract_features` in parts, in the order of the images."""
+    for pooled in iter_pooled(model, images, readout.reading):
+        part = readout.standardise(pooled)
+        yield (readout.compact(part) if compact else part).numpy()
 
 
-def features(
+def extract_features(
     model: Autoencoder,
     images: ImageSet,
-    readout: Readout,
+    readout: FeatureExtractor,
     *,
     compact: bool = False,
     listener: Listener | None = None,
 ) -> Features:
     """One feature vector per image: `(N, D)` standardised, or `(N, d)` compact and of length 1; float32."""
-    found = Rows(len(images))
+    result = Rows(len(images))
     for part in iter_features(model, images, readout, compact=compact):
-        found.add(part)
+        result.add(part)
         if listener is not None:
-            listener(len(found), len(images))
-    return found.array
+            listener(len(result), len(images))
+    return result.array
+
+
+GRID_SIDE = 5  # places per side of the grid
+
+
+def extract_local(
+    model: Autoencoder, readout: FeatureExtractor, images: ImageSet, *, side: int = GRID_SIDE
+) -> npt.NDArray[np.float32]:
+    """`(N, side², K)` float32: the layer's rectified answers, averaged over each cell of a grid.
+
+    A layer of vectors has no places: it gives `(N, 1, K)`.
+    """
+    reading = dataclasses.replace(readout.reading, pool=(side,))
+    batches: list[npt.NDArray[np.float32]] = []
+    for pooled in iter_pooled(model, images, reading):
+        signs = 2 if reading.rectify == "signs" else 1
+        channels = pooled.shape[1] // (signs * side**2)
+        parts = pooled.view(len(pooled), signs * channels, side**2).transpose(1, 2)
+        if reading.layer == "code" and not model.recipe.geometry.is_grid:
+            parts = parts[:, :1]
+        batches.append(parts.contiguous().numpy())
+    return np.concatenate(batches) if batches else np.empty((0, side**2, 0), dtype=np.float32)

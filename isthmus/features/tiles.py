@@ -28,20 +28,20 @@ class Tiles:
     corners: Places
     shapes: tuple[tuple[int, int], ...]
 
-    def of_pictures(self, scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def max_per_picture(self, scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """`(n,)` scores of pieces → the highest of each picture."""
-        found = np.full(len(self.shapes), -np.inf)
-        np.maximum.at(found, self.owner, scores)
-        return found
+        highest = np.full(len(self.shapes), -np.inf)
+        np.maximum.at(highest, self.owner, scores)
+        return highest
 
-    def assembled(self, maps: list[npt.NDArray[np.float64]]) -> list[npt.NDArray[np.float64]]:
+    def assemble(self, maps: list[npt.NDArray[np.float64]]) -> list[npt.NDArray[np.float64]]:
         """One map `(h, w)` per piece → one `(H, W)` per picture, means where pieces overlap."""
         sums = [np.zeros(shape) for shape in self.shapes]
         counts = [np.zeros(shape) for shape in self.shapes]
-        for one, owner, (top, left) in zip(maps, self.owner, self.corners, strict=True):
-            height = min(one.shape[0], self.shapes[owner][0] - top)
-            width = min(one.shape[1], self.shapes[owner][1] - left)
-            sums[owner][top : top + height, left : left + width] += one[:height, :width]
+        for tile_map, owner, (top, left) in zip(maps, self.owner, self.corners, strict=True):
+            height = min(tile_map.shape[0], self.shapes[owner][0] - top)
+            width = min(tile_map.shape[1], self.shapes[owner][1] - left)
+            sums[owner][top : top + height, left : left + width] += tile_map[:height, :width]
             counts[owner][top : top + height, left : left + width] += 1
         return [total / np.maximum(count, 1) for total, count in zip(sums, counts, strict=True)]
 
@@ -54,7 +54,7 @@ def is_larger(images: ImageSet, size: tuple[int, int]) -> bool:
     return any(h >= 2 * size[0] or w >= 2 * size[1] for h, w, _ in shapes)
 
 
-def cut(images: ImageSet, size: tuple[int, int], *, overlap: float = 0.5) -> Tiles:
+def cut_tiles(images: ImageSet, size: tuple[int, int], *, overlap: float = 0.5) -> Tiles:
     """Cut every image into pieces of `size`, neighbours sharing `overlap` of their side, borders included.
 
     Images smaller than a piece are extended by their last row and column.
@@ -66,8 +66,8 @@ def cut(images: ImageSet, size: tuple[int, int], *, overlap: float = 0.5) -> Til
         shapes.append((image.shape[0], image.shape[1]))
         missing = max(0, height - image.shape[0]), max(0, width - image.shape[1])
         padded = np.pad(image, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge")
-        for top in _starts(padded.shape[0], height, overlap):
-            for left in _starts(padded.shape[1], width, overlap):
+        for top in _tile_starts(padded.shape[0], height, overlap):
+            for left in _tile_starts(padded.shape[1], width, overlap):
                 pieces.append(padded[top : top + height, left : left + width])
                 owner.append(index)
                 corners.append((top, left))
@@ -85,11 +85,12 @@ def count_tiles(images: ImageSet, size: tuple[int, int], *, overlap: float = 0.5
         else [images.image(i).shape for i in range(len(images))]
     )
     return sum(
-        len(_starts(max(h, size[0]), size[0], overlap)) * len(_starts(max(w, size[1]), size[1], overlap))
+        len(_tile_starts(max(h, size[0]), size[0], overlap))
+        * len(_tile_starts(max(w, size[1]), size[1], overlap))
         for h, w, _ in shapes
     )
 
 
-def _starts(length: int, piece: int, overlap: float) -> list[int]:
+def _tile_starts(length: int, piece: int, overlap: float) -> list[int]:
     step = max(1, round(piece * (1 - overlap)))
     return [*range(0, length - piece, step), length - piece]

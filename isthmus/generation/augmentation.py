@@ -1,4 +1,4 @@
-"""More labelled images from few: through the code, and by classic changes that keep a label."""
+"""Which made images are worth keeping: those that the model can see, of the right class, and no copies."""
 
 from __future__ import annotations
 
@@ -10,20 +10,109 @@ import torch
 from torch import Tensor
 
 from isthmus.errors import DataError, Hint, UsageError, nearest
-from isthmus.generation.codes import check_generates, codes_of, decoded, fitted_to
-from isthmus.generation.distortion import distorted
-from isthmus.generation.filtering import Filter
+from isthmus.generation.codes import check_generates, convert_for_model, decode_codes, encode_images
+from isthmus.generation.distortion import distort
 from isthmus.generation.mixture import Mixture, fit_mixture
-from isthmus.generation.prior import draw
-from isthmus.generation.sampling import as_pixels
+from isthmus.generation.prior import draw_codes
+from isthmus.generation.sampling import to_pixels
+from isthmus.images.batches import iter_batches
 from isthmus.images.conform import to_dtype
 from isthmus.images.store import ImageSet, Indices
+from isthmus.metrics.neighbours import find_neighbours
 from isthmus.model.autoencoder import Autoencoder
 
+STRANGE_QUANTILE = 0.99  # quantile of real images' reconstruction errors above which a made one is dropped
+
+COPY_SHARE = 0.1  # of the median distance between real neighbours: nearer than that is a copy
+
+CLASS_NEIGHBOURS = 5
+
+_BATCH = 256
+
+
+@dataclass(frozen=True)
+class FilterResult:
+    """`(N,)` booleans each: what is wrong with every made image; `passed` where nothing is.
+
+    Attributes:
+        strange: the model reconstructs it worse than nearly all real images.
+        copied: it lies almost on a real image.
+        foreign: by code it is nearer to another class than to its own. How near a class is says the distance
+            within which the same share of it lies, so that a rare class is not outvoted.
+    """
+
+    strange: Tensor
+    copied: Tensor
+    foreign: Tensor
+
+    @property
+    def passed(self) -> Tensor:
+        return ~(self.strange | self.copied | self.foreign)
+
+
+class Filter:
+    """Judges made images by the real ones that they should join.
+
+    Args:
+        model: any autoencoder that generates.
+        images: the real images, of one size; with labels also classes are judged.
+    """
+
+    def __init__(self, model: Autoencoder, images: ImageSet) -> None:
+        self.model = model
+        fitting = convert_for_model(model, images)
+        self.pixels = torch.cat([part.images.flatten(1) for part in iter_batches(fitting, batch=_BATCH)])
+        self.codes = encode_images(model, fitting).flatten(1)
+        self.labels = None if images.labels is None else torch.from_numpy(images.labels)
+        shape = (images.channels, *(fitting.shape or (0, 0, 0))[:2])
+        errors = torch.cat(
+            [
+                _reconstruction_errors(model, part.reshape(-1, *shape))
+                for part in torch.split(self.pixels, _BATCH)
+            ]
+        )
+        self.worst = errors.quantile(STRANGE_QUANTILE)
+        between, _ = find_neighbours(self.pixels, self.pixels, skip_same_row=True)
+        self.copy = COPY_SHARE * between.median()
+
+    def __call__(self, made: Tensor, labels: Tensor | None) -> FilterResult:
+        """Judge `made (N, C, H, W)` in [0, 1] with the labels `(N,)` that they should have."""
+        strange = (
+            torch.cat([_reconstruction_errors(self.model, part) for part in torch.split(made, _BATCH)])
+            > self.worst
+        )
+        distances, _ = find_neighbours(made.flatten(1), self.pixels)
+        foreign = torch.zeros(len(made), dtype=torch.bool)
+        if labels is not None and self.labels is not None:
+            with torch.no_grad():
+                codes = torch.cat([self.model.encode_batch(part) for part in torch.split(made, _BATCH)])
+            foreign = self._is_foreign(codes.flatten(1), labels)
+        return FilterResult(strange, distances[:, 0] < self.copy, foreign)
+
+    def _is_foreign(self, codes: Tensor, labels: Tensor) -> Tensor:
+        assert self.labels is not None
+        sizes = torch.bincount(self.labels)
+        away = torch.full((len(codes), len(sizes)), torch.inf)
+        for label in sizes.nonzero()[:, 0].tolist():
+            count = max(1, round(CLASS_NEIGHBOURS * int(sizes[label]) / int(sizes.max())))
+            count = min(count, int(sizes[label]))
+            distances, _ = find_neighbours(codes, self.codes[self.labels == label], count=count)
+            away[:, label] = distances[:, -1]
+        return away.argmin(1) != labels
+
+
+@torch.no_grad()
+def _reconstruction_errors(model: Autoencoder, images: Tensor) -> Tensor:
+    return (model.reconstruct_batch(images) - images).square().flatten(1).mean(1)
+
+
 METHODS: tuple[str, ...] = ("mixup", "moves", "samples", "distortions")
-NEAREST = 5
-MOVE = 0.5
-TRIES = 5  # rounds after which images that would be dropped again are given up
+
+MIXUP_NEIGHBOURS = 5
+
+MOVE_SHARE = 0.5
+
+MAX_ROUNDS = 5  # rounds after which images that would be dropped again are given up
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,12 +121,12 @@ class LabelledImages:
 
     Attributes:
         images: with labels and classes; the name of each says which method made it.
-        wanted: how many were to be made: more than there are where too many had to be dropped.
+        requested: how many were to be made: more than there are where too many had to be dropped.
         dropped: how many were made and not kept, by reason.
     """
 
     images: ImageSet
-    wanted: int
+    requested: int
     dropped: dict[str, int] = field(default_factory=dict)
 
 
@@ -85,7 +174,7 @@ class Augmentation:
                 )
         if not methods or (count is None) == (not balance):
             raise UsageError("augment needs a method, and either a count or balance", id="augment.no-method")
-        images = fitted_to(model, images)
+        images = convert_for_model(model, images)
         if images.labels is None:
             raise DataError(
                 "{source} has no labels",
@@ -93,9 +182,9 @@ class Augmentation:
                 hint="put each class in a folder of its own",
                 source=images.source,
             )
-        self._per_class = _wanted(images.labels, count)
-        self.wanted = sum(self._per_class.values())
-        if self.wanted == 0:
+        self._per_class = _count_per_class(images.labels, count)
+        self.requested = sum(self._per_class.values())
+        if self.requested == 0:
             raise DataError(
                 "{source}: the classes are of one size already: nothing is to be filled up",
                 id="augment.balanced-already",
@@ -103,7 +192,7 @@ class Augmentation:
             )
         self._methods, self._distortions, self._also_distort = methods, distortions, also_distort
         self._classes = images.classes
-        self._maker = _Maker(model, images, images.labels, distortions, seed)
+        self._maker = _ImageMaker(model, images, images.labels, distortions, seed)
         self._judge = Filter(model, images) if filtered else None
         self._made: list[tuple[str, int, Tensor]] = []
         self._dropped = dict.fromkeys(("strange", "copied", "foreign"), 0)
@@ -121,10 +210,10 @@ class Augmentation:
         for label, number in self._per_class.items():
             for method in self._methods:
                 share = len(range(self._methods.index(method), number, len(self._methods)))
-                found = _enough(self._maker, self._judge, method, label, share, self._dropped)
+                new_images = _make_enough(self._maker, self._judge, method, label, share, self._dropped)
                 if self._also_distort and method != "distortions":
-                    found = distorted(found, self._distortions, self._maker.generator)
-                self._made += [(method, label, image) for image in found]
+                    new_images = distort(new_images, self._distortions, self._maker.generator)
+                self._made += [(method, label, image) for image in new_images]
                 yield len(self)
 
     def finish(self) -> LabelledImages:
@@ -138,14 +227,14 @@ class Augmentation:
                 "every image that was made was dropped: the model does not know images like these",
                 id="augment.all-dropped",
             )
-        pixels = as_pixels(torch.stack([image for _, _, image in self._made]))
+        pixels = to_pixels(torch.stack([image for _, _, image in self._made]))
         labels = np.array([label for _, label, _ in self._made], dtype=np.int64)
         names = tuple(f"{method}-{index:05d}.png" for index, (method, _, _) in enumerate(self._made))
         new = ImageSet(pixels, names, labels, self._classes, source="augmented")
-        return LabelledImages(new, self.wanted, self._dropped)
+        return LabelledImages(new, self.requested, self._dropped)
 
 
-def joined(first: ImageSet, second: ImageSet) -> ImageSet:
+def join_labelled(first: ImageSet, second: ImageSet) -> ImageSet:
     """Two labelled sets of one image shape and the same classes as one.
 
     Raises:
@@ -160,7 +249,7 @@ def joined(first: ImageSet, second: ImageSet) -> ImageSet:
     return ImageSet(pixels, (*first.names, *second.names), labels, first.classes, source=first.source)
 
 
-def _wanted(labels: Indices, count: int | None) -> dict[int, int]:
+def _count_per_class(labels: Indices, count: int | None) -> dict[int, int]:
     """How many new images each class gets."""
     present, sizes = np.unique(labels, return_counts=True)
     if count is None:
@@ -169,7 +258,7 @@ def _wanted(labels: Indices, count: int | None) -> dict[int, int]:
     return {int(k): int(n) for k, n in zip(present, shares, strict=True)}
 
 
-class _Maker:
+class _ImageMaker:
     """Makes images of a class by any method."""
 
     def __init__(
@@ -178,7 +267,7 @@ class _Maker:
         assert images.shape is not None
         self.model, self.distortions, self.seed = model, distortions, seed
         self.size = (images.shape[0], images.shape[1])
-        self.codes = codes_of(model, images)
+        self.codes = encode_images(model, images)
         self.labels, self.classes = torch.from_numpy(labels), images.classes
         pixels = to_dtype(images.stack(range(len(images))), np.float32)
         self.pixels = torch.from_numpy(pixels).permute(0, 3, 1, 2)
@@ -200,67 +289,74 @@ class _Maker:
                 hint=Hint.add(methods="moves,distortions"),
                 name=self.classes[label],
             )
-        first = own[self._any(len(own), count)]
+        first = own[self._pick(len(own), count)]
         codes = self.codes[own].flatten(1)
         near = torch.cdist(self.codes[first].flatten(1), codes).topk(
-            min(NEAREST + 1, len(own)), largest=False
+            min(MIXUP_NEIGHBOURS + 1, len(own)), largest=False
         )
-        column = 1 + self._any(near.indices.shape[1] - 1, count)
+        column = 1 + self._pick(near.indices.shape[1] - 1, count)
         second = own[near.indices[torch.arange(count), column]]
         share = torch.rand(count, *(1,) * (self.codes.ndim - 1), generator=self.generator)
-        return self._decoded(torch.lerp(self.codes[first], self.codes[second], share))
+        return self._decode(torch.lerp(self.codes[first], self.codes[second], share))
 
     def moves(self, label: int, count: int) -> Tensor:
         own = self._members(label)
-        start = own[self._any(len(own), count)]
-        anyone = self._any(len(self.labels), count)
-        partner = torch.stack([self._fellow(int(index)) for index in anyone])
-        codes = self.codes[start] + MOVE * (self.codes[anyone] - self.codes[partner])
-        lost = self.pixels[start] - self._decoded(self.codes[start])
-        return (self._decoded(codes) + lost).clamp(0, 1)
+        start = own[self._pick(len(own), count)]
+        anyone = self._pick(len(self.labels), count)
+        partner = torch.stack([self._nearest_fellow(int(index)) for index in anyone])
+        codes = self.codes[start] + MOVE_SHARE * (self.codes[anyone] - self.codes[partner])
+        lost = self.pixels[start] - self._decode(self.codes[start])
+        return (self._decode(codes) + lost).clamp(0, 1)
 
     def samples(self, label: int, count: int) -> Tensor:
         if self._mixture is None:
             names = tuple(map(str, range(int(self.labels.max()) + 1)))
             self._mixture = fit_mixture(self.codes, labels=self.labels.numpy(), classes=names, seed=self.seed)
         seed = int(torch.randint(2**31, (1,), generator=self.generator))
-        wanted = label if self._mixture.classes else None
-        return self._decoded(draw(self._mixture, self.codes.shape[1:], count, label=wanted, seed=seed))
+        component = label if self._mixture.classes else None
+        return self._decode(
+            draw_codes(self._mixture, self.codes.shape[1:], count, label=component, seed=seed)
+        )
 
     def classic(self, label: int, count: int) -> Tensor:
         own = self._members(label)
-        chosen = self.pixels[own[self._any(len(own), count)]]
-        return distorted(chosen, self.distortions, self.generator)
+        chosen = self.pixels[own[self._pick(len(own), count)]]
+        return distort(chosen, self.distortions, self.generator)
 
     def _members(self, label: int) -> Tensor:
         return (self.labels == label).nonzero()[:, 0]
 
-    def _fellow(self, index: int) -> Tensor:
+    def _nearest_fellow(self, index: int) -> Tensor:
         own = (self.labels == self.labels[index]).nonzero()[:, 0]
-        return own[self._any(len(own), 1)[0]]
+        return own[self._pick(len(own), 1)[0]]
 
-    def _any(self, most: int, count: int) -> Tensor:
+    def _pick(self, most: int, count: int) -> Tensor:
         return torch.randint(max(1, most), (count,), generator=self.generator)
 
-    def _decoded(self, codes: Tensor) -> Tensor:
-        return decoded(self.model, codes, self.size)
+    def _decode(self, codes: Tensor) -> Tensor:
+        return decode_codes(self.model, codes, self.size)
 
 
-def _enough(
-    maker: _Maker, judge: Filter | None, method: str, label: int, count: int, dropped: dict[str, int]
+def _make_enough(
+    maker: _ImageMaker,
+    image_filter: Filter | None,
+    method: str,
+    label: int,
+    count: int,
+    dropped: dict[str, int],
 ) -> Tensor:
     """`(≤ count, C, H, W)`: made until there are enough that may stay, or the tries are used up."""
-    kept: list[Tensor] = []
+    batches: list[Tensor] = []
     missing = count
-    for _ in range(TRIES):
+    for _ in range(MAX_ROUNDS):
         if missing == 0:
             break
         made = maker.by_name[method](label, missing)
-        if judge is not None and method != "distortions":
-            verdict = judge(made, torch.full((len(made),), label))
+        if image_filter is not None and method != "distortions":
+            verdict = image_filter(made, torch.full((len(made),), label))
             for reason in dropped:
                 dropped[reason] += int(getattr(verdict, reason).sum())
-            made = made[verdict.kept]
-        kept.append(made)
+            made = made[verdict.passed]
+        batches.append(made)
         missing -= len(made)
-    return torch.cat(kept) if kept else maker.pixels[:0]
+    return torch.cat(batches) if batches else maker.pixels[:0]

@@ -14,10 +14,10 @@ import numpy.typing as npt
 import torch
 
 from isthmus.errors import DataError
-from isthmus.generation.codes import codes_of
+from isthmus.generation.codes import encode_images
 from isthmus.images.store import ImageSet
 from isthmus.interruption import Interruption
-from isthmus.metrics.subspace import principal_subspace
+from isthmus.metrics.baselines import principal_subspace
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.threads import limited
 
@@ -61,7 +61,7 @@ def lay_out_codes(
     """
     if len(images) < MIN_IMAGES:
         raise DataError("a map needs at least {least} images", id="map.too-few-images", least=MIN_IMAGES)
-    codes = codes_of(model, images).flatten(1)
+    codes = encode_images(model, images).flatten(1)
     space = principal_subspace(
         torch.split(codes, 4096), min(COMPONENTS, codes.shape[1], len(codes)), seed=seed
     )

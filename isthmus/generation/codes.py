@@ -10,7 +10,7 @@ from torch import Tensor
 
 from isthmus.errors import CapabilityError, UsageError
 from isthmus.images.array_format import to_batch
-from isthmus.images.batches import whole
+from isthmus.images.batches import iter_batches
 from isthmus.images.conform import conform
 from isthmus.images.store import ImageSet
 from isthmus.model import capabilities
@@ -36,7 +36,7 @@ def check_generates(model: Autoencoder) -> None:
         )
 
 
-def fitted_to(model: Autoencoder, images: ImageSet) -> ImageSet:
+def convert_for_model(model: Autoencoder, images: ImageSet) -> ImageSet:
     """The images with the model's channels and, where the code is a vector or sizes are mixed, its size.
 
     Raises:
@@ -47,18 +47,18 @@ def fitted_to(model: Autoencoder, images: ImageSet) -> ImageSet:
     return conform(images, size=model.size if one_size else None, channels=None)
 
 
-def codes_of(model: Autoencoder, images: ImageSet) -> Tensor:
+def encode_images(model: Autoencoder, images: ImageSet) -> Tensor:
     """`(N, C)` or `(N, C, h, w)` float32: the deterministic codes of all images, in their order.
 
     Raises:
         DataError: colour images for a gray model, or none at all.
     """
-    return encoded(model, fitted_to(model, images))
+    return encode_converted(model, convert_for_model(model, images))
 
 
 @torch.no_grad()
-def encoded(model: Autoencoder, images: ImageSet) -> Tensor:
-    """Codes as by `codes_of`, of images of one size, whatever that is, with the model's channels."""
+def encode_converted(model: Autoencoder, images: ImageSet) -> Tensor:
+    """Codes as by `encode_images`, of images of one size, whatever that is, with the model's channels."""
     assert images.shape is not None
     device = next(model.parameters()).device
     pixels = images.shape[0] * images.shape[1] * images.shape[2]
@@ -66,13 +66,13 @@ def encoded(model: Autoencoder, images: ImageSet) -> Tensor:
     return torch.cat(
         [
             check_values(model.encode_batch(part.images.to(device)).cpu())
-            for part in whole(images, batch=batch)
+            for part in iter_batches(images, batch=batch)
         ]
     )
 
 
 @torch.no_grad()
-def code_of(model: Autoencoder, image: Any) -> tuple[Tensor, Tensor]:
+def encode_image(model: Autoencoder, image: Any) -> tuple[Tensor, Tensor]:
     """One image of any kind that `encode` takes, as `(1, C, H, W)`, and its code.
 
     Raises:
@@ -102,6 +102,6 @@ def iter_decoded(model: Autoencoder, values: Tensor, size: tuple[int, int]) -> I
         yield model.decode_batch(part, size).cpu()
 
 
-def decoded(model: Autoencoder, values: Tensor, size: tuple[int, int]) -> Tensor:
+def decode_codes(model: Autoencoder, values: Tensor, size: tuple[int, int]) -> Tensor:
     """Codes → images `(N, C, *size)` in [0, 1]."""
     return torch.cat(list(iter_decoded(model, values, size)))

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from isthmus.errors import DataError, Hint, ModelFileError, UsageError, nearest
-from isthmus.generation.codes import check_generates, code_of, codes_of, decoded
-from isthmus.generation.sampling import as_pixels
+from isthmus.generation.codes import check_generates, decode_codes, encode_image, encode_images
+from isthmus.generation.sampling import to_pixels
 from isthmus.images.store import ImageSet, Pixels
 from isthmus.input_files import parse_json
 from isthmus.model import stored_names
@@ -105,7 +105,7 @@ def find_direction(
     """
     check_generates(model)
     groups = [plus, minus]
-    high, low = (codes_of(model, group) for group in groups)
+    high, low = (encode_images(model, group) for group in groups)
     if high.shape[1:] != low.shape[1:]:
         raise DataError("the two groups have images of different sizes", id="direction.sizes-differ")
     difference = (high.mean(0) - low.mean(0)).flatten()
@@ -119,42 +119,42 @@ def find_direction(
         rows = torch.cat([high - high.mean(0), low - low.mean(0)]).flatten(1).double()
         within = rows.T @ rows / max(1, len(rows) - 2)
         within += 1e-2 * within.diagonal().mean() * torch.eye(len(within))
-        found = torch.linalg.solve(within, difference.double())
-        step = (found * (found @ difference.double()) / (found @ found)).float()
+        solution = torch.linalg.solve(within, difference.double())
+        step = (solution * (solution @ difference.double()) / (solution @ solution)).float()
     facts = {
         "plus": groups[0].source,
         "minus": groups[1].source,
         "images": [len(high), len(low)],
         "method": "discriminant" if discriminant else "means",
-        "auc": _auc(high.flatten(1) @ step, low.flatten(1) @ step),
+        "auc": _area_under_curve(high.flatten(1) @ step, low.flatten(1) @ step),
         "model": mark_of(model),
     }
     return CodeDirection(step.reshape(high.shape[1:]), facts)
 
 
-def of_class(images: ImageSet, name: str) -> ImageSet:
+def select_class(images: ImageSet, name: str) -> ImageSet:
     """The images of one class.
 
     Raises:
         UsageError: no labels, or no such class.
     """
-    names = [known.casefold() for known in images.classes]
+    names = [hint.casefold() for hint in images.classes]
     if images.labels is None or name.casefold() not in names:
-        known = nearest(name, images.classes) if images.classes else "; the images have no labels"
+        class_name = nearest(name, images.classes) if images.classes else "; the images have no labels"
         raise UsageError(
             "{source} has no class '{name}'{suggestion}",
             id="direction.unknown-class",
             source=images.source,
             name=name,
-            suggestion=known,
+            suggestion=class_name,
         )
     return images.subset((images.labels == names.index(name.casefold())).nonzero()[0])
 
 
-def without_class(images: ImageSet, name: str) -> ImageSet:
-    """The images of all other classes. Raises UsageError as `of_class`."""
-    chosen = set(of_class(images, name).names)
-    return images.subset([i for i, known in enumerate(images.names) if known not in chosen])
+def drop_class(images: ImageSet, name: str) -> ImageSet:
+    """The images of all other classes. Raises UsageError as `select_class`."""
+    chosen = set(select_class(images, name).names)
+    return images.subset([i for i, image_name in enumerate(images.names) if image_name not in chosen])
 
 
 @limited()
@@ -180,16 +180,16 @@ def shift_image(
             id="direction.model-changed",
             hint=Hint.call("find_direction", "MODEL", plus="DATA", minus="DATA"),
         )
-    batch, code = code_of(model, image)
+    batch, code = encode_image(model, image)
     size = (batch.shape[-2], batch.shape[-1])
     codes = torch.cat([along.shift(code, amount) for amount in by])
-    images = decoded(model, codes, size)
+    images = decode_codes(model, codes, size)
     if keep_detail:
-        images = images + (batch - decoded(model, code, size))
-    return as_pixels(images)
+        images = images + (batch - decode_codes(model, code, size))
+    return to_pixels(images)
 
 
-def _auc(high: Tensor, low: Tensor) -> float:
+def _area_under_curve(high: Tensor, low: Tensor) -> float:
     """Chance that a code of the first group lies farther along than one of the second (Mann and Whitney)."""
     ordered = low.sort().values
     below = torch.searchsorted(ordered, high, right=False) + torch.searchsorted(ordered, high, right=True)

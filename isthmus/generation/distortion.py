@@ -21,17 +21,17 @@ DISTORTIONS: tuple[str, ...] = (
     "noise",
     "cutout",
 )
-USUAL: tuple[str, ...] = ("shift", "flip")
-SHIFT = 0.08  # of the side, each way
-ANGLE = 12.0  # degrees
-ZOOM = 0.12
-BRIGHTNESS = 0.12
-CONTRAST = 0.25
-NOISE = 8 / 255
-HOLE = 0.3  # of the side
+DEFAULT_DISTORTIONS: tuple[str, ...] = ("shift", "flip")
+MAX_SHIFT = 0.08  # of the side, each way
+MAX_ANGLE_DEGREES = 12.0  # degrees
+MAX_ZOOM = 0.12
+MAX_BRIGHTNESS = 0.12
+MAX_CONTRAST = 0.25
+NOISE_SIGMA = 8 / 255
+HOLE_SIDE = 0.3  # of the side
 
 
-def distorted(
+def distort(
     images: Tensor, kinds: Sequence[str], generator: torch.Generator, *, amount: float = 1.0
 ) -> Tensor:
     """Each image changed at random by every kind named.
@@ -57,20 +57,20 @@ def distorted(
             )
     if len(images) == 0:
         return images
-    result = _moved(images, kinds, generator, amount)
+    result = _warp(images, kinds, generator, amount)
     if "brightness" in kinds:
-        result = result + _spread(images, generator) * BRIGHTNESS * amount
+        result = result + _draw_uniform(images, generator) * MAX_BRIGHTNESS * amount
     if "contrast" in kinds:
         middle = result.mean((1, 2, 3), keepdim=True)
-        result = middle + (result - middle) * (1 + _spread(images, generator) * CONTRAST * amount)
+        result = middle + (result - middle) * (1 + _draw_uniform(images, generator) * MAX_CONTRAST * amount)
     if "noise" in kinds:
-        result = result + torch.randn(result.shape, generator=generator) * NOISE * amount
+        result = result + torch.randn(result.shape, generator=generator) * NOISE_SIGMA * amount
     if "cutout" in kinds:
-        result = _covered(result, generator, amount)
+        result = _cover_square(result, generator, amount)
     return result.clamp(0, 1)
 
 
-def _moved(images: Tensor, kinds: Sequence[str], generator: torch.Generator, amount: float) -> Tensor:
+def _warp(images: Tensor, kinds: Sequence[str], generator: torch.Generator, amount: float) -> Tensor:
     """Shift, flip, rotation and zoom as one affine map, so that pixels are resampled once."""
     if not {"shift", "flip", "rotate", "zoom"} & set(kinds):
         return images
@@ -80,14 +80,16 @@ def _moved(images: Tensor, kinds: Sequence[str], generator: torch.Generator, amo
     mirror = torch.ones(count)
     shift = torch.zeros(count, 2)
     if "rotate" in kinds:
-        angle = _spread(images, generator).flatten() * math.radians(ANGLE) * amount
+        angle = _draw_uniform(images, generator).flatten() * math.radians(MAX_ANGLE_DEGREES) * amount
     if "zoom" in kinds:
-        scale = torch.exp(_spread(images, generator).flatten() * ZOOM * amount)
+        scale = torch.exp(_draw_uniform(images, generator).flatten() * MAX_ZOOM * amount)
     if "flip" in kinds:
         mirror = 1.0 - 2.0 * torch.randint(0, 2, (count,), generator=generator).float()
     if "shift" in kinds:
         # Whole pixels: a shift alone must not blur.
-        most = torch.tensor([max(1, round(width * SHIFT * amount)), max(1, round(height * SHIFT * amount))])
+        most = torch.tensor(
+            [max(1, round(width * MAX_SHIFT * amount)), max(1, round(height * MAX_SHIFT * amount))]
+        )
         steps = torch.rand(count, 2, generator=generator) * (2 * most + 1)
         shift = 2 * (steps.floor() - most) / torch.tensor([width, height])
     cosine, sine = angle.cos() / scale, angle.sin() / scale
@@ -98,10 +100,10 @@ def _moved(images: Tensor, kinds: Sequence[str], generator: torch.Generator, amo
     return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
-def _covered(images: Tensor, generator: torch.Generator, amount: float) -> Tensor:
+def _cover_square(images: Tensor, generator: torch.Generator, amount: float) -> Tensor:
     """A square at a random place of each image replaced by the image's mean (DeVries and Taylor 2017)."""
     count, _, height, width = images.shape
-    side = max(1, round(min(height, width) * HOLE * min(amount, 2)))
+    side = max(1, round(min(height, width) * HOLE_SIDE * min(amount, 2)))
     top = torch.randint(0, height - side + 1, (count, 1, 1), generator=generator)
     left = torch.randint(0, width - side + 1, (count, 1, 1), generator=generator)
     rows, columns = torch.arange(height).view(1, -1, 1), torch.arange(width).view(1, 1, -1)
@@ -109,6 +111,6 @@ def _covered(images: Tensor, generator: torch.Generator, amount: float) -> Tenso
     return torch.where(hole[:, None], images.mean((1, 2, 3), keepdim=True), images)
 
 
-def _spread(images: Tensor, generator: torch.Generator) -> Tensor:
+def _draw_uniform(images: Tensor, generator: torch.Generator) -> Tensor:
     """`(N, 1, 1, 1)` uniform in [−1, 1]."""
     return 2 * torch.rand(len(images), 1, 1, 1, generator=generator) - 1

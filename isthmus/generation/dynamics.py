@@ -38,8 +38,8 @@ from isthmus.training.progress import Listener
 from isthmus.training.run import Run
 
 NAME = "dynamics"
-KNOWN = 4  # frames the network is told
-WINDOW = 9  # frames of one training example
+KNOWN_FRAMES = 4  # frames the network is told
+WINDOW_FRAMES = 9  # frames of one training example
 STEPS = 4000
 WIDTH = 512
 DEPTH = 2
@@ -54,10 +54,10 @@ PATTERNS: tuple[tuple[int, tuple[int, ...]], ...] = (
 )
 
 
-class _Motion(nn.Module):
+class MotionNetwork(nn.Module):
     def __init__(self, numbers: int, width: int) -> None:
         super().__init__()
-        self.first = nn.Linear(KNOWN * (numbers + 1), width)
+        self.first = nn.Linear(KNOWN_FRAMES * (numbers + 1), width)
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(DEPTH))
         self.inner = nn.ModuleList(nn.Linear(width, width) for _ in range(DEPTH))
         self.outer = nn.ModuleList(nn.Linear(width, width) for _ in range(DEPTH))
@@ -65,9 +65,9 @@ class _Motion(nn.Module):
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
 
-    def forward(self, known: Tensor, times: Tensor) -> Tensor:
+    def forward(self, codes: Tensor, times: Tensor) -> Tensor:
         """`known (N, 4, d)`, their `times (N, 4)` from the wanted frame → `(N, d)`."""
-        h = self.first(torch.cat([known.flatten(1), times / KNOWN], 1))
+        h = self.first(torch.cat([codes.flatten(1), times / KNOWN_FRAMES], 1))
         for norm, inner, outer in zip(self.norms, self.inner, self.outer, strict=True):
             h = h + outer(F.silu(inner(norm(h))))
         result: Tensor = self.last(F.silu(h))
@@ -80,30 +80,32 @@ class Dynamics:
     network, deviation `(d,)` and mean `(d,)` of codes, which it sees standardised; facts: how it was fitted.
     """
 
-    network: _Motion
+    network: MotionNetwork
     mean: Tensor
     deviation: Tensor
     facts: dict[str, Any] = field(default_factory=dict)
 
     @torch.no_grad()
-    def __call__(self, known: Tensor, times: Tensor) -> Tensor:
+    def __call__(self, codes: Tensor, times: Tensor) -> Tensor:
         """The code at time 0: `known (N, 4, d)` at `times (N, 4)`, the nearest first → `(N, d)`."""
-        white = (known - self.mean) / self.deviation
-        found: Tensor = (guess(white, times) + self.network(white, times)) * self.deviation + self.mean
-        return found
+        white = (codes - self.mean) / self.deviation
+        predicted: Tensor = (
+            extrapolate(white, times) + self.network(white, times)
+        ) * self.deviation + self.mean
+        return predicted
 
 
-def guess(known: Tensor, times: Tensor) -> Tensor:
+def extrapolate(codes: Tensor, times: Tensor) -> Tensor:
     """Without any learning: on the straight line between the two nearest, or the last one as it is."""
     first, second = times[:, :1], times[:, 1:2]
     around = first * second < 0
     share = torch.where(around, first / (first - second), torch.zeros_like(first))
-    return torch.lerp(known[:, 0], known[:, 1], share)
+    return torch.lerp(codes[:, 0], codes[:, 1], share)
 
 
 @dataclass(eq=False)
-class _Learner:
-    module: _Motion
+class _MotionLearner:
+    module: MotionNetwork
     optimiser: axes.Optimiser
 
     def __post_init__(self) -> None:
@@ -118,14 +120,16 @@ class _Learner:
     def trace(self, images: Tensor, generator: torch.Generator, labels: Tensor | None) -> Trace:
         windows = images[..., 0].transpose(1, 2)  # (N, WINDOW, d)
         chosen = int(torch.randint(len(PATTERNS), (1,), generator=generator))
-        at, told = PATTERNS[chosen]
-        if bool(torch.randint(2, (1,), generator=generator)) and at == WINDOW // 2:
+        at, positions = PATTERNS[chosen]
+        if bool(torch.randint(2, (1,), generator=generator)) and at == WINDOW_FRAMES // 2:
             windows = windows.flip(1)  # between frames, time may run either way
-        times = torch.tensor([float(t - at) for t in told]).expand(len(windows), KNOWN)
-        known = windows[:, list(told)]
-        found = guess(known, times) + self.module(known, times)
-        seen = Corrupted(known, windows[:, at])
-        return Trace(images, seen, Latent(found), found, found, NoNetwork(), generator, labels)
+        times = torch.tensor([float(t - at) for t in positions]).expand(len(windows), KNOWN_FRAMES)
+        codes = windows[:, list(positions)]
+        predicted = extrapolate(codes, times) + self.module(codes, times)
+        corrupted = Corrupted(codes, windows[:, at])
+        return Trace(
+            images, corrupted, Latent(predicted), predicted, predicted, NoNetwork(), generator, labels
+        )
 
 
 @limited()
@@ -159,37 +163,39 @@ def fit_dynamics(
             id="frames.grid-code",
         )
     windows = [
-        codes[start : start + WINDOW] for codes in sequences for start in range(len(codes) - WINDOW + 1)
+        codes[start : start + WINDOW_FRAMES]
+        for codes in sequences
+        for start in range(len(codes) - WINDOW_FRAMES + 1)
     ]
     if not windows:
         raise DataError(
             "motion is learned from sequences of at least {least} frames",
             id="frames.too-short-to-learn",
-            least=WINDOW,
+            least=WINDOW_FRAMES,
         )
     stacked = torch.stack(windows)  # (N, WINDOW, d)
     mean, deviation = stacked.mean((0, 1)), stacked.std((0, 1)).clamp_min(1e-6)
     white = ((stacked - mean) / deviation)[:, :, None, :].contiguous().numpy()
     images = ImageSet(white, tuple(map(str, range(len(white)))), source="codes")
     with seeded(seed):
-        network = _Motion(stacked.shape[2], width)
+        network = MotionNetwork(stacked.shape[2], width)
     settled = Settled(
-        size=(WINDOW, 1), crop=False, batch=min(batch, len(images)), steps=steps, validate_every=steps,
+        size=(WINDOW_FRAMES, 1), crop=False, batch=min(batch, len(images)), steps=steps, validate_every=steps,
         precision="float32", seed=seed,
     )  # fmt: skip
     optimiser = axes.Optimiser(rate=1e-3, weight_decay=0.05, ema=0.998 if steps > 1500 else 0.99)
-    run = Run(_Learner(network, optimiser), images, None, settled, patience=0, balance=False)
+    run = Run(_MotionLearner(network, optimiser), images, None, settled, patience=0, balance=False)
     fit_small_network(run, listener, stop)
     facts: dict[str, Any] = {"width": width, "steps": run.state.step, "windows": len(windows), "seed": seed}
     facts["seconds"] = round(run.state.seconds, 1)
-    found = Dynamics(network.requires_grad_(False), mean, deviation, facts)
+    dynamics = Dynamics(network.requires_grad_(False), mean, deviation, facts)
     tensors = {f"network.{name}": t for name, t in network.state_dict().items()}
     if stop is None or not stop.happened or (run.state.step > 0 and NAME not in model.attachments):
         attach(model, NAME, {**tensors, "mean": mean, "deviation": deviation}, facts)
-    return found
+    return dynamics
 
 
-def dynamics_of(model: Autoencoder) -> Dynamics | None:
+def read_dynamics(model: Autoencoder) -> Dynamics | None:
     """What was learned about motion, or None.
 
     Raises:
@@ -199,7 +205,7 @@ def dynamics_of(model: Autoencoder) -> Dynamics | None:
     if attachment is None:
         return None
     try:
-        return _restored(model, attachment.tensors, attachment.facts)
+        return _dynamics_from_state(model, attachment.tensors, attachment.facts)
     except DAMAGE as error:
         why = " ".join(str(error).split())[:200]
         raise ModelFileError(
@@ -207,7 +213,9 @@ def dynamics_of(model: Autoencoder) -> Dynamics | None:
         ) from error
 
 
-def _restored(model: Autoencoder, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> Dynamics:
+def _dynamics_from_state(
+    model: Autoencoder, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]
+) -> Dynamics:
     if model.recipe.geometry.is_grid:
         raise ValueError("the model has a grid code")
     mean = tensors["mean"]
@@ -216,28 +224,30 @@ def _restored(model: Autoencoder, tensors: Mapping[str, Tensor], facts: Mapping[
     rules = {"mean": Rule("d"), "deviation": Rule("d", low=1e-18)}
     check_tensors(rest, rules, d=model.recipe.geometry.channels)
     with room_for(tensors.values()):
-        network = _Motion(len(mean), whole_number(facts, "width", 1, 65_536))
+        network = MotionNetwork(len(mean), whole_number(facts, "width", 1, 65_536))
     check_state(network, own)
     network.load_state_dict(own, assign=True)
     return Dynamics(network.eval().requires_grad_(False), mean, tensors["deviation"], dict(facts))
 
 
-def told_times(known: Sequence[float], wanted: float) -> list[int]:
+def choose_known_frames(times: Sequence[float], target: float) -> list[int]:
     """Which four of the known times the network is told, the nearest first, both sides where there are."""
-    order = sorted(range(len(known)), key=lambda i: (abs(known[i] - wanted), known[i]))
-    before = [i for i in order if known[i] < wanted]
-    after = [i for i in order if known[i] > wanted]
+    order = sorted(range(len(times)), key=lambda i: (abs(times[i] - target), times[i]))
+    before = [i for i in order if times[i] < target]
+    after = [i for i in order if times[i] > target]
     if not after or not before:
-        chosen = order[:KNOWN]
+        chosen = order[:KNOWN_FRAMES]
     else:
         sides = [before[:2], after[:2]]
-        sides.sort(key=lambda side: abs(known[side[0]] - wanted))
+        sides.sort(key=lambda side: abs(times[side[0]] - target))
         chosen = [side[min(turn, len(side) - 1)] for turn in range(2) for side in sides]
-    return (chosen + [chosen[-1]] * KNOWN)[:KNOWN]
+    return (chosen + [chosen[-1]] * KNOWN_FRAMES)[:KNOWN_FRAMES]
 
 
-def as_windows(codes: Tensor, known: Sequence[float], wanted: Sequence[float]) -> tuple[Tensor, Tensor]:
+def gather_known_frames(
+    codes: Tensor, known_times: Sequence[float], targets: Sequence[float]
+) -> tuple[Tensor, Tensor]:
     """What the network is told for every wanted time: `(M, 4, …)` codes and `(M, 4)` times."""
-    rows = [told_times(known, time) for time in wanted]
-    times = np.array([[known[i] - time for i in row] for row, time in zip(rows, wanted, strict=True)])
+    rows = [choose_known_frames(known_times, time) for time in targets]
+    times = np.array([[known_times[i] - time for i in row] for row, time in zip(rows, targets, strict=True)])
     return torch.stack([codes[row] for row in rows]), torch.from_numpy(times).float()

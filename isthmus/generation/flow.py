@@ -1,11 +1,8 @@
-"""A learned prior: flow matching (Lipman et al. 2023) that starts from a simpler prior, not from nothing.
+"""A linear map that gives samples the mean and covariance that they should have.
 
-A code is first whitened by the simpler prior: by its component of a Gaussian mixture (vectors), or by channel
-(grids). Were that prior exact, white codes would be standard normal. The flow learns what it misses. On the
-trigonometric path w(φ) = cos φ · noise + sin φ · white code (Albergo and Vanden-Eijnden 2023, "Building
-normalizing flows with stochastic interpolants") the best velocity for white codes that really are standard
-normal is zero: so an untrained network, which answers zero, is exactly the simpler prior, and training
-can only move away from it.
+A velocity learned by least squares lacks what noise hides from it, so a flow's samples vary less than the
+codes it was trained on. The map between two normal distributions that moves least mends the first two
+moments (Peyré and Cuturi 2019, "Computational optimal transport", remark 2.31) and leaves the rest alone.
 """
 
 from __future__ import annotations
@@ -20,19 +17,69 @@ import torch
 from torch import Tensor
 
 from isthmus.errors import UsageError
-from isthmus.generation.flow_network import GridVelocity, VectorVelocity, velocity
+from isthmus.generation.flow_network import GridVelocity, VectorVelocity, build_velocity
 from isthmus.generation.mixture import Mixture
-from isthmus.generation.moments import Moments
 from isthmus.generation.prior import STEPS
 from isthmus.model.allocation import room_for
-from isthmus.model.attachment_check import (
-    Rule,
-    check_state,
-    check_tensors,
-    class_names,
-    sides,
-    whole_number,
-)
+from isthmus.model.attachment_check import Rule, check_state, check_tensors, class_names, sides, whole_number
+
+ROWS_PER_NUMBER = 20  # of codes, below which a covariance is not known well enough to be matched
+
+
+@dataclass(frozen=True, eq=False)
+class MomentMatch:
+    """`x ↦ matrix · x + offset` over the numbers of a vector, or over the channels of a grid.
+
+    Attributes:
+        matrix: `(C, C)` symmetric, positive definite; offset: `(C,)`.
+    """
+
+    matrix: Tensor
+    offset: Tensor
+
+    def apply(self, codes: Tensor) -> Tensor:
+        """`(N, C)` or `(N, C, h, w)`, mapped."""
+        return self._multiply(codes, self.matrix) + _broadcast(self.offset, codes)
+
+    def invert(self, codes: Tensor) -> Tensor:
+        """The inverse of `applied`."""
+        return self._multiply(codes - _broadcast(self.offset, codes), torch.linalg.inv(self.matrix))
+
+    def _multiply(self, codes: Tensor, matrix: Tensor) -> Tensor:
+        return torch.einsum("ij,nj...->ni...", matrix, codes)
+
+
+def fit_moments(made: Tensor, target: Tensor) -> MomentMatch:
+    """The map under which `made` has the moments of `target`, both `(n, C)` or `(n, C, h, w)`.
+
+    With few rows only the total variance is matched.
+    """
+    ours, theirs = _rows(made).double(), _rows(target).double()
+    first, second = torch.cov(ours.T).view(2 * [ours.shape[1]]), torch.cov(theirs.T).view(2 * [ours.shape[1]])
+    if min(len(made), len(target)) < ROWS_PER_NUMBER * ours.shape[1]:
+        scale = (second.trace() / first.trace().clamp_min(1e-12)).sqrt()
+        matrix = scale * torch.eye(len(first), dtype=torch.float64)
+    else:
+        root, inverse = _power(first, 0.5), _power(first, -0.5)
+        matrix = inverse @ _power(root @ second @ root, 0.5) @ inverse
+    offset = theirs.mean(0) - matrix @ ours.mean(0)
+    return MomentMatch(matrix.float(), offset.float())
+
+
+def _rows(codes: Tensor) -> Tensor:
+    return codes if codes.ndim == 2 else codes.movedim(1, -1).flatten(0, -2)
+
+
+def _power(symmetric: Tensor, exponent: float) -> Tensor:
+    values, vectors = torch.linalg.eigh(symmetric)
+    floor = 1e-8 * float(values.max().clamp_min(1e-12))
+    power: Tensor = vectors * values.clamp_min(floor) ** exponent @ vectors.T
+    return power
+
+
+def _broadcast(offset: Tensor, codes: Tensor) -> Tensor:
+    return offset.view(-1, *(1,) * (codes.ndim - 2))
+
 
 _BATCH = 2048
 
@@ -53,7 +100,7 @@ class Base(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Channels:
+class ChannelNormal:
     """Grid codes by channel: a mean and a deviation each, for grids of any size; parts are classes.
 
     Attributes:
@@ -94,16 +141,16 @@ class Flow:
     """A base prior and the velocity field that refines it.
 
     Attributes:
-        base: a `Mixture` for vector codes, `Channels` for grids.
+        base: a `Mixture` for vector codes, `ChannelNormal` for grids.
         network: `(w, time in [0, 1], part) -> velocity`.
         facts: shape, width, depth, and how it was trained.
         moments: what the white codes it makes are mapped by, so that they vary as much as they should.
     """
 
-    base: Mixture | Channels
+    base: Mixture | ChannelNormal
     network: VectorVelocity | GridVelocity
     facts: dict[str, Any] = field(default_factory=dict)
-    moments: Moments | None = None
+    moments: MomentMatch | None = None
     kind: str = "flow"
 
     @property
@@ -121,17 +168,17 @@ class Flow:
 
     def white(self, noise: Tensor, parts: Tensor, steps: int = STEPS) -> Tensor:
         """What the base makes codes of: noise, carried along the flow."""
-        carried = self._carried(noise, parts, steps, forward=True)
-        return carried if self.moments is None else self.moments.applied(carried)
+        carried = self._integrate(noise, parts, steps, forward=True)
+        return carried if self.moments is None else self.moments.apply(carried)
 
     def to_noise(self, codes: Tensor, parts: Tensor, *, steps: int = STEPS) -> Tensor:
         white = self.base.to_noise(codes, parts)
         if self.moments is not None:
-            white = self.moments.undone(white)
-        return self._carried(white, parts, steps, forward=False)
+            white = self.moments.invert(white)
+        return self._integrate(white, parts, steps, forward=False)
 
     @torch.no_grad()
-    def _carried(self, start: Tensor, parts: Tensor, steps: int, *, forward: bool) -> Tensor:
+    def _integrate(self, start: Tensor, parts: Tensor, steps: int, *, forward: bool) -> Tensor:
         """Along the flow by Heun's method: `steps` equal steps of φ, two evaluations each."""
         done = []
         for x, part in zip(torch.split(start, _BATCH), torch.split(parts, _BATCH), strict=True):
@@ -146,11 +193,11 @@ class Flow:
             done.append(x)
         return torch.cat(done)
 
-    def stored(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors = {f"network.{name}": t for name, t in self.network.state_dict().items()}
         facts = {**self.facts, "kind": self.kind, "classes": list(self.classes)}
         if isinstance(self.base, Mixture):
-            base, about = self.base.stored()
+            base, about = self.base.state()
             facts["base"] = about
         else:
             base = {
@@ -163,7 +210,7 @@ class Flow:
         return tensors | {f"base.{name}": t for name, t in base.items()}, facts
 
     @classmethod
-    def restored(cls, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> Flow:
+    def from_state(cls, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> Flow:
         """The inverse of `stored`.
 
         Raises:
@@ -172,9 +219,9 @@ class Flow:
         base_tensors = {k.removeprefix("base."): t for k, t in tensors.items() if k.startswith("base.")}
         classes = class_names(facts)
         shape = sides(facts, "shape", count=(1, 3), high=2**24)
-        base: Mixture | Channels
+        base: Mixture | ChannelNormal
         if "base" in facts:
-            base = Mixture.restored(base_tensors, facts["base"])
+            base = Mixture.from_state(base_tensors, facts["base"])
             if base.shape != shape or base.classes != classes:
                 raise ValueError("its base is another prior's")
         else:
@@ -186,16 +233,18 @@ class Flow:
             check_tensors(base_tensors, rules, C=shape[0], K=max(1, len(classes)))
             if float(base_tensors["weights"].sum()) <= 0:
                 raise ValueError("no class ever occurs")
-            base = Channels(base_tensors["mean"], base_tensors["deviation"], base_tensors["weights"], classes)
+            base = ChannelNormal(
+                base_tensors["mean"], base_tensors["deviation"], base_tensors["weights"], classes
+            )
         own = {k.removeprefix("network."): t for k, t in tensors.items() if k.startswith("network.")}
         width, depth = whole_number(facts, "width", 1, 65_536), whole_number(facts, "depth", 1, len(own))
         with room_for(tensors.values()):
-            network = velocity(shape, len(base.weights), width, depth)
+            network = build_velocity(shape, len(base.weights), width, depth)
         check_state(network, own)
         network.load_state_dict(own, assign=True)
         moments = None
         if "moments.matrix" in tensors:
             parts = {"matrix": tensors["moments.matrix"], "offset": tensors["moments.offset"]}
             check_tensors(parts, {"matrix": Rule("C", "C"), "offset": Rule("C")}, C=shape[0])
-            moments = Moments(**parts)
+            moments = MomentMatch(**parts)
         return cls(base, network.eval().requires_grad_(False), dict(facts), moments)

@@ -52,8 +52,10 @@ class VectorVelocity(nn.Module):
         """`(N, d)` → `(N, d)`."""
         c = self.condition(time, parts)
         h = self.first(x)
-        for norm, inner, told, outer in zip(self.norms, self.inner, self.told, self.outer, strict=True):
-            h = h + outer(F.silu(inner(norm(h)) + told(c)))
+        for norm, inner, condition_layer, outer in zip(
+            self.norms, self.inner, self.told, self.outer, strict=True
+        ):
+            h = h + outer(F.silu(inner(norm(h)) + condition_layer(c)))
         result: Tensor = self.last(F.silu(self.norm(h)))
         return result
 
@@ -105,7 +107,9 @@ class _Block(nn.Module):
         return result
 
 
-def velocity(shape: tuple[int, ...], parts: int, width: int, depth: int) -> VectorVelocity | GridVelocity:
+def build_velocity(
+    shape: tuple[int, ...], parts: int, width: int, depth: int
+) -> VectorVelocity | GridVelocity:
     """The network for codes of this shape."""
     if len(shape) == 1:
         return VectorVelocity(shape[0], parts, width, depth)

@@ -10,10 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from isthmus.generation.flow import Channels, Flow
-from isthmus.generation.flow_network import velocity
+from isthmus.generation.flow import ChannelNormal, Flow, fit_moments
+from isthmus.generation.flow_network import build_velocity
 from isthmus.generation.mixture import Mixture
-from isthmus.generation.moments import matching
 from isthmus.images.split import hold_out
 from isthmus.images.store import ImageSet, Indices
 from isthmus.interruption import Interruption
@@ -33,11 +32,14 @@ from isthmus.training.run import Run
 
 STEPS = 6000
 BATCH = 512
-WIDTH = {1: 512, 3: 64}  # by the code's number of axes
-DEPTH = {1: 4, 3: 2}
-HELD_OUT = 0.05
+DEFAULT_WIDTHS = {1: 512, 3: 64}  # by the code's number of axes
+DEFAULT_DEPTHS = {1: 4, 3: 2}
+HELD_OUT_SHARE = 0.05
 VALIDATIONS = 20
-DRAWN, DRAWN_NUMBERS = 8192, 2**20  # samples, and numbers in them at most, to measure moments of
+MAX_MOMENT_SAMPLES, MAX_MOMENT_NUMBERS = (
+    8192,
+    2**20,
+)  # samples, and numbers in them at most, to measure moments of
 
 
 @dataclass(eq=False)
@@ -61,12 +63,19 @@ class _FlowLearner:
         time = torch.rand(len(white), generator=generator, device=white.device)
         angle = (time * (math.pi / 2)).view(-1, *(1,) * (white.ndim - 1))
         now = angle.cos() * noise + angle.sin() * white
-        wanted = angle.cos() * white - angle.sin() * noise
+        velocity = angle.cos() * white - angle.sin() * noise
         assert labels is not None
         with torch.autocast(white.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16):
-            found = self.module(now, time, labels).float()
+            predicted = self.module(now, time, labels).float()
         return Trace(
-            images, Corrupted(now, wanted), Latent(now), found, found, NoNetwork(), generator, labels
+            images,
+            Corrupted(now, velocity),
+            Latent(now),
+            predicted,
+            predicted,
+            NoNetwork(),
+            generator,
+            labels,
         )
 
 
@@ -75,7 +84,7 @@ class _FlowLearner:
 @kept_memory()
 def fit_flow(
     codes: Tensor,
-    base: Mixture | Channels,
+    base: Mixture | ChannelNormal,
     *,
     labels: Indices | None = None,
     steps: int = STEPS,
@@ -103,7 +112,7 @@ def fit_flow(
     if isinstance(base, Mixture):
         parts = torch.cat(
             [
-                base.sampled_parts(part, None if marks is None else marks[start : start + 8192], generator)
+                base.sample_parts(part, None if marks is None else marks[start : start + 8192], generator)
                 for start, part in zip(range(0, len(codes), 8192), torch.split(codes, 8192), strict=True)
             ]
         )
@@ -111,12 +120,12 @@ def fit_flow(
         parts = torch.zeros(len(codes), dtype=torch.int64) if marks is None or not base.classes else marks
     white = base.to_noise(codes, parts)
     shape = tuple(white.shape[1:])
-    wide = width or WIDTH[len(shape)]
-    deep = depth or DEPTH[len(shape)]
+    wide = width or DEFAULT_WIDTHS[len(shape)]
+    deep = depth or DEFAULT_DEPTHS[len(shape)]
     with seeded(seed):
-        network = velocity(shape, len(base.weights), wide, deep)
-    images = _as_images(white, parts)
-    train, held = hold_out(images, HELD_OUT if len(images) >= 40 else 0.0)
+        network = build_velocity(shape, len(base.weights), wide, deep)
+    images = _to_image_set(white, parts)
+    train, held = hold_out(images, HELD_OUT_SHARE if len(images) >= 40 else 0.0)
     rows = (shape[1], shape[2]) if len(shape) == 3 else (1, 1)
     settled = Settled(
         size=rows, crop=False, batch=min(batch, len(train)), steps=steps,
@@ -138,29 +147,29 @@ def fit_flow(
         "batch": settled.batch,
         "seed": seed,
     }
-    return matched(Flow(base, network.requires_grad_(False), facts), white, seed)
+    return match_moments(Flow(base, network.requires_grad_(False), facts), white, seed)
 
 
-def matched(flow: Flow, white: Tensor, seed: int = 0) -> Flow:
+def match_moments(flow: Flow, white: Tensor, seed: int = 0) -> Flow:
     """The flow with samples that vary as the `white` codes do that it was trained on."""
     generator = torch.Generator().manual_seed(seed)
-    count = max(2, min(DRAWN, DRAWN_NUMBERS // white[0].numel()))
+    count = max(2, min(MAX_MOMENT_SAMPLES, MAX_MOMENT_NUMBERS // white[0].numel()))
     parts = flow.parts(count, None, generator)
     noise = torch.randn(count, *white.shape[1:], generator=generator)
     made = replace(flow, moments=None).white(noise, parts)
-    return replace(flow, moments=matching(made, white))
+    return replace(flow, moments=fit_moments(made, white))
 
 
-def channels_of(codes: Tensor, labels: Indices | None, classes: tuple[str, ...]) -> Channels:
+def fit_channels(codes: Tensor, labels: Indices | None, classes: tuple[str, ...]) -> ChannelNormal:
     """Mean and deviation of each channel of grid codes `(N, C, h, w)`, and how often each class occurs."""
-    known = classes if labels is not None and len(classes) > 1 else ()
-    counts = np.bincount(labels, minlength=len(known)) if known and labels is not None else np.ones(1)
+    names = classes if labels is not None and len(classes) > 1 else ()
+    counts = np.bincount(labels, minlength=len(names)) if names and labels is not None else np.ones(1)
     deviation = codes.std((0, 2, 3), keepdim=True)[0].clamp_min(1e-6)
     weights = torch.from_numpy(counts / counts.sum()).float()
-    return Channels(codes.mean((0, 2, 3), keepdim=True)[0], deviation, weights, known)
+    return ChannelNormal(codes.mean((0, 2, 3), keepdim=True)[0], deviation, weights, names)
 
 
-def _as_images(white: Tensor, parts: Tensor) -> ImageSet:
+def _to_image_set(white: Tensor, parts: Tensor) -> ImageSet:
     grid = white if white.ndim == 4 else white[:, :, None, None]
     pixels = np.ascontiguousarray(grid.permute(0, 2, 3, 1).numpy())
     return ImageSet(pixels, tuple(map(str, range(len(pixels)))), parts.numpy(), source="codes")

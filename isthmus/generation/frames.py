@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from isthmus.errors import DataError, UsageError
-from isthmus.generation.codes import check_generates, decoded, encoded
-from isthmus.generation.dynamics import Dynamics, as_windows, dynamics_of, guess
-from isthmus.generation.sampling import as_pixels
+from isthmus.generation.codes import check_generates, decode_codes, encode_converted
+from isthmus.generation.dynamics import Dynamics, extrapolate, gather_known_frames, read_dynamics
+from isthmus.generation.sampling import to_pixels
 from isthmus.images.conform import to_dtype
 from isthmus.images.store import ImageSet, Pixels
 from isthmus.model.autoencoder import Autoencoder
@@ -23,7 +23,7 @@ from isthmus.model.reading import read_for
 from isthmus.threads import limited
 
 
-def sequences_of(images: ImageSet) -> list[ImageSet]:
+def split_sequences(images: ImageSet) -> list[ImageSet]:
     """The sequences in a set: one per sub-folder, in the order of names; without labels all is one."""
     if images.labels is None:
         return [images]
@@ -48,13 +48,13 @@ def fill_frames(model: Autoencoder, frames: ImageSet, missing: Sequence[int]) ->
     numbers = sorted({int(number) for number in missing})
     if numbers and not 0 <= numbers[0] <= numbers[-1] < len(frames):
         raise UsageError("frames are numbered from 0 to {last}", id="frames.number", last=len(frames) - 1)
-    known = [index for index in range(len(frames)) if index not in numbers]
-    if len(known) < 2:
+    given_numbers = [index for index in range(len(frames)) if index not in numbers]
+    if len(given_numbers) < 2:
         raise UsageError("at least two frames must be known", id="frames.too-few-known")
     given = read_for(model, frames)
     result = to_dtype(given.stack(range(len(given))), np.uint8).copy()
     if numbers:
-        result[numbers] = _made(model, given.subset(known), known, numbers)
+        result[numbers] = _make_frames(model, given.subset(given_numbers), given_numbers, numbers)
     return result
 
 
@@ -73,7 +73,7 @@ def insert_frames(model: Autoencoder, frames: ImageSet, count: int) -> Pixels:
     given = read_for(model, frames)
     times = np.arange((len(frames) - 1) * (count + 1) + 1) / (count + 1)
     new = [float(time) for time in times if time != round(time)]
-    made = _made(model, given, list(range(len(frames))), new)
+    made = _make_frames(model, given, list(range(len(frames))), new)
     own = to_dtype(given.stack(range(len(given))), np.uint8)
     result = np.empty((len(times), *own.shape[1:]), np.uint8)
     result[:: count + 1] = own
@@ -93,17 +93,17 @@ def predict_frames(model: Autoencoder, frames: ImageSet, count: int) -> Pixels:
     """
     if count < 1 or len(frames) < 2:
         raise UsageError("at least one frame after at least two is needed", id="frames.too-few-to-predict")
-    motion = dynamics_of(model)
+    motion = read_dynamics(model)
     given = read_for(model, frames)
-    codes = list(sequence_codes(model, given))
+    codes = list(encode_sequence(model, given))
     for _ in range(count):
         times = list(range(len(codes)))
-        told, when = as_windows(torch.stack(codes), times, [len(codes)])
-        codes.append(_answered(motion, told, when)[0])
-    return as_pixels(decoded(model, torch.stack(codes[-count:]), _size(given)))
+        context, when = gather_known_frames(torch.stack(codes), times, [len(codes)])
+        codes.append(_predict_codes(motion, context, when)[0])
+    return to_pixels(decode_codes(model, torch.stack(codes[-count:]), _size(given)))
 
 
-def sequence_codes(model: Autoencoder, frames: ImageSet) -> Tensor:
+def encode_sequence(model: Autoencoder, frames: ImageSet) -> Tensor:
     """`(T, …)` codes of frames, each seen whole, at the size that it has.
 
     Raises:
@@ -113,19 +113,21 @@ def sequence_codes(model: Autoencoder, frames: ImageSet) -> Tensor:
     check_generates(model)
     given = read_for(model, frames)
     _size(given)
-    return encoded(model, given)
+    return encode_converted(model, given)
 
 
-def _made(model: Autoencoder, known: ImageSet, times: Sequence[float], wanted: Sequence[float]) -> Pixels:
-    told, when = as_windows(sequence_codes(model, known), times, wanted)
-    return as_pixels(decoded(model, _answered(dynamics_of(model), told, when), _size(known)))
+def _make_frames(
+    model: Autoencoder, frames: ImageSet, times: Sequence[float], targets: Sequence[float]
+) -> Pixels:
+    context, when = gather_known_frames(encode_sequence(model, frames), times, targets)
+    return to_pixels(decode_codes(model, _predict_codes(read_dynamics(model), context, when), _size(frames)))
 
 
-def _answered(motion: Dynamics | None, told: Tensor, times: Tensor) -> Tensor:
+def _predict_codes(motion: Dynamics | None, context: Tensor, times: Tensor) -> Tensor:
     if motion is not None:
-        return motion(told, times)
-    flat = guess(told.flatten(2), times)
-    return flat.reshape(-1, *told.shape[2:])
+        return motion(context, times)
+    flat = extrapolate(context.flatten(2), times)
+    return flat.reshape(-1, *context.shape[2:])
 
 
 def _size(frames: ImageSet) -> tuple[int, int]:

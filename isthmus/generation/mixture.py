@@ -19,15 +19,15 @@ from torch import Tensor
 from isthmus.errors import DataError, UsageError
 from isthmus.generation.prior import STEPS
 from isthmus.images.store import Indices
-from isthmus.metrics.subspace import Subspace, principal_subspace
+from isthmus.metrics.baselines import Subspace, principal_subspace
 from isthmus.model.attachment_check import Rule, check_tensors, class_names, sides
 
 COMPONENTS = 100
-REFINED = 400  # where a flow refines the mixture
-DIMENSIONS = 256
-ITERATIONS = 60
-SINGLE = 5000
-LEAST = 4  # codes per component and dimension below which fewer components are fitted
+FLOW_COMPONENTS = 400  # where a flow refines the mixture
+MAX_DIMENSIONS = 256
+EM_ITERATIONS = 60
+MIN_SINGLE_PRECISION_CODES = 5000
+MIN_CODES_PER_DIMENSION = 4  # codes per component and dimension below which fewer components are fitted
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +67,7 @@ class Mixture:
     def parts_of(self, codes: Tensor, label: int | None = None) -> Tensor:
         return self.log_joint(codes, label).argmax(1)
 
-    def sampled_parts(self, codes: Tensor, labels: Tensor | None, generator: torch.Generator) -> Tensor:
+    def sample_parts(self, codes: Tensor, labels: Tensor | None, generator: torch.Generator) -> Tensor:
         """`(N,)` a component for each code, drawn by its responsibility, of the code's own class if known."""
         log_joint = self.log_joint(codes)
         if labels is not None and self.classes:
@@ -102,7 +102,7 @@ class Mixture:
         noise: Tensor = inside[..., 0] @ self.space.basis + outside
         return noise.reshape(-1, *self.shape)
 
-    def stored(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors = {
             "mean": self.space.mean,
             "basis": self.space.basis,
@@ -121,7 +121,7 @@ class Mixture:
         return tensors, facts
 
     @classmethod
-    def restored(cls, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> Mixture:
+    def from_state(cls, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> Mixture:
         """The inverse of `stored`.
 
         Raises:
@@ -162,7 +162,7 @@ def fit_mixture(
     codes: Tensor,
     *,
     components: int = COMPONENTS,
-    dimensions: int = DIMENSIONS,
+    dimensions: int = MAX_DIMENSIONS,
     labels: Indices | None = None,
     classes: tuple[str, ...] = (),
     seed: int = 0,
@@ -192,12 +192,12 @@ def fit_mixture(
     lost = (flat - space.decode(rows)).square().sum(1).mean()
     rest = (lost / outside).sqrt() if outside else torch.zeros(())
     present = sorted({int(k) for k in labels.tolist()}) if labels is not None else []
-    known = classes if labels is not None and len(present) > 1 else ()
+    names = classes if labels is not None and len(present) > 1 else ()
     groups: list[tuple[int, Tensor]] = [(-1, rows)]
-    if known and labels is not None:
+    if names and labels is not None:
         marks = torch.from_numpy(labels)
         groups = [(k, rows[marks == k]) for k in present]
-    fitted = [_fitted(part, components // len(groups), rows, seed) for _, part in groups]
+    fitted = [_fit_part(part, components // len(groups), rows, seed) for _, part in groups]
     shares = [len(part) / len(rows) for _, part in groups]
     return Mixture(
         shape=tuple(codes.shape[1:]),
@@ -212,12 +212,12 @@ def fit_mixture(
                 for (k, _), (w, _, _) in zip(groups, fitted, strict=True)
             ]
         ),
-        classes=known,
+        classes=names,
         kind="gaussian" if components <= len(groups) else "mixture",
     )
 
 
-def _fitted(part: Tensor, components: int, everything: Tensor, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+def _fit_part(part: Tensor, components: int, everything: Tensor, seed: int) -> tuple[Tensor, Tensor, Tensor]:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
 
@@ -225,11 +225,13 @@ def _fitted(part: Tensor, components: int, everything: Tensor, seed: int) -> tup
     # A covariance of few codes has directions without any extent: some of everybody's variance goes into it.
     spread = everything.var(0).mean().clamp_min(1e-12)
     shrink = min(1.0, width / max(1, count)) * 0.1 + 1e-4
-    most = max(1, min(components, count // (LEAST * width)))
+    most = max(1, min(components, count // (MIN_CODES_PER_DIMENSION * width)))
     model = GaussianMixture(
-        most, reg_covar=float(spread * shrink), max_iter=ITERATIONS, tol=3e-3, random_state=seed
+        most, reg_covar=float(spread * shrink), max_iter=EM_ITERATIONS, tol=3e-3, random_state=seed
     )
-    rows = (part if count > SINGLE else part.double()).numpy()  # large sets in single precision
+    rows = (
+        part if count > MIN_SINGLE_PRECISION_CODES else part.double()
+    ).numpy()  # large sets in single precision
     if count < 2:
         rows = np.concatenate([rows, rows])
     with warnings.catch_warnings():

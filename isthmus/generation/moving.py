@@ -14,7 +14,7 @@ from isthmus.images.conform import to_dtype
 from isthmus.images.store import ImageSet, Pixels
 
 
-def moving(
+def make_moving_sequences(
     images: ImageSet,
     count: int,
     *,
@@ -60,15 +60,15 @@ def moving(
         for _ in range(objects):
             image = to_dtype(images.image(int(random.integers(len(images)))), np.uint8)
             angle, pace = random.uniform(0, 2 * np.pi), random.uniform(*speed)
-            rows = _bounced(random, side - height, pace * np.sin(angle), frames)
-            columns = _bounced(random, side - width, pace * np.cos(angle), frames)
+            rows = _bounce(random, side - height, pace * np.sin(angle), frames)
+            columns = _bounce(random, side - width, pace * np.cos(angle), frames)
             for frame, top, left in zip(sequence, rows, columns, strict=True):
                 part = frame[top : top + height, left : left + width]
                 np.maximum(part, image, out=part)
     return result
 
 
-def _bounced(random: np.random.Generator, room: int, velocity: float, frames: int) -> npt.NDArray[np.int64]:
+def _bounce(random: np.random.Generator, room: int, velocity: float, frames: int) -> npt.NDArray[np.int64]:
     """Whole-pixel places of a point that moves between 0 and `room` and is reflected at both."""
     place = random.uniform(0, room) + velocity * np.arange(frames)
     if room == 0:

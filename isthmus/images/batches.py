@@ -160,7 +160,7 @@ def share_of(count: int, number: int, parts: int) -> slice:
     return slice(count * number // parts, count * (number + 1) // parts)
 
 
-def whole(
+def iter_batches(
     images: ImageSet,
     indices: Sequence[int] | Indices | None = None,
     *,

@@ -90,6 +90,7 @@ def list_images(folder: str | Path, *, most: int | None = None) -> Listing:
             "{folder}: no images in it (kinds read: {kinds}){unlisted}",
             id="data.folder-without-images",
             hint=other or Hint("give a folder of images, or a set by its name, such as fashion-sample"),
+            expected="FOLDER-OF-IMAGES",
             folder=folder,
             kinds=KINDS,
             unlisted=unlisted,

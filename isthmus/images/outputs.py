@@ -134,13 +134,20 @@ def contact_sheet(pixels: Pixels, columns: int | None = None, *, scale: int | No
         scale: enlarge by this whole factor instead.
     """
     pixels = visible_bands(pixels)
+    return _enlarged_grid(list(pixels), columns, scale)
+
+
+def beside(first: Pixels, second: Pixels, scale: int | None = None) -> Pixels:
+    """Two images `(H, W, C)` of one size beside each other, as on `contact_sheet`, of any sample types."""
+    return _enlarged_grid([first, second], 2, scale)
+
+
+def _enlarged_grid(images: Sequence[Pixels], columns: int | None, scale: int | None) -> Pixels:
+    sheet = grid(images, columns)
     if scale is None:
-        sheet = grid(pixels, columns)
-        wanted = -(-MIN_IMAGE_SIDE_PX // max(pixels.shape[1:3]))
+        wanted = -(-MIN_IMAGE_SIDE_PX // max(images[0].shape[:2]))
         scale = max(1, min(wanted, MAX_ENLARGED_SHEET_SIDE_PX // max(sheet.shape[:2])))
-        if scale == 1:
-            return sheet
-    return grid(enlarge(pixels, scale), columns)
+    return sheet if scale == 1 else grid([enlarge(image, scale) for image in images], columns)
 
 
 def check_free(out: str | Path, force: bool, *, labelled: bool = False) -> None:

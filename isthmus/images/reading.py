@@ -25,7 +25,7 @@ from isthmus.images.pool import Progress
 from isthmus.images.registry import NAMES
 from isthmus.images.sample_range import UNIT, Range, UnreadablePixelsError, check_range, to_samples
 from isthmus.images.shards import find_shards
-from isthmus.images.sources import content_of, decode_source, is_encoded, is_pillow, is_tensor
+from isthmus.images.sources import content_of, decode_source, is_encoded, is_open, is_pillow, is_tensor
 from isthmus.images.store import ImageSet, Pixels, Ragged, Skipped
 from isthmus.input_files import is_folder, is_there, special_kind
 from isthmus.messages import Message
@@ -282,11 +282,17 @@ class _Reader:
                 progress=self.progress,
             )
         sets: list[ImageSet] = []
+        # A pipe can be read only once, and may stand in the list several times.
+        contents: dict[int, Content] = {}
+        for one in data:
+            if is_open(one) and id(one) not in contents:
+                contents[id(one)] = content_of(one)
         skipped: list[Skipped] = []
         hint: Hint | None = None
         for index, (one, path) in enumerate(zip(data, paths, strict=True)):
             try:
-                found = self.read(one)
+                content = contents.get(id(one))
+                found = self.read(one) if content is None else self._one(content, content.name)
             except ImageFileError as error:  # as in a folder, a broken file is left out
                 hint = hint if skipped else error.hint
                 skipped.append(Skipped(path or str(index), error.reason))

@@ -10,9 +10,11 @@ from typing import Any
 from isthmus.errors import DataError
 from isthmus.images.formats import decode, decode_pillow
 from isthmus.images.modes import Alpha
-from isthmus.images.opening import MAX_PIXELS, Content
+from isthmus.images.opening import MAX_PIXELS, Content, opened
 from isthmus.images.sample_range import Range
 from isthmus.images.store import Pixels
+
+_JPEG = ("JPEG", "MPO")
 
 
 def is_pillow(value: object) -> bool:
@@ -30,11 +32,16 @@ def is_tensor(value: object) -> bool:
 
 def is_encoded(value: object) -> bool:
     """Whether `value` is the content of an image file: bytes, or a file open for reading."""
-    return isinstance(value, (bytes, bytearray, memoryview)) or callable(getattr(value, "read", None))
+    return isinstance(value, (bytes, bytearray, memoryview)) or is_open(value)
+
+
+def is_open(value: object) -> bool:
+    """Whether `value` is a file open for reading."""
+    return callable(getattr(value, "read", None))
 
 
 def content_of(value: Any) -> Content:
-    """The bytes, or what is left to read of an open file.
+    """The bytes, or what is left to read of an open file, which is left where it was if that is possible.
 
     Raises:
         DataError: the file is open as text, or cannot be read.
@@ -44,7 +51,10 @@ def content_of(value: Any) -> Content:
     name = getattr(value, "name", None)
     name = name if isinstance(name, str) else "image file"
     try:
+        start = value.tell() if _is_seekable(value) else None
         data = value.read()
+        if start is not None:
+            value.seek(start)  # the same open file may be given again
     except (OSError, ValueError) as error:
         raise DataError(
             "{name}: cannot be read ({reason})", id="data.object-unreadable", name=name, reason=error
@@ -57,6 +67,38 @@ def content_of(value: Any) -> Content:
             name=name,
         )
     return Content(data, name)
+
+
+def _is_seekable(stream: Any) -> bool:
+    seekable = getattr(stream, "seekable", None)
+    return bool(callable(seekable) and seekable())
+
+
+def hold_content(image: Any) -> Any:
+    """An open file as its bytes, so that it can be read twice; anything else as it is."""
+    if is_encoded(image) and not isinstance(image, (bytes, bytearray, memoryview)):
+        return content_of(image).data
+    return image
+
+
+def is_jpeg(image: Any) -> bool:
+    """Whether this is a JPEG file: a path, bytes, or a Pillow image that was opened from one.
+
+    False of what cannot be opened.
+    """
+    if is_pillow(image):
+        return getattr(image, "format", None) in _JPEG
+    if isinstance(image, (str, os.PathLike)):
+        source: Path | Content = Path(image)
+    elif is_encoded(image):
+        source = content_of(image)
+    else:
+        return False
+    try:
+        with opened(source, MAX_PIXELS) as found:
+            return getattr(found, "format", None) in _JPEG
+    except DataError:
+        return False
 
 
 def decode_source(

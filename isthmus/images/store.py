@@ -70,6 +70,8 @@ class ImageSet:
         source: DATA as the user gave it.
         skipped: broken inputs left out.
         notes: choices made in reading, one sentence each, to be said to the user.
+        target_channels: of pairs, how many of the last channels are the target; else 0.
+        target_source: of pairs, the targets as the user gave them.
 
     Raises:
         DataError: another sample type, or names or labels of another length.
@@ -82,6 +84,8 @@ class ImageSet:
     source: str = "array"
     skipped: tuple[Skipped, ...] = ()
     notes: tuple[str, ...] = ()
+    target_channels: int = 0
+    target_source: str = ""
 
     def __post_init__(self) -> None:
         if self.pixels.dtype not in SAMPLE_TYPES:
@@ -183,6 +187,11 @@ class ImageSet:
     @property
     def channels(self) -> int:
         return int(self.pixels.shapes[0, 2] if isinstance(self.pixels, Ragged) else self.pixels.shape[3])
+
+    @property
+    def input_channels(self) -> int:
+        """Channels of an image; of a pair those of its input."""
+        return self.channels - self.target_channels
 
     @property
     def dtype(self) -> np.dtype[Any]:

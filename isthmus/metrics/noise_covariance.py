@@ -21,7 +21,7 @@ import torch
 from scipy import ndimage
 
 from isthmus.errors import DataError
-from isthmus.metrics.cut_noise import ClippedNoise
+from isthmus.metrics.noise import ClippedNoise
 
 Floats = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]
@@ -55,9 +55,12 @@ class NoiseEstimate:
         sigma: root of the mean variance of the channels, in units of `white` / 255.
         error: standard error of `sigma`: spread of the windows that decide, and what texture may add.
         covariance: `(C, C)`, in squared units of `white` / 255.
+        flatness: smallest over mean eigenvalue in the span of the noise, in the windows that decide: near 1
+            for white noise, less for texture and for noise that is correlated between neighbours.
+        kurtosis: excess kurtosis of the noise in those windows: 0 for Gaussian noise, more for texture.
         coarseness: deviation of the means of 2×2 samples, doubled, over that of samples: 1 for white noise,
             more where noise is correlated between neighbours or saved as JPEG.
-        share: of the image's windows that carry noise of this level.
+        share: of the windows with other than flat samples, those with noise of this level or texture.
         windows: number of windows that decide.
         white: the sample value taken for white.
     """
@@ -65,6 +68,8 @@ class NoiseEstimate:
     sigma: float
     error: float
     covariance: Floats
+    flatness: float
+    kurtosis: float
     coarseness: float
     share: float
     windows: int
@@ -141,19 +146,21 @@ def estimate_noise_covariance(
         if (found := _measure(samples, usable, corner)) is not None
     ]
     if not windows:
-        return NoiseEstimate(0.0, MIN_ERROR, np.zeros((channels, channels)), 1.0, 0.0, 0, white)
+        return NoiseEstimate(0.0, MIN_ERROR, np.zeros((channels, channels)), 1.0, 0.0, 1.0, 0.0, 0, white)
     chosen = _without_clipped(_choose(_without_clipped(windows, MAX_CLIPPED_TO_CORRECT)), MAX_CLIPPED)
     levels = np.array([one.level for one in chosen])
     covariance = np.mean([one.covariance for one in chosen], 0)
     sigma = float(np.sqrt(np.trace(covariance) / channels))
     all_levels = np.array([one.level for one in windows])
-    share = float((all_levels > sigma / LEVELS_AGREE).sum() / len(corners))
+    share = float((all_levels > sigma / LEVELS_AGREE).sum() / len(windows))
     spread = float(levels.std() / np.sqrt(len(levels)))
-    texture = (1 - float(np.mean([one.flatness for one in chosen]))) * 0.1 * sigma
+    flatness = float(np.mean([one.flatness for one in chosen]))
+    kurtosis = float(np.mean([one.kurtosis for one in chosen]))
+    texture = (1 - flatness) * 0.1 * sigma
     error = float(np.sqrt(spread**2 + texture**2 + max(MIN_ERROR, MIN_RELATIVE_ERROR * sigma) ** 2))
     coarse = [level for one in chosen if (level := _coarse_level(samples, one.corner)) is not None]
     coarseness = float(np.median(coarse)) / sigma if coarse and sigma > 0 else 1.0
-    return NoiseEstimate(sigma, error, covariance, coarseness, share, len(chosen), white)
+    return NoiseEstimate(sigma, error, covariance, flatness, kurtosis, coarseness, share, len(chosen), white)
 
 
 def white_level(planes: npt.NDArray[Any]) -> float:
@@ -193,6 +200,7 @@ class _Window:
     covariance: Floats
     span: float
     flatness: float
+    kurtosis: float
     clipped: float
     means: Floats
 
@@ -217,12 +225,22 @@ def _measure(samples: Floats, usable: Booleans, corner: tuple[int, int]) -> _Win
     values, vectors = np.linalg.eigh(sum(plane.T @ plane for plane in patches) / (count * channels))
     values = np.maximum(values, 0)
     kept = noise_span(values)
-    projected = (patches @ vectors[:, :kept]).reshape(channels, -1)
+    projected = patches @ vectors[:, :kept]  # (C, n, kept)
+    variances = projected.var(1, keepdims=True)
+    kurtosis = float(((projected**2 / np.maximum(variances, 1e-12)) ** 2).mean() - 3)
+    projected = projected.reshape(channels, -1)
     covariance = projected @ projected.T / projected.shape[1]
     mean = float(values[:kept].mean())
     flatness = float(values[0] / mean) if mean > 0 else 0.0
     return _Window(
-        corner, float(np.sqrt(mean)), covariance, kept / len(values), flatness, clipped, means.ravel()
+        corner,
+        float(np.sqrt(mean)),
+        covariance,
+        kept / len(values),
+        flatness,
+        kurtosis,
+        clipped,
+        means.ravel(),
     )
 
 

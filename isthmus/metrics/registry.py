@@ -14,7 +14,7 @@ from typing import Literal
 from torch import Tensor
 
 from isthmus.errors import UsageError
-from isthmus.metrics import bits, pixels, structure
+from isthmus.metrics import pixel_metrics, structure
 
 PSNR_CEILING = 100.0  # dB; an exact reconstruction would make every mean infinite
 LEAST_PROBABILITY = 1 / 512  # half a level of 8 bits
@@ -48,8 +48,8 @@ class OutputBatch:
         """`(N,)` nats per pixel-channel."""
         target = self.target.clamp(0, 1)
         if self.logits is not None:
-            return bits.bce_from_logits(self.logits, target)
-        return bits.bce(self.output.clamp(LEAST_PROBABILITY, 1 - LEAST_PROBABILITY), target)
+            return pixel_metrics.bce_from_logits(self.logits, target)
+        return pixel_metrics.bce(self.output.clamp(LEAST_PROBABILITY, 1 - LEAST_PROBABILITY), target)
 
 
 def _always(_: OutputBatch) -> bool:
@@ -140,7 +140,7 @@ for _metric in (
         label="PSNR",
         unit="dB",
         better="higher",
-        compute=lambda batch: pixels.psnr(batch.output, batch.target, at_most=PSNR_CEILING),
+        compute=lambda batch: pixel_metrics.psnr(batch.output, batch.target, at_most=PSNR_CEILING),
         in_short=True,
     ),
     Metric(
@@ -161,7 +161,7 @@ for _metric in (
         name="mse",
         label="MSE",
         better="lower",
-        compute=lambda batch: pixels.mse(batch.output, batch.target),
+        compute=lambda batch: pixel_metrics.mse(batch.output, batch.target),
         in_short=True,
         objective="reconstruction",
     ),
@@ -169,7 +169,7 @@ for _metric in (
         name="mae",
         label="MAE",
         better="lower",
-        compute=lambda batch: pixels.mae(batch.output, batch.target),
+        compute=lambda batch: pixel_metrics.mae(batch.output, batch.target),
     ),
     Metric(
         name="bce",
@@ -185,7 +185,7 @@ for _metric in (
         label="cross-entropy above floor",
         unit="nats/value",
         better="lower",
-        compute=lambda batch: batch.cross_entropy - bits.binary_entropy(batch.target.clamp(0, 1)),
+        compute=lambda batch: batch.cross_entropy - pixel_metrics.binary_entropy(batch.target.clamp(0, 1)),
         applies=_is_probability,
     ),
     Metric(name="kl", label="KL", unit="nats/image"),

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from isthmus.errors import DataError
-from isthmus.metrics.pixels import check_pair
+from isthmus.metrics.pixel_metrics import check_pair
 
 WINDOW_PX = 11
 SIGMA_PX = 1.5

@@ -1,4 +1,4 @@
-"""Five published descriptions of autoencoders for images, each with its exact settings (docs/research/articles.md).
+"""Five published descriptions of autoencoders, each with its exact settings (docs/research/articles/).
 
 They share Keras' defaults: Adam at 0.001 with β₂ 0.999, neither schedule, clipping nor averaged weights. A
 convolution that the description leaves unpadded is padded here, or the sizes would not come back.

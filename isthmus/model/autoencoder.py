@@ -65,11 +65,12 @@ class Autoencoder(nn.Module):
 
     Args:
         recipe: what to build; its code must no longer be `auto`.
-        channels: 1 to 64.
+        channels: of the images that it reads, 1 to 64.
         size: `(H, W)` of the training images. A vector code is tied to it; a grid code only takes the size of
             learned positions from it.
 
     Attributes:
+        output_channels: of the images that it gives: the same, but for a model that was trained on pairs.
         summary: how it was trained (JSON values): data, seed, steps, precision, losses.
         attachments: by name, see `Attachment`.
 
@@ -82,13 +83,15 @@ class Autoencoder(nn.Module):
         capabilities.check(recipe)
         capabilities.check_images(recipe, channels=channels, axes=len(size))
         self.recipe, self.channels, self.size = recipe, channels, size
+        self.output_channels = recipe.corruption.target_channels or channels
         self.summary: dict[str, Any] = {}
         self.attachments: dict[str, Attachment] = {}
         self.precision = torch.float32
         self.bottleneck: Bottleneck = bottlenecks.build(recipe, channels=channels)
         self.multiple = recipe.backbone.size_multiple(recipe.geometry, size)
         plan = Plan(
-            channels=channels,
+            channels=self.output_channels,
+            seen=channels,
             inputs=channels + recipe.corruption.has_condition,
             size=round_up_size(size, self.multiple),
             geometry=recipe.geometry,
@@ -102,7 +105,7 @@ class Autoencoder(nn.Module):
         self.critic = build_critic(recipe, plan)
         # Where the decoder starts from, see `start_at`: a buffer, so that it is saved with the weights.
         self.offset: Tensor
-        self.register_buffer("offset", torch.zeros(channels, 1, 1))
+        self.register_buffer("offset", torch.zeros(self.output_channels, 1, 1))
         self.noise_log_sigma = nn.Parameter(torch.zeros(()), requires_grad=self._learns_noise)
 
     @property
@@ -115,16 +118,18 @@ class Autoencoder(nn.Module):
 
         From elsewhere the first steps all push one way, a deep net overshoots, and a saturated sigmoid has no
         gradient to come back with. The learned σ of `gaussian-nll` starts at the error of that painting, the
-        images' standard `deviation`: an optimiser moves log σ too slowly to find it from far off.
+        images' standard `deviation`: an optimiser moves log σ too slowly to find it from far off. Of pairs
+        the mean is that of both, the input's channels first.
         """
         if self._learns_noise:
             self.noise_log_sigma.copy_(deviation.clamp_min(1e-3).log())
         if self.recipe.backbone.predicts_residual:
             return  # it begins as the identity
         bounded = mean.clamp(0.01, 0.99)
-        start = bounded.logit() if self.recipe.backbone.output == "sigmoid" else bounded
+        painted = bounded[-self.output_channels :]
+        start = painted.logit() if self.recipe.backbone.output == "sigmoid" else painted
         self.offset.copy_(start.view(-1, 1, 1))
-        self.encoder.centre_at(bounded)
+        self.encoder.centre_at(bounded[: self.channels])
 
     # ------------------------------------------------------------ the pass
 
@@ -148,7 +153,7 @@ class Autoencoder(nn.Module):
         Corruption and sampled codes draw from torch's global generator. A critic has no part in it.
 
         Args:
-            images: `(N, C, H, W)` floats in [0, 1].
+            images: `(N, C, H, W)` floats in [0, 1]; of pairs the target's channels behind the input's.
             labels: `(N,)` classes, or None.
             progress: share of the training that is done; weights with a warm-up depend on it.
 
@@ -183,6 +188,8 @@ class Autoencoder(nn.Module):
     ) -> Trace:
         """One whole pass over `images (N, C, H, W)`, with corruption; all randomness comes from `generator`.
 
+        Of pairs the target's channels stand behind the input's, and are the images of the trace.
+
         Args:
             sample: draw stochastic codes (training) or take the deterministic one.
             corruption: another than the recipe's own.
@@ -196,6 +203,8 @@ class Autoencoder(nn.Module):
             code, skips = self._encode(corrupted, generator, sample)
             raw = self.decode_raw(code.values, images.shape[-2:], skips)
         output = apply_range(raw, self.recipe.backbone.output)
+        if self.recipe.corruption.is_paired:
+            images = corrupted.target
         return Trace(images, corrupted, code, raw, output, self, generator, labels)
 
     def _encode(
@@ -309,11 +318,12 @@ class Autoencoder(nn.Module):
         return kind.restore(torch.cat(parts))
 
     def features(self, images: Tensor, precision: torch.dtype | None = None) -> Tensor:
-        """`(N, C, H, W)` floats → what the encoder hands to the bottleneck, one pass.
+        """`(N, C, H, W)` floats → what the encoder hands to the bottleneck, one pass; of pairs the input's.
 
         Args:
             precision: of its convolutions and products, float32 or bfloat16, where not the model's own.
         """
+        images = images[:, : self.channels]
         return self._features(Corrupted(images, images), precision).h.float()
 
     def encode_batch(self, images: Tensor) -> Tensor:

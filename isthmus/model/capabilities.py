@@ -267,6 +267,13 @@ def _output_range(recipe: Recipe) -> str | None:
     return None
 
 
+def _pairs(recipe: Recipe) -> str | None:
+    if not recipe.corruption.is_paired or recipe.backbone.may_transform:
+        return None
+    start = " with backbone.start=cosine or encoder=linear" if recipe.backbone.kind == "conv" else ""
+    return f"a {recipe.backbone.kind} backbone{start} gives back its own images: it cannot learn from pairs"
+
+
 def _full_batch(recipe: Recipe) -> str | None:
     if recipe.optimiser.takes_all_images and recipe.backbone.has_batch_norm:
         return Message(
@@ -288,4 +295,5 @@ _RULES: tuple[Callable[[Recipe], str | None], ...] = (
     _prior,
     _output_range,
     _full_batch,
+    _pairs,
 )

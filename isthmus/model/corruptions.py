@@ -29,6 +29,13 @@ def leave(images: Tensor, how: axes.NoCorruption, generator: torch.Generator) ->
     return Corrupted(images, images)
 
 
+def split_pairs(images: Tensor, how: axes.Pairs, generator: torch.Generator) -> Corrupted:  # noqa: ARG001
+    """Pairs `(N, C + outputs, H, W)` → the input and the target; without targets both are the image."""
+    if how.outputs is None:
+        return Corrupted(images, images)
+    return Corrupted(images[:, : -how.outputs], images[:, -how.outputs :])
+
+
 def add_salt_and_pepper(images: Tensor, how: axes.SaltPepper, generator: torch.Generator) -> Corrupted:
     noise = _uniform(images[:, :1], generator)
     salt = (noise < how.amount / 2).to(images.dtype)

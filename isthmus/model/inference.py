@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 
 from isthmus.errors import DataError
-from isthmus.images.batches import whole
+from isthmus.images.batches import iter_batches
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
 
@@ -60,7 +60,7 @@ def iter_codes(model: Autoencoder, images: ImageSet) -> Iterator[Vectors]:
             id="model.grid-codes-differ",
             source=images.source,
         )
-    for batch in whole(images, batch=BATCH_IMAGES):
+    for batch in iter_batches(images, batch=BATCH_IMAGES):
         yield model.encode_batch(batch.images).flatten(1).numpy()
 
 

@@ -23,17 +23,26 @@ def read_for(model: Autoencoder, data: Any, *, range: Range | None = None) -> Im
     Raises:
         DataError: unreadable, or colour images for a gray model: gray would no longer be the images as given.
     """
-    images = read_expected(data, model.channels, range=range)
-    if images.channels == model.channels:
+    return _with_channels(read_expected(data, model.channels, range=range), model.channels)
+
+
+def read_targets_for(model: Autoencoder, data: Any, *, range: Range | None = None) -> ImageSet:
+    """As `read_for`, with the number of channels of the images that the model gives."""
+    channels = model.output_channels
+    return _with_channels(read_expected(data, channels, range=range), channels)
+
+
+def _with_channels(images: ImageSet, channels: int) -> ImageSet:
+    if images.channels == channels:
         return images
-    if images.channels == 1 and model.channels == 3:
+    if images.channels == 1 and channels == 3:
         note = Message(
             "the images are gray and the model reads colour: gray is repeated in all channels",
             id="reading.gray-repeated",
         )
         return replace(conform(images, size=None, channels=3), notes=(*images.notes, note))
     kinds = {1: "gray", 3: "RGB"}
-    wants, has = (kinds.get(n, f"{n}-channel") for n in (model.channels, images.channels))
+    wants, has = (kinds.get(n, f"{n}-channel") for n in (channels, images.channels))
     raise DataError(
         "{source} has {given} images and the model reads {expected} ones",
         id="model.channels",

@@ -87,6 +87,21 @@ def inpainting() -> Recipe:
     )
 
 
+def transform_pairs() -> Recipe:
+    """Other images from images, learned from pairs: colours, photographs, sharpness (Isola et al. 2017).
+
+    The restoration network of `denoising`: what it adds to its input makes the target. The loss is the
+    squared error alone: where many targets fit an input, their mean is learned.
+    """
+    return Recipe(
+        name="transform-pairs",
+        code="128@8",
+        backbone=_restorer(),
+        corruption=axes.Pairs(),
+        optimiser=axes.Optimiser(rate=1e-3, ema=0.999),
+    )
+
+
 def variational() -> Recipe:
     """Codes are distributions kept near a standard normal (Kingma and Welling 2014).
 
@@ -166,6 +181,7 @@ FAMILIES: dict[str, Callable[[], Recipe]] = {
     "contractive": contractive,
     "denoising": denoising,
     "inpainting": inpainting,
+    "transform-pairs": transform_pairs,
     "variational": variational,
     "adversarial": adversarial,
     "vae-gan": vae_gan,

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from isthmus.errors import UsageError
-from isthmus.metrics.cut_noise import ClippedNoise
+from isthmus.metrics.noise import ClippedNoise
 from isthmus.model import axes
 from isthmus.model.axes.corruption import LEAST_RECORRUPTION as LEAST
 from isthmus.model.axes.corruption import MOST_RECORRUPTION as MOST

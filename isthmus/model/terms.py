@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from isthmus.metrics import densities
+from isthmus.metrics import pixel_metrics
 from isthmus.metrics.structure import ssim
 from isthmus.model.trace import Trace
 
@@ -68,12 +68,12 @@ def gaussian_nll(trace: Trace) -> Tensor:
 
 def bernoulli_nats(raw: Tensor, output: Tensor, log_sigma: Tensor, images: Tensor) -> Tensor:  # noqa: ARG001
     """−ln p(x|z) `(N,)` of pixels that are black or white; of grey values a cross-entropy, no probability."""
-    return densities.bernoulli_nll(raw, images)
+    return pixel_metrics.bernoulli_nll(raw, images)
 
 
 def gaussian_nats(raw: Tensor, output: Tensor, log_sigma: Tensor, images: Tensor) -> Tensor:  # noqa: ARG001
     """−ln p(x|z) `(N,)` under a normal around the output, with the learned σ."""
-    return densities.gaussian_nll(output, 2 * log_sigma, images)
+    return pixel_metrics.gaussian_nll(output, 2 * log_sigma, images)
 
 
 def apply_range(raw: Tensor, output: str) -> Tensor:

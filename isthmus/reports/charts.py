@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.typing import ArrayLike
 
+from isthmus.errors import OutputError
 from isthmus.escaping import for_drawing
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ INK = "#7d828a"
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
 
 MAX_LEGEND_LETTERS = 80  # of a legend above a chart
+MAX_SCALE = 8  # of a chart, which is sharp on every screen without it
 MAX_WRITTEN_CLASSES = 20  # up to which every cell of a confusion matrix shows its share
 
 
@@ -53,9 +55,9 @@ def draw_curves(
     figure, axes = _chart(7.2, 3.2)
     handles = []
     for number, points in enumerate(series.values()):
-        kept = [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y) and (y > 0 or not log)]
-        x, y = [p[0] for p in kept], [p[1] for p in kept]
-        marker = "o" if len(kept) < 2 else None
+        finite = [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y) and (y > 0 or not log)]
+        x, y = [p[0] for p in finite], [p[1] for p in finite]
+        marker = "o" if len(finite) < 2 else None
         handles += axes.plot(x, y, color=_colour(number), linewidth=1.6, marker=marker, markersize=4)
     if log:
         axes.set_yscale("log")
@@ -104,11 +106,11 @@ def draw_histogram(series: Mapping[str, ArrayLike], *, x_label: str = "", bins: 
         A PNG file.
     """
     figure, axes = _chart(7.2, 3.0)
-    kept = [np.asarray(values, dtype=np.float64).ravel() for values in series.values()]
-    kept = [values[np.isfinite(values)] for values in kept]
-    edges = np.histogram_bin_edges(np.concatenate([*kept, np.empty(0)]), bins)
+    arrays = [np.asarray(values, dtype=np.float64).ravel() for values in series.values()]
+    arrays = [values[np.isfinite(values)] for values in arrays]
+    edges = np.histogram_bin_edges(np.concatenate([*arrays, np.empty(0)]), bins)
     handles = []
-    for number, values in enumerate(kept):
+    for number, values in enumerate(arrays):
         counts = np.histogram(values, edges)[0] / max(len(values), 1)
         handles.append(axes.stairs(counts, edges, fill=True, alpha=0.35, color=_colour(number)))
         axes.stairs(counts, edges, color=_colour(number), linewidth=1.2)
@@ -124,6 +126,7 @@ def draw_scatter(
     y_label: str,
     log: bool = False,
     front: Sequence[str] | None = None,
+    scale: int = 1,
 ) -> bytes:
     """Named points, and the line through those that no other beats in both (more to the left and higher).
 
@@ -132,6 +135,7 @@ def draw_scatter(
         x_label, y_label: what the values are, with units.
         log: a logarithmic x axis.
         front: the names on the line, where better is another way than left and up.
+        scale: factor of the picture's resolution.
 
     Returns:
         A PNG file.
@@ -153,15 +157,16 @@ def draw_scatter(
         shown.set_parse_math(False)
     axes.margins(0.15)
     _name_axes(axes, x_label, y_label)
-    return _png(figure)
+    return _png(figure, scale)
 
 
-def draw_confusion(counts: npt.NDArray[np.int64], classes: Sequence[str]) -> bytes:
+def draw_confusion(counts: npt.NDArray[np.int64], classes: Sequence[str], *, scale: int = 1) -> bytes:
     """Shares of each true class (row) that were taken for each class (column), as a PNG.
 
     Args:
         counts: `(k, k)`, row = true class.
         classes: k names.
+        scale: factor of the picture's resolution.
     """
     share = counts / counts.sum(1, keepdims=True).clip(1)
     side = min(12.0, 2.0 + 0.42 * len(classes))
@@ -181,7 +186,20 @@ def draw_confusion(counts: npt.NDArray[np.int64], classes: Sequence[str]) -> byt
                 value = f"{100 * share[row, column]:.0f}" if share[row, column] >= 0.005 else "·"
                 axes.text(column, row, value, ha="center", va="center", fontsize=7, color=colour)
     _name_axes(axes, "taken for, % of the class", "class")
-    return _png(figure)
+    return _png(figure, scale)
+
+
+def check_chart_scale(scale: int) -> None:
+    """Raises:
+    OutputError: a resolution that no chart needs.
+    """
+    if scale > MAX_SCALE:
+        raise OutputError(
+            "scale={scale}: a chart is enlarged at most {most} times",
+            id="output.chart-scale",
+            scale=scale,
+            most=MAX_SCALE,
+        )
 
 
 def _upper_left(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -232,10 +250,11 @@ def _colour(number: int) -> str:
     return PALETTE[number % len(PALETTE)]
 
 
-def _png(figure: Figure) -> bytes:
+def _png(figure: Figure, scale: int = 1) -> bytes:
+    check_chart_scale(scale)
     stream = io.BytesIO()
     with warnings.catch_warnings():
         # A folder may be named in any script; a box for a letter the font lacks is no reason to fail.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure.savefig(stream, format="png", dpi=DPI)
+        figure.savefig(stream, format="png", dpi=DPI * scale)
     return stream.getvalue()

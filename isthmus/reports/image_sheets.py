@@ -15,17 +15,18 @@ import numpy as np
 import numpy.typing as npt
 from numpy.typing import ArrayLike, NDArray
 
-from isthmus.errors import DataError
+from isthmus.errors import DataError, OutputError
 from isthmus.escaping import for_drawing
 from isthmus.images.bands import visible_bands
 from isthmus.images.conform import fit, to_channels, to_dtype
 from isthmus.images.store import ImageSet, Pixels
-from isthmus.reports.charts import DPI, INK, PALETTE
+from isthmus.reports.charts import DPI, INK, PALETTE, check_chart_scale
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
 
 MIN_CELL_PX, MAX_CELL_PX = 128, 320
+MAX_ENLARGED_CELL_PX = 4096  # of one image, where a scale is given
 GAP_PX, LABEL_PX = 8, 26
 HEAT_STRENGTH = 0.65
 MAP_SIDE_PX, THUMBNAIL_PX = 1440, 44
@@ -34,7 +35,10 @@ _ABOVE, _BELOW = np.array([0xD5, 0x5E, 0x00]), np.array([0x00, 0x72, 0xB2])  # o
 
 
 def draw_image_rows(
-    rows: Sequence[tuple[str, ArrayLike | Sequence[NDArray[Any]]]], *, columns: int = 10
+    rows: Sequence[tuple[str, ArrayLike | Sequence[NDArray[Any]]]],
+    *,
+    columns: int = 10,
+    scale: int | None = None,
 ) -> bytes:
     """One strip of images per row, its title above it; column j of all rows belongs together.
 
@@ -46,19 +50,21 @@ def draw_image_rows(
             1 channel is shown as grey, 3 as colours, and of any other number those that `images/bands.py`
             names.
         columns: the most images shown of each row.
+        scale: enlarge every image by this whole factor instead.
 
     Returns:
         A PNG file.
 
     Raises:
         DataError: no rows, a row without images, or arrays of another number of axes.
+        OutputError: too large a scale.
     """
     from PIL import Image, ImageDraw, ImageFont
 
     if not rows:
         raise DataError("no rows of images to draw", id="report.no-rows")
     strips = [
-        (for_drawing(title), [_cell(image) for image in _images(title, images)[:columns]])
+        (for_drawing(title), [_cell(image, scale) for image in _images(title, images)[:columns]])
         for title, images in rows
     ]
     wide = max(cell.width for _, cells in strips for cell in cells)
@@ -84,14 +90,22 @@ def draw_image_rows(
 
 
 def draw_heat_maps(
-    images: Sequence[npt.NDArray[Any]], maps: Sequence[npt.NDArray[np.float64]], names: Sequence[str]
+    images: Sequence[npt.NDArray[Any]],
+    maps: Sequence[npt.NDArray[np.float64]],
+    names: Sequence[str],
+    *,
+    scale: int | None = None,
 ) -> bytes:
-    """Images `(H, W, C)` above the same with heat maps `(H, W)`, as a PNG; all maps share one scale."""
-    low = min(float(one.min()) for one in maps)
-    high = max(float(one.max()) for one in maps)
+    """Images `(H, W, C)` above the same with heat maps `(H, W)`, as a PNG; all maps share one colour scale.
+
+    Args:
+        scale: as for `draw_image_rows`.
+    """
+    low = min(float(heat.min()) for heat in maps)
+    high = max(float(heat.max()) for heat in maps)
     warm = [overlay_heat(i, (m - low) / max(high - low, 1e-12)) for i, m in zip(images, maps, strict=True)]
     title = f"Most unusual first: {names[0]}" + (f" … {names[-1]}" if len(names) > 1 else "")
-    return draw_image_rows([(title, list(images)), ("Where", warm)], columns=10)
+    return draw_image_rows([(title, list(images)), ("Where", warm)], columns=10, scale=scale)
 
 
 def overlay_heat(image: npt.NDArray[Any], heat: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
@@ -113,22 +127,28 @@ def colour_signed(values: ArrayLike, *, most: float | None = None) -> Pixels:
     return np.asarray(np.rint(255 + np.abs(share) * (colour - 255)), dtype=np.uint8)
 
 
-def draw_map(points: npt.NDArray[np.float32], images: ImageSet) -> bytes:
+def draw_map(points: npt.NDArray[np.float32], images: ImageSet, *, scale: int = 1) -> bytes:
     """A PNG: every image where its code lies, framed in the colour of its class where there are labels.
 
     Args:
         points: `(N, 2)` in [0, 1], up is up.
+        scale: factor of the picture's resolution.
+
+    Raises:
+        OutputError: too large a scale.
     """
     from PIL import Image
 
-    sheet = Image.new("RGBA", (MAP_SIDE_PX, MAP_SIDE_PX), (125, 130, 138, 0))
-    room = MAP_SIDE_PX - THUMBNAIL_PX - 4
+    check_chart_scale(scale)
+    side, small_side = MAP_SIDE_PX * scale, THUMBNAIL_PX * scale
+    sheet = Image.new("RGBA", (side, side), (125, 130, 138, 0))
+    room = side - small_side - 4
     labels = images.labels
     for index, (x, y) in enumerate(points):
-        image = fit(to_channels(visible_bands(images.image(index)), 3), (THUMBNAIL_PX, THUMBNAIL_PX))
+        image = fit(to_channels(visible_bands(images.image(index)), 3), (small_side, small_side))
         small = Image.fromarray(np.ascontiguousarray(to_dtype(image, np.uint8)))
         colour = "#7d828a" if labels is None else PALETTE[int(labels[index]) % len(PALETTE)]
-        framed = Image.new("RGBA", (THUMBNAIL_PX + 4, THUMBNAIL_PX + 4), colour)
+        framed = Image.new("RGBA", (small_side + 4, small_side + 4), colour)
         framed.paste(small, (2, 2))
         sheet.alpha_composite(framed, (round(float(x) * room), round(float(1 - y) * room)))
     stream = io.BytesIO()
@@ -154,7 +174,7 @@ def _images(title: str, images: ArrayLike | Sequence[NDArray[Any]]) -> Sequence[
     return list(array if array.ndim == 4 else array[..., None])
 
 
-def _cell(image: NDArray[Any]) -> PillowImage:
+def _cell(image: NDArray[Any], scale: int | None) -> PillowImage:
     from PIL import Image, ImageDraw
 
     image = visible_bands(image)
@@ -164,10 +184,17 @@ def _cell(image: NDArray[Any]) -> PillowImage:
         image = (np.nan_to_num(image.astype(np.float64)).clip(0, 1) * 255).round().astype(np.uint8)
     picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).convert("RGBA")
     longest = max(picture.size)
-    if longest > MAX_CELL_PX:
+    if scale is not None and longest * scale > MAX_ENLARGED_CELL_PX:
+        raise OutputError(
+            "scale={scale}: images would be {longest:,} pixels wide or high",
+            id="output.images-scale",
+            scale=scale,
+            longest=longest * scale,
+        )
+    if scale is None and longest > MAX_CELL_PX:
         picture.thumbnail((MAX_CELL_PX, MAX_CELL_PX), Image.Resampling.BOX)
     else:
-        factor = math.ceil(MIN_CELL_PX / longest)
+        factor = scale or math.ceil(MIN_CELL_PX / longest)
         picture = picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
     framed = Image.new("RGBA", (picture.width + 2, picture.height + 2), (0, 0, 0, 0))
     box = (0, 0, framed.width - 1, framed.height - 1)

@@ -9,18 +9,27 @@ report.write("report.html")
 from __future__ import annotations
 
 import base64
+import io
 import math
 import os
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
 
 from isthmus.atomic import write_text
 from isthmus.errors import DataError
-from isthmus.escaping import for_html
+from isthmus.escaping import fill, for_html, for_script
+from isthmus.images.bands import visible_bands
+from isthmus.images.conform import fit, to_channels, to_dtype
 from isthmus.version import __version__
 
 Cell = object
+
 """Text, a number, a bool or None; anything else is shown as text."""
 
 # No script, no font, no request: even a caption that slipped through escaping could load nothing.
@@ -63,7 +72,7 @@ class Report:
                 )
         numeric = [_numeric([row[index] for row in rows]) for index in range(len(columns))]
         head = "".join(
-            f'<th scope="col"{_aligned(right)}>{for_html(name)}</th>'
+            f'<th scope="col"{_alignment(right)}>{for_html(name)}</th>'
             for name, right in zip(columns, numeric, strict=True)
         )
         body = "".join(f"<tr>{_row(row, numeric)}</tr>" for row in rows)
@@ -104,7 +113,7 @@ class Report:
     def facts(self, section: str, facts: Mapping[str, Cell]) -> None:
         """Short names with one value each, set as a grid; values are written as in `table`."""
         items = "".join(
-            f"<div><dt>{for_html(name)}</dt><dd>{for_html(_written(value))}</dd></div>"
+            f"<div><dt>{for_html(name)}</dt><dd>{for_html(_format_value(value))}</dd></div>"
             for name, value in facts.items()
         )
         self._add(section, f"<dl>{items}</dl>")
@@ -160,7 +169,7 @@ def _numeric(cells: Sequence[Cell]) -> bool:
     return bool(given) and all(isinstance(cell, int | float) and not isinstance(cell, bool) for cell in given)
 
 
-def _aligned(right: bool) -> str:
+def _alignment(right: bool) -> str:
     return ' class="number"' if right else ""
 
 
@@ -168,11 +177,11 @@ def _row(row: Sequence[Cell], numeric: Sequence[bool]) -> str:
     cells = []
     for index, (cell, right) in enumerate(zip(row, numeric, strict=True)):
         tag, scope = ("th", ' scope="row"') if index == 0 else ("td", "")
-        cells.append(f"<{tag}{scope}{_aligned(right)}>{for_html(_written(cell))}</{tag}>")
+        cells.append(f"<{tag}{scope}{_alignment(right)}>{for_html(_format_value(cell))}</{tag}>")
     return "".join(cells)
 
 
-def _written(value: Cell) -> str:
+def _format_value(value: Cell) -> str:
     if value is None or value != value:
         return "–"
     if isinstance(value, bool):
@@ -197,3 +206,46 @@ def _shown_size(png: bytes) -> tuple[int, int]:
         per_metre, _, unit = struct.unpack(">IIB", png[at + 4 : at + 13])
         scale = 96 / (per_metre * 0.0254) if unit == 1 and per_metre > 0 else 1.0
     return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+THUMBNAIL_SIDE_PX = 28
+
+
+def code_map_page(
+    points: npt.NDArray[np.float32],
+    images: Iterable[npt.NDArray[Any]],
+    names: Sequence[str],
+    *,
+    labels: npt.NDArray[np.int64] | None,
+    classes: Sequence[str],
+    title: str,
+    note: str,
+) -> str:
+    """The whole page: thumbnails as one embedded sheet, points and names as JSON, a script of its own.
+
+    Args:
+        points: `(N, 2)` in [0, 1], up is up.
+        images: `(H, W, C)` each, in their order.
+        labels: `(N,)` indices into `classes`, or None.
+    """
+    side = THUMBNAIL_SIDE_PX
+    columns = math.ceil(math.sqrt(len(points)))
+    sheet = np.zeros((math.ceil(len(points) / columns) * side, columns * side, 3), np.uint8)
+    for index, image in enumerate(images):
+        row, column = divmod(index, columns)
+        small = to_dtype(fit(to_channels(visible_bands(image), 3), (side, side)), np.uint8)
+        sheet[row * side : (row + 1) * side, column * side : (column + 1) * side] = small
+    stream = io.BytesIO()
+    Image.fromarray(sheet).save(stream, "WEBP", quality=80)
+    data = {
+        "places": [[round(float(x), 4), round(float(y), 4)] for x, y in points],
+        "names": list(names),
+        "labels": None if labels is None else labels.tolist(),
+        "classes": list(classes),
+        "side": side,
+        "columns": columns,
+        "sheet": "data:image/webp;base64," + base64.b64encode(stream.getvalue()).decode(),
+    }
+    page = files(__package__).joinpath("code_map.html").read_text(encoding="utf-8")
+    words = {"TITLE": for_html(title), "NOTE": for_html(note), "VERSION": for_html(__version__)}
+    return fill(page, {**words, "DATA": for_script(data)})

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from torch import Tensor
 
 from isthmus.errors import DataError
@@ -24,6 +25,15 @@ def colour_of(image: Any) -> Any:
     if channels in (2, 4):
         return image[:, : channels - 1] if isinstance(image, Tensor) else image[..., : channels - 1]
     return image
+
+
+def opaque_of(image: Any, index: int = 0) -> npt.NDArray[np.bool_] | None:
+    """`(H, W)` of one image, False where its alpha is 0; None where all of it can be seen."""
+    if channels_of(image) not in (2, 4):
+        return None
+    alpha = image[index, -1].float().cpu().numpy() if isinstance(image, Tensor) else image[..., -1]
+    opaque: npt.NDArray[np.bool_] = alpha > 0
+    return None if opaque.all() else opaque
 
 
 def channels_of(image: Any) -> int:

@@ -1,4 +1,4 @@
-"""Remove noise from an image: noise level -> network pass -> clipping bias undone."""
+"""Remove noise from an image: measured noise -> choice of network -> network pass -> clipping bias undone."""
 
 from __future__ import annotations
 
@@ -6,23 +6,26 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from isthmus.errors import UsageError
 from isthmus.images.array_format import receive
 from isthmus.images.sample_range import NOISY, Range
-from isthmus.metrics.noise import Noise, measure_noise
+from isthmus.metrics.noise import Noise
+from isthmus.metrics.noise_covariance import WHITE_TOLERANCE
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.loading import ModelLike, load_shared
 from isthmus.model.trace import Corrupted
 from isthmus.restoration import opponent
-from isthmus.restoration.arrays import channels_of, colour_of, each, on_cpu
+from isthmus.restoration.arrays import channels_of, colour_of, each, on_cpu, opaque_of
+from isthmus.restoration.noise_choice import DEJPEG, DenoisingPlan, plan_denoising
 from isthmus.restoration.orientations import check_ensemble, reconstruct
 from isthmus.restoration.pieces import can_be_cut, in_pieces, like, widened
 from isthmus.threads import limited
 
-SHIPPED = {1: "photo-denoise-gray", 3: "photo-denoise-colour"}  # by channels
 MAX_SIGMA = 2550.0
 
 
@@ -33,44 +36,56 @@ def denoise_image(
     model: ModelLike | None = None,
     *,
     ensemble: bool = False,
+    strength: float = 1.0,
+    jpeg: bool | None = False,
     range: Range | None = None,
     report: Callable[[float], None] | None = None,
-) -> tuple[Any, list[float]]:
+) -> tuple[Any, list[DenoisingPlan]]:
     """Remove noise from one image, or from each of a tensor; any size, in bounded memory.
 
     Args:
-        image, sigma, model, ensemble, range: as for `isthmus.denoise`.
+        image, sigma, model, ensemble, strength, range: as for `isthmus.denoise`.
+        jpeg: the image was decoded from JPEG, for which there is a network of its own; None: take that one
+            whatever the noise.
         report: called with the share that is done, in (0, 1].
 
     Returns:
-        The image as `isthmus.denoise` gives it, and the noise level of each image in units of 1/255.
+        The image as `isthmus.denoise` gives it, and how each image was denoised.
 
     Raises:
         DataError, UsageError: as `isthmus.denoise`.
     """
     check_sigma(sigma)
+    check_strength(strength)
     image, kind = receive(image, many=False, range=range, bounds=NOISY, alpha="keep")
     image = on_cpu(image)
-    network = choose_denoiser(image, model)
-    if ensemble:
-        check_ensemble(network)
+    given = None if model is None else load_shared(model)
+    check_channels(image, given)
     count = len(image) if isinstance(image, Tensor) else 1
-    levels: list[float] = []
+    plans: list[DenoisingPlan] = []
 
     def restore(colour: Any, index: int) -> Any:
-        noise = estimate_noise(colour, sigma)
-        levels.append(noise.sigma)
+        gray = _first_channel_of_gray(colour)
+        seen = colour if gray is None else gray
+        plan = _plan(seen, sigma, given, opaque=opaque_of(image, index), jpeg=jpeg)
+        plans.append(plan)
         out = like(colour)
+        if (plan.leaves_image and not _is_blind(given)) or strength == 0:
+            out[...] = colour
+            return out
+        network = given if given is not None else load_shared(plan.model or DEJPEG)
+        if ensemble:
+            check_ensemble(network)
         in_pieces(
-            colour,
-            lambda piece, _: denoise_tensor(network, piece, noise, ensemble=ensemble),
+            seen,
+            lambda piece, _: _restore_piece(network, piece, plan, strength=strength, ensemble=ensemble),
             out=out,
             cut=can_be_cut(network),
             listener=None if report is None else lambda done, of: report((index + done / of) / count),
         )
         return out
 
-    return kind.give(each(image, restore)), levels
+    return kind.give(each(image, restore)), plans
 
 
 def check_sigma(sigma: float | None) -> None:
@@ -86,44 +101,108 @@ def check_sigma(sigma: float | None) -> None:
         )
 
 
-def choose_denoiser(image: Any, model: ModelLike | None = None) -> Autoencoder:
-    """The network that denoises this image: the one asked for, or the shipped one for gray or for colour.
+def check_strength(strength: float) -> None:
+    """Raises:
+    UsageError: this is not a share.
+    """
+    if not 0 <= strength <= 1:
+        raise UsageError(
+            "strength={strength}: the share of the effect lies from 0 to 1",
+            id="restoration.strength",
+            strength=strength,
+        )
 
-    Raises:
-        UsageError: there is no such model, or it restores images of other channels.
+
+def check_channels(image: Any, network: Autoencoder | None) -> None:
+    """Raises:
+    UsageError: the network that was asked for restores images of other channels.
     """
     channels = channels_of(colour_of(image))
-    network = load_shared(model if model is not None else SHIPPED.get(channels, SHIPPED[3]))
-    if network.channels != channels and {network.channels, channels} != {1, 3}:
+    if network is not None and network.channels != channels and {network.channels, channels} != {1, 3}:
         raise UsageError(
             "this model restores images of {expected} channels, not of {channels}",
             id="restoration.channels",
             expected=network.channels,
             channels=channels,
         )
-    return network
 
 
-def estimate_noise(image: Any, sigma: float | None = None) -> Noise:
-    """`noise_of` NumPy `(H, W[, C])` or torch `(1, C, H, W)`, without alpha."""
+def _plan(
+    image: Any,
+    sigma: float | None,
+    given: Autoencoder | None,
+    *,
+    opaque: npt.NDArray[np.bool_] | None,
+    jpeg: bool | None,
+) -> DenoisingPlan:
+    """`plan_denoising` of NumPy `(H, W[, C])` or torch `(1, C, H, W)`, without alpha."""
     if isinstance(image, Tensor):
         wide = image if image.dtype in (torch.uint8, torch.uint16) else image.float()
         image = wide[0].permute(1, 2, 0).cpu().numpy()
-    return measure_noise(colour_of(image), sigma)
+    if jpeg is None:
+        return DenoisingPlan(DEJPEG, "", 0.0, None, Noise(0.0))
+    return plan_denoising(image, sigma, choose=given is None, opaque=opaque, jpeg=jpeg)
 
 
-def denoise_tensor(network: Autoencoder, images: Tensor, noise: Noise, *, ensemble: bool = False) -> Tensor:
-    """`(N, C, H, W)` with noise → without."""
+def _is_blind(network: Autoencoder | None) -> bool:
+    """Whether a network that was asked for is given no level, so that it removes more than noise."""
+    return network is not None and network.recipe.corruption.noise_range is None
+
+
+def _first_channel_of_gray(image: Any) -> Any:
+    """One channel of a colour image whose channels are equal; None of any other."""
+    if isinstance(image, Tensor):
+        gray = image.shape[1] == 3 and bool((image == image[:, :1]).all())
+        return image[:, :1] if gray else None
+    gray = image.ndim == 3 and image.shape[2] == 3 and bool((image == image[..., :1]).all())
+    return image[..., :1] if gray else None
+
+
+def _restore_piece(
+    network: Autoencoder, piece: Tensor, plan: DenoisingPlan, *, strength: float, ensemble: bool
+) -> Tensor:
+    """`(1, C, h, w)` in the range of its samples → denoised."""
+    bright = piece * plan.gain
+    found = denoise_tensor(
+        network,
+        bright,
+        plan.noise,
+        ensemble=ensemble,
+        axes=plan.axes if network.channels == piece.shape[1] else None,
+        limit=1.0 if plan.gain == 1 else WHITE_TOLERANCE,
+    )
+    return (bright + strength * (found - bright)) / plan.gain
+
+
+def denoise_tensor(
+    network: Autoencoder,
+    images: Tensor,
+    noise: Noise,
+    *,
+    ensemble: bool = False,
+    axes: Tensor | None = None,
+    limit: float = 1.0,
+) -> Tensor:
+    """`(N, C, H, W)` with noise → without.
+
+    `axes (C, C)` is a change of colour axes around middle gray in which `noise` is white; samples come back
+    between 0 and `limit`.
+    """
     images = images.to(next(network.parameters()).device)
     levels = torch.full((len(images),), noise.sigma, device=images.device)
-    if network.channels == images.shape[1]:
+    if axes is not None:
+        axes = axes.to(images)
+        turned = torch.einsum("ij,njhw->nihw", axes, images - 0.5) + 0.5
+        found = _denoise_batch(network, turned, levels, ensemble)
+        found = torch.einsum("ij,njhw->nihw", torch.linalg.inv(axes), found - 0.5) + 0.5
+    elif network.channels == images.shape[1]:
         found = _denoise_batch(network, images, levels, ensemble)
     elif network.channels == 1:
         sigmas = noise.sigma * torch.tensor(opponent.SIGMAS, device=images.device).repeat(len(images))
-        planes = _denoise_batch(network, opponent.to_planes(images), sigmas, ensemble)
-        found = opponent.from_planes(planes).clamp(0, 1)
+        found = opponent.from_planes(_denoise_batch(network, opponent.to_planes(images), sigmas, ensemble))
     else:
         found = _denoise_batch(network, images.expand(-1, 3, -1, -1), levels, ensemble).mean(1, keepdim=True)
+    found = found.clamp(0, limit)
     if images.shape[1] > 1 and bool((images == images[:, :1]).all()):
         found = found.mean(1, keepdim=True).expand_as(found)  # gray stays gray
     return _undo_clipping_bias(network, found, noise)
@@ -154,4 +233,4 @@ def _denoise_image(network: Autoencoder, images: Tensor, sigmas: Tensor, ensembl
     level = (sigmas * paler / 255).expand(-1, 1, *seen.shape[-2:])
     pale = Corrupted(0.5 + paler * (seen - 0.5), seen, condition=level)
     found = reconstruct(network, seen, pale, ensemble=ensemble)[..., :height, :width]
-    return (0.5 + (found - 0.5) / paler).clamp(0, 1)
+    return 0.5 + (found - 0.5) / paler

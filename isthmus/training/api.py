@@ -423,6 +423,7 @@ def _summary(run: Run, prepared: Prepared, facts: dict[str, Any]) -> dict[str, A
             "held_out": 0 if prepared.held_out is None else len(prepared.held_out),
             "classes": list(images.classes),
             "inventory": _inventory(prepared, facts),
+            **({"target": images.target_source} if images.target_channels else {}),
             "notes": list(images.notes),
             "skipped": skipped,
             "messages": describe_messages([*images.notes, *(reason for _, reason in skipped)]),

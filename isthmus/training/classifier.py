@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from isthmus.errors import DataError
-from isthmus.images.batches import whole
+from isthmus.images.batches import iter_batches
 from isthmus.images.store import ImageSet
 from isthmus.model import axes
 from isthmus.model.objective import Objective, Term
@@ -182,7 +182,7 @@ def train_classifier(
 @torch.no_grad()
 def over(network: Callable[[Tensor], Tensor], images: ImageSet) -> Tensor:
     """`(N, …)`: what a network makes of every image, in passes of bounded size."""
-    return torch.cat([network(part.images).float() for part in whole(images, batch=_BATCH)])
+    return torch.cat([network(part.images).float() for part in iter_batches(images, batch=_BATCH)])
 
 
 def predictions(network: Classifier, images: ImageSet) -> npt.NDArray[np.int64]:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from isthmus.images.batches import whole
+from isthmus.images.batches import iter_batches
 from isthmus.training.measure import step_times
 from isthmus.training.player import players_of
 from isthmus.training.prepare import Prepared, weights_bytes
@@ -60,7 +60,7 @@ def outline(prepared: Prepared) -> Outline:
     probe = copy.deepcopy(prepared.model)
     probe.precision = getattr(torch, settled.precision)
     some = prepared.images.subset(range(min(PROBE, settled.batch, len(prepared.images))))
-    images = next(iter(whole(some, batch=PROBE, crop=settled.size if settled.crop else None))).images
+    images = next(iter(iter_batches(some, batch=PROBE, crop=settled.size if settled.crop else None))).images
     images = images.to(next(probe.parameters()).device)
     stages, code, kept = _watched(probe, images)
     per_step = prepared.seconds_per_step

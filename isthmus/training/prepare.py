@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from isthmus.errors import DataError, UsageError
-from isthmus.images.batches import whole
+from isthmus.images.batches import iter_batches
 from isthmus.images.cache import cache_folder, memory_bytes
 from isthmus.images.conform import conform
 from isthmus.images.only import keep_named
@@ -35,6 +35,7 @@ from isthmus.training.distributed import ALONE, Processes
 from isthmus.training.distributed_draws import check_distributed, drawn_alike
 from isthmus.training.measure import choose_precision
 from isthmus.training.options import Options, Settled
+from isthmus.training.pairs import settle_pairs
 from isthmus.training.player import AutoencoderLearner
 from isthmus.training.run import Run
 from isthmus.training.schedule import warmup_steps
@@ -100,7 +101,11 @@ def read_parts(
         DataError: unreadable, empty, or of fewer than two images when a part is to be held out.
     """
     # Resized at once: at full size they may not fit.
-    images = read(data, size=options.size, cache=options.cache, range=options.range)
+    mapped = isinstance(data, ImageSet) and data.target_channels > 0  # pairs were when they were read
+    images = read(data, size=options.size, cache=options.cache, range=None if mapped else options.range)
+    recipe = settle_pairs(recipe, images)
+    if images.target_channels and val is not None:
+        raise UsageError("pairs are validated on a held-out part of them: leave val away", id="pairs.val")
     if options.only is not None:
         images = keep_named(images, options.only)
     if options.balance and images.labels is None:
@@ -334,11 +339,11 @@ def build_model(
     """
     try:
         with at_most(memory_bytes() // 8):  # of 4 bytes each; training takes several times as many
-            model = build(recipe, channels=images.channels, size=size, seed=seed)
+            model = build(recipe, channels=images.input_channels, size=size, seed=seed)
     except TooLargeError:
         with torch.device("meta"):
-            _check_memory(build(recipe, channels=images.channels, size=size, seed=seed), size)
-        model = build(recipe, channels=images.channels, size=size, seed=seed)  # it fits after all
+            _check_memory(build(recipe, channels=images.input_channels, size=size, seed=seed), size)
+        model = build(recipe, channels=images.input_channels, size=size, seed=seed)  # it fits after all
     _check_memory(model, size)
     if not look:
         model.start_at(torch.full((images.channels,), 0.5), torch.tensor(0.25))
@@ -347,7 +352,7 @@ def build_model(
     # Whole photographs come a few at a time, or their floats would fill the memory.
     height, width = sides(some)[1]
     per_pass = max(1, min(64, MEAN_PIXELS // (height * width)))
-    sums = [(b.images.mean((0, 2, 3)), b.images.square().mean()) for b in whole(some, batch=per_pass)]
+    sums = [(b.images.mean((0, 2, 3)), b.images.square().mean()) for b in iter_batches(some, batch=per_pass)]
     mean = torch.stack([first for first, _ in sums]).mean(0)
     square = torch.stack([second for _, second in sums]).mean()
     model.start_at(mean, (square - mean.square().mean()).clamp_min(0).sqrt())

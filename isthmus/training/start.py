@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from isthmus.errors import Hint, UsageError
-from isthmus.images.batches import whole
+from isthmus.images.batches import iter_batches
 from isthmus.images.store import ImageSet
 from isthmus.messages import Message
 from isthmus.model.autoencoder import Autoencoder
@@ -55,7 +55,7 @@ def init_short(model: Autoencoder, images: ImageSet, chosen: Frame) -> list[str]
         return []
     some = images.subset(np.linspace(0, len(images) - 1, min(len(images), 256)).astype(int))
     crop = chosen.size if chosen.crop else None
-    pixels = torch.cat([batch.images for batch in whole(some, batch=64, crop=crop)])
+    pixels = torch.cat([batch.images for batch in iter_batches(some, batch=64, crop=crop)])
     init_code_projection(model, pixels.to(next(model.parameters()).device))
     return [
         Message(

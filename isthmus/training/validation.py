@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from isthmus.images.batches import whole
+from isthmus.images.batches import iter_batches
 from isthmus.images.store import ImageSet
 from isthmus.training.choose import sides
 from isthmus.training.distributed import Processes
@@ -36,7 +36,7 @@ def validation_loss(
     try:
         height, width = crop or sides(held_out)[1]
         per_pass = max(1, min(500, PASS_PIXELS // (height * width)))
-        for i, batch in enumerate(whole(held_out, batch=per_pass, crop=crop)):
+        for i, batch in enumerate(iter_batches(held_out, batch=per_pass, crop=crop)):
             if i % of != number:
                 continue
             generator = torch.Generator(device=device).manual_seed(step_seed(-1, i))

@@ -7,7 +7,7 @@ from study import Study
 
 import isthmus
 from isthmus.images.array_format import to_batch
-from isthmus.images.batches import whole
+from isthmus.images.batches import iter_batches
 from isthmus.metrics.baselines import PCA
 from isthmus.reports.image_sheets import draw_image_rows
 
@@ -21,7 +21,7 @@ def run(study: Study) -> None:
     chosen = test.stack(range(0, len(test), len(test) // COLUMNS))[:COLUMNS]
     batch, kind = to_batch(chosen)
     some = data.subset(range(0, len(data), 5))  # for a picture that is enough
-    principal = PCA(128).fit(part.images for part in whole(some, batch=500)).reconstruct(batch)
+    principal = PCA(128).fit(part.images for part in iter_batches(some, batch=500)).reconstruct(batch)
     rows = [
         ("unseen images, 3,072 numbers each", chosen),
         ("128 principal components", kind.restore(principal)),

@@ -54,7 +54,7 @@ def _write_few() -> None:
 @pytest.mark.usefixtures("here")
 def test_new_images_are_saved_with_their_labels(tmp_path: Path) -> None:
     found = isthmus.augment(MODEL, "photos", 6, filtered=False)
-    assert found.class_counts == {"left": 3, "right": 3}
+    assert found.classes == {"left": 3, "right": 3}
     found.save(tmp_path / "more")
     again = isthmus.read(tmp_path / "more")
     assert again.classes == ("left", "right") and len(again) == 6

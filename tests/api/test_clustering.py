@@ -79,8 +79,11 @@ def test_requests_that_cannot_be_met_are_refused() -> None:
 
 
 @pytest.mark.usefixtures("here")
-def test_scaling_is_of_the_model_file_else_of_these_images() -> None:
+def test_scaling_is_of_these_images_also_where_the_model_stores_one() -> None:
     model = isthmus.load(MODEL)
-    assert isthmus.cluster(model, "photos", 2).reference == "model"
+    assert "readout" in model.attachments
+    found = isthmus.cluster(model, "photos", 2, space="features")
     model.attachments.clear()
-    assert isthmus.cluster(model, "photos", 2).reference == "data"
+    again = isthmus.cluster(model, "photos", 2, space="features")
+    assert found.reference == again.reference == "data"
+    np.testing.assert_array_equal(found.points, again.points)

@@ -23,7 +23,7 @@ PARITY = {
         [
             *("denoise", "photos/left", "photos/right/0.png", "-o", "out", "--sigma", "5", "--compare"),
             *("-m", "photo-denoise-gray", "--ensemble", "--range", "0,255", "--max-pixels", "1"),
-            *("--workers", "1", "--force"),
+            *("--workers", "1", "--force", "--strength", "0.5", "--jpeg", "off"),
         ],
         lambda: isthmus.denoise_files(
             ["photos/left", "photos/right/0.png"],
@@ -31,6 +31,8 @@ PARITY = {
             sigma=5,
             model="photo-denoise-gray",
             ensemble=True,
+            strength=0.5,
+            jpeg="off",
             range=(0, 255),
             compare=True,
             force=True,

@@ -144,7 +144,7 @@ def test_finished_contenders_trials_and_images_are_kept() -> None:
     classified = run_part("classify")
     assert list(classified.scores) and len(classified.scores) == 1 and len(classified.predicted) == 24
     made = run_part("augment")
-    assert made.class_counts == {"left": 5, "right": 0} and made.wanted == 20
+    assert made.classes == {"left": 5, "right": 0} and made.wanted == 20
     explained = run_part("explain")
     assert set(explained.maps) == {"gradient", "occlusion"} and len(explained.units) == 2
     audited = run_part("audit")

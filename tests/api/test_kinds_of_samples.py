@@ -16,6 +16,8 @@ from isthmus.api.code_directions import Direction
 from isthmus.images.reading import read_image
 from isthmus.images.store import ImageSet
 
+from .parity import Parity
+
 Array = npt.NDArray[Any]
 LENGTH: dict[str, Any] = {"recipe": "dense", "code": "4", "steps": 2}
 WHITE = 256.0  # the samples of `IMAGES` times this are whole numbers
@@ -217,3 +219,146 @@ def test_nan_and_infinities_are_refused_by_name(
     images[0, 2, 2] = value
     with pytest.raises(isthmus.DataError, match=rf"(^|\W){word} among"):
         _call(name, model, images, tmp_path, {})
+
+
+def test_a_model_remembers_the_range_of_its_training_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.save("counts.npy", IMAGES * WHITE)
+    span = (0, WHITE)
+    trained = isthmus.train("counts.npy", **LENGTH, range=span, precision="float32", out="m.safetensors")
+    assert trained.training_report.images + trained.training_report.held_out == len(IMAGES)
+    mapped = isthmus.read("counts.npy", range=span)
+    for data, options in (("counts.npy", {"range": span}), (mapped, {})):
+        found = isthmus.evaluate("m.safetensors", data, **options)  # type: ignore[arg-type]
+        assert set(found.baselines) == {"pca", "mean_image"}  # its training images were found again
+        assert found.gap is not None
+        assert np.array_equal(found.scores["mse"], isthmus.evaluate(trained, mapped).scores["mse"])
+    own = isthmus.embed("m.safetensors", "counts.npy", range=span)
+    assert np.array_equal(own.vectors, isthmus.embed(trained, mapped).vectors)
+    assert own.reference == "model"
+    with pytest.raises(isthmus.DataError, match="must lie in"):
+        isthmus.evaluate("m.safetensors", "counts.npy")
+
+
+def test_a_folder_of_float_images_gives_the_range_to_add(tmp_path: Path) -> None:
+    from PIL import Image
+
+    for index, image in enumerate(IMAGES[:4, :, :, 0]):
+        Image.fromarray(image * 4000).save(tmp_path / f"{index}.tif")
+    for data in (tmp_path, sorted(tmp_path.glob("*.tif")), [next(tmp_path.glob("*.tif"))]):
+        with pytest.raises(isthmus.DataError) as caught:
+            isthmus.audit(data)
+        assert caught.value.hint is not None
+        assert caught.value.hint.options == (("range", (0, 4095)),)
+        assert isthmus.audit(data, range=(0, 4095)).images in (1, 4)
+
+
+MODEL, PHOTO = "photos.safetensors", "photos/left/1.png"
+RANGE = (0.0, 510.0)  # at half the brightness
+_Call = Callable[..., Any]
+# Command without options, whether it takes a limit, and the same in Python.
+_RANGED: dict[str, tuple[str, bool, _Call]] = {
+    "embed": ("embed M photos -o v.npz", True, lambda **o: isthmus.embed(MODEL, "photos", **o)),
+    "anomalies": (
+        "anomalies M photos --normal photos",
+        True,
+        lambda **o: isthmus.anomalies(MODEL, "photos", normal="photos", **o),
+    ),
+    "cluster": ("cluster M photos --clusters 2", True, lambda **o: isthmus.cluster(MODEL, "photos", 2, **o)),
+    "search": (
+        "search M photos --like photos/left/1.png",
+        True,
+        lambda **o: isthmus.search(MODEL, "photos", PHOTO, **o),
+    ),
+    "classify": (
+        "classify M photos photos --few-labels 1",
+        True,
+        lambda **o: isthmus.classify(MODEL, "photos", "photos", few_labels=1, **o),
+    ),
+    "evaluate": (
+        "evaluate M photos --reference photos",
+        True,
+        lambda **o: isthmus.evaluate(MODEL, "photos", reference="photos", **o),
+    ),
+    "reconstruct": (
+        "reconstruct M photos -o seen --force",
+        True,
+        lambda **o: isthmus.reconstruct_files(MODEL, "photos", out="seen", force=True, **o),
+    ),
+    "explain": (
+        "explain M photos/left/1.png --reference photos --units 2",
+        True,
+        lambda **o: isthmus.explain(MODEL, PHOTO, reference="photos", units=2, **o),
+    ),
+    "augment": (
+        "augment M photos -n 4 --no-filtered -o more.npz",
+        True,
+        lambda **o: isthmus.augment(MODEL, "photos", 4, filtered=False, **o),
+    ),
+    "map": ("map M photos", True, lambda **o: isthmus.code_map(MODEL, "photos", **o)),
+    "frames": (
+        "frames M photos/left -o f.npz --fill 2",
+        True,
+        lambda **o: isthmus.fill_frames(MODEL, "photos/left", [2], **o),
+    ),
+    "prior": (
+        "prior M photos --kind gaussian",
+        True,
+        lambda **o: isthmus.fit_prior(MODEL, "photos", kind="gaussian", **o),
+    ),
+    "generate": (
+        "generate M --like photos/left/1.png -o n.npz",
+        False,
+        lambda **o: isthmus.generate(MODEL, like=PHOTO, **o),
+    ),
+    "interpolate": (
+        "interpolate M photos/left/1.png photos/left/3.png -o n.npz",
+        False,
+        lambda **o: isthmus.interpolate(MODEL, [PHOTO, "photos/left/3.png"], **o),
+    ),
+    "direction": (
+        "direction M --plus photos/left --minus photos/right -o way.safetensors --force",
+        True,
+        lambda **o: isthmus.find_direction(MODEL, "photos/left", "photos/right", **o),
+    ),
+    "doctor": ("doctor M photos", True, lambda **o: isthmus.diagnose(MODEL, "photos", **o)),
+    "compare": (
+        "compare photos --recipes dense --code 3 --steps 2 --test photos",
+        True,
+        lambda **o: isthmus.compare("photos", ["dense"], code="3", steps=2, test="photos", **o),
+    ),
+    "tune": (
+        "tune photos --over code=2 --recipe dense --folds 2 --steps 2",
+        True,
+        lambda **o: isthmus.tune("photos", ["code=2"], recipe="dense", folds=2, steps=2, **o),
+    ),
+    "audit": ("audit photos", True, lambda **o: isthmus.audit("photos", **o)),
+    "train": (
+        "train photos --recipe dense --code 3 --steps 2 --precision float32 -o t.safetensors --force",
+        False,
+        lambda **o: isthmus.train("photos", recipe="dense", code="3", steps=2, precision="float32", **o),
+    ),
+    "denoise": (
+        "denoise photos -o clean --sigma 5 --compare --scale 2 --force",
+        True,
+        lambda **o: isthmus.denoise_files(
+            "photos", out="clean", sigma=5, compare=True, scale=2, force=True, **o
+        ),
+    ),
+    "compress": (
+        "compress photos -o small --force",
+        True,
+        lambda **o: isthmus.compress_files("photos", out="small", force=True, **o),
+    ),
+}
+
+
+def _make_row(line: str, limited: bool, call: _Call) -> Parity:
+    words = [MODEL if word == "M" else word for word in line.split()]
+    words += ["--range", "{:g},{:g}".format(*RANGE), *(["--limit", "10"] if limited else [])]
+    return Parity(words, lambda: call(range=RANGE, **({"limit": 10} if limited else {})))
+
+
+PARITY = {f"{name}, range and limit": _make_row(*row) for name, row in _RANGED.items()}

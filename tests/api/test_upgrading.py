@@ -1,4 +1,4 @@
-"""Every old name that docs/reference/upgrading.md lists still works, with a warning that names the new one."""
+"""Every old name of docs/reference/upgrading.md still works, with a warning that names the new one."""
 
 from __future__ import annotations
 

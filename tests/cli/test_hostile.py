@@ -159,7 +159,7 @@ def test_a_stored_source_of_other_images_is_not_read(
         raise AssertionError("decoded")
 
     monkeypatch.setattr(training_data, "read", never)
-    images, note = training_data.training_images(isthmus.load(here / "photos.safetensors"))
+    images, note = training_data.find_training_images(isthmus.load(here / "photos.safetensors"))
     assert images is None
     assert note is not None
     assert main(["evaluate", "photos.safetensors", "photos", "-q"]) == 0
@@ -167,14 +167,14 @@ def test_a_stored_source_of_other_images_is_not_read(
 
 
 def test_the_training_images_are_still_found(here: Path) -> None:
-    from isthmus.evaluation.training_data import training_images
+    from isthmus.evaluation.training_data import find_training_images
 
     model = isthmus.load(here / "photos.safetensors")
-    assert training_images(model)[0] is not None
+    assert find_training_images(model)[0] is not None
     del model.summary["data"]["inventory"]  # as version 0.1 wrote it
-    assert training_images(model)[0] is not None
+    assert find_training_images(model)[0] is not None
     model.summary["data"]["images"] = 10**6
-    assert training_images(model)[0] is None
+    assert find_training_images(model)[0] is None
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""docs/reference/json.md names every schema and every key that a command really prints."""
+"""docs/reference/json/ names every schema and every key that a command really prints."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from compatibility.checks import key_paths
 
 from isthmus.__main__ import main
 from isthmus.api import demonstration as demo
+from isthmus.cli.json_reference import reference_pages
 from isthmus.generation.directions import CodeDirection
 
 from .conftest import QUICK
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "reference" / "json.md").read_text("utf-8")
 PINNED: dict[str, str] = json.loads((ROOT / "tests" / "compatibility" / "json_keys.json").read_text("utf-8"))
 SCHEMA = re.compile(r"isthmus\.[a-z-]+/[0-9]+")
 
@@ -89,13 +89,22 @@ EXTRA = {"isthmus.export/1": "onnxscript"}
 
 
 def documented() -> dict[str, set[str]]:
-    """Schema → keys in the first column of its table."""
+    """Schema → keys in the first column of its table in docs/reference/json/."""
     found: dict[str, set[str]] = {}
-    for part in re.split(r"^## ", PAGE, flags=re.MULTILINE)[1:]:
-        title = part.splitlines()[0].strip()
-        rows = [line for line in part.splitlines() if line.startswith("| `")]
-        found[title] = {key for row in rows for key in re.findall(r"`([^`]+)`", row.split("|")[1])}
+    for path in (ROOT / "docs" / "reference" / "json").glob("*.md"):
+        lines = path.read_text("utf-8").splitlines()
+        rows = [line for line in lines if line.startswith("| `")]
+        keys = {key for row in rows for key in re.findall(r"`([^`]+)`", row.split("|")[1])}
+        found[lines[0].removeprefix("# ").strip()] = keys
     return found
+
+
+def test_the_pages_are_those_of_the_results() -> None:
+    folder = ROOT / "docs" / "reference"
+    pages = reference_pages(folder)
+    there = {f"json/{path.name}": path.read_text("utf-8") for path in (folder / "json").glob("*.md")}
+    there["json.md"] = (folder / "json.md").read_text("utf-8")
+    assert there == pages, "run: python -m isthmus.cli.json_reference"
 
 
 def test_every_schema_in_the_code_is_documented_and_run_here() -> None:

@@ -1,4 +1,4 @@
-"""A second decoder of tiles, from docs/reference/format-tiles.md alone, in plain Python integers: slow, and independent.
+"""A second decoder of tiles, from docs/reference/format-tiles.md alone, in plain Python integers.
 
 It shares nothing with the package but the numbers in a model's tables.
 """

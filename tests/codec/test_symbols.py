@@ -79,7 +79,7 @@ def test_a_damaged_tile_leaves_those_beside_it_alone(codec: Codec) -> None:
 def test_single_and_double_precision_add_alike(codec: Codec, monkeypatch: pytest.MonkeyPatch) -> None:
     tiles, band = some_tiles(codec, [(12, 10)], 3.0), codec.tables.bands[1]
     single = encode_symbols(tiles[0], band)
-    monkeypatch.setattr("isthmus.codec.sums.EXACT_LIMIT", 0)
+    monkeypatch.setattr("isthmus.codec.context_model.EXACT_LIMIT", 0)
     assert encode_symbols(tiles[0], band) == single
 
 

@@ -88,11 +88,11 @@ def encode_tiles(image: npt.NDArray[np.uint8], model: isthmus.Autoencoder, tile:
 def learn_motion(path: str, sequences: list[str]) -> None:
     """Attach dynamics with a narrow network to a model file; `isthmus frames --learn` makes a wide one."""
     from isthmus.generation.dynamics import NAME, fit_dynamics
-    from isthmus.generation.frames import sequence_codes
+    from isthmus.generation.frames import encode_sequence
     from isthmus.model.attachments import attach
 
     model = isthmus.load(path)
-    codes = [sequence_codes(model, isthmus.read(data)) for data in sequences]
+    codes = [encode_sequence(model, isthmus.read(data)) for data in sequences]
     fit_dynamics(model, codes, steps=10, width=8)
     kept = model.attachments[NAME]
     attach(path, NAME, kept.tensors, kept.facts)

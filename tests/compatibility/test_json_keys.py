@@ -23,13 +23,13 @@ PINNED: dict[str, list[str]] = {
 
 
 def documented() -> dict[str, set[str]]:
-    """Schema → keys in the first column of its table in docs/reference/json.md."""
-    page = (ROOT / "docs" / "reference" / "json.md").read_text("utf-8")
+    """Schema → keys in the first column of its table in docs/reference/json/."""
     found: dict[str, set[str]] = {}
-    for part in re.split(r"^## ", page, flags=re.MULTILINE)[1:]:
-        rows = [line for line in part.splitlines() if line.startswith("| `")]
+    for path in (ROOT / "docs" / "reference" / "json").glob("*.md"):
+        lines = path.read_text("utf-8").splitlines()
+        rows = [line for line in lines if line.startswith("| `")]
         keys = {key for row in rows for key in re.findall(r"`([^`]+)`", row.split("|")[1])}
-        found[part.splitlines()[0].strip()] = keys
+        found[lines[0].removeprefix("# ").strip()] = keys
     return found
 
 

@@ -11,13 +11,11 @@ from PIL import Image
 
 from isthmus.api.data_audit import audit
 from isthmus.errors import DataError, UsageError
-from isthmus.evaluation.audit.balance import balance
-from isthmus.evaluation.audit.canvases import canvases
-from isthmus.evaluation.audit.distortions import KINDS, Distortion, mirror, together
+from isthmus.evaluation.audit.duplicate_limits import KINDS, Distortion, distort_all, mirror
 from isthmus.evaluation.audit.duplicates import find_duplicates
-from isthmus.evaluation.audit.faults import image_faults, set_faults
-from isthmus.evaluation.audit.groups import leakage
-from isthmus.evaluation.audit.labels import doubted_labels, principal_codes
+from isthmus.evaluation.audit.image_faults import find_image_faults, find_set_faults, measure_balance
+from isthmus.evaluation.audit.label_checks import find_doubtful_labels, find_leakage, principal_codes
+from isthmus.evaluation.audit.thumbnails import make_thumbnails
 from isthmus.images.named import read_named
 from isthmus.images.only import keep_named
 from isthmus.images.store import ImageSet
@@ -40,8 +38,8 @@ def test_planted_copies_are_found_and_nothing_else(garments: ImageSet) -> None:
     random = np.random.default_rng(11)
     kinds: list[Distortion] = [
         *KINDS.values(),
-        together,
-        lambda image, rng: mirror(together(image, rng), rng),
+        distort_all,
+        lambda image, rng: mirror(distort_all(image, rng), rng),
     ]
     chosen = random.choice(COUNT, PLANTED * len(kinds), replace=False)
     copies = np.stack([kinds[n % len(kinds)](garments.image(int(i)), random) for n, i in enumerate(chosen)])
@@ -114,8 +112,8 @@ def test_wrong_labels_are_doubted() -> None:
     wrong = np.flatnonzero(images.labels == boots)[:4]
     labels = images.labels.copy()
     labels[wrong] = images.classes.index("Dress")
-    drawn = canvases(images, (28, 28))
-    found = doubted_labels(replace(images, labels=labels), principal_codes(drawn.gray, drawn.chroma))
+    drawn = make_thumbnails(images, (28, 28))
+    found = find_doubtful_labels(replace(images, labels=labels), principal_codes(drawn.gray, drawn.chroma))
     doubted = [d.index for d in found]
     assert set(wrong.tolist()) <= set(doubted) and len(doubted) < 100
     assert {d.voted for d in found if d.index in wrong} == {"Ankle boot"}
@@ -144,7 +142,7 @@ def test_faults_of_images_and_sets() -> None:
     pixels[5, ..., 1] = 0
     pixels[6] = pixels[6, ..., :1]
     pixels[7] = np.where(random.random((16, 16, 1)) < 0.5, 255, pixels[7])
-    kinds = {(f.index, f.kind) for f in image_faults(plain(pixels))}
+    kinds = {(f.index, f.kind) for f in find_image_faults(plain(pixels))}
     assert {
         (3, "constant"),
         (4, "low contrast"),
@@ -153,21 +151,21 @@ def test_faults_of_images_and_sets() -> None:
         (7, "clipped"),
     } <= kinds
     assert {index for index, _ in kinds} == {3, 4, 5, 6, 7}
-    assert set_faults(plain(pixels)) == ()
-    assert "all three channels are equal" in set_faults(plain(pixels[..., :1].repeat(3, 3)))[0]
-    assert "no value is above" in set_faults(plain((pixels > 128).astype(np.uint8)))[0]
+    assert find_set_faults(plain(pixels)) == ()
+    assert "all three channels are equal" in find_set_faults(plain(pixels[..., :1].repeat(3, 3)))[0]
+    assert "no value is above" in find_set_faults(plain((pixels > 128).astype(np.uint8)))[0]
 
 
 def test_classes_are_counted(garments: ImageSet) -> None:
     few = plain(
         np.asarray(garments.pixels)[:50], labels=np.array([0] * 44 + [1] * 6), classes=("many", "few")
     )
-    found = balance(
+    found = measure_balance(
         few, plain(np.asarray(garments.pixels)[:20], labels=np.zeros(20, int), classes=("many", "few"))
     )
     assert found is not None and found.counts == {"many": 44, "few": 6} and 1 < found.effective < 2
     assert any("one of the two sets only" in text for text in found.remarks)
-    assert balance(plain(np.asarray(garments.pixels)[:5])) is None
+    assert measure_balance(plain(np.asarray(garments.pixels)[:5])) is None
 
 
 def names(patients: range, slices: int) -> list[str]:
@@ -175,16 +173,16 @@ def names(patients: range, slices: int) -> list[str]:
 
 
 def test_origins_in_both_sets(tmp_path: Path) -> None:
-    by_pattern = leakage(names(range(5), 3), names(range(4, 7), 2), r"patient-(\d+)")
+    by_pattern = find_leakage(names(range(5), 3), names(range(4, 7), 2), r"patient-(\d+)")
     assert by_pattern is not None
     assert [(leak.group, leak.here, leak.there) for leak in by_pattern.leaks] == [("04", 3, 2)]
     listed = tmp_path / "groups.csv"
     listed.write_text("a.png,one\nb.png,two\nc, d.png,one\n")
-    by_list = leakage(["a.png", "b.png"], ["c, d.png"], str(listed))
+    by_list = find_leakage(["a.png", "b.png"], ["c, d.png"], str(listed))
     assert by_list is not None and [leak.group for leak in by_list.leaks] == ["one"]
-    guessed = leakage(["ann-1.png", "ann-2.png", "bob-1.png"], ["bob-2.png"])
+    guessed = find_leakage(["ann-1.png", "ann-2.png", "bob-1.png"], ["bob-2.png"])
     assert guessed is not None and [leak.group for leak in guessed.leaks] == ["bob"]
-    assert leakage([f"img_{i}.png" for i in range(9)], ["img_9.png"]) is None
+    assert find_leakage([f"img_{i}.png" for i in range(9)], ["img_9.png"]) is None
 
 
 def test_groups_that_are_none(tmp_path: Path) -> None:
@@ -192,10 +190,10 @@ def test_groups_that_are_none(tmp_path: Path) -> None:
         audit(np.zeros((3, 8, 8), np.uint8), groups="(x)")
     (tmp_path / "list").write_text("no comma here\n")
     with pytest.raises(DataError, match="line 1"):
-        leakage(["a"], ["b"], str(tmp_path / "list"))
+        find_leakage(["a"], ["b"], str(tmp_path / "list"))
     for pattern in ("patient", "("):
         with pytest.raises(UsageError):
-            leakage(["a"], ["b"], pattern)
+            find_leakage(["a"], ["b"], pattern)
 
 
 def test_only_what_is_listed_is_kept(garments: ImageSet, tmp_path: Path) -> None:

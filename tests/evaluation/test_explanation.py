@@ -10,10 +10,8 @@ import torch
 
 from isthmus.api.explanation import explain
 from isthmus.errors import CapabilityError, DataError, OutputError
-from isthmus.features.explain.faithfulness import faithfulness
-from isthmus.features.explain.maps import gradient_maps, occlusion_maps
-from isthmus.features.explain.paintings import atlas
-from isthmus.features.explain.units import observe_units
+from isthmus.features.unit_maps import gradient_maps, measure_faithfulness, occlusion_maps
+from isthmus.features.units import decode_units, observe_units
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder, build
 from isthmus.model.recipes import recipe
@@ -64,7 +62,7 @@ def test_a_right_map_scores_and_a_wrong_one_does_not(linear: Autoencoder, noise:
     by_chance = torch.from_numpy(np.random.default_rng(1).normal(size=(SIDE, SIDE))).float()[None]
     scores = []
     for maps in (right, by_chance, -right):
-        (one,) = faithfulness(
+        (one,) = measure_faithfulness(
             linear, image, usual.image, maps, [0], generator=torch.Generator().manual_seed(0)
         )
         assert one.deletion[0] == pytest.approx(1, abs=1e-4) and one.deletion[-1] == pytest.approx(
@@ -77,7 +75,7 @@ def test_a_right_map_scores_and_a_wrong_one_does_not(linear: Autoencoder, noise:
 
 def test_paintings_are_what_the_unit_draws(linear: Autoencoder, noise: ImageSet) -> None:
     usual = observe_units(linear, noise)
-    (painted,) = atlas(linear, usual, [1])
+    (painted,) = decode_units(linear, usual, [1])
     low, high = usual.quantiles[0, 1], usual.quantiles[-1, 1]
     assert torch.allclose(painted[0, 4:, 4:], (high - low).expand(4, 4), atol=1e-5)
     assert painted[0, :4].abs().max() == 0
@@ -86,9 +84,9 @@ def test_paintings_are_what_the_unit_draws(linear: Autoencoder, noise: ImageSet)
 def test_the_most_exciting_images_and_the_telling_units(linear: Autoencoder, noise: ImageSet) -> None:
     usual = observe_units(linear, noise)
     quarter = np.asarray(noise.pixels)[:, :4, :4, 0].mean((1, 2))
-    assert usual.exciting(0, 5).tolist() == np.argsort(-quarter)[:5].tolist()
+    assert usual.top_images(0, 5).tolist() == np.argsort(-quarter)[:5].tolist()
     values = usual.mean + torch.tensor([0.0, 3.0]) * usual.values.std(0)
-    assert usual.telling(values, 1) == [1]
+    assert usual.rank_informative(values, 1) == [1]
 
 
 @pytest.mark.parametrize(

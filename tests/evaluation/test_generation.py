@@ -11,9 +11,15 @@ import torch
 
 from isthmus.api.pages.sections import GENERATION, add_generation
 from isthmus.errors import DataError, ModelFileError
-from isthmus.evaluation.feature_network import FOLDER, components_of, read_features, shipped, write
+from isthmus.evaluation.feature_network import (
+    FOLDER,
+    fit_component_features,
+    load_shipped_features,
+    read_features,
+    write_features,
+)
 from isthmus.evaluation.generation import BAR, FLOOR, evaluate_generation, memorised
-from isthmus.generation.fitting import fit_prior
+from isthmus.generation.prior_store import fit_prior
 from isthmus.images.store import ImageSet
 from isthmus.reports.page import Report
 from isthmus.training.api import train
@@ -62,7 +68,7 @@ def test_a_classifier_learns_and_keeps_its_features_in_a_file(tmp_path: Path) ->
     known, unseen = squares(300, 0), squares(100, 1)
     network = train_classifier(known, steps=60, batch=32, shift=1)
     assert accuracy(network, unseen) > 0.9
-    digest = write(tmp_path / "f.safetensors", network, {"test_accuracy": 0.9, "data": "squares"})
+    digest = write_features(tmp_path / "f.safetensors", network, {"test_accuracy": 0.9, "data": "squares"})
     features = read_features(tmp_path / "f.safetensors")
     assert features.facts["hash"] == digest
     made = features(unseen)
@@ -86,14 +92,14 @@ def test_a_classifier_wants_labels_and_room() -> None:
 
 
 def test_components_take_images_of_any_size() -> None:
-    space = components_of(squares(60, 0))
+    space = fit_component_features(squares(60, 0))
     bigger = ImageSet(np.zeros((3, 20, 20, 3), np.uint8), ("a", "b", "c"))
     assert space(bigger).shape == (3, 59)
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in FOLDER.glob("*.safetensors")))
 def test_shipped_features_are_the_ones_on_their_card(name: str) -> None:
-    features = shipped(f"{name}:test")
+    features = load_shipped_features(f"{name}:test")
     assert features is not None
     assert features.facts["test_accuracy"] >= {"mnist": 0.99, "fashion-mnist": 0.91}[name]
     assert (FOLDER / f"{name}.safetensors").stat().st_size < 1_000_000

@@ -8,7 +8,7 @@ from sklearn.metrics import roc_auc_score
 
 from isthmus.api.evaluation import evaluate
 from isthmus.errors import DataError
-from isthmus.evaluation.privacy import membership
+from isthmus.evaluation.privacy import measure_membership
 from isthmus.training.api import train
 
 from .models import discs
@@ -17,7 +17,7 @@ from .models import discs
 def test_the_area_is_scikit_learns() -> None:
     random = np.random.default_rng(0)
     members, others = random.normal(0, 1, 200).round(1), random.normal(0.5, 1.3, 150).round(1)
-    found = membership(members, others)
+    found = measure_membership(members, others)
     wanted = roc_auc_score(np.r_[np.ones(200), np.zeros(150)], -np.r_[members, others])
     assert found.auroc == pytest.approx(wanted, abs=1e-12) and found.leaks
     assert 0 <= found.found_at_1_percent <= found.advantage + 0.01
@@ -27,19 +27,19 @@ def test_the_interval_holds_the_truth() -> None:
     random = np.random.default_rng(1)
     held = 0
     for _ in range(400):
-        found = membership(random.normal(0, 1, 60), random.normal(0, 1, 80))
+        found = measure_membership(random.normal(0, 1, 60), random.normal(0, 1, 80))
         held += found.low <= 0.5 <= found.high
     assert 0.92 <= held / 400 <= 0.98
 
 
 def test_nothing_and_everything_given_away() -> None:
     same = np.linspace(0, 1, 50)
-    nothing = membership(same, same)
+    nothing = measure_membership(same, same)
     assert nothing.auroc == pytest.approx(0.5) and not nothing.leaks and nothing.advantage == pytest.approx(0)
-    everything = membership(same, same + 2)
+    everything = measure_membership(same, same + 2)
     assert (everything.auroc, everything.advantage, everything.found_at_1_percent) == (1, 1, 1)
     with pytest.raises(DataError, match="too few"):
-        membership(same[:5], same)
+        measure_membership(same[:5], same)
 
 
 def test_a_model_that_learned_by_heart_is_found_out() -> None:

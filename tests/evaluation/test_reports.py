@@ -12,8 +12,8 @@ from PIL import Image
 from isthmus.api.evaluation import evaluate
 from isthmus.api.pages import sections
 from isthmus.api.pages.example_images import examples
-from isthmus.evaluation.passes import evenly
-from isthmus.features.readout import fit_readout
+from isthmus.evaluation.passes import sample_evenly
+from isthmus.features.readout import fit_extractor
 from isthmus.images.reading import read
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.reports.page import Report
@@ -75,8 +75,8 @@ def test_a_model_without_history_still_has_a_page() -> None:
 
 def test_even_spacing_keeps_both_ends() -> None:
     images = read(discs(11))
-    assert evenly(images, 3).names == ("0", "5", "10")
-    assert evenly(images, None) is images
+    assert sample_evenly(images, 3).names == ("0", "5", "10")
+    assert sample_evenly(images, None) is images
 
 
 def test_the_page_shows_what_is_alike_and_what_is_unusual() -> None:
@@ -102,7 +102,9 @@ def test_an_image_is_not_what_is_most_like_itself(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(sections, "draw_image_rows", draw_image_rows)
     monkeypatch.setattr(Report, "picture", lambda *_: None)
-    sections.add_alike(Report("t"), model, images, images.subset([5]), fit_readout(model, images), known=[5])
+    sections.add_alike(
+        Report("t"), model, images, images.subset([5]), fit_extractor(model, images), known=[5]
+    )
     assert len(shown) == 1 + sections.SHOWN
     assert all(not np.array_equal(shown[0], other) for other in shown[1:])
 

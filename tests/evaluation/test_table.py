@@ -15,7 +15,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from isthmus.api.evaluation import Evaluation, evaluate
 from isthmus.errors import DataError
-from isthmus.evaluation.training_data import training_images
+from isthmus.evaluation.training_data import find_training_images
 from isthmus.images.reading import read
 from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder
@@ -311,4 +311,4 @@ def test_a_network_path_in_a_model_file_is_not_opened(
     monkeypatch.setitem(dense.summary, "data", {**dense.summary["data"], "source": source})
     monkeypatch.setattr("os.path.exists", lambda _: True)
     monkeypatch.setattr("isthmus.evaluation.training_data.read", opened)
-    assert training_images(dense)[0] is None
+    assert find_training_images(dense)[0] is None

@@ -13,8 +13,8 @@ from PIL import Image
 from isthmus.api import tuning
 from isthmus.api.tuning import TrialResult, TuningResult, tune
 from isthmus.errors import DataError, UsageError
-from isthmus.evaluation.selection.folds import folds as split_folds
-from isthmus.evaluation.selection.space import Axis, grid, parse_axis, randomly
+from isthmus.evaluation.selection.objectives import split_folds as split_folds
+from isthmus.evaluation.selection.space import Axis, iter_grid, iter_random, parse_axis
 from isthmus.images.store import ImageSet
 
 QUICK: dict[str, Any] = {
@@ -50,7 +50,7 @@ def test_axes_are_read() -> None:
     assert parse_axis("backbone.width=64,32;16").values == ("64,32", "16")
     rate = parse_axis("optimiser.rate=1e-4..1e-2")
     assert rate == Axis("optimiser.rate", (), 1e-4, 1e-2) and rate.logarithmic
-    assert parse_axis("bottleneck.k=4..9").whole
+    assert parse_axis("bottleneck.k=4..9").is_whole
     for wrong in ("k", "k=", "k=1..", "k=5..2", "k=a..b"):
         with pytest.raises(UsageError):
             parse_axis(wrong)
@@ -58,12 +58,12 @@ def test_axes_are_read() -> None:
 
 def test_points() -> None:
     two = [Axis("a", ("1", "2")), Axis("b", ("x", "y"))]
-    assert list(grid(two)) == [{"a": a, "b": b} for a in "12" for b in "xy"]
-    assert len(list(randomly(two, 9, 0))) == 4
-    drawn = [float(p["r"]) for p in randomly([Axis("r", (), 1e-4, 1e-2)], 200, 0)]
+    assert list(iter_grid(two)) == [{"a": a, "b": b} for a in "12" for b in "xy"]
+    assert len(list(iter_random(two, 9, 0))) == 4
+    drawn = [float(p["r"]) for p in iter_random([Axis("r", (), 1e-4, 1e-2)], 200, 0)]
     assert all(1e-4 <= value <= 1e-2 for value in drawn) and 0.3 < np.mean(np.array(drawn) < 1e-3) < 0.7
     with pytest.raises(UsageError, match="is a range"):
-        list(grid([Axis("r", (), 0.0, 1.0)]))
+        list(iter_grid([Axis("r", (), 0.0, 1.0)]))
 
 
 def test_a_grid_is_searched_and_ranked(images: ImageSet, tmp_path: Path) -> None:

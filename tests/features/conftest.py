@@ -8,7 +8,7 @@ from sklearn.datasets import load_digits
 
 import isthmus
 from isthmus.features import readout as readouts
-from isthmus.features.readout import Readout
+from isthmus.features.readout import FeatureExtractor
 from isthmus.images.reading import read
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
@@ -38,13 +38,13 @@ def model(train: ImageSet) -> Autoencoder:
     found = isthmus.train(
         train, recipe="features", code="32@4", settings=settings, steps=10, precision="float32"
     )
-    readouts.store(found, readouts.fit_readout(found, train))
+    readouts.attach_extractor(found, readouts.fit_extractor(found, train))
     return found
 
 
 @pytest.fixture(scope="session")
-def readout(model: Autoencoder) -> Readout:
-    found = readouts.stored(model)
+def readout(model: Autoencoder) -> FeatureExtractor:
+    found = readouts.read_extractor(model)
     assert found is not None
     return found
 

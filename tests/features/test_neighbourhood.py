@@ -12,9 +12,9 @@ from sklearn.neighbors import NearestNeighbors
 
 from isthmus.errors import DataError, MissingExtraError, UsageError
 from isthmus.features import neighbourhood
-from isthmus.features.clusters import agreement, find_clusters
+from isthmus.features.classification import count_confusion, fit_probe
+from isthmus.features.clustering import agreement, find_clusters
 from isthmus.features.neighbourhood import knn_predict, nearest, neighbour_graph, spread_labels
-from isthmus.features.probe import confusion, fit_probe
 
 
 def rows(count: int, width: int = 7, seed: int = 0) -> np.ndarray:
@@ -22,7 +22,7 @@ def rows(count: int, width: int = 7, seed: int = 0) -> np.ndarray:
 
 
 def test_neighbours_are_those_of_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(neighbourhood, "CHUNK", 17)
+    monkeypatch.setattr(neighbourhood, "CHUNK_ROWS", 17)
     reference, queries = rows(120), rows(50, seed=1)
     distances, found = nearest(queries, reference, 4)
     oracle = NearestNeighbors(n_neighbors=4, algorithm="brute").fit(reference).kneighbors(queries)
@@ -68,11 +68,11 @@ def test_one_label_per_group_labels_the_group(blobs: tuple[np.ndarray, np.ndarra
 def test_groups_that_are_there_are_found(
     method: str, space: str, blobs: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from isthmus.features import clusters
+    from isthmus.features import clustering
 
     points, labels = blobs
     for dense in (10_000, 10):  # all eigenvectors, and those that are sought one by one
-        monkeypatch.setattr(clusters, "DENSE_UP_TO", dense)
+        monkeypatch.setattr(clustering, "MAX_DENSE_ROWS", dense)
         found = find_clusters(points, 4, method=method, space=space)  # type: ignore[arg-type]
         assert agreement(labels, found.assigned)["accuracy"] > 0.97
         assert found.count == 4
@@ -123,7 +123,7 @@ def test_a_probe_agrees_with_scikit_learn() -> None:
     oracle = LogisticRegression(C=1 / (1e-2 * 400), tol=1e-8, max_iter=2000).fit(points, labels)
     np.testing.assert_allclose(probe.weight, oracle.coef_, atol=5e-3)
     assert (probe.predict(points) == oracle.predict(points)).mean() > 0.99
-    table = confusion(labels, probe.predict(points), 3)
+    table = count_confusion(labels, probe.predict(points), 3)
     assert table.sum() == 400
     assert np.trace(table) == (probe.predict(points) == labels).sum()
 

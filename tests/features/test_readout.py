@@ -13,41 +13,41 @@ import isthmus
 from isthmus.errors import ModelFileError, UsageError
 from isthmus.features import readout as readouts
 from isthmus.features.layers import layer_names
-from isthmus.features.readout import Reading, Readout
+from isthmus.features.readout import FeatureExtractor, FeatureSpec
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
 
 
 def test_full_features_are_standardised_and_compact_ones_have_length_one(
-    model: Autoencoder, readout: Readout, train: ImageSet
+    model: Autoencoder, readout: FeatureExtractor, train: ImageSet
 ) -> None:
-    full = readouts.features(model, train, readout)
+    full = readouts.extract_features(model, train, readout)
     assert full.shape == (400, 2 * 32 * 9)
     np.testing.assert_allclose(full.mean(0), 0, atol=1e-3)
     assert np.median(full.std(0)) == pytest.approx(1, abs=0.01)
-    compact = readouts.features(model, train, readout, compact=True)
+    compact = readouts.extract_features(model, train, readout, compact=True)
     assert compact.shape == (400, 256)
     np.testing.assert_allclose(np.linalg.norm(compact, axis=1), 1, rtol=1e-5)
 
 
 def test_an_image_has_the_same_features_alone_and_among_others(
-    model: Autoencoder, readout: Readout, test: ImageSet
+    model: Autoencoder, readout: FeatureExtractor, test: ImageSet
 ) -> None:
-    together = readouts.features(model, test, readout)
-    alone = readouts.features(model, test.subset([7]), readout)
+    together = readouts.extract_features(model, test, readout)
+    alone = readouts.extract_features(model, test.subset([7]), readout)
     np.testing.assert_allclose(alone[0], together[7], atol=1e-3)
 
 
 def test_a_readout_survives_the_file_and_leaves_codes_alone(
-    model: Autoencoder, readout: Readout, test: ImageSet, tmp_path: Path
+    model: Autoencoder, readout: FeatureExtractor, test: ImageSet, tmp_path: Path
 ) -> None:
     before = model.encode(test.pixels)
     model.save(tmp_path / "m.safetensors")
     again = isthmus.load(tmp_path / "m.safetensors")
-    kept = readouts.stored(again)
+    kept = readouts.read_extractor(again)
     assert kept is not None and kept.reading == readout.reading
-    first = readouts.features(model, test, readout, compact=True)
-    np.testing.assert_array_equal(readouts.features(again, test, kept, compact=True), first)
+    first = readouts.extract_features(model, test, readout, compact=True)
+    np.testing.assert_array_equal(readouts.extract_features(again, test, kept, compact=True), first)
     del again.attachments[readouts.NAME]
     np.testing.assert_array_equal(again.encode(test.pixels).values, before.values)
 
@@ -57,10 +57,10 @@ def test_a_damaged_readout_is_named(model: Autoencoder, tmp_path: Path) -> None:
     again = isthmus.load(tmp_path / "m.safetensors")
     again.attachments[readouts.NAME].tensors["basis"] = torch.zeros(3, 5)
     with pytest.raises(ModelFileError, match="readout is damaged"):
-        readouts.stored(again)
+        readouts.read_extractor(again)
     again.attachments[readouts.NAME].facts.pop("layer")
     with pytest.raises(ModelFileError, match="readout is damaged"):
-        readouts.stored(again)
+        readouts.read_extractor(again)
 
 
 def test_every_layer_of_any_model_can_be_read(
@@ -72,8 +72,8 @@ def test_every_layer_of_any_model_can_be_read(
     some = train.subset(np.arange(20))
     for name in names:
         for pool in ((), (1, 2)):
-            found = readouts.fit_readout(plain, some, Reading(layer=name, size=(16, 16), pool=pool))
-            assert np.isfinite(readouts.features(plain, some, found)).all()
+            found = readouts.fit_extractor(plain, some, FeatureSpec(layer=name, size=(16, 16), pool=pool))
+            assert np.isfinite(readouts.extract_features(plain, some, found)).all()
 
 
 @pytest.mark.parametrize("recipe", ["attention", "recurrent", "dense"])
@@ -82,18 +82,18 @@ def test_other_backbones_have_layers_too(recipe: str, train: ImageSet) -> None:
     small = {"attention": ["backbone.width=16", "backbone.depth=1"]}.get(recipe, ["backbone.width=8"])
     network = isthmus.train(few, recipe=recipe, code="4", settings=small, steps=2, precision="float32")
     for name in layer_names(network):
-        found = readouts.fit_readout(network, few, Reading(layer=name, size=(16, 16)))
-        assert len(readouts.features(network, few, found)) == 16
+        found = readouts.fit_extractor(network, few, FeatureSpec(layer=name, size=(16, 16)))
+        assert len(readouts.extract_features(network, few, found)) == 16
 
 
 def test_an_unknown_layer_is_named_with_the_nearest(plain: Autoencoder, train: ImageSet) -> None:
     with pytest.raises(UsageError, match=r"did you mean 'stages\.0'"):
-        readouts.fit_readout(plain, train, Reading(layer="stage.0"))
+        readouts.fit_extractor(plain, train, FeatureSpec(layer="stage.0"))
 
 
 def test_images_of_any_size_are_read_at_the_readouts_own(
-    model: Autoencoder, readout: Readout, test: ImageSet
+    model: Autoencoder, readout: FeatureExtractor, test: ImageSet
 ) -> None:
     larger = dataclasses.replace(test, pixels=test.pixels.repeat(2, axis=1).repeat(2, axis=2))  # type: ignore[union-attr]
-    first, second = (readouts.features(model, one, readout, compact=True) for one in (test, larger))
+    first, second = (readouts.extract_features(model, one, readout, compact=True) for one in (test, larger))
     assert np.median((first * second).sum(1)) > 0.8

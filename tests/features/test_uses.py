@@ -11,7 +11,7 @@ import isthmus
 from isthmus.errors import DataError, ModelFileError, UsageError
 from isthmus.features import anomalies as unusual
 from isthmus.features import index, tiles
-from isthmus.features.readout import Readout
+from isthmus.features.readout import FeatureExtractor
 from isthmus.images.reading import read
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
@@ -43,7 +43,7 @@ def test_classes_are_matched_by_name(model: Autoencoder, train: ImageSet, test: 
 
 
 def test_clusters_are_digits(model: Autoencoder, train: ImageSet) -> None:
-    from isthmus.features.clusters import agreement
+    from isthmus.features.clustering import agreement
 
     found = isthmus.cluster(model, train, 10, space="spectral")
     assert train.labels is not None
@@ -52,7 +52,7 @@ def test_clusters_are_digits(model: Autoencoder, train: ImageSet) -> None:
 
 def test_umap_finds_digits_too(model: Autoencoder, train: ImageSet) -> None:
     pytest.importorskip("umap")
-    from isthmus.features.clusters import agreement
+    from isthmus.features.clustering import agreement
 
     found = isthmus.cluster(model, train, 10, space="umap")
     assert train.labels is not None
@@ -64,7 +64,7 @@ def test_umap_finds_digits_too(model: Autoencoder, train: ImageSet) -> None:
 def test_a_mixture_is_fitted_to_few_directions(monkeypatch: pytest.MonkeyPatch) -> None:
     from sklearn.mixture import GaussianMixture
 
-    from isthmus.features import clusters
+    from isthmus.features import clustering
 
     widths = []
     fit = GaussianMixture.fit_predict
@@ -78,14 +78,14 @@ def test_a_mixture_is_fitted_to_few_directions(monkeypatch: pytest.MonkeyPatch) 
     random = np.random.default_rng(0)
     truth = np.arange(120) % 3
     rows = (random.standard_normal((3, 700))[truth] + random.standard_normal((120, 700))).astype(np.float32)
-    found = clusters.find_clusters(rows, 3, method="gmm")
-    assert clusters.agreement(truth, found.assigned)["accuracy"] > 0.95
-    assert clusters.find_clusters(rows[:, :20], 3, method="gmm").count == 3
-    assert widths == [clusters.DIRECTIONS, 20]
+    found = clustering.find_clusters(rows, 3, method="gmm")
+    assert clustering.agreement(truth, found.assigned)["accuracy"] > 0.95
+    assert clustering.find_clusters(rows[:, :20], 3, method="gmm").count == 3
+    assert widths == [clustering.MAX_MIXTURE_DIMENSIONS, 20]
 
 
 def test_an_index_is_kept_and_only_what_is_new_is_computed(
-    model: Autoencoder, readout: Readout, train: ImageSet, tmp_path: Path
+    model: Autoencoder, readout: FeatureExtractor, train: ImageSet, tmp_path: Path
 ) -> None:
     path = tmp_path / "digits.index"
     part = train.subset(np.arange(100))
@@ -102,7 +102,7 @@ def test_an_index_is_kept_and_only_what_is_new_is_computed(
     assert second.matches[1][0].row == 45
     assert second.matches[1][0].value == pytest.approx(0, abs=1e-3)
     kept = index.load_index(path)
-    fresh = index.refresh(model, readout, grown).index
+    fresh = index.update_index(model, readout, grown).index
     np.testing.assert_allclose(kept.vectors, fresh.vectors, atol=1e-4)
     assert kept.names == grown.names
 
@@ -160,22 +160,22 @@ def test_a_threshold_is_the_conformal_order_statistic() -> None:
     scores = np.arange(1, 100, dtype=np.float64)
     detector = unusual.Detector("density", {}, scores, 0.05, 10)
     assert detector.threshold == 95
-    assert detector.chance(np.array([1000.0, 0.0]))[0] == pytest.approx(1 / 100)
+    assert detector.p_value(np.array([1000.0, 0.0]))[0] == pytest.approx(1 / 100)
     few = unusual.Detector("density", {}, scores[:5], 0.01, 10)
     assert few.threshold == np.inf
-    assert few.at(few.least_false_alarms + 1e-9).threshold == 5
+    assert few.with_rate(few.least_false_alarms + 1e-9).threshold == 5
     with pytest.raises(UsageError, match="between 0 and 1"):
-        few.at(0)
+        few.with_rate(0)
 
 
 def test_a_detector_survives_the_file(
-    model: Autoencoder, readout: Readout, train: ImageSet, test: ImageSet, tmp_path: Path
+    model: Autoencoder, readout: FeatureExtractor, train: ImageSet, test: ImageSet, tmp_path: Path
 ) -> None:
     model.save(tmp_path / "m.safetensors")
     again = isthmus.load(tmp_path / "m.safetensors")
     with pytest.raises(DataError, match="normal"):
         isthmus.anomalies(again, test)
-    detector = unusual.fit_detector(model, readout, train, "mixture")
+    detector = unusual.fit_detector(model, readout, train, "mixture", false_alarms=0.01)
     unusual.store_detector(again, detector, readout)
     again.save(tmp_path / "m.safetensors")
     again = isthmus.load(tmp_path / "m.safetensors")
@@ -190,7 +190,7 @@ def test_a_detector_survives_the_file(
         isthmus.anomalies(again, test, score="density")
     again.attachments["anomalies"].facts["kind"] = "magic"
     with pytest.raises(ModelFileError, match="damaged"):
-        unusual.stored_detector(again)
+        unusual.read_detector(again)
 
 
 def test_a_defect_in_a_large_picture_is_found_where_it_is(model: Autoencoder, train: ImageSet) -> None:
@@ -204,7 +204,7 @@ def test_a_defect_in_a_large_picture_is_found_where_it_is(model: Autoencoder, tr
     found = isthmus.anomalies(model, data, normal=normal, score="local")
     assert found.worst(1) == [1]
     assert found.tiles is not None
-    assert found.tiles == len(tiles.cut(data, (16, 16)).pieces)
+    assert found.tiles == len(tiles.cut_tiles(data, (16, 16)).pieces)
     heat = found.heat(1)
     top, left = np.unravel_index(int(heat.argmax()), heat.shape)
     assert heat.shape == whole.shape
@@ -214,10 +214,10 @@ def test_a_defect_in_a_large_picture_is_found_where_it_is(model: Autoencoder, tr
 def test_tiles_cover_everything_once_put_together() -> None:
     random = np.random.default_rng(0)
     picture = random.random((37, 50, 1)).astype(np.float32)
-    cut = tiles.cut(read(picture[None]), (16, 16))
+    cut = tiles.cut_tiles(read(picture[None]), (16, 16))
     maps = [cut.pieces.image(i)[..., 0].astype(np.float64) for i in range(len(cut.pieces))]
-    np.testing.assert_allclose(cut.assembled(maps)[0], picture[..., 0], rtol=1e-6)
-    assert cut.of_pictures(np.arange(len(cut.pieces), dtype=np.float64))[0] == len(cut.pieces) - 1
+    np.testing.assert_allclose(cut.assemble(maps)[0], picture[..., 0], rtol=1e-6)
+    assert cut.max_per_picture(np.arange(len(cut.pieces), dtype=np.float64))[0] == len(cut.pieces) - 1
 
 
 def test_what_cannot_be_asked_is_refused(model: Autoencoder, train: ImageSet) -> None:
@@ -237,7 +237,7 @@ def test_faiss_finds_the_same(
     pytest.importorskip("faiss")
     queries = test.subset(np.arange(20))
     first = isthmus.search(model, train, queries, count=5, metric="l2")
-    monkeypatch.setattr(index, "FAISS_FROM", 10)
+    monkeypatch.setattr(index, "MIN_FAISS_ROWS", 10)
     second = isthmus.search(model, train, queries, count=5, metric="l2")
     for a, b in zip(first.matches, second.matches, strict=True):
         assert [match.row for match in a] == [match.row for match in b]

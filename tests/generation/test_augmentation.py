@@ -8,9 +8,8 @@ import torch
 
 import isthmus
 from isthmus.errors import DataError, UsageError
-from isthmus.generation.augmentation import METHODS, joined
-from isthmus.generation.distortion import DISTORTIONS, distorted
-from isthmus.generation.filtering import Filter
+from isthmus.generation.augmentation import METHODS, Filter, join_labelled
+from isthmus.generation.distortion import DISTORTIONS, distort
 from isthmus.images.store import ImageSet
 
 from .models import discs, fresh
@@ -43,7 +42,7 @@ def test_a_small_class_is_filled_up() -> None:
     assert images.labels is not None
     few = images.subset([*np.flatnonzero(images.labels == 0), *np.flatnonzero(images.labels == 1)[:5]])
     found = isthmus.augment(fresh(), few, balance=True)
-    both = joined(few, found.images)
+    both = join_labelled(few, found.images)
     assert both.labels is not None
     assert (both.labels == 0).sum() == (both.labels == 1).sum() == 30
 
@@ -67,27 +66,27 @@ def test_the_filter_finds_copies_strange_images_and_the_wrong_class() -> None:
     assert bool(judge(noise, None).strange.all())
     new = torch.from_numpy(np.asarray(discs(40, seed=5).pixels)).permute(0, 3, 1, 2).float() / 255
     right = torch.arange(40) % 2
-    assert float(judge(new, right).kept.double().mean()) > 0.7
+    assert float(judge(new, right).passed.double().mean()) > 0.7
     assert float(judge(new, 1 - right).foreign.double().mean()) > 0.9
 
 
 @pytest.mark.parametrize("kind", DISTORTIONS)
 def test_distortions_change_images_and_keep_their_range(kind: str) -> None:
     images = torch.rand(40, 3, 9, 14, generator=torch.Generator().manual_seed(2))
-    found = distorted(images, [kind], torch.Generator().manual_seed(0))
+    found = distort(images, [kind], torch.Generator().manual_seed(0))
     assert found.shape == images.shape
     assert 0 <= float(found.min()) <= float(found.max()) <= 1
     assert float((found != images).flatten(1).any(1).double().mean()) > 0.4
-    assert torch.equal(found, distorted(images, [kind], torch.Generator().manual_seed(0)))
+    assert torch.equal(found, distort(images, [kind], torch.Generator().manual_seed(0)))
 
 
 def test_flips_and_shifts_move_pixels_without_blurring_them() -> None:
     images = torch.rand(50, 1, 8, 8, generator=torch.Generator().manual_seed(3))
-    flipped = distorted(images, ["flip"], torch.Generator().manual_seed(0))
+    flipped = distort(images, ["flip"], torch.Generator().manual_seed(0))
     for one, before in zip(flipped, images, strict=True):
         same = torch.allclose(one, before, atol=1e-5)
         assert same or torch.allclose(one, before.flip(-1), atol=1e-5)
-    shifted = distorted(images, ["shift"], torch.Generator().manual_seed(0))
+    shifted = distort(images, ["shift"], torch.Generator().manual_seed(0))
     inner = shifted[:, :, 1:-1, 1:-1].flatten(1)
     assert all(
         bool((value - image).abs().min() < 1e-5) for value, image in zip(inner[:, 0], images, strict=True)
@@ -124,4 +123,4 @@ def test_a_rare_class_is_not_outvoted_by_a_frequent_one() -> None:
 
 def test_no_images_are_distorted_to_no_images() -> None:
     none = torch.zeros(0, 1, 8, 8)
-    assert distorted(none, DISTORTIONS, torch.Generator()).shape == none.shape
+    assert distort(none, DISTORTIONS, torch.Generator()).shape == none.shape

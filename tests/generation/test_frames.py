@@ -11,10 +11,10 @@ import torch
 
 import isthmus
 from isthmus.errors import CapabilityError, DataError, UsageError
-from isthmus.generation.codes import codes_of
-from isthmus.generation.dynamics import dynamics_of, fit_dynamics, guess, told_times
-from isthmus.generation.frames import sequences_of
-from isthmus.generation.moving import moving
+from isthmus.generation.codes import encode_images
+from isthmus.generation.dynamics import choose_known_frames, extrapolate, fit_dynamics, read_dynamics
+from isthmus.generation.frames import split_sequences
+from isthmus.generation.moving import make_moving_sequences
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.training.api import train
@@ -44,7 +44,7 @@ def learned() -> Autoencoder:
         pixels, recipe="dense", code="4", settings=["backbone.width=64"], steps=500,
         precision="float32", patience=0,
     )  # fmt: skip
-    fit_dynamics(model, [codes_of(model, one) for one in sequences], steps=500, width=64)
+    fit_dynamics(model, [encode_images(model, one) for one in sequences], steps=500, width=64)
     return model
 
 
@@ -80,18 +80,18 @@ def test_motion_travels_in_the_file(tmp_path: Path) -> None:
     model, sequence = learned(), swinging(1)[0]
     model.save(tmp_path / "m.safetensors")
     again = isthmus.load(tmp_path / "m.safetensors")
-    assert dynamics_of(again) is not None
+    assert read_dynamics(again) is not None
     expected = isthmus.predict_frames(model, sequence, 3).pixels
     assert np.array_equal(isthmus.predict_frames(again, sequence, 3).pixels, expected)
 
 
 def test_without_learning_codes_go_straight_and_a_prediction_repeats() -> None:
     model, sequence = fresh(), swinging(1)[0]
-    assert dynamics_of(model) is None
+    assert read_dynamics(model) is None
     slow = isthmus.insert_frames(model, sequence.subset(range(3)), 3).pixels
     assert slow.shape == (9, 12, 12, 1)
     assert np.array_equal(slow[::4], sequence.stack(range(3)))
-    codes = codes_of(model, sequence)
+    codes = encode_images(model, sequence)
     middle = model.decode(torch.lerp(codes[0:1], codes[1:2], 0.5))
     assert np.abs(slow[2, ..., 0] / 255 - middle[0, 0].numpy()).max() < 0.01
     repeated = isthmus.predict_frames(model, sequence, 2).pixels
@@ -100,29 +100,31 @@ def test_without_learning_codes_go_straight_and_a_prediction_repeats() -> None:
 
 def test_the_straight_guess_is_linear_between_and_the_last_one_after() -> None:
     known = torch.tensor([[[1.0], [4.0], [0.0], [0.0]]])
-    assert float(guess(known, torch.tensor([[-1.0, 2, -2, 3]]))) == pytest.approx(2)
-    assert float(guess(known, torch.tensor([[-1.0, -2, -3, -4]]))) == 1
-    assert told_times([0, 1, 2, 4, 5], 3) == [2, 3, 1, 4]
-    assert told_times([0, 1], 2) == [1, 0, 0, 0]
-    assert told_times([0, 3], 1) == [0, 1, 0, 1]
+    assert float(extrapolate(known, torch.tensor([[-1.0, 2, -2, 3]]))) == pytest.approx(2)
+    assert float(extrapolate(known, torch.tensor([[-1.0, -2, -3, -4]]))) == 1
+    assert choose_known_frames([0, 1, 2, 4, 5], 3) == [2, 3, 1, 4]
+    assert choose_known_frames([0, 1], 2) == [1, 0, 0, 0]
+    assert choose_known_frames([0, 3], 1) == [0, 1, 0, 1]
 
 
 def test_moving_images_drift_within_the_canvas() -> None:
     images = discs(5)
-    made = moving(images, 3, frames=15, side=30, objects=2, speed=(1, 3), seed=4)
+    made = make_moving_sequences(images, 3, frames=15, side=30, objects=2, speed=(1, 3), seed=4)
     assert made.shape == (3, 15, 30, 30, 1)
-    assert np.array_equal(made, moving(images, 3, frames=15, side=30, objects=2, speed=(1, 3), seed=4))
-    one = moving(images, 6, frames=30, side=20, objects=1)
+    assert np.array_equal(
+        made, make_moving_sequences(images, 3, frames=15, side=30, objects=2, speed=(1, 3), seed=4)
+    )
+    one = make_moving_sequences(images, 6, frames=30, side=20, objects=1)
     light = one.astype(float).sum((2, 3, 4))
     assert np.allclose(light, light[:, :1])
     with pytest.raises(DataError, match="at most 8 pixels"):
-        moving(images, 1, side=8)
+        make_moving_sequences(images, 1, side=8)
 
 
 def test_sub_folders_are_sequences() -> None:
-    assert [len(one) for one in sequences_of(discs(10))] == [5, 5]
+    assert [len(one) for one in split_sequences(discs(10))] == [5, 5]
     plain = swinging(1)[0]
-    assert sequences_of(plain) == [plain]
+    assert split_sequences(plain) == [plain]
 
 
 def test_what_is_no_sequence_is_said() -> None:
@@ -132,7 +134,7 @@ def test_what_is_no_sequence_is_said() -> None:
     with pytest.raises(UsageError, match="two frames must be known"):
         isthmus.fill_frames(model, sequence, range(1, 14))
     with pytest.raises(DataError, match="at least 9 frames"):
-        fit_dynamics(model, [codes_of(model, sequence.subset(range(5)))], steps=1)
+        fit_dynamics(model, [encode_images(model, sequence.subset(range(5)))], steps=1)
     with pytest.raises(CapabilityError, match="vector codes only"):
         fit_dynamics(fresh("4@4"), [], steps=1)
     assert isthmus.fill_frames(fresh("4@4"), sequence, [3, 4]).pixels.shape == (14, 12, 12, 1)

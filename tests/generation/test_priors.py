@@ -12,12 +12,13 @@ import torch
 
 import isthmus
 from isthmus.errors import CapabilityError, DataError, ModelFileError, UsageError
-from isthmus.generation.codes import codes_of
-from isthmus.generation.flow_training import channels_of, fit_flow
+from isthmus.generation.codes import encode_images
+from isthmus.generation.flow import fit_moments
+from isthmus.generation.flow_training import fit_channels, fit_flow
 from isthmus.generation.mixture import Mixture, fit_mixture
-from isthmus.generation.moments import matching
-from isthmus.generation.prior import class_index, draw, kept, prior_of
-from isthmus.generation.sampling import varied
+from isthmus.generation.prior import class_index, draw_codes
+from isthmus.generation.prior_store import list_priors, read_prior
+from isthmus.generation.sampling import vary_codes
 from isthmus.model.autoencoder import build
 from isthmus.model.recipes import FAMILIES
 
@@ -44,7 +45,7 @@ def test_a_gaussian_has_the_mean_and_covariance_of_the_codes() -> None:
     codes = torch.randn(3000, 3, generator=random) @ torch.tensor([[2.0, 0, 0], [1, 0.5, 0], [0, 0, 3]]) + 5
     prior = fit_mixture(codes, components=1)
     assert prior.kind == "gaussian"
-    drawn = draw(prior, (3,), 20_000)
+    drawn = draw_codes(prior, (3,), 20_000)
     torch.testing.assert_close(drawn.mean(0), codes.mean(0), atol=0.1, rtol=0)
     torch.testing.assert_close(drawn.T.cov(), codes.T.cov(), atol=0.3, rtol=0.05)
 
@@ -63,8 +64,8 @@ def test_a_mixture_draws_the_class_that_is_asked_for() -> None:
     codes, labels = two_moons(600)
     prior = fit_mixture(codes, components=8, labels=labels, classes=("up", "down"))
     assert prior.classes == ("up", "down")
-    up = draw(prior, (2,), 400, label=class_index(prior, "UP"))
-    down = draw(prior, (2,), 400, label=1)
+    up = draw_codes(prior, (2,), 400, label=class_index(prior, "UP"))
+    down = draw_codes(prior, (2,), 400, label=1)
     assert float(up[:, 1].mean()) > 0.4
     assert float(down[:, 1].mean()) < 0.1
     with pytest.raises(UsageError, match="no class is called 'sideways'"):
@@ -76,9 +77,11 @@ def test_an_untrained_flow_is_its_mixture_and_a_trained_one_is_nearer_to_the_cod
     base = fit_mixture(codes, components=2, labels=labels, classes=("up", "down"))
     short = fit_flow(codes, base, labels=labels, steps=1, width=32, depth=1, rate=0.0)
     short = replace(short, moments=None)
-    assert torch.allclose(draw(short, (2,), 50, seed=3), draw(base, (2,), 50, seed=3), atol=1e-5)
+    assert torch.allclose(draw_codes(short, (2,), 50, seed=3), draw_codes(base, (2,), 50, seed=3), atol=1e-5)
     flow = fit_flow(codes, base, labels=labels, steps=300, width=64, depth=2, rate=5e-3, batch=256)
-    off_the_moon = [float((draw(p, (2,), 500, label=0).norm(dim=1) - 1).abs().mean()) for p in (base, flow)]
+    off_the_moon = [
+        float((draw_codes(p, (2,), 500, label=0).norm(dim=1) - 1).abs().mean()) for p in (base, flow)
+    ]
     assert off_the_moon[1] < 0.5 * off_the_moon[0]
     up = codes[:100:2]
     parts = flow.parts_of(up, 0)
@@ -92,12 +95,12 @@ def test_samples_are_given_the_moments_that_they_should_have(shape: tuple[int, .
     mix = torch.tensor([[1.0, 0.5, 0.0], [0.0, 2.0, 0.3], [0.0, 0.0, 0.1]])
     wanted = torch.einsum("ij,nj...->ni...", mix, torch.randn(4000, *shape)) + 1
     made = 0.9 * torch.randn(3000, *shape) - 2
-    map_ = matching(made, wanted)
-    mapped = map_.applied(made)
+    map_ = fit_moments(made, wanted)
+    mapped = map_.apply(made)
     for found, real in zip(moments_of(mapped), moments_of(wanted), strict=True):
         torch.testing.assert_close(found, real, atol=2e-3, rtol=2e-3)
-    torch.testing.assert_close(map_.undone(mapped), made, atol=1e-4, rtol=0)
-    few = matching(made[:20], wanted[:20])
+    torch.testing.assert_close(map_.invert(mapped), made, atol=1e-4, rtol=0)
+    few = fit_moments(made[:20], wanted[:20])
     assert torch.equal(few.matrix, few.matrix[0, 0] * torch.eye(3))
 
 
@@ -113,10 +116,10 @@ def test_a_prior_travels_in_the_model_file(kind: Any, tmp_path: Path) -> None:
     before = drawn_images(model, 3, seed=5)
     model.save(tmp_path / "m.safetensors")
     loaded = isthmus.load(tmp_path / "m.safetensors")
-    assert kept(loaded) == (kind,)
+    assert list_priors(loaded) == (kind,)
     assert np.array_equal(drawn_images(loaded, 3, seed=5), before)
     assert not np.array_equal(drawn_images(loaded, 3, seed=6), before)
-    assert prior_of(loaded).classes == ("left", "right")
+    assert read_prior(loaded).classes == ("left", "right")
 
 
 def test_images_of_a_class_lie_where_the_class_does() -> None:
@@ -172,7 +175,7 @@ def test_a_class_of_which_nothing_was_seen_is_refused() -> None:
     codes, labels = two_moons(60)
     names = ("up", "down", "never")
     prior = fit_mixture(codes, components=3, labels=labels, classes=names)
-    grids = channels_of(codes[:, :, None, None], labels, names)
+    grids = fit_channels(codes[:, :, None, None], labels, names)
     for one in (prior, grids):
         with pytest.raises(UsageError, match="no image of class 'never'"):
             one.parts(4, 2, torch.Generator())
@@ -181,7 +184,7 @@ def test_a_class_of_which_nothing_was_seen_is_refused() -> None:
 def test_temperature_zero_is_the_middle_of_a_part() -> None:
     codes, _ = two_moons(200)
     prior = fit_mixture(codes, components=1)
-    drawn = draw(prior, (2,), 5, temperature=0.0)
+    drawn = draw_codes(prior, (2,), 5, temperature=0.0)
     torch.testing.assert_close(drawn, prior.means.expand(5, 2) @ prior.space.basis + prior.space.mean)
 
 
@@ -198,9 +201,9 @@ def test_a_grid_prior_draws_other_sizes() -> None:
 def test_labels_can_be_left_out_and_variations_keep_the_code() -> None:
     model, images = fresh(), discs(100)
     assert isthmus.fit_prior(model, images, kind="mixture", components=3, use_labels=False).classes == ()
-    prior = prior_of(model)
-    codes = codes_of(model, images)
-    kept_codes = varied(prior, codes, strength=0.0, generator=torch.Generator())
+    prior = read_prior(model)
+    codes = encode_images(model, images)
+    kept_codes = vary_codes(prior, codes, strength=0.0, generator=torch.Generator())
     torch.testing.assert_close(kept_codes, codes, atol=1e-3, rtol=1e-3)
     with pytest.raises(UsageError, match="knows no classes"):
         drawn_images(model, 1, label="left")
@@ -214,9 +217,9 @@ def test_a_model_without_a_prior_says_how_to_get_one() -> None:
         drawn_images(fresh(), 1, prior="flow")
     assert str(caught_kind.value.hint) == "isthmus.fit_prior(MODEL, TRAINING_DATA, kind='flow')"
     assert drawn_images(fresh(), 1, reference=discs(40)).shape == (1, 12, 12, 1)
-    assert kept(fresh()) == ()
-    assert prior_of(untrained("variational")).kind == "normal"
-    assert prior_of(untrained("adversarial")).kind == "normal"
+    assert list_priors(fresh()) == ()
+    assert read_prior(untrained("variational")).kind == "normal"
+    assert read_prior(untrained("adversarial")).kind == "normal"
 
 
 def test_discrete_codes_and_networks_with_skips_are_refused() -> None:
@@ -243,7 +246,7 @@ def test_the_mixture_survives_few_codes() -> None:
     codes = torch.randn(6, 10, generator=torch.Generator().manual_seed(0))
     prior = fit_mixture(codes, components=100, labels=np.array([0, 0, 0, 0, 0, 1]), classes=("a", "b"))
     assert isinstance(prior, Mixture)
-    assert bool(draw(prior, (10,), 50).isfinite().all())
+    assert bool(draw_codes(prior, (10,), 50).isfinite().all())
 
 
 @pytest.mark.parametrize("name", FAMILIES)

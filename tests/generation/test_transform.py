@@ -11,10 +11,10 @@ import torch
 
 import isthmus
 from isthmus.errors import DataError, ModelFileError, UsageError
-from isthmus.generation.codes import codes_of
-from isthmus.generation.directions import load_direction, of_class, without_class
-from isthmus.generation.interpolation import code_path, drawn_back
+from isthmus.generation.codes import encode_images
+from isthmus.generation.directions import drop_class, load_direction, select_class
 from isthmus.generation.mixture import fit_mixture
+from isthmus.generation.sampling import code_path, pull_to_prior
 
 from .models import discs, fresh, trained
 
@@ -54,7 +54,7 @@ def test_points_where_the_prior_has_nothing_are_drawn_to_where_it_has_something(
     prior = fit_mixture(ring, components=16)
     ends = torch.tensor([[1.0, 0], [-1.0, 0.05]])
     line = code_path(ends, 9)
-    bent = drawn_back(prior, line, ends)
+    bent = pull_to_prior(prior, line, ends)
     assert float(line.norm(dim=1).min()) < 0.1
     assert float(bent.norm(dim=1).min()) > 0.7
     assert torch.equal(bent[0], ends[0])
@@ -64,12 +64,12 @@ def test_points_where_the_prior_has_nothing_are_drawn_to_where_it_has_something(
 @pytest.mark.parametrize("method", ["means", "discriminant"])
 def test_a_direction_leads_from_one_group_to_the_other(method: Any, tmp_path: Path) -> None:
     model, images = fresh(), discs(240)
-    right, left = of_class(images, "right"), without_class(images, "right")
+    right, left = select_class(images, "right"), drop_class(images, "right")
     found = isthmus.find_direction(model, right, left, method=method)
     assert found.auc > 0.95
-    moved = codes_of(model, left) + torch.from_numpy(found.step)
+    moved = encode_images(model, left) + torch.from_numpy(found.step)
     axis = torch.from_numpy(found.step / np.linalg.norm(found.step))
-    wanted = float((codes_of(model, right) @ axis).mean())
+    wanted = float((encode_images(model, right) @ axis).mean())
     assert float((moved @ axis).mean()) == pytest.approx(wanted, rel=1e-3, abs=1e-3)
     found.save(tmp_path / "d.safetensors")
     again = load_direction(tmp_path / "d.safetensors")
@@ -83,7 +83,7 @@ def test_a_direction_leads_from_one_group_to_the_other(method: Any, tmp_path: Pa
 
 def test_a_direction_is_of_the_model_that_it_was_learned_with() -> None:
     model, images = fresh(), discs(40)
-    found = isthmus.find_direction(model, of_class(images, "right"), of_class(images, "left"))
+    found = isthmus.find_direction(model, select_class(images, "right"), select_class(images, "left"))
     other = trained("4", "objective.image=l1")  # codes of the same shape
     with pytest.raises(DataError, match="another model"):
         isthmus.transform(other, images.image(0), found, [1.0])
@@ -99,21 +99,21 @@ def test_groups_that_cannot_be_told_apart_have_an_auc_of_a_half() -> None:
 
 def test_a_grid_direction_moves_images_of_other_sizes() -> None:
     model, images = fresh("4@4"), discs(60)
-    found = isthmus.find_direction(model, of_class(images, "right"), of_class(images, "left"))
+    found = isthmus.find_direction(model, select_class(images, "right"), select_class(images, "left"))
     assert isthmus.transform(model, discs(1, side=24).image(0), found, [1.0]).pixels.shape == (1, 24, 24, 1)
 
 
 def test_what_does_not_fit_is_said(tmp_path: Path) -> None:
     model, images = fresh(), discs(20)
     with pytest.raises(UsageError, match="no class 'up'"):
-        of_class(images, "up")
+        select_class(images, "up")
     with pytest.raises(UsageError, match="two images"):
         isthmus.interpolate(model, [images.image(0)])
     with pytest.raises(UsageError, match="did you mean 'linear'"):
         isthmus.interpolate(model, [images.image(0), images.image(1)], path="linar")  # type: ignore[arg-type]
     with pytest.raises(DataError, match="same code on average"):
         isthmus.find_direction(model, images, images)
-    right, left = of_class(images, "right"), of_class(images, "left")
+    right, left = select_class(images, "right"), select_class(images, "left")
     found = isthmus.find_direction(fresh("4@4"), right, left)
     with pytest.raises(DataError, match="another model"):
         isthmus.transform(model, images.image(0), found, [1.0])

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.errors import DataError, UsageError
-from isthmus.images.batches import Batches, whole
+from isthmus.images.batches import Batches, iter_batches
 from isthmus.images.store import ImageSet
 
 from .files import photo
@@ -88,7 +88,7 @@ def test_batches_never_write_to_the_set() -> None:
     values = np.random.default_rng(0).random((4, 2, 2, 1), dtype=np.float32)
     before = values.copy()
     Batches(named(values), batch=9, seed=0)(0).images.mul_(0)
-    for batch in whole(named(values), batch=2):
+    for batch in iter_batches(named(values), batch=2):
         batch.images.mul_(0)
     assert np.array_equal(values, before)
 
@@ -126,7 +126,7 @@ def test_crops_are_parts_of_their_image_everywhere_in_it() -> None:
 
 def test_small_images_are_padded_by_reflection() -> None:
     row = np.array([[10, 20, 30]], np.uint8)[:, :, None]
-    (batch,) = whole(named(row[None]), batch=4, crop=(3, 7))
+    (batch,) = iter_batches(named(row[None]), batch=4, crop=(3, 7))
     levels = np.rint(batch.images[0, 0].numpy() * 255).astype(int)
     assert levels.tolist() == [[30, 20, 10, 20, 30, 20, 10]] * 3
 
@@ -143,7 +143,7 @@ def test_mixed_sizes_need_a_crop_to_train() -> None:
 def test_a_whole_pass_gives_every_image_once_in_order(sizes: list[tuple[int, int]], batch: int) -> None:
     originals = [photo(*size, seed=i) for i, size in enumerate(sizes)]
     seen = []
-    for part in whole(named(ragged(*originals)), batch=batch):
+    for part in iter_batches(named(ragged(*originals)), batch=batch):
         assert 1 <= len(part.indices) <= batch
         for index, image in zip(part.indices, part.images, strict=True):
             assert np.array_equal(np.rint(image.permute(1, 2, 0).numpy() * 255), originals[index])
@@ -153,10 +153,10 @@ def test_a_whole_pass_gives_every_image_once_in_order(sizes: list[tuple[int, int
 
 def test_a_pass_over_chosen_images_and_centre_crops() -> None:
     images = numbered(9)
-    parts = list(whole(images, [7, 2, 5], batch=2))
+    parts = list(iter_batches(images, [7, 2, 5], batch=2))
     assert [contents(part.images) for part in parts] == [[7, 2], [5]]
     plane = np.arange(25, dtype=np.uint8).reshape(1, 5, 5, 1)
-    (centre,) = whole(named(plane), batch=1, crop=(3, 3))
+    (centre,) = iter_batches(named(plane), batch=1, crop=(3, 3))
     assert np.rint(centre.images[0, 0].numpy() * 255).tolist() == [[6, 7, 8], [11, 12, 13], [16, 17, 18]]
 
 
@@ -180,7 +180,7 @@ def test_impossible_requests() -> None:
     with pytest.raises(UsageError, match="at least 1"):
         Batches(numbered(3), batch=0, seed=0)
     with pytest.raises(UsageError, match="at least 1"):
-        next(whole(numbered(3), batch=1, crop=(0, 4)))
+        next(iter_batches(numbered(3), batch=1, crop=(0, 4)))
     with pytest.raises(DataError, match="no images"):
         Batches(named(np.zeros((0, 2, 2, 1), np.uint8)), batch=1, seed=0)
 

@@ -9,9 +9,9 @@ from sklearn import decomposition
 from torch import Tensor
 
 from isthmus.errors import DataError, UsageError
-from isthmus.metrics import subspace
+from isthmus.metrics import baselines
 from isthmus.metrics.baselines import PCA, BlockPCA, MeanImage
-from isthmus.metrics.pixels import mse
+from isthmus.metrics.pixel_metrics import mse
 
 
 def images_of_rank(rank: int, shape: tuple[int, ...] = (60, 2, 8, 6), seed: int = 0) -> Tensor:
@@ -46,15 +46,15 @@ def test_order_and_size_of_batches_do_not_matter() -> None:
 @pytest.mark.parametrize("limit", [4096, 10])
 def test_enough_components_lose_nothing(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
     # A limit below the 96 numbers of an image takes the randomised way.
-    monkeypatch.setattr(subspace, "MAX_EXACT_WIDTH", limit)
+    monkeypatch.setattr(baselines, "MAX_EXACT_WIDTH", limit)
     x = images_of_rank(5)
     five, four = (PCA(k).fit(x.split(16)).reconstruct(x) for k in (5, 4))
     assert float(mse(five, x).max()) < 1e-9 < float(mse(four, x).mean())
 
 
 def test_a_sample_stands_for_a_long_stream(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subspace, "MAX_EXACT_WIDTH", 10)
-    monkeypatch.setattr(subspace, "MAX_SAMPLE_ROWS", 50)
+    monkeypatch.setattr(baselines, "MAX_EXACT_WIDTH", 10)
+    monkeypatch.setattr(baselines, "MAX_SAMPLE_ROWS", 50)
     # Sorted by content: the first 50 alone would not know the second half.
     x = torch.cat((images_of_rank(2, (300, 1, 6, 6), 1), images_of_rank(2, (300, 1, 6, 6), 2)))
     assert float(mse(PCA(4).fit(x.split(100)).reconstruct(x), x).mean()) < 1e-6

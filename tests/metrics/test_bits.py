@@ -8,8 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isthmus.errors import DataError
-from isthmus.metrics.bits import bce, bce_from_logits, binary_entropy, bits_per_dim, log_mean_exp
-from isthmus.metrics.densities import bernoulli_nll
+from isthmus.metrics.pixel_metrics import (
+    bce,
+    bce_from_logits,
+    bernoulli_nll,
+    binary_entropy,
+    bits_per_dim,
+    log_mean_exp,
+)
 
 seeds = st.integers(0, 2**31)
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
-from isthmus.metrics.densities import bernoulli_nll, gaussian_nll, kl_to_standard_normal
+from isthmus.metrics.pixel_metrics import bernoulli_nll, gaussian_nll, kl_to_standard_normal
 
 seeds = st.integers(0, 2**31)
 

@@ -8,9 +8,7 @@ import scipy.linalg
 import torch
 
 from isthmus.errors import DataError
-from isthmus.metrics.frechet import frechet_distance
-from isthmus.metrics.support import precision_and_recall
-from isthmus.metrics.two_samples import energy_distance
+from isthmus.metrics.set_distances import energy_distance, frechet_distance, precision_and_recall
 
 
 def rows(count: int, width: int = 5, seed: int = 0) -> torch.Tensor:

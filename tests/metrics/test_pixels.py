@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from skimage.metrics import peak_signal_noise_ratio
 
 from isthmus.errors import DataError
-from isthmus.metrics.pixels import mae, mse, psnr, round_to_levels
+from isthmus.metrics.pixel_metrics import mae, mse, psnr, round_to_levels
 
 seeds = st.integers(0, 2**31)
 

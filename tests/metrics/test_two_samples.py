@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sklearn.metrics.pairwise import rbf_kernel
 
 from isthmus.errors import DataError
-from isthmus.metrics.two_samples import SCALES, nearest_neighbour_accuracy, squared_mmd
+from isthmus.metrics.set_distances import SCALES, nearest_neighbour_accuracy, squared_mmd
 
 
 def normal(n: int, d: int, seed: int, *, mean: float = 0.0, scale: float = 1.0) -> torch.Tensor:

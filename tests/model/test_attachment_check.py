@@ -12,18 +12,18 @@ from torch import Tensor
 
 import isthmus
 from isthmus.errors import ModelFileError
-from isthmus.features.anomalies import fit_detector, store_detector, stored_detector
-from isthmus.features.readout import fit_readout, stored
-from isthmus.generation.codes import codes_of
+from isthmus.features.anomalies import fit_detector, read_detector, store_detector
+from isthmus.features.readout import fit_extractor, read_extractor
+from isthmus.generation.codes import encode_images
 from isthmus.generation.mixture import fit_mixture
-from isthmus.generation.prior import keep, prior_of
+from isthmus.generation.prior_store import attach_prior, read_prior
 from isthmus.model.autoencoder import Attachment, Autoencoder
 from isthmus.model.file import read_file, save, write_file
 
 from .cases import model_of, pictures, small
 
 Load = Callable[[Autoencoder], object]
-LOADS: dict[str, Load] = {"prior/mixture": prior_of, "readout": stored, "anomalies": stored_detector}
+LOADS: dict[str, Load] = {"prior/mixture": read_prior, "readout": read_extractor, "anomalies": read_detector}
 FACTS: list[Any] = [None, "x", -1, float("inf"), float("nan"), 10**30, [], {}, [1] * 1000, 10**399]
 
 
@@ -31,9 +31,9 @@ FACTS: list[Any] = [None, "x", -1, float("inf"), float("nan"), 10**30, [], {}, [
 def model() -> Autoencoder:
     made = model_of(small("dense"), (12, 12), 3)
     images = isthmus.read(pictures(40, (12, 12), 3))
-    keep(made, fit_mixture(codes_of(made, images), components=2))
-    readout = fit_readout(made, images)
-    store_detector(made, fit_detector(made, readout, images), readout)
+    attach_prior(made, fit_mixture(encode_images(made, images), components=2))
+    readout = fit_extractor(made, images)
+    store_detector(made, fit_detector(made, readout, images, "density", false_alarms=0.01), readout)
     return made
 
 

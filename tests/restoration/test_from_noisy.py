@@ -56,7 +56,7 @@ def test_recorrupted_learns_nearly_what_clean_images_teach(clean: np.ndarray, se
     assert gained(alone) > 5
     assert (
         gained(alone) > gained(taught) - 1.5
-    )  # after so few steps; docs/use/restoration.md has the real gap
+    )  # after so few steps; docs/use/denoise-own.md has the real gap
 
 
 def test_a_blind_spot_learns_without_knowing_the_level(seen: np.ndarray) -> None:

@@ -13,7 +13,7 @@ import pytest
 from scripts import ROOT
 
 import isthmus
-from isthmus.metrics import pixels, registry
+from isthmus.metrics import pixel_metrics, registry
 from isthmus.model import axes
 from isthmus.model.axes import AXES, bottleneck
 
@@ -65,9 +65,9 @@ def test_the_metric_is_measured() -> None:
     function, entry = code_blocks("Add a metric")
     known = dict(registry.METRICS)
     with pytest.MonkeyPatch.context() as patch:
-        namespace = dict(vars(pixels))
+        namespace = dict(vars(pixel_metrics))
         exec(compile(function, "CONTRIBUTING.md", "exec"), namespace)
-        patch.setattr(pixels, "worst_pixel", namespace["worst_pixel"], raising=False)
+        patch.setattr(pixel_metrics, "worst_pixel", namespace["worst_pixel"], raising=False)
         (metric,) = eval(entry, dict(vars(registry)))
         registry.register_metric(metric)
         try:

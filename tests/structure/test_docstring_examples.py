@@ -11,8 +11,8 @@ import pytest
 import isthmus
 from isthmus.public_names import HOMES
 
-# Need another machine, a network or minutes; or are old names, which have no example.
-WITHOUT_EXAMPLE = {"evaluate_model", "generate_images", "pull", "push", "register_pillow", "run_demo"}
+# A training of minutes; and old names, which have no example.
+WITHOUT_EXAMPLE = {"evaluate_model", "generate_images", "run_demo"}
 NEEDS_EXTRA = {"export_onnx": "onnxscript"}
 FUNCTIONS = sorted(name for name in HOMES if inspect.isfunction(getattr(isthmus, name)))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules, walk_packages
@@ -28,3 +29,9 @@ def test_no_name_of_a_package_is_also_one_of_its_modules() -> None:
         modules = {one.name for one in iter_modules(module.__path__)}
         twice[package] = modules & set(getattr(module, "__all__", ()))
     assert {package: names for package, names in twice.items() if names} == {}
+
+
+def test_every_public_name_is_on_the_reference_page() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "api.md").read_text("utf-8")
+    listed = re.findall(r"^::: isthmus\.(\w+)$", page, re.MULTILINE)
+    assert sorted(listed) == sorted(set(HOMES) - {"__version__"})

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import isthmus
-from isthmus.features.readout import fit_readout, store
+from isthmus.features.readout import attach_extractor, fit_extractor
 
 HEAVY = (
     "sklearn",
@@ -87,7 +87,7 @@ def test_reading_features_loads_no_heavy_module(folder: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (40, 16, 16), dtype=np.uint8)
     recipe = isthmus.recipe("features").with_settings(["code=16@4", "bottleneck.k=2"])
     model = isthmus.train(images, recipe=recipe, steps=2)
-    store(model, fit_readout(model, isthmus.read(images)))  # fitting one would load SciPy
+    attach_extractor(model, fit_extractor(model, isthmus.read(images)))  # fitting one would load SciPy
     model.save(folder / "model.safetensors")
     np.save(folder / "images.npy", images)
     command = ["embed", "model.safetensors", "images.npy", "-o", "vectors.npz"]

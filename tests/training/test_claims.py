@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 import isthmus
-from isthmus.evaluation.passes import passes
+from isthmus.evaluation.passes import iter_passes
 from isthmus.evaluation.sensitivity import sensitivity
 from isthmus.images.store import ImageSet
-from isthmus.metrics.two_samples import nearest_neighbour_accuracy, squared_mmd
+from isthmus.metrics.set_distances import nearest_neighbour_accuracy, squared_mmd
 from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.recipes import recipe
@@ -105,7 +105,7 @@ def test_attention_paints_hidden_patches(sample: ImageSet) -> None:
     for corruption in (("corruption=none",), ()):
         model = learned(sample, "attention", *settings, *corruption, code="32", steps=500)
         total, hidden = 0.0, 0.0
-        for one in passes(model, shown, corruption=mask, seed=0):
+        for one in iter_passes(model, shown, corruption=mask, seed=0):
             assert one.trace.corrupted.visible is not None
             missing = (~one.trace.corrupted.visible).float()
             total += float(((one.output - one.images).square() * missing).sum())

@@ -18,7 +18,7 @@ from isthmus.codec.models import codec_for
 from isthmus.codec.picture import read_picture
 from isthmus.codec.rate_control import encode_picture
 from isthmus.errors import CapabilityError
-from isthmus.metrics.pixels import psnr
+from isthmus.metrics.pixel_metrics import psnr
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.reports.charts import draw_curves
 from isthmus.reports.image_sheets import draw_image_rows

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from isthmus.evaluation.passes import passes
+from isthmus.evaluation.passes import iter_passes
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
 
@@ -31,11 +31,11 @@ def examples(model: Autoencoder, images: ImageSet, indices: Sequence[int], *, se
     """The chosen images, in that order, exactly as `evaluate` with the same images and seed met them."""
     wanted = np.asarray(indices, dtype=np.int64)
     found: dict[int, tuple[Picture, Picture, Picture]] = {}
-    for one in passes(model, images, corruption=model.recipe.corruption, seed=seed, only=wanted):
+    for one in iter_passes(model, images, corruption=model.recipe.corruption, seed=seed, only=wanted):
         for row in np.flatnonzero(np.isin(one.indices, wanted)):
             found[int(one.indices[row])] = (
                 _picture(one.images[row]),
-                _picture(one.seen[row]),
+                _picture(one.corrupted[row]),
                 _picture(one.output[row]),
             )
     chosen = [found[int(index)] for index in wanted]

@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from isthmus.api.explanation import EXCITING_IMAGES, Explanation
-from isthmus.features.explain.faithfulness import Curves
+from isthmus.features.unit_maps import Curves
 from isthmus.images.store import Pixels
 from isthmus.reports.charts import draw_curves
 from isthmus.reports.image_sheets import colour_signed, draw_image_rows
@@ -108,15 +108,15 @@ def add_scores(page: Report, found: Explanation, section: str) -> None:
     )
 
 
-def draw_maps(found: Explanation) -> bytes:
-    """The image and its reconstruction above one map per unit, as a PNG."""
+def draw_maps(found: Explanation, scale: int | None = None) -> bytes:
+    """The image and its reconstruction above one map per unit, as a PNG; `scale` as for `draw_image_rows`."""
     images = [found._pixels.clip(0, 1), found._reconstruction.clip(0, 1)]
     rows = [
         (f"{name}: where unit {_list_units(found)} looks", [colour_signed(one) for one in maps])
         for name, maps in found.maps.items()
     ]
     header = [("image, and its reconstruction", images)]
-    return draw_image_rows([*header, *rows], columns=max(len(found.units), 2))
+    return draw_image_rows([*header, *rows], columns=max(len(found.units), 2), scale=scale)
 
 
 def _list_units(found: Explanation) -> str:

@@ -14,7 +14,7 @@ from isthmus.api.pages.compression_section import add_own_compression
 from isthmus.api.pages.example_images import Examples, examples
 from isthmus.api.pages.explanation_page import add_decoded_units, add_maps
 from isthmus.api.pages.sections import add_features, add_generation, add_map
-from isthmus.evaluation.passes import evenly, largest
+from isthmus.evaluation.passes import largest_size, sample_evenly
 from isthmus.images.store import ImageSet
 from isthmus.metrics.codes import ACTIVE_VARIANCE
 from isthmus.metrics.registry import METRICS, in_order, label
@@ -182,14 +182,14 @@ def add_code(report: Report, evaluation: Evaluation) -> None:
 
 def add_explanation(report: Report, model: Autoencoder, images: ImageSet) -> None:
     """Where the most telling units of the first image look, and what they paint."""
-    found = explain_first(model, images, evenly(images, MAX_COMPARED_IMAGES), "data", units=6)
+    found = explain_first(model, images, sample_evenly(images, MAX_COMPARED_IMAGES), "data", units=6)
     add_maps(report, found, "One code explained")
     add_decoded_units(report, found, "One code explained")
 
 
 def _is_seen_whole(model: Autoencoder, images: ImageSet) -> bool:
     """Whether a code holds the image, and images are small enough to be looked at many times."""
-    height, width = largest(images)
+    height, width = largest_size(images)
     return not model.recipe.backbone.has_skips and height * width <= MAX_EXPLAINED_PIXELS
 
 

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from isthmus.api.anomaly_detection import DEFAULT_FALSE_ALARMS, DEFAULT_SCORE
 from isthmus.evaluation.generation import Generation
-from isthmus.evaluation.passes import evenly
-from isthmus.features.anomalies import Detector, fit_detector, heat, score
-from isthmus.features.classify import ProbeScores, classify
-from isthmus.features.clusters import find_clusters
-from isthmus.features.readout import Readout, features, fit_readout, stored
+from isthmus.evaluation.passes import sample_evenly
+from isthmus.features.anomalies import Detector, fit_detector, score, score_maps
+from isthmus.features.classification import ProbeScores, classify
+from isthmus.features.clustering import find_clusters
+from isthmus.features.readout import FeatureExtractor, extract_features, fit_extractor, read_extractor
 from isthmus.generation.code_map import MIN_IMAGES, lay_out_codes
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
@@ -31,10 +32,10 @@ COLUMNS, ROWS = 10, 3
 
 def add_features(report: Report, model: Autoencoder, images: ImageSet) -> None:
     """All of it for a set of images, each seen beside the others; nothing for fewer than 30."""
-    some = evenly(images, MAX_FEATURE_IMAGES)
+    some = sample_evenly(images, MAX_FEATURE_IMAGES)
     if len(some) < MIN_FEATURE_IMAGES:
         return
-    readout = stored(model) or fit_readout(model, some)
+    readout = read_extractor(model) or fit_extractor(model, some)
     report.text(
         FEATURES,
         f"{len(some):,} of these images, by features that know no labels, read from the model's layer "
@@ -48,7 +49,7 @@ def add_features(report: Report, model: Autoencoder, images: ImageSet) -> None:
     if halves[0].labels is not None and len(np.unique(halves[0].labels)) > 1:
         add_classes(report, model, halves[0], halves[1], readout)
     add_groups(report, model, some, readout)
-    detector = fit_detector(model, readout, some)
+    detector = fit_detector(model, readout, some, DEFAULT_SCORE, false_alarms=DEFAULT_FALSE_ALARMS)
     worst = (-score(model, readout, detector, some)).argsort(kind="stable")[:SHOWN]
     caption = f"The most unusual of them, by their {detector.kind}; below, where they are."
     add_unusual(report, model, readout, detector, some.subset(worst), caption)
@@ -59,7 +60,7 @@ def add_alike(
     model: Autoencoder,
     images: ImageSet,
     queries: ImageSet,
-    readout: Readout,
+    readout: FeatureExtractor,
     *,
     known: Sequence[int | None] | None = None,
 ) -> None:
@@ -69,7 +70,7 @@ def add_alike(
         known: the row that each query has in `images`, where it is one of them: it is not its own match.
     """
     own = known or [None] * len(queries)
-    vectors, wanted = (features(model, one, readout, compact=True) for one in (images, queries))
+    vectors, wanted = (extract_features(model, one, readout, compact=True) for one in (images, queries))
     likeness = wanted @ vectors.T  # cosines: compact features have length 1
     strips = []
     for query, values in enumerate(likeness):
@@ -82,7 +83,7 @@ def add_alike(
 
 
 def add_classes(
-    report: Report, model: Autoencoder, train: ImageSet, test: ImageSet, readout: Readout
+    report: Report, model: Autoencoder, train: ImageSet, test: ImageSet, readout: FeatureExtractor
 ) -> tuple[ProbeScores, ...]:
     """How well labels that were not trained on can be read off, beside pixels and principal components."""
     rows = classify(model, readout, train, test, few=0).rows
@@ -96,9 +97,9 @@ def add_classes(
     return rows
 
 
-def add_groups(report: Report, model: Autoencoder, images: ImageSet, readout: Readout) -> None:
+def add_groups(report: Report, model: Autoencoder, images: ImageSet, readout: FeatureExtractor) -> None:
     """Groups and their most typical images."""
-    vectors = features(model, images, readout, compact=True)
+    vectors = extract_features(model, images, readout, compact=True)
     groups = find_clusters(vectors, min(GROUPS, len(images)), space="spectral")
     sheet: list[tuple[str, Any]] = [
         (f"{(groups.assigned == i).sum()} images", [images.image(int(row)) for row in typical[:SHOWN]])
@@ -113,11 +114,16 @@ def add_groups(report: Report, model: Autoencoder, images: ImageSet, readout: Re
 
 
 def add_unusual(
-    report: Report, model: Autoencoder, readout: Readout, detector: Detector, images: ImageSet, caption: str
+    report: Report,
+    model: Autoencoder,
+    readout: FeatureExtractor,
+    detector: Detector,
+    images: ImageSet,
+    caption: str,
 ) -> None:
     """Images, most unusual first, above their heat maps."""
     shown = [images.image(row) for row in range(len(images))]
-    picture = draw_heat_maps(shown, heat(model, readout, detector, images), images.names)
+    picture = draw_heat_maps(shown, score_maps(model, readout, detector, images), images.names)
     report.picture(FEATURES, picture, caption, "Images, and below where they are unusual.")
 
 
@@ -129,7 +135,7 @@ def add_map(report: Report, model: Autoencoder, images: ImageSet, section: str) 
     """Images where their codes lie, by t-SNE; nothing where there are too few for a map."""
     if len(images) < MIN_IMAGES:
         return
-    shown = evenly(images, MAX_MAP_IMAGES)
+    shown = sample_evenly(images, MAX_MAP_IMAGES)
     labelled = "" if shown.labels is None else "; frames have the colours of classes"
     report.picture(
         section,

@@ -13,18 +13,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-STEPS = 4
-SMOOTHING = 0.6  # pixels; makes the steps reliable and hides what resampling does to single pixels
-_MOST = (0.14, 0.14, 0.14, 0.14, 0.3, 0.3)  # of stretch, shift (in half sides), gain, offset
+FINE_STEPS = 4
+SMOOTHING_SIGMA_PX = 0.6  # pixels; makes the steps reliable and hides what resampling does to single pixels
+_MAX_PARAMETERS = (0.14, 0.14, 0.14, 0.14, 0.3, 0.3)  # of stretch, shift (in half sides), gain, offset
 # How far each is likely to be; a weak pull to zero where the image does not tell.
-_LIKELY = (0.05, 0.05, 0.05, 0.05, 0.15, 0.1)
-_NOISE = 0.004
-_FLAT = 0.02  # added to the contrast that the residue is compared with, for nearly flat images
+_PARAMETER_SIGMAS = (0.05, 0.05, 0.05, 0.05, 0.15, 0.1)
+_NOISE_SIGMA = 0.004
+_MIN_CONTRAST = 0.02  # added to the contrast that the residue is compared with, for nearly flat images
 BATCH = 256
 
 
 @dataclass(frozen=True)
-class Residue:
+class AlignmentError:
     """What is left of each pair.
 
     Attributes:
@@ -35,25 +35,25 @@ class Residue:
     relative: Tensor
 
 
-def residue(first: Tensor, second: Tensor, *, steps: int = STEPS) -> Residue:
+def align(first: Tensor, second: Tensor, *, steps: int = FINE_STEPS) -> AlignmentError:
     """Both `(P, h, w)` on [0, 1]; the better of laying the first over the second, and the other way round."""
     if len(first) == 0:
-        return Residue(first.new_zeros(0), first.new_zeros(0))
+        return AlignmentError(first.new_zeros(0), first.new_zeros(0))
     errors, relatives = [], []
     for a, b in zip(torch.split(first, BATCH), torch.split(second, BATCH), strict=True):
-        a, b = _smooth(a, SMOOTHING), _smooth(b, SMOOTHING)
-        there, back = _laid_over(a, b, steps), _laid_over(b, a, steps)
+        a, b = _smooth(a, SMOOTHING_SIGMA_PX), _smooth(b, SMOOTHING_SIGMA_PX)
+        there, back = _fit_alignment(a, b, steps), _fit_alignment(b, a, steps)
         error = torch.minimum(there, back)
         contrast = torch.maximum(a.flatten(1).std(1), b.flatten(1).std(1))
         errors.append(error)
-        relatives.append(error / (contrast + _FLAT))
-    return Residue(torch.cat(errors), torch.cat(relatives))
+        relatives.append(error / (contrast + _MIN_CONTRAST))
+    return AlignmentError(torch.cat(errors), torch.cat(relatives))
 
 
 def tangent_error(images: Tensor, of: Tensor, others: Tensor) -> Tensor:
     """What is left after one linear step: the tangent distance (Simard et al. 1998, section 2.1), one-sided.
 
-    Right for small changes and a rough guess for others, but a hundred times cheaper than `residue`.
+    Right for small changes and a rough guess for others, but a hundred times cheaper than `align`.
 
     Args:
         images: `(M, h, w)`; of: `(P,)` which of them is laid over which of the `others`, `(P, h, w)`.
@@ -75,24 +75,24 @@ def tangent_error(images: Tensor, of: Tensor, others: Tensor) -> Tensor:
     return error
 
 
-def _laid_over(moving: Tensor, fixed: Tensor, steps: int) -> Tensor:
+def _fit_alignment(moving: Tensor, fixed: Tensor, steps: int) -> Tensor:
     """Root mean square difference `(P,)` after the moving image was fitted to the fixed one."""
     count, height, width = moving.shape
     across, down = _slopes(moving)
     planes = torch.stack([moving, across * (width / 2), down * (height / 2)], 1)
     x = ((torch.arange(width) + 0.5) * 2 / width - 1).expand(height, width)
     y = ((torch.arange(height) + 0.5) * 2 / height - 1)[:, None].expand(height, width)
-    most = torch.tensor(_MOST)
-    pull = (_NOISE / torch.tensor(_LIKELY)).square()
+    most = torch.tensor(_MAX_PARAMETERS)
+    pull = (_NOISE_SIGMA / torch.tensor(_PARAMETER_SIGMAS)).square()
     numbers = torch.zeros(count, 6)
     for step in range(steps + 1):
         stretch_x, shift_x, stretch_y, shift_y, gain, offset = (n.view(-1, 1, 1) for n in numbers.unbind(1))
         at_x, at_y = (1 + stretch_x) * x + shift_x, (1 + stretch_y) * y + shift_y
         where = torch.stack([at_x, at_y], -1)
-        seen = F.grid_sample(planes, where, padding_mode="border", align_corners=False).flatten(2)
+        sampled = F.grid_sample(planes, where, padding_mode="border", align_corners=False).flatten(2)
         inside = ((at_x.abs() <= 1) & (at_y.abs() <= 1)).flatten(1).float()  # (P, h·w)
         area = inside.sum(1, keepdim=True)
-        value, slope_x, slope_y = seen.unbind(1)
+        value, slope_x, slope_y = sampled.unbind(1)
         left = ((1 + gain[:, 0]) * value + offset[:, 0] - fixed.flatten(1)) * inside
         if step == steps:
             break

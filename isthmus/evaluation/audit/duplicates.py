@@ -15,24 +15,29 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from isthmus.evaluation.audit.alignment import residue, tangent_error
-from isthmus.evaluation.audit.candidates import Candidates, nearest_pairs
-from isthmus.evaluation.audit.canvases import Canvases, canvas_size, canvases
-from isthmus.evaluation.audit.descriptor import describe
-from isthmus.evaluation.audit.limits import (
+from isthmus.evaluation.audit.alignment import align, tangent_error
+from isthmus.evaluation.audit.duplicate_limits import (
     COARSE_STEPS,
     Limits,
-    Usual,
+    UsualResidual,
     chroma_error,
-    find_descriptor,
-    find_limits,
-    half,
+    downscale,
+    fit_limits,
+    fit_set_descriptor,
+)
+from isthmus.evaluation.audit.thumbnails import (
+    Candidates,
+    Thumbnails,
+    compute_descriptors,
+    find_candidates,
+    make_thumbnails,
+    thumbnail_size,
 )
 from isthmus.images.store import ImageSet, Indices
 from isthmus.interruption import Interruption
 
-PAIRS = 2**14  # looked at together
-FLAT = 1.0 / 255  # canvases of less contrast show nothing to compare
+PAIRS_PER_BATCH = 2**14  # looked at together
+MIN_CONTRAST = 1.0 / 255  # canvases of less contrast show nothing to compare
 
 Listener = Callable[[float], None]
 
@@ -83,34 +88,34 @@ def find_duplicates(
         listener: called with the share that is done.
         stop: catches Ctrl-C; then there are only the exact ones, which are found at once.
     """
-    exact, firsts = _exact(images)
+    exact, firsts = _find_exact(images)
     with stop or nullcontext():
-        near, limits = _find_near(images, firsts, seed, listener)
+        near, limits = _find_near_pairs(images, firsts, seed, listener)
         return Duplicates(exact, near, limits)
     return Duplicates(exact, (), None)
 
 
-def _find_near(
+def _find_near_pairs(
     images: ImageSet, firsts: Indices, seed: int, listener: Listener
 ) -> tuple[tuple[Pair, ...], Limits | None]:
     """Near pairs among the `firsts`, one image of each content."""
-    size = canvas_size(images)
-    drawn = canvases(images, size)
-    flat = drawn.gray.flatten(1).std(1) < FLAT
-    kept = torch.from_numpy(firsts)[~flat[firsts]]  # one of each; flat ones are alike, and reported as such
-    if len(kept) < 2:
+    size = thumbnail_size(images)
+    drawn = make_thumbnails(images, size)
+    flat = drawn.gray.flatten(1).std(1) < MIN_CONTRAST
+    unique = torch.from_numpy(firsts)[~flat[firsts]]  # one of each; flat ones are alike, and reported as such
+    if len(unique) < 2:
         return (), None
     listener(0.02)
     random = np.random.default_rng(seed)
-    projection = find_descriptor(images, drawn, kept, size, random)
+    projection = fit_set_descriptor(images, drawn, unique, size, random)
     listener(0.05)
-    limits = find_limits(images, drawn, kept, size, random, seed)
+    limits = fit_limits(images, drawn, unique, size, random, seed)
     listener(0.1)
-    own = drawn[kept]
-    near = _near(own, projection, limits, lambda share: listener(0.1 + 0.8 * share))
+    own = drawn[unique]
+    near = _compare_candidates(own, projection, limits, lambda share: listener(0.1 + 0.8 * share))
     order = sorted(near, key=lambda pair: pair.error)
-    named = [Pair(int(kept[p.first]), int(kept[p.second]), p.error, False, p.mirrored) for p in order]
-    usual = Usual(images, size, seed)
+    named = [Pair(int(unique[p.first]), int(unique[p.second]), p.error, False, p.mirrored) for p in order]
+    usual = UsualResidual(images, size, seed)
     clear = []
     for number, pair in enumerate(named):
         if pair.error <= limits.usual * (usual(pair.first) + usual(pair.second)) / 2:
@@ -119,7 +124,7 @@ def _find_near(
     return tuple(clear), limits
 
 
-def _exact(images: ImageSet) -> tuple[tuple[Pair, ...], Indices]:
+def _find_exact(images: ImageSet) -> tuple[tuple[Pair, ...], Indices]:
     """Pairs (first, copy), and the indices of the first of each, in order."""
     _, first, inverse = np.unique(images.hashes(), return_index=True, return_inverse=True)
     of = first[inverse.reshape(-1)]
@@ -127,7 +132,9 @@ def _exact(images: ImageSet) -> tuple[tuple[Pair, ...], Indices]:
     return tuple(Pair(int(of[i]), int(i), 0.0, exact=True) for i in copies), np.sort(first).astype(np.int64)
 
 
-def _near(drawn: Canvases, projection: Tensor, limits: Limits, listener: Listener) -> list[Pair]:
+def _compare_candidates(
+    drawn: Thumbnails, projection: Tensor, limits: Limits, listener: Listener
+) -> list[Pair]:
     mirrored = drawn.mirrored()
     searched = 0
 
@@ -136,22 +143,26 @@ def _near(drawn: Canvases, projection: Tensor, limits: Limits, listener: Listene
         searched += count
         listener(0.4 * searched / len(drawn))
 
-    found = nearest_pairs(describe(drawn.gray, projection), describe(mirrored.gray, projection), done=block)
-    small, small_mirrored = half(drawn.gray), half(mirrored.gray)
-    kept: list[Tensor] = []
-    for n, part in enumerate(torch.split(torch.arange(len(found)), PAIRS)):
-        some = found[part]
-        some, part = _within_tangent(some, part, small, small_mirrored, limits)
-        second = _oriented(drawn.gray, mirrored.gray, some)
-        left = residue(drawn.gray[some.first], second, steps=COARSE_STEPS)
-        kept.append(part[left.error <= limits.coarse])
-        listener(0.4 + 0.4 * min(1.0, (n + 1) * PAIRS / max(len(found), 1)))
-    found = found[torch.cat(kept)] if kept else found
+    pairs = find_candidates(
+        compute_descriptors(drawn.gray, projection),
+        compute_descriptors(mirrored.gray, projection),
+        done=block,
+    )
+    small, small_mirrored = downscale(drawn.gray), downscale(mirrored.gray)
+    survivors: list[Tensor] = []
+    for n, part in enumerate(torch.split(torch.arange(len(pairs)), PAIRS_PER_BATCH)):
+        some = pairs[part]
+        some, part = _filter_by_tangent(some, part, small, small_mirrored, limits)
+        second = _orient(drawn.gray, mirrored.gray, some)
+        left = align(drawn.gray[some.first], second, steps=COARSE_STEPS)
+        survivors.append(part[left.error <= limits.coarse])
+        listener(0.4 + 0.4 * min(1.0, (n + 1) * PAIRS_PER_BATCH / max(len(pairs), 1)))
+    pairs = pairs[torch.cat(survivors)] if survivors else pairs
     best: dict[tuple[int, int], Pair] = {}
-    for n, part in enumerate(torch.split(torch.arange(len(found)), PAIRS)):
-        some = found[part]
-        left = residue(drawn.gray[some.first], _oriented(drawn.gray, mirrored.gray, some))
-        colour = chroma_error(drawn.chroma[some.first], _oriented(drawn.chroma, mirrored.chroma, some))
+    for n, part in enumerate(torch.split(torch.arange(len(pairs)), PAIRS_PER_BATCH)):
+        some = pairs[part]
+        left = align(drawn.gray[some.first], _orient(drawn.gray, mirrored.gray, some))
+        colour = chroma_error(drawn.chroma[some.first], _orient(drawn.chroma, mirrored.chroma, some))
         good = (left.error <= limits.error) & (left.relative <= limits.relative) & (colour <= limits.chroma)
         for at in good.nonzero()[:, 0].tolist():
             pair = Pair(
@@ -161,23 +172,23 @@ def _near(drawn: Canvases, projection: Tensor, limits: Limits, listener: Listene
                 False,
                 bool(some.mirrored[at]),
             )
-            known = best.get((pair.first, pair.second))
-            if known is None or pair.error < known.error:
+            previous = best.get((pair.first, pair.second))
+            if previous is None or pair.error < previous.error:
                 best[pair.first, pair.second] = pair
-        listener(0.8 + 0.2 * min(1.0, (n + 1) * PAIRS / max(len(found), 1)))
+        listener(0.8 + 0.2 * min(1.0, (n + 1) * PAIRS_PER_BATCH / max(len(pairs), 1)))
     return list(best.values())
 
 
-def _within_tangent(
+def _filter_by_tangent(
     pairs: Candidates, indices: Tensor, small: Tensor, mirrored: Tensor, limits: Limits
 ) -> tuple[Candidates, Tensor]:
     # Pairs come sorted by their first image, so that its tangents are worked out once for all its pairs.
     images, of = torch.unique(pairs.first, return_inverse=True)
-    good = tangent_error(small[images], of, _oriented(small, mirrored, pairs)) <= limits.tangent
+    good = tangent_error(small[images], of, _orient(small, mirrored, pairs)) <= limits.tangent
     return pairs[good], indices[good]
 
 
-def _oriented(own: Tensor, mirrored: Tensor, pairs: Candidates) -> Tensor:
+def _orient(own: Tensor, mirrored: Tensor, pairs: Candidates) -> Tensor:
     """The second image of each pair, mirrored where it must be."""
     turned = pairs.mirrored.view(-1, *[1] * (own.ndim - 1))
     return torch.where(turned, mirrored[pairs.second], own[pairs.second])

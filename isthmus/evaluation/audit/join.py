@@ -10,7 +10,7 @@ from isthmus.images.conform import to_channels, to_dtype
 from isthmus.images.store import ImageSet, Ragged
 
 
-def joined(first: ImageSet, second: ImageSet) -> ImageSet:
+def concatenate(first: ImageSet, second: ImageSet) -> ImageSet:
     """The images of both, in order; where they differ, in channels and samples of the first. No labels."""
     names = (*first.names, *second.names)
     alike = first.shape is not None and first.shape == second.shape and first.dtype == second.dtype

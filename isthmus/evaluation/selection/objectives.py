@@ -1,4 +1,4 @@
-"""What a trial is judged by: any number that `isthmus evaluate` gives, or how well labels can be read off."""
+"""K-fold cross-validation by content: copies of one image stay in one fold, in any order of the images."""
 
 from __future__ import annotations
 
@@ -9,20 +9,53 @@ from collections.abc import Sequence
 import numpy as np
 
 from isthmus.errors import DataError, UsageError, nearest
-from isthmus.evaluation.measure import Measure
-from isthmus.evaluation.passes import evenly
-from isthmus.images.store import ImageSet
+from isthmus.evaluation.measure import Evaluator
+from isthmus.evaluation.passes import sample_evenly
+from isthmus.images.store import ImageSet, Indices
 from isthmus.metrics.registry import METRICS
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.inference import encode_set
+from isthmus.wording import format_count
+
+
+def split_folds(images: ImageSet, count: int, *, seed: int = 0) -> list[tuple[Indices, Indices]]:
+    """`count` pairs (train, test) of ascending indices; every image is in one test part.
+
+    Classes are spread evenly over the folds as far as copies allow.
+
+    Raises:
+        DataError: fewer different images than folds.
+    """
+    _, first, group = np.unique(images.hashes(), return_index=True, return_inverse=True)
+    if len(first) < count:
+        raise DataError(
+            "{source} has {images}: too few for {count} folds",
+            id="tune.too-few-images",
+            source=images.source,
+            images=format_count(len(first), "different image"),
+            count=count,
+        )
+    random = np.random.default_rng(seed)
+    shuffled = random.permutation(len(first))
+    if images.labels is not None:
+        shuffled = shuffled[np.argsort(images.labels[first[shuffled]], kind="stable")]
+    of_group = np.empty(len(first), dtype=np.int64)
+    of_group[shuffled] = np.arange(len(first)) % count
+    fold = of_group[group.reshape(-1)]
+    return [
+        (np.flatnonzero(fold != n).astype(np.int64), np.flatnonzero(fold == n).astype(np.int64))
+        for n in range(count)
+    ]
+
 
 PROBE_IMAGES = 3000
+
 SEED = 0
 
 
-def objective(name: str) -> str:
+def resolve_objective(name: str) -> str:
     """The metric's own name: `reconstruction` is `mse`, `rate` is `rate_bpp`, `sparsity` is `nonzero`."""
-    return _words().get(name.strip(), name.strip())
+    return _objective_words().get(name.strip(), name.strip())
 
 
 def is_maximised(name: str) -> bool:
@@ -30,17 +63,19 @@ def is_maximised(name: str) -> bool:
     return name in METRICS and METRICS[name].better == "higher"
 
 
-def better(name: str, value: float, other: float) -> bool:
+def is_better(name: str, value: float, other: float) -> bool:
     """Whether `value` is better than `other`."""
     return value > other if is_maximised(name) else value < other
 
 
-def _words() -> dict[str, str]:
+def _objective_words() -> dict[str, str]:
     """Plain words for objectives → the metrics they mean."""
     return {metric.objective: name for name, metric in METRICS.items() if metric.objective}
 
 
-def score(model: Autoencoder, train: ImageSet, test: ImageSet, names: tuple[str, ...]) -> dict[str, float]:
+def score_trial(
+    model: Autoencoder, train: ImageSet, test: ImageSet, names: tuple[str, ...]
+) -> dict[str, float]:
     """The named objectives of a trained model on images it has not seen.
 
     `probe` is the accuracy of a logistic regression on codes of at most 3,000 training images; `numbers` is
@@ -49,17 +84,17 @@ def score(model: Autoencoder, train: ImageSet, test: ImageSet, names: tuple[str,
     Raises:
         UsageError: this model has no such number. DataError: `probe` without labels.
     """
-    metrics = Measure(model, SEED, 0, lambda _: None)(test, model.recipe.corruption, {}).metrics
-    found = {**metrics, "numbers": float(model.recipe.geometry.numbers(model.size))}
+    metrics = Evaluator(model, SEED, 0, lambda _: None)(test, model.recipe.corruption, {}).metrics
+    values = {**metrics, "numbers": float(model.recipe.geometry.numbers(model.size))}
     if "probe" in names:
-        found["probe"] = probe_accuracy(model, train, test)
-    words = _words()
+        values["probe"] = probe_accuracy(model, train, test)
+    words = _objective_words()
     for name in names:
-        if name not in found:
+        if name not in values:
             asked = next((word for word, own in words.items() if own == name), name)
-            known = sorted({*found, "probe", *(word for word, own in words.items() if own in found)})
+            options = sorted({*values, "probe", *(word for word, own in words.items() if own in values)})
             # A word that means a metric is spelt right: what is missing is the number, not a letter.
-            rest = f"; it has {', '.join(known)}" if asked in words else nearest(asked, known)
+            rest = f"; it has {', '.join(options)}" if asked in words else nearest(asked, options)
             raise UsageError(
                 "recipe '{recipe}' has no objective '{asked}'{suggestion}",
                 id="tune.unknown-objective",
@@ -67,7 +102,7 @@ def score(model: Autoencoder, train: ImageSet, test: ImageSet, names: tuple[str,
                 asked=asked,
                 suggestion=rest,
             )
-    return {name: float(found[name]) for name in names}
+    return {name: float(values[name]) for name in names}
 
 
 def probe_accuracy(model: Autoencoder, train: ImageSet, test: ImageSet) -> float:
@@ -85,7 +120,7 @@ def probe_accuracy(model: Autoencoder, train: ImageSet, test: ImageSet) -> float
             hint="put each class in a folder of its own",
             train=train.source,
         )
-    some = evenly(train, PROBE_IMAGES)
+    some = sample_evenly(train, PROBE_IMAGES)
     assert some.labels is not None
     if len(np.unique(some.labels)) < 2:
         raise DataError("{train} has only one class to probe for", id="tune.one-class", train=train.source)

@@ -21,14 +21,14 @@ class Axis:
 
     Attributes:
         key: of a setting; values: texts to choose from, or empty for a range from `low` to `high`.
-        whole: only whole numbers; logarithmic: even in the logarithm, where the range spans a factor of 10.
+        is_whole: only whole numbers; logarithmic: even in the logarithm, for a range of a factor of 10.
     """
 
     key: str
     values: tuple[str, ...] = ()
     low: float = 0.0
     high: float = 0.0
-    whole: bool = False
+    is_whole: bool = False
 
     @property
     def logarithmic(self) -> bool:
@@ -45,7 +45,7 @@ class Axis:
 
     def text(self, number: float) -> str:
         """A number of the range as settings read it, three digits."""
-        return str(round(number)) if self.whole else f"{number:.3g}"
+        return str(round(number)) if self.is_whole else f"{number:.3g}"
 
 
 def parse_axis(text: str) -> Axis:
@@ -63,8 +63,8 @@ def parse_axis(text: str) -> Axis:
             text=text,
         )
     if not dots:
-        found = tuple(dict.fromkeys(value.strip() for value in _parts(values)))
-        return Axis(key.strip(), found)
+        options = tuple(dict.fromkeys(value.strip() for value in _parts(values)))
+        return Axis(key.strip(), options)
     try:
         ends = float(low), float(high)
     except ValueError:
@@ -75,11 +75,11 @@ def parse_axis(text: str) -> Axis:
         raise UsageError(
             "{text}: a range runs from a smaller number to a larger one", id="tune.range-order", text=text
         )
-    whole = all(part.strip().lstrip("-").isdigit() for part in (low, high))
-    return Axis(key.strip(), (), *ends, whole)
+    is_whole = all(part.strip().lstrip("-").isdigit() for part in (low, high))
+    return Axis(key.strip(), (), *ends, is_whole)
 
 
-def grid(axes: Sequence[Axis]) -> Iterator[Point]:
+def iter_grid(axes: Sequence[Axis]) -> Iterator[Point]:
     """Every combination, in order.
 
     Raises:
@@ -97,20 +97,20 @@ def grid(axes: Sequence[Axis]) -> Iterator[Point]:
         yield {axis.key: value for axis, value in zip(axes, values, strict=True)}
 
 
-def randomly(axes: Sequence[Axis], count: int, seed: int) -> Iterator[Point]:
+def iter_random(axes: Sequence[Axis], count: int, seed: int) -> Iterator[Point]:
     """`count` different points; fewer where there are no more."""
     random = np.random.default_rng(seed)
-    seen: set[tuple[str, ...]] = set()
+    drawn: set[tuple[str, ...]] = set()
     for _ in range(100 * count):
-        if len(seen) == count:
+        if len(drawn) == count:
             return
         values = tuple(axis.draw(random) for axis in axes)
-        if values not in seen:
-            seen.add(values)
+        if values not in drawn:
+            drawn.add(values)
             yield {axis.key: value for axis, value in zip(axes, values, strict=True)}
 
 
-def settled(recipe: Recipe, point: Point) -> Recipe:
+def apply_point(recipe: Recipe, point: Point) -> Recipe:
     """The recipe at a point; `check_axes` says beforehand whether its keys are known."""
     return recipe.with_settings([f"{key}={value}" for key, value in point.items()])
 
@@ -130,10 +130,10 @@ def check_axes(recipe: Recipe, axes: Sequence[Axis]) -> None:
     for axis in axes:
         for value in axis.values or (axis.text(axis.low), axis.text(axis.high)):
             if not kinds:
-                settled(recipe, {axis.key: value})
+                apply_point(recipe, {axis.key: value})
     for kind in kinds.values():
         for value in kind.values:
-            settled(recipe, {kind.key: value})
+            apply_point(recipe, {kind.key: value})
 
 
 def _parts(values: str) -> list[str]:

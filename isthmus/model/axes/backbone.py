@@ -44,6 +44,10 @@ class Dense(Backbone):
     output: Output = setting("sigmoid", _OUTPUT)
 
     @property
+    def may_transform(self) -> bool:
+        return True
+
+    @property
     def has_batch_norm(self) -> bool:
         return self.norm == "batch"
 
@@ -97,6 +101,10 @@ class Conv(Backbone):
         "image", "what the decoder paints: the image, or what is to be added to the encoder's input"
     )
     output: Output = setting("sigmoid", _OUTPUT)
+
+    @property
+    def may_transform(self) -> bool:
+        return self.start != "cosine" and self.encoder != "linear"
 
     @property
     def has_skips(self) -> bool:
@@ -196,6 +204,10 @@ class Stacked(Backbone):
     output: Output = setting("sigmoid", _OUTPUT)
 
     @property
+    def may_transform(self) -> bool:
+        return True
+
+    @property
     def has_batch_norm(self) -> bool:
         return self.norm == "batch"
 
@@ -268,6 +280,10 @@ class Recurrent(Backbone):
     depth: int = setting(1, "stacked GRU layers", low=1, high=8)
     output: Output = setting("sigmoid", _OUTPUT)
 
+    @property
+    def may_transform(self) -> bool:
+        return True
+
     def shrink_hint(self) -> str | None:
         return narrower(self.width)
 
@@ -292,6 +308,10 @@ class Attention(Backbone):
         None, "side of a patch; auto gives 7 to 8 patches a side, or the code's stride", low=1, high=64
     )
     output: Output = setting("sigmoid", _OUTPUT)
+
+    @property
+    def may_transform(self) -> bool:
+        return True
 
     def patch_side(self, geometry: Geometry, size: tuple[int, int]) -> int:
         """The code's stride, what was asked for, or 7 to 8 patches on the longer side."""

@@ -48,6 +48,11 @@ class Backbone(Point):
         raise NotImplementedError
 
     @property
+    def may_transform(self) -> bool:
+        """Whether it can be trained on pairs, whose targets may have other channels than their inputs."""
+        return False
+
+    @property
     def has_skips(self) -> bool:
         """Whether the decoder also needs the encoder's stages, so that the code alone is no image."""
         return False

@@ -24,13 +24,20 @@ class Corruption(Point):
     Attributes:
         is_identity: the encoder sees the images as they are.
         hides_pixels: what it does is to hide pixels, which the model learns to fill.
+        is_paired: each image comes with a target of its own, which is behind it among its channels.
         wants_fine_code: it takes away so much detail that a code without it would restore nothing.
     """
 
     axis: ClassVar[str] = "corruption"
     is_identity: ClassVar[bool] = False
     hides_pixels: ClassVar[bool] = False
+    is_paired: ClassVar[bool] = False
     wants_fine_code: ClassVar[bool] = False
+
+    @property
+    def target_channels(self) -> int | None:
+        """Channels of the target, where they are not those of the input."""
+        return None
 
     @property
     def has_condition(self) -> bool:
@@ -76,6 +83,20 @@ class NoCorruption(Corruption):
     kind: ClassVar[str] = "none"
     network = "isthmus.model.corruptions:leave"
     may_be_private = may_distribute = may_export = draws_per_image = is_identity = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pairs(Corruption):
+    kind: ClassVar[str] = "pairs"
+    network = "isthmus.model.corruptions:split_pairs"
+    may_distribute = draws_per_image = is_paired = wants_fine_code = True
+    outputs: int | None = setting(
+        None, "channels of the target images; auto takes them from the targets", low=1, high=64
+    )
+
+    @property
+    def target_channels(self) -> int | None:
+        return self.outputs
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,6 +33,7 @@ from isthmus.model.backbones.interface import (
     Features,
     Plan,
     activation,
+    with_channels,
 )
 from isthmus.model.positions import position_map
 from isthmus.model.recipe import Recipe
@@ -72,7 +73,7 @@ class ConvEncoder(Encoder):
         self.downs = nn.ModuleList(_down(a, b, backbone) for a, b in pairwise(widths))
         self.skips = backbone.skips
         self.hands_input_on = backbone.predicts == "difference"
-        self.channels, self.refines = plan.channels, backbone.refines
+        self.seen, self.channels, self.refines = plan.seen, plan.channels, backbone.refines
         self.end = activation(backbone.activation)
         self.is_grid, self.is_cosine = plan.geometry.is_grid, backbone.start == "cosine"
         if self.is_grid:
@@ -122,7 +123,8 @@ class ConvEncoder(Encoder):
                 h = h * (self.spread * CODE_UNIT)
             h = h + in_full(self.straight, F.pixel_unshuffle(given, self.multiple))
         if self.hands_input_on:
-            kept.insert(0, given[:, : self.channels])  # without the condition
+            # Without the condition.
+            kept.insert(0, with_channels(given[:, : self.seen], self.channels))
         return Features(h, kept if self.skips else [])
 
 

@@ -17,8 +17,9 @@ class Plan:
     """Sizes a backbone is built for.
 
     Attributes:
-        channels: of the images.
-        inputs: of the encoder's input: `channels`, and one more when a condition map is given.
+        channels: of the decoder's images.
+        seen: of the encoder's images, which are others where pairs are trained on.
+        inputs: of the encoder's input: `seen`, and one more when a condition map is given.
         size: `(H, W)` of the training images, padded to a multiple of `multiple`.
         geometry: shape of the code.
         features: channels the bottleneck asks the encoder for (twice the code's for a Gaussian).
@@ -27,6 +28,7 @@ class Plan:
     """
 
     channels: int
+    seen: int
     inputs: int
     size: tuple[int, int]
     geometry: Geometry
@@ -89,6 +91,13 @@ class Decoder(nn.Module):
         if self.built_stride is None:
             return self.built_size
         return z.shape[-2] * self.built_stride, z.shape[-1] * self.built_stride
+
+
+def with_channels(images: Tensor, channels: int) -> Tensor:
+    """`(N, C, H, W)` as they are, or where they have other channels their mean in each of `channels`."""
+    if images.shape[1] == channels:
+        return images
+    return images.mean(1, keepdim=True).expand(-1, channels, -1, -1)
 
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {

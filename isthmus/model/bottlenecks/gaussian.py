@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from isthmus.metrics.densities import kl_to_standard_normal
+from isthmus.metrics.pixel_metrics import kl_to_standard_normal
 from isthmus.model import axes
 from isthmus.model.batch_mean import over_batch
 from isthmus.model.bottlenecks.interface import Bottleneck

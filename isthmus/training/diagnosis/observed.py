@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from isthmus.images.batches import whole
+from isthmus.images.batches import iter_batches
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
 
@@ -88,7 +88,7 @@ class _Watcher:
         chosen = np.linspace(0, len(images) - 1, most).round().astype(np.int64)
         # Whole images where they have the size of the training's, else the middle; a vector code resizes.
         crop = model.size if model.recipe.geometry.is_grid else None
-        self.batches = whole(images, chosen, batch=max(1, min(250, PIXELS // numbers)), crop=crop)
+        self.batches = iter_batches(images, chosen, batch=max(1, min(250, PIXELS // numbers)), crop=crop)
         self.scrambles = model.recipe.corruption.is_identity
 
     def result(self) -> Observed:
@@ -102,10 +102,10 @@ class _Watcher:
             trace = self.model.trace(images, self.generator, sample=False)
             values, output = trace.code.values.detach(), trace.output.detach()
             units.add(values)
-            error.add(output.clamp(0, 1), images)
+            error.add(output.clamp(0, 1), trace.images)  # of pairs, their targets
             outside += int(((output < -MARGIN) | (output > 1 + MARGIN)).sum())
             seen += output.numel()
-            samples.append(images.flatten()[:: max(1, images.numel() // 20_000)])
+            samples.append(trace.images.flatten()[:: max(1, trace.images.numel() // 20_000)])
             code_numbers = values[0].numel()
             if self.model.recipe.bottleneck.is_stochastic:
                 # (N, units · positions) → nats of each unit at one position
@@ -122,7 +122,7 @@ class _Watcher:
         nats = torch.cat(kl) if kl else None
         return Observed(
             images=error.count,
-            image_numbers=images[0].numel(),
+            image_numbers=trace.images[0].numel(),
             code_numbers=code_numbers,
             units=units.count,
             constant_units=units.constant(),

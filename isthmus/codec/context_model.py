@@ -1,0 +1,166 @@
+"""Where the steps of tiles are while their symbols are coded: in columns, and on a canvas with borders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from isthmus.codec.coder import Floats, Ints
+from isthmus.codec.tables import CROSS, TAPS, Band
+
+Where = npt.NDArray[np.intp]
+
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class TileLayout:
+    """Columns are the steps of all tiles in the order of coding: the first halves of their checkerboards (row
+    + column even), tile by tile and row by row, then the second. On the canvas tiles lie below one another,
+    each with a border of one step around it that is shared with the next; places there are flat.
+
+    Attributes:
+        sizes: of the tiles.
+        halves: the columns of each half.
+        parts: by half and tile, which columns of that half are the tile's.
+        order: by half and tile, where the tile's steps are in the tile, flat.
+        padded: size of the canvas.
+        inner: (columns,) each on the canvas.
+        around: (9, columns) their neighbourhoods there.
+        cross: (4, columns of the second half) up, left, right and down of each.
+        odd: (columns of the second half,) each on the canvas without its outer border.
+    """
+
+    sizes: tuple[Size, ...]
+    halves: tuple[slice, slice]
+    parts: tuple[tuple[slice, ...], tuple[slice, ...]]
+    order: tuple[tuple[Where, ...], tuple[Where, ...]]
+    padded: Size
+    inner: Where
+    around: Where
+    cross: Where
+    odd: Where
+
+    @property
+    def count(self) -> int:
+        return len(self.inner)
+
+    def columns(self, tiles: list[Ints]) -> Ints:
+        """Symbols of tiles (C, h, w) → (C, columns)."""
+        flat = [tile.reshape(len(tile), -1) for tile in tiles]
+        return np.concatenate(
+            [tile[:, steps] for half in self.order for tile, steps in zip(flat, half, strict=True)], axis=1
+        )
+
+    def tiles(self, columns: Ints) -> list[Ints]:
+        """The inverse of `columns`."""
+        tiles = []
+        for tile, size in enumerate(self.sizes):
+            flat = np.empty((len(columns), size[0] * size[1]), np.int32)
+            for half in range(2):
+                flat[:, self.order[half][tile]] = columns[:, self.halves[half]][:, self.parts[half][tile]]
+            tiles.append(flat.reshape(-1, *size))
+        return tiles
+
+
+@lru_cache(maxsize=8)
+def build_tile_layout(sizes: tuple[Size, ...]) -> TileLayout:
+    """The places of tiles of these sizes."""
+    width = max(w for _, w in sizes) + 2
+    tops = np.cumsum([1] + [h + 1 for h, _ in sizes])
+    order: tuple[list[Where], list[Where]] = ([], [])
+    inner: tuple[list[Where], list[Where]] = ([], [])
+    for (h, w), top in zip(sizes, tops[:-1], strict=True):
+        rows, columns = np.divmod(np.arange(h * w), w)
+        for half in range(2):
+            mine = np.flatnonzero((rows + columns) % 2 == half)
+            order[half].append(mine)
+            inner[half].append((top + rows[mine]) * width + columns[mine] + 1)
+    both = np.concatenate(inner[0] + inner[1])
+    first = sum(len(steps) for steps in order[0])
+    down, right = np.divmod(np.arange(TAPS), 3)
+    around = both + ((down - 1) * width + right - 1)[:, None]
+    row, column = np.divmod(both[first:], width)
+    return TileLayout(
+        sizes,
+        (slice(0, first), slice(first, len(both))),
+        (_parts(order[0]), _parts(order[1])),
+        (tuple(order[0]), tuple(order[1])),
+        (int(tops[-1]), width),
+        both,
+        around,
+        around[list(CROSS), first:],
+        (row - 1) * (width - 2) + column - 1,
+    )
+
+
+def _parts(steps: list[Where]) -> tuple[slice, ...]:
+    ends = np.cumsum([len(positions) for positions in steps]).tolist()
+    return tuple(slice(end - len(positions), end) for positions, end in zip(steps, ends, strict=True))
+
+
+CHANNELS_PER_PRODUCT = 16  # channels whose contexts from all earlier ones are one matrix product
+
+EXACT_LIMIT = 2**24  # of integers in single precision
+
+Halves = tuple[slice, slice]
+
+
+class ContextSums:
+    """The contexts of the channels of some tiles, predicted and updated in coding order.
+
+    Args:
+        active: the channels that are not silent, in order.
+        halves: which columns are of the first and of the second half of the checkerboard.
+    """
+
+    def __init__(self, band: Band, active: npt.NDArray[np.intp], halves: Halves) -> None:
+        self._band, self._active, self._halves = band, active, halves
+        self._rows = (active[:, None] * TAPS + np.arange(TAPS)).reshape(-1)
+        # Rows are (channel, tap) of the channels so far without silent ones; columns are steps of tiles.
+        self._symbols, self._sizes = np.empty((2, len(self._rows), halves[1].stop), np.float32)
+        self._largest = np.zeros(len(active))  # magnitude in each channel so far
+        self._far = (np.empty((0, 0)), np.empty((0, 0)))
+
+    def predict(self, index: int) -> tuple[Floats, Floats]:
+        """Sums (columns,) for mean and scale of channel `active[index]`, without its own neighbours."""
+        begin = index - index % CHANNELS_PER_PRODUCT
+        if index == begin:
+            group = self._active[begin : begin + CHANNELS_PER_PRODUCT]
+            self._far = self._products(group, 0, begin)
+            for far, bias in zip(self._far, (self._band.mean_bias, self._band.scale_bias), strict=True):
+                for half, part in enumerate(self._halves):
+                    far[:, part] += bias[half, group, None]
+        near = self._products(self._active[index : index + 1], begin, index)
+        mean, scale = (far[index - begin] for far in self._far)
+        mean += near[0][0]
+        scale += near[1][0]
+        return mean, scale
+
+    def update(self, index: int, padded: Floats, around: npt.NDArray[np.intp]) -> None:
+        """Take the symbols of channel `active[index]` on the flat canvas, and each column's neighbourhood."""
+        mine = slice(index * TAPS, (index + 1) * TAPS)
+        self._symbols[mine] = padded.take(around)
+        np.abs(self._symbols[mine], out=self._sizes[mine])
+        self._largest[index] = self._sizes[mine].max(initial=0)
+
+    def _products(self, channels: npt.NDArray[np.intp], first: int, last: int) -> tuple[Floats, Floats]:
+        """Sums (channels, columns) over channels `active[first:last]`, in double precision."""
+        if first == last:
+            empty = np.zeros((2, len(channels), self._symbols.shape[1]))
+            return empty[0], empty[1]
+        rows = slice(first * TAPS, last * TAPS)
+        here = np.ix_(channels, self._rows[rows])
+        weights = self._band.mean_rows[here], self._band.scale_rows[here]
+        values = self._symbols[rows], self._sizes[rows]
+        most = self._band.reach[np.ix_(channels, self._active[first:last])] @ self._largest[first:last]
+        if most.max(initial=0) < EXACT_LIMIT:
+            mean, scale = (w @ v for w, v in zip(weights, values, strict=True))
+            return mean.astype(np.float64), scale.astype(np.float64)
+        mean, scale = (
+            w.astype(np.float64) @ v.astype(np.float64) for w, v in zip(weights, values, strict=True)
+        )
+        return mean, scale

@@ -1,0 +1,227 @@
+"""Images whose label their neighbours confidently disagree with.
+
+Each image is judged by the others alone: the votes of its nearest ones in a code, weighed by closeness. A
+label is doubted where another class is voted for at least as confidently as images of that class usually vote
+for themselves (confident learning: Northcutt, Jiang and Chuang 2021, section 3.1).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from isthmus.errors import DataError, UsageError
+from isthmus.escaping import csv_rows
+from isthmus.images.store import ImageSet, Indices
+from isthmus.input_files import read_text, special_kind
+
+NEIGHBOURS = 15
+
+COMPONENTS = 64
+
+BLOCK_ROWS = 2048
+
+MIN_VOTE_SHARE, MAX_VOTE_SHARE = (
+    0.7,
+    0.85,
+)  # share of the votes that must go to the other class: never less, never more
+
+
+@dataclass(frozen=True)
+class DoubtfulLabel:
+    """One doubted label: the class given, the class voted for, and the shares of the votes for both."""
+
+    index: int
+    given: str
+    voted: str
+    vote: float
+    own: float
+
+
+def find_doubtful_labels(
+    images: ImageSet, codes: Tensor, *, done: Callable[[int], None] = lambda _: None
+) -> tuple[DoubtfulLabel, ...]:
+    """Doubts, most certain first; empty for images without labels or of one class.
+
+    Args:
+        codes: `(N, d)`, one per image, such as `principal_codes`.
+        done: told how many images each block held.
+    """
+    if images.labels is None or len(images) < 3 * NEIGHBOURS or len(np.unique(images.labels)) < 2:
+        return ()
+    labels = torch.from_numpy(images.labels)
+    votes = _count_votes(codes, labels, done)
+    own = votes[torch.arange(len(votes)), labels]
+    # How surely each class votes for itself, over the images that are labelled so.
+    usual = torch.stack(
+        [own[labels == c].mean() if (labels == c).any() else torch.tensor(2.0) for c in range(votes.shape[1])]
+    )
+    best, voted = votes.max(1)
+    doubted = (voted != labels) & (best >= usual[voted].clamp(MIN_VOTE_SHARE, MAX_VOTE_SHARE))
+    order = np.argsort(-(best - own)[doubted].numpy(), kind="stable")
+    rows: Indices = doubted.nonzero()[:, 0].numpy()[order]
+    names = images.classes or tuple(map(str, range(votes.shape[1])))
+    return tuple(
+        DoubtfulLabel(int(i), names[int(labels[i])], names[int(voted[i])], float(best[i]), float(own[i]))
+        for i in rows
+    )
+
+
+def principal_codes(gray: Tensor, chroma: Tensor) -> Tensor:
+    """`(N, 64)` principal components of gray canvases `(N, h, w)` and their colours, in float32."""
+    flat = torch.cat([gray.flatten(1), 4 * chroma.flatten(1)], 1)
+    flat = flat - flat.mean(0)
+    some = flat[:: max(1, len(flat) // 10_000)].double()
+    vectors = torch.linalg.eigh(some.T @ some).eigenvectors.flip(1)[:, :COMPONENTS]
+    codes: Tensor = flat @ vectors.float()
+    return codes
+
+
+def _count_votes(codes: Tensor, labels: Tensor, done: Callable[[int], None]) -> Tensor:
+    classes, squares = int(labels.max()) + 1, codes.square().sum(1)
+    parts = []
+    for start in range(0, len(codes), BLOCK_ROWS):
+        rows = torch.arange(start, min(start + BLOCK_ROWS, len(codes)))
+        distances = torch.addmm(squares[None], codes[rows], codes.T, alpha=-2) + squares[rows, None]
+        distances[torch.arange(len(rows)), rows] = float("inf")
+        near, who = distances.clamp_min(0).topk(NEIGHBOURS, largest=False)
+        weights = torch.exp(-near / near.mean(1, keepdim=True).clamp_min(1e-12))
+        votes = torch.zeros(len(rows), classes).scatter_add(1, labels[who], weights)
+        parts.append(votes / votes.sum(1, keepdim=True))
+        done(len(rows))
+    return torch.cat(parts)
+
+
+_LAST_NUMBER = re.compile(r"^(.*?)[-_. ]*\d+$")
+
+
+@dataclass(frozen=True)
+class Leak:
+    """One origin in both sets: how many images each has of it, and the first names."""
+
+    group: str
+    here: int
+    there: int
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Leakage:
+    """Origins in both sets, largest first; `known` is how many origins were told apart, and `how`."""
+
+    leaks: tuple[Leak, ...]
+    known: int
+    how: str
+
+
+def find_leakage(names: Sequence[str], others: Sequence[str], groups: str | None = None) -> Leakage | None:
+    """Which origins are in both sets; None where names say nothing about origins.
+
+    Args:
+        names, others: of the images of either set.
+        groups: a file of `name,group` lines, or a regular expression; None guesses from the names.
+
+    Raises:
+        DataError: the file is no such list. UsageError: not a regular expression with a group.
+    """
+    key, how = _make_key(groups)
+    here = [key(name) for name in names]
+    there = [key(name) for name in others]
+    origins = {group for group in (*here, *there) if group}
+    if groups is None and not _names_tell_origins(here, there):
+        return None
+    left, right = Counter(filter(None, here)), Counter(filter(None, there))
+    shared = sorted(left.keys() & right.keys(), key=lambda group: (-left[group] - right[group], group))
+    leaks = tuple(
+        Leak(
+            group,
+            left[group],
+            right[group],
+            tuple([n for n, g in zip(names, here, strict=True) if g == group][:2])
+            + tuple([n for n, g in zip(others, there, strict=True) if g == group][:2]),
+        )
+        for group in shared
+    )
+    return Leakage(leaks, len(origins), how)
+
+
+def _make_key(groups: str | None) -> tuple[Callable[[str], str | None], str]:
+    if groups is None:
+        return _without_number, "names without their last number"
+    if (special := special_kind(groups)) is not None:
+        raise DataError("{groups} {reason}", id="audit.groups-special-file", groups=groups, reason=special)
+    if Path(groups).is_file():
+        table = read_groups(groups)
+        return table.get, f"the list {groups}"
+    try:
+        pattern = re.compile(groups)
+    except re.error as error:
+        raise UsageError(
+            "'{groups}' is neither a file nor a regular expression: {reason}",
+            id="audit.groups",
+            groups=groups,
+            reason=error,
+        ) from None
+    if pattern.groups < 1:
+        raise UsageError(
+            "'{groups}' has no group: put the part that names the origin in brackets",
+            id="audit.pattern-without-group",
+            groups=groups,
+        )
+
+    def by_pattern(name: str) -> str | None:
+        match = pattern.search(name)
+        return match.group(1) if match else None
+
+    return by_pattern, f"the pattern {groups}"
+
+
+def read_groups(path: str | os.PathLike[str]) -> Mapping[str, str]:
+    """Lines `name,group` of comma-separated values; also unquoted names may hold commas.
+
+    Raises:
+        DataError: missing, not text, or a line without a comma.
+    """
+    groups = {}
+    try:
+        rows = csv_rows(read_text(path))
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise DataError(
+            "{path} is not a list of groups: {reason}", id="audit.not-a-group-list", path=path, reason=why
+        ) from None
+    for number, row in enumerate(rows, 1):
+        if not any(cell.strip() for cell in row):
+            continue
+        *name, group = row
+        if not name or not group.strip():
+            raise DataError(
+                "{path}, line {number}: expected 'name,group', found '{row}'",
+                id="audit.group-line",
+                path=path,
+                number=number,
+                row=",".join(row)[:60],
+            )
+        groups[",".join(name).strip()] = group.strip()
+    return groups
+
+
+def _without_number(name: str) -> str | None:
+    stem = PurePosixPath(name).stem
+    match = _LAST_NUMBER.match(stem)
+    return match.group(1) or None if match else None
+
+
+def _names_tell_origins(here: Sequence[str | None], there: Sequence[str | None]) -> bool:
+    # `img_0001 … img_9999` have one origin for all, which is none; nor are as many as there are images.
+    groups = {group for group in (*here, *there) if group}
+    total = len(here) + len(there)
+    return 2 <= len(groups) <= total / 2 and sum(map(bool, (*here, *there))) > 0.9 * total
