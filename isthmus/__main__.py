@@ -23,7 +23,7 @@ from isthmus.cli.collection import spare_imported_objects
 from isthmus.cli.console import is_worker_rank
 from isthmus.cli.line import command_line, exchange_words, format_hint, replace_option, replace_path
 from isthmus.cli.streams import Streams, tolerant_streams
-from isthmus.errors import IsthmusError, ProcessError, Stopped
+from isthmus.errors import EMPTY_FOLDER_IDS, IsthmusError, ProcessError, Stopped
 from isthmus.escaping import for_terminal, for_terminal_lines
 from isthmus.threads import prepare_process
 
@@ -97,10 +97,10 @@ def _report(error: Exception, words: Sequence[str]) -> int:
         case IsthmusError():
             hint = None if error.hint is None else format_hint(error.hint)
             # The whole line, with options that only the shell has.
-            if error.id == "exchanged-arguments":
-                hint = command_line(exchange_words(words, *map(str, error.fields.values())))
-            elif error.id == "empty-folder":
-                folder, expected = map(str, error.fields.values())
+            if error.id == "call.exchanged-arguments":
+                hint = command_line(exchange_words(words, error.fields["model"], error.fields["images"]))
+            elif error.id in EMPTY_FOLDER_IDS:
+                folder, expected = error.fields["folder"], error.fields["expected"]
                 hint = command_line(replace_path(words, folder, expected))
             return _say(f"error: {error.message}", hint=hint, exit_code=error.exit_code)
         case Stopped():

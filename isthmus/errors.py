@@ -23,10 +23,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Any
 
 from isthmus.installation import install_command
+from isthmus.messages import Message, to_field
 
 
 @dataclass(frozen=True)
@@ -34,8 +38,8 @@ class Hint:
     """How an error can be avoided, as data, so that each interface shows it in its own spelling.
 
     Either words (`Hint("put each class in a folder of its own")`), options to add
-    (`Hint.add(force=True)`), or a use to call (`Hint.call("train", "DATA", recipe="codec")`). A word in
-    capitals stands for something that the user has to fill in.
+    (`Hint.add(force=True)`), both as alternatives, or a use to call (`Hint.call("train", "DATA",
+    recipe="codec")`). A word in capitals stands for something that the user has to fill in.
 
     >>> Hint.add(force=True).for_python()
     'add force=True'
@@ -61,12 +65,43 @@ class Hint:
     def __str__(self) -> str:
         return self.for_python()
 
+    def spell_options(self) -> str:
+        """Words and options alone, such as `code='8'`, in the spelling of the interface in use."""
+        if (spell := _spelling.get()) is not None:
+            return spell(self)
+        options = ", ".join(f"{name}={_python_value(value)}" for name, value in self.options)
+        return ", or ".join(filter(None, (self.words, options)))
+
     def for_python(self) -> str:
         """The hint in Python's spelling."""
         options = [f"{name}={_python_value(value)}" for name, value in self.options]
         if self.use:
             return f"isthmus.{self.use}({', '.join([*map(_python_value, self.arguments), *options])})"
-        return self.words or f"add {', '.join(options)}"
+        added = f"add {', '.join(options)}" if options else ""
+        return ", or ".join(filter(None, (self.words, added)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values: the fields of this class, and `text` in Python's spelling."""
+        return {
+            "text": self.for_python(),
+            "words": self.words,
+            "use": self.use,
+            "arguments": list(self.arguments),
+            "options": {name: to_field(value) for name, value in self.options},
+        }
+
+
+_spelling: ContextVar[Callable[[Hint], str] | None] = ContextVar("isthmus_hint_spelling", default=None)
+
+
+@contextmanager
+def spell_hints(spell: Callable[[Hint], str]) -> Iterator[None]:
+    """Within the block `Hint.spell_options` gives what `spell` writes; outside, Python's spelling."""
+    token = _spelling.set(spell)
+    try:
+        yield
+    finally:
+        _spelling.reset(token)
 
 
 def is_placeholder(value: object) -> bool:
@@ -75,40 +110,58 @@ def is_placeholder(value: object) -> bool:
 
 
 def _python_value(value: object) -> str:
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_python_value, value))}]"
     return str(value).replace("-", "_") if is_placeholder(value) else repr(value)
 
 
 class IsthmusError(Exception):
     """Base of every error meant for a user.
 
-    Attributes:
-        message: one line.
+    Args:
+        template: one line; `{name}` stands for the field of that name, formatted as by `str.format`. A
+            template without fields is the line itself, whatever braces it holds.
         hint: how the error can be avoided, where that is known.
-        id: a stable name of this kind of error, for translations.
-        fields: the values in the message, by name.
+        id: a stable name of this kind of error: lower-case words with dots and hyphens.
+        fields: the values in the line.
+
+    Attributes:
+        message: the line, a `str`.
+        hint: how the error can be avoided, as data, or None.
+        id: the stable name, see docs/reference/errors.md.
+        fields: the values in the line by name, as JSON values; an error that is the reason of this one
+            stands there as `{"id", "text", "fields"}`.
+
+    >>> error = DataError("{path}: no labels", id="data.no-labels", path="photos")
+    >>> str(error), error.id, error.fields
+    ('photos: no labels', 'data.no-labels', {'path': 'photos'})
     """
 
     exit_code = 1
     id = "error"
 
     def __init__(
-        self,
-        message: str,
-        *,
-        hint: Hint | str | None = None,
-        id: str | None = None,
-        fields: Mapping[str, object] | None = None,
+        self, template: str, /, *, hint: Hint | str | None = None, id: str | None = None, **fields: object
     ) -> None:
-        super().__init__(message)
+        if isinstance(template, Message):
+            message = template
+        else:
+            message = Message(template, id=id or type(self).id, **fields)
+        super().__init__(str(message))
         self.message = message
         self.hint = Hint(hint) if isinstance(hint, str) else hint
-        self.id = type(self).id if id is None else id
-        self.fields = dict(fields or {})
+        self.id = message.id
+        self.fields = message.fields
         if self.hint is not None:
             self.add_note(f"hint: {self.hint.for_python()}")
 
     def __str__(self) -> str:
         return self.message
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values: `class`, `id`, `text`, `fields`, and `hint` (see `Hint.to_dict`) or None."""
+        hint = None if self.hint is None else self.hint.to_dict()
+        return {"class": type(self).__name__, **self.message.to_dict(), "hint": hint}
 
 
 class UsageError(IsthmusError, ValueError):
@@ -136,11 +189,14 @@ class OutputError(IsthmusError, OSError):
 class ExistsError(OutputError):
     """There is a file at `path`, and nothing was overwritten."""
 
-    id = "exists"
+    id = "output.exists"
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         super().__init__(
-            f"{path} exists; nothing was overwritten", hint=Hint.add(force=True), fields={"path": path}
+            "{path} exists; nothing was overwritten",
+            id="output.exists",
+            hint=Hint.add(force=True),
+            path=path,
         )
         self.path = os.fspath(path)
 
@@ -148,19 +204,41 @@ class ExistsError(OutputError):
 class BusyError(OutputError):
     """Another process, which is still running, writes the output at `path`."""
 
-    id = "busy"
+    id = "output.busy"
 
     def __init__(self, path: str | os.PathLike[str], owner: str = "") -> None:
-        which = f" (process {owner})" if owner else ""
-        super().__init__(f"another isthmus{which} is working on {path}; nothing was changed")
+        if owner:
+            super().__init__(
+                "another isthmus (process {process}) is working on {path}; nothing was changed",
+                id="output.busy-process",
+                process=owner,
+                path=path,
+            )
+        else:
+            super().__init__(
+                "another isthmus is working on {path}; nothing was changed", id="output.busy", path=path
+            )
         self.path = os.fspath(path)
 
 
+# The ids of errors about a folder that holds nothing to work on; their fields name it, as `folder`, and what
+# is `expected` in its place.
+EMPTY_FOLDER_IDS = frozenset(("data.folder-without-images", "compressed-file.folder-without-files"))
+
+
 class MissingExtraError(IsthmusError):
-    id = "missing-extra"
+    """`what` needs the optional dependencies of `extra`."""
+
+    id = "extra.missing"
 
     def __init__(self, what: str, extra: str) -> None:
-        super().__init__(f"{what} needs the extra '{extra}'", hint=install_command(extra))
+        super().__init__(
+            "{what} needs the extra '{extra}'",
+            id="extra.missing",
+            hint=install_command(extra),
+            what=what,
+            extra=extra,
+        )
 
 
 class ProcessError(IsthmusError):
@@ -173,17 +251,28 @@ class Stopped(Exception):  # noqa: N818 - not an error: the user asked for it
     """Training was interrupted and its state saved. `resume` is what continues it."""
 
     exit_code = 130
+    id = "training.stopped"
 
     def __init__(self, step: int, steps: int, resume_file: str) -> None:
-        super().__init__(f"stopped at step {step} of {steps}; state saved in {resume_file}")
+        self.message = Message(
+            "stopped at step {step} of {steps}; state saved in {file}",
+            id="training.stopped",
+            step=step,
+            steps=steps,
+            file=resume_file,
+        )
+        super().__init__(str(self.message))
+        self.fields = self.message.fields
         self.step = step
         self.steps = steps
         self.resume_file = resume_file
 
 
-def nearest(word: str, known: list[str] | tuple[str, ...]) -> str:
+def nearest(word: str, known: list[str] | tuple[str, ...]) -> Message:
     """`; did you mean 'x'?` for the closest known word, or the whole list when none is close."""
     import difflib
 
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"; did you mean '{close[0]}'?" if close else f"; known: {', '.join(known)}"
+    if close:
+        return Message("; did you mean '{name}'?", id="suggestion.nearest", name=close[0])
+    return Message("; known: {names}", id="suggestion.known", names=", ".join(known))

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from isthmus.errors import CapabilityError, DataError, ExistsError, Hint, OutputError
+from isthmus.errors import CapabilityError, DataError, ExistsError, Hint, IsthmusError, OutputError
 from isthmus.interruption import Interruption
 from isthmus.log import SkippedInput
 from isthmus.names import safe_outputs
@@ -105,7 +105,7 @@ def expand_inputs(
     """
     given = [inputs] if isinstance(inputs, (str, os.PathLike)) else list(inputs)
     if not given:
-        raise DataError("no files are given")
+        raise DataError("no files are given", id="data.no-files")
     files: list[tuple[Path, str]] = []
     skipped: list[SkippedInput] = []
     images: dict[int, Any] = {}
@@ -149,15 +149,22 @@ def plan_outputs(
     if target.suffix.lower() in suffixes and not means_folder:
         if len(files) != 1:
             raise OutputError(
-                f"{out} is the name of one file, and there are {len(files)} inputs; name a folder"
+                "{out} is the name of one file, and there are {inputs} inputs; name a folder",
+                id="output.one-file-for-many",
+                out=out,
+                inputs=len(files),
             )
         check_output(out, force=force)
         return [FileJob(0, *files[0], target)]
     if target.is_file() or (len(files) == 1 and target.suffix and not means_folder):
         known = ", ".join(sorted(suffixes))
         raise OutputError(
-            f"cannot write {out}: a file's name must end with {'one of ' * (len(suffixes) > 1)}{known}",
+            "cannot write {out}: a file's name must end with {one_of}{suffixes}",
+            id="output.file-suffix",
             hint=Hint(f"for a folder write {out}/"),
+            out=out,
+            one_of="one of " * (len(suffixes) > 1),
+            suffixes=known,
         )
     check_folder(out)
     places = safe_outputs(target, [name for _, name in files], suffix=suffix)
@@ -225,8 +232,13 @@ def _run_job(
     except (DataError, CapabilityError, OutputError) as error:
         if isinstance(error, OutputError) and affects_every_output(error):
             raise
-        reason = getattr(error, "reason", None) or error.message.removeprefix(f"{job.source}: ")
-        return FileOutcome(job, skipped=SkippedInput(job.name, reason))
+        return FileOutcome(job, skipped=SkippedInput(job.name, describe_failure(error, job.source)))
+
+
+def describe_failure(error: IsthmusError, source: Path) -> str:
+    """Why `source` could not be used, without its name."""
+    reason: str | None = getattr(error, "reason", None)
+    return reason or error.message.without_prefix(f"{source}: ")
 
 
 @contextmanager

@@ -14,16 +14,18 @@ import stat
 import tomllib
 from typing import IO, Any
 
+from isthmus.messages import Message
+
 MAX_TEXT_BYTES = 256 * 2**20  # of a list, a table, a recipe, a log
 MAX_DEPTH = 64  # levels of lists and objects in parsed JSON or TOML
 MAX_DIGITS = 400  # of a whole number in them
 
 StrPath = str | os.PathLike[str]
 _KINDS = (
-    (stat.S_ISFIFO, "is a named pipe, not a file"),
-    (stat.S_ISSOCK, "is a socket, not a file"),
-    (stat.S_ISCHR, "is a device, not a file"),
-    (stat.S_ISBLK, "is a device, not a file"),
+    (stat.S_ISFIFO, Message("is a named pipe, not a file", id="data.named-pipe")),
+    (stat.S_ISSOCK, Message("is a socket, not a file", id="data.socket")),
+    (stat.S_ISCHR, Message("is a device, not a file", id="data.device")),
+    (stat.S_ISBLK, Message("is a device, not a file", id="data.device")),
 )
 # A pipe that takes the file's place after the check must not be waited for; Windows has a text mode.
 _FLAGS = sum(getattr(os, name, 0) for name in ("O_RDONLY", "O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"))

@@ -31,7 +31,8 @@ from isthmus.log import log_note
 from isthmus.wording import choose_word
 
 Item = TypeVar("Item")
-NOTE_ID = "interrupted"
+NOTE_ID = "call.interrupted"
+_TEMPLATE = "interrupted: {done:,} of {total:,} {unit} done{then}"
 _depth: ContextVar[int] = ContextVar("isthmus_use_depth", default=0)
 
 
@@ -98,12 +99,18 @@ class Interruption:
         if not self.happened:
             return
         self.complete = done >= total
-        template = "interrupted: {done:,} of {total:,} {unit} done{then}"
-        fields = {"done": done, "total": total, "unit": choose_word(total, unit, units)}
+        counted = choose_word(total, unit, units)
         if done == 0:
-            raise KeyboardInterrupt(template.format(**fields, then=""))
-        end = f"; {then}" if then else ""
-        log_note(template, id=NOTE_ID, log_level=logging.WARNING, **fields, then=end)
+            raise KeyboardInterrupt(_TEMPLATE.format(done=done, total=total, unit=counted, then=""))
+        log_note(
+            _TEMPLATE,
+            id=NOTE_ID,
+            log_level=logging.WARNING,
+            done=done,
+            total=total,
+            unit=counted,
+            then=f"; {then}" if then else "",
+        )
 
 
 @contextmanager

@@ -15,6 +15,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Any
+
+from isthmus.messages import Message
 
 LOGGER = logging.getLogger("isthmus")
 
@@ -26,38 +29,39 @@ class SkippedInput:
     Attributes:
         name: of the file or image.
         reason: why, in a few words.
+        id: a stable name of the reason's kind, see docs/reference/errors.md.
+        fields: the values in the reason, by name.
     """
 
     name: str
     reason: str
 
+    @property
+    def id(self) -> str:
+        return self.reason.id if isinstance(self.reason, Message) else "skipped"
 
-class Note(str):
-    """One sentence for the user; with a stable `id` and the values in it (`fields`) for translations."""
+    @property
+    def fields(self) -> dict[str, Any]:
+        return self.reason.fields if isinstance(self.reason, Message) else {}
 
-    id: str
-    fields: dict[str, object]
-
-    def __new__(cls, text: str, id: str = "note", fields: dict[str, object] | None = None) -> Note:
-        self = super().__new__(cls, text)
-        self.id = id
-        self.fields = fields or {}
-        return self
-
-
-_collected: ContextVar[dict[str, Note] | None] = ContextVar("isthmus_notes", default=None)
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values: `name`, `reason`, `id`, `fields`."""
+        return {"name": self.name, "reason": str(self.reason), "id": self.id, "fields": self.fields}
 
 
-def log_note(text: str, *, id: str = "note", log_level: int = logging.INFO, **fields: object) -> None:
+_collected: ContextVar[dict[str, Message] | None] = ContextVar("isthmus_notes", default=None)
+
+
+def log_note(template: str, /, *, id: str = "note", log_level: int = logging.INFO, **fields: object) -> None:
     """Log one note, once in a use.
 
     Args:
-        text: the sentence in English; `{name}` stands for the field of that name.
+        template: the sentence in English; `{name}` stands for the field of that name. Or a finished message.
         id: a stable name of this kind of note.
-        log_level: `logging.WARNING` for what a user must not miss, also with `--quiet`.
+        log_level: `logging.WARNING` for what a user must not miss, also where notes are silent.
         fields: the values in it.
     """
-    note = text if isinstance(text, Note) else Note(text.format(**fields) if fields else text, id, fields)
+    note = template if isinstance(template, Message) else Message(template, id=id, **fields)
     notes = _collected.get()
     if notes is not None:
         if note in notes:
@@ -76,7 +80,7 @@ def log_skipped(skipped: Sequence[SkippedInput]) -> None:
 def collect_notes() -> Iterator[None]:
     """Within the block `collected_notes` gives what was noted; a use inside of a use adds to both."""
     outer = _collected.get()
-    own: dict[str, Note] = {}
+    own: dict[str, Message] = {}
     token = _collected.set(own)
     try:
         yield
@@ -86,6 +90,6 @@ def collect_notes() -> Iterator[None]:
             outer.update(own)
 
 
-def collected_notes() -> tuple[Note, ...]:
+def collected_notes() -> tuple[Message, ...]:
     """The notes of the current use so far, in their order, each once."""
     return tuple((_collected.get() or {}).values())

@@ -138,7 +138,12 @@ def _all_below(folder: str | os.PathLike[str], paths: Sequence[str]) -> list[Pat
                 continue
             real = _resolved(one)
             if not real.is_relative_to(real_top) or ".." in one.relative_to(top).parts:
-                raise OutputError(f"cannot write {place}: it leads outside of {top}")
+                raise OutputError(
+                    "cannot write {place}: it leads outside of {top}",
+                    id="output.outside",
+                    place=place,
+                    top=top,
+                )
             checked.add(one)
         places.append(place)
     return places
@@ -148,7 +153,11 @@ def _resolved(path: Path) -> Path:
     try:
         return path.resolve()
     except (OSError, RuntimeError, ValueError):
-        raise OutputError(f"cannot write {path}: its links form a circle, or it is no path") from None
+        raise OutputError(
+            "cannot write {path}: its links form a circle, or it is no path",
+            id="output.circular-links",
+            path=path,
+        ) from None
 
 
 def _safe_character(character: str) -> str:

@@ -50,17 +50,23 @@ def check_output(path: Name, *, force: bool, stream: bool = True) -> Path:
     mode = _mode(target)
     if mode is not None:
         if stat.S_ISDIR(mode):
-            raise OutputError(f"cannot write {path}: it is a folder")
+            raise OutputError("cannot write {path}: it is a folder", id="output.is-folder", path=path)
         if not force:
             raise ExistsError(path)
         if is_stream(mode):
             if not stream:
-                raise OutputError(f"cannot write {path}: it is a device or a pipe, and a file is needed")
+                raise OutputError(
+                    "cannot write {path}: it is a device or a pipe, and a file is needed",
+                    id="output.is-stream",
+                    path=path,
+                )
             if not os.access(target, os.W_OK):
-                raise OutputError(f"no permission to write {path}")
+                raise OutputError("no permission to write {path}", id="output.no-permission", path=path)
             return target
         if not stat.S_ISREG(mode):
-            raise OutputError(f"cannot write {path}: it is a socket or a block device")
+            raise OutputError(
+                "cannot write {path}: it is a socket or a block device", id="output.special-file", path=path
+            )
     _check_ancestors(target.parent, path)
     _check_name(target, path)
     return target
@@ -87,7 +93,9 @@ def check_folder(path: Name) -> Path:
     folder = resolve_output(path)
     mode = _mode(folder)
     if mode is not None and not stat.S_ISDIR(mode):
-        raise OutputError(f"cannot write into {path}: it exists and is no folder")
+        raise OutputError(
+            "cannot write into {path}: it exists and is no folder", id="output.not-a-folder", path=path
+        )
     _check_ancestors(folder, path)
     _check_name(folder, path)
     return folder
@@ -102,19 +110,30 @@ def resolve_output(path: Name) -> Path:
     """
     text = os.fspath(path)
     if not text:
-        raise UsageError("the name of the output is empty")
+        raise UsageError("the name of the output is empty", id="output.empty-name")
     if path == "-":  # as a Path it is a file: that is how ./- arrives here
-        raise UsageError("results are not written to standard output; for a file of this name write ./-")
+        raise UsageError(
+            "results are not written to standard output; for a file of this name write ./-",
+            id="output.standard-output",
+        )
     target = native_path(text)
     try:
         if not target.is_symlink():
             return target
         return Path(os.path.realpath(target, strict=True))
     except FileNotFoundError:
-        raise OutputError(f"cannot write {path}: it is a link to a file that does not exist") from None
+        raise OutputError(
+            "cannot write {path}: it is a link to a file that does not exist",
+            id="output.dangling-link",
+            path=path,
+        ) from None
     except (OSError, ValueError) as error:
         if getattr(error, "errno", None) == errno.ELOOP:
-            raise OutputError(f"cannot write {path}: it is a link that leads back to itself") from None
+            raise OutputError(
+                "cannot write {path}: it is a link that leads back to itself",
+                id="output.circular-link",
+                path=path,
+            ) from None
         raise explain_os_error(error, path) from error
 
 
@@ -133,9 +152,15 @@ def native_path(path: Name) -> Path:
             text = os.fsdecode(text.encode("utf-8", "surrogateescape"))
         os.fsencode(text)
     except UnicodeError:
-        raise OutputError(f"cannot write {text!r}: it cannot be a file's name here") from None
+        raise OutputError(
+            "cannot write {text!r}: it cannot be a file's name here",
+            id="output.impossible-name-here",
+            text=text,
+        ) from None
     if "\0" in text:
-        raise OutputError(f"cannot write {text!r}: it cannot be a file's name")
+        raise OutputError(
+            "cannot write {text!r}: it cannot be a file's name", id="output.impossible-name", text=text
+        )
     return Path(text)
 
 
@@ -186,18 +211,35 @@ def explain_os_error(error: Exception, path: Name) -> OutputError:
     """What the system's error means for a file that was to be written to `path`."""
     number = error.errno if isinstance(error, OSError) else None
     if number == errno.ENOSPC:
-        return OutputError(f"no space left while writing {path}; what stood there before is untouched")
+        return OutputError(
+            "no space left while writing {path}; what stood there before is untouched",
+            id="output.disk-full",
+            path=path,
+        )
     if number == errno.EROFS:
-        return OutputError(f"cannot write {path}: the file system is read-only")
+        return OutputError(
+            "cannot write {path}: the file system is read-only", id="output.read-only", path=path
+        )
     if number in _NO_PERMISSION:
-        return OutputError(f"no permission to write {path}")
+        return OutputError("no permission to write {path}", id="output.no-permission", path=path)
     if number == errno.ENXIO:
-        return OutputError(f"cannot write {path}: nothing reads this pipe")
+        return OutputError(
+            "cannot write {path}: nothing reads this pipe", id="output.pipe-without-reader", path=path
+        )
     if number == errno.ENAMETOOLONG:
-        return OutputError(f"cannot write {path}: its name is too long")
+        return OutputError("cannot write {path}: its name is too long", id="output.name-too-long", path=path)
     if isinstance(error, (NotADirectoryError, FileExistsError, IsADirectoryError)):
-        return OutputError(f"cannot write {path}: a part of this path is a file, or it is a folder")
-    return OutputError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}")
+        return OutputError(
+            "cannot write {path}: a part of this path is a file, or it is a folder",
+            id="output.path-through-file",
+            path=path,
+        )
+    return OutputError(
+        "cannot write {path}: {reason}",
+        id="output.problem",
+        path=path,
+        reason=getattr(error, "strerror", None) or error,
+    )
 
 
 def _mode(target: Path) -> int | None:
@@ -218,17 +260,31 @@ def _check_ancestors(folder: Path, path: Name) -> None:
             if mode is not None:
                 break
             if place.is_symlink():
-                raise OutputError(f"cannot write {path}: {place} is a link to a folder that does not exist")
+                raise OutputError(
+                    "cannot write {path}: {place} is a link to a folder that does not exist",
+                    id="output.parent-dangling-link",
+                    path=path,
+                    place=place,
+                )
             _check_name(place, path)
             if place == place.parent:
-                raise OutputError(f"cannot write {path}: the current folder does not exist any more")
+                raise OutputError(
+                    "cannot write {path}: the current folder does not exist any more",
+                    id="output.no-current-folder",
+                    path=path,
+                )
             place = place.parent
     except OutputError:
         raise
     except OSError as error:
         raise explain_os_error(error, path) from error
     if not stat.S_ISDIR(mode):
-        raise OutputError(f"cannot write {path}: {place} is not a folder")
+        raise OutputError(
+            "cannot write {path}: {place} is not a folder",
+            id="output.parent-not-a-folder",
+            path=path,
+            place=place,
+        )
     if not os.access(place, os.W_OK | os.X_OK):
         refused = PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(place))
         raise explain_os_error(refused, path) from refused

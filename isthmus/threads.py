@@ -64,7 +64,12 @@ def count() -> int:
     if own:
         # ASCII digits only: int() also takes signs, underscores and the digits of every script.
         if not re.fullmatch("[0-9]{1,4}", own) or not 1 <= int(own) <= MAX_THREADS:
-            raise UsageError(f"ISTHMUS_THREADS={own} is not a number of threads from 1 to {MAX_THREADS}")
+            raise UsageError(
+                "ISTHMUS_THREADS={value} is not a number of threads from 1 to {most}",
+                id="threads.number",
+                value=own,
+                most=MAX_THREADS,
+            )
         return int(own)
     openmp = re.match(r"\s*([0-9]{1,6})\s*(,|$)", os.environ.get("OMP_NUM_THREADS", ""))
     number = int(openmp[1]) if openmp and int(openmp[1]) >= 1 else usable_cores()

@@ -3,6 +3,17 @@
 from __future__ import annotations
 
 
+class CountText(str):
+    """A number with its noun, which still knows its `number`."""
+
+    number: float
+
+    def __new__(cls, text: str, number: float = 0) -> CountText:
+        self = super().__new__(cls, text)
+        self.number = number
+        return self
+
+
 def format_count(number: float, noun: str, plural: str | None = None) -> str:
     """A number with its noun: "1 image", "0 images", "1,234 images", "0.5 minutes".
 
@@ -10,7 +21,7 @@ def format_count(number: float, noun: str, plural: str | None = None) -> str:
         noun: in the singular; plural: where it is not the singular with an "s".
     """
     shown = f"{number:,}" if isinstance(number, int) else f"{number:,g}"
-    return f"{shown} {choose_word(number, noun, plural)}"
+    return CountText(f"{shown} {choose_word(number, noun, plural)}", number)
 
 
 def choose_word(number: float, singular: str, plural: str | None = None) -> str:

@@ -38,7 +38,14 @@ def make_sample(folder: Path, out: Path, *, per_class: dict[str, int] = PER_CLAS
         names = f"{split}-images-idx3-ubyte", f"{split}-labels-idx1-ubyte"
         images, labels = (read_idx(_either(folder, name)) for name in names)
         if len(images) != len(labels):
-            raise DataError(f"{folder}: {len(images)} images but {len(labels)} labels in {split}")
+            raise DataError(
+                "{folder}: {images} images but {labels} labels in {split}",
+                id="data.sample-labels",
+                folder=folder,
+                images=len(images),
+                labels=len(labels),
+                split=split,
+            )
         chosen = first_of_each_class(labels, count)
         for name, array in zip(names, (images, labels), strict=True):
             write_idx(out / f"{name}.gz", array[chosen])

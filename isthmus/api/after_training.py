@@ -41,7 +41,9 @@ def finish_model(model: Autoencoder, images: ImageSet, *, progress: Progress | N
         with start_task(progress, "fitting the tables that files are written with", 1) as task:
             fit_codec_to_images(model, images, listener=lambda done, bands: task.update(done / max(bands, 1)))
     if model.summary.get("privacy") is not None:
-        log_note("no feature extractor is stored: it would spend more privacy", id="private-no-extractor")
+        log_note(
+            "no feature extractor is stored: it would spend more privacy", id="training.private-no-extractor"
+        )
         return
     if images.target_channels:
         from isthmus.evaluation.pair_baselines import store_linear_map

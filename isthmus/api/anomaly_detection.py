@@ -231,7 +231,11 @@ def anomalies(
     """
     check_choice("score", score, get_args(ScoreKind))
     if false_alarms is not None and not 0 < false_alarms < 1:
-        raise UsageError(f"false_alarms={false_alarms}: a share between 0 and 1 is expected")
+        raise UsageError(
+            "false_alarms={false_alarms}: a share between 0 and 1 is expected",
+            id="anomalies.false-alarm-share",
+            false_alarms=false_alarms,
+        )
     if store:
         check_storable(model)
     network, images = open_model_and_data(model, data, limit=limit, range=range)
@@ -251,7 +255,7 @@ def anomalies(
         log_note(
             "nothing can be flagged at {rate:g} false alarms: only {images} {were} held out; give more "
             "normal images, or a rate of {least:g}",
-            id="threshold-infinite",
+            id="anomalies.nothing-flagged",
             log_level=logging.WARNING,
             rate=detector.false_alarms,
             images=format_count(held_out, "normal image"),

@@ -57,4 +57,4 @@ def store_attachments(model: ModelLike, network: Autoencoder, *names: str) -> No
     for name in names:
         held = network.attachments[name]
         attach(model, name, held.tensors, held.facts)
-    log_note("stored in {model}: {names}", id="stored", model=os.fspath(model), names=", ".join(names))
+    log_note("stored in {model}: {names}", id="model.stored", model=os.fspath(model), names=", ".join(names))

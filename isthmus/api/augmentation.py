@@ -168,7 +168,7 @@ def augment(
     if len(made) < found.requested and not stop.happened:
         log_note(
             "only {made} of {wanted} images: what else was made was dropped",
-            id="images-dropped",
+            id="augment.dropped",
             made=len(made),
             wanted=found.requested,
         )

@@ -276,8 +276,8 @@ def _read_groups(
     if data is None or label is None or plus is not None or minus is not None:
         raise UsageError(
             "give either two groups of images, or labelled images and a class",
+            id="direction.groups",
             hint=Hint.call("find_direction", "MODEL", plus="DATA", minus="DATA"),
-            id="groups",
         )
     images = read_images_for(network, data, limit=limit, range=range)
     high = select_class(images, label)

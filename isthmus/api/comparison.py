@@ -208,9 +208,16 @@ def compare(
 
     check_count("seeds", seeds)
     if seeds > MAX_SEEDS:
-        raise UsageError(f"seeds={seeds}: at most {MAX_SEEDS} trainings per recipe", id="count")
+        raise UsageError(
+            "seeds={seeds}: at most {most} trainings per recipe",
+            id="compare.seeds",
+            seeds=seeds,
+            most=MAX_SEEDS,
+        )
     if isinstance(recipes, str) or not recipes:
-        raise UsageError("several recipes are expected", hint=Hint.call("list_recipes"), id="no-recipes")
+        raise UsageError(
+            "several recipes are expected", id="compare.no-recipes", hint=Hint.call("list_recipes")
+        )
     lines = dict(settings) if isinstance(settings, Mapping) else tuple(settings)
     chosen = [resolve_recipe(recipe, code, lines) for recipe in recipes]
     training, held_back, skipped = _split(data, test, limit, range)

@@ -245,7 +245,11 @@ def compress_files(
     )
     for _, several in done.values:
         if several is not None:
-            log_note("{name} holds several pictures; this is the first", id="several-pictures", name=several)
+            log_note(
+                "{name} holds several pictures; this is the first",
+                id="reading.several-pictures",
+                name=several,
+            )
     return CompressedFiles(
         out=os.fspath(out),
         model=describe_model(model, codec.model),
@@ -330,7 +334,7 @@ def decompress_files(
             if shown.alpha is not None and not holds_alpha(job.target):
                 array = composite(array)
             save_image(job.target, array, force=force, exif=shown.exif, icc=shown.icc)
-        damage = tuple(str(one) for one in result.damage)
+        damage = tuple(one.message for one in result.damage)
         return DecompressedFile(os.fspath(job.source), os.fspath(job.target), shown.size, damage)
 
     done = process_files(
@@ -388,9 +392,12 @@ def list_compressed(folder: Path) -> InputFiles:
     if not found:
         unlisted = f"; {skipped[0].name} {skipped[0].reason}" if skipped else ""
         raise DataError(
-            f"{folder}: no {SUFFIX} files in it{unlisted}",
+            "{folder}: no {suffix} files in it{unlisted}",
+            id="compressed-file.folder-without-files",
             hint=Hint.call("compress_files", "IMAGES", out=os.fspath(folder)),
-            id="empty-folder",
-            fields={"folder": os.fspath(folder), "expected": f"FOLDER-OF-{SUFFIX[1:].upper()}-FILES"},
+            expected=f"FOLDER-OF-{SUFFIX[1:].upper()}-FILES",
+            folder=folder,
+            suffix=SUFFIX,
+            unlisted=unlisted,
         )
     return InputFiles(tuple((path, path.relative_to(folder).as_posix()) for path in found), tuple(skipped))

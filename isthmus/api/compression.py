@@ -81,7 +81,7 @@ def compress(
     check_target(quality, bpp, psnr, preview, effort)
     found = read_picture(image, range=range, max_pixels=max_pixels)
     if found.several:
-        log_note("the file holds several pictures; this is the first", id="several-pictures")
+        log_note("the file holds several pictures; this is the first", id="reading.file-several-pictures")
     return encode_picture(
         found,
         codec_for(model),

@@ -36,10 +36,11 @@ def check_not_exchanged(
     if model is None or images is None:
         return
     raise UsageError(
-        f"{images} is a model file, and images are expected here",
+        "{images} is a model file, and images are expected here",
+        id="call.exchanged-arguments",
         hint=_repeat(function, arguments, given, {model: images, images: model}),
-        id="exchanged-arguments",
-        fields={"model": model, "images": images},
+        model=model,
+        images=images,
     )
 
 

@@ -335,7 +335,11 @@ def audit(
 
     started = time.monotonic()
     if groups is not None and against is None:
-        raise UsageError("origins are looked for on both sides of a split", hint=Hint.add(against="DATA"))
+        raise UsageError(
+            "origins are looked for on both sides of a split",
+            id="audit.origins-without-split",
+            hint=Hint.add(against="DATA"),
+        )
     network = None if model is None else load_model(model)
     images = read_images(data, limit=limit, range=range)
     other = None if against is None else read_images(against, limit=limit, range=range)

@@ -133,7 +133,7 @@ def run_demo(
     from isthmus.reports.page import Report
 
     if not minutes > 0:
-        raise UsageError(f"minutes={minutes}: a time above 0 is expected", id="minutes")
+        raise UsageError("minutes={minutes}: a time above 0 is expected", id="demo.minutes", minutes=minutes)
     folder = Path(out)
     model_path, report_path = folder / f"{DATA}.safetensors", folder / "report.html"
     check_folder(out)
@@ -142,7 +142,7 @@ def run_demo(
     report = Report("Isthmus, tried once")
     log_note(
         "training {recipe} with a code of {code} numbers on {data}",
-        id="demo",
+        id="demo.training",
         recipe=RECIPE,
         code=CODE,
         data=DATA,
@@ -162,9 +162,9 @@ def run_demo(
         found.features = _add_features(report, model, images)
         found.explanation = _explain(report, model, images, progress)
         found.generation = _generate(report, model, model_path, images)
-        log_note("compressing a photograph with the shipped model", id="demo")
+        log_note("compressing a photograph with the shipped model", id="demo.compressing")
         found.compressed = add_sample_compression(report)
-        log_note("repairing a photograph with the shipped models", id="demo")
+        log_note("repairing a photograph with the shipped models", id="demo.repairing")
         found.repaired = add_repair(report)
     parts = vars(found)
     stop.check(1 + sum(part is not None for part in parts.values()), 1 + len(parts), "part")
@@ -205,7 +205,7 @@ def _evaluate(report: Report, model: Autoencoder, images: ImageSet, progress: Pr
     from isthmus.api.pages import model_page
     from isthmus.api.pages.example_images import examples
 
-    log_note("evaluating on {data}", id="demo", data=TEST)
+    log_note("evaluating on {data}", id="demo.evaluating", data=TEST)
     found = evaluate(model, TEST, progress=progress)
     height, width, channels = images.shape or (*model.size, model.channels)
     report.text(
@@ -235,7 +235,7 @@ def _add_features(report: Report, model: Autoencoder, test: ImageSet) -> dict[st
     from isthmus.features.readout import fit_extractor, read_extractor
     from isthmus.images.reading import read
 
-    log_note("finding alike and unusual images", id="demo")
+    log_note("finding alike and unusual images", id="demo.comparing")
     train_images = sample_evenly(read_images_for(model, DATA), MAX_FEATURE_IMAGES)
     images = sample_evenly(test, MAX_FEATURE_IMAGES)
     extractor = read_extractor(model) or fit_extractor(model, train_images)
@@ -270,7 +270,7 @@ def _explain(report: Report, model: Autoencoder, images: ImageSet, progress: Pro
     from isthmus.api.pages.explanation_page import add_decoded_units, add_maps, add_scores
     from isthmus.evaluation.passes import sample_evenly
 
-    log_note("explaining the code of one image", id="demo")
+    log_note("explaining the code of one image", id="demo.explaining")
     found = explain(
         model,
         images.subset([0]),
@@ -293,7 +293,7 @@ def _generate(report: Report, model: Autoencoder, path: Path, images: ImageSet) 
     from isthmus.generation.sampling import interpolate_images
     from isthmus.reports.image_sheets import draw_image_rows
 
-    log_note("drawing new images", id="demo")
+    log_note("drawing new images", id="demo.drawing")
     known = read_images_for(model, DATA)
     fit_prior(model, known, kind="mixture", components=20)
     model.save(path)

@@ -251,10 +251,14 @@ def _check_jpeg(jpeg: str, sigma: float | None, model: ModelLike | None) -> None
     UsageError: this is not a choice, or it contradicts another option.
     """
     if jpeg not in ("auto", "on", "off"):
-        raise UsageError(f"jpeg={jpeg} is not known: auto, on or off")
+        raise UsageError("jpeg={jpeg} is not known: auto, on or off", id="denoise.jpeg", jpeg=jpeg)
     if jpeg == "on" and (sigma is not None or model is not None):
         other = "sigma" if sigma is not None else "model"
-        raise UsageError(f"jpeg=on chooses photo-dejpeg, which contradicts {other}: give one of them")
+        raise UsageError(
+            "jpeg=on chooses photo-dejpeg, which contradicts {other}: give one of them",
+            id="denoise.jpeg-contradicts",
+            other=other,
+        )
 
 
 def _load_denoiser(model: ModelLike | None) -> Autoencoder | None:
@@ -269,9 +273,10 @@ def _load_denoiser(model: ModelLike | None) -> Autoencoder | None:
     corruption = network.recipe.corruption
     if corruption.is_identity or corruption.hides_pixels:
         raise UsageError(
-            f"this model (recipe {network.recipe.name}) was not trained to remove noise",
+            "this model (recipe {recipe}) was not trained to remove noise",
+            id="use.not-a-denoiser",
             hint=Hint.call("train", "DATA", recipe="denoising"),
-            id="denoise.model",
+            recipe=network.recipe.name,
         )
     return network
 
@@ -294,11 +299,11 @@ def _log_plans(plans: Sequence[DenoisingPlan], *, estimated: bool) -> None:
     counts = Counter((one.model, one.reason) for one in plans if one.model is not None and one.reason)
     for (model, reason), count in sorted(counts.items(), key=str):
         if len(plans) == 1:
-            log_note("{model} is used: {reason}", id="denoiser-chosen", model=model, reason=reason)
+            log_note("{model} is used: {reason}", id="denoise.model", model=model, reason=reason)
         else:
             log_note(
                 "{model} is used for {images}: {reason}",
-                id="denoiser-chosen",
+                id="denoise.model-for-images",
                 model=model,
                 images=format_count(count, "image"),
                 reason=reason,
@@ -309,7 +314,7 @@ def _log_levels(plans: Sequence[DenoisingPlan]) -> None:
     if len(plans) == 1:
         log_note(
             "the noise has a standard deviation of about {level:.1f} ± {error:.1f} (of 255)",
-            id="noise-estimated",
+            id="denoise.noise-level",
             level=plans[0].sigma,
             error=plans[0].error or 0.0,
         )
@@ -317,7 +322,7 @@ def _log_levels(plans: Sequence[DenoisingPlan]) -> None:
     log_note(
         "the noise of {images} was estimated: standard deviations from {low:.1f} to {high:.1f} (of 255), "
         "each ± {error:.1f} at most",
-        id="noise-estimated",
+        id="denoise.noise-levels",
         images=format_count(len(plans), "image"),
         low=min(one.sigma for one in plans),
         high=max(one.sigma for one in plans),

@@ -33,8 +33,9 @@ class Diagnosis(Result):
     Attributes:
         model: the model, as it was given.
         data: the images, as they were given; null where the training itself is looked at.
-        findings: problems first, each with `name`, `severity` (`problem`, `warning` or `note`), `message` and
-            `suggestion`; see the list in docs/use/diagnose.md.
+        findings: problems first, each with `name`, `severity` (`problem`, `warning` or `note`), `message`,
+            `suggestion` (an option of the command line) and `hint` (the same as data); see the list in
+            docs/use/diagnose.md.
         observed: what was measured on `data`, else null: `images`; `image_numbers` and `code_numbers`, of one
             image and of its code; `units` of the code (numbers of a vector, channels of a grid) and
             `constant_units`, the same for every image; `collapsed_units` and `kl` in nats of a gaussian code;

@@ -148,7 +148,10 @@ def embed(
     check_choice("features", what, get_args(FeatureKind))
     if what == "code" and layer not in (None, "code") and not store:
         raise UsageError(
-            f"what=code is what encode gives, not layer {layer}", hint=Hint("leave out one of the two")
+            "what=code is what encode gives, not layer {layer}",
+            id="embed.code-and-layer",
+            hint=Hint("leave out one of the two"),
+            layer=layer,
         )
     if what == "code" and reference is not None and not store:
         refuse_unused("reference", "on codes, which are not scaled", hint=Hint.add(what="compact"))

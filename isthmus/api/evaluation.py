@@ -38,6 +38,7 @@ from isthmus.errors import DataError, Hint, UsageError
 from isthmus.images.bands import note_bands
 from isthmus.interruption import Interruption
 from isthmus.log import log_note
+from isthmus.messages import as_message
 from isthmus.progress import Progress, start_task
 
 if TYPE_CHECKING:
@@ -284,7 +285,7 @@ def evaluate(
         raise UsageError(
             "of a model trained on pairs only its outputs are measured: leave generation, privacy and "
             "reference away",
-            id="use-of-pairs",
+            id="pairs.measures",
         )
     note_bands(show, network.output_channels)
     images = sample_evenly(given, limit)
@@ -324,13 +325,13 @@ def evaluate(
     main = found.main
     if likely is not None and likely.needs_probabilities and not main.binary:
         log_note(
-            f"the images are not black and white: nats under {likely.name} are cross-entropies, not "
-            "probabilities",
-            id="nats-not-probabilities",
+            "the images are not black and white: nats under {likely} are cross-entropies, not probabilities",
+            id="evaluation.cross-entropies",
+            likely=likely.name,
         )
     if main.unlikely:
         log_note(
-            "images of another size than the model's were resized: no nats are given", id="nats-left-out"
+            "images of another size than the model's were resized: no nats are given", id="evaluation.no-nats"
         )
     made, compared = None, min(samples, len(given)) if generation else 0
     if generation and known is not None and not stop.happened:
@@ -381,10 +382,14 @@ def _find_training_images(
     known, why = find_training_images(model)
     if known is None and needed:
         raise DataError(
-            f"{why}, and {purpose} against them", hint=Hint.add(reference="DATA"), id="reference-not-found"
+            "{reason}, and {purpose} against them",
+            id="reference.not-found-to-compare",
+            hint=Hint.add(reference="DATA"),
+            reason=why,
+            purpose=purpose,
         )
     if known is None:
-        log_note("{why}: no PCA, mean image and train/test gap", id="no-baselines", why=why)
+        log_note("{reason}: no PCA, mean image and train/test gap", id="evaluation.no-baselines", reason=why)
     return known
 
 
@@ -418,7 +423,7 @@ def _evaluate_generation(
             say=say,
         )
     for note in made.notes:
-        log_note(note, id="generation")
+        log_note(as_message(note, id="evaluation.note"))
     return made
 
 
@@ -429,7 +434,7 @@ def _note_overlap(images: ImageSet, train: ImageSet, *, same_source: bool) -> No
     if known > 0:
         log_note(
             "{known:,} of the {images:,} images are among the training images: this is no test on those",
-            id="training-images-measured",
+            id="evaluation.training-images",
             known=known,
             images=len(images),
         )
@@ -437,6 +442,6 @@ def _note_overlap(images: ImageSet, train: ImageSet, *, same_source: bool) -> No
         # Training resizes: then its images have other pixels than those it began with.
         log_note(
             "the model was trained on {source} too: this is no test of what it makes of new images",
-            id="training-source-measured",
+            id="evaluation.training-source",
             source=train.source,
         )

@@ -196,7 +196,7 @@ def explain(
     if len(queries) > 1:
         log_note(
             "{source} holds {count:,} images: the first, {name}, is explained",
-            id="first-image",
+            id="explain.first-image",
             source=queries.source,
             count=len(queries),
             name=queries.names[0],
@@ -319,14 +319,21 @@ def _choose_units(units: int | Sequence[int] | None, usual: Units, values: Tenso
     if isinstance(units, int):
         if units > len(values):
             raise UsageError(
-                f"units={units}: this code has {len(values)} units",
+                "units={units}: this code has {count} units",
+                id="explain.too-many-units",
                 hint=Hint.add(units=len(values)),
-                id="too-many-units",
+                units=units,
+                count=len(values),
             )
         return usual.rank_informative(values, units)
     for unit in units:
         if not 0 <= unit < len(values):
-            raise DataError(f"this code has units 0 to {len(values) - 1}, not {unit}")
+            raise DataError(
+                "this code has units 0 to {last}, not {unit}",
+                id="explain.no-such-unit",
+                last=len(values) - 1,
+                unit=unit,
+            )
     return list(units)
 
 

@@ -13,7 +13,7 @@ from isthmus.api.facts import CompressedFacts
 from isthmus.api.inputs import ModelLike, PathLike
 from isthmus.api.result import Result, use
 from isthmus.errors import DataError
-from isthmus.file_jobs import InputFiles, expand_inputs
+from isthmus.file_jobs import InputFiles, describe_failure, expand_inputs
 from isthmus.interruption import Interruption
 from isthmus.log import SkippedInput, log_skipped
 from isthmus.progress import Progress, start_task
@@ -105,7 +105,7 @@ def verify_files(
             except DataError as error:
                 if len(files.files) == 1 and not files.skipped:
                     raise
-                skipped.append(SkippedInput(os.fspath(path), error.message.removeprefix(f"{path}: ")))
+                skipped.append(SkippedInput(os.fspath(path), describe_failure(error, path)))
             task.update(done, path.name)
     log_skipped(skipped)
     stop.check(done, len(files.files), "file")

@@ -392,7 +392,9 @@ def _check_is_one_sequence(given: ImageSet, frames: DataLike) -> None:
     if isinstance(frames, (str, os.PathLike)) and Path(frames).is_dir():
         hint = Hint(f"give one of them, such as {Path(frames, given.classes[0])}")
     raise UsageError(
-        f"{given.source} holds {len(given.classes)} sequences, and one at a time is worked on",
+        "{source} holds {sequences} sequences, and one at a time is worked on",
+        id="frames.several-sequences",
         hint=hint,
-        id="several-sequences",
+        source=given.source,
+        sequences=len(given.classes),
     )

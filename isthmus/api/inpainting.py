@@ -227,8 +227,8 @@ def _choose_mask(
     if sum((mask is not None, colour is not None, mask_alpha, find is not None)) != 1:
         raise UsageError(
             "say in one way what is missing: mask, mask_colour, mask_alpha or find",
+            id="inpaint.mask-ways",
             hint=Hint.add(find="dead-pixels"),
-            id="mask-ways",
         )
     if mask is not None:
         return lambda _, job: masks.from_picture(_mask_file(mask, job))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from isthmus.errors import Hint, UsageError
 from isthmus.file_jobs import InputFiles, expand_inputs
 from isthmus.log import log_note, log_skipped
+from isthmus.messages import as_message
 
 PathLike = str | os.PathLike[str]
 Size = tuple[int, int] | int
@@ -100,7 +101,10 @@ def read_image_for(model: Autoencoder, image: ImageLike, *, range: Range | None 
         images = read(image, range=range)
         report_reading(images)
         if images.channels == 3 and model.channels == 1:
-            log_note("the image has colour and the model reads gray: its luminance is taken", id="luminance")
+            log_note(
+                "the image has colour and the model reads gray: its luminance is taken",
+                id="reading.luminance",
+            )
     return read_image(image, channels=model.channels, range=range)
 
 
@@ -166,7 +170,7 @@ def list_image_files(
 def report_reading(images: ImageSet) -> None:
     """Log what was chosen and what was left out when `images` were read."""
     for note in images.notes:
-        log_note(note, id="reading")
+        log_note(as_message(note, id="reading.note"))
     log_skipped(images.skipped)
 
 
@@ -185,9 +189,10 @@ def check_is_data(data: DataLike) -> None:
     """
     if is_model_file(data):
         raise UsageError(
-            f"{os.fspath(data)} is a model file, and images are expected here",
+            "{data} is a model file, and images are expected here",
+            id="data.is-model",
             hint=Hint.call("inspect_file", os.fspath(data)),
-            id="model-for-data",
+            data=os.fspath(data),
         )
 
 
@@ -196,7 +201,13 @@ def check_count(name: str, value: int | None, *, least: int = 1) -> None:
     UsageError: a number of things that is not a whole number from `least` on.
     """
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
-        raise UsageError(f"{name}={value}: a whole number from {least} on is expected", id="count")
+        raise UsageError(
+            "{name}={value}: a whole number from {least} on is expected",
+            id="option.count",
+            name=name,
+            value=value,
+            least=least,
+        )
 
 
 def check_choice(name: str, value: str | None, known: Sequence[str]) -> None:
@@ -206,7 +217,13 @@ def check_choice(name: str, value: str | None, known: Sequence[str]) -> None:
     from isthmus.errors import nearest
 
     if value is not None and value not in known:
-        raise UsageError(f"{name} '{value}' is not known{nearest(str(value), tuple(known))}", id="choice")
+        raise UsageError(
+            "{name} '{value}' is not known{suggestion}",
+            id="option.choice",
+            name=name,
+            value=value,
+            suggestion=nearest(str(value), tuple(known)),
+        )
 
 
 def refuse_unused(option: str, why: str, *, hint: Hint | None = None) -> NoReturn:
@@ -218,7 +235,9 @@ def refuse_unused(option: str, why: str, *, hint: Hint | None = None) -> NoRetur
     Raises:
         UsageError: always.
     """
-    raise UsageError(f"{option} has no effect {why}", hint=hint, id="no-effect", fields={"option": option})
+    raise UsageError(
+        "{option} has no effect {reason}", id="option.no-effect", hint=hint, option=option, reason=why
+    )
 
 
 def describe_model(model: ModelLike, network: Autoencoder) -> str:

@@ -155,7 +155,9 @@ def inspect_file(path: PathLike) -> ModelInfo | CompressedFileInfo:
     except IsthmusError:
         raise
     except (LookupError, TypeError, ValueError, AttributeError):
-        raise ModelFileError(f"{path} is damaged: its header is not what isthmus writes") from None
+        raise ModelFileError(
+            "{path} is damaged: its header is not what isthmus writes", id="model-file.header", path=path
+        ) from None
     return found
 
 

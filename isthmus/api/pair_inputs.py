@@ -69,14 +69,14 @@ def open_model_and_pairs(
     if target is None:
         raise UsageError(
             "this model was trained on pairs: it is measured on images and what they should become",
+            id="pairs.no-target",
             hint=Hint.add(target="DIR"),
-            id="no-target",
         )
     if not paired:
         raise UsageError(
             "this model was not trained on pairs: it is compared with the images that it is given",
+            id="pairs.target-without-pairs",
             hint=Hint("leave target away"),
-            id="target-without-pairs",
         )
     check_is_data(data)
     check_is_data(target)
@@ -92,7 +92,8 @@ def check_no_pairs(model: Autoencoder, use: str) -> None:
     """
     if model.recipe.corruption.is_paired:
         raise UsageError(
-            f"this model was trained on pairs: {use} compares images with their own reconstructions, and it "
-            "gives other images",
-            id="use-of-pairs",
+            "this model was trained on pairs: {use} compares images with their own reconstructions, "
+            "and it gives other images",
+            id="pairs.use",
+            use=use,
         )

@@ -209,12 +209,16 @@ def _write_array(
 
     if compare:
         raise UsageError(
-            "an array holds reconstructions alone; pairs are written as pictures", id="compare-array"
+            "an array holds reconstructions alone; pairs are written as pictures",
+            id="reconstruct.pairs-as-array",
         )
     check_output(out, force=force)
     if images.shape is None:
         raise DataError(
-            f"{images.source}: images of different sizes do not form one array", hint="out='FOLDER/'"
+            "{source}: images of different sizes do not form one array",
+            id="data.sizes-differ-together",
+            hint="out='FOLDER/'",
+            source=images.source,
         )
     stacked = np.stack([reconstructions.take(row) for row in range(len(images))])
     stream = io.BytesIO()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from isthmus.api.inputs import DataLike, Range, read_images_for
 from isthmus.errors import DataError, Hint
 from isthmus.log import log_note
+from isthmus.messages import Message
 from isthmus.wording import format_count
 
 if TYPE_CHECKING:
@@ -49,7 +50,13 @@ def resolve_reference(
         return read_images_for(model, reference, range=range), "reference"
     images, why = find_training_images(model)
     if images is None:
-        raise DataError(f"{why}, and {purpose}", hint=Hint.add(**{option: "DATA"}), id="reference-not-found")
+        raise DataError(
+            "{reason}, and {purpose}",
+            id="reference.not-found",
+            hint=Hint.add(**{option: "DATA"}),
+            reason=why,
+            purpose=purpose,
+        )
     return images, "training"
 
 
@@ -76,11 +83,14 @@ def resolve_extractor(
     if reference is None and own is not None and layer in (None, own.reading.layer):
         return own, "model"
     reading = _choose_reading(model, layer)
-    purpose = "features cannot be scaled"
+    purpose = Message("features cannot be scaled", id="reference.no-scaling")
     images, kind = resolve_reference(model, reference, purpose=purpose, range=range)
     where = "its training images" if kind == "training" else images.source
     log_note(
-        "features of layer {layer}, scaled on {where}", id="features-scaled", layer=reading.layer, where=where
+        "features of layer {layer}, scaled on {where}",
+        id="reference.features-scaled",
+        layer=reading.layer,
+        where=where,
     )
     return fit_extractor(model, images, reading), kind
 
@@ -142,12 +152,12 @@ def resolve_prior(
     check_generates(model)
     if reference is None and (kind is not None or list_priors(model)):
         return read_prior(model, kind), "model"
-    purpose = "the model has no prior over its codes yet"
+    purpose = Message("the model has no prior over its codes yet", id="reference.no-prior")
     images, source = resolve_reference(model, reference, purpose=purpose, range=range)
     chosen = kind or "mixture"
     log_note(
         "a {kind} prior is fitted to {images} of {source} for this once; fit_prior keeps one in the model",
-        id="prior-fitted",
+        id="prior.fitted-once",
         kind=chosen,
         images=format_count(len(images), "image"),
         source=images.source,

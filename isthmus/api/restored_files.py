@@ -122,7 +122,12 @@ def _probe(job: FileJob, max_pixels: int) -> Header | None:
         return probe(job.source, max_pixels=max_pixels)
     height, width = job.image.shape[:2]
     if height * width > max_pixels:
-        raise DataError(f"{job.source}: more than {max_pixels / 1e6:g} megapixels, the limit of max_pixels")
+        raise DataError(
+            "{source}: more than {megapixels:g} megapixels, the limit of max_pixels",
+            id="data.too-large",
+            source=job.source,
+            megapixels=max_pixels / 1e6,
+        )
     return None
 
 
@@ -172,12 +177,12 @@ def _log_dropped(headers: Sequence[Header]) -> None:
     if narrowed:
         log_note(
             "16-bit colour of {images}: read with 8 bits",
-            id="narrowed",
+            id="reading.images-narrowed",
             images=format_count(narrowed, "image"),
         )
     if several:
         log_note(
             "{files} with several pages or frames: only the first is read",
-            id="several-pages",
+            id="reading.files-several-pages",
             files=format_count(several, "file"),
         )

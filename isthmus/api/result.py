@@ -11,11 +11,12 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, ClassVar, ParamSpec, TypeVar
 
-from isthmus.errors import DataError, UsageError
+from isthmus.errors import EMPTY_FOLDER_IDS, DataError, UsageError
 from isthmus.escaping import csv_text
 from isthmus.images.bands import Bands, showing_bands, shown_bands
 from isthmus.interruption import NOTE_ID, inside_use
 from isthmus.log import SkippedInput, collect_notes, collected_notes
+from isthmus.messages import as_message
 from isthmus.outputs import check_output
 
 _Parameters = ParamSpec("_Parameters")
@@ -40,7 +41,7 @@ def use(function: Callable[_Parameters, _Returned]) -> Callable[_Parameters, _Re
             try:
                 return function(*args, **options)
             except DataError as error:
-                if error.id == "empty-folder":
+                if error.id in EMPTY_FOLDER_IDS:
                     suggest_other_folder(error, function, args, options)
                 raise
 
@@ -58,7 +59,8 @@ class Result:
     Attributes:
         complete: whether everything was done; after Ctrl-C the result holds what was done until then.
         notes: choices made for the user, one sentence each.
-        skipped: inputs that were left out.
+        note_details: the same with `id`, `text` and `fields`, see docs/reference/errors.md.
+        skipped: inputs that were left out, with the reason.
     """
 
     schema: ClassVar[str]
@@ -95,12 +97,18 @@ class Result:
         """Inputs that were skipped or of which not everything was done; with any the exit code is 3."""
         return self.skipped
 
+    @property
+    def note_details(self) -> list[dict[str, Any]]:
+        """`id`, `text` and `fields` of each note, see docs/reference/errors.md."""
+        return [as_message(note, id="note").to_dict() for note in self.notes]
+
     def to_dict(self) -> dict[str, Any]:
         """The JSON document: plain values only; NaN and infinities are None."""
         own = {key: to_json_value(getattr(self, name)) for key, name in self.document.items()}
         shared = {
             "complete": self.complete,
             "notes": list(map(str, self.notes)),
+            "note_details": self.note_details,
             "skipped": to_json_value(self.skipped),
         }
         return {"schema": self.schema, **own, **shared}
@@ -154,7 +162,12 @@ class Result:
         suffix = Path(path).suffix.lower()
         if suffix not in cls.formats:
             known = ", ".join(cls.formats)
-            raise UsageError(f"{path}: the suffix says what to write, one of {known}", id="output-suffix")
+            raise UsageError(
+                "{path}: the suffix says what to write, one of {known}",
+                id="output.suffix",
+                path=path,
+                known=known,
+            )
         if suffix == ".parquet":
             _check_parquet()
         check_output(path, force=force)
@@ -283,9 +296,15 @@ def check_scale(is_enlarged: bool, path: str | os.PathLike[str], scale: int | No
     if scale is None:
         return
     if isinstance(scale, bool) or not isinstance(scale, int) or scale < 1:
-        raise UsageError(f"scale={scale}: a whole number from 1 on is expected", id="count")
+        raise UsageError(
+            "scale={scale}: a whole number from 1 on is expected", id="option.scale", scale=scale
+        )
     if not is_enlarged:
-        raise UsageError(f"scale has no effect on {os.fspath(path)}, which is no picture", id="no-effect")
+        raise UsageError(
+            "scale has no effect on {path}, which is no picture",
+            id="option.scale-no-effect",
+            path=os.fspath(path),
+        )
 
 
 def skipped_inputs(*groups: Sequence[Any]) -> tuple[SkippedInput, ...]:

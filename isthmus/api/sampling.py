@@ -328,11 +328,20 @@ def generate(
         refuse_unused("strength", "without an image to vary", hint=Hint.add(like="IMAGE"))
     strength = DEFAULT_STRENGTH if strength is None else strength
     if not 0 <= strength <= 1:
-        raise UsageError(f"strength={strength:g}: a number from 0 to 1 is expected", id="range")
+        raise UsageError(
+            "strength={strength:g}: a number from 0 to 1 is expected", id="option.strength", strength=strength
+        )
     if not 0 <= temperature < math.inf:
-        raise UsageError(f"temperature={temperature:g}: a finite number from 0 on is expected", id="range")
+        raise UsageError(
+            "temperature={temperature:g}: a finite number from 0 on is expected",
+            id="option.temperature",
+            temperature=temperature,
+        )
     if like is not None and size is not None:
-        raise UsageError("variations have the size of their image: leave out either size or like")
+        raise UsageError(
+            "variations have the size of their image: leave out either size or like",
+            id="option.size-and-like",
+        )
     network = load_model(model)
     given = None if like is None else read_image_for(network, like, range=range)
     chosen, source = resolve_prior(network, prior, reference, range=range)
@@ -422,7 +431,7 @@ def interpolate(
     if path != "prior" and steps is not None:
         refuse_unused("steps", f"on a {path} path", hint=Hint.add(path="prior"))
     if isinstance(images, str) or len(images) < 2:
-        raise UsageError("a path needs at least two images", id="images")
+        raise UsageError("a path needs at least two images", id="interpolate.two-images")
     network = load_model(model)
     from isthmus.generation.codes import check_generates
     from isthmus.generation.sampling import interpolate_images

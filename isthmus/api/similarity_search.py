@@ -283,7 +283,9 @@ def _index_images(
 
     earlier = None if path is None else load_usable(path)
     if path is not None and earlier is None and path_exists(path):
-        log_note("the index {path} is damaged and is made anew", id="index-damaged", path=os.fspath(path))
+        log_note(
+            "the index {path} is damaged and is made anew", id="search.index-made-again", path=os.fspath(path)
+        )
     extractor = _choose_extractor(model, images, layer, earlier)
     current = path is None or is_current(earlier, model, extractor, images)
     error: OutputError | None = None

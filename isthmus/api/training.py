@@ -31,6 +31,7 @@ from isthmus.api.training_results import TrainingResult
 from isthmus.errors import UsageError, nearest
 from isthmus.interruption import is_inside_use
 from isthmus.log import LOGGER, SkippedInput, collect_notes, log_note
+from isthmus.messages import restore_message
 from isthmus.progress import Progress, Task, start_task
 from isthmus.wording import format_count
 
@@ -251,7 +252,12 @@ def plan_training(
     known = [field.name for field in fields(TrainConfig)]
     for name in asked:
         if name not in known:
-            raise UsageError(f"plan_training has no option '{name}'{nearest(name, known)}", id="option")
+            raise UsageError(
+                "plan_training has no option '{name}'{suggestion}",
+                id="training.unknown-plan-option",
+                name=name,
+                suggestion=nearest(name, known),
+            )
     config = TrainConfig(**asked)
     with collect_notes(), limited():
         if target is not None:
@@ -280,7 +286,7 @@ def describe_training(model: ModelLike) -> TrainingResult:
     network = load_model(model)
     summary = network.summary
     if "steps" not in summary or "images" not in (summary.get("data") or {}):
-        raise UsageError("nothing is known about the training of this model", id="no-training")
+        raise UsageError("nothing is known about the training of this model", id="model.no-training")
     from isthmus.training.diagnosis.finding import recorded
 
     data, settled = summary["data"], summary["settled"]
@@ -304,8 +310,14 @@ def describe_training(model: ModelLike) -> TrainingResult:
         findings=recorded(summary),
         privacy=summary.get("privacy"),
         history=tuple(summary["history"]),
-        notes=(*(data.get("notes") or ()), *settled["notes"]),
-        skipped=tuple(SkippedInput(*pair) for pair in data.get("skipped") or ()),
+        notes=(
+            *(restore_message(note, data.get("messages")) for note in data.get("notes") or ()),
+            *(restore_message(note, settled.get("messages")) for note in settled["notes"]),
+        ),
+        skipped=tuple(
+            SkippedInput(name, restore_message(reason, data.get("messages")))
+            for name, reason in data.get("skipped") or ()
+        ),
     )
 
 
@@ -350,7 +362,7 @@ class _Watcher:
 
     def on_ready(self, trainer: Trainer) -> None:
         if self._resumed:
-            log_note("going on with the recipe and length of the unfinished training", id="resumed")
+            log_note("going on with the recipe and length of the unfinished training", id="training.resumed")
         _log_choices(trainer)
 
     def on_step(self, step: Step) -> None:
@@ -371,7 +383,7 @@ def _log_choices(trainer: Trainer) -> None:
     what = f"pair of {kind} and {made} images" if images.target_channels else f"{kind} image"
     log_note(
         "{source}: {images} of {size} to train on{held_out}",
-        id="training-images",
+        id="training.images",
         source=images.source,
         images=f"{len(images):,} pairs{what.removeprefix('pair')}"
         if images.target_channels and len(images) != 1
@@ -382,7 +394,7 @@ def _log_choices(trainer: Trainer) -> None:
     report_reading(images)
     log_note(
         "recipe {recipe}, code {code}, {parameters}",
-        id="training-recipe",
+        id="training.recipe",
         recipe=recipe.name,
         code=recipe.code,
         parameters=format_count(sum(p.numel() for p in model.parameters()), "parameter"),
@@ -409,7 +421,12 @@ def _rename_old(old: dict[str, Any]) -> dict[str, Any]:
     for name in old:
         if name not in OLD_NAMES:
             known = [one for one in inspect.signature(train).parameters if one != "old"]
-            raise UsageError(f"train has no option '{name}'{nearest(name, known)}", id="option")
+            raise UsageError(
+                "train has no option '{name}'{suggestion}",
+                id="training.unknown-option",
+                name=name,
+                suggestion=nearest(name, known),
+            )
         warnings.warn(
             f"train({name}=…) is now {OLD_NAMES[name]}=…; the old name goes with version 0.3",
             DeprecationWarning,

@@ -377,14 +377,14 @@ class _Job:
 
 def _check(names: tuple[str, ...], folds: int, search: str, trials: int, budget: float | None) -> None:
     if not 1 <= len(names) <= 2:
-        raise UsageError("give one objective, or two for a Pareto front")
+        raise UsageError("give one objective, or two for a Pareto front", id="tune.objectives")
     check_count("folds", folds, least=2)
     check_choice("search", search, get_args(SearchKind))
     check_count("trials", trials)
     if search == "grid" and trials != DEFAULT_TRIALS:
         refuse_unused("trials", "on a grid, which has as many as its values", hint=Hint.add(search="random"))
     if budget is not None and budget <= 0:
-        raise UsageError(f"budget={budget}: minutes above 0 are expected", id="budget")
+        raise UsageError("budget={budget}: minutes above 0 are expected", id="tune.budget", budget=budget)
 
 
 def _describe_search(

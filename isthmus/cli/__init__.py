@@ -105,8 +105,13 @@ class LazyGroup(click.Group):
             and not word.startswith("-")
             and not ctx.resilient_parsing
         ):
-            message = f"no such command '{word}'{nearest(word, tuple(_BY_NAME))}"
-            raise UsageError(message, hint="isthmus --help")
+            raise UsageError(
+                "no such command '{name}'{suggestion}",
+                id="command.unknown",
+                hint="isthmus --help",
+                name=word,
+                suggestion=nearest(word, tuple(_BY_NAME)),
+            )
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

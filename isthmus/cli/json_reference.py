@@ -63,7 +63,7 @@ def describe_result(result: type[Result]) -> str:
         f"| `{key}` | {about[attribute]}{_describe_items(result, attribute)} |"
         for key, attribute in result.document.items()
     ]
-    shared = (key for key in ("complete", "notes", "skipped") if key not in result.document)
+    shared = (key for key in ("complete", "notes", "note_details", "skipped") if key not in result.document)
     rows += [f"| `{key}` | {about[key]} |" for key in shared]
     if result.formats != (".json",) and "out" not in result.document:
         about_files = _WRITTEN | dict(result.file_facts)

@@ -39,8 +39,21 @@ def option_name(name: str) -> str:
 
 def format_hint(hint: Hint) -> str:
     """A hint in the shell's spelling."""
-    if hint.words:
+    if not hint.options and not hint.use:
         return hint.words
+    options = _option_words(hint)
+    if hint.use:
+        return command_line([COMMANDS.get(hint.use, hint.use), *hint.arguments, *options])
+    added = f"repeat the command with {_quote(options)}"
+    return f"{hint.words}, or {added}" if hint.words else added
+
+
+def format_options(hint: Hint) -> str:
+    """Words and options alone, such as `--code 8`, in the shell's spelling."""
+    return ", or ".join(filter(None, (hint.words, _quote(_option_words(hint)))))
+
+
+def _option_words(hint: Hint) -> list[str]:
     options: list[str] = []
     for name, value in hint.options:
         flag = option_name(name)
@@ -55,9 +68,11 @@ def format_hint(hint: Hint) -> str:
                 options += [flag, str(item)]
         else:
             options += [flag, str(value)]
-    if hint.use:
-        return command_line([COMMANDS.get(hint.use, hint.use), *hint.arguments, *options])
-    return f"repeat the command with {command_line(options).removeprefix('isthmus ')}"
+    return options
+
+
+def _quote(words: Sequence[str]) -> str:
+    return command_line(words).removeprefix("isthmus").lstrip()
 
 
 def _is_pair_of_numbers(value: object) -> TypeGuard[tuple[float, float]]:

@@ -11,6 +11,8 @@ from typing import Any
 import click
 
 from isthmus.cli.console import Console, is_worker_rank
+from isthmus.cli.line import format_options
+from isthmus.errors import spell_hints
 from isthmus.interruption import NOTE_ID
 from isthmus.log import LOGGER
 
@@ -26,7 +28,7 @@ def output_options(function: Callable[..., None]) -> Callable[..., None]:
         console = Console(json=as_json, quiet=quiet, silent=is_worker_rank())
         _note_old_name(console)
         try:
-            with log_to(console):
+            with log_to(console), spell_hints(format_options):
                 function(*args, console=console, **options)
         except click.exceptions.Exit:
             if not console.lost:

@@ -23,7 +23,11 @@ def command(console: Console, name: str | None, toml: bool) -> None:
     """
     if name is None:
         if toml:
-            raise UsageError("--toml needs the name of a recipe", hint=Hint("isthmus recipes conv --toml"))
+            raise UsageError(
+                "--toml needs the name of a recipe",
+                id="recipe.toml-without-name",
+                hint=Hint("isthmus recipes conv --toml"),
+            )
         show(console, list_recipes())
         console.suggest("every setting of one: isthmus recipes NAME")
         return

@@ -96,7 +96,9 @@ def _call_guarded(call: Callable[[], _Result]) -> _Result:
         # Rust's panics are no Exceptions; everything else that is none must pass through.
         if not isinstance(error, (ValueError, AssertionError)) and type(error).__name__ != "PanicException":
             raise
-        raise CompressedFileError("damaged: its symbols cannot be decoded") from None
+        raise CompressedFileError(
+            "damaged: its symbols cannot be decoded", id="compressed-file.symbols"
+        ) from None
 
 
 def _constriction() -> Any:

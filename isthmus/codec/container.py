@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from isthmus.errors import DataError
 from isthmus.installation import upgrade_hint
+from isthmus.messages import Message
 from isthmus.wording import choose_word, format_count
 
 MAGIC = b"\x89IST"
@@ -37,7 +38,13 @@ Key = tuple[bytes, int]
 
 
 class CompressedFileError(DataError):
-    """Not a compressed image, damaged, above a limit, or from a later version."""
+    """Not a compressed image, damaged, above a limit, or from a later version.
+
+    Attributes:
+        reason: where the message begins with a file's name, the rest of it.
+    """
+
+    reason: Message | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +98,16 @@ class Damage:
     reason: str
 
     def __str__(self) -> str:
-        return f"{name_chunk(self.tag, self.number)} {self.reason}"
+        return self.message
+
+    @property
+    def message(self) -> Message:
+        return Message(
+            "{part} {reason}",
+            id="compressed-file.damage",
+            part=name_chunk(self.tag, self.number),
+            reason=self.reason,
+        )
 
 
 @dataclass(frozen=True)
@@ -155,28 +171,49 @@ def read_header(data: bytes | memoryview, *, max_pixels: int = MAX_PIXELS) -> Co
         CompressedFileError: see the class.
     """
     if bytes(data[: len(MAGIC)]) != MAGIC:
-        raise CompressedFileError("not a compressed image of isthmus" if len(data) else "empty (0 bytes)")
+        if not len(data):
+            raise CompressedFileError("empty (0 bytes)", id="image-file.empty")
+        raise CompressedFileError("not a compressed image of isthmus", id="compressed-file.other-format")
     if len(data) < HEADER_BYTES:
         raise CompressedFileError(
-            f"cut short: {format_count(len(data), 'byte')}, and its header alone has {HEADER_BYTES}"
+            "cut short: {bytes}, and its header alone has {header_bytes}",
+            id="compressed-file.short-header",
+            bytes=format_count(len(data), "byte"),
+            header_bytes=HEADER_BYTES,
         )
     fixed = bytes(data[: _HEADER.size])
     _, version, kind, flags, channels, width, height, quality, tile, model = _HEADER.unpack(fixed)
     if struct.pack("<I", binascii.crc32(fixed)) != bytes(data[_HEADER.size : HEADER_BYTES]):
-        raise CompressedFileError("damaged: its header does not match its checksum")
+        raise CompressedFileError(
+            "damaged: its header does not match its checksum", id="compressed-file.header-checksum"
+        )
     if version > VERSION or (version == VERSION and kind != IMAGE):
         raise CompressedFileError(
-            f"written by a later version of isthmus (format {version}.{kind}, this one reads {VERSION}.1)",
+            "written by a later version of isthmus (format {version}.{kind}, this one reads {supported}.1)",
+            id="compressed-file.later-version",
             hint=upgrade_hint(),
+            version=version,
+            kind=kind,
+            supported=VERSION,
         )
     is_valid = version == VERSION and not flags & ~sum(_FLAGS.values()) and channels in (1, 3)
     if not (is_valid and width and height and 100 <= quality <= 10_000):
-        raise CompressedFileError("damaged: a field of its header is out of range")
+        raise CompressedFileError(
+            "damaged: a field of its header is out of range", id="compressed-file.header-range"
+        )
     if not TILE_SIDES[0] <= tile <= TILE_SIDES[1]:
-        raise CompressedFileError(f"damaged: tiles of {tile} pixels")
+        raise CompressedFileError(
+            "damaged: tiles of {tile} pixels", id="compressed-file.tile-size", tile=tile
+        )
     if width * height > max_pixels:
         limit = f"{max_pixels / 1e6:g} megapixels, the limit of max_pixels"
-        raise CompressedFileError(f"{width}×{height} pixels are more than {limit}")
+        raise CompressedFileError(
+            "{width}×{height} pixels are more than {most}",
+            id="compressed-file.too-many-pixels",
+            width=width,
+            height=height,
+            most=limit,
+        )
     header = ContainerHeader(
         size=(height, width),
         channels=channels,
@@ -189,7 +226,12 @@ def read_header(data: bytes | memoryview, *, max_pixels: int = MAX_PIXELS) -> Co
         preview=bool(flags & _FLAGS[PREVIEW]),
     )
     if header.tiles > MAX_TILES:
-        raise CompressedFileError(f"damaged: {header.tiles:,} tiles are more than {MAX_TILES:,}, the limit")
+        raise CompressedFileError(
+            "damaged: {tiles:,} tiles are more than {most:,}, the limit",
+            id="compressed-file.too-many-tiles",
+            tiles=header.tiles,
+            most=MAX_TILES,
+        )
     return header
 
 
@@ -210,7 +252,11 @@ def read_container(data: bytes, *, max_pixels: int = MAX_PIXELS, keep_going: boo
     if not keep_going:
         return Container(header, _parse_chunks(view, keys))
     chunks = _recover_chunks(view, set(keys))
-    lost = tuple(Damage(*key, "is damaged or missing") for key in keys if key not in chunks)
+    lost = tuple(
+        Damage(*key, Message("is damaged or missing", id="compressed-file.part-damaged"))
+        for key in keys
+        if key not in chunks
+    )
     return Container(header, chunks, lost)
 
 
@@ -220,23 +266,42 @@ def _parse_chunks(view: memoryview, keys: list[Key]) -> dict[Key, memoryview]:
     for key in keys:
         name = name_chunk(*key)
         if position + CHUNK_BYTES > len(view):
-            raise CompressedFileError(f"cut short: {name} is missing")
+            raise CompressedFileError(
+                "cut short: {name} is missing", id="compressed-file.chunk-missing", name=name
+            )
         chunk = _chunk_at(view, position)
         if chunk is None:
-            raise CompressedFileError(f"damaged: the head of {name} does not match its checksum")
+            raise CompressedFileError(
+                "damaged: the head of {name} does not match its checksum",
+                id="compressed-file.chunk-head-checksum",
+                name=name,
+            )
         end = position + CHUNK_BYTES + chunk[1]
         if chunk[0] != key:
-            raise CompressedFileError(f"damaged: another chunk stands where {name} belongs")
+            raise CompressedFileError(
+                "damaged: another chunk stands where {name} belongs",
+                id="compressed-file.chunk-order",
+                name=name,
+            )
         if end > len(view):
-            raise CompressedFileError(f"cut short: {name} lacks {format_count(end - len(view), 'byte')}")
+            raise CompressedFileError(
+                "cut short: {name} lacks {bytes}",
+                id="compressed-file.chunk-short",
+                name=name,
+                bytes=format_count(end - len(view), "byte"),
+            )
         chunks[key] = view[position + CHUNK_BYTES : end]
         if binascii.crc32(chunks[key]) != chunk[2]:
-            raise CompressedFileError(f"damaged: {name} does not match its checksum")
+            raise CompressedFileError(
+                "damaged: {name} does not match its checksum", id="compressed-file.chunk-checksum", name=name
+            )
         position = end
     if position != len(view):
         raise CompressedFileError(
-            f"damaged: {format_count(len(view) - position, 'byte')} "
-            f"{choose_word(len(view) - position, 'follows', 'follow')} its end"
+            "damaged: {bytes} {verb} its end",
+            id="compressed-file.bytes-after-end",
+            bytes=format_count(len(view) - position, "byte"),
+            verb=choose_word(len(view) - position, "follows", "follow"),
         )
     return chunks
 

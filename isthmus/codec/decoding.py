@@ -131,7 +131,11 @@ def decode_tile_symbols(
         symbols = tiles[number]
         if not isinstance(symbols, CompressedFileError) and checksum(symbols) != check:
             name = container.name_chunk(container.TILE, number)
-            tiles[number] = CompressedFileError(f"damaged: {name} decodes to other symbols than were encoded")
+            tiles[number] = CompressedFileError(
+                "damaged: {name} decodes to other symbols than were encoded",
+                id="compressed-file.tile-wrong-symbols",
+                name=name,
+            )
     return [tiles[number] for number in numbers]
 
 
@@ -149,10 +153,14 @@ def _read_tile_head(file: Container, codec: Codec, number: int) -> tuple[int, in
     payload = _payload(file, container.TILE, number)
     name = container.name_chunk(container.TILE, number)
     if len(payload) < TILE_HEAD.size:
-        raise CompressedFileError(f"damaged: {name} is cut short")
+        raise CompressedFileError("damaged: {name} is cut short", id="compressed-file.tile-short", name=name)
     band, check = TILE_HEAD.unpack(payload[: TILE_HEAD.size])
     if band >= len(codec.tables.bands):
-        raise CompressedFileError(f"damaged: {name} names a band that the model does not have")
+        raise CompressedFileError(
+            "damaged: {name} names a band that the model does not have",
+            id="compressed-file.unknown-band",
+            name=name,
+        )
     return band, check, payload[TILE_HEAD.size :]
 
 
@@ -171,11 +179,17 @@ def check_model(header: container.ContainerHeader, codec: Codec) -> None:
     """
     if header.model != codec.fingerprint:
         raise CompressedFileError(
-            f"made with another model ({header.model.hex()}; this one is {codec.fingerprint.hex()})",
+            "made with another model ({made_with}; this one is {model})",
+            id="compressed-file.other-model",
             hint=Hint.call("decompress_files", "FILE", model="MODEL"),
+            made_with=header.model.hex(),
+            model=codec.fingerprint.hex(),
         )
     if header.channels > codec.model.channels:
-        raise CompressedFileError("damaged: a colour picture, and its model knows gray ones")
+        raise CompressedFileError(
+            "damaged: a colour picture, and its model knows gray ones",
+            id="compressed-file.colour-for-gray-model",
+        )
 
 
 def check_region(region: Rectangle | None, grid: Grid) -> Rectangle:
@@ -186,7 +200,12 @@ def check_region(region: Rectangle | None, grid: Grid) -> Rectangle:
         return grid.pixels
     if not region or region.meet(grid.pixels) != region:
         height, width = grid.size
-        raise UsageError(f"the region is not within the picture, {width}×{height} pixels")
+        raise UsageError(
+            "the region is not within the picture, {width}×{height} pixels",
+            id="codec.region-outside",
+            width=width,
+            height=height,
+        )
     return region
 
 
@@ -197,12 +216,26 @@ def _check_enough_tiles(file: Container, numbers: Sequence[int]) -> None:
     """
     readable = sum((container.TILE, number) in file.chunks for number in numbers)
     if readable * MAX_LOST_PER_TILE < len(numbers):
-        count = "none" if readable == 0 else f"only {readable:,}"
-        raise CompressedFileError(f"damaged: of {len(numbers):,} tiles {count} can be read")
+        if readable == 0:
+            raise CompressedFileError(
+                "damaged: of {tiles:,} tiles none can be read",
+                id="compressed-file.tiles-all-lost",
+                tiles=len(numbers),
+            )
+        raise CompressedFileError(
+            "damaged: of {tiles:,} tiles only {kept:,} can be read",
+            id="compressed-file.tiles-lost",
+            tiles=len(numbers),
+            kept=readable,
+        )
 
 
 def _payload(file: Container, tag: bytes, number: int) -> memoryview:
     payload = file.chunks.get((tag, number))
     if payload is None:
-        raise CompressedFileError(f"damaged: {container.name_chunk(tag, number)} is missing")
+        raise CompressedFileError(
+            "damaged: {name} is missing",
+            id="compressed-file.part-missing",
+            name=container.name_chunk(tag, number),
+        )
     return payload

@@ -160,7 +160,9 @@ def expand_channels(pixels: Pixels, channels: int) -> Pixels:
     if pixels.shape[2] == channels:
         return pixels
     if channels == 1:
-        raise CapabilityError("this model codes gray images, and this one is colour")
+        raise CapabilityError(
+            "this model codes gray images, and this one is colour", id="codec.colour-for-gray-model"
+        )
     return np.broadcast_to(pixels, (*pixels.shape[:2], channels))
 
 

@@ -85,7 +85,9 @@ def read_preview(file: Container) -> npt.NDArray[np.uint8] | None:
                 raise ValueError("too large")
             return np.asarray(image.convert("RGBA" if image.mode == "RGBA" else "RGB"))
     except Exception:  # Pillow raises nearly every type on damaged files
-        raise CompressedFileError("damaged: its preview cannot be decoded") from None
+        raise CompressedFileError(
+            "damaged: its preview cannot be decoded", id="compressed-file.preview"
+        ) from None
 
 
 def read_compressed(data: bytes | str | os.PathLike[str] | IO[bytes]) -> bytes:
@@ -103,13 +105,20 @@ def read_compressed(data: bytes | str | os.PathLike[str] | IO[bytes]) -> bytes:
         with open_input(path) as stream:
             return stream.read()
     except FileNotFoundError:
-        raise CompressedFileError(f"{path}: no such file") from None
+        raise CompressedFileError("{path}: no such file", id="compressed-file.missing", path=path) from None
     except IsADirectoryError:
-        raise CompressedFileError(f"{path}: is a folder") from None
+        raise CompressedFileError("{path}: is a folder", id="compressed-file.is-folder", path=path) from None
     except NotAFileError as error:
-        raise CompressedFileError(f"{path}: {error.strerror}") from None
+        raise CompressedFileError(
+            "{path}: {reason}", id="compressed-file.problem", path=path, reason=error.strerror
+        ) from None
     except OSError as error:
-        raise CompressedFileError(f"{path}: cannot be opened ({error.strerror or error})") from None
+        raise CompressedFileError(
+            "{path}: cannot be opened ({reason})",
+            id="compressed-file.cannot-open",
+            path=path,
+            reason=error.strerror or error,
+        ) from None
 
 
 def with_name(source: str | os.PathLike[str], work: Callable[[], _Result]) -> _Result:
@@ -120,4 +129,12 @@ def with_name(source: str | os.PathLike[str], work: Callable[[], _Result]) -> _R
         prefix = f"{os.fspath(source)}: "
         if error.message.startswith(prefix):
             raise
-        raise CompressedFileError(prefix + error.message, hint=error.hint) from None
+        whole = CompressedFileError(
+            "{path}: {reason}",
+            id="compressed-file.problem",
+            hint=error.hint,
+            path=source,
+            reason=error.message,
+        )
+        whole.reason = error.message
+        raise whole from None

@@ -184,11 +184,12 @@ def _crops(model: Autoencoder, images: Iterable[npt.NDArray[Any]], positions: in
         pixels = read_picture(image).pixels
         if pixels.shape[2] == 3 and model.channels == 1:
             raise DataError(
-                "this model codes gray images, and there are colour ones among those to fit its tables to"
+                "this model codes gray images, and there are colour ones among those to fit its tables to",
+                id="codec.colour-among-images",
             )
         usable.append(pixels)
     if not usable:
-        raise DataError("no images to fit the codec's tables to")
+        raise DataError("no images to fit the codec's tables to", id="codec.no-images")
     crops: list[Tensor] = []
     left = positions
     for index in random.permutation(len(usable)):

@@ -82,7 +82,12 @@ class Grid:
         """
         if header.tile % stride or header.tile // stride > MAX_TILE_STEPS:
             wide = f"{stride} pixels a step"
-            raise CompressedFileError(f"damaged: tiles of {header.tile} pixels do not fit its model, {wide}")
+            raise CompressedFileError(
+                "damaged: tiles of {tile} pixels do not fit its model, {model_tile}",
+                id="compressed-file.tile-size-of-model",
+                tile=header.tile,
+                model_tile=wide,
+            )
         return cls(header.size, stride, header.tile // stride)
 
     @property

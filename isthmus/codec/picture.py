@@ -55,7 +55,9 @@ def decode_plane(data: bytes | memoryview, size: tuple[int, int]) -> Plane:
     except zlib.error:
         plain = b""
     if len(plain) != count or not inflater.eof or inflater.unused_data:
-        raise CompressedFileError("damaged: its transparency cannot be decoded")
+        raise CompressedFileError(
+            "damaged: its transparency cannot be decoded", id="compressed-file.transparency"
+        )
     return np.cumsum(np.frombuffer(plain, np.uint8).reshape(size), axis=0, dtype=np.uint8)
 
 
@@ -126,7 +128,11 @@ def read_picture(image: Any, *, range: Range | None = None, max_pixels: int = MA
 def _from_array(image: Any, value_range: Range | None, max_pixels: int) -> Picture:
     if is_tensor(image):
         if image.ndim != 4 or len(image) != 1:
-            raise DataError(f"an image to compress is one tensor (1, C, H, W), not {tuple(image.shape)}")
+            raise DataError(
+                "an image to compress is one tensor (1, C, H, W), not {shape}",
+                id="codec.tensor-shape",
+                shape=tuple(image.shape),
+            )
         tensor = image.detach().cpu()[0].permute(1, 2, 0)
         array = (tensor.double() if tensor.is_floating_point() else tensor).numpy()
     else:
@@ -134,22 +140,40 @@ def _from_array(image: Any, value_range: Range | None, max_pixels: int) -> Pictu
     if array.ndim == 2:
         array = array[:, :, None]
     if array.ndim != 3 or not 1 <= array.shape[2] <= 4 or 0 in array.shape:
-        raise DataError(f"an image to compress is (H, W) or (H, W, 1 to 4), not {np.shape(image)}")
+        raise DataError(
+            "an image to compress is (H, W) or (H, W, 1 to 4), not {shape}",
+            id="codec.image-shape",
+            shape=np.shape(image),
+        )
     if array.shape[0] * array.shape[1] > max_pixels:
-        raise DataError(f"{array.shape[1]}×{array.shape[0]} pixels are more than {max_pixels:,}, the limit")
+        raise DataError(
+            "{width}×{height} pixels are more than {most:,}, the limit",
+            id="codec.too-many-pixels",
+            width=array.shape[1],
+            height=array.shape[0],
+            most=max_pixels,
+        )
     try:
         samples = to_samples(array, value_range)
     except UnreadablePixelsError as error:
-        raise DataError(f"image {error}", hint=error.hint) from None
+        raise DataError("image {reason}", id="data.image-problem", hint=error.hint, reason=error) from None
     if samples.dtype == np.uint16:
-        raise DataError(f"an image to compress has 8 bits per sample (uint8), not {array.dtype}")
+        raise DataError(
+            "an image to compress has 8 bits per sample (uint8), not {dtype}",
+            id="codec.image-dtype",
+            dtype=array.dtype,
+        )
     return _split(to_dtype(samples, np.uint8))
 
 
 def _from_file(path: Path | Content, max_pixels: int) -> Picture:
     header = probe(path, max_pixels=max_pixels)
     if header.narrowed or header.dtype != np.uint8:
-        raise ImageFileError(path, "more than 8 bits per sample, which files of isthmus do not hold")
+        raise ImageFileError(
+            path,
+            "more than 8 bits per sample, which files of isthmus do not hold",
+            id="image-file.too-many-bits",
+        )
     array = decode(path, alpha="keep", max_pixels=max_pixels)
     exif, icc = metadata(path)
     split = _split(array)

@@ -85,7 +85,12 @@ def check_target(
         name for name, value in (("quality", quality), ("bpp", bpp), ("psnr", psnr)) if value is not None
     ]
     if len(asked) > 1:
-        raise UsageError(f"{asked[0]} and {asked[1]} cannot both be asked for; choose one")
+        raise UsageError(
+            "{first} and {second} cannot both be asked for; choose one",
+            id="codec.two-targets",
+            first=asked[0],
+            second=asked[1],
+        )
     for name, value, low, high in (
         ("quality", quality, 1, 100),
         ("bpp", bpp, 0.001, 100),
@@ -94,7 +99,14 @@ def check_target(
         ("effort", effort, 0, 100),
     ):
         if value is not None and not low <= value <= high:
-            raise UsageError(f"{name} {value:g} is out of range: it runs from {low:g} to {high:g}")
+            raise UsageError(
+                "{name} {value:g} is out of range: it runs from {low:g} to {high:g}",
+                id="codec.target-range",
+                name=name,
+                value=value,
+                low=low,
+                high=high,
+            )
 
 
 def _encode_within(

@@ -49,8 +49,8 @@ def make_codec(model: Autoencoder) -> Codec:
     transform.check_codec(model)
     if attachment is None:
         raise CapabilityError(
-            "this model has no tables for its symbols yet; `isthmus train` fits them, and so does "
-            "isthmus.fit_codec(model, images)",
+            "this model has no tables for its symbols yet: training a codec fits them",
+            id="codec.no-tables",
             hint=Hint.call("train", "DATA", recipe="codec"),
         )
     tables = from_attachment(attachment.facts, attachment.tensors, channels=model.recipe.geometry.channels)

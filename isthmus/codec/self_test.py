@@ -64,7 +64,8 @@ def run_self_test(read: Tables) -> None:
     if not passed:
         raise ModelFileError(
             "the model's codec tables fail their own test here: they are damaged, "
-            "or this machine calculates wrongly"
+            "or this machine calculates wrongly",
+            id="codec.self-test",
         )
 
 

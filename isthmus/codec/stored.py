@@ -64,8 +64,11 @@ def from_attachment(
         version = int(facts["format"])
         if version > FORMAT:
             raise ModelFileError(
-                f"the model's codec tables are of a later version ({version}, this one reads {FORMAT})",
+                "the model's codec tables are of a later version ({version}, this one reads {supported})",
+                id="codec.tables-later-version",
                 hint=upgrade_hint(),
+                version=version,
+                supported=FORMAT,
             )
         qualities = sides(facts, "qualities", count=(1, 255), high=10_000)
         arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
@@ -75,7 +78,10 @@ def from_attachment(
         stored_channels = len(arrays["proof.symbols"])
         if channels is not None and stored_channels != channels:
             raise ModelFileError(
-                f"the model's codec tables are for {stored_channels} channels, and its code has {channels}"
+                "the model's codec tables are for {given} channels, and its code has {expected}",
+                id="codec.tables-channels",
+                given=stored_channels,
+                expected=channels,
             )
         channels = stored_channels
         if not 1 <= channels <= MAX_CHANNELS:
@@ -94,7 +100,9 @@ def from_attachment(
         _check(tables)
     except DAMAGE as error:
         why = " ".join(str(error).split())[:200]
-        raise ModelFileError(f"the model's codec tables are damaged ({why})") from None
+        raise ModelFileError(
+            "the model's codec tables are damaged ({reason})", id="codec.tables-damaged", reason=why
+        ) from None
     return tables
 
 

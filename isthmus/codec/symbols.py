@@ -216,7 +216,7 @@ class _SymbolModel:
             low[here] = coder.raw(bits, len(here), bits_given)
         symbols = ((high << shift) + low) * mirror + middle
         if len(symbols) and np.abs(symbols).max() > MAX_SYMBOL:
-            raise CompressedFileError("damaged: a symbol is out of range")
+            raise CompressedFileError("damaged: a symbol is out of range", id="compressed-file.symbol-range")
         return symbols.astype(np.int32)
 
 
@@ -235,7 +235,7 @@ def _code_escapes(coder: Coder, values: npt.NDArray[np.int64] | None, count: int
     flat = np.full((count, 1 << 5), TOTAL / (1 << 5) - 1)
     length = coder.categorical(flat, length)
     if count and length.max() >= _LARGEST_LENGTH:
-        raise CompressedFileError("damaged: a symbol is out of range")
+        raise CompressedFileError("damaged: a symbol is out of range", id="compressed-file.symbol-range")
     magnitude = np.ones(count, np.int64) << length
     for bits in range(1, int(length.max(initial=0)) + 1):
         here = np.flatnonzero(length == bits)

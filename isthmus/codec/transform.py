@@ -19,6 +19,7 @@ from isthmus.codec.coder import Ints
 from isthmus.codec.grid import BLOCK_SIDE_TILES, Grid, Rectangle
 from isthmus.errors import CapabilityError, DataError, Hint
 from isthmus.machine import multiplies_bfloat16
+from isthmus.messages import Message
 from isthmus.model import capabilities
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.bottlenecks.entropy import EntropyBottleneck, rate_model
@@ -35,18 +36,38 @@ def check_codec(model: Autoencoder) -> None:
     capabilities.check_use(recipe, "compress")
     why = None
     if not recipe.bottleneck.has_rate:
-        why = f"its codes are not integers with a known rate (bottleneck.kind={recipe.bottleneck.kind})"
+        why = Message(
+            "its codes are not integers with a known rate (bottleneck.kind={bottleneck})",
+            id="codec.not-integers",
+            bottleneck=recipe.bottleneck.kind,
+        )
     elif not recipe.geometry.is_grid:
-        why = f"its code {recipe.code} is a vector for one image size, not a grid such as 128@16"
+        why = Message(
+            "its code {code} is a vector for one image size, not a grid such as 128@16",
+            id="codec.vector-code",
+            code=recipe.code,
+        )
     elif not recipe.backbone.is_local:
-        why = f"with backbone.kind={recipe.backbone.kind} each part of an image depends on all of it"
+        why = Message(
+            "with backbone.kind={backbone} each part of an image depends on all of it",
+            id="codec.not-local",
+            backbone=recipe.backbone.kind,
+        )
     elif recipe.positions.knows_position:
-        why = "it knows positions, and so cannot code an image piece by piece"
+        why = Message(
+            "it knows positions, and so cannot code an image piece by piece", id="codec.knows-positions"
+        )
     elif not recipe.corruption.is_identity:
-        why = "it was trained on corrupted images, which it would take an intact one for"
+        why = Message(
+            "it was trained on corrupted images, which it would take an intact one for",
+            id="codec.trained-on-corrupted",
+        )
     if why is not None:
         raise CapabilityError(
-            f"this model cannot compress: {why}", hint=Hint.call("train", "DATA", recipe="codec")
+            "this model cannot compress: {reason}",
+            id="codec.cannot-compress",
+            hint=Hint.call("train", "DATA", recipe="codec"),
+            reason=why,
         )
 
 
@@ -89,7 +110,12 @@ def compute_latents(model: Autoencoder, image: Tensor) -> Tensor:
     """
     check_codec(model)
     if image.ndim != 4 or image.shape[:2] != (1, model.channels):
-        raise DataError(f"one image of {model.channels} channels is needed, got {tuple(image.shape)}")
+        raise DataError(
+            "one image of {expected} channels is needed, got {shape}",
+            id="codec.channels",
+            expected=model.channels,
+            shape=tuple(image.shape),
+        )
     return model.features(image, torch.bfloat16 if multiplies_bfloat16(image.device) else None)[0]
 
 
@@ -124,7 +150,14 @@ def synthesise(model: Autoencoder, symbols: np.ndarray, quality: float, size: tu
     bottleneck = _bottleneck(model)
     shape = model.recipe.geometry.shape(size)
     if symbols.shape != shape:
-        raise DataError(f"an image of {size[0]}×{size[1]} has symbols of shape {shape}, not {symbols.shape}")
+        raise DataError(
+            "an image of {height}×{width} has symbols of shape {expected}, not {given}",
+            id="codec.symbols-shape",
+            height=size[0],
+            width=size[1],
+            expected=shape,
+            given=symbols.shape,
+        )
     device = next(model.parameters()).device
     given = torch.from_numpy(np.ascontiguousarray(symbols)).to(device).float()[None]
     values = bottleneck.values(given, _quality(quality, given))
@@ -141,7 +174,11 @@ def _bottleneck(model: Autoencoder) -> EntropyBottleneck:
 
 def _quality(quality: float, like: Tensor) -> Tensor:
     if not 1 <= quality <= 100:
-        raise DataError(f"quality {quality:g} is out of range: it runs from 1 to 100")
+        raise DataError(
+            "quality {quality:g} is out of range: it runs from 1 to 100",
+            id="codec.quality-range",
+            quality=quality,
+        )
     return torch.full((1,), float(quality), device=like.device)
 
 

@@ -120,7 +120,11 @@ def image_nats(model: Autoencoder, raw: Tensor, images: Tensor) -> Tensor:
     """
     term = likelihood_term(model.recipe)
     if term is None:
-        raise CapabilityError(f"objective.image={model.recipe.objective.image} is no likelihood of images")
+        raise CapabilityError(
+            "objective.image={objective} is no likelihood of images",
+            id="evaluation.no-likelihood",
+            objective=model.recipe.objective.image,
+        )
     output = apply_range(raw, model.recipe.backbone.output)
     nats: Tensor = resolve(term.nats)(raw, output, model.noise_log_sigma, images)
     return nats

@@ -113,11 +113,20 @@ def read_features(path: str | os.PathLike[str]) -> ComparisonFeatures:
         )
     except (OSError, LookupError, TypeError, ValueError, RuntimeError) as error:
         raise ModelFileError(
-            f"{path} is not a feature network: {' '.join(str(error).split())[:200]}"
+            "{path} is not a feature network: {reason}",
+            id="model-file.not-a-feature-network",
+            path=path,
+            reason=" ".join(str(error).split())[:200],
         ) from None
     digest = _hash_tensors(tensors)
     if digest != card.get("hash"):
-        raise ModelFileError(f"{path} has the hash {digest}, its card {card.get('hash')}")
+        raise ModelFileError(
+            "{path} has the hash {digest}, its card {card_hash}",
+            id="model-file.feature-network-hash",
+            path=path,
+            digest=digest,
+            card_hash=card.get("hash"),
+        )
     network.eval().requires_grad_(False)
     facts = {
         "kind": "classifier",

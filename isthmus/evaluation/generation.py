@@ -26,6 +26,7 @@ from isthmus.generation.prior_store import list_priors, read_prior
 from isthmus.generation.sampling import sample_images, to_pixels
 from isthmus.images.conform import to_dtype
 from isthmus.images.store import ImageSet, Pixels
+from isthmus.messages import Message
 from isthmus.metrics.neighbours import find_neighbours
 from isthmus.metrics.set_distances import (
     energy_distance,
@@ -77,7 +78,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class Generation:
-    """What `evaluate_generation` found; `to_dict` is the key `generation` of `isthmus evaluate --json`."""
+    """What `evaluate_generation` found; `to_dict` is the key `generation` of an evaluation's document."""
 
     rows: tuple[Row, ...]
     memory: Memory
@@ -154,7 +155,10 @@ def evaluate_generation(
     test = convert_for_model(model, sample_evenly(images, count))
     known = convert_for_model(model, train)
     if len(test) < 8 or test.shape is None or known.shape != test.shape:
-        raise DataError("generation is measured on at least 8 test images, of the training images' size")
+        raise DataError(
+            "generation is measured on at least 8 test images, of the training images' size",
+            id="evaluation.generation-too-few",
+        )
     size = (test.shape[0], test.shape[1])
     random = np.random.default_rng(seed)
     named = read_features(features) if features else load_shipped_features(read_source(model, test))
@@ -182,7 +186,8 @@ def evaluate_generation(
     say("nearest training images")
     memory = memorised(drawn[:MEMORY_COUNT], test, known)
     notes = () if named is not None else (
-        "no classifier of this data comes with the package: distances are in principal components",
+        Message("no classifier of this data comes with the package: distances are in principal "
+"components", id="evaluation.no-classifier"),
     )  # fmt: skip
     return Generation(
         rows=tuple(_relative(rows)),

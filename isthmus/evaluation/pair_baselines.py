@@ -49,7 +49,12 @@ def load_linear_map(model: Autoencoder) -> PatchMap | None:
         }
         check_tensors(held.tensors, rules)
     except DAMAGE as error:
-        raise ModelFileError(f"the model's attachment {ATTACHMENT} is damaged: {error}") from None
+        raise ModelFileError(
+            "the model's attachment {attachment} is damaged: {reason}",
+            id="model-file.attachment",
+            attachment=ATTACHMENT,
+            reason=error,
+        ) from None
     patch_map = PatchMap(side)
     patch_map.weight, patch_map.bias = held.tensors["weight"], held.tensors["bias"]
     return patch_map

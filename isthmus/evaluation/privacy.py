@@ -62,8 +62,10 @@ def measure_membership(members: Numbers, others: Numbers) -> Membership:
     n, m = len(members), len(others)
     if min(n, m) < 10:
         raise DataError(
-            f"{format_count(n, 'training image')} and {format_count(m, 'other')} are too few to tell "
-            "membership"
+            "{images} and {others} are too few to tell membership",
+            id="evaluation.privacy-too-few",
+            images=format_count(n, "training image"),
+            others=format_count(m, "other"),
         )
     scores = -np.concatenate([members, others]).astype(np.float64)
     ranks = rankdata(scores)

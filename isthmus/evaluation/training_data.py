@@ -11,13 +11,14 @@ from isthmus.images.inventory import list_inventory
 from isthmus.images.named import is_name, where
 from isthmus.images.reading import read
 from isthmus.images.store import ImageSet
+from isthmus.messages import Message
 from isthmus.model.attachment_check import DAMAGE, whole_number
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.reading import read_for as read_for
 from isthmus.training.config import TrainConfig
 from isthmus.training.data import read_training_data
 
-_NOT_FOUND = "the training images were not found"
+_NOT_FOUND = Message("the training images were not found", id="reference.training-images-not-found")
 
 
 def find_training_images(model: Autoencoder, train: Any = None) -> tuple[ImageSet | None, str | None]:
@@ -47,7 +48,11 @@ def find_training_images(model: Autoencoder, train: Any = None) -> tuple[ImageSe
     except (IsthmusError, OSError, *DAMAGE):
         part = None
     if part is None:
-        return None, f"{source} is no longer what this model was trained on"
+        return None, Message(
+            "{source} is no longer what this model was trained on",
+            id="reference.training-images-changed",
+            source=source,
+        )
     return part, None
 
 
@@ -55,7 +60,7 @@ def _matches_inventory(recorded: dict[str, Any], source: str) -> bool:
     """Whether a listing of the source agrees with what the model recorded; nothing is decoded for it.
 
     Models of version 0.1 recorded no names, only how many images they were trained on: unread files and those
-    that `--only` left out may come on top.
+    that a list of names left out may come on top.
     """
     inventory = recorded.get("inventory")
     if isinstance(inventory, dict):

@@ -118,12 +118,19 @@ def fit_detector(
         DataError: fewer than ten normal images.
     """
     if kind not in get_args(Kind):
-        raise UsageError(f"score '{kind}' is not known; known: {', '.join(get_args(Kind))}")
+        raise UsageError(
+            "score '{name}' is not known; known: {known}",
+            id="anomalies.unknown-score",
+            name=kind,
+            known=", ".join(get_args(Kind)),
+        )
     _check_rate(false_alarms)
     if len(normal) < 10:
         raise DataError(
-            f"{format_count(len(normal), 'normal image')} {choose_word(len(normal), 'says', 'say')} too "
-            "little: at least 10 are needed"
+            "{images} {verb} too little: at least 10 are needed",
+            id="anomalies.too-few-images",
+            images=format_count(len(normal), "normal image"),
+            verb=choose_word(len(normal), "says", "say"),
         )
     some = np.sort(np.random.default_rng(seed).permutation(len(normal))[:MAX_NORMAL_IMAGES])
     normal = normal.subset(some)
@@ -135,7 +142,11 @@ def fit_detector(
 
 def _check_rate(false_alarms: float) -> None:
     if not 0 < false_alarms < 1:
-        raise UsageError(f"the false-alarm rate lies between 0 and 1, not at {false_alarms}")
+        raise UsageError(
+            "the false-alarm rate lies between 0 and 1, not at {false_alarms}",
+            id="anomalies.false-alarms",
+            false_alarms=false_alarms,
+        )
 
 
 def score(model: Autoencoder, readout: FeatureExtractor, detector: Detector, images: ImageSet) -> Scores:
@@ -200,13 +211,18 @@ def read_detector(model: Autoencoder) -> Detector | None:
         )
     except DAMAGE as error:
         why = " ".join(str(error).split())[:200]
-        raise ModelFileError(f"this model's anomaly detector is damaged: {why}") from error
+        raise ModelFileError(
+            "this model's anomaly detector is damaged: {reason}", id="anomalies.detector-damaged", reason=why
+        ) from error
 
 
 def _check_width(width: int, expected: int) -> None:
     if width != expected:
         raise ModelFileError(
-            f"the anomaly detector is for {expected} numbers an image, and the model gives {width}"
+            "the anomaly detector is for {expected} numbers an image, and the model gives {given}",
+            id="anomalies.other-model",
+            expected=expected,
+            given=width,
         )
 
 

@@ -72,8 +72,10 @@ def fit_probe(
     """
     if len(features) == 0 or len(features) != len(labels):
         raise DataError(
-            f"a probe needs a label for each row: {format_count(len(features), 'row')}, "
-            f"{format_count(len(labels), 'label')}"
+            "a probe needs a label for each row: {rows}, {labels}",
+            id="features.probe-labels",
+            rows=format_count(len(features), "row"),
+            labels=format_count(len(labels), "label"),
         )
     rows, target = torch.from_numpy(np.ascontiguousarray(features)), torch.from_numpy(labels)
     best, start = decays[0], None
@@ -213,7 +215,12 @@ def iter_probes(
     """
     for images in (train, test):
         if images.labels is None:
-            raise DataError(f"{images.source} has no labels", hint="put each class in a folder of its own")
+            raise DataError(
+                "{source} has no labels",
+                id="data.no-labels",
+                hint="put each class in a folder of its own",
+                source=images.source,
+            )
     truth = _match_classes(train, test)
     assert train.labels is not None
     with start_task(progress, "fitting probes", len(kinds)) as task:
@@ -233,7 +240,9 @@ def describe_probes(
         UsageError: it found nothing.
     """
     if not parts:
-        raise UsageError(f"no vectors to compare; known: {', '.join(FEATURE_KINDS)}")
+        raise UsageError(
+            "no vectors to compare; known: {names}", id="classify.no-vectors", names=", ".join(FEATURE_KINDS)
+        )
     first = parts[0][1]
     predicted = first.argmax(1).astype(np.int64)
     odds = np.exp(first.astype(np.float64) - first.max(1, keepdims=True))
@@ -309,8 +318,19 @@ def _match_classes(train: ImageSet, test: ImageSet) -> Labels:
     else:
         unknown = [name for name in test.classes if name not in train.classes]
         if unknown:
-            raise DataError(f"{test.source} has a class '{unknown[0]}' that {train.source} has not")
+            raise DataError(
+                "{test} has a class '{name}' that {train} has not",
+                id="classify.unknown-class",
+                test=test.source,
+                name=unknown[0],
+                train=train.source,
+            )
         truth = np.array([train.classes.index(name) for name in test.classes], dtype=np.int64)[test.labels]
     if len(truth) == 0 or int(truth.max()) >= len(train.classes):
-        raise DataError(f"{test.source} has classes that {train.source} has not")
+        raise DataError(
+            "{test} has classes that {train} has not",
+            id="classify.unknown-classes",
+            test=test.source,
+            train=train.source,
+        )
     return np.asarray(truth, dtype=np.int64)

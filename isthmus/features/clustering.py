@@ -97,9 +97,20 @@ def check_request(images: int, count: int, method: str, space: str) -> None:
     """
     if method not in get_args(Method) or space not in get_args(Space):
         options = f"methods {', '.join(get_args(Method))}; spaces {', '.join(get_args(Space))}"
-        raise UsageError(f"'{method}' in '{space}' is not known: {options}")
+        raise UsageError(
+            "'{method}' in '{space}' is not known: {known}",
+            id="cluster.unknown-method",
+            method=method,
+            space=space,
+            known=options,
+        )
     if not 1 <= count <= images:
-        raise UsageError(f"{format_count(images, 'image')} cannot form {format_count(count, 'cluster')}")
+        raise UsageError(
+            "{images} cannot form {clusters}",
+            id="cluster.too-few-images",
+            images=format_count(images, "image"),
+            clusters=format_count(count, "cluster"),
+        )
 
 
 def reduce_dimensions(
@@ -185,7 +196,12 @@ def agreement(labels: Labels, assigned: Labels) -> dict[str, float]:
         DataError: no rows, or lengths differ.
     """
     if len(labels) == 0 or len(labels) != len(assigned):
-        raise DataError(f"{format_count(len(labels), 'label')} for {format_count(len(assigned), 'row')}")
+        raise DataError(
+            "{labels} for {rows}",
+            id="cluster.labels-count",
+            labels=format_count(len(labels), "label"),
+            rows=format_count(len(assigned), "row"),
+        )
     from scipy.optimize import linear_sum_assignment
     from sklearn.metrics import normalized_mutual_info_score
 

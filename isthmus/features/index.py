@@ -164,7 +164,7 @@ def load_index(path: str | os.PathLike[str]) -> Index:
     """
     tensors, metadata = read_file(path, kind="search index")
     if KEY not in metadata:
-        raise ModelFileError(f"{path} is not a search index")
+        raise ModelFileError("{path} is not a search index", id="search.not-an-index", path=path)
     try:
         facts = stored_names.current_index(parse_json(metadata[KEY]))
         tensors = {stored_names.current_index_tensor(name): tensor for name, tensor in tensors.items()}
@@ -188,7 +188,9 @@ def load_index(path: str | os.PathLike[str]) -> Index:
         return Index(vectors, hashes, names, readout, str(facts["model"]))
     except DAMAGE as error:
         why = " ".join(str(error).split())[:200]
-        raise ModelFileError(f"{path} is a damaged search index: {why}") from error
+        raise ModelFileError(
+            "{path} is a damaged search index: {reason}", id="search.index-damaged", path=path, reason=why
+        ) from error
 
 
 def load_usable(path: str | os.PathLike[str]) -> Index | None:
@@ -233,7 +235,9 @@ def find_nearest(
         UsageError: an unknown metric.
     """
     if metric not in ("cosine", "l2"):
-        raise UsageError(f"metric '{metric}' is not known; known: cosine, l2")
+        raise UsageError(
+            "metric '{metric}' is not known; known: cosine, l2", id="search.unknown-metric", metric=metric
+        )
     distances, rows = _search_exact(queries, vectors, min(count, len(vectors)))
     values = distances if metric == "l2" else 1 - np.square(distances) / 2
     return np.asarray(values, dtype=np.float32), rows

@@ -26,7 +26,12 @@ def check_layer(model: Autoencoder, layer: str) -> None:
     """Raises UsageError, naming the nearest, unless the model has this layer."""
     names = layer_names(model)
     if layer not in names:
-        raise UsageError(f"this model has no layer '{layer}'{nearest(layer, names)}")
+        raise UsageError(
+            "this model has no layer '{layer}'{suggestion}",
+            id="features.unknown-layer",
+            layer=layer,
+            suggestion=nearest(layer, names),
+        )
 
 
 @torch.no_grad()

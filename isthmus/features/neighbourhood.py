@@ -43,7 +43,10 @@ def nearest(
     candidates = len(reference) - int(skip_same_row)
     if not 1 <= count <= candidates:
         raise DataError(
-            f"{format_count(count, 'neighbour')} asked for where there are {max(0, candidates)} candidates"
+            "{neighbours} asked for where there are {candidates} candidates",
+            id="features.neighbours",
+            neighbours=format_count(count, "neighbour"),
+            candidates=max(0, candidates),
         )
     others = torch.from_numpy(np.ascontiguousarray(reference))
     columns, half = others.T.contiguous(), others.square().sum(1) / 2

@@ -96,7 +96,10 @@ class FeatureExtractor:
         """`(n, D)` pooled numbers → mean 0 and variance 1 on the images it was fitted to."""
         if pooled.shape[1] != len(self.mean):
             raise ModelFileError(
-                f"the readout is for {len(self.mean)} numbers an image, and the model gives {pooled.shape[1]}"
+                "the readout is for {expected} numbers an image, and the model gives {given}",
+                id="features.readout-width",
+                expected=len(self.mean),
+                given=pooled.shape[1],
             )
         return (pooled - self.mean) / self.deviation
 
@@ -249,7 +252,9 @@ def read_extractor(model: Autoencoder) -> FeatureExtractor | None:
         readout = extractor_from_state(attachment.tensors, attachment.facts)
         check_layer(model, readout.reading.layer)
     except (UsageError, *DAMAGE) as error:
-        raise ModelFileError(f"this model's readout is damaged: {error}") from error
+        raise ModelFileError(
+            "this model's readout is damaged: {reason}", id="features.readout-damaged", reason=error
+        ) from error
     return readout
 
 

@@ -166,17 +166,29 @@ class Augmentation:
         check_generates(model)
         for method in methods:
             if method not in METHODS:
-                raise UsageError(f"method '{method}' is not known{nearest(method, METHODS)}")
+                raise UsageError(
+                    "method '{method}' is not known{suggestion}",
+                    id="augment.unknown-method",
+                    method=method,
+                    suggestion=nearest(method, METHODS),
+                )
         if not methods or (count is None) == (not balance):
-            raise UsageError("augment needs a method, and either a count or balance")
+            raise UsageError("augment needs a method, and either a count or balance", id="augment.no-method")
         images = convert_for_model(model, images)
         if images.labels is None:
-            raise DataError(f"{images.source} has no labels", hint="put each class in a folder of its own")
+            raise DataError(
+                "{source} has no labels",
+                id="data.no-labels",
+                hint="put each class in a folder of its own",
+                source=images.source,
+            )
         self._per_class = _count_per_class(images.labels, count)
         self.requested = sum(self._per_class.values())
         if self.requested == 0:
             raise DataError(
-                f"{images.source}: the classes are of one size already: nothing is to be filled up"
+                "{source}: the classes are of one size already: nothing is to be filled up",
+                id="augment.balanced-already",
+                source=images.source,
             )
         self._methods, self._distortions, self._also_distort = methods, distortions, also_distort
         self._classes = images.classes
@@ -212,7 +224,8 @@ class Augmentation:
         """
         if not self._made:
             raise DataError(
-                "every image that was made was dropped: the model does not know images like these"
+                "every image that was made was dropped: the model does not know images like these",
+                id="augment.all-dropped",
             )
         pixels = to_pixels(torch.stack([image for _, _, image in self._made]))
         labels = np.array([label for _, label, _ in self._made], dtype=np.int64)
@@ -228,7 +241,9 @@ def join_labelled(first: ImageSet, second: ImageSet) -> ImageSet:
         DataError: they do not fit together.
     """
     if first.shape != second.shape or first.labels is None or second.labels is None:
-        raise DataError("sets of different sizes, or without labels, cannot be joined")
+        raise DataError(
+            "sets of different sizes, or without labels, cannot be joined", id="augment.cannot-join"
+        )
     pixels = np.concatenate([first.stack(range(len(first))), second.stack(range(len(second)))])
     labels = np.concatenate([first.labels, second.labels])
     return ImageSet(pixels, (*first.names, *second.names), labels, first.classes, source=first.source)
@@ -269,8 +284,10 @@ class _ImageMaker:
         own = self._members(label)
         if len(own) < 2:
             raise DataError(
-                f"class '{self.classes[label]}' has a single image, and mixup needs two",
+                "class '{name}' has a single image, and mixup needs two",
+                id="augment.single-image",
                 hint=Hint.add(methods="moves,distortions"),
+                name=self.classes[label],
             )
         first = own[self._pick(len(own), count)]
         codes = self.codes[own].flatten(1)

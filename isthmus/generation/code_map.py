@@ -60,7 +60,7 @@ def lay_out_codes(
         DataError: fewer than `MIN_IMAGES` images.
     """
     if len(images) < MIN_IMAGES:
-        raise DataError(f"a map needs at least {MIN_IMAGES} images")
+        raise DataError("a map needs at least {least} images", id="map.too-few-images", least=MIN_IMAGES)
     codes = encode_images(model, images).flatten(1)
     space = principal_subspace(
         torch.split(codes, 4096), min(COMPONENTS, codes.shape[1], len(codes)), seed=seed

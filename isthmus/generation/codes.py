@@ -29,8 +29,10 @@ def check_generates(model: Autoencoder) -> None:
     capabilities.check_use(model.recipe, "generate")
     if model.recipe.bottleneck.is_discrete:
         raise CapabilityError(
-            f"this model cannot generate: its {model.recipe.bottleneck.kind} codes are discrete, "
-            "and the priors here are over real numbers"
+            "this model cannot generate: its {bottleneck} codes are discrete, and the priors here "
+            "are over real numbers",
+            id="generation.discrete-code",
+            bottleneck=model.recipe.bottleneck.kind,
         )
 
 
@@ -78,9 +80,16 @@ def encode_image(model: Autoencoder, image: Any) -> tuple[Tensor, Tensor]:
     """
     batch, _ = to_batch(image, channels=model.channels)
     if len(batch) != 1:
-        raise UsageError(f"one image is needed here, not {len(batch)}")
+        raise UsageError(
+            "one image is needed here, not {images}", id="generation.one-image", images=len(batch)
+        )
     if batch.shape[1] != model.channels:
-        raise UsageError(f"the image has {batch.shape[1]} channels and the model reads {model.channels}")
+        raise UsageError(
+            "the image has {channels} channels and the model reads {expected}",
+            id="generation.channels",
+            channels=batch.shape[1],
+            expected=model.channels,
+        )
     return batch, model.encode_batch(batch.to(next(model.parameters()).device)).cpu()
 
 

@@ -51,7 +51,11 @@ class CodeDirection:
             step = step.mean((1, 2), keepdim=True)
         if codes.ndim != step.ndim + 1 or codes.shape[1] != step.shape[0]:
             shapes = f"{tuple(self.step.shape)} and codes of {tuple(codes.shape[1:])}"
-            raise DataError(f"the direction belongs to another model: it is for codes of {shapes}")
+            raise DataError(
+                "the direction belongs to another model: it is for codes of {shapes}",
+                id="direction.other-model",
+                shapes=shapes,
+            )
         return codes + by * step
 
     def save(self, path: str | os.PathLike[str], *, force: bool = True) -> None:
@@ -79,7 +83,10 @@ def load_direction(path: str | os.PathLike[str]) -> CodeDirection:
         return CodeDirection(tensors["step"].float(), facts)
     except DAMAGE as error:
         raise ModelFileError(
-            f"{path} is not a direction", hint=Hint.call("find_direction", "MODEL", plus="DATA", minus="DATA")
+            "{path} is not a direction",
+            id="direction.not-a-direction",
+            hint=Hint.call("find_direction", "MODEL", plus="DATA", minus="DATA"),
+            path=path,
         ) from error
 
 
@@ -100,10 +107,13 @@ def find_direction(
     groups = [plus, minus]
     high, low = (encode_images(model, group) for group in groups)
     if high.shape[1:] != low.shape[1:]:
-        raise DataError("the two groups have images of different sizes")
+        raise DataError("the two groups have images of different sizes", id="direction.sizes-differ")
     difference = (high.mean(0) - low.mean(0)).flatten()
     if not bool(difference.any()):
-        raise DataError("both groups have the same code on average: no direction leads from one to the other")
+        raise DataError(
+            "both groups have the same code on average: no direction leads from one to the other",
+            id="direction.same-code",
+        )
     step = difference
     if discriminant:
         rows = torch.cat([high - high.mean(0), low - low.mean(0)]).flatten(1).double()
@@ -131,7 +141,13 @@ def select_class(images: ImageSet, name: str) -> ImageSet:
     names = [hint.casefold() for hint in images.classes]
     if images.labels is None or name.casefold() not in names:
         class_name = nearest(name, images.classes) if images.classes else "; the images have no labels"
-        raise UsageError(f"{images.source} has no class '{name}'{class_name}")
+        raise UsageError(
+            "{source} has no class '{name}'{suggestion}",
+            id="direction.unknown-class",
+            source=images.source,
+            name=name,
+            suggestion=class_name,
+        )
     return images.subset((images.labels == names.index(name.casefold())).nonzero()[0])
 
 
@@ -157,10 +173,11 @@ def shift_image(
     """
     check_generates(model)
     if not by or not all(map(math.isfinite, by)):
-        raise UsageError("steps along a direction are one or more finite numbers")
+        raise UsageError("steps along a direction are one or more finite numbers", id="direction.steps")
     if along.facts.get("model") not in (None, mark_of(model)):
         raise DataError(
             "the direction belongs to another model, or to this one before it was trained further",
+            id="direction.model-changed",
             hint=Hint.call("find_direction", "MODEL", plus="DATA", minus="DATA"),
         )
     batch, code = encode_image(model, image)

@@ -49,7 +49,12 @@ def distort(
     """
     for kind in kinds:
         if kind not in DISTORTIONS:
-            raise UsageError(f"distortion '{kind}' is not known{nearest(kind, DISTORTIONS)}")
+            raise UsageError(
+                "distortion '{kind}' is not known{suggestion}",
+                id="augment.unknown-distortion",
+                kind=kind,
+                suggestion=nearest(kind, DISTORTIONS),
+            )
     if len(images) == 0:
         return images
     result = _warp(images, kinds, generator, amount)

@@ -145,7 +145,8 @@ def fit_dynamics(
     """
     if model.recipe.geometry.is_grid:
         raise CapabilityError(
-            "motion is learned in vector codes only: frames of a grid code are filled on a straight line"
+            "motion is learned in vector codes only: frames of a grid code are filled on a straight line",
+            id="frames.grid-code",
         )
     windows = [
         codes[start : start + WINDOW_FRAMES]
@@ -153,7 +154,11 @@ def fit_dynamics(
         for start in range(len(codes) - WINDOW_FRAMES + 1)
     ]
     if not windows:
-        raise DataError(f"motion is learned from sequences of at least {WINDOW_FRAMES} frames")
+        raise DataError(
+            "motion is learned from sequences of at least {least} frames",
+            id="frames.too-short-to-learn",
+            least=WINDOW_FRAMES,
+        )
     stacked = torch.stack(windows)  # (N, WINDOW, d)
     mean, deviation = stacked.mean((0, 1)), stacked.std((0, 1)).clamp_min(1e-6)
     white = ((stacked - mean) / deviation)[:, :, None, :].contiguous().numpy()
@@ -185,7 +190,9 @@ def read_dynamics(model: Autoencoder) -> Dynamics | None:
         return _dynamics_from_state(model, attachment.tensors, attachment.facts)
     except DAMAGE as error:
         why = " ".join(str(error).split())[:200]
-        raise ModelFileError(f"the model's dynamics are damaged ({why})") from error
+        raise ModelFileError(
+            "the model's dynamics are damaged ({reason})", id="frames.dynamics-damaged", reason=why
+        ) from error
 
 
 def _dynamics_from_state(

@@ -116,7 +116,11 @@ class ChannelNormal:
     def parts(self, count: int, label: int | None, generator: torch.Generator) -> Tensor:
         if label is not None:
             if not self.weights[label] > 0:
-                raise UsageError(f"the prior was fitted to no image of class '{self.classes[label]}'")
+                raise UsageError(
+                    "the prior was fitted to no image of class '{name}'",
+                    id="prior.class-without-images",
+                    name=self.classes[label],
+                )
             return torch.full((count,), label, dtype=torch.int64)
         return torch.multinomial(self.weights.double(), count, replacement=True, generator=generator)
 

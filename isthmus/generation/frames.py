@@ -47,10 +47,10 @@ def fill_frames(model: Autoencoder, frames: ImageSet, missing: Sequence[int]) ->
     """
     numbers = sorted({int(number) for number in missing})
     if numbers and not 0 <= numbers[0] <= numbers[-1] < len(frames):
-        raise UsageError(f"frames are numbered from 0 to {len(frames) - 1}")
+        raise UsageError("frames are numbered from 0 to {last}", id="frames.number", last=len(frames) - 1)
     given_numbers = [index for index in range(len(frames)) if index not in numbers]
     if len(given_numbers) < 2:
-        raise UsageError("at least two frames must be known")
+        raise UsageError("at least two frames must be known", id="frames.too-few-known")
     given = read_for(model, frames)
     result = to_dtype(given.stack(range(len(given))), np.uint8).copy()
     if numbers:
@@ -69,7 +69,7 @@ def insert_frames(model: Autoencoder, frames: ImageSet, count: int) -> Pixels:
         CapabilityError, UsageError: as `fill_frames`.
     """
     if count < 1 or len(frames) < 2:
-        raise UsageError("at least one frame between at least two is needed")
+        raise UsageError("at least one frame between at least two is needed", id="frames.too-few-to-fill")
     given = read_for(model, frames)
     times = np.arange((len(frames) - 1) * (count + 1) + 1) / (count + 1)
     new = [float(time) for time in times if time != round(time)]
@@ -92,7 +92,7 @@ def predict_frames(model: Autoencoder, frames: ImageSet, count: int) -> Pixels:
         CapabilityError, UsageError: as `fill_frames`.
     """
     if count < 1 or len(frames) < 2:
-        raise UsageError("at least one frame after at least two is needed")
+        raise UsageError("at least one frame after at least two is needed", id="frames.too-few-to-predict")
     motion = read_dynamics(model)
     given = read_for(model, frames)
     codes = list(encode_sequence(model, given))
@@ -132,5 +132,9 @@ def _predict_codes(motion: Dynamics | None, context: Tensor, times: Tensor) -> T
 
 def _size(frames: ImageSet) -> tuple[int, int]:
     if frames.shape is None:
-        raise DataError(f"{frames.source}: the frames of a sequence must have one size")
+        raise DataError(
+            "{source}: the frames of a sequence must have one size",
+            id="frames.one-size",
+            source=frames.source,
+        )
     return frames.shape[0], frames.shape[1]

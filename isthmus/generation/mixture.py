@@ -57,7 +57,11 @@ class Mixture:
     def parts(self, count: int, label: int | None, generator: torch.Generator) -> Tensor:
         weights = self.weights if label is None else self.weights * (self.owners == label)
         if label is not None and not bool(weights.any()):
-            raise UsageError(f"the prior was fitted to no image of class '{self.classes[label]}'")
+            raise UsageError(
+                "the prior was fitted to no image of class '{name}'",
+                id="prior.class-without-images",
+                name=self.classes[label],
+            )
         return torch.multinomial(weights.double(), count, replacement=True, generator=generator)
 
     def parts_of(self, codes: Tensor, label: int | None = None) -> Tensor:
@@ -178,9 +182,9 @@ def fit_mixture(
         DataError: fewer than two codes, or values that are not finite.
     """
     if components < 1 or dimensions < 1:
-        raise UsageError("a mixture needs at least one component and one dimension")
+        raise UsageError("a mixture needs at least one component and one dimension", id="prior.mixture-size")
     if len(codes) < 2 or not bool(codes.isfinite().all()):
-        raise DataError("a prior needs at least two codes, all of them finite")
+        raise DataError("a prior needs at least two codes, all of them finite", id="prior.codes")
     flat = codes.flatten(1).float()
     space = principal_subspace(torch.split(flat, 4096), min(dimensions, flat.shape[1]), seed=seed)
     rows = space.encode(flat)

@@ -43,9 +43,16 @@ def make_moving_sequences(
         UsageError: nothing asked for.
     """
     if min(count, frames, objects) < 1:
-        raise UsageError("moving images need at least one sequence, frame and object")
+        raise UsageError(
+            "moving images need at least one sequence, frame and object", id="frames.moving-counts"
+        )
     if images.shape is None or max(images.shape[:2]) > side:
-        raise DataError(f"{images.source}: images of one size, at most {side} pixels a side, are needed")
+        raise DataError(
+            "{source}: images of one size, at most {side} pixels a side, are needed",
+            id="frames.moving-size",
+            source=images.source,
+            side=side,
+        )
     height, width, channels = images.shape
     random = np.random.default_rng(seed)
     result = np.zeros((count, frames, side, side, channels), np.uint8)

@@ -107,13 +107,20 @@ def class_index(prior: Prior, name: str) -> int:
     """
     if not prior.classes:
         raise UsageError(
-            f"this model's {prior.kind} prior knows no classes: it was fitted without labels",
+            "this model's {prior} prior knows no classes: it was fitted without labels",
+            id="prior.no-classes",
             hint=Hint.call("fit_prior", "MODEL", "LABELLED-DATA"),
+            prior=prior.kind,
         )
     names = [class_name.casefold() for class_name in prior.classes]
     if name.casefold() in names:
         return names.index(name.casefold())
-    raise UsageError(f"no class is called '{name}'{nearest(name, prior.classes)}")
+    raise UsageError(
+        "no class is called '{name}'{suggestion}",
+        id="prior.unknown-class",
+        name=name,
+        suggestion=nearest(name, prior.classes),
+    )
 
 
 def pad_size(model: Autoencoder, size: tuple[int, int]) -> tuple[int, int]:

@@ -58,7 +58,12 @@ def fit_prior(
         DataError: fewer than two images.
     """
     if kind not in KINDS:
-        raise UsageError(f"prior '{kind}' is not known{nearest(kind, KINDS)}")
+        raise UsageError(
+            "prior '{kind}' is not known{suggestion}",
+            id="prior.unknown-kind",
+            kind=kind,
+            suggestion=nearest(kind, KINDS),
+        )
     check_generates(model)
     started = time.monotonic()
     if kind == "normal":
@@ -67,7 +72,7 @@ def fit_prior(
             attach_prior(model, normal)
         return normal
     if images is None:
-        raise DataError(f"a {kind} prior needs images to be fitted to")
+        raise DataError("a {kind} prior needs images to be fitted to", id="prior.no-images", kind=kind)
     codes = encode_images(model, images)
     labels = images.labels if labelled else None
     classes = images.classes if labels is not None else ()
@@ -131,12 +136,18 @@ def read_prior(model: Autoencoder, kind: str | None = None) -> Prior:
     """
 
     if kind is not None and kind not in KINDS:
-        raise UsageError(f"prior '{kind}' is not known{nearest(kind, KINDS)}")
+        raise UsageError(
+            "prior '{kind}' is not known{suggestion}",
+            id="prior.unknown-kind",
+            kind=kind,
+            suggestion=nearest(kind, KINDS),
+        )
     have = list_priors(model)
     chosen = kind or (have[0] if have else None)
     if chosen is None:
         raise UsageError(
             "this model has no prior over its codes yet",
+            id="prior.missing",
             hint=Hint.call("fit_prior", "MODEL", "TRAINING-DATA"),
         )
     if chosen == "normal":
@@ -144,8 +155,11 @@ def read_prior(model: Autoencoder, kind: str | None = None) -> Prior:
     attachment = model.attachments.get(f"prior/{chosen}")
     if attachment is None:
         raise UsageError(
-            f"this model has no {chosen} prior (it has: {', '.join(have) or 'none'})",
+            "this model has no {chosen} prior (it has: {attached})",
+            id="prior.kind-missing",
             hint=Hint.call("fit_prior", "MODEL", "TRAINING-DATA", kind=chosen),
+            chosen=chosen,
+            attached=", ".join(have) or "none",
         )
     return _prior_from_attachment(model, chosen, attachment)
 
@@ -164,7 +178,12 @@ def _prior_from_attachment(model: Autoencoder, kind: str, attachment: Attachment
             raise ValueError("it gives codes that are not finite")
     except DAMAGE as error:
         why = " ".join(str(error).split())[:200]
-        raise ModelFileError(f"the model's {kind} prior is damaged or another model's ({why})") from error
+        raise ModelFileError(
+            "the model's {kind} prior is damaged or another model's ({reason})",
+            id="prior.damaged",
+            kind=kind,
+            reason=why,
+        ) from error
     return prior
 
 

@@ -60,9 +60,15 @@ def iter_samples(
     """
     check_generates(model)
     if count < 1 or steps < 1 or not 0 <= temperature < math.inf or not 0 <= strength <= 1:
-        raise UsageError("count and steps are at least 1, temperature at least 0, strength from 0 to 1")
+        raise UsageError(
+            "count and steps are at least 1, temperature at least 0, strength from 0 to 1",
+            id="generation.counts",
+        )
     if like is not None and size is not None:
-        raise UsageError("variations have the size of their image: leave out either size or like")
+        raise UsageError(
+            "variations have the size of their image: leave out either size or like",
+            id="option.size-and-like",
+        )
     class_number = None if label is None else class_index(prior, label)
     if like is not None:
         image, code = encode_image(model, like)
@@ -130,8 +136,13 @@ def _check_memory(model: Autoencoder, count: int, size: tuple[int, int]) -> None
     needed = count * math.prod(shape) * _BYTES_PER_NUMBER
     if needed > memory_bytes():
         raise DataError(
-            f"{format_count(count, 'image')} of {size[0]}×{size[1]} pixels at once would take about "
-            f"{needed / 2**30:,.0f} GiB: ask for fewer, with another seed for others"
+            "{images} of {height}×{width} pixels at once would take about {gib:,.0f} GiB: ask for "
+            "fewer, with another seed for others",
+            id="generation.too-large",
+            images=format_count(count, "image"),
+            height=size[0],
+            width=size[1],
+            gib=needed / 2**30,
         )
 
 
@@ -141,10 +152,14 @@ def _check_shape(model: Autoencoder, prior: Prior, shape: tuple[int, ...]) -> No
         return
     if tuple(own) != shape:
         raise UsageError(
-            f"this {prior.kind} prior draws codes {tuple(own)}, and images of that size have {shape}",
+            "this {prior} prior draws codes {given}, and images of that size have {expected}",
+            id="prior.other-size",
             hint=Hint.call("fit_prior", "MODEL", "TRAINING-DATA", kind="flow")
             if model.recipe.geometry.is_grid
             else None,
+            prior=prior.kind,
+            given=tuple(own),
+            expected=shape,
         )
 
 

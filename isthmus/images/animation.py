@@ -52,9 +52,17 @@ def read_frames(sequence: Any, *, channels: int | None = None, range: Range | No
             names = images.names
             images = images.subset(sorted(np.arange(len(names)), key=lambda index: _by_numbers(names[index])))
     if images.shape is None:
-        raise DataError(f"{images.source}: the frames of a sequence must have one size")
+        raise DataError(
+            "{source}: the frames of a sequence must have one size",
+            id="frames.one-size",
+            source=images.source,
+        )
     if len(images) < 2:
-        raise DataError(f"{images.source}: a sequence needs at least two frames")
+        raise DataError(
+            "{source}: a sequence needs at least two frames",
+            id="data.sequence-too-short",
+            source=images.source,
+        )
     pixels = np.asarray(images.stack(np.arange(len(images))))
     gray = pixels.shape[3] == 3 and channels is None and bool((pixels == pixels[..., :1]).all())
     wanted = 1 if gray else channels
@@ -90,12 +98,22 @@ def _animated(path: Path) -> ImageSet:
         with pillow_limits(MAX_PIXELS), Image.open(path, formats=FORMATS) as opened:
             count = getattr(opened, "n_frames", 1)
             if count * opened.width * opened.height > MAX_PIXELS:
-                raise DataError(f"{path}: more than {MAX_PIXELS / 1e6:g} megapixels in all frames together")
+                raise DataError(
+                    "{path}: more than {megapixels:g} megapixels in all frames together",
+                    id="data.animation-too-large",
+                    path=path,
+                    megapixels=MAX_PIXELS / 1e6,
+                )
             frames = [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(opened)]
     except DataError:
         raise
     except Exception as error:  # decoders of broken files raise by many types
-        raise DataError(f"{path}: cannot be read as an animation ({' '.join(str(error).split())})") from None
+        raise DataError(
+            "{path}: cannot be read as an animation ({reason})",
+            id="data.animation-unreadable",
+            path=path,
+            reason=" ".join(str(error).split()),
+        ) from None
     names = tuple(f"{path.stem}-{index:04d}.png" for index in range(len(frames)))
     return ImageSet(np.stack(frames), names, source=str(path))
 
@@ -122,9 +140,13 @@ def write_frames(
     """
     kind = _FORMATS.get(Path(path).suffix.lower())
     if kind is None:
-        raise OutputError(f"cannot write {path}: an animation is a .gif, .webp or .png")
+        raise OutputError(
+            "cannot write {path}: an animation is a .gif, .webp or .png",
+            id="output.animation-suffix",
+            path=path,
+        )
     if len(frames) == 0:
-        raise OutputError(f"cannot write {path}: no frames")
+        raise OutputError("cannot write {path}: no frames", id="output.no-frames", path=path)
     pictures = [_picture(frame, least) for frame in frames]
     lengths = [milliseconds] * len(pictures)
     if there_and_back:

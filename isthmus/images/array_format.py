@@ -188,20 +188,25 @@ def receive(
     if _is_set(images):
         found = read_samples(images, range=value_range, bounds=bounds)
         if many is False and len(found) != 1:
-            raise DataError(f"{found.source}: one image is needed here, and this holds {len(found):,}")
+            raise DataError(
+                "{source}: one image is needed here, and this holds {images:,}",
+                id="data.one-image-needed",
+                source=found.source,
+                images=len(found),
+            )
         named = isinstance(images, (str, os.PathLike)) and len(found) == 1
         pixels = found.image(0) if named else found.stack(np.arange(len(found)))
         return pixels, Kind(pixels.dtype, "HWC" if named else "NHWC", None, value_range)
     array, picture = open_image(images, alpha=alpha, raw=value_range is not None, bands=bands)
     layout: Layout = "HWC" if holds_file(images) else _layout(array, many, channels)
     if 0 in array.shape:
-        raise DataError(f"no pixels in images of shape {array.shape}")
+        raise DataError("no pixels in images of shape {shape}", id="data.no-pixels", shape=array.shape)
     if value_range is None and array.dtype.kind == "b":
         value_range = UNIT
     try:
         plain = _plain(array, value_range, bounds)
     except UnreadablePixelsError as error:
-        raise DataError(f"image {error}", hint=error.hint) from None
+        raise DataError("image {reason}", id="data.image-problem", hint=error.hint, reason=error) from None
     return plain, Kind(array.dtype, layout, None, value_range, picture)
 
 
@@ -259,12 +264,23 @@ def _plain(array: npt.NDArray[Any], value_range: Range | None, bounds: Range) ->
 
 def _receive_tensor(images: Tensor, value_range: Range | None, bounds: Range) -> tuple[Tensor, Kind]:
     if images.ndim != 4:
-        raise DataError(f"a tensor of images must be (N, C, H, W), not {tuple(images.shape)}")
+        raise DataError(
+            "a tensor of images must be (N, C, H, W), not {shape}",
+            id="data.tensor-shape",
+            shape=tuple(images.shape),
+        )
     if 0 in images.shape:
-        raise DataError(f"no pixels in images of shape {tuple(images.shape)}")
+        raise DataError(
+            "no pixels in images of shape {shape}", id="data.no-pixels", shape=tuple(images.shape)
+        )
     dtype, device = images.dtype, images.device
     if dtype.is_complex:
-        raise DataError(f"image samples are {dtype}; images must be {KINDS}")
+        raise DataError(
+            "image samples are {dtype}; images must be {kinds}",
+            id="data.sample-type",
+            dtype=dtype,
+            kinds=KINDS,
+        )
     if value_range is None and dtype == torch.bool:
         value_range = UNIT
     plain = images
@@ -278,7 +294,9 @@ def _receive_tensor(images: Tensor, value_range: Range | None, bounds: Range) ->
         try:
             clips = check_span(low, high, str(dtype).removeprefix("torch."), value_range, bounds=bounds)
         except UnreadablePixelsError as error:
-            raise DataError(f"image {error}", hint=error.hint) from None
+            raise DataError(
+                "image {reason}", id="data.image-problem", hint=error.hint, reason=error
+            ) from None
         if value_range is not None:
             black, white = value_range
             plain = ((plain - black) / (white - black)).float()
@@ -295,7 +313,12 @@ def _layout(array: npt.NDArray[Any], many: bool | None, channels: int | None) ->
     if array.ndim == 4 and many is not False:
         return "NHWC"
     expected = {None: "images", True: "many images", False: "one image"}[many]
-    raise DataError(f"{expected} expected, not an array of shape {array.shape}")
+    raise DataError(
+        "{expected} expected, not an array of shape {shape}",
+        id="data.array-shape",
+        expected=expected,
+        shape=array.shape,
+    )
 
 
 def _levels(images: Tensor, dtype: torch.dtype) -> Tensor:
@@ -311,5 +334,10 @@ def to_pillow(array: npt.NDArray[Any]) -> Image.Image:
     """(H, W, C) as Pillow has it: 8 bits in L, LA, RGB or RGBA; 16-bit gray, 32-bit integers and floats."""
     plane = array[..., 0] if array.shape[-1] == 1 else array
     if plane.dtype.itemsize > 1 and plane.ndim == 3:  # Pillow has one plane of them at most
-        raise DataError(f"Pillow has no image of {plane.dtype} with {plane.shape[2]} channels: give an array")
+        raise DataError(
+            "Pillow has no image of {dtype} with {channels} channels: give an array",
+            id="data.pillow-cannot",
+            dtype=plane.dtype,
+            channels=plane.shape[2],
+        )
     return Image.fromarray(np.ascontiguousarray(plane))

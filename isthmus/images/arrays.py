@@ -56,7 +56,12 @@ def from_array(
     """
     if is_tensor(images):
         if images.ndim != 4:
-            raise DataError(f"{source}: a tensor must be (N, C, H, W), not {tuple(images.shape)}")
+            raise DataError(
+                "{source}: a tensor must be (N, C, H, W), not {shape}",
+                id="data.tensor-shape-of",
+                source=source,
+                shape=tuple(images.shape),
+            )
         tensor = images.detach().cpu()
         array = (tensor.float() if tensor.is_floating_point() else tensor).permute(0, 2, 3, 1).numpy()
         channels = array.shape[3]
@@ -85,11 +90,29 @@ def label_numbers(labels: Any, count: int, source: str) -> Indices:
     """
     numbers = np.asarray(labels.detach().cpu() if is_tensor(labels) else labels)
     if numbers.dtype.kind not in "iu" or numbers.ndim != 1:
-        raise DataError(f"{source}: labels must be (N,) whole numbers, not {numbers.dtype} {numbers.shape}")
+        raise DataError(
+            "{source}: labels must be (N,) whole numbers, not {dtype} {shape}",
+            id="data.labels-type",
+            source=source,
+            dtype=numbers.dtype,
+            shape=numbers.shape,
+        )
     if len(numbers) != count:
-        raise DataError(f"{source}: {format_count(count, 'image')} but {format_count(len(numbers), 'label')}")
+        raise DataError(
+            "{source}: {images} but {labels}",
+            id="data.labels-count",
+            source=source,
+            images=format_count(count, "image"),
+            labels=format_count(len(numbers), "label"),
+        )
     if numbers.min() < 0 or numbers.max() >= _MOST_CLASSES:
-        raise DataError(f"{source}: labels must lie in 0..65535, not {numbers.min()}..{numbers.max()}")
+        raise DataError(
+            "{source}: labels must lie in 0..65535, not {low}..{high}",
+            id="data.labels-range",
+            source=source,
+            low=numbers.min(),
+            high=numbers.max(),
+        )
     return numbers.astype(np.int64)
 
 
@@ -111,7 +134,12 @@ def read_npy(
         # A memory map is checked against the file's length before any memory is taken.
         mapped = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # NumPy raises many types on damaged headers
-        raise DataError(f"{path}: not a readable .npy file ({_one_line(error)})") from None
+        raise DataError(
+            "{path}: not a readable .npy file ({reason})",
+            id="data.npy-unreadable",
+            path=path,
+            reason=_one_line(error),
+        ) from None
     large = mapped.nbytes > memory_bytes() // 4
     array = mapped if large else np.array(mapped)
     return from_array(array, value_range=value_range, bounds=bounds, channels=channels, source=str(path))
@@ -134,14 +162,24 @@ def read_npz(
             keys = [name.removesuffix(".npy") for name in archive.namelist()]
             if "images" not in keys:
                 held = ", ".join(name[:60] for name in keys[:5]) + (", …" if len(keys) > 5 else "")
-                raise DataError(f"{path}: no array 'images' in it; it holds {held or 'nothing'}")
+                raise DataError(
+                    "{path}: no array 'images' in it; it holds {held}",
+                    id="data.npz-no-images",
+                    path=path,
+                    held=held or "nothing",
+                )
             length = os.fstat(raw.fileno()).st_size
             images = _member(archive, "images", length)
             labels = _member(archive, "labels", length) if "labels" in keys else None
     except DataError:
         raise
     except Exception as error:  # as above, and whatever zipfile makes of a damaged directory
-        raise DataError(f"{path}: not a readable .npz file ({_one_line(error)})") from None
+        raise DataError(
+            "{path}: not a readable .npz file ({reason})",
+            id="data.npz-unreadable",
+            path=path,
+            reason=_one_line(error),
+        ) from None
     return from_array(
         images, labels, value_range=value_range, bounds=bounds, channels=channels, source=str(path)
     )
@@ -183,9 +221,20 @@ def _four_dimensions(
         notes = () if array.shape[3] > 1 else note_gray_or_channels(shape)
     if array.ndim != 4:
         volumes = "; volumes are not read" if array.ndim == 5 else ""
-        raise DataError(f"{source}: images must be (N, H, W) or (N, H, W, C), not {shape}{volumes}")
+        raise DataError(
+            "{source}: images must be (N, H, W) or (N, H, W, C), not {shape}{volumes}",
+            id="data.images-shape",
+            source=source,
+            shape=shape,
+            volumes=volumes,
+        )
     if 0 in array.shape:
-        raise DataError(f"{source}: no images in an array of shape {shape}")
+        raise DataError(
+            "{source}: no images in an array of shape {shape}",
+            id="data.empty-array",
+            source=source,
+            shape=shape,
+        )
     check_channels(array.shape, source, channels)
     return array, notes
 
@@ -214,15 +263,24 @@ def check_channels(shape: tuple[int, ...], source: str, channels: int | None) ->
     move = "channels come last: np.moveaxis(images, 1, -1)"
     if count > MAX_CHANNELS:
         raise DataError(
-            f"{source}: {count} channels in {shape}, not 1 to {MAX_CHANNELS}",
+            "{source}: {channels} channels in {shape}, not 1 to {most}",
+            id="data.channels",
             hint=move if first and height <= MAX_CHANNELS else None,
-            id="channels",
+            source=source,
+            channels=count,
+            shape=shape,
+            most=MAX_CHANNELS,
         )
     if count > 4 and count != channels and first:
         raise DataError(
-            f"{source}: {shape} would be images of {height}×{width} pixels with {count} channels",
+            "{source}: {shape} would be images of {height}×{width} pixels with {channels} channels",
+            id="data.channels-first",
             hint=f"{move}; or isthmus.read(images, channels={count}) if they are",
-            id="channels",
+            source=source,
+            shape=shape,
+            height=height,
+            width=width,
+            channels=count,
         )
 
 
@@ -230,7 +288,9 @@ def _sample_values(pixels: Pixels, source: str, value_range: Range | None, bound
     try:
         return to_samples(pixels, value_range, bounds=bounds)
     except UnreadablePixelsError as error:
-        raise DataError(f"{source}: {error}", hint=error.hint) from None
+        raise DataError(
+            "{source}: {reason}", id="data.problem", hint=error.hint, source=source, reason=error
+        ) from None
 
 
 def _one_line(error: Exception) -> str:

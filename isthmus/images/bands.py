@@ -39,10 +39,17 @@ def check_bands(show: Sequence[int] | int | None, channels: int | None = None) -
     whole = all(isinstance(band, int) and not isinstance(band, bool) and band >= 1 for band in bands)
     if len(bands) not in (1, 3) or not whole:
         raise UsageError(
-            f"show={list(bands)}: one or three channels are shown, counted from 1, such as 4,3,2", id="bands"
+            "show={show}: one or three channels are shown, counted from 1, such as 4,3,2",
+            id="option.show",
+            show=list(bands),
         )
     if channels is not None and max(bands) > channels:
-        raise UsageError(f"show: channel {max(bands)} of images that have {channels}", id="bands")
+        raise UsageError(
+            "show: channel {channel} of images that have {channels}",
+            id="option.show-channel",
+            channel=max(bands),
+            channels=channels,
+        )
     return bands
 
 
@@ -82,7 +89,7 @@ def note_bands(show: Sequence[int] | None, channels: int) -> None:
     text = ", ".join(map(str, bands or _default_bands(channels)))
     log_note(
         "pictures show {shown} of {channels} channels; `show` chooses others",
-        id="bands-shown",
+        id="reading.bands-shown",
         shown=f"channel {text}" if "," not in text else f"channels {text}",
         channels=channels,
     )

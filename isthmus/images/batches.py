@@ -75,12 +75,21 @@ class Batches:
         _check(images, batch, crop)
         at_once = batch if crop is not None or balance else min(batch, len(images))
         if at_once < share[1]:
-            raise UsageError(f"{share[1]} processes cannot share steps of {format_count(at_once, 'image')}")
+            raise UsageError(
+                "{processes} processes cannot share steps of {images}",
+                id="data.processes-per-step",
+                processes=share[1],
+                images=format_count(at_once, "image"),
+            )
         if images.shape is None and crop is None:
             problem = "images have different sizes: give a size, or a crop"
-            raise DataError(f"{images.source}: {problem}")
+            raise DataError("{source}: {reason}", id="data.problem", source=images.source, reason=problem)
         if balance and images.labels is None:
-            raise DataError(f"{images.source}: balanced batches need labels, and there are none")
+            raise DataError(
+                "{source}: balanced batches need labels, and there are none",
+                id="data.balance-without-labels",
+                source=images.source,
+            )
         self.images = images
         self.batch = batch
         self.seed = seed
@@ -249,6 +258,11 @@ def _scaled(samples: Pixels) -> torch.Tensor:
 
 def _check(images: ImageSet, batch: int, crop: tuple[int, int] | None) -> None:
     if len(images) == 0:
-        raise DataError(f"{images.source}: no images to make batches of")
+        raise DataError("{source}: no images to make batches of", id="data.no-images", source=images.source)
     if batch < 1 or (crop is not None and min(crop) < 1):
-        raise UsageError(f"batch and crop must be at least 1, not {batch} and {crop}")
+        raise UsageError(
+            "batch and crop must be at least 1, not {batch} and {crop}",
+            id="data.batch-and-crop",
+            batch=batch,
+            crop=crop,
+        )

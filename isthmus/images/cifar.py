@@ -35,9 +35,20 @@ def read_cifar10(path: str | Path, *, split: str, classes: tuple[str, ...]) -> I
             for name in _MEMBERS[split]:
                 member = members.get(name)
                 if member is None:
-                    raise DataError(f"{path}: {name} is missing from the archive")
+                    raise DataError(
+                        "{path}: {name} is missing from the archive",
+                        id="data.archive-member-missing",
+                        path=path,
+                        name=name,
+                    )
                 if member.size == 0 or member.size % _RECORD or member.size > _RECORD * _MOST_RECORDS:
-                    raise DataError(f"{path}: {name} holds {member.size} bytes, not whole CIFAR-10 records")
+                    raise DataError(
+                        "{path}: {name} holds {size} bytes, not whole CIFAR-10 records",
+                        id="data.cifar10-size",
+                        path=path,
+                        name=name,
+                        size=member.size,
+                    )
                 stream = archive.extractfile(member)
                 assert stream is not None  # None only for what is not a file
                 records = np.frombuffer(stream.read(), dtype=np.uint8).reshape(-1, _RECORD)
@@ -46,7 +57,12 @@ def read_cifar10(path: str | Path, *, split: str, classes: tuple[str, ...]) -> I
     except DataError:
         raise
     except (tarfile.TarError, EOFError, OSError, ValueError) as error:
-        raise DataError(f"{path}: not a readable CIFAR-10 archive ({error})") from None
+        raise DataError(
+            "{path}: not a readable CIFAR-10 archive ({reason})",
+            id="data.cifar10-unreadable",
+            path=path,
+            reason=error,
+        ) from None
     pixels = np.ascontiguousarray(np.concatenate(images))
     names = tuple(map(str, range(len(pixels))))
     return ImageSet(pixels, names, np.concatenate(labels), classes, source=f"cifar10:{split}")

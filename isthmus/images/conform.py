@@ -30,12 +30,17 @@ def to_channels(image: Pixels, channels: int) -> Pixels:
     had = image.shape[-1]
     if channels not in (1, 3):
         raise UsageError(
-            f"channels={channels}: images of {format_count(had, 'channel')} become gray or colour"
+            "channels={channels}: images of {given} become gray or colour",
+            id="data.channels-converted",
+            channels=channels,
+            given=format_count(had, "channel"),
         )
     if had > 4:
         raise DataError(
-            f"images of {had} channels are neither gray nor colour",
+            "images of {given} channels are neither gray nor colour",
+            id="data.neither-gray-nor-colour",
             hint="choose channels of an array, such as images[..., [3, 2, 1]]",
+            given=had,
         )
     if image.shape[-1] in (2, 4):
         image = composite(image)
@@ -124,9 +129,16 @@ def conform(images: ImageSet, *, size: tuple[int, int] | None, channels: int | N
 def check_request(*, size: tuple[int, int] | None, channels: int | None) -> None:
     """Raises UsageError unless `size` is None or two positive numbers, and `channels` None or 1 to 64."""
     if channels is not None and not 1 <= channels <= MAX_CHANNELS:
-        raise UsageError(f"channels must be from 1 (gray) to {MAX_CHANNELS}, not {channels}")
+        raise UsageError(
+            "channels must be from 1 (gray) to {most}, not {channels}",
+            id="data.channels-to-convert",
+            most=MAX_CHANNELS,
+            channels=channels,
+        )
     if size is not None and (len(size) != 2 or min(size) < 1):
-        raise UsageError(f"size must be a height and a width of at least 1 pixel, not {size}")
+        raise UsageError(
+            "size must be a height and a width of at least 1 pixel, not {size}", id="data.size", size=size
+        )
 
 
 def _ragged_channels(pixels: Ragged, channels: int) -> Ragged:

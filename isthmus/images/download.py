@@ -33,14 +33,33 @@ def download(name: str, file: RemoteFile, base: str, folder: Path) -> Path:
         pooch.retrieve(url, known_hash=known, fname=file.name, path=folder, downloader=downloader)
     except ValueError as error:
         reason = "its checksum is wrong" if "hash" in str(error) else " ".join(str(error).split())
-        raise DataError(f"{name}: {url} was not kept: {reason}", hint=hint) from None
+        raise DataError(
+            "{name}: {url} was not kept: {reason}",
+            id="data.download-not-kept",
+            hint=hint,
+            name=name,
+            url=url,
+            reason=reason,
+        ) from None
     except OSError as error:  # what requests raises derives from OSError
         if error.errno is not None:
-            raise OutputError(f"cannot write into {folder}: {error.strerror or error}") from None
+            raise OutputError(
+                "cannot write into {folder}: {reason}",
+                id="output.folder-problem",
+                folder=folder,
+                reason=error.strerror or error,
+            ) from None
         response = getattr(error, "response", None)
         code = getattr(response, "status_code", None)
         reason = f"the server answered {code}" if code else f"no connection ({type(error).__name__})"
-        raise DataError(f"{name}: cannot download {url}: {reason}", hint=hint) from None
+        raise DataError(
+            "{name}: cannot download {url}: {reason}",
+            id="data.download-failed",
+            hint=hint,
+            name=name,
+            url=url,
+            reason=reason,
+        ) from None
     return folder / file.name
 
 

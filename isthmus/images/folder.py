@@ -20,6 +20,7 @@ from isthmus.images.sample_range import Range
 from isthmus.images.shards import find_shards, list_shards
 from isthmus.images.store import ImageSet, Pixels, Ragged
 from isthmus.locks import exclusive
+from isthmus.messages import Message
 from isthmus.wording import choose_word, format_count
 
 
@@ -108,9 +109,13 @@ def read_listed(
     if len(decoded.kept) == 0:
         first = decoded.skipped[0]
         raise DataError(
-            f"{source}: none of its {format_count(len(decoded.skipped), 'image')} can be read; "
-            f"{first.name}: {first.reason}",
+            "{source}: none of its {images} can be read; {name}: {reason}",
+            id="data.folder-unreadable",
             hint=next((_find_hint(file, value_range) for file in files if file.name == first.name), None),
+            source=source,
+            images=format_count(len(decoded.skipped), "image"),
+            name=first.name,
+            reason=first.reason,
         )
     by_name = {file.name: file for file in files}
     kept = [by_name[names[i]] for i in decoded.kept]
@@ -172,7 +177,11 @@ def _decode_all(
     cut = runs.cut(shapes)
     if mapped:
         why = "as asked" if map_above == 0 else "too many for memory"
-        notes += (f"pixels lie in a file that is mapped into memory ({why})",)
+        notes += (
+            Message(
+                "pixels lie in a file that is mapped into memory ({reason})", id="reading.mapped", reason=why
+            ),
+        )
         entry = _entry(request, files)
         with exclusive(request, shown=f"the decoded pixels of {folder}"):
             return pool.into_cache(
@@ -192,8 +201,12 @@ def _common_channels(headers: list[Header], names: list[str]) -> int:
     if not set(counts) <= {1, 3} and len(set(counts)) > 1:
         other = next(index for index, count in enumerate(counts) if count != counts[0])
         raise DataError(
-            f"{names[0]} has {format_count(counts[0], 'channel')} and {names[other]} has {counts[other]}: "
-            "only gray and colour may be mixed"
+            "{name} has {channels} and {other} has {others}: only gray and colour may be mixed",
+            id="data.channels-mixed",
+            name=names[0],
+            channels=format_count(counts[0], "channel"),
+            other=names[other],
+            others=counts[other],
         )
     return max(counts)
 
@@ -229,34 +242,71 @@ def _notes(headers: list[Header], channels: int, dtype: np.dtype[np.generic]) ->
     colour = sum(header.channels == 3 for header in headers)
     if channels == 3 and colour < total:
         notes.append(
-            f"{colour} of {format_count(total, 'image')} {choose_word(colour, 'is', 'are')} colour: all "
-            "read as colour"
+            Message(
+                "{colour} of {images} {verb} colour: all read as colour",
+                id="reading.as-colour",
+                colour=colour,
+                images=format_count(total, "image"),
+                verb=choose_word(colour, "is", "are"),
+            )
         )
     if channels == 1 and colour:
         notes.append(
-            f"{colour} of {format_count(total, 'image')} {choose_word(colour, 'is', 'are')} colour: all "
-            "read as gray"
+            Message(
+                "{colour} of {images} {verb} colour: all read as gray",
+                id="reading.as-gray",
+                colour=colour,
+                images=format_count(total, "image"),
+                verb=choose_word(colour, "is", "are"),
+            )
         )
     if transparent := sum(header.transparent for header in headers):
         notes.append(
-            f"{transparent} of {format_count(total, 'image')} {choose_word(transparent, 'has', 'have')} "
-            "transparent parts: laid on white"
+            Message(
+                "{transparent} of {images} {verb} transparent parts: laid on white",
+                id="reading.transparent",
+                transparent=transparent,
+                images=format_count(total, "image"),
+                verb=choose_word(transparent, "has", "have"),
+            )
         )
     if len(kinds := {header.dtype for header in headers}) > 1:
-        notes.append(f"sample types are mixed ({', '.join(sorted(map(str, kinds)))}): all scaled to {dtype}")
+        notes.append(
+            Message(
+                "sample types are mixed ({types}): all scaled to {dtype}",
+                id="reading.types-mixed",
+                types=", ".join(sorted(map(str, kinds))),
+                dtype=dtype,
+            )
+        )
     if narrowed := sum(header.narrowed for header in headers):
         notes.append(
-            f"{narrowed} of {format_count(total, 'image')} {choose_word(narrowed, 'has', 'have')} "
-            "16-bit colour: read with 8 bits"
+            Message(
+                "{narrowed} of {images} {verb} 16-bit colour: read with 8 bits",
+                id="reading.narrowed",
+                narrowed=narrowed,
+                images=format_count(total, "image"),
+                verb=choose_word(narrowed, "has", "have"),
+            )
         )
     if paged := sum(header.paged for header in headers):
         notes.append(
-            f"the pages of {paged} of {format_count(total, 'file')} are read as the channels of one image"
+            Message(
+                "the pages of {paged} of {files} are read as the channels of one image",
+                id="reading.pages-as-channels",
+                paged=paged,
+                files=format_count(total, "file"),
+            )
         )
     if several := sum(header.several for header in headers):
         notes.append(
-            f"{several} of {format_count(total, 'file')} {choose_word(several, 'holds', 'hold')} "
-            "several pages or frames: only the first is read"
+            Message(
+                "{several} of {files} {verb} several pages or frames: only the first is read",
+                id="reading.several-pages",
+                several=several,
+                files=format_count(total, "file"),
+                verb=choose_word(several, "holds", "hold"),
+            )
         )
     return tuple(notes)
 
@@ -266,4 +316,4 @@ def _size_notes(pixels: Pixels | Ragged) -> tuple[str, ...]:
         return ()
     heights, widths = pixels.shapes[:, 0], pixels.shapes[:, 1]
     span = f"heights {heights.min()} to {heights.max()}, widths {widths.min()} to {widths.max()} pixels"
-    return (f"image sizes are mixed ({span}): kept as they are",)
+    return (Message("image sizes are mixed ({span}): kept as they are", id="reading.sizes-mixed", span=span),)

@@ -147,16 +147,29 @@ def decode_pillow(
     """
     name = str(getattr(image, "filename", "") or "image")
     if image.width * image.height > max_pixels:
-        raise ImageFileError(name, f"more than {max_pixels / 1e6:g} megapixels, the limit of max_pixels")
+        raise ImageFileError(
+            name,
+            "more than {megapixels:g} megapixels, the limit of max_pixels",
+            id="image-file.too-large",
+            megapixels=max_pixels / 1e6,
+        )
     if image.width * image.height == 0:
-        raise ImageFileError(name, f"no pixels in an image of {image.width}×{image.height}")
+        raise ImageFileError(
+            name,
+            "no pixels in an image of {width}×{height}",
+            id="image-file.no-pixels",
+            width=image.width,
+            height=image.height,
+        )
     try:
         return _pixels(image, alpha, value_range, raw)
     except UnreadablePixelsError as error:
-        raise ImageFileError(name, str(error), hint=error.hint) from None
+        raise ImageFileError(name, error.message, hint=error.hint) from None
     except Exception as error:  # read only now: as in `opened`
         text = " ".join(str(error).split()) or type(error).__name__
-        raise ImageFileError(name, f"damaged or truncated ({text})") from None
+        raise ImageFileError(
+            name, "damaged or truncated ({reason})", id="image-file.damaged", reason=text
+        ) from None
 
 
 def metadata(path: Source) -> tuple[bytes | None, bytes | None]:

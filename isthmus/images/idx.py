@@ -53,38 +53,85 @@ def read_idx(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> npt.NDArray[n
                 most = place.stat().st_size * DEFLATE_LIMIT
                 return _read(unpacked, path, most, max_pixels)  # type: ignore[arg-type]
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{path}: damaged or truncated gzip data ({error})") from None
+        raise DataError(
+            "{path}: damaged or truncated gzip data ({reason})",
+            id="data.gzip-damaged",
+            path=path,
+            reason=error,
+        ) from None
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
+        raise DataError(
+            "{path}: cannot be read ({reason})",
+            id="data.cannot-read",
+            path=path,
+            reason=error.strerror or error,
+        ) from None
 
 
 def _read(stream: IO[bytes], path: str | Path, most: int, max_pixels: int) -> npt.NDArray[np.uint8]:
     magic = stream.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or not 1 <= magic[3] <= 4:
-        raise DataError(f"{path}: not an idx file (it begins with {magic.hex(' ') or 'nothing'})")
+        raise DataError(
+            "{path}: not an idx file (it begins with {begin})",
+            id="data.not-idx",
+            path=path,
+            begin=magic.hex(" ") or "nothing",
+        )
     if magic[2] != 0x08:
-        raise DataError(f"{path}: idx type 0x{magic[2]:02x} is not read; only unsigned bytes (0x08) are")
+        raise DataError(
+            "{path}: idx type 0x{type:02x} is not read; only unsigned bytes (0x08) are",
+            id="data.idx-type",
+            path=path,
+            type=magic[2],
+        )
     sizes = stream.read(4 * magic[3])
     if len(sizes) < 4 * magic[3]:
-        raise DataError(f"{path}: the idx header is cut short")
+        raise DataError("{path}: the idx header is cut short", id="data.idx-short-header", path=path)
     shape = struct.unpack(f">{magic[3]}I", sizes)
     text, expected = "×".join(map(str, shape)), math.prod(shape)
     if len(shape) == 4 and shape[3] > MAX_CHANNELS:
         raise DataError(
-            f"{path}: the idx header promises {shape[3]} channels ({text}); 1 to {MAX_CHANNELS} are read"
+            "{path}: the idx header promises {channels} channels ({shape}); 1 to {most} are read",
+            id="data.idx-channels",
+            path=path,
+            channels=shape[3],
+            shape=text,
+            most=MAX_CHANNELS,
         )
     if 0 in shape or (len(shape) > 2 and shape[1] * shape[2] > max_pixels):
-        raise DataError(f"{path}: the idx header promises images of an impossible size ({text})")
+        raise DataError(
+            "{path}: the idx header promises images of an impossible size ({shape})",
+            id="data.idx-size",
+            path=path,
+            shape=text,
+        )
     if expected > most:
-        raise DataError(f"{path}: the idx header promises {text} bytes, more than the file can hold")
+        raise DataError(
+            "{path}: the idx header promises {shape} bytes, more than the file can hold",
+            id="data.idx-promises-too-much",
+            path=path,
+            shape=text,
+        )
     if expected > memory_bytes():
-        raise DataError(f"{path}: {text} bytes do not fit into this machine's memory")
+        raise DataError(
+            "{path}: {shape} bytes do not fit into this machine's memory",
+            id="data.idx-too-large",
+            path=path,
+            shape=text,
+        )
     data = bytearray()
     while len(data) <= expected and (part := stream.read(min(1 << 24, expected + 1 - len(data)))):
         data += part
     if len(data) != expected:
         found = "more" if len(data) > expected else f"only {len(data)}"
-        raise DataError(f"{path}: the idx header promises {text} = {expected} bytes, the file holds {found}")
+        raise DataError(
+            "{path}: the idx header promises {shape} = {expected} bytes, the file holds {given}",
+            id="data.idx-length",
+            path=path,
+            shape=text,
+            expected=expected,
+            given=found,
+        )
     return np.frombuffer(data, dtype=np.uint8).reshape(shape)
 
 
@@ -108,14 +155,26 @@ def read_idx_set(
     """
     pixels = read_idx(path, max_pixels=max_pixels)
     if pixels.ndim < 3:
-        raise DataError(f"{path}: holds labels or vectors ({pixels.ndim} dimensions), not images")
+        raise DataError(
+            "{path}: holds labels or vectors ({dimensions} dimensions), not images",
+            id="data.idx-no-images",
+            path=path,
+            dimensions=pixels.ndim,
+        )
     beside = labels_beside(path) if labels is None else Path(labels)
     numbers: npt.NDArray[np.int64] | None = None
     if beside is not None:
         found = read_idx(beside)
         if found.shape != pixels.shape[:1]:
             given = "×".join(map(str, found.shape))
-            raise DataError(f"{beside}: {given} labels for {format_count(len(pixels), 'image')} in {path}")
+            raise DataError(
+                "{labels_path}: {labels} labels for {images} in {path}",
+                id="data.idx-labels-count",
+                labels_path=beside,
+                labels=given,
+                images=format_count(len(pixels), "image"),
+                path=path,
+            )
         numbers = found.astype(np.int64)
     return ImageSet(
         pixels=pixels[..., None] if pixels.ndim == 3 else pixels,
@@ -136,7 +195,13 @@ def write_idx(path: str | Path, array: npt.NDArray[np.uint8], *, force: bool = T
         OutputError: cannot be written.
     """
     if array.dtype != np.uint8 or not 1 <= array.ndim <= 4:
-        raise DataError(f"{path}: idx holds uint8 of 1 to 4 dimensions, not {array.dtype} {array.shape}")
+        raise DataError(
+            "{path}: idx holds uint8 of 1 to 4 dimensions, not {dtype} {shape}",
+            id="data.idx-dtype",
+            path=path,
+            dtype=array.dtype,
+            shape=array.shape,
+        )
     header = bytes([0, 0, 0x08, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
     data = header + np.ascontiguousarray(array).tobytes()
     if str(path).endswith(".gz"):

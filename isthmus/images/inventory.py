@@ -51,7 +51,12 @@ def list_inventory(source: str | Path, *, most: int) -> Inventory | None:
             return None
         files = (list_shards(shards, most=most) if shards else list_images(path, most=most)).files
     except OSError as error:
-        raise DataError(f"{source}: cannot be listed ({error.strerror or error})") from None
+        raise DataError(
+            "{source}: cannot be listed ({reason})",
+            id="data.cannot-list",
+            source=source,
+            reason=error.strerror or error,
+        ) from None
     return _inventory({file.name for file in files})
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from isthmus.errors import DataError, Hint
 from isthmus.images.opening import KINDS, SUFFIXES, Member
 from isthmus.images.store import Indices, Skipped
+from isthmus.messages import Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,9 @@ def list_images(folder: str | Path, *, most: int | None = None) -> Listing:
     for place, parts, names in walk_folder(top, skipped):
         entries += 1 + len(names)
         if most is not None and (len(found) > most or entries > 10 * most + 10_000):
-            raise TooManyError(f"{folder}: more than {most:,} images")
+            raise TooManyError(
+                "{folder}: more than {most:,} images", id="data.too-many-images", folder=folder, most=most
+            )
         below = tuple(_printable(part) for part in parts)
         inside = place if place.endswith(os.sep) else place + os.sep
         start, label = "".join(f"{part}/" for part in below), below[0] if below else None
@@ -84,10 +87,13 @@ def list_images(folder: str | Path, *, most: int | None = None) -> Listing:
     if not found:
         unlisted = f"; {skipped[0].name} {skipped[0].reason}" if skipped else ""
         raise DataError(
-            f"{folder}: no images in it (kinds read: {KINDS}){unlisted}",
+            "{folder}: no images in it (kinds read: {kinds}){unlisted}",
+            id="data.folder-without-images",
             hint=other or Hint("give a folder of images, or a set by its name, such as fashion-sample"),
-            id="empty-folder" if other is None else "no-images",
-            fields={"folder": os.fspath(folder), "expected": "FOLDER-OF-IMAGES"},
+            expected="FOLDER-OF-IMAGES",
+            folder=folder,
+            kinds=KINDS,
+            unlisted=unlisted,
         )
     return Listing(sorted(found, key=lambda file: (file.name.split("/"), file.place)), tuple(skipped))
 
@@ -119,7 +125,16 @@ def walk_folder(top: Path, skipped: list[Skipped]) -> Iterator[tuple[str, tuple[
             if not parts:
                 raise _unlistable(top, error) from None
             name = "".join(f"{_printable(part)}/" for part in parts)
-            skipped.append(Skipped(name, f"this folder cannot be listed ({error.strerror})"))
+            skipped.append(
+                Skipped(
+                    name,
+                    Message(
+                        "this folder cannot be listed ({reason})",
+                        id="data.part-unlistable",
+                        reason=error.strerror,
+                    ),
+                )
+            )
             continue
         yield place, parts, names
         pending += [
@@ -138,10 +153,15 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 def _unlistable(top: Path, error: OSError) -> DataError:
     if error.errno == errno.ENOENT:
-        return DataError(f"{top}: no such folder")
+        return DataError("{folder}: no such folder", id="data.folder-missing", folder=top)
     if error.errno == errno.ENOTDIR:
-        return DataError(f"{top}: is not a folder")
-    return DataError(f"{top}: this folder cannot be listed ({error.strerror})")
+        return DataError("{folder}: is not a folder", id="data.not-a-folder", folder=top)
+    return DataError(
+        "{folder}: this folder cannot be listed ({reason})",
+        id="data.folder-unlistable",
+        folder=top,
+        reason=error.strerror,
+    )
 
 
 def labels_of(files: list[ImageFile], kept: list[ImageFile]) -> tuple[Indices | None, tuple[str, ...]]:

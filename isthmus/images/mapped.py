@@ -39,8 +39,12 @@ def room(shape: tuple[int, ...], dtype: npt.DTypeLike, *, above: int | None = No
             return np.memmap(stream, dtype=dtype, mode="r+", shape=shape)
     except OSError as error:
         raise OutputError(
-            f"{folder} cannot hold {size / 2**30:.1f} GiB of pixels ({error.strerror})",
+            "{folder} cannot hold {gib:.1f} GiB of pixels ({reason})",
+            id="output.cache-full",
             hint="set ISTHMUS_CACHE to a folder on a larger disk",
+            folder=folder,
+            gib=size / 2**30,
+            reason=error.strerror,
         ) from error
 
 

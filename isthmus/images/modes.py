@@ -106,6 +106,7 @@ def _wide_gray(image: Image.Image, *, alpha: Alpha) -> Pixels:
         raise UnreadablePixelsError(
             "32-bit integer samples must lie in 0..65535",
             range_hint(int(values.min()), int(values.max()), whole=True),
+            id="pixels.integer-range",
         )
     gray = _channels_last(values.astype(np.uint16))
     see_through = image.info.get("transparency")

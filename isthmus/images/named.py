@@ -18,6 +18,7 @@ from isthmus.images.download import download
 from isthmus.images.idx import read_idx_set
 from isthmus.images.registry import NAMES, REGISTRY, SAMPLE, NamedSet
 from isthmus.images.store import ImageSet
+from isthmus.messages import Message
 from isthmus.wording import format_count
 
 SYSTEM_FOLDER = Path("/usr/share/datasets")
@@ -42,13 +43,29 @@ def read_named(data: str) -> ImageSet:
     name, _, split = data.partition(":")
     split = split or "train"
     if name not in NAMES:
-        raise UsageError(f"unknown data set '{name}'{nearest(name, NAMES)}")
+        raise UsageError(
+            "unknown data set '{name}'{suggestion}",
+            id="data.unknown-set",
+            name=name,
+            suggestion=nearest(name, NAMES),
+        )
     if split not in _SPLITS:
-        raise UsageError(f"'{data}': unknown split '{split}'{nearest(split, _SPLITS)}")
+        raise UsageError(
+            "'{data}': unknown split '{split}'{suggestion}",
+            id="data.unknown-split",
+            data=data,
+            split=split,
+            suggestion=nearest(split, _SPLITS),
+        )
     if name == SAMPLE:
         found = _from_folder("fashion-mnist", split, SAMPLE_FOLDER)
         if found is None:
-            raise DataError(f"{SAMPLE}: {SAMPLE_FOLDER} is incomplete; install isthmus again")
+            raise DataError(
+                "{name}: {folder} is incomplete; install isthmus again",
+                id="data.sample-incomplete",
+                name=SAMPLE,
+                folder=SAMPLE_FOLDER,
+            )
         return replace(found, source=data)
     for folder in _folders(name):
         if (found := _from_folder(name, split, folder)) is not None:
@@ -68,7 +85,12 @@ def where(data: str) -> Path | None:
     """
     name, _, split = data.partition(":")
     if name not in NAMES:
-        raise UsageError(f"unknown data set '{name}'{nearest(name, NAMES)}")
+        raise UsageError(
+            "unknown data set '{name}'{suggestion}",
+            id="data.unknown-set",
+            name=name,
+            suggestion=nearest(name, NAMES),
+        )
     if name == SAMPLE:
         return SAMPLE_FOLDER
     splits = REGISTRY[name].splits
@@ -107,9 +129,20 @@ def _cifar(known: NamedSet, split: str, folder: Path) -> ImageSet | None:
             continue
         if split != "train":
             hint = f"put {archive.name} into {folder}"
-            raise DataError(f"cifar10:{split}: {path} holds training images only", hint=hint)
+            raise DataError(
+                "cifar10:{split}: {path} holds training images only",
+                id="data.cifar10-training-only",
+                hint=hint,
+                split=split,
+                path=path,
+            )
         images = read_npz(path)
-        note = f"{format_count(len(images), 'training image')}, read from {path.name}"
+        note = Message(
+            "{images}, read from {path}",
+            id="reading.from-files",
+            images=format_count(len(images), "training image"),
+            path=path.name,
+        )
         return replace(images, classes=known.classes if images.labels is not None else (), notes=(note,))
     return None
 

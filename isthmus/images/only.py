@@ -1,4 +1,4 @@
-"""A list of image names, one a line: the part of a set that is to be used (`train --only`)."""
+"""A list of image names, one a line: the part of a set that is to be used (`names_from` of `train`)."""
 
 from __future__ import annotations
 
@@ -25,9 +25,14 @@ def read_names(path: str | os.PathLike[str]) -> tuple[str, ...]:
         names = tuple(list_names(read_text(path)))
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or error
-        raise DataError(f"{path} is not a list of image names: {why}") from None
+        raise DataError(
+            "{path} is not a list of image names: {reason}",
+            id="data.name-list-unreadable",
+            path=path,
+            reason=why,
+        ) from None
     if not names:
-        raise DataError(f"{path} names no images")
+        raise DataError("{path} names no images", id="data.name-list-empty", path=path)
     return names
 
 
@@ -43,6 +48,13 @@ def keep_named(images: ImageSet, path: str | os.PathLike[str]) -> ImageSet:
     unknown = wanted.difference(images.names)
     if unknown:
         first = min(unknown)
-        raise DataError(f"{path}: {images.source} has no image '{first}' (nor {len(unknown) - 1:,} others)")
+        raise DataError(
+            "{path}: {source} has no image '{name}' (nor {others:,} others)",
+            id="data.listed-image-missing",
+            path=path,
+            source=images.source,
+            name=first,
+            others=len(unknown) - 1,
+        )
     kept = np.flatnonzero([name in wanted for name in images.names])
     return images.subset(kept)

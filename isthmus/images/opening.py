@@ -18,6 +18,7 @@ from isthmus.images.limits import pillow_limits
 from isthmus.images.sample_range import UnreadablePixelsError
 from isthmus.images.tiff_bands import BandImage, drops_channels, holds_bands, is_tiff, open_bands
 from isthmus.input_files import NotAFileError, open_input
+from isthmus.messages import Message
 
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "BMP", "DIB", "GIF", "PPM", "JPEG2000")
 KINDS = "PNG, JPEG, WebP, AVIF, TIFF, BMP, GIF, PNM, JPEG 2000"
@@ -72,11 +73,26 @@ Source = str | Path | Member | Content
 
 
 class ImageFileError(DataError):
-    """One image file cannot be read. `reason` is the message without the file's name."""
+    """One image file cannot be read; its message is "PATH: REASON".
 
-    def __init__(self, path: Source, reason: str, *, hint: Hint | str | None = None) -> None:
-        super().__init__(f"{path}: {reason}", hint=hint)
+    Attributes:
+        reason: the message without the file's name, with the same id.
+    """
+
+    def __init__(
+        self,
+        path: Source,
+        template: str,
+        /,
+        *,
+        hint: Hint | str | None = None,
+        id: str = "image-file.problem",
+        **fields: object,
+    ) -> None:
+        reason = template if isinstance(template, Message) else Message(template, id=id, **fields)
+        super().__init__("{path}: {reason}", id=reason.id, hint=hint, path=str(path), reason=str(reason))
         self.reason = reason
+        self.fields = self.message.fields = {"path": str(path), **reason.fields}
 
 
 @contextmanager
@@ -99,17 +115,25 @@ def opened(
                     raise Image.DecompressionBombError
                 yield image
         except UnidentifiedImageError:
-            raise ImageFileError(path, f"not an image of a kind read here ({KINDS})") from None
+            raise ImageFileError(
+                path, "not an image of a kind read here ({kinds})", id="image-file.unknown-kind", kinds=KINDS
+            ) from None
         except Image.DecompressionBombError:
-            limit = f"{max_pixels / 1e6:g} megapixels"
-            raise ImageFileError(path, f"more than {limit}, the limit of max_pixels") from None
+            raise ImageFileError(
+                path,
+                "more than {megapixels:g} megapixels, the limit of max_pixels",
+                id="image-file.too-large",
+                megapixels=max_pixels / 1e6,
+            ) from None
         except UnreadablePixelsError as error:
-            raise ImageFileError(path, str(error), hint=error.hint) from None
+            raise ImageFileError(path, error.message, hint=error.hint) from None
         except MemoryError:
-            raise ImageFileError(path, "does not fit into memory") from None
+            raise ImageFileError(path, "does not fit into memory", id="image-file.memory") from None
         except Exception as error:  # on damaged files Pillow's plugins raise nearly every type there is
             text = " ".join(str(error).split()) or type(error).__name__
-            raise ImageFileError(path, f"damaged or truncated ({text})") from None
+            raise ImageFileError(
+                path, "damaged or truncated ({reason})", id="image-file.damaged", reason=text
+            ) from None
 
 
 def _identify(stream: IO[bytes], max_pixels: int, bands: bool) -> Image.Image | BandImage:
@@ -125,7 +149,11 @@ def _identify(stream: IO[bytes], max_pixels: int, bands: bool) -> Image.Image | 
             return image
         found = open_bands(stream, max_pixels)
     if not bands and found.channels not in (1, 3):
-        raise UnreadablePixelsError(f"has {found.channels} channels; gray and colour images are read here")
+        raise UnreadablePixelsError(
+            "has {channels} channels; gray and colour images are read here",
+            id="pixels.channels-not-colour",
+            channels=found.channels,
+        )
     return found
 
 
@@ -156,7 +184,7 @@ def _file(path: Source) -> Iterator[IO[bytes]]:
         return
     if isinstance(path, Content):
         if not path.data:
-            raise ImageFileError(path, "empty (0 bytes)")
+            raise ImageFileError(path, "empty (0 bytes)", id="image-file.empty")
         yield io.BytesIO(path.data)
         return
     place = Path(path)
@@ -164,18 +192,21 @@ def _file(path: Source) -> Iterator[IO[bytes]]:
         stream = open_input(place)
         if os.fstat(stream.fileno()).st_size == 0:
             stream.close()
-            raise ImageFileError(path, "empty (0 bytes)")
+            raise ImageFileError(path, "empty (0 bytes)", id="image-file.empty")
     except ImageFileError:
         raise
     except FileNotFoundError:
-        raise ImageFileError(path, "no such file") from None
+        raise ImageFileError(path, "no such file", id="image-file.missing") from None
     except IsADirectoryError:
-        raise ImageFileError(path, "is a folder, not an image") from None
+        raise ImageFileError(path, "is a folder, not an image", id="image-file.is-folder") from None
     except NotAFileError as error:
-        raise ImageFileError(path, str(error.strerror)) from None
+        raise ImageFileError(path, "{reason}", id="image-file.special-file", reason=error.strerror) from None
     except (OSError, ValueError) as error:
         raise ImageFileError(
-            path, f"cannot be opened ({getattr(error, 'strerror', None) or error})"
+            path,
+            "cannot be opened ({reason})",
+            id="image-file.cannot-open",
+            reason=getattr(error, "strerror", None) or error,
         ) from None
     with stream:
         yield stream
@@ -183,10 +214,12 @@ def _file(path: Source) -> Iterator[IO[bytes]]:
 
 def _member(place: Member) -> IO[bytes]:
     if place.size == 0:
-        raise ImageFileError(place, "empty (0 bytes)")
+        raise ImageFileError(place, "empty (0 bytes)", id="image-file.empty")
     try:
         with place.archive.open("rb") as stream:
             return io.BytesIO(place.read_from(stream))
     except (OSError, OverflowError, MemoryError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise ImageFileError(place, f"cannot be opened ({reason})") from None
+        raise ImageFileError(
+            place, "cannot be opened ({reason})", id="image-file.cannot-open", reason=reason
+        ) from None

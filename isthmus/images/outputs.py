@@ -69,7 +69,12 @@ def write_images(
         return (place,)
     enlarged = pixels.size * (scale or 1) ** 2
     if scale is not None and enlarged > MAX_ENLARGED_SAMPLES:
-        raise OutputError(f"cannot write {place}: it would hold {enlarged:.1e} samples; give a smaller scale")
+        raise OutputError(
+            "cannot write {place}: it would hold {enlarged:.1e} samples; give a smaller scale",
+            id="output.too-many-samples",
+            place=place,
+            enlarged=enlarged,
+        )
     if animate and suffix in ANIMATED:
         write_frames(
             place,
@@ -87,8 +92,10 @@ def write_images(
     paths = image_paths(place, len(pixels), channels=channels, labels=labels, classes=classes)
     if not force and any(map(path_exists, paths)):
         raise OutputError(
-            f"{place} holds images of these names; nothing was written",
+            "{place} holds images of these names; nothing was written",
+            id="output.images-exist",
             hint=Hint.add(force=True),
+            place=place,
         )
     for path, image in zip(paths, pixels, strict=True):
         save = save_image if channels in (1, 3) else save_bands
@@ -159,13 +166,23 @@ def check_free(out: str | Path, force: bool, *, labelled: bool = False) -> None:
     if place.is_file():
         if not force:
             raise ExistsError(place)
-        raise OutputError(f"{place} is a file; many images need a folder, a .png or a .npz")
+        raise OutputError(
+            "{place} is a file; many images need a folder, a .png or a .npz", id="output.is-file", place=place
+        )
     check_folder(out)
 
 
 def _check_kind(place: Path, labelled: bool) -> None:
     suffix = place.suffix.lower()
     if suffix in FILES and not is_folder(place):
-        raise OutputError(f"cannot write {place}: images go to a folder, a picture (.png) or an .npz")
+        raise OutputError(
+            "cannot write {place}: images go to a folder, a picture (.png) or an .npz",
+            id="output.images-suffix",
+            place=place,
+        )
     if labelled and suffix in WRITABLE:
-        raise OutputError(f"cannot write {place}: a picture holds no labels; name a folder or an .npz")
+        raise OutputError(
+            "cannot write {place}: a picture holds no labels; name a folder or an .npz",
+            id="output.picture-without-labels",
+            place=place,
+        )

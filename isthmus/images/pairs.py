@@ -38,9 +38,15 @@ def pair_sets(inputs: ImageSet, targets: ImageSet) -> ImageSet:
         other = targets.image(int(partner)).shape[:2]
         if tuple(size) != other:
             raise DataError(
-                f"{inputs.names[row]} is {size[0]}×{size[1]} and its target {targets.names[partner]} "
-                f"{other[0]}×{other[1]}: the images of a pair must be of one size",
-                id="pair-sizes",
+                "{name} is {height}×{width} and its target {target} {target_height}×{target_width}: "
+                "the images of a pair must be of one size",
+                id="data.pair-sizes",
+                name=inputs.names[row],
+                height=size[0],
+                width=size[1],
+                target=targets.names[partner],
+                target_height=other[0],
+                target_width=other[1],
             )
     channels = inputs.channels + targets.channels
     dtype = np.result_type(inputs.dtype, targets.dtype)
@@ -100,9 +106,12 @@ def _match(inputs: ImageSet, targets: ImageSet) -> tuple[Indices, Indices, tuple
             every = np.arange(len(inputs), dtype=np.int64)
             return every, every, ()
         raise DataError(
-            f"no image of {inputs.source} has a target of its name in {targets.source}: "
-            f"{inputs.names[0]}, {targets.names[0]}",
-            id="no-pairs",
+            "no image of {source} has a target of its name in {targets}: {name}, {target}",
+            id="data.no-pairs",
+            source=inputs.source,
+            targets=targets.source,
+            name=inputs.names[0],
+            target=targets.names[0],
         )
     paired = {own[row] for row in rows}
     alone = [

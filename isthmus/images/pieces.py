@@ -19,7 +19,12 @@ def random_pieces(images: ImageSet, side: int, count: int, *, seed: int = 0) -> 
         UsageError: `side` or `count` below 1.
     """
     if side < 1 or count < 1:
-        raise UsageError(f"pieces need a side and a number of at least 1, not {side} and {count}")
+        raise UsageError(
+            "pieces need a side and a number of at least 1, not {side} and {count}",
+            id="data.pieces",
+            side=side,
+            count=count,
+        )
     random = np.random.default_rng(seed)
     chosen = np.sort(random.integers(len(images), size=count))  # disks read forwards best
     where = random.random((count, 2))

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from isthmus.atomic import atomic_write, write_bytes
 from isthmus.images.store import Indices, Pixels, Ragged, Skipped, content_hash
+from isthmus.messages import describe_messages, restore_message
 from isthmus.threads import count, map_ordered
 
 MAX_DECODERS = 8  # more wait for the disk
@@ -97,7 +98,12 @@ def into_cache(
             stream.write(np.ascontiguousarray(image).data)
             kept.append(index)
             hashes.append(content_hash(image))
-    about = {"skipped": [[s.name, s.reason] for s in broken], "notes": list(notes), "names": list(names)}
+    about = {
+        "skipped": [[s.name, s.reason] for s in broken],
+        "notes": list(notes),
+        "messages": describe_messages([*notes, *(s.reason for s in broken)]),
+        "names": list(names),
+    }
     index_file = io.BytesIO()
     np.savez(
         index_file,
@@ -128,13 +134,16 @@ def from_cache(entry: Path) -> tuple[Decoded, tuple[str, ...]] | None:
             kept, shapes, dtype = index["kept"], index["shapes"], index["dtype"].dtype
             hashes = index["hashes"]
             about = json.loads(index["about"].tobytes())
-        skipped = tuple(Skipped(name, reason) for name, reason in about["skipped"])
+        known = about.get("messages")  # none in files of earlier versions
+        skipped = tuple(Skipped(name, restore_message(reason, known)) for name, reason in about["skipped"])
         if len(kept) == 0:
             return _arranged(np.empty(0, dtype), shapes, [], skipped, ()), ()
         flat = np.memmap(_pixel_file(entry), dtype=dtype, mode="r")
         if flat.size != int(shapes[kept].prod(axis=1).sum()):
             return None
-        found = _arranged(flat, shapes, kept, skipped, tuple(about["notes"]))
+        found = _arranged(
+            flat, shapes, kept, skipped, tuple(restore_message(note, known) for note in about["notes"])
+        )
         return replace(found, hashes=hashes), tuple(about["names"])
     return None
 

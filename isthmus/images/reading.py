@@ -28,6 +28,7 @@ from isthmus.images.shards import find_shards
 from isthmus.images.sources import content_of, decode_source, is_encoded, is_open, is_pillow, is_tensor
 from isthmus.images.store import ImageSet, Pixels, Ragged, Skipped
 from isthmus.input_files import is_folder, is_there, special_kind
+from isthmus.messages import Message
 from isthmus.wording import format_count
 
 # `mnist:test[17]`, `t.npy[-1]`, `mnist:test[10:20]`
@@ -136,8 +137,11 @@ def read_image(
     images = reader.read(image)
     if len(images) != 1:
         raise DataError(
-            f"{images.source}: one image is needed here, and this holds {len(images):,}",
+            "{source}: one image is needed here, and this holds {images:,}",
+            id="data.one-image-needed",
             hint=f"{images.source}[0]" if isinstance(image, (str, os.PathLike)) else "images[0]",
+            source=images.source,
+            images=len(images),
         )
     return images.image(0) if channels is None else to_channels(images.image(0), channels)
 
@@ -182,11 +186,18 @@ class _Reader:
             return self._one(content, content.name)
         if isinstance(data, (list, tuple)):
             return self._list(data)
-        raise DataError(f"cannot read images from a {type(data).__name__}; give {KINDS}")
+        raise DataError(
+            "cannot read images from a {type}; give {kinds}",
+            id="data.unknown-kind",
+            type=type(data).__name__,
+            kinds=KINDS,
+        )
 
     def _path(self, name: str) -> ImageSet:
         if not name:
-            raise DataError("DATA is empty: give a path or a data-set name")  # Path("") is the current folder
+            raise DataError(
+                "DATA is empty: give a path or a data-set name", id="data.empty-name"
+            )  # Path("") is the current folder
         path = Path(name)
         if is_folder(name) or find_shards(path):
             return read_folder(
@@ -207,11 +218,16 @@ class _Reader:
             return named if self.value_range is None else self._mapped(named)
         guess = nearest(name.partition(":")[0], NAMES)
         close = guess if "did you mean" in guess else ""
-        raise DataError(f"{name}: no such file, folder or named data set{close}")
+        raise DataError(
+            "{name}: no such file, folder or named data set{suggestion}",
+            id="data.missing",
+            name=name,
+            suggestion=close,
+        )
 
     def _file(self, name: str, path: Path) -> ImageSet:
         if (special := special_kind(path)) is not None:
-            raise DataError(f"{name}: {special}")
+            raise DataError("{name}: {reason}", id="data.special-file", name=name, reason=special)
         if is_idx(path):
             found = read_idx_set(path, max_pixels=self.max_pixels)
             return found if self.value_range is None else self._mapped(found)
@@ -231,19 +247,32 @@ class _Reader:
         if isinstance(source, (Path, Content)):
             header = probe(source, max_pixels=self.max_pixels, bands=True)
             if header.transparent:
-                notes.append("the image has transparent parts: laid on white")
+                notes.append(
+                    Message("the image has transparent parts: laid on white", id="reading.image-transparent")
+                )
             if header.narrowed:
-                notes.append("the image has 16-bit colour: read with 8 bits")
+                notes.append(
+                    Message("the image has 16-bit colour: read with 8 bits", id="reading.image-narrowed")
+                )
             if header.paged:
-                notes.append("the file's pages are read as the channels of one image")
+                notes.append(
+                    Message(
+                        "the file's pages are read as the channels of one image", id="reading.image-pages"
+                    )
+                )
             if header.several:
-                notes.append("the file holds several pages or frames: only the first is read")
+                notes.append(
+                    Message(
+                        "the file holds several pages or frames: only the first is read",
+                        id="reading.file-several-pages",
+                    )
+                )
         pixels = decode_source(source, value_range=self.value_range, max_pixels=self.max_pixels, bands=True)
         return ImageSet(pixels[None], names=(name,), notes=tuple(notes), source=str(name))
 
     def _list(self, data: Sequence[Any]) -> ImageSet:
         if not data:
-            raise DataError("no images in an empty list")
+            raise DataError("no images in an empty list", id="data.empty-list")
         paths = [os.fspath(one) if isinstance(one, (str, os.PathLike)) else "" for one in data]
         if all(Path(path).suffix.lower() in SUFFIXES and is_there(path) for path in paths):
             return read_listed(
@@ -279,7 +308,13 @@ class _Reader:
             sets.append(replace(found, names=names))
         if not sets:
             count = format_count(len(data), "image")
-            raise DataError(f"none of {count} can be read: {skipped[0].reason}", hint=hint)
+            raise DataError(
+                "none of {images} can be read: {reason}",
+                id="data.list-unreadable",
+                hint=hint,
+                images=count,
+                reason=skipped[0].reason,
+            )
         return joined(sets, source=f"list of {len(data)}", skipped=skipped)
 
     def _mapped(self, images: ImageSet) -> ImageSet:
@@ -288,7 +323,9 @@ class _Reader:
             flat = given.flat if isinstance(given, Ragged) else given
             pixels = to_samples(flat, self.value_range, bounds=self.bounds)
         except UnreadablePixelsError as error:
-            raise DataError(f"{images.source}: {error}", hint=error.hint) from None
+            raise DataError(
+                "{source}: {reason}", id="data.problem", hint=error.hint, source=images.source, reason=error
+            ) from None
         if isinstance(given, Ragged):
             return replace(images, pixels=Ragged(pixels, given.offsets, given.shapes))
         return replace(images, pixels=pixels)
@@ -300,10 +337,21 @@ def _choose(images: ImageSet, chosen: re.Match[str]) -> ImageSet:
     if several is not None:
         part = images[slice(*(None if end is None else int(end) for end in (low, high)))]
         if len(part) == 0:
-            raise DataError(f"{chosen[1]} holds {format_count(count, 'image')}, none of them in {chosen[0]}")
+            raise DataError(
+                "{source} holds {images}, none of them in {name}",
+                id="data.no-such-image",
+                source=chosen[1],
+                images=format_count(count, "image"),
+                name=chosen[0],
+            )
         return part
     if low is None or not -count <= int(low) < count:
         raise DataError(
-            f"{chosen[0]}: {chosen[1]} holds {format_count(count, 'image')}, from [0] to [{count - 1}]"
+            "{name}: {source} holds {images}, from [0] to [{last}]",
+            id="data.no-such-index",
+            name=chosen[0],
+            source=chosen[1],
+            images=format_count(count, "image"),
+            last=count - 1,
         )
     return images.subset([int(low) % count])

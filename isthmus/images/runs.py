@@ -16,6 +16,7 @@ from isthmus.images.opening import ImageFileError, read_small
 from isthmus.images.plain import Plain, decode_plain, read_plain
 from isthmus.images.sample_range import Range
 from isthmus.images.store import Pixels, Skipped
+from isthmus.messages import Message
 
 KEPT_BYTES = 2**27  # of small files, between the look and the decoding
 TINY_PIXELS = 2**12  # decoding as many takes less than opening a file does
@@ -140,7 +141,7 @@ class Runs:
             return image
         header = self.looked.headers[index]
         if image.shape[:2] != (header.height, header.width):
-            return "its pixels have another size than its header says"
+            return Message("its pixels have another size than its header says", id="image-file.size-differs")
         image = self._conformed(image)
         return image if self.size is None else fit(image, self.size)
 

@@ -13,6 +13,7 @@ import numpy as np
 from isthmus.errors import Hint, UsageError
 from isthmus.images.mapped import room
 from isthmus.images.store import Pixels
+from isthmus.messages import Message
 
 Range = tuple[float, float]
 UNIT: Range = (0.0, 1.0)
@@ -27,9 +28,12 @@ _FAMILIAR = ((0, 1), (-1, 1), (0, 255), (-128, 127), (0, 1023), (0, 4095), (0, 6
 class UnreadablePixelsError(ValueError):
     """The pixels have no faithful form as uint8, uint16 or float32 in [0, 1]; the text says why."""
 
-    def __init__(self, reason: str, hint: Hint | None = None) -> None:
-        super().__init__(reason)
-        self.reason, self.hint = reason, hint
+    def __init__(
+        self, template: str, /, hint: Hint | None = None, *, id: str = "pixels.problem", **fields: object
+    ) -> None:
+        self.message = Message(template, id=id, **fields)
+        super().__init__(str(self.message))
+        self.reason, self.hint = self.message, hint
 
 
 def check_range(given: Range | None) -> Range | None:
@@ -43,9 +47,16 @@ def check_range(given: Range | None) -> Range | None:
     try:
         low, high = (float(one) for one in given)
     except (TypeError, ValueError):
-        raise UsageError(f"range must be (low, high), two numbers, not {given!r}") from None
+        raise UsageError(
+            "range must be (low, high), two numbers, not {given!r}", id="data.range-numbers", given=given
+        ) from None
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise UsageError(f"range must be (low, high) with low below high, not ({low:g}, {high:g})")
+        raise UsageError(
+            "range must be (low, high) with low below high, not ({low:g}, {high:g})",
+            id="data.range-order",
+            low=low,
+            high=high,
+        )
     return low, high
 
 
@@ -68,7 +79,12 @@ def to_samples(pixels: Pixels, given: Range | None = None, *, bounds: Range = UN
     low_high = check_range(given)
     kind = pixels.dtype.kind
     if kind not in "biuf":
-        raise UnreadablePixelsError(f"samples are {pixels.dtype}; images must be {KINDS}")
+        raise UnreadablePixelsError(
+            "samples are {dtype}; images must be {kinds}",
+            id="pixels.sample-type",
+            dtype=pixels.dtype,
+            kinds=KINDS,
+        )
     if low_high is None and kind == "b":
         return pixels.astype(np.uint8) * np.uint8(255)
     native = pixels.dtype.newbyteorder("=")
@@ -98,18 +114,44 @@ def check_span(low: float, high: float, dtype: str, given: Range | None, *, boun
         UnreadablePixelsError: integers that are neither uint8 nor uint16 without a range; NaN; outside.
     """
     if not (math.isfinite(low) and math.isfinite(high)):
-        raise UnreadablePixelsError(f"samples hold {_name_non_finite(low, high)}")
+        raise UnreadablePixelsError(
+            "samples hold {what}", id="pixels.not-finite", what=_name_non_finite(low, high)
+        )
     if given is None and "float" not in dtype and dtype not in ("bool", "uint8", "uint16", "longdouble"):
         hint = range_hint(low, high, whole=True)
-        raise UnreadablePixelsError(f"samples are {dtype}; images must be {KINDS}", hint)
+        raise UnreadablePixelsError(
+            "samples are {dtype}; images must be {kinds}",
+            hint,
+            id="pixels.sample-type",
+            dtype=dtype,
+            kinds=KINDS,
+        )
     black, white = given or UNIT
     least, most = (black + bound * (white - black) for bound in bounds)
     beyond = max(least - low, high - most)
     if beyond > TOLERANCE * (white - black):
-        what = f"with range=({black:g}, {white:g}) samples" if given else "floats"
+        hint = range_hint(low, high, whole="float" not in dtype)
+        if given is None:
+            raise UnreadablePixelsError(
+                "floats must lie in [{least:g}, {most:g}], these in [{low:g}, {high:g}]",
+                hint,
+                id="pixels.range",
+                least=least,
+                most=most,
+                low=low,
+                high=high,
+            )
         raise UnreadablePixelsError(
-            f"{what} must lie in [{least:g}, {most:g}], these in [{low:g}, {high:g}]",
-            hint=range_hint(low, high, whole="float" not in dtype),
+            "with range=({black:g}, {white:g}) samples must lie in [{least:g}, {most:g}], these in ["
+            "{low:g}, {high:g}]",
+            hint,
+            id="pixels.range-given",
+            black=black,
+            white=white,
+            least=least,
+            most=most,
+            low=low,
+            high=high,
         )
     return beyond > 0
 

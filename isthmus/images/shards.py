@@ -21,6 +21,7 @@ from isthmus.images.listing import ImageFile, Listing, TooManyError
 from isthmus.images.opening import KINDS, SUFFIXES, Member
 from isthmus.images.store import Skipped
 from isthmus.input_files import open_input, parse_json
+from isthmus.messages import Message
 
 _LABEL_KEYS = ("label", "cls", "class")
 _MOST_LABEL_BYTES = 2**20
@@ -45,7 +46,12 @@ def find_shards(place: str | Path) -> list[Path]:
     try:
         return sorted(p for p in path.iterdir() if p.suffix.lower() == ".tar" and p.is_file())
     except OSError as error:
-        raise DataError(f"{place}: this folder cannot be listed ({error.strerror})") from None
+        raise DataError(
+            "{folder}: this folder cannot be listed ({reason})",
+            id="data.folder-unlistable",
+            folder=place,
+            reason=error.strerror,
+        ) from None
 
 
 def list_shards(shards: list[Path], *, most: int | None = None) -> Listing:
@@ -65,10 +71,20 @@ def list_shards(shards: list[Path], *, most: int | None = None) -> Listing:
     for file in (file for shard in shards for file in _samples(shard, skipped)):
         found.append(file)
         if most is not None and len(found) > most:
-            raise TooManyError(f"{shards[0]}: more than {most:,} images")
+            raise TooManyError(
+                "{source}: more than {most:,} images",
+                id="data.archive-too-many-images",
+                source=shards[0],
+                most=most,
+            )
     if not found:
         where = shards[0] if len(shards) == 1 else shards[0].parent
-        raise DataError(f"{where}: no images in the archive (kinds read: {KINDS})")
+        raise DataError(
+            "{where}: no images in the archive (kinds read: {kinds})",
+            id="data.archive-without-images",
+            where=where,
+            kinds=KINDS,
+        )
     return Listing(found, tuple(skipped))
 
 
@@ -97,7 +113,9 @@ def _samples(shard: Path, skipped: list[Skipped]) -> Iterator[ImageFile]:
                 # A sparse file's bytes do not lie together; links have none.
                 if not entry.isreg() or entry.issparse():
                     if path.suffix.lower() in SUFFIXES:
-                        reason = "a link or a sparse file in an archive is not read"
+                        reason = Message(
+                            "a link or a sparse file in an archive is not read", id="data.archive-link"
+                        )
                         skipped.append(Skipped(f"{shard.name}/{path}", reason))
                     continue
                 stem, _, suffix = path.name.lstrip(".").partition(".")
@@ -115,7 +133,12 @@ def _samples(shard: Path, skipped: list[Skipped]) -> Iterator[ImageFile]:
                 yield ImageFile(str(shard), image[0], label, image[1])
     except Exception as error:  # tarfile raises nearly every type on headers that lie
         why = getattr(error, "strerror", None) or " ".join(str(error).split())[:200] or type(error).__name__
-        raise DataError(f"{shard}: not a readable tar archive ({why})") from None
+        raise DataError(
+            "{shard}: not a readable tar archive ({reason})",
+            id="data.tar-unreadable",
+            shard=shard,
+            reason=why,
+        ) from None
 
 
 class _Limited:
@@ -162,5 +185,9 @@ def _printable(name: str) -> str:
 
 def _readable(path: Path) -> bool:
     if path.suffix.lower() != ".tar":
-        raise DataError(f"{path}: images are read at their place in an archive, so it must not be compressed")
+        raise DataError(
+            "{path}: images are read at their place in an archive, so it must not be compressed",
+            id="data.archive-compressed",
+            path=path,
+        )
     return True

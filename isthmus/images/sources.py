@@ -57,9 +57,16 @@ def content_of(value: Any) -> Content:
         if start is not None:
             value.seek(start)  # the same open file may be given again
     except (OSError, ValueError) as error:
-        raise DataError(f"{name}: cannot be read ({error})") from None
+        raise DataError(
+            "{name}: cannot be read ({reason})", id="data.object-unreadable", name=name, reason=error
+        ) from None
     if not isinstance(data, bytes):
-        raise DataError(f"{name}: open as text; an image is read from a binary file", hint="open(path, 'rb')")
+        raise DataError(
+            "{name}: open as text; an image is read from a binary file",
+            id="data.text-file-object",
+            hint="open(path, 'rb')",
+            name=name,
+        )
     return Content(data, name)
 
 

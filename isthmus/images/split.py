@@ -26,7 +26,11 @@ def hold_out(
         UsageError: `fraction` is outside [0, 1).
     """
     if not 0 <= fraction < 1:
-        raise UsageError(f"the held-out fraction must be at least 0 and below 1, not {fraction}")
+        raise UsageError(
+            "the held-out fraction must be at least 0 and below 1, not {fraction}",
+            id="data.held-out-share",
+            fraction=fraction,
+        )
     distinct, group, sizes = np.unique(images.hashes(), return_inverse=True, return_counts=True)
     target = min(limit, max(1, round(fraction * len(images))))
     held = np.zeros(len(distinct), dtype=bool)

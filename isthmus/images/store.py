@@ -89,17 +89,36 @@ class ImageSet:
 
     def __post_init__(self) -> None:
         if self.pixels.dtype not in SAMPLE_TYPES:
-            raise DataError(f"{self.source}: samples are {self.pixels.dtype}, not uint8, uint16 or float32")
+            raise DataError(
+                "{source}: samples are {dtype}, not uint8, uint16 or float32",
+                id="data.set-sample-type",
+                source=self.source,
+                dtype=self.pixels.dtype,
+            )
         if not isinstance(self.pixels, Ragged) and self.pixels.ndim != 4:
-            raise DataError(f"{self.source}: images must be (N, H, W, C), not {self.pixels.shape}")
+            raise DataError(
+                "{source}: images must be (N, H, W, C), not {shape}",
+                id="data.set-shape",
+                source=self.source,
+                shape=self.pixels.shape,
+            )
         if len(self.names) != len(self.pixels):
             raise DataError(
-                f"{self.source}: {format_count(len(self.pixels), 'image')} but "
-                f"{format_count(len(self.names), 'name')}"
+                "{source}: {images} but {names}",
+                id="data.names-count",
+                source=self.source,
+                images=format_count(len(self.pixels), "image"),
+                names=format_count(len(self.names), "name"),
             )
         if self.labels is not None and self.labels.shape != (len(self.pixels),):
             given = "×".join(map(str, self.labels.shape))
-            raise DataError(f"{self.source}: {format_count(len(self.pixels), 'image')} but {given} labels")
+            raise DataError(
+                "{source}: {images} but {labels} labels",
+                id="data.labels-shape",
+                source=self.source,
+                images=format_count(len(self.pixels), "image"),
+                labels=given,
+            )
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -194,7 +213,11 @@ class ImageSet:
             DataError: sizes are mixed.
         """
         if self.shape is None:
-            raise DataError(f"{self.source}: images have different sizes, so they do not form one array")
+            raise DataError(
+                "{source}: images have different sizes, so they do not form one array",
+                id="data.sizes-differ",
+                source=self.source,
+            )
         chosen = np.asarray(indices, dtype=np.int64)
         if not isinstance(self.pixels, Ragged):
             return np.asarray(self.pixels[chosen])

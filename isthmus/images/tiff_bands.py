@@ -81,8 +81,10 @@ class BandImage:
         except ValueError as error:
             if "imagecodecs" in str(error):
                 raise UnreadablePixelsError(
-                    f"compressed with {_compression(self.pages[0])}, which is read for gray and colour only; "
-                    "deflate and no compression are read for any number of channels",
+                    "compressed with {compression}, which is read for gray and colour only; deflate "
+                    "and no compression are read for any number of channels",
+                    id="pixels.compression",
+                    compression=_compression(self.pages[0]),
                 ) from None
             raise
         stacked = parts[0] if len(parts) == 1 else np.stack(parts)
@@ -134,7 +136,7 @@ def open_bands(stream: IO[bytes], max_pixels: int) -> BandImage:
         found = _pages_of_channels(page.description, page.imagelength, page.imagewidth)
     count, first = found or (1, page.planarconfig == _IN_PLANES and page.samplesperpixel > 1)
     if page.imagedepth != 1:
-        raise UnreadablePixelsError("holds a volume; images of two axes are read")
+        raise UnreadablePixelsError("holds a volume; images of two axes are read", id="pixels.volume")
     height, width, channels = page.imagelength, page.imagewidth, page.samplesperpixel
     if found is not None and first:
         channels = count
@@ -143,9 +145,17 @@ def open_bands(stream: IO[bytes], max_pixels: int) -> BandImage:
     if height * width > max_pixels:
         raise Image.DecompressionBombError
     if channels > MAX_CHANNELS:
-        raise UnreadablePixelsError(f"has {channels} channels; images have 1 to {MAX_CHANNELS}")
+        raise UnreadablePixelsError(
+            "has {channels} channels; images have 1 to {most}",
+            id="pixels.channels",
+            channels=channels,
+            most=MAX_CHANNELS,
+        )
     if page.dtype is None or height * width * channels * page.dtype.itemsize > memory_bytes():
-        raise UnreadablePixelsError("promises more pixels than fit into memory, or samples of no known type")
+        raise UnreadablePixelsError(
+            "promises more pixels than fit into memory, or samples of no known type",
+            id="pixels.promises-too-much",
+        )
     pages = tuple(file.pages[index] for index in range(count))
     for one in pages:
         _check_page(one, page, length)
@@ -185,7 +195,7 @@ def encode_bands(pixels: Pixels) -> bytes:
 def _check_page(page: Any, first: Any, length: int) -> None:
     """What a page promises must be in the file, before memory is taken for it."""
     if (page.shape, page.dtype) != (first.shape, first.dtype):
-        raise UnreadablePixelsError("its pages have different sizes or samples")
+        raise UnreadablePixelsError("its pages have different sizes or samples", id="pixels.pages-differ")
     held = sum(page.databytecounts)
     ends = (at + size for at, size in zip(page.dataoffsets, page.databytecounts, strict=True))
     if max(ends, default=0) > length or held <= 0:

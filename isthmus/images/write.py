@@ -75,7 +75,12 @@ def encode_image(
     """One image in the format that the suffix of `name` stands for; arguments and errors as `save_image`."""
     suffix = Path(name).suffix.lower()
     if suffix not in _WRITERS:
-        raise OutputError(f"cannot write {name}: its suffix must be one of {', '.join(_WRITERS)}")
+        raise OutputError(
+            "cannot write {name}: its suffix must be one of {suffixes}",
+            id="output.image-suffix",
+            name=name,
+            suffixes=", ".join(_WRITERS),
+        )
     kind, options = _WRITERS[suffix]
     pixels = np.asarray(array)
     if kind == "TIFF" and needs_bands(pixels):
@@ -87,7 +92,13 @@ def encode_image(
         try:
             image.save(packed, kind, **options, **{key: value for key, value in metadata.items() if value})
         except Exception as error:  # encoders refuse by many types: too large a side, a mode, broken metadata
-            raise OutputError(f"cannot write {name} as {kind}: {' '.join(str(error).split())}") from None
+            raise OutputError(
+                "cannot write {name} as {kind}: {reason}",
+                id="output.encoder",
+                name=name,
+                kind=kind,
+                reason=" ".join(str(error).split()),
+            ) from None
     return packed.getvalue()
 
 
@@ -112,7 +123,11 @@ def _encode_tiff(name: str | Path, array: npt.NDArray[Any]) -> bytes:
 
     if array.ndim != 3 or not 1 <= array.shape[2] <= MAX_CHANNELS or 0 in array.shape:
         raise OutputError(
-            f"cannot write {name}: an image is (H, W) or (H, W, 1 to {MAX_CHANNELS}), not {array.shape}"
+            "cannot write {name}: an image is (H, W) or (H, W, 1 to {most}), not {shape}",
+            id="output.array-shape",
+            name=name,
+            most=MAX_CHANNELS,
+            shape=array.shape,
         )
     if array.dtype not in SAMPLE_TYPES:
         array = to_dtype(array.astype(np.float32), np.uint8)
@@ -165,20 +180,43 @@ def _to_pillow(path: str | Path, array: npt.NDArray[Any], kind: str) -> Image.Im
     pixels = array[:, :, None] if array.ndim == 2 else array
     if pixels.ndim == 3 and 4 < pixels.shape[2] <= MAX_CHANNELS:
         raise OutputError(
-            f"cannot write {path}: {kind} holds 1 to 4 channels, not {pixels.shape[2]}; use .tif"
+            "cannot write {path}: {kind} holds 1 to 4 channels, not {shape}; use .tif",
+            id="output.channels",
+            path=path,
+            kind=kind,
+            shape=pixels.shape[2],
         )
     if pixels.ndim != 3 or not 1 <= pixels.shape[2] <= 4 or 0 in pixels.shape:
-        raise OutputError(f"cannot write {path}: an image is (H, W) or (H, W, 1 to 4), not {array.shape}")
+        raise OutputError(
+            "cannot write {path}: an image is (H, W) or (H, W, 1 to 4), not {shape}",
+            id="output.image-shape",
+            path=path,
+            shape=array.shape,
+        )
     if pixels.dtype.kind in "fb":
         if np.isnan(pixels).any():
-            raise OutputError(f"cannot write {path}: NaN among the samples")
+            raise OutputError("cannot write {path}: NaN among the samples", id="output.not-finite", path=path)
         pixels = np.rint(np.clip(pixels, 0, 1).astype(np.float32) * 255).astype(np.uint8)
     if pixels.dtype not in (np.uint8, np.uint16):
-        raise OutputError(f"cannot write {path}: samples are {pixels.dtype}, not uint8, uint16 or float")
+        raise OutputError(
+            "cannot write {path}: samples are {dtype}, not uint8, uint16 or float",
+            id="output.sample-type",
+            path=path,
+            dtype=pixels.dtype,
+        )
     channels = pixels.shape[2]
     if channels in (2, 4) and kind not in _HOLDS_ALPHA:
-        raise OutputError(f"cannot write {path}: {kind} holds no transparency; use .png")
+        raise OutputError(
+            "cannot write {path}: {kind} holds no transparency; use .png",
+            id="output.transparency",
+            path=path,
+            kind=kind,
+        )
     if pixels.dtype == np.uint16 and (channels > 1 or kind not in _HOLDS_16_BIT_GRAY):
-        raise OutputError(f"cannot write {path}: 16 bits are written as gray .png or as .tif only")
+        raise OutputError(
+            "cannot write {path}: 16 bits are written as gray .png or as .tif only",
+            id="output.sixteen-bits",
+            path=path,
+        )
     plane = np.ascontiguousarray(pixels[:, :, 0] if channels == 1 else pixels)
     return Image.fromarray(plane) if plane.dtype == np.uint16 else Image.fromarray(plane, _MODES[channels])

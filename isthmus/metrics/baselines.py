@@ -55,7 +55,7 @@ def principal_subspace(batches: Iterable[Tensor], components: int, *, seed: int 
     stream = iter(batches)
     first = next((batch for batch in stream if len(batch)), None)
     if first is None:
-        raise DataError("no images to fit the baseline on")
+        raise DataError("no images to fit the baseline on", id="metric.baseline-without-images")
     return (_fit_exact if first.shape[1] <= MAX_EXACT_WIDTH else _fit_randomised)(
         first, stream, components, seed
     )
@@ -142,7 +142,7 @@ class MeanImage:
             total = part if total is None else total + part
             count += len(batch)
         if total is None or count == 0:
-            raise DataError("no images to fit the baseline on")
+            raise DataError("no images to fit the baseline on", id="metric.baseline-without-images")
         self.mean = (total / count).float()
         return self
 
@@ -235,7 +235,12 @@ class BlockPCA:
 
     def _check(self, images: Tensor) -> None:
         if images.ndim != 4 or images.shape[1] != self.channels:
-            raise DataError(f"images (N, {self.channels}, H, W) are needed, got {tuple(images.shape)}")
+            raise DataError(
+                "images (N, {channels}, H, W) are needed, got {shape}",
+                id="metric.images-shape",
+                channels=self.channels,
+                shape=tuple(images.shape),
+            )
 
 
 def _iter_one_shape(batches: Iterable[Tensor]) -> Iterator[Tensor]:
@@ -248,16 +253,26 @@ def _iter_one_shape(batches: Iterable[Tensor]) -> Iterator[Tensor]:
 
 def _check_shape(images: Tensor, shape: tuple[int, ...]) -> None:
     if images.ndim != 4 or tuple(images.shape[1:]) != shape:
-        raise DataError(f"this baseline is for images of shape {shape}, got {tuple(images.shape[1:])}")
+        raise DataError(
+            "this baseline is for images of shape {expected}, got {given}",
+            id="metric.baseline-shape",
+            expected=shape,
+            given=tuple(images.shape[1:]),
+        )
 
 
 def _require_fitted(part: Part | None) -> Part:
     if part is None:
-        raise UsageError("this baseline has not been fitted yet; call fit() with training images first")
+        raise UsageError(
+            "this baseline has not been fitted yet; call fit() with training images first",
+            id="metric.baseline-not-fitted",
+        )
     return part
 
 
 def _check_positive(number: int, name: str) -> int:
     if number < 1:
-        raise UsageError(f"{name} must be at least 1, got {number}")
+        raise UsageError(
+            "{name} must be at least 1, got {number}", id="metric.least-one", name=name, number=number
+        )
     return number

@@ -37,7 +37,9 @@ def bd_rate(curve: Curve, reference: Curve, *, between: tuple[float, float] = AL
     parts = [_RateCurve(points, between) for points in (curve, reference)]
     low, high = max(part.low for part in parts), min(part.high for part in parts)
     if not low < high:
-        raise DataError("two rate–distortion curves without a common quality cannot be compared")
+        raise DataError(
+            "two rate–distortion curves without a common quality cannot be compared", id="metric.curves-apart"
+        )
     mine, other = (part.integral(low, high) / (high - low) for part in parts)
     return 100 * math.expm1(mine - other)
 
@@ -50,9 +52,14 @@ class _RateCurve:
         qualities = np.array([quality for quality, _ in ordered])
         rates = np.array([rate for _, rate in ordered])
         if len(ordered) < 2 or not np.isfinite(ordered).all() or min(rates) <= 0:
-            raise DataError("a rate–distortion curve needs at least two points with positive, finite rates")
+            raise DataError(
+                "a rate–distortion curve needs at least two points with positive, finite rates",
+                id="metric.curve-points",
+            )
         if not ((np.diff(qualities) > 0).all() and (np.diff(rates) > 0).all()):
-            raise DataError("a rate–distortion curve's rate must rise with its quality")
+            raise DataError(
+                "a rate–distortion curve's rate must rise with its quality", id="metric.curve-order"
+            )
         self.log_rate = PchipInterpolator(qualities, np.log(rates))
         quality_at = PchipInterpolator(np.log(rates), qualities)
         first, last = max(between[0], float(rates[0])), min(between[1], float(rates[-1]))

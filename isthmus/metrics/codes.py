@@ -57,9 +57,13 @@ def code_statistics(codes: Tensor, *, active_variance: float = ACTIVE_VARIANCE) 
         DataError: not (N, d), empty, or not finite.
     """
     if codes.ndim != 2 or codes.numel() == 0:
-        raise DataError(f"codes must be (N, d) and not empty, got {tuple(codes.shape)}")
+        raise DataError(
+            "codes must be (N, d) and not empty, got {shape}",
+            id="metric.codes-shape",
+            shape=tuple(codes.shape),
+        )
     if not codes.isfinite().all():
-        raise DataError("codes hold infinite or undefined values")
+        raise DataError("codes hold infinite or undefined values", id="metric.codes-not-finite")
     zeros = int((codes == 0).sum())
     dead = codes.amax(0) == codes.amin(0)
     rows = codes.detach().float()

@@ -85,13 +85,20 @@ def _pair_distances(points: Tensor, reference: Tensor, rows: Tensor) -> Tensor:
 def _check(queries: Tensor, reference: Tensor, count: int, skip_same_row: bool) -> None:
     if queries.ndim != 2 or reference.ndim != 2 or queries.shape[1] != reference.shape[1]:
         raise DataError(
-            f"vectors of one width are needed, got {tuple(queries.shape)} and {tuple(reference.shape)}"
+            "vectors of one width are needed, got {first} and {second}",
+            id="metric.vectors-width",
+            first=tuple(queries.shape),
+            second=tuple(reference.shape),
         )
     available = len(reference) - int(skip_same_row)
     if not 1 <= count <= available:
         raise DataError(
-            f"{format_count(count, 'nearest neighbour')} asked for where there are {max(available, 0)} "
-            "candidates"
+            "{neighbours} asked for where there are {available} candidates",
+            id="metric.neighbours",
+            neighbours=format_count(count, "nearest neighbour"),
+            available=max(available, 0),
         )
     if not (queries.isfinite().all() and reference.isfinite().all()):
-        raise DataError("vectors to be compared hold infinite or undefined values")
+        raise DataError(
+            "vectors to be compared hold infinite or undefined values", id="metric.vectors-not-finite"
+        )

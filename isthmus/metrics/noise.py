@@ -154,7 +154,12 @@ def measure_noise(image: npt.NDArray[Any], sigma: float | None = None) -> Noise:
     if min(height, width) < MIN_SIDE_PX:
         if sigma is not None:
             return Noise(sigma)
-        raise DataError(f"an image of {height}×{width} is too small to estimate its noise: give its sigma")
+        raise DataError(
+            "an image of {height}×{width} is too small to estimate its noise: give its sigma",
+            id="metric.noise-too-small",
+            height=height,
+            width=width,
+        )
     scale = 255.0 / np.iinfo(image.dtype).max if image.dtype.kind == "u" else 255.0
     channel_windows: list[list[_Window]] = []
     for channel in range(channels):
@@ -162,7 +167,7 @@ def measure_noise(image: npt.NDArray[Any], sigma: float | None = None) -> Noise:
         for top, left in _window_corners(height, width):
             part = planes[top : top + WINDOW_PX, left : left + WINDOW_PX, channel]
             if not np.isfinite(part).all():
-                raise DataError("NaN or infinity among the image samples")
+                raise DataError("NaN or infinity among the image samples", id="metric.not-finite")
             channel_windows[-1].append(
                 _measure_window(part.astype(np.float64) * scale, measure=sigma is None)
             )

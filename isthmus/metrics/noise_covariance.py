@@ -118,11 +118,22 @@ def estimate_noise_covariance(
     planes = image[..., None] if image.ndim == 2 else image
     height, width, channels = planes.shape
     if min(height, width) < MIN_SIDE_PX:
-        raise DataError(f"an image of {height}×{width} is too small to estimate its noise")
+        raise DataError(
+            "an image of {height}×{width} is too small to estimate its noise",
+            id="metric.noise-covariance-too-small",
+            height=height,
+            width=width,
+        )
     if not np.isfinite(planes).all():
-        raise DataError("NaN or infinity among the image samples")
+        raise DataError("NaN or infinity among the image samples", id="metric.not-finite")
     if opaque is not None and opaque.shape != (height, width):
-        raise DataError(f"opacity of {opaque.shape} for an image of {height}×{width}")
+        raise DataError(
+            "opacity of {shape} for an image of {height}×{width}",
+            id="metric.opacity-shape",
+            shape=opaque.shape,
+            height=height,
+            width=width,
+        )
     white = white_level(planes)
     usable = varying_samples(planes)
     if opaque is not None:

@@ -46,7 +46,7 @@ class PatchMap:
             outer = rows @ outputs.T if outer is None else outer + rows @ outputs.T
             channels = images.shape[1]
         if inner is None or outer is None:
-            raise DataError("no pairs to fit the linear map to")
+            raise DataError("no pairs to fit the linear map to", id="metric.linear-map-no-pairs")
         ridge = RIDGE * inner.diagonal()[:-1].mean() * torch.eye(len(inner), dtype=inner.dtype)
         ridge[-1, -1] = 0
         solution = torch.linalg.solve(inner + ridge, outer).float()
@@ -61,7 +61,7 @@ class PatchMap:
             DataError: the map is not fitted.
         """
         if self.weight is None or self.bias is None:
-            raise DataError("the linear map is not fitted")
+            raise DataError("the linear map is not fitted", id="metric.linear-map-not-fitted")
         padded = self._padded(images)
         return F.conv2d(padded, self.weight.to(images), self.bias.to(images)).clamp(0, 1)
 

@@ -71,11 +71,24 @@ def check_pair(images: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """
     if images.ndim != 4 or images.shape != target.shape:
         shapes = f"{tuple(images.shape)} and {tuple(target.shape)}"
-        raise DataError(f"two batches (N, C, H, W) of one shape are needed, got {shapes}")
+        raise DataError(
+            "two batches (N, C, H, W) of one shape are needed, got {shapes}",
+            id="metric.two-batches",
+            shapes=shapes,
+        )
     if images[:1].numel() == 0 and images.shape[0] > 0:
-        raise DataError(f"images without pixels cannot be compared: {tuple(images.shape)}")
+        raise DataError(
+            "images without pixels cannot be compared: {shape}",
+            id="metric.no-pixels",
+            shape=tuple(images.shape),
+        )
     if not (images.is_floating_point() and target.is_floating_point()):
-        raise DataError(f"floats in [0, 1] are needed, got {images.dtype} and {target.dtype}")
+        raise DataError(
+            "floats in [0, 1] are needed, got {dtype} and {target_dtype}",
+            id="metric.sample-type",
+            dtype=images.dtype,
+            target_dtype=target.dtype,
+        )
     return _to_single_precision(images), _to_single_precision(target)
 
 
@@ -158,7 +171,13 @@ def _check_unit_range(values: Tensor, name: str) -> None:
         return
     low, high = (float(bound) for bound in torch.aminmax(values.detach()))
     if not (low >= 0 and high <= 1):
-        raise DataError(f"{name} must lie in [0, 1], found values from {low:.4g} to {high:.4g}")
+        raise DataError(
+            "{name} must lie in [0, 1], found values from {low:.4g} to {high:.4g}",
+            id="metric.value-range",
+            name=name,
+            low=low,
+            high=high,
+        )
 
 
 def gaussian_nll(mean: Tensor, log_variance: Tensor, x: Tensor) -> Tensor:

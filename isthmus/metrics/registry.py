@@ -107,7 +107,9 @@ def register_metric(metric: Metric) -> None:
     }
     taken = words & {metric.name, metric.objective}
     if taken:
-        raise UsageError(f"metric '{min(taken)}' is known already: choose another name")
+        raise UsageError(
+            "metric '{name}' is known already: choose another name", id="metric.name-taken", name=min(taken)
+        )
     METRICS[metric.name] = metric
 
 

@@ -28,12 +28,17 @@ def frechet_distance(first: Tensor, second: Tensor) -> float:
     """
     if first.ndim != 2 or second.ndim != 2 or first.shape[1] != second.shape[1]:
         raise DataError(
-            f"vectors of one width are needed, got {tuple(first.shape)} and {tuple(second.shape)}"
+            "vectors of one width are needed, got {first} and {second}",
+            id="metric.vectors-width",
+            first=tuple(first.shape),
+            second=tuple(second.shape),
         )
     if min(len(first), len(second)) < 2:
-        raise DataError("a Fréchet distance needs at least two rows on each side")
+        raise DataError("a Fréchet distance needs at least two rows on each side", id="metric.frechet-rows")
     if not (first.isfinite().all() and second.isfinite().all()):
-        raise DataError("vectors to be compared hold infinite or undefined values")
+        raise DataError(
+            "vectors to be compared hold infinite or undefined values", id="metric.vectors-not-finite"
+        )
     a, b = first.double(), second.double()
     means = (a.mean(0) - b.mean(0)).square().sum()
     left, right = torch.cov(a.T).reshape(a.shape[1], -1), torch.cov(b.T).reshape(a.shape[1], -1)
@@ -81,7 +86,11 @@ def precision_and_recall(
         DataError: other shapes, or fewer rows.
     """
     if min(len(real), len(made)) <= neighbours:
-        raise DataError(f"precision and recall by {neighbours} neighbours need more rows than that")
+        raise DataError(
+            "precision and recall by {neighbours} neighbours need more rows than that",
+            id="metric.support-rows",
+            neighbours=neighbours,
+        )
     return PrecisionRecall(
         precision=_share_inside(made, real, neighbours, chunk),
         recall=_share_inside(real, made, neighbours, chunk),
@@ -167,7 +176,12 @@ def nearest_neighbour_accuracy(first: Tensor, second: Tensor) -> float:
     """
     _check(first, second)
     if len(first) != len(second):
-        raise DataError(f"as many rows are needed on both sides, got {len(first)} and {len(second)}")
+        raise DataError(
+            "as many rows are needed on both sides, got {first} and {second}",
+            id="metric.rows-differ",
+            first=len(first),
+            second=len(second),
+        )
     both = torch.cat([first, second])
     _, rows = find_neighbours(both, both, skip_same_row=True)
     is_first = torch.arange(len(both), device=both.device) < len(first)
@@ -184,9 +198,14 @@ def _kernel(squared: Tensor, median: Tensor) -> Tensor:
 def _check(first: Tensor, second: Tensor) -> None:
     if first.ndim != 2 or second.ndim != 2 or first.shape[1] != second.shape[1]:
         raise DataError(
-            f"vectors of one width are needed, got {tuple(first.shape)} and {tuple(second.shape)}"
+            "vectors of one width are needed, got {first} and {second}",
+            id="metric.vectors-width",
+            first=tuple(first.shape),
+            second=tuple(second.shape),
         )
     if min(len(first), len(second)) < 2:
-        raise DataError("two samples need at least two rows each")
+        raise DataError("two samples need at least two rows each", id="metric.two-samples-rows")
     if not (first.isfinite().all() and second.isfinite().all()):
-        raise DataError("vectors to be compared hold infinite or undefined values")
+        raise DataError(
+            "vectors to be compared hold infinite or undefined values", id="metric.vectors-not-finite"
+        )

@@ -62,7 +62,12 @@ def ms_ssim(images: Tensor, target: Tensor) -> Tensor:
     images, target = check_pair(images, target)
     height, width = images.shape[-2:]
     if not ms_ssim_possible(height, width):
-        raise DataError(f"MS-SSIM needs both sides above 160 pixels, the images have {height}×{width}")
+        raise DataError(
+            "MS-SSIM needs both sides above 160 pixels, the images have {height}×{width}",
+            id="metric.ms-ssim-size",
+            height=height,
+            width=width,
+        )
     product = torch.ones(images.shape[:2], dtype=images.dtype, device=images.device)  # (N, C)
     last = len(SCALE_WEIGHTS) - 1
     for scale, weight in enumerate(SCALE_WEIGHTS):

@@ -135,7 +135,12 @@ def check_weights(path: object, tensors: Mapping[str, Tensor]) -> None:
         if tensor.is_floating_point() and tensor.numel():
             least, most = (float(value) for value in tensor.aminmax())
             if not (math.isfinite(least) and math.isfinite(most)):
-                raise ModelFileError(f"{path}: the model's weights are not finite ({name})")
+                raise ModelFileError(
+                    "{path}: the model's weights are not finite ({name})",
+                    id="model-file.weights-not-finite",
+                    path=path,
+                    name=name,
+                )
 
 
 def check_values(values: Tensor) -> Tensor:
@@ -147,7 +152,10 @@ def check_values(values: Tensor) -> Tensor:
     if values.numel():
         least, most = (float(value) for value in values.detach().aminmax())
         if not (math.isfinite(least) and math.isfinite(most)):
-            raise ModelFileError("the model gives values that are not finite: its weights are damaged")
+            raise ModelFileError(
+                "the model gives values that are not finite: its weights are damaged",
+                id="model-file.values-not-finite",
+            )
     return values
 
 

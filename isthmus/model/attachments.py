@@ -72,7 +72,13 @@ def attached(model: Autoencoder, name: str, *, hint: str | None = None) -> Attac
     found = model.attachments.get(name)
     if found is None:
         have = ", ".join(sorted(model.attachments)) or "nothing"
-        raise CapabilityError(f"this model has no '{name}' attached (attached: {have})", hint=hint)
+        raise CapabilityError(
+            "this model has no '{name}' attached (attached: {attached})",
+            id="model.no-attachment",
+            hint=hint,
+            name=name,
+            attached=have,
+        )
     return found
 
 
@@ -100,7 +106,9 @@ def _replace(
     header = stored_names.current_header(parse_json(metadata[file.KEY], finite=False))
     attachments = header.setdefault("attachments", {})
     if not isinstance(attachments, dict):
-        raise ModelFileError(f"{path} is damaged: its header is not what isthmus writes")
+        raise ModelFileError(
+            "{path} is damaged: its header is not what isthmus writes", id="model-file.header", path=path
+        )
     attachments.pop(name, None)
     prefix = f"{ATTACHED}.{name}."
     kept = {key: tensor for key, tensor in found.items() if not key.startswith(prefix)}

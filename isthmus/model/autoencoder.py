@@ -359,11 +359,13 @@ class Autoencoder(nn.Module):
         if batch.shape[1] != self.channels:
             names = {1: "gray", 3: "RGB"}
             raise DataError(
-                f"this model reads {names.get(self.channels, f'{self.channels}-channel')} images, "
-                f"not {names.get(batch.shape[1], f'{batch.shape[1]}-channel')} ones",
+                "this model reads {expected} images, not {given} ones",
+                id="model.image-channels",
                 hint="channels come last: np.moveaxis(images, 1, -1)"
                 if kind.layout == "NHWC" and batch.shape[2] == self.channels
                 else None,
+                expected=names.get(self.channels, f"{self.channels}-channel"),
+                given=names.get(batch.shape[1], f"{batch.shape[1]}-channel"),
             )
         if self.recipe.geometry.is_grid:  # otherwise the network sees a canvas, whatever the images' size
             self._check_memory((_per_pass(batch), *batch.shape[1:]))
@@ -387,8 +389,12 @@ class Autoencoder(nn.Module):
         wanted = self.recipe.geometry.shape(round_up_size(size, self.multiple))
         if tuple(values.shape[1:]) != wanted:
             raise DataError(
-                f"a code of this model for {size[0]}×{size[1]} images has shape "
-                f"(N, {', '.join(map(str, wanted))}), not {tuple(values.shape)}"
+                "a code of this model for {height}×{width} images has shape (N, {expected}), not {given}",
+                id="model.code-shape",
+                height=size[0],
+                width=size[1],
+                expected=", ".join(map(str, wanted)),
+                given=tuple(values.shape),
             )
 
     @property

@@ -10,6 +10,7 @@ from typing import Literal
 
 from isthmus.errors import CapabilityError
 from isthmus.images.bands import MAX_CHANNELS
+from isthmus.messages import Message, as_message
 from isthmus.model import axes
 from isthmus.model.recipe import Recipe
 
@@ -31,7 +32,7 @@ def check(recipe: Recipe) -> None:
     """
     reason = refusal(recipe)
     if reason is not None:
-        raise CapabilityError(reason)
+        raise CapabilityError(as_message(reason, id="combination.other"))
 
 
 def check_images(recipe: Recipe, *, channels: int, axes: int) -> None:
@@ -39,11 +40,19 @@ def check_images(recipe: Recipe, *, channels: int, axes: int) -> None:
     CapabilityError: no network of this recipe is for images of so many channels or axes.
     """
     if not 1 <= channels <= MAX_CHANNELS:
-        raise CapabilityError(f"images have 1 to {MAX_CHANNELS} channels, not {channels}")
+        raise CapabilityError(
+            "images have 1 to {most} channels, not {channels}",
+            id="model.channels-range",
+            most=MAX_CHANNELS,
+            channels=channels,
+        )
     if axes not in recipe.backbone.image_axes:
         raise CapabilityError(
-            f"the {recipe.backbone.kind} backbone has networks for images of "
-            f"{' or '.join(map(str, recipe.backbone.image_axes))} axes, not of {axes}"
+            "the {backbone} backbone has networks for images of {supported} axes, not of {axes}",
+            id="model.axes",
+            backbone=recipe.backbone.kind,
+            supported=" or ".join(map(str, recipe.backbone.image_axes)),
+            axes=axes,
         )
 
 
@@ -53,8 +62,10 @@ def check_use(recipe: Recipe, use: Use) -> None:
     """
     if recipe.backbone.has_skips:
         raise CapabilityError(
-            f"this model cannot {use}: its decoder also needs the encoder's stages (backbone.skips=true), "
-            "so the code alone does not hold the image"
+            "this model cannot {use}: its decoder also needs the encoder's stages "
+            "(backbone.skips=true), so the code alone does not hold the image",
+            id="model.skips",
+            use=use,
         )
 
 
@@ -65,8 +76,10 @@ def check_exported(recipe: Recipe) -> None:
     unstated = next((point for point in recipe.points if not point.may_export), None)
     if unstated is not None:
         raise CapabilityError(
-            f"this model cannot be exported: {unstated.axis} '{unstated.kind}' does not state that it can be "
-            "written as a graph"
+            "this model cannot be exported: {axis} '{kind}' does not state that it can be written as a graph",
+            id="export.unstated",
+            axis=unstated.axis,
+            kind=unstated.kind,
         )
 
 
@@ -77,13 +90,19 @@ def _own(recipe: Recipe) -> str | None:
 
 def _positions_of_filters(recipe: Recipe) -> str | None:
     if isinstance(recipe.backbone, axes.Filters) and recipe.positions.knows_position:
-        return "filters are the same at every place: positions add nothing to them"
+        return Message(
+            "filters are the same at every place: positions add nothing to them",
+            id="combination.filters-positions",
+        )
     return None
 
 
 def _positions_of_dense(recipe: Recipe) -> str | None:
     if isinstance(recipe.backbone, axes.Dense) and recipe.positions.knows_position:
-        return "a dense backbone has its own weight for every pixel: positions add nothing to it"
+        return Message(
+            "a dense backbone has its own weight for every pixel: positions add nothing to it",
+            id="combination.dense-positions",
+        )
     return None
 
 
@@ -91,10 +110,15 @@ def _equal_queries(recipe: Recipe) -> str | None:
     if not isinstance(recipe.backbone, axes.Attention) or recipe.positions.knows_position:
         return None
     if not recipe.geometry.is_grid:
-        return "attention decodes a vector by one query per patch; without positions all queries are equal"
+        return Message(
+            "attention decodes a vector by one query per patch; without positions all queries are equal",
+            id="combination.attention-vector",
+        )
     if recipe.corruption.hides_pixels:
-        return (
-            "attention fills a hidden patch from its position; without positions all hidden patches are equal"
+        return Message(
+            "attention fills a hidden patch from its position; without positions all hidden "
+            "patches are equal",
+            id="combination.attention-hidden",
         )
     return None
 
@@ -103,33 +127,61 @@ def _cosine(recipe: Recipe) -> str | None:
     backbone = recipe.backbone
     if isinstance(backbone, axes.Conv) and backbone.start == "cosine":
         if not recipe.geometry.is_grid:
-            return "only a grid code has a straight path for backbone.start=cosine, for example code 32@8"
+            return Message(
+                "only a grid code has a straight path for backbone.start=cosine, for example code 32@8",
+                id="combination.cosine-vector",
+            )
         if backbone.predicts == "difference":
-            return "a network that adds to its input has no straight path for backbone.start=cosine"
+            return Message(
+                "a network that adds to its input has no straight path for backbone.start=cosine",
+                id="combination.cosine-difference",
+            )
         if backbone.output != "linear":
-            return "backbone.start=cosine paints pixel values themselves: it needs backbone.output=linear"
+            return Message(
+                "backbone.start=cosine paints pixel values themselves: it needs backbone.output=linear",
+                id="combination.cosine-output",
+            )
     elif isinstance(backbone, axes.Conv) and backbone.refines:
-        return "backbone.refines corrects a path that starts as a cosine transform: add backbone.start=cosine"
+        return Message(
+            "backbone.refines corrects a path that starts as a cosine transform: add backbone.start=cosine",
+            id="combination.refines",
+        )
     if isinstance(backbone, axes.Conv) and backbone.encoder == "linear":
         if not recipe.geometry.is_grid or backbone.predicts == "difference":
-            return "backbone.encoder=linear is the straight path of a grid code, for example code 32@8"
+            return Message(
+                "backbone.encoder=linear is the straight path of a grid code, for example code 32@8",
+                id="combination.linear-encoder",
+            )
         if backbone.skips:
-            return "backbone.skips hands on the encoder's stages, and backbone.encoder=linear has none"
+            return Message(
+                "backbone.skips hands on the encoder's stages, and backbone.encoder=linear has none",
+                id="combination.linear-skips",
+            )
         if recipe.positions.knows_position:
-            return "positions enter the encoder's stages, and backbone.encoder=linear has none"
+            return Message(
+                "positions enter the encoder's stages, and backbone.encoder=linear has none",
+                id="combination.linear-positions",
+            )
     return None
 
 
 def _skips(recipe: Recipe) -> str | None:
     if recipe.backbone.has_skips:
         if not isinstance(recipe.bottleneck, axes.Plain):
-            return "with encoder–decoder skips the code is not the only way through: only plain makes sense"
+            return Message(
+                "with encoder–decoder skips the code is not the only way through: only plain makes sense",
+                id="combination.skips-bottleneck",
+            )
         if recipe.critic.judges:
-            return "with encoder–decoder skips there is nothing to sample: a critic needs a generator"
+            return Message(
+                "with encoder–decoder skips there is nothing to sample: a critic needs a generator",
+                id="combination.skips-critic",
+            )
         if not recipe.geometry.is_grid:
-            return (
+            return Message(
                 "encoder–decoder skips need a grid code, for example code 64@8; a vector needs "
-                "backbone.skips=false and backbone.predicts=image"
+                "backbone.skips=false and backbone.predicts=image",
+                id="combination.skips-vector",
             )
     return None
 
@@ -137,21 +189,31 @@ def _skips(recipe: Recipe) -> str | None:
 def _difference(recipe: Recipe) -> str | None:
     if recipe.backbone.predicts_residual:
         if not recipe.backbone.has_skips:
-            return (
+            return Message(
                 "a difference is added to the encoder's input, which the code alone does not hold: "
-                "backbone.predicts=difference needs backbone.skips=true"
+                "backbone.predicts=difference needs backbone.skips=true",
+                id="combination.difference-skips",
             )
         if recipe.backbone.output != "linear":
-            return "a difference can be negative: backbone.predicts=difference needs backbone.output=linear"
+            return Message(
+                "a difference can be negative: backbone.predicts=difference needs backbone.output=linear",
+                id="combination.difference-output",
+            )
     return None
 
 
 def _contractive(recipe: Recipe) -> str | None:
     if isinstance(recipe.bottleneck, axes.Contractive):
         if recipe.backbone.has_batch_norm:
-            return "batch normalisation ties images together: the Jacobian of one image's code is not its own"
+            return Message(
+                "batch normalisation ties images together: the Jacobian of one image's code is not its own",
+                id="combination.contractive-norm",
+            )
         if getattr(recipe.backbone, "down", "stride") == "pool":
-            return "max pooling has no useful second derivative: contractive needs backbone.down=stride"
+            return Message(
+                "max pooling has no useful second derivative: contractive needs backbone.down=stride",
+                id="combination.contractive-pooling",
+            )
     return None
 
 
@@ -159,18 +221,36 @@ def _prior(recipe: Recipe) -> str | None:
     if not recipe.critic.judges:
         return None
     if recipe.bottleneck.is_discrete:
-        return f"a critic compares with a Gaussian prior, and {recipe.bottleneck.kind} codes are discrete"
+        return Message(
+            "a critic compares with a Gaussian prior, and {bottleneck} codes are discrete",
+            id="combination.critic-discrete",
+            bottleneck=recipe.bottleneck.kind,
+        )
     if recipe.bottleneck.is_sparse:
-        return f"a critic compares with a Gaussian prior, and {recipe.bottleneck.kind} codes are sparse"
+        return Message(
+            "a critic compares with a Gaussian prior, and {bottleneck} codes are sparse",
+            id="combination.critic-sparse",
+            bottleneck=recipe.bottleneck.kind,
+        )
     if recipe.bottleneck.is_rectified:
-        return "a critic compares with a Gaussian prior, and rectified codes have no negative half"
+        return Message(
+            "a critic compares with a Gaussian prior, and rectified codes have no negative half",
+            id="combination.critic-rectified",
+        )
     if isinstance(recipe.critic, axes.OnCodes) and isinstance(
         recipe.bottleneck, axes.Gaussian | axes.Contractive
     ):
         kind = recipe.bottleneck.kind
-        return f"a critic on codes and a {kind} bottleneck both shape the code's distribution: choose one"
+        return Message(
+            "a critic on codes and a {kind} bottleneck both shape the code's distribution: choose one",
+            id="combination.critic-stochastic",
+            kind=kind,
+        )
     if isinstance(recipe.critic, axes.OnImages) and not isinstance(recipe.bottleneck, axes.Gaussian):
-        return "a critic on images also judges samples of the prior: it needs a gaussian bottleneck (vae-gan)"
+        return Message(
+            "a critic on images also judges samples of the prior: it needs a gaussian bottleneck (vae-gan)",
+            id="combination.critic-images",
+        )
     return None
 
 
@@ -178,7 +258,12 @@ def _output_range(recipe: Recipe) -> str | None:
     term = next((term for term in recipe.objective.terms if term.needs_probabilities), None)
     if term is not None and recipe.backbone.output != "sigmoid":
         needs = "it needs backbone.output=sigmoid, whose range is the data's [0, 1]"
-        return f"{term.name} compares probabilities: {needs}"
+        return Message(
+            "{name} compares probabilities: {needs}",
+            id="combination.probabilities",
+            name=term.name,
+            needs=needs,
+        )
     return None
 
 
@@ -191,7 +276,10 @@ def _pairs(recipe: Recipe) -> str | None:
 
 def _full_batch(recipe: Recipe) -> str | None:
     if recipe.optimiser.takes_all_images and recipe.backbone.has_batch_norm:
-        return "full-batch descent runs in chunks, and batch normalisation would see each chunk alone"
+        return Message(
+            "full-batch descent runs in chunks, and batch normalisation would see each chunk alone",
+            id="combination.full-batch-norm",
+        )
     return None
 
 

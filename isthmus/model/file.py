@@ -99,11 +99,18 @@ def read_model(path: str | os.PathLike[str]) -> Autoencoder:
             model = Autoencoder(recipe, channels=channels, size=(height, width))
     except (UsageError, CapabilityError, *HEADER_DAMAGE) as error:
         why = _one_line(error)
-        raise ModelFileError(f"{path} is damaged: its header does not describe a model ({why})") from error
+        raise ModelFileError(
+            "{path} is damaged: its header does not describe a model ({reason})",
+            id="model-file.no-model",
+            path=path,
+            reason=why,
+        ) from error
     try:
         own = widened({k: t for k, t in mapped.items() if not k.startswith(f"{ATTACHED}.")})
     except ValueError as error:
-        raise ModelFileError(f"{path} does not fit its recipe: {error}") from error
+        raise ModelFileError(
+            "{path} does not fit its recipe: {reason}", id="model-file.recipe", path=path, reason=error
+        ) from error
     _check_tensors(path, model.state_dict(), own)
     check_weights(path, own)
     # Widening made a copy of every narrow tensor; the others still lie in the file.
@@ -127,7 +134,9 @@ def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
     metadata = raw.get("__metadata__") or {}
     if KEY not in metadata:
         what = "the state of a training" if "isthmus.resume" in metadata else "not an isthmus model"
-        raise ModelFileError(f"{path} is {what}, although a safetensors file")
+        raise ModelFileError(
+            "{path} is {what}, although a safetensors file", id="model-file.other-kind", path=path, what=what
+        )
     try:
         header = parse_json(metadata[KEY], finite=False)  # a loss in the summary may be NaN
         version = int(header["format"])
@@ -140,11 +149,17 @@ def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
         check_summary(header["summary"])
         check_value({key: value for key, value in header.items() if key != "summary"})
     except HEADER_DAMAGE:
-        raise ModelFileError(f"{path} is damaged: its header is not what isthmus writes") from None
+        raise ModelFileError(
+            "{path} is damaged: its header is not what isthmus writes", id="model-file.header", path=path
+        ) from None
     if version > FORMAT:
         raise ModelFileError(
-            f"{path} was written by a later version of isthmus (format {version}, this one reads {FORMAT})",
+            "{path} was written by a later version of isthmus (format {version}, this one reads {supported})",
+            id="model-file.later-version",
             hint=upgrade_hint(),
+            path=path,
+            version=version,
+            supported=FORMAT,
         )
     shapes = {k: v.get("shape") for k, v in raw.items() if k != "__metadata__"}
     header["tensors"] = stored_names.current_tensors(shapes)
@@ -179,7 +194,12 @@ def write_file(
     header = json.dumps(entries, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)
     if len(header) > LARGEST_HEADER:
-        raise OutputError(f"cannot write {path}: its header would be larger than {LARGEST_HEADER >> 20} MB")
+        raise OutputError(
+            "cannot write {path}: its header would be larger than {most_mib} MB",
+            id="output.header-too-large",
+            path=path,
+            most_mib=LARGEST_HEADER >> 20,
+        )
     with atomic_write(path, force=force) as stream:
         stream.write(struct.pack("<Q", len(header)))
         stream.write(header)
@@ -217,7 +237,9 @@ def _map_tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     try:
         return safetensors.torch.load_file(os.fspath(path))
     except (safetensors.SafetensorError, OSError, MemoryError, *HEADER_DAMAGE) as error:
-        raise ModelFileError(f"{path} is damaged: {_one_line(error)}") from error
+        raise ModelFileError(
+            "{path} is damaged: {reason}", id="model-file.damaged", path=path, reason=_one_line(error)
+        ) from error
 
 
 def _safetensors_header(path: str | os.PathLike[str], kind: str = "model file") -> dict[str, Any]:
@@ -229,28 +251,55 @@ def _safetensors_header(path: str | os.PathLike[str], kind: str = "model file") 
             if not 2 <= size <= min(LARGEST_HEADER, name.stat().st_size - 8):
                 # Only asked here: a header's length may well begin with the same bytes.
                 if start[:4] == b"PK\x03\x04" or start[:1] == b"\x80":
-                    raise ModelFileError(f"{path} is pickled, which isthmus does not open: it could run code")
-                raise ModelFileError(f"{path} is not a {kind}, or it is cut short")
+                    raise ModelFileError(
+                        "{path} is pickled, which isthmus does not open: it could run code",
+                        id="model-file.pickled",
+                        path=path,
+                    )
+                raise ModelFileError(
+                    "{path} is not a {kind}, or it is cut short", id="model-file.short", path=path, kind=kind
+                )
             header = parse_json(stream.read(size))
     except ModelFileError:
         raise
     except FileNotFoundError:
-        raise ModelFileError(f"there is no {kind} {path}") from None
+        raise ModelFileError(
+            "there is no {kind} {path}", id="model-file.absent", kind=kind, path=path
+        ) from None
     except IsADirectoryError:
-        raise ModelFileError(f"{path} is a folder, not a {kind}") from None
+        raise ModelFileError(
+            "{path} is a folder, not a {kind}", id="model-file.is-folder", path=path, kind=kind
+        ) from None
     except NotAFileError as error:
-        raise ModelFileError(f"{path} {error.strerror}") from None
+        raise ModelFileError(
+            "{path} {reason}", id="model-file.problem", path=path, reason=error.strerror
+        ) from None
     except OSError as error:
-        raise ModelFileError(f"{path} cannot be read: {error.strerror or error}") from None
+        raise ModelFileError(
+            "{path} cannot be read: {reason}",
+            id="model-file.cannot-read",
+            path=path,
+            reason=error.strerror or error,
+        ) from None
     except ValueError:
-        raise ModelFileError(f"{path} is not a {kind}, or its header is damaged") from None
+        raise ModelFileError(
+            "{path} is not a {kind}, or its header is damaged",
+            id="model-file.unreadable-header",
+            path=path,
+            kind=kind,
+        ) from None
     if not isinstance(header, dict) or any(
         not isinstance(v, dict)
         or not isinstance(v.get("shape", []), list)
         or any(not isinstance(side, int) or side < 0 for side in v.get("shape", []))
         for v in header.values()
     ):
-        raise ModelFileError(f"{path} is not a {kind}, or its header is damaged")
+        raise ModelFileError(
+            "{path} is not a {kind}, or its header is damaged",
+            id="model-file.unreadable-header",
+            path=path,
+            kind=kind,
+        )
     return header
 
 
@@ -259,11 +308,20 @@ def _check_tensors(path: Any, wanted: dict[str, Tensor], found: dict[str, Tensor
     extra = sorted(set(found) - set(wanted))
     if missing or extra:
         what = f"lacks {missing[0]}" if missing else f"has an unknown tensor {extra[0]}"
-        raise ModelFileError(f"{path} does not fit its recipe: it {what}")
+        raise ModelFileError(
+            "{path} does not fit its recipe: it {what}", id="model-file.network", path=path, what=what
+        )
     for name, tensor in wanted.items():
         if tensor.shape != found[name].shape or tensor.dtype != found[name].dtype:
             has, needs = (f"{t.dtype} {tuple(t.shape)}" for t in (found[name], tensor))
-            raise ModelFileError(f"{path} does not fit its recipe: {name} is {has}, not {needs}")
+            raise ModelFileError(
+                "{path} does not fit its recipe: {name} is {given}, not {expected}",
+                id="model-file.tensor",
+                path=path,
+                name=name,
+                given=has,
+                expected=needs,
+            )
 
 
 def _one_line(error: Exception) -> str:

@@ -32,8 +32,14 @@ def check_memory(
     if needed > has:
         what = "an image" if count == 1 else f"{count} images"
         raise DataError(
-            f"{what} of {height}×{width} pixels at a time would take about {needed / 2**30:,.0f} GiB with "
-            f"this model, and this machine has {has / 2**30:,.0f}: give smaller pieces"
+            "{what} of {height}×{width} pixels at a time would take about {needed_gib:,.0f} GiB "
+            "with this model, and this machine has {has_gib:,.0f}: give smaller pieces",
+            id="model.memory",
+            what=what,
+            height=height,
+            width=width,
+            needed_gib=needed / 2**30,
+            has_gib=has / 2**30,
         )
 
 

@@ -41,15 +41,23 @@ class Geometry:
             UsageError: not of that form, the stride is not a power of two, or another number of axes.
         """
         if axes not in (2, 3):
-            raise UsageError(f"images have two axes and volumes three, not {axes}")
+            raise UsageError(
+                "images have two axes and volumes three, not {axes}", id="recipe.image-axes", axes=axes
+            )
         match = re.fullmatch(r"\s*(\d{1,6})\s*(?:@\s*(\d{1,3}))?\s*", text)
         if match is None or int(match[1]) < 1:
             raise UsageError(
-                f"code '{text}' is not a code shape: write 64 for a vector or 32@8 for a grid at 1/8"
+                "code '{text}' is not a code shape: write 64 for a vector or 32@8 for a grid at 1/8",
+                id="recipe.code",
+                text=text,
             )
         stride = int(match[2]) if match[2] else None
         if stride is not None and (stride < 1 or stride & (stride - 1) or stride > 64):
-            raise UsageError(f"code '{text}': the stride after @ is a power of two from 1 to 64")
+            raise UsageError(
+                "code '{text}': the stride after @ is a power of two from 1 to 64",
+                id="recipe.code-stride",
+                text=text,
+            )
         return cls(int(match[1]), stride, axes)
 
     @property
@@ -65,7 +73,12 @@ class Geometry:
         if self.stride is None:
             return (self.channels,)
         if len(size) != self.axes:
-            raise UsageError(f"a code of {self.axes} axes is for images of as many, not of size {size}")
+            raise UsageError(
+                "a code of {axes} axes is for images of as many, not of size {size}",
+                id="recipe.code-axes",
+                axes=self.axes,
+                size=size,
+            )
         return (self.channels, *(-(-side // self.stride) for side in size))
 
     def numbers(self, size: tuple[int, ...]) -> int:

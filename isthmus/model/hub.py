@@ -92,7 +92,13 @@ def push_model(
                 repo_id=place, folder_path=folder, commit_message=message or "An isthmus model"
             )
         except Exception as error:  # the client's, and those of the network below it
-            raise HubError(f"{place} was not pushed: {_first_line(error)}", hint="hf auth login") from error
+            raise HubError(
+                "{place} was not pushed: {reason}",
+                id="hub.not-pushed",
+                hint="hf auth login",
+                place=place,
+                reason=_first_line(error),
+            ) from error
     return SharedFile(str(found.commit_url), size)
 
 
@@ -116,10 +122,15 @@ def pull_model(
         try:
             source = Path(hub.hf_hub_download(place, MODEL_FILE, revision=revision))
         except Exception as error:
-            raise HubError(f"{place} was not pulled: {_first_line(error)}") from error
+            raise HubError(
+                "{place} was not pulled: {reason}",
+                id="hub.not-pulled",
+                place=place,
+                reason=_first_line(error),
+            ) from error
         url = f"{place}/{MODEL_FILE}"
     if not source.is_file():
-        raise ModelFileError(f"{place} holds no {MODEL_FILE}")
+        raise ModelFileError("{place} holds no {file}", id="hub.no-model", place=place, file=MODEL_FILE)
     read_model(source)
     write_bytes(out, source.read_bytes(), force=force)
     return SharedFile(url, Path(out).stat().st_size)
@@ -194,7 +205,12 @@ def _base(source: Any) -> str:
 
 def _hub(place: str) -> Any:
     if not _REPOSITORY.fullmatch(place):
-        raise UsageError(f"'{place}' is neither a folder (./{place.strip('/')}) nor a repository OWNER/NAME")
+        raise UsageError(
+            "'{place}' is neither a folder (./{folder}) nor a repository OWNER/NAME",
+            id="hub.place",
+            place=place,
+            folder=place.strip("/"),
+        )
     if find_spec("huggingface_hub") is None:
         raise MissingExtraError("a model hub", "hub")
     import huggingface_hub

@@ -22,18 +22,41 @@ def parse_sum(text: str) -> list[tuple[str, float, float]]:
     for part in text.replace(" ", "").split("+"):
         match = re.fullmatch(r"(?:([0-9.]+(?:e-?\d+)?)\*)?([a-z0-9-]+)(?:@([0-9.]+))?", part)
         if match is None:
-            raise UsageError(f"objective.image={text}: write mse, or a sum such as 0.8*mse+0.2*ssim@0.3")
+            raise UsageError(
+                "objective.image={text}: write mse, or a sum such as 0.8*mse+0.2*ssim@0.3",
+                id="recipe.image-sum-syntax",
+                text=text,
+            )
         name = match[2]
         if name not in IMAGE_TERMS:
-            raise UsageError(f"image term '{name}' is not known{nearest(name, list(IMAGE_TERMS))}")
+            raise UsageError(
+                "image term '{name}' is not known{suggestion}",
+                id="recipe.unknown-image-term",
+                name=name,
+                suggestion=nearest(name, list(IMAGE_TERMS)),
+            )
         if any(name == earlier for earlier, _, _ in rows):
-            raise UsageError(f"objective.image={text}: '{name}' stands there twice")
+            raise UsageError(
+                "objective.image={text}: '{name}' stands there twice",
+                id="recipe.image-sum-twice",
+                text=text,
+                name=name,
+            )
         try:
             weight, warmup = float(match[1] or 1), float(match[3] or 0)
         except ValueError:
-            raise UsageError(f"objective.image={text}: '{part}' has a number that cannot be read") from None
+            raise UsageError(
+                "objective.image={text}: '{part}' has a number that cannot be read",
+                id="recipe.image-sum-number",
+                text=text,
+                part=part,
+            ) from None
         if not math.isfinite(weight) or warmup > 1:
-            raise UsageError(f"objective.image={text}: weights are finite, warm-up shares at most 1")
+            raise UsageError(
+                "objective.image={text}: weights are finite, warm-up shares at most 1",
+                id="recipe.image-sum-range",
+                text=text,
+            )
         rows.append((name, weight, warmup))
     return rows
 

@@ -51,10 +51,17 @@ def register_image_term(term: ImageTerm) -> None:
         UsageError: its name is taken or cannot stand in a sum, or its measure is no "module:name".
     """
     if term.name in IMAGE_TERMS and IMAGE_TERMS[term.name] != term:
-        raise UsageError(f"image term '{term.name}' is known already: choose another name")
+        raise UsageError(
+            "image term '{name}' is known already: choose another name",
+            id="recipe.image-term-taken",
+            name=term.name,
+        )
     if not term.name.replace("-", "").isalnum() or not all(term.measure.partition(":")):
         raise UsageError(
-            f"image term '{term.name}' ('{term.measure}'): a name, and 'module:name' of a function"
+            "image term '{name}' ('{measure}'): a name, and 'module:name' of a function",
+            id="recipe.image-term-function",
+            name=term.name,
+            measure=term.measure,
         )
     IMAGE_TERMS[term.name] = term
 

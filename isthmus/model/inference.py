@@ -55,7 +55,11 @@ def iter_codes(model: Autoencoder, images: ImageSet) -> Iterator[Vectors]:
         DataError: grid codes of images of different sizes, which have different lengths.
     """
     if model.recipe.geometry.is_grid and images.shape is None:
-        raise DataError(f"{images.source}: images of different sizes have grid codes of different lengths")
+        raise DataError(
+            "{source}: images of different sizes have grid codes of different lengths",
+            id="model.grid-codes-differ",
+            source=images.source,
+        )
     for batch in iter_batches(images, batch=BATCH_IMAGES):
         yield model.encode_batch(batch.images).flatten(1).numpy()
 

@@ -14,6 +14,7 @@ from isthmus.images.cache import memory_bytes
 from isthmus.images.pieces import random_pieces
 from isthmus.images.store import ImageSet, side_range
 from isthmus.machine import best_device
+from isthmus.messages import Message
 from isthmus.metrics.patch_map import PatchMap
 from isthmus.model.allocation import TooLargeError, at_most
 from isthmus.model.autoencoder import Autoencoder, build
@@ -74,9 +75,16 @@ def _check_memory(model: Autoencoder, size: tuple[int, int]) -> None:
     needed, has = weights_bytes(parameters, recipe.optimiser), memory_bytes()
     if needed > has:
         raise UsageError(
-            f"a code of {recipe.code} for {size[0]}×{size[1]} images makes {parameters:,} parameters, whose "
-            f"training needs {needed / 2**30:,.0f} GiB; this machine has {has / 2**30:,.0f}: "
-            "choose a smaller code, size or backbone.width"
+            "a code of {code} for {height}×{width} images makes {parameters:,} parameters, whose "
+            "training needs {needed_gib:,.0f} GiB; this machine has {has_gib:,.0f}: choose a "
+            "smaller code, size or backbone.width",
+            id="training.memory",
+            code=recipe.code,
+            height=size[0],
+            width=size[1],
+            parameters=parameters,
+            needed_gib=needed / 2**30,
+            has_gib=has / 2**30,
         )
 
 
@@ -117,8 +125,10 @@ def load_initial_weights(model: Autoencoder, start: ModelLike) -> None:
     differing = [k for k in own if k not in first or first[k].shape != own[k].shape]
     if differing or len(first) != len(own):
         raise UsageError(
-            f"{start} has another architecture: it cannot be the start of this training",
+            "{start} has another architecture: it cannot be the start of this training",
+            id="training.other-architecture",
             hint=Hint("leave recipe, code and settings of the backbone away to take its own"),
+            start=start,
         )
     model.load_state_dict(first)
 
@@ -140,7 +150,12 @@ def init_short(model: Autoencoder, images: ImageSet, crop: tuple[int, int] | Non
         return ()
     pixels = torch.cat([batch.images for batch in iter_batches(spread_evenly(images), batch=64, crop=crop)])
     init_code_projection(model, pixels.to(next(model.parameters()).device))
-    return ("a short training: the code starts at the principal components of the encoder's features",)
+    return (
+        Message(
+            "a short training: the code starts at the principal components of the encoder's features",
+            id="choice.short",
+        ),
+    )
 
 
 def init_filters(model: Autoencoder, pieces: Tensor, seed: int) -> None:

@@ -75,23 +75,35 @@ def resolve_model_path(model: ModelLike, *, to_change: bool = False) -> Path:
             `to_change` and it is a shipped one.
     """
     if not isinstance(model, (str, os.PathLike)):
-        raise UsageError("a model in memory has no file: save it first and give the path")
+        raise UsageError(
+            "a model in memory has no file: save it first and give the path", id="model.in-memory"
+        )
     name = os.fspath(model)
     if not name:  # what a shell makes of a variable that is not set
-        raise UsageError("the model is empty: give a path or a name", hint=Hint.call("list_models"))
+        raise UsageError(
+            "the model is empty: give a path or a name", id="model.empty-name", hint=Hint.call("list_models")
+        )
     if is_folder(name) and (file := next(Path(name).glob("*.isth"), None)) is not None:
         raise UsageError(
-            f"{name} is a folder of compressed images, and one file is expected",
+            "{name} is a folder of compressed images, and one file is expected",
+            id="model.is-compressed-images",
             hint=Hint.call("inspect_file", os.fspath(file)),
-            id="folder-of-compressed-images",
+            name=name,
         )
     if holds_images(name):
-        raise UsageError(f"{name} is not a model file but images", hint=Hint.call("train", name))
+        raise UsageError(
+            "{name} is not a model file but images",
+            id="model.is-images",
+            hint=Hint.call("train", name),
+            name=name,
+        )
     if _is_shipped(name):
         if to_change:
             raise UsageError(
-                f"{name} comes with isthmus and is not changed: save a copy and give its path",
+                "{name} comes with isthmus and is not changed: save a copy and give its path",
+                id="model.shipped",
                 hint=Hint(f"copy {pretrained.path(name)} and give the copy's path"),
+                name=name,
             )
         return pretrained.path(name)
     path = Path(name)
@@ -101,11 +113,19 @@ def resolve_model_path(model: ModelLike, *, to_change: bool = False) -> Path:
         close = nearest(path.stem, pretrained.names()) if path.name == name else ""
         guess = close if "did you mean" in close else ""
         raise ModelFileError(
-            f"there is no model file {name}{guess}", hint=Hint.call("list_models") if guess else None
+            "there is no model file {name}{suggestion}",
+            id="model-file.missing",
+            hint=Hint.call("list_models") if guess else None,
+            name=name,
+            suggestion=guess,
         )
     known = nearest(name, pretrained.names())
     raise UsageError(
-        f"{name} is neither a model file nor a shipped model{known}", hint=Hint.call("list_models")
+        "{name} is neither a model file nor a shipped model{suggestion}",
+        id="model.unknown",
+        hint=Hint.call("list_models"),
+        name=name,
+        suggestion=known,
     )
 
 

@@ -19,7 +19,14 @@ def network_of(point: Point) -> Any:
     try:
         return resolve(point.network)
     except (ImportError, AttributeError, ValueError) as error:
-        raise UsageError(f"{point.axis} '{point.kind}' has no network '{point.network}': {error}") from error
+        raise UsageError(
+            "{axis} '{kind}' has no network '{network}': {reason}",
+            id="model.no-network",
+            axis=point.axis,
+            kind=point.kind,
+            network=point.network,
+            reason=error,
+        ) from error
 
 
 @cache

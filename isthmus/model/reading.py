@@ -10,6 +10,7 @@ from isthmus.images.conform import conform
 from isthmus.images.reading import read_expected
 from isthmus.images.sample_range import Range
 from isthmus.images.store import ImageSet
+from isthmus.messages import Message
 from isthmus.model.autoencoder import Autoencoder
 
 
@@ -35,11 +36,18 @@ def _with_channels(images: ImageSet, channels: int) -> ImageSet:
     if images.channels == channels:
         return images
     if images.channels == 1 and channels == 3:
-        note = "the images are gray and the model reads colour: gray is repeated in all channels"
+        note = Message(
+            "the images are gray and the model reads colour: gray is repeated in all channels",
+            id="reading.gray-repeated",
+        )
         return replace(conform(images, size=None, channels=3), notes=(*images.notes, note))
     kinds = {1: "gray", 3: "RGB"}
     wants, has = (kinds.get(n, f"{n}-channel") for n in (channels, images.channels))
     raise DataError(
-        f"{images.source} has {has} images and the model reads {wants} ones",
+        "{source} has {given} images and the model reads {expected} ones",
+        id="model.channels",
         hint="a model trained on images of this kind, or gray copies of them for a gray model",
+        source=images.source,
+        given=has,
+        expected=wants,
     )

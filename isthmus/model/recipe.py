@@ -70,13 +70,25 @@ class Recipe:
             return dataclasses.replace(self, code=str(value))
         axis, _, name = key.partition(".")
         if axis not in axes.AXES or not name:
-            raise UsageError(f"unknown setting '{key}'{nearest(key, self.keys())}")
+            raise UsageError(
+                "unknown setting '{key}'{suggestion}",
+                id="recipe.unknown-setting",
+                key=key,
+                suggestion=nearest(key, self.keys()),
+            )
         current: Settings = getattr(self, axis)
         if name == "kind" and len(axes.AXES[axis]) > 1:
             return self._with_point(axis, _point(axis, str(value))())
         known = [f.name for f in dataclasses.fields(current)]
         if name not in known:
-            raise UsageError(f"{axis} '{current.kind or axis}' has no setting '{name}'{nearest(name, known)}")
+            raise UsageError(
+                "{axis} '{kind}' has no setting '{name}'{suggestion}",
+                id="recipe.setting-of-kind",
+                axis=axis,
+                kind=current.kind or axis,
+                name=name,
+                suggestion=nearest(name, known),
+            )
         return self._with_point(axis, current.replace(name, value))
 
     def _with_point(self, axis: str, point: Settings) -> Recipe:
@@ -84,7 +96,7 @@ class Recipe:
         return dataclasses.replace(self, **change)
 
     def keys(self) -> list[str]:
-        """Every dotted key that `--set` takes for this recipe."""
+        """Every dotted key of this recipe's settings."""
         keys = ["code"]
         for axis, points in axes.AXES.items():
             if len(points) > 1:
@@ -103,11 +115,14 @@ class Recipe:
         try:
             data = current_recipe(data)
         except ValueError as error:
-            raise UsageError(f"recipe: {error}") from None
+            raise UsageError("recipe: {reason}", id="recipe.problem", reason=error) from None
         unknown = [k for k in data if k not in ("name", "code", *axes.AXES)]
         if unknown:
             raise UsageError(
-                f"unknown recipe key '{unknown[0]}'{nearest(unknown[0], ['name', 'code', *axes.AXES])}"
+                "unknown recipe key '{name}'{suggestion}",
+                id="recipe.unknown-key",
+                name=unknown[0],
+                suggestion=nearest(unknown[0], ["name", "code", *axes.AXES]),
             )
         parts: dict[str, Any] = {}
         for axis, points in axes.AXES.items():
@@ -119,7 +134,13 @@ class Recipe:
             known = [f.name for f in dataclasses.fields(point)]
             wrong = [k for k in given if k not in known]
             if wrong:
-                raise UsageError(f"unknown setting '{axis}.{wrong[0]}'{nearest(wrong[0], known)}")
+                raise UsageError(
+                    "unknown setting '{axis}.{name}'{suggestion}",
+                    id="recipe.unknown-setting-of-axis",
+                    axis=axis,
+                    name=wrong[0],
+                    suggestion=nearest(wrong[0], known),
+                )
             parts[axis] = point(**{k: _plain(v, point, k) for k, v in given.items()})
         return cls(name=str(data.get("name", "custom")), code=str(data.get("code", "auto")), **parts)
 
@@ -141,21 +162,36 @@ def _table(value: Any, axis: str) -> dict[str, Any]:
     if isinstance(value, str):
         return {"kind": value}
     if not isinstance(value, Mapping):
-        raise UsageError(f"recipe key '{axis}' holds {value!r}: expected a kind, or a table of its settings")
+        raise UsageError(
+            "recipe key '{axis}' holds {value!r}: expected a kind, or a table of its settings",
+            id="recipe.axis-value",
+            axis=axis,
+            value=value,
+        )
     return dict(value)
 
 
 def _split(item: str) -> tuple[str, str]:
     key, equals, value = item.partition("=")
     if not equals:
-        raise UsageError(f"setting '{item}' has no '='; write KEY=VALUE, for example bottleneck.weight=1e-3")
+        raise UsageError(
+            "setting '{item}' has no '='; write KEY=VALUE, for example bottleneck.weight=1e-3",
+            id="recipe.setting-without-value",
+            item=item,
+        )
     return key.strip(), value.strip()
 
 
 def _point(axis: str, kind: str) -> type[Settings]:
     points = {p.kind: p for p in axes.AXES[axis]}
     if kind not in points:
-        raise UsageError(f"{axis} '{kind}' is not known{nearest(kind, list(points))}")
+        raise UsageError(
+            "{axis} '{kind}' is not known{suggestion}",
+            id="recipe.unknown-kind",
+            axis=axis,
+            kind=kind,
+            suggestion=nearest(kind, list(points)),
+        )
     return points[kind]
 
 

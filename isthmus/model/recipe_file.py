@@ -1,4 +1,4 @@
-"""Recipes from users: a TOML file with the same keys that `--set` takes, one table per axis."""
+"""Recipes from users: a TOML file with the keys of `settings`, one table per axis."""
 
 from __future__ import annotations
 
@@ -26,19 +26,28 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
         text = read_text(file, limit=MAX_RECIPE_BYTES)
     except FileNotFoundError:
         raise UsageError(
-            f"there is no recipe file {file}", hint=Hint.call("describe_recipe", "conv")
+            "there is no recipe file {file}",
+            id="recipe.no-file",
+            hint=Hint.call("describe_recipe", "conv"),
+            file=file,
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or error
-        raise UsageError(f"{file} cannot be read as a recipe: {why}") from None
+        raise UsageError(
+            "{file} cannot be read as a recipe: {reason}", id="recipe.file-unreadable", file=file, reason=why
+        ) from None
     try:
         data = parse_toml(text)
     except ValueError as error:
-        raise UsageError(f"{file} is not valid TOML: {error}") from None
+        raise UsageError(
+            "{file} is not valid TOML: {reason}", id="recipe.not-toml", file=file, reason=error
+        ) from None
     try:
         return Recipe.from_dict({"name": file.stem, **data})
     except UsageError as error:
-        raise UsageError(f"{file}: {error.message}", hint=error.hint) from None
+        raise UsageError(
+            "{file}: {reason}", id="recipe.file-problem", hint=error.hint, file=file, reason=error.message
+        ) from None
 
 
 def write_recipe(recipe: Recipe) -> str:

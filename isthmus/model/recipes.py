@@ -217,7 +217,11 @@ def recipe(name: str) -> Recipe:
         return read_recipe(name)
     if name not in RECIPES:
         raise UsageError(
-            f"recipe '{name}' is not known{nearest(name, list(RECIPES))}", hint=Hint.call("list_recipes")
+            "recipe '{name}' is not known{suggestion}",
+            id="recipe.unknown",
+            hint=Hint.call("list_recipes"),
+            name=name,
+            suggestion=nearest(name, list(RECIPES)),
         )
     return RECIPES[name]()
 

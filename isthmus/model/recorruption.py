@@ -33,7 +33,9 @@ def recorrupted(images: Tensor, how: axes.Recorrupted, generator: torch.Generato
         UsageError: nobody said how strong the noise is.
     """
     if how.sigma is None:  # a training measures it before the first step
-        raise UsageError("the noise of these images is not known: give corruption.sigma")
+        raise UsageError(
+            "the noise of these images is not known: give corruption.sigma", id="recipe.noise-unknown"
+        )
     sigma, like = how.sigma / 255, images[:, :1, :1, :1]
     drawn = torch.rand(like.shape, generator=generator, device=like.device, dtype=like.dtype)
     alpha = LEAST + (MOST - LEAST) * drawn

@@ -1,7 +1,7 @@
 """How one setting is declared, checked, read from text and explained.
 
 Every axis of the product space is a frozen dataclass whose fields are made by `setting`. From the declaration
-alone follow the checks, the parsing of `--set KEY=VALUE`, the TOML form and the help text.
+alone follow the checks, the parsing of `KEY=VALUE`, the TOML form and the help text.
 """
 
 from __future__ import annotations
@@ -58,7 +58,13 @@ class Settings:
         """A copy with one field read from text (or given as a value)."""
         names = [f.name for f in dataclasses.fields(self)]
         if key not in names:
-            raise UsageError(f"{type(self).__name__.lower()} has no setting '{key}'{nearest(key, names)}")
+            raise UsageError(
+                "{point} has no setting '{key}'{suggestion}",
+                id="recipe.setting-of-point",
+                point=type(self).__name__.lower(),
+                key=key,
+                suggestion=nearest(key, names),
+            )
         value = from_text(text, self._type(key), key) if isinstance(text, str) else text
         return dataclasses.replace(self, **{key: value})
 
@@ -69,7 +75,7 @@ class Settings:
 
 
 def from_text(text: str, kind: Any, key: str) -> Any:
-    """Read one value as `--set` gives it: `1e-3`, `true`, `64-128` or `64,128` for widths, `auto` (None)."""
+    """Read one value from text: `1e-3`, `true`, `64-128` or `64,128` for widths, `auto` (None)."""
     text = text.strip()
     options = typing.get_args(kind)
     if type(None) in options:
@@ -91,7 +97,13 @@ def from_text(text: str, kind: Any, key: str) -> Any:
     except (KeyError, ValueError):
         wanted = {"bool": "true or false", "int": "a whole number", "float": "a number"}
         name = getattr(kind, "__name__", "")
-        raise UsageError(f"{key}={text}: expected {wanted.get(name, 'numbers such as 64-128')}") from None
+        raise UsageError(
+            "{key}={text}: expected {expected}",
+            id="recipe.setting-syntax",
+            key=key,
+            text=text,
+            expected=wanted.get(name, "numbers such as 64-128"),
+        ) from None
     return text
 
 
@@ -115,7 +127,13 @@ def _checked(value: Any, kind: Any, field: dataclasses.Field[Any], owner: Settin
     if typing.get_origin(kind) is Literal:
         choices = [str(c) for c in typing.get_args(kind)]
         if value not in choices:
-            raise UsageError(f"{where}={value} is not known{nearest(str(value), choices)}")
+            raise UsageError(
+                "{key}={value} is not known{suggestion}",
+                id="recipe.setting-choice",
+                key=where,
+                value=value,
+                suggestion=nearest(str(value), choices),
+            )
         return value
     if typing.get_origin(kind) is tuple:
         return _widths(value, where)
@@ -123,13 +141,25 @@ def _checked(value: Any, kind: Any, field: dataclasses.Field[Any], owner: Settin
         # Also for whole numbers too large for a float, which are then found to be out of range.
         value = float(value) if abs(value) < 2**1000 else math.inf
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise UsageError(f"{where}={value}: expected {kind.__name__}")
+        raise UsageError(
+            "{key}={value}: expected {type}",
+            id="recipe.setting-type",
+            key=where,
+            value=value,
+            type=kind.__name__,
+        )
     low, high = field.metadata["low"], field.metadata["high"]
     if isinstance(value, int | float) and not isinstance(value, bool):
         finite = isinstance(value, int) or math.isfinite(value)
         if not finite or (low is not None and value < low) or (high is not None and value > high):
             bounds = f"from {low if low is not None else '-∞'} to {high if high is not None else '∞'}"
-            raise UsageError(f"{where}={value} is out of range ({bounds})")
+            raise UsageError(
+                "{key}={value} is out of range ({bounds})",
+                id="recipe.setting-range",
+                key=where,
+                value=value,
+                bounds=bounds,
+            )
     return value
 
 
@@ -137,5 +167,10 @@ def _widths(value: Any, where: str) -> Widths:
     numbers = tuple(value) if isinstance(value, tuple | list) else (value,)
     whole = all(isinstance(v, int) and not isinstance(v, bool) and 1 <= v <= 65536 for v in numbers)
     if not whole or len(numbers) > 64:
-        raise UsageError(f"{where}={as_text(numbers)}: widths are up to 64 whole numbers from 1 to 65536")
+        raise UsageError(
+            "{key}={value}: widths are up to 64 whole numbers from 1 to 65536",
+            id="recipe.widths",
+            key=where,
+            value=as_text(numbers),
+        )
     return numbers

@@ -28,7 +28,11 @@ def card(name: str) -> dict[str, Any]:
     """
     if name not in names():
         raise UsageError(
-            f"no shipped model is called '{name}'{nearest(name, names())}", hint=Hint.call("list_models")
+            "no shipped model is called '{name}'{suggestion}",
+            id="model.unknown-shipped",
+            hint=Hint.call("list_models"),
+            name=name,
+            suggestion=nearest(name, names()),
         )
     found: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text("utf-8"))
     return found

@@ -194,7 +194,12 @@ def check_chart_scale(scale: int) -> None:
     OutputError: a resolution that no chart needs.
     """
     if scale > MAX_SCALE:
-        raise OutputError(f"scale={scale}: a chart is enlarged at most {MAX_SCALE} times", id="scale")
+        raise OutputError(
+            "scale={scale}: a chart is enlarged at most {most} times",
+            id="output.chart-scale",
+            scale=scale,
+            most=MAX_SCALE,
+        )
 
 
 def _upper_left(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:

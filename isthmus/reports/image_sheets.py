@@ -62,7 +62,7 @@ def draw_image_rows(
     from PIL import Image, ImageDraw, ImageFont
 
     if not rows:
-        raise DataError("no rows of images to draw")
+        raise DataError("no rows of images to draw", id="report.no-rows")
     strips = [
         (for_drawing(title), [_cell(image, scale) for image in _images(title, images)[:columns]])
         for title, images in rows
@@ -165,7 +165,12 @@ def _images(title: str, images: ArrayLike | Sequence[NDArray[Any]]) -> Sequence[
         return images
     array = np.asarray(images)
     if array.ndim not in (3, 4) or len(array) == 0 or 0 in array.shape:
-        raise DataError(f"'{title}' should be images (N, H, W) or (N, H, W, C), not an array {array.shape}")
+        raise DataError(
+            "'{title}' should be images (N, H, W) or (N, H, W, C), not an array {shape}",
+            id="report.images-shape",
+            title=title,
+            shape=array.shape,
+        )
     return list(array if array.ndim == 4 else array[..., None])
 
 
@@ -181,7 +186,10 @@ def _cell(image: NDArray[Any], scale: int | None) -> PillowImage:
     longest = max(picture.size)
     if scale is not None and longest * scale > MAX_ENLARGED_CELL_PX:
         raise OutputError(
-            f"scale={scale}: images would be {longest * scale:,} pixels wide or high", id="scale"
+            "scale={scale}: images would be {longest:,} pixels wide or high",
+            id="output.images-scale",
+            scale=scale,
+            longest=longest * scale,
         )
     if scale is None and longest > MAX_CELL_PX:
         picture.thumbnail((MAX_CELL_PX, MAX_CELL_PX), Image.Resampling.BOX)

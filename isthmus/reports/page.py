@@ -63,7 +63,13 @@ class Report:
         """
         for row in rows:
             if len(row) != len(columns):
-                raise DataError(f"table '{section}': a row of {len(row)} cells under {len(columns)} columns")
+                raise DataError(
+                    "table '{section}': a row of {cells} cells under {columns} columns",
+                    id="report.cells",
+                    section=section,
+                    cells=len(row),
+                    columns=len(columns),
+                )
         numeric = [_numeric([row[index] for row in rows]) for index in range(len(columns))]
         head = "".join(
             f'<th scope="col"{_alignment(right)}>{for_html(name)}</th>'
@@ -192,7 +198,7 @@ def _format_value(value: Cell) -> str:
 def _shown_size(png: bytes) -> tuple[int, int]:
     """Width and height in CSS pixels (1/96 inch), from the header and, where it has one, the pHYs chunk."""
     if png[:8] != b"\x89PNG\r\n\x1a\n" or len(png) < 33:
-        raise DataError("a picture in a report must be a PNG file")
+        raise DataError("a picture in a report must be a PNG file", id="report.not-png")
     width, height = struct.unpack(">II", png[16:24])
     scale = 1.0
     at = png.find(b"pHYs", 33, png.find(b"IDAT", 33) + 1)

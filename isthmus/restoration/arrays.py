@@ -50,11 +50,15 @@ def channels_of(image: Any) -> int:
         channels = 1 if image.ndim == 2 else int(image.shape[-1])
     if not good:
         raise DataError(
-            f"an image is (H, W), (H, W, C) or a tensor (N, C, H, W) with 1 to {MAX_CHANNELS} "
-            f"channels, not {tuple(image.shape)}"
+            "an image is (H, W), (H, W, C) or a tensor (N, C, H, W) with 1 to {most} channels, not {shape}",
+            id="restoration.image-shape",
+            most=MAX_CHANNELS,
+            shape=tuple(image.shape),
         )
     if 0 in image.shape:
-        raise DataError(f"no pixels in an image of shape {tuple(image.shape)}")
+        raise DataError(
+            "no pixels in an image of shape {shape}", id="restoration.no-pixels", shape=tuple(image.shape)
+        )
     return channels
 
 

@@ -92,7 +92,12 @@ def check_sigma(sigma: float | None) -> None:
     UsageError: this is not a standard deviation of noise.
     """
     if sigma is not None and not (math.isfinite(sigma) and 0 <= sigma <= MAX_SIGMA):
-        raise UsageError(f"sigma={sigma}: the standard deviation of the noise lies from 0 to {MAX_SIGMA:g}")
+        raise UsageError(
+            "sigma={sigma}: the standard deviation of the noise lies from 0 to {most:g}",
+            id="denoise.sigma",
+            sigma=sigma,
+            most=MAX_SIGMA,
+        )
 
 
 def check_strength(strength: float) -> None:
@@ -100,7 +105,11 @@ def check_strength(strength: float) -> None:
     UsageError: this is not a share.
     """
     if not 0 <= strength <= 1:
-        raise UsageError(f"strength={strength}: the share of the effect lies from 0 to 1")
+        raise UsageError(
+            "strength={strength}: the share of the effect lies from 0 to 1",
+            id="restoration.strength",
+            strength=strength,
+        )
 
 
 def check_channels(image: Any, network: Autoencoder | None) -> None:
@@ -110,11 +119,18 @@ def check_channels(image: Any, network: Autoencoder | None) -> None:
     channels = channels_of(colour_of(image))
     if network is None and channels not in (1, 3):
         raise UsageError(
-            f"the shipped models restore images of 1 or 3 channels, not of {channels}",
+            "the shipped models restore images of 1 or 3 channels, not of {channels}",
+            id="restoration.shipped-channels",
             hint=Hint.call("train", "DATA", recipe="denoising"),
+            channels=channels,
         )
     if network is not None and network.channels != channels and {network.channels, channels} != {1, 3}:
-        raise UsageError(f"this model restores images of {network.channels} channels, not of {channels}")
+        raise UsageError(
+            "this model restores images of {expected} channels, not of {channels}",
+            id="restoration.channels",
+            expected=network.channels,
+            channels=channels,
+        )
 
 
 def _plan(

@@ -79,11 +79,18 @@ def choose_inpainter(image: Any, model: ModelLike | None = None) -> Autoencoder:
     channels = channels_of(colour_of(image))
     if not network.recipe.corruption.hides_pixels:
         raise UsageError(
-            f"this model (recipe {network.recipe.name}) was not trained to fill holes",
+            "this model (recipe {recipe}) was not trained to fill holes",
+            id="inpaint.model",
             hint=Hint.call("train", "DATA", recipe="inpainting"),
+            recipe=network.recipe.name,
         )
     if network.channels != channels and {network.channels, channels} != {1, 3}:
-        raise UsageError(f"this model restores images of {network.channels} channels, not of {channels}")
+        raise UsageError(
+            "this model restores images of {expected} channels, not of {channels}",
+            id="restoration.channels",
+            expected=network.channels,
+            channels=channels,
+        )
     return network
 
 
@@ -105,12 +112,18 @@ def _read_masks(image: Any, mask: Any) -> Tensor:
     count = len(image) if tensor else 1
     if tuple(given.shape[1:]) != size or len(given) not in (1, count) or given.ndim != 3:
         shape = "×".join(map(str, np.shape(mask)))
-        raise DataError(f"the mask is {shape} and the image {size[0]}×{size[1]}: they must be of one size")
+        raise DataError(
+            "the mask is {mask_shape} and the image {height}×{width}: they must be of one size",
+            id="inpaint.mask-size",
+            mask_shape=shape,
+            height=size[0],
+            width=size[1],
+        )
     share = given.flatten(1).float().mean(1)
     if bool((share == 1).any()):
-        raise DataError("the mask hides the whole image: there is nothing to go by")
+        raise DataError("the mask hides the whole image: there is nothing to go by", id="inpaint.mask-full")
     if bool((share == 0).any()):
-        raise DataError("the mask hides nothing: there is nothing to fill")
+        raise DataError("the mask hides nothing: there is nothing to fill", id="inpaint.mask-empty")
     return given.expand(count, -1, -1)
 
 

@@ -31,7 +31,9 @@ def from_picture(path: str | Path) -> Mask:
     try:
         return of_picture(read_image(path) if names_set(path) else decode(path))
     except ImageFileError as error:  # its message would be taken for one about the image
-        raise DataError(f"its mask {path}: {error.reason}") from error
+        raise DataError(
+            "its mask {path}: {reason}", id="inpaint.mask-unreadable", path=path, reason=error.reason
+        ) from error
 
 
 def of_picture(pixels: npt.NDArray[Any]) -> Mask:
@@ -53,7 +55,9 @@ def parse_colour(text: str) -> tuple[int, int, int]:
     parts = [p.strip() for p in plain.split(",")]
     if len(parts) == 3 and all(p.isdecimal() and int(p) <= 255 for p in parts):
         return int(parts[0]), int(parts[1]), int(parts[2])
-    raise UsageError(f"'{text}' is not a colour: write it as #ff00ff or 255,0,255")
+    raise UsageError(
+        "'{text}' is not a colour: write it as #ff00ff or 255,0,255", id="inpaint.colour", text=text
+    )
 
 
 def of_colour(pixels: npt.NDArray[Any], colour: tuple[int, int, int], *, tolerance: int = 0) -> Mask:
@@ -64,7 +68,10 @@ def of_colour(pixels: npt.NDArray[Any], colour: tuple[int, int, int], *, toleran
     """
     channels = pixels.shape[2] - (pixels.shape[2] in (2, 4))
     if channels == 1 and len(set(colour)) > 1:
-        raise DataError("a gray image has no pixels of this colour: give a gray one, such as #ffffff")
+        raise DataError(
+            "a gray image has no pixels of this colour: give a gray one, such as #ffffff",
+            id="inpaint.gray-image",
+        )
     scale = 1 / 255 if pixels.dtype.kind == "f" else np.iinfo(pixels.dtype).max // 255
     wanted = np.array(colour[:channels], dtype=np.float64) * scale
     mask: Mask = np.all(np.abs(pixels[..., :channels] - wanted) <= (tolerance + 1e-6) * scale, axis=-1)
@@ -78,7 +85,9 @@ def of_alpha(pixels: npt.NDArray[Any]) -> Mask:
         DataError: the image has no transparency.
     """
     if pixels.shape[2] not in (2, 4):
-        raise DataError("this image has no transparency that could say what is missing")
+        raise DataError(
+            "this image has no transparency that could say what is missing", id="inpaint.no-transparency"
+        )
     top = 1.0 if pixels.dtype.kind == "f" else np.iinfo(pixels.dtype).max
     mask: Mask = np.asarray(pixels[..., -1] < top)
     return mask

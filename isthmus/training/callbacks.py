@@ -73,8 +73,11 @@ def check_callbacks(callbacks: Sequence[Callback]) -> tuple[Callback, ...]:
     for callback in callbacks:
         if not any(callable(getattr(callback, name, None)) for name in EVENT_NAMES):
             raise UsageError(
-                f"a callback has a method {', '.join(EVENT_NAMES[:-1])} or {EVENT_NAMES[-1]}; "
-                f"{type(callback).__name__} has none"
+                "a callback has a method {methods} or {last_method}; {type} has none",
+                id="training.callback",
+                methods=", ".join(EVENT_NAMES[:-1]),
+                last_method=EVENT_NAMES[-1],
+                type=type(callback).__name__,
             )
     return tuple(callbacks)
 

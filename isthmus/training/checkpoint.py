@@ -51,20 +51,34 @@ def load(path: str | Path) -> Checkpoint:
     ModelFileError: no training state there, damaged, or from a later version.
     """
     if not path_exists(path):
-        raise ModelFileError(f"there is no unfinished training at {path}")
+        raise ModelFileError("there is no unfinished training at {path}", id="training.no-state", path=path)
     tensors, metadata = read_file(path, kind="training state")
     if _KEY not in metadata:
-        raise ModelFileError(f"{path} is not the state of a training")
+        raise ModelFileError("{path} is not the state of a training", id="training.not-a-state", path=path)
     try:
         facts = parse_json(metadata[_KEY], finite=False)  # a loss may be NaN
     except (ValueError, TypeError):
-        raise ModelFileError(f"{path} is damaged: its header is not JSON") from None
+        raise ModelFileError(
+            "{path} is damaged: its header is not JSON", id="training.state-not-json", path=path
+        ) from None
     if not isinstance(facts, dict) or not isinstance(facts.get("format"), int):
-        raise ModelFileError(f"{path} is damaged: its header has no format number")
+        raise ModelFileError(
+            "{path} is damaged: its header has no format number", id="training.state-no-format", path=path
+        )
     if facts["format"] > FORMAT:
-        raise ModelFileError(f"{path} was written by a later version of isthmus (format {facts['format']})")
+        raise ModelFileError(
+            "{path} was written by a later version of isthmus (format {version})",
+            id="training.state-later-version",
+            path=path,
+            version=facts["format"],
+        )
     try:
         current = stored_names.current_resume(facts)
     except (AttributeError, TypeError, ValueError) as error:
-        raise ModelFileError(f"{path} is damaged: it does not describe a training ({error})") from error
+        raise ModelFileError(
+            "{path} is damaged: it does not describe a training ({reason})",
+            id="training.state-undescribed",
+            path=path,
+            reason=error,
+        ) from error
     return Checkpoint(current, {stored_names.current_resume_tensor(name): t for name, t in tensors.items()})

@@ -133,9 +133,18 @@ def train_classifier(
         DataError: no labels, mixed sizes, or images smaller than 8×8.
     """
     if images.labels is None:
-        raise DataError(f"{images.source} has no labels", hint="put each class in a folder of its own")
+        raise DataError(
+            "{source} has no labels",
+            id="data.no-labels",
+            hint="put each class in a folder of its own",
+            source=images.source,
+        )
     if images.shape is None or min(images.shape[:2]) < 8:
-        raise DataError(f"{images.source}: a classifier wants images of one size, at least 8×8")
+        raise DataError(
+            "{source}: a classifier wants images of one size, at least 8×8",
+            id="classify.one-size",
+            source=images.source,
+        )
     height, width, channels = images.shape
     with seeded(seed) as generator:
         network = Classifier(channels, (height, width), classes or int(images.labels.max()) + 1)
@@ -177,5 +186,5 @@ def accuracy(network: Classifier, images: ImageSet) -> float:
         DataError: no labels.
     """
     if images.labels is None:
-        raise DataError(f"{images.source} has no labels")
+        raise DataError("{source} has no labels", id="data.no-labels", source=images.source)
     return float((predictions(network, images) == images.labels).mean())

@@ -93,40 +93,79 @@ class TrainConfig:
     def __post_init__(self) -> None:
         given = [n for n in LENGTHS if getattr(self, n) is not None]
         if len(given) > 1:
-            raise UsageError(f"give one length, not {' and '.join(given)}")
+            raise UsageError(
+                "give one length, not {names}", id="training.two-lengths", names=" and ".join(given)
+            )
         self._convert_numbers()
         for name in given:
             if not 0 < getattr(self, name) < 1e9:
-                raise UsageError(f"{name}={getattr(self, name)} is not a length of training")
+                raise UsageError(
+                    "{name}={value} is not a length of training",
+                    id="training.length",
+                    name=name,
+                    value=getattr(self, name),
+                )
         if not 0 <= self.validation < 1:
-            raise UsageError(f"validation={self.validation}: the held-out share lies from 0 up to 1")
+            raise UsageError(
+                "validation={validation}: the held-out share lies from 0 up to 1",
+                id="training.validation",
+                validation=self.validation,
+            )
         if not 0 <= self.seed < 2**63:
-            raise UsageError(f"seed={self.seed}: seeds lie from 0 to 2⁶³ − 1")
+            raise UsageError("seed={seed}: seeds lie from 0 to 2⁶³ − 1", id="training.seed", seed=self.seed)
         if self.patience < 0:
-            raise UsageError(f"patience={self.patience}: a number of validations, 0 for never")
+            raise UsageError(
+                "patience={patience}: a number of validations, 0 for never",
+                id="training.patience",
+                patience=self.patience,
+            )
         if not self.checkpoint_seconds >= 0:
-            raise UsageError(f"checkpoint_seconds={self.checkpoint_seconds}: a time in seconds")
+            raise UsageError(
+                "checkpoint_seconds={checkpoint_seconds}: a time in seconds",
+                id="training.checkpoint-seconds",
+                checkpoint_seconds=self.checkpoint_seconds,
+            )
         if self.precision not in ("auto", "float32", "bfloat16"):
-            raise UsageError(f"precision={self.precision} is not known; known: auto, float32, bfloat16")
+            raise UsageError(
+                "precision={precision} is not known; known: auto, float32, bfloat16",
+                id="training.precision",
+                precision=self.precision,
+            )
         object.__setattr__(self, "range", check_range(self.range))
         self._check_private()
         for name in ("size", "crop"):
             self._convert_sides(name)
         if self.size and self.crop and any(c > s for c, s in zip(self.crop, self.size, strict=True)):
-            raise UsageError("a crop cannot be larger than the size that images are resized to")
+            raise UsageError(
+                "a crop cannot be larger than the size that images are resized to", id="training.crop"
+            )
 
     def _check_private(self) -> None:
         for name in ("delta", "clip_norm", "noise_seed"):
             if getattr(self, name) is not None and self.private is None:
-                raise UsageError(f"{name} is a setting of a private training: give private=ε too")
+                raise UsageError(
+                    "{name} is a setting of a private training: give private=ε too",
+                    id="training.private-only",
+                    name=name,
+                )
         if self.private is not None and not self.private > 0:
-            raise UsageError(f"private={self.private}: a budget ε lies above 0")
+            raise UsageError(
+                "private={private}: a budget ε lies above 0", id="training.private", private=self.private
+            )
         if self.delta is not None and not 0 < self.delta < 1:
-            raise UsageError(f"delta={self.delta}: δ is a chance between 0 and 1")
+            raise UsageError(
+                "delta={delta}: δ is a chance between 0 and 1", id="training.delta", delta=self.delta
+            )
         if self.clip_norm is not None and not 0 < self.clip_norm < math.inf:
-            raise UsageError(f"clip_norm={self.clip_norm}: a norm above 0")
+            raise UsageError(
+                "clip_norm={clip_norm}: a norm above 0", id="training.clip-norm", clip_norm=self.clip_norm
+            )
         if self.noise_seed is not None and not 0 <= self.noise_seed < 2**63:
-            raise UsageError(f"noise_seed={self.noise_seed}: seeds lie from 0 to 2⁶³ − 1")
+            raise UsageError(
+                "noise_seed={noise_seed}: seeds lie from 0 to 2⁶³ − 1",
+                id="training.noise-seed",
+                noise_seed=self.noise_seed,
+            )
 
     def _convert_numbers(self) -> None:
         kinds: dict[str, Callable[[Any], float]] = {
@@ -142,7 +181,13 @@ class TrainConfig:
                 object.__setattr__(self, name, kind(value))
             except (TypeError, ValueError, OverflowError):
                 what = "a whole number" if kind is operator.index else "a number"
-                raise UsageError(f"{name}={value}: expected {what}") from None
+                raise UsageError(
+                    "{name}={value}: expected {what}",
+                    id="training.option-type",
+                    name=name,
+                    value=value,
+                    what=what,
+                ) from None
 
     def _convert_sides(self, name: str) -> None:
         value = getattr(self, name)
@@ -153,7 +198,18 @@ class TrainConfig:
         try:
             height, width = (operator.index(side) for side in value)
         except (TypeError, ValueError):
-            raise UsageError(f"{name}={value}: expected a height and a width") from None
+            raise UsageError(
+                "{name}={value}: expected a height and a width",
+                id="training.option-size",
+                name=name,
+                value=value,
+            ) from None
         if not (1 <= height <= 16384 and 1 <= width <= 16384):
-            raise UsageError(f"{name}={height}x{width}: sides lie from 1 to 16384")
+            raise UsageError(
+                "{name}={height}x{width}: sides lie from 1 to 16384",
+                id="training.size-range",
+                name=name,
+                height=height,
+                width=width,
+            )
         object.__setattr__(self, name, (height, width))

@@ -8,6 +8,7 @@ import numpy as np
 
 from isthmus.errors import DataError
 from isthmus.images.store import ImageSet, Ragged, side_range
+from isthmus.messages import Message
 from isthmus.model.geometry import Geometry
 from isthmus.model.recipe import Recipe
 from isthmus.training.config import TrainConfig
@@ -54,8 +55,12 @@ def plan_crops(images: ImageSet, recipe: Recipe, config: TrainConfig) -> CropPla
     if recipe.code == "auto":
         code = recipe.backbone.default_code(is_small=small, restores=recipe.corruption.wants_fine_code)
         recipe = replace(recipe, code=code)
-        why = "images this small are coded whole" if small else "a grid code works at any image size"
-        notes.append(f"code {code}: {why} (code)")
+        why = (
+            Message("images this small are coded whole", id="choice.code-small-images")
+            if small
+            else Message("a grid code works at any image size", id="choice.code-grid")
+        )
+        notes.append(Message("code {code}: {reason} (code)", id="choice.code", code=code, reason=why))
     if recipe.geometry.is_grid:
         resize, size, is_crop = _grid_crops(images, smallest, recipe.geometry, config, notes)
     else:
@@ -84,7 +89,13 @@ def _grid_crops(
     stride = geometry.stride or 1
     multiple = max(16, stride)
     side = max(multiple, min(max(CROP_SIDE_PX, 8 * stride), _usual_side(images) // multiple * multiple))
-    what = "sizes differ" if images.shape is None else f"images are {smallest[0]}×{smallest[1]}"
+    what = (
+        "sizes differ"
+        if images.shape is None
+        else Message(
+            "images are {height}×{width}", id="choice.image-size", height=smallest[0], width=smallest[1]
+        )
+    )
     notes.append(f"training on random {side}×{side} crops, because {what} (crop, or size to resize)")
     return None, (side, side), True
 
@@ -102,11 +113,23 @@ def _vector_crops(
     if images.shape is not None and max(largest) <= SMALL_SIDE_PX:
         return None, largest, False
     if max(largest) < 1:
-        raise DataError("there is no pixel to train on")
-    why = "sizes differ" if images.shape is None else f"images are {largest[0]}×{largest[1]}"
+        raise DataError("there is no pixel to train on", id="training.no-pixels")
+    why = (
+        "sizes differ"
+        if images.shape is None
+        else Message(
+            "images are {height}×{width}", id="choice.image-size", height=largest[0], width=largest[1]
+        )
+    )
     side = SMALL_SIDE_PX
     notes.append(
-        f"images are resized to {side}×{side}, because {why} and the code is a vector (size, or code 32@8)"
+        Message(
+            "images are resized to {side}×{side}, because {reason} and the code is a vector "
+            "(size, or code 32@8)",
+            id="choice.resized",
+            side=side,
+            reason=why,
+        )
     )
     return (side, side), (side, side), False
 
@@ -115,12 +138,18 @@ def choose_batch(count: int, crops: CropPlan) -> tuple[int, str]:
     """`(images per step, what to say)` when `count` images are trained on."""
     optimiser, size = crops.recipe.optimiser, crops.size
     if optimiser.takes_all_images:
-        return count, f"batch {count}: full-batch descent takes all images at every step"
+        return count, Message(
+            "batch {images}: full-batch descent takes all images at every step",
+            id="choice.full-batch",
+            images=count,
+        )
     fitting = min(64, max(8, BATCH_PIXELS // (size[0] * size[1])))
     wanted = fitting if optimiser.batch is None else optimiser.batch
     # Of a few large images, each gives several crops to a batch.
     batch = wanted if crops.is_crop else min(wanted, count)
-    return batch, f"batch {batch} (setting optimiser.batch)" if optimiser.batch is None else f"batch {batch}"
+    return batch, Message(
+        "batch {batch} (setting optimiser.batch)", id="choice.batch-setting", batch=batch
+    ) if optimiser.batch is None else Message("batch {batch}", id="choice.batch", batch=batch)
 
 
 def epochs_of(config: TrainConfig, recipe: Recipe) -> float | None:
@@ -144,4 +173,10 @@ def choose_short_batch(
     smaller = max(MIN_SHORT_BATCH, processes, int(epochs * count / SHORT_STEPS))
     if smaller >= batch:
         return None
-    return smaller, f"batch {smaller}: {epochs:g} epochs of batch {batch} are few steps (optimiser.batch)"
+    return smaller, Message(
+        "batch {smaller}: {epochs:g} epochs of batch {batch} are few steps (optimiser.batch)",
+        id="choice.small-batch",
+        smaller=smaller,
+        epochs=epochs,
+        batch=batch,
+    )

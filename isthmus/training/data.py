@@ -55,7 +55,11 @@ def read_training_data(
     parts, crops = group.run_first_per_machine(lambda: _read_parts(data, val, recipe, config))
     own = parts.train.fingerprint() if group.count > 1 else ""
     if own != group.broadcast(own):
-        raise DataError(f"{parts.train.source} holds other images here than for process 0")
+        raise DataError(
+            "{source} holds other images here than for process 0",
+            id="training.processes-differ",
+            source=parts.train.source,
+        )
     return parts, crops
 
 
@@ -65,10 +69,13 @@ def check_same_data(images: ImageSet, fingerprint: str | None, source: str, fiel
     """
     if images.fingerprint() != fingerprint:
         raise UsageError(
-            f"{images.source} is not the data this training began with ({source}): resume needs the same "
-            f"{field}",
-            id="resume-differs",
-            fields={"field": field, "value": images.source, "began": source},
+            "{source} is not the data this training began with ({expected}): resume needs the same {field}",
+            id="training.resume-data",
+            value=images.source,
+            began=source,
+            source=images.source,
+            expected=source,
+            field=field,
         )
 
 
@@ -78,12 +85,15 @@ def _read_parts(data: Any, val: Any, recipe: Recipe, config: TrainConfig) -> tup
     images = read(data, size=config.size, cache=config.cache, range=None if is_mapped else config.range)
     recipe = settle_pairs(recipe, images)
     if images.target_channels and val is not None:
-        raise UsageError("pairs are validated on a held-out part of them: leave val away", id="val-of-pairs")
+        raise UsageError("pairs are validated on a held-out part of them: leave val away", id="pairs.val")
     if config.names_from is not None:
         images = keep_named(images, config.names_from)
     if config.balance and images.labels is None:
         raise DataError(
-            f"{images.source} has no labels to balance", hint="put each class in a folder of its own"
+            "{source} has no labels to balance",
+            id="training.balance-without-labels",
+            hint="put each class in a folder of its own",
+            source=images.source,
         )
     crops = plan_crops(images, recipe, config)
     if crops.resize is not None:
@@ -111,8 +121,11 @@ def _conform_validation(val: ImageSet, images: ImageSet, crops: CropPlan) -> Ima
     val = conform(val, size=size, channels=channels)
     if val.channels != images.channels:
         raise DataError(
-            f"{val.source} has {format_count(val.channels, 'channel')}, the images to train on have "
-            f"{images.channels}"
+            "{source} has {channels}, the images to train on have {expected}",
+            id="training.validation-channels",
+            source=val.source,
+            channels=format_count(val.channels, "channel"),
+            expected=images.channels,
         )
     return val
 

@@ -77,6 +77,7 @@ class DataParallel:
             raise UsageError(
                 "batch normalisation takes its statistics from one process's part of a batch: with "
                 "several processes it would not be the network that was asked for",
+                id="training.batch-norm-processes",
                 hint=Hint.add(settings="backbone.norm=none"),
             )
         self.group, self.part = group, (group.number, group.count)
@@ -139,12 +140,17 @@ def check_distributed(recipe: Recipe) -> None:
     for point in recipe.points:
         if not point.may_distribute:
             raise CapabilityError(
-                f"not in several processes: {point.axis} '{point.kind}' does not state that they compute "
-                "with it what one would"
+                "not in several processes: {axis} '{kind}' does not state that they compute with it "
+                "what one would",
+                id="training.not-distributed",
+                axis=point.axis,
+                kind=point.kind,
             )
     for term in recipe.objective.terms:
         if not term.is_per_image:
             raise CapabilityError(
-                f"not in several processes: image term '{term.name}' does not state that it judges each "
-                "image by itself"
+                "not in several processes: image term '{name}' does not state that it judges each "
+                "image by itself",
+                id="training.term-not-distributed",
+                name=term.name,
             )

@@ -94,7 +94,14 @@ class ProcessGroup:
             raise SystemExit(1)
         if self.is_first:
             raise error
-        raise ProcessError(f"process {self.number} of {self.count}: {error.message}", hint=error.hint)
+        raise ProcessError(
+            "process {number} of {count}: {reason}",
+            id="process.problem",
+            hint=error.hint,
+            number=self.number,
+            count=self.count,
+            reason=error.message,
+        )
 
     def run_first_per_machine(self, do: Callable[[], T]) -> T:
         """`do` in the first process of every machine, then in the others: they find what it left on disk."""
@@ -239,7 +246,9 @@ def join_processes() -> Iterator[ProcessGroup]:
         yield SINGLE_PROCESS
         return
     if not dist.is_available() or not dist.is_gloo_available():
-        raise UsageError("this PyTorch was built without gloo: it trains in one process only")
+        raise UsageError(
+            "this PyTorch was built without gloo: it trains in one process only", id="training.no-gloo"
+        )
     number = int(os.environ["RANK"])
     local = int(os.environ.get("LOCAL_RANK", number))
     if dist.is_initialized():  # by a program that calls `isthmus.train`; it also ends it

@@ -71,4 +71,6 @@ class LossRecorder:
         before = [parts for _, parts in steps[:first]]
         broken = broken_images(images, held_out)
         reason = cause(Breakdown(where, found, before, precision, broken), players)
-        return DivergedError(reason.message, hint=reason.as_hint())
+        return DivergedError(
+            "{finding}", id="training.diverged", hint=reason.as_hint(), finding=reason.message
+        )

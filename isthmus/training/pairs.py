@@ -23,22 +23,28 @@ def settle_pairs(recipe: Recipe, images: ImageSet) -> Recipe:
     if outputs == 0:
         if corruption.is_paired:
             raise UsageError(
-                f"recipe {recipe.name} learns from pairs: give the images that inputs should become",
+                "recipe {recipe} learns from pairs: give the images that inputs should become",
+                id="pairs.needed",
                 hint=Hint.add(target="DIR"),
-                id="no-target",
+                recipe=recipe.name,
             )
         return recipe
     if corruption.is_paired:
         if corruption.target_channels not in (None, outputs):
             raise UsageError(
-                f"corruption.outputs={corruption.target_channels}, and the targets have {outputs} channels",
-                id="target-channels",
+                "corruption.outputs={target_channels}, and the targets have {outputs} channels",
+                id="pairs.target-channels",
+                target_channels=corruption.target_channels,
+                outputs=outputs,
             )
         return recipe.with_settings({"corruption.outputs": outputs})
     if not corruption.is_identity:
         raise UsageError(
-            f"recipe {recipe.name} makes its inputs itself (corruption {corruption.kind}): for pairs choose "
-            f"{DEFAULT_RECIPE}, or a recipe without a corruption",
-            id="target-and-corruption",
+            "recipe {recipe} makes its inputs itself (corruption {corruption}): for pairs choose "
+            "{default_recipe}, or a recipe without a corruption",
+            id="pairs.corruption",
+            recipe=recipe.name,
+            corruption=corruption.kind,
+            default_recipe=DEFAULT_RECIPE,
         )
     return replace(recipe, corruption=axes.Pairs(outputs=outputs))

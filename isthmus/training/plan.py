@@ -18,6 +18,7 @@ import torch
 from isthmus.images.batches import Batches
 from isthmus.images.store import ImageSet, Indices
 from isthmus.machine import multiplies_bfloat16
+from isthmus.messages import Message
 from isthmus.model.attachment_check import sides, whole_number
 from isthmus.model.footprint import check_memory
 from isthmus.model.recipe import Recipe
@@ -220,8 +221,10 @@ def make_plan(
     if config.private is not None:
         usual = recipe.optimiser.batch is None and not recipe.optimiser.takes_all_images
         batch = choose_private_batch(count, batch) if usual else min(batch, count)
-        why_batch = (
-            f"batch {batch} on average (setting optimiser.batch): the more images, the less the noise counts"
+        why_batch = Message(
+            "batch {batch} on average (setting optimiser.batch): the more images, the less the noise counts",
+            id="choice.private-batch",
+            batch=batch,
         )
     else:
         shorter = choose_short_batch(count, batch, crops, config, processes)
@@ -279,8 +282,11 @@ def with_length(
     if terms is not None and plan.minutes is not None:
         notes.insert(
             0,
-            f"private: {format_count(steps, 'step')} whatever time they take: the noise is calibrated to "
-            "their number",
+            Message(
+                "private: {steps} whatever time they take: the noise is calibrated to their number",
+                id="choice.private-steps",
+                steps=format_count(steps, "step"),
+            ),
         )
     return replace(
         plan.with_notes(*notes),
@@ -316,7 +322,9 @@ def choose_precision(config: TrainConfig, recipe: Recipe, device: torch.device) 
     if config.precision != "auto":
         return config.precision, f"precision {config.precision}, as asked"
     if config.private is not None:
-        return "float32", "precision float32: gradients of single images"
+        return "float32", Message(
+            "precision float32: gradients of single images", id="choice.precision-private"
+        )
     if recipe.bottleneck.needs_float32:
         return "float32", f"precision float32: {recipe.bottleneck.needs_float32}"
     if multiplies_bfloat16(device):
@@ -328,8 +336,15 @@ def _describe_held_out(data: TrainingData, config: TrainConfig) -> list[str]:
     if data.held_out is not None:
         return []
     if config.private is not None:
-        return ["no image of DATA is held out: a choice by it would give it away; the last weights are kept"]
-    return ["nothing is held out for validation: the last weights are kept"]
+        return [
+            Message(
+                "no image of DATA is held out: a choice by it would give it away; the last weights are kept",
+                id="choice.private-not-held-out",
+            )
+        ]
+    return [
+        Message("nothing is held out for validation: the last weights are kept", id="choice.not-held-out")
+    ]
 
 
 def _minutes(config: TrainConfig, recipe: Recipe) -> float | None:
@@ -342,14 +357,28 @@ def _minutes(config: TrainConfig, recipe: Recipe) -> float | None:
 def steps_of_request(config: TrainConfig, recipe: Recipe, count: int, batch: int) -> tuple[int, str]:
     """Steps of a training whose length is no time; and a sentence that says so."""
     if config.steps is not None:
-        return config.steps, f"{format_count(config.steps, 'step')}, as asked"
+        return config.steps, Message(
+            "{steps}, as asked", id="choice.steps-asked", steps=format_count(config.steps, "step")
+        )
     epochs = epochs_of(config, recipe)
     assert epochs is not None
     steps = max(1, math.ceil(epochs * (count / batch)))
     length, equals = format_count(epochs, "epoch"), choose_word(epochs, "is", "are")
     if config.epochs is not None:
-        return steps, f"{length} {equals} {format_count(steps, 'step')}"
-    said = f"{length}, the recipe's length, {equals} {format_count(steps, 'step')}"
+        return steps, Message(
+            "{length} {equals} {steps}",
+            id="choice.epochs",
+            length=length,
+            equals=equals,
+            steps=format_count(steps, "step"),
+        )
+    said = Message(
+        "{length}, the recipe's length, {equals} {steps}",
+        id="choice.epochs-of-recipe",
+        length=length,
+        equals=equals,
+        steps=format_count(steps, "step"),
+    )
     return steps, f"{said} (minutes, epochs)"
 
 

@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from isthmus.errors import CapabilityError, Hint, MissingExtraError, UsageError
+from isthmus.messages import Message
 from isthmus.model.recipe import Recipe
 from isthmus.wording import format_count
 
@@ -95,8 +96,11 @@ def plan_privacy(
     delta = 1 / (10 * count) if delta is None else delta
     if delta >= 1 / count:
         raise UsageError(
-            f"delta {delta:g} would allow one of {format_count(count, 'image')} to be given away: take "
-            f"less than 1/{count}"
+            "delta {delta:g} would allow one of {images} to be given away: take less than 1/{count}",
+            id="training.delta-too-large",
+            delta=delta,
+            images=format_count(count, "image"),
+            count=count,
         )
     rate = min(1.0, batch / count)
     noise = _noise(epsilon, delta, rate, steps)
@@ -105,16 +109,34 @@ def plan_privacy(
 
 def describe_privacy(terms: PrivacyPlan, steps: int, *, val: bool) -> list[str]:
     """The terms in words, one line each."""
-    said = [
-        f"private: ε {terms.spent(steps):.4g} at δ {terms.delta:.3g} for any one image, by noise of "
-        f"{terms.noise:.4g} times the clip norm {terms.clip:g} in each of "
-        f"{format_count(steps, 'step')}, which draw every "
-        f"image with chance {terms.rate:.4g}"
+    said: list[str] = [
+        Message(
+            "private: ε {epsilon:.4g} at δ {delta:.3g} for any one image, by noise of "
+            "{noise:.4g} times the clip norm {clip:g} in each of {steps}, which draw every "
+            "image with chance {rate:.4g}",
+            id="choice.private",
+            epsilon=terms.spent(steps),
+            delta=terms.delta,
+            noise=terms.noise,
+            clip=terms.clip,
+            steps=format_count(steps, "step"),
+            rate=terms.rate,
+        )
     ]
     if terms.seed is not None:
-        said.append("the noise can be drawn again by who knows its seed: ε holds against everybody else only")
+        said.append(
+            Message(
+                "the noise can be drawn again by who knows its seed: ε holds against everybody else only",
+                id="choice.private-seed",
+            )
+        )
     if val:
-        said.append("images to validate on choose the weights and are not protected")
+        said.append(
+            Message(
+                "images to validate on choose the weights and are not protected",
+                id="choice.validation-not-protected",
+            )
+        )
     return said
 
 
@@ -123,8 +145,8 @@ def check_private(recipe: Recipe, *, balance: bool, processes: int) -> None:
     CapabilityError: something in this training sees images past the noise; the hint is what does not.
     """
     for reason, change in _refusals(recipe, balance=balance, processes=processes):
-        hint = Hint.add(settings=change) if "=" in change else Hint(change) if change else None
-        raise CapabilityError(f"not privately: {reason}", hint=hint)
+        hint = Hint.add(settings=(change,)) if "=" in change else Hint(change) if change else None
+        raise CapabilityError("not privately: {reason}", id="training.not-private", hint=hint, reason=reason)
 
 
 def _refusals(recipe: Recipe, *, balance: bool, processes: int) -> list[tuple[str, str]]:
@@ -133,18 +155,41 @@ def _refusals(recipe: Recipe, *, balance: bool, processes: int) -> list[tuple[st
     found = [(refusal.reason, refusal.change) for refusal in refused]
     unstated = [term.name for term in recipe.objective.terms if not term.is_per_image]
     found += [
-        (f"image term '{name}' does not state that it judges each image by itself", "") for name in unstated
+        (
+            Message(
+                "image term '{name}' does not state that it judges each image by itself",
+                id="private.image-term",
+                name=name,
+            ),
+            "",
+        )
+        for name in unstated
     ]
     if balance:
-        found.append(("balanced classes draw images of rare ones more often than accounted for", ""))
+        found.append(
+            (
+                Message(
+                    "balanced classes draw images of rare ones more often than accounted for",
+                    id="private.balance",
+                ),
+                "",
+            )
+        )
     if processes > 1:
-        found.append(("images are drawn and noise is added in one process", ""))
+        found.append(
+            (Message("images are drawn and noise is added in one process", id="private.processes"), "")
+        )
     return found
 
 
 def _noise(epsilon: float, delta: float, rate: float, steps: int) -> float:
     if not 0 < epsilon <= _MOST:
-        raise UsageError(f"private={epsilon:g}: a budget ε lies above 0 and at most {_MOST:g}")
+        raise UsageError(
+            "private={epsilon:g}: a budget ε lies above 0 and at most {most:g}",
+            id="training.private-range",
+            epsilon=epsilon,
+            most=_MOST,
+        )
     from opacus.accountants.utils import get_noise_multiplier
 
     try:
@@ -163,8 +208,11 @@ def _noise(epsilon: float, delta: float, rate: float, steps: int) -> float:
         found = None
     if found is None:
         raise UsageError(
-            f"no noise brings {format_count(steps, 'step')} down to ε {epsilon:g} at δ {delta:g}: take "
-            "fewer steps"
+            "no noise brings {steps} down to ε {epsilon:g} at δ {delta:g}: take fewer steps",
+            id="training.no-noise-enough",
+            steps=format_count(steps, "step"),
+            epsilon=epsilon,
+            delta=delta,
         )
     return float(found)
 

@@ -222,5 +222,9 @@ def _can_vectorise(learner: Learner, images: Tensor, labels: Tensor | None) -> b
         alone(noise, marks, generator, 0.5, vectorised=False)
     for name, buffer in probe.module.named_buffers():
         if not torch.equal(buffer, before[name]):
-            raise CapabilityError(f"not privately: the network stores statistics of images ({name})")
+            raise CapabilityError(
+                "not privately: the network stores statistics of images ({name})",
+                id="training.statistics-not-private",
+                name=name,
+            )
     return able

@@ -61,10 +61,14 @@ def extend(trainer: Trainer, record: TrainRecord, config: TrainConfig) -> tuple[
             return trainer, record
     if plan.privacy is not None:
         raise UsageError(
-            f"resume with another length ({name}): the noise of a private training is calibrated to its "
-            f"{format_count(plan.steps, 'step')}",
-            id="resume-differs",
-            fields={"field": name, "value": value, "began": plan.steps},
+            "resume with another length ({name}): the noise of a private training is calibrated to "
+            "its {steps}",
+            id="training.resume-private-length",
+            field=name,
+            value=value,
+            began=plan.steps,
+            name=name,
+            steps=format_count(plan.steps, "step"),
         )
     if (name == "minutes") != (plan.minutes is not None):
         began = ("minutes", plan.minutes) if plan.minutes is not None else ("steps", plan.steps)
@@ -78,10 +82,13 @@ def extend(trainer: Trainer, record: TrainRecord, config: TrainConfig) -> tuple[
         return trainer, record
     if steps <= state.step:
         raise UsageError(
-            f"resume with {name}={value:g}: the training has taken {format_count(state.step, 'step')} "
-            "already",
-            id="resume-differs",
-            fields={"field": name, "value": value, "began": state.step},
+            "resume with {name}={value:g}: the training has taken {steps} already",
+            id="training.resume-shorter",
+            field=name,
+            began=state.step,
+            name=name,
+            value=value,
+            steps=format_count(state.step, "step"),
         )
     trainer.plan = _lengthen(plan, steps, trainer, record)
     trainer.schedule = (
@@ -101,9 +108,13 @@ def _extend_budget(trainer: Trainer, seconds: float) -> None:
     assert budget is not None
     if seconds <= budget.used:
         raise UsageError(
-            f"resume with minutes={seconds / 60:g}: the training has taken {budget.used / 60:.3g} already",
-            id="resume-differs",
-            fields={"field": "minutes", "value": seconds / 60, "began": budget.used / 60},
+            "resume with minutes={seconds:g}: the training has taken {used:.3g} already",
+            id="training.resume-minutes",
+            field="minutes",
+            value=seconds / 60,
+            began=budget.used / 60,
+            seconds=seconds / 60,
+            used=budget.used / 60,
         )
     budget.seconds = seconds
     if trainer.state.knots:
@@ -145,8 +156,10 @@ def _compare_recipes(asked: Recipe, began: Recipe) -> None:
 
 def _differs(field: str, value: object, began: object) -> UsageError:
     return UsageError(
-        f"resume with {field}={value}: the unfinished training began with {began}; only a longer length may "
-        "be given",
-        id="resume-differs",
-        fields={"field": field, "value": value, "began": began},
+        "resume with {field}={value}: the unfinished training began with {began}; only a longer "
+        "length may be given",
+        id="training.resume-field",
+        field=field,
+        value=value,
+        began=began,
     )

@@ -130,7 +130,9 @@ def train_model(
 def _resumed_path(out: str | os.PathLike[str] | None) -> Path:
     if out is None:
         raise UsageError(
-            "resume needs the model's path", hint=Hint.call("train", "DATA", out="MODEL", resume=True)
+            "resume needs the model's path",
+            id="training.resume-without-path",
+            hint=Hint.call("train", "DATA", out="MODEL", resume=True),
         )
     return Path(out)
 
@@ -145,8 +147,10 @@ def _claim_output(
         with exclusive(out):  # one that still runs is said to run, not to be unfinished
             pass
         raise OutputError(
-            f"an unfinished training of {out} lies beside it (force begins again)",
+            "an unfinished training of {out} lies beside it (force begins again)",
+            id="training.unfinished",
             hint=Hint.add(resume=True),
+            out=out,
         )
     lock.enter_context(exclusive(out))
 
@@ -259,7 +263,12 @@ def _report_lost_once(
                 save_state(path, trainer, record)
             where = f"; the state is saved in {path}: the same call with resume goes on"
         raise ProcessError(
-            f"one of {group.count} processes was lost after step {step} of {trainer.schedule.steps}{where}"
+            "one of {count} processes was lost after step {step} of {steps}{where}",
+            id="process.lost",
+            count=group.count,
+            step=step,
+            steps=trainer.schedule.steps,
+            where=where,
         ) from None
     except DivergedError:
         if not group.is_first:

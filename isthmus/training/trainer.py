@@ -97,6 +97,7 @@ class Trainer:
         if plan.batch < 2 and any(isinstance(m, _BatchNorm) for m in learner.module.modules()):
             raise UsageError(
                 "batch normalisation needs at least two images a step",
+                id="training.batch-norm-images",
                 hint=Hint.add(settings="backbone.norm=none"),
             )
         self.players = learner.players
@@ -264,7 +265,9 @@ class Trainer:
             self._load(saved)
         except DAMAGE as error:
             why = " ".join(str(error).split())[:200]
-            raise ModelFileError(f"the saved state does not fit this training: {why}") from error
+            raise ModelFileError(
+                "the saved state does not fit this training: {reason}", id="training.state-other", reason=why
+            ) from error
 
     def _load(self, saved: Checkpoint) -> None:
         tensors, module = saved.tensors, self.learner.module

@@ -15,12 +15,12 @@ import torch
 from isthmus.errors import IsthmusError, ModelFileError
 from isthmus.images.store import ImageSet
 from isthmus.machine import best_device
+from isthmus.messages import Message
 from isthmus.model import capabilities
 from isthmus.model.attachment_check import DAMAGE
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.initialisation import (
     build_for_images,
-    init_direct_path,
     init_short,
     load_initial_weights,
 )
@@ -34,7 +34,6 @@ from isthmus.training.data import TrainingData, check_same_data, read_training_d
 from isthmus.training.data_parallel import DataParallel
 from isthmus.training.diagnosis.diagnose import early_findings
 from isthmus.training.distributed import SINGLE_PROCESS, ProcessGroup
-from isthmus.training.pairs import pair_batches
 from isthmus.training.plan import TrainPlan, TrainRecord, make_plan, with_minutes
 from isthmus.training.players import AutoencoderLearner, GradientStrategy, LocalGradients
 from isthmus.training.privacy import check_extra, check_private
@@ -105,15 +104,18 @@ def start_training(
     capabilities.check(crops.recipe)
     plan = make_plan(images, crops, config, processes=group.count, device=best_device())
     model = build_for_images(crops.recipe, images.train, plan.size, config.seed, look=config.private is None)
-    if images.train.target_channels and config.private is None:
-        init_direct_path(model, pair_batches(images.train))
     if plan.minutes is not None:
         seconds = time_step(model, images, plan, config, processes=group.count, clock=clock)
         plan = with_minutes(plan, seconds, crops.recipe, config, images)
     if plan.is_short and config.private is None:
         plan = plan.with_notes(*init_short(model, images.train, plan.crop))
     if group.count > 1:
-        note = f"{group.count} processes share every step of {format_count(plan.batch, 'image')}"
+        note = Message(
+            "{count} processes share every step of {images}",
+            id="choice.processes",
+            count=group.count,
+            images=format_count(plan.batch, "image"),
+        )
         seconds = group.broadcast(plan.step_seconds)
         plan = TrainPlan.from_dict(group.broadcast(plan.to_dict()), config).with_notes(note)
         plan = replace(plan, step_seconds=seconds)
@@ -144,7 +146,12 @@ def resume_training(
     try:
         record, plan = TrainRecord.from_dict(saved.facts)
     except (IsthmusError, *DAMAGE) as error:
-        raise ModelFileError(f"{path} is damaged: it does not describe a training ({error})") from error
+        raise ModelFileError(
+            "{path} is damaged: it does not describe a training ({reason})",
+            id="training.state-undescribed",
+            path=path,
+            reason=error,
+        ) from error
     check_request(record, request.config, request.recipe, request.code, request.settings)
     images, _ = read_training_data(data, val, record.recipe, record.config, group)
     if val is not None and images.held_out is not None:  # first: with other ones more images are trained on
@@ -155,8 +162,12 @@ def resume_training(
     if record.threads != torch.get_num_threads():
         here = torch.get_num_threads()
         plan = plan.with_notes(
-            f"began with {format_count(record.threads, 'thread')} and goes on with {here}: the last digits "
-            "may differ"
+            Message(
+                "began with {threads} and goes on with {here}: the last digits may differ",
+                id="choice.threads-changed",
+                threads=format_count(record.threads, "thread"),
+                here=here,
+            )
         )
     if plan.privacy is not None:
         check_extra()

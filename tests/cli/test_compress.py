@@ -101,12 +101,14 @@ def test_damage_is_named_and_may_be_passed_over(
     assert "small/a.isth: damaged: tile 0 does not match its checksum" in capsys.readouterr().err
     found = document("decompress", "small", "-o", "out", "--model", MODEL, code=3)
     assert [one["name"] for one in found["skipped"]] == ["a.isth"]
+    assert [one["id"] for one in found["skipped"]] == ["compressed-file.chunk-checksum"]
     found = document("decompress", "small", "-o", "out2", "--model", MODEL, "--keep-going", code=3)
     # Its only tile is damaged, so nothing of the picture is left to write.
     assert [one["name"] for one in found["skipped"]] == ["a.isth"]
     assert [f["damage"] for f in found["files"]] == [[], []]
     found = document("verify", "small", code=3)
     assert [Path(one["name"]).name for one in found["skipped"]] == ["a.isth"]
+    assert [one["id"] for one in found["skipped"]] == ["compressed-file.chunk-checksum"]
     assert len(found["files"]) == 2
     assert main(["verify", "small/a.isth"]) == 1
     assert main(["verify", "small/b.isth", "--model", MODEL]) == 0

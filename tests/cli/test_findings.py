@@ -41,7 +41,7 @@ def test_train_warns_also_when_quiet(dark: Path, capsys: Capture) -> None:  # no
 def test_findings_are_in_the_json_of_train_info_and_evaluate(dark: Path, document: Document) -> None:  # noqa: ARG001
     trained = document("train", "dark", *QUICK, "-o", "again.safetensors", "-q")["findings"]
     assert trained
-    assert all(sorted(one) == ["message", "name", "severity", "suggestion"] for one in trained)
+    assert all(sorted(one) == ["hint", "message", "name", "severity", "suggestion"] for one in trained)
     assert document("info", "again.safetensors")["summary"]["findings"] == trained
     assert document("evaluate", "again.safetensors", "dark")["model"]["findings"] == trained
     assert document("doctor", "again.safetensors")["findings"] == trained

@@ -216,7 +216,10 @@ def test_pipes_and_devices_are_refused_as_any_input(
 def test_pipes_within_folders_are_skipped_and_named(here: Path, document: Document) -> None:
     os.mkfifo(here / "photos" / "left" / "pipe.png")
     found = document("reconstruct", "photos.safetensors", "photos", "-o", "out", code=3)
-    assert found["skipped"] == [{"name": "left/pipe.png", "reason": "is a named pipe, not a file"}]
+    (skipped,) = found["skipped"]
+    assert (skipped["name"], skipped["reason"]) == ("left/pipe.png", "is a named pipe, not a file")
+    assert skipped["id"] == "image-file.special-file"
+    assert skipped["fields"]["reason"]["id"] == "data.named-pipe"
     assert found["written"] == 10
 
 

@@ -11,6 +11,7 @@ PACKAGE = ROOT / "isthmus"
 
 GROUND = {
     "atomic",
+    "error_reference",
     "errors",
     "escaping",
     "file_jobs",
@@ -20,6 +21,7 @@ GROUND = {
     "locks",
     "log",
     "machine",
+    "messages",
     "names",
     "old_keywords",
     "outputs",
@@ -46,7 +48,7 @@ ORDER = [
 ]
 LEVEL = {part: level for level, parts in enumerate(ORDER) for part in parts}
 # The face and the entry point stand above everything; nothing may import them.
-TOP = {"__init__", "__main__", "public_names"}
+TOP = {"__init__", "__main__", "error_reference", "public_names"}
 
 
 def part_of(path: Path) -> str:

@@ -81,7 +81,7 @@ def test_what_sees_images_past_the_noise_is_refused_and_the_hint_is_taken(
             privacy.check_private(recipe, balance=False, processes=1)
             return
         except CapabilityError as error:
-            found = re.search(r"settings='(\S+)'", str(error.hint))
+            found = re.search(r"settings=\['(\S+)'\]", str(error.hint))
             assert found is not None
             recipe = recipe.with_settings([found[1]])
     pytest.fail("the hints lead nowhere")

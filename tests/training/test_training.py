@@ -202,7 +202,7 @@ def test_a_diverged_training_says_what_to_try_and_leaves_no_state(tmp_path: Path
     out = tmp_path / "m.safetensors"
     with pytest.raises(DivergedError, match="learning rate 1e\\+12") as caught:
         train(pictures(), recipe, out=out, steps=200, checkpoint_seconds=0)
-    assert caught.value.hint == Hint.add(settings="optimiser.rate=2.5e+11")
+    assert caught.value.hint == Hint.add(settings=("optimiser.rate=2.5e+11",))
     assert not out.exists()
     assert not checkpoint.resume_path(out).exists()
 

@@ -70,4 +70,4 @@ def test_a_model_worse_than_the_mean_image_is_said_at_any_length() -> None:
     longer = [{"step": 5000.0, "train_mse": 1.0}]
     seen = observe(model, isthmus.read(images))
     (after,) = findings(longer, model.recipe, Schedule.linear(5000), seen)
-    assert after.suggestion == "--set optimiser.rate=2.5e-07"
+    assert after.suggestion == "settings=['optimiser.rate=2.5e-07']"

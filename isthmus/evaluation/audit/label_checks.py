@@ -157,16 +157,25 @@ def _make_key(groups: str | None) -> tuple[Callable[[str], str | None], str]:
     if groups is None:
         return _without_number, "names without their last number"
     if (special := special_kind(groups)) is not None:
-        raise DataError(f"{groups} {special}")
+        raise DataError("{groups} {reason}", id="audit.groups-special-file", groups=groups, reason=special)
     if Path(groups).is_file():
         table = read_groups(groups)
         return table.get, f"the list {groups}"
     try:
         pattern = re.compile(groups)
     except re.error as error:
-        raise UsageError(f"'{groups}' is neither a file nor a regular expression: {error}") from None
+        raise UsageError(
+            "'{groups}' is neither a file nor a regular expression: {reason}",
+            id="audit.groups",
+            groups=groups,
+            reason=error,
+        ) from None
     if pattern.groups < 1:
-        raise UsageError(f"'{groups}' has no group: put the part that names the origin in brackets")
+        raise UsageError(
+            "'{groups}' has no group: put the part that names the origin in brackets",
+            id="audit.pattern-without-group",
+            groups=groups,
+        )
 
     def by_pattern(name: str) -> str | None:
         match = pattern.search(name)
@@ -186,13 +195,21 @@ def read_groups(path: str | os.PathLike[str]) -> Mapping[str, str]:
         rows = csv_rows(read_text(path))
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
-        raise DataError(f"{path} is not a list of groups: {why}") from None
+        raise DataError(
+            "{path} is not a list of groups: {reason}", id="audit.not-a-group-list", path=path, reason=why
+        ) from None
     for number, row in enumerate(rows, 1):
         if not any(cell.strip() for cell in row):
             continue
         *name, group = row
         if not name or not group.strip():
-            raise DataError(f"{path}, line {number}: expected 'name,group', found '{','.join(row)[:60]}'")
+            raise DataError(
+                "{path}, line {number}: expected 'name,group', found '{row}'",
+                id="audit.group-line",
+                path=path,
+                number=number,
+                row=",".join(row)[:60],
+            )
         groups[",".join(name).strip()] = group.strip()
     return groups
 

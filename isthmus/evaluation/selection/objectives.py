@@ -29,7 +29,11 @@ def split_folds(images: ImageSet, count: int, *, seed: int = 0) -> list[tuple[In
     _, first, group = np.unique(images.hashes(), return_index=True, return_inverse=True)
     if len(first) < count:
         raise DataError(
-            f"{images.source} has {format_count(len(first), 'different image')}: too few for {count} folds"
+            "{source} has {images}: too few for {count} folds",
+            id="tune.too-few-images",
+            source=images.source,
+            images=format_count(len(first), "different image"),
+            count=count,
         )
     random = np.random.default_rng(seed)
     shuffled = random.permutation(len(first))
@@ -91,7 +95,13 @@ def score_trial(
             options = sorted({*values, "probe", *(word for word, own in words.items() if own in values)})
             # A word that means a metric is spelt right: what is missing is the number, not a letter.
             rest = f"; it has {', '.join(options)}" if asked in words else nearest(asked, options)
-            raise UsageError(f"recipe '{model.recipe.name}' has no objective '{asked}'{rest}")
+            raise UsageError(
+                "recipe '{recipe}' has no objective '{asked}'{suggestion}",
+                id="tune.unknown-objective",
+                recipe=model.recipe.name,
+                asked=asked,
+                suggestion=rest,
+            )
     return {name: float(values[name]) for name in names}
 
 
@@ -105,12 +115,15 @@ def probe_accuracy(model: Autoencoder, train: ImageSet, test: ImageSet) -> float
 
     if train.labels is None or test.labels is None:
         raise DataError(
-            f"{train.source} has no labels to probe for", hint="put each class in a folder of its own"
+            "{train} has no labels to probe for",
+            id="tune.no-labels",
+            hint="put each class in a folder of its own",
+            train=train.source,
         )
     some = sample_evenly(train, PROBE_IMAGES)
     assert some.labels is not None
     if len(np.unique(some.labels)) < 2:
-        raise DataError(f"{train.source} has only one class to probe for")
+        raise DataError("{train} has only one class to probe for", id="tune.one-class", train=train.source)
     codes, others = (encode_set(model, part) for part in (some, test))
     mean, spread = codes.mean(0), codes.std(0)
     spread[spread < 1e-9] = 1

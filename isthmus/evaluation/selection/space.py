@@ -20,7 +20,7 @@ class Axis:
     """One setting.
 
     Attributes:
-        key: as `--set` takes it; values: texts to choose from, or empty for a range from `low` to `high`.
+        key: of a setting; values: texts to choose from, or empty for a range from `low` to `high`.
         is_whole: only whole numbers; logarithmic: even in the logarithm, for a range of a factor of 10.
     """
 
@@ -44,7 +44,7 @@ class Axis:
         return self.text(self.low + share * (self.high - self.low))
 
     def text(self, number: float) -> str:
-        """A number of the range as `--set` reads it, three digits."""
+        """A number of the range as settings read it, three digits."""
         return str(round(number)) if self.is_whole else f"{number:.3g}"
 
 
@@ -57,16 +57,24 @@ def parse_axis(text: str) -> Axis:
     key, equals, values = text.partition("=")
     low, dots, high = values.partition("..")
     if not equals or not values.strip():
-        raise UsageError(f"{text}: write KEY=V1,V2,… or KEY=LOW..HIGH, e.g. bottleneck.weight=0.01,0.1")
+        raise UsageError(
+            "{text}: write KEY=V1,V2,… or KEY=LOW..HIGH, e.g. bottleneck.weight=0.01,0.1",
+            id="tune.axis-syntax",
+            text=text,
+        )
     if not dots:
         options = tuple(dict.fromkeys(value.strip() for value in _parts(values)))
         return Axis(key.strip(), options)
     try:
         ends = float(low), float(high)
     except ValueError:
-        raise UsageError(f"{text}: '{values}' is not a range of numbers") from None
+        raise UsageError(
+            "{text}: '{values}' is not a range of numbers", id="tune.range-numbers", text=text, values=values
+        ) from None
     if not (math.isfinite(ends[0]) and ends[0] < ends[1] < math.inf):
-        raise UsageError(f"{text}: a range runs from a smaller number to a larger one")
+        raise UsageError(
+            "{text}: a range runs from a smaller number to a larger one", id="tune.range-order", text=text
+        )
     is_whole = all(part.strip().lstrip("-").isdigit() for part in (low, high))
     return Axis(key.strip(), (), *ends, is_whole)
 
@@ -80,7 +88,10 @@ def iter_grid(axes: Sequence[Axis]) -> Iterator[Point]:
     for axis in axes:
         if not axis.values:
             raise UsageError(
-                f"{axis.key} is a range: a grid needs values", hint=Hint.add(search="random", trials=20)
+                "{key} is a range: a grid needs values",
+                id="tune.range-in-grid",
+                hint=Hint.add(search="random", trials=20),
+                key=axis.key,
             )
     for values in itertools.product(*(axis.values for axis in axes)):
         yield {axis.key: value for axis, value in zip(axes, values, strict=True)}
@@ -109,10 +120,12 @@ def check_axes(recipe: Recipe, axes: Sequence[Axis]) -> None:
     UsageError: no axis, one twice, or a key or value that the recipe does not know.
     """
     if not axes:
-        raise UsageError("nothing to tune", hint=Hint.add(over="bottleneck.weight=0.01,0.1,1"))
+        raise UsageError(
+            "nothing to tune", id="tune.nothing", hint=Hint.add(over="bottleneck.weight=0.01,0.1,1")
+        )
     keys = [axis.key for axis in axes]
     if len(set(keys)) < len(keys):
-        raise UsageError(f"{max(keys, key=keys.count)} is given twice")
+        raise UsageError("{key} is given twice", id="tune.key-twice", key=max(keys, key=keys.count))
     kinds = {axis.key: axis for axis in axes if axis.key.endswith(".kind") or "." not in axis.key}
     for axis in axes:
         for value in axis.values or (axis.text(axis.low), axis.text(axis.high)):

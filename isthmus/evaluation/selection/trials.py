@@ -82,12 +82,17 @@ def open_log(path: str | os.PathLike[str] | None, about: dict[str, Any], *, forc
             raise TypeError("its first line describes no search")
     except (OSError, ValueError, TypeError, IndexError) as error:
         why = getattr(error, "strerror", None) or error
-        raise DataError(f"{path} is not the log of a search ({why})") from None
+        raise DataError(
+            "{path} is not the log of a search ({reason})", id="tune.not-a-log", path=path, reason=why
+        ) from None
     differing = sorted(key for key in {*about, *earlier} if about.get(key) != earlier.get(key))
     if differing:
         raise UsageError(
-            f"{path} is of another search: {', '.join(differing)} differ",
+            "{path} is of another search: {names} differ",
+            id="tune.other-search",
             hint="give another log, or begin it anew with force",
+            path=path,
+            names=", ".join(differing),
         )
     return Log(Path(path), about, trials)
 

@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from isthmus.messages import Message
 from isthmus.model.axes.backbone_facts import (
     CONV_MAPS,
     TOKEN_MAPS,
@@ -156,12 +157,24 @@ class Conv(Backbone):
     def refusal(self, geometry: Geometry) -> str | None:
         stride = geometry.stride
         if not self.width:
-            return "a conv backbone needs at least one width, for example backbone.width=48"
+            return Message(
+                "a conv backbone needs at least one width, for example backbone.width=48",
+                id="combination.conv-width",
+            )
         if self.stem & (self.stem - 1):
-            return f"backbone.stem={self.stem} is not a power of two"
+            return Message(
+                "backbone.stem={stem} is not a power of two", id="combination.stem", stem=self.stem
+            )
         if stride is not None and self.depth is not None and self.stem * 2**self.depth != stride:
             end = self.stem * 2**self.depth
-            return f"stem {self.stem} and depth {self.depth} end at 1/{end}, not at the code's 1/{stride}"
+            return Message(
+                "stem {stem} and depth {depth} end at 1/{end}, not at the code's 1/{stride}",
+                id="combination.depth",
+                stem=self.stem,
+                depth=self.depth,
+                end=end,
+                stride=stride,
+            )
         return None
 
 
@@ -230,19 +243,30 @@ class Stacked(Backbone):
     def refusal(self, geometry: Geometry) -> str | None:
         stride = geometry.stride
         if stride is None and not self.width:
-            return "a stacked backbone needs a width per halving, for example backbone.width=32-64"
+            return Message(
+                "a stacked backbone needs a width per halving, for example backbone.width=32-64",
+                id="combination.stacked-width",
+            )
         if stride == 1:
             why = "a stacked backbone halves at least once: its grid codes begin at 1/2"
             return f"{why}, for example code 32@2"
         if self.padding == "reflect" and self.up == "transposed":
-            return "a strided transposed convolution has borders of zeros: reflect needs backbone.up=nearest"
+            return Message(
+                "a strided transposed convolution has borders of zeros: reflect needs backbone.up=nearest",
+                id="combination.reflect-transposed",
+            )
         if self.decoder is not None:
             doublings = len(self.width) if stride is None else stride.bit_length() - 1
             least = doublings - (stride is not None)
             if len(self.decoder) not in (least, least + 1):
-                return (
-                    f"backbone.decoder has {len(self.decoder)} widths: {doublings} doublings take {least}, "
-                    f"or {least + 1} with a plain convolution at the end"
+                return Message(
+                    "backbone.decoder has {widths} widths: {doublings} doublings take {least}, or "
+                    "{more} with a plain convolution at the end",
+                    id="combination.decoder-widths",
+                    widths=len(self.decoder),
+                    doublings=doublings,
+                    least=least,
+                    more=least + 1,
                 )
         return None
 
@@ -265,7 +289,10 @@ class Recurrent(Backbone):
 
     def refusal(self, geometry: Geometry) -> str | None:
         if not geometry.is_grid and len(self.width) != 1:
-            return "a recurrent backbone has one hidden size, for example backbone.width=256"
+            return Message(
+                "a recurrent backbone has one hidden size, for example backbone.width=256",
+                id="combination.recurrent-width",
+            )
         return vector_only(self, geometry)
 
 
@@ -305,11 +332,23 @@ class Attention(Backbone):
 
     def refusal(self, geometry: Geometry) -> str | None:
         if len(self.width) != 1:
-            return "attention has one token width, for example backbone.width=128"
+            return Message(
+                "attention has one token width, for example backbone.width=128",
+                id="combination.attention-width",
+            )
         if self.width[0] % self.heads:
-            return f"backbone.heads={self.heads} does not divide the token width {self.width[0]}"
+            return Message(
+                "backbone.heads={heads} does not divide the token width {width}",
+                id="combination.heads",
+                heads=self.heads,
+                width=self.width[0],
+            )
         if geometry.is_grid and self.patch not in (None, geometry.stride):
-            return f"a grid code has one position per patch: backbone.patch must be {geometry.stride}"
+            return Message(
+                "a grid code has one position per patch: backbone.patch must be {stride}",
+                id="combination.patch",
+                stride=geometry.stride,
+            )
         return None
 
 
@@ -339,12 +378,20 @@ class Filters(Backbone):
         return PatchRequest(self.side, min(max(count, _PATCHES[0]), _PATCHES[1]))
 
     def private_refusal(self) -> Refusal | None:
-        why = "filters are started, and read out, by statistics of the images"
+        why = Message("filters are started, and read out, by statistics of the images", id="private.filters")
         return Refusal(why, "backbone=conv")
 
     def refusal(self, geometry: Geometry) -> str | None:
         if geometry.stride is None:
-            return "filters answer at every place: their code is a grid, for example code 256@4"
+            return Message(
+                "filters answer at every place: their code is a grid, for example code 256@4",
+                id="combination.filters-vector",
+            )
         if self.side < geometry.stride:
-            return f"filters of side {self.side} leave gaps in steps of {geometry.stride} pixels"
+            return Message(
+                "filters of side {side} leave gaps in steps of {stride} pixels",
+                id="combination.filters-gaps",
+                side=self.side,
+                stride=geometry.stride,
+            )
         return None

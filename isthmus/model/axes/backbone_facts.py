@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from isthmus.messages import Message
 from isthmus.model.axes.point import Point, Refusal
 from isthmus.model.geometry import Geometry
 from isthmus.model.setting import Widths
@@ -94,14 +95,21 @@ class Backbone(Point):
 
     def private_refusal(self) -> Refusal | None:
         if self.has_batch_norm:
-            why = "batch normalisation mixes the images of a batch and stores their statistics"
+            why = Message(
+                "batch normalisation mixes the images of a batch and stores their statistics",
+                id="private.batch-norm",
+            )
             return Refusal(why, "backbone.norm=none")
         return super().private_refusal()
 
 
 def vector_only(backbone: Backbone, geometry: Geometry) -> str | None:
     if geometry.is_grid:
-        return f"a {backbone.kind} backbone has no grid: its code is a vector, for example code 64"
+        return Message(
+            "a {backbone} backbone has no grid: its code is a vector, for example code 64",
+            id="combination.vector-only",
+            backbone=backbone.kind,
+        )
     return None
 
 

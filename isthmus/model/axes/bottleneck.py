@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from isthmus.messages import Message
 from isthmus.model.axes.point import Point, Refusal
 from isthmus.model.geometry import Geometry
 from isthmus.model.setting import setting
@@ -131,7 +132,9 @@ class KLSparse(Bottleneck):
     warmup: float = setting(0.0, _WARMUP, low=0.0, high=1.0)
 
     def private_refusal(self) -> Refusal | None:
-        return Refusal("kl-sparse judges the mean over a batch", "bottleneck=l1")
+        return Refusal(
+            Message("kl-sparse judges the mean over a batch", id="private.kl-sparse"), "bottleneck=l1"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,11 +152,19 @@ class TopK(Bottleneck):
         return f"bottleneck.k={min(2 * self.k, geometry.channels)}"
 
     def private_refusal(self) -> Refusal | None:
-        return Refusal("top-k counts how often each unit is used and stores it", "bottleneck=l1")
+        return Refusal(
+            Message("top-k counts how often each unit is used and stores it", id="private.top-k"),
+            "bottleneck=l1",
+        )
 
     def refusal(self, geometry: Geometry) -> str | None:
         if self.k > geometry.channels:
-            return f"top-k keeps {format_count(self.k, 'unit')} of a code that has {geometry.channels}"
+            return Message(
+                "top-k keeps {units} of a code that has {channels}",
+                id="combination.top-k",
+                units=format_count(self.k, "unit"),
+                channels=geometry.channels,
+            )
         return None
 
 
@@ -176,12 +187,19 @@ class L0(Bottleneck):
     def private_refusal(self) -> Refusal | None:
         if self.active is None:
             return super().private_refusal()
-        why = "a wanted number of active units is steered by counting them"
+        why = Message(
+            "a wanted number of active units is steered by counting them", id="private.active-units"
+        )
         return Refusal(why, "bottleneck.active=auto")
 
     def refusal(self, geometry: Geometry) -> str | None:
         if not geometry.is_grid and self.active is not None and self.active > geometry.channels:
-            return f"l0 is asked for {self.active:g} active units of a code that has {geometry.channels}"
+            return Message(
+                "l0 is asked for {active:g} active units of a code that has {channels}",
+                id="combination.active-units",
+                active=self.active,
+                channels=geometry.channels,
+            )
         return None
 
 
@@ -196,7 +214,12 @@ class Contractive(Bottleneck):
     warmup: float = setting(0.0, _WARMUP, low=0.0, high=1.0)
 
     def private_refusal(self) -> Refusal | None:
-        return Refusal("the contractive penalty divides by the variance of a batch's codes", "bottleneck=l2")
+        return Refusal(
+            Message(
+                "the contractive penalty divides by the variance of a batch's codes", id="private.contractive"
+            ),
+            "bottleneck=l2",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,7 +251,10 @@ class Gaussian(Bottleneck):
     def private_refusal(self) -> Refusal | None:
         if self.free_bits == 0:
             return super().private_refusal()
-        return Refusal("free bits are granted by the mean over a batch", "bottleneck.free_bits=0")
+        return Refusal(
+            Message("free bits are granted by the mean over a batch", id="private.free-bits"),
+            "bottleneck.free_bits=0",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -248,7 +274,12 @@ class Quantised(Bottleneck):
 
     def refusal(self, geometry: Geometry) -> str | None:
         if self.groups and geometry.channels % self.groups:
-            return f"{self.groups} groups do not divide a code of {geometry.channels} channels"
+            return Message(
+                "{groups} groups do not divide a code of {channels} channels",
+                id="combination.groups",
+                groups=self.groups,
+                channels=geometry.channels,
+            )
         return None
 
 
@@ -271,4 +302,7 @@ class Entropy(Bottleneck):
         return self.low is None  # qualities are spread over a batch
 
     def private_refusal(self) -> Refusal | None:
-        return Refusal("a codec's tables are counted on the training images", "bottleneck=plain")
+        return Refusal(
+            Message("a codec's tables are counted on the training images", id="private.codec"),
+            "bottleneck=plain",
+        )

@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from isthmus.messages import Message
 from isthmus.model.axes.point import Point, Refusal
 from isthmus.model.setting import setting
 
@@ -70,7 +71,10 @@ class Corruption(Point):
 
     def private_refusal(self) -> Refusal | None:
         if self.needs_noise_level:
-            return Refusal("the noise would be measured on the images: say it", "corruption.sigma=25")
+            return Refusal(
+                Message("the noise would be measured on the images: say it", id="private.noise-level"),
+                "corruption.sigma=25",
+            )
         return super().private_refusal()
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from isthmus.messages import Message
 from isthmus.model.axes.point import Point, Refusal
 from isthmus.model.setting import setting
 
@@ -39,7 +40,12 @@ class Critic(Point):
     def private_refusal(self) -> Refusal | None:
         if not self.judges:
             return super().private_refusal()
-        return Refusal("a critic is a second player whose gradients would need a budget too", "critic=none")
+        return Refusal(
+            Message(
+                "a critic is a second player whose gradients would need a budget too", id="private.critic"
+            ),
+            "critic=none",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from isthmus.errors import UsageError
+from isthmus.messages import Message
 from isthmus.model.geometry import Geometry
 from isthmus.model.setting import Settings
 
@@ -64,7 +65,12 @@ class Point(Settings):
         if self.may_be_private:
             return None
         return Refusal(
-            f"{self.axis} '{self.kind}' does not state that all it learns passes through the noise"
+            Message(
+                "{axis} '{kind}' does not state that all it learns passes through the noise",
+                id="private.unstated",
+                axis=self.axis,
+                kind=self.kind,
+            )
         )
 
     def refusal(self, geometry: Geometry) -> str | None:  # noqa: ARG002
@@ -76,14 +82,28 @@ def _register(point: type[Point]) -> None:
     where = f"{point.axis} '{point.kind}'"
     if point.axis not in AXES:
         raise UsageError(
-            f"{point.__qualname__} belongs to no axis: derive it from one, such as axes.Bottleneck"
+            "{point} belongs to no axis: derive it from one, such as axes.Bottleneck",
+            id="recipe.no-axis",
+            point=point.__qualname__,
         )
     for fact, usual in _facts(point).items():
         stated = getattr(point, fact)
         if not isinstance(stated, type(usual)) and usual is not None:
-            raise UsageError(f"{where}: {fact} is {stated!r}: expected {type(usual).__name__}")
+            raise UsageError(
+                "{where}: {fact} is {stated!r}: expected {type}",
+                id="recipe.fact-type",
+                where=where,
+                fact=fact,
+                stated=stated,
+                type=type(usual).__name__,
+            )
     if point.network and not all(point.network.partition(":")):
-        raise UsageError(f"{where}: network is '{point.network}': expected 'module:name'")
+        raise UsageError(
+            "{where}: network is '{network}': expected 'module:name'",
+            id="recipe.network-name",
+            where=where,
+            network=point.network,
+        )
     known = list(AXES[point.axis])
     same = next((i for i, other in enumerate(known) if other.kind == point.kind), None)
     if same is None:
@@ -91,7 +111,7 @@ def _register(point: type[Point]) -> None:
     elif (known[same].__module__, known[same].__qualname__) == (point.__module__, point.__qualname__):
         known[same] = point  # a notebook's cell was run again
     else:
-        raise UsageError(f"{where} is known already: choose another kind")
+        raise UsageError("{where} is known already: choose another kind", id="recipe.kind-taken", where=where)
     AXES[point.axis] = tuple(known)
 
 

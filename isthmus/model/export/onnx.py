@@ -133,10 +133,18 @@ def _proof(graph: Graph, data: bytes, *, free: bool) -> _Proof:
             worst = max(worst, float((torch.from_numpy(found) - wanted).abs().max()) / scale)
             shapes.append(tuple(given.shape))
     except Exception as error:  # the runtime's own kinds derive from no common one
-        raise ExportError(f"the exported {graph.name} does not run: {_first_line(error)}") from error
+        raise ExportError(
+            "the exported {graph} does not run: {reason}",
+            id="export.does-not-run",
+            graph=graph.name,
+            reason=_first_line(error),
+        ) from error
     if not worst <= TOLERANCE:
         raise ExportError(
-            f"the exported {graph.name} differs from the model by {worst:.2g}: nothing was written"
+            "the exported {graph} differs from the model by {worst:.2g}: nothing was written",
+            id="export.differs",
+            graph=graph.name,
+            worst=worst,
         )
     return _Proof(free, worst, tuple(shapes))
 
@@ -167,7 +175,12 @@ def _translated(graph: Graph, *, free: bool) -> bytes:
                 output_names=[graph.output],
             )
         except Exception as error:  # torch names dozens of kinds, and all mean: not so
-            raise ExportError(f"the {graph.name} cannot be exported: {_first_line(error)}") from error
+            raise ExportError(
+                "the {graph} cannot be exported: {reason}",
+                id="export.failed",
+                graph=graph.name,
+                reason=_first_line(error),
+            ) from error
     assert onnx is not None
     proto = onnx.model_proto
     proto.doc_string = f"isthmus {graph.name}: {graph.input} -> {graph.output}"

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from isthmus.errors import Hint
 from isthmus.images.store import ImageSet
-from isthmus.training.diagnosis.finding import Finding
+from isthmus.training.diagnosis.finding import Finding, change_setting
 from isthmus.training.players import Player
 
 GROWN = 10.0  # a loss this many times its lowest was on its way to infinity
@@ -48,21 +49,21 @@ def cause(broken: Breakdown, players: Sequence[Player]) -> Finding:
         told = f"{seen}: NaN or infinity among the pixels of {names}" + (
             f" and {count - 3} more" if count > 3 else ""
         )
-        return Finding("not-a-number", "problem", told, "leaving these images out")
+        return Finding("not-a-number", "problem", told, Hint("leaving these images out"))
     player = _owner(first, players)
     heavy = _heavy(player, broken.losses)
     if heavy is not None:
         key, weight, name = heavy
         told = f"{seen}: the weight {weight:g} of '{name}' is too large"
-        return Finding("not-a-number", "problem", told, f"--set {key}=1")
+        return Finding("not-a-number", "problem", told, change_setting(f"{key}=1"))
     rate, usual = player.optimiser.peak_rate, player.optimiser.usual_rate
     key = "critic.rate" if player.name == "critic" else "optimiser.rate"
     grew = _growth(first, broken) > GROWN or rate > FAR * usual
     if broken.precision == "bfloat16" and not grew:
         told = f"{seen} from one step to the next: bfloat16 is likely too coarse here"
-        return Finding("not-a-number", "problem", told, "--precision float32")
+        return Finding("not-a-number", "problem", told, Hint.add(precision="float32"))
     told = f"{seen}: the learning rate {rate:g} is likely too high"
-    return Finding("not-a-number", "problem", told, f"--set {key}={rate / 4:.2g}")
+    return Finding("not-a-number", "problem", told, change_setting(f"{key}={rate / 4:.2g}"))
 
 
 def broken_images(*sets: ImageSet | None) -> list[str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import mean, median
 
+from isthmus.errors import Hint
 from isthmus.model.image_sum import parse_sum
 from isthmus.model.recipe import Recipe
-from isthmus.training.diagnosis.finding import Finding
+from isthmus.training.diagnosis.finding import Finding, change_setting
 from isthmus.training.schedule import Schedule
 
 ENTRIES = 8  # fewer validations than this tell nothing
@@ -89,7 +90,7 @@ def over_fitting(course: Course, recipe: Recipe) -> Finding | None:
         )
     else:
         return None
-    return Finding("over-fitting", "warning", message, f"more images, or {_smaller(recipe)}")
+    return Finding("over-fitting", "warning", message, _smaller(recipe))
 
 
 def critic_domination(course: Course, recipe: Recipe) -> Finding | None:
@@ -105,7 +106,7 @@ def critic_domination(course: Course, recipe: Recipe) -> Finding | None:
         "warning",
         f"the critic tells real {recipe.critic.judges} from made ones nearly without fail: its loss is "
         f"{last:.2g}, and {CHANCE:.2f} where it has to guess",
-        f"--set critic.rate={slower:.2g}",
+        change_setting(f"critic.rate={slower:.2g}"),
     )
 
 
@@ -122,9 +123,10 @@ def _gap(course: Course, at: int, recipe: Recipe) -> float:
     return course.validation[at] / max(course.train[at], 1e-12)
 
 
-def _smaller(recipe: Recipe) -> str:
+def _smaller(recipe: Recipe) -> Hint:
     change = recipe.backbone.shrink_hint()
-    return f"--code {_halved(recipe)}" if change is None else f"--set {change}"
+    smaller = Hint.add(code=_halved(recipe)) if change is None else change_setting(change)
+    return replace(smaller, words="more images")
 
 
 def _halved(recipe: Recipe) -> str:

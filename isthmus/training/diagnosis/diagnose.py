@@ -40,7 +40,9 @@ def diagnose_training(model: Autoencoder, seen: Observed | None) -> tuple[Findin
             return recorded(model.summary)
         return findings(model.summary.get("history") or (), model.recipe, _schedule(model.summary), seen)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise ModelFileError(f"the model's summary is damaged: {error}") from error
+        raise ModelFileError(
+            "the model's summary is damaged: {reason}", id="model-file.summary", reason=error
+        ) from error
 
 
 def findings(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from isthmus.errors import Hint
 from isthmus.model.recipe import Recipe
 from isthmus.training.diagnosis.course import Course
-from isthmus.training.diagnosis.finding import Finding
+from isthmus.training.diagnosis.finding import Finding, change_setting
 from isthmus.training.schedule import rate_at, warmup_share
 from isthmus.wording import choose_word, format_count
 
@@ -46,7 +47,7 @@ def learning_rate_too_high(course: Course, recipe: Recipe) -> Finding | None:
         "warning",
         f"the loss jumped from {low:.3g} to {high:.3g} by step {course.steps[at]:,.0f}: the learning rate "
         f"{rate:g} is likely too high",
-        f"--set optimiser.rate={min(rate / 4, recipe.optimiser.usual_rate):.2g}",
+        change_setting(f"optimiser.rate={min(rate / 4, recipe.optimiser.usual_rate):.2g}"),
     )
 
 
@@ -81,12 +82,12 @@ def learning_rate_too_low(course: Course, recipe: Recipe, explained: float | Non
     if rate < LOW * usual or (explained is not None and explained < LITTLE):
         better = usual if rate < LOW * usual else 10 * rate
         told = f"{seen}: the learning rate {rate:g} is likely too low"
-        return Finding("learning-rate-too-low", "warning", told, f"--set optimiser.rate={better:g}")
+        return Finding("learning-rate-too-low", "warning", told, change_setting(f"optimiser.rate={better:g}"))
     told = (
         f"{seen}: {format_count(int(course.steps[-1]), 'step')} "
         f"{choose_word(course.steps[-1], 'is', 'are')} few"
     )
-    return Finding("too-short", "note", told, f"--steps {3 * course.schedule.steps}")
+    return Finding("too-short", "note", told, Hint.add(steps=3 * course.schedule.steps))
 
 
 def worse_than_mean_image(explained: float, recipe: Recipe, steps: float) -> Finding | None:
@@ -99,7 +100,7 @@ def worse_than_mean_image(explained: float, recipe: Recipe, steps: float) -> Fin
         "problem",
         f"the error is {1 - explained:.2f} times that of the images' mean"
         + (f": {format_count(int(steps), 'step')} {choose_word(steps, 'is', 'are')} few" if few else ""),
-        f"--steps {ENOUGH_STEPS}" if few else _lighter(recipe),
+        Hint.add(steps=ENOUGH_STEPS) if few else _lighter(recipe),
     )
 
 
@@ -116,14 +117,14 @@ def nothing_learned(explained: float, recipe: Recipe) -> Finding | None:
     )
 
 
-def _lighter(recipe: Recipe) -> str:
+def _lighter(recipe: Recipe) -> Hint:
     """A setting by which the images weigh more, or the learning is gentler."""
     rate, weight = recipe.optimiser.peak_rate, recipe.bottleneck.weight
     if recipe.critic.weight > 0:
-        return f"--set critic.weight={recipe.critic.weight / 10:.2g}"
+        return change_setting(f"critic.weight={recipe.critic.weight / 10:.2g}")
     if weight > 0:
-        return f"--set bottleneck.weight={weight / 10:.2g}"
-    return f"--set optimiser.rate={min(rate / 4, recipe.optimiser.usual_rate):.2g}"
+        return change_setting(f"bottleneck.weight={weight / 10:.2g}")
+    return change_setting(f"optimiser.rate={min(rate / 4, recipe.optimiser.usual_rate):.2g}")
 
 
 def _worst_jump(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from isthmus.errors import Hint
 from isthmus.model.recipe import Recipe
-from isthmus.training.diagnosis.finding import Finding
+from isthmus.training.diagnosis.finding import Finding, change_setting
 from isthmus.training.diagnosis.observed import MARGIN, Observed
 
 OFTEN = 0.02
@@ -19,7 +20,7 @@ def output_range(seen: Observed, recipe: Recipe) -> Finding | None:
         "warning",
         f"{100 * seen.outside:.0f} % of the decoder's numbers lie more than {MARGIN:g} outside [0, 1], where "
         "no image does, and are clipped",
-        "--set backbone.output=sigmoid",
+        change_setting("backbone.output=sigmoid"),
     )
 
 
@@ -33,12 +34,12 @@ def data_range(seen: Observed, recipe: Recipe) -> Finding | None:  # noqa: ARG00
             "data-range",
             "problem",
             f"every pixel of the images is {seen.low:.3g}: there is nothing to learn",
-            "other images",
+            Hint("other images"),
         )
     return Finding(
         "data-range",
         "warning",
         f"the images use only {seen.low:.3g} to {seen.high:.3g} of the range 0 to 1, so errors look "
         f"{1 / width**2:.0f} times as small as they are",
-        f"stretching the images to the whole range: (images - {seen.low:.3g}) / {width:.3g}",
+        Hint(f"stretching the images to the whole range: (images - {seen.low:.3g}) / {width:.3g}"),
     )

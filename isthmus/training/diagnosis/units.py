@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from isthmus.errors import Hint
 from isthmus.model.recipe import Recipe
-from isthmus.training.diagnosis.finding import Finding
+from isthmus.training.diagnosis.finding import Finding, change_setting
 from isthmus.training.diagnosis.observed import Observed
 from isthmus.wording import format_count
 
@@ -47,7 +48,7 @@ def posterior_collapse(seen: Observed, recipe: Recipe) -> Finding | None:
         f"{seen.collapsed_units} of {format_count(seen.units, 'unit')} of the code equal the prior for "
         "every image "
         f"(the whole code carries {seen.kl:.2g} nats)",
-        _revive(recipe) if change is None else f"--set {change}",
+        _revive(recipe) if change is None else change_setting(change),
     )
 
 
@@ -72,7 +73,7 @@ def copying(seen: Observed, recipe: Recipe) -> Finding | None:
         "warning",
         f"the model copies: {100 * seen.explained_scrambled:.0f} % of images whose pixels were put in "
         f"random order comes through, as of real ones ({100 * seen.explained:.0f} %); {way}",
-        "--set corruption=gaussian" if skips else f"--code {_narrower(seen, recipe)}",
+        change_setting("corruption=gaussian") if skips else Hint.add(code=_narrower(seen, recipe)),
     )
 
 
@@ -86,7 +87,7 @@ def _wide(seen: Observed, recipe: Recipe) -> Finding | None:
         f"the code has {format_count(seen.code_numbers, 'number')}, the image {seen.image_numbers:,}, "
         "and neither penalty "
         "nor noise: nothing keeps the model from copying",
-        f"--code {_narrower(seen, recipe)}",
+        Hint.add(code=_narrower(seen, recipe)),
     )
 
 
@@ -97,9 +98,9 @@ def _narrower(seen: Observed, recipe: Recipe) -> str:
     return f"{channels}{at}{stride}"
 
 
-def _revive(recipe: Recipe) -> str:
+def _revive(recipe: Recipe) -> Hint:
     change = recipe.bottleneck.revive_hint(recipe.geometry)
     if change is None:
         rate = min(recipe.optimiser.peak_rate / 4, recipe.optimiser.usual_rate)
         change = f"optimiser.rate={rate:.2g}"
-    return f"--set {change}"
+    return change_setting(change)
