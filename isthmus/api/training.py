@@ -173,7 +173,8 @@ def train(
     )
     with collect_notes(), ExitStack() as stack:
         if target is not None:
-            data, recipe = _pair(data, target, recipe, start_from, cache, range)
+            data, chosen = _pair(data, target, recipe, start_from, cache, range)
+            recipe = recipe if resume else chosen  # a resumed training has its recipe
         watcher = _Watcher(stack, progress, resumed=resume)
         model = train_model(
             data,

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 import isthmus
+from isthmus.api.pair_inputs import read_pairs
 from isthmus.errors import DataError, ModelFileError, OutputError, Stopped, UsageError
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.recipe import Recipe
@@ -47,6 +48,8 @@ def held_apart(name: str) -> tuple[Any, Recipe, dict[str, Any]]:
     if name == "mixed sizes":
         return mixed_sizes(), small("conv", code="4@4"), {}
     recipe, options = CASES[name]
+    if name == "transform-pairs":
+        return read_pairs(pictures(), pictures(seed=1)), recipe, options
     return pictures(), recipe, options
 
 
