@@ -14,6 +14,7 @@ from skimage import data
 import isthmus
 from isthmus.errors import UsageError
 from isthmus.images.sources import estimate_jpeg_quality
+from isthmus.log import Note
 from isthmus.restoration.denoising import denoise_image
 from isthmus.restoration.noise_choice import DEJPEG
 
@@ -38,7 +39,7 @@ def psnr(image: Any, clean: np.ndarray) -> float:
 
 def note_ids(caplog: pytest.LogCaptureFixture) -> dict[str, dict[str, object]]:
     notes = [one.args[0] for one in caplog.records if isinstance(one.args, tuple) and one.args]
-    return {note.id: note.fields for note in notes if hasattr(note, "id")}
+    return {note.id: note.fields for note in notes if isinstance(note, Note)}
 
 
 @pytest.mark.parametrize("clean", [GRAY, COLOUR], ids=["gray", "colour"])

@@ -15,6 +15,7 @@ from skimage import data
 
 import isthmus
 from isthmus.errors import UsageError
+from isthmus.log import Note
 from isthmus.restoration.denoising import denoise_image
 from isthmus.restoration.noise_choice import REAL, WHITE, DenoisingPlan, plan_denoising, whiten
 
@@ -108,7 +109,8 @@ def test_whitening_makes_a_covariance_white() -> None:
     matrix = axes.double().numpy()
     np.testing.assert_allclose(matrix @ covariance @ matrix.T, sigma**2 * np.eye(3), atol=1e-4)
     assert float(torch.linalg.matrix_norm(axes, 2)) == pytest.approx(1)  # no colour is exaggerated
-    assert whiten(np.diag([100.0, 101.0, 99.0])) == (None, pytest.approx(10))
+    unchanged, sigma = whiten(np.diag([100.0, 101.0, 99.0]))
+    assert unchanged is None and sigma == pytest.approx(10)
     assert whiten(np.array([[25.0]])) == (None, 5)
 
 
@@ -264,7 +266,7 @@ def test_the_choice_and_its_uncertainty_are_noted(caplog: pytest.LogCaptureFixtu
     with caplog.at_level(logging.INFO, "isthmus"):
         isthmus.denoise(jpeg(add_noise(COLOUR), 80))
     notes = [record.args[0] for record in caplog.records if isinstance(record.args, tuple) and record.args]
-    found = {note.id: note.fields for note in notes if hasattr(note, "id")}
+    found = {note.id: note.fields for note in notes if isinstance(note, Note)}
     assert found["denoiser-chosen"] == {
         "model": WHITE[3],
         "reason": "white noise that was saved as JPEG",
