@@ -15,7 +15,7 @@ from isthmus.images.sample_range import Range
 from isthmus.images.store import Pixels
 
 _JPEG = ("JPEG", "MPO")
-_MEAN_STEP_AT_50 = 3688 / 64  # of the luminance table in Annex K
+_FIRST_STEPS_AT_50 = 53  # sum of the first four of the luminance table in Annex K, in rows or in zigzag
 
 
 def is_pillow(value: object) -> bool:
@@ -83,7 +83,7 @@ def hold_content(image: Any) -> Any:
 
 
 def estimate_jpeg_quality(image: Any) -> float | None:
-    """Quality, 1 to 100, of a JPEG file by the mean of its luminance table; None of anything else.
+    """Quality, 1 to 100, of a JPEG file by the first steps of its luminance table; None of anything else.
 
     The scale of the Independent JPEG Group: the tables of Annex K of the standard are those of quality 50.
 
@@ -110,7 +110,7 @@ def _quality_of(image: Any) -> float | None:
     if getattr(image, "format", None) not in _JPEG or not tables:
         return None
     steps = tables[min(tables)]
-    scale = 100 * sum(steps) / len(steps) / _MEAN_STEP_AT_50
+    scale = 100 * sum(steps[:4]) / _FIRST_STEPS_AT_50
     quality = 5000 / scale if scale > 100 else (200 - scale) / 2
     return float(min(100.0, max(1.0, quality)))
 

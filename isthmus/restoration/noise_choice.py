@@ -33,13 +33,14 @@ MAX_KURTOSIS = 0.7  # excess; Gaussian noise has 0, texture more
 SURE_FLATNESS, MAX_KURTOSIS_OF_FLAT = 0.8, 2.5  # noise of photons has several levels, and a flat spectrum
 MIN_SIGMA, MIN_COARSE_SIGMA = 1.0, 2.5  # of 255: with less than both an image is left as it is
 MIN_WHITE_SIGMA = 1.5  # of 255
+MIN_SMOOTH_COARSENESS = 20.0  # of smooth noise, whose level its fine part does not show; texture has less
 MIN_SHARE = 0.8  # of the windows carry noise that is everywhere in the image
 MIN_AXES_RATIO = 1.2  # of deviations of the noise along colour axes; below, the axes stay
 MAX_AXES_RATIO = 2.0  # more shrinks colours too much
 MIN_CORRELATION = 0.15  # of channels, for other axes; several levels alone cost less than other axes
 JPEG_LOSS = 1.45  # of the noise of colour images in its level, mostly by halving the chroma
 MAX_JPEG_SIGMA = 3.0  # of 255: noise beyond the quantisation that `photo-dejpeg` may be given
-MAX_JPEG_QUALITY = 92  # above, a file has next to no blocks and ringing
+MAX_JPEG_QUALITY = 85  # above, a file has next to no blocks and ringing
 MAX_LOOK_PX = 768  # side of the middle part in which blocks and lines are looked for
 
 
@@ -117,7 +118,7 @@ def plan_denoising(
         return DenoisingPlan(specialist, reason, found.sigma / gain, error, found, gain)
     reason = _why_not_white(measured, luma, jpeg=jpeg)
     if reason:
-        if not gaussian and measured.kurtosis <= MAX_KURTOSIS:
+        if measured.kurtosis <= MAX_KURTOSIS or measured.coarseness >= MIN_SMOOTH_COARSENESS:
             level = max(level, measured.coarse_sigma / gain)
         return DenoisingPlan(REAL, reason, level, error, clipped, gain)
     axes, seen = None, measured.sigma
