@@ -82,7 +82,7 @@ def _with_offset(array: np.ndarray, quality: int, full: bool, offset: tuple[int,
 
 
 def code_array(array: np.ndarray, quality: int, *, full_chroma: bool = False) -> np.ndarray:
-    """`(H, W, C)` uint8 after JPEG at this quality; three equal channels as gray, other numbers one by one."""
+    """`(H, W, C)` uint8 after JPEG at this quality; three equal channels as gray, other counts one by one."""
     if array.shape[2] == 3 and (array == array[..., :1]).all():
         return np.repeat(code_array(array[..., :1], quality), 3, 2)
     planes = [array] if array.shape[2] == 3 else [array[..., i] for i in range(array.shape[2])]
