@@ -31,7 +31,7 @@ from isthmus.api.training_results import TrainingResult
 from isthmus.errors import UsageError, nearest
 from isthmus.interruption import is_inside_use
 from isthmus.log import LOGGER, SkippedInput, collect_notes, log_note
-from isthmus.messages import restore_message
+from isthmus.messages import as_message, restore_message
 from isthmus.progress import Progress, Task, start_task
 from isthmus.wording import format_count
 
@@ -401,7 +401,7 @@ def _log_choices(trainer: Trainer) -> None:
         parameters=format_count(sum(p.numel() for p in model.parameters()), "parameter"),
     )
     for note in trainer.plan.notes:
-        log_note(note, id="training-choice")
+        log_note(as_message(note, id="choice.note"))
 
 
 def describe_step(step: Step) -> str:

@@ -129,12 +129,12 @@ def with_name(source: str | os.PathLike[str], work: Callable[[], _Result]) -> _R
         prefix = f"{os.fspath(source)}: "
         if error.message.startswith(prefix):
             raise
-        whole = CompressedFileError(
+        named_error = CompressedFileError(
             "{path}: {reason}",
             id="compressed-file.problem",
             hint=error.hint,
             path=source,
             reason=error.message,
         )
-        whole.reason = error.message
-        raise whole from None
+        named_error.reason = error.message
+        raise named_error from None

@@ -71,8 +71,6 @@ def check_same_data(images: ImageSet, fingerprint: str | None, source: str, fiel
         raise UsageError(
             "{source} is not the data this training began with ({expected}): resume needs the same {field}",
             id="training.resume-data",
-            value=images.source,
-            began=source,
             source=images.source,
             expected=source,
             field=field,

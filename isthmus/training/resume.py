@@ -64,9 +64,6 @@ def extend(trainer: Trainer, record: TrainRecord, config: TrainConfig) -> tuple[
             "resume with another length ({name}): the noise of a private training is calibrated to "
             "its {steps}",
             id="training.resume-private-length",
-            field=name,
-            value=value,
-            began=plan.steps,
             name=name,
             steps=format_count(plan.steps, "step"),
         )
@@ -84,8 +81,6 @@ def extend(trainer: Trainer, record: TrainRecord, config: TrainConfig) -> tuple[
         raise UsageError(
             "resume with {name}={value:g}: the training has taken {steps} already",
             id="training.resume-shorter",
-            field=name,
-            began=state.step,
             name=name,
             value=value,
             steps=format_count(state.step, "step"),
@@ -110,9 +105,6 @@ def _extend_budget(trainer: Trainer, seconds: float) -> None:
         raise UsageError(
             "resume with minutes={seconds:g}: the training has taken {used:.3g} already",
             id="training.resume-minutes",
-            field="minutes",
-            value=seconds / 60,
-            began=budget.used / 60,
             seconds=seconds / 60,
             used=budget.used / 60,
         )

@@ -213,7 +213,7 @@ def _finish(
     if not complete and group.is_first:
         log_note(
             "interrupted after step {step} of {steps}: the model has the {kept} weights so far",
-            id="training-interrupted",
+            id="training.interrupted",
             step=trainer.state.step,
             steps=trainer.schedule.steps,
             kept=model.summary["kept"],
