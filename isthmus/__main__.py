@@ -99,7 +99,7 @@ def _report(error: Exception, words: Sequence[str]) -> int:
             # The whole line, with options that only the shell has.
             if error.id == "call.exchanged-arguments":
                 hint = command_line(exchange_words(words, error.fields["model"], error.fields["images"]))
-            elif error.id in EMPTY_FOLDER_IDS:
+            elif error.id in EMPTY_FOLDER_IDS and error.fields["expected"] in (hint or ""):
                 folder, expected = error.fields["folder"], error.fields["expected"]
                 hint = command_line(replace_path(words, folder, expected))
             return _say(f"error: {error.message}", hint=hint, exit_code=error.exit_code)

@@ -110,6 +110,8 @@ def is_placeholder(value: object) -> bool:
 
 
 def _python_value(value: object) -> str:
+    if isinstance(value, tuple) and not any(isinstance(one, str) for one in value):
+        return f"({', '.join(map(_python_value, value))})"
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(_python_value, value))}]"
     return str(value).replace("-", "_") if is_placeholder(value) else repr(value)

@@ -41,7 +41,8 @@ def use(function: Callable[_Parameters, _Returned]) -> Callable[_Parameters, _Re
             try:
                 return function(*args, **options)
             except DataError as error:
-                if error.id in EMPTY_FOLDER_IDS:
+                # A hint that names another use, as for a folder of compressed files, says more.
+                if error.id in EMPTY_FOLDER_IDS and (error.hint is None or not error.hint.use):
                     suggest_other_folder(error, function, args, options)
                 raise
 

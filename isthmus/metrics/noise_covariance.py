@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy import ndimage
+from torch.nn import functional
 
 from isthmus.errors import DataError
 from isthmus.metrics.noise import ClippedNoise
@@ -175,18 +175,24 @@ def white_level(planes: npt.NDArray[Any]) -> float:
     top = int(np.iinfo(planes.dtype).max)
     if top <= 255 or not planes.any():
         return float(top)
-    means = ndimage.uniform_filter(planes.astype(np.float32), (5, 5, 1), mode="nearest")
-    highest = min(float(means.max()), float(planes.max()))
+    padded = functional.pad(_as_batch(planes.astype(np.float32)), (2, 2, 2, 2), mode="replicate")
+    highest = min(float(functional.avg_pool2d(padded, 5, 1).max()), float(planes.max()))
     bits = next(bits for bits in range(8, 17) if highest <= WHITE_TOLERANCE * (2**bits - 1))
     return max(float(2**bits - 1), highest)
 
 
 def varying_samples(planes: npt.NDArray[Any]) -> Booleans:
     """`(H, W)`, False in and next to neighbourhoods of 3×3 samples that are equal in a channel."""
-    low = ndimage.minimum_filter(planes, (3, 3, 1), mode="nearest")
-    high = ndimage.maximum_filter(planes, (3, 3, 1), mode="nearest")
-    varying: Booleans = ~ndimage.binary_dilation((low == high).any(2), np.ones((5, 5), bool))
+    samples = _as_batch(planes.astype(np.float32))  # exact up to 16 bits
+    low, high = -functional.max_pool2d(-samples, 3, 1, 1), functional.max_pool2d(samples, 3, 1, 1)
+    equal = (low == high).any(1, keepdim=True).float()
+    varying: Booleans = functional.max_pool2d(equal, 5, 1, 2)[0, 0].numpy() == 0
     return varying
+
+
+def _as_batch(planes: npt.NDArray[np.float32]) -> torch.Tensor:
+    """`(H, W, C)` as `(1, C, H, W)`; SciPy's filters would do, but importing them delays every start."""
+    return torch.from_numpy(np.ascontiguousarray(planes.transpose(2, 0, 1)))[None]
 
 
 @dataclass(frozen=True, eq=False)

@@ -96,7 +96,14 @@ def _grid_crops(
             "images are {height}×{width}", id="choice.image-size", height=smallest[0], width=smallest[1]
         )
     )
-    notes.append(f"training on random {side}×{side} crops, because {what} (crop, or size to resize)")
+    notes.append(
+        Message(
+            "training on random {side}×{side} crops, because {reason} (crop, or size to resize)",
+            id="choice.crops",
+            side=side,
+            reason=what,
+        )
+    )
     return None, (side, side), True
 
 
@@ -105,7 +112,12 @@ def _vector_crops(
 ) -> tuple[tuple[int, int] | None, tuple[int, int], bool]:
     if config.crop is not None:
         notes.append(
-            f"the code is a vector for {config.crop[0]}×{config.crop[1]} pieces; other sizes are resized"
+            Message(
+                "the code is a vector for {height}×{width} pieces; other sizes are resized",
+                id="choice.vector-pieces",
+                height=config.crop[0],
+                width=config.crop[1],
+            )
         )
         return config.size, config.crop, True
     if config.size is not None:

@@ -18,7 +18,7 @@ import torch
 from isthmus.images.batches import Batches
 from isthmus.images.store import ImageSet, Indices
 from isthmus.machine import multiplies_bfloat16
-from isthmus.messages import Message
+from isthmus.messages import Message, describe_messages, restore_message
 from isthmus.model.attachment_check import sides, whole_number
 from isthmus.model.footprint import check_memory
 from isthmus.model.recipe import Recipe
@@ -105,7 +105,8 @@ class TrainPlan:
     def to_dict(self) -> dict[str, Any]:
         """The plan as files and summaries hold it, under the names of version 0.1."""
         stored = dataclasses.asdict(self)
-        return {_STORED_NAMES.get(name, name): stored[name] for name in _STORED}
+        named = {_STORED_NAMES.get(name, name): stored[name] for name in _STORED}
+        return {**named, "messages": describe_messages(self.notes)}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any], config: TrainConfig) -> TrainPlan:
@@ -123,7 +124,9 @@ class TrainPlan:
             raise ValueError("its precision is not known")
         terms = data.get("privacy")
         values = {_CURRENT_NAMES.get(name, name): value for name, value in data.items()}
-        values |= {"size": tuple(data["size"]), "notes": tuple(data["notes"])}
+        described = values.pop("messages", None)
+        values |= {"size": tuple(data["size"])}
+        values |= {"notes": tuple(restore_message(note, described) for note in data["notes"])}
         values |= {"privacy": None if terms is None else PrivacyPlan(**terms)}
         return cls(**values, **_from_config(config))
 
@@ -308,10 +311,15 @@ def with_minutes(
     given = format_count(plan.minutes, "minute") + (
         "" if config.minutes is not None else " (minutes, epochs)"
     )
-    note = (
-        f"{given} {choose_word(plan.minutes, 'is', 'are')} about {format_count(steps, 'step')} at "
-        f"{1000 * step_seconds:.3g} ms, {format_count(epochs, 'epoch')}; "
-        "how many there will be follows from the time that they take"
+    note = Message(
+        "{length} {verb} about {steps} at {milliseconds:.3g} ms, {epochs}; how many there will be follows "
+        "from the time that they take",
+        id="choice.minutes",
+        length=given,
+        verb=choose_word(plan.minutes, "is", "are"),
+        steps=format_count(steps, "step"),
+        milliseconds=1000 * step_seconds,
+        epochs=format_count(epochs, "epoch"),
     )
     timed = replace(plan.with_notes(note), step_seconds=step_seconds)
     return with_length(timed, steps, recipe, config, data)
@@ -320,16 +328,26 @@ def with_minutes(
 def choose_precision(config: TrainConfig, recipe: Recipe, device: torch.device) -> tuple[str, str]:
     """`(precision, what to say)`, from the processor's flags and never from a measurement."""
     if config.precision != "auto":
-        return config.precision, f"precision {config.precision}, as asked"
+        return config.precision, Message(
+            "precision {precision}, as asked", id="choice.precision-asked", precision=config.precision
+        )
     if config.private is not None:
         return "float32", Message(
             "precision float32: gradients of single images", id="choice.precision-private"
         )
     if recipe.bottleneck.needs_float32:
-        return "float32", f"precision float32: {recipe.bottleneck.needs_float32}"
+        return "float32", Message(
+            "precision float32: {reason}",
+            id="choice.precision-needed",
+            reason=recipe.bottleneck.needs_float32,
+        )
     if multiplies_bfloat16(device):
-        return "bfloat16", "precision bfloat16: this processor multiplies it"
-    return "float32", "precision float32: this processor has no instructions for bfloat16"
+        return "bfloat16", Message(
+            "precision bfloat16: this processor multiplies it", id="choice.precision-bfloat16"
+        )
+    return "float32", Message(
+        "precision float32: this processor has no instructions for bfloat16", id="choice.precision-float32"
+    )
 
 
 def _describe_held_out(data: TrainingData, config: TrainConfig) -> list[str]:
@@ -379,7 +397,7 @@ def steps_of_request(config: TrainConfig, recipe: Recipe, count: int, batch: int
         equals=equals,
         steps=format_count(steps, "step"),
     )
-    return steps, f"{said} (minutes, epochs)"
+    return steps, Message("{length} (minutes, epochs)", id="choice.length-of-recipe", length=said)
 
 
 def _plan_privacy(config: TrainConfig, count: int, batch: int, steps: int) -> PrivacyPlan | None:

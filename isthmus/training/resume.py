@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from isthmus.errors import UsageError
+from isthmus.messages import Message
 from isthmus.model.recipe import Recipe
 from isthmus.model.recipes import resolve_recipe
 from isthmus.training.config import LENGTHS, TrainConfig
@@ -94,7 +95,12 @@ def extend(trainer: Trainer, record: TrainRecord, config: TrainConfig) -> tuple[
 
 
 def _lengthen(plan: TrainPlan, steps: int, trainer: Trainer, record: TrainRecord) -> TrainPlan:
-    note = f"resumed with {format_count(steps, 'step')} instead of {plan.steps:,}"
+    note = Message(
+        "resumed with {steps} instead of {planned:,}",
+        id="choice.resumed-longer",
+        steps=format_count(steps, "step"),
+        planned=plan.steps,
+    )
     return with_length(plan.with_notes(note), steps, record.recipe, record.config, trainer.data)
 
 

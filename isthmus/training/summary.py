@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from isthmus.images.inventory import inventory_of
+from isthmus.messages import describe_messages
 from isthmus.training.data import TrainingData
 from isthmus.training.plan import TrainRecord
 from isthmus.training.trainer import Trainer
@@ -38,6 +39,7 @@ def summarise(trainer: Trainer, record: TrainRecord, *, complete: bool = True) -
             "inventory": _describe_inventory(data, record, is_private=is_private),
             **({"target": data.train.target_source} if data.train.target_channels else {}),
             "notes": list(data.train.notes),
+            "messages": describe_messages(data.train.notes),
             # The names of private files are private, too.
             "skipped": [] if is_private else list_skipped(data),
         },

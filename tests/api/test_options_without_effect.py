@@ -58,7 +58,7 @@ def test_an_option_without_effect_is_refused(name: str) -> None:
     option, call = CALLS[name]
     with pytest.raises(isthmus.UsageError, match=f"^{option} has no effect ") as caught:
         call("photos.safetensors", "photos")
-    assert caught.value.id == "no-effect"
+    assert caught.value.id == "option.no-effect"
     assert caught.value.fields["option"] == option
 
 

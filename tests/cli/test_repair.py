@@ -104,7 +104,7 @@ def test_one_file_is_not_overwritten_without_force_and_compare_shows_both(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Image.fromarray(pixels()).save(here / "a.png")
-    assert main(["denoise", "a.png", "-o", "b.png", *DENOISE, "--compare"]) == 0
+    assert main(["denoise", "a.png", "-o", "b.png", *DENOISE, "--compare", "--scale", "1"]) == 0
     both = np.asarray(opened(here / "b-compare.png"))
     assert np.array_equal(both[:, :50], pixels())
     assert np.array_equal(both[:, -50:], np.asarray(opened(here / "b.png")))

@@ -132,7 +132,8 @@ def test_reconstructing_again_does_only_what_is_missing(here: Path, document: Do
 
 
 def test_side_by_side_shows_the_image_itself_on_the_left(here: Path) -> None:
-    assert main(["reconstruct", "photos.safetensors", "photos", "-o", "out", "--compare", "--quiet"]) == 0
+    words = ["reconstruct", "photos.safetensors", "photos", "-o", "out", "--compare", "--scale", "1", "-q"]
+    assert main(words) == 0
     name = Path("left", "1.png")
     both = np.asarray(Image.open(here / "out" / name))
     given = np.asarray(Image.open(here / "photos" / name))

@@ -150,7 +150,7 @@ def test_the_file_alone_is_decoded_with_its_own_model_only(photo: Pixels, model:
 
 def test_an_untrained_model_without_tables_is_refused(photo: Pixels) -> None:
     fresh = build(recipe("codec").with_settings(["code=4@8", "backbone.width=4"]), channels=3, size=(16, 16))
-    with pytest.raises(CapabilityError, match="fit_codec"):
+    with pytest.raises(CapabilityError, match="no tables"):
         isthmus.compress(photo, model=fresh)
 
 

@@ -25,9 +25,9 @@ import numpy as np, torch
 import isthmus
 from skimage import data
 from isthmus.codec import container
-from isthmus.codec.decoding import tile_symbols
+from isthmus.codec.decoding import decode_tile_symbols
 from isthmus.codec.grid import Grid
-from isthmus.codec.ready import ready
+from isthmus.codec.ready import make_codec
 
 how = json.loads(sys.argv[1])
 torch.set_num_threads(how["threads"])
@@ -38,12 +38,12 @@ if not how["channels_last"]:
         p.data = p.data.contiguous()
 if how["bf16"]:
     model.precision = torch.bfloat16
-codec = ready(model)
+codec = make_codec(model)
 found = {"capability": torch.backends.cpu.get_cpu_capability(), "symbols": [], "pixels": []}
 for path in sys.argv[3:-1]:
     file = container.read(open(path, "rb").read())
     grid = Grid.of(file.header, codec.stride)
-    every = [one.tobytes() for one in tile_symbols(file, codec, grid, range(grid.count))]
+    every = [one.tobytes() for one in decode_tile_symbols(file, codec, grid, range(grid.count))]
     found["symbols"].append(hashlib.sha256(b"".join(every)).hexdigest())
     if not how["bf16"]:
         found["pixels"].append(isthmus.decompress(path, model=model).tolist())

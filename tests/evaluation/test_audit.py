@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import isthmus
 from isthmus.api.data_audit import audit
 from isthmus.errors import DataError, UsageError
 from isthmus.evaluation.audit.duplicate_limits import KINDS, Distortion, distort_all, mirror
@@ -131,7 +132,7 @@ def test_a_model_judges_labels_of_images_of_any_size(tmp_path: Path) -> None:
     found = audit(tmp_path, model=model)
     assert [doubt.name for doubt in found.doubts] == ["dark/07.png"]
     with pytest.raises(DataError, match="gray"):
-        audit(np.zeros((3, 16, 16, 3), np.uint8), model=model)
+        audit(isthmus.read(np.zeros((3, 16, 16, 3), np.uint8), labels=[0, 1, 0]), model=model)
 
 
 def test_faults_of_images_and_sets() -> None:

@@ -61,7 +61,7 @@ def test_a_jpeg_file_is_recognised_as_path_bytes_stream_and_pillow_image(
         caplog.clear()
         with caplog.at_level("INFO", "isthmus"):
             found = isthmus.denoise(given)
-        assert note_ids(caplog)["denoiser-chosen"]["model"] == DEJPEG
+        assert note_ids(caplog)["denoise.model"]["model"] == DEJPEG
         np.testing.assert_array_equal(np.asarray(found), wanted)
 
 

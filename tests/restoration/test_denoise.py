@@ -100,7 +100,7 @@ def test_opponent_axes_keep_white_noise_white_and_lead_back() -> None:
         (np.full((20, 20), np.nan), 10, "NaN"),
         (np.full((20, 20), np.nan), None, "NaN"),
         (np.zeros((1, 1)), None, "too small"),
-        (np.zeros((20, 20, 5)), 10, r"\(H, W, C\)"),
+        (np.zeros((20, 20, 5)), 10, "channels, not of 5"),
         (np.zeros((0, 20)), 10, "no pixels"),
         (np.zeros((20, 20), int), 10, "uint8"),
         (np.zeros((20, 20)), -1, "sigma=-1"),

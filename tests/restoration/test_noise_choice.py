@@ -267,8 +267,8 @@ def test_the_choice_and_its_uncertainty_are_noted(caplog: pytest.LogCaptureFixtu
         isthmus.denoise(jpeg(add_noise(COLOUR), 80))
     notes: list[Any] = [one.args[0] for one in caplog.records if isinstance(one.args, tuple) and one.args]
     found = {note.id: note.fields for note in notes if hasattr(note, "id")}
-    assert found["denoiser-chosen"] == {
+    assert found["denoise.model"] == {
         "model": WHITE[3],
         "reason": "white noise that was saved as JPEG",
     }
-    assert 0 < float(str(found["noise-estimated"]["error"])) < 2
+    assert 0 < float(str(found["denoise.noise-level"]["error"])) < 2

@@ -42,7 +42,7 @@ def same(one: Autoencoder, other: Autoencoder) -> bool:
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"crop": 8, "turn": True}, {"size": 8}], ids=["whole", "crops", "resized"]
+    "options", [{}, {"crop": 8, "augment_orientations": True}, {"size": 8}], ids=["whole", "crops", "resized"]
 )
 def test_a_map_gives_the_weights_that_memory_gives(
     options: dict[str, object], shards: Path, tmp_path: Path

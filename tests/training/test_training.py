@@ -269,7 +269,7 @@ def test_start_from_needs_the_same_architecture(tmp_path: Path) -> None:
 GRIDS = ("inpainting", "denoising", "codec", "features")
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", [name for name in RECIPES if name != "transform-pairs"])
 def test_every_recipe_soon_beats_the_mean_image(name: str) -> None:
     sample = isthmus.read("fashion-sample")
     learned, others = sample.subset(range(400)), sample.subset(range(400, 500))

@@ -182,7 +182,7 @@ def add_code(report: Report, evaluation: Evaluation) -> None:
 
 def add_explanation(report: Report, model: Autoencoder, images: ImageSet) -> None:
     """Where the most telling units of the first image look, and what they paint."""
-    found = explain_first(model, images, sample_evenly(images, MAX_COMPARED_IMAGES), "data", units=6)
+    found = explain_first(model, images, sample_evenly(images, MAX_COMPARED_IMAGES), "data")
     add_maps(report, found, "One code explained")
     add_decoded_units(report, found, "One code explained")
 
