@@ -23,6 +23,7 @@ def summarise(trainer: Trainer, record: TrainRecord, *, complete: bool = True) -
     """
     state, plan, data = trainer.state, trainer.plan, trainer.data
     is_private = plan.privacy is not None
+    skipped = [] if is_private else list_skipped(data)
     best = None
     if state.best_loss is not None:
         best = {"step": state.best_step, "validation": state.best_loss}
@@ -39,9 +40,9 @@ def summarise(trainer: Trainer, record: TrainRecord, *, complete: bool = True) -
             "inventory": _describe_inventory(data, record, is_private=is_private),
             **({"target": data.train.target_source} if data.train.target_channels else {}),
             "notes": list(data.train.notes),
-            "messages": describe_messages(data.train.notes),
             # The names of private files are private, too.
-            "skipped": [] if is_private else list_skipped(data),
+            "skipped": skipped,
+            "messages": describe_messages([*data.train.notes, *(reason for _, reason in skipped)]),
         },
         "options": record.config.to_dict(),
         "settled": plan.to_dict(),

@@ -159,8 +159,8 @@ def test_hints_fit_the_question(capsys: Capture) -> None:
     for words, code, hint in (
         (["info", "small"], 2, "isthmus info small/a.isth"),
         (["denoise", "small", "-o", "x"], 1, "isthmus decompress small --out FOLDER"),
-        (["train", "photos", "--lambda", "3"], 2, "isthmus train --set bottleneck.weight=VALUE"),
-        (["train", "photos", "--lr", "3"], 2, "isthmus train --set optimiser.rate=VALUE"),
+        (["train", "photos", "--lambda", "3"], 2, "isthmus train photos --set bottleneck.weight=3"),
+        (["train", "photos", "--lr", "3"], 2, "isthmus train photos --set optimiser.rate=3"),
         (["train", "empty"], 1, "give a folder of images"),
     ):
         assert main(words) == code

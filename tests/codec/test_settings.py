@@ -41,7 +41,7 @@ if how["bf16"]:
 codec = make_codec(model)
 found = {"capability": torch.backends.cpu.get_cpu_capability(), "symbols": [], "pixels": []}
 for path in sys.argv[3:-1]:
-    file = container.read(open(path, "rb").read())
+    file = container.read_container(open(path, "rb").read())
     grid = Grid.of(file.header, codec.stride)
     every = [one.tobytes() for one in decode_tile_symbols(file, codec, grid, range(grid.count))]
     found["symbols"].append(hashlib.sha256(b"".join(every)).hexdigest())
