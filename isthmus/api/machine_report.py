@@ -239,10 +239,6 @@ def find_data_sets() -> dict[str, str | None]:
     return {name: None if folder is None else str(folder) for name, folder in folders.items()}
 
 
-def _find_missing(modules: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(module for module in modules if find_spec(module) is None)
-
-
 def _find_device() -> Device:
     import torch
 

@@ -26,19 +26,7 @@ def frechet_distance(first: Tensor, second: Tensor) -> float:
     Raises:
         DataError: other shapes, or values that are not finite.
     """
-    if first.ndim != 2 or second.ndim != 2 or first.shape[1] != second.shape[1]:
-        raise DataError(
-            "vectors of one width are needed, got {first} and {second}",
-            id="metric.vectors-width",
-            first=tuple(first.shape),
-            second=tuple(second.shape),
-        )
-    if min(len(first), len(second)) < 2:
-        raise DataError("a Fréchet distance needs at least two rows on each side", id="metric.frechet-rows")
-    if not (first.isfinite().all() and second.isfinite().all()):
-        raise DataError(
-            "vectors to be compared hold infinite or undefined values", id="metric.vectors-not-finite"
-        )
+    _check(first, second)
     a, b = first.double(), second.double()
     means = (a.mean(0) - b.mean(0)).square().sum()
     left, right = torch.cov(a.T).reshape(a.shape[1], -1), torch.cov(b.T).reshape(a.shape[1], -1)

@@ -15,7 +15,6 @@ from isthmus.training.players import Player
 
 GROWN = 10.0  # a loss this many times its lowest was on its way to infinity
 FAR = 10.0  # a learning rate this many times the usual one
-PIECE = 256  # images looked at together
 
 
 @dataclass(frozen=True)
