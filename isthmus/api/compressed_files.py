@@ -20,7 +20,7 @@ from isthmus.api.inputs import (
     refuse_unused,
 )
 from isthmus.api.result import use
-from isthmus.errors import DataError, Hint
+from isthmus.errors import DataError
 from isthmus.file_jobs import FileJob, InputFiles, Report, expand_inputs, reserve_memory
 from isthmus.log import SkippedInput, log_note
 from isthmus.outputs import is_folder
@@ -394,7 +394,6 @@ def list_compressed(folder: Path) -> InputFiles:
         raise DataError(
             "{folder}: no {suffix} files in it{unlisted}",
             id="compressed-file.folder-without-files",
-            hint=Hint.call("compress_files", "IMAGES", out=os.fspath(folder)),
             expected=f"FOLDER-OF-{SUFFIX[1:].upper()}-FILES",
             folder=folder,
             suffix=SUFFIX,

@@ -5,18 +5,39 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from isthmus import pretrained
 from isthmus.api.inputs import is_model_file
-from isthmus.errors import DataError, Hint, UsageError
+from isthmus.errors import EMPTY_FOLDER_IDS, DataError, Hint, UsageError
 
 _PYTHON_ONLY = ("progress", "callbacks")
 
 
-def check_not_exchanged(
+@contextmanager
+def correcting_calls(
+    function: Callable[..., object], arguments: Sequence[object], options: Mapping[str, object]
+) -> Iterator[None]:
+    """Within the block an error about exchanged arguments or an empty folder has the corrected call as hint.
+
+    Args:
+        function: the use.
+        arguments, options: what it was called with.
+    """
+    _check_not_exchanged(function, arguments, options)
+    try:
+        yield
+    except DataError as error:
+        # A hint that names another use, as for a folder of compressed files, says more.
+        if error.id in EMPTY_FOLDER_IDS and (error.hint is None or not error.hint.use):
+            _suggest_other_folder(error, function, arguments, options)
+        raise
+
+
+def _check_not_exchanged(
     function: Callable[..., object], arguments: Sequence[object], options: Mapping[str, object]
 ) -> None:
     """Check that a use was not given images as its model and a model as its images.
@@ -44,7 +65,7 @@ def check_not_exchanged(
     )
 
 
-def suggest_other_folder(
+def _suggest_other_folder(
     error: DataError,
     function: Callable[..., object],
     arguments: Sequence[object],

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, ClassVar, ParamSpec, TypeVar
 
-from isthmus.errors import EMPTY_FOLDER_IDS, DataError, UsageError
+from isthmus.errors import UsageError
 from isthmus.escaping import csv_text
 from isthmus.images.bands import Bands, showing_bands, shown_bands
 from isthmus.interruption import NOTE_ID, inside_use
@@ -32,19 +32,13 @@ def use(function: Callable[_Parameters, _Returned]) -> Callable[_Parameters, _Re
 
     @functools.wraps(function)
     def call(*args: _Parameters.args, **options: _Parameters.kwargs) -> _Returned:
-        from isthmus.api.corrected_calls import check_not_exchanged, suggest_other_folder
+        from isthmus.api.corrected_calls import correcting_calls
         from isthmus.threads import limited
 
-        check_not_exchanged(function, args, options)
         show: Any = options.get("show")
-        with collect_notes(), limited(), showing_bands(show), inside_use():
-            try:
-                return function(*args, **options)
-            except DataError as error:
-                # A hint that names another use, as for a folder of compressed files, says more.
-                if error.id in EMPTY_FOLDER_IDS and (error.hint is None or not error.hint.use):
-                    suggest_other_folder(error, function, args, options)
-                raise
+        correcting = correcting_calls(function, args, options)
+        with correcting, collect_notes(), limited(), showing_bands(show), inside_use():
+            return function(*args, **options)
 
     return call
 

@@ -12,7 +12,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from isthmus.api.corrected_calls import check_not_exchanged
+from isthmus.api.corrected_calls import correcting_calls
 from isthmus.api.inputs import (
     MODEL_SUFFIX,
     DataLike,
@@ -140,8 +140,6 @@ def train(
         2
     """
     began = time.monotonic()  # before torch is imported: that is part of the time that was asked for
-    check_not_exchanged(train, (data,), {"recipe": recipe, "start_from": start_from, "out": out})
-    check_is_data(data)
     from isthmus.api.after_training import finish_model
     from isthmus.training.config import TrainConfig
     from isthmus.training.session import train_model
@@ -171,7 +169,9 @@ def train(
             **_rename_old(old),
         }
     )
-    with collect_notes(), ExitStack() as stack:
+    asked = {"target": target, "recipe": recipe, "val": val, "start_from": start_from, "out": out}
+    with correcting_calls(train, (data,), asked), collect_notes(), ExitStack() as stack:
+        check_is_data(data)
         if target is not None:
             data, chosen = _pair(data, target, recipe, start_from, cache, range)
             recipe = recipe if resume else chosen  # a resumed training has its recipe
