@@ -1,13 +1,15 @@
-"""The script that trains `photo-denoise-real`: it learns, resumes, and its model denoises."""
+"""The scripts that train `photo-denoise-real` and `photo-dejpeg`: they resume, and their models restore."""
 
 from __future__ import annotations
 
 import importlib.util
 import sys
+from io import BytesIO
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from PIL import Image
@@ -16,17 +18,17 @@ from skimage import data
 import isthmus
 from isthmus.model.autoencoder import Autoencoder
 
-SCRIPT = Path(__file__).parents[2] / "tools" / "train_real_denoiser.py"
+TOOLS = Path(__file__).parents[2] / "tools"
 SMALL = ["backbone.width=8-8-8", "backbone.blocks=1", "code=8@8"]
 
 
-def load_script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("train_real_denoiser", SCRIPT)
+def load_script(name: str = "train_real_denoiser") -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, TOOLS / f"{name}.py")
     assert spec is not None and spec.loader is not None
-    found = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = found
-    spec.loader.exec_module(found)
-    return found
+    script = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = script
+    spec.loader.exec_module(script)
+    return script
 
 
 @pytest.fixture
@@ -63,6 +65,34 @@ def test_twenty_steps_resume_exactly_and_denoise(photos: Path, tmp_path: Path) -
     clean = isthmus.denoise(np.repeat(gray[..., None], 3, 2), model=whole)
     assert clean.shape == (40, 33, 3) and (clean == clean[..., :1]).all()  # equal channels stay equal
     assert isthmus.denoise(gray, model=whole).shape == gray.shape
+
+
+@pytest.mark.slow
+def test_twenty_steps_without_the_blocks_of_jpeg(photos: Path, tmp_path: Path) -> None:
+    """From the weights of a denoiser, whose map of the noise level becomes a bias."""
+    script = load_script()  # the other script imports it by this name
+    dejpeg = load_script("train_dejpeg")
+    start = isthmus.load("photo-denoise-colour")
+    start.save(tmp_path / "start.safetensors")
+    network = dejpeg.dejpeg_network([], tmp_path / "start.safetensors", crop=32)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    out = tmp_path / "dejpeg.safetensors"
+    torch.set_num_threads(1)
+    options = script.Options(minutes=1e9, batch=2, crop=32, max_steps=20, rate=1e-4)
+    script.train(photos, out, network, options)
+    model = isthmus.load(out)
+    assert model.summary["steps"] == 20
+    assert any(not torch.equal(before[name], value) for name, value in model.state_dict().items())
+    photo = data.astronaut()[:96, 64:160]
+    buffer = BytesIO()
+    Image.fromarray(photo).save(buffer, "JPEG", quality=20)
+    coded = np.asarray(Image.open(buffer))
+    restored = isthmus.denoise(coded, model=model)
+
+    def error(image: npt.NDArray[np.uint8]) -> float:
+        return float(((image.astype(np.float64) - photo) ** 2).mean())
+
+    assert error(restored) < 0.95 * error(coded)
 
 
 @pytest.mark.slow
