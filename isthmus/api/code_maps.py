@@ -116,12 +116,10 @@ class CodeMap(PictureResult):
 
     def draw(self, scale: int | None = None) -> bytes:
         """At most 300 images, evenly spaced among them, each where its code lies."""
-        import numpy as np
-
+        from isthmus.images.split import even_rows
         from isthmus.reports.image_sheets import MAX_MAP_IMAGES, draw_map
 
-        count = min(self.images, MAX_MAP_IMAGES)
-        rows = np.linspace(0, self.images - 1, count).round().astype(int)
+        rows = even_rows(self.images, MAX_MAP_IMAGES)
         return draw_map(self.points[rows], self._lookup.read(rows.tolist()), scale=scale or 1)
 
     def describe_files(self, paths: Sequence[str]) -> dict[str, Any]:

@@ -12,14 +12,15 @@ from typing import Protocol
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from isthmus.images.batches import iter_batches
+from isthmus.images.split import even_rows
 from isthmus.images.store import ImageSet, Indices
 from isthmus.metrics.baselines import PCA, Baseline, BlockPCA, MeanImage
 from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder
+from isthmus.model.tensors import resize_images
 from isthmus.model.trace import Trace
 
 MAX_IMAGES_PER_PASS = 256
@@ -102,7 +103,7 @@ def sample_evenly(images: ImageSet, most: int | None) -> ImageSet:
     """At most `most` images, evenly spaced, so that a set ordered by class keeps all of them."""
     if most is None or most >= len(images):
         return images
-    return images.subset(np.linspace(0, len(images) - 1, most).round().astype(np.int64))
+    return images.subset(even_rows(len(images), most))
 
 
 MAX_FIT_NUMBERS = 2**29  # pixel-channels a baseline is fitted on, evenly spaced images of larger sets
@@ -128,7 +129,7 @@ class FittedBaseline:
         size = (images.shape[-2], images.shape[-1])
         if self.size is None or self.size == size:
             return self.baseline.reconstruct(images)
-        return resize(self.baseline.reconstruct(resize(images, self.size)), size).clamp(0, 1)
+        return resize_images(self.baseline.reconstruct(resize_images(images, self.size)), size).clamp(0, 1)
 
 
 def fit_baselines(
@@ -157,13 +158,6 @@ def fit_baselines(
     return {"pca": pca, "mean_image": FittedBaseline(MeanImage().fit(_iter_resized(size, fitted)), size)}
 
 
-def resize(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """`(N, C, H, W)` → `(N, C, *size)`, as the model itself resizes."""
-    if images.shape[-2:] == size:
-        return images
-    return F.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)
-
-
 def _iter_resized(size: tuple[int, int] | None, images: ImageSet) -> Iterator[Tensor]:
     for batch in iter_batches(images, batch=images_per_pass(images)):
-        yield batch.images if size is None else resize(batch.images, size)
+        yield batch.images if size is None else resize_images(batch.images, size)

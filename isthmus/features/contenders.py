@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 
 from isthmus.features.readout import FeatureExtractor, extract_features
 from isthmus.images.batches import iter_batches
 from isthmus.images.store import ImageSet
 from isthmus.metrics.baselines import principal_subspace
 from isthmus.model.autoencoder import Autoencoder
+from isthmus.model.tensors import resize_images
 
 Vectors = npt.NDArray[np.float32]
 FEATURE_KINDS = ("features", "code", "pixels", "pca")
@@ -82,23 +82,16 @@ def feature_sets(
 
 def pixel_vectors(images: ImageSet, size: tuple[int, int]) -> Vectors:
     """`(N, H·W·C)` in [0, 1], every image resized to `size`."""
-    parts = []
-    for batch in iter_batches(images, batch=256):
-        shown = batch.images
-        if tuple(shown.shape[-2:]) != size:
-            shown = F.interpolate(shown, size, mode="bilinear", antialias=True, align_corners=False)
-        parts.append(shown.flatten(1).numpy())
-    return np.concatenate(parts)
+    batches = iter_batches(images, batch=256)
+    return np.concatenate([resize_images(batch.images, size).flatten(1).numpy() for batch in batches])
 
 
 def _encode_resized(model: Autoencoder, images: ImageSet, size: tuple[int, int]) -> Vectors:
     parts = []
     with torch.no_grad():
         for batch in iter_batches(images, batch=256):
-            shown = batch.images
-            if tuple(shown.shape[-2:]) != size:
-                shown = F.interpolate(shown, size, mode="bilinear", antialias=True, align_corners=False)
-            parts.append(model.encode_batch(shown).flatten(1).numpy())
+            codes = model.encode_batch(resize_images(batch.images, size))
+            parts.append(codes.flatten(1).numpy())
     return np.concatenate(parts)
 
 

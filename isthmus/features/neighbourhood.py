@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from isthmus.errors import DataError
-from isthmus.wording import format_count
+from isthmus.metrics.neighbours import find_neighbours
 
 if TYPE_CHECKING:
     from scipy import sparse  # loaded where a graph is made: plain features need none
@@ -18,53 +17,20 @@ Vectors = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.int64]
 
-CHUNK_ROWS = 1024
 BRIDGES_PER_COMPONENT = 5  # by which a part of a graph that hangs together is joined to the rest
 
 
 def nearest(
     queries: Vectors, reference: Vectors, count: int, *, skip_same_row: bool = False
 ) -> tuple[Vectors, Rows]:
-    """The `count` nearest rows of `reference` by Euclidean distance, nearest first; every pair is compared.
-
-    Candidates are chosen in single precision; their distances are taken from the differences, so that a copy
-    has distance 0. For rows of length 1 the order is that of cosines, and cosine = 1 − distance² / 2.
-
-    Args:
-        queries: `(n, d)` float32; reference: `(m, d)`.
-        skip_same_row: both are one set, and a row is not its own neighbour.
-
-    Returns:
-        Distances `(n, count)` and rows of `reference` `(n, count)`.
-
-    Raises:
-        DataError: fewer candidates than asked for.
-    """
-    candidates = len(reference) - int(skip_same_row)
-    if not 1 <= count <= candidates:
-        raise DataError(
-            "{neighbours} asked for where there are {candidates} candidates",
-            id="features.neighbours",
-            neighbours=format_count(count, "neighbour"),
-            candidates=max(0, candidates),
-        )
-    others = torch.from_numpy(np.ascontiguousarray(reference))
-    columns, half = others.T.contiguous(), others.square().sum(1) / 2
-    distances, rows = np.empty((len(queries), count), np.float32), np.empty((len(queries), count), np.int64)
-    for start in range(0, len(queries), CHUNK_ROWS):
-        part = torch.from_numpy(np.ascontiguousarray(queries[start : start + CHUNK_ROWS]))
-        closeness = torch.addmm(-half, part, columns)  # −|a − b|²/2, up to what is one query's own
-        if skip_same_row:
-            own = torch.arange(len(part))
-            closeness[own, own + start] = -torch.inf
-        candidates_found = closeness.topk(count, dim=1).indices
-        away = torch.stack(
-            [torch.linalg.vector_norm(part - others[row], dim=1) for row in candidates_found.T], 1
-        )
-        away, order = away.sort(dim=1, stable=True)
-        distances[start : start + len(part)] = away.numpy()
-        rows[start : start + len(part)] = candidates_found.gather(1, order).numpy()
-    return distances, rows
+    """`find_neighbours` for NumPy's float32 vectors, in their precision."""
+    distances, rows = find_neighbours(
+        *(torch.from_numpy(np.ascontiguousarray(vectors)) for vectors in (queries, reference)),
+        count=count,
+        skip_same_row=skip_same_row,
+        dtype=torch.float32,
+    )
+    return distances.numpy(), rows.numpy()
 
 
 def knn_predict(

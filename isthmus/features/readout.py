@@ -37,6 +37,7 @@ from isthmus.model.attachment_check import (
 from isthmus.model.attachments import attach
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.inference import Rows
+from isthmus.model.tensors import resize_images
 
 NAME = "readout"
 
@@ -123,9 +124,7 @@ def default_spec(model: Autoencoder) -> FeatureSpec:
 
 def pool_batch(model: Autoencoder, images: Tensor, reading: FeatureSpec) -> Tensor:
     """`images (n, C, H, W)` in [0, 1] → `(n, D)` numbers, before anything fitted."""
-    if tuple(images.shape[-2:]) != reading.size:
-        images = F.interpolate(images, reading.size, mode="bilinear", antialias=True, align_corners=False)
-    maps = activations(model, images, reading.layer)
+    maps = activations(model, resize_images(images, reading.size), reading.layer)
     if maps.ndim == 2:
         maps = maps[:, :, None, None]
     match reading.rectify:
@@ -154,14 +153,10 @@ def iter_pooled(model: Autoencoder, images: ImageSet, reading: FeatureSpec) -> I
     """`pool_batch` over a whole set, in its order, a few images at a time."""
     first = next(iter(iter_batches(images, [0], batch=1)))
     with torch.no_grad():
-        numbers = activations(model, _resize(first.images, reading), reading.layer).numel()
+        numbers = activations(model, resize_images(first.images, reading.size), reading.layer).numel()
         per_pass = max(1, min(256, NUMBERS_PER_PASS // max(1, numbers)))
         for batch in iter_batches(images, batch=per_pass):
             yield check_values(pool_batch(model, batch.images, reading))
-
-
-def _resize(images: Tensor, reading: FeatureSpec) -> Tensor:
-    return F.interpolate(images, reading.size, mode="bilinear", antialias=True, align_corners=False)
 
 
 def fit_extractor(

@@ -12,14 +12,20 @@ from isthmus.wording import format_count
 
 
 def find_neighbours(
-    queries: Tensor, reference: Tensor, *, count: int = 1, skip_same_row: bool = False, chunk: int = 2048
+    queries: Tensor,
+    reference: Tensor,
+    *,
+    count: int = 1,
+    skip_same_row: bool = False,
+    chunk: int = 2048,
+    dtype: torch.dtype = torch.float64,
 ) -> tuple[Tensor, Tensor]:
     """The `count` nearest rows of `reference` by Euclidean distance, nearest first.
 
-    Every pair is compared, in double precision; the distances returned are taken from the differences
-    themselves, so that a copy has distance exactly 0. Beside the inputs, memory holds about chunk² numbers
-    and a few chunks of vectors. For cosine distance, scale the rows to length one before: the order is the
-    same, and cosine similarity = 1 − distance² / 2.
+    Every pair is compared; the distances returned are taken from the differences themselves, so that a copy
+    has distance exactly 0. Besides the inputs, memory holds about chunk² numbers and a few chunks of vectors.
+    For cosine distance, scale the rows to length one before: the order is the same, and cosine similarity =
+    1 − distance² / 2.
 
     Args:
         queries: (n, d), floating point.
@@ -27,9 +33,10 @@ def find_neighbours(
         count: neighbours per query, at most m.
         skip_same_row: `queries` and `reference` are the same set; a row is not its own neighbour.
         chunk: rows of each set compared at a time.
+        dtype: of the arithmetic; in float32 it is faster, and neighbours of nearly equal distance may swap.
 
     Returns:
-        Distances (n, count), float64, and row numbers in `reference` (n, count), int64.
+        Distances (n, count), of `dtype`, and row numbers in `reference` (n, count), int64.
 
     Raises:
         DataError: widths differ, values are not finite, or there are fewer than `count` neighbours.
@@ -37,25 +44,28 @@ def find_neighbours(
     _check(queries, reference, count, skip_same_row)
     parts = [
         _search_chunk(
-            queries[start : start + chunk], reference, count, start if skip_same_row else None, chunk
+            queries[start : start + chunk].to(dtype),
+            reference,
+            count,
+            start if skip_same_row else None,
+            chunk,
         )
         for start in range(0, len(queries), chunk)
     ]
     if not parts:
         empty = torch.empty(0, count, device=queries.device)
-        return empty.double(), empty.long()
+        return empty.to(dtype), empty.long()
     distances, rows = zip(*parts, strict=True)
     return torch.cat(distances), torch.cat(rows)
 
 
 def _search_chunk(
-    queries: Tensor, reference: Tensor, count: int, first_row: int | None, chunk: int
+    points: Tensor, reference: Tensor, count: int, first_row: int | None, chunk: int
 ) -> tuple[Tensor, Tensor]:
-    points = queries.double()
-    best = torch.empty(len(points), 0, dtype=torch.float64, device=points.device)
+    best = torch.empty(len(points), 0, dtype=points.dtype, device=points.device)
     rows = torch.empty(len(points), 0, dtype=torch.int64, device=points.device)
     for start in range(0, len(reference), chunk):
-        others = reference[start : start + chunk].double()
+        others = reference[start : start + chunk].to(points.dtype)
         # |a − b|² up to |a|², which is the same for all candidates of one query.
         score = torch.addmm(others.square().sum(1), points, others.T, alpha=-2)
         if first_row is not None:
@@ -78,7 +88,7 @@ def _skip_diagonal(score: Tensor, offset: int) -> None:
 
 
 def _pair_distances(points: Tensor, reference: Tensor, rows: Tensor) -> Tensor:
-    columns = [torch.linalg.vector_norm(points - reference[row].double(), dim=1) for row in rows.T]
+    columns = [torch.linalg.vector_norm(points - reference[row].to(points.dtype), dim=1) for row in rows.T]
     return torch.stack(columns, 1)
 
 

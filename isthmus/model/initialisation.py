@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,6 +11,7 @@ from isthmus.errors import Hint, UsageError
 from isthmus.images.batches import iter_batches
 from isthmus.images.cache import memory_bytes
 from isthmus.images.pieces import random_pieces
+from isthmus.images.split import even_rows
 from isthmus.images.store import ImageSet, side_range
 from isthmus.machine import best_device
 from isthmus.messages import Message
@@ -102,7 +102,7 @@ def _measure_colour(images: ImageSet) -> tuple[Tensor, Tensor]:
 
 def spread_evenly(images: ImageSet, count: int = MAX_SEEN_IMAGES) -> ImageSet:
     """At most `count` images at equal distances in the set."""
-    return images.subset(np.linspace(0, len(images) - 1, min(len(images), count)).astype(int))
+    return images.subset(even_rows(len(images), count))
 
 
 def recipe_of_start(start: ModelLike | None) -> str | Recipe:
@@ -173,7 +173,7 @@ def pair_batches(pairs: ImageSet) -> Iterator[Tensor]:
     crop = min(height, 256), min(width, 256)
     size = crop[0] * crop[1]
     count = max(1, min(len(pairs), FITTED_PIXELS // size))
-    rows = np.linspace(0, len(pairs) - 1, count).round().astype(np.int64)
+    rows = even_rows(len(pairs), count)
     for batch in iter_batches(pairs, rows, batch=max(1, PASS_PIXELS // size), crop=crop):
         yield batch.images
 

@@ -12,7 +12,7 @@ from isthmus.images.cache import cache_folder
 from isthmus.images.conform import conform
 from isthmus.images.only import keep_named
 from isthmus.images.reading import read
-from isthmus.images.split import hold_out
+from isthmus.images.split import even_rows, hold_out
 from isthmus.images.store import ImageSet
 from isthmus.metrics.noise import estimate_sigma
 from isthmus.model.recipe import Recipe
@@ -132,7 +132,7 @@ def _measure_noise(crops: CropPlan, images: ImageSet) -> CropPlan:
     """Measure the noise of images that are noisy themselves, where it is not given."""
     if not crops.recipe.corruption.needs_noise_level:
         return crops
-    some = np.linspace(0, len(images) - 1, min(len(images), MAX_NOISE_IMAGES)).astype(int)
+    some = even_rows(len(images), MAX_NOISE_IMAGES)
     sigma = max(0.01, round(float(np.median([estimate_sigma(images.image(int(i))) for i in some])), 2))
     recipe = crops.recipe.with_settings({"corruption.sigma": sigma})
     note = f"the images have noise of σ {sigma:g} of 255, measured on {len(some)} (corruption.sigma)"

@@ -11,7 +11,6 @@ from sklearn.datasets import make_blobs
 from sklearn.neighbors import NearestNeighbors
 
 from isthmus.errors import DataError, MissingExtraError, UsageError
-from isthmus.features import neighbourhood
 from isthmus.features.classification import count_confusion, fit_probe
 from isthmus.features.clustering import agreement, find_clusters
 from isthmus.features.neighbourhood import knn_predict, nearest, neighbour_graph, spread_labels
@@ -21,9 +20,8 @@ def rows(count: int, width: int = 7, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal((count, width)).astype(np.float32)
 
 
-def test_neighbours_are_those_of_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(neighbourhood, "CHUNK_ROWS", 17)
-    reference, queries = rows(120), rows(50, seed=1)
+def test_neighbours_are_those_of_scikit_learn() -> None:
+    reference, queries = rows(2500), rows(2200, seed=1)  # more than are compared at a time
     distances, found = nearest(queries, reference, 4)
     oracle = NearestNeighbors(n_neighbors=4, algorithm="brute").fit(reference).kneighbors(queries)
     np.testing.assert_allclose(distances, oracle[0], rtol=1e-5)
@@ -31,8 +29,8 @@ def test_neighbours_are_those_of_scikit_learn(monkeypatch: pytest.MonkeyPatch) -
     own, _ = nearest(reference, reference, 1)
     np.testing.assert_array_equal(own, 0)
     _, others = nearest(reference, reference, 1, skip_same_row=True)
-    assert (others[:, 0] != np.arange(120)).all()
-    with pytest.raises(DataError, match="3 neighbours asked for where there are 2"):
+    assert (others[:, 0] != np.arange(2500)).all()
+    with pytest.raises(DataError, match="3 nearest neighbours asked for where there are 2"):
         nearest(queries, reference[:3], 3, skip_same_row=True)
 
 

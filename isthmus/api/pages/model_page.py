@@ -15,6 +15,7 @@ from isthmus.api.pages.example_images import Examples, examples
 from isthmus.api.pages.explanation_page import add_decoded_units, add_maps
 from isthmus.api.pages.sections import add_features, add_generation, add_map
 from isthmus.evaluation.passes import largest_size, sample_evenly
+from isthmus.images.split import even_rows
 from isthmus.images.store import ImageSet
 from isthmus.metrics.codes import ACTIVE_VARIANCE
 from isthmus.metrics.registry import METRICS, in_order, label
@@ -42,7 +43,7 @@ def model_page(evaluation: Evaluation, model: Autoencoder, images: ImageSet, *, 
         f"{evaluation.model.recipe}, code {evaluation.model.code}",
         f"{format_count(evaluation.data.images, 'image')} of {evaluation.data.source}",
     )
-    spread = np.linspace(0, len(images) - 1, min(SHOWN, len(images))).round().astype(int).tolist()
+    spread = even_rows(len(images), SHOWN).tolist()
     add_reconstructions(report, examples(model, images, spread, seed=evaluation.seed), "Reconstructions")
     add_numbers(report, evaluation)
     worst = evaluation.worst(SHOWN)

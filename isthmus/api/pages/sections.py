@@ -15,6 +15,7 @@ from isthmus.features.classification import ProbeScores, classify
 from isthmus.features.clustering import find_clusters
 from isthmus.features.readout import FeatureExtractor, extract_features, fit_extractor, read_extractor
 from isthmus.generation.code_map import MIN_IMAGES, lay_out_codes
+from isthmus.images.split import even_rows
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.reports.image_sheets import draw_heat_maps, draw_image_rows, draw_map
@@ -41,7 +42,7 @@ def add_features(report: Report, model: Autoencoder, images: ImageSet) -> None:
         f"{len(some):,} of these images, by features that know no labels, read from the model's layer "
         f"'{readout.reading.layer}'. Search, cluster, classify and anomalies do this for others.",
     )
-    rows = np.linspace(0, len(some) - 1, QUERIES).round().astype(int)
+    rows = even_rows(len(some), QUERIES)
     add_alike(report, model, some, some.subset(rows), readout, known=rows.tolist())
     # At random: of classes that take turns, every other image is of one class.
     mixed = np.random.default_rng(0).permutation(len(some))

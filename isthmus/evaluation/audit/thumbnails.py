@@ -13,6 +13,7 @@ from torch import Tensor
 from isthmus.images.bands import visible_bands
 from isthmus.images.conform import to_channels, to_dtype
 from isthmus.images.store import ImageSet, Pixels
+from isthmus.model.tensors import resize_images
 
 THUMBNAIL_SIDE_PX = 32
 
@@ -65,9 +66,7 @@ def shrink_pixels(pixels: Pixels, size: tuple[int, int]) -> Thumbnails:
     values = values.clamp(0, 1)
     weights = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)  # ITU-R BT.601, section 2.5.1
     luma = (values * weights).sum(1, keepdim=True) if channels == 3 else values
-    gray = luma
-    if luma.shape[-2:] != size:
-        gray = F.interpolate(luma, size, mode="bilinear", antialias=True, align_corners=False)
+    gray = resize_images(luma, size)
     chroma = torch.zeros(len(values), 2, CHROMA_SIDE_PX, CHROMA_SIDE_PX)
     if channels == 3:
         chroma = F.adaptive_avg_pool2d(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from isthmus.images.batches import iter_batches
+from isthmus.images.split import even_rows
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
 
@@ -85,7 +85,7 @@ class _Watcher:
         self.generator = torch.Generator(device=self.device).manual_seed(seed)
         numbers = model.size[0] * model.size[1] * model.channels
         most = max(1, min(IMAGES, len(images), BUDGET // numbers))
-        chosen = np.linspace(0, len(images) - 1, most).round().astype(np.int64)
+        chosen = even_rows(len(images), most)
         # Whole images where they have the size of the training's, else the middle; a vector code resizes.
         crop = model.size if model.recipe.geometry.is_grid else None
         self.batches = iter_batches(images, chosen, batch=max(1, min(250, PIXELS // numbers)), crop=crop)
