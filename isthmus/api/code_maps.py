@@ -177,8 +177,8 @@ def code_map(
     check_count("limit", limit, least=3)
     network, everything = open_model_and_data(model, data, range=range)
     note_bands(show, everything.channels)
-    from isthmus.evaluation.passes import sample_evenly
     from isthmus.generation.code_map import lay_out_codes
+    from isthmus.images.subsets import sample_evenly
 
     images = sample_evenly(everything, limit)
     stop = Interruption()

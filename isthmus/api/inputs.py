@@ -74,7 +74,7 @@ def read_images_for(
         UsageError: `data` is a model file, `limit` is below 1, or `range` is no range.
         DataError: unreadable, or colour images for a gray model.
     """
-    from isthmus.evaluation.passes import sample_evenly
+    from isthmus.images.subsets import sample_evenly
     from isthmus.model.reading import read_for
 
     check_is_data(data)
