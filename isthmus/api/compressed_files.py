@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from isthmus.api.file_results import FilesResult, process_files
 from isthmus.api.inputs import (
+    DataLike,
     ModelLike,
     PathLike,
     Range,
@@ -99,7 +99,7 @@ class CompressedFiles(FilesResult):
 
 @use
 def compress_files(
-    inputs: PathLike | Sequence[PathLike],
+    inputs: DataLike,
     *,
     out: PathLike,
     model: ModelLike = SHIPPED_CODEC,
@@ -122,7 +122,8 @@ def compress_files(
     per sample. Outputs that exist are kept, so that an interrupted job can be repeated.
 
     Args:
-        inputs: image files, folders of them, and images of sets, such as `t.npy[5]` and `mnist:test[17]`.
+        inputs: image files, folders of them, and images of sets, such as `t.npy[5]` and `mnist:test[17]`;
+            also arrays, tensors, Pillow images, bytes, an `ImageSet`, or a list of any of these.
         out: a .isth file for one image, else a folder.
         model: a model trained with the recipe `codec`, its file, or the name of a shipped model.
         quality: 1 (small) to 100 (faithful); by default 50.
