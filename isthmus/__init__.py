@@ -39,9 +39,10 @@ if TYPE_CHECKING:
     from isthmus.api.code_directions import find_direction, transform
     from isthmus.api.code_maps import code_map
     from isthmus.api.comparison import compare
-    from isthmus.api.compressed_files import compress_files, decompress_files
+    from isthmus.api.compressed_files import compress_files
     from isthmus.api.compression import compress, decompress, fit_codec, read_preview
     from isthmus.api.data_audit import audit
+    from isthmus.api.decompressed_files import decompress_files
     from isthmus.api.demonstration import run_demo
     from isthmus.api.denoising import denoise, denoise_files
     from isthmus.api.diagnosis import diagnose
@@ -58,13 +59,16 @@ if TYPE_CHECKING:
     )
     from isthmus.api.inpainting import inpaint, inpaint_files
     from isthmus.api.inspection import inspect_file
+    from isthmus.api.interpolation import interpolate
     from isthmus.api.machine_report import check_machine
+    from isthmus.api.priors import fit_prior
     from isthmus.api.reconstruction import reconstruct_files
     from isthmus.api.result import Result
-    from isthmus.api.sampling import fit_prior, generate, interpolate
+    from isthmus.api.sampling import generate
     from isthmus.api.sharing import export_onnx, pull, push
     from isthmus.api.similarity_search import search
-    from isthmus.api.training import describe_training, plan_training, train
+    from isthmus.api.training import plan_training, train
+    from isthmus.api.training_results import describe_training
     from isthmus.api.tuning import tune
     from isthmus.codec.container import CompressedFileError
     from isthmus.deprecated import evaluate_model, generate_images

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from isthmus.api.evaluation import Evaluation
+    from isthmus.api.evaluation_results import Evaluation
     from isthmus.api.inputs import DataLike, ModelLike
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,12 +44,15 @@ class InputFiles:
     Attributes:
         files: path and name of each.
         skipped: what could not be listed.
-        images: pixels `(H, W, C)` of those that are images of a set, such as `t.npy[5]`, by place in `files`.
+        images: pixels `(H, W, C)` of those that have no file of their own, such as `t.npy[5]` and arrays, by
+            place in `files`.
+        notes: what was chosen in reading these.
     """
 
     files: tuple[tuple[Path, str], ...]
     skipped: tuple[SkippedInput, ...] = ()
     images: Mapping[int, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def evenly(self, limit: int | None) -> InputFiles:
         """At most `limit` of the files, evenly spaced."""
@@ -58,7 +61,7 @@ class InputFiles:
             return self
         chosen = [round(index * (count - 1) / max(limit - 1, 1)) for index in range(limit)]
         images = {place: self.images[row] for place, row in enumerate(chosen) if row in self.images}
-        return InputFiles(tuple(self.files[row] for row in chosen), self.skipped, images)
+        return InputFiles(tuple(self.files[row] for row in chosen), self.skipped, images, self.notes)
 
 
 @dataclass(frozen=True)
@@ -91,33 +94,48 @@ class FileOutcome(Generic[Value]):
 
 
 def expand_inputs(
-    inputs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    inputs: Any,
     list_folder: Callable[[Path], InputFiles],
     list_set: Callable[[str], InputFiles | None] = lambda _name: None,
+    list_object: Callable[[Any, str], InputFiles] | None = None,
 ) -> InputFiles:
     """The files that are given, and those that `list_folder` finds in the folders that are given.
 
     Args:
+        inputs: one of them, or a list.
         list_set: the images of a set that a name stands for; None where it stands for none.
+        list_object: the images in something that is no path, with its place in the list, empty where it is
+            alone; without it, such a thing is refused.
 
     Raises:
-        DataError: nothing is given; and what `list_folder` raises.
+        DataError: nothing is given, or something else than a path; and what the functions raise.
     """
-    given = [inputs] if isinstance(inputs, (str, os.PathLike)) else list(inputs)
+    if isinstance(inputs, (list, tuple, Iterator)):
+        given = [(one, str(place)) for place, one in enumerate(inputs)]
+    else:
+        given = [(inputs, "")]
     if not given:
         raise DataError("no files are given", id="data.no-files")
     files: list[tuple[Path, str]] = []
     skipped: list[SkippedInput] = []
     images: dict[int, Any] = {}
-    for path in map(Path, given):
-        if is_folder(path):
-            found = list_folder(path)
+    notes: list[str] = []
+    for one, place_in_list in given:
+        if not isinstance(one, (str, os.PathLike)):
+            if list_object is None:
+                raise DataError(
+                    "a path is expected here, not a {type}", id="data.no-path", type=type(one).__name__
+                )
+            part = list_object(one, place_in_list)
+        elif is_folder(path := Path(one)):
+            part = list_folder(path)
         else:
-            found = list_set(os.fspath(path)) or InputFiles(((path, path.name),))
-        images |= {len(files) + place: image for place, image in found.images.items()}
-        files += found.files
-        skipped += found.skipped
-    return InputFiles(tuple(files), tuple(skipped), images)
+            part = list_set(os.fspath(path)) or InputFiles(((path, path.name),))
+        images |= {len(files) + place: image for place, image in part.images.items()}
+        files += part.files
+        skipped += part.skipped
+        notes += part.notes
+    return InputFiles(tuple(files), tuple(skipped), images, tuple(dict.fromkeys(notes)))
 
 
 def plan_outputs(

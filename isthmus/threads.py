@@ -14,28 +14,26 @@ docs/research/experiments.md.
 from __future__ import annotations
 
 import contextvars
-import ctypes
 import os
 import re
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from functools import cache, partial
+from contextlib import contextmanager
 from itertools import chain, islice
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
+from isthmus.blas_threads import one_blas_thread
 from isthmus.errors import UsageError
 from isthmus.machine import usable_cores
+from isthmus.openmp import operator_threads, passive_waiting
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 MAX_THREADS = 1024
-LINGER_SECONDS = 1.0
 
 
 class _InWorker(threading.local):
@@ -118,197 +116,8 @@ def limited(number: int | None = None) -> Iterator[int]:
     if _in_worker.active:
         yield number
         return
-    with _operators_with(number), _passive_waiting(number):
+    with operator_threads(number), passive_waiting(number):
         yield number
-
-
-@contextmanager
-def _operators_with(number: int) -> Iterator[None]:
-    """Within the block torch's operators in this thread use `number` threads."""
-    import torch
-
-    before = torch.get_num_threads()
-    if before == number:
-        try:
-            yield
-        finally:
-            if torch.get_num_threads() != before:  # numba, which UMAP uses, sets OpenMP's number
-                torch.set_num_threads(before)
-        return
-    openmp, mkl = _openmp(), _mkl()
-    if openmp is not None:
-        # Of this thread alone: `torch.set_num_threads` would also hold for every thread that is new to torch.
-        openmp.omp_set_num_threads(number)
-    if torch.get_num_threads() != number:
-        torch.set_num_threads(number)
-    mkl_before = None if mkl is None else mkl.MKL_Set_Num_Threads_Local(number)
-    try:
-        yield
-    finally:
-        if openmp is not None:
-            openmp.omp_set_num_threads(before)
-        if torch.get_num_threads() != before:
-            torch.set_num_threads(before)
-        if mkl is not None:
-            mkl.MKL_Set_Num_Threads_Local(mkl_before)
-
-
-class _SleepingTeam:
-    """While it stands, threads of GNU's OpenMP library wait a few µs actively and then sleep.
-
-    The library reads its spin limit once, when it is loaded. But it also shortens the wait to 100 turns
-    wherever it has more threads than the process has cores (libgomp, config/linux/wait.h, `do_spin`). So a
-    team that makes them one more is kept, asleep, as long as any block needs it.
-    """
-
-    def __init__(self) -> None:
-        self.changed = threading.Condition()
-        self.blocks = 0
-        self.stands = False
-
-    def begin(self, openmp: ctypes.CDLL, working: int) -> None:
-        """Open a block with `working` threads; the team stands when this returns."""
-        with self.changed:
-            self.blocks += 1
-            if not self.stands:
-                size = max(2, len(os.sched_getaffinity(0)) + 2 - working)
-                keep = partial(self._keep, openmp, size)
-                with suppress(RuntimeError):  # the system grants no more threads: then they spin
-                    threading.Thread(target=keep, name="isthmus-openmp", daemon=True).start()
-                    self.changed.wait_for(lambda: self.stands)
-
-    def stop(self) -> None:
-        """Close a block."""
-        with self.changed:
-            self.blocks -= 1
-            self.changed.notify_all()
-
-    def _keep(self, openmp: ctypes.CDLL, size: int) -> None:
-        # The team has nothing to do: a function without argument serves for one whose argument is not read.
-        work = ctypes.cast(openmp.omp_get_thread_num, ctypes.c_void_p)
-        openmp.GOMP_parallel(work, None, ctypes.c_uint(size), ctypes.c_uint(0))
-        with self.changed:
-            self.stands = True
-            self.changed.notify_all()
-            while self.blocks:
-                self.changed.wait_for(lambda: self.blocks == 0)
-                # Calls often follow each other, and beginning a team takes a tenth of a millisecond.
-                self.changed.wait_for(lambda: self.blocks > 0, LINGER_SECONDS)
-            self.stands = False  # the team ends with this thread
-
-
-_team = _SleepingTeam()
-
-
-def _forget_team() -> None:
-    global _team
-    _team = _SleepingTeam()
-
-
-if hasattr(os, "register_at_fork"):  # a child has none of its parent's other threads
-    os.register_at_fork(after_in_child=_forget_team)
-
-
-@contextmanager
-def _passive_waiting(working: int) -> Iterator[None]:
-    """Within the block `working` OpenMP threads do not spin; blocks may overlap. With other libraries than
-    GNU's, and where the environment sets a limit, nothing happens.
-    """
-    openmp = _openmp() if working > 1 and sys.platform == "linux" and not _has_own_spin_limit() else None
-    if openmp is None or not hasattr(openmp, "GOMP_parallel"):
-        yield
-        return
-    team = _team
-    team.begin(openmp, working)
-    try:
-        yield
-    finally:
-        team.stop()
-
-
-def _has_own_spin_limit() -> bool:
-    return "GOMP_SPINCOUNT" in os.environ or "OMP_WAIT_POLICY" in os.environ
-
-
-@cache
-def _openmp() -> ctypes.CDLL | None:
-    """The OpenMP library that torch uses, or None."""
-    names = ("libgomp*.so*", "libiomp5.so", "libomp.so", "libomp.dylib", "libiomp5.dylib", "libiomp5md.dll")
-    return _torch_library(names, "omp_set_num_threads")
-
-
-@cache
-def _mkl() -> ctypes.CDLL | None:
-    """The library that holds torch's MKL, or None. The function's lower-case namesake is Fortran's."""
-    return _torch_library(("libtorch_cpu.so", "torch_cpu.dll"), "MKL_Set_Num_Threads_Local")
-
-
-def _torch_library(names: Iterable[str], function: str) -> ctypes.CDLL | None:
-    """The first of these files in torch's folder that has the function; only one that is loaded already."""
-    import torch
-
-    folder = Path(torch.__file__).parent / "lib"
-    loaded = getattr(os, "RTLD_NOLOAD", 0)
-    for path in [path for name in names for path in sorted(folder.glob(name))]:
-        try:
-            library = ctypes.CDLL(str(path), mode=ctypes.DEFAULT_MODE | loaded)
-        except OSError:
-            continue
-        if hasattr(library, function):
-            return library
-    return None
-
-
-# ---------------------------------------------------------------- BLAS
-
-
-class _OneBlasThread:
-    """Within it OpenBLAS, which NumPy and SciPy use, has one thread; blocks may overlap in several threads.
-
-    The number is the process's: the first block keeps what it was, the last one restores it. Products of the
-    codec's contexts are too small to share, and OpenBLAS's threads wait actively on cores that torch needs.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._blocks = 0
-        self._before: list[int] = []
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._blocks == 0:
-                self._before = [library.get_num_threads() for library in _openblas()]
-                _set_blas_threads([1] * len(self._before))
-            self._blocks += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._blocks -= 1
-            if self._blocks == 0:
-                _set_blas_threads(self._before)
-
-
-one_blas_thread = _OneBlasThread()
-
-
-def _set_blas_threads(numbers: Sequence[int]) -> None:
-    for library, number in zip(_openblas(), numbers, strict=True):
-        # From version 3.8 on threadpoolctl ignores all threads but the first that set a number, until that
-        # one says that it is done; here the last block may end in another thread than the first began in.
-        release = getattr(library, "clear_controlling_thread", None)
-        if release is not None:
-            release(force=True)
-        library.set_num_threads(number)
-        if release is not None:
-            release(force=True)
-
-
-@cache
-def _openblas() -> Sequence[Any]:
-    from threadpoolctl import ThreadpoolController
-
-    # It looks through all libraries of the process, which takes 1 to 30 ms.
-    return tuple(ThreadpoolController().select(internal_api="openblas").lib_controllers)
 
 
 # ---------------------------------------------------------------- workers
@@ -375,9 +184,9 @@ def _mapped_here(work: Callable[[Item], Result], items: Iterator[Item], number: 
     if "torch" not in sys.modules:
         yield from map(work, items)
         return
-    with _passive_waiting(number):
+    with passive_waiting(number):
         for item in items:
-            with _operators_with(number):  # not while the caller goes on in this thread
+            with operator_threads(number):  # not while the caller goes on in this thread
                 result = work(item)
             yield result
 
@@ -415,7 +224,7 @@ def _as_caller(work: Callable[[Item], Result]) -> Callable[[Item], Result]:
     flushed = sys.float_info.min / 2 == 0.0
 
     def run(item: Item) -> Result:
-        with _operators_with(1), torch.inference_mode(inference), torch.set_grad_enabled(grad):
+        with operator_threads(1), torch.inference_mode(inference), torch.set_grad_enabled(grad):
             if flushed != (sys.float_info.min / 2 == 0.0):
                 torch.set_flush_denormal(flushed)
             return work(item)

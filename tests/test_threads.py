@@ -16,7 +16,7 @@ import pytest
 import torch
 
 import isthmus
-from isthmus import threads
+from isthmus import openmp
 from isthmus.errors import DataError, UsageError
 from isthmus.machine import usable_cores
 from isthmus.threads import batched, count, limited, map_ordered, overlapped, prepare_process
@@ -162,7 +162,7 @@ def _keepers() -> list[str]:
 def test_threads_that_share_operators_wait_passively(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
     monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
-    monkeypatch.setattr(threads, "LINGER_SECONDS", 0)
+    monkeypatch.setattr(openmp, "LINGER_SECONDS", 0)
     with limited(2), limited(2):
         assert len(_keepers()) == 1
     for keeper in threading.enumerate():
@@ -364,7 +364,7 @@ import sys, threading
 from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from threadpoolctl import ThreadpoolController
-from isthmus.threads import one_blas_thread
+from isthmus.blas_threads import one_blas_thread
 
 def numbers():
     return {one["num_threads"] for one in ThreadpoolController().select(internal_api="openblas").info()}

@@ -47,8 +47,8 @@ def finish_model(model: Autoencoder, images: ImageSet, *, progress: Progress | N
         return
     if images.target_channels:
         from isthmus.evaluation.pair_baselines import store_linear_map
-        from isthmus.evaluation.passes import sample_evenly
         from isthmus.images.pairs import split_pair
+        from isthmus.images.subsets import sample_evenly
 
         store_linear_map(model, images)
         images, _ = split_pair(sample_evenly(images, MAX_PAIRS))

@@ -116,7 +116,7 @@ class CodeMap(PictureResult):
 
     def draw(self, scale: int | None = None) -> bytes:
         """At most 300 images, evenly spaced among them, each where its code lies."""
-        from isthmus.images.split import even_rows
+        from isthmus.images.subsets import even_rows
         from isthmus.reports.image_sheets import MAX_MAP_IMAGES, draw_map
 
         rows = even_rows(self.images, MAX_MAP_IMAGES)
@@ -175,8 +175,8 @@ def code_map(
     check_count("limit", limit, least=3)
     network, everything = open_model_and_data(model, data, range=range)
     note_bands(show, everything.channels)
-    from isthmus.evaluation.passes import sample_evenly
     from isthmus.generation.code_map import lay_out_codes
+    from isthmus.images.subsets import sample_evenly
 
     images = sample_evenly(everything, limit)
     stop = Interruption()

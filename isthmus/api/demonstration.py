@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from isthmus.api.anomaly_detection import DEFAULT_FALSE_ALARMS
-from isthmus.api.evaluation import Evaluation, evaluate
+from isthmus.api.evaluation import evaluate
+from isthmus.api.evaluation_results import Evaluation
 from isthmus.api.explanation import Explanation, explain
 from isthmus.api.inputs import PathLike, read_images_for
 from isthmus.api.result import Result, Row, use
-from isthmus.api.training import describe_training, train
-from isthmus.api.training_results import TrainingResult
+from isthmus.api.training import train
+from isthmus.api.training_results import TrainingResult, describe_training
 from isthmus.errors import UsageError
 from isthmus.interruption import Interruption
 from isthmus.log import log_note
@@ -230,10 +231,10 @@ def _add_features(report: Report, model: Autoencoder, test: ImageSet) -> dict[st
     import numpy as np
 
     from isthmus.api.pages import sections
-    from isthmus.evaluation.passes import sample_evenly
     from isthmus.features.anomalies import fit_detector, score
     from isthmus.features.readout import fit_extractor, read_extractor
     from isthmus.images.reading import read
+    from isthmus.images.subsets import sample_evenly
 
     log_note("finding alike and unusual images", id="demo.comparing")
     train_images = sample_evenly(read_images_for(model, DATA), MAX_FEATURE_IMAGES)

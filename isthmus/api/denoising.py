@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from isthmus.api.file_results import FileEntry, FilesResult
-from isthmus.api.inputs import ImageLike, ModelLike, PathLike, Range, load_model
+from isthmus.api.inputs import DataLike, ImageLike, ModelLike, PathLike, Range, load_model
 from isthmus.api.restored_files import log_dropped_parts, restore_files
 from isthmus.api.result import use
 from isthmus.errors import Hint, UsageError
@@ -137,7 +137,7 @@ def denoise(
 
 @use
 def denoise_files(
-    inputs: PathLike | Sequence[PathLike],
+    inputs: DataLike,
     *,
     out: PathLike,
     sigma: float | None = None,
@@ -160,7 +160,8 @@ def denoise_files(
     the same name. Outputs that exist are kept, so that an interrupted job can be repeated.
 
     Args:
-        inputs: image files, folders of them, and images of sets, such as `t.npy[5]` and `mnist:test[17]`.
+        inputs: image files, folders of them, and images of sets, such as `t.npy[5]` and `mnist:test[17]`;
+            also arrays, tensors, Pillow images, bytes, an `ImageSet`, or a list of any of these.
         out: an image file for one input, else a folder.
         sigma: standard deviation of white noise, of 255; by default the noise of each image is measured.
         model: a model, the path of a model file, or the name of a shipped model; by default the noise of

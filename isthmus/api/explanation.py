@@ -184,7 +184,7 @@ def explain(
         >>> isthmus.explain(model, images[:1], reference=images, units=2).maps["gradient"].shape
         (2, 16, 16)
     """
-    from isthmus.evaluation.passes import sample_evenly
+    from isthmus.images.subsets import sample_evenly
     from isthmus.model import capabilities
 
     if isinstance(units, int):

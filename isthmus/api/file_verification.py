@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from isthmus.api.compressed_files import list_compressed
+from isthmus.api.decompressed_files import list_compressed
 from isthmus.api.facts import CompressedFacts
-from isthmus.api.inputs import ModelLike, PathLike
+from isthmus.api.inputs import ModelLike, PathLike, check_count
 from isthmus.api.result import Result, use
 from isthmus.errors import DataError
 from isthmus.file_jobs import InputFiles, describe_failure, expand_inputs
@@ -63,6 +63,7 @@ def verify_files(
     inputs: PathLike | Sequence[PathLike],
     *,
     model: ModelLike | None = None,
+    limit: int | None = None,
     max_pixels: int = 512_000_000,
     progress: Progress | None = None,
 ) -> VerifiedFiles:
@@ -74,6 +75,7 @@ def verify_files(
     Args:
         inputs: .isth files and folders of them.
         model: decode with this model as well; without, checksums only.
+        limit: at most so many of the files, evenly spaced.
         max_pixels: larger images are refused.
         progress: shows how far the call is; by default a bar or lines in the log.
 
@@ -90,7 +92,8 @@ def verify_files(
     """
     from isthmus.codec.facts import inspect_compressed_file
 
-    files = expand_inputs(inputs, _list_by_path)
+    check_count("limit", limit)
+    files = expand_inputs(inputs, _list_by_path).evenly(limit)
     codec = _open_codec(model)
     whole: list[VerifiedFile] = []
     skipped = list(files.skipped)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from isthmus.api.file_results import FileEntry, FilesResult
 from isthmus.api.inputs import (
+    DataLike,
     ImageLike,
     ModelLike,
     PathLike,
@@ -111,7 +112,7 @@ def inpaint(
 
 @use
 def inpaint_files(
-    inputs: PathLike | Sequence[PathLike],
+    inputs: DataLike,
     *,
     out: PathLike,
     mask: PathLike | None = None,
@@ -136,7 +137,8 @@ def inpaint_files(
     Outputs that exist are kept, so that an interrupted job can be repeated.
 
     Args:
-        inputs: image files, folders of them, and images of sets, such as `t.npy[5]` and `mnist:test[17]`.
+        inputs: image files, folders of them, and images of sets, such as `t.npy[5]` and `mnist:test[17]`;
+            also arrays, tensors, Pillow images, bytes, an `ImageSet`, or a list of any of these.
         out: an image file for one input, else a folder.
         mask: a picture of the same size, white where pixels are missing; or a folder of them, by name.
         mask_colour: pixels of this colour are missing: #ff00ff or 255,0,255.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -74,7 +74,7 @@ def read_images_for(
         UsageError: `data` is a model file, `limit` is below 1, or `range` is no range.
         DataError: unreadable, or colour images for a gray model.
     """
-    from isthmus.evaluation.passes import sample_evenly
+    from isthmus.images.subsets import sample_evenly
     from isthmus.model.reading import read_for
 
     check_is_data(data)
@@ -129,14 +129,15 @@ def read_images(data: DataLike, *, limit: int | None = None, range: Range | None
 
 
 def list_image_files(
-    inputs: PathLike | Sequence[PathLike],
+    inputs: DataLike,
     *,
     limit: int | None = None,
     range: Range | None = None,
     bounds: Range | None = None,
 ) -> InputFiles:
     """The image files that are given, those in the folders that are given, and the images of sets (array
-    files, archives, named sets, `t.npy[5]`), with their names.
+    files, archives, named sets, `t.npy[5]`, arrays, an `ImageSet`), with their names. What was chosen in
+    reading sets is logged.
 
     Args:
         limit: at most so many of them, evenly spaced.
@@ -150,7 +151,7 @@ def list_image_files(
     """
     from isthmus.images.listing import list_images
     from isthmus.images.sample_range import check_range
-    from isthmus.images.set_images import list_set_images
+    from isthmus.images.set_images import list_object_images, list_set_images
 
     def list_folder(folder: Path) -> InputFiles:
         listed = list_images(folder)
@@ -158,13 +159,19 @@ def list_image_files(
 
     check_count("limit", limit)
     check_range(range)
-    given = [inputs] if isinstance(inputs, (str, os.PathLike)) else list(inputs)
-    for one in given:
+    raw = range is not None
+    inputs = list(inputs) if isinstance(inputs, (tuple, Iterator)) else inputs
+    for one in inputs if isinstance(inputs, list) else [inputs]:
         check_is_data(one)
-    found = expand_inputs(
-        given, list_folder, list_set=lambda name: list_set_images(name, raw=range is not None, bounds=bounds)
+    listed = expand_inputs(
+        inputs,
+        list_folder,
+        list_set=lambda name: list_set_images(name, raw=raw, bounds=bounds),
+        list_object=lambda value, place: list_object_images(value, place, raw=raw, bounds=bounds),
     )
-    return found.evenly(limit)
+    for note in listed.notes:
+        log_note(as_message(note, id="reading.note"))
+    return listed.evenly(limit)
 
 
 def report_reading(images: ImageSet) -> None:

@@ -58,8 +58,8 @@ def open_model_and_pairs(
         UsageError: also a target for another model, or none for one of pairs.
         DataError: also no names in both sets, or a pair of different sizes.
     """
-    from isthmus.evaluation.passes import sample_evenly
     from isthmus.images.pairs import pair_sets
+    from isthmus.images.subsets import sample_evenly
     from isthmus.model.reading import read_for, read_targets_for
 
     network = load_model(model)

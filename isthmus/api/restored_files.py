@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from isthmus.api.file_results import FileEntry, ProcessedFiles, process_files
-from isthmus.api.inputs import ImageLike, PathLike, check_count, list_image_files, refuse_unused
+from isthmus.api.inputs import DataLike, ImageLike, PathLike, check_count, list_image_files, refuse_unused
 from isthmus.errors import DataError, Hint
 from isthmus.file_jobs import FileJob, Report, reserve_memory
 from isthmus.log import log_note
@@ -30,7 +30,7 @@ Entry = TypeVar("Entry", bound=FileEntry)
 
 def restore_files(
     label: str,
-    inputs: PathLike | Sequence[PathLike],
+    inputs: DataLike,
     restore: Callable[[Pixels, FileJob, Report], tuple[Pixels, dict[str, Any]]],
     entry: type[Entry],
     *,

@@ -21,26 +21,19 @@ from isthmus.api.inputs import (
     Range,
     Size,
     check_is_data,
-    describe_model,
-    load_model,
-    report_reading,
 )
 from isthmus.api.pair_inputs import read_pairs
 from isthmus.api.training_preview import TrainingPreview
-from isthmus.api.training_results import TrainingResult
+from isthmus.api.training_watch import TrainingWatcher, log_choices
 from isthmus.errors import UsageError, nearest
 from isthmus.interruption import is_inside_use
-from isthmus.log import LOGGER, SkippedInput, collect_notes, log_note
-from isthmus.messages import as_message, restore_message
-from isthmus.progress import Progress, Task, start_task
-from isthmus.wording import format_count
+from isthmus.log import collect_notes
+from isthmus.progress import Progress
 
 if TYPE_CHECKING:
     from isthmus.model.autoencoder import Autoencoder
     from isthmus.model.recipe import Recipe
     from isthmus.training.callbacks import Callback
-    from isthmus.training.progress import Progress as Step
-    from isthmus.training.trainer import Trainer
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -60,6 +53,7 @@ def train(
     crop: Size | None = None,
     range: Range | None = None,
     names_from: PathLike | None = None,
+    limit: int | None = None,
     validation: float = 0.1,
     patience: int = 12,
     balance: bool = False,
@@ -101,6 +95,7 @@ def train(
         crop: train on random pieces of this height and width in pixels.
         range: the samples (low, high) that stand for black and white, where they are others.
         names_from: use only the images named in this file, one name a line.
+        limit: at most so many images, evenly spaced.
         validation: share of the images that is held out, from 0 up to 1.
         patience: end after so many validations in a row above the best; 0 never ends early.
         balance: draw all classes equally often.
@@ -154,6 +149,7 @@ def train(
             "crop": crop,
             "range": range,
             "names_from": None if names_from is None else os.fspath(names_from),
+            "limit": limit,
             "validation": validation,
             "patience": patience,
             "balance": balance,
@@ -175,7 +171,7 @@ def train(
         if target is not None:
             data, chosen = _pair(data, target, recipe, start_from, cache, range)
             recipe = recipe if resume else chosen  # a resumed training has its recipe
-        watcher = _Watcher(stack, progress, resumed=resume)
+        watcher = TrainingWatcher(stack, progress, resumed=resume)
         model = train_model(
             data,
             config,
@@ -265,61 +261,8 @@ def plan_training(
             data, recipe = _pair(data, target, recipe, start_from, config.cache, config.range)
         point = resolve_recipe(recipe_of_start(start_from) if recipe is None else recipe, code, settings)  # type: ignore[arg-type]
         trainer, _ = start_training(data, config, recipe=point, val=val)
-        _log_choices(trainer)
+        log_choices(trainer)
         return preview_training(trainer, config)
-
-
-def describe_training(model: ModelLike) -> TrainingResult:
-    """How a model was trained, as its file says.
-
-    Raises:
-        ModelFileError: see `isthmus.load`.
-        UsageError: the model was not trained by `train`.
-
-    Examples:
-        >>> import isthmus, numpy as np
-        >>> images = np.random.default_rng(0).random((32, 16, 16, 1), dtype=np.float32)
-        >>> isthmus.train(images, recipe="dense", code="8", steps=2, out="model.safetensors").recipe.code
-        '8'
-        >>> isthmus.describe_training("model.safetensors").batch
-        29
-    """
-    network = load_model(model)
-    summary = network.summary
-    if "steps" not in summary or "images" not in (summary.get("data") or {}):
-        raise UsageError("nothing is known about the training of this model", id="model.no-training")
-    from isthmus.training.diagnosis.finding import recorded
-
-    data, settled = summary["data"], summary["settled"]
-    return TrainingResult(
-        model=describe_model(model, network) if isinstance(model, (str, os.PathLike)) else None,
-        recipe=network.recipe.name,
-        code=network.recipe.code,
-        parameters=sum(p.numel() for p in network.parameters()),
-        images=data["images"],
-        held_out=data["held_out"],
-        batch=settled["batch"],
-        precision=settled["precision"],
-        seed=settled["seed"],
-        steps=summary["steps"],
-        seconds=summary["seconds"],
-        images_per_second=summary["images_per_second"],
-        ended_early=summary["ended_early"],
-        complete=summary.get("complete", True),
-        kept=summary["kept"],
-        best=summary["best"],
-        findings=recorded(summary),
-        privacy=summary.get("privacy"),
-        history=tuple(summary["history"]),
-        notes=(
-            *(restore_message(note, data.get("messages")) for note in data.get("notes") or ()),
-            *(restore_message(note, settled.get("messages")) for note in settled["notes"]),
-        ),
-        skipped=tuple(
-            SkippedInput(name, restore_message(reason, data.get("messages")))
-            for name, reason in data.get("skipped") or ()
-        ),
-    )
 
 
 def default_model_path(data: DataLike) -> str:
@@ -352,67 +295,6 @@ def default_test_data(data: PathLike) -> str:
 
     name = os.fspath(data)
     return f"{name.partition(':')[0]}:test" if not path_exists(name) and is_name(name) else name
-
-
-class _Watcher:
-    """Shows a training: its choices in the log, its steps as progress, early findings as warnings."""
-
-    def __init__(self, stack: ExitStack, progress: Progress | None, *, resumed: bool) -> None:
-        self._stack, self._progress, self._resumed = stack, progress, resumed
-        self._task: Task | None = None
-
-    def on_ready(self, trainer: Trainer) -> None:
-        if self._resumed:
-            log_note("going on with the recipe and length of the unfinished training", id="training.resumed")
-        _log_choices(trainer)
-
-    def on_step(self, step: Step) -> None:
-        for finding in step.findings:
-            LOGGER.warning("so far, %s", finding)
-        if self._task is None:  # only now is it known how far an earlier run had come
-            task = start_task(self._progress, "training", 1.0, start=step.share)
-            self._task = self._stack.enter_context(task)
-        self._task.update(step.share, describe_step(step))
-
-
-def _log_choices(trainer: Trainer) -> None:
-    images, held_out = trainer.data.train, trainer.data.held_out
-    model = trainer.learner.module
-    recipe: Recipe = model.recipe  # type: ignore[assignment]
-    kinds = {1: "gray", 3: "colour"}
-    kind, made = (kinds.get(n, f"{n}-channel") for n in (images.input_channels, images.target_channels))
-    what = f"pair of {kind} and {made} images" if images.target_channels else f"{kind} image"
-    log_note(
-        "{source}: {images} of {size} to train on{held_out}",
-        id="training.images",
-        source=images.source,
-        images=f"{len(images):,} pairs{what.removeprefix('pair')}"
-        if images.target_channels and len(images) != 1
-        else format_count(len(images), what),
-        size="mixed sizes" if images.shape is None else f"{images.shape[0]}×{images.shape[1]}",
-        held_out="" if held_out is None else f", {len(held_out):,} to validate on",
-    )
-    report_reading(images)
-    log_note(
-        "recipe {recipe}, code {code}, {parameters}",
-        id="training.recipe",
-        recipe=recipe.name,
-        code=recipe.code,
-        parameters=format_count(sum(p.numel() for p in model.parameters()), "parameter"),
-    )
-    for note in trainer.plan.notes:
-        log_note(as_message(note, id="choice.note"))
-
-
-def describe_step(step: Step) -> str:
-    """Pace and losses in a few words."""
-    loss = next((step.losses[name] for name in ("autoencoder", "encoder") if name in step.losses), None)
-    parts = [f"{step.images_per_second:,.0f} images/s"]
-    if loss is not None:
-        parts.append(f"loss {loss:.5g}")
-    if step.validation is not None:
-        parts.append(f"validation {step.validation:.5g}")
-    return "  ".join(parts)
 
 
 def _rename_old(old: dict[str, Any]) -> dict[str, Any]:

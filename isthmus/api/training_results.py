@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from isthmus.api.inputs import ModelLike, describe_model, load_model
 from isthmus.api.result import Result
+from isthmus.errors import UsageError
+from isthmus.log import SkippedInput
+from isthmus.messages import restore_message
 from isthmus.progress import duration
 from isthmus.wording import format_count
 
@@ -90,3 +95,56 @@ class TrainingResult(Result):
 
     def summary(self) -> str:
         return "" if self.model is None else f"model: {self.model}"
+
+
+def describe_training(model: ModelLike) -> TrainingResult:
+    """How a model was trained, as its file says.
+
+    Raises:
+        ModelFileError: see `isthmus.load`.
+        UsageError: the model was not trained by `train`.
+
+    Examples:
+        >>> import isthmus, numpy as np
+        >>> images = np.random.default_rng(0).random((32, 16, 16, 1), dtype=np.float32)
+        >>> isthmus.train(images, recipe="dense", code="8", steps=2, out="model.safetensors").recipe.code
+        '8'
+        >>> isthmus.describe_training("model.safetensors").batch
+        29
+    """
+    network = load_model(model)
+    summary = network.summary
+    if "steps" not in summary or "images" not in (summary.get("data") or {}):
+        raise UsageError("nothing is known about the training of this model", id="model.no-training")
+    from isthmus.training.diagnosis.finding import recorded
+
+    data, settled = summary["data"], summary["settled"]
+    return TrainingResult(
+        model=describe_model(model, network) if isinstance(model, (str, os.PathLike)) else None,
+        recipe=network.recipe.name,
+        code=network.recipe.code,
+        parameters=sum(p.numel() for p in network.parameters()),
+        images=data["images"],
+        held_out=data["held_out"],
+        batch=settled["batch"],
+        precision=settled["precision"],
+        seed=settled["seed"],
+        steps=summary["steps"],
+        seconds=summary["seconds"],
+        images_per_second=summary["images_per_second"],
+        ended_early=summary["ended_early"],
+        complete=summary.get("complete", True),
+        kept=summary["kept"],
+        best=summary["best"],
+        findings=recorded(summary),
+        privacy=summary.get("privacy"),
+        history=tuple(summary["history"]),
+        notes=(
+            *(restore_message(note, data.get("messages")) for note in data.get("notes") or ()),
+            *(restore_message(note, settled.get("messages")) for note in settled["notes"]),
+        ),
+        skipped=tuple(
+            SkippedInput(name, restore_message(reason, data.get("messages")))
+            for name, reason in data.get("skipped") or ()
+        ),
+    )

@@ -53,7 +53,7 @@ def train_trial(
         UsageError, CapabilityError, DataError: see `isthmus.train`.
         KeyboardInterrupt: interrupted: an incomplete model cannot be compared with others.
     """
-    from isthmus.api.training import describe_step
+    from isthmus.api.training_watch import describe_step
     from isthmus.training.config import TrainConfig
     from isthmus.training.session import train_model
     from isthmus.training.trainer_setup import Observers

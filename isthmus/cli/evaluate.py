@@ -1,6 +1,7 @@
 """`isthmus evaluate MODEL DATA`: every number about a model, compared with baselines."""
 
-from isthmus.api.evaluation import Evaluation, evaluate
+from isthmus.api.evaluation import evaluate
+from isthmus.api.evaluation_results import Evaluation
 from isthmus.cli.command import Override, build_command
 
 command = build_command(

@@ -1,6 +1,6 @@
 """`isthmus interpolate MODEL A B … -o OUT`: a path between images."""
 
-from isthmus.api.sampling import InterpolatedImages, interpolate
+from isthmus.api.interpolation import InterpolatedImages, interpolate
 from isthmus.cli.command import Override, build_command
 
 command = build_command(

@@ -1,6 +1,6 @@
 """`isthmus prior MODEL [DATA]`: what new images are drawn from, fitted to the codes of old ones."""
 
-from isthmus.api.sampling import fit_prior
+from isthmus.api.priors import fit_prior
 from isthmus.cli.command import build_command
 
 command = build_command(

@@ -9,13 +9,8 @@ from typing import Any
 import click
 
 from isthmus.api.result import Result
-from isthmus.api.training import (
-    default_model_path,
-    default_test_data,
-    describe_training,
-    plan_training,
-    train,
-)
+from isthmus.api.training import default_model_path, default_test_data, plan_training, train
+from isthmus.api.training_results import describe_training
 from isthmus.cli.command import Override, build_command
 from isthmus.cli.console import Console
 from isthmus.cli.line import command_line

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from isthmus.api.tuning import TuningResult, tune
+from isthmus.api.tuning import tune
+from isthmus.api.tuning_results import TuningResult
 from isthmus.cli.command import Override, build_command
 from isthmus.cli.console import Console
 from isthmus.cli.line import command_line

@@ -18,7 +18,6 @@ from torch import Tensor
 
 from isthmus.errors import DataError
 from isthmus.evaluation.feature_network import fit_component_features, load_shipped_features, read_features
-from isthmus.evaluation.passes import sample_evenly
 from isthmus.generation.codes import check_generates, convert_for_model
 from isthmus.generation.mixture import fit_mixture
 from isthmus.generation.prior import Prior, draw_codes
@@ -26,6 +25,7 @@ from isthmus.generation.prior_store import list_priors, read_prior
 from isthmus.generation.sampling import sample_images, to_pixels
 from isthmus.images.conform import to_dtype
 from isthmus.images.store import ImageSet, Pixels
+from isthmus.images.subsets import sample_evenly
 from isthmus.messages import Message
 from isthmus.metrics.neighbours import find_neighbours
 from isthmus.metrics.set_distances import (

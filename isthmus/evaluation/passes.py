@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from isthmus.images.batches import iter_batches
-from isthmus.images.split import even_rows
 from isthmus.images.store import ImageSet, Indices
+from isthmus.images.subsets import sample_evenly
 from isthmus.metrics.baselines import PCA, Baseline, BlockPCA, MeanImage
 from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder
@@ -97,13 +97,6 @@ def largest_size(images: ImageSet) -> tuple[int, int]:
         return images.shape[0], images.shape[1]
     shapes = np.array([images.image(index).shape for index in range(len(images))])
     return int(shapes[:, 0].max()), int(shapes[:, 1].max())
-
-
-def sample_evenly(images: ImageSet, most: int | None) -> ImageSet:
-    """At most `most` images, evenly spaced, so that a set ordered by class keeps all of them."""
-    if most is None or most >= len(images):
-        return images
-    return images.subset(even_rows(len(images), most))
 
 
 MAX_FIT_NUMBERS = 2**29  # pixel-channels a baseline is fitted on, evenly spaced images of larger sets

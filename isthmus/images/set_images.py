@@ -1,14 +1,17 @@
-"""Images of sets as inputs of uses that work on files: `t.npy[5]`, `mnist:test[17]`, `photos.tar`."""
+"""Images without a file of their own, as inputs of uses that work on files: `t.npy[5]`, tar files, arrays."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 from isthmus.file_jobs import InputFiles
-from isthmus.images.opening import SUFFIXES
+from isthmus.images.opening import SUFFIXES, ImageFileError
 from isthmus.images.reading import names_set, read_samples
 from isthmus.images.sample_range import ANYWHERE, UNIT, Range
+from isthmus.images.sources import decode_source, is_encoded, is_pillow
+from isthmus.images.store import ImageSet, Skipped
 from isthmus.input_files import is_folder, is_there
 
 _CHOICE = re.compile(r"\[[-\d:]*\]$")
@@ -43,7 +46,44 @@ def list_set_images(name: str, *, raw: bool = False, bounds: Range | None = None
             continue
         files.append((Path(name), _name_output(base, image_name)))
         pixels[place] = images.image(place)
-    return InputFiles(tuple(files), tuple(images.skipped), pixels)
+    return InputFiles(tuple(files), tuple(images.skipped), pixels, tuple(images.notes))
+
+
+def list_object_images(
+    value: Any, place: str, *, raw: bool = False, bounds: Range | None = None
+) -> InputFiles:
+    """The images in an array, a tensor, an `ImageSet`, a Pillow image, the bytes of a file or an open file.
+
+    An image file's transparency is kept. What cannot be read in a list is skipped.
+
+    Args:
+        place: in a list, which names it; empty where it is alone.
+        raw, bounds: as for `list_set_images`.
+
+    Raises:
+        DataError: see `isthmus.read`; an unreadable image file that is alone.
+    """
+    try:
+        images = _read_object(value, raw=raw, bounds=bounds or UNIT)
+    except ImageFileError as error:
+        if not place:
+            raise
+        return InputFiles((), (Skipped(place, error.reason),))
+    names = images.names
+    if place:
+        names = (place,) if len(images) == 1 else tuple(f"{place}/{name}" for name in names)
+    files = tuple((Path(name), name) for name in names)
+    pixels = {row: images.image(row) for row in range(len(images))}
+    return InputFiles(files, tuple(images.skipped), pixels, tuple(images.notes))
+
+
+def _read_object(value: Any, *, raw: bool, bounds: Range) -> ImageSet:
+    if is_encoded(value) or is_pillow(value):
+        pixels = decode_source(value, alpha="keep", raw=raw)
+        return ImageSet(pixels[None], names=("image",))
+    if raw:
+        return read_samples(value, range=UNIT, bounds=ANYWHERE)
+    return read_samples(value, bounds=bounds)
 
 
 def _name_output(base: str, image_name: str) -> str:

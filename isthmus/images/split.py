@@ -1,5 +1,4 @@
-"""Parts of a set: evenly spaced rows, and a part held out by content, so that copies of one picture are never
-in both parts."""
+"""Hold a part of a set out by content, so that the same picture never stands on both sides."""
 
 from __future__ import annotations
 
@@ -8,15 +7,6 @@ import numpy.typing as npt
 
 from isthmus.errors import UsageError
 from isthmus.images.store import ImageSet, Indices
-
-
-def even_rows(total: int, count: int) -> Indices:
-    """`min(total, count)` row numbers at equal distances, so that a set ordered by class keeps all of them.
-
-    >>> even_rows(10, 4).tolist()
-    [0, 3, 6, 9]
-    """
-    return np.linspace(0, total - 1, min(total, count)).round().astype(np.int64)
 
 
 def hold_out(

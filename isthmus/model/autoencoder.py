@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from isthmus.errors import DataError
-from isthmus.images.array_format import Kind, to_batch
+from isthmus.images.array_format import Kind
 from isthmus.images.sample_range import Range
 from isthmus.model import axes, backbones, bottlenecks, capabilities
 from isthmus.model.backbones.interface import (
@@ -29,6 +28,7 @@ from isthmus.model.corruptions import corrupt
 from isthmus.model.critics import build_critic
 from isthmus.model.footprint import check_memory
 from isthmus.model.history import TrainingHistory
+from isthmus.model.inputs import check_code_shape, read_batch
 from isthmus.model.layers import LayerTable, list_layers
 from isthmus.model.objective import Objective, code_terms, image_terms
 from isthmus.model.recipe import Recipe
@@ -290,7 +290,7 @@ class Autoencoder(nn.Module):
         values = code.values if isinstance(code, Code) else code
         tensor = torch.as_tensor(np.asarray(values) if not isinstance(values, Tensor) else values).float()
         size = code.size if isinstance(code, Code) else self._size_of(tensor)
-        self._check_code(tensor, size)
+        check_code_shape(tensor, self.recipe.geometry.shape(round_up_size(size, self.multiple)), size)
         if self.recipe.geometry.is_grid:
             self._check_memory((1, self.channels, *size))
         tensor = tensor.to(next(self.parameters()).device)
@@ -355,18 +355,7 @@ class Autoencoder(nn.Module):
             self.train(was_training)
 
     def _read(self, images: Any, value_range: Range | None) -> tuple[Tensor, Kind]:
-        batch, kind = to_batch(images, channels=self.channels, range=value_range)
-        if batch.shape[1] != self.channels:
-            names = {1: "gray", 3: "RGB"}
-            raise DataError(
-                "this model reads {expected} images, not {given} ones",
-                id="model.image-channels",
-                hint="channels come last: np.moveaxis(images, 1, -1)"
-                if kind.layout == "NHWC" and batch.shape[2] == self.channels
-                else None,
-                expected=names.get(self.channels, f"{self.channels}-channel"),
-                given=names.get(batch.shape[1], f"{batch.shape[1]}-channel"),
-            )
+        batch, kind = read_batch(images, self.channels, value_range)
         if self.recipe.geometry.is_grid:  # otherwise the network sees a canvas, whatever the images' size
             self._check_memory((_per_pass(batch), *batch.shape[1:]))
         return batch.to(next(self.parameters()).device), kind
@@ -385,23 +374,11 @@ class Autoencoder(nn.Module):
             return self.size
         return values.shape[-2] * stride, values.shape[-1] * stride
 
-    def _check_code(self, values: Tensor, size: tuple[int, int]) -> None:
-        wanted = self.recipe.geometry.shape(round_up_size(size, self.multiple))
-        if tuple(values.shape[1:]) != wanted:
-            raise DataError(
-                "a code of this model for {height}×{width} images has shape (N, {expected}), not {given}",
-                id="model.code-shape",
-                height=size[0],
-                width=size[1],
-                expected=", ".join(map(str, wanted)),
-                given=tuple(values.shape),
-            )
-
     @property
     def training_report(self) -> Any:
         """How the model was trained: a `TrainingResult`, as `isthmus.describe_training` gives it."""
         # By name: the uses stand above the model.
-        return import_module("isthmus.api.training").describe_training(self)
+        return import_module("isthmus.api.training_results").describe_training(self)
 
     def save(self, path: str | os.PathLike[str], *, force: bool = True) -> None:
         """Write the model file (see `isthmus.model.file.save`)."""

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from isthmus.errors import UsageError
 from isthmus.images.sample_range import Range, check_range
 
-_MAY_BE_NONE = ("steps", "epochs", "minutes", "private", "delta", "clip_norm", "noise_seed")
+_MAY_BE_NONE = ("limit", "steps", "epochs", "minutes", "private", "delta", "clip_norm", "noise_seed")
 LENGTHS = ("epochs", "minutes", "steps")
 OLD_NAMES = {"turn": "augment_orientations", "only": "names_from"}
 """Names of options in version 0.1, which files keep -> names of today."""
@@ -33,6 +33,7 @@ class TrainConfig:
         balance: draw classes equally often.
         augment_orientations: mirror and turn training examples at random; for images without an up.
         names_from: a list of names, see `isthmus.images.only`: no other images are used.
+        limit: at most so many images, evenly spaced.
         cache: a folder for the decoded pixels of a folder or of tar shards, see `isthmus.read`.
         range: the samples that stand for black and white, see `isthmus.read`.
         precision: `auto` takes bfloat16 where the processor multiplies it.
@@ -62,6 +63,7 @@ class TrainConfig:
     balance: bool = False
     augment_orientations: bool = False
     names_from: str | None = None
+    limit: int | None = None
     cache: str | None = None
     precision: PrecisionName = "auto"
     checkpoint_seconds: float = 60.0
@@ -113,6 +115,14 @@ class TrainConfig:
             )
         if not 0 <= self.seed < 2**63:
             raise UsageError("seed={seed}: seeds lie from 0 to 2⁶³ − 1", id="training.seed", seed=self.seed)
+        if self.limit is not None and self.limit < 1:
+            raise UsageError(
+                "{name}={value}: a whole number from {least} on is expected",
+                id="option.count",
+                name="limit",
+                value=self.limit,
+                least=1,
+            )
         if self.patience < 0:
             raise UsageError(
                 "patience={patience}: a number of validations, 0 for never",
@@ -169,7 +179,7 @@ class TrainConfig:
 
     def _convert_numbers(self) -> None:
         kinds: dict[str, Callable[[Any], float]] = {
-            **dict.fromkeys(("steps", "seed", "patience", "noise_seed"), operator.index),
+            **dict.fromkeys(("steps", "seed", "patience", "noise_seed", "limit"), operator.index),
             **dict.fromkeys(("epochs", "minutes", "validation", "checkpoint_seconds"), float),
             **dict.fromkeys(("private", "delta", "clip_norm"), float),
         }

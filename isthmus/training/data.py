@@ -10,10 +10,11 @@ import numpy as np
 from isthmus.errors import DataError, UsageError
 from isthmus.images.cache import cache_folder
 from isthmus.images.conform import conform
+from isthmus.images.inventory import Inventory, inventory_of
 from isthmus.images.only import keep_named
 from isthmus.images.reading import read
-from isthmus.images.split import even_rows, hold_out
 from isthmus.images.store import ImageSet
+from isthmus.images.subsets import even_rows, hold_out, sample_evenly
 from isthmus.metrics.noise import estimate_sigma
 from isthmus.model.recipe import Recipe
 from isthmus.training.config import TrainConfig
@@ -29,10 +30,12 @@ MAX_NOISE_IMAGES = 32
 class TrainingData:
     """Attributes:
     train: images to train on; held_out: images to validate on, or None.
+    inventory: of everything the source holds, where only a part of it was taken.
     """
 
     train: ImageSet
     held_out: ImageSet | None = None
+    inventory: Inventory | None = None
 
 
 def read_training_data(
@@ -84,8 +87,12 @@ def _read_parts(data: Any, val: Any, recipe: Recipe, config: TrainConfig) -> tup
     recipe = settle_pairs(recipe, images)
     if images.target_channels and val is not None:
         raise UsageError("pairs are validated on a held-out part of them: leave val away", id="pairs.val")
+    inventory = None
+    if config.names_from is not None or config.limit is not None:
+        inventory = inventory_of([images])
     if config.names_from is not None:
         images = keep_named(images, config.names_from)
+    images = sample_evenly(images, config.limit)
     if config.balance and images.labels is None:
         raise DataError(
             "{source} has no labels to balance",
@@ -96,7 +103,7 @@ def _read_parts(data: Any, val: Any, recipe: Recipe, config: TrainConfig) -> tup
     crops = plan_crops(images, recipe, config)
     if crops.resize is not None:
         images = conform(images, size=crops.resize, channels=None)
-    parts = _split(images, val, crops, config)
+    parts = replace(_split(images, val, crops, config), inventory=inventory)
     return parts, _measure_noise(crops, parts.train)
 
 

@@ -11,7 +11,8 @@ from isthmus.messages import Message
 from isthmus.model.recipe import Recipe
 from isthmus.model.recipes import resolve_recipe
 from isthmus.training.config import LENGTHS, TrainConfig
-from isthmus.training.plan import TrainPlan, TrainRecord, steps_of_request, with_length
+from isthmus.training.plan import TrainPlan, steps_of_request, with_length
+from isthmus.training.record import TrainRecord
 from isthmus.training.schedule import Schedule
 from isthmus.training.trainer import Trainer
 from isthmus.wording import format_count

@@ -35,8 +35,8 @@ from isthmus.training.diagnosis.observed import FEW, observe
 from isthmus.training.distributed import LostError, ProcessGroup, join_processes
 from isthmus.training.interrupt import stop_on_signal
 from isthmus.training.losses import DivergedError
-from isthmus.training.plan import TrainRecord
 from isthmus.training.players import AutoencoderLearner
+from isthmus.training.record import TrainRecord
 from isthmus.training.summary import summarise
 from isthmus.training.trainer import Trainer
 from isthmus.training.trainer_setup import (

@@ -10,7 +10,7 @@ import torch
 from isthmus.images.inventory import inventory_of
 from isthmus.messages import describe_messages
 from isthmus.training.data import TrainingData
-from isthmus.training.plan import TrainRecord
+from isthmus.training.record import TrainRecord
 from isthmus.training.trainer import Trainer
 from isthmus.version import __version__
 
@@ -37,7 +37,7 @@ def summarise(trainer: Trainer, record: TrainRecord, *, complete: bool = True) -
             "images": len(data.train),
             "held_out": 0 if data.held_out is None else len(data.held_out),
             "classes": list(data.train.classes),
-            "inventory": _describe_inventory(data, record, is_private=is_private),
+            "inventory": _describe_inventory(data, is_private=is_private),
             **({"target": data.train.target_source} if data.train.target_channels else {}),
             "notes": list(data.train.notes),
             # The names of private files are private, too.
@@ -68,14 +68,14 @@ def list_skipped(data: TrainingData) -> list[list[str]]:
     return [list(pair) for pair in dict.fromkeys((s.name, s.reason) for part in parts for s in part.skipped)]
 
 
-def _describe_inventory(
-    data: TrainingData, record: TrainRecord, *, is_private: bool
-) -> dict[str, Any] | None:
+def _describe_inventory(data: TrainingData, *, is_private: bool) -> dict[str, Any] | None:
     """What lets the training images be found again by a listing; None where not all are known here."""
     images, held_out = data.train, data.held_out
     source = Path(images.source)
     is_listed = source.is_dir() or source.suffix.lower() == ".tar"
-    if not is_listed or record.config.names_from is not None or is_private:
+    if not is_listed or is_private:
         return None
+    if data.inventory is not None:
+        return data.inventory.to_dict()
     own = [images] if held_out is None or held_out.source != images.source else [images, held_out]
     return inventory_of(own).to_dict()

@@ -34,11 +34,12 @@ from isthmus.training.data import TrainingData, check_same_data, read_training_d
 from isthmus.training.data_parallel import DataParallel
 from isthmus.training.diagnosis.diagnose import early_findings
 from isthmus.training.distributed import SINGLE_PROCESS, ProcessGroup
-from isthmus.training.plan import TrainPlan, TrainRecord, make_plan, with_minutes
+from isthmus.training.plan import TrainPlan, make_plan, with_minutes
 from isthmus.training.players import AutoencoderLearner, GradientStrategy, LocalGradients
 from isthmus.training.privacy import check_extra, check_private
 from isthmus.training.private_gradients import PrivateGradients
 from isthmus.training.progress import Listener
+from isthmus.training.record import TrainRecord
 from isthmus.training.resume import check_request, extend
 from isthmus.training.timing import time_step
 from isthmus.training.trainer import Trainer

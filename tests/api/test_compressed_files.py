@@ -55,7 +55,7 @@ PARITY = {
         [
             *("decompress", str(GOLDEN / "colour.isth"), str(GOLDEN / "alpha.isth"), "-o", "again"),
             *("-m", CODEC, "--format", "bmp", "--region", "20x30+5+10", "--keep-going", "--force"),
-            *("--workers", "1", "--max-pixels", "1"),
+            *("--workers", "1", "--max-pixels", "1", "--limit", "1"),
         ],
         lambda: isthmus.decompress_files(
             [GOLDEN / "colour.isth", GOLDEN / "alpha.isth"],
@@ -67,6 +67,7 @@ PARITY = {
             force=True,
             workers=1,
             max_pixels=1_000_000,
+            limit=1,
         ),
     ),
     "verify": Parity(
@@ -75,10 +76,10 @@ PARITY = {
     "verify, all options": Parity(
         [
             *("verify", str(GOLDEN / "gray.isth"), str(GOLDEN / "colour.isth")),
-            *("-m", CODEC, "--max-pixels", "1"),
+            *("-m", CODEC, "--max-pixels", "1", "--limit", "1"),
         ],
         lambda: isthmus.verify_files(
-            [GOLDEN / "gray.isth", GOLDEN / "colour.isth"], model=CODEC, max_pixels=1_000_000
+            [GOLDEN / "gray.isth", GOLDEN / "colour.isth"], model=CODEC, max_pixels=1_000_000, limit=1
         ),
     ),
 }

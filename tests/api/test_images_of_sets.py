@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
+from PIL import Image
 
 import isthmus
 from isthmus.__main__ import main
@@ -113,6 +116,73 @@ def test_a_limit_takes_files_evenly(array: Array) -> None:
         isthmus.denoise_files("t.npy", out="more", limit=0)
 
 
+def _write_png(levels: Array) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(levels[..., 0] if levels.shape[2] == 1 else levels).save(stream, "PNG")
+    return stream.getvalue()
+
+
+OBJECTS: dict[str, Callable[[Array], Any]] = {
+    "array": lambda x: x[:2],
+    "floats": lambda x: x[:2] / np.float32(255),
+    "read set": lambda x: isthmus.read(x[:2]),
+    "tensor": lambda x: torch.from_numpy(x[:2]).permute(0, 3, 1, 2),
+    "list of arrays": lambda x: [x[0], x[1]],
+    "tuple": lambda x: (x[0], x[1]),
+    "generator": lambda x: (one for one in x[:2]),
+    "Pillow images": lambda x: [Image.fromarray(one[..., 0]) for one in x[:2]],
+    "bytes": lambda x: [_write_png(x[0]), bytearray(_write_png(x[1]))],
+    "open files": lambda x: [io.BytesIO(_write_png(one)) for one in x[:2]],
+    "mixed": lambda x: [x[0], "t.npy[1]"],
+}
+
+
+@pytest.mark.parametrize("kind", OBJECTS)
+def test_file_uses_take_sets_of_every_kind(kind: str, array: Array) -> None:
+    last = "t-1" if kind == "mixed" else "1"
+    isthmus.denoise_files(OBJECTS[kind](array), out="clean", sigma=9)
+    assert _names("clean") == ["0.png", f"{last}.png"]
+    assert np.array_equal(read_image(f"clean/{last}.png"), isthmus.denoise(array[1], sigma=9))
+    isthmus.compress_files(OBJECTS[kind](array), out="small")
+    assert Path(f"small/{last}.isth").read_bytes() == isthmus.compress(array[1])
+    mask = np.zeros((16, 16), dtype=np.uint8)
+    mask[4:6, 4:6] = 255
+    np.save("mask.npy", mask)
+    isthmus.inpaint_files(OBJECTS[kind](array), out="whole", mask="mask.npy")
+    assert np.array_equal(read_image(f"whole/{last}.png"), isthmus.inpaint(array[1], mask))
+
+
+def test_file_uses_keep_the_transparency_of_objects(array: Array) -> None:
+    colour = np.concatenate([array[0], array[1], array[2], array[3]], axis=2)
+    isthmus.denoise_files([_write_png(colour), Image.fromarray(colour)], out="clean", sigma=9)
+    for name in ("0", "1"):
+        with Image.open(f"clean/{name}.png") as written:
+            assert np.array_equal(np.asarray(written)[..., 3], colour[..., 3])
+
+
+def test_file_uses_skip_what_is_broken_in_a_list_and_refuse_other_scales(array: Array) -> None:
+    made = isthmus.denoise_files([array[0], b"no image"], out="clean", sigma=9)
+    assert [one.name for one in made.skipped] == ["1"] and _names("clean") == ["0.png"]
+    with pytest.raises(isthmus.DataError):
+        isthmus.denoise_files(b"no image", out="other", sigma=9)
+    with pytest.raises(isthmus.DataError) as caught:
+        isthmus.compress_files(array.astype(np.float32), out="small")
+    assert caught.value.hint is not None and caught.value.hint.options == (("range", (0, 255)),)
+    with pytest.raises(isthmus.DataError, match="a path is expected here, not a bytes"):
+        isthmus.verify_files([b"no path"])
+
+
+def test_file_uses_say_what_was_chosen_in_reading_an_archive(array: Array) -> None:
+    colour = np.concatenate([array[0], array[1], array[2], array[3]], axis=2)
+    with tarfile.open("t.tar", "w") as archive:
+        content = _write_png(colour)
+        entry = tarfile.TarInfo("0.png")
+        entry.size = len(content)
+        archive.addfile(entry, io.BytesIO(content))
+    found = isthmus.denoise_files("t.tar", out="clean", sigma=9)
+    assert any("transparent parts" in note for note in found.notes)
+
+
 LIMITED: dict[str, Callable[[str, str], int]] = {
     "classify": lambda m, p: isthmus.classify(m, p, p, few_labels=0, limit=6).test_images,
     "explain": lambda m, p: isthmus.explain(m, f"{p}/left/1.png", reference=p, units=1, limit=6).images,
@@ -124,7 +194,20 @@ LIMITED: dict[str, Callable[[str, str], int]] = {
     "direction": lambda m, p: isthmus.find_direction(m, f"{p}/left", f"{p}/right", limit=6).images[1],
     "diagnose": lambda m, p: isthmus.diagnose(m, p, limit=6).observed.images,  # type: ignore[union-attr]
     "map": lambda m, p: isthmus.code_map(m, p, method="pca", limit=6).images,
+    "train": lambda _, p: _count_trained(isthmus.train(p, recipe="dense", code="2", steps=1, limit=6)),
+    "plan": lambda _, p: isthmus.plan_training(p, recipe="dense", code="2", validation=0, limit=6).images,
+    "verify": lambda _, p: isthmus.verify_files(_compress(p), limit=6).found,
+    "decompress": lambda _, p: len(isthmus.decompress_files(_compress(p), out="again", limit=6).files),
 }
+
+
+def _count_trained(model: isthmus.Autoencoder) -> int:
+    return int(model.training_report.images + model.training_report.held_out)
+
+
+def _compress(photos: str) -> str:
+    isthmus.compress_files(photos, out="small")
+    return "small"
 
 
 @pytest.mark.usefixtures("here")
@@ -171,3 +254,15 @@ class _Pipe(io.RawIOBase):
         content, self._content = self._content, b""
         assert size == -1
         return content
+
+
+@pytest.mark.usefixtures("here")
+def test_the_images_of_a_limited_training_are_found_again() -> None:
+    Path("names.txt").write_text("".join(f"left/{number}.png\n" for number in range(1, 24, 2)))
+    for number, options in enumerate(({"limit": 9}, {"names_from": "names.txt"})):
+        out = f"{number}.safetensors"
+        isthmus.train("photos", recipe="dense", code="2", steps=1, out=out, **options)
+        found = isthmus.evaluate(out, "photos")
+        assert found.gap is not None and found.baselines
+    with pytest.raises(isthmus.UsageError, match="limit=0"):
+        isthmus.train("photos", recipe="dense", code="2", steps=1, limit=0)

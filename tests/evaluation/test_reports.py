@@ -12,9 +12,9 @@ from PIL import Image
 from isthmus.api.evaluation import evaluate
 from isthmus.api.pages import sections
 from isthmus.api.pages.example_images import examples
-from isthmus.evaluation.passes import sample_evenly
 from isthmus.features.readout import fit_extractor
 from isthmus.images.reading import read
+from isthmus.images.subsets import sample_evenly
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.reports.page import Report
 

@@ -13,7 +13,8 @@ import torch
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from isthmus.api.evaluation import Evaluation, evaluate
+from isthmus.api.evaluation import evaluate
+from isthmus.api.evaluation_results import Evaluation
 from isthmus.errors import DataError
 from isthmus.evaluation.training_data import find_training_images
 from isthmus.images.reading import read

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from isthmus.api import tuning
-from isthmus.api.tuning import TrialResult, TuningResult, tune
+from isthmus.api.tuning import tune
+from isthmus.api.tuning_results import TrialResult, TuningResult
 from isthmus.errors import DataError, UsageError
 from isthmus.evaluation.selection.objectives import split_folds as split_folds
 from isthmus.evaluation.selection.space import Axis, iter_grid, iter_random, parse_axis

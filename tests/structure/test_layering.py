@@ -28,6 +28,8 @@ GROUND = {
     "progress",
     "public_names",
     "pretrained",
+    "blas_threads",
+    "openmp",
     "threads",
     "version",
     "wording",

@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.api.evaluation import Evaluation
+from isthmus.api.evaluation_results import Evaluation
 from isthmus.api.explanation import explain_first
 from isthmus.api.pages.compression_section import add_own_compression
 from isthmus.api.pages.example_images import Examples, examples
 from isthmus.api.pages.explanation_page import add_decoded_units, add_maps
 from isthmus.api.pages.sections import add_features, add_generation, add_map
-from isthmus.evaluation.passes import largest_size, sample_evenly
-from isthmus.images.split import even_rows
+from isthmus.evaluation.passes import largest_size
 from isthmus.images.store import ImageSet
+from isthmus.images.subsets import even_rows, sample_evenly
 from isthmus.metrics.codes import ACTIVE_VARIANCE
 from isthmus.metrics.registry import METRICS, in_order, label
 from isthmus.model.autoencoder import Autoencoder

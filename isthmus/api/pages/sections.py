@@ -9,14 +9,13 @@ import numpy as np
 
 from isthmus.api.anomaly_detection import DEFAULT_FALSE_ALARMS, DEFAULT_SCORE
 from isthmus.evaluation.generation import Generation
-from isthmus.evaluation.passes import sample_evenly
 from isthmus.features.anomalies import Detector, fit_detector, score, score_maps
 from isthmus.features.classification import ProbeScores, classify
 from isthmus.features.clustering import find_clusters
 from isthmus.features.readout import FeatureExtractor, extract_features, fit_extractor, read_extractor
 from isthmus.generation.code_map import MIN_IMAGES, lay_out_codes
-from isthmus.images.split import even_rows
 from isthmus.images.store import ImageSet
+from isthmus.images.subsets import even_rows, sample_evenly
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.reports.image_sheets import draw_heat_maps, draw_image_rows, draw_map
 from isthmus.reports.page import Report

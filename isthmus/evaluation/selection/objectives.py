@@ -10,8 +10,8 @@ import numpy as np
 
 from isthmus.errors import DataError, UsageError, nearest
 from isthmus.evaluation.measure import Evaluator
-from isthmus.evaluation.passes import sample_evenly
 from isthmus.images.store import ImageSet, Indices
+from isthmus.images.subsets import sample_evenly
 from isthmus.metrics.registry import METRICS
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.inference import encode_set

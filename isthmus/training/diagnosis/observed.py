@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from isthmus.images.batches import iter_batches
-from isthmus.images.split import even_rows
 from isthmus.images.store import ImageSet
+from isthmus.images.subsets import even_rows
 from isthmus.model.autoencoder import Autoencoder
 
 IMAGES = 1000
