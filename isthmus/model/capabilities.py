@@ -307,9 +307,7 @@ def _marks(recipe: Recipe) -> str | None:
             image=recipe.objective.image,
         )
     if recipe.objective.weight == 0:
-        return Message(
-            "objective.weight=0 also silences the terms of the mask", id="combination.mask-weight"
-        )
+        return Message("objective.weight=0 also silences the terms of the mask", id="combination.mask-weight")
     return None
 
 

@@ -88,9 +88,17 @@ for _term in (
         is_density=True,
         learns_noise=True,
     ),
-    ImageTerm(name="mask-bce", measure="isthmus.model.mask_terms:mask_bce", is_per_image=True, needs_mask=True),
-    ImageTerm(name="mask-focal", measure="isthmus.model.mask_terms:mask_focal", is_per_image=True, needs_mask=True),
-    ImageTerm(name="mask-dice", measure="isthmus.model.mask_terms:mask_dice", is_per_image=True, needs_mask=True),
-    ImageTerm(name="mask-image", measure="isthmus.model.mask_terms:mask_image", is_per_image=True, needs_mask=True),
+    ImageTerm(
+        name="mask-bce", measure="isthmus.model.mask_terms:mask_bce", is_per_image=True, needs_mask=True
+    ),
+    ImageTerm(
+        name="mask-focal", measure="isthmus.model.mask_terms:mask_focal", is_per_image=True, needs_mask=True
+    ),
+    ImageTerm(
+        name="mask-dice", measure="isthmus.model.mask_terms:mask_dice", is_per_image=True, needs_mask=True
+    ),
+    ImageTerm(
+        name="mask-image", measure="isthmus.model.mask_terms:mask_image", is_per_image=True, needs_mask=True
+    ),
 ):
     register_image_term(_term)

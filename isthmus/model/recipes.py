@@ -180,7 +180,7 @@ def defects() -> Recipe:
     """
     return Recipe(
         name="defects",
-        backbone=axes.Unet(),
+        backbone=axes.Unet(predicts="difference"),
         corruption=axes.SyntheticDefects(),
         objective=axes.Objective(image="l1+10*mask-focal+0.3*mask-image"),
         optimiser=axes.Optimiser(rate=2e-3, ema=0.995),

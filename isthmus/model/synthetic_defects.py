@@ -55,7 +55,9 @@ def _plant_one(
         extent = random.log_uniform(how.smallest, LARGEST * min(size))
         shapes, contents = defect_shapes.SMALL, CONTENTS
     alpha = shapes[random.below(len(shapes))](size, extent, random)
-    content = contents[random.below(len(contents))](Source(image, images, index, how.contrast, extent), random)
+    content = contents[random.below(len(contents))](
+        Source(image, images, index, how.contrast, extent), random
+    )
     changed = (image + alpha * (content - image)).clamp(0, 1)
     # Pasting a part into its like changes nothing, and marking it would teach that nothing is a defect.
     difference = F.avg_pool2d(

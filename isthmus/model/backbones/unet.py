@@ -47,7 +47,8 @@ class UnetEncoder(Encoder):
         self.positions = position_map(recipe.positions, _divide(plan.size, self.scale))
         inputs = plan.inputs + 2 * plan.seen * self.sees_contrast + self.positions.channels
         self.levels = nn.ModuleList(
-            nn.Sequential(_convolution(a, b), _convolution(b, b)) for a, b in pairwise((inputs, *backbone.width))
+            nn.Sequential(_convolution(a, b), _convolution(b, b))
+            for a, b in pairwise((inputs, *backbone.width))
         )
         self.last = nn.Conv2d(backbone.width[-1], plan.features, 1)
         self.hands_input_on = backbone.predicts_residual
