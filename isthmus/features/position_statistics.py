@@ -17,7 +17,7 @@ from torch import Tensor
 from isthmus.errors import DataError
 
 BINS = 10  # per axis, from the border to the middle
-PRIOR_PIXELS = 100.0  # as many of the whole map's pixels are added to each bin: few pixels prove little
+PRIOR_PIXELS = 10.0  # as many of the whole map's pixels are added to each bin: few pixels prove little
 LEAST_DEVIATION = 0.1  # share of the whole maps' deviation that a bin has at least
 
 Map = npt.NDArray[np.float32]

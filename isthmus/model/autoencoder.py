@@ -99,7 +99,7 @@ class Autoencoder(nn.Module):
             geometry=recipe.geometry,
             features=recipe.geometry.channels * self.bottleneck.expansion,
             unit_columns=self.bottleneck.unit_columns,
-            transforms=recipe.corruption.target_channels is not None or marks > 0,
+            transforms=recipe.corruption.target_channels is not None,
             marks=marks,
         )
         self.encoder: Encoder
