@@ -43,7 +43,7 @@ def test_the_target_is_clean_and_what_is_far_from_marks_is_unchanged(
         found = planted(images, seed, clean=0.0)
         assert found.mask is not None
         assert found.mask.shape == (4, 1, *size) and set(found.mask.unique().tolist()) <= {0.0, 1.0}
-        assert 0 <= float(found.input.min()) and float(found.input.max()) <= 1
+        assert float(found.input.min()) >= 0 and float(found.input.max()) <= 1
         assert torch.equal(found.target, before) and torch.equal(images, before)
         changed = (found.input - images).abs().amax(1, keepdim=True)
         untouched = found.mask.amax((1, 2, 3)) == 0
