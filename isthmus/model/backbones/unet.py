@@ -132,7 +132,7 @@ def _convolution(inputs: int, outputs: int) -> nn.Sequential:
     while outputs // groups < 2:
         groups //= 2
     return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.GroupNorm(groups, outputs), nn.ReLU()
+        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.GroupNorm(groups, outputs), nn.ReLU(inplace=True)
     )
 
 
@@ -141,7 +141,9 @@ def _local_contrast(image: Tensor) -> Tensor:
     edge = LOCAL_SIDE_PX // 2
 
     def surroundings(x: Tensor) -> Tensor:
-        return F.avg_pool2d(x, LOCAL_SIDE_PX, stride=1, padding=edge, count_include_pad=False)
+        # Of rows, then of columns: a square at once takes seven times as long.
+        rows = F.avg_pool2d(x, (LOCAL_SIDE_PX, 1), stride=1, padding=(edge, 0), count_include_pad=False)
+        return F.avg_pool2d(rows, (1, LOCAL_SIDE_PX), stride=1, padding=(0, edge), count_include_pad=False)
 
     mean = surroundings(image)
     # Of differences from the image's mean: of large numbers the two terms would cancel.
