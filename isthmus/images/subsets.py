@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from isthmus.images.store import ImageSet
+from isthmus.images.store import ImageSet, Indices
 
 
 def even_rows(total: int, count: int) -> Indices:
