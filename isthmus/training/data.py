@@ -13,8 +13,9 @@ from isthmus.images.conform import conform
 from isthmus.images.inventory import Inventory, inventory_of
 from isthmus.images.only import keep_named
 from isthmus.images.reading import read
+from isthmus.images.split import hold_out
 from isthmus.images.store import ImageSet
-from isthmus.images.subsets import even_rows, hold_out, sample_evenly
+from isthmus.images.subsets import even_rows, sample_evenly
 from isthmus.metrics.noise import estimate_sigma
 from isthmus.model.recipe import Recipe
 from isthmus.training.config import TrainConfig
