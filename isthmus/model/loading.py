@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 ModelLike: TypeAlias = "str | os.PathLike[str] | Autoencoder"
 SUFFIX = ".safetensors"
+NO_MODELS = (".resume.safetensors", ".isthmus-index.safetensors")
 
 
 @rename_keywords(path="model")
@@ -83,13 +84,8 @@ def resolve_model_path(model: ModelLike, *, to_change: bool = False) -> Path:
         raise UsageError(
             "the model is empty: give a path or a name", id="model.empty-name", hint=Hint.call("list_models")
         )
-    if is_folder(name) and (file := next(Path(name).glob("*.isth"), None)) is not None:
-        raise UsageError(
-            "{name} is a folder of compressed images, and one file is expected",
-            id="model.is-compressed-images",
-            hint=Hint.call("inspect_file", os.fspath(file)),
-            name=name,
-        )
+    if is_folder(name):
+        _check_folder(name)
     if holds_images(name):
         raise UsageError(
             "{name} is not a model file but images",
@@ -126,6 +122,40 @@ def resolve_model_path(model: ModelLike, *, to_change: bool = False) -> Path:
         hint=Hint.call("list_models"),
         name=name,
         suggestion=known,
+    )
+
+
+def _check_folder(name: str) -> None:
+    """Raises:
+    UsageError: a folder of compressed images, of models, or of neither these nor images.
+    DataError: it cannot be listed.
+    """
+    from isthmus.images.listing import walk_folder
+    from isthmus.images.opening import SUFFIXES
+
+    other_files = (
+        (".isth", "compressed images", "model.is-compressed-images"),
+        (SUFFIX, "model files", "model.is-folder-of-models"),
+    )
+    for suffix, what, id in other_files:
+        files = (file for file in Path(name).glob(f"*{suffix}") if not file.name.endswith(NO_MODELS))
+        if (file := min(files, default=None)) is not None:
+            raise UsageError(
+                "{name} is a folder of {what}, and one file is expected",
+                id=id,
+                hint=Hint.call("inspect_file", os.fspath(file)),
+                name=name,
+                what=what,
+            )
+    below = (file for _, _, files in walk_folder(Path(name), []) for file in files)
+    kinds_read = (*SUFFIXES, ".npy", ".npz", ".tar", "-ubyte", "-ubyte.gz")
+    if any(file.lower().endswith(kinds_read) for file in below):
+        return
+    raise UsageError(
+        "{name} is a folder without models and images",
+        id="model.is-folder-of-neither",
+        hint=Hint("give a model file, the name of a shipped model, or for a training a folder of images"),
+        name=name,
     )
 
 
