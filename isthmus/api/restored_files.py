@@ -84,7 +84,7 @@ def restore_files(
                 save_image(place, beside(first, second, scale), force=True)
             del before
             save_image(job.target, _to_writable(after, range), force=force, exif=exif, icc=icc)
-        found = entry(
+        restored = entry(
             name=job.name,
             output=os.fspath(job.target),
             height=height,
@@ -92,7 +92,7 @@ def restore_files(
             seconds=time.monotonic() - start,
             **facts,
         )
-        return found, header
+        return restored, header
 
     done = process_files(
         label,
