@@ -62,6 +62,10 @@ class ReconstructedFiles(FilesResult):
     def rows(self) -> tuple[list[str], list[list[object]]]:
         return ["file"], [[path] for path in self.files]
 
+    def csv_rows(self) -> tuple[list[str], list[list[object]]]:
+        """The path of each file."""
+        return self.rows()
+
 
 @use
 def reconstruct_files(
