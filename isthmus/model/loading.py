@@ -133,20 +133,20 @@ def _check_folder(name: str) -> None:
     from isthmus.images.listing import walk_folder
     from isthmus.images.opening import SUFFIXES
 
-    other_files = (
-        (".isth", "compressed images", "model.is-compressed-images"),
-        (SUFFIX, "model files", "model.is-folder-of-models"),
-    )
-    for suffix, what, id in other_files:
-        files = (file for file in Path(name).glob(f"*{suffix}") if not file.name.endswith(NO_MODELS))
-        if (file := min(files, default=None)) is not None:
-            raise UsageError(
-                "{name} is a folder of {what}, and one file is expected",
-                id=id,
-                hint=Hint.call("inspect_file", os.fspath(file)),
-                name=name,
-                what=what,
-            )
+    if (file := _first_file(name, ".isth")) is not None:
+        raise UsageError(
+            "{name} is a folder of compressed images, and one file is expected",
+            id="model.is-compressed-images",
+            hint=Hint.call("inspect_file", file),
+            name=name,
+        )
+    if (file := _first_file(name, SUFFIX)) is not None:
+        raise UsageError(
+            "{name} is a folder of model files, and one file is expected",
+            id="model.is-folder-of-models",
+            hint=Hint.call("inspect_file", file),
+            name=name,
+        )
     below = (file for _, _, files in walk_folder(Path(name), []) for file in files)
     kinds_read = (*SUFFIXES, ".npy", ".npz", ".tar", "-ubyte", "-ubyte.gz")
     if any(file.lower().endswith(kinds_read) for file in below):
@@ -157,6 +157,11 @@ def _check_folder(name: str) -> None:
         hint=Hint("give a model file, the name of a shipped model, or for a training a folder of images"),
         name=name,
     )
+
+
+def _first_file(folder: str, suffix: str) -> str | None:
+    files = (os.fspath(path) for path in Path(folder).glob(f"*{suffix}"))
+    return min((file for file in files if not file.endswith(NO_MODELS)), default=None)
 
 
 def holds_images(model: str) -> bool:
