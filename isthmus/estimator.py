@@ -39,6 +39,8 @@ from isthmus.training.session import train_model
 
 Array = npt.NDArray[Any]
 _MOST_IN_COVARIANCE, _CODES_FOR_PRIOR = 4096, 20_000
+MIN_OUTLIERS = 4  # samples: a hot pixel in each of four channels
+OUTLIER_SHARE = 1e-4  # of all samples
 _ROWS = 64  # every pass has as many rows, so that a row's result does not hang on how many came with it
 FEW_IMAGES, FEW_IMAGES_EPOCHS, USUAL_EPOCHS = 2000, 20.0, 10.0
 
@@ -69,8 +71,9 @@ class ImageAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         image_shape_: `(H, W, C)`.
         range_: `(low, high)` that black and white stand for, of all images after `fit`. Integers of 8 or 16
             bits have their own; floats inside [0, 1] are taken as they are; others are scaled by their least
-            and largest value, beyond which later images may reach by as much again and are clipped. Images on
-            another scale are refused.
+            and largest value, beyond which later images may reach by as much again and are clipped. A few
+            samples far beyond all others, such as hot pixels, do not count and are clipped. Images on another
+            scale are refused.
         n_features_in_: values per image for flat images, as scikit-learn has it.
     """
 
@@ -280,15 +283,21 @@ class ImageAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         if self.range is None and self.dtype_ in (np.uint8, np.uint16) and images.dtype == self.dtype_:
             return shaped
         low, high = self.range_
-        fixed = self.range is not None or self.dtype_ in (np.uint8, np.uint16) or self.range_ == UNIT
-        slack = (TOLERANCE if fixed else 1.0) * (high - low)
-        least, most = float(images.min()), float(images.max())
-        if least < low - slack or most > high + slack:
+        has_own_scale = self.range is not None or self.dtype_ in (np.uint8, np.uint16)
+        slack = (TOLERANCE if has_own_scale or self.range_ == UNIT else 1.0) * (high - low)
+        least, most = (float(images.min()), float(images.max())) if has_own_scale else _typical_span(images)
+        if least < low - slack or most > high + slack or self._is_unit_scale(images, least, most):
             raise ValueError(
                 f"samples from {least:g} to {most:g} are on another scale than those of fit, where black and "
                 f"white are {low:g} and {high:g}; range=(low, high) says what they stand for"
             )
         return np.asarray((shaped.astype(np.float64) - low) / (high - low), dtype=np.float32).clip(0, 1)
+
+    def _is_unit_scale(self, images: Array, least: float, most: float) -> bool:
+        """Whether these are floats in [0, 1] for a model of 8 or 16 bits, which would read them as black."""
+        if self.range is not None or self.dtype_ not in (np.uint8, np.uint16) or images.dtype.kind != "f":
+            return False
+        return least >= 0 and most <= 1 and bool((images != np.rint(images)).any())
 
     def _as_given(self, pixels: Array) -> Array:
         low, high = self.range_
@@ -343,10 +352,22 @@ class ImageAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
 def _range(images: Array) -> tuple[float, float]:
     if images.dtype in (np.uint8, np.uint16):
         return 0.0, float(np.iinfo(images.dtype).max)
-    low, high = float(images.min()), float(images.max())
+    low, high = _typical_span(images)
     if low >= 0 and high <= 1 and not np.issubdtype(images.dtype, np.integer):
         return 0.0, 1.0
     return low, high if high > low else low + 1.0
+
+
+def _typical_span(images: Array) -> tuple[float, float]:
+    """Least and largest sample, but for a few that lie further beyond all others than these span."""
+    least, most = float(images.min()), float(images.max())
+    count = min(max(MIN_OUTLIERS, math.ceil(images.size * OUTLIER_SHARE)), (images.size - 1) // 4)
+    ordered = np.partition(images, (count, images.size - 1 - count), axis=None)
+    low, high = float(ordered[count]), float(ordered[-1 - count])
+    span = high - low
+    if span == 0:
+        return least, most
+    return least if least >= low - span else low, most if most <= high + span else high
 
 
 def _floats(pixels: Array) -> Array:

@@ -50,6 +50,7 @@ class SkippedInput:
 
 
 _collected: ContextVar[dict[str, Message] | None] = ContextVar("isthmus_notes", default=None)
+_skipped: ContextVar[dict[SkippedInput, None] | None] = ContextVar("isthmus_skipped", default=None)
 
 
 def log_note(template: str, /, *, id: str = "note", log_level: int = logging.INFO, **fields: object) -> None:
@@ -71,25 +72,42 @@ def log_note(template: str, /, *, id: str = "note", log_level: int = logging.INF
 
 
 def log_skipped(skipped: Sequence[SkippedInput]) -> None:
-    """Log the inputs that a use left out."""
+    """Log the inputs that a use left out, each once."""
+    logged = _skipped.get()
     for one in skipped:
+        entry = SkippedInput(one.name, one.reason)
+        if logged is not None:
+            if entry in logged:
+                continue
+            logged[entry] = None
         LOGGER.warning("skipped %s: %s", one.name, one.reason, extra={"isthmus_skipped": True})
 
 
 @contextmanager
 def collect_notes() -> Iterator[None]:
-    """Within the block `collected_notes` gives what was noted; a use inside of a use adds to both."""
-    outer = _collected.get()
+    """Within the block `collected_notes` gives what was noted, and `collected_skipped` what was left out; a
+    use inside of a use adds to both.
+    """
+    outer, outer_skipped = _collected.get(), _skipped.get()
     own: dict[str, Message] = {}
-    token = _collected.set(own)
+    own_skipped: dict[SkippedInput, None] = {}
+    token, token_skipped = _collected.set(own), _skipped.set(own_skipped)
     try:
         yield
     finally:
         _collected.reset(token)
+        _skipped.reset(token_skipped)
         if outer is not None:
             outer.update(own)
+        if outer_skipped is not None:
+            outer_skipped.update(own_skipped)
 
 
 def collected_notes() -> tuple[Message, ...]:
     """The notes of the current use so far, in their order, each once."""
     return tuple((_collected.get() or {}).values())
+
+
+def collected_skipped() -> tuple[SkippedInput, ...]:
+    """The inputs that the current use has left out so far, in their order, each once."""
+    return tuple(_skipped.get() or ())

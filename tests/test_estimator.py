@@ -201,3 +201,36 @@ def test_a_range_that_does_not_hold_the_images_is_refused(digits: tuple[np.ndarr
     for given, reason in (((0, 8), "another scale"), ((1, 0), "range must be")):
         with pytest.raises(ValueError, match=reason):
             ImageAutoencoder(**QUICK, range=given).fit(digits[0])
+
+
+def test_floats_in_unit_scale_are_refused_by_a_model_of_bytes(digits: tuple[np.ndarray, np.ndarray]) -> None:
+    bytes_ = (digits[0] * 15).astype(np.uint8)
+    model = ImageAutoencoder(**{**QUICK, "steps": 2}).fit(bytes_)
+    for use in (model.transform, model.score):
+        with pytest.raises(ValueError, match="another scale"):
+            use(bytes_ / 255)
+    model.transform(np.zeros((2, 64)))  # black on every scale
+
+
+@pytest.mark.parametrize(("factor", "offset"), [(1 / 16, 0), (1.0, 0), (1000.0, -500.0)])
+def test_a_few_hot_pixels_do_not_change_the_scale(
+    digits: tuple[np.ndarray, np.ndarray], factor: float, offset: float
+) -> None:
+    images = digits[0] * factor + offset
+    hot = images.copy()
+    hot[0, 0], hot[3, 5] = images.max() + 1000 * factor, images.min() - 1000 * factor
+    clean_model, model = (ImageAutoencoder(**{**QUICK, "steps": 60}).fit(x) for x in (images, hot))
+    assert model.range_ == clean_model.range_
+    again = model.inverse_transform(model.transform(hot))
+    assert np.square(again - images)[1:3].mean() < images.var()
+    clipped = hot.clip(*model.range_)
+    np.testing.assert_array_equal(model.transform(hot), model.transform(clipped))
+
+
+def test_rare_bright_samples_are_part_of_the_scale() -> None:
+    """Stars are few, but more than a few hot pixels, and no sample lies alone beyond the others."""
+    random = np.random.default_rng(0)
+    sky = random.normal(10, 1, (20, 16, 16))
+    sky[random.random(sky.shape) < 0.01] = 4000
+    model = ImageAutoencoder(**{**QUICK, "steps": 2}).fit(sky)
+    assert model.range_[1] == 4000

@@ -163,21 +163,21 @@ def augment(
         for done in work.run():
             task.update(done)
     stop.check(len(work), work.requested, "image")
-    found = work.finish()
-    made = found.images
-    if len(made) < found.requested and not stop.happened:
+    augmented = work.finish()
+    made = augmented.images
+    if len(made) < augmented.requested and not stop.happened:
         log_note(
             "only {made} of {wanted} images: what else was made was dropped",
             id="augment.dropped",
             made=len(made),
-            wanted=found.requested,
+            wanted=augmented.requested,
         )
     return AugmentedImages(
         model=describe_model(model, network),
         pixels=made.stack(np.arange(len(made))),
         asked=count,
-        wanted=found.requested,
-        dropped=found.dropped,
+        wanted=augmented.requested,
+        dropped=augmented.dropped,
         images=made,
         skipped=skipped_inputs(images.skipped),
         complete=stop.complete,

@@ -217,7 +217,7 @@ def classify(
     from isthmus.features.contenders import FEATURE_KINDS
 
     extractor, reference = resolve_extractor_for(network, learned, layer=layer)
-    seen = FEATURE_KINDS if baselines else FEATURE_KINDS[:2]
+    kinds = FEATURE_KINDS if baselines else FEATURE_KINDS[:2]
     stop = Interruption()
     parts = stop.collect(
         iter_probes(
@@ -228,13 +228,13 @@ def classify(
             neighbours=neighbours,
             few=few_labels,
             draws=draws,
-            kinds=seen,
+            kinds=kinds,
             seed=seed,
             progress=progress,
         )
     )
-    stop.check(len(parts), len(seen), "row")
-    found = describe_probes(parts, learned, measured)
+    stop.check(len(parts), len(kinds), "row")
+    probes = describe_probes(parts, learned, measured)
     return Classification(
         model=describe_model(model, network),
         layer=extractor.reading.layer,
@@ -243,11 +243,11 @@ def classify(
         classes=learned.classes,
         few_labels=few_labels,
         neighbours=neighbours,
-        scores=found.rows,
+        scores=probes.rows,
         names=measured.names,
-        predicted=found.predicted,
-        confidence=found.confidence,
-        confusion=found.confusion,
+        predicted=probes.predicted,
+        confidence=probes.confidence,
+        confusion=probes.confusion,
         skipped=skipped_inputs(learned.skipped, measured.skipped),
         complete=stop.complete,
     )

@@ -224,7 +224,7 @@ def cluster(
     from isthmus.features.contenders import FEATURE_KINDS
 
     extractor = fit_extractor_to_data(network, images, layer=layer)
-    seen = FEATURE_KINDS if baselines else FEATURE_KINDS[:2]
+    kinds = FEATURE_KINDS if baselines else FEATURE_KINDS[:2]
     stop = Interruption()
     parts = stop.collect(
         iter_groupings(
@@ -237,13 +237,13 @@ def cluster(
             neighbours=neighbours,
             seeds=seeds,
             seed=seed,
-            kinds=seen,
+            kinds=kinds,
             progress=progress,
         )
     )
-    stop.check(len(parts), 1 if images.labels is None else len(seen), "grouping")
-    found = parts[0].clusters
-    assigned, typical = found.assigned, found.typical
+    stop.check(len(parts), 1 if images.labels is None else len(kinds), "grouping")
+    grouping = parts[0].clusters
+    assigned, typical = grouping.assigned, grouping.typical
     return Clustering(
         model=describe_model(model, network),
         layer=extractor.reading.layer,
@@ -258,7 +258,7 @@ def cluster(
         seeds=seeds,
         names=images.names,
         assigned=assigned,
-        points=found.places,
+        points=grouping.places,
         skipped=skipped_inputs(images.skipped),
         complete=stop.complete,
         _typical_rows=typical,

@@ -77,8 +77,8 @@ class Direction(Result):
 
     @property
     def step(self) -> npt.NDArray[np.float32]:
-        found: npt.NDArray[np.float32] = self._vector.step.numpy()
-        return found
+        values: npt.NDArray[np.float32] = self._vector.step.numpy()
+        return values
 
     def summary(self) -> str:
         plus, minus = (format_count(number, "image") for number in self.images)
@@ -184,18 +184,18 @@ def find_direction(
 
     high, low, names = _read_groups(network, plus, minus, data, label, from_label, limit, range)
     with start_task(progress, "encoding", 1) as task:
-        found = find(network, high, low, discriminant=method == "discriminant")
+        direction = find(network, high, low, discriminant=method == "discriminant")
         task.update(1)
-    found.facts.update(plus=names[0], minus=names[1])
+    direction.facts.update(plus=names[0], minus=names[1])
     return Direction(
         model=describe_model(model, network),
         plus=names[0],
         minus=names[1],
         images=(len(high), len(low)),
         method=method,
-        auc=found.facts["auc"],
+        auc=direction.facts["auc"],
         skipped=skipped_inputs(high.skipped, low.skipped),
-        _vector=found,
+        _vector=direction,
     )
 
 

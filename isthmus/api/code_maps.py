@@ -181,7 +181,7 @@ def code_map(
     images = sample_evenly(everything, limit)
     stop = Interruption()
     with start_task(progress, "laying out", 1) as task:
-        found = lay_out_codes(
+        layout = lay_out_codes(
             network, images, neighbours=method == "tsne", seed=seed, stop=stop, report=task.update
         )
     stop.check(1, 2, "step", then="the map is by PCA")
@@ -189,9 +189,9 @@ def code_map(
     return CodeMap(
         model=name,
         given=len(everything),
-        method="tsne" if found.explained is None else "pca",
-        explained=found.explained,
-        points=found.points,
+        method="tsne" if layout.explained is None else "pca",
+        explained=layout.explained,
+        points=layout.points,
         names=images.names,
         labels=images.labels,
         classes=images.classes,

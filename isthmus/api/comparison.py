@@ -275,12 +275,12 @@ def _train_and_measure(
 
     with start_task(progress, label, 1.0) as task:
         model = train_trial(training, recipe, length, seed=seed, report=task.update)
-    found = evaluate(model, held_back, reference=training, progress=SILENT)
+    measured = evaluate(model, held_back, reference=training, progress=SILENT)
     return _Trained(
-        facts=found.model,
+        facts=measured.model,
         numbers=model.recipe.geometry.numbers(model.size),
-        metrics=found.clean or found.metrics,
-        baselines=found.baselines if found.clean is None else {},
+        metrics=measured.clean or measured.metrics,
+        baselines=measured.baselines if measured.clean is None else {},
     )
 
 
@@ -313,15 +313,15 @@ def _split(
     skipped = skipped_inputs(images.skipped, () if other is None else other.skipped)
     if other is None:
         # Another seed than the validation split's, or the same images would be taken twice.
-        kept, held_back = hold_out(images, TEST_SHARE, seed=1)
-        images, other = images.subset(kept), images.subset(held_back)
+        training_rows, test_rows = hold_out(images, TEST_SHARE, seed=1)
+        images, other = images.subset(training_rows), images.subset(test_rows)
     # What was left out is reported once, not again by each evaluation.
     return replace(images, skipped=(), notes=()), replace(other, skipped=(), notes=()), skipped
 
 
-def _means(found: Sequence[Mapping[str, float]]) -> dict[str, MeanOverSeeds]:
-    names = [name for name in found[0] if all(name in metrics for metrics in found)]
-    return {name: _mean([metrics[name] for metrics in found]) for name in names}
+def _means(metrics_by_seed: Sequence[Mapping[str, float]]) -> dict[str, MeanOverSeeds]:
+    names = [name for name in metrics_by_seed[0] if all(name in metrics for metrics in metrics_by_seed)]
+    return {name: _mean([metrics[name] for metrics in metrics_by_seed]) for name in names}
 
 
 def _mean(values: Sequence[float]) -> MeanOverSeeds:

@@ -79,11 +79,11 @@ def compress(
     from isthmus.codec.rate_control import check_target, encode_picture
 
     check_target(quality, bpp, psnr, preview, effort)
-    found = read_picture(image, range=range, max_pixels=max_pixels)
-    if found.several:
+    picture = read_picture(image, range=range, max_pixels=max_pixels)
+    if picture.several:
         log_note("the file holds several pictures; this is the first", id="reading.file-several-pictures")
     return encode_picture(
-        found,
+        picture,
         codec_for(model),
         quality=quality,
         bpp=bpp,
@@ -130,9 +130,9 @@ def decompress(
     from isthmus.codec.grid import Rectangle
     from isthmus.codec.models import codec_for
 
-    found = container.read_container(read_compressed(data), max_pixels=max_pixels, keep_going=keep_going)
+    content = container.read_container(read_compressed(data), max_pixels=max_pixels, keep_going=keep_going)
     area = None if region is None else Rectangle.of_region(region)
-    return decode_picture(found, codec_for(model), region=area, keep_going=keep_going).picture.array()
+    return decode_picture(content, codec_for(model), region=area, keep_going=keep_going).picture.array()
 
 
 def read_preview(data: bytes | PathLike) -> npt.NDArray[np.uint8] | None:

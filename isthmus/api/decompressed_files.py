@@ -136,12 +136,12 @@ def decompress_files(
     area = None if region is None else Rectangle.of_region(region)
 
     def decode(job: FileJob) -> DecompressedFile:
-        found = container.read_container(
+        content = container.read_container(
             read_compressed(job.source), max_pixels=max_pixels, keep_going=keep_going
         )
-        height, width = found.header.size
+        height, width = content.header.size
         with reserve_memory(height * width * BYTES_PER_PX, memory_bytes() // 4):
-            result = decode_picture(found, codec, region=area, keep_going=keep_going)
+            result = decode_picture(content, codec, region=area, keep_going=keep_going)
             shown = result.picture
             array = shown.array()
             if shown.alpha is not None and not holds_alpha(job.target):
@@ -182,13 +182,13 @@ def list_compressed(folder: Path) -> InputFiles:
     from isthmus.images.listing import walk_folder
 
     skipped: list[SkippedInput] = []
-    found = sorted(
+    paths = sorted(
         Path(place, name)
         for place, _, names in walk_folder(folder, skipped)
         for name in names
         if name.endswith(SUFFIX) and not name.startswith(".")
     )
-    if not found:
+    if not paths:
         unlisted = f"; {skipped[0].name} {skipped[0].reason}" if skipped else ""
         raise DataError(
             "{folder}: no {suffix} files in it{unlisted}",
@@ -198,4 +198,4 @@ def list_compressed(folder: Path) -> InputFiles:
             suffix=SUFFIX,
             unlisted=unlisted,
         )
-    return InputFiles(tuple((path, path.relative_to(folder).as_posix()) for path in found), tuple(skipped))
+    return InputFiles(tuple((path, path.relative_to(folder).as_posix()) for path in paths), tuple(skipped))

@@ -156,34 +156,34 @@ def run_demo(
         f"{training.images:,} images that come with the package"
     )
     images = read_images_for(model, TEST)
-    found = _Parts()
+    collected = _Parts()
     stop = Interruption()
     with stop:
-        found.evaluation = _evaluate(report, model, images, progress)
-        found.features = _add_features(report, model, images)
-        found.explanation = _explain(report, model, images, progress)
-        found.generation = _generate(report, model, model_path, images)
+        collected.evaluation = _evaluate(report, model, images, progress)
+        collected.features = _add_features(report, model, images)
+        collected.explanation = _explain(report, model, images, progress)
+        collected.generation = _generate(report, model, model_path, images)
         log_note("compressing a photograph with the shipped model", id="demo.compressing")
-        found.compressed = add_sample_compression(report)
+        collected.compressed = add_sample_compression(report)
         log_note("repairing a photograph with the shipped models", id="demo.repairing")
-        found.repaired = add_repair(report)
-    parts = vars(found)
+        collected.repaired = add_repair(report)
+    parts = vars(collected)
     stop.check(1 + sum(part is not None for part in parts.values()), 1 + len(parts), "part")
     model_page.add_use(report, model_path.as_posix())
     model_page.add_recipe(report, model.recipe)
-    if found.evaluation is not None:
-        model_page.add_environment(report, model, found.evaluation)
+    if collected.evaluation is not None:
+        model_page.add_environment(report, model, collected.evaluation)
     report.write(report_path)
     return Demonstration(
         model=model_path.as_posix(),
         report=report_path.as_posix(),
         training=training,
-        evaluation=found.evaluation,
-        features=found.features,
-        explanation=found.explanation,
-        generation=found.generation,
-        compressed=found.compressed,
-        repaired=found.repaired,
+        evaluation=collected.evaluation,
+        features=collected.features,
+        explanation=collected.explanation,
+        generation=collected.generation,
+        compressed=collected.compressed,
+        repaired=collected.repaired,
         next=_suggest(folder, model_path.as_posix()),
         complete=stop.complete,
     )
@@ -207,7 +207,7 @@ def _evaluate(report: Report, model: Autoencoder, images: ImageSet, progress: Pr
     from isthmus.api.pages.example_images import examples
 
     log_note("evaluating on {data}", id="demo.evaluating", data=TEST)
-    found = evaluate(model, TEST, progress=progress)
+    evaluation = evaluate(model, TEST, progress=progress)
     height, width, channels = images.shape or (*model.size, model.channels)
     report.text(
         "Reconstructions",
@@ -217,13 +217,13 @@ def _evaluate(report: Report, model: Autoencoder, images: ImageSet, progress: Pr
     )
     spread = [round(i * (len(images) - 1) / (SHOWN_IMAGES - 1)) for i in range(SHOWN_IMAGES)]
     model_page.add_reconstructions(report, examples(model, images, spread, seed=0), "Reconstructions")
-    model_page.add_numbers(report, found)
-    worst = found.worst(SHOWN_IMAGES)
-    model_page.add_worst(report, found, worst, examples(model, images, worst, seed=0))
+    model_page.add_numbers(report, evaluation)
+    worst = evaluation.worst(SHOWN_IMAGES)
+    model_page.add_worst(report, evaluation, worst, examples(model, images, worst, seed=0))
     model_page.add_training(report, model)
-    model_page.add_code(report, found)
-    model_page.add_gap(report, found)
-    return found
+    model_page.add_code(report, evaluation)
+    model_page.add_gap(report, evaluation)
+    return evaluation
 
 
 def _add_features(report: Report, model: Autoencoder, test: ImageSet) -> dict[str, ProbeScores]:
@@ -272,7 +272,7 @@ def _explain(report: Report, model: Autoencoder, images: ImageSet, progress: Pro
     from isthmus.images.subsets import sample_evenly
 
     log_note("explaining the code of one image", id="demo.explaining")
-    found = explain(
+    explanation = explain(
         model,
         images.subset([0]),
         reference=sample_evenly(images, MAX_COMPARED_IMAGES),
@@ -280,10 +280,10 @@ def _explain(report: Report, model: Autoencoder, images: ImageSet, progress: Pro
         progress=progress,
     )
     section = "One code explained"
-    add_maps(report, found, section)
-    add_decoded_units(report, found, section)
-    add_scores(report, found, section)
-    return found
+    add_maps(report, explanation, section)
+    add_decoded_units(report, explanation, section)
+    add_scores(report, explanation, section)
+    return explanation
 
 
 def _generate(report: Report, model: Autoencoder, path: Path, images: ImageSet) -> Generation:
@@ -298,8 +298,8 @@ def _generate(report: Report, model: Autoencoder, path: Path, images: ImageSet) 
     known = read_images_for(model, DATA)
     fit_prior(model, known, kind="mixture", components=20)
     model.save(path)
-    found = evaluate_generation(model, images, train=known, count=SAMPLES, bar=False)
-    sections.add_generation(report, found)
+    generation = evaluate_generation(model, images, train=known, count=SAMPLES, bar=False)
+    sections.add_generation(report, generation)
     ends = [images.image(round(share * (len(images) - 1))) for share in (0.0, 0.4, 1.0)]
     strip = interpolate_images(model, ends, frames=SHOWN_IMAGES // 2 + 1)
     report.picture(
@@ -311,7 +311,7 @@ def _generate(report: Report, model: Autoencoder, path: Path, images: ImageSet) 
         "A strip of images that change step by step.",
     )
     sections.add_map(report, model, images, sections.GENERATION)
-    return found
+    return generation
 
 
 def _suggest(folder: Path, model: str) -> tuple[str, ...]:

@@ -17,9 +17,10 @@ from isthmus.api.inputs import (
     refuse_unused,
 )
 from isthmus.api.reference import ReferenceKind, resolve_extractor
-from isthmus.api.result import Result, skipped_inputs, use
+from isthmus.api.result import Result, use
 from isthmus.errors import Hint, UsageError
 from isthmus.interruption import Interruption
+from isthmus.log import collected_skipped
 from isthmus.progress import Progress, start_task
 from isthmus.wording import format_count
 
@@ -192,6 +193,6 @@ def embed(
         names=images.names[: len(rows)],
         labels=None if images.labels is None else images.labels[: len(rows)],
         classes=images.classes,
-        skipped=skipped_inputs(images.skipped),
+        skipped=collected_skipped(),
         complete=stop.complete,
     )

@@ -157,7 +157,7 @@ def evaluate(
         _note_overlap(given, known, same_source=reference is None and given.source == known.source)
     stop = Interruption()
     with start_task(progress, "evaluating", total, "images") as task:
-        found = measure_passes(
+        passes = measure_passes(
             Evaluator(network, seed, nll_samples, lambda _: None),
             images,
             rivals,
@@ -166,7 +166,7 @@ def evaluate(
             stop=stop,
             task=task,
         )
-    main = found.main
+    main = passes.main
     if likely is not None and likely.needs_probabilities and not main.binary:
         log_note(
             "the images are not black and white: nats under {likely} are cross-entropies, not probabilities",
@@ -187,16 +187,16 @@ def evaluate(
                 else [resolve_prior(network, reference=reference, range=range)[0]]
             )
             made = _evaluate_generation(network, given, known, priors, samples, features, seed, progress)
-    done = found.done + (0 if made is None else compared)
+    done = passes.done + (0 if made is None else compared)
     stop.check(done, total + compared, "image")
     return Evaluation(
         model=describe_network(network),
         data=describe_images(given, images.subset(list(builtins.range(main.images))), main.binary),
         metrics=main.metrics,
         baselines=main.baselines,
-        clean=found.clean,
-        gap=found.gap,
-        privacy=found.membership,
+        clean=passes.clean,
+        gap=passes.gap,
+        privacy=passes.membership,
         generation=made,
         code=main.code.statistics(),
         seed=seed,

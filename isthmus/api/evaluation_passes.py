@@ -72,17 +72,17 @@ def measure_passes(
 
     measure = replace(measure, done=count)
     corruption = measure.model.recipe.corruption
-    found = EvaluationPasses(measure(images, corruption, rivals, stop), 0)
+    passes = EvaluationPasses(measure(images, corruption, rivals, stop), 0)
     if not stop.happened:
         with stop:  # each of these is kept if it came to its end
             if not corruption.is_identity and not corruption.is_paired:
-                found.clean = measure(images, axes.NoCorruption(), {}).metrics
+                passes.clean = measure(images, axes.NoCorruption(), {}).metrics
             if probe is not None:
-                seen = measure(probe, corruption, {})
-                found.gap = describe_gap(found.main.metrics, seen.metrics, len(probe))
+                on_training = measure(probe, corruption, {})
+                passes.gap = describe_gap(passes.main.metrics, on_training.metrics, len(probe))
                 if members is not None:
                     new = ~np.isin(images.hashes(), members.hashes())
-                    scores = found.main.scores["mse"][new]
-                    found.membership = measure_membership(seen.scores["mse"], scores)
-    found.done = done
-    return found
+                    scores = passes.main.scores["mse"][new]
+                    passes.membership = measure_membership(on_training.scores["mse"], scores)
+    passes.done = done
+    return passes

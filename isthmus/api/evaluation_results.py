@@ -144,11 +144,11 @@ class Evaluation(Result):
         if self.gap is not None and self.gap.mse_ratio is not None:
             lines.append(f"squared error is {self.gap.mse_ratio:.3g} times that on training images")
         if self.privacy is not None:
-            found = self.privacy
-            verdict = "its losses give training images away" if found.leaks else "no more than chance"
+            membership = self.privacy
+            verdict = "its losses give training images away" if membership.leaks else "no more than chance"
             lines.append(
-                f"membership: AUROC {found.auroc:.3f} ({found.low:.3f} to {found.high:.3f}), "
-                f"{found.found_at_1_percent:.1%} found at 1 % false alarms: {verdict}"
+                f"membership: AUROC {membership.auroc:.3f} ({membership.low:.3f} to {membership.high:.3f}), "
+                f"{membership.found_at_1_percent:.1%} found at 1 % false alarms: {verdict}"
             )
         return "\n".join(lines)
 

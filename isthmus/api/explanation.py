@@ -205,7 +205,7 @@ def explain(
     some = sample_evenly(known, limit)
     stop = Interruption()
     with start_task(progress, "explaining", 1.0) as task:
-        found = explain_first(
+        explanation = explain_first(
             network,
             queries,
             some,
@@ -220,7 +220,7 @@ def explain(
         )
         with stop:
             task.update(1.0)
-    return found
+    return explanation
 
 
 def explain_first(

@@ -12,7 +12,7 @@ from isthmus.file_jobs import FileJob, InputFiles, Report, plan_outputs, run_job
 from isthmus.interruption import Interruption
 from isthmus.log import SkippedInput, log_skipped
 from isthmus.progress import Progress, start_task
-from isthmus.wording import format_count
+from isthmus.wording import choose_word, format_count
 
 Value = TypeVar("Value")
 
@@ -62,8 +62,9 @@ class FilesResult(Result):
 
     def kept_text(self) -> str:
         """The end of a sentence that says how many outputs were kept; may be empty."""
-        kept = self.already_there
-        return f"; {kept:,} {'was' if kept == 1 else 'were'} there already and kept" if kept else ""
+        if (existing := self.already_there) == 0:
+            return ""
+        return f"; {existing:,} {choose_word(existing, 'was', 'were')} there already and kept"
 
 
 @dataclass(frozen=True)

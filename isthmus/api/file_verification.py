@@ -148,6 +148,6 @@ def _decode(path: Path, codec: Codec, max_pixels: int) -> None:
 
 def _list_by_path(folder: Path) -> InputFiles:
     """As `list_compressed`, with names that lead from the current folder."""
-    found = list_compressed(folder)
-    skipped = tuple(SkippedInput(f"{folder / one.name}/", one.reason) for one in found.skipped)
-    return InputFiles(tuple((path, os.fspath(path)) for path, _ in found.files), skipped)
+    listed = list_compressed(folder)
+    skipped = tuple(SkippedInput(f"{folder / one.name}/", one.reason) for one in listed.skipped)
+    return InputFiles(tuple((path, os.fspath(path)) for path, _ in listed.files), skipped)

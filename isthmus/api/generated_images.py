@@ -65,8 +65,8 @@ class GeneratedImages(PictureResult):
 
     def image(self, index: int) -> npt.NDArray[np.uint8]:
         """One image, `(H, W, C)` uint8."""
-        found: npt.NDArray[np.uint8] = self.pixels[index]
-        return found
+        pixels: npt.NDArray[np.uint8] = self.pixels[index]
+        return pixels
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
         import numpy as np
@@ -146,15 +146,15 @@ class GeneratedImages(PictureResult):
         """`files`: what was written to these paths."""
         from isthmus.images.outputs import image_paths
 
-        found: list[str] = []
+        names: list[str] = []
         for path in paths:
             one = (
                 [Path(path)]
                 if _is_document(path)
                 else image_paths(path, self.count, channels=self.pixels.shape[3], **self._classes())
             )
-            found += map(str, one)
-        return {"files": found}
+            names += map(str, one)
+        return {"files": names}
 
     def _classes(self) -> dict[str, Any]:
         """Labels and classes, for a folder with one sub-folder per class."""

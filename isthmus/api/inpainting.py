@@ -102,8 +102,10 @@ def inpaint(
         >>> isthmus.inpaint(image, mask).shape
         (32, 32, 3)
     """
+    from isthmus.images.sources import hold_content
     from isthmus.restoration.inpainting import inpaint_image
 
+    image = hold_content(image)
     with start_task(progress, "inpainting", 1) as task:
         restored = inpaint_image(image, mask, model, ensemble=ensemble, range=range, report=task.update)
     log_dropped_parts(image)

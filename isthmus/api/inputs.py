@@ -95,17 +95,17 @@ def read_image_for(model: Autoencoder, image: ImageLike, *, range: Range | None 
     Raises:
         DataError: missing, damaged, no image, or several.
     """
-    from isthmus.images.reading import read, read_image
+    from isthmus.images.conform import to_channels
+    from isthmus.images.reading import read_single
 
-    if isinstance(image, (str, os.PathLike)):
-        images = read(image, range=range)
-        report_reading(images)
-        if images.channels == 3 and model.channels == 1:
-            log_note(
-                "the image has colour and the model reads gray: its luminance is taken",
-                id="reading.luminance",
-            )
-    return read_image(image, channels=model.channels, range=range)
+    images = read_single(image, channels=model.channels, range=range)
+    report_reading(images)
+    if images.channels == 3 and model.channels == 1:
+        log_note(
+            "the image has colour and the model reads gray: its luminance is taken",
+            id="reading.luminance",
+        )
+    return to_channels(images.image(0), model.channels)
 
 
 def read_images(data: DataLike, *, limit: int | None = None, range: Range | None = None) -> ImageSet:

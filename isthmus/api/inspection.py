@@ -65,7 +65,7 @@ class ModelInfo(Result):
         data, settled, best = (training.get(key) or {} for key in ("data", "settled", "best"))
         height, width = self.size
         colour = {1: "gray", 3: "colour"}.get(self.channels, f"{self.channels} channels")
-        found: list[tuple[str, object]] = [
+        entries: list[tuple[str, object]] = [
             ("model", self.model),
             ("bytes", f"{self.bytes:,}"),
             ("recipe", recipe.get("name")),
@@ -94,7 +94,9 @@ class ModelInfo(Result):
                 f"isthmus {training['version']}, torch {training['torch']}" if "torch" in training else None,
             ),
         ]
-        return ["what", "value"], [[name, str(value)] for name, value in found if value not in (None, "none")]
+        return ["what", "value"], [
+            [name, str(value)] for name, value in entries if value not in (None, "none")
+        ]
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -150,15 +152,15 @@ def inspect_file(path: PathLike) -> ModelInfo | CompressedFileInfo:
     file = resolve_model_path(path)
     header = read_header(file)
     try:
-        found = _describe_header(os.fspath(path), file.stat().st_size, header)
-        found.rows()  # what is damaged in it is found here, not when it is shown
+        info = _describe_header(os.fspath(path), file.stat().st_size, header)
+        info.rows()  # what is damaged in it is found here, not when it is shown
     except IsthmusError:
         raise
     except (LookupError, TypeError, ValueError, AttributeError):
         raise ModelFileError(
             "{path} is damaged: its header is not what isthmus writes", id="model-file.header", path=path
         ) from None
-    return found
+    return info
 
 
 def _is_compressed(path: PathLike) -> bool:

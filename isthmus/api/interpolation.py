@@ -27,6 +27,7 @@ from isthmus.api.result import use
 from isthmus.api.sampling import DEFAULT_DRAWING_STEPS
 from isthmus.errors import Hint, UsageError
 from isthmus.images.bands import note_bands
+from isthmus.log import collected_skipped
 
 PathKind = Literal["linear", "spherical", "prior"]
 
@@ -133,4 +134,5 @@ def interpolate(
         images=tuple(map(describe_input, images)),
         path=path,
         prior=None if chosen is None else chosen.kind,
+        skipped=collected_skipped(),
     )

@@ -251,17 +251,17 @@ def _find_device() -> Device:
 
 def _check_decoders(decodes: Mapping[str, bool]) -> MachineCheck:
     missing = [name for name, works in decodes.items() if not works]
-    found = ", ".join(name for name, works in decodes.items() if works) or "none of the newer ones"
+    works_text = ", ".join(name for name, works in decodes.items() if works) or "none of the newer ones"
     advice = f"this Pillow cannot read {', '.join(missing)}: pip install --upgrade pillow"
-    return MachineCheck("image formats", found, advice if missing else "ok")
+    return MachineCheck("image formats", works_text, advice if missing else "ok")
 
 
 def _check_threads(cpu: Processor) -> MachineCheck:
-    found = f"{cpu.cores} usable, torch uses {cpu.threads}"
+    cores_text = f"{cpu.cores} usable, torch uses {cpu.threads}"
     if cpu.threads <= cpu.cores:
-        return MachineCheck("cores", found)
+        return MachineCheck("cores", cores_text)
     advice = f"more threads than cores slow each other down: set ISTHMUS_THREADS={cpu.cores}"
-    return MachineCheck("cores", found, advice)
+    return MachineCheck("cores", cores_text, advice)
 
 
 def _check_speed(speedup: float | None) -> MachineCheck:
@@ -273,8 +273,8 @@ def _check_speed(speedup: float | None) -> MachineCheck:
 
 def _check_cache(cache: CacheFolder) -> MachineCheck:
     is_full = cache.free_bytes is not None and cache.free_bytes < MIN_FREE_BYTES
-    found = f"{cache.folder}, {_format_space(cache.free_bytes, 'unknown space')} free"
-    return MachineCheck("cache", found, "little space left" if is_full else "ok")
+    cache_text = f"{cache.folder}, {_format_space(cache.free_bytes, 'unknown space')} free"
+    return MachineCheck("cache", cache_text, "little space left" if is_full else "ok")
 
 
 def _check_data_folder(folder: str | None) -> MachineCheck:
@@ -285,8 +285,8 @@ def _check_data_folder(folder: str | None) -> MachineCheck:
 def _check_extra(name: str, extra: Extra) -> MachineCheck:
     if not extra.missing:
         return MachineCheck(f"extra {name}", "installed")
-    found = f"without {', '.join(extra.missing)}"
-    return MachineCheck(f"extra {name}", found, f"missing: {install_command(name)}")
+    missing_text = f"without {', '.join(extra.missing)}"
+    return MachineCheck(f"extra {name}", missing_text, f"missing: {install_command(name)}")
 
 
 def _format_space(size_bytes: int | None, unknown: str) -> str:

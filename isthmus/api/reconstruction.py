@@ -62,6 +62,10 @@ class ReconstructedFiles(FilesResult):
     def rows(self) -> tuple[list[str], list[list[object]]]:
         return ["file"], [[path] for path in self.files]
 
+    def csv_rows(self) -> tuple[list[str], list[list[object]]]:
+        """The path of each file."""
+        return self.rows()
+
 
 @use
 def reconstruct_files(
@@ -128,16 +132,16 @@ def reconstruct_files(
         return _write_array(reconstructions, images, out, compare=compare, scale=scale, force=force)
 
     def reconstruct(job: FileJob, _: Report) -> str:
-        image, seen = images.image(job.index), reconstructions.take(job.index)
+        image, reconstruction = images.image(job.index), reconstructions.take(job.index)
         if compare:
-            pair = [visible_bands(one) for one in (image, seen)]
+            pair = [visible_bands(one) for one in (image, reconstruction)]
             if bands:
                 pair = [to_dtype(one, "uint8") for one in pair]
             save_image(job.target, beside(pair[0], pair[1], scale), force=force)
         elif bands and job.target.suffix.lower() in (".tif", ".tiff"):
-            save_bands(job.target, enlarge(seen, scale or 1), force=force)
+            save_bands(job.target, enlarge(reconstruction, scale or 1), force=force)
         else:
-            save_image(job.target, enlarge(seen, scale or 1), force=force)
+            save_image(job.target, enlarge(reconstruction, scale or 1), force=force)
         return os.fspath(job.target)
 
     done = process_files(

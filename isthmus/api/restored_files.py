@@ -84,7 +84,7 @@ def restore_files(
                 save_image(place, beside(first, second, scale), force=True)
             del before
             save_image(job.target, _to_writable(after, range), force=force, exif=exif, icc=icc)
-        found = entry(
+        restored = entry(
             name=job.name,
             output=os.fspath(job.target),
             height=height,
@@ -92,7 +92,7 @@ def restore_files(
             seconds=time.monotonic() - start,
             **facts,
         )
-        return found, header
+        return restored, header
 
     done = process_files(
         label,
@@ -141,11 +141,14 @@ def _decode(job: FileJob, max_pixels: int, *, raw: bool) -> tuple[Pixels, bytes 
 
 
 def log_dropped_parts(image: ImageLike) -> None:
-    """Log what is not read of an image file: bits beyond the eighth of colour, further pages."""
+    """Log what is not read of an image file or its bytes: bits beyond the eighth of colour, further pages."""
     from isthmus.images.formats import probe
     from isthmus.images.reading import names_set
+    from isthmus.images.sources import content_of, is_encoded
 
-    if isinstance(image, (str, os.PathLike)) and not names_set(image):
+    if is_encoded(image):
+        _log_dropped([probe(content_of(image))])
+    elif isinstance(image, (str, os.PathLike)) and not names_set(image):
         _log_dropped([probe(Path(image))])
 
 

@@ -28,6 +28,7 @@ from isthmus.api.result import use
 from isthmus.errors import Hint, UsageError
 from isthmus.images.bands import note_bands
 from isthmus.interruption import Interruption
+from isthmus.log import collected_skipped
 from isthmus.progress import Progress, start_task
 
 if TYPE_CHECKING:
@@ -175,5 +176,6 @@ def generate(
         label=label,
         like=None if like is None else describe_input(like),
         seed=seed,
+        skipped=collected_skipped(),
         complete=stop.complete,
     )

@@ -228,9 +228,9 @@ def search(
     from isthmus.features.readout import extract_features
 
     stop = Interruption()
-    found = _index_images(network, images, layer, None if index is None else Path(index), stop, progress)
-    fresh = found.fresh
-    wanted = extract_features(network, queries, found.extractor, compact=True)
+    features = _index_images(network, images, layer, None if index is None else Path(index), stop, progress)
+    fresh = features.fresh
+    wanted = extract_features(network, queries, features.extractor, compact=True)
     values, places = find_nearest(fresh.index.vectors, wanted, count, metric=metric)
     matches = tuple(
         tuple(Match(images.names[int(r)], int(r), float(v)) for r, v in zip(some, much, strict=True))
@@ -238,16 +238,16 @@ def search(
     )
     return SearchResult(
         model=describe_model(model, network),
-        layer=found.extractor.reading.layer,
+        layer=features.extractor.reading.layer,
         reference="data",
         metric=metric,
         images=len(fresh.index),
         queries=queries.names,
         matches=matches,
-        index=None if index is None or found.error is not None else Path(index),
+        index=None if index is None or features.error is not None else Path(index),
         added=fresh.added,
         removed=fresh.removed,
-        index_error=found.error,
+        index_error=features.error,
         skipped=skipped_inputs(images.skipped, queries.skipped),
         complete=stop.complete,
         _lookup=ImageLookup(network, data, images, range),

@@ -58,6 +58,8 @@ def log_choices(trainer: Trainer) -> None:
         held_out="" if held_out is None else f", {len(held_out):,} to validate on",
     )
     report_reading(images)
+    if held_out is not None:  # read from `val`, or another part of the same set
+        report_reading(held_out)
     log_note(
         "recipe {recipe}, code {code}, {parameters}",
         id="training.recipe",

@@ -138,22 +138,22 @@ def tune(
         # An existing log is continued; whether it can be written is found out before the first training.
         check_output(log, force=True, stream=False)
     with nullcontext() if log is None else exclusive(log):
-        kept = open_log(log, about, force=force)
+        trial_log = open_log(log, about, force=force)
         if search == "random":
             points = list(iter_random(axes, trials, seed))
         proposals = (
-            propose_with_optuna(axes, names, trials, seed, kept)
+            propose_with_optuna(axes, names, trials, seed, trial_log)
             if search == "optuna"
             else propose_fixed(points)
         )
-        job = _Job(images, parts, chosen, names, seed, length, kept, proposals)
+        job = _Job(images, parts, chosen, names, seed, length, trial_log, proposals)
         stop = Interruption()
         in_time = True
         with stop, start_task(progress, "tuning", total * folds, "trainings") as task:
             in_time = job.run(budget, task)
         then = "" if log is None else f"the same call goes on from {os.fspath(log)}"
         stop.check(job.done, total * folds, "training", then=then)
-    found = [_describe_trial(trial, names) for trial in kept.trials]
+    results = [_describe_trial(trial, names) for trial in trial_log.trials]
     return TuningResult(
         recipe=chosen.name,
         data=images.source,
@@ -161,8 +161,8 @@ def tune(
         folds=folds,
         objectives=names,
         complete=in_time and stop.complete,
-        seconds=round(sum(trial.seconds for trial in kept.trials), 2),
-        trials=tuple(_rank(found, names[0])),
+        seconds=round(sum(trial.seconds for trial in trial_log.trials), 2),
+        trials=tuple(_rank(results, names[0])),
         log=None if log is None else os.fspath(log),
         skipped=skipped_inputs(images.skipped),
     )

@@ -248,7 +248,11 @@ def _is_set(value: Any) -> bool:
     """Whether `read` is to be asked, for more than the pixels of one file."""
     if isinstance(value, (list, tuple)):
         shapes = {one.shape for one in value if isinstance(one, np.ndarray)}
-        return len(shapes) > 1 or any(holds_file(one) or isinstance(one, (ImageSet, Tensor)) for one in value)
+        return (
+            len(shapes) > 1
+            or any(len(shape) == 4 for shape in shapes)
+            or any(holds_file(one) or isinstance(one, (ImageSet, Tensor)) for one in value)
+        )
     return isinstance(value, ImageSet) or (isinstance(value, (str, os.PathLike)) and names_set(value))
 
 

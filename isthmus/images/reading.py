@@ -132,6 +132,20 @@ def read_image(
         DataError: as `read`; several images.
         UsageError: impossible `channels` or `range`.
     """
+    pixels = read_single(image, channels=channels, range=range, max_pixels=max_pixels).image(0)
+    return pixels if channels is None else to_channels(pixels, channels)
+
+
+def read_single(
+    image: Any,
+    *,
+    channels: int | None = None,
+    range: Range | None = None,
+    max_pixels: int = MAX_PIXELS,
+) -> ImageSet:
+    """As `read_image`: the one image as a set, with the choices that were made. Its channels are as they are;
+    those that are asked for settle what an array's axes are.
+    """
     check_request(size=None, channels=channels)
     reader = _Reader(None, None, check_range(range), max_pixels, None, None, array_channels=channels)
     images = reader.read(image)
@@ -143,7 +157,7 @@ def read_image(
             source=images.source,
             images=len(images),
         )
-    return images.image(0) if channels is None else to_channels(images.image(0), channels)
+    return images
 
 
 def names_set(path: str | os.PathLike[str]) -> bool:

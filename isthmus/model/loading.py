@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 ModelLike: TypeAlias = "str | os.PathLike[str] | Autoencoder"
 SUFFIX = ".safetensors"
+NO_MODELS = (".resume.safetensors", ".isthmus-index.safetensors")
 
 
 @rename_keywords(path="model")
@@ -83,13 +84,8 @@ def resolve_model_path(model: ModelLike, *, to_change: bool = False) -> Path:
         raise UsageError(
             "the model is empty: give a path or a name", id="model.empty-name", hint=Hint.call("list_models")
         )
-    if is_folder(name) and (file := next(Path(name).glob("*.isth"), None)) is not None:
-        raise UsageError(
-            "{name} is a folder of compressed images, and one file is expected",
-            id="model.is-compressed-images",
-            hint=Hint.call("inspect_file", os.fspath(file)),
-            name=name,
-        )
+    if is_folder(name):
+        _check_folder(name)
     if holds_images(name):
         raise UsageError(
             "{name} is not a model file but images",
@@ -127,6 +123,45 @@ def resolve_model_path(model: ModelLike, *, to_change: bool = False) -> Path:
         name=name,
         suggestion=known,
     )
+
+
+def _check_folder(name: str) -> None:
+    """Raises:
+    UsageError: a folder of compressed images, of models, or of neither these nor images.
+    DataError: it cannot be listed.
+    """
+    from isthmus.images.listing import walk_folder
+    from isthmus.images.opening import SUFFIXES
+
+    if (file := _first_file(name, ".isth")) is not None:
+        raise UsageError(
+            "{name} is a folder of compressed images, and one file is expected",
+            id="model.is-compressed-images",
+            hint=Hint.call("inspect_file", file),
+            name=name,
+        )
+    if (file := _first_file(name, SUFFIX)) is not None:
+        raise UsageError(
+            "{name} is a folder of model files, and one file is expected",
+            id="model.is-folder-of-models",
+            hint=Hint.call("inspect_file", file),
+            name=name,
+        )
+    below = (file for _, _, files in walk_folder(Path(name), []) for file in files)
+    kinds_read = (*SUFFIXES, ".npy", ".npz", ".tar", "-ubyte", "-ubyte.gz")
+    if any(file.lower().endswith(kinds_read) for file in below):
+        return
+    raise UsageError(
+        "{name} is a folder without models and images",
+        id="model.is-folder-of-neither",
+        hint=Hint("give a model file, the name of a shipped model, or for a training a folder of images"),
+        name=name,
+    )
+
+
+def _first_file(folder: str, suffix: str) -> str | None:
+    files = (os.fspath(path) for path in Path(folder).glob(f"*{suffix}"))
+    return min((file for file in files if not file.endswith(NO_MODELS)), default=None)
 
 
 def holds_images(model: str) -> bool:

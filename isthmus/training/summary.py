@@ -24,6 +24,7 @@ def summarise(trainer: Trainer, record: TrainRecord, *, complete: bool = True) -
     state, plan, data = trainer.state, trainer.plan, trainer.data
     is_private = plan.privacy is not None
     skipped = [] if is_private else list_skipped(data)
+    notes = list_notes(data)
     best = None
     if state.best_loss is not None:
         best = {"step": state.best_step, "validation": state.best_loss}
@@ -39,10 +40,10 @@ def summarise(trainer: Trainer, record: TrainRecord, *, complete: bool = True) -
             "classes": list(data.train.classes),
             "inventory": _describe_inventory(data, is_private=is_private),
             **({"target": data.train.target_source} if data.train.target_channels else {}),
-            "notes": list(data.train.notes),
+            "notes": notes,
             # The names of private files are private, too.
             "skipped": skipped,
-            "messages": describe_messages([*data.train.notes, *(reason for _, reason in skipped)]),
+            "messages": describe_messages([*notes, *(reason for _, reason in skipped)]),
         },
         "options": record.config.to_dict(),
         "settled": plan.to_dict(),
@@ -60,6 +61,12 @@ def summarise(trainer: Trainer, record: TrainRecord, *, complete: bool = True) -
         "findings": [],
         "privacy": None if plan.privacy is None else plan.privacy.describe(state.step),
     }
+
+
+def list_notes(data: TrainingData) -> list[str]:
+    """What was chosen in reading the images, each once."""
+    held_out = () if data.held_out is None else data.held_out.notes
+    return list(dict.fromkeys((*data.train.notes, *held_out)))
 
 
 def list_skipped(data: TrainingData) -> list[list[str]]:

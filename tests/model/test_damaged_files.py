@@ -240,7 +240,7 @@ def test_the_line_says_which_kind_of_bad(name: str, words: str, tmp_path: Path) 
 
 def test_missing_files_folders_and_pipes(tmp_path: Path) -> None:
     assert "there is no model file" in refusal(tmp_path / "missing.safetensors")
-    with pytest.raises(isthmus.UsageError, match="not a model file but images"):
+    with pytest.raises(isthmus.UsageError, match="folder without models and images"):
         isthmus.load(tmp_path)
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "pipe")

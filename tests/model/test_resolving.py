@@ -66,6 +66,10 @@ def test_a_path_wins_over_a_name(place: Path) -> None:
         ("quite/another.safetensors", ModelFileError, "there is no model file"),
         ("zzz", UsageError, "neither a model file nor a shipped model"),
         ("images", UsageError, "images is not a model file but images"),
+        ("archives", UsageError, "archives is not a model file but images"),
+        ("empty", UsageError, "empty is a folder without models and images"),
+        ("models", UsageError, "models is a folder of model files, and one file is expected"),
+        ("small", UsageError, "small is a folder of compressed images, and one file is expected"),
         ("x.png", UsageError, "not a model file but images"),
         ("mnist", UsageError, "not a model file but images"),
         ("mnist:test[3]", UsageError, "not a model file but images"),
@@ -76,12 +80,19 @@ def test_a_path_wins_over_a_name(place: Path) -> None:
 def test_what_is_no_model_is_refused_with_the_reason(
     place: Path, resolve: Any, given: str, kind: type[IsthmusError], message: str
 ) -> None:
-    (place / "images").mkdir(exist_ok=True)
-    (place / "x.png").write_bytes(b"")
+    for name in ("images/a", "archives", "empty/.hidden", "models", "small"):
+        (place / name).mkdir(parents=True, exist_ok=True)
+    files = ("x.png", "images/a/x.JPG", "archives/t.tar", "empty/readme.txt", "empty/.hidden/x.png")
+    models = ("models/b.safetensors", "models/a.safetensors", "models/a.resume.safetensors")
+    for name in (*files, *models, "small/2.isth", "small/1.isth"):
+        (place / name).write_bytes(b"")
     with pytest.raises(kind, match=message) as caught:
         resolve(given)
     if "did you mean" in message:
         assert caught.value.hint == Hint.call("list_models")
+    if "folder of" in message:
+        first = {"models": "models/a.safetensors", "small": "small/1.isth"}[given]
+        assert caught.value.hint == Hint.call("inspect_file", first)
 
 
 def test_a_shipped_model_is_not_written_to(place: Path) -> None:

@@ -30,20 +30,20 @@ class Examples:
 def examples(model: Autoencoder, images: ImageSet, indices: Sequence[int], *, seed: int) -> Examples:
     """The chosen images, in that order, exactly as `evaluate` with the same images and seed met them."""
     wanted = np.asarray(indices, dtype=np.int64)
-    found: dict[int, tuple[Picture, Picture, Picture]] = {}
+    pictures: dict[int, tuple[Picture, Picture, Picture]] = {}
     for one in iter_passes(model, images, corruption=model.recipe.corruption, seed=seed, only=wanted):
         for row in np.flatnonzero(np.isin(one.indices, wanted)):
-            found[int(one.indices[row])] = (
+            pictures[int(one.indices[row])] = (
                 _picture(one.images[row]),
                 _picture(one.corrupted[row]),
                 _picture(one.output[row]),
             )
-    chosen = [found[int(index)] for index in wanted]
+    chosen = [pictures[int(index)] for index in wanted]
     corrupted = not model.recipe.corruption.is_identity
     return Examples(
         names=tuple(images.names[int(index)] for index in wanted),
         originals=[original for original, _, _ in chosen],
-        inputs=[seen for _, seen, _ in chosen] if corrupted else None,
+        inputs=[corrupted_input for _, corrupted_input, _ in chosen] if corrupted else None,
         outputs=[output for _, _, output in chosen],
     )
 

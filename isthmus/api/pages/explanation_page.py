@@ -18,63 +18,69 @@ from isthmus.wording import format_count
 QUANTILES = "2, 16, 50, 84, 98 %"
 
 
-def explanation_page(found: Explanation) -> Report:
+def explanation_page(explanation: Explanation) -> Report:
     """One self-contained page."""
+    count = format_count(explanation.images, "image")
     page = Report(
-        f"{found.image}, explained",
-        f"{found.model}, compared with {format_count(found.images, 'image')} of {found.data}",
+        f"{explanation.image}, explained",
+        f"{explanation.model}, compared with {count} of {explanation.data}",
     )
-    add_maps(page, found, "Where units look")
+    add_maps(page, explanation, "Where units look")
     page.table(
         "Units",
         ["unit", "here", "mean", "deviation", "share not 0"],
-        [[str(one.unit), one.value, one.mean, one.deviation, one.active] for one in found.units],
+        [[str(one.unit), one.value, one.mean, one.deviation, one.active] for one in explanation.units],
         note="The units farthest from their mean for this image.",
     )
-    add_decoded_units(page, found, "What units decode to")
+    add_decoded_units(page, explanation, "What units decode to")
     page.picture(
         "What excites them",
         draw_image_rows(
             [
                 (f"unit {one.unit}", list(images))
-                for one, images in zip(found.units, found._exciting, strict=True)
+                for one, images in zip(explanation.units, explanation._exciting, strict=True)
             ],
             columns=EXCITING_IMAGES,
         ),
-        f"The images of {found.data} with the largest values.",
+        f"The images of {explanation.data} with the largest values.",
         "Rows of images",
     )
-    if found._dictionary is not None:
+    if explanation._dictionary is not None:
         page.picture(
             "Dictionary",
-            _draw_sheet(found._dictionary),
+            _draw_sheet(explanation._dictionary),
             "What each unit adds, the most used first.",
             "A sheet of small pictures",
         )
     section = "Can the maps be trusted?"
-    add_scores(page, found, section)
-    for name, one in found._curves.items():
+    add_scores(page, explanation, section)
+    for name, one in explanation._curves.items():
         page.picture(section, _draw_curves(one), f"{name} maps", "A unit's share against pixels changed")
     return page
 
 
-def add_maps(page: Report, found: Explanation, section: str) -> None:
+def add_maps(page: Report, explanation: Explanation, section: str) -> None:
     """Where the units of one image look."""
     page.picture(
         section,
-        draw_maps(found),
-        f"{found.image}: orange raises a unit above its value for the mean image, blue lowers it.",
+        draw_maps(explanation),
+        f"{explanation.image}: orange raises a unit above its value for the mean image, blue lowers it.",
         "The image and one map per unit",
     )
 
 
-def add_decoded_units(page: Report, found: Explanation, section: str) -> None:
+def add_decoded_units(page: Report, explanation: Explanation, section: str) -> None:
     """What these units decode to."""
     page.picture(
         section,
         draw_image_rows(
-            [(f"unit {_list_units(found)}", [colour_signed(one.mean(-1)) for one in found.atlas])],
-            columns=len(found.units),
+            [
+                (
+                    f"unit {_list_units(explanation)}",
+                    [colour_signed(one.mean(-1)) for one in explanation.atlas],
+                )
+            ],
+            columns=len(explanation.units),
         ),
         "What changes in the decoded picture from a low to a high value, the other units at rest.",
         "One difference picture per unit",
@@ -84,7 +90,7 @@ def add_decoded_units(page: Report, found: Explanation, section: str) -> None:
         draw_image_rows(
             [
                 (f"unit {one.unit} at {QUANTILES} of its range", [image.clip(0, 1) for image in row])
-                for one, row in zip(found.units, found.traversals, strict=True)
+                for one, row in zip(explanation.units, explanation.traversals, strict=True)
             ],
             columns=5,
         ),
@@ -93,11 +99,11 @@ def add_decoded_units(page: Report, found: Explanation, section: str) -> None:
     )
 
 
-def add_scores(page: Report, found: Explanation, section: str) -> None:
+def add_scores(page: Report, explanation: Explanation, section: str) -> None:
     """How far such maps can be trusted."""
     rows: list[list[Cell]] = [
         [name, _with(s.deletion, s.deletion_half_width), _with(s.insertion, s.insertion_half_width)]
-        for name, s in found.faithfulness.items()
+        for name, s in explanation.faithfulness.items()
     ]
     page.table(
         section,
@@ -108,19 +114,19 @@ def add_scores(page: Report, found: Explanation, section: str) -> None:
     )
 
 
-def draw_maps(found: Explanation, scale: int | None = None) -> bytes:
+def draw_maps(explanation: Explanation, scale: int | None = None) -> bytes:
     """The image and its reconstruction above one map per unit, as a PNG; `scale` as for `draw_image_rows`."""
-    images = [found._pixels.clip(0, 1), found._reconstruction.clip(0, 1)]
+    images = [explanation._pixels.clip(0, 1), explanation._reconstruction.clip(0, 1)]
     rows = [
-        (f"{name}: where unit {_list_units(found)} looks", [colour_signed(one) for one in maps])
-        for name, maps in found.maps.items()
+        (f"{name}: where unit {_list_units(explanation)} looks", [colour_signed(one) for one in maps])
+        for name, maps in explanation.maps.items()
     ]
     header = [("image, and its reconstruction", images)]
-    return draw_image_rows([*header, *rows], columns=max(len(found.units), 2), scale=scale)
+    return draw_image_rows([*header, *rows], columns=max(len(explanation.units), 2), scale=scale)
 
 
-def _list_units(found: Explanation) -> str:
-    return ", ".join(str(one.unit) for one in found.units)
+def _list_units(explanation: Explanation) -> str:
+    return ", ".join(str(one.unit) for one in explanation.units)
 
 
 def _with(value: float, half: float | None) -> str:

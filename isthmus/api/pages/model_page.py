@@ -148,9 +148,9 @@ def add_training(report: Report, model: Autoencoder) -> None:
     }
     if any(value is not None for value in facts.values()):
         report.facts("Training", facts)
-    found = recorded(summary)
-    if found:
-        rows = [[one.severity, one.name, one.message, one.suggestion] for one in found]
+    findings = recorded(summary)
+    if findings:
+        rows = [[one.severity, one.name, one.message, one.suggestion] for one in findings]
         report.table("Training", ["severity", "finding", "what was seen", "try"], rows)
 
 
@@ -183,9 +183,9 @@ def add_code(report: Report, evaluation: Evaluation) -> None:
 
 def add_explanation(report: Report, model: Autoencoder, images: ImageSet) -> None:
     """Where the most telling units of the first image look, and what they paint."""
-    found = explain_first(model, images, sample_evenly(images, MAX_COMPARED_IMAGES), "data")
-    add_maps(report, found, "One code explained")
-    add_decoded_units(report, found, "One code explained")
+    explanation = explain_first(model, images, sample_evenly(images, MAX_COMPARED_IMAGES), "data")
+    add_maps(report, explanation, "One code explained")
+    add_decoded_units(report, explanation, "One code explained")
 
 
 def _is_seen_whole(model: Autoencoder, images: ImageSet) -> bool:
@@ -208,15 +208,15 @@ def add_gap(report: Report, evaluation: Evaluation) -> None:
         "images by heart is much better on them.",
     )
     if evaluation.privacy is not None:
-        found = evaluation.privacy
+        membership = evaluation.privacy
         report.facts(
             "Train and test",
             {
-                "membership, AUROC": found.auroc,
-                "95 % interval from": found.low,
-                "to": found.high,
-                "found at 1 % false alarms": found.found_at_1_percent,
-                "gives training images away": found.leaks,
+                "membership, AUROC": membership.auroc,
+                "95 % interval from": membership.low,
+                "to": membership.high,
+                "found at 1 % false alarms": membership.found_at_1_percent,
+                "gives training images away": membership.leaks,
             },
         )
 

@@ -41,13 +41,13 @@ def add_repair(report: Report) -> dict[str, float]:
         "scratched": ("scratched", scratched),
         "inpainted": ("inpainted", whole),
     }
-    found = {name: round(decibels(pixels, photo), 2) for name, (_, pixels) in rows.items()}
+    decibels_by_row = {name: round(decibels(pixels, photo), 2) for name, (_, pixels) in rows.items()}
     report.picture(
         REPAIRED,
         draw_image_rows(
-            [(f"{title}: {found[name]:.1f} dB", [pixels]) for name, (title, pixels) in rows.items()]
+            [(f"{title}: {decibels_by_row[name]:.1f} dB", [pixels]) for name, (title, pixels) in rows.items()]
         ),
         "Noise and scratches were added to a photograph that the shipped models were not trained on.",
         "Four pictures: noisy, denoised, scratched, inpainted.",
     )
-    return found
+    return decibels_by_row
