@@ -43,7 +43,7 @@ ORDER = [
     {"evaluation"},
     {"reports"},
     {"api"},
-    {"estimator", "pillow", "deprecated"},
+    {"estimator", "pillow", "deprecated", "web"},
     {"cli"},
 ]
 LEVEL = {part: level for level, parts in enumerate(ORDER) for part in parts}
