@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from isthmus.errors import DataError
 from isthmus.web.jobs import Job
 from isthmus.web.page import Page
 from isthmus.web.request import Request
 
+if TYPE_CHECKING:
+    from isthmus.api.picture_views import Autoencoder
+
 MAX_MAP_IMAGES = 1_000
 MAX_NUMBER_SLIDERS = 24
+MAX_PRIOR_IMAGES = 2_000
 
 
 def open_space(page: Page, request: Request, job: Job) -> dict[str, Any]:
@@ -55,11 +60,9 @@ def draw(page: Page, request: Request, job: Job) -> dict[str, Any]:
     """New images of a temperature and, where the prior has classes, of one class."""
     from isthmus.api.sampling import generate
 
-    name = request.text("model")
-    model = page.model(name)
-    folder = request.text("folder", "")
-    stored = any(one.startswith("prior") for one in model.attachments)
-    reference = None if stored or page.data.root is None else page.data.resolve(folder, folder=True)
+    model = page.model(request.text("model"))
+    if not any(one.startswith("prior") for one in model.attachments):
+        _fit_prior(page, model, request.text("folder", ""), job)
     label = request.text("label") if request.has("label") else None
     result = generate(
         model,
@@ -67,13 +70,26 @@ def draw(page: Page, request: Request, job: Job) -> dict[str, Any]:
         label=label,
         temperature=request.number("temperature", 1.0, low=0, high=3),
         seed=request.whole("seed", 0, low=0, high=2**31),
-        reference=reference,
         progress=job,
     )
     return {
         "pictures": [page.show(result.image(index), "new.png") for index in range(result.count)],
         "prior": result.prior,
     }
+
+
+def _fit_prior(page: Page, model: Autoencoder, folder: str, job: Job) -> None:
+    """Fit a prior, which the loaded model keeps and its file does not: to the training images where they are
+    found, else to those of the folder.
+    """
+    from isthmus.api.sampling import fit_prior
+
+    try:
+        fit_prior(model, kind="mixture", limit=MAX_PRIOR_IMAGES, progress=job)
+    except DataError:
+        if page.data.root is None:
+            raise
+        fit_prior(model, page.data.resolve(folder, folder=True), kind="mixture", progress=job)
 
 
 def _space(page: Page, request: Request, job: Job) -> Any:

@@ -19,8 +19,7 @@ from isthmus.web.store import FileStore
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from isthmus.api.picture_views import Picture
-    from isthmus.model.autoencoder import Autoencoder
+    from isthmus.api.picture_views import Autoencoder, Picture
 
 MAX_LOADED_MODELS = 4
 MAX_PIXELS = 24_000_000

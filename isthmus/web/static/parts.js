@@ -71,13 +71,14 @@ export function modelChoice(about, fits, onchoose) {
 /** A choice of a folder under DATA. */
 export function folderChoice(key, label, onchoose, { none } = {}) {
   const select = h("select", {}, h("option", { value: none === undefined ? "" : "-" }, none ?? t("data.all")));
+  const wanted = readState()[key];
+  // At once, before the folders are known: the views begin with what the address says.
+  if (wanted) select.append(h("option", { value: wanted, selected: true }, wanted));
   const counted = h("span", { class: "hint small" });
   const count = (found) => { counted.textContent = t("data.count", { n: found.count }); };
   get("/api/data").then((found) => {
     if (none !== undefined) select.append(h("option", { value: "" }, t("data.all")));
-    select.append(...found.folders.map((one) => h("option", { value: one }, one)));
-    const wanted = readState()[key];
-    if (wanted !== undefined && [...select.options].some((one) => one.value === wanted)) select.value = wanted;
+    select.append(...found.folders.filter((one) => one !== wanted).map((one) => h("option", { value: one }, one)));
     if (none === undefined) (select.value ? get(`/api/data?folder=${encodeURIComponent(select.value)}`) : Promise.resolve(found)).then(count);
   }).catch(() => {});
   select.addEventListener("change", () => {
