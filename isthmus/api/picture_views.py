@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from isthmus.model.autoencoder import Autoencoder
+    from isthmus.model.autoencoder import Autoencoder as Autoencoder  # for annotations of what uses this
 
     Picture = npt.NDArray[np.uint8]
 

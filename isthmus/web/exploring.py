@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 MAX_MAP_IMAGES = 1_000
 MAX_NUMBER_SLIDERS = 24
-MAX_PRIOR_IMAGES = 2_000
 
 
 def open_space(page: Page, request: Request, job: Job) -> dict[str, Any]:
@@ -85,7 +84,7 @@ def _fit_prior(page: Page, model: Autoencoder, folder: str, job: Job) -> None:
     from isthmus.api.sampling import fit_prior
 
     try:
-        fit_prior(model, kind="mixture", limit=MAX_PRIOR_IMAGES, progress=job)
+        fit_prior(model, kind="mixture", progress=job)
     except DataError:
         if page.data.root is None:
             raise
