@@ -140,12 +140,13 @@ def _run(server: uvicorn.Server, listener: socket.socket, is_over: Callable[[], 
 def _listen(host: str, port: int) -> socket.socket:
     if isinstance(port, bool) or not 0 <= port <= 65535:
         raise UsageError("port={port}: a number from 0 to 65535 is expected", id="page.port", port=port)
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listener = socket.socket(family, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host.strip("[]"), port))
+        listener.listen(MAX_CONNECTIONS)  # from now on the address that is shown can be opened
     except OSError as error:
+        listener.close()
         raise _cannot_listen(host, port, error) from None
     return listener
 

@@ -6,7 +6,9 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,26 +102,29 @@ class Served:
     """A server in a process of its own."""
 
     url: str
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[bytes]
     out: Path
 
 
-def start_server(model: str, data: Path, out: Path, *options: str) -> Served:
-    """`isthmus serve` on a free port, when it answers."""
+@contextmanager
+def start_server(model: str, data: Path, out: Path, *options: str) -> Iterator[Served]:
+    """`isthmus serve` on a free port, from when it answers to the end of the block."""
     words = ["serve", model, "--data", os.fspath(data), "--out", os.fspath(out), "--port", "0", *options]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "isthmus", *words], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
-    )
-    assert process.stderr is not None
-    for line in process.stderr:
-        if found := re.search(r"http://\S+?(?=;)", line):
-            return Served(found[0], process, out)
-    raise AssertionError(f"no server: exit code {process.wait()}")
+    out.mkdir(exist_ok=True)
+    log = out.parent / f"{out.name}.log"
+    with log.open("w") as stderr:
+        process = subprocess.Popen([sys.executable, "-m", "isthmus", *words], stderr=stderr)
+    try:
+        while not (found := re.search(r"http://\S+?(?=;)", log.read_text("utf-8"))):
+            assert process.poll() is None, log.read_text("utf-8")
+            time.sleep(0.05)
+        yield Served(found[0], process, out)
+    finally:
+        process.terminate()
+        process.wait(timeout=90)
 
 
 @pytest.fixture(scope="session")
 def served(data: Path, model_path: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    server = start_server(model_path, data, tmp_path_factory.mktemp("out"))
-    yield server
-    server.process.terminate()
-    server.process.wait(timeout=60)
+    with start_server(model_path, data, tmp_path_factory.mktemp("out")) as server:
+        yield server
