@@ -64,6 +64,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
         *("MissingExtraError", "ModelFileError", "OutputError", "ProcessError", "Stopped", "UsageError"),
     ),
     "isthmus.version": ("__version__",),
+    "isthmus.web.serving": ("serve",),
 }
 _AT_ONCE = ("isthmus.errors", "isthmus.version")
 

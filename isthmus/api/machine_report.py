@@ -26,6 +26,8 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "test": ("hypothesis", "mypy", "pytest", "xdist", "ruff", "skimage", "torchmetrics"),
     "privacy": ("opacus",),
     "tune": ("optuna",),
+    "web": ("fastapi", "uvicorn"),
+    "browser-test": ("fastapi", "httpx", "playwright", "uvicorn"),
 }
 _DECODERS = {"WebP": "webp", "AVIF": "avif", "JPEG 2000": "jpg_2000"}
 _GIBIBYTE = 2**30

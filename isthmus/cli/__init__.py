@@ -42,6 +42,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("compare", "isthmus.cli.compare:command", "Train several recipes equally and compare them.", _LOOK),
     Entry("reconstruct", "isthmus.cli.reconstruct:command", "Write images as a model sees them.", _LOOK),
     Entry("demo", "isthmus.cli.demo:command", "Train on the shipped images and try every use once.", _LOOK),
+    Entry("serve", "isthmus.cli.serve:command", "Open a page with every use in the browser.", _LOOK),
     Entry(
         "doctor",
         "isthmus.cli.doctor:command",

@@ -1,21 +1,42 @@
-"""`isthmus demo`: every use once, on images that come with the package."""
+"""`isthmus demo`: every use once, on images that come with the package; with `--serve` the page ends it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+import click
+
 from isthmus.api.demonstration import Demonstration, run_demo
 from isthmus.cli.command import Override, build_command
 from isthmus.cli.console import Console
 
 
-def _suggest(console: Console, result: Demonstration, given: Mapping[str, Any]) -> None:  # noqa: ARG001
+def _run(console: Console, positional: list[Any], given: dict[str, Any]) -> Demonstration:  # noqa: ARG001
+    given.pop("serve", None)
+    return run_demo(**given)
+
+
+def _finish(console: Console, result: Demonstration, given: Mapping[str, Any]) -> None:
     console.suggest("try next:", result.next)
+    if given.get("serve"):
+        from pathlib import Path
+
+        from isthmus.api.demo_images import write_demo_images
+        from isthmus.web.serving import serve
+
+        folder = Path(result.model).parent
+        serve(result.model, data=write_demo_images(folder), out=folder)
 
 
 command = build_command(
     run_demo,
     options={"out": Override(flags=("-o",), metavar="DIR"), "minutes": Override(metavar="M")},
-    finish=_suggest,
+    extra=(
+        click.Option(
+            ["--serve"], is_flag=True, default=None, help="Then open the page with the model, see `isthmus serve`."
+        ),
+    ),
+    call=_run,
+    finish=_finish,
 )

@@ -28,7 +28,8 @@ def is_pillow(value: object) -> bool:
 def is_tensor(value: object) -> bool:
     """Whether `value` is a torch tensor; does not import torch."""
     torch = sys.modules.get("torch")
-    return torch is not None and isinstance(value, torch.Tensor)
+    # While another thread imports it, it has no classes yet; then nobody holds a tensor either.
+    return hasattr(torch, "Tensor") and isinstance(value, torch.Tensor)
 
 
 def is_encoded(value: object) -> bool:

@@ -81,11 +81,12 @@ RUNS = {
     "isthmus.explain/1": ["explain", "photos.safetensors", "photos", "-o", "explained.html", "--units", "2"],
     "isthmus.export/1": ["export", "photos.safetensors"],
     "isthmus.push/1": ["push", "photos.safetensors", "./shared/"],
+    "isthmus.serve/1": ["serve", "photos.safetensors", "--data", "photos", "--port", "0", "--minutes", "0"],
     "isthmus.pull/1": ["pull", "./shared/", "-o", "pulled.safetensors"],
 }
 # What must have run before, and what must be installed.
 BEFORE = {"isthmus.pull/1": RUNS["isthmus.push/1"]}
-EXTRA = {"isthmus.export/1": "onnxscript"}
+EXTRA = {"isthmus.export/1": "onnxscript", "isthmus.serve/1": "fastapi"}
 
 
 def documented() -> dict[str, set[str]]:

@@ -45,7 +45,7 @@ ORDER = [
     {"evaluation"},
     {"reports"},
     {"api"},
-    {"estimator", "pillow", "deprecated"},
+    {"estimator", "pillow", "deprecated", "web"},
     {"cli"},
 ]
 LEVEL = {part: level for level, parts in enumerate(ORDER) for part in parts}

@@ -19,6 +19,7 @@ ALLOWED = (
     *("isthmus.api", "isthmus.cli", "isthmus.reports", "isthmus.errors", "isthmus.log", "isthmus.progress"),
     *("isthmus.escaping", "isthmus.wording", "isthmus.outputs", "isthmus.locks", "isthmus.version"),
     "isthmus.interruption",
+    "isthmus.web.serving",
 )
 HEAVY = ("numpy", "torch", "PIL", "scipy", "sklearn", "matplotlib")
 
