@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from isthmus.api.code_directions import find_direction, transform
     from isthmus.api.code_maps import code_map
     from isthmus.api.comparison import compare
-    from isthmus.api.compressed_files import compress_files, decompress_files
+    from isthmus.api.compressed_files import compress_files
     from isthmus.api.compression import compress, decompress, fit_codec, read_preview
     from isthmus.api.data_audit import audit
     from isthmus.api.demonstration import run_demo

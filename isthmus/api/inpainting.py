@@ -81,8 +81,8 @@ def inpaint(
             far as -7 and 8. What stands in missing pixels is not looked at, may be NaN. A second or fourth
             channel is alpha.
         mask: `(H, W)`, or torch `(N, 1, H, W)` or `(H, W)`, an image file or a Pillow image. Every value
-            above 0 is missing, so that soft edges count; in a JPEG every value above 64. Where a picture's alpha
-            varies, alpha is the mask. One that hides nothing leaves the image as it is, with a warning.
+            above 0 is missing, so that soft edges count; in a JPEG every value above 64. Where a picture's
+            alpha varies, it is the mask. One that hides nothing leaves the image as it is, with a warning.
         model: a model, the path of a model file, or the name of a shipped model; by default `photo-inpaint`.
         mask_grow: also take as missing what lies at most so many rows and columns from a missing pixel.
         ensemble: average over the image's eight orientations (Lim et al. 2017): 0.1 to 0.2 dB better, in

@@ -1,6 +1,6 @@
 """`isthmus decompress FILES… -o OUT`: images from compressed files."""
 
-from isthmus.api.compressed_files import decompress_files
+from isthmus.api.decompressed_files import decompress_files
 from isthmus.cli.command import MAX_PIXELS, Override, build_command
 
 command = build_command(

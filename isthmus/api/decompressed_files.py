@@ -1,0 +1,190 @@
+"""Compressed files to image files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal, get_args
+
+from isthmus.api.compressed_files import BYTES_PER_PX, SHIPPED_CODEC
+from isthmus.api.file_results import FilesResult, process_files
+from isthmus.api.inputs import ModelLike, PathLike, Region, check_choice, describe_model, refuse_unused
+from isthmus.api.result import use
+from isthmus.errors import DataError
+from isthmus.file_jobs import FileJob, InputFiles, expand_inputs, reserve_memory
+from isthmus.log import SkippedInput
+from isthmus.outputs import is_folder
+from isthmus.progress import Progress
+
+FormatKind = Literal["png", "tif", "webp", "bmp", "jpg", "ppm"]
+DEFAULT_FORMAT: FormatKind = "png"
+
+
+@dataclass(frozen=True)
+class DecompressedFile:
+    """One compressed file that was decompressed.
+
+    Attributes:
+        source: the compressed file.
+        file: the image file.
+        size: height and width in pixels.
+        damage: what of it was painted from its surroundings.
+    """
+
+    source: str
+    file: str
+    size: tuple[int, int]
+    damage: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class DecompressedFiles(FilesResult):
+    """Compressed files that were decompressed.
+
+    Attributes:
+        model: the model, as it was given.
+    """
+
+    schema: ClassVar[str] = "isthmus.decompress/1"
+    document: ClassVar = {"out": "out", "model": "model", "files": "files", "already_there": "already_there"}
+
+    model: str
+    files: tuple[DecompressedFile, ...]
+
+    @property
+    def incomplete(self) -> tuple[SkippedInput, ...]:
+        damaged = [SkippedInput(one.source, damage) for one in self.files for damage in one.damage]
+        return (*self.skipped, *damaged)
+
+    def rows(self) -> tuple[list[str], list[list[object]]]:
+        header = ["file", "height", "width", "damaged parts"]
+        return header, [[f.file, *f.size, len(f.damage)] for f in self.files]
+
+
+@use
+def decompress_files(
+    inputs: PathLike | Sequence[PathLike],
+    *,
+    out: PathLike,
+    model: ModelLike | None = None,
+    format: FormatKind | None = None,
+    region: Region | None = None,
+    keep_going: bool = False,
+    force: bool = False,
+    workers: int | None = None,
+    max_pixels: int = 512_000_000,
+    progress: Progress | None = None,
+) -> DecompressedFiles:
+    """Decompress .isth files, or those in folders, into image files.
+
+    Where the image format holds no transparency, the image is laid on white. Outputs that exist are kept, so
+    that an interrupted job can be repeated. With `keep_going` a damaged file gives what is whole of it.
+
+    Args:
+        inputs: .isth files and folders of them.
+        out: an image file for one input, else a folder.
+        model: the model they were compressed with; by default `photo-codec`.
+        format: format of images in a folder, by default png; a single file's name says its own.
+        region: decode only this part.
+        keep_going: paint what is damaged from its surroundings, and name it.
+        force: write outputs again that exist.
+        workers: files in work at the same time; by default one for each core.
+        max_pixels: larger images are refused.
+        progress: shows how far the call is; by default a bar or lines in the log.
+
+    Raises:
+        UsageError: a region outside of the picture.
+        DataError: no such files, or the only one is damaged or made with another model; of several such are
+            skipped.
+        OutputError: nothing can be written there, or the disk is full.
+
+    Examples:
+        >>> import isthmus, numpy as np
+        >>> from PIL import Image
+        >>> Image.fromarray(np.full((64, 48, 3), 90, dtype=np.uint8)).save("photo.png")
+        >>> files = isthmus.compress_files("photo.png", out="photo.isth")
+        >>> isthmus.decompress_files("photo.isth", out="again.png").files[0].size
+        (64, 48)
+    """
+    from isthmus.codec import container
+    from isthmus.codec.decoding import decode_picture
+    from isthmus.codec.facts import read_compressed, with_name
+    from isthmus.codec.grid import Rectangle
+    from isthmus.codec.models import codec_for
+    from isthmus.images.cache import memory_bytes
+    from isthmus.images.modes import composite
+    from isthmus.images.write import WRITABLE, holds_alpha, save_image
+
+    check_choice("format", format, get_args(FormatKind))
+    if format is not None and Path(out).suffix.lower() in WRITABLE and not is_folder(out):
+        refuse_unused("format", f"on {os.fspath(out)}, whose suffix says the format")
+    files = expand_inputs(inputs, list_compressed)
+    codec = codec_for(model)
+    area = None if region is None else Rectangle.of_region(region)
+
+    def decode(job: FileJob) -> DecompressedFile:
+        found = container.read_container(
+            read_compressed(job.source), max_pixels=max_pixels, keep_going=keep_going
+        )
+        height, width = found.header.size
+        with reserve_memory(height * width * BYTES_PER_PX, memory_bytes() // 4):
+            result = decode_picture(found, codec, region=area, keep_going=keep_going)
+            shown = result.picture
+            array = shown.array()
+            if shown.alpha is not None and not holds_alpha(job.target):
+                array = composite(array)
+            save_image(job.target, array, force=force, exif=shown.exif, icc=shown.icc)
+        damage = tuple(one.message for one in result.damage)
+        return DecompressedFile(os.fspath(job.source), os.fspath(job.target), shown.size, damage)
+
+    done = process_files(
+        "decompressing",
+        files,
+        lambda job, _: with_name(job.source, lambda: decode(job)),
+        out=out,
+        suffix=f".{format or DEFAULT_FORMAT}",
+        suffixes=WRITABLE,
+        force=force,
+        workers=workers,
+        progress=progress,
+    )
+    return DecompressedFiles(
+        out=os.fspath(out),
+        model=describe_model(SHIPPED_CODEC if model is None else model, codec.model),
+        files=done.values,
+        already_there=done.already_there,
+        skipped=done.skipped,
+        complete=done.complete,
+    )
+
+
+def list_compressed(folder: Path) -> InputFiles:
+    """Every compressed file under a folder, hidden ones excepted, by path. Pipes and devices with such a name
+    are among them, so that they are named as skipped.
+
+    Raises:
+        DataError: there is none, or the folder cannot be listed.
+    """
+    from isthmus.codec.container import SUFFIX
+    from isthmus.images.listing import walk_folder
+
+    skipped: list[SkippedInput] = []
+    found = sorted(
+        Path(place, name)
+        for place, _, names in walk_folder(folder, skipped)
+        for name in names
+        if name.endswith(SUFFIX) and not name.startswith(".")
+    )
+    if not found:
+        unlisted = f"; {skipped[0].name} {skipped[0].reason}" if skipped else ""
+        raise DataError(
+            "{folder}: no {suffix} files in it{unlisted}",
+            id="compressed-file.folder-without-files",
+            expected=f"FOLDER-OF-{SUFFIX[1:].upper()}-FILES",
+            folder=folder,
+            suffix=SUFFIX,
+            unlisted=unlisted,
+        )
+    return InputFiles(tuple((path, path.relative_to(folder).as_posix()) for path in found), tuple(skipped))
