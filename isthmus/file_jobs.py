@@ -10,7 +10,7 @@ import os
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -25,6 +25,7 @@ from isthmus.outputs import (
     is_folder,
     native_path,
     path_exists,
+    shorten_name,
 )
 from isthmus.progress import Task
 from isthmus.threads import count, map_ordered
@@ -32,6 +33,16 @@ from isthmus.threads import count, map_ordered
 Value = TypeVar("Value")
 Report = Callable[[float], None]
 """Called with the share of a file that is done, in [0, 1]."""
+
+# Of files that people name as an output: a folder of such a name is never what was meant.
+FILE_SUFFIXES = frozenset(
+    f".{name}"
+    for name in (
+        *("png", "apng", "jpg", "jpeg", "jxl", "webp", "avif", "heic", "heif", "tif", "tiff", "bmp", "gif"),
+        *("pgm", "ppm", "pnm", "jp2", "dng", "exr", "psd", "svg", "tga", "ico", "isth"),
+        *("npy", "npz", "mp4", "mov", "avi", "mkv", "webm", "pdf", "zip", "csv", "json", "html", "txt"),
+    )
+)
 
 _memory_changed = threading.Condition()
 _reserved_bytes = 0
@@ -74,6 +85,7 @@ class FileJob:
         name: what a user calls it.
         target: the file that is written.
         image: pixels `(H, W, C)` of the input, where it is one image of a set and no file of its own.
+        companion: a second file beside the target, where the use writes one.
     """
 
     index: int
@@ -81,6 +93,7 @@ class FileJob:
     name: str
     target: Path
     image: Any = None
+    companion: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -174,7 +187,8 @@ def plan_outputs(
             )
         check_output(out, force=force)
         return [FileJob(0, *files[0], target)]
-    if target.is_file() or (len(files) == 1 and target.suffix and not means_folder):
+    is_name_of_file = len(files) == 1 or target.suffix.lower() in FILE_SUFFIXES
+    if target.is_file() or (target.suffix and is_name_of_file and not means_folder):
         known = ", ".join(sorted(suffixes))
         raise OutputError(
             "cannot write {out}: a file's name must end with {one_of}{suffixes}",
@@ -187,6 +201,32 @@ def plan_outputs(
     check_folder(out)
     places = safe_outputs(target, [name for _, name in files], suffix=suffix)
     return [FileJob(i, *file, place) for i, (file, place) in enumerate(zip(files, places, strict=True))]
+
+
+def plan_companions(jobs: Sequence[FileJob], ending: str, *, force: bool) -> list[FileJob]:
+    """The jobs with a second file each: the target's name with another ending, such as `-compare.png`.
+
+    None is the target or the companion of another job, nor, without `force`, a file that exists: a number is
+    put before the suffix then.
+    """
+    taken = {_fold(job.target) for job in jobs}
+    planned = []
+    stem_ending, suffix = os.path.splitext(ending)  # noqa: PTH122 - no path
+    for job in jobs:
+        number = 1
+        while True:
+            numbered = stem_ending + ("" if number == 1 else f"-{number}") + suffix
+            place = job.target.with_name(shorten_name(job.target.stem, numbered))
+            if _fold(place) not in taken and (force or not path_exists(place)):
+                break
+            number += 1
+        taken.add(_fold(place))
+        planned.append(replace(job, companion=place))
+    return planned
+
+
+def _fold(path: Path) -> str:
+    return os.fspath(path).casefold()
 
 
 def run_jobs(

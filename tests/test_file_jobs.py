@@ -15,6 +15,7 @@ from isthmus.file_jobs import (
     InputFiles,
     Report,
     expand_inputs,
+    plan_companions,
     plan_outputs,
     reserve_memory,
     run_jobs,
@@ -138,3 +139,26 @@ def test_files_in_work_share_a_budget_of_memory() -> None:
 
     assert len(run_jobs(plan(30), work, force=False, task=Task(), stop=Interruption(), workers=8)) == 30
     assert held[0] == 0 and 30 <= held[1] <= 90
+
+
+def test_a_companion_is_no_result_of_another_job_and_replaces_nothing(tmp_path: Path) -> None:
+    files = [(Path(name), name) for name in ("a.png", "A-compare.png", "b.png")]
+    jobs = plan_outputs(files, tmp_path, suffix=".png", suffixes=(".png",), force=False)
+    (tmp_path / "b-compare.png").write_text("mine")
+    companions = [job.companion for job in plan_companions(jobs, "-compare.png", force=False)]
+    assert [one.name for one in companions if one] == [
+        "a-compare-2.png",
+        "A-compare-compare.png",
+        "b-compare-2.png",
+    ]
+    forced = plan_companions(jobs, "-compare.png", force=True)
+    assert forced[2].companion == tmp_path / "b-compare.png"
+
+
+@pytest.mark.parametrize("name", ["x.heic", "x.JXL", "x.png", "x.csv"])
+def test_several_files_are_not_written_into_a_folder_named_as_a_file(tmp_path: Path, name: str) -> None:
+    files = [(Path("a.png"), "a.png"), (Path("b.png"), "b.png")]
+    with pytest.raises(OutputError, match="name"):
+        plan_outputs(files, tmp_path / name, suffix=".png", suffixes=(".png",), force=False)
+    (tmp_path / name).mkdir()
+    assert len(plan_outputs(files, tmp_path / name, suffix=".png", suffixes=(".png",), force=False)) == 2

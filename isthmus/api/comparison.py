@@ -7,13 +7,14 @@ same images that none has seen. Recipes with a corruption are measured on images
 from __future__ import annotations
 
 import builtins
+import os
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from isthmus.api.inputs import DataLike, Range, Size, check_count, read_images
+from isthmus.api.inputs import DataLike, PathLike, Range, Size, check_count, read_images
 from isthmus.api.result import PictureResult, skipped_inputs, use
 from isthmus.api.trial_training import TrialLength, train_trial
 from isthmus.errors import Hint, UsageError
@@ -169,6 +170,7 @@ def compare(
     size: Size | None = None,
     limit: int | None = None,
     range: Range | None = None,
+    groups: PathLike | None = None,
     seeds: int = 1,
     progress: Progress | None = None,
 ) -> Comparison:
@@ -190,6 +192,8 @@ def compare(
         size: resize every image to this height and width in pixels.
         limit: train on at most so many images, and measure on at most so many, evenly spaced.
         range: the samples (low, high) that stand for black and white, where they are others.
+        groups: images that are held out together, such as those of one patient: a file with lines
+            `name,group`, or a regular expression for names whose first group it is.
         seeds: trainings per recipe, 1 to 100.
         progress: shows how far the call is; by default a bar or lines in the log.
 
@@ -220,8 +224,9 @@ def compare(
         )
     lines = dict(settings) if isinstance(settings, Mapping) else tuple(settings)
     chosen = [resolve_recipe(recipe, code, lines) for recipe in recipes]
-    training, held_back, skipped = _split(data, test, limit, range)
-    length = TrialLength(epochs, minutes, steps, size)
+    together = None if groups is None else os.fspath(groups)
+    training, held_back, skipped = _split(data, test, limit, range, together)
+    length = TrialLength(epochs, minutes, steps, size, together)
     trained: list[tuple[str, list[_Trained]]] = []
     stop = Interruption()
     with stop:
@@ -299,9 +304,14 @@ def _describe_contender(name: str, models: Sequence[_Trained]) -> ContenderRow:
 
 
 def _split(
-    data: DataLike, test: DataLike | None, limit: int | None, range: Range | None
+    data: DataLike,
+    test: DataLike | None,
+    limit: int | None,
+    range: Range | None,
+    groups: str | None,
 ) -> tuple[ImageSet, ImageSet, tuple[Any, ...]]:
     """Images to train on, images to measure on, and what was left out of both."""
+    from isthmus.images.grouping import number_groups
     from isthmus.images.named import is_name
     from isthmus.images.split import hold_out
 
@@ -313,7 +323,8 @@ def _split(
     skipped = skipped_inputs(images.skipped, () if other is None else other.skipped)
     if other is None:
         # Another seed than the validation split's, or the same images would be taken twice.
-        training_rows, test_rows = hold_out(images, TEST_SHARE, seed=1)
+        numbers = None if groups is None else number_groups(images, groups)
+        training_rows, test_rows = hold_out(images, TEST_SHARE, seed=1, groups=numbers)
         images, other = images.subset(training_rows), images.subset(test_rows)
     # What was left out is reported once, not again by each evaluation.
     return replace(images, skipped=(), notes=()), replace(other, skipped=(), notes=()), skipped

@@ -15,13 +15,15 @@ from isthmus.api.inputs import (
     describe_model,
     list_image_files,
 )
-from isthmus.api.result import use
+from isthmus.api.result import skipped_inputs, use
 from isthmus.file_jobs import FileJob, Report, reserve_memory
-from isthmus.log import log_note
+from isthmus.log import SkippedInput, log_note, log_skipped
+from isthmus.messages import Message
 from isthmus.progress import Progress
 from isthmus.wording import format_count, format_size
 
 SHIPPED_CODEC = "photo-codec"
+MAX_NAMED_FILES = 5  # of those that grew, in the summary
 BYTES_PER_PX = 24  # estimated: the picture, its alpha, and the symbols of all tiles
 
 
@@ -46,6 +48,11 @@ class CompressedFile:
     bpp: float
     quality: float
     psnr: float | None
+
+    @property
+    def grew(self) -> bool:
+        """Whether the compressed file is larger than the image file."""
+        return self.bytes > self.original_bytes
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -89,12 +96,28 @@ class CompressedFiles(FilesResult):
     def summary(self) -> str:
         words = f"{format_count(len(self.files), 'image')} compressed"
         if self.files:
-            saved = 100 * (1 - self.bytes / max(self.original_bytes, 1))
-            words += (
-                f": {format_size(self.original_bytes)} became {format_size(self.bytes)}, {saved:.0f} % saved"
-            )
+            words += f": {format_size(self.original_bytes)} became {format_size(self.bytes)}"
+            saved = self.original_bytes - self.bytes
+            if saved >= 0:
+                words += f", {100 * saved / max(self.original_bytes, 1):.0f} % saved"
+            else:
+                words += f", {format_size(-saved)} more"
             words += ", every file verified" if self.verified else ""
-        return words + self.kept_text()
+        return "\n".join((words + self.kept_text(), *self._describe_growth()))
+
+    def _describe_growth(self) -> tuple[str, ...]:
+        grown = [one for one in self.files if one.grew]
+        if not grown:
+            return ()
+        named = [
+            f"{one.source} ({format_size(one.original_bytes)} to {format_size(one.bytes)})"
+            for one in grown[:MAX_NAMED_FILES]
+        ]
+        more = f" and {len(grown) - MAX_NAMED_FILES:,} more" if len(grown) > MAX_NAMED_FILES else ""
+        return (
+            f"{format_count(len(grown), 'file')} grew: {', '.join(named)}{more}.",
+            "Tiny and flat images and text are smaller without loss, as PNG or lossless WebP.",
+        )
 
 
 @use
@@ -109,6 +132,7 @@ def compress_files(
     preview: int | None = None,
     effort: int = 0,
     verify: bool = False,
+    skip_larger: bool = False,
     range: Range | None = None,
     limit: int | None = None,
     force: bool = False,
@@ -132,6 +156,7 @@ def compress_files(
         preview: put a small picture of so many pixels a side into the file.
         effort: 0 to 100 steps that fit the code to the image: smaller files, slower; 10 is worth it.
         verify: decode each file and measure its fidelity before it is written.
+        skip_larger: write no file that would be larger than the image file, and name it as skipped.
         range: the samples (low, high) that stand for black and white, where they are others.
         limit: at most so many of the images, evenly spaced.
         force: write outputs again that exist.
@@ -163,7 +188,7 @@ def compress_files(
     files = list_image_files(inputs, limit=limit, range=range)
     codec = codec_for(model)
 
-    def work(job: FileJob, _: Report) -> tuple[CompressedFile, str | None]:
+    def work(job: FileJob, _: Report) -> tuple[CompressedFile | SkippedInput, str | None]:
         pixels = _count_pixels(job, max_pixels)
         with reserve_memory(pixels * BYTES_PER_PX, memory_bytes() // 4):
             source = job.source if job.image is None else job.image
@@ -171,12 +196,21 @@ def compress_files(
             made = encode_picture(
                 image, codec, quality=quality, bpp=bpp, psnr=psnr, preview=preview, effort=effort
             )
+            original = job.source.stat().st_size if job.image is None else job.image.nbytes
+            if skip_larger and len(made.data) > original:
+                reason = Message(
+                    "would grow from {original} to {compressed}",
+                    id="codec.would-grow",
+                    original=format_size(original),
+                    compressed=format_size(len(made.data)),
+                )
+                return SkippedInput(job.name, reason), None
             fidelity = measure_fidelity(made.data, image, codec) if verify else None
         write_bytes(job.target, made.data, force=force)
         entry = CompressedFile(
             source=os.fspath(job.source),
             file=os.fspath(job.target),
-            original_bytes=job.source.stat().st_size if job.image is None else job.image.nbytes,
+            original_bytes=original,
             bytes=len(made.data),
             bpp=8 * len(made.data) / pixels,
             quality=made.quality / 100,
@@ -202,13 +236,15 @@ def compress_files(
                 id="reading.several-pictures",
                 name=several,
             )
+    left_out = [entry for entry, _ in done.values if isinstance(entry, SkippedInput)]
+    log_skipped(left_out)
     return CompressedFiles(
         out=os.fspath(out),
         model=describe_model(model, codec.model),
-        files=tuple(entry for entry, _ in done.values),
+        files=tuple(entry for entry, _ in done.values if isinstance(entry, CompressedFile)),
         already_there=done.already_there,
         verified=verify,
-        skipped=done.skipped,
+        skipped=skipped_inputs(done.skipped, left_out),
         complete=done.complete,
     )
 

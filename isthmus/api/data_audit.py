@@ -7,6 +7,14 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from isthmus.api.duplicate_groups import (
+    DuplicateFacts,
+    DuplicatePair,
+    describe_groups,
+    dropped_rows,
+    group_rows,
+    list_groups,
+)
 from isthmus.api.inputs import (
     Bands,
     DataLike,
@@ -29,7 +37,6 @@ from isthmus.progress import Progress, start_task
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from isthmus.evaluation.audit.duplicate_limits import Limits
     from isthmus.evaluation.audit.duplicates import Duplicates, Pair
     from isthmus.evaluation.audit.image_faults import Balance, Fault
     from isthmus.evaluation.audit.label_checks import DoubtfulLabel, Leakage
@@ -38,50 +45,6 @@ if TYPE_CHECKING:
 
 MAX_LISTED = 1000  # of each kind in the JSON document
 _SHARE_FAULTS, _SHARE_DUPLICATES = 0.1, 0.85  # of the work, when each part is done
-
-
-@dataclass(frozen=True)
-class DuplicatePair:
-    """Two images of one picture.
-
-    Attributes:
-        first: name of the one.
-        second: name of the other.
-        across: whether the second is of the other set.
-        exact: whether every value is the same.
-        mirrored: whether one is the mirror image of the other.
-        error: root mean square of what is left after aligning them, on [0, 1].
-        labels: of the two, null where none is known.
-    """
-
-    first: str
-    second: str
-    across: bool
-    exact: bool
-    mirrored: bool
-    error: float
-    labels: tuple[str | None, str | None]
-
-
-@dataclass(frozen=True)
-class DuplicateFacts:
-    """Images that show one picture.
-
-    Attributes:
-        exact: number of pairs with equal values.
-        near: number of pairs that a crop, a mirror, JPEG or a change of brightness explains.
-        across: number of pairs across the two sets.
-        contradicting: number of pairs with different labels.
-        limits: largest residuals that a near duplicate may have; null where none could be found.
-        pairs: all of them, the least doubtful first; in JSON at most 1,000.
-    """
-
-    exact: int
-    near: int
-    across: int
-    contradicting: int
-    limits: Limits | None
-    pairs: tuple[DuplicatePair, ...]
 
 
 @dataclass(frozen=True)
@@ -136,7 +99,7 @@ class Audit(Result):
         set_faults: what is wrong with all images together.
         doubts: labels that neighbours disagree with, most certain first; in JSON at most 1,000.
         clean_images: number of clean images.
-        clean: names of the images to train on: of copies the first, none that the other set has too, no
+        clean: names of the images to train on: of copies the largest, none that the other set has too, no
             constant one. Images with doubted labels stay.
         seconds: how long the audit took.
     """
@@ -163,6 +126,7 @@ class Audit(Result):
     _names: tuple[str, ...] = field(repr=False)  # of both sets; those from `images` on are of the other
     _labels: tuple[str | None, ...] = field(repr=False)
     _duplicates: Duplicates = field(repr=False)
+    _groups: tuple[tuple[int, ...], ...] = field(repr=False)  # rows of one picture, the one to keep first
     _faults: tuple[Fault, ...] = field(repr=False)
     _doubts: tuple[DoubtfulLabel, ...] | None = field(repr=False)
     _lookups: tuple[ImageLookup, ...] = field(repr=False)
@@ -176,6 +140,7 @@ class Audit(Result):
             across=len(self.across_pairs()),
             contradicting=len(self.contradicting_pairs()),
             limits=found.limits,
+            groups=describe_groups(self._groups, self._names, self.images),
             pairs=tuple(map(self._describe_pair, found.pairs)),
         )
 
@@ -210,7 +175,9 @@ class Audit(Result):
 
     def to_dict(self) -> dict[str, Any]:
         document = super().to_dict()
-        for holder, key in ((document["duplicates"], "pairs"), (document, "faults"), (document, "doubts")):
+        found = document["duplicates"]
+        listed = ((found, "groups"), (found, "pairs"), (document, "faults"), (document, "doubts"))
+        for holder, key in listed:
             holder[key] = holder[key][:MAX_LISTED]
         return document
 
@@ -232,7 +199,8 @@ class Audit(Result):
 
     def summary(self) -> str:
         said = [*self.set_faults, *(self.balance.remarks if self.balance else ())]
-        return "\n".join(f"{text[0].upper()}{text[1:]}." for text in said)
+        groups = describe_groups(self._groups, self._names, self.images)
+        return "\n".join([*list_groups(groups), *(f"{text[0].upper()}{text[1:]}." for text in said)])
 
     def csv_rows(self) -> tuple[list[str], list[list[object]]]:
         """`name`, `clean` (0 or 1), `copies` (how many), `faults`, `label` and `voted`, for each image."""
@@ -371,6 +339,7 @@ def audit(
     steps = (True, True, has_near, doubts is not None)  # faults, exact copies, near copies, labels
     missing = "labels were not judged" if has_near else "near duplicates were not looked for"
     stop.check(sum(steps), 3 if images.labels is None else 4, "step", then=missing)
+    rows = group_rows(found.pairs, images)
     sets = (images,) if other is None else (images, other)
     sources = (data,) if other is None else (data, against)
     return Audit(
@@ -381,13 +350,14 @@ def audit(
         leakage=leaks,
         balance=measure_balance(images, other),
         set_faults=find_set_faults(images),
-        clean=_list_clean(images, found, faults),
+        clean=_list_clean(images, rows, faults),
         seconds=round(time.monotonic() - started, 2),
         skipped=skipped_inputs(*(part.skipped for part in sets)),
         complete=stop.complete,
         _names=tuple(name for part in sets for name in part.names),
         _labels=tuple(label for part in sets for label in _name_labels(part)),
         _duplicates=found,
+        _groups=rows,
         _faults=faults,
         _doubts=doubts,
         _lookups=tuple(
@@ -412,12 +382,11 @@ def _embed(images: ImageSet, model: Autoencoder | None) -> Tensor:
     return torch.from_numpy(extract_features(model, images, extractor, compact=True))
 
 
-def _list_clean(images: ImageSet, found: Duplicates, faults: tuple[Fault, ...]) -> tuple[str, ...]:
-    dropped = {fault.index for fault in faults if fault.kind == "constant"}
-    count = len(images)
-    for pair in found.pairs:
-        # Copies of one picture are linked in any order; the first stays, and none that the other set has too.
-        dropped.add(pair.first if pair.second >= count else pair.second)
+def _list_clean(
+    images: ImageSet, groups: tuple[tuple[int, ...], ...], faults: tuple[Fault, ...]
+) -> tuple[str, ...]:
+    dropped = dropped_rows(groups, len(images))
+    dropped |= {fault.index for fault in faults if fault.kind == "constant"}
     return tuple(name for index, name in enumerate(images.names) if index not in dropped)
 
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from isthmus.api.inputs import PathLike, check_count
 from isthmus.api.result import Result, skipped_inputs, to_json_value
-from isthmus.file_jobs import FileJob, InputFiles, Report, plan_outputs, run_jobs
+from isthmus.file_jobs import FileJob, InputFiles, Report, plan_companions, plan_outputs, run_jobs
 from isthmus.interruption import Interruption
 from isthmus.log import SkippedInput, log_skipped
 from isthmus.progress import Progress, start_task
@@ -90,6 +90,7 @@ def process_files(
     force: bool,
     workers: int | None,
     progress: Progress | None,
+    companion: str | None = None,
 ) -> ProcessedFiles[Value]:
     """Make an output of each file; existing ones are kept, and what cannot be read is skipped.
 
@@ -98,6 +99,7 @@ def process_files(
         work: writes the output of a job; reports the share of it that is done.
         out, suffix, suffixes, force: see `plan_outputs`.
         workers: see `run_jobs`.
+        companion: ending of the name of a second file of each job, see `plan_companions`.
 
     Raises:
         UsageError: `workers` is no number of files.
@@ -107,6 +109,8 @@ def process_files(
     check_count("workers", workers)
     jobs = plan_outputs(inputs.files, out, suffix=suffix, suffixes=suffixes, force=force)
     jobs = [replace(job, image=inputs.images.get(job.index)) for job in jobs]
+    if companion is not None:
+        jobs = plan_companions(jobs, companion, force=force)
     stop = Interruption()
     with start_task(progress, label, len(jobs), "files") as task:
         outcomes = run_jobs(jobs, work, force=force, task=task, stop=stop, workers=workers)

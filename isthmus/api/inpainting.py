@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
@@ -24,6 +25,7 @@ from isthmus.api.restored_files import log_dropped_parts, restore_files, to_unit
 from isthmus.api.result import use
 from isthmus.errors import Hint, UsageError
 from isthmus.file_jobs import FileJob, Report
+from isthmus.log import log_note
 from isthmus.old_keywords import rename_keywords
 from isthmus.progress import Progress, start_task
 
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
     from isthmus.restoration.masks import Mask
 
 FindKind = Literal["dead-pixels"]
+MAX_DEAD_SHARE = 0.01  # of the pixels; sensors have some in a million
+MAX_USUAL_SHARE = 0.5  # of the pixels that a mask hides
+LOSSY_SUFFIXES = (".jpg", ".jpeg", ".avif", ".gif")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +69,7 @@ def inpaint(
     mask: ImageLike,
     model: ModelLike | None = None,
     *,
+    mask_grow: int = 0,
     ensemble: bool = False,
     range: Range | None = None,
     progress: Progress | None = None,
@@ -75,9 +81,11 @@ def inpaint(
             `(H, W, C)`, or torch `(N, C, H, W)`; uint8, uint16, or floats in [0, 1] that noise may carry as
             far as -7 and 8. What stands in missing pixels is not looked at, may be NaN. A second or fourth
             channel is alpha.
-        mask: `(H, W)`, or torch `(N, 1, H, W)` or `(H, W)`: True or not zero where pixels are missing. Of an
-            image file or a Pillow image, what is brighter than half.
+        mask: `(H, W)`, or torch `(N, 1, H, W)` or `(H, W)`, an image file or a Pillow image. Every value
+            above 0 is missing, so that soft edges count; in a JPEG every value above 64. Where a picture's
+            alpha varies, it is the mask. One that hides nothing leaves the image as it is, with a warning.
         model: a model, the path of a model file, or the name of a shipped model; by default `photo-inpaint`.
+        mask_grow: also take as missing what lies at most so many rows and columns from a missing pixel.
         ensemble: average over the image's eight orientations (Lim et al. 2017): 0.1 to 0.2 dB better, in
             eight times the time.
         range: the samples (low, high) that stand for black and white, where floats are not in [0, 1] or
@@ -89,8 +97,8 @@ def inpaint(
         missing are those of `image`.
 
     Raises:
-        DataError: unreadable, samples out of range, the mask has another size, hides everything or nothing;
-            NaN where pixels are not missing.
+        DataError: unreadable, samples out of range, the mask is unreadable, has another size, or hides
+            everything; NaN where pixels are not missing.
         UsageError: the model was not trained to fill holes, restores other images, or an `ensemble` of a
             model that was trained on images one way up.
 
@@ -106,9 +114,14 @@ def inpaint(
     from isthmus.restoration.inpainting import inpaint_image
 
     image = hold_content(image)
+    check_count("mask_grow", mask_grow, least=0)
     with start_task(progress, "inpainting", 1) as task:
-        restored = inpaint_image(image, mask, model, ensemble=ensemble, range=range, report=task.update)
+        restored, shares = inpaint_image(
+            image, mask, model, mask_grow=mask_grow, ensemble=ensemble, range=range, report=task.update
+        )
     log_dropped_parts(image)
+    for share in shares:
+        _warn_of_share("the image", share)
     return restored
 
 
@@ -122,6 +135,7 @@ def inpaint_files(
     tolerance: int = 0,
     mask_alpha: bool = False,
     find: FindKind | None = None,
+    mask_grow: int | None = None,
     model: ModelLike | None = None,
     ensemble: bool = False,
     range: Range | None = None,
@@ -142,11 +156,15 @@ def inpaint_files(
         inputs: image files, folders of them, and images of sets, such as `t.npy[5]` and `mnist:test[17]`;
             also arrays, tensors, Pillow images, bytes, an `ImageSet`, or a list of any of these.
         out: an image file for one input, else a folder.
-        mask: a picture of the same size, white where pixels are missing; or a folder of them, by name.
+        mask: a picture of the same size, or a folder of them, by name. Every value above 0 is missing, in a
+            JPEG mask above 64; where its alpha varies, alpha is the mask.
         mask_colour: pixels of this colour are missing: #ff00ff or 255,0,255.
-        tolerance: how far each channel may lie from the colour, of 255; JPEG needs about 40.
+        tolerance: how far each channel may lie from the colour, of 255; JPEG needs about 40, and 100
+            for thin lines.
         mask_alpha: transparent pixels are missing; the result is opaque.
         find: find what is missing.
+        mask_grow: also take as missing what lies at most so many rows and columns from a missing pixel; by
+            default 0, but for a colour in a JPEG file as far as its compression spreads it.
         model: a model, the path of a model file, or the name of a shipped model; by default `photo-inpaint`.
         ensemble: better, in eight times the time: the mean over eight orientations.
         range: the samples (low, high) that stand for black and white, where floats are not in [0, 1] or
@@ -161,7 +179,8 @@ def inpaint_files(
 
     Raises:
         UsageError: as `inpaint`; none or several of the four ways; no colour; a model file among the images.
-        DataError: no images, or the only one is unreadable; of several such are skipped.
+        DataError: no images, an unreadable mask for all, or the only image is unreadable; of several such are
+            skipped.
         OutputError: nothing can be written there, or the disk is full.
 
     Examples:
@@ -177,19 +196,19 @@ def inpaint_files(
 
     check_choice("find", find, get_args(FindKind))
     check_count("tolerance", tolerance, least=0)
+    check_count("mask_grow", mask_grow, least=0)
     if tolerance and mask_colour is None:
         refuse_unused("tolerance", "without a colour that is missing", hint=Hint.add(mask_colour="COLOUR"))
-    read_mask = _choose_mask(mask, mask_colour, tolerance, find, range, mask_alpha=mask_alpha)
+    read_mask = _choose_mask(mask, mask_colour, tolerance, find, range, mask_grow, mask_alpha=mask_alpha)
     network = None if model is None else load_model(model)
 
     def restore(pixels: Pixels, job: FileJob, report: Report) -> tuple[Pixels, dict[str, Any]]:
         missing = read_mask(pixels, job)
         if mask_alpha:
             pixels = pixels[..., :-1]
-        share = float(missing.mean())
-        if find is not None and not share:  # good news, not an error
-            return pixels, {"missing": 0.0}
-        filled = inpaint_image(pixels, missing, network, ensemble=ensemble, range=range, report=report)
+        filled, (share,) = inpaint_image(
+            pixels, missing, network, ensemble=ensemble, range=range, report=report
+        )
         return filled, {"missing": share}
 
     done = restore_files(
@@ -207,6 +226,9 @@ def inpaint_files(
         max_pixels=max_pixels,
         progress=progress,
     )
+    for entry in done.values:
+        _warn_of_share(entry.name, entry.missing, find=find)
+    _note_lossy_outputs(done.values)
     return InpaintedFiles(
         out=os.fspath(out),
         files=done.values,
@@ -222,10 +244,11 @@ def _choose_mask(
     tolerance: int,
     find: str | None,
     value_range: Range | None,
+    pixels: int | None,
     *,
     mask_alpha: bool,
 ) -> Callable[[Pixels, FileJob], Mask]:
-    """What finds the missing pixels of one image: the one way that was asked for."""
+    """What finds the missing pixels of one image: the one way that was asked for, grown by so many pixels."""
     from isthmus.restoration import masks
 
     if sum((mask is not None, colour is not None, mask_alpha, find is not None)) != 1:
@@ -234,24 +257,87 @@ def _choose_mask(
             id="inpaint.mask-ways",
             hint=Hint.add(find="dead-pixels"),
         )
-    if mask is not None:
-        return lambda _, job: masks.from_picture(_mask_file(mask, job))
     if colour is not None:
         wanted = masks.parse_colour(colour)
-        return lambda pixels, _: masks.of_colour(
-            to_unit_range(pixels, value_range), wanted, tolerance=tolerance
-        )
+
+        def find_colour(image: Pixels, job: FileJob) -> Mask:
+            spread = (pixels, pixels)
+            if pixels is None:
+                spread = (0, 0) if job.image is not None else masks.jpeg_spread(job.source, wanted)
+            found = masks.of_colour(to_unit_range(image, value_range), wanted, tolerance=tolerance)
+            return masks.grow(found, *spread)
+
+        return find_colour
+    by = pixels or 0
+    if mask is not None:
+        read = _mask_reader(mask)
+        return lambda _, job: masks.grow(read(job), by)
     if mask_alpha:
-        return lambda pixels, _: masks.of_alpha(pixels)
-    return lambda pixels, _: masks.dead_pixels(to_unit_range(pixels, value_range))
+        return lambda image, _: masks.grow(masks.of_alpha(image), by)
+    return lambda image, _: masks.grow(masks.dead_pixels(to_unit_range(image, value_range)), by)
 
 
-def _mask_file(mask: PathLike, job: FileJob) -> Path:
-    """The mask of one image: the picture itself, or the one of the same name in a folder."""
-    from isthmus.outputs import is_folder, native_path, path_exists
+def _mask_reader(mask: PathLike) -> Callable[[FileJob], Mask]:
+    """The mask of one image: the picture, read once for all, or in a folder that of the image's name.
 
-    place = Path(mask)
-    if not is_folder(place):
-        return place
-    same = native_path(place.joinpath(*job.name.split("/")))
-    return same if path_exists(same) else same.with_suffix(".png")
+    Raises:
+        DataError: the picture is missing or unreadable.
+    """
+    from isthmus.outputs import is_folder
+    from isthmus.restoration import masks
+
+    if is_folder(mask):
+        return lambda job: masks.from_picture(_mask_in_folder(Path(mask), job.name))
+    one = masks.from_picture(mask)
+    return lambda _: one
+
+
+def _mask_in_folder(folder: Path, name: str) -> Path:
+    """The mask of an image: of its whole name, else of its name with another suffix, `.png` before others."""
+    from isthmus.images.opening import SUFFIXES
+    from isthmus.outputs import native_path, path_exists
+
+    same = native_path(folder.joinpath(*name.split("/")))
+    others = (same.with_suffix(suffix) for suffix in (".png", *sorted(SUFFIXES)))
+    return next((place for place in (same, *others) if path_exists(place)), same.with_suffix(".png"))
+
+
+def _warn_of_share(name: str, share: float, *, find: str | None = None) -> None:
+    """Warn where a mask is most likely not what was meant."""
+    if find is not None:  # none is good news
+        if share > MAX_DEAD_SHARE:
+            log_note(
+                "{name}: {share:.1%} of its pixels are taken for dead, more than a camera has; small print "
+                "and texture look the same",
+                id="inpaint.many-dead-pixels",
+                log_level=logging.WARNING,
+                name=name,
+                share=share,
+            )
+    elif not share:
+        log_note(
+            "{name}: its mask hides nothing, so it stays as it is",
+            id="inpaint.mask-empty",
+            log_level=logging.WARNING,
+            name=name,
+        )
+    elif share > MAX_USUAL_SHARE:
+        log_note(
+            "{name}: its mask hides {share:.0%} of it; every value above 0 counts as missing",
+            id="inpaint.mask-large",
+            log_level=logging.WARNING,
+            name=name,
+            share=share,
+        )
+
+
+def _note_lossy_outputs(entries: Sequence[InpaintedFile]) -> None:
+    """Warn that pixels outside of the holes are changed by the format they are written in."""
+    lossy = [one.output for one in entries if Path(one.output).suffix.lower() in LOSSY_SUFFIXES]
+    if lossy:
+        log_note(
+            "{output}: this format is lossy, so the pixels that were not missing change too; .png keeps them",
+            id="inpaint.lossy-output",
+            log_level=logging.WARNING,
+            output=lossy[0],
+        )

@@ -155,6 +155,10 @@ def list_image_files(
 
     def list_folder(folder: Path) -> InputFiles:
         listed = list_images(folder)
+        for note in listed.notes:
+            # Where files are made from files, labels play no part.
+            if getattr(note, "id", "") != "reading.loose-images":
+                log_note(as_message(note, id="reading.note"))
         return InputFiles(tuple((file.path, file.name) for file in listed.files), listed.skipped)
 
     check_count("limit", limit)

@@ -62,7 +62,6 @@ def restore_files(
     from isthmus.images.outputs import beside
     from isthmus.images.sample_range import NOISY
     from isthmus.images.write import WRITABLE, save_image
-    from isthmus.outputs import shorten_name
 
     check_count("scale", scale)
     if scale is not None and not compare:
@@ -78,10 +77,9 @@ def restore_files(
             before, exif, icc = _decode(job, max_pixels, raw=range is not None)
             after, facts = restore(before, job, report)
             height, width = before.shape[:2]
-            if compare:
+            if job.companion is not None:
                 first, second = (_without_alpha(_to_writable(one, range)) for one in (before, after))
-                place = job.target.with_name(shorten_name(job.target.stem, "-compare.png"))
-                save_image(place, beside(first, second, scale), force=True)
+                save_image(job.companion, beside(first, second, scale), force=force)
             del before
             save_image(job.target, _to_writable(after, range), force=force, exif=exif, icc=icc)
         restored = entry(
@@ -104,6 +102,7 @@ def restore_files(
         force=force,
         workers=workers,
         progress=progress,
+        companion="-compare.png" if compare else None,
     )
     _log_dropped([header for _, header in done.values if header is not None])
     entries = tuple(one for one, _ in done.values)

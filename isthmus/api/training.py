@@ -54,6 +54,7 @@ def train(
     range: Range | None = None,
     names_from: PathLike | None = None,
     limit: int | None = None,
+    groups: PathLike | None = None,
     validation: float = 0.1,
     patience: int = 12,
     balance: bool = False,
@@ -96,6 +97,8 @@ def train(
         range: the samples (low, high) that stand for black and white, where they are others.
         names_from: use only the images named in this file, one name a line.
         limit: at most so many images, evenly spaced.
+        groups: images that are held out together, such as those of one patient: a file with lines
+            `name,group`, or a regular expression for names whose first group it is.
         validation: share of the images that is held out, from 0 up to 1.
         patience: end after so many validations in a row above the best; 0 never ends early.
         balance: draw all classes equally often.
@@ -150,6 +153,7 @@ def train(
             "range": range,
             "names_from": None if names_from is None else os.fspath(names_from),
             "limit": limit,
+            "groups": None if groups is None else os.fspath(groups),
             "validation": validation,
             "patience": patience,
             "balance": balance,

@@ -65,6 +65,7 @@ def tune(
     size: Size | None = None,
     limit: int | None = None,
     range: Range | None = None,
+    groups: PathLike | None = None,
     log: PathLike | None = None,
     force: bool = False,
     seed: int = 0,
@@ -96,6 +97,8 @@ def tune(
         size: resize every image to this height and width in pixels.
         limit: at most so many images, evenly spaced.
         range: the samples (low, high) that stand for black and white, where they are others.
+        groups: images that are held out together, such as those of one patient: a file with lines
+            `name,group`, or a regular expression for names whose first group it is.
         log: a file with a line per trial, which the same search goes on from.
         force: begin a log that exists anew.
         seed: of folds, weights and random points.
@@ -117,6 +120,7 @@ def tune(
     from isthmus.evaluation.selection.objectives import split_folds as split_folds
     from isthmus.evaluation.selection.space import check_axes, iter_grid, iter_random, parse_axis
     from isthmus.evaluation.selection.trials import open_log, propose_fixed, propose_with_optuna
+    from isthmus.images.grouping import number_groups
     from isthmus.model.recipes import resolve_recipe
 
     lines = dict(settings) if isinstance(settings, Mapping) else tuple(settings)
@@ -126,10 +130,12 @@ def tune(
     names = tuple(dict.fromkeys(resolve_objective(name) for name in objectives))
     _check(names, folds, search, trials, budget)
     images = read_images(data, limit=limit, range=range)
-    parts = split_folds(images, folds, seed=seed)
+    together = None if groups is None else os.fspath(groups)
+    numbers = None if together is None else number_groups(images, together)
+    parts = split_folds(images, folds, seed=seed, groups=numbers)
     points = list(iter_grid(axes)) if search == "grid" else []
     total = len(points) if search == "grid" else trials
-    length = TrialLength(epochs, minutes, steps, size)
+    length = TrialLength(epochs, minutes, steps, size, together)
     about = _describe_search(images, chosen, names, axes, folds, search, seed, length)
     if not length.is_given:
         share = DEFAULT_TRIAL_MINUTES if budget is None else _BUDGET_SHARE * budget / (total * folds)

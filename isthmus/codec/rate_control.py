@@ -16,6 +16,9 @@ from isthmus.errors import UsageError
 
 DEFAULT_QUALITY = 50.0
 MAX_PROBES = 8
+MAX_FLAT_DEVIATION = 2.0  # of 255: below it an image is flat, and its error hangs on how its mean is rounded
+FLAT_QUALITIES = (100, *range(1000, 10_001, 1000))  # hundredths
+MAX_FLAT_SIDE_PX = 512  # of the part by which a quality is chosen
 TOLERANCE = 0.004  # of the logarithm of a rate, or of dB / 10: near enough to stop
 
 
@@ -41,7 +44,9 @@ def encode_picture(
     """
     if bpp is None and psnr is None:
         asked = round(100 * (DEFAULT_QUALITY if quality is None else quality))
-        return encode_picture_at(image, codec, asked, preview=preview, effort=effort)
+        step = _best_flat_quality(image, codec, asked) if _is_flat(image) else asked
+        made = encode_picture_at(image, codec, step, preview=preview, effort=effort)
+        return EncodedFile(made.data, asked)
     # Refined latents belong to one quality; the encoder's own do for all.
     latents = None if effort else list(analyse_picture(image, codec))
 
@@ -53,6 +58,25 @@ def encode_picture(
         return _encode_within(make, lambda file: 8 * len(file.data) / pixels, bpp)
     assert psnr is not None
     return _encode_reaching(make, lambda file: measure_fidelity(file.data, image, codec), psnr)
+
+
+def _is_flat(image: Picture) -> bool:
+    return bool((image.pixels.std((0, 1), dtype=np.float32) < MAX_FLAT_DEVIATION).all())
+
+
+def _best_flat_quality(image: Picture, codec: Codec, asked: int) -> int:
+    """The quality, of some up to the one that is asked for, that keeps a flat image best.
+
+    Finer steps may round a flat image's few numbers to a worse mean than coarser ones do; as the best of all
+    coarser ones, fidelity never falls as quality rises.
+    """
+    part = Picture(image.pixels[:MAX_FLAT_SIDE_PX, :MAX_FLAT_SIDE_PX])
+    latents = list(analyse_picture(part, codec))
+
+    def measure(quality: int) -> float:
+        return measure_fidelity(encode_picture_at(part, codec, quality, latents=latents).data, part, codec)
+
+    return max((one for one in FLAT_QUALITIES if one <= asked), key=measure)
 
 
 def measure_fidelity(data: bytes, image: Picture, codec: Codec) -> float:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,10 +23,12 @@ from isthmus.errors import DataError
 from isthmus.images.bands import MAX_CHANNELS
 from isthmus.images.cache import memory_bytes
 from isthmus.images.idx import DEFLATE_LIMIT
+from isthmus.images.npz_keys import choose_keys
 from isthmus.images.sample_range import UNIT, Range, UnreadablePixelsError, to_samples
 from isthmus.images.sources import is_tensor
 from isthmus.images.store import ImageSet, Indices, Pixels
 from isthmus.input_files import open_input
+from isthmus.messages import Message
 from isthmus.wording import format_count
 
 _MOST_CLASSES = 65_536
@@ -151,26 +154,27 @@ def read_npz(
     value_range: Range | None = None,
     bounds: Range = UNIT,
     channels: int | None = None,
+    part: str = "",
 ) -> ImageSet:
-    """`images`, and `labels` where there are any, from a `.npz` file; nothing is ever unpickled.
+    """Images, and labels and class names where there are any, from a `.npz` file; nothing is ever unpickled.
+
+    Args:
+        value_range, bounds, channels: as for `from_array`.
+        part: of a file of several, see `isthmus.images.npz_keys`.
 
     Raises:
-        DataError: not such a file, no `images` in it, pickled, lying about its size, or as `from_array`.
+        DataError: not such a file, no images or no such part in it, pickled, lying about its size, class
+            names that do not fit, or as `from_array`.
     """
     try:
         with open_input(path) as raw, zipfile.ZipFile(raw) as archive:
-            keys = [name.removesuffix(".npy") for name in archive.namelist()]
-            if "images" not in keys:
-                held = ", ".join(name[:60] for name in keys[:5]) + (", …" if len(keys) > 5 else "")
-                raise DataError(
-                    "{path}: no array 'images' in it; it holds {held}",
-                    id="data.npz-no-images",
-                    path=path,
-                    held=held or "nothing",
-                )
+            held = [name.removesuffix(".npy") for name in archive.namelist()]
+            keys = choose_keys(held, part, str(path))
             length = os.fstat(raw.fileno()).st_size
-            images = _member(archive, "images", length)
-            labels = _member(archive, "labels", length) if "labels" in keys else None
+            images = _member(archive, keys.images, length)
+            labels, classes = (
+                None if key is None else _member(archive, key, length) for key in (keys.labels, keys.classes)
+            )
     except DataError:
         raise
     except Exception as error:  # as above, and whatever zipfile makes of a damaged directory
@@ -180,9 +184,72 @@ def read_npz(
             path=path,
             reason=_one_line(error),
         ) from None
-    return from_array(
-        images, labels, value_range=value_range, bounds=bounds, channels=channels, source=str(path)
+    numbers, names, notes = _name_labels(labels, classes, str(path))
+    found = from_array(
+        images, numbers, value_range=value_range, bounds=bounds, channels=channels, source=str(path)
     )
+    if len(keys.parts) > 1:
+        others = ", ".join(f"{path}:{one}" for one in keys.parts if one != keys.part)
+        notes = (
+            *notes,
+            Message(
+                "{path}: its part '{part}' is read; the others are {others}",
+                id="reading.npz-part",
+                path=str(path),
+                part=keys.part,
+                others=others,
+            ),
+        )
+    return replace(found, classes=names or found.classes, notes=found.notes + notes)
+
+
+def _name_labels(
+    labels: npt.NDArray[Any] | None, classes: npt.NDArray[Any] | None, path: str
+) -> tuple[npt.NDArray[Any] | None, tuple[str, ...], tuple[str, ...]]:
+    """Labels (N,) as numbers, the names of their classes (empty where there are none), and notes.
+
+    Raises:
+        DataError: fewer names than classes, or names that are not text.
+    """
+    if labels is None:
+        return None, (), ()
+    if labels.ndim == 2 and labels.shape[1] == 1:  # MedMNIST
+        labels = labels[:, 0]
+    if labels.ndim == 2:
+        note = Message(
+            "{path}: several labels per image ({labels} of each) are left out",
+            id="reading.several-labels",
+            path=path,
+            labels=labels.shape[1],
+        )
+        return None, (), (note,)
+    if labels.dtype.kind in "US":
+        words = np.array([_as_text(one) for one in labels.tolist()])
+        names, numbers = np.unique(words, return_inverse=True)
+        return numbers.reshape(-1).astype(np.int64), tuple(names.tolist()), ()
+    if classes is None:
+        return labels, (), ()
+    if classes.ndim != 1 or classes.dtype.kind not in "USiu":
+        raise DataError(
+            "{path}: class names must be (C,) text, not {dtype} {shape}",
+            id="data.npz-classes-type",
+            path=path,
+            dtype=classes.dtype,
+            shape=classes.shape,
+        )
+    if labels.size and labels.dtype.kind in "iu" and int(labels.max()) >= len(classes):
+        raise DataError(
+            "{path}: a label is {label}, and there are {classes} class names",
+            id="data.npz-classes-count",
+            path=path,
+            label=int(labels.max()),
+            classes=len(classes),
+        )
+    return labels, tuple(_as_text(one) for one in classes.tolist()), ()
+
+
+def _as_text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def _member(archive: zipfile.ZipFile, key: str, length: int) -> npt.NDArray[Any]:

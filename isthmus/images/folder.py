@@ -127,7 +127,7 @@ def read_listed(
         classes=classes,
         source=source,
         skipped=tuple(sorted((*listed.skipped, *decoded.skipped), key=lambda s: s.name.split("/"))),
-        notes=decoded.notes + _size_notes(decoded.pixels),
+        notes=decoded.notes + _size_notes(decoded.pixels) + listed.notes,
     )
     return images if decoded.hashes is None else images.with_hashes(decoded.hashes)
 

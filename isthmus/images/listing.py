@@ -13,7 +13,9 @@ import numpy as np
 from isthmus.errors import DataError, Hint
 from isthmus.images.opening import KINDS, SUFFIXES, Member
 from isthmus.images.store import Indices, Skipped
+from isthmus.images.unread_kinds import UnreadFiles, list_some, note_archives
 from isthmus.messages import Message
+from isthmus.wording import format_count
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +48,11 @@ class TooManyError(DataError):
 
 @dataclass(frozen=True)
 class Listing:
-    """The image files under a folder, and the sub-folders that could not be listed."""
+    """The image files under a folder, the sub-folders that could not be listed, and what else lies there."""
 
     files: list[ImageFile]
     skipped: tuple[Skipped, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def list_images(folder: str | Path, *, most: int | None = None) -> Listing:
@@ -65,6 +68,7 @@ def list_images(folder: str | Path, *, most: int | None = None) -> Listing:
     top = Path(folder)
     found: list[ImageFile] = []
     skipped: list[Skipped] = []
+    unread, archives = UnreadFiles(), list[str]()
     other: Hint | None = None
     # Paths stay strings: a `Path` for each of a million files takes longer than to list them.
     entries = 0
@@ -80,22 +84,49 @@ def list_images(folder: str | Path, *, most: int | None = None) -> Listing:
         for name in names:
             if name[max(name.rfind("."), 0) :].lower() in SUFFIXES and not name.startswith("."):
                 found.append(ImageFile(inside + name, start + _printable(name), label))
+                continue
+            unread.add(name, start + _printable(name))
+            if name.lower().endswith(".tar") and not name.startswith("."):
+                archives.append(start + _printable(name))
             elif "images-idx3-ubyte" in name.replace(".", "-"):
                 other = Hint(f"the images of {name} are read with its own path: {Path(place, name)}")
             elif name.endswith(".isth"):
                 other = Hint.call("decompress_files", os.fspath(folder), out="FOLDER")
+    notes = unread.notes()
     if not found:
         unlisted = f"; {skipped[0].name} {skipped[0].reason}" if skipped else ""
         raise DataError(
             "{folder}: no images in it (kinds read: {kinds}){unlisted}",
             id="data.folder-without-images",
-            hint=other or Hint("give a folder of images, or a set by its name, such as fashion-sample"),
+            hint=other
+            or Hint(
+                notes[0] if notes else "give a folder of images, or a set by its name, such as fashion-sample"
+            ),
             expected="FOLDER-OF-IMAGES",
             folder=folder,
             kinds=KINDS,
             unlisted=unlisted,
         )
-    return Listing(sorted(found, key=lambda file: (file.name.split("/"), file.place)), tuple(skipped))
+    if archives:
+        notes = (*notes, note_archives(archives))
+    ordered = sorted(found, key=lambda file: (file.name.split("/"), file.place))
+    return Listing(ordered, tuple(skipped), notes + _note_loose(ordered))
+
+
+def _note_loose(files: list[ImageFile]) -> tuple[str, ...]:
+    """What is said of images that lie beside class folders: labels are then not read at all."""
+    loose = [file.name for file in files if file.label is None]
+    classes = {file.label for file in files if file.label is not None}
+    if not loose or len(classes) < 2:
+        return ()
+    note = Message(
+        "{images} beside the {classes} ({names}): labels are not read, for not every image has one",
+        id="reading.loose-images",
+        images=format_count(len(loose), "image lies", "images lie"),
+        classes=format_count(len(classes), "class folder"),
+        names=list_some(loose),
+    )
+    return (note,)
 
 
 def walk_folder(top: Path, skipped: list[Skipped]) -> Iterator[tuple[str, tuple[str, ...], list[str]]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -41,9 +42,9 @@ def write_images(
     """Write images where `out` says: `.npz`, one picture, an animation, or else a folder.
 
     Args:
-        out: `.npz` gets `images` (and `labels`); an image's suffix a contact sheet, or with `animate` and
-            `.gif` or `.webp` an animation; anything else is a folder of `00000.png`, …, with labels in a
-            sub-folder per class.
+        out: `.npz` gets `images` (and `labels` and `classes`); an image's suffix a contact sheet, or with
+            `animate` and `.gif` or `.webp` an animation; anything else is a folder of `00000.png`, …, with
+            labels in a sub-folder per class.
         pixels: `(N, H, W, C)` uint8; files in a folder are TIFF where C is neither 1 nor 3.
         columns: of the contact sheet.
         milliseconds: each frame of an animation is shown, which then is played forward and keeps its size;
@@ -63,8 +64,12 @@ def write_images(
     suffix = place.suffix.lower()
     if suffix == ".npz":
         stream = io.BytesIO()
-        arrays = {"images": pixels} if labels is None else {"images": pixels, "labels": labels}
-        np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
+        arrays: dict[str, Any] = {"images": pixels}
+        if labels is not None:
+            arrays["labels"] = labels
+        if labels is not None and len(classes):
+            arrays["classes"] = np.array(classes, dtype=np.str_)
+        np.savez_compressed(stream, **arrays)
         write_bytes(place, stream.getvalue(), force=force)
         return (place,)
     enlarged = pixels.size * (scale or 1) ** 2

@@ -20,6 +20,7 @@ from isthmus.images.idx import is_idx, read_idx_set
 from isthmus.images.joining import joined
 from isthmus.images.listing import ImageFile, Listing
 from isthmus.images.named import is_name, read_named
+from isthmus.images.npz_keys import split_part
 from isthmus.images.opening import MAX_PIXELS, SUFFIXES, Content, ImageFileError
 from isthmus.images.pool import Progress
 from isthmus.images.registry import NAMES
@@ -53,9 +54,10 @@ def read(
 
     Args:
         data: a folder (sub-folders = labels), an idx file (labels found beside it), `.npy`, `.npz` (`images`,
-            optional `labels`), one image file, its bytes or the open file, a `.tar` shard or a folder of
-            them, a data-set name with optional split (`fashion-mnist`, `mnist:test`), a NumPy array, a torch
-            tensor, a Pillow image, an ImageSet; or a list of any of these. A path that exists wins over a
+            optional `labels` and `classes`; also the keys of Keras and MedMNIST, `FILE.npz:test` for a part),
+            one image file, its bytes or the open file, a `.tar` shard or a folder of them, a data-set name
+            with optional split (`fashion-mnist`, `mnist:test`), a NumPy array, a torch tensor, a Pillow
+            image, an ImageSet; or a list of any of these. A path that exists wins over a
             name. `[17]` or `[10:20]` behind a path or a name chooses images: `mnist:test[-1]`.
         size: (h, w), or the side of a square: every image resized to cover it and cut to its centre; None
             keeps sizes.
@@ -164,7 +166,7 @@ def names_set(path: str | os.PathLike[str]) -> bool:
     """Whether this is a folder, an array file, an archive, a named data set, or a part of one."""
     name = os.fspath(path)
     if not is_there(name):
-        return bool(_CHOSEN.fullmatch(name)) or is_name(name)
+        return bool(_CHOSEN.fullmatch(name)) or is_name(name) or is_there(split_part(name)[0])
     place = Path(name)
     if is_folder(name) or place.suffix.lower() in (".npy", ".npz", ".tar"):
         return True
@@ -225,6 +227,9 @@ class _Reader:
             )
         if is_there(name):
             return self._file(name, path)
+        file, part = split_part(name)
+        if part and is_there(file) and special_kind(file) is None:
+            return self._npz(Path(file), part)
         if chosen := _CHOSEN.fullmatch(name):
             return _choose(self._path(chosen[1]).named(chosen[1]), chosen)
         if is_name(name):
@@ -250,10 +255,13 @@ class _Reader:
                 path, value_range=self.value_range, bounds=self.bounds, channels=self.array_channels
             )
         if path.suffix.lower() == ".npz":
-            return read_npz(
-                path, value_range=self.value_range, bounds=self.bounds, channels=self.array_channels
-            )
+            return self._npz(path)
         return self._one(path, path.name)
+
+    def _npz(self, path: Path, part: str = "") -> ImageSet:
+        return read_npz(
+            path, value_range=self.value_range, bounds=self.bounds, channels=self.array_channels, part=part
+        )
 
     def _one(self, source: Any, name: str) -> ImageSet:
         """An image file, its content, or a Pillow image, which has no header to ask."""

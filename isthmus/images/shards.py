@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
 from isthmus.errors import DataError
-from isthmus.images.listing import ImageFile, Listing, TooManyError
+from isthmus.images.listing import ImageFile, Listing, TooManyError, walk_folder
 from isthmus.images.opening import KINDS, SUFFIXES, Member
 from isthmus.images.store import Skipped
 from isthmus.input_files import open_input, parse_json
@@ -35,6 +35,9 @@ _COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 def find_shards(place: str | Path) -> list[Path]:
     """The archives of `place`: itself, or those that lie in this folder, by name; [] where there are none.
 
+    A folder with an image file in it or below is a folder of images: its archives are not read, and
+    `list_images` names them.
+
     Raises:
         DataError: the archives are compressed, so that no image can be read without those before it.
     """
@@ -44,7 +47,7 @@ def find_shards(place: str | Path) -> list[Path]:
     if not path.is_dir():
         return []
     try:
-        return sorted(p for p in path.iterdir() if p.suffix.lower() == ".tar" and p.is_file())
+        archives = sorted(p for p in path.iterdir() if p.suffix.lower() == ".tar" and p.is_file())
     except OSError as error:
         raise DataError(
             "{folder}: this folder cannot be listed ({reason})",
@@ -52,6 +55,16 @@ def find_shards(place: str | Path) -> list[Path]:
             folder=place,
             reason=error.strerror,
         ) from None
+    return [] if archives and _holds_images(path) else archives
+
+
+def _holds_images(folder: Path) -> bool:
+    skipped: list[Skipped] = []
+    return any(
+        Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
+        for _, _, names in walk_folder(folder, skipped)
+        for name in names
+    )
 
 
 def list_shards(shards: list[Path], *, most: int | None = None) -> Listing:

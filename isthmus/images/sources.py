@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from isthmus.errors import DataError
 from isthmus.images.formats import decode, decode_pillow
@@ -14,6 +15,7 @@ from isthmus.images.opening import MAX_PIXELS, Content, opened
 from isthmus.images.sample_range import Range
 from isthmus.images.store import Pixels
 
+_Answer = TypeVar("_Answer")
 _JPEG = ("JPEG", "MPO")
 _FIRST_STEPS_AT_50 = 53  # sum of the first four of the luminance table in Annex K, in rows or in zigzag
 
@@ -83,6 +85,24 @@ def hold_content(image: Any) -> Any:
     return image
 
 
+def is_jpeg(image: Any) -> bool:
+    """Whether this is a JPEG file: its path, bytes, or a Pillow image that was opened from one."""
+    return jpeg_chroma_steps(image) is not None
+
+
+def jpeg_chroma_steps(image: Any) -> tuple[int, int] | None:
+    """How many rows and columns of pixels share one value of colour in a JPEG file: (2, 2) in 4:2:0.
+
+    Args:
+        image: a path, bytes, or a Pillow image that was opened from a file.
+
+    Returns:
+        Rows and columns; (1, 1) where the file stores colour whole, or has none; None of all but JPEG, and of
+        what cannot be opened.
+    """
+    return _ask_file(image, _chroma_steps_of)
+
+
 def estimate_jpeg_quality(image: Any) -> float | None:
     """Quality, 1 to 100, of a JPEG file by the first steps of its luminance table; None of anything else.
 
@@ -91,8 +111,13 @@ def estimate_jpeg_quality(image: Any) -> float | None:
     Args:
         image: a path, bytes, or a Pillow image that was opened from a file; what cannot be opened gives None.
     """
+    return _ask_file(image, _quality_of)
+
+
+def _ask_file(image: Any, question: Callable[[Any], _Answer | None]) -> _Answer | None:
+    """The answer of an image as Pillow opens it; None where it is no file or cannot be opened."""
     if is_pillow(image):
-        return _quality_of(image)
+        return question(image)
     if isinstance(image, (str, os.PathLike)):
         source: Path | Content = Path(image)
     elif is_encoded(image):
@@ -101,9 +126,19 @@ def estimate_jpeg_quality(image: Any) -> float | None:
         return None
     try:
         with opened(source, MAX_PIXELS) as found:
-            return _quality_of(found)
+            return question(found)
     except DataError:
         return None
+
+
+def _chroma_steps_of(image: Any) -> tuple[int, int] | None:
+    if getattr(image, "format", None) not in _JPEG:
+        return None
+    layers = getattr(image, "layer", ())  # (id, horizontal, vertical factor, table) of each component
+    if len(layers) < 3:
+        return 1, 1
+    down, across = (max(1, layers[0][axis] // max(1, layers[1][axis])) for axis in (2, 1))
+    return down, across
 
 
 def _quality_of(image: Any) -> float | None:

@@ -18,7 +18,7 @@ from isthmus.model.fill import LEVELS, cells, fill_cells
 from isthmus.model.loading import ModelLike, load_shared
 from isthmus.restoration import opponent
 from isthmus.restoration.arrays import channels_of, colour_of, each, on_cpu
-from isthmus.restoration.masks import of_picture
+from isthmus.restoration.masks import from_picture, grow, of_picture
 from isthmus.restoration.orientations import check_ensemble, reconstruct
 from isthmus.restoration.pieces import Piece, can_be_cut, in_pieces, like, widened
 from isthmus.threads import limited
@@ -33,25 +33,27 @@ def inpaint_image(
     mask: Any,
     model: ModelLike | None = None,
     *,
+    mask_grow: int = 0,
     ensemble: bool = False,
     range: Range | None = None,
     report: Callable[[float], None] | None = None,
-) -> Any:
+) -> tuple[Any, tuple[float, ...]]:
     """Fill the missing pixels of one image, or of each of a tensor; any size, in bounded memory.
 
     Args:
-        image, mask, model, ensemble, range: as for `isthmus.inpaint`.
+        image, mask, model, mask_grow, ensemble, range: as for `isthmus.inpaint`.
         report: called with the share that is done, in (0, 1].
 
     Returns:
-        The image as `isthmus.inpaint` gives it.
+        The image as `isthmus.inpaint` gives it, and the share of missing pixels of each image.
 
     Raises:
         DataError, UsageError: as `isthmus.inpaint`.
     """
     given, picture = open_image(image, alpha="keep", raw=range is not None)
     network = choose_inpainter(given, model)
-    missing = _read_masks(given, mask)
+    missing = _read_masks(given, mask, mask_grow)
+    shares = tuple(missing.flatten(1).double().mean(1).tolist())
     if ensemble:
         check_ensemble(network)
     plain, kind = receive(_blank(given, missing, range), many=False, range=range, bounds=NOISY)
@@ -66,7 +68,7 @@ def inpaint_image(
     filled = kind.give(each(on_cpu(plain), restore))
     # Bit for bit: a sample that is known may be scaled and back without coming to itself.
     whole = _replace_colour(given, missing, filled)
-    return to_pillow(whole) if picture else whole
+    return (to_pillow(whole) if picture else whole), shares
 
 
 def choose_inpainter(image: Any, model: ModelLike | None = None) -> Autoencoder:
@@ -94,36 +96,40 @@ def choose_inpainter(image: Any, model: ModelLike | None = None) -> Autoencoder:
     return network
 
 
-def _read_masks(image: Any, mask: Any) -> Tensor:
-    """`(N, H, W)` booleans, checked."""
-    if isinstance(mask, Tensor):
-        given = (mask != 0).cpu()
-    elif holds_file(mask):
-        given = torch.from_numpy(of_picture(open_image(mask)[0]))
-    else:
-        given = torch.from_numpy(np.asarray(mask) != 0)
+def _read_masks(image: Any, mask: Any, pixels: int) -> Tensor:
+    """`(N, H, W)` booleans, checked, and grown by so many pixels."""
     tensor = isinstance(image, Tensor)
     size = tuple(image.shape[-2:]) if tensor else tuple(image.shape[:2])
+    if isinstance(mask, Tensor):
+        given = (mask > 0).cpu()
+    elif holds_file(mask):
+        given = torch.from_numpy(from_picture(mask))
+    else:
+        array = np.asarray(mask)
+        if not tensor and array.ndim == 3 and array.shape[:2] == size and 1 <= array.shape[2] <= 4:
+            array = of_picture(array)
+        given = torch.from_numpy(array > 0)
+    shape = tuple(given.shape)
     if given.ndim == 4 and given.shape[1] == 1:
         given = given[:, 0]
-    elif given.ndim == 3 and given.shape[2] == 1 and not tensor:
-        given = given[..., 0]
     given = given[None] if given.ndim == 2 else given
     count = len(image) if tensor else 1
     if tuple(given.shape[1:]) != size or len(given) not in (1, count) or given.ndim != 3:
-        shape = "×".join(map(str, np.shape(mask)))
         raise DataError(
             "the mask is {mask_shape} and the image {height}×{width}: they must be of one size",
             id="inpaint.mask-size",
-            mask_shape=shape,
+            mask_shape="×".join(map(str, shape)),
             height=size[0],
             width=size[1],
         )
-    share = given.flatten(1).float().mean(1)
-    if bool((share == 1).any()):
-        raise DataError("the mask hides the whole image: there is nothing to go by", id="inpaint.mask-full")
-    if bool((share == 0).any()):
-        raise DataError("the mask hides nothing: there is nothing to fill", id="inpaint.mask-empty")
+    if pixels:
+        given = torch.from_numpy(np.stack([grow(one, pixels) for one in given.numpy()]))
+    if bool(given.flatten(1).all(1).any()):
+        raise DataError(
+            "the mask hides the whole image: there is nothing to go by; every value above 0 is missing, or "
+            "every pixel that is not transparent",
+            id="inpaint.mask-full",
+        )
     return given.expand(count, -1, -1)
 
 

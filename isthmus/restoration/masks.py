@@ -1,46 +1,93 @@
 """Which pixels are missing: said by a picture, a colour, by transparency, or found as dead pixels.
 
-Each gives `(H, W)` booleans, True where missing.
+Each gives `(H, W)` booleans, True where missing. Of a picture every value above 0 is missing, the faint rim
+of a soft stroke as well; in a JPEG file, whose compression leaves traces on black, every value above 64.
+Where the picture's alpha varies, as with strokes on a transparent layer, alpha is the mask, whatever its
+colours are.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from isthmus.errors import DataError, UsageError
-from isthmus.images.formats import decode
-from isthmus.images.opening import ImageFileError
 from isthmus.images.reading import names_set, read_image
+from isthmus.images.sources import decode_source, hold_content, is_jpeg, jpeg_chroma_steps
 
 Mask = npt.NDArray[np.bool_]
+JPEG_LEVEL = 64  # of 255: what JPEG leaves around strokes on black stays below
+CHROMA_RIM_PX = 1  # in a JPEG that stores colour coarsely,
+CHROMA_SMEAR_PX = 2  # and more for each halving of its resolution, in that direction
 OUTLIER = 0.1  # of the whole range: how far a dead pixel stands outside of its neighbours, at least
 DEVIATIONS = 6.0  # and in standard deviations of the noise around it
 
 
-def from_picture(path: str | Path) -> Mask:
-    """A black and white picture, a file or one image of a set: white is missing.
+def from_picture(source: Any) -> Mask:
+    """What a picture marks: a file's path, bytes or open file, a Pillow image, or one image of a set.
 
     Raises:
-        DataError: unreadable.
+        DataError: unreadable; the error names the mask.
     """
+    held = hold_content(source)
     try:
-        return of_picture(read_image(path) if names_set(path) else decode(path))
-    except ImageFileError as error:  # its message would be taken for one about the image
+        if isinstance(held, (str, os.PathLike)) and names_set(held):
+            return of_picture(read_image(held))
+        return of_picture(decode_source(held, alpha="keep", raw=True), jpeg=is_jpeg(held))
+    except DataError as error:  # its message would be taken for one about the image
+        name = os.fspath(source) if isinstance(source, (str, os.PathLike)) else "of the call"
+        reason = getattr(error, "reason", None) or error.message.without_prefix(f"{name}: ")
         raise DataError(
-            "its mask {path}: {reason}", id="inpaint.mask-unreadable", path=path, reason=error.reason
+            "its mask {path}: {reason}", id="inpaint.mask-unreadable", path=name, reason=reason
         ) from error
 
 
-def of_picture(pixels: npt.NDArray[Any]) -> Mask:
-    """As `from_picture`, of the picture `(H, W, C)`."""
-    top = 1.0 if pixels.dtype.kind == "f" else float(np.iinfo(pixels.dtype).max)
-    white: Mask = pixels.mean(2) > top / 2
-    return white
+def of_picture(pixels: npt.NDArray[Any], *, jpeg: bool = False) -> Mask:
+    """As `from_picture`, of the picture `(H, W, C)`, whose second or fourth channel is alpha.
+
+    Args:
+        jpeg: the picture was a JPEG file.
+    """
+    if pixels.shape[2] in (2, 4):
+        alpha = pixels[..., -1]
+        if alpha.min() < alpha.max():
+            return np.asarray(alpha > 0)
+        pixels = pixels[..., :-1]
+    return np.asarray((pixels > (JPEG_LEVEL if jpeg else 0)).any(2))
+
+
+def grow(mask: Mask, rows: int, columns: int | None = None) -> Mask:
+    """A mask `(H, W)` with all pixels that lie at most so many rows and columns from one of it.
+
+    Args:
+        rows: 0 leaves it as it is.
+        columns: by default as many as rows.
+    """
+    columns = rows if columns is None else columns
+    if not rows and not columns:
+        return mask
+    # Reaching further than the image is the image; a filter of that width would cost its square.
+    sides = (2 * min(rows, mask.shape[0]) + 1, 2 * min(columns, mask.shape[1]) + 1)
+    return np.asarray(ndimage.maximum_filter(mask, sides, mode="constant", cval=0), bool)
+
+
+def jpeg_spread(source: str | Path, colour: tuple[int, int, int]) -> tuple[int, int]:
+    """How many rows and columns beyond a drawn colour's pixels the file's JPEG compression carries it.
+
+    Brightness keeps the resolution of the image, so that a gray stays where it was drawn. Colour is stored
+    with half of it in most files (4:2:0), and spreads. (0, 0) for all else.
+    """
+    steps = jpeg_chroma_steps(source)
+    if steps in (None, (1, 1)) or len(set(colour)) == 1:
+        return 0, 0
+    down, across = (CHROMA_RIM_PX + CHROMA_SMEAR_PX * (step.bit_length() - 1) for step in steps)
+    return down, across
 
 
 def parse_colour(text: str) -> tuple[int, int, int]:

@@ -34,6 +34,7 @@ class TrainConfig:
         augment_orientations: mirror and turn training examples at random; for images without an up.
         names_from: a list of names, see `isthmus.images.only`: no other images are used.
         limit: at most so many images, evenly spaced.
+        groups: images that are held out together, see `isthmus.images.grouping`.
         cache: a folder for the decoded pixels of a folder or of tar shards, see `isthmus.read`.
         range: the samples that stand for black and white, see `isthmus.read`.
         precision: `auto` takes bfloat16 where the processor multiplies it.
@@ -64,6 +65,7 @@ class TrainConfig:
     augment_orientations: bool = False
     names_from: str | None = None
     limit: int | None = None
+    groups: str | None = None
     cache: str | None = None
     precision: PrecisionName = "auto"
     checkpoint_seconds: float = 60.0

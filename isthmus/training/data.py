@@ -10,6 +10,7 @@ import numpy as np
 from isthmus.errors import DataError, UsageError
 from isthmus.images.cache import cache_folder
 from isthmus.images.conform import conform
+from isthmus.images.grouping import number_groups
 from isthmus.images.inventory import Inventory, inventory_of
 from isthmus.images.only import keep_named
 from isthmus.images.reading import read
@@ -114,7 +115,8 @@ def _split(images: ImageSet, val: Any, crops: CropPlan, config: TrainConfig) -> 
         return TrainingData(images, _conform_validation(val, images, crops))
     if config.validation == 0 or len(images) < 2 or config.private is not None:
         return TrainingData(images)
-    train, held_out = hold_out(images, config.validation)
+    groups = None if config.groups is None else number_groups(images, config.groups)
+    train, held_out = hold_out(images, config.validation, groups=groups)
     if len(held_out) == 0:
         return TrainingData(images)
     return TrainingData(images.subset(train), images.subset(held_out))

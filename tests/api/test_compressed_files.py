@@ -24,7 +24,7 @@ PARITY = {
     "compress, all options": Parity(
         [
             *("compress", "photos/left", "-o", "small", "-m", CODEC, "--quality", "30", "--preview", "16"),
-            *("--effort", "1", "--verify", "--force", "--workers", "1", "--max-pixels", "1"),
+            *("--effort", "1", "--verify", "--skip-larger", "--force", "--workers", "1", "--max-pixels", "1"),
         ],
         lambda: isthmus.compress_files(
             "photos/left",
@@ -34,6 +34,7 @@ PARITY = {
             preview=16,
             effort=1,
             verify=True,
+            skip_larger=True,
             force=True,
             workers=1,
             max_pixels=1_000_000,
@@ -136,3 +137,54 @@ def test_requests_that_cannot_be_met_are_refused() -> None:
         isthmus.verify_files("photos")
     with pytest.raises(DataError, match="no files are given"):
         isthmus.verify_files([])
+
+
+def write_flat(name: str) -> int:
+    """A flat image that no codec makes smaller; the size of its file."""
+    Image.fromarray(np.full((4, 4), 90, np.uint8)).save(name)
+    return Path(name).stat().st_size
+
+
+@pytest.mark.usefixtures("photos")
+def test_files_that_grow_are_named_and_nothing_is_saved_below_zero() -> None:
+    before = write_flat("flat.gif")
+    alone = isthmus.compress_files("flat.gif", out="flat.isth", model=CODEC)
+    (entry,) = alone.files
+    assert entry.grew
+    assert entry.bytes > entry.original_bytes == before
+    first, second, third = alone.summary().splitlines()
+    assert first == (
+        f"1 image compressed: {before} bytes became {entry.bytes} bytes, {entry.bytes - before} bytes more"
+    )
+    assert second == f"1 file grew: flat.gif ({before} bytes to {entry.bytes} bytes)."
+    assert "lossless WebP" in third
+    write_flat("photos/flat.gif")
+    some = isthmus.compress_files("photos", out="small", model=CODEC, quality=1)
+    assert "% saved" in some.summary().splitlines()[0]
+    assert f"1 file grew: {Path('photos/flat.gif')} (" in some.summary()
+    assert (
+        "grew" not in isthmus.compress_files("photos/1.png", out="b.isth", model=CODEC, quality=1).summary()
+    )
+
+
+@pytest.mark.usefixtures("photos")
+def test_files_that_would_grow_are_left_out_and_named() -> None:
+    write_flat("photos/flat.gif")
+    done = isthmus.compress_files("photos", out="small", model=CODEC, quality=1, skip_larger=True)
+    assert [Path(one.source).name for one in done.files] == ["0.png", "1.png", "2.png"]
+    ((name, reason, id),) = [(one.name, one.reason, one.id) for one in done.skipped]
+    assert (name, id) == ("flat.gif", "codec.would-grow")
+    assert reason.startswith("would grow from ")
+    assert not Path("small/flat.isth").exists()
+    assert main(["compress", "photos/flat.gif", "-o", "flat.isth", "-m", CODEC, "--skip-larger"]) == 3
+    assert not Path("flat.isth").exists()
+
+
+@pytest.mark.parametrize("colour", [(90, 90, 90), (200, 30, 120), (255, 255, 255), (0, 0, 0)])
+def test_a_flat_image_is_never_worse_at_a_higher_quality(colour: tuple[int, int, int]) -> None:
+    image = np.full((40, 56, 3), colour, np.uint8)
+    errors = []
+    for quality in (1, 10, 25, 40, 55, 70, 85, 100):
+        seen = isthmus.decompress(isthmus.compress(image, model=CODEC, quality=quality), model=CODEC)
+        errors.append(np.square(seen.astype(float) - image).mean())
+    assert errors == sorted(errors, reverse=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import isthmus
 from isthmus.errors import IsthmusError, UsageError
@@ -82,7 +84,6 @@ def test_pieces_of_an_image_with_a_large_hole_have_no_seams(
     [
         (np.zeros((20, 20)), np.ones((20, 21), bool), "20×21 and the image 20×20"),
         (np.zeros((20, 20)), np.ones((20, 20), bool), "hides the whole image"),
-        (np.zeros((20, 20)), np.zeros((20, 20), bool), "hides nothing"),
         (np.zeros((1, 1)), np.ones((1, 1), bool), "hides the whole image"),
         (np.full((20, 20), np.nan), np.eye(20, dtype=bool), "NaN"),
         (np.zeros((20, 20, 5)), np.eye(20, dtype=bool), "channels, not of 5"),
@@ -100,3 +101,41 @@ def test_what_cannot_be_filled_is_said_in_one_line(
 def test_a_model_that_fills_no_holes_is_refused(denoiser: Autoencoder) -> None:
     with pytest.raises(UsageError, match="not trained to fill holes"):
         isthmus.inpaint(np.zeros((9, 9)), np.eye(9), denoiser)
+
+
+def test_a_mask_that_hides_nothing_leaves_the_image_with_a_warning(
+    inpainter: Autoencoder, caplog: pytest.LogCaptureFixture
+) -> None:
+    image = picture(20, 20, channels=3)
+    assert np.array_equal(isthmus.inpaint(image, np.zeros((20, 20), bool), inpainter), image)
+    assert "hides nothing" in caplog.text
+    assert {record.levelname for record in caplog.records} == {"WARNING"}
+
+
+def test_a_mask_over_half_of_the_image_is_warned_about(
+    inpainter: Autoencoder, caplog: pytest.LogCaptureFixture
+) -> None:
+    mask = np.zeros((20, 20), bool)
+    mask[:10] = True
+    isthmus.inpaint(picture(20, 20, channels=3), mask, inpainter)
+    assert "hides" not in caplog.text
+    mask[10, :4] = True
+    isthmus.inpaint(picture(20, 20, channels=3), mask, inpainter)
+    assert "hides 51% of it" in caplog.text
+
+
+def test_arrays_and_files_of_one_mask_hide_the_same(inpainter: Autoencoder, tmp_path: Path) -> None:
+    image = picture(30, 40, channels=3)
+    soft = np.zeros((30, 40), np.uint8)
+    soft[5:9, 5:20], soft[9, 5:20], soft[20, 3] = 255, 3, 1
+    Image.fromarray(soft).save(tmp_path / "mask.png")
+    whole = isthmus.inpaint(image, soft > 0, inpainter)
+    layer = np.dstack([np.zeros((30, 40, 3), np.uint8), soft])
+    as_tensor = torch.from_numpy(soft)
+    for mask in (soft, soft / 255, tmp_path / "mask.png", layer, as_tensor, Image.fromarray(layer)):
+        assert np.array_equal(isthmus.inpaint(image, mask, inpainter), whole)
+    changed = isthmus.inpaint(image, soft, inpainter, mask_grow=2) != image
+    grown = np.zeros((30, 40), bool)
+    grown[3:12, 3:22] = grown[18:23, 1:6] = True
+    assert not changed[~grown].any()
+    assert changed[grown].any(-1).mean() > 0.9

@@ -73,3 +73,79 @@ def test_lines_edges_and_flat_places_are_not_dead() -> None:
     image = np.zeros((30, 30, 1), np.uint8)
     image[10], image[:, 20:] = 255, 255
     assert not masks.dead_pixels(image).any()
+
+
+def soft_stroke() -> np.ndarray:
+    """A disc with a soft edge, `(40, 50)` uint8, of values from 0 to 255."""
+    y, x = np.mgrid[:40, :50]
+    return ((12 - np.hypot(y - 20, x - 25)) * 60).clip(0, 255).astype(np.uint8)
+
+
+def test_every_value_above_0_is_missing_whatever_the_type(tmp_path: Path) -> None:
+    soft = soft_stroke()
+    assert 0 < soft[soft > 0].min() < 60  # it has a faint rim
+    expected = soft > 0
+    Image.fromarray(soft).save(tmp_path / "soft.png")
+    Image.fromarray(soft // 255).save(tmp_path / "zero-one.png")
+    Image.fromarray((soft > 0).astype(np.uint16)).save(tmp_path / "deep.png")
+    Image.fromarray(soft.astype(np.float32) * 3).save(tmp_path / "float.tif")
+    Image.fromarray(np.stack([soft, 0 * soft, 0 * soft], -1)).save(tmp_path / "red.png")
+    Image.fromarray(soft).save(tmp_path / "soft.webp", lossless=True)
+    for name in ("soft.png", "deep.png", "float.tif", "red.png", "soft.webp"):
+        assert np.array_equal(masks.from_picture(tmp_path / name), expected), name
+    assert np.array_equal(masks.from_picture(tmp_path / "zero-one.png"), soft == 255)
+    with Image.open(tmp_path / "soft.png") as opened:
+        assert np.array_equal(masks.from_picture(opened), expected)
+    assert np.array_equal(masks.from_picture((tmp_path / "soft.png").read_bytes()), expected)
+
+
+@pytest.mark.parametrize("quality", [60, 75, 95])
+def test_of_a_jpeg_mask_values_above_64_are_missing(tmp_path: Path, quality: int) -> None:
+    hard = np.zeros((64, 64), bool)
+    hard[21:43, 13:50] = True
+    Image.fromarray(hard * np.uint8(255)).save(tmp_path / "mask.jpg", quality=quality)
+    assert (np.asarray(Image.open(tmp_path / "mask.jpg"))[~hard] > 0).any()  # what "above 0" would take
+    assert np.array_equal(masks.from_picture(tmp_path / "mask.jpg"), hard)
+    assert np.array_equal(masks.from_picture((tmp_path / "mask.jpg").read_bytes()), hard)
+    with Image.open(tmp_path / "mask.jpg") as opened:
+        assert np.array_equal(masks.from_picture(opened), hard)
+
+
+@pytest.mark.parametrize("colour", [(0, 0, 0), (255, 255, 255), (200, 10, 60)])
+def test_alpha_is_the_mask_where_it_varies(tmp_path: Path, colour: tuple[int, int, int]) -> None:
+    soft = soft_stroke()
+    layer = np.dstack([*(np.full_like(soft, value) for value in colour), soft])
+    Image.fromarray(layer).save(tmp_path / "layer.png")
+    assert np.array_equal(masks.from_picture(tmp_path / "layer.png"), soft > 0)
+    Image.fromarray(np.dstack([soft, np.full_like(soft, 255)]), "LA").save(tmp_path / "opaque.png")
+    assert np.array_equal(masks.from_picture(tmp_path / "opaque.png"), soft > 0)
+
+
+def test_a_mask_grows_by_rows_and_columns() -> None:
+    mask = np.zeros((9, 12), bool)
+    mask[4, 5] = mask[0, 11] = True
+    grown = masks.grow(mask, 2)
+    expected = np.zeros_like(mask)
+    expected[2:7, 3:8] = expected[:3, 9:] = True
+    assert np.array_equal(grown, expected)
+    assert np.array_equal(masks.grow(mask, 0), mask)
+    assert masks.grow(mask, 10**9).all()
+    assert not masks.grow(np.zeros_like(mask), 3).any()
+
+
+@pytest.mark.parametrize(
+    ("subsampling", "colour", "spread"),
+    [
+        (2, (255, 0, 255), (3, 3)),
+        (1, (0, 255, 0), (1, 3)),
+        (0, (255, 0, 0), (0, 0)),
+        (2, (255, 255, 255), (0, 0)),
+    ],
+)
+def test_jpeg_spreads_colour_as_far_as_it_is_stored_coarsely(
+    tmp_path: Path, subsampling: int, colour: tuple[int, int, int], spread: tuple[int, int]
+) -> None:
+    Image.new("RGB", (40, 30), colour).save(tmp_path / "a.jpg", subsampling=subsampling)
+    Image.new("RGB", (40, 30), colour).save(tmp_path / "a.png")
+    assert masks.jpeg_spread(tmp_path / "a.jpg", colour) == spread
+    assert masks.jpeg_spread(tmp_path / "a.png", colour) == (0, 0)

@@ -34,7 +34,7 @@ def add_repair(report: Report) -> dict[str, float]:
     hidden = strokes(1, height, width, MAX_STROKE_PX, torch.Generator().manual_seed(0), torch.device("cpu"))
     mask = hidden[0, 0].numpy()
     scratched = np.where(mask[..., None], np.uint8(255), photo)
-    whole = inpaint_image(scratched, mask)
+    whole, _ = inpaint_image(scratched, mask)
     rows = {
         "noisy": (f"noise of standard deviation {SIGMA}", noisy),
         "denoised": ("denoised, its level estimated", clean),

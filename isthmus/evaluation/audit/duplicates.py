@@ -25,6 +25,7 @@ from isthmus.evaluation.audit.duplicate_limits import (
     fit_limits,
     fit_set_descriptor,
 )
+from isthmus.evaluation.audit.stretching import stretch_samples
 from isthmus.evaluation.audit.thumbnails import (
     Candidates,
     Thumbnails,
@@ -89,6 +90,7 @@ def find_duplicates(
         stop: catches Ctrl-C; then there are only the exact ones, which are found at once.
     """
     exact, firsts = _find_exact(images)
+    images = stretch_samples(images)
     with stop or nullcontext():
         near, limits = _find_near_pairs(images, firsts, seed, listener)
         return Duplicates(exact, near, limits)

@@ -26,8 +26,8 @@ class Fault:
     """Something wrong with one image.
 
     Attributes:
-        index: which; kind: `constant`, `low contrast`, `clipped`, `odd brightness`, `odd contrast`,
-            `empty channel` or `gray as colour`; detail: in a few words.
+        index: which; kind: `constant`, `low contrast`, `clipped`, `odd brightness`, `odd contrast`
+            or `empty channel`; detail: in a few words.
     """
 
     index: int
@@ -91,7 +91,7 @@ def find_set_faults(images: ImageSet) -> tuple[str, ...]:
 
 
 def _measure_traits(images: ImageSet) -> tuple[Traits, list[Fault]]:
-    rows, faults, grays = [], [], []
+    rows, faults = [], []
     for index in range(len(images)):
         image = images.image(index)
         values = _sample_pixels(image)
@@ -106,10 +106,6 @@ def _measure_traits(images: ImageSet) -> tuple[Traits, list[Fault]]:
                 if image[..., c].min() == image[..., c].max()
             ]
             faults += [Fault(index, "empty channel", f"{name} is constant") for name in empty]
-            if _is_gray(image):
-                grays.append(Fault(index, "gray as colour", "its three channels are equal"))
-    if len(grays) < len(images) / 2:  # otherwise it is the set's way, and said once
-        faults += grays
     return Traits(*(np.array(column) for column in zip(*rows, strict=True))), faults
 
 

@@ -7,21 +7,18 @@ for themselves (confident learning: Northcutt, Jiang and Chuang 2021, section 3.
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from isthmus.errors import DataError, UsageError
-from isthmus.escaping import csv_rows
+from isthmus.images.grouping import check_groups_match, group_key
 from isthmus.images.store import ImageSet, Indices
-from isthmus.input_files import read_text, special_kind
 
 NEIGHBOURS = 15
 
@@ -130,14 +127,17 @@ def find_leakage(names: Sequence[str], others: Sequence[str], groups: str | None
         groups: a file of `name,group` lines, or a regular expression; None guesses from the names.
 
     Raises:
-        DataError: the file is no such list. UsageError: not a regular expression with a group.
+        DataError: the file is no such list, or it matches no name.
+        UsageError: not a regular expression with a group.
     """
-    key, how = _make_key(groups)
+    key, how = (_without_number, "names without their last number") if groups is None else group_key(groups)
     here = [key(name) for name in names]
     there = [key(name) for name in others]
     origins = {group for group in (*here, *there) if group}
     if groups is None and not _names_tell_origins(here, there):
         return None
+    if groups is not None:
+        check_groups_match([*here, *there], [*names, *others], how)
     left, right = Counter(filter(None, here)), Counter(filter(None, there))
     shared = sorted(left.keys() & right.keys(), key=lambda group: (-left[group] - right[group], group))
     leaks = tuple(
@@ -151,67 +151,6 @@ def find_leakage(names: Sequence[str], others: Sequence[str], groups: str | None
         for group in shared
     )
     return Leakage(leaks, len(origins), how)
-
-
-def _make_key(groups: str | None) -> tuple[Callable[[str], str | None], str]:
-    if groups is None:
-        return _without_number, "names without their last number"
-    if (special := special_kind(groups)) is not None:
-        raise DataError("{groups} {reason}", id="audit.groups-special-file", groups=groups, reason=special)
-    if Path(groups).is_file():
-        table = read_groups(groups)
-        return table.get, f"the list {groups}"
-    try:
-        pattern = re.compile(groups)
-    except re.error as error:
-        raise UsageError(
-            "'{groups}' is neither a file nor a regular expression: {reason}",
-            id="audit.groups",
-            groups=groups,
-            reason=error,
-        ) from None
-    if pattern.groups < 1:
-        raise UsageError(
-            "'{groups}' has no group: put the part that names the origin in brackets",
-            id="audit.pattern-without-group",
-            groups=groups,
-        )
-
-    def by_pattern(name: str) -> str | None:
-        match = pattern.search(name)
-        return match.group(1) if match else None
-
-    return by_pattern, f"the pattern {groups}"
-
-
-def read_groups(path: str | os.PathLike[str]) -> Mapping[str, str]:
-    """Lines `name,group` of comma-separated values; also unquoted names may hold commas.
-
-    Raises:
-        DataError: missing, not text, or a line without a comma.
-    """
-    groups = {}
-    try:
-        rows = csv_rows(read_text(path))
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise DataError(
-            "{path} is not a list of groups: {reason}", id="audit.not-a-group-list", path=path, reason=why
-        ) from None
-    for number, row in enumerate(rows, 1):
-        if not any(cell.strip() for cell in row):
-            continue
-        *name, group = row
-        if not name or not group.strip():
-            raise DataError(
-                "{path}, line {number}: expected 'name,group', found '{row}'",
-                id="audit.group-line",
-                path=path,
-                number=number,
-                row=",".join(row)[:60],
-            )
-        groups[",".join(name).strip()] = group.strip()
-    return groups
 
 
 def _without_number(name: str) -> str | None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from isthmus.errors import DataError, UsageError, nearest
 from isthmus.evaluation.measure import Evaluator
+from isthmus.images.split import group_contents
 from isthmus.images.store import ImageSet, Indices
 from isthmus.images.subsets import sample_evenly
 from isthmus.metrics.registry import METRICS
@@ -18,21 +19,27 @@ from isthmus.model.inference import encode_set
 from isthmus.wording import format_count
 
 
-def split_folds(images: ImageSet, count: int, *, seed: int = 0) -> list[tuple[Indices, Indices]]:
+def split_folds(
+    images: ImageSet, count: int, *, seed: int = 0, groups: Indices | None = None
+) -> list[tuple[Indices, Indices]]:
     """`count` pairs (train, test) of ascending indices; every image is in one test part.
 
-    Classes are spread evenly over the folds as far as copies allow.
+    Classes are spread evenly over the folds as far as copies and groups allow.
+
+    Args:
+        groups: `(N,)` numbers of what must not be parted; see `isthmus.images.grouping`.
 
     Raises:
-        DataError: fewer different images than folds.
+        DataError: fewer different images, or groups, than folds.
     """
-    _, first, group = np.unique(images.hashes(), return_index=True, return_inverse=True)
+    _, group, _ = group_contents(images, groups)
+    _, first = np.unique(group, return_index=True)
     if len(first) < count:
         raise DataError(
             "{source} has {images}: too few for {count} folds",
             id="tune.too-few-images",
             source=images.source,
-            images=format_count(len(first), "different image"),
+            images=format_count(len(first), "different image" if groups is None else "group"),
             count=count,
         )
     random = np.random.default_rng(seed)
@@ -41,7 +48,7 @@ def split_folds(images: ImageSet, count: int, *, seed: int = 0) -> list[tuple[In
         shuffled = shuffled[np.argsort(images.labels[first[shuffled]], kind="stable")]
     of_group = np.empty(len(first), dtype=np.int64)
     of_group[shuffled] = np.arange(len(first)) % count
-    fold = of_group[group.reshape(-1)]
+    fold = of_group[group]
     return [
         (np.flatnonzero(fold != n).astype(np.int64), np.flatnonzero(fold == n).astype(np.int64))
         for n in range(count)

@@ -1,0 +1,146 @@
+"""Which images belong together, such as those of one patient: by a list, or by a pattern for their names.
+
+Where a part of the images is held out, a group stays on one side, so that no patient is on both.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from isthmus.errors import DataError, UsageError
+from isthmus.escaping import csv_rows
+from isthmus.images.store import ImageSet, Indices
+from isthmus.input_files import read_text, special_kind
+from isthmus.log import log_note
+from isthmus.wording import format_count
+
+
+def number_groups(images: ImageSet, groups: str) -> Indices:
+    """The group of every image as a number `(N,)` from 0; an image without one has a number of its own.
+
+    Args:
+        groups: as for `group_key`.
+
+    Raises:
+        DataError, UsageError: as `group_key`; the groups match no image, or all images are of one group.
+    """
+    key, how = group_key(groups)
+    found = [key(name) for name in images.names]
+    check_groups_match(found, images.names, how)
+    numbers: dict[str, int] = {}
+    result = np.empty(len(found), dtype=np.int64)
+    for row, group in enumerate(found):
+        # The name of an image without a group cannot be that of a group: it begins with NUL.
+        result[row] = numbers.setdefault(group or f"\0{row}", len(numbers))
+    if len(numbers) < 2:
+        raise DataError(
+            "{source}: all {images} are of one group, '{group}', so that none can be held out",
+            id="data.one-group",
+            source=images.source,
+            images=format_count(len(found), "image"),
+            group=found[0],
+        )
+    return result
+
+
+def check_groups_match(found: Sequence[str | None], names: Sequence[str], how: str) -> None:
+    """Check that some names have a group; log how many have none.
+
+    Args:
+        found: the group of each name.
+        names: of the images.
+        how: what the groups were found by.
+
+    Raises:
+        DataError: none has.
+    """
+    missing = [name for name, group in zip(names, found, strict=True) if not group]
+    if names and len(missing) == len(names):
+        raise DataError(
+            "{how} matches none of {names}, such as '{example}'",
+            id="data.groups-match-nothing",
+            how=how,
+            names=format_count(len(names), "name"),
+            example=names[0],
+        )
+    if missing:
+        log_note(
+            "{how} matches {matched:,} of {names}; each other, such as '{example}', is a group of its own",
+            id="data.groups-match-some",
+            how=how,
+            matched=len(names) - len(missing),
+            names=format_count(len(names), "name"),
+            example=missing[0],
+        )
+
+
+def group_key(groups: str) -> tuple[Callable[[str], str | None], str]:
+    """What gives the group of a name, or None where it has none; and how it is called in messages.
+
+    Args:
+        groups: a file with lines `name,group`, or a regular expression whose first group is the group.
+
+    Raises:
+        DataError: the file is no such list. UsageError: not a regular expression with a group.
+    """
+    if (special := special_kind(groups)) is not None:
+        raise DataError("{groups} {reason}", id="audit.groups-special-file", groups=groups, reason=special)
+    if Path(groups).is_file():
+        table = read_groups(groups)
+        return table.get, f"the list {groups}"
+    try:
+        pattern = re.compile(groups)
+    except re.error as error:
+        raise UsageError(
+            "'{groups}' is neither a file nor a regular expression: {reason}",
+            id="audit.groups",
+            groups=groups,
+            reason=error,
+        ) from None
+    if pattern.groups < 1:
+        raise UsageError(
+            "'{groups}' has no group: put the part that names the origin in brackets",
+            id="audit.pattern-without-group",
+            groups=groups,
+        )
+
+    def by_pattern(name: str) -> str | None:
+        match = pattern.search(name)
+        return match.group(1) if match else None
+
+    return by_pattern, f"the pattern {groups}"
+
+
+def read_groups(path: str | os.PathLike[str]) -> Mapping[str, str]:
+    """Lines `name,group` of comma-separated values; also unquoted names may hold commas.
+
+    Raises:
+        DataError: missing, not text, or a line without a comma.
+    """
+    groups = {}
+    try:
+        rows = csv_rows(read_text(path))
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise DataError(
+            "{path} is not a list of groups: {reason}", id="audit.not-a-group-list", path=path, reason=why
+        ) from None
+    for number, row in enumerate(rows, 1):
+        if not any(cell.strip() for cell in row):
+            continue
+        *name, group = row
+        if not name or not group.strip():
+            raise DataError(
+                "{path}, line {number}: expected 'name,group', found '{row}'",
+                id="audit.group-line",
+                path=path,
+                number=number,
+                row=",".join(row)[:60],
+            )
+        groups[",".join(name).strip()] = group.strip()
+    return groups

@@ -1,0 +1,92 @@
+"""Which arrays of an `.npz` file are images, labels and class names, by the keys that people's tools write.
+
+    images, labels, classes                          isthmus
+    x_train, y_train, x_test, y_test                 Keras: mnist.npz
+    train_images, train_labels, val_images, …        MedMNIST
+
+A file of several parts is read as its training part; `FILE.npz:test` names another. A single array of any
+name is the images.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from isthmus.errors import DataError, nearest
+
+PART_NAMES = ("train", "val", "test")
+_PAIRS = (
+    ("images", "labels"),
+    ("x_{part}", "y_{part}"),
+    ("{part}_images", "{part}_labels"),
+    ("X_{part}", "Y_{part}"),
+    ("X_{part}", "y_{part}"),
+)
+_CLASS_KEYS = ("classes", "class_names")
+_PART = re.compile(r"(.+\.npz):([A-Za-z]+)", re.IGNORECASE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class NpzKeys:
+    """The keys of what is read.
+
+    Attributes:
+        images, labels, classes: keys, None where there are none.
+        part: which part of the file it is; "" where it has only one.
+        parts: all of them.
+    """
+
+    images: str
+    labels: str | None = None
+    classes: str | None = None
+    part: str = ""
+    parts: tuple[str, ...] = ()
+
+
+def split_part(name: str) -> tuple[str, str]:
+    """`FILE.npz:test` as the file and the part; any other name as itself and ""."""
+    match = _PART.fullmatch(name)
+    return (match[1], match[2]) if match else (name, "")
+
+
+def choose_keys(keys: Sequence[str], part: str, path: str) -> NpzKeys:
+    """The arrays to read, of those that a file holds.
+
+    Args:
+        part: the one that is asked for; "" for the training part, or the only one.
+
+    Raises:
+        DataError: none of them is known to be images, or there is no such part.
+    """
+    classes = next((key for key in _CLASS_KEYS if key in keys), None)
+    found: dict[str, NpzKeys] = {}
+    for images, labels in _PAIRS:
+        for one in PART_NAMES if "{part}" in images else ("",):
+            pair = images.format(part=one), labels.format(part=one)
+            if pair[0] in keys and (one not in found or found[one].labels is None):
+                found[one] = NpzKeys(pair[0], pair[1] if pair[1] in keys else None, classes, one)
+    if not found and len(keys) == 1:
+        found[""] = NpzKeys(keys[0])
+    if not found:
+        held = ", ".join(name[:60] for name in keys[:5]) + (", …" if len(keys) > 5 else "")
+        raise DataError(
+            "{path}: no array 'images' in it; it holds {held}",
+            id="data.npz-no-images",
+            path=path,
+            held=held or "nothing",
+        )
+    wanted = part or ("" if "" in found else next(one for one in PART_NAMES if one in found))
+    if wanted not in found:
+        known = tuple(one for one in found if one)
+        raise DataError(
+            "{path}: no part '{part}' in it{suggestion}",
+            id="data.npz-no-part",
+            path=path,
+            part=part,
+            suggestion=nearest(part, known) if known else "",
+        )
+    chosen = found[wanted]
+    parts = tuple(one for one in found if one)
+    return NpzKeys(chosen.images, chosen.labels, chosen.classes, wanted, parts)
