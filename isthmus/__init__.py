@@ -85,6 +85,7 @@ if TYPE_CHECKING:
     from isthmus.pillow import register_pillow
     from isthmus.training.callbacks import Callback, TrainingEvent
     from isthmus.training.losses import DivergedError
+    from isthmus.web.serving import serve
 
 __all__ = [
     "Autoencoder",
@@ -161,6 +162,7 @@ __all__ = [
     "register_pillow",
     "run_demo",
     "search",
+    "serve",
     "train",
     "transform",
     "tune",
