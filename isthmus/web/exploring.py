@@ -45,7 +45,7 @@ def decode(page: Page, request: Request, job: Job) -> dict[str, Any]:
 def walk(page: Page, request: Request, job: Job) -> dict[str, Any]:
     """The images between two others."""
     from isthmus.api.picture_views import fit_picture
-    from isthmus.api.sampling import interpolate
+    from isthmus.api.interpolation import interpolate
 
     model = page.model(request.text("model"))
     ends = [fit_picture(model, page.picture(request.text(name)))[0] for name in ("first", "second")]
@@ -81,7 +81,7 @@ def _fit_prior(page: Page, model: Autoencoder, folder: str, job: Job) -> None:
     """Fit a prior, which the loaded model keeps and its file does not: to the training images where they are
     found, else to those of the folder.
     """
-    from isthmus.api.sampling import fit_prior
+    from isthmus.api.priors import fit_prior
 
     try:
         fit_prior(model, kind="mixture", progress=job)

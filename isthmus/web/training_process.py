@@ -132,7 +132,8 @@ class Reporter:
 
 def run_training(request: dict[str, Any]) -> None:
     """Train, or go on, as the request says, and log how it ends."""
-    from isthmus.api.training import describe_training, train
+    from isthmus.api.training import train
+    from isthmus.api.training_results import describe_training
 
     log = EventLog(Path(request["events"]))
     log.write("began", resumed=bool(request["resume"]))
