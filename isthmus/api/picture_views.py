@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from isthmus.api.inputs import ModelLike, load_model
 from isthmus.errors import DataError
+from isthmus.images.opening import SUFFIXES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,6 +32,7 @@ __all__ = [
     *("encode_within", "estimate_noise", "fit_picture", "measure_pair", "paint_heat", "read_picture"),
     *("shrink_picture", "view_image"),
 ]
+IMAGE_SUFFIXES = SUFFIXES
 CoderKind = Literal["jpeg", "webp", "avif"]
 _MAX_CODE_BARS = 512
 _SEARCH_STEPS = 7  # of 100 qualities
@@ -144,7 +146,7 @@ def view_image(model: ModelLike, picture: Picture) -> ImageView:
 
 
 def fit_picture(network: Autoencoder, picture: Picture) -> tuple[Picture, bool]:
-    """The image with the channels, and where its code is a vector the size, of the model; whether the size changed.
+    """The image with the model's channels and, for a vector code, its size; and whether the size changed.
 
     Raises:
         DataError: the model reads images of other channels than gray or colour.
@@ -272,7 +274,8 @@ def paint_heat(picture: Picture, heat: npt.NDArray[Any], scale: float) -> Pictur
     gray = picture.astype(np.float32).mean(2, keepdims=True)
     hot = np.stack([np.full_like(share, 255), 210 * (1 - share), 40 * (1 - share)], axis=2)
     opacity = 0.85 * share[..., None]
-    return (gray * (1 - opacity) + hot * opacity).round().astype(np.uint8)
+    painted: Picture = (gray * (1 - opacity) + hot * opacity).round().astype(np.uint8)
+    return painted
 
 
 def _as_bytes(pixels: npt.NDArray[Any]) -> Picture:
