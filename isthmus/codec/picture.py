@@ -17,7 +17,8 @@ import numpy.typing as npt
 from isthmus.codec.container import MAX_PIXELS, CompressedFileError
 from isthmus.errors import DataError
 from isthmus.images.conform import to_dtype
-from isthmus.images.formats import decode, decode_pillow, metadata, metadata_of, probe
+from isthmus.images.formats import decode, decode_pillow, metadata, probe
+from isthmus.images.metadata import metadata_of
 from isthmus.images.opening import Content, ImageFileError
 from isthmus.images.reading import names_set, read_image
 from isthmus.images.sample_range import Range, UnreadablePixelsError, check_range, to_samples
@@ -118,8 +119,8 @@ def read_picture(image: Any, *, range: Range | None = None, max_pixels: int = MA
     if is_pillow(image):
         array = decode_pillow(image, alpha="keep", raw=range is not None, max_pixels=max_pixels)
         converted = _from_array(array, range, max_pixels)
-        exif, icc = metadata_of(image)
-        return replace(converted, exif=exif, icc=icc)
+        kept = metadata_of(image)
+        return replace(converted, exif=kept.exif, icc=kept.icc)
     if isinstance(image, (str, ImageSet)):
         return _from_array(read_image(image, range=range, max_pixels=max_pixels), None, max_pixels)
     return _from_array(image, range, max_pixels)
