@@ -50,6 +50,7 @@ class ExifTags:
     def pack_at(self, offset: int, image: tuple[Entry, ...]) -> bytes:
         """The directories, the first of which, with the entries `image`, stands at `offset`."""
         order = self.order
+        image = tuple(entry for entry in image if entry.tag not in (_EXIF, _GPS))
         pointers: list[Entry] = []
         below = b""
         # The first directory has a fixed length once it is known which pointers it holds.

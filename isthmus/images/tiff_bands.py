@@ -176,28 +176,6 @@ def open_bands(stream: IO[bytes], max_pixels: int, index: int = 0, *, bands: boo
     )
 
 
-def encode_bands(pixels: Pixels) -> bytes:
-    """A TIFF file of (H, W, C) uint8, uint16 or float32, interleaved and deflated; every sample is kept.
-
-    Three channels are written as RGB, any other number as gray with further channels.
-    """
-    import tifffile
-
-    packed = io.BytesIO()
-    channels = pixels.shape[2]
-    tifffile.imwrite(
-        packed,
-        pixels if channels > 1 else pixels[..., 0],
-        photometric="rgb" if channels == 3 else "minisblack",
-        planarconfig="contig" if channels > 1 else None,
-        compression="zlib",
-        predictor=pixels.dtype != np.float32,
-        metadata=None,
-        software=False,
-    )
-    return packed.getvalue()
-
-
 def _check_kind(page: Any, photometric: int) -> None:
     if page.imagedepth != 1:
         raise UnreadablePixelsError("holds a volume; images of two axes are read", id="pixels.volume")
