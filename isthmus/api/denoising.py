@@ -150,14 +150,16 @@ def denoise_files(
     compare: bool = False,
     scale: int | None = None,
     force: bool = False,
+    in_place: bool = False,
     workers: int | None = None,
     max_pixels: int = 512_000_000,
     progress: Progress | None = None,
 ) -> DenoisedFiles:
     """Remove the noise of image files, or of those in folders.
 
-    Works at any size. Alpha comes back as it is, EXIF and ICC are kept; in a folder every result is a PNG of
-    the same name. Outputs that exist are kept, so that an interrupted job can be repeated.
+    Works at any size. Alpha comes back as it is; bits, pages or frames and metadata are kept where the written
+    format can hold them, else it is said. In a folder every result is a PNG of the same name, or a TIFF where
+    a TIFF has several pages or floats. Outputs that exist are kept, so that an interrupted job can be repeated.
 
     Args:
         inputs: image files, folders of them, and images of sets, such as `t.npy[5]` and `mnist:test[17]`.
@@ -175,6 +177,7 @@ def denoise_files(
         compare: also write NAME-compare.png: before and after.
         scale: enlarge that picture so many times, each pixel to a square; by default a small one is.
         force: write outputs again that exist.
+        in_place: `out` is the folder of the images: each is replaced by its result, in its own format.
         workers: files in work at the same time; by default one for each core.
         max_pixels: larger images are refused.
         progress: shows how far the call is; by default a bar or lines in the log.
@@ -232,6 +235,7 @@ def denoise_files(
         range=range,
         limit=limit,
         force=force,
+        in_place=in_place,
         workers=workers,
         max_pixels=max_pixels,
         progress=progress,

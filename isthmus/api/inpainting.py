@@ -126,6 +126,7 @@ def inpaint_files(
     compare: bool = False,
     scale: int | None = None,
     force: bool = False,
+    in_place: bool = False,
     workers: int | None = None,
     max_pixels: int = 512_000_000,
     progress: Progress | None = None,
@@ -151,6 +152,7 @@ def inpaint_files(
         compare: also write NAME-compare.png: before and after.
         scale: enlarge that picture so many times, each pixel to a square; by default a small one is.
         force: write outputs again that exist.
+        in_place: `out` is the folder of the images: each is replaced by its result, in its own format.
         workers: files in work at the same time; by default one for each core.
         max_pixels: larger images are refused.
         progress: shows how far the call is; by default a bar or lines in the log.
@@ -199,6 +201,7 @@ def inpaint_files(
         range=range,
         limit=limit,
         force=force,
+        in_place=in_place,
         workers=workers,
         max_pixels=max_pixels,
         progress=progress,

@@ -19,7 +19,7 @@ from isthmus.images.metadata import Metadata
 from isthmus.images.opening import Source, check_size, identify, naming_faults, open_source
 from isthmus.images.sample_range import UNIT, Range
 from isthmus.images.store import Pixels
-from isthmus.images.tiff_bands import find_pictures, is_tiff
+from isthmus.images.tiff_bands import count_pages, find_pictures, is_tiff
 from isthmus.images.tiff_writing import encode_tiff
 from isthmus.images.write import as_pillow, encode_image, writer_of
 from isthmus.images.written_metadata import pillow_options, with_png_metadata
@@ -48,10 +48,12 @@ class PageReader:
     Attributes:
         count: of the pictures.
         animated: they are frames of an animation, all of one size.
+        copies: further pages that are no pictures of their own, smaller copies and masks.
     """
 
     count: int
     animated: bool
+    copies: int
     _read: Callable[[int], tuple[Pixels, Any]]
     _timing: list[Any]
 
@@ -84,7 +86,7 @@ def open_pages(
     """
     with open_source(path) as stream:
         with naming_faults(path, max_pixels):
-            places, first, animated = _list_pictures(stream, max_pixels)
+            places, first, animated, copies = _list_pictures(stream, max_pixels)
 
         def read(index: int) -> tuple[Pixels, Any]:
             with naming_faults(path, max_pixels):
@@ -98,7 +100,7 @@ def open_pages(
                 pixels = pixels_from(image, "keep", raw=raw, bounds=bounds)
                 return pixels, dict(getattr(image, "info", {}))
 
-        yield PageReader(len(places), animated, read, [])
+        yield PageReader(len(places), animated, copies, read, [])
 
 
 def holds_pages(path: str | Path, *, animated: bool) -> bool:
@@ -140,17 +142,18 @@ def encode_pages(
         ) from None
 
 
-def _list_pictures(stream: IO[bytes], max_pixels: int) -> tuple[list[int], Any, bool]:
+def _list_pictures(stream: IO[bytes], max_pixels: int) -> tuple[list[int], Any, bool, int]:
     start = stream.read(4)
     stream.seek(0)
     if is_tiff(start):
-        return find_pictures(stream), None, False
+        pictures = find_pictures(stream)
+        return pictures, None, False, count_pages(stream) - len(pictures)
     image = identify(stream, max_pixels, False)
     if isinstance(image, Image.Image) and image.format in _ANIMATED:
         count = int(getattr(image, "n_frames", 1))
         if count > 1:
-            return list(range(count)), image, True
-    return [0], None, False
+            return list(range(count)), image, True, 0
+    return [0], None, False, 0
 
 
 def _encode_frames(

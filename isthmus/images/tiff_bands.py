@@ -75,15 +75,24 @@ def suits_pillow(image: Image.Image, *, bands: bool) -> bool:
 
 def find_pictures(stream: IO[bytes]) -> list[int]:
     """The places in the chain of pages of those that are pictures: no masks, no smaller copies."""
+    kinds = _page_kinds(stream)
+    return [place for place, kind in enumerate(kinds) if place == 0 or not kind & _REDUCED_OR_MASK]
+
+
+def count_pages(stream: IO[bytes]) -> int:
+    """All pages in the chain, also those that are no pictures of their own."""
+    return len(_page_kinds(stream))
+
+
+def _page_kinds(stream: IO[bytes]) -> list[int]:
     at = stream.tell()
     try:
         chain = DirectoryReader.open(stream).chain(only=frozenset({_SUBFILE}))
-        kinds = [page.number(_SUBFILE) for page in chain]
+        return [page.number(_SUBFILE) for page in chain] or [0]
     except ValueError:
         return [0]
     finally:
         stream.seek(at)
-    return [place for place, kind in enumerate(kinds) if place == 0 or not kind & _REDUCED_OR_MASK]
 
 
 def open_bands(stream: IO[bytes], max_pixels: int, index: int = 0, *, bands: bool = True) -> DeepImage:
