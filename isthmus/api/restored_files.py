@@ -312,14 +312,20 @@ def _log_dropped(headers: Sequence[Header], *, read: bool = False) -> None:
             images=format_count(narrowed, "image"),
         )
     if several:
-        log_note(
-            "{files} with several pages or frames: only the first is read",
-            id="reading.files-several-pages",
-            files=format_count(several, "file"),
-        )
+        _log_several(several)
+
+
+def _log_several(count: int) -> None:
+    log_note(
+        "{files} with several pages or frames: only the first is read",
+        id="reading.files-several-pages",
+        files=format_count(count, "file"),
+    )
 
 
 def _log_lost(lost: Counter[str]) -> None:
+    if pages := lost.pop(FURTHER_PAGES, 0):
+        _log_several(pages)
     for part, count in sorted(lost.items()):
         log_note(
             "not in the written file of {images}: {part}",

@@ -18,6 +18,7 @@ from isthmus.images.bands import MAX_CHANNELS
 from isthmus.images.conform import to_channels, to_dtype
 from isthmus.images.limits import pillow_limits
 from isthmus.images.metadata import Metadata
+from isthmus.images.png_chunks import encode_deep_png
 from isthmus.images.store import SAMPLE_TYPES, Pixels
 from isthmus.images.tiff_writing import encode_tiff
 from isthmus.images.written_metadata import pillow_options, with_png_metadata
@@ -128,11 +129,9 @@ def _encode(samples: Pixels, kind: str, options: dict[str, Any], metadata: Metad
     if deep and kind == "JPEG2000":
         import imagecodecs
 
-        return bytes(imagecodecs.jpeg2k_encode(samples, level=0, reversible=True, codecformat="JP2"))
+        return bytes(imagecodecs.jpeg2k_encode(samples, level=0, reversible=True, codecformat="JP2", planar=False))
     if deep:
-        import imagecodecs
-
-        packed = bytes(imagecodecs.png_encode(samples, level=6))
+        packed = encode_deep_png(samples)
     else:
         stream = io.BytesIO()
         with pillow_limits(samples.shape[0] * samples.shape[1]):
