@@ -75,8 +75,8 @@ def safe_paths(names: Sequence[str], *, suffix: str | Sequence[str] | None = Non
     """`safe_path` of each name, all different, on file systems that ignore case or normalise Unicode as well.
 
     Args:
-        suffix: replaces each name's own, for example ".png"; or one for each name. Where two names would then meet, both keep
-            theirs before it: `a.jpg` and `a.tif` become `a.jpg.png` and `a.tif.png`.
+        suffix: replaces each name's own, for example ".png"; or one for each name. Where two names would then
+            meet, both keep theirs before it: `a.jpg` and `a.tif` become `a.jpg.png` and `a.tif.png`.
 
     Returns:
         One path per name, in their order. None is a folder of another.

@@ -20,6 +20,7 @@ from isthmus.api.inputs import (
     refuse_unused,
 )
 from isthmus.api.result import use
+from isthmus.api.standard_streams import takes_streams
 from isthmus.errors import DataError
 from isthmus.file_jobs import FileJob, InputFiles, Report, expand_inputs, reserve_memory
 from isthmus.log import SkippedInput, log_note
@@ -147,6 +148,7 @@ class DecompressedFiles(FilesResult):
 
 
 @use
+@takes_streams(".isth")
 def compress_files(
     inputs: PathLike | Sequence[PathLike],
     *,
@@ -262,6 +264,7 @@ def compress_files(
 
 
 @use
+@takes_streams(".png")
 def decompress_files(
     inputs: PathLike | Sequence[PathLike],
     *,

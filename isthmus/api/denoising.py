@@ -12,6 +12,7 @@ from isthmus.api.file_results import FileEntry, FilesResult
 from isthmus.api.inputs import ImageLike, ModelLike, PathLike, Range, load_model
 from isthmus.api.restored_files import log_dropped_parts, restore_files
 from isthmus.api.result import use
+from isthmus.api.standard_streams import takes_streams
 from isthmus.errors import Hint, UsageError
 from isthmus.file_jobs import FileJob, Report
 from isthmus.log import log_note
@@ -136,6 +137,7 @@ def denoise(
 
 
 @use
+@takes_streams()
 def denoise_files(
     inputs: PathLike | Sequence[PathLike],
     *,
@@ -157,13 +159,15 @@ def denoise_files(
 ) -> DenoisedFiles:
     """Remove the noise of image files, or of those in folders.
 
-    Works at any size. Alpha comes back as it is; bits, pages or frames and metadata are kept where the written
-    format can hold them, else it is said. In a folder every result is a PNG of the same name, or a TIFF where
-    a TIFF has several pages or floats. Outputs that exist are kept, so that an interrupted job can be repeated.
+    Works at any size. Alpha comes back as it is; bits, pages or frames and metadata are kept where the format
+    that is written holds them, else that is said. In a folder every result is a PNG of the same name, or a
+    TIFF for a TIFF of several pages or floats. Outputs that exist are kept, so that an interrupted job can be
+    repeated.
 
     Args:
-        inputs: image files, folders of them, and images of sets, such as `t.npy[5]` and `mnist:test[17]`.
-        out: an image file for one input, else a folder.
+        inputs: image files, folders of them, and images of sets, such as `t.npy[5]` and `mnist:test[17]`; `-`
+            is standard input.
+        out: an image file for one input, else a folder; `-` is standard output.
         sigma: standard deviation of white noise, of 255; by default the noise of each image is measured.
         model: a model, the path of a model file, or the name of a shipped model; by default the noise of
             each image decides, see `denoise`.

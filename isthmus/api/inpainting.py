@@ -21,6 +21,7 @@ from isthmus.api.inputs import (
 )
 from isthmus.api.restored_files import log_dropped_parts, restore_files, to_unit_range
 from isthmus.api.result import use
+from isthmus.api.standard_streams import takes_streams
 from isthmus.errors import Hint, UsageError
 from isthmus.file_jobs import FileJob, Report
 from isthmus.old_keywords import rename_keywords
@@ -110,6 +111,7 @@ def inpaint(
 
 
 @use
+@takes_streams()
 def inpaint_files(
     inputs: PathLike | Sequence[PathLike],
     *,
@@ -137,8 +139,9 @@ def inpaint_files(
     Outputs that exist are kept, so that an interrupted job can be repeated.
 
     Args:
-        inputs: image files, folders of them, and images of sets, such as `t.npy[5]` and `mnist:test[17]`.
-        out: an image file for one input, else a folder.
+        inputs: image files, folders of them, and images of sets, such as `t.npy[5]` and `mnist:test[17]`; `-`
+            is standard input.
+        out: an image file for one input, else a folder; `-` is standard output.
         mask: a picture of the same size, white where pixels are missing; or a folder of them, by name.
         mask_colour: pixels of this colour are missing: #ff00ff or 255,0,255.
         tolerance: how far each channel may lie from the colour, of 255; JPEG needs about 40.

@@ -176,7 +176,7 @@ def list_image_files(
 
 
 def _leave_results_out(found: InputFiles, given: Sequence[Path], out: Path, *, in_place: bool) -> InputFiles:
-    """Without the files below `out` that were found in a folder around it: they are results of an earlier call.
+    """Without the files below `out` that were found in a folder around it: results of an earlier call.
 
     Raises:
         UsageError: see `list_image_files`.

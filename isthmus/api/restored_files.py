@@ -91,7 +91,10 @@ def restore_files(
         height, width = (header.height, header.width) if header is not None else job.image.shape[:2]
         size = height * width
         needed = size * _BYTES_PER_PX + min(size, _TILE_PX) * _NETWORK_BYTES_PER_PX
-        with reserve_memory(needed, memory_bytes() // 4), _open_job(job, max_pixels, raw=range is not None) as source:
+        with (
+            reserve_memory(needed, memory_bytes() // 4),
+            _open_job(job, max_pixels, raw=range is not None) as source,
+        ):
             count = source.count_for(job.target)
             if header is not None and (header.several or source.count > 1) and count == 1:
                 _check_keeps_pages(job)

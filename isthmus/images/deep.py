@@ -1,4 +1,4 @@
-"""Images that Pillow would refuse, narrow or misread, opened and not decoded yet, and what their samples mean."""
+"""Images that Pillow would refuse, narrow or misread: opened, not decoded yet, and what samples mean."""
 
 from __future__ import annotations
 
@@ -128,7 +128,8 @@ def straighten_alpha(samples: Pixels) -> Pixels:
         return np.concatenate([whole.astype(samples.dtype), alpha], axis=2)
     top = int(np.iinfo(samples.dtype).max)
     wide = colour.astype(np.uint64) * np.uint64(top) // np.maximum(alpha, 1).astype(np.uint64)
-    whole = np.where(alpha == 0, 0, wide.clip(0, top)).astype(samples.dtype)
+    hidden = colour if colour.shape[2] == 1 else 0  # what nobody sees, as Pillow has it
+    whole = np.where(alpha == 0, hidden, wide.clip(0, top)).astype(samples.dtype)
     return np.concatenate([whole, alpha], axis=2)
 
 

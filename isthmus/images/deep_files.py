@@ -15,6 +15,7 @@ from PIL import Image
 
 from isthmus.images.deep import DeepImage, scale_levels
 from isthmus.images.exif import PREFIX, read_orientation
+from isthmus.images.png_chunks import decode_deep_png, read_chunks
 from isthmus.images.store import Pixels
 
 _DEEP_PNG = {"LA;16B": 2, "RGB;16B": 3, "RGBA;16B": 4}
@@ -53,8 +54,6 @@ def open_refused(stream: IO[bytes], max_pixels: int) -> DeepImage | None:
 
 
 def _open_png(image: Image.Image, stream: IO[bytes]) -> DeepImage | None:
-    import imagecodecs
-
     channels = _DEEP_PNG.get(_raw_mode(image))
     if channels is None:
         return None
@@ -63,7 +62,7 @@ def _open_png(image: Image.Image, stream: IO[bytes]) -> DeepImage | None:
     return _deep(
         image,
         stream,
-        imagecodecs.png_decode,
+        decode_deep_png,
         channels=channels + keyed,
         alpha=channels in (2, 4) or keyed,
         orientation=read_orientation(exif) if exif else None,
@@ -252,7 +251,5 @@ def _raw_mode(image: Image.Image) -> str:
 
 def _late_exif(stream: IO[bytes]) -> bytes | None:
     """The EXIF block of a PNG, which may stand behind the pixels."""
-    from isthmus.images.png_chunks import read_chunks
-
     stream.seek(0)
     return next((body for kind, body in read_chunks(stream, frozenset({b"eXIf"}))), None)

@@ -20,7 +20,20 @@ _THUMBNAIL, _THUMBNAIL_BYTES = 0x0201, 0x0202
 # TIFF tags that describe how a file lays out its pixels, its resolution, and what is kept elsewhere (XMP, ICC
 # profile, Photoshop's resources): true of no other file.
 _LAYOUT_TAGS = frozenset(
-    {*range(254, 260), *range(262, 267), 273, ORIENTATION, *range(277, 285), 290, 291, 292, 293, 296, 317, 320}
+    {
+        *range(254, 260),
+        *range(262, 267),
+        273,
+        ORIENTATION,
+        *range(277, 285),
+        290,
+        291,
+        292,
+        293,
+        296,
+        317,
+        320,
+    }
     | {*range(322, 326), 330, *range(332, 348), *range(512, 533), 700, 34377, 34675, 32997, 37724}
     | {_EXIF, _GPS, 50838, 50839}
 )

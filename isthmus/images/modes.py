@@ -36,7 +36,7 @@ def sample_type(image: Image.Image) -> np.dtype[np.uint8] | np.dtype[np.uint16] 
 
 
 def scale_key(image: Image.Image) -> None:
-    """Bring the transparent gray of a PNG of 2 or 4 bits to the 8 bits of the pixels; before they are loaded."""
+    """Bring the transparent gray of a PNG of 2 or 4 bits to the 8 bits of its pixels, before they load."""
     key = image.info.get("transparency")
     tile = getattr(image, "tile", None)
     if image.format != "PNG" or image.mode != "L" or not isinstance(key, int) or not tile:

@@ -145,7 +145,8 @@ def naming_faults(path: Source, max_pixels: int) -> Iterator[None]:
         except MemoryError:
             raise ImageFileError(path, "does not fit into memory", id="image-file.memory") from None
         except Exception as error:  # on damaged files Pillow's plugins raise nearly every type there is
-            text = " ".join(str(error).split()) or type(error).__name__
+            text = "" if isinstance(error, KeyError) else " ".join(str(error).split())
+            text = text or type(error).__name__
             raise ImageFileError(
                 path, "damaged or truncated ({reason})", id="image-file.damaged", reason=text
             ) from None

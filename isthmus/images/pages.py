@@ -1,4 +1,4 @@
-"""Files of several pictures: the pages of a TIFF, the frames of a GIF, WebP or PNG, read and written in turn."""
+"""Files of several pictures: pages of a TIFF, frames of a GIF, WebP or PNG, read and written in turn."""
 
 from __future__ import annotations
 
@@ -110,9 +110,14 @@ def holds_pages(path: str | Path, *, animated: bool) -> bool:
 
 
 def encode_pages(
-    name: str | Path, pages: Sequence[Pixels], *, metadata: Metadata, timing: Timing | None, alpha: bool = True
+    name: str | Path,
+    pages: Sequence[Pixels],
+    *,
+    metadata: Metadata,
+    timing: Timing | None,
+    alpha: bool = True,
 ) -> bytes:
-    """Pictures as one file, in the format that the suffix of `name` stands for; one picture as `encode_image`.
+    """Pictures as one file, in the format that the suffix of `name` stands for; one as `encode_image`.
 
     Args:
         pages: (H, W, C) uint8, uint16 or float32 each; floats are kept in a TIFF and have 8 bits elsewhere.
@@ -161,7 +166,11 @@ def _encode_frames(
 ) -> bytes:
     channels = 4 if any(page.shape[2] in (2, 4) for page in pages) else 3
     frames = [as_pillow(_as_frame(page, channels)) for page in pages]
-    more: dict[str, Any] = {"duration": list(timing.milliseconds), **options, **pillow_options(kind, metadata)}
+    more: dict[str, Any] = {
+        "duration": list(timing.milliseconds),
+        **options,
+        **pillow_options(kind, metadata),
+    }
     if timing.repeats is not None:
         more["loop"] = timing.repeats
     if kind == "GIF" and channels == 4:

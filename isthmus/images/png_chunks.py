@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,6 +16,8 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 Chunk = tuple[bytes, bytes]
 _MAX_CHUNK_BYTES = 2**26
 _HEADER_END = 8 + 25  # signature and IHDR
+# Adam7: first column and row of a pass, and its steps.
+_PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 
 
 def read_chunks(stream: IO[bytes], kinds: frozenset[bytes]) -> Iterator[Chunk]:
@@ -61,6 +64,49 @@ def pack_chunks(chunks: Iterable[Chunk]) -> bytes:
 def text_chunk(keyword: str, text: str) -> Chunk:
     """An uncompressed international text."""
     return b"iTXt", keyword.encode("latin-1", "replace") + b"\0\0\0\0\0" + text.encode("utf-8", "replace")
+
+
+def decode_deep_png(content: bytes) -> Pixels:
+    """(H, W, C) uint16 of a PNG of 16 bits, also interlaced; a transparent colour becomes alpha.
+
+    libpng is given no other chunks: it prints what it thinks of them.
+
+    Raises:
+        ValueError, RuntimeError: damaged.
+    """
+    import imagecodecs
+
+    chunks = list(read_chunks(io.BytesIO(content), frozenset({b"IHDR", b"tRNS", b"IDAT"})))
+    if not chunks or chunks[0][0] != b"IHDR" or len(chunks[0][1]) != 13:
+        raise ValueError("no header")
+    width, height, bits, colour, *methods, interlaced = struct.unpack(">IIBBBBB", chunks[0][1])
+    rest = chunks[1:]
+    if not interlaced:
+        return np.asarray(imagecodecs.png_decode(SIGNATURE + pack_chunks([*chunks, (b"IEND", b"")])))
+    channels = {0: 1, 2: 3, 4: 2, 6: 4}[colour]
+    size = height * (1 + 2 * width * channels) + 7 * (height + 1)  # at most
+    rows = zlib.decompressobj().decompress(b"".join(body for kind, body in rest if kind == b"IDAT"), size)
+    keys = [(kind, body) for kind, body in rest if kind == b"tRNS"]
+    image: Pixels | None = None
+    at = 0
+    for left, top, across, down in _PASSES:
+        shape = (-(-(height - top) // down), -(-(width - left) // across))
+        if min(shape) <= 0:
+            continue
+        end = at + shape[0] * (1 + 2 * channels * shape[1])
+        if end > len(rows):
+            raise ValueError("fewer rows than the header promises")
+        header = struct.pack(">IIBBBBB", shape[1], shape[0], bits, colour, *methods, 0)
+        parts = [(b"IHDR", header), *keys, (b"IDAT", zlib.compress(rows[at:end], 0)), (b"IEND", b"")]
+        part = np.asarray(imagecodecs.png_decode(SIGNATURE + pack_chunks(parts)))
+        part = part.reshape(*shape, -1)
+        if image is None:
+            image = np.zeros((height, width, part.shape[2]), np.uint16)
+        image[top::down, left::across] = part
+        at = end
+    if image is None:
+        raise ValueError("no pixels")
+    return image
 
 
 def encode_deep_png(samples: Pixels) -> bytes:

@@ -31,7 +31,9 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _BITS, _PHOTOMETRIC, _SAMPLES, _PLANES, _DESCRIPTION, _EXTRA, _FORMAT = 258, 262, 277, 284, 270, 338, 339
-_SUBFILE, _ORIENTATION = 254, 274
+_SUBFILE, _ORIENTATION, _COMPRESSION, _DEPTH = 254, 274, 259, 32997
+_NEEDING_LIBTIFF = frozenset({5, 8, 32773, 32946})
+_BUILT_INTO_PILLOW = frozenset({1, 2, 3, 4, 6, 7, *_NEEDING_LIBTIFF})
 _WHITE_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR, _LAB = 0, 2, 3, 5, 6, 8
 _GRAY_OR_RGB = (0, 1, 2)
 _ASSOCIATED, _UNASSOCIATED = 1, 2
@@ -56,8 +58,13 @@ def suits_pillow(image: Image.Image, *, bands: bool) -> bool:
     tags: Any = getattr(image, "tag_v2", {})
     photometric, samples = tags.get(_PHOTOMETRIC), tags.get(_SAMPLES, 1)
     bits = tags.get(_BITS, (1,))
+    compression = tags.get(_COMPRESSION, 1)
+    if compression not in _BUILT_INTO_PILLOW or tags.get(_DEPTH, 1) != 1:
+        return False
     if photometric in (_YCBCR, _LAB):
         return True
+    if compression in _NEEDING_LIBTIFF and photometric != _PALETTE:
+        return False  # libtiff prints what it finds in damaged files
     if photometric == _PALETTE:
         return bool(samples == 1 and max(bits) <= 8)
     whole = {1} >= set(tags.get(_FORMAT, (1,)))
@@ -122,7 +129,9 @@ def open_bands(stream: IO[bytes], max_pixels: int, index: int = 0, *, bands: boo
     if bands and page.samplesperpixel == 1 and index == 0:
         found = _pages_of_channels(page.description, page.imagelength, page.imagewidth)
         if found is not None and found[0] > len(file.pages):
-            raise UnreadablePixelsError("its description promises pages that are not there", id="pixels.pages")
+            raise UnreadablePixelsError(
+                "its description promises pages that are not there", id="pixels.pages"
+            )
     count, first = found or (1, page.planarconfig == _IN_PLANES and page.samplesperpixel > 1)
     _check_kind(page, photometric)
     height, width, channels = page.imagelength, page.imagewidth, page.samplesperpixel

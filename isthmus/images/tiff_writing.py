@@ -18,7 +18,7 @@ _XMP_TAG, _BYTE = 700, 1
 
 
 def encode_tiff(pages: Iterable[Pixels], *, alpha: bool, metadata: Metadata) -> bytes:
-    """A TIFF file of pages (H, W, C) uint8, uint16 or float32, interleaved and deflated; no sample is changed.
+    """A TIFF file of pages (H, W, C) uint8, uint16 or float32, interleaved and deflated, without loss.
 
     Three channels are written as RGB, any other number as gray with further channels.
 

@@ -61,8 +61,8 @@ def save_image(
         path: `.png`, `.webp`, `.tif`, `.bmp`, `.ppm`/`.pgm` and `.jp2` keep every sample; `.jpg`, `.avif` and
             `.gif` do not.
         array: (H, W) or (H, W, C), C from 1 to 4 (2 and 4 with alpha): bool, uint8, uint16 (`.png`, `.tif`,
-            `.ppm` and `.jp2` only), or floats in [0, 1], which are clipped, scaled to 8 bits and rounded. With
-            `.tif` C may be up to 64: uint8, uint16 or float32 as they are.
+            `.ppm` and `.jp2` only), or floats in [0, 1], which are clipped, scaled to 8 bits and rounded.
+            With `.tif` C may be up to 64: uint8, uint16 or float32 as they are.
         force: replace an existing file.
         exif, icc: metadata kept where the format can hold it.
         metadata: the same and more, instead of them.
@@ -129,7 +129,9 @@ def _encode(samples: Pixels, kind: str, options: dict[str, Any], metadata: Metad
     if deep and kind == "JPEG2000":
         import imagecodecs
 
-        return bytes(imagecodecs.jpeg2k_encode(samples, level=0, reversible=True, codecformat="JP2", planar=False))
+        return bytes(
+            imagecodecs.jpeg2k_encode(samples, level=0, reversible=True, codecformat="JP2", planar=False)
+        )
     if deep:
         packed = encode_deep_png(samples)
     else:

@@ -23,9 +23,11 @@ _XMP_KEYWORD = "XML:com.adobe.xmp"
 
 
 def lost_parts(kind: str, metadata: Metadata) -> tuple[str, ...]:
-    """Words for what a file of the format `kind` does not hold of the metadata, with what was lost in reading."""
+    """Words for what a file of the format `kind` does not hold of the metadata, and what reading lost."""
     held = _HELD.get(kind, frozenset())
-    lost = [WORDS[name] for name in WORDS if name in metadata.parts() - held or _is_too_long(kind, name, metadata)]
+    lost = [
+        WORDS[name] for name in WORDS if name in metadata.parts() - held or _is_too_long(kind, name, metadata)
+    ]
     return (*metadata.dropped, *lost)
 
 

@@ -68,23 +68,52 @@ def turned(values: Array, orientation: int) -> Array:
 def tiffs(draw: Callable[..., Any]) -> Sample:
     """Gray and colour TIFF of every sample type and layout."""
     height, width = draw(st.integers(1, 40)), draw(st.integers(1, 40))
-    dtype = draw(st.sampled_from(["uint8", "uint8", "uint16", "uint16", "uint16", "float16", "float32", "float64", "int8", "int16", "uint32", "bool"]))
-    kind = draw(st.sampled_from(["gray", "gray", "white", "rgb", "rgb", "gray-alpha", "rgb-alpha", "rgb-premultiplied"]))
+    dtype = draw(
+        st.sampled_from(
+            [
+                "uint8",
+                "uint8",
+                "uint16",
+                "uint16",
+                "uint16",
+                "float16",
+                "float32",
+                "float64",
+                "int8",
+                "int16",
+                "uint32",
+                "bool",
+            ]
+        )
+    )
+    kind = draw(
+        st.sampled_from(
+            ["gray", "gray", "white", "rgb", "rgb", "gray-alpha", "rgb-alpha", "rgb-premultiplied"]
+        )
+    )
     if dtype == "bool":
         kind = draw(st.sampled_from(["gray", "white"]))
     channels = {"gray": 1, "white": 1, "rgb": 3, "gray-alpha": 2}.get(kind, 4)
-    bits = draw(st.sampled_from([None, 10, 12, 14])) if dtype == "uint16" and kind in ("gray", "rgb") else None
+    bits = (
+        draw(st.sampled_from([None, 10, 12, 14])) if dtype == "uint16" and kind in ("gray", "rgb") else None
+    )
     planar = channels > 1 and bits is None and draw(st.booleans())
     tiled = bits is None and dtype != "bool" and draw(st.booleans())
     compression = None if bits or dtype == "bool" else draw(st.sampled_from(TIFF_COMPRESSIONS))
-    predictor = compression in ("lzw", "zlib", "zstd", "lzma") and dtype in ("uint8", "uint16", "uint32") and draw(st.booleans())
+    predictor = (
+        compression in ("lzw", "zlib", "zstd", "lzma")
+        and dtype in ("uint8", "uint16", "uint32")
+        and draw(st.booleans())
+    )
     orientation = draw(st.integers(1, 8))
     stored = _pixels(draw, (height, width, channels), dtype, 1 if dtype == "bool" else bits)
     if kind == "rgb-premultiplied" and not dtype.startswith("float"):
         stored = np.ascontiguousarray(stored)
         stored[..., :3] = np.minimum(stored[..., :3], stored[..., 3:])
     array = stored[..., 0] if channels == 1 else np.moveaxis(stored, 2, 0) if planar else stored
-    options: dict[str, Any] = {"photometric": "rgb" if channels > 2 else "miniswhite" if kind == "white" else "minisblack"}
+    options: dict[str, Any] = {
+        "photometric": "rgb" if channels > 2 else "miniswhite" if kind == "white" else "minisblack"
+    }
     if channels > 1:
         options["planarconfig"] = "separate" if planar else "contig"
     if channels in (2, 4):
@@ -112,7 +141,9 @@ def tiffs(draw: Callable[..., Any]) -> Sample:
     content = packed.getvalue()
     seen = tifffile.imread(io.BytesIO(content), key=0)
     seen = np.moveaxis(seen, 0, -1) if planar else seen
-    what = f"{dtype} {kind} {bits} planar={planar} tiled={tiled} {compression} {predictor} {byteorder} {big} {orientation}"
+    what = (
+        f"{dtype} {kind} {bits} {planar=} {tiled=} {compression} {predictor} {byteorder} {big} {orientation}"
+    )
     right = _right_samples(seen.reshape(height, width, channels), kind, bits)
     expected = None if right is None else turned(right, orientation)
     return Sample("a.tif", content, expected, what, () if expected is None else (expected,) * pages)
@@ -140,7 +171,9 @@ def _right_samples(seen: Array, kind: str, bits: int | None) -> Array | None:
                 return None
         else:
             top = int(np.iinfo(seen.dtype).max)
-            colour = np.where(alpha > 0, np.minimum(top, seen[..., :3].astype(np.int64) * top // np.maximum(alpha, 1)), 0)
+            colour = np.where(
+                alpha > 0, np.minimum(top, seen[..., :3].astype(np.int64) * top // np.maximum(alpha, 1)), 0
+            )
         seen = np.concatenate([colour.astype(seen.dtype), alpha], axis=2)
     return seen.astype(np.float32) if seen.dtype.kind == "f" else seen
 
@@ -156,7 +189,8 @@ def png_bytes(rows: Array, colour: int, depth: int, chunks: list[tuple[bytes, by
     head = (b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
     parts = [head, *chunks, (b"IDAT", zlib.compress(packed)), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in parts
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in parts
     )
 
 
@@ -177,7 +211,9 @@ def pngs(draw: Callable[..., Any]) -> Sample:
     if colour == 3:
         chunks.append((b"PLTE", palette.tobytes()))
     if keyed:
-        chunks.append((b"tRNS", bytes([0, 128][: len(palette)]) if colour == 3 else struct.pack(f">{channels}H", *key)))
+        chunks.append(
+            (b"tRNS", bytes([0, 128][: len(palette)]) if colour == 3 else struct.pack(f">{channels}H", *key))
+        )
     orientation = draw(st.integers(1, 8))
     chunks.append((b"eXIf", b"MM\0*" + struct.pack(">IHHHIHHI", 8, 1, 0x0112, 3, 1, orientation, 0, 0)))
     dtype = np.uint16 if depth == 16 else np.uint8
@@ -223,7 +259,11 @@ def others(draw: Callable[..., Any]) -> Sample:
         channels = draw(st.sampled_from([1, 3]))
         values = _pixels(draw, (height, width, channels), "uint16" if bits > 8 else "uint8", bits)
         content = imagecodecs.jpeg2k_encode(
-            values if channels > 1 else values[..., 0], level=0, reversible=True, bitspersample=bits, codecformat="JP2"
+            values if channels > 1 else values[..., 0],
+            level=0,
+            reversible=True,
+            bitspersample=bits,
+            codecformat="JP2",
         )
         return Sample("a.jp2", bytes(content), scaled(values, bits), f"{kind} {bits} {channels}")
     if kind == "webp":
@@ -236,7 +276,9 @@ def others(draw: Callable[..., Any]) -> Sample:
         return Sample("a.webp", packed.getvalue(), right, f"{kind} {channels}")
     fields = draw(st.sampled_from([(0xF800, 0x7E0, 0x1F), (0x7C00, 0x3E0, 0x1F), (0xF00, 0xF0, 0xF)]))
     values = _pixels(draw, (height, width, 1), "uint16", 16 if fields[0] == 0xF800 else 15)[..., 0]
-    rows = b"".join(row.astype("<u2").tobytes().ljust((2 * width + 3) // 4 * 4, b"\0") for row in values[::-1])
+    rows = b"".join(
+        row.astype("<u2").tobytes().ljust((2 * width + 3) // 4 * 4, b"\0") for row in values[::-1]
+    )
     head = struct.pack("<IiiHHIIiiII3I", 40, width, height, 1, 16, 3, len(rows), 2835, 2835, 0, 0, *fields)
     content = b"BM" + struct.pack("<IHHI", 14 + len(head) + len(rows), 0, 0, 14 + len(head)) + head + rows
     parts = []

@@ -1,4 +1,4 @@
-"""Files of every mode, depth and layout: read as their own libraries read them, and read again when written."""
+"""Files of every mode, depth and layout: read as their own libraries do, and read again when written."""
 
 from __future__ import annotations
 
@@ -16,7 +16,12 @@ from .corpus import Sample, samples
 EXAMPLES = int(os.environ.get("ISTHMUS_CORPUS_EXAMPLES", "1000"))
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=EXAMPLES == 1000)
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    derandomize=EXAMPLES == 1000,
+)
 @given(samples())
 def test_what_is_read_is_what_the_format_says_and_is_written_again(sample: Sample) -> None:
     source = Content(sample.content, sample.name)
