@@ -146,7 +146,8 @@ def _invert(samples: Pixels, value_range: Range | None) -> Pixels:
     if value_range is not None:
         inverted: Pixels = sum(value_range) - samples.astype(np.float64)
         return inverted
-    return 1 - samples if samples.dtype.kind == "f" else ~samples
+    turned: Pixels = 1 - samples if samples.dtype.kind == "f" else ~samples
+    return turned
 
 
 def _narrow(samples: Pixels, value_range: Range | None) -> Pixels:

@@ -71,10 +71,11 @@ def _open_png(image: Image.Image, stream: IO[bytes]) -> DeepImage | None:
 
 
 def _open_ppm(image: Image.Image, stream: IO[bytes]) -> DeepImage | None:
-    args = image.tile[0].args if image.tile else None
+    tile: Any = getattr(image, "tile", None)
+    args = tile[0].args if tile else None
     if image.mode != "RGB" or not isinstance(args, tuple) or len(args) != 2 or int(args[1]) <= 255:
         return None
-    offset, most = image.tile[0].offset, int(args[1])
+    offset, most = tile[0].offset, int(args[1])
     count = image.width * image.height * 3
     stream.seek(0)
     plain = stream.read(2) == b"P3"
@@ -245,7 +246,8 @@ def _loader(
 
 
 def _raw_mode(image: Image.Image) -> str:
-    args = image.tile[0].args if getattr(image, "tile", None) else ""
+    tile: Any = getattr(image, "tile", None)
+    args = tile[0].args if tile else ""
     return str(args[0] if isinstance(args, tuple) and args else args)
 
 

@@ -11,7 +11,15 @@ import struct
 from dataclasses import dataclass, replace
 from typing import IO
 
-from isthmus.images.ifd import Directory, DirectoryReader, Entry, long_entry, pack_directory, to_classic
+from isthmus.images.ifd import (
+    Directory,
+    DirectoryReader,
+    Entry,
+    Order,
+    long_entry,
+    pack_directory,
+    to_classic,
+)
 
 PREFIX = b"Exif\0\0"
 ORIENTATION = 0x0112
@@ -46,7 +54,7 @@ _DESCRIPTION = 270
 class ExifTags:
     """The entries of an EXIF block: of the image, of the photograph, of the place."""
 
-    order: str
+    order: Order
     image: tuple[Entry, ...]
     photograph: tuple[Entry, ...] = ()
     interoperability: tuple[Entry, ...] = ()

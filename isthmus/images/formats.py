@@ -263,8 +263,9 @@ def _upright(pixels: Pixels, orientation: int) -> Pixels:
 
 def _several(image: Image.Image) -> bool:
     try:
-        if image.format == "TIFF" and getattr(image, "fp", None) is not None:
-            return len(find_pictures(image.fp)) > 1
+        stream = getattr(image, "fp", None)
+        if image.format == "TIFF" and stream is not None:
+            return len(find_pictures(stream)) > 1
         # Cameras hide previews and depth maps behind a photograph (MPO); nobody misses those.
         return bool(getattr(image, "is_animated", False)) and image.format != "MPO"
     except Exception:  # a broken second frame must not cost the first

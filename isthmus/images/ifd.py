@@ -9,7 +9,9 @@ import io
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Literal
+
+Order = Literal["<", ">"]
 
 # Bytes of one value by its type, BigTIFF's types last.
 SIZES = {
@@ -56,7 +58,7 @@ class Entry:
 class Directory:
     """The entries of one directory by tag, its byte order (`<` or `>`), and where the next one begins."""
 
-    order: str
+    order: Order
     entries: dict[int, Entry]
     following: int
 
@@ -77,7 +79,7 @@ class DirectoryReader:
     """Reads directories from the stream of a TIFF file, or of an EXIF block, which begins like one."""
 
     stream: IO[bytes]
-    order: str
+    order: Order
     big: bool
     first: int
 
@@ -86,7 +88,8 @@ class DirectoryReader:
         """Raises ValueError where the stream does not begin like a TIFF file."""
         stream.seek(0)
         start = stream.read(16)
-        order = {b"II": "<", b"MM": ">"}.get(start[:2])
+        orders: dict[bytes, Order] = {b"II": "<", b"MM": ">"}
+        order = orders.get(start[:2])
         if order is None or len(start) < 8:
             raise ValueError("no TIFF header")
         version = struct.unpack(order + "H", start[2:4])[0]

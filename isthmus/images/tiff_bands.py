@@ -117,13 +117,12 @@ def open_bands(stream: IO[bytes], max_pixels: int, index: int = 0, *, bands: boo
     """
     from tifffile import TiffFile
 
-    pictures = len(find_pictures(stream))
+    pictures = 1 if index else len(find_pictures(stream))
     stream.seek(0, io.SEEK_END)
     length = stream.tell()
     stream.seek(0)
     file = TiffFile(stream, name="image.tif", _multifile=False)
-    page = file.pages.first if index == 0 else file.pages[index]
-    page = page.aspage() if hasattr(page, "aspage") else page
+    page: Any = file.pages.first if index == 0 else file.pages[index]
     photometric = int(page.photometric)
     found = None
     if bands and page.samplesperpixel == 1 and index == 0:

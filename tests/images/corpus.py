@@ -37,7 +37,8 @@ def _pixels(draw: Callable[..., Any], shape: tuple[int, ...], dtype: str, bits: 
     low, high = (0, 2**bits - 1) if bits else (np.iinfo(dtype).min, np.iinfo(dtype).max)
     flat = draw(st.booleans())
     values = random.integers(low, high, 1 if flat else shape, endpoint=True)
-    return np.broadcast_to(values, shape).astype(dtype)
+    found: Array = np.broadcast_to(values, shape).astype(dtype)
+    return found
 
 
 def scaled(values: Array, bits: int) -> Array:
@@ -61,7 +62,8 @@ def turned(values: Array, orientation: int) -> Array:
         return values
     places = np.arange(values.shape[0] * values.shape[1], dtype=np.int32).reshape(values.shape[:2])
     moved = np.asarray(Image.fromarray(places).transpose(steps[orientation]))
-    return values.reshape(-1, values.shape[2])[moved]
+    found: Array = values.reshape(-1, values.shape[2])[moved]
+    return found
 
 
 @st.composite
