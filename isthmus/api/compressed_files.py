@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal, get_args
 
+from isthmus.api.compressed_inputs import Dropped, count_pixels, list_compressed, log_dropped_parts
 from isthmus.api.file_results import FilesResult, process_files
 from isthmus.api.inputs import (
     ModelLike,
@@ -21,9 +22,8 @@ from isthmus.api.inputs import (
 )
 from isthmus.api.result import use
 from isthmus.api.standard_streams import takes_streams
-from isthmus.errors import DataError
-from isthmus.file_jobs import FileJob, InputFiles, Report, expand_inputs, reserve_memory
-from isthmus.log import SkippedInput, log_note
+from isthmus.file_jobs import FileJob, Report, expand_inputs, reserve_memory
+from isthmus.log import SkippedInput
 from isthmus.outputs import is_folder
 from isthmus.progress import Progress
 from isthmus.wording import format_count, format_size
@@ -213,8 +213,8 @@ def compress_files(
     files = list_image_files(inputs, limit=limit, range=range)
     codec = codec_for(model)
 
-    def work(job: FileJob, _: Report) -> tuple[CompressedFile, str | None]:
-        pixels = _count_pixels(job, max_pixels)
+    def work(job: FileJob, _: Report) -> tuple[CompressedFile, Dropped]:
+        pixels = count_pixels(job, max_pixels)
         with reserve_memory(pixels * _BYTES_PER_PX, memory_bytes() // 4):
             source = job.source if job.image is None else job.image
             image = read_picture(source, range=range, max_pixels=max_pixels)
@@ -232,7 +232,7 @@ def compress_files(
             quality=made.quality / 100,
             psnr=fidelity,
         )
-        return entry, job.name if image.several else None
+        return entry, Dropped(job.name, image.several, image.lost)
 
     done = process_files(
         "compressing",
@@ -245,13 +245,7 @@ def compress_files(
         workers=workers,
         progress=progress,
     )
-    for _, several in done.values:
-        if several is not None:
-            log_note(
-                "{name} holds several pictures; this is the first",
-                id="reading.several-pictures",
-                name=several,
-            )
+    log_dropped_parts([picture for _, picture in done.values])
     return CompressedFiles(
         out=os.fspath(out),
         model=describe_model(model, codec.model),
@@ -359,47 +353,3 @@ def decompress_files(
         skipped=done.skipped,
         complete=done.complete,
     )
-
-
-def _count_pixels(job: FileJob, max_pixels: int) -> int:
-    """Pixels of a job's image, by its header.
-
-    Raises:
-        DataError: unreadable, or more than `max_pixels`.
-    """
-    from isthmus.images.formats import probe
-
-    if job.image is not None:
-        return int(job.image.shape[0] * job.image.shape[1])
-    header = probe(job.source, max_pixels=max_pixels)
-    return header.height * header.width
-
-
-def list_compressed(folder: Path) -> InputFiles:
-    """Every compressed file under a folder, hidden ones excepted, by path. Pipes and devices with such a name
-    are among them, so that they are named as skipped.
-
-    Raises:
-        DataError: there is none, or the folder cannot be listed.
-    """
-    from isthmus.codec.container import SUFFIX
-    from isthmus.images.listing import walk_folder
-
-    skipped: list[SkippedInput] = []
-    found = sorted(
-        Path(place, name)
-        for place, _, names in walk_folder(folder, skipped)
-        for name in names
-        if name.endswith(SUFFIX) and not name.startswith(".")
-    )
-    if not found:
-        unlisted = f"; {skipped[0].name} {skipped[0].reason}" if skipped else ""
-        raise DataError(
-            "{folder}: no {suffix} files in it{unlisted}",
-            id="compressed-file.folder-without-files",
-            expected=f"FOLDER-OF-{SUFFIX[1:].upper()}-FILES",
-            folder=folder,
-            suffix=SUFFIX,
-            unlisted=unlisted,
-        )
-    return InputFiles(tuple((path, path.relative_to(folder).as_posix()) for path in found), tuple(skipped))

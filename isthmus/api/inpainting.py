@@ -24,8 +24,10 @@ from isthmus.api.result import use
 from isthmus.api.standard_streams import takes_streams
 from isthmus.errors import Hint, UsageError
 from isthmus.file_jobs import FileJob, Report
+from isthmus.log import log_note
 from isthmus.old_keywords import rename_keywords
 from isthmus.progress import Progress, start_task
+from isthmus.wording import format_count
 
 if TYPE_CHECKING:
     from isthmus.images.store import Pixels
@@ -209,6 +211,7 @@ def inpaint_files(
         max_pixels=max_pixels,
         progress=progress,
     )
+    _log_lossy([one.output for one in done.values])
     return InpaintedFiles(
         out=os.fspath(out),
         files=done.values,
@@ -216,6 +219,19 @@ def inpaint_files(
         skipped=done.skipped,
         complete=done.complete,
     )
+
+
+def _log_lossy(outputs: Sequence[str]) -> None:
+    """Log that known pixels have changed where the format keeps no sample exactly."""
+    from isthmus.images.write import LOSSY
+
+    count = sum(Path(one).suffix.lower() in LOSSY for one in outputs)
+    if count:
+        log_note(
+            "known pixels of {images} change a little: the format is lossy; .png keeps them",
+            id="inpaint.lossy-format",
+            images=format_count(count, "image"),
+        )
 
 
 def _choose_mask(

@@ -64,7 +64,8 @@ def takes_streams(
                     _check_no_terminal()
                     options |= {"out": os.fspath(target)}  # type: ignore[assignment]
                 options |= {"inputs": given}  # type: ignore[assignment]
-                result: Any = function(*args[1:], **options)  # type: ignore[call-arg]
+                untyped: Callable[..., Any] = function
+                result = untyped(*args[1:], **options)
                 if writes:
                     _write_output(target)
                     result = _name_streams(result, target)

@@ -115,7 +115,8 @@ def scale_levels(samples: Pixels, most: int) -> Pixels:
     if most == top:
         return samples
     scaled: Pixels = (samples.astype(np.uint64) * np.uint64(top) + np.uint64(most // 2)) // np.uint64(most)
-    return scaled.clip(0, top).astype(samples.dtype)
+    levels: Pixels = scaled.clip(0, top).astype(samples.dtype)
+    return levels
 
 
 def straighten_alpha(samples: Pixels) -> Pixels:
@@ -164,7 +165,8 @@ def _narrow(samples: Pixels, value_range: Range | None) -> Pixels:
             low=low,
             high=high,
         )
-    return samples.astype(np.uint8 if samples.dtype.itemsize == 1 else np.uint16)
+    same: Pixels = samples.astype(np.uint8 if samples.dtype.itemsize == 1 else np.uint16)
+    return same
 
 
 def _as_share(opacity: Pixels, dtype: np.dtype[Any]) -> Pixels:
@@ -174,5 +176,5 @@ def _as_share(opacity: Pixels, dtype: np.dtype[Any]) -> Pixels:
     top = 1.0 if opacity.dtype.kind == "f" else float(np.iinfo(opacity.dtype).max)
     share = (opacity.astype(np.float64) / top).clip(0, 1)
     if dtype.kind == "f":
-        return share.astype(dtype)
-    return np.rint(share * np.iinfo(dtype).max).astype(dtype)
+        return np.asarray(share, dtype=dtype)
+    return np.asarray(np.rint(share * np.iinfo(dtype).max), dtype=dtype)

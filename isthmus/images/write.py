@@ -41,6 +41,8 @@ _WRITERS: dict[str, tuple[str, dict[str, Any]]] = {
     ".jp2": ("JPEG2000", {}),
 }
 WRITABLE = frozenset(_WRITERS)
+LOSSY = frozenset({".jpg", ".jpeg", ".avif", ".gif"})
+"""Suffixes of formats that do not keep every sample."""
 _HOLDS_ALPHA = ("PNG", "WEBP", "AVIF", "TIFF", "JPEG2000")
 _HOLDS_16_BITS = ("PNG", "TIFF", "PPM", "JPEG2000")
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}

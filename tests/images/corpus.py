@@ -33,7 +33,8 @@ class Sample:
 def _pixels(draw: Callable[..., Any], shape: tuple[int, ...], dtype: str, bits: int | None = None) -> Array:
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     if dtype.startswith("float"):
-        return random.random(shape).astype(dtype)
+        numbers: Array = random.random(shape).astype(dtype)
+        return numbers
     low, high = (0, 2**bits - 1) if bits else (np.iinfo(dtype).min, np.iinfo(dtype).max)
     flat = draw(st.booleans())
     values = random.integers(low, high, 1 if flat else shape, endpoint=True)
@@ -44,7 +45,8 @@ def _pixels(draw: Callable[..., Any], shape: tuple[int, ...], dtype: str, bits: 
 def scaled(values: Array, bits: int) -> Array:
     """Samples of `bits` bits scaled to the 8 or 16 bits of their type: the nearest level."""
     top = 255 if values.dtype == np.uint8 else 65535
-    return np.floor(values.astype(np.float64) * top / (2**bits - 1) + 0.5).astype(values.dtype)
+    levels: Array = np.floor(values.astype(np.float64) * top / (2**bits - 1) + 0.5).astype(values.dtype)
+    return levels
 
 
 def turned(values: Array, orientation: int) -> Array:
