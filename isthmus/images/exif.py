@@ -11,6 +11,8 @@ import struct
 from dataclasses import dataclass, replace
 from typing import IO
 
+from PIL import Image
+
 from isthmus.images.ifd import (
     Directory,
     DirectoryReader,
@@ -114,18 +116,29 @@ def clean_block(block: bytes) -> bytes | None:
         reader = DirectoryReader.open(io.BytesIO(bytes(content)))
         directory = reader.read(reader.first)
     except (ValueError, struct.error):
-        return PREFIX + bytes(content) if content else None
+        return None if not content or _turns(PREFIX + bytes(content)) else PREFIX + bytes(content)
     _blank_thumbnail(content, reader, directory)
     order, first = reader.order, reader.first
     count = struct.unpack_from(order + "H", content, first)[0]
     end = first + 2 + 12 * count
-    rows = [bytes(content[at : at + 12]) for at in range(first + 2, min(end, len(content)), 12)]
+    rows = [bytes(content[at : at + 12]) for at in range(first + 2, min(end, len(content) - 11), 12)]
     kept = [row for row in rows if struct.unpack_from(order + "H", row)[0] != ORIENTATION]
     if not kept:
         return None
     table = struct.pack(order + "H", len(kept)) + b"".join(kept) + b"\0\0\0\0"
     content[first : min(end + 4, len(content))] = table.ljust(min(end + 4, len(content)) - first, b"\0")
-    return PREFIX + bytes(content)
+    cleaned = PREFIX + bytes(content)
+    return None if _turns(cleaned) else cleaned
+
+
+def _turns(block: bytes) -> bool:
+    """Whether a lenient reader finds an orientation in a damaged block."""
+    found = Image.Exif()
+    try:
+        found.load(block)
+        return int(found.get(ORIENTATION, 1)) != 1
+    except Exception:  # as where images are read: a broken block has none
+        return False
 
 
 def _blank_thumbnail(content: bytearray, reader: DirectoryReader, directory: Directory) -> None:

@@ -34,7 +34,7 @@ SIZES = {
 }
 _NARROW = {16: 4, 17: 9, 18: 13}  # BigTIFF's types of 8 bytes -> those of classic TIFF with 4
 _CODES = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "q", 18: "Q"}
-_MAX_ENTRIES = 4096
+_MAX_ENTRIES = 2**16
 _MAX_VALUE_BYTES = 2**26
 _MAX_DIRECTORIES = 100_000
 
