@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from isthmus.images.deep import DeepImage
+from isthmus.images.libtiff_messages import load_tiff
 from isthmus.images.metadata import read_metadata
 from isthmus.images.modes import (
     Alpha,
@@ -233,7 +234,10 @@ def pixels_from(
         samples = image.read_raw() if raw else image.read(alpha, value_range, bounds=bounds)
         return _upright(samples, image.orientation)
     scale_key(image)
-    image.load()
+    if image.format == "TIFF":
+        load_tiff(image)
+    else:
+        image.load()
     found = (
         raw_pixels_of(image, alpha=alpha)
         if raw

@@ -276,3 +276,17 @@ def test_sixteen_bit_colour_keeps_its_bits(tmp_path: Path) -> None:
     assert not probe(path).narrowed
     assert probe(path).dtype == np.uint16
     assert decode(path).tolist() == [[[65535, 32768, 0]]]
+
+
+def test_what_libtiff_prints_is_said_of_the_file_and_not_printed(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.tif"
+    noise = np.random.default_rng(0).integers(0, 2, (64, 64)).astype(bool)
+    Image.fromarray(noise).save(path, compression="group4")
+    whole = bytearray(path.read_bytes())
+    whole[len(whole) // 3 :: 40] = b"\x5a" * len(whole[len(whole) // 3 :: 40])
+    path.write_bytes(whole)
+    with pytest.raises(DataError, match=r"a\.tif: damaged or truncated"):
+        decode(path)
+    assert capfd.readouterr().err == ""

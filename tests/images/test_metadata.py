@@ -114,7 +114,8 @@ def test_a_big_tiff_gives_classic_entries(tmp_path: Path) -> None:
         assert again.exif is not None and b"maker" in again.exif and NAME in again.exif
         assert again.dpi == pytest.approx((300, 150), abs=0.02)
         assert again.xmp == source.xmp
-    assert tifffile.TiffFile(tmp_path / "b.tif").pages.first.tags["Make"].value == "maker"
+    with tifffile.TiffFile(tmp_path / "b.tif") as file:
+        assert file.pages.first.tags["Make"].value == "maker"
 
 
 def test_texts_and_colour_space_of_a_png_are_kept_or_named(tmp_path: Path) -> None:
