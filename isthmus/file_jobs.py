@@ -70,7 +70,10 @@ class InputFiles:
         count = len(self.files)
         if limit is None or limit >= count:
             return self
-        chosen = [round(index * (count - 1) / max(limit - 1, 1)) for index in range(limit)]
+        return self.chosen([round(index * (count - 1) / max(limit - 1, 1)) for index in range(limit)])
+
+    def chosen(self, chosen: Sequence[int]) -> InputFiles:
+        """The files at these places."""
         images = {place: self.images[row] for place, row in enumerate(chosen) if row in self.images}
         return InputFiles(tuple(self.files[row] for row in chosen), self.skipped, images, self.notes)
 
@@ -155,7 +158,7 @@ def plan_outputs(
     files: Sequence[tuple[Path, str]],
     out: str | os.PathLike[str],
     *,
-    suffix: str,
+    suffix: str | Sequence[str],
     suffixes: Collection[str],
     force: bool,
 ) -> list[FileJob]:
@@ -163,7 +166,7 @@ def plan_outputs(
     their names in the folder `out`.
 
     Args:
-        suffix: of the files in a folder.
+        suffix: of the files in a folder, of all or of each.
         suffixes: those that the name of one output may have.
         force: an existing output may be replaced.
 

@@ -71,12 +71,12 @@ def safe_component(name: str) -> str:
     return _shortened(text, name)
 
 
-def safe_paths(names: Sequence[str], *, suffix: str | None = None) -> tuple[str, ...]:
+def safe_paths(names: Sequence[str], *, suffix: str | Sequence[str] | None = None) -> tuple[str, ...]:
     """`safe_path` of each name, all different, on file systems that ignore case or normalise Unicode as well.
 
     Args:
-        suffix: replaces each name's own, for example ".png". Where two names would then meet, both keep
-            theirs before it: `a.jpg` and `a.tif` become `a.jpg.png` and `a.tif.png`.
+        suffix: replaces each name's own, for example ".png"; or one for each name. Where two names would then
+            meet, both keep theirs before it: `a.jpg` and `a.tif` become `a.jpg.png` and `a.tif.png`.
 
     Returns:
         One path per name, in their order. None is a folder of another.
@@ -84,14 +84,15 @@ def safe_paths(names: Sequence[str], *, suffix: str | None = None) -> tuple[str,
     whole = [safe_path(name) for name in names]
     if suffix is None:
         return _apart(whole, [False] * len(whole))
-    short = [_with_suffix(path, suffix) for path in whole]
+    suffixes = [suffix] * len(whole) if isinstance(suffix, str) else list(suffix)
+    short = [_with_suffix(path, one) for path, one in zip(whole, suffixes, strict=True)]
     count: dict[str, int] = {}
     for path in short:
         count[_key(path)] = count.get(_key(path), 0) + 1
     meets = [count[_key(path)] > 1 for path in short]
     wanted = [
-        _appended(path, suffix) if meet else brief
-        for path, brief, meet in zip(whole, short, meets, strict=True)
+        _appended(path, one) if meet else brief
+        for path, brief, meet, one in zip(whole, short, meets, suffixes, strict=True)
     ]
     return _apart(wanted, meets)
 
@@ -106,7 +107,7 @@ def below(folder: str | os.PathLike[str], relative: str) -> Path:
 
 
 def safe_outputs(
-    folder: str | os.PathLike[str], names: Sequence[str], *, suffix: str | None = None
+    folder: str | os.PathLike[str], names: Sequence[str], *, suffix: str | Sequence[str] | None = None
 ) -> list[Path]:
     """`safe_paths` below a folder, each checked as by `below`.
 

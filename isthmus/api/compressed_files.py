@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import ClassVar
 
+from isthmus.api.compressed_inputs import Dropped, count_pixels, log_dropped_parts
 from isthmus.api.file_results import FilesResult, process_files
 from isthmus.api.inputs import (
     DataLike,
@@ -16,8 +17,9 @@ from isthmus.api.inputs import (
     list_image_files,
 )
 from isthmus.api.result import skipped_inputs, use
+from isthmus.api.standard_streams import takes_streams
 from isthmus.file_jobs import FileJob, Report, reserve_memory
-from isthmus.log import SkippedInput, log_note, log_skipped
+from isthmus.log import SkippedInput, log_skipped
 from isthmus.messages import Message
 from isthmus.progress import Progress
 from isthmus.wording import format_count, format_size
@@ -121,6 +123,7 @@ class CompressedFiles(FilesResult):
 
 
 @use
+@takes_streams(".isth")
 def compress_files(
     inputs: DataLike,
     *,
@@ -188,8 +191,8 @@ def compress_files(
     files = list_image_files(inputs, limit=limit, range=range)
     codec = codec_for(model)
 
-    def work(job: FileJob, _: Report) -> tuple[CompressedFile | SkippedInput, str | None]:
-        pixels = _count_pixels(job, max_pixels)
+    def work(job: FileJob, _: Report) -> tuple[CompressedFile | SkippedInput, Dropped]:
+        pixels = count_pixels(job, max_pixels)
         with reserve_memory(pixels * BYTES_PER_PX, memory_bytes() // 4):
             source = job.source if job.image is None else job.image
             image = read_picture(source, range=range, max_pixels=max_pixels)
@@ -216,7 +219,7 @@ def compress_files(
             quality=made.quality / 100,
             psnr=fidelity,
         )
-        return entry, job.name if image.several else None
+        return entry, Dropped(job.name, image.several, image.lost)
 
     done = process_files(
         "compressing",
@@ -229,13 +232,7 @@ def compress_files(
         workers=workers,
         progress=progress,
     )
-    for _, several in done.values:
-        if several is not None:
-            log_note(
-                "{name} holds several pictures; this is the first",
-                id="reading.several-pictures",
-                name=several,
-            )
+    log_dropped_parts([picture for _, picture in done.values])
     left_out = [entry for entry, _ in done.values if isinstance(entry, SkippedInput)]
     log_skipped(left_out)
     return CompressedFiles(
@@ -247,17 +244,3 @@ def compress_files(
         skipped=skipped_inputs(done.skipped, left_out),
         complete=done.complete,
     )
-
-
-def _count_pixels(job: FileJob, max_pixels: int) -> int:
-    """Pixels of a job's image, by its header.
-
-    Raises:
-        DataError: unreadable, or more than `max_pixels`.
-    """
-    from isthmus.images.formats import probe
-
-    if job.image is not None:
-        return int(job.image.shape[0] * job.image.shape[1])
-    header = probe(job.source, max_pixels=max_pixels)
-    return header.height * header.width

@@ -74,12 +74,14 @@ def compress(
         >>> isthmus.decompress(isthmus.compress(image, quality=30)).shape
         (64, 48, 3)
     """
+    from isthmus.api.compressed_inputs import Dropped, log_dropped_parts
     from isthmus.codec.models import codec_for
     from isthmus.codec.picture import read_picture
     from isthmus.codec.rate_control import check_target, encode_picture
 
     check_target(quality, bpp, psnr, preview, effort)
     picture = read_picture(image, range=range, max_pixels=max_pixels)
+    log_dropped_parts([Dropped("the image", False, picture.lost)])
     if picture.several:
         log_note("the file holds several pictures; this is the first", id="reading.file-several-pictures")
     return encode_picture(

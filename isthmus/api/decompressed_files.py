@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar, Literal, get_args
 
 from isthmus.api.compressed_files import BYTES_PER_PX, SHIPPED_CODEC
+from isthmus.api.compressed_inputs import list_compressed
 from isthmus.api.file_results import FilesResult, process_files
 from isthmus.api.inputs import (
     ModelLike,
@@ -20,8 +21,8 @@ from isthmus.api.inputs import (
     refuse_unused,
 )
 from isthmus.api.result import use
-from isthmus.errors import DataError
-from isthmus.file_jobs import FileJob, InputFiles, expand_inputs, reserve_memory
+from isthmus.api.standard_streams import takes_streams
+from isthmus.file_jobs import FileJob, expand_inputs, reserve_memory
 from isthmus.log import SkippedInput
 from isthmus.outputs import is_folder
 from isthmus.progress import Progress
@@ -72,6 +73,7 @@ class DecompressedFiles(FilesResult):
 
 
 @use
+@takes_streams(".png")
 def decompress_files(
     inputs: PathLike | Sequence[PathLike],
     *,
@@ -169,33 +171,3 @@ def decompress_files(
         skipped=done.skipped,
         complete=done.complete,
     )
-
-
-def list_compressed(folder: Path) -> InputFiles:
-    """Every compressed file under a folder, hidden ones excepted, by path. Pipes and devices with such a name
-    are among them, so that they are named as skipped.
-
-    Raises:
-        DataError: there is none, or the folder cannot be listed.
-    """
-    from isthmus.codec.container import SUFFIX
-    from isthmus.images.listing import walk_folder
-
-    skipped: list[SkippedInput] = []
-    paths = sorted(
-        Path(place, name)
-        for place, _, names in walk_folder(folder, skipped)
-        for name in names
-        if name.endswith(SUFFIX) and not name.startswith(".")
-    )
-    if not paths:
-        unlisted = f"; {skipped[0].name} {skipped[0].reason}" if skipped else ""
-        raise DataError(
-            "{folder}: no {suffix} files in it{unlisted}",
-            id="compressed-file.folder-without-files",
-            expected=f"FOLDER-OF-{SUFFIX[1:].upper()}-FILES",
-            folder=folder,
-            suffix=SUFFIX,
-            unlisted=unlisted,
-        )
-    return InputFiles(tuple((path, path.relative_to(folder).as_posix()) for path in paths), tuple(skipped))

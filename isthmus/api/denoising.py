@@ -12,6 +12,7 @@ from isthmus.api.file_results import FileEntry, FilesResult
 from isthmus.api.inputs import DataLike, ImageLike, ModelLike, PathLike, Range, load_model
 from isthmus.api.restored_files import log_dropped_parts, restore_files
 from isthmus.api.result import use
+from isthmus.api.standard_streams import takes_streams
 from isthmus.errors import Hint, UsageError
 from isthmus.file_jobs import FileJob, Report
 from isthmus.log import log_note
@@ -136,6 +137,7 @@ def denoise(
 
 
 @use
+@takes_streams()
 def denoise_files(
     inputs: DataLike,
     *,
@@ -150,19 +152,23 @@ def denoise_files(
     compare: bool = False,
     scale: int | None = None,
     force: bool = False,
+    in_place: bool = False,
     workers: int | None = None,
     max_pixels: int = 512_000_000,
     progress: Progress | None = None,
 ) -> DenoisedFiles:
     """Remove the noise of image files, or of those in folders.
 
-    Works at any size. Alpha comes back as it is, EXIF and ICC are kept; in a folder every result is a PNG of
-    the same name. Outputs that exist are kept, so that an interrupted job can be repeated.
+    Works at any size. Alpha comes back as it is; bits, pages or frames and metadata are kept where the format
+    that is written holds them, else that is said. In a folder every result is a PNG of the same name, or a
+    TIFF for a TIFF of several pages or floats. Outputs that exist are kept, so that an interrupted job can be
+    repeated.
 
     Args:
         inputs: image files, folders of them, and images of sets, such as `t.npy[5]` and `mnist:test[17]`;
-            also arrays, tensors, Pillow images, bytes, an `ImageSet`, or a list of any of these.
-        out: an image file for one input, else a folder.
+            also arrays, tensors, Pillow images, bytes, an `ImageSet`, or a list of any of these; `-` is
+            standard input.
+        out: an image file for one input, else a folder; `-` is standard output.
         sigma: standard deviation of white noise, of 255; by default the noise of each image is measured.
         model: a model, the path of a model file, or the name of a shipped model; by default the noise of
             each image decides, see `denoise`.
@@ -176,6 +182,7 @@ def denoise_files(
         compare: also write NAME-compare.png: before and after.
         scale: enlarge that picture so many times, each pixel to a square; by default a small one is.
         force: write outputs again that exist.
+        in_place: `out` is the folder of the images: each is replaced by its result, in its own format.
         workers: files in work at the same time; by default one for each core.
         max_pixels: larger images are refused.
         progress: shows how far the call is; by default a bar or lines in the log.
@@ -233,6 +240,7 @@ def denoise_files(
         range=range,
         limit=limit,
         force=force,
+        in_place=in_place,
         workers=workers,
         max_pixels=max_pixels,
         progress=progress,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -26,6 +26,8 @@ class FileEntry:
         output: the file that was written.
         height, width: in pixels.
         seconds: how long it took.
+        pages: pages or frames that were written.
+        lost: what the input holds and the output does not, such as its EXIF; empty where that is nothing.
     """
 
     name: str
@@ -33,6 +35,8 @@ class FileEntry:
     height: int
     width: int
     seconds: float
+    pages: int = 1
+    lost: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -85,7 +89,7 @@ def process_files(
     work: Callable[[FileJob, Report], Value],
     *,
     out: PathLike,
-    suffix: str,
+    suffix: str | Sequence[str],
     suffixes: Collection[str],
     force: bool,
     workers: int | None,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from isthmus.api.decompressed_files import list_compressed
+from isthmus.api.compressed_inputs import list_compressed
 from isthmus.api.facts import CompressedFacts
 from isthmus.api.inputs import ModelLike, PathLike, check_count
 from isthmus.api.result import Result, use

@@ -23,11 +23,13 @@ from isthmus.api.inputs import (
 )
 from isthmus.api.restored_files import log_dropped_parts, restore_files, to_unit_range
 from isthmus.api.result import use
+from isthmus.api.standard_streams import takes_streams
 from isthmus.errors import Hint, UsageError
 from isthmus.file_jobs import FileJob, Report
 from isthmus.log import log_note
 from isthmus.old_keywords import rename_keywords
 from isthmus.progress import Progress, start_task
+from isthmus.wording import format_count
 
 if TYPE_CHECKING:
     from isthmus.images.store import Pixels
@@ -126,6 +128,7 @@ def inpaint(
 
 
 @use
+@takes_streams()
 def inpaint_files(
     inputs: DataLike,
     *,
@@ -143,6 +146,7 @@ def inpaint_files(
     compare: bool = False,
     scale: int | None = None,
     force: bool = False,
+    in_place: bool = False,
     workers: int | None = None,
     max_pixels: int = 512_000_000,
     progress: Progress | None = None,
@@ -154,8 +158,9 @@ def inpaint_files(
 
     Args:
         inputs: image files, folders of them, and images of sets, such as `t.npy[5]` and `mnist:test[17]`;
-            also arrays, tensors, Pillow images, bytes, an `ImageSet`, or a list of any of these.
-        out: an image file for one input, else a folder.
+            also arrays, tensors, Pillow images, bytes, an `ImageSet`, or a list of any of these; `-` is
+            standard input.
+        out: an image file for one input, else a folder; `-` is standard output.
         mask: a picture of the same size, or a folder of them, by name. Every value above 0 is missing, in a
             JPEG mask above 64; where its alpha varies, alpha is the mask.
         mask_colour: pixels of this colour are missing: #ff00ff or 255,0,255.
@@ -173,6 +178,7 @@ def inpaint_files(
         compare: also write NAME-compare.png: before and after.
         scale: enlarge that picture so many times, each pixel to a square; by default a small one is.
         force: write outputs again that exist.
+        in_place: `out` is the folder of the images: each is replaced by its result, in its own format.
         workers: files in work at the same time; by default one for each core.
         max_pixels: larger images are refused.
         progress: shows how far the call is; by default a bar or lines in the log.
@@ -222,6 +228,7 @@ def inpaint_files(
         range=range,
         limit=limit,
         force=force,
+        in_place=in_place,
         workers=workers,
         max_pixels=max_pixels,
         progress=progress,
@@ -229,6 +236,7 @@ def inpaint_files(
     for entry in done.values:
         _warn_of_share(entry.name, entry.missing, find=find)
     _note_lossy_outputs(done.values)
+    _log_lossy([one.output for one in done.values])
     return InpaintedFiles(
         out=os.fspath(out),
         files=done.values,
@@ -236,6 +244,19 @@ def inpaint_files(
         skipped=done.skipped,
         complete=done.complete,
     )
+
+
+def _log_lossy(outputs: Sequence[str]) -> None:
+    """Log that known pixels have changed where the format keeps no sample exactly."""
+    from isthmus.images.write import LOSSY
+
+    count = sum(Path(one).suffix.lower() in LOSSY for one in outputs)
+    if count:
+        log_note(
+            "known pixels of {images} change a little: the format is lossy; .png keeps them",
+            id="inpaint.lossy-format",
+            images=format_count(count, "image"),
+        )
 
 
 def _choose_mask(

@@ -11,6 +11,7 @@ from isthmus.errors import Hint, UsageError
 from isthmus.file_jobs import InputFiles, expand_inputs
 from isthmus.log import log_note, log_skipped
 from isthmus.messages import as_message
+from isthmus.wording import choose_word, format_count
 
 PathLike = str | os.PathLike[str]
 Size = tuple[int, int] | int
@@ -134,6 +135,8 @@ def list_image_files(
     limit: int | None = None,
     range: Range | None = None,
     bounds: Range | None = None,
+    out: PathLike | None = None,
+    in_place: bool = False,
 ) -> InputFiles:
     """The image files that are given, those in the folders that are given, and the images of sets (array
     files, archives, named sets, `t.npy[5]`, arrays, an `ImageSet`), with their names. What was chosen in
@@ -144,9 +147,12 @@ def list_image_files(
         range: the samples that stand for black and white; where it is given, images of sets come as float32
             in the units of their samples, to be mapped by the use.
         bounds: where floats of sets may lie; by default [0, 1].
+        out: where results are written; what lies there is left out of the folders around it.
+        in_place: `out` may be the folder of the images.
 
     Raises:
-        UsageError: one of them is a model file, `limit` is below 1, or `range` is no range.
+        UsageError: one of them is a model file, `limit` is below 1, `range` is no range, or `out` is a folder
+            of images and not `in_place`.
         DataError: nothing is given, a folder without images, or one that cannot be listed.
     """
     from isthmus.images.listing import list_images
@@ -175,7 +181,61 @@ def list_image_files(
     )
     for note in listed.notes:
         log_note(as_message(note, id="reading.note"))
+    if out is not None:
+        given = [
+            Path(one)
+            for one in (inputs if isinstance(inputs, list) else [inputs])
+            if isinstance(one, (str, os.PathLike))
+        ]
+        listed = _leave_results_out(listed, given, Path(out), in_place=in_place)
     return listed.evenly(limit)
+
+
+def _leave_results_out(listed: InputFiles, given: Sequence[Path], out: Path, *, in_place: bool) -> InputFiles:
+    """Without the files below `out` that were found in a folder around it: results of an earlier call.
+
+    Raises:
+        UsageError: see `list_image_files`.
+    """
+    from isthmus.outputs import is_folder
+
+    place = _resolve(out)
+    folders = [_resolve(one) for one in given if is_folder(one)]
+    same = place in folders
+    if same and not in_place:
+        raise UsageError(
+            "{out} is the folder of the images, whose files would be replaced",
+            id="output.in-place",
+            hint=Hint.add(in_place=True),
+            out=os.fspath(out),
+        )
+    if in_place and not same:
+        refuse_unused("in_place", "where the output is not the folder of the images")
+    if same or not any(place.is_relative_to(folder) for folder in folders):
+        return listed
+    named = {_resolve(one) for one in given}
+    rows = [
+        row
+        for row, (path, _) in enumerate(listed.files)
+        if path in named or not _resolve(path.parent).is_relative_to(place) or row in listed.images
+    ]
+    left_out = len(listed.files) - len(rows)
+    if left_out:
+        log_note(
+            "{files} in {out}, where results go, {verb} left out",
+            id="output.inside-input",
+            files=format_count(left_out, "file"),
+            out=os.fspath(out),
+            verb=choose_word(left_out, "is", "are"),
+        )
+    return listed.chosen(rows)
+
+
+def _resolve(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError, ValueError):  # a circle of links
+        return path
 
 
 def report_reading(images: ImageSet) -> None:

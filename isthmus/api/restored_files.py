@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import builtins
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from isthmus.api.file_results import FileEntry, ProcessedFiles, process_files
 from isthmus.api.inputs import DataLike, ImageLike, PathLike, check_count, list_image_files, refuse_unused
-from isthmus.errors import DataError, Hint
+from isthmus.errors import DataError, Hint, OutputError
 from isthmus.file_jobs import FileJob, Report, reserve_memory
 from isthmus.log import log_note
 from isthmus.progress import Progress
@@ -18,12 +22,18 @@ from isthmus.wording import format_count
 
 if TYPE_CHECKING:
     from isthmus.images.formats import Header
+    from isthmus.images.metadata import Metadata
     from isthmus.images.store import Pixels
 
 # Estimated: copies of the image in several sample types, and the maps of a network over one tile.
 _BYTES_PER_PX = 40
 _NETWORK_BYTES_PER_PX = 400
 _TILE_PX = 896**2
+
+FURTHER_PAGES = "further pages or frames"
+FURTHER_BITS = "bits beyond the eighth"
+FLOATS = "float samples, rounded to whole numbers"
+SMALLER_COPIES = "smaller copies and masks of its pages"
 
 Entry = TypeVar("Entry", bound=FileEntry)
 
@@ -40,11 +50,14 @@ def restore_files(
     range: tuple[float, float] | None,
     limit: int | None,
     force: bool,
+    in_place: bool,
     workers: int | None,
     max_pixels: int,
     progress: Progress | None,
 ) -> ProcessedFiles[Entry]:
-    """Repair each file and write it with its EXIF and ICC metadata.
+    """Repair all pages or frames of each file and write them with the file's metadata.
+
+    What the written format does not hold of it is logged and in the files' entries.
 
     Args:
         restore: `(pixels (H, W, C), job, report) -> (pixels, further fields of the entry)`; alpha is the last
@@ -54,18 +67,24 @@ def restore_files(
         scale: of that picture, see `isthmus.images.outputs.beside`.
         range: the samples that stand for black and white.
         limit: at most so many of the images, evenly spaced.
+        in_place: `out` is the folder of the images, and each is replaced by its result in its own format.
 
     Raises:
         UsageError, DataError, OutputError: see `process_files`.
     """
+    from isthmus.atomic import write_bytes
     from isthmus.images.cache import memory_bytes
     from isthmus.images.outputs import beside
+    from isthmus.images.pages import encode_pages
     from isthmus.images.sample_range import NOISY
-    from isthmus.images.write import WRITABLE, save_image
+    from isthmus.images.write import WRITABLE, save_image, writer_of
+    from isthmus.images.written_metadata import lost_parts
 
     check_count("scale", scale)
     if scale is not None and not compare:
         refuse_unused("scale", "without a picture to compare", hint=Hint.add(compare=True))
+
+    lost: Counter[str] = Counter()
 
     def work(job: FileJob, report: Report) -> tuple[Entry, Header | None]:
         start = time.monotonic()
@@ -73,38 +92,64 @@ def restore_files(
         height, width = (header.height, header.width) if header is not None else job.image.shape[:2]
         size = height * width
         needed = size * _BYTES_PER_PX + min(size, _TILE_PX) * _NETWORK_BYTES_PER_PX
-        with reserve_memory(needed, memory_bytes() // 4):
-            before, exif, icc = _decode(job, max_pixels, raw=range is not None)
-            after, facts = restore(before, job, report)
-            height, width = before.shape[:2]
-            if job.companion is not None:
-                first, second = (_without_alpha(_to_writable(one, range)) for one in (before, after))
-                save_image(job.companion, beside(first, second, scale), force=force)
-            del before
-            save_image(job.target, _to_writable(after, range), force=force, exif=exif, icc=icc)
-        restored = entry(
+        with (
+            reserve_memory(needed, memory_bytes() // 4),
+            _open_job(job, max_pixels, raw=range is not None) as source,
+        ):
+            count = source.count_for(job.target)
+            if header is not None and (header.several or source.count > 1) and count == 1:
+                _check_keeps_pages(job)
+            pages, parts = [], set(source.left_out)
+            for index in builtins.range(count):
+                before = source.read(index)
+                after, found = restore(before, job, _part_of(report, index, count))
+                if index == 0:
+                    facts, (height, width) = found, before.shape[:2]
+                    if job.companion is not None:
+                        first, second = (_without_alpha(_to_writable(one, range)) for one in (before, after))
+                        save_image(job.companion, beside(first, second, scale), force=force)
+                pixels, reduced = fit_to_format(_to_writable(after, range), job.target)
+                parts.update(reduced)
+                pages.append(pixels)
+                del before, after
+            metadata = source.metadata
+            parts.update(lost_parts(writer_of(job.target)[0], metadata))
+            write_bytes(
+                job.target,
+                encode_pages(job.target, pages, metadata=metadata, timing=source.timing()),
+                force=force or in_place,
+            )
+        if count == 1 and header is not None and header.several:
+            parts.add(FURTHER_PAGES)
+        lost.update(parts)
+        entry_made = entry(
             name=job.name,
             output=os.fspath(job.target),
             height=height,
             width=width,
             seconds=time.monotonic() - start,
+            pages=count,
+            lost="; ".join(sorted(parts)),
             **facts,
         )
         return restored, header
+        return entry_made, header
 
+    files = list_image_files(inputs, limit=limit, range=range, bounds=NOISY, out=out, in_place=in_place)
     done = process_files(
         label,
-        list_image_files(inputs, limit=limit, range=range, bounds=NOISY),
+        files,
         work,
         out=out,
-        suffix=".png",
+        suffix=[_suffix_for(path, in_place=in_place) for path, _ in files.files],
         suffixes=WRITABLE,
-        force=force,
+        force=force or in_place,
         workers=workers,
         progress=progress,
         companion="-compare.png" if compare else None,
     )
     _log_dropped([header for _, header in done.values if header is not None])
+    _log_lost(lost)
     entries = tuple(one for one, _ in done.values)
     return ProcessedFiles(entries, done.already_there, done.skipped, done.complete)
 
@@ -130,25 +175,104 @@ def _probe(job: FileJob, max_pixels: int) -> Header | None:
     return None
 
 
-def _decode(job: FileJob, max_pixels: int, *, raw: bool) -> tuple[Pixels, bytes | None, bytes | None]:
-    """Pixels `(H, W, C)` with alpha last, EXIF and ICC profile."""
-    from isthmus.images.formats import decode, metadata
+@dataclass(frozen=True)
+class _Source:
+    """The pictures of a job, and what its file holds beside them."""
+
+    count: int
+    animated: bool
+    read: Callable[[int], Pixels]
+    timing: Callable[[], Any]
+    metadata: Metadata
+    left_out: tuple[str, ...] = ()
+
+    def count_for(self, target: Path) -> int:
+        """How many of the pictures a file can hold."""
+        from isthmus.images.pages import holds_pages
+
+        return self.count if self.count == 1 or holds_pages(target, animated=self.animated) else 1
+
+
+@contextmanager
+def _open_job(job: FileJob, max_pixels: int, *, raw: bool) -> Iterator[_Source]:
+    from isthmus.images.metadata import Metadata, read_metadata
+    from isthmus.images.pages import open_pages
+    from isthmus.images.sample_range import NOISY
 
     if job.image is not None:
-        return job.image, None, None
-    return decode(job.source, alpha="keep", raw=raw, max_pixels=max_pixels), *metadata(job.source)
+        yield _Source(1, False, lambda _: job.image, lambda: None, Metadata())
+        return
+    metadata = read_metadata(job.source)
+    with open_pages(job.source, max_pixels=max_pixels, raw=raw, bounds=NOISY) as pages:
+        left_out = (SMALLER_COPIES,) if pages.copies else ()
+        timing = pages.timing if pages.animated else lambda: None
+        yield _Source(pages.count, pages.animated, pages.read, timing, metadata, left_out)
+
+
+def _check_keeps_pages(job: FileJob) -> None:
+    """Raises:
+    OutputError: the output would replace a file by the first of its pages.
+    """
+    if job.target.exists() and job.target.samefile(job.source):
+        raise OutputError(
+            "cannot write {target}: only the first of its pages or frames would be left",
+            id="output.loses-pages",
+            target=job.target,
+        )
+
+
+def _suffix_for(path: Path, *, in_place: bool) -> str:
+    """The suffix of an image's result in a folder: `.png`, or `.tif` for what a PNG does not hold."""
+    from isthmus.images.formats import probe
+    from isthmus.images.write import WRITABLE
+
+    own = path.suffix.lower()
+    if in_place and own in WRITABLE:
+        return path.suffix
+    if own not in (".tif", ".tiff"):
+        return ".png"
+    try:
+        header = probe(path)
+    except DataError:
+        return ".png"
+    return ".tif" if header.several or header.dtype.kind == "f" else ".png"
+
+
+def _part_of(report: Report, index: int, count: int) -> Report:
+    return lambda share: report((index + share) / count)
+
+
+def fit_to_format(pixels: Pixels, target: Path) -> tuple[Pixels, tuple[str, ...]]:
+    """Samples as the format of `target` holds them, and words for what of them it does not."""
+    import numpy as np
+
+    from isthmus.images.conform import to_dtype
+    from isthmus.images.write import holds_sixteen_bits, writer_of
+
+    kind = writer_of(target)[0]
+    deep = holds_sixteen_bits(target) and not (kind == "PPM" and pixels.shape[2] in (2, 4))
+    if pixels.dtype == np.uint8 or (pixels.dtype == np.uint16 and deep):
+        return pixels, ()
+    if pixels.dtype == np.uint16:
+        return to_dtype(pixels, np.uint8), (FURTHER_BITS,)
+    floats = np.asarray(pixels, dtype=np.float32)
+    if kind == "TIFF":
+        return floats, ()
+    return to_dtype(floats, np.uint16 if deep else np.uint8), (FLOATS,)
 
 
 def log_dropped_parts(image: ImageLike) -> None:
-    """Log what is not read of an image file or its bytes: bits beyond the eighth of colour, further pages."""
-    from isthmus.images.formats import probe
+    """Log what is not read of an image file, its bytes or an open image: bits, further pages."""
+    from isthmus.images.formats import header_of, probe
     from isthmus.images.reading import names_set
     from isthmus.images.sources import content_of, is_encoded
 
     if is_encoded(image):
-        _log_dropped([probe(content_of(image))])
+        _log_dropped([probe(content_of(image))], read=True)
     elif isinstance(image, (str, os.PathLike)) and not names_set(image):
-        _log_dropped([probe(Path(image))])
+        _log_dropped([probe(Path(image))], read=True)
+    elif getattr(image, "fp", None) is not None and hasattr(image, "info"):
+        _log_dropped([header_of(image)], read=True)
 
 
 def to_unit_range(pixels: Pixels, value_range: tuple[float, float] | None) -> Pixels:
@@ -173,18 +297,34 @@ def _without_alpha(pixels: Pixels) -> Pixels:
     return pixels[..., :-1] if pixels.shape[2] in (2, 4) else pixels
 
 
-def _log_dropped(headers: Sequence[Header]) -> None:
+def _log_dropped(headers: Sequence[Header], *, read: bool = False) -> None:
     narrowed = sum(header.narrowed for header in headers)
-    several = sum(header.several for header in headers)
+    several = sum(header.several for header in headers) if read else 0
     if narrowed:
         log_note(
-            "16-bit colour of {images}: read with 8 bits",
+            "more than 8 bits of {images}, of a kind that is read with 8",
             id="reading.images-narrowed",
             images=format_count(narrowed, "image"),
         )
     if several:
+        _log_several(several)
+
+
+def _log_several(count: int) -> None:
+    log_note(
+        "{files} with several pages or frames: only the first is read",
+        id="reading.files-several-pages",
+        files=format_count(count, "file"),
+    )
+
+
+def _log_lost(lost: Counter[str]) -> None:
+    if pages := lost.pop(FURTHER_PAGES, 0):
+        _log_several(pages)
+    for part, count in sorted(lost.items()):
         log_note(
-            "{files} with several pages or frames: only the first is read",
-            id="reading.files-several-pages",
-            files=format_count(several, "file"),
+            "not in the written file of {images}: {part}",
+            id="restore.lost",
+            images=format_count(count, "image"),
+            part=part,
         )

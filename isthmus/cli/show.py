@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from isthmus.api.result import PictureResult, Result
+from isthmus.api.standard_streams import STREAM
 from isthmus.cli.console import Console
 from isthmus.cli.line import option_name
 from isthmus.wording import choose_word, format_count
@@ -55,8 +56,13 @@ def show(
     document = result.to_dict()
     if type(result).formats != (".json",) and "out" not in result.document:
         document |= written_outputs(type(result), written) | result.describe_files(written)
-    console.emit(document)
-    console.result("\n".join(filter(None, (result.table(rows), result.summary()))))
+    text = "\n".join(filter(None, (result.table(rows), result.summary())))
+    if getattr(result, "out", None) == STREAM:  # the image itself went to standard output
+        for line in text.splitlines():
+            console.note(line)
+    else:
+        console.emit(document)
+        console.result(text)
     for path in written:
         console.note(f"written: {path}")
     if finish is not None:

@@ -17,7 +17,8 @@ import numpy.typing as npt
 from isthmus.codec.container import MAX_PIXELS, CompressedFileError
 from isthmus.errors import DataError
 from isthmus.images.conform import to_dtype
-from isthmus.images.formats import decode, decode_pillow, metadata, metadata_of, probe
+from isthmus.images.formats import decode, decode_pillow, probe
+from isthmus.images.metadata import WORDS, metadata_of, read_metadata
 from isthmus.images.opening import Content, ImageFileError
 from isthmus.images.reading import names_set, read_image
 from isthmus.images.sample_range import Range, UnreadablePixelsError, check_range, to_samples
@@ -73,6 +74,7 @@ class Picture:
         alpha: uint8 (H, W), or None where the image has no transparency.
         icc, exif: as the image file had them, EXIF without its orientation.
         several: the file held further pictures, of which this is the first.
+        lost: words for what else the file held: resolution, texts, XMP.
     """
 
     pixels: Pixels
@@ -80,6 +82,7 @@ class Picture:
     icc: bytes | None = None
     exif: bytes | None = None
     several: bool = False
+    lost: tuple[str, ...] = ()
 
     @property
     def size(self) -> tuple[int, int]:
@@ -118,8 +121,8 @@ def read_picture(image: Any, *, range: Range | None = None, max_pixels: int = MA
     if is_pillow(image):
         array = decode_pillow(image, alpha="keep", raw=range is not None, max_pixels=max_pixels)
         converted = _from_array(array, range, max_pixels)
-        exif, icc = metadata_of(image)
-        return replace(converted, exif=exif, icc=icc)
+        kept = metadata_of(image)
+        return replace(converted, exif=kept.exif, icc=kept.icc)
     if isinstance(image, (str, ImageSet)):
         return _from_array(read_image(image, range=range, max_pixels=max_pixels), None, max_pixels)
     return _from_array(image, range, max_pixels)
@@ -175,9 +178,10 @@ def _from_file(path: Path | Content, max_pixels: int) -> Picture:
             id="image-file.too-many-bits",
         )
     array = decode(path, alpha="keep", max_pixels=max_pixels)
-    exif, icc = metadata(path)
+    kept = read_metadata(path)
     split = _split(array)
-    return Picture(split.pixels, split.alpha, icc, exif, header.several)
+    lost = (*kept.dropped, *(WORDS[name] for name in WORDS if name in kept.parts() - {"exif", "icc"}))
+    return Picture(split.pixels, split.alpha, kept.icc, kept.exif, header.several, lost)
 
 
 def _split(array: Pixels) -> Picture:

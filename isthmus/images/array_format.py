@@ -173,7 +173,7 @@ def receive(
     Args:
         images, many, channels, range, bounds: as for `to_batch`.
         alpha: of image files and Pillow images: laid on white, or kept as the last channel.
-        bands: also TIFF files of 2 to 64 channels, and those of 16-bit colour with all bits.
+        bands: also TIFF files of 2 to 64 channels.
 
     Returns:
         uint8 and uint16 as they are, floats in [0, 1] or the bounds; the caller's layout, the machine's byte

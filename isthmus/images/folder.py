@@ -167,7 +167,7 @@ def _decode_all(
     dtype = np.result_type(*{header.dtype for header in headers})
     deep = any(header.channels == 3 and header.dtype == np.uint16 for header in headers)
     if wanted == 3 and dtype == np.uint16 and not deep:
-        dtype = np.dtype(np.uint8)  # the other formats hold no 16-bit colour
+        dtype = np.dtype(np.uint8)  # a few gray images of 16 bits do not double the memory of all
     shapes = np.array([(*(size or (h.height, h.width)), wanted) for h in headers], dtype=np.int64)
     mapped = int(shapes.prod(axis=1).sum()) * dtype.itemsize > map_above
     names = tuple(file.name for file in looked.files)
@@ -282,7 +282,7 @@ def _notes(headers: list[Header], channels: int, dtype: np.dtype[np.generic]) ->
     if narrowed := sum(header.narrowed for header in headers):
         notes.append(
             Message(
-                "{narrowed} of {images} {verb} 16-bit colour: read with 8 bits",
+                "{narrowed} of {images} {verb} more than 8 bits of a kind that is read with 8",
                 id="reading.narrowed",
                 narrowed=narrowed,
                 images=format_count(total, "image"),

@@ -1,8 +1,7 @@
 """One image file -> header, pixels, metadata.
 
-16-bit gray keeps its 16 bits. 16-bit colour is read as 8-bit colour, for Pillow has no such mode;
-`Header.narrowed` says where that happened. With `bands`, TIFF of 2 to 64 channels is read, and TIFF of 16-bit
-colour keeps its 16 bits.
+What has more than 8 bits keeps them as 16, gray or colour; `Header.narrowed` says where that is not so (CMYK,
+and BMP of wide bit fields). With `bands`, TIFF of 2 to 64 channels is read.
 """
 
 from __future__ import annotations
@@ -13,19 +12,24 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from isthmus.images.conform import to_dtype
-from isthmus.images.modes import Alpha, colour_channels, is_transparent, pixels_of, raw_pixels_of, sample_type
+from isthmus.images.deep import DeepImage
+from isthmus.images.libtiff_messages import load_tiff
+from isthmus.images.metadata import read_metadata
+from isthmus.images.modes import (
+    Alpha,
+    colour_channels,
+    is_transparent,
+    pixels_of,
+    raw_pixels_of,
+    sample_type,
+    scale_key,
+)
 from isthmus.images.opening import MAX_PIXELS, ImageFileError, Source, opened
-from isthmus.images.sample_range import Range, UnreadablePixelsError, to_samples
+from isthmus.images.sample_range import UNIT, Range, UnreadablePixelsError
 from isthmus.images.store import Pixels
-from isthmus.images.tiff_bands import BandImage
+from isthmus.images.tiff_bands import find_pictures
 
 _ORIENTATION = 0x0112
-# TIFF 6.0 tags that describe how this file lays out its pixels, and the ICC profile: true of no other file.
-_LAYOUT_TAGS = frozenset(
-    {*range(254, 260), *range(262, 267), 273, *range(277, 282), 284, 317, 320, *range(322, 326), 330}
-    | {*range(332, 342), 347, *range(512, 533), 34675}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,7 @@ def probe(path: Source, *, max_pixels: int = MAX_PIXELS, bands: bool = False) ->
         ImageFileError: missing, empty, damaged, not an image of a kind read here, or above `max_pixels`.
     """
     with opened(path, max_pixels, bands=bands) as image:
-        return _header(image, bands)
+        return header_of(image)
 
 
 def glance(
@@ -90,12 +94,12 @@ def glance(
     header = None
     try:
         with opened(path, max_pixels, content=content, bands=bands) as image:
-            header = _header(image, bands)
+            header = header_of(image)
             if value_range is not None:
                 header = replace(header, dtype=np.dtype(np.float32))
             if header.height * header.width > most_pixels:
                 return header, None
-            return header, _pixels(image, "composite", value_range, bands=bands)
+            return header, pixels_from(image, "composite", value_range)
     except ImageFileError as error:
         if header is None:
             raise
@@ -110,6 +114,7 @@ def decode(
     raw: bool = False,
     max_pixels: int = MAX_PIXELS,
     bands: bool = False,
+    bounds: Range = UNIT,
 ) -> Pixels:
     """Read one image file, upright (EXIF orientation applied); of an animation the first frame.
 
@@ -119,17 +124,18 @@ def decode(
         value_range: the samples that stand for black and white; they are mapped to float32.
         raw: wide integers and floats are neither checked nor mapped.
         max_pixels: refuse larger images from their header, before anything is decoded.
-        bands: also TIFF of 2 to 64 channels, and TIFF of 16-bit colour with all its bits.
+        bands: also TIFF of 2 to 64 channels.
+        bounds: where floats may lie.
 
     Returns:
-        (H, W, C): uint8, uint16 for 16-bit gray, or float32 in [0, 1] for 32-bit float TIFF. C is 1 or 3, and
+        (H, W, C): uint8, uint16 for what has more bits, or float32 in [0, 1] for float TIFF. C is 1 or 3, and
         2 or 4 with a kept alpha; with `bands` 1 to 64.
 
     Raises:
         ImageFileError: missing, empty, not an image of a kind read here, truncated, or too large.
     """
     with opened(path, max_pixels, bands=bands) as image:
-        return _pixels(image, alpha, value_range, raw, bands=bands)
+        return pixels_from(image, alpha, value_range, raw, bounds=bounds)
 
 
 def decode_pillow(
@@ -162,7 +168,7 @@ def decode_pillow(
             height=image.height,
         )
     try:
-        return _pixels(image, alpha, value_range, raw)
+        return pixels_from(image, alpha, value_range, raw)
     except UnreadablePixelsError as error:
         raise ImageFileError(name, error.message, hint=error.hint) from None
     except Exception as error:  # read only now: as in `opened`
@@ -176,35 +182,28 @@ def metadata(path: Source) -> tuple[bytes | None, bytes | None]:
     """EXIF without its orientation tag, and the ICC profile, where they still fit the pixels `decode` gives.
 
     Raises:
-        ImageFileError: as `probe`.
+        ImageFileError: the file cannot be opened.
     """
-    with opened(path, MAX_PIXELS) as image:
-        return (None, None) if isinstance(image, BandImage) else metadata_of(image)
+    found = read_metadata(path)
+    return found.exif, found.icc
 
 
-def metadata_of(image: Image.Image) -> tuple[bytes | None, bytes | None]:
-    """As `metadata`, of an image that Pillow has opened or made."""
-    exif = image.getexif()
-    for tag in (_LAYOUT_TAGS | {_ORIENTATION}) & set(exif):
-        del exif[tag]
-    profile = image.info.get("icc_profile") if image.mode not in ("CMYK", "LAB", "YCbCr") else None
-    return (exif.tobytes() if len(exif) else None), (profile or None)
-
-
-def _header(image: Image.Image | BandImage, bands: bool = False) -> Header:
+def header_of(image: Image.Image | DeepImage) -> Header:
+    """What an open image promises."""
     height, width = image.height, image.width
-    if isinstance(image, BandImage):
-        narrowed = not bands and image.dtype == np.uint16
+    if isinstance(image, DeepImage):
+        if image.orientation >= 5:
+            height, width = width, height
         return Header(
             height=height,
             width=width,
-            channels=image.channels,
-            dtype=np.dtype(np.uint8) if narrowed else image.dtype,
-            format="TIFF",
-            transparent=False,
-            narrowed=narrowed,
+            channels=image.colours,
+            dtype=image.sample_type,
+            format=image.format,
+            transparent=image.alpha,
+            narrowed=image.narrowed,
             several=image.several,
-            paged=len(image.pages) > 1,
+            paged=image.paged,
         )
     # A PNG may carry its orientation behind the pixels; asking for it would decode them.
     late = image.format == "PNG" and "exif" not in image.info
@@ -222,22 +221,27 @@ def _header(image: Image.Image | BandImage, bands: bool = False) -> Header:
     )
 
 
-def _pixels(
-    image: Image.Image | BandImage,
+def pixels_from(
+    image: Image.Image | DeepImage,
     alpha: Alpha,
     value_range: Range | None = None,
     raw: bool = False,
     *,
-    bands: bool = False,
+    bounds: Range = UNIT,
 ) -> Pixels:
-    if isinstance(image, BandImage):
-        samples = image.read()
-        if not bands and value_range is None and not raw and samples.dtype == np.uint16:
-            return to_dtype(samples, np.uint8)
-        return samples if raw else to_samples(samples, value_range)
-    image.load()
+    """The pixels of an open image, upright; arguments as for `decode`."""
+    if isinstance(image, DeepImage):
+        samples = image.read_raw() if raw else image.read(alpha, value_range, bounds=bounds)
+        return _upright(samples, image.orientation)
+    scale_key(image)
+    if image.format == "TIFF":
+        load_tiff(image)
+    else:
+        image.load()
     found = (
-        raw_pixels_of(image, alpha=alpha) if raw else pixels_of(image, alpha=alpha, value_range=value_range)
+        raw_pixels_of(image, alpha=alpha)
+        if raw
+        else pixels_of(image, alpha=alpha, value_range=value_range, bounds=bounds)
     )
     # After load(): TIFF turns itself there and drops the tag, and PNG may have found its EXIF block late.
     return _upright(found, _orientation(image))
@@ -263,6 +267,9 @@ def _upright(pixels: Pixels, orientation: int) -> Pixels:
 
 def _several(image: Image.Image) -> bool:
     try:
+        stream = getattr(image, "fp", None)
+        if image.format == "TIFF" and stream is not None:
+            return len(find_pictures(stream)) > 1
         # Cameras hide previews and depth maps behind a photograph (MPO); nobody misses those.
         return bool(getattr(image, "is_animated", False)) and image.format != "MPO"
     except Exception:  # a broken second frame must not cost the first
@@ -275,4 +282,4 @@ def _narrowed(image: Image.Image) -> bool:
         return False
     args = tiles[0][3]
     rawmode = args[0] if isinstance(args, tuple) and args else args
-    return isinstance(rawmode, str) and ";16" in rawmode
+    return isinstance(rawmode, str) and ";16" in rawmode and rawmode != "BGR;16"  # of 5, 6 and 5 bits

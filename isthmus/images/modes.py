@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageCms
 
-from isthmus.images.sample_range import Range, UnreadablePixelsError, range_hint, to_samples
+from isthmus.images.sample_range import UNIT, Range, UnreadablePixelsError, range_hint, to_samples
 from isthmus.images.store import Pixels
 
 Alpha = Literal["composite", "keep"]
@@ -35,13 +35,26 @@ def sample_type(image: Image.Image) -> np.dtype[np.uint8] | np.dtype[np.uint16] 
     return np.dtype(np.uint16) if image.mode.startswith("I") else np.dtype(np.uint8)
 
 
+def scale_key(image: Image.Image) -> None:
+    """Bring the transparent gray of a PNG of 2 or 4 bits to the 8 bits of its pixels, before they load."""
+    key = image.info.get("transparency")
+    tile = getattr(image, "tile", None)
+    if image.format != "PNG" or image.mode != "L" or not isinstance(key, int) or not tile:
+        return
+    factor = {"L;2": 85, "L;4": 17}.get(str(tile[0][3]))
+    if factor is not None and key * factor <= 255:
+        image.info["transparency"] = key * factor
+
+
 def raw_pixels_of(image: Image.Image, *, alpha: Alpha) -> Pixels:
     """As `pixels_of`, but wide integers and floats as they are, wherever they lie."""
     wide = image.mode == "F" or image.mode.startswith("I")
     return _channels_last(np.asarray(image)) if wide else pixels_of(image, alpha=alpha)
 
 
-def pixels_of(image: Image.Image, *, alpha: Alpha, value_range: Range | None = None) -> Pixels:
+def pixels_of(
+    image: Image.Image, *, alpha: Alpha, value_range: Range | None = None, bounds: Range = UNIT
+) -> Pixels:
     """A loaded Pillow image as (H, W, C): uint8, uint16 for 16-bit gray, float32 in [0, 1] for float gray.
 
     C is 1 or 3, and one more when the image is transparent and `alpha` is "keep". With a `value_range`,
@@ -52,9 +65,9 @@ def pixels_of(image: Image.Image, *, alpha: Alpha, value_range: Range | None = N
             range; samples outside of the range.
     """
     if value_range is not None:
-        return _mapped(image, alpha, value_range)
+        return _mapped(image, alpha, value_range, bounds)
     if image.mode == "F":
-        return to_samples(_channels_last(np.asarray(image, dtype=np.float32)))
+        return to_samples(_channels_last(np.asarray(image, dtype=np.float32)), bounds=bounds)
     if image.mode.startswith("I"):
         return _wide_gray(image, alpha=alpha)
     colour, transparent = colour_channels(image), is_transparent(image)
@@ -88,9 +101,9 @@ def composite(pixels: Pixels) -> Pixels:
     return np.ascontiguousarray(laid, dtype=pixels.dtype)
 
 
-def _mapped(image: Image.Image, alpha: Alpha, value_range: Range) -> Pixels:
+def _mapped(image: Image.Image, alpha: Alpha, value_range: Range, bounds: Range) -> Pixels:
     if image.mode == "F" or image.mode.startswith("I"):
-        return to_samples(_channels_last(np.asarray(image)), value_range)
+        return to_samples(_channels_last(np.asarray(image)), value_range, bounds=bounds)
     pixels = pixels_of(image, alpha="keep")
     if not is_transparent(image):
         return to_samples(pixels, value_range)

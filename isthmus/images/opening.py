@@ -14,9 +14,12 @@ from typing import IO
 from PIL import Image, UnidentifiedImageError
 
 from isthmus.errors import DataError, Hint
+from isthmus.images.deep import DeepImage
+from isthmus.images.deep_files import open_deep, open_refused
 from isthmus.images.limits import pillow_limits
+from isthmus.images.modes import scale_key
 from isthmus.images.sample_range import UnreadablePixelsError
-from isthmus.images.tiff_bands import BandImage, drops_channels, holds_bands, is_tiff, open_bands
+from isthmus.images.tiff_bands import is_tiff, open_bands, suits_pillow
 from isthmus.input_files import NotAFileError, open_input
 from isthmus.messages import Message
 
@@ -98,22 +101,34 @@ class ImageFileError(DataError):
 @contextmanager
 def opened(
     path: Source, max_pixels: int, *, content: bytes | None = None, bands: bool = False
-) -> Iterator[Image.Image | BandImage]:
+) -> Iterator[Image.Image | DeepImage]:
     """The image, not decoded yet. Whatever fails within is raised as an error of this file.
 
-    With `content`, what `read_small` gave of the file, it is not opened again. With `bands`, TIFF of 2 to 64
-    channels and of 16-bit colour is a `BandImage`.
+    With `content`, what `read_small` gave of the file, it is not opened again. What Pillow would misread is a
+    `DeepImage`; with `bands` also TIFF of other channels than gray, colour and alpha.
 
     Raises:
         ImageFileError: missing, empty, damaged, not an image of a kind read here, or above `max_pixels`.
     """
-    file: AbstractContextManager[IO[bytes]] = nullcontext(io.BytesIO(content)) if content else _file(path)
-    with pillow_limits(max_pixels), file as stream:
+    file: AbstractContextManager[IO[bytes]]
+    file = nullcontext(io.BytesIO(content)) if content else open_source(path)
+    with naming_faults(path, max_pixels), file as stream, identify(stream, max_pixels, bands) as image:
+        check_size(image, max_pixels)
+        yield image
+
+
+@contextmanager
+def naming_faults(path: Source, max_pixels: int) -> Iterator[None]:
+    """Within, Pillow's limits are set, and whatever fails is raised as an error of this file.
+
+    Raises:
+        ImageFileError: see `opened`.
+    """
+    with pillow_limits(max_pixels):
         try:
-            with _identify(stream, max_pixels, bands) as image:
-                if image.width * image.height > max_pixels:
-                    raise Image.DecompressionBombError
-                yield image
+            yield
+        except ImageFileError:
+            raise
         except UnidentifiedImageError:
             raise ImageFileError(
                 path, "not an image of a kind read here ({kinds})", id="image-file.unknown-kind", kinds=KINDS
@@ -130,31 +145,44 @@ def opened(
         except MemoryError:
             raise ImageFileError(path, "does not fit into memory", id="image-file.memory") from None
         except Exception as error:  # on damaged files Pillow's plugins raise nearly every type there is
-            text = " ".join(str(error).split()) or type(error).__name__
+            text = "" if isinstance(error, KeyError) else " ".join(str(error).split())
+            text = text or type(error).__name__
             raise ImageFileError(
                 path, "damaged or truncated ({reason})", id="image-file.damaged", reason=text
             ) from None
 
 
-def _identify(stream: IO[bytes], max_pixels: int, bands: bool) -> Image.Image | BandImage:
+def check_size(image: Image.Image | DeepImage, max_pixels: int) -> None:
+    """Raises Image.DecompressionBombError where an image has more pixels."""
+    if image.width * image.height > max_pixels:
+        raise Image.DecompressionBombError
+
+
+def identify(stream: IO[bytes], max_pixels: int, bands: bool, page: int = 0) -> Image.Image | DeepImage:
+    """The image that an open file holds, not decoded yet; errors are whatever the decoders raise.
+
+    Args:
+        page: of a file with several, its place in the file.
+    """
     try:
         image = Image.open(stream, formats=FORMATS)
-    except UnidentifiedImageError:
+    except OSError:
         stream.seek(0)
-        if not is_tiff(stream.read(4)):
+        if is_tiff(stream.read(4)):
+            return open_bands(stream, max_pixels, page, bands=bands)
+        found = open_refused(stream, max_pixels)
+        if found is None:
             raise
-        found = open_bands(stream, max_pixels)
-    else:
-        if image.format != "TIFF" or not (holds_bands(image) if bands else drops_channels(image)):
+        return found
+    if page:
+        image.seek(page)
+    if image.format == "TIFF":
+        if suits_pillow(image, bands=bands):
             return image
-        found = open_bands(stream, max_pixels)
-    if not bands and found.channels not in (1, 3):
-        raise UnreadablePixelsError(
-            "has {channels} channels; gray and colour images are read here",
-            id="pixels.channels-not-colour",
-            channels=found.channels,
-        )
-    return found
+        return open_bands(stream, max_pixels, page, bands=bands)
+    scale_key(image)
+    check_size(image, max_pixels)
+    return (None if page else open_deep(image, stream)) or image
 
 
 def read_small(source: str | Path | Member) -> bytes | None:
@@ -178,7 +206,12 @@ def read_small(source: str | Path | Member) -> bytes | None:
 
 
 @contextmanager
-def _file(path: Source) -> Iterator[IO[bytes]]:
+def open_source(path: Source) -> Iterator[IO[bytes]]:
+    """The file, open for reading.
+
+    Raises:
+        ImageFileError: missing, empty, no file, or it cannot be opened.
+    """
     if isinstance(path, Member):
         yield _member(path)
         return

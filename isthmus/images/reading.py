@@ -15,7 +15,7 @@ from isthmus.errors import DataError, Hint, nearest
 from isthmus.images.arrays import from_array, label_numbers, read_npy, read_npz
 from isthmus.images.conform import check_request, conform, to_channels
 from isthmus.images.folder import read_folder, read_listed
-from isthmus.images.formats import probe
+from isthmus.images.formats import header_of, probe
 from isthmus.images.idx import is_idx, read_idx_set
 from isthmus.images.joining import joined
 from isthmus.images.listing import ImageFile, Listing
@@ -266,15 +266,22 @@ class _Reader:
     def _one(self, source: Any, name: str) -> ImageSet:
         """An image file, its content, or a Pillow image, which has no header to ask."""
         notes = []
+        header = None
         if isinstance(source, (Path, Content)):
             header = probe(source, max_pixels=self.max_pixels, bands=True)
+        elif getattr(source, "fp", None) is not None:
+            header = header_of(source)
+        if header is not None:
             if header.transparent:
                 notes.append(
                     Message("the image has transparent parts: laid on white", id="reading.image-transparent")
                 )
             if header.narrowed:
                 notes.append(
-                    Message("the image has 16-bit colour: read with 8 bits", id="reading.image-narrowed")
+                    Message(
+                        "the image has more than 8 bits of a kind that is read with 8",
+                        id="reading.image-narrowed",
+                    )
                 )
             if header.paged:
                 notes.append(

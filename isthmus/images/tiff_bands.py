@@ -1,9 +1,9 @@
-"""TIFF files of more channels than a colour image has, or of 16-bit colour: read and written with tifffile.
+"""TIFF files whose layout Pillow does not read, or does not read rightly: with tifffile and imagecodecs.
 
-Pillow reads gray, RGB, CMYK and what has alpha. Everything else that TIFF 6.0 allows in one picture comes
-here: 2 to 64 samples a pixel, interleaved or in planes, in strips or tiles, of any sample type. Pages are
-channels where the file says so: ImageJ by `channels=`, tifffile by `{"shape": [C, H, W]}` or
-`{"shape": [H, W, C]}` in the description.
+Pillow reads 8-bit gray, RGB, palettes, CMYK, YCbCr and CIELAB, interleaved. Everything else that TIFF 6.0 and
+BigTIFF allow in one picture comes here: 1 to 64 samples a pixel in planes, in strips or tiles, of any sample
+type and compression. Pages are channels where the file says so: ImageJ by `channels=`, tifffile by
+`{"shape": [C, H, W]}` or `{"shape": [H, W, C]}` in the description.
 """
 
 from __future__ import annotations
@@ -14,82 +14,34 @@ import logging
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import numpy as np
 from PIL import Image
 
 from isthmus.images.bands import MAX_CHANNELS
 from isthmus.images.cache import memory_bytes
+from isthmus.images.deep import DeepImage, straighten_alpha
+from isthmus.images.ifd import DirectoryReader
 from isthmus.images.sample_range import UnreadablePixelsError
 from isthmus.images.store import Pixels
-
-if TYPE_CHECKING:
-    from tifffile import TiffFrame, TiffPage
 
 # Without any handler Python prints what tifffile logs about damaged files to stderr.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_SAMPLES, _BITS, _PHOTOMETRIC, _EXTRA, _PLANES, _DESCRIPTION = 277, 258, 262, 338, 284, 270
+_BITS, _PHOTOMETRIC, _SAMPLES, _PLANES, _DESCRIPTION, _EXTRA, _FORMAT = 258, 262, 277, 284, 270, 338, 339
+_SUBFILE, _ORIENTATION, _COMPRESSION, _DEPTH = 254, 274, 259, 32997
+_NEEDING_LIBTIFF = frozenset({5, 8, 32773, 32946})
+_BUILT_INTO_PILLOW = frozenset({1, 2, 3, 4, 6, 7, *_NEEDING_LIBTIFF})
+_WHITE_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR, _LAB = 0, 2, 3, 5, 6, 8
 _GRAY_OR_RGB = (0, 1, 2)
-_UNSPECIFIED = 0
+_ASSOCIATED, _UNASSOCIATED = 1, 2
+_REDUCED_OR_MASK = 0b101  # of NewSubfileType: no picture of its own
 _MAX_DESCRIPTION = 2**16  # characters; what is longer describes no shape
-_DEFLATE_LIMIT = 1032  # RFC 1951: bytes at most out of each compressed one
-_UNCOMPRESSED = 1
+# Bytes at most out of each compressed one: RFC 1951 for deflate, 2 codes of 12 bits for 4,096 bytes for LZW.
+_MOST_BYTES = {1: 1, 5: 2800, 8: 1032, 32946: 1032, 32773: 128}
 _IN_PLANES = 2
-
-
-@dataclass(frozen=True)
-class BandImage:
-    """A picture of any number of channels in an open TIFF file, not decoded yet.
-
-    Attributes:
-        height, width, channels: of the picture.
-        dtype: of its samples, in the machine's byte order.
-        pages: that hold its channels; one page holds all of them, or each one.
-        first: the axis of the channels in the stacked pages comes first rather than last.
-        several: the file holds further pictures.
-    """
-
-    height: int
-    width: int
-    channels: int
-    dtype: np.dtype[Any]
-    pages: tuple[TiffPage | TiffFrame, ...]
-    first: bool
-    several: bool
-
-    def __enter__(self) -> BandImage:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
-
-    def read(self) -> Pixels:
-        """(H, W, C).
-
-        Raises:
-            UnreadablePixelsError: compressed in a way that is not read here.
-        """
-        try:
-            parts = [page.asarray(maxworkers=1) for page in self.pages]
-        except ValueError as error:
-            if "imagecodecs" in str(error):
-                raise UnreadablePixelsError(
-                    "compressed with {compression}, which is read for gray and colour only; deflate "
-                    "and no compression are read for any number of channels",
-                    id="pixels.compression",
-                    compression=_compression(self.pages[0]),
-                ) from None
-            raise
-        stacked = parts[0] if len(parts) == 1 else np.stack(parts)
-        stacked = np.moveaxis(stacked, 0, -1) if self.first else stacked
-        return np.ascontiguousarray(stacked.reshape(self.height, self.width, self.channels), dtype=self.dtype)
 
 
 def is_tiff(start: bytes) -> bool:
@@ -97,46 +49,90 @@ def is_tiff(start: bytes) -> bool:
     return start[:4] in _MAGIC
 
 
-def holds_bands(image: Image.Image) -> bool:
-    """Whether a TIFF that Pillow has opened holds channels that it would leave out or misread."""
-    tags = getattr(image, "tag_v2", None)
-    if tags is None or tags.get(_PHOTOMETRIC) not in _GRAY_OR_RGB:
+def suits_pillow(image: Image.Image, *, bands: bool) -> bool:
+    """Whether Pillow reads all of a TIFF that it has opened, and reads it rightly.
+
+    Args:
+        bands: pages may be channels.
+    """
+    tags: Any = getattr(image, "tag_v2", {})
+    photometric, samples = tags.get(_PHOTOMETRIC), tags.get(_SAMPLES, 1)
+    bits = tags.get(_BITS, (1,))
+    compression = tags.get(_COMPRESSION, 1)
+    if compression not in _BUILT_INTO_PILLOW or tags.get(_DEPTH, 1) != 1:
         return False
-    samples, extra = tags.get(_SAMPLES, 1), tags.get(_EXTRA, ())
-    if samples == 1:
-        return _pages_of_channels(str(tags.get(_DESCRIPTION, "")), image.height, image.width) is not None
-    if samples > 4 or (samples in (2, 4) and tuple(extra) == (_UNSPECIFIED,)):
+    if photometric in (_YCBCR, _LAB):
         return True
-    return bool(samples == 3 and max(tags.get(_BITS, (8,))) == 16)  # Pillow has no mode for it
+    if compression in _NEEDING_LIBTIFF and photometric != _PALETTE:
+        return False  # libtiff prints what it finds in damaged files
+    if photometric == _PALETTE:
+        return bool(samples == 1 and max(bits) <= 8)
+    whole = {1} >= set(tags.get(_FORMAT, (1,)))
+    if not whole or tags.get(_PLANES, 1) != 1 or set(bits) != {8}:
+        return bool(whole and samples == 1 and bits == (1,) and photometric in (0, 1))
+    if photometric == _CMYK:
+        return bool(samples == 4)
+    if samples == 1:
+        description = str(tags.get(_DESCRIPTION, ""))
+        return not bands or _pages_of_channels(description, image.height, image.width) is None
+    if photometric != _RGB or samples > 4:
+        return False
+    return bool(samples == 3 or tuple(tags.get(_EXTRA, ())) in ((_ASSOCIATED,), (_UNASSOCIATED,)))
 
 
-def drops_channels(image: Image.Image) -> bool:
-    """Whether Pillow would leave out whole channels of a TIFF, or read its planes wrongly."""
-    tags = getattr(image, "tag_v2", {})
-    return bool(tags.get(_SAMPLES, 1) > 4 or (holds_bands(image) and tags.get(_PLANES, 1) == _IN_PLANES))
+def find_pictures(stream: IO[bytes]) -> list[int]:
+    """The places in the chain of pages of those that are pictures: no masks, no smaller copies."""
+    kinds = _page_kinds(stream)
+    return [place for place, kind in enumerate(kinds) if place == 0 or not kind & _REDUCED_OR_MASK]
 
 
-def open_bands(stream: IO[bytes], max_pixels: int) -> BandImage:
-    """The first picture of a TIFF file, from its header.
+def count_pages(stream: IO[bytes]) -> int:
+    """All pages in the chain, also those that are no pictures of their own."""
+    return len(_page_kinds(stream))
+
+
+def _page_kinds(stream: IO[bytes]) -> list[int]:
+    at = stream.tell()
+    try:
+        chain = DirectoryReader.open(stream).chain(only=frozenset({_SUBFILE}))
+        return [page.number(_SUBFILE) for page in chain] or [0]
+    except ValueError:
+        return [0]
+    finally:
+        stream.seek(at)
+
+
+def open_bands(stream: IO[bytes], max_pixels: int, index: int = 0, *, bands: bool = True) -> DeepImage:
+    """One page of a TIFF file, from its header.
+
+    Args:
+        bands: pages may be channels, and there may be others than gray, colour and alpha.
+        index: its place in the chain of pages.
 
     Raises:
-        UnreadablePixelsError: more than 64 channels, volumes, or not in one piece.
+        UnreadablePixelsError: more than 64 channels, volumes, samples or colours that are not read, or not in
+            one piece.
         Image.DecompressionBombError: more than `max_pixels`.
         Exception: whatever tifffile raises on a damaged file.
     """
     from tifffile import TiffFile
 
+    pictures = 1 if index else len(find_pictures(stream))
     stream.seek(0, io.SEEK_END)
     length = stream.tell()
     stream.seek(0)
     file = TiffFile(stream, name="image.tif", _multifile=False)
-    page = file.pages.first
+    page: Any = file.pages.first if index == 0 else file.pages[index]
+    photometric = int(page.photometric)
     found = None
-    if page.samplesperpixel == 1:
+    if bands and page.samplesperpixel == 1 and index == 0:
         found = _pages_of_channels(page.description, page.imagelength, page.imagewidth)
+        if found is not None and found[0] > len(file.pages):
+            raise UnreadablePixelsError(
+                "its description promises pages that are not there", id="pixels.pages"
+            )
     count, first = found or (1, page.planarconfig == _IN_PLANES and page.samplesperpixel > 1)
-    if page.imagedepth != 1:
-        raise UnreadablePixelsError("holds a volume; images of two axes are read", id="pixels.volume")
+    _check_kind(page, photometric)
     height, width, channels = page.imagelength, page.imagewidth, page.samplesperpixel
     if found is not None and first:
         channels = count
@@ -156,40 +152,94 @@ def open_bands(stream: IO[bytes], max_pixels: int) -> BandImage:
             "promises more pixels than fit into memory, or samples of no known type",
             id="pixels.promises-too-much",
         )
-    pages = tuple(file.pages[index] for index in range(count))
+    pages = tuple(file.pages[index + place] for place in range(count))
     for one in pages:
         _check_page(one, page, length)
-    return BandImage(
+    alpha = _alpha_kind(page, channels)
+    if not bands and channels - (alpha is not None) not in (1, 3) and photometric != _CMYK:
+        raise UnreadablePixelsError(
+            "has {channels} channels; gray and colour images are read here",
+            id="pixels.channels-not-colour",
+            channels=channels,
+        )
+
+    def load() -> Pixels:
+        parts = [_decode_page(one) for one in pages]
+        stacked = parts[0] if len(parts) == 1 else np.stack(parts)
+        stacked = np.moveaxis(stacked, 0, -1) if first else stacked
+        samples = np.ascontiguousarray(stacked.reshape(height, width, channels), dtype=_native(page.dtype))
+        if photometric == _CMYK:
+            return _from_cmyk(samples)
+        return straighten_alpha(samples) if alpha == _ASSOCIATED else samples
+
+    bits = page.bitspersample if isinstance(page.bitspersample, int) else max(page.bitspersample)
+    dtype = _native(page.dtype)
+    orientation = page.tags.valueof(_ORIENTATION, 1)
+    deep_cmyk = photometric == _CMYK and dtype.itemsize > 1
+    return DeepImage(
         height=height,
         width=width,
-        channels=channels,
-        dtype=page.dtype.newbyteorder("="),
-        pages=pages,
-        first=bool(first),
-        several=len(file.pages) > count,
+        channels=3 if photometric == _CMYK else channels,
+        dtype=np.dtype(np.uint8) if photometric == _CMYK or dtype.kind == "b" else dtype,
+        format="TIFF",
+        load=load,
+        alpha=alpha is not None,
+        bits=None if photometric == _CMYK or bits >= 8 * dtype.itemsize else bits,
+        white_is_zero=photometric == _WHITE_IS_ZERO,
+        orientation=orientation if found is None and orientation in range(1, 9) else 1,
+        several=pictures > count,
+        paged=len(pages) > 1,
+        narrowed=deep_cmyk,
     )
 
 
-def encode_bands(pixels: Pixels) -> bytes:
-    """A TIFF file of (H, W, C) uint8, uint16 or float32, interleaved and deflated; every sample is kept.
-
-    Three channels are written as RGB, any other number as gray with further channels.
-    """
-    import tifffile
-
-    packed = io.BytesIO()
-    channels = pixels.shape[2]
-    tifffile.imwrite(
-        packed,
-        pixels if channels > 1 else pixels[..., 0],
-        photometric="rgb" if channels == 3 else "minisblack",
-        planarconfig="contig" if channels > 1 else None,
-        compression="zlib",
-        predictor=pixels.dtype != np.float32,
-        metadata=None,
-        software=False,
+def _check_kind(page: Any, photometric: int) -> None:
+    if page.imagedepth != 1:
+        raise UnreadablePixelsError("holds a volume; images of two axes are read", id="pixels.volume")
+    interleaved_cmyk = photometric == _CMYK and page.samplesperpixel == 4 and page.dtype is not None
+    if photometric in _GRAY_OR_RGB or (interleaved_cmyk and page.dtype in (np.uint8, np.uint16)):
+        return
+    raise UnreadablePixelsError(
+        "has colours of a kind that is not read in this layout ({photometric}, {bits} bits)",
+        id="pixels.photometric",
+        photometric=getattr(page.photometric, "name", photometric),
+        bits=page.bitspersample,
     )
-    return packed.getvalue()
+
+
+def _decode_page(page: Any) -> Pixels:
+    try:
+        samples: Pixels = page.asarray(maxworkers=1)
+    except (ValueError, KeyError, NotImplementedError, AttributeError) as error:
+        text = str(error)
+        if "imagecodecs" in text or "not supported" in text or "not implemented" in text:
+            raise UnreadablePixelsError(
+                "compressed with {compression}, which is not read here ({reason})",
+                id="pixels.compression",
+                compression=str(getattr(page.compression, "name", page.compression)),
+                reason=" ".join(text.split()),
+            ) from None
+        raise
+    return samples
+
+
+def _native(dtype: Any) -> np.dtype[Any]:
+    native: np.dtype[Any] = np.dtype(dtype).newbyteorder("=")
+    return native
+
+
+def _alpha_kind(page: Any, channels: int) -> int | None:
+    """Whether the last of 2 or 4 channels is alpha, and which."""
+    extra = tuple(int(kind) for kind in page.extrasamples)
+    if page.samplesperpixel != channels or channels not in (2, 4) or len(extra) != 1:
+        return None
+    return extra[0] if extra[0] in (_ASSOCIATED, _UNASSOCIATED) else None
+
+
+def _from_cmyk(samples: Pixels) -> Pixels:
+    """(H, W, 4) of 8 or 16 bits as Pillow converts it, (H, W, 3) of 8 bits."""
+    eight = samples if samples.dtype == np.uint8 else (samples >> 8).astype(np.uint8)
+    return np.asarray(Image.fromarray(eight, "CMYK").convert("RGB"))
 
 
 def _check_page(page: Any, first: Any, length: int) -> None:
@@ -200,8 +250,9 @@ def _check_page(page: Any, first: Any, length: int) -> None:
     ends = (at + size for at, size in zip(page.dataoffsets, page.databytecounts, strict=True))
     if max(ends, default=0) > length or held <= 0:
         raise ValueError("pixels beyond the end of the file")
-    wanted = page.nbytes
-    if wanted > held * (1 if page.compression == _UNCOMPRESSED else _DEFLATE_LIMIT):
+    most = _MOST_BYTES.get(int(page.compression))
+    wanted = page.nbytes if page.bitspersample in (8, 16, 32, 64) else page.nbytes // 16
+    if most is not None and wanted > held * most:
         raise ValueError(f"{wanted} bytes of pixels are promised, {held} are there")
 
 
@@ -238,7 +289,3 @@ def _described_shape(description: str) -> Sequence[int] | None:
         return None
     whole = isinstance(shape, list) and all(isinstance(side, int) and side > 0 for side in shape)
     return shape if whole and math.prod(shape) < 2**48 else None
-
-
-def _compression(page: Any) -> str:
-    return str(getattr(page.compression, "name", page.compression))

@@ -17,7 +17,11 @@ from isthmus.errors import OutputError
 from isthmus.images.bands import MAX_CHANNELS
 from isthmus.images.conform import to_channels, to_dtype
 from isthmus.images.limits import pillow_limits
+from isthmus.images.metadata import Metadata
+from isthmus.images.png_chunks import encode_deep_png
 from isthmus.images.store import SAMPLE_TYPES, Pixels
+from isthmus.images.tiff_writing import encode_tiff
+from isthmus.images.written_metadata import pillow_options, with_png_metadata
 
 # Suffix -> Pillow's format and the options that keep pixels as they are, or nearly so where the format
 # cannot.
@@ -37,9 +41,10 @@ _WRITERS: dict[str, tuple[str, dict[str, Any]]] = {
     ".jp2": ("JPEG2000", {}),
 }
 WRITABLE = frozenset(_WRITERS)
+LOSSY = frozenset({".jpg", ".jpeg", ".avif", ".gif"})
+"""Suffixes of formats that do not keep every sample."""
 _HOLDS_ALPHA = ("PNG", "WEBP", "AVIF", "TIFF", "JPEG2000")
-_HOLDS_16_BIT_GRAY = ("PNG", "TIFF", "PPM", "JPEG2000")
-_HOLDS_METADATA = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF")
+_HOLDS_16_BITS = ("PNG", "TIFF", "PPM", "JPEG2000")
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 
 
@@ -50,29 +55,60 @@ def save_image(
     force: bool = True,
     exif: bytes | None = None,
     icc: bytes | None = None,
+    metadata: Metadata | None = None,
 ) -> None:
     """Write one image in the format its suffix names; the file appears whole or not at all.
 
     Args:
         path: `.png`, `.webp`, `.tif`, `.bmp`, `.ppm`/`.pgm` and `.jp2` keep every sample; `.jpg`, `.avif` and
             `.gif` do not.
-        array: (H, W) or (H, W, C), C from 1 to 4 (2 and 4 with alpha): bool, uint8, uint16 (gray only; with
-            `.tif` also colour), or floats in [0, 1], which are clipped, scaled to 8 bits and rounded. With
-            `.tif` C may be up to 64: uint8, uint16 or float32 as they are.
+        array: (H, W) or (H, W, C), C from 1 to 4 (2 and 4 with alpha): bool, uint8, uint16 (`.png`, `.tif`,
+            `.ppm` and `.jp2` only), or floats in [0, 1], which are clipped, scaled to 8 bits and rounded.
+            With `.tif` C may be up to 64: uint8, uint16 or float32 as they are.
         force: replace an existing file.
         exif, icc: metadata kept where the format can hold it.
+        metadata: the same and more, instead of them.
 
     Raises:
         OutputError: exists without `force`, an unknown suffix, samples or alpha that the format cannot hold,
             a full disk, no permission.
     """
-    write_bytes(path, encode_image(path, array, exif=exif, icc=icc), force=force)
+    write_bytes(path, encode_image(path, array, exif=exif, icc=icc, metadata=metadata), force=force)
 
 
 def encode_image(
-    name: str | Path, array: npt.NDArray[Any], *, exif: bytes | None = None, icc: bytes | None = None
+    name: str | Path,
+    array: npt.NDArray[Any],
+    *,
+    exif: bytes | None = None,
+    icc: bytes | None = None,
+    metadata: Metadata | None = None,
 ) -> bytes:
     """One image in the format that the suffix of `name` stands for; arguments and errors as `save_image`."""
+    kind, options = writer_of(name)
+    kept = metadata if metadata is not None else Metadata(exif=exif, icc=icc)
+    pixels = np.asarray(array)
+    if kind == "TIFF" and pixels.ndim == 3 and pixels.shape[2] > 4:
+        return _encode_bands(name, pixels)
+    samples = _check_samples(name, pixels, kind)
+    try:
+        return _encode(samples, kind, options, kept)
+    except Exception as error:  # encoders refuse by many types: too large a side, a mode, broken metadata
+        raise OutputError(
+            "cannot write {name} as {kind}: {reason}",
+            id="output.encoder",
+            name=name,
+            kind=kind,
+            reason=" ".join(str(error).split()),
+        ) from None
+
+
+def writer_of(name: str | Path) -> tuple[str, dict[str, Any]]:
+    """Pillow's name of the format that a suffix stands for, and the options it is written with.
+
+    Raises:
+        OutputError: an unknown suffix.
+    """
     suffix = Path(name).suffix.lower()
     if suffix not in _WRITERS:
         raise OutputError(
@@ -81,35 +117,42 @@ def encode_image(
             name=name,
             suffixes=", ".join(_WRITERS),
         )
-    kind, options = _WRITERS[suffix]
-    pixels = np.asarray(array)
-    if kind == "TIFF" and needs_bands(pixels):
-        return _encode_tiff(name, pixels)
-    image = _to_pillow(name, pixels, kind)
-    metadata = {"exif": exif, "icc_profile": icc} if kind in _HOLDS_METADATA else {}
-    packed = io.BytesIO()
-    with pillow_limits(image.width * image.height):
-        try:
-            image.save(packed, kind, **options, **{key: value for key, value in metadata.items() if value})
-        except Exception as error:  # encoders refuse by many types: too large a side, a mode, broken metadata
-            raise OutputError(
-                "cannot write {name} as {kind}: {reason}",
-                id="output.encoder",
-                name=name,
-                kind=kind,
-                reason=" ".join(str(error).split()),
-            ) from None
-    return packed.getvalue()
+    return _WRITERS[suffix]
+
+
+def _encode(samples: Pixels, kind: str, options: dict[str, Any], metadata: Metadata) -> bytes:
+    alpha = samples.shape[2] in (2, 4)
+    if kind == "TIFF":
+        return encode_tiff([samples], alpha=alpha, metadata=metadata)
+    deep = samples.dtype == np.uint16 and samples.shape[2] > 1
+    if deep and kind == "PPM":
+        height, width, _ = samples.shape
+        return b"P6\n%d %d\n65535\n" % (width, height) + samples.astype(">u2").tobytes()
+    if deep and kind == "JPEG2000":
+        import imagecodecs
+
+        return bytes(
+            imagecodecs.jpeg2k_encode(samples, level=0, reversible=True, codecformat="JP2", planar=False)
+        )
+    if deep:
+        packed = encode_deep_png(samples)
+    else:
+        stream = io.BytesIO()
+        with pillow_limits(samples.shape[0] * samples.shape[1]):
+            as_pillow(samples).save(stream, kind, **options, **pillow_options(kind, metadata))
+        packed = stream.getvalue()
+    return with_png_metadata(packed, metadata) if kind == "PNG" else packed
 
 
 def save_bands(path: str | Path, array: npt.NDArray[Any], *, force: bool = True) -> None:
     """As `save_image` to a `.tif`, but 2 or 4 channels are channels, not gray or colour with alpha."""
-    write_bytes(path, _encode_tiff(path, array), force=force)
+    write_bytes(path, _encode_bands(path, array), force=force)
 
 
-def needs_bands(array: npt.NDArray[Any]) -> bool:
-    """Whether (H, W, C) can only be written as TIFF: more than 4 channels, or several of 16 bits."""
-    return array.ndim == 3 and (array.shape[2] > 4 or (array.shape[2] > 1 and array.dtype == np.uint16))
+def holds_sixteen_bits(path: str | Path) -> bool:
+    """Whether the format that this name's suffix stands for holds 16 bits; False for an unknown one."""
+    kind, _ = _WRITERS.get(Path(path).suffix.lower(), ("", {}))
+    return kind in _HOLDS_16_BITS
 
 
 def holds_alpha(path: str | Path) -> bool:
@@ -118,9 +161,7 @@ def holds_alpha(path: str | Path) -> bool:
     return kind in _HOLDS_ALPHA
 
 
-def _encode_tiff(name: str | Path, array: npt.NDArray[Any]) -> bytes:
-    from isthmus.images.tiff_bands import encode_bands
-
+def _encode_bands(name: str | Path, array: npt.NDArray[Any]) -> bytes:
     if array.ndim != 3 or not 1 <= array.shape[2] <= MAX_CHANNELS or 0 in array.shape:
         raise OutputError(
             "cannot write {name}: an image is (H, W) or (H, W, 1 to {most}), not {shape}",
@@ -131,7 +172,7 @@ def _encode_tiff(name: str | Path, array: npt.NDArray[Any]) -> bytes:
         )
     if array.dtype not in SAMPLE_TYPES:
         array = to_dtype(array.astype(np.float32), np.uint8)
-    return encode_bands(array)
+    return encode_tiff([array], alpha=False, metadata=Metadata())
 
 
 def grid(
@@ -176,7 +217,19 @@ def enlarge(images: npt.NDArray[Any], factor: int) -> npt.NDArray[Any]:
     return images if factor == 1 else images.repeat(factor, axis=-3).repeat(factor, axis=-2)
 
 
-def _to_pillow(path: str | Path, array: npt.NDArray[Any], kind: str) -> Image.Image:
+def as_pillow(samples: Pixels) -> Image.Image:
+    """(H, W, 1 to 4) uint8, or gray uint16, as Pillow holds it."""
+    channels = samples.shape[2]
+    plane = np.ascontiguousarray(samples[:, :, 0] if channels == 1 else samples)
+    return Image.fromarray(plane) if plane.dtype == np.uint16 else Image.fromarray(plane, _MODES[channels])
+
+
+def _check_samples(path: str | Path, array: npt.NDArray[Any], kind: str) -> Pixels:
+    """(H, W, C) uint8 or uint16.
+
+    Raises:
+        OutputError: the format does not hold them.
+    """
     pixels = array[:, :, None] if array.ndim == 2 else array
     if pixels.ndim == 3 and 4 < pixels.shape[2] <= MAX_CHANNELS:
         raise OutputError(
@@ -212,11 +265,10 @@ def _to_pillow(path: str | Path, array: npt.NDArray[Any], kind: str) -> Image.Im
             path=path,
             kind=kind,
         )
-    if pixels.dtype == np.uint16 and (channels > 1 or kind not in _HOLDS_16_BIT_GRAY):
+    if pixels.dtype == np.uint16 and (kind not in _HOLDS_16_BITS or (kind == "PPM" and channels in (2, 4))):
         raise OutputError(
-            "cannot write {path}: 16 bits are written as gray .png or as .tif only",
+            "cannot write {path}: 16 bits are written as .png, .tif, .ppm or .jp2 only",
             id="output.sixteen-bits",
             path=path,
         )
-    plane = np.ascontiguousarray(pixels[:, :, 0] if channels == 1 else pixels)
-    return Image.fromarray(plane) if plane.dtype == np.uint16 else Image.fromarray(plane, _MODES[channels])
+    return np.ascontiguousarray(pixels)

@@ -44,8 +44,8 @@ def decode(page: Page, request: Request, job: Job) -> dict[str, Any]:
 
 def walk(page: Page, request: Request, job: Job) -> dict[str, Any]:
     """The images between two others."""
-    from isthmus.api.picture_views import fit_picture
     from isthmus.api.interpolation import interpolate
+    from isthmus.api.picture_views import fit_picture
 
     model = page.model(request.text("model"))
     ends = [fit_picture(model, page.picture(request.text(name)))[0] for name in ("first", "second")]

@@ -263,7 +263,7 @@ def test_overlapping_threads_leave_pillow_as_it_was(tmp_path: Path) -> None:
     assert before == (Image.MAX_IMAGE_PIXELS, list(warnings.filters))
 
 
-def test_sixteen_bit_colour_is_said_to_be_narrowed(tmp_path: Path) -> None:
+def test_sixteen_bit_colour_keeps_its_bits(tmp_path: Path) -> None:
     rows = b"\0" + struct.pack(">3H", 65535, 32768, 0)
     path = tmp_path / "a.png"
     parts = [
@@ -273,6 +273,22 @@ def test_sixteen_bit_colour_is_said_to_be_narrowed(tmp_path: Path) -> None:
     ]
     chunks = [struct.pack(">I", len(b)) + k + b + struct.pack(">I", zlib.crc32(k + b)) for k, b in parts]
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
-    assert probe(path).narrowed
-    assert decode(path).tolist() == [[[255, 128, 0]]]
-    assert not probe(save(tmp_path / "b.png", photo(2, 2))).narrowed
+    assert not probe(path).narrowed
+    assert probe(path).dtype == np.uint16
+    assert decode(path).tolist() == [[[65535, 32768, 0]]]
+
+
+def test_what_libtiff_prints_is_said_of_the_file_and_not_printed(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.tif"
+    noise = np.random.default_rng(0).integers(0, 2, (64, 64)).astype(bool)
+    Image.fromarray(noise).save(path, compression="group4")
+    with Image.open(path) as image:
+        start, size = image.tag_v2[273][0], image.tag_v2[279][0]  # type: ignore[attr-defined]
+    whole = bytearray(path.read_bytes())
+    whole[start + size // 2 : start + size // 2 + 20] = b"\x5a" * 20
+    path.write_bytes(whole)
+    with pytest.raises(DataError, match=r"a\.tif: damaged or truncated"):
+        decode(path)
+    assert capfd.readouterr().err == ""

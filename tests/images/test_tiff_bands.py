@@ -66,7 +66,7 @@ def test_colour_keeps_its_16_bits_in_a_set(tmp_path: Path, how: dict[str, Any]) 
     tifffile.imwrite(tmp_path / "a.tif", array, **how)
     colour = np.moveaxis(array, 0, -1) if shape[0] == 3 else array
     assert np.array_equal(isthmus.read(tmp_path).image(0), colour)
-    assert np.abs(decode(tmp_path / "a.tif").astype(int) * 257 - colour).max() <= 257
+    assert np.array_equal(decode(tmp_path / "a.tif"), colour)
 
 
 def test_alpha_stays_alpha(tmp_path: Path) -> None:
@@ -143,9 +143,10 @@ def test_other_formats_name_the_one_that_holds_more(tmp_path: Path) -> None:
         save_image(tmp_path / "a.png", samples((9, 9, 5), "uint8"))
     deep = samples((9, 9, 3), "uint16")
     with pytest.raises(OSError, match="16 bits"):
-        save_image(tmp_path / "a.png", deep)
-    save_image(tmp_path / "a.tif", deep)
-    assert np.array_equal(isthmus.read(tmp_path / "a.tif").image(0), deep)
+        save_image(tmp_path / "a.webp", deep)
+    for suffix in ("tif", "png", "ppm", "jp2"):
+        save_image(tmp_path / f"a.{suffix}", deep)
+        assert np.array_equal(isthmus.read(tmp_path / f"a.{suffix}").image(0), deep)
     assert encode_image("a.tif", deep) == encode_image("a.tif", deep)
 
 

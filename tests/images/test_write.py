@@ -82,7 +82,7 @@ def test_what_a_format_cannot_hold_is_refused_and_nothing_written(tmp_path: Path
         ("a.xyz", photo(2, 2), "suffix"),
         ("a.jpg", photo(2, 2, 4), "no transparency"),
         ("a.jpg", np.zeros((2, 2), np.uint16), "16 bits"),
-        ("a.png", np.zeros((2, 2, 3), np.uint16), "16 bits"),
+        ("a.webp", np.zeros((2, 2, 3), np.uint16), "16 bits"),
         ("a.png", np.zeros((2, 2), np.int64), "int64"),
         ("a.png", np.zeros((2, 2, 5), np.uint8), "1 to 4"),
         ("a.png", np.zeros((0, 2), np.uint8), "1 to 4"),

@@ -1,0 +1,90 @@
+"""What `compress_files` and uses of compressed files read, and what of it a compressed file does not hold."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from isthmus.errors import DataError
+from isthmus.file_jobs import FileJob, InputFiles
+from isthmus.log import SkippedInput, log_note
+from isthmus.wording import format_count
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """What of an image file is not in its compressed file.
+
+    Attributes:
+        name: of the image.
+        several: further pictures.
+        parts: words for its metadata.
+    """
+
+    name: str
+    several: bool
+    parts: tuple[str, ...]
+
+
+def log_dropped_parts(images: Sequence[Dropped]) -> None:
+    """Log what compressed files do not hold of their images."""
+    for one in images:
+        if one.several:
+            log_note(
+                "{name} holds several pictures; this is the first",
+                id="reading.several-pictures",
+                name=one.name,
+            )
+    for part, count in sorted(Counter(part for one in images for part in one.parts).items()):
+        log_note(
+            "not in the written file of {images}: {part}",
+            id="restore.lost",
+            images=format_count(count, "image"),
+            part=part,
+        )
+
+
+def count_pixels(job: FileJob, max_pixels: int) -> int:
+    """Pixels of a job's image, by its header.
+
+    Raises:
+        DataError: unreadable, or more than `max_pixels`.
+    """
+    from isthmus.images.formats import probe
+
+    if job.image is not None:
+        return int(job.image.shape[0] * job.image.shape[1])
+    header = probe(job.source, max_pixels=max_pixels)
+    return header.height * header.width
+
+
+def list_compressed(folder: Path) -> InputFiles:
+    """Every compressed file under a folder, hidden ones excepted, by path. Pipes and devices with such a name
+    are among them, so that they are named as skipped.
+
+    Raises:
+        DataError: there is none, or the folder cannot be listed.
+    """
+    from isthmus.codec.container import SUFFIX
+    from isthmus.images.listing import walk_folder
+
+    skipped: list[SkippedInput] = []
+    found = sorted(
+        Path(place, name)
+        for place, _, names in walk_folder(folder, skipped)
+        for name in names
+        if name.endswith(SUFFIX) and not name.startswith(".")
+    )
+    if not found:
+        unlisted = f"; {skipped[0].name} {skipped[0].reason}" if skipped else ""
+        raise DataError(
+            "{folder}: no {suffix} files in it{unlisted}",
+            id="compressed-file.folder-without-files",
+            expected=f"FOLDER-OF-{SUFFIX[1:].upper()}-FILES",
+            folder=folder,
+            suffix=SUFFIX,
+            unlisted=unlisted,
+        )
+    return InputFiles(tuple((path, path.relative_to(folder).as_posix()) for path in found), tuple(skipped))

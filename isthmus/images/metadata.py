@@ -1,0 +1,207 @@
+"""What an image file holds beside its pixels: EXIF, colour profile, XMP, resolution, texts, colour space.
+
+All of it is kept as bytes. Only what is no longer true of pixels that were turned upright and converted is
+left out: orientation, thumbnail, and the profile of ink or CIELAB colours.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import IO, Any
+
+from PIL import Image
+
+from isthmus.images.exif import ExifTags, clean_block, parse_block, read_tags
+from isthmus.images.ifd import Directory, DirectoryReader
+from isthmus.images.opening import FORMATS, MAX_PIXELS, Source, naming_faults, open_source
+from isthmus.images.png_chunks import Chunk, read_chunks
+from isthmus.images.tiff_bands import is_tiff
+
+_ICC_TAG, _XMP_TAG, _X, _Y, _UNIT = 34675, 700, 282, 283, 296
+_COLOUR_CHUNKS = frozenset({b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI"})
+_TEXT_CHUNKS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
+_XMP_KEYWORD = b"XML:com.adobe.xmp"
+_RAW_PROFILE = b"Raw profile type "
+_OTHER_PROFILES = (b"CMYK", b"Lab ")
+_CONVERTED = ("CMYK", "LAB", "YCbCr")
+_INCHES_PER_CM = 2.54
+_ORIENTATION_ATTRIBUTE = re.compile(rb"""\s*tiff:Orientation\s*=\s*(?:"[^"]*"|'[^']*')""")
+_ORIENTATION_ELEMENT = re.compile(rb"<tiff:Orientation>[^<]*</tiff:Orientation>")
+
+WORDS = {
+    "exif": "EXIF",
+    "icc": "the colour profile",
+    "xmp": "XMP",
+    "dpi": "the resolution",
+    "texts": "texts",
+    "comment": "the comment",
+    "colour": "the colour space",
+}
+"""What a user calls the parts that a format may not hold."""
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What is kept of a file beside its pixels.
+
+    Attributes:
+        exif: a block that begins with `Exif\\0\\0`.
+        icc: a colour profile.
+        xmp: an XMP packet.
+        dpi: pixels per inch, across and down.
+        texts: chunks of a PNG that hold texts.
+        comment: of a JPEG or GIF.
+        colour: chunks of a PNG that say what its samples mean: gamma, primaries, transfer function.
+        dropped: words for what the file holds and is not true of the pixels.
+    """
+
+    exif: bytes | None = None
+    icc: bytes | None = None
+    xmp: bytes | None = None
+    dpi: tuple[float, float] | None = None
+    texts: tuple[Chunk, ...] = ()
+    comment: bytes | None = None
+    colour: tuple[Chunk, ...] = ()
+    dropped: tuple[str, ...] = field(default=(), compare=False)
+
+    def exif_tags(self) -> ExifTags | None:
+        """The entries of the EXIF block, for formats that hold them as such."""
+        return None if self.exif is None else parse_block(self.exif)
+
+    def parts(self) -> frozenset[str]:
+        """The names of what there is."""
+        return frozenset(name for name in WORDS if getattr(self, name))
+
+
+def read_metadata(path: Source) -> Metadata:
+    """The metadata of a file; what of it is damaged is left out.
+
+    Raises:
+        ImageFileError: the file cannot be opened.
+    """
+    with naming_faults(path, MAX_PIXELS), open_source(path) as stream:
+        start = stream.read(8)
+        stream.seek(0)
+        if is_tiff(start):
+            return _of_tiff(stream)
+        try:
+            image = Image.open(stream, formats=FORMATS)
+        except OSError:
+            return Metadata()
+        found = metadata_of(image)
+        return _with_chunks(found, stream) if image.format == "PNG" else found
+
+
+def metadata_of(image: Image.Image) -> Metadata:
+    """The metadata of an image that Pillow has opened or made."""
+    info = image.info
+    exif = info.get("exif")
+    if not isinstance(exif, bytes):
+        try:  # what a caller has set, or a PNG of ImageMagick
+            own = image.getexif()
+            exif = own.tobytes() if len(own) else None
+        except Exception:  # a broken block
+            exif = None
+    icc, dropped = _fitting_profile(_bytes(info.get("icc_profile")), converted=image.mode in _CONVERTED)
+    return Metadata(
+        exif=clean_block(exif) if exif else None,
+        icc=icc,
+        xmp=clean_xmp(_bytes(info.get("xmp") or info.get("XML:com.adobe.xmp"))),
+        dpi=_resolution(info.get("dpi")),
+        comment=_bytes(info.get("comment")),
+        dropped=dropped,
+    )
+
+
+def clean_xmp(packet: bytes | None) -> bytes | None:
+    """An XMP packet without the orientation, which would turn upright pixels again."""
+    if not packet:
+        return None
+    return _ORIENTATION_ELEMENT.sub(b"", _ORIENTATION_ATTRIBUTE.sub(b"", packet))
+
+
+def _of_tiff(stream: IO[bytes]) -> Metadata:
+    tags = read_tags(stream)
+    if tags is None:
+        return Metadata()
+    reader = DirectoryReader.open(stream)
+    first = reader.read(reader.first)
+    icc, dropped = _fitting_profile(first.data(_ICC_TAG), converted=first.number(262) in (5, 8, 9))
+    return Metadata(
+        exif=tags.pack() if tags else None,
+        icc=icc,
+        xmp=clean_xmp(first.data(_XMP_TAG)),
+        dpi=_tiff_resolution(first),
+        dropped=dropped,
+    )
+
+
+def _tiff_resolution(first: Directory) -> tuple[float, float] | None:
+    unit = first.number(_UNIT, 2)
+    sides = []
+    for tag in (_X, _Y):
+        entry = first.entries.get(tag)
+        if entry is None or entry.kind != 5 or entry.count != 1:
+            return None
+        order = "little" if first.order == "<" else "big"
+        above, below = (int.from_bytes(entry.data[at : at + 4], order) for at in (0, 4))  # type: ignore[arg-type]
+        if not above or not below:
+            return None
+        sides.append(above / below * (_INCHES_PER_CM if unit == 3 else 1))
+    return _resolution(tuple(sides)) if unit in (2, 3) else None
+
+
+def _with_chunks(found: Metadata, stream: IO[bytes]) -> Metadata:
+    """The metadata of a PNG from its chunks, also from those behind the pixels."""
+    stream.seek(0)
+    exif, xmp = found.exif, found.xmp
+    texts: list[Chunk] = []
+    colour: dict[bytes, Chunk] = {}
+    for kind, body in read_chunks(stream, _COLOUR_CHUNKS | _TEXT_CHUNKS | {b"eXIf"}):
+        keyword = body.partition(b"\0")[0]
+        if kind == b"eXIf":
+            exif = clean_block(body) if body else exif
+        elif kind in _COLOUR_CHUNKS:
+            colour[kind] = (kind, body)
+        elif kind == b"iTXt" and keyword == _XMP_KEYWORD:
+            xmp = xmp or clean_xmp(_international_text(body))
+        elif not keyword.startswith(_RAW_PROFILE):  # EXIF or XMP in another dress
+            texts.append((kind, body))
+    return Metadata(
+        exif=exif,
+        icc=found.icc,
+        xmp=xmp,
+        dpi=found.dpi,
+        texts=tuple(texts),
+        colour=tuple(colour.values()),
+        dropped=found.dropped,
+    )
+
+
+def _international_text(body: bytes) -> bytes | None:
+    """The text of an `iTXt` chunk, where it is not compressed."""
+    parts = body.split(b"\0", 1)[-1]
+    if parts[:1] != b"\0":
+        return None
+    return parts[2:].split(b"\0", 2)[-1]
+
+
+def _fitting_profile(profile: bytes | None, *, converted: bool) -> tuple[bytes | None, tuple[str, ...]]:
+    if profile and (converted or profile[16:20] in _OTHER_PROFILES):
+        return None, (WORDS["icc"],)
+    return profile or None, ()
+
+
+def _resolution(given: Any) -> tuple[float, float] | None:
+    try:
+        across, down = (float(side) for side in given)
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None
+    return (across, down) if 0 < across < 1e6 and 0 < down < 1e6 else None
+
+
+def _bytes(value: Any) -> bytes | None:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace")
+    return bytes(value) if isinstance(value, (bytes, bytearray)) and value else None

@@ -1,0 +1,138 @@
+"""Restored files keep what the input had: bits, pages, frames, metadata; what is lost is named."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+import isthmus
+from isthmus.errors import UsageError
+
+RANDOM = np.random.default_rng(0)
+DEEP = RANDOM.integers(0, 65536, (20, 24, 3)).astype(np.uint16)
+STACK = RANDOM.integers(0, 256, (3, 20, 24)).astype(np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def _in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def restore(source: str, out: str, **options: Any) -> Any:
+    """Every pixel as it is: sigma 0 is the identity."""
+    return isthmus.denoise_files(source, out=out, sigma=0, **options)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "ppm", "jp2"])
+def test_sixteen_bits_in_colour_go_through(suffix: str) -> None:
+    tifffile.imwrite("a.tif", DEEP.transpose(2, 0, 1).copy(), photometric="rgb", planarconfig="separate")
+    done = restore("a.tif", f"b.{suffix}")
+    assert np.array_equal(isthmus.read(f"b.{suffix}").image(0), DEEP)
+    assert "bits" not in done.files[0].lost
+
+
+def test_bits_and_floats_that_a_format_does_not_hold_are_named() -> None:
+    tifffile.imwrite("a.tif", DEEP, photometric="rgb")
+    done = restore("a.tif", "b.webp")
+    assert done.files[0].lost == "bits beyond the eighth"
+    assert any("bits beyond the eighth" in note for note in done.notes)
+    floats = RANDOM.random((20, 24)).astype(np.float32)
+    tifffile.imwrite("f.tif", floats)
+    restore("f.tif", "g.tif")
+    assert np.array_equal(tifffile.imread("g.tif"), floats)
+    assert "float" in restore("f.tif", "g.png").files[0].lost
+    assert np.abs(isthmus.read("g.png").image(0)[..., 0] / 65535 - floats).max() < 1e-5
+
+
+def test_all_pages_are_restored_and_written() -> None:
+    tifffile.imwrite("a.tif", STACK, photometric="minisblack")
+    done = restore("a.tif", "a.tif", force=True)
+    assert done.files[0].pages == 3
+    assert np.array_equal(tifffile.imread("a.tif"), STACK)
+    noisy = isthmus.denoise_files("a.tif", out="b.tif", sigma=25)
+    assert noisy.files[0].pages == 3
+    for page, before in zip(tifffile.imread("b.tif"), STACK, strict=True):
+        assert np.array_equal(page, isthmus.denoise(before, 25))
+    mask = np.zeros((20, 24), np.uint8)
+    mask[5:8, 5:8] = 255
+    Image.fromarray(mask).save("mask.png")
+    isthmus.inpaint_files("a.tif", out="c.tif", mask="mask.png")
+    filled = tifffile.imread("c.tif")
+    assert np.array_equal(filled[:, mask == 0], STACK[:, mask == 0])
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp", "png"])
+def test_all_frames_are_restored_with_their_times(suffix: str) -> None:
+    frames = [Image.fromarray(RANDOM.integers(0, 256, (16, 16, 3)).astype(np.uint8)) for _ in range(4)]
+    more: dict[str, Any] = {"lossless": True} if suffix == "webp" else {}
+    times = [100, 200, 300, 150]
+    frames[0].save(f"a.{suffix}", save_all=True, append_images=frames[1:], duration=times, loop=3, **more)
+    restore(f"a.{suffix}", f"b.{suffix}")
+    found = []
+    with Image.open(f"b.{suffix}") as image:
+        for index, frame in enumerate(frames):
+            image.seek(index)
+            image.load()
+            found.append(image.info["duration"])
+            if suffix != "gif":
+                assert np.array_equal(np.asarray(image.convert("RGB")), np.asarray(frame))
+        assert image.info["loop"] == 3
+    assert found == times
+
+
+def test_pages_are_never_lost_without_a_word() -> None:
+    tifffile.imwrite("a.tif", STACK, photometric="minisblack")
+    done = restore("a.tif", "b.png")
+    assert done.files[0].pages == 1 and "pages" in done.files[0].lost
+    frames = [Image.fromarray(np.full((16, 16, 3), level, np.uint8)) for level in (9, 99, 199)]
+    frames[0].save("a.avif", save_all=True, append_images=frames[1:])
+    with pytest.raises(OSError, match="only the first"):
+        restore("a.avif", "a.avif", force=True)
+    with Image.open("a.avif") as image:
+        assert image.n_frames == 3  # type: ignore[attr-defined]
+
+
+def test_a_folder_gives_tiff_for_what_a_png_does_not_hold() -> None:
+    Path("in").mkdir()
+    tifffile.imwrite("in/pages.tif", STACK, photometric="minisblack")
+    tifffile.imwrite("in/one.tif", DEEP, photometric="rgb")
+    restore("in", "out")
+    assert sorted(path.name for path in Path("out").iterdir()) == ["one.png", "pages.tif"]
+    assert np.array_equal(tifffile.imread("out/pages.tif"), STACK)
+
+
+def test_results_in_the_folder_are_not_restored_again() -> None:
+    Path("in").mkdir()
+    Image.fromarray(STACK[0]).save("in/a.png")
+    for _ in range(3):
+        restore("in", "in/clean", force=True)
+    assert [path.name for path in Path("in/clean").rglob("*.*")] == ["a.png"]
+    with pytest.raises(UsageError, match="folder of the images") as caught:
+        restore("in", "in")
+    assert "in_place" in str(caught.value.hint)
+    with pytest.raises(UsageError, match="no effect"):
+        restore("in", "elsewhere", in_place=True)
+    Image.fromarray(STACK[1]).save("in/b.bmp")
+    done = restore("in", "in", in_place=True)
+    assert [one.output for one in done.files] == ["in/a.png", "in/b.bmp", "in/clean/a.png"]
+    assert np.array_equal(isthmus.read("in/b.bmp").image(0)[..., 0], STACK[1])
+
+
+def test_an_image_goes_through_the_standard_streams() -> None:
+    packed = io.BytesIO()
+    Image.fromarray(STACK[0]).save(packed, "PNG", dpi=(300, 300))
+    command = [sys.executable, "-m", "isthmus", "denoise", "-", "-o", "-", "--sigma", "0"]
+    done = subprocess.run(command, input=packed.getvalue(), capture_output=True, check=True)
+    with Image.open(io.BytesIO(done.stdout)) as image:
+        assert np.array_equal(np.asarray(image), STACK[0])
+        assert image.info["dpi"] == pytest.approx((300, 300), abs=0.01)
+    with pytest.raises(UsageError, match="one file"):
+        isthmus.denoise_files(["-", "a.png"], out="b/", sigma=0)
