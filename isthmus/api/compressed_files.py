@@ -207,7 +207,7 @@ def compress_files(
                     original=format_size(original),
                     compressed=format_size(len(made.data)),
                 )
-                return SkippedInput(job.name, reason), None
+                return SkippedInput(job.name, reason), Dropped(job.name, several=False, parts=())
             fidelity = measure_fidelity(made.data, image, codec) if verify else None
         write_bytes(job.target, made.data, force=force)
         entry = CompressedFile(

@@ -132,7 +132,6 @@ def restore_files(
             lost="; ".join(sorted(parts)),
             **facts,
         )
-        return restored, header
         return entry_made, header
 
     files = list_image_files(inputs, limit=limit, range=range, bounds=NOISY, out=out, in_place=in_place)

@@ -76,7 +76,8 @@ def _best_flat_quality(image: Picture, codec: Codec, asked: int) -> int:
     def measure(quality: int) -> float:
         return measure_fidelity(encode_picture_at(part, codec, quality, latents=latents).data, part, codec)
 
-    return max((one for one in FLAT_QUALITIES if one <= asked), key=measure)
+    best: int = max((one for one in FLAT_QUALITIES if one <= asked), key=measure)
+    return best
 
 
 def measure_fidelity(data: bytes, image: Picture, codec: Codec) -> float:

@@ -29,9 +29,9 @@ def is_pillow(value: object) -> bool:
 
 def is_tensor(value: object) -> bool:
     """Whether `value` is a torch tensor; does not import torch."""
-    torch = sys.modules.get("torch")
     # While another thread imports it, it has no classes yet; then nobody holds a tensor either.
-    return hasattr(torch, "Tensor") and isinstance(value, torch.Tensor)
+    kind = getattr(sys.modules.get("torch"), "Tensor", None)
+    return kind is not None and isinstance(value, kind)
 
 
 def is_encoded(value: object) -> bool:
@@ -134,7 +134,7 @@ def _ask_file(image: Any, question: Callable[[Any], _Answer | None]) -> _Answer 
 def _chroma_steps_of(image: Any) -> tuple[int, int] | None:
     if getattr(image, "format", None) not in _JPEG:
         return None
-    layers = getattr(image, "layer", ())  # (id, horizontal, vertical factor, table) of each component
+    layers: Any = getattr(image, "layer", ())  # (id, horizontal, vertical factor, table) of each component
     if len(layers) < 3:
         return 1, 1
     down, across = (max(1, layers[0][axis] // max(1, layers[1][axis])) for axis in (2, 1))
