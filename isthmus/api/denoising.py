@@ -271,7 +271,7 @@ def _load_denoiser(model: ModelLike | None) -> Autoencoder | None:
         return None
     network = load_model(model)
     corruption = network.recipe.corruption
-    if corruption.is_identity or corruption.hides_pixels:
+    if corruption.is_identity or corruption.hides_pixels or corruption.marks_defects:
         raise UsageError(
             "this model (recipe {recipe}) was not trained to remove noise",
             id="use.not-a-denoiser",

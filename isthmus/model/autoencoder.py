@@ -47,6 +47,7 @@ from isthmus.threads import limited
 
 BATCH = 256  # images per pass in encode, decode and reconstruct; large images go in smaller batches
 PIXELS_PER_PASS = 2**22
+FIRST_MARK = -3.0  # logit of an untrained model: defects are few
 
 
 @dataclass
@@ -89,24 +90,26 @@ class Autoencoder(nn.Module):
         self.precision = torch.float32
         self.bottleneck: Bottleneck = bottlenecks.build(recipe, channels=channels)
         self.multiple = recipe.backbone.size_multiple(recipe.geometry, size)
+        marks = int(recipe.corruption.marks_defects)
         plan = Plan(
-            channels=self.output_channels,
+            channels=self.output_channels + marks,
             seen=channels,
             inputs=channels + recipe.corruption.has_condition,
             size=round_up_size(size, self.multiple),
             geometry=recipe.geometry,
             features=recipe.geometry.channels * self.bottleneck.expansion,
             unit_columns=self.bottleneck.unit_columns,
-            transforms=recipe.corruption.target_channels is not None,
+            transforms=recipe.corruption.target_channels is not None or marks > 0,
+            marks=marks,
         )
         self.encoder: Encoder
         self.decoder: Decoder
         self.encoder, self.decoder = backbones.build(recipe, plan)
         self.decoder.built_size, self.decoder.built_stride = plan.size, recipe.geometry.stride
-        self.critic = build_critic(recipe, plan)
+        self.critic = build_critic(recipe, replace(plan, channels=self.output_channels))
         # Where the decoder starts from, see `start_at`: a buffer, so that it is saved with the weights.
         self.offset: Tensor
-        self.register_buffer("offset", torch.zeros(self.output_channels, 1, 1))
+        self.register_buffer("offset", torch.zeros(plan.channels, 1, 1))
         self.noise_log_sigma = nn.Parameter(torch.zeros(()), requires_grad=self._learns_noise)
 
     @property
@@ -124,13 +127,14 @@ class Autoencoder(nn.Module):
         """
         if self._learns_noise:
             self.noise_log_sigma.copy_(deviation.clamp_min(1e-3).log())
+        bounded = mean.clamp(0.01, 0.99)
+        self.encoder.centre_at(bounded[: self.channels])
+        self.offset[self.output_channels :] = FIRST_MARK  # where it marks defects
         if self.recipe.backbone.predicts_residual:
             return  # it begins as the identity
-        bounded = mean.clamp(0.01, 0.99)
         painted = bounded[-self.output_channels :]
         start = painted.logit() if self.recipe.backbone.output == "sigmoid" else painted
-        self.offset.copy_(start.view(-1, 1, 1))
-        self.encoder.centre_at(bounded[: self.channels])
+        self.offset[: self.output_channels] = start.view(-1, 1, 1)
 
     # ------------------------------------------------------------ the pass
 
@@ -202,11 +206,14 @@ class Autoencoder(nn.Module):
         wants_grad = torch.is_grad_enabled() or self.bottleneck.wants_jacobian
         with torch.set_grad_enabled(wants_grad), self._attention():
             code, skips = self._encode(corrupted, generator, sample)
-            raw = self.decode_raw(code.values, images.shape[-2:], skips)
+            painted = self._paint(code.values, images.shape[-2:], skips)
+        raw, marked = painted[:, : self.output_channels], None
+        if self.recipe.corruption.marks_defects:
+            marked = painted[:, self.output_channels :]
         output = apply_range(raw, self.recipe.backbone.output)
         if self.recipe.corruption.is_paired:
             images = corrupted.target
-        return Trace(images, corrupted, code, raw, output, self, generator, labels)
+        return Trace(images, corrupted, code, raw, output, self, generator, labels, marked)
 
     def _encode(
         self, seen: Corrupted, generator: torch.Generator, sample: bool
@@ -227,6 +234,10 @@ class Autoencoder(nn.Module):
 
     def decode_raw(self, values: Tensor, size: tuple[int, ...], skips: list[Tensor]) -> Tensor:
         """Code values → the decoder's last layer `(N, C, *size)`, before its range is applied."""
+        return self._paint(values, size, skips)[:, : self.output_channels]
+
+    def _paint(self, values: Tensor, size: tuple[int, ...], skips: list[Tensor]) -> Tensor:
+        """As `decode_raw`, with the channel that marks defects behind the image's."""
         h, w = size
         with self._autocast(values):
             raw: Tensor = self.decoder(values, round_up_size((h, w), self.multiple), skips)
@@ -326,6 +337,16 @@ class Autoencoder(nn.Module):
         """
         images = images[:, : self.channels]
         return self._features(Corrupted(images, images), precision).h.float()
+
+    def mark_batch(self, images: Tensor) -> Tensor:
+        """`(N, C, H, W)` → logits `(N, H, W)` of each pixel's being part of a defect, one pass.
+
+        Raises:
+            CapabilityError: the model was not trained on planted defects.
+        """
+        capabilities.check_marks(self.recipe)
+        latent, skips = self._see(Corrupted(images, images))
+        return self._paint(latent.values, images.shape[-2:], skips)[:, -1]
 
     def encode_batch(self, images: Tensor) -> Tensor:
         """`(N, C, H, W)` floats → code values, one pass, deterministic."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from isthmus.errors import CapabilityError
+from isthmus.errors import CapabilityError, Hint
 from isthmus.images.bands import MAX_CHANNELS
 from isthmus.messages import Message, as_message
 from isthmus.model import axes
@@ -66,6 +66,19 @@ def check_use(recipe: Recipe, use: Use) -> None:
             "(backbone.skips=true), so the code alone does not hold the image",
             id="model.skips",
             use=use,
+        )
+
+
+def check_marks(recipe: Recipe) -> None:
+    """Raises:
+    CapabilityError: this model has no channel that marks defects.
+    """
+    if not recipe.corruption.marks_defects:
+        raise CapabilityError(
+            "this model (recipe {recipe}) does not mark defects: it was trained without planted ones",
+            id="model.no-marks",
+            hint=Hint.call("train", "DATA", recipe="defects"),
+            recipe=recipe.name,
         )
 
 
@@ -267,6 +280,37 @@ def _output_range(recipe: Recipe) -> str | None:
     return None
 
 
+def _marks(recipe: Recipe) -> str | None:
+    term = next((term for term in recipe.objective.terms if term.needs_mask), None)
+    if not recipe.corruption.marks_defects:
+        if term is None:
+            return None
+        return Message(
+            "{name} judges marked defects: it needs a corruption that plants them, "
+            "corruption=synthetic-defects",
+            id="combination.mask-term",
+            name=term.name,
+        )
+    if not recipe.backbone.may_transform:
+        start = " with backbone.start=cosine or encoder=linear" if recipe.backbone.kind == "conv" else ""
+        return Message(
+            "a {backbone} backbone{start} gives back its own images: it has no channel that marks defects",
+            id="combination.mask-backbone",
+            backbone=recipe.backbone.kind,
+            start=start,
+        )
+    if term is None:
+        return Message(
+            "nothing teaches the channel that marks defects: add a term to objective.image, for example "
+            "{image}+10*mask-focal",
+            id="combination.mask-without-term",
+            image=recipe.objective.image,
+        )
+    if recipe.objective.weight == 0:
+        return Message("objective.weight=0 also silences the terms of the mask", id="combination.mask-weight")
+    return None
+
+
 def _pairs(recipe: Recipe) -> str | None:
     if not recipe.corruption.is_paired or recipe.backbone.may_transform:
         return None
@@ -296,4 +340,5 @@ _RULES: tuple[Callable[[Recipe], str | None], ...] = (
     _output_range,
     _full_batch,
     _pairs,
+    _marks,
 )

@@ -25,6 +25,7 @@ class ImageTerm:
         has_floor: it is zero for a perfect image, so that a ratio of two values means something.
         needs_probabilities: it compares probabilities, the output of a sigmoid.
         learns_noise: it has a learned σ of the output, `trace.model.noise_log_sigma`.
+        needs_mask: it judges the channel that marks defects, not the image.
     """
 
     name: str
@@ -35,6 +36,7 @@ class ImageTerm:
     has_floor: bool = False
     needs_probabilities: bool = False
     learns_noise: bool = False
+    needs_mask: bool = False
 
     @property
     def is_likelihood(self) -> bool:
@@ -85,6 +87,18 @@ for _term in (
         is_per_image=True,
         is_density=True,
         learns_noise=True,
+    ),
+    ImageTerm(
+        name="mask-bce", measure="isthmus.model.mask_terms:mask_bce", is_per_image=True, needs_mask=True
+    ),
+    ImageTerm(
+        name="mask-focal", measure="isthmus.model.mask_terms:mask_focal", is_per_image=True, needs_mask=True
+    ),
+    ImageTerm(
+        name="mask-dice", measure="isthmus.model.mask_terms:mask_dice", is_per_image=True, needs_mask=True
+    ),
+    ImageTerm(
+        name="mask-image", measure="isthmus.model.mask_terms:mask_image", is_per_image=True, needs_mask=True
     ),
 ):
     register_image_term(_term)

@@ -173,6 +173,20 @@ def features() -> Recipe:
     )
 
 
+def defects() -> Recipe:
+    """Marks and repairs defects, learned from good images with planted ones (Zavrtanik et al. 2021).
+
+    A U-shaped network with one more output channel, for `anomalies` with the score `segmentation`.
+    """
+    return Recipe(
+        name="defects",
+        backbone=axes.Unet(predicts="difference"),
+        corruption=axes.SyntheticDefects(),
+        objective=axes.Objective(image="l1+10*mask-focal+0.3*mask-image"),
+        optimiser=axes.Optimiser(rate=2e-3, ema=0.995),
+    )
+
+
 FAMILIES: dict[str, Callable[[], Recipe]] = {
     "conv": conv,
     "dense": dense,
@@ -189,6 +203,7 @@ FAMILIES: dict[str, Callable[[], Recipe]] = {
     "attention": attention,
     "codec": codec,
     "features": features,
+    "defects": defects,
 }
 
 ARTICLES: dict[str, Callable[[], Recipe]] = {

@@ -63,6 +63,7 @@ class Corrupted:
         weight: `(N, 1, H, W)` per-pixel weight of the image terms with mean 1, or None.
         condition: `(N, 1, H, W)` how strongly each pixel was corrupted, in [0, 1], or None.
         visible: `(N, 1, H, W)` boolean, False where pixels were removed, or None.
+        mask: `(N, 1, H, W)` 1 where a defect was planted, else 0, or None.
     """
 
     input: Tensor
@@ -70,6 +71,7 @@ class Corrupted:
     weight: Tensor | None = None
     condition: Tensor | None = None
     visible: Tensor | None = None
+    mask: Tensor | None = None
 
     def mapped(self, change: Callable[[Tensor], Tensor]) -> Corrupted:
         """The same of every part: a cut, a turn."""
@@ -94,6 +96,7 @@ class Trace:
         model: who made it, for terms that need a network (Jacobian, critic).
         generator: the step's only source of randomness.
         labels: `(N,)` or None.
+        marked: `(N, 1, H, W)` logits of the channel that marks defects, or None.
     """
 
     images: Tensor
@@ -104,6 +107,7 @@ class Trace:
     model: Network
     generator: torch.Generator
     labels: Tensor | None = None
+    marked: Tensor | None = None
 
     @property
     def pixels(self) -> int:

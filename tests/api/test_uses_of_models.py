@@ -28,6 +28,7 @@ KINDS: dict[str, tuple[str, list[str]]] = {
     "denoiser": ("denoising", ["code=8@8", *SMALL]),
     "blind denoiser": ("dense", ["corruption=salt-pepper", *SMALL]),
     "inpainter": ("inpainting", ["code=8@8", *SMALL]),
+    "defects": ("defects", ["code=4@4", "backbone.width=4-4"]),
 }
 Use = Callable[[Any], object]
 USES: dict[str, Use] = {
@@ -70,6 +71,7 @@ REFUSED: dict[str, dict[str, str]] = {
     "denoiser": COMPRESS | INPAINT | SKIPS,
     "blind denoiser": COMPRESS | INPAINT,
     "inpainter": COMPRESS | DENOISE | SKIPS,
+    "defects": COMPRESS | DENOISE | INPAINT | SKIPS,
     "codec": DENOISE | INPAINT | DISCRETE,
 }
 

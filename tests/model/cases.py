@@ -19,6 +19,7 @@ NARROW: dict[str, tuple[str, ...]] = {
     "recurrent": ("backbone.width=16",),
     "attention": ("backbone.width=16", "backbone.depth=1", "backbone.heads=2"),
     "filters": ("backbone.side=5",),
+    "unet": ("backbone.width=4-4",),
 }
 CRITIC = {"on-codes": "critic.width=16", "on-images": "critic.width=4"}
 
@@ -30,7 +31,8 @@ def narrow(recipe: Recipe, code: str | None = None) -> Recipe:
         settings.append(CRITIC[recipe.critic.kind])
     if isinstance(recipe.bottleneck, axes.TopK):
         settings.append("bottleneck.k=3")
-    wanted = code or ("8" if recipe.code == "auto" or recipe.code.isdigit() else recipe.code)
+    vector = "8@4" if recipe.backbone.has_skips else "8"
+    wanted = code or (vector if recipe.code == "auto" or recipe.code.isdigit() else recipe.code)
     return recipe.with_settings([*settings, f"code={wanted}"])
 
 

@@ -20,11 +20,11 @@ from isthmus.model.recipe import Recipe
 from isthmus.training.optimisers import build_optimiser
 from isthmus.training.players import gradients, players_of
 
-BACKBONES = ("dense", "conv", "stacked", "recurrent", "attention", "filters")
+BACKBONES = ("dense", "conv", "stacked", "recurrent", "attention", "filters", "unet")
 POSITIONS = ("none", "coordinates", "sinusoidal", "learned")
 CORRUPTIONS = (
     "none", "gaussian", "salt-pepper", "poisson", "mask", "blur", "jpeg", "recorrupted", "blind-spot",
-    "real-noise", "pairs",
+    "real-noise", "pairs", "synthetic-defects",
 )  # fmt: skip
 BOTTLENECKS = (
     "plain", "l2", "l1", "kl-sparse", "top-k", "l0", "contractive", "gaussian", "quantised", "entropy"
@@ -53,7 +53,10 @@ class Combination:
             "recurrent": ["backbone.width=8"],
             "attention": ["backbone.width=8", "backbone.depth=1", "backbone.heads=2"],
             "filters": ["backbone.side=5"],
+            "unet": ["backbone.width=4-4"],  # at half the side of the image
         }[self.backbone]
+        if self.corruption == "synthetic-defects":
+            thin += ["corruption.clean=0", "objective.image=mse+mask-bce+mask-dice+mask-focal+mask-image"]
         if self.bottleneck == "top-k":
             thin.append("bottleneck.k=2")
         if self.corruption == "recorrupted":
@@ -74,7 +77,10 @@ class Combination:
             return False
         if self.backbone == "filters" and not (grid and self.positions == "none"):
             return False
-        if self.backbone == "filters" and self.corruption == "pairs":
+        if self.backbone == "filters" and self.corruption in ("pairs", "synthetic-defects"):
+            return False
+        # Its decoder needs the grids of the encoder, so a code that says something is refused.
+        if self.backbone == "unet" and not (grid and self.bottleneck == "plain" and self.critic == "none"):
             return False
         # Patches of a vector code, and hidden patches, are told apart by their positions alone.
         if (

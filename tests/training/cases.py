@@ -29,6 +29,7 @@ NARROW: dict[str, tuple[str, ...]] = {
     "recurrent": ("backbone.width=16",),
     "attention": ("backbone.width=16", "backbone.depth=1", "backbone.heads=2"),
     "filters": ("backbone.side=5",),
+    "unet": ("backbone.width=4-4",),
 }
 CRITIC = {"on-codes": ["critic.width=16"], "on-images": ["critic.width=4"]}
 

@@ -23,11 +23,12 @@ from isthmus.training.schedule import Schedule, rate_at
 
 from .cases import small
 
+GRIDS = ("denoising", "inpainting", "codec", "features", "transform-pairs", "defects")
 NAMES = {"vae-gan": ["encoder", "decoder", "critic"], "adversarial": ["autoencoder", "critic"]}
 
 
 def passed(name: str) -> tuple[Autoencoder, tuple[Player, ...], Any]:
-    code = "8@4" if name in ("denoising", "inpainting", "codec", "features", "transform-pairs") else "8"
+    code = "8@4" if name in GRIDS else "8"
     model = build(small(name, code=code), channels=1, size=(12, 12)).train()
     images = torch.rand(4, 1, 12, 12, generator=torch.Generator().manual_seed(1))
     return model, players_of(model), model.trace(images, torch.Generator().manual_seed(2))

@@ -266,7 +266,7 @@ def test_start_from_needs_the_same_architecture(tmp_path: Path) -> None:
 # ------------------------------------------------------------ learning
 
 
-GRIDS = ("inpainting", "denoising", "codec", "features")
+GRIDS = ("inpainting", "denoising", "codec", "features", "defects")
 
 
 @pytest.mark.parametrize("name", [name for name in RECIPES if name != "transform-pairs"])

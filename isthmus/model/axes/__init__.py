@@ -58,6 +58,8 @@ from isthmus.model.axes.positions import (
     Sinusoidal,
 )
 from isthmus.model.axes.real_noise import RealNoise
+from isthmus.model.axes.synthetic_defects import SyntheticDefects
+from isthmus.model.axes.unet import Unet
 
 AXES["objective"], AXES["optimiser"] = (Objective,), (Optimiser,)
 
@@ -109,5 +111,7 @@ __all__ = [
     "SaltPepper",
     "Sinusoidal",
     "Stacked",
+    "SyntheticDefects",
     "TopK",
+    "Unet",
 ]

@@ -25,6 +25,7 @@ class Corruption(Point):
         is_identity: the encoder sees the images as they are.
         hides_pixels: what it does is to hide pixels, which the model learns to fill.
         is_paired: each image comes with a target of its own, which is behind it among its channels.
+        marks_defects: it also says which pixels it changed, and one more channel of the decoder marks them.
         wants_fine_code: it takes away so much detail that a code without it would restore nothing.
     """
 
@@ -32,6 +33,7 @@ class Corruption(Point):
     is_identity: ClassVar[bool] = False
     hides_pixels: ClassVar[bool] = False
     is_paired: ClassVar[bool] = False
+    marks_defects: ClassVar[bool] = False
     wants_fine_code: ClassVar[bool] = False
 
     @property

@@ -17,15 +17,16 @@ class Plan:
     """Sizes a backbone is built for.
 
     Attributes:
-        channels: of the decoder's images.
+        channels: of what the decoder paints: the image's, and those that mark.
         seen: of the encoder's images, which are others where pairs are trained on.
         inputs: of the encoder's input: `seen`, and one more when a condition map is given.
         size: `(H, W)` of the training images, padded to a multiple of `multiple`.
         geometry: shape of the code.
-        transforms: the decoder's images are others than the encoder's: pairs are trained on.
+        transforms: the decoder's images are others than the encoder's: pairs are trained on, or it marks.
         features: channels the bottleneck asks the encoder for (twice the code's for a Gaussian).
         unit_columns: the decoder's first layer has columns of unit norm, so that a sparsity penalty cannot be
             dodged by small codes and large weights.
+        marks: how many of `channels`, the last ones, mark defects and are no part of the image.
     """
 
     channels: int
@@ -36,6 +37,7 @@ class Plan:
     features: int
     unit_columns: bool
     transforms: bool = False
+    marks: int = 0
 
 
 @dataclass
