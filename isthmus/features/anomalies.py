@@ -29,6 +29,7 @@ from isthmus.features.picture_scores import (
     default_reading,
     enlarge_map,
     fit_part,
+    iter_rows,
     map_pictures,
     peak_of,
 )
@@ -164,14 +165,23 @@ def map_with_parts(
         return
     streams = [map_pictures(model, extractor, part, pictures) for part in parts]
     for index, found in enumerate(zip(*streams, strict=True)):
-        side = [max(one.heat.shape[axis] for one in found) for axis in (0, 1)]
-        size = (min(side[0], MAX_COMBINED_SIDE), min(side[1], MAX_COMBINED_SIDE))
-        heat = np.zeros(size, dtype=np.float64)
-        score = 0.0
-        for part, one in zip(parts, found, strict=True):
-            score += (one.score - part.centre) / part.spread / len(parts)
-            heat += (_resize_peaks(one.heat, size) - part.centre) / part.spread / len(parts)
-        yield PictureMap(score, heat.astype(np.float32), peak_of(heat, pictures[index].ignored))
+        yield average_maps(parts, found, pictures[index].ignored)
+
+
+def average_maps(
+    parts: Sequence[Part], found: Sequence[PictureMap], ignored: npt.NDArray[np.bool_] | None
+) -> PictureMap:
+    """Score and map of one picture: means of the z-scores and of the maps of several parts."""
+    if len(parts) == 1:
+        return found[0]
+    side = [max(one.heat.shape[axis] for one in found) for axis in (0, 1)]
+    size = (min(side[0], MAX_COMBINED_SIDE), min(side[1], MAX_COMBINED_SIDE))
+    heat = np.zeros(size, dtype=np.float64)
+    score = 0.0
+    for part, one in zip(parts, found, strict=True):
+        score += (one.score - part.centre) / part.spread / len(parts)
+        heat += (_resize_peaks(one.heat, size) - part.centre) / part.spread / len(parts)
+    return PictureMap(score, heat.astype(np.float32), peak_of(heat, ignored))
 
 
 def _resize_peaks(heat: Heat, size: tuple[int, int]) -> Heat:
@@ -213,7 +223,8 @@ def fit_detector(
     some = np.sort(np.random.default_rng(seed).permutation(len(normal))[:MAX_NORMAL_IMAGES])
     normal = normal.subset(some)
     fitted, held = hold_out(normal, CALIBRATION_SHARE, limit=10_000, seed=seed)
-    part = fit_part(model, readout, kind, 0, Pictures(normal.subset(fitted)), seed=seed)
+    rows = iter_rows(model, readout, kind, 0, Pictures(normal.subset(fitted)))
+    part = fit_part(kind, 0, rows, len(fitted), seed=seed)
     found = list(map_pictures(model, readout, part, Pictures(normal.subset(held))))
     scores, peaks = (np.sort(np.array(values)) for values in zip(*((m.score, m.peak) for m in found), strict=True))
     return Detector((part,), scores, peaks, false_alarms, len(fitted))

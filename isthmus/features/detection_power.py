@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,9 +14,6 @@ from isthmus.features.planted_defects import CONTRAST, LARGE_SHARE, SIZES_PX, pl
 
 MAX_PLANTED_PICTURES = 40
 NEAR_CHANCE = 0.6  # AUROC of the easiest planted defects, below which a detector sees next to nothing
-
-ScorePictures = Callable[[Sequence[Picture]], npt.NDArray[np.float64]]
-
 
 @dataclass(frozen=True)
 class PowerRow:
@@ -46,10 +43,13 @@ class PlantedPictures(Sequence[Picture]):
 
     Args:
         size_px: of the defects; None for half of the shorter side.
+        seeds: of each picture's defect.
     """
 
-    def __init__(self, pictures: Sequence[Picture], size_px: int | None, *, seed: int) -> None:
-        self._pictures, self._size_px, self._seed = pictures, size_px, seed
+    def __init__(
+        self, pictures: Sequence[Picture], size_px: int | None, *, seeds: npt.NDArray[np.int64]
+    ) -> None:
+        self._pictures, self._size_px, self._seeds = pictures, size_px, seeds
 
     def __len__(self) -> int:
         return len(self._pictures)
@@ -59,7 +59,7 @@ class PlantedPictures(Sequence[Picture]):
             raise IndexError(index)
         picture: Picture = self._pictures[index]
         side = self._size_px or round(LARGE_SHARE * min(picture.pixels.shape[:2]))
-        planted, _ = plant_defect(picture.pixels, side, seed=self._seed + index)
+        planted, _ = plant_defect(picture.pixels, side, seed=int(self._seeds[index]))
         return Picture(planted, picture.ignored)
 
 
@@ -69,21 +69,15 @@ def planted_sizes(pictures: Sequence[Picture]) -> list[int | None]:
     return [*(size for size in SIZES_PX if 4 * size <= shortest), None]
 
 
-def measure_power(
-    score: ScorePictures, pictures: Sequence[Picture], clean: npt.NDArray[np.float64], threshold: float,
-    *, seed: int, sizes: Sequence[int | None] | None = None,
-) -> Iterator[PowerRow]:
-    """For each size: the share of planted defects that is flagged, and the AUROC against the clean pictures.
-
-    Args:
-        score: gives the scores of pictures.
-        pictures: normal ones that the detector was not fitted to.
-        clean: their scores.
-    """
-    for size in planted_sizes(pictures) if sizes is None else sizes:
-        scores = score(PlantedPictures(pictures, size, seed=seed))
-        found = float((scores > threshold).mean())
-        yield PowerRow(size, CONTRAST, len(scores), found, round(measure_auroc(clean, scores), 4))
+def measure_row(
+    size_px: int | None,
+    clean: npt.NDArray[np.float64],
+    planted: npt.NDArray[np.float64],
+    threshold: float,
+) -> PowerRow:
+    """How well planted defects of one size are found, by the scores of pictures with and without them."""
+    found = float((planted > threshold).mean())
+    return PowerRow(size_px, CONTRAST, len(planted), round(found, 4), round(measure_auroc(clean, planted), 4))
 
 
 def measure_auroc(normal: npt.NDArray[Any], unusual: npt.NDArray[Any]) -> float:
@@ -106,7 +100,8 @@ def describe_power(rows: Sequence[PowerRow], rate: float) -> str:
     others = []
     for row in rows:
         if row is not first:
-            others.append(f"{row.found:.0%} " + ("of large ones" if row.size_px is None else f"at {row.size_px} pixels"))
+            where = "of large ones" if row.size_px is None else f"at {row.size_px} pixels"
+            others.append(f"{row.found:.0%} {where}")
     return "; ".join([text, *others]).replace("%", " %")
 
 

@@ -9,25 +9,26 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
-from isthmus.features.anomalies import PICTURES_PER_CHUNK, Detector, Scores, map_with_parts
+from isthmus.features.anomalies import Detector, Scores, average_maps, map_with_parts
 from isthmus.features.anomaly_kinds import Kind
 from isthmus.features.detection_power import (
     MAX_PLANTED_PICTURES,
+    PlantedPictures,
     PowerRow,
     measure_auroc,
-    measure_power,
+    measure_row,
     planted_sizes,
     power_to_facts,
-    PlantedPictures,
 )
-from isthmus.features.picture_scores import Part, Picture, fit_part
+from isthmus.features.picture_scores import Part, Picture, PictureMap, fit_part, iter_rows, map_rows
 from isthmus.features.readout import FeatureExtractor
 from isthmus.model.autoencoder import Autoencoder
 
@@ -36,7 +37,8 @@ Report = Callable[[float, str], None]
 
 FOLDS = 5
 MAX_CROSS_FITTED = 500  # pictures; of more, a fifth is enough to calibrate on
-HELD_SHARE = 0.2
+PICTURES_AT_ONCE = 64  # of which rows are read together
+MAX_KEPT_BYTES = 2**29  # of rows of normal pictures
 MAX_TRIED_FIT, MAX_TRIED = 150, 24  # pictures that candidates are fitted to and tried on
 STRONG_AUROC = 0.75  # a score this good on planted defects is averaged with the others
 STRONG_MARGIN = 0.08  # of the best one, within which it must lie
@@ -81,6 +83,64 @@ class Chosen(Sequence[Picture]):
         return self._pictures[int(self._rows[index])]
 
 
+class NormalRows:
+    """What scores read of normal pictures: each picture is read once, as long as there is memory for it."""
+
+    def __init__(
+        self, model: Autoencoder, extractor: FeatureExtractor, pictures: Sequence[Picture]
+    ) -> None:
+        self.model, self.extractor, self.pictures = model, extractor, pictures
+        self._kept: dict[tuple[str, int, int], Tensor] = {}
+        self._bytes = 0
+
+    def iter(self, kind: Kind, tiles: int, rows: Rows) -> Iterator[Tensor]:
+        """For each of these pictures what a kind reads."""
+        for start in range(0, len(rows), PICTURES_AT_ONCE):
+            part = rows[start : start + PICTURES_AT_ONCE]
+            missing = np.array([row for row in part if self._key(kind, tiles, row) not in self._kept], int)
+            fresh: dict[int, Tensor] = {}
+            if len(missing):
+                chosen = Chosen(self.pictures, missing)
+                read = iter_rows(self.model, self.extractor, kind, tiles, chosen)
+                for row, tensor in zip(missing, read, strict=True):
+                    fresh[int(row)] = tensor
+                    size = tensor.numel() * tensor.element_size()
+                    if self._bytes + size <= MAX_KEPT_BYTES:
+                        self._kept[self._key(kind, tiles, row)] = tensor.clone()
+                        self._bytes += size
+            for row in part:
+                key = self._key(kind, tiles, row)
+                yield self._kept[key] if key in self._kept else fresh[int(row)]
+
+    def fit(self, part: Part, rows: Rows, seed: int) -> Part:
+        """The part fitted to these pictures."""
+        fitted = fit_part(
+            part.kind, part.tiles, self.iter(part.kind, part.tiles, rows), len(rows), seed=seed
+        )
+        return dataclasses.replace(fitted, centre=part.centre, spread=part.spread)
+
+    def maps(self, parts: Sequence[Part], rows: Rows) -> Iterator[PictureMap]:
+        """Score and map of each of these pictures."""
+        ready = [part.in_single_precision() for part in parts]
+        streams = [self.iter(part.kind, part.tiles, rows) for part in parts]
+        for row, read in zip(rows, zip(*streams, strict=True), strict=True):
+            picture = self.pictures[int(row)]
+            found = [
+                map_rows(part, self.extractor, one, picture.pixels.shape, picture.ignored)
+                for part, one in zip(ready, read, strict=True)
+            ]
+            yield average_maps(parts, found, picture.ignored)
+
+    def scores(self, parts: Sequence[Part], rows: Rows) -> Scores:
+        """Scores of these pictures."""
+        return np.array([one.score for one in self.maps(parts, rows)], dtype=np.float64)
+
+    @staticmethod
+    def _key(kind: Kind, tiles: int, row: int) -> tuple[str, int, int]:
+        shared = "pooled" if kind in ("density", "mixture", "neighbour") else kind
+        return shared, tiles, int(row)
+
+
 def make_plan(groups: Sequence[str], *, seed: int, fitted: Rows | None = None) -> Plan:
     """Divide pictures into those to fit to and those to calibrate on; groups are never divided.
 
@@ -103,9 +163,7 @@ def make_plan(groups: Sequence[str], *, seed: int, fitted: Rows | None = None) -
 
 
 def choose_parts(
-    model: Autoencoder,
-    extractor: FeatureExtractor,
-    pictures: Sequence[Picture],
+    normal: NormalRows,
     candidates: Sequence[Candidate],
     plan: Plan,
     *,
@@ -120,40 +178,30 @@ def choose_parts(
     first, held = plan.folds[0]
     random = np.random.default_rng(seed)
     fit_rows = np.sort(random.permutation(first)[:MAX_TRIED_FIT])
-    tried = Chosen(pictures, np.sort(random.permutation(held)[:MAX_TRIED]))
-    sizes = planted_sizes(tried)
+    tried = np.sort(random.permutation(held)[:MAX_TRIED])
+    sizes = planted_sizes(Chosen(normal.pictures, tried))
     sizes = sizes if len(sizes) < 3 else [sizes[0], sizes[-2], None]
     found: list[tuple[float, Part]] = []
     table: dict[str, float] = {}
     for place, one in enumerate(candidates):
         report(place / len(candidates), "trying scores on planted defects")
-        part = fit_part(model, extractor, one.kind, one.tiles, Chosen(pictures, fit_rows), seed=seed)
-        clean = _scores(model, extractor, [part], tried)
-        aurocs = [
-            measure_auroc(clean, _scores(model, extractor, [part], PlantedPictures(tried, size, seed=seed)))
-            for size in sizes
-        ]
-        spread = float(clean.std()) or 1e-12
+        part = normal.fit(Part(one.kind, one.tiles, "max", {}), fit_rows, seed)
+        clean = normal.scores([part], tried)
+        aurocs = [measure_auroc(clean, _score_planted(normal, [part], tried, size, seed)) for size in sizes]
+        spread = max(float(clean.std()), 1e-12)
         part = dataclasses.replace(part, centre=float(clean.mean()), spread=spread)
         found.append((float(np.mean(aurocs)), part))
         table[part.title] = round(float(np.mean(aurocs)), 3)
     best = max(auroc for auroc, _ in found)
-    strong = [
-        part
-        for auroc, part in found
-        if auroc == best or (auroc >= STRONG_AUROC and auroc >= best - STRONG_MARGIN)
-    ]
-    if best < STRONG_AUROC:
-        strong = [next(part for auroc, part in found if auroc == best)]
-    if len(strong) == 1:
-        strong = [dataclasses.replace(strong[0], centre=0.0, spread=1.0)]
+    strong = [part for auroc, part in found if auroc >= max(STRONG_AUROC, best - STRONG_MARGIN)]
+    if len(strong) < 2:
+        chosen = next(part for auroc, part in found if auroc == best)
+        strong = [dataclasses.replace(chosen, centre=0.0, spread=1.0)]
     return strong, table
 
 
 def fit_to_pictures(
-    model: Autoencoder,
-    extractor: FeatureExtractor,
-    pictures: Sequence[Picture],
+    normal: NormalRows,
     parts: Sequence[Part],
     plan: Plan,
     *,
@@ -166,75 +214,53 @@ def fit_to_pictures(
     Args:
         parts: say kind, tiles, and by what they are made z-scores; they are fitted here.
     """
-    scores, peaks, planted = [], [], []
+    scores, peaks = [], []
+    tried: list[tuple[list[Part], Rows]] = []
     total = plan.calibrated
-    at_most = min(MAX_PLANTED_PICTURES, total)
     fitted: list[Part] = []
     for number, (fit_rows, held) in enumerate(plan.folds):
-        report(number / len(plan.folds) * 0.9, "calibrating on held-out pictures")
-        fitted = _fit_parts(model, extractor, parts, Chosen(pictures, fit_rows), seed)
-        for start in range(0, len(held), PICTURES_PER_CHUNK):
-            chunk = Chosen(pictures, held[start : start + PICTURES_PER_CHUNK])
-            found = [(one.score, one.peak) for one in map_with_parts(model, extractor, fitted, chunk)]
-            scores += [score for score, _ in found]
-            peaks += [peak for _, peak in found]
-            report((number + (start + len(chunk)) / len(held)) / len(plan.folds) * 0.9, "")
-        share = math.ceil(at_most * len(held) / total)
-        own = np.random.default_rng(seed).permutation(len(held))[:share]
-        planted.append((fitted, Chosen(pictures, held[np.sort(own)])))
+        report(0.7 * number / len(plan.folds), "calibrating on held-out pictures")
+        fitted = [normal.fit(part, fit_rows, seed) for part in parts]
+        for place, one in enumerate(normal.maps(fitted, held)):
+            scores.append(one.score)
+            peaks.append(one.peak)
+            share = (number + (place + 1) / len(held)) / len(plan.folds)
+            report(0.7 * share, "calibrating on held-out pictures")
+        count = math.ceil(min(MAX_PLANTED_PICTURES, total) * len(held) / total)
+        own = np.random.default_rng(seed).permutation(len(held))[:count]
+        tried.append((fitted, held[np.sort(own)]))
     if len(plan.folds) > 1:
-        fitted = _fit_parts(model, extractor, parts, Chosen(pictures, plan.fitted), seed)
+        fitted = [normal.fit(part, plan.fitted, seed) for part in parts]
     detector = Detector(
         tuple(fitted), np.sort(np.array(scores)), np.sort(np.array(peaks)), false_alarms, len(plan.fitted)
     )
-    report(0.92, "measuring detection power")
-    power = _measure_over_folds(model, extractor, planted, detector.threshold, seed)
+    power = _measure_over_folds(normal, tried, detector.threshold, seed, report)
     return dataclasses.replace(detector, facts={"power": power_to_facts(power)})
 
 
 def _measure_over_folds(
-    model: Autoencoder,
-    extractor: FeatureExtractor,
-    planted: Sequence[tuple[list[Part], Chosen]],
+    normal: NormalRows,
+    tried: Sequence[tuple[list[Part], Rows]],
     threshold: float,
     seed: int,
+    report: Report,
 ) -> list[PowerRow]:
-    """Means over the folds, weighted by the number of planted defects."""
-    parts_of_size: dict[int | None, list[PowerRow]] = {}
-    sizes = set.intersection(*(set(planted_sizes(pictures)) for _, pictures in planted))
+    """For each size of planted defects how many are found; each picture by a fit that did not see it."""
+    sizes = set.intersection(*(set(planted_sizes(Chosen(normal.pictures, rows))) for _, rows in tried))
     ordered = [*sorted(size for size in sizes if size is not None), None]
-    for place, (parts, pictures) in enumerate(planted):
-        clean = _scores(model, extractor, parts, pictures)
-
-        def score(some: Sequence[Picture], parts: list[Part] = parts) -> Scores:
-            return _scores(model, extractor, parts, some)
-
-        for row in measure_power(score, pictures, clean, threshold, seed=seed + 1000 * place, sizes=ordered):
-            parts_of_size.setdefault(row.size_px, []).append(row)
-    rows = []
-    for size, own in parts_of_size.items():
-        count = sum(row.planted for row in own)
-        found, auroc = (
-            sum(getattr(row, name) * row.planted for row in own) / count for name in ("found", "auroc")
-        )
-        rows.append(PowerRow(size, own[0].contrast, count, round(found, 4), round(auroc, 4)))
-    return rows
+    clean = np.concatenate([normal.scores(parts, rows) for parts, rows in tried])
+    power = []
+    for place, size in enumerate(ordered):
+        report(0.7 + 0.3 * place / len(ordered), "measuring detection power")
+        planted = np.concatenate([_score_planted(normal, parts, rows, size, seed) for parts, rows in tried])
+        power.append(measure_row(size, clean, planted, threshold))
+    return power
 
 
-def _fit_parts(
-    model: Autoencoder, extractor: FeatureExtractor, parts: Sequence[Part], pictures: Chosen, seed: int
-) -> list[Part]:
-    return [
-        dataclasses.replace(
-            fit_part(model, extractor, part.kind, part.tiles, pictures, seed=seed),
-            centre=part.centre,
-            spread=part.spread,
-        )
-        for part in parts
-    ]
-
-
-def _scores(
-    model: Autoencoder, extractor: FeatureExtractor, parts: Sequence[Part], pictures: Sequence[Picture]
+def _score_planted(
+    normal: NormalRows, parts: Sequence[Part], rows: Rows, size: int | None, seed: int
 ) -> Scores:
-    return np.array([one.score for one in map_with_parts(model, extractor, parts, pictures)], dtype=np.float64)
+    """Scores of these pictures, each with a planted defect."""
+    planted = PlantedPictures(Chosen(normal.pictures, rows), size, seeds=seed + 7919 * rows)
+    found = map_with_parts(normal.model, normal.extractor, parts, planted)
+    return np.array([one.score for one in found], dtype=np.float64)

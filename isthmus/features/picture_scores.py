@@ -8,8 +8,8 @@ The score is the map's maximum (`max`), or the mean of a whole picture's map (`m
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -82,6 +82,10 @@ class Part:
     centre: float = 0.0
     spread: float = 1.0
 
+    def in_single_precision(self) -> Part:
+        """The same with tensors that need not be converted for each picture."""
+        return replace(self, tensors={name: tensor.float() for name, tensor in self.tensors.items()})
+
     @property
     def title(self) -> str:
         """Its name in messages, such as `density` or `local of tiles at half size`."""
@@ -95,43 +99,45 @@ def default_reading(kind: Kind, tiles: int) -> Reading:
     return "mean" if tiles == 0 and kind in ("local", "reconstruction") else "max"
 
 
-def fit_part(
-    model: Autoencoder,
-    extractor: FeatureExtractor,
-    kind: Kind,
-    tiles: int,
-    pictures: Sequence[Picture],
-    *,
-    seed: int = 0,
-) -> Part:
-    """Fit one score to normal pictures; of each at most as many tiles as fit into memory for all."""
+def fit_part(kind: Kind, tiles: int, rows: Iterable[Tensor], count: int, *, seed: int = 0) -> Part:
+    """Fit one score to normal pictures; of each at most as many tiles as fit into memory for all.
+
+    Args:
+        rows: what `iter_rows` gives for each picture; `count`: how many pictures.
+    """
     if kind == "segmentation":
         from isthmus.features.position_statistics import PositionStatistics
-        from isthmus.features.segmentation import segmentation_map
 
-        maps = (segmentation_map(model, to_unit(one.pixels)) for one in pictures)
-        return Part(kind, 1, "max", PositionStatistics.fit(maps).tensors())
-    functions = KINDS_OF_TILES[kind]
+        return Part(kind, 1, "max", PositionStatistics.fit(one[0].numpy() for one in rows).tensors())
+    if kind == "reconstruction":
+        return Part(kind, tiles, default_reading(kind, tiles), {})
     random = np.random.default_rng(seed)
     kept: list[Tensor] = []
-    if kind != "reconstruction":  # that is fitted to nothing
-        for rows in iter_rows(model, extractor, kind, tiles, pictures):
-            row_bytes = max(1, rows[0].numel() * 4)
-            most = max(1, MAX_ROW_BYTES // (row_bytes * len(pictures)))
-            if len(rows) > most:
-                rows = rows[torch.from_numpy(np.sort(random.permutation(len(rows))[:most]))]
-            kept.append(rows.clone())
-        if len(kept) * kept[0][0].numel() * 4 > MAX_ROW_BYTES:  # one of each picture is still too much
-            most = max(64, MAX_ROW_BYTES // (kept[0][0].numel() * 4))
-            kept = [kept[i] for i in np.sort(random.permutation(len(kept))[:most])]
-    tensors = functions.fit(torch.cat(kept), seed) if kept else {}
+    for one in rows:
+        most = max(1, MAX_ROW_BYTES // (max(1, one[0].numel() * 4) * count))
+        if len(one) > most:
+            one = one[torch.from_numpy(np.sort(random.permutation(len(one))[:most]))]
+        kept.append(one.clone())
+    if len(kept) * kept[0][0].numel() * 4 > MAX_ROW_BYTES:  # one of each picture is still too much
+        most = max(64, MAX_ROW_BYTES // (kept[0][0].numel() * 4))
+        kept = [kept[i] for i in np.sort(random.permutation(len(kept))[:most])]
+    tensors = KINDS_OF_TILES[kind].fit(torch.cat(kept), seed)
     return Part(kind, tiles, default_reading(kind, tiles), tensors)
 
 
 def iter_rows(
     model: Autoencoder, extractor: FeatureExtractor, kind: Kind, tiles: int, pictures: Sequence[Picture]
 ) -> Iterator[Tensor]:
-    """For each picture the rows `(t, …)` that a kind reads: of the whole one, or of its tiles."""
+    """For each picture the rows `(t, …)` that a kind reads: of the whole one, or of its tiles.
+
+    For `segmentation` they are the logits `(1, H, W)`.
+    """
+    if kind == "segmentation":
+        from isthmus.features.segmentation import segmentation_map
+
+        for index in range(len(pictures)):
+            yield torch.from_numpy(segmentation_map(model, to_unit(pictures[index].pixels)))[None]
+        return
     if tiles == 0:
         for rows in _iter_whole(model, extractor, kind, pictures):
             yield from rows.split(1)
@@ -150,23 +156,44 @@ def map_pictures(
     model: Autoencoder, extractor: FeatureExtractor, part: Part, pictures: Sequence[Picture]
 ) -> Iterator[PictureMap]:
     """Score and map of each picture, in order; a picture has the same alone and among others."""
-    if part.kind == "segmentation":
-        yield from _map_segmentation(model, part, pictures)
-        return
-    functions = KINDS_OF_TILES[part.kind]
-    tensors = {name: tensor.float() for name, tensor in part.tensors.items()}  # once, not for each picture
-    if part.tiles == 0:
+    ready = part.in_single_precision()
+    if part.tiles == 0:  # many small pictures: their values are computed together
         index = 0
         for rows in _iter_whole(model, extractor, part.kind, pictures):
-            values = functions.values(tensors, rows)
+            values = KINDS_OF_TILES[part.kind].values(ready.tensors, rows)
             for row, value in zip(rows, values, strict=True):
                 yield _read_map(part, pictures[index].ignored, value, row[None], value[None])
                 index += 1
         return
     for index, rows in enumerate(iter_rows(model, extractor, part.kind, part.tiles, pictures)):
-        picture, values = pictures[index], functions.values(tensors, rows)
-        heat = assemble(values, picture.pixels.shape[:2], part.tiles, extractor.reading.size)
-        yield _read_map(part, picture.ignored, heat, rows, values)
+        picture = pictures[index]
+        yield map_rows(ready, extractor, rows, picture.pixels.shape, picture.ignored)
+
+
+def map_rows(
+    part: Part,
+    extractor: FeatureExtractor,
+    rows: Tensor,
+    shape: tuple[int, ...],
+    ignored: npt.NDArray[np.bool_] | None,
+) -> PictureMap:
+    """Score and map of one picture, from what `iter_rows` gave for it.
+
+    Args:
+        part: see `Part.in_single_precision`.
+        shape: of the picture.
+    """
+    if part.kind == "segmentation":
+        from isthmus.features.position_statistics import PositionStatistics
+
+        statistics = PositionStatistics.from_tensors(part.tensors)
+        heat = statistics.normalise(rows[0].numpy())
+        peak = peak_of(heat, ignored)
+        return PictureMap(peak, heat, peak)
+    values = KINDS_OF_TILES[part.kind].values(part.tensors, rows)
+    if part.tiles == 0:
+        return _read_map(part, ignored, values[0], rows, values)
+    return _read_map(part, ignored, assemble(values, shape, part.tiles, extractor.reading.size), rows, values)
 
 
 def assemble(
@@ -193,6 +220,12 @@ def assemble(
     filled = np.where(counts > 0, sums / np.maximum(counts, 1), -np.inf)
     filled[counts == 0] = filled[counts > 0].min()
     return filled
+
+
+def count_tiles(shape: tuple[int, ...], shrink: int, size: tuple[int, int]) -> int:
+    """How many tiles a picture is cut into."""
+    smaller = tuple(max(1, -(-side // shrink)) for side in shape[:2])
+    return len(_corners(smaller, size))
 
 
 def peak_of(heat: npt.NDArray[Any], ignored: npt.NDArray[np.bool_] | None) -> float:
@@ -263,18 +296,6 @@ def _read_filled(kind: Kind, model: Autoencoder, extractor: FeatureExtractor, ti
     if missing:
         tiles = torch.cat([tiles, tiles[-1:].expand(missing, -1, -1, -1)])
     return KINDS_OF_TILES[kind].read(model, extractor, tiles)[: len(tiles) - missing]
-
-
-def _map_segmentation(model: Autoencoder, part: Part, pictures: Sequence[Picture]) -> Iterator[PictureMap]:
-    from isthmus.features.position_statistics import PositionStatistics
-    from isthmus.features.segmentation import segmentation_map
-
-    statistics = PositionStatistics.from_tensors(part.tensors)
-    for index in range(len(pictures)):
-        picture = pictures[index]
-        heat = statistics.normalise(segmentation_map(model, to_unit(picture.pixels)))
-        peak = peak_of(heat, picture.ignored)
-        yield PictureMap(peak, np.asarray(heat, dtype=np.float32), peak)
 
 
 def _whole(picture: Picture, size: tuple[int, int] | None) -> Tensor:

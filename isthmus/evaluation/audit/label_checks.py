@@ -132,7 +132,7 @@ def find_leakage(names: Sequence[str], others: Sequence[str], groups: str | None
     Raises:
         DataError: the file is no such list. UsageError: not a regular expression with a group.
     """
-    key, how = _make_key(groups)
+    key, how = make_group_key(groups)
     here = [key(name) for name in names]
     there = [key(name) for name in others]
     origins = {group for group in (*here, *there) if group}
@@ -153,7 +153,15 @@ def find_leakage(names: Sequence[str], others: Sequence[str], groups: str | None
     return Leakage(leaks, len(origins), how)
 
 
-def _make_key(groups: str | None) -> tuple[Callable[[str], str | None], str]:
+def make_group_key(groups: str | None) -> tuple[Callable[[str], str | None], str]:
+    """A function from the name of an image to its origin, or None where it has none, and how it was made.
+
+    Args:
+        groups: a file of `name,group` lines, or a regular expression; None takes the last number off names.
+
+    Raises:
+        DataError: the file is no such list. UsageError: not a regular expression with a group.
+    """
     if groups is None:
         return _without_number, "names without their last number"
     if (special := special_kind(groups)) is not None:
