@@ -78,7 +78,12 @@ class InspectedPicture:
     def __init__(self, result: AnomalyResult, row: int) -> None:
         self._result, self._row = result, row
         facts = result.facts(row)
-        self.name, self.score, self.chance, self.flagged = facts.name, facts.score, facts.chance, facts.flagged
+        self.name, self.score, self.chance, self.flagged = (
+            facts.name,
+            facts.score,
+            facts.chance,
+            facts.flagged,
+        )
         self.verdict, self.boxes = facts.verdict, facts.boxes
 
     @property
@@ -218,7 +223,7 @@ class AnomalyResult(PictureResult):
         return [int(row) for row in (-self.scores).argsort(kind="stable")[:count]]
 
     def borderline(self, count: int) -> list[int]:
-        """Rows of the images whose scores lie nearest to the threshold, by the chance that they are normal."""
+        """Rows of the images whose scores lie nearest to the threshold, by their chance."""
         import numpy as np
 
         away = np.abs(np.log(self.chance) - np.log(self.false_alarms))
@@ -330,7 +335,7 @@ class AnomalyResult(PictureResult):
         return draw_overlay_sheet(items, *self.colour_range(), scale=scale)
 
     def page(self) -> str:
-        """The verdicts as a page: the most unusual pictures, borderline cases, detection power, all scores."""
+        """A page: the most unusual pictures, borderline cases, detection power, all scores."""
         from isthmus.api.pages.anomaly_page import anomaly_page
 
         return anomaly_page(self).html()
@@ -361,8 +366,8 @@ class AnomalyResult(PictureResult):
         """Write the result to one file, in the format that the suffix names, or into a folder.
 
         Args:
-            path: ends with one of `formats`, or is a folder: there each picture gets an overlay and a mask, and
-                the tables and the page cover those of earlier runs, too.
+            path: ends with one of `formats`, or is a folder: there each picture gets an overlay and a mask,
+                and the table also has those of earlier runs.
             force: replace an existing file, or what a folder holds of the same names.
             scale: enlarge pictures by this whole factor; by default small ones are enlarged.
 

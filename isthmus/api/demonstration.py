@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from isthmus.api.anomaly_detection import DEFAULT_FALSE_ALARMS
+from isthmus.api.detector_fitting import DEFAULT_FALSE_ALARMS
 from isthmus.api.evaluation import Evaluation, evaluate
 from isthmus.api.explanation import Explanation, explain
 from isthmus.api.inputs import PathLike, read_images_for

@@ -1,10 +1,10 @@
 """A folder of inspection results: overlays, masks, a table, a page, and the list of what was inspected.
 
-    night/
-      scores.csv        name, score, chance, verdict, boxes: of all runs
-      report.html       the page of the last run
-      overlays/NAME.png masks/NAME.png
-      inspected.json    files by name, size and SHA-256, with their results: later runs take only new ones
+night/
+  scores.csv        name, score, chance, verdict, boxes: of all runs
+  report.html       the page of the last run
+  overlays/NAME.png masks/NAME.png
+  inspected.json    files by name, size and SHA-256, with their results: later runs take only new ones
 """
 
 from __future__ import annotations
@@ -126,7 +126,9 @@ def take_new_files(source: PictureSource, folder: Path, detector: Detector) -> t
         )
         return source, 0
     fresh = [
-        row for row in range(len(source)) if not _is_known(source.file(row), ledger.files.get(source.names[row]))
+        row
+        for row in range(len(source))
+        if not _is_known(source.file(row), ledger.files.get(source.names[row]))
     ]
     return source.subset(fresh), len(source) - len(fresh)
 
@@ -204,7 +206,5 @@ def _facts(result: AnomalyResult, row: int) -> dict[str, Any]:
         try:
             facts |= {"size": path.stat().st_size, "sha256": hash_file(path)}
         except (OSError, DataError) as error:
-            raise OutputError(
-                "{path} is no longer there", id="anomalies.file-gone", path=path
-            ) from error
+            raise OutputError("{path} is no longer there", id="anomalies.file-gone", path=path) from error
     return facts

@@ -1,4 +1,4 @@
-"""Which normal pictures a detector is fitted to and calibrated on: neither network nor score saw the latter."""
+"""Which normal pictures a detector is fitted to, and which, unseen by network and score, calibrate it."""
 
 from __future__ import annotations
 
@@ -114,8 +114,8 @@ def resolve_normal_pictures(
                 keys, fitted = [keys[row] for row in kept], None
         else:
             log_note(
-                "the network was trained on all but {unseen} of the {images}: the rate of false alarms on new "
-                "pictures may be higher than asked for; give normal pictures that it was not trained on",
+                "the network was trained on all but {unseen} of the {images}: the rate of false alarms on "
+                "new pictures may be higher than asked for; give normal pictures that it was not trained on",
                 id="anomalies.normal-pictures-seen",
                 log_level=logging.WARNING,
                 unseen=len(unseen),
@@ -124,9 +124,6 @@ def resolve_normal_pictures(
     plan = make_plan(keys, seed=seed, fitted=fitted)
     _warn_of_near_copies(looks, source.names, plan, seed)
     return NormalPictures(source, reference, plan, tuple(looks))
-
-
-
 
 
 def _as_given(normal: DataLike, source: PictureSource) -> DataLike:
@@ -159,15 +156,14 @@ def _group_keys(names: tuple[str, ...], groups: PathLike | None, by_content: lis
     key, how = make_group_key(os.fspath(groups))
     found = [key(name) for name in names]
     if not any(found):
-        raise DataError(
-            "no normal picture has a group by {how}", id="anomalies.no-groups", how=how
-        )
-    return [content if group is None else f"group {group}" for group, content in zip(found, by_content, strict=True)]
+        raise DataError("no normal picture has a group by {how}", id="anomalies.no-groups", how=how)
+    return [
+        content if group is None else f"group {group}"
+        for group, content in zip(found, by_content, strict=True)
+    ]
 
 
-def _warn_of_near_copies(
-    looks: list[PictureLook], names: tuple[str, ...], plan: Plan, seed: int
-) -> None:
+def _warn_of_near_copies(looks: list[PictureLook], names: tuple[str, ...], plan: Plan, seed: int) -> None:
     from isthmus.features.picture_looks import find_near_copies
 
     fold = {int(row): number for number, (_, held) in enumerate(plan.folds) for row in held}

@@ -247,8 +247,6 @@ def _read_mask(path: Path) -> npt.NDArray[np.bool_]:
     Raises:
         DataError: it cannot be read.
     """
-    import numpy as np
-
     from isthmus.features.picture_scores import to_unit
     from isthmus.images.reading import read_image
 

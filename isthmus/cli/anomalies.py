@@ -29,9 +29,9 @@ def _call(_console: Console, arguments: list[Any], options: dict[str, Any]) -> A
 
 def _finish(_console: Console, result: AnomalyResult, options: Mapping[str, Any]) -> None:
     """End with exit code 4 where something is flagged; 3 (skipped inputs) and 130 (Ctrl-C) win."""
-    if options.get("fail_on_flagged") and result.flagged_images:
-        if not result.incomplete and result.interruption is None:
-            click.get_current_context().exit(FLAGGED_EXIT_CODE)
+    is_complete = not result.incomplete and result.interruption is None
+    if options.get("fail_on_flagged") and result.flagged_images and is_complete:
+        click.get_current_context().exit(FLAGGED_EXIT_CODE)
 
 
 command = build_command(

@@ -3,8 +3,8 @@
 - AUROC: share of pairs of a good and a defective picture whose scores are in order.
 - Average precision: mean of the precision at each defective picture, by falling score.
 - Pixel AUROC: the same for pixels inside and outside of the masks.
-- PRO: per-region overlap (Bergmann et al. 2021, "The MVTec anomaly detection dataset"): the mean share of each
-  connected region that is marked, averaged over thresholds with at most 30 % of the good pixels marked.
+- PRO: per-region overlap (Bergmann et al. 2021, "The MVTec anomaly detection dataset"): the mean share of
+  each connected region that is marked, averaged over thresholds with at most 30 % of the good pixels marked.
 """
 
 from __future__ import annotations
@@ -178,12 +178,11 @@ class MaskComparison:
         bins = np.searchsorted(self._edges, heat.ravel(), side="right").reshape(heat.shape)
         self._good += np.bincount(bins[~mask], minlength=BINS + 1)
         self._bad += np.bincount(bins[mask], minlength=BINS + 1)
-        labels, count = ndimage.label(mask, np.ones((3, 3)))
+        labels, _ = ndimage.label(mask, np.ones((3, 3)))
         for number, place in enumerate(ndimage.find_objects(labels), 1):
             own = labels[place] == number
             self._regions.append(np.bincount(bins[place][own], minlength=BINS + 1).astype(np.float64))
             self._touched += bool(marked[place][own].any())
-        del count
 
 
 def _share_above(counts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

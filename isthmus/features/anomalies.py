@@ -1,8 +1,8 @@
 """Detectors: scores fitted to normal pictures, with the threshold that held-out normal pictures give.
 
-A detector is one score (`isthmus.features.anomaly_kinds`), or several of which the z-scores are averaged. What is
-calibrated is the score of a *picture*, whatever its size and the number of its tiles. The threshold is the
-order statistic of conformal prediction (Vovk et al. 2005; Bates et al. 2023) on pictures that the score was
+A detector is one score (`isthmus.features.anomaly_kinds`), or several of which the z-scores are averaged.
+What is calibrated is the score of a *picture*, whatever its size and the number of its tiles. The threshold
+is the order statistic of conformal prediction (Vovk et al. 2005; Bates et al. 2023) on pictures that the score was
 not fitted to: the chance that a new normal picture lies above it is at most the false-alarm rate.
 """
 
@@ -50,6 +50,7 @@ MIN_NORMAL_IMAGES = 10
 MAX_PARTS = 8  # of a stored detector
 MAX_COMBINED_SIDE = 512  # of the map of several parts
 PICTURES_PER_CHUNK = 256
+_SCALES = ("centre", "spread", "map_centre", "map_spread")
 _LAYOUT = 2  # of the attachment; version 0.1 wrote none
 
 
@@ -180,7 +181,7 @@ def average_maps(
     score = 0.0
     for part, one in zip(parts, found, strict=True):
         score += (one.score - part.centre) / part.spread / len(parts)
-        heat += (_resize_peaks(one.heat, size) - part.centre) / part.spread / len(parts)
+        heat += (_resize_peaks(one.heat, size) - part.map_centre) / part.map_spread / len(parts)
     return PictureMap(score, heat.astype(np.float32), peak_of(heat, ignored))
 
 
@@ -193,7 +194,7 @@ def _resize_peaks(heat: Heat, size: tuple[int, int]) -> Heat:
     return enlarge_map(heat, size)
 
 
-# ---------------------------------------------------------------- sets of the model's size, as version 0.1 did
+# ---------------------------------------------------------------- sets of images, read whole
 
 
 def fit_detector(
@@ -226,7 +227,9 @@ def fit_detector(
     rows = iter_rows(model, readout, kind, 0, Pictures(normal.subset(fitted)))
     part = fit_part(kind, 0, rows, len(fitted), seed=seed)
     found = list(map_pictures(model, readout, part, Pictures(normal.subset(held))))
-    scores, peaks = (np.sort(np.array(values)) for values in zip(*((m.score, m.peak) for m in found), strict=True))
+    scores, peaks = (
+        np.sort(np.array(values)) for values in zip(*((m.score, m.peak) for m in found), strict=True)
+    )
     return Detector((part,), scores, peaks, false_alarms, len(fitted))
 
 
@@ -272,7 +275,7 @@ def store_detector(model: Autoencoder, detector: Detector, readout: FeatureExtra
         "normal_images": detector.normal_images,
         "threshold": detector.threshold if math.isfinite(detector.threshold) else None,
         "parts": [
-            {name: getattr(part, name) for name in ("kind", "tiles", "reading", "centre", "spread")}
+            {name: getattr(part, name) for name in ("kind", "tiles", "reading", *_SCALES)}
             for part in detector.parts
         ],
         **detector.facts,
@@ -331,8 +334,7 @@ def _read_layout(facts: dict[str, Any], tensors: dict[str, Tensor]) -> Detector:
                 whole_number(one, "tiles", 0, 64),
                 reading,
                 own,
-                number(one, "centre", -1e18, 1e18),
-                number(one, "spread", 1e-18, 1e18),
+                *(number(one, name, 1e-18 if "spread" in name else -1e18, 1e18) for name in _SCALES),
             )
         )
     check_tensors(tensors, rules)

@@ -15,6 +15,7 @@ from isthmus.features.planted_defects import CONTRAST, LARGE_SHARE, SIZES_PX, pl
 MAX_PLANTED_PICTURES = 40
 NEAR_CHANCE = 0.6  # AUROC of the easiest planted defects, below which a detector sees next to nothing
 
+
 @dataclass(frozen=True)
 class PowerRow:
     """How well planted defects of one size are found.

@@ -1,6 +1,6 @@
 """Fit a detector to normal pictures: choose its scores by detection power, and calibrate it by picture.
 
-Calibration scores come from pictures that the score was not fitted to. Where few are held out, the pictures are
+Calibration scores come from pictures that the score was not fitted to. Where few are held out, pictures are
 divided into folds, each is scored by a fit to the others (cross-conformal prediction, Vovk 2015), and the
 detector itself is fitted to all.
 """
@@ -86,9 +86,7 @@ class Chosen(Sequence[Picture]):
 class NormalRows:
     """What scores read of normal pictures: each picture is read once, as long as there is memory for it."""
 
-    def __init__(
-        self, model: Autoencoder, extractor: FeatureExtractor, pictures: Sequence[Picture]
-    ) -> None:
+    def __init__(self, model: Autoencoder, extractor: FeatureExtractor, pictures: Sequence[Picture]) -> None:
         self.model, self.extractor, self.pictures = model, extractor, pictures
         self._kept: dict[tuple[str, int, int], Tensor] = {}
         self._bytes = 0
@@ -114,10 +112,9 @@ class NormalRows:
 
     def fit(self, part: Part, rows: Rows, seed: int) -> Part:
         """The part fitted to these pictures."""
-        fitted = fit_part(
-            part.kind, part.tiles, self.iter(part.kind, part.tiles, rows), len(rows), seed=seed
-        )
-        return dataclasses.replace(fitted, centre=part.centre, spread=part.spread)
+        fitted = fit_part(part.kind, part.tiles, self.iter(part.kind, part.tiles, rows), len(rows), seed=seed)
+        scales = {name: getattr(part, name) for name in ("centre", "spread", "map_centre", "map_spread")}
+        return dataclasses.replace(fitted, **scales)
 
     def maps(self, parts: Sequence[Part], rows: Rows) -> Iterator[PictureMap]:
         """Score and map of each of these pictures."""
@@ -186,17 +183,23 @@ def choose_parts(
     for place, one in enumerate(candidates):
         report(place / len(candidates), "trying scores on planted defects")
         part = normal.fit(Part(one.kind, one.tiles, "max", {}), fit_rows, seed)
-        clean = normal.scores([part], tried)
+        maps = [(one.score, one.peak) for one in normal.maps([part], tried)]
+        clean, peaks = (np.array(values) for values in zip(*maps, strict=True))
         aurocs = [measure_auroc(clean, _score_planted(normal, [part], tried, size, seed)) for size in sizes]
-        spread = max(float(clean.std()), 1e-12)
-        part = dataclasses.replace(part, centre=float(clean.mean()), spread=spread)
+        part = dataclasses.replace(
+            part,
+            centre=float(clean.mean()),
+            spread=max(float(clean.std()), 1e-12),
+            map_centre=float(peaks.mean()),
+            map_spread=max(float(peaks.std()), 1e-12),
+        )
         found.append((float(np.mean(aurocs)), part))
         table[part.title] = round(float(np.mean(aurocs)), 3)
     best = max(auroc for auroc, _ in found)
     strong = [part for auroc, part in found if auroc >= max(STRONG_AUROC, best - STRONG_MARGIN)]
     if len(strong) < 2:
         chosen = next(part for auroc, part in found if auroc == best)
-        strong = [dataclasses.replace(chosen, centre=0.0, spread=1.0)]
+        strong = [dataclasses.replace(chosen, centre=0.0, spread=1.0, map_centre=0.0, map_spread=1.0)]
     return strong, table
 
 

@@ -66,7 +66,7 @@ def looks_to_facts(looks: Sequence[PictureLook]) -> dict[str, list[float]]:
 
 
 def list_differences(look: PictureLook, facts: object) -> list[str]:
-    """In what a picture differs from normal ones: `size`, `brightness`, `sharpness`; none for unsound facts."""
+    """In what a picture differs from normal ones: `size`, `brightness`, `sharpness`."""
     if not isinstance(facts, dict):
         return []
     found = []

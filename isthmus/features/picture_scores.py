@@ -1,8 +1,8 @@
 """Scores of pictures of any size: each is read from a map of the picture, and the map is what is shown.
 
-A `Part` is a kind of score with what it was fitted to. It reads whole pictures, resized to the model's size, or
-overlapping tiles of them. The map of a picture has one value for each place that the score distinguishes: one
-for a whole picture whose features have no places, else a grid, the mean of overlapping tiles, or every pixel.
+A `Part` is a kind of score with what it was fitted to. It reads whole pictures, resized to the model's size,
+or overlapping tiles of them. The map of a picture has one value for each place that the score distinguishes:
+one for a whole picture whose features have no places, else a grid, the mean of overlapping tiles, or every pixel.
 The score is the map's maximum (`max`), or the mean of a whole picture's map (`mean`).
 """
 
@@ -71,8 +71,9 @@ class Part:
         tiles: 0 reads whole pictures; n reads tiles of pictures that were made n times smaller.
         reading: how a picture's score is read from its map.
         tensors: what it was fitted to.
-        centre, spread: mean and deviation of the scores of normal pictures, by which it is made a z-score
+            centre, spread: mean and deviation of the scores of normal pictures, by which it is made a z-score
             where several parts are averaged.
+        map_centre, map_spread: those of the peaks of their maps, by which maps are averaged.
     """
 
     kind: Kind
@@ -81,6 +82,8 @@ class Part:
     tensors: dict[str, Tensor]
     centre: float = 0.0
     spread: float = 1.0
+    map_centre: float = 0.0
+    map_spread: float = 1.0
 
     def in_single_precision(self) -> Part:
         """The same with tensors that need not be converted for each picture."""

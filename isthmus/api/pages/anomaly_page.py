@@ -41,8 +41,8 @@ def anomaly_page(found: AnomalyResult) -> Report:
             "What this detector finds",
             ["defects", "contrast", "planted", "found, %", "AUROC"],
             [[row.title, row.contrast, row.planted, 100 * row.found, row.auroc] for row in found.power],
-            note="Contrast: change of brightness, of the range from black to white. Found: flagged at the rate "
-            "of false alarms above. AUROC: 0.5 is chance.",
+            note="Contrast: change of brightness, of the range from black to white. Found: flagged at the "
+            "rate of false alarms above. AUROC: 0.5 is chance.",
         )
     if found.labels is not None:
         one = found.labels
