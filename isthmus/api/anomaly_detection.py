@@ -153,10 +153,10 @@ def _score(
 
     from isthmus.evaluation.detection import MaskComparison, list_good_classes, measure_labels
     from isthmus.features.anomalies import map_with
-    from isthmus.features.detection_power import power_from_facts
     from isthmus.features.marked_regions import find_boxes, mark_pixels
     from isthmus.features.picture_looks import list_differences, measure_look
     from isthmus.features.picture_scores import count_tiles, enlarge_map
+    from isthmus.features.power_rows import power_from_facts
 
     detector, stop = scorer.detector, Interruption()
     comparison = None if masks is None else MaskComparison()

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from isthmus.evaluation.detection import LabelMetrics, MaskMetrics
     from isthmus.features.anomalies import Detector
-    from isthmus.features.detection_power import PowerRow
     from isthmus.features.marked_regions import Box
+    from isthmus.features.power_rows import PowerRow
     from isthmus.features.readout import FeatureExtractor
     from isthmus.model.autoencoder import Autoencoder
     from isthmus.reports.overlays import OverlayItem
@@ -198,7 +198,7 @@ class AnomalyResult(PictureResult):
 
     @property
     def power_text(self) -> str | None:
-        from isthmus.features.detection_power import describe_power
+        from isthmus.features.power_rows import describe_power
 
         return describe_power(self.power, self.false_alarms) or None
 

@@ -199,7 +199,7 @@ def store_scorer(scorer: Scorer, model: ModelLike) -> None:
 
 def note_detector(detector: Detector) -> None:
     """Log what weakens a detector: too few held-out pictures for the rate, or power near chance."""
-    from isthmus.features.detection_power import is_near_chance, power_from_facts
+    from isthmus.features.power_rows import is_near_chance, power_from_facts
 
     held_out = len(detector.calibration)
     if math.isinf(detector.threshold):

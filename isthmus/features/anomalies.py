@@ -2,8 +2,8 @@
 
 A detector is one score (`isthmus.features.anomaly_kinds`), or several of which the z-scores are averaged.
 What is calibrated is the score of a *picture*, whatever its size and the number of its tiles. The threshold
-is the order statistic of conformal prediction (Vovk et al. 2005; Bates et al. 2023) on pictures that the score was
-not fitted to: the chance that a new normal picture lies above it is at most the false-alarm rate.
+is the order statistic of conformal prediction (Vovk et al. 2005; Bates et al. 2023) on pictures that the
+score was not fitted to: the chance that a new normal picture lies above it is at most the false-alarm rate.
 """
 
 from __future__ import annotations

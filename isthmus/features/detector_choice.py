@@ -22,13 +22,12 @@ from isthmus.features.anomaly_kinds import Kind
 from isthmus.features.detection_power import (
     MAX_PLANTED_PICTURES,
     PlantedPictures,
-    PowerRow,
     measure_auroc,
     measure_row,
     planted_sizes,
-    power_to_facts,
 )
 from isthmus.features.picture_scores import Part, Picture, PictureMap, fit_part, iter_rows, map_rows
+from isthmus.features.power_rows import PowerRow, power_to_facts
 from isthmus.features.readout import FeatureExtractor
 from isthmus.model.autoencoder import Autoencoder
 

@@ -2,7 +2,8 @@
 
 A `Part` is a kind of score with what it was fitted to. It reads whole pictures, resized to the model's size,
 or overlapping tiles of them. The map of a picture has one value for each place that the score distinguishes:
-one for a whole picture whose features have no places, else a grid, the mean of overlapping tiles, or every pixel.
+one for a whole picture whose features have no places, else a grid, the mean of overlapping tiles, or every
+pixel.
 The score is the map's maximum (`max`), or the mean of a whole picture's map (`mean`).
 """
 
