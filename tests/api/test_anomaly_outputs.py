@@ -139,7 +139,7 @@ def test_the_exit_code_says_what_was_found(capsys: pytest.CaptureFixture[str]) -
         "reconstruction",
         "--tiles",
         "--false-alarms",
-        "0.05",
+        "0.1",
         "--quiet",
     ]
     assert main(["anomalies", MODEL, "new/chipped", *words]) == 0
