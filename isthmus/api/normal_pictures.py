@@ -6,6 +6,7 @@ import builtins
 import logging
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isthmus.api.inputs import DataLike, PathLike, Range
@@ -66,7 +67,7 @@ def resolve_normal_pictures(
     """
     import numpy as np
 
-    from isthmus.evaluation.training_data import find_training_images, find_training_split
+    from isthmus.evaluation.training_data import find_training_images
     from isthmus.features.anomalies import MAX_NORMAL_IMAGES
     from isthmus.features.detector_choice import make_plan
     from isthmus.images.store import content_hash
@@ -88,10 +89,10 @@ def resolve_normal_pictures(
         options: dict[str, Any] = model.summary.get("options") or {}
         range = tuple(options["range"]) if options.get("range") else range  # type: ignore[assignment]
     source = open_pictures(model, data, range=range, ignore_mask=ignore_mask)
-    split = find_training_split(model, None if normal is None else _as_given(normal, source))
-    if split is not None and normal is None:
-        known = {*split.train.names, *(() if split.held_out is None else split.held_out.names)}
-        source = source.subset([row for row, name in enumerate(source.names) if name in known])
+    known = _find_names(model, normal, source)
+    if known is not None and normal is None:
+        chosen_names = known[0] | known[1]
+        source = source.subset([row for row, name in enumerate(source.names) if name in chosen_names])
     if len(source) > MAX_NORMAL_IMAGES:
         chosen = np.sort(np.random.default_rng(seed).permutation(len(source))[:MAX_NORMAL_IMAGES])
         source = source.subset(chosen.tolist())
@@ -100,15 +101,16 @@ def resolve_normal_pictures(
     by_content = [f"{value:016x}" for value in hashes]
     keys = _group_keys(source.names, groups, by_content)
     fitted = None
-    if split is not None:
-        seen_names = set(split.train.names)
+    if known is not None:
+        seen_names = known[0]
         unseen = {row for row, name in enumerate(source.names) if name not in seen_names}
         # A part of which the network saw one picture was seen.
         seen_groups = {keys[row] for row, name in enumerate(source.names) if name in seen_names}
         unseen = {row for row in unseen if keys[row] not in seen_groups}
         if len(unseen) >= MIN_UNSEEN:
             fitted = np.array(sorted(set(builtins.range(len(source))) - unseen), dtype=np.int64)
-            if model.recipe.corruption.marks_defects and len(unseen) >= MIN_UNSEEN_FOLDS:
+            fits_to_unseen = model.recipe.corruption.marks_defects and len(unseen) >= MIN_UNSEEN_FOLDS
+            if fits_to_unseen or len(fitted) < MIN_UNSEEN:
                 kept = sorted(unseen)
                 source, looks = source.subset(kept), [looks[row] for row in kept]
                 keys, fitted = [keys[row] for row in kept], None
@@ -126,8 +128,43 @@ def resolve_normal_pictures(
     return NormalPictures(source, reference, plan, tuple(looks))
 
 
-def _as_given(normal: DataLike, source: PictureSource) -> DataLike:
-    return normal if source._images is None else source._images
+def _find_names(
+    model: Autoencoder, normal: DataLike | None, source: PictureSource
+) -> tuple[set[str], set[str]] | None:
+    """Names of the pictures that the network was trained on, and of those it held out; None if unknown."""
+    from isthmus.evaluation.training_data import find_training_split
+
+    recorded = model.summary.get("data") or {}
+    start, given = "", None
+    if normal is not None:
+        inside = _place_inside(normal, recorded.get("source"))
+        if inside is None:  # perhaps the same pictures in another place
+            images = recorded.get("images")
+            if not isinstance(images, int) or not 0 < images <= len(source):
+                return None
+            given = normal if source.in_memory is None else source.in_memory
+        else:
+            start = inside
+    split = find_training_split(model, given)
+    if split is None:
+        return None
+    parts = (split.train.names, () if split.held_out is None else split.held_out.names)
+    trained, held = ({name[len(start) :] for name in names if name.startswith(start)} for names in parts)
+    return (trained, held) if trained or held else None
+
+
+def _place_inside(normal: DataLike, source: object) -> str | None:
+    """What names below `source` begin with for files of the folder `normal`; None where it is elsewhere."""
+    if not isinstance(normal, (str, os.PathLike)) or not isinstance(source, str):
+        return None
+    folder, top = Path(normal), Path(source)
+    if not folder.is_dir() or not top.is_dir():
+        return None
+    try:
+        inside = folder.resolve().relative_to(top.resolve())
+    except ValueError:
+        return None
+    return "".join(f"{part}/" for part in inside.parts)
 
 
 def _look_at(

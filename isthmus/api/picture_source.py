@@ -58,6 +58,11 @@ class PictureSource:
     def channels(self) -> int:
         return self.model.channels if self._images is None else self._images.channels
 
+    @property
+    def in_memory(self) -> ImageSet | None:
+        """The set, where its pictures are not read one at a time."""
+        return self._images
+
     def read(self, row: int) -> Picture:
         """One picture.
 

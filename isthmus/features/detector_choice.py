@@ -36,6 +36,8 @@ Report = Callable[[float, str], None]
 
 FOLDS = 5
 MAX_CROSS_FITTED = 500  # pictures; of more, a fifth is enough to calibrate on
+MIN_PLANTED_PICTURES = 6
+MAX_PLANTED_PIXELS = 2**24  # of pictures with planted defects, for each size of these
 PICTURES_AT_ONCE = 64  # of which rows are read together
 MAX_KEPT_BYTES = 2**29  # of rows of normal pictures
 MAX_TRIED_FIT, MAX_TRIED = 150, 24  # pictures that candidates are fitted to and tried on
@@ -131,6 +133,11 @@ class NormalRows:
         """Scores of these pictures."""
         return np.array([one.score for one in self.maps(parts, rows)], dtype=np.float64)
 
+    def at_most(self, count: int, row: int) -> int:
+        """How many pictures get planted defects: fewer where they are as large as this one."""
+        height, width = self.pictures[row].pixels.shape[:2]
+        return max(MIN_PLANTED_PICTURES, min(count, MAX_PLANTED_PIXELS // (height * width)))
+
     @staticmethod
     def _key(kind: Kind, tiles: int, row: int) -> tuple[str, int, int]:
         shared = "pooled" if kind in ("density", "mixture", "neighbour") else kind
@@ -174,7 +181,7 @@ def choose_parts(
     first, held = plan.folds[0]
     random = np.random.default_rng(seed)
     fit_rows = np.sort(random.permutation(first)[:MAX_TRIED_FIT])
-    tried = np.sort(random.permutation(held)[:MAX_TRIED])
+    tried = np.sort(random.permutation(held)[: normal.at_most(MAX_TRIED, int(held[0]))])
     sizes = planted_sizes(Chosen(normal.pictures, tried))
     sizes = sizes if len(sizes) < 3 else [sizes[0], sizes[-2], None]
     found: list[tuple[float, Part]] = []
@@ -228,7 +235,8 @@ def fit_to_pictures(
             peaks.append(one.peak)
             share = (number + (place + 1) / len(held)) / len(plan.folds)
             report(0.7 * share, "calibrating on held-out pictures")
-        count = math.ceil(min(MAX_PLANTED_PICTURES, total) * len(held) / total)
+        most = min(normal.at_most(MAX_PLANTED_PICTURES, int(held[0])), total)
+        count = math.ceil(most * len(held) / total)
         own = np.random.default_rng(seed).permutation(len(held))[:count]
         tried.append((fitted, held[np.sort(own)]))
     if len(plan.folds) > 1:
