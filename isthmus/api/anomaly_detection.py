@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -34,8 +35,9 @@ from isthmus.progress import Progress, start_task
 from isthmus.wording import format_count
 
 if TYPE_CHECKING:
-    pass
+    from isthmus.features.marked_regions import Box
 
+_SECONDS_BETWEEN_UPDATES = 2.0  # of the progress, where pictures take long
 FAR_SHARE = 0.2  # of new pictures that may look unlike normal ones before it is noted
 
 
@@ -161,33 +163,35 @@ def _score(
     detector, stop = scorer.detector, Interruption()
     comparison = None if masks is None else MaskComparison()
     good = list_good_classes(source.classes)
-    rows: list[int] = []
-    scores: list[float] = []
-    boxes: list[tuple[Any, ...]] = []
+    done: list[tuple[int, float, tuple[Box, ...]]] = []  # row, score and boxes of each picture
     differences: dict[str, int] = {}
     tiles = 0
     before = len(source.skipped)
     factor = detector.parts[0].tiles if detector.kind != "segmentation" else 0
     with stop, start_task(progress, "scoring", len(source), "images") as task:
         for chunk_rows, pictures in source.iter_chunks():
+            shown = time.monotonic()
             found = map_with(scorer.model, scorer.extractor, detector, pictures)
-            part: list[tuple[float, tuple[Any, ...]]] = []
             for row, picture, one in zip(chunk_rows, pictures, found, strict=True):
                 shape, marked = picture.pixels.shape, None
                 if one.score > detector.threshold:
                     marked = mark_pixels(one.heat, shape, detector.map_threshold, picture.ignored)
-                part.append((one.score, () if marked is None else find_boxes(marked)))
                 if comparison is not None:
                     _compare(comparison, masks, source, row, enlarge_map(one.heat, shape), marked, good)
                 for name in list_differences(measure_look(picture), detector.facts.get("looks")):
                     differences[name] = differences.get(name, 0) + 1
                 if factor:
                     tiles += count_tiles(shape, factor, scorer.extractor.reading.size)
-                if task.total <= 1000 or len(part) == len(pictures):
-                    task.update(len(rows) + len(part))
-            rows += chunk_rows
-            scores += [value for value, _ in part]
-            boxes += [own for _, own in part]
+                done.append((row, one.score, () if marked is None else find_boxes(marked)))
+                if time.monotonic() - shown > _SECONDS_BETWEEN_UPDATES:
+                    shown = time.monotonic()
+                    task.update(len(done))
+            task.update(len(done))
+    rows, scores, boxes = (
+        [row for row, _, _ in done],
+        [value for _, value, _ in done],
+        [b for _, _, b in done],
+    )
     stop.check(len(scores), len(source), "image")
     log_skipped(source.skipped[before:])
     _note_differences(differences, len(scores))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from isthmus.api.picture_source import PictureSource
 from isthmus.api.reference import ReferenceKind
 from isthmus.api.result import PictureResult, check_scale
+from isthmus.errors import DataError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -331,6 +332,10 @@ class AnomalyResult(PictureResult):
         """The ten most unusual images above the same with their maps, each with its name."""
         from isthmus.reports.overlays import draw_overlay_sheet
 
+        if not self.images:
+            raise DataError(
+                "no new picture was scored, so there is none to draw", id="anomalies.none-to-draw"
+            )
         items = [self.overlay(row) for row in self.worst(SHOWN_IMAGES)]
         return draw_overlay_sheet(items, *self.colour_range(), scale=scale)
 
