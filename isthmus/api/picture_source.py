@@ -78,10 +78,10 @@ class PictureSource:
             found = read_for(self.model, os.fspath(self._files[row].place), range=self._range)
             for note in found.notes:
                 log_note(as_message(note, id="reading.note"))
-            self.skipped += [
-                SkippedInput(f"{self.names[row]}{one.name.removeprefix(found.names[0])}", one.reason)
-                for one in found.skipped
-            ]
+            for one in found.skipped:  # pages, of which the first is read
+                again = SkippedInput(f"{self.names[row]}{one.name.removeprefix(found.names[0])}", one.reason)
+                if again not in self.skipped:
+                    self.skipped.append(again)
             pixels = found.image(0)
         ignored = None if self._ignored is None else self._ignored.read(self.names[row], pixels.shape)
         return Picture(pixels, ignored)

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from isthmus.features.picture_scores import MAX_FLOAT_PIXELS, Picture, shrink_pixels
 
 THUMBNAIL_SIDE_PX = 24
-NEAR_COPY_SHARE = 0.2  # of the usual distance of two pictures: nearer ones show one part
+NEAR_COPY_SHARE = 0.1  # of the usual distance of two pictures: nearer ones show one part
 FAR_DEVIATIONS = 6.0  # from the mean of normal pictures
 FAR_SIZE = 1.5  # times the largest, or the smallest, normal side
 MIN_DEVIATION_SHARE = 0.02  # of the mean: what is always the same may differ by as much as this

@@ -185,18 +185,18 @@ def test_tiles_put_together_are_the_picture() -> None:
 def test_the_rate_holds_for_pictures_of_five_sizes(model: Autoencoder, train: ImageSet) -> None:
     extractor = fit_extractor(model, train.subset(np.arange(60)))
     sizes = [(24, 24), (32, 48), (40, 40), (48, 64), (64, 64)]
-    pictures = [picture(i, *sizes[i % 5]) for i in range(150)]
-    rows = NormalRows(model, extractor, pictures[:100])
-    plan = make_plan([str(i) for i in range(100)], seed=0)
+    pictures = [picture(i, *sizes[i % 5]) for i in range(100)]
+    rows = NormalRows(model, extractor, pictures[:60])
+    plan = make_plan([str(i) for i in range(60)], seed=0)
     parts, table = choose_parts(rows, [Candidate("local", 0), Candidate("local", 1)], plan, seed=0)
     detector = fit_to_pictures(rows, parts, plan, false_alarms=0.1, seed=0)
     assert set(table) == {"local", "local of tiles"} and parts[-1].tiles == 1
-    scores = [one.score for one in map_with(model, extractor, detector, pictures[100:])]
+    scores = [one.score for one in map_with(model, extractor, detector, pictures[60:])]
     flagged = int((np.array(scores) > detector.threshold).sum())
     from scipy.stats import binom
 
-    assert binom.ppf(0.001, 50, 0.1) <= flagged <= binom.ppf(0.999, 50, 0.1)
-    planted = [Picture(plant_defect(one.pixels, 12, seed=i)[0]) for i, one in enumerate(pictures[100:])]
+    assert binom.ppf(0.005, 40, 0.1) <= flagged <= binom.ppf(0.995, 40, 0.1)
+    planted = [Picture(plant_defect(one.pixels, 12, seed=i)[0]) for i, one in enumerate(pictures[60:])]
     found = [one.score for one in map_with(model, extractor, detector, planted)]
     assert (np.array(found) > detector.threshold).mean() >= 0.5
     power = power_from_facts(detector.facts["power"])
@@ -206,7 +206,7 @@ def test_the_rate_holds_for_pictures_of_five_sizes(model: Autoencoder, train: Im
     again = read_detector(model)
     assert again is not None and again.threshold == detector.threshold
     assert power_from_facts(again.facts["power"]) == power
-    kept = [one.score for one in map_with(model, extractor, again, pictures[100:])]
+    kept = [one.score for one in map_with(model, extractor, again, pictures[60:])]
     np.testing.assert_allclose(kept, scores, rtol=1e-6)
     del model.attachments["anomalies"]
 
@@ -215,7 +215,8 @@ def test_the_rate_holds_for_pictures_of_five_sizes(model: Autoencoder, train: Im
 
 
 def test_near_copies_are_found_and_alike_pictures_are_not() -> None:
-    pictures = [picture(i) for i in range(30)]
+    coarse = RANDOM.integers(60, 200, (30, 10, 14), dtype=np.uint8)  # each its own pattern
+    pictures = [Picture(one.repeat(4, 0).repeat(4, 1)[..., None]) for one in coarse]
     looks = [measure_look(one) for one in pictures]
     assert find_near_copies(looks) == []
     noisy = np.clip(pictures[4].pixels.astype(int) + RANDOM.integers(-2, 3, pictures[4].pixels.shape), 0, 255)
