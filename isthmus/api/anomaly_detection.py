@@ -240,14 +240,13 @@ def _compare(
     import numpy as np
 
     name = source.names[row]
-    path = find_mask(Path(os.fspath(masks or "")), name)
-    is_good = source.labels is not None and source.classes[source.labels[row]] in good
-    if path is not None:
-        mask = read_mask(path, heat.shape)
-    elif is_good:
+    if source.labels is not None and source.classes[source.labels[row]] in good:
         mask = np.zeros(heat.shape, dtype=bool)
     else:
-        return
+        path = find_mask(Path(os.fspath(masks or "")), name)
+        if path is None:
+            return
+        mask = read_mask(path, heat.shape)
     comparison.add(heat, mask, np.zeros(heat.shape, dtype=bool) if marked is None else marked)
 
 

@@ -66,10 +66,8 @@ def anomaly_page(found: AnomalyResult) -> Report:
     worst = found.worst(SHOWN)
     if worst:
         _add_sheet(page, found, "Most unusual", worst, "The most unusual pictures, and where.")
-        border = [row for row in found.borderline(BORDERLINE + SHOWN) if row not in worst][:BORDERLINE]
-        if border:
-            caption = "Pictures whose scores are nearest to the threshold: look at these yourself."
-            _add_sheet(page, found, "Borderline cases", border, caption)
+        caption = "Pictures whose scores are nearest to the threshold: look at these yourself."
+        _add_sheet(page, found, "Borderline cases", found.borderline(BORDERLINE), caption)
     if found.images:
         order = found.worst(MAX_ROWS)
         more = found.images - len(order)
