@@ -200,8 +200,8 @@ def test_pictures_of_one_part_are_kept_together_by_groups() -> None:
 def test_pictures_unlike_the_normal_ones_are_noted() -> None:
     for seed in range(4):
         write_picture(Path("large", f"{seed}.png"), seed, size=(96, 96))
-    assert any("size" in note for note in inspect("large").notes if "mean little" in note)
-    assert not any("mean little" in note for note in inspect("new/good").notes)
+    assert any("size" in note for note in inspect("large").notes if "means little" in note)
+    assert not any("means little" in note for note in inspect("new/good").notes)
 
 
 @pytest.mark.usefixtures("parts")
@@ -213,7 +213,7 @@ def test_calibration_uses_pictures_that_the_network_did_not_see() -> None:
     given = isthmus.anomalies(model, "new/good", normal="normal", score="density")
     assert (given.normal_images, given.held_out_images) == (24, 16)
     np.testing.assert_allclose(given.scores, found.scores)
-    few = isthmus.train("normal", recipe="dense", code="4", steps=5, val=0.1)
+    few = isthmus.train("normal", recipe="dense", code="4", steps=5, validation=0.1)
     noted = isthmus.anomalies(few, "new/good", score="density")
     assert any("all but 4" in note for note in noted.notes) and noted.held_out_images == 40
 
