@@ -211,6 +211,18 @@ def test_the_rate_holds_for_pictures_of_five_sizes(model: Autoencoder, train: Im
     del model.attachments["anomalies"]
 
 
+def test_tiles_of_many_pictures_never_lie_in_memory_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    from isthmus.features import picture_scores
+
+    monkeypatch.setattr(picture_scores, "MAX_ROW_BYTES", 64 * 100 * 4)
+    rows = (torch.full((500, 100), float(i)) for i in range(20))
+    part = picture_scores.fit_part("neighbour", 1, rows, 20)
+    kept = part.tensors["normal"]
+    assert 20 <= len(kept) <= 64 and len(kept[:, 0].unique()) == 20  # some tiles of every picture
+
+
 # ---------------------------------------------------------------- looks
 
 
