@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from isthmus.reports.overlays import OverlayItem
 
 SHOWN_IMAGES = 10
+_LOW_SHARE = 0.1  # of normal pictures whose maps stay below the colour scale
 SCORES_FILE, REPORT_FILE, LEDGER_FILE = "scores.csv", "report.html", "inspected.json"
 
 
@@ -281,11 +282,11 @@ class AnomalyResult(PictureResult):
 
         detector = self._scorer.detector
         peaks = detector.peaks if len(detector.peaks) else self.scores
-        low = float(np.median(peaks)) if len(peaks) else 0.0
+        low = float(np.quantile(peaks, _LOW_SHARE)) if len(peaks) else 0.0
         limit = detector.map_threshold
         if not np.isfinite(limit):
             limit = float(peaks.max()) if len(peaks) else 1.0
-        return low, limit + max(limit - low, 1e-6 * abs(limit), 1e-12)
+        return low, limit + max((limit - low) / 2, 1e-6 * abs(limit), 1e-12)
 
     def rows(self) -> tuple[list[str], list[list[object]]]:
         header = ["most unusual", self.score, "chance if normal", "flagged"]
