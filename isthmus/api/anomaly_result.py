@@ -91,7 +91,8 @@ class InspectedPicture:
     @property
     def pixels(self) -> npt.NDArray[Any]:
         """`(H, W, C)`, the picture."""
-        return self._result.read_item(self._row)[0].pixels
+        found: npt.NDArray[Any] = self._result.read_item(self._row)[0].pixels
+        return found
 
     @property
     def heat(self) -> npt.NDArray[np.float64]:

@@ -20,6 +20,7 @@ from isthmus.wording import choose_word, format_count
 
 if TYPE_CHECKING:
     from isthmus.features.anomalies import Detector
+    from isthmus.features.anomaly_kinds import Kind
     from isthmus.features.detector_choice import Candidate
     from isthmus.features.readout import FeatureExtractor
     from isthmus.model.autoencoder import Autoencoder
@@ -160,10 +161,11 @@ def list_candidates(
     marks = model.recipe.corruption.marks_defects
     if score == "segmentation":
         return [Candidate("segmentation", 1)]
-    if score not in (None, "auto"):
+    if score is not None and score != "auto":
         return [Candidate(score, one) for one in pieces]
     found = [Candidate("segmentation", 1)] if marks else []
-    found += [Candidate(kind, one) for one in pieces for kind in ("density", "local")]  # type: ignore[arg-type]
+    kinds: tuple[Kind, ...] = ("density", "local")
+    found += [Candidate(kind, one) for one in pieces for kind in kinds]
     if not model.recipe.corruption.is_paired:
         found.append(Candidate("reconstruction", pieces[0]))
     return found

@@ -153,7 +153,8 @@ def write_folder(result: AnomalyResult, folder: Path, *, force: bool, scale: int
 
     earlier = None if force and not result.known_images else read_ledger(folder)
     detector = fingerprint_detector(result._scorer.detector)
-    kept = dict(earlier.files) if earlier is not None and earlier.detector == detector else {}
+    is_same = earlier is not None and earlier.detector == detector
+    kept = dict(earlier.files) if earlier is not None and is_same else {}
     low, high = result.colour_range()
     paths = safe_paths(result.names, suffix=".png")
     files: dict[str, dict[str, Any]] = {}
@@ -175,16 +176,16 @@ def write_folder(result: AnomalyResult, folder: Path, *, force: bool, scale: int
             write_bytes(folder / MASKS / path, encode_mask(item.mask))
             files[result.names[row]] = _facts(result, row)
             task.update(row + 1, result.names[row])
-    files = {**kept, **files}
+    together: dict[str, Mapping[str, Any]] = {**kept, **files}
     header = ["name", "score", "chance", "verdict", "boxes"]
     rows = [
         [name, f"{one['score']:.6g}", f"{one['chance']:.4g}", one["verdict"], format_boxes(one["boxes"])]
-        for name, one in files.items()
+        for name, one in together.items()
     ]
     write_bytes(folder / SCORES_FILE, csv_text(header, rows).encode("utf-8", "surrogateescape"))
     if len(result) or not (folder / REPORT_FILE).exists():
         write_text(folder / REPORT_FILE, result.page())
-    ledger = {"schema": _SCHEMA, "detector": detector, "files": files}
+    ledger = {"schema": _SCHEMA, "detector": detector, "files": together}
     write_text(folder / LEDGER_FILE, json.dumps(ledger, indent=1) + "\n")
 
 

@@ -87,7 +87,7 @@ def resolve_normal_pictures(
             )
         data = model.summary["data"]["source"]
         options: dict[str, Any] = model.summary.get("options") or {}
-        range = tuple(options["range"]) if options.get("range") else range  # type: ignore[assignment]
+        range = tuple(options["range"]) if options.get("range") else range
     source = open_pictures(model, data, range=range, ignore_mask=ignore_mask)
     known = _find_names(model, normal, source)
     if known is not None and normal is None:

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from isthmus.api.anomaly_detection import AnomalyResult, anomalies
+from isthmus.api.anomaly_detection import anomalies
+from isthmus.api.anomaly_result import AnomalyResult
 from isthmus.cli.command import Override, build_command
 from isthmus.cli.console import Console
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from isthmus.errors import ModelFileError
+from isthmus.features.layers import activations
 from isthmus.features.neighbourhood import nearest
 from isthmus.features.readout import GRID_SIDE, FeatureExtractor, FeatureSpec, pool_batch
 from isthmus.metrics.baselines import principal_subspace
@@ -253,7 +254,5 @@ def passes_per_batch(model: Autoencoder, extractor: FeatureExtractor, numbers_pe
     """How many tiles go through the network at once."""
     height, width = extractor.reading.size
     tile = torch.zeros(1, model.channels, height, width)
-    from isthmus.features.layers import activations
-
-    numbers: Any = activations(model, tile, extractor.reading.layer).numel()
+    numbers = int(activations(model, tile, extractor.reading.layer).numel())
     return max(4, min(256, numbers_per_pass // max(1, numbers)) // 4 * 4)

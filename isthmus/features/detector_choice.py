@@ -135,7 +135,7 @@ class NormalRows:
 
     def at_most(self, count: int, row: int) -> int:
         """How many pictures get planted defects: fewer where they are as large as this one."""
-        height, width = self.pictures[row].pixels.shape[:2]
+        height, width = map(int, self.pictures[row].pixels.shape[:2])
         return max(MIN_PLANTED_PICTURES, min(count, MAX_PLANTED_PIXELS // (height * width)))
 
     @staticmethod

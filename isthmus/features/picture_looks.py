@@ -94,7 +94,7 @@ def find_near_copies(looks: Sequence[PictureLook], *, seed: int = 0) -> list[tup
         rows = np.sort(np.random.default_rng(seed).permutation(rows)[:MAX_COMPARED])
     if len(rows) < 4:
         return []
-    vectors = torch.from_numpy(np.stack([looks[row].thumbnail for row in rows])).double()
+    vectors = torch.from_numpy(np.stack([looks[int(row)].thumbnail for row in rows])).double()
     away = torch.cdist(vectors, vectors)
     first, second = torch.triu_indices(len(rows), len(rows), 1)
     distances = away[first, second]

@@ -81,7 +81,7 @@ def _draw_ring(side: int, _random: np.random.Generator) -> npt.NDArray[np.float3
     y, x = _grid(side)
     line = max(0.3, 3.0 / side)  # about one and a half pixels
     away = np.abs(np.hypot(y, x) - (1 - line))
-    return np.clip(1.5 * (1 - away / line), 0, 1).astype(np.float32)
+    return np.asarray(np.clip(1.5 * (1 - away / line), 0, 1), dtype=np.float32)
 
 
 def _draw_specks(side: int, random: np.random.Generator) -> npt.NDArray[np.float32]:
@@ -91,7 +91,7 @@ def _draw_specks(side: int, random: np.random.Generator) -> npt.NDArray[np.float
     for angle in random.uniform(0, 2 * np.pi) + np.arange(5) * 2 * np.pi / 5:
         centre = (0.7 * np.sin(angle), 0.7 * np.cos(angle))
         drawn = np.maximum(drawn, np.hypot(y - centre[0], x - centre[1]) < radius)
-    return np.maximum(drawn, np.hypot(y, x) < radius).astype(np.float32)
+    return np.asarray(np.maximum(drawn, np.hypot(y, x) < radius), dtype=np.float32)
 
 
 def _draw_chip(side: int, random: np.random.Generator) -> npt.NDArray[np.float32]:

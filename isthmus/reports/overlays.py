@@ -20,7 +20,8 @@ from isthmus.reports.charts import DPI
 
 MIN_SIDE_PX, MAX_SIDE_PX = 256, 1600  # of the picture on an overlay
 CELL_PX, MAX_CELL_PX = 300, 4096
-SCALE_WIDTH_PX, FONT_PX, GAP_PX = 18, 15, 8
+SCALE_WIDTH_PX, GAP_PX = 18, 8
+FONT_PX, SHEET_FONT_PX = 15, 22
 COLUMNS = 4
 _CONTOUR = (0, 220, 255)
 _PAPER, _INK, _ALERT = (255, 255, 255), (30, 34, 40), (190, 30, 20)
@@ -88,8 +89,8 @@ def draw_overlay_sheet(
     """A PNG: pictures in rows, each above the same with heat and contour and above its own caption."""
     from PIL import Image, ImageDraw, ImageFont
 
-    font = ImageFont.load_default(FONT_PX)
-    line = round(FONT_PX * 1.5)
+    font = ImageFont.load_default(SHEET_FONT_PX)
+    line = round(SHEET_FONT_PX * 1.5)
     cells = []
     for item in items:
         plain, warm = (

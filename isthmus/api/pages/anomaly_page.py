@@ -26,7 +26,8 @@ def anomaly_page(found: AnomalyResult) -> Report:
             "model": found.model,
             "score": detector.title,
             "fitted to": format_count(found.normal_images, "normal picture"),
-            "threshold set on": format_count(found.held_out_images, "other normal picture"),
+            "threshold set on": f"{format_count(found.held_out_images, 'normal picture')}, each left out of "
+            "the fit that scored it",
         },
     )
     for note in found.notes:
