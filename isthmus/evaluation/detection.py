@@ -166,8 +166,8 @@ class MaskComparison:
         by_value = np.linspace(float(some.min()), highest, BINS // 2)
         self._edges = np.sort(np.concatenate([by_rank, by_value]))
         waiting, self._waiting = self._waiting, []
-        for one in waiting:
-            self._count(*one)
+        for item in waiting:
+            self._count(*item)
 
     def _count(
         self, heat: npt.NDArray[np.float32], mask: npt.NDArray[np.bool_], marked: npt.NDArray[np.bool_]

@@ -96,8 +96,8 @@ def _matches_inventory(recorded: dict[str, Any], source: str) -> bool:
 
 
 def _read_training_part(model: Autoencoder, source: str, fingerprint: str) -> ImageSet | None:
-    found = _split_as_trained(model, source, fingerprint)
-    return None if found is None else found.train
+    parts = _split_as_trained(model, source, fingerprint)
+    return None if parts is None else parts.train
 
 
 def _split_as_trained(model: Autoencoder, source: Any, fingerprint: str) -> TrainingData | None:

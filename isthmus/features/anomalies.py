@@ -165,23 +165,23 @@ def map_with_parts(
         yield from map_pictures(model, extractor, parts[0], pictures)
         return
     streams = [map_pictures(model, extractor, part, pictures) for part in parts]
-    for index, found in enumerate(zip(*streams, strict=True)):
-        yield average_maps(parts, found, pictures[index].ignored)
+    for index, maps in enumerate(zip(*streams, strict=True)):
+        yield average_maps(parts, maps, pictures[index].ignored)
 
 
 def average_maps(
-    parts: Sequence[Part], found: Sequence[PictureMap], ignored: npt.NDArray[np.bool_] | None
+    parts: Sequence[Part], maps: Sequence[PictureMap], ignored: npt.NDArray[np.bool_] | None
 ) -> PictureMap:
     """Score and map of one picture: means of the z-scores and of the maps of several parts."""
     if len(parts) == 1:
-        return found[0]
-    side = [max(one.heat.shape[axis] for one in found) for axis in (0, 1)]
+        return maps[0]
+    side = [max(picture_map.heat.shape[axis] for picture_map in maps) for axis in (0, 1)]
     size = (min(side[0], MAX_COMBINED_SIDE), min(side[1], MAX_COMBINED_SIDE))
     heat = np.zeros(size, dtype=np.float64)
     score = 0.0
-    for part, one in zip(parts, found, strict=True):
-        score += (one.score - part.centre) / part.spread / len(parts)
-        heat += (_resize_peaks(one.heat, size) - part.map_centre) / part.map_spread / len(parts)
+    for part, picture_map in zip(parts, maps, strict=True):
+        score += (picture_map.score - part.centre) / part.spread / len(parts)
+        heat += (_resize_peaks(picture_map.heat, size) - part.map_centre) / part.map_spread / len(parts)
     return PictureMap(score, heat.astype(np.float32), peak_of(heat, ignored))
 
 
@@ -226,9 +226,9 @@ def fit_detector(
     fitted, held = hold_out(normal, CALIBRATION_SHARE, limit=10_000, seed=seed)
     rows = iter_rows(model, readout, kind, 0, Pictures(normal.subset(fitted)))
     part = fit_part(kind, 0, rows, len(fitted), seed=seed)
-    found = list(map_pictures(model, readout, part, Pictures(normal.subset(held))))
+    maps = list(map_pictures(model, readout, part, Pictures(normal.subset(held))))
     scores, peaks = (
-        np.sort(np.array(values)) for values in zip(*((m.score, m.peak) for m in found), strict=True)
+        np.sort(np.array(values)) for values in zip(*((m.score, m.peak) for m in maps), strict=True)
     )
     return Detector((part,), scores, peaks, false_alarms, len(fitted))
 
@@ -248,17 +248,18 @@ def check_enough(count: int, least: int) -> None:
 
 def score(model: Autoencoder, readout: FeatureExtractor, detector: Detector, images: ImageSet) -> Scores:
     """`(N,)` scores of images, higher = more unusual."""
-    found = map_with(model, readout, detector, Pictures(images))
-    return np.array([one.score for one in found], dtype=np.float64)
+    maps = map_with(model, readout, detector, Pictures(images))
+    return np.array([picture_map.score for picture_map in maps], dtype=np.float64)
 
 
 def score_maps(
     model: Autoencoder, readout: FeatureExtractor, detector: Detector, images: ImageSet
 ) -> list[Scores]:
     """The map that each image's score is read from: `(H, W)`, of the image's own size."""
-    found = map_with(model, readout, detector, Pictures(images))
+    maps = map_with(model, readout, detector, Pictures(images))
     return [
-        enlarge_map(one.heat, images.image(index).shape).astype(np.float64) for index, one in enumerate(found)
+        enlarge_map(picture_map.heat, images.image(index).shape).astype(np.float64)
+        for index, picture_map in enumerate(maps)
     ]
 
 
@@ -317,24 +318,24 @@ def _read_layout(facts: dict[str, Any], tensors: dict[str, Tensor]) -> Detector:
         raise ValueError("its parts are not described")
     rules: dict[str, Rule] = {"calibration": Rule("n"), "peaks": Rule("n")}
     parts = []
-    for place, one in enumerate(described):
-        kind = _check_kind(one["kind"])
-        reading: Literal["max", "mean"] = one["reading"]
+    for place, description in enumerate(described):
+        kind = _check_kind(description["kind"])
+        reading: Literal["max", "mean"] = description["reading"]
         if reading not in ("max", "mean"):
             raise ValueError("it is not known how a score is read from its map")
         own = {name.partition("-")[2]: t for name, t in tensors.items() if name.startswith(f"{place}-")}
         if kind == "segmentation":
             rules |= {f"{place}-{name}": _any_rule(tensor) for name, tensor in own.items()}
         else:
-            known = KINDS_OF_TILES[kind].rules
-            rules |= {f"{place}-{name}": _placed(rule, place) for name, rule in known.items()}
+            own_rules = KINDS_OF_TILES[kind].rules
+            rules |= {f"{place}-{name}": _placed(rule, place) for name, rule in own_rules.items()}
         parts.append(
             Part(
                 kind,
-                whole_number(one, "tiles", 0, 64),
+                whole_number(description, "tiles", 0, 64),
                 reading,
                 own,
-                *(number(one, name, 1e-18 if "spread" in name else -1e18, 1e18) for name in _SCALES),
+                *(number(description, name, 1e-18 if "spread" in name else -1e18, 1e18) for name in _SCALES),
             )
         )
     check_tensors(tensors, rules)

@@ -153,8 +153,8 @@ def _fit_neighbour(rows: Tensor, _seed: int) -> dict[str, Tensor]:
 
 def _fit_local(rows: Tensor, seed: int) -> dict[str, Tensor]:
     count = max(1, min(len(rows), MAX_PARTS_PER_PLACE * 16 // rows.shape[1]))
-    kept = np.sort(np.random.default_rng(seed).permutation(len(rows))[:count])
-    return {"parts": rows[torch.from_numpy(kept)].half()}
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(rows))[:count])
+    return {"parts": rows[torch.from_numpy(chosen)].half()}
 
 
 # ---------------------------------------------------------------- scoring

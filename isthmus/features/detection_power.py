@@ -53,8 +53,8 @@ def measure_row(
     threshold: float,
 ) -> PowerRow:
     """How well planted defects of one size are found, by the scores of pictures with and without them."""
-    found = float((planted > threshold).mean())
-    return PowerRow(size_px, CONTRAST, len(planted), round(found, 4), round(measure_auroc(clean, planted), 4))
+    share = float((planted > threshold).mean())
+    return PowerRow(size_px, CONTRAST, len(planted), round(share, 4), round(measure_auroc(clean, planted), 4))
 
 
 def measure_auroc(normal: npt.NDArray[Any], unusual: npt.NDArray[Any]) -> float:

@@ -123,15 +123,15 @@ class NormalRows:
         streams = [self.iter(part.kind, part.tiles, rows) for part in parts]
         for row, read in zip(rows, zip(*streams, strict=True), strict=True):
             picture = self.pictures[int(row)]
-            found = [
-                map_rows(part, self.extractor, one, picture.pixels.shape, picture.ignored)
-                for part, one in zip(ready, read, strict=True)
+            maps = [
+                map_rows(part, self.extractor, read_rows, picture.pixels.shape, picture.ignored)
+                for part, read_rows in zip(ready, read, strict=True)
             ]
-            yield average_maps(parts, found, picture.ignored)
+            yield average_maps(parts, maps, picture.ignored)
 
     def scores(self, parts: Sequence[Part], rows: Rows) -> Scores:
         """Scores of these pictures."""
-        return np.array([one.score for one in self.maps(parts, rows)], dtype=np.float64)
+        return np.array([picture_map.score for picture_map in self.maps(parts, rows)], dtype=np.float64)
 
     def at_most(self, count: int, row: int) -> int:
         """How many pictures get planted defects: fewer where they are as large as this one."""
@@ -184,12 +184,12 @@ def choose_parts(
     tried = np.sort(random.permutation(held)[: normal.at_most(MAX_TRIED, int(held[0]))])
     sizes = planted_sizes(Chosen(normal.pictures, tried))
     sizes = sizes if len(sizes) < 3 else [sizes[0], sizes[-2], None]
-    found: list[tuple[float, Part]] = []
+    rated: list[tuple[float, Part]] = []
     table: dict[str, float] = {}
-    for place, one in enumerate(candidates):
+    for place, candidate in enumerate(candidates):
         report(place / len(candidates), "trying scores on planted defects")
-        part = normal.fit(Part(one.kind, one.tiles, "max", {}), fit_rows, seed)
-        maps = [(one.score, one.peak) for one in normal.maps([part], tried)]
+        part = normal.fit(Part(candidate.kind, candidate.tiles, "max", {}), fit_rows, seed)
+        maps = [(picture_map.score, picture_map.peak) for picture_map in normal.maps([part], tried)]
         clean, peaks = (np.array(values) for values in zip(*maps, strict=True))
         aurocs = [measure_auroc(clean, _score_planted(normal, [part], tried, size, seed)) for size in sizes]
         part = dataclasses.replace(
@@ -199,12 +199,12 @@ def choose_parts(
             map_centre=float(peaks.mean()),
             map_spread=max(float(peaks.std()), 1e-12),
         )
-        found.append((float(np.mean(aurocs)), part))
+        rated.append((float(np.mean(aurocs)), part))
         table[part.title] = round(float(np.mean(aurocs)), 3)
-    best = max(auroc for auroc, _ in found)
-    strong = [part for auroc, part in found if auroc >= max(STRONG_AUROC, best - STRONG_MARGIN)]
+    best = max(auroc for auroc, _ in rated)
+    strong = [part for auroc, part in rated if auroc >= max(STRONG_AUROC, best - STRONG_MARGIN)]
     if len(strong) < 2:
-        chosen = next(part for auroc, part in found if auroc == best)
+        chosen = next(part for auroc, part in rated if auroc == best)
         strong = [dataclasses.replace(chosen, centre=0.0, spread=1.0, map_centre=0.0, map_spread=1.0)]
     return strong, table
 
@@ -230,9 +230,9 @@ def fit_to_pictures(
     for number, (fit_rows, held) in enumerate(plan.folds):
         report(0.7 * number / len(plan.folds), "calibrating on held-out pictures")
         fitted = [normal.fit(part, fit_rows, seed) for part in parts]
-        for place, one in enumerate(normal.maps(fitted, held)):
-            scores.append(one.score)
-            peaks.append(one.peak)
+        for place, picture_map in enumerate(normal.maps(fitted, held)):
+            scores.append(picture_map.score)
+            peaks.append(picture_map.peak)
             share = (number + (place + 1) / len(held)) / len(plan.folds)
             report(0.7 * share, "calibrating on held-out pictures")
         most = min(normal.at_most(MAX_PLANTED_PICTURES, int(held[0])), total)
@@ -272,5 +272,5 @@ def _score_planted(
 ) -> Scores:
     """Scores of these pictures, each with a planted defect."""
     planted = PlantedPictures(Chosen(normal.pictures, rows), size, seeds=seed + 7919 * rows)
-    found = map_with_parts(normal.model, normal.extractor, parts, planted)
-    return np.array([one.score for one in found], dtype=np.float64)
+    maps = map_with_parts(normal.model, normal.extractor, parts, planted)
+    return np.array([picture_map.score for picture_map in maps], dtype=np.float64)

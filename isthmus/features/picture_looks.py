@@ -46,7 +46,7 @@ def measure_look(picture: Picture) -> PictureLook:
     factor = max(1, int(np.ceil((height * width / MAX_FLOAT_PIXELS) ** 0.5)))
     gray = shrink_pixels(picture.pixels, factor).mean(2)
     differences = [np.abs(np.diff(gray, axis=axis)) for axis in (0, 1)]
-    sharpness = float(np.mean([one.mean() for one in differences if one.size] or [0.0]))
+    sharpness = float(np.mean([difference.mean() for difference in differences if difference.size] or [0.0]))
     tensor = torch.from_numpy(np.ascontiguousarray(gray))[None, None]
     small = F.interpolate(tensor, (THUMBNAIL_SIDE_PX,) * 2, mode="area")[0, 0].numpy().ravel()
     return PictureLook(height, width, float(gray.mean()), sharpness, small - small.mean())
@@ -57,10 +57,10 @@ def looks_to_facts(looks: Sequence[PictureLook]) -> dict[str, list[float]]:
     facts = {
         name: [float(min(values)), float(max(values))]
         for name in ("height", "width")
-        for values in [[getattr(one, name) for one in looks]]
+        for values in [[getattr(look, name) for look in looks]]
     }
     for name in MEASURES:
-        values = np.array([getattr(one, name) for one in looks])
+        values = np.array([getattr(look, name) for look in looks])
         facts[name] = [float(values.mean()), float(values.std())]
     return facts
 
@@ -69,22 +69,22 @@ def list_differences(look: PictureLook, facts: object) -> list[str]:
     """In what a picture differs from normal ones: `size`, `brightness`, `sharpness`."""
     if not isinstance(facts, dict):
         return []
-    found = []
+    differences = []
     try:
         ranges: dict[str, Any] = {name: [float(value) for value in facts[name]] for name in facts}
         if any(
             not ranges[name][0] / FAR_SIZE <= getattr(look, name) <= ranges[name][1] * FAR_SIZE
             for name in ("height", "width")
         ):
-            found.append("size")
+            differences.append("size")
         for name in MEASURES:
             mean, deviation = ranges[name]
             allowed = FAR_DEVIATIONS * max(deviation, MIN_DEVIATION_SHARE * abs(mean))
             if abs(getattr(look, name) - mean) > allowed:
-                found.append(name)
+                differences.append(name)
     except (LookupError, TypeError, ValueError):
         return []
-    return found
+    return differences
 
 
 def find_near_copies(looks: Sequence[PictureLook], *, seed: int = 0) -> list[tuple[int, int]]:

@@ -112,20 +112,22 @@ def fit_part(kind: Kind, tiles: int, rows: Iterable[Tensor], count: int, *, seed
     if kind == "segmentation":
         from isthmus.features.position_statistics import PositionStatistics
 
-        return Part(kind, 1, "max", PositionStatistics.fit(one[0].numpy() for one in rows).tensors())
+        return Part(
+            kind, 1, "max", PositionStatistics.fit(tile_rows[0].numpy() for tile_rows in rows).tensors()
+        )
     if kind == "reconstruction":
         return Part(kind, tiles, default_reading(kind, tiles), {})
     random = np.random.default_rng(seed)
-    kept: list[Tensor] = []
-    for one in rows:
-        most = max(1, MAX_ROW_BYTES // (max(1, one[0].numel() * 4) * count))
-        if len(one) > most:
-            one = one[torch.from_numpy(np.sort(random.permutation(len(one))[:most]))]
-        kept.append(one.clone())
-    if len(kept) * kept[0][0].numel() * 4 > MAX_ROW_BYTES:  # one of each picture is still too much
-        most = max(64, MAX_ROW_BYTES // (kept[0][0].numel() * 4))
-        kept = [kept[i] for i in np.sort(random.permutation(len(kept))[:most])]
-    tensors = KINDS_OF_TILES[kind].fit(torch.cat(kept), seed)
+    chosen: list[Tensor] = []
+    for tile_rows in rows:
+        most = max(1, MAX_ROW_BYTES // (max(1, tile_rows[0].numel() * 4) * count))
+        if len(tile_rows) > most:
+            tile_rows = tile_rows[torch.from_numpy(np.sort(random.permutation(len(tile_rows))[:most]))]
+        chosen.append(tile_rows.clone())
+    if len(chosen) * chosen[0][0].numel() * 4 > MAX_ROW_BYTES:  # one of each picture is still too much
+        most = max(64, MAX_ROW_BYTES // (chosen[0][0].numel() * 4))
+        chosen = [chosen[i] for i in np.sort(random.permutation(len(chosen))[:most])]
+    tensors = KINDS_OF_TILES[kind].fit(torch.cat(chosen), seed)
     return Part(kind, tiles, default_reading(kind, tiles), tensors)
 
 
@@ -261,9 +263,11 @@ def shrink_pixels(pixels: Pixels, factor: int) -> npt.NDArray[np.float32]:
     for top in range(0, len(pixels), factor):
         strip = to_unit(pixels[top : top + factor]).mean(0)
         width = strip.shape[0]
-        whole = width // factor * factor
-        blocks = strip[:whole].reshape(-1, factor, strip.shape[1]).mean(1)
-        strips.append(np.concatenate([blocks, strip[whole:].mean(0)[None]]) if whole < width else blocks)
+        whole_width = width // factor * factor
+        blocks = strip[:whole_width].reshape(-1, factor, strip.shape[1]).mean(1)
+        strips.append(
+            np.concatenate([blocks, strip[whole_width:].mean(0)[None]]) if whole_width < width else blocks
+        )
     return np.stack(strips).astype(np.float32)
 
 
@@ -320,11 +324,11 @@ def _whole(picture: Picture, size: tuple[int, int] | None) -> Tensor:
 def _equal_shapes(batch: list[Tensor]) -> Iterator[list[Tensor]]:
     """Neighbours of one shape together."""
     group: list[Tensor] = []
-    for one in batch:
-        if group and one.shape != group[0].shape:
+    for image in batch:
+        if group and image.shape != group[0].shape:
             yield group
             group = []
-        group.append(one)
+        group.append(image)
     if group:
         yield group
 

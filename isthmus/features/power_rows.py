@@ -64,10 +64,10 @@ def power_from_facts(facts: object) -> tuple[PowerRow, ...]:
         assert isinstance(facts, list)
         return tuple(
             PowerRow(
-                None if one["size_px"] is None else int(one["size_px"]),
-                *(float(one["contrast"]), int(one["planted"]), float(one["found"]), float(one["auroc"])),
+                None if row["size_px"] is None else int(row["size_px"]),
+                *(float(row["contrast"]), int(row["planted"]), float(row["found"]), float(row["auroc"])),
             )
-            for one in facts
+            for row in facts
         )
     except (AssertionError, LookupError, TypeError, ValueError, OverflowError):
         return ()

@@ -57,8 +57,8 @@ def draw_overlay(item: OverlayItem, low: float, high: float, scale: int | None =
     from PIL import Image, ImageDraw, ImageFont
 
     plain, warm = (
-        _resize(one, item.pixels.shape, MIN_SIDE_PX, MAX_SIDE_PX, scale)
-        for one in (_as_rgb(item.pixels), _mix(item, low, high))
+        _resize(drawn, item.pixels.shape, MIN_SIDE_PX, MAX_SIDE_PX, scale)
+        for drawn in (_as_rgb(item.pixels), _mix(item, low, high))
     )
     warm = _with_contour(warm, item.mask)
     font = ImageFont.load_default(FONT_PX)
@@ -94,8 +94,8 @@ def draw_overlay_sheet(
     cells = []
     for item in items:
         plain, warm = (
-            _resize(one, item.pixels.shape, CELL_PX, CELL_PX, scale)
-            for one in (_as_rgb(item.pixels), _mix(item, low, high))
+            _resize(drawn, item.pixels.shape, CELL_PX, CELL_PX, scale)
+            for drawn in (_as_rgb(item.pixels), _mix(item, low, high))
         )
         cells.append((plain, _with_contour(warm, item.mask), [for_drawing(text) for text in item.caption]))
     wide = max(max(plain.width for plain, _, _ in cells), 160)
