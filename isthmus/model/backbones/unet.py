@@ -132,7 +132,9 @@ def _convolution(inputs: int, outputs: int) -> nn.Sequential:
     while outputs // groups < 2:
         groups //= 2
     return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.GroupNorm(groups, outputs), nn.ReLU(inplace=True)
+        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
+        nn.GroupNorm(groups, outputs),
+        nn.ReLU(inplace=True),
     )
 
 
