@@ -69,7 +69,9 @@ def _box(line: str) -> Box:
 
 def read_elpv(folder: Path) -> Protocol:
     rows = [line.split() for line in (folder / "labels.csv").read_text("utf-8").splitlines() if line.strip()]
-    train, good, bad = [], [], []
+    train: list[Path] = []
+    good: list[Path] = []
+    bad: list[Path] = []
     for number, (name, probability, *_) in enumerate(rows):
         is_test = number // BLOCK_ROWS % 3 == 2
         if float(probability) == 0:

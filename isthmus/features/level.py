@@ -42,7 +42,7 @@ def level_map(picture: npt.NDArray[np.float32]) -> Map:
     rows, columns = (_starts(side) for side in gray.shape)
     sums = np.add.reduceat(np.add.reduceat(gray, rows, 0), columns, 1)
     counts = np.diff([*rows, gray.shape[0]])[:, None] * np.diff([*columns, gray.shape[1]])[None]
-    return (sums / counts).astype(np.float32)
+    return np.asarray(sums / counts, np.float32)
 
 
 def _starts(side: int) -> npt.NDArray[np.int64]:
