@@ -17,7 +17,7 @@ from torch import Tensor
 from isthmus.errors import DataError
 
 BINS = 10  # per axis, from the border to the middle
-PRIOR_PIXELS = 100.0  # as many of the whole map's pixels are added to each bin: few pixels prove little
+PRIOR_PIXELS = 10.0  # as many of the whole map's pixels are added to each bin: few pixels prove little
 LEAST_DEVIATION = 0.1  # share of the whole maps' deviation that a bin has at least
 
 Map = npt.NDArray[np.float32]
@@ -50,8 +50,7 @@ class PositionStatistics:
             DataError: no map, one without pixels or of other axes, or one that is not finite.
         """
         count, total, square = (np.zeros((BINS, BINS)) for _ in range(3))
-        for one in maps:
-            values = _check(one).astype(np.float64)
+        for values in (_check(values).astype(np.float64) for values in maps):
             rows, columns = _bins(values.shape[0]), _bins(values.shape[1])
             for sums, what in ((count, np.ones_like(values)), (total, values), (square, values**2)):
                 sums += _sum_in_bins(what, rows, columns)
@@ -66,13 +65,13 @@ class PositionStatistics:
         deviation = np.maximum(np.sqrt(np.maximum(second - mean**2, 0.0)), max(least, 1e-6))
         return cls(mean, deviation)
 
-    def normalise(self, one: npt.NDArray[np.floating]) -> Map:
+    def normalise(self, values: npt.NDArray[np.floating]) -> Map:
         """`(H, W)` → the same in deviations from the mean at each place.
 
         Raises:
             DataError: a map without pixels, of other axes, or not finite.
         """
-        values = _check(one)
+        values = _check(values)
         place = np.ix_(_bins(values.shape[0]), _bins(values.shape[1]))
         return ((values - self.mean[place]) / self.deviation[place]).astype(np.float32)
 
@@ -99,14 +98,14 @@ class PositionStatistics:
         return cls(mean, deviation)
 
 
-def _check(one: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
-    if one.ndim != 2 or one.size == 0 or not np.isfinite(one).all():
+def _check(values: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+    if values.ndim != 2 or values.size == 0 or not np.isfinite(values).all():
         raise DataError(
             "a map of shape {shape} is no map (H, W) of finite numbers",
             id="segmentation.map",
-            shape=one.shape,
+            shape=values.shape,
         )
-    return one
+    return values
 
 
 def _bins(length: int) -> npt.NDArray[np.int64]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from isthmus.errors import DataError
 from isthmus.images.array_format import Kind, to_batch
 from isthmus.images.sample_range import Range
 from isthmus.model import axes, backbones, bottlenecks, capabilities
+from isthmus.model.attachment import Attachment as Attachment
 from isthmus.model.backbones.interface import (
     Decoder,
     Encoder,
@@ -29,6 +29,7 @@ from isthmus.model.corruptions import corrupt
 from isthmus.model.critics import build_critic
 from isthmus.model.footprint import check_memory
 from isthmus.model.history import TrainingHistory
+from isthmus.model.input_checks import check_channels, check_code_shape
 from isthmus.model.layers import LayerTable, list_layers
 from isthmus.model.objective import Objective, code_terms, image_terms
 from isthmus.model.recipe import Recipe
@@ -48,17 +49,6 @@ from isthmus.threads import limited
 BATCH = 256  # images per pass in encode, decode and reconstruct; large images go in smaller batches
 PIXELS_PER_PASS = 2**22
 FIRST_MARK = -3.0  # logit of an untrained model: defects are few
-
-
-@dataclass
-class Attachment:
-    """Something fitted to a trained model (a prior, a readout, an index) that travels in its file.
-
-    `encode` and `decode` never depend on it.
-    """
-
-    facts: dict[str, Any] = field(default_factory=dict)
-    tensors: dict[str, Tensor] = field(default_factory=dict)
 
 
 class Autoencoder(nn.Module):
@@ -99,7 +89,7 @@ class Autoencoder(nn.Module):
             geometry=recipe.geometry,
             features=recipe.geometry.channels * self.bottleneck.expansion,
             unit_columns=self.bottleneck.unit_columns,
-            transforms=recipe.corruption.target_channels is not None or marks > 0,
+            transforms=recipe.corruption.target_channels is not None,
             marks=marks,
         )
         self.encoder: Encoder
@@ -377,17 +367,7 @@ class Autoencoder(nn.Module):
 
     def _read(self, images: Any, value_range: Range | None) -> tuple[Tensor, Kind]:
         batch, kind = to_batch(images, channels=self.channels, range=value_range)
-        if batch.shape[1] != self.channels:
-            names = {1: "gray", 3: "RGB"}
-            raise DataError(
-                "this model reads {expected} images, not {given} ones",
-                id="model.image-channels",
-                hint="channels come last: np.moveaxis(images, 1, -1)"
-                if kind.layout == "NHWC" and batch.shape[2] == self.channels
-                else None,
-                expected=names.get(self.channels, f"{self.channels}-channel"),
-                given=names.get(batch.shape[1], f"{batch.shape[1]}-channel"),
-            )
+        check_channels(batch, kind, self.channels)
         if self.recipe.geometry.is_grid:  # otherwise the network sees a canvas, whatever the images' size
             self._check_memory((_per_pass(batch), *batch.shape[1:]))
         return batch.to(next(self.parameters()).device), kind
@@ -407,16 +387,7 @@ class Autoencoder(nn.Module):
         return values.shape[-2] * stride, values.shape[-1] * stride
 
     def _check_code(self, values: Tensor, size: tuple[int, int]) -> None:
-        wanted = self.recipe.geometry.shape(round_up_size(size, self.multiple))
-        if tuple(values.shape[1:]) != wanted:
-            raise DataError(
-                "a code of this model for {height}×{width} images has shape (N, {expected}), not {given}",
-                id="model.code-shape",
-                height=size[0],
-                width=size[1],
-                expected=", ".join(map(str, wanted)),
-                given=tuple(values.shape),
-            )
+        check_code_shape(values, size, self.recipe.geometry.shape(round_up_size(size, self.multiple)))
 
     @property
     def training_report(self) -> Any:

@@ -17,14 +17,15 @@ from isthmus.model.setting import Widths, setting
 class Unet(Backbone):
     """A U-shaped network with group normalisation (Ronneberger et al. 2015; Wu and He 2018).
 
-    Its decoder needs every grid of the encoder, so recipes that need a code refuse it. The statistics of group
+    Its decoder needs every grid of the encoder, so recipes that need a code refuse it. Statistics of group
     normalisation are those of the whole image, so what is far away changes the output: it is not local.
     """
 
     kind: ClassVar[str] = "unet"
     network = "isthmus.model.backbones.unet:build"
+    context_px, least_batch = 256, 4  # what is a defect is seen by a large part of its surroundings
     width: Widths = setting((16, 32, 48, 64), "channels of each level; each has half the side of the last")
-    scale: int = setting(2, "images are averaged over squares of this side first", low=1, high=8)
+    scale: int = setting(2, "squares of this side are folded into channels first", low=1, high=8)
     inputs: Literal["image", "contrast"] = setting(
         "contrast", "what the first level reads: the image, or also its global and its local contrast"
     )

@@ -77,7 +77,7 @@ class ConvEncoder(Encoder):
         self.hands_input_on = backbone.predicts == "difference"
         self.seen, self.refines = plan.seen, backbone.refines
         self.patches = None
-        if self.hands_input_on and plan.transforms:
+        if self.hands_input_on and (plan.transforms or plan.marks):
             self.patches = PatchLayer(plan.seen, plan.channels, DIRECT_SIDE_PX)
         self.end = activation(backbone.activation)
         self.is_grid, self.is_cosine = plan.geometry.is_grid, backbone.start == "cosine"

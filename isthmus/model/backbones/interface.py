@@ -22,7 +22,7 @@ class Plan:
         inputs: of the encoder's input: `seen`, and one more when a condition map is given.
         size: `(H, W)` of the training images, padded to a multiple of `multiple`.
         geometry: shape of the code.
-        transforms: the decoder's images are others than the encoder's: pairs are trained on, or it marks.
+        transforms: the decoder's images are others than the encoder's: pairs are trained on.
         features: channels the bottleneck asks the encoder for (twice the code's for a Gaussian).
         unit_columns: the decoder's first layer has columns of unit norm, so that a sparsity penalty cannot be
             dodged by small codes and large weights.

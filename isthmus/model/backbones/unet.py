@@ -1,11 +1,11 @@
 """A U-shaped network: levels of two convolutions with group normalisation, each handed to the decoder.
 
 Ronneberger et al. 2015, "U-Net", with additions in place of concatenations, and Wu and He 2018, "Group
-normalization": batches are small where crops are large. The images are averaged over `scale × scale` pixels
-first, because a defect is seen by its surroundings, and these are cheaper to see on a coarse grid; what the
-decoder paints is enlarged again, bilinearly. With `inputs="contrast"` the first level reads three versions of
-every channel: the image, its global contrast (in standard deviations of the image) and its local contrast (in
-those of a square around each pixel).
+normalization": batches are small where crops are large. Squares of `scale × scale` pixels are folded into
+channels first, because a defect is seen by its surroundings, and these are cheaper to see on a coarse grid;
+what the decoder paints is enlarged again, bilinearly. With `inputs="contrast"` the first level also reads the
+means of these squares in two versions: global contrast (in standard deviations of the image) and local
+contrast (in those of a square around each pixel).
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ class UnetEncoder(Encoder):
         self.scale, self.multiple, self.seen = backbone.scale, backbone.stride, plan.seen
         self.sees_contrast = backbone.inputs == "contrast"
         self.positions = position_map(recipe.positions, _divide(plan.size, self.scale))
-        inputs = plan.inputs + 2 * plan.seen * self.sees_contrast + self.positions.channels
+        inputs = plan.seen * self.scale**2 + plan.inputs - plan.seen
+        inputs += 2 * plan.seen * self.sees_contrast + self.positions.channels
         self.levels = nn.ModuleList(
             nn.Sequential(_convolution(a, b), _convolution(b, b))
             for a, b in pairwise((inputs, *backbone.width))
@@ -79,9 +80,10 @@ class UnetEncoder(Encoder):
         return Features(self.last(y), kept)
 
     def _prepare(self, x: Tensor) -> Tensor:
+        centred = (x[:, : self.seen].float() - self.centre) / GRAY_UNIT
         x = F.avg_pool2d(x.float(), self.scale) if self.scale > 1 else x.float()
         image, told = x[:, : self.seen], x[:, self.seen :]
-        parts = [(image - self.centre) / GRAY_UNIT, told]
+        parts = [F.pixel_unshuffle(centred, self.scale), told]
         if self.sees_contrast:
             mean = image.mean((2, 3), keepdim=True)
             deviation = (image - mean).square().mean((2, 3), keepdim=True).sqrt()
@@ -130,7 +132,9 @@ def _convolution(inputs: int, outputs: int) -> nn.Sequential:
     while outputs // groups < 2:
         groups //= 2
     return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.GroupNorm(groups, outputs), nn.ReLU()
+        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
+        nn.GroupNorm(groups, outputs),
+        nn.ReLU(inplace=True),
     )
 
 
@@ -139,7 +143,9 @@ def _local_contrast(image: Tensor) -> Tensor:
     edge = LOCAL_SIDE_PX // 2
 
     def surroundings(x: Tensor) -> Tensor:
-        return F.avg_pool2d(x, LOCAL_SIDE_PX, stride=1, padding=edge, count_include_pad=False)
+        # Of rows, then of columns: a square at once takes seven times as long.
+        rows = F.avg_pool2d(x, (LOCAL_SIDE_PX, 1), stride=1, padding=(edge, 0), count_include_pad=False)
+        return F.avg_pool2d(rows, (1, LOCAL_SIDE_PX), stride=1, padding=(0, edge), count_include_pad=False)
 
     mean = surroundings(image)
     # Of differences from the image's mean: of large numbers the two terms would cancel.

@@ -1,0 +1,228 @@
+"""Inspection of real pictures: AUROC of the recipe `defects` beside what needs no learning; time and memory.
+
+    python benchmarks/inspection.py deeppcb DATA/deeppcb        printed boards with boxes around the defects
+    python benchmarks/inspection.py elpv DATA/elpv_dataset/data  solar cells, `pip install elpv-dataset`
+
+`deeppcb`: `train/good`, `test/good` and `test/bad`, with `test/boxes/NAME.txt` (x1 y1 x2 y2 kind).
+`elpv`: the rows of `labels.csv`, numbered from 0, in blocks of 60, since modules follow one another. Rows of
+probability 0 in blocks b with b % 3 ≠ 2 are trained on; rows of probability 0 or 1 in the others are tests.
+
+A tenth of the training pictures is held out of the training, for the statistics by position. Tune on a part
+of the training pictures with planted defects; the test pictures are for one look at what was chosen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy.ndimage import label
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+import isthmus
+from isthmus.atomic import write_text
+from isthmus.features.neighbourhood import nearest
+from isthmus.features.position_statistics import PositionStatistics
+from isthmus.features.segmentation import segmentation_map
+from isthmus.images.store import ImageSet
+from isthmus.metrics.baselines import principal_subspace
+from isthmus.model.autoencoder import Autoencoder
+
+HELD_OUT = 0.1
+BLOCK_ROWS = 60
+PIXELS_SIDE = 64  # pictures are resized to it for baselines on pixels
+FALSE_REGIONS = (0.1, 0.3, 1.0, 3.0)  # per good picture
+Picture = npt.NDArray[np.float32]
+Box = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Paths of pictures; of each bad one boxes `(x1, y1, x2, y2)`, or none."""
+
+    train: list[Path]
+    good: list[Path]
+    bad: list[Path]
+    boxes: list[list[Box]]
+
+
+def read_deeppcb(folder: Path) -> Protocol:
+    train, good, bad = (_pictures(folder / part) for part in ("train/good", "test/good", "test/bad"))
+    lines = [(folder / "test/boxes" / f"{one.stem}.txt").read_text("utf-8").splitlines() for one in bad]
+    boxes = [[_box(line) for line in part if line.strip()] for part in lines]
+    return Protocol(train, good, bad, boxes)
+
+
+def _box(line: str) -> Box:
+    left, top, right, bottom = (int(part) for part in line.replace(",", " ").split()[:4])
+    return left, top, right, bottom
+
+
+def read_elpv(folder: Path) -> Protocol:
+    rows = [line.split() for line in (folder / "labels.csv").read_text("utf-8").splitlines() if line.strip()]
+    train: list[Path] = []
+    good: list[Path] = []
+    bad: list[Path] = []
+    for number, (name, probability, *_) in enumerate(rows):
+        is_test = number // BLOCK_ROWS % 3 == 2
+        if float(probability) == 0:
+            (good if is_test else train).append(folder / name)
+        elif is_test and float(probability) == 1:
+            bad.append(folder / name)
+    return Protocol(train, good, bad, [[] for _ in bad])
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in (".png", ".jpg", ".bmp"))
+
+
+PROTOCOLS: dict[str, Callable[[Path], Protocol]] = {"deeppcb": read_deeppcb, "elpv": read_elpv}
+
+
+def measure_maps(
+    model: Autoencoder, held: ImageSet, good: ImageSet, bad: ImageSet, boxes: list[list[Box]]
+) -> dict[str, Any]:
+    """AUROC of the highest deviation from what held-out good pictures have at each place."""
+    statistics = PositionStatistics.fit(segmentation_map(model, one) for one in _floats(held))
+    began = time.perf_counter()
+    maps = [
+        statistics.normalise(segmentation_map(model, one)) for part in (good, bad) for one in _floats(part)
+    ]
+    seconds = (time.perf_counter() - began) / len(maps)
+    scores = np.array([one.max() for one in maps])
+    found = {**_rank(scores, len(good)), "seconds per picture": seconds}
+    if any(boxes):
+        found |= _measure_places(maps[: len(good)], maps[len(good) :], boxes)
+    return found
+
+
+def _measure_places(good: list[Picture], bad: list[Picture], boxes: list[list[Box]]) -> dict[str, Any]:
+    marked = []
+    for one, own in zip(bad, boxes, strict=True):
+        inside = np.zeros(one.shape, bool)
+        for left, top, right, bottom in own:
+            inside[top:bottom, left:right] = True
+        marked.append(inside)
+    pixels = np.concatenate([one.ravel() for one in bad])
+    found: dict[str, Any] = {
+        "pixel AUROC": float(roc_auc_score(np.concatenate([one.ravel() for one in marked]), pixels))
+    }
+    for rate in FALSE_REGIONS:
+        threshold = _threshold_of_regions(good, rate)
+        touched = [
+            bool((one[top:bottom, left:right] > threshold).any())
+            for one, own in zip(bad, boxes, strict=True)
+            for left, top, right, bottom in own
+        ]
+        found[f"boxes touched at {rate:g} false regions"] = float(np.mean(touched))
+    return found
+
+
+def _threshold_of_regions(good: list[Picture], rate: float) -> float:
+    """The lowest threshold above which good pictures have at most `rate` regions on average."""
+    low, high = 0.0, max(float(one.max()) for one in good)
+    for _ in range(20):
+        middle = (low + high) / 2
+        regions = np.mean([label(one > middle)[1] for one in good])
+        low, high = (low, middle) if regions <= rate else (middle, high)
+    return high
+
+
+def measure_baselines(train: ImageSet, good: ImageSet, bad: ImageSet) -> dict[str, dict[str, float]]:
+    """What needs no network: brightness, principal components and nearest pictures."""
+    count = len(good)
+    parts = [list(_floats(one)) for one in (train, good, bad)]
+    test = parts[1] + parts[2]
+    found: dict[str, dict[str, float]] = {}
+    statistics: tuple[tuple[str, Callable[[Picture], float]], ...] = (
+        ("mean gray", lambda one: float(one.mean())),
+        ("5th percentile of gray", lambda one: float(np.percentile(one, 5))),
+    )
+    for name, measure in statistics:
+        usual = np.median([measure(one) for one in parts[0]])
+        values = np.array([measure(one) for one in test])
+        found[f"{name}, low"] = _rank(-values, count)
+        found[f"{name}, unusual"] = _rank(np.abs(values - usual), count)
+    known, new = (torch.stack([_small(one) for one in part]) for part in (parts[0], test))
+    subspace = principal_subspace([known], min(64, len(known) - 1))
+    error = (subspace.decode(subspace.encode(new)) - new).square().mean(1)
+    found["64 principal components"] = _rank(error.numpy(), count)
+    distance, _ = nearest(new.numpy(), known.numpy(), 1)
+    found["nearest picture"] = _rank(distance[:, 0], count)
+    return found
+
+
+def _small(picture: Picture) -> torch.Tensor:
+    whole = torch.from_numpy(picture).permute(2, 0, 1)[None]
+    return torch.nn.functional.interpolate(whole, (PIXELS_SIDE, PIXELS_SIDE), mode="area").flatten()
+
+
+def _rank(scores: npt.NDArray[Any], good: int) -> dict[str, float]:
+    """How well high scores find what comes after the first `good`."""
+    truth = np.arange(len(scores)) >= good
+    return {
+        "AUROC": float(roc_auc_score(truth, scores)),
+        "average precision": float(average_precision_score(truth, scores)),
+    }
+
+
+def _floats(images: ImageSet) -> Sequence[Picture]:
+    return [images.image(i).astype(np.float32) / np.float32(255) for i in range(len(images))]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("protocol", choices=PROTOCOLS)
+    parser.add_argument("data", type=Path, help="folder of the pictures, see above")
+    parser.add_argument("-o", "--out", type=Path, default=Path("inspection-results"))
+    parser.add_argument("--minutes", type=float, default=5.0, help="of training")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--settings", nargs="*", default=[], metavar="KEY=VALUE", help="of the recipe")
+    parser.add_argument(
+        "--model", help="a trained model instead of a training; it may have seen all of train"
+    )
+    asked = parser.parse_args()
+    asked.out.mkdir(parents=True, exist_ok=True)
+    protocol = PROTOCOLS[asked.protocol](asked.data)
+    order = np.random.default_rng(0).permutation(len(protocol.train))
+    cut = round(HELD_OUT * len(order))
+    held, train = (isthmus.read([protocol.train[i] for i in part]) for part in (order[:cut], order[cut:]))
+    good, bad = isthmus.read(protocol.good), isthmus.read(protocol.bad)
+    results: dict[str, Any] = {"baselines": measure_baselines(train, good, bad)}
+    began, used = time.perf_counter(), time.process_time()
+    if asked.model:
+        model = isthmus.load(asked.model)
+    else:
+        out = asked.out / f"{asked.protocol}-{asked.seed}.safetensors"
+        model = isthmus.train(
+            train,
+            recipe="defects",
+            settings=asked.settings,
+            minutes=asked.minutes,
+            seed=asked.seed,
+            augment_orientations=True,
+            out=out,
+            force=True,
+        )
+        results["training"] = {
+            "seconds": time.perf_counter() - began,
+            "processor seconds": time.process_time() - used,
+        }
+    results["defects"] = measure_maps(model, held, good, bad, protocol.boxes)
+    results["peak memory, GiB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    text = json.dumps(results, indent=2)
+    write_text(asked.out / f"{asked.protocol}-{asked.seed}.json", text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
