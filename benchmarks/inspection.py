@@ -5,7 +5,7 @@
 
 `deeppcb`: `train/good`, `test/good` and `test/bad`, with `test/boxes/NAME.txt` (x1 y1 x2 y2 kind).
 `elpv`: the rows of `labels.csv`, numbered from 0, in blocks of 60, since modules follow one another. Rows of
-probability 0 in blocks b with b % 3 ≠ 2 are trained on; rows of probability 0 or 1 in the others are the test.
+probability 0 in blocks b with b % 3 ≠ 2 are trained on; rows of probability 0 or 1 in the others are tests.
 
 A tenth of the training pictures is held out of the training, for the statistics by position. Tune on a part
 of the training pictures with planted defects; the test pictures are for one look at what was chosen.
@@ -69,7 +69,9 @@ def _box(line: str) -> Box:
 
 def read_elpv(folder: Path) -> Protocol:
     rows = [line.split() for line in (folder / "labels.csv").read_text("utf-8").splitlines() if line.strip()]
-    train, good, bad = [], [], []
+    train: list[Path] = []
+    good: list[Path] = []
+    bad: list[Path] = []
     for number, (name, probability, *_) in enumerate(rows):
         is_test = number // BLOCK_ROWS % 3 == 2
         if float(probability) == 0:

@@ -2,182 +2,43 @@
 
 from __future__ import annotations
 
-import builtins
 import logging
-import math
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
 
-from isthmus.api.attachments import check_storable, store_attachments
+from isthmus.api.anomaly_result import AnomalyResult, Scorer
+from isthmus.api.attachments import check_storable
+from isthmus.api.detector_fitting import ScoreKind, note_detector, prepare_scorer, store_scorer
 from isthmus.api.inputs import (
     Bands,
     DataLike,
-    ImageLookup,
     ModelLike,
+    PathLike,
     Range,
     check_choice,
     describe_model,
-    open_model_and_data,
+    load_model,
 )
+from isthmus.api.inspection_folder import take_new_files
 from isthmus.api.pair_inputs import check_no_pairs
-from isthmus.api.reference import (
-    ReferenceKind,
-    resolve_extractor,
-    resolve_extractor_for,
-    resolve_reference,
-)
-from isthmus.api.result import PictureResult, skipped_inputs, use
+from isthmus.api.picture_source import PictureSource, find_mask, open_pictures, read_mask
+from isthmus.api.reference import ReferenceKind
+from isthmus.api.result import skipped_inputs, use
 from isthmus.errors import UsageError
 from isthmus.images.bands import note_bands
 from isthmus.interruption import Interruption
-from isthmus.log import log_note
+from isthmus.log import SkippedInput, log_note, log_skipped
 from isthmus.old_keywords import rename_keywords
 from isthmus.progress import Progress, start_task
-from isthmus.wording import choose_word, format_count
+from isthmus.wording import format_count
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
+    from isthmus.features.marked_regions import Box
 
-    from isthmus.features.anomalies import Detector
-    from isthmus.features.readout import FeatureExtractor
-    from isthmus.images.store import ImageSet
-    from isthmus.model.autoencoder import Autoencoder
-
-ScoreKind = Literal["density", "mixture", "neighbour", "local", "reconstruction"]
-DEFAULT_SCORE: ScoreKind = "density"
-DEFAULT_FALSE_ALARMS = 0.01
-SHOWN_IMAGES = 10
-_IMAGES_PER_CHUNK = 256  # scored together, so that the tiles of a large set are never all in memory
-
-
-@dataclass(frozen=True)
-class UnusualImage:
-    """One image of an `AnomalyResult`.
-
-    Attributes:
-        name: of the image.
-        score: higher is more unusual.
-        chance: share of normal images that score as high, in (0, 1].
-        flagged: whether the score lies above the threshold.
-    """
-
-    name: str
-    score: float
-    chance: float
-    flagged: bool
-
-
-@dataclass(frozen=True, kw_only=True, repr=False)
-class AnomalyResult(PictureResult):
-    """How unusual each image is.
-
-    Attributes:
-        model: the model, as it was given.
-        score: which score it is.
-        images: number of images.
-        normal_images: number of images that the score was fitted to.
-        reference: where these come from: `model`, `training` or `reference`.
-        false_alarms: share of normal images that may be flagged; of their tiles, where pictures are cut.
-        threshold: scores above it are flagged; infinite (null) where too few normal images were held out.
-        flagged_images: number of flagged images.
-        tiles: number of tiles, where pictures were cut into some; else null.
-        worst_images: the ten most unusual images, most unusual first.
-        names: of the images, in their order.
-        scores: `(N,)` float64, higher is more unusual.
-        flagged: `(N,)` bool, whether a score lies above the threshold.
-        chance: `(N,)` float64, share of normal images that would score as high, in (0, 1].
-    """
-
-    schema: ClassVar[str] = "isthmus.anomalies/1"
-    document: ClassVar = {
-        "model": "model",
-        "score": "score",
-        "images": "images",
-        "normal_images": "normal_images",
-        "reference": "reference",
-        "false_alarms": "false_alarms",
-        "threshold": "threshold",
-        "flagged": "flagged_images",
-        "tiles": "tiles",
-        "worst": "worst_images",
-    }
-    formats: ClassVar = (".csv", ".json", ".npz", ".png")
-
-    model: str
-    score: ScoreKind
-    normal_images: int
-    reference: ReferenceKind
-    false_alarms: float
-    threshold: float
-    tiles: int | None
-    names: tuple[str, ...] = field(repr=False)
-    scores: npt.NDArray[np.float64] = field(repr=False)
-    flagged: npt.NDArray[np.bool_] = field(repr=False)
-    chance: npt.NDArray[np.float64] = field(repr=False)
-    _scorer: _Scorer = field(repr=False)
-    _lookup: ImageLookup = field(repr=False)
-
-    @property
-    def images(self) -> int:
-        return len(self.scores)
-
-    @property
-    def flagged_images(self) -> int:
-        return int(self.flagged.sum())
-
-    @property
-    def worst_images(self) -> tuple[UnusualImage, ...]:
-        return tuple(self._facts(row) for row in self.worst(SHOWN_IMAGES))
-
-    def worst(self, count: int) -> list[int]:
-        """Rows of the most unusual images, most unusual first."""
-        return [int(row) for row in (-self.scores).argsort(kind="stable")[:count]]
-
-    def heat(self, row: int) -> npt.NDArray[np.float64]:
-        """`(H, W)` map of where one image is unusual, higher is more; made when it is asked for."""
-        return self._scorer.heat_maps(self._lookup.read([row]))[0]
-
-    def rows(self) -> tuple[list[str], list[list[object]]]:
-        header = ["most unusual", self.score, "chance if normal", "flagged"]
-        facts = map(self._facts, self.worst(self.images))
-        return header, [[f.name, f.score, f.chance, "yes" if f.flagged else ""] for f in facts]
-
-    def summary(self) -> str:
-        return f"{self.flagged_images} of {self.images} flagged, at {self.false_alarms:g} false alarms"
-
-    def csv_rows(self) -> tuple[list[str], list[list[object]]]:
-        """`name`, `score`, `chance`, `flagged`, in the order of the images."""
-        facts = map(self._facts, range(self.images))
-        rows = [[f.name, f"{f.score:.6g}", f"{f.chance:.4g}", int(f.flagged)] for f in facts]
-        return ["name", "score", "chance", "flagged"], rows
-
-    def arrays(self) -> dict[str, Any]:
-        """`names`, `scores`, `flagged` and `chance`, each `(N,)`."""
-        import numpy as np
-
-        return {
-            "names": np.array(self.names),
-            "scores": self.scores,
-            "flagged": self.flagged,
-            "chance": self.chance,
-        }
-
-    def draw(self, scale: int | None = None) -> bytes:
-        """The ten most unusual images above the same with their heat maps."""
-        from isthmus.reports.image_sheets import draw_heat_maps
-
-        rows = self.worst(SHOWN_IMAGES)
-        images = self._lookup.read(rows)
-        maps = self._scorer.heat_maps(images)
-        pictures = [images.image(i) for i in range(len(images))]
-        return draw_heat_maps(pictures, maps, [self.names[row] for row in rows], scale=scale)
-
-    def _facts(self, row: int) -> UnusualImage:
-        return UnusualImage(
-            self.names[row], float(self.scores[row]), float(self.chance[row]), bool(self.flagged[row])
-        )
+_SECONDS_BETWEEN_UPDATES = 2.0  # of the progress, where pictures take long
+FAR_SHARE = 0.2  # of new pictures that may look unlike normal ones before it is noted
 
 
 @rename_keywords(tile="tiles")
@@ -190,6 +51,10 @@ def anomalies(
     score: ScoreKind | None = None,
     false_alarms: float | None = None,
     tiles: bool | None = None,
+    groups: PathLike | None = None,
+    ignore_mask: PathLike | None = None,
+    masks: PathLike | None = None,
+    append: PathLike | None = None,
     store: bool = False,
     limit: int | None = None,
     range: Range | None = None,
@@ -199,17 +64,26 @@ def anomalies(
 ) -> AnomalyResult:
     """Score how unusual images are compared with normal ones, and show where.
 
-    A score is fitted to four fifths of the normal images; the rest decides from which score on an image is
-    flagged (conformal prediction, Vovk et al. 2005). What is normal comes from `normal`, else from the
-    detector in the model file, else from the training images.
+    A score is fitted to normal images; others of them, which neither network nor score has seen, decide from
+    which score on an image is flagged (conformal prediction, Vovk et al. 2005), and how many planted defects
+    of known size are found. What is normal comes from `normal`, else from the detector in the model file,
+    else from the training images. Images in folders named `good` and otherwise are compared with their names.
 
     Args:
         model: a model, the path of a model file, or the name of a shipped model.
         data: images: a folder, file, archive, array, named set, or a list of those.
         normal: images that are known to be normal.
-        score: how unusual is measured, see docs/use/anomalies.md; by default as stored, else `density`.
+        score: how unusual is measured, see docs/use/anomalies.md; by default as stored, else `auto`: what
+            finds most planted defects.
         false_alarms: share of normal images that may be flagged, in (0, 1); by default as stored, else 0.01.
-        tiles: cut pictures into overlapping tiles of the model's size; by default those of twice its size.
+        tiles: cut pictures into overlapping tiles of the model's size, or never; by default what finds most
+            planted defects.
+        groups: normal images of one part, of which none may set the threshold for another: a file with lines
+            `name,group`, or a regular expression for names whose first group is the part.
+        ignore_mask: a mask whose white pixels do not count, for all images, or a folder with one for each.
+        masks: a folder with a mask for each defective image, white where the defect is: maps are compared
+            with them.
+        append: a folder of results of an earlier run: only files that it does not hold are scored.
         store: keep the fitted score in the model's file, for the next time.
         limit: at most so many images, evenly spaced.
         range: the samples (low, high) that stand for black and white, where they are others.
@@ -220,14 +94,16 @@ def anomalies(
 
     Raises:
         UsageError: an unknown score or an impossible rate.
-        DataError: unreadable images, fewer than ten normal ones, or none known to be normal.
+        CapabilityError: the score `segmentation` and a model that marks no defects.
+        DataError: unreadable images, too few normal ones, or none known to be normal.
 
     Examples:
         >>> import isthmus, numpy as np
         >>> images = np.random.default_rng(0).random((60, 16, 16, 1), dtype=np.float32)
         >>> model = isthmus.train(images, recipe="dense", code="8", steps=2)
-        >>> isthmus.anomalies(model, images[:5], normal=images).scores.shape
-        (5,)
+        >>> found = isthmus.anomalies(model, images[:5], normal=images, score="density")
+        >>> found.scores.shape, found[0].heat.shape
+        ((5,), (16, 16))
     """
     check_choice("score", score, get_args(ScoreKind))
     if false_alarms is not None and not 0 < false_alarms < 1:
@@ -238,151 +114,152 @@ def anomalies(
         )
     if store:
         check_storable(model)
-    network, images = open_model_and_data(model, data, limit=limit, range=range)
+    network = load_model(model)
+    source = open_pictures(network, data, limit=limit, range=range, ignore_mask=ignore_mask)
     if score == "reconstruction":
         check_no_pairs(network, "the score by reconstruction")
-    scorer, reference, skipped = _fit(
-        network, images, normal, score, false_alarms, tiles, range, seed, progress
+    if score == "segmentation":
+        from isthmus.model.capabilities import check_marks
+
+        check_marks(network.recipe)
+    scorer, reference, skipped = prepare_scorer(
+        network, normal, score, false_alarms, tiles, groups, ignore_mask, range, seed, progress
     )
-    note_bands(show, images.channels)
+    note_bands(show, source.channels)
     detector = scorer.detector
     if store:  # before the images are scored, so that it is kept when that is interrupted
-        scorer.store(model, network)
-    stop = Interruption()
-    scores = scorer.score(images, progress, stop)
-    if math.isinf(detector.threshold):
-        held_out = len(detector.calibration)
-        log_note(
-            "nothing can be flagged at {rate:g} false alarms: only {images} {were} held out; give more "
-            "normal images, or a rate of {least:g}",
-            id="anomalies.nothing-flagged",
-            log_level=logging.WARNING,
-            rate=detector.false_alarms,
-            images=format_count(held_out, "normal image"),
-            were=choose_word(held_out, "was", "were"),
-            least=math.ceil(1000 * detector.least_false_alarms) / 1000,
-        )
+        store_scorer(scorer, model)
+    note_detector(detector)
+    known = 0
+    if append is not None:
+        source, known = take_new_files(source, Path(append), detector)
+    return _score(scorer, source, reference, skipped, describe_model(model, network), masks, known, progress)
+
+
+def _score(
+    scorer: Scorer,
+    source: PictureSource,
+    reference: ReferenceKind,
+    skipped: tuple[SkippedInput, ...],
+    model_name: str,
+    masks: PathLike | None,
+    known: int,
+    progress: Progress | None,
+) -> AnomalyResult:
+    """Score all pictures, a few at a time.
+
+    Raises:
+        KeyboardInterrupt: interrupted before any was scored.
+    """
+    import numpy as np
+
+    from isthmus.evaluation.detection import MaskComparison, list_good_classes, measure_labels
+    from isthmus.features.anomalies import map_with
+    from isthmus.features.marked_regions import find_boxes, mark_pixels
+    from isthmus.features.picture_looks import list_differences, measure_look
+    from isthmus.features.picture_scores import count_tiles, enlarge_map
+    from isthmus.features.power_rows import power_from_facts
+
+    detector, stop = scorer.detector, Interruption()
+    comparison = None if masks is None else MaskComparison()
+    good = list_good_classes(source.classes)
+    done: list[tuple[int, float, tuple[Box, ...]]] = []  # row, score and boxes of each picture
+    differences: dict[str, int] = {}
+    tiles = 0
+    before = len(source.skipped)
+    factor = detector.parts[0].tiles if detector.kind != "segmentation" else 0
+    with stop, start_task(progress, "scoring", len(source), "images") as task:
+        for chunk_rows, pictures in source.iter_chunks():
+            shown = time.monotonic()
+            found = map_with(scorer.model, scorer.extractor, detector, pictures)
+            for row, picture, one in zip(chunk_rows, pictures, found, strict=True):
+                shape, marked = picture.pixels.shape, None
+                if one.score > detector.threshold:
+                    marked = mark_pixels(one.heat, shape, detector.map_threshold, picture.ignored)
+                if comparison is not None:
+                    _compare(comparison, masks, source, row, enlarge_map(one.heat, shape), marked, good)
+                for name in list_differences(measure_look(picture), detector.facts.get("looks")):
+                    differences[name] = differences.get(name, 0) + 1
+                if factor:
+                    tiles += count_tiles(shape, factor, scorer.extractor.reading.size)
+                done.append((row, one.score, () if marked is None else find_boxes(marked)))
+                if time.monotonic() - shown > _SECONDS_BETWEEN_UPDATES:
+                    shown = time.monotonic()
+                    task.update(len(done))
+            task.update(len(done))
+    rows, scores, boxes = (
+        [row for row, _, _ in done],
+        [value for _, value, _ in done],
+        [b for _, _, b in done],
+    )
+    stop.check(len(scores), len(source), "image")
+    log_skipped(source.skipped[before:])
+    _note_differences(differences, len(scores))
+    kept = source.subset(rows)
+    values = np.array(scores, dtype=np.float64)
+    flagged = values > detector.threshold
+    labels = None
+    if good and kept.labels is not None:
+        defective = np.array([kept.classes[label] not in good for label in kept.labels], dtype=bool)
+        labels = measure_labels(defective, values, flagged, good) if len(values) else None
     return AnomalyResult(
-        model=describe_model(model, network),
+        model=model_name,
         score=detector.kind,
         normal_images=detector.normal_images,
+        held_out_images=len(detector.calibration),
         reference=reference,
         false_alarms=detector.false_alarms,
         threshold=detector.threshold,
-        tiles=scorer.count_tiles(images.subset(list(builtins.range(len(scores))))),
-        names=images.names[: len(scores)],
-        scores=scores,
-        flagged=scores > detector.threshold,
-        chance=detector.p_value(scores),
-        skipped=skipped_inputs(images.skipped, skipped),
+        tiles=tiles if factor else None,
+        power=power_from_facts(detector.facts.get("power")),
+        labels=labels,
+        masks=None if comparison is None else comparison.result(),
+        known_images=known,
+        names=kept.names,
+        scores=values,
+        flagged=flagged,
+        chance=detector.p_value(values),
+        skipped=skipped_inputs(source.skipped, skipped),
         complete=stop.complete,
+        _boxes=tuple(boxes),
         _scorer=scorer,
-        _lookup=ImageLookup(network, data, images, range),
+        _source=kept,
     )
 
 
-@dataclass(frozen=True)
-class _Scorer:
-    """A fitted detector with what it reads: scores and heat maps of images, cut into tiles or whole."""
+def _compare(
+    comparison: Any,
+    masks: PathLike | None,
+    source: PictureSource,
+    row: int,
+    heat: Any,
+    marked: Any,
+    good: tuple[str, ...],
+) -> None:
+    """Add a picture to the comparison with masks; a good picture has none of its own."""
+    import numpy as np
 
-    model: Autoencoder
-    extractor: FeatureExtractor
-    detector: Detector
-    cuts: bool
-
-    def score(
-        self, images: ImageSet, progress: Progress | None, stop: Interruption
-    ) -> npt.NDArray[np.float64]:
-        """`(N,)` scores; of a picture that is cut, the highest of its tiles.
-
-        Raises:
-            KeyboardInterrupt: interrupted before any was scored.
-        """
-        import numpy as np
-
-        parts: list[npt.NDArray[np.float64]] = []
-        with stop, start_task(progress, "scoring", len(images), "images") as task:
-            for chunk in _chunks(images):
-                parts.append(self._score_chunk(chunk))
-                task.update(sum(map(len, parts)))
-        stop.check(sum(map(len, parts)), len(images), "image")
-        return np.concatenate(parts)
-
-    def _score_chunk(self, images: ImageSet) -> npt.NDArray[np.float64]:
-        from isthmus.features import anomalies as detectors
-        from isthmus.features.tiles import cut_tiles
-
-        if not self.cuts:
-            return detectors.score(self.model, self.extractor, self.detector, images)
-        tiles = cut_tiles(images, self.extractor.reading.size)
-        return tiles.max_per_picture(detectors.score(self.model, self.extractor, self.detector, tiles.pieces))
-
-    def heat_maps(self, images: ImageSet) -> list[npt.NDArray[np.float64]]:
-        """`(H, W)` for each image, of its size."""
-        from isthmus.features.anomalies import score_maps
-        from isthmus.features.tiles import cut_tiles
-        from isthmus.threads import limited
-
-        with limited():
-            if not self.cuts:
-                return score_maps(self.model, self.extractor, self.detector, images)
-            tiles = cut_tiles(images, self.extractor.reading.size)
-            return tiles.assemble(score_maps(self.model, self.extractor, self.detector, tiles.pieces))
-
-    def count_tiles(self, images: ImageSet) -> int | None:
-        from isthmus.features.tiles import count_tiles
-
-        return count_tiles(images, self.extractor.reading.size) if self.cuts else None
-
-    def store(self, model: ModelLike, network: Autoencoder) -> None:
-        from isthmus.features.anomalies import NAME, store_detector
-        from isthmus.features.readout import NAME as EXTRACTOR
-
-        store_detector(network, self.detector, self.extractor)
-        store_attachments(model, network, EXTRACTOR, NAME)
+    name = source.names[row]
+    if source.labels is not None and source.classes[source.labels[row]] in good:
+        mask = np.zeros(heat.shape, dtype=bool)
+    else:
+        path = find_mask(Path(os.fspath(masks or "")), name)
+        if path is None:
+            return
+        mask = read_mask(path, heat.shape)
+    comparison.add(heat, mask, np.zeros(heat.shape, dtype=bool) if marked is None else marked)
 
 
-def _fit(
-    model: Autoencoder,
-    images: ImageSet,
-    normal: DataLike | None,
-    score: ScoreKind | None,
-    false_alarms: float | None,
-    tiles: bool | None,
-    range: Range | None,
-    seed: int,
-    progress: Progress | None,
-) -> tuple[_Scorer, ReferenceKind, tuple[Any, ...]]:
-    """The detector by the training-data policy, where its normal images come from, and which were skipped."""
-    from isthmus.features.anomalies import fit_detector, read_detector
-    from isthmus.features.tiles import cut_tiles, is_larger
-
-    stored = read_detector(model) if normal is None else None
-    if stored is not None and score in (None, stored.kind):
-        extractor, _ = resolve_extractor(model)
-        if false_alarms is not None:
-            stored = stored.with_rate(false_alarms)
-        cuts = is_larger(images, extractor.reading.size) if tiles is None else tiles
-        return _Scorer(model, extractor, stored, cuts), "model", ()
-    purpose = "what is normal is not known"
-    if stored is not None:
-        purpose = f"this model holds the score '{stored.kind}': for '{score}' {purpose}"
-    usual, reference = resolve_reference(model, normal, purpose=purpose, option="normal", range=range)
-    extractor, _ = resolve_extractor_for(model, usual)
-    cuts = is_larger(images, extractor.reading.size) if tiles is None else tiles
-    with start_task(progress, "fitting to normal images", 1) as task:
-        detector = fit_detector(
-            model,
-            extractor,
-            cut_tiles(usual, extractor.reading.size).pieces if cuts else usual,
-            score or DEFAULT_SCORE,
-            false_alarms=DEFAULT_FALSE_ALARMS if false_alarms is None else false_alarms,
-            seed=seed,
-        )
-        task.update(1)
-    return _Scorer(model, extractor, detector, cuts), reference, usual.skipped
-
-
-def _chunks(images: ImageSet) -> Iterator[ImageSet]:
-    for start in range(0, len(images), _IMAGES_PER_CHUNK):
-        yield images.subset(range(start, min(start + _IMAGES_PER_CHUNK, len(images))))
+def _note_differences(differences: dict[str, int], count: int) -> None:
+    """Log in what many new pictures differ from normal ones."""
+    far = {name: number for name, number in differences.items() if number > FAR_SHARE * count}
+    if not far:
+        return
+    log_note(
+        "{images} of {count} differ from the normal ones in {what} so much that their verdict means little",
+        id="anomalies.other-pictures",
+        log_level=logging.WARNING,
+        images=format_count(max(far.values()), "picture"),
+        count=count,
+        what=" and ".join(sorted(far)),
+    )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from isthmus.api.anomaly_detection import DEFAULT_FALSE_ALARMS
+from isthmus.api.detector_fitting import DEFAULT_FALSE_ALARMS
 from isthmus.api.evaluation import evaluate
 from isthmus.api.evaluation_results import Evaluation
 from isthmus.api.explanation import Explanation, explain

@@ -78,6 +78,7 @@ class ModelInfo(Result):
             ("image terms", recipe["objective"].get("image")),
             *((f"numbers in {part}", f"{count:,}") for part, count in self.numbers.items()),
             ("attached", ", ".join(self.attachments) or None),
+            *_describe_detector(self.attachments.get("anomalies")),
             ("trained on", data.get("source")),
             ("training images", _format_number(data.get("images"))),
             ("held out", _format_number(data.get("held_out"))),
@@ -194,6 +195,21 @@ def _describe_header(path: str, size_bytes: int, header: Mapping[str, Any]) -> M
         attachments=header.get("attachments", {}),
         training=header.get("summary", {}),
     )
+
+
+def _describe_detector(facts: object) -> list[tuple[str, object]]:
+    """What the stored anomaly detector is, its threshold and its power; nothing for unsound facts."""
+    from isthmus.features.power_rows import describe_power, power_from_facts
+
+    if not isinstance(facts, Mapping) or not isinstance(facts.get("kind"), str):
+        return []
+    found: list[tuple[str, object]] = [("anomaly score", facts["kind"])]
+    rate, threshold = facts.get("false_alarms"), facts.get("threshold")
+    if isinstance(threshold, float) and isinstance(rate, float) and 0 < rate < 1:
+        found.append(("anomaly threshold", f"{threshold:.5g}, at {rate:.3g} false alarms"))
+        power = describe_power(power_from_facts(facts.get("power")), rate)
+        found.append(("anomaly detector", power or None))
+    return found
 
 
 def _format_number(number: int | None) -> str | None:

@@ -16,7 +16,7 @@ from isthmus.model.attachment_check import DAMAGE, whole_number
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.reading import read_for as read_for
 from isthmus.training.config import TrainConfig
-from isthmus.training.data import read_training_data
+from isthmus.training.data import TrainingData, read_training_data
 
 _NOT_FOUND = Message("the training images were not found", id="reference.training-images-not-found")
 
@@ -56,6 +56,27 @@ def find_training_images(model: Autoencoder, train: Any = None) -> tuple[ImageSe
     return part, None
 
 
+def find_training_split(model: Autoencoder, data: Any = None) -> TrainingData | None:
+    """What the network was trained on and what was held out of that, or None where this is not known.
+
+    Args:
+        data: images that may be those; by default the recorded source, where it is found unchanged.
+    """
+    if model.recipe.corruption.is_paired:
+        return None
+    recorded = model.summary.get("data") or {}
+    fingerprint = recorded.get("fingerprint")
+    if not fingerprint:
+        return None
+    try:
+        if data is None:
+            images, _ = find_training_images(model)
+            data = None if images is None else recorded["source"]
+        return None if data is None else _split_as_trained(model, data, fingerprint)
+    except (IsthmusError, OSError, *DAMAGE):
+        return None
+
+
 def _matches_inventory(recorded: dict[str, Any], source: str) -> bool:
     """Whether a listing of the source agrees with what the model recorded; nothing is decoded for it.
 
@@ -75,6 +96,11 @@ def _matches_inventory(recorded: dict[str, Any], source: str) -> bool:
 
 
 def _read_training_part(model: Autoencoder, source: str, fingerprint: str) -> ImageSet | None:
+    parts = _split_as_trained(model, source, fingerprint)
+    return None if parts is None else parts.train
+
+
+def _split_as_trained(model: Autoencoder, source: Any, fingerprint: str) -> TrainingData | None:
     recorded: dict[str, Any] = model.summary.get("options") or {}
     config = TrainConfig.from_dict(recorded)
     images = read(source, size=config.size, range=config.range)
@@ -83,5 +109,5 @@ def _read_training_part(model: Autoencoder, source: str, fingerprint: str) -> Im
         asked = replace(config, validation=share, range=None)
         parts, _ = read_training_data(images, None, model.recipe, asked)
         if parts.train.fingerprint() == fingerprint:
-            return parts.train
+            return parts
     return None

@@ -1,40 +1,41 @@
-"""How unusual an image is for a model and a set of normal images, and where in it.
+"""Detectors: scores fitted to normal pictures, with the threshold that held-out normal pictures give.
 
-Scores, higher = more unusual:
-
-- `reconstruction`: mean squared error of what the model makes of the image.
-- `density`: a Gaussian of the normal images' features: squared distance from their mean inside their
-  principal subspace, in deviations, and squared distance from that subspace, each over what is usual for it
-  (Moghaddam and Pentland 1997, "Probabilistic visual learning for object representation").
-- `mixture`: the same with a mixture of Gaussians inside the subspace.
-- `neighbour`: mean distance to the nearest normal features (Ramaswamy et al. 2000).
-- `local`: mean distance of each part's features to the nearest ones that normal images have at that place
-  (after Roth et al. 2022, "Towards total recall in industrial anomaly detection", without their network).
-
-A score becomes a decision by a false-alarm rate on normal images that the score was not fitted to.
+A detector is one score (`isthmus.features.anomaly_kinds`), or several of which the z-scores are averaged.
+What is calibrated is the score of a *picture*, whatever its size and the number of its tiles. The threshold
+is the order statistic of conformal prediction (Vovk et al. 2005; Bates et al. 2023) on pictures that the
+score was not fitted to: the chance that a new normal picture lies above it is at most the false-alarm rate.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from isthmus.errors import DataError, ModelFileError, UsageError
-from isthmus.features.neighbourhood import nearest
-from isthmus.features.readout import FeatureExtractor, attach_extractor, extract_local, iter_pooled
-from isthmus.images.batches import iter_batches
+from isthmus.features.anomaly_kinds import KINDS_OF_TILES, Kind
+from isthmus.features.picture_scores import (
+    Heat,
+    Part,
+    Picture,
+    PictureMap,
+    default_reading,
+    enlarge_map,
+    fit_part,
+    iter_rows,
+    map_pictures,
+    peak_of,
+)
+from isthmus.features.readout import FeatureExtractor, attach_extractor
 from isthmus.images.split import hold_out
 from isthmus.images.store import ImageSet
-from isthmus.metrics.baselines import principal_subspace
 from isthmus.model.attachment_check import DAMAGE, Rule, check_tensors, number, whole_number
 from isthmus.model.attachments import attach
 from isthmus.model.autoencoder import Autoencoder
@@ -42,64 +43,158 @@ from isthmus.wording import choose_word, format_count
 
 NAME = "anomalies"
 Scores = npt.NDArray[np.float64]
-Kind = Literal["reconstruction", "density", "mixture", "neighbour", "local"]
 
 CALIBRATION_SHARE = 0.2
 MAX_NORMAL_IMAGES = 20_000
-MAX_PARTS_PER_PLACE = 20_000  # parts of normal images that are remembered per place
-NEIGHBOURS = 3
-COMPONENTS, MAX_COMPONENTS = 64, 10
-POOL_SIDE = 3  # per side, in which a `filters` model's answers are pooled
+MIN_NORMAL_IMAGES = 10
+MAX_PARTS = 8  # of a stored detector
+MAX_COMBINED_SIDE = 512  # of the map of several parts
+PICTURES_PER_CHUNK = 256
+_SCALES = ("centre", "spread", "map_centre", "map_spread")
+_LAYOUT = 2  # of the attachment; version 0.1 wrote none
 
 
 @dataclass(frozen=True)
 class Detector:
-    """A score with what was fitted to normal images, and where normal ends.
+    """One score, or the mean z-score of several, with what was fitted to normal pictures.
 
     Attributes:
-        kind: which score.
-        tensors: what it was fitted to.
-        calibration: `(n,)` ascending scores of normal images that were held out of the fit.
-        false_alarms: share of normal images that may be called unusual.
-        normal_images: how many it was fitted to.
+        parts: the scores.
+        calibration: `(n,)` ascending scores of normal pictures that were held out of the fit.
+        peaks: `(n,)` ascending highest values of the maps of these.
+        asked_rate: share of normal pictures that may be flagged, as it was asked for.
+        normal_images: how many pictures it was fitted to.
+        facts: JSON values that travel with it: detection power, and how normal pictures look.
     """
 
-    kind: Kind
-    tensors: dict[str, Tensor]
+    parts: tuple[Part, ...]
     calibration: Scores
-    false_alarms: float
+    peaks: Scores
+    asked_rate: float
     normal_images: int
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> str:
+        """The kinds of its parts, joined by `+`."""
+        return "+".join(dict.fromkeys(part.kind for part in self.parts))
+
+    @property
+    def title(self) -> str:
+        """Its parts in words."""
+        return " + ".join(part.title for part in self.parts)
+
+    @property
+    def least_rate(self) -> float:
+        """The smallest rate for which the held-out pictures are enough: 1 / (n + 1)."""
+        return 1 / (len(self.calibration) + 1)
+
+    @property
+    def false_alarms(self) -> float:
+        """The rate that the threshold stands for: as asked for, or the smallest that is possible."""
+        return max(self.asked_rate, self.least_rate)
 
     @property
     def threshold(self) -> float:
-        """The score above which an image is called unusual.
-
-        The order statistic of conformal prediction (Vovk et al. 2005; Bates et al. 2023): the chance that
-        a new normal image lies above it is at most `false_alarms`. Infinite where the held-out images are too
-        few to say so.
-        """
-        count = len(self.calibration)
-        rank = int(np.ceil((1 - self.false_alarms) * (count + 1)))
-        return float(self.calibration[rank - 1]) if 1 <= rank <= count else float("inf")
+        """The score above which a picture is flagged; infinite where no normal pictures were held out."""
+        return _quantile(self.calibration, self.false_alarms)
 
     @property
-    def least_false_alarms(self) -> float:
-        """The smallest rate at which the held-out images are enough for a finite threshold."""
-        return 1 / (len(self.calibration) + 1)
+    def map_threshold(self) -> float:
+        """The value of the map above which a place is marked."""
+        return _quantile(self.peaks, self.false_alarms)
 
     def with_rate(self, false_alarms: float) -> Detector:
-        """The same score with another threshold.
+        """The same scores with another threshold.
 
         Raises:
             UsageError: a rate outside (0, 1).
         """
-        _check_rate(false_alarms)
-        return dataclasses.replace(self, false_alarms=false_alarms)
+        check_rate(false_alarms)
+        return dataclasses.replace(self, asked_rate=false_alarms)
 
     def p_value(self, scores: Scores) -> Scores:
-        """How likely a normal image would score at least as high, from the held-out ones: in (0, 1]."""
+        """How likely a normal picture would score at least as high, from the held-out ones: in (0, 1]."""
         above = len(self.calibration) - np.searchsorted(self.calibration, scores, side="left")
         return np.asarray((above + 1) / (len(self.calibration) + 1))
+
+
+def _quantile(ascending: Scores, rate: float) -> float:
+    count = len(ascending)
+    rank = math.ceil((1 - rate) * (count + 1) - 1e-9)
+    return float(ascending[rank - 1]) if 1 <= rank <= count else math.inf
+
+
+def check_rate(false_alarms: float) -> None:
+    """Raises:
+    UsageError: a rate outside (0, 1).
+    """
+    if not 0 < false_alarms < 1:
+        raise UsageError(
+            "the false-alarm rate lies between 0 and 1, not at {false_alarms}",
+            id="anomalies.false-alarms",
+            false_alarms=false_alarms,
+        )
+
+
+class Pictures(Sequence[Picture]):
+    """An image set, or some of its images, as pictures of which all pixels count."""
+
+    def __init__(self, images: ImageSet) -> None:
+        self._images = images
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, index: Any) -> Any:
+        return Picture(self._images.image(int(index)))
+
+
+def map_with(
+    model: Autoencoder, extractor: FeatureExtractor, detector: Detector, pictures: Sequence[Picture]
+) -> Iterator[PictureMap]:
+    """Score and map of each picture, in order."""
+    return map_with_parts(model, extractor, detector.parts, pictures)
+
+
+def map_with_parts(
+    model: Autoencoder, extractor: FeatureExtractor, parts: Sequence[Part], pictures: Sequence[Picture]
+) -> Iterator[PictureMap]:
+    """As `map_with`, for parts that are not a detector yet; maps of several are the means of z-scores."""
+    if len(parts) == 1:
+        yield from map_pictures(model, extractor, parts[0], pictures)
+        return
+    streams = [map_pictures(model, extractor, part, pictures) for part in parts]
+    for index, maps in enumerate(zip(*streams, strict=True)):
+        yield average_maps(parts, maps, pictures[index].ignored)
+
+
+def average_maps(
+    parts: Sequence[Part], maps: Sequence[PictureMap], ignored: npt.NDArray[np.bool_] | None
+) -> PictureMap:
+    """Score and map of one picture: means of the z-scores and of the maps of several parts."""
+    if len(parts) == 1:
+        return maps[0]
+    side = [max(picture_map.heat.shape[axis] for picture_map in maps) for axis in (0, 1)]
+    size = (min(side[0], MAX_COMBINED_SIDE), min(side[1], MAX_COMBINED_SIDE))
+    heat = np.zeros(size, dtype=np.float64)
+    score = 0.0
+    for part, picture_map in zip(parts, maps, strict=True):
+        score += (picture_map.score - part.centre) / part.spread / len(parts)
+        heat += (_resize_peaks(picture_map.heat, size) - part.map_centre) / part.map_spread / len(parts)
+    return PictureMap(score, heat.astype(np.float32), peak_of(heat, ignored))
+
+
+def _resize_peaks(heat: Heat, size: tuple[int, int]) -> Heat:
+    """A map at another size: its peaks where it is made smaller, interpolated where it is larger."""
+    if heat.shape[0] > size[0] or heat.shape[1] > size[1]:
+        smaller = (min(heat.shape[0], size[0]), min(heat.shape[1], size[1]))
+        tensor = torch.from_numpy(np.ascontiguousarray(heat))[None, None]
+        heat = torch.nn.functional.adaptive_max_pool2d(tensor, smaller)[0, 0].numpy()
+    return enlarge_map(heat, size)
+
+
+# ---------------------------------------------------------------- sets of images, read whole
 
 
 def fit_detector(
@@ -111,7 +206,7 @@ def fit_detector(
     false_alarms: float,
     seed: int = 0,
 ) -> Detector:
-    """Fit a score to four fifths of the normal images, and calibrate it on the rest.
+    """Fit a score of whole images to four fifths of the normal ones, and calibrate it on the rest.
 
     Raises:
         UsageError: an unknown score, or a rate outside (0, 1).
@@ -124,63 +219,75 @@ def fit_detector(
             name=kind,
             known=", ".join(get_args(Kind)),
         )
-    _check_rate(false_alarms)
-    if len(normal) < 10:
+    check_rate(false_alarms)
+    check_enough(len(normal), MIN_NORMAL_IMAGES)
+    some = np.sort(np.random.default_rng(seed).permutation(len(normal))[:MAX_NORMAL_IMAGES])
+    normal = normal.subset(some)
+    fitted, held = hold_out(normal, CALIBRATION_SHARE, limit=10_000, seed=seed)
+    rows = iter_rows(model, readout, kind, 0, Pictures(normal.subset(fitted)))
+    part = fit_part(kind, 0, rows, len(fitted), seed=seed)
+    maps = list(map_pictures(model, readout, part, Pictures(normal.subset(held))))
+    scores, peaks = (
+        np.sort(np.array(values)) for values in zip(*((m.score, m.peak) for m in maps), strict=True)
+    )
+    return Detector((part,), scores, peaks, false_alarms, len(fitted))
+
+
+def check_enough(count: int, least: int) -> None:
+    """Raises:
+    DataError: too few normal images.
+    """
+    if count < least:
         raise DataError(
             "{images} {verb} too little: at least 10 are needed",
             id="anomalies.too-few-images",
-            images=format_count(len(normal), "normal image"),
-            verb=choose_word(len(normal), "says", "say"),
-        )
-    some = np.sort(np.random.default_rng(seed).permutation(len(normal))[:MAX_NORMAL_IMAGES])
-    normal = normal.subset(some)
-    part, held = hold_out(normal, CALIBRATION_SHARE, limit=10_000, seed=seed)
-    tensors = _FITS[kind](model, readout, normal.subset(part), seed)
-    blank = Detector(kind, tensors, np.empty(0), false_alarms, len(part))
-    return dataclasses.replace(blank, calibration=np.sort(score(model, readout, blank, normal.subset(held))))
-
-
-def _check_rate(false_alarms: float) -> None:
-    if not 0 < false_alarms < 1:
-        raise UsageError(
-            "the false-alarm rate lies between 0 and 1, not at {false_alarms}",
-            id="anomalies.false-alarms",
-            false_alarms=false_alarms,
+            images=format_count(count, "normal image"),
+            verb=choose_word(count, "says", "say"),
         )
 
 
 def score(model: Autoencoder, readout: FeatureExtractor, detector: Detector, images: ImageSet) -> Scores:
     """`(N,)` scores of images, higher = more unusual."""
-    return np.asarray(_SCORES[detector.kind](model, readout, detector, images), dtype=np.float64)
+    maps = map_with(model, readout, detector, Pictures(images))
+    return np.array([picture_map.score for picture_map in maps], dtype=np.float64)
 
 
 def score_maps(
     model: Autoencoder, readout: FeatureExtractor, detector: Detector, images: ImageSet
 ) -> list[Scores]:
-    """Where each image is unusual: one `(H, W)` map per image, of its own size.
+    """The map that each image's score is read from: `(H, W)`, of the image's own size."""
+    maps = map_with(model, readout, detector, Pictures(images))
+    return [
+        enlarge_map(picture_map.heat, images.image(index).shape).astype(np.float64)
+        for index, picture_map in enumerate(maps)
+    ]
 
-    The score `local` shows its own parts; the others say nothing about places and show the squared error of
-    the reconstruction, smoothed over about an eighth of the image.
-    """
-    if detector.kind == "local":
-        return _map_local(model, readout, detector, images)
-    maps = []
-    with torch.no_grad():
-        for batch in iter_batches(images, batch=64):
-            error = (model.reconstruct_batch(batch.images) - batch.images).square().mean(1, keepdim=True)
-            maps += [error_map.numpy().astype(np.float64) for error_map in _smooth(error)[:, 0]]
-    return maps
+
+# ---------------------------------------------------------------- in a model
 
 
 def store_detector(model: Autoencoder, detector: Detector, readout: FeatureExtractor) -> None:
     """Attach a detector, and the readout it goes with, to a model in memory; `model.save` writes them."""
     attach_extractor(model, readout)
     facts = {
+        "layout": _LAYOUT,
         "kind": detector.kind,
-        "false_alarms": detector.false_alarms,
+        "false_alarms": detector.asked_rate,
         "normal_images": detector.normal_images,
+        "threshold": detector.threshold if math.isfinite(detector.threshold) else None,
+        "parts": [
+            {name: getattr(part, name) for name in ("kind", "tiles", "reading", *_SCALES)}
+            for part in detector.parts
+        ],
+        **detector.facts,
     }
-    attach(model, NAME, {**detector.tensors, "calibration": torch.from_numpy(detector.calibration)}, facts)
+    tensors = {
+        f"{place}-{name}": tensor
+        for place, part in enumerate(detector.parts)
+        for name, tensor in part.tensors.items()
+    }
+    scores = {"calibration": detector.calibration, "peaks": detector.peaks}
+    attach(model, NAME, tensors | {name: torch.from_numpy(array) for name, array in scores.items()}, facts)
 
 
 def read_detector(model: Autoencoder) -> Detector | None:
@@ -192,23 +299,11 @@ def read_detector(model: Autoencoder) -> Detector | None:
     attachment = model.attachments.get(NAME)
     if attachment is None:
         return None
-    tensors = dict(attachment.tensors)
     try:
-        calibration = tensors.pop("calibration").numpy().astype(np.float64)
         facts: dict[str, Any] = dict(attachment.facts)
-        kind = facts["kind"]
-        if not isinstance(kind, str) or kind not in _RULES:
-            raise ValueError("its score is not known")
-        check_tensors(attachment.tensors, {**_RULES[kind], "calibration": Rule("n")})
-        if (np.diff(calibration) < 0).any():
-            raise ValueError("its calibration does not rise")
-        return Detector(
-            kind,  # type: ignore[arg-type]
-            tensors,
-            calibration,
-            number(facts, "false_alarms", 1e-12, 1 - 1e-12),
-            whole_number(facts, "normal_images", 0, 2**53),
-        )
+        if "layout" not in facts:
+            return _read_first_layout(facts, dict(attachment.tensors))
+        return _read_layout(facts, dict(attachment.tensors))
     except DAMAGE as error:
         why = " ".join(str(error).split())[:200]
         raise ModelFileError(
@@ -216,203 +311,88 @@ def read_detector(model: Autoencoder) -> Detector | None:
         ) from error
 
 
-def _check_width(width: int, expected: int) -> None:
-    if width != expected:
-        raise ModelFileError(
-            "the anomaly detector is for {expected} numbers an image, and the model gives {given}",
-            id="anomalies.other-model",
-            expected=expected,
-            given=width,
+def _read_layout(facts: dict[str, Any], tensors: dict[str, Tensor]) -> Detector:
+    whole_number(facts, "layout", _LAYOUT, _LAYOUT)
+    described = facts["parts"]
+    if not isinstance(described, list) or not 1 <= len(described) <= MAX_PARTS:
+        raise ValueError("its parts are not described")
+    rules: dict[str, Rule] = {"calibration": Rule("n"), "peaks": Rule("n")}
+    parts = []
+    for place, description in enumerate(described):
+        kind = _check_kind(description["kind"])
+        reading: Literal["max", "mean"] = description["reading"]
+        if reading not in ("max", "mean"):
+            raise ValueError("it is not known how a score is read from its map")
+        own = {name.partition("-")[2]: t for name, t in tensors.items() if name.startswith(f"{place}-")}
+        if kind == "segmentation":
+            rules |= {f"{place}-{name}": _any_rule(tensor) for name, tensor in own.items()}
+        else:
+            own_rules = KINDS_OF_TILES[kind].rules
+            rules |= {f"{place}-{name}": _placed(rule, place) for name, rule in own_rules.items()}
+        parts.append(
+            Part(
+                kind,
+                whole_number(description, "tiles", 0, 64),
+                reading,
+                own,
+                *(number(description, name, 1e-18 if "spread" in name else -1e18, 1e18) for name in _SCALES),
+            )
         )
+    check_tensors(tensors, rules)
+    _check_kind_text(facts)
+    known_facts = ("layout", "kind", "false_alarms", "normal_images", "threshold", "parts")
+    return Detector(
+        tuple(parts),
+        _ascending(tensors["calibration"]),
+        _ascending(tensors["peaks"]),
+        number(facts, "false_alarms", 1e-12, 1 - 1e-12),
+        whole_number(facts, "normal_images", 0, 2**53),
+        {name: value for name, value in facts.items() if name not in known_facts},
+    )
 
 
-# ---------------------------------------------------------------- the scores: how each is fitted, and given
+def _read_first_layout(facts: dict[str, Any], tensors: dict[str, Tensor]) -> Detector:
+    """As version 0.1 wrote it: one score of images of the model's size."""
+    kind = _check_kind(facts["kind"])
+    rules = KINDS_OF_TILES[kind].rules
+    check_tensors(tensors, {**rules, "calibration": Rule("n")})
+    calibration = _ascending(tensors.pop("calibration"))
+    return Detector(
+        (Part(kind, 0, default_reading(kind, 0), tensors),),
+        calibration,
+        np.empty(0),
+        number(facts, "false_alarms", 1e-12, 1 - 1e-12),
+        whole_number(facts, "normal_images", 0, 2**53),
+    )
 
 
-def _fit_nothing(
-    _model: Autoencoder, _readout: FeatureExtractor, _normal: ImageSet, _seed: int
-) -> dict[str, Tensor]:
-    return {}
+def _check_kind(kind: object) -> Kind:
+    if not isinstance(kind, str) or kind not in get_args(Kind):
+        raise ValueError("its score is not known")
+    return kind  # type: ignore[return-value]
 
 
-def _score_reconstruction(
-    model: Autoencoder, _readout: FeatureExtractor, _detector: Detector, images: ImageSet
-) -> npt.NDArray[Any]:
-    with torch.no_grad():
-        parts = [
-            (model.reconstruct_batch(batch.images) - batch.images).square().mean((1, 2, 3)).numpy()
-            for batch in iter_batches(images, batch=64)
-        ]
-    return np.concatenate(parts)
+def _check_kind_text(facts: dict[str, Any]) -> None:
+    names = facts["kind"]
+    if not isinstance(names, str):
+        raise ValueError("its score is not known")
+    for name in names.split("+"):
+        _check_kind(name)
 
 
-def _pool_set(model: Autoencoder, readout: FeatureExtractor, images: ImageSet) -> Tensor:
-    """`(N, D)` pooled features as they are: dividing by deviations would raise what normal images lack."""
-    reading = readout.reading
-    if reading.layer == model.recipe.backbone.dense_layer:
-        reading = dataclasses.replace(reading, pool=(POOL_SIDE,))
-    return torch.cat(list(iter_pooled(model, images, reading)))
+def _ascending(tensor: Tensor) -> Scores:
+    values: Scores = tensor.numpy().astype(np.float64)
+    if (np.diff(values) < 0).any():
+        raise ValueError("its calibration does not rise")
+    return values
 
 
-def _fit_density(
-    model: Autoencoder, readout: FeatureExtractor, normal: ImageSet, seed: int
-) -> dict[str, Tensor]:
-    rows = _pool_set(model, readout, normal)
-    count = max(1, min(COMPONENTS, len(rows) // 4, rows.shape[1] - 1))
-    subspace = principal_subspace([rows], count, seed=seed)
-    inside = subspace.encode(rows)
-    outside = (rows - subspace.mean).square().sum(1) - inside.square().sum(1)
-    return {
-        "mean": subspace.mean,
-        "basis": subspace.basis,
-        "spread": inside.std(0, unbiased=False).clamp_min(1e-6),
-        "outside": outside.mean().clamp_min(1e-9).reshape(1),
-    }
+def _placed(rule: Rule, place: int) -> Rule:
+    """The same rule with lengths of its own: parts need not agree."""
+    shape = tuple(side if isinstance(side, int) else f"{side} of part {place}" for side in rule.shape)
+    return Rule(*shape, kind=rule.kind, low=rule.low, high=rule.high)
 
 
-def _inside_outside(rows: Tensor, tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """`(n, k)` components in deviations, and `(n,)` squared distances from the subspace over their mean."""
-    _check_width(rows.shape[1], len(tensors["mean"]))
-    centred = rows - tensors["mean"]
-    inside = centred @ tensors["basis"].T
-    outside = (centred.square().sum(1) - inside.square().sum(1)).clamp_min(0)
-    return inside / tensors["spread"], outside / tensors["outside"]
-
-
-def _score_density(
-    model: Autoencoder, readout: FeatureExtractor, detector: Detector, images: ImageSet
-) -> npt.NDArray[Any]:
-    inside, outside = _inside_outside(_pool_set(model, readout, images), detector.tensors)
-    return np.asarray((inside.square().mean(1) + outside).numpy())
-
-
-def _fit_mixture(
-    model: Autoencoder, readout: FeatureExtractor, normal: ImageSet, seed: int
-) -> dict[str, Tensor]:
-    from sklearn.mixture import GaussianMixture
-
-    tensors = _fit_density(model, readout, normal, seed)
-    inside = _inside_outside(_pool_set(model, readout, normal), tensors)[0].numpy().astype(np.float64)
-    count = max(1, min(MAX_COMPONENTS, len(inside) // 100))
-    fitted = GaussianMixture(count, covariance_type="full", reg_covar=1e-2, random_state=seed).fit(inside)
-    return tensors | {
-        "weights": torch.from_numpy(fitted.weights_).float(),
-        "means": torch.from_numpy(fitted.means_).float(),
-        "roots": torch.from_numpy(fitted.precisions_cholesky_).float(),
-    }
-
-
-def _score_mixture(
-    model: Autoencoder, readout: FeatureExtractor, detector: Detector, images: ImageSet
-) -> npt.NDArray[Any]:
-    tensors = detector.tensors
-    inside, outside = _inside_outside(_pool_set(model, readout, images), tensors)
-    away = torch.einsum("nkd,kde->nke", inside[:, None] - tensors["means"], tensors["roots"])
-    log_root = tensors["roots"].diagonal(dim1=1, dim2=2).log().sum(1)
-    log_density = torch.logsumexp(tensors["weights"].log() + log_root - away.square().sum(2) / 2, 1)
-    return np.asarray((outside - 2 * log_density / inside.shape[1]).numpy())
-
-
-def _fit_neighbour(
-    model: Autoencoder, readout: FeatureExtractor, normal: ImageSet, _seed: int
-) -> dict[str, Tensor]:
-    return {"normal": _pool_set(model, readout, normal).half()}
-
-
-def _score_neighbour(
-    model: Autoencoder, readout: FeatureExtractor, detector: Detector, images: ImageSet
-) -> npt.NDArray[Any]:
-    reference = detector.tensors["normal"].float().numpy()
-    vectors = _pool_set(model, readout, images).numpy()
-    _check_width(vectors.shape[1], reference.shape[1])
-    distances, _ = nearest(vectors, reference, min(NEIGHBOURS, len(reference)))
-    return np.asarray(distances.mean(1))
-
-
-def _fit_local(
-    model: Autoencoder, readout: FeatureExtractor, normal: ImageSet, seed: int
-) -> dict[str, Tensor]:
-    parts = extract_local(model, readout, normal)
-    places = parts.shape[1]
-    count = max(1, min(len(normal), MAX_PARTS_PER_PLACE * 16 // places))
-    rows = np.sort(np.random.default_rng(seed).permutation(len(normal))[:count])
-    return {"parts": torch.from_numpy(parts[rows]).half()}
-
-
-def _local_distances(
-    model: Autoencoder, readout: FeatureExtractor, detector: Detector, images: ImageSet
-) -> npt.NDArray[Any]:
-    """`(N, places)`: distance of each part to the nearest normal ones at the same place."""
-    parts = extract_local(model, readout, images)
-    reference = detector.tensors["parts"].float().numpy()
-    _check_width(math.prod(parts.shape[1:]), math.prod(reference.shape[1:]))
-    _check_width(parts.shape[2], reference.shape[2])
-    means = np.empty(parts.shape[:2])
-    for place in range(parts.shape[1]):
-        distances, _ = nearest(parts[:, place], reference[:, place], min(NEIGHBOURS, len(reference)))
-        means[:, place] = distances.mean(1)
-    return means
-
-
-def _score_local(
-    model: Autoencoder, readout: FeatureExtractor, detector: Detector, images: ImageSet
-) -> npt.NDArray[Any]:
-    return np.asarray(_local_distances(model, readout, detector, images).mean(1))
-
-
-def _map_local(
-    model: Autoencoder, readout: FeatureExtractor, detector: Detector, images: ImageSet
-) -> list[Scores]:
-    distances = torch.from_numpy(_local_distances(model, readout, detector, images)).float()
-    side = round(distances.shape[1] ** 0.5)
-    maps = []
-    for index, row in enumerate(distances):
-        height, width, _ = images.image(index).shape
-        shown = F.interpolate(
-            row.view(1, 1, side, side), (height, width), mode="bilinear", align_corners=False
-        )
-        maps.append(shown[0, 0].numpy().astype(np.float64))
-    return maps
-
-
-def _smooth(maps: Tensor) -> Tensor:
-    """Box means over about an eighth of the shorter side, twice, which is nearly a Gaussian."""
-    width = max(1, min(maps.shape[-2:]) // 16) * 2 + 1
-    for _ in range(2):
-        maps = F.avg_pool2d(maps, width, 1, width // 2, count_include_pad=False)
-    return maps
-
-
-_DENSITY_RULES = {
-    "mean": Rule("D"),
-    "basis": Rule("k", "D"),
-    "spread": Rule("k", low=1e-18),
-    "outside": Rule(1, low=1e-18),
-}
-# What each score was fitted to, as it stands in a model file.
-_RULES: dict[str, dict[str, Rule]] = {
-    "reconstruction": {},
-    "density": _DENSITY_RULES,
-    "mixture": {
-        **_DENSITY_RULES,
-        "weights": Rule("K", low=0, high=1),
-        "means": Rule("K", "k"),
-        "roots": Rule("K", "k", "k"),
-    },
-    "neighbour": {"normal": Rule("N", "D")},
-    "local": {"parts": Rule("N", "places", "K")},
-}
-_FITS: dict[str, Callable[[Autoencoder, FeatureExtractor, ImageSet, int], dict[str, Tensor]]] = {
-    "reconstruction": _fit_nothing,
-    "density": _fit_density,
-    "mixture": _fit_mixture,
-    "neighbour": _fit_neighbour,
-    "local": _fit_local,
-}
-_SCORES: dict[str, Callable[[Autoencoder, FeatureExtractor, Detector, ImageSet], npt.NDArray[Any]]] = {
-    "reconstruction": _score_reconstruction,
-    "density": _score_density,
-    "mixture": _score_mixture,
-    "neighbour": _score_neighbour,
-    "local": _score_local,
-}
+def _any_rule(tensor: Tensor) -> Rule:
+    """Statistics by position check themselves; here only that they are finite floats."""
+    return Rule(*tensor.shape)

@@ -66,8 +66,8 @@ def cut_tiles(images: ImageSet, size: tuple[int, int], *, overlap: float = 0.5) 
         shapes.append((image.shape[0], image.shape[1]))
         missing = max(0, height - image.shape[0]), max(0, width - image.shape[1])
         padded = np.pad(image, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge")
-        for top in _tile_starts(padded.shape[0], height, overlap):
-            for left in _tile_starts(padded.shape[1], width, overlap):
+        for top in tile_starts(padded.shape[0], height, overlap):
+            for left in tile_starts(padded.shape[1], width, overlap):
                 pieces.append(padded[top : top + height, left : left + width])
                 owner.append(index)
                 corners.append((top, left))
@@ -85,12 +85,12 @@ def count_tiles(images: ImageSet, size: tuple[int, int], *, overlap: float = 0.5
         else [images.image(i).shape for i in range(len(images))]
     )
     return sum(
-        len(_tile_starts(max(h, size[0]), size[0], overlap))
-        * len(_tile_starts(max(w, size[1]), size[1], overlap))
+        len(tile_starts(max(h, size[0]), size[0], overlap))
+        * len(tile_starts(max(w, size[1]), size[1], overlap))
         for h, w, _ in shapes
     )
 
 
-def _tile_starts(length: int, piece: int, overlap: float) -> list[int]:
+def tile_starts(length: int, piece: int, overlap: float) -> list[int]:
     step = max(1, round(piece * (1 - overlap)))
     return [*range(0, length - piece, step), length - piece]

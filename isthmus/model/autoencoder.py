@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
@@ -16,6 +16,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from isthmus.images.array_format import Kind
 from isthmus.images.sample_range import Range
 from isthmus.model import axes, backbones, bottlenecks, capabilities
+from isthmus.model.attachment import Attachment as Attachment
 from isthmus.model.backbones.interface import (
     Decoder,
     Encoder,
@@ -48,17 +49,6 @@ from isthmus.threads import limited
 BATCH = 256  # images per pass in encode, decode and reconstruct; large images go in smaller batches
 PIXELS_PER_PASS = 2**22
 FIRST_MARK = -3.0  # logit of an untrained model: defects are few
-
-
-@dataclass
-class Attachment:
-    """Something fitted to a trained model (a prior, a readout, an index) that travels in its file.
-
-    `encode` and `decode` never depend on it.
-    """
-
-    facts: dict[str, Any] = field(default_factory=dict)
-    tensors: dict[str, Tensor] = field(default_factory=dict)
 
 
 class Autoencoder(nn.Module):

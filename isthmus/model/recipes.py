@@ -182,7 +182,7 @@ def defects() -> Recipe:
         name="defects",
         backbone=axes.Unet(predicts="difference"),
         corruption=axes.SyntheticDefects(),
-        objective=axes.Objective(image="l1+10*mask-focal+0.3*mask-image"),
+        objective=axes.Objective(image="l1+10*mask-focal+mask-image"),
         optimiser=axes.Optimiser(rate=2e-3, ema=0.995),
     )
 

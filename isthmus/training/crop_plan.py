@@ -9,7 +9,6 @@ import numpy as np
 from isthmus.errors import DataError
 from isthmus.images.store import ImageSet, Ragged, side_range
 from isthmus.messages import Message
-from isthmus.model.geometry import Geometry
 from isthmus.model.recipe import Recipe
 from isthmus.training.config import TrainConfig
 
@@ -62,7 +61,7 @@ def plan_crops(images: ImageSet, recipe: Recipe, config: TrainConfig) -> CropPla
         )
         notes.append(Message("code {code}: {reason} (code)", id="choice.code", code=code, reason=why))
     if recipe.geometry.is_grid:
-        resize, size, is_crop = _grid_crops(images, smallest, recipe.geometry, config, notes)
+        resize, size, is_crop = _grid_crops(images, smallest, recipe, config, notes)
     else:
         resize, size, is_crop = _vector_crops(images, largest, config, notes)
     return CropPlan(recipe, resize, size, is_crop, tuple(notes))
@@ -76,7 +75,7 @@ def _usual_side(images: ImageSet) -> int:
 
 
 def _grid_crops(
-    images: ImageSet, smallest: tuple[int, int], geometry: Geometry, config: TrainConfig, notes: list[str]
+    images: ImageSet, smallest: tuple[int, int], recipe: Recipe, config: TrainConfig, notes: list[str]
 ) -> tuple[tuple[int, int] | None, tuple[int, int], bool]:
     if config.crop is not None:
         return config.size, config.crop, True
@@ -86,9 +85,10 @@ def _grid_crops(
         return None, smallest, False
     # In a grid of fewer than eight steps most positions feel the border; multiples of 16 need no padding.
     # A few images that are smaller than the crop are extended by reflection.
-    stride = geometry.stride or 1
+    stride = recipe.geometry.stride or 1
     multiple = max(16, stride)
-    side = max(multiple, min(max(CROP_SIDE_PX, 8 * stride), _usual_side(images) // multiple * multiple))
+    wanted = max(CROP_SIDE_PX, 8 * stride, recipe.backbone.context_px)
+    side = max(multiple, min(wanted, _usual_side(images) // multiple * multiple))
     what = (
         "sizes differ"
         if images.shape is None
@@ -155,7 +155,7 @@ def choose_batch(count: int, crops: CropPlan) -> tuple[int, str]:
             id="choice.full-batch",
             images=count,
         )
-    fitting = min(64, max(8, BATCH_PIXELS // (size[0] * size[1])))
+    fitting = min(64, max(crops.recipe.backbone.least_batch, BATCH_PIXELS // (size[0] * size[1])))
     wanted = fitting if optimiser.batch is None else optimiser.batch
     # Of a few large images, each gives several crops to a batch.
     batch = wanted if crops.is_crop else min(wanted, count)

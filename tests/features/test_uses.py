@@ -201,7 +201,7 @@ def test_a_defect_in_a_large_picture_is_found_where_it_is(model: Autoencoder, tr
     broken[20:34, 300:314] = 255 - broken[20:34, 300:314]
     assert tiles.is_larger(normal, (16, 16))
     data = read(np.stack([whole, broken]))
-    found = isthmus.anomalies(model, data, normal=normal, score="local")
+    found = isthmus.anomalies(model, data, normal=normal, score="local", tiles=True)
     assert found.worst(1) == [1]
     assert found.tiles is not None
     assert found.tiles == len(tiles.cut_tiles(data, (16, 16)).pieces)

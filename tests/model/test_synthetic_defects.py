@@ -16,9 +16,13 @@ from isthmus.model.defect_shapes import Random
 from isthmus.model.recipe import Recipe
 from isthmus.model.recipes import RECIPES, resolve_recipe
 from isthmus.model.synthetic_defects import CONTENTS, LARGE_CONTENTS, Content, Source
-from isthmus.model.trace import Corrupted
+from isthmus.model.trace import Corrupted, Trace
 
 from .cases import pictures
+
+
+def _name(of: object) -> str:
+    return str(getattr(of, "__name__", of))
 
 
 def textured(count: int = 4, size: tuple[int, int] = (40, 52), channels: int = 1) -> Tensor:
@@ -89,13 +93,13 @@ def test_the_same_generator_plants_the_same() -> None:
 
 def test_pasting_a_plain_image_into_itself_is_no_defect() -> None:
     images = torch.full((3, 1, 32, 32), 0.5)
-    pasting = [content for content in CONTENTS if "paste_from" in content.__name__]
+    pasting = [content for content in CONTENTS if "paste_from" in _name(content)]
     for content in pasting:
         made = content(Source(images[0], images, 0, 0.04, 8.0), Random(torch.Generator().manual_seed(0)))
         assert torch.equal(made, images[0])
 
 
-@pytest.mark.parametrize("content", sorted({*CONTENTS, *LARGE_CONTENTS}, key=lambda one: one.__name__))
+@pytest.mark.parametrize("content", sorted({*CONTENTS, *LARGE_CONTENTS}, key=_name))
 def test_every_content_changes_the_image(content: Content) -> None:
     images = textured(3)
     random = Random(torch.Generator().manual_seed(1))
@@ -104,9 +108,7 @@ def test_every_content_changes_the_image(content: Content) -> None:
     assert float((made - images[0]).abs().mean()) > 0.01
 
 
-@pytest.mark.parametrize(
-    "shape", sorted({*defect_shapes.SMALL, *defect_shapes.LARGE}, key=lambda s: s.__name__)
-)
+@pytest.mark.parametrize("shape", sorted({*defect_shapes.SMALL, *defect_shapes.LARGE}, key=_name))
 def test_every_shape_is_a_map_from_0_to_1(shape: object) -> None:
     assert callable(shape)
     random = Random(torch.Generator().manual_seed(1))
@@ -115,7 +117,7 @@ def test_every_shape_is_a_map_from_0_to_1(shape: object) -> None:
     assert float(drawn.max()) > 0.9
 
 
-def trace_of(model: Autoencoder, marked: Tensor, mask: Tensor) -> mask_terms.Trace:
+def trace_of(model: Autoencoder, marked: Tensor, mask: Tensor) -> Trace:
     images = torch.rand(len(mask), 1, *mask.shape[-2:])
     trace = model.trace(images, torch.Generator().manual_seed(0))
     trace.marked, trace.corrupted = marked, Corrupted(images, images, mask=mask)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.api.anomaly_detection import DEFAULT_FALSE_ALARMS, DEFAULT_SCORE
+from isthmus.api.detector_fitting import DEFAULT_FALSE_ALARMS, DEFAULT_SCORE
 from isthmus.evaluation.generation import Generation
 from isthmus.features.anomalies import Detector, fit_detector, score, score_maps
 from isthmus.features.classification import ProbeScores, classify

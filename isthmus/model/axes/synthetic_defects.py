@@ -23,7 +23,7 @@ class SyntheticDefects(Corruption):
     count: int = setting(3, "most defects in one image", low=1, high=64)
     smallest: float = setting(4.0, "least size of a defect in pixels", low=1.0, high=256.0)
     large: float = setting(
-        0.2, "share of defects that cover a large part of the image, or all of it", low=0.0, high=1.0
+        0.35, "share of defects that cover a large part of the image, or all of it", low=0.0, high=1.0
     )
     contrast: float = setting(
         0.04, "least change of brightness that makes a defect, in [0, 1]", low=0.001, high=1.0

@@ -1,0 +1,258 @@
+"""Kinds of anomaly scores: what each reads from tiles of pictures, is fitted to, and gives for every place.
+
+Higher = more unusual:
+
+- `reconstruction`: squared error of what the model makes of the tile, smoothed over about an eighth of it.
+- `density`: a Gaussian of the normal features: squared distance from their mean inside their principal
+  subspace, in deviations, and squared distance from that subspace, each over what is usual for it (Moghaddam
+  and Pentland 1997, "Probabilistic visual learning for object representation").
+- `mixture`: the same with a mixture of Gaussians inside the subspace.
+- `neighbour`: mean distance to the nearest normal features (Ramaswamy et al. 2000).
+- `local`: mean distance of each part's features to the nearest ones that normal images have at that place
+  (after Roth et al. 2022, "Towards total recall in industrial anomaly detection", without their network).
+- `segmentation`: the logits of a model's defect mask, normalised by position (`position_statistics`).
+
+All but the last read tiles of one size: a whole picture, resized, or pieces of it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from isthmus.errors import ModelFileError
+from isthmus.features.layers import activations
+from isthmus.features.neighbourhood import nearest
+from isthmus.features.readout import GRID_SIDE, FeatureExtractor, FeatureSpec, pool_batch
+from isthmus.metrics.baselines import principal_subspace
+from isthmus.model.attachment_check import Rule, check_values
+from isthmus.model.autoencoder import Autoencoder
+
+Kind = Literal["reconstruction", "density", "mixture", "neighbour", "local", "segmentation"]
+Values = npt.NDArray[np.float64]
+
+MAX_PARTS_PER_PLACE = 20_000  # parts of normal images that are remembered per place
+NEIGHBOURS = 3
+COMPONENTS, MAX_COMPONENTS = 64, 10
+POOL_SIDE = 3  # per side, in which a `filters` model's answers are pooled
+# Single precision leaves about 1e-7 of a feature vector's length in a direction that normal images lack;
+# whatever is divided by less than this share of it would be noise.
+MIN_OUTSIDE_SHARE = 1e-10
+MIN_SPREAD_SHARE = 1e-5
+
+
+class KindOfScore(NamedTuple):
+    """Functions of one kind; `read` gives rows of tiles, `fit` and `values` take them.
+
+    Attributes:
+        read: model, extractor, tiles `(t, C, h, w)` in [0, 1] → rows `(t, …)`.
+        fit: rows, seed → what is kept of them.
+        values: what was kept, rows → `(t, g, g)` float64: the score of each place of each tile.
+        rules: the tensors that `fit` gives, as they stand in a model file.
+    """
+
+    read: Callable[[Autoencoder, FeatureExtractor, Tensor], Tensor]
+    fit: Callable[[Tensor, int], dict[str, Tensor]]
+    values: Callable[[dict[str, Tensor], Tensor], Values]
+    rules: dict[str, Rule]
+
+
+def _check_width(width: int, expected: int) -> None:
+    if width != expected:
+        raise ModelFileError(
+            "the anomaly detector is for {expected} numbers an image, and the model gives {given}",
+            id="anomalies.other-model",
+            expected=expected,
+            given=width,
+        )
+
+
+# ---------------------------------------------------------------- reading
+
+
+@torch.no_grad()
+def read_errors(model: Autoencoder, _extractor: FeatureExtractor, tiles: Tensor) -> Tensor:
+    """`(t, h, w)`: mean squared error of the reconstruction over the channels."""
+    return (model.reconstruct_batch(tiles) - tiles).square().mean(1)
+
+
+@torch.no_grad()
+def _read_pooled(model: Autoencoder, extractor: FeatureExtractor, tiles: Tensor) -> Tensor:
+    """`(t, D)` pooled features as they are: dividing by deviations would raise what normal images lack."""
+    return check_values(pool_batch(model, tiles, _pooled_spec(model, extractor.reading)))
+
+
+@torch.no_grad()
+def _read_parts(model: Autoencoder, extractor: FeatureExtractor, tiles: Tensor) -> Tensor:
+    """`(t, side², K)`: the layer's rectified answers, averaged over each cell of a grid; vectors have one."""
+    reading = dataclasses.replace(extractor.reading, pool=(GRID_SIDE,))
+    pooled = check_values(pool_batch(model, tiles, reading))
+    signs = 2 if reading.rectify == "signs" else 1
+    channels = pooled.shape[1] // (signs * GRID_SIDE**2)
+    parts = pooled.view(len(pooled), signs * channels, GRID_SIDE**2).transpose(1, 2)
+    if reading.layer == "code" and not model.recipe.geometry.is_grid:
+        parts = parts[:, :1]
+    return parts.contiguous()
+
+
+def _pooled_spec(model: Autoencoder, reading: FeatureSpec) -> FeatureSpec:
+    if reading.layer == model.recipe.backbone.dense_layer:
+        return dataclasses.replace(reading, pool=(POOL_SIDE,))
+    return reading
+
+
+# ---------------------------------------------------------------- fitting
+
+
+def _fit_nothing(_rows: Tensor, _seed: int) -> dict[str, Tensor]:
+    return {}
+
+
+def _fit_density(rows: Tensor, seed: int) -> dict[str, Tensor]:
+    count = max(1, min(COMPONENTS, len(rows) // 4, rows.shape[1] - 1))
+    subspace = principal_subspace([rows], count, seed=seed)
+    mean, basis = subspace.mean.double(), subspace.basis.double()
+    parts = [_inside_residual(part, mean, basis) for part in rows.split(1024)]
+    inside = torch.cat([part[0] for part in parts])
+    outside = torch.cat([part[1] for part in parts])
+    spread = inside.std(0, unbiased=False)
+    least_outside = MIN_OUTSIDE_SHARE * float(rows.double().square().sum(1).mean())
+    return {
+        "mean": subspace.mean,
+        "basis": subspace.basis,
+        "spread": spread.clamp_min(max(1e-6, MIN_SPREAD_SHARE * float(spread.max()))).float(),
+        "outside": outside.mean().clamp_min(max(1e-9, least_outside)).reshape(1).float(),
+    }
+
+
+def _fit_mixture(rows: Tensor, seed: int) -> dict[str, Tensor]:
+    from sklearn.mixture import GaussianMixture
+
+    tensors = _fit_density(rows, seed)
+    inside = torch.cat([_inside_outside(part, tensors)[0] for part in rows.split(1024)]).numpy()
+    count = max(1, min(MAX_COMPONENTS, len(inside) // 100))
+    fitted = GaussianMixture(count, covariance_type="full", reg_covar=1e-2, random_state=seed).fit(inside)
+    return tensors | {
+        "weights": torch.from_numpy(fitted.weights_).float(),
+        "means": torch.from_numpy(fitted.means_).float(),
+        "roots": torch.from_numpy(fitted.precisions_cholesky_).float(),
+    }
+
+
+def _fit_neighbour(rows: Tensor, _seed: int) -> dict[str, Tensor]:
+    return {"normal": rows.half()}
+
+
+def _fit_local(rows: Tensor, seed: int) -> dict[str, Tensor]:
+    count = max(1, min(len(rows), MAX_PARTS_PER_PLACE * 16 // rows.shape[1]))
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(rows))[:count])
+    return {"parts": rows[torch.from_numpy(chosen)].half()}
+
+
+# ---------------------------------------------------------------- scoring
+
+
+def _error_values(_tensors: dict[str, Tensor], rows: Tensor) -> Values:
+    return np.asarray(smooth(rows[:, None])[:, 0].double().numpy())
+
+
+def _inside_residual(rows: Tensor, mean: Tensor, basis: Tensor) -> tuple[Tensor, Tensor]:
+    """`(n, k)` components and `(n,)` squared distances from the subspace, in double precision.
+
+    The distance is that of the residual itself: |row|² − |inside|² would cancel.
+    """
+    centred = rows.double() - mean
+    inside = centred @ basis.T
+    return inside, (centred - inside @ basis).square().sum(1)
+
+
+def _inside_outside(rows: Tensor, tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """`(n, k)` components in deviations, and `(n,)` squared distances from the subspace over their mean."""
+    _check_width(rows.shape[1], len(tensors["mean"]))
+    inside, outside = _inside_residual(rows, tensors["mean"].double(), tensors["basis"].double())
+    return inside / tensors["spread"].double(), outside / tensors["outside"].double()
+
+
+def _density_values(tensors: dict[str, Tensor], rows: Tensor) -> Values:
+    inside, outside = _inside_outside(rows, tensors)
+    return _as_places(inside.square().mean(1) + outside)
+
+
+def _mixture_values(tensors: dict[str, Tensor], rows: Tensor) -> Values:
+    inside, outside = _inside_outside(rows, tensors)
+    weights, means, roots = (tensors[name].double() for name in ("weights", "means", "roots"))
+    away = torch.einsum("nkd,kde->nke", inside[:, None] - means, roots)
+    log_root = roots.diagonal(dim1=1, dim2=2).log().sum(1)
+    log_density = torch.logsumexp(weights.log() + log_root - away.square().sum(2) / 2, 1)
+    return _as_places(outside - 2 * log_density / inside.shape[1])
+
+
+def _neighbour_values(tensors: dict[str, Tensor], rows: Tensor) -> Values:
+    reference = tensors["normal"].float().numpy()
+    _check_width(rows.shape[1], reference.shape[1])
+    distances, _ = nearest(rows.numpy(), reference, min(NEIGHBOURS, len(reference)))
+    return np.asarray(distances.astype(np.float64).mean(1)[:, None, None])
+
+
+def _local_values(tensors: dict[str, Tensor], rows: Tensor) -> Values:
+    reference = tensors["parts"].float().numpy()
+    parts = rows.numpy()
+    _check_width(math.prod(parts.shape[1:]), math.prod(reference.shape[1:]))
+    _check_width(parts.shape[2], reference.shape[2])
+    means = np.empty(parts.shape[:2])
+    for place in range(parts.shape[1]):
+        distances, _ = nearest(parts[:, place], reference[:, place], min(NEIGHBOURS, len(reference)))
+        means[:, place] = distances.mean(1)
+    side = round(parts.shape[1] ** 0.5)
+    return means.reshape(len(means), side, side)
+
+
+def _as_places(values: Tensor) -> Values:
+    return np.asarray(values.numpy()[:, None, None], dtype=np.float64)
+
+
+def smooth(maps: Tensor) -> Tensor:
+    """Box means over about an eighth of the shorter side, twice, which is nearly a Gaussian."""
+    width = max(1, min(maps.shape[-2:]) // 16) * 2 + 1
+    for _ in range(2):
+        maps = F.avg_pool2d(maps, width, 1, width // 2, count_include_pad=False)
+    return maps
+
+
+_DENSITY_RULES = {
+    "mean": Rule("D"),
+    "basis": Rule("k", "D"),
+    "spread": Rule("k", low=1e-18),
+    "outside": Rule(1, low=1e-18),
+}
+_MIXTURE_RULES = {
+    **_DENSITY_RULES,
+    "weights": Rule("K", low=0, high=1),
+    "means": Rule("K", "k"),
+    "roots": Rule("K", "k", "k"),
+}
+_LOCAL_RULES = {"parts": Rule("N", "places", "K")}
+KINDS_OF_TILES: dict[str, KindOfScore] = {
+    "reconstruction": KindOfScore(read_errors, _fit_nothing, _error_values, {}),
+    "density": KindOfScore(_read_pooled, _fit_density, _density_values, _DENSITY_RULES),
+    "mixture": KindOfScore(_read_pooled, _fit_mixture, _mixture_values, _MIXTURE_RULES),
+    "neighbour": KindOfScore(_read_pooled, _fit_neighbour, _neighbour_values, {"normal": Rule("N", "D")}),
+    "local": KindOfScore(_read_parts, _fit_local, _local_values, _LOCAL_RULES),
+}
+"""Kinds that read tiles of one size, by name."""
+
+
+def passes_per_batch(model: Autoencoder, extractor: FeatureExtractor, numbers_per_pass: int) -> int:
+    """How many tiles go through the network at once."""
+    height, width = extractor.reading.size
+    tile = torch.zeros(1, model.channels, height, width)
+    numbers = int(activations(model, tile, extractor.reading.layer).numel())
+    return max(4, min(256, numbers_per_pass // max(1, numbers)) // 4 * 4)

@@ -1,0 +1,276 @@
+"""Fit a detector to normal pictures: choose its scores by detection power, and calibrate it by picture.
+
+Calibration scores come from pictures that the score was not fitted to. Where few are held out, pictures are
+divided into folds, each is scored by a fit to the others (cross-conformal prediction, Vovk 2015), and the
+detector itself is fitted to all.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from isthmus.features.anomalies import Detector, Scores, average_maps, map_with_parts
+from isthmus.features.anomaly_kinds import Kind
+from isthmus.features.detection_power import (
+    MAX_PLANTED_PICTURES,
+    PlantedPictures,
+    measure_auroc,
+    measure_row,
+    planted_sizes,
+)
+from isthmus.features.picture_scores import Part, Picture, PictureMap, fit_part, iter_rows, map_rows
+from isthmus.features.power_rows import PowerRow, power_to_facts
+from isthmus.features.readout import FeatureExtractor
+from isthmus.model.autoencoder import Autoencoder
+
+Rows = npt.NDArray[np.int64]
+Report = Callable[[float, str], None]
+
+FOLDS = 5
+MAX_CROSS_FITTED = 500  # pictures; of more, a fifth is enough to calibrate on
+MIN_PLANTED_PICTURES = 6
+MAX_PLANTED_PIXELS = 2**24  # of pictures with planted defects, for each size of these
+PICTURES_AT_ONCE = 64  # of which rows are read together
+MAX_KEPT_BYTES = 2**29  # of rows of normal pictures
+MAX_TRIED_FIT, MAX_TRIED = 150, 24  # pictures that candidates are fitted to and tried on
+STRONG_AUROC = 0.75  # a score this good on planted defects is averaged with the others
+STRONG_MARGIN = 0.08  # of the best one, within which it must lie
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A kind of score, of whole pictures or tiles (`Part.tiles`)."""
+
+    kind: Kind
+    tiles: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which normal pictures a detector is fitted to and calibrated on.
+
+    Attributes:
+        folds: pairs of rows: fitted to the first, scored are the second.
+        fitted: rows that the detector itself is fitted to.
+    """
+
+    folds: tuple[tuple[Rows, Rows], ...]
+    fitted: Rows
+
+    @property
+    def calibrated(self) -> int:
+        """How many pictures are scored."""
+        return sum(len(held) for _, held in self.folds)
+
+
+class Chosen(Sequence[Picture]):
+    """Some of the pictures, by row."""
+
+    def __init__(self, pictures: Sequence[Picture], rows: Rows) -> None:
+        self._pictures, self._rows = pictures, rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._pictures[int(self._rows[index])]
+
+
+class NormalRows:
+    """What scores read of normal pictures: each picture is read once, as long as there is memory for it."""
+
+    def __init__(self, model: Autoencoder, extractor: FeatureExtractor, pictures: Sequence[Picture]) -> None:
+        self.model, self.extractor, self.pictures = model, extractor, pictures
+        self._kept: dict[tuple[str, int, int], Tensor] = {}
+        self._bytes = 0
+
+    def iter(self, kind: Kind, tiles: int, rows: Rows) -> Iterator[Tensor]:
+        """For each of these pictures what a kind reads."""
+        for start in range(0, len(rows), PICTURES_AT_ONCE):
+            part = rows[start : start + PICTURES_AT_ONCE]
+            missing = np.array([row for row in part if self._key(kind, tiles, row) not in self._kept], int)
+            fresh: dict[int, Tensor] = {}
+            if len(missing):
+                chosen = Chosen(self.pictures, missing)
+                read = iter_rows(self.model, self.extractor, kind, tiles, chosen)
+                for row, tensor in zip(missing, read, strict=True):
+                    fresh[int(row)] = tensor
+                    size = tensor.numel() * tensor.element_size()
+                    if self._bytes + size <= MAX_KEPT_BYTES:
+                        self._kept[self._key(kind, tiles, row)] = tensor.clone()
+                        self._bytes += size
+            for row in part:
+                key = self._key(kind, tiles, row)
+                yield self._kept[key] if key in self._kept else fresh[int(row)]
+
+    def fit(self, part: Part, rows: Rows, seed: int) -> Part:
+        """The part fitted to these pictures."""
+        fitted = fit_part(part.kind, part.tiles, self.iter(part.kind, part.tiles, rows), len(rows), seed=seed)
+        scales = {name: getattr(part, name) for name in ("centre", "spread", "map_centre", "map_spread")}
+        return dataclasses.replace(fitted, **scales)
+
+    def maps(self, parts: Sequence[Part], rows: Rows) -> Iterator[PictureMap]:
+        """Score and map of each of these pictures."""
+        ready = [part.in_single_precision() for part in parts]
+        streams = [self.iter(part.kind, part.tiles, rows) for part in parts]
+        for row, read in zip(rows, zip(*streams, strict=True), strict=True):
+            picture = self.pictures[int(row)]
+            maps = [
+                map_rows(part, self.extractor, read_rows, picture.pixels.shape, picture.ignored)
+                for part, read_rows in zip(ready, read, strict=True)
+            ]
+            yield average_maps(parts, maps, picture.ignored)
+
+    def scores(self, parts: Sequence[Part], rows: Rows) -> Scores:
+        """Scores of these pictures."""
+        return np.array([picture_map.score for picture_map in self.maps(parts, rows)], dtype=np.float64)
+
+    def at_most(self, count: int, row: int) -> int:
+        """How many pictures get planted defects: fewer where they are as large as this one."""
+        height, width = map(int, self.pictures[row].pixels.shape[:2])
+        return max(MIN_PLANTED_PICTURES, min(count, MAX_PLANTED_PIXELS // (height * width)))
+
+    @staticmethod
+    def _key(kind: Kind, tiles: int, row: int) -> tuple[str, int, int]:
+        shared = "pooled" if kind in ("density", "mixture", "neighbour") else kind
+        return shared, tiles, int(row)
+
+
+def make_plan(groups: Sequence[str], *, seed: int, fitted: Rows | None = None) -> Plan:
+    """Divide pictures into those to fit to and those to calibrate on; groups are never divided.
+
+    Args:
+        groups: of each picture; pictures of one group show one part.
+        fitted: rows that are fitted to in any case; all others are then calibrated on.
+    """
+    rows = np.arange(len(groups))
+    if fitted is not None:
+        held = np.setdiff1d(rows, fitted)
+        return Plan(((fitted, held),), fitted)
+    names = np.array(sorted(set(groups)))
+    order = np.random.default_rng(seed).permutation(len(names))
+    fold_of_name = dict(zip(names[order].tolist(), (np.arange(len(names)) % FOLDS).tolist(), strict=True))
+    fold = np.array([fold_of_name[group] for group in groups])
+    if len(groups) > MAX_CROSS_FITTED:
+        return Plan(((rows[fold != 0], rows[fold == 0]),), rows[fold != 0])
+    used = [number for number in range(FOLDS) if (fold == number).any()]
+    return Plan(tuple((rows[fold != n], rows[fold == n]) for n in used), rows)
+
+
+def choose_parts(
+    normal: NormalRows,
+    candidates: Sequence[Candidate],
+    plan: Plan,
+    *,
+    seed: int,
+    report: Report = lambda _share, _text: None,
+) -> tuple[list[Part], dict[str, float]]:
+    """The parts of a detector, not yet fitted to all pictures, and the AUROC of each candidate.
+
+    Each candidate is fitted to some pictures and tried on others with planted defects. The best is taken, and
+    with it, as z-scores of equal weight, those that are strong and nearly as good.
+    """
+    first, held = plan.folds[0]
+    random = np.random.default_rng(seed)
+    fit_rows = np.sort(random.permutation(first)[:MAX_TRIED_FIT])
+    tried = np.sort(random.permutation(held)[: normal.at_most(MAX_TRIED, int(held[0]))])
+    sizes = planted_sizes(Chosen(normal.pictures, tried))
+    sizes = sizes if len(sizes) < 3 else [sizes[0], sizes[-2], None]
+    rated: list[tuple[float, Part]] = []
+    table: dict[str, float] = {}
+    for place, candidate in enumerate(candidates):
+        report(place / len(candidates), "trying scores on planted defects")
+        part = normal.fit(Part(candidate.kind, candidate.tiles, "max", {}), fit_rows, seed)
+        maps = [(picture_map.score, picture_map.peak) for picture_map in normal.maps([part], tried)]
+        clean, peaks = (np.array(values) for values in zip(*maps, strict=True))
+        aurocs = [measure_auroc(clean, _score_planted(normal, [part], tried, size, seed)) for size in sizes]
+        part = dataclasses.replace(
+            part,
+            centre=float(clean.mean()),
+            spread=max(float(clean.std()), 1e-12),
+            map_centre=float(peaks.mean()),
+            map_spread=max(float(peaks.std()), 1e-12),
+        )
+        rated.append((float(np.mean(aurocs)), part))
+        table[part.title] = round(float(np.mean(aurocs)), 3)
+    best = max(auroc for auroc, _ in rated)
+    strong = [part for auroc, part in rated if auroc >= max(STRONG_AUROC, best - STRONG_MARGIN)]
+    if len(strong) < 2:
+        chosen = next(part for auroc, part in rated if auroc == best)
+        strong = [dataclasses.replace(chosen, centre=0.0, spread=1.0, map_centre=0.0, map_spread=1.0)]
+    return strong, table
+
+
+def fit_to_pictures(
+    normal: NormalRows,
+    parts: Sequence[Part],
+    plan: Plan,
+    *,
+    false_alarms: float,
+    seed: int,
+    report: Report = lambda _share, _text: None,
+) -> Detector:
+    """The detector of these parts: fitted, calibrated, and its detection power measured.
+
+    Args:
+        parts: say kind, tiles, and by what they are made z-scores; they are fitted here.
+    """
+    scores, peaks = [], []
+    tried: list[tuple[list[Part], Rows]] = []
+    total = plan.calibrated
+    fitted: list[Part] = []
+    for number, (fit_rows, held) in enumerate(plan.folds):
+        report(0.7 * number / len(plan.folds), "calibrating on held-out pictures")
+        fitted = [normal.fit(part, fit_rows, seed) for part in parts]
+        for place, picture_map in enumerate(normal.maps(fitted, held)):
+            scores.append(picture_map.score)
+            peaks.append(picture_map.peak)
+            share = (number + (place + 1) / len(held)) / len(plan.folds)
+            report(0.7 * share, "calibrating on held-out pictures")
+        most = min(normal.at_most(MAX_PLANTED_PICTURES, int(held[0])), total)
+        count = math.ceil(most * len(held) / total)
+        own = np.random.default_rng(seed).permutation(len(held))[:count]
+        tried.append((fitted, held[np.sort(own)]))
+    if len(plan.folds) > 1:
+        fitted = [normal.fit(part, plan.fitted, seed) for part in parts]
+    detector = Detector(
+        tuple(fitted), np.sort(np.array(scores)), np.sort(np.array(peaks)), false_alarms, len(plan.fitted)
+    )
+    power = _measure_over_folds(normal, tried, detector.threshold, seed, report)
+    return dataclasses.replace(detector, facts={"power": power_to_facts(power)})
+
+
+def _measure_over_folds(
+    normal: NormalRows,
+    tried: Sequence[tuple[list[Part], Rows]],
+    threshold: float,
+    seed: int,
+    report: Report,
+) -> list[PowerRow]:
+    """For each size of planted defects how many are found; each picture by a fit that did not see it."""
+    sizes = set.intersection(*(set(planted_sizes(Chosen(normal.pictures, rows))) for _, rows in tried))
+    ordered = [*sorted(size for size in sizes if size is not None), None]
+    clean = np.concatenate([normal.scores(parts, rows) for parts, rows in tried])
+    power = []
+    for place, size in enumerate(ordered):
+        report(0.7 + 0.3 * place / len(ordered), "measuring detection power")
+        planted = np.concatenate([_score_planted(normal, parts, rows, size, seed) for parts, rows in tried])
+        power.append(measure_row(size, clean, planted, threshold))
+    return power
+
+
+def _score_planted(
+    normal: NormalRows, parts: Sequence[Part], rows: Rows, size: int | None, seed: int
+) -> Scores:
+    """Scores of these pictures, each with a planted defect."""
+    planted = PlantedPictures(Chosen(normal.pictures, rows), size, seeds=seed + 7919 * rows)
+    maps = map_with_parts(normal.model, normal.extractor, parts, planted)
+    return np.array([picture_map.score for picture_map in maps], dtype=np.float64)

@@ -1,0 +1,104 @@
+"""How pictures look as a whole: size, brightness, sharpness, and a thumbnail that finds near copies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+
+from isthmus.features.picture_scores import MAX_FLOAT_PIXELS, Picture, shrink_pixels
+
+THUMBNAIL_SIDE_PX = 24
+NEAR_COPY_SHARE = 0.1  # of the usual distance of two pictures: nearer ones show one part
+FAR_DEVIATIONS = 6.0  # from the mean of normal pictures
+FAR_SIZE = 1.5  # times the largest, or the smallest, normal side
+MIN_DEVIATION_SHARE = 0.02  # of the mean: what is always the same may differ by as much as this
+MEASURES = ("brightness", "sharpness")
+MAX_COMPARED = 2000
+
+
+@dataclass(frozen=True)
+class PictureLook:
+    """What is measured of one picture.
+
+    Attributes:
+        height, width: in pixels.
+        brightness: mean, in [0, 1].
+        sharpness: mean absolute difference of neighbouring pixels, in [0, 1].
+        thumbnail: `(576,)` float32, mean 0.
+    """
+
+    height: int
+    width: int
+    brightness: float
+    sharpness: float
+    thumbnail: npt.NDArray[np.float32]
+
+
+def measure_look(picture: Picture) -> PictureLook:
+    """Measure one picture."""
+    height, width = picture.pixels.shape[:2]
+    factor = max(1, int(np.ceil((height * width / MAX_FLOAT_PIXELS) ** 0.5)))
+    gray = shrink_pixels(picture.pixels, factor).mean(2)
+    differences = [np.abs(np.diff(gray, axis=axis)) for axis in (0, 1)]
+    sharpness = float(np.mean([difference.mean() for difference in differences if difference.size] or [0.0]))
+    tensor = torch.from_numpy(np.ascontiguousarray(gray))[None, None]
+    small = F.interpolate(tensor, (THUMBNAIL_SIDE_PX,) * 2, mode="area")[0, 0].numpy().ravel()
+    return PictureLook(height, width, float(gray.mean()), sharpness, small - small.mean())
+
+
+def looks_to_facts(looks: Sequence[PictureLook]) -> dict[str, list[float]]:
+    """Ranges of sides, and mean and deviation of the measures, as a model file holds them."""
+    facts = {
+        name: [float(min(values)), float(max(values))]
+        for name in ("height", "width")
+        for values in [[getattr(look, name) for look in looks]]
+    }
+    for name in MEASURES:
+        values = np.array([getattr(look, name) for look in looks])
+        facts[name] = [float(values.mean()), float(values.std())]
+    return facts
+
+
+def list_differences(look: PictureLook, facts: object) -> list[str]:
+    """In what a picture differs from normal ones: `size`, `brightness`, `sharpness`."""
+    if not isinstance(facts, dict):
+        return []
+    differences = []
+    try:
+        ranges: dict[str, Any] = {name: [float(value) for value in facts[name]] for name in facts}
+        if any(
+            not ranges[name][0] / FAR_SIZE <= getattr(look, name) <= ranges[name][1] * FAR_SIZE
+            for name in ("height", "width")
+        ):
+            differences.append("size")
+        for name in MEASURES:
+            mean, deviation = ranges[name]
+            allowed = FAR_DEVIATIONS * max(deviation, MIN_DEVIATION_SHARE * abs(mean))
+            if abs(getattr(look, name) - mean) > allowed:
+                differences.append(name)
+    except (LookupError, TypeError, ValueError):
+        return []
+    return differences
+
+
+def find_near_copies(looks: Sequence[PictureLook], *, seed: int = 0) -> list[tuple[int, int]]:
+    """Pairs of pictures that are much nearer to one another than two pictures usually are, nearest first."""
+    rows = np.arange(len(looks))
+    if len(rows) > MAX_COMPARED:
+        rows = np.sort(np.random.default_rng(seed).permutation(rows)[:MAX_COMPARED])
+    if len(rows) < 4:
+        return []
+    vectors = torch.from_numpy(np.stack([looks[int(row)].thumbnail for row in rows])).double()
+    away = torch.cdist(vectors, vectors)
+    first, second = torch.triu_indices(len(rows), len(rows), 1)
+    distances = away[first, second]
+    usual = float(distances.median())
+    near = torch.nonzero(distances < NEAR_COPY_SHARE * usual)[:, 0]
+    order = near[torch.argsort(distances[near])]
+    return [(int(rows[first[i]]), int(rows[second[i]])) for i in order]

@@ -1,0 +1,124 @@
+"""Defects of known size and contrast, planted into normal pictures to find out what a detector sees.
+
+None of these kinds is one that the recipe `defects` trains on (blobs, scratches, thin cracks, cut-and-paste,
+texture, brightness, blur): a detector must not be measured by what it has learned.
+
+- `ring`: a line in the shape of a circle.
+- `specks`: a group of small dots.
+- `chip`: a flat polygon with straight edges, as of a part that is missing.
+- `checker`: a patch of alternating squares, as of a wrong pattern.
+- `ramp`: a gradient of brightness, strongest at one side; the only kind for large areas.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from isthmus.features.picture_scores import to_unit
+from isthmus.images.store import Pixels
+
+PlantedKind = Literal["ring", "specks", "chip", "checker", "ramp"]
+CONTRAST = 0.3  # of the range from black to white
+SIZES_PX = (4, 8, 12, 24)
+LARGE_SHARE = 0.5  # of the shorter side, of a large defect
+MAX_BRIGHT = 0.5  # a defect is dark where the picture is brighter than this, else bright
+
+
+def plant_defect(
+    pixels: Pixels, size_px: int, *, seed: int, contrast: float = CONTRAST, kind: PlantedKind | None = None
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    """A copy of a picture with one defect, and where it is.
+
+    Args:
+        pixels: `(H, W, C)` uint8, uint16 or float32 in [0, 1].
+        size_px: diameter of the defect in pixels; cut to the picture's shorter side.
+        seed: decides kind, place and shape.
+        contrast: by which brightness changes most, of the range from black to white. A defect is darker than
+            a bright place and brighter than a dark one.
+        kind: of the defect; by default one by the seed, `ramp` for those over half of the shorter side.
+
+    Returns:
+        `(H, W, C)` float32 in [0, 1], and `(H, W)` bool.
+
+    Examples:
+        >>> import numpy as np
+        >>> image, mask = plant_defect(np.full((40, 40, 1), 0.5, np.float32), 12, seed=0)
+        >>> bool(((image != 0.5).any(2) <= mask).all())
+        True
+    """
+    random = np.random.default_rng(seed)
+    height, width = pixels.shape[:2]
+    side = max(1, min(size_px, height, width))
+    top, left = (int(random.integers(0, room - side + 1)) for room in (height, width))
+    small: list[PlantedKind] = ["ring", "specks", "chip", "checker"]
+    chosen = kind or ("ramp" if side >= LARGE_SHARE * min(height, width) else small[seed % len(small)])
+    strength = _SHAPES[chosen](side, random)
+    result = np.array(to_unit(pixels), dtype=np.float32)
+    part = result[top : top + side, left : left + side]
+    sign = -1 if float(part.mean()) > MAX_BRIGHT else 1
+    part += np.float32(sign * contrast) * strength[..., None]
+    np.clip(part, 0, 1, out=part)
+    mask = np.zeros((height, width), dtype=bool)
+    mask[top : top + side, left : left + side] = strength > 0
+    return result, mask
+
+
+def list_kinds() -> tuple[PlantedKind, ...]:
+    """All kinds."""
+    return get_args(PlantedKind)
+
+
+def _grid(side: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Rows and columns from −1 to 1."""
+    line = (np.arange(side) + 0.5) / side * 2 - 1
+    return line[:, None], line[None, :]
+
+
+def _draw_ring(side: int, _random: np.random.Generator) -> npt.NDArray[np.float32]:
+    y, x = _grid(side)
+    line = max(0.3, 3.0 / side)  # about one and a half pixels
+    away = np.abs(np.hypot(y, x) - (1 - line))
+    return np.asarray(np.clip(1.5 * (1 - away / line), 0, 1), dtype=np.float32)
+
+
+def _draw_specks(side: int, random: np.random.Generator) -> npt.NDArray[np.float32]:
+    y, x = _grid(side)
+    drawn = np.zeros((side, side))
+    radius = max(0.16, 1.2 / side)
+    for angle in random.uniform(0, 2 * np.pi) + np.arange(5) * 2 * np.pi / 5:
+        centre = (0.7 * np.sin(angle), 0.7 * np.cos(angle))
+        drawn = np.maximum(drawn, np.hypot(y - centre[0], x - centre[1]) < radius)
+    return np.asarray(np.maximum(drawn, np.hypot(y, x) < radius), dtype=np.float32)
+
+
+def _draw_chip(side: int, random: np.random.Generator) -> npt.NDArray[np.float32]:
+    y, x = _grid(side)
+    inside = np.ones((side, side), dtype=bool)
+    for angle in random.uniform(0, 2 * np.pi) + np.arange(3) * 2 * np.pi / 3 + random.uniform(-0.3, 0.3, 3):
+        inside &= y * np.sin(angle) + x * np.cos(angle) < 0.55
+    return inside.astype(np.float32)
+
+
+def _draw_checker(side: int, _random: np.random.Generator) -> npt.NDArray[np.float32]:
+    cell = max(1, side // 6)
+    rows = np.arange(side) // cell
+    return ((rows[:, None] + rows[None, :]) % 2).astype(np.float32)
+
+
+def _draw_ramp(side: int, random: np.random.Generator) -> npt.NDArray[np.float32]:
+    y, x = _grid(side)
+    angle = random.uniform(0, 2 * np.pi)
+    along = (y * np.sin(angle) + x * np.cos(angle)) / np.sqrt(2)
+    return np.asarray(((along + 1) / 2).clip(0.02, 1), dtype=np.float32)
+
+
+_SHAPES = {
+    "ring": _draw_ring,
+    "specks": _draw_specks,
+    "chip": _draw_chip,
+    "checker": _draw_checker,
+    "ramp": _draw_ramp,
+}
