@@ -19,6 +19,7 @@ import resource
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,9 @@ class Protocol:
 
 def read_deeppcb(folder: Path) -> Protocol:
     train, good, bad = (_pictures(folder / part) for part in ("train/good", "test/good", "test/bad"))
-    lines = [(folder / "test/boxes" / f"{one.stem}.txt").read_text("utf-8").splitlines() for one in bad]
+    # Boards are named NUMBER_test, their boxes NUMBER.
+    names = [f"{one.stem.removesuffix('_test')}.txt" for one in bad]
+    lines = [(folder / "test/boxes" / name).read_text("utf-8").splitlines() for name in names]
     boxes = [[_box(line) for line in part if line.strip()] for part in lines]
     return Protocol(train, good, bad, boxes)
 
@@ -89,14 +92,19 @@ PROTOCOLS: dict[str, Callable[[Path], Protocol]] = {"deeppcb": read_deeppcb, "el
 
 
 def measure_maps(
-    model: Autoencoder, held: ImageSet, good: ImageSet, bad: ImageSet, boxes: list[list[Box]]
+    model: Autoencoder,
+    held: ImageSet,
+    good: ImageSet,
+    bad: ImageSet,
+    boxes: list[list[Box]],
+    *,
+    ensemble: bool,
 ) -> dict[str, Any]:
     """AUROC of the highest deviation from what held-out good pictures have at each place."""
-    statistics = PositionStatistics.fit(segmentation_map(model, one) for one in _floats(held))
+    find = partial(segmentation_map, model, ensemble=ensemble)
+    statistics = PositionStatistics.fit(find(one) for one in _floats(held))
     began = time.perf_counter()
-    maps = [
-        statistics.normalise(segmentation_map(model, one)) for part in (good, bad) for one in _floats(part)
-    ]
+    maps = [statistics.normalise(find(one)) for part in (good, bad) for one in _floats(part)]
     seconds = (time.perf_counter() - began) / len(maps)
     scores = np.array([one.max() for one in maps])
     found = {**_rank(scores, len(good)), "seconds per picture": seconds}
@@ -190,6 +198,7 @@ def main() -> None:
     parser.add_argument(
         "--model", help="a trained model instead of a training; it may have seen all of train"
     )
+    parser.add_argument("--ensemble", action="store_true", help="also look at mirror images")
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
     protocol = PROTOCOLS[asked.protocol](asked.data)
@@ -217,7 +226,7 @@ def main() -> None:
             "seconds": time.perf_counter() - began,
             "processor seconds": time.process_time() - used,
         }
-    results["defects"] = measure_maps(model, held, good, bad, protocol.boxes)
+    results["defects"] = measure_maps(model, held, good, bad, protocol.boxes, ensemble=asked.ensemble)
     results["peak memory, GiB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     text = json.dumps(results, indent=2)
     write_text(asked.out / f"{asked.protocol}-{asked.seed}.json", text)

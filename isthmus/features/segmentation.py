@@ -21,12 +21,13 @@ Map = npt.NDArray[np.float32]
 
 
 @torch.no_grad()
-def segmentation_map(model: Autoencoder, picture: npt.NDArray[np.float32]) -> Map:
+def segmentation_map(model: Autoencoder, picture: npt.NDArray[np.float32], *, ensemble: bool = False) -> Map:
     """How much each pixel looks like a part of a defect.
 
     Args:
         model: trained with recipe `defects`, or another one with planted defects.
         picture: `(H, W, C)` float32 in [0, 1], of the model's channels and any size.
+        ensemble: the mean over the picture and its three mirror images, which takes four times as long.
 
     Returns:
         `(H, W)` float32, logits: 0 is a probability of one half.
@@ -49,6 +50,8 @@ def segmentation_map(model: Autoencoder, picture: npt.NDArray[np.float32]) -> Ma
             shape=picture.shape,
             channels=model.channels,
         )
+    if ensemble:
+        return _mean_over_mirrors(model, picture)
     height, width = picture.shape[:2]
     side = max(TILE_SIDE_PX, *model.size)
     if height <= side and width <= side:
@@ -62,6 +65,14 @@ def segmentation_map(model: Autoencoder, picture: npt.NDArray[np.float32]) -> Ma
             total[place] += weight * _mark(model, picture[place])
             weights[place] += weight
     return total / weights
+
+
+def _mean_over_mirrors(model: Autoencoder, picture: npt.NDArray[np.float32]) -> Map:
+    total = np.zeros(picture.shape[:2], np.float32)
+    for rows in (slice(None), slice(None, None, -1)):
+        for columns in (slice(None), slice(None, None, -1)):
+            total += segmentation_map(model, picture[rows, columns])[rows, columns]
+    return total / 4
 
 
 def _mark(model: Autoencoder, tile: npt.NDArray[np.float32]) -> Map:

@@ -58,6 +58,17 @@ def test_a_map_follows_its_picture() -> None:
     assert difference[:100].max() < 1e-4  # another tile
 
 
+def test_an_ensemble_is_the_mean_over_mirror_images_and_turns_with_the_picture() -> None:
+    model, one = model_of(), picture(40, 56)
+    found = segmentation_map(model, one, ensemble=True)
+    views = [(slice(None, None, a), slice(None, None, b)) for a in (1, -1) for b in (1, -1)]
+    expected = np.mean([segmentation_map(model, one[view])[view] for view in views], 0)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    mirrored = segmentation_map(model, one[:, ::-1], ensemble=True)[:, ::-1]
+    np.testing.assert_allclose(mirrored, found, rtol=1e-4, atol=1e-4)
+    assert np.abs(found - segmentation_map(model, one)).max() > 1e-3
+
+
 @pytest.mark.parametrize("shape", [(8, 8), (8, 8, 3), (0, 8, 1)])
 def test_other_arrays_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(DataError, match="cannot be segmented"):
