@@ -269,7 +269,7 @@ def _add_features(report: Report, model: Autoencoder, test: ImageSet) -> dict[st
 def _explain(report: Report, model: Autoencoder, images: ImageSet, progress: Progress | None) -> Explanation:
     """Where the units of one code look and what they decode to, and whether the maps can be trusted."""
     from isthmus.api.pages.explanation_page import add_decoded_units, add_maps, add_scores
-    from isthmus.evaluation.passes import sample_evenly
+    from isthmus.images.subsets import sample_evenly
 
     log_note("explaining the code of one image", id="demo.explaining")
     explanation = explain(

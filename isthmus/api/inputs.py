@@ -118,8 +118,8 @@ def read_images(data: DataLike, *, limit: int | None = None, range: Range | None
         UsageError: `data` is a model file, `limit` is below 1, or `range` is no range.
         DataError: unreadable.
     """
-    from isthmus.evaluation.passes import sample_evenly
     from isthmus.images.reading import read
+    from isthmus.images.subsets import sample_evenly
 
     check_is_data(data)
     check_count("limit", limit)
