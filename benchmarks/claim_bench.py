@@ -13,9 +13,9 @@ from torch import Tensor
 import isthmus
 from isthmus.evaluation.code_metrics import CodeUse
 from isthmus.evaluation.passes import iter_passes
-from isthmus.images.subsets import sample_evenly
 from isthmus.images.batches import iter_batches
 from isthmus.images.store import ImageSet
+from isthmus.images.subsets import sample_evenly
 from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder
 

@@ -28,7 +28,8 @@ from isthmus.generation.flow_training import STEPS
 from isthmus.generation.prior import draw_codes, pad_size
 from isthmus.generation.prior_store import fit_prior, list_priors, read_prior
 from isthmus.images.reading import read
-from isthmus.images.sample_range import TOLERANCE, UNIT, check_range
+from isthmus.images.sample_scale import SampleScale
+from isthmus.log import log_note
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.code import Code
 from isthmus.model.loading import load
@@ -36,11 +37,10 @@ from isthmus.model.recipe import Recipe
 from isthmus.model.recipes import resolve_recipe
 from isthmus.training.config import TrainConfig
 from isthmus.training.session import train_model
+from isthmus.wording import format_count
 
 Array = npt.NDArray[Any]
 _MOST_IN_COVARIANCE, _CODES_FOR_PRIOR = 4096, 20_000
-MIN_OUTLIERS = 4  # samples: a hot pixel in each of four channels
-OUTLIER_SHARE = 1e-4  # of all samples
 _ROWS = 64  # every pass has as many rows, so that a row's result does not hang on how many came with it
 FEW_IMAGES, FEW_IMAGES_EPOCHS, USUAL_EPOCHS = 2000, 20.0, 10.0
 
@@ -127,12 +127,21 @@ class ImageAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         images = self._checked(X, reset=True)
         self.image_shape_ = self._shape_of(images)
         self.ndim_ = images.ndim
-        self.dtype_ = images.dtype
         try:
-            self.range_ = check_range(self.range) or _range(images)
+            self.scale_ = SampleScale.of(images, self.range)
         except IsthmusError as error:
             raise ValueError(str(error)) from error
+        self.range_ = low, high = self.scale_.low, self.scale_.high
         pixels = self._pixels(images)
+        if beyond := self.scale_.count_clipped(images):
+            log_note(
+                "{samples} far beyond all others, or out of range by a rounding error: clipped to [{low:g}, "
+                "{high:g}]",
+                id="estimator.clipped",
+                samples=format_count(beyond, "sample"),
+                low=low,
+                high=high,
+            )
         state = self.random_state
         fixed = isinstance(state, int | np.integer)
         seed = int(state) if fixed else int(check_random_state(state).randint(2**31 - 1))
@@ -279,32 +288,10 @@ class ImageAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
 
     def _pixels(self, images: Array) -> Array:
         """`(N, H, W, C)` as `train` takes them: integers of 8 or 16 bits, or floats in [0, 1]."""
-        shaped = images.reshape(len(images), *self.image_shape_)
-        if self.range is None and self.dtype_ in (np.uint8, np.uint16) and images.dtype == self.dtype_:
-            return shaped
-        low, high = self.range_
-        has_own_scale = self.range is not None or self.dtype_ in (np.uint8, np.uint16)
-        slack = (TOLERANCE if has_own_scale or self.range_ == UNIT else 1.0) * (high - low)
-        least, most = (float(images.min()), float(images.max())) if has_own_scale else _typical_span(images)
-        if least < low - slack or most > high + slack or self._is_unit_scale(images, least, most):
-            raise ValueError(
-                f"samples from {least:g} to {most:g} are on another scale than those of fit, where black and "
-                f"white are {low:g} and {high:g}; range=(low, high) says what they stand for"
-            )
-        return np.asarray((shaped.astype(np.float64) - low) / (high - low), dtype=np.float32).clip(0, 1)
-
-    def _is_unit_scale(self, images: Array, least: float, most: float) -> bool:
-        """Whether these are floats in [0, 1] for a model of 8 or 16 bits, which would read them as black."""
-        if self.range is not None or self.dtype_ not in (np.uint8, np.uint16) or images.dtype.kind != "f":
-            return False
-        return least >= 0 and most <= 1 and bool((images != np.rint(images)).any())
+        return self.scale_.to_pixels(images.reshape(len(images), *self.image_shape_))
 
     def _as_given(self, pixels: Array) -> Array:
-        low, high = self.range_
-        values = pixels.astype(np.float64) * (high - low) + low
-        if np.issubdtype(self.dtype_, np.integer):
-            values = np.rint(values)
-        given = values.astype(self.dtype_)
+        given = self.scale_.restore(pixels)
         if self.ndim_ == 2:
             return given.reshape(len(given), -1)
         return given[..., 0] if self.ndim_ == 3 else given
@@ -347,27 +334,6 @@ class ImageAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             fit_prior(self.model_, images, kind=self.prior, steps=steps, seed=seed)
         except IsthmusError as error:
             self.no_prior_ = str(error)
-
-
-def _range(images: Array) -> tuple[float, float]:
-    if images.dtype in (np.uint8, np.uint16):
-        return 0.0, float(np.iinfo(images.dtype).max)
-    low, high = _typical_span(images)
-    if low >= 0 and high <= 1 and not np.issubdtype(images.dtype, np.integer):
-        return 0.0, 1.0
-    return low, high if high > low else low + 1.0
-
-
-def _typical_span(images: Array) -> tuple[float, float]:
-    """Least and largest sample, but for a few that lie further beyond all others than these span."""
-    least, most = float(images.min()), float(images.max())
-    count = min(max(MIN_OUTLIERS, math.ceil(images.size * OUTLIER_SHARE)), (images.size - 1) // 4)
-    ordered = np.partition(images, (count, images.size - 1 - count), axis=None)
-    low, high = float(ordered[count]), float(ordered[-1 - count])
-    span = high - low
-    if span == 0:
-        return least, most
-    return least if least >= low - span else low, most if most <= high + span else high
 
 
 def _floats(pixels: Array) -> Array:

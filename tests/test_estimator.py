@@ -214,13 +214,15 @@ def test_floats_in_unit_scale_are_refused_by_a_model_of_bytes(digits: tuple[np.n
 
 @pytest.mark.parametrize(("factor", "offset"), [(1 / 16, 0), (1.0, 0), (1000.0, -500.0)])
 def test_a_few_hot_pixels_do_not_change_the_scale(
-    digits: tuple[np.ndarray, np.ndarray], factor: float, offset: float
+    digits: tuple[np.ndarray, np.ndarray], factor: float, offset: float, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", "isthmus")
     images = digits[0] * factor + offset
     hot = images.copy()
     hot[0, 0], hot[3, 5] = images.max() + 1000 * factor, images.min() - 1000 * factor
     clean_model, model = (ImageAutoencoder(**{**QUICK, "steps": 60}).fit(x) for x in (images, hot))
     assert model.range_ == clean_model.range_
+    assert sum("2 samples far beyond" in message for message in caplog.messages) == 1
     again = model.inverse_transform(model.transform(hot))
     assert np.square(again - images)[1:3].mean() < images.var()
     clipped = hot.clip(*model.range_)

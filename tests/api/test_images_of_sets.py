@@ -169,7 +169,7 @@ def test_file_uses_skip_what_is_broken_in_a_list_and_refuse_other_scales(array: 
         isthmus.compress_files(array.astype(np.float32), out="small")
     assert caught.value.hint is not None and caught.value.hint.options == (("range", (0, 255)),)
     with pytest.raises(isthmus.DataError, match="a path is expected here, not a bytes"):
-        isthmus.verify_files([b"no path"])
+        isthmus.verify_files([b"no path"])  # type: ignore[list-item]
 
 
 def test_file_uses_say_what_was_chosen_in_reading_an_archive(array: Array) -> None:
@@ -259,7 +259,8 @@ class _Pipe(io.RawIOBase):
 @pytest.mark.usefixtures("here")
 def test_the_images_of_a_limited_training_are_found_again() -> None:
     Path("names.txt").write_text("".join(f"left/{number}.png\n" for number in range(1, 24, 2)))
-    for number, options in enumerate(({"limit": 9}, {"names_from": "names.txt"})):
+    requests: tuple[dict[str, Any], ...] = ({"limit": 9}, {"names_from": "names.txt"})
+    for number, options in enumerate(requests):
         out = f"{number}.safetensors"
         isthmus.train("photos", recipe="dense", code="2", steps=1, out=out, **options)
         found = isthmus.evaluate(out, "photos")

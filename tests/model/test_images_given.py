@@ -50,6 +50,8 @@ def test_sets_and_parts_of_sets(model: Autoencoder, tmp_path: Path) -> None:
         list(images),
         tmp_path / "t.npy",
         [PIXELS[0], Image.fromarray(PIXELS[1]), PIXELS[2]],
+        [PIXELS[:1], PIXELS[1:]],
+        [PIXELS[row : row + 1] for row in range(3)],
     ):
         assert np.array_equal(model.encode(given).values, codes)
     assert np.array_equal(model.encode(f"{tmp_path}/t.npy[-1]").values, codes[2:])
