@@ -121,8 +121,8 @@ def read_picture(image: Any, *, range: Range | None = None, max_pixels: int = MA
     if is_pillow(image):
         array = decode_pillow(image, alpha="keep", raw=range is not None, max_pixels=max_pixels)
         converted = _from_array(array, range, max_pixels)
-        kept = metadata_of(image)
-        return replace(converted, exif=kept.exif, icc=kept.icc)
+        extras = metadata_of(image)
+        return replace(converted, exif=extras.exif, icc=extras.icc)
     if isinstance(image, (str, ImageSet)):
         return _from_array(read_image(image, range=range, max_pixels=max_pixels), None, max_pixels)
     return _from_array(image, range, max_pixels)
@@ -178,10 +178,10 @@ def _from_file(path: Path | Content, max_pixels: int) -> Picture:
             id="image-file.too-many-bits",
         )
     array = decode(path, alpha="keep", max_pixels=max_pixels)
-    kept = read_metadata(path)
+    extras = read_metadata(path)
     split = _split(array)
-    lost = (*kept.dropped, *(WORDS[name] for name in WORDS if name in kept.parts() - {"exif", "icc"}))
-    return Picture(split.pixels, split.alpha, kept.icc, kept.exif, header.several, lost)
+    lost = (*extras.dropped, *(WORDS[name] for name in WORDS if name in extras.parts() - {"exif", "icc"}))
+    return Picture(split.pixels, split.alpha, extras.icc, extras.exif, header.several, lost)
 
 
 def _split(array: Pixels) -> Picture:

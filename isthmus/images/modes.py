@@ -117,9 +117,12 @@ def _wide_gray(image: Image.Image, *, alpha: Alpha) -> Pixels:
     values = np.asarray(image)
     if values.dtype.itemsize > 2 and (values.min() < 0 or values.max() > 65535):
         raise UnreadablePixelsError(
-            "32-bit integer samples must lie in 0..65535",
+            "{dtype} samples must lie in 0..65535, these in [{low}, {high}]",
             range_hint(int(values.min()), int(values.max()), whole=True),
             id="pixels.integer-range",
+            dtype=values.dtype,
+            low=int(values.min()),
+            high=int(values.max()),
         )
     gray = _channels_last(values.astype(np.uint16))
     see_through = image.info.get("transparency")
