@@ -65,8 +65,9 @@ def make_option(
         [parameter.name, *own.flags, spelling],
         type=own.type or kind,
         multiple=multiple and own.type is None,
-        default=None,
         required=own.required,
+        # Since click 8.3 a default of None counts as a value, also of a required option.
+        **({} if own.required else {"default": None}),
         metavar=own.metavar or _metavar(kind),
         help=text,
     )

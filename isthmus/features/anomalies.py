@@ -135,6 +135,13 @@ def fit_detector(
     some = np.sort(np.random.default_rng(seed).permutation(len(normal))[:MAX_NORMAL_IMAGES])
     normal = normal.subset(some)
     part, held = hold_out(normal, CALIBRATION_SHARE, limit=10_000, seed=seed)
+    if len(held) == 0:
+        raise DataError(
+            "{source}: its {images} are all the same picture; at least 2 different ones are needed",
+            id="anomalies.same-images",
+            source=normal.source,
+            images=format_count(len(normal), "normal image"),
+        )
     tensors = _FITS[kind](model, readout, normal.subset(part), seed)
     blank = Detector(kind, tensors, np.empty(0), false_alarms, len(part))
     return dataclasses.replace(blank, calibration=np.sort(score(model, readout, blank, normal.subset(held))))
