@@ -1,4 +1,4 @@
-"""Images as rows of an array, `(N, 784)`, as tables and old tutorials hold them: refused, or given their shape."""
+"""Images as rows of an array, `(N, 784)`, as tables hold them: refused, or given their shape."""
 
 from __future__ import annotations
 
@@ -34,12 +34,11 @@ def check_not_flat(array: npt.NDArray[Any], labels: Any, source: str) -> None:
         return
     shown = "x".join(map(str, shape))
     path = source if source.lower().endswith((".npy", ".npz")) else None
+    python = f"isthmus.read(images, shape={shape}); one image is images[None]"
     raise DataError(
         "{source}: {shape} is {images} as rows of {length}, or one very wide image",
         id="data.flat-rows",
-        hint=f"{path}:{shown}"
-        if path
-        else f"isthmus.read(images, shape={shape}), for one image images[None]",
+        hint=f"{path}:{shown}" if path else python,
         source=source,
         shape=array.shape,
         images=format_count(rows, "image"),
