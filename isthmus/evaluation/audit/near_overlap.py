@@ -17,9 +17,7 @@ from isthmus.images.store import ImageSet, Indices
 from isthmus.log import log_note
 from isthmus.wording import format_count
 
-MIN_CORRELATION = (
-    0.999  # of two thumbnails: JPEG and brightness stay above, other pictures of an object below
-)
+MIN_CORRELATION = 0.999  # of two thumbnails: JPEG and brightness stay above, other pictures below
 MIN_CONTRAST = 2 / 255  # thumbnails of less show nothing to compare
 MAX_IMAGES = 2000  # of each set, evenly spaced
 MIN_SIDE_PX = 8  # smaller images are alike by chance
@@ -35,7 +33,7 @@ def warn_of_near_copies(test: ImageSet, known: ImageSet, what: str) -> None:
     if not len(found):
         return
     log_note(
-        "{copies} of {images:,} looked at, such as {name}, {verb} of {what}: no test on those; audit names them",
+        "{copies} of {images:,} looked at, such as {name}, {verb} of {what}: no test on those",
         id="evaluation.near-copies",
         log_level=logging.WARNING,
         copies=format_count(len(found), "image"),
@@ -47,7 +45,10 @@ def warn_of_near_copies(test: ImageSet, known: ImageSet, what: str) -> None:
 
 
 def find_near_copies(test: ImageSet, known: ImageSet) -> Indices:
-    """Rows of `test` that are in `known`, also mirrored, brighter or compressed; of at most 2,000 of each set."""
+    """Rows of `test` whose image is in `known`, also mirrored, brighter or compressed.
+
+    At most 2,000 images of each set are looked at.
+    """
     if min(thumbnail_size(test)) < MIN_SIDE_PX or not len(test) or not len(known):
         return np.empty(0, np.int64)
     rows = _evenly(len(test))
