@@ -28,6 +28,8 @@ from isthmus.images.sample_range import UNIT, Range, UnreadablePixelsError, chec
 from isthmus.images.shards import find_shards
 from isthmus.images.sources import content_of, decode_source, is_encoded, is_open, is_pillow, is_tensor
 from isthmus.images.store import ImageSet, Pixels, Ragged, Skipped
+from isthmus.images.tables import SUFFIXES as TABLE_SUFFIXES
+from isthmus.images.tables import read_table
 from isthmus.input_files import is_folder, is_there, special_kind
 from isthmus.messages import Message
 from isthmus.wording import format_count
@@ -56,9 +58,10 @@ def read(
     Args:
         data: a folder (sub-folders = labels), an idx file (labels found beside it), `.npy`, `.npz` (`images`,
             optional `labels` and `classes`; also the keys of Keras and MedMNIST, `FILE.npz:test` for a part),
-            one image file, its bytes or the open file, a `.tar` shard or a folder of them, a data-set name
-            with optional split (`fashion-mnist`, `mnist:test`), a NumPy array, a torch tensor, a Pillow
-            image, an ImageSet; or a list of any of these. A path that exists wins over a
+            a list of files with labels (`.csv`, `.tsv`, `.txt`, see `isthmus.images.tables`), one image file,
+            its bytes or the open file, a `.tar` shard or a folder of them, a data-set name with optional split
+            (`fashion-mnist`, `mnist:test`), a NumPy array, a torch tensor, a Pillow image, an ImageSet; or a
+            list of any of these. A path that exists wins over a
             name. `[17]` or `[10:20]` behind a path or a name chooses images: `mnist:test[-1]`.
         size: (h, w), or the side of a square: every image resized to cover it and cut to its centre; None
             keeps sizes.
@@ -243,6 +246,8 @@ class _Reader:
         if is_idx(path):
             found = read_idx_set(path, max_pixels=self.max_pixels)
             return found if self.value_range is None else self._mapped(found)
+        if path.suffix.lower() in TABLE_SUFFIXES:
+            return self._listed(read_table(path), name)
         if path.suffix.lower() == ".npy":
             return read_npy(path, **self._array_options())
         if path.suffix.lower() == ".npz":
@@ -289,21 +294,25 @@ class _Reader:
         pixels = decode_source(source, value_range=self.value_range, max_pixels=self.max_pixels, bands=True)
         return ImageSet(pixels[None], names=(name,), notes=tuple(notes), source=str(name))
 
+    def _listed(self, listed: Listing, source: str) -> ImageSet:
+        return read_listed(
+            listed,
+            source,
+            size=self.size,
+            channels=self.channels,
+            max_pixels=self.max_pixels,
+            cache=self.cache,
+            value_range=self.value_range,
+            progress=self.progress,
+        )
+
     def _list(self, data: Sequence[Any]) -> ImageSet:
         if not data:
             raise DataError("no images in an empty list", id="data.empty-list")
         paths = [os.fspath(one) if isinstance(one, (str, os.PathLike)) else "" for one in data]
         if all(Path(path).suffix.lower() in SUFFIXES and is_there(path) for path in paths):
-            return read_listed(
-                Listing([ImageFile(path, path, None) for path in paths]),
-                f"list of {format_count(len(paths), 'file')}",
-                size=self.size,
-                channels=self.channels,
-                max_pixels=self.max_pixels,
-                cache=self.cache,
-                value_range=self.value_range,
-                progress=self.progress,
-            )
+            listed = Listing([ImageFile(path, path, None) for path in paths])
+            return self._listed(listed, f"list of {format_count(len(paths), 'file')}")
         sets: list[ImageSet] = []
         # A pipe can be read only once, and may stand in the list several times.
         contents: dict[int, Content] = {}

@@ -133,7 +133,7 @@ def _ask_file(image: Any, question: Callable[[Any], _Answer | None]) -> _Answer 
 def _chroma_steps_of(image: Any) -> tuple[int, int] | None:
     if getattr(image, "format", None) not in _JPEG:
         return None
-    layers = getattr(image, "layer", ())  # (id, horizontal, vertical factor, table) of each component
+    layers: Any = getattr(image, "layer", ())  # (id, horizontal, vertical factor, table) of each component
     if len(layers) < 3:
         return 1, 1
     down, across = (max(1, layers[0][axis] // max(1, layers[1][axis])) for axis in (2, 1))
