@@ -59,9 +59,9 @@ def read(
         data: a folder (sub-folders = labels), an idx file (labels found beside it), `.npy`, `.npz` (`images`,
             optional `labels` and `classes`; also the keys of Keras and MedMNIST, `FILE.npz:test` for a part),
             a list of files with labels (`.csv`, `.tsv`, `.txt`, see `isthmus.images.tables`), one image file,
-            its bytes or the open file, a `.tar` shard or a folder of them, a data-set name with optional split
-            (`fashion-mnist`, `mnist:test`), a NumPy array, a torch tensor, a Pillow image, an ImageSet; or a
-            list of any of these. A path that exists wins over a
+            its bytes or the open file, a `.tar` shard or a folder of them, a data-set name with optional
+            split (`fashion-mnist`, `mnist:test`), a NumPy array, a torch tensor, a Pillow image, an ImageSet;
+            or a list of any of these. A path that exists wins over a
             name. `[17]` or `[10:20]` behind a path or a name chooses images: `mnist:test[-1]`.
         size: (h, w), or the side of a square: every image resized to cover it and cut to its centre; None
             keeps sizes.

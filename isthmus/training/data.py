@@ -102,6 +102,12 @@ def _read_parts(data: Any, val: Any, recipe: Recipe, config: TrainConfig) -> tup
 
 
 def _split(images: ImageSet, val: Any, crops: CropPlan, config: TrainConfig) -> TrainingData:
+    if config.groups is not None and (
+        val is not None or config.validation == 0 or config.private is not None
+    ):
+        raise UsageError(
+            "groups has no effect where no part of the images is held out", id="training.groups-without-split"
+        )
     if val is not None:
         val = read(val, cache=config.cache, range=config.range)
         return TrainingData(images, _conform_validation(val, images, crops))

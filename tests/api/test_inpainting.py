@@ -22,6 +22,7 @@ PARITY = {
     "inpaint, all options": Parity(
         [
             *("inpaint", "photos/left", "-o", "out", "--mask-colour", "#808080", "--tolerance", "90"),
+            *("--mask-grow", "1"),
             *("-m", "photo-inpaint", "--ensemble", "--range", "0,255", "--compare", "--force"),
             *("--workers", "1", "--max-pixels", "1"),
         ],
@@ -30,6 +31,7 @@ PARITY = {
             out="out",
             mask_colour="#808080",
             tolerance=90,
+            mask_grow=1,
             model="photo-inpaint",
             ensemble=True,
             range=(0, 255),
