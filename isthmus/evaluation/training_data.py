@@ -82,7 +82,7 @@ def _read_training_part(model: Autoencoder, source: str, fingerprint: str) -> Im
     images = read(source, size=config.size, range=config.range)
     # With validation images of their own nothing was held out, and the summary does not say which it was.
     for share in (config.validation, 0.0):
-        asked = replace(config, validation=share, range=None)
+        asked = replace(config, validation=share, range=None, groups=config.groups if share else None)
         parts, _ = read_training_data(images, None, model.recipe, asked)
         if parts.train.fingerprint() == fingerprint:
             return parts.train

@@ -102,9 +102,8 @@ def _read_parts(data: Any, val: Any, recipe: Recipe, config: TrainConfig) -> tup
 
 
 def _split(images: ImageSet, val: Any, crops: CropPlan, config: TrainConfig) -> TrainingData:
-    if config.groups is not None and (
-        val is not None or config.validation == 0 or config.private is not None
-    ):
+    holds_out = val is None and config.validation > 0 and config.private is None
+    if config.groups is not None and not holds_out:
         raise UsageError(
             "groups has no effect where no part of the images is held out", id="training.groups-without-split"
         )

@@ -27,18 +27,8 @@ PARITY = {
     "tune, all options": Parity(
         [
             *("tune", "photos", "--over", "optimiser.rate=1e-3..1e-2", *WORDS, "--code", "2"),
-            *(
-                "--objectives",
-                "reconstruction,probe",
-                "--search",
-                "random",
-                "--trials",
-                "2",
-                "--size",
-                "8",
-                "--groups",
-                r"(\d)",
-            ),
+            *("--objectives", "reconstruction,probe", "--search", "random", "--trials", "2", "--size", "8"),
+            *("--groups", r"(\d)"),
             *("--budget", "5", "--log", "log.jsonl", "--force", "--seed", "1", "-o", "t.html", "-o", "t.csv"),
         ],
         lambda: isthmus.tune(
