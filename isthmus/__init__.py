@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from isthmus.api.compressed_files import compress_files
     from isthmus.api.compression import compress, decompress, fit_codec, read_preview
     from isthmus.api.data_audit import audit
+    from isthmus.api.decompressed_files import decompress_files
     from isthmus.api.demonstration import run_demo
     from isthmus.api.denoising import denoise, denoise_files
     from isthmus.api.diagnosis import diagnose

@@ -257,8 +257,9 @@ def _choose_mask(
         wanted = masks.parse_colour(colour)
 
         def find_colour(image: Pixels, job: FileJob) -> Mask:
-            spread = (pixels, pixels)
-            if pixels is None:
+            if pixels is not None:
+                spread = pixels, pixels
+            else:
                 spread = (0, 0) if job.image is not None else masks.jpeg_spread(job.source, wanted)
             found = masks.of_colour(to_unit_range(image, value_range), wanted, tolerance=tolerance)
             return masks.grow(found, *spread)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -136,7 +137,7 @@ def test_a_colour_drawn_in_a_jpeg_is_gone(
     drawn = photo.copy()
     drawn[90:98, 40:200] = (255, 0, 255)
     Image.fromarray(drawn).save("marked.jpg", quality=85, subsampling=subsampling)
-    options = {"mask_colour": "#ff00ff", "tolerance": 40}
+    options: dict[str, Any] = {"mask_colour": "#ff00ff", "tolerance": 40}
     isthmus.inpaint_files("marked.jpg", out="whole.png", **options)
     whole = np.asarray(Image.open("whole.png")).astype(float)
     bar = np.s_[86:102, 36:204]

@@ -56,7 +56,8 @@ def find_near_copies(test: ImageSet, known: ImageSet) -> Indices:
     own, _ = _normalised_thumbnails(test.subset(rows), size)
     others, flipped = _normalised_thumbnails(known.subset(_evenly(len(known))), size)
     best = torch.maximum((own @ others.T).amax(1), (own @ flipped.T).amax(1))
-    return rows[(best >= MIN_CORRELATION).numpy()]
+    found: Indices = rows[(best >= MIN_CORRELATION).numpy()]
+    return found
 
 
 def _evenly(count: int) -> Indices:
