@@ -76,7 +76,7 @@ def _best_flat_quality(image: Picture, codec: Codec, asked: int) -> int:
     def measure(quality: int) -> float:
         return measure_fidelity(encode_picture_at(part, codec, quality, latents=latents).data, part, codec)
 
-    steps: list[int] = [one for one in FLAT_QUALITIES if one <= asked]
+    steps: list[int] = [quality for quality in FLAT_QUALITIES if quality <= asked]
     return max(steps, key=measure)
 
 

@@ -23,41 +23,41 @@ MAX_IMAGES = 2000  # of each set, evenly spaced
 MIN_SIDE_PX = 8  # smaller images are alike by chance
 
 
-def warn_of_near_copies(test: ImageSet, known: ImageSet, what: str) -> None:
-    """Warn where images of `test` are copies or near copies of images that are `known`.
+def warn_of_near_copies(test: ImageSet, reference: ImageSet, what: str) -> None:
+    """Warn where images of `test` are copies or near copies of those of `reference`.
 
     Args:
         what: completes "are copies or near copies of …", such as "training images".
     """
-    found = find_near_copies(test, known)
-    if not len(found):
+    copies = find_near_copies(test, reference)
+    if not len(copies):
         return
     log_note(
         "{copies} of {images:,} looked at, such as {name}, {verb} of {what}: no test on those",
         id="evaluation.near-copies",
         log_level=logging.WARNING,
-        copies=format_count(len(found), "image"),
+        copies=format_count(len(copies), "image"),
         images=min(len(test), MAX_IMAGES),
-        name=test.names[int(found[0])],
-        verb="is a copy or near copy" if len(found) == 1 else "are copies or near copies",
+        name=test.names[int(copies[0])],
+        verb="is a copy or near copy" if len(copies) == 1 else "are copies or near copies",
         what=what,
     )
 
 
-def find_near_copies(test: ImageSet, known: ImageSet) -> Indices:
-    """Rows of `test` whose image is in `known`, also mirrored, brighter or compressed.
+def find_near_copies(test: ImageSet, reference: ImageSet) -> Indices:
+    """Rows of `test` whose image is in `reference`, also mirrored, brighter or compressed.
 
     At most 2,000 images of each set are looked at.
     """
-    if min(thumbnail_size(test)) < MIN_SIDE_PX or not len(test) or not len(known):
+    if min(thumbnail_size(test)) < MIN_SIDE_PX or not len(test) or not len(reference):
         return np.empty(0, np.int64)
     rows = _evenly(len(test))
     size = thumbnail_size(test)
     own, _ = _normalised_thumbnails(test.subset(rows), size)
-    others, flipped = _normalised_thumbnails(known.subset(_evenly(len(known))), size)
+    others, flipped = _normalised_thumbnails(reference.subset(_evenly(len(reference))), size)
     best = torch.maximum((own @ others.T).amax(1), (own @ flipped.T).amax(1))
-    found: Indices = rows[(best >= MIN_CORRELATION).numpy()]
-    return found
+    copies: Indices = rows[(best >= MIN_CORRELATION).numpy()]
+    return copies
 
 
 def _evenly(count: int) -> Indices:
