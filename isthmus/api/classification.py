@@ -213,9 +213,11 @@ def classify(
         refuse_unused("draws", "without few labels", hint=Hint.add(few_labels=10))
     network, learned = open_model_and_data(model, train, limit=limit, range=range)
     measured = read_images_for(network, test, limit=limit, range=range)
+    from isthmus.evaluation.audit.near_overlap import warn_of_near_copies
     from isthmus.features.classification import describe_probes, iter_probes
     from isthmus.features.contenders import FEATURE_KINDS
 
+    warn_of_near_copies(measured, learned, "images that labels are learned from")
     extractor, reference = resolve_extractor_for(network, learned, layer=layer)
     kinds = FEATURE_KINDS if baselines else FEATURE_KINDS[:2]
     stop = Interruption()

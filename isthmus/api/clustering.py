@@ -39,6 +39,8 @@ SpaceKind = Literal["features", "spectral", "umap"]
 
 DEFAULT_NEIGHBOURS = 10
 
+MAX_UNGROUPED_DRAWN = 10  # images, where no group was found
+
 
 @dataclass(frozen=True)
 class Group:
@@ -118,12 +120,17 @@ class Clustering(PictureResult):
             groups: list[list[object]] = [
                 [index, group.images, group.typical[0]] for index, group in enumerate(self.groups)
             ]
+            if self.ungrouped:
+                groups.append(["none", self.ungrouped, self.names[int(self._ungrouped_rows()[0])]])
             return ["group", "images", "most typical"], groups
         rows: list[list[object]] = [
             [name, *(round(100 * x, 2) for x in (a.accuracy, a.accuracy_deviation, a.purity, a.nmi))]
             for name, a in self.agreement.items()
         ]
         return ["vectors", "accuracy %", "± seeds", "purity %", "mutual information %"], rows
+
+    def _ungrouped_rows(self) -> npt.NDArray[np.int64]:
+        return (self.assigned < 0).nonzero()[0]
 
     def summary(self) -> str:
         left_out = f", {self.ungrouped} in none" if self.ungrouped else ""
@@ -146,12 +153,16 @@ class Clustering(PictureResult):
         """The most typical images of each group, a row each."""
         from isthmus.reports.image_sheets import draw_image_rows
 
-        images = self._lookup.read([int(row) for places in self._typical_rows for row in places])
-        pictures = (images.image(place) for place in range(len(images)))
-        rows = [
-            (f"{index}: {format_count(group.images, 'image')}", list(islice(pictures, len(places))))
-            for index, (group, places) in enumerate(zip(self.groups, self._typical_rows, strict=True))
+        titles = [
+            f"{index}: {format_count(group.images, 'image')}" for index, group in enumerate(self.groups)
         ]
+        places = list(self._typical_rows)
+        if not places:  # hdbscan may find no group at all
+            titles = [f"none: {format_count(self.ungrouped, 'image')}"]
+            places = [self._ungrouped_rows()[:MAX_UNGROUPED_DRAWN]]
+        images = self._lookup.read([int(row) for rows in places for row in rows])
+        pictures = (images.image(place) for place in range(len(images)))
+        rows = [(title, list(islice(pictures, len(few)))) for title, few in zip(titles, places, strict=True)]
         return draw_image_rows(rows, scale=scale)
 
 
@@ -201,7 +212,7 @@ def cluster(
     Raises:
         UsageError: an unknown method or space, a number out of its range, more groups than images, or a layer
             that the model has not.
-        DataError: unreadable images.
+        DataError: unreadable images, or fewer different ones than groups.
         MissingExtraError: `umap` without umap-learn.
 
     Examples:
@@ -220,9 +231,11 @@ def cluster(
     check_count("seeds", seeds)
     network, images = open_model_and_data(model, data, limit=limit, range=range)
     note_bands(show, images.channels)
-    from isthmus.features.clustering import iter_groupings
+    from isthmus.features.clustering import check_different, check_request, iter_groupings
     from isthmus.features.contenders import FEATURE_KINDS
 
+    check_request(len(images), clusters, method, space)
+    check_different(images, clusters)
     extractor = fit_extractor_to_data(network, images, layer=layer)
     kinds = FEATURE_KINDS if baselines else FEATURE_KINDS[:2]
     stop = Interruption()

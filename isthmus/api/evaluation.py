@@ -274,6 +274,8 @@ def _evaluate_generation(
 def _note_overlap(images: ImageSet, train: ImageSet, *, same_source: bool) -> None:
     import numpy as np
 
+    from isthmus.evaluation.audit.near_overlap import warn_of_near_copies
+
     known = int(np.isin(images.hashes(), train.hashes()).sum())
     if known > 0:
         log_note(
@@ -289,3 +291,5 @@ def _note_overlap(images: ImageSet, train: ImageSet, *, same_source: bool) -> No
             id="evaluation.training-source",
             source=train.source,
         )
+    else:
+        warn_of_near_copies(images, train, "training images")

@@ -235,7 +235,6 @@ def inpaint_files(
     )
     for entry in done.values:
         _warn_of_share(entry.name, entry.missing, find=find)
-    _note_lossy_outputs(done.values)
     _log_lossy([one.output for one in done.values])
     return InpaintedFiles(
         out=os.fspath(out),
@@ -255,6 +254,7 @@ def _log_lossy(outputs: Sequence[str]) -> None:
         log_note(
             "known pixels of {images} change a little: the format is lossy; .png keeps them",
             id="inpaint.lossy-format",
+            log_level=logging.WARNING,
             images=format_count(count, "image"),
         )
 
@@ -350,16 +350,4 @@ def _warn_of_share(name: str, share: float, *, find: str | None = None) -> None:
             log_level=logging.WARNING,
             name=name,
             share=share,
-        )
-
-
-def _note_lossy_outputs(entries: Sequence[InpaintedFile]) -> None:
-    """Warn that pixels outside of the holes are changed by the format they are written in."""
-    lossy = [one.output for one in entries if Path(one.output).suffix.lower() in LOSSY_SUFFIXES]
-    if lossy:
-        log_note(
-            "{output}: this format is lossy, so the pixels that were not missing change too; .png keeps them",
-            id="inpaint.lossy-output",
-            log_level=logging.WARNING,
-            output=lossy[0],
         )

@@ -61,12 +61,14 @@ def make_option(
     if not own.required and default not in (None, inspect.Parameter.empty, ()) and "default" not in text:
         shown = default if isinstance(default, (str, int, float)) else ", ".join(map(str, default))
         text += f"  [default: {shown:g}]" if isinstance(default, float) else f"  [default: {shown}]"
+    defaults: dict[str, Any] = {} if own.required else {"default": None}
     return click.Option(
         [parameter.name, *own.flags, spelling],
         type=own.type or kind,
         multiple=multiple and own.type is None,
-        default=None,
         required=own.required,
+        # Since click 8.3 a default of None counts as a value, also of a required option.
+        **defaults,
         metavar=own.metavar or _metavar(kind),
         help=text,
     )

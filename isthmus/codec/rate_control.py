@@ -17,7 +17,7 @@ from isthmus.errors import UsageError
 DEFAULT_QUALITY = 50.0
 MAX_PROBES = 8
 MAX_FLAT_DEVIATION = 2.0  # of 255: below it an image is flat, and its error hangs on how its mean is rounded
-FLAT_QUALITIES = (100, *range(1000, 10_001, 1000))  # hundredths
+FLAT_QUALITIES: tuple[int, ...] = (100, *range(1000, 10_001, 1000))  # hundredths
 MAX_FLAT_SIDE_PX = 512  # of the part by which a quality is chosen
 TOLERANCE = 0.004  # of the logarithm of a rate, or of dB / 10: near enough to stop
 

@@ -9,6 +9,7 @@ from typing import Any
 from isthmus.errors import IsthmusError
 from isthmus.images.inventory import list_inventory
 from isthmus.images.named import is_name, where
+from isthmus.images.npz_keys import split_part, split_shape
 from isthmus.images.reading import read
 from isthmus.images.store import ImageSet
 from isthmus.messages import Message
@@ -39,7 +40,8 @@ def find_training_images(model: Autoencoder, train: Any = None) -> tuple[ImageSe
     source, fingerprint = recorded.get("source"), recorded.get("fingerprint")
     if not isinstance(source, str) or not fingerprint or source.startswith(("//", "\\\\")):
         return None, _NOT_FOUND  # a model from someone else must not make this machine call another one
-    if not os.path.exists(source) and not (is_name(source) and where(source) is not None):  # noqa: PTH110
+    file, _ = split_part(split_shape(source)[0])  # of flat.npy:28x28 and mnist.npz:test
+    if not os.path.exists(file) and not (is_name(source) and where(source) is not None):  # noqa: PTH110
         return None, _NOT_FOUND
     try:
         part = (
@@ -106,7 +108,7 @@ def _split_as_trained(model: Autoencoder, source: Any, fingerprint: str) -> Trai
     images = read(source, size=config.size, range=config.range)
     # With validation images of their own nothing was held out, and the summary does not say which it was.
     for share in (config.validation, 0.0):
-        asked = replace(config, validation=share, range=None)
+        asked = replace(config, validation=share, range=None, groups=config.groups if share else None)
         parts, _ = read_training_data(images, None, model.recipe, asked)
         if parts.train.fingerprint() == fingerprint:
             return parts

@@ -113,6 +113,24 @@ def check_request(images: int, count: int, method: str, space: str) -> None:
         )
 
 
+def check_different(images: ImageSet, count: int) -> None:
+    """Check before the work that enough of the images differ.
+
+    Raises:
+        DataError: fewer contents than clusters, or a single one.
+    """
+    different = len(np.unique(images.hashes()))
+    if different < max(count, 2) and len(images) > 1:
+        raise DataError(
+            "{source}: its {images} show only {different}, too few for {clusters}",
+            id="cluster.too-few-different",
+            source=images.source,
+            images=format_count(len(images), "image"),
+            different=format_count(different, "different picture"),
+            clusters=format_count(count, "cluster"),
+        )
+
+
 def reduce_dimensions(
     vectors: Vectors, count: int, *, space: Space, neighbours: int = 10, seed: int = 0
 ) -> Vectors:

@@ -22,8 +22,9 @@ import numpy.typing as npt
 from isthmus.errors import DataError
 from isthmus.images.bands import MAX_CHANNELS
 from isthmus.images.cache import memory_bytes
+from isthmus.images.flat_rows import check_not_flat, unflatten
 from isthmus.images.idx import DEFLATE_LIMIT
-from isthmus.images.npz_keys import choose_keys
+from isthmus.images.npz_keys import Shape, choose_keys
 from isthmus.images.sample_range import UNIT, Range, UnreadablePixelsError, to_samples
 from isthmus.images.sources import is_tensor
 from isthmus.images.store import ImageSet, Indices, Pixels
@@ -41,6 +42,7 @@ def from_array(
     value_range: Range | None = None,
     bounds: Range = UNIT,
     channels: int | None = None,
+    shape: Shape | None = None,
     source: str = "array",
 ) -> ImageSet:
     """A NumPy array or torch tensor as a set of images.
@@ -52,6 +54,7 @@ def from_array(
         bounds: where floats may lie after that.
         labels: (N,) whole numbers from 0 to 65535, or None.
         channels: number of channels, where the shape could be read in two ways.
+        shape: of each image, where `images` holds them as rows `(N, H·W)` or `(N, H·W·C)`.
 
     Raises:
         DataError: another shape or type, no images, NaN, floats outside [0, 1] by more than 1e-3, labels that
@@ -70,6 +73,11 @@ def from_array(
         channels = array.shape[3]
     else:
         array = images if isinstance(images, np.ndarray) else np.asarray(images)
+    if shape is not None:
+        array = unflatten(array, shape, source)
+        channels = array.shape[3]
+    else:
+        check_not_flat(array, labels, source)
     array, notes = _four_dimensions(array, source, channels)
     pixels = _sample_values(array, source, value_range, bounds)
     if not isinstance(pixels, np.memmap):
@@ -125,6 +133,7 @@ def read_npy(
     value_range: Range | None = None,
     bounds: Range = UNIT,
     channels: int | None = None,
+    shape: Shape | None = None,
 ) -> ImageSet:
     """Images from a `.npy` file; nothing is ever unpickled.
 
@@ -145,7 +154,9 @@ def read_npy(
         ) from None
     large = mapped.nbytes > memory_bytes() // 4
     array = mapped if large else np.array(mapped)
-    return from_array(array, value_range=value_range, bounds=bounds, channels=channels, source=str(path))
+    return from_array(
+        array, value_range=value_range, bounds=bounds, channels=channels, shape=shape, source=str(path)
+    )
 
 
 def read_npz(
@@ -155,11 +166,12 @@ def read_npz(
     bounds: Range = UNIT,
     channels: int | None = None,
     part: str = "",
+    shape: Shape | None = None,
 ) -> ImageSet:
     """Images, and labels and class names where there are any, from a `.npz` file; nothing is ever unpickled.
 
     Args:
-        value_range, bounds, channels: as for `from_array`.
+        value_range, bounds, channels, shape: as for `from_array`.
         part: of a file of several, see `isthmus.images.npz_keys`.
 
     Raises:
@@ -186,7 +198,13 @@ def read_npz(
         ) from None
     numbers, names, notes = _name_labels(labels, classes, str(path))
     found = from_array(
-        images, numbers, value_range=value_range, bounds=bounds, channels=channels, source=str(path)
+        images,
+        numbers,
+        value_range=value_range,
+        bounds=bounds,
+        channels=channels,
+        shape=shape,
+        source=str(path),
     )
     if len(keys.parts) > 1:
         others = ", ".join(f"{path}:{one}" for one in keys.parts if one != keys.part)

@@ -15,6 +15,7 @@ import numpy as np
 from isthmus.errors import DataError, UsageError
 from isthmus.escaping import csv_rows
 from isthmus.images.store import ImageSet, Indices
+from isthmus.images.tables import header_columns, read_rows
 from isthmus.input_files import read_text, special_kind
 from isthmus.log import log_note
 from isthmus.wording import format_count
@@ -119,6 +120,8 @@ def group_key(groups: str) -> tuple[Callable[[str], str | None], str]:
 def read_groups(path: str | os.PathLike[str]) -> Mapping[str, str]:
     """Lines `name,group` of comma-separated values; also unquoted names may hold commas.
 
+    Or a list of images whose header names a column of groups, see `isthmus.images.tables`.
+
     Raises:
         DataError: missing, not text, or a line without a comma.
     """
@@ -130,6 +133,9 @@ def read_groups(path: str | os.PathLike[str]) -> Mapping[str, str]:
         raise DataError(
             "{path} is not a list of groups: {reason}", id="audit.not-a-group-list", path=path, reason=why
         ) from None
+    columns = header_columns(rows[0]) if rows else None
+    if columns is not None and "group" in columns:
+        return {row.path: row.group for row in read_rows(path) if row.group}
     for number, row in enumerate(rows, 1):
         if not any(cell.strip() for cell in row):
             continue

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 
 from isthmus.errors import DataError, nearest
 
+Shape = tuple[int, ...]
+"""Height, width and, where there are several, channels of images that an array holds as rows `(N, H·W·C)`."""
 PART_NAMES = ("train", "val", "test")
 _PAIRS = (
     ("images", "labels"),
@@ -26,6 +28,7 @@ _PAIRS = (
 )
 _CLASS_KEYS = ("classes", "class_names")
 _PART = re.compile(r"(.+\.npz):([A-Za-z]+)", re.IGNORECASE | re.DOTALL)
+_SHAPE = re.compile(r"(.+):(\d{1,5})x(\d{1,5})(?:x(\d{1,2}))?", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,18 @@ def split_part(name: str) -> tuple[str, str]:
     """`FILE.npz:test` as the file and the part; any other name as itself and ""."""
     match = _PART.fullmatch(name)
     return (match[1], match[2]) if match else (name, "")
+
+
+def split_shape(name: str) -> tuple[str, Shape | None]:
+    """`FILE.npy:28x28` as the file and the shape of its images; any other name as itself and None."""
+    match = _SHAPE.fullmatch(name)
+    if match is None or not _holds_arrays(match[1]):
+        return name, None
+    return match[1], tuple(int(side) for side in match.groups()[1:] if side is not None)
+
+
+def _holds_arrays(name: str) -> bool:
+    return split_part(name)[0].lower().endswith((".npy", ".npz"))
 
 
 def choose_keys(keys: Sequence[str], part: str, path: str) -> NpzKeys:

@@ -20,7 +20,7 @@ from isthmus.images.idx import is_idx, read_idx_set
 from isthmus.images.joining import joined
 from isthmus.images.listing import ImageFile, Listing
 from isthmus.images.named import is_name, read_named
-from isthmus.images.npz_keys import split_part
+from isthmus.images.npz_keys import Shape, split_part, split_shape
 from isthmus.images.opening import MAX_PIXELS, SUFFIXES, Content, ImageFileError
 from isthmus.images.pool import Progress
 from isthmus.images.registry import NAMES
@@ -28,6 +28,8 @@ from isthmus.images.sample_range import UNIT, Range, UnreadablePixelsError, chec
 from isthmus.images.shards import find_shards
 from isthmus.images.sources import content_of, decode_source, is_encoded, is_open, is_pillow, is_tensor
 from isthmus.images.store import ImageSet, Pixels, Ragged, Skipped
+from isthmus.images.tables import SUFFIXES as TABLE_SUFFIXES
+from isthmus.images.tables import read_table
 from isthmus.input_files import is_folder, is_there, special_kind
 from isthmus.messages import Message
 from isthmus.wording import format_count
@@ -47,6 +49,7 @@ def read(
     range: Range | None = None,
     max_pixels: int = MAX_PIXELS,
     labels: Any = None,
+    shape: Sequence[int] | None = None,
     cache: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> ImageSet:
@@ -55,9 +58,10 @@ def read(
     Args:
         data: a folder (sub-folders = labels), an idx file (labels found beside it), `.npy`, `.npz` (`images`,
             optional `labels` and `classes`; also the keys of Keras and MedMNIST, `FILE.npz:test` for a part),
-            one image file, its bytes or the open file, a `.tar` shard or a folder of them, a data-set name
-            with optional split (`fashion-mnist`, `mnist:test`), a NumPy array, a torch tensor, a Pillow
-            image, an ImageSet; or a list of any of these. A path that exists wins over a
+            a list of files with labels (`.csv`, `.tsv`, `.txt`, see `isthmus.images.tables`), one image file,
+            its bytes or the open file, a `.tar` shard or a folder of them, a data-set name with optional
+            split (`fashion-mnist`, `mnist:test`), a NumPy array, a torch tensor, a Pillow image, an ImageSet;
+            or a list of any of these. A path that exists wins over a
             name. `[17]` or `[10:20]` behind a path or a name chooses images: `mnist:test[-1]`.
         size: (h, w), or the side of a square: every image resized to cover it and cut to its centre; None
             keeps sizes.
@@ -67,6 +71,8 @@ def read(
             become float32 in [0, 1]. None: integers of 8 or 16 bits have their own, floats lie in [0, 1].
         max_pixels: refuse or skip larger image files, from their header.
         labels: (N,) whole numbers, instead of those found.
+        shape: (h, w) or (h, w, c) of each image, where an array holds images as rows `(N, h·w·c)`; of a file
+            also behind its name: `FILE.npy:28x28`.
         cache: a folder for the decoded pixels of a folder or of shards, which are then mapped into memory
             however few they are; None keeps them in memory unless they are more than a quarter of it.
         progress: called with (done, total) while a folder is decoded.
@@ -87,6 +93,8 @@ def read(
     check_request(size=size, channels=channels)
     place = None if cache is None else Path(cache)
     reader = _Reader(size, channels, check_range(range), max_pixels, place, progress, array_channels=channels)
+    if shape is not None:
+        reader = replace(reader, shape=tuple(shape))
     images = conform(reader.read(data), size=size, channels=channels)
     if labels is not None:
         numbers = label_numbers(labels, len(images), images.source)
@@ -166,7 +174,7 @@ def names_set(path: str | os.PathLike[str]) -> bool:
     """Whether this is a folder, an array file, an archive, a named data set, or a part of one."""
     name = os.fspath(path)
     if not is_there(name):
-        return bool(_CHOSEN.fullmatch(name)) or is_name(name) or is_there(split_part(name)[0])
+        return bool(_CHOSEN.fullmatch(name)) or is_name(name) or is_there(split_part(split_shape(name)[0])[0])
     place = Path(name)
     if is_folder(name) or place.suffix.lower() in (".npy", ".npz", ".tar"):
         return True
@@ -185,14 +193,13 @@ class _Reader:
     progress: Progress | None
     bounds: Range = UNIT
     array_channels: int | None = None
+    shape: Shape | None = None
 
     def read(self, data: Any) -> ImageSet:
         if isinstance(data, ImageSet):
             return data if self.value_range is None else self._mapped(data)
         if isinstance(data, np.ndarray) or is_tensor(data):
-            return from_array(
-                data, value_range=self.value_range, bounds=self.bounds, channels=self.array_channels
-            )
+            return from_array(data, **self._array_options())
         if isinstance(data, (str, os.PathLike)):
             return self._path(os.fspath(data)).named(str(data))
         if is_pillow(data):
@@ -227,6 +234,9 @@ class _Reader:
             )
         if is_there(name):
             return self._file(name, path)
+        file, shape = split_shape(name)
+        if shape is not None and is_there(split_part(file)[0]):
+            return replace(self, shape=shape)._path(file)
         file, part = split_part(name)
         if part and is_there(file) and special_kind(file) is None:
             return self._npz(Path(file), part)
@@ -250,18 +260,24 @@ class _Reader:
         if is_idx(path):
             found = read_idx_set(path, max_pixels=self.max_pixels)
             return found if self.value_range is None else self._mapped(found)
+        if path.suffix.lower() in TABLE_SUFFIXES:
+            return self._listed(read_table(path), name)
         if path.suffix.lower() == ".npy":
-            return read_npy(
-                path, value_range=self.value_range, bounds=self.bounds, channels=self.array_channels
-            )
+            return read_npy(path, **self._array_options())
         if path.suffix.lower() == ".npz":
             return self._npz(path)
         return self._one(path, path.name)
 
     def _npz(self, path: Path, part: str = "") -> ImageSet:
-        return read_npz(
-            path, value_range=self.value_range, bounds=self.bounds, channels=self.array_channels, part=part
-        )
+        return read_npz(path, part=part, **self._array_options())
+
+    def _array_options(self) -> dict[str, Any]:
+        return {
+            "value_range": self.value_range,
+            "bounds": self.bounds,
+            "channels": self.array_channels,
+            "shape": self.shape,
+        }
 
     def _one(self, source: Any, name: str) -> ImageSet:
         """An image file, its content, or a Pillow image, which has no header to ask."""
@@ -299,21 +315,25 @@ class _Reader:
         pixels = decode_source(source, value_range=self.value_range, max_pixels=self.max_pixels, bands=True)
         return ImageSet(pixels[None], names=(name,), notes=tuple(notes), source=str(name))
 
+    def _listed(self, listed: Listing, source: str) -> ImageSet:
+        return read_listed(
+            listed,
+            source,
+            size=self.size,
+            channels=self.channels,
+            max_pixels=self.max_pixels,
+            cache=self.cache,
+            value_range=self.value_range,
+            progress=self.progress,
+        )
+
     def _list(self, data: Sequence[Any]) -> ImageSet:
         if not data:
             raise DataError("no images in an empty list", id="data.empty-list")
         paths = [os.fspath(one) if isinstance(one, (str, os.PathLike)) else "" for one in data]
         if all(Path(path).suffix.lower() in SUFFIXES and is_there(path) for path in paths):
-            return read_listed(
-                Listing([ImageFile(path, path, None) for path in paths]),
-                f"list of {format_count(len(paths), 'file')}",
-                size=self.size,
-                channels=self.channels,
-                max_pixels=self.max_pixels,
-                cache=self.cache,
-                value_range=self.value_range,
-                progress=self.progress,
-            )
+            listed = Listing([ImageFile(path, path, None) for path in paths])
+            return self._listed(listed, f"list of {format_count(len(paths), 'file')}")
         sets: list[ImageSet] = []
         # A pipe can be read only once, and may stand in the list several times.
         contents: dict[int, Content] = {}

@@ -110,6 +110,11 @@ def _read_parts(data: Any, val: Any, recipe: Recipe, config: TrainConfig) -> tup
 
 
 def _split(images: ImageSet, val: Any, crops: CropPlan, config: TrainConfig) -> TrainingData:
+    holds_out = val is None and config.validation > 0 and config.private is None
+    if config.groups is not None and not holds_out:
+        raise UsageError(
+            "groups has no effect where no part of the images is held out", id="training.groups-without-split"
+        )
     if val is not None:
         val = read(val, cache=config.cache, range=config.range)
         return TrainingData(images, _conform_validation(val, images, crops))

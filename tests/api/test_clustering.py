@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import isthmus
-from isthmus.errors import UsageError
+from isthmus.__main__ import main
+from isthmus.errors import DataError, UsageError
 
 from .parity import Parity
 
@@ -87,3 +88,36 @@ def test_scaling_is_of_these_images_also_where_the_model_stores_one() -> None:
     again = isthmus.cluster(model, "photos", 2, space="features")
     assert found.reference == again.reference == "data"
     np.testing.assert_array_equal(found.points, again.points)
+
+
+def test_images_of_one_picture_are_refused_with_counts(tmp_path: Path) -> None:
+    same = np.full((20, 16, 16, 1), 90, np.uint8)
+    same[:5] = 120
+    model = isthmus.train(np.random.default_rng(0).random((20, 16, 16, 1)), recipe="dense", code="2", steps=2)
+    with pytest.raises(
+        DataError, match="its 20 images show only 2 different pictures, too few for 3 clusters"
+    ):
+        isthmus.cluster(model, same, 3)
+    with pytest.raises(DataError, match="its 15 images show only 1 different picture"):
+        isthmus.cluster(model, same[5:], 1, method="hdbscan")
+    with pytest.raises(DataError, match="its 15 normal images are all the same picture"):
+        isthmus.anomalies(model, same, normal=same[5:])
+    assert main(["cluster", "model.safetensors", str(tmp_path)]) == 2  # no number of groups
+
+
+def test_a_density_clustering_that_finds_no_group_keeps_its_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from isthmus.features import clustering
+
+    monkeypatch.setattr(clustering, "_assign", lambda places, *_: np.full(len(places), -1, np.int64))
+    images = np.random.default_rng(0).random((20, 16, 16, 1), dtype=np.float32)
+    model = isthmus.train(images, recipe="dense", code="2", steps=2)
+    found = isthmus.cluster(model, images, 2, method="hdbscan")
+    assert (found.groups, found.ungrouped) == ((), 20)
+    assert found.rows()[1] == [["none", 20, "0"]]
+    assert found.summary() == "0 groups of 20 images, 20 in none"
+    for suffix in (".csv", ".json", ".npz", ".png"):
+        found.save(tmp_path / f"groups{suffix}")
+    with Path(tmp_path / "groups.csv").open(newline="") as stream:
+        assert [row["group"] for row in csv.DictReader(stream)] == ["-1"] * 20

@@ -23,10 +23,17 @@ PARITY = {
     "compare, all options": Parity(
         [
             *("compare", "photos/left", "--recipes", "dense, conv", *WORDS, "--test", "photos/right"),
-            *("--seeds", "2", "--size", "8", "-o", "c.html", "-o", "c.csv", "-o", "c.png"),
+            *("--seeds", "2", "--size", "8", "--groups", r"(\d)"),
+            *("-o", "c.html", "-o", "c.csv", "-o", "c.png"),
         ],
         lambda: isthmus.compare(
-            "photos/left", ["dense", "conv"], test="photos/right", seeds=2, size=(8, 8), **QUICK
+            "photos/left",
+            ["dense", "conv"],
+            test="photos/right",
+            seeds=2,
+            size=(8, 8),
+            groups=r"(\d)",
+            **QUICK,
         ),
     ),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -108,7 +109,7 @@ def test_groups_that_match_nothing_are_an_error_with_counts(tmp_path: Path) -> N
         (tmp_path / part).mkdir()
         for index in range(8):
             texture(index + 8 * (part == "test")).save(tmp_path / part / f"patient-{index % 4}_{index}.png")
-    options = {"against": tmp_path / "test"}
+    options: dict[str, Any] = {"against": tmp_path / "test"}
     found = isthmus.audit(tmp_path / "train", groups=r"patient-(\d+)", **options)
     assert found.leakage is not None
     assert len(found.leakage.leaks) == 4

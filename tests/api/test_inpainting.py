@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ PARITY = {
     "inpaint, all options": Parity(
         [
             *("inpaint", "photos/left", "-o", "out", "--mask-colour", "#808080", "--tolerance", "90"),
+            *("--mask-grow", "1"),
             *("-m", "photo-inpaint", "--ensemble", "--range", "0,255", "--compare", "--force"),
             *("--workers", "1", "--max-pixels", "1"),
         ],
@@ -30,6 +32,7 @@ PARITY = {
             out="out",
             mask_colour="#808080",
             tolerance=90,
+            mask_grow=1,
             model="photo-inpaint",
             ensemble=True,
             range=(0, 255),
@@ -116,7 +119,7 @@ def test_masks_that_are_hardly_meant_and_lossy_outputs_are_warned_about() -> Non
     assert [note["id"] for note in done.note_details] == ["inpaint.mask-empty"]
     np.testing.assert_array_equal(np.asarray(Image.open("a.png")), np.asarray(Image.open("scratch.png")))
     done = isthmus.inpaint_files("scratch.png", mask="mask.png", mask_grow=15, out="b.jpg")
-    assert [note["id"] for note in done.note_details] == ["inpaint.mask-large", "inpaint.lossy-output"]
+    assert [note["id"] for note in done.note_details] == ["inpaint.mask-large", "inpaint.lossy-format"]
     assert done.files[0].missing == pytest.approx(29 * 45 / (40 * 48))
     dots = np.random.default_rng(0).random((40, 48)) < 0.03
     Image.fromarray(np.where(dots, 255, 90).astype(np.uint8)).save("print.png")
@@ -134,7 +137,7 @@ def test_a_colour_drawn_in_a_jpeg_is_gone(
     drawn = photo.copy()
     drawn[90:98, 40:200] = (255, 0, 255)
     Image.fromarray(drawn).save("marked.jpg", quality=85, subsampling=subsampling)
-    options = {"mask_colour": "#ff00ff", "tolerance": 40}
+    options: dict[str, Any] = {"mask_colour": "#ff00ff", "tolerance": 40}
     isthmus.inpaint_files("marked.jpg", out="whole.png", **options)
     whole = np.asarray(Image.open("whole.png")).astype(float)
     bar = np.s_[86:102, 36:204]

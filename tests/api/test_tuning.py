@@ -28,6 +28,7 @@ PARITY = {
         [
             *("tune", "photos", "--over", "optimiser.rate=1e-3..1e-2", *WORDS, "--code", "2"),
             *("--objectives", "reconstruction,probe", "--search", "random", "--trials", "2", "--size", "8"),
+            *("--groups", r"(\d)"),
             *("--budget", "5", "--log", "log.jsonl", "--force", "--seed", "1", "-o", "t.html", "-o", "t.csv"),
         ],
         lambda: isthmus.tune(
@@ -38,6 +39,7 @@ PARITY = {
             search="random",
             trials=2,
             size=(8, 8),
+            groups=r"(\d)",
             budget=5,
             log="log.jsonl",
             force=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -83,13 +84,15 @@ def test_groups_that_match_nothing_or_everything_are_refused_with_counts(patient
 
 
 def test_a_training_holds_out_whole_patients(patients: ImageSet, caplog: pytest.LogCaptureFixture) -> None:
-    options = {"recipe": "dense", "code": "2", "steps": 2, "validation": 0.3}
+    options: dict[str, Any] = {"recipe": "dense", "code": "2", "steps": 2, "validation": 0.3}
     model = isthmus.train(patients, groups=PATTERN, **options)
     assert model.summary["options"]["groups"] == PATTERN
     _, held = hold_out(patients, 0.3, groups=number_groups(patients, PATTERN))
     assert model.summary["data"]["held_out"] == len(held)
     with pytest.raises(DataError, match="matches none of 41 names"):
         isthmus.train(patients, groups=r"case(\d+)", **options)
+    with pytest.raises(UsageError, match="no part of the images is held out"):
+        isthmus.train(patients, groups=PATTERN, val=patients, recipe="dense", code="2", steps=2)
     caplog.set_level("INFO")
     number_groups(patients, r"p(\d+)_\d")
     assert "matches 40 of 41 names; each other, such as 'p1_copy.png', is a group of its own" in caplog.text

@@ -78,7 +78,7 @@ def test_lines_edges_and_flat_places_are_not_dead() -> None:
 def soft_stroke() -> np.ndarray:
     """A disc with a soft edge, `(40, 50)` uint8, of values from 0 to 255."""
     y, x = np.mgrid[:40, :50]
-    return ((12 - np.hypot(y - 20, x - 25)) * 60).clip(0, 255).astype(np.uint8)
+    return np.asarray(((12 - np.hypot(y - 20, x - 25)) * 60).clip(0, 255), np.uint8)
 
 
 def test_every_value_above_0_is_missing_whatever_the_type(tmp_path: Path) -> None:

@@ -1,0 +1,74 @@
+"""A quick look for near copies on both sides of a test, such as a photograph and the same saved as JPEG.
+
+`isthmus audit --against` looks closer: it also finds crops, and fits its limits to the images.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from isthmus.evaluation.audit.stretching import stretch_samples
+from isthmus.evaluation.audit.thumbnails import make_thumbnails, thumbnail_size
+from isthmus.images.store import ImageSet, Indices
+from isthmus.log import log_note
+from isthmus.wording import format_count
+
+MIN_CORRELATION = 0.999  # of two thumbnails: JPEG and brightness stay above, other pictures below
+MIN_CONTRAST = 2 / 255  # thumbnails of less show nothing to compare
+MAX_IMAGES = 2000  # of each set, evenly spaced
+MIN_SIDE_PX = 8  # smaller images are alike by chance
+
+
+def warn_of_near_copies(test: ImageSet, reference: ImageSet, what: str) -> None:
+    """Warn where images of `test` are copies or near copies of those of `reference`.
+
+    Args:
+        what: completes "are copies or near copies of …", such as "training images".
+    """
+    copies = find_near_copies(test, reference)
+    if not len(copies):
+        return
+    log_note(
+        "{copies} of {images:,} looked at, such as {name}, {verb} of {what}: no test on those",
+        id="evaluation.near-copies",
+        log_level=logging.WARNING,
+        copies=format_count(len(copies), "image"),
+        images=min(len(test), MAX_IMAGES),
+        name=test.names[int(copies[0])],
+        verb="is a copy or near copy" if len(copies) == 1 else "are copies or near copies",
+        what=what,
+    )
+
+
+def find_near_copies(test: ImageSet, reference: ImageSet) -> Indices:
+    """Rows of `test` whose image is in `reference`, also mirrored, brighter or compressed.
+
+    At most 2,000 images of each set are looked at.
+    """
+    if min(thumbnail_size(test)) < MIN_SIDE_PX or not len(test) or not len(reference):
+        return np.empty(0, np.int64)
+    rows = _evenly(len(test))
+    size = thumbnail_size(test)
+    own, _ = _normalised_thumbnails(test.subset(rows), size)
+    others, flipped = _normalised_thumbnails(reference.subset(_evenly(len(reference))), size)
+    best = torch.maximum((own @ others.T).amax(1), (own @ flipped.T).amax(1))
+    copies: Indices = rows[(best >= MIN_CORRELATION).numpy()]
+    return copies
+
+
+def _evenly(count: int) -> Indices:
+    return np.unique(np.linspace(0, count - 1, min(count, MAX_IMAGES)).round().astype(np.int64))
+
+
+def _normalised_thumbnails(images: ImageSet, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Thumbnails `(N, h·w)` without mean, of length 1, and mirrored; zeros where there is no contrast."""
+    gray = make_thumbnails(stretch_samples(images), size).gray
+    flat = gray.flatten(1).std(1) < MIN_CONTRAST
+    gray = gray - gray.mean((1, 2), keepdim=True)
+    gray = gray / gray.flatten(1).norm(dim=1).clamp_min(1e-12)[:, None, None]
+    gray[flat] = 0
+    return gray.flatten(1), gray.flip(2).flatten(1)
