@@ -72,7 +72,7 @@ def _mean_over_mirrors(model: Autoencoder, picture: npt.NDArray[np.float32]) -> 
     for rows in (slice(None), slice(None, None, -1)):
         for columns in (slice(None), slice(None, None, -1)):
             total += segmentation_map(model, picture[rows, columns])[rows, columns]
-    return total / 4
+    return total / np.float32(4)
 
 
 def _mark(model: Autoencoder, tile: npt.NDArray[np.float32]) -> Map:

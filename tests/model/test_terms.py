@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -40,9 +41,14 @@ def test_a_sum_is_read_as_rows() -> None:
 @pytest.mark.parametrize("name", IMAGE_TERMS)
 def test_a_term_is_one_number_per_image(name: str) -> None:
     trace = a_trace()
+    if IMAGE_TERMS[name].needs_mask:
+        trace.marked = trace.raw[:, :1]
+        trace.corrupted = replace(trace.corrupted, mask=(trace.images[:, :1] > 0.5).float())
     values = term(name)(trace)
     assert values.shape == (3,)
     one = trace_of(MODEL, trace.output[1:2], trace.images[1:2], raw=trace.raw[1:2])
+    one.corrupted = trace.corrupted.one(1)
+    one.marked = None if trace.marked is None else trace.marked[1:2]
     torch.testing.assert_close(term(name)(one)[0], values[1], atol=1e-6, rtol=1e-5)
 
 
