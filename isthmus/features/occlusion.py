@@ -58,7 +58,8 @@ def map_occlusion(
     for part in parts:
         own = np.array([result.score for result in map_pictures(model, extractor, part, pictures)])
         scores += (own - part.centre) / part.spread / len(parts)
-    return np.maximum(scores[0] - scores[1:], 0).reshape(rows, columns).astype(np.float32)
+    falls = np.maximum(scores[0] - scores[1:], 0).reshape(rows, columns)
+    return np.asarray(falls, dtype=np.float32)
 
 
 def show_map(
