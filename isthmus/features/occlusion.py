@@ -73,8 +73,8 @@ def show_map(
     shape = picture.pixels.shape
     if result.heat.size > 1:
         return enlarge_map(result.heat, shape)
-    falls = map_occlusion(model, extractor, parts, picture)
+    falls = enlarge_map(map_occlusion(model, extractor, parts, picture), shape)
     highest = float(falls.max())
     if highest <= 0 or result.score <= 0:
         return enlarge_map(result.heat, shape)
-    return enlarge_map(falls * np.float32(result.score / highest), shape)
+    return np.asarray(falls * (result.score / highest), dtype=np.float32)

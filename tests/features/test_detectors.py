@@ -157,7 +157,7 @@ def test_a_score_without_places_is_shown_by_what_covering_does(model: Autoencode
     (result,) = map_pictures(model, extractor, part, [Picture(spotted)])
     heat = show_map(model, extractor, [part], Picture(spotted), result)
     assert heat.shape == (height, width)
-    assert heat.max() == pytest.approx(result.score, rel=0.1)
+    assert heat.max() == pytest.approx(result.score, rel=1e-5)
     assert heat[: height // 4, : width // 4].mean() > 2 * heat.mean()
 
 
