@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from isthmus.api.inspected_pictures import InspectedImage, InspectedPicture, UnusualImage
 from isthmus.api.picture_source import PictureSource
 from isthmus.api.reference import ReferenceKind
 from isthmus.api.result import PictureResult, check_scale
@@ -31,81 +32,12 @@ SCORES_FILE, REPORT_FILE, LEDGER_FILE = "scores.csv", "report.html", "inspected.
 
 
 @dataclass(frozen=True)
-class UnusualImage:
-    """One image of an `AnomalyResult`.
-
-    Attributes:
-        name: of the image.
-        score: higher is more unusual.
-        chance: share of normal images that score as high, in (0, 1].
-        flagged: whether the score lies above the threshold.
-    """
-
-    name: str
-    score: float
-    chance: float
-    flagged: bool
-
-
-@dataclass(frozen=True)
-class InspectedImage(UnusualImage):
-    """One image with its marked regions.
-
-    Attributes:
-        verdict: `flagged` or `normal`.
-        boxes: top, left, height and width of each marked region, in pixels, the largest first; none where
-            the image is not flagged.
-    """
-
-    verdict: str
-    boxes: tuple[Box, ...]
-
-
-@dataclass(frozen=True)
 class Scorer:
     """A fitted detector with what it reads."""
 
     model: Autoencoder
     extractor: FeatureExtractor
     detector: Detector
-
-
-class InspectedPicture:
-    """One picture of a result, read again when its pixels or its map are asked for.
-
-    Attributes:
-        name, score, chance, flagged, verdict, boxes: see `InspectedImage`.
-    """
-
-    def __init__(self, result: AnomalyResult, row: int) -> None:
-        self._result, self._row = result, row
-        facts = result.facts(row)
-        self.name, self.score, self.chance, self.flagged = (
-            facts.name,
-            facts.score,
-            facts.chance,
-            facts.flagged,
-        )
-        self.verdict, self.boxes = facts.verdict, facts.boxes
-
-    @property
-    def pixels(self) -> npt.NDArray[Any]:
-        """`(H, W, C)`, the picture."""
-        found: npt.NDArray[Any] = self._result.read_item(self._row)[0].pixels
-        return found
-
-    @property
-    def heat(self) -> npt.NDArray[np.float64]:
-        """`(H, W)` map that the score was read from, higher is more unusual."""
-        return self._result.heat(self._row)
-
-    @property
-    def mask(self) -> npt.NDArray[np.bool_]:
-        """`(H, W)` bool, what is marked; nothing where the picture is not flagged."""
-        return self._result.read_item(self._row)[2]
-
-    def __repr__(self) -> str:
-        return f"InspectedPicture({self.name!r}, score={self.score:.4g}, {self.verdict})"
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -255,7 +187,7 @@ class AnomalyResult(PictureResult):
 
         from isthmus.features.anomalies import map_with
         from isthmus.features.marked_regions import mark_pixels
-        from isthmus.features.picture_scores import enlarge_map
+        from isthmus.features.occlusion import show_map
         from isthmus.threads import limited
 
         picture = self._source.read(row)
@@ -266,7 +198,9 @@ class AnomalyResult(PictureResult):
         mask = np.zeros(shape[:2], dtype=bool)
         if self.flagged[row]:
             mask = mark_pixels(found.heat, shape, scorer.detector.map_threshold, picture.ignored)
-        return picture, enlarge_map(found.heat, shape), mask
+        with limited():
+            heat = show_map(scorer.model, scorer.extractor, scorer.detector.parts, picture, found)
+        return picture, heat, mask
 
     def overlay(self, row: int) -> OverlayItem:
         """One image as overlays draw it."""

@@ -297,6 +297,6 @@ def hash_file(path: Path) -> str:
                 digest.update(part)
     except OSError as error:
         raise DataError(
-            "{path} cannot be read: {reason}", id="data.unreadable-file", path=path, reason=error.strerror
+            "{path} cannot be hashed: {reason}", id="data.unreadable-file", path=path, reason=error.strerror
         ) from error
     return digest.hexdigest()

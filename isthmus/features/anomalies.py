@@ -26,6 +26,7 @@ from isthmus.features.picture_scores import (
     Part,
     Picture,
     PictureMap,
+    Pictures,
     default_reading,
     enlarge_map,
     fit_part,
@@ -137,19 +138,6 @@ def check_rate(false_alarms: float) -> None:
         )
 
 
-class Pictures(Sequence[Picture]):
-    """An image set, or some of its images, as pictures of which all pixels count."""
-
-    def __init__(self, images: ImageSet) -> None:
-        self._images = images
-
-    def __len__(self) -> int:
-        return len(self._images)
-
-    def __getitem__(self, index: Any) -> Any:
-        return Picture(self._images.image(int(index)))
-
-
 def map_with(
     model: Autoencoder, extractor: FeatureExtractor, detector: Detector, pictures: Sequence[Picture]
 ) -> Iterator[PictureMap]:
@@ -255,10 +243,13 @@ def score(model: Autoencoder, readout: FeatureExtractor, detector: Detector, ima
 def score_maps(
     model: Autoencoder, readout: FeatureExtractor, detector: Detector, images: ImageSet
 ) -> list[Scores]:
-    """The map that each image's score is read from: `(H, W)`, of the image's own size."""
-    maps = map_with(model, readout, detector, Pictures(images))
+    """The map that each image's score is read from: `(H, W)`, of the image's own size; see `show_map`."""
+    from isthmus.features.occlusion import show_map
+
+    pictures = Pictures(images)
+    maps = map_with(model, readout, detector, pictures)
     return [
-        enlarge_map(picture_map.heat, images.image(index).shape).astype(np.float64)
+        show_map(model, readout, detector.parts, pictures[index], picture_map).astype(np.float64)
         for index, picture_map in enumerate(maps)
     ]
 

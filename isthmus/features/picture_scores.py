@@ -22,7 +22,7 @@ from torch import Tensor
 from isthmus.features.anomaly_kinds import KINDS_OF_TILES, Kind, Values, passes_per_batch
 from isthmus.features.readout import NUMBERS_PER_PASS, FeatureExtractor
 from isthmus.features.tiles import tile_starts
-from isthmus.images.store import Pixels
+from isthmus.images.store import ImageSet, Pixels
 from isthmus.model.autoencoder import Autoencoder
 
 Heat = npt.NDArray[np.float32]
@@ -47,6 +47,19 @@ class Picture(NamedTuple):
 
     pixels: Pixels
     ignored: npt.NDArray[np.bool_] | None = None
+
+
+class Pictures(Sequence[Picture]):
+    """An image set, or some of its images, as pictures of which all pixels count."""
+
+    def __init__(self, images: ImageSet) -> None:
+        self._images = images
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, index: Any) -> Any:
+        return Picture(self._images.image(int(index)))
 
 
 class PictureMap(NamedTuple):

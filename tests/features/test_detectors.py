@@ -20,6 +20,7 @@ from isthmus.features.detector_choice import (
     make_plan,
 )
 from isthmus.features.marked_regions import find_boxes, mark_pixels
+from isthmus.features.occlusion import show_map
 from isthmus.features.picture_looks import find_near_copies, list_differences, looks_to_facts, measure_look
 from isthmus.features.picture_scores import Part, Picture, assemble, map_pictures, shrink_pixels
 from isthmus.features.planted_defects import CONTRAST, list_kinds, plant_defect
@@ -144,6 +145,20 @@ def test_a_picture_has_one_score_alone_and_among_others_of_other_sizes(
             assert alone.score == pytest.approx(float(among.heat.max()), rel=1e-6)
     kept = list(rows.maps([part], np.arange(15, 25)))  # from what was read before
     np.testing.assert_allclose([m.score for m in kept], [m.score for m in together], rtol=1e-9)
+
+
+def test_a_score_without_places_is_shown_by_what_covering_does(model: Autoencoder, train: ImageSet) -> None:
+    extractor = fit_extractor(model, train.subset(np.arange(60)))
+    pictures = [Picture(train.image(i)) for i in range(120)]
+    part = NormalRows(model, extractor, pictures).fit(Part("density", 0, "max", {}), np.arange(120), 0)
+    height, width, _ = train.image(0).shape
+    spotted = train.image(130).copy()
+    spotted[: height // 4, : width // 4] = 255
+    (result,) = map_pictures(model, extractor, part, [Picture(spotted)])
+    heat = show_map(model, extractor, [part], Picture(spotted), result)
+    assert heat.shape == (height, width)
+    assert heat.max() == pytest.approx(result.score, rel=1e-5)
+    assert heat[: height // 4, : width // 4].mean() > 2 * heat.mean()
 
 
 def test_the_density_is_that_of_double_precision(model: Autoencoder, train: ImageSet) -> None:
