@@ -108,4 +108,3 @@ def test_the_room_uses_nothing_below_the_api() -> None:
                 if (node.module or "").split(".")[1] not in allowed:
                     wrong.append(f"{path.name}:{node.lineno} {node.module}")
     assert wrong == []
-

@@ -23,7 +23,9 @@ WAIT_SECONDS = 240
 
 def ask(server: Served, path: str, values: dict[str, Any] | None = None) -> dict[str, Any]:
     body = None if values is None else json.dumps(values).encode()
-    request = urllib.request.Request(server.url + path, data=body, headers={"content-type": "application/json"})
+    request = urllib.request.Request(
+        server.url + path, data=body, headers={"content-type": "application/json"}
+    )
     try:
         with urllib.request.urlopen(request) as answer:
             found: dict[str, Any] = json.load(answer)
@@ -87,7 +89,9 @@ def test_a_killed_server_leaves_a_state_that_goes_on(
         server.process.send_signal(number)
         server.process.wait(timeout=90)
     until = time.monotonic() + WAIT_SECONDS
-    while not (tmp_path / "mine.resume.safetensors").exists():  # the training saves it when its server is gone
+    while not (
+        tmp_path / "mine.resume.safetensors"
+    ).exists():  # the training saves it when its server is gone
         assert time.monotonic() < until
         time.sleep(0.3)
     with start_server(model_path, data, tmp_path) as again:
