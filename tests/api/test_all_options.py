@@ -177,7 +177,8 @@ PARITY = {
         lambda: isthmus.anomalies(MODEL, "photos", normal="photos", store=True, show=SHOW),
     ),
     "audit --show": Parity(
-        ["audit", "photos", *GRAY_AS_COLOUR, "-o", "a.html"], lambda: isthmus.audit("photos", show=SHOW)
+        ["audit", "photos", "--limit", "4", *GRAY_AS_COLOUR, "-o", "a.html"],
+        lambda: isthmus.audit("photos", limit=4, show=SHOW),
     ),
     "explain --show --scale": Parity(
         ["explain", MODEL, PHOTO, "--units", "2", *GRAY_AS_COLOUR, "--scale", "2", "-o", "a.png"],
@@ -234,6 +235,7 @@ def test_every_option_of_every_command_is_compared_with_python() -> None:
     assert missing - (private if find_spec("opacus") is None else set()) == set(NOT_COMPARED)
 
 
+@pytest.mark.slow  # two demonstrations
 @pytest.mark.usefixtures("here")
 def test_the_demonstration_gives_one_document(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
