@@ -11,6 +11,7 @@ import isthmus
 from isthmus.errors import DataError, ModelFileError, UsageError
 from isthmus.features import anomalies as unusual
 from isthmus.features import index, tiles
+from isthmus.features.anomaly_kinds import Kind
 from isthmus.features.readout import FeatureExtractor
 from isthmus.images.reading import read
 from isthmus.images.store import ImageSet
@@ -134,7 +135,7 @@ def inverted(images: ImageSet) -> ImageSet:
 
 @pytest.mark.parametrize("kind", ["density", "mixture", "neighbour", "local", "reconstruction"])
 def test_other_images_score_higher_and_normal_ones_raise_few_alarms(
-    kind: unusual.Kind, model: Autoencoder, train: ImageSet, test: ImageSet
+    kind: Kind, model: Autoencoder, train: ImageSet, test: ImageSet
 ) -> None:
     normal = isthmus.anomalies(model, test, normal=train, score=kind, false_alarms=0.1)
     assert normal.flagged.mean() < 0.2
@@ -158,12 +159,13 @@ def test_a_digit_left_out_is_found(model: Autoencoder, train: ImageSet, test: Im
 
 def test_a_threshold_is_the_conformal_order_statistic() -> None:
     scores = np.arange(1, 100, dtype=np.float64)
-    detector = unusual.Detector("density", {}, scores, 0.05, 10)
+    detector = unusual.Detector((), scores, scores, 0.05, 10)
     assert detector.threshold == 95
     assert detector.p_value(np.array([1000.0, 0.0]))[0] == pytest.approx(1 / 100)
-    few = unusual.Detector("density", {}, scores[:5], 0.01, 10)
-    assert few.threshold == np.inf
-    assert few.with_rate(few.least_false_alarms + 1e-9).threshold == 5
+    few = unusual.Detector((), scores[:5], scores[:5], 0.01, 10)
+    assert (few.false_alarms, few.threshold) == (1 / 6, 5)  # the smallest rate that five pictures allow
+    none = unusual.Detector((), scores[:0], scores[:0], 0.01, 10)
+    assert none.threshold == np.inf
     with pytest.raises(UsageError, match="between 0 and 1"):
         few.with_rate(0)
 
