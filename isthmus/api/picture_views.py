@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from isthmus.api.inputs import ModelLike, load_model
 from isthmus.errors import DataError
-from isthmus.images.opening import SUFFIXES as IMAGE_SUFFIXES
+from isthmus.images.opening import SUFFIXES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,10 +20,19 @@ if TYPE_CHECKING:
     Picture = npt.NDArray[np.uint8]
 
 __all__ = [
-    *("IMAGE_SUFFIXES", "CodedPicture", "CoderKind", "ImageView", "amplify_difference", "draw_pairs", "encode_picture"),
+    *(
+        "IMAGE_SUFFIXES",
+        "CodedPicture",
+        "CoderKind",
+        "ImageView",
+        "amplify_difference",
+        "draw_pairs",
+        "encode_picture",
+    ),
     *("encode_within", "estimate_noise", "fit_picture", "measure_pair", "paint_heat", "read_picture"),
     *("shrink_picture", "view_image"),
 ]
+IMAGE_SUFFIXES = SUFFIXES
 CoderKind = Literal["jpeg", "webp", "avif"]
 _MAX_CODE_BARS = 512
 _SEARCH_STEPS = 7  # of 100 qualities
@@ -89,7 +98,11 @@ def read_picture(source: bytes | Path, *, max_pixels: int, colour: bool | None =
     if channels is None:
         seen = read_image(source, max_pixels=max_pixels)
         channels = 3 if seen.shape[2] >= 3 else 1
-        seen = seen if seen.shape[2] == channels else read_image(source, channels=channels, max_pixels=max_pixels)
+        seen = (
+            seen
+            if seen.shape[2] == channels
+            else read_image(source, channels=channels, max_pixels=max_pixels)
+        )
     else:
         seen = read_image(source, channels=channels, max_pixels=max_pixels)
     return _as_bytes(to_dtype(seen, "uint8"))
@@ -133,7 +146,7 @@ def view_image(model: ModelLike, picture: Picture) -> ImageView:
 
 
 def fit_picture(network: Autoencoder, picture: Picture) -> tuple[Picture, bool]:
-    """The image with the channels, and where its code is a vector the size, of the model; whether the size changed.
+    """The image with the model's channels and, where the code is a vector, its size; whether the size changed.
 
     Raises:
         DataError: the model reads images of other channels than gray or colour.
@@ -201,7 +214,9 @@ def encode_within(picture: Picture, coder: CoderKind, max_bytes: int) -> CodedPi
         else:
             high = middle - 1
     quality, size, content = best
-    pixels = read_picture(content, max_pixels=picture.shape[0] * picture.shape[1], colour=picture.shape[2] == 3)
+    pixels = read_picture(
+        content, max_pixels=picture.shape[0] * picture.shape[1], colour=picture.shape[2] == 3
+    )
     return CodedPicture(pixels, size, quality, measure_pair(pixels, picture)[0])
 
 

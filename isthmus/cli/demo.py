@@ -34,7 +34,10 @@ command = build_command(
     options={"out": Override(flags=("-o",), metavar="DIR"), "minutes": Override(metavar="M")},
     extra=(
         click.Option(
-            ["--serve"], is_flag=True, default=None, help="Then open the page with the model, see `isthmus serve`."
+            ["--serve"],
+            is_flag=True,
+            default=None,
+            help="Then open the page with the model, see `isthmus serve`.",
         ),
     ),
     call=_run,

@@ -160,7 +160,13 @@ def _answer(page: Page, job: Job) -> JSONResponse:
     if job.state == "cancelled":
         page.jobs.forget(job)
         return _error(UsageError("cancelled", id="page.cancelled"))
-    progress = {"state": job.state, "label": job.label, "done": job.done, "total": job.total, "text": job.text}
+    progress = {
+        "state": job.state,
+        "label": job.label,
+        "done": job.done,
+        "total": job.total,
+        "text": job.text,
+    }
     return JSONResponse({"job": job.key, "progress": progress}, status_code=202)
 
 

@@ -71,4 +71,3 @@ def open_compressed(page: Page, request: Request, job: Job) -> dict[str, Any]:
         pixels = decompress(stored.content, model=model, max_pixels=page.max_pixels)
     pixels = pixels[..., None] if pixels.ndim == 2 else pixels
     return {"picture": page.show(pixels, f"{PurePath(stored.name).stem}.png"), "bytes": len(stored.content)}
-

@@ -1,6 +1,6 @@
 """`serve`: one page with every use, until Ctrl-C.
 
-    isthmus.serve("photos.safetensors", data="photos/")
+isthmus.serve("photos.safetensors", data="photos/")
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def serve(
 ) -> ServedPage:
     """Open a page for every use in the browser: look, explore, compress, repair, find, train.
 
-    It needs the extra `web`. Only this machine can open it; at another `host` a token is needed, which is part of
-    the address that is shown. Ctrl-C ends it; a training on the page then saves its state.
+    It needs the extra `web`. Only this machine can open it; at another `host` a token is needed, which is part
+    of the address that is shown. Ctrl-C ends it; a training on the page then saves its state.
 
     Args:
         models: model files, or names of shipped models, which are there in any case.
@@ -98,7 +98,11 @@ def serve(
         timeout_graceful_shutdown=3,
         ws="none",
     )
-    log_note("the page is at {url}; Ctrl-C ends it", id="page.address", url=url + (f"/?token={token}" if token else ""))
+    log_note(
+        "the page is at {url}; Ctrl-C ends it",
+        id="page.address",
+        url=url + (f"/?token={token}" if token else ""),
+    )
     began = time.monotonic()
     server = uvicorn.Server(config)
     until = None if minutes is None else began + 60 * minutes

@@ -110,7 +110,10 @@ class TrainingDesk:
         out = self._page.out.resolve() / f"{name}.safetensors"
         if out.exists():
             raise UsageError(
-                "a model '{name}' is there already", id="page.model-exists", hint="give another name", name=name
+                "a model '{name}' is there already",
+                id="page.model-exists",
+                hint="give another name",
+                name=name,
             )
         place = self._page.out.resolve() / _FOLDER
         place.mkdir(parents=True, exist_ok=True)

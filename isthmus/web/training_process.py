@@ -1,7 +1,7 @@
 """The process of one training: `python -m isthmus.web.training_process REQUEST.json`.
 
-It writes what happens as lines of JSON, so that the page can be closed and the server can end. Its standard input
-says what to do: a line `pause` saves the state and ends; so does the end of the input, when the server is gone.
+It writes what happens as lines of JSON, so that the page can be closed and the server can end. A line on its
+standard input saves the state and ends it; so does the end of the input, when the server is gone.
 """
 
 from __future__ import annotations

@@ -81,7 +81,9 @@ def client(page: Page) -> Iterator[TestClient]:
         yield client
 
 
-def make_client(page: Page, *, host: str = "127.0.0.1", token: str = "", max_bytes: int = 2_000_000) -> TestClient:
+def make_client(
+    page: Page, *, host: str = "127.0.0.1", token: str = "", max_bytes: int = 2_000_000
+) -> TestClient:
     """A client of a server at this address."""
     application = create_application(page, Access(host, token, max_bytes))
     return TestClient(application, base_url=f"http://{host}:8017", follow_redirects=False)  # type: ignore[arg-type]

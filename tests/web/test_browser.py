@@ -77,7 +77,10 @@ def opened(request: Any, browser: Browser, served: Served) -> Iterator[Callable[
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
-    page.on("request", lambda asked: None if asked.url.startswith((served.url, "blob:")) else faults.append(asked.url))
+    page.on(
+        "request",
+        lambda asked: None if asked.url.startswith((served.url, "blob:")) else faults.append(asked.url),
+    )
 
     def open_page(address: str) -> Page:
         page.goto(served.url + address)
@@ -119,7 +122,11 @@ def stat(page: Page, key: str) -> float:
 def set_slider(page: Page, index: int, value: float) -> None:
     """Move the slider of the view that stands at this place."""
     page.locator(".view input[type=range]").nth(index).evaluate(
-        "(input, value) => { input.value = value; input.dispatchEvent(new Event('input', {bubbles: true})); }", value
+        """(input, value) => {
+            input.value = value;
+            input.dispatchEvent(new Event('input', {bubbles: true}));
+        }""",
+        value,
     )
 
 
@@ -136,7 +143,10 @@ def test_look_shows_before_and_after(opened: Callable[[str], Page]) -> None:
     page.keyboard.press("Home")
     assert page.eval_on_selector(".edge", "(one) => one.style.left") == "0%"
     page.keyboard.press("End")
-    assert page.eval_on_selector(".sheet img:nth-of-type(2)", "(one) => one.style.clipPath") == "inset(0px 0% 0px 0px)"
+    assert (
+        page.eval_on_selector(".sheet img:nth-of-type(2)", "(one) => one.style.clipPath")
+        == "inset(0px 0% 0px 0px)"
+    )
     set_slider(page, 0, 50)
     page.locator(".segments button[data-value='4']").click()
     assert page.eval_on_selector(".sheet", "(one) => one.clientWidth") == 96
@@ -163,7 +173,10 @@ def test_compress_shows_bytes_that_follow_the_slider(opened: Callable[[str], Pag
     own, other = (measure(page, f".sheet img:nth-of-type({number})") for number in (2, 1))
     assert own[:2] == other[:2] == [128, 96] and own != other
     set_slider(page, 0, 10)
-    page.wait_for_function("([text]) => document.querySelector('[data-stat=bytes]').textContent !== text", arg=[page.inner_text("[data-stat=bytes]")])
+    page.wait_for_function(
+        "([text]) => document.querySelector('[data-stat=bytes]').textContent !== text",
+        arg=[page.inner_text("[data-stat=bytes]")],
+    )
     page.wait_for_url("**quality=10*")
     assert stat(page, "bytes") < large or "kB" not in page.inner_text("[data-stat=bytes]")
     with page.expect_download() as saved:
@@ -179,7 +192,9 @@ def test_repair_shows_the_picture_without_noise(opened: Callable[[str], Page]) -
     before, after = (measure(page, f".sheet:not(.brush) img:nth-of-type({number})") for number in (2, 1))
     assert before[:2] == [128, 96]
     assert abs(before[2] - after[2]) < 3 and after[3] < before[3]
-    assert page.locator(".view input[type=range]").first.input_value() in {str(level) for level in range(17, 24)}
+    assert page.locator(".view input[type=range]").first.input_value() in {
+        str(level) for level in range(17, 24)
+    }
 
 
 def test_fill_takes_what_the_keyboard_paints(opened: Callable[[str], Page]) -> None:
@@ -230,7 +245,10 @@ def test_explore_shows_what_lies_at_a_point(opened: Callable[[str], Page]) -> No
     assert mean[:2] == [24, 24]
     picture = page.get_attribute("[data-picture=decoded]", "src")
     page.locator("canvas.map").click(position={"x": 30, "y": 30})
-    page.wait_for_function("([old]) => document.querySelector('[data-picture=decoded]').getAttribute('src') !== old", arg=[picture])
+    page.wait_for_function(
+        "([old]) => document.querySelector('[data-picture=decoded]').getAttribute('src') !== old",
+        arg=[picture],
+    )
     assert "at=" in page.url
     assert measure(page, "[data-picture=decoded]") != mean
     assert page.locator(".thumbs img").count() >= 5
@@ -259,7 +277,9 @@ def test_everything_can_be_reached_with_the_keyboard(opened: Callable[[str], Pag
     seen = set()
     for _ in range(14):
         page.keyboard.press("Tab")
-        seen.add(page.evaluate("document.activeElement.getAttribute('href') ?? document.activeElement.tagName"))
+        seen.add(
+            page.evaluate("document.activeElement.getAttribute('href') ?? document.activeElement.tagName")
+        )
     assert {"/look", "/explore", "/compress", "/repair", "/find", "/train", "SELECT", "INPUT"} <= seen
     unnamed = page.evaluate(
         """() => [...document.querySelectorAll('button, input, select, a, canvas, [role=application]')]

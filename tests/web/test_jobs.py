@@ -73,7 +73,9 @@ def test_a_job_shows_how_far_it_is_and_can_be_cancelled() -> None:
     jobs.close()
 
 
-def test_a_fault_ends_a_job_and_not_the_queue(client: TestClient, page: Page, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_fault_ends_a_job_and_not_the_queue(
+    client: TestClient, page: Page, caplog: pytest.LogCaptureFixture
+) -> None:
     def fail(job: Job) -> None:  # noqa: ARG001
         raise ZeroDivisionError("secret detail")
 
@@ -112,8 +114,12 @@ def test_the_store_has_an_end() -> None:
 def test_a_hundred_requests_at_once_are_answered(client: TestClient) -> None:
     def ask(number: int) -> int:
         if number % 2:
-            return client.get("/api/data-file", params={"name": "shapes/bars/01.png", "small": True}).status_code
-        return client.post("/api/do/look", json={"model": "shapes", "image": "data:shapes/bars/01.png"}).status_code
+            return client.get(
+                "/api/data-file", params={"name": "shapes/bars/01.png", "small": True}
+            ).status_code
+        return client.post(
+            "/api/do/look", json={"model": "shapes", "image": "data:shapes/bars/01.png"}
+        ).status_code
 
     client.post("/api/do/look", json={"model": "shapes", "image": "data:shapes/bars/01.png"})
     with ThreadPoolExecutor(100) as pool:

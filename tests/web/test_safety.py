@@ -22,7 +22,9 @@ def error_id(answer: object) -> str:
     return str(answer.json()["error"]["id"])  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:8017", "127.0.0.1.evil.example", "", "10.0.0.1"])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8017", "127.0.0.1.evil.example", "", "10.0.0.1"]
+)
 def test_a_name_that_was_pointed_here_is_refused(client: TestClient, host: str) -> None:
     answer = client.get("/api/about", headers={"host": host})
     assert (answer.status_code, error_id(answer)) == (403, "page.host")
@@ -44,7 +46,9 @@ def test_this_machine_is_let_in(client: TestClient, host: str) -> None:
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-def test_requests_of_other_sites_are_refused(client: TestClient, headers: dict[str, str], method: str) -> None:
+def test_requests_of_other_sites_are_refused(
+    client: TestClient, headers: dict[str, str], method: str
+) -> None:
     answer = client.request(method, "/api/jobs/x", headers=headers)
     assert (answer.status_code, error_id(answer)) == (403, "page.origin")
 

@@ -44,8 +44,11 @@ def test_no_text_is_left_over() -> None:
     everything = "\n".join(SCRIPTS.values())
     built = ("task.", "hint.", "error.", "recipe.", "train.state-", "explore.", "find.")  # `t(`task.${…}`)`
     verbs = {f"train.{verb}" for verb in ("pause", "resume", "finish", "discard")}
-    views = {f"{view}.{part}" for view in ("look", "explore", "compress", "repair", "find", "train")
-             for part in ("name", "title", "lead")}
+    views = {
+        f"{view}.{part}"
+        for view in ("look", "explore", "compress", "repair", "find", "train")
+        for part in ("name", "title", "lead")
+    }
     unused = {
         key
         for key in TEXTS["en"]

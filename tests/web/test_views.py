@@ -64,7 +64,9 @@ def test_look_shows_what_the_model_gives(client: TestClient, model_path: str, da
 
     pair = [torch.from_numpy(one.reshape(1, 1, SIDE, SIDE).copy()).float() / 255 for one in (again, image)]
     assert found["psnr"] == pytest.approx(float(psnr(*pair)), abs=1e-4)
-    assert found["code"] == pytest.approx(np.asarray(network.encode(image[..., None])).ravel().tolist(), abs=1e-5)
+    assert found["code"] == pytest.approx(
+        np.asarray(network.encode(image[..., None])).ravel().tolist(), abs=1e-5
+    )
     apart = np.abs(again[..., 0].astype(int) - image.astype(int)) * 4
     assert np.array_equal(pixels(client, found["difference"]), np.clip(apart, 0, 255))
 
@@ -149,7 +151,10 @@ def test_noise_is_measured_and_taken_out(client: TestClient) -> None:
     before, after = (pixels(client, found[name]).astype(float) for name in ("before", "after"))
     # The picture is smooth: what changes from pixel to pixel is noise.
     assert np.abs(np.diff(after, axis=1)).mean() < 0.25 * np.abs(np.diff(before, axis=1)).mean()
-    assert "noisy-denoised.png" in client.get(f"{found['after']['url']}?save=true").headers["content-disposition"]
+    assert (
+        "noisy-denoised.png"
+        in client.get(f"{found['after']['url']}?save=true").headers["content-disposition"]
+    )
     half = act(client, "denoise", {"image": PHOTO, "sigma": 20, "strength": 0})
     assert np.array_equal(pixels(client, half["after"]), before)
 
