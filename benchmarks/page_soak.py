@@ -2,9 +2,9 @@
 
     python benchmarks/page_soak.py MODEL DATA --minutes 60
 
-Starts `isthmus serve`, asks for everything the views ask for from several clients at once, and prints once a
-minute the server's memory, the requests, and how long they took. It fails where the memory of the last third is
-more than 10 % above that of the second, or where a request was answered with a fault.
+Starts `isthmus serve`, asks for everything the views ask for from several clients at once, and prints once
+a minute the server's memory, the requests, and how long they took. It fails where the memory of the last
+third is more than 10 % above that of the second, or where a request was answered with a fault.
 """
 
 from __future__ import annotations

@@ -146,7 +146,7 @@ def view_image(model: ModelLike, picture: Picture) -> ImageView:
 
 
 def fit_picture(network: Autoencoder, picture: Picture) -> tuple[Picture, bool]:
-    """The image with the model's channels and, where the code is a vector, its size; whether the size changed.
+    """The image with the model's channels and, for a vector code, its size; and whether the size changed.
 
     Raises:
         DataError: the model reads images of other channels than gray or colour.

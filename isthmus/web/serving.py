@@ -37,8 +37,8 @@ def serve(
 ) -> ServedPage:
     """Open a page for every use in the browser: look, explore, compress, repair, find, train.
 
-    It needs the extra `web`. Only this machine can open it; at another `host` a token is needed, which is part
-    of the address that is shown. Ctrl-C ends it; a training on the page then saves its state.
+    It needs the extra `web`. Only this machine can open it; at another `host` a token is needed, which is
+    part of the address that is shown. Ctrl-C ends it; a training on the page then saves its state.
 
     Args:
         models: model files, or names of shipped models, which are there in any case.
