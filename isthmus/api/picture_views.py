@@ -274,7 +274,8 @@ def paint_heat(picture: Picture, heat: npt.NDArray[Any], scale: float) -> Pictur
     gray = picture.astype(np.float32).mean(2, keepdims=True)
     hot = np.stack([np.full_like(share, 255), 210 * (1 - share), 40 * (1 - share)], axis=2)
     opacity = 0.85 * share[..., None]
-    return (gray * (1 - opacity) + hot * opacity).round().astype(np.uint8)
+    painted: Picture = (gray * (1 - opacity) + hot * opacity).round().astype(np.uint8)
+    return painted
 
 
 def _as_bytes(pixels: npt.NDArray[Any]) -> Picture:

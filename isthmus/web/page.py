@@ -59,7 +59,7 @@ class Page:
         self.jobs = JobQueue()
         self._given = list(models)
         self._entries: OrderedDict[str, ModelEntry] = OrderedDict()
-        self._loaded: OrderedDict[str, tuple[tuple[int, int], Any]] = OrderedDict()
+        self._loaded: OrderedDict[str, tuple[tuple[int, int], Autoencoder]] = OrderedDict()
         self._kept: OrderedDict[Any, Any] = OrderedDict()
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self._lock = threading.Lock()

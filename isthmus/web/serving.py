@@ -89,7 +89,7 @@ def serve(
     url = _address(host, listener.getsockname()[1])
     application = create_application(page, access)
     config = uvicorn.Config(
-        application,  # type: ignore[arg-type]
+        application,
         log_config=None,
         access_log=False,
         server_header=False,

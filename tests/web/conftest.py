@@ -41,7 +41,8 @@ def draw_image(kind: str, number: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
     else:
         centre = random.uniform(8, 16, 2)
         wave = np.sin(np.hypot(rows - centre[0], columns - centre[1]) * random.uniform(0.8, 1.2))
-    return ((wave + 1) * random.uniform(80, 120)).astype(np.uint8)
+    pixels: np.ndarray[Any, np.dtype[np.uint8]] = ((wave + 1) * random.uniform(80, 120)).astype(np.uint8)
+    return pixels
 
 
 @pytest.fixture(scope="session")
@@ -86,7 +87,7 @@ def make_client(
 ) -> TestClient:
     """A client of a server at this address."""
     application = create_application(page, Access(host, token, max_bytes))
-    return TestClient(application, base_url=f"http://{host}:8017", follow_redirects=False)  # type: ignore[arg-type]
+    return TestClient(application, base_url=f"http://{host}:8017", follow_redirects=False)
 
 
 def act(client: TestClient, action: str, values: dict[str, Any]) -> dict[str, Any]:
