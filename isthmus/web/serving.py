@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from isthmus.api.served_pages import ServedPage
 from isthmus.errors import IsthmusError, MissingExtraError, UsageError
 from isthmus.log import log_note
-from isthmus.web.result import ServedPage
 
 if TYPE_CHECKING:
     import uvicorn
