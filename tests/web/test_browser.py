@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+pytest.importorskip("fastapi", reason="needs the extra 'browser-test'")
+pytest.importorskip("httpx", reason="needs the extra 'browser-test'")
+
 from .conftest import Served
 
 if TYPE_CHECKING:

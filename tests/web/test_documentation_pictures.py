@@ -18,6 +18,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+pytest.importorskip("fastapi", reason="needs the extra 'browser-test'")
+pytest.importorskip("httpx", reason="needs the extra 'browser-test'")
+
 import isthmus
 from isthmus.api.demo_images import write_demo_images
 

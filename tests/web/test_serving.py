@@ -13,6 +13,9 @@ from typing import Any
 
 import pytest
 
+pytest.importorskip("fastapi", reason="needs the extra 'browser-test'")
+pytest.importorskip("httpx", reason="needs the extra 'browser-test'")
+
 import isthmus
 from isthmus.__main__ import main
 from isthmus.api.demo_images import IMAGES

@@ -13,6 +13,9 @@ from typing import Any
 
 import pytest
 
+pytest.importorskip("fastapi", reason="needs the extra 'browser-test'")
+pytest.importorskip("httpx", reason="needs the extra 'browser-test'")
+
 import isthmus
 
 from .conftest import Served, start_server
