@@ -2,9 +2,9 @@
 
     python benchmarks/page_soak.py MODEL DATA --minutes 60
 
-Starts `isthmus serve`, asks for everything the views ask for from several clients at once, and prints the server's
-memory, the requests, and how long they took, once a minute. It fails where the memory of the last third is more
-than 10 % above that of the second, or where a request was answered with a fault.
+Starts `isthmus serve`, asks for everything the views ask for from several clients at once, and prints once
+a minute the server's memory, the requests, and how long they took. It fails where the memory of the last
+third is more than 10 % above that of the second, or where a request was answered with a fault.
 """
 
 from __future__ import annotations
@@ -101,7 +101,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as out:
         words = ["serve", options.model, "--data", options.data, "--out", out, "--port", "0"]
         server = subprocess.Popen(
-            [sys.executable, "-m", "isthmus", *words], stderr=subprocess.PIPE, text=True, stdout=subprocess.DEVNULL
+            [sys.executable, "-m", "isthmus", *words],
+            stderr=subprocess.PIPE,
+            text=True,
+            stdout=subprocess.DEVNULL,
         )
         began = time.monotonic()
         try:
@@ -113,7 +116,9 @@ def main() -> int:
             print(f"first answer after {time.monotonic() - began:.2f} s")
             images = json.load(urllib.request.urlopen(f"{url}/api/data"))["images"]
             until = time.monotonic() + 60 * options.minutes
-            clients = [Client(url, about["models"][0]["name"], images, until, seed) for seed in range(CLIENTS)]
+            clients = [
+                Client(url, about["models"][0]["name"], images, until, seed) for seed in range(CLIENTS)
+            ]
             for client in clients:
                 client.start()
             memory = watch(server.pid, clients, until)

@@ -1,4 +1,4 @@
-"""The codes of a set of images as a space to move in: principal directions, a plane, decoding of any point."""
+"""The codes of images as a space to move in: principal directions, a plane, decoding of any point."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ _DATA = "fashion-sample:test"
 
 
 def write_demo_images(out: PathLike) -> str:
-    """Write `OUT/images`: some garments in a folder for each class, and a photograph. Files that are there are kept.
+    """Write `OUT/images`: garments in a folder for each class, and a photograph; what is there is kept.
 
     Returns:
         The folder.

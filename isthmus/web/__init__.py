@@ -1,6 +1,6 @@
 """The page: every use in the browser.
 
-serving.py         `serve`, the use itself; result.py what it gives
+serving.py         `serve`, the use itself
 application.py     the addresses of the server
 safety.py          who may ask: hosts, origins, the token, sizes
 page.py            what the views share: models, images, pictures, jobs

@@ -1,4 +1,4 @@
-"""The work that the browser can ask for: a name for each function of the views, loaded when it is first needed."""
+"""The work that the browser can ask for: a name for each function of the views, loaded when first needed."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ def create_application(page: Page, access: Access) -> SafetyLayer:
         values = Values(await _read_object(request))
         return await asyncio.to_thread(desk.act, verb, values)
 
-    return SafetyLayer(app, access)  # type: ignore[arg-type]
+    return SafetyLayer(app, access)
 
 
 async def _read_object(request: Request) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The folder of images that the page may read: nothing above it, nothing that a link leads to outside of it."""
+"""The folder of images that the page may read: nothing above it, nothing outside that a link leads to."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_LISTED_FOLDERS = 500
 
 @dataclass(frozen=True)
 class FolderListing:
-    """What a folder holds: image files and sub-folders by their path under DATA, and how many images in all."""
+    """What a folder holds: images and sub-folders by their path under DATA, and how many images in all."""
 
     images: tuple[str, ...]
     folders: tuple[str, ...]

@@ -32,7 +32,7 @@ def open_space(page: Page, request: Request, job: Job) -> dict[str, Any]:
 
 
 def decode(page: Page, request: Request, job: Job) -> dict[str, Any]:
-    """The image at a point: moves along directions, or single numbers of the code, from an image or the mean."""
+    """The image at a point: moves along directions, or single numbers, from an image or the mean."""
     space = _space(page, request, job)
     start = request.whole("start", low=0, high=len(space.names) - 1) if request.has("start") else None
     if request.has("numbers"):

@@ -59,7 +59,7 @@ class Page:
         self.jobs = JobQueue()
         self._given = list(models)
         self._entries: OrderedDict[str, ModelEntry] = OrderedDict()
-        self._loaded: OrderedDict[str, tuple[tuple[int, int], Any]] = OrderedDict()
+        self._loaded: OrderedDict[str, tuple[tuple[int, int], Autoencoder]] = OrderedDict()
         self._kept: OrderedDict[Any, Any] = OrderedDict()
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self._lock = threading.Lock()
@@ -77,7 +77,7 @@ class Page:
         info = inspect_file(source)
         if not isinstance(info, ModelInfo):
             raise UsageError("{path}: not a model", id="page.not-a-model", path=source)
-        name = os.path.basename(source).removesuffix(".safetensors")
+        name = Path(source).name.removesuffix(".safetensors")
         with self._lock:
             taken = self._entries.get(name)
             number = 2
@@ -213,7 +213,7 @@ def describe_error(error: Exception) -> dict[str, Any]:
 
 def _stamp(source: str) -> tuple[int, int]:
     try:
-        found = os.stat(source)
+        found = Path(source).stat()
     except OSError:  # a shipped one
         return (0, 0)
     return (found.st_mtime_ns, found.st_size)

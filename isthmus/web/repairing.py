@@ -39,7 +39,7 @@ def denoise(page: Page, request: Request, job: Job) -> dict[str, Any]:
 
 
 def fill(page: Page, request: Request, job: Job) -> dict[str, Any]:
-    """The image with the painted places filled; the mask is a picture of its size, white where it is painted."""
+    """The image with the painted places filled; the mask is a picture of its size, white where painted."""
     from isthmus.api.inpainting import inpaint
 
     picture = page.picture(request.text("image"))

@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from isthmus.api.served_pages import ServedPage
 from isthmus.errors import IsthmusError, MissingExtraError, UsageError
 from isthmus.log import log_note
-from isthmus.web.result import ServedPage
 
 if TYPE_CHECKING:
     import uvicorn
@@ -37,8 +37,8 @@ def serve(
 ) -> ServedPage:
     """Open a page for every use in the browser: look, explore, compress, repair, find, train.
 
-    It needs the extra `web`. Only this machine can open it; at another `host` a token is needed, which is part of
-    the address that is shown. Ctrl-C ends it; a training on the page then saves its state.
+    It needs the extra `web`. Only this machine can open it; at another `host` a token is needed, which is
+    part of the address that is shown. Ctrl-C ends it; a training on the page then saves its state.
 
     Args:
         models: model files, or names of shipped models, which are there in any case.
@@ -89,7 +89,7 @@ def serve(
     url = _address(host, listener.getsockname()[1])
     application = create_application(page, access)
     config = uvicorn.Config(
-        application,  # type: ignore[arg-type]
+        application,
         log_config=None,
         access_log=False,
         server_header=False,

@@ -69,7 +69,9 @@ class TrainingDesk:
         steps = _thin([one for one in events if one["kind"] == "step"])
         last = steps[-1] if steps else None
         findings = [one for one in events if one["kind"] == "finding"]
-        ended = next((one for one in reversed(events) if one["kind"] in ("done", "failed", "paused")), {})
+        ended: dict[str, Any] = next(
+            (one for one in reversed(events) if one["kind"] in ("done", "failed", "paused")), {}
+        )
         return {
             "state": state,
             "recipes": _recipes(),

@@ -1,7 +1,7 @@
 """The process of one training: `python -m isthmus.web.training_process REQUEST.json`.
 
-It writes what happens as lines of JSON, so that the page can be closed and the server can end. Its standard input
-says what to do: a line `pause` saves the state and ends; so does the end of the input, when the server is gone.
+It writes what happens as lines of JSON, so that the page can be closed and the server can end. A line on its
+standard input saves the state and ends it; so does the end of the input, when the server is gone.
 """
 
 from __future__ import annotations
@@ -140,6 +140,7 @@ def run_training(request: dict[str, Any]) -> None:
     try:
         images = _preview_images(request)
         reporter = Reporter(log, Path(request["picture"]), images)
+        callbacks: Any = [reporter]  # it has two of the three methods, which is enough
         options: dict[str, Any] = dict(request["options"])
         if request.get("finish"):
             options["minutes"] = _used_minutes(request) + 0.01
@@ -148,7 +149,7 @@ def run_training(request: dict[str, Any]) -> None:
             out=request["out"],
             resume=request["resume"],
             checkpoint_seconds=CHECKPOINT_SECONDS,
-            callbacks=[reporter],
+            callbacks=callbacks,
             progress=reporter,
             **options,
         )

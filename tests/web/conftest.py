@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -19,14 +19,10 @@ from PIL import Image
 
 import isthmus
 
-pytest.importorskip("fastapi", reason="needs the extra 'web'")
-pytest.importorskip("httpx", reason="needs the extra 'browser-test'")
+if TYPE_CHECKING:
+    from fastapi.testclient import TestClient
 
-from fastapi.testclient import TestClient
-
-from isthmus.web.application import create_application
-from isthmus.web.page import Page
-from isthmus.web.safety import Access
+    from isthmus.web.page import Page
 
 SIDE = 24
 CLASSES = ("bars", "rings")
@@ -41,7 +37,8 @@ def draw_image(kind: str, number: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
     else:
         centre = random.uniform(8, 16, 2)
         wave = np.sin(np.hypot(rows - centre[0], columns - centre[1]) * random.uniform(0.8, 1.2))
-    return ((wave + 1) * random.uniform(80, 120)).astype(np.uint8)
+    pixels: np.ndarray[Any, np.dtype[np.uint8]] = ((wave + 1) * random.uniform(80, 120)).astype(np.uint8)
+    return pixels
 
 
 @pytest.fixture(scope="session")
@@ -70,6 +67,8 @@ def model_path(data: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def page(data: Path, model_path: str, tmp_path: Path) -> Iterator[Page]:
+    from isthmus.web.page import Page
+
     page = Page([model_path], data, tmp_path / "models", max_pixels=200_000)
     yield page
     page.close()
@@ -85,8 +84,13 @@ def make_client(
     page: Page, *, host: str = "127.0.0.1", token: str = "", max_bytes: int = 2_000_000
 ) -> TestClient:
     """A client of a server at this address."""
+    from fastapi.testclient import TestClient
+
+    from isthmus.web.application import create_application
+    from isthmus.web.safety import Access
+
     application = create_application(page, Access(host, token, max_bytes))
-    return TestClient(application, base_url=f"http://{host}:8017", follow_redirects=False)  # type: ignore[arg-type]
+    return TestClient(application, base_url=f"http://{host}:8017", follow_redirects=False)
 
 
 def act(client: TestClient, action: str, values: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,10 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+
+pytest.importorskip("fastapi", reason="needs the extra 'browser-test'")
+pytest.importorskip("httpx", reason="needs the extra 'browser-test'")
+
 from fastapi.testclient import TestClient
 
 from isthmus.errors import UsageError

@@ -7,8 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fastapi.testclient import TestClient
 from PIL import Image
+
+pytest.importorskip("fastapi", reason="needs the extra 'browser-test'")
+pytest.importorskip("httpx", reason="needs the extra 'browser-test'")
+
+from fastapi.testclient import TestClient
 
 from isthmus.errors import UsageError
 from isthmus.web.data_folder import DataFolder

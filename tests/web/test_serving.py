@@ -13,7 +13,12 @@ from typing import Any
 
 import pytest
 
+pytest.importorskip("fastapi", reason="needs the extra 'browser-test'")
+pytest.importorskip("httpx", reason="needs the extra 'browser-test'")
+
 import isthmus
+from isthmus.__main__ import main
+from isthmus.api.demo_images import IMAGES
 from isthmus.errors import IsthmusError
 
 from .conftest import Served, start_server
@@ -88,8 +93,6 @@ def test_a_port_in_use_is_named(served: Served) -> None:
 
 
 def test_other_machines_get_a_token_in_the_address(capsys: pytest.CaptureFixture[str]) -> None:
-    from isthmus.__main__ import main
-
     assert main(["serve", "--host", "0.0.0.0", "--port", "0", "--minutes", "0", "--json"]) == 0
     out, err = capsys.readouterr()
     assert "/?token=" in err
@@ -101,10 +104,27 @@ def test_the_room_uses_nothing_below_the_api() -> None:
 
     allowed = ("api", "atomic", "errors", "log", "messages", "progress", "version", "web")
     folder = Path(isthmus.__file__).parent / "web"
-    wrong = []
-    for path in folder.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("isthmus."):
-                if (node.module or "").split(".")[1] not in allowed:
-                    wrong.append(f"{path.name}:{node.lineno} {node.module}")
-    assert wrong == []
+    imported = {
+        (path.name, node.module or "")
+        for path in folder.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.ImportFrom)
+    }
+    own = {(name, module) for name, module in imported if module.split(".")[0] == "isthmus"}
+    assert len(own) > 30
+    assert {(name, module) for name, module in own if module.split(".")[1] not in allowed} == set()
+
+
+@pytest.mark.slow
+def test_the_demo_ends_with_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    served: list[tuple[Any, dict[str, Any]]] = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("isthmus.api.demonstration.RECIPE", "dense")
+    monkeypatch.setattr("isthmus.web.serving.serve", lambda model, **options: served.append((model, options)))
+    assert main(["demo", "--serve", "--minutes", "0.02", "-o", "shown", "--quiet"]) == 0
+    ((model, options),) = served
+    assert Path(model).exists()
+    images = list(Path(options["data"]).rglob("*.png"))
+    assert len(images) == IMAGES + 1
+    assert len({path.parent.name for path in images}) == 11
+    assert Path(options["out"]) == Path("shown")

@@ -9,8 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from fastapi.testclient import TestClient
 from PIL import Image
+
+pytest.importorskip("fastapi", reason="needs the extra 'browser-test'")
+pytest.importorskip("httpx", reason="needs the extra 'browser-test'")
+
+from fastapi.testclient import TestClient
 
 import isthmus
 from isthmus.metrics.pixel_metrics import psnr

@@ -34,7 +34,9 @@ function drawTop() {
       "aria-label": t("page.switch-language"), onclick: () => changeLanguage(other),
     }, other === "zh" ? "中文" : "English"),
   );
-  document.querySelector(".views [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  // Not scrollIntoView: it would also move the place where the Tab key begins.
+  const [nav, here] = [document.querySelector(".views"), document.querySelector(".views [aria-current]")];
+  if (here) nav.scrollLeft = here.offsetLeft - nav.offsetLeft - 60;
 }
 
 async function changeLanguage(chosen) {

@@ -5,8 +5,8 @@ import { segments, slider } from "/static/parts.js";
 
 const ZOOMS = ["fit", "1", "2", "4", "8"];
 
-/** `show(left, right, labels)` with pictures {url, width, height}. */
-export function compareBox({ label }) {
+/** `show(left, right, labels)` with pictures {url, width, height}; `controls` stand beside the zoom. */
+export function compareBox({ label, controls = [] }) {
   const left = h("img", { alt: "", draggable: "false" });
   const right = h("img", { alt: "", draggable: "false" });
   const edge = h("div", { class: "edge" });
@@ -50,7 +50,7 @@ export function compareBox({ label }) {
   const zooms = segments(t("compare.zoom"), ZOOMS.map((one) => [one, one === "fit" ? t("compare.fit") : one === "1" ? "1:1" : `${one}×`]), zoom,
     (value) => { zoom = value; resize(); });
   new ResizeObserver(resize).observe(frame);
-  const holder = h("div", { class: "compare" }, h("div", { class: "row spread" }, zooms.element), h("div", { class: "compare" }, frame, ...tags), edgeSlider.element);
+  const holder = h("div", { class: "compare" }, h("div", { class: "row spread" }, ...controls, zooms.element), h("div", { class: "compare" }, frame, ...tags), edgeSlider.element);
   place();
   return {
     element: holder,

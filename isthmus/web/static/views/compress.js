@@ -9,7 +9,6 @@ const CODERS = [["none", "–"], ["jpeg", "JPEG"], ["webp", "WebP"], ["avif", "A
 export function open(about) {
   const state = readState();
   const work = workBox();
-  const box = compareBox({ label: t("compress.title") });
   const facts = h("div", {});
   const save = h("a", { class: "button main", hidden: true }, t("compress.save"));
   const savePng = h("a", { class: "button", hidden: true }, t("compress.save-png"));
@@ -64,7 +63,8 @@ export function open(about) {
     (value) => { coder = value; writeState({ coder: value }); if (own) compare(); });
   const modes = segments(t("look.show"), [["after", t("compress.picture")], ["error", t("compress.error")]], shown,
     (value) => { shown = value; writeState({ show: value === "after" ? null : value }); place(); });
-  const picture = h("div", { class: "card", hidden: true }, h("div", { class: "row spread" }, coders.element, modes.element), box.element);
+  const box = compareBox({ label: t("compress.title"), controls: [coders.element, modes.element] });
+  const picture = h("div", { class: "card", hidden: true }, box.element);
   const empty = emptyBox(t("compress.empty"));
 
   const input = h("input", { type: "file", accept: ".isth", "aria-label": t("compress.open") });

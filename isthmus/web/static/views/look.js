@@ -6,7 +6,6 @@ import { emptyBox, imageChoice, modelChoice, segments, stats, viewFrame, workBox
 
 export function open(about) {
   const work = workBox();
-  const box = compareBox({ label: t("look.title") });
   const facts = h("div", {});
   const bars = h("canvas", { class: "bars", role: "img" });
   const codeCard = h("div", { class: "card" }, h("h2", {}, t("look.code")), bars, h("p", { class: "soft small" }, t("look.code-about")));
@@ -22,7 +21,8 @@ export function open(about) {
   };
   const modes = segments(t("look.show"), [["after", t("look.after")], ["difference", t("look.difference")]], mode,
     (value) => { mode = value; writeState({ show: value === "after" ? null : value }); place(); });
-  const picture = h("div", { class: "card", hidden: true }, h("div", { class: "row spread" }, modes.element), box.element, note);
+  const box = compareBox({ label: t("look.title"), controls: [modes.element] });
+  const picture = h("div", { class: "card", hidden: true }, box.element, note);
   const empty = emptyBox(t("look.empty"));
 
   const update = latest(async () => {
