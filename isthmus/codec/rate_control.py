@@ -76,7 +76,7 @@ def _best_flat_quality(image: Picture, codec: Codec, asked: int) -> int:
     def measure(quality: int) -> float:
         return measure_fidelity(encode_picture_at(part, codec, quality, latents=latents).data, part, codec)
 
-    best: int = max((one for one in FLAT_QUALITIES if one <= asked), key=measure)
+    best: int = max((step for step in FLAT_QUALITIES if step <= asked), key=measure)
     return best
 
 
