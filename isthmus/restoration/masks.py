@@ -73,7 +73,7 @@ def grow(mask: Mask, rows: int, columns: int | None = None) -> Mask:
         return mask
     # Reaching further than the image is the image; a filter of that width would cost its square.
     sides = (2 * min(rows, mask.shape[0]) + 1, 2 * min(columns, mask.shape[1]) + 1)
-    from scipy import ndimage  # costs a fifth of a second, and most masks do not grow
+    from scipy import ndimage  # slow to import, and most masks do not grow
 
     return np.asarray(ndimage.maximum_filter(mask, sides, mode="constant", cval=0), bool)
 
