@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from importlib.util import find_spec
 from pathlib import Path
@@ -76,6 +77,24 @@ def _write_masks() -> None:
         gray.save(f"cut/{name}.png")
 
 
+def _write_masks_of_defects() -> None:
+    _write_masks()
+    for side in ("left", "right"):
+        for path in Path("photos", side).glob("*.png"):
+            place = Path("defects", side, path.name)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy("mask.png", place)
+
+
+def _inspect() -> None:
+    isthmus.anomalies(MODEL, "photos", normal="photos", score="reconstruction").save("inspected", force=True)
+
+
+def _copy_photos() -> None:
+    for name in ("a", "b"):
+        shutil.copytree("photos/left", name, dirs_exist_ok=True)
+
+
 def _write_direction() -> None:
     isthmus.find_direction(MODEL, "photos/left", "photos/right").save("way.safetensors", force=True)
 
@@ -89,6 +108,10 @@ PARITY = {
         [*TRAIN, "--epochs", "2", "--names-from", "names.txt", "--limit", "12", "-o", "a.safetensors"],
         lambda: isthmus.train("photos", **TINY, epochs=2, names_from="names.txt", limit=12),
         prepare=_write_names,
+    ),
+    "train --groups": Parity(
+        [*TRAIN, "--epochs", "2", "--groups", r"([0-4])\.png", "-o", "a.safetensors"],
+        lambda: isthmus.train("photos", **TINY, epochs=2, groups=r"([0-4])\.png"),
     ),
     "train --dry-run --limit": Parity(
         [*TRAIN, "--steps", "2", "--limit", "12", "--dry-run"],
@@ -135,6 +158,16 @@ PARITY = {
         lambda: isthmus.inpaint_files("cut", out="out", mask_alpha=True, force=True),
         prepare=_write_masks,
     ),
+    "inpaint --in-place": Parity(
+        ["inpaint", "a", "-o", "a", "--mask", "mask.png", "--in-place"],
+        lambda: isthmus.inpaint_files("b", out="b", mask="mask.png", in_place=True),
+        prepare=lambda: (_copy_photos(), _write_masks()),
+    ),
+    "denoise --in-place": Parity(
+        ["denoise", "a", "-o", "a", "--sigma", "5", "--in-place"],
+        lambda: isthmus.denoise_files("b", out="b", sigma=5, in_place=True),
+        prepare=_copy_photos,
+    ),
     "generate --size --show": Parity(
         ["generate", "g.safetensors", "-n", "2", "--size", "16x20", *GRAY_AS_COLOUR, "-o", "a.png"],
         lambda: isthmus.generate("g.safetensors", 2, size=(16, 20), show=SHOW),
@@ -175,6 +208,32 @@ PARITY = {
         ],
         lambda: isthmus.anomalies(MODEL, "photos", normal="photos", store=True, show=SHOW),
     ),
+    "anomalies, masks and groups": Parity(
+        [
+            *("anomalies", MODEL, "photos", "--normal", "photos", "--score", "reconstruction"),
+            *("--groups", r"([0-9]+)\.png", "--ignore-mask", "mask.png", "--masks", "defects"),
+        ],
+        lambda: isthmus.anomalies(
+            MODEL,
+            "photos",
+            normal="photos",
+            score="reconstruction",
+            groups=r"([0-9]+)\.png",
+            ignore_mask="mask.png",
+            masks="defects",
+        ),
+        prepare=_write_masks_of_defects,
+    ),
+    "anomalies --append": Parity(
+        [
+            *("anomalies", MODEL, "photos", "--normal", "photos", "--score", "reconstruction"),
+            *("--append", "inspected"),
+        ],
+        lambda: isthmus.anomalies(
+            MODEL, "photos", normal="photos", score="reconstruction", append="inspected"
+        ),
+        prepare=_inspect,
+    ),
     "audit --show": Parity(
         ["audit", "photos", "--limit", "4", *GRAY_AS_COLOUR, "-o", "a.html"],
         lambda: isthmus.audit("photos", limit=4, show=SHOW),
@@ -210,6 +269,8 @@ NOT_COMPARED = {
     "tune --minutes": "likewise",
     "demo --minutes": "likewise",
     "demo --out": "likewise: a demonstration has no length in steps",
+    "demo --serve": "the command goes on with `serve`",
+    "anomalies --fail-on-flagged": "an exit code",
 }
 IN_EVERY_COMMAND = {"--force", "--debug", "--json", "--quiet", "--rows"}
 
