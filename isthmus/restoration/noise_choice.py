@@ -40,7 +40,7 @@ MAX_AXES_RATIO = 2.0  # more shrinks colours too much
 MIN_CORRELATION = 0.15  # of channels, for other axes; several levels alone cost less than other axes
 JPEG_LOSS = 1.45  # of the noise of colour images in its level, mostly by halving the chroma
 MAX_JPEG_SIGMA = 3.0  # of 255: noise beyond the quantisation that `photo-dejpeg` may be given
-MAX_JPEG_QUALITY = 85  # above, a file has next to no blocks and ringing
+MAX_JPEG_QUALITY = 90  # above, the network changes more than the coding did
 MAX_LOOK_PX = 768  # side of the middle part in which blocks and lines are looked for
 
 
