@@ -14,7 +14,7 @@ from isthmus.api.inputs import DataLike, ModelLike, PathLike, Range, refuse_unus
 from isthmus.api.normal_pictures import NormalPictures, resolve_normal_pictures
 from isthmus.api.picture_source import PictureSource, ReadablePictures
 from isthmus.api.reference import ReferenceKind, resolve_extractor
-from isthmus.log import SkippedInput, log_note
+from isthmus.log import SkippedInput, log_note, log_skipped
 from isthmus.progress import Progress, Task, start_task
 from isthmus.wording import choose_word, format_count
 
@@ -84,6 +84,7 @@ def prepare_scorer(
             model, extractor, found, score, tiles, false_alarms or DEFAULT_FALSE_ALARMS, seed, task
         )
         task.update(1)
+    log_skipped(found.source.skipped)
     return Scorer(model, extractor, detector), found.reference, tuple(found.source.skipped)
 
 

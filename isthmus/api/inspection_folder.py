@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from isthmus.features.anomalies import Detector
 
 OVERLAYS, MASKS = "overlays", "masks"
-_SCHEMA = "isthmus.inspection-folder/1"
+_SCHEMA = "inspection-folder/1"
 
 
 @dataclass(frozen=True)

@@ -98,6 +98,13 @@ def resolve_normal_pictures(
         source = source.subset(chosen.tolist())
     rows, looks, hashes = _look_at(source, content_hash, task)
     source = source.subset(rows)
+    if len(set(hashes)) < 2:
+        raise DataError(
+            "{source}: its {images} are all the same picture; at least 2 different ones are needed",
+            id="anomalies.same-images",
+            source=source.source,
+            images=format_count(len(source), "normal image"),
+        )
     by_content = [f"{value:016x}" for value in hashes]
     keys = _group_keys(source.names, groups, by_content)
     fitted = None

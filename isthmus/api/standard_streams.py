@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from isthmus.errors import DataError, OutputError, UsageError
-from isthmus.outputs import explain_os_error
+from isthmus.outputs import explain_os_error, is_folder
+from isthmus.wording import format_count
 
 STREAM = "-"
 _Parameters = ParamSpec("_Parameters")
@@ -50,11 +51,11 @@ def takes_streams(
             reads = any(isinstance(one, str) and one == STREAM for one in given)
             if not reads and not writes:
                 return function(*args, **options)
-            if len(given) != 1:
+            if len(given) != 1 or (isinstance(given[0], (str, os.PathLike)) and is_folder(given[0])):
                 raise UsageError(
-                    "- stands for one file, and there are {inputs} inputs",
+                    "- stands for one file, not for {inputs}",
                     id="stream.one-file",
-                    inputs=len(given),
+                    inputs="a folder" if len(given) == 1 else format_count(len(given), "input"),
                 )
             with tempfile.TemporaryDirectory(prefix="isthmus-") as folder:
                 if reads:

@@ -7,13 +7,17 @@ import numpy as np
 from isthmus.images.store import ImageSet, Indices
 
 
-def even_rows(total: int, count: int) -> Indices:
+def even_rows(total: int, count: int, *, round_down: bool = False) -> Indices:
     """`min(total, count)` row numbers at equal distances, so that a set ordered by class keeps all of them.
+
+    Args:
+        round_down: instead of to the nearest row.
 
     >>> even_rows(10, 4).tolist()
     [0, 3, 6, 9]
     """
-    return np.linspace(0, total - 1, min(total, count)).round().astype(np.int64)
+    rows = np.linspace(0, total - 1, min(total, count))
+    return (rows if round_down else rows.round()).astype(np.int64)
 
 
 def sample_evenly(images: ImageSet, most: int | None) -> ImageSet:

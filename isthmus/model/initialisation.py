@@ -12,7 +12,7 @@ from isthmus.images.batches import iter_batches
 from isthmus.images.cache import memory_bytes
 from isthmus.images.pieces import random_pieces
 from isthmus.images.store import ImageSet, side_range
-from isthmus.images.subsets import even_rows, sample_evenly
+from isthmus.images.subsets import even_rows
 from isthmus.machine import best_device
 from isthmus.messages import Message
 from isthmus.metrics.patch_map import PatchMap
@@ -90,7 +90,7 @@ def _check_memory(model: Autoencoder, size: tuple[int, int]) -> None:
 
 def _measure_colour(images: ImageSet) -> tuple[Tensor, Tensor]:
     """Mean of each channel `(C,)` and standard deviation around their mean, over some of the images."""
-    some = sample_evenly(images, MAX_SEEN_IMAGES)
+    some = _sample_seen(images)
     # Whole photographs come a few at a time, or their floats would fill the memory.
     height, width = side_range(some)[1]
     per_pass = max(1, min(64, MEAN_PIXELS // (height * width)))
@@ -98,6 +98,11 @@ def _measure_colour(images: ImageSet) -> tuple[Tensor, Tensor]:
     mean = torch.stack([first for first, _ in sums]).mean(0)
     square = torch.stack([second for _, second in sums]).mean()
     return mean, (square - mean.square().mean()).clamp_min(0).sqrt()
+
+
+def _sample_seen(images: ImageSet) -> ImageSet:
+    """Images that first weights are fitted to; rounded down, so that a seed gives the weights of version 0.1."""
+    return images.subset(even_rows(len(images), MAX_SEEN_IMAGES, round_down=True))
 
 
 def recipe_of_start(start: ModelLike | None) -> str | Recipe:
@@ -143,9 +148,7 @@ def init_short(model: Autoencoder, images: ImageSet, crop: tuple[int, int] | Non
     fits = recipe.bottleneck.may_start_at_components and recipe.optimiser.is_adaptive
     if not fits or model.encoder.projection is None:
         return ()
-    pixels = torch.cat(
-        [batch.images for batch in iter_batches(sample_evenly(images, MAX_SEEN_IMAGES), batch=64, crop=crop)]
-    )
+    pixels = torch.cat([batch.images for batch in iter_batches(_sample_seen(images), batch=64, crop=crop)])
     init_code_projection(model, pixels.to(next(model.parameters()).device))
     return (
         Message(

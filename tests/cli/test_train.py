@@ -182,8 +182,8 @@ class TestInterrupted:
     @staticmethod
     def wait_for_training(process: subprocess.Popen[str]) -> str:
         assert process.stderr is not None
-        said = ""
-        while "training:" not in said:
+        said, line = "", ""
+        while not line.startswith("training:"):  # "a short training: …" is a note
             line = process.stderr.readline()
             assert line, said
             said += line

@@ -161,7 +161,7 @@ def test_hints_fit_the_question(capsys: Capture) -> None:
         (["denoise", "small", "-o", "x"], 1, "isthmus decompress small --out FOLDER"),
         (["train", "photos", "--lambda", "3"], 2, "isthmus train photos --set bottleneck.weight=3"),
         (["train", "photos", "--lr", "3"], 2, "isthmus train photos --set optimiser.rate=3"),
-        (["train", "empty"], 1, "give a folder of images"),
+        (["train", "empty"], 1, "isthmus train FOLDER-OF-IMAGES"),
     ):
         assert main(words) == code
         assert f"hint: {hint}" in capsys.readouterr().err
