@@ -101,7 +101,7 @@ def _measure_colour(images: ImageSet) -> tuple[Tensor, Tensor]:
 
 
 def _sample_seen(images: ImageSet) -> ImageSet:
-    """Images that first weights are fitted to; rounded down, so that a seed gives the weights of version 0.1."""
+    """Images that first weights are fitted to. Rounded down, so that a seed gives the weights of 0.1."""
     return images.subset(even_rows(len(images), MAX_SEEN_IMAGES, round_down=True))
 
 
