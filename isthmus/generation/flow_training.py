@@ -31,10 +31,8 @@ DEFAULT_WIDTHS = {1: 512, 3: 64}  # by the code's number of axes
 DEFAULT_DEPTHS = {1: 4, 3: 2}
 HELD_OUT_SHARE = 0.05
 VALIDATIONS = 20
-MAX_MOMENT_SAMPLES, MAX_MOMENT_NUMBERS = (
-    8192,
-    2**20,
-)  # samples, and numbers in them at most, to measure moments of
+MAX_MOMENT_SAMPLES, MAX_MOMENT_NUMBERS = 8192, 2**20  # samples to measure moments of, and numbers in them
+MIN_MOMENT_SAMPLES, MOMENT_SAMPLES_PER_CODE = 256, 4  # the moments of few codes are known no better than that
 
 
 def _velocity_pass(network: nn.Module) -> Pass:
@@ -130,7 +128,8 @@ def fit_flow(
 def match_moments(flow: Flow, white: Tensor, seed: int = 0) -> Flow:
     """The flow with samples that vary as the `white` codes do that it was trained on."""
     generator = torch.Generator().manual_seed(seed)
-    count = max(2, min(MAX_MOMENT_SAMPLES, MAX_MOMENT_NUMBERS // white[0].numel()))
+    enough = max(MIN_MOMENT_SAMPLES, MOMENT_SAMPLES_PER_CODE * len(white))
+    count = max(2, min(MAX_MOMENT_SAMPLES, MAX_MOMENT_NUMBERS // white[0].numel(), enough))
     parts = flow.parts(count, None, generator)
     noise = torch.randn(count, *white.shape[1:], generator=generator)
     made = replace(flow, moments=None).white(noise, parts)
