@@ -21,7 +21,6 @@ from torch import Tensor
 
 from isthmus.features.anomaly_kinds import KINDS_OF_TILES, Kind, Values, passes_per_batch
 from isthmus.features.readout import NUMBERS_PER_PASS, FeatureExtractor
-from isthmus.features.tiles import tile_starts
 from isthmus.images.store import ImageSet, Pixels
 from isthmus.model.autoencoder import Autoencoder
 
@@ -362,7 +361,7 @@ def _cut(picture: Picture, shrink: int, size: tuple[int, int]) -> tuple[list[tup
 
 def _corners(shape: tuple[int, ...], size: tuple[int, int]) -> list[tuple[int, int]]:
     rows, columns = (
-        tile_starts(max(side, tile), tile, TILE_OVERLAP) for side, tile in zip(shape[:2], size, strict=True)
+        _tile_starts(max(side, tile), tile, TILE_OVERLAP) for side, tile in zip(shape[:2], size, strict=True)
     )
     return [(top, left) for top in rows for left in columns]
 
@@ -379,3 +378,9 @@ def _enlarge(values: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArray[Any
 def _mean_to(mask: npt.NDArray[np.bool_], size: tuple[int, ...]) -> npt.NDArray[np.float32]:
     tensor = torch.from_numpy(np.ascontiguousarray(mask, dtype=np.float32))[None, None]
     return np.asarray(F.interpolate(tensor, (size[0], size[1]), mode="area")[0, 0].numpy())
+
+
+def _tile_starts(length: int, piece: int, overlap: float) -> list[int]:
+    """Where pieces of a side begin, so that the last one ends at its end."""
+    step = max(1, round(piece * (1 - overlap)))
+    return [*range(0, length - piece, step), length - piece]

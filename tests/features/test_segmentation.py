@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from isthmus.errors import CapabilityError, DataError
-from isthmus.features.level import level_map
 from isthmus.features.position_statistics import BINS, PositionStatistics
 from isthmus.features.segmentation import segmentation_map
 from isthmus.model.autoencoder import Autoencoder, build
@@ -145,27 +144,3 @@ def test_no_maps_and_no_numbers_are_refused() -> None:
         PositionStatistics.fit([])
     with pytest.raises(DataError, match="finite"):
         PositionStatistics.fit([np.full((4, 4), np.nan, np.float32)])
-
-
-# ------------------------------------------------------------ levels
-
-
-@pytest.mark.parametrize("size", [(1, 1), (3, 100), (40, 40), (301, 97)])
-def test_levels_are_means_of_blocks(size: tuple[int, int]) -> None:
-    one = picture(*size, channels=2)
-    found = level_map(one)
-    assert found.shape == (min(40, size[0]), min(40, size[1])) and found.dtype == np.float32
-    assert found[0, 0] == pytest.approx(one[: size[0] // found.shape[0], : size[1] // found.shape[1]].mean())
-    np.testing.assert_allclose(level_map(np.full((*size, 1), 0.25, np.float32)), 0.25, rtol=1e-6)
-
-
-def test_a_dark_corner_has_the_lowest_level() -> None:
-    one = picture(300, 200) / np.float32(2) + np.float32(0.5)
-    one[270:, 160:] = 0.1
-    assert level_map(one)[37:, 33:].max() < 0.11
-    assert level_map(one)[:35, :30].min() > 0.5
-
-
-def test_levels_of_no_picture_are_refused() -> None:
-    with pytest.raises(DataError, match="no blocks"):
-        level_map(np.zeros((4, 4), np.float32))
