@@ -95,6 +95,11 @@ def _copy_photos() -> None:
         shutil.copytree("photos/left", name, dirs_exist_ok=True)
 
 
+def _copy_photos_and_mask() -> None:
+    _copy_photos()
+    _write_masks()
+
+
 def _write_direction() -> None:
     isthmus.find_direction(MODEL, "photos/left", "photos/right").save("way.safetensors", force=True)
 
@@ -161,7 +166,7 @@ PARITY = {
     "inpaint --in-place": Parity(
         ["inpaint", "a", "-o", "a", "--mask", "mask.png", "--in-place"],
         lambda: isthmus.inpaint_files("b", out="b", mask="mask.png", in_place=True),
-        prepare=lambda: (_copy_photos(), _write_masks()),
+        prepare=_copy_photos_and_mask,
     ),
     "denoise --in-place": Parity(
         ["denoise", "a", "-o", "a", "--sigma", "5", "--in-place"],
