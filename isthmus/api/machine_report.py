@@ -27,7 +27,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "privacy": ("opacus",),
     "tune": ("optuna",),
     "web": ("fastapi", "uvicorn"),
-    "browser-test": ("fastapi", "httpx", "playwright", "uvicorn"),
+    "browser-test": ("fastapi", "httpx2", "playwright", "uvicorn"),
 }
 _DECODERS = {"WebP": "webp", "AVIF": "avif", "JPEG 2000": "jpg_2000"}
 _GIBIBYTE = 2**30

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 pytest.importorskip("fastapi", reason="needs the extra 'browser-test'")
-pytest.importorskip("httpx", reason="needs the extra 'browser-test'")
+pytest.importorskip("httpx2", reason="needs the extra 'browser-test'")
 
 from .conftest import Served
 

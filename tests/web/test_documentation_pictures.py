@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 
 pytest.importorskip("fastapi", reason="needs the extra 'browser-test'")
-pytest.importorskip("httpx", reason="needs the extra 'browser-test'")
+pytest.importorskip("httpx2", reason="needs the extra 'browser-test'")
 
 import isthmus
 from isthmus.api.demo_images import write_demo_images

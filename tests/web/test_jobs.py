@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 pytest.importorskip("fastapi", reason="needs the extra 'browser-test'")
-pytest.importorskip("httpx", reason="needs the extra 'browser-test'")
+pytest.importorskip("httpx2", reason="needs the extra 'browser-test'")
 
 from fastapi.testclient import TestClient
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 pytest.importorskip("fastapi", reason="needs the extra 'browser-test'")
-pytest.importorskip("httpx", reason="needs the extra 'browser-test'")
+pytest.importorskip("httpx2", reason="needs the extra 'browser-test'")
 
 from fastapi.testclient import TestClient
 

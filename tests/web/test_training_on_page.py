@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 pytest.importorskip("fastapi", reason="needs the extra 'browser-test'")
-pytest.importorskip("httpx", reason="needs the extra 'browser-test'")
+pytest.importorskip("httpx2", reason="needs the extra 'browser-test'")
 
 import isthmus
 
