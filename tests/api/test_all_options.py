@@ -277,6 +277,7 @@ NOT_COMPARED = {
     "demo --serve": "the command goes on with `serve`",
     "anomalies --fail-on-flagged": "an exit code",
 }
+EXTRAS = {"export": "onnxscript", "serve": "fastapi"}
 IN_EVERY_COMMAND = {"--force", "--debug", "--json", "--quiet", "--rows"}
 
 
@@ -290,6 +291,8 @@ def test_every_option_of_every_command_is_compared_with_python() -> None:
     for entry in COMMANDS:
         command = group.get_command(click.Context(group), entry.name)
         assert command is not None
+        if find_spec(EXTRAS.get(entry.name, "isthmus")) is None:
+            continue  # its table is empty without the extra
         assert given[entry.name] or entry.name == "demo", f"{entry.name} is in no table"
         for option in command.params:
             spellings = {*option.opts, *option.secondary_opts}
