@@ -99,8 +99,8 @@ def start_training(
         DataError, UsageError, CapabilityError: an impossible request, or images that cannot be read.
     """
     if config.private is not None:
-        check_extra()
         check_private(recipe, balance=config.balance, processes=group.count)
+        check_extra()
     images, crops = read_training_data(data, val, recipe, config, group)
     capabilities.check(crops.recipe)
     plan = make_plan(images, crops, config, processes=group.count, device=best_device())
@@ -171,8 +171,8 @@ def resume_training(
             )
         )
     if plan.privacy is not None:
-        check_extra()
         check_private(record.recipe, balance=record.config.balance, processes=group.count)
+        check_extra()
     model = build_for_images(record.recipe, images.train, plan.size, plan.seed)
     trainer = open_trainer(model, images, plan, group=group, observers=observers, clock=clock)
     trainer.load_state_dict(saved)
