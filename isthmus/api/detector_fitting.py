@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 ScoreKind = Literal["auto", "segmentation", "density", "mixture", "neighbour", "local", "reconstruction"]
 DEFAULT_SCORE: Literal["density"] = "density"
 DEFAULT_FALSE_ALARMS = 0.01
+MAX_EXTRACTOR_IMAGES = 500  # normal pictures that an extractor is fitted to
 LARGER = 1.5  # times the model's side: pictures in which tiles show more than the whole resized
 
 
@@ -181,12 +182,13 @@ def _resolve_extractor(model: Autoencoder, normal: PictureSource) -> FeatureExtr
     from isthmus.features.readout import read_extractor
     from isthmus.images.conform import fit
     from isthmus.images.store import ImageSet
+    from isthmus.images.subsets import even_rows
 
     own = read_extractor(model)
     if own is not None:
         return own
-    rows = np.linspace(0, len(normal) - 1, min(len(normal), 500)).round().astype(int)
-    pixels = np.stack([fit(to_unit(normal.read(int(row)).pixels), model.size) for row in np.unique(rows)])
+    rows = even_rows(len(normal), MAX_EXTRACTOR_IMAGES)
+    pixels = np.stack([fit(to_unit(normal.read(int(row)).pixels), model.size) for row in rows])
     names = tuple(map(str, builtins.range(len(pixels))))
     return fit_extractor_to_data(model, ImageSet(pixels, names, source=normal.source))
 

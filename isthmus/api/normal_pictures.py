@@ -193,14 +193,13 @@ def _look_at(
 
 def _group_keys(names: tuple[str, ...], groups: PathLike | None, by_content: list[str]) -> list[str]:
     """The group of each picture: as told, else copies of one picture."""
-    from isthmus.images.grouping import group_key
+    from isthmus.images.grouping import check_groups_match, group_key
 
     if groups is None:
         return by_content
     key, how = group_key(os.fspath(groups))
     found = [key(name) for name in names]
-    if not any(found):
-        raise DataError("no normal picture has a group by {how}", id="anomalies.no-groups", how=how)
+    check_groups_match(found, names, how)
     return [
         content if group is None else f"group {group}"
         for group, content in zip(found, by_content, strict=True)

@@ -186,7 +186,6 @@ def open_pictures(
     Raises:
         UsageError, DataError: see `read_images_for`.
     """
-    import numpy as np
 
     from isthmus.images.listing import labels_of, list_images
     from isthmus.images.sample_range import check_range
@@ -228,7 +227,9 @@ def open_pictures(
     )
     if limit is None or limit >= len(found):
         return found
-    return found.subset(np.linspace(0, len(found) - 1, limit).round().astype(int).tolist())
+    from isthmus.images.subsets import even_rows
+
+    return found.subset(even_rows(len(found), limit).tolist())
 
 
 def find_mask(folder: Path, name: str) -> Path | None:

@@ -60,17 +60,18 @@ def takes_streams(
             with tempfile.TemporaryDirectory(prefix="isthmus-") as folder:
                 if reads:
                     given = [_hold_input(Path(folder))]
-                target = Path(folder) / f"stdout{suffix or _suffix_of(Path(given[0]))}"
+                target = Path(folder) / f"stdout{suffix or _suffix_of(given[0])}"
+                changed: dict[str, Any] = {**options, "inputs": given}
                 if writes:
                     _check_no_terminal()
-                    options |= {"out": os.fspath(target)}  # type: ignore[assignment]
-                options |= {"inputs": given}  # type: ignore[assignment]
+                    changed["out"] = os.fspath(target)
                 untyped: Callable[..., Any] = function
-                result = untyped(*args[1:], **options)
-                if writes:
-                    _write_output(target)
-                    result = _name_streams(result, target)
-                return result  # type: ignore[no-any-return]
+                result: _Returned = untyped(*args[1:], **changed)
+                if not writes:
+                    return result
+                _write_output(target)
+                renamed: _Returned = _name_streams(result, target)
+                return renamed
 
         return call
 
@@ -86,12 +87,14 @@ def _hold_input(folder: Path) -> Path:
     return place
 
 
-def _suffix_of(image: Path) -> str:
-    """The suffix of an image's own format; `.png` where that is not written."""
+def _suffix_of(image: Any) -> str:
+    """The suffix of an image file's own format; `.png` where that is not written, or there is no file."""
     from isthmus.images.formats import probe
 
+    if not isinstance(image, (str, os.PathLike)):
+        return ".png"
     try:
-        return _SUFFIXES.get(probe(image).format, ".png")
+        return _SUFFIXES.get(probe(Path(image)).format, ".png")
     except DataError:  # the use says why
         return ".png"
 

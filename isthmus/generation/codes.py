@@ -15,7 +15,8 @@ from isthmus.images.conform import conform
 from isthmus.images.store import ImageSet
 from isthmus.model import capabilities
 from isthmus.model.attachment_check import check_values
-from isthmus.model.autoencoder import PIXELS_PER_PASS, Autoencoder
+from isthmus.model.autoencoder import Autoencoder
+from isthmus.model.inputs import PIXELS_PER_PASS
 from isthmus.model.reading import read_for
 
 _BATCH = 256

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +27,7 @@ from isthmus.images.sample_range import UNIT, Range, UnreadablePixelsError, chec
 from isthmus.images.shards import find_shards
 from isthmus.images.sources import content_of, decode_source, is_encoded, is_open, is_pillow, is_tensor
 from isthmus.images.store import ImageSet, Pixels, Ragged, Skipped
+from isthmus.images.subsets import CHOSEN, choose_images
 from isthmus.images.tables import SUFFIXES as TABLE_SUFFIXES
 from isthmus.images.tables import read_table
 from isthmus.input_files import is_folder, is_there, special_kind
@@ -35,7 +35,6 @@ from isthmus.messages import Message
 from isthmus.wording import format_count
 
 # `mnist:test[17]`, `t.npy[-1]`, `mnist:test[10:20]`
-_CHOSEN = re.compile(r"(.+)\[(-?\d{1,18})?(:(-?\d{1,18})?)?\]", re.DOTALL)
 KINDS = (
     "a path, a data-set name, an array, a tensor, a Pillow image, an image file's bytes, or a list of them"
 )
@@ -174,7 +173,7 @@ def names_set(path: str | os.PathLike[str]) -> bool:
     """Whether this is a folder, an array file, an archive, a named data set, or a part of one."""
     name = os.fspath(path)
     if not is_there(name):
-        return bool(_CHOSEN.fullmatch(name)) or is_name(name) or is_there(split_part(split_shape(name)[0])[0])
+        return bool(CHOSEN.fullmatch(name)) or is_name(name) or is_there(split_part(split_shape(name)[0])[0])
     place = Path(name)
     if is_folder(name) or place.suffix.lower() in (".npy", ".npz", ".tar"):
         return True
@@ -240,8 +239,8 @@ class _Reader:
         file, part = split_part(name)
         if part and is_there(file) and special_kind(file) is None:
             return self._npz(Path(file), part)
-        if chosen := _CHOSEN.fullmatch(name):
-            return _choose(self._path(chosen[1]).named(chosen[1]), chosen)
+        if chosen := CHOSEN.fullmatch(name):
+            return choose_images(self._path(chosen[1]).named(chosen[1]), chosen)
         if is_name(name):
             named = read_named(name)
             return named if self.value_range is None else self._mapped(named)
@@ -378,29 +377,3 @@ class _Reader:
         if isinstance(given, Ragged):
             return replace(images, pixels=Ragged(pixels, given.offsets, given.shapes))
         return replace(images, pixels=pixels)
-
-
-def _choose(images: ImageSet, chosen: re.Match[str]) -> ImageSet:
-    low, several, high = chosen[2], chosen[3], chosen[4]
-    count = len(images)
-    if several is not None:
-        part = images[slice(*(None if end is None else int(end) for end in (low, high)))]
-        if len(part) == 0:
-            raise DataError(
-                "{source} holds {images}, none of them in {name}",
-                id="data.no-such-image",
-                source=chosen[1],
-                images=format_count(count, "image"),
-                name=chosen[0],
-            )
-        return part
-    if low is None or not -count <= int(low) < count:
-        raise DataError(
-            "{name}: {source} holds {images}, from [0] to [{last}]",
-            id="data.no-such-index",
-            name=chosen[0],
-            source=chosen[1],
-            images=format_count(count, "image"),
-            last=count - 1,
-        )
-    return images.subset([int(low) % count])

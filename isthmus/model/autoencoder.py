@@ -24,7 +24,7 @@ from isthmus.model.corruptions import corrupt
 from isthmus.model.critics import build_critic
 from isthmus.model.footprint import check_memory
 from isthmus.model.history import TrainingHistory
-from isthmus.model.inputs import check_code_shape, read_batch
+from isthmus.model.inputs import check_code_shape, images_per_pass, read_batch
 from isthmus.model.layers import LayerTable, list_layers
 from isthmus.model.objective import Objective, code_terms, image_terms
 from isthmus.model.recipe import Recipe
@@ -41,8 +41,6 @@ from isthmus.model.terms import apply_range
 from isthmus.model.trace import Corrupted, Latent, Trace
 from isthmus.threads import limited
 
-BATCH = 256  # images per pass in encode, decode and reconstruct; large images go in smaller batches
-PIXELS_PER_PASS = 2**22
 FIRST_MARK = -3.0  # logit of an untrained model: defects are few
 
 
@@ -266,7 +264,7 @@ class Autoencoder(nn.Module):
                 so large that one does not fit into this machine's memory.
         """
         batch, kind = self._read(images, range)
-        values = torch.cat([self.encode_batch(part) for part in torch.split(batch, _per_pass(batch))])
+        values = torch.cat([self.encode_batch(part) for part in torch.split(batch, images_per_pass(batch))])
         size = (batch.shape[-2], batch.shape[-1])
         return Code(convert_like(values, kind), self.recipe.geometry, size, kind)
 
@@ -290,7 +288,7 @@ class Autoencoder(nn.Module):
         if self.recipe.geometry.is_grid:
             self._check_memory((1, self.channels, *size))
         tensor = tensor.to(next(self.parameters()).device)
-        images = [self.decode_batch(part, size) for part in torch.split(tensor, _per_pass(None, size))]
+        images = [self.decode_batch(part, size) for part in torch.split(tensor, images_per_pass(None, size))]
         kind = code.kind if isinstance(code, Code) else plain_kind(values)
         if kind.one and len(tensor) != 1:
             kind = replace(kind, layout="NHW" if kind.layout == "HW" else "NHWC")
@@ -311,7 +309,7 @@ class Autoencoder(nn.Module):
             DataError: as `encode`.
         """
         batch, kind = self._read(images, range)
-        parts = [self.reconstruct_batch(part) for part in torch.split(batch, _per_pass(batch))]
+        parts = [self.reconstruct_batch(part) for part in torch.split(batch, images_per_pass(batch))]
         return kind.restore(torch.cat(parts))
 
     def features(self, images: Tensor, precision: torch.dtype | None = None) -> Tensor:
@@ -363,7 +361,7 @@ class Autoencoder(nn.Module):
     def _read(self, images: Any, value_range: Range | None) -> tuple[Tensor, Kind]:
         batch, kind = read_batch(images, self.channels, value_range)
         if self.recipe.geometry.is_grid:  # otherwise the network sees a canvas, whatever the images' size
-            self._check_memory((_per_pass(batch), *batch.shape[1:]))
+            self._check_memory((images_per_pass(batch), *batch.shape[1:]))
         return batch.to(next(self.parameters()).device), kind
 
     def to_canvas(self, images: Tensor) -> Tensor:
@@ -398,8 +396,3 @@ def build(recipe: Recipe, *, channels: int, size: tuple[int, int], seed: int = 0
     with seeded(seed):
         model = Autoencoder(recipe, channels=channels, size=size)
     return channels_last(model)
-
-
-def _per_pass(batch: Tensor | None, size: tuple[int, int] = (1, 1)) -> int:
-    pixels = batch[0].numel() if batch is not None else size[0] * size[1]
-    return max(1, min(BATCH, PIXELS_PER_PASS // max(pixels, 1)))

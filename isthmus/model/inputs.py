@@ -10,6 +10,9 @@ from isthmus.errors import DataError
 from isthmus.images.array_format import Kind, to_batch
 from isthmus.images.sample_range import Range
 
+BATCH = 256  # images per pass in encode, decode and reconstruct; large images go in smaller batches
+PIXELS_PER_PASS = 2**22
+
 
 def read_batch(images: Any, channels: int, value_range: Range | None) -> tuple[Tensor, Kind]:
     """Images of any kind as `(N, C, H, W)`, and the kind to give back.
@@ -45,3 +48,9 @@ def check_code_shape(values: Tensor, expected: tuple[int, ...], size: tuple[int,
             expected=", ".join(map(str, expected)),
             given=tuple(values.shape),
         )
+
+
+def images_per_pass(batch: Tensor | None, size: tuple[int, int] = (1, 1)) -> int:
+    """How many images `(N, C, H, W)`, or images of a size, go through the network at a time."""
+    pixels = batch[0].numel() if batch is not None else size[0] * size[1]
+    return max(1, min(BATCH, PIXELS_PER_PASS // max(pixels, 1)))

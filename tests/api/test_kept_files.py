@@ -136,3 +136,12 @@ def test_an_image_goes_through_the_standard_streams() -> None:
         assert image.info["dpi"] == pytest.approx((300, 300), abs=0.01)
     with pytest.raises(UsageError, match="one file"):
         isthmus.denoise_files(["-", "a.png"], out="b/", sigma=0)
+
+
+@pytest.mark.parametrize("as_list", [False, True])
+def test_an_array_goes_to_standard_output_as_png(capfdbinary: Any, as_list: bool) -> None:
+    levels = np.arange(64, dtype=np.uint8).reshape(8, 8, 1)
+    made = isthmus.denoise_files([levels] if as_list else levels, out="-", sigma=0)
+    assert [one.output for one in made.files] == ["-"]
+    with Image.open(io.BytesIO(capfdbinary.readouterr().out)) as image:
+        assert np.array_equal(np.asarray(image), levels[..., 0])

@@ -142,7 +142,7 @@ def test_many_images_are_taken_in_several_passes_without_a_difference(
     model = ready("conv", "3@2")
     images = pictures(7, (16, 16))
     whole = model.reconstruct(images)
-    monkeypatch.setattr("isthmus.model.autoencoder.PIXELS_PER_PASS", 600)
+    monkeypatch.setattr("isthmus.model.inputs.PIXELS_PER_PASS", 600)
     torch.testing.assert_close(model.reconstruct(images), whole)
     torch.testing.assert_close(model.decode(model.encode(images)), whole)
 

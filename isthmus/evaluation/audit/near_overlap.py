@@ -14,6 +14,7 @@ from torch import Tensor
 from isthmus.evaluation.audit.stretching import stretch_samples
 from isthmus.evaluation.audit.thumbnails import make_thumbnails, thumbnail_size
 from isthmus.images.store import ImageSet, Indices
+from isthmus.images.subsets import even_rows
 from isthmus.log import log_note
 from isthmus.wording import format_count
 
@@ -51,17 +52,13 @@ def find_near_copies(test: ImageSet, reference: ImageSet) -> Indices:
     """
     if min(thumbnail_size(test)) < MIN_SIDE_PX or not len(test) or not len(reference):
         return np.empty(0, np.int64)
-    rows = _evenly(len(test))
+    rows = even_rows(len(test), MAX_IMAGES)
     size = thumbnail_size(test)
     own, _ = _normalised_thumbnails(test.subset(rows), size)
-    others, flipped = _normalised_thumbnails(reference.subset(_evenly(len(reference))), size)
+    others, flipped = _normalised_thumbnails(reference.subset(even_rows(len(reference), MAX_IMAGES)), size)
     best = torch.maximum((own @ others.T).amax(1), (own @ flipped.T).amax(1))
     copies: Indices = rows[(best >= MIN_CORRELATION).numpy()]
     return copies
-
-
-def _evenly(count: int) -> Indices:
-    return np.unique(np.linspace(0, count - 1, min(count, MAX_IMAGES)).round().astype(np.int64))
 
 
 def _normalised_thumbnails(images: ImageSet, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
