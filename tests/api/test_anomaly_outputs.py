@@ -190,7 +190,7 @@ def test_pictures_of_one_part_are_kept_together_by_groups() -> None:
             Image.fromarray(noisy.astype(np.uint8)).save(f"normal/{seed:02}b.png")
     assert any("nearly copies" in note for note in inspect().notes)
     assert not any("nearly copies" in note for note in inspect(groups=r"(\d+)b?\.png").notes)
-    with pytest.raises(DataError, match="group"):
+    with pytest.raises(DataError, match="matches none of 50 names"):
         inspect(groups=r"(part\d+)")
     with pytest.raises(UsageError, match="brackets"):
         inspect(groups=r"\d+")
