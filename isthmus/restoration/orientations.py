@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from isthmus.errors import Hint, UsageError
+from isthmus.machine import multiplies_bfloat16
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.trace import Corrupted
 
@@ -29,14 +30,20 @@ def check_ensemble(network: Autoencoder) -> None:
 
 
 def reconstruct(network: Autoencoder, images: Tensor, seen: Corrupted | None, *, ensemble: bool) -> Tensor:
-    """`network.reconstruct_batch` of `(N, C, H, W)`, or its mean over all orientations."""
+    """`network.reconstruct_batch` of `(N, C, H, W)`, or its mean over all orientations.
+
+    Its convolutions run in bfloat16 where the device multiplies it. What they compute is the difference from
+    the input, which is added in float32, so that this costs at most some hundredths of a decibel.
+    """
+    narrow = network.recipe.backbone.predicts_residual and multiplies_bfloat16(images.device)
+    precision = torch.bfloat16 if narrow else None
     if not ensemble:
-        return network.reconstruct_batch(images, seen)
+        return network.reconstruct_batch(images, seen, precision)
     total = torch.zeros_like(images)
     for way in range(ORIENTATIONS):
         turn = partial(_rotate, way=way)
         turned = None if seen is None else seen.mapped(turn)
-        total += _rotate_back(network.reconstruct_batch(turn(images), turned), way)
+        total += _rotate_back(network.reconstruct_batch(turn(images), turned, precision), way)
     return total / ORIENTATIONS
 
 
