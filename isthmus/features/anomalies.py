@@ -50,7 +50,6 @@ MAX_NORMAL_IMAGES = 20_000
 MIN_NORMAL_IMAGES = 10
 MAX_PARTS = 8  # of a stored detector
 MAX_COMBINED_SIDE = 512  # of the map of several parts
-PICTURES_PER_CHUNK = 256
 _SCALES = ("centre", "spread", "map_centre", "map_spread")
 _LAYOUT = 2  # of the attachment; version 0.1 wrote none
 
