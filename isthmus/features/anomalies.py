@@ -35,8 +35,8 @@ from isthmus.features.picture_scores import (
     peak_of,
 )
 from isthmus.features.readout import FeatureExtractor, attach_extractor
-from isthmus.images.split import hold_out
 from isthmus.images.store import ImageSet
+from isthmus.images.subsets import hold_out
 from isthmus.model.attachment_check import DAMAGE, Rule, check_tensors, number, whole_number
 from isthmus.model.attachments import attach
 from isthmus.model.autoencoder import Autoencoder

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from isthmus.generation.flow import ChannelNormal, Flow, fit_moments
 from isthmus.generation.flow_network import build_velocity
 from isthmus.generation.mixture import Mixture
-from isthmus.images.split import hold_out
 from isthmus.images.store import ImageSet, Indices
+from isthmus.images.subsets import hold_out
 from isthmus.interruption import Interruption
 from isthmus.model import axes
 from isthmus.model.seeded import seeded

@@ -18,8 +18,7 @@ from isthmus.atomic import write_bytes
 from isthmus.errors import DataError, OutputError
 from isthmus.images.bands import visible_bands
 from isthmus.images.conform import to_channels, to_dtype
-from isthmus.images.limits import pillow_limits
-from isthmus.images.opening import FORMATS, MAX_PIXELS
+from isthmus.images.opening import FORMATS, MAX_PIXELS, pillow_limits
 from isthmus.images.reading import read
 from isthmus.images.sample_range import Range
 from isthmus.images.store import ImageSet, Pixels

@@ -12,9 +12,8 @@ from isthmus.images import pool
 from isthmus.images.cache import cache_folder, memory_bytes
 from isthmus.images.conform import check_request
 from isthmus.images.formats import Header, decode
-from isthmus.images.limits import pillow_limits
 from isthmus.images.listing import ImageFile, Listing, labels_of, list_images
-from isthmus.images.opening import MAX_PIXELS, ImageFileError
+from isthmus.images.opening import MAX_PIXELS, ImageFileError, pillow_limits
 from isthmus.images.runs import Runs, look
 from isthmus.images.sample_range import Range
 from isthmus.images.shards import find_shards, list_shards

@@ -1,25 +1,116 @@
 """Data sets by name: `mnist`, `fashion-mnist`, `cifar10`, `fashion-sample`, each with `:train` or `:test`.
 
 Looked for in `$ISTHMUS_DATA/NAME`, then where Debian's dataset-* packages put them, then in the cache folder;
-then downloaded into the cache. `fashion-sample` ships with the package.
+then downloaded into the cache, with their checksums verified. `fashion-sample` ships with the package, and so
+does one photograph.
 """
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
-from isthmus.errors import DataError, UsageError, nearest
+import numpy as np
+import numpy.typing as npt
+
+from isthmus.errors import DataError, OutputError, UsageError, nearest
 from isthmus.images.arrays import read_npz
 from isthmus.images.cache import cache_folder
-from isthmus.images.cifar import read_cifar10
-from isthmus.images.download import download
-from isthmus.images.idx import read_idx_set
-from isthmus.images.registry import NAMES, REGISTRY, SAMPLE, NamedSet
+from isthmus.images.idx import read_cifar10, read_idx_set
+from isthmus.images.registry import NAMES, REGISTRY, SAMPLE, NamedSet, RemoteFile
 from isthmus.images.store import ImageSet
 from isthmus.messages import Message
 from isthmus.wording import format_count
+
+PHOTO = Path(__file__).parent / "sample" / "coffee.png"
+
+
+def sample_photo() -> npt.NDArray[np.uint8]:
+    """`(256, 384, 3)` uint8. No shipped model was trained on it."""
+    from PIL import Image
+
+    with Image.open(PHOTO) as picture:
+        return np.asarray(picture.convert("RGB"))
+
+
+_TIMEOUT_SECONDS = 30
+
+
+def download(name: str, file: RemoteFile, base: str, folder: Path) -> Path:
+    """Download `file` of the set `name` into `folder`, from `$ISTHMUS_MIRROR`/name/ or else from `base`.
+
+    Raises:
+        DataError: no network, no such file there, or another checksum; `folder` is then as before.
+    """
+    import pooch
+
+    mirror = os.environ.get("ISTHMUS_MIRROR")
+    url = f"{mirror.rstrip('/')}/{name}/{file.name}" if mirror else base + file.name
+    pooch.get_logger().setLevel(logging.WARNING)
+    downloader = pooch.HTTPDownloader(
+        progressbar=_Progress(file.name), timeout=_TIMEOUT_SECONDS, chunk_size=1 << 16
+    )
+    hint = f"put {file.name} into {folder} or into $ISTHMUS_DATA/{name}"
+    try:
+        known = f"md5:{file.md5}"
+        pooch.retrieve(url, known_hash=known, fname=file.name, path=folder, downloader=downloader)
+    except ValueError as error:
+        reason = "its checksum is wrong" if "hash" in str(error) else " ".join(str(error).split())
+        raise DataError(
+            "{name}: {url} was not kept: {reason}",
+            id="data.download-not-kept",
+            hint=hint,
+            name=name,
+            url=url,
+            reason=reason,
+        ) from None
+    except OSError as error:  # what requests raises derives from OSError
+        if error.errno is not None:
+            raise OutputError(
+                "cannot write into {folder}: {reason}",
+                id="output.folder-problem",
+                folder=folder,
+                reason=error.strerror or error,
+            ) from None
+        response = getattr(error, "response", None)
+        code = getattr(response, "status_code", None)
+        reason = f"the server answered {code}" if code else f"no connection ({type(error).__name__})"
+        raise DataError(
+            "{name}: cannot download {url}: {reason}",
+            id="data.download-failed",
+            hint=hint,
+            name=name,
+            url=url,
+            reason=reason,
+        ) from None
+    return folder / file.name
+
+
+class _Progress:
+    """What pooch calls while downloading; writes one line on a terminal, and nothing elsewhere."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.total = 0
+        self.done = 0
+
+    def update(self, count: int) -> None:
+        self.done += count
+        if sys.stderr.isatty():
+            share = f"{min(1.0, self.done / self.total):4.0%}" if self.total else f"{self.done >> 20} MB"
+            sys.stderr.write(f"\rdownloading {self.name} {share}")
+            sys.stderr.flush()
+
+    def reset(self) -> None:
+        self.done = 0
+
+    def close(self) -> None:
+        if sys.stderr.isatty():
+            sys.stderr.write("\n")
+
 
 SYSTEM_FOLDER = Path("/usr/share/datasets")
 SAMPLE_FOLDER = Path(__file__).parent / "sample"

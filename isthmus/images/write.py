@@ -16,12 +16,11 @@ from isthmus.atomic import write_bytes
 from isthmus.errors import OutputError
 from isthmus.images.bands import MAX_CHANNELS
 from isthmus.images.conform import to_channels, to_dtype
-from isthmus.images.limits import pillow_limits
-from isthmus.images.metadata import Metadata
+from isthmus.images.metadata import Metadata, pillow_options, with_png_metadata
+from isthmus.images.opening import pillow_limits
 from isthmus.images.png_chunks import encode_deep_png
 from isthmus.images.store import SAMPLE_TYPES, Pixels
 from isthmus.images.tiff_writing import encode_tiff
-from isthmus.images.written_metadata import pillow_options, with_png_metadata
 
 # Suffix -> Pillow's format and the options that keep pixels as they are, or nearly so where the format
 # cannot.

@@ -32,7 +32,7 @@ class TrainConfig:
         patience: training ends after so many validations in a row that were clearly above the best; 0: never.
         balance: draw classes equally often.
         augment_orientations: mirror and turn training examples at random; for images without an up.
-        names_from: a list of names, see `isthmus.images.only`: no other images are used.
+        names_from: a list of names, see `isthmus.images.subsets`: no other images are used.
         limit: at most so many images, evenly spaced.
         groups: images that are held out together, see `isthmus.images.grouping`.
         cache: a folder for the decoded pixels of a folder or of tar shards, see `isthmus.read`.

@@ -11,12 +11,10 @@ from isthmus.errors import DataError, UsageError
 from isthmus.images.cache import cache_folder
 from isthmus.images.conform import conform
 from isthmus.images.grouping import number_groups
-from isthmus.images.inventory import Inventory, inventory_of
-from isthmus.images.only import keep_named
 from isthmus.images.reading import read
-from isthmus.images.split import hold_out
+from isthmus.images.shards import Inventory, inventory_of
 from isthmus.images.store import ImageSet
-from isthmus.images.subsets import even_rows, sample_evenly
+from isthmus.images.subsets import even_rows, hold_out, keep_named, sample_evenly
 from isthmus.metrics.noise import estimate_sigma
 from isthmus.model.recipe import Recipe
 from isthmus.training.config import TrainConfig

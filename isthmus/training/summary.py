@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from isthmus.images.inventory import inventory_of
+from isthmus.images.shards import inventory_of
 from isthmus.messages import describe_messages
 from isthmus.training.data import TrainingData
 from isthmus.training.record import TrainRecord
