@@ -1,4 +1,8 @@
-"""`TrainingData`: the images that a training sees and those that it is validated on."""
+"""`TrainingData`: the images that a training sees and those that it is validated on.
+
+`settle_pairs` decides for training on pairs which recipes can learn from them, and the channels of their
+targets.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.errors import DataError, UsageError
+from isthmus.errors import DataError, Hint, UsageError
 from isthmus.images.cache import cache_folder
 from isthmus.images.conform import conform
 from isthmus.images.grouping import number_groups
@@ -16,12 +20,53 @@ from isthmus.images.shards import Inventory, inventory_of
 from isthmus.images.store import ImageSet
 from isthmus.images.subsets import even_rows, hold_out, keep_named, sample_evenly
 from isthmus.metrics.noise import estimate_sigma
+from isthmus.model import axes
 from isthmus.model.recipe import Recipe
 from isthmus.training.config import TrainConfig
 from isthmus.training.crop_plan import CropPlan, plan_crops
 from isthmus.training.distributed import SINGLE_PROCESS, ProcessGroup
-from isthmus.training.pairs import settle_pairs
 from isthmus.wording import format_count
+
+DEFAULT_RECIPE = "transform-pairs"
+
+
+def settle_pairs(recipe: Recipe, images: ImageSet) -> Recipe:
+    """The recipe for these images: for pairs with the channels of their targets, else as it is.
+
+    Raises:
+        UsageError: a recipe for pairs without targets, or targets for a recipe that makes its own inputs.
+    """
+    outputs = images.target_channels
+    corruption = recipe.corruption
+    if outputs == 0:
+        if corruption.is_paired:
+            raise UsageError(
+                "recipe {recipe} learns from pairs: give the images that inputs should become",
+                id="pairs.needed",
+                hint=Hint.add(target="DIR"),
+                recipe=recipe.name,
+            )
+        return recipe
+    if corruption.is_paired:
+        if corruption.target_channels not in (None, outputs):
+            raise UsageError(
+                "corruption.outputs={target_channels}, and the targets have {outputs} channels",
+                id="pairs.target-channels",
+                target_channels=corruption.target_channels,
+                outputs=outputs,
+            )
+        return recipe.with_settings({"corruption.outputs": outputs})
+    if not corruption.is_identity:
+        raise UsageError(
+            "recipe {recipe} makes its inputs itself (corruption {corruption}): for pairs choose "
+            "{default_recipe}, or a recipe without a corruption",
+            id="pairs.corruption",
+            recipe=recipe.name,
+            corruption=corruption.kind,
+            default_recipe=DEFAULT_RECIPE,
+        )
+    return replace(recipe, corruption=axes.Pairs(outputs=outputs))
+
 
 MAX_NOISE_IMAGES = 32
 

@@ -29,9 +29,9 @@ from isthmus.training.players import (
     Logged,
     accumulate_gradients,
     generator_for,
+    step_seed,
     takes_chunks,
 )
-from isthmus.training.seeds import step_seed
 
 _DRAWS: tuple[Any, ...] = (torch.rand, torch.randn, torch.randint)
 

@@ -18,11 +18,10 @@ from isthmus.interruption import Interruption
 from isthmus.model import axes
 from isthmus.model.objective import Objective, Term
 from isthmus.model.trace import Corrupted, Latent, NoNetwork, Trace
+from isthmus.training.callbacks import Listener, stop_on_signal
 from isthmus.training.data import TrainingData
-from isthmus.training.interrupt import stop_on_signal
 from isthmus.training.plan import TrainPlan
 from isthmus.training.players import Player
-from isthmus.training.progress import Listener
 from isthmus.training.trainer import Trainer
 
 

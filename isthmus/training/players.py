@@ -2,6 +2,8 @@
 
 A plain autoencoder is one player. An adversarial autoencoder is two, a VAE-GAN three (encoder, decoder,
 critic), each with its own gradient route: a player's loss reaches its own parameters only.
+
+`step_seed` and `generator_for` give the random numbers of a step.
 """
 
 from __future__ import annotations
@@ -220,3 +222,11 @@ class LocalGradients:
 def generator_for(learner: Learner, seed: int) -> torch.Generator:
     """A generator with this seed on the learner's device."""
     return torch.Generator(device=next(learner.module.parameters()).device).manual_seed(seed)
+
+
+def step_seed(seed: int, step: int) -> int:
+    """A 63-bit seed from two numbers, well mixed (splitmix64; Steele et al. 2014)."""
+    z = (seed * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9 + 0x94D049BB133111EB) & (2**64 - 1)
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & (2**64 - 1)
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & (2**64 - 1)
+    return (z ^ (z >> 31)) >> 1

@@ -22,21 +22,18 @@ from isthmus.model.loading import ModelLike
 from isthmus.model.recipe import Recipe
 from isthmus.model.recipes import resolve_recipe
 from isthmus.outputs import check_output, path_exists
-from isthmus.threads import limited
 from isthmus.training import checkpoint as checkpoints
-from isthmus.training.allocator import kept_memory
-from isthmus.training.callbacks import check_callbacks
-from isthmus.training.clock import Clock, monotonic
+from isthmus.training.callbacks import check_callbacks, stop_on_signal
 from isthmus.training.config import TrainConfig
-from isthmus.training.denormals import flushed_denormals
 from isthmus.training.diagnosis.diagnose import findings
 from isthmus.training.diagnosis.finding import Finding
 from isthmus.training.diagnosis.observed import FEW, observe
 from isthmus.training.distributed import LostError, ProcessGroup, join_processes
-from isthmus.training.interrupt import stop_on_signal
 from isthmus.training.losses import DivergedError
 from isthmus.training.players import AutoencoderLearner
-from isthmus.training.record import TrainRecord
+from isthmus.training.process_settings import training_settings
+from isthmus.training.resume import TrainRecord
+from isthmus.training.stopwatch import Clock, monotonic
 from isthmus.training.summary import summarise
 from isthmus.training.trainer import Trainer
 from isthmus.training.trainer_setup import (
@@ -48,9 +45,7 @@ from isthmus.training.trainer_setup import (
 )
 
 
-@limited()
-@flushed_denormals()
-@kept_memory()
+@training_settings()
 def train_model(
     data: Any,
     config: TrainConfig,
