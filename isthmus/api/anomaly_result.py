@@ -187,7 +187,7 @@ class AnomalyResult(PictureResult):
 
         from isthmus.features.anomalies import map_with
         from isthmus.features.marked_regions import mark_pixels
-        from isthmus.features.occlusion import show_map
+        from isthmus.features.units import show_map
         from isthmus.threads import limited
 
         picture = self._source.read(row)

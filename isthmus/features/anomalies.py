@@ -243,7 +243,7 @@ def score_maps(
     model: Autoencoder, readout: FeatureExtractor, detector: Detector, images: ImageSet
 ) -> list[Scores]:
     """The map that each image's score is read from: `(H, W)`, of the image's own size; see `show_map`."""
-    from isthmus.features.occlusion import show_map
+    from isthmus.features.units import show_map
 
     pictures = Pictures(images)
     maps = map_with(model, readout, detector, pictures)

@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from isthmus.model import axes
+from isthmus.model.axes.point import network_of
 from isthmus.model.backbones.interface import Plan
-from isthmus.model.batch_mean import over_batch
-from isthmus.model.networks import network_of
+from isthmus.model.bottlenecks.interface import over_batch
 from isthmus.model.objective import Term
 from isthmus.model.recipe import Recipe
 from isthmus.model.trace import Trace

@@ -15,9 +15,8 @@ from isthmus.images.subsets import even_rows, random_pieces
 from isthmus.machine import best_device
 from isthmus.messages import Message
 from isthmus.metrics.patch_map import PatchMap
-from isthmus.model.allocation import TooLargeError, at_most
+from isthmus.model.allocation import TooLargeError, at_most, weights_bytes
 from isthmus.model.autoencoder import Autoencoder, build
-from isthmus.model.footprint import weights_bytes
 from isthmus.model.loading import ModelLike, load_shared
 from isthmus.model.recipe import Recipe
 

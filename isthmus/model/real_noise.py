@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from isthmus.model.axes.real_noise import RealNoise
+from isthmus.model.axes.corruption import RealNoise
 from isthmus.model.trace import Corrupted
 
 LUMINANCE = (0.299, 0.587, 0.114)

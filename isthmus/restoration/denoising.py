@@ -18,11 +18,10 @@ from isthmus.metrics.noise import Noise
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.loading import ModelLike, load_shared
 from isthmus.model.trace import Corrupted
-from isthmus.restoration import opponent
+from isthmus.restoration import arrays
 from isthmus.restoration.arrays import channels_of, colour_of, each, on_cpu, opaque_of
 from isthmus.restoration.noise_choice import DEJPEG, DenoisingPlan, plan_denoising
-from isthmus.restoration.orientations import check_ensemble, reconstruct
-from isthmus.restoration.pieces import can_be_cut, in_pieces, like, widened
+from isthmus.restoration.pieces import can_be_cut, check_ensemble, in_pieces, like, reconstruct, widened
 from isthmus.threads import limited
 
 MAX_SIGMA = 2550.0
@@ -201,8 +200,8 @@ def denoise_tensor(
     elif network.channels == images.shape[1]:
         found = _denoise_batch(network, images, levels, ensemble)
     elif network.channels == 1:
-        sigmas = noise.sigma * torch.tensor(opponent.SIGMAS, device=images.device).repeat(len(images))
-        found = opponent.from_planes(_denoise_batch(network, opponent.to_planes(images), sigmas, ensemble))
+        sigmas = noise.sigma * torch.tensor(arrays.SIGMAS, device=images.device).repeat(len(images))
+        found = arrays.from_planes(_denoise_batch(network, arrays.to_planes(images), sigmas, ensemble))
     else:
         found = _denoise_batch(network, images.expand(-1, 3, -1, -1), levels, ensemble).mean(1, keepdim=True)
     found = found.clamp(0, 1)

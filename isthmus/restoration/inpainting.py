@@ -16,11 +16,18 @@ from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.corruptions import holes
 from isthmus.model.fill import LEVELS, cells, fill_cells
 from isthmus.model.loading import ModelLike, load_shared
-from isthmus.restoration import opponent
+from isthmus.restoration import arrays
 from isthmus.restoration.arrays import channels_of, colour_of, each, on_cpu
 from isthmus.restoration.masks import from_picture, grow, of_picture
-from isthmus.restoration.orientations import check_ensemble, reconstruct
-from isthmus.restoration.pieces import Piece, can_be_cut, in_pieces, like, widened
+from isthmus.restoration.pieces import (
+    Piece,
+    can_be_cut,
+    check_ensemble,
+    in_pieces,
+    like,
+    reconstruct,
+    widened,
+)
 from isthmus.threads import limited
 
 SHIPPED = "photo-inpaint"
@@ -201,14 +208,14 @@ def _to_network(image: Tensor, channels: int) -> Tensor:
     """`(1, C, H, W)`: gray for a colour network as equal channels, colour for a gray one by planes."""
     if image.shape[1] == channels:
         return image
-    return image.expand(-1, 3, -1, -1) if channels == 3 else opponent.to_planes(image)
+    return image.expand(-1, 3, -1, -1) if channels == 3 else arrays.to_planes(image)
 
 
 def _from_network(image: Tensor, channels: int) -> Tensor:
     """The inverse of `_to_network`."""
     if image.shape[1] == channels:
         return image
-    return image.mean(1, keepdim=True) if channels == 1 else opponent.from_planes(image).clamp(0, 1)
+    return image.mean(1, keepdim=True) if channels == 1 else arrays.from_planes(image).clamp(0, 1)
 
 
 def _average_cells(known: Any, missing: Tensor) -> Tensor:

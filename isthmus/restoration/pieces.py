@@ -1,13 +1,17 @@
-"""Images of any size through a network in bounded memory: pieces that overlap; their inner parts are kept.
+"""A network on images of any size in bounded memory: overlapping pieces, whose inner parts are kept.
 
-A convolutional network without positions sees only so far. Where the overlap is as wide as what it sees, the
+The receptive field of a convolutional network without positions is limited. Where the overlap is as wide, the
 pieces together are what one pass over the whole image would give.
+
+`reconstruct` averages over the eight orientations of an image (Lim et al. 2017, "Enhanced deep residual
+networks for single image super-resolution", section 3.4): better, in eight times the time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,9 +19,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from isthmus.errors import Hint, UsageError
 from isthmus.images.array_format import to_batch
 from isthmus.images.sample_range import NOISY
 from isthmus.model.autoencoder import Autoencoder
+from isthmus.model.trace import Corrupted
 
 INNER = 768  # side of what is kept of a piece; a multiple of every stride and of the cells of `fill`
 MARGIN = 64  # of overlap on each side
@@ -110,3 +116,40 @@ def in_pieces(
 def like(image: Any) -> Any:
     """Room for an image of the same shape and sample type."""
     return torch.empty_like(image) if isinstance(image, Tensor) else np.empty(image.shape, image.dtype)
+
+
+ORIENTATIONS = 8  # four quarter turns, of the image and of its mirror image
+
+
+def check_ensemble(network: Autoencoder) -> None:
+    """Raises:
+    UsageError: the network was taught images one way up only.
+    """
+    if not network.summary.get("options", {}).get("turn"):
+        raise UsageError(
+            "an ensemble turns the image, and this model was trained on images one way up",
+            id="restoration.one-way-up",
+            hint=Hint.call("train", "DATA", recipe=network.recipe.name, augment_orientations=True),
+        )
+
+
+def reconstruct(network: Autoencoder, images: Tensor, seen: Corrupted | None, *, ensemble: bool) -> Tensor:
+    """`network.reconstruct_batch` of `(N, C, H, W)`, or its mean over all orientations."""
+    if not ensemble:
+        return network.reconstruct_batch(images, seen)
+    total = torch.zeros_like(images)
+    for way in range(ORIENTATIONS):
+        turn = partial(_rotate, way=way)
+        turned = None if seen is None else seen.mapped(turn)
+        total += _rotate_back(network.reconstruct_batch(turn(images), turned), way)
+    return total / ORIENTATIONS
+
+
+def _rotate(images: Tensor, way: int) -> Tensor:
+    mirrored = images.flip(-1) if way >= ORIENTATIONS // 2 else images
+    return torch.rot90(mirrored, way % 4, (-2, -1)).contiguous()
+
+
+def _rotate_back(images: Tensor, way: int) -> Tensor:
+    upright = torch.rot90(images, -(way % 4), (-2, -1))
+    return upright.flip(-1) if way >= ORIENTATIONS // 2 else upright

@@ -19,8 +19,8 @@ from isthmus.images.batches import Batches
 from isthmus.images.store import ImageSet, Indices
 from isthmus.machine import multiplies_bfloat16
 from isthmus.messages import Message, describe_messages, restore_message
+from isthmus.model.allocation import check_memory
 from isthmus.model.attachment_check import sides, whole_number
-from isthmus.model.footprint import check_memory
 from isthmus.model.recipe import Recipe
 from isthmus.training.config import TrainConfig
 from isthmus.training.crop_plan import SHORT_STEPS, CropPlan, choose_batch, choose_short_batch, epochs_of

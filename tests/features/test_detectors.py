@@ -23,7 +23,6 @@ from isthmus.features.detector_choice import (
     make_plan,
 )
 from isthmus.features.marked_regions import find_boxes, mark_pixels
-from isthmus.features.occlusion import show_map
 from isthmus.features.picture_looks import find_near_copies, list_differences, looks_to_facts, measure_look
 from isthmus.features.picture_scores import Part, Picture, assemble, map_pictures, shrink_pixels
 from isthmus.features.planted_defects import CONTRAST, PlantedKind, plant_defect
@@ -35,6 +34,7 @@ from isthmus.features.power_rows import (
     power_to_facts,
 )
 from isthmus.features.readout import fit_extractor
+from isthmus.features.units import show_map
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
 

@@ -11,9 +11,8 @@ import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch.distributions import Bernoulli, Normal
 
-from isthmus.model.image_sum import parse_sum
-from isthmus.model.image_terms import IMAGE_TERMS
-from isthmus.model.networks import resolve
+from isthmus.model.axes.point import resolve
+from isthmus.model.image_terms import IMAGE_TERMS, parse_sum
 from isthmus.model.objective import Objective, Term, code_terms, image_terms
 from isthmus.model.recipe import Recipe
 from isthmus.model.terms import PSNR_CEILING

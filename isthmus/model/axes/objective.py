@@ -1,12 +1,83 @@
-"""The objective: what is asked of the images that come out."""
+"""The objective, the critic (a second player), and the optimiser.
+
+A critic's `network` is called with `(settings, plan)` and gives a `Critic`, which defines the loss of each
+player.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar, Literal
 
-from isthmus.model.image_sum import parse_sum, terms_of
-from isthmus.model.image_terms import IMAGE_TERMS, ImageTerm
+from isthmus.messages import Message
+from isthmus.model.axes.point import Point, Refusal
+from isthmus.model.image_terms import IMAGE_TERMS, ImageTerm, parse_sum, terms_of
 from isthmus.model.setting import Settings, setting
+
+
+class Critic(Point):
+    """Base of all critics.
+
+    Attributes:
+        judges: what it is shown, "codes" or "images"; "" where there is no critic.
+        targets_normal: codes are drawn towards the standard normal distribution.
+        draws_per_image: all that it draws has the images as its first axis, so that processes can share it.
+    """
+
+    axis: ClassVar[str] = "critic"
+    judges: ClassVar[str] = ""
+    targets_normal: ClassVar[bool] = False
+    draws_per_image: ClassVar[bool] = False
+
+    @property
+    def weight(self) -> float:
+        """What its verdict weighs in the objective."""
+        return 0.0
+
+    @property
+    def rate(self) -> float:
+        """Its own learning rate."""
+        return 0.0
+
+    def private_refusal(self) -> Refusal | None:
+        if not self.judges:
+            return super().private_refusal()
+        return Refusal(
+            Message(
+                "a critic is a second player whose gradients would need a budget too", id="private.critic"
+            ),
+            "critic=none",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoCritic(Critic):
+    kind: ClassVar[str] = "none"
+    may_be_private = may_distribute = may_export = draws_per_image = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnCodes(Critic):
+    kind: ClassVar[str] = "on-codes"
+    network = "isthmus.model.critics:CodeCritic"
+    judges = "codes"
+    may_distribute = may_export = targets_normal = draws_per_image = True
+    weight: float = setting(0.02, "weight of looking like the prior", low=0.0)
+    width: int = setting(256, "hidden units of the critic", low=1, high=8192)
+    rate: float = setting(5e-4, "the critic's learning rate", low=0.0)
+    smooth: float = setting(1.0, "weight γ of the critic's squared gradient at both kinds of codes", low=0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnImages(Critic):
+    kind: ClassVar[str] = "on-images"
+    network = "isthmus.model.critics:ImageCritic"
+    judges = "images"
+    may_distribute = may_export = draws_per_image = True
+    weight: float = setting(0.01, "weight of looking real, beside the image terms", low=0.0)
+    features: float = setting(0.1, "weight of matching the critic's features", low=0.0)
+    width: int = setting(32, "channels of the critic's first layer", low=1, high=1024)
+    rate: float = setting(4e-4, "the critic's learning rate", low=0.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,3 +101,53 @@ class Objective(Settings):
     def has_likelihood(self) -> bool:
         """Whether any of the terms is a likelihood."""
         return any(term.is_likelihood for term in self.terms)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimiser(Settings):
+    name: Literal["adamw", "sgd", "gd"] = setting(
+        "adamw", "AdamW, SGD with momentum, or full-batch gradient descent"
+    )
+    rate: float | None = setting(None, "peak learning rate; auto: 0.002 adamw, 0.1 sgd, 0.5 gd", low=0.0)
+    batch: int | None = setting(None, "images per step; auto: by image size; gd always takes all", low=1)
+    epochs: float | None = setting(
+        None, "length, in passes over the images, where none is asked for; auto: five minutes", low=1e-3
+    )
+    momentum: float = setting(0.9, "memory of gradients: of sgd, first β of adamw", low=0.0, high=0.9999)
+    beta2: float = setting(0.99, "memory of squared gradients: second β of adamw", low=0.0, high=0.99999)
+    weight_decay: float = setting(0.0, "decoupled decay of matrices and kernels", low=0.0)
+    schedule: Literal["constant", "cosine", "step"] = setting("cosine", "how the rate falls")
+    warmup: float = setting(0.02, "share of the training over which the rate rises", low=0.0, high=1.0)
+    drops: int = setting(3, "step schedule: how many equally spaced drops", low=1, high=100)
+    factor: float = setting(
+        0.3, "step schedule: the rate is multiplied by this at each drop", low=0.0, high=1.0
+    )
+    clip: float = setting(1.0, "largest gradient norm; 0 switches clipping off", low=0.0)
+    ema: float = setting(
+        0.995, "decay of the averaged weights that are validated and kept; 0 is off", low=0.0, high=0.99999
+    )
+
+    @property
+    def takes_all_images(self) -> bool:
+        """Whether every step sees all images, in chunks, instead of a batch."""
+        return self.name == "gd"
+
+    @property
+    def is_adaptive(self) -> bool:
+        """Whether every weight has a step length of its own, the first as long as any."""
+        return self.name == "adamw"
+
+    @property
+    def moments_per_weight(self) -> int:
+        """Numbers that it remembers for each weight."""
+        return {"adamw": 2, "sgd": 1, "gd": 0}[self.name]
+
+    @property
+    def usual_rate(self) -> float:
+        """The peak learning rate where none is asked for."""
+        return {"adamw": 2e-3, "sgd": 0.1, "gd": 0.5}[self.name]
+
+    @property
+    def peak_rate(self) -> float:
+        """The learning rate asked for, or the usual one."""
+        return self.usual_rate if self.rate is None else self.rate

@@ -19,8 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from isthmus.model import axes
-from isthmus.model.backbones.initial import silence
 from isthmus.model.backbones.interface import Decoder, Encoder, Entry, Features, PatchLayer, Plan
+from isthmus.model.backbones.linear_path import silence
 from isthmus.model.positions import position_map
 from isthmus.model.recipe import Recipe
 

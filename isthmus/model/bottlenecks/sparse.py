@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from isthmus.model import axes
-from isthmus.model.batch_mean import over_batch
-from isthmus.model.bottlenecks.interface import Bottleneck
+from isthmus.model.bottlenecks.interface import Bottleneck, over_batch
 from isthmus.model.geometry import Geometry
 from isthmus.model.recipe import Recipe
 from isthmus.model.trace import Latent, Trace

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from statistics import mean, median
 
 from isthmus.errors import Hint
-from isthmus.model.image_sum import parse_sum
+from isthmus.model.image_terms import parse_sum
 from isthmus.model.recipe import Recipe
 from isthmus.training.diagnosis.finding import Finding, change_setting
 from isthmus.training.schedule import Schedule
