@@ -48,7 +48,8 @@ from isthmus.model.axes.corruption import (
     SaltPepper,
     SyntheticDefects,
 )
-from isthmus.model.axes.objective import Critic, NoCritic, Objective, OnCodes, OnImages, Optimiser
+from isthmus.model.axes.critic import Critic, NoCritic, OnCodes, OnImages
+from isthmus.model.axes.objective import Objective, Optimiser
 from isthmus.model.axes.point import AXES, Point, Refusal
 from isthmus.model.axes.positions import (
     Coordinates,
