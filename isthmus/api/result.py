@@ -278,7 +278,7 @@ class PictureResult(Result):
         Args:
             path: ends with one of `formats`; for some results also a folder, see their class.
             force: replace existing files.
-            scale: enlarge pictures by this whole factor; by default small images are enlarged so that they
+            scale: enlarge a picture by this whole factor; by default small images are enlarged so that they
                 can be seen.
 
         Raises:

@@ -10,7 +10,6 @@ not passed on.
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -18,6 +17,7 @@ import click
 
 from isthmus.api.result import Result
 from isthmus.cli.console import Console
+from isthmus.cli.docstrings import parse_docstring
 from isthmus.cli.output_options import output_options
 from isthmus.cli.parameters import MAX_PIXELS, Override, alias_name, make_alias, make_option
 from isthmus.cli.use_call import UseCall
@@ -148,22 +148,3 @@ def _save_parameters(result: type[Result] | None) -> list[inspect.Parameter]:
 
 def _is_required(signature: inspect.Signature, name: str) -> bool:
     return signature.parameters[name].default is inspect.Parameter.empty
-
-
-def parse_docstring(function: Callable[..., Any]) -> tuple[str, dict[str, str]]:
-    """The paragraphs before `Args:` and the text of each argument."""
-    text = inspect.getdoc(function) or ""
-    head, _, rest = text.partition("\nArgs:\n")
-    head = head.partition("\nRaises:\n")[0].partition("\nExamples:\n")[0].partition("\nReturns:\n")[0]
-    found: dict[str, str] = {}
-    name = ""
-    for line in rest.splitlines():
-        if line and not line.startswith(" "):
-            break
-        begin = re.match(r"    ([a-z_]+): (.*)", line)
-        if begin:
-            name = begin[1]
-            found[name] = begin[2]
-        elif name and line.strip():
-            found[name] += " " + line.strip()
-    return head.strip(), found
