@@ -18,7 +18,7 @@ from isthmus.version import __version__
 
 @dataclass(frozen=True)
 class Entry:
-    """One command: its name, its home in this folder ("module:attribute"), its line and section in `--help`."""
+    """One command: its name, its home in this folder ("module:attribute"), its help and section."""
 
     name: str
     home: str

@@ -254,8 +254,8 @@ def metadata(path: Source) -> tuple[bytes | None, bytes | None]:
     Raises:
         ImageFileError: the file cannot be opened.
     """
-    found = read_metadata(path)
-    return found.exif, found.icc
+    metadata_read = read_metadata(path)
+    return metadata_read.exif, metadata_read.icc
 
 
 def header_of(image: Image.Image | DeepImage) -> Header:
@@ -308,13 +308,13 @@ def pixels_from(
         load_tiff(image)
     else:
         image.load()
-    found = (
+    pixels = (
         raw_pixels_of(image, alpha=alpha)
         if raw
         else pixels_of(image, alpha=alpha, value_range=value_range, bounds=bounds)
     )
     # After load(): TIFF turns itself there and drops the tag, and PNG may have found its EXIF block late.
-    return _upright(found, _orientation(image))
+    return _upright(pixels, _orientation(image))
 
 
 def _orientation(image: Image.Image) -> int:

@@ -180,14 +180,14 @@ def _read(stream: IO[bytes], path: str | Path, most: int, max_pixels: int) -> np
     while len(data) <= expected and (part := stream.read(min(1 << 24, expected + 1 - len(data)))):
         data += part
     if len(data) != expected:
-        found = "more" if len(data) > expected else f"only {len(data)}"
+        held = "more" if len(data) > expected else f"only {len(data)}"
         raise DataError(
             "{path}: the idx header promises {shape} = {expected} bytes, the file holds {given}",
             id="data.idx-length",
             path=path,
             shape=text,
             expected=expected,
-            given=found,
+            given=held,
         )
     return np.frombuffer(data, dtype=np.uint8).reshape(shape)
 
@@ -221,18 +221,18 @@ def read_idx_set(
     beside = labels_beside(path) if labels is None else Path(labels)
     numbers: npt.NDArray[np.int64] | None = None
     if beside is not None:
-        found = read_idx(beside)
-        if found.shape != pixels.shape[:1]:
-            given = "×".join(map(str, found.shape))
+        label_array = read_idx(beside)
+        if label_array.shape != pixels.shape[:1]:
+            label_shape = "×".join(map(str, label_array.shape))
             raise DataError(
                 "{labels_path}: {labels} labels for {images} in {path}",
                 id="data.idx-labels-count",
                 labels_path=beside,
-                labels=given,
+                labels=label_shape,
                 images=format_count(len(pixels), "image"),
                 path=path,
             )
-        numbers = found.astype(np.int64)
+        numbers = label_array.astype(np.int64)
     return ImageSet(
         pixels=pixels[..., None] if pixels.ndim == 3 else pixels,
         names=tuple(map(str, range(len(pixels)))),

@@ -59,7 +59,9 @@ class UnreadFiles:
             shown: what to call it.
         """
         lower = name.lower()
-        suffix = next((one for one in _DOUBLE if lower.endswith(one)), lower[max(lower.rfind("."), 0) :])
+        suffix = next(
+            (double for double in _DOUBLE if lower.endswith(double)), lower[max(lower.rfind("."), 0) :]
+        )
         if (place := _BY_SUFFIX.get(suffix)) is not None and not name.startswith("."):
             self._names.setdefault(place, []).append(shown)
 
@@ -145,7 +147,7 @@ def list_images(folder: str | Path, *, most: int | None = None) -> Listing:
         TooManyError: there are more than `most`.
     """
     top = Path(folder)
-    found: list[ImageFile] = []
+    files: list[ImageFile] = []
     skipped: list[Skipped] = []
     unread, archives = UnreadFiles(), list[str]()
     other: Hint | None = None
@@ -153,7 +155,7 @@ def list_images(folder: str | Path, *, most: int | None = None) -> Listing:
     entries = 0
     for place, parts, names in walk_folder(top, skipped):
         entries += 1 + len(names)
-        if most is not None and (len(found) > most or entries > 10 * most + 10_000):
+        if most is not None and (len(files) > most or entries > 10 * most + 10_000):
             raise TooManyError(
                 "{folder}: more than {most:,} images", id="data.too-many-images", folder=folder, most=most
             )
@@ -162,7 +164,7 @@ def list_images(folder: str | Path, *, most: int | None = None) -> Listing:
         start, label = "".join(f"{part}/" for part in below), below[0] if below else None
         for name in names:
             if name[max(name.rfind("."), 0) :].lower() in SUFFIXES and not name.startswith("."):
-                found.append(ImageFile(inside + name, start + _printable(name), label))
+                files.append(ImageFile(inside + name, start + _printable(name), label))
                 continue
             unread.add(name, start + _printable(name))
             if name.lower().endswith(".tar") and not name.startswith("."):
@@ -172,7 +174,7 @@ def list_images(folder: str | Path, *, most: int | None = None) -> Listing:
             elif name.endswith(".isth"):
                 other = Hint.call("decompress_files", os.fspath(folder), out="FOLDER")
     notes = unread.notes()
-    if not found:
+    if not files:
         unlisted = f"; {skipped[0].name} {skipped[0].reason}" if skipped else ""
         raise DataError(
             "{folder}: no images in it (kinds read: {kinds}){unlisted}",
@@ -188,7 +190,7 @@ def list_images(folder: str | Path, *, most: int | None = None) -> Listing:
         )
     if archives:
         notes = (*notes, note_archives(archives))
-    ordered = sorted(found, key=lambda file: (file.name.split("/"), file.place))
+    ordered = sorted(files, key=lambda file: (file.name.split("/"), file.place))
     return Listing(ordered, tuple(skipped), notes + _note_loose(ordered))
 
 
@@ -274,20 +276,20 @@ def _unlistable(top: Path, error: OSError) -> DataError:
     )
 
 
-def labels_of(files: list[ImageFile], kept: list[ImageFile]) -> tuple[Indices | None, tuple[str, ...]]:
-    """(labels of `kept`, class names); (None, ()) unless every one of `files` lies in a sub-folder.
+def labels_of(files: list[ImageFile], readable: list[ImageFile]) -> tuple[Indices | None, tuple[str, ...]]:
+    """(labels of `readable`, class names); (None, ()) unless every one of `files` lies in a sub-folder.
 
     Classes are counted over all files, so that a broken one does not renumber the others.
     """
-    found = {file.label for file in files if file.label is not None}
+    labels = {file.label for file in files if file.label is not None}
     if any(file.label is None for file in files):
         return None, ()
     numbers = any(file.member is not None for file in files) and all(
-        name.isdecimal() and len(name) < 19 for name in found
+        name.isdecimal() and len(name) < 19 for name in labels
     )
-    classes = tuple(sorted(found, key=int) if numbers else sorted(found))
+    classes = tuple(sorted(labels, key=int) if numbers else sorted(labels))
     number = {name: i for i, name in enumerate(classes)}
-    return np.array([number[file.label or ""] for file in kept], dtype=np.int64), classes
+    return np.array([number[file.label or ""] for file in readable], dtype=np.int64), classes
 
 
 def _printable(name: str) -> str:

@@ -90,8 +90,8 @@ def read_metadata(path: Source) -> Metadata:
             image = Image.open(stream, formats=FORMATS)
         except OSError:
             return Metadata()
-        found = metadata_of(image)
-        return _with_chunks(found, stream) if image.format == "PNG" else found
+        metadata = metadata_of(image)
+        return _with_chunks(metadata, stream) if image.format == "PNG" else metadata
 
 
 def metadata_of(image: Image.Image) -> Metadata:
@@ -146,17 +146,17 @@ def _tiff_resolution(first: Directory) -> tuple[float, float] | None:
         if entry is None or entry.kind != 5 or entry.count != 1:
             return None
         order = "little" if first.order == "<" else "big"
-        above, below = (int.from_bytes(entry.data[at : at + 4], order) for at in (0, 4))  # type: ignore[arg-type]
+        above, below = (int.from_bytes(entry.data[start : start + 4], order) for start in (0, 4))  # type: ignore[arg-type]
         if not above or not below:
             return None
         sides.append(above / below * (_INCHES_PER_CM if unit == 3 else 1))
     return _resolution(tuple(sides)) if unit in (2, 3) else None
 
 
-def _with_chunks(found: Metadata, stream: IO[bytes]) -> Metadata:
+def _with_chunks(metadata: Metadata, stream: IO[bytes]) -> Metadata:
     """The metadata of a PNG from its chunks, also from those behind the pixels."""
     stream.seek(0)
-    exif, xmp = found.exif, found.xmp
+    exif, xmp = metadata.exif, metadata.xmp
     texts: list[Chunk] = []
     colour: dict[bytes, Chunk] = {}
     for kind, body in read_chunks(stream, _COLOUR_CHUNKS | _TEXT_CHUNKS | {b"eXIf"}):
@@ -171,12 +171,12 @@ def _with_chunks(found: Metadata, stream: IO[bytes]) -> Metadata:
             texts.append((kind, body))
     return Metadata(
         exif=exif,
-        icc=found.icc,
+        icc=metadata.icc,
         xmp=xmp,
-        dpi=found.dpi,
+        dpi=metadata.dpi,
         texts=tuple(texts),
         colour=tuple(colour.values()),
-        dropped=found.dropped,
+        dropped=metadata.dropped,
     )
 
 
@@ -194,9 +194,9 @@ def _fitting_profile(profile: bytes | None, *, converted: bool) -> tuple[bytes |
     return profile or None, ()
 
 
-def _resolution(given: Any) -> tuple[float, float] | None:
+def _resolution(value: Any) -> tuple[float, float] | None:
     try:
-        across, down = (float(side) for side in given)
+        across, down = (float(side) for side in value)
     except (TypeError, ValueError, ZeroDivisionError):
         return None
     return (across, down) if 0 < across < 1e6 and 0 < down < 1e6 else None

@@ -55,8 +55,8 @@ def download(name: str, file: RemoteFile, base: str, folder: Path) -> Path:
     )
     hint = f"put {file.name} into {folder} or into $ISTHMUS_DATA/{name}"
     try:
-        known = f"md5:{file.md5}"
-        pooch.retrieve(url, known_hash=known, fname=file.name, path=folder, downloader=downloader)
+        checksum = f"md5:{file.md5}"
+        pooch.retrieve(url, known_hash=checksum, fname=file.name, path=folder, downloader=downloader)
     except ValueError as error:
         reason = "its checksum is wrong" if "hash" in str(error) else " ".join(str(error).split())
         raise DataError(
@@ -149,23 +149,23 @@ def read_named(data: str) -> ImageSet:
             suggestion=nearest(split, _SPLITS),
         )
     if name == SAMPLE:
-        found = _from_folder("fashion-mnist", split, SAMPLE_FOLDER)
-        if found is None:
+        images = _from_folder("fashion-mnist", split, SAMPLE_FOLDER)
+        if images is None:
             raise DataError(
                 "{name}: {folder} is incomplete; install isthmus again",
                 id="data.sample-incomplete",
                 name=SAMPLE,
                 folder=SAMPLE_FOLDER,
             )
-        return replace(found, source=data)
+        return replace(images, source=data)
     for folder in _folders(name):
-        if (found := _from_folder(name, split, folder)) is not None:
-            return replace(found, source=data)
+        if (images := _from_folder(name, split, folder)) is not None:
+            return replace(images, source=data)
     for file in REGISTRY[name].splits[split]:
         download(name, file, REGISTRY[name].base, cache_folder() / name)
-    found = _from_folder(name, split, cache_folder() / name)
-    assert found is not None  # every file of the split has just been written there
-    return replace(found, source=data)
+    images = _from_folder(name, split, cache_folder() / name)
+    assert images is not None  # every file of the split has just been written there
+    return replace(images, source=data)
 
 
 def where(data: str) -> Path | None:
@@ -201,19 +201,19 @@ def _folders(name: str) -> list[Path]:
 
 
 def _from_folder(name: str, split: str, folder: Path) -> ImageSet | None:
-    known = REGISTRY[name]
+    entry = REGISTRY[name]
     if name == "cifar10":
-        return _cifar(known, split, folder)
-    images, labels = (_file(folder, file.name) for file in known.splits[split])
+        return _cifar(entry, split, folder)
+    images, labels = (_file(folder, file.name) for file in entry.splits[split])
     if images is None or labels is None:
         return None
-    return replace(read_idx_set(images, labels=labels), classes=known.classes)
+    return replace(read_idx_set(images, labels=labels), classes=entry.classes)
 
 
-def _cifar(known: NamedSet, split: str, folder: Path) -> ImageSet | None:
-    archive = folder / known.splits[split][0].name
+def _cifar(entry: NamedSet, split: str, folder: Path) -> ImageSet | None:
+    archive = folder / entry.splits[split][0].name
     if archive.is_file():
-        return read_cifar10(archive, split=split, classes=known.classes)
+        return read_cifar10(archive, split=split, classes=entry.classes)
     for name in _CIFAR_ARRAYS:
         path = folder / name
         if not path.is_file():
@@ -234,7 +234,7 @@ def _cifar(known: NamedSet, split: str, folder: Path) -> ImageSet | None:
             images=format_count(len(images), "training image"),
             path=path.name,
         )
-        return replace(images, classes=known.classes if images.labels is not None else (), notes=(note,))
+        return replace(images, classes=entry.classes if images.labels is not None else (), notes=(note,))
     return None
 
 

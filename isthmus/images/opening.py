@@ -211,10 +211,10 @@ def identify(stream: IO[bytes], max_pixels: int, bands: bool, page: int = 0) -> 
         stream.seek(0)
         if is_tiff(stream.read(4)):
             return open_bands(stream, max_pixels, page, bands=bands)
-        found = open_refused(stream, max_pixels)
-        if found is None:
+        refused = open_refused(stream, max_pixels)
+        if refused is None:
             raise
-        return found
+        return refused
     if page:
         image.seek(page)
     if image.format == "TIFF":

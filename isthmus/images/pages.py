@@ -67,7 +67,7 @@ class PageReader:
         shown = [round(float(info.get("duration") or 0)) for info in self._timing]
         loops = [info.get("loop") for info in self._timing]
         repeats = next((int(loop) for loop in loops if isinstance(loop, int)), None)
-        return Timing(tuple(one or MILLISECONDS for one in shown), repeats)
+        return Timing(tuple(milliseconds or MILLISECONDS for milliseconds in shown), repeats)
 
 
 @contextmanager

@@ -84,15 +84,15 @@ def decode_plain(several: Sequence[Plain]) -> Pixels:
     size = header.height * (1 + header.width * header.channels)
     above = bytes(1 + header.width * header.channels)
     rows = []
-    for one in several:
+    for png in several:
         stream = zlib.decompressobj()
         try:
-            found = stream.decompress(one.data, size + 1)
+            unpacked = stream.decompress(png.data, size + 1)
         except zlib.error as error:
             raise ValueError(str(error)) from None
-        if len(found) != size or not stream.eof or stream.unused_data:
+        if len(unpacked) != size or not stream.eof or stream.unused_data:
             raise ValueError("another number of rows than the header says")
-        rows += [above, found]
+        rows += [above, unpacked]
     tall = len(several) * (header.height + 1)
     mode = _MODES[header.channels]
     try:
@@ -106,19 +106,19 @@ def decode_plain(several: Sequence[Plain]) -> Pixels:
 def _compressed_rows(content: bytes) -> bytes | None:
     """The IDAT chunks' data, if they come last, all checksums are right and the other chunks are harmless."""
     parts: list[bytes] = []
-    at, end = 33, len(content) - len(_END)
-    while at < end:
-        if end - at < 12:
+    offset, end = 33, len(content) - len(_END)
+    while offset < end:
+        if end - offset < 12:
             return None
-        length, kind = _CHUNK.unpack_from(content, at)
-        last = at + 8 + length
-        if last + 4 > end or _CRC.unpack_from(content, last)[0] != zlib.crc32(content[at + 4 : last]):
+        length, kind = _CHUNK.unpack_from(content, offset)
+        last = offset + 8 + length
+        if last + 4 > end or _CRC.unpack_from(content, last)[0] != zlib.crc32(content[offset + 4 : last]):
             return None
         if kind == b"IDAT":
-            parts.append(content[at + 8 : last])
-        elif parts or not _harmless(kind, content[at + 8 : last]):
+            parts.append(content[offset + 8 : last])
+        elif parts or not _harmless(kind, content[offset + 8 : last]):
             return None
-        at = last + 4
+        offset = last + 4
     return (parts[0] if len(parts) == 1 else b"".join(parts)) or None
 
 
@@ -166,17 +166,17 @@ class Looked:
 
 def look(files: Sequence[ImageFile], *, max_pixels: int, value_range: Range | None = None) -> Looked:
     """Read the header of every file, and all that is in small ones."""
-    found = Looked([], [], [], [])
-    kept = 0
+    scan = Looked([], [], [], [])
+    held_bytes = 0
     for file in files:
         early: Plain | Pixels | str | None
         content = read_small(file.source)
         if content and value_range is None and (plain := read_plain(content, max_pixels=max_pixels)):
             header = plain.header
-            kept += len(plain.data)
-            early = plain if kept <= KEPT_BYTES else replace(plain, data=b"")
+            held_bytes += len(plain.data)
+            early = plain if held_bytes <= KEPT_BYTES else replace(plain, data=b"")
         else:
-            tiny = TINY_PIXELS if kept <= KEPT_BYTES else 0
+            tiny = TINY_PIXELS if held_bytes <= KEPT_BYTES else 0
             try:
                 header, early = glance(
                     file.source,
@@ -187,13 +187,13 @@ def look(files: Sequence[ImageFile], *, max_pixels: int, value_range: Range | No
                     bands=True,
                 )
             except ImageFileError as error:
-                found.skipped.append(Skipped(file.name, error.reason))
+                scan.skipped.append(Skipped(file.name, error.reason))
                 continue
-            kept += early.nbytes if isinstance(early, np.ndarray) else 0
-        found.files.append(file)
-        found.headers.append(header)
-        found.early.append(early)
-    return found
+            held_bytes += early.nbytes if isinstance(early, np.ndarray) else 0
+        scan.files.append(file)
+        scan.headers.append(header)
+        scan.early.append(early)
+    return scan
 
 
 @dataclass(frozen=True)
@@ -224,12 +224,12 @@ class Runs:
 
     def decode(self, run: range) -> list[Pixels | str]:
         """Each file's (H, W, C), or why it cannot be read."""
-        found: list[Pixels | str] = []
+        decoded: list[Pixels | str] = []
         for header, same in groupby(run, key=self._plain_header):
             indices = list(same)
             stack = None if header is None else self._stack(indices)
-            found += [self._one(i) for i in indices] if stack is None else self._fitted(stack)
-        return found
+            decoded += [self._one(i) for i in indices] if stack is None else self._fitted(stack)
+        return decoded
 
     def _plain_header(self, index: int) -> Header | None:
         return self.looked.headers[index] if isinstance(self.looked.early[index], Plain) else None

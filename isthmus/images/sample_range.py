@@ -41,19 +41,21 @@ class UnreadablePixelsError(ValueError):
         self.reason, self.hint = self.message, hint
 
 
-def check_range(given: Range | None) -> Range | None:
+def check_range(value_range: Range | None) -> Range | None:
     """The two numbers, as floats.
 
     Raises:
         UsageError: not two finite numbers in rising order.
     """
-    if given is None:
+    if value_range is None:
         return None
     try:
-        low, high = (float(one) for one in given)
+        low, high = (float(bound) for bound in value_range)
     except (TypeError, ValueError):
         raise UsageError(
-            "range must be (low, high), two numbers, not {given!r}", id="data.range-numbers", given=given
+            "range must be (low, high), two numbers, not {given!r}",
+            id="data.range-numbers",
+            given=value_range,
         ) from None
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise UsageError(
@@ -65,23 +67,23 @@ def check_range(given: Range | None) -> Range | None:
     return low, high
 
 
-def to_samples(pixels: Pixels, given: Range | None = None, *, bounds: Range = UNIT) -> Pixels:
+def to_samples(pixels: Pixels, value_range: Range | None = None, *, bounds: Range = UNIT) -> Pixels:
     """Any samples in the machine's byte order as they are kept: uint8, uint16, or float32.
 
     Args:
         pixels: of any shape; not written to, not copied where nothing changes.
-        given: the samples that stand for black and white; what lies between is mapped to [0, 1].
+        value_range: the samples that stand for black and white; what lies between is mapped to [0, 1].
         bounds: where floats may lie after that; UNIT, or NOISY for restoration.
 
     Returns:
-        uint8 and uint16 as they are (bool as black and white of 8 bits), all else and all with `given` as
-        float32 within the bounds.
+        uint8 and uint16 as they are (bool as black and white of 8 bits), all else and all with `value_range`
+        as float32 within the bounds.
 
     Raises:
         UnreadablePixelsError: another type, NaN, or samples outside; with the `range=` that may help.
         UsageError: an impossible range.
     """
-    low_high = check_range(given)
+    low_high = check_range(value_range)
     kind = pixels.dtype.kind
     if kind not in "biuf":
         raise UnreadablePixelsError(
@@ -112,7 +114,7 @@ def to_samples(pixels: Pixels, given: Range | None = None, *, bounds: Range = UN
     return result
 
 
-def check_span(low: float, high: float, dtype: str, given: Range | None, *, bounds: Range) -> bool:
+def check_span(low: float, high: float, dtype: str, value_range: Range | None, *, bounds: Range) -> bool:
     """Whether some of the samples, which lie from `low` to `high`, are to be clipped.
 
     Raises:
@@ -122,8 +124,12 @@ def check_span(low: float, high: float, dtype: str, given: Range | None, *, boun
         raise UnreadablePixelsError(
             "samples hold {what}", id="pixels.not-finite", what=_name_non_finite(low, high)
         )
-    if given is None and "float" not in dtype and dtype not in ("bool", "uint8", "uint16", "longdouble"):
-        hint = range_hint(low, high, whole=True)
+    if (
+        value_range is None
+        and "float" not in dtype
+        and dtype not in ("bool", "uint8", "uint16", "longdouble")
+    ):
+        hint = range_hint(low, high, is_integer=True)
         raise UnreadablePixelsError(
             "samples are {dtype}; images must be {kinds}",
             hint,
@@ -131,12 +137,12 @@ def check_span(low: float, high: float, dtype: str, given: Range | None, *, boun
             dtype=dtype,
             kinds=KINDS,
         )
-    black, white = given or UNIT
+    black, white = value_range or UNIT
     least, most = (black + bound * (white - black) for bound in bounds)
     beyond = max(least - low, high - most)
     if beyond > TOLERANCE * (white - black):
-        hint = range_hint(low, high, whole="float" not in dtype)
-        if given is None:
+        hint = range_hint(low, high, is_integer="float" not in dtype)
+        if value_range is None:
             raise UnreadablePixelsError(
                 "floats must lie in [{least:g}, {most:g}], these in [{low:g}, {high:g}]",
                 hint,
@@ -161,11 +167,12 @@ def check_span(low: float, high: float, dtype: str, given: Range | None, *, boun
     return beyond > 0
 
 
-def range_hint(low: float, high: float, *, whole: bool) -> Hint:
+def range_hint(low: float, high: float, *, is_integer: bool) -> Hint:
     """The `range` that samples from `low` to `high`, whole numbers or floats, were probably meant in."""
-    familiar = _FAMILIAR[2:] if whole else _FAMILIAR
+    familiar = _FAMILIAR[2:] if is_integer else _FAMILIAR
     black, white = next(
-        (one for one in familiar if one[0] <= low and high <= one[1]), (math.floor(low), math.ceil(high))
+        (candidate for candidate in familiar if candidate[0] <= low and high <= candidate[1]),
+        (math.floor(low), math.ceil(high)),
     )
     return Hint.add(range=(black, white))
 
@@ -209,13 +216,13 @@ class SampleScale:
     is_given: bool
 
     @classmethod
-    def of(cls, images: Array, given: Range | None) -> SampleScale:
+    def of(cls, images: Array, value_range: Range | None) -> SampleScale:
         """The scale of these images.
 
         Raises:
-            UsageError: `given` is not two numbers in rising order.
+            UsageError: `value_range` is not two numbers in rising order.
         """
-        if (span := check_range(given)) is not None:
+        if (span := check_range(value_range)) is not None:
             return cls(*span, images.dtype, is_given=True)
         if images.dtype in (np.uint8, np.uint16):
             return cls(0.0, float(np.iinfo(images.dtype).max), images.dtype, is_given=False)

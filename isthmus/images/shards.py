@@ -84,18 +84,18 @@ def list_shards(shards: list[Path], *, most: int | None = None) -> Listing:
         DataError: not an archive, damaged, or without a single image.
         TooManyError: there are more than `most`.
     """
-    found: list[ImageFile] = []
+    files: list[ImageFile] = []
     skipped: list[Skipped] = []
     for file in (file for shard in shards for file in _samples(shard, skipped)):
-        found.append(file)
-        if most is not None and len(found) > most:
+        files.append(file)
+        if most is not None and len(files) > most:
             raise TooManyError(
                 "{source}: more than {most:,} images",
                 id="data.archive-too-many-images",
                 source=shards[0],
                 most=most,
             )
-    if not found:
+    if not files:
         where = shards[0] if len(shards) == 1 else shards[0].parent
         raise DataError(
             "{where}: no images in the archive (kinds read: {kinds})",
@@ -103,7 +103,7 @@ def list_shards(shards: list[Path], *, most: int | None = None) -> Listing:
             where=where,
             kinds=KINDS,
         )
-    return Listing(found, tuple(skipped))
+    return Listing(files, tuple(skipped))
 
 
 def _samples(shard: Path, skipped: list[Skipped]) -> Iterator[ImageFile]:
@@ -227,7 +227,7 @@ def inventory_of(parts: Iterable[ImageSet]) -> Inventory:
     names: set[str] = set()
     for part in parts:
         names.update(part.names)
-        names.update(one.name for one in part.skipped)
+        names.update(skipped.name for skipped in part.skipped)
     return _inventory(names)
 
 

@@ -132,8 +132,8 @@ def keep_named(images: ImageSet, path: str | os.PathLike[str]) -> ImageSet:
     Raises:
         DataError: as `read_names`, or a name that is not in the set.
     """
-    wanted = set(read_names(path))
-    unknown = wanted.difference(images.names)
+    listed = set(read_names(path))
+    unknown = listed.difference(images.names)
     if unknown:
         first = min(unknown)
         raise DataError(
@@ -144,8 +144,8 @@ def keep_named(images: ImageSet, path: str | os.PathLike[str]) -> ImageSet:
             name=first,
             others=len(unknown) - 1,
         )
-    kept = np.flatnonzero([name in wanted for name in images.names])
-    return images.subset(kept)
+    rows = np.flatnonzero([name in listed for name in images.names])
+    return images.subset(rows)
 
 
 CHOSEN = re.compile(r"(.+)\[(-?\d{1,18})?(:(-?\d{1,18})?)?\]", re.DOTALL)
@@ -223,7 +223,7 @@ def random_pieces(images: ImageSet, side: int, count: int, *, seed: int = 0) -> 
     random = np.random.default_rng(seed)
     chosen = np.sort(random.integers(len(images), size=count))  # disks read forwards best
     where = random.random((count, 2))
-    found = np.empty((count, side, side, images.channels), dtype=np.float32)
+    patches = np.empty((count, side, side, images.channels), dtype=np.float32)
     for row, index in enumerate(chosen):
         image = images.image(int(index))
         free_h, free_w = image.shape[0] - side, image.shape[1] - side
@@ -231,5 +231,5 @@ def random_pieces(images: ImageSet, side: int, count: int, *, seed: int = 0) -> 
         part = to_dtype(image[top : top + side, left : left + side], np.float32)
         if min(free_h, free_w) < 0:
             part = np.pad(part, ((0, max(0, -free_h)), (0, max(0, -free_w)), (0, 0)), mode="edge")
-        found[row] = part
-    return np.ascontiguousarray(found.transpose(0, 3, 1, 2))
+        patches[row] = part
+    return np.ascontiguousarray(patches.transpose(0, 3, 1, 2))

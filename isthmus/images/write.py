@@ -85,13 +85,13 @@ def encode_image(
 ) -> bytes:
     """One image in the format that the suffix of `name` stands for; arguments and errors as `save_image`."""
     kind, options = writer_of(name)
-    kept = metadata if metadata is not None else Metadata(exif=exif, icc=icc)
+    metadata_written = metadata if metadata is not None else Metadata(exif=exif, icc=icc)
     pixels = np.asarray(array)
     if kind == "TIFF" and pixels.ndim == 3 and pixels.shape[2] > 4:
         return _encode_bands(name, pixels)
     samples = _check_samples(name, pixels, kind)
     try:
-        return _encode(samples, kind, options, kept)
+        return _encode(samples, kind, options, metadata_written)
     except Exception as error:  # encoders refuse by many types: too large a side, a mode, broken metadata
         raise OutputError(
             "cannot write {name} as {kind}: {reason}",

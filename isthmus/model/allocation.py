@@ -70,8 +70,8 @@ class TooLargeError(ValueError):
     """A network asked for more numbers than it was allowed."""
 
 
-def _product(*size: Any, **given: Any) -> int:
-    sides = given.get("size", size)
+def _product(*size: Any, **options: Any) -> int:
+    sides = options.get("size", size)
     return math.prod(sides[0] if sides and isinstance(sides[0], Sequence) else sides)
 
 
@@ -104,17 +104,17 @@ class _Watch(Interception):
         self.left = most
         self.initialise = initialise
 
-    def call(self, function: Callable[..., Any], args: Sequence[Any], given: dict[str, Any]) -> Any:
+    def call(self, function: Callable[..., Any], args: Sequence[Any], options: dict[str, Any]) -> Any:
         if function in _COUNTS:
-            self.left -= _COUNTS[function](*args, **given)
+            self.left -= _COUNTS[function](*args, **options)
             if self.left < 0:
                 raise TooLargeError("it would be far larger than it may be")
         if not self.initialise:
             if function in _FILLS:
-                return args[0] if args else given["tensor"]
+                return args[0] if args else options["tensor"]
             if function in _DRAWS:
                 function = torch.zeros  # pages that nobody writes cost nothing
-        return function(*args, **given)
+        return function(*args, **options)
 
 
 @contextmanager

@@ -292,7 +292,7 @@ class Autoencoder(nn.Module):
         tensor = tensor.to(next(self.parameters()).device)
         images = [self.decode_batch(part, size) for part in torch.split(tensor, images_per_pass(None, size))]
         kind = code.kind if isinstance(code, Code) else plain_kind(values)
-        if kind.one and len(tensor) != 1:
+        if kind.is_single and len(tensor) != 1:
             kind = replace(kind, layout="NHW" if kind.layout == "HW" else "NHWC")
         return kind.restore(torch.cat(images))
 

@@ -141,8 +141,8 @@ def keep_code_critic_smooth(trace: Trace) -> Tensor:
     """
     critic, total = _code_critic(trace), torch.zeros(len(trace.images), device=trace.images.device)
     for codes in (_prior_codes(trace), trace.code.values):
-        at = codes.detach().requires_grad_()
-        (slope,) = torch.autograd.grad(critic(at).sum(), at, create_graph=True)
+        points = codes.detach().requires_grad_()
+        (slope,) = torch.autograd.grad(critic(points).sum(), points, create_graph=True)
         total = total + 0.5 * slope.flatten(1).square().sum(1)
     return total
 

@@ -83,15 +83,15 @@ class Recipe:
         current: Settings = getattr(self, axis)
         if name == "kind" and len(axes.AXES[axis]) > 1:
             return self._with_point(axis, _point(axis, str(value))())
-        known = [f.name for f in dataclasses.fields(current)]
-        if name not in known:
+        keys = [f.name for f in dataclasses.fields(current)]
+        if name not in keys:
             raise UsageError(
                 "{axis} '{kind}' has no setting '{name}'{suggestion}",
                 id="recipe.setting-of-kind",
                 axis=axis,
                 kind=current.kind or axis,
                 name=name,
-                suggestion=nearest(name, known),
+                suggestion=nearest(name, keys),
             )
         return self._with_point(axis, current.replace(name, value))
 
@@ -132,20 +132,20 @@ class Recipe:
         for axis, points in axes.AXES.items():
             if axis not in data:
                 continue
-            given = _table(data[axis], axis)
-            kind = given.pop("kind", None)
+            values = _table(data[axis], axis)
+            kind = values.pop("kind", None)
             point = _point(axis, str(kind)) if len(points) > 1 and kind else type(getattr(cls(), axis))
-            known = [f.name for f in dataclasses.fields(point)]
-            wrong = [k for k in given if k not in known]
+            keys = [f.name for f in dataclasses.fields(point)]
+            wrong = [k for k in values if k not in keys]
             if wrong:
                 raise UsageError(
                     "unknown setting '{axis}.{name}'{suggestion}",
                     id="recipe.unknown-setting-of-axis",
                     axis=axis,
                     name=wrong[0],
-                    suggestion=nearest(wrong[0], known),
+                    suggestion=nearest(wrong[0], keys),
                 )
-            parts[axis] = point(**{k: _plain(v, point, k) for k, v in given.items()})
+            parts[axis] = point(**{k: _plain(v, point, k) for k, v in values.items()})
         return cls(name=str(data.get("name", "custom")), code=str(data.get("code", "auto")), **parts)
 
     def describe(self) -> list[tuple[str, str, str]]:

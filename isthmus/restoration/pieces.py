@@ -45,9 +45,9 @@ class Piece:
 
 def pieces(height: int, width: int, *, inner: int = INNER, margin: int = MARGIN) -> Iterator[Piece]:
     """Cover an image; one that fits into a piece with its overlap is one piece."""
-    whole = inner + 2 * margin
-    rows = _spans(height, inner, margin) if height > whole else [(0, height, 0, height)]
-    columns = _spans(width, inner, margin) if width > whole else [(0, width, 0, width)]
+    side = inner + 2 * margin
+    rows = _spans(height, inner, margin) if height > side else [(0, height, 0, height)]
+    columns = _spans(width, inner, margin) if width > side else [(0, width, 0, width)]
     for a, b, top, bottom in rows:
         for c, d, left, right in columns:
             yield Piece(
@@ -104,11 +104,11 @@ def in_pieces(
     plan = list(pieces(height, width)) if cut else list(pieces(height, width, inner=max(height, width)))
     for done, piece in enumerate(plan, start=1):
         window = (..., *piece.outer) if tensor else piece.outer
-        kept = (..., *piece.kept) if tensor else piece.kept
+        inner = (..., *piece.kept) if tensor else piece.kept
         batch, kind = to_batch(image[window], many=None if tensor else False, bounds=NOISY)
         with torch.no_grad():
             restored = kind.restore(restore(batch, piece))
-        out[(..., *piece.inner) if tensor else piece.inner] = restored[kept]
+        out[(..., *piece.inner) if tensor else piece.inner] = restored[inner]
         if listener is not None:
             listener(done, len(plan))
 
@@ -133,14 +133,16 @@ def check_ensemble(network: Autoencoder) -> None:
         )
 
 
-def reconstruct(network: Autoencoder, images: Tensor, seen: Corrupted | None, *, ensemble: bool) -> Tensor:
+def reconstruct(
+    network: Autoencoder, images: Tensor, corrupted: Corrupted | None, *, ensemble: bool
+) -> Tensor:
     """`network.reconstruct_batch` of `(N, C, H, W)`, or its mean over all orientations."""
     if not ensemble:
-        return network.reconstruct_batch(images, seen)
+        return network.reconstruct_batch(images, corrupted)
     total = torch.zeros_like(images)
     for way in range(ORIENTATIONS):
         turn = partial(_rotate, way=way)
-        turned = None if seen is None else seen.mapped(turn)
+        turned = None if corrupted is None else corrupted.mapped(turn)
         total += _rotate_back(network.reconstruct_batch(turn(images), turned), way)
     return total / ORIENTATIONS
 

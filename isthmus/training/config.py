@@ -78,8 +78,8 @@ class TrainConfig:
     @property
     def length(self) -> tuple[str, float] | None:
         """Name and value of the length, where one is given."""
-        given = [(n, getattr(self, n)) for n in LENGTHS if getattr(self, n) is not None]
-        return given[0] if given else None
+        lengths = [(n, getattr(self, n)) for n in LENGTHS if getattr(self, n) is not None]
+        return lengths[0] if lengths else None
 
     def to_dict(self) -> dict[str, Any]:
         """The request as files and summaries hold it, under the names of version 0.1."""
@@ -95,13 +95,13 @@ class TrainConfig:
         return cls(**{OLD_NAMES.get(name, name): value for name, value in data.items()})
 
     def __post_init__(self) -> None:
-        given = [n for n in LENGTHS if getattr(self, n) is not None]
-        if len(given) > 1:
+        lengths = [n for n in LENGTHS if getattr(self, n) is not None]
+        if len(lengths) > 1:
             raise UsageError(
-                "give one length, not {names}", id="training.two-lengths", names=" and ".join(given)
+                "give one length, not {names}", id="training.two-lengths", names=" and ".join(lengths)
             )
         self._convert_numbers()
-        for name in given:
+        for name in lengths:
             if not 0 < getattr(self, name) < 1e9:
                 raise UsageError(
                     "{name}={value} is not a length of training",

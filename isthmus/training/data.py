@@ -190,8 +190,8 @@ def _measure_noise(crops: CropPlan, images: ImageSet) -> CropPlan:
     """Measure the noise of images that are noisy themselves, where it is not given."""
     if not crops.recipe.corruption.needs_noise_level:
         return crops
-    some = even_rows(len(images), MAX_NOISE_IMAGES, round_down=True)
-    sigma = max(0.01, round(float(np.median([estimate_sigma(images.image(int(i))) for i in some])), 2))
+    rows = even_rows(len(images), MAX_NOISE_IMAGES, round_down=True)
+    sigma = max(0.01, round(float(np.median([estimate_sigma(images.image(int(i))) for i in rows])), 2))
     recipe = crops.recipe.with_settings({"corruption.sigma": sigma})
-    note = f"the images have noise of σ {sigma:g} of 255, measured on {len(some)} (corruption.sigma)"
+    note = f"the images have noise of σ {sigma:g} of 255, measured on {len(rows)} (corruption.sigma)"
     return replace(crops, recipe=recipe, notes=(*crops.notes, note))

@@ -71,10 +71,10 @@ class LossRecorder:
         steps = [(step, {k: float(v) for k, v in parts.items()}) for step, parts in self._unread]
         bad = [i for i, (_, parts) in enumerate(steps) if not all(map(math.isfinite, parts.values()))]
         first = bad[0] if bad else len(steps)
-        where, found = steps[first] if bad else (step, losses)
+        where, values = steps[first] if bad else (step, losses)
         before = [parts for _, parts in steps[:first]]
         broken = broken_images(images, held_out)
-        reason = cause(Breakdown(where, found, before, precision, broken), players)
+        reason = cause(Breakdown(where, values, before, precision, broken), players)
         return DivergedError(
             "{finding}", id="training.diverged", hint=reason.as_hint(), finding=reason.message
         )

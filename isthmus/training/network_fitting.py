@@ -79,9 +79,9 @@ class NetworkLearner:
     def trace(self, images: Tensor, generator: torch.Generator, labels: Tensor | None) -> Trace:
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16):
             output, target = self.take_pass(images, labels, generator)
-        found = output.float()
+        outputs = output.float()
         corrupted = Corrupted(target, target)
-        return Trace(images, corrupted, Latent(found), found, found, NoNetwork(), generator, labels)
+        return Trace(images, corrupted, Latent(outputs), outputs, outputs, NoNetwork(), generator, labels)
 
 
 def fit_network(

@@ -250,14 +250,12 @@ def with_minutes(
     assert plan.minutes is not None
     steps = max(1, int(plan.minutes * 60 * STEPS_SHARE / step_seconds))
     epochs = float(f"{steps * plan.batch / len(data.train):.3g}")
-    given = format_count(plan.minutes, "minute") + (
-        "" if config.minutes is not None else " (minutes, epochs)"
-    )
+    text = format_count(plan.minutes, "minute") + ("" if config.minutes is not None else " (minutes, epochs)")
     note = Message(
         "{length} {verb} about {steps} at {milliseconds:.3g} ms, {epochs}; how many there will be follows "
         "from the time that they take",
         id="choice.minutes",
-        length=given,
+        length=text,
         verb=choose_word(plan.minutes, "is", "are"),
         steps=format_count(steps, "step"),
         milliseconds=1000 * step_seconds,

@@ -104,7 +104,7 @@ def gradients(
     All players judge the same pass; nobody moves before everybody's gradients are known. `share` scales the
     losses when a batch is taken in chunks.
     """
-    found: list[tuple[Tensor | None, ...]] = []
+    by_player: list[tuple[Tensor | None, ...]] = []
     logged: dict[str, Tensor] = {}
     losses = []
     for player in players:
@@ -114,10 +114,10 @@ def gradients(
         logged |= parts
     for i, (player, loss) in enumerate(zip(players, losses, strict=True)):
         last = i == len(players) - 1
-        found.append(
+        by_player.append(
             torch.autograd.grad(loss * share, player.parameters, retain_graph=not last, allow_unused=True)
         )
-    return found, logged
+    return by_player, logged
 
 
 def accumulate_gradients(
@@ -143,8 +143,8 @@ def accumulate_gradients(
         chunk = images[start : start + size]
         share = len(chunk) / batch.total
         trace = learner.trace(chunk, generator, None if labels is None else labels[start : start + size])
-        found, losses = gradients(players, trace, progress, share)
-        for player, grads in zip(players, found, strict=True):
+        parts, losses = gradients(players, trace, progress, share)
+        for player, grads in zip(players, parts, strict=True):
             for parameter, grad in zip(player.parameters, grads, strict=True):
                 if grad is not None:
                     parameter.grad = grad if parameter.grad is None else parameter.grad + grad

@@ -98,9 +98,9 @@ def check_request(
     """
     default = TrainConfig()
     for name in (f.name for f in fields(TrainConfig) if f.name not in (*LENGTHS, *FREE)):
-        given, began = getattr(config, name), getattr(record.config, name)
-        if given not in (getattr(default, name), began):
-            raise _differs(name, given, began)
+        requested, began = getattr(config, name), getattr(record.config, name)
+        if requested not in (getattr(default, name), began):
+            raise _differs(name, requested, began)
     if recipe is None and code is None and not settings:
         return
     asked = resolve_recipe(record.recipe if recipe is None else recipe, code, settings)
@@ -189,22 +189,22 @@ def _compare_recipes(asked: Recipe, began: Recipe) -> None:
     """Raises:
     UsageError: they differ in more than their names, or what was chosen from the images.
     """
-    given, stored = asked.to_dict(), began.to_dict()
+    requested, stored = asked.to_dict(), began.to_dict()
     if asked.code == "auto":
-        given["code"] = stored["code"]
+        requested["code"] = stored["code"]
     if asked.corruption.needs_noise_level and "sigma" in stored["corruption"]:
-        given["corruption"] = {**given["corruption"], "sigma": stored["corruption"]["sigma"]}
-    names = given.pop("name"), stored.pop("name")
+        requested["corruption"] = {**requested["corruption"], "sigma": stored["corruption"]["sigma"]}
+    names = requested.pop("name"), stored.pop("name")
     if began.corruption.is_paired and (
         asked.corruption.is_identity
         or (asked.corruption.is_paired and asked.corruption.target_channels is None)
     ):
-        given["corruption"] = stored["corruption"]  # it follows from the targets
-    if given == stored:
+        requested["corruption"] = stored["corruption"]  # it follows from the targets
+    if requested == stored:
         return
     if names[0] != names[1]:
         raise _differs("recipe", *names)
-    for axis, value in given.items():
+    for axis, value in requested.items():
         if value == stored[axis]:
             continue
         if not isinstance(value, dict):

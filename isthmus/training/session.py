@@ -213,12 +213,12 @@ def _finish(
             steps=trainer.schedule.steps,
             kept=model.summary["kept"],
         )
-    found: tuple[Finding, ...] = ()
+    results: tuple[Finding, ...] = ()
     if not trainer.strategy.is_private:
         data = trainer.data
-        seen = data.held_out if data.held_out is not None and len(data.held_out) >= FEW else data.train
-        found = findings(trainer.state.history, model.recipe, trainer.schedule, observe(model, seen))
-        model.summary["findings"] = [one.to_dict() for one in found]
+        examined = data.held_out if data.held_out is not None and len(data.held_out) >= FEW else data.train
+        results = findings(trainer.state.history, model.recipe, trainer.schedule, observe(model, examined))
+        model.summary["findings"] = [finding.to_dict() for finding in results]
     if not group.is_first:  # what follows a training is done once, by the process that writes the model
         return model
     if out is not None:
@@ -231,7 +231,7 @@ def _finish(
         _remove(checkpoints.resume_path(out))
     last = trainer.state.history[-1] if trainer.state.history else {}
     losses = {k.removeprefix("train_"): v for k, v in last.items() if k.startswith("train_")}
-    trainer.emit("on_end", losses, found)
+    trainer.emit("on_end", losses, results)
     return model
 
 

@@ -393,9 +393,9 @@ class Trainer:
 
     def _new_findings(self) -> tuple[Finding, ...]:
         """What the doctor finds at this validation for the first time."""
-        found = self.examine(self.state.history, self.schedule)
-        new = tuple(one for one in found if one.name not in self._reported)
-        self._reported |= {one.name for one in new}
+        results = self.examine(self.state.history, self.schedule)
+        new = tuple(finding for finding in results if finding.name not in self._reported)
+        self._reported |= {finding.name for finding in new}
         return new
 
 

@@ -46,7 +46,7 @@ def test_a_term_is_one_number_per_image(name: str) -> None:
     values = term(name)(trace)
     assert values.shape == (3,)
     one = trace_of(MODEL, trace.output[1:2], trace.images[1:2], raw=trace.raw[1:2])
-    one.corrupted = trace.corrupted.one(1)
+    one.corrupted = trace.corrupted.select(1)
     one.marked = None if trace.marked is None else trace.marked[1:2]
     torch.testing.assert_close(term(name)(one)[0], values[1], atol=1e-6, rtol=1e-5)
 

@@ -107,26 +107,26 @@ def _register(point: type[Point]) -> None:
             where=where,
             network=point.network,
         )
-    known = list(AXES[point.axis])
-    same = next((i for i, other in enumerate(known) if other.kind == point.kind), None)
+    kinds = list(AXES[point.axis])
+    same = next((i for i, other in enumerate(kinds) if other.kind == point.kind), None)
     if same is None:
-        known.append(point)
-    elif (known[same].__module__, known[same].__qualname__) == (point.__module__, point.__qualname__):
-        known[same] = point  # a notebook's cell was run again
+        kinds.append(point)
+    elif (kinds[same].__module__, kinds[same].__qualname__) == (point.__module__, point.__qualname__):
+        kinds[same] = point  # a notebook's cell was run again
     else:
         raise UsageError("{where} is known already: choose another kind", id="recipe.kind-taken", where=where)
-    AXES[point.axis] = tuple(known)
+    AXES[point.axis] = tuple(kinds)
 
 
 def _facts(point: type[Point]) -> dict[str, object]:
     """The facts that a point's axis declares as class attributes, with the plainest point's values."""
-    found: dict[str, object] = {}
+    facts: dict[str, object] = {}
     for base in reversed(point.__mro__[1:]):
         if issubclass(base, Point) and "kind" not in base.__dict__:
-            found |= {
+            facts |= {
                 name: value for name, value in vars(base).items() if isinstance(value, bool | str | None)
             }
-    return {name: value for name, value in found.items() if not name.startswith("_")}
+    return {name: value for name, value in facts.items() if not name.startswith("_")}
 
 
 def network_of(point: Point) -> Any:
