@@ -22,11 +22,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from claim_bench import Bench, Line, measured, some, test_set
+from sensitivity import sensitivity
 from torch import Tensor
 
 import isthmus
 from isthmus.evaluation.passes import iter_passes
-from isthmus.evaluation.sensitivity import sensitivity
 from isthmus.metrics.set_distances import nearest_neighbour_accuracy, squared_mmd
 from isthmus.metrics.sharpness import high_frequency_energy
 from isthmus.model.autoencoder import Autoencoder

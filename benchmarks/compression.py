@@ -229,8 +229,7 @@ def earlier(path: str | None, pictures: list[str]) -> dict[str, Any]:
 def compared(
     points: list[dict[str, float]], reference: list[dict[str, float]], measured: str
 ) -> float | None:
-    from isthmus.errors import DataError
-    from isthmus.metrics.bd_rate import bd_rate
+    from bd_rate import bd_rate
 
     def curve(rows: list[dict[str, float]]) -> list[tuple[float, float]]:
         # MS-SSIM in decibels of what is missing to 1, where its curve is as even as that of PSNR.
@@ -243,7 +242,7 @@ def compared(
         return None
     try:
         return bd_rate(curve(points), curve(reference), between=BETWEEN)
-    except DataError:
+    except ValueError:
         return None
 
 

@@ -62,9 +62,9 @@ def main() -> None:
     parser.add_argument("--json", help="write all points to this file")
     args = parser.parse_args()
     import torch
+    from bd_rate import bd_rate
 
     from isthmus.images.listing import list_images
-    from isthmus.metrics.bd_rate import bd_rate
 
     torch.set_num_threads(1)
     paths = [file.path for file in list_images(args.folder).files]

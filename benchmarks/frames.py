@@ -4,7 +4,7 @@
     python benchmarks/frames.py --recipe recurrent
     python benchmarks/frames.py --quick               that it runs
 
-Sequences of 16 frames are made from MNIST by `isthmus.generation.moving` (training digits to train on, test
+Sequences of 16 frames are made from MNIST by `moving_digits.py` (training digits to train on, test
 digits to measure on). An autoencoder learns single frames, then `fit_dynamics` how their codes move.
 Measured: every second frame dropped and filled; the next three frames from the first thirteen. PSNR is of
 the mean squared error over all such frames.
@@ -19,12 +19,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from moving_digits import make_moving_sequences
 
 import isthmus
 from isthmus.generation.codes import encode_images
 from isthmus.generation.dynamics import NAME, fit_dynamics
 from isthmus.generation.frames import fill_frames, predict_frames
-from isthmus.generation.moving import make_moving_sequences
 from isthmus.images.animation import write_frames
 from isthmus.images.store import ImageSet, Pixels
 

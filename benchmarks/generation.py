@@ -20,13 +20,13 @@ from pathlib import Path
 import torch
 
 import isthmus
-from isthmus.cli.console import table
 from isthmus.evaluation.generation import evaluate_generation
 from isthmus.generation.flow import Flow
 from isthmus.generation.prior_store import fit_prior, read_prior
 from isthmus.generation.sampling import sample_images
 from isthmus.images.outputs import write_images
 from isthmus.model.autoencoder import Autoencoder
+from isthmus.reports.tables import format_table
 
 # By data set: numbers in the code, steps of the autoencoder and of the flow. Garments have more to say than
 # digits; chosen by reconstructions of 10,000 training images that were held out.
@@ -104,7 +104,7 @@ def main() -> None:
         model, f"{arguments.data}:test", count=500 if quick else arguments.count, priors=kinds[::-1],
         features=arguments.features, others=base | peers, say=lambda text: print(text, flush=True),
     )  # fmt: skip
-    print(table(*found.table()))
+    print(format_table(*found.table()))
     print(found.memory.ratio, found.memory.copied, found.features)
     document = found.to_dict() | {"training_seconds": model.summary["seconds"], "prior_seconds": seconds}
     (arguments.folder / f"{arguments.data}.json").write_text(json.dumps(document, indent=1))

@@ -25,7 +25,7 @@ from growth import peak
 from PIL import Image
 
 import isthmus
-from isthmus.images.photo import sample_photo
+from isthmus.images.named import sample_photo
 
 CROP = 64
 

@@ -103,8 +103,9 @@ def rate_at(points: Curve, psnr: float) -> float | None:
 
 
 def show(curves: dict[str, Curve]) -> None:
+    from bd_rate import bd_rate
+
     from isthmus.errors import DataError
-    from isthmus.metrics.bd_rate import bd_rate
 
     mine = curves["isthmus"]
     marks = [mine[i] for i in (1, 3, 5, 7)]

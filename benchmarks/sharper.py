@@ -19,11 +19,11 @@ import numpy as np
 import torch
 
 import isthmus
-from isthmus.cli.console import table
 from isthmus.evaluation.generation import Row, evaluate_generation
 from isthmus.generation.prior_store import read_prior
 from isthmus.metrics.sharpness import high_frequency_energy
 from isthmus.reports.image_sheets import draw_image_rows
+from isthmus.reports.tables import format_table
 
 RECIPES = ("variational", "adversarial", "vae-gan")
 HEADER = ["images", "FD", "relative", "energy", "1-NN", "precision", "recall", "detail", "steps"]
@@ -74,7 +74,7 @@ def main() -> None:
             title = f"{name}, {kind} prior"
             rows.append(line(title, row, floor, bar, detail(made) / real, model.summary["steps"]))
             strips.append((title, made[:10]))
-        print(table(HEADER, rows), flush=True)
+        print(format_table(HEADER, rows), flush=True)
     (arguments.out / "sharper.json").write_text(json.dumps({"header": HEADER, "rows": rows}, indent=1))
     (arguments.out / "sharper.png").write_bytes(draw_image_rows(strips))
 

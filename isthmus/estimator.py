@@ -28,7 +28,7 @@ from isthmus.generation.flow_training import STEPS
 from isthmus.generation.prior import draw_codes, pad_size
 from isthmus.generation.prior_store import fit_prior, list_priors, read_prior
 from isthmus.images.reading import read
-from isthmus.images.sample_scale import SampleScale
+from isthmus.images.sample_range import SampleScale
 from isthmus.log import log_note
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.code import Code

@@ -33,7 +33,7 @@ from isthmus.model.loading import load
 from isthmus.model.recipe import Recipe
 from isthmus.model.recipes import recipe
 from isthmus.training import checkpoint as checkpoints
-from isthmus.training.ema import WeightAverage
+from isthmus.training.optimisers import WeightAverage
 from isthmus.version import __version__
 
 PSNR_CEILING = 28.0, 45.0  # dB, at first and at last

@@ -26,8 +26,7 @@ from isthmus.images.store import ImageSet
 from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder, build
 from isthmus.model.backbones.conv import ConvDecoder, ConvEncoder
-from isthmus.model.bottlenecks.entropy import EntropyBottleneck
-from isthmus.model.bottlenecks.gains import BEST, KNOTS, UNIT
+from isthmus.model.bottlenecks.entropy import BEST, KNOTS, UNIT, EntropyBottleneck
 
 PIECES = 300  # of each photograph
 

@@ -87,9 +87,9 @@ def _filled(
 
 
 def isthmus_default() -> str:
-    from isthmus.restoration.denoising import SHIPPED
+    from isthmus.restoration.noise_choice import WHITE
 
-    return SHIPPED[1]
+    return WHITE[1]
 
 
 def pass_time(network: torch.nn.Module, images: list[Array], precision: torch.dtype) -> float:

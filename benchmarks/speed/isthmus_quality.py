@@ -16,8 +16,8 @@ import time
 import numpy as np
 import torch
 
+from isthmus.training.callbacks import Progress
 from isthmus.training.config import TrainConfig
-from isthmus.training.progress import Progress
 from isthmus.training.session import train_model
 from isthmus.training.trainer_setup import Observers
 

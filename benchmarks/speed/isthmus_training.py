@@ -20,11 +20,10 @@ from points import NETWORKS
 from isthmus.images.arrays import from_array
 from isthmus.images.reading import read
 from isthmus.model.initialisation import build_for_images
-from isthmus.training.allocator import kept_memory
 from isthmus.training.data import TrainingData
-from isthmus.training.denormals import flushed_denormals
 from isthmus.training.plan import TrainPlan
 from isthmus.training.players import AutoencoderLearner
+from isthmus.training.process_settings import flushed_denormals, kept_memory
 from isthmus.training.trainer import Trainer
 
 

@@ -25,7 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from isthmus.model.autoencoder import Autoencoder, build
 from isthmus.model.backbones.interface import Entry
-from isthmus.training.allocator import kept_memory
+from isthmus.training.process_settings import kept_memory
 
 LAST = torch.channels_last
 backward = torch.ops.aten.convolution_backward

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from isthmus.api.inspected_pictures import InspectedImage, InspectedPicture, UnusualImage
 from isthmus.api.picture_source import PictureSource
 from isthmus.api.reference import ReferenceKind
-from isthmus.api.result import PictureResult, check_scale
+from isthmus.api.result import PictureResult
 from isthmus.errors import DataError
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ class AnomalyResult(PictureResult):
 
         from isthmus.features.anomalies import map_with
         from isthmus.features.marked_regions import mark_pixels
-        from isthmus.features.occlusion import show_map
+        from isthmus.features.units import show_map
         from isthmus.threads import limited
 
         picture = self._source.read(row)
@@ -286,42 +286,19 @@ class AnomalyResult(PictureResult):
         return super().is_enlarged(path) or is_folder_output(path)
 
     @classmethod
-    def check_path(
-        cls, path: str | os.PathLike[str], *, force: bool = False, scale: int | None = None
-    ) -> None:
-        """Check before the work that `save` can write there later; a folder of an earlier run is added to.
-
-        Raises:
-            UsageError: a scale below 1, or a scale for what is no picture.
-            UsageError, ExistsError, OutputError: see `Result.check_path`.
-        """
+    def _check_place(cls, path: str | os.PathLike[str], *, force: bool) -> None:
+        """A folder of an earlier run is added to."""
         from isthmus.api.inspection_folder import check_folder
 
-        if not is_folder_output(path):
-            super().check_path(path, force=force, scale=scale)
-            return
-        check_scale(cls.is_enlarged(path), path, scale)
-        check_folder(path, force=force)
+        (check_folder if is_folder_output(path) else super()._check_place)(path, force=force)
 
-    def save(self, path: str | os.PathLike[str], *, force: bool = False, scale: int | None = None) -> Path:
-        """Write the result to one file, in the format that the suffix names, or into a folder.
-
-        Args:
-            path: ends with one of `formats`, or is a folder: there each picture gets an overlay and a mask,
-                and the table also has those of earlier runs.
-            force: replace an existing file, or what a folder holds of the same names.
-            scale: enlarge pictures by this whole factor; by default small ones are enlarged.
-
-        Raises:
-            UsageError, ExistsError, OutputError: see `check_path`.
-        """
+    def _write(self, path: str | os.PathLike[str], *, force: bool, scale: int | None = None) -> None:
         from isthmus.api.inspection_folder import write_folder
 
-        if not is_folder_output(path):
-            return super().save(path, force=force, scale=scale)
-        self.check_path(path, force=force, scale=scale)
-        write_folder(self, Path(path), force=force, scale=scale)
-        return Path(path)
+        if is_folder_output(path):
+            write_folder(self, Path(path), force=force, scale=scale)
+        else:
+            super()._write(path, force=force, scale=scale)
 
     def _row_facts(self, row: int) -> UnusualImage:
         return UnusualImage(

@@ -136,7 +136,7 @@ def describe_recipe(name: str) -> RecipeInfo:
         >>> isthmus.describe_recipe("dense").settings[0].key
         'code'
     """
-    from isthmus.model.recipe_file import write_recipe
+    from isthmus.model.recipe import write_recipe
     from isthmus.model.recipes import RECIPES, recipe, summary
 
     chosen = recipe(name)

@@ -85,29 +85,15 @@ class Direction(Result):
         return f"direction from {minus} to {plus} (AUC {self.auc:.3f})"
 
     @classmethod
-    def check_path(cls, path: PathLike, *, force: bool = False) -> None:
-        """Check before the work that `save` can write there later; the suffix does not matter.
-
-        Raises:
-            UsageError, ExistsError, OutputError: see `isthmus.outputs.check_output`.
-        """
+    def _check_place(cls, path: PathLike, *, force: bool) -> None:
+        """The suffix does not matter."""
         check_output(path, force=force)
 
-    def save(self, path: PathLike, *, force: bool = False) -> Path:
-        """Write the direction as a safetensors file, or its JSON document.
-
-        Args:
-            path: any name; `.json` writes the document.
-            force: replace an existing file.
-
-        Raises:
-            ExistsError, OutputError: see `check_path`.
-        """
+    def _write(self, path: PathLike, *, force: bool, scale: int | None = None) -> None:
         if Path(path).suffix.lower() == ".json":
-            return super().save(path, force=force)
-        self.check_path(path, force=force)
-        self._vector.save(path, force=force)
-        return Path(path)
+            super()._write(path, force=force, scale=scale)
+        else:
+            self._vector.save(path, force=force)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

@@ -313,7 +313,7 @@ def _split(
     """Images to train on, images to measure on, and what was left out of both."""
     from isthmus.images.grouping import number_groups
     from isthmus.images.named import is_name
-    from isthmus.images.split import hold_out
+    from isthmus.images.subsets import hold_out
 
     images = read_images(data, limit=limit, range=range)
     named = isinstance(data, str) and not Path(data).exists() and is_name(data)

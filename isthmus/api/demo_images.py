@@ -22,7 +22,7 @@ def write_demo_images(out: PathLike) -> str:
     Raises:
         OutputError: it cannot be written.
     """
-    from isthmus.images.photo import PHOTO
+    from isthmus.images.named import PHOTO
     from isthmus.images.write import save_image
     from isthmus.outputs import check_folder
 

@@ -316,7 +316,7 @@ def _generate(report: Report, model: Autoencoder, path: Path, images: ImageSet) 
 
 def _suggest(folder: Path, model: str) -> tuple[str, ...]:
     """Commands that work as printed."""
-    from isthmus.images.photo import PHOTO
+    from isthmus.images.named import PHOTO
 
     def inside(name: str) -> str:
         return (folder / name).as_posix()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from isthmus.api.result import PictureResult, check_scale
+from isthmus.api.result import PictureResult
 from isthmus.outputs import check_output, is_folder
 from isthmus.wording import format_count
 
@@ -93,54 +92,30 @@ class GeneratedImages(PictureResult):
         return not _is_document(path) and (Path(path).suffix.lower() != ".npz" or is_folder(path))
 
     @classmethod
-    def check_path(
-        cls, path: str | os.PathLike[str], *, force: bool = False, scale: int | None = None
-    ) -> None:
-        """Check before the work that `save` can write there later.
-
-        Raises:
-            UsageError: a scale below 1, or a scale for what is no picture.
-            UsageError, ExistsError, OutputError: see `isthmus.images.outputs.check_free`.
-        """
+    def _check_place(cls, path: str | os.PathLike[str], *, force: bool) -> None:
         from isthmus.images.outputs import check_free
 
-        check_scale(cls.is_enlarged(path), path, scale)
         if _is_document(path):
             check_output(path, force=force)
         else:
             check_free(os.fspath(path), force, labelled=cls.labelled)
 
-    def save(self, path: str | os.PathLike[str], *, force: bool = False, scale: int | None = None) -> Path:
-        """Write the images to one file, in the format that the suffix names, or into a folder.
-
-        Args:
-            path: a picture, `.npz`, `.json`, an animation where images follow one another, or a folder.
-            force: replace existing files.
-            scale: enlarge images by this whole factor; by default small ones are enlarged in pictures and
-                animations so that they can be seen.
-
-        Raises:
-            UsageError, ExistsError, OutputError: see `check_path`.
-        """
-        from isthmus.atomic import write_bytes
+    def _write(self, path: str | os.PathLike[str], *, force: bool, scale: int | None = None) -> None:
         from isthmus.images.outputs import write_images
 
-        self.check_path(path, force=force, scale=scale)
         if _is_document(path):
-            text = json.dumps(self.to_dict(), allow_nan=False, indent=2) + "\n"
-            write_bytes(path, text.encode(), force=force)
-        else:
-            write_images(
-                os.fspath(path),
-                self.pixels,
-                columns=self.columns,
-                animate=self.animated,
-                milliseconds=self.milliseconds,
-                scale=scale,
-                force=force,
-                **self._classes(),
-            )
-        return Path(path)
+            super()._write(path, force=force)
+            return
+        write_images(
+            os.fspath(path),
+            self.pixels,
+            columns=self.columns,
+            animate=self.animated,
+            milliseconds=self.milliseconds,
+            scale=scale,
+            force=force,
+            **self._classes(),
+        )
 
     def describe_files(self, paths: Sequence[str]) -> dict[str, Any]:
         """`files`: what was written to these paths."""

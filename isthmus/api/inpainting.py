@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 FindKind = Literal["dead-pixels"]
 MAX_DEAD_SHARE = 0.01  # of the pixels; sensors have some in a million
 MAX_USUAL_SHARE = 0.5  # of the pixels that a mask hides
-LOSSY_SUFFIXES = (".jpg", ".jpeg", ".avif", ".gif")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,7 +28,7 @@ from isthmus.wording import format_count
 
 if TYPE_CHECKING:
     from isthmus.images.store import ImageSet
-    from isthmus.training.progress import Progress as Step
+    from isthmus.training.callbacks import Progress as Step
 
 PriorKind = Literal["normal", "gaussian", "mixture", "flow"]
 FlowPrecision = Literal["float32", "bfloat16"]

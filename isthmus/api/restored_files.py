@@ -74,11 +74,11 @@ def restore_files(
     """
     from isthmus.atomic import write_bytes
     from isthmus.images.cache import memory_bytes
+    from isthmus.images.metadata import lost_parts
     from isthmus.images.outputs import beside
     from isthmus.images.pages import encode_pages
     from isthmus.images.sample_range import NOISY
     from isthmus.images.write import WRITABLE, save_image, writer_of
-    from isthmus.images.written_metadata import lost_parts
 
     check_count("scale", scale)
     if scale is not None and not compare:

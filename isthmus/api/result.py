@@ -154,6 +154,25 @@ class Result:
             UsageError: a suffix that this result cannot be saved as.
             ExistsError, OutputError: see `isthmus.outputs.check_output`.
         """
+        cls._check_place(path, force=force)
+
+    def save(self, path: str | os.PathLike[str], *, force: bool = False) -> Path:
+        """Write the result to one file, in the format that the suffix names, atomically.
+
+        Args:
+            path: ends with one of `formats`.
+            force: replace an existing file.
+
+        Raises:
+            UsageError, ExistsError, OutputError: see `check_path`.
+        """
+        self.check_path(path, force=force)
+        self._write(path, force=force)
+        return Path(path)
+
+    @classmethod
+    def _check_place(cls, path: str | os.PathLike[str], *, force: bool) -> None:
+        """Check that the result can be written to this path."""
         suffix = Path(path).suffix.lower()
         if suffix not in cls.formats:
             known = ", ".join(cls.formats)
@@ -167,21 +186,11 @@ class Result:
             _check_parquet()
         check_output(path, force=force)
 
-    def save(self, path: str | os.PathLike[str], *, force: bool = False) -> Path:
-        """Write the result to one file, in the format that the suffix names, atomically.
-
-        Args:
-            path: ends with one of `formats`.
-            force: replace an existing file.
-
-        Raises:
-            UsageError, ExistsError, OutputError: see `check_path`.
-        """
+    def _write(self, path: str | os.PathLike[str], *, force: bool, scale: int | None = None) -> None:  # noqa: ARG002
+        """Write to a path that is checked; only pictures have a `scale`."""
         from isthmus.atomic import write_bytes
 
-        self.check_path(path, force=force)
         write_bytes(path, self._encode(Path(path).suffix.lower()), force=force)
-        return Path(path)
 
     def _encode(self, suffix: str) -> bytes:
         if suffix == ".csv":
@@ -261,27 +270,31 @@ class PictureResult(Result):
             UsageError, ExistsError, OutputError: see `Result.check_path`.
         """
         check_scale(cls.is_enlarged(path), path, scale)
-        super().check_path(path, force=force)
+        cls._check_place(path, force=force)
 
     def save(self, path: str | os.PathLike[str], *, force: bool = False, scale: int | None = None) -> Path:
         """Write the result to one file, in the format that the suffix names, atomically.
 
         Args:
-            path: ends with one of `formats`.
-            force: replace an existing file.
+            path: ends with one of `formats`; for some results also a folder, see their class.
+            force: replace existing files.
             scale: enlarge a picture by this whole factor; by default small images are enlarged so that they
                 can be seen.
 
         Raises:
             UsageError, ExistsError, OutputError: see `check_path`.
         """
+        self.check_path(path, force=force, scale=scale)
+        self._write(path, force=force, scale=scale)
+        return Path(path)
+
+    def _write(self, path: str | os.PathLike[str], *, force: bool, scale: int | None = None) -> None:
         from isthmus.atomic import write_bytes
 
-        self.check_path(path, force=force, scale=scale)
         if scale is None:
-            return super().save(path, force=force)
-        write_bytes(path, self.draw(scale), force=force)
-        return Path(path)
+            super()._write(path, force=force)
+        else:
+            write_bytes(path, self.draw(scale), force=force)
 
 
 def check_scale(is_enlarged: bool, path: str | os.PathLike[str], scale: int | None) -> None:

@@ -209,7 +209,7 @@ def _pair(
     range: Range | None,
 ) -> tuple[DataLike, str | PathLike | Recipe | None]:
     """The pairs, and the recipe where none is asked for."""
-    from isthmus.training.pairs import DEFAULT_RECIPE
+    from isthmus.training.data import DEFAULT_RECIPE
 
     chosen = DEFAULT_RECIPE if recipe is None and start_from is None else recipe
     return read_pairs(data, target, cache=cache, range=range), chosen

@@ -130,7 +130,7 @@ def preview_training(trainer: Trainer, config: TrainConfig) -> TrainingPreview:
     import torch
 
     from isthmus.images.batches import iter_batches
-    from isthmus.model.footprint import weights_bytes
+    from isthmus.model.allocation import weights_bytes
     from isthmus.training.timing import time_step
 
     plan, data = trainer.plan, trainer.data

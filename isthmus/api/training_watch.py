@@ -15,7 +15,7 @@ from isthmus.wording import format_count
 
 if TYPE_CHECKING:
     from isthmus.model.recipe import Recipe
-    from isthmus.training.progress import Progress as Step
+    from isthmus.training.callbacks import Progress as Step
     from isthmus.training.trainer import Trainer
 
 

@@ -1,7 +1,7 @@
 """The command line: a table of commands, each loaded only when it is run.
 
 `isthmus --help`, `--version` and usage errors read this table alone, so they import no command module
-and nothing heavy. A new command is one file in this folder and one line here.
+and nothing heavy. A new command is one `build_command` call in a module of this folder and one line here.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from isthmus.version import __version__
 
 @dataclass(frozen=True)
 class Entry:
-    """One command: its name, its home ("module:attribute"), one line of help, its section in `--help`."""
+    """One command: its name, its home in this folder ("module:attribute"), its help and section."""
 
     name: str
     home: str
@@ -35,45 +35,40 @@ _CLOSER = "Look closer"
 _SHARE = "Share"
 
 COMMANDS: tuple[Entry, ...] = (
-    Entry("train", "isthmus.cli.train:command", "Train an autoencoder on images.", _LOOK),
-    Entry("recipes", "isthmus.cli.recipes:command", "List the named recipes, or show one in full.", _LOOK),
-    Entry("info", "isthmus.cli.info:command", "Show what a model or a compressed file holds.", _LOOK),
-    Entry("evaluate", "isthmus.cli.evaluate:command", "Measure a model on images, against baselines.", _LOOK),
-    Entry("compare", "isthmus.cli.compare:command", "Train several recipes equally and compare them.", _LOOK),
-    Entry("reconstruct", "isthmus.cli.reconstruct:command", "Write images as a model sees them.", _LOOK),
-    Entry("demo", "isthmus.cli.demo:command", "Train on the shipped images and try every use once.", _LOOK),
-    Entry("serve", "isthmus.cli.serve:command", "Open a page with every use in the browser.", _LOOK),
-    Entry(
-        "doctor",
-        "isthmus.cli.doctor:command",
-        "Examine this machine, or how a training went.",
-        _LOOK,
-    ),
-    Entry("denoise", "isthmus.cli.denoise:command", "Remove noise from images.", _REPAIR),
-    Entry("inpaint", "isthmus.cli.inpaint:command", "Fill what is missing in images.", _REPAIR),
-    Entry("models", "isthmus.cli.models:command", "List the models that come with the package.", _REPAIR),
-    Entry("compress", "isthmus.cli.compress:command", "Compress images into small files.", _FILES),
-    Entry("decompress", "isthmus.cli.decompress:command", "Turn such files into images again.", _FILES),
-    Entry("verify", "isthmus.cli.verify:command", "Check that such files are whole.", _FILES),
-    Entry("prior", "isthmus.cli.prior:command", "Fit what new images are drawn from.", _MAKE),
-    Entry("generate", "isthmus.cli.generate:command", "Make new images.", _MAKE),
-    Entry("interpolate", "isthmus.cli.interpolate:command", "Make what lies between images.", _MAKE),
-    Entry("direction", "isthmus.cli.direction:command", "Learn a direction from two groups.", _MAKE),
-    Entry("transform", "isthmus.cli.transform:command", "Change an image along a direction.", _MAKE),
-    Entry("augment", "isthmus.cli.augment:command", "Make more labelled images.", _MAKE),
-    Entry("frames", "isthmus.cli.frames:command", "Fill, slow down or predict frames.", _MAKE),
-    Entry("map", "isthmus.cli.map:command", "Draw all codes on one page, with their images.", _MAKE),
-    Entry("embed", "isthmus.cli.embed:command", "Turn images into feature vectors.", _FIND),
-    Entry("classify", "isthmus.cli.classify:command", "Learn labels from features, measured.", _FIND),
-    Entry("cluster", "isthmus.cli.cluster:command", "Put alike images into groups.", _FIND),
-    Entry("search", "isthmus.cli.search:command", "Find the images most like one.", _FIND),
-    Entry("anomalies", "isthmus.cli.anomalies:command", "Find unusual images, and where.", _FIND),
-    Entry("audit", "isthmus.cli.audit:command", "Examine images before training on them.", _CLOSER),
-    Entry("tune", "isthmus.cli.tune:command", "Choose settings by cross-validation.", _CLOSER),
-    Entry("explain", "isthmus.cli.explain:command", "Show what a model's code sees.", _CLOSER),
-    Entry("export", "isthmus.cli.export:command", "Write a model as ONNX files.", _SHARE),
-    Entry("push", "isthmus.cli.push:command", "Share a model in a folder or on a hub.", _SHARE),
-    Entry("pull", "isthmus.cli.pull:command", "Fetch a shared model.", _SHARE),
+    Entry("train", "train:command", "Train an autoencoder on images.", _LOOK),
+    Entry("recipes", "catalogue:recipes_command", "List the named recipes, or show one in full.", _LOOK),
+    Entry("info", "catalogue:info_command", "Show what a model or a compressed file holds.", _LOOK),
+    Entry("evaluate", "evaluate:command", "Measure a model on images, against baselines.", _LOOK),
+    Entry("compare", "compare:command", "Train several recipes equally and compare them.", _LOOK),
+    Entry("reconstruct", "reconstruct:command", "Write images as a model sees them.", _LOOK),
+    Entry("demo", "demo:command", "Train on the shipped images and try every use once.", _LOOK),
+    Entry("serve", "serve:command", "Open a page with every use in the browser.", _LOOK),
+    Entry("doctor", "doctor:command", "Examine this machine, or how a training went.", _LOOK),
+    Entry("denoise", "restoration:denoise_command", "Remove noise from images.", _REPAIR),
+    Entry("inpaint", "restoration:inpaint_command", "Fill what is missing in images.", _REPAIR),
+    Entry("models", "catalogue:models_command", "List the models that come with the package.", _REPAIR),
+    Entry("compress", "compress:command", "Compress images into small files.", _FILES),
+    Entry("decompress", "decompress:command", "Turn such files into images again.", _FILES),
+    Entry("verify", "verify:command", "Check that such files are whole.", _FILES),
+    Entry("prior", "prior:command", "Fit what new images are drawn from.", _MAKE),
+    Entry("generate", "generate:command", "Make new images.", _MAKE),
+    Entry("interpolate", "codes:interpolate_command", "Make what lies between images.", _MAKE),
+    Entry("direction", "codes:direction_command", "Learn a direction from two groups.", _MAKE),
+    Entry("transform", "codes:transform_command", "Change an image along a direction.", _MAKE),
+    Entry("augment", "augment:command", "Make more labelled images.", _MAKE),
+    Entry("frames", "frames:command", "Fill, slow down or predict frames.", _MAKE),
+    Entry("map", "codes:map_command", "Draw all codes on one page, with their images.", _MAKE),
+    Entry("embed", "features:embed_command", "Turn images into feature vectors.", _FIND),
+    Entry("classify", "features:classify_command", "Learn labels from features, measured.", _FIND),
+    Entry("cluster", "features:cluster_command", "Put alike images into groups.", _FIND),
+    Entry("search", "features:search_command", "Find the images most like one.", _FIND),
+    Entry("anomalies", "anomalies:command", "Find unusual images, and where.", _FIND),
+    Entry("audit", "audit:command", "Examine images before training on them.", _CLOSER),
+    Entry("tune", "tune:command", "Choose settings by cross-validation.", _CLOSER),
+    Entry("explain", "explain:command", "Show what a model's code sees.", _CLOSER),
+    Entry("export", "sharing:export_command", "Write a model as ONNX files.", _SHARE),
+    Entry("push", "sharing:push_command", "Share a model in a folder or on a hub.", _SHARE),
+    Entry("pull", "sharing:pull_command", "Fetch a shared model.", _SHARE),
 )
 
 _BY_NAME = {entry.name: entry for entry in COMMANDS}
@@ -92,7 +87,7 @@ class LazyGroup(click.Group):
         if entry is None:
             return None
         module, _, attribute = entry.home.partition(":")
-        command = cast(click.Command, getattr(import_module(module), attribute))
+        command = cast(click.Command, getattr(import_module(f"{__name__}.{module}"), attribute))
         command.name = entry.name
         return command
 

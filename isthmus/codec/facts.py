@@ -74,7 +74,7 @@ def read_preview(file: Container) -> npt.NDArray[np.uint8] | None:
     import numpy as np
     from PIL import Image
 
-    from isthmus.images.limits import pillow_limits
+    from isthmus.images.opening import pillow_limits
 
     payload = file.chunks.get((container.PREVIEW, 0))
     if payload is None:

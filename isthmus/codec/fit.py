@@ -31,7 +31,7 @@ from isthmus.images.array_format import to_batch
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Attachment, Autoencoder
 from isthmus.threads import limited
-from isthmus.training.fused_adamw import FusedAdamW
+from isthmus.training.optimisers import FusedAdamW
 
 QUALITIES = (4.0, 20.0, 36.0, 52.0, 68.0, 84.0, 97.0)
 

@@ -12,8 +12,8 @@ from isthmus.errors import CapabilityError
 from isthmus.metrics.codes import CodeStatistics, code_statistics
 from isthmus.metrics.pixel_metrics import log_mean_exp
 from isthmus.model.autoencoder import Autoencoder
+from isthmus.model.axes.point import resolve
 from isthmus.model.image_terms import ImageTerm
-from isthmus.model.networks import resolve
 from isthmus.model.recipe import Recipe
 from isthmus.model.terms import apply_range
 from isthmus.model.trace import Trace

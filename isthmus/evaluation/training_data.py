@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from isthmus.errors import IsthmusError
-from isthmus.images.inventory import list_inventory
 from isthmus.images.named import is_name, where
 from isthmus.images.npz_keys import split_part, split_shape
 from isthmus.images.reading import read
+from isthmus.images.shards import list_inventory
 from isthmus.images.store import ImageSet
 from isthmus.messages import Message
 from isthmus.model.attachment_check import DAMAGE, whole_number

@@ -35,8 +35,8 @@ from isthmus.features.picture_scores import (
     peak_of,
 )
 from isthmus.features.readout import FeatureExtractor, attach_extractor
-from isthmus.images.split import hold_out
 from isthmus.images.store import ImageSet
+from isthmus.images.subsets import hold_out
 from isthmus.model.attachment_check import DAMAGE, Rule, check_tensors, number, whole_number
 from isthmus.model.attachments import attach
 from isthmus.model.autoencoder import Autoencoder
@@ -50,7 +50,6 @@ MAX_NORMAL_IMAGES = 20_000
 MIN_NORMAL_IMAGES = 10
 MAX_PARTS = 8  # of a stored detector
 MAX_COMBINED_SIDE = 512  # of the map of several parts
-PICTURES_PER_CHUNK = 256
 _SCALES = ("centre", "spread", "map_centre", "map_spread")
 _LAYOUT = 2  # of the attachment; version 0.1 wrote none
 
@@ -244,7 +243,7 @@ def score_maps(
     model: Autoencoder, readout: FeatureExtractor, detector: Detector, images: ImageSet
 ) -> list[Scores]:
     """The map that each image's score is read from: `(H, W)`, of the image's own size; see `show_map`."""
-    from isthmus.features.occlusion import show_map
+    from isthmus.features.units import show_map
 
     pictures = Pictures(images)
     maps = map_with(model, readout, detector, pictures)

@@ -31,7 +31,7 @@ from torch import Tensor
 from isthmus.errors import ModelFileError
 from isthmus.features.layers import activations
 from isthmus.features.neighbourhood import nearest
-from isthmus.features.readout import GRID_SIDE, FeatureExtractor, FeatureSpec, pool_batch
+from isthmus.features.readout import FeatureExtractor, FeatureSpec, pool_batch
 from isthmus.metrics.baselines import principal_subspace
 from isthmus.model.attachment_check import Rule, check_values
 from isthmus.model.autoencoder import Autoencoder
@@ -42,6 +42,7 @@ Values = npt.NDArray[np.float64]
 MAX_PARTS_PER_PLACE = 20_000  # parts of normal images that are remembered per place
 NEIGHBOURS = 3
 COMPONENTS, MAX_COMPONENTS = 64, 10
+GRID_SIDE = 5  # places per side of the grid on which local features are averaged
 POOL_SIDE = 3  # per side, in which a `filters` model's answers are pooled
 # Single precision leaves about 1e-7 of a feature vector's length in a direction that normal images lack;
 # whatever is divided by less than this share of it would be noise.

@@ -128,16 +128,6 @@ class IndexRefresh:
         return IndexUpdate(index, len(self._rows), gone, rows)
 
 
-def update_index(
-    model: Autoencoder, readout: FeatureExtractor, images: ImageSet, earlier: Index | None = None
-) -> IndexUpdate:
-    """The index of `images`, see `IndexRefresh`."""
-    work = IndexRefresh(model, readout, images, earlier)
-    for _ in work.run():
-        pass
-    return work.finish()
-
-
 def save_index(index: Index, path: str | os.PathLike[str], *, force: bool = True) -> None:
     """Write an index in one step.
 

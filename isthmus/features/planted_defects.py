@@ -12,7 +12,7 @@ texture, brightness, blur): a detector must not be measured by what it has learn
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -64,11 +64,6 @@ def plant_defect(
     mask = np.zeros((height, width), dtype=bool)
     mask[top : top + side, left : left + side] = strength > 0
     return result, mask
-
-
-def list_kinds() -> tuple[PlantedKind, ...]:
-    """All kinds."""
-    return get_args(PlantedKind)
 
 
 def _grid(side: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:

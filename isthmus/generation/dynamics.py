@@ -26,11 +26,9 @@ from isthmus.model.attachments import attach
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.seeded import seeded
 from isthmus.model.terms import mse
-from isthmus.threads import limited
-from isthmus.training.allocator import kept_memory
-from isthmus.training.denormals import flushed_denormals
+from isthmus.training.callbacks import Listener
 from isthmus.training.network_fitting import NetworkLearner, Pass, fit_network
-from isthmus.training.progress import Listener
+from isthmus.training.process_settings import training_settings
 
 NAME = "dynamics"
 KNOWN_FRAMES = 4  # frames the network is told
@@ -118,9 +116,7 @@ def _motion_pass(network: MotionNetwork) -> Pass:
     return take
 
 
-@limited()
-@flushed_denormals()
-@kept_memory()
+@training_settings()
 def fit_dynamics(
     model: Autoencoder,
     sequences: Sequence[Tensor],

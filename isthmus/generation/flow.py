@@ -11,7 +11,7 @@ import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -82,21 +82,6 @@ def _broadcast(offset: Tensor, codes: Tensor) -> Tensor:
 
 
 _BATCH = 2048
-
-
-class Base(Protocol):
-    """The prior that a flow refines."""
-
-    @property
-    def classes(self) -> tuple[str, ...]: ...
-
-    def parts(self, count: int, label: int | None, generator: torch.Generator) -> Tensor: ...
-
-    def parts_of(self, codes: Tensor, label: int | None = None) -> Tensor: ...
-
-    def from_noise(self, noise: Tensor, parts: Tensor, *, steps: int = STEPS) -> Tensor: ...
-
-    def to_noise(self, codes: Tensor, parts: Tensor, *, steps: int = STEPS) -> Tensor: ...
 
 
 @dataclass(frozen=True, eq=False)

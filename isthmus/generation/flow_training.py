@@ -13,17 +13,15 @@ from torch import Tensor, nn
 from isthmus.generation.flow import ChannelNormal, Flow, fit_moments
 from isthmus.generation.flow_network import build_velocity
 from isthmus.generation.mixture import Mixture
-from isthmus.images.split import hold_out
 from isthmus.images.store import ImageSet, Indices
+from isthmus.images.subsets import hold_out
 from isthmus.interruption import Interruption
 from isthmus.model import axes
 from isthmus.model.seeded import seeded
 from isthmus.model.terms import mse
-from isthmus.threads import limited
-from isthmus.training.allocator import kept_memory
-from isthmus.training.denormals import flushed_denormals
+from isthmus.training.callbacks import Listener
 from isthmus.training.network_fitting import NetworkLearner, Pass, fit_network
-from isthmus.training.progress import Listener
+from isthmus.training.process_settings import training_settings
 
 STEPS = 6000
 BATCH = 512
@@ -51,9 +49,7 @@ def _velocity_pass(network: nn.Module) -> Pass:
     return take
 
 
-@limited()
-@flushed_denormals()
-@kept_memory()
+@training_settings()
 def fit_flow(
     codes: Tensor,
     base: Mixture | ChannelNormal,

@@ -16,7 +16,7 @@ from isthmus.model.attachment_check import DAMAGE
 from isthmus.model.attachments import attach
 from isthmus.model.autoencoder import Attachment, Autoencoder
 from isthmus.threads import limited
-from isthmus.training.progress import Listener
+from isthmus.training.callbacks import Listener
 
 
 @limited()

@@ -16,8 +16,8 @@ from isthmus.generation.codes import check_generates, decode_codes, encode_image
 from isthmus.generation.prior import STEPS, Prior, class_index, iter_drawn, pad_size
 from isthmus.images.cache import memory_bytes
 from isthmus.images.store import Pixels
+from isthmus.model.allocation import check_memory
 from isthmus.model.autoencoder import Autoencoder
-from isthmus.model.footprint import check_memory
 from isthmus.threads import limited
 from isthmus.wording import format_count
 

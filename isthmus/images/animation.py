@@ -18,8 +18,7 @@ from isthmus.atomic import write_bytes
 from isthmus.errors import DataError, OutputError
 from isthmus.images.bands import visible_bands
 from isthmus.images.conform import to_channels, to_dtype
-from isthmus.images.limits import pillow_limits
-from isthmus.images.opening import FORMATS, MAX_PIXELS
+from isthmus.images.opening import FORMATS, MAX_PIXELS, pillow_limits
 from isthmus.images.reading import read
 from isthmus.images.sample_range import Range
 from isthmus.images.store import ImageSet, Pixels
@@ -65,9 +64,9 @@ def read_frames(sequence: Any, *, channels: int | None = None, range: Range | No
         )
     pixels = np.asarray(images.stack(np.arange(len(images))))
     gray = pixels.shape[3] == 3 and channels is None and bool((pixels == pixels[..., :1]).all())
-    wanted = 1 if gray else channels
-    if wanted is not None and wanted != pixels.shape[3]:
-        pixels = to_channels(pixels, wanted)
+    channels_read = 1 if gray else channels
+    if channels_read is not None and channels_read != pixels.shape[3]:
+        pixels = to_channels(pixels, channels_read)
     return replace(images, pixels=pixels)
 
 

@@ -58,7 +58,7 @@ class Kind:
     picture: bool = False
 
     @property
-    def one(self) -> bool:
+    def is_single(self) -> bool:
         """Whether the caller gave one image rather than a batch."""
         return self.layout in ("HW", "HWC")
 
@@ -78,7 +78,7 @@ class Kind:
         )
         if self.layout in ("HW", "NHW") and array.shape[3] == 1:
             array = array[..., 0]
-        if self.one:
+        if self.is_single:
             if len(array) != 1:
                 raise ValueError(f"one image was given, {len(array)} came out")
             array = array[0]
@@ -149,7 +149,7 @@ def to_batch(
         last = plain.permute(0, 2, 3, 1)
     else:
         plain = plain[..., None] if kind.layout in ("HW", "NHW") else plain
-        plain = plain[None] if kind.one else plain
+        plain = plain[None] if kind.is_single else plain
         # A copy where torch could not share the memory: read-only, or with negative strides.
         last = torch.from_numpy(np.require(plain, requirements=["C", "W"]))
     values = last.to(torch.float32)

@@ -36,8 +36,10 @@ def check_bands(show: Sequence[int] | int | None, channels: int | None = None) -
     if show is None:
         return None
     bands = (show,) if isinstance(show, int) else tuple(show)
-    whole = all(isinstance(band, int) and not isinstance(band, bool) and band >= 1 for band in bands)
-    if len(bands) not in (1, 3) or not whole:
+    are_whole_numbers = all(
+        isinstance(band, int) and not isinstance(band, bool) and band >= 1 for band in bands
+    )
+    if len(bands) not in (1, 3) or not are_whole_numbers:
         raise UsageError(
             "show={show}: one or three channels are shown, counted from 1, such as 4,3,2",
             id="option.show",

@@ -113,15 +113,15 @@ class Batches:
             offsets = self._random(step, _CROP_OFFSETS).random((len(indices), 2))
         turns = self._random(step, _TURNS).integers(8, size=len(indices)) if self.turn else None
         part = share_of(len(indices), *self.share)
-        found = _taken(
+        samples = _taken(
             self.images,
             indices[part],
             self.crop,
             None if offsets is None else offsets[part],
             None if turns is None else turns[part],
         )
-        self._meter.add(len(found.indices), found.images.nbytes)
-        return replace(found, part=part, total=len(indices))
+        self._meter.add(len(samples.indices), samples.images.nbytes)
+        return replace(samples, part=part, total=len(indices))
 
     def indices(self, step: int) -> Indices:
         """Which images step `step` holds over all parts, in their order; (B,) int64."""
@@ -215,7 +215,7 @@ def _taken(
     else:
         samples = images.stack(indices)
     if turns is not None and len(turns):
-        samples = np.stack([_turned(one, int(t)) for one, t in zip(samples, turns, strict=True)])
+        samples = np.stack([_turned(sample, int(t)) for sample, t in zip(samples, turns, strict=True)])
     labels = None if images.labels is None else torch.from_numpy(images.labels[indices])
     return Batch(_scaled(samples), labels, indices, slice(0, len(indices)), len(indices))
 

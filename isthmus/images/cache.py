@@ -29,11 +29,11 @@ def known_memory_bytes() -> int | None:
     if os.name == "nt":
         return _windows_memory()
     try:
-        whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        physical_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
         return None
     limits = [_number(Path("/sys/fs/cgroup", name)) for name in _CONTAINER_LIMITS]
-    return min([whole, *(limit for limit in limits if limit)])
+    return min([physical_bytes, *(limit for limit in limits if limit)])
 
 
 def _number(path: Path) -> int | None:

@@ -1,7 +1,8 @@
-"""Make images agree: channels, sample type, size."""
+"""Make images agree: channels, sample type and size of images, and of several sets that become one."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,8 +13,49 @@ from isthmus.errors import DataError, UsageError
 from isthmus.images.bands import MAX_CHANNELS
 from isthmus.images.mapped import Meter, room
 from isthmus.images.modes import composite
-from isthmus.images.store import ImageSet, Pixels, Ragged
+from isthmus.images.store import ImageSet, Pixels, Ragged, Skipped
 from isthmus.wording import format_count
+
+
+def joined(sets: Sequence[ImageSet], *, source: str, skipped: Sequence[Skipped] = ()) -> ImageSet:
+    """The images of at least one set, in order, all with the widest channels and sample type among them.
+
+    Gray becomes colour and alpha is laid on white where channels differ; 8 bits become 16 and integers floats
+    where samples differ. Labels are kept where all sets have them, of the same classes.
+
+    Raises:
+        DataError: different numbers of channels, one of them above 4.
+    """
+    channels = {part.channels for part in sets}
+    width = channels.pop() if len(channels) == 1 else (3 if max(channels) > 2 else 1)
+    dtype = np.result_type(*{part.dtype for part in sets})
+    shapes = np.array(
+        [(*part.image(i).shape[:2], width) for part in sets for i in range(len(part))], dtype=np.int64
+    )
+    ends = np.cumsum([0, *shapes.prod(axis=1)], dtype=np.int64)
+    flat = room((int(ends[-1]),), dtype)
+    row = 0
+    for part in sets:
+        for index in range(len(part)):
+            image = to_dtype(part.image(index), dtype)
+            flat[ends[row] : ends[row + 1]] = (
+                image if image.shape[2] == width else to_channels(image, width)
+            ).reshape(-1)
+            row += 1
+    alike = (shapes == shapes[0]).all()
+    labelled = all(part.labels is not None and part.classes == sets[0].classes for part in sets)
+    notes = dict.fromkeys(note for part in sets for note in part.notes)
+    return ImageSet(
+        pixels=flat.reshape(len(shapes), *shapes[0]) if alike else Ragged(flat, ends[:-1], shapes),
+        names=tuple(name for part in sets for name in part.names),
+        labels=np.concatenate([part.labels for part in sets if part.labels is not None])
+        if labelled
+        else None,
+        classes=sets[0].classes if labelled else (),
+        source=source,
+        skipped=(*skipped, *(left for part in sets for left in part.skipped)),
+        notes=tuple(notes),
+    )
 
 
 def to_channels(image: Pixels, channels: int) -> Pixels:
@@ -59,15 +101,15 @@ def to_dtype(image: Pixels, dtype: npt.DTypeLike) -> Pixels:
 
     float32 -> integers clips to [0, 1] and takes the nearest level.
     """
-    wanted = np.dtype(dtype)
-    if image.dtype == wanted:
+    target = np.dtype(dtype)
+    if image.dtype == target:
         return image
     if image.dtype == np.float32:
-        levels: Pixels = np.rint(np.clip(image, 0, 1) * np.float32(np.iinfo(wanted).max)).astype(wanted)
+        levels: Pixels = np.rint(np.clip(image, 0, 1) * np.float32(np.iinfo(target).max)).astype(target)
         return levels
-    if wanted == np.float32:
+    if target == np.float32:
         return image.astype(np.float32) / np.float32(np.iinfo(image.dtype).max)
-    if wanted == np.uint8:
+    if target == np.uint8:
         return ((image.astype(np.uint32) + 128) // 257).astype(np.uint8)
     return image.astype(np.uint16) * np.uint16(257)
 
@@ -85,13 +127,13 @@ def fit(image: Pixels, size: tuple[int, int]) -> Pixels:
     seen_h, seen_w = min(size[0] / scale, height), min(size[1] / scale, width)
     top, left = (height - seen_h) / 2, (width - seen_w) / 2
     box = (left, top, left + seen_w, top + seen_h)
-    wanted = (size[1], size[0])
+    target_size = (size[1], size[0])
     if image.dtype == np.uint8 and channels in (1, 3):
-        whole = Image.fromarray(np.ascontiguousarray(image[:, :, 0] if channels == 1 else image))
-        resized = np.asarray(whole.resize(wanted, Image.Resampling.LANCZOS, box=box))
+        picture = Image.fromarray(np.ascontiguousarray(image[:, :, 0] if channels == 1 else image))
+        resized = np.asarray(picture.resize(target_size, Image.Resampling.LANCZOS, box=box))
         return resized.reshape(*size, channels)
     planes = [
-        np.asarray(Image.fromarray(plane).resize(wanted, Image.Resampling.LANCZOS, box=box))
+        np.asarray(Image.fromarray(plane).resize(target_size, Image.Resampling.LANCZOS, box=box))
         for plane in np.moveaxis(image, -1, 0).astype(np.float32)
     ]
     stacked = np.stack(planes, axis=-1)
@@ -107,20 +149,20 @@ def conform(images: ImageSet, *, size: tuple[int, int] | None, channels: int | N
         UsageError: `size` or `channels` is impossible.
     """
     check_request(size=size, channels=channels)
-    wanted = images.channels if channels is None else channels
+    target_channels = images.channels if channels is None else channels
     resize = size is not None and (images.shape is None or images.shape[:2] != size)
-    if not resize and wanted == images.channels:
+    if not resize and target_channels == images.channels:
         return images
     if size is None and isinstance(images.pixels, Ragged):
-        return replace(images, pixels=_ragged_channels(images.pixels, wanted))
+        return replace(images, pixels=_ragged_channels(images.pixels, target_channels))
     if not resize:
-        return replace(images, pixels=to_channels(np.asarray(images.pixels), wanted))
+        return replace(images, pixels=to_channels(np.asarray(images.pixels), target_channels))
     assert size is not None
-    pixels = room((len(images), *size, wanted), images.dtype)
+    pixels = room((len(images), *size, target_channels), images.dtype)
     meter, written = Meter(images.pixels), Meter(pixels)
     for index in range(len(images)):
         image = images.image(index)
-        pixels[index] = fit(to_channels(image, wanted), size)
+        pixels[index] = fit(to_channels(image, target_channels), size)
         meter.add(0, image.nbytes)
         written.add(0, pixels[index].nbytes)
     return replace(images, pixels=pixels)

@@ -125,13 +125,13 @@ def straighten_alpha(samples: Pixels) -> Pixels:
     colour = samples[..., :-1]
     if samples.dtype.kind == "f":
         with np.errstate(divide="ignore", invalid="ignore"):
-            whole = np.where(alpha > 0, colour / alpha, 0)
-        return np.concatenate([whole.astype(samples.dtype), alpha], axis=2)
+            straight = np.where(alpha > 0, colour / alpha, 0)
+        return np.concatenate([straight.astype(samples.dtype), alpha], axis=2)
     top = int(np.iinfo(samples.dtype).max)
     wide = colour.astype(np.uint64) * np.uint64(top) // np.maximum(alpha, 1).astype(np.uint64)
     hidden = colour if colour.shape[2] == 1 else 0  # what nobody sees, as Pillow has it
-    whole = np.where(alpha == 0, hidden, wide.clip(0, top)).astype(samples.dtype)
-    return np.concatenate([whole, alpha], axis=2)
+    straight = np.where(alpha == 0, hidden, wide.clip(0, top)).astype(samples.dtype)
+    return np.concatenate([straight, alpha], axis=2)
 
 
 def _fill_type(samples: Pixels, bits: int | None) -> Pixels:
@@ -159,7 +159,7 @@ def _narrow(samples: Pixels, value_range: Range | None) -> Pixels:
     if low < 0 or high > MAX_WHOLE:
         raise UnreadablePixelsError(
             "{dtype} samples must lie in 0..65535, these in [{low}, {high}]",
-            range_hint(low, high, whole=True),
+            range_hint(low, high, is_integer=True),
             id="pixels.integer-range",
             dtype=samples.dtype,
             low=low,

@@ -32,25 +32,25 @@ def open_deep(image: Image.Image, stream: IO[bytes]) -> DeepImage | None:
     )
     if opener is None:
         return None
-    at = stream.tell()
+    offset = stream.tell()
     try:
         return opener(image, stream)
     finally:
-        stream.seek(at)
+        stream.seek(offset)
 
 
 def open_refused(stream: IO[bytes], max_pixels: int) -> DeepImage | None:
     """The picture in a BMP of unusual bit fields, or a JPEG of 12 bits, which Pillow does not open."""
     stream.seek(0)
     start = stream.read(_MAX_HEADER_BYTES)
-    found = None
+    refused = None
     if start[:2] == b"BM":
-        found = _open_bmp(start, stream)
+        refused = _open_bmp(start, stream)
     elif start[:3] == b"\xff\xd8\xff":
-        found = _open_jpeg(start, stream)
-    if found is not None and found.height * found.width > max_pixels:
+        refused = _open_jpeg(start, stream)
+    if refused is not None and refused.height * refused.width > max_pixels:
         raise Image.DecompressionBombError
-    return found
+    return refused
 
 
 def _open_png(image: Image.Image, stream: IO[bytes]) -> DeepImage | None:
@@ -101,11 +101,13 @@ def _open_jpeg2000(image: Image.Image, stream: IO[bytes]) -> DeepImage | None:
 
     stream.seek(0)
     start = stream.read(_MAX_HEADER_BYTES)
-    at = start.find(b"\xff\x4f\xff\x51")
-    if at < 0 or len(start) < at + 42:
+    offset = start.find(b"\xff\x4f\xff\x51")
+    if offset < 0 or len(start) < offset + 42:
         return None
-    channels = struct.unpack_from(">H", start, at + 40)[0]
-    depths = {start[at + 42 + 3 * index] for index in range(channels) if at + 42 + 3 * index < len(start)}
+    channels = struct.unpack_from(">H", start, offset + 40)[0]
+    depths = {
+        start[offset + 42 + 3 * index] for index in range(channels) if offset + 42 + 3 * index < len(start)
+    }
     if len(depths) != 1 or not 1 <= channels <= 4:
         return None
     depth = depths.pop()
@@ -128,7 +130,7 @@ def _open_avif(image: Image.Image, stream: IO[bytes]) -> DeepImage | None:
 
     stream.seek(0)
     start = stream.read(_AVIF_START_BYTES)
-    flags = [start[found.end() + 2] for found in re.finditer(b"av1C", start) if found.end() + 2 < len(start)]
+    flags = [start[box.end() + 2] for box in re.finditer(b"av1C", start) if box.end() + 2 < len(start)]
     if not any(flag & 0x40 for flag in flags):
         return None
     alpha = image.mode in ("RGBA", "LA")
@@ -169,13 +171,13 @@ def _open_bmp(start: bytes, stream: IO[bytes]) -> DeepImage | None:
 def _open_jpeg(start: bytes, stream: IO[bytes]) -> DeepImage | None:
     import imagecodecs
 
-    at, orientation = 2, 1
-    while at + 10 <= len(start) and start[at] == 0xFF:
-        marker, size = start[at + 1], struct.unpack_from(">H", start, at + 2)[0]
-        if marker == 0xE1 and start[at + 4 :].startswith(PREFIX):
-            orientation = read_orientation(start[at + 4 : at + 2 + size])
+    offset, orientation = 2, 1
+    while offset + 10 <= len(start) and start[offset] == 0xFF:
+        marker, size = start[offset + 1], struct.unpack_from(">H", start, offset + 2)[0]
+        if marker == 0xE1 and start[offset + 4 :].startswith(PREFIX):
+            orientation = read_orientation(start[offset + 4 : offset + 2 + size])
         if marker in _START_OF_FRAME:
-            bits, height, width, channels = struct.unpack_from(">BHHB", start, at + 4)
+            bits, height, width, channels = struct.unpack_from(">BHHB", start, offset + 4)
             if bits != 12 or channels not in (1, 3) or marker not in (0xC0, 0xC1, 0xC2) or not height * width:
                 return None
             return DeepImage(
@@ -188,7 +190,7 @@ def _open_jpeg(start: bytes, stream: IO[bytes]) -> DeepImage | None:
                 bits=12,
                 orientation=orientation,
             )
-        at += 2 + size
+        offset += 2 + size
     return None
 
 

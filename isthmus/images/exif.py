@@ -100,10 +100,10 @@ def read_orientation(block: bytes) -> int:
     """The orientation, 1 to 8, in an EXIF block; 1 where there is none."""
     try:
         reader = DirectoryReader.open(io.BytesIO(block.removeprefix(PREFIX)))
-        found = reader.read(reader.first, only=frozenset({ORIENTATION})).number(ORIENTATION, 1)
+        orientation = reader.read(reader.first, only=frozenset({ORIENTATION})).number(ORIENTATION, 1)
     except (ValueError, struct.error):
         return 1
-    return found if 1 <= found <= 8 else 1
+    return orientation if 1 <= orientation <= 8 else 1
 
 
 def clean_block(block: bytes) -> bytes | None:
@@ -121,11 +121,13 @@ def clean_block(block: bytes) -> bytes | None:
     order, first = reader.order, reader.first
     count = struct.unpack_from(order + "H", content, first)[0]
     end = first + 2 + 12 * count
-    rows = [bytes(content[at : at + 12]) for at in range(first + 2, min(end, len(content) - 11), 12)]
-    kept = [row for row in rows if struct.unpack_from(order + "H", row)[0] != ORIENTATION]
-    if not kept:
+    rows = [
+        bytes(content[offset : offset + 12]) for offset in range(first + 2, min(end, len(content) - 11), 12)
+    ]
+    rows_left = [row for row in rows if struct.unpack_from(order + "H", row)[0] != ORIENTATION]
+    if not rows_left:
         return None
-    table = struct.pack(order + "H", len(kept)) + b"".join(kept) + b"\0\0\0\0"
+    table = struct.pack(order + "H", len(rows_left)) + b"".join(rows_left) + b"\0\0\0\0"
     content[first : min(end + 4, len(content))] = table.ljust(min(end + 4, len(content)) - first, b"\0")
     cleaned = PREFIX + bytes(content)
     return None if _turns(cleaned) else cleaned
@@ -133,10 +135,10 @@ def clean_block(block: bytes) -> bytes | None:
 
 def _turns(block: bytes) -> bool:
     """Whether a lenient reader finds an orientation in a damaged block."""
-    found = Image.Exif()
+    exif = Image.Exif()
     try:
-        found.load(block)
-        return int(found.get(ORIENTATION, 1)) != 1
+        exif.load(block)
+        return int(exif.get(ORIENTATION, 1)) != 1
     except Exception:  # as where images are read: a broken block has none
         return False
 
@@ -192,10 +194,10 @@ def _read_below(reader: DirectoryReader, directory: Directory, tag: int) -> Dire
 
 
 def _classic(directory: Directory, *, without: frozenset[int] = frozenset()) -> tuple[Entry, ...]:
-    kept = []
+    entries = []
     for entry in directory.entries.values():
         arranged = entry.tag == _DESCRIPTION and entry.data.lstrip().startswith(_ARRANGEMENTS)
         narrow = to_classic(entry, directory.order)
         if entry.tag not in without and not arranged and narrow is not None:
-            kept.append(narrow)
-    return tuple(kept)
+            entries.append(narrow)
+    return tuple(entries)

@@ -12,9 +12,8 @@ from isthmus.images import pool
 from isthmus.images.cache import cache_folder, memory_bytes
 from isthmus.images.conform import check_request
 from isthmus.images.formats import Header, decode
-from isthmus.images.limits import pillow_limits
 from isthmus.images.listing import ImageFile, Listing, labels_of, list_images
-from isthmus.images.opening import MAX_PIXELS, ImageFileError
+from isthmus.images.opening import MAX_PIXELS, ImageFileError, pillow_limits
 from isthmus.images.runs import Runs, look
 from isthmus.images.sample_range import Range
 from isthmus.images.shards import find_shards, list_shards
@@ -118,11 +117,11 @@ def read_listed(
             reason=first.reason,
         )
     by_name = {file.name: file for file in files}
-    kept = [by_name[names[i]] for i in decoded.kept]
-    labels, classes = labels_of(files, kept)
+    files_read = [by_name[names[i]] for i in decoded.kept]
+    labels, classes = labels_of(files, files_read)
     images = ImageSet(
         pixels=decoded.pixels,
-        names=tuple(file.name for file in kept),
+        names=tuple(file.name for file in files_read),
         labels=labels,
         classes=classes,
         source=source,
@@ -163,17 +162,17 @@ def _decode_all(
     if not headers:
         return pool.Decoded(np.empty((0, 1, 1, 1), np.uint8), np.empty(0, np.int64), skipped, ()), ()
 
-    wanted = channels or _common_channels(headers, [file.name for file in looked.files])
+    channels_read = channels or _common_channels(headers, [file.name for file in looked.files])
     dtype = np.result_type(*{header.dtype for header in headers})
     deep = any(header.channels == 3 and header.dtype == np.uint16 for header in headers)
-    if wanted == 3 and dtype == np.uint16 and not deep:
+    if channels_read == 3 and dtype == np.uint16 and not deep:
         dtype = np.dtype(np.uint8)  # a few gray images of 16 bits do not double the memory of all
-    shapes = np.array([(*(size or (h.height, h.width)), wanted) for h in headers], dtype=np.int64)
+    shapes = np.array([(*(size or (h.height, h.width)), channels_read) for h in headers], dtype=np.int64)
     mapped = int(shapes.prod(axis=1).sum()) * dtype.itemsize > map_above
     names = tuple(file.name for file in looked.files)
-    notes = _notes(headers, wanted, dtype)
+    notes = _notes(headers, channels_read, dtype)
     # The state that names the mapped file must be no younger than the pixels in it.
-    runs = Runs(looked, wanted, dtype, size, max_pixels, afresh=mapped, value_range=value_range)
+    runs = Runs(looked, channels_read, dtype, size, max_pixels, afresh=mapped, value_range=value_range)
     cut = runs.cut(shapes)
     if mapped:
         why = "as asked" if map_above == 0 else "too many for memory"

@@ -2,10 +2,20 @@
 
 What has more than 8 bits keeps them as 16, gray or colour; `Header.narrowed` says where that is not so (CMYK,
 and BMP of wide bit fields). With `bands`, TIFF of 2 to 64 channels is read.
+
+libtiff, inside of Pillow, prints to the descriptor of standard error, past Python. While it decodes, the
+descriptor leads to a file; its messages are logged with the image's name, and the output of others is passed
+on.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
+import re
+import tempfile
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +23,6 @@ import numpy as np
 from PIL import Image
 
 from isthmus.images.deep import DeepImage
-from isthmus.images.libtiff_messages import load_tiff
 from isthmus.images.metadata import read_metadata
 from isthmus.images.modes import (
     Alpha,
@@ -28,6 +37,67 @@ from isthmus.images.opening import MAX_PIXELS, ImageFileError, Source, opened
 from isthmus.images.sample_range import UNIT, Range, UnreadablePixelsError
 from isthmus.images.store import Pixels
 from isthmus.images.tiff_bands import find_pictures
+from isthmus.log import log_note
+
+_STDERR = 2
+_OWN = re.compile(
+    rb"(?:tempfile\.tif|_?TIFF\w*|Fax\w*|CCITT\w*|LZW\w*|ZIP\w*|O?JPEG\w*|Predictor\w*|\w+Decode\w*): "
+)
+_WARNING = b": Warning, "
+_lock = threading.Lock()
+
+
+def load_tiff(image: Any) -> None:
+    """Decode a TIFF that Pillow has opened; warnings are logged once.
+
+    Raises:
+        ValueError: libtiff found it damaged, also where Pillow would give what it has.
+    """
+    tile = getattr(image, "tile", None)
+    if not tile or tile[0][0] != "libtiff":
+        image.load()
+        return
+    name = str(getattr(getattr(image, "fp", None), "name", "") or "image")
+    lines: list[bytes] = []
+    try:
+        with _caught(lines):
+            image.load()
+    finally:
+        warned = [line.partition(_WARNING)[2] for line in lines if _WARNING in line]
+        if warned:
+            log_note("{name}: {text}", id="reading.libtiff", name=name, text=_text(warned[0]))
+    errors = [line.partition(b": ")[2] for line in lines if _WARNING not in line]
+    if errors:
+        raise ValueError(_text(errors[0]))
+
+
+@contextlib.contextmanager
+def _caught(lines: list[bytes]) -> Iterator[None]:
+    with _lock, contextlib.ExitStack() as stack:
+        try:
+            saved = os.dup(_STDERR)
+        except OSError:  # standard error is closed: nothing can be printed
+            yield
+            return
+        stack.callback(os.close, saved)
+        with tempfile.TemporaryFile() as held:
+            os.dup2(held.fileno(), _STDERR)
+            try:
+                yield
+            finally:
+                os.dup2(saved, _STDERR)
+                held.seek(0)
+                for line in held.read().splitlines(keepends=True):
+                    if _OWN.match(line):
+                        lines.append(line.strip())
+                    else:
+                        with contextlib.suppress(OSError):
+                            os.write(_STDERR, line)
+
+
+def _text(line: bytes) -> str:
+    return " ".join(line.decode("utf-8", "replace").split())
+
 
 _ORIENTATION = 0x0112
 
@@ -184,8 +254,8 @@ def metadata(path: Source) -> tuple[bytes | None, bytes | None]:
     Raises:
         ImageFileError: the file cannot be opened.
     """
-    found = read_metadata(path)
-    return found.exif, found.icc
+    metadata_read = read_metadata(path)
+    return metadata_read.exif, metadata_read.icc
 
 
 def header_of(image: Image.Image | DeepImage) -> Header:
@@ -238,13 +308,13 @@ def pixels_from(
         load_tiff(image)
     else:
         image.load()
-    found = (
+    pixels = (
         raw_pixels_of(image, alpha=alpha)
         if raw
         else pixels_of(image, alpha=alpha, value_range=value_range, bounds=bounds)
     )
     # After load(): TIFF turns itself there and drops the tag, and PNG may have found its EXIF block late.
-    return _upright(found, _orientation(image))
+    return _upright(pixels, _orientation(image))
 
 
 def _orientation(image: Image.Image) -> int:

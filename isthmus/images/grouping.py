@@ -31,11 +31,11 @@ def number_groups(images: ImageSet, groups: str) -> Indices:
         DataError, UsageError: as `group_key`; the groups match no image, or all images are of one group.
     """
     key, how = group_key(groups)
-    found = [key(name) for name in images.names]
-    check_groups_match(found, images.names, how)
+    group_names = [key(name) for name in images.names]
+    check_groups_match(group_names, images.names, how)
     numbers: dict[str, int] = {}
-    result = np.empty(len(found), dtype=np.int64)
-    for row, group in enumerate(found):
+    result = np.empty(len(group_names), dtype=np.int64)
+    for row, group in enumerate(group_names):
         # The name of an image without a group cannot be that of a group: it begins with NUL.
         result[row] = numbers.setdefault(group or f"\0{row}", len(numbers))
     if len(numbers) < 2:
@@ -43,24 +43,24 @@ def number_groups(images: ImageSet, groups: str) -> Indices:
             "{source}: all {images} are of one group, '{group}', so that none can be held out",
             id="data.one-group",
             source=images.source,
-            images=format_count(len(found), "image"),
-            group=found[0],
+            images=format_count(len(group_names), "image"),
+            group=group_names[0],
         )
     return result
 
 
-def check_groups_match(found: Sequence[str | None], names: Sequence[str], how: str) -> None:
+def check_groups_match(groups: Sequence[str | None], names: Sequence[str], how: str) -> None:
     """Check that some names have a group; log how many have none.
 
     Args:
-        found: the group of each name.
+        groups: the group of each name.
         names: of the images.
         how: what the groups were found by.
 
     Raises:
         DataError: none has.
     """
-    missing = [name for name, group in zip(names, found, strict=True) if not group]
+    missing = [name for name, group in zip(names, groups, strict=True) if not group]
     if names and len(missing) == len(names):
         raise DataError(
             "{how} matches none of {names}, such as '{example}'",

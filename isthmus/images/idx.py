@@ -1,7 +1,9 @@
-"""idx files, the format MNIST came in: read without trusting the header, and written.
+"""Binary data sets: idx files, the format of MNIST, and CIFAR-10's archive. No size in a header is trusted.
 
-Format: http://yann.lecun.com/exdb/mnist/, "the IDX file format": two zero bytes, a type code (0x08: unsigned
+idx: http://yann.lecun.com/exdb/mnist/, "the IDX file format": two zero bytes, a type code (0x08: unsigned
 byte), the number of dimensions, each dimension as a big-endian 32-bit number, then the samples in row order.
+CIFAR-10, read without unpacking it to disk: https://www.cs.toronto.edu/~kriz/cifar.html, "Binary version":
+records of 1 label byte and 3072 pixel bytes, red plane first.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import gzip
 import math
 import re
 import struct
+import tarfile
 import zlib
 from pathlib import Path
 from typing import IO
@@ -25,6 +28,60 @@ from isthmus.images.opening import MAX_PIXELS
 from isthmus.images.store import ImageSet
 from isthmus.input_files import open_input
 from isthmus.wording import format_count
+
+_RECORD = 3073
+_MOST_RECORDS = 10_000
+_MEMBERS = {
+    "train": tuple(f"data_batch_{i}.bin" for i in range(1, 6)),
+    "test": ("test_batch.bin",),
+}
+
+
+def read_cifar10(path: str | Path, *, split: str, classes: tuple[str, ...]) -> ImageSet:
+    """(N, 32, 32, 3) uint8 images and labels of one split ("train", "test") from `cifar-10-binary.tar.gz`.
+
+    Raises:
+        DataError: not this archive, damaged, or a part missing.
+    """
+    images, labels = [], []
+    try:
+        with tarfile.open(path, "r:*") as archive:
+            members = {Path(member.name).name: member for member in archive if member.isfile()}
+            for name in _MEMBERS[split]:
+                member = members.get(name)
+                if member is None:
+                    raise DataError(
+                        "{path}: {name} is missing from the archive",
+                        id="data.archive-member-missing",
+                        path=path,
+                        name=name,
+                    )
+                if member.size == 0 or member.size % _RECORD or member.size > _RECORD * _MOST_RECORDS:
+                    raise DataError(
+                        "{path}: {name} holds {size} bytes, not whole CIFAR-10 records",
+                        id="data.cifar10-size",
+                        path=path,
+                        name=name,
+                        size=member.size,
+                    )
+                stream = archive.extractfile(member)
+                assert stream is not None  # None only for what is not a file
+                records = np.frombuffer(stream.read(), dtype=np.uint8).reshape(-1, _RECORD)
+                labels.append(records[:, 0].astype(np.int64))
+                images.append(np.moveaxis(records[:, 1:].reshape(-1, 3, 32, 32), 1, -1))
+    except DataError:
+        raise
+    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
+        raise DataError(
+            "{path}: not a readable CIFAR-10 archive ({reason})",
+            id="data.cifar10-unreadable",
+            path=path,
+            reason=error,
+        ) from None
+    pixels = np.ascontiguousarray(np.concatenate(images))
+    names = tuple(map(str, range(len(pixels))))
+    return ImageSet(pixels, names, np.concatenate(labels), classes, source=f"cifar10:{split}")
+
 
 # RFC 1951: a deflate stream cannot hold more than 1032 bytes per byte of its own.
 DEFLATE_LIMIT = 1032
@@ -123,14 +180,14 @@ def _read(stream: IO[bytes], path: str | Path, most: int, max_pixels: int) -> np
     while len(data) <= expected and (part := stream.read(min(1 << 24, expected + 1 - len(data)))):
         data += part
     if len(data) != expected:
-        found = "more" if len(data) > expected else f"only {len(data)}"
+        held = "more" if len(data) > expected else f"only {len(data)}"
         raise DataError(
             "{path}: the idx header promises {shape} = {expected} bytes, the file holds {given}",
             id="data.idx-length",
             path=path,
             shape=text,
             expected=expected,
-            given=found,
+            given=held,
         )
     return np.frombuffer(data, dtype=np.uint8).reshape(shape)
 
@@ -164,18 +221,18 @@ def read_idx_set(
     beside = labels_beside(path) if labels is None else Path(labels)
     numbers: npt.NDArray[np.int64] | None = None
     if beside is not None:
-        found = read_idx(beside)
-        if found.shape != pixels.shape[:1]:
-            given = "×".join(map(str, found.shape))
+        label_array = read_idx(beside)
+        if label_array.shape != pixels.shape[:1]:
+            label_shape = "×".join(map(str, label_array.shape))
             raise DataError(
                 "{labels_path}: {labels} labels for {images} in {path}",
                 id="data.idx-labels-count",
                 labels_path=beside,
-                labels=given,
+                labels=label_shape,
                 images=format_count(len(pixels), "image"),
                 path=path,
             )
-        numbers = found.astype(np.int64)
+        numbers = label_array.astype(np.int64)
     return ImageSet(
         pixels=pixels[..., None] if pixels.ndim == 3 else pixels,
         names=tuple(map(str, range(len(pixels)))),

@@ -110,26 +110,26 @@ class DirectoryReader:
         count = self._unpack(offset, head)
         if not 0 < count <= _MAX_ENTRIES:
             raise ValueError("no directory")
-        at = offset + struct.calcsize(self.order + head)
-        self.stream.seek(at)
+        offset_of_next = offset + struct.calcsize(self.order + head)
+        self.stream.seek(offset_of_next)
         table = self.stream.read(count * size)
         entries: dict[int, Entry] = {}
         for place in range(0, len(table) - size + 1, size):
-            found = self._entry(table[place : place + size], only)
-            if found is not None:
-                entries.setdefault(found.tag, found)
+            entry = self._entry(table[place : place + size], only)
+            if entry is not None:
+                entries.setdefault(entry.tag, entry)
         try:
-            following = self._unpack(at + count * size, "Q" if self.big else "I")
+            following = self._unpack(offset_of_next + count * size, "Q" if self.big else "I")
         except ValueError:
             following = 0
         return Directory(self.order, entries, following)
 
     def chain(self, *, only: frozenset[int] | None = None) -> Iterator[Directory]:
         """The directories of the file's pages, in their order; ends at one that cannot be read."""
-        seen: set[int] = set()
+        visited: set[int] = set()
         offset = self.first
-        while offset and offset not in seen and len(seen) < _MAX_DIRECTORIES:
-            seen.add(offset)
+        while offset and offset not in visited and len(visited) < _MAX_DIRECTORIES:
+            visited.add(offset)
             try:
                 directory = self.read(offset, only=only)
             except ValueError:
@@ -180,7 +180,7 @@ def pack_directory(entries: list[Entry], order: str, offset: int) -> bytes:
     """A classic directory that will stand at `offset`, with the values behind it, and none that follows."""
     table, values = io.BytesIO(), io.BytesIO()
     start = offset + 2 + 12 * len(entries) + 4
-    for entry in sorted(entries, key=lambda one: one.tag):
+    for entry in sorted(entries, key=lambda item: item.tag):
         if len(entry.data) <= 4:
             room = entry.data.ljust(4, b"\0")
         else:

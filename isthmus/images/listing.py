@@ -1,10 +1,13 @@
-"""Which files under a folder are images, what they are called, and the labels their sub-folders give."""
+"""Which files under a folder are images, what they are called, and the labels their sub-folders give.
+
+Image files of kinds that are not read are counted, and listed with a way to convert them.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +16,87 @@ import numpy as np
 from isthmus.errors import DataError, Hint
 from isthmus.images.opening import KINDS, SUFFIXES, Member
 from isthmus.images.store import Indices, Skipped
-from isthmus.images.unread_kinds import UnreadFiles, list_some, note_archives
 from isthmus.messages import Message
 from isthmus.wording import format_count
+
+MAX_NAMED = 3
+_CONVERT = "convert them to PNG, TIFF or JPEG first"
+_RAW = (".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".pef", ".srw", ".x3f", ".raw")
+# Suffixes, what people call the kind, and how such images can be read.
+_KINDS: tuple[tuple[tuple[str, ...], str, str], ...] = (
+    ((".heic", ".heif", ".hif"), "HEIC", f"{_CONVERT}, for example with heif-convert"),
+    ((".jxl",), "JPEG XL", f"{_CONVERT}, for example with djxl"),
+    (_RAW, "camera raw", "develop them to 16-bit TIFF first, for example with darktable-cli"),
+    ((".dcm", ".dicom", ".ima"), "DICOM", f"{_CONVERT}, for example with dcm2pnm"),
+    ((".nii", ".nii.gz", ".mha", ".nrrd"), "volume", "save their slices as TIFF first"),
+    ((".svg", ".svgz", ".eps", ".pdf"), "vector drawing", "draw them as PNG first"),
+    ((".psd", ".psb", ".xcf", ".kra"), "editor", "export them as PNG or TIFF first"),
+    ((".exr", ".hdr"), "HDR", "save them as float TIFF first"),
+    ((".tga", ".ico", ".icns", ".pcx", ".dds", ".sgi", ".jxr", ".fits", ".fit"), "other image", _CONVERT),
+    ((".mp4", ".mov", ".avi", ".mkv", ".webm"), "video", "save their frames as PNG first, with ffmpeg"),
+    ((".npy", ".npz"), "array", "give them by their own path"),
+    (
+        (".zip", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".rar", ".7z"),
+        "packed archive",
+        "unpack them first",
+    ),
+)
+_BY_SUFFIX = {suffix: place for place, (suffixes, _, _) in enumerate(_KINDS) for suffix in suffixes}
+_DOUBLE = tuple(suffix for suffix in _BY_SUFFIX if suffix.count(".") == 2)
+
+
+class UnreadFiles:
+    """Counts files of kinds that are not read, while a folder is listed."""
+
+    def __init__(self) -> None:
+        self._names: dict[int, list[str]] = {}
+
+    def add(self, name: str, shown: str) -> None:
+        """Count the file if it is of such a kind.
+
+        Args:
+            name: its own, by which its kind is known.
+            shown: what to call it.
+        """
+        lower = name.lower()
+        suffix = next(
+            (double for double in _DOUBLE if lower.endswith(double)), lower[max(lower.rfind("."), 0) :]
+        )
+        if (place := _BY_SUFFIX.get(suffix)) is not None and not name.startswith("."):
+            self._names.setdefault(place, []).append(shown)
+
+    def notes(self) -> tuple[Message, ...]:
+        """A sentence for each kind."""
+        return tuple(_describe(place, names) for place, names in sorted(self._names.items()))
+
+
+def _describe(place: int, names: Sequence[str]) -> Message:
+    _, kind, advice = _KINDS[place]
+    return Message(
+        "not read: {files} ({names}); {advice}",
+        id="reading.unread-kind",
+        files=format_count(len(names), f"{kind} file"),
+        names=list_some(names),
+        advice=advice,
+    )
+
+
+def note_archives(archives: Iterable[str]) -> Message:
+    """What is said of archives that lie among image files."""
+    names = sorted(archives)
+    return Message(
+        "not read: {archives} among the image files ({names}); give them by their own path",
+        id="reading.archive-among-images",
+        archives=format_count(len(names), "archive"),
+        names=list_some(names),
+    )
+
+
+def list_some(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
+    ordered = sorted(names)
+    more = f" and {len(ordered) - MAX_NAMED:,} more" if len(ordered) > MAX_NAMED else ""
+    return ", ".join(ordered[:MAX_NAMED]) + more
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +147,7 @@ def list_images(folder: str | Path, *, most: int | None = None) -> Listing:
         TooManyError: there are more than `most`.
     """
     top = Path(folder)
-    found: list[ImageFile] = []
+    files: list[ImageFile] = []
     skipped: list[Skipped] = []
     unread, archives = UnreadFiles(), list[str]()
     other: Hint | None = None
@@ -74,7 +155,7 @@ def list_images(folder: str | Path, *, most: int | None = None) -> Listing:
     entries = 0
     for place, parts, names in walk_folder(top, skipped):
         entries += 1 + len(names)
-        if most is not None and (len(found) > most or entries > 10 * most + 10_000):
+        if most is not None and (len(files) > most or entries > 10 * most + 10_000):
             raise TooManyError(
                 "{folder}: more than {most:,} images", id="data.too-many-images", folder=folder, most=most
             )
@@ -83,7 +164,7 @@ def list_images(folder: str | Path, *, most: int | None = None) -> Listing:
         start, label = "".join(f"{part}/" for part in below), below[0] if below else None
         for name in names:
             if name[max(name.rfind("."), 0) :].lower() in SUFFIXES and not name.startswith("."):
-                found.append(ImageFile(inside + name, start + _printable(name), label))
+                files.append(ImageFile(inside + name, start + _printable(name), label))
                 continue
             unread.add(name, start + _printable(name))
             if name.lower().endswith(".tar") and not name.startswith("."):
@@ -93,7 +174,7 @@ def list_images(folder: str | Path, *, most: int | None = None) -> Listing:
             elif name.endswith(".isth"):
                 other = Hint.call("decompress_files", os.fspath(folder), out="FOLDER")
     notes = unread.notes()
-    if not found:
+    if not files:
         unlisted = f"; {skipped[0].name} {skipped[0].reason}" if skipped else ""
         raise DataError(
             "{folder}: no images in it (kinds read: {kinds}){unlisted}",
@@ -109,7 +190,7 @@ def list_images(folder: str | Path, *, most: int | None = None) -> Listing:
         )
     if archives:
         notes = (*notes, note_archives(archives))
-    ordered = sorted(found, key=lambda file: (file.name.split("/"), file.place))
+    ordered = sorted(files, key=lambda file: (file.name.split("/"), file.place))
     return Listing(ordered, tuple(skipped), notes + _note_loose(ordered))
 
 
@@ -195,20 +276,20 @@ def _unlistable(top: Path, error: OSError) -> DataError:
     )
 
 
-def labels_of(files: list[ImageFile], kept: list[ImageFile]) -> tuple[Indices | None, tuple[str, ...]]:
-    """(labels of `kept`, class names); (None, ()) unless every one of `files` lies in a sub-folder.
+def labels_of(files: list[ImageFile], readable: list[ImageFile]) -> tuple[Indices | None, tuple[str, ...]]:
+    """(labels of `readable`, class names); (None, ()) unless every one of `files` lies in a sub-folder.
 
     Classes are counted over all files, so that a broken one does not renumber the others.
     """
-    found = {file.label for file in files if file.label is not None}
+    labels = {file.label for file in files if file.label is not None}
     if any(file.label is None for file in files):
         return None, ()
     numbers = any(file.member is not None for file in files) and all(
-        name.isdecimal() and len(name) < 19 for name in found
+        name.isdecimal() and len(name) < 19 for name in labels
     )
-    classes = tuple(sorted(found, key=int) if numbers else sorted(found))
+    classes = tuple(sorted(labels, key=int) if numbers else sorted(labels))
     number = {name: i for i, name in enumerate(classes)}
-    return np.array([number[file.label or ""] for file in kept], dtype=np.int64), classes
+    return np.array([number[file.label or ""] for file in readable], dtype=np.int64), classes
 
 
 def _printable(name: str) -> str:

@@ -2,6 +2,7 @@
 
 All of it is kept as bytes. Only what is no longer true of pixels that were turned upright and converted is
 left out: orientation, thumbnail, and the profile of ink or CIELAB colours.
+The second half says how each format that is written holds metadata, and what a format does not hold.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from typing import IO, Any
 
 from PIL import Image
 
-from isthmus.images.exif import ExifTags, clean_block, parse_block, read_tags
+from isthmus.images.exif import PREFIX, ExifTags, clean_block, parse_block, read_tags
 from isthmus.images.ifd import Directory, DirectoryReader
 from isthmus.images.opening import FORMATS, MAX_PIXELS, Source, naming_faults, open_source
-from isthmus.images.png_chunks import Chunk, read_chunks
+from isthmus.images.png_chunks import Chunk, drop_chunks, insert_chunks, read_chunks, text_chunk
 from isthmus.images.tiff_bands import is_tiff
 
 _ICC_TAG, _XMP_TAG, _X, _Y, _UNIT = 34675, 700, 282, 283, 296
@@ -89,8 +90,8 @@ def read_metadata(path: Source) -> Metadata:
             image = Image.open(stream, formats=FORMATS)
         except OSError:
             return Metadata()
-        found = metadata_of(image)
-        return _with_chunks(found, stream) if image.format == "PNG" else found
+        metadata = metadata_of(image)
+        return _with_chunks(metadata, stream) if image.format == "PNG" else metadata
 
 
 def metadata_of(image: Image.Image) -> Metadata:
@@ -145,17 +146,17 @@ def _tiff_resolution(first: Directory) -> tuple[float, float] | None:
         if entry is None or entry.kind != 5 or entry.count != 1:
             return None
         order = "little" if first.order == "<" else "big"
-        above, below = (int.from_bytes(entry.data[at : at + 4], order) for at in (0, 4))  # type: ignore[arg-type]
+        above, below = (int.from_bytes(entry.data[start : start + 4], order) for start in (0, 4))  # type: ignore[arg-type]
         if not above or not below:
             return None
         sides.append(above / below * (_INCHES_PER_CM if unit == 3 else 1))
     return _resolution(tuple(sides)) if unit in (2, 3) else None
 
 
-def _with_chunks(found: Metadata, stream: IO[bytes]) -> Metadata:
+def _with_chunks(metadata: Metadata, stream: IO[bytes]) -> Metadata:
     """The metadata of a PNG from its chunks, also from those behind the pixels."""
     stream.seek(0)
-    exif, xmp = found.exif, found.xmp
+    exif, xmp = metadata.exif, metadata.xmp
     texts: list[Chunk] = []
     colour: dict[bytes, Chunk] = {}
     for kind, body in read_chunks(stream, _COLOUR_CHUNKS | _TEXT_CHUNKS | {b"eXIf"}):
@@ -170,12 +171,12 @@ def _with_chunks(found: Metadata, stream: IO[bytes]) -> Metadata:
             texts.append((kind, body))
     return Metadata(
         exif=exif,
-        icc=found.icc,
+        icc=metadata.icc,
         xmp=xmp,
-        dpi=found.dpi,
+        dpi=metadata.dpi,
         texts=tuple(texts),
         colour=tuple(colour.values()),
-        dropped=found.dropped,
+        dropped=metadata.dropped,
     )
 
 
@@ -193,9 +194,9 @@ def _fitting_profile(profile: bytes | None, *, converted: bool) -> tuple[bytes |
     return profile or None, ()
 
 
-def _resolution(given: Any) -> tuple[float, float] | None:
+def _resolution(value: Any) -> tuple[float, float] | None:
     try:
-        across, down = (float(side) for side in given)
+        across, down = (float(side) for side in value)
     except (TypeError, ValueError, ZeroDivisionError):
         return None
     return (across, down) if 0 < across < 1e6 and 0 < down < 1e6 else None
@@ -205,3 +206,63 @@ def _bytes(value: Any) -> bytes | None:
     if isinstance(value, str):
         return value.encode("utf-8", "replace")
     return bytes(value) if isinstance(value, (bytes, bytearray)) and value else None
+
+
+_HELD = {
+    "PNG": frozenset(WORDS),
+    "JPEG": frozenset({"exif", "icc", "xmp", "dpi", "comment"}),
+    "WEBP": frozenset({"exif", "icc", "xmp"}),
+    "AVIF": frozenset({"exif", "icc", "xmp"}),
+    "TIFF": frozenset({"exif", "icc", "xmp", "dpi"}),
+    "BMP": frozenset({"dpi"}),
+    "GIF": frozenset({"comment"}),
+}
+_MAX_SEGMENT_BYTES = 65_500  # of a JPEG: EXIF or XMP of more does not fit into one segment
+_INCHES_PER_METRE = 39.370079
+_XMP_KEYWORD = "XML:com.adobe.xmp"
+
+
+def lost_parts(kind: str, metadata: Metadata) -> tuple[str, ...]:
+    """Words for what a file of the format `kind` does not hold of the metadata, and what reading lost."""
+    held = _HELD.get(kind, frozenset())
+    lost = [
+        WORDS[name] for name in WORDS if name in metadata.parts() - held or _is_too_long(kind, name, metadata)
+    ]
+    return (*metadata.dropped, *lost)
+
+
+def pillow_options(kind: str, metadata: Metadata) -> dict[str, Any]:
+    """Arguments of Pillow's `save` for what the format holds; for PNG see `with_png_metadata`."""
+    names = {"exif": "exif", "icc": "icc_profile", "xmp": "xmp", "dpi": "dpi", "comment": "comment"}
+    held = _HELD.get(kind, frozenset()) if kind not in ("PNG", "TIFF") else frozenset()
+    return {
+        option: getattr(metadata, name)
+        for name, option in names.items()
+        if name in held & metadata.parts() and not _is_too_long(kind, name, metadata)
+    }
+
+
+def with_png_metadata(png: bytes, metadata: Metadata) -> bytes:
+    """A PNG file with the metadata as chunks."""
+    import zlib
+
+    chunks: list[Chunk] = list(metadata.colour)
+    if metadata.icc:
+        chunks.append((b"iCCP", b"ICC Profile\0\0" + zlib.compress(metadata.icc)))
+    if metadata.dpi is not None:
+        across, down = (round(side * _INCHES_PER_METRE) for side in metadata.dpi)
+        chunks.append((b"pHYs", across.to_bytes(4, "big") + down.to_bytes(4, "big") + b"\1"))
+    if metadata.exif:
+        chunks.append((b"eXIf", metadata.exif.removeprefix(PREFIX)))
+    if metadata.xmp:
+        chunks.append(text_chunk(_XMP_KEYWORD, metadata.xmp.decode("utf-8", "replace")))
+    chunks += metadata.texts
+    if metadata.comment:
+        chunks.append(text_chunk("Comment", metadata.comment.decode("utf-8", "replace")))
+    return insert_chunks(drop_chunks(png, {kind for kind, _ in chunks} - {b"tEXt", b"iTXt"}), chunks)
+
+
+def _is_too_long(kind: str, name: str, metadata: Metadata) -> bool:
+    if kind != "JPEG" or name not in ("exif", "xmp", "comment"):
+        return False
+    return len(getattr(metadata, name) or b"") > _MAX_SEGMENT_BYTES

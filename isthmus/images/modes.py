@@ -77,8 +77,8 @@ def pixels_of(
         assert converted is not None  # None only with inPlace=True
         image = converted
     if not transparent:
-        wanted = "L" if colour == 1 else "RGB"
-        return _channels_last(np.asarray(image if image.mode == wanted else image.convert(wanted)))
+        mode = "L" if colour == 1 else "RGB"
+        return _channels_last(np.asarray(image if image.mode == mode else image.convert(mode)))
     if image.mode == "La":
         image = image.convert("LA")  # the only way out of it that Pillow knows
     rgba = np.asarray(image.convert("RGBA"))
@@ -118,7 +118,7 @@ def _wide_gray(image: Image.Image, *, alpha: Alpha) -> Pixels:
     if values.dtype.itemsize > 2 and (values.min() < 0 or values.max() > 65535):
         raise UnreadablePixelsError(
             "{dtype} samples must lie in 0..65535, these in [{low}, {high}]",
-            range_hint(int(values.min()), int(values.max()), whole=True),
+            range_hint(int(values.min()), int(values.max()), is_integer=True),
             id="pixels.integer-range",
             dtype=values.dtype,
             low=int(values.min()),

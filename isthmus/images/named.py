@@ -1,25 +1,116 @@
 """Data sets by name: `mnist`, `fashion-mnist`, `cifar10`, `fashion-sample`, each with `:train` or `:test`.
 
 Looked for in `$ISTHMUS_DATA/NAME`, then where Debian's dataset-* packages put them, then in the cache folder;
-then downloaded into the cache. `fashion-sample` ships with the package.
+then downloaded into the cache, with their checksums verified. `fashion-sample` ships with the package, and so
+does one photograph.
 """
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
-from isthmus.errors import DataError, UsageError, nearest
+import numpy as np
+import numpy.typing as npt
+
+from isthmus.errors import DataError, OutputError, UsageError, nearest
 from isthmus.images.arrays import read_npz
 from isthmus.images.cache import cache_folder
-from isthmus.images.cifar import read_cifar10
-from isthmus.images.download import download
-from isthmus.images.idx import read_idx_set
-from isthmus.images.registry import NAMES, REGISTRY, SAMPLE, NamedSet
+from isthmus.images.idx import read_cifar10, read_idx_set
+from isthmus.images.registry import NAMES, REGISTRY, SAMPLE, NamedSet, RemoteFile
 from isthmus.images.store import ImageSet
 from isthmus.messages import Message
 from isthmus.wording import format_count
+
+PHOTO = Path(__file__).parent / "sample" / "coffee.png"
+
+
+def sample_photo() -> npt.NDArray[np.uint8]:
+    """`(256, 384, 3)` uint8. No shipped model was trained on it."""
+    from PIL import Image
+
+    with Image.open(PHOTO) as picture:
+        return np.asarray(picture.convert("RGB"))
+
+
+_TIMEOUT_SECONDS = 30
+
+
+def download(name: str, file: RemoteFile, base: str, folder: Path) -> Path:
+    """Download `file` of the set `name` into `folder`, from `$ISTHMUS_MIRROR`/name/ or else from `base`.
+
+    Raises:
+        DataError: no network, no such file there, or another checksum; `folder` is then as before.
+    """
+    import pooch
+
+    mirror = os.environ.get("ISTHMUS_MIRROR")
+    url = f"{mirror.rstrip('/')}/{name}/{file.name}" if mirror else base + file.name
+    pooch.get_logger().setLevel(logging.WARNING)
+    downloader = pooch.HTTPDownloader(
+        progressbar=_Progress(file.name), timeout=_TIMEOUT_SECONDS, chunk_size=1 << 16
+    )
+    hint = f"put {file.name} into {folder} or into $ISTHMUS_DATA/{name}"
+    try:
+        checksum = f"md5:{file.md5}"
+        pooch.retrieve(url, known_hash=checksum, fname=file.name, path=folder, downloader=downloader)
+    except ValueError as error:
+        reason = "its checksum is wrong" if "hash" in str(error) else " ".join(str(error).split())
+        raise DataError(
+            "{name}: {url} was not kept: {reason}",
+            id="data.download-not-kept",
+            hint=hint,
+            name=name,
+            url=url,
+            reason=reason,
+        ) from None
+    except OSError as error:  # what requests raises derives from OSError
+        if error.errno is not None:
+            raise OutputError(
+                "cannot write into {folder}: {reason}",
+                id="output.folder-problem",
+                folder=folder,
+                reason=error.strerror or error,
+            ) from None
+        response = getattr(error, "response", None)
+        code = getattr(response, "status_code", None)
+        reason = f"the server answered {code}" if code else f"no connection ({type(error).__name__})"
+        raise DataError(
+            "{name}: cannot download {url}: {reason}",
+            id="data.download-failed",
+            hint=hint,
+            name=name,
+            url=url,
+            reason=reason,
+        ) from None
+    return folder / file.name
+
+
+class _Progress:
+    """What pooch calls while downloading; writes one line on a terminal, and nothing elsewhere."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.total = 0
+        self.done = 0
+
+    def update(self, count: int) -> None:
+        self.done += count
+        if sys.stderr.isatty():
+            share = f"{min(1.0, self.done / self.total):4.0%}" if self.total else f"{self.done >> 20} MB"
+            sys.stderr.write(f"\rdownloading {self.name} {share}")
+            sys.stderr.flush()
+
+    def reset(self) -> None:
+        self.done = 0
+
+    def close(self) -> None:
+        if sys.stderr.isatty():
+            sys.stderr.write("\n")
+
 
 SYSTEM_FOLDER = Path("/usr/share/datasets")
 SAMPLE_FOLDER = Path(__file__).parent / "sample"
@@ -58,23 +149,23 @@ def read_named(data: str) -> ImageSet:
             suggestion=nearest(split, _SPLITS),
         )
     if name == SAMPLE:
-        found = _from_folder("fashion-mnist", split, SAMPLE_FOLDER)
-        if found is None:
+        images = _from_folder("fashion-mnist", split, SAMPLE_FOLDER)
+        if images is None:
             raise DataError(
                 "{name}: {folder} is incomplete; install isthmus again",
                 id="data.sample-incomplete",
                 name=SAMPLE,
                 folder=SAMPLE_FOLDER,
             )
-        return replace(found, source=data)
+        return replace(images, source=data)
     for folder in _folders(name):
-        if (found := _from_folder(name, split, folder)) is not None:
-            return replace(found, source=data)
+        if (images := _from_folder(name, split, folder)) is not None:
+            return replace(images, source=data)
     for file in REGISTRY[name].splits[split]:
         download(name, file, REGISTRY[name].base, cache_folder() / name)
-    found = _from_folder(name, split, cache_folder() / name)
-    assert found is not None  # every file of the split has just been written there
-    return replace(found, source=data)
+    images = _from_folder(name, split, cache_folder() / name)
+    assert images is not None  # every file of the split has just been written there
+    return replace(images, source=data)
 
 
 def where(data: str) -> Path | None:
@@ -110,19 +201,19 @@ def _folders(name: str) -> list[Path]:
 
 
 def _from_folder(name: str, split: str, folder: Path) -> ImageSet | None:
-    known = REGISTRY[name]
+    entry = REGISTRY[name]
     if name == "cifar10":
-        return _cifar(known, split, folder)
-    images, labels = (_file(folder, file.name) for file in known.splits[split])
+        return _cifar(entry, split, folder)
+    images, labels = (_file(folder, file.name) for file in entry.splits[split])
     if images is None or labels is None:
         return None
-    return replace(read_idx_set(images, labels=labels), classes=known.classes)
+    return replace(read_idx_set(images, labels=labels), classes=entry.classes)
 
 
-def _cifar(known: NamedSet, split: str, folder: Path) -> ImageSet | None:
-    archive = folder / known.splits[split][0].name
+def _cifar(entry: NamedSet, split: str, folder: Path) -> ImageSet | None:
+    archive = folder / entry.splits[split][0].name
     if archive.is_file():
-        return read_cifar10(archive, split=split, classes=known.classes)
+        return read_cifar10(archive, split=split, classes=entry.classes)
     for name in _CIFAR_ARRAYS:
         path = folder / name
         if not path.is_file():
@@ -143,7 +234,7 @@ def _cifar(known: NamedSet, split: str, folder: Path) -> ImageSet | None:
             images=format_count(len(images), "training image"),
             path=path.name,
         )
-        return replace(images, classes=known.classes if images.labels is not None else (), notes=(note,))
+        return replace(images, classes=entry.classes if images.labels is not None else (), notes=(note,))
     return None
 
 

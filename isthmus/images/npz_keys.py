@@ -76,15 +76,17 @@ def choose_keys(keys: Sequence[str], part: str, path: str) -> NpzKeys:
         DataError: none of them is known to be images, or there is no such part.
     """
     classes = next((key for key in _CLASS_KEYS if key in keys), None)
-    found: dict[str, NpzKeys] = {}
+    parts_found: dict[str, NpzKeys] = {}
     for images, labels in _PAIRS:
-        for one in PART_NAMES if "{part}" in images else ("",):
-            pair = images.format(part=one), labels.format(part=one)
-            if pair[0] in keys and (one not in found or found[one].labels is None):
-                found[one] = NpzKeys(pair[0], pair[1] if pair[1] in keys else None, classes, one)
-    if not found and len(keys) == 1:
-        found[""] = NpzKeys(keys[0])
-    if not found:
+        for part_name in PART_NAMES if "{part}" in images else ("",):
+            pair = images.format(part=part_name), labels.format(part=part_name)
+            if pair[0] in keys and (part_name not in parts_found or parts_found[part_name].labels is None):
+                parts_found[part_name] = NpzKeys(
+                    pair[0], pair[1] if pair[1] in keys else None, classes, part_name
+                )
+    if not parts_found and len(keys) == 1:
+        parts_found[""] = NpzKeys(keys[0])
+    if not parts_found:
         held = ", ".join(name[:60] for name in keys[:5]) + (", …" if len(keys) > 5 else "")
         raise DataError(
             "{path}: no array 'images' in it; it holds {held}",
@@ -92,16 +94,18 @@ def choose_keys(keys: Sequence[str], part: str, path: str) -> NpzKeys:
             path=path,
             held=held or "nothing",
         )
-    wanted = part or ("" if "" in found else next(one for one in PART_NAMES if one in found))
-    if wanted not in found:
-        known = tuple(one for one in found if one)
+    chosen_part = part or (
+        "" if "" in parts_found else next(part_name for part_name in PART_NAMES if part_name in parts_found)
+    )
+    if chosen_part not in parts_found:
+        names = tuple(part_name for part_name in parts_found if part_name)
         raise DataError(
             "{path}: no part '{part}' in it{suggestion}",
             id="data.npz-no-part",
             path=path,
             part=part,
-            suggestion=nearest(part, known) if known else "",
+            suggestion=nearest(part, names) if names else "",
         )
-    chosen = found[wanted]
-    parts = tuple(one for one in found if one)
-    return NpzKeys(chosen.images, chosen.labels, chosen.classes, wanted, parts)
+    chosen = parts_found[chosen_part]
+    parts = tuple(part_name for part_name in parts_found if part_name)
+    return NpzKeys(chosen.images, chosen.labels, chosen.classes, chosen_part, parts)

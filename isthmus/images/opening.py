@@ -1,27 +1,68 @@
-"""One image file opened with Pillow: behind an allow-list, with limits checked first, faults as one error."""
+"""One image file opened with Pillow: behind an allow-list, with limits checked first, faults as one error.
+
+Pillow's size limit and warnings are settings of the process; they are changed only while an image is opened.
+"""
 
 from __future__ import annotations
 
 import io
+import logging
 import os
 import stat
+import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from PIL import Image, UnidentifiedImageError
 
 from isthmus.errors import DataError, Hint
 from isthmus.images.deep import DeepImage
 from isthmus.images.deep_files import open_deep, open_refused
-from isthmus.images.limits import pillow_limits
 from isthmus.images.modes import scale_key
 from isthmus.images.sample_range import UnreadablePixelsError
 from isthmus.images.tiff_bands import is_tiff, open_bands, suits_pillow
 from isthmus.input_files import NotAFileError, open_input
 from isthmus.messages import Message
+
+# Without any handler Python prints what Pillow logs about damaged files to stderr.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+# What Pillow does not read of TIFF is read elsewhere (`tiff_bands`).
+logging.getLogger("PIL.TiffImagePlugin").addFilter(lambda record: "More samples" not in record.msg)
+
+_guard = threading.Lock()
+_active: list[int] = []
+_before: list[Any] = []
+
+
+@contextmanager
+def pillow_limits(max_pixels: int) -> Iterator[None]:
+    """Within: Pillow accepts images of up to `max_pixels` and prints no warnings.
+
+    Both are settings of the whole process, so the first to enter changes them and the last to leave puts them
+    back; threads may nest and overlap.
+    """
+    with _guard:
+        if not _active:
+            quiet = warnings.catch_warnings()
+            quiet.__enter__()
+            warnings.simplefilter("ignore")
+            _before[:] = [Image.MAX_IMAGE_PIXELS, quiet]
+        _active.append(max_pixels)
+        # Pillow refuses above twice this number.
+        Image.MAX_IMAGE_PIXELS = (max(_active) + 1) // 2
+    try:
+        yield
+    finally:
+        with _guard:
+            _active.remove(max_pixels)
+            if not _active:
+                Image.MAX_IMAGE_PIXELS = _before[0]
+                _before[1].__exit__(None, None, None)
+
 
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "BMP", "DIB", "GIF", "PPM", "JPEG2000")
 KINDS = "PNG, JPEG, WebP, AVIF, TIFF, BMP, GIF, PNM, JPEG 2000"
@@ -170,10 +211,10 @@ def identify(stream: IO[bytes], max_pixels: int, bands: bool, page: int = 0) -> 
         stream.seek(0)
         if is_tiff(stream.read(4)):
             return open_bands(stream, max_pixels, page, bands=bands)
-        found = open_refused(stream, max_pixels)
-        if found is None:
+        refused = open_refused(stream, max_pixels)
+        if refused is None:
             raise
-        return found
+        return refused
     if page:
         image.seek(page)
     if image.format == "TIFF":

@@ -150,8 +150,8 @@ def beside(first: Pixels, second: Pixels, scale: int | None = None) -> Pixels:
 def _enlarged_grid(images: Sequence[Pixels], columns: int | None, scale: int | None) -> Pixels:
     sheet = grid(images, columns)
     if scale is None:
-        wanted = -(-MIN_IMAGE_SIDE_PX // max(images[0].shape[:2]))
-        scale = max(1, min(wanted, MAX_ENLARGED_SHEET_SIDE_PX // max(sheet.shape[:2])))
+        factor = -(-MIN_IMAGE_SIDE_PX // max(images[0].shape[:2]))
+        scale = max(1, min(factor, MAX_ENLARGED_SHEET_SIDE_PX // max(sheet.shape[:2])))
     return sheet if scale == 1 else grid([enlarge(image, scale) for image in images], columns)
 
 

@@ -15,14 +15,13 @@ from PIL import Image
 from isthmus.errors import OutputError
 from isthmus.images.conform import to_channels, to_dtype
 from isthmus.images.formats import pixels_from
-from isthmus.images.metadata import Metadata
+from isthmus.images.metadata import Metadata, pillow_options, with_png_metadata
 from isthmus.images.opening import Source, check_size, identify, naming_faults, open_source
 from isthmus.images.sample_range import UNIT, Range
 from isthmus.images.store import Pixels
 from isthmus.images.tiff_bands import count_pages, find_pictures, is_tiff
 from isthmus.images.tiff_writing import encode_tiff
 from isthmus.images.write import as_pillow, encode_image, writer_of
-from isthmus.images.written_metadata import pillow_options, with_png_metadata
 
 MILLISECONDS = 100  # that a frame is shown, where the file does not say it
 _ANIMATED = ("GIF", "WEBP", "PNG")
@@ -68,7 +67,7 @@ class PageReader:
         shown = [round(float(info.get("duration") or 0)) for info in self._timing]
         loops = [info.get("loop") for info in self._timing]
         repeats = next((int(loop) for loop in loops if isinstance(loop, int)), None)
-        return Timing(tuple(one or MILLISECONDS for one in shown), repeats)
+        return Timing(tuple(milliseconds or MILLISECONDS for milliseconds in shown), repeats)
 
 
 @contextmanager

@@ -85,9 +85,9 @@ def split_pair(images: ImageSet) -> tuple[ImageSet, ImageSet]:
     for chosen in (slice(None, -count), slice(-count, None)):
         if isinstance(images.pixels, Ragged):
             cut = [images.image(row)[..., chosen] for row in range(len(images))]
-            shapes = np.array([one.shape for one in cut], dtype=np.int64)
+            shapes = np.array([image.shape for image in cut], dtype=np.int64)
             ends = np.cumsum([0, *shapes.prod(axis=1)], dtype=np.int64)
-            flat = np.concatenate([one.reshape(-1) for one in cut])
+            flat = np.concatenate([image.reshape(-1) for image in cut])
             pixels: Ragged | np.ndarray = Ragged(flat, ends[:-1], shapes)
         else:
             pixels = np.ascontiguousarray(images.pixels[..., chosen])
@@ -101,7 +101,7 @@ def _match(inputs: ImageSet, targets: ImageSet) -> tuple[Indices, Indices, tuple
     places = {key: row for row, key in enumerate(other)}
     rows = [row for row, key in enumerate(own) if key in places]
     if not rows:
-        bases = [[PurePosixPath(name).stem for name in one.names] for one in (inputs, targets)]
+        bases = [[PurePosixPath(name).stem for name in images.names] for images in (inputs, targets)]
         if bases[0] == bases[1] or (len(inputs) == len(targets) == 1):
             every = np.arange(len(inputs), dtype=np.int64)
             return every, every, ()

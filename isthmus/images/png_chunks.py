@@ -44,13 +44,13 @@ def insert_chunks(png: bytes, chunks: Sequence[Chunk]) -> bytes:
 def drop_chunks(png: bytes, kinds: Iterable[bytes]) -> bytes:
     """The file without the chunks of these kinds."""
     unwanted = frozenset(kinds)
-    kept, at = [png[:8]], 8
-    while at + 12 <= len(png):
-        size, kind = struct.unpack_from(">I4s", png, at)
+    parts, offset = [png[:8]], 8
+    while offset + 12 <= len(png):
+        size, kind = struct.unpack_from(">I4s", png, offset)
         if kind not in unwanted:
-            kept.append(png[at : at + 12 + size])
-        at += 12 + size
-    return b"".join(kept)
+            parts.append(png[offset : offset + 12 + size])
+        offset += 12 + size
+    return b"".join(parts)
 
 
 def pack_chunks(chunks: Iterable[Chunk]) -> bytes:
@@ -88,22 +88,22 @@ def decode_deep_png(content: bytes) -> Pixels:
     rows = zlib.decompressobj().decompress(b"".join(body for kind, body in rest if kind == b"IDAT"), size)
     keys = [(kind, body) for kind, body in rest if kind == b"tRNS"]
     image: Pixels | None = None
-    at = 0
+    offset = 0
     for left, top, across, down in _PASSES:
         shape = (-(-(height - top) // down), -(-(width - left) // across))
         if min(shape) <= 0:
             continue
-        end = at + shape[0] * (1 + 2 * channels * shape[1])
+        end = offset + shape[0] * (1 + 2 * channels * shape[1])
         if end > len(rows):
             raise ValueError("fewer rows than the header promises")
         header = struct.pack(">IIBBBBB", shape[1], shape[0], bits, colour, *methods, 0)
-        parts = [(b"IHDR", header), *keys, (b"IDAT", zlib.compress(rows[at:end], 0)), (b"IEND", b"")]
+        parts = [(b"IHDR", header), *keys, (b"IDAT", zlib.compress(rows[offset:end], 0)), (b"IEND", b"")]
         part = np.asarray(imagecodecs.png_decode(SIGNATURE + pack_chunks(parts)))
         part = part.reshape(*shape, -1)
         if image is None:
             image = np.zeros((height, width, part.shape[2]), np.uint16)
         image[top::down, left::across] = part
-        at = end
+        offset = end
     if image is None:
         raise ValueError("no pixels")
     return image

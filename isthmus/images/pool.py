@@ -58,15 +58,15 @@ def into_memory(
         shapes: (N, 3), what the headers promise.
     """
     flat = np.empty(int(shapes.prod(axis=1).sum()), dtype=dtype)
-    kept, skipped, end = [], [], 0
+    rows, skipped, end = [], [], 0
     for index, image in _in_order(decode, runs, progress):
         if isinstance(image, str):
             skipped.append(Skipped(names[index], image))
             continue
         flat[end : end + image.size] = image.reshape(-1)
         end += image.size
-        kept.append(index)
-    return _arranged(flat[:end], shapes, kept, tuple(skipped), ())
+        rows.append(index)
+    return _arranged(flat[:end], shapes, rows, tuple(skipped), ())
 
 
 def into_cache(
@@ -89,14 +89,14 @@ def into_cache(
     Raises:
         OutputError: the cache folder cannot be written.
     """
-    kept, hashes, broken = [], [], list(skipped)
+    rows, hashes, broken = [], [], list(skipped)
     with atomic_write(_pixel_file(entry)) as stream:
         for index, image in _in_order(decode, runs, progress):
             if isinstance(image, str):
                 broken.append(Skipped(names[index], image))
                 continue
             stream.write(np.ascontiguousarray(image).data)
-            kept.append(index)
+            rows.append(index)
             hashes.append(content_hash(image))
     about = {
         "skipped": [[s.name, s.reason] for s in broken],
@@ -107,7 +107,7 @@ def into_cache(
     index_file = io.BytesIO()
     np.savez(
         index_file,
-        kept=np.array(kept, dtype=np.int64),
+        kept=np.array(rows, dtype=np.int64),
         hashes=np.array(hashes, dtype=np.uint64),
         shapes=shapes,
         dtype=np.zeros(0, dtype=dtype),
@@ -120,9 +120,9 @@ def into_cache(
         if not earlier.name.startswith(entry.name):
             with suppress(OSError):  # Windows keeps what another process has mapped
                 earlier.unlink()
-    found = from_cache(entry)
-    assert found is not None
-    return found[0]
+    cached = from_cache(entry)
+    assert cached is not None
+    return cached[0]
 
 
 def from_cache(entry: Path) -> tuple[Decoded, tuple[str, ...]] | None:
@@ -131,20 +131,20 @@ def from_cache(entry: Path) -> tuple[Decoded, tuple[str, ...]] | None:
     # with a cached file, it is made anew.
     with suppress(Exception):
         with _index_file(entry).open("rb") as stream, np.load(stream, allow_pickle=False) as index:
-            kept, shapes, dtype = index["kept"], index["shapes"], index["dtype"].dtype
+            rows, shapes, dtype = index["kept"], index["shapes"], index["dtype"].dtype
             hashes = index["hashes"]
             about = json.loads(index["about"].tobytes())
-        known = about.get("messages")  # none in files of earlier versions
-        skipped = tuple(Skipped(name, restore_message(reason, known)) for name, reason in about["skipped"])
-        if len(kept) == 0:
+        messages = about.get("messages")  # none in files of earlier versions
+        skipped = tuple(Skipped(name, restore_message(reason, messages)) for name, reason in about["skipped"])
+        if len(rows) == 0:
             return _arranged(np.empty(0, dtype), shapes, [], skipped, ()), ()
         flat = np.memmap(_pixel_file(entry), dtype=dtype, mode="r")
-        if flat.size != int(shapes[kept].prod(axis=1).sum()):
+        if flat.size != int(shapes[rows].prod(axis=1).sum()):
             return None
-        found = _arranged(
-            flat, shapes, kept, skipped, tuple(restore_message(note, known) for note in about["notes"])
+        decoded = _arranged(
+            flat, shapes, rows, skipped, tuple(restore_message(note, messages) for note in about["notes"])
         )
-        return replace(found, hashes=hashes), tuple(about["names"])
+        return replace(decoded, hashes=hashes), tuple(about["names"])
     return None
 
 
@@ -164,11 +164,11 @@ def _in_order(
 def _arranged(
     flat: Pixels,
     shapes: Indices,
-    kept: Sequence[int] | Indices,
+    rows: Sequence[int] | Indices,
     skipped: tuple[Skipped, ...],
     notes: tuple[str, ...],
 ) -> Decoded:
-    chosen = np.asarray(kept, dtype=np.int64)
+    chosen = np.asarray(rows, dtype=np.int64)
     sizes = shapes[chosen]
     pixels: Pixels | Ragged
     if len(chosen) and (sizes == sizes[0]).all():

@@ -12,11 +12,10 @@ import numpy as np
 
 from isthmus.errors import DataError, Hint, nearest
 from isthmus.images.arrays import from_array, label_numbers, read_npy, read_npz
-from isthmus.images.conform import check_request, conform, to_channels
+from isthmus.images.conform import check_request, conform, joined, to_channels
 from isthmus.images.folder import read_folder, read_listed
 from isthmus.images.formats import header_of, probe
 from isthmus.images.idx import is_idx, read_idx_set
-from isthmus.images.joining import joined
 from isthmus.images.listing import ImageFile, Listing
 from isthmus.images.named import is_name, read_named
 from isthmus.images.npz_keys import Shape, split_part, split_shape

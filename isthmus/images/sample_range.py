@@ -2,13 +2,18 @@
 
 Decided here alone. What lies elsewhere is refused with the `range` that would map it, as a hint; nothing is
 clipped in silence but what lies within the tolerance.
+
+`SampleScale` is the scale of an array of images, in which later images are read as well.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from isthmus.errors import Hint, UsageError
 from isthmus.images.mapped import room
@@ -36,19 +41,21 @@ class UnreadablePixelsError(ValueError):
         self.reason, self.hint = self.message, hint
 
 
-def check_range(given: Range | None) -> Range | None:
+def check_range(value_range: Range | None) -> Range | None:
     """The two numbers, as floats.
 
     Raises:
         UsageError: not two finite numbers in rising order.
     """
-    if given is None:
+    if value_range is None:
         return None
     try:
-        low, high = (float(one) for one in given)
+        low, high = (float(bound) for bound in value_range)
     except (TypeError, ValueError):
         raise UsageError(
-            "range must be (low, high), two numbers, not {given!r}", id="data.range-numbers", given=given
+            "range must be (low, high), two numbers, not {given!r}",
+            id="data.range-numbers",
+            given=value_range,
         ) from None
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise UsageError(
@@ -60,23 +67,23 @@ def check_range(given: Range | None) -> Range | None:
     return low, high
 
 
-def to_samples(pixels: Pixels, given: Range | None = None, *, bounds: Range = UNIT) -> Pixels:
+def to_samples(pixels: Pixels, value_range: Range | None = None, *, bounds: Range = UNIT) -> Pixels:
     """Any samples in the machine's byte order as they are kept: uint8, uint16, or float32.
 
     Args:
         pixels: of any shape; not written to, not copied where nothing changes.
-        given: the samples that stand for black and white; what lies between is mapped to [0, 1].
+        value_range: the samples that stand for black and white; what lies between is mapped to [0, 1].
         bounds: where floats may lie after that; UNIT, or NOISY for restoration.
 
     Returns:
-        uint8 and uint16 as they are (bool as black and white of 8 bits), all else and all with `given` as
-        float32 within the bounds.
+        uint8 and uint16 as they are (bool as black and white of 8 bits), all else and all with `value_range`
+        as float32 within the bounds.
 
     Raises:
         UnreadablePixelsError: another type, NaN, or samples outside; with the `range=` that may help.
         UsageError: an impossible range.
     """
-    low_high = check_range(given)
+    low_high = check_range(value_range)
     kind = pixels.dtype.kind
     if kind not in "biuf":
         raise UnreadablePixelsError(
@@ -107,7 +114,7 @@ def to_samples(pixels: Pixels, given: Range | None = None, *, bounds: Range = UN
     return result
 
 
-def check_span(low: float, high: float, dtype: str, given: Range | None, *, bounds: Range) -> bool:
+def check_span(low: float, high: float, dtype: str, value_range: Range | None, *, bounds: Range) -> bool:
     """Whether some of the samples, which lie from `low` to `high`, are to be clipped.
 
     Raises:
@@ -117,8 +124,12 @@ def check_span(low: float, high: float, dtype: str, given: Range | None, *, boun
         raise UnreadablePixelsError(
             "samples hold {what}", id="pixels.not-finite", what=_name_non_finite(low, high)
         )
-    if given is None and "float" not in dtype and dtype not in ("bool", "uint8", "uint16", "longdouble"):
-        hint = range_hint(low, high, whole=True)
+    if (
+        value_range is None
+        and "float" not in dtype
+        and dtype not in ("bool", "uint8", "uint16", "longdouble")
+    ):
+        hint = range_hint(low, high, is_integer=True)
         raise UnreadablePixelsError(
             "samples are {dtype}; images must be {kinds}",
             hint,
@@ -126,12 +137,12 @@ def check_span(low: float, high: float, dtype: str, given: Range | None, *, boun
             dtype=dtype,
             kinds=KINDS,
         )
-    black, white = given or UNIT
+    black, white = value_range or UNIT
     least, most = (black + bound * (white - black) for bound in bounds)
     beyond = max(least - low, high - most)
     if beyond > TOLERANCE * (white - black):
-        hint = range_hint(low, high, whole="float" not in dtype)
-        if given is None:
+        hint = range_hint(low, high, is_integer="float" not in dtype)
+        if value_range is None:
             raise UnreadablePixelsError(
                 "floats must lie in [{least:g}, {most:g}], these in [{low:g}, {high:g}]",
                 hint,
@@ -156,11 +167,12 @@ def check_span(low: float, high: float, dtype: str, given: Range | None, *, boun
     return beyond > 0
 
 
-def range_hint(low: float, high: float, *, whole: bool) -> Hint:
+def range_hint(low: float, high: float, *, is_integer: bool) -> Hint:
     """The `range` that samples from `low` to `high`, whole numbers or floats, were probably meant in."""
-    familiar = _FAMILIAR[2:] if whole else _FAMILIAR
+    familiar = _FAMILIAR[2:] if is_integer else _FAMILIAR
     black, white = next(
-        (one for one in familiar if one[0] <= low and high <= one[1]), (math.floor(low), math.ceil(high))
+        (candidate for candidate in familiar if candidate[0] <= low and high <= candidate[1]),
+        (math.floor(low), math.ceil(high)),
     )
     return Hint.add(range=(black, white))
 
@@ -178,3 +190,95 @@ def _describe_non_finite(pixels: Pixels) -> str:
     row = next(row for row, image in enumerate(pixels) if not np.isfinite(image).all())
     name = _name_non_finite(float(pixels[row].min()), float(pixels[row].max()))
     return f"samples of image {row} hold {name}"
+
+
+Array = npt.NDArray[Any]
+MIN_OUTLIERS = 4  # samples: a hot pixel in each of four channels
+OUTLIER_SHARE = 1e-4  # of all samples
+
+
+@dataclass(frozen=True)
+class SampleScale:
+    """What black and white stand for in images of one origin.
+
+    Integers of 8 or 16 bits have their own scale, floats inside [0, 1] are taken as they are, others are
+    scaled by their least and largest value. A few samples far beyond all others do not count.
+
+    Attributes:
+        low, high: the samples that stand for black and white.
+        dtype: of the images.
+        is_given: whether the scale was given, and not taken from the images.
+    """
+
+    low: float
+    high: float
+    dtype: np.dtype[Any]
+    is_given: bool
+
+    @classmethod
+    def of(cls, images: Array, value_range: Range | None) -> SampleScale:
+        """The scale of these images.
+
+        Raises:
+            UsageError: `value_range` is not two numbers in rising order.
+        """
+        if (span := check_range(value_range)) is not None:
+            return cls(*span, images.dtype, is_given=True)
+        if images.dtype in (np.uint8, np.uint16):
+            return cls(0.0, float(np.iinfo(images.dtype).max), images.dtype, is_given=False)
+        low, high = typical_span(images)
+        if low >= 0 and high <= 1 and not np.issubdtype(images.dtype, np.integer):
+            low, high = UNIT
+        return cls(low, high if high > low else low + 1.0, images.dtype, is_given=False)
+
+    @property
+    def _is_of_type(self) -> bool:
+        return not self.is_given and self.dtype in (np.uint8, np.uint16)
+
+    def to_pixels(self, images: Array) -> Array:
+        """Images as `train` takes them: integers of 8 or 16 bits as they are, others as floats in [0, 1].
+
+        Raises:
+            ValueError: they are on another scale.
+        """
+        if self._is_of_type and images.dtype == self.dtype:
+            return images
+        low, high = self.low, self.high
+        has_own_scale = self.is_given or self._is_of_type
+        slack = (TOLERANCE if has_own_scale or (low, high) == UNIT else 1.0) * (high - low)
+        least, most = (float(images.min()), float(images.max())) if has_own_scale else typical_span(images)
+        if least < low - slack or most > high + slack or self._is_unit_scale(images, least, most):
+            raise ValueError(
+                f"samples from {least:g} to {most:g} are on another scale than those of fit, where black and "
+                f"white are {low:g} and {high:g}; range=(low, high) says what they stand for"
+            )
+        return np.asarray((images.astype(np.float64) - low) / (high - low), dtype=np.float32).clip(0, 1)
+
+    def _is_unit_scale(self, images: Array, least: float, most: float) -> bool:
+        """Whether these are floats in [0, 1] where 8 or 16 bits are expected, which would read as black."""
+        if not self._is_of_type or images.dtype.kind != "f":
+            return False
+        return least >= 0 and most <= 1 and bool((images != np.rint(images)).any())
+
+    def restore(self, pixels: Array) -> Array:
+        """Pixels in [0, 1] as samples of this scale and type."""
+        values = pixels.astype(np.float64) * (self.high - self.low) + self.low
+        if np.issubdtype(self.dtype, np.integer):
+            values = np.rint(values)
+        return values.astype(self.dtype)
+
+    def count_clipped(self, images: Array) -> int:
+        """Number of samples that `to_pixels` clips."""
+        return int(((images < self.low) | (images > self.high)).sum())
+
+
+def typical_span(images: Array) -> tuple[float, float]:
+    """Least and largest sample, but for a few that lie further beyond all others than these span."""
+    least, most = float(images.min()), float(images.max())
+    count = min(max(MIN_OUTLIERS, math.ceil(images.size * OUTLIER_SHARE)), (images.size - 1) // 4)
+    ordered = np.partition(images, (count, images.size - 1 - count), axis=None)
+    low, high = float(ordered[count]), float(ordered[-1 - count])
+    span = high - low
+    if span == 0:
+        return least, most
+    return least if least >= low - span else low, most if most <= high + span else high

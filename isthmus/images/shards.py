@@ -5,21 +5,26 @@
 
 A sample's files stand behind one another. Images are read where they lie, out of the uncompressed archive; it
 is never unpacked (https://github.com/webdataset/webdataset, "The WebDataset Format").
+
+A model records a hash of the names of all images of its training folder or archive (`Inventory`). Later a
+listing alone shows whether a folder can be the one it was trained on, before anything in it is decoded.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, cast
+from typing import IO, Any, cast
 
 from isthmus.errors import DataError
-from isthmus.images.listing import ImageFile, Listing, TooManyError, walk_folder
+from isthmus.images.listing import ImageFile, Listing, TooManyError, list_images, walk_folder
 from isthmus.images.opening import KINDS, SUFFIXES, Member
-from isthmus.images.store import Skipped
+from isthmus.images.store import ImageSet, Skipped
 from isthmus.input_files import open_input, parse_json
 from isthmus.messages import Message
 
@@ -79,18 +84,18 @@ def list_shards(shards: list[Path], *, most: int | None = None) -> Listing:
         DataError: not an archive, damaged, or without a single image.
         TooManyError: there are more than `most`.
     """
-    found: list[ImageFile] = []
+    files: list[ImageFile] = []
     skipped: list[Skipped] = []
     for file in (file for shard in shards for file in _samples(shard, skipped)):
-        found.append(file)
-        if most is not None and len(found) > most:
+        files.append(file)
+        if most is not None and len(files) > most:
             raise TooManyError(
                 "{source}: more than {most:,} images",
                 id="data.archive-too-many-images",
                 source=shards[0],
                 most=most,
             )
-    if not found:
+    if not files:
         where = shards[0] if len(shards) == 1 else shards[0].parent
         raise DataError(
             "{where}: no images in the archive (kinds read: {kinds})",
@@ -98,7 +103,7 @@ def list_shards(shards: list[Path], *, most: int | None = None) -> Listing:
             where=where,
             kinds=KINDS,
         )
-    return Listing(found, tuple(skipped))
+    return Listing(files, tuple(skipped))
 
 
 def _samples(shard: Path, skipped: list[Skipped]) -> Iterator[ImageFile]:
@@ -204,3 +209,52 @@ def _readable(path: Path) -> bool:
             path=path,
         )
     return True
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """How many images there are, with those that cannot be read, and a hash of their sorted names."""
+
+    count: int
+    names: str
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"count": self.count, "names": self.names}
+
+
+def inventory_of(parts: Iterable[ImageSet]) -> Inventory:
+    """The inventory of a folder whose images, all of them, are in these parts."""
+    names: set[str] = set()
+    for part in parts:
+        names.update(part.names)
+        names.update(skipped.name for skipped in part.skipped)
+    return _inventory(names)
+
+
+def list_inventory(source: str | Path, *, most: int) -> Inventory | None:
+    """The inventory of a folder or archive, listed only as far as `most` images; None for any other file.
+
+    Raises:
+        DataError: there are more, none, or it cannot be listed.
+    """
+    path = Path(source)
+    try:
+        shards = find_shards(path)
+        if not shards and not path.is_dir():
+            return None
+        files = (list_shards(shards, most=most) if shards else list_images(path, most=most)).files
+    except OSError as error:
+        raise DataError(
+            "{source}: cannot be listed ({reason})",
+            id="data.cannot-list",
+            source=source,
+            reason=error.strerror or error,
+        ) from None
+    return _inventory({file.name for file in files})
+
+
+def _inventory(names: set[str]) -> Inventory:
+    digest = hashlib.blake2b(digest_size=16)
+    for name in sorted(names):
+        digest.update(name.encode("utf-8", "surrogatepass") + b"\0")
+    return Inventory(len(names), digest.hexdigest())

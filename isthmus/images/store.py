@@ -111,13 +111,13 @@ class ImageSet:
                 names=format_count(len(self.names), "name"),
             )
         if self.labels is not None and self.labels.shape != (len(self.pixels),):
-            given = "×".join(map(str, self.labels.shape))
+            label_shape = "×".join(map(str, self.labels.shape))
             raise DataError(
                 "{source}: {images} but {labels} labels",
                 id="data.labels-shape",
                 source=self.source,
                 images=format_count(len(self.pixels), "image"),
-                labels=given,
+                labels=label_shape,
             )
 
     def __len__(self) -> int:

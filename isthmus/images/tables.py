@@ -71,11 +71,11 @@ def read_rows(path: str | os.PathLike[str]) -> list[TableRow]:
     try:
         text = read_text(path)
         if suffix == ".txt":
-            found = [TableRow(name) for name in list_names(text)]
+            rows = [TableRow(name) for name in list_names(text)]
         elif suffix == ".tsv":
-            found = _by_columns([line.split("\t") for line in text.splitlines()])
+            rows = _by_columns([line.split("\t") for line in text.splitlines()])
         else:
-            found = _by_columns(csv_rows(text))
+            rows = _by_columns(csv_rows(text))
     except (OSError, ValueError) as error:
         raise DataError(
             "{path} is not a list of image files: {reason}",
@@ -83,9 +83,9 @@ def read_rows(path: str | os.PathLike[str]) -> list[TableRow]:
             path=path,
             reason=getattr(error, "strerror", None) or error,
         ) from None
-    if not found:
+    if not rows:
         raise DataError("{path} names no images", id="data.name-list-empty", path=path)
-    return found
+    return rows
 
 
 def header_columns(row: Sequence[str]) -> dict[str, int] | None:
@@ -109,5 +109,5 @@ def _by_columns(rows: Sequence[Sequence[str]]) -> list[TableRow]:
         place = places.get(kind)
         return row[place].strip() if place is not None and place < len(row) else ""
 
-    found = (TableRow(cell(row, "path"), cell(row, "label"), cell(row, "group")) for row in body)
-    return [row for row in found if row.path]
+    table_rows = (TableRow(cell(row, "path"), cell(row, "label"), cell(row, "group")) for row in body)
+    return [row for row in table_rows if row.path]

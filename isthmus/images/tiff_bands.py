@@ -67,9 +67,9 @@ def suits_pillow(image: Image.Image, *, bands: bool) -> bool:
         return False  # libtiff prints what it finds in damaged files
     if photometric == _PALETTE:
         return bool(samples == 1 and max(bits) <= 8)
-    whole = {1} >= set(tags.get(_FORMAT, (1,)))
-    if not whole or tags.get(_PLANES, 1) != 1 or set(bits) != {8}:
-        return bool(whole and samples == 1 and bits == (1,) and photometric in (0, 1))
+    are_integers = {1} >= set(tags.get(_FORMAT, (1,)))
+    if not are_integers or tags.get(_PLANES, 1) != 1 or set(bits) != {8}:
+        return bool(are_integers and samples == 1 and bits == (1,) and photometric in (0, 1))
     if photometric == _CMYK:
         return bool(samples == 4)
     if samples == 1:
@@ -92,14 +92,14 @@ def count_pages(stream: IO[bytes]) -> int:
 
 
 def _page_kinds(stream: IO[bytes]) -> list[int]:
-    at = stream.tell()
+    offset = stream.tell()
     try:
         chain = DirectoryReader.open(stream).chain(only=frozenset({_SUBFILE}))
         return [page.number(_SUBFILE) for page in chain] or [0]
     except ValueError:
         return [0]
     finally:
-        stream.seek(at)
+        stream.seek(offset)
 
 
 def open_bands(stream: IO[bytes], max_pixels: int, index: int = 0, *, bands: bool = True) -> DeepImage:
@@ -124,19 +124,19 @@ def open_bands(stream: IO[bytes], max_pixels: int, index: int = 0, *, bands: boo
     file = TiffFile(stream, name="image.tif", _multifile=False)
     page: Any = file.pages.first if index == 0 else file.pages[index]
     photometric = int(page.photometric)
-    found = None
+    bands_read = None
     if bands and page.samplesperpixel == 1 and index == 0:
-        found = _pages_of_channels(page.description, page.imagelength, page.imagewidth)
-        if found is not None and found[0] > len(file.pages):
+        bands_read = _pages_of_channels(page.description, page.imagelength, page.imagewidth)
+        if bands_read is not None and bands_read[0] > len(file.pages):
             raise UnreadablePixelsError(
                 "its description promises pages that are not there", id="pixels.pages"
             )
-    count, first = found or (1, page.planarconfig == _IN_PLANES and page.samplesperpixel > 1)
+    count, first = bands_read or (1, page.planarconfig == _IN_PLANES and page.samplesperpixel > 1)
     _check_kind(page, photometric)
     height, width, channels = page.imagelength, page.imagewidth, page.samplesperpixel
-    if found is not None and first:
+    if bands_read is not None and first:
         channels = count
-    elif found is not None:
+    elif bands_read is not None:
         height, width, channels = count, page.imagelength, page.imagewidth
     if height * width > max_pixels:
         raise Image.DecompressionBombError
@@ -153,8 +153,8 @@ def open_bands(stream: IO[bytes], max_pixels: int, index: int = 0, *, bands: boo
             id="pixels.promises-too-much",
         )
     pages = tuple(file.pages[index + place] for place in range(count))
-    for one in pages:
-        _check_page(one, page, length)
+    for single in pages:
+        _check_page(single, page, length)
     alpha = _alpha_kind(page, channels)
     if not bands and channels - (alpha is not None) not in (1, 3) and photometric != _CMYK:
         raise UnreadablePixelsError(
@@ -164,7 +164,7 @@ def open_bands(stream: IO[bytes], max_pixels: int, index: int = 0, *, bands: boo
         )
 
     def load() -> Pixels:
-        parts = [_decode_page(one) for one in pages]
+        parts = [_decode_page(single) for single in pages]
         stacked = parts[0] if len(parts) == 1 else np.stack(parts)
         stacked = np.moveaxis(stacked, 0, -1) if first else stacked
         samples = np.ascontiguousarray(stacked.reshape(height, width, channels), dtype=_native(page.dtype))
@@ -186,7 +186,7 @@ def open_bands(stream: IO[bytes], max_pixels: int, index: int = 0, *, bands: boo
         alpha=alpha is not None,
         bits=None if photometric == _CMYK or bits >= 8 * dtype.itemsize else bits,
         white_is_zero=photometric == _WHITE_IS_ZERO,
-        orientation=orientation if found is None and orientation in range(1, 9) else 1,
+        orientation=orientation if bands_read is None and orientation in range(1, 9) else 1,
         several=pictures > count,
         paged=len(pages) > 1,
         narrowed=deep_cmyk,
@@ -247,13 +247,13 @@ def _check_page(page: Any, first: Any, length: int) -> None:
     if (page.shape, page.dtype) != (first.shape, first.dtype):
         raise UnreadablePixelsError("its pages have different sizes or samples", id="pixels.pages-differ")
     held = sum(page.databytecounts)
-    ends = (at + size for at, size in zip(page.dataoffsets, page.databytecounts, strict=True))
+    ends = (offset + size for offset, size in zip(page.dataoffsets, page.databytecounts, strict=True))
     if max(ends, default=0) > length or held <= 0:
         raise ValueError("pixels beyond the end of the file")
     most = _MOST_BYTES.get(int(page.compression))
-    wanted = page.nbytes if page.bitspersample in (8, 16, 32, 64) else page.nbytes // 16
-    if most is not None and wanted > held * most:
-        raise ValueError(f"{wanted} bytes of pixels are promised, {held} are there")
+    expected_bytes = page.nbytes if page.bitspersample in (8, 16, 32, 64) else page.nbytes // 16
+    if most is not None and expected_bytes > held * most:
+        raise ValueError(f"{expected_bytes} bytes of pixels are promised, {held} are there")
 
 
 def _pages_of_channels(description: str, height: int, width: int) -> tuple[int, bool] | None:
@@ -287,5 +287,5 @@ def _described_shape(description: str) -> Sequence[int] | None:
         shape = json.loads(description)["shape"]
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
-    whole = isinstance(shape, list) and all(isinstance(side, int) and side > 0 for side in shape)
-    return shape if whole and math.prod(shape) < 2**48 else None
+    is_shape = isinstance(shape, list) and all(isinstance(side, int) and side > 0 for side in shape)
+    return shape if is_shape and math.prod(shape) < 2**48 else None

@@ -16,12 +16,11 @@ from isthmus.atomic import write_bytes
 from isthmus.errors import OutputError
 from isthmus.images.bands import MAX_CHANNELS
 from isthmus.images.conform import to_channels, to_dtype
-from isthmus.images.limits import pillow_limits
-from isthmus.images.metadata import Metadata
+from isthmus.images.metadata import Metadata, pillow_options, with_png_metadata
+from isthmus.images.opening import pillow_limits
 from isthmus.images.png_chunks import encode_deep_png
 from isthmus.images.store import SAMPLE_TYPES, Pixels
 from isthmus.images.tiff_writing import encode_tiff
-from isthmus.images.written_metadata import pillow_options, with_png_metadata
 
 # Suffix -> Pillow's format and the options that keep pixels as they are, or nearly so where the format
 # cannot.
@@ -86,13 +85,13 @@ def encode_image(
 ) -> bytes:
     """One image in the format that the suffix of `name` stands for; arguments and errors as `save_image`."""
     kind, options = writer_of(name)
-    kept = metadata if metadata is not None else Metadata(exif=exif, icc=icc)
+    metadata_written = metadata if metadata is not None else Metadata(exif=exif, icc=icc)
     pixels = np.asarray(array)
     if kind == "TIFF" and pixels.ndim == 3 and pixels.shape[2] > 4:
         return _encode_bands(name, pixels)
     samples = _check_samples(name, pixels, kind)
     try:
-        return _encode(samples, kind, options, kept)
+        return _encode(samples, kind, options, metadata_written)
     except Exception as error:  # encoders refuse by many types: too large a side, a mode, broken metadata
         raise OutputError(
             "cannot write {name} as {kind}: {reason}",

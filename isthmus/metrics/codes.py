@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -30,10 +30,6 @@ class CodeStatistics:
     participation_ratio: float
     mean_abs_correlation: float
     max_abs_correlation: float
-
-    def as_dict(self) -> dict[str, float]:
-        """Plain numbers, ready for JSON or a table."""
-        return asdict(self)
 
 
 def code_statistics(codes: Tensor, *, active_variance: float = ACTIVE_VARIANCE) -> CodeStatistics:

@@ -83,10 +83,6 @@ class Metric:
     def __str__(self) -> str:
         return f"{self.label} ({self.unit})" if self.unit else self.label
 
-    @property
-    def is_higher_better(self) -> bool:
-        return self.better == "higher"
-
 
 METRICS: dict[str, Metric] = {}
 

@@ -1,7 +1,8 @@
-"""A network built to hold stored weights: with limited memory, and without random first values.
+"""Memory: networks built to hold stored weights within a limit, and the estimated memory of one pass.
 
-The meta device would do both, but the first operator that runs on it imports torch's compiler, which takes
-longer than many commands.
+Networks are built without random first values. The meta device would do that, but the first operator that
+runs on it imports torch's compiler, which takes longer than many commands. The memory of a pass is checked
+beforehand, because a system ends a process that takes too much without a message.
 """
 
 from __future__ import annotations
@@ -14,7 +15,52 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from isthmus.errors import DataError
+from isthmus.images.cache import memory_bytes
+from isthmus.model import axes
+from isthmus.model.geometry import Geometry
 from isthmus.model.seeded import Interception, seeded
+
+FREE = 2**22  # pixels of a pass that nobody needs to think about
+BACKWARD = 4  # a training step keeps about so many times as much
+
+
+def check_memory(
+    backbone: axes.Backbone,
+    geometry: Geometry,
+    shape: tuple[int, ...],
+    *,
+    backward: bool = False,
+) -> None:
+    """Refuse a pass over images `shape (N, C, H, W)` that this machine's memory cannot hold.
+
+    Raises:
+        DataError: it takes more than all of it.
+    """
+    count, channels, height, width = shape
+    pixels = count * height * width
+    if pixels <= FREE:
+        return
+    needed = pixels * backbone.bytes_per_pixel(geometry, channels) * (BACKWARD if backward else 1)
+    has = memory_bytes()
+    if needed > has:
+        what = "an image" if count == 1 else f"{count} images"
+        raise DataError(
+            "{what} of {height}×{width} pixels at a time would take about {needed_gib:,.0f} GiB "
+            "with this model, and this machine has {has_gib:,.0f}: give smaller pieces",
+            id="model.memory",
+            what=what,
+            height=height,
+            width=width,
+            needed_gib=needed / 2**30,
+            has_gib=has / 2**30,
+        )
+
+
+def weights_bytes(parameters: int, optimiser: axes.Optimiser) -> int:
+    """Memory that training needs for weights, their gradients, moments, average and best copy."""
+    return 4 * parameters * (3 + optimiser.moments_per_weight + bool(optimiser.ema))
+
 
 SPARE = 4  # numbers made while a network is built for each that it keeps
 SPARE_LEAST = 10_000_000  # which small ones may make in any case
@@ -24,8 +70,8 @@ class TooLargeError(ValueError):
     """A network asked for more numbers than it was allowed."""
 
 
-def _product(*size: Any, **given: Any) -> int:
-    sides = given.get("size", size)
+def _product(*size: Any, **options: Any) -> int:
+    sides = options.get("size", size)
     return math.prod(sides[0] if sides and isinstance(sides[0], Sequence) else sides)
 
 
@@ -58,17 +104,17 @@ class _Watch(Interception):
         self.left = most
         self.initialise = initialise
 
-    def call(self, function: Callable[..., Any], args: Sequence[Any], given: dict[str, Any]) -> Any:
+    def call(self, function: Callable[..., Any], args: Sequence[Any], options: dict[str, Any]) -> Any:
         if function in _COUNTS:
-            self.left -= _COUNTS[function](*args, **given)
+            self.left -= _COUNTS[function](*args, **options)
             if self.left < 0:
                 raise TooLargeError("it would be far larger than it may be")
         if not self.initialise:
             if function in _FILLS:
-                return args[0] if args else given["tensor"]
+                return args[0] if args else options["tensor"]
             if function in _DRAWS:
                 function = torch.zeros  # pages that nobody writes cost nothing
-        return function(*args, **given)
+        return function(*args, **options)
 
 
 @contextmanager

@@ -79,21 +79,21 @@ def check_tensors(tensors: Mapping[str, Tensor], rules: Mapping[str, Rule], **le
     missing, extra = sorted(set(rules) - set(tensors)), sorted(set(tensors) - set(rules))
     if missing or extra:
         raise ValueError(f"it lacks '{missing[0]}'" if missing else f"it has an unknown tensor '{extra[0]}'")
-    found = dict(lengths)
+    sizes = dict(lengths)
     for name, rule in rules.items():
         tensor = tensors[name]
         kind = "float" if tensor.is_floating_point() else str(tensor.dtype).removeprefix("torch.")
         fits = kind == rule.kind and tensor.ndim == len(rule.shape)
         for length, side in zip(tensor.shape, rule.shape, strict=False):
-            wanted = found.setdefault(side, max(1, length)) if isinstance(side, str) else side
-            fits = fits and length == wanted
+            expected = sizes.setdefault(side, max(1, length)) if isinstance(side, str) else side
+            fits = fits and length == expected
         if not fits:
             wants = ", ".join(
-                str(found.get(side, side) if isinstance(side, str) else side) for side in rule.shape
+                str(sizes.get(side, side) if isinstance(side, str) else side) for side in rule.shape
             )
             raise ValueError(f"'{name}' is {kind} {tuple(tensor.shape)}, not {rule.kind} ({wants})")
         check_range(name, tensor, rule.low, rule.high)
-    return found
+    return sizes
 
 
 def check_range(name: str, tensor: Tensor, low: float, high: float) -> None:
@@ -115,16 +115,16 @@ def check_state(network: torch.nn.Module, tensors: Mapping[str, Tensor]) -> None
     Raises:
         ValueError: names the first that does not fit.
     """
-    wanted = network.state_dict()
-    odd = sorted(set(wanted) ^ set(tensors))
+    expected = network.state_dict()
+    odd = sorted(set(expected) ^ set(tensors))
     if odd:
-        raise ValueError(f"'{odd[0]}' is {'missing' if odd[0] in wanted else 'unknown'}")
-    for name, tensor in wanted.items():
-        given = tensors[name]
-        if given.shape != tensor.shape or given.dtype != tensor.dtype:
-            raise ValueError(f"'{name}' is {tuple(given.shape)}, not {tuple(tensor.shape)}")
-        if given.is_floating_point():
-            check_range(name, given, -LARGEST_VALUE, LARGEST_VALUE)
+        raise ValueError(f"'{odd[0]}' is {'missing' if odd[0] in expected else 'unknown'}")
+    for name, tensor in expected.items():
+        tensor_given = tensors[name]
+        if tensor_given.shape != tensor.shape or tensor_given.dtype != tensor.dtype:
+            raise ValueError(f"'{name}' is {tuple(tensor_given.shape)}, not {tuple(tensor.shape)}")
+        if tensor_given.is_floating_point():
+            check_range(name, tensor_given, -LARGEST_VALUE, LARGEST_VALUE)
 
 
 def check_weights(path: object, tensors: Mapping[str, Tensor]) -> None:

@@ -69,8 +69,8 @@ def attached(model: Autoencoder, name: str, *, hint: str | None = None) -> Attac
     Raises:
         CapabilityError: the model has none; `hint` is the command that would make it.
     """
-    found = model.attachments.get(name)
-    if found is None:
+    attachment = model.attachments.get(name)
+    if attachment is None:
         have = ", ".join(sorted(model.attachments)) or "nothing"
         raise CapabilityError(
             "this model has no '{name}' attached (attached: {attached})",
@@ -79,7 +79,7 @@ def attached(model: Autoencoder, name: str, *, hint: str | None = None) -> Attac
             name=name,
             attached=have,
         )
-    return found
+    return attachment
 
 
 def detach(model: Autoencoder | str | os.PathLike[str], name: str) -> None:
@@ -102,7 +102,7 @@ def _replace(
     path: str | os.PathLike[str], name: str, tensors: Mapping[str, Tensor], facts: dict[str, Any] | None
 ) -> None:
     raw, metadata = file.read_file(path)
-    found = stored_names.current_tensors(raw)
+    stored = stored_names.current_tensors(raw)
     header = stored_names.current_header(parse_json(metadata[file.KEY], finite=False))
     attachments = header.setdefault("attachments", {})
     if not isinstance(attachments, dict):
@@ -111,8 +111,8 @@ def _replace(
         )
     attachments.pop(name, None)
     prefix = f"{ATTACHED}.{name}."
-    kept = {key: tensor for key, tensor in found.items() if not key.startswith(prefix)}
+    others = {key: tensor for key, tensor in stored.items() if not key.startswith(prefix)}
     if facts is not None:
         attachments[name] = facts
-        kept |= {prefix + key: tensor for key, tensor in tensors.items()}
-    file.write_model(path, kept, header, metadata, force=True)
+        others |= {prefix + key: tensor for key, tensor in tensors.items()}
+    file.write_model(path, others, header, metadata, force=True)

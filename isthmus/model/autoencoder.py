@@ -16,24 +16,26 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from isthmus.images.array_format import Kind
 from isthmus.images.sample_range import Range
 from isthmus.model import axes, backbones, bottlenecks, capabilities
+from isthmus.model.allocation import check_memory
 from isthmus.model.attachment import Attachment as Attachment
 from isthmus.model.backbones.interface import Decoder, Encoder, Features, Plan
 from isthmus.model.bottlenecks.interface import Bottleneck
 from isthmus.model.code import Code
 from isthmus.model.corruptions import corrupt
 from isthmus.model.critics import build_critic
-from isthmus.model.footprint import check_memory
 from isthmus.model.history import TrainingHistory
-from isthmus.model.inputs import check_code_shape, images_per_pass, read_batch
 from isthmus.model.layers import LayerTable, list_layers
 from isthmus.model.objective import Objective, code_terms, image_terms
 from isthmus.model.recipe import Recipe
 from isthmus.model.seeded import seeded
 from isthmus.model.tensors import (
     channels_last,
+    check_code_shape,
     convert_like,
+    images_per_pass,
     pad_to_size,
     plain_kind,
+    read_batch,
     resize_images,
     round_up_size,
 )
@@ -289,7 +291,7 @@ class Autoencoder(nn.Module):
         tensor = tensor.to(next(self.parameters()).device)
         images = [self.decode_batch(part, size) for part in torch.split(tensor, images_per_pass(None, size))]
         kind = code.kind if isinstance(code, Code) else plain_kind(values)
-        if kind.one and len(tensor) != 1:
+        if kind.is_single and len(tensor) != 1:
             kind = replace(kind, layout="NHW" if kind.layout == "HW" else "NHWC")
         return kind.restore(torch.cat(images))
 

@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from isthmus.model import axes
+from isthmus.model.axes.point import network_of
 from isthmus.model.backbones.interface import Plan
-from isthmus.model.batch_mean import over_batch
-from isthmus.model.networks import network_of
+from isthmus.model.bottlenecks.interface import over_batch
 from isthmus.model.objective import Term
 from isthmus.model.recipe import Recipe
 from isthmus.model.trace import Trace
@@ -141,8 +141,8 @@ def keep_code_critic_smooth(trace: Trace) -> Tensor:
     """
     critic, total = _code_critic(trace), torch.zeros(len(trace.images), device=trace.images.device)
     for codes in (_prior_codes(trace), trace.code.values):
-        at = codes.detach().requires_grad_()
-        (slope,) = torch.autograd.grad(critic(at).sum(), at, create_graph=True)
+        points = codes.detach().requires_grad_()
+        (slope,) = torch.autograd.grad(critic(points).sum(), points, create_graph=True)
         total = total + 0.5 * slope.flatten(1).square().sum(1)
     return total
 

@@ -118,8 +118,8 @@ def read_model(path: str | os.PathLike[str]) -> Autoencoder:
     model.requires_grad_(False)
     for name, facts in header["attachments"].items():
         prefix = f"{ATTACHED}.{name}."
-        found = {k.removeprefix(prefix): t.clone() for k, t in mapped.items() if k.startswith(prefix)}
-        model.attachments[name] = Attachment(facts, found)
+        tensors = {k.removeprefix(prefix): t.clone() for k, t in mapped.items() if k.startswith(prefix)}
+        model.attachments[name] = Attachment(facts, tensors)
     model.summary = header["summary"]
     return channels_last(model.eval())
 
@@ -303,17 +303,17 @@ def _safetensors_header(path: str | os.PathLike[str], kind: str = "model file") 
     return header
 
 
-def _check_tensors(path: Any, wanted: dict[str, Tensor], found: dict[str, Tensor]) -> None:
-    missing = sorted(set(wanted) - set(found))
-    extra = sorted(set(found) - set(wanted))
+def _check_tensors(path: Any, expected: dict[str, Tensor], tensors: dict[str, Tensor]) -> None:
+    missing = sorted(set(expected) - set(tensors))
+    extra = sorted(set(tensors) - set(expected))
     if missing or extra:
         what = f"lacks {missing[0]}" if missing else f"has an unknown tensor {extra[0]}"
         raise ModelFileError(
             "{path} does not fit its recipe: it {what}", id="model-file.network", path=path, what=what
         )
-    for name, tensor in wanted.items():
-        if tensor.shape != found[name].shape or tensor.dtype != found[name].dtype:
-            has, needs = (f"{t.dtype} {tuple(t.shape)}" for t in (found[name], tensor))
+    for name, tensor in expected.items():
+        if tensor.shape != tensors[name].shape or tensor.dtype != tensors[name].dtype:
+            has, needs = (f"{t.dtype} {tuple(t.shape)}" for t in (tensors[name], tensor))
             raise ModelFileError(
                 "{path} does not fit its recipe: {name} is {given}, not {expected}",
                 id="model-file.tensor",

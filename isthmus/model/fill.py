@@ -29,9 +29,9 @@ def fill(images: Tensor, visible: Tensor, beyond: Tensor | None = None) -> Tenso
     return _filled(images * weight, weight, beyond, LEVELS)
 
 
-def fill_cells(averages: Tensor, known: Tensor) -> Tensor:
+def fill_cells(averages: Tensor, is_known: Tensor) -> Tensor:
     """What `fill` takes as `beyond`, from the `cells` of a whole image."""
-    weight = known.to(averages.dtype)
+    weight = is_known.to(averages.dtype)
     return _filled(averages * weight, weight, None, 0)
 
 
@@ -47,21 +47,21 @@ def cells(images: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
 def _filled(values: Tensor, weight: Tensor, beyond: Tensor | None, levels: int) -> Tensor:
     """`values` hold weight × average. The result is complete."""
     average = values / weight.clamp_min(1e-12)
-    known = weight > 0
-    if bool(known.all()):
+    is_known = weight > 0
+    if bool(is_known.all()):
         return average
     height, width = values.shape[-2:]
     if levels == 0 and beyond is not None:
-        return torch.where(known, average, beyond)
+        return torch.where(is_known, average, beyond)
     if height == width == 1:
         return average  # nothing is visible anywhere: zero
     coarser, coarse_weight = _pulled(values, weight)
     pushed = _filled(coarser, coarse_weight, beyond, levels - 1)
     # Cells are 2×2 also at an odd border, so the picture is enlarged by exactly two and cut.
     finer = F.interpolate(pushed, scale_factor=2, mode="bilinear", align_corners=False)
-    guess = torch.where(known, average, finer[..., :height, :width])
+    guess = torch.where(is_known, average, finer[..., :height, :width])
     for _ in range(RELAXED[min(LEVELS - levels, len(RELAXED) - 1)]):
-        guess = torch.where(known, average, _around(guess))
+        guess = torch.where(is_known, average, _around(guess))
     return guess
 
 

@@ -59,9 +59,9 @@ class TrainingHistory:
         figure = Figure(figsize=FIGURE_SIZE_INCHES, layout="constrained")
         axes = figure.subplots()
         for name, values in (("training", self.train), ("validation", self.validation)):
-            known = np.isfinite(values)
-            if known.any():
-                axes.plot(self.steps[known], values[known], label=name, marker="o", markersize=3)
+            is_finite = np.isfinite(values)
+            if is_finite.any():
+                axes.plot(self.steps[is_finite], values[is_finite], label=name, marker="o", markersize=3)
         axes.set_xlabel("step")
         axes.set_ylabel("loss")
         if axes.lines:

@@ -88,7 +88,7 @@ def push_model(
         try:
             api = hub.HfApi()
             api.create_repo(place, private=private or None, exist_ok=True)
-            found = api.upload_folder(
+            commit = api.upload_folder(
                 repo_id=place, folder_path=folder, commit_message=message or "An isthmus model"
             )
         except Exception as error:  # the client's, and those of the network below it
@@ -99,7 +99,7 @@ def push_model(
                 place=place,
                 reason=_first_line(error),
             ) from error
-    return SharedFile(str(found.commit_url), size)
+    return SharedFile(str(commit.commit_url), size)
 
 
 def pull_model(

@@ -1,13 +1,16 @@
-"""The image terms that an objective can be a sum of, each registered once, with its facts.
+"""The image terms of an objective, each registered once with its facts, and the syntax of their sum.
 
-No torch here, so that a misspelt term is refused before anything is read or built.
+An objective is written `mse`, or as a sum such as `0.8*mse+0.2*ssim@0.3`. No torch here, so that a misspelt
+term is refused before anything is read or built.
 """
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass
 
-from isthmus.errors import UsageError
+from isthmus.errors import UsageError, nearest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,17 +91,71 @@ for _term in (
         is_density=True,
         learns_noise=True,
     ),
+    ImageTerm(name="mask-bce", measure="isthmus.model.terms:mask_bce", is_per_image=True, needs_mask=True),
     ImageTerm(
-        name="mask-bce", measure="isthmus.model.mask_terms:mask_bce", is_per_image=True, needs_mask=True
+        name="mask-focal", measure="isthmus.model.terms:mask_focal", is_per_image=True, needs_mask=True
     ),
+    ImageTerm(name="mask-dice", measure="isthmus.model.terms:mask_dice", is_per_image=True, needs_mask=True),
     ImageTerm(
-        name="mask-focal", measure="isthmus.model.mask_terms:mask_focal", is_per_image=True, needs_mask=True
-    ),
-    ImageTerm(
-        name="mask-dice", measure="isthmus.model.mask_terms:mask_dice", is_per_image=True, needs_mask=True
-    ),
-    ImageTerm(
-        name="mask-image", measure="isthmus.model.mask_terms:mask_image", is_per_image=True, needs_mask=True
+        name="mask-image", measure="isthmus.model.terms:mask_image", is_per_image=True, needs_mask=True
     ),
 ):
     register_image_term(_term)
+
+
+def parse_sum(text: str) -> list[tuple[str, float, float]]:
+    """The summands as rows `(term, weight, warm-up share)`.
+
+    Raises:
+        UsageError: not of that form, an unknown term, a term twice, or a warm-up share above 1.
+    """
+    rows: list[tuple[str, float, float]] = []
+    for part in text.replace(" ", "").split("+"):
+        match = re.fullmatch(r"(?:([0-9.]+(?:e-?\d+)?)\*)?([a-z0-9-]+)(?:@([0-9.]+))?", part)
+        if match is None:
+            raise UsageError(
+                "objective.image={text}: write mse, or a sum such as 0.8*mse+0.2*ssim@0.3",
+                id="recipe.image-sum-syntax",
+                text=text,
+            )
+        name = match[2]
+        if name not in IMAGE_TERMS:
+            raise UsageError(
+                "image term '{name}' is not known{suggestion}",
+                id="recipe.unknown-image-term",
+                name=name,
+                suggestion=nearest(name, list(IMAGE_TERMS)),
+            )
+        if any(name == earlier for earlier, _, _ in rows):
+            raise UsageError(
+                "objective.image={text}: '{name}' stands there twice",
+                id="recipe.image-sum-twice",
+                text=text,
+                name=name,
+            )
+        try:
+            weight, warmup = float(match[1] or 1), float(match[3] or 0)
+        except ValueError:
+            raise UsageError(
+                "objective.image={text}: '{part}' has a number that cannot be read",
+                id="recipe.image-sum-number",
+                text=text,
+                part=part,
+            ) from None
+        if not math.isfinite(weight) or warmup > 1:
+            raise UsageError(
+                "objective.image={text}: weights are finite, warm-up shares at most 1",
+                id="recipe.image-sum-range",
+                text=text,
+            )
+        rows.append((name, weight, warmup))
+    return rows
+
+
+def terms_of(text: str) -> list[ImageTerm]:
+    """The terms of a sum, in its order.
+
+    Raises:
+        UsageError: as `parse_sum`.
+    """
+    return [IMAGE_TERMS[name] for name, _, _ in parse_sum(text)]

@@ -66,7 +66,7 @@ def iter_codes(model: Autoencoder, images: ImageSet) -> Iterator[Vectors]:
 
 def encode_set(model: Autoencoder, images: ImageSet) -> Vectors:
     """`(N, d)` float32: the code of each image, flat; raises as `iter_codes`."""
-    found = Rows(len(images))
+    rows = Rows(len(images))
     for part in iter_codes(model, images):
-        found.add(part)
-    return found.array
+        rows.add(part)
+    return rows.array

@@ -10,15 +10,13 @@ from torch import Tensor
 from isthmus.errors import Hint, UsageError
 from isthmus.images.batches import iter_batches
 from isthmus.images.cache import memory_bytes
-from isthmus.images.pieces import random_pieces
 from isthmus.images.store import ImageSet, side_range
-from isthmus.images.subsets import even_rows
+from isthmus.images.subsets import even_rows, random_pieces
 from isthmus.machine import best_device
 from isthmus.messages import Message
 from isthmus.metrics.patch_map import PatchMap
-from isthmus.model.allocation import TooLargeError, at_most
+from isthmus.model.allocation import TooLargeError, at_most, weights_bytes
 from isthmus.model.autoencoder import Autoencoder, build
-from isthmus.model.footprint import weights_bytes
 from isthmus.model.loading import ModelLike, load_shared
 from isthmus.model.recipe import Recipe
 

@@ -122,9 +122,9 @@ def _layers(part: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 def _note_shape(
     shapes: dict[int, tuple[int, ...]], index: int, _module: nn.Module, _inputs: object, output: object
 ) -> None:
-    given = output[0] if isinstance(output, tuple) else output
-    if isinstance(given, Tensor):
-        shapes[index] = tuple(given.shape[1:])
+    tensor = output[0] if isinstance(output, tuple) else output
+    if isinstance(tensor, Tensor):
+        shapes[index] = tuple(tensor.shape[1:])
 
 
 def _count_new(module: nn.Module, counted: set[int]) -> int:

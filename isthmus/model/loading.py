@@ -48,8 +48,8 @@ def load(model: ModelLike) -> Autoencoder:
         >>> isthmus.load("photo-codec").recipe.name
         'codec'
     """
-    found = load_shared(model)
-    return found if found is model or not _is_shipped(model) else copy.deepcopy(found)
+    shared = load_shared(model)
+    return shared if shared is model or not _is_shipped(model) else copy.deepcopy(shared)
 
 
 def load_shared(model: ModelLike) -> Autoencoder:
@@ -115,13 +115,13 @@ def resolve_model_path(model: ModelLike, *, to_change: bool = False) -> Path:
             name=name,
             suggestion=guess,
         )
-    known = nearest(name, pretrained.names())
+    suggestion = nearest(name, pretrained.names())
     raise UsageError(
         "{name} is neither a model file nor a shipped model{suggestion}",
         id="model.unknown",
         hint=Hint.call("list_models"),
         name=name,
-        suggestion=known,
+        suggestion=suggestion,
     )
 
 

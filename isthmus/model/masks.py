@@ -105,11 +105,11 @@ def strokes(
     short = torch.arange(count, device=device) >= STROKES
     half_length = torch.where(short, long / 6, long)
     half_width = 0.5 + torch.rand(n, count, generator=generator, device=device) * (thickest - 1) / 2
-    kept = torch.rand(n, count, generator=generator, device=device) < 0.7
-    kept[:, 0] = True
+    is_drawn = torch.rand(n, count, generator=generator, device=device) < 0.7
+    is_drawn[:, 0] = True
     row = torch.arange(h, device=device).view(1, 1, h, 1) + 0.5 - ends[..., 0, None, None]
     column = torch.arange(w, device=device).view(1, 1, 1, w) + 0.5 - ends[..., 1, None, None]
     sine, cosine = angle.sin()[..., None, None], angle.cos()[..., None, None]
     along, across = row * sine + column * cosine, row * cosine - column * sine  # (n, count, h, w)
     inside = (along.abs() <= half_length[..., None, None]) & (across.abs() <= half_width[..., None, None])
-    return (inside & kept[..., None, None]).any(1, keepdim=True)
+    return (inside & is_drawn[..., None, None]).any(1, keepdim=True)

@@ -18,18 +18,18 @@ def narrowed(tensors: dict[str, Tensor], bits: Bits) -> dict[str, Tensor]:
 
     if bits == 32:
         return tensors
-    found: dict[str, Tensor] = {}
+    stored: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
         if not tensor.is_floating_point():
-            found[name] = tensor
+            stored[name] = tensor
         elif bits == 16 or tensor.ndim < 2 or tensor.numel() < LEAST:
-            found[name] = tensor.half()
+            stored[name] = tensor.half()
         else:
             largest = tensor.abs().flatten(1).amax(1).float()
             step = torch.where(largest > 0, largest / 127, 1.0)
-            found[name] = (tensor.float() / _beside(step, tensor)).round().to(torch.int8)
-            found[name + STEP] = step
-    return found
+            stored[name] = (tensor.float() / _beside(step, tensor)).round().to(torch.int8)
+            stored[name + STEP] = step
+    return stored
 
 
 def widened(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -38,7 +38,7 @@ def widened(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     Raises:
         ValueError: steps that do not belong to a tensor.
     """
-    found: dict[str, Tensor] = {}
+    restored: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
         if name.endswith(STEP):
             of = tensors.get(name.removesuffix(STEP))
@@ -47,11 +47,11 @@ def widened(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
             continue
         step = tensors.get(name + STEP)
         if step is not None:
-            found[name] = tensor.float() * _beside(step.float(), tensor)
+            restored[name] = tensor.float() * _beside(step.float(), tensor)
         else:
             short = tensor.is_floating_point() and tensor.element_size() == 2
-            found[name] = tensor.float() if short else tensor
-    return found
+            restored[name] = tensor.float() if short else tensor
+    return restored
 
 
 def _beside(step: Tensor, tensor: Tensor) -> Tensor:

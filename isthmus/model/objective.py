@@ -13,9 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from isthmus.model.image_sum import parse_sum
-from isthmus.model.image_terms import IMAGE_TERMS
-from isthmus.model.networks import resolve
+from isthmus.model.axes.point import resolve
+from isthmus.model.image_terms import IMAGE_TERMS, parse_sum
 from isthmus.model.recipe import Recipe
 from isthmus.model.trace import Trace
 

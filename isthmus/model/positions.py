@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from isthmus.model import axes
-from isthmus.model.networks import network_of
+from isthmus.model.axes.point import network_of
 
 
 class PositionMap(nn.Module):

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from isthmus.model.axes.real_noise import RealNoise
+from isthmus.model.axes.corruption import RealNoise
 from isthmus.model.trace import Corrupted
 
 LUMINANCE = (0.299, 0.587, 0.114)
@@ -172,15 +172,16 @@ def _demosaiced(height: int, width: int, draws: Draws) -> Tensor:
     noise = draws.normals(3, height, width)
     row = torch.arange(height, device=draws.device).view(-1, 1) % 2
     column = torch.arange(width, device=draws.device) % 2
-    seen = torch.stack([(row == 0) & (column == 0), row != column, (row == 1) & (column == 1)])
+    sampled = torch.stack([(row == 0) & (column == 0), row != column, (row == 1) & (column == 1)])
     gains = torch.tensor([draws.uniform(1.0, 2.0), 1.0, draws.uniform(1.0, 2.0)], device=draws.device)
     tent = torch.tensor([0.5, 1.0, 0.5], device=draws.device)
     kernel = (tent[:, None] * tent).expand(3, 1, 3, 3)
     values, weights = (
-        F.conv2d(part[None], kernel, padding=1, groups=3)[0] for part in (noise * seen, seen.to(noise.dtype))
+        F.conv2d(part[None], kernel, padding=1, groups=3)[0]
+        for part in (noise * sampled, sampled.to(noise.dtype))
     )
     # A place that was measured keeps its value.
-    return gains.view(3, 1, 1) * torch.where(seen, noise, values / weights.clamp_min(0.25))
+    return gains.view(3, 1, 1) * torch.where(sampled, noise, values / weights.clamp_min(0.25))
 
 
 def _blurred(field: Tensor, sigma: float) -> Tensor:

@@ -1,14 +1,18 @@
-"""A recipe: one point of the product space, as a frozen value that reads from and writes to plain data."""
+"""A recipe: one point of the product space, as a frozen value, with its plain data and its TOML file."""
 
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from isthmus.errors import UsageError, nearest
+from isthmus.errors import Hint, UsageError, nearest
+from isthmus.input_files import parse_toml, read_text
 from isthmus.model import axes
+from isthmus.model.axes import AXES
 from isthmus.model.geometry import Geometry
 from isthmus.model.setting import Settings, as_text, from_text
 from isthmus.model.stored_names import current_recipe
@@ -79,15 +83,15 @@ class Recipe:
         current: Settings = getattr(self, axis)
         if name == "kind" and len(axes.AXES[axis]) > 1:
             return self._with_point(axis, _point(axis, str(value))())
-        known = [f.name for f in dataclasses.fields(current)]
-        if name not in known:
+        keys = [f.name for f in dataclasses.fields(current)]
+        if name not in keys:
             raise UsageError(
                 "{axis} '{kind}' has no setting '{name}'{suggestion}",
                 id="recipe.setting-of-kind",
                 axis=axis,
                 kind=current.kind or axis,
                 name=name,
-                suggestion=nearest(name, known),
+                suggestion=nearest(name, keys),
             )
         return self._with_point(axis, current.replace(name, value))
 
@@ -128,20 +132,20 @@ class Recipe:
         for axis, points in axes.AXES.items():
             if axis not in data:
                 continue
-            given = _table(data[axis], axis)
-            kind = given.pop("kind", None)
+            values = _table(data[axis], axis)
+            kind = values.pop("kind", None)
             point = _point(axis, str(kind)) if len(points) > 1 and kind else type(getattr(cls(), axis))
-            known = [f.name for f in dataclasses.fields(point)]
-            wrong = [k for k in given if k not in known]
+            keys = [f.name for f in dataclasses.fields(point)]
+            wrong = [k for k in values if k not in keys]
             if wrong:
                 raise UsageError(
                     "unknown setting '{axis}.{name}'{suggestion}",
                     id="recipe.unknown-setting-of-axis",
                     axis=axis,
                     name=wrong[0],
-                    suggestion=nearest(wrong[0], known),
+                    suggestion=nearest(wrong[0], keys),
                 )
-            parts[axis] = point(**{k: _plain(v, point, k) for k, v in given.items()})
+            parts[axis] = point(**{k: _plain(v, point, k) for k, v in values.items()})
         return cls(name=str(data.get("name", "custom")), code=str(data.get("code", "auto")), **parts)
 
     def describe(self) -> list[tuple[str, str, str]]:
@@ -201,3 +205,60 @@ def _plain(value: Any, point: type[Settings], key: str) -> Any:
     if isinstance(value, str):
         return from_text(value, point._type(key), key)
     return value
+
+
+MAX_RECIPE_BYTES = 2**20
+
+
+def read_recipe(path: str | os.PathLike[str]) -> Recipe:
+    """The recipe in a TOML file. Keys that are not there keep their axis point's default.
+
+    Raises:
+        UsageError: unreadable, not TOML, or with an unknown key or value; the message names the nearest.
+    """
+    file = Path(path)
+    try:
+        text = read_text(file, limit=MAX_RECIPE_BYTES)
+    except FileNotFoundError:
+        raise UsageError(
+            "there is no recipe file {file}",
+            id="recipe.no-file",
+            hint=Hint.call("describe_recipe", "conv"),
+            file=file,
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise UsageError(
+            "{file} cannot be read as a recipe: {reason}", id="recipe.file-unreadable", file=file, reason=why
+        ) from None
+    try:
+        data = parse_toml(text)
+    except ValueError as error:
+        raise UsageError(
+            "{file} is not valid TOML: {reason}", id="recipe.not-toml", file=file, reason=error
+        ) from None
+    try:
+        return Recipe.from_dict({"name": file.stem, **data})
+    except UsageError as error:
+        raise UsageError(
+            "{file}: {reason}", id="recipe.file-problem", hint=error.hint, file=file, reason=error.message
+        ) from None
+
+
+def write_recipe(recipe: Recipe) -> str:
+    """A recipe as TOML: every key, its value, and as a comment what it does; `read_recipe` is the inverse."""
+    texts = {key: text for key, _, text in recipe.describe()}
+    lines = [f'name = "{recipe.name}"', f'code = "{recipe.code}"  # {texts["code"]}']
+    for axis in AXES:
+        lines += ["", f"[{axis}]"]
+        for key, value in getattr(recipe, axis).to_dict().items():
+            lines.append(f"{key} = {_toml(value)}  # {texts[f'{axis}.{key}']}")
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool | int | float):
+        return as_text(value)
+    if isinstance(value, list):
+        return "[" + ", ".join(map(str, value)) + "]"
+    return f'"{as_text(value)}"'

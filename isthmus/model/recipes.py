@@ -12,8 +12,7 @@ from typing import Any
 
 from isthmus.errors import Hint, UsageError, nearest
 from isthmus.model import article_recipes, axes
-from isthmus.model.recipe import Recipe
-from isthmus.model.recipe_file import read_recipe
+from isthmus.model.recipe import Recipe, read_recipe
 
 
 def dense() -> Recipe:

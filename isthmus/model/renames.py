@@ -46,17 +46,17 @@ class PathRenames:
 def _replace_prefix(name: str, before: str, after: str) -> str:
     path, mark, suffix = name.partition("::")  # the steps of an 8-bit tensor are `NAME::step`
     parts = path.split(".")
-    wanted, given = before.split("."), after.split(".")
+    pattern, replacement = before.split("."), after.split(".")
     starts = range(1)
-    if wanted[0] == "**":
-        wanted, given = wanted[1:], given[1:]
+    if pattern[0] == "**":
+        pattern, replacement = pattern[1:], replacement[1:]
         starts = range(len(parts))
     for start in starts:
-        here = parts[start : start + len(wanted)]
-        if len(here) == len(wanted) and all(w in ("*", p) for w, p in zip(wanted, here, strict=True)):
-            kept = iter([p for w, p in zip(wanted, here, strict=True) if w == "*"])
-            new = [next(kept) if part == "*" else part for part in given]
-            return ".".join(parts[:start] + new + parts[start + len(wanted) :]) + mark + suffix
+        here = parts[start : start + len(pattern)]
+        if len(here) == len(pattern) and all(w in ("*", p) for w, p in zip(pattern, here, strict=True)):
+            wildcards = iter([p for w, p in zip(pattern, here, strict=True) if w == "*"])
+            new = [next(wildcards) if part == "*" else part for part in replacement]
+            return ".".join(parts[:start] + new + parts[start + len(pattern) :]) + mark + suffix
     return name
 
 

@@ -39,9 +39,9 @@ class Interception(TorchFunctionMode):
     ) -> Any:
         return self.call(func, args, dict(kwargs or {}))
 
-    def call(self, function: Callable[..., Any], args: Sequence[Any], given: dict[str, Any]) -> Any:
+    def call(self, function: Callable[..., Any], args: Sequence[Any], options: dict[str, Any]) -> Any:
         """The result of `function(*args, **given)`, or of another call in its place."""
-        return function(*args, **given)
+        return function(*args, **options)
 
 
 class _Seeded(Interception):
@@ -51,10 +51,10 @@ class _Seeded(Interception):
         super().__init__()
         self.generator = generator
 
-    def call(self, function: Callable[..., Any], args: Sequence[Any], given: dict[str, Any]) -> Any:
-        if function in _DRAWS and given.get("generator") is None:
-            given["generator"] = self.generator
-        return function(*args, **given)
+    def call(self, function: Callable[..., Any], args: Sequence[Any], options: dict[str, Any]) -> Any:
+        if function in _DRAWS and options.get("generator") is None:
+            options["generator"] = self.generator
+        return function(*args, **options)
 
 
 @contextmanager
@@ -74,5 +74,5 @@ def seeded(seed: int) -> Iterator[torch.Generator]:
 
 def dropout(values: Tensor, share: float, generator: torch.Generator) -> Tensor:
     """`values` with a random `share` of them set to 0 and the rest scaled so that their mean stays."""
-    kept = torch.empty_like(values).bernoulli_(1 - share, generator=generator)
-    return values * kept.div_(1 - share)
+    keep = torch.empty_like(values).bernoulli_(1 - share, generator=generator)
+    return values * keep.div_(1 - share)

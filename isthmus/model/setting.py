@@ -95,14 +95,14 @@ def from_text(text: str, kind: Any, key: str) -> Any:
         if typing.get_origin(kind) is tuple:
             return () if text in ("none", "") else tuple(int(part) for part in re.split("[-,]", text))
     except (KeyError, ValueError):
-        wanted = {"bool": "true or false", "int": "a whole number", "float": "a number"}
+        expected = {"bool": "true or false", "int": "a whole number", "float": "a number"}
         name = getattr(kind, "__name__", "")
         raise UsageError(
             "{key}={text}: expected {expected}",
             id="recipe.setting-syntax",
             key=key,
             text=text,
-            expected=wanted.get(name, "numbers such as 64-128"),
+            expected=expected.get(name, "numbers such as 64-128"),
         ) from None
     return text
 
@@ -165,8 +165,8 @@ def _checked(value: Any, kind: Any, field: dataclasses.Field[Any], owner: Settin
 
 def _widths(value: Any, where: str) -> Widths:
     numbers = tuple(value) if isinstance(value, tuple | list) else (value,)
-    whole = all(isinstance(v, int) and not isinstance(v, bool) and 1 <= v <= 65536 for v in numbers)
-    if not whole or len(numbers) > 64:
+    are_widths = all(isinstance(v, int) and not isinstance(v, bool) and 1 <= v <= 65536 for v in numbers)
+    if not are_widths or len(numbers) > 64:
         raise UsageError(
             "{key}={value}: widths are up to 64 whole numbers from 1 to 65536",
             id="recipe.widths",

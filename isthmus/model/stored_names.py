@@ -98,10 +98,10 @@ def hashed_recipe(recipe: Mapping[str, Any], defaults: Mapping[str, Mapping[str,
         first = FIRST_SETTINGS.get(axis, {}).get(kind, {})
         usual = unset.get(axis, {})
         newer = {k: v for k, v in sorted(point.items()) if k not in first and v != usual.get(k)}
-        known = {name: point.get(name, default) for name, default in first.items()}
+        values = {name: point.get(name, default) for name, default in first.items()}
         is_new_and_default = axis not in FIRST_SETTINGS and not newer and kind == usual.get("kind", "")
         if not is_new_and_default:
-            result[axis] = {**({"kind": kind} if kind else {}), **known, **newer}
+            result[axis] = {**({"kind": kind} if kind else {}), **values, **newer}
     return result
 
 

@@ -34,7 +34,7 @@ def _is_count(value: Any) -> bool:
 
 
 def _list_of(check: Check) -> Check:
-    return lambda value: isinstance(value, list) and all(check(one) for one in value)
+    return lambda value: isinstance(value, list) and all(check(item) for item in value)
 
 
 def _table(**parts: Check) -> Check:
@@ -47,7 +47,7 @@ def _table(**parts: Check) -> Check:
 
 
 def _is_row(value: Any) -> bool:
-    return isinstance(value, dict) and "step" in value and all(_is_number(one) for one in value.values())
+    return isinstance(value, dict) and "step" in value and all(_is_number(item) for item in value.values())
 
 
 def _is_finding(value: Any) -> bool:

@@ -26,8 +26,8 @@ def plant_defects(images: Tensor, how: axes.SyntheticDefects, generator: torch.G
     """Images with and without defects, and `mask (N, 1, H, W)`: 1 where there is one."""
     random = Random(generator)
     planted = [_plant_in_image(images, index, how, random) for index in range(len(images))]
-    seen = torch.stack([image for image, _ in planted])
-    return Corrupted(seen, images, mask=torch.stack([mask for _, mask in planted]))
+    inputs = torch.stack([image for image, _ in planted])
+    return Corrupted(inputs, images, mask=torch.stack([mask for _, mask in planted]))
 
 
 def _plant_in_image(

@@ -1,7 +1,8 @@
-"""Image terms: how far the output is from the target, one number per image, a mean over pixel-channels.
+"""Terms of an objective: how far the output is from the target, one number per image.
 
-Each is a function `trace -> (N,)`. A per-pixel weight of the trace (mean 1) is applied where the term is a
-mean over pixels; SSIM has no pixels of its own and ignores it.
+Each is a function `trace -> (N,)`. Image terms are means over pixel-channels; a per-pixel weight of the trace
+(mean 1) is applied, except by SSIM. Mask terms compare `trace.marked (N, 1, H, W)`, the logits of the channel
+that marks defects, with the corruption's mask.
 """
 
 from __future__ import annotations
@@ -79,3 +80,45 @@ def gaussian_nats(raw: Tensor, output: Tensor, log_sigma: Tensor, images: Tensor
 def apply_range(raw: Tensor, output: str) -> Tensor:
     """The decoder's range: a sigmoid, or nothing (clipped only where images leave the model)."""
     return torch.sigmoid(raw) if output == "sigmoid" else raw
+
+
+FOCUS = 2.0  # exponent of the focal loss
+TOP_SHARE = 0.01  # of the pixels, whose mean logit is that of the image
+SMOOTH = 1.0  # pixels that keep the Dice term finite where nothing is marked
+
+
+def _marks(trace: Trace) -> tuple[Tensor, Tensor]:
+    mask = trace.corrupted.mask
+    assert trace.marked is not None and mask is not None  # `capabilities` refuses other recipes
+    return trace.marked, mask
+
+
+def mask_bce(trace: Trace) -> Tensor:
+    """Binary cross-entropy in nats per pixel."""
+    logits, mask = _marks(trace)
+    return F.binary_cross_entropy_with_logits(logits, mask, reduction="none").flatten(1).mean(1)
+
+
+def mask_focal(trace: Trace) -> Tensor:
+    """Cross-entropy in which certain pixels count less: `(1 − p)² · −ln p` (Lin et al. 2017, eq. 4)."""
+    logits, mask = _marks(trace)
+    nats = F.binary_cross_entropy_with_logits(logits, mask, reduction="none")
+    wrong = 1 - torch.exp(-nats)
+    return (wrong**FOCUS * nats).flatten(1).mean(1)
+
+
+def mask_dice(trace: Trace) -> Tensor:
+    """1 − the Dice coefficient of probabilities and mask (Milletari et al. 2016, eq. 3)."""
+    logits, mask = _marks(trace)
+    marked = torch.sigmoid(logits).flatten(1)
+    true = mask.flatten(1)
+    shared = 2 * (marked * true).sum(1) + SMOOTH
+    return 1 - shared / (marked.square().sum(1) + true.square().sum(1) + SMOOTH)
+
+
+def mask_image(trace: Trace) -> Tensor:
+    """Cross-entropy of the question whether an image has a defect, from the mean of its highest logits."""
+    logits, mask = _marks(trace)
+    flat = logits.flatten(1)
+    top = flat.topk(max(1, round(TOP_SHARE * flat.shape[1])), 1).values.mean(1)
+    return F.binary_cross_entropy_with_logits(top, mask.flatten(1).amax(1), reduction="none")

@@ -78,7 +78,7 @@ class Corrupted:
         parts = [getattr(self, field.name) for field in fields(self)]
         return Corrupted(*(None if part is None else change(part) for part in parts))  # type: ignore[arg-type]
 
-    def one(self, index: int) -> Corrupted:
+    def select(self, index: int) -> Corrupted:
         """A single image of the batch, still `(1, …)`."""
         return self.mapped(lambda part: part[index : index + 1])
 

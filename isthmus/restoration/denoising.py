@@ -18,11 +18,10 @@ from isthmus.metrics.noise import Noise
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.loading import ModelLike, load_shared
 from isthmus.model.trace import Corrupted
-from isthmus.restoration import opponent
+from isthmus.restoration import arrays
 from isthmus.restoration.arrays import channels_of, colour_of, each, on_cpu, opaque_of
 from isthmus.restoration.noise_choice import DEJPEG, DenoisingPlan, plan_denoising
-from isthmus.restoration.orientations import check_ensemble, reconstruct
-from isthmus.restoration.pieces import can_be_cut, in_pieces, like, widened
+from isthmus.restoration.pieces import can_be_cut, check_ensemble, in_pieces, like, reconstruct, widened
 from isthmus.threads import limited
 
 MAX_SIGMA = 2550.0
@@ -58,25 +57,25 @@ def denoise_image(
     check_strength(strength)
     image, kind = receive(image, many=False, range=range, bounds=NOISY, alpha="keep")
     image = on_cpu(image)
-    given = None if model is None else load_shared(model)
-    check_channels(image, given)
+    chosen = None if model is None else load_shared(model)
+    check_channels(image, chosen)
     count = len(image) if isinstance(image, Tensor) else 1
     plans: list[DenoisingPlan] = []
 
     def restore(colour: Any, index: int) -> Any:
         gray = _first_channel_of_gray(colour)
-        seen = colour if gray is None else gray
-        plan = _plan(seen, sigma, given, opaque=opaque_of(image, index), jpeg=jpeg)
+        planes = colour if gray is None else gray
+        plan = _plan(planes, sigma, chosen, opaque=opaque_of(image, index), jpeg=jpeg)
         plans.append(plan)
         out = like(colour)
-        if (plan.leaves_image and not _is_blind(given)) or strength == 0:
+        if (plan.leaves_image and not _is_blind(chosen)) or strength == 0:
             out[...] = colour
             return out
-        network = given if given is not None else load_shared(plan.model or DEJPEG)
+        network = chosen if chosen is not None else load_shared(plan.model or DEJPEG)
         if ensemble:
             check_ensemble(network)
         in_pieces(
-            seen,
+            planes,
             lambda piece, _: _restore_piece(network, piece, plan, strength=strength, ensemble=ensemble),
             out=out,
             cut=can_be_cut(network),
@@ -136,7 +135,7 @@ def check_channels(image: Any, network: Autoencoder | None) -> None:
 def _plan(
     image: Any,
     sigma: float | None,
-    given: Autoencoder | None,
+    chosen: Autoencoder | None,
     *,
     opaque: npt.NDArray[np.bool_] | None,
     jpeg: bool | None,
@@ -147,7 +146,7 @@ def _plan(
         image = wide[0].permute(1, 2, 0).cpu().numpy()
     if jpeg is None:
         return DenoisingPlan(DEJPEG, "", 0.0, None, Noise(0.0))
-    return plan_denoising(image, sigma, choose=given is None, opaque=opaque, jpeg=jpeg)
+    return plan_denoising(image, sigma, choose=chosen is None, opaque=opaque, jpeg=jpeg)
 
 
 def _is_blind(network: Autoencoder | None) -> bool:
@@ -169,14 +168,14 @@ def _restore_piece(
 ) -> Tensor:
     """`(1, C, h, w)` in the range of its samples → denoised."""
     bright = piece * plan.gain
-    found = denoise_tensor(
+    restored = denoise_tensor(
         network,
         bright,
         plan.noise,
         ensemble=ensemble,
         axes=plan.axes if network.channels == piece.shape[1] else None,
     )
-    return (bright + strength * (found - bright)) / plan.gain
+    return (bright + strength * (restored - bright)) / plan.gain
 
 
 def denoise_tensor(
@@ -196,26 +195,28 @@ def denoise_tensor(
     if axes is not None:
         axes = axes.to(images)
         turned = torch.einsum("ij,njhw->nihw", axes, images - 0.5) + 0.5
-        found = _denoise_batch(network, turned, levels, ensemble)
-        found = torch.einsum("ij,njhw->nihw", torch.linalg.inv(axes), found - 0.5) + 0.5
+        restored = _denoise_batch(network, turned, levels, ensemble)
+        restored = torch.einsum("ij,njhw->nihw", torch.linalg.inv(axes), restored - 0.5) + 0.5
     elif network.channels == images.shape[1]:
-        found = _denoise_batch(network, images, levels, ensemble)
+        restored = _denoise_batch(network, images, levels, ensemble)
     elif network.channels == 1:
-        sigmas = noise.sigma * torch.tensor(opponent.SIGMAS, device=images.device).repeat(len(images))
-        found = opponent.from_planes(_denoise_batch(network, opponent.to_planes(images), sigmas, ensemble))
+        sigmas = noise.sigma * torch.tensor(arrays.SIGMAS, device=images.device).repeat(len(images))
+        restored = arrays.from_planes(_denoise_batch(network, arrays.to_planes(images), sigmas, ensemble))
     else:
-        found = _denoise_batch(network, images.expand(-1, 3, -1, -1), levels, ensemble).mean(1, keepdim=True)
-    found = found.clamp(0, 1)
+        restored = _denoise_batch(network, images.expand(-1, 3, -1, -1), levels, ensemble).mean(
+            1, keepdim=True
+        )
+    restored = restored.clamp(0, 1)
     if images.shape[1] > 1 and bool((images == images[:, :1]).all()):
-        found = found.mean(1, keepdim=True).expand_as(found)  # gray stays gray
-    return _undo_clipping_bias(network, found, noise)
+        restored = restored.mean(1, keepdim=True).expand_as(restored)  # gray stays gray
+    return _undo_clipping_bias(network, restored, noise)
 
 
-def _undo_clipping_bias(network: Autoencoder, found: Tensor, noise: Noise) -> Tensor:
+def _undo_clipping_bias(network: Autoencoder, restored: Tensor, noise: Noise) -> Tensor:
     """A network trained on noise that was not clipped gives the mean of clipped noise, which near black is
     brighter than the image; one trained on clipped noise with clean targets has no such bias."""
     unclipped = network.recipe.corruption.adds_unclipped_noise
-    return noise.clipped.remove_bias(found) if unclipped and noise.sigma > 0 else found
+    return noise.clipped.remove_bias(restored) if unclipped and noise.sigma > 0 else restored
 
 
 def _denoise_batch(network: Autoencoder, images: Tensor, sigmas: Tensor, ensemble: bool) -> Tensor:
@@ -227,13 +228,13 @@ def _denoise_batch(network: Autoencoder, images: Tensor, sigmas: Tensor, ensembl
 def _denoise_image(network: Autoencoder, images: Tensor, sigmas: Tensor, ensemble: bool) -> Tensor:
     """`sigmas (N,)` in units of 1/255; above what the network knows, the image is made paler to fit."""
     height, width = images.shape[-2:]
-    seen = widened(images, network.multiple) if can_be_cut(network) else images
-    known = network.recipe.corruption.noise_range
-    if known is None:
-        return reconstruct(network, seen, None, ensemble=ensemble)[..., :height, :width]
-    sigmas = sigmas.clamp_min(max(known[0], 1e-6)).view(-1, 1, 1, 1)
-    paler = (known[1] / sigmas).clamp_max(1.0)
-    level = (sigmas * paler / 255).expand(-1, 1, *seen.shape[-2:])
-    pale = Corrupted(0.5 + paler * (seen - 0.5), seen, condition=level)
-    found = reconstruct(network, seen, pale, ensemble=ensemble)[..., :height, :width]
-    return 0.5 + (found - 0.5) / paler
+    padded = widened(images, network.multiple) if can_be_cut(network) else images
+    noise_range = network.recipe.corruption.noise_range
+    if noise_range is None:
+        return reconstruct(network, padded, None, ensemble=ensemble)[..., :height, :width]
+    sigmas = sigmas.clamp_min(max(noise_range[0], 1e-6)).view(-1, 1, 1, 1)
+    paler = (noise_range[1] / sigmas).clamp_max(1.0)
+    level = (sigmas * paler / 255).expand(-1, 1, *padded.shape[-2:])
+    pale = Corrupted(0.5 + paler * (padded - 0.5), padded, condition=level)
+    restored = reconstruct(network, padded, pale, ensemble=ensemble)[..., :height, :width]
+    return 0.5 + (restored - 0.5) / paler

@@ -16,11 +16,18 @@ from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.corruptions import holes
 from isthmus.model.fill import LEVELS, cells, fill_cells
 from isthmus.model.loading import ModelLike, load_shared
-from isthmus.restoration import opponent
+from isthmus.restoration import arrays
 from isthmus.restoration.arrays import channels_of, colour_of, each, on_cpu
 from isthmus.restoration.masks import from_picture, grow, of_picture
-from isthmus.restoration.orientations import check_ensemble, reconstruct
-from isthmus.restoration.pieces import Piece, can_be_cut, in_pieces, like, widened
+from isthmus.restoration.pieces import (
+    Piece,
+    can_be_cut,
+    check_ensemble,
+    in_pieces,
+    like,
+    reconstruct,
+    widened,
+)
 from isthmus.threads import limited
 
 SHIPPED = "photo-inpaint"
@@ -50,13 +57,13 @@ def inpaint_image(
     Raises:
         DataError, UsageError: as `isthmus.inpaint`.
     """
-    given, picture = open_image(image, alpha="keep", raw=range is not None)
-    network = choose_inpainter(given, model)
-    missing = _read_masks(given, mask, mask_grow)
+    opened, picture = open_image(image, alpha="keep", raw=range is not None)
+    network = choose_inpainter(opened, model)
+    missing = _read_masks(opened, mask, mask_grow)
     shares = tuple(missing.flatten(1).double().mean(1).tolist())
     if ensemble:
         check_ensemble(network)
-    plain, kind = receive(_blank(given, missing, range), many=False, range=range, bounds=NOISY)
+    plain, kind = receive(_blank(opened, missing, range), many=False, range=range, bounds=NOISY)
 
     def restore(colour: Any, index: int) -> Any:
         def listener(done: int, of: int) -> None:
@@ -67,8 +74,8 @@ def inpaint_image(
 
     filled = kind.give(each(on_cpu(plain), restore))
     # Bit for bit: a sample that is known may be scaled and back without coming to itself.
-    whole = _replace_colour(given, missing, filled)
-    return (to_pillow(whole) if picture else whole), shares
+    restored = _replace_colour(opened, missing, filled)
+    return (to_pillow(restored) if picture else restored), shares
 
 
 def choose_inpainter(image: Any, model: ModelLike | None = None) -> Autoencoder:
@@ -101,20 +108,20 @@ def _read_masks(image: Any, mask: Any, pixels: int) -> Tensor:
     tensor = isinstance(image, Tensor)
     size = tuple(image.shape[-2:]) if tensor else tuple(image.shape[:2])
     if isinstance(mask, Tensor):
-        given = (mask > 0).cpu()
+        masks = (mask > 0).cpu()
     elif holds_file(mask):
-        given = torch.from_numpy(from_picture(mask))
+        masks = torch.from_numpy(from_picture(mask))
     else:
         array = np.asarray(mask)
         if not tensor and array.ndim == 3 and array.shape[:2] == size and 1 <= array.shape[2] <= 4:
             array = of_picture(array)
-        given = torch.from_numpy(array > 0)
-    shape = tuple(given.shape)
-    if given.ndim == 4 and given.shape[1] == 1:
-        given = given[:, 0]
-    given = given[None] if given.ndim == 2 else given
+        masks = torch.from_numpy(array > 0)
+    shape = tuple(masks.shape)
+    if masks.ndim == 4 and masks.shape[1] == 1:
+        masks = masks[:, 0]
+    masks = masks[None] if masks.ndim == 2 else masks
     count = len(image) if tensor else 1
-    if tuple(given.shape[1:]) != size or len(given) not in (1, count) or given.ndim != 3:
+    if tuple(masks.shape[1:]) != size or len(masks) not in (1, count) or masks.ndim != 3:
         raise DataError(
             "the mask is {mask_shape} and the image {height}×{width}: they must be of one size",
             id="inpaint.mask-size",
@@ -123,14 +130,14 @@ def _read_masks(image: Any, mask: Any, pixels: int) -> Tensor:
             width=size[1],
         )
     if pixels:
-        given = torch.from_numpy(np.stack([grow(one, pixels) for one in given.numpy()]))
-    if bool(given.flatten(1).all(1).any()):
+        masks = torch.from_numpy(np.stack([grow(mask_plane, pixels) for mask_plane in masks.numpy()]))
+    if bool(masks.flatten(1).all(1).any()):
         raise DataError(
             "the mask hides the whole image: there is nothing to go by; every value above 0 is missing, or "
             "every pixel that is not transparent",
             id="inpaint.mask-full",
         )
-    return given.expand(count, -1, -1)
+    return masks.expand(count, -1, -1)
 
 
 def _fill_holes(
@@ -154,14 +161,15 @@ def _fill_holes(
             rows, columns = (slice(s.start // CELL, -(-s.stop // CELL)) for s in piece.outer)
             far = _to_network(beyond[..., rows, columns].to(device), network.channels)
         height, width = batch.shape[-2:]
-        seen = _to_network(batch.to(device), network.channels)
-        hidden = hidden.expand(len(seen), -1, -1, -1)
+        visible_pixels = _to_network(batch.to(device), network.channels)
+        hidden = hidden.expand(len(visible_pixels), -1, -1, -1)
         if cut:
-            seen = widened(seen, network.multiple)
+            visible_pixels = widened(visible_pixels, network.multiple)
             hidden = widened(hidden.float(), network.multiple) > 0
-        shown = holes(seen, hidden, how, far)
+        shown = holes(visible_pixels, hidden, how, far)
         one_by_one = [
-            reconstruct(network, seen[i : i + 1], shown.one(i), ensemble=ensemble) for i in range(len(seen))
+            reconstruct(network, visible_pixels[i : i + 1], shown.select(i), ensemble=ensemble)
+            for i in range(len(visible_pixels))
         ]
         filled = torch.cat(one_by_one)
         return _from_network(filled[..., :height, :width], batch.shape[1])
@@ -178,11 +186,11 @@ def _blank(image: Any, missing: Tensor, value_range: Range | None) -> Any:
         tensor = image.detach().clone()
         colour_of(tensor)[missing[:, None].expand_as(colour_of(tensor)).to(tensor.device)] = black
         return tensor
-    known = np.array(image)
-    if known.dtype.kind in "iu":
-        black = float(np.clip(black, np.iinfo(known.dtype).min, np.iinfo(known.dtype).max))
-    colour_of(known)[missing[0].numpy()] = black
-    return known
+    blanked = np.array(image)
+    if blanked.dtype.kind in "iu":
+        black = float(np.clip(black, np.iinfo(blanked.dtype).min, np.iinfo(blanked.dtype).max))
+    colour_of(blanked)[missing[0].numpy()] = black
+    return blanked
 
 
 def _replace_colour(image: Any, missing: Tensor, filled: Any) -> Any:
@@ -192,36 +200,36 @@ def _replace_colour(image: Any, missing: Tensor, filled: Any) -> Any:
         colour = colour_of(copy)
         colour.copy_(torch.where(missing[:, None].to(copy.device), colour_of(filled), colour))
         return copy
-    whole = np.array(image)
-    colour_of(whole)[missing[0].numpy()] = colour_of(filled)[missing[0].numpy()]
-    return whole
+    replaced = np.array(image)
+    colour_of(replaced)[missing[0].numpy()] = colour_of(filled)[missing[0].numpy()]
+    return replaced
 
 
 def _to_network(image: Tensor, channels: int) -> Tensor:
     """`(1, C, H, W)`: gray for a colour network as equal channels, colour for a gray one by planes."""
     if image.shape[1] == channels:
         return image
-    return image.expand(-1, 3, -1, -1) if channels == 3 else opponent.to_planes(image)
+    return image.expand(-1, 3, -1, -1) if channels == 3 else arrays.to_planes(image)
 
 
 def _from_network(image: Tensor, channels: int) -> Tensor:
     """The inverse of `_to_network`."""
     if image.shape[1] == channels:
         return image
-    return image.mean(1, keepdim=True) if channels == 1 else opponent.from_planes(image).clamp(0, 1)
+    return image.mean(1, keepdim=True) if channels == 1 else arrays.from_planes(image).clamp(0, 1)
 
 
-def _average_cells(known: Any, missing: Tensor) -> Tensor:
+def _average_cells(image: Any, missing: Tensor) -> Tensor:
     """What `fill` reads for holes wider than its cells: `(1, C, ⌈H/64⌉, ⌈W/64⌉)`, gathered in strips."""
-    tensor = isinstance(known, Tensor)
-    height = int(known.shape[-2] if tensor else known.shape[0])
-    averages, seen = [], []
+    tensor = isinstance(image, Tensor)
+    height = int(image.shape[-2] if tensor else image.shape[0])
+    averages, visible = [], []
     for top in range(0, height, 4 * CELL):
         rows = slice(top, top + 4 * CELL)
         batch, _ = to_batch(
-            known[..., rows, :] if tensor else known[rows], many=None if tensor else False, bounds=NOISY
+            image[..., rows, :] if tensor else image[rows], many=None if tensor else False, bounds=NOISY
         )
         values, any_known = cells(batch, ~missing[rows][None, None])
         averages.append(values)
-        seen.append(any_known)
-    return fill_cells(torch.cat(averages, 2), torch.cat(seen, 2))
+        visible.append(any_known)
+    return fill_cells(torch.cat(averages, 2), torch.cat(visible, 2))

@@ -121,8 +121,8 @@ def of_colour(pixels: npt.NDArray[Any], colour: tuple[int, int, int], *, toleran
             id="inpaint.gray-image",
         )
     scale = 1 / 255 if pixels.dtype.kind == "f" else np.iinfo(pixels.dtype).max // 255
-    wanted = np.array(colour[:channels], dtype=np.float64) * scale
-    mask: Mask = np.all(np.abs(pixels[..., :channels] - wanted) <= (tolerance + 1e-6) * scale, axis=-1)
+    target = np.array(colour[:channels], dtype=np.float64) * scale
+    mask: Mask = np.all(np.abs(pixels[..., :channels] - target) <= (tolerance + 1e-6) * scale, axis=-1)
     return mask
 
 

@@ -95,9 +95,9 @@ def plan_denoising(
     if sigma is not None or min(planes.shape[:2]) < MIN_SIDE_PX:
         if sigma == 0:
             return DenoisingPlan(specialist, "", 0.0, None, Noise(0.0), gain, leaves_image=True)
-        found = measure_noise(planes, sigma)
-        error = None if sigma is not None else max(found.sigma / 4, 0.5)
-        return DenoisingPlan(specialist, "", found.sigma, error, _scaled(found, gain), gain)
+        measured_noise = measure_noise(planes, sigma)
+        error = None if sigma is not None else max(measured_noise.sigma / 4, 0.5)
+        return DenoisingPlan(specialist, "", measured_noise.sigma, error, _scaled(measured_noise, gain), gain)
     measured = estimate_noise_covariance(planes, opaque=opaque)
     clipped = _scaled(measure_noise(planes, measured.sigma / gain), gain)
     level, error = measured.sigma / gain, measured.error / gain
@@ -111,20 +111,20 @@ def plan_denoising(
         return DenoisingPlan(specialist, "", level, error, clipped, gain, leaves_image=True)
     gaussian = _is_gaussian(measured)
     if gaussian and measured.share >= MIN_SHARE and (jpeg or has_jpeg_blocks(luma)):
-        found = Noise(
+        measured_noise = Noise(
             clipped.sigma * (JPEG_LOSS if planes.shape[2] == 3 else 1.0), clipped.black, clipped.white
         )
         reason = "white noise that was saved as JPEG"
-        return DenoisingPlan(specialist, reason, found.sigma / gain, error, found, gain)
+        return DenoisingPlan(specialist, reason, measured_noise.sigma / gain, error, measured_noise, gain)
     reason = _why_not_white(measured, luma, jpeg=jpeg)
     if reason:
         if measured.kurtosis <= MAX_KURTOSIS or measured.coarseness >= MIN_SMOOTH_COARSENESS:
             level = max(level, measured.coarse_sigma / gain)
         return DenoisingPlan(REAL, reason, level, error, clipped, gain)
-    axes, seen = None, measured.sigma
+    axes, sigma_seen = None, measured.sigma
     if np.abs(measured.correlation - np.eye(planes.shape[2])).max() >= MIN_CORRELATION:
-        axes, seen = whiten(measured.correlation * measured.sigma**2)
-    noise = Noise(seen, clipped.black, clipped.white)
+        axes, sigma_seen = whiten(measured.correlation * measured.sigma**2)
+    noise = Noise(sigma_seen, clipped.black, clipped.white)
     reason = "" if axes is None else "white noise that is common to the channels"
     return DenoisingPlan(specialist, reason, level, error, noise, gain, axes)
 

@@ -123,11 +123,11 @@ class Budget:
     @property
     def expected_validation(self) -> float:
         """Seconds that the next validation should take."""
-        found = self.validation_seconds
-        if found is None:
-            found = self.validation_steps * self.step_seconds / 3  # it runs forward only
+        seconds = self.validation_seconds
+        if seconds is None:
+            seconds = self.validation_steps * self.step_seconds / 3  # it runs forward only
         # Where a validation takes longer than the budget it is not kept; half of it is for steps even so.
-        return min(found, self.seconds / 2)
+        return min(seconds, self.seconds / 2)
 
     @property
     def spacing(self) -> float:

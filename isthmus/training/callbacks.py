@@ -5,20 +5,50 @@ class Log(isthmus.Callback):
         print(event.step, event.validation)
 
 isthmus.train("photos/", callbacks=[Log()])
+
+Also `Progress`, what a listener receives, and the stop after the current step at the first Ctrl-C.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
+from types import FrameType, MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
-from isthmus.errors import UsageError
+from isthmus.errors import ProcessError, UsageError
 from isthmus.training.diagnosis.finding import Finding
 
 if TYPE_CHECKING:
     from isthmus.model.autoencoder import Autoencoder
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a listener is told, at most about twice a second and after each validation.
+
+    Attributes:
+        step, steps: taken, and planned so far: a training in minutes plans anew after each validation.
+        share: of the training that is done, from 0 to 1.
+        findings: those that this validation is the first to show.
+    """
+
+    step: int
+    steps: int
+    images_per_second: float
+    losses: dict[str, float]
+    validation: float | None
+    best: float | None
+    findings: tuple[Finding, ...] = ()
+    share: float = 0.0
+
+
+History = Sequence[Mapping[str, float]]
+Listener = Callable[[Progress], None]
+
 
 EventName = Literal["on_step", "on_validation", "on_end"]
 EVENT_NAMES: tuple[EventName, ...] = ("on_step", "on_validation", "on_end")
@@ -95,3 +125,44 @@ def emit(callbacks: Sequence[Callback], name: EventName, event: TrainingEvent) -
         method = getattr(callback, name, None)
         if method is not None:
             method(event)
+
+
+@contextlib.contextmanager
+def stop_on_signal() -> Iterator[Callable[[], bool]]:
+    """Yields a question, "shall I stop?", that the first SIGINT, SIGTERM or SIGHUP answers with yes.
+
+    SIGHUP, which ends a process when its terminal is closed, stays ignored under `nohup`.
+
+    After the first signal Python's own handlers are back: a second Ctrl-C raises KeyboardInterrupt. Outside
+    the main thread, where Python allows no handlers, the answer is always no.
+
+    Once a ProcessError has left the block, SIGTERM is ignored: torchrun sends it to all other processes when
+    one is lost, and the one that reports the loss must live until its report is written.
+    """
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked.is_set
+        return
+    former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    hang_up = getattr(signal, "SIGHUP", None)  # Windows has none
+    if hang_up is not None and signal.getsignal(hang_up) is not signal.SIG_IGN:
+        former[hang_up] = signal.getsignal(hang_up)
+
+    def ask(_number: int, _frame: FrameType | None) -> None:
+        asked.set()
+        put_back()
+
+    def put_back() -> None:
+        for number, handler in former.items():
+            # None: somebody outside Python had installed it, and it cannot be put back.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+    for number in former:
+        signal.signal(number, ask)
+    try:
+        yield asked.is_set
+    except ProcessError:
+        former[signal.SIGTERM] = signal.SIG_IGN
+        raise
+    finally:
+        put_back()

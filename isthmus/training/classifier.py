@@ -18,11 +18,9 @@ from isthmus.images.store import ImageSet
 from isthmus.model import axes
 from isthmus.model.seeded import dropout, seeded
 from isthmus.model.trace import Trace
-from isthmus.threads import limited
-from isthmus.training.allocator import kept_memory
-from isthmus.training.denormals import flushed_denormals
+from isthmus.training.callbacks import Listener
 from isthmus.training.network_fitting import NetworkLearner, Pass, fit_network
-from isthmus.training.progress import Listener
+from isthmus.training.process_settings import training_settings
 
 FEATURES = 64
 DROPOUT = 0.2
@@ -103,9 +101,7 @@ def mirrored(images: Tensor, generator: torch.Generator) -> Tensor:
     return torch.where(chosen[:, None, None, None], images.flip(-1), images)
 
 
-@limited()
-@flushed_denormals()
-@kept_memory()
+@training_settings()
 def train_classifier(
     images: ImageSet,
     *,

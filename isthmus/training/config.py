@@ -32,7 +32,7 @@ class TrainConfig:
         patience: training ends after so many validations in a row that were clearly above the best; 0: never.
         balance: draw classes equally often.
         augment_orientations: mirror and turn training examples at random; for images without an up.
-        names_from: a list of names, see `isthmus.images.only`: no other images are used.
+        names_from: a list of names, see `isthmus.images.subsets`: no other images are used.
         limit: at most so many images, evenly spaced.
         groups: images that are held out together, see `isthmus.images.grouping`.
         cache: a folder for the decoded pixels of a folder or of tar shards, see `isthmus.read`.
@@ -78,8 +78,8 @@ class TrainConfig:
     @property
     def length(self) -> tuple[str, float] | None:
         """Name and value of the length, where one is given."""
-        given = [(n, getattr(self, n)) for n in LENGTHS if getattr(self, n) is not None]
-        return given[0] if given else None
+        lengths = [(n, getattr(self, n)) for n in LENGTHS if getattr(self, n) is not None]
+        return lengths[0] if lengths else None
 
     def to_dict(self) -> dict[str, Any]:
         """The request as files and summaries hold it, under the names of version 0.1."""
@@ -95,13 +95,13 @@ class TrainConfig:
         return cls(**{OLD_NAMES.get(name, name): value for name, value in data.items()})
 
     def __post_init__(self) -> None:
-        given = [n for n in LENGTHS if getattr(self, n) is not None]
-        if len(given) > 1:
+        lengths = [n for n in LENGTHS if getattr(self, n) is not None]
+        if len(lengths) > 1:
             raise UsageError(
-                "give one length, not {names}", id="training.two-lengths", names=" and ".join(given)
+                "give one length, not {names}", id="training.two-lengths", names=" and ".join(lengths)
             )
         self._convert_numbers()
-        for name in given:
+        for name in lengths:
             if not 0 < getattr(self, name) < 1e9:
                 raise UsageError(
                     "{name}={value} is not a length of training",

@@ -87,8 +87,8 @@ def _grid_crops(
     # A few images that are smaller than the crop are extended by reflection.
     stride = recipe.geometry.stride or 1
     multiple = max(16, stride)
-    wanted = max(CROP_SIDE_PX, 8 * stride, recipe.backbone.context_px)
-    side = max(multiple, min(wanted, _usual_side(images) // multiple * multiple))
+    least_side = max(CROP_SIDE_PX, 8 * stride, recipe.backbone.context_px)
+    side = max(multiple, min(least_side, _usual_side(images) // multiple * multiple))
     what = (
         "sizes differ"
         if images.shape is None
@@ -156,9 +156,9 @@ def choose_batch(count: int, crops: CropPlan) -> tuple[int, str]:
             images=count,
         )
     fitting = min(64, max(crops.recipe.backbone.least_batch, BATCH_PIXELS // (size[0] * size[1])))
-    wanted = fitting if optimiser.batch is None else optimiser.batch
+    batch_asked = fitting if optimiser.batch is None else optimiser.batch
     # Of a few large images, each gives several crops to a batch.
-    batch = wanted if crops.is_crop else min(wanted, count)
+    batch = batch_asked if crops.is_crop else min(batch_asked, count)
     return batch, Message(
         "batch {batch} (setting optimiser.batch)", id="choice.batch-setting", batch=batch
     ) if optimiser.batch is None else Message("batch {batch}", id="choice.batch", batch=batch)

@@ -1,4 +1,8 @@
-"""`TrainingData`: the images that a training sees and those that it is validated on."""
+"""`TrainingData`: the images that a training sees and those that it is validated on.
+
+`settle_pairs` decides for training on pairs which recipes can learn from them, and the channels of their
+targets.
+"""
 
 from __future__ import annotations
 
@@ -7,23 +11,62 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.errors import DataError, UsageError
+from isthmus.errors import DataError, Hint, UsageError
 from isthmus.images.cache import cache_folder
 from isthmus.images.conform import conform
 from isthmus.images.grouping import number_groups
-from isthmus.images.inventory import Inventory, inventory_of
-from isthmus.images.only import keep_named
 from isthmus.images.reading import read
-from isthmus.images.split import hold_out
+from isthmus.images.shards import Inventory, inventory_of
 from isthmus.images.store import ImageSet
-from isthmus.images.subsets import even_rows, sample_evenly
+from isthmus.images.subsets import even_rows, hold_out, keep_named, sample_evenly
 from isthmus.metrics.noise import estimate_sigma
+from isthmus.model import axes
 from isthmus.model.recipe import Recipe
 from isthmus.training.config import TrainConfig
 from isthmus.training.crop_plan import CropPlan, plan_crops
 from isthmus.training.distributed import SINGLE_PROCESS, ProcessGroup
-from isthmus.training.pairs import settle_pairs
 from isthmus.wording import format_count
+
+DEFAULT_RECIPE = "transform-pairs"
+
+
+def settle_pairs(recipe: Recipe, images: ImageSet) -> Recipe:
+    """The recipe for these images: for pairs with the channels of their targets, else as it is.
+
+    Raises:
+        UsageError: a recipe for pairs without targets, or targets for a recipe that makes its own inputs.
+    """
+    outputs = images.target_channels
+    corruption = recipe.corruption
+    if outputs == 0:
+        if corruption.is_paired:
+            raise UsageError(
+                "recipe {recipe} learns from pairs: give the images that inputs should become",
+                id="pairs.needed",
+                hint=Hint.add(target="DIR"),
+                recipe=recipe.name,
+            )
+        return recipe
+    if corruption.is_paired:
+        if corruption.target_channels not in (None, outputs):
+            raise UsageError(
+                "corruption.outputs={target_channels}, and the targets have {outputs} channels",
+                id="pairs.target-channels",
+                target_channels=corruption.target_channels,
+                outputs=outputs,
+            )
+        return recipe.with_settings({"corruption.outputs": outputs})
+    if not corruption.is_identity:
+        raise UsageError(
+            "recipe {recipe} makes its inputs itself (corruption {corruption}): for pairs choose "
+            "{default_recipe}, or a recipe without a corruption",
+            id="pairs.corruption",
+            recipe=recipe.name,
+            corruption=corruption.kind,
+            default_recipe=DEFAULT_RECIPE,
+        )
+    return replace(recipe, corruption=axes.Pairs(outputs=outputs))
+
 
 MAX_NOISE_IMAGES = 32
 
@@ -147,8 +190,8 @@ def _measure_noise(crops: CropPlan, images: ImageSet) -> CropPlan:
     """Measure the noise of images that are noisy themselves, where it is not given."""
     if not crops.recipe.corruption.needs_noise_level:
         return crops
-    some = even_rows(len(images), MAX_NOISE_IMAGES, round_down=True)
-    sigma = max(0.01, round(float(np.median([estimate_sigma(images.image(int(i))) for i in some])), 2))
+    rows = even_rows(len(images), MAX_NOISE_IMAGES, round_down=True)
+    sigma = max(0.01, round(float(np.median([estimate_sigma(images.image(int(i))) for i in rows])), 2))
     recipe = crops.recipe.with_settings({"corruption.sigma": sigma})
-    note = f"the images have noise of σ {sigma:g} of 255, measured on {len(some)} (corruption.sigma)"
+    note = f"the images have noise of σ {sigma:g} of 255, measured on {len(rows)} (corruption.sigma)"
     return replace(crops, recipe=recipe, notes=(*crops.notes, note))

@@ -20,7 +20,7 @@ from torch.overrides import TorchFunctionMode
 from isthmus.errors import CapabilityError, Hint, UsageError
 from isthmus.images.batches import Batch, Batches
 from isthmus.images.store import ImageSet
-from isthmus.model.batch_mean import means_joined_by
+from isthmus.model.bottlenecks.interface import means_joined_by
 from isthmus.model.recipe import Recipe
 from isthmus.training.distributed import ProcessGroup
 from isthmus.training.plan import TrainPlan
@@ -29,9 +29,9 @@ from isthmus.training.players import (
     Logged,
     accumulate_gradients,
     generator_for,
+    step_seed,
     takes_chunks,
 )
-from isthmus.training.seeds import step_seed
 
 _DRAWS: tuple[Any, ...] = (torch.rand, torch.randn, torch.randint)
 

@@ -18,11 +18,10 @@ from isthmus.interruption import Interruption
 from isthmus.model import axes
 from isthmus.model.objective import Objective, Term
 from isthmus.model.trace import Corrupted, Latent, NoNetwork, Trace
+from isthmus.training.callbacks import Listener, stop_on_signal
 from isthmus.training.data import TrainingData
-from isthmus.training.interrupt import stop_on_signal
 from isthmus.training.plan import TrainPlan
 from isthmus.training.players import Player
-from isthmus.training.progress import Listener
 from isthmus.training.trainer import Trainer
 
 
@@ -80,9 +79,9 @@ class NetworkLearner:
     def trace(self, images: Tensor, generator: torch.Generator, labels: Tensor | None) -> Trace:
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16):
             output, target = self.take_pass(images, labels, generator)
-        found = output.float()
+        outputs = output.float()
         corrupted = Corrupted(target, target)
-        return Trace(images, corrupted, Latent(found), found, found, NoNetwork(), generator, labels)
+        return Trace(images, corrupted, Latent(outputs), outputs, outputs, NoNetwork(), generator, labels)
 
 
 def fit_network(

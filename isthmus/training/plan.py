@@ -19,8 +19,8 @@ from isthmus.images.batches import Batches
 from isthmus.images.store import ImageSet, Indices
 from isthmus.machine import multiplies_bfloat16
 from isthmus.messages import Message, describe_messages, restore_message
+from isthmus.model.allocation import check_memory
 from isthmus.model.attachment_check import sides, whole_number
-from isthmus.model.footprint import check_memory
 from isthmus.model.recipe import Recipe
 from isthmus.training.config import TrainConfig
 from isthmus.training.crop_plan import SHORT_STEPS, CropPlan, choose_batch, choose_short_batch, epochs_of
@@ -250,14 +250,12 @@ def with_minutes(
     assert plan.minutes is not None
     steps = max(1, int(plan.minutes * 60 * STEPS_SHARE / step_seconds))
     epochs = float(f"{steps * plan.batch / len(data.train):.3g}")
-    given = format_count(plan.minutes, "minute") + (
-        "" if config.minutes is not None else " (minutes, epochs)"
-    )
+    text = format_count(plan.minutes, "minute") + ("" if config.minutes is not None else " (minutes, epochs)")
     note = Message(
         "{length} {verb} about {steps} at {milliseconds:.3g} ms, {epochs}; how many there will be follows "
         "from the time that they take",
         id="choice.minutes",
-        length=given,
+        length=text,
         verb=choose_word(plan.minutes, "is", "are"),
         steps=format_count(steps, "step"),
         milliseconds=1000 * step_seconds,

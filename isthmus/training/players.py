@@ -2,6 +2,8 @@
 
 A plain autoencoder is one player. An adversarial autoencoder is two, a VAE-GAN three (encoder, decoder,
 critic), each with its own gradient route: a player's loss reaches its own parameters only.
+
+`step_seed` and `generator_for` give the random numbers of a step.
 """
 
 from __future__ import annotations
@@ -102,7 +104,7 @@ def gradients(
     All players judge the same pass; nobody moves before everybody's gradients are known. `share` scales the
     losses when a batch is taken in chunks.
     """
-    found: list[tuple[Tensor | None, ...]] = []
+    by_player: list[tuple[Tensor | None, ...]] = []
     logged: dict[str, Tensor] = {}
     losses = []
     for player in players:
@@ -112,10 +114,10 @@ def gradients(
         logged |= parts
     for i, (player, loss) in enumerate(zip(players, losses, strict=True)):
         last = i == len(players) - 1
-        found.append(
+        by_player.append(
             torch.autograd.grad(loss * share, player.parameters, retain_graph=not last, allow_unused=True)
         )
-    return found, logged
+    return by_player, logged
 
 
 def accumulate_gradients(
@@ -141,8 +143,8 @@ def accumulate_gradients(
         chunk = images[start : start + size]
         share = len(chunk) / batch.total
         trace = learner.trace(chunk, generator, None if labels is None else labels[start : start + size])
-        found, losses = gradients(players, trace, progress, share)
-        for player, grads in zip(players, found, strict=True):
+        parts, losses = gradients(players, trace, progress, share)
+        for player, grads in zip(players, parts, strict=True):
             for parameter, grad in zip(player.parameters, grads, strict=True):
                 if grad is not None:
                     parameter.grad = grad if parameter.grad is None else parameter.grad + grad
@@ -220,3 +222,11 @@ class LocalGradients:
 def generator_for(learner: Learner, seed: int) -> torch.Generator:
     """A generator with this seed on the learner's device."""
     return torch.Generator(device=next(learner.module.parameters()).device).manual_seed(seed)
+
+
+def step_seed(seed: int, step: int) -> int:
+    """A 63-bit seed from two numbers, well mixed (splitmix64; Steele et al. 2014)."""
+    z = (seed * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9 + 0x94D049BB133111EB) & (2**64 - 1)
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & (2**64 - 1)
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & (2**64 - 1)
+    return (z ^ (z >> 31)) >> 1

@@ -152,9 +152,9 @@ def check_private(recipe: Recipe, *, balance: bool, processes: int) -> None:
 def _refusals(recipe: Recipe, *, balance: bool, processes: int) -> list[tuple[str, str]]:
     points = (recipe.critic, recipe.backbone, recipe.bottleneck, recipe.corruption, recipe.positions)
     refused = [refusal for point in points if (refusal := point.private_refusal()) is not None]
-    found = [(refusal.reason, refusal.change) for refusal in refused]
+    reasons = [(refusal.reason, refusal.change) for refusal in refused]
     unstated = [term.name for term in recipe.objective.terms if not term.is_per_image]
-    found += [
+    reasons += [
         (
             Message(
                 "image term '{name}' does not state that it judges each image by itself",
@@ -166,7 +166,7 @@ def _refusals(recipe: Recipe, *, balance: bool, processes: int) -> list[tuple[st
         for name in unstated
     ]
     if balance:
-        found.append(
+        reasons.append(
             (
                 Message(
                     "balanced classes draw images of rare ones more often than accounted for",
@@ -176,10 +176,10 @@ def _refusals(recipe: Recipe, *, balance: bool, processes: int) -> list[tuple[st
             )
         )
     if processes > 1:
-        found.append(
+        reasons.append(
             (Message("images are drawn and noise is added in one process", id="private.processes"), "")
         )
-    return found
+    return reasons
 
 
 def _noise(epsilon: float, delta: float, rate: float, steps: int) -> float:
@@ -195,7 +195,7 @@ def _noise(epsilon: float, delta: float, rate: float, steps: int) -> float:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about orders that would prove a little more
-            found = get_noise_multiplier(
+            multiplier = get_noise_multiplier(
                 target_epsilon=epsilon,
                 target_delta=delta,
                 sample_rate=rate,
@@ -205,8 +205,8 @@ def _noise(epsilon: float, delta: float, rate: float, steps: int) -> float:
                 alphas=_ORDERS,
             )
     except ValueError:
-        found = None
-    if found is None:
+        multiplier = None
+    if multiplier is None:
         raise UsageError(
             "no noise brings {steps} down to ε {epsilon:g} at δ {delta:g}: take fewer steps",
             id="training.no-noise-enough",
@@ -214,7 +214,7 @@ def _noise(epsilon: float, delta: float, rate: float, steps: int) -> float:
             epsilon=epsilon,
             delta=delta,
         )
-    return float(found)
+    return float(multiplier)
 
 
 def _epsilon(noise: float, rate: float, steps: int, delta: float) -> float:

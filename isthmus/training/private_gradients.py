@@ -96,11 +96,11 @@ class PrivateGradients(LocalGradients):
         self.clipped.zero_grad()
         for rows in self._parts(len(images)):
             marks = None if labels is None else labels[rows]
-            found, told = self.gradients(images[rows], marks, generator, progress)
+            by_name, terms = self.gradients(images[rows], marks, generator, progress)
             for name, parameter in self._single.parameters.items():
-                vars(parameter)["grad_sample"] = found[name]  # where Opacus looks
+                vars(parameter)["grad_sample"] = by_name[name]  # where Opacus looks
             self.clipped.clip_and_accumulate()
-            for name, values in told.items():
+            for name, values in terms.items():
                 losses.setdefault(name, []).append(values)
         self.clipped.generator = self._generator(step, _NOISE, images.device)
         self.clipped.add_noise()
@@ -154,31 +154,31 @@ class _SingleImages:
 
         def loss(moved: dict[str, Tensor], image: Tensor, label: Tensor | None) -> tuple[Tensor, Losses]:
             mark = None if label is None else label[None]
-            value, told = functional_call(self._pass, moved, (image[None], mark, generator, progress))
-            return value, told
+            value, terms = functional_call(self._pass, moved, (image[None], mark, generator, progress))
+            return value, terms
 
         if vectorised:
             axes = (None, 0, None if labels is None else 0)
             with _AnyLayout():
-                found, told = vmap(grad(loss, has_aux=True), in_dims=axes, randomness="different")(
+                by_name, terms = vmap(grad(loss, has_aux=True), in_dims=axes, randomness="different")(
                     weights, images, labels
                 )
         else:
             marks = [None] * len(images) if labels is None else list(labels)
             pairs = zip(images, marks, strict=True)
             each = [self._one(image, mark, generator, progress) for image, mark in pairs]
-            found = {f"module.{n}": torch.stack([g[n] for g, _ in each]) for n in self.parameters}
-            told = {name: torch.stack([t[name] for _, t in each]) for name in each[0][1]}
-        return {name: found[f"module.{name}"].detach() for name in self.parameters}, told
+            by_name = {f"module.{n}": torch.stack([g[n] for g, _ in each]) for n in self.parameters}
+            terms = {name: torch.stack([t[name] for _, t in each]) for name in each[0][1]}
+        return {name: by_name[f"module.{name}"].detach() for name in self.parameters}, terms
 
     def _one(
         self, image: Tensor, label: Tensor | None, generator: torch.Generator, progress: float
     ) -> tuple[dict[str, Tensor], Losses]:
         mark = None if label is None else label[None]
-        value, told = self._pass(image[None], mark, generator, progress)
-        found = torch.autograd.grad(value, list(self.parameters.values()), allow_unused=True)
-        pairs = zip(self.parameters.items(), found, strict=True)
-        return {n: torch.zeros_like(p) if g is None else g for (n, p), g in pairs}, told
+        value, terms = self._pass(image[None], mark, generator, progress)
+        parts = torch.autograd.grad(value, list(self.parameters.values()), allow_unused=True)
+        pairs = zip(self.parameters.items(), parts, strict=True)
+        return {n: torch.zeros_like(p) if g is None else g for (n, p), g in pairs}, terms
 
 
 class _Pass(nn.Module):

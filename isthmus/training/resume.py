@@ -3,19 +3,80 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
+
+import torch
 
 from isthmus.errors import UsageError
 from isthmus.messages import Message
 from isthmus.model.recipe import Recipe
 from isthmus.model.recipes import resolve_recipe
 from isthmus.training.config import LENGTHS, TrainConfig
+from isthmus.training.data import TrainingData
 from isthmus.training.plan import TrainPlan, steps_of_request, with_length
-from isthmus.training.record import TrainRecord
 from isthmus.training.schedule import Schedule
 from isthmus.training.trainer import Trainer
 from isthmus.wording import format_count
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainRecord:
+    """What a resumed training must know besides its plan: what was asked, and of which images.
+
+    Attributes:
+        recipe: with every choice that depends on the images.
+        config: what was asked for.
+        source, fingerprint: of the images to train on; held_out: fingerprint of those to validate on.
+        threads: that the training began with.
+    """
+
+    recipe: Recipe
+    config: TrainConfig
+    source: str
+    fingerprint: str
+    held_out: str | None
+    threads: int = field(default_factory=torch.get_num_threads)
+
+    @classmethod
+    def of(cls, recipe: Recipe, config: TrainConfig, data: TrainingData) -> TrainRecord:
+        held_out = None if data.held_out is None else data.held_out.fingerprint()
+        train = data.train
+        return cls(
+            recipe=recipe,
+            config=config,
+            source=train.source,
+            fingerprint=train.fingerprint(),
+            held_out=held_out,
+        )
+
+    def to_dict(self, plan: TrainPlan) -> dict[str, Any]:
+        """Record and plan as a training state holds them."""
+        return {
+            "recipe": self.recipe.to_dict(),
+            "settled": plan.to_dict(),
+            "options": self.config.to_dict(),
+            "source": self.source,
+            "fingerprint": self.fingerprint,
+            "held_out": self.held_out,
+            "threads": self.threads,
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> tuple[TrainRecord, TrainPlan]:
+        """The inverse of `to_dict`.
+
+        Raises:
+            IsthmusError, LookupError, TypeError, ValueError: these are no record and plan.
+        """
+        config = TrainConfig.from_dict(data["options"])
+        record = cls(
+            recipe=Recipe.from_dict(data["recipe"]),
+            config=config,
+            **{name: data[name] for name in ("source", "fingerprint", "held_out", "threads")},
+        )
+        return record, TrainPlan.from_dict(data["settled"], config)
+
 
 FREE = ("cache", "checkpoint_seconds")
 """Options that change nothing which is trained; they are taken from the record all the same."""
@@ -37,9 +98,9 @@ def check_request(
     """
     default = TrainConfig()
     for name in (f.name for f in fields(TrainConfig) if f.name not in (*LENGTHS, *FREE)):
-        given, began = getattr(config, name), getattr(record.config, name)
-        if given not in (getattr(default, name), began):
-            raise _differs(name, given, began)
+        requested, began = getattr(config, name), getattr(record.config, name)
+        if requested not in (getattr(default, name), began):
+            raise _differs(name, requested, began)
     if recipe is None and code is None and not settings:
         return
     asked = resolve_recipe(record.recipe if recipe is None else recipe, code, settings)
@@ -128,22 +189,22 @@ def _compare_recipes(asked: Recipe, began: Recipe) -> None:
     """Raises:
     UsageError: they differ in more than their names, or what was chosen from the images.
     """
-    given, stored = asked.to_dict(), began.to_dict()
+    requested, stored = asked.to_dict(), began.to_dict()
     if asked.code == "auto":
-        given["code"] = stored["code"]
+        requested["code"] = stored["code"]
     if asked.corruption.needs_noise_level and "sigma" in stored["corruption"]:
-        given["corruption"] = {**given["corruption"], "sigma": stored["corruption"]["sigma"]}
-    names = given.pop("name"), stored.pop("name")
+        requested["corruption"] = {**requested["corruption"], "sigma": stored["corruption"]["sigma"]}
+    names = requested.pop("name"), stored.pop("name")
     if began.corruption.is_paired and (
         asked.corruption.is_identity
         or (asked.corruption.is_paired and asked.corruption.target_channels is None)
     ):
-        given["corruption"] = stored["corruption"]  # it follows from the targets
-    if given == stored:
+        requested["corruption"] = stored["corruption"]  # it follows from the targets
+    if requested == stored:
         return
     if names[0] != names[1]:
         raise _differs("recipe", *names)
-    for axis, value in given.items():
+    for axis, value in requested.items():
         if value == stored[axis]:
             continue
         if not isinstance(value, dict):

@@ -70,10 +70,6 @@ class Schedule:
         (first, low), (last, high) = self.knots[index - 1], self.knots[index]
         return low + (high - low) * ((step - first) / (last - first))
 
-    def next_knot(self, step: int) -> int:
-        """The first knot after `step`; the last one where there is none."""
-        return next((knot for knot, _ in self.knots if knot > step), self.steps)
-
     def replan(self, step: int, ahead: Iterable[Knot]) -> Schedule:
         """The schedule that agrees with this one up to `step` and goes through `ahead` from there."""
         past = [knot for knot in self.knots if knot[0] < step]

@@ -22,21 +22,18 @@ from isthmus.model.loading import ModelLike
 from isthmus.model.recipe import Recipe
 from isthmus.model.recipes import resolve_recipe
 from isthmus.outputs import check_output, path_exists
-from isthmus.threads import limited
 from isthmus.training import checkpoint as checkpoints
-from isthmus.training.allocator import kept_memory
-from isthmus.training.callbacks import check_callbacks
-from isthmus.training.clock import Clock, monotonic
+from isthmus.training.callbacks import check_callbacks, stop_on_signal
 from isthmus.training.config import TrainConfig
-from isthmus.training.denormals import flushed_denormals
 from isthmus.training.diagnosis.diagnose import findings
 from isthmus.training.diagnosis.finding import Finding
 from isthmus.training.diagnosis.observed import FEW, observe
 from isthmus.training.distributed import LostError, ProcessGroup, join_processes
-from isthmus.training.interrupt import stop_on_signal
 from isthmus.training.losses import DivergedError
 from isthmus.training.players import AutoencoderLearner
-from isthmus.training.record import TrainRecord
+from isthmus.training.process_settings import training_settings
+from isthmus.training.resume import TrainRecord
+from isthmus.training.stopwatch import Clock, monotonic
 from isthmus.training.summary import summarise
 from isthmus.training.trainer import Trainer
 from isthmus.training.trainer_setup import (
@@ -48,9 +45,7 @@ from isthmus.training.trainer_setup import (
 )
 
 
-@limited()
-@flushed_denormals()
-@kept_memory()
+@training_settings()
 def train_model(
     data: Any,
     config: TrainConfig,
@@ -218,12 +213,12 @@ def _finish(
             steps=trainer.schedule.steps,
             kept=model.summary["kept"],
         )
-    found: tuple[Finding, ...] = ()
+    results: tuple[Finding, ...] = ()
     if not trainer.strategy.is_private:
         data = trainer.data
-        seen = data.held_out if data.held_out is not None and len(data.held_out) >= FEW else data.train
-        found = findings(trainer.state.history, model.recipe, trainer.schedule, observe(model, seen))
-        model.summary["findings"] = [one.to_dict() for one in found]
+        examined = data.held_out if data.held_out is not None and len(data.held_out) >= FEW else data.train
+        results = findings(trainer.state.history, model.recipe, trainer.schedule, observe(model, examined))
+        model.summary["findings"] = [finding.to_dict() for finding in results]
     if not group.is_first:  # what follows a training is done once, by the process that writes the model
         return model
     if out is not None:
@@ -236,7 +231,7 @@ def _finish(
         _remove(checkpoints.resume_path(out))
     last = trainer.state.history[-1] if trainer.state.history else {}
     losses = {k.removeprefix("train_"): v for k, v in last.items() if k.startswith("train_")}
-    trainer.emit("on_end", losses, found)
+    trainer.emit("on_end", losses, results)
     return model
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from isthmus.model.attachment_check import number, whole_number
-from isthmus.training.ema import WeightAverage
+from isthmus.training.optimisers import WeightAverage
 from isthmus.training.players import Player
 from isthmus.training.schedule import Schedule
 

@@ -1,10 +1,22 @@
-"""`Stopwatch`: the durations of a training's steps and validations, and when it reports and saves."""
+"""`Stopwatch`: the durations of a training's steps and validations, and when it reports and saves.
+
+A training reads the time here only: a `Clock` is handed from `isthmus.train` to all that measures, so that a
+test can replace it.
+"""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 from isthmus.training.budget import Budget
-from isthmus.training.clock import Clock
 from isthmus.training.state import TrainState
+
+Clock = Callable[[], float]
+"""Seconds since some fixed moment; never runs backwards."""
+
+monotonic: Clock = time.monotonic
+
 
 REPORT_SECONDS = 0.5
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 
-from isthmus.images.inventory import inventory_of
+from isthmus.images.shards import inventory_of
 from isthmus.messages import describe_messages
 from isthmus.training.data import TrainingData
-from isthmus.training.record import TrainRecord
+from isthmus.training.resume import TrainRecord
 from isthmus.training.trainer import Trainer
 from isthmus.version import __version__
 

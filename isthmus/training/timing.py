@@ -12,12 +12,12 @@ from dataclasses import replace
 import torch
 
 from isthmus.model.autoencoder import Autoencoder
-from isthmus.training.clock import Clock, monotonic
 from isthmus.training.config import TrainConfig
 from isthmus.training.data import TrainingData
 from isthmus.training.plan import TrainPlan, with_length
 from isthmus.training.players import AutoencoderLearner
 from isthmus.training.private_gradients import PrivateGradients
+from isthmus.training.stopwatch import Clock, monotonic
 from isthmus.training.trainer import Trainer
 
 SECONDS = 1.5  # of measuring

@@ -28,19 +28,24 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from isthmus.errors import Hint, ModelFileError, UsageError
 from isthmus.model.attachment_check import DAMAGE, check_state
 from isthmus.training.budget import Budget
-from isthmus.training.callbacks import Callback, EventName, TrainingEvent, emit, listens_to
+from isthmus.training.callbacks import (
+    Callback,
+    EventName,
+    History,
+    Listener,
+    Progress,
+    TrainingEvent,
+    emit,
+    listens_to,
+)
 from isthmus.training.checkpoint import Checkpoint
-from isthmus.training.clock import Clock, monotonic
 from isthmus.training.data import TrainingData
 from isthmus.training.diagnosis.finding import Finding
-from isthmus.training.ema import WeightAverage
-from isthmus.training.losses import LossRecorder
-from isthmus.training.optimisers import build_optimiser, clip_gradients
+from isthmus.training.losses import LossRecorder, evaluate_objective
+from isthmus.training.optimisers import WeightAverage, build_optimiser, clip_gradients
 from isthmus.training.plan import TrainPlan
-from isthmus.training.players import GradientStrategy, Learner, LocalGradients, Logged
-from isthmus.training.progress import History, Listener, Progress
+from isthmus.training.players import GradientStrategy, Learner, LocalGradients, Logged, step_seed
 from isthmus.training.schedule import Schedule, rate_at
-from isthmus.training.seeds import step_seed
 from isthmus.training.state import (
     TrainState,
     collect_tensors,
@@ -49,8 +54,7 @@ from isthmus.training.state import (
     read_steps_summed,
     select_tensors,
 )
-from isthmus.training.stopwatch import Stopwatch
-from isthmus.training.validation import evaluate_objective
+from isthmus.training.stopwatch import Clock, Stopwatch, monotonic
 
 if TYPE_CHECKING:
     from isthmus.model.autoencoder import Autoencoder
@@ -389,9 +393,9 @@ class Trainer:
 
     def _new_findings(self) -> tuple[Finding, ...]:
         """What the doctor finds at this validation for the first time."""
-        found = self.examine(self.state.history, self.schedule)
-        new = tuple(one for one in found if one.name not in self._reported)
-        self._reported |= {one.name for one in new}
+        results = self.examine(self.state.history, self.schedule)
+        new = tuple(finding for finding in results if finding.name not in self._reported)
+        self._reported |= {finding.name for finding in new}
         return new
 
 

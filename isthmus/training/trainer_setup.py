@@ -27,8 +27,7 @@ from isthmus.model.initialisation import (
 from isthmus.model.loading import ModelLike
 from isthmus.model.recipe import Recipe
 from isthmus.training import checkpoint as checkpoints
-from isthmus.training.callbacks import Callback
-from isthmus.training.clock import Clock, monotonic
+from isthmus.training.callbacks import Callback, Listener
 from isthmus.training.config import TrainConfig
 from isthmus.training.data import TrainingData, check_same_data, read_training_data
 from isthmus.training.data_parallel import DataParallel
@@ -38,9 +37,8 @@ from isthmus.training.plan import TrainPlan, make_plan, with_minutes
 from isthmus.training.players import AutoencoderLearner, GradientStrategy, LocalGradients
 from isthmus.training.privacy import check_extra, check_private
 from isthmus.training.private_gradients import PrivateGradients
-from isthmus.training.progress import Listener
-from isthmus.training.record import TrainRecord
-from isthmus.training.resume import check_request, extend
+from isthmus.training.resume import TrainRecord, check_request, extend
+from isthmus.training.stopwatch import Clock, monotonic
 from isthmus.training.timing import time_step
 from isthmus.training.trainer import Trainer
 from isthmus.wording import format_count
@@ -52,7 +50,7 @@ class Observers:
 
     Attributes:
         callbacks: after steps, after validations and at the end, see `isthmus.training.callbacks.Callback`.
-        listener: about twice a second, see `isthmus.training.progress.Progress`.
+        listener: about twice a second, see `isthmus.training.callbacks.Progress`.
         on_ready: once before the first step, with the trainer: its model, images and plan.
         finish: with the trained model and its training images, for what is fitted to a trained model and
             travels in its file.

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 import isthmus
-from isthmus.images.split import hold_out
 from isthmus.images.store import ImageSet
+from isthmus.images.subsets import hold_out
 
 
 def mnist() -> tuple[ImageSet, ImageSet]:

@@ -229,7 +229,7 @@ def test_lists_with_any_name_come_back(here: Path) -> None:
     for k, name in enumerate(names):
         (here / "odd" / name).write_bytes(png(k))
     from isthmus.escaping import list_line
-    from isthmus.images.only import keep_named
+    from isthmus.images.subsets import keep_named
 
     (here / "list.txt").write_text("".join(f"{list_line(name)}\n" for name in names[:5]), "utf-8")
     assert sorted(keep_named(isthmus.read(here / "odd"), here / "list.txt").names) == sorted(names[:5])

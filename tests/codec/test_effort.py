@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pytest
+from scripts import load_script
 
 import isthmus
 from isthmus.codec import container
@@ -15,9 +16,9 @@ from isthmus.codec.picture import read_picture
 from isthmus.codec.ready import Codec
 from isthmus.codec.refinement import bits_per_error
 from isthmus.errors import UsageError
-from isthmus.metrics.bd_rate import bd_rate
 
 Pixels = npt.NDArray[np.uint8]
+bd_rate = load_script("benchmarks/bd_rate.py").bd_rate
 
 
 def curve(image: Pixels, codec: Codec, effort: int) -> list[tuple[float, float]]:

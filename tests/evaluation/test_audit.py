@@ -18,8 +18,8 @@ from isthmus.evaluation.audit.image_faults import find_image_faults, find_set_fa
 from isthmus.evaluation.audit.label_checks import find_doubtful_labels, find_leakage, principal_codes
 from isthmus.evaluation.audit.thumbnails import make_thumbnails
 from isthmus.images.named import read_named
-from isthmus.images.only import keep_named
 from isthmus.images.store import ImageSet
+from isthmus.images.subsets import keep_named
 
 from .models import discs, trained
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -22,10 +23,9 @@ from isthmus.features.detector_choice import (
     make_plan,
 )
 from isthmus.features.marked_regions import find_boxes, mark_pixels
-from isthmus.features.occlusion import show_map
 from isthmus.features.picture_looks import find_near_copies, list_differences, looks_to_facts, measure_look
 from isthmus.features.picture_scores import Part, Picture, assemble, map_pictures, shrink_pixels
-from isthmus.features.planted_defects import CONTRAST, list_kinds, plant_defect
+from isthmus.features.planted_defects import CONTRAST, PlantedKind, plant_defect
 from isthmus.features.power_rows import (
     PowerRow,
     describe_power,
@@ -34,6 +34,7 @@ from isthmus.features.power_rows import (
     power_to_facts,
 )
 from isthmus.features.readout import fit_extractor
+from isthmus.features.units import show_map
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
 
@@ -53,7 +54,7 @@ def picture(seed: int, height: int = 40, width: int = 56) -> Picture:
 # ---------------------------------------------------------------- planted defects
 
 
-@pytest.mark.parametrize("kind", list_kinds())
+@pytest.mark.parametrize("kind", get_args(PlantedKind))
 @pytest.mark.parametrize("size", [1, 2, 4, 12, 24, 400])
 def test_a_planted_defect_has_the_size_and_contrast_that_were_asked_for(kind: str, size: int) -> None:
     flat = np.full((60, 80, 3), 0.4, dtype=np.float32)

@@ -103,7 +103,9 @@ def test_an_index_is_kept_and_only_what_is_new_is_computed(
     assert second.matches[1][0].row == 45
     assert second.matches[1][0].value == pytest.approx(0, abs=1e-3)
     kept = index.load_index(path)
-    fresh = index.update_index(model, kept.readout, grown).index
+    refresh = index.IndexRefresh(model, kept.readout, grown)
+    list(refresh.run())
+    fresh = refresh.finish().index
     np.testing.assert_allclose(kept.vectors, fresh.vectors, atol=1e-4)
     assert kept.names == grown.names
 

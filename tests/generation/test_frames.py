@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scripts import load_script
 
 import isthmus
 from isthmus.errors import CapabilityError, DataError, UsageError
 from isthmus.generation.codes import encode_images
 from isthmus.generation.dynamics import choose_known_frames, extrapolate, fit_dynamics, read_dynamics
 from isthmus.generation.frames import split_sequences
-from isthmus.generation.moving import make_moving_sequences
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.training.config import TrainConfig
@@ -108,6 +108,7 @@ def test_the_straight_guess_is_linear_between_and_the_last_one_after() -> None:
 
 def test_moving_images_drift_within_the_canvas() -> None:
     images = discs(5)
+    make_moving_sequences = load_script("benchmarks/moving_digits.py").make_moving_sequences
     made = make_moving_sequences(images, 3, frames=15, side=30, objects=2, speed=(1, 3), seed=4)
     assert made.shape == (3, 15, 30, 30, 1)
     assert np.array_equal(
@@ -116,7 +117,7 @@ def test_moving_images_drift_within_the_canvas() -> None:
     one = make_moving_sequences(images, 6, frames=30, side=20, objects=1)
     light = one.astype(float).sum((2, 3, 4))
     assert np.allclose(light, light[:, :1])
-    with pytest.raises(DataError, match="at most 8 pixels"):
+    with pytest.raises(ValueError, match="at most 8 pixels"):
         make_moving_sequences(images, 1, side=8)
 
 

@@ -13,8 +13,8 @@ import isthmus
 from isthmus.errors import DataError, UsageError
 from isthmus.evaluation.selection.objectives import split_folds
 from isthmus.images.grouping import number_groups
-from isthmus.images.split import hold_out
 from isthmus.images.store import ImageSet
+from isthmus.images.subsets import hold_out
 
 PATTERN = r"p(\d+)_"
 

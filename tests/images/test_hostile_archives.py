@@ -17,8 +17,8 @@ from PIL import Image
 
 import isthmus
 from isthmus.errors import DataError
-from isthmus.images.inventory import inventory_of, list_inventory
 from isthmus.images.listing import TooManyError, list_images
+from isthmus.images.shards import inventory_of, list_inventory
 
 
 def png(seed: int) -> bytes:

@@ -14,9 +14,8 @@ from PIL import Image, PngImagePlugin
 
 from isthmus.images.exif import PREFIX, clean_block, read_orientation
 from isthmus.images.formats import decode
-from isthmus.images.metadata import Metadata, read_metadata
+from isthmus.images.metadata import Metadata, lost_parts, read_metadata
 from isthmus.images.write import save_image
-from isthmus.images.written_metadata import lost_parts
 
 from .files import photo, save
 

@@ -18,7 +18,7 @@ from isthmus.errors import DataError
 from isthmus.images.folder import read_folder
 from isthmus.images.formats import decode
 from isthmus.images.opening import read_small
-from isthmus.images.plain import decode_plain, read_plain
+from isthmus.images.runs import decode_plain, read_plain
 
 from .files import photo, save
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.errors import UsageError
-from isthmus.images.split import hold_out
+from isthmus.images.subsets import hold_out
 
 from .test_store import named
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import asdict
 
 import pytest
 import torch
@@ -28,7 +29,7 @@ def test_a_code_made_by_hand() -> None:
     assert found.non_zeros_per_image == pytest.approx(4)
     assert found.max_abs_correlation == pytest.approx(1)
     assert found.participation_ratio == pytest.approx(1, abs=0.01)
-    assert json.loads(json.dumps(found.as_dict()))["units"] == 5
+    assert json.loads(json.dumps(asdict(found)))["units"] == 5
 
 
 def test_white_codes_use_every_dimension() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isthmus.errors import CapabilityError, DataError
-from isthmus.model import footprint
+from isthmus.model import allocation
 from isthmus.model.autoencoder import Autoencoder, build
 from isthmus.model.code import Code
 from isthmus.model.recipe import Recipe
@@ -142,7 +142,7 @@ def test_many_images_are_taken_in_several_passes_without_a_difference(
     model = ready("conv", "3@2")
     images = pictures(7, (16, 16))
     whole = model.reconstruct(images)
-    monkeypatch.setattr("isthmus.model.inputs.PIXELS_PER_PASS", 600)
+    monkeypatch.setattr("isthmus.model.tensors.PIXELS_PER_PASS", 600)
     torch.testing.assert_close(model.reconstruct(images), whole)
     torch.testing.assert_close(model.decode(model.encode(images)), whole)
 
@@ -244,7 +244,7 @@ def test_the_first_weights_depend_on_the_seed_alone() -> None:
 def test_an_image_too_large_for_the_memory_is_refused_before_it_is_taken(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(footprint, "memory_bytes", lambda: 64 << 20)
+    monkeypatch.setattr(allocation, "memory_bytes", lambda: 64 << 20)
     image = np.zeros((2100, 2000), np.uint8)
     model = ready("conv", "3@8")
     for use in (model.encode, model.reconstruct):
@@ -261,9 +261,9 @@ def test_more_is_asked_for_wider_networks_and_for_training(
     backbone: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(recipe: Recipe, has: int, *, backward: bool = False) -> bool:
-        monkeypatch.setattr(footprint, "memory_bytes", lambda: has)
+        monkeypatch.setattr(allocation, "memory_bytes", lambda: has)
         try:
-            footprint.check_memory(recipe.backbone, recipe.geometry, (1, 3, 4000, 4000), backward=backward)
+            allocation.check_memory(recipe.backbone, recipe.geometry, (1, 3, 4000, 4000), backward=backward)
         except DataError:
             return True
         return False

@@ -13,9 +13,9 @@ from torch.distributions import Bernoulli, Normal, kl_divergence
 
 from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder
-from isthmus.model.bottlenecks.contractive import ContractiveBottleneck
 from isthmus.model.bottlenecks.entropy import EntropyBottleneck
 from isthmus.model.bottlenecks.gaussian import GaussianBottleneck
+from isthmus.model.bottlenecks.norms import ContractiveBottleneck
 from isthmus.model.bottlenecks.quantised import FSQBottleneck, VQBottleneck
 from isthmus.model.bottlenecks.sparse import KLSparseBottleneck, L0Bottleneck, TopKBottleneck
 from isthmus.model.geometry import Geometry

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.fft import dctn
 
-from isthmus.model.backbones.cosine import cosine_basis
+from isthmus.model.backbones.linear_path import cosine_basis
 from isthmus.model.recipe import Recipe
 
 from .cases import model_of, pictures

@@ -10,9 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.model import axes
-from isthmus.model.bottlenecks.context import LEAST_SCALE, ChannelContext, checkerboard
-from isthmus.model.bottlenecks.entropy import EntropyBottleneck
-from isthmus.model.bottlenecks.gains import Gains, draw, interpolated
+from isthmus.model.bottlenecks.entropy import (
+    LEAST_SCALE,
+    ChannelContext,
+    EntropyBottleneck,
+    Gains,
+    checkerboard,
+    draw,
+    interpolated,
+)
 from isthmus.model.geometry import Geometry
 from isthmus.model.objective import Objective, code_terms, image_terms
 from isthmus.model.recipe import Recipe

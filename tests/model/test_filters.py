@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from sklearn.datasets import load_sample_image
 
-from isthmus.images.pieces import random_pieces
 from isthmus.images.reading import read
+from isthmus.images.subsets import random_pieces
 from isthmus.model.autoencoder import build
 from isthmus.model.backbones.filters import FiltersEncoder, whitening, winners
 from isthmus.model.initialisation import init_filters

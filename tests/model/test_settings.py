@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 
 from isthmus.errors import UsageError
 from isthmus.model import axes
-from isthmus.model.recipe import Recipe
-from isthmus.model.recipe_file import read_recipe, write_recipe
+from isthmus.model.recipe import Recipe, read_recipe, write_recipe
 from isthmus.model.recipes import RECIPES, recipe, summary
 from isthmus.model.setting import Settings, as_text, from_text
 

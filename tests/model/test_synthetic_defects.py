@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from isthmus.errors import CapabilityError
-from isthmus.model import axes, capabilities, defect_shapes, mask_terms
+from isthmus.model import axes, capabilities, defect_shapes, terms
 from isthmus.model.autoencoder import Autoencoder, build
 from isthmus.model.corruptions import corrupt
 from isthmus.model.defect_shapes import Random
@@ -130,16 +130,16 @@ def test_terms_of_the_mask_have_the_values_of_their_formulas() -> None:
     mask[0, 0, :5] = 1
     even = trace_of(model, torch.zeros(2, 1, 10, 10), mask)
     half = math.log(2)
-    assert mask_terms.mask_bce(even).tolist() == pytest.approx([half, half])
-    assert mask_terms.mask_focal(even).tolist() == pytest.approx([half / 4, half / 4])
-    assert mask_terms.mask_dice(even).tolist() == pytest.approx([1 - 51 / 76, 1 - 1 / 26])
-    assert mask_terms.mask_image(even).tolist() == pytest.approx([half, half])
+    assert terms.mask_bce(even).tolist() == pytest.approx([half, half])
+    assert terms.mask_focal(even).tolist() == pytest.approx([half / 4, half / 4])
+    assert terms.mask_dice(even).tolist() == pytest.approx([1 - 51 / 76, 1 - 1 / 26])
+    assert terms.mask_image(even).tolist() == pytest.approx([half, half])
     right = trace_of(model, 40 * mask - 20, mask)
-    for term in (mask_terms.mask_bce, mask_terms.mask_focal, mask_terms.mask_dice, mask_terms.mask_image):
+    for term in (terms.mask_bce, terms.mask_focal, terms.mask_dice, terms.mask_image):
         assert term(right).tolist() == pytest.approx([0, 0], abs=1e-6)
     top = torch.full((2, 1, 10, 10), -20.0)
     top[:, 0, 0, 0] = 3.0  # one of a hundred pixels decides for the image
-    found = mask_terms.mask_image(trace_of(model, top, mask)).tolist()
+    found = terms.mask_image(trace_of(model, top, mask)).tolist()
     assert found == pytest.approx([math.log1p(math.exp(-3)), math.log1p(math.exp(3))])
 
 

@@ -11,9 +11,8 @@ import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch.distributions import Bernoulli, Normal
 
-from isthmus.model.image_sum import parse_sum
-from isthmus.model.image_terms import IMAGE_TERMS
-from isthmus.model.networks import resolve
+from isthmus.model.axes.point import resolve
+from isthmus.model.image_terms import IMAGE_TERMS, parse_sum
 from isthmus.model.objective import Objective, Term, code_terms, image_terms
 from isthmus.model.recipe import Recipe
 from isthmus.model.terms import PSNR_CEILING
@@ -47,7 +46,7 @@ def test_a_term_is_one_number_per_image(name: str) -> None:
     values = term(name)(trace)
     assert values.shape == (3,)
     one = trace_of(MODEL, trace.output[1:2], trace.images[1:2], raw=trace.raw[1:2])
-    one.corrupted = trace.corrupted.one(1)
+    one.corrupted = trace.corrupted.select(1)
     one.marked = None if trace.marked is None else trace.marked[1:2]
     torch.testing.assert_close(term(name)(one)[0], values[1], atol=1e-6, rtol=1e-5)
 

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import click
 import pytest
+from scripts import load_script
 
 from isthmus.cli import COMMANDS, isthmus
-from isthmus.cli.reference import command_reference, reference_pages
 
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
+SCRIPT = load_script("tools/command_reference.py")
 NAMES = [entry.name for entry in COMMANDS]
 
 
@@ -45,12 +46,12 @@ def test_the_command_speaks_json(name: str) -> None:
 
 
 def test_the_pages_are_those_of_the_commands() -> None:
-    pages = reference_pages()
+    pages = SCRIPT.reference_pages()
     there = {f"cli/{path.name}": path.read_text("utf-8") for path in (FOLDER / "cli").glob("*.md")}
     there["cli.md"] = (FOLDER / "cli.md").read_text("utf-8")
-    assert there == pages, "run: python -m isthmus.cli.reference"
+    assert there == pages, "run: python tools/command_reference.py"
     assert set(pages) == {"cli.md", *(f"cli/{name}.md" for name in NAMES)}
 
 
 def test_examples_are_code_on_the_page() -> None:
-    assert "```sh\nisthmus map photos.safetensors photos/ -o map.html\n```" in command_reference("map")
+    assert "```sh\nisthmus map photos.safetensors photos/ -o map.html\n```" in SCRIPT.command_reference("map")

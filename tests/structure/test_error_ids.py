@@ -6,11 +6,12 @@ import ast
 import re
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import pytest
+from scripts import load_script
 
 from isthmus import errors
-from isthmus.error_reference import FIXED, MessageCall, error_classes, message_calls, package_calls, reference
 
 ROOT = Path(__file__).parents[2]
 # An area, and what happened: "data.no-labels".
@@ -23,10 +24,11 @@ MAKERS = (
 )
 # Fields that are not in the text, by id.
 UNSAID = {"call.exchanged-arguments": {"model"}} | {id: {"expected"} for id in errors.EMPTY_FOLDER_IDS}
-CALLS = package_calls()
+SCRIPT = load_script("tools/error_reference.py")
+CALLS = SCRIPT.package_calls()
 
 
-def offences(call: MessageCall) -> list[str]:
+def offences(call: Any) -> list[str]:
     """What is wrong with one call, in a few words each."""
     found = []
     if call.template is None or call.id is None:
@@ -45,7 +47,7 @@ def offences(call: MessageCall) -> list[str]:
     return found
 
 
-def passes_on(call: MessageCall) -> bool:
+def passes_on(call: Any) -> bool:
     """Whether the call takes a finished message as it is, or stands where messages are made."""
     return call.template is None and call.id is None and (not call.fields or call.place.startswith(MAKERS))
 
@@ -56,9 +58,9 @@ def test_the_classes_of_errors_are_known() -> None:
         for name, value in vars(errors).items()
         if isinstance(value, type) and issubclass(value, errors.IsthmusError)
     }
-    assert own < error_classes()
-    assert {"ImageFileError", "CompressedFileError", "TooManyError", "HubError"} < error_classes()
-    assert own > FIXED
+    assert own < SCRIPT.error_classes()
+    assert {"ImageFileError", "CompressedFileError", "TooManyError", "HubError"} < SCRIPT.error_classes()
+    assert own > SCRIPT.FIXED
 
 
 def test_every_message_has_an_id_and_its_fields() -> None:
@@ -80,7 +82,7 @@ def test_every_raised_error_was_looked_at() -> None:
             if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
                 name = ast.unparse(node.exc.func)
                 last = name.rpartition(".")[2]
-                if last in error_classes() - FIXED and not name.startswith("click."):
+                if last in SCRIPT.error_classes() - SCRIPT.FIXED and not name.startswith("click."):
                     where = f"{place}:{node.exc.lineno}"
                     missed += [] if where in seen else [where]
     assert missed == []
@@ -101,7 +103,7 @@ def test_an_id_stands_for_one_text() -> None:
 
 def test_the_page_is_current() -> None:
     page = (ROOT / "docs" / "reference" / "errors.md").read_text("utf-8")
-    assert page == reference(), "run python -m isthmus.error_reference > docs/reference/errors.md"
+    assert page == SCRIPT.reference(), "run: python tools/error_reference.py > docs/reference/errors.md"
 
 
 @pytest.mark.parametrize(
@@ -122,7 +124,7 @@ def test_the_page_is_current() -> None:
     ],
 )
 def test_what_is_wrong_is_found(source: str, said: list[str]) -> None:
-    (call,) = message_calls(ast.parse(source), "x.py")
+    (call,) = SCRIPT.message_calls(ast.parse(source), "x.py")
     found = offences(call)
     assert len(found) == len(said)
     assert all(word in what for word, what in zip(said, found, strict=True))

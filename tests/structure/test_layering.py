@@ -11,7 +11,6 @@ PACKAGE = ROOT / "isthmus"
 
 GROUND = {
     "atomic",
-    "error_reference",
     "errors",
     "escaping",
     "file_jobs",
@@ -50,7 +49,7 @@ ORDER = [
 ]
 LEVEL = {part: level for level, parts in enumerate(ORDER) for part in parts}
 # The face and the entry point stand above everything; nothing may import them.
-TOP = {"__init__", "__main__", "error_reference", "public_names"}
+TOP = {"__init__", "__main__", "public_names"}
 
 
 def part_of(path: Path) -> str:

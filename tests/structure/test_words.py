@@ -11,8 +11,17 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "isthmus"
 
 # Rooms and files join this list when their names are mended; those left out are being worked on.
-CLEAN_ROOMS = ("codec", "evaluation", "features", "generation", "metrics", "reports")
-NOT_YET = {"evaluation/generation.py", "metrics/noise_covariance.py"}
+CLEAN_ROOMS = (
+    *("codec", "evaluation", "features", "generation", "images", "metrics", "model", "reports"),
+    *("restoration", "training"),
+)
+NOT_YET = {
+    "evaluation/generation.py",
+    *("images/array_format.py", "images/arrays.py", "images/reading.py", "images/sources.py"),
+    "metrics/noise_covariance.py",
+    *("model/autoencoder.py", "model/backbones/conv.py", "model/bottlenecks/entropy.py"),
+    *("model/corruptions.py", "model/initialisation.py", "model/recipes.py"),
+}
 FORBIDDEN = {"found", "told", "seen", "whole", "kept", "wanted", "known", "one"}
 
 

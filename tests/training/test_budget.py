@@ -20,7 +20,7 @@ from isthmus.errors import Stopped
 from isthmus.model.axes import Optimiser
 from isthmus.training import checkpoint
 from isthmus.training.budget import Budget
-from isthmus.training.progress import Progress
+from isthmus.training.callbacks import Progress
 from isthmus.training.schedule import Schedule, rate_at
 
 from .cases import open_training, pictures, run_training, small, stop_after
@@ -337,7 +337,7 @@ def test_nothing_else_in_training_reads_the_time() -> None:
                 name = f"{node.value.id}.{node.attr}"
                 if name.startswith("time.") and name != "time.sleep":
                     reading.append(path.name)
-    assert reading == ["clock.py"]
+    assert reading == ["stopwatch.py"]
 
 
 def test_a_gray_image_set_trains_for_seconds_of_real_time() -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scripts import load_script
 from torch import Tensor
 
 import isthmus
 from isthmus.evaluation.passes import iter_passes
-from isthmus.evaluation.sensitivity import sensitivity
 from isthmus.images.store import ImageSet
 from isthmus.metrics.set_distances import nearest_neighbour_accuracy, squared_mmd
 from isthmus.model import axes
@@ -49,6 +49,7 @@ def test_a_contractive_code_keeps_stiller_at_hardly_more_error(sample: ImageSet)
     images = unseen(sample)
     plain = learned(sample, "contractive", *SMALL[1:], "bottleneck=plain")
     tight = learned(sample, "contractive", *SMALL[1:], "bottleneck.weight=0.5")
+    sensitivity = load_script("benchmarks/sensitivity.py").sensitivity
     before, after = sensitivity(plain, images), sensitivity(tight, images)
     assert after.jacobian < before.jacobian / 1.3
     assert after.shift < before.shift

@@ -20,11 +20,11 @@ from isthmus.model import capabilities
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.recipe import Recipe
 from isthmus.model.recipes import RECIPES
+from isthmus.training.callbacks import Progress
 from isthmus.training.diagnosis.diagnose import early_findings, findings
 from isthmus.training.diagnosis.finding import Finding
 from isthmus.training.diagnosis.observed import observe
 from isthmus.training.losses import DivergedError
-from isthmus.training.progress import Progress
 from isthmus.training.schedule import Schedule
 
 from .cases import Array, pictures, small, train

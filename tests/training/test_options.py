@@ -327,7 +327,7 @@ def test_a_code_whose_weights_do_not_fit_is_refused_before_memory_is_asked_for(
 
 
 def test_a_batch_that_does_not_fit_is_refused_before_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("isthmus.model.footprint.memory_bytes", lambda: 8 << 30)
+    monkeypatch.setattr("isthmus.model.allocation.memory_bytes", lambda: 8 << 30)
     with pytest.raises(DataError, match=r"images of 16000×16000 pixels at a time .* give smaller pieces"):
         train(pictures(), small("conv", code="4@4"), crop=16000)
 

@@ -12,8 +12,8 @@ import pytest
 
 import isthmus
 from isthmus.errors import BusyError, OutputError, ProcessError, Stopped
+from isthmus.training.callbacks import stop_on_signal
 from isthmus.training.checkpoint import resume_path
-from isthmus.training.interrupt import stop_on_signal
 
 from .cases import run_training
 

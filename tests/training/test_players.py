@@ -16,8 +16,7 @@ from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder, build
 from isthmus.model.critics import CodeCritic, keep_code_critic_smooth
 from isthmus.model.recipes import RECIPES
-from isthmus.training.ema import WeightAverage
-from isthmus.training.optimisers import build_optimiser
+from isthmus.training.optimisers import WeightAverage, build_optimiser
 from isthmus.training.players import Player, gradients, players_of
 from isthmus.training.schedule import Schedule, rate_at
 

@@ -12,9 +12,9 @@ from isthmus.model import axes
 from isthmus.model.autoencoder import build
 from isthmus.model.backbones.attention import Block
 from isthmus.model.recipe import Recipe
-from isthmus.training.allocator import kept_memory
 from isthmus.training.optimisers import build_optimiser, clip_gradients
 from isthmus.training.players import AutoencoderLearner
+from isthmus.training.process_settings import kept_memory
 
 
 def test_fused_steps_are_those_of_torchs_own_adamw() -> None:

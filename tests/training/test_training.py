@@ -19,10 +19,10 @@ from isthmus.model import axes
 from isthmus.model.autoencoder import Attachment, Autoencoder
 from isthmus.model.recipes import RECIPES
 from isthmus.training import checkpoint
+from isthmus.training.callbacks import Progress
 from isthmus.training.data import TrainingData
 from isthmus.training.losses import DivergedError
 from isthmus.training.players import AutoencoderLearner
-from isthmus.training.progress import Progress
 from isthmus.training.trainer import Trainer
 
 from .cases import open_training, pictures, run_training, small, train

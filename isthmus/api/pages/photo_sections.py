@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from isthmus.api.pages.compression_section import add_compression, decibels
-from isthmus.images.photo import sample_photo
+from isthmus.images.named import sample_photo
 from isthmus.model.masks import strokes
 from isthmus.reports.image_sheets import draw_image_rows
 from isthmus.reports.page import Report

@@ -10,9 +10,8 @@ import numpy as np
 
 from isthmus.errors import DataError, UsageError, nearest
 from isthmus.evaluation.measure import Evaluator
-from isthmus.images.split import group_contents
 from isthmus.images.store import ImageSet, Indices
-from isthmus.images.subsets import sample_evenly
+from isthmus.images.subsets import group_contents, sample_evenly
 from isthmus.metrics.registry import METRICS
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.inference import encode_set

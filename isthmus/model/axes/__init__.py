@@ -43,12 +43,13 @@ from isthmus.model.axes.corruption import (
     NoCorruption,
     Pairs,
     PoissonNoise,
+    RealNoise,
     Recorrupted,
     SaltPepper,
+    SyntheticDefects,
 )
 from isthmus.model.axes.critic import Critic, NoCritic, OnCodes, OnImages
-from isthmus.model.axes.objective import Objective
-from isthmus.model.axes.optimiser import Optimiser
+from isthmus.model.axes.objective import Objective, Optimiser
 from isthmus.model.axes.point import AXES, Point, Refusal
 from isthmus.model.axes.positions import (
     Coordinates,
@@ -57,8 +58,6 @@ from isthmus.model.axes.positions import (
     Positions,
     Sinusoidal,
 )
-from isthmus.model.axes.real_noise import RealNoise
-from isthmus.model.axes.synthetic_defects import SyntheticDefects
 from isthmus.model.axes.unet import Unet
 
 AXES["objective"], AXES["optimiser"] = (Objective,), (Optimiser,)

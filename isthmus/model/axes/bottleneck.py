@@ -206,7 +206,7 @@ class L0(Bottleneck):
 @dataclass(frozen=True, kw_only=True)
 class Contractive(Bottleneck):
     kind: ClassVar[str] = "contractive"
-    network = "isthmus.model.bottlenecks.contractive:ContractiveBottleneck"
+    network = "isthmus.model.bottlenecks.norms:ContractiveBottleneck"
     may_distribute = may_export = draws_per_image = True
     needs_float32 = "a Jacobian penalty needs its digits"
     weight: float = setting(0.03, "λ of λ‖∂code/∂input‖²_F over the code's variance, per image", low=0.0)

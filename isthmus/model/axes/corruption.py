@@ -209,7 +209,7 @@ class Jpeg(Corruption):
 @dataclass(frozen=True, kw_only=True)
 class Recorrupted(Corruption):
     kind: ClassVar[str] = "recorrupted"
-    network = "isthmus.model.recorruption:recorrupted"
+    network = "isthmus.model.corruptions:recorrupted"
     may_be_private = may_distribute = may_export = draws_per_image = True
     sigma: float | None = setting(
         None,
@@ -249,4 +249,44 @@ class BlindSpot(Corruption):
         "for images that are noisy themselves: share of pixels guessed from the others",
         low=0.001,
         high=0.5,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RealNoise(Corruption):
+    """One kind of noise per image, drawn at random; the network is not given its level."""
+
+    kind: ClassVar[str] = "real-noise"
+    network = "isthmus.model.real_noise:add_real_noise"
+    may_be_private = may_distribute = may_export = draws_per_image = True
+    sigma: float = setting(55.0, "largest standard deviation, in units of 1/255", low=0.0, high=255.0)
+    clean: float = setting(0.08, "share of images without noise", low=0.0, high=1.0)
+    gray: float = setting(0.15, "share of colour images turned into gray ones", low=0.0, high=1.0)
+    correlated: float = setting(
+        0.5, "share of images whose noise is correlated between neighbours", low=0.0, high=1.0
+    )
+    partial: float = setting(0.1, "share of images with noise in one part only", low=0.0, high=1.0)
+    rescaled: float = setting(0.1, "share of images enlarged together with their noise", low=0.0, high=1.0)
+    jpeg: float = setting(0.35, "share of images saved as JPEG after the noise", low=0.0, high=1.0)
+    jpeg_before: float = setting(0.15, "share of images saved as JPEG before the noise", low=0.0, high=1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyntheticDefects(Corruption):
+    """Defects of many kinds, sizes and contrasts; the decoder has one more channel, which marks them.
+
+    Pixels of one image are pasted into others, so it is trained neither privately nor in several processes.
+    """
+
+    kind: ClassVar[str] = "synthetic-defects"
+    network = "isthmus.model.synthetic_defects:plant_defects"
+    marks_defects = True
+    clean: float = setting(0.2, "share of images without a defect", low=0.0, high=1.0)
+    count: int = setting(3, "most defects in one image", low=1, high=64)
+    smallest: float = setting(4.0, "least size of a defect in pixels", low=1.0, high=256.0)
+    large: float = setting(
+        0.35, "share of defects that cover a large part of the image, or all of it", low=0.0, high=1.0
+    )
+    contrast: float = setting(
+        0.04, "least change of brightness that makes a defect, in [0, 1]", low=0.001, high=1.0
     )

@@ -1,15 +1,18 @@
-"""What every point of the product space states about itself, and how points become known.
+"""Facts of a point of the product space, registration of points, and the network that is built for one.
 
-A point is one settings class that owns its facts; nothing else asks which class it is. A class of one's own
-becomes known when it is defined: it states a `kind`, and in `network` the module and name of what is built
-for it. Permissions (`may_be_private`, `may_distribute`, `may_export`) are refused to whoever does not state
-them. What a point forgets to describe is that of the plainest point of its axis.
+A point is one settings class that owns its facts; nothing else depends on its class. A class of one's own is
+registered when it is defined: it states a `kind`, and in `network` the module and name of what is built for
+it, which is imported when it is needed. Permissions (`may_be_private`, `may_distribute`, `may_export`) are
+refused unless a class states them. A fact that a class does not state is that of the plainest point of its
+axis.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from functools import cache
+from importlib import import_module
+from typing import Any, ClassVar
 
 from isthmus.errors import UsageError
 from isthmus.messages import Message
@@ -104,23 +107,53 @@ def _register(point: type[Point]) -> None:
             where=where,
             network=point.network,
         )
-    known = list(AXES[point.axis])
-    same = next((i for i, other in enumerate(known) if other.kind == point.kind), None)
+    kinds = list(AXES[point.axis])
+    same = next((i for i, other in enumerate(kinds) if other.kind == point.kind), None)
     if same is None:
-        known.append(point)
-    elif (known[same].__module__, known[same].__qualname__) == (point.__module__, point.__qualname__):
-        known[same] = point  # a notebook's cell was run again
+        kinds.append(point)
+    elif (kinds[same].__module__, kinds[same].__qualname__) == (point.__module__, point.__qualname__):
+        kinds[same] = point  # a notebook's cell was run again
     else:
         raise UsageError("{where} is known already: choose another kind", id="recipe.kind-taken", where=where)
-    AXES[point.axis] = tuple(known)
+    AXES[point.axis] = tuple(kinds)
 
 
 def _facts(point: type[Point]) -> dict[str, object]:
     """The facts that a point's axis declares as class attributes, with the plainest point's values."""
-    found: dict[str, object] = {}
+    facts: dict[str, object] = {}
     for base in reversed(point.__mro__[1:]):
         if issubclass(base, Point) and "kind" not in base.__dict__:
-            found |= {
+            facts |= {
                 name: value for name, value in vars(base).items() if isinstance(value, bool | str | None)
             }
-    return {name: value for name, value in found.items() if not name.startswith("_")}
+    return {name: value for name, value in facts.items() if not name.startswith("_")}
+
+
+def network_of(point: Point) -> Any:
+    """The class or function that a point names in `network`.
+
+    Raises:
+        UsageError: there is no such module, or nothing of that name in it.
+    """
+    try:
+        return resolve(point.network)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UsageError(
+            "{axis} '{kind}' has no network '{network}': {reason}",
+            id="model.no-network",
+            axis=point.axis,
+            kind=point.kind,
+            network=point.network,
+            reason=error,
+        ) from error
+
+
+@cache
+def resolve(place: str) -> Any:
+    """What stands at "module:name".
+
+    Raises:
+        ImportError, AttributeError, ValueError: nothing does.
+    """
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)

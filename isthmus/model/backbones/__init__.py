@@ -6,8 +6,8 @@ padded size. Both come in pairs from `build`.
 
 from __future__ import annotations
 
+from isthmus.model.axes.point import network_of
 from isthmus.model.backbones.interface import Decoder, Encoder, Plan
-from isthmus.model.networks import network_of
 from isthmus.model.recipe import Recipe
 
 

@@ -48,22 +48,28 @@ class AttentionEncoder(Encoder):
         rows, columns = h // self.patch, w // self.patch
         patches = F.pixel_unshuffle(x, self.patch).flatten(2).transpose(1, 2)  # (N, T, inputs·p²)
         tokens = self.where.add(self.embed(patches), rows, columns)
-        seen = _seen_tokens(visible, self.patch)
-        tokens = self._attend(tokens, None) if seen is None else self._attend_seen(tokens, seen)
+        visible_tokens = _seen_tokens(visible, self.patch)
+        tokens = (
+            self._attend(tokens, None)
+            if visible_tokens is None
+            else self._attend_seen(tokens, visible_tokens)
+        )
         shares = self.share(self.norm(tokens))
         if self.is_grid:
             return Features(shares.transpose(1, 2).reshape(n, -1, rows, columns))
         return Features(self.last(shares.flatten(1)))
 
-    def _attend_seen(self, tokens: Tensor, seen: Tensor) -> Tensor:
+    def _attend_seen(self, tokens: Tensor, visible_tokens: Tensor) -> Tensor:
         # Only as many tokens as the fullest image shows are computed; an emptier one pads with masked tokens.
-        count = max(int(seen.sum(1).max()), 1)
-        order = seen.int().argsort(dim=1, descending=True, stable=True)[:, :count]  # (N, K)
+        count = max(int(visible_tokens.sum(1).max()), 1)
+        order = visible_tokens.int().argsort(dim=1, descending=True, stable=True)[:, :count]  # (N, K)
         index = order[..., None].expand(-1, -1, tokens.shape[-1])
-        kept = seen.gather(1, order)
-        some = self._attend(tokens.gather(1, index), None if bool(kept.all()) else kept)
-        hidden = self.hidden.to(some.dtype)
-        return hidden.expand_as(tokens).scatter(1, index, torch.where(kept[..., None], some, hidden))
+        is_visible = visible_tokens.gather(1, order)
+        attended = self._attend(tokens.gather(1, index), None if bool(is_visible.all()) else is_visible)
+        hidden = self.hidden.to(attended.dtype)
+        return hidden.expand_as(tokens).scatter(
+            1, index, torch.where(is_visible[..., None], attended, hidden)
+        )
 
     def _attend(self, tokens: Tensor, keys: Tensor | None) -> Tensor:
         for block in self.blocks:
@@ -95,9 +101,11 @@ class AttentionDecoder(Decoder):
     ) -> Tensor:
         height, width = size or self.image_size(z)
         rows, columns = height // self.patch, width // self.patch
-        told: Tensor = self.entry(z)
+        entered: Tensor = self.entry(z)
         tokens = (
-            told.flatten(2).transpose(1, 2) if self.is_grid else told[:, None].expand(-1, rows * columns, -1)
+            entered.flatten(2).transpose(1, 2)
+            if self.is_grid
+            else entered[:, None].expand(-1, rows * columns, -1)
         )
         tokens = self.where.add(tokens, rows, columns)
         for block in self.blocks:
@@ -157,6 +165,8 @@ def _mixed(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
 def _seen_tokens(visible: Tensor | None, patch: int) -> Tensor | None:
     if visible is None or bool(visible.all()):
         return None
-    seen = F.max_pool2d(visible.float(), patch).flatten(1) > 0  # (N, T): a token with any visible pixel
-    seen[:, 0] |= ~seen.any(1)  # attention over no token at all is not defined
-    return seen
+    visible_tokens = (
+        F.max_pool2d(visible.float(), patch).flatten(1) > 0
+    )  # (N, T): a token with any visible pixel
+    visible_tokens[:, 0] |= ~visible_tokens.any(1)  # attention over no token at all is not defined
+    return visible_tokens

@@ -24,9 +24,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from isthmus.model import axes
-from isthmus.model.backbones.block_transform import BlockTransform, centre
-from isthmus.model.backbones.cosine import cosine_basis
-from isthmus.model.backbones.initial import BLOCK_SHARE, keep_size, silence, soften, start_as
 from isthmus.model.backbones.interface import (
     Decoder,
     Encoder,
@@ -35,6 +32,16 @@ from isthmus.model.backbones.interface import (
     PatchLayer,
     Plan,
     activation,
+)
+from isthmus.model.backbones.linear_path import (
+    BLOCK_SHARE,
+    BlockTransform,
+    centre,
+    cosine_basis,
+    keep_size,
+    silence,
+    soften,
+    start_as,
 )
 from isthmus.model.positions import position_map
 from isthmus.model.recipe import Recipe

@@ -141,8 +141,8 @@ def start_filters(
     some = pieces[:: max(1, len(pieces) // CHUNK)] - mean
     answers = some @ (encoder.gain[:count, None] * directions @ whitener).T
     if winning is not None and winning < count:
-        kept = answers.abs().topk(winning, dim=1).indices
-        answers = torch.zeros_like(answers).scatter(1, kept, answers.gather(1, kept))
+        winners_of_each = answers.abs().topk(winning, dim=1).indices
+        answers = torch.zeros_like(answers).scatter(1, winners_of_each, answers.gather(1, winners_of_each))
     again = answers @ atoms
     share = float((some * again).sum() / again.square().sum().clamp_min(1e-12))
     encoder.gain.mul_(share * _share(encoder.side, encoder.stride))

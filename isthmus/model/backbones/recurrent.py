@@ -59,9 +59,9 @@ class RecurrentDecoder(Decoder):
         entry = self.entry(z).float().view(-1, 1 + self.depth, self.width)
         # The code is the first state and also what every row reads: late rows need more than memory.
         state = entry[:, 1:].tanh().transpose(0, 1).contiguous()
-        told = entry[:, :1].expand(-1, self.shape[0], -1)
+        inputs = entry[:, :1].expand(-1, self.shape[0], -1)
         with torch.autocast(z.device.type, enabled=False):
-            rows, _ = self.rows(_with_positions(told, self.positions), state)
+            rows, _ = self.rows(_with_positions(inputs, self.positions), state)
         out: Tensor = self.last(rows)  # (N, H, C·W)
         return out.view(-1, *self.shape).permute(0, 2, 1, 3)
 

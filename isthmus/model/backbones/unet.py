@@ -19,8 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from isthmus.model import axes
-from isthmus.model.backbones.initial import silence
 from isthmus.model.backbones.interface import Decoder, Encoder, Entry, Features, PatchLayer, Plan
+from isthmus.model.backbones.linear_path import silence
 from isthmus.model.positions import position_map
 from isthmus.model.recipe import Recipe
 
@@ -69,21 +69,21 @@ class UnetEncoder(Encoder):
     def forward(self, x: Tensor, visible: Tensor | None = None) -> Features:  # noqa: ARG002
         image = x[:, : self.seen]  # without the condition
         y = self._prepare(x)
-        kept: list[Tensor] = []
+        skips: list[Tensor] = []
         for number, level in enumerate(self.levels):
             if number:
                 y = F.max_pool2d(y, 2)
             y = level(y)
-            kept.append(y)
+            skips.append(y)
         if self.hands_input_on:
-            kept.insert(0, image if self.patches is None else self.patches(image))
-        return Features(self.last(y), kept)
+            skips.insert(0, image if self.patches is None else self.patches(image))
+        return Features(self.last(y), skips)
 
     def _prepare(self, x: Tensor) -> Tensor:
         centred = (x[:, : self.seen].float() - self.centre) / GRAY_UNIT
         x = F.avg_pool2d(x.float(), self.scale) if self.scale > 1 else x.float()
-        image, told = x[:, : self.seen], x[:, self.seen :]
-        parts = [F.pixel_unshuffle(centred, self.scale), told]
+        image, condition = x[:, : self.seen], x[:, self.seen :]
+        parts = [F.pixel_unshuffle(centred, self.scale), condition]
         if self.sees_contrast:
             mean = image.mean((2, 3), keepdim=True)
             deviation = (image - mean).square().mean((2, 3), keepdim=True).sqrt()

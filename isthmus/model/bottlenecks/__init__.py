@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from isthmus.model.axes.point import network_of
 from isthmus.model.bottlenecks.interface import Bottleneck
-from isthmus.model.networks import network_of
 from isthmus.model.recipe import Recipe
 
 

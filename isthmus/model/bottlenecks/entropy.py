@@ -1,18 +1,122 @@
-"""Integer codes whose rate is learned: what a codec writes to a file (Ballé et al. 2018)."""
+"""Integer codes whose rate is learned: what a codec writes to a file (Ballé et al. 2018).
+
+**Context.** Mean and scale of each value are predicted, linear in its context. Channels are coded one after
+another, each in the two passes of a checkerboard. The context of a value is its 3×3 neighbourhood in all
+earlier channels and, in the second pass, its four neighbours in its own channel. The mean is linear in their
+values and the scale in their magnitudes, so that integer arithmetic can do the same when files are written
+(conditioning in the spirit of Minnen et al. 2018, §3, and 2020, §3.1; the checkerboard of He et al. 2021,
+§3.2), and training shapes the latents for this coder.
+
+**Gains.** One model has many rates: quality, from 1 to 100, decides how finely each channel is rounded (Cui
+et al. 2021, §3). The logarithm of λ, the weight of a squared error against a bit, is linear in it.
+"""
 
 from __future__ import annotations
+
+import math
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from isthmus.model import axes
-from isthmus.model.bottlenecks.context import LEAST_SCALE, ChannelContext
-from isthmus.model.bottlenecks.gains import KNOTS, UNIT, Gains, draw, interpolated, nats_per_error
 from isthmus.model.bottlenecks.interface import Bottleneck
 from isthmus.model.geometry import Geometry
 from isthmus.model.recipe import Recipe
 from isthmus.model.trace import Latent, Trace
+
+KNOTS = 6
+BEST = 100.0
+# Adam moves a number by about the learning rate each step, and logarithms of steps and spreads have to move
+# by units, not by hundredths: they are kept divided by this.
+UNIT = 20.0
+
+
+class Gains(nn.Module):
+    """Steps per unit of each channel at a quality: a table of logarithms over quality, interpolated."""
+
+    def __init__(self, low: float, high: float, channels: int) -> None:
+        """`low`, `high`: λ at quality 1 and 100."""
+        super().__init__()
+        self.low, self.high = low, high
+        # Where an orthonormal transform of RGB would begin: bits per pixel fall by 3·log₂e/step, and λ·255²
+        # times the squared error step²/12 rises by λ·255²·step/6.
+        start = self.weight(torch.linspace(1, BEST, KNOTS)) * 65025 / (18 / math.log(2))
+        self.log_gain = nn.Parameter(0.5 / UNIT * start.log()[:, None].repeat(1, channels))
+
+    def weight(self, quality: Tensor) -> Tensor:
+        """λ at a quality."""
+        return self.low * (self.high / self.low) ** ((quality - 1) / (BEST - 1))
+
+    def forward(self, quality: Tensor) -> Tensor:
+        """`(N,)` in [1, 100] → `(N, channels)`, positive."""
+        return (UNIT * interpolated(self.log_gain, quality)).exp()
+
+
+def interpolated(table: Tensor, quality: Tensor) -> Tensor:
+    """Rows of `table (KNOTS, C)`, evenly spaced over qualities 1 to 100, at `quality (N,)` → `(N, C)`."""
+    place = (quality.clamp(1.0, BEST) - 1) / (BEST - 1) * (len(table) - 1)
+    below = place.floor().clamp(max=len(table) - 2).long()
+    share = (place - below)[:, None]
+    return table[below] * (1 - share) + table[below + 1] * share
+
+
+def draw(count: int, generator: torch.Generator, device: torch.device) -> Tensor:
+    """`(count,)` qualities, uniform, evenly spread over a batch so that every step sees all rates."""
+    places = torch.arange(count, device=device) + torch.rand(count, generator=generator, device=device)
+    order = torch.randperm(count, generator=generator, device=device)
+    return 1 + (BEST - 1) * places[order] / count
+
+
+def nats_per_error(weight: Tensor, channels: int) -> Tensor:
+    """What the objective's mean squared error (of values in [0, 1]) weighs beside nats per pixel-channel.
+
+    `bits per pixel + λ·255²·MSE` (Ballé et al. 2018, §2) in the unit of the objective.
+    """
+    return weight * 65025 * math.log(2) / channels
+
+
+SIDE = 3
+_CROSS = ((0.0, 1.0, 0.0), (1.0, 0.0, 1.0), (0.0, 1.0, 0.0))
+LEAST_SCALE = 0.05  # in steps: below, almost every value is certain, and gradients would explode
+
+
+class ChannelContext(nn.Module):
+    """`forward(values (N, C, h, w)) -> (mean, magnitude)`, both of that shape, in the unit of the values.
+
+    `magnitude` may be negative; the caller adds what a value has without any context, and bounds it.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        shape = (channels, channels, SIDE, SIDE)
+        self.mean = nn.Parameter(torch.zeros(shape))
+        self.magnitude = nn.Parameter(torch.zeros(shape))
+        self.mean_beside = nn.Parameter(torch.zeros(channels, 1, SIDE, SIDE))
+        self.magnitude_beside = nn.Parameter(torch.full((channels, 1, SIDE, SIDE), 0.05))
+
+    def forward(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        first = checkerboard(values)
+        return (
+            self._linear(values, self.mean, self.mean_beside, first),
+            self._linear(values.abs(), self.magnitude, self.magnitude_beside, first),
+        )
+
+    def _linear(self, seen: Tensor, weight: Tensor, beside: Tensor, first: Tensor) -> Tensor:
+        earlier = torch.ones(weight.shape[:2], device=weight.device).tril(-1)[..., None, None]
+        across = F.conv2d(seen, weight * earlier, padding=SIDE // 2)
+        # The four neighbours of a value of the second pass all belong to the first.
+        cross = torch.tensor(_CROSS, device=weight.device)
+        own = F.conv2d(seen, beside * cross, padding=SIDE // 2, groups=seen.shape[1])
+        return across + own * ~first
+
+
+def checkerboard(like: Tensor) -> Tensor:
+    """`(h, w)` boolean: True where row + column is even, the values of the first pass."""
+    rows = torch.arange(like.shape[-2], device=like.device)[:, None]
+    columns = torch.arange(like.shape[-1], device=like.device)
+    return (rows + columns) % 2 == 0
+
 
 COMPONENTS = 3
 

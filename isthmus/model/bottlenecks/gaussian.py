@@ -7,8 +7,7 @@ from torch import Tensor
 
 from isthmus.metrics.pixel_metrics import kl_to_standard_normal
 from isthmus.model import axes
-from isthmus.model.batch_mean import over_batch
-from isthmus.model.bottlenecks.interface import Bottleneck
+from isthmus.model.bottlenecks.interface import Bottleneck, over_batch
 from isthmus.model.trace import Latent, Trace
 
 

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from isthmus.model import axes
-from isthmus.model.batch_mean import over_batch
-from isthmus.model.bottlenecks.interface import Bottleneck
+from isthmus.model.bottlenecks.interface import Bottleneck, over_batch
 from isthmus.model.geometry import Geometry
 from isthmus.model.recipe import Recipe
 from isthmus.model.trace import Latent, Trace
@@ -71,15 +70,15 @@ class TopKBottleneck(Bottleneck):
 
     def forward(self, h: Tensor, generator: torch.Generator, sample: bool) -> Latent:  # noqa: ARG002
         size = h.detach().abs() * self.boost.exp().view(1, -1, *(1,) * (h.ndim - 2))
-        kept = size.topk(self.k, dim=1).indices
-        mask = torch.zeros_like(h).scatter(1, kept, 1.0)
+        largest = size.topk(self.k, dim=1).indices
+        mask = torch.zeros_like(h).scatter(1, largest, 1.0)
         if self.training and sample:
             self._follow(mask)
         return Latent(h * mask)
 
     def project(self, values: Tensor) -> Tensor:
-        kept = values.abs().topk(min(self.k, values.shape[1]), dim=1).indices
-        return values * torch.zeros_like(values).scatter(1, kept, 1.0)
+        largest = values.abs().topk(min(self.k, values.shape[1]), dim=1).indices
+        return values * torch.zeros_like(values).scatter(1, largest, 1.0)
 
     @torch.no_grad()
     def _follow(self, mask: Tensor) -> None:

@@ -125,13 +125,13 @@ def _proof(graph: Graph, data: bytes, *, free: bool) -> _Proof:
         session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         for count, rows, columns in _UNSEEN:
             steps = (count, rows, columns) if free else (count, *graph.own)
-            given = _example(graph, steps, seed=count)
+            example = _example(graph, steps, seed=count)
             with torch.no_grad():
-                wanted = graph.module(given)
-            (found,) = session.run([graph.output], {graph.input: given.numpy()})
-            scale = max(1.0, float(wanted.abs().max()))
-            worst = max(worst, float((torch.from_numpy(found) - wanted).abs().max()) / scale)
-            shapes.append(tuple(given.shape))
+                expected = graph.module(example)
+            (result,) = session.run([graph.output], {graph.input: example.numpy()})
+            scale = max(1.0, float(expected.abs().max()))
+            worst = max(worst, float((torch.from_numpy(result) - expected).abs().max()) / scale)
+            shapes.append(tuple(example.shape))
     except Exception as error:  # the runtime's own kinds derive from no common one
         raise ExportError(
             "the exported {graph} does not run: {reason}",
@@ -156,7 +156,7 @@ def _first_line(error: Exception) -> str:
 def _translated(graph: Graph, *, free: bool) -> bytes:
     from torch.export import Dim, export
 
-    given = _example(graph, _EXAMPLE if free else (_EXAMPLE[0], *graph.own), seed=0)
+    example = _example(graph, _EXAMPLE if free else (_EXAMPLE[0], *graph.own), seed=0)
     dynamic: dict[int, Any] = {0: Dim("images", min=1, max=65535)}
     if free:
         step = graph.step or 1
@@ -165,7 +165,7 @@ def _translated(graph: Graph, *, free: bool) -> bytes:
             dynamic[axis] = step * dim if step > 1 else dim
     with _quiet():
         try:
-            program = export(graph.module, (given,), dynamic_shapes=(dynamic,), strict=False)
+            program = export(graph.module, (example,), dynamic_shapes=(dynamic,), strict=False)
             onnx = torch.onnx.export(
                 program,
                 (),

@@ -41,28 +41,28 @@ def cause(broken: Breakdown, players: Sequence[Player]) -> Finding:
     bad = [name for name, value in broken.losses.items() if not math.isfinite(value)]
     first = next((name for name in bad if name not in totals), bad[0])  # a term says more than the sum
     value = broken.losses[first]
-    seen = f"the loss '{first}' became {value} at step {broken.step + 1}"
+    observation = f"the loss '{first}' became {value} at step {broken.step + 1}"
     if broken.broken_images:
         names = ", ".join(broken.broken_images[:3])
         count = len(broken.broken_images)
-        told = f"{seen}: NaN or infinity among the pixels of {names}" + (
+        text = f"{observation}: NaN or infinity among the pixels of {names}" + (
             f" and {count - 3} more" if count > 3 else ""
         )
-        return Finding("not-a-number", "problem", told, Hint("leaving these images out"))
+        return Finding("not-a-number", "problem", text, Hint("leaving these images out"))
     player = _owner(first, players)
     heavy = _heavy(player, broken.losses)
     if heavy is not None:
         key, weight, name = heavy
-        told = f"{seen}: the weight {weight:g} of '{name}' is too large"
-        return Finding("not-a-number", "problem", told, change_setting(f"{key}=1"))
+        text = f"{observation}: the weight {weight:g} of '{name}' is too large"
+        return Finding("not-a-number", "problem", text, change_setting(f"{key}=1"))
     rate, usual = player.optimiser.peak_rate, player.optimiser.usual_rate
     key = "critic.rate" if player.name == "critic" else "optimiser.rate"
     grew = _growth(first, broken) > GROWN or rate > FAR * usual
     if broken.precision == "bfloat16" and not grew:
-        told = f"{seen} from one step to the next: bfloat16 is likely too coarse here"
-        return Finding("not-a-number", "problem", told, Hint.add(precision="float32"))
-    told = f"{seen}: the learning rate {rate:g} is likely too high"
-    return Finding("not-a-number", "problem", told, change_setting(f"{key}={rate / 4:.2g}"))
+        text = f"{observation} from one step to the next: bfloat16 is likely too coarse here"
+        return Finding("not-a-number", "problem", text, Hint.add(precision="float32"))
+    text = f"{observation}: the learning rate {rate:g} is likely too high"
+    return Finding("not-a-number", "problem", text, change_setting(f"{key}={rate / 4:.2g}"))
 
 
 def broken_images(*sets: ImageSet | None) -> list[str]:
@@ -99,5 +99,5 @@ def _heavy(player: Player, losses: Mapping[str, float]) -> tuple[str, float, str
 
 
 def _growth(name: str, broken: Breakdown) -> float:
-    known = [losses[name] for losses in broken.before if math.isfinite(losses.get(name, math.nan))]
-    return abs(known[-1]) / max(min(map(abs, known)), 1e-12) if known else 1.0
+    finite = [losses[name] for losses in broken.before if math.isfinite(losses.get(name, math.nan))]
+    return abs(finite[-1]) / max(min(map(abs, finite)), 1e-12) if finite else 1.0

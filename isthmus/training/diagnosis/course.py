@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from statistics import mean, median
 
 from isthmus.errors import Hint
-from isthmus.model.image_sum import parse_sum
+from isthmus.model.image_terms import parse_sum
 from isthmus.model.recipe import Recipe
 from isthmus.training.diagnosis.finding import Finding, change_setting
 from isthmus.training.schedule import Schedule
@@ -117,10 +117,10 @@ def _fall(train: Sequence[float], since: int) -> float:
     return (before - after) / max(abs(before) if before > 0 else train[0] - after, 1e-12)
 
 
-def _gap(course: Course, at: int, recipe: Recipe) -> float:
+def _gap(course: Course, place: int, recipe: Recipe) -> float:
     if not course.validation or not all(term.has_floor for term in recipe.objective.terms):
         return 1.0  # a likelihood has no zero that a ratio could be taken from
-    return course.validation[at] / max(course.train[at], 1e-12)
+    return course.validation[place] / max(course.train[place], 1e-12)
 
 
 def _smaller(recipe: Recipe) -> Hint:
@@ -130,5 +130,5 @@ def _smaller(recipe: Recipe) -> Hint:
 
 
 def _halved(recipe: Recipe) -> str:
-    channels, at, stride = recipe.code.partition("@")
-    return f"{max(1, int(channels) // 2)}{at}{stride}"
+    channels, separator, stride = recipe.code.partition("@")
+    return f"{max(1, int(channels) // 2)}{separator}{stride}"

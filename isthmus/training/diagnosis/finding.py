@@ -76,7 +76,7 @@ def _to_stored(hint: Hint) -> str:
     texts = [hint.words] if hint.words else []
     for name, value in hint.options:
         option = _SETTINGS if name == "settings" else name.replace("_", "-")
-        texts += [f"--{option} {one}" for one in (value if isinstance(value, tuple) else (value,))]
+        texts += [f"--{option} {item}" for item in (value if isinstance(value, tuple) else (value,))]
     return ", or ".join(texts)
 
 
@@ -96,4 +96,4 @@ def _from_stored(text: str) -> Hint:
 
 def recorded(summary: Mapping[str, Any]) -> tuple[Finding, ...]:
     """The findings that a model's summary holds; none for models from before there were any."""
-    return tuple(Finding.from_dict(one) for one in summary.get("findings") or ())
+    return tuple(Finding.from_dict(facts) for facts in summary.get("findings") or ())

@@ -93,7 +93,7 @@ class _Watcher:
 
     def result(self) -> Observed:
         units, error, scrambled = _Units(), _Explained(), _Explained()
-        outside = seen = 0
+        outside = count = 0
         samples: list[Tensor] = []
         kl: list[Tensor] = []
         code_numbers = 0
@@ -104,7 +104,7 @@ class _Watcher:
             units.add(values)
             error.add(output.clamp(0, 1), trace.images)  # of pairs, their targets
             outside += int(((output < -MARGIN) | (output > 1 + MARGIN)).sum())
-            seen += output.numel()
+            count += output.numel()
             samples.append(trace.images.flatten()[:: max(1, trace.images.numel() // 20_000)])
             code_numbers = values[0].numel()
             if self.model.recipe.bottleneck.is_stochastic:
@@ -130,7 +130,7 @@ class _Watcher:
             kl=None if nats is None else float(nats.sum((1, 2)).mean()),
             explained=error.share(),
             explained_scrambled=scrambled.share() if self.scrambles else None,
-            outside=outside / seen,
+            outside=outside / count,
             low=float(low),
             high=float(high),
         )

@@ -40,13 +40,13 @@ def learning_rate_too_high(course: Course, recipe: Recipe) -> Finding | None:
     jump = _worst_jump(losses, train, share=math.inf if game else JUMP, since=first)
     if jump is None:
         return None
-    low, high, at = jump
+    low, high, jump_step = jump
     rate = recipe.optimiser.peak_rate
     return Finding(
         "learning-rate-too-high",
         "warning",
-        f"the loss jumped from {low:.3g} to {high:.3g} by step {course.steps[at]:,.0f}: the learning rate "
-        f"{rate:g} is likely too high",
+        f"the loss jumped from {low:.3g} to {high:.3g} by step {course.steps[jump_step]:,.0f}: the learning "
+        f"rate {rate:g} is likely too high",
         change_setting(f"optimiser.rate={min(rate / 4, recipe.optimiser.usual_rate):.2g}"),
     )
 
@@ -73,7 +73,7 @@ def learning_rate_too_low(course: Course, recipe: Recipe, explained: float | Non
     # A share above one is a loss that went up and down on the way: no creeping.
     if not STEEP <= share <= 1 and not (still and rate < LOW * usual):
         return None
-    seen = (
+    observation = (
         f"the loss has hardly moved, from {losses[0]:.3g} to {losses[-1]:.3g}"
         if still
         else f"the loss was still falling steeply at the end ({100 * share:.0f} % of its fall came in the "
@@ -81,13 +81,13 @@ def learning_rate_too_low(course: Course, recipe: Recipe, explained: float | Non
     )
     if rate < LOW * usual or (explained is not None and explained < LITTLE):
         better = usual if rate < LOW * usual else 10 * rate
-        told = f"{seen}: the learning rate {rate:g} is likely too low"
-        return Finding("learning-rate-too-low", "warning", told, change_setting(f"optimiser.rate={better:g}"))
-    told = (
-        f"{seen}: {format_count(int(course.steps[-1]), 'step')} "
+        text = f"{observation}: the learning rate {rate:g} is likely too low"
+        return Finding("learning-rate-too-low", "warning", text, change_setting(f"optimiser.rate={better:g}"))
+    text = (
+        f"{observation}: {format_count(int(course.steps[-1]), 'step')} "
         f"{choose_word(course.steps[-1], 'is', 'are')} few"
     )
-    return Finding("too-short", "note", told, Hint.add(steps=3 * course.schedule.steps))
+    return Finding("too-short", "note", text, Hint.add(steps=3 * course.schedule.steps))
 
 
 def worse_than_mean_image(explained: float, recipe: Recipe, steps: float) -> Finding | None:

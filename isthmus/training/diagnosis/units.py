@@ -15,87 +15,90 @@ LIVE = 0.1  # share of a gaussian code's units that should carry something
 COPIED = 0.9  # share of scrambled images' variance that comes through
 
 
-def dead_units(seen: Observed, recipe: Recipe) -> Finding | None:
+def dead_units(observed: Observed, recipe: Recipe) -> Finding | None:
     """Units that are never active, or the same for every image; gaussian codes have `posterior_collapse`."""
-    if seen.images < ENOUGH:
+    if observed.images < ENOUGH:
         return None
     allowed = DEAD_SPARSE if recipe.bottleneck.is_sparse else DEAD
-    if recipe.bottleneck.is_stochastic or seen.constant_units <= allowed * seen.units:
+    if recipe.bottleneck.is_stochastic or observed.constant_units <= allowed * observed.units:
         return None
-    every = seen.constant_units == seen.units
-    which = f"all {seen.units}" if every else f"{seen.constant_units} of {seen.units}"
+    every = observed.constant_units == observed.units
+    which = f"all {observed.units}" if every else f"{observed.constant_units} of {observed.units}"
     return Finding(
         "dead-units",
         "problem" if every else "warning",
-        f"{which} units of the code are the same for each of {format_count(seen.images, 'image')}: they "
+        f"{which} units of the code are the same for each of {format_count(observed.images, 'image')}: they "
         "carry nothing",
         _revive(recipe),
     )
 
 
-def posterior_collapse(seen: Observed, recipe: Recipe) -> Finding | None:
+def posterior_collapse(observed: Observed, recipe: Recipe) -> Finding | None:
     """The units of a gaussian code do not differ from the prior, so the decoder learns to do without them."""
     bottleneck = recipe.bottleneck
-    if not bottleneck.is_stochastic or seen.collapsed_units is None or seen.kl is None:
+    if not bottleneck.is_stochastic or observed.collapsed_units is None or observed.kl is None:
         return None
-    live = seen.units - seen.collapsed_units
-    if seen.images < ENOUGH or live >= max(1, LIVE * seen.units):
+    live = observed.units - observed.collapsed_units
+    if observed.images < ENOUGH or live >= max(1, LIVE * observed.units):
         return None
     change = bottleneck.collapse_hint(has_likelihood=recipe.objective.has_likelihood)
     return Finding(
         "posterior-collapse",
         "problem" if live == 0 else "warning",
-        f"{seen.collapsed_units} of {format_count(seen.units, 'unit')} of the code equal the prior for "
-        "every image "
-        f"(the whole code carries {seen.kl:.2g} nats)",
+        f"{observed.collapsed_units} of {format_count(observed.units, 'unit')} of the code equal the prior "
+        "for every image "
+        f"(the whole code carries {observed.kl:.2g} nats)",
         _revive(recipe) if change is None else change_setting(change),
     )
 
 
-def copying(seen: Observed, recipe: Recipe) -> Finding | None:
+def copying(observed: Observed, recipe: Recipe) -> Finding | None:
     """The code lets anything through, so nothing had to be learned about the images.
 
     Scrambled pixels have nothing that could be learned: a model that gives them back has only copied. A code
     of integers is left out, for it pays for what it passes on.
     """
-    if recipe.bottleneck.is_discrete or seen.explained_scrambled is None:
+    if recipe.bottleneck.is_discrete or observed.explained_scrambled is None:
         return None
     skips = recipe.backbone.has_skips
-    if seen.explained_scrambled < COPIED:
-        return None if skips else _wide(seen, recipe)
+    if observed.explained_scrambled < COPIED:
+        return None if skips else _wide(observed, recipe)
     way = (
         "decoder and encoder are joined by skips"
         if skips
-        else f"the code has {format_count(seen.code_numbers, 'number')}, the image {seen.image_numbers:,}"
+        else f"the code has {format_count(observed.code_numbers, 'number')}, "
+        f"the image {observed.image_numbers:,}"
     )
     return Finding(
         "copying",
         "warning",
-        f"the model copies: {100 * seen.explained_scrambled:.0f} % of images whose pixels were put in "
-        f"random order comes through, as of real ones ({100 * seen.explained:.0f} %); {way}",
-        change_setting("corruption=gaussian") if skips else Hint.add(code=_narrower(seen, recipe)),
+        f"the model copies: {100 * observed.explained_scrambled:.0f} % of images whose pixels were put in "
+        f"random order comes through, as of real ones ({100 * observed.explained:.0f} %); {way}",
+        change_setting("corruption=gaussian") if skips else Hint.add(code=_narrower(observed, recipe)),
     )
 
 
-def _wide(seen: Observed, recipe: Recipe) -> Finding | None:
+def _wide(observed: Observed, recipe: Recipe) -> Finding | None:
     free = recipe.bottleneck.weight == 0 and recipe.bottleneck.kept_units is None
-    if not free or seen.code_numbers < seen.image_numbers:
+    if not free or observed.code_numbers < observed.image_numbers:
         return None
     return Finding(
         "wide-code",
         "note",
-        f"the code has {format_count(seen.code_numbers, 'number')}, the image {seen.image_numbers:,}, "
-        "and neither penalty "
+        f"the code has {format_count(observed.code_numbers, 'number')}, "
+        f"the image {observed.image_numbers:,}, and neither penalty "
         "nor noise: nothing keeps the model from copying",
-        Hint.add(code=_narrower(seen, recipe)),
+        Hint.add(code=_narrower(observed, recipe)),
     )
 
 
-def _narrower(seen: Observed, recipe: Recipe) -> str:
+def _narrower(observed: Observed, recipe: Recipe) -> str:
     """A code of about a sixteenth of the image's numbers."""
-    channels = max(1, round(recipe.geometry.channels * seen.image_numbers / 16 / max(seen.code_numbers, 1)))
-    _, at, stride = recipe.code.partition("@")
-    return f"{channels}{at}{stride}"
+    channels = max(
+        1, round(recipe.geometry.channels * observed.image_numbers / 16 / max(observed.code_numbers, 1))
+    )
+    _, separator, stride = recipe.code.partition("@")
+    return f"{channels}{separator}{stride}"
 
 
 def _revive(recipe: Recipe) -> Hint:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from isthmus.errors import DataError, UsageError
 from isthmus.images.conform import to_dtype
 from isthmus.images.store import ImageSet, Pixels
 
@@ -39,20 +38,12 @@ def make_moving_sequences(
         `(count, frames, side, side, C)` uint8.
 
     Raises:
-        DataError: mixed sizes, or images that do not fit on the canvas.
-        UsageError: nothing asked for.
+        ValueError: mixed sizes, or images that do not fit on the canvas, or nothing is asked for.
     """
     if min(count, frames, objects) < 1:
-        raise UsageError(
-            "moving images need at least one sequence, frame and object", id="frames.moving-counts"
-        )
+        raise ValueError("moving images need at least one sequence, frame and object")
     if images.shape is None or max(images.shape[:2]) > side:
-        raise DataError(
-            "{source}: images of one size, at most {side} pixels a side, are needed",
-            id="frames.moving-size",
-            source=images.source,
-            side=side,
-        )
+        raise ValueError(f"{images.source}: images of one size, at most {side} pixels a side, are needed")
     height, width, channels = images.shape
     random = np.random.default_rng(seed)
     result = np.zeros((count, frames, side, side, channels), np.uint8)

@@ -1,6 +1,6 @@
 """The reference of `--json`, a page for each document, written from the result classes.
 
-    python -m isthmus.cli.json_reference
+    python tools/json_reference.py
 
 A page of `docs/reference/json` that belongs to no result class stays as it is.
 """
@@ -14,17 +14,18 @@ from dataclasses import fields, is_dataclass
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
+from typing import Any
+
+from command_reference import FOLDER, write_pages
 
 from isthmus import api
 from isthmus.api.result import Result
-from isthmus.cli.docstrings import attribute_texts
-from isthmus.cli.reference import FOLDER, write_pages
 from isthmus.cli.show import written_outputs
 
 _INDEX = """\
 # JSON
 
-Written by `python -m isthmus.cli.json_reference` from the result classes; do not edit by hand.
+Written by `python tools/json_reference.py` from the result classes; do not edit by hand.
 
 With `--json` a command prints exactly one JSON object on stdout. Progress, notes and warnings go to stderr.
 
@@ -54,6 +55,25 @@ def result_classes() -> list[type[Result]]:
         if "schema" in vars(one):
             found[one.schema] = one
     return [found[schema] for schema in sorted(found)]
+
+
+def attribute_texts(cls: type[Any]) -> dict[str, str]:
+    """What the docstrings of a class and its bases say of each attribute."""
+    found: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        text = inspect.cleandoc(base.__doc__ or "")
+        _, _, rest = text.partition("\nAttributes:\n")
+        names: list[str] = []
+        for line in rest.splitlines():
+            begin = re.match(r"    ([a-z_][a-z_0-9, ]*): (.*)", line)
+            if line and not line.startswith(" "):
+                break
+            if begin:
+                names = [name.strip() for name in begin[1].split(",")]
+                found |= dict.fromkeys(names, begin[2])
+            elif line.strip():
+                found |= {name: f"{found[name]} {line.strip()}" for name in names}
+    return found
 
 
 def describe_result(result: type[Result]) -> str:

@@ -1,10 +1,15 @@
-"""`isthmus recipes [NAME]`: the named recipes, or every setting of one. Imports no torch."""
+"""Commands that describe recipes, models and files: `recipes`, `models` and `info`. They import no torch."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import click
 
-from isthmus.api.catalogue import describe_recipe, list_recipes
+from isthmus.api.catalogue import ShippedModels, describe_recipe, list_models, list_recipes
+from isthmus.api.inspection import inspect_file
+from isthmus.cli.command import build_command
 from isthmus.cli.console import Console
 from isthmus.cli.output_options import output_options
 from isthmus.cli.show import show
@@ -15,7 +20,7 @@ from isthmus.errors import Hint, UsageError
 @click.argument("name", required=False)
 @click.option("--toml", is_flag=True, help="Print it as a file that `train --recipe FILE.toml` reads.")
 @output_options
-def command(console: Console, name: str | None, toml: bool) -> None:
+def recipes_command(console: Console, name: str | None, toml: bool) -> None:
     """List the named recipes, or show one in full.
 
     With NAME every setting is shown with its value and meaning; each can be changed in training with
@@ -39,3 +44,28 @@ def command(console: Console, name: str | None, toml: bool) -> None:
     show(console, result)
     key, value = result.settings[1].key, result.settings[1].value
     console.suggest(f"change one: isthmus train DATA --recipe {name} --set {key}={value}")
+
+
+def _suggest(console: Console, _result: ShippedModels, given: Mapping[str, Any]) -> None:
+    if not given:
+        console.suggest("isthmus models NAME shows data, licences, command and results")
+
+
+models_command = build_command(
+    list_models,
+    arguments=("name",),
+    finish=_suggest,
+    examples="""
+        isthmus models
+        isthmus models photo-denoise-gray
+    """,
+)
+
+info_command = build_command(
+    inspect_file,
+    arguments=("path",),
+    examples="""
+        isthmus info photos.safetensors
+        isthmus info photo.isth
+    """,
+)

@@ -1,4 +1,4 @@
-"""The command-line reference, a page for each command: `python -m isthmus.cli.reference`."""
+"""The command-line reference, a page for each command: `python tools/command_reference.py`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FOLDER = Path("docs/reference")
 _INDEX = """\
 # Command line
 
-Written from the commands by `python -m isthmus.cli.reference`; do not edit by hand.
+Written from the commands by `python tools/command_reference.py`; do not edit by hand.
 
 Results go to stdout, progress and warnings to stderr. With `--json` a command prints exactly one JSON object
 on stdout. Exit codes: 0 done, 1 failed, 2 usage, 3 some inputs were skipped (each is named), 130 interrupted.

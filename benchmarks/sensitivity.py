@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from isthmus.errors import DataError
 from isthmus.model.autoencoder import Autoencoder
 
 NOISE = 25 / 255
@@ -39,12 +38,10 @@ def sensitivity(model: Autoencoder, images: Tensor, *, probes: int = 8, seed: in
     v ~ N(0, I) (Hutchinson 1990).
 
     Raises:
-        DataError: fewer than two images, or a code that is the same for all of them.
+        ValueError: fewer than two images, or a code that is the same for all of them.
     """
     if len(images) < 2:
-        raise DataError(
-            "how a code varies can only be said of two images or more", id="evaluation.sensitivity-too-few"
-        )
+        raise ValueError("how a code varies can only be said of two images or more")
     generator = torch.Generator(device=images.device).manual_seed(seed)
     was_training = model.training
     model.eval()
@@ -60,7 +57,7 @@ def sensitivity(model: Autoencoder, images: Tensor, *, probes: int = 8, seed: in
     variance = codes.var(0, correction=0)
     spread = math.sqrt(float(variance.sum()))
     if spread <= 1e-6 * float(codes.norm(dim=1).mean()):  # rounding alone tells codes of equal images apart
-        raise DataError("the code is the same for all these images", id="evaluation.constant-code")
+        raise ValueError("the code is the same for all these images")
     return Sensitivity(
         jacobian=math.sqrt(squared / float(variance.mean())),
         shift=float((moved - codes).norm(dim=1).mean()) / spread,

@@ -1,6 +1,6 @@
 """The page of all errors and notes, written from the calls that make them:
 
-python -m isthmus.error_reference > docs/reference/errors.md
+python tools/error_reference.py > docs/reference/errors.md
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from string import Formatter
 _PREFACE = """\
 # Errors and notes
 
-Written by `python -m isthmus.error_reference > docs/reference/errors.md`; do not edit by hand.
+Written by `python tools/error_reference.py > docs/reference/errors.md`; do not edit by hand.
 
 Every error has a stable `id` and `fields`, the values in its text, so that a page can show it in another
 language. `error.to_dict()` gives `class`, `id`, `text`, `fields` and `hint`. Notes and the reasons of skipped
@@ -138,7 +138,7 @@ def _row(id: str, makers: set[str], text: str) -> str:
 @cache
 def _sources() -> Mapping[str, ast.Module]:
     """The modules of the package, parsed: "isthmus/file.py" -> tree."""
-    root = Path(__file__).parent
+    root = Path(__file__).parents[1] / "isthmus"
     paths = {f"isthmus/{path.relative_to(root).as_posix()}": path for path in sorted(root.rglob("*.py"))}
     return {place: ast.parse(path.read_text("utf-8")) for place, path in paths.items()}
 

@@ -13,8 +13,6 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
-from isthmus.errors import DataError
-
 Curve = Sequence[tuple[float, float]]
 ALL_RATES = (0.0, math.inf)
 
@@ -31,15 +29,13 @@ def bd_rate(curve: Curve, reference: Curve, *, between: tuple[float, float] = AL
         between: only the parts of the curves whose rates lie in here count.
 
     Raises:
-        DataError: too few points, a rate that is not positive or does not rise with the quality, or no
+        ValueError: too few points, a rate that is not positive or does not rise with the quality, or no
             quality that both reach.
     """
     parts = [_RateCurve(points, between) for points in (curve, reference)]
     low, high = max(part.low for part in parts), min(part.high for part in parts)
     if not low < high:
-        raise DataError(
-            "two rate–distortion curves without a common quality cannot be compared", id="metric.curves-apart"
-        )
+        raise ValueError("two rate–distortion curves without a common quality cannot be compared")
     mine, other = (part.integral(low, high) / (high - low) for part in parts)
     return 100 * math.expm1(mine - other)
 
@@ -52,14 +48,9 @@ class _RateCurve:
         qualities = np.array([quality for quality, _ in ordered])
         rates = np.array([rate for _, rate in ordered])
         if len(ordered) < 2 or not np.isfinite(ordered).all() or min(rates) <= 0:
-            raise DataError(
-                "a rate–distortion curve needs at least two points with positive, finite rates",
-                id="metric.curve-points",
-            )
+            raise ValueError("a rate–distortion curve needs at least two points with positive, finite rates")
         if not ((np.diff(qualities) > 0).all() and (np.diff(rates) > 0).all()):
-            raise DataError(
-                "a rate–distortion curve's rate must rise with its quality", id="metric.curve-order"
-            )
+            raise ValueError("a rate–distortion curve's rate must rise with its quality")
         self.log_rate = PchipInterpolator(qualities, np.log(rates))
         quality_at = PchipInterpolator(np.log(rates), qualities)
         first, last = max(between[0], float(rates[0])), min(between[1], float(rates[-1]))
