@@ -288,8 +288,8 @@ class Autoencoder(nn.Module):
         check_code_shape(tensor, self.recipe.geometry.shape(round_up_size(size, self.multiple)), size)
         if self.recipe.geometry.is_grid:
             self._check_memory((1, self.channels, *size))
-        tensor = tensor.to(next(self.parameters()).device)
-        images = [self.decode_batch(part, size) for part in torch.split(tensor, images_per_pass(None, size))]
+        parts = torch.split(tensor.to(next(self.parameters()).device), images_per_pass(None, size))
+        images = [self.decode_batch(part, size) for part in parts]
         kind = code.kind if isinstance(code, Code) else plain_kind(values)
         if kind.is_single and len(tensor) != 1:
             kind = replace(kind, layout="NHW" if kind.layout == "HW" else "NHWC")
@@ -338,8 +338,7 @@ class Autoencoder(nn.Module):
 
     def decode_batch(self, values: Tensor, size: tuple[int, int]) -> Tensor:
         """Code values → `(N, C, *size)` in [0, 1], one pass."""
-        inner = size if self.recipe.geometry.is_grid else self.size
-        raw = self.decode_raw(values, inner, [])
+        raw = self.decode_raw(values, size if self.recipe.geometry.is_grid else self.size, [])
         return self.from_canvas(apply_range(raw, self.recipe.backbone.output).clamp(0, 1), size)
 
     def reconstruct_batch(
