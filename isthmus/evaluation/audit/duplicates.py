@@ -122,9 +122,11 @@ def _find_near_pairs(
     clear: list[Pair] = []
     for start in range(0, len(named), PAIRS_PER_CHECK):
         part = named[start : start + PAIRS_PER_CHECK]
-        both = usual([pair.first for pair in part] + [pair.second for pair in part]).view(2, -1).mean(0)
+        errors = usual([pair.first for pair in part] + [pair.second for pair in part]).view(2, -1).mean(0)
         clear += [
-            pair for pair, one in zip(part, both.tolist(), strict=True) if pair.error <= limits.usual * one
+            pair
+            for pair, usual_error in zip(part, errors.tolist(), strict=True)
+            if pair.error <= limits.usual * usual_error
         ]
         listener(0.9 + 0.1 * (start + len(part)) / len(named))
     return tuple(clear), limits
