@@ -21,6 +21,7 @@ from isthmus.codec.ready import Codec
 from isthmus.codec.symbols import TILES_PER_BATCH, encode_latents, encode_symbols, encode_tiles
 from isthmus.codec.transform import analyse_blocks
 from isthmus.errors import CapabilityError
+from isthmus.messages import Message
 from isthmus.threads import batched, overlapped
 
 TILE_HEAD = struct.Struct("<BH")
@@ -33,10 +34,17 @@ Pixels = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class EncodedFile:
-    """A file, and the quality in hundredths that it was made with."""
+    """A file.
+
+    Attributes:
+        data: its bytes.
+        quality: in hundredths, that it was made with.
+        missed: why it is not what was asked for; None where it is.
+    """
 
     data: bytes
     quality: int
+    missed: Message | None = None
 
 
 def encode_picture_at(
