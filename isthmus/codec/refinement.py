@@ -22,7 +22,9 @@ MARGIN_STEPS = 2  # steps of the grid around a tile that its refinement sees: wh
 # more bits than λ says, and that curve is what effort is measured against.
 ERROR_WEIGHT_FACTOR = 1.6
 # Bits for a squared error of one step where the decoder has no linear path: trained steps are near to it.
-_DEFAULT_STEP_BITS = 24.0
+_DEFAULT_STEP_BITS = 14.0
+_KEPT_SHARE = 0.1  # of the channels, whose symbols are rounded to the nearest
+_NEVER_BITS = 1e6
 _RATE = 0.3
 _MOMENTUM = 0.7
 _CURVATURE = 12.0  # of the error along all latents together, in units of that along one alone
@@ -66,8 +68,10 @@ def bits_per_error(model: Autoencoder, quality: float) -> float:
 
 @torch.no_grad()
 def error_costs(model: Autoencoder, quality: float) -> ErrorCosts:
-    """What errors of symbols cost at a quality: the squared length of what the decoder paints for a step of
-    each channel, by its linear path, in bits.
+    """What errors of symbols cost at a quality, from what the decoder's linear path paints for a step.
+
+    Channels whose steps paint more than most cost more than in proportion, and the first, which are the low
+    frequencies, stay as they are: later symbols depend on theirs. Measured, not derived.
     """
     bottleneck = rate_model(model)
     asked = torch.tensor([float(quality)])
@@ -77,9 +81,11 @@ def error_costs(model: Autoencoder, quality: float) -> ErrorCosts:
     if painted is None:
         bits = torch.full((channels,), _DEFAULT_STEP_BITS)
     else:
-        bits = bits_per_error(model, quality) * painted / gain.square()
+        bits = float(bottleneck.error_weight(asked)) / math.log(2) * painted / gain.square()
+        bits = bits.square() / bits.median()
+    bits[: int(_KEPT_SHARE * channels)] = _NEVER_BITS
     shift = bottleneck.shift().expand(channels)
-    return ErrorCosts(bits.double().cpu().numpy(), shift.double().cpu().numpy())
+    return ErrorCosts(bits.float().cpu().numpy(), shift.float().cpu().numpy())
 
 
 def _step_sizes(

@@ -13,10 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from isthmus.codec.coder import Floats, Ints
+from isthmus.codec.coder import Ints
 from isthmus.codec.context_model import Halves
 from isthmus.codec.symbol_model import SymbolModel
-from isthmus.codec.tables import MAX_SYMBOL, MEAN_UNIT
+from isthmus.codec.tables import MAX_SYMBOL, MEAN_UNIT, Integers
+
+
+# What a move must save beyond its error. Latents are where a training balanced error and rate, so the error
+# rises at once, and the moves of one place, all towards their means, add up.
+MOVE_BITS = 1.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +33,8 @@ class ErrorCosts:
         shift: (C,) by how much of a step the decoder reads symbols nearer to zero than they are.
     """
 
-    bits: Floats
-    shift: Floats
+    bits: npt.NDArray[np.float32]
+    shift: npt.NDArray[np.float32]
 
 
 class SymbolChoice:
@@ -50,14 +55,15 @@ class SymbolChoice:
         values = self.nearest[channel, columns].copy()
         away = model.mean - values * MEAN_UNIT
         where = np.flatnonzero(np.abs(away) > MEAN_UNIT // 2)
+        if not len(where):
+            return values
         first = values[where]
-        second = (first + np.sign(away[where])).astype(np.int32)
-        latents = self._latents[channel, columns][where]
-        saved = model.bits(first, where) - model.bits(second, where)
-        lost = self._error_bits(channel, second, latents) - self._error_bits(channel, first, latents)
-        values[where] = np.where(saved > lost, second, first)
+        both = np.stack([first, first + np.sign(away[where])])  # and the next one towards the mean
+        error = np.square(self._latents[channel, columns][where] - self._read(channel, both))
+        cost = model.bits(both, where) + self._costs.bits[channel] * error
+        values[where] = np.where(cost[1] + MOVE_BITS < cost[0], both[1], first)
         return values
 
-    def _error_bits(self, channel: int, values: Ints, latents: npt.NDArray[np.float32]) -> Floats:
-        read = values - np.sign(values) * self._costs.shift[channel]
-        return np.asarray(self._costs.bits[channel] * np.square(latents - read))
+    def _read(self, channel: int, symbols: Integers) -> npt.NDArray[np.float32]:
+        """What the decoder reads for symbols, in steps."""
+        return np.asarray(symbols - np.sign(symbols) * self._costs.shift[channel])

@@ -60,14 +60,14 @@ class SymbolModel:
         return symbols.astype(np.int32)
 
 
-    def bits(self, values: Integers, columns: Where | slice) -> Floats:
-        """What coding `values` (k,) in these k columns takes, in bits."""
+    def bits(self, values: Integers, columns: Where) -> Floats:
+        """What coding `values` (…, k) in these k columns takes, in bits."""
         high = ((values - self.middle[columns]) * self.mirror[columns]) >> self.shift[columns]
-        bits = self._band.bits.take(self.tables[columns] * ENTRIES + _entries(high))
-        outside = np.flatnonzero(np.abs(high) > MAX_DIRECT_RESIDUAL)
-        if len(outside):
+        bits: Floats = self._band.bits.take(self.tables[columns] * ENTRIES + _entries(high))
+        outside = np.abs(high) > MAX_DIRECT_RESIDUAL
+        if outside.any():
             bits[outside] += 1 + _LENGTH_BITS + _lengths(np.abs(high[outside]) - MAX_DIRECT_RESIDUAL)
-        return np.asarray(bits + self.shift[columns])
+        return bits + self.shift[columns]
 
 
 def _entries(high: Integers) -> Integers:
