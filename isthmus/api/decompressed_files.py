@@ -167,9 +167,7 @@ def decompress_files(
         array = shown.array()
         if shown.alpha is not None and not holds_alpha(job.target):
             array = composite(array)
-        save_image(
-            job.target, array, force=force, exif=shown.exif, icc=shown.icc, jpeg_quality=jpeg_quality
-        )
+        save_image(job.target, array, force=force, exif=shown.exif, icc=shown.icc, jpeg_quality=jpeg_quality)
         keep_time(job.source, job.target)
         return DecompressedFile(os.fspath(job.source), os.fspath(job.target), shown.size, damage)
 
@@ -186,7 +184,7 @@ def decompress_files(
     )
     return DecompressedFiles(
         out=os.fspath(out),
-        model=None if codec is None else describe_model(SHIPPED_CODEC if model is None else model, codec.model),
+        model=None if codec is None else describe_model(model or SHIPPED_CODEC, codec.model),
         files=done.values,
         already_there=done.already_there,
         skipped=done.skipped,

@@ -18,7 +18,6 @@ from isthmus.codec.context_model import Halves
 from isthmus.codec.symbol_model import SymbolModel
 from isthmus.codec.tables import MAX_SYMBOL, MEAN_UNIT, Integers
 
-
 # What a move must save beyond its error. Latents are where a training balanced error and rate, so the error
 # rises at once, and the moves of one place, all towards their means, add up.
 MOVE_BITS = 1.5

@@ -59,7 +59,6 @@ class SymbolModel:
             raise CompressedFileError("damaged: a symbol is out of range", id="compressed-file.symbol-range")
         return symbols.astype(np.int32)
 
-
     def bits(self, values: Integers, columns: Where) -> Floats:
         """What coding `values` (…, k) in these k columns takes, in bits."""
         high = ((values - self.middle[columns]) * self.mirror[columns]) >> self.shift[columns]

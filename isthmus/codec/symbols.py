@@ -62,7 +62,7 @@ def encode_tiles(tiles: Sequence[Ints], band: Band) -> list[bytes]:
     """`encode_symbols` of several tiles, in less time."""
     at = _lay_out(tiles)
     given = at.columns([np.ascontiguousarray(tile, np.int32) for tile in tiles])
-    return _encode(at, given, band, lambda channel, half, model: given[channel, at.halves[half]])[1]
+    return _encode(at, given, band, lambda channel, half, _: given[channel, at.halves[half]])[1]
 
 
 def encode_latents(

@@ -234,7 +234,9 @@ def test_before_after_and_difference_are_shown_pixel_by_pixel() -> None:
     assert f"PSNR {entry.psnr:.2f} dB, SSIM {entry.ssim:.4f}" in done.summary()
 
 
-@pytest.mark.parametrize(("target", "id"), [({"psnr": 80}, "fidelity-missed"), ({"bpp": 0.01}, "rate-missed")])
+@pytest.mark.parametrize(
+    ("target", "id"), [({"psnr": 80}, "fidelity-missed"), ({"bpp": 0.01}, "rate-missed")]
+)
 @pytest.mark.usefixtures("photos")
 def test_a_target_that_is_missed_is_said_with_what_was_reached(target: dict[str, float], id: str) -> None:
     done = isthmus.compress_files("photos/0.png", out="a.isth", model=CODEC, verify=True, **target)  # type: ignore[arg-type]
@@ -285,7 +287,9 @@ def test_previews_come_out_without_the_model() -> None:
     isthmus.compress_files("photos/0.png", out="small/plain.isth", model=CODEC)
     done = isthmus.decompress_files("small", out="previews", preview_only=True)
     assert [(Path(one.file).name, one.size) for one in done.files] == [("faded.png", (11, 16))]
-    assert np.array_equal(np.asarray(Image.open("previews/faded.png")), isthmus.read_preview("small/faded.isth"))
+    assert np.array_equal(
+        np.asarray(Image.open("previews/faded.png")), isthmus.read_preview("small/faded.isth")
+    )
     assert [(one.name, one.id) for one in done.skipped] == [("plain.isth", "compressed-file.no-preview")]
     assert done.model is None
     with pytest.raises(UsageError, match="on previews"):
