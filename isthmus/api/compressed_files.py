@@ -165,8 +165,8 @@ def compress_files(
     """Compress image files, or those in folders, into .isth files.
 
     The same model is needed to decompress. Colour profile, EXIF and transparency are kept; images have 8 bits
-    per sample. Outputs that exist are kept, so that an interrupted job can be repeated. Compressed files get the
-    times of their image files.
+    per sample. Outputs that exist are kept, so that an interrupted job can be repeated. A file gets the time
+    of the image file that it is made from.
 
     Args:
         inputs: image files, folders of them, and images of sets, such as `t.npy[5]` and `mnist:test[17]`;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import IO, TYPE_CHECKING
 
 from isthmus.api.attachments import check_storable, store_attachments
@@ -95,7 +96,7 @@ def compress(
         effort=effort,
     )
     if made.missed is not None:
-        log_note("{reason}", id=made.missed.id, reason=made.missed)
+        log_note(made.missed, log_level=logging.WARNING)
     return made.data
 
 

@@ -22,7 +22,7 @@ from isthmus.api.inputs import (
 )
 from isthmus.api.result import use
 from isthmus.api.standard_streams import takes_streams
-from isthmus.errors import DataError, Hint, UsageError
+from isthmus.errors import Hint, UsageError
 from isthmus.file_jobs import FileJob, expand_inputs, reserve_memory
 from isthmus.log import SkippedInput
 from isthmus.outputs import is_folder
@@ -221,14 +221,15 @@ def _refuse_beside_previews(**options: object) -> None:
 
 def _take_preview(content: Container) -> Picture:
     """Raises:
-    DataError: the file has no preview, or a damaged one.
+    CompressedFileError: the file has no preview, or a damaged one.
     """
+    from isthmus.codec.container import CompressedFileError
     from isthmus.codec.facts import read_preview
     from isthmus.codec.picture import Picture
 
     pixels = read_preview(content)
     if pixels is None:
-        raise DataError("no preview was put into it", id="compressed-file.no-preview")
+        raise CompressedFileError("no preview was put into it", id="compressed-file.no-preview")
     if pixels.shape[2] == 4:
         return Picture(pixels[:, :, :3], pixels[:, :, 3])
     return Picture(pixels)

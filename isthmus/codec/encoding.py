@@ -122,8 +122,8 @@ def analyse_picture(
 def refine_tile(
     codec: Codec, quality: int, effort: int, image: Tensor, latents: Tensor, inside: Rectangle
 ) -> Tensor:
-    """The latents of the best symbols for the tile that lies `inside`: of those that the encoder's latents and
-    refined ones give, rounded or chosen.
+    """The latents of the best symbols for the tile that lies `inside`, of those that the encoder's latents
+    and refined ones give, rounded or chosen.
 
     Better is what bits and error together say of the symbols under the actual tables, so that a model whose
     training knew its rate badly loses nothing by effort.

@@ -292,5 +292,7 @@ def test_previews_come_out_without_the_model() -> None:
     )
     assert [(one.name, one.id) for one in done.skipped] == [("plain.isth", "compressed-file.no-preview")]
     assert done.model is None
+    with pytest.raises(DataError, match=r"plain\.isth: no preview"):
+        isthmus.decompress_files("small/plain.isth", out="x.png", preview_only=True)
     with pytest.raises(UsageError, match="on previews"):
         isthmus.decompress_files("small", out="x", preview_only=True, keep_going=True)
