@@ -157,8 +157,9 @@ def decompress_files(
         content = container.read_container(
             read_compressed(job.source), max_pixels=max_pixels, keep_going=keep_going
         )
+        damage: tuple[str, ...] = ()
         if codec is None:
-            shown, damage = _take_preview(content), ()
+            shown = _take_preview(content)
         else:
             height, width = content.header.size
             with reserve_memory(height * width * BYTES_PER_PX, memory_bytes() // 4):

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from PIL import Image
@@ -166,6 +167,11 @@ def test_requests_that_cannot_be_met_are_refused() -> None:
         isthmus.verify_files([])
 
 
+def pixels_of(name: str) -> npt.NDArray[np.uint8]:
+    with Image.open(name) as image:
+        return np.asarray(image)
+
+
 def write_flat(name: str) -> int:
     """A flat image that no codec makes smaller; the size of its file."""
     Image.fromarray(np.full((4, 4), 90, np.uint8)).save(name)
@@ -224,7 +230,7 @@ def test_before_after_and_difference_are_shown_pixel_by_pixel() -> None:
     done = isthmus.compress_files("tall.png", out="tall.isth", model=CODEC, compare=True)
     (entry,) = done.files
     seen = isthmus.decompress("tall.isth", model=CODEC)
-    shown = np.asarray(Image.open("tall-compare.png"))
+    shown = pixels_of("tall-compare.png")
     assert np.array_equal(shown[:, :30], tall)
     assert np.array_equal(shown[:, 32:62], seen)
     difference = np.clip(128 + 8 * (seen.astype(int) - tall), 0, 255)
@@ -266,7 +272,7 @@ def test_files_keep_the_time_of_what_they_were_made_from() -> None:
 def test_jpeg_files_have_the_quality_that_was_asked_for() -> None:
     isthmus.compress_files("photos/0.png", out="a.isth", model=CODEC)
     for format in ("jpg", "jpeg"):
-        isthmus.decompress_files("a.isth", out=format, model=CODEC, format=format, jpeg_quality=20)  # type: ignore[arg-type]
+        isthmus.decompress_files("a.isth", out=format, model=CODEC, format=format, jpeg_quality=20)
     isthmus.decompress_files("a.isth", out="a.jpeg", model=CODEC, jpeg_quality=90)
     steps = []
     for name in ("jpg/a.jpg", "jpeg/a.jpg", "a.jpeg"):
@@ -287,9 +293,8 @@ def test_previews_come_out_without_the_model() -> None:
     isthmus.compress_files("photos/0.png", out="small/plain.isth", model=CODEC)
     done = isthmus.decompress_files("small", out="previews", preview_only=True)
     assert [(Path(one.file).name, one.size) for one in done.files] == [("faded.png", (11, 16))]
-    assert np.array_equal(
-        np.asarray(Image.open("previews/faded.png")), isthmus.read_preview("small/faded.isth")
-    )
+    shown = isthmus.read_preview("small/faded.isth")
+    assert shown is not None and np.array_equal(pixels_of("previews/faded.png"), shown)
     assert [(one.name, one.id) for one in done.skipped] == [("plain.isth", "compressed-file.no-preview")]
     assert done.model is None
     with pytest.raises(DataError, match=r"plain\.isth: no preview"):

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from isthmus.codec import refinement, symbols, transform
+from isthmus.codec import refinement, transform
 from isthmus.codec.coder import TOTAL
 from isthmus.codec.context_model import build_tile_layout
 from isthmus.codec.encoding import encode_picture_at
@@ -14,7 +14,7 @@ from isthmus.codec.fidelity import measure_psnr
 from isthmus.codec.models import codec_for
 from isthmus.codec.picture import read_picture
 from isthmus.codec.ready import Codec
-from isthmus.codec.symbol_choice import ErrorCosts
+from isthmus.codec.symbol_choice import ErrorCosts, SymbolChoice
 from isthmus.codec.symbol_model import SymbolModel
 from isthmus.codec.symbols import decode_tiles, encode_latents, encode_tiles, walk_contexts
 from isthmus.metrics.bd_rate import bd_rate
@@ -66,13 +66,13 @@ def test_choices_take_fewer_bytes_where_errors_are_free(codec: Codec) -> None:
 def test_the_bits_of_symbols_are_those_of_the_file(codec: Codec, spread: float) -> None:
     tile = np.rint(some_latents(codec, [(9, 9)], spread)[0]).astype(np.int32)
     band, at = codec.tables.bands[1], build_tile_layout(((9, 9),))
-    given, active = at.columns([tile]), tile.any((1, 2))[None]
+    given, active = at.columns([tile]), (tile != 0).any((1, 2), keepdims=True).reshape(1, -1)
     total = float(np.log2(TOTAL / np.where(active[0], TOTAL - band.silent, band.silent)).sum())
 
     def take(channel: int, half: int, model: SymbolModel) -> npt.NDArray[np.int32]:
         nonlocal total
         values = given[channel, at.halves[half]]
-        total += float(model.bits(values, np.arange(len(values))).sum())
+        total += float(model.bits(values.astype(np.int64), np.arange(len(values))).sum())
         return values
 
     walk_contexts(band, at, active, take)
@@ -89,7 +89,7 @@ def test_files_are_smaller_at_equal_fidelity(
         return [(len(data), measure_psnr(data, image, shipped)) for data in made]
 
     chosen = curve()
-    monkeypatch.setattr(symbols.SymbolChoice, "take", lambda self, c, h, _: self.nearest[c, self._halves[h]])
+    monkeypatch.setattr(SymbolChoice, "take", lambda self, c, h, _: self.nearest[c, self._halves[h]])
     assert bd_rate(chosen, curve()) < -0.5  # per cent of the bytes
 
 
