@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,7 @@ def test_what_is_left_out_of_a_file_is_logged_once(
             caplog.clear()
             getattr(model, use)(given)
             assert sum(word in line for line in caplog.messages) == 1, (word, given)
-            if callable(getattr(given, "close", None)):
+            if isinstance(given, (io.BufferedReader, Image.Image)):
                 given.close()
     caplog.clear()
     (tmp_path / "broken.png").write_bytes(b"no image")
