@@ -297,9 +297,9 @@ def audit(
     """
     from isthmus.evaluation.audit.duplicates import find_duplicates
     from isthmus.evaluation.audit.image_faults import find_image_faults, find_set_faults, measure_balance
-    from isthmus.evaluation.audit.join import concatenate
     from isthmus.evaluation.audit.label_checks import find_doubtful_labels, find_leakage
-    from isthmus.model.reading import read_for
+    from isthmus.images.conform import joined
+    from isthmus.model.inference import read_for
 
     started = time.monotonic()
     if groups is not None and against is None:
@@ -314,7 +314,7 @@ def audit(
     note_bands(show, images.channels)
     if model is not None and images.labels is None:
         refuse_unused("model", "where images have no labels to judge")
-    both = images if other is None else concatenate(images, other)
+    both = images if other is None else joined((images, other), source=images.source, like=images)
     leaks = None
     if other is not None:
         leaks = find_leakage(images.names, other.names, None if groups is None else os.fspath(groups))

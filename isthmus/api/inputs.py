@@ -76,7 +76,7 @@ def read_images_for(
         DataError: unreadable, or colour images for a gray model.
     """
     from isthmus.images.subsets import sample_evenly
-    from isthmus.model.reading import read_for
+    from isthmus.model.inference import read_for
 
     check_is_data(data)
     check_count("limit", limit)
@@ -355,7 +355,7 @@ class ImageLookup:
         """
         from isthmus.images.pairs import pair_sets
         from isthmus.images.reading import read
-        from isthmus.model.reading import read_for, read_targets_for
+        from isthmus.model.inference import read_for, read_targets_for
 
         if self._held is not None:
             return self._held.subset(list(rows))

@@ -70,7 +70,7 @@ class PictureSource:
             DataError: the file is damaged or no longer there.
         """
         from isthmus.features.picture_scores import Picture
-        from isthmus.model.reading import read_for
+        from isthmus.model.inference import read_for
 
         if self._images is not None:
             pixels = self._images.image(row)

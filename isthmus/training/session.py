@@ -22,7 +22,7 @@ from isthmus.model.loading import ModelLike
 from isthmus.model.recipe import Recipe
 from isthmus.model.recipes import resolve_recipe
 from isthmus.outputs import check_output, path_exists
-from isthmus.training import checkpoint as checkpoints
+from isthmus.training import state as checkpoints
 from isthmus.training.callbacks import check_callbacks, stop_on_signal
 from isthmus.training.config import TrainConfig
 from isthmus.training.diagnosis.diagnose import findings
