@@ -117,7 +117,7 @@ def reconstruct_files(
         3
     """
     from isthmus.images.conform import to_dtype
-    from isthmus.images.outputs import beside
+    from isthmus.images.outputs import place_side_by_side
     from isthmus.images.write import WRITABLE, enlarge, save_bands, save_image
 
     check_count("scale", scale)
@@ -137,7 +137,7 @@ def reconstruct_files(
             pair = [visible_bands(one) for one in (image, reconstruction)]
             if bands:
                 pair = [to_dtype(one, "uint8") for one in pair]
-            save_image(job.target, beside(pair[0], pair[1], scale), force=force)
+            save_image(job.target, place_side_by_side(pair[0], pair[1], scale), force=force)
         elif bands and job.target.suffix.lower() in (".tif", ".tiff"):
             save_bands(job.target, enlarge(reconstruction, scale or 1), force=force)
         else:

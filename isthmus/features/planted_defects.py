@@ -127,7 +127,7 @@ MAX_PLANTED_PICTURES = 40
 
 
 class PlantedPictures(Sequence[Picture]):
-    """The same pictures, each with a planted defect, made when they are asked for.
+    """The same pictures, each with a planted defect, made when they are indexed.
 
     Args:
         size_px: of the defects; None for half of the shorter side.

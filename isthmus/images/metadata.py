@@ -1,4 +1,4 @@
-"""What an image file holds beside its pixels: EXIF, colour profile, XMP, resolution, texts, colour space.
+"""The metadata of an image file: EXIF, colour profile, XMP, resolution, texts, colour space.
 
 All of it is kept as bytes. Only what is no longer true of pixels that were turned upright and converted is
 left out: orientation, thumbnail, and the profile of ink or CIELAB colours.
@@ -44,7 +44,7 @@ WORDS = {
 
 @dataclass(frozen=True)
 class Metadata:
-    """What is kept of a file beside its pixels.
+    """The metadata that is kept of a file.
 
     Attributes:
         exif: a block that begins with `Exif\\0\\0`.

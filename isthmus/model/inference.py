@@ -1,7 +1,4 @@
-"""Passes of a model over whole sets.
-
-Images for a model: whatever holds them, with the number of channels that the model reads.
-"""
+"""Images read for a model, and passes of a model over whole sets."""
 
 from __future__ import annotations
 

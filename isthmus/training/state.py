@@ -1,4 +1,4 @@
-"""The state of a training: its counters, and the tensors beside them, into a checkpoint and back.
+"""The state of a training: its counters and tensors, into a checkpoint and back.
 
 The state of an unfinished training in one safetensors file: tensors, and all else as JSON in its header.
 

@@ -250,7 +250,7 @@ class Trainer:
     # ------------------------------------------------------------ state on disk
 
     def state_dict(self) -> Checkpoint:
-        """Everything needed to go on, besides the plan and the record of the images."""
+        """Everything needed to continue, besides the plan and the record of the images."""
         tensors = collect_tensors(
             self.learner.module, self.average, self.best, self.recorder.sums, self.players, self.optimisers
         )
