@@ -6,7 +6,7 @@ import contextlib
 import os
 from dataclasses import replace
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -201,9 +201,9 @@ class Autoencoder(nn.Module):
         return Trace(images, corrupted, code, raw, output, self, generator, labels, marked)
 
     def _encode(
-        self, seen: Corrupted, generator: torch.Generator, sample: bool
+        self, seen: Corrupted, generator: torch.Generator, sample: bool, precision: torch.dtype | None = None
     ) -> tuple[Latent, list[Tensor]]:
-        features = self._features(seen)
+        features = self._features(seen, precision)
         return self.bottleneck(features.h.float(), generator, sample), features.skips
 
     def _features(self, seen: Corrupted, precision: torch.dtype | None = None) -> Features:
@@ -214,17 +214,18 @@ class Autoencoder(nn.Module):
         size = round_up_size((x.shape[-2], x.shape[-1]), self.multiple)
         visible = None if seen.visible is None else pad_to_size(seen.visible.float(), size) > 0
         with self._autocast(x, precision):
-            found: Features = self.encoder(pad_to_size(x, size), visible)
-        return found
+            return cast(Features, self.encoder(pad_to_size(x, size), visible))
 
     def decode_raw(self, values: Tensor, size: tuple[int, ...], skips: list[Tensor]) -> Tensor:
         """Code values → the decoder's last layer `(N, C, *size)`, before its range is applied."""
         return self._paint(values, size, skips)[:, : self.output_channels]
 
-    def _paint(self, values: Tensor, size: tuple[int, ...], skips: list[Tensor]) -> Tensor:
+    def _paint(
+        self, values: Tensor, size: tuple[int, ...], skips: list[Tensor], precision: torch.dtype | None = None
+    ) -> Tensor:
         """As `decode_raw`, with the channel that marks defects behind the image's."""
         h, w = size
-        with self._autocast(values):
+        with self._autocast(values, precision):
             raw: Tensor = self.decoder(values, round_up_size((h, w), self.multiple), skips)
         return raw.float()[..., :h, :w] + self.offset
 
@@ -242,10 +243,8 @@ class Autoencoder(nn.Module):
 
     def _attention(self) -> contextlib.AbstractContextManager[None]:
         # The fused attention has no second derivative, which the gradient of a Jacobian penalty is.
-        if self.bottleneck.wants_jacobian:
-            plain: contextlib.AbstractContextManager[None] = sdpa_kernel(SDPBackend.MATH)
-            return plain
-        return contextlib.nullcontext()
+        wants_second = self.bottleneck.wants_jacobian
+        return sdpa_kernel(SDPBackend.MATH) if wants_second else contextlib.nullcontext()
 
     # ------------------------------------------------------------ use
 
@@ -289,8 +288,8 @@ class Autoencoder(nn.Module):
         check_code_shape(tensor, self.recipe.geometry.shape(round_up_size(size, self.multiple)), size)
         if self.recipe.geometry.is_grid:
             self._check_memory((1, self.channels, *size))
-        tensor = tensor.to(next(self.parameters()).device)
-        images = [self.decode_batch(part, size) for part in torch.split(tensor, images_per_pass(None, size))]
+        parts = torch.split(tensor.to(next(self.parameters()).device), images_per_pass(None, size))
+        images = [self.decode_batch(part, size) for part in parts]
         kind = code.kind if isinstance(code, Code) else plain_kind(values)
         if kind.is_single and len(tensor) != 1:
             kind = replace(kind, layout="NHW" if kind.layout == "HW" else "NHWC")
@@ -339,24 +338,25 @@ class Autoencoder(nn.Module):
 
     def decode_batch(self, values: Tensor, size: tuple[int, int]) -> Tensor:
         """Code values → `(N, C, *size)` in [0, 1], one pass."""
-        inner = size if self.recipe.geometry.is_grid else self.size
-        raw = self.decode_raw(values, inner, [])
+        raw = self.decode_raw(values, size if self.recipe.geometry.is_grid else self.size, [])
         return self.from_canvas(apply_range(raw, self.recipe.backbone.output).clamp(0, 1), size)
 
-    def reconstruct_batch(self, images: Tensor, seen: Corrupted | None = None) -> Tensor:
-        """`(N, C, H, W)` → the same in [0, 1]; with `seen`, from that corrupted input instead."""
+    def reconstruct_batch(
+        self, images: Tensor, seen: Corrupted | None = None, precision: torch.dtype | None = None
+    ) -> Tensor:
+        """`(N, C, H, W)` → the same in [0, 1]; with `seen`, from that corrupted input; see `features`."""
         size = (images.shape[-2], images.shape[-1])
         if seen is None:
             seen = Corrupted(self.to_canvas(images), images)
-        latent, skips = self._see(seen)
-        raw = self.decode_raw(latent.values, seen.input.shape[-2:], skips)
+        latent, skips = self._see(seen, precision)
+        raw = self._paint(latent.values, seen.input.shape[-2:], skips, precision)[:, : self.output_channels]
         return self.from_canvas(apply_range(raw, self.recipe.backbone.output).clamp(0, 1), size)
 
-    def _see(self, seen: Corrupted) -> tuple[Latent, list[Tensor]]:
+    def _see(self, seen: Corrupted, precision: torch.dtype | None = None) -> tuple[Latent, list[Tensor]]:
         was_training = self.training
         self.eval()
         try:
-            return self._encode(seen, torch.Generator(device=seen.input.device), sample=False)
+            return self._encode(seen, torch.Generator(device=seen.input.device), False, precision)
         finally:
             self.train(was_training)
 

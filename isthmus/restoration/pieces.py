@@ -22,6 +22,7 @@ from torch import Tensor
 from isthmus.errors import Hint, UsageError
 from isthmus.images.array_format import to_batch
 from isthmus.images.sample_range import NOISY
+from isthmus.machine import multiplies_bfloat16
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.trace import Corrupted
 
@@ -136,14 +137,20 @@ def check_ensemble(network: Autoencoder) -> None:
 def reconstruct(
     network: Autoencoder, images: Tensor, corrupted: Corrupted | None, *, ensemble: bool
 ) -> Tensor:
-    """`network.reconstruct_batch` of `(N, C, H, W)`, or its mean over all orientations."""
+    """`network.reconstruct_batch` of `(N, C, H, W)`, or its mean over all orientations.
+
+    Its convolutions run in bfloat16 where the device multiplies it. What they compute is the difference from
+    the input, which is added in float32, so that this costs at most some hundredths of a decibel.
+    """
+    narrow = network.recipe.backbone.predicts_residual and multiplies_bfloat16(images.device)
+    precision = torch.bfloat16 if narrow else None
     if not ensemble:
-        return network.reconstruct_batch(images, corrupted)
+        return network.reconstruct_batch(images, corrupted, precision)
     total = torch.zeros_like(images)
     for way in range(ORIENTATIONS):
         turn = partial(_rotate, way=way)
         turned = None if corrupted is None else corrupted.mapped(turn)
-        total += _rotate_back(network.reconstruct_batch(turn(images), turned), way)
+        total += _rotate_back(network.reconstruct_batch(turn(images), turned, precision), way)
     return total / ORIENTATIONS
 
 

@@ -123,3 +123,20 @@ def test_one_pixel_is_denoised_when_the_level_is_told(denoiser: Autoencoder) -> 
 def test_a_model_that_is_not_there_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="neither a model file nor a shipped model"):
         isthmus.denoise(np.zeros((9, 9)), 5, "photo-denoize")
+
+
+@pytest.mark.parametrize(("sigma", "model"), [(5, "photo-denoise-colour"), (25, "photo-denoise-gray")])
+def test_bfloat16_costs_two_hundredths_of_a_decibel(
+    sigma: float, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is used where the device multiplies it; what it would give is computed everywhere."""
+    clean = picture(96, 96, channels=1 if model.endswith("gray") else 3, seed=3)
+    seen = noisy(clean, sigma)
+    quality = []
+    for narrow in (False, True):
+        monkeypatch.setattr(
+            "isthmus.restoration.pieces.multiplies_bfloat16", lambda _, narrow=narrow: narrow
+        )
+        quality.append(psnr(isthmus.denoise(seen, sigma, model), clean))
+    assert quality[0] != quality[1]
+    assert abs(quality[0] - quality[1]) < 0.02

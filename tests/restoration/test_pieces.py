@@ -41,6 +41,8 @@ def test_every_pixel_is_kept_once_with_its_margin(height: int, width: int, inner
 def test_seams_cannot_be_measured(
     rough: Autoencoder, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # In bfloat16 a convolution's result depends on the size of its image by a rounding.
+    monkeypatch.setattr("isthmus.restoration.pieces.multiplies_bfloat16", lambda _: False)
     image = noisy(picture(*size), 20)
     batch = torch.from_numpy(image).permute(2, 0, 1)[None]
     whole = denoise_tensor(rough, batch, Noise(20.0))[0, 0].numpy()

@@ -124,7 +124,9 @@ class ConvEncoder(Encoder):
     def forward(self, x: Tensor, visible: Tensor | None = None) -> Features:  # noqa: ARG002
         given = x
         x = self.positions.beside(F.pixel_unshuffle(x, self.stem))
-        x = self.first(x.contiguous(memory_format=torch.channels_last))
+        x = x.contiguous(memory_format=torch.channels_last)
+        # Bfloat16 knows white and the level below it as one: of a small difference that is much.
+        x = in_full(self.first, x) if self.hands_input_on else self.first(x)
         kept: list[Tensor] = []
         for i, stage in enumerate(self.stages):
             if i:
