@@ -219,7 +219,6 @@ _HELD = {
 }
 _MAX_SEGMENT_BYTES = 65_500  # of a JPEG: EXIF or XMP of more does not fit into one segment
 _INCHES_PER_METRE = 39.370079
-_XMP_KEYWORD = "XML:com.adobe.xmp"
 
 
 def lost_parts(kind: str, metadata: Metadata) -> tuple[str, ...]:
@@ -255,7 +254,7 @@ def with_png_metadata(png: bytes, metadata: Metadata) -> bytes:
     if metadata.exif:
         chunks.append((b"eXIf", metadata.exif.removeprefix(PREFIX)))
     if metadata.xmp:
-        chunks.append(text_chunk(_XMP_KEYWORD, metadata.xmp.decode("utf-8", "replace")))
+        chunks.append(text_chunk(_XMP_KEYWORD.decode(), metadata.xmp.decode("utf-8", "replace")))
     chunks += metadata.texts
     if metadata.comment:
         chunks.append(text_chunk("Comment", metadata.comment.decode("utf-8", "replace")))
