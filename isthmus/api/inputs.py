@@ -322,7 +322,7 @@ def describe_input(value: ImageLike) -> str:
 
 
 class ImageLookup:
-    """Single images of a set, read again when they are asked for, so that a result holds no pixels of files.
+    """Single images of a set, read again on request, so that a result holds no pixels of files.
 
     Arrays that the caller gave are kept as they are: they are the caller's own.
 

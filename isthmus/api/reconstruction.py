@@ -97,7 +97,7 @@ def reconstruct_files(
         scale: enlarge what is written so many times, each pixel to a square; by default small images beside
             each other are, so that they can be seen.
         limit: at most so many images, evenly spaced.
-        range: the samples (low, high) that stand for black and white, where they are others.
+        range: sample values (low, high) of black and white, if they are not those of the sample type.
         force: write outputs again that exist.
         workers: images in work at the same time; by default one for each core.
         show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as

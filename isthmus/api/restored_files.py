@@ -176,7 +176,7 @@ def _probe(job: FileJob, max_pixels: int) -> Header | None:
 
 @dataclass(frozen=True)
 class _Source:
-    """The pictures of a job, and what its file holds beside them."""
+    """The pictures of a job, and the other contents of its file."""
 
     count: int
     animated: bool
@@ -261,7 +261,7 @@ def fit_to_format(pixels: Pixels, target: Path) -> tuple[Pixels, tuple[str, ...]
 
 
 def log_dropped_parts(image: ImageLike) -> None:
-    """Log what is not read of an image file, its bytes or an open image: bits, further pages."""
+    """Log the parts that are not read of an image file, its bytes or an open image: bits, further pages."""
     from isthmus.images.formats import header_of, probe
     from isthmus.images.reading import names_set
     from isthmus.images.sources import content_of, is_encoded

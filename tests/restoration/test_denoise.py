@@ -134,9 +134,7 @@ def test_bfloat16_costs_two_hundredths_of_a_decibel(
     seen = noisy(clean, sigma)
     quality = []
     for narrow in (False, True):
-        monkeypatch.setattr(
-            "isthmus.restoration.pieces.multiplies_bfloat16", lambda _, narrow=narrow: narrow
-        )
+        monkeypatch.setattr("isthmus.restoration.pieces.multiplies_bfloat16", lambda _, narrow=narrow: narrow)
         quality.append(psnr(isthmus.denoise(seen, sigma, model), clean))
     assert quality[0] != quality[1]
     assert abs(quality[0] - quality[1]) < 0.02
