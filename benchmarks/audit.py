@@ -19,14 +19,15 @@ import numpy as np
 
 from isthmus.evaluation.audit.duplicate_limits import KINDS, Distortion, distort_all, mirror
 from isthmus.evaluation.audit.duplicates import find_duplicates
-from isthmus.evaluation.audit.join import concatenate
+from isthmus.images.conform import joined
 from isthmus.images.reading import read
 from isthmus.images.store import ImageSet
 from isthmus.reports.image_sheets import draw_image_rows
 
 
 def both(name: str, most: int | None) -> ImageSet:
-    whole = concatenate(read(f"{name}:train"), read(f"{name}:test"))
+    train, test = read(f"{name}:train"), read(f"{name}:test")
+    whole = joined((train, test), source=train.source, like=train)
     whole = replace(whole, names=tuple(map(str, range(len(whole)))))
     return whole if most is None else whole.subset(np.linspace(0, len(whole) - 1, most).astype(int))
 
@@ -46,7 +47,7 @@ def planted(images: ImageSet, count: int, seed: int) -> tuple[ImageSet, dict[str
         copies.append(kinds[name](images.image(int(index)), random))
         pairs[name].append((int(index), len(images) + number))
     more = ImageSet(np.stack(copies), tuple(f"planted {n}" for n in range(len(copies))))
-    return concatenate(images, more), pairs
+    return joined((images, more), source=images.source, like=images), pairs
 
 
 def main() -> None:

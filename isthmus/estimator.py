@@ -229,7 +229,7 @@ class ImageAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
-        tags.transformer_tags.preserves_dtype = []  # codes are float32, whatever the images are
+        tags.transformer_tags.preserves_dtype = []  # codes are float32 for all images
         return tags
 
     def __sklearn_is_fitted__(self) -> bool:

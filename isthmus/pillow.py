@@ -44,7 +44,7 @@ def register_pillow() -> None:
 
 
 class CompressedImageFile(ImageFile.ImageFile):
-    """A `.isth` file in Pillow: size and mode from its header at once, pixels when they are asked for."""
+    """A `.isth` file in Pillow: size and mode from its header at once, pixels on request."""
 
     format = FORMAT
     format_description = "image compressed by an Isthmus model"

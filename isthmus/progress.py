@@ -15,7 +15,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
 from isthmus.escaping import for_terminal
@@ -54,18 +53,13 @@ class Task:
     def close(self) -> None:
         """End the job outside of a `with` block."""
         if self.running:
-            self.__exit__(None, None, None)
+            self.__exit__()
 
     def __enter__(self) -> Self:
         self.running = True
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.running = False
 
 
@@ -136,16 +130,11 @@ class LineTask(Task):
         else:
             self._held = (done, text)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         # What was held back is the last thing known, most of all when the job has just failed.
         if self._held is not None:
             self._print(*self._held, self._clock())
-        super().__exit__(kind, error, trace)
+        super().__exit__(*error)
 
     def _print(self, done: float, text: str, now: float) -> None:
         self._printed = now
@@ -213,15 +202,10 @@ class BarTask(Task):
         else:
             self._bar.console.print(for_terminal(text), markup=False, soft_wrap=True)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._bar is not None:
             self._bar.stop()
-        super().__exit__(kind, error, trace)
+        super().__exit__(*error)
 
 
 def remaining(done: float, total: float, seconds: float) -> float | None:

@@ -364,7 +364,7 @@ import sys, threading
 from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from threadpoolctl import ThreadpoolController
-from isthmus.blas_threads import one_blas_thread
+from isthmus.threads import one_blas_thread
 
 def numbers():
     return {one["num_threads"] for one in ThreadpoolController().select(internal_api="openblas").info()}

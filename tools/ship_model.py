@@ -20,7 +20,7 @@ from isthmus.model.autoencoder import Autoencoder, build
 from isthmus.model.file import read_header, save
 from isthmus.model.loading import load
 from isthmus.model.recipe import Recipe
-from isthmus.training import checkpoint as checkpoints
+from isthmus.training import state as checkpoints
 from isthmus.version import __version__
 
 

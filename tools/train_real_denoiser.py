@@ -32,7 +32,7 @@ from isthmus.model.file import save
 from isthmus.model.loading import load
 from isthmus.model.recipe import Recipe
 from isthmus.model.recipes import recipe
-from isthmus.training import checkpoint as checkpoints
+from isthmus.training import state as checkpoints
 from isthmus.training.optimisers import WeightAverage
 from isthmus.version import __version__
 

@@ -87,7 +87,7 @@ def anomalies(
         append: a folder of results of an earlier run: only files that it does not hold are scored.
         store: keep the fitted score in the model's file, for the next time.
         limit: at most so many images, evenly spaced.
-        range: the samples (low, high) that stand for black and white, where they are others.
+        range: sample values (low, high) of black and white, if they are not those of the sample type.
         seed: which normal images are held out.
         show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
             `(4, 3, 2)`; by default the first three, of two the first.

@@ -33,7 +33,7 @@ SCORES_FILE, REPORT_FILE, LEDGER_FILE = "scores.csv", "report.html", "inspected.
 
 @dataclass(frozen=True)
 class Scorer:
-    """A fitted detector with what it reads."""
+    """A fitted detector with its feature extractor."""
 
     model: Autoencoder
     extractor: FeatureExtractor
@@ -54,7 +54,7 @@ class AnomalyResult(PictureResult):
         normal_images: number of images that the score was fitted to.
         held_out_images: number of normal images that set the threshold.
         reference: where these come from: `model`, `training` or `reference`.
-        false_alarms: share of normal images that may be flagged; more than asked for where too few normal
+        false_alarms: share of normal images that may be flagged; more than requested where too few normal
             images were held out.
         threshold: scores above it are flagged; infinite (null) where no normal images were held out.
         flagged_images: number of flagged images.
@@ -172,13 +172,13 @@ class AnomalyResult(PictureResult):
         return InspectedImage(own.name, own.score, own.chance, own.flagged, verdict, self._boxes[row])
 
     def heat(self, row: int) -> npt.NDArray[np.float64]:
-        """`(H, W)` map that one image's score was read from, higher is more; made when it is asked for."""
+        """`(H, W)` map that one image's score was read from, higher is more; made on request."""
         import numpy as np
 
         return self.read_item(row)[1].astype(np.float64)
 
     def read_item(self, row: int) -> tuple[Any, npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-        """The picture, its map `(H, W)` and its mask `(H, W)`; made when they are asked for.
+        """The picture, its map `(H, W)` and its mask `(H, W)`; made on request.
 
         Raises:
             DataError: the file is no longer there.

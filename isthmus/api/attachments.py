@@ -1,4 +1,4 @@
-"""Keep what a use has fitted to a model in the model's file (`store=True`)."""
+"""Store what a use has fitted to a model in the model's file (`store=True`)."""
 
 from __future__ import annotations
 

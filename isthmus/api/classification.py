@@ -189,7 +189,7 @@ def classify(
         draws: how often the few labels are drawn; the measures are means.
         baselines: compare with pixels and their principal components.
         limit: learn from at most so many images, and measure on at most so many, evenly spaced.
-        range: the samples (low, high) that stand for black and white, where they are others.
+        range: sample values (low, high) of black and white, if they are not those of the sample type.
         seed: of draws and held-out parts.
         progress: shows how far the call is; by default a bar or lines in the log.
 

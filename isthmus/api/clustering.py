@@ -203,7 +203,7 @@ def cluster(
             are those of the first.
         baselines: compare with pixels and their principal components, where labels are known.
         limit: at most so many images, evenly spaced.
-        range: the samples (low, high) that stand for black and white, where they are others.
+        range: sample values (low, high) of black and white, if they are not those of the sample type.
         seed: of the first run.
         show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
             `(4, 3, 2)`; by default the first three, of two the first.

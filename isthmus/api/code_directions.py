@@ -149,7 +149,7 @@ def find_direction(
         method: `means`, from mean to mean (Larsen et al. 2016, section 4.3); or `discriminant`, Fisher's,
             which leaves other variation alone; one step of both is as long as the means are apart.
         limit: at most so many images of each group, evenly spaced; with `data` of all its images.
-        range: the samples (low, high) that stand for black and white, where they are others.
+        range: sample values (low, high) of black and white, if they are not those of the sample type.
         progress: shows how far the call is; by default a bar or lines in the log.
 
     Raises:
@@ -207,7 +207,7 @@ def transform(
         by: numbers of steps; negative ones lead the other way, and each gives one image.
         keep_detail: add what the code does not hold (the image minus its reconstruction) to every result, so
             that 0 steps give the image itself.
-        range: the samples (low, high) that stand for black and white, where they are others.
+        range: sample values (low, high) of black and white, if they are not those of the sample type.
         show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
             `(4, 3, 2)`; by default the first three, of two the first.
 

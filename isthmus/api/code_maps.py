@@ -153,7 +153,7 @@ def code_map(
         data: images: a folder, file, archive, array, named set, or a list of those.
         method: `tsne` (van der Maaten and Hinton 2008) keeps neighbours together, `pca` keeps directions.
         limit: at most so many images, evenly spaced.
-        range: the samples (low, high) that stand for black and white, where they are others.
+        range: sample values (low, high) of black and white, if they are not those of the sample type.
         seed: of t-SNE.
         show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
             `(4, 3, 2)`; by default the first three, of two the first.

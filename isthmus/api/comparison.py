@@ -191,7 +191,7 @@ def compare(
         steps: length of each training in steps.
         size: resize every image to this height and width in pixels.
         limit: train on at most so many images, and measure on at most so many, evenly spaced.
-        range: the samples (low, high) that stand for black and white, where they are others.
+        range: sample values (low, high) of black and white, if they are not those of the sample type.
         groups: images that are held out together, such as those of one patient: a file with lines
             `name,group`, or a regular expression for names whose first group it is.
         seeds: trainings per recipe, 1 to 100.

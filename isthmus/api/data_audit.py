@@ -274,12 +274,12 @@ def audit(
 
     Args:
         data: images: a folder, file, archive, array, named set, or a list of those.
-        against: the other part of a split, such as the test images: what is in both is a leak.
+        against: the other part of a split, such as the test images: an image that is in both is a leak.
         groups: images of one origin: a file with lines `name,group`, or a regular expression for names whose
             first group is the origin; by default guessed from the names.
         model: judge labels by this model's features, instead of by principal components.
         limit: at most so many images of each set, evenly spaced.
-        range: the samples (low, high) that stand for black and white, where they are others.
+        range: sample values (low, high) of black and white, if they are not those of the sample type.
         seed: of the distortions that limits are found by.
         show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
             `(4, 3, 2)`; by default the first three, of two the first.
@@ -297,9 +297,9 @@ def audit(
     """
     from isthmus.evaluation.audit.duplicates import find_duplicates
     from isthmus.evaluation.audit.image_faults import find_image_faults, find_set_faults, measure_balance
-    from isthmus.evaluation.audit.join import concatenate
     from isthmus.evaluation.audit.label_checks import find_doubtful_labels, find_leakage
-    from isthmus.model.reading import read_for
+    from isthmus.images.conform import joined
+    from isthmus.model.inference import read_for
 
     started = time.monotonic()
     if groups is not None and against is None:
@@ -314,7 +314,7 @@ def audit(
     note_bands(show, images.channels)
     if model is not None and images.labels is None:
         refuse_unused("model", "where images have no labels to judge")
-    both = images if other is None else concatenate(images, other)
+    both = images if other is None else joined((images, other), source=images.source, like=images)
     leaks = None
     if other is not None:
         leaks = find_leakage(images.names, other.names, None if groups is None else os.fspath(groups))

@@ -130,7 +130,7 @@ def run_demo(
         >>> found = isthmus.run_demo(tempfile.mkdtemp(), minutes=0.02)  # doctest: +SKIP
     """
     from isthmus.api.pages import model_page
-    from isthmus.api.pages.photo_sections import add_repair, add_sample_compression
+    from isthmus.api.pages.example_images import add_repair, add_sample_compression
     from isthmus.reports.page import Report
 
     if not minutes > 0:

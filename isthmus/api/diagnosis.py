@@ -92,10 +92,10 @@ def diagnose(
 
     Args:
         model: a model, the path of a model file, or the name of a shipped model.
-        data: examine the model anew on these images; best are some that it was not trained on.
+        data: examine the model again on these images; best are images that it was not trained on.
         target: what these images should become; for a model trained on pairs.
         limit: examine it on at most so many images, evenly spaced.
-        range: the samples (low, high) that stand for black and white, where they are others.
+        range: sample values (low, high) of black and white, if they are not those of the sample type.
         seed: of corruption and scrambling.
         progress: shows how far the call is; by default a bar or lines in the log.
 

@@ -27,7 +27,7 @@ class DuplicatePair:
         across: whether the second is of the other set.
         exact: whether every value is the same.
         mirrored: whether one is the mirror image of the other.
-        error: root mean square of what is left after aligning them, on [0, 1].
+        error: root mean square difference after aligning them, on [0, 1].
         labels: of the two, null where none is known.
     """
 

@@ -132,7 +132,7 @@ def embed(
         reference: images to fit the scaling to, instead of what the model stores.
         store: keep how features are read in the model's file.
         limit: at most so many images, evenly spaced.
-        range: the samples (low, high) that stand for black and white, where they are others.
+        range: sample values (low, high) of black and white, if they are not those of the sample type.
         progress: shows how far the call is; by default a bar or lines in the log.
 
     Raises:

@@ -87,7 +87,7 @@ def evaluate(
         privacy: test whether losses give away what was trained on; the images must be of the same source as
             the training images and not among them.
         limit: at most so many images, evenly spaced.
-        range: the samples (low, high) that stand for black and white, where they are others.
+        range: sample values (low, high) of black and white, if they are not those of the sample type.
         seed: of corruption and sampled codes.
         show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
             `(4, 3, 2)`; by default the first three, of two the first.

@@ -166,7 +166,7 @@ def explain(
         reference: images that units are compared with; by default the training images.
         units: how many units, by default at most 8, or the numbers of those that are looked at.
         limit: compare with at most so many reference images, evenly spaced.
-        range: the samples (low, high) that stand for black and white, where they are others.
+        range: sample values (low, high) of black and white, if they are not those of the sample type.
         seed: of the random orders that maps are compared with.
         show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
             `(4, 3, 2)`; by default the first three, of two the first.

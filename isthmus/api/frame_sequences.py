@@ -132,7 +132,7 @@ def reconstruct_frames(
         model: a model, the path of a model file, or the name of a shipped model.
         frames: one sequence of images of one size: a folder, animation, archive, array or list.
         limit: at most so many frames, from the first on.
-        range: the samples (low, high) that stand for black and white, where they are others.
+        range: sample values (low, high) of black and white, if they are not those of the sample type.
         progress: shows how far the call is; by default a bar or lines in the log.
 
     Raises:
@@ -167,14 +167,14 @@ def fill_frames(
     range: Range | None = None,
     progress: Progress | None = None,
 ) -> FrameSequence:
-    """Make some frames of a sequence from the others; what they show is not looked at.
+    """Make some frames of a sequence from the others; the content of these frames is not used.
 
     Args:
         model: a model, the path of a model file, or the name of a shipped model.
         frames: as for `reconstruct_frames`.
         missing: numbers of these frames, counted from 0.
         limit: at most so many frames, from the first on.
-        range: the samples (low, high) that stand for black and white, where they are others.
+        range: sample values (low, high) of black and white, if they are not those of the sample type.
         progress: shows how far the call is; by default a bar or lines in the log.
 
     Raises:
@@ -213,7 +213,7 @@ def insert_frames(
         frames: as for `reconstruct_frames`.
         count: new frames between any two.
         limit: at most so many frames, from the first on.
-        range: the samples (low, high) that stand for black and white, where they are others.
+        range: sample values (low, high) of black and white, if they are not those of the sample type.
         progress: shows how far the call is; by default a bar or lines in the log.
 
     Raises:
@@ -253,7 +253,7 @@ def predict_frames(
         frames: as for `reconstruct_frames`.
         count: how many.
         limit: at most so many frames, from the first on.
-        range: the samples (low, high) that stand for black and white, where they are others.
+        range: sample values (low, high) of black and white, if they are not those of the sample type.
         progress: shows how far the call is; by default a bar or lines in the log.
 
     Raises:
@@ -297,7 +297,7 @@ def fit_motion(
             least nine frames in one of them.
         steps: of the training.
         limit: at most so many frames of each sequence, from the first on.
-        range: the samples (low, high) that stand for black and white, where they are others.
+        range: sample values (low, high) of black and white, if they are not those of the sample type.
         seed: of its weights and order.
         progress: shows how far the call is; by default a bar or lines in the log.
 

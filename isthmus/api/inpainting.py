@@ -80,13 +80,13 @@ def inpaint(
     Args:
         image: an image file's path, its bytes or the open file, a Pillow image, NumPy `(H, W)` or
             `(H, W, C)`, or torch `(N, C, H, W)`; uint8, uint16, or floats in [0, 1] that noise may carry as
-            far as -7 and 8. What stands in missing pixels is not looked at, may be NaN. A second or fourth
+            far as -7 and 8. The values of missing pixels are not used and may be NaN. A second or fourth
             channel is alpha.
         mask: `(H, W)`, or torch `(N, 1, H, W)` or `(H, W)`, an image file or a Pillow image. Every value
             above 0 is missing, so that soft edges count; in a JPEG every value above 64. Where a picture's
             alpha varies, it is the mask. One that hides nothing leaves the image as it is, with a warning.
         model: a model, the path of a model file, or the name of a shipped model; by default `photo-inpaint`.
-        mask_grow: also take as missing what lies at most so many rows and columns from a missing pixel.
+        mask_grow: also fill the pixels at most so many rows and columns from a missing pixel.
         ensemble: average over the image's eight orientations (Lim et al. 2017): 0.1 to 0.2 dB better, in
             eight times the time.
         range: the samples (low, high) that stand for black and white, where floats are not in [0, 1] or
@@ -167,7 +167,7 @@ def inpaint_files(
             for thin lines.
         mask_alpha: transparent pixels are missing; the result is opaque.
         find: find what is missing.
-        mask_grow: also take as missing what lies at most so many rows and columns from a missing pixel; by
+        mask_grow: also fill the pixels at most so many rows and columns from a missing pixel; by
             default 0, but for a colour in a JPEG file as far as its compression spreads it.
         model: a model, the path of a model file, or the name of a shipped model; by default `photo-inpaint`.
         ensemble: better, in eight times the time: the mean over eight orientations.

@@ -77,7 +77,7 @@ def read_images_for(
         DataError: unreadable, or colour images for a gray model.
     """
     from isthmus.images.subsets import sample_evenly
-    from isthmus.model.reading import read_for
+    from isthmus.model.inference import read_for
 
     check_is_data(data)
     check_count("limit", limit)
@@ -316,7 +316,7 @@ def describe_input(value: ImageLike) -> str:
 
 
 class ImageLookup:
-    """Single images of a set, read again when they are asked for, so that a result holds no pixels of files.
+    """Single images of a set, read again on request, so that a result holds no pixels of files.
 
     Arrays that the caller gave are kept as they are: they are the caller's own.
 
@@ -349,7 +349,7 @@ class ImageLookup:
         """
         from isthmus.images.pairs import pair_sets
         from isthmus.images.reading import read
-        from isthmus.model.reading import read_for, read_targets_for
+        from isthmus.model.inference import read_for, read_targets_for
 
         if self._held is not None:
             return self._held.subset(list(rows))

@@ -45,7 +45,7 @@ class InspectedImage(UnusualImage):
 
 
 class InspectedPicture:
-    """One picture of a result, read again when its pixels or its map are asked for.
+    """One picture of a result, read again when its pixels or its map are requested.
 
     Attributes:
         name, score, chance, flagged, verdict, boxes: see `InspectedImage`.

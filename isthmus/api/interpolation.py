@@ -83,7 +83,7 @@ def interpolate(
         prior: for that path; by default the best the model has.
         steps: of a flow's integration, for that path; by default 32.
         reference: images to fit a prior to for this once, instead of what the model holds.
-        range: the samples (low, high) that stand for black and white, where they are others.
+        range: sample values (low, high) of black and white, if they are not those of the sample type.
         show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
             `(4, 3, 2)`; by default the first three, of two the first.
 

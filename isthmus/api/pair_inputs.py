@@ -60,7 +60,7 @@ def open_model_and_pairs(
     """
     from isthmus.images.pairs import pair_sets
     from isthmus.images.subsets import sample_evenly
-    from isthmus.model.reading import read_for, read_targets_for
+    from isthmus.model.inference import read_for, read_targets_for
 
     network = load_model(model)
     paired = network.recipe.corruption.is_paired

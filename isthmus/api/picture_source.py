@@ -1,4 +1,4 @@
-"""Pictures one at a time, however many there are: files are read when they are asked for, and not kept."""
+"""Pictures one at a time, however many there are: files are read on request, and not kept."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class PictureSource:
             DataError: the file is damaged or no longer there.
         """
         from isthmus.features.picture_scores import Picture
-        from isthmus.model.reading import read_for
+        from isthmus.model.inference import read_for
 
         if self._images is not None:
             pixels = self._images.image(row)
@@ -141,7 +141,7 @@ class PictureSource:
 
 
 class ReadablePictures(Sequence[Any]):
-    """The pictures of a source as a sequence, read when they are asked for."""
+    """The pictures of a source as a sequence, read on request."""
 
     def __init__(self, source: PictureSource) -> None:
         self._source = source

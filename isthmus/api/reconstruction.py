@@ -97,7 +97,7 @@ def reconstruct_files(
         scale: enlarge what is written so many times, each pixel to a square; by default small images beside
             each other are, so that they can be seen.
         limit: at most so many images, evenly spaced.
-        range: the samples (low, high) that stand for black and white, where they are others.
+        range: sample values (low, high) of black and white, if they are not those of the sample type.
         force: write outputs again that exist.
         workers: images in work at the same time; by default one for each core.
         show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
@@ -117,7 +117,7 @@ def reconstruct_files(
         3
     """
     from isthmus.images.conform import to_dtype
-    from isthmus.images.outputs import beside
+    from isthmus.images.outputs import place_side_by_side
     from isthmus.images.write import WRITABLE, enlarge, save_bands, save_image
 
     check_count("scale", scale)
@@ -137,7 +137,7 @@ def reconstruct_files(
             pair = [visible_bands(one) for one in (image, reconstruction)]
             if bands:
                 pair = [to_dtype(one, "uint8") for one in pair]
-            save_image(job.target, beside(pair[0], pair[1], scale), force=force)
+            save_image(job.target, place_side_by_side(pair[0], pair[1], scale), force=force)
         elif bands and job.target.suffix.lower() in (".tif", ".tiff"):
             save_bands(job.target, enlarge(reconstruction, scale or 1), force=force)
         else:

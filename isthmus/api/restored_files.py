@@ -64,7 +64,7 @@ def restore_files(
             channel, samples are as in the file where `range` is given.
         entry: class of the files' entries.
         compare: also write `NAME-compare.png`, the image before and after.
-        scale: of that picture, see `isthmus.images.outputs.beside`.
+        scale: of that picture, see `isthmus.images.outputs.place_side_by_side`.
         range: the samples that stand for black and white.
         limit: at most so many of the images, evenly spaced.
         in_place: `out` is the folder of the images, and each is replaced by its result in its own format.
@@ -75,7 +75,7 @@ def restore_files(
     from isthmus.atomic import write_bytes
     from isthmus.images.cache import memory_bytes
     from isthmus.images.metadata import lost_parts
-    from isthmus.images.outputs import beside
+    from isthmus.images.outputs import place_side_by_side
     from isthmus.images.pages import encode_pages
     from isthmus.images.sample_range import NOISY
     from isthmus.images.write import WRITABLE, save_image, writer_of
@@ -107,7 +107,7 @@ def restore_files(
                     facts, (height, width) = found, before.shape[:2]
                     if job.companion is not None:
                         first, second = (_without_alpha(_to_writable(one, range)) for one in (before, after))
-                        save_image(job.companion, beside(first, second, scale), force=force)
+                        save_image(job.companion, place_side_by_side(first, second, scale), force=force)
                 pixels, reduced = fit_to_format(_to_writable(after, range), job.target)
                 parts.update(reduced)
                 pages.append(pixels)
@@ -176,7 +176,7 @@ def _probe(job: FileJob, max_pixels: int) -> Header | None:
 
 @dataclass(frozen=True)
 class _Source:
-    """The pictures of a job, and what its file holds beside them."""
+    """The pictures of a job, and the other contents of its file."""
 
     count: int
     animated: bool
@@ -261,7 +261,7 @@ def fit_to_format(pixels: Pixels, target: Path) -> tuple[Pixels, tuple[str, ...]
 
 
 def log_dropped_parts(image: ImageLike) -> None:
-    """Log what is not read of an image file, its bytes or an open image: bits, further pages."""
+    """Log the parts that are not read of an image file, its bytes or an open image: bits, further pages."""
     from isthmus.images.array_format import holds_file
     from isthmus.images.reading import names_set
     from isthmus.images.sources import probe_source

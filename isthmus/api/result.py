@@ -25,7 +25,7 @@ Row = Sequence[object]
 
 
 def use(function: Callable[_Parameters, _Returned]) -> Callable[_Parameters, _Returned]:
-    """Decorate a function of the api: it is told where model and images were exchanged, collects notes, runs
+    """Decorate a function of the api: it reports exchanged model and images, collects notes, runs
     with the number of threads that is set, and the outermost one keeps what is done at Ctrl-C
     (`isthmus.interruption`).
     """
@@ -49,7 +49,7 @@ class Result:
 
     A subclass names its document's `schema` and in `document` the attributes that go into it. It overrides
     `rows` for a table, and `csv_rows`, `arrays`, `draw` or `page` for what else it can be saved as. A result
-    holds paths and models, never the pixels of a whole set; pictures are made when they are asked for.
+    holds paths and models, never the pixels of a whole set; pictures are made on request.
 
     Attributes:
         complete: whether everything was done; after Ctrl-C the result holds what was done until then.

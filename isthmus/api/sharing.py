@@ -99,7 +99,7 @@ def export_onnx(
 
     Args:
         model: a model, the path of a model file, or the name of a shipped model.
-        out: `NAME.onnx` or `NAME`; by default named after the model file, beside it.
+        out: `NAME.onnx` or `NAME`; by default named after the model file, in the same folder.
         force: overwrite files that exist.
         progress: shows how far the call is; by default a bar or lines in the log.
 

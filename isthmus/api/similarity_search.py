@@ -201,7 +201,7 @@ def search(
         index: keep the features of the searched images in this file; when it exists it is brought up to date,
             and only new images go through the network.
         limit: search at most so many images, evenly spaced.
-        range: the samples (low, high) that stand for black and white, where they are others.
+        range: sample values (low, high) of black and white, if they are not those of the sample type.
         show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
             `(4, 3, 2)`; by default the first three, of two the first.
         progress: shows how far the call is; by default a bar or lines in the log.

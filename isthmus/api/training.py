@@ -94,7 +94,7 @@ def train(
         steps: length in steps.
         size: resize every image to this height and width in pixels.
         crop: train on random pieces of this height and width in pixels.
-        range: the samples (low, high) that stand for black and white, where they are others.
+        range: sample values (low, high) of black and white, if they are not those of the sample type.
         names_from: use only the images named in this file, one name a line.
         limit: at most so many images, evenly spaced.
         groups: images that are held out together, such as those of one patient: a file with lines
@@ -111,7 +111,7 @@ def train(
         noise_seed: repeat a private training's noise: for experiments only.
         cache: keep decoded pixels in a file in this folder, mapped into memory.
         checkpoint_seconds: time between saved states.
-        out: where the model is written; its state lies beside it until then and survives a crash.
+        out: where the model is written; its state is next to it until then and survives a crash.
         resume: go on with the unfinished training of the same output, to a longer length if one is given;
             everything else is as it began, and a request that differs is refused.
         force: overwrite an output that exists.
@@ -208,7 +208,7 @@ def _pair(
     cache: PathLike | None,
     range: Range | None,
 ) -> tuple[DataLike, str | PathLike | Recipe | None]:
-    """The pairs, and the recipe where none is asked for."""
+    """The pairs, and the recipe if none is given."""
     from isthmus.training.data import DEFAULT_RECIPE
 
     chosen = DEFAULT_RECIPE if recipe is None and start_from is None else recipe

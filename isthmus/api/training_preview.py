@@ -131,7 +131,7 @@ def preview_training(trainer: Trainer, config: TrainConfig) -> TrainingPreview:
 
     from isthmus.images.batches import iter_batches
     from isthmus.model.allocation import weights_bytes
-    from isthmus.training.timing import time_step
+    from isthmus.training.trainer_setup import time_step
 
     plan, data = trainer.plan, trainer.data
     model: Autoencoder = trainer.learner.module  # type: ignore[assignment]

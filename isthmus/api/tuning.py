@@ -73,7 +73,7 @@ def tune(
 ) -> TuningResult:
     """Train a recipe with different settings on the same folds, and find the best ones.
 
-    Every trial is trained and measured on the same folds. With a log, the same call goes on after an
+    Every trial is trained and measured on the same folds. With a log, the same call continues after an
     interruption, or with more values.
 
     Args:
@@ -96,11 +96,11 @@ def tune(
         steps: length of each training in steps.
         size: resize every image to this height and width in pixels.
         limit: at most so many images, evenly spaced.
-        range: the samples (low, high) that stand for black and white, where they are others.
+        range: sample values (low, high) of black and white, if they are not those of the sample type.
         groups: images that are held out together, such as those of one patient: a file with lines
             `name,group`, or a regular expression for names whose first group it is.
-        log: a file with a line per trial, which the same search goes on from.
-        force: begin a log that exists anew.
+        log: a file with a line per trial, from which the same search continues.
+        force: begin again where a log exists.
         seed: of folds, weights and random points.
         progress: shows how far the call is; by default a bar or lines in the log.
 

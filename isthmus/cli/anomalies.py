@@ -16,7 +16,7 @@ FLAGGED_EXIT_CODE = 4
 
 
 def _call(_console: Console, arguments: list[Any], options: dict[str, Any]) -> AnomalyResult:
-    """Add to a folder of earlier results that `-o` names, unless it is to be written anew."""
+    """Add to a folder of earlier results that `-o` names, unless it is to be written again."""
     from isthmus.api.inspection_folder import is_inspection_folder
 
     options.pop("fail_on_flagged", None)

@@ -8,8 +8,8 @@
         console.result("readable text")
         console.emit({"schema": "isthmus.train/1", "steps": 100})
 
-Files that are written beside an answer go through `save`, so that the answer is not lost with them. A command
-calls both `result` and `emit`; which of the two is printed is the user's choice.
+Files that are written in addition to an answer go through `save`, so that the answer is not lost with them. A
+command calls both `result` and `emit`; which of the two is printed is the user's choice.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Console:
         self._say(f"isthmus: {for_terminal(text)}")
 
     def result(self, text: str) -> None:
-        """Print what was asked for, on stdout; silent with `--json`."""
+        """Print the answer on stdout; silent with `--json`."""
         if not self.json and not self.silent:
             print(for_terminal_lines(text), flush=True)
 
@@ -91,7 +91,7 @@ class Console:
             print(json.dumps(to_json_value(document), allow_nan=False), flush=True)
 
     def save(self, path: str | None, write: Callable[[], object]) -> str | None:
-        """Write a file beside the answer; if that fails, the answer is still printed, and the exit code is 1.
+        """Write a file besides the answer; if that fails, the answer is still printed and the exit code is 1.
 
         Args:
             path: None writes nothing.

@@ -30,8 +30,8 @@ def command(console: Console, model: str | None, data: str | None, **options: An
     found and which extras are installed, each with a verdict. Takes a few seconds, for the speed is measured.
 
     With MODEL: what was noticeable at the end of its training (dead units, posterior collapse, over-fitting,
-    a learning rate far off, …), each with a setting to try. With DATA the model is examined anew on these
-    images; best are some that it was not trained on.
+    a learning rate far off, …), each with a setting to try. With DATA the model is examined again on these
+    images; best are images that it was not trained on.
     """
     given = {name: value for name, value in options.items() if value is not None}
     if data is None and given:

@@ -52,7 +52,7 @@ cluster_command = build_command(
 
 
 def fail_without_index(console: Console, result: SearchResult, _given: Mapping[str, Any]) -> None:
-    """An index that was asked for and could not be written: the answer is complete, and the command fails."""
+    """A requested index that could not be written: the answer is complete, and the command fails."""
     if result.index_error is not None:
         console.lose(result.index_error)
 

@@ -34,7 +34,7 @@ command = build_command(
         "settings": Override(metavar="KEY=VALUE"),
         "objectives": Override(metavar="A[,B]", type=WORDS),
         "log": Override(metavar="LOG"),
-        "force": Override(help="Begin a log that exists anew, and overwrite an output that exists."),
+        "force": Override(help="Begin again where a log exists, and overwrite an output that exists."),
     },
     aliases={"--objective": "objectives"},
     old_outputs={"--report": "FILE.html"},

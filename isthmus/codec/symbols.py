@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from isthmus.blas_threads import one_blas_thread
 from isthmus.codec.coder import TOTAL, Coder, Ints, Reader, Writer
 from isthmus.codec.container import CompressedFileError
 from isthmus.codec.context_model import ContextSums, TileLayout, build_tile_layout
@@ -32,6 +31,7 @@ from isthmus.codec.tables import (
     Band,
     Integers,
 )
+from isthmus.threads import one_blas_thread
 
 TILES_PER_BATCH = 4  # tiles that are worth walking together; each takes some 20 MB
 _MAX_MEAN = MAX_SYMBOL * MEAN_UNIT

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from isthmus.features.detection_power import measure_auroc
+from isthmus.features.planted_defects import measure_auroc
 
 GOOD_NAMES = frozenset(("good", "normal", "ok", "okay", "pass", "passed", "healthy", "clean", "intact"))
 BAD_NAMES = frozenset(("bad", "defect", "defects", "defective", "ng", "nok", "anomaly", "abnormal", "broken"))

@@ -15,7 +15,7 @@ from isthmus.images.store import ImageSet
 from isthmus.messages import Message
 from isthmus.model.attachment_check import DAMAGE, whole_number
 from isthmus.model.autoencoder import Autoencoder
-from isthmus.model.reading import read_for as read_for
+from isthmus.model.inference import read_for as read_for
 from isthmus.training.config import TrainConfig
 from isthmus.training.data import TrainingData, read_training_data
 

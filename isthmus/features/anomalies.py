@@ -1,7 +1,7 @@
 """Detectors: scores fitted to normal pictures, with the threshold that held-out normal pictures give.
 
 A detector is one score (`isthmus.features.anomaly_kinds`), or several of which the z-scores are averaged.
-What is calibrated is the score of a *picture*, whatever its size and the number of its tiles. The threshold
+The score of a *picture* is calibrated, for every size and number of tiles. The threshold
 is the order statistic of conformal prediction (Vovk et al. 2005; Bates et al. 2023) on pictures that the
 score was not fitted to: the chance that a new normal picture lies above it is at most the false-alarm rate.
 """
@@ -62,7 +62,7 @@ class Detector:
         parts: the scores.
         calibration: `(n,)` ascending scores of normal pictures that were held out of the fit.
         peaks: `(n,)` ascending highest values of the maps of these.
-        asked_rate: share of normal pictures that may be flagged, as it was asked for.
+        asked_rate: share of normal pictures that may be flagged, as requested.
         normal_images: how many pictures it was fitted to.
         facts: JSON values that travel with it: detection power, and how normal pictures look.
     """
@@ -91,7 +91,7 @@ class Detector:
 
     @property
     def false_alarms(self) -> float:
-        """The rate that the threshold stands for: as asked for, or the smallest that is possible."""
+        """The rate of the threshold: as requested, or the smallest possible."""
         return max(self.asked_rate, self.least_rate)
 
     @property

@@ -25,7 +25,7 @@ Vectors = npt.NDArray[np.float32]
 
 Labels = npt.NDArray[np.int64]
 
-DECAYS = (3e-2, 6e-3, 1e-3)  # penalty λ/2·‖W‖² beside the mean loss of images
+DECAYS = (3e-2, 6e-3, 1e-3)  # penalty λ/2·‖W‖² relative to the mean loss of images
 
 HELD_OUT_SHARE = 0.1
 

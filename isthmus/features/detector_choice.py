@@ -19,14 +19,14 @@ from torch import Tensor
 
 from isthmus.features.anomalies import Detector, Scores, average_maps, map_with_parts
 from isthmus.features.anomaly_kinds import Kind
-from isthmus.features.detection_power import (
+from isthmus.features.picture_scores import Part, Picture, PictureMap, fit_part, iter_rows, map_rows
+from isthmus.features.planted_defects import (
     MAX_PLANTED_PICTURES,
     PlantedPictures,
     measure_auroc,
     measure_row,
     planted_sizes,
 )
-from isthmus.features.picture_scores import Part, Picture, PictureMap, fit_part, iter_rows, map_rows
 from isthmus.features.power_rows import PowerRow, power_to_facts
 from isthmus.features.readout import FeatureExtractor
 from isthmus.model.autoencoder import Autoencoder

@@ -184,7 +184,7 @@ def load_index(path: str | os.PathLike[str]) -> Index:
 
 
 def load_usable(path: str | os.PathLike[str]) -> Index | None:
-    """The index at `path`; None if there is none, or a damaged one, which is made anew.
+    """The index at `path`; None if there is none, or a damaged one, which is made again.
 
     Raises:
         ModelFileError: there is another file, whose name is not that of an index: it is not to be replaced.

@@ -23,6 +23,7 @@ from isthmus.features.anomaly_kinds import KINDS_OF_TILES, Kind, Values, passes_
 from isthmus.features.readout import NUMBERS_PER_PASS, FeatureExtractor
 from isthmus.images.store import ImageSet, Pixels
 from isthmus.model.autoencoder import Autoencoder
+from isthmus.model.tensors import resize_images
 
 Heat = npt.NDArray[np.float32]
 Reading = Literal["max", "mean"]
@@ -328,9 +329,7 @@ def _whole(picture: Picture, size: tuple[int, int] | None) -> Tensor:
         if not away.all():
             pixels = np.where(away[..., None], pixels[~away].mean(0), pixels).astype(np.float32)
     tensor = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None]
-    if size is not None and tuple(tensor.shape[-2:]) != size:
-        tensor = F.interpolate(tensor, size, mode="bilinear", antialias=True, align_corners=False)
-    return tensor
+    return tensor if size is None else resize_images(tensor, size)
 
 
 def _equal_shapes(batch: list[Tensor]) -> Iterator[list[Tensor]]:

@@ -134,7 +134,7 @@ def decode_units(model: Autoencoder, units: Units, chosen: Sequence[int]) -> Ten
         `(len(chosen), C, H, W)` differences in [−1, 1], at the model's size.
 
     Raises:
-        CapabilityError: a model with skips paints nothing from the code alone.
+        CapabilityError: a model with skips cannot decode a code alone.
     """
     capabilities.check_use(model.recipe, "decode")
     sparse = model.recipe.bottleneck.is_sparse

@@ -16,7 +16,7 @@ from isthmus.images.store import ImageSet
 from isthmus.model import capabilities
 from isthmus.model.attachment_check import check_values
 from isthmus.model.autoencoder import Autoencoder
-from isthmus.model.reading import read_for
+from isthmus.model.inference import read_for
 from isthmus.model.tensors import PIXELS_PER_PASS
 
 _BATCH = 256

@@ -19,7 +19,7 @@ from isthmus.generation.sampling import to_pixels
 from isthmus.images.conform import to_dtype
 from isthmus.images.store import ImageSet, Pixels
 from isthmus.model.autoencoder import Autoencoder
-from isthmus.model.reading import read_for
+from isthmus.model.inference import read_for
 from isthmus.threads import limited
 
 

@@ -79,11 +79,11 @@ def note_bands(show: Sequence[int] | None, channels: int) -> None:
     """Log which bands of images of `channels` channels pictures show, where that is a choice.
 
     Args:
-        show: the bands that were asked for.
+        show: the requested bands.
         channels: of the images.
 
     Raises:
-        UsageError: the images do not have the bands that were asked for.
+        UsageError: the images do not have the requested bands.
     """
     bands = check_bands(show, channels)
     if channels in (1, 3) and bands is None:

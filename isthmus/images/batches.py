@@ -138,7 +138,7 @@ class Batches:
 
     def _order(self, epoch: int) -> Indices:
         if epoch not in self._orders:
-            # A running stream only goes on: orders older than the one before are never asked for again.
+            # A running stream only moves forwards: orders older than the previous one are not requested.
             self._orders = {e: order for e, order in self._orders.items() if e == epoch - 1}
             self._orders[epoch] = self._random(epoch, _EPOCH_ORDER).permutation(len(self.images))
         return self._orders[epoch]

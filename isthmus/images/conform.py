@@ -17,11 +17,18 @@ from isthmus.images.store import ImageSet, Pixels, Ragged, Skipped
 from isthmus.wording import format_count
 
 
-def joined(sets: Sequence[ImageSet], *, source: str, skipped: Sequence[Skipped] = ()) -> ImageSet:
+def joined(
+    sets: Sequence[ImageSet],
+    *,
+    source: str,
+    skipped: Sequence[Skipped] = (),
+    like: ImageSet | None = None,
+) -> ImageSet:
     """The images of at least one set, in order, all with the widest channels and sample type among them.
 
     Gray becomes colour and alpha is laid on white where channels differ; 8 bits become 16 and integers floats
-    where samples differ. Labels are kept where all sets have them, of the same classes.
+    where samples differ; with `like` all become as the images of that set. Labels are kept where all
+    sets have labels of the same classes.
 
     Raises:
         DataError: different numbers of channels, one of them above 4.
@@ -29,6 +36,8 @@ def joined(sets: Sequence[ImageSet], *, source: str, skipped: Sequence[Skipped] 
     channels = {part.channels for part in sets}
     width = channels.pop() if len(channels) == 1 else (3 if max(channels) > 2 else 1)
     dtype = np.result_type(*{part.dtype for part in sets})
+    if like is not None:
+        width, dtype = like.channels, like.dtype
     shapes = np.array(
         [(*part.image(i).shape[:2], width) for part in sets for i in range(len(part))], dtype=np.int64
     )

@@ -170,7 +170,7 @@ def _narrow(samples: Pixels, value_range: Range | None) -> Pixels:
 
 
 def _as_share(opacity: Pixels, dtype: np.dtype[Any]) -> Pixels:
-    """Alpha in the sample type of the colours beside it."""
+    """Alpha in the sample type of the colours."""
     if opacity.dtype == dtype:
         return opacity
     top = 1.0 if opacity.dtype.kind == "f" else float(np.iinfo(opacity.dtype).max)

@@ -159,7 +159,7 @@ def _blank_thumbnail(content: bytearray, reader: DirectoryReader, directory: Dir
 
 
 def read_tags(stream: IO[bytes]) -> ExifTags | None:
-    """What a TIFF file, classic or BigTIFF, says about its first picture beside the layout of its pixels."""
+    """The metadata of the first picture of a TIFF file, classic or BigTIFF."""
     try:
         reader = DirectoryReader.open(stream)
         first = reader.read(reader.first)

@@ -192,7 +192,7 @@ def _read(stream: IO[bytes], path: str | Path, most: int, max_pixels: int) -> np
     return np.frombuffer(data, dtype=np.uint8).reshape(shape)
 
 
-def labels_beside(path: str | Path) -> Path | None:
+def find_label_file(path: str | Path) -> Path | None:
     """The label file that belongs to an image file: `images-idx3` -> `labels-idx1`, gzipped or not."""
     place = Path(path)
     name = place.name.replace("images", "labels").replace("idx3", "idx1").removesuffix(".gz")
@@ -205,7 +205,9 @@ def labels_beside(path: str | Path) -> Path | None:
 def read_idx_set(
     path: str | Path, *, labels: str | Path | None = None, max_pixels: int = MAX_PIXELS
 ) -> ImageSet:
-    """Images from an idx file, labels from the file named or found beside it. Classes are the digits' names.
+    """Images from an idx file, labels from the given file or from the one next to it.
+
+    Classes are the digits' names.
 
     Raises:
         DataError: as `read_idx`; a label file instead of images; another number of labels than images.
@@ -218,7 +220,7 @@ def read_idx_set(
             path=path,
             dimensions=pixels.ndim,
         )
-    beside = labels_beside(path) if labels is None else Path(labels)
+    beside = find_label_file(path) if labels is None else Path(labels)
     numbers: npt.NDArray[np.int64] | None = None
     if beside is not None:
         label_array = read_idx(beside)

@@ -104,7 +104,7 @@ class ImageFile:
     """A file with an image's suffix: where it is, its printable path under the folder, its label or None.
 
     The label is its first folder. For a file in a tar shard `place` is the archive, `member` its place in it,
-    and the label what stands beside it there.
+    and the label the folder next to it there.
     """
 
     place: str
@@ -195,7 +195,7 @@ def list_images(folder: str | Path, *, most: int | None = None) -> Listing:
 
 
 def _note_loose(files: list[ImageFile]) -> tuple[str, ...]:
-    """What is said of images that lie beside class folders: labels are then not read at all."""
+    """The note about images next to class folders: no labels are read then."""
     loose = [file.name for file in files if file.label is None]
     classes = {file.label for file in files if file.label is not None}
     if not loose or len(classes) < 2:

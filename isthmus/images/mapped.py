@@ -15,7 +15,7 @@ from isthmus.images.cache import cache_folder, memory_bytes
 from isthmus.images.store import Pixels, Ragged
 
 BYTES_BETWEEN = 2**26  # read from a map before its pages are let go of
-READ_AROUND = 2**16  # what Linux maps in about one page that is asked for
+READ_AROUND = 2**16  # what Linux maps around one requested page
 
 
 def room(shape: tuple[int, ...], dtype: npt.DTypeLike, *, above: int | None = None) -> Pixels:

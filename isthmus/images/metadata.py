@@ -1,4 +1,4 @@
-"""What an image file holds beside its pixels: EXIF, colour profile, XMP, resolution, texts, colour space.
+"""The metadata of an image file: EXIF, colour profile, XMP, resolution, texts, colour space.
 
 All of it is kept as bytes. Only what is no longer true of pixels that were turned upright and converted is
 left out: orientation, thumbnail, and the profile of ink or CIELAB colours.
@@ -44,7 +44,7 @@ WORDS = {
 
 @dataclass(frozen=True)
 class Metadata:
-    """What is kept of a file beside its pixels.
+    """The metadata that is kept of a file.
 
     Attributes:
         exif: a block that begins with `Exif\\0\\0`.
@@ -254,7 +254,7 @@ def with_png_metadata(png: bytes, metadata: Metadata) -> bytes:
     if metadata.exif:
         chunks.append((b"eXIf", metadata.exif.removeprefix(PREFIX)))
     if metadata.xmp:
-        chunks.append(text_chunk(_XMP_KEYWORD, metadata.xmp.decode("utf-8", "replace")))
+        chunks.append(text_chunk(_XMP_KEYWORD.decode(), metadata.xmp.decode("utf-8", "replace")))
     chunks += metadata.texts
     if metadata.comment:
         chunks.append(text_chunk("Comment", metadata.comment.decode("utf-8", "replace")))

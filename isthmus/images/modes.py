@@ -107,7 +107,7 @@ def _mapped(image: Image.Image, alpha: Alpha, value_range: Range, bounds: Range)
     pixels = pixels_of(image, alpha="keep")
     if not is_transparent(image):
         return to_samples(pixels, value_range)
-    # Alpha is a share, whatever the samples beside it stand for.
+    # Alpha is a share, independent of the range of the other samples.
     opacity = pixels[..., -1:].astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
     both = np.concatenate([to_samples(pixels[..., :-1], value_range), opacity], axis=2)
     return composite(both) if alpha == "composite" else both

@@ -70,7 +70,7 @@ def choose_keys(keys: Sequence[str], part: str, path: str) -> NpzKeys:
     """The arrays to read, of those that a file holds.
 
     Args:
-        part: the one that is asked for; "" for the training part, or the only one.
+        part: the requested one; "" for the training part, or the only one.
 
     Raises:
         DataError: none of them is known to be images, or there is no such part.

@@ -77,7 +77,7 @@ _SUFFIXES_BY_KIND = (
 )
 SUFFIXES = frozenset(suffix for kind in _SUFFIXES_BY_KIND for suffix in kind)
 MAX_PIXELS = 512_000_000
-SMALL_BYTES = 2**16  # a file of more costs little to open beside what its pixels cost
+SMALL_BYTES = 2**16  # the cost of opening a larger file is small compared with its pixels
 # A named pipe must neither be waited for nor become the process's terminal; Windows has a text mode.
 _FLAGS = sum(getattr(os, name, 0) for name in ("O_RDONLY", "O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"))
 
@@ -160,7 +160,7 @@ def opened(
 
 @contextmanager
 def naming_faults(path: Source, max_pixels: int) -> Iterator[None]:
-    """Within, Pillow's limits are set, and whatever fails is raised as an error of this file.
+    """Within, Pillow's limits are set, and every failure is raised as an error of this file.
 
     Raises:
         ImageFileError: see `opened`.
@@ -200,7 +200,7 @@ def check_size(image: Image.Image | DeepImage, max_pixels: int) -> None:
 
 
 def identify(stream: IO[bytes], max_pixels: int, bands: bool, page: int = 0) -> Image.Image | DeepImage:
-    """The image that an open file holds, not decoded yet; errors are whatever the decoders raise.
+    """The image that an open file holds, not decoded yet; errors are those of the decoders.
 
     Args:
         page: of a file with several, its place in the file.

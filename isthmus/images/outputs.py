@@ -142,8 +142,8 @@ def contact_sheet(pixels: Pixels, columns: int | None = None, *, scale: int | No
     return _enlarged_grid(list(pixels), columns, scale)
 
 
-def beside(first: Pixels, second: Pixels, scale: int | None = None) -> Pixels:
-    """Two images `(H, W, C)` of one size beside each other, as on `contact_sheet`, of any sample types."""
+def place_side_by_side(first: Pixels, second: Pixels, scale: int | None = None) -> Pixels:
+    """Two images `(H, W, C)` of one size side by side, as on `contact_sheet`, of any sample types."""
     return _enlarged_grid([first, second], 2, scale)
 
 

@@ -21,7 +21,7 @@ from isthmus.images.sample_range import UNIT, Range
 from isthmus.images.store import Pixels
 from isthmus.images.tiff_bands import count_pages, find_pictures, is_tiff
 from isthmus.images.tiff_writing import encode_tiff
-from isthmus.images.write import as_pillow, encode_image, writer_of
+from isthmus.images.write import as_pillow, encode_image, encoder_error, writer_of
 
 MILLISECONDS = 100  # that a frame is shown, where the file does not say it
 _ANIMATED = ("GIF", "WEBP", "PNG")
@@ -137,13 +137,7 @@ def encode_pages(
     except OutputError:
         raise
     except Exception as error:  # encoders refuse by many types
-        raise OutputError(
-            "cannot write {name} as {kind}: {reason}",
-            id="output.encoder",
-            name=name,
-            kind=kind,
-            reason=" ".join(str(error).split()),
-        ) from None
+        raise encoder_error(name, kind, error) from None
 
 
 def _list_pictures(stream: IO[bytes], max_pixels: int) -> tuple[list[int], Any, bool, int]:

@@ -81,7 +81,7 @@ def into_cache(
     skipped: tuple[Skipped, ...],
     notes: tuple[str, ...],
 ) -> Decoded:
-    """As `into_memory`, into `entry`.pixels; `skipped` and `notes` so far are remembered beside it.
+    """As `into_memory`, into `entry`.pixels; `skipped` and `notes` so far are stored next to it.
 
     `entry` is named PLACE-STATE: earlier states of the same place are removed, for nobody asks for them again
     and they may be as large as the disk.
@@ -127,8 +127,8 @@ def into_cache(
 
 def from_cache(entry: Path) -> tuple[Decoded, tuple[str, ...]] | None:
     """An earlier run's pixels as a memory map, and the names of its files; None without a complete one."""
-    # NumPy and zipfile raise nearly every type on damaged files, EOFError on empty ones; whatever is wrong
-    # with a cached file, it is made anew.
+    # NumPy and zipfile raise nearly every type on damaged files, EOFError on empty ones; on any fault of a
+    # cached file it is made again.
     with suppress(Exception):
         with _index_file(entry).open("rb") as stream, np.load(stream, allow_pickle=False) as index:
             rows, shapes, dtype = index["kept"], index["shapes"], index["dtype"].dtype

@@ -160,7 +160,7 @@ def _samples(shard: Path, skipped: list[Skipped]) -> Iterator[ImageFile]:
 
 
 class _Limited:
-    """An archive as `tarfile` reads it: headers only, so no read is long, whatever a header says."""
+    """An archive as `tarfile` reads it: headers only, so that no header can cause a long read."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream

@@ -113,7 +113,7 @@ def open_bands(stream: IO[bytes], max_pixels: int, index: int = 0, *, bands: boo
         UnreadablePixelsError: more than 64 channels, volumes, samples or colours that are not read, or not in
             one piece.
         Image.DecompressionBombError: more than `max_pixels`.
-        Exception: whatever tifffile raises on a damaged file.
+        Exception: any error of tifffile on a damaged file.
     """
     from tifffile import TiffFile
 

@@ -99,13 +99,18 @@ def encode_image(
     try:
         return _encode(samples, kind, options, metadata_written)
     except Exception as error:  # encoders refuse by many types: too large a side, a mode, broken metadata
-        raise OutputError(
-            "cannot write {name} as {kind}: {reason}",
-            id="output.encoder",
-            name=name,
-            kind=kind,
-            reason=" ".join(str(error).split()),
-        ) from None
+        raise encoder_error(name, kind, error) from None
+
+
+def encoder_error(name: str | Path, kind: str, error: Exception) -> OutputError:
+    """The error of an encoder that does not take these samples, options or metadata."""
+    return OutputError(
+        "cannot write {name} as {kind}: {reason}",
+        id="output.encoder",
+        name=name,
+        kind=kind,
+        reason=" ".join(str(error).split()),
+    )
 
 
 def writer_of(name: str | Path) -> tuple[str, dict[str, Any]]:

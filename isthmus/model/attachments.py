@@ -3,7 +3,7 @@
     attach("photos.safetensors", "prior/flow", tensors, {"steps": 3000})
     found = attached(load("photos.safetensors"), "prior/flow")
 
-`encode` and `decode` never depend on one. In a file, only the attachment is written anew: the network's own
+`encode` and `decode` never depend on one. In a file, only the attachment is rewritten: the network's own
 tensors keep every bit, also where they are stored in 16 bits.
 """
 

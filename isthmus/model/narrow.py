@@ -27,7 +27,7 @@ def narrowed(tensors: dict[str, Tensor], bits: Bits) -> dict[str, Tensor]:
         else:
             largest = tensor.abs().flatten(1).amax(1).float()
             step = torch.where(largest > 0, largest / 127, 1.0)
-            stored[name] = (tensor.float() / _beside(step, tensor)).round().to(torch.int8)
+            stored[name] = (tensor.float() / _match_axes(step, tensor)).round().to(torch.int8)
             stored[name + STEP] = step
     return stored
 
@@ -47,12 +47,12 @@ def widened(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
             continue
         step = tensors.get(name + STEP)
         if step is not None:
-            restored[name] = tensor.float() * _beside(step.float(), tensor)
+            restored[name] = tensor.float() * _match_axes(step.float(), tensor)
         else:
             short = tensor.is_floating_point() and tensor.element_size() == 2
             restored[name] = tensor.float() if short else tensor
     return restored
 
 
-def _beside(step: Tensor, tensor: Tensor) -> Tensor:
+def _match_axes(step: Tensor, tensor: Tensor) -> Tensor:
     return step.view(-1, *(1,) * (tensor.ndim - 1))

@@ -42,7 +42,7 @@ class Latent:
 
     Attributes:
         values: `(N, C)` or `(N, C, h, w)`, what the decoder reads.
-        parts: what the bottleneck's penalty needs besides, e.g. `mean` and `log_variance`.
+        parts: further inputs of the bottleneck's penalty, e.g. `mean` and `log_variance`.
         image_weight, code_weight: `(N,)` what each image's error and its code count in the objective, where
             the bottleneck trades the two image by image; None where all count 1.
     """

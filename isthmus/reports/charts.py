@@ -172,7 +172,7 @@ def draw_confusion(counts: npt.NDArray[np.int64], classes: Sequence[str], *, sca
     side = min(12.0, 2.0 + 0.42 * len(classes))
     figure, axes = _chart(side + 0.6, side)
     axes.grid(False)
-    # Roots, so that rare mistakes are seen beside what is nearly always right.
+    # Roots, so that rare mistakes are visible next to the many correct ones.
     axes.imshow(np.sqrt(share), cmap="Blues", vmin=0, vmax=1)
     names = [for_drawing(name, most=40) for name in classes]
     axes.set_xticks(range(len(classes)), names, rotation=90)

@@ -48,7 +48,7 @@ class OverlayItem:
 
 
 def draw_overlay(item: OverlayItem, low: float, high: float, scale: int | None = None) -> bytes:
-    """A PNG: the picture, beside it the same with heat and contour, a colour scale and the caption.
+    """A PNG: the picture, next to it the same with heat and contour, a colour scale and the caption.
 
     Args:
         low, high: of the colour scale: at `low` and below the picture is gray.

@@ -113,7 +113,7 @@ def check_strength(strength: float) -> None:
 
 def check_channels(image: Any, network: Autoencoder | None) -> None:
     """Raises:
-    UsageError: the network that was asked for restores images of other channels.
+    UsageError: the chosen network restores images of other channels.
     """
     channels = channels_of(colour_of(image))
     if network is None and channels not in (1, 3):
@@ -150,7 +150,7 @@ def _plan(
 
 
 def _is_blind(network: Autoencoder | None) -> bool:
-    """Whether a network that was asked for is given no level, so that it removes more than noise."""
+    """Whether a chosen network gets no noise level, so that it removes more than noise."""
     return network is not None and network.recipe.corruption.noise_range is None
 
 

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Progress:
-    """What a listener is told, at most about twice a second and after each validation.
+    """The progress that a listener receives, at most about twice a second and after each validation.
 
     Attributes:
-        step, steps: taken, and planned so far: a training in minutes plans anew after each validation.
+        step, steps: taken, and planned so far: a training in minutes is planned again after each validation.
         share: of the training that is done, from 0 to 1.
         findings: those that this validation is the first to show.
     """

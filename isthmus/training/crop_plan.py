@@ -43,7 +43,7 @@ def plan_crops(images: ImageSet, recipe: Recipe, config: TrainConfig) -> CropPla
     """Choose code, size and crop from the data.
 
     Raises:
-        DataError: the images are smaller than the crop that was asked for can use.
+        DataError: the images are smaller than the requested crop.
     """
     notes: list[str] = []
     smallest, largest = side_range(images)
@@ -176,8 +176,8 @@ def choose_short_batch(
 ) -> tuple[int, str] | None:
     """A smaller batch, and what to say, where `batch` leaves a length in epochs fewer than 300 steps.
 
-    Few steps on few images learn next to nothing, whatever the batch; as many images in smaller batches do.
-    None where the batch or the number of steps was asked for, and where every step takes all images.
+    Few steps on few images learn next to nothing with any batch size; as many images in smaller batches do.
+    None where the batch or the number of steps was given, and where every step takes all images.
     """
     optimiser, epochs = crops.recipe.optimiser, epochs_of(config, crops.recipe)
     if epochs is None or optimiser.batch is not None or optimiser.takes_all_images:

@@ -26,7 +26,7 @@ from isthmus.training.players import Learner, LocalGradients, Logged
 from isthmus.training.privacy import PrivacyPlan
 
 MAX_GRADIENT_NUMBERS = 2**24  # numbers in the gradients of all images that are held at one time
-_COINS, _NOISE, _DRAWS = 4, 5, 6  # streams of Philox beside those of `images.batches`
+_COINS, _NOISE, _DRAWS = 4, 5, 6  # streams of Philox, besides those of `images.batches`
 
 Losses = dict[str, Tensor]
 

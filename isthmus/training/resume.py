@@ -1,4 +1,4 @@
-"""What a resumed training may be asked for: a longer length, and nothing else that it did not begin with."""
+"""Checks of a resumed training: only its length may differ from the request that it began with."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from isthmus.wording import format_count
 
 @dataclass(frozen=True, kw_only=True)
 class TrainRecord:
-    """What a resumed training must know besides its plan: what was asked, and of which images.
+    """The request of a training and the fingerprints of its images, stored for resuming.
 
     Attributes:
         recipe: with every choice that depends on the images.
-        config: what was asked for.
+        config: the request.
         source, fingerprint: of the images to train on; held_out: fingerprint of those to validate on.
         threads: that the training began with.
     """

@@ -22,7 +22,7 @@ from isthmus.model.loading import ModelLike
 from isthmus.model.recipe import Recipe
 from isthmus.model.recipes import resolve_recipe
 from isthmus.outputs import check_output, path_exists
-from isthmus.training import checkpoint as checkpoints
+from isthmus.training import state as checkpoints
 from isthmus.training.callbacks import check_callbacks, stop_on_signal
 from isthmus.training.config import TrainConfig
 from isthmus.training.diagnosis.diagnose import findings
@@ -136,7 +136,7 @@ def _claim_output(
     out: str | os.PathLike[str], lock: contextlib.ExitStack, *, resume: bool, force: bool
 ) -> None:
     """Refuse an output that exists, or that another process is training."""
-    # The state lies beside the model, and the model is written twice: a device or pipe will not do.
+    # The state is next to the model, and the model is written twice: a device or pipe will not do.
     check_output(out, force=force or resume, stream=False)
     if not force and not resume and path_exists(checkpoints.resume_path(out)):
         with exclusive(out):  # one that still runs is said to run, not to be unfinished
@@ -158,7 +158,7 @@ def _fit(
     *,
     is_new: bool,
 ) -> bool:
-    """Train to the end or to an interrupt, with the state beside the model in `out`. True at the end."""
+    """Train to the end or to an interrupt, with the state next to the model in `out`. True at the end."""
     state_file = checkpoints.resume_path(out) if out is not None and group.is_first else None
 
     def save() -> None:

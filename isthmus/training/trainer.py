@@ -38,7 +38,6 @@ from isthmus.training.callbacks import (
     emit,
     listens_to,
 )
-from isthmus.training.checkpoint import Checkpoint
 from isthmus.training.data import TrainingData
 from isthmus.training.diagnosis.finding import Finding
 from isthmus.training.losses import LossRecorder, evaluate_objective
@@ -47,6 +46,7 @@ from isthmus.training.plan import TrainPlan
 from isthmus.training.players import GradientStrategy, Learner, LocalGradients, Logged, step_seed
 from isthmus.training.schedule import Schedule, rate_at
 from isthmus.training.state import (
+    Checkpoint,
     TrainState,
     collect_tensors,
     load_tensors,
@@ -250,7 +250,7 @@ class Trainer:
     # ------------------------------------------------------------ state on disk
 
     def state_dict(self) -> Checkpoint:
-        """Everything needed to go on, besides the plan and the record of the images."""
+        """Everything needed to continue, besides the plan and the record of the images."""
         tensors = collect_tensors(
             self.learner.module, self.average, self.best, self.recorder.sums, self.players, self.optimisers
         )

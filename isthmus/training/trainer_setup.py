@@ -1,10 +1,16 @@
 """A trainer that is ready for its first step, or for the next one of a training that was interrupted.
 
 config, recipe -> read_training_data -> make_plan -> build_for_images -> Trainer
+
+How long a step of a training takes on this machine: for lengths in minutes, and for `plan_training`.
+
+Steps are taken with a copy of the model, so that what is trained depends on the seed alone.
 """
 
 from __future__ import annotations
 
+import copy
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,22 +32,69 @@ from isthmus.model.initialisation import (
 )
 from isthmus.model.loading import ModelLike
 from isthmus.model.recipe import Recipe
-from isthmus.training import checkpoint as checkpoints
+from isthmus.training import state as checkpoints
 from isthmus.training.callbacks import Callback, Listener
 from isthmus.training.config import TrainConfig
 from isthmus.training.data import TrainingData, check_same_data, read_training_data
 from isthmus.training.data_parallel import DataParallel
 from isthmus.training.diagnosis.diagnose import early_findings
 from isthmus.training.distributed import SINGLE_PROCESS, ProcessGroup
-from isthmus.training.plan import TrainPlan, make_plan, with_minutes
+from isthmus.training.plan import TrainPlan, make_plan, with_length, with_minutes
 from isthmus.training.players import AutoencoderLearner, GradientStrategy, LocalGradients
 from isthmus.training.privacy import check_extra, check_private
 from isthmus.training.private_gradients import PrivateGradients
 from isthmus.training.resume import TrainRecord, check_request, extend
 from isthmus.training.stopwatch import Clock, monotonic
-from isthmus.training.timing import time_step
 from isthmus.training.trainer import Trainer
 from isthmus.wording import format_count
+
+SECONDS = 1.5  # of measuring
+BUDGET_SHARE = 0.03  # of a training's time that measuring takes at most, as far as steps are short enough
+MAX_STEPS = 100
+
+
+def time_step(
+    model: Autoencoder,
+    data: TrainingData,
+    plan: TrainPlan,
+    config: TrainConfig,
+    *,
+    processes: int = 1,
+    clock: Clock = monotonic,
+) -> float:
+    """Mean seconds of the steps of a plan, after one step of warming up.
+
+    Args:
+        processes: that share a step; each measures its part, at the same time as the others.
+    """
+    limit = math.inf if plan.minutes is None else BUDGET_SHARE * 60 * plan.minutes
+    single = with_length(plan, max(1, plan.steps), model.recipe, config, data)
+    single = replace(single, batch=max(1, plan.batch // processes), minutes=None)
+    learner = AutoencoderLearner(copy.deepcopy(model))
+    private = single.privacy
+    strategy = None
+    if private is not None:
+        strategy = PrivateGradients(learner, private, count=len(data.train), batch=single.batch)
+    trainer = Trainer(learner, TrainingData(data.train), single, strategy=strategy)
+    began = clock()
+    first = _time_one(trainer, clock)
+    if first > limit:
+        return first
+    times: list[float] = []
+    end = clock() + min(SECONDS, limit)
+    while not times or (
+        clock() < began + limit and (len(times) < 3 or (clock() < end and len(times) < MAX_STEPS))
+    ):
+        times.append(_time_one(trainer, clock))
+    return sum(times) / len(times)
+
+
+def _time_one(trainer: Trainer, clock: Clock) -> float:
+    start = clock()
+    trainer.train_step()
+    if next(trainer.learner.module.parameters()).device.type != "cpu":
+        torch.accelerator.synchronize()  # a step has only been handed over until then
+    return clock() - start
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from isthmus.evaluation.detection import MaskComparison, average_precision, list_good_classes, measure_labels
 from isthmus.features.anomalies import Detector, map_with, read_detector, store_detector
 from isthmus.features.anomaly_kinds import Kind
-from isthmus.features.detection_power import measure_auroc, planted_sizes
 from isthmus.features.detector_choice import (
     FOLDS,
     MAX_CROSS_FITTED,
@@ -25,7 +24,7 @@ from isthmus.features.detector_choice import (
 from isthmus.features.marked_regions import find_boxes, mark_pixels
 from isthmus.features.picture_looks import find_near_copies, list_differences, looks_to_facts, measure_look
 from isthmus.features.picture_scores import Part, Picture, assemble, map_pictures, shrink_pixels
-from isthmus.features.planted_defects import CONTRAST, PlantedKind, plant_defect
+from isthmus.features.planted_defects import CONTRAST, PlantedKind, measure_auroc, plant_defect, planted_sizes
 from isthmus.features.power_rows import (
     PowerRow,
     describe_power,

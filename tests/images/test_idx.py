@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from isthmus.errors import DataError
-from isthmus.images.idx import is_idx, labels_beside, read_idx, read_idx_set, write_idx
+from isthmus.images.idx import find_label_file, is_idx, read_idx, read_idx_set, write_idx
 
 
 def header(*sizes: int, kind: int = 8) -> bytes:
@@ -96,7 +96,7 @@ def test_damaged_gzip_is_a_data_error(tmp_path: Path) -> None:
 def test_labels_are_found_beside(tmp_path: Path, suffix: str, form: str) -> None:
     images = tmp_path / form.format("images-idx3")
     write_idx(images, np.arange(12, dtype=np.uint8).reshape(3, 2, 2))
-    assert labels_beside(images) is None
+    assert find_label_file(images) is None
     assert read_idx_set(images).labels is None
     write_idx(tmp_path / (form.format("labels-idx1") + suffix), np.array([2, 0, 2], np.uint8))
     found = read_idx_set(images)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 import isthmus
 from isthmus.errors import Stopped
 from isthmus.model.axes import Optimiser
-from isthmus.training import checkpoint
+from isthmus.training import state as states
 from isthmus.training.budget import Budget
 from isthmus.training.callbacks import Progress
 from isthmus.training.schedule import Schedule, rate_at
@@ -288,7 +288,7 @@ def test_stopped_and_resumed_in_minutes_is_bit_for_bit_the_same(
                 timed(out, recipe=recipe, minutes=0.25, clock=Clock())
             else:
                 run_training(pictures(), out=out, resume=True, clock=Clock())
-    state = checkpoint.load(checkpoint.resume_path(out)).facts["state"]
+    state = states.load(states.resume_path(out)).facts["state"]
     assert state["step"] == 28
     assert len(state["knots"]) > 2
     stop_after(monkeypatch, None)
@@ -307,13 +307,13 @@ def test_a_state_of_version_0_1_keeps_its_fixed_number_of_steps(
     with pytest.raises(Stopped):
         run_training(pictures(), recipe=small("dense"), out=out, steps=9, precision="float32")
     stop_after(monkeypatch, None)
-    path = checkpoint.resume_path(out)
-    saved = checkpoint.load(path)
+    path = states.resume_path(out)
+    saved = states.load(path)
     for place, keys in (("state", ("knots", "budget")), ("settled", ("minutes",))):
         for key in keys:
             del saved.facts[place][key]
     saved.facts["options"] |= {"steps": None, "minutes": 5.0}  # planned once, before the first step
-    checkpoint.save(path, saved)
+    states.save(path, saved)
     summary = run_training(pictures(), out=out, resume=True).summary
     assert (summary["steps"], summary["knots"]) == (9, [[0, 0.0], [9, 1.0]])
 

@@ -18,7 +18,7 @@ import torch.distributed as dist
 import isthmus
 from isthmus.errors import Stopped
 from isthmus.model.autoencoder import Autoencoder
-from isthmus.training import checkpoint
+from isthmus.training import state as states
 from isthmus.training.data_parallel import SharedDraws
 
 from .cases import pictures, run_training, stop_after
@@ -95,7 +95,7 @@ def test_what_one_process_began_two_can_finish(folder: Path) -> None:
     finished = isthmus.load(folder / "begun.safetensors")
     straight = isthmus.load(folder / "together/conv.safetensors")
     assert difference(finished, straight) < 1e-5
-    assert not checkpoint.resume_path(folder / "begun.safetensors").exists()
+    assert not states.resume_path(folder / "begun.safetensors").exists()
 
 
 def test_what_cannot_work_is_said_by_one_process(folder: Path) -> None:
@@ -134,7 +134,7 @@ def test_a_killed_process_leaves_one_line_and_a_state_that_another_count_resumes
     words = ["train", str(data), "--recipe", "dense", "--code", "8", "--precision", "float32"]
     words += ["--steps", "1000000", "-o", str(out)]
     run = torchrun(2, "-m", "isthmus", *words, folder=tmp_path)
-    state = checkpoint.resume_path(out)
+    state = states.resume_path(out)
     try:
         worker = victim(run)
         os.kill(worker, signal.SIGKILL)
@@ -149,13 +149,13 @@ def test_a_killed_process_leaves_one_line_and_a_state_that_another_count_resumes
         r"one of 2 processes was lost after step (\d+) of 1000000; the state is saved", lines[0]
     )
     assert found is not None, err
-    saved = checkpoint.load(state)
+    saved = states.load(state)
     assert saved.facts["state"]["step"] == int(found[1]) > 0
     with pytest.MonkeyPatch.context() as patch:
         stop_after(patch, 3)
         with pytest.raises(Stopped):  # one process goes on
             run_training(str(data), out=out, resume=True)
-    assert checkpoint.load(state).facts["state"]["step"] == int(found[1]) + 3
+    assert states.load(state).facts["state"]["step"] == int(found[1]) + 3
 
 
 def victim(run: subprocess.Popen[str]) -> int:

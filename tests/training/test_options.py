@@ -18,8 +18,8 @@ from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.recipes import resolve_recipe
 from isthmus.training.config import TrainConfig
 from isthmus.training.plan import TrainPlan
-from isthmus.training.timing import time_step
 from isthmus.training.trainer import Trainer
+from isthmus.training.trainer_setup import time_step
 
 from .cases import mixed_sizes, open_training, pictures, run_training, small, train
 
@@ -173,7 +173,7 @@ def test_a_length_in_minutes_is_planned_and_said(monkeypatch: pytest.MonkeyPatch
 
 def test_measuring_changes_nothing_that_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("isthmus.training.trainer_setup.time_step", time_step)  # not that of conftest.py
-    monkeypatch.setattr("isthmus.training.timing.SECONDS", 0)
+    monkeypatch.setattr("isthmus.training.trainer_setup.SECONDS", 0)
     timed = ready(pictures(), steps=None, minutes=0.01)
     untimed = ready(pictures(), steps=400)  # fewer would begin as a short training does
     first, second = timed.learner.module.state_dict(), untimed.learner.module.state_dict()

@@ -13,7 +13,7 @@ import pytest
 import isthmus
 from isthmus.errors import BusyError, OutputError, ProcessError, Stopped
 from isthmus.training.callbacks import stop_on_signal
-from isthmus.training.checkpoint import resume_path
+from isthmus.training.state import resume_path
 
 from .cases import run_training
 

@@ -20,7 +20,7 @@ from isthmus.errors import DataError, ModelFileError, OutputError, Stopped, Usag
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.recipe import Recipe
 from isthmus.model.recipes import RECIPES
-from isthmus.training import checkpoint
+from isthmus.training import state as states
 
 from .cases import labelled, mixed_sizes, pictures, run_training, small, stop_after, train
 
@@ -60,7 +60,7 @@ def until(
     try:
         return run_training(data, out=out, resume=True) if resume else train(data, out=out, **how)
     except Stopped as stopped:
-        assert stopped.resume_file == str(checkpoint.resume_path(out))
+        assert stopped.resume_file == str(states.resume_path(out))
         return None
 
 
@@ -80,10 +80,10 @@ def test_stopped_and_resumed_is_bit_for_bit_the_same(
     straight, broken = tmp_path / "straight.safetensors", tmp_path / "broken.safetensors"
     until(7, monkeypatch, data, straight, resume=False, **how)
     until(3, monkeypatch, data, broken, resume=False, **how)
-    assert checkpoint.load(checkpoint.resume_path(broken)).facts["state"]["step"] == 3
+    assert states.load(states.resume_path(broken)).facts["state"]["step"] == 3
     until(4, monkeypatch, data, broken, resume=True)
 
-    one, two = (checkpoint.load(checkpoint.resume_path(path)) for path in (straight, broken))
+    one, two = (states.load(states.resume_path(path)) for path in (straight, broken))
     assert one.facts["state"]["step"] == 7
     assert without_clock(one.facts) == without_clock(two.facts)
     assert set(one.tensors) == set(two.tensors)
@@ -103,7 +103,7 @@ def test_stopped_and_resumed_is_bit_for_bit_the_same(
         assert torch.equal(value, ended.state_dict()[key]), key
     loaded = isthmus.load(broken).state_dict()
     assert all(torch.equal(value, loaded[key]) for key, value in ended.state_dict().items())
-    assert not checkpoint.resume_path(broken).exists()
+    assert not states.resume_path(broken).exists()
 
 
 def test_moments_stay_in_the_layout_of_their_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,7 +172,7 @@ def test_an_unfinished_training_is_not_overwritten_by_chance(unfinished: Path) -
     assert "force begins again" in caught.value.message
     anew = train(pictures(), small("dense"), out=unfinished, force=True, seed=5)
     assert anew.summary["settled"]["seed"] == 5
-    assert not checkpoint.resume_path(unfinished).exists()
+    assert not states.resume_path(unfinished).exists()
 
 
 def test_force_also_does_away_with_the_older_state_at_once(
@@ -184,7 +184,7 @@ def test_force_also_does_away_with_the_older_state_at_once(
     )
     with pytest.raises(MemoryError):
         train(pictures(), small("dense"), out=unfinished, force=True, seed=5)
-    facts = checkpoint.load(checkpoint.resume_path(unfinished)).facts
+    facts = states.load(states.resume_path(unfinished)).facts
     assert facts["settled"]["seed"] == 5
     assert facts["state"]["step"] == 0
 
@@ -193,8 +193,8 @@ def test_force_also_does_away_with_the_older_state_at_once(
     "damage", ["cut", "no recipe", "no state", "other recipe", "future", "a model", "junk"]
 )
 def test_a_damaged_state_gives_one_line(unfinished: Path, damage: str) -> None:
-    path = checkpoint.resume_path(unfinished)
-    saved = checkpoint.load(path)
+    path = states.resume_path(unfinished)
+    saved = states.load(path)
     facts = json.loads(json.dumps(saved.facts))
     if damage == "cut":
         path.write_bytes(path.read_bytes()[:-5])
@@ -206,14 +206,14 @@ def test_a_damaged_state_gives_one_line(unfinished: Path, damage: str) -> None:
         build(small("dense"), channels=1, size=(12, 12)).save(path)
     else:
         if damage == "future":
-            checkpoint.FORMAT, keep = 9, checkpoint.FORMAT
+            states.FORMAT, keep = 9, states.FORMAT
         elif damage == "other recipe":
             facts["recipe"] = small("dense", "backbone.width=25").to_dict()
         else:
             facts.pop(damage.removeprefix("no "))
-        checkpoint.save(path, checkpoint.Checkpoint(facts, saved.tensors))
+        states.save(path, states.Checkpoint(facts, saved.tensors))
         if damage == "future":
-            checkpoint.FORMAT = keep
+            states.FORMAT = keep
     with pytest.raises(ModelFileError) as caught:
         run_training(pictures(), out=unfinished, resume=True)
     assert "\n" not in caught.value.message
@@ -231,11 +231,11 @@ def test_a_damaged_state_gives_one_line(unfinished: Path, damage: str) -> None:
     ],
 )
 def test_a_counter_of_another_type_gives_one_line(unfinished: Path, counter: str, value: object) -> None:
-    path = checkpoint.resume_path(unfinished)
-    saved = checkpoint.load(path)
+    path = states.resume_path(unfinished)
+    saved = states.load(path)
     facts = json.loads(json.dumps(saved.facts))
     facts["state"][counter] = value
-    checkpoint.save(path, checkpoint.Checkpoint(facts, saved.tensors))
+    states.save(path, states.Checkpoint(facts, saved.tensors))
     with pytest.raises(ModelFileError, match="does not fit this training"):
         run_training(pictures(), out=unfinished, resume=True)
 
@@ -261,7 +261,7 @@ def test_killed_and_resumed_is_bit_for_bit_the_uninterrupted_training(tmp_path: 
     recipe, data = small("variational"), pictures()
     np.save(tmp_path / "data.npy", data)
     out = tmp_path / "m.safetensors"
-    state = checkpoint.resume_path(out)
+    state = states.resume_path(out)
     words = [sys.executable, "-c", CHILD, str(tmp_path / "data.npy"), str(out), json.dumps(recipe.to_dict())]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
@@ -273,7 +273,7 @@ def test_killed_and_resumed_is_bit_for_bit_the_uninterrupted_training(tmp_path: 
         errors = child.communicate()[1]
     assert child.returncode != 0, errors
     assert not out.exists()
-    step = checkpoint.load(state).facts["state"]["step"]
+    step = states.load(state).facts["state"]["step"]
     assert 5 <= step < 200
     resumed = run_training(np.load(tmp_path / "data.npy"), out=out, resume=True)
     straight = train(data, recipe, steps=200, patience=0)
@@ -290,7 +290,7 @@ def test_the_first_signal_stops_after_the_step_with_the_state_saved(tmp_path: Pa
     with pytest.raises(Stopped) as caught:
         train(pictures(), small("dense"), out=out, listener=lambda _: os.kill(os.getpid(), number))
     assert signal.getsignal(number) is before
-    saved = checkpoint.load(checkpoint.resume_path(out)).facts["state"]["step"]
+    saved = states.load(states.resume_path(out)).facts["state"]["step"]
     assert caught.value.step == saved < 10
     assert caught.value.exit_code == 130
     assert run_training(pictures(), out=out, resume=True).summary["steps"] == 10

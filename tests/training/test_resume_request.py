@@ -10,7 +10,7 @@ import torch
 
 import isthmus
 from isthmus.errors import Stopped, UsageError
-from isthmus.training import checkpoint
+from isthmus.training import state
 
 from .cases import pictures, run_training, small, stop_after, train
 from .test_budget import Clock
@@ -73,7 +73,7 @@ def test_more_minutes_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(Stopped):
         run_training(pictures(), recipe=RECIPE, out=out, clock=Clock(), **length)
     stop_after(monkeypatch, None)
-    saved = checkpoint.load(checkpoint.resume_path(out)).facts["state"]
+    saved = state.load(state.resume_path(out)).facts["state"]
     summary = resume(out, minutes=0.5, clock=Clock()).summary
     assert 26 <= summary["seconds"] <= 30
     before = [knot for knot in saved["knots"] if knot[0] < 11]
@@ -101,14 +101,14 @@ def test_more_minutes_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_a_request_that_differs_is_refused_with_its_field(
     unfinished: Path, request_: dict[str, Any], field: str
 ) -> None:
-    before = checkpoint.resume_path(unfinished).read_bytes()
+    before = state.resume_path(unfinished).read_bytes()
     with pytest.raises(UsageError) as caught:
         resume(unfinished, **request_)
     assert field in caught.value.message
     assert caught.value.id.startswith("training.resume-")
     fields = caught.value.fields
     assert fields.get("field", fields.get("name")) == field.partition("=")[0]
-    assert checkpoint.resume_path(unfinished).read_bytes() == before
+    assert state.resume_path(unfinished).read_bytes() == before
 
 
 def test_the_request_that_began_it_may_be_repeated(unfinished: Path) -> None:

@@ -18,7 +18,7 @@ from isthmus.images.store import ImageSet
 from isthmus.model import axes
 from isthmus.model.autoencoder import Attachment, Autoencoder
 from isthmus.model.recipes import RECIPES
-from isthmus.training import checkpoint
+from isthmus.training import state
 from isthmus.training.callbacks import Progress
 from isthmus.training.data import TrainingData
 from isthmus.training.losses import DivergedError
@@ -204,7 +204,7 @@ def test_a_diverged_training_says_what_to_try_and_leaves_no_state(tmp_path: Path
         train(pictures(), recipe, out=out, steps=200, checkpoint_seconds=0)
     assert caught.value.hint == Hint.add(settings=("optimiser.rate=2.5e+11",))
     assert not out.exists()
-    assert not checkpoint.resume_path(out).exists()
+    assert not state.resume_path(out).exists()
 
 
 # ------------------------------------------------------------ full-batch descent

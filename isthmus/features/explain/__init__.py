@@ -1,1 +1,1 @@
-"""What each unit of a code sees, what it paints, and how far the maps that say so can be believed."""
+"""What each unit of a code depends on, what it changes in the image, and how reliable these maps are."""

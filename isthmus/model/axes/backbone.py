@@ -85,7 +85,7 @@ class Conv(Backbone):
     )
     refines: bool = setting(
         False,
-        "show what the cosine path paints to the decoder's last stage; the stages only correct that path",
+        "give the output of the cosine path to the decoder's last stage; the stages only correct that path",
     )
     encoder: Literal["stages", "linear"] = setting(
         "stages", "linear: the encoder of a grid code is its straight path alone, a learned block transform"
@@ -98,7 +98,7 @@ class Conv(Backbone):
     )
     skips: bool = setting(False, "hand encoder stages to the decoder: restores better, has no narrow code")
     predicts: Literal["image", "difference"] = setting(
-        "image", "what the decoder paints: the image, or what is to be added to the encoder's input"
+        "image", "the decoder's output: the image, or what is to be added to the encoder's input"
     )
     output: Output = setting("sigmoid", _OUTPUT)
 

@@ -294,7 +294,7 @@ class Entropy(Bottleneck):
     )
     high: float = setting(0.0483, "λ at quality 100, where low is given; each image draws its own", low=1e-6)
     quality: float = setting(50.0, "quality of the codes that encode gives", low=1.0, high=100.0)
-    context: bool = setting(False, "foretell each value from those coded before it")
+    context: bool = setting(False, "predict each value from those coded before it")
     warmup: float = setting(0.0, _WARMUP, low=0.0, high=1.0)
 
     @property

@@ -30,7 +30,7 @@ class Unet(Backbone):
         "contrast", "what the first level reads: the image, or also its global and its local contrast"
     )
     predicts: Literal["image", "difference"] = setting(
-        "image", "what the decoder paints: the image, or what is to be added to the encoder's input"
+        "image", "the decoder's output: the image, or what is to be added to the encoder's input"
     )
     output: Output = setting(
         "linear", "range of the decoder: sigmoid keeps it in [0, 1]; linear is clipped on the way out"

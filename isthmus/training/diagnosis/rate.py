@@ -14,9 +14,7 @@ from isthmus.wording import choose_word, format_count
 
 JUMP = 0.4  # of all that had been learned, lost again later
 ABOVE = 0.2  # above the loss at the start
-SPIKE = (
-    1.1  # the training loss at a jump, beside its level before: over-fitting jumps on held-out images only
-)
+SPIKE = 1.1  # training loss at a jump, relative to before: over-fitting jumps on held-out images only
 LOW = 0.3  # of the usual rate: below, a steep end is blamed on it; above, on the length
 STEEP = 0.15  # of the whole fall, in the last quarter of the learning; 0.25 is a straight line
 STILL = 0.02  # of the first loss: a fall of less is none
@@ -105,7 +103,7 @@ def worse_than_mean_image(explained: float, recipe: Recipe, steps: float) -> Fin
 
 
 def nothing_learned(explained: float, recipe: Recipe) -> Finding | None:
-    """The model is no better than the mean image; what weighs most beside the images is blamed."""
+    """The model is no better than the mean image; the largest other term is named as the cause."""
     if explained >= NOTHING:
         return None
     return Finding(
