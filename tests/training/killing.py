@@ -21,7 +21,7 @@ NUMBERS = 300_000
 TRACED = {atomic.__file__, state.__file__}
 
 
-def state(number: int) -> state.Checkpoint:
+def make_state(number: int) -> state.Checkpoint:
     """A state whose every part tells its number."""
     tensors = {f"w{i}": torch.full((NUMBERS,), float(number)) for i in range(3)}
     return state.Checkpoint({"number": number}, tensors)
@@ -56,7 +56,7 @@ def is_killed_in_save(path: Path, number: int, line: int) -> bool:
 
         try:
             sys.settrace(trace)
-            state.save(path, state(number))
+            state.save(path, make_state(number))
         except BaseException:
             os._exit(1)
         os._exit(0)
@@ -69,7 +69,7 @@ def kill_everywhere(folder: Path) -> tuple[int, int, int]:
     """`(kills, those that left half a file, those after which the new state was there)`."""
     torch.set_num_threads(1)
     path = folder / "m.resume.safetensors"
-    state.save(path, state(0))
+    state.save(path, make_state(0))
     kills, halves, arrived = 0, 0, 0
     while is_killed_in_save(path, kills + 1, kills + 1):
         kills += 1
@@ -80,7 +80,7 @@ def kill_everywhere(folder: Path) -> tuple[int, int, int]:
         )
         arrived += found == kills
         if found == kills:
-            state.save(path, state(0))
+            state.save(path, make_state(0))
         left = [p for p in folder.iterdir() if p != path]
         halves += bool(left)
         for half in left:
