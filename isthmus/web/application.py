@@ -35,6 +35,7 @@ from isthmus.web.training import TrainingDesk
 STATIC = Path(__file__).parent / "static"
 VIEWS = ("look", "explore", "compress", "repair", "find", "train")
 MAX_JSON_BYTES = 2**20
+MAX_NOTES = 8  # more are not read on a page
 _SECONDS_BEFORE_JOB = 0.7  # what is ready sooner is answered at once, without progress
 _THUMBNAIL_PX = 96
 
@@ -153,7 +154,7 @@ async def _read_object(request: Request) -> dict[str, Any]:
 def _answer(page: Page, job: Job) -> JSONResponse:
     if job.state == "done":
         page.jobs.forget(job)
-        return JSONResponse({"result": job.result})
+        return JSONResponse({"result": job.result, "notes": job.notes[:MAX_NOTES]})
     if job.state == "failed" and job.error is not None:
         page.jobs.forget(job)
         return _error(job.error)

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from isthmus.errors import IsthmusError, UsageError
-from isthmus.log import LOGGER
+from isthmus.log import LOGGER, SkippedInput, collect_notes, collected_notes, collected_skipped
+from isthmus.messages import Message
 from isthmus.progress import Task
 
 MAX_WAITING_JOBS = 16
@@ -51,6 +52,7 @@ class Job:
     Attributes:
         label, done, total, text: how far it is, as `isthmus.progress.Task` has them.
         result: what the work gave, once it is done.
+        notes: what the library chose and left out in it, as JSON values, see `isthmus.log`.
         error: why it failed.
     """
 
@@ -62,6 +64,7 @@ class Job:
     total: float = 0.0
     text: str = ""
     result: Any = None
+    notes: list[dict[str, Any]] = field(default_factory=list)
     error: Exception | None = None
     finished: threading.Event = field(default_factory=threading.Event)
     _cancel: threading.Event = field(default_factory=threading.Event)
@@ -85,7 +88,11 @@ class Job:
         self.state = "running"
         try:
             self.check()
-            self.result = self.work(self)
+            with collect_notes():
+                self.result = self.work(self)
+                self.notes = [
+                    one.to_dict() for one in (*collected_notes(), *map(_say_skipped, collected_skipped()))
+                ]
             self.state = "done"
         except _CancelledError:
             self.state = "cancelled"
@@ -96,6 +103,10 @@ class Job:
             self.state = "failed"
         finally:
             self.finished.set()
+
+
+def _say_skipped(one: SkippedInput) -> Message:
+    return Message("{name} was left out: {reason}", id="page.skipped", name=one.name, reason=one.reason)
 
 
 class JobQueue:

@@ -202,6 +202,15 @@ def test_repair_shows_the_picture_without_noise(opened: Callable[[str], Page]) -
     }
 
 
+def test_repair_says_what_was_noted(opened: Callable[[str], Page]) -> None:
+    page = opened(f"/repair?image={PHOTO}")
+    page.wait_for_selector(".notes li")
+    said = page.inner_text(".notes")
+    chinese = page.evaluate("document.documentElement.lang") == "zh-Hans"
+    assert ("噪声的标准差约为" in said) is chinese
+    assert ("standard deviation of about" in said) is not chinese
+
+
 def test_fill_takes_what_the_keyboard_paints(opened: Callable[[str], Page]) -> None:
     page = opened(f"/repair?mode=fill&image={PHOTO}")
     canvas = page.locator(".sheet.brush canvas").first

@@ -14,6 +14,8 @@ pytest.importorskip("httpx2", reason="needs the extra 'browser-test'")
 from fastapi.testclient import TestClient
 
 from isthmus.errors import OutputError, UsageError
+from isthmus.log import SkippedInput, log_note, log_skipped
+from isthmus.messages import Message
 from isthmus.progress import start_task
 from isthmus.web.jobs import BusyPageError, Job, JobQueue
 from isthmus.web.page import Page
@@ -102,6 +104,25 @@ def test_finished_jobs_are_not_kept_for_ever() -> None:
     with pytest.raises(UsageError):
         jobs.get(made[0].key)
     assert jobs.get(made[-1].key) is made[-1]
+    jobs.close()
+
+
+def test_a_job_keeps_what_the_library_noted() -> None:
+    def work(_: Job) -> str:
+        log_note("{name} is used: {reason}", id="denoise.model", name="a", reason="gray")
+        log_skipped([SkippedInput("b.png", Message("empty (0 bytes)", id="image-file.empty"))])
+        return "done"
+
+    jobs = JobQueue()
+    job = jobs.submit(work)
+    assert job.finished.wait(10) and job.result == "done"
+    assert [(one["id"], one["text"]) for one in job.notes] == [
+        ("denoise.model", "a is used: gray"),
+        ("page.skipped", "b.png was left out: empty (0 bytes)"),
+    ]
+    assert job.notes[1]["fields"]["reason"]["id"] == "image-file.empty"
+    again = jobs.submit(lambda _: 0)
+    assert again.finished.wait(10) and again.notes == []
     jobs.close()
 
 

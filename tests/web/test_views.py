@@ -82,6 +82,15 @@ def test_an_image_of_another_size_and_colour_is_fitted_to_the_model(client: Test
     assert pixels(client, found["after"]).shape == (SIDE, SIDE)
 
 
+def test_the_answer_holds_the_notes(client: TestClient) -> None:
+    answer = client.post("/api/do/denoise", json={"image": PHOTO})
+    while answer.status_code == 202:
+        answer = client.get(f"/api/jobs/{answer.json()['job']}")
+    notes = {one["id"]: one for one in answer.json()["notes"]}
+    assert set(notes) == {"denoise.noise-level"}
+    assert 10 < notes["denoise.noise-level"]["fields"]["level"] < 30
+
+
 @pytest.mark.parametrize(
     ("action", "values", "status", "id"),
     [

@@ -106,8 +106,11 @@ export const post = (address, values = {}, options = {}) =>
 
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-/** Do an action; while it takes longer, `progress` is called with how far it is and a function to cancel it. */
-export async function act(name, values = {}, progress = () => {}) {
+/**
+ * Do an action; while it takes longer, `progress` is called with how far it is and a function to cancel it.
+ * `tell` gets the notes of the library: choices that it made, and inputs that it left out.
+ */
+export async function act(name, values = {}, progress = () => {}, tell = () => {}) {
   let answer = await post(`/api/do/${name}`, values);
   while (!("result" in answer)) {
     const key = answer.job;
@@ -116,6 +119,7 @@ export async function act(name, values = {}, progress = () => {}) {
     answer = await get(`/api/jobs/${key}`);
   }
   progress(null);
+  tell(answer.notes ?? []);
   return answer.result;
 }
 

@@ -1,6 +1,6 @@
 // Larger parts: a place for images, before and after, sliders, progress, errors.
 
-import { act, get, h, newId, PageError, readState, t, upload, writeState } from "/static/kit.js";
+import { act, get, h, messageText, newId, PageError, readState, t, upload, writeState } from "/static/kit.js";
 
 /** A labelled slider with its value. */
 export function slider({ label, min, max, step = 1, value, format = String, oninput }) {
@@ -149,7 +149,16 @@ export function workBox() {
   const stop = h("button", { type: "button" }, t("work.cancel"));
   const working = h("div", { class: "working", hidden: true, role: "status" }, h("div", { class: "row spread" }, label, stop), bar);
   const errors = h("div", { role: "alert" });
-  const element = h("div", { class: "workbox" }, working, errors);
+  const notes = h("ul", { class: "notes", "aria-label": t("work.notes") });
+  const element = h("div", { class: "workbox" }, working, errors, notes);
+  const told = new Map(); // the notes of each action of the view
+  const tell = (name, found) => {
+    told.set(name, found.map(messageText));
+    const texts = [...new Set([...told.values()].flat())];
+    notes.replaceChildren(...texts.map((text) => h("li", {}, text)));
+    notes.hidden = texts.length === 0;
+  };
+  notes.hidden = true;
   let cancel = () => {};
   stop.addEventListener("click", () => cancel());
   const progress = (now, end) => {
@@ -167,9 +176,9 @@ export function workBox() {
   };
   const run = async (name, values) => {
     errors.replaceChildren();
-    return act(name, values, progress);
+    return act(name, values, progress, (found) => tell(name, found));
   };
-  return { element, run, fail, clear: () => errors.replaceChildren() };
+  return { element, run, fail, clear: () => { errors.replaceChildren(); told.clear(); tell("", []); } };
 }
 
 function taskText(label) {
