@@ -67,8 +67,8 @@ def quick_demo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The demo with a smaller network, fewer images and a part of its photograph, for its two minutes."""
     monkeypatch.chdir(tmp_path)
     few = read("fashion-sample:test[:60]")
-    named = {"labels": few.labels, "classes": np.array(few.classes)}
-    np.savez("few.npz", images=few.stack(range(60)), **named)
+    assert few.labels is not None
+    np.savez("few.npz", images=few.stack(range(60)), labels=few.labels, classes=np.array(few.classes))
     for name, value in {
         "RECIPE": "dense",
         "TEST": "few.npz",
