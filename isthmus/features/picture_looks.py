@@ -97,7 +97,7 @@ def find_near_copies(
             pictures with one another.
     """
     second_rows = _sample_rows(looks if others is None else others, seed)
-    if len(second_rows) < 4:
+    if len(second_rows) < 4 or not looks:
         return []
     second = _stack_thumbnails(looks if others is None else others, second_rows)
     among = torch.cdist(second, second)
@@ -122,5 +122,4 @@ def _sample_rows(looks: Sequence[PictureLook], seed: int) -> npt.NDArray[np.int6
 
 
 def _stack_thumbnails(looks: Sequence[PictureLook], rows: npt.NDArray[np.int64]) -> torch.Tensor:
-    stacked = np.stack([looks[int(row)].thumbnail for row in rows]) if len(rows) else np.empty((0, 1))
-    return torch.from_numpy(stacked).double()
+    return torch.from_numpy(np.stack([looks[int(row)].thumbnail for row in rows])).double()

@@ -251,6 +251,8 @@ def test_near_copies_are_found_and_alike_pictures_are_not() -> None:
     noisy = np.clip(pictures[4].pixels.astype(int) + RANDOM.integers(-2, 3, pictures[4].pixels.shape), 0, 255)
     looks.append(measure_look(Picture(noisy.astype(np.uint8))))
     assert find_near_copies(looks) == [(4, 30)]
+    assert find_near_copies(looks[30:], looks[:30]) == [(0, 4)]
+    assert find_near_copies([], looks[:30]) == find_near_copies(looks[:4], looks[5:30]) == []
 
 
 def test_pictures_unlike_the_normal_ones_are_named_by_what_differs() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
@@ -106,12 +105,11 @@ def test_what_is_left_out_of_a_file_is_logged_once(
 ) -> None:
     caplog.set_level("INFO", "isthmus")
     for word, path in _mixed_files(tmp_path).items():
-        for given in (path, path.read_bytes(), path.open("rb"), Image.open(path), [path], isthmus.read(path)):
-            caplog.clear()
-            getattr(model, use)(given)
-            assert sum(word in line for line in caplog.messages) == 1, (word, given)
-            if isinstance(given, (io.BufferedReader, Image.Image)):
-                given.close()
+        with path.open("rb") as stream, Image.open(path) as picture:
+            for given in (path, path.read_bytes(), stream, picture, [path], isthmus.read(path)):
+                caplog.clear()
+                getattr(model, use)(given)
+                assert sum(word in line for line in caplog.messages) == 1, (word, given)
     caplog.clear()
     (tmp_path / "broken.png").write_bytes(b"no image")
     getattr(model, use)([tmp_path / "broken.png", tmp_path / "alpha.png"])

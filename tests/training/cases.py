@@ -35,13 +35,15 @@ CRITIC = {"on-codes": ["critic.width=16"], "on-images": ["critic.width=4"]}
 
 
 def small(name: str, *settings: str, code: str | None = None) -> Recipe:
-    """A named recipe with thin networks and a code of 8 where it is a vector."""
+    """A named recipe with thin networks and a code of 8 numbers, or of 32 channels where it is a grid."""
     recipe = RECIPES[name]()
     thin = list(NARROW[recipe.backbone.kind])
     thin += CRITIC.get(recipe.critic.kind, [])
     if recipe.bottleneck.kind == "top-k":
         thin.append("bottleneck.k=3")
-    wanted = code or ("8" if recipe.code.isdigit() else recipe.code)
+    channels, at, stride = recipe.code.partition("@")
+    thin_code = f"{min(int(channels), 32)}@{stride}" if at else "8" if recipe.code.isdigit() else recipe.code
+    wanted = code or thin_code
     return recipe.with_settings([*thin, "optimiser.batch=8", f"code={wanted}", *settings])
 
 
