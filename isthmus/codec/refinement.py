@@ -22,7 +22,7 @@ MARGIN_STEPS = 2  # steps of the grid around a tile that its refinement sees: wh
 # more bits than λ says, and that curve is what effort is measured against.
 ERROR_WEIGHT_FACTOR = 1.6
 # Bits for a squared error of one step where the decoder has no linear path: trained steps are near to it.
-_DEFAULT_STEP_BITS = 14.0
+_DEFAULT_STEP_BITS = 28.0
 _KEPT_SHARE = 0.1  # of the channels, whose symbols are rounded to the nearest
 _NEVER_BITS = 1e6
 _RATE = 0.3
@@ -82,7 +82,7 @@ def error_costs(model: Autoencoder, quality: float) -> ErrorCosts:
         bits = torch.full((channels,), _DEFAULT_STEP_BITS)
     else:
         bits = float(bottleneck.error_weight(asked)) / math.log(2) * painted / gain.square()
-        bits = bits.square() / bits.median()
+        bits = 2 * bits.square() / bits.median()
     bits[: int(_KEPT_SHARE * channels)] = _NEVER_BITS
     shift = bottleneck.shift().expand(channels)
     return ErrorCosts(bits.float().cpu().numpy(), shift.float().cpu().numpy())

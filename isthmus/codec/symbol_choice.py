@@ -20,7 +20,8 @@ from isthmus.codec.tables import MAX_SYMBOL, MEAN_UNIT, Integers
 
 # What a move must save beyond its error. Latents are where a training balanced error and rate, so the error
 # rises at once, and the moves of one place, all towards their means, add up.
-MOVE_BITS = 1.5
+MOVE_BITS = 2.5
+MAX_SAVED_BITS = 16.0  # by a move; where its error costs more, it need not be looked at
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,13 +48,19 @@ class SymbolChoice:
     def __init__(self, latents: npt.NDArray[np.float32], halves: Halves, costs: ErrorCosts) -> None:
         self.nearest: Ints = np.clip(np.rint(latents), -MAX_SYMBOL, MAX_SYMBOL).astype(np.int32)
         self._latents, self._halves, self._costs = latents, halves, costs
+        # By how much of a step a latent lies beyond the nearest integer where a move can be worth it.
+        self._least_offset = 0.5 - MAX_SAVED_BITS / (2 * np.maximum(costs.bits, 1e-3))
 
     def take(self, channel: int, half: int, model: SymbolModel) -> Ints:
         """The symbols (n,) of a channel in one half."""
         columns = self._halves[half]
         values = self.nearest[channel, columns].copy()
+        least = self._least_offset[channel]
+        if least > 0.49:
+            return values
         away = model.mean - values * MEAN_UNIT
-        where = np.flatnonzero(np.abs(away) > MEAN_UNIT // 2)
+        offset = self._latents[channel, columns] - values
+        where = np.flatnonzero((np.abs(away) > MEAN_UNIT // 2) & (offset * np.sign(away) > least))
         if not len(where):
             return values
         first = values[where]
