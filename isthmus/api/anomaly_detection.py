@@ -36,6 +36,7 @@ from isthmus.wording import format_count
 
 if TYPE_CHECKING:
     from isthmus.features.marked_regions import Box
+    from isthmus.features.picture_looks import PictureLook
 
 _SECONDS_BETWEEN_UPDATES = 2.0  # of the progress, where pictures take long
 FAR_SHARE = 0.2  # of new pictures that may look unlike normal ones before it is noted
@@ -122,7 +123,7 @@ def anomalies(
         from isthmus.model.capabilities import check_marks
 
         check_marks(network.recipe)
-    scorer, reference, skipped = prepare_scorer(
+    scorer, reference, skipped, normal_looks = prepare_scorer(
         network, normal, score, false_alarms, tiles, groups, ignore_mask, range, seed, progress
     )
     note_bands(show, source.channels)
@@ -133,7 +134,8 @@ def anomalies(
     known = 0
     if append is not None:
         source, known = take_new_files(source, Path(append), detector)
-    return _score(scorer, source, reference, skipped, describe_model(model, network), masks, known, progress)
+    name = describe_model(model, network)
+    return _score(scorer, source, reference, skipped, normal_looks, name, masks, known, progress)
 
 
 def _score(
@@ -141,6 +143,7 @@ def _score(
     source: PictureSource,
     reference: ReferenceKind,
     skipped: tuple[SkippedInput, ...],
+    normal_looks: tuple[PictureLook, ...],
     model_name: str,
     masks: PathLike | None,
     known: int,
@@ -153,10 +156,11 @@ def _score(
     """
     import numpy as np
 
+    from isthmus.evaluation.audit.near_overlap import log_near_copies
     from isthmus.evaluation.detection import MaskComparison, list_good_classes, measure_labels
     from isthmus.features.anomalies import map_with
     from isthmus.features.marked_regions import find_boxes, mark_pixels
-    from isthmus.features.picture_looks import list_differences, measure_look
+    from isthmus.features.picture_looks import MAX_COMPARED, find_near_copies, list_differences, measure_look
     from isthmus.features.picture_scores import count_tiles, enlarge_map
     from isthmus.features.power_rows import power_from_facts
 
@@ -165,6 +169,7 @@ def _score(
     good = list_good_classes(source.classes)
     done: list[tuple[int, float, tuple[Box, ...]]] = []  # row, score and boxes of each picture
     differences: dict[str, int] = {}
+    looks: list[PictureLook] = []  # of the first pictures, to compare with the normal ones
     tiles = 0
     before = len(source.skipped)
     factor = detector.parts[0].tiles if detector.kind != "segmentation" else 0
@@ -178,7 +183,10 @@ def _score(
                     marked = mark_pixels(one.heat, shape, detector.map_threshold, picture.ignored)
                 if comparison is not None:
                     _compare(comparison, masks, source, row, enlarge_map(one.heat, shape), marked, good)
-                for name in list_differences(measure_look(picture), detector.facts.get("looks")):
+                look = measure_look(picture)
+                if normal_looks and len(looks) < MAX_COMPARED:
+                    looks.append(look)
+                for name in list_differences(look, detector.facts.get("looks")):
                     differences[name] = differences.get(name, 0) + 1
                 if factor:
                     tiles += count_tiles(shape, factor, scorer.extractor.reading.size)
@@ -195,6 +203,8 @@ def _score(
     stop.check(len(scores), len(source), "image")
     log_skipped(source.skipped[before:])
     _note_differences(differences, len(scores))
+    copies = dict.fromkeys(row for row, _ in find_near_copies(looks, normal_looks))
+    log_near_copies([source.names[rows[row]] for row in copies], len(looks), "normal pictures")
     kept = source.subset(rows)
     values = np.array(scores, dtype=np.float64)
     flagged = values > detector.threshold

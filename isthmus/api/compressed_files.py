@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from isthmus.api.compressed_inputs import Dropped, count_pixels, log_dropped_parts
-from isthmus.api.file_results import FilesResult, process_files
+from isthmus.api.file_results import FilesResult, keep_time, process_files
 from isthmus.api.inputs import (
     DataLike,
     ModelLike,
@@ -40,7 +40,9 @@ class CompressedFile:
         bytes: size of the compressed file.
         bpp: its bits per pixel.
         quality: 1 to 100.
-        psnr: fidelity in dB, where the file was verified; else null.
+        psnr: fidelity in dB, where the file was decoded again (`verify`, `compare`); else null.
+        ssim: structural similarity, likewise.
+        missed: why the file is not what `bpp` or `psnr` asked for; null where it is.
     """
 
     source: str
@@ -50,6 +52,8 @@ class CompressedFile:
     bpp: float
     quality: float
     psnr: float | None
+    ssim: float | None = None
+    missed: str | None = None
 
     @property
     def grew(self) -> bool:
@@ -92,8 +96,13 @@ class CompressedFiles(FilesResult):
         return sum(one.bytes for one in self.files)
 
     def rows(self) -> tuple[list[str], list[list[object]]]:
-        header = ["file", "bytes", "bits per pixel", "quality", "PSNR"]
-        return header, [[f.file, f.bytes, f.bpp, f.quality, f.psnr] for f in self.files]
+        header = ["file", "bytes", "bits per pixel", "quality", "PSNR", "SSIM"]
+        return header, [[f.file, f.bytes, f.bpp, f.quality, f.psnr, f.ssim] for f in self.files]
+
+    @property
+    def incomplete(self) -> tuple[SkippedInput, ...]:
+        missed = [SkippedInput(one.source, one.missed) for one in self.files if one.missed is not None]
+        return (*self.skipped, *missed)
 
     def summary(self) -> str:
         words = f"{format_count(len(self.files), 'image')} compressed"
@@ -104,8 +113,17 @@ class CompressedFiles(FilesResult):
                 words += f", {100 * saved / max(self.original_bytes, 1):.0f} % saved"
             else:
                 words += f", {format_size(-saved)} more"
+            words += self._describe_fidelity()
             words += ", every file verified" if self.verified else ""
         return "\n".join((words + self.kept_text(), *self._describe_growth()))
+
+    def _describe_fidelity(self) -> str:
+        pairs = [(one.psnr, one.ssim) for one in self.files if one.psnr is not None and one.ssim is not None]
+        if not pairs:
+            return ""
+        psnr, ssim = (sum(values) / len(pairs) for values in zip(*pairs, strict=True))
+        means = ", means" if len(pairs) > 1 else ""
+        return f", PSNR {psnr:.2f} dB, SSIM {ssim:.4f}{means}"
 
     def _describe_growth(self) -> tuple[str, ...]:
         grown = [one for one in self.files if one.grew]
@@ -135,6 +153,7 @@ def compress_files(
     preview: int | None = None,
     effort: int = 0,
     verify: bool = False,
+    compare: bool = False,
     skip_larger: bool = False,
     range: Range | None = None,
     limit: int | None = None,
@@ -146,7 +165,8 @@ def compress_files(
     """Compress image files, or those in folders, into .isth files.
 
     The same model is needed to decompress. Colour profile, EXIF and transparency are kept; images have 8 bits
-    per sample. Outputs that exist are kept, so that an interrupted job can be repeated.
+    per sample. Outputs that exist are kept, so that an interrupted job can be repeated. A file gets the time
+    of the image file that it is made from.
 
     Args:
         inputs: image files, folders of them, and images of sets, such as `t.npy[5]` and `mnist:test[17]`;
@@ -154,11 +174,15 @@ def compress_files(
         out: a .isth file for one image, else a folder.
         model: a model trained with the recipe `codec`, its file, or the name of a shipped model.
         quality: 1 (small) to 100 (faithful); by default 50.
-        bpp: at most so many bits per pixel: the quality is sought.
-        psnr: at least so many dB: the quality is sought.
+        bpp: at most so many bits per pixel: the quality is sought. Where no file is so small, the smallest is
+            written, and the result says so.
+        psnr: at least so many dB: the quality is sought. Where no quality gives as many, the best file is
+            written, and the result says so.
         preview: put a small picture of so many pixels a side into the file.
         effort: 0 to 100 steps that fit the code to the image: smaller files, slower; 10 is worth it.
         verify: decode each file and measure its fidelity before it is written.
+        compare: also write NAME-compare.png: before, after, and eight times their difference around gray, one
+            pixel for each; measures as `verify` does.
         skip_larger: write no file that would be larger than the image file, and name it as skipped.
         range: the samples (low, high) that stand for black and white, where they are others.
         limit: at most so many of the images, evenly spaced.
@@ -182,10 +206,12 @@ def compress_files(
     """
     from isthmus.atomic import write_bytes
     from isthmus.codec.container import SUFFIX
+    from isthmus.codec.fidelity import draw_comparison, measure_fidelity
     from isthmus.codec.models import codec_for
     from isthmus.codec.picture import read_picture
-    from isthmus.codec.rate_control import check_target, encode_picture, measure_fidelity
+    from isthmus.codec.rate_control import check_target, encode_picture
     from isthmus.images.cache import memory_bytes
+    from isthmus.images.write import save_image
 
     check_target(quality, bpp, psnr, preview, effort)
     files = list_image_files(inputs, limit=limit, range=range)
@@ -208,8 +234,12 @@ def compress_files(
                     compressed=format_size(len(made.data)),
                 )
                 return SkippedInput(job.name, reason), Dropped(job.name, several=False, parts=())
-            fidelity = measure_fidelity(made.data, image, codec) if verify else None
+            fidelity = measure_fidelity(made.data, image, codec) if verify or compare else None
+            if job.companion is not None and fidelity is not None:
+                save_image(job.companion, draw_comparison(image.pixels, fidelity.pixels), force=force)
         write_bytes(job.target, made.data, force=force)
+        if job.image is None:
+            keep_time(job.source, job.target)
         entry = CompressedFile(
             source=os.fspath(job.source),
             file=os.fspath(job.target),
@@ -217,7 +247,9 @@ def compress_files(
             bytes=len(made.data),
             bpp=8 * len(made.data) / pixels,
             quality=made.quality / 100,
-            psnr=fidelity,
+            psnr=None if fidelity is None else fidelity.psnr,
+            ssim=None if fidelity is None else fidelity.ssim,
+            missed=made.missed,
         )
         return entry, Dropped(job.name, image.several, image.lost)
 
@@ -231,6 +263,7 @@ def compress_files(
         force=force,
         workers=workers,
         progress=progress,
+        companion="-compare.png" if compare else None,
     )
     log_dropped_parts([picture for _, picture in done.values])
     left_out = [entry for entry, _ in done.values if isinstance(entry, SkippedInput)]

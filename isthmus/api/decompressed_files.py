@@ -6,11 +6,11 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 from isthmus.api.compressed_files import BYTES_PER_PX, SHIPPED_CODEC
 from isthmus.api.compressed_inputs import list_compressed
-from isthmus.api.file_results import FilesResult, process_files
+from isthmus.api.file_results import FilesResult, keep_time, process_files
 from isthmus.api.inputs import (
     ModelLike,
     PathLike,
@@ -22,13 +22,19 @@ from isthmus.api.inputs import (
 )
 from isthmus.api.result import use
 from isthmus.api.standard_streams import takes_streams
+from isthmus.errors import Hint, UsageError
 from isthmus.file_jobs import FileJob, expand_inputs, reserve_memory
 from isthmus.log import SkippedInput
 from isthmus.outputs import is_folder
 from isthmus.progress import Progress
 
-FormatKind = Literal["png", "tif", "webp", "bmp", "jpg", "ppm"]
+if TYPE_CHECKING:
+    from isthmus.codec.container import Container
+    from isthmus.codec.picture import Picture
+
+FormatKind = Literal["png", "tif", "webp", "bmp", "jpg", "jpeg", "ppm"]
 DEFAULT_FORMAT: FormatKind = "png"
+JPEG_SUFFIXES = (".jpg", ".jpeg")
 
 
 @dataclass(frozen=True)
@@ -53,13 +59,13 @@ class DecompressedFiles(FilesResult):
     """Compressed files that were decompressed.
 
     Attributes:
-        model: the model, as it was given.
+        model: the model, as it was given; null where only previews were read, which need none.
     """
 
     schema: ClassVar[str] = "isthmus.decompress/1"
     document: ClassVar = {"out": "out", "model": "model", "files": "files", "already_there": "already_there"}
 
-    model: str
+    model: str | None
     files: tuple[DecompressedFile, ...]
 
     @property
@@ -80,6 +86,8 @@ def decompress_files(
     out: PathLike,
     model: ModelLike | None = None,
     format: FormatKind | None = None,
+    jpeg_quality: int | None = None,
+    preview_only: bool = False,
     region: Region | None = None,
     keep_going: bool = False,
     limit: int | None = None,
@@ -91,13 +99,17 @@ def decompress_files(
     """Decompress .isth files, or those in folders, into image files.
 
     Where the image format holds no transparency, the image is laid on white. Outputs that exist are kept, so
-    that an interrupted job can be repeated. With `keep_going` a damaged file gives what is whole of it.
+    that an interrupted job can be repeated. An image file gets the time of its compressed file. With
+    `keep_going` a damaged file gives what is whole of it.
 
     Args:
         inputs: .isth files and folders of them.
         out: an image file for one input, else a folder.
         model: the model they were compressed with; by default `photo-codec`.
         format: format of images in a folder, by default png; a single file's name says its own.
+        jpeg_quality: of JPEG files, 1 to 100; by default 95.
+        preview_only: write the small pictures that `compress_files` put into the files (`preview`), without a
+            model; files without one are skipped.
         region: decode only this part.
         keep_going: paint what is damaged from its surroundings, and name it.
         limit: at most so many of the files, evenly spaced.
@@ -107,7 +119,7 @@ def decompress_files(
         progress: shows how far the call is; by default a bar or lines in the log.
 
     Raises:
-        UsageError: a region outside of the picture.
+        UsageError: a region outside of the picture; an option without effect.
         DataError: no such files, or the only one is damaged or made with another model; of several such are
             skipped.
         OutputError: nothing can be written there, or the disk is full.
@@ -133,23 +145,31 @@ def decompress_files(
     if format is not None and Path(out).suffix.lower() in WRITABLE and not is_folder(out):
         refuse_unused("format", f"on {os.fspath(out)}, whose suffix says the format")
     check_count("limit", limit)
+    suffix = ".jpg" if format == "jpeg" else f".{format or DEFAULT_FORMAT}"
+    _check_jpeg_quality(jpeg_quality, Path(out).suffix.lower() if not is_folder(out) else "", suffix)
+    if preview_only:
+        _refuse_beside_previews(model=model, region=region, keep_going=keep_going or None)
     files = expand_inputs(inputs, list_compressed).evenly(limit)
-    codec = codec_for(model)
+    codec = None if preview_only else codec_for(model)
     area = None if region is None else Rectangle.of_region(region)
 
     def decode(job: FileJob) -> DecompressedFile:
         content = container.read_container(
             read_compressed(job.source), max_pixels=max_pixels, keep_going=keep_going
         )
-        height, width = content.header.size
-        with reserve_memory(height * width * BYTES_PER_PX, memory_bytes() // 4):
-            result = decode_picture(content, codec, region=area, keep_going=keep_going)
-            shown = result.picture
-            array = shown.array()
-            if shown.alpha is not None and not holds_alpha(job.target):
-                array = composite(array)
-            save_image(job.target, array, force=force, exif=shown.exif, icc=shown.icc)
-        damage = tuple(one.message for one in result.damage)
+        damage: tuple[str, ...] = ()
+        if codec is None:
+            shown = _take_preview(content)
+        else:
+            height, width = content.header.size
+            with reserve_memory(height * width * BYTES_PER_PX, memory_bytes() // 4):
+                result = decode_picture(content, codec, region=area, keep_going=keep_going)
+            shown, damage = result.picture, tuple(one.message for one in result.damage)
+        array = shown.array()
+        if shown.alpha is not None and not holds_alpha(job.target):
+            array = composite(array)
+        save_image(job.target, array, force=force, exif=shown.exif, icc=shown.icc, jpeg_quality=jpeg_quality)
+        keep_time(job.source, job.target)
         return DecompressedFile(os.fspath(job.source), os.fspath(job.target), shown.size, damage)
 
     done = process_files(
@@ -157,7 +177,7 @@ def decompress_files(
         files,
         lambda job, _: with_name(job.source, lambda: decode(job)),
         out=out,
-        suffix=f".{format or DEFAULT_FORMAT}",
+        suffix=suffix,
         suffixes=WRITABLE,
         force=force,
         workers=workers,
@@ -165,9 +185,52 @@ def decompress_files(
     )
     return DecompressedFiles(
         out=os.fspath(out),
-        model=describe_model(SHIPPED_CODEC if model is None else model, codec.model),
+        model=None if codec is None else describe_model(model or SHIPPED_CODEC, codec.model),
         files=done.values,
         already_there=done.already_there,
         skipped=done.skipped,
         complete=done.complete,
     )
+
+
+def _check_jpeg_quality(quality: int | None, out_suffix: str, suffix: str) -> None:
+    """Raises:
+    UsageError: out of range, or no JPEG file is written.
+    """
+    if quality is None:
+        return
+    if isinstance(quality, bool) or not isinstance(quality, int) or not 1 <= quality <= 100:
+        raise UsageError(
+            "jpeg_quality={value}: a whole number from 1 to 100 is expected",
+            id="codec.jpeg-quality",
+            value=quality,
+        )
+    from isthmus.images.write import WRITABLE
+
+    if (out_suffix if out_suffix in WRITABLE else suffix) not in JPEG_SUFFIXES:
+        refuse_unused("jpeg_quality", "without JPEG files", hint=Hint.add(format="jpg"))
+
+
+def _refuse_beside_previews(**options: object) -> None:
+    """Raises:
+    UsageError: one of the options is given, and previews do not use it.
+    """
+    for name, value in options.items():
+        if value is not None:
+            refuse_unused(name, "on previews")
+
+
+def _take_preview(content: Container) -> Picture:
+    """Raises:
+    CompressedFileError: the file has no preview, or a damaged one.
+    """
+    from isthmus.codec.container import CompressedFileError
+    from isthmus.codec.facts import read_preview
+    from isthmus.codec.picture import Picture
+
+    pixels = read_preview(content)
+    if pixels is None:
+        raise CompressedFileError("no preview was put into it", id="compressed-file.no-preview")
+    if pixels.shape[2] == 4:
+        return Picture(pixels[:, :, :3], pixels[:, :, 3])
+    return Picture(pixels)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from isthmus.features.anomalies import Detector
     from isthmus.features.anomaly_kinds import Kind
     from isthmus.features.detector_choice import Candidate
+    from isthmus.features.picture_looks import PictureLook
     from isthmus.features.readout import FeatureExtractor
     from isthmus.model.autoencoder import Autoencoder
 
@@ -43,8 +44,11 @@ def prepare_scorer(
     range: Range | None,
     seed: int,
     progress: Progress | None,
-) -> tuple[Scorer, ReferenceKind, tuple[SkippedInput, ...]]:
-    """The detector by the training-data policy, where its normal images come from, and which were skipped."""
+) -> tuple[Scorer, ReferenceKind, tuple[SkippedInput, ...], tuple[PictureLook, ...]]:
+    """The detector by the training-data policy, where its normal images come from, and which were skipped.
+
+    Last how the normal images look; none where the detector is stored.
+    """
     from isthmus.features.anomalies import read_detector
 
     stored = read_detector(model) if normal is None else None
@@ -65,7 +69,7 @@ def prepare_scorer(
                     stored="tiles" if part.tiles else "whole pictures",
                 )
                 stored = replace(stored, parts=(replace(part, tiles=int(tiles)),))
-        return Scorer(model, extractor, stored), "model", ()
+        return Scorer(model, extractor, stored), "model", (), ()
     purpose = "what is normal is not known"
     if stored is not None:
         purpose = f"this model holds the score '{stored.kind}': for '{score}' {purpose}"
@@ -86,7 +90,7 @@ def prepare_scorer(
         )
         task.update(1)
     log_skipped(found.source.skipped)
-    return Scorer(model, extractor, detector), found.reference, tuple(found.source.skipped)
+    return Scorer(model, extractor, detector), found.reference, tuple(found.source.skipped), found.looks
 
 
 def _fit(

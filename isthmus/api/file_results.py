@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 from isthmus.api.inputs import PathLike, check_count
@@ -81,6 +84,14 @@ class ProcessedFiles(Generic[Value]):
     already_there: int
     skipped: tuple[SkippedInput, ...]
     complete: bool
+
+
+def keep_time(source: Path, target: Path) -> None:
+    """Give a file that was made from another one its time of modification, where the system lets it."""
+    with contextlib.suppress(OSError):
+        if target.is_file():
+            found = source.stat()
+            os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
 
 
 def process_files(

@@ -19,10 +19,10 @@ from isthmus.api.inputs import (
     describe_input,
     describe_model,
     load_model,
-    report_reading,
 )
 from isthmus.api.result import Result, skipped_inputs, use
 from isthmus.errors import Hint, UsageError
+from isthmus.images.reading_notes import report_reading
 from isthmus.interruption import Interruption
 from isthmus.progress import Progress, start_task
 from isthmus.wording import format_count

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from isthmus.errors import Hint, UsageError
 from isthmus.file_jobs import InputFiles, expand_inputs
-from isthmus.log import log_note, log_skipped
+from isthmus.images.reading_notes import report_reading
+from isthmus.log import log_note
 from isthmus.messages import as_message
 from isthmus.wording import choose_word, format_count
 
@@ -236,13 +237,6 @@ def _resolve(path: Path) -> Path:
         return path.resolve()
     except (OSError, RuntimeError, ValueError):  # a circle of links
         return path
-
-
-def report_reading(images: ImageSet) -> None:
-    """Log what was chosen and what was left out when `images` were read."""
-    for note in images.notes:
-        log_note(as_message(note, id="reading.note"))
-    log_skipped(images.skipped)
 
 
 def is_model_file(value: object) -> bool:

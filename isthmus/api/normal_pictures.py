@@ -70,7 +70,6 @@ def resolve_normal_pictures(
     from isthmus.evaluation.training_data import find_training_images
     from isthmus.features.anomalies import MAX_NORMAL_IMAGES
     from isthmus.features.detector_choice import make_plan
-    from isthmus.images.store import content_hash
 
     reference: ReferenceKind = "reference"
     data = normal
@@ -96,7 +95,7 @@ def resolve_normal_pictures(
     if len(source) > MAX_NORMAL_IMAGES:
         chosen = np.sort(np.random.default_rng(seed).permutation(len(source))[:MAX_NORMAL_IMAGES])
         source = source.subset(chosen.tolist())
-    rows, looks, hashes = _look_at(source, content_hash, task)
+    rows, looks, hashes = _look_at(source, task)
     source = source.subset(rows)
     if len(set(hashes)) < 2:
         raise DataError(
@@ -174,11 +173,10 @@ def _place_inside(normal: DataLike, source: object) -> str | None:
     return "".join(f"{part}/" for part in inside.parts)
 
 
-def _look_at(
-    source: PictureSource, content_hash: Any, task: Task
-) -> tuple[list[int], list[PictureLook], list[int]]:
-    """Rows that can be read, how they look, and a hash of what each holds."""
+def _look_at(source: PictureSource, task: Task) -> tuple[list[int], list[PictureLook], list[int]]:
+    """Rows that can be read, how they look, and a hash of what each shows, whatever its sample type."""
     from isthmus.features.picture_looks import measure_look
+    from isthmus.images.store import picture_hash
 
     rows: list[int] = []
     looks: list[PictureLook] = []
@@ -186,7 +184,7 @@ def _look_at(
     for chunk_rows, pictures in source.iter_chunks():
         rows += chunk_rows
         looks += [measure_look(picture) for picture in pictures]
-        hashes += [content_hash(picture.pixels) for picture in pictures]
+        hashes += [picture_hash(picture.pixels) for picture in pictures]
         task.update(0.3 * len(rows) / len(source), "reading normal pictures")
     return rows, looks, hashes
 

@@ -13,9 +13,9 @@ from isthmus.api.inputs import (
     check_is_data,
     load_model,
     open_model_and_data,
-    report_reading,
 )
 from isthmus.errors import Hint, UsageError
+from isthmus.images.reading_notes import report_reading
 
 if TYPE_CHECKING:
     from isthmus.images.store import ImageSet

@@ -262,16 +262,13 @@ def fit_to_format(pixels: Pixels, target: Path) -> tuple[Pixels, tuple[str, ...]
 
 def log_dropped_parts(image: ImageLike) -> None:
     """Log the parts that are not read of an image file, its bytes or an open image: bits, further pages."""
-    from isthmus.images.formats import header_of, probe
+    from isthmus.images.array_format import holds_file
     from isthmus.images.reading import names_set
-    from isthmus.images.sources import content_of, is_encoded
+    from isthmus.images.sources import probe_source
 
-    if is_encoded(image):
-        _log_dropped([probe(content_of(image))], read=True)
-    elif isinstance(image, (str, os.PathLike)) and not names_set(image):
-        _log_dropped([probe(Path(image))], read=True)
-    elif getattr(image, "fp", None) is not None and hasattr(image, "info"):
-        _log_dropped([header_of(image)], read=True)
+    is_set = isinstance(image, (str, os.PathLike)) and names_set(image)
+    if holds_file(image) and not is_set:
+        _log_dropped([probe_source(image)], read=True)
 
 
 def to_unit_range(pixels: Pixels, value_range: tuple[float, float] | None) -> Pixels:

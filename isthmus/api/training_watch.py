@@ -5,9 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from isthmus.api.inputs import (
-    report_reading,
-)
+from isthmus.images.reading_notes import report_reading
 from isthmus.log import LOGGER, log_note
 from isthmus.messages import as_message
 from isthmus.progress import Progress, Task, start_task

@@ -94,7 +94,8 @@ def end_with_exit_code(console: Console, result: Result) -> None:
         return
     count = len(result.incomplete)
     if count:
-        console.warn(f"{format_count(count, 'input')} {choose_word(count, 'was', 'were')} skipped:")
+        done = "skipped" if count == len(result.skipped) else "skipped or not done in full"
+        console.warn(f"{format_count(count, 'input')} {choose_word(count, 'was', 'were')} {done}:")
         for one in result.incomplete:
             console.warn(f"  {one.name}: {one.reason}")
     if result.interruption is not None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +14,7 @@ from isthmus.codec.coder import Floats, Ints
 from isthmus.codec.tables import CROSS, TAPS, Band
 
 Where = npt.NDArray[np.intp]
+_Sample = TypeVar("_Sample", bound=np.generic)
 
 Size = tuple[int, int]
 
@@ -48,7 +51,7 @@ class TileLayout:
     def count(self) -> int:
         return len(self.inner)
 
-    def columns(self, tiles: list[Ints]) -> Ints:
+    def columns(self, tiles: Sequence[npt.NDArray[_Sample]]) -> npt.NDArray[_Sample]:
         """Symbols of tiles (C, h, w) → (C, columns)."""
         flat = [tile.reshape(len(tile), -1) for tile in tiles]
         return np.concatenate(

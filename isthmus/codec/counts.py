@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from isthmus.codec.contexts import MIN_SCALE, SCALE_UNIT, Contexts
-from isthmus.codec.symbols import mean_classes
+from isthmus.codec.symbol_model import mean_classes
 from isthmus.codec.tables import (
     CLASSES,
     ENTRIES,

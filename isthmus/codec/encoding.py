@@ -18,9 +18,10 @@ from isthmus.codec.coder import Ints
 from isthmus.codec.grid import Grid, Rectangle, tile_side
 from isthmus.codec.picture import Picture, encode_plane
 from isthmus.codec.ready import Codec
-from isthmus.codec.symbols import TILES_PER_BATCH, encode_symbols, encode_tiles
+from isthmus.codec.symbols import TILES_PER_BATCH, encode_latents, encode_symbols, encode_tiles
 from isthmus.codec.transform import analyse_blocks
 from isthmus.errors import CapabilityError
+from isthmus.messages import Message
 from isthmus.threads import batched, overlapped
 
 TILE_HEAD = struct.Struct("<BH")
@@ -33,10 +34,17 @@ Pixels = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class EncodedFile:
-    """A file, and the quality in hundredths that it was made with."""
+    """A file.
+
+    Attributes:
+        data: its bytes.
+        quality: in hundredths, that it was made with.
+        missed: why it is not what was asked for; None where it is.
+    """
 
     data: bytes
     quality: int
+    missed: Message | None = None
 
 
 def encode_picture_at(
@@ -81,9 +89,7 @@ def encode_picture_at(
     chunks |= {(container.ICC, 0): picture.icc or b"", (container.EXIF, 0): picture.exif or b""}
 
     def encode_batch(some: Sequence[tuple[int, Tensor]]) -> list[bytes]:
-        return encode_payloads(
-            [transform.quantise(codec.model, values, quality / 100) for _, values in some], codec, quality
-        )
+        return encode_payloads([values for _, values in some], codec, quality, chosen=effort > 0)
 
     for some, payloads in overlapped(
         encode_batch, batched(latents, TILES_PER_BATCH), waiting=MAX_WAITING_BATCHES
@@ -116,34 +122,57 @@ def analyse_picture(
 def refine_tile(
     codec: Codec, quality: int, effort: int, image: Tensor, latents: Tensor, inside: Rectangle
 ) -> Tensor:
-    """The latents of the tile that lies `inside`, refined where that makes a better file, else as they were.
+    """The latents of the best symbols for the tile that lies `inside`, of those that the encoder's latents
+    and refined ones give, rounded or chosen.
 
-    Better is what bits and error together say of the rounded numbers under the actual tables, so that a model
-    whose training knew its rate badly loses nothing by effort.
+    Better is what bits and error together say of the symbols under the actual tables, so that a model whose
+    training knew its rate badly loses nothing by effort.
     """
     model, band = codec.model, codec.tables.bands[codec.tables.nearest(quality)]
     worth = refinement.bits_per_error(model, quality / 100)
     levels = (image[0] * 255).round().permute(1, 2, 0).cpu().numpy()
+    around = transform.quantise(model, latents, quality / 100)
 
-    def cost(values: Tensor) -> float:
-        symbols = transform.quantise(model, values, quality / 100)
+    def cost(own: Ints) -> float:
+        symbols = around.copy()
+        symbols[:, *inside.slices] = own
         painted = transform.synthesise(model, symbols, quality / 100, (image.shape[-2], image.shape[-1]))
         error = float(np.square(painted - levels, dtype=np.float64).sum()) / 255**2
-        return 8 * len(encode_symbols(symbols[:, *inside.slices], band)) + worth * error
+        return 8 * len(encode_symbols(own, band)) + worth * error
 
-    candidate = latents.clone()
     refined = refinement.refine_latents(model, image, latents, quality / 100, effort)
-    candidate[:, *inside.slices] = refined[:, *inside.slices]
-    return min(latents, candidate, key=cost)[:, *inside.slices].clone()
+    found = []
+    for values in (latents[:, *inside.slices], refined[:, *inside.slices]):
+        found += [own for own, _ in _encode_latents([values], codec, quality)]
+        found.append(transform.quantise(model, values, quality / 100))
+    return transform.from_steps(model, min(found, key=cost), quality / 100)
 
 
-def encode_payloads(tiles: Sequence[Ints], codec: Codec, quality: int) -> list[bytes]:
-    """The payload of each tile: number of its band, check of its symbols, their bytes."""
+def encode_payloads(
+    latents: Sequence[Tensor], codec: Codec, quality: int, *, chosen: bool = False
+) -> list[bytes]:
+    """The payload of each tile (C, h, w): number of its band, check of its symbols, their bytes.
+
+    Args:
+        chosen: the latents are those of symbols that are chosen already.
+    """
     number = codec.tables.nearest(quality)
-    coded = encode_tiles(tiles, codec.tables.bands[number])
     return [
-        TILE_HEAD.pack(number, checksum(symbols)) + data for symbols, data in zip(tiles, coded, strict=True)
+        TILE_HEAD.pack(number, checksum(symbols)) + data
+        for symbols, data in _encode_latents(latents, codec, quality, chosen=chosen)
     ]
+
+
+def _encode_latents(
+    latents: Sequence[Tensor], codec: Codec, quality: int, *, chosen: bool = False
+) -> list[tuple[Ints, bytes]]:
+    model, band = codec.model, codec.tables.bands[codec.tables.nearest(quality)]
+    if chosen:
+        symbols = [transform.quantise(model, values, quality / 100) for values in latents]
+        return list(zip(symbols, encode_tiles(symbols, band), strict=True))
+    steps = [transform.to_steps(model, values, quality / 100) for values in latents]
+    costs = refinement.error_costs(model, quality / 100)
+    return encode_latents(steps, band, costs)
 
 
 def checksum(symbols: Ints) -> int:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from isthmus.codec.container import MAX_PIXELS, CompressedFileError
 from isthmus.errors import DataError
 from isthmus.images.conform import to_dtype
+from isthmus.images.flat_rows import suggest_tensor_axes
 from isthmus.images.formats import decode, decode_pillow, probe
 from isthmus.images.metadata import WORDS, metadata_of, read_metadata
 from isthmus.images.opening import Content, ImageFileError
@@ -134,6 +135,7 @@ def _from_array(image: Any, value_range: Range | None, max_pixels: int) -> Pictu
             raise DataError(
                 "an image to compress is one tensor (1, C, H, W), not {shape}",
                 id="codec.tensor-shape",
+                hint=suggest_tensor_axes(tuple(image.shape)),
                 shape=tuple(image.shape),
             )
         tensor = image.detach().cpu()[0].permute(1, 2, 0)

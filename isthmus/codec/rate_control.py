@@ -1,18 +1,19 @@
-"""A picture and a target (quality, bits per pixel or PSNR) -> bytes; the fidelity of bytes, measured."""
+"""A picture and a target (quality, bits per pixel or PSNR) -> bytes."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
-from isthmus.codec import container
-from isthmus.codec.decoding import iter_pieces
 from isthmus.codec.encoding import QUALITIES, EncodedFile, analyse_picture, encode_picture_at
+from isthmus.codec.fidelity import measure_psnr
 from isthmus.codec.picture import Picture
 from isthmus.codec.ready import Codec
 from isthmus.errors import UsageError
+from isthmus.messages import Message
 
 DEFAULT_QUALITY = 50.0
 MAX_PROBES = 8
@@ -40,7 +41,8 @@ def encode_picture(
         quality, bpp, psnr, preview, effort: as for `isthmus.compress`.
 
     Returns:
-        The bytes, with the quality found.
+        The bytes, with the quality found; where no quality reaches the target, those of the nearest one, with
+        what they reach.
     """
     if bpp is None and psnr is None:
         asked = round(100 * (DEFAULT_QUALITY if quality is None else quality))
@@ -55,9 +57,37 @@ def encode_picture(
 
     if bpp is not None:
         pixels = image.size[0] * image.size[1]
-        return _encode_within(make, lambda file: 8 * len(file.data) / pixels, bpp)
+
+        def measure_rate(file: EncodedFile) -> float:
+            return 8 * len(file.data) / pixels
+
+        made = _encode_within(make, measure_rate, bpp)
+        rate = measure_rate(made)
+        if rate <= bpp:
+            return made
+        return replace(
+            made,
+            missed=Message(
+                "{asked:g} bits per pixel cannot be reached: its smallest file has {reached:.4g}",
+                id="codec.rate-missed",
+                asked=bpp,
+                reached=rate,
+            ),
+        )
     assert psnr is not None
-    return _encode_reaching(make, lambda file: measure_fidelity(file.data, image, codec), psnr)
+    made = _encode_reaching(make, lambda file: measure_psnr(file.data, image, codec), psnr)
+    # Only the highest quality can be a miss.
+    if made.quality < QUALITIES[1] or (reached := measure_psnr(made.data, image, codec)) >= psnr:
+        return made
+    return replace(
+        made,
+        missed=Message(
+            "{asked:g} dB cannot be reached: its best file has {reached:.2f} dB",
+            id="codec.fidelity-missed",
+            asked=psnr,
+            reached=reached,
+        ),
+    )
 
 
 def _is_flat(image: Picture) -> bool:
@@ -74,26 +104,10 @@ def _best_flat_quality(image: Picture, codec: Codec, asked: int) -> int:
     latents = list(analyse_picture(part, codec))
 
     def measure(quality: int) -> float:
-        return measure_fidelity(encode_picture_at(part, codec, quality, latents=latents).data, part, codec)
+        return measure_psnr(encode_picture_at(part, codec, quality, latents=latents).data, part, codec)
 
     best: int = max((step for step in FLAT_QUALITIES if step <= asked), key=measure)
     return best
-
-
-def measure_fidelity(data: bytes, image: Picture, codec: Codec) -> float:
-    """PSNR in dB of what is in a file against the picture it was made from, at most 100.
-
-    The file is really decoded; its pieces are compared one by one, so that no second picture is held.
-
-    Raises:
-        CompressedFileError: it cannot be decoded.
-    """
-    total = 0
-    for where, piece in iter_pieces(container.read_container(data), codec):
-        difference = piece.astype(np.int32) - image.pixels[where.slices]
-        total += int((difference * difference).sum(dtype=np.int64))
-    mean = total / image.pixels.size / 255**2
-    return 100.0 if mean <= 1e-10 else -10 * math.log10(mean)
 
 
 def check_target(

@@ -12,6 +12,7 @@ that takes less time than one after the other.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,13 +20,11 @@ import numpy.typing as npt
 from isthmus.codec.coder import TOTAL, Coder, Ints, Reader, Writer
 from isthmus.codec.container import CompressedFileError
 from isthmus.codec.context_model import ContextSums, TileLayout, build_tile_layout
+from isthmus.codec.symbol_choice import ErrorCosts, SymbolChoice
+from isthmus.codec.symbol_model import SymbolModel
 from isthmus.codec.tables import (
-    ENTRIES,
-    FRACTIONS,
     LEVELS_PER_BIN,
-    MAX_DIRECT_RESIDUAL,
     MAX_SYMBOL,
-    MEAN_CLASSES,
     MEAN_UNIT,
     RATIO_PRIOR,
     RATIO_UNIT,
@@ -35,13 +34,10 @@ from isthmus.codec.tables import (
 from isthmus.threads import one_blas_thread
 
 TILES_PER_BATCH = 4  # tiles that are worth walking together; each takes some 20 MB
-_MEAN_BITS = MEAN_UNIT.bit_length() - 1
 _MAX_MEAN = MAX_SYMBOL * MEAN_UNIT
-_LARGEST_LENGTH = 17  # bits of the largest escape: residuals stay below 2¹⁷
 
-Where = npt.NDArray[np.intp]
-# The symbols (n,) of a channel in one half of all tiles, from their means (in 1/MEAN_UNIT) and bins.
-Take = Callable[[int, int, Integers, Where], Ints]
+# The symbols (n,) of a channel in one half of all tiles, from what is likely there.
+Take = Callable[[int, int, SymbolModel], Ints]
 
 
 def encode_symbols(symbols: Ints, band: Band) -> bytes:
@@ -64,22 +60,50 @@ def decode_symbols(data: bytes | memoryview, size: tuple[int, int], band: Band) 
 
 def encode_tiles(tiles: Sequence[Ints], band: Band) -> list[bytes]:
     """`encode_symbols` of several tiles, in less time."""
-    at = build_tile_layout(tuple((tile.shape[1], tile.shape[2]) for tile in tiles))
-    writers = [Writer() for _ in tiles]
+    at = _lay_out(tiles)
     given = at.columns([np.ascontiguousarray(tile, np.int32) for tile in tiles])
+    return _encode(at, given, band, lambda channel, half, _: given[channel, at.halves[half]])[1]
+
+
+def encode_latents(
+    tiles: Sequence[npt.NDArray[np.float32]], band: Band, costs: ErrorCosts
+) -> list[tuple[Ints, bytes]]:
+    """The symbols (C, h, w) that are worth their bits for each tile of latents in steps, and their bytes.
+
+    Args:
+        tiles: latents (C, h, w), each divided by its step.
+        costs: what errors of symbols cost.
+    """
+    at = _lay_out(tiles)
+    choice = SymbolChoice(at.columns(tiles), at.halves, costs)
+    symbols, data = _encode(at, choice.nearest, band, choice.take)
+    return list(zip(at.tiles(symbols), data, strict=True))
+
+
+def _encode(at: TileLayout, nearest: Ints, band: Band, choose: Take) -> tuple[Ints, list[bytes]]:
+    """The symbols (C, columns) that are chosen, and the bytes of each tile.
+
+    Channels are silent in a tile where all of `nearest` is zero.
+    """
+    writers = [Writer() for _ in at.sizes]
     active = np.stack(
-        [_code_active_channels(writer, band, tile) for writer, tile in zip(writers, tiles, strict=True)]
+        [_code_active_channels(w, band, tile) for w, tile in zip(writers, at.tiles(nearest), strict=True)]
     )
 
-    def take(channel: int, half: int, mean: Integers, bins: Where) -> Ints:
-        values = given[channel, at.halves[half]]
-        model = _SymbolModel(band, mean, bins)
+    def take(channel: int, half: int, model: SymbolModel) -> Ints:
+        values = choose(channel, half, model)
+        for tile in np.flatnonzero(~active[:, channel]):
+            values[at.parts[half][tile]] = 0
         for tile in np.flatnonzero(active[:, channel]):
             model.code(writers[tile], at.parts[half][tile], values)
         return values
 
-    walk_contexts(band, at, active, take)
-    return [writer.bytes() for writer in writers]
+    symbols = walk_contexts(band, at, active, take)
+    return symbols, [writer.bytes() for writer in writers]
+
+
+def _lay_out(tiles: Sequence[npt.NDArray[Any]]) -> TileLayout:
+    return build_tile_layout(tuple((tile.shape[1], tile.shape[2]) for tile in tiles))
 
 
 def decode_tiles(
@@ -102,9 +126,8 @@ def decode_tiles(
         except CompressedFileError as error:
             lose(tile, error)
 
-    def take(channel: int, half: int, mean: Integers, bins: Where) -> Ints:
-        model = _SymbolModel(band, mean, bins)
-        values = np.zeros(len(mean), np.int32)
+    def take(channel: int, half: int, model: SymbolModel) -> Ints:
+        values = np.zeros(len(model.middle), np.int32)
         for tile in np.flatnonzero(active[:, channel]):
             part, reader = at.parts[half][tile], readers[tile]
             assert reader is not None
@@ -157,10 +180,12 @@ def _walk_contexts(band: Band, at: TileLayout, active: npt.NDArray[np.bool_], ta
             shifted = level + (band.ratios_wide.searchsorted(ratio, side="right") - len(band.ratios) // 2)
             bins = np.minimum(np.maximum(shifted, 0), len(band.spread) - 1) // LEVELS_PER_BIN
             rounded_mean = np.minimum(np.maximum(half_mean, -_MAX_MEAN), _MAX_MEAN).astype(np.int64)
-            symbols[channel, part] = flat[inner] = values = take(int(channel), half, rounded_mean, bins)
+            values = take(int(channel), half, SymbolModel(band, rounded_mean, bins))
             residual, expected = np.abs(values * MEAN_UNIT - rounded_mean), band.spread_wide[level]
             for silent in np.flatnonzero(~active[:, channel]):
-                residual[at.parts[half][silent]] = expected[at.parts[half][silent]] = 0
+                mine = at.parts[half][silent]
+                residual[mine] = expected[mine] = 0
+            symbols[channel, part] = flat[inner] = values
             flat_residuals[0, inner], flat_residuals[1, inner] = residual, expected
         residual_sums += flat_residuals.take(at.inner, axis=1)
         sums.update(index, flat, at.around)
@@ -182,63 +207,3 @@ def _code_active_channels(coder: Coder, band: Band, given: Ints | None) -> npt.N
         silent = np.asarray(~given.any((1, 2)), np.int32)
     weights = np.stack([TOTAL - band.silent, band.silent], 1).astype(np.float64) - 1
     return np.asarray(coder.categorical(weights, silent) == 0)
-
-
-class _SymbolModel:
-    """What symbols are likely to be, from their means and bins, and the coding of them."""
-
-    def __init__(self, band: Band, mean: Integers, bins: Where) -> None:
-        self.middle = (mean + MEAN_UNIT // 2) >> _MEAN_BITS  # rounds down, also below zero
-        away = mean - self.middle * MEAN_UNIT  # in [−½, ½) of MEAN_UNIT
-        self.mirror = np.where(away < 0, -1, 1)
-        self.shift = band.shifts_wide[bins]
-        self.weights = band.coder_weights[bins, mean_classes(self.middle, away)]
-
-    def code(self, coder: Coder, part: slice, values: Ints | None) -> Ints:
-        """The symbols of the columns `part`: those of `values` (n,), or what the coder finds."""
-        middle, mirror, shift = self.middle[part], self.mirror[part], self.shift[part]
-        residual = None if values is None else (values[part] - middle) * mirror
-        high = None if residual is None else residual >> shift
-        given = None
-        if high is not None:
-            given = np.where(
-                np.abs(high) > MAX_DIRECT_RESIDUAL, ENTRIES - 1, high + MAX_DIRECT_RESIDUAL
-            ).astype(np.int32)
-        entry = coder.categorical(self.weights[part], given)
-        outside = np.flatnonzero(entry == ENTRIES - 1)
-        high = entry.astype(np.int64) - MAX_DIRECT_RESIDUAL if high is None else high
-        if len(outside):
-            high[outside] = _code_escapes(coder, None if residual is None else high[outside], len(outside))
-        low = np.zeros(len(entry), np.int64)
-        for bits in range(1, int(shift.max(initial=0)) + 1):
-            here = np.flatnonzero(shift == bits)
-            bits_given = None if residual is None else (residual[here] & ((1 << bits) - 1)).astype(np.int32)
-            low[here] = coder.raw(bits, len(here), bits_given)
-        symbols = ((high << shift) + low) * mirror + middle
-        if len(symbols) and np.abs(symbols).max() > MAX_SYMBOL:
-            raise CompressedFileError("damaged: a symbol is out of range", id="compressed-file.symbol-range")
-        return symbols.astype(np.int32)
-
-
-def mean_classes(middle: Integers, away: Integers) -> Integers:
-    """Which table of its bin a symbol gets, by where its mean lies: 0 to CLASSES − 1."""
-    fraction = np.minimum((np.abs(away) * (2 * FRACTIONS)) >> _MEAN_BITS, FRACTIONS - 1)
-    zone = 2 * np.minimum(np.abs(middle), 2) - (middle * away < 0)
-    return np.asarray(fraction * MEAN_CLASSES + zone, np.int64)
-
-
-def _code_escapes(coder: Coder, values: npt.NDArray[np.int64] | None, count: int) -> npt.NDArray[np.int64]:
-    """Values beyond ±REACH: sign, length of what is beyond in bits (Elias 1975, gamma), then those bits."""
-    beyond = None if values is None else np.abs(values) - MAX_DIRECT_RESIDUAL  # at least 1
-    sign = coder.raw(1, count, None if values is None else (values < 0).astype(np.int32))
-    length = None if beyond is None else np.frexp(beyond)[1].astype(np.int32) - 1
-    flat = np.full((count, 1 << 5), TOTAL / (1 << 5) - 1)
-    length = coder.categorical(flat, length)
-    if count and length.max() >= _LARGEST_LENGTH:
-        raise CompressedFileError("damaged: a symbol is out of range", id="compressed-file.symbol-range")
-    magnitude = np.ones(count, np.int64) << length
-    for bits in range(1, int(length.max(initial=0)) + 1):
-        here = np.flatnonzero(length == bits)
-        given = None if beyond is None else (beyond[here] & ((1 << bits) - 1)).astype(np.int32)
-        magnitude[here] += coder.raw(bits, len(here), given)
-    return (magnitude + MAX_DIRECT_RESIDUAL) * np.where(sign == 1, -1, 1)

@@ -120,8 +120,14 @@ class Band:
 
     @cached_property
     def coder_weights(self) -> Floats:
-        """`weights` − 1 as the coder wants them."""
-        return self.weights.astype(np.float64) - 1
+        """(S·CLASSES, ENTRIES): `weights` − 1 as the coder wants them."""
+        return self.weights.reshape(-1, ENTRIES).astype(np.float64) - 1
+
+    @cached_property
+    def bits(self) -> Floats:
+        """(S·CLASSES·ENTRIES,): what coding each entry takes."""
+        bits: Floats = np.log2(TOTAL / self.weights).reshape(-1)
+        return bits
 
     def check(self) -> None:
         """Raises:

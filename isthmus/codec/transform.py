@@ -120,17 +120,28 @@ def compute_latents(model: Autoencoder, image: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def quantise(model: Autoencoder, values: Tensor, quality: float) -> np.ndarray:
-    """`latents (C, h, w)` in the steps of a quality from 1 to 100, rounded: int32, at most ±32767.
+def to_steps(model: Autoencoder, values: Tensor, quality: float) -> npt.NDArray[np.float32]:
+    """`latents (C, h, w)` in the steps of a quality from 1 to 100: float32.
 
     Raises:
         CapabilityError: as `check_codec`.
         DataError: the quality is out of range.
     """
     scaled = values[None] * _bottleneck(model).gain(_quality(quality, values), 4)
-    symbols = scaled.round().clamp(-MAX_SYMBOL, MAX_SYMBOL)[0]
-    result: np.ndarray = symbols.to(torch.int32).cpu().numpy()
+    result: npt.NDArray[np.float32] = scaled[0].float().cpu().numpy()
     return result
+
+
+@torch.no_grad()
+def from_steps(model: Autoencoder, symbols: Ints, quality: float) -> Tensor:
+    """Latents (C, h, w) that `quantise` makes these symbols of."""
+    given = torch.from_numpy(symbols).to(next(model.parameters()).device).float()[None]
+    return (given / _bottleneck(model).gain(_quality(quality, given), 4))[0]
+
+
+def quantise(model: Autoencoder, values: Tensor, quality: float) -> Ints:
+    """`to_steps`, rounded: int32, at most ±32767."""
+    return np.clip(np.rint(to_steps(model, values, quality)), -MAX_SYMBOL, MAX_SYMBOL).astype(np.int32)
 
 
 @torch.no_grad()

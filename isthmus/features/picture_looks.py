@@ -87,18 +87,40 @@ def list_differences(look: PictureLook, facts: object) -> list[str]:
     return differences
 
 
-def find_near_copies(looks: Sequence[PictureLook], *, seed: int = 0) -> list[tuple[int, int]]:
-    """Pairs of pictures that are much nearer to one another than two pictures usually are, nearest first."""
-    rows = np.arange(len(looks))
-    if len(rows) > MAX_COMPARED:
-        rows = np.sort(np.random.default_rng(seed).permutation(rows)[:MAX_COMPARED])
-    if len(rows) < 4:
+def find_near_copies(
+    looks: Sequence[PictureLook], others: Sequence[PictureLook] | None = None, *, seed: int = 0
+) -> list[tuple[int, int]]:
+    """Pairs of pictures that are much nearer to one another than two pictures usually are, nearest first.
+
+    Args:
+        others: the second of each pair is one of these, which also say what is usual; None compares the
+            pictures with one another.
+    """
+    second_rows = _sample_rows(looks if others is None else others, seed)
+    if len(second_rows) < 4:
         return []
-    vectors = torch.from_numpy(np.stack([looks[int(row)].thumbnail for row in rows])).double()
-    away = torch.cdist(vectors, vectors)
-    first, second = torch.triu_indices(len(rows), len(rows), 1)
-    distances = away[first, second]
-    usual = float(distances.median())
+    second = _stack_thumbnails(looks if others is None else others, second_rows)
+    among = torch.cdist(second, second)
+    upper = torch.triu_indices(len(second), len(second), 1)
+    usual = float(among[upper[0], upper[1]].median())
+    if others is None:
+        rows, away, places = second_rows, among, upper
+    else:
+        rows = _sample_rows(looks, seed)
+        away = torch.cdist(_stack_thumbnails(looks, rows), second)
+        places = torch.ones_like(away).nonzero().T
+    distances = away[places[0], places[1]]
     near = torch.nonzero(distances < NEAR_COPY_SHARE * usual)[:, 0]
     order = near[torch.argsort(distances[near])]
-    return [(int(rows[first[i]]), int(rows[second[i]])) for i in order]
+    return [(int(rows[places[0, i]]), int(second_rows[places[1, i]])) for i in order]
+
+
+def _sample_rows(looks: Sequence[PictureLook], seed: int) -> npt.NDArray[np.int64]:
+    if len(looks) <= MAX_COMPARED:
+        return np.arange(len(looks))
+    return np.sort(np.random.default_rng(seed).permutation(len(looks))[:MAX_COMPARED])
+
+
+def _stack_thumbnails(looks: Sequence[PictureLook], rows: npt.NDArray[np.int64]) -> torch.Tensor:
+    stacked = np.stack([looks[int(row)].thumbnail for row in rows]) if len(rows) else np.empty((0, 1))
+    return torch.from_numpy(stacked).double()

@@ -19,8 +19,10 @@ from PIL import Image
 from torch import Tensor
 
 from isthmus.errors import DataError
+from isthmus.images.flat_rows import suggest_tensor_axes
 from isthmus.images.modes import Alpha, composite
 from isthmus.images.reading import names_set, read_image, read_samples
+from isthmus.images.reading_notes import header_notes, report_reading
 from isthmus.images.sample_range import (
     ANYWHERE,
     KINDS,
@@ -31,8 +33,9 @@ from isthmus.images.sample_range import (
     check_span,
     to_samples,
 )
-from isthmus.images.sources import decode_source, is_encoded, is_pillow
+from isthmus.images.sources import as_source, decode_source, is_encoded, is_pillow, probe_source
 from isthmus.images.store import ImageSet
+from isthmus.log import log_note
 
 Layout = Literal["HW", "HWC", "NHW", "NHWC"]
 _NUMPY_FLOATS = (np.float16, np.float32, np.float64)
@@ -187,6 +190,7 @@ def receive(
         return _receive_tensor(images, value_range, bounds)
     if _is_set(images):
         found = read_samples(images, range=value_range, bounds=bounds)
+        report_reading(found)
         if many is False and len(found) != 1:
             raise DataError(
                 "{source}: one image is needed here, and this holds {images:,}",
@@ -221,6 +225,8 @@ def open_image(
         alpha, bands: as for `receive`.
         raw: wide integers and floats of a file may lie anywhere.
 
+    What is chosen in reading a file is logged, except where alpha is kept.
+
     Raises:
         DataError: unreadable, or a set of several images.
     """
@@ -233,6 +239,10 @@ def open_image(
     if _is_set(image):
         return read_image(image), False
     picture = is_pillow(image)
+    image = as_source(image)
+    if alpha == "composite":  # uses that keep alpha log what they drop themselves
+        for note in header_notes(probe_source(image, bands=bands)):
+            log_note(note)
     array = decode_source(image, alpha=alpha, raw=raw, bands=bands)
     if picture and array.dtype != np.uint8 and array.shape[2] == 2:
         array = composite(array)  # Pillow could not hold it again
@@ -271,6 +281,7 @@ def _receive_tensor(images: Tensor, value_range: Range | None, bounds: Range) ->
         raise DataError(
             "a tensor of images must be (N, C, H, W), not {shape}",
             id="data.tensor-shape",
+            hint=suggest_tensor_axes(tuple(images.shape)),
             shape=tuple(images.shape),
         )
     if 0 in images.shape:

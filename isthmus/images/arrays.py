@@ -22,7 +22,7 @@ import numpy.typing as npt
 from isthmus.errors import DataError
 from isthmus.images.bands import MAX_CHANNELS
 from isthmus.images.cache import memory_bytes
-from isthmus.images.flat_rows import check_not_flat, unflatten
+from isthmus.images.flat_rows import check_not_flat, suggest_tensor_axes, unflatten
 from isthmus.images.idx import DEFLATE_LIMIT
 from isthmus.images.npz_keys import Shape, choose_keys
 from isthmus.images.sample_range import UNIT, Range, UnreadablePixelsError, to_samples
@@ -65,6 +65,7 @@ def from_array(
             raise DataError(
                 "{source}: a tensor must be (N, C, H, W), not {shape}",
                 id="data.tensor-shape-of",
+                hint=suggest_tensor_axes(tuple(images.shape)),
                 source=source,
                 shape=tuple(images.shape),
             )

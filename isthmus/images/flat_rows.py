@@ -1,4 +1,7 @@
-"""Images as rows of an array, `(N, 784)`, as tables hold them: refused, or given their shape."""
+"""Arrays without all axes: images as rows `(N, 784)`, as tables hold them, and tensors of two or three axes.
+
+They are refused with a hint, or given their shape.
+"""
 
 from __future__ import annotations
 
@@ -63,6 +66,25 @@ def unflatten(array: npt.NDArray[Any], shape: Shape, source: str) -> npt.NDArray
             shape=array.shape,
         )
     return array.reshape(len(array), height, width, channels)
+
+
+def suggest_tensor_axes(shape: tuple[int, ...]) -> str | None:
+    """How a tensor of two or three dimensions becomes (N, C, H, W): a hint, or None.
+
+    >>> suggest_tensor_axes((3, 32, 32))
+    'images[None] is one image (C, H, W)'
+    >>> suggest_tensor_axes((60000, 28, 28))
+    'images[:, None] is gray images (N, H, W)'
+    """
+    if len(shape) == 2:
+        return "images[None, None] is one gray image (H, W)"
+    if len(shape) != 3:
+        return None
+    if shape[2] in (1, 3, 4) and shape[0] > 4:
+        return "images.permute(2, 0, 1)[None] is one image (H, W, C)"
+    if shape[0] in (1, 3, 4):
+        return "images[None] is one image (C, H, W)"
+    return "images[:, None] is gray images (N, H, W)"
 
 
 def _square(length: int) -> Shape | None:

@@ -22,7 +22,7 @@ from isthmus.images.tiff_bands import is_tiff
 _ICC_TAG, _XMP_TAG, _X, _Y, _UNIT = 34675, 700, 282, 283, 296
 _COLOUR_CHUNKS = frozenset({b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI"})
 _TEXT_CHUNKS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
-_XMP_KEYWORD = b"XML:com.adobe.xmp"
+_XMP_KEYWORD = "XML:com.adobe.xmp"
 _RAW_PROFILE = b"Raw profile type "
 _OTHER_PROFILES = (b"CMYK", b"Lab ")
 _CONVERTED = ("CMYK", "LAB", "YCbCr")
@@ -165,7 +165,7 @@ def _with_chunks(metadata: Metadata, stream: IO[bytes]) -> Metadata:
             exif = clean_block(body) if body else exif
         elif kind in _COLOUR_CHUNKS:
             colour[kind] = (kind, body)
-        elif kind == b"iTXt" and keyword == _XMP_KEYWORD:
+        elif kind == b"iTXt" and keyword == _XMP_KEYWORD.encode():
             xmp = xmp or clean_xmp(_international_text(body))
         elif not keyword.startswith(_RAW_PROFILE):  # EXIF or XMP in another dress
             texts.append((kind, body))

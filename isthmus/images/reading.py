@@ -14,23 +14,30 @@ from isthmus.errors import DataError, Hint, nearest
 from isthmus.images.arrays import from_array, label_numbers, read_npy, read_npz
 from isthmus.images.conform import check_request, conform, joined, to_channels
 from isthmus.images.folder import read_folder, read_listed
-from isthmus.images.formats import header_of, probe
 from isthmus.images.idx import is_idx, read_idx_set
 from isthmus.images.listing import ImageFile, Listing
 from isthmus.images.named import is_name, read_named
 from isthmus.images.npz_keys import Shape, split_part, split_shape
 from isthmus.images.opening import MAX_PIXELS, SUFFIXES, Content, ImageFileError
 from isthmus.images.pool import Progress
+from isthmus.images.reading_notes import header_notes
 from isthmus.images.registry import NAMES
 from isthmus.images.sample_range import UNIT, Range, UnreadablePixelsError, check_range, to_samples
 from isthmus.images.shards import find_shards
-from isthmus.images.sources import content_of, decode_source, is_encoded, is_open, is_pillow, is_tensor
+from isthmus.images.sources import (
+    content_of,
+    decode_source,
+    is_encoded,
+    is_open,
+    is_pillow,
+    is_tensor,
+    probe_source,
+)
 from isthmus.images.store import ImageSet, Pixels, Ragged, Skipped
 from isthmus.images.subsets import CHOSEN, choose_images
 from isthmus.images.tables import SUFFIXES as TABLE_SUFFIXES
 from isthmus.images.tables import read_table
 from isthmus.input_files import is_folder, is_there, special_kind
-from isthmus.messages import Message
 from isthmus.wording import format_count
 
 # `mnist:test[17]`, `t.npy[-1]`, `mnist:test[10:20]`
@@ -279,39 +286,9 @@ class _Reader:
 
     def _one(self, source: Any, name: str) -> ImageSet:
         """An image file, its content, or a Pillow image, which has no header to ask."""
-        notes = []
-        header = None
-        if isinstance(source, (Path, Content)):
-            header = probe(source, max_pixels=self.max_pixels, bands=True)
-        elif getattr(source, "fp", None) is not None:
-            header = header_of(source)
-        if header is not None:
-            if header.transparent:
-                notes.append(
-                    Message("the image has transparent parts: laid on white", id="reading.image-transparent")
-                )
-            if header.narrowed:
-                notes.append(
-                    Message(
-                        "the image has more than 8 bits of a kind that is read with 8",
-                        id="reading.image-narrowed",
-                    )
-                )
-            if header.paged:
-                notes.append(
-                    Message(
-                        "the file's pages are read as the channels of one image", id="reading.image-pages"
-                    )
-                )
-            if header.several:
-                notes.append(
-                    Message(
-                        "the file holds several pages or frames: only the first is read",
-                        id="reading.file-several-pages",
-                    )
-                )
+        notes = header_notes(probe_source(source, max_pixels=self.max_pixels, bands=True))
         pixels = decode_source(source, value_range=self.value_range, max_pixels=self.max_pixels, bands=True)
-        return ImageSet(pixels[None], names=(name,), notes=tuple(notes), source=str(name))
+        return ImageSet(pixels[None], names=(name,), notes=notes, source=str(name))
 
     def _listed(self, listed: Listing, source: str) -> ImageSet:
         return read_listed(

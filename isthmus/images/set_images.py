@@ -12,7 +12,9 @@ from isthmus.images.reading import names_set, read_samples
 from isthmus.images.sample_range import ANYWHERE, UNIT, Range
 from isthmus.images.sources import decode_source, is_encoded, is_pillow
 from isthmus.images.store import ImageSet, Skipped
-from isthmus.input_files import is_folder, is_there
+from isthmus.images.tables import SUFFIXES as TABLE_SUFFIXES
+from isthmus.images.tables import read_table
+from isthmus.input_files import is_folder, is_there, special_kind
 
 _CHOICE = re.compile(r"\[[-\d:]*\]$")
 _ENDINGS = re.compile(r"(\.(gz|npy|npz|idx[13]?))+$|[-.]idx3-ubyte(\.gz)?$", re.IGNORECASE)
@@ -21,7 +23,8 @@ _ENDINGS = re.compile(r"(\.(gz|npy|npz|idx[13]?))+$|[-.]idx3-ubyte(\.gz)?$", re.
 def list_set_images(name: str, *, raw: bool = False, bounds: Range | None = None) -> InputFiles | None:
     """The images of the set that `name` stands for; None where it stands for none, such as an image file.
 
-    An image that has a file of its own, such as `photos/[3]`, is given as that file. Others are called by the
+    Of a list of paths (`.csv`, `.tsv`, `.txt`) these are its files, called as they are written there. An
+    image that has a file of its own, such as `photos/[3]`, is given as that file. Others are called by the
     set and their place in it, `t-5` and `mnist-test-17`, or as in their archive.
 
     Args:
@@ -31,6 +34,8 @@ def list_set_images(name: str, *, raw: bool = False, bounds: Range | None = None
     Raises:
         DataError: see `isthmus.read`.
     """
+    if is_there(name) and Path(name).suffix.lower() in TABLE_SUFFIXES and special_kind(Path(name)) is None:
+        return InputFiles(tuple((file.path, file.name) for file in read_table(name).files))
     if (is_there(name) and Path(name).suffix.lower() in SUFFIXES) or not names_set(name):
         return None
     if raw:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from isthmus.errors import DataError
-from isthmus.images.formats import decode, decode_pillow
+from isthmus.images.formats import Header, decode, decode_pillow, header_of, probe
 from isthmus.images.modes import Alpha
 from isthmus.images.opening import MAX_PIXELS, Content, opened
 from isthmus.images.sample_range import Range
@@ -151,6 +151,19 @@ def _quality_of(image: Any) -> float | None:
     return float(min(100.0, max(1.0, quality)))
 
 
+def as_source(image: Any) -> Any:
+    """A path or an open file as what can be read several times; a Pillow image as it is."""
+    if is_pillow(image) or isinstance(image, Content):
+        return image
+    return Path(image) if isinstance(image, (str, os.PathLike)) else content_of(image)
+
+
+def probe_source(image: Any, *, max_pixels: int = MAX_PIXELS, bands: bool = False) -> Header:
+    """As `formats.probe`, of all that `decode_source` takes."""
+    source = as_source(image)
+    return header_of(source) if is_pillow(source) else probe(source, max_pixels=max_pixels, bands=bands)
+
+
 def decode_source(
     image: Any,
     *,
@@ -161,10 +174,7 @@ def decode_source(
     bands: bool = False,
 ) -> Pixels:
     """As `formats.decode`, of an image file's path, bytes or open file, or of a Pillow image."""
-    if is_pillow(image):
-        return decode_pillow(image, alpha=alpha, value_range=value_range, raw=raw, max_pixels=max_pixels)
-    if isinstance(image, (str, os.PathLike)):
-        image = Path(image)
-    elif not isinstance(image, Content):
-        image = content_of(image)
-    return decode(image, alpha=alpha, value_range=value_range, raw=raw, max_pixels=max_pixels, bands=bands)
+    source = as_source(image)
+    if is_pillow(source):
+        return decode_pillow(source, alpha=alpha, value_range=value_range, raw=raw, max_pixels=max_pixels)
+    return decode(source, alpha=alpha, value_range=value_range, raw=raw, max_pixels=max_pixels, bands=bands)

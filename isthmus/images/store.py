@@ -20,6 +20,7 @@ Indices = npt.NDArray[np.int64]
 
 Skipped = SkippedInput
 
+FLOAT_STEP = 1e-6  # float32 samples in [0, 1] that are nearer to one another are the same
 SAMPLE_TYPES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.float32))
 
 
@@ -288,6 +289,20 @@ def content_hash(image: Pixels) -> int:
     digest = hashlib.blake2b(f"{little.str}{image.shape}".encode(), digest_size=8)
     digest.update(np.ascontiguousarray(image, dtype=little).data)
     return int.from_bytes(digest.digest(), "little")
+
+
+def picture_hash(image: Pixels) -> int:
+    """As `content_hash`, of what an image shows: one hash for a picture as uint8, uint16 and float32."""
+    if image.dtype == np.uint8:
+        return content_hash(image)
+    unit = image.astype(np.float64)
+    if image.dtype.kind != "f":
+        unit /= np.iinfo(image.dtype).max
+    for dtype in (np.uint8, np.uint16):
+        levels = np.rint(unit.clip(0, 1) * np.iinfo(dtype).max)
+        if np.abs(levels / np.iinfo(dtype).max - unit).max(initial=0) < FLOAT_STEP:
+            return content_hash(levels.astype(dtype))
+    return content_hash(image)
 
 
 def _as_ragged(pixels: Pixels) -> Ragged:

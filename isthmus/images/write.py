@@ -55,6 +55,7 @@ def save_image(
     exif: bytes | None = None,
     icc: bytes | None = None,
     metadata: Metadata | None = None,
+    jpeg_quality: int | None = None,
 ) -> None:
     """Write one image in the format its suffix names; the file appears whole or not at all.
 
@@ -67,12 +68,14 @@ def save_image(
         force: replace an existing file.
         exif, icc: metadata kept where the format can hold it.
         metadata: the same and more, instead of them.
+        jpeg_quality: 1 to 100, of JPEG files; 95 where it is not given.
 
     Raises:
         OutputError: exists without `force`, an unknown suffix, samples or alpha that the format cannot hold,
             a full disk, no permission.
     """
-    write_bytes(path, encode_image(path, array, exif=exif, icc=icc, metadata=metadata), force=force)
+    data = encode_image(path, array, exif=exif, icc=icc, metadata=metadata, jpeg_quality=jpeg_quality)
+    write_bytes(path, data, force=force)
 
 
 def encode_image(
@@ -82,9 +85,12 @@ def encode_image(
     exif: bytes | None = None,
     icc: bytes | None = None,
     metadata: Metadata | None = None,
+    jpeg_quality: int | None = None,
 ) -> bytes:
     """One image in the format that the suffix of `name` stands for; arguments and errors as `save_image`."""
     kind, options = writer_of(name)
+    if kind == "JPEG" and jpeg_quality is not None:
+        options = {**options, "quality": jpeg_quality}
     metadata_written = metadata if metadata is not None else Metadata(exif=exif, icc=icc)
     pixels = np.asarray(array)
     if kind == "TIFF" and pixels.ndim == 3 and pixels.shape[2] > 4:

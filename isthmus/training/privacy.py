@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from importlib.util import find_spec
 from typing import Any
 
@@ -182,6 +183,7 @@ def _refusals(recipe: Recipe, *, balance: bool, processes: int) -> list[tuple[st
     return reasons
 
 
+@lru_cache(maxsize=64)  # a search of a second
 def _noise(epsilon: float, delta: float, rate: float, steps: int) -> float:
     if not 0 < epsilon <= _MOST:
         raise UsageError(
@@ -217,6 +219,7 @@ def _noise(epsilon: float, delta: float, rate: float, steps: int) -> float:
     return float(multiplier)
 
 
+@lru_cache(maxsize=64)
 def _epsilon(noise: float, rate: float, steps: int, delta: float) -> float:
     from opacus.accountants import RDPAccountant
 

@@ -6,9 +6,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from cli.conftest import QUICK, write_photos
+from cli.conftest import QUICK, quick_audits, quick_demo, write_photos
 
 from isthmus.__main__ import main
+
+__all__ = ["quick_audits", "quick_demo"]
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +25,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def here(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def here(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick_audits: None) -> Path:  # noqa: ARG001
     """A fresh working folder with a copy of what `trained` holds."""
     shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)

@@ -17,7 +17,7 @@ from isthmus.cli.show import written_outputs
 FREE_KEYS = frozenset(
     {
         *("model", "out", "picture", "report", "output", "url", "place", "path", "file"),
-        *("seconds", "fit_seconds", "seconds_per_step", "images_per_second"),
+        *("seconds", "fit_seconds", "training_seconds", "seconds_per_step", "images_per_second"),
     }
 )
 

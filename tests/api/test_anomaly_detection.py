@@ -76,3 +76,30 @@ def test_a_notebook_shows_picture_and_table() -> None:
     page = found._repr_html_()
     assert "data:image/png;base64," in page and found.names[found.worst(1)[0]] in page
     assert repr(found).startswith("AnomalyResult(") and "\n" not in repr(found)
+
+
+def _draw_patterns(count: int, seed: int) -> np.ndarray:
+    coarse = np.random.default_rng(seed).integers(60, 200, (count, 5, 7), dtype=np.uint8)
+    return coarse.repeat(4, 1).repeat(4, 2)[..., None]
+
+
+def test_near_copies_of_normal_pictures_are_named_once(caplog: pytest.LogCaptureFixture) -> None:
+    normal, others = _draw_patterns(30, 0), _draw_patterns(8, 1)
+    model = isthmus.train(normal, recipe="dense", code="2", steps=2)
+    others[5] = np.clip(normal[3].astype(int) + 1, 0, 255)
+    found = isthmus.anomalies(model, others, normal=normal, score="density")
+    notes = [one for one in found.note_details if one["id"] == "evaluation.near-copies"]
+    assert [one["fields"]["name"] for one in notes] == ["5"]
+    assert sum("a copy or near copy of normal pictures" in line for line in caplog.messages) == 1
+    alone = isthmus.anomalies(model, np.delete(others, 5, 0), normal=normal, score="density")
+    assert "evaluation.near-copies" not in [one["id"] for one in alone.note_details]
+
+
+def test_normal_pictures_are_divided_alike_whatever_their_sample_type() -> None:
+    normal = _draw_patterns(30, 0)
+    model = isthmus.train(normal, recipe="dense", code="2", steps=2)
+    alike = [normal, normal.astype(np.uint16) * 257, (normal / 255).astype(np.float32)]
+    found = [isthmus.anomalies(model, normal[:4], normal=one, score="density") for one in alike]
+    for one in found[1:]:
+        assert one.threshold == pytest.approx(found[0].threshold, rel=1e-4)
+        np.testing.assert_allclose(one.scores, found[0].scores, rtol=1e-4)

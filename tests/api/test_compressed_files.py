@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
+import torch
 from PIL import Image
 
 import isthmus
+import isthmus.log
 from isthmus.__main__ import main
 from isthmus.errors import DataError, UsageError
+from isthmus.metrics.structure import ssim
 
 from .parity import Parity
 
@@ -24,7 +29,7 @@ PARITY = {
     "compress, all options": Parity(
         [
             *("compress", "photos/left", "-o", "small", "-m", CODEC, "--quality", "30", "--preview", "16"),
-            *("--effort", "1", "--verify", "--force", "--workers", "1", "--max-pixels", "1"),
+            *("--effort", "1", "--verify", "--compare", "--force", "--workers", "1", "--max-pixels", "1"),
         ],
         lambda: isthmus.compress_files(
             "photos/left",
@@ -34,6 +39,7 @@ PARITY = {
             preview=16,
             effort=1,
             verify=True,
+            compare=True,
             force=True,
             workers=1,
             max_pixels=1_000_000,
@@ -74,6 +80,24 @@ PARITY = {
             max_pixels=1_000_000,
             limit=1,
         ),
+    ),
+    "compress, to a fidelity that is not reached": Parity(
+        ["compress", "photos/left/1.png", "-o", "a.isth", "-m", CODEC, "--psnr", "90"],
+        lambda: isthmus.compress_files("photos/left/1.png", out="a.isth", model=CODEC, psnr=90, force=True),
+        code=3,
+    ),
+    "decompress to JPEG": Parity(
+        [
+            *("decompress", str(GOLDEN / "colour.isth"), "-o", "again", "-m", CODEC),
+            *("--format", "jpeg", "--jpeg-quality", "40"),
+        ],
+        lambda: isthmus.decompress_files(
+            GOLDEN / "colour.isth", out="again", model=CODEC, format="jpeg", jpeg_quality=40, force=True
+        ),
+    ),
+    "decompress, previews": Parity(
+        ["decompress", str(GOLDEN / "tagged.isth"), "-o", "a.png", "--preview-only"],
+        lambda: isthmus.decompress_files(GOLDEN / "tagged.isth", out="a.png", preview_only=True, force=True),
     ),
     "verify": Parity(
         ["verify", str(GOLDEN / "gray.isth")], lambda: isthmus.verify_files(GOLDEN / "gray.isth")
@@ -143,6 +167,11 @@ def test_requests_that_cannot_be_met_are_refused() -> None:
         isthmus.verify_files([])
 
 
+def pixels_of(name: str) -> npt.NDArray[np.uint8]:
+    with Image.open(name) as image:
+        return np.asarray(image)
+
+
 def write_flat(name: str) -> int:
     """A flat image that no codec makes smaller; the size of its file."""
     Image.fromarray(np.full((4, 4), 90, np.uint8)).save(name)
@@ -192,3 +221,83 @@ def test_a_flat_image_is_never_worse_at_a_higher_quality(colour: tuple[int, int,
         seen = isthmus.decompress(isthmus.compress(image, model=CODEC, quality=quality), model=CODEC)
         errors.append(np.square(seen.astype(float) - image).mean())
     assert errors == sorted(errors, reverse=True)
+
+
+@pytest.mark.usefixtures("photos")
+def test_before_after_and_difference_are_shown_pixel_by_pixel() -> None:
+    tall = np.random.default_rng(0).integers(0, 256, (300, 30, 3), dtype=np.uint8)
+    Image.fromarray(tall).save("tall.png")
+    done = isthmus.compress_files("tall.png", out="tall.isth", model=CODEC, compare=True)
+    (entry,) = done.files
+    seen = isthmus.decompress("tall.isth", model=CODEC)
+    shown = pixels_of("tall-compare.png")
+    assert np.array_equal(shown[:, :30], tall)
+    assert np.array_equal(shown[:, 32:62], seen)
+    difference = np.clip(128 + 8 * (seen.astype(int) - tall), 0, 255)
+    assert np.array_equal(shown[:, 64:], difference)
+    a, b = (torch.tensor(image / 255).permute(2, 0, 1)[None] for image in (seen, tall))
+    assert entry.ssim == pytest.approx(float(ssim(a, b)), abs=1e-5)
+    assert f"PSNR {entry.psnr:.2f} dB, SSIM {entry.ssim:.4f}" in done.summary()
+
+
+@pytest.mark.parametrize(
+    ("target", "id"), [({"psnr": 80}, "fidelity-missed"), ({"bpp": 0.01}, "rate-missed")]
+)
+@pytest.mark.usefixtures("photos")
+def test_a_target_that_is_missed_is_said_with_what_was_reached(target: dict[str, float], id: str) -> None:
+    done = isthmus.compress_files("photos/0.png", out="a.isth", model=CODEC, verify=True, **target)  # type: ignore[arg-type]
+    (entry,), (missed,) = done.files, done.incomplete
+    assert missed.id == f"codec.{id}" and not done.skipped
+    reached = entry.psnr if "psnr" in target else entry.bpp
+    assert missed.fields["reached"] == pytest.approx(reached)
+    best = isthmus.compress("photos/0.png", model=CODEC, quality=100 if "psnr" in target else 1)
+    assert Path("a.isth").read_bytes() == best
+    with isthmus.log.collect_notes():
+        isthmus.compress("photos/0.png", model=CODEC, **target)  # type: ignore[arg-type]
+        assert [getattr(note, "id", "") for note in isthmus.log.collected_notes()] == [f"codec.{id}"]
+    option = next(iter(target))
+    words = ["compress", "photos/0.png", "-o", "b.isth", "-m", CODEC, f"--{option}", str(target[option])]
+    assert main(words) == 3
+
+
+@pytest.mark.usefixtures("photos")
+def test_files_keep_the_time_of_what_they_were_made_from() -> None:
+    os.utime("photos/0.png", ns=(1_000_000_000, 1_234_567_890_000_000_000))
+    isthmus.compress_files("photos/0.png", out="a.isth", model=CODEC)
+    isthmus.decompress_files("a.isth", out="a.png", model=CODEC)
+    assert [Path(name).stat().st_mtime for name in ("a.isth", "a.png")] == [1_234_567_890] * 2
+
+
+@pytest.mark.usefixtures("photos")
+def test_jpeg_files_have_the_quality_that_was_asked_for() -> None:
+    isthmus.compress_files("photos/0.png", out="a.isth", model=CODEC)
+    for format in ("jpg", "jpeg"):
+        isthmus.decompress_files("a.isth", out=format, model=CODEC, format=format, jpeg_quality=20)
+    isthmus.decompress_files("a.isth", out="a.jpeg", model=CODEC, jpeg_quality=90)
+    steps = []
+    for name in ("jpg/a.jpg", "jpeg/a.jpg", "a.jpeg"):
+        with Image.open(name) as image:
+            steps.append(sum(image.quantization[0]))  # type: ignore[attr-defined]
+    assert steps[0] == steps[1] > 4 * steps[2]
+    with pytest.raises(UsageError, match="without JPEG files"):
+        isthmus.decompress_files("a.isth", out="b.png", model=CODEC, jpeg_quality=90)
+    with pytest.raises(UsageError, match="1 to 100"):
+        isthmus.decompress_files("a.isth", out="b.jpg", model=CODEC, jpeg_quality=101)
+
+
+@pytest.mark.usefixtures("photos")
+def test_previews_come_out_without_the_model() -> None:
+    faded = np.full((40, 60, 4), 90, np.uint8)
+    Image.fromarray(faded).save("faded.png")
+    isthmus.compress_files("faded.png", out="small/faded.isth", model=CODEC, preview=16)
+    isthmus.compress_files("photos/0.png", out="small/plain.isth", model=CODEC)
+    done = isthmus.decompress_files("small", out="previews", preview_only=True)
+    assert [(Path(one.file).name, one.size) for one in done.files] == [("faded.png", (11, 16))]
+    shown = isthmus.read_preview("small/faded.isth")
+    assert shown is not None and np.array_equal(pixels_of("previews/faded.png"), shown)
+    assert [(one.name, one.id) for one in done.skipped] == [("plain.isth", "compressed-file.no-preview")]
+    assert done.model is None
+    with pytest.raises(DataError, match=r"plain\.isth: no preview"):
+        isthmus.decompress_files("small/plain.isth", out="x.png", preview_only=True)
+    with pytest.raises(UsageError, match="on previews"):
+        isthmus.decompress_files("small", out="x", preview_only=True, keep_going=True)

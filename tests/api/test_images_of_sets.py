@@ -273,3 +273,26 @@ def test_the_images_of_a_limited_training_are_found_again() -> None:
         assert found.gap is not None and found.baselines
     with pytest.raises(isthmus.UsageError, match="limit=0"):
         isthmus.train("photos", recipe="dense", code="2", steps=1, limit=0)
+
+
+FILE_USES: dict[str, Callable[[Any, Path], Any]] = {
+    "compress": lambda inputs, out: isthmus.compress_files(inputs, out=out),
+    "denoise": lambda inputs, out: isthmus.denoise_files(inputs, out=out, sigma=5),
+    "inpaint": lambda inputs, out: isthmus.inpaint_files(inputs, out=out, mask_colour="#c8c8c8"),
+}
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("use", FILE_USES)
+def test_a_list_of_paths_stands_for_its_files(use: str, tmp_path: Path) -> None:
+    (tmp_path / "lists").mkdir()
+    written = "\ufeffpath,label\n../photos/left/1.png,a\n../photos/right/0.png,b\n../photos/missing.png,b\n"
+    Path("lists/some.csv").write_text(written, "utf-8")
+    Path("some.txt").write_text("photos/left/1.png\nphotos/left/3.png\n")
+    found = FILE_USES[use](["lists/some.csv", "photos/left/5.png"], Path("made"))
+    assert len(found.files) == 3 and [Path(one.name).name for one in found.skipped] == ["missing.png"]
+    made = [path.relative_to("made") for path in Path("made").rglob("*") if path.is_file()]
+    assert sorted(path.stem for path in made) == ["0", "1", "5"]
+    assert not [path for path in tmp_path.rglob("*.isth") if "made" not in path.parts]
+    assert len(FILE_USES[use]("some.txt", Path("more")).files) == 2
+    assert {path.stem for path in Path("more").rglob("*") if path.is_file()} == {"1", "3"}

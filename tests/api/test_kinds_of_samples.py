@@ -134,14 +134,11 @@ def _restored(image: Any, range: tuple[float, float] = (0, 1)) -> Array:
     return (array.reshape(16, 16) - range[0]) / (range[1] - range[0])
 
 
+# Of what goes through one reader, several at once; tests/images tries each alone.
 KINDS: dict[str, Callable[[Array], Any]] = {
-    "negative strides": lambda x: np.ascontiguousarray(x[:, ::-1, ::-1])[:, ::-1, ::-1],
-    "big-endian": lambda x: x.astype(">f4"),
-    "double": lambda x: x.astype(np.float64),
+    "big-endian doubles of negative strides": lambda x: x.astype(">f8")[:, ::-1, ::-1].copy()[:, ::-1, ::-1],
     "half": lambda x: x.astype(np.float16),
-    "torch": lambda x: torch.from_numpy(x).permute(0, 3, 1, 2).requires_grad_(),
-    "torch half": lambda x: torch.from_numpy(x).permute(0, 3, 1, 2).half(),
-    "torch bfloat16": lambda x: torch.from_numpy(x).permute(0, 3, 1, 2).bfloat16(),
+    "torch bfloat16": lambda x: torch.from_numpy(x).permute(0, 3, 1, 2).bfloat16().requires_grad_(),
 }
 
 
@@ -163,6 +160,9 @@ def expected(model: isthmus.Autoencoder, tmp_path_factory: pytest.TempPathFactor
 def _save(model: isthmus.Autoencoder, folder: Path) -> Path:
     model.save(folder / "own.safetensors")
     return folder / "own.safetensors"
+
+
+pytestmark = pytest.mark.usefixtures("quick_audits")
 
 
 def _call(name: str, model: Any, images: Any, folder: Path, options: dict[str, Any]) -> Any:
@@ -211,7 +211,7 @@ def test_samples_on_another_scale_are_refused_with_the_range_to_add(
 
 
 @pytest.mark.parametrize("name", [name for name in USES if name not in LABELLED_USES])
-@pytest.mark.parametrize(("value", "word"), [(np.nan, "NaN"), (np.inf, "infinity"), (-np.inf, "-infinity")])
+@pytest.mark.parametrize(("value", "word"), [(np.nan, "NaN"), (-np.inf, "-infinity")])
 def test_nan_and_infinities_are_refused_by_name(
     name: str, value: float, word: str, model: isthmus.Autoencoder, tmp_path: Path
 ) -> None:

@@ -19,5 +19,9 @@ CASES: dict[str, Parity] = {
 
 @pytest.mark.usefixtures("here")
 @pytest.mark.parametrize("name", CASES)
-def test_python_and_shell_give_one_document(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_python_and_shell_give_one_document(
+    name: str, capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest
+) -> None:
+    if name == "demo":
+        request.getfixturevalue("quick_demo")
     assert_equal_documents(CASES[name], capsys)

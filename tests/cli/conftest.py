@@ -12,6 +12,11 @@ import pytest
 from PIL import Image
 
 from isthmus.__main__ import main
+from isthmus.api import demonstration
+from isthmus.api.pages import photo_sections
+from isthmus.evaluation.audit import duplicate_limits
+from isthmus.images.named import sample_photo
+from isthmus.images.reading import read
 
 QUICK = (
     "--recipe",
@@ -51,7 +56,32 @@ def ready(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def here(ready: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def quick_audits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limits of audits are fitted to fewer changed images; tests/evaluation/test_audit.py tests them."""
+    monkeypatch.setattr(duplicate_limits, "LIMIT_PAIRS", 40)
+    monkeypatch.setattr(duplicate_limits, "USUAL_PAIRS", 16)
+
+
+@pytest.fixture
+def quick_demo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The demo with a smaller network, fewer images and a part of its photograph, for its two minutes."""
+    monkeypatch.chdir(tmp_path)
+    few = read("fashion-sample:test[:60]")
+    assert few.labels is not None
+    np.savez("few.npz", images=few.stack(range(60)), labels=few.labels, classes=np.array(few.classes))
+    for name, value in {
+        "RECIPE": "dense",
+        "TEST": "few.npz",
+        "MAX_FEATURE_IMAGES": 100,
+        "SAMPLES": 40,
+    }.items():
+        monkeypatch.setattr(demonstration, name, value)
+    photo = sample_photo()[100:228, 100:260]
+    monkeypatch.setattr(photo_sections, "sample_photo", lambda: photo)
+
+
+@pytest.fixture
+def here(ready: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick_audits: None) -> Path:  # noqa: ARG001
     """A fresh working folder with a copy of what `ready` holds."""
     import shutil
 

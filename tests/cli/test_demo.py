@@ -7,31 +7,20 @@ import json
 import shlex
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from isthmus.__main__ import main
 from isthmus.api import demonstration as demo
-from isthmus.images.reading import read
 
 Capture = pytest.CaptureFixture[str]
 
 
-@pytest.fixture
-def short(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """The demo with a smaller network and fewer images to look at: the shipped one takes its two minutes."""
-    monkeypatch.setattr(demo, "RECIPE", "dense")
-    monkeypatch.setattr(demo, "TEST", "few.npz")
-    monkeypatch.chdir(tmp_path)
-    np.savez("few.npz", images=read("fashion-sample:test").stack(range(40)))
-    return tmp_path
-
-
-def test_the_demo_leaves_a_model_and_a_page(short: Path, capsys: Capture) -> None:
+@pytest.mark.usefixtures("quick_demo")
+def test_the_demo_leaves_a_model_and_a_page(tmp_path: Path, capsys: Capture) -> None:
     assert main(["demo", "--minutes", "0.03", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["model"] == "isthmus-demo/fashion-sample.safetensors"
-    page = (short / found["report"]).read_text(encoding="utf-8")
+    page = (tmp_path / found["report"]).read_text(encoding="utf-8")
     for section in (
         "Reconstructions",
         "Numbers",

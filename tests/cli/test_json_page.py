@@ -13,7 +13,6 @@ from compatibility.checks import key_paths
 from scripts import load_script
 
 from isthmus.__main__ import main
-from isthmus.api import demonstration as demo
 from isthmus.generation.directions import CodeDirection
 
 from .conftest import QUICK
@@ -119,9 +118,10 @@ def test_every_schema_in_the_code_is_documented_and_run_here() -> None:
 @pytest.mark.usefixtures("here")
 @pytest.mark.parametrize("schema", RUNS)
 def test_the_output_has_the_documented_keys(
-    schema: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    schema: str, capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest
 ) -> None:
-    monkeypatch.setattr(demo, "RECIPE", "dense")
+    if schema == "isthmus.demo/1":
+        request.getfixturevalue("quick_demo")
     if schema == "isthmus.transform/1":
         CodeDirection(torch.ones(3)).save("way")
     if schema in EXTRA:

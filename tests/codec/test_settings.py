@@ -12,7 +12,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from torch.backends.cpu import get_cpu_capability
+
+from isthmus.images.store import Pixels
 
 from .conftest import GOLDEN, MODEL
 
@@ -23,7 +26,6 @@ PROGRAM = """
 import hashlib, json, sys
 import numpy as np, torch
 import isthmus
-from skimage import data
 from isthmus.codec import container
 from isthmus.codec.decoding import decode_tile_symbols
 from isthmus.codec.grid import Grid
@@ -47,7 +49,8 @@ for path in sys.argv[3:-1]:
     found["symbols"].append(hashlib.sha256(b"".join(every)).hexdigest())
     if not how["bf16"]:
         found["pixels"].append(isthmus.decompress(path, model=model).tolist())
-open(sys.argv[-1], "wb").write(isthmus.compress(data.chelsea()[:96, :96], quality=40, model=model))
+image = np.load(sys.argv[-1] + ".npy")
+open(sys.argv[-1], "wb").write(isthmus.compress(image, quality=40, model=model))
 print(json.dumps(found))
 """
 
@@ -69,7 +72,8 @@ SETTINGS: dict[str, tuple[dict[str, object], dict[str, str]]] = {
 }
 
 
-def test_symbols_are_the_same_under_every_setting(tmp_path: Path) -> None:
+@pytest.mark.slow  # four processes, one of them without vector instructions
+def test_symbols_are_the_same_under_every_setting(tmp_path: Path, photo: Pixels) -> None:
     import isthmus
     from isthmus.codec import container
 
@@ -79,6 +83,7 @@ def test_symbols_are_the_same_under_every_setting(tmp_path: Path) -> None:
     for number, (name, (how, variables)) in enumerate(SETTINGS.items()):
         environment = {**os.environ, "PYTHONPATH": str(ROOT), **variables}
         made[name] = tmp_path / f"{number}.isth"
+        np.save(f"{made[name]}.npy", photo[:96, :96])
         words = [sys.executable, "-c", PROGRAM, json.dumps(how), str(MODEL), *names, str(made[name])]
         running[name] = subprocess.Popen(words, env=environment, stdout=subprocess.PIPE)
     for name, process in running.items():

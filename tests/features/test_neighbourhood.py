@@ -105,6 +105,7 @@ def test_what_cannot_be_asked_is_refused(
         find_clusters(blobs[0], 3, space="umap")
 
 
+@pytest.mark.slow  # compiles for ten seconds
 @pytest.mark.skipif(find_spec("umap") is None, reason="needs the extra 'umap'")
 def test_umap_keeps_groups_apart_and_repeats(blobs: tuple[np.ndarray, np.ndarray]) -> None:
     found = find_clusters(blobs[0], 4, space="umap")

@@ -51,6 +51,7 @@ def test_clusters_are_digits(model: Autoencoder, train: ImageSet) -> None:
     assert agreement(train.labels, found.assigned)["accuracy"] > 0.7
 
 
+@pytest.mark.slow
 def test_umap_finds_digits_too(model: Autoencoder, train: ImageSet) -> None:
     pytest.importorskip("umap")
     from isthmus.features.clustering import agreement

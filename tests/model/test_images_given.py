@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -85,3 +86,59 @@ def test_a_pillow_image_comes_back_as_one(model: Autoencoder) -> None:
     found = model.reconstruct(Image.fromarray(PIXELS[0]))
     assert isinstance(found, Image.Image)
     assert np.array_equal(np.asarray(found), model.reconstruct(PIXELS[0]))
+
+
+def _mixed_files(folder: Path) -> dict[str, Path]:
+    """A file for each thing that is not read as it is, by a word of the note that says so."""
+    gray = Image.fromarray(PIXELS[0]).convert("RGBA")
+    gray.putalpha(100)
+    gray.save(folder / "alpha.png")
+    pages = [Image.fromarray(one) for one in PIXELS]
+    pages[0].save(folder / "pages.tif", save_all=True, append_images=pages[1:])
+    deep = PIXELS[0].astype(np.uint16) * 257
+    (folder / "deep.ppm").write_bytes(b"P6 24 16 65535\n" + deep.astype(">u2").tobytes())
+    return {"transparent": folder / "alpha.png", "several pages": folder / "pages.tif"}
+
+
+@pytest.mark.parametrize("use", ["encode", "reconstruct"])
+def test_what_is_left_out_of_a_file_is_logged_once(
+    model: Autoencoder, use: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "isthmus")
+    for word, path in _mixed_files(tmp_path).items():
+        for given in (path, path.read_bytes(), path.open("rb"), Image.open(path), [path], isthmus.read(path)):
+            caplog.clear()
+            getattr(model, use)(given)
+            assert sum(word in line for line in caplog.messages) == 1, (word, given)
+            if isinstance(given, (io.BufferedReader, Image.Image)):
+                given.close()
+    caplog.clear()
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    getattr(model, use)([tmp_path / "broken.png", tmp_path / "alpha.png"])
+    assert any("broken.png" in line for line in caplog.messages)
+    caplog.clear()
+    getattr(model, use)(PIXELS)
+    assert not caplog.messages
+
+
+@pytest.mark.parametrize(
+    ("shape", "call"),
+    [
+        ((3, 16, 24), "images[None] is one image"),
+        ((1, 16, 24), "images[None] is one image"),
+        ((16, 24), "images[None, None] is one gray image"),
+        ((50, 16, 24), "images[:, None] is gray images"),
+        ((16, 24, 3), "images.permute(2, 0, 1)[None] is one image"),
+    ],
+)
+def test_a_tensor_without_all_axes_is_refused_with_the_call_that_adds_them(
+    model: Autoencoder, shape: tuple[int, ...], call: str
+) -> None:
+    images = torch.rand(shape)
+    uses = (model.encode, model.reconstruct, isthmus.read, isthmus.denoise, isthmus.compress, isthmus.audit)
+    for use in uses:
+        with pytest.raises(DataError) as caught:
+            use(images)
+        assert str(caught.value.hint).startswith(call), use
+    eval(call.split(" is ")[0], {"images": images}).shape  # noqa: B018
+    assert isthmus.read(eval(call.split(" is ")[0], {"images": images})).channels in (1, 3)

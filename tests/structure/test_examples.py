@@ -16,6 +16,7 @@ from PIL import Image
 from scripts import load_script
 
 from isthmus.__main__ import main
+from isthmus.evaluation.audit import duplicate_limits
 from isthmus.images.named import SAMPLE_FOLDER
 from isthmus.training.config import TrainConfig
 
@@ -109,6 +110,8 @@ def sample_folder(
         pixels = np.stack([rows * 8, columns * 8, np.where(disc, 230, 40)], axis=-1).astype(np.uint8)
         Image.fromarray(pixels).save(tmp_path / "photos" / f"{index:02d}.png")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(duplicate_limits, "LIMIT_PAIRS", 40)
+    monkeypatch.setattr(duplicate_limits, "USUAL_PAIRS", 16)
     for module in ("isthmus.training.config", "isthmus.estimator"):
         monkeypatch.setattr(f"{module}.TrainConfig", ShortConfig)
     sample = tmp_path_factory.getbasetemp() / "sample"

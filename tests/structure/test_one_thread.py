@@ -46,11 +46,17 @@ def test_a_process_that_a_test_starts_has_one_thread() -> None:
 def processes_of(folder: Path, *words: str) -> set[str]:
     """The processes in which pytest runs the eight tests of a small project that has this conftest.py."""
     shutil.copy(CONFTEST, folder)
+    # The conftest reaches into the package, which would load PyTorch in every process.
+    package = folder / "isthmus" / "training"
+    package.mkdir(parents=True)
+    for module in (package.parent / "__init__.py", package / "__init__.py"):
+        module.touch()
+    (package / "trainer_setup.py").write_text("time_step = None", "utf-8")
     (folder / "test_names.py").write_text(TESTS, "utf-8")
     environment = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith("PYTEST_") and name != "OMP_NUM_THREADS"
+        if not name.startswith("PYTEST_") and name not in ("OMP_NUM_THREADS", "PYTHONPATH")
     }
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *words]
     ran = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)

@@ -195,6 +195,7 @@ def test_an_image_term_is_one_registration(fourth: str) -> None:
         isthmus.train(pictures(48), recipe=asked, private=4.0, steps=4)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     sys.platform == "win32" or not dist.is_available() or not dist.is_gloo_available(), reason="needs gloo"
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -135,13 +135,15 @@ class UsualResidual:
         self._images, self._size, self._seed = images, size, seed
         self._residuals: dict[int, float] = {}
 
-    def __call__(self, index: int) -> float:
-        if index not in self._residuals:
+    def __call__(self, indices: Sequence[int] | Indices) -> Tensor:
+        """`(N,)`, of the images of these indices; those that are new are measured in one pass."""
+        new = [index for index in dict.fromkeys(map(int, indices)) if index not in self._residuals]
+        copies = []
+        for index in new:
             image = to_levels(self._images.image(index))
-            self._residuals[index] = _mean_residual(
-                image, self._size, np.random.default_rng([self._seed, index])
-            )
-        return self._residuals[index]
+            copies.append(_draw_copies(image, self._size, np.random.default_rng([self._seed, index])))
+        self._residuals.update(zip(new, _mean_residuals(copies).tolist(), strict=True))
+        return torch.tensor([self._residuals[int(index)] for index in indices], dtype=torch.float64)
 
 
 def fit_limits(
@@ -188,30 +190,38 @@ def _fit_usual_factor(
     """The largest factor seen between one distortion and what distortions usually leave of the same image."""
     chosen = _sample_images(images, unique, USUAL_PAIRS, random)
     chosen = np.resize(chosen, max(len(chosen), min(USUAL_PAIRS, 16 * len(chosen))))
-    usual, kinds = UsualResidual(images, size, seed), (KINDS["crop"], KINDS["jpeg"], distort_all)
-    factors = []
+    kinds = (KINDS["crop"], KINDS["jpeg"], distort_all)
+    pairs, copies = [], []
     for number, index in enumerate(chosen):
         image = to_levels(images.image(int(index)))
         changed = kinds[number % len(kinds)](image, random)
-        error = _residuals_after(image, [changed], size)
-        factors.append(float(error[0]) / ((usual(int(index)) + _mean_residual(changed, size, random)) / 2))
-    return max(factors)
+        pairs.append(_draw_pairs(image, [changed], size))
+        copies.append(_draw_copies(changed, size, random))
+    # One call aligns all pairs: one for each image costs ten times as much.
+    usual = (UsualResidual(images, size, seed)(chosen) + _mean_residuals(copies)) / 2
+    return float((_residuals(pairs) / usual).max())
 
 
-def _mean_residual(image: Pixels, size: tuple[int, int], random: np.random.Generator) -> float:
-    return (
-        float(
-            _residuals_after(
-                image, [distort_all(image, random) for _ in range(COPIES_PER_IMAGE)], size
-            ).mean()
-        )
-        + MIN_RESIDUAL
-    )
+def _mean_residuals(copies: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+    """`(N,)`, the mean residual of the `COPIES_PER_IMAGE` copies of each image."""
+    return _residuals(copies).view(-1, COPIES_PER_IMAGE).mean(1) + MIN_RESIDUAL
 
 
-def _residuals_after(image: Pixels, changed: list[Pixels], size: tuple[int, int]) -> Tensor:
+def _residuals(pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+    if not pairs:
+        return torch.zeros(0, dtype=torch.float64)
+    first, second = (torch.cat(side) for side in zip(*pairs, strict=True))
+    return align(first, second).error.double()
+
+
+def _draw_copies(image: Pixels, size: tuple[int, int], random: np.random.Generator) -> tuple[Tensor, Tensor]:
+    return _draw_pairs(image, [distort_all(image, random) for _ in range(COPIES_PER_IMAGE)], size)
+
+
+def _draw_pairs(image: Pixels, changed: list[Pixels], size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """An image, as often as it was changed, and its changed copies, as thumbnails `(n, h, w)`."""
     drawn = shrink_pixels(np.stack([image, *changed]), size).gray
-    return align(drawn[:1].expand(len(changed), -1, -1), drawn[1:]).error
+    return drawn[:1].expand(len(changed), -1, -1), drawn[1:]
 
 
 def _sample_images(images: ImageSet, unique: Tensor, most: int, random: np.random.Generator) -> Indices:

@@ -38,6 +38,7 @@ from isthmus.images.store import ImageSet, Indices
 from isthmus.interruption import Interruption
 
 PAIRS_PER_BATCH = 2**14  # looked at together
+PAIRS_PER_CHECK = 64  # held together against what distortions usually leave of them
 MIN_CONTRAST = 1.0 / 255  # canvases of less contrast show nothing to compare
 
 Listener = Callable[[float], None]
@@ -118,11 +119,16 @@ def _find_near_pairs(
     order = sorted(near, key=lambda pair: pair.error)
     named = [Pair(int(unique[p.first]), int(unique[p.second]), p.error, False, p.mirrored) for p in order]
     usual = UsualResidual(images, size, seed)
-    clear = []
-    for number, pair in enumerate(named):
-        if pair.error <= limits.usual * (usual(pair.first) + usual(pair.second)) / 2:
-            clear.append(pair)
-        listener(0.9 + 0.1 * (number + 1) / len(named))
+    clear: list[Pair] = []
+    for start in range(0, len(named), PAIRS_PER_CHECK):
+        part = named[start : start + PAIRS_PER_CHECK]
+        errors = usual([pair.first for pair in part] + [pair.second for pair in part]).view(2, -1).mean(0)
+        clear += [
+            pair
+            for pair, usual_error in zip(part, errors.tolist(), strict=True)
+            if pair.error <= limits.usual * usual_error
+        ]
+        listener(0.9 + 0.1 * (start + len(part)) / len(named))
     return tuple(clear), limits
 
 

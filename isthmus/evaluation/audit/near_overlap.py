@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -30,17 +31,26 @@ def warn_of_near_copies(test: ImageSet, reference: ImageSet, what: str) -> None:
     Args:
         what: completes "are copies or near copies of …", such as "training images".
     """
-    copies = find_near_copies(test, reference)
-    if not len(copies):
+    rows = find_near_copies(test, reference)
+    log_near_copies([test.names[int(row)] for row in rows], min(len(test), MAX_IMAGES), what)
+
+
+def log_near_copies(names: Sequence[str], count: int, what: str) -> None:
+    """Log which of `count` images are copies or near copies, where there are any.
+
+    Args:
+        what: as for `warn_of_near_copies`.
+    """
+    if not names:
         return
     log_note(
         "{copies} of {images:,} looked at, such as {name}, {verb} of {what}: no test on those",
         id="evaluation.near-copies",
         log_level=logging.WARNING,
-        copies=format_count(len(copies), "image"),
-        images=min(len(test), MAX_IMAGES),
-        name=test.names[int(copies[0])],
-        verb="is a copy or near copy" if len(copies) == 1 else "are copies or near copies",
+        copies=format_count(len(names), "image"),
+        images=count,
+        name=names[0],
+        verb="is a copy or near copy" if len(names) == 1 else "are copies or near copies",
         what=what,
     )
 

@@ -216,6 +216,14 @@ class ConvDecoder(Decoder):
             painted = (painted * PIXEL_UNIT if self.refine is not None else painted) + straight
         return painted.float() + skips[0] if self.adds_to_input else painted
 
+    def linear_energy(self) -> Tensor | None:
+        if self.straight is None:
+            return None
+        painted = self.straight.weight[:, :, 0, 0]
+        if not self.begins_at_code:
+            painted = painted @ self.entry.weight[:, :, 0, 0]
+        return painted.square().sum(0)
+
 
 class Block(nn.Module):
     """Two 3×3 convolutions after their nonlinearities (He et al. 2016, pre-activation), or one without.

@@ -101,6 +101,12 @@ class Decoder(nn.Module):
             return self.built_size
         return z.shape[-2] * self.built_stride, z.shape[-1] * self.built_stride
 
+    def linear_energy(self) -> Tensor | None:
+        """`(C,)`: squared length of what a unit of each channel of a grid code paints on the linear path from
+        code to image; None where there is no such path.
+        """
+        return None
+
 
 class PatchLayer(nn.Conv2d):
     """A linear map of patches of `side` pixels, reflected at borders; at first a copy of the image."""

@@ -196,8 +196,12 @@ class EntropyBottleneck(Bottleneck):
         """What the decoder reads for `symbols (N, C, …)`, integers as floats, at `quality (N,)`."""
         if self.gains is None:
             return symbols
-        nearer = 0.5 * (UNIT * self.shrink).sigmoid().view(1, -1, *(1,) * (symbols.ndim - 2))
+        nearer = self.shift().view(1, -1, *(1,) * (symbols.ndim - 2))
         return (symbols - symbols.detach().sign() * nearer) / self.gain(quality, symbols.ndim)
+
+    def shift(self) -> Tensor:
+        """`(C,)`: by how much of a step the decoder reads symbols nearer to zero; one 0 without gains."""
+        return torch.zeros(1) if self.gains is None else 0.5 * (UNIT * self.shrink).sigmoid()
 
     def error_weight(self, quality: Tensor) -> Tensor:
         """`(N,)`: what a squared error of values in [0, 1], summed over an image, weighs beside a nat."""

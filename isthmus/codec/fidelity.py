@@ -1,0 +1,102 @@
+"""What a file keeps of its picture: PSNR, SSIM, and both beside each other."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from isthmus.codec import container
+from isthmus.codec.decoding import iter_pieces
+from isthmus.codec.picture import Picture
+from isthmus.codec.ready import Codec
+
+Pixels = npt.NDArray[np.uint8]
+
+MAX_PSNR_DB = 100.0  # of equal pictures
+STRIP_ROWS_PX = 256  # that SSIM is computed of at once
+_WINDOW_SIDE_PX = 11  # of SSIM
+DIFFERENCE_GAIN = 8  # of the differences in a picture to compare
+
+
+@dataclass(frozen=True, eq=False)
+class Fidelity:
+    """What a file keeps of its picture.
+
+    Attributes:
+        psnr: in dB, at most 100, over all channels but alpha.
+        ssim: structural similarity, at most 1, averaged over the same channels.
+        pixels: what the file decodes to, uint8 (H, W, channels), without alpha.
+    """
+
+    psnr: float
+    ssim: float
+    pixels: Pixels
+
+
+def measure_psnr(data: bytes, image: Picture, codec: Codec) -> float:
+    """PSNR in dB of what is in a file against the picture it was made from, at most 100.
+
+    The file is really decoded; its pieces are compared one by one, so that no second picture is held.
+
+    Raises:
+        CompressedFileError: it cannot be decoded.
+    """
+    total = 0
+    for where, piece in iter_pieces(container.read_container(data), codec):
+        total += _sum_squares(piece, image.pixels[where.slices])
+    return _to_psnr(total, image.pixels.size)
+
+
+def measure_fidelity(data: bytes, image: Picture, codec: Codec) -> Fidelity:
+    """All of `Fidelity`, from the file decoded as a whole.
+
+    Raises:
+        CompressedFileError: it cannot be decoded.
+    """
+    pixels = np.empty_like(image.pixels)
+    total = 0
+    for where, piece in iter_pieces(container.read_container(data), codec):
+        pixels[where.slices] = piece
+        total += _sum_squares(piece, image.pixels[where.slices])
+    return Fidelity(_to_psnr(total, pixels.size), _measure_ssim(pixels, image.pixels), pixels)
+
+
+def draw_comparison(before: Pixels, after: Pixels) -> Pixels:
+    """Two pictures (H, W, C), and their difference around a middle gray, beside each other at their size."""
+    from isthmus.images.write import grid
+
+    difference = after.astype(np.int16) - before
+    shown = np.clip(128 + DIFFERENCE_GAIN * difference, 0, 255).astype(np.uint8)
+    return grid([before, after, shown], 3)
+
+
+def _sum_squares(first: Pixels, second: Pixels) -> int:
+    difference = first.astype(np.int32) - second
+    return int((difference * difference).sum(dtype=np.int64))
+
+
+def _to_psnr(total: int, samples: int) -> float:
+    mean = total / samples / 255**2
+    return MAX_PSNR_DB if mean <= 1e-10 else -10 * math.log10(mean)
+
+
+def _measure_ssim(first: Pixels, second: Pixels) -> float:
+    """As `isthmus.metrics.ssim` of the whole pictures, in strips that overlap by a window."""
+    import torch
+
+    from isthmus.metrics.structure import ssim
+
+    height = len(first)
+    overlap = min(_WINDOW_SIDE_PX, height) - 1
+    total = 0.0
+    for top in range(0, height - overlap, STRIP_ROWS_PX):
+        rows = slice(top, min(top + STRIP_ROWS_PX + overlap, height))
+        a, b = (
+            torch.tensor(image[rows]).permute(2, 0, 1)[None].to(torch.float32) / 255
+            for image in (first, second)
+        )
+        total += float(ssim(a, b)[0]) * (rows.stop - rows.start - overlap)
+    return total / (height - overlap)

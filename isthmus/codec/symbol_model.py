@@ -1,0 +1,101 @@
+"""How likely each symbol is, from its mean and bin, and its coding: entry, escape and raw bits."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from isthmus.codec.coder import TOTAL, Coder, Floats, Ints
+from isthmus.codec.container import CompressedFileError
+from isthmus.codec.tables import (
+    CLASSES,
+    ENTRIES,
+    FRACTIONS,
+    MAX_DIRECT_RESIDUAL,
+    MAX_SYMBOL,
+    MEAN_CLASSES,
+    MEAN_UNIT,
+    Band,
+    Integers,
+)
+
+_MEAN_BITS = MEAN_UNIT.bit_length() - 1
+_LENGTH_BITS = 5
+_LARGEST_LENGTH = 17  # bits of the largest escape: residuals stay below 2¹⁷
+
+Where = npt.NDArray[np.intp]
+
+
+class SymbolModel:
+    """What symbols are likely to be, from their means (in 1/MEAN_UNIT) and bins, and the coding of them."""
+
+    def __init__(self, band: Band, mean: Integers, bins: Where) -> None:
+        self.mean = mean
+        self.middle = (mean + MEAN_UNIT // 2) >> _MEAN_BITS  # rounds down, also below zero
+        away = mean - self.middle * MEAN_UNIT  # in [−½, ½) of MEAN_UNIT
+        self.mirror = np.where(away < 0, -1, 1)
+        self.shift = band.shifts_wide[bins]
+        self.tables = bins * CLASSES + mean_classes(self.middle, away)  # (n,) rows of the band's weights
+        self._band = band
+
+    def code(self, coder: Coder, part: slice, values: Ints | None) -> Ints:
+        """The symbols of the columns `part`: those of `values` (n,), or what the coder finds."""
+        middle, mirror, shift = self.middle[part], self.mirror[part], self.shift[part]
+        residual = None if values is None else (values[part] - middle) * mirror
+        high = None if residual is None else residual >> shift
+        given = None if high is None else _entries(high).astype(np.int32)
+        entry = coder.categorical(self._band.coder_weights.take(self.tables[part], axis=0), given)
+        outside = np.flatnonzero(entry == ENTRIES - 1)
+        high = entry.astype(np.int64) - MAX_DIRECT_RESIDUAL if high is None else high
+        if len(outside):
+            high[outside] = _code_escapes(coder, None if residual is None else high[outside], len(outside))
+        low = np.zeros(len(entry), np.int64)
+        for bits in range(1, int(shift.max(initial=0)) + 1):
+            here = np.flatnonzero(shift == bits)
+            bits_given = None if residual is None else (residual[here] & ((1 << bits) - 1)).astype(np.int32)
+            low[here] = coder.raw(bits, len(here), bits_given)
+        symbols = ((high << shift) + low) * mirror + middle
+        if len(symbols) and np.abs(symbols).max() > MAX_SYMBOL:
+            raise CompressedFileError("damaged: a symbol is out of range", id="compressed-file.symbol-range")
+        return symbols.astype(np.int32)
+
+    def bits(self, values: Integers, columns: Where) -> Floats:
+        """What coding `values` (…, k) in these k columns takes, in bits."""
+        high = ((values - self.middle[columns]) * self.mirror[columns]) >> self.shift[columns]
+        bits: Floats = self._band.bits.take(self.tables[columns] * ENTRIES + _entries(high))
+        outside = np.abs(high) > MAX_DIRECT_RESIDUAL
+        if outside.any():
+            bits[outside] += 1 + _LENGTH_BITS + _lengths(np.abs(high[outside]) - MAX_DIRECT_RESIDUAL)
+        return bits + self.shift[columns]
+
+
+def _entries(high: Integers) -> Integers:
+    return np.where(np.abs(high) > MAX_DIRECT_RESIDUAL, ENTRIES - 1, high + MAX_DIRECT_RESIDUAL)
+
+
+def _lengths(beyond: Integers) -> Ints:
+    return np.frexp(beyond)[1].astype(np.int32) - 1
+
+
+def mean_classes(middle: Integers, away: Integers) -> Integers:
+    """Which table of its bin a symbol gets, by where its mean lies: 0 to CLASSES − 1."""
+    fraction = np.minimum((np.abs(away) * (2 * FRACTIONS)) >> _MEAN_BITS, FRACTIONS - 1)
+    zone = 2 * np.minimum(np.abs(middle), 2) - (middle * away < 0)
+    return np.asarray(fraction * MEAN_CLASSES + zone, np.int64)
+
+
+def _code_escapes(coder: Coder, values: npt.NDArray[np.int64] | None, count: int) -> npt.NDArray[np.int64]:
+    """Values beyond ±REACH: sign, length of what is beyond in bits (Elias 1975, gamma), then those bits."""
+    beyond = None if values is None else np.abs(values) - MAX_DIRECT_RESIDUAL  # at least 1
+    sign = coder.raw(1, count, None if values is None else (values < 0).astype(np.int32))
+    length = None if beyond is None else _lengths(beyond)
+    flat = np.full((count, 1 << _LENGTH_BITS), TOTAL / (1 << _LENGTH_BITS) - 1)
+    length = coder.categorical(flat, length)
+    if count and length.max() >= _LARGEST_LENGTH:
+        raise CompressedFileError("damaged: a symbol is out of range", id="compressed-file.symbol-range")
+    magnitude = np.ones(count, np.int64) << length
+    for bits in range(1, int(length.max(initial=0)) + 1):
+        here = np.flatnonzero(length == bits)
+        given = None if beyond is None else (beyond[here] & ((1 << bits) - 1)).astype(np.int32)
+        magnitude[here] += coder.raw(bits, len(here), given)
+    return (magnitude + MAX_DIRECT_RESIDUAL) * np.where(sign == 1, -1, 1)
