@@ -13,7 +13,7 @@ from PIL import Image
 
 from isthmus.__main__ import main
 from isthmus.api import demonstration
-from isthmus.api.pages import photo_sections
+from isthmus.api.pages import example_images
 from isthmus.evaluation.audit import duplicate_limits
 from isthmus.images.named import sample_photo
 from isthmus.images.reading import read
@@ -77,7 +77,7 @@ def quick_demo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     }.items():
         monkeypatch.setattr(demonstration, name, value)
     photo = sample_photo()[100:228, 100:260]
-    monkeypatch.setattr(photo_sections, "sample_photo", lambda: photo)
+    monkeypatch.setattr(example_images, "sample_photo", lambda: photo)
 
 
 @pytest.fixture
