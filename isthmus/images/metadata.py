@@ -254,7 +254,7 @@ def with_png_metadata(png: bytes, metadata: Metadata) -> bytes:
     if metadata.exif:
         chunks.append((b"eXIf", metadata.exif.removeprefix(PREFIX)))
     if metadata.xmp:
-        chunks.append(text_chunk(_XMP_KEYWORD.decode(), metadata.xmp.decode("utf-8", "replace")))
+        chunks.append(text_chunk(_XMP_KEYWORD, metadata.xmp.decode("utf-8", "replace")))
     chunks += metadata.texts
     if metadata.comment:
         chunks.append(text_chunk("Comment", metadata.comment.decode("utf-8", "replace")))
