@@ -15,21 +15,21 @@ from typing import Any
 import torch
 
 from isthmus import atomic
-from isthmus.training import state
+from isthmus.training import state as states
 
 NUMBERS = 300_000
-TRACED = {atomic.__file__, state.__file__}
+TRACED = {atomic.__file__, states.__file__}
 
 
-def state(number: int) -> state.Checkpoint:
+def state(number: int) -> states.Checkpoint:
     """A state whose every part tells its number."""
     tensors = {f"w{i}": torch.full((NUMBERS,), float(number)) for i in range(3)}
-    return state.Checkpoint({"number": number}, tensors)
+    return states.Checkpoint({"number": number}, tensors)
 
 
 def number_of(path: Path) -> int:
     """The number of the state at `path`; raises where it is not one whole state."""
-    loaded = state.load(path)
+    loaded = states.load(path)
     number = int(loaded.facts["number"])
     assert set(loaded.tensors) == {"w0", "w1", "w2"}
     for tensor in loaded.tensors.values():
@@ -56,7 +56,7 @@ def is_killed_in_save(path: Path, number: int, line: int) -> bool:
 
         try:
             sys.settrace(trace)
-            state.save(path, state(number))
+            states.save(path, state(number))
         except BaseException:
             os._exit(1)
         os._exit(0)
@@ -69,7 +69,7 @@ def kill_everywhere(folder: Path) -> tuple[int, int, int]:
     """`(kills, those that left half a file, those after which the new state was there)`."""
     torch.set_num_threads(1)
     path = folder / "m.resume.safetensors"
-    state.save(path, state(0))
+    states.save(path, state(0))
     kills, halves, arrived = 0, 0, 0
     while is_killed_in_save(path, kills + 1, kills + 1):
         kills += 1
@@ -80,7 +80,7 @@ def kill_everywhere(folder: Path) -> tuple[int, int, int]:
         )
         arrived += found == kills
         if found == kills:
-            state.save(path, state(0))
+            states.save(path, state(0))
         left = [p for p in folder.iterdir() if p != path]
         halves += bool(left)
         for half in left:
