@@ -2,14 +2,17 @@
 
     python benchmarks/page_soak.py MODEL DATA --minutes 60
 
-Starts `isthmus serve`, asks for everything the views ask for from several clients at once, and prints once
-a minute the server's memory, the requests, and how long they took. It fails where the memory of the last
-third is more than 10 % above that of the second, or where a request was answered with a fault.
+Starts `isthmus serve` and prints how long one client alone waits for a move of a slider in the view Explore
+(an image at a point of the space of codes). Then several clients at once ask for everything that the views
+ask for, and it prints once a minute the server's memory, the requests, and how long they took. It fails where
+the memory of the last third is more than 10 % above that of the second, or where a request was answered with
+a fault.
 """
 
 from __future__ import annotations
 
 import argparse
+import http.client
 import json
 import random
 import re
@@ -26,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 CLIENTS = 4
+MOVES, WARM_MOVES = 100, 5
 MAX_GROWTH = 1.10
 
 
@@ -84,6 +88,32 @@ class Client(threading.Thread):
         return found if isinstance(found, dict) else {}
 
 
+def time_moves(url: str, model: str, folder: str) -> None:
+    """Print how long `MOVES` moves took, each with fetching its picture, on a connection that is kept."""
+    connection = http.client.HTTPConnection(url.removeprefix("http://"))
+
+    def fetch(path: str, values: dict[str, Any] | None = None) -> bytes:
+        body = None if values is None else json.dumps(values)
+        connection.request(
+            "GET" if body is None else "POST", path, body, {"content-type": "application/json"}
+        )
+        return connection.getresponse().read()
+
+    milliseconds = []
+    for number in range(WARM_MOVES + MOVES):
+        began = time.monotonic()
+        values = {"model": model, "folder": folder, "moves": [number / MOVES, 0.5]}
+        answer = json.loads(fetch("/api/do/decode", values))
+        while "job" in answer:  # the space of codes is opened first
+            time.sleep(0.1)
+            answer = json.loads(fetch(f"/api/jobs/{answer['job']}"))
+        fetch(answer["result"]["picture"]["url"])
+        milliseconds.append(1000 * (time.monotonic() - began))
+    connection.close()
+    steps = statistics.quantiles(milliseconds[WARM_MOVES:], n=20)
+    print(f"{MOVES} moves: median {steps[9]:.1f} ms, 95 % within {steps[18]:.1f} ms", flush=True)
+
+
 def resident_megabytes(process: int) -> float:
     """Memory of a process (Linux)."""
     text = Path(f"/proc/{process}/status").read_text()
@@ -115,10 +145,10 @@ def main() -> int:
             about = json.load(urllib.request.urlopen(f"{url}/api/about"))
             print(f"first answer after {time.monotonic() - began:.2f} s")
             images = json.load(urllib.request.urlopen(f"{url}/api/data"))["images"]
+            model = about["models"][0]["name"]
+            time_moves(url, model, images[0].rpartition("/")[0])
             until = time.monotonic() + 60 * options.minutes
-            clients = [
-                Client(url, about["models"][0]["name"], images, until, seed) for seed in range(CLIENTS)
-            ]
+            clients = [Client(url, model, images, until, seed) for seed in range(CLIENTS)]
             for client in clients:
                 client.start()
             memory = watch(server.pid, clients, until)

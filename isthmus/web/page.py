@@ -55,13 +55,14 @@ class Page:
         self.data = DataFolder(data)
         self.out = Path(out)
         self.max_pixels = max_pixels
-        self.files = FileStore()
+        self.files = FileStore(self.scratch)
         self.jobs = JobQueue()
         self._given = list(models)
         self._entries: OrderedDict[str, ModelEntry] = OrderedDict()
         self._loaded: OrderedDict[str, tuple[tuple[int, int], Autoencoder]] = OrderedDict()
         self._kept: OrderedDict[Any, Any] = OrderedDict()
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
+        self._shipped = False
         self._lock = threading.Lock()
         for source in self._given:
             self.add_model(source)
@@ -95,12 +96,15 @@ class Page:
             return list(self._entries.values())
 
     def _add_shipped(self) -> None:
+        if self._shipped:  # their cards take milliseconds to read, and do not change
+            return
         from isthmus.api.catalogue import list_models
 
         known = set(self._entries)
         for card in list_models().models:
             if card["name"] not in known:
                 self.add_model(card["name"])
+        self._shipped = True
 
     def model(self, name: str) -> Autoencoder:
         """A loaded model by its name on the page; a file that has changed is read again.
@@ -186,7 +190,7 @@ class Page:
             return self._kept.get(key)
 
     def scratch(self) -> Path:
-        """A folder for files of this run of the server, such as indices; it goes with the page."""
+        """A folder for this run of the server: uploads, pictures, indices; it goes with the page."""
         with self._lock:
             if self._scratch is None:
                 self._scratch = tempfile.TemporaryDirectory(prefix="isthmus-page-")

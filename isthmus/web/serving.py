@@ -144,7 +144,10 @@ def _run(server: uvicorn.Server, listener: socket.socket, is_over: Callable[[], 
 def _listen(host: str, port: int) -> socket.socket:
     if isinstance(port, bool) or not 0 <= port <= 65535:
         raise UsageError("port={port}: a number from 0 to 65535 is expected", id="page.port", port=port)
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # The protocol by its number: only then asyncio sends at once what is written (TCP_NODELAY). Without it
+    # the body of each answer waits about 40 ms for the acknowledgement of its head.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host.strip("[]"), port))

@@ -120,7 +120,7 @@ class Reporter:
 
     def say_finding(self, finding: Any) -> None:
         """One finding of the doctor."""
-        self._log.write("finding", severity=finding.severity, text=str(finding))
+        self._log.write("finding", **_describe_finding(finding))
 
     def _draw(self, model: Any) -> None:
         from isthmus.api.picture_views import draw_pairs
@@ -158,7 +158,7 @@ def run_training(request: dict[str, Any]) -> None:
             "done",
             steps=report.steps,
             seconds=report.seconds,
-            findings=[{"severity": one.severity, "text": str(one)} for one in report.findings],
+            findings=[_describe_finding(one) for one in report.findings],
         )
     except Stopped as stop:
         log.write("paused", step=stop.step, steps=stop.steps)
@@ -172,6 +172,10 @@ def run_training(request: dict[str, Any]) -> None:
         )
         log.write("failed", error=fault.to_dict())
         raise
+
+
+def _describe_finding(finding: Any) -> dict[str, str]:
+    return {"name": finding.name, "severity": finding.severity, "text": str(finding)}
 
 
 def _used_minutes(request: dict[str, Any]) -> float:

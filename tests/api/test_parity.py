@@ -16,9 +16,13 @@ CASES: dict[str, Parity] = {
     for name, case in getattr(import_module(f"api.{module}"), "PARITY", {}).items()
 }
 
+SLOW = ("demo",)  # every use in one
+
 
 @pytest.mark.usefixtures("here")
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in CASES]
+)
 def test_python_and_shell_give_one_document(
     name: str, capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest
 ) -> None:

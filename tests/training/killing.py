@@ -15,21 +15,21 @@ from typing import Any
 import torch
 
 from isthmus import atomic
-from isthmus.training import state as states
+from isthmus.training import state
 
 NUMBERS = 300_000
-TRACED = {atomic.__file__, states.__file__}
+TRACED = {atomic.__file__, state.__file__}
 
 
-def state(number: int) -> states.Checkpoint:
+def make_state(number: int) -> state.Checkpoint:
     """A state whose every part tells its number."""
     tensors = {f"w{i}": torch.full((NUMBERS,), float(number)) for i in range(3)}
-    return states.Checkpoint({"number": number}, tensors)
+    return state.Checkpoint({"number": number}, tensors)
 
 
 def number_of(path: Path) -> int:
     """The number of the state at `path`; raises where it is not one whole state."""
-    loaded = states.load(path)
+    loaded = state.load(path)
     number = int(loaded.facts["number"])
     assert set(loaded.tensors) == {"w0", "w1", "w2"}
     for tensor in loaded.tensors.values():
@@ -56,7 +56,7 @@ def is_killed_in_save(path: Path, number: int, line: int) -> bool:
 
         try:
             sys.settrace(trace)
-            states.save(path, state(number))
+            state.save(path, make_state(number))
         except BaseException:
             os._exit(1)
         os._exit(0)
@@ -69,7 +69,7 @@ def kill_everywhere(folder: Path) -> tuple[int, int, int]:
     """`(kills, those that left half a file, those after which the new state was there)`."""
     torch.set_num_threads(1)
     path = folder / "m.resume.safetensors"
-    states.save(path, state(0))
+    state.save(path, make_state(0))
     kills, halves, arrived = 0, 0, 0
     while is_killed_in_save(path, kills + 1, kills + 1):
         kills += 1
@@ -80,7 +80,7 @@ def kill_everywhere(folder: Path) -> tuple[int, int, int]:
         )
         arrived += found == kills
         if found == kills:
-            states.save(path, state(0))
+            state.save(path, make_state(0))
         left = [p for p in folder.iterdir() if p != path]
         halves += bool(left)
         for half in left:

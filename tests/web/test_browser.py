@@ -18,6 +18,8 @@ import pytest
 pytest.importorskip("fastapi", reason="needs the extra 'browser-test'")
 pytest.importorskip("httpx2", reason="needs the extra 'browser-test'")
 
+import isthmus
+
 from .conftest import Served
 
 if TYPE_CHECKING:
@@ -313,3 +315,30 @@ def test_train_shows_curves_and_pictures(opened: Callable[[str], Page], served: 
     page.locator("[data-verb=pause]").click()
     page.locator("[data-verb=discard]").click()
     page.wait_for_selector(".empty:visible")
+
+
+def test_messages_of_the_library_speak_the_language(opened: Callable[[str], Page]) -> None:
+    page = opened("/train")
+    chinese = page.evaluate("document.documentElement.lang") == "zh-Hans"
+    for call in (
+        lambda: isthmus.read(b"no image"),
+        lambda: isthmus.read("no-such-set"),
+        lambda: isthmus.describe_recipe("convv"),
+        lambda: isthmus.load("absent.safetensors"),
+    ):
+        with pytest.raises(isthmus.IsthmusError) as caught:
+            call()
+        said = page.evaluate(
+            "async (message) => (await import('/static/kit.js')).messageText(message)", caught.value.to_dict()
+        )
+        assert "{" not in said and "object" not in said
+        assert bool(re.search(r"[\u4e00-\u9fff]{2}", said)) is chinese
+        assert chinese or said == str(caught.value)
+
+    finding = {"name": "too-short", "severity": "note", "text": "too-short: 12 steps are few; try steps=36"}
+    shown = {"state": "done", "name": "shapes", "steps": [], "validations": [], "findings": [finding]}
+    page.route("**/api/training", lambda route: route.fulfill(json={**shown, "recipes": [], "picture": None}))
+    page.wait_for_selector(".finding")
+    said = page.inner_text(".finding")
+    assert "12 steps are few" in said  # with its numbers
+    assert ("训练太短" in said) is chinese

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,7 @@ pytest.importorskip("httpx2", reason="needs the extra 'browser-test'")
 
 from fastapi.testclient import TestClient
 
-from isthmus.errors import UsageError
+from isthmus.errors import OutputError, UsageError
 from isthmus.progress import start_task
 from isthmus.web.jobs import BusyPageError, Job, JobQueue
 from isthmus.web.page import Page
@@ -104,15 +105,31 @@ def test_finished_jobs_are_not_kept_for_ever() -> None:
     jobs.close()
 
 
-def test_the_store_has_an_end() -> None:
-    store = FileStore(max_bytes=1_000)
+def test_the_store_has_an_end(tmp_path: Path) -> None:
+    store = FileStore(lambda: tmp_path, max_bytes=1_000)
     keys = [store.add(bytes([number]) * 300, "image/png", "a.png") for number in range(5)]
     assert store.bytes <= 1_000
     with pytest.raises(UsageError) as caught:
         store.get(keys[0])
     assert caught.value.id == "page.file-gone"
     assert store.get(keys[-1]).content == b"\x04" * 300
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) == store.bytes  # nothing is left behind
     assert store.add(b"\x04" * 300, "image/png", "a.png") == keys[-1]
+
+
+def test_the_store_holds_so_many_files(tmp_path: Path) -> None:
+    store = FileStore(lambda: tmp_path, max_files=3)
+    keys = [store.add(bytes([number]), "image/png", "a.png") for number in range(10)]
+    assert len(list(tmp_path.iterdir())) == 3
+    assert [store.get(key).content for key in keys[-3:]] == [b"\x07", b"\x08", b"\x09"]
+
+
+def test_a_full_disk_is_said(tmp_path: Path) -> None:
+    store = FileStore(lambda: tmp_path / "absent")
+    with pytest.raises(OutputError) as caught:
+        store.add(b"1", "image/png", "a.png")
+    assert caught.value.id == "page.disk"
+    assert store.bytes == 0
 
 
 def test_a_hundred_requests_at_once_are_answered(client: TestClient) -> None:

@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,19 @@ def test_the_page_answers_without_torch(model_path: str, data: Path, tmp_path: P
     words = [sys.executable, "-c", _TORCH_CHECK, model_path, os.fspath(data), os.fspath(tmp_path)]
     done = subprocess.run(words, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr
+
+
+def test_an_answer_waits_for_no_acknowledgement(served: Served) -> None:
+    """On a connection that is kept, the body of each answer would come 40 ms after its head."""
+    connection = HTTPConnection(served.url.removeprefix("http://"), timeout=60)
+    seconds = []
+    for _ in range(60):
+        began = time.perf_counter()
+        connection.request("GET", "/static/texts/zh.json")
+        assert connection.getresponse().read().startswith(b"{")
+        seconds.append(time.perf_counter() - began)
+    connection.close()
+    assert sorted(seconds[20:])[10] < 0.03  # the first ones are acknowledged at once
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,22 @@ TEXTS: dict[str, dict[str, str]] = {
 }
 SCRIPTS = {path.name: path.read_text("utf-8") for path in STATIC.rglob("*.js")}
 FIELD = re.compile(r"\{(\w+)\}")
+IN_ENGLISH_OF_THE_LIBRARY = ("error.", "finding.", "hint.", "recipe.")
+OF_THE_PAGE = {"error.unreachable", "error.answer", "error.page.unreachable"}
+# The areas of ids whose errors and notes can reach the page; of others only some are translated.
+SHOWN_AREAS = frozenset(
+    (
+        *("anomalies", "audit", "code-space", "codec", "compressed-file", "data", "denoise", "direction"),
+        *("extra", "features", "generation", "image-file", "inpaint", "interpolate", "map", "model"),
+        *("model-file", "page", "picture", "pixels", "prior", "process", "reading", "recipe", "reference"),
+        *("restoration", "restore", "search", "segmentation", "stream", "suggestion", "threads", "training"),
+        "use",
+    )
+)
+# Without these a sentence does not say what is the matter.
+VALUES = frozenset(
+    ("reason", "suggestion", "name", "path", "source", "folder", "images", "expected", "given")
+)
 
 
 def test_both_languages_have_every_text() -> None:
@@ -22,8 +40,7 @@ def test_both_languages_have_every_text() -> None:
     only_english = set(TEXTS["en"]) - set(TEXTS["zh"])
     only_chinese = set(TEXTS["zh"]) - set(TEXTS["en"])
     assert only_english == set()
-    # In English the library's own sentences are shown.
-    assert {key for key in only_chinese if not key.startswith(("error.", "recipe."))} == set()
+    assert {key for key in only_chinese if not key.startswith(IN_ENGLISH_OF_THE_LIBRARY)} == set()
 
 
 @pytest.mark.parametrize("key", TEXTS["en"])
@@ -56,16 +73,53 @@ def test_no_text_is_left_over() -> None:
     assert unused == set()
 
 
+def test_every_error_and_note_that_the_page_can_show_is_translated() -> None:
+    wanted = {id for id in _known() if id.partition(".")[0] in SHOWN_AREAS}
+    translated = {key.removeprefix("error.") for key in TEXTS["zh"] if key.startswith("error.")}
+    assert wanted - translated == set()
+
+
 def test_translated_errors_exist_with_these_fields() -> None:
-    known: dict[str, set[str]] = {}
-    for call in load_script("tools/error_reference.py").package_calls():
-        if call.id is not None:
-            known.setdefault(call.id, set()).update(call.fields)
-    of_the_page = {"error.unreachable", "error.answer", "error.page.unreachable"}
+    known = _known()
     for key, text in TEXTS["zh"].items():
-        if key.startswith("error.") and key not in of_the_page:
+        if key.startswith("error.") and key not in OF_THE_PAGE:
             id = key.removeprefix("error.")
             assert id in known, f"no error has the id {id}"
-            # Errors of image files name the file in addition.
-            own = known[id] | ({"path"} if id.startswith("image-file.") else set())
-            assert set(FIELD.findall(text)) <= own, id
+            assert set(FIELD.findall(text)) <= known[id], id
+            assert "{" not in FIELD.sub("", text), f"{id}: a field is a name in braces, without a format"
+
+
+def test_translated_errors_leave_no_value_out() -> None:
+    """Words of English grammar, and clauses that a translation says otherwise, are left out."""
+    for id, fields in _known().items():
+        text = TEXTS["zh"].get(f"error.{id}")
+        # The file that is empty is not always in it.
+        if text is not None and id != "image-file.empty":
+            assert fields & VALUES <= set(FIELD.findall(text)), id
+
+
+def test_hints_and_findings_exist() -> None:
+    hinted = {key.removeprefix("hint.") for key in TEXTS["zh"] if key.startswith("hint.")}
+    assert hinted - set(_known()) == set()
+    named = {key.removeprefix("finding.") for key in TEXTS["zh"] if key.startswith("finding.")}
+    assert named == set(_finding_names())
+
+
+def _known() -> dict[str, set[str]]:
+    """Every id of the package, and the fields of its text in all places that make it."""
+    known: dict[str, set[str]] = {}
+    for call in load_script("tools/error_reference.py").package_calls():
+        if call.id is not None and call.template is not None:
+            known.setdefault(call.id, set()).update(call.used_fields())
+            if call.maker == "ImageFileError":  # it names the file in addition
+                known[call.id].add("path")
+    return known
+
+
+def _finding_names() -> Iterator[str]:
+    for path in (STATIC.parents[1] / "training" / "diagnosis").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "Finding":
+                name = node.args[0]
+                if isinstance(name, ast.Constant):
+                    yield str(name.value)

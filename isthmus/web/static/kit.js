@@ -25,7 +25,8 @@ function fill(text, fields) {
 
 function describeField(value) {
   if (value !== null && typeof value === "object" && !Array.isArray(value)) return messageText(value);
-  return Array.isArray(value) ? value.map(describeField).join(", ") : String(value ?? "");
+  if (Array.isArray(value)) return value.map(describeField).join(", ");
+  return typeof value === "number" && !Number.isInteger(value) ? String(Number(value.toPrecision(4))) : String(value ?? "");
 }
 
 /** The sentence of a message of the library: by its id in this language, else as the library says it. */

@@ -1,6 +1,6 @@
 // Train: one training at a time, with live curves and pictures. It goes on when the page is closed.
 
-import { duration, get, h, messageText, number, PageError, post, readState, t, toast, writeState } from "/static/kit.js";
+import { duration, get, h, has, number, PageError, post, readState, t, toast, writeState } from "/static/kit.js";
 import { emptyBox, errorBox, field, folderChoice, slider, stats, viewFrame, workBox } from "/static/parts.js";
 
 const MINUTES = [0.5, 1, 2, 5, 10, 20, 30, 60, 120, 240, 480, 720, 1440];
@@ -91,7 +91,7 @@ export function open(about) {
     pictureCard.hidden = !now.picture;
     if (now.picture && !picture.src.endsWith(now.picture)) picture.src = now.picture;
     findings.hidden = !now.findings.length;
-    findings.replaceChildren(h("h2", {}, t("train.findings")), ...now.findings.map((one) => h("p", { class: "finding" }, messageText(one))));
+    findings.replaceChildren(h("h2", {}, t("train.findings")), ...now.findings.map(describeFinding));
     failed.replaceChildren(...(now.error ? [errorBox(new PageError(now.error, 0))] : []));
   };
   const stage = (label) => (t(`task.${label}`) === `task.${label}` ? label : t(`task.${label}`));
@@ -112,6 +112,13 @@ export function open(about) {
       [work.element, failed, empty, running, curve, pictureCard, findings]),
     close: () => clearTimeout(timer),
   };
+}
+
+/** What the doctor has found: in other languages a sentence of the catalogue, and its own words with the numbers. */
+function describeFinding(one) {
+  const key = `finding.${one.name}`;
+  if (!has(key)) return h("p", { class: "finding" }, one.text);
+  return h("p", { class: "finding" }, t(key), h("br"), h("span", { class: "hint small", lang: "en" }, one.text));
 }
 
 /** Losses over steps, on a logarithmic axis. */
