@@ -141,11 +141,11 @@ def refine_tile(
         return 8 * len(encode_symbols(own, band)) + worth * error
 
     refined = refinement.refine_latents(model, image, latents, quality / 100, effort)
-    chosen = []
+    candidates = []
     for values in (latents[:, *inside.slices], refined[:, *inside.slices]):
-        chosen += [own for own, _ in _encode_latents([values], codec, quality)]
-        chosen.append(transform.quantise(model, values, quality / 100))
-    return transform.from_steps(model, min(chosen, key=cost), quality / 100)
+        candidates += [own for own, _ in _encode_latents([values], codec, quality)]
+        candidates.append(transform.quantise(model, values, quality / 100))
+    return transform.from_steps(model, min(candidates, key=cost), quality / 100)
 
 
 def encode_payloads(
