@@ -6,13 +6,13 @@ exactly. Images are `(N, C, H, W)` float32 in [0, 1]; σ is in units of 1/255.
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from isthmus.metrics.sharpness import blur_gaussian
 from isthmus.model import axes, masks
 from isthmus.model.fill import fill
 from isthmus.model.networks import network_of
@@ -107,13 +107,4 @@ def holes(images: Tensor, hidden: Tensor, how: axes.Corruption, beyond: Tensor |
 
 
 def blur(images: Tensor, how: axes.Blur, generator: torch.Generator) -> Corrupted:  # noqa: ARG001
-    sigma = how.sigma
-    radius = max(1, math.ceil(3 * sigma))
-    offsets = torch.arange(-radius, radius + 1, device=images.device, dtype=images.dtype)
-    kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
-    kernel = kernel / kernel.sum()
-    channels = images.shape[1]
-    padded = F.pad(images, (radius,) * 4, mode="replicate")
-    across = F.conv2d(padded, kernel.view(1, 1, 1, -1).expand(channels, 1, 1, -1), groups=channels)
-    seen = F.conv2d(across, kernel.view(1, 1, -1, 1).expand(channels, 1, -1, 1), groups=channels)
-    return Corrupted(seen, images)
+    return Corrupted(blur_gaussian(images, how.sigma), images)

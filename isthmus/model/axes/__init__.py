@@ -46,7 +46,7 @@ from isthmus.model.axes.corruption import (
     Recorrupted,
     SaltPepper,
 )
-from isthmus.model.axes.critic import Critic, NoCritic, OnCodes, OnImages
+from isthmus.model.axes.critic import Critic, NoCritic, OnCodes, OnImages, OnPatches
 from isthmus.model.axes.objective import Objective
 from isthmus.model.axes.optimiser import Optimiser
 from isthmus.model.axes.point import AXES, Point, Refusal
@@ -95,6 +95,7 @@ __all__ = [
     "Objective",
     "OnCodes",
     "OnImages",
+    "OnPatches",
     "Optimiser",
     "Output",
     "Pairs",

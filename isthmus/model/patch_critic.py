@@ -1,0 +1,118 @@
+"""A critic that judges every patch of a reconstruction, so that a decoder paints detail that looks real.
+
+The patch critic of Isola et al. (2017), with the adaptive weight of Esser et al. (2021, eq. 7) taken at the
+output: whatever the errors are, the verdict pulls at each image with a fixed share of the squared error's
+force. The critic is kept smooth by its gradient at real images (R1, Mescheder et al. 2018, eq. 9).
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from isthmus.model import axes
+from isthmus.model.backbones.interface import Plan
+from isthmus.model.critics import Critic, Game
+from isthmus.model.objective import Term
+from isthmus.model.trace import Trace
+
+SMOOTHED_SHARE = 4  # of one in so many images the slope is penalised: it costs three passes
+MIN_SIDE_PX = 8
+MAX_FACTOR = 1e4  # by which a verdict's pull is enlarged
+
+
+class PatchCritic(Critic):
+    """Three halvings; a verdict for every position, each of a patch of 38 pixels."""
+
+    def __init__(self, settings: axes.OnPatches, plan: Plan) -> None:
+        super().__init__()
+        self.settings = settings
+        width = settings.width
+        self.stages = nn.ModuleList(
+            (
+                nn.Conv2d(plan.channels, width, 4, 2, 1),
+                nn.Conv2d(width, 2 * width, 4, 2, 1),
+                nn.Conv2d(2 * width, 4 * width, 4, 2, 1),
+                nn.Conv2d(4 * width, 4 * width, 3, 1, 1),
+            )
+        )
+        self.verdict = nn.Conv2d(4 * width, 1, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """`(N, C, H, W)` → logits `(N, positions)` that each patch is real."""
+        return self.judge(self.look(images))
+
+    def look(self, images: Tensor) -> list[Tensor]:
+        """Features `(N, F, h, w)` of every stage; images below 8 pixels are padded."""
+        down, right = (max(0, MIN_SIDE_PX - side) for side in images.shape[-2:])
+        h, found = F.pad(images - 0.5, (0, right, 0, down), mode="replicate"), []
+        for stage in self.stages:
+            h = F.leaky_relu(stage(h), 0.2)
+            found.append(h)
+        return found
+
+    def judge(self, features: list[Tensor]) -> Tensor:
+        verdicts: Tensor = self.verdict(features[-1])
+        return verdicts.flatten(1)
+
+    def game(self) -> Game:
+        settings = self.settings
+        terms = (
+            Term("features", settings.features, match_stages, validated=False),
+            Term("fool_critic", settings.weight, fool_patch_critic, warmup=0.2, validated=False),
+        )
+        judgement = Term("critic", 1.0, tell_patches_apart, validated=False)
+        slope = Term("critic_slope", settings.smooth, keep_patch_critic_smooth, validated=False)
+        return Game(terms, None, (judgement, slope) if settings.smooth > 0 else (judgement,))
+
+
+def _critic(trace: Trace) -> PatchCritic:
+    assert isinstance(trace.model.critic, PatchCritic)
+    return trace.model.critic
+
+
+def _look(trace: Trace, name: str, images: Tensor) -> list[Tensor]:
+    """The critic's features of images, found once per pass and shared by the terms of both players."""
+    critic, parts = _critic(trace), trace.code.parts
+    if f"critic.{name}.0" not in parts:
+        parts |= {f"critic.{name}.{i}": stage for i, stage in enumerate(critic.look(images))}
+    return [parts[f"critic.{name}.{i}"] for i in range(len(critic.stages))]
+
+
+def match_stages(trace: Trace) -> Tensor:
+    """Mean absolute distance of output and image in each stage's features, relative to their scale."""
+    total = torch.zeros(len(trace.images), device=trace.images.device)
+    pairs = zip(_look(trace, "real", trace.images), _look(trace, "made", trace.output), strict=True)
+    for real, made in pairs:
+        target = real.detach()
+        scale = target.abs().flatten(1).mean(1).clamp_min(1e-6)
+        total = total + (made - target).abs().flatten(1).mean(1) / scale
+    return total / len(_critic(trace).stages)
+
+
+def fool_patch_critic(trace: Trace) -> Tensor:
+    """−log D of every patch, scaled so that it pulls at each output as hard as its squared error."""
+    verdicts = _critic(trace).judge(_look(trace, "made", trace.output))
+    fooled = F.softplus(-verdicts).mean(1)
+    (pull,) = torch.autograd.grad(fooled.sum(), trace.output, retain_graph=True)
+    error = (2 / trace.pixels) * (trace.output - trace.images).detach()
+    factor = error.flatten(1).norm(dim=1) / pull.flatten(1).norm(dim=1).clamp_min(1e-12)
+    return fooled * factor.clamp_max(MAX_FACTOR)
+
+
+def tell_patches_apart(trace: Trace) -> Tensor:
+    """−log D(x) − log(1 − D(x̂)), a mean over patches: the critic's own loss."""
+    critic = _critic(trace)
+    real = critic.judge(_look(trace, "real", trace.images))
+    made = critic(trace.output.detach())
+    return F.softplus(-real).mean(1) + F.softplus(made).mean(1)
+
+
+def keep_patch_critic_smooth(trace: Trace) -> Tensor:
+    """½‖∇D‖² at real images, of a part of the batch in place of all."""
+    count = -(-len(trace.images) // SMOOTHED_SHARE)
+    at = trace.images[:count].detach().requires_grad_()
+    (slope,) = torch.autograd.grad(_critic(trace)(at).mean(1).sum(), at, create_graph=True)
+    penalty = 0.5 * slope.flatten(1).square().sum(1) * (len(trace.images) / count)
+    return torch.cat([penalty, penalty.new_zeros(len(trace.images) - count)])
