@@ -148,7 +148,7 @@ def _check_memory(model: Autoencoder, count: int, size: tuple[int, int]) -> None
 
 def _check_shape(model: Autoencoder, prior: Prior, shape: tuple[int, ...]) -> None:
     own = prior.state()[1].get("shape")
-    if own is None or (prior.kind == "flow" and len(shape) == 3):
+    if own is None or (prior.kind == "flow" and len(shape) == 3):  # a flow over grids takes any size
         return
     if tuple(own) != shape:
         raise UsageError(

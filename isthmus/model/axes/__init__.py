@@ -33,6 +33,7 @@ from isthmus.model.axes.bottleneck import (
     Quantised,
     TopK,
 )
+from isthmus.model.axes.components import Components
 from isthmus.model.axes.corruption import (
     BlindSpot,
     Blur,
@@ -74,6 +75,7 @@ __all__ = [
     "BlindSpot",
     "Blur",
     "Bottleneck",
+    "Components",
     "Contractive",
     "Conv",
     "Coordinates",
