@@ -28,7 +28,7 @@ from isthmus.api.result import use
 from isthmus.errors import Hint, UsageError
 from isthmus.images.bands import note_bands
 from isthmus.interruption import Interruption
-from isthmus.log import collected_skipped
+from isthmus.log import collected_skipped, log_note
 from isthmus.progress import Progress, start_task
 
 if TYPE_CHECKING:
@@ -47,6 +47,9 @@ class NewImages(GeneratedImages):
         label: the class that was asked for.
         like: the image that they are variations of.
         seed: as given.
+        copied: share of what the prior draws that lies nearer to one of its training images than nearly all
+            of these lie to each other, as measured when it was fitted; by chance .05. Null where it is not
+            known.
     """
 
     schema: ClassVar[str] = "isthmus.generate/1"
@@ -59,9 +62,11 @@ class NewImages(GeneratedImages):
         "class": "label",
         "like": "like",
         "seed": "seed",
+        "copied": "copied",
     }
 
     prior: str
+    copied: float | None
     reference: ReferenceKind
     label: str | None
     like: str | None
@@ -79,6 +84,7 @@ def generate(
     label: str | None = None,
     size: Size | None = None,
     temperature: float = 1.0,
+    guidance: float = 1.0,
     steps: int = DEFAULT_DRAWING_STEPS,
     reference: DataLike | None = None,
     range: Range | None = None,
@@ -100,6 +106,8 @@ def generate(
         label: only images of this class.
         size: of the images, where the code is a grid and the prior draws grids of any size.
         temperature: factor on the prior's noise: below 1 more usual images, above 1 more unusual ones.
+        guidance: how much the class, or the part of the prior, is pronounced: above 1 images are more typical
+            of it and vary less; of the flow of a `generative` model.
         steps: of the flow's integration.
         reference: images to fit a prior to for this once, instead of what the model holds.
         range: the samples (low, high) that stand for black and white, where they are others.
@@ -148,6 +156,7 @@ def generate(
 
     note_bands(show, network.channels)
 
+    from isthmus.generation.copies import MAX_USUAL_SHARE
     from isthmus.generation.sampling import iter_samples
 
     parts: list[Pixels] = []
@@ -163,15 +172,26 @@ def generate(
             size=(size, size) if isinstance(size, int) else size,
             seed=seed,
             temperature=temperature,
+            guidance=guidance,
             steps=steps,
         ):
             parts.append(part)
             task.update(sum(map(len, parts)))
     stop.check(sum(map(len, parts)), count, "image")
+    attached = network.attachments.get(f"prior/{chosen.kind}") if source == "model" else None
+    copied = None if attached is None else attached.facts.get("copied")
+    if copied is not None and copied > MAX_USUAL_SHARE:
+        log_note(
+            "{share:.0%} of what this prior draws lies nearly on a training image (by chance 5 %): compare "
+            "new images with these before they are given away",
+            id="generation.memorised",
+            share=copied,
+        )
     return NewImages(
         model=describe_model(model, network),
         pixels=np.concatenate(parts),
         prior=chosen.kind,
+        copied=copied,
         reference=source,
         label=label,
         like=None if like is None else describe_input(like),

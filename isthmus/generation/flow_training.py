@@ -76,6 +76,7 @@ def fit_flow(
     seed: int = 0,
     precision: str = "float32",
     attends: bool = False,
+    guided: bool = False,
     listener: Listener | None = None,
     stop: Interruption | None = None,
 ) -> Flow:
@@ -87,7 +88,8 @@ def fit_flow(
     Args:
         base: fitted to the same codes.
         labels: `(N,)` where the base has classes.
-        attends: of grids of one size: the network attends to all positions, and can be guided.
+        attends: of grids of one size: the network attends to all positions.
+        guided: the network is also trained without its part, so that the part can be pronounced.
         stop: ends the training at Ctrl-C; the flow is the one until then.
     """
     generator = torch.Generator().manual_seed(seed)
@@ -107,13 +109,13 @@ def fit_flow(
     deep = depth or (ATTENTION_DEPTH if attends else DEFAULT_DEPTHS[len(shape)])
     known = len(base.weights)
     with seeded(seed):
-        network = build_velocity(shape, known + attends, wide, deep, attends=attends)
+        network = build_velocity(shape, known + guided, wide, deep, attends=attends)
     images = _to_image_set(white, parts)
     train, held = hold_out(images, HELD_OUT_SHARE if len(images) >= 40 else 0.0)
     optimiser = axes.Optimiser(rate=rate, weight_decay=0.01, ema=0.999 if steps > 1500 else 0.99)
     fitted = fit_network(
         NetworkLearner(
-            network, ("velocity", mse), _velocity_pass(network, known if attends else None), optimiser
+            network, ("velocity", mse), _velocity_pass(network, known if guided else None), optimiser
         ),
         images.subset(train),
         held_out=images.subset(held) if len(held) else None,
@@ -136,7 +138,7 @@ def fit_flow(
         "batch": fitted.batch,
         "seed": seed,
     }
-    if attends:
+    if guided:
         facts["unguided"] = 1
     flow = Flow(base, network, facts, kind="attention" if attends else "flow")
     return match_moments(flow, white, seed)

@@ -6,6 +6,7 @@ import time
 
 from isthmus.errors import DataError, Hint, ModelFileError, UsageError, nearest
 from isthmus.generation.codes import check_generates, encode_images
+from isthmus.generation.copies import measure_copies
 from isthmus.generation.flow import Flow
 from isthmus.generation.flow_training import STEPS, fit_channels, fit_flow
 from isthmus.generation.mixture import COMPONENTS, FLOW_COMPONENTS, Mixture, fit_mixture
@@ -76,6 +77,7 @@ def fit_prior(
         raise DataError("a {kind} prior needs images to be fitted to", id="prior.no-images", kind=kind)
     codes = encode_images(model, images)
     labels = images.labels if labelled else None
+    guided = model.recipe.critic.wants_prior
     classes = images.classes if labels is not None else ()
     prior: Mixture | Flow
     if kind == "attention":
@@ -88,7 +90,7 @@ def fit_prior(
         gaussian = fit_mixture(codes, components=1, labels=labels, classes=classes, seed=seed)
         prior = fit_flow(
             codes, gaussian, labels=labels, steps=steps, batch=min(batch, 64), width=width, depth=depth,
-            seed=seed, precision=precision, attends=True, listener=listener, stop=stop,
+            seed=seed, precision=precision, attends=True, guided=True, listener=listener, stop=stop,
         )  # fmt: skip
     elif kind == "flow" and codes.ndim == 4:
         base = fit_channels(codes, labels, classes)
@@ -103,7 +105,7 @@ def fit_prior(
         if kind == "flow":
             prior = fit_flow(
                 codes, prior, labels=labels, steps=steps, batch=batch, width=width, depth=depth,
-                seed=seed, precision=precision, listener=listener, stop=stop,
+                seed=seed, precision=precision, guided=guided, listener=listener, stop=stop,
             )  # fmt: skip
     if not attached or (stop is not None and stop.happened and not _is_kept(model, prior)):
         return prior
@@ -112,6 +114,7 @@ def fit_prior(
     facts |= {
         "images": len(images),
         "data": images.source,
+        "copied": round(measure_copies(prior, codes, seed), 3) if len(codes) > 2 else None,
         "fit_seconds": round(time.monotonic() - started, 1),
     }
     return prior

@@ -49,9 +49,7 @@ class Components(Backbone):
         return narrower(self.width)
 
     def private_refusal(self) -> Refusal | None:
-        why = Message(
-            "its code is the principal components of the images", id="private.components"
-        )
+        why = Message("its code is the principal components of the images", id="private.components")
         return Refusal(why, "backbone=conv")
 
     def refusal(self, geometry: Geometry) -> str | None:
