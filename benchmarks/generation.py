@@ -20,13 +20,13 @@ from pathlib import Path
 import torch
 
 import isthmus
-from isthmus.cli.console import table
 from isthmus.evaluation.generation import evaluate_generation
 from isthmus.generation.flow import Flow
 from isthmus.generation.prior_store import fit_prior, read_prior
 from isthmus.generation.sampling import sample_images
 from isthmus.images.outputs import write_images
 from isthmus.model.autoencoder import Autoencoder
+from isthmus.reports.tables import format_table as table
 
 # By data set: numbers in the code, steps of the autoencoder and of the flow. Garments have more to say than
 # digits; chosen by reconstructions of 10,000 training images that were held out.

@@ -19,11 +19,11 @@ import numpy as np
 import torch
 
 import isthmus
-from isthmus.cli.console import table
 from isthmus.evaluation.generation import Row, evaluate_generation
 from isthmus.generation.prior_store import read_prior
 from isthmus.metrics.sharpness import high_frequency_energy
 from isthmus.reports.image_sheets import draw_image_rows
+from isthmus.reports.tables import format_table as table
 
 RECIPES = ("variational", "adversarial", "vae-gan")
 HEADER = ["images", "FD", "relative", "energy", "1-NN", "precision", "recall", "detail", "steps"]

@@ -7,6 +7,8 @@ force. The critic is kept smooth by its gradient at real images (R1, Mescheder e
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -93,12 +95,43 @@ def match_stages(trace: Trace) -> Tensor:
 
 def fool_patch_critic(trace: Trace) -> Tensor:
     """−log D of every patch, scaled so that it pulls at each output as hard as its squared error."""
-    verdicts = _critic(trace).judge(_look(trace, "made", trace.output))
-    fooled = F.softplus(-verdicts).mean(1)
-    (pull,) = torch.autograd.grad(fooled.sum(), trace.output, retain_graph=True)
-    error = (2 / trace.pixels) * (trace.output - trace.images).detach()
-    factor = error.flatten(1).norm(dim=1) / pull.flatten(1).norm(dim=1).clamp_min(1e-12)
-    return fooled * factor.clamp_max(MAX_FACTOR)
+    critic = _critic(trace)
+    verdicts = critic.judge(_look(trace, "made", trace.output))
+    error = (2 / trace.pixels) * (trace.output - trace.images).detach().flatten(1).norm(dim=1)
+    fooled = _scale_pull(F.softplus(-verdicts).mean(1), trace.output, error)
+    if not critic.settings.mixed:
+        return fooled
+    mixed = mixed_images(trace)
+    more = _scale_pull(F.softplus(-critic(mixed)).mean(1), mixed, error[: len(mixed)])
+    return fooled + F.pad(more, (0, len(fooled) - len(more)))
+
+
+def _scale_pull(loss: Tensor, images: Tensor, wanted: Tensor) -> Tensor:
+    """The loss of each image, so that its gradient has the norm `wanted (N,)` at this image."""
+    (pull,) = torch.autograd.grad(loss.sum(), images, retain_graph=True)
+    factor = wanted / pull.flatten(1).norm(dim=1).clamp_min(1e-12)
+    return loss * factor.clamp_max(MAX_FACTOR)
+
+
+def mixed_images(trace: Trace) -> Tensor:
+    """Decoded mixtures of the codes of two images of one class each, for half of the batch.
+
+    About their class's mean, codes a and b become a cos θ + b sin θ, as far from the mean as they are: what
+    a prior draws, that is not exact. Made once per pass and shared by both players.
+    """
+    parts = trace.code.parts
+    if "mixed" not in parts:
+        z, count = trace.code.values, -(-len(trace.images) // 2)
+        labels = torch.zeros(len(z), dtype=torch.int64) if trace.labels is None else trace.labels
+        same = (labels[:, None] == labels[None]).to(z.dtype)
+        mean = (same @ z.flatten(1) / same.sum(1, keepdim=True)).view_as(z)
+        partner = torch.multinomial(same[:count], 1, generator=trace.generator)[:, 0]
+        angle = torch.rand(count, generator=trace.generator, device=z.device) * (math.pi / 2)
+        angle = angle.view(-1, *(1,) * (z.ndim - 1))
+        offset = z - mean
+        codes = mean[:count] + angle.cos() * offset[:count] + angle.sin() * offset[partner]
+        parts["mixed"] = trace.model.decode_prior(codes, trace.images.shape[-2:])
+    return parts["mixed"]
 
 
 def tell_patches_apart(trace: Trace) -> Tensor:
@@ -106,7 +139,11 @@ def tell_patches_apart(trace: Trace) -> Tensor:
     critic = _critic(trace)
     real = critic.judge(_look(trace, "real", trace.images))
     made = critic(trace.output.detach())
-    return F.softplus(-real).mean(1) + F.softplus(made).mean(1)
+    told = F.softplus(made).mean(1)
+    if critic.settings.mixed:
+        mixed = F.softplus(critic(mixed_images(trace).detach())).mean(1)
+        told = (told + F.pad(mixed, (0, len(told) - len(mixed)))) * (2 / 3)
+    return F.softplus(-real).mean(1) + told
 
 
 def keep_patch_critic_smooth(trace: Trace) -> Tensor:

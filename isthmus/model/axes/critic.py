@@ -90,6 +90,7 @@ class OnPatches(Critic):
     may_distribute = may_export = wants_prior = draws_per_image = True
     weight: float = setting(0.5, "pull of looking real, as a share of the squared error's own", low=0.0)
     features: float = setting(0.01, "weight of matching the critic's features, stage by stage", low=0.0)
+    mixed: bool = setting(True, "also judge decoded mixtures of the codes of two images of one class")
     width: int = setting(32, "channels of the critic's first layer", low=1, high=1024)
     rate: float = setting(4e-4, "the critic's learning rate", low=0.0)
     smooth: float = setting(1.0, "weight γ of the critic's squared gradient at real images", low=0.0)
