@@ -7,7 +7,6 @@ and `search` fit features to the set that they group or search, and say so (`dat
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
@@ -156,18 +155,14 @@ def resolve_prior(
     purpose = Message("the model has no prior over its codes yet", id="reference.no-prior")
     images, source = resolve_reference(model, reference, purpose=purpose, range=range)
     chosen = kind or "mixture"
-    started = time.monotonic()
-    prior = fit_prior(model, images, kind=chosen, attached=False)
     log_note(
-        "a {kind} prior was fitted to {images} of {source} for this once, in {seconds:.1f} s; fit_prior "
-        "keeps one in the model",
+        "a {kind} prior is fitted to {images} of {source} for this once; fit_prior keeps one in the model",
         id="prior.fitted-once",
         kind=chosen,
         images=format_count(len(images), "image"),
         source=images.source,
-        seconds=time.monotonic() - started,
     )
-    return prior, source
+    return fit_prior(model, images, kind=chosen, attached=False), source
 
 
 def _choose_reading(model: Autoencoder, layer: str | None) -> FeatureSpec:

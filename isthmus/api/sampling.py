@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, get_args
 
@@ -50,6 +51,7 @@ class NewImages(GeneratedImages):
         copied: share of what the prior draws that lies nearer to one of its training images than nearly all
             of these lie to each other, as measured when it was fitted; by chance .05. Null where it is not
             known.
+        fit_seconds: how long the prior took that was fitted for this once; null where the model has one.
     """
 
     schema: ClassVar[str] = "isthmus.generate/1"
@@ -63,14 +65,20 @@ class NewImages(GeneratedImages):
         "like": "like",
         "seed": "seed",
         "copied": "copied",
+        "fit_seconds": "fit_seconds",
     }
 
     prior: str
     copied: float | None
+    fit_seconds: float | None
     reference: ReferenceKind
     label: str | None
     like: str | None
     seed: int
+
+    def summary(self) -> str:
+        fitted = "" if self.fit_seconds is None else f"; the prior took {self.fit_seconds:.1f} s to fit"
+        return super().summary() + fitted
 
 
 @use
@@ -151,7 +159,9 @@ def generate(
         )
     network = load_model(model)
     given = None if like is None else read_image_for(network, like, range=range)
+    started = time.monotonic()
     chosen, source = resolve_prior(network, prior, reference, range=range)
+    fit_seconds = None if source == "model" else round(time.monotonic() - started, 2)
     import numpy as np
 
     note_bands(show, network.channels)
@@ -192,6 +202,7 @@ def generate(
         pixels=np.concatenate(parts),
         prior=chosen.kind,
         copied=copied,
+        fit_seconds=fit_seconds,
         reference=source,
         label=label,
         like=None if like is None else describe_input(like),
