@@ -22,7 +22,7 @@ class Components(Backbone):
     network = "isthmus.model.backbones.components:build"
     starts_at_components = may_distribute = may_export = True
     width: Widths = setting((64, 128), "channels of the sharpening network at its two resolutions")
-    blocks: int = setting(2, "residual blocks at each resolution, each way", low=1, high=32)
+    blocks: int = setting(1, "residual blocks at each resolution, each way", low=1, high=32)
     stem: int = setting(4, "space-to-depth factor of the sharpening network", low=1, high=16)
 
     @property
