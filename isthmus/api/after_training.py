@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from isthmus.images.store import ImageSet
     from isthmus.model.autoencoder import Autoencoder
 
+PRIOR_BATCH = 128
 MAX_PAIRS = 20_000  # whose inputs a feature extractor is fitted to
 
 
@@ -72,7 +73,9 @@ def _fit_prior(model: Autoencoder, images: ImageSet, progress: Progress | None) 
         def show_step(step: Step) -> None:
             task.update(step.step)
 
-        prior = fit_prior(model, images, kind=kind, steps=steps, listener=show_step, stop=stop)
+        prior = fit_prior(
+            model, images, kind=kind, steps=steps, batch=PRIOR_BATCH, listener=show_step, stop=stop
+        )
     log_note(
         "a {kind} prior for new images was fitted in {seconds:.0f} s; fit_prior fits a longer one",
         id="training.prior",

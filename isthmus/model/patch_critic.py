@@ -40,6 +40,11 @@ class PatchCritic(Critic):
             )
         )
         self.verdict = nn.Conv2d(4 * width, 1, 1)
+        # PyTorch's own first weights shrink what passes: the verdicts would begin a hundred times too alike.
+        for stage in self.stages:
+            assert isinstance(stage, nn.Conv2d) and stage.bias is not None
+            nn.init.kaiming_normal_(stage.weight, 0.2)
+            nn.init.zeros_(stage.bias)
 
     def forward(self, images: Tensor) -> Tensor:
         """`(N, C, H, W)` → logits `(N, positions)` that each patch is real."""

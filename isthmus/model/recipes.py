@@ -137,7 +137,7 @@ def generative() -> Recipe:
         code="256",
         backbone=axes.Components(),
         critic=axes.OnPatches(),
-        optimiser=axes.Optimiser(rate=1e-3),
+        optimiser=axes.Optimiser(batch=16, ema=0.99),
     )
 
 

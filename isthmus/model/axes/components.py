@@ -21,7 +21,7 @@ class Components(Backbone):
     kind: ClassVar[str] = "components"
     network = "isthmus.model.backbones.components:build"
     starts_at_components = may_distribute = may_export = True
-    width: Widths = setting((64, 128), "channels of the sharpening network at its two resolutions")
+    width: Widths = setting((32, 64), "channels of the sharpening network at its two resolutions")
     blocks: int = setting(1, "residual blocks at each resolution, each way", low=1, high=32)
     stem: int = setting(4, "space-to-depth factor of the sharpening network", low=1, high=16)
 
