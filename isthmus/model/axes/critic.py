@@ -87,7 +87,7 @@ class OnPatches(Critic):
     kind: ClassVar[str] = "on-patches"
     network = "isthmus.model.patch_critic:PatchCritic"
     judges = "images"
-    may_distribute = may_export = wants_prior = draws_per_image = True
+    may_export = wants_prior = True  # mixtures are of codes of one process
     weight: float = setting(0.5, "pull of looking real, as a share of the squared error's own", low=0.0)
     features: float = setting(0.01, "weight of matching the critic's features, stage by stage", low=0.0)
     mixed: bool = setting(True, "also judge decoded mixtures of the codes of two images of one class")
