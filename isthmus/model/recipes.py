@@ -137,6 +137,7 @@ def generative() -> Recipe:
         code="256",
         backbone=axes.Components(),
         critic=axes.OnPatches(),
+        objective=axes.Objective(image="mse+0.5*texture"),
         optimiser=axes.Optimiser(batch=16, ema=0.99),
     )
 

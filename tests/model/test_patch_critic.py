@@ -11,7 +11,8 @@ from isthmus.model.patch_critic import (
     mixed_images,
     tell_patches_apart,
 )
-from isthmus.model.trace import Trace
+from isthmus.model.terms import texture
+from isthmus.model.trace import Corrupted, Trace
 from isthmus.training.players import players_of
 
 from .cases import generator, model_of, pictures, small
@@ -36,7 +37,7 @@ def test_each_player_moves_its_own_part() -> None:
     trace = passed()
     model = trace.model
     autoencoder, critic = players_of(model)  # type: ignore[arg-type]
-    assert {t.name for t in autoencoder.objective.terms} == {"mse", "features", "fool_critic"}
+    assert {t.name for t in autoencoder.objective.terms} == {"mse", "texture", "features", "fool_critic"}
     assert {t.name for t in critic.objective.terms} == {"critic", "critic_slope"}
     told = tell_patches_apart(trace).mean()
     assert all(g is None for g in torch.autograd.grad(told, autoencoder.parameters, allow_unused=True))
@@ -59,3 +60,23 @@ def test_mixtures_are_of_one_class_and_half_as_many() -> None:
     trace.code.values = torch.tensor([0.0, 10, 0, 10, 0, 10])[:, None].expand(6, 8).contiguous()
     low, high, _ = trace.model.decode_prior(torch.tensor([[0.0] * 8, [10.0] * 8, [0.0] * 8]), (16, 16))
     torch.testing.assert_close(mixed_images(trace), torch.stack([low, high, low]))
+
+
+def test_texture_prefers_moved_detail_to_none() -> None:
+    real = torch.rand(2, 1, 32, 32, generator=generator())
+    trace = passed()
+    found = {}
+    for name, output in {
+        "same": real,
+        "moved": real.roll(1, -1),
+        "smooth": torch.full_like(real, 0.5),
+    }.items():
+        trace.images, trace.output = real, output
+        trace.corrupted = Corrupted(real, real)
+        found[name] = float(texture(trace).mean())
+    assert found["same"] == 0
+    assert 0 < 3 * found["moved"] < found["smooth"]
+    trace.output = torch.rand(2, 1, 3, 5, generator=generator())
+    trace.images = trace.output
+    trace.corrupted = Corrupted(trace.output, trace.output)
+    assert texture(trace).tolist() == [0, 0]
