@@ -88,7 +88,7 @@ class OnPatches(Critic):
     network = "isthmus.model.patch_critic:PatchCritic"
     judges = "images"
     may_export = wants_prior = True  # mixtures are of codes of one process
-    weight: float = setting(0.7, "pull of looking real, as a share of the squared error's own", low=0.0)
+    weight: float = setting(0.2, "pull of looking real, as a share of the squared error's own", low=0.0)
     features: float = setting(0.01, "weight of matching the critic's features, stage by stage", low=0.0)
     mixed: bool = setting(True, "also judge decoded mixtures of the codes of two images of one class")
     width: int = setting(16, "channels of the critic's first layer", low=1, high=1024)
