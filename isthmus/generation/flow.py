@@ -202,7 +202,8 @@ class Flow:
         if self.guidance == 1.0:
             return velocity
         plain = self.network(x, times, torch.full_like(parts, len(self.base.weights)))
-        return plain + self.guidance * (velocity - plain)
+        guided: Tensor = plain + self.guidance * (velocity - plain)
+        return guided
 
     @property
     def can_be_guided(self) -> bool:

@@ -121,7 +121,8 @@ def _scale_pull(loss: Tensor, images: Tensor, wanted: Tensor) -> Tensor:
     """The loss of each image, so that its gradient has the norm `wanted (N,)` at this image."""
     (pull,) = torch.autograd.grad(loss.sum(), images, retain_graph=True)
     factor = wanted / pull.flatten(1).norm(dim=1).clamp_min(1e-12)
-    return loss * factor.clamp_max(MAX_FACTOR)
+    scaled: Tensor = loss * factor.clamp_max(MAX_FACTOR)
+    return scaled
 
 
 def mixed_images(trace: Trace) -> Tensor:
