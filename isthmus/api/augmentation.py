@@ -111,8 +111,8 @@ def augment(
         data: labelled images of one size (a vector code resizes others to its own).
         count: new images, shared out evenly over the classes.
         methods: taken in turns: `mixup` goes between an image and a neighbour of its class; `moves` adds half
-            the difference of two images of any one class; `samples` draws from a Gaussian mixture per class;
-            `distortions` are the classic changes.
+            the difference of two images of any one class; `samples` draws from the model's prior, if it
+            knows the classes, else from a Gaussian mixture per class; `distortions` are the classic changes.
         distortions: classic changes: shift, flip, rotate, zoom, brightness, contrast, noise, cutout.
         also_distort: apply these to the images of the other methods as well.
         balance: instead of a count, fill every class up to the largest.

@@ -83,7 +83,8 @@ def evaluate(
         generation: also draw new images and compare them with real ones.
         samples: with `generation`, at most so many images in each set that is compared.
         features: with `generation`, the file of a classifier to compare in, instead of the one that comes
-            with the package.
+            with the package or is trained for this once; where the file is not there, the trained one is
+            written to it.
         privacy: test whether losses give away what was trained on; the images must be of the same source as
             the training images and not among them.
         limit: at most so many images, evenly spaced.

@@ -52,8 +52,9 @@ class Evaluation(Result):
         privacy: success of membership inference by the loss: `members`, `others`, `auroc` with `low` and
             `high` of its 95 % interval, `advantage`, `found_at_1_percent`, `leaks`; null unless asked for.
         generation: new images compared with real ones, see docs/use/generate.md: `rows` with `name`,
-            `frechet`, `relative`, `energy`, `two_sample`, `precision` and `recall`; `memory` with `ratio`,
-            `copied` and `images`; `features`, `images`, `seed`, `seconds`, `notes`; null unless asked for.
+            `frechet`, `relative`, `energy`, `two_sample`, `precision`, `recall`, `detail` and `copied`;
+            `memory` with `ratio`, `copied` and `images`; `features`, `images`, `seed`, `seconds`, `notes`;
+            null unless asked for.
         code: statistics of the code: `units`, `active_units`, `dead_units`, `effective_rank`,
             `zero_fraction` and more.
         worst_images: the ten images with the greatest squared error, greatest first.
@@ -139,7 +140,7 @@ class Evaluation(Result):
             memory = self.generation.memory
             lines.append(
                 f"distance to the nearest training image, samples divided by unseen images: "
-                f"{memory.ratio:.3g}; copied: {memory.copied:.1%} (by chance 1.0%)"
+                f"{memory.ratio:.3g}; copied: {memory.copied:.1%} (by chance 5.0%)"
             )
         if self.gap is not None and self.gap.mse_ratio is not None:
             lines.append(f"squared error is {self.gap.mse_ratio:.3g} times that on training images")

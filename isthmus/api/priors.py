@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from isthmus.images.store import ImageSet
     from isthmus.training.callbacks import Progress as Step
 
-PriorKind = Literal["normal", "gaussian", "mixture", "flow"]
+PriorKind = Literal["normal", "gaussian", "mixture", "flow", "attention"]
+LEARNED_KINDS = ("flow", "attention")
 FlowPrecision = Literal["float32", "bfloat16"]
 DEFAULT_FLOW_STEPS = 6000
 
@@ -41,7 +42,7 @@ class FittedPrior(Result):
 
     Attributes:
         model: the model, as it was given.
-        kind: `normal`, `gaussian`, `mixture` or `flow`.
+        kind: `normal`, `gaussian`, `mixture`, `flow` or `attention`.
         images: number of images whose codes it was fitted to.
         reference: where these come from: `data` or `training`; null where none were needed.
         classes: names of the classes that can be asked for.
@@ -103,10 +104,11 @@ def fit_prior(
         model: a model, or the path of a model file.
         data: images, usually the training images; by default these.
         kind: `normal`, the standard normal; `gaussian`, one per class; a `mixture` of Gaussians; or a learned
-            `flow` (flow matching, Lipman et al. 2023) that refines a mixture.
+            `flow` (flow matching, Lipman et al. 2023) that refines a mixture; `attention` is one over grid
+            codes of one size.
         components: of the mixture, in all; by default 100, under a flow 400.
         steps: of the flow's training; by default 6000.
-        width: of the flow's network; by default 512, for grid codes 64.
+        width: of the flow's network; by default 512, for grid codes 64, with attention 128.
         precision: of the flow's training; bfloat16 is faster where the processor has it.
         use_labels: fit the classes apart; without it no class can be asked for.
         limit: at most so many images, evenly spaced.
@@ -132,9 +134,9 @@ def fit_prior(
     check_count("steps", steps)
     check_count("width", width, least=8)
     for option, is_given in (("steps", steps is not None), ("width", width is not None)):
-        if is_given and kind != "flow":
+        if is_given and kind not in LEARNED_KINDS:
             refuse_unused(option, f"on a {kind} prior", hint=Hint.add(kind="flow"))
-    if precision != "float32" and kind != "flow":
+    if precision != "float32" and kind not in LEARNED_KINDS:
         refuse_unused("precision", f"on a {kind} prior", hint=Hint.add(kind="flow"))
     if components is not None and kind in ("normal", "gaussian"):
         refuse_unused("components", f"on a {kind} prior", hint=Hint.add(kind="mixture"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, get_args
 
@@ -28,7 +29,7 @@ from isthmus.api.result import use
 from isthmus.errors import Hint, UsageError
 from isthmus.images.bands import note_bands
 from isthmus.interruption import Interruption
-from isthmus.log import collected_skipped
+from isthmus.log import collected_skipped, log_note
 from isthmus.progress import Progress, start_task
 
 if TYPE_CHECKING:
@@ -47,6 +48,10 @@ class NewImages(GeneratedImages):
         label: the class that was asked for.
         like: the image that they are variations of.
         seed: as given.
+        copied: share of what the prior draws that lies nearer to one of its training images than nearly all
+            of these lie to each other, as measured when it was fitted; by chance .05. Null where it is not
+            known.
+        fit_seconds: how long the prior took that was fitted for this once; null where the model has one.
     """
 
     schema: ClassVar[str] = "isthmus.generate/1"
@@ -59,13 +64,21 @@ class NewImages(GeneratedImages):
         "class": "label",
         "like": "like",
         "seed": "seed",
+        "copied": "copied",
+        "fit_seconds": "fit_seconds",
     }
 
     prior: str
+    copied: float | None
+    fit_seconds: float | None
     reference: ReferenceKind
     label: str | None
     like: str | None
     seed: int
+
+    def summary(self) -> str:
+        fitted = "" if self.fit_seconds is None else f"; the prior took {self.fit_seconds:.1f} s to fit"
+        return super().summary() + fitted
 
 
 @use
@@ -79,6 +92,7 @@ def generate(
     label: str | None = None,
     size: Size | None = None,
     temperature: float = 1.0,
+    guidance: float = 1.0,
     steps: int = DEFAULT_DRAWING_STEPS,
     reference: DataLike | None = None,
     range: Range | None = None,
@@ -100,6 +114,8 @@ def generate(
         label: only images of this class.
         size: of the images, where the code is a grid and the prior draws grids of any size.
         temperature: factor on the prior's noise: below 1 more usual images, above 1 more unusual ones.
+        guidance: how much the class, or the part of the prior, is pronounced: above 1 images are more typical
+            of it and vary less; of the flow of a `generative` model.
         steps: of the flow's integration.
         reference: images to fit a prior to for this once, instead of what the model holds.
         range: the samples (low, high) that stand for black and white, where they are others.
@@ -143,11 +159,14 @@ def generate(
         )
     network = load_model(model)
     given = None if like is None else read_image_for(network, like, range=range)
+    started = time.monotonic()
     chosen, source = resolve_prior(network, prior, reference, range=range)
+    fit_seconds = None if source == "model" else round(time.monotonic() - started, 2)
     import numpy as np
 
     note_bands(show, network.channels)
 
+    from isthmus.generation.copies import MAX_USUAL_SHARE
     from isthmus.generation.sampling import iter_samples
 
     parts: list[Pixels] = []
@@ -163,15 +182,27 @@ def generate(
             size=(size, size) if isinstance(size, int) else size,
             seed=seed,
             temperature=temperature,
+            guidance=guidance,
             steps=steps,
         ):
             parts.append(part)
             task.update(sum(map(len, parts)))
     stop.check(sum(map(len, parts)), count, "image")
+    attached = network.attachments.get(f"prior/{chosen.kind}") if source == "model" else None
+    copied = None if attached is None else attached.facts.get("copied")
+    if copied is not None and copied > MAX_USUAL_SHARE:
+        log_note(
+            "{share:.0%} of what this prior draws lies nearly on a training image (by chance 5 %): compare "
+            "new images with these before they are given away",
+            id="generation.memorised",
+            share=copied,
+        )
     return NewImages(
         model=describe_model(model, network),
         pixels=np.concatenate(parts),
         prior=chosen.kind,
+        copied=copied,
+        fit_seconds=fit_seconds,
         reference=source,
         label=label,
         like=None if like is None else describe_input(like),

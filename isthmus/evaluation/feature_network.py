@@ -1,7 +1,8 @@
-"""Features to compare sets of images in: a small classifier of the same data, or principal components.
+"""Features to compare sets of images in: a small network that was trained on real images of the kind.
 
 Classifiers of MNIST and Fashion-MNIST come with the package (`tools/feature_networks.py` makes them;
-hash and accuracy are in the cards beside them). They were fixed before any generator was measured.
+hash and accuracy are in the cards beside them). They were fixed before any generator was measured. For other
+data a network is trained on the training images (`trained_features.py`) with a fixed seed, and can be kept.
 Distances in these features never stand beside published ones, which use another network.
 """
 
@@ -20,16 +21,13 @@ from torch import Tensor
 
 from isthmus.atomic import write_text
 from isthmus.errors import ModelFileError
-from isthmus.images.batches import iter_batches
 from isthmus.images.conform import conform
 from isthmus.images.store import ImageSet
-from isthmus.metrics.baselines import principal_subspace
 from isthmus.model import stored_names
 from isthmus.model.file import read_file, write_file
 from isthmus.training.classifier import Classifier, over
 
 FOLDER = Path(__file__).parent / "feature_networks"
-COMPONENTS = 64
 _KEY = "isthmus.features"
 
 
@@ -65,27 +63,46 @@ def load_shipped_features(source: str) -> ComparisonFeatures | None:
     return read_features(path) if path.exists() else None
 
 
-def fit_component_features(images: ImageSet, count: int = COMPONENTS) -> ComparisonFeatures:
-    """Principal components of the training images' pixels: where there is no classifier of the data."""
-    size = images.shape[:2] if images.shape is not None else (32, 32)
-    fitting = conform(images, size=size, channels=None)
-    height, width, channels = *size, images.channels
-    numbers = height * width * channels
-    rows = (part.images.flatten(1) for part in iter_batches(fitting, batch=500))
-    space = principal_subspace(rows, max(1, min(count, numbers, len(images) - 1)), seed=0)
+def find_features(
+    path: str | os.PathLike[str] | None, source: str, train: ImageSet, test: ImageSet
+) -> ComparisonFeatures:
+    """The features to compare images in: of a file, shipped for this data set, or trained now.
 
-    def of(batch: Tensor) -> Tensor:
-        return space.encode(batch.flatten(1))
+    Args:
+        path: a file of `write_features`. Where there is none, what is trained now is written there, so that
+            other models can be compared in the same features.
+        source: the name of the data set.
+        train, test: real images of one size: what a network is trained on, and what its accuracy is of.
 
-    facts = {"kind": "pca", "components": len(space.basis), "images": len(images)}
-    return ComparisonFeatures(of, (height, width), channels, facts)
+    Raises:
+        ModelFileError: the file is not of features.
+        OutputError: it cannot be written.
+    """
+    if path is not None and Path(path).exists():
+        return read_features(path)
+    shipped = None if path is not None else load_shipped_features(source)
+    if shipped is not None:
+        return shipped
+    from isthmus.evaluation.trained_features import measure_accuracy, train_features
+
+    network = train_features(train)
+    network = network.half().float()  # as it would be read from a file
+    same = (train.labels is None) == (test.labels is None) and train.classes == test.classes
+    card = {
+        "kind": "classifier" if train.labels is not None and len(train.classes) > 1 else "self-supervised",
+        "data": train.source,
+        "images": len(train),
+        "seed": 0,
+        "test_accuracy": round(measure_accuracy(network, test, same_classes=same), 4),
+    }
+    digest = _hash_tensors(_to_stored(network)) if path is None else write_features(path, network, card)
+    network.eval().requires_grad_(False)
+    return ComparisonFeatures(network.features, network.size, network.channels, {**card, "hash": digest})
 
 
 def write_features(path: str | os.PathLike[str], network: Classifier, card: dict[str, Any]) -> str:
     """Write a classifier with 16-bit weights, and its card beside it; returns its hash."""
-    stored = stored_names.NAMES.classifier.stored
-    state = network.state_dict()
-    tensors = {stored(name): t.half() if t.is_floating_point() else t for name, t in state.items()}
+    tensors = _to_stored(network)
     shape = {"channels": network.channels, "size": list(network.size), "classes": network.classes}
     digest = _hash_tensors(tensors)
     write_file(path, tensors, {_KEY: json.dumps(shape)}, force=True)
@@ -93,6 +110,12 @@ def write_features(path: str | os.PathLike[str], network: Classifier, card: dict
         Path(path).with_suffix(".json"), json.dumps({**card, **shape, "hash": digest}, indent=1) + "\n"
     )
     return digest
+
+
+def _to_stored(network: Classifier) -> dict[str, Tensor]:
+    stored = stored_names.NAMES.classifier.stored
+    state = network.state_dict()
+    return {stored(name): t.half() if t.is_floating_point() else t for name, t in state.items()}
 
 
 def read_features(path: str | os.PathLike[str]) -> ComparisonFeatures:
@@ -128,12 +151,8 @@ def read_features(path: str | os.PathLike[str]) -> ComparisonFeatures:
             card_hash=card.get("hash"),
         )
     network.eval().requires_grad_(False)
-    facts = {
-        "kind": "classifier",
-        "data": card.get("data"),
-        "hash": digest,
-        "test_accuracy": card.get("test_accuracy"),
-    }
+    facts = {"kind": "classifier", "data": card.get("data"), "test_accuracy": card.get("test_accuracy")}
+    facts |= {key: card[key] for key in ("kind", "images", "seed") if key in card} | {"hash": digest}
     return ComparisonFeatures(network.features, size, network.channels, facts)
 
 

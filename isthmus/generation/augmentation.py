@@ -12,8 +12,9 @@ from torch import Tensor
 from isthmus.errors import DataError, Hint, UsageError, nearest
 from isthmus.generation.codes import check_generates, convert_for_model, decode_codes, encode_images
 from isthmus.generation.distortion import distort
-from isthmus.generation.mixture import Mixture, fit_mixture
-from isthmus.generation.prior import draw_codes
+from isthmus.generation.mixture import fit_mixture
+from isthmus.generation.prior import Prior, draw_codes
+from isthmus.generation.prior_store import list_priors, read_prior
 from isthmus.generation.sampling import to_pixels
 from isthmus.images.batches import iter_batches
 from isthmus.images.conform import to_dtype
@@ -138,8 +139,9 @@ class Augmentation:
 
     `mixup` goes between an image's code and that of one of its nearest neighbours in the class (Chawla et al.
     2002, in the code). `moves` adds half the difference of two images of any one class to an image's code, so
-    that a class learns from what varies within others (Hariharan and Girshick 2017). `samples` draws from a
-    Gaussian mixture per class. `distortions` are the classic changes of `isthmus.generation.distortion`.
+    that a class learns from what varies within others (Hariharan and Girshick 2017). `samples` draws from
+    the model's prior, if it knows these classes, else from a Gaussian mixture per class. `distortions` are
+    the classic changes of `isthmus.generation.distortion`.
 
     Attributes:
         wanted: how many are to be made.
@@ -272,7 +274,7 @@ class _ImageMaker:
         pixels = to_dtype(images.stack(range(len(images))), np.float32)
         self.pixels = torch.from_numpy(pixels).permute(0, 3, 1, 2)
         self.generator = torch.Generator().manual_seed(seed)
-        self._mixture: Mixture | None = None
+        self._prior: Prior | None = None
         self.by_name: dict[str, Callable[[int, int], Tensor]] = {
             "mixup": self.mixup,
             "moves": self.moves,
@@ -309,14 +311,22 @@ class _ImageMaker:
         return (self._decode(codes) + lost).clamp(0, 1)
 
     def samples(self, label: int, count: int) -> Tensor:
-        if self._mixture is None:
-            names = tuple(map(str, range(int(self.labels.max()) + 1)))
-            self._mixture = fit_mixture(self.codes, labels=self.labels.numpy(), classes=names, seed=self.seed)
+        if self._prior is None:
+            self._prior, self._part_classes = self._find_prior()
         seed = int(torch.randint(2**31, (1,), generator=self.generator))
-        component = label if self._mixture.classes else None
-        return self._decode(
-            draw_codes(self._mixture, self.codes.shape[1:], count, label=component, seed=seed)
-        )
+        component = self._part_classes[label] if self._prior.classes else None
+        return self._decode(draw_codes(self._prior, self.codes.shape[1:], count, label=component, seed=seed))
+
+    def _find_prior(self) -> tuple[Prior, list[int]]:
+        """The model's own prior if it has learned these classes, else a mixture of the labelled codes; and
+        what each class is called there.
+        """
+        if list_priors(self.model):
+            own = read_prior(self.model)
+            if set(self.classes) <= set(own.classes):
+                return own, [own.classes.index(name) for name in self.classes]
+        fitted = fit_mixture(self.codes, labels=self.labels.numpy(), classes=self.classes, seed=self.seed)
+        return fitted, list(range(len(self.classes)))
 
     def classic(self, label: int, count: int) -> Tensor:
         own = self._members(label)

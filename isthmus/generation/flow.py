@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from isthmus.errors import UsageError
-from isthmus.generation.flow_network import GridVelocity, VectorVelocity, build_velocity
+from isthmus.generation.flow_network import Velocity, build_velocity
 from isthmus.generation.mixture import Mixture
 from isthmus.generation.prior import STEPS
 from isthmus.model.allocation import room_for
@@ -126,17 +126,20 @@ class Flow:
     """A base prior and the velocity field that refines it.
 
     Attributes:
-        base: a `Mixture` for vector codes, `ChannelNormal` for grids.
+        base: a `Mixture` for vector codes and grids of one size, `ChannelNormal` for grids of any size.
         network: `(w, time in [0, 1], part) -> velocity`.
         facts: shape, width, depth, and how it was trained.
         moments: what the white codes it makes are mapped by, so that they vary as much as they should.
+        kind: `attention` where the network attends to all positions of a grid of one size.
+        guidance: factor on what the part changes in the velocity (Ho and Salimans 2022); 1 leaves it alone.
     """
 
     base: Mixture | ChannelNormal
-    network: VectorVelocity | GridVelocity
+    network: Velocity
     facts: dict[str, Any] = field(default_factory=dict)
     moments: MomentMatch | None = None
     kind: str = "flow"
+    guidance: float = 1.0
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -172,11 +175,25 @@ class Flow:
                 times = times.flip(0)
             for now, then in itertools.pairwise(times):
                 step = (then - now) * (math.pi / 2)
-                first = self.network(x, now.expand(len(x)), part)
-                second = self.network(x + step * first, then.expand(len(x)), part)
+                first = self._velocity(x, now, part)
+                second = self._velocity(x + step * first, then, part)
                 x = x + step * 0.5 * (first + second)
             done.append(x)
         return torch.cat(done)
+
+    def _velocity(self, x: Tensor, time: Tensor, parts: Tensor) -> Tensor:
+        times = time.expand(len(x))
+        velocity: Tensor = self.network(x, times, parts)
+        if self.guidance == 1.0:
+            return velocity
+        plain = self.network(x, times, torch.full_like(parts, len(self.base.weights)))
+        guided: Tensor = plain + self.guidance * (velocity - plain)
+        return guided
+
+    @property
+    def can_be_guided(self) -> bool:
+        """Whether the network was also trained without its part."""
+        return bool(self.facts.get("unguided"))
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors = {f"network.{name}": t for name, t in self.network.state_dict().items()}
@@ -224,7 +241,10 @@ class Flow:
         own = {k.removeprefix("network."): t for k, t in tensors.items() if k.startswith("network.")}
         width, depth = whole_number(facts, "width", 1, 65_536), whole_number(facts, "depth", 1, len(own))
         with room_for(tensors.values()):
-            network = build_velocity(shape, len(base.weights), width, depth)
+            unguided = whole_number(facts, "unguided", 0, 1) if "unguided" in facts else 0
+            network = build_velocity(
+                shape, len(base.weights) + unguided, width, depth, attends=facts["kind"] == "attention"
+            )
         check_state(network, own)
         network.load_state_dict(own, assign=True)
         moments = None
@@ -232,4 +252,5 @@ class Flow:
             parts = {"matrix": tensors["moments.matrix"], "offset": tensors["moments.offset"]}
             check_tensors(parts, {"matrix": Rule("C", "C"), "offset": Rule("C")}, C=shape[0])
             moments = MomentMatch(**parts)
-        return cls(base, network.eval().requires_grad_(False), dict(facts), moments)
+        kind = "attention" if facts["kind"] == "attention" else "flow"
+        return cls(base, network.eval().requires_grad_(False), dict(facts), moments, kind)

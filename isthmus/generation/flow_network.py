@@ -1,7 +1,7 @@
 """The networks behind a flow: where noisy codes move to, given how far along they are and of which part.
 
 A vector code gets a residual perceptron, a grid code a small U-Net without down-sampling beyond one halving,
-so that it takes grids of any size.
+so that it takes grids of any size. Grids of one size can have attention between all their positions instead.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 FREQUENCIES = 16
 CONDITION = 128
+HEAD_WIDTH = 32  # numbers of one attention head
 
 
 class Condition(nn.Module):
@@ -107,10 +108,69 @@ class _Block(nn.Module):
         return result
 
 
+class TokenVelocity(nn.Module):
+    """A transformer over the positions of a grid of one size (Peebles and Xie 2023, adaLN-Zero blocks).
+
+    Time and part scale and shift every block; all blocks and the last layer start at zero.
+    """
+
+    def __init__(self, shape: tuple[int, ...], parts: int, width: int, depth: int) -> None:
+        super().__init__()
+        channels, height, columns = shape
+        self.condition = Condition(parts)
+        self.first = nn.Conv2d(channels, width, 3, padding=1)
+        self.positions = nn.Parameter(torch.zeros(height * columns, width))
+        nn.init.normal_(self.positions, std=0.3)
+        self.blocks = nn.ModuleList(_TokenBlock(width) for _ in range(depth))
+        self.norm = nn.LayerNorm(width)
+        self.last = nn.Linear(width, channels)
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
+
+    def forward(self, x: Tensor, time: Tensor, parts: Tensor) -> Tensor:
+        """`(N, C, h, w)` → the same shape."""
+        c = self.condition(time, parts)
+        h = self.first(x).flatten(2).transpose(1, 2) + self.positions
+        for block in self.blocks:
+            h = block(h, c)
+        result: Tensor = self.last(self.norm(h)).transpose(1, 2).reshape(x.shape)
+        return result
+
+
+class _TokenBlock(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.heads = max(1, width // HEAD_WIDTH)
+        self.modulation = nn.Linear(CONDITION, 6 * width)
+        nn.init.zeros_(self.modulation.weight)
+        nn.init.zeros_(self.modulation.bias)
+        self.norms = nn.ModuleList(nn.LayerNorm(width, elementwise_affine=False) for _ in range(2))
+        self.queries = nn.Linear(width, 3 * width)
+        self.mixed = nn.Linear(width, width)
+        self.inner = nn.Linear(width, 4 * width)
+        self.outer = nn.Linear(4 * width, width)
+
+    def forward(self, h: Tensor, c: Tensor) -> Tensor:
+        first, scale, gate, second, spread, share = self.modulation(c)[:, None].chunk(6, 2)
+        count, places, width = h.shape
+        x = self.norms[0](h) * (1 + scale) + first
+        q, k, v = self.queries(x).view(count, places, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        seen = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(count, places, width)
+        h = h + gate * self.mixed(seen)
+        x = self.norms[1](h) * (1 + spread) + second
+        result: Tensor = h + share * self.outer(F.gelu(self.inner(x)))
+        return result
+
+
+Velocity = VectorVelocity | GridVelocity | TokenVelocity
+
+
 def build_velocity(
-    shape: tuple[int, ...], parts: int, width: int, depth: int
-) -> VectorVelocity | GridVelocity:
-    """The network for codes of this shape."""
+    shape: tuple[int, ...], parts: int, width: int, depth: int, *, attends: bool = False
+) -> Velocity:
+    """The network for codes of this shape; `attends` to all positions of a grid of this size alone."""
     if len(shape) == 1:
         return VectorVelocity(shape[0], parts, width, depth)
+    if attends:
+        return TokenVelocity(shape, parts, width, depth)
     return GridVelocity(shape[0], parts, width, depth)

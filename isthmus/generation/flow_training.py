@@ -28,13 +28,19 @@ BATCH = 512
 DEFAULT_WIDTHS = {1: 512, 3: 64}  # by the code's number of axes
 DEFAULT_DEPTHS = {1: 4, 3: 2}
 HELD_OUT_SHARE = 0.05
+ATTENTION_WIDTH, ATTENTION_DEPTH = 128, 4
+UNGUIDED_SHARE = 0.1
 VALIDATIONS = 20
 MAX_MOMENT_SAMPLES, MAX_MOMENT_NUMBERS = 8192, 2**20  # samples to measure moments of, and numbers in them
 MIN_MOMENT_SAMPLES, MOMENT_SAMPLES_PER_CODE = 256, 4  # the moments of few codes are known no better than that
 
 
-def _velocity_pass(network: nn.Module) -> Pass:
-    """A pass of the flow: codes are images, parts labels, the velocity on the way from noise the target."""
+def _velocity_pass(network: nn.Module, no_part: int | None = None) -> Pass:
+    """A pass of the flow: codes are images, parts labels, the velocity on the way from noise the target.
+
+    With `no_part` a tenth of the codes have this part instead of their own, so that the velocity without
+    any is learned too (Ho and Salimans 2022).
+    """
 
     def take(images: Tensor, labels: Tensor | None, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         white = images if images.shape[-2:] != (1, 1) else images[:, :, 0, 0]
@@ -44,6 +50,9 @@ def _velocity_pass(network: nn.Module) -> Pass:
         now = angle.cos() * noise + angle.sin() * white
         velocity = angle.cos() * white - angle.sin() * noise
         assert labels is not None
+        if no_part is not None:
+            dropped = torch.rand(len(labels), generator=generator, device=labels.device) < UNGUIDED_SHARE
+            labels = labels.masked_fill(dropped, no_part)
         return network(now, time, labels), velocity
 
     return take
@@ -62,6 +71,8 @@ def fit_flow(
     rate: float = 1e-3,
     seed: int = 0,
     precision: str = "float32",
+    attends: bool = False,
+    guided: bool = False,
     listener: Listener | None = None,
     stop: Interruption | None = None,
 ) -> Flow:
@@ -73,6 +84,8 @@ def fit_flow(
     Args:
         base: fitted to the same codes.
         labels: `(N,)` where the base has classes.
+        attends: of grids of one size: the network attends to all positions.
+        guided: the network is also trained without its part, so that the part can be pronounced.
         stop: ends the training at Ctrl-C; the flow is the one until then.
     """
     generator = torch.Generator().manual_seed(seed)
@@ -88,15 +101,18 @@ def fit_flow(
         parts = torch.zeros(len(codes), dtype=torch.int64) if marks is None or not base.classes else marks
     white = base.to_noise(codes, parts)
     shape = tuple(white.shape[1:])
-    wide = width or DEFAULT_WIDTHS[len(shape)]
-    deep = depth or DEFAULT_DEPTHS[len(shape)]
+    wide = width or (ATTENTION_WIDTH if attends else DEFAULT_WIDTHS[len(shape)])
+    deep = depth or (ATTENTION_DEPTH if attends else DEFAULT_DEPTHS[len(shape)])
+    known = len(base.weights)
     with seeded(seed):
-        network = build_velocity(shape, len(base.weights), wide, deep)
+        network = build_velocity(shape, known + guided, wide, deep, attends=attends)
     images = _to_image_set(white, parts)
     train, held = hold_out(images, HELD_OUT_SHARE if len(images) >= 40 else 0.0)
     optimiser = axes.Optimiser(rate=rate, weight_decay=0.01, ema=0.999 if steps > 1500 else 0.99)
     fitted = fit_network(
-        NetworkLearner(network, ("velocity", mse), _velocity_pass(network), optimiser),
+        NetworkLearner(
+            network, ("velocity", mse), _velocity_pass(network, known if guided else None), optimiser
+        ),
         images.subset(train),
         held_out=images.subset(held) if len(held) else None,
         steps=steps,
@@ -118,7 +134,10 @@ def fit_flow(
         "batch": fitted.batch,
         "seed": seed,
     }
-    return match_moments(Flow(base, network, facts), white, seed)
+    if guided:
+        facts["unguided"] = 1
+    flow = Flow(base, network, facts, kind="attention" if attends else "flow")
+    return match_moments(flow, white, seed)
 
 
 def match_moments(flow: Flow, white: Tensor, seed: int = 0) -> Flow:

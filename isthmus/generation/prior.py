@@ -16,7 +16,7 @@ from torch import Tensor
 from isthmus.errors import Hint, UsageError, nearest
 from isthmus.model.autoencoder import Autoencoder
 
-KINDS = ("normal", "gaussian", "mixture", "flow")
+KINDS = ("normal", "gaussian", "mixture", "flow", "attention")
 
 STEPS = 32
 

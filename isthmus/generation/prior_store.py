@@ -6,6 +6,7 @@ import time
 
 from isthmus.errors import DataError, Hint, ModelFileError, UsageError, nearest
 from isthmus.generation.codes import check_generates, encode_images
+from isthmus.generation.copies import measure_copies
 from isthmus.generation.flow import Flow
 from isthmus.generation.flow_training import STEPS, fit_channels, fit_flow
 from isthmus.generation.mixture import COMPONENTS, FLOW_COMPONENTS, Mixture, fit_mixture
@@ -45,6 +46,7 @@ def fit_prior(
             needs none.
         kind: `gaussian` (one per class), `mixture` of Gaussians, or `flow`, which is learned and refines a
             mixture (of a vector code; of a grid code its channels, and then it draws grids of any size).
+            `attention` is a flow over grid codes of one size, which refines a Gaussian per class.
         components: of the mixture; by default 100, and 400 where a flow refines it.
         steps, width, depth, batch, precision: of the flow's training.
         labelled: whether labels are used.
@@ -75,9 +77,22 @@ def fit_prior(
         raise DataError("a {kind} prior needs images to be fitted to", id="prior.no-images", kind=kind)
     codes = encode_images(model, images)
     labels = images.labels if labelled else None
+    guided = model.recipe.critic.wants_prior
     classes = images.classes if labels is not None else ()
     prior: Mixture | Flow
-    if kind == "flow" and codes.ndim == 4:
+    if kind == "attention":
+        if codes.ndim != 4:
+            raise UsageError(
+                "an attention prior is for grid codes, and this model's is a vector",
+                id="prior.attention-vector",
+                hint=Hint.add(kind="flow"),
+            )
+        gaussian = fit_mixture(codes, components=1, labels=labels, classes=classes, seed=seed)
+        prior = fit_flow(
+            codes, gaussian, labels=labels, steps=steps, batch=min(batch, 64), width=width, depth=depth,
+            seed=seed, precision=precision, attends=True, guided=True, listener=listener, stop=stop,
+        )  # fmt: skip
+    elif kind == "flow" and codes.ndim == 4:
         base = fit_channels(codes, labels, classes)
         prior = fit_flow(
             codes, base, labels=labels, steps=steps, batch=min(batch, 64), width=width, depth=depth,
@@ -90,7 +105,7 @@ def fit_prior(
         if kind == "flow":
             prior = fit_flow(
                 codes, prior, labels=labels, steps=steps, batch=batch, width=width, depth=depth,
-                seed=seed, precision=precision, listener=listener, stop=stop,
+                seed=seed, precision=precision, guided=guided, listener=listener, stop=stop,
             )  # fmt: skip
     if not attached or (stop is not None and stop.happened and not _is_kept(model, prior)):
         return prior
@@ -99,6 +114,7 @@ def fit_prior(
     facts |= {
         "images": len(images),
         "data": images.source,
+        "copied": round(measure_copies(prior, codes, seed), 3) if len(codes) > 2 else None,
         "fit_seconds": round(time.monotonic() - started, 1),
     }
     return prior
@@ -167,7 +183,7 @@ def read_prior(model: Autoencoder, kind: str | None = None) -> Prior:
 def _prior_from_attachment(model: Autoencoder, kind: str, attachment: Attachment) -> Prior:
 
     try:
-        restore = Flow.from_state if kind == "flow" else Mixture.from_state
+        restore = Flow.from_state if kind in ("flow", "attention") else Mixture.from_state
         prior = restore(attachment.tensors, attachment.facts)
         shape = tuple(model.recipe.geometry.shape(pad_size(model, model.size)))
         codes = draw_codes(prior, shape, 1, steps=1)

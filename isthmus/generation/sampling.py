@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from isthmus.errors import DataError, Hint, UsageError
 from isthmus.generation.codes import check_generates, decode_codes, encode_image, iter_decoded
+from isthmus.generation.flow import Flow
 from isthmus.generation.prior import STEPS, Prior, class_index, iter_drawn, pad_size
 from isthmus.images.cache import memory_bytes
 from isthmus.images.store import Pixels
@@ -47,6 +49,7 @@ def iter_samples(
     seed: int = 0,
     temperature: float = 1.0,
     steps: int = STEPS,
+    guidance: float = 1.0,
 ) -> Iterator[Pixels]:
     """Draw new images from a prior, or vary one, in batches; see `isthmus.generate`.
 
@@ -69,6 +72,7 @@ def iter_samples(
             "variations have the size of their image: leave out either size or like",
             id="option.size-and-like",
         )
+    prior = guide_prior(prior, guidance)
     class_number = None if label is None else class_index(prior, label)
     if like is not None:
         image, code = encode_image(model, like)
@@ -100,6 +104,29 @@ def iter_samples(
     for codes in drawn:
         for part in iter_decoded(model, codes, size):
             yield to_pixels(part)
+
+
+def guide_prior(prior: Prior, guidance: float) -> Prior:
+    """The prior with its class (or component) pronounced by a factor; 1 leaves it as it is.
+
+    Raises:
+        UsageError: a prior that was not trained without its classes too, or no such factor.
+    """
+    if not 0 <= guidance < math.inf:
+        raise UsageError(
+            "guidance={guidance:g}: a finite number from 0 on is expected",
+            id="option.guidance",
+            guidance=guidance,
+        )
+    if guidance == 1.0:
+        return prior
+    if not isinstance(prior, Flow) or not prior.can_be_guided:
+        raise UsageError(
+            "this {prior} prior cannot be guided: the flow of a generative model can",
+            id="prior.not-guided",
+            prior=prior.kind,
+        )
+    return replace(prior, guidance=guidance)
 
 
 def to_pixels(images: Tensor) -> Pixels:
@@ -148,7 +175,7 @@ def _check_memory(model: Autoencoder, count: int, size: tuple[int, int]) -> None
 
 def _check_shape(model: Autoencoder, prior: Prior, shape: tuple[int, ...]) -> None:
     own = prior.state()[1].get("shape")
-    if own is None or (prior.kind == "flow" and len(shape) == 3):
+    if own is None or (prior.kind == "flow" and len(shape) == 3):  # a flow over grids takes any size
         return
     if tuple(own) != shape:
         raise UsageError(

@@ -115,8 +115,8 @@ class Autoencoder(nn.Module):
         bounded = mean.clamp(0.01, 0.99)
         self.encoder.centre_at(bounded[: self.channels])
         self.offset[self.output_channels :] = FIRST_MARK  # where it marks defects
-        if self.recipe.backbone.predicts_residual:
-            return  # it begins as the identity
+        if self.recipe.backbone.predicts_residual or self.recipe.backbone.starts_at_components:
+            return  # it begins as the identity, or with a mean of its own
         painted = bounded[-self.output_channels :]
         start = painted.logit() if self.recipe.backbone.output == "sigmoid" else painted
         self.offset[: self.output_channels] = start.view(-1, 1, 1)

@@ -110,6 +110,15 @@ def _positions_of_filters(recipe: Recipe) -> str | None:
     return None
 
 
+def _positions_of_components(recipe: Recipe) -> str | None:
+    if isinstance(recipe.backbone, axes.Components) and recipe.positions.knows_position:
+        return Message(
+            "principal components are of every pixel at its place: positions add nothing to them",
+            id="combination.components-positions",
+        )
+    return None
+
+
 def _positions_of_dense(recipe: Recipe) -> str | None:
     if isinstance(recipe.backbone, axes.Dense) and recipe.positions.knows_position:
         return Message(
@@ -231,7 +240,7 @@ def _contractive(recipe: Recipe) -> str | None:
 
 
 def _prior(recipe: Recipe) -> str | None:
-    if not recipe.critic.judges:
+    if not recipe.critic.compares_with_prior:
         return None
     if recipe.bottleneck.is_discrete:
         return Message(
@@ -330,6 +339,7 @@ def _full_batch(recipe: Recipe) -> str | None:
 _RULES: tuple[Callable[[Recipe], str | None], ...] = (
     _own,
     _positions_of_filters,
+    _positions_of_components,
     _positions_of_dense,
     _equal_queries,
     _cosine,

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from isthmus.errors import UsageError
 from isthmus.metrics.noise import ClippedNoise
+from isthmus.metrics.sharpness import blur_gaussian
 from isthmus.model import axes, masks
 from isthmus.model.axes.corruption import LEAST_RECORRUPTION as LEAST
 from isthmus.model.axes.corruption import MOST_RECORRUPTION as MOST
@@ -150,13 +151,4 @@ def holes(images: Tensor, hidden: Tensor, how: axes.Corruption, beyond: Tensor |
 
 
 def blur(images: Tensor, how: axes.Blur, generator: torch.Generator) -> Corrupted:  # noqa: ARG001
-    sigma = how.sigma
-    radius = max(1, math.ceil(3 * sigma))
-    offsets = torch.arange(-radius, radius + 1, device=images.device, dtype=images.dtype)
-    kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
-    kernel = kernel / kernel.sum()
-    channels = images.shape[1]
-    padded = F.pad(images, (radius,) * 4, mode="replicate")
-    across = F.conv2d(padded, kernel.view(1, 1, 1, -1).expand(channels, 1, 1, -1), groups=channels)
-    seen = F.conv2d(across, kernel.view(1, 1, -1, 1).expand(channels, 1, -1, 1), groups=channels)
-    return Corrupted(seen, images)
+    return Corrupted(blur_gaussian(images, how.sigma), images)

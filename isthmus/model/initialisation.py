@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from isthmus.errors import Hint, UsageError
 from isthmus.images.batches import iter_batches
 from isthmus.images.cache import memory_bytes
+from isthmus.images.conform import conform
 from isthmus.images.store import ImageSet, side_range
-from isthmus.images.subsets import even_rows, random_pieces
+from isthmus.images.subsets import even_rows, random_pieces, sample_evenly
 from isthmus.machine import best_device
 from isthmus.messages import Message
 from isthmus.metrics.patch_map import PatchMap
@@ -19,9 +21,11 @@ from isthmus.model.allocation import TooLargeError, at_most, weights_bytes
 from isthmus.model.autoencoder import Autoencoder, build
 from isthmus.model.loading import ModelLike, load_shared
 from isthmus.model.recipe import Recipe
+from isthmus.model.tensors import pad_to_size, round_up_size
 
 MAX_SEEN_IMAGES = 256
 MEAN_PIXELS = 2**23
+MAX_COMPONENT_IMAGES = 8192
 FITTED_PIXELS = 2**19  # that a linear map of patches is fitted to, of evenly spaced pairs
 PASS_PIXELS = 2**16
 
@@ -51,6 +55,8 @@ def build_for_images(
     if wanted is not None:
         patches = random_pieces(images, wanted.side, wanted.count, seed=seed)
         init_filters(model, torch.from_numpy(patches), seed)
+    if recipe.backbone.starts_at_components:
+        init_components(model, images, size, seed)
     return model.to(best_device())
 
 
@@ -154,6 +160,19 @@ def init_short(model: Autoencoder, images: ImageSet, crop: tuple[int, int] | Non
             id="choice.short",
         ),
     )
+
+
+def init_components(model: Autoencoder, images: ImageSet, size: tuple[int, int], seed: int) -> None:
+    """Begin with the principal components of images of `size (H, W)` as the code, each of variance 1."""
+    some = conform(sample_evenly(images, MAX_COMPONENT_IMAGES), size=size, channels=None)
+    extra = int(model.recipe.corruption.has_condition)
+
+    def batches() -> Iterator[Tensor]:
+        for batch in iter_batches(some, batch=500):
+            x = pad_to_size(batch.images, round_up_size(size, model.multiple))
+            yield F.pad(x, (0, 0, 0, 0, 0, extra))
+
+    model.encoder.start_at_components(model.decoder, batches, seed)
 
 
 def init_filters(model: Autoencoder, pieces: Tensor, seed: int) -> None:

@@ -126,6 +126,21 @@ def vae_gan() -> Recipe:
     return replace(recipe, name="vae-gan", code="64", critic=axes.OnImages())
 
 
+def generative() -> Recipe:
+    """New images, sharp and varied: 256 components, a decoder judged patch by patch, and a learned prior.
+
+    The prior is fitted after the training (Esser et al. 2021; Lipman et al. 2023).
+    """
+    return Recipe(
+        name="generative",
+        code="256",
+        backbone=axes.Components(),
+        critic=axes.OnPatches(),
+        objective=axes.Objective(image="mse+0.5*texture"),
+        optimiser=axes.Optimiser(batch=16, ema=0.99),
+    )
+
+
 def attention() -> Recipe:
     """Patches that attend to one another, a quarter of them hidden in training.
 
@@ -199,6 +214,7 @@ FAMILIES: dict[str, Callable[[], Recipe]] = {
     "variational": variational,
     "adversarial": adversarial,
     "vae-gan": vae_gan,
+    "generative": generative,
     "attention": attention,
     "codec": codec,
     "features": features,

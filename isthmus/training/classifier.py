@@ -4,6 +4,7 @@ asking whether more training images help.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -38,14 +39,17 @@ class Classifier(nn.Module):
     def __init__(self, channels: int, size: tuple[int, int], classes: int) -> None:
         super().__init__()
         self.channels, self.size, self.classes = channels, size, classes
-        # Halved at once: full resolution costs most of the time and adds little to so small a network.
+        # Halved at once: full resolution costs most of the time and adds little to so small a network. On
+        # larger images the filters take larger steps and overlap by half: they still see single pixels.
+        step = 2 ** max(1, int(math.log2(min(size) / 16)))
         self.convolutions = nn.Sequential(
-            *(nn.Conv2d(channels, 32, 4, stride=2, padding=1, bias=False), nn.BatchNorm2d(32), nn.ReLU()),
+            nn.Conv2d(channels, 32, 2 * step, stride=step, padding=step // 2, bias=False),
+            *(nn.BatchNorm2d(32), nn.ReLU()),
             *(nn.Conv2d(32, 64, 3, padding=1, bias=False), nn.BatchNorm2d(64), nn.ReLU()),
             *(nn.Conv2d(64, 64, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(64), nn.ReLU()),
             *(nn.Conv2d(64, 64, 3, padding=1, bias=False), nn.BatchNorm2d(64), nn.ReLU()),
         )
-        rows, columns = ((side // 2 + 1) // 2 for side in size)
+        rows, columns = ((side // step + 1) // 2 for side in size)
         self.narrow = nn.Linear(64 * rows * columns, FEATURES)
         self.last = nn.Linear(FEATURES, classes)
 

@@ -57,6 +57,11 @@ def _train_variational() -> None:
     isthmus.train("photos", recipe="variational", code="3", steps=2, precision="float32", out="v.safetensors")
 
 
+def _guide_a_grid() -> None:
+    _train_on_a_grid()
+    isthmus.fit_prior("g.safetensors", "photos", kind="attention", steps=2, width=8)
+
+
 def _train_on_a_grid() -> None:
     settings = ["backbone.width=8"]
     isthmus.train("photos", recipe="conv", code="2@4", settings=settings, steps=2, out="g.safetensors")
@@ -172,6 +177,11 @@ PARITY = {
         ["denoise", "a", "-o", "a", "--sigma", "5", "--in-place"],
         lambda: isthmus.denoise_files("b", out="b", sigma=5, in_place=True),
         prepare=_copy_photos,
+    ),
+    "generate --guidance": Parity(
+        ["generate", "g.safetensors", "-n", "2", "--prior", "attention", "--guidance", "2", "-o", "a.npz"],
+        lambda: isthmus.generate("g.safetensors", 2, prior="attention", guidance=2.0),
+        prepare=_guide_a_grid,
     ),
     "generate --size --show": Parity(
         ["generate", "g.safetensors", "-n", "2", "--size", "16x20", *GRAY_AS_COLOUR, "-o", "a.png"],

@@ -16,7 +16,7 @@ from .checks import FILES, check_numbers, packed, read_arrays, read_header, run
 MODELS = packed("models")
 EXPECTED = sorted(path.stem for path in (FILES / "expected").glob("*.npz"))
 TRIED = [name for name in EXPECTED if not name.startswith("uses-")]
-NEWER_RECIPES = {"transform-pairs", "defects"}  # version 0.1 had none
+NEWER_RECIPES = {"transform-pairs", "defects", "generative"}  # version 0.1 had none
 NARROW = ["uses-bits-8", "uses-bits-16"]
 
 

@@ -127,3 +127,15 @@ def test_a_rare_class_is_not_outvoted_by_a_frequent_one() -> None:
 def test_no_images_are_distorted_to_no_images() -> None:
     none = torch.zeros(0, 1, 8, 8)
     assert distort(none, DISTORTIONS, torch.Generator()).shape == none.shape
+
+
+def test_samples_come_from_a_prior_that_knows_the_classes() -> None:
+    model = fresh()
+    few = discs(6)
+    without = isthmus.augment(model, few, 20, methods=["samples"], filtered=False).pixels
+    isthmus.fit_prior(model, discs(240), kind="mixture", components=6)
+    found = isthmus.augment(model, few, 40, methods=["samples"], filtered=False)
+    assert not np.array_equal(found.pixels[:10], without[:10])
+    share = left_share(np.asarray(found.pixels))
+    assert (share[found.labels == 0] > 0.5).mean() > 0.9
+    assert (share[found.labels == 1] < 0.5).mean() > 0.9

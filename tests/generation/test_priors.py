@@ -13,6 +13,7 @@ import torch
 import isthmus
 from isthmus.errors import CapabilityError, DataError, ModelFileError, UsageError
 from isthmus.generation.codes import encode_images
+from isthmus.generation.copies import measure_copies
 from isthmus.generation.flow import fit_moments
 from isthmus.generation.flow_training import fit_channels, fit_flow
 from isthmus.generation.mixture import Mixture, fit_mixture
@@ -266,3 +267,44 @@ def test_every_family_generates_or_says_why_not(name: str) -> None:
     isthmus.fit_prior(model, images, kind="gaussian")
     assert drawn_images(model, 2, label="right").shape == (2, 16, 16, 1)
     assert drawn_images(model, 2, like=images.image(0)).shape == (2, 16, 16, 1)
+
+
+def test_attention_refines_a_gaussian_of_grid_codes_and_can_be_guided(tmp_path: Path) -> None:
+    model, images = fresh("4@4"), discs(240)
+    isthmus.fit_prior(model, images, kind="attention", steps=20, width=32)
+    made = drawn_images(model, 3, label="right", seed=5)
+    assert made.shape == (3, 12, 12, 1)
+    assert not np.array_equal(drawn_images(model, 3, label="right", seed=5, guidance=3.0), made)
+    model.save(tmp_path / "m.safetensors")
+    loaded = isthmus.load(tmp_path / "m.safetensors")
+    assert list_priors(loaded) == ("attention",)
+    assert np.array_equal(drawn_images(loaded, 3, label="right", seed=5), made)
+    with pytest.raises(UsageError, match="draws codes"):
+        drawn_images(model, 2, size=(24, 16))
+    with pytest.raises(UsageError, match="grid codes"):
+        isthmus.fit_prior(fresh(), images, kind="attention")
+
+
+def test_only_a_prior_that_was_trained_for_it_is_guided() -> None:
+    model = fresh()
+    isthmus.fit_prior(model, discs(60), kind="gaussian")
+    with pytest.raises(UsageError, match="cannot be guided"):
+        drawn_images(model, 1, guidance=2.0)
+    with pytest.raises(UsageError, match="guidance"):
+        drawn_images(model, 1, guidance=float("nan"))
+
+
+def test_a_prior_that_repeats_its_images_is_found_out() -> None:
+    codes = torch.randn(400, 6, generator=torch.Generator().manual_seed(0))
+    fair = fit_mixture(codes, components=1)
+    copier = fit_mixture(codes[:2].repeat(200, 1) + 1e-5 * codes, components=1)
+    assert 0.01 < measure_copies(fair, codes) < 0.12
+    narrow = replace(copier, means=copier.space.encode(codes[:1]), factors=1e-4 * copier.factors)
+    assert measure_copies(narrow, codes) > 0.95
+    model = fresh()
+    isthmus.fit_prior(model, discs(240), kind="mixture", components=4)
+    assert model.attachments["prior/mixture"].facts["copied"] < 0.5
+    model.attachments["prior/mixture"].facts["copied"] = 0.6
+    found = isthmus.generate(model, 2)
+    assert found.copied == 0.6
+    assert any("60% of what this prior draws" in note for note in found.notes)

@@ -20,8 +20,9 @@ NARROW: dict[str, tuple[str, ...]] = {
     "attention": ("backbone.width=16", "backbone.depth=1", "backbone.heads=2"),
     "filters": ("backbone.side=5",),
     "unet": ("backbone.width=4-4",),
+    "components": ("backbone.width=4-8", "backbone.blocks=1", "backbone.stem=2"),
 }
-CRITIC = {"on-codes": "critic.width=16", "on-images": "critic.width=4"}
+CRITIC = {"on-codes": "critic.width=16", "on-images": "critic.width=4", "on-patches": "critic.width=4"}
 
 
 def narrow(recipe: Recipe, code: str | None = None) -> Recipe:

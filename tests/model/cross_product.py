@@ -20,7 +20,7 @@ from isthmus.model.recipe import Recipe
 from isthmus.training.optimisers import build_optimiser
 from isthmus.training.players import gradients, players_of
 
-BACKBONES = ("dense", "conv", "stacked", "recurrent", "attention", "filters", "unet")
+BACKBONES = ("dense", "conv", "stacked", "recurrent", "attention", "filters", "unet", "components")
 POSITIONS = ("none", "coordinates", "sinusoidal", "learned")
 CORRUPTIONS = (
     "none", "gaussian", "salt-pepper", "poisson", "mask", "blur", "jpeg", "recorrupted", "blind-spot",
@@ -29,7 +29,7 @@ CORRUPTIONS = (
 BOTTLENECKS = (
     "plain", "l2", "l1", "kl-sparse", "top-k", "l0", "contractive", "gaussian", "quantised", "entropy"
 )  # fmt: skip
-CRITICS = ("none", "on-codes", "on-images")
+CRITICS = ("none", "on-codes", "on-images", "on-patches")
 CODES = ("6", "6@4")
 
 SIZE = (9, 10)  # neither side is a multiple of the code's stride
@@ -54,6 +54,7 @@ class Combination:
             "attention": ["backbone.width=8", "backbone.depth=1", "backbone.heads=2"],
             "filters": ["backbone.side=5"],
             "unet": ["backbone.width=4-4"],  # at half the side of the image
+            "components": ["backbone.width=4-4", "backbone.blocks=1", "backbone.stem=2"],
         }[self.backbone]
         if self.corruption == "synthetic-defects":
             thin += ["corruption.clean=0", "objective.image=mse+mask-bce+mask-dice+mask-focal+mask-image"]
@@ -71,9 +72,11 @@ class Combination:
     def allowed(self) -> bool:
         """The rules, stated once more."""
         grid = "@" in self.code
-        if self.backbone in ("dense", "recurrent") and grid:
+        if self.backbone in ("dense", "recurrent", "components") and grid:
             return False
-        if self.backbone == "dense" and self.positions != "none":
+        if self.backbone in ("dense", "components") and self.positions != "none":
+            return False
+        if self.backbone == "components" and self.corruption in ("pairs", "synthetic-defects"):
             return False
         if self.backbone == "filters" and not (grid and self.positions == "none"):
             return False
@@ -96,6 +99,7 @@ class Combination:
                 "none": set(BOTTLENECKS),
                 "on-codes": {"plain", "l2"},
                 "on-images": {"gaussian"},
+                "on-patches": set(BOTTLENECKS),
             }[self.critic]
         )
 

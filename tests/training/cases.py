@@ -22,6 +22,7 @@ from isthmus.training.trainer_setup import Observers, start_training
 
 Array = npt.NDArray[Any]
 
+WIDTHS = {"on-codes": 16, "on-images": 4, "on-patches": 4}
 NARROW: dict[str, tuple[str, ...]] = {
     "dense": ("backbone.width=24",),
     "conv": ("backbone.width=8", "backbone.blocks=1"),
@@ -30,8 +31,9 @@ NARROW: dict[str, tuple[str, ...]] = {
     "attention": ("backbone.width=16", "backbone.depth=1", "backbone.heads=2"),
     "filters": ("backbone.side=5",),
     "unet": ("backbone.width=4-4",),
+    "components": ("backbone.width=4-8", "backbone.blocks=1", "backbone.stem=2"),
 }
-CRITIC = {"on-codes": ["critic.width=16"], "on-images": ["critic.width=4"]}
+CRITIC = {name: [f"critic.width={width}"] for name, width in WIDTHS.items()}
 
 
 def small(name: str, *settings: str, code: str | None = None) -> Recipe:

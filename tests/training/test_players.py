@@ -23,7 +23,11 @@ from isthmus.training.schedule import Schedule, rate_at
 from .cases import small
 
 GRIDS = ("denoising", "inpainting", "codec", "features", "transform-pairs", "defects")
-NAMES = {"vae-gan": ["encoder", "decoder", "critic"], "adversarial": ["autoencoder", "critic"]}
+NAMES = {
+    "vae-gan": ["encoder", "decoder", "critic"],
+    "adversarial": ["autoencoder", "critic"],
+    "generative": ["autoencoder", "critic"],
+}
 
 
 def passed(name: str) -> tuple[Autoencoder, tuple[Player, ...], Any]:

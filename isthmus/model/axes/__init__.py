@@ -33,6 +33,7 @@ from isthmus.model.axes.bottleneck import (
     Quantised,
     TopK,
 )
+from isthmus.model.axes.components import Components
 from isthmus.model.axes.corruption import (
     BlindSpot,
     Blur,
@@ -48,7 +49,7 @@ from isthmus.model.axes.corruption import (
     SaltPepper,
     SyntheticDefects,
 )
-from isthmus.model.axes.critic import Critic, NoCritic, OnCodes, OnImages
+from isthmus.model.axes.critic import Critic, NoCritic, OnCodes, OnImages, OnPatches
 from isthmus.model.axes.objective import Objective, Optimiser
 from isthmus.model.axes.point import AXES, Point, Refusal
 from isthmus.model.axes.positions import (
@@ -73,6 +74,7 @@ __all__ = [
     "BlindSpot",
     "Blur",
     "Bottleneck",
+    "Components",
     "Contractive",
     "Conv",
     "Coordinates",
@@ -94,6 +96,7 @@ __all__ = [
     "Objective",
     "OnCodes",
     "OnImages",
+    "OnPatches",
     "Optimiser",
     "Output",
     "Pairs",

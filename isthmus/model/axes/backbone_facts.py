@@ -33,6 +33,7 @@ class Backbone(Point):
             `receptive_radius` says how far is far.
         fine_code: the code for images that are to be restored, where it may be finer than others'.
         image_axes: numbers of axes of the images that its networks are for: 2, or 3 for volumes.
+        starts_at_components: its code begins as the principal components of the training images.
         context_px: side of the pieces that it learns from where images are larger, at least.
         least_batch: images per step, at least, however large they are.
         dense_layer: a layer that answers at every pixel, which features are read from; None for the code.
@@ -43,6 +44,7 @@ class Backbone(Point):
     fine_code: ClassVar[str | None] = None
     image_axes: ClassVar[tuple[int, ...]] = (2,)
     dense_layer: ClassVar[str | None] = None
+    starts_at_components: ClassVar[bool] = False
     context_px: ClassVar[int] = 0
     least_batch: ClassVar[int] = 8
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import torch
@@ -74,6 +75,15 @@ class Encoder(nn.Module):
         """Begin with what `patches (n, C, side, side)` tell, where the backbone asked for some.
 
         `winning` units of a code will be kept, None for all.
+        """
+        raise NotImplementedError
+
+    def start_at_components(
+        self, decoder: Decoder, batches: Callable[[], Iterable[Tensor]], seed: int
+    ) -> None:
+        """Begin with the principal components of the training images as the code, where the backbone does.
+
+        Every call of `batches` gives these images, `(n, inputs, H, W)` each.
         """
         raise NotImplementedError
 

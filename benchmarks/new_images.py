@@ -1,0 +1,92 @@
+"""New images of the size people have: every recipe that makes them, equal time, one table.
+
+    python benchmarks/new_images.py photos/ --minutes 20        one folder per class, if there are classes
+    python benchmarks/new_images.py photos/ --minutes 0.05 --count 40
+
+Of each class a quarter of the images (at most 500) is held out by a fixed seed and never trained on; samples
+are compared with these. `generative` has half of the minutes for its autoencoder, and its prior about the
+other half; the others have all for the network and are sampled from N(0, 1), and from a mixture of Gaussians
+over their codes. All are measured in the features of one network, trained on the same training images and
+kept in --out, with the sheets of 64 samples that come first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import isthmus
+from isthmus.evaluation.generation import Row, evaluate_generation
+from isthmus.generation.prior_store import list_priors
+from isthmus.images.outputs import write_images
+from isthmus.images.store import ImageSet
+from isthmus.reports.tables import format_table as table
+
+RECIPES = ("generative", "variational", "vae-gan")
+HELD_OUT_SHARE, MAX_HELD_OUT = 0.25, 500
+
+
+def split(images: ImageSet) -> tuple[ImageSet, ImageSet]:
+    """Training images, and those of each class that are never trained on."""
+    labels = np.zeros(len(images), np.int64) if images.labels is None else images.labels
+    random, held = np.random.default_rng(0), []
+    for label in np.unique(labels):
+        own = random.permutation(np.flatnonzero(labels == label))
+        held += own[: min(MAX_HELD_OUT, int(HELD_OUT_SHARE * len(own)))].tolist()
+    rest = np.setdiff1d(np.arange(len(images)), held)
+    return images.subset(rest), images.subset(np.sort(held))
+
+
+def train(name: str, images: ImageSet, minutes: float, out: Path) -> isthmus.Autoencoder:
+    path = out / f"{name}.safetensors"
+    if path.exists():
+        return isthmus.load(path)
+    share = 0.5 if name == "generative" else 1.0
+    model = isthmus.train(images, recipe=name, minutes=share * minutes, patience=0, seed=0)
+    if name != "generative":
+        isthmus.fit_prior(model, images, kind="mixture")
+        isthmus.fit_prior(model, images, kind="normal")
+    model.save(path)
+    return model
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("data")
+    parser.add_argument("--minutes", type=float, default=20.0, help="of each recipe, for everything")
+    parser.add_argument("--recipes", default=",".join(RECIPES))
+    parser.add_argument("--count", type=int, default=10_000)
+    parser.add_argument("--out", type=Path, default=Path("new_images"))
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    images, unseen = split(isthmus.read(arguments.data))
+    rows: list[Row] = []
+    documents = {}
+    header: list[str] = []
+    for name in arguments.recipes.split(","):
+        started = time.monotonic()
+        model = train(name, images, arguments.minutes, arguments.out)
+        seconds = time.monotonic() - started
+        found = evaluate_generation(
+            model, unseen, train=images, count=arguments.count, bar=True,
+            features=str(arguments.out / "features.safetensors"), say=lambda text: print(text, flush=True),
+        )  # fmt: skip
+        header, shown = found.table()
+        rows += [row for row in found.rows if not rows or row.name not in {r.name for r in rows}]
+        print(name, f"{seconds:.0f} s", found.features, flush=True)
+        print(table(header, shown), flush=True)
+        documents[name] = found.to_dict() | {"seconds_of_fits": seconds}
+        for kind in list_priors(model):
+            sheet = isthmus.generate(model, 64, prior=kind, seed=0).pixels  # type: ignore[arg-type]
+            write_images(arguments.out / f"{name}-{kind}.png", sheet, force=True)
+    (arguments.out / "new_images.json").write_text(json.dumps(documents, indent=1))
+
+
+if __name__ == "__main__":
+    main()
