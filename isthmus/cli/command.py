@@ -20,6 +20,7 @@ from isthmus.cli.console import Console
 from isthmus.cli.docstrings import parse_docstring
 from isthmus.cli.output_options import output_options
 from isthmus.cli.parameters import MAX_PIXELS, Override, alias_name, make_alias, make_option
+from isthmus.cli.types import ROW_SHAPE
 from isthmus.cli.use_call import UseCall
 
 __all__ = ["MAX_PIXELS", "Override", "build_command"]
@@ -88,6 +89,11 @@ def build_command(
                 help=f"Save the result, as its suffix says ({kinds}); may be given several times.",
             )
         )
+    if "range" in signature.parameters:
+        meaning = (
+            "Images in .npy and .npz files are rows of numbers of this shape; FILE.npy:HxW says the same."
+        )
+        params.append(click.Option(["--shape"], type=ROW_SHAPE, metavar="HxW", help=meaning))
     if out is not None and "force" not in signature.parameters:
         params.append(click.Option(["--force"], is_flag=True, help="Overwrite an output that exists."))
     if rows:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +19,7 @@ from isthmus.cli.parameters import alias_name
 from isthmus.cli.show import check_outputs, show
 from isthmus.locks import exclusive
 
+_ARRAYS = re.compile(r"\.np[yz](:\w+)?$", re.IGNORECASE)  # also FILE.npz:test
 _OLD = "the old spelling goes with version 0.3"
 
 
@@ -51,6 +53,8 @@ class UseCall:
         save_options = {name: value for name in self.save_options if is_given(value := values.pop(name))}
         if self.result is not None:
             check_outputs(self.result, outputs, force=force, save_options=save_options)
+        if (shape := values.pop("shape", None)) is not None:
+            values |= _name_shape(values, shape)
         positional = [values.pop(name) for name in self.arguments]
         while positional and positional[-1] is None:
             positional.pop()
@@ -97,6 +101,24 @@ class UseCall:
                 values[target] = value
             else:
                 values[target.removeprefix("no_")] = False
+
+
+def _name_shape(values: Mapping[str, Any], shape: str) -> dict[str, Any]:
+    """The values that name files of arrays, with the shape behind each name, as `isthmus.read` reads it."""
+
+    def named(value: Any) -> Any:
+        if isinstance(value, (list, tuple)):
+            return type(value)(map(named, value))
+        is_file = isinstance(value, str) and _ARRAYS.search(value) is not None
+        return f"{value}:{shape}" if is_file else value
+
+    inputs = {name: value for name, value in values.items() if name != "out"}
+    changed = {name: named(value) for name, value in inputs.items()}
+    if changed == inputs:
+        raise click.UsageError(
+            "--shape has no effect: no .npy or .npz file is given", ctx=click.get_current_context()
+        )
+    return changed
 
 
 def is_given(value: object) -> bool:

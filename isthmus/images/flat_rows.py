@@ -41,7 +41,7 @@ def check_not_flat(array: npt.NDArray[Any], labels: Any, source: str) -> None:
     raise DataError(
         "{source}: {shape} is {images} as rows of {length}, or one very wide image",
         id="data.flat-rows",
-        hint=f"{path}:{shown}" if path else python,
+        hint=f"{path}:{shown}, in the shell also --shape {shown}" if path else python,
         source=source,
         shape=array.shape,
         images=format_count(rows, "image"),

@@ -290,7 +290,8 @@ NOT_COMPARED = {
     "anomalies --fail-on-flagged": "an exit code",
 }
 EXTRAS = {"export": "onnxscript", "serve": "fastapi"}
-IN_EVERY_COMMAND = {"--force", "--debug", "--json", "--quiet", "--rows"}
+# `--shape` is Python's `FILE.npy:28x28`; see tests/cli/test_row_shape.py.
+IN_EVERY_COMMAND = {"--force", "--debug", "--json", "--quiet", "--rows", "--shape"}
 
 
 def test_every_option_of_every_command_is_compared_with_python() -> None:
