@@ -107,6 +107,8 @@ def time_moves(url: str, model: str, folder: str) -> None:
         while "job" in answer:  # the space of codes is opened first
             time.sleep(0.1)
             answer = json.loads(fetch(f"/api/jobs/{answer['job']}"))
+        if "error" in answer:
+            raise SystemExit(f"decode: {answer['error']['text']}")
         fetch(answer["result"]["picture"]["url"])
         milliseconds.append(1000 * (time.monotonic() - began))
     connection.close()

@@ -23,10 +23,9 @@ from isthmus.metrics.sharpness import blur_gaussian
 from isthmus.model import axes
 from isthmus.model.seeded import seeded
 from isthmus.model.trace import Trace
-from isthmus.threads import limited
 from isthmus.training.classifier import Classifier, mirrored
 from isthmus.training.network_fitting import NetworkLearner, Pass, fit_network
-from isthmus.training.process_settings import flushed_denormals, kept_memory
+from isthmus.training.process_settings import training_settings
 
 MIN_SIDE_PX, MAX_SIDE_PX = 8, 128
 BATCH = 64
@@ -89,9 +88,7 @@ def _cross_entropy(trace: Trace) -> Tensor:
     return F.cross_entropy(trace.output, trace.corrupted.target, reduction="none")
 
 
-@limited()
-@flushed_denormals()
-@kept_memory()
+@training_settings()
 def train_features(images: ImageSet, *, seed: int = 0) -> Classifier:
     """Train the network on real images of one size; about half a minute for 64×64.
 
