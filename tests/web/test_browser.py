@@ -118,9 +118,10 @@ def measure(page: Page, selector: str) -> list[float]:
 
 
 def stat(page: Page, key: str) -> float:
-    text = page.inner_text(f"[data-stat={key}]")
-    number = re.search(r"[\d.]+", text)
-    assert number is not None, text
+    shown = page.locator(f"[data-stat={key}]", has_text=re.compile(r"\d"))
+    shown.wait_for()  # a dash until the first event
+    number = re.search(r"[\d.]+", shown.inner_text())
+    assert number is not None
     return float(number[0])
 
 
