@@ -20,7 +20,7 @@ from isthmus.cli.console import Console
 from isthmus.cli.docstrings import parse_docstring
 from isthmus.cli.output_options import output_options
 from isthmus.cli.parameters import MAX_PIXELS, Override, alias_name, make_alias, make_option
-from isthmus.cli.types import ROW_SHAPE
+from isthmus.cli.row_shape import make_shape_option
 from isthmus.cli.use_call import UseCall
 
 __all__ = ["MAX_PIXELS", "Override", "build_command"]
@@ -68,9 +68,9 @@ def build_command(
     signature = inspect.signature(function)
     text, helps = parse_docstring(function)
     own = dict(options or {})
+    needed = {name for name, one in signature.parameters.items() if one.default is one.empty}
     params: list[click.Parameter] = [
-        click.Argument([name], nargs=-1 if name == many else 1, required=_is_required(signature, name))
-        for name in arguments
+        click.Argument([name], nargs=-1 if name == many else 1, required=name in needed) for name in arguments
     ]
     for name, parameter in signature.parameters.items():
         if name in arguments or name in PYTHON_ONLY or parameter.kind is parameter.VAR_KEYWORD:
@@ -90,10 +90,7 @@ def build_command(
             )
         )
     if "range" in signature.parameters:
-        meaning = (
-            "Images in .npy and .npz files are rows of numbers of this shape; FILE.npy:HxW says the same."
-        )
-        params.append(click.Option(["--shape"], type=ROW_SHAPE, metavar="HxW", help=meaning))
+        params.append(make_shape_option())
     if out is not None and "force" not in signature.parameters:
         params.append(click.Option(["--force"], is_flag=True, help="Overwrite an output that exists."))
     if rows:
@@ -150,7 +147,3 @@ def _save_parameters(result: type[Result] | None) -> list[inspect.Parameter]:
         return []
     parameters = inspect.signature(result.save).parameters
     return [one for name, one in parameters.items() if name not in ("self", "path", "force")]
-
-
-def _is_required(signature: inspect.Signature, name: str) -> bool:
-    return signature.parameters[name].default is inspect.Parameter.empty

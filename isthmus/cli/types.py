@@ -32,21 +32,6 @@ class SizeType(click.ParamType[tuple[int, int]]):
 SIZE = SizeType()
 
 
-class RowShapeType(click.ParamType[str]):
-    """`HxW` or `HxWxC` of images that are rows of numbers, as a file's name is given it."""
-
-    name = "shape"
-    pattern = "HxW"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if re.fullmatch(r"[1-9]\d{0,5}x[1-9]\d{0,5}(?:x[1-9]\d{0,2})?", str(value)) is None:
-            self.fail(f"'{value}' is not a shape: write 28x28 for gray images, 32x32x3 for RGB", param, ctx)
-        return str(value)
-
-
-ROW_SHAPE = RowShapeType()
-
-
 class NumbersType(click.ParamType[list[float]]):
     """One finite number, or several with commas."""
 

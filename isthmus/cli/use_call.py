@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -16,10 +15,10 @@ from isthmus.api.result import Result
 from isthmus.cli.console import Console
 from isthmus.cli.line import option_name
 from isthmus.cli.parameters import alias_name
+from isthmus.cli.row_shape import name_shape
 from isthmus.cli.show import check_outputs, show
 from isthmus.locks import exclusive
 
-_ARRAYS = re.compile(r"\.np[yz](:\w+)?$", re.IGNORECASE)  # also FILE.npz:test
 _OLD = "the old spelling goes with version 0.3"
 
 
@@ -54,7 +53,7 @@ class UseCall:
         if self.result is not None:
             check_outputs(self.result, outputs, force=force, save_options=save_options)
         if (shape := values.pop("shape", None)) is not None:
-            values |= _name_shape(values, shape)
+            values |= name_shape(values, shape)
         positional = [values.pop(name) for name in self.arguments]
         while positional and positional[-1] is None:
             positional.pop()
@@ -101,24 +100,6 @@ class UseCall:
                 values[target] = value
             else:
                 values[target.removeprefix("no_")] = False
-
-
-def _name_shape(values: Mapping[str, Any], shape: str) -> dict[str, Any]:
-    """The values that name files of arrays, with the shape behind each name, as `isthmus.read` reads it."""
-
-    def named(value: Any) -> Any:
-        if isinstance(value, (list, tuple)):
-            return type(value)(map(named, value))
-        is_file = isinstance(value, str) and _ARRAYS.search(value) is not None
-        return f"{value}:{shape}" if is_file else value
-
-    inputs = {name: value for name, value in values.items() if name != "out"}
-    changed = {name: named(value) for name, value in inputs.items()}
-    if changed == inputs:
-        raise click.UsageError(
-            "--shape has no effect: no .npy or .npz file is given", ctx=click.get_current_context()
-        )
-    return changed
 
 
 def is_given(value: object) -> bool:

@@ -72,8 +72,8 @@ def change_images(images: Tensor, labels: Tensor | None, generator: torch.Genera
     for change, part in zip(CHANGES, parts[1:], strict=True):
         changed.append(change(part, generator) if len(part) else part)
     kinds = torch.cat([torch.full((len(part),), i) for i, part in enumerate(parts)])
-    known = torch.zeros(len(images), dtype=torch.int64) if labels is None else labels
-    return torch.cat(changed), known * (len(CHANGES) + 1) + kinds
+    class_numbers = torch.zeros(len(images), dtype=torch.int64) if labels is None else labels
+    return torch.cat(changed), class_numbers * (len(CHANGES) + 1) + kinds
 
 
 def _pass_of(network: Classifier, dropped: torch.Generator) -> Pass:

@@ -155,8 +155,8 @@ class _TokenBlock(nn.Module):
         count, places, width = h.shape
         x = self.norms[0](h) * (1 + scale) + first
         q, k, v = self.queries(x).view(count, places, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        seen = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(count, places, width)
-        h = h + gate * self.mixed(seen)
+        attended = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(count, places, width)
+        h = h + gate * self.mixed(attended)
         x = self.norms[1](h) * (1 + spread) + second
         result: Tensor = h + share * self.outer(F.gelu(self.inner(x)))
         return result

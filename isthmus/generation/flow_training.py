@@ -103,15 +103,15 @@ def fit_flow(
     shape = tuple(white.shape[1:])
     wide = width or (ATTENTION_WIDTH if attends else DEFAULT_WIDTHS[len(shape)])
     deep = depth or (ATTENTION_DEPTH if attends else DEFAULT_DEPTHS[len(shape)])
-    known = len(base.weights)
+    classes = len(base.weights)
     with seeded(seed):
-        network = build_velocity(shape, known + guided, wide, deep, attends=attends)
+        network = build_velocity(shape, classes + guided, wide, deep, attends=attends)
     images = _to_image_set(white, parts)
     train, held = hold_out(images, HELD_OUT_SHARE if len(images) >= 40 else 0.0)
     optimiser = axes.Optimiser(rate=rate, weight_decay=0.01, ema=0.999 if steps > 1500 else 0.99)
     fitted = fit_network(
         NetworkLearner(
-            network, ("velocity", mse), _velocity_pass(network, known if guided else None), optimiser
+            network, ("velocity", mse), _velocity_pass(network, classes if guided else None), optimiser
         ),
         images.subset(train),
         held_out=images.subset(held) if len(held) else None,

@@ -59,11 +59,11 @@ class PatchCritic(Critic):
         down, right = (max(0, MIN_SIDE_PX - side) for side in images.shape[-2:])
         padded = F.pad(images, (0, right, 0, down), mode="replicate")
         detail = DETAIL_FACTOR * (padded - blur_gaussian(padded, 1.0))
-        h, found = torch.cat([padded - 0.5, detail], 1), []
+        h, features = torch.cat([padded - 0.5, detail], 1), []
         for stage in self.stages:
             h = F.leaky_relu(stage(h), 0.2)
-            found.append(h)
-        return found
+            features.append(h)
+        return features
 
     def judge(self, features: list[Tensor]) -> Tensor:
         verdicts: Tensor = self.verdict(features[-1])
@@ -117,10 +117,10 @@ def fool_patch_critic(trace: Trace) -> Tensor:
     return fooled + F.pad(more, (0, len(fooled) - len(more)))
 
 
-def _scale_pull(loss: Tensor, images: Tensor, wanted: Tensor) -> Tensor:
-    """The loss of each image, so that its gradient has the norm `wanted (N,)` at this image."""
+def _scale_pull(loss: Tensor, images: Tensor, norms: Tensor) -> Tensor:
+    """The loss of each image, so that its gradient has the norm `norms (N,)` at this image."""
     (pull,) = torch.autograd.grad(loss.sum(), images, retain_graph=True)
-    factor = wanted / pull.flatten(1).norm(dim=1).clamp_min(1e-12)
+    factor = norms / pull.flatten(1).norm(dim=1).clamp_min(1e-12)
     scaled: Tensor = loss * factor.clamp_max(MAX_FACTOR)
     return scaled
 
@@ -151,11 +151,11 @@ def tell_patches_apart(trace: Trace) -> Tensor:
     critic = _critic(trace)
     real = critic.judge(_look(trace, "real", trace.images))
     made = critic(trace.output.detach())
-    told = F.softplus(made).mean(1)
+    rejected = F.softplus(made).mean(1)
     if critic.settings.mixed:
         mixed = F.softplus(critic(mixed_images(trace).detach())).mean(1)
-        told = (told + F.pad(mixed, (0, len(told) - len(mixed)))) * (2 / 3)
-    return F.softplus(-real).mean(1) + told
+        rejected = (rejected + F.pad(mixed, (0, len(rejected) - len(mixed)))) * (2 / 3)
+    return F.softplus(-real).mean(1) + rejected
 
 
 def keep_patch_critic_smooth(trace: Trace) -> Tensor:

@@ -6,6 +6,7 @@ import ast
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,7 @@ def test_hints_and_findings_exist() -> None:
     assert named == set(_finding_names())
 
 
+@cache
 def _known() -> dict[str, set[str]]:
     """Every id of the package, and the fields of its text in all places that make it."""
     known: dict[str, set[str]] = {}

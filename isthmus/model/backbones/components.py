@@ -67,10 +67,10 @@ class ComponentEncoder(Encoder):
         self.mean.copy_(space.mean)
         self.directions.zero_()
         self.directions[:, : len(deviations)] = space.basis.T / deviations
-        kept = len(decoder.mean)  # without the channel of a condition
-        decoder.mean.copy_(space.mean[:kept])
+        numbers_out = len(decoder.mean)  # without the channel of a condition
+        decoder.mean.copy_(space.mean[:numbers_out])
         decoder.directions.zero_()
-        decoder.directions[: len(deviations)] = (space.basis * deviations[:, None])[:, :kept]
+        decoder.directions[: len(deviations)] = (space.basis * deviations[:, None])[:, :numbers_out]
 
 
 class ComponentDecoder(Decoder):
