@@ -106,7 +106,7 @@ def test_samples_look_like_what_it_was_fitted_on(
     assert drawn.std(0).mean() > 0.1
 
 
-@pytest.mark.parametrize("prior", ["mixture", "flow"])
+@pytest.mark.parametrize("prior", ["mixture", pytest.param("flow", marks=pytest.mark.slow)])
 def test_the_prior_is_a_choice_that_travels(
     prior: Literal["mixture", "flow"], digits: tuple[np.ndarray, np.ndarray]
 ) -> None:

@@ -15,6 +15,7 @@ from isthmus.api import demonstration as demo
 Capture = pytest.CaptureFixture[str]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_demo")
 def test_the_demo_leaves_a_model_and_a_page(tmp_path: Path, capsys: Capture) -> None:
     assert main(["demo", "--minutes", "0.03", "--json"]) == 0

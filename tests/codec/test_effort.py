@@ -32,6 +32,7 @@ def curve(image: Pixels, codec: Codec, effort: int) -> list[tuple[float, float]]
     return points
 
 
+@pytest.mark.slow
 def test_effort_makes_files_smaller_at_equal_fidelity(photo: Pixels) -> None:
     shipped, image = codec_for(None), photo[60:188, 100:260]
     assert bd_rate(curve(image, shipped, 6), curve(image, shipped, 0)) < -0.4  # per cent of the bytes

@@ -199,6 +199,7 @@ def test_tiles_put_together_are_the_picture() -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_rate_holds_for_pictures_of_five_sizes(model: Autoencoder, train: ImageSet) -> None:
     extractor = fit_extractor(model, train.subset(np.arange(60)))
     sizes = [(24, 24), (24, 36), (32, 32), (36, 48), (48, 48)]

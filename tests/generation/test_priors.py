@@ -110,7 +110,7 @@ def moments_of(codes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return rows.mean(1), torch.cov(rows)
 
 
-@pytest.mark.parametrize("kind", ["gaussian", "mixture", "flow"])
+@pytest.mark.parametrize("kind", ["gaussian", "mixture", pytest.param("flow", marks=pytest.mark.slow)])
 def test_a_prior_travels_in_the_model_file(kind: Any, tmp_path: Path) -> None:
     model = fresh()
     how: dict[str, Any] = {"mixture": {"components": 4}, "flow": {"steps": 20}}.get(kind, {})

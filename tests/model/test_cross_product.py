@@ -33,6 +33,7 @@ REFUSED_EXAMPLES = [
 ]
 
 
+@pytest.mark.slow
 def test_refusals_are_exactly_those_the_rules_state() -> None:
     wrong = [c for c in everything() if (capabilities.refusal(c.recipe()) is None) != c.allowed()]
     assert wrong == []

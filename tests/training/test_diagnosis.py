@@ -164,6 +164,7 @@ def test_posterior_collapse_is_noticed_and_cured() -> None:
     pytest.fail(f"still collapsed: {again}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "settings", "judged"),
     [

@@ -25,10 +25,13 @@ from .cases import pictures, run_training, stop_after
 from .together import CASES, STEPS, train
 
 ROOT = Path(__file__).resolve().parents[2]
-pytestmark = pytest.mark.skipif(
-    sys.platform == "win32" or not dist.is_available() or not dist.is_gloo_available(),
-    reason="needs gloo and POSIX signals",
-)
+pytestmark = [
+    pytest.mark.slow,  # groups of processes, each of which imports torch
+    pytest.mark.skipif(
+        sys.platform == "win32" or not dist.is_available() or not dist.is_gloo_available(),
+        reason="needs gloo and POSIX signals",
+    ),
+]
 
 
 def torchrun(count: int, *words: str, folder: Path) -> subprocess.Popen[str]:

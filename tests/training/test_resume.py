@@ -257,6 +257,7 @@ train_model(data, config, recipe=recipe, out=sys.argv[2], observers=watch)
 """
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_is_bit_for_bit_the_uninterrupted_training(tmp_path: Path) -> None:
     recipe, data = small("variational"), pictures()
     np.save(tmp_path / "data.npy", data)
