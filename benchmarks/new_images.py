@@ -16,11 +16,13 @@ import argparse
 import json
 import time
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
 
 import isthmus
+from isthmus.api.priors import PriorKind
 from isthmus.evaluation.generation import Row, evaluate_generation
 from isthmus.generation.prior_store import list_priors
 from isthmus.images.outputs import write_images
@@ -83,7 +85,7 @@ def main() -> None:
         print(table(header, shown), flush=True)
         documents[name] = found.to_dict() | {"seconds_of_fits": seconds}
         for kind in list_priors(model):
-            sheet = isthmus.generate(model, 64, prior=kind, seed=0).pixels  # type: ignore[arg-type]
+            sheet = isthmus.generate(model, 64, prior=cast(PriorKind, kind), seed=0).pixels
             write_images(arguments.out / f"{name}-{kind}.png", sheet, force=True)
     (arguments.out / "new_images.json").write_text(json.dumps(documents, indent=1))
 

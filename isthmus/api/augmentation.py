@@ -119,7 +119,7 @@ def augment(
         filtered: drop copies, what the model reconstructs worse than nearly all real images, and what lies
             nearest to another class.
         limit: begin with at most so many images, evenly spaced.
-        range: the samples (low, high) that stand for black and white, where they are others.
+        range: sample values (low, high) of black and white, if they are not those of the sample type.
         seed: the same seed gives the same images.
         progress: shows how far the call is; by default a bar or lines in the log.
 

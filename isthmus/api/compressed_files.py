@@ -27,6 +27,7 @@ from isthmus.wording import format_count, format_size
 SHIPPED_CODEC = "photo-codec"
 MAX_NAMED_FILES = 5  # of those that grew, in the summary
 BYTES_PER_PX = 24  # estimated: the picture, its alpha, and the symbols of all tiles
+DIFFERENCE_GAIN = 8.0  # of the difference in a picture to compare
 
 
 @dataclass(frozen=True)
@@ -181,10 +182,10 @@ def compress_files(
         preview: put a small picture of so many pixels a side into the file.
         effort: 0 to 100 steps that fit the code to the image: smaller files, slower; 10 is worth it.
         verify: decode each file and measure its fidelity before it is written.
-        compare: also write NAME-compare.png: before, after, and eight times their difference around gray, one
-            pixel for each; measures as `verify` does.
+        compare: also write NAME-compare.png: before, after, and eight times their difference, one pixel for
+            each; measures as `verify` does.
         skip_larger: write no file that would be larger than the image file, and name it as skipped.
-        range: the samples (low, high) that stand for black and white, where they are others.
+        range: sample values (low, high) of black and white, if they are not those of the sample type.
         limit: at most so many of the images, evenly spaced.
         force: write outputs again that exist.
         workers: files in work at the same time; by default one for each core.
@@ -204,14 +205,15 @@ def compress_files(
         >>> isthmus.compress_files("photo.png", out="photo.isth").files[0].quality
         50.0
     """
+    from isthmus.api.picture_views import amplify_difference
     from isthmus.atomic import write_bytes
     from isthmus.codec.container import SUFFIX
-    from isthmus.codec.fidelity import draw_comparison, measure_fidelity
+    from isthmus.codec.fidelity import measure_fidelity
     from isthmus.codec.models import codec_for
     from isthmus.codec.picture import read_picture
     from isthmus.codec.rate_control import check_target, encode_picture
     from isthmus.images.cache import memory_bytes
-    from isthmus.images.write import save_image
+    from isthmus.images.write import grid, save_image
 
     check_target(quality, bpp, psnr, preview, effort)
     files = list_image_files(inputs, limit=limit, range=range)
@@ -236,7 +238,8 @@ def compress_files(
                 return SkippedInput(job.name, reason), Dropped(job.name, several=False, parts=())
             fidelity = measure_fidelity(made.data, image, codec) if verify or compare else None
             if job.companion is not None and fidelity is not None:
-                save_image(job.companion, draw_comparison(image.pixels, fidelity.pixels), force=force)
+                apart = amplify_difference(fidelity.pixels, image.pixels, DIFFERENCE_GAIN)
+                save_image(job.companion, grid([image.pixels, fidelity.pixels, apart], 3), force=force)
         write_bytes(job.target, made.data, force=force)
         if job.image is None:
             keep_time(job.source, job.target)

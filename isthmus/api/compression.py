@@ -58,7 +58,7 @@ def compress(
             model.
         effort: 0 to 100: gradient steps that fit the code to this image. Smaller files at equal fidelity, for
             several times the time; decompressing stays as it is.
-        range: the samples (low, high) that stand for black and white, where they are others.
+        range: sample values (low, high) of black and white, if they are not those of the sample type.
         max_pixels: larger images are refused.
 
     Returns:
@@ -184,7 +184,7 @@ def fit_codec(
         model: a model that can compress, or the path of its file.
         data: images like those that will be compressed; those it was trained on will do.
         steps: of the optimiser for the lowest quality.
-        range: the samples (low, high) that stand for black and white, where they are others.
+        range: sample values (low, high) of black and white, if they are not those of the sample type.
         seed: decides the crops and their order.
         progress: shows how far the call is; by default a bar or lines in the log.
 

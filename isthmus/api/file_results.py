@@ -90,8 +90,8 @@ def keep_time(source: Path, target: Path) -> None:
     """Give a file that was made from another one its time of modification, where the system lets it."""
     with contextlib.suppress(OSError):
         if target.is_file():
-            found = source.stat()
-            os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
+            times = source.stat()
+            os.utime(target, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
 def process_files(

@@ -172,11 +172,11 @@ def measure_pair(picture: Picture, target: Picture) -> tuple[float | None, float
     import torch
 
     from isthmus.metrics.pixel_metrics import psnr
-    from isthmus.metrics.structure import ssim
+    from isthmus.metrics.structure import ssim_of_pictures
 
     pair = [torch.from_numpy(one.copy()).permute(2, 0, 1)[None].float() / 255 for one in (picture, target)]
     decibels = float(psnr(*pair))
-    return (decibels if math.isfinite(decibels) else None), float(ssim(*pair))
+    return (decibels if math.isfinite(decibels) else None), ssim_of_pictures(picture, target)
 
 
 def amplify_difference(picture: Picture, target: Picture, gain: float = 4.0) -> Picture:

@@ -112,7 +112,7 @@ def fit_prior(
         precision: of the flow's training; bfloat16 is faster where the processor has it.
         use_labels: fit the classes apart; without it no class can be asked for.
         limit: at most so many images, evenly spaced.
-        range: the samples (low, high) that stand for black and white, where they are others.
+        range: sample values (low, high) of black and white, if they are not those of the sample type.
         seed: of the fit.
         progress: shows how far the call is; by default a bar or lines in the log.
 

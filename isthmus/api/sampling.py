@@ -115,10 +115,10 @@ def generate(
         size: of the images, where the code is a grid and the prior draws grids of any size.
         temperature: factor on the prior's noise: below 1 more usual images, above 1 more unusual ones.
         guidance: how much the class, or the part of the prior, is pronounced: above 1 images are more typical
-            of it and vary less; of the flow of a `generative` model.
+            of it and vary less; for attention priors, and for the flow of a `generative` model.
         steps: of the flow's integration.
         reference: images to fit a prior to for this once, instead of what the model holds.
-        range: the samples (low, high) that stand for black and white, where they are others.
+        range: sample values (low, high) of black and white, if they are not those of the sample type.
         seed: the same seed gives the same images.
         show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
             `(4, 3, 2)`; by default the first three, of two the first.

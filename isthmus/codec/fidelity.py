@@ -1,4 +1,4 @@
-"""What a file keeps of its picture: PSNR, SSIM, and both beside each other."""
+"""What a file keeps of its picture: PSNR and SSIM."""
 
 from __future__ import annotations
 
@@ -12,13 +12,11 @@ from isthmus.codec import container
 from isthmus.codec.decoding import iter_pieces
 from isthmus.codec.picture import Picture
 from isthmus.codec.ready import Codec
+from isthmus.metrics.structure import ssim_of_pictures
 
 Pixels = npt.NDArray[np.uint8]
 
 MAX_PSNR_DB = 100.0  # of equal pictures
-STRIP_ROWS_PX = 256  # that SSIM is computed of at once
-_WINDOW_SIDE_PX = 11  # of SSIM
-DIFFERENCE_GAIN = 8  # of the differences in a picture to compare
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,16 +59,7 @@ def measure_fidelity(data: bytes, image: Picture, codec: Codec) -> Fidelity:
     for where, piece in iter_pieces(container.read_container(data), codec):
         pixels[where.slices] = piece
         total += _sum_squares(piece, image.pixels[where.slices])
-    return Fidelity(_to_psnr(total, pixels.size), _measure_ssim(pixels, image.pixels), pixels)
-
-
-def draw_comparison(before: Pixels, after: Pixels) -> Pixels:
-    """Two pictures (H, W, C), and their difference around a middle gray, beside each other at their size."""
-    from isthmus.images.write import grid
-
-    difference = after.astype(np.int16) - before
-    shown = np.clip(128 + DIFFERENCE_GAIN * difference, 0, 255).astype(np.uint8)
-    return grid([before, after, shown], 3)
+    return Fidelity(_to_psnr(total, pixels.size), ssim_of_pictures(pixels, image.pixels), pixels)
 
 
 def _sum_squares(first: Pixels, second: Pixels) -> int:
@@ -81,22 +70,3 @@ def _sum_squares(first: Pixels, second: Pixels) -> int:
 def _to_psnr(total: int, samples: int) -> float:
     mean = total / samples / 255**2
     return MAX_PSNR_DB if mean <= 1e-10 else -10 * math.log10(mean)
-
-
-def _measure_ssim(first: Pixels, second: Pixels) -> float:
-    """As `isthmus.metrics.ssim` of the whole pictures, in strips that overlap by a window."""
-    import torch
-
-    from isthmus.metrics.structure import ssim
-
-    height = len(first)
-    overlap = min(_WINDOW_SIDE_PX, height) - 1
-    total = 0.0
-    for top in range(0, height - overlap, STRIP_ROWS_PX):
-        rows = slice(top, min(top + STRIP_ROWS_PX + overlap, height))
-        a, b = (
-            torch.tensor(image[rows]).permute(2, 0, 1)[None].to(torch.float32) / 255
-            for image in (first, second)
-        )
-        total += float(ssim(a, b)[0]) * (rows.stop - rows.start - overlap)
-    return total / (height - overlap)

@@ -104,7 +104,7 @@ def read_picture(image: Any, *, range: Range | None = None, max_pixels: int = MA
             (1, C, H, W): uint8, or floats in [0, 1], which are rounded to 8 bits; or the path, the bytes or
             the open file of an image of 8 bits per sample and a kind read everywhere in isthmus, or a Pillow
             image.
-        range: the samples (low, high) that stand for black and white, where they are others.
+        range: sample values (low, high) of black and white, if they are not those of the sample type.
         max_pixels: larger pictures are refused.
 
     Raises:

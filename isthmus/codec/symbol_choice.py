@@ -37,6 +37,11 @@ class ErrorCosts:
     shift: npt.NDArray[np.float32]
 
 
+def round_latents(latents: npt.NDArray[np.float32]) -> Ints:
+    """Latents in steps → the nearest symbols, int32, at most ±32767."""
+    return np.clip(np.rint(latents), -MAX_SYMBOL, MAX_SYMBOL).astype(np.int32)
+
+
 class SymbolChoice:
     """Chooses the symbols of some tiles during the walk over their contexts.
 
@@ -46,7 +51,7 @@ class SymbolChoice:
     """
 
     def __init__(self, latents: npt.NDArray[np.float32], halves: Halves, costs: ErrorCosts) -> None:
-        self.nearest: Ints = np.clip(np.rint(latents), -MAX_SYMBOL, MAX_SYMBOL).astype(np.int32)
+        self.nearest = round_latents(latents)
         self._latents, self._halves, self._costs = latents, halves, costs
         # By how much of a step a latent lies beyond the nearest integer where a move can be worth it.
         self._least_offset = 0.5 - MAX_SAVED_BITS / (2 * np.maximum(costs.bits, 1e-3))

@@ -43,8 +43,8 @@ class SymbolModel:
         middle, mirror, shift = self.middle[part], self.mirror[part], self.shift[part]
         residual = None if values is None else (values[part] - middle) * mirror
         high = None if residual is None else residual >> shift
-        given = None if high is None else _entries(high).astype(np.int32)
-        entry = coder.categorical(self._band.coder_weights.take(self.tables[part], axis=0), given)
+        known_entry = None if high is None else _entries(high).astype(np.int32)
+        entry = coder.categorical(self._band.coder_weights.take(self.tables[part], axis=0), known_entry)
         outside = np.flatnonzero(entry == ENTRIES - 1)
         high = entry.astype(np.int64) - MAX_DIRECT_RESIDUAL if high is None else high
         if len(outside):
@@ -96,6 +96,6 @@ def _code_escapes(coder: Coder, values: npt.NDArray[np.int64] | None, count: int
     magnitude = np.ones(count, np.int64) << length
     for bits in range(1, int(length.max(initial=0)) + 1):
         here = np.flatnonzero(length == bits)
-        given = None if beyond is None else (beyond[here] & ((1 << bits) - 1)).astype(np.int32)
-        magnitude[here] += coder.raw(bits, len(here), given)
+        low_bits = None if beyond is None else (beyond[here] & ((1 << bits) - 1)).astype(np.int32)
+        magnitude[here] += coder.raw(bits, len(here), low_bits)
     return (magnitude + MAX_DIRECT_RESIDUAL) * np.where(sign == 1, -1, 1)

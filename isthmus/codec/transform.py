@@ -17,6 +17,7 @@ from torch import Tensor
 from isthmus.codec import refinement
 from isthmus.codec.coder import Ints
 from isthmus.codec.grid import BLOCK_SIDE_TILES, Grid, Rectangle
+from isthmus.codec.symbol_choice import round_latents
 from isthmus.errors import CapabilityError, DataError, Hint
 from isthmus.machine import multiplies_bfloat16
 from isthmus.messages import Message
@@ -24,8 +25,6 @@ from isthmus.model import capabilities
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.bottlenecks.entropy import EntropyBottleneck, rate_model
 from isthmus.threads import overlapped
-
-MAX_SYMBOL = 32767
 
 
 def check_codec(model: Autoencoder) -> None:
@@ -135,13 +134,13 @@ def to_steps(model: Autoencoder, values: Tensor, quality: float) -> npt.NDArray[
 @torch.no_grad()
 def from_steps(model: Autoencoder, symbols: Ints, quality: float) -> Tensor:
     """Latents (C, h, w) that `quantise` makes these symbols of."""
-    given = torch.from_numpy(symbols).to(next(model.parameters()).device).float()[None]
-    return (given / _bottleneck(model).gain(_quality(quality, given), 4))[0]
+    steps = torch.from_numpy(symbols).to(next(model.parameters()).device).float()[None]
+    return (steps / _bottleneck(model).gain(_quality(quality, steps), 4))[0]
 
 
 def quantise(model: Autoencoder, values: Tensor, quality: float) -> Ints:
     """`to_steps`, rounded: int32, at most ±32767."""
-    return np.clip(np.rint(to_steps(model, values, quality)), -MAX_SYMBOL, MAX_SYMBOL).astype(np.int32)
+    return round_latents(to_steps(model, values, quality))
 
 
 @torch.no_grad()

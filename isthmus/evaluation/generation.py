@@ -50,7 +50,7 @@ MIXTURE = f"PCA{DIMENSIONS} + GMM{COMPONENTS}"
 
 @dataclass(frozen=True)
 class Row:
-    """One set of images against the test images; see `isthmus.measures` for each.
+    """One set of images against the test images; see `isthmus.metrics` for each.
 
     Attributes:
         detail: fine detail (`isthmus.metrics.sharpness.fine_detail`) over that of the test images.
@@ -250,14 +250,14 @@ class _Judge:
     Args:
         space: the features.
         test: unseen real images.
-        known: training images of the same size.
+        train: training images of the same size.
     """
 
-    def __init__(self, space: ComparisonFeatures, test: ImageSet, known: ImageSet) -> None:
-        self.space, self.known = space, known
+    def __init__(self, space: ComparisonFeatures, test: ImageSet, train: ImageSet) -> None:
+        self.space, self.train = space, train
         self.real = space(test)
         self.detail = _mean_detail(test.stack(range(len(test))))
-        self.reference = _flat(known.stack(range(len(known))))
+        self.reference = _flat(train.stack(range(len(train))))
         held = sample_evenly(test, MEMORY_COUNT)
         self.usual = find_neighbours(_flat(held.stack(range(len(held)))), self.reference)[0][:, 0]
 
@@ -285,7 +285,7 @@ class _Judge:
         near = distances[:, 0]
         closest = near.argsort()[:SHOWN]
         pairs = [
-            np.stack([made[int(i)], to_dtype(self.known.image(int(rows[i, 0])), np.uint8)]) for i in closest
+            np.stack([made[int(i)], to_dtype(self.train.image(int(rows[i, 0])), np.uint8)]) for i in closest
         ]
         return Memory(
             ratio=float(near.median() / self.usual.median().clamp_min(1e-12)),

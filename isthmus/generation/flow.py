@@ -242,8 +242,9 @@ class Flow:
         width, depth = whole_number(facts, "width", 1, 65_536), whole_number(facts, "depth", 1, len(own))
         with room_for(tensors.values()):
             unguided = whole_number(facts, "unguided", 0, 1) if "unguided" in facts else 0
+            kind = "attention" if facts["kind"] == "attention" else "flow"
             network = build_velocity(
-                shape, len(base.weights) + unguided, width, depth, attends=facts["kind"] == "attention"
+                shape, len(base.weights) + unguided, width, depth, attends=kind == "attention"
             )
         check_state(network, own)
         network.load_state_dict(own, assign=True)
@@ -252,5 +253,4 @@ class Flow:
             parts = {"matrix": tensors["moments.matrix"], "offset": tensors["moments.offset"]}
             check_tensors(parts, {"matrix": Rule("C", "C"), "offset": Rule("C")}, C=shape[0])
             moments = MomentMatch(**parts)
-        kind = "attention" if facts["kind"] == "attention" else "flow"
         return cls(base, network.eval().requires_grad_(False), dict(facts), moments, kind)

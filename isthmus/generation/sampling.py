@@ -122,7 +122,7 @@ def guide_prior(prior: Prior, guidance: float) -> Prior:
         return prior
     if not isinstance(prior, Flow) or not prior.can_be_guided:
         raise UsageError(
-            "this {prior} prior cannot be guided: the flow of a generative model can",
+            "this {prior} prior cannot be guided: an attention prior and the flow of a generative model can",
             id="prior.not-guided",
             prior=prior.kind,
         )

@@ -7,6 +7,8 @@ quality assessment", Asilomar 2003, §3.
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -17,6 +19,7 @@ from isthmus.metrics.pixel_metrics import check_pair
 WINDOW_PX = 11
 SIGMA_PX = 1.5
 PIECE_PX = 128
+STRIP_ROWS_PX = 256
 C1 = 0.01**2
 C2 = 0.03**2
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
@@ -41,6 +44,20 @@ def ssim(images: Tensor, target: Tensor) -> Tensor:
     images, target = check_pair(images, target)
     luminance, contrast = _terms(images, target)
     return (luminance * contrast).mean((1, 2, 3))
+
+
+def ssim_of_pictures(first: npt.NDArray[np.uint8], second: npt.NDArray[np.uint8]) -> float:
+    """`ssim` of two pictures (H, W, C) of any size, in strips that overlap by a window: in little memory."""
+    height = len(first)
+    overlap = min(WINDOW_PX, height) - 1
+    total = 0.0
+    for top in range(0, height - overlap, STRIP_ROWS_PX):
+        rows = slice(top, min(top + STRIP_ROWS_PX + overlap, height))
+        a, b = (
+            torch.tensor(picture[rows]).permute(2, 0, 1)[None].float() / 255 for picture in (first, second)
+        )
+        total += float(ssim(a, b)) * (rows.stop - rows.start - overlap)
+    return total / (height - overlap)
 
 
 def ms_ssim(images: Tensor, target: Tensor) -> Tensor:

@@ -258,7 +258,7 @@ class Autoencoder(nn.Module):
                 [0, 1], torch `(N, C, H, W)`, an image file's path or bytes, a Pillow image, `mnist:test[17]`,
                 an ImageSet of one size, or a list. A model with a vector code resizes other sizes to its own
                 and back.
-            range: the samples (low, high) that stand for black and white, where they are others.
+            range: sample values (low, high) of black and white, if they are not those of the sample type.
 
         Raises:
             DataError: not images, samples out of range, another number of channels than the model reads, or

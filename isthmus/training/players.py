@@ -219,6 +219,11 @@ class LocalGradients:
         return list(numbers)
 
 
+def sum_passes(logged: Logged) -> dict[str, float]:
+    """The losses of one step, from its passes and their shares."""
+    return {name: sum(float(parts[name]) * share for parts, share in logged) for name in logged[0][0]}
+
+
 def generator_for(learner: Learner, seed: int) -> torch.Generator:
     """A generator with this seed on the learner's device."""
     return torch.Generator(device=next(learner.module.parameters()).device).manual_seed(seed)

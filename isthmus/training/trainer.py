@@ -43,7 +43,7 @@ from isthmus.training.diagnosis.finding import Finding
 from isthmus.training.losses import LossRecorder, evaluate_objective
 from isthmus.training.optimisers import WeightAverage, build_optimiser, clip_gradients
 from isthmus.training.plan import TrainPlan
-from isthmus.training.players import GradientStrategy, Learner, LocalGradients, Logged, step_seed
+from isthmus.training.players import GradientStrategy, Learner, LocalGradients, Logged, step_seed, sum_passes
 from isthmus.training.schedule import Schedule, rate_at
 from isthmus.training.state import (
     Checkpoint,
@@ -180,7 +180,7 @@ class Trainer:
         self.state.step += 1
         self.average.update(self.state.step)
         if self._emits_steps:
-            self.emit("on_step", _sum_passes(losses))
+            self.emit("on_step", sum_passes(losses))
         self.watch.end_step()
         return losses
 
@@ -397,8 +397,3 @@ class Trainer:
         new = tuple(finding for finding in results if finding.name not in self._reported)
         self._reported |= {finding.name for finding in new}
         return new
-
-
-def _sum_passes(logged: Logged) -> dict[str, float]:
-    """The losses of one step, from its passes and their shares."""
-    return {name: sum(float(parts[name]) * share for parts, share in logged) for name in logged[0][0]}

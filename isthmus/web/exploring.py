@@ -56,7 +56,7 @@ def walk(page: Page, request: Request, job: Job) -> dict[str, Any]:
 
 
 def draw(page: Page, request: Request, job: Job) -> dict[str, Any]:
-    """New images of a temperature and, where the prior has classes, of one class."""
+    """New images of a temperature and a guidance and, where the prior has classes, of one class."""
     from isthmus.api.sampling import generate
 
     model = page.model(request.text("model"))
@@ -68,6 +68,7 @@ def draw(page: Page, request: Request, job: Job) -> dict[str, Any]:
         request.whole("count", 16, low=1, high=64),
         label=label,
         temperature=request.number("temperature", 1.0, low=0, high=3),
+        guidance=request.number("guidance", 1.0, low=0, high=10),
         seed=request.whole("seed", 0, low=0, high=2**31),
         progress=job,
     )

@@ -236,8 +236,14 @@ def _describe(info: Any) -> dict[str, Any]:
         "bottleneck": str(_mapping(info.recipe.get("bottleneck")).get("kind", "")),
         "classes": [str(one) for one in data.get("classes") or ()],
         "data": str(data.get("source") or ""),
-        "attachments": sorted(info.attachments),
+        "guided": _is_guided(info.attachments),
     }
+
+
+def _is_guided(attachments: Mapping[str, Any]) -> bool:
+    """Whether the prior that images are drawn from can pronounce its classes."""
+    learned = [name for name in ("prior/attention", "prior/flow") if name in attachments]
+    return bool(learned and _mapping(attachments[learned[0]]).get("unguided"))
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from isthmus.codec.tables import MAX_SYMBOL
 from isthmus.codec.transform import (
-    MAX_SYMBOL,
     analyse,
     check_codec,
     compute_latents,

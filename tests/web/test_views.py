@@ -253,4 +253,8 @@ def test_new_images_follow_seed_temperature_and_class(client: TestClient, page: 
     assert [one["id"] for one in found["pictures"]] == [one["id"] for one in again["pictures"]]
     assert found["pictures"] != act(client, "draw", {**values, "seed": 2})["pictures"]
     assert found["pictures"] != act(client, "draw", {**values, "seed": 1, "label": "rings"})["pictures"]
+    answer = client.post("/api/do/draw", json={**values, "guidance": 2})
+    while answer.status_code == 202:
+        answer = client.get(f"/api/jobs/{answer.json()['job']}")
+    assert answer.json()["error"]["id"] == "prior.not-guided"  # a mixture
     assert "prior/mixture" not in isthmus.load(page.source("shapes")).attachments, "the file is left as it is"

@@ -225,8 +225,8 @@ function newParts(about, work, asked, chosen) {
   const run = latest(async () => {
     const { model, folder } = asked();
     if (!model) return;
-    writeState({ temperature: heat.value === 1 ? null : heat.value, class: kind.value, seed: seed || null });
-    const values = { model, folder, temperature: heat.value, seed, count: 24, ...(kind.value ? { label: kind.value } : {}) };
+    writeState({ temperature: heat.value === 1 ? null : heat.value, guidance: guide.value === 1 ? null : guide.value, class: kind.value, seed: seed || null });
+    const values = { model, folder, temperature: heat.value, guidance: chosen()?.guided ? guide.value : 1, seed, count: 24, ...(kind.value ? { label: kind.value } : {}) };
     try {
       const found = await work.run("draw", values);
       tiles.replaceChildren(...found.pictures.map((one, index) => h("figure", { class: "tile" }, h("img", { src: one.url, alt: t("explore.new-image", { n: index + 1 }) }))));
@@ -234,14 +234,16 @@ function newParts(about, work, asked, chosen) {
     } catch (fault) { work.fail(fault); }
   });
   const heat = slider({ label: t("explore.temperature"), min: 0, max: 2, step: 0.05, value: Number(state.temperature) || 1, format: (value) => number(value, 2), oninput: () => run() });
+  const guide = slider({ label: t("explore.guidance"), min: 0, max: 4, step: 0.1, value: Number(state.guidance) || 1, format: (value) => number(value, 1), oninput: () => run() });
   const again = h("button", { type: "button", class: "main", onclick: () => { seed += 1; run(); } }, t("explore.again"));
   kind.addEventListener("change", run);
   return {
-    rail: [h("div", { class: "card" }, heat.element, kindField, h("div", { class: "row" }, again))],
+    rail: [h("div", { class: "card" }, heat.element, guide.element, kindField, h("div", { class: "row" }, again))],
     show: [tiles, facts],
     start() {
       const classes = chosen()?.classes ?? [];
       kindField.hidden = classes.length === 0;
+      guide.element.hidden = !chosen()?.guided;
       kind.replaceChildren(h("option", { value: "" }, t("explore.any-class")), ...classes.map((one) => h("option", { value: one }, one)));
       const wanted = readState().class;
       if (classes.includes(wanted)) kind.value = wanted;
