@@ -17,7 +17,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from train_real_denoiser import network, parse, run
+from train_real_denoiser import network, options_parser, run
 
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.loading import load
@@ -62,8 +62,8 @@ def dejpeg_network(settings: list[str], start: Path | None, *, crop: int) -> Aut
 
 
 def main() -> None:
-    arguments, options = parse(__doc__)
-    run(arguments, options, dejpeg_network(arguments.settings, arguments.start, crop=options.crop))
+    arguments = options_parser(__doc__).parse_args()
+    run(arguments, dejpeg_network(arguments.settings, arguments.start, crop=arguments.crop))
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ from isthmus.training.optimisers import WeightAverage
 from isthmus.version import __version__
 
 PSNR_CEILING = 28.0, 45.0  # dB, at first and at last
-CEILING_SHARE = 0.2  # of the budget in which it rises
+CEILING_SHARE = 0.2  # of the budget in which it rises; none where the network has learned before
 WARMUP_STEPS = 200
 EMA_DECAY = 0.999
 MAX_GRADIENT = 1.0
@@ -57,21 +57,26 @@ class Options:
     max_steps: int | None = None
     clock: str = "wall"
     precision: str = "bfloat16"
+    ceiling_share: float = CEILING_SHARE
 
 
 class Pieces:
-    """Images of one folder on a device, of which random crops in random orientations are drawn."""
+    """Images of one folder on a device, of which random crops in random orientations are drawn.
 
-    def __init__(self, folder: Path, device: torch.device, *, crop: int) -> None:
+    With one channel they are the luminance of the images.
+    """
+
+    def __init__(self, folder: Path, device: torch.device, *, crop: int, channels: int = 3) -> None:
         paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in (".png", ".jpg"))
         self.crop, self.device = crop, device
-        self.images = [tensor for tensor in map(_read, paths) if min(tensor.shape[1:]) >= crop]
+        images = (_read(path, "L" if channels == 1 else "RGB") for path in paths)
+        self.images = [tensor for tensor in images if min(tensor.shape[1:]) >= crop]
         if not self.images:
             raise SystemExit(f"no images of at least {crop}×{crop} pixels in {folder}")
         self.images = [tensor.to(device) for tensor in self.images]
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
-        """`(count, 3, crop, crop)` float32 in [0, 1]."""
+        """`(count, channels, crop, crop)` float32 in [0, 1]."""
         numbers = torch.rand(count, 4, generator=generator, device=self.device).tolist()
         batch = torch.stack([self._crop(*row) for row in numbers]).float() / 255
         return batch.contiguous(memory_format=torch.channels_last)
@@ -87,9 +92,10 @@ class Pieces:
         return part.flip(2) if way >= 4 else part
 
 
-def _read(path: Path) -> Tensor:
+def _read(path: Path, mode: str) -> Tensor:
     with Image.open(path) as opened:
-        return torch.from_numpy(np.array(opened.convert("RGB"))).permute(2, 0, 1).contiguous()
+        array = np.array(opened.convert(mode))
+    return torch.from_numpy(array.reshape(*array.shape[:2], -1)).permute(2, 0, 1).contiguous()
 
 
 class Training:
@@ -127,7 +133,8 @@ class Training:
     def psnr_ceiling(self) -> float:
         """It rises: images with little noise would keep a network at the identity that it starts as."""
         first, last = PSNR_CEILING
-        return first + (last - first) * min(1.0, self.progress() / CEILING_SHARE)
+        share = self.options.ceiling_share
+        return first + (last - first) * (min(1.0, self.progress() / share) if share else 1.0)
 
     def progress(self) -> float:
         return min(1.0, self.seconds / (60 * self.options.minutes))
@@ -185,7 +192,7 @@ def train(folder: Path, out: Path, model: Autoencoder, options: Options, *, resu
     training = Training(model, options, device)
     if resume:
         training.resume(out)
-    pieces = Pieces(folder, device, crop=options.crop)
+    pieces = Pieces(folder, device, crop=options.crop, channels=model.channels)
     generator = torch.Generator(device=device)
     seen: list[float] = []
     now = time.process_time if options.clock == "cpu" else time.monotonic
@@ -227,8 +234,8 @@ def network(
     return build(point, channels=3, size=(crop, crop))
 
 
-def parse(description: str | None, arguments: list[str] | None = None) -> tuple[argparse.Namespace, Options]:
-    """Read the command line of a script that trains a restoration network."""
+def options_parser(description: str | None) -> argparse.ArgumentParser:
+    """The command line of a script that trains a restoration network."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -252,30 +259,34 @@ def parse(description: str | None, arguments: list[str] | None = None) -> tuple[
     parser.add_argument("--from", dest="start", type=Path, help="a model to take first weights from")
     parser.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--resume", action="store_true")
-    found = parser.parse_args(arguments)
-    options = Options(
-        minutes=found.minutes,
-        batch=found.batch,
-        crop=found.crop,
-        rate=found.rate,
-        seed=found.seed,
-        max_steps=found.steps,
-        clock=found.clock,
-        precision=found.precision,
+    return parser
+
+
+def read_options(arguments: argparse.Namespace) -> Options:
+    return Options(
+        minutes=arguments.minutes,
+        batch=arguments.batch,
+        crop=arguments.crop,
+        rate=arguments.rate,
+        seed=arguments.seed,
+        max_steps=arguments.steps,
+        clock=arguments.clock,
+        precision=arguments.precision,
+        ceiling_share=0.0 if arguments.start else CEILING_SHARE,
     )
-    return found, options
 
 
-def run(arguments: argparse.Namespace, options: Options, model: Autoencoder) -> None:
+def run(arguments: argparse.Namespace, model: Autoencoder) -> None:
     """Train `model` as the command line asks and print how far it came."""
+    options = read_options(arguments)
     print(f"{sum(p.numel() for p in model.parameters()):,} parameters", flush=True)
     training = train(arguments.folder / "train", arguments.out, model, options, resume=arguments.resume)
     print(f"{arguments.out}: {training.steps:,} steps in {training.seconds / 60:.1f} minutes")
 
 
 def main() -> None:
-    arguments, options = parse(__doc__)
-    run(arguments, options, network(arguments.settings, arguments.start, crop=options.crop))
+    arguments = options_parser(__doc__).parse_args()
+    run(arguments, network(arguments.settings, arguments.start, crop=arguments.crop))
 
 
 if __name__ == "__main__":
