@@ -1,10 +1,10 @@
 """Train `photo-denoise-gray` or `photo-denoise-colour`, the denoisers of white noise of a given σ.
 
     python tools/free_photos.py photos --also bsds500/train --also bsds500/test
-    python tools/train_white_denoiser.py photos -o gray.safetensors --minutes 600 --gray
-    python tools/train_white_denoiser.py photos -o more.safetensors --minutes 600 --gray --from gray.safetensors
+    python tools/train_white_denoiser.py photos -o g.safetensors --minutes 600 --gray
+    python tools/train_white_denoiser.py photos -o more.safetensors --minutes 60 --gray --from g.safetensors
     python tools/train_white_denoiser.py photos -o deep.safetensors --minutes 600 --gray \\
-        --from gray.safetensors --set backbone.blocks=4
+        --from g.safetensors --set backbone.blocks=4
 
 Each image of a batch has noise of one σ, drawn evenly from 0 to 55 (of 255), which the network is told.
 `--from` may name a network of fewer blocks a stage: blocks that it lacks begin as the identity, so a deeper
