@@ -50,7 +50,7 @@ def test_twenty_steps_resume_exactly_and_denoise(photos: Path, tmp_path: Path) -
         options = script.Options(minutes=1e9, batch=2, crop=32, max_steps=steps, rate=2e-3)
         model = script.network(SMALL, None, crop=32)
         torch.set_num_threads(1)
-        script.train(photos, out, model, options, resume=resume)
+        script.train(photos, out, script.Training(model, options), resume=resume)
         return isthmus.load(out)
 
     whole = run(20, out)
@@ -79,7 +79,7 @@ def test_twenty_steps_without_the_blocks_of_jpeg(photos: Path, tmp_path: Path) -
     out = tmp_path / "dejpeg.safetensors"
     torch.set_num_threads(1)
     options = script.Options(minutes=1e9, batch=2, crop=32, max_steps=20, rate=1e-4)
-    script.train(photos, out, network, options)
+    script.train(photos, out, script.Training(network, options))
     model = isthmus.load(out)
     assert model.summary["steps"] == 20
     assert any(not torch.equal(before[name], value) for name, value in model.state_dict().items())
@@ -116,7 +116,7 @@ def test_blocks_that_the_start_lacks_change_nothing_at_first(tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-def test_twenty_steps_of_a_deeper_gray_denoiser(photos: Path, tmp_path: Path) -> None:
+def test_twenty_steps_of_a_deeper_gray_denoiser_with_a_teacher(photos: Path, tmp_path: Path) -> None:
     script = load_script()
     white = load_script("train_white_denoiser")
     start = isthmus.load("photo-denoise-gray")
@@ -126,7 +126,8 @@ def test_twenty_steps_of_a_deeper_gray_denoiser(photos: Path, tmp_path: Path) ->
     before = {name: value.clone() for name, value in model.state_dict().items()}
     torch.set_num_threads(1)
     out = tmp_path / "gray.safetensors"
-    script.train(photos, out, model, script.Options(minutes=1e9, batch=2, crop=32, max_steps=20, rate=1e-4))
+    options = script.Options(minutes=1e9, batch=2, crop=32, max_steps=20, rate=1e-4)
+    script.train(photos, out, white.Distillation(model, options, start))
     trained = isthmus.load(out)
     assert trained.channels == 1 and trained.summary["steps"] == 20
     new = "decoder.stages.2.2.layers.3.weight"  # of a block that the start lacks
@@ -149,15 +150,13 @@ def test_a_model_can_be_the_start(photos: Path, tmp_path: Path) -> None:
     for name, value in first.state_dict().items():
         assert torch.equal(again.state_dict()[name], value)
     options = script.Options(minutes=1e9, batch=2, crop=32, max_steps=3, rate=2e-3)
-    script.train(photos, tmp_path / "second.safetensors", again, options)
+    script.train(photos, tmp_path / "second.safetensors", script.Training(again, options))
     assert isthmus.load(tmp_path / "second.safetensors").recipe == first.recipe
 
 
 def test_the_loss_does_not_follow_images_without_noise_at_first() -> None:
     script = load_script()
-    training = script.Training(
-        script.network(SMALL, None, crop=32), script.Options(minutes=10), torch.device("cpu")
-    )
+    training = script.Training(script.network(SMALL, None, crop=32), script.Options(minutes=10))
     assert training.psnr_ceiling() == script.PSNR_CEILING[0]
     training.seconds = 600
     assert training.psnr_ceiling() == script.PSNR_CEILING[1]
