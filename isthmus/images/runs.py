@@ -228,7 +228,10 @@ class Runs:
         for header, same in groupby(run, key=self._plain_header):
             indices = list(same)
             stack = None if header is None else self._stack(indices)
-            decoded += [self._one(i) for i in indices] if stack is None else self._fitted(stack)
+            if stack is None:
+                decoded += [self._one(index) for index in indices]
+            else:
+                decoded += [image if self.size is None else fit(image, self.size) for image in stack]
         return decoded
 
     def _plain_header(self, index: int) -> Header | None:
@@ -271,6 +274,3 @@ class Runs:
 
     def _conformed(self, pixels: Pixels) -> Pixels:
         return to_channels(to_dtype(pixels, self.dtype), self.channels)
-
-    def _fitted(self, stack: Pixels) -> list[Pixels | str]:
-        return [image if self.size is None else fit(image, self.size) for image in stack]
