@@ -20,7 +20,7 @@ import torch
 from train_real_denoiser import options_parser, run
 
 from isthmus.model.autoencoder import Autoencoder, build
-from isthmus.model.backbones.conv import Block
+from isthmus.model.backbones.blocks import Block
 from isthmus.model.backbones.linear_path import silence
 from isthmus.model.loading import load
 from isthmus.model.recipes import recipe
