@@ -19,7 +19,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from train_real_denoiser import WARMUP_STEPS, Pieces, Training, mean_psnr, options_parser, run
+from train_real_denoiser import Pieces, Training, mean_psnr, options_parser, run
 
 from isthmus.model.autoencoder import Autoencoder, build
 from isthmus.model.loading import load
@@ -27,6 +27,7 @@ from isthmus.model.recipes import recipe
 from isthmus.training.optimisers import build_optimiser
 from isthmus.training.players import players_of
 
+WARMUP_STEPS = 60
 DECAY_SHARE = 0.2  # of the budget, at its end
 COLOUR_BATCHES = 50  # whose mean colour an untrained codec starts at
 

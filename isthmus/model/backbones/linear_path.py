@@ -134,21 +134,27 @@ class BorderFilter(nn.Module):
         self.down, self.along = nn.Parameter(first), nn.Parameter(first.clone())
 
     def forward(self, x: Tensor) -> Tensor:
+        side, half = len(self.down), len(self.down) // 2
         with torch.autocast(x.device.type, enabled=False):
-            return self._mix(self._mix(x.float(), self.down).mT, self.along).mT
-
-    def _mix(self, x: Tensor, weight: Tensor) -> Tensor:
-        side, half = len(weight), len(weight) // 2
-        if x.shape[-2] <= side:
-            return x
-        inner = x[:, :, half:-half]
-        groups = inner.reshape(*x.shape[:2], -1, side, x.shape[-1])
-        return torch.cat([x[:, :, :half], (weight @ groups).view(inner.shape), x[:, :, -half:]], 2)
+            x = x.float().permute(0, 2, 3, 1)
+            n, height, width, channels = x.shape
+            if height > side:
+                inner = x[:, half:-half].reshape(n, -1, side, width * channels)
+                mixed = (self.down @ inner).view(n, height - side, width, channels)
+                x = torch.cat([x[:, :half], mixed, x[:, -half:]], 1)
+            if width > side:
+                inner = x[:, :, half:-half].reshape(n, height, -1, side * channels)
+                # All channels in one product take more operations and less time.
+                weight = torch.kron(self.along, torch.eye(channels, device=x.device))
+                mixed = (inner @ weight.mT).view(n, height, width - side, channels)
+                x = torch.cat([x[:, :, :half], mixed, x[:, :, -half:]], 2)
+            return x.permute(0, 3, 1, 2)
 
     def energy(self, pieces: Tensor) -> Tensor:
-        """`(n,)`: squared length of each of `pieces (n, C, side, side)` after the filter, inside an image."""
+        """`(n,)`: squared length of each of `pieces (n, side, side, C)` after the filter, inside an image."""
         down, along = _gram(self.down), _gram(self.along)
-        return (down @ pieces @ along * pieces).sum((1, 2, 3))
+        mixed = torch.einsum("ij,njkc,kl->nilc", down, pieces, along)
+        return (mixed * pieces).sum((1, 2, 3))
 
 
 def _gram(weight: Tensor) -> Tensor:
