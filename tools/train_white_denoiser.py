@@ -21,7 +21,7 @@ from torch import Tensor
 from train_real_denoiser import Options, Training, options_parser, read_options, run
 
 from isthmus.model.autoencoder import Autoencoder, build
-from isthmus.model.backbones.conv import Block
+from isthmus.model.backbones.blocks import Block
 from isthmus.model.backbones.linear_path import silence
 from isthmus.model.loading import load
 from isthmus.model.recipes import recipe

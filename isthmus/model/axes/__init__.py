@@ -14,7 +14,6 @@ from isthmus.model.axes.backbone import (
     Attention,
     Conv,
     Dense,
-    Filters,
     Norm,
     Recurrent,
     Stacked,
@@ -50,6 +49,7 @@ from isthmus.model.axes.corruption import (
     SyntheticDefects,
 )
 from isthmus.model.axes.critic import Critic, NoCritic, OnCodes, OnImages, OnPatches
+from isthmus.model.axes.filters import Filters
 from isthmus.model.axes.objective import Objective, Optimiser
 from isthmus.model.axes.point import AXES, Point, Refusal
 from isthmus.model.axes.positions import (

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from isthmus.metrics.baselines import principal_subspace
 from isthmus.model import axes
-from isthmus.model.backbones.conv import Block
+from isthmus.model.backbones.blocks import Block
 from isthmus.model.backbones.interface import Decoder, Encoder, Features, Plan
 from isthmus.model.backbones.linear_path import silence
 from isthmus.model.recipe import Recipe
