@@ -22,7 +22,7 @@ from isthmus.api.inputs import (
     read_image_for,
     read_images_for,
 )
-from isthmus.api.result import Result, skipped_inputs, use
+from isthmus.api.result import Result, keys, skipped_inputs, use
 from isthmus.errors import Hint, UsageError
 from isthmus.images.bands import note_bands
 from isthmus.outputs import check_output
@@ -57,14 +57,6 @@ class Direction(Result):
     """
 
     schema: ClassVar[str] = "isthmus.direct/1"
-    document: ClassVar = {
-        "model": "model",
-        "plus": "plus",
-        "minus": "minus",
-        "images": "images",
-        "method": "method",
-        "auc": "auc",
-    }
     formats: ClassVar[tuple[str, ...]] = (".safetensors",)
 
     model: str
@@ -107,7 +99,7 @@ class TransformedImages(GeneratedImages):
     """
 
     schema: ClassVar[str] = "isthmus.transform/1"
-    document: ClassVar = {"model": "model", "image": "source", "along": "along", "by": "by"}
+    document: ClassVar = keys("model", image="source") | keys("along by")
     formats: ClassVar[tuple[str, ...]] = (".png", ".gif", ".webp", ".npz", ".json")
     animated: ClassVar[bool] = True
 

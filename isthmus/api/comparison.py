@@ -85,9 +85,6 @@ class Comparison(PictureResult):
     """
 
     schema: ClassVar[str] = "isthmus.compare/1"
-    document: ClassVar = {
-        name: name for name in ("contenders", "source", "training_images", "test_images", "seeds")
-    }
     formats: ClassVar = (".html", ".csv", ".json", ".png")
 
     contenders: tuple[ContenderRow, ...]

@@ -13,7 +13,7 @@ from isthmus.api.evaluation import evaluate
 from isthmus.api.evaluation_results import Evaluation
 from isthmus.api.explanation import Explanation, explain
 from isthmus.api.inputs import PathLike, read_images_for
-from isthmus.api.result import Result, Row, use
+from isthmus.api.result import Result, Row, keys, use
 from isthmus.api.training import train
 from isthmus.api.training_results import TrainingResult, describe_training
 from isthmus.errors import UsageError
@@ -62,13 +62,10 @@ class Demonstration(Result):
     """
 
     schema: ClassVar[str] = "isthmus.demo/1"
-    document: ClassVar = {
-        name: name
-        for name in (
-            *("model", "report", "steps", "training_seconds", "images_per_second", "evaluation", "features"),
-            *("explanation", "generation", "compressed", "repaired", "next"),
-        )
-    }
+    document: ClassVar = keys(
+        "model report steps training_seconds images_per_second",
+        "evaluation features explanation generation compressed repaired next",
+    )
 
     model: str
     report: str

@@ -134,18 +134,6 @@ class MachineReport(Result):
     """
 
     schema: ClassVar[str] = "isthmus.doctor/1"
-    document: ClassVar = {
-        "versions": "versions",
-        "system": "system",
-        "decodes": "decodes",
-        "cpu": "cpu",
-        "device": "device",
-        "convolution": "convolution",
-        "cache": "cache",
-        "isthmus_data": "isthmus_data",
-        "data_sets": "data_sets",
-        "extras": "extras",
-    }
 
     versions: Mapping[str, str]
     system: str

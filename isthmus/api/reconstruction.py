@@ -18,7 +18,7 @@ from isthmus.api.inputs import (
     check_count,
     open_model_and_data,
 )
-from isthmus.api.result import skipped_inputs, use
+from isthmus.api.result import keys, skipped_inputs, use
 from isthmus.atomic import write_bytes
 from isthmus.errors import DataError, UsageError
 from isthmus.file_jobs import FileJob, InputFiles, Report
@@ -46,12 +46,7 @@ class ReconstructedFiles(FilesResult):
     """
 
     schema: ClassVar[str] = "isthmus.reconstruct/1"
-    document: ClassVar = {
-        "out": "out",
-        "written": "written",
-        "already_there": "already_there",
-        "files": "files",
-    }
+    document: ClassVar = keys("out written already_there files")
 
     files: tuple[str, ...]
 
@@ -146,7 +141,7 @@ def reconstruct_files(
 
     done = process_files(
         "reconstructing",
-        InputFiles(tuple((Path(name), name) for name in images.names)),
+        InputFiles(tuple((Path(name), name) for name in images.names), tuple(images.skipped)),
         reconstruct,
         out=out,
         suffix=suffix,
@@ -155,13 +150,7 @@ def reconstruct_files(
         workers=workers,
         progress=progress,
     )
-    return ReconstructedFiles(
-        out=os.fspath(out),
-        files=done.values,
-        already_there=done.already_there,
-        skipped=skipped_inputs(images.skipped, done.skipped),
-        complete=done.complete,
-    )
+    return ReconstructedFiles(files=done.values, **done.facts(out))
 
 
 class _Reconstructions:

@@ -22,7 +22,7 @@ from isthmus.api.inputs import (
     read_images_for,
 )
 from isthmus.api.reference import ReferenceKind, fit_extractor_to_data
-from isthmus.api.result import PictureResult, skipped_inputs, use
+from isthmus.api.result import PictureResult, keys, skipped_inputs, use
 from isthmus.errors import BusyError, OutputError
 from isthmus.images.bands import note_bands
 from isthmus.interruption import Interruption
@@ -89,17 +89,9 @@ class SearchResult(PictureResult):
     """
 
     schema: ClassVar[str] = "isthmus.search/1"
-    document: ClassVar = {
-        "model": "model",
-        "layer": "layer",
-        "reference": "reference",
-        "metric": "metric",
-        "images": "images",
-        "queries": "query_matches",
-        "index": "index",
-        "added": "added",
-        "removed": "removed",
-    }
+    document: ClassVar = keys("model layer reference metric images", queries="query_matches") | keys(
+        "index added removed"
+    )
     formats: ClassVar = (".csv", ".json", ".npz", ".png")
 
     model: str
