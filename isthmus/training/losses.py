@@ -125,7 +125,7 @@ def evaluate_objective(
         names = [term.name for term in objective.terms]
         own = [total, count, *(sums.get(n, 0.0) for n in names)]
         message = torch.tensor(own, dtype=torch.float64)
-        strategy.sum_over_processes([message])
+        strategy.group.sum_over_processes([message])
         total, count, *values = message.tolist()
         sums = dict(zip(names, values, strict=True))
     return total / count, {name: value / count for name, value in sums.items()}

@@ -32,17 +32,11 @@ from isthmus.training.distributed import LostError, ProcessGroup, join_processes
 from isthmus.training.losses import DivergedError
 from isthmus.training.players import AutoencoderLearner
 from isthmus.training.process_settings import training_settings
-from isthmus.training.resume import TrainRecord
+from isthmus.training.resume import Request, TrainRecord
 from isthmus.training.stopwatch import Clock, monotonic
 from isthmus.training.summary import summarise
 from isthmus.training.trainer import Trainer
-from isthmus.training.trainer_setup import (
-    NO_OBSERVERS,
-    Observers,
-    Request,
-    resume_training,
-    start_training,
-)
+from isthmus.training.trainer_setup import NO_OBSERVERS, Observers, resume_training, start_training
 
 
 @training_settings()
@@ -87,26 +81,13 @@ def train_model(
                 chosen = resolve_recipe(first, code, settings)
             if out is not None and group.is_first:
                 _claim_output(out, lock, resume=resume, force=force)
+            around: dict[str, Any] = {"group": group, "observers": observers, "clock": clock}
             if chosen is None:
-                trainer, record = resume_training(
-                    data,
-                    val,
-                    _resumed_path(out),
-                    Request(config, recipe, code, settings),
-                    group=group,
-                    observers=observers,
-                    clock=clock,
-                )
+                request = Request(config, recipe, code, settings)
+                trainer, record = resume_training(data, val, _resumed_path(out), request, **around)
             else:
                 trainer, record = start_training(
-                    data,
-                    config,
-                    recipe=chosen,
-                    val=val,
-                    start_from=start_from,
-                    group=group,
-                    observers=observers,
-                    clock=clock,
+                    data, config, recipe=chosen, val=val, start_from=start_from, **around
                 )
         if group.is_first and observers.on_ready is not None:
             observers.on_ready(trainer)

@@ -23,8 +23,10 @@ def summarise(trainer: Trainer, record: TrainRecord, *, complete: bool = True) -
     """
     state, plan, data = trainer.state, trainer.plan, trainer.data
     is_private = plan.privacy is not None
-    skipped = [] if is_private else list_skipped(data)
-    notes = list_notes(data)
+    parts = [data.train, *([] if data.held_out is None else [data.held_out])]
+    notes = list(dict.fromkeys(note for part in parts for note in part.notes))
+    left_out = dict.fromkeys((one.name, one.reason) for part in parts for one in part.skipped)
+    skipped = [] if is_private else [list(pair) for pair in left_out]
     best = None
     if state.best_loss is not None:
         best = {"step": state.best_step, "validation": state.best_loss}
@@ -61,18 +63,6 @@ def summarise(trainer: Trainer, record: TrainRecord, *, complete: bool = True) -
         "findings": [],
         "privacy": None if plan.privacy is None else plan.privacy.describe(state.step),
     }
-
-
-def list_notes(data: TrainingData) -> list[str]:
-    """What was chosen in reading the images, each once."""
-    held_out = () if data.held_out is None else data.held_out.notes
-    return list(dict.fromkeys((*data.train.notes, *held_out)))
-
-
-def list_skipped(data: TrainingData) -> list[list[str]]:
-    """Name and reason of each input that was left out, each once."""
-    parts = [data.train, *([] if data.held_out is None else [data.held_out])]
-    return [list(pair) for pair in dict.fromkeys((s.name, s.reason) for part in parts for s in part.skipped)]
 
 
 def _describe_inventory(data: TrainingData, *, is_private: bool) -> dict[str, Any] | None:
