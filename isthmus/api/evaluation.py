@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import builtins
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from isthmus.api.evaluation_passes import measure_passes
 from isthmus.api.evaluation_results import Evaluation
 from isthmus.api.facts import (
+    Gap,
     describe_environment,
+    describe_gap,
     describe_images,
     describe_network,
 )
@@ -34,13 +36,19 @@ from isthmus.images.bands import note_bands
 from isthmus.interruption import Interruption
 from isthmus.log import log_note
 from isthmus.messages import as_message
-from isthmus.progress import Progress, start_task
+from isthmus.progress import Progress, Task, start_task
 
 if TYPE_CHECKING:
     from isthmus.evaluation.generation import Generation
     from isthmus.generation.prior import Prior
     from isthmus.images.store import ImageSet
     from isthmus.model.autoencoder import Autoencoder
+if TYPE_CHECKING:
+    from isthmus.evaluation.measure import Evaluator, Measurement
+    from isthmus.evaluation.passes import Reconstructor
+    from isthmus.evaluation.privacy import Membership
+    from isthmus.images.store import ImageSet
+
 
 MAX_GAP_IMAGES = 2000
 DEFAULT_SAMPLES = 10_000
@@ -111,7 +119,7 @@ def evaluate(
     from isthmus.evaluation.code_metrics import likelihood_term
     from isthmus.evaluation.measure import Evaluator
     from isthmus.evaluation.pair_baselines import pair_baselines_of
-    from isthmus.evaluation.passes import Reconstructor, fit_baselines
+    from isthmus.evaluation.passes import fit_baselines
     from isthmus.generation.codes import check_generates
     from isthmus.generation.prior_store import list_priors
     from isthmus.images.subsets import sample_evenly
@@ -294,3 +302,74 @@ def _note_overlap(images: ImageSet, train: ImageSet, *, same_source: bool) -> No
         )
     else:
         warn_of_near_copies(images, train, "training images")
+
+
+@dataclass
+class EvaluationPasses:
+    """What the passes found; what an interruption left out is None.
+
+    Attributes:
+        main: under the recipe's own corruption.
+        done: number of images that went through the model, in all passes.
+        clean: metrics without corruption, where there is one.
+        gap: metrics on training images.
+        membership: success of membership inference.
+    """
+
+    main: Measurement
+    done: int
+    clean: dict[str, float] | None = None
+    gap: Gap | None = None
+    membership: Membership | None = None
+
+
+def measure_passes(
+    measure: Evaluator,
+    images: ImageSet,
+    rivals: Mapping[str, Reconstructor],
+    probe: ImageSet | None,
+    members: ImageSet | None,
+    *,
+    stop: Interruption,
+    task: Task,
+) -> EvaluationPasses:
+    """Measure `images`, and then what they are compared with.
+
+    Args:
+        rivals: fitted baselines.
+        probe: training images for the gap.
+        members: all training images, where membership is tested.
+        stop: keeps the numbers until Ctrl-C.
+        task: shows the number of images that are done.
+
+    Raises:
+        KeyboardInterrupt: interrupted before any image was measured.
+    """
+    import numpy as np
+
+    from isthmus.evaluation.privacy import measure_membership
+    from isthmus.model import axes
+
+    done = 0
+
+    def count(batch: int) -> None:
+        nonlocal done
+        done += batch
+        task.update(done)
+
+    measure = replace(measure, done=count)
+    corruption = measure.model.recipe.corruption
+    passes = EvaluationPasses(measure(images, corruption, rivals, stop), 0)
+    if not stop.happened:
+        with stop:  # each of these is kept if it came to its end
+            if not corruption.is_identity and not corruption.is_paired:
+                passes.clean = measure(images, axes.NoCorruption(), {}).metrics
+            if probe is not None:
+                on_training = measure(probe, corruption, {})
+                passes.gap = describe_gap(passes.main.metrics, on_training.metrics, len(probe))
+                if members is not None:
+                    new = ~np.isin(images.hashes(), members.hashes())
+                    scores = passes.main.scores["mse"][new]
+                    passes.membership = measure_membership(on_training.scores["mse"], scores)
+    passes.done = done
+    return passes

@@ -222,8 +222,7 @@ def check_machine() -> MachineReport:
 
 def find_data_sets() -> dict[str, str | None]:
     """The folder that each named data set would be read from now; None where it would be downloaded."""
-    from isthmus.images.named import where
-    from isthmus.images.registry import NAMES
+    from isthmus.images.named import NAMES, where
 
     folders = {name: where(name) for name in NAMES}
     return {name: None if folder is None else str(folder) for name, folder in folders.items()}

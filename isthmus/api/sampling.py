@@ -159,7 +159,7 @@ def generate(
 
     note_bands(show, network.channels)
 
-    from isthmus.generation.copies import MAX_USUAL_SHARE
+    from isthmus.generation.prior_store import MAX_USUAL_SHARE
     from isthmus.generation.sampling import iter_samples
 
     parts: list[Pixels] = []

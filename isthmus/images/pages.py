@@ -20,8 +20,7 @@ from isthmus.images.opening import Source, check_size, identify, naming_faults, 
 from isthmus.images.sample_range import UNIT, Range
 from isthmus.images.store import Pixels
 from isthmus.images.tiff_bands import count_pages, find_pictures, is_tiff
-from isthmus.images.tiff_writing import encode_tiff
-from isthmus.images.write import as_pillow, encode_image, encoder_error, writer_of
+from isthmus.images.write import as_pillow, encode_image, encode_tiff, encoder_error, writer_of
 
 MILLISECONDS = 100  # that a frame is shown, where the file does not say it
 _ANIMATED = ("GIF", "WEBP", "PNG")

@@ -16,12 +16,11 @@ from isthmus.images.conform import check_request, conform, joined, to_channels
 from isthmus.images.folder import read_folder, read_listed
 from isthmus.images.idx import is_idx, read_idx_set
 from isthmus.images.listing import ImageFile, Listing
-from isthmus.images.named import is_name, read_named
+from isthmus.images.named import NAMES, is_name, read_named
 from isthmus.images.npz_keys import Shape, split_part, split_shape
 from isthmus.images.opening import MAX_PIXELS, SUFFIXES, Content, ImageFileError
 from isthmus.images.pool import Progress
 from isthmus.images.reading_notes import header_notes
-from isthmus.images.registry import NAMES
 from isthmus.images.runs import ReadOptions
 from isthmus.images.sample_range import UNIT, Range, UnreadablePixelsError, check_range, to_samples
 from isthmus.images.shards import find_shards

@@ -14,8 +14,8 @@ from isthmus.images.array_format import holds_file, open_image, receive, to_batc
 from isthmus.images.sample_range import NOISY, Range, check_range
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.corruptions import holes
-from isthmus.model.fill import LEVELS, cells, fill_cells
 from isthmus.model.loading import ModelLike, load_shared
+from isthmus.model.masks import LEVELS, cells, fill_cells
 from isthmus.restoration import arrays
 from isthmus.restoration.arrays import channels_of, colour_of, each, on_cpu
 from isthmus.restoration.masks import from_picture, grow, of_picture

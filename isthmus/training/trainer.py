@@ -27,7 +27,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from isthmus.errors import Hint, ModelFileError, UsageError
 from isthmus.model.attachment_check import DAMAGE, check_state
-from isthmus.training.budget import Budget
+from isthmus.training.budget import Budget, Clock, Stopwatch, monotonic
 from isthmus.training.callbacks import (
     Callback,
     EventName,
@@ -54,7 +54,6 @@ from isthmus.training.state import (
     read_steps_summed,
     select_tensors,
 )
-from isthmus.training.stopwatch import Clock, Stopwatch, monotonic
 
 if TYPE_CHECKING:
     from isthmus.model.autoencoder import Autoencoder

@@ -33,6 +33,7 @@ from isthmus.model.initialisation import (
 from isthmus.model.loading import ModelLike
 from isthmus.model.recipe import Recipe
 from isthmus.training import state as checkpoints
+from isthmus.training.budget import Clock, monotonic
 from isthmus.training.callbacks import Callback, Listener
 from isthmus.training.config import TrainConfig
 from isthmus.training.data import TrainingData, check_same_data, read_training_data
@@ -44,7 +45,6 @@ from isthmus.training.players import AutoencoderLearner, GradientStrategy
 from isthmus.training.privacy import check_extra, check_private
 from isthmus.training.private_gradients import PrivateGradients
 from isthmus.training.resume import NO_REQUEST, Request, TrainRecord, check_request, extend
-from isthmus.training.stopwatch import Clock, monotonic
 from isthmus.training.trainer import Trainer
 from isthmus.wording import format_count
 

@@ -13,12 +13,11 @@ import torch
 import isthmus
 from isthmus.errors import CapabilityError, DataError, ModelFileError, UsageError
 from isthmus.generation.codes import encode_images
-from isthmus.generation.copies import measure_copies
 from isthmus.generation.flow import fit_moments
 from isthmus.generation.flow_training import fit_channels, fit_flow
 from isthmus.generation.mixture import Mixture, fit_mixture
 from isthmus.generation.prior import class_index, draw_codes
-from isthmus.generation.prior_store import list_priors, read_prior
+from isthmus.generation.prior_store import list_priors, measure_copies, read_prior
 from isthmus.generation.sampling import vary_codes
 from isthmus.model.autoencoder import build
 from isthmus.model.recipes import FAMILIES
