@@ -1,6 +1,7 @@
 """Which pixels a mask hides, and what is seen in their place.
 
-Single pixels, blocks, patches of a grid, strokes, or a mixture of all kinds. Each returns `(N, 1, H, W)` booleans, True where hidden, and draws only from the generator it is given.
+Single pixels, blocks, patches of a grid, strokes, or a mixture of all kinds. Each returns `(N, 1, H, W)`
+booleans, True where hidden, and draws only from the generator it is given.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Planted defects: what the encoder sees has them, the target has not, and a mask says where they are.
 
 After Zavrtanik et al. 2021, "DRAEM", and Schlüter et al. 2022, "Natural synthetic anomalies": a defect is a
-shape with soft edges in which the image is replaced by something else. Images
-are `(N, C, H, W)` float32 in [0, 1]; everything is drawn from the generator that is given.
+shape with soft edges in which the image is replaced by something else. Images are `(N, C, H, W)` float32 in
+[0, 1]; everything is drawn from the generator that is given.
 """
 
 from __future__ import annotations
