@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import builtins
+import itertools
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from isthmus.api.evaluation_results import Evaluation
-from isthmus.api.facts import (
-    Gap,
-    describe_environment,
-    describe_gap,
-    describe_images,
-    describe_network,
-)
+from isthmus.api.facts import describe_environment, describe_gap, describe_images, describe_network
 from isthmus.api.inputs import (
     Bands,
     DataLike,
@@ -36,19 +29,12 @@ from isthmus.images.bands import note_bands
 from isthmus.interruption import Interruption
 from isthmus.log import log_note
 from isthmus.messages import as_message
-from isthmus.progress import Progress, Task, start_task
+from isthmus.progress import Progress, start_task
 
 if TYPE_CHECKING:
-    from isthmus.evaluation.generation import Generation
-    from isthmus.generation.prior import Prior
+    from isthmus.evaluation.passes import Reconstructor
     from isthmus.images.store import ImageSet
     from isthmus.model.autoencoder import Autoencoder
-if TYPE_CHECKING:
-    from isthmus.evaluation.measure import Evaluator, Measurement
-    from isthmus.evaluation.passes import Reconstructor
-    from isthmus.evaluation.privacy import Membership
-    from isthmus.images.store import ImageSet
-
 
 MAX_GAP_IMAGES = 2000
 DEFAULT_SAMPLES = 10_000
@@ -116,13 +102,18 @@ def evaluate(
         >>> sorted(found.baselines)
         ['mean_image', 'pca']
     """
+    import numpy as np
+
     from isthmus.evaluation.code_metrics import likelihood_term
+    from isthmus.evaluation.generation import evaluate_generation
     from isthmus.evaluation.measure import Evaluator
     from isthmus.evaluation.pair_baselines import pair_baselines_of
     from isthmus.evaluation.passes import fit_baselines
+    from isthmus.evaluation.privacy import measure_membership
     from isthmus.generation.codes import check_generates
     from isthmus.generation.prior_store import list_priors
     from isthmus.images.subsets import sample_evenly
+    from isthmus.model import axes
 
     started = time.monotonic()
     check_count("limit", limit)
@@ -133,7 +124,8 @@ def evaluate(
     if samples != DEFAULT_SAMPLES and not generation:
         refuse_unused("samples", "without new images to compare", hint=Hint.add(generation=True))
     network, given = open_model_and_pairs(model, data, target, range=range)
-    paired = network.recipe.corruption.is_paired
+    corruption = network.recipe.corruption
+    paired = corruption.is_paired
     if paired and (generation or privacy or reference is not None):
         raise UsageError(
             "of a model trained on pairs only its outputs are measured: leave generation, privacy and "
@@ -155,7 +147,7 @@ def evaluate(
             needed=privacy or generation,
             purpose="membership is tested" if privacy else "new images are compared",
         )
-    corrupted = not network.recipe.corruption.is_identity and not paired
+    corrupted = not corruption.is_identity and not paired
     probe = None if known is None else sample_evenly(known, MAX_GAP_IMAGES)
     total = len(images) * (2 if corrupted else 1) + (0 if probe is None else len(probe))
     rivals: dict[str, Reconstructor] = {}
@@ -166,16 +158,26 @@ def evaluate(
         _note_overlap(given, known, same_source=reference is None and given.source == known.source)
     stop = Interruption()
     with start_task(progress, "evaluating", total, "images") as task:
-        passes = measure_passes(
-            Evaluator(network, seed, nll_samples, lambda _: None),
-            images,
-            rivals,
-            probe,
-            known if privacy else None,
-            stop=stop,
-            task=task,
-        )
-    main = passes.main
+        done = 0
+
+        def count(batch: int) -> None:
+            nonlocal done
+            done += batch
+            task.update(done)
+
+        measure = Evaluator(network, seed, nll_samples, count)
+        main = measure(images, corruption, rivals, stop)
+        clean = gap = membership = None
+        if not stop.happened:
+            with stop:  # each of these is kept if it came to its end
+                if corrupted:
+                    clean = measure(images, axes.NoCorruption(), {}).metrics
+                if known is not None and probe is not None:
+                    on_training = measure(probe, corruption, {})
+                    gap = describe_gap(main.metrics, on_training.metrics, len(probe))
+                    if privacy:
+                        new = ~np.isin(images.hashes(), known.hashes())
+                        membership = measure_membership(on_training.scores["mse"], main.scores["mse"][new])
     if likely is not None and likely.needs_probabilities and not main.binary:
         log_note(
             "the images are not black and white: nats under {likely} are cross-entropies, not probabilities",
@@ -190,22 +192,32 @@ def evaluate(
     if generation and known is not None and not stop.happened:
         check_generates(network)
         with stop:
-            priors = (
-                None
-                if list_priors(network)
-                else [resolve_prior(network, reference=reference, range=range)[0]]
-            )
-            made = _evaluate_generation(network, given, known, priors, samples, features, seed, progress)
-    done = passes.done + (0 if made is None else compared)
+            stored = bool(list_priors(network))
+            priors = None if stored else [resolve_prior(network, reference=reference, range=range)[0]]
+            with start_task(progress, "measuring new images", 0) as task:
+                numbers = itertools.count(1)
+                made = evaluate_generation(
+                    network,
+                    given,
+                    train=known,
+                    priors=priors,
+                    features=None if features is None else str(features),
+                    count=samples,
+                    seed=seed,
+                    say=lambda text: task.update(next(numbers), text),
+                )
+            for note in made.notes:
+                log_note(as_message(note, id="evaluation.note"))
+    done += 0 if made is None else compared
     stop.check(done, total + compared, "image")
     return Evaluation(
         model=describe_network(network),
         data=describe_images(given, images.subset(list(builtins.range(main.images))), main.binary),
         metrics=main.metrics,
         baselines=main.baselines,
-        clean=passes.clean,
-        gap=passes.gap,
-        privacy=passes.membership,
+        clean=clean,
+        gap=gap,
+        privacy=membership,
         generation=made,
         code=main.code.statistics(),
         seed=seed,
@@ -246,40 +258,6 @@ def _find_training_images(
     return known
 
 
-def _evaluate_generation(
-    model: Autoencoder,
-    images: ImageSet,
-    known: ImageSet,
-    priors: Sequence[Prior] | None,
-    samples: int,
-    features: PathLike | None,
-    seed: int,
-    progress: Progress | None,
-) -> Generation:
-    from isthmus.evaluation.generation import evaluate_generation
-
-    with start_task(progress, "measuring new images", 0) as task:
-        steps: list[str] = []
-
-        def say(text: str) -> None:
-            steps.append(text)
-            task.update(len(steps), text)
-
-        made = evaluate_generation(
-            model,
-            images,
-            train=known,
-            priors=priors,
-            features=None if features is None else str(features),
-            count=samples,
-            seed=seed,
-            say=say,
-        )
-    for note in made.notes:
-        log_note(as_message(note, id="evaluation.note"))
-    return made
-
-
 def _note_overlap(images: ImageSet, train: ImageSet, *, same_source: bool) -> None:
     import numpy as np
 
@@ -302,74 +280,3 @@ def _note_overlap(images: ImageSet, train: ImageSet, *, same_source: bool) -> No
         )
     else:
         warn_of_near_copies(images, train, "training images")
-
-
-@dataclass
-class EvaluationPasses:
-    """What the passes found; what an interruption left out is None.
-
-    Attributes:
-        main: under the recipe's own corruption.
-        done: number of images that went through the model, in all passes.
-        clean: metrics without corruption, where there is one.
-        gap: metrics on training images.
-        membership: success of membership inference.
-    """
-
-    main: Measurement
-    done: int
-    clean: dict[str, float] | None = None
-    gap: Gap | None = None
-    membership: Membership | None = None
-
-
-def measure_passes(
-    measure: Evaluator,
-    images: ImageSet,
-    rivals: Mapping[str, Reconstructor],
-    probe: ImageSet | None,
-    members: ImageSet | None,
-    *,
-    stop: Interruption,
-    task: Task,
-) -> EvaluationPasses:
-    """Measure `images`, and then what they are compared with.
-
-    Args:
-        rivals: fitted baselines.
-        probe: training images for the gap.
-        members: all training images, where membership is tested.
-        stop: keeps the numbers until Ctrl-C.
-        task: shows the number of images that are done.
-
-    Raises:
-        KeyboardInterrupt: interrupted before any image was measured.
-    """
-    import numpy as np
-
-    from isthmus.evaluation.privacy import measure_membership
-    from isthmus.model import axes
-
-    done = 0
-
-    def count(batch: int) -> None:
-        nonlocal done
-        done += batch
-        task.update(done)
-
-    measure = replace(measure, done=count)
-    corruption = measure.model.recipe.corruption
-    passes = EvaluationPasses(measure(images, corruption, rivals, stop), 0)
-    if not stop.happened:
-        with stop:  # each of these is kept if it came to its end
-            if not corruption.is_identity and not corruption.is_paired:
-                passes.clean = measure(images, axes.NoCorruption(), {}).metrics
-            if probe is not None:
-                on_training = measure(probe, corruption, {})
-                passes.gap = describe_gap(passes.main.metrics, on_training.metrics, len(probe))
-                if members is not None:
-                    new = ~np.isin(images.hashes(), members.hashes())
-                    scores = passes.main.scores["mse"][new]
-                    passes.membership = measure_membership(on_training.scores["mse"], scores)
-    passes.done = done
-    return passes
