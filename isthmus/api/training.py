@@ -137,6 +137,7 @@ def train(
         >>> model.training_report.steps
         2
     """
+    given = locals()
     began = time.monotonic()  # before torch is imported: that is part of the time that was asked for
     from isthmus.api.after_training import finish_model
     from isthmus.training.config import TrainConfig
@@ -144,37 +145,14 @@ def train(
     from isthmus.training.trainer_setup import Observers
 
     config = TrainConfig(
-        **{
-            "epochs": epochs,
-            "minutes": minutes,
-            "steps": steps,
-            "size": size,
-            "crop": crop,
-            "range": range,
-            "names_from": None if names_from is None else os.fspath(names_from),
-            "limit": limit,
-            "groups": None if groups is None else os.fspath(groups),
-            "validation": validation,
-            "patience": patience,
-            "balance": balance,
-            "augment_orientations": augment_orientations,
-            "precision": precision,
-            "private": private,
-            "delta": delta,
-            "clip_norm": clip_norm,
-            "noise_seed": noise_seed,
-            "cache": None if cache is None else os.fspath(cache),
-            "checkpoint_seconds": checkpoint_seconds,
-            "seed": seed,
-            **_rename_old(old),
-        }
+        **{field.name: given[field.name] for field in fields(TrainConfig)} | _rename_old(old)
     )
     asked = {"target": target, "recipe": recipe, "val": val, "start_from": start_from, "out": out}
     with correcting_calls(train, (data,), asked), collect_notes(), ExitStack() as stack:
         check_is_data(data)
         if target is not None:
-            data, chosen = _pair(data, target, recipe, start_from, cache, range)
-            recipe = recipe if resume else chosen  # a resumed training has its recipe
+            data, usual = _pair(data, target, recipe, start_from, cache, range)
+            recipe = recipe if resume else usual  # a resumed training has its recipe
         watcher = TrainingWatcher(stack, progress, resumed=resume)
         model = train_model(
             data,
