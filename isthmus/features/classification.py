@@ -222,13 +222,22 @@ def iter_probes(
                 source=images.source,
             )
     truth = _match_classes(train, test)
-    assert train.labels is not None
+    labels, classes = train.labels, len(train.classes)
+    assert labels is not None
     with start_task(progress, "fitting probes", len(kinds)) as task:
         for done, vectors in enumerate(feature_sets(model, readout, (train, test), kinds=kinds)):
             task.update(done, vectors.name)
-            yield _measure_probe(
-                vectors, train.labels, truth, len(train.classes), neighbours, few, draws, seed
-            )
+            probe = fit_probe(vectors.sets[0], labels, classes=classes, seed=seed)
+            scores = probe.scores(vectors.sets[1])
+            new, known = vectors.compact[1], vectors.compact[0]
+            votes = knn_predict(new, known, labels, classes=classes, count=neighbours)
+            few_linear = few_spread = None
+            if few >= 1:
+                few_linear, few_spread = _measure_few_labels(
+                    vectors, labels, truth, classes, few, draws, seed
+                )
+            linear, knn = (float((found == truth).mean()) for found in (scores.argmax(1), votes))
+            yield ProbeScores(vectors.name, vectors.numbers, linear, knn, few_linear, few_spread), scores
 
 
 def describe_probes(
@@ -259,27 +268,6 @@ def classify(
 ) -> ProbeResult:
     """Everything that `iter_probes` finds; it has the options and errors."""
     return describe_probes(list(iter_probes(model, readout, train, test, **options)), train, test)
-
-
-def _measure_probe(
-    vectors: FeatureSet,
-    labels: Labels,
-    truth: Labels,
-    classes: int,
-    neighbours: int,
-    few: int,
-    draws: int,
-    seed: int,
-) -> tuple[ProbeScores, Scores]:
-    probe = fit_probe(vectors.sets[0], labels, classes=classes, seed=seed)
-    scores = probe.scores(vectors.sets[1])
-    votes = knn_predict(vectors.compact[1], vectors.compact[0], labels, classes=classes, count=neighbours)
-    few_linear, few_spread = (
-        (None, None) if few < 1 else _measure_few_labels(vectors, labels, truth, classes, few, draws, seed)
-    )
-    linear = float((scores.argmax(1) == truth).mean())
-    knn = float((votes == truth).mean())
-    return ProbeScores(vectors.name, vectors.numbers, linear, knn, few_linear, few_spread), scores
 
 
 def _measure_few_labels(
