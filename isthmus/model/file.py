@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from isthmus.model.autoencoder import Autoencoder
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 FORMAT = 2  # 2: weights may be of 8 bits
