@@ -17,6 +17,7 @@ from isthmus.features.contenders import FEATURE_KINDS, FeatureSet, feature_sets
 from isthmus.features.neighbourhood import knn_predict, nearest, neighbour_graph, spread_labels
 from isthmus.features.readout import FeatureExtractor
 from isthmus.images.store import ImageSet
+from isthmus.images.subsets import labels_of
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.progress import SILENT, Progress, start_task
 from isthmus.wording import format_count
@@ -213,17 +214,9 @@ def iter_probes(
     Raises:
         DataError: labels are missing, or the test set has classes that the training set has not.
     """
-    for images in (train, test):
-        if images.labels is None:
-            raise DataError(
-                "{source} has no labels",
-                id="data.no-labels",
-                hint="put each class in a folder of its own",
-                source=images.source,
-            )
+    labels, classes = labels_of(train), len(train.classes)
+    labels_of(test)
     truth = _match_classes(train, test)
-    labels, classes = train.labels, len(train.classes)
-    assert labels is not None
     with start_task(progress, "fitting probes", len(kinds)) as task:
         for done, vectors in enumerate(feature_sets(model, readout, (train, test), kinds=kinds)):
             task.update(done, vectors.name)

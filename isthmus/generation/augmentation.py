@@ -19,6 +19,7 @@ from isthmus.generation.sampling import to_pixels
 from isthmus.images.batches import iter_batches
 from isthmus.images.conform import to_dtype
 from isthmus.images.store import ImageSet, Indices
+from isthmus.images.subsets import labels_of
 from isthmus.metrics.neighbours import find_neighbours
 from isthmus.model.autoencoder import Autoencoder
 
@@ -177,14 +178,8 @@ class Augmentation:
         if not methods or (count is None) == (not balance):
             raise UsageError("augment needs a method, and either a count or balance", id="augment.no-method")
         images = convert_for_model(model, images)
-        if images.labels is None:
-            raise DataError(
-                "{source} has no labels",
-                id="data.no-labels",
-                hint="put each class in a folder of its own",
-                source=images.source,
-            )
-        self._per_class = _count_per_class(images.labels, count)
+        labels = labels_of(images)
+        self._per_class = _count_per_class(labels, count)
         self.requested = sum(self._per_class.values())
         if self.requested == 0:
             raise DataError(
@@ -194,7 +189,7 @@ class Augmentation:
             )
         self._methods, self._distortions, self._also_distort = methods, distortions, also_distort
         self._classes = images.classes
-        self._maker = _ImageMaker(model, images, images.labels, distortions, seed)
+        self._maker = _ImageMaker(model, images, labels, distortions, seed)
         self._judge = Filter(model, images) if filtered else None
         self._made: list[tuple[str, int, Tensor]] = []
         self._dropped = dict.fromkeys(("strange", "copied", "foreign"), 0)

@@ -50,12 +50,7 @@ def read_frames(sequence: Any, *, channels: int | None = None, range: Range | No
         if place is not None and place.is_dir():
             names = images.names
             images = images.subset(sorted(np.arange(len(names)), key=lambda index: _by_numbers(names[index])))
-    if images.shape is None:
-        raise DataError(
-            "{source}: the frames of a sequence must have one size",
-            id="frames.one-size",
-            source=images.source,
-        )
+    frame_size(images)
     if len(images) < 2:
         raise DataError(
             "{source}: a sequence needs at least two frames",
@@ -68,6 +63,21 @@ def read_frames(sequence: Any, *, channels: int | None = None, range: Range | No
     if channels_read is not None and channels_read != pixels.shape[3]:
         pixels = to_channels(pixels, channels_read)
     return replace(images, pixels=pixels)
+
+
+def frame_size(frames: ImageSet) -> tuple[int, int]:
+    """`(H, W)` of all frames.
+
+    Raises:
+        DataError: they differ.
+    """
+    if frames.shape is None:
+        raise DataError(
+            "{source}: the frames of a sequence must have one size",
+            id="frames.one-size",
+            source=frames.source,
+        )
+    return frames.shape[0], frames.shape[1]
 
 
 def milliseconds_of(sequence: Any) -> int:

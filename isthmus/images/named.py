@@ -211,15 +211,8 @@ def read_named(data: str) -> ImageSet:
         DataError: found but damaged, a split that the copy found does not have, or not found and not to be
             downloaded; the hint then says where to put the files.
     """
-    name, _, split = data.partition(":")
+    name, split = _split_name(data)
     split = split or "train"
-    if name not in NAMES:
-        raise UsageError(
-            "unknown data set '{name}'{suggestion}",
-            id="data.unknown-set",
-            name=name,
-            suggestion=nearest(name, NAMES),
-        )
     if split not in _SPLITS:
         raise UsageError(
             "'{data}': unknown split '{split}'{suggestion}",
@@ -248,12 +241,7 @@ def read_named(data: str) -> ImageSet:
     return replace(images, source=data)
 
 
-def where(data: str) -> Path | None:
-    """The folder that `NAME` or `NAME:SPLIT` would be read from now; None if it would be downloaded.
-
-    Raises:
-        UsageError: unknown name, with the nearest known one.
-    """
+def _split_name(data: str) -> tuple[str, str]:
     name, _, split = data.partition(":")
     if name not in NAMES:
         raise UsageError(
@@ -262,6 +250,16 @@ def where(data: str) -> Path | None:
             name=name,
             suggestion=nearest(name, NAMES),
         )
+    return name, split
+
+
+def where(data: str) -> Path | None:
+    """The folder that `NAME` or `NAME:SPLIT` would be read from now; None if it would be downloaded.
+
+    Raises:
+        UsageError: unknown name, with the nearest known one.
+    """
+    name, split = _split_name(data)
     if name == SAMPLE:
         return SAMPLE_FOLDER
     splits = REGISTRY[name].splits

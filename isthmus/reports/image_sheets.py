@@ -174,6 +174,29 @@ def _images(title: str, images: ArrayLike | Sequence[NDArray[Any]]) -> Sequence[
     return list(array if array.ndim == 4 else array[..., None])
 
 
+def resize(picture: PillowImage, usual: int, most: int, scale: int | None) -> PillowImage:
+    """Each pixel as a square of `scale` pixels, by default of `usual`, or made smaller to `most` in all.
+
+    Raises:
+        OutputError: the result would be too large.
+    """
+    from PIL import Image
+
+    longest = max(picture.size)
+    if scale is not None and longest * scale > MAX_ENLARGED_CELL_PX:
+        raise OutputError(
+            "scale={scale}: images would be {longest:,} pixels wide or high",
+            id="output.images-scale",
+            scale=scale,
+            longest=longest * scale,
+        )
+    if scale is None and longest > most:
+        picture.thumbnail((most, most), Image.Resampling.BOX)
+        return picture
+    factor = scale or usual
+    return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
+
+
 def _cell(image: NDArray[Any], scale: int | None) -> PillowImage:
     from PIL import Image, ImageDraw
 
@@ -183,19 +206,7 @@ def _cell(image: NDArray[Any], scale: int | None) -> PillowImage:
     elif image.dtype != np.uint8:
         image = (np.nan_to_num(image.astype(np.float64)).clip(0, 1) * 255).round().astype(np.uint8)
     picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).convert("RGBA")
-    longest = max(picture.size)
-    if scale is not None and longest * scale > MAX_ENLARGED_CELL_PX:
-        raise OutputError(
-            "scale={scale}: images would be {longest:,} pixels wide or high",
-            id="output.images-scale",
-            scale=scale,
-            longest=longest * scale,
-        )
-    if scale is None and longest > MAX_CELL_PX:
-        picture.thumbnail((MAX_CELL_PX, MAX_CELL_PX), Image.Resampling.BOX)
-    else:
-        factor = scale or math.ceil(MIN_CELL_PX / longest)
-        picture = picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
+    picture = resize(picture, math.ceil(MIN_CELL_PX / max(picture.size)), MAX_CELL_PX, scale)
     framed = Image.new("RGBA", (picture.width + 2, picture.height + 2), (0, 0, 0, 0))
     box = (0, 0, framed.width - 1, framed.height - 1)
     # A hairline: without it a white image has no edge on a white page.
