@@ -128,7 +128,7 @@ class IndexRefresh:
         return IndexUpdate(index, len(self._rows), gone, rows)
 
 
-def save_index(index: Index, path: str | os.PathLike[str], *, force: bool = True) -> None:
+def save_index(index: Index, path: str | os.PathLike[str]) -> None:
     """Write an index in one step.
 
     Raises:
@@ -143,7 +143,7 @@ def save_index(index: Index, path: str | os.PathLike[str], *, force: bool = True
     facts = {"format": 1, "model": index.model, "reading": reading}
     tensors |= {f"readout.{name}": tensor for name, tensor in parts.items()}
     tensors = {stored_names.stored_index_tensor(name): tensor for name, tensor in tensors.items()}
-    write_file(path, tensors, {KEY: json.dumps(stored_names.stored_index(facts))}, force=force)
+    write_file(path, tensors, {KEY: json.dumps(stored_names.stored_index(facts))}, force=True)
 
 
 def load_index(path: str | os.PathLike[str]) -> Index:

@@ -93,19 +93,13 @@ def draw_heat_maps(
     images: Sequence[npt.NDArray[Any]],
     maps: Sequence[npt.NDArray[np.float64]],
     names: Sequence[str],
-    *,
-    scale: int | None = None,
 ) -> bytes:
-    """Images `(H, W, C)` above the same with heat maps `(H, W)`, as a PNG; all maps share one colour scale.
-
-    Args:
-        scale: as for `draw_image_rows`.
-    """
+    """Images `(H, W, C)` above the same with heat maps `(H, W)`, as a PNG; maps share one colour scale."""
     low = min(float(heat.min()) for heat in maps)
     high = max(float(heat.max()) for heat in maps)
     warm = [overlay_heat(i, (m - low) / max(high - low, 1e-12)) for i, m in zip(images, maps, strict=True)]
     title = f"Most unusual first: {names[0]}" + (f" … {names[-1]}" if len(names) > 1 else "")
-    return draw_image_rows([(title, list(images)), ("Where", warm)], columns=10, scale=scale)
+    return draw_image_rows([(title, list(images)), ("Where", warm)], columns=10)
 
 
 def overlay_heat(image: npt.NDArray[Any], heat: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
@@ -118,10 +112,10 @@ def overlay_heat(image: npt.NDArray[Any], heat: npt.NDArray[np.float64]) -> npt.
     return np.asarray((mixed * 255).round().clip(0, 255), dtype=np.uint8)
 
 
-def colour_signed(values: ArrayLike, *, most: float | None = None) -> Pixels:
-    """`(H, W)` → `(H, W, 3)` uint8; `most` is the value with the full colour, by default the largest."""
+def colour_signed(values: ArrayLike) -> Pixels:
+    """`(H, W)` → `(H, W, 3)` uint8; the largest value has the full colour."""
     array = np.asarray(values, dtype=np.float64)
-    most = float(np.abs(array).max()) if most is None else most
+    most = float(np.abs(array).max())
     share = np.clip(array / max(most, 1e-12), -1, 1)[..., None]
     colour = np.where(share >= 0, _ABOVE, _BELOW)
     return np.asarray(np.rint(255 + np.abs(share) * (colour - 255)), dtype=np.uint8)

@@ -154,17 +154,16 @@ def find_candidates(
     own: Tensor,
     mirrored: Tensor,
     *,
-    nearest: int = MAX_CANDIDATES,
     done: Callable[[int], None] = lambda _: None,
 ) -> Candidates:
-    """Every image with its `nearest` others in both orientations.
+    """Every image with its nearest others in both orientations.
 
     Args:
         own, mirrored: `(N, d)` descriptors of the images as they are and mirrored.
         done: told how many images each block held.
     """
     count = len(own)
-    nearest = min(nearest, count - 1)
+    nearest = min(MAX_CANDIDATES, count - 1)
     if nearest < 1:
         none = torch.zeros(0, dtype=torch.int64)
         return Candidates(none, none, none.bool())
