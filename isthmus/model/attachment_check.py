@@ -14,8 +14,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from torch import Tensor
-
 from isthmus.errors import ModelFileError
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from fastapi import FastAPI, Request
@@ -32,13 +32,7 @@ from isthmus.web.request import Request as Values
 from isthmus.web.safety import Access, RequestTooLargeError, SafetyLayer
 from isthmus.web.training import TrainingDesk
 
-if TYPE_CHECKING:
-    from isthmus.web.jobs import Job
-    from isthmus.web.page import Page
-    from isthmus.web.request import Request
-
-
-Action = Callable[["Page", "Request", "Job"], dict[str, Any]]
+Action = Callable[[Page, Values, Job], dict[str, Any]]
 
 _HOMES = {
     "look": "looking:look",
@@ -63,7 +57,7 @@ _HOMES = {
 def _lazily(home: str) -> Action:
     module, _, name = home.partition(":")
 
-    def act(page: Page, request: Request, job: Job) -> dict[str, Any]:
+    def act(page: Page, request: Values, job: Job) -> dict[str, Any]:
         function: Action = getattr(import_module(f"isthmus.web.{module}"), name)
         return function(page, request, job)
 
