@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from isthmus.atomic import write_text
-from isthmus.errors import ModelFileError
+from isthmus.errors import ModelFileError, one_line
 from isthmus.images.batches import iter_batches
 from isthmus.images.conform import conform
 from isthmus.images.store import ImageSet
@@ -252,7 +252,7 @@ def read_features(path: str | os.PathLike[str]) -> ComparisonFeatures:
             "{path} is not a feature network: {reason}",
             id="model-file.not-a-feature-network",
             path=path,
-            reason=" ".join(str(error).split())[:200],
+            reason=one_line(error),
         ) from None
     digest = _hash_tensors(tensors)
     if digest != card.get("hash"):

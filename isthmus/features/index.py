@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from isthmus.errors import ModelFileError, UsageError
+from isthmus.errors import ModelFileError, UsageError, one_line
 from isthmus.features.neighbourhood import nearest
 from isthmus.features.readout import FeatureExtractor, extractor_from_state, extractor_state, iter_features
 from isthmus.images.store import ImageSet
@@ -177,9 +177,11 @@ def load_index(path: str | os.PathLike[str]) -> Index:
             raise ValueError("its vectors are not of its readout")
         return Index(vectors, hashes, names, readout, str(facts["model"]))
     except DAMAGE as error:
-        why = " ".join(str(error).split())[:200]
         raise ModelFileError(
-            "{path} is a damaged search index: {reason}", id="search.index-damaged", path=path, reason=why
+            "{path} is a damaged search index: {reason}",
+            id="search.index-damaged",
+            path=path,
+            reason=one_line(error),
         ) from error
 
 

@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from isthmus.errors import DataError, Hint, ModelFileError, UsageError, nearest
+from isthmus.errors import DataError, Hint, ModelFileError, UsageError, nearest, one_line
 from isthmus.generation.codes import check_generates, encode_images
 from isthmus.generation.flow import Flow
 from isthmus.generation.flow_training import STEPS, fit_channels, fit_flow
@@ -208,12 +208,11 @@ def read_prior(model: Autoencoder, kind: str | None = None) -> Prior:
         if not bool(codes.isfinite().all()) or not bool(noise.isfinite().all()):
             raise ValueError("it gives codes that are not finite")
     except DAMAGE as error:
-        why = " ".join(str(error).split())[:200]
         raise ModelFileError(
             "the model's {kind} prior is damaged or another model's ({reason})",
             id="prior.damaged",
             kind=chosen,
-            reason=why,
+            reason=one_line(error),
         ) from error
     return prior
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from PIL import Image, ImageSequence
 
 from isthmus.atomic import write_bytes
-from isthmus.errors import DataError, OutputError
+from isthmus.errors import DataError, OutputError, one_line
 from isthmus.images.bands import visible_bands
 from isthmus.images.conform import to_channels, to_dtype
 from isthmus.images.opening import FORMATS, MAX_PIXELS, pillow_limits
@@ -121,7 +121,7 @@ def _animated(path: Path) -> ImageSet:
             "{path}: cannot be read as an animation ({reason})",
             id="data.animation-unreadable",
             path=path,
-            reason=" ".join(str(error).split()),
+            reason=one_line(error),
         ) from None
     names = tuple(f"{path.stem}-{index:04d}.png" for index in range(len(frames)))
     return ImageSet(np.stack(frames), names, source=str(path))

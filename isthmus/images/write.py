@@ -14,7 +14,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from isthmus.atomic import write_bytes
-from isthmus.errors import OutputError
+from isthmus.errors import OutputError, one_line
 from isthmus.images.bands import MAX_CHANNELS
 from isthmus.images.conform import to_channels, to_dtype
 from isthmus.images.exif import ExifTags
@@ -175,7 +175,7 @@ def encoder_error(name: str | Path, kind: str, error: Exception) -> OutputError:
         id="output.encoder",
         name=name,
         kind=kind,
-        reason=" ".join(str(error).split()),
+        reason=one_line(error),
     )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from isthmus.atomic import atomic_write
-from isthmus.errors import CapabilityError, ModelFileError, OutputError, UsageError
+from isthmus.errors import CapabilityError, ModelFileError, OutputError, UsageError, one_line
 from isthmus.images.bands import MAX_CHANNELS
 from isthmus.input_files import NotAFileError, check_value, open_input, parse_json
 from isthmus.installation import upgrade_hint
@@ -98,12 +98,11 @@ def read_model(path: str | os.PathLike[str]) -> Autoencoder:
         with room_for(mapped.values()):
             model = Autoencoder(recipe, channels=channels, size=(height, width))
     except (UsageError, CapabilityError, *HEADER_DAMAGE) as error:
-        why = _one_line(error)
         raise ModelFileError(
             "{path} is damaged: its header does not describe a model ({reason})",
             id="model-file.no-model",
             path=path,
-            reason=why,
+            reason=one_line(error),
         ) from error
     try:
         own = widened({k: t for k, t in mapped.items() if not k.startswith(f"{ATTACHED}.")})
@@ -238,7 +237,7 @@ def _map_tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
         return safetensors.torch.load_file(os.fspath(path))
     except (safetensors.SafetensorError, OSError, MemoryError, *HEADER_DAMAGE) as error:
         raise ModelFileError(
-            "{path} is damaged: {reason}", id="model-file.damaged", path=path, reason=_one_line(error)
+            "{path} is damaged: {reason}", id="model-file.damaged", path=path, reason=one_line(error)
         ) from error
 
 
@@ -322,10 +321,6 @@ def _check_tensors(path: Any, expected: dict[str, Tensor], tensors: dict[str, Te
                 given=has,
                 expected=needs,
             )
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
 
 
 Bits = Literal[8, 16, 32]

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from isthmus.errors import Hint, ModelFileError, UsageError
+from isthmus.errors import Hint, ModelFileError, UsageError, one_line
 from isthmus.model.attachment_check import DAMAGE, check_state
 from isthmus.training.budget import Budget, Clock, Stopwatch, monotonic
 from isthmus.training.callbacks import (
@@ -267,9 +267,10 @@ class Trainer:
         try:
             self._load(saved)
         except DAMAGE as error:
-            why = " ".join(str(error).split())[:200]
             raise ModelFileError(
-                "the saved state does not fit this training: {reason}", id="training.state-other", reason=why
+                "the saved state does not fit this training: {reason}",
+                id="training.state-other",
+                reason=one_line(error),
             ) from error
 
     def _load(self, saved: Checkpoint) -> None:
