@@ -17,7 +17,7 @@ from isthmus.images.array_format import Kind
 from isthmus.images.sample_range import Range
 from isthmus.model import axes, backbones, bottlenecks, capabilities
 from isthmus.model.allocation import check_memory
-from isthmus.model.attachment import Attachment as Attachment
+from isthmus.model.attachment_check import Attachment as Attachment
 from isthmus.model.backbones.interface import Decoder, Encoder, Features, Plan
 from isthmus.model.bottlenecks.interface import Bottleneck
 from isthmus.model.code import Code

@@ -14,8 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from isthmus.metrics import pixel_metrics
-from isthmus.metrics.sharpness import blur_gaussian
-from isthmus.metrics.structure import ssim
+from isthmus.metrics.structure import blur_gaussian, ssim
 from isthmus.model.trace import Trace
 
 PSNR_CEILING = 50.0  # dB

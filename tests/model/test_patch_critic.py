@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from isthmus.model.patch_critic import (
+from isthmus.model.critics import (
     PatchCritic,
     fool_patch_critic,
     keep_patch_critic_smooth,

@@ -85,7 +85,7 @@ class OnImages(Critic):
 @dataclass(frozen=True, kw_only=True)
 class OnPatches(Critic):
     kind: ClassVar[str] = "on-patches"
-    network = "isthmus.model.patch_critic:PatchCritic"
+    network = "isthmus.model.critics:PatchCritic"
     judges = "images"
     may_export = wants_prior = True  # mixtures are of codes of one process
     weight: float = setting(0.2, "pull of looking real, as a share of the squared error's own", low=0.0)
