@@ -77,7 +77,7 @@ def fit_prior(
         raise DataError("a {kind} prior needs images to be fitted to", id="prior.no-images", kind=kind)
     codes = encode_images(model, images)
     labels = images.labels if labelled else None
-    guided = model.recipe.critic.wants_prior
+    guided = model.recipe.backbone.wants_prior
     classes = images.classes if labels is not None else ()
     prior: Mixture | Flow
     if kind == "attention":
