@@ -103,7 +103,7 @@ class ComponentDecoder(Decoder):
         fine, coarse = backbone.width
         folded = plan.channels * self.stem**2
         grid = (size[0] // self.stem, size[1] // self.stem)
-        self.network = Denoiser(2 * folded, folded, (fine, coarse), backbone.blocks, grid)
+        self.network = Denoiser(folded, folded, (fine, coarse), backbone.blocks, grid)
 
     def forward(self, z: Tensor, size: tuple[int, int] | None = None, skips: object = ()) -> Tensor:  # noqa: ARG002
         with torch.autocast(z.device.type, enabled=False):
@@ -113,7 +113,7 @@ class ComponentDecoder(Decoder):
         return painted
 
     def denoise(self, code: Latent, target: Tensor, generator: torch.Generator) -> tuple[Latent, Tensor]:
-        """The weights make the squared error that of the velocity from noise to detail on a quarter of a circle.
+        """The weights make the squared error that of the velocity from noise to detail, on a quarter circle.
 
         This is flow matching on the trigonometric path (Albergo and Vanden-Eijnden 2023).
         """
@@ -156,9 +156,9 @@ class ComponentDecoder(Decoder):
         return picture + self.spread * F.pixel_shuffle(now, self.stem)
 
     def _find_detail(self, noisy: Tensor, picture: Tensor, angle: Tensor, doubt: Tensor) -> Tensor:
-        """The detail as it seems to be. The network gives the velocity: where noise is small, so is its error."""
+        """The detail as it seems to be. The network gives the velocity: little noise, little error."""
         given = F.pixel_unshuffle((picture - self.mean.mean()) / PICTURE_SPREAD, self.stem)
-        velocity = self.network(torch.cat([noisy, given], 1), angle / (math.pi / 2), doubt).float()
+        velocity = self.network(noisy, given, angle / (math.pi / 2), doubt).float()
         found: Tensor = angle.sin().view(-1, 1, 1, 1) * noisy + angle.cos().view(-1, 1, 1, 1) * velocity
         return found
 

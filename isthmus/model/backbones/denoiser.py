@@ -1,7 +1,8 @@
-"""A network that removes noise from folded images, given what is known of them.
+"""The velocity from noise to folded images, given what is known of them.
 
 Two resolutions, residual convolutions, and attention between all positions of the coarse one (Ho et al. 2020;
-Dhariwal and Nichol 2021). It depends on how much noise there is, and begins by giving zero.
+Dhariwal and Nichol 2021). It begins by giving zero. A part of what it gives is multiplied by the noisy image:
+how much of that is noise differs from place to place, and convolutions are slow to learn a product.
 """
 
 from __future__ import annotations
@@ -21,16 +22,16 @@ GROUPS = 8
 
 
 class Denoiser(nn.Module):
-    """`(N, inputs, h, w)` and two numbers per image → `(N, outputs, h, w)`; h and w are even, of one size."""
+    """For images of `channels` at the grid `size`, whose sides are even, and `known` channels beside them."""
 
     def __init__(
-        self, inputs: int, outputs: int, width: tuple[int, int], blocks: int, size: tuple[int, int]
+        self, channels: int, known: int, width: tuple[int, int], blocks: int, size: tuple[int, int]
     ) -> None:
         super().__init__()
         fine, coarse = width
         self.time = nn.Linear(2 * FREQUENCIES + 1, CONDITION)
         self.condition = nn.Linear(CONDITION, CONDITION)
-        self.first = nn.Conv2d(inputs, fine, 3, padding=1)
+        self.first = nn.Conv2d(channels + known, fine, 3, padding=1)
         self.positions = nn.Parameter(torch.zeros(1, fine, *size))
         nn.init.normal_(self.positions, std=0.1)
         self.before = nn.ModuleList(_Block(fine) for _ in range(blocks))
@@ -40,16 +41,22 @@ class Denoiser(nn.Module):
         self.up = nn.Conv2d(coarse, 4 * fine, 1)
         self.after = nn.ModuleList(_Block(fine) for _ in range(blocks))
         self.norm = _norm(fine)
-        self.last = nn.Conv2d(fine, outputs, 3, padding=1)
+        self.last = nn.Conv2d(fine, 2 * channels, 3, padding=1)
         silence(self.last)
 
-    def forward(self, x: Tensor, time: Tensor, doubt: Tensor) -> Tensor:
-        """`time (N,)` in [0, 1] from noise to image; `doubt (N,)`: noise on what is known."""
-        frequencies = torch.exp(torch.linspace(0, math.log(64), FREQUENCIES, device=x.device))
+    def forward(self, noisy: Tensor, known: Tensor, time: Tensor, doubt: Tensor) -> Tensor:
+        """`(N, channels, h, w)` and `(N, known, h, w)` → `(N, channels, h, w)`.
+
+        Args:
+            time: `(N,)` in [0, 1] from noise to image.
+            doubt: `(N,)`: noise on what is known.
+        """
+        frequencies = torch.exp(torch.linspace(0, math.log(64), FREQUENCIES, device=noisy.device))
         angles = time[:, None] * frequencies * math.pi
-        known = torch.cat([angles.sin(), angles.cos(), doubt[:, None]], 1)
-        c = F.silu(self.condition(F.silu(self.time(known))))
-        h = self.first(x.contiguous(memory_format=torch.channels_last)) + self.positions
+        numbers = torch.cat([angles.sin(), angles.cos(), doubt[:, None]], 1)
+        c = F.silu(self.condition(F.silu(self.time(numbers))))
+        x = torch.cat([noisy, known], 1).contiguous(memory_format=torch.channels_last)
+        h = self.first(x) + self.positions
         for block in self.before:
             h = block(h, c)
         low = self.down(h)
@@ -60,8 +67,9 @@ class Denoiser(nn.Module):
         h = h + F.pixel_shuffle(self.up(low), 2)
         for block in self.after:
             h = block(h, c)
-        result: Tensor = self.last(F.silu(self.norm(h)))
-        return result
+        factor, rest = self.last(F.silu(self.norm(h))).chunk(2, 1)
+        velocity: Tensor = factor * noisy + rest
+        return velocity
 
 
 class _Block(nn.Module):
