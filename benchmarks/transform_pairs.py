@@ -49,7 +49,8 @@ WANTED_GAIN_DB = 1.0
 
 def colour_pairs(images: ImageSet) -> tuple[ImageSet, ImageSet]:
     """Luminance and colour."""
-    return isthmus.read(to_channels(images.stack(np.arange(len(images))), 1)), images
+    gray = to_channels(images.stack(np.arange(len(images))), 1)
+    return ImageSet(gray, names=images.names, source="gray"), images
 
 
 def blur_pairs(images: ImageSet) -> tuple[ImageSet, ImageSet]:
