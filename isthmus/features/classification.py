@@ -319,7 +319,7 @@ def _match_classes(train: ImageSet, test: ImageSet) -> Labels:
         unknown = [name for name in test.classes if name not in train.classes]
         if unknown:
             raise DataError(
-                "{test} has a class '{name}' that {train} has not",
+                "{test} has a class '{name}' that {train} does not have",
                 id="classify.unknown-class",
                 test=test.source,
                 name=unknown[0],
@@ -328,7 +328,7 @@ def _match_classes(train: ImageSet, test: ImageSet) -> Labels:
         truth = np.array([train.classes.index(name) for name in test.classes], dtype=np.int64)[test.labels]
     if len(truth) == 0 or int(truth.max()) >= len(train.classes):
         raise DataError(
-            "{test} has classes that {train} has not",
+            "{test} has classes that {train} does not have",
             id="classify.unknown-classes",
             test=test.source,
             train=train.source,

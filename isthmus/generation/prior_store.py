@@ -195,7 +195,7 @@ def _prior_from_attachment(model: Autoencoder, kind: str, attachment: Attachment
     except DAMAGE as error:
         why = " ".join(str(error).split())[:200]
         raise ModelFileError(
-            "the model's {kind} prior is damaged or another model's ({reason})",
+            "the model's {kind} prior is damaged or belongs to another model ({reason})",
             id="prior.damaged",
             kind=kind,
             reason=why,

@@ -141,7 +141,7 @@ def train_classifier(
         )
     if images.shape is None or min(images.shape[:2]) < 8:
         raise DataError(
-            "{source}: a classifier wants images of one size, at least 8×8",
+            "{source}: a classifier needs images of one size, at least 8×8",
             id="classify.one-size",
             source=images.source,
         )
