@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from isthmus.errors import one_line
 from isthmus.images.deep import DeepImage
 from isthmus.images.metadata import read_metadata
 from isthmus.images.modes import (
@@ -241,9 +242,8 @@ def decode_pillow(
     except UnreadablePixelsError as error:
         raise ImageFileError(name, error.message, hint=error.hint) from None
     except Exception as error:  # read only now: as in `opened`
-        text = " ".join(str(error).split()) or type(error).__name__
         raise ImageFileError(
-            name, "damaged or truncated ({reason})", id="image-file.damaged", reason=text
+            name, "damaged or truncated ({reason})", id="image-file.damaged", reason=one_line(error)
         ) from None
 
 

@@ -14,7 +14,6 @@ from isthmus.model.axes.backbone import (
     Attention,
     Conv,
     Dense,
-    Filters,
     Norm,
     Recurrent,
     Stacked,
@@ -49,7 +48,8 @@ from isthmus.model.axes.corruption import (
     SaltPepper,
     SyntheticDefects,
 )
-from isthmus.model.axes.critic import Critic, NoCritic, OnCodes, OnImages, OnPatches
+from isthmus.model.axes.critic import Critic, NoCritic, OnCodes, OnImages
+from isthmus.model.axes.filters import Filters
 from isthmus.model.axes.objective import Objective, Optimiser
 from isthmus.model.axes.point import AXES, Point, Refusal
 from isthmus.model.axes.positions import (
@@ -96,7 +96,6 @@ __all__ = [
     "Objective",
     "OnCodes",
     "OnImages",
-    "OnPatches",
     "Optimiser",
     "Output",
     "Pairs",
