@@ -222,14 +222,14 @@ def iter_probes(
             task.update(done, vectors.name)
             probe = fit_probe(vectors.sets[0], labels, classes=classes, seed=seed)
             scores = probe.scores(vectors.sets[1])
-            new, known = vectors.compact[1], vectors.compact[0]
-            votes = knn_predict(new, known, labels, classes=classes, count=neighbours)
+            new, known_vectors = vectors.compact[1], vectors.compact[0]
+            votes = knn_predict(new, known_vectors, labels, classes=classes, count=neighbours)
             few_linear = few_spread = None
             if few >= 1:
                 few_linear, few_spread = _measure_few_labels(
                     vectors, labels, truth, classes, few, draws, seed
                 )
-            linear, knn = (float((found == truth).mean()) for found in (scores.argmax(1), votes))
+            linear, knn = (float((predicted == truth).mean()) for predicted in (scores.argmax(1), votes))
             yield ProbeScores(vectors.name, vectors.numbers, linear, knn, few_linear, few_spread), scores
 
 
