@@ -182,8 +182,8 @@ def _usage(error: click.ClickException, words: Sequence[str]) -> tuple[str, str 
             hint = command_line(replace_option(words, error.option_name, _SETTINGS[error.option_name]))
         return f"no such option '{error.option_name}'", hint
     if isinstance(error, click.NoSuchOption) and context is not None:
-        known = [name for parameter in context.command.get_params(context) for name in parameter.opts]
-        close = get_close_matches(error.option_name, known, n=1, cutoff=0.5)
+        options = [name for parameter in context.command.get_params(context) for name in parameter.opts]
+        close = get_close_matches(error.option_name, options, n=1, cutoff=0.5)
         return f"no such option '{error.option_name}'" + (
             f"; did you mean '{close[0]}'?" if close else ""
         ), hint

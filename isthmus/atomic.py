@@ -184,7 +184,7 @@ def _remove_stale(target: Path) -> None:
 @functools.lru_cache(maxsize=256)
 def _stale(folder: Path) -> dict[str, list[Path]]:
     # Listed once per process and folder: a job that writes N files must not list N² names.
-    found: dict[str, list[Path]] = {}
+    folders: dict[str, list[Path]] = {}
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             match = re.fullmatch(r"(\.isthmus-[0-9a-f]{8})-[a-z0-9_]{8}\.part", entry.name)
@@ -192,5 +192,5 @@ def _stale(folder: Path) -> dict[str, list[Path]]:
             if match is None or not entry.is_file(follow_symlinks=False):
                 continue
             if time.time() - entry.stat(follow_symlinks=False).st_mtime > STALE_SECONDS:
-                found.setdefault(match[1], []).append(Path(entry.path))
-    return found
+                folders.setdefault(match[1], []).append(Path(entry.path))
+    return folders

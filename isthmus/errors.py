@@ -110,7 +110,7 @@ def is_placeholder(value: object) -> bool:
 
 
 def _python_value(value: object) -> str:
-    if isinstance(value, tuple) and not any(isinstance(one, str) for one in value):
+    if isinstance(value, tuple) and not any(isinstance(item, str) for item in value):
         return f"({', '.join(map(_python_value, value))})"
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(_python_value, value))}]"

@@ -145,11 +145,11 @@ def _unquoted(line: str) -> str:
     stripped = line.strip()
     if len(stripped) >= 2 and stripped.startswith('"') and stripped.endswith('"'):
         try:
-            found = json.loads(stripped)
+            value = json.loads(stripped)
         except (ValueError, RecursionError):
             return line
-        if isinstance(found, str):
-            return found
+        if isinstance(value, str):
+            return value
     return line
 
 

@@ -337,5 +337,5 @@ class ImageAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
 
 
 def _floats(pixels: Array) -> Array:
-    whole = float(np.iinfo(pixels.dtype).max) if np.issubdtype(pixels.dtype, np.integer) else 1.0
-    return np.asarray(pixels / whole, dtype=np.float32)
+    white = float(np.iinfo(pixels.dtype).max) if np.issubdtype(pixels.dtype, np.integer) else 1.0
+    return np.asarray(pixels / white, dtype=np.float32)

@@ -127,7 +127,7 @@ def expand_inputs(
         DataError: nothing is given, or something else than a path; and what the functions raise.
     """
     if isinstance(inputs, (list, tuple, Iterator)):
-        given = [(one, str(place)) for place, one in enumerate(inputs)]
+        given = [(entry, str(place)) for place, entry in enumerate(inputs)]
     else:
         given = [(inputs, "")]
     if not given:
@@ -136,14 +136,14 @@ def expand_inputs(
     skipped: list[SkippedInput] = []
     images: dict[int, Any] = {}
     notes: list[str] = []
-    for one, place_in_list in given:
-        if not isinstance(one, (str, os.PathLike)):
+    for entry, place_in_list in given:
+        if not isinstance(entry, (str, os.PathLike)):
             if list_object is None:
                 raise DataError(
-                    "a path is expected here, not a {type}", id="data.no-path", type=type(one).__name__
+                    "a path is expected here, not a {type}", id="data.no-path", type=type(entry).__name__
                 )
-            part = list_object(one, place_in_list)
-        elif is_folder(path := Path(one)):
+            part = list_object(entry, place_in_list)
+        elif is_folder(path := Path(entry)):
             part = list_folder(path)
         else:
             part = list_set(os.fspath(path)) or InputFiles(((path, path.name),))
@@ -192,14 +192,14 @@ def plan_outputs(
         return [FileJob(0, *files[0], target)]
     is_name_of_file = len(files) == 1 or target.suffix.lower() in FILE_SUFFIXES
     if target.is_file() or (target.suffix and is_name_of_file and not means_folder):
-        known = ", ".join(sorted(suffixes))
+        names = ", ".join(sorted(suffixes))
         raise OutputError(
             "cannot write {out}: a file's name must end with {one_of}{suffixes}",
             id="output.file-suffix",
             hint=Hint(f"for a folder write {out}/"),
             out=out,
             one_of="one of " * (len(suffixes) > 1),
-            suffixes=known,
+            suffixes=names,
         )
     check_folder(out)
     places = safe_outputs(target, [name for _, name in files], suffix=suffix)

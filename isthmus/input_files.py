@@ -156,15 +156,15 @@ def check_value(value: Any, *, finite: bool = True) -> None:
         if depth > MAX_DEPTH:
             raise ValueError(f"more than {MAX_DEPTH} levels deep")
         inner: list[Any] = []
-        for one in level:
-            if isinstance(one, dict):
-                inner += one.values()
-            elif isinstance(one, list):
-                inner += one
-            elif isinstance(one, float):
-                if finite and not math.isfinite(one):
+        for entry in level:
+            if isinstance(entry, dict):
+                inner += entry.values()
+            elif isinstance(entry, list):
+                inner += entry
+            elif isinstance(entry, float):
+                if finite and not math.isfinite(entry):
                     raise ValueError("a number that is not finite")
-            elif isinstance(one, int) and one.bit_length() > MAX_DIGITS * 10 // 3:
+            elif isinstance(entry, int) and entry.bit_length() > MAX_DIGITS * 10 // 3:
                 raise ValueError(f"a number of more than {MAX_DIGITS} digits")
         level = inner
 

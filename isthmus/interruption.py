@@ -79,11 +79,11 @@ class Interruption:
 
     def collect(self, items: Iterable[Item]) -> list[Item]:
         """The items that come until Ctrl-C."""
-        found: list[Item] = []
+        done: list[Item] = []
         with self:
             for item in items:
-                found.append(item)  # noqa: PERF402 - a list of all would have none after an interruption
-        return found
+                done.append(item)  # noqa: PERF402 - a list of all would have none after an interruption
+        return done
 
     def check(self, done: int, total: int, unit: str, units: str | None = None, *, then: str = "") -> None:
         """After the work: log how much of it is done, if it was interrupted.

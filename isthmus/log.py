@@ -74,13 +74,13 @@ def log_note(template: str, /, *, id: str = "note", log_level: int = logging.INF
 def log_skipped(skipped: Sequence[SkippedInput]) -> None:
     """Log the inputs that a use left out, each once."""
     logged = _skipped.get()
-    for one in skipped:
-        entry = SkippedInput(one.name, one.reason)
+    for left_out in skipped:
+        entry = SkippedInput(left_out.name, left_out.reason)
         if logged is not None:
             if entry in logged:
                 continue
             logged[entry] = None
-        LOGGER.warning("skipped %s: %s", one.name, one.reason, extra={"isthmus_skipped": True})
+        LOGGER.warning("skipped %s: %s", left_out.name, left_out.reason, extra={"isthmus_skipped": True})
 
 
 @contextmanager

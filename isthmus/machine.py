@@ -41,8 +41,8 @@ def cpu_quota(process: Path = Path("/proc/self")) -> float | None:
     Args:
         process: folder of the process with its files `cgroup` and `mountinfo`.
     """
-    found = [quota for folder in _group_folders(process) if (quota := _quota(folder)) is not None]
-    return min(found, default=None)
+    quotas = [quota for folder in _group_folders(process) if (quota := _quota(folder)) is not None]
+    return min(quotas, default=None)
 
 
 def _group_folders(process: Path) -> Iterator[Path]:
@@ -190,5 +190,5 @@ def multiplies_bfloat16(device: torch.device) -> bool:
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type != "cpu" or not torch.backends.mkldnn.enabled:
         return False
-    known = torch.cpu.get_capabilities()
-    return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

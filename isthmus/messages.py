@@ -92,15 +92,15 @@ def to_field(value: object) -> Any:
 
 def describe_messages(texts: Iterable[str]) -> dict[str, dict[str, Any]]:
     """What a file stores beside texts so that `restore_message` finds their ids and fields again."""
-    return {str(one): {"id": one.id, "fields": one.fields} for one in texts if isinstance(one, Message)}
+    return {str(text): {"id": text.id, "fields": text.fields} for text in texts if isinstance(text, Message)}
 
 
 def restore_message(text: str, described: object) -> str:
     """The message that `describe_messages` described; `text` itself where nothing (sound) is known of it."""
-    known = described.get(text) if isinstance(described, Mapping) else None
-    if not isinstance(known, Mapping):
+    description = described.get(text) if isinstance(described, Mapping) else None
+    if not isinstance(description, Mapping):
         return text
-    id, fields = known.get("id"), known.get("fields")
+    id, fields = description.get("id"), description.get("fields")
     if not isinstance(id, str) or not isinstance(fields, Mapping):
         return text
     message = Message(text, id=id)

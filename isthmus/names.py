@@ -81,20 +81,20 @@ def safe_paths(names: Sequence[str], *, suffix: str | Sequence[str] | None = Non
     Returns:
         One path per name, in their order. None is a folder of another.
     """
-    whole = [safe_path(name) for name in names]
+    paths = [safe_path(name) for name in names]
     if suffix is None:
-        return _apart(whole, [False] * len(whole))
-    suffixes = [suffix] * len(whole) if isinstance(suffix, str) else list(suffix)
-    short = [_with_suffix(path, one) for path, one in zip(whole, suffixes, strict=True)]
+        return _apart(paths, [False] * len(paths))
+    suffixes = [suffix] * len(paths) if isinstance(suffix, str) else list(suffix)
+    short = [_with_suffix(path, ending) for path, ending in zip(paths, suffixes, strict=True)]
     count: dict[str, int] = {}
     for path in short:
         count[_key(path)] = count.get(_key(path), 0) + 1
     meets = [count[_key(path)] > 1 for path in short]
-    wanted = [
-        _appended(path, one) if meet else brief
-        for path, brief, meet, one in zip(whole, short, meets, suffixes, strict=True)
+    outputs = [
+        _appended(path, ending) if meet else brief
+        for path, brief, meet, ending in zip(paths, short, meets, suffixes, strict=True)
     ]
-    return _apart(wanted, meets)
+    return _apart(outputs, meets)
 
 
 def below(folder: str | os.PathLike[str], relative: str) -> Path:
@@ -134,18 +134,18 @@ def _all_below(folder: str | os.PathLike[str], paths: Sequence[str]) -> list[Pat
     places = []
     for path in paths:
         place = native_path(top.joinpath(*path.split("/")))
-        for one in (place.parent, *([place] if place.is_symlink() else [])):
-            if one in checked:
+        for step in (place.parent, *([place] if place.is_symlink() else [])):
+            if step in checked:
                 continue
-            real = _resolved(one)
-            if not real.is_relative_to(real_top) or ".." in one.relative_to(top).parts:
+            real = _resolved(step)
+            if not real.is_relative_to(real_top) or ".." in step.relative_to(top).parts:
                 raise OutputError(
                     "cannot write {place}: it leads outside of {top}",
                     id="output.outside",
                     place=place,
                     top=top,
                 )
-            checked.add(one)
+            checked.add(step)
         places.append(place)
     return places
 
@@ -186,11 +186,11 @@ def _appended(path: str, ending: str) -> str:
     return folder + slash + _shortened(name + ending, path)
 
 
-def _shortened(name: str, whole: str) -> str:
+def _shortened(name: str, original: str) -> str:
     if len(name.encode()) <= MAX_COMPONENT_BYTES:
         return name
     match = _SUFFIX.search(name)
-    ending = f"~{_hash(whole)}{match[0] if match else ''}"
+    ending = f"~{_hash(original)}{match[0] if match else ''}"
     start = name.encode()[: SHORTENED_BYTES - len(ending.encode())]
     return start.decode("utf-8", "ignore").rstrip(" .") + ending
 

@@ -166,8 +166,8 @@ def native_path(path: Name) -> Path:
 
 def shorten_name(stem: str, suffix: str) -> str:
     """`stem` + `suffix`; if that is too long for a file's name, the stem is cut and marked with its hash."""
-    whole = (stem + suffix).encode("utf-8", "surrogateescape")
-    if len(whole) <= MAX_NAME_BYTES:
+    full_name = (stem + suffix).encode("utf-8", "surrogateescape")
+    if len(full_name) <= MAX_NAME_BYTES:
         return stem + suffix
     encoded = stem.encode("utf-8", "surrogateescape")
     mark = "~" + hashlib.blake2b(encoded, digest_size=4).hexdigest()

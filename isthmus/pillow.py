@@ -55,14 +55,14 @@ class CompressedImageFile(ImageFile.ImageFile):
         data = self.fp.read()
         try:
             # Pillow's own limit guards what it opens, so only the format's is asked for here.
-            found = container.read_container(data)
+            content = container.read_container(data)
         except CompressedFileError as error:
             raise SyntaxError(error.message) from None  # what Pillow expects of a plug-in
-        self._size = found.header.size[::-1]
-        self._mode = _MODES[found.header.channels, found.header.alpha]
+        self._size = content.header.size[::-1]
+        self._mode = _MODES[content.header.channels, content.header.alpha]
         for key, tag in (("icc_profile", container.ICC), ("exif", container.EXIF)):
-            if (tag, 0) in found.chunks:
-                self.info[key] = bytes(found.chunks[tag, 0])
+            if (tag, 0) in content.chunks:
+                self.info[key] = bytes(content.chunks[tag, 0])
         self.tile = []
         self._data = data
 

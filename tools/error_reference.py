@@ -1,12 +1,11 @@
 """The page of all errors and notes, written from the calls that make them:
 
-python tools/error_reference.py > docs/reference/errors.md
+python tools/error_reference.py
 """
 
 from __future__ import annotations
 
 import ast
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -16,7 +15,7 @@ from string import Formatter
 _PREFACE = """\
 # Errors and notes
 
-Written by `python tools/error_reference.py > docs/reference/errors.md`; do not edit by hand.
+Written by `python tools/error_reference.py`; do not edit by hand.
 
 Every error has a stable `id` and `fields`, the values in its text, so that a page can show it in another
 language. `error.to_dict()` gives `class`, `id`, `text`, `fields` and `hint`. Notes and the reasons of skipped
@@ -158,4 +157,4 @@ def _literal(node: ast.expr | None, constants: Mapping[str, ast.expr]) -> str | 
 
 
 if __name__ == "__main__":
-    sys.stdout.buffer.write(reference().encode())
+    (Path(__file__).parents[1] / "docs" / "reference" / "errors.md").write_text(reference(), "utf-8")

@@ -266,7 +266,8 @@ def _note_differences(differences: dict[str, int], count: int) -> None:
     if not far:
         return
     log_note(
-        "{images} of {count} differ from the normal ones in {what} so much that their verdict means little",
+        "{images} of {count} differ from the normal ones in {what} so much that their verdicts are not "
+        "reliable",
         id="anomalies.other-pictures",
         log_level=logging.WARNING,
         images=format_count(max(far.values()), "picture"),

@@ -161,7 +161,7 @@ def augment(
     made = augmented.images
     if len(made) < augmented.requested and not stop.happened:
         log_note(
-            "only {made} of {wanted} images: what else was made was dropped",
+            "only {made} of {wanted} images were made: all others were dropped",
             id="augment.dropped",
             made=len(made),
             wanted=augmented.requested,

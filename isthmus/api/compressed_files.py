@@ -41,8 +41,9 @@ class CompressedFile:
         bytes: size of the compressed file.
         bpp: its bits per pixel.
         quality: 1 to 100.
-        psnr: fidelity in dB, where the file was decoded again (`verify`, `compare`); else null.
-        ssim: structural similarity, likewise.
+        psnr: fidelity in dB, where the file was decoded again (`verify`, `compare`, a target `psnr`); else
+            null.
+        ssim: structural similarity, where the file was decoded again for `verify` or `compare`; else null.
         missed: why the file is not what `bpp` or `psnr` asked for; null where it is.
     """
 
@@ -242,7 +243,7 @@ def compress_files(
             bytes=len(made.data),
             bpp=8 * len(made.data) / pixels,
             quality=made.quality / 100,
-            psnr=None if fidelity is None else fidelity.psnr,
+            psnr=made.psnr if fidelity is None else fidelity.psnr,
             ssim=None if fidelity is None else fidelity.ssim,
             missed=made.missed,
         )

@@ -106,7 +106,7 @@ def decompress_files(
         inputs: .isth files and folders of them.
         out: an image file for one input, else a folder.
         model: the model they were compressed with; by default `photo-codec`.
-        format: format of images in a folder, by default png; a single file's name says its own.
+        format: format of images in a folder, by default png; of a single file the suffix decides.
         jpeg_quality: of JPEG files, 1 to 100; by default 95.
         preview_only: write the small pictures that `compress_files` put into the files (`preview`), without a
             model; files without one are skipped.
@@ -142,11 +142,12 @@ def decompress_files(
     from isthmus.images.write import WRITABLE, holds_alpha, save_image
 
     check_choice("format", format, get_args(FormatKind))
-    if format is not None and Path(out).suffix.lower() in WRITABLE and not is_folder(out):
+    own_suffix = "" if is_folder(out) else Path(out).suffix.lower()
+    if format is not None and own_suffix in WRITABLE and _name_format(own_suffix[1:]) != _name_format(format):
         refuse_unused("format", f"on {os.fspath(out)}, whose suffix says the format")
     check_count("limit", limit)
     suffix = ".jpg" if format == "jpeg" else f".{format or DEFAULT_FORMAT}"
-    _check_jpeg_quality(jpeg_quality, Path(out).suffix.lower() if not is_folder(out) else "", suffix)
+    _check_jpeg_quality(jpeg_quality, own_suffix, suffix)
     if preview_only:
         _refuse_beside_previews(model=model, region=region, keep_going=keep_going or None)
     files = expand_inputs(inputs, list_compressed).evenly(limit)
@@ -185,6 +186,10 @@ def decompress_files(
     )
     name = None if codec is None else describe_model(model or SHIPPED_CODEC, codec.model)
     return DecompressedFiles(model=name, files=done.values, **done.facts(out))
+
+
+def _name_format(suffix: str) -> str:
+    return {"jpg": "jpeg", "tif": "tiff"}.get(suffix, suffix)
 
 
 def _check_jpeg_quality(quality: int | None, out_suffix: str, suffix: str) -> None:

@@ -216,7 +216,7 @@ def _add_features(report: Report, model: Autoencoder, test: ImageSet) -> dict[st
     from isthmus.images.reading import read
     from isthmus.images.subsets import sample_evenly
 
-    log_note("finding alike and unusual images", id="demo.comparing")
+    log_note("finding similar and unusual images", id="demo.comparing")
     train_images = sample_evenly(read_images_for(model, DATA), MAX_FEATURE_IMAGES)
     images = sample_evenly(test, MAX_FEATURE_IMAGES)
     extractor = read_extractor(model) or fit_extractor(model, train_images)

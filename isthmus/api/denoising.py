@@ -88,7 +88,7 @@ def denoise(
         ensemble: average over the image's eight orientations (Lim et al. 2017): 0.1 to 0.2 dB better, in
             eight times the time.
         strength: share of the effect, from 0 (the image as it is) to 1.
-        jpeg: auto: `photo-dejpeg` for images from JPEG files of quality 85 or less, by their quantisation
+        jpeg: auto: `photo-dejpeg` for images from JPEG files of quality 90 or less, by their quantisation
             tables, whose noise beyond the quantisation is below 3 of 255; on: for any image, also an array;
             off: never.
         range: the samples (low, high) that stand for black and white, where floats are not in [0, 1] or
@@ -173,7 +173,7 @@ def denoise_files(
             each image decides, see `denoise`.
         ensemble: better, in eight times the time: the mean over eight orientations.
         strength: share of the effect, from 0 (the image as it is) to 1.
-        jpeg: auto: `photo-dejpeg` for JPEG files of quality 85 or less whose noise beyond the quantisation is
+        jpeg: auto: `photo-dejpeg` for JPEG files of quality 90 or less whose noise beyond the quantisation is
             below 3 of 255; on: for all files; off: never.
         range: the samples (low, high) that stand for black and white, where floats are not in [0, 1] or
             integers do not use their 8 or 16 bits.

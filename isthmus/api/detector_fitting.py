@@ -64,7 +64,7 @@ def prepare_scorer(
             part = stored.parts[0]
             if bool(part.tiles) != tiles:
                 log_note(
-                    "the stored threshold is for {stored}: with the other kind of pieces it means little; "
+                    "the stored threshold is for {stored} and does not hold for the other kind of pieces; "
                     "give normal images",
                     id="anomalies.stored-for-other-pieces",
                     log_level=logging.WARNING,

@@ -266,7 +266,8 @@ def _note_overlap(images: ImageSet, train: ImageSet, *, same_source: bool) -> No
     known = int(np.isin(images.hashes(), train.hashes()).sum())
     if known > 0:
         log_note(
-            "{known:,} of the {images:,} images are among the training images: this is no test on those",
+            "{known:,} of the {images:,} images are among the training images: results on those do not test "
+            "the model",
             id="evaluation.training-images",
             known=known,
             images=len(images),
@@ -274,7 +275,7 @@ def _note_overlap(images: ImageSet, train: ImageSet, *, same_source: bool) -> No
     elif same_source:
         # Training resizes: then its images have other pixels than those it began with.
         log_note(
-            "the model was trained on {source} too: this is no test of what it makes of new images",
+            "the model was trained on {source} too: these results do not show how it treats new images",
             id="evaluation.training-source",
             source=train.source,
         )

@@ -385,7 +385,7 @@ def _check_is_one_sequence(given: ImageSet, frames: DataLike) -> None:
     if isinstance(frames, (str, os.PathLike)) and Path(frames).is_dir():
         hint = Hint(f"give one of them, such as {Path(frames, given.classes[0])}")
     raise UsageError(
-        "{source} holds {sequences} sequences, and one at a time is worked on",
+        "{source} holds {sequences} sequences: give one of them",
         id="frames.several-sequences",
         hint=hint,
         source=given.source,

@@ -266,7 +266,7 @@ def _choose_mask(
 
     if sum((mask is not None, colour is not None, mask_alpha, find is not None)) != 1:
         raise UsageError(
-            "say in one way what is missing: mask, mask_colour, mask_alpha or find",
+            "give exactly one of these to mark what is missing: mask, mask_colour, mask_alpha or find",
             id="inpaint.mask-ways",
             hint=Hint.add(find="dead-pixels"),
         )

@@ -186,7 +186,7 @@ def generate(
     if copied is not None and copied > MAX_USUAL_SHARE:
         log_note(
             "{share:.0%} of what this prior draws lies nearly on a training image (by chance 5 %): compare "
-            "new images with these before they are given away",
+            "new images with the training images before you share them",
             id="generation.memorised",
             share=copied,
         )

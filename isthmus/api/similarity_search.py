@@ -225,7 +225,9 @@ def search(
     earlier = None if path is None else load_usable(path)
     if path is not None and earlier is None and path_exists(path):
         log_note(
-            "the index {path} is damaged and is made anew", id="search.index-made-again", path=os.fspath(path)
+            "the index {path} is damaged and is made again",
+            id="search.index-made-again",
+            path=os.fspath(path),
         )
     extractor = _choose_extractor(network, images, layer, earlier)
     current = path is None or is_current(earlier, network, extractor, images)

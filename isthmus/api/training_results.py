@@ -111,7 +111,7 @@ def describe_training(model: ModelLike) -> TrainingResult:
     network = load_model(model)
     summary = network.summary
     if "steps" not in summary or "images" not in (summary.get("data") or {}):
-        raise UsageError("nothing is known about the training of this model", id="model.no-training")
+        raise UsageError("this model's file has no record of its training", id="model.no-training")
     from isthmus.training.diagnosis.finding import recorded
 
     data, settled = summary["data"], summary["settled"]

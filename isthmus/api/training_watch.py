@@ -26,7 +26,9 @@ class TrainingWatcher:
 
     def on_ready(self, trainer: Trainer) -> None:
         if self._resumed:
-            log_note("going on with the recipe and length of the unfinished training", id="training.resumed")
+            log_note(
+                "continuing with the recipe and length of the unfinished training", id="training.resumed"
+            )
         log_choices(trainer)
 
     def on_step(self, step: Step) -> None:

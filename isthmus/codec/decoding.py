@@ -187,7 +187,7 @@ def check_model(header: container.ContainerHeader, codec: Codec) -> None:
         )
     if header.channels > codec.model.channels:
         raise CompressedFileError(
-            "damaged: a colour picture, and its model knows gray ones",
+            "damaged: a colour picture, but its model codes gray ones",
             id="compressed-file.colour-for-gray-model",
         )
 

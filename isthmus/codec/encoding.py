@@ -40,11 +40,13 @@ class EncodedFile:
         data: its bytes.
         quality: in hundredths, that it was made with.
         missed: why it is not what was asked for; None where it is.
+        psnr: in dB, where it was measured to reach a target; else None.
     """
 
     data: bytes
     quality: int
     missed: Message | None = None
+    psnr: float | None = None
 
 
 def encode_picture_at(

@@ -75,12 +75,19 @@ def encode_picture(
             ),
         )
     assert psnr is not None
-    made = _encode_reaching(make, lambda file: measure_psnr(file.data, image, codec), psnr)
-    # Only the highest quality can be a miss.
-    if made.quality < QUALITIES[1] or (reached := measure_psnr(made.data, image, codec)) >= psnr:
-        return made
+    measured: dict[int, float] = {}
+
+    def measure_fidelity(file: EncodedFile) -> float:
+        measured[file.quality] = measure_psnr(file.data, image, codec)
+        return measured[file.quality]
+
+    made = _encode_reaching(make, measure_fidelity, psnr)
+    reached = measured[made.quality]
+    if reached >= psnr:
+        return replace(made, psnr=reached)
     return replace(
         made,
+        psnr=reached,
         missed=Message(
             "{asked:g} dB cannot be reached: its best file has {reached:.2f} dB",
             id="codec.fidelity-missed",

@@ -54,11 +54,12 @@ def check_codec(model: Autoencoder) -> None:
         )
     elif recipe.positions.knows_position:
         why = Message(
-            "it knows positions, and so cannot code an image piece by piece", id="codec.knows-positions"
+            "its network has information about position, so it cannot code an image tile by tile",
+            id="codec.knows-positions",
         )
     elif not recipe.corruption.is_identity:
         why = Message(
-            "it was trained on corrupted images, which it would take an intact one for",
+            "it was trained to restore corrupted images, so it would change an intact one",
             id="codec.trained-on-corrupted",
         )
     if why is not None:

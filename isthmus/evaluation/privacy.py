@@ -62,7 +62,7 @@ def measure_membership(members: Numbers, others: Numbers) -> Membership:
     n, m = len(members), len(others)
     if min(n, m) < 10:
         raise DataError(
-            "{images} and {others} are too few to tell membership",
+            "{images} and {others} are too few to measure membership",
             id="evaluation.privacy-too-few",
             images=format_count(n, "training image"),
             others=format_count(m, "other"),

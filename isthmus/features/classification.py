@@ -222,14 +222,14 @@ def iter_probes(
             task.update(done, vectors.name)
             probe = fit_probe(vectors.sets[0], labels, classes=classes, seed=seed)
             scores = probe.scores(vectors.sets[1])
-            new, known = vectors.compact[1], vectors.compact[0]
-            votes = knn_predict(new, known, labels, classes=classes, count=neighbours)
+            new, known_vectors = vectors.compact[1], vectors.compact[0]
+            votes = knn_predict(new, known_vectors, labels, classes=classes, count=neighbours)
             few_linear = few_spread = None
             if few >= 1:
                 few_linear, few_spread = _measure_few_labels(
                     vectors, labels, truth, classes, few, draws, seed
                 )
-            linear, knn = (float((found == truth).mean()) for found in (scores.argmax(1), votes))
+            linear, knn = (float((predicted == truth).mean()) for predicted in (scores.argmax(1), votes))
             yield ProbeScores(vectors.name, vectors.numbers, linear, knn, few_linear, few_spread), scores
 
 
@@ -300,7 +300,7 @@ def _match_classes(train: ImageSet, test: ImageSet) -> Labels:
         unknown = [name for name in test.classes if name not in train.classes]
         if unknown:
             raise DataError(
-                "{test} has a class '{name}' that {train} has not",
+                "{test} has a class '{name}' that {train} does not have",
                 id="classify.unknown-class",
                 test=test.source,
                 name=unknown[0],
@@ -309,7 +309,7 @@ def _match_classes(train: ImageSet, test: ImageSet) -> Labels:
         truth = np.array([train.classes.index(name) for name in test.classes], dtype=np.int64)[test.labels]
     if len(truth) == 0 or int(truth.max()) >= len(train.classes):
         raise DataError(
-            "{test} has classes that {train} has not",
+            "{test} has classes that {train} does not have",
             id="classify.unknown-classes",
             test=test.source,
             train=train.source,

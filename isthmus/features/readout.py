@@ -97,7 +97,7 @@ class FeatureExtractor:
         """`(n, D)` pooled numbers → mean 0 and variance 1 on the images it was fitted to."""
         if pooled.shape[1] != len(self.mean):
             raise ModelFileError(
-                "the readout is for {expected} numbers an image, and the model gives {given}",
+                "the feature extractor is for {expected} numbers an image, and the model gives {given}",
                 id="features.readout-width",
                 expected=len(self.mean),
                 given=pooled.shape[1],
@@ -248,7 +248,7 @@ def read_extractor(model: Autoencoder) -> FeatureExtractor | None:
         check_layer(model, readout.reading.layer)
     except (UsageError, *DAMAGE) as error:
         raise ModelFileError(
-            "this model's readout is damaged: {reason}", id="features.readout-damaged", reason=error
+            "this model's feature extractor is damaged: {reason}", id="features.readout-damaged", reason=error
         ) from error
     return readout
 

@@ -183,7 +183,7 @@ class Augmentation:
         self.requested = sum(self._per_class.values())
         if self.requested == 0:
             raise DataError(
-                "{source}: the classes are of one size already: nothing is to be filled up",
+                "{source}: all classes have the same number of images already",
                 id="augment.balanced-already",
                 source=images.source,
             )
@@ -237,7 +237,7 @@ class Augmentation:
         """
         if not self._made:
             raise DataError(
-                "every image that was made was dropped: the model does not know images like these",
+                "every image that was made was dropped: the model was not trained on images like these",
                 id="augment.all-dropped",
             )
         pixels = to_pixels(torch.stack([image for _, _, image in self._made]))

@@ -107,7 +107,7 @@ def class_index(prior: Prior, name: str) -> int:
     """
     if not prior.classes:
         raise UsageError(
-            "this model's {prior} prior knows no classes: it was fitted without labels",
+            "this model's {prior} prior has no classes: it was fitted without labels",
             id="prior.no-classes",
             hint=Hint.call("fit_prior", "MODEL", "LABELLED-DATA"),
             prior=prior.kind,

@@ -209,7 +209,7 @@ def read_prior(model: Autoencoder, kind: str | None = None) -> Prior:
             raise ValueError("it gives codes that are not finite")
     except DAMAGE as error:
         raise ModelFileError(
-            "the model's {kind} prior is damaged or another model's ({reason})",
+            "the model's {kind} prior is damaged or belongs to another model ({reason})",
             id="prior.damaged",
             kind=chosen,
             reason=one_line(error),

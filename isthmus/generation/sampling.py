@@ -159,7 +159,7 @@ def _check_shape(model: Autoencoder, prior: Prior, shape: tuple[int, ...]) -> No
         return
     if tuple(own) != shape:
         raise UsageError(
-            "this {prior} prior draws codes {given}, and images of that size have {expected}",
+            "this {prior} prior draws codes of shape {given}, but images of that size need {expected}",
             id="prior.other-size",
             hint=Hint.call("fit_prior", "MODEL", "TRAINING-DATA", kind="flow")
             if model.recipe.geometry.is_grid

@@ -189,17 +189,17 @@ def receive(
     if isinstance(images, Tensor):
         return _receive_tensor(images, value_range, bounds)
     if _is_set(images):
-        found = read_samples(images, range=value_range, bounds=bounds)
-        report_reading(found)
-        if many is False and len(found) != 1:
+        samples = read_samples(images, range=value_range, bounds=bounds)
+        report_reading(samples)
+        if many is False and len(samples) != 1:
             raise DataError(
                 "{source}: one image is needed here, and this holds {images:,}",
                 id="data.one-image-needed",
-                source=found.source,
-                images=len(found),
+                source=samples.source,
+                images=len(samples),
             )
-        named = isinstance(images, (str, os.PathLike)) and len(found) == 1
-        pixels = found.image(0) if named else found.stack(np.arange(len(found)))
+        named = isinstance(images, (str, os.PathLike)) and len(samples) == 1
+        pixels = samples.image(0) if named else samples.stack(np.arange(len(samples)))
         return pixels, Kind(pixels.dtype, "HWC" if named else "NHWC", None, value_range)
     array, picture = open_image(images, alpha=alpha, raw=value_range is not None, bands=bands)
     layout: Layout = "HWC" if holds_file(images) else _layout(array, many, channels)
@@ -257,11 +257,11 @@ def holds_file(value: Any) -> bool:
 def _is_set(value: Any) -> bool:
     """Whether `read` is to be asked, for more than the pixels of one file."""
     if isinstance(value, (list, tuple)):
-        shapes = {one.shape for one in value if isinstance(one, np.ndarray)}
+        shapes = {item.shape for item in value if isinstance(item, np.ndarray)}
         return (
             len(shapes) > 1
             or any(len(shape) == 4 for shape in shapes)
-            or any(holds_file(one) or isinstance(one, (ImageSet, Tensor)) for one in value)
+            or any(holds_file(item) or isinstance(item, (ImageSet, Tensor)) for item in value)
         )
     return isinstance(value, ImageSet) or (isinstance(value, (str, os.PathLike)) and names_set(value))
 
@@ -304,8 +304,8 @@ def _receive_tensor(images: Tensor, value_range: Range | None, bounds: Range) ->
     elif dtype.is_floating_point and dtype not in _TORCH_KINDS:
         plain = images.float()
     if value_range is not None or dtype not in (torch.uint8, torch.uint16):
-        seen = plain.detach() if plain.is_floating_point() else plain.double()
-        low, high = (float(end) for end in torch.aminmax(seen))
+        values = plain.detach() if plain.is_floating_point() else plain.double()
+        low, high = (float(end) for end in torch.aminmax(values))
         try:
             clips = check_span(low, high, str(dtype).removeprefix("torch."), value_range, bounds=bounds)
         except UnreadablePixelsError as error:
@@ -321,8 +321,8 @@ def _receive_tensor(images: Tensor, value_range: Range | None, bounds: Range) ->
 
 def _layout(array: npt.NDArray[Any], many: bool | None, channels: int | None) -> Layout:
     if array.ndim == 3:
-        one = array.shape[2] in (1, 3, 4, channels) if many is None else not many
-        return "HWC" if one else "NHW"
+        is_single = array.shape[2] in (1, 3, 4, channels) if many is None else not many
+        return "HWC" if is_single else "NHW"
     if array.ndim == 2 and many is not True:
         return "HW"
     if array.ndim == 4 and many is not False:

@@ -198,7 +198,7 @@ def read_npz(
             reason=one_line(error),
         ) from None
     numbers, names, notes = _name_labels(labels, classes, str(path))
-    found = from_array(
+    image_set = from_array(
         images,
         numbers,
         value_range=value_range,
@@ -208,7 +208,7 @@ def read_npz(
         source=str(path),
     )
     if len(keys.parts) > 1:
-        others = ", ".join(f"{path}:{one}" for one in keys.parts if one != keys.part)
+        others = ", ".join(f"{path}:{part_key}" for part_key in keys.parts if part_key != keys.part)
         notes = (
             *notes,
             Message(
@@ -219,7 +219,7 @@ def read_npz(
                 others=others,
             ),
         )
-    return replace(found, classes=names or found.classes, notes=found.notes + notes)
+    return replace(image_set, classes=names or image_set.classes, notes=image_set.notes + notes)
 
 
 def _name_labels(
@@ -243,7 +243,7 @@ def _name_labels(
         )
         return None, (), (note,)
     if labels.dtype.kind in "US":
-        words = np.array([_as_text(one) for one in labels.tolist()])
+        words = np.array([_as_text(label) for label in labels.tolist()])
         names, numbers = np.unique(words, return_inverse=True)
         return numbers.reshape(-1).astype(np.int64), tuple(names.tolist()), ()
     if classes is None:
@@ -264,7 +264,7 @@ def _name_labels(
             label=int(labels.max()),
             classes=len(classes),
         )
-    return labels, tuple(_as_text(one) for one in classes.tolist()), ()
+    return labels, tuple(_as_text(label) for label in classes.tolist()), ()
 
 
 def _as_text(value: Any) -> str:

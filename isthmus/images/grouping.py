@@ -105,7 +105,7 @@ def group_key(groups: str) -> tuple[Callable[[str], str | None], str]:
         ) from None
     if pattern.groups < 1:
         raise UsageError(
-            "'{groups}' has no group: put the part that names the origin in brackets",
+            "'{groups}' has no group: put the part that names the origin in parentheses",
             id="audit.pattern-without-group",
             groups=groups,
         )

@@ -201,7 +201,7 @@ def _note_loose(files: list[ImageFile]) -> tuple[str, ...]:
     if not loose or len(classes) < 2:
         return ()
     note = Message(
-        "{images} beside the {classes} ({names}): labels are not read, for not every image has one",
+        "{images} beside the {classes} ({names}): labels are not read, because not every image has one",
         id="reading.loose-images",
         images=format_count(len(loose), "image lies", "images lie"),
         classes=format_count(len(classes), "class folder"),

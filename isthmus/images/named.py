@@ -140,7 +140,7 @@ def download(name: str, file: RemoteFile, base: str, folder: Path) -> Path:
     except ValueError as error:
         reason = "its checksum is wrong" if "hash" in str(error) else " ".join(str(error).split())
         raise DataError(
-            "{name}: {url} was not kept: {reason}",
+            "{name}: {url} could not be stored: {reason}",
             id="data.download-not-kept",
             hint=hint,
             name=name,

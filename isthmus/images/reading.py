@@ -254,8 +254,8 @@ class _Reader(ReadOptions):
         if (special := special_kind(path)) is not None:
             raise DataError("{name}: {reason}", id="data.special-file", name=name, reason=special)
         if is_idx(path):
-            found = read_idx_set(path, max_pixels=self.max_pixels)
-            return found if self.value_range is None else self._mapped(found)
+            image_set = read_idx_set(path, max_pixels=self.max_pixels)
+            return image_set if self.value_range is None else self._mapped(image_set)
         if path.suffix.lower() in TABLE_SUFFIXES:
             return read_listed(read_table(path), name, self)
         if path.suffix.lower() == ".npy":
@@ -284,31 +284,33 @@ class _Reader(ReadOptions):
     def _list(self, data: Sequence[Any]) -> ImageSet:
         if not data:
             raise DataError("no images in an empty list", id="data.empty-list")
-        paths = [os.fspath(one) if isinstance(one, (str, os.PathLike)) else "" for one in data]
+        paths = [os.fspath(item) if isinstance(item, (str, os.PathLike)) else "" for item in data]
         if all(Path(path).suffix.lower() in SUFFIXES and is_there(path) for path in paths):
             listed = Listing([ImageFile(path, path, None) for path in paths])
             return read_listed(listed, f"list of {format_count(len(paths), 'file')}", self)
         sets: list[ImageSet] = []
         # A pipe can be read only once, and may stand in the list several times.
         contents: dict[int, Content] = {}
-        for one in data:
-            if is_open(one) and id(one) not in contents:
-                contents[id(one)] = content_of(one)
+        for item in data:
+            if is_open(item) and id(item) not in contents:
+                contents[id(item)] = content_of(item)
         skipped: list[Skipped] = []
         hint: Hint | None = None
-        for index, (one, path) in enumerate(zip(data, paths, strict=True)):
+        for index, (item, path) in enumerate(zip(data, paths, strict=True)):
             try:
-                content = contents.get(id(one))
-                found = self.read(one) if content is None else self._one(content, content.name)
+                content = contents.get(id(item))
+                image_set = self.read(item) if content is None else self._one(content, content.name)
             except ImageFileError as error:  # as in a folder, a broken file is left out
                 hint = hint if skipped else error.hint
                 skipped.append(Skipped(path or str(index), error.reason))
                 continue
             if path:
-                names = tuple(path if len(found) == 1 else f"{path}/{name}" for name in found.names)
+                names = tuple(path if len(image_set) == 1 else f"{path}/{name}" for name in image_set.names)
             else:
-                names = (str(index),) if len(found) == 1 else tuple(f"{index}/{n}" for n in found.names)
-            sets.append(replace(found, names=names))
+                names = (
+                    (str(index),) if len(image_set) == 1 else tuple(f"{index}/{n}" for n in image_set.names)
+                )
+            sets.append(replace(image_set, names=names))
         if not sets:
             count = format_count(len(data), "image")
             raise DataError(

@@ -125,8 +125,8 @@ def _ask_file(image: Any, question: Callable[[Any], _Answer | None]) -> _Answer 
     else:
         return None
     try:
-        with opened(source, MAX_PIXELS) as found:
-            return question(found)
+        with opened(source, MAX_PIXELS) as opened_image:
+            return question(opened_image)
     except DataError:
         return None
 

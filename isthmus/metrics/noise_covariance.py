@@ -141,24 +141,24 @@ def estimate_noise_covariance(
     samples = planes.astype(np.float64) * (255 / white)
     corners = _corners(height, width)
     windows = [
-        _undo_clipping(found)
+        _undo_clipping(measured)
         for corner in corners
-        if (found := _measure(samples, usable, corner)) is not None
+        if (measured := _measure(samples, usable, corner)) is not None
     ]
     if not windows:
         return NoiseEstimate(0.0, MIN_ERROR, np.zeros((channels, channels)), 1.0, 0.0, 1.0, 0.0, 0, white)
     chosen = _without_clipped(_choose(_without_clipped(windows, MAX_CLIPPED_TO_CORRECT)), MAX_CLIPPED)
-    levels = np.array([one.level for one in chosen])
-    covariance = np.mean([one.covariance for one in chosen], 0)
+    levels = np.array([window.level for window in chosen])
+    covariance = np.mean([window.covariance for window in chosen], 0)
     sigma = float(np.sqrt(np.trace(covariance) / channels))
-    all_levels = np.array([one.level for one in windows])
+    all_levels = np.array([window.level for window in windows])
     share = float((all_levels > sigma / LEVELS_AGREE).sum() / len(windows))
     spread = float(levels.std() / np.sqrt(len(levels)))
-    flatness = float(np.mean([one.flatness for one in chosen]))
-    kurtosis = float(np.mean([one.kurtosis for one in chosen]))
+    flatness = float(np.mean([window.flatness for window in chosen]))
+    kurtosis = float(np.mean([window.kurtosis for window in chosen]))
     texture = (1 - flatness) * 0.1 * sigma
     error = float(np.sqrt(spread**2 + texture**2 + max(MIN_ERROR, MIN_RELATIVE_ERROR * sigma) ** 2))
-    coarse = [level for one in chosen if (level := _coarse_level(samples, one.corner)) is not None]
+    coarse = [level for window in chosen if (level := _coarse_level(samples, window.corner)) is not None]
     coarseness = float(np.median(coarse)) / sigma if coarse and sigma > 0 else 1.0
     return NoiseEstimate(sigma, error, covariance, flatness, kurtosis, coarseness, share, len(chosen), white)
 
@@ -218,33 +218,33 @@ def _measure(samples: Floats, usable: Booleans, corner: tuple[int, int]) -> _Win
     part = samples[top : top + WINDOW_SIDE_PX, left : left + WINDOW_SIDE_PX]
     mask = usable[top : top + WINDOW_SIDE_PX, left : left + WINDOW_SIDE_PX]
     side = PATCH_SIDE_PX if min(part.shape[:2]) >= 5 * PATCH_SIDE_PX else 4
-    whole = np.lib.stride_tricks.sliding_window_view(mask, (side, side)).all((2, 3))
+    complete = np.lib.stride_tricks.sliding_window_view(mask, (side, side)).all((2, 3))
     least = MIN_PATCHES_PER_VALUE * side * side
-    if whole.sum() >= 4 * least:
-        whole &= np.indices(whole.shape).sum(0) % 2 == 0  # half of them suffice
-    if whole.sum() < least:
+    if complete.sum() >= 4 * least:
+        complete &= np.indices(complete.shape).sum(0) % 2 == 0  # half of them suffice
+    if complete.sum() < least:
         return None
     views = np.lib.stride_tricks.sliding_window_view(part, (side, side), (0, 1))
-    patches = np.stack([views[:, :, c][whole].reshape(-1, side * side) for c in range(part.shape[2])])
+    patches = np.stack([views[:, :, c][complete].reshape(-1, side * side) for c in range(part.shape[2])])
     means = patches.mean(2)
     clipped = float(((patches <= 0) | (patches >= 255)).mean())
     patches -= patches.mean(1, keepdims=True)  # (C, n, s²)
     channels, count = patches.shape[:2]
     values, vectors = np.linalg.eigh(sum(plane.T @ plane for plane in patches) / (count * channels))
     values = np.maximum(values, 0)
-    kept = noise_span(values)
-    projected = patches @ vectors[:, :kept]  # (C, n, kept)
+    span = noise_span(values)
+    projected = patches @ vectors[:, :span]  # (C, n, span)
     variances = projected.var(1, keepdims=True)
     kurtosis = float(((projected**2 / np.maximum(variances, 1e-12)) ** 2).mean() - 3)
     projected = projected.reshape(channels, -1)
     covariance = projected @ projected.T / projected.shape[1]
-    mean = float(values[:kept].mean())
+    mean = float(values[:span].mean())
     flatness = float(values[0] / mean) if mean > 0 else 0.0
     return _Window(
         corner,
         float(np.sqrt(mean)),
         covariance,
-        kept / len(values),
+        span / len(values),
         flatness,
         kurtosis,
         clipped,
@@ -254,8 +254,8 @@ def _measure(samples: Floats, usable: Booleans, corner: tuple[int, int]) -> _Win
 
 def _without_clipped(windows: list[_Window], most: float) -> list[_Window]:
     """The windows with no larger share of clipped samples, where these are not too few."""
-    found = [one for one in windows if one.clipped <= most]
-    return found if len(found) >= MIN_UNCLIPPED * len(windows) else windows
+    unclipped = [window for window in windows if window.clipped <= most]
+    return unclipped if len(unclipped) >= MIN_UNCLIPPED * len(windows) else windows
 
 
 def _undo_clipping(window: _Window) -> _Window:
@@ -278,30 +278,30 @@ def _remaining(distance: torch.Tensor) -> torch.Tensor:
 
 def noise_span(ascending: Floats) -> int:
     """How many of the eigenvalues, from the smallest, belong to noise: mean ≤ median."""
-    for kept in range(len(ascending), 0, -1):
-        if ascending[:kept].mean() <= np.median(ascending[:kept]):
-            return kept
+    for count in range(len(ascending), 0, -1):
+        if ascending[:count].mean() <= np.median(ascending[:count]):
+            return count
     return 1
 
 
 def _choose(windows: list[_Window]) -> list[_Window]:
     """The windows that decide, see the module's first lines."""
-    ordered = sorted(windows, key=lambda one: one.level)
-    noisy = [one for one in ordered if one.span >= MIN_SPAN] or ordered
+    ordered = sorted(windows, key=lambda window: window.level)
+    noisy = [window for window in ordered if window.span >= MIN_SPAN] or ordered
     lowest = noisy[: max(1, round(LOWEST_SHARE * len(noisy)))]
-    level = float(np.mean([one.level for one in lowest]))
-    white = [one for one in noisy if one.flatness >= MIN_FLATNESS]
-    agreeing = max((_agreeing(white, one.level) for one in white), key=len, default=[])
+    level = float(np.mean([window.level for window in lowest]))
+    white = [window for window in noisy if window.flatness >= MIN_FLATNESS]
+    agreeing = max((_agreeing(white, window.level) for window in white), key=len, default=[])
     if len(agreeing) >= PARTIAL_SHARE * len(windows):
-        own = float(np.mean([one.level for one in agreeing]))
+        own = float(np.mean([window.level for window in agreeing]))
         if own > PARTIAL_RATIO * max(level, 1.0) or len(agreeing) >= WHOLE_SHARE * len(windows):
             return agreeing
     # The lowest of many equal levels is too low by chance: those just above it count as well.
-    return [one for one in noisy if one.level <= level * LEVELS_NEAR] or lowest
+    return [window for window in noisy if window.level <= level * LEVELS_NEAR] or lowest
 
 
 def _agreeing(windows: list[_Window], least: float) -> list[_Window]:
-    return [one for one in windows if least <= one.level <= least * LEVELS_AGREE]
+    return [window for window in windows if least <= window.level <= least * LEVELS_AGREE]
 
 
 def _coarse_level(samples: Floats, corner: tuple[int, int]) -> float | None:
@@ -312,8 +312,8 @@ def _coarse_level(samples: Floats, corner: tuple[int, int]) -> float | None:
     if min(height, width) < 2 * MIN_SIDE_PX:
         return None
     part = part[:height, :width].reshape(height // 2, 2, width // 2, 2, -1).mean((1, 3))
-    found = _measure(part, np.ones(part.shape[:2], bool), (0, 0))
-    return None if found is None else 2 * found.level
+    measured = _measure(part, np.ones(part.shape[:2], bool), (0, 0))
+    return None if measured is None else 2 * measured.level
 
 
 def _corners(height: int, width: int) -> list[tuple[int, int]]:

@@ -104,7 +104,7 @@ def register_metric(metric: Metric) -> None:
     taken = words & {metric.name, metric.objective}
     if taken:
         raise UsageError(
-            "metric '{name}' is known already: choose another name", id="metric.name-taken", name=min(taken)
+            "metric '{name}' exists already: choose another name", id="metric.name-taken", name=min(taken)
         )
     METRICS[metric.name] = metric
 

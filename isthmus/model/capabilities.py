@@ -160,7 +160,7 @@ def _cosine(recipe: Recipe) -> str | None:
             )
         if backbone.output != "linear":
             return Message(
-                "backbone.start=cosine paints pixel values themselves: it needs backbone.output=linear",
+                "backbone.start=cosine gives pixel values: it needs backbone.output=linear",
                 id="combination.cosine-output",
             )
     elif isinstance(backbone, axes.Conv) and backbone.refines:
@@ -218,7 +218,7 @@ def _skips(recipe: Recipe) -> str | None:
     if recipe.backbone.has_skips:
         if not isinstance(recipe.bottleneck, axes.Plain):
             return Message(
-                "with encoder–decoder skips the code is not the only way through: only plain makes sense",
+                "with encoder–decoder skips the code is not the only way through: choose bottleneck=plain",
                 id="combination.skips-bottleneck",
             )
         if recipe.critic.judges:

@@ -123,13 +123,13 @@ def hide_blind_spots(images: Tensor, how: axes.BlindSpot, generator: torch.Gener
     padded = F.pad(images, (1, 1, 1, 1), mode=border)
     height, width = images.shape[-2:]
     places = [(row, column) for row in range(3) for column in range(3) if (row, column) != (1, 1)]
-    seen = images
+    corrupted = images
     for number, (row, column) in enumerate(places):
         there = padded[..., row : row + height, column : column + width]
-        seen = torch.where(hidden & (choice == number), there, seen)
+        corrupted = torch.where(hidden & (choice == number), there, corrupted)
     missing = hidden.float()
     weight = missing / missing.mean((1, 2, 3), keepdim=True).clamp_min(1e-6)
-    return Corrupted(seen, images, weight)
+    return Corrupted(corrupted, images, weight)
 
 
 def mask(images: Tensor, how: axes.Mask, generator: torch.Generator) -> Corrupted:
@@ -149,8 +149,8 @@ def holes(images: Tensor, hidden: Tensor, how: axes.Corruption, beyond: Tensor |
     """
     visible = ~hidden
     condition = hidden.to(images.dtype) if how.has_condition else None
-    seen = fill(images, visible, beyond) if how.fills_smoothly else images * visible
-    return Corrupted(seen, seen, None, condition, visible)
+    corrupted = fill(images, visible, beyond) if how.fills_smoothly else images * visible
+    return Corrupted(corrupted, corrupted, None, condition, visible)
 
 
 def blur(images: Tensor, how: axes.Blur, generator: torch.Generator) -> Corrupted:  # noqa: ARG001

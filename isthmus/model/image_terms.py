@@ -57,7 +57,7 @@ def register_image_term(term: ImageTerm) -> None:
     """
     if term.name in IMAGE_TERMS and IMAGE_TERMS[term.name] != term:
         raise UsageError(
-            "image term '{name}' is known already: choose another name",
+            "image term '{name}' exists already: choose another name",
             id="recipe.image-term-taken",
             name=term.name,
         )
@@ -128,7 +128,7 @@ def parse_sum(text: str) -> list[tuple[str, float, float]]:
             )
         if any(name == earlier for earlier, _, _ in rows):
             raise UsageError(
-                "objective.image={text}: '{name}' stands there twice",
+                "objective.image={text}: '{name}' is in it twice",
                 id="recipe.image-sum-twice",
                 text=text,
                 name=name,

@@ -51,9 +51,9 @@ def build_for_images(
     model.start_at(*_measure_colour(images))
     if images.target_channels:
         init_direct_path(model, pair_batches(images))
-    wanted = recipe.backbone.initial_patches(recipe.geometry)
-    if wanted is not None:
-        patches = random_pieces(images, wanted.side, wanted.count, seed=seed)
+    request = recipe.backbone.initial_patches(recipe.geometry)
+    if request is not None:
+        patches = random_pieces(images, request.side, request.count, seed=seed)
         init_filters(model, torch.from_numpy(patches), seed)
     if recipe.backbone.starts_at_components:
         init_components(model, images, size, seed)

@@ -327,10 +327,10 @@ def resolve_recipe(
         >>> resolve_recipe("dense", "16", ["backbone.width=32"]).code
         '16'
     """
-    found = recipe(chosen) if isinstance(chosen, str) else chosen
+    resolved = recipe(chosen) if isinstance(chosen, str) else chosen
     if code is not None:
-        found = replace(found, code=code)
-    return found.with_settings(settings)
+        resolved = replace(resolved, code=code)
+    return resolved.with_settings(settings)
 
 
 def summary(name: str) -> str:

@@ -34,8 +34,8 @@ def card(name: str) -> dict[str, Any]:
             name=name,
             suggestion=nearest(name, names()),
         )
-    found: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text("utf-8"))
-    return found
+    facts: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text("utf-8"))
+    return facts
 
 
 def path(name: str) -> Path:

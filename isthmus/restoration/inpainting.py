@@ -127,7 +127,8 @@ def _read_masks(image: Any, mask: Any, pixels: int) -> Tensor:
         masks = torch.from_numpy(np.stack([grow(mask_plane, pixels) for mask_plane in masks.numpy()]))
     if bool(masks.flatten(1).all(1).any()):
         raise DataError(
-            "the mask hides the whole image: there is nothing to go by; every value above 0 is missing, or "
+            "the mask hides the whole image, so nothing is left to fill it from; every value above 0 is "
+            "missing, or "
             "every pixel that is not transparent",
             id="inpaint.mask-full",
         )

@@ -134,7 +134,7 @@ def of_alpha(pixels: npt.NDArray[Any]) -> Mask:
     """
     if pixels.shape[2] not in (2, 4):
         raise DataError(
-            "this image has no transparency that could say what is missing", id="inpaint.no-transparency"
+            "this image has no transparency that could mark what is missing", id="inpaint.no-transparency"
         )
     top = 1.0 if pixels.dtype.kind == "f" else np.iinfo(pixels.dtype).max
     mask: Mask = np.asarray(pixels[..., -1] < top)

@@ -136,7 +136,7 @@ def train_classifier(
     labels_of(images)
     if images.shape is None or min(images.shape[:2]) < 8:
         raise DataError(
-            "{source}: a classifier wants images of one size, at least 8×8",
+            "{source}: a classifier needs images of one size, at least 8×8",
             id="classify.one-size",
             source=images.source,
         )

@@ -124,8 +124,8 @@ def check_distributed(recipe: Recipe) -> None:
     for point in recipe.points:
         if not point.may_distribute:
             raise CapabilityError(
-                "not in several processes: {axis} '{kind}' does not state that they compute with it "
-                "what one would",
+                "this recipe cannot train in several processes: {axis} '{kind}' does not state "
+                "may_distribute",
                 id="training.not-distributed",
                 axis=point.axis,
                 kind=point.kind,
@@ -133,8 +133,8 @@ def check_distributed(recipe: Recipe) -> None:
     for term in recipe.objective.terms:
         if not term.is_per_image:
             raise CapabilityError(
-                "not in several processes: image term '{name}' does not state that it judges each "
-                "image by itself",
+                "this recipe cannot train in several processes: image term '{name}' does not "
+                "state that it judges each image by itself",
                 id="training.term-not-distributed",
                 name=term.name,
             )

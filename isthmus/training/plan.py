@@ -300,7 +300,7 @@ def _describe_held_out(data: TrainingData, config: TrainConfig) -> list[str]:
     if config.private is not None:
         return [
             Message(
-                "no image of DATA is held out: a choice by it would give it away; the last weights are kept",
+                "no image of DATA is held out: a choice by it would reveal it; the last weights are kept",
                 id="choice.private-not-held-out",
             )
         ]

@@ -91,7 +91,7 @@ def plan_privacy(config: TrainConfig, *, count: int, batch: int, steps: int) -> 
     delta = 1 / (10 * count) if config.delta is None else config.delta
     if delta >= 1 / count:
         raise UsageError(
-            "delta {delta:g} would allow one of {images} to be given away: take less than 1/{count}",
+            "delta {delta:g} would allow one of {images} to be revealed: choose less than 1/{count}",
             id="training.delta-too-large",
             delta=delta,
             images=format_count(count, "image"),
@@ -127,7 +127,7 @@ def describe_privacy(terms: PrivacyPlan, steps: int, *, val: bool) -> list[str]:
     if terms.seed is not None:
         said.append(
             Message(
-                "the noise can be drawn again by who knows its seed: ε holds against everybody else only",
+                "a person who knows the noise seed can draw the same noise: ε holds against everybody else",
                 id="choice.private-seed",
             )
         )
@@ -148,7 +148,12 @@ def check_private(recipe: Recipe, *, balance: bool, processes: int) -> None:
     for refusal in _refusals(recipe, balance=balance, processes=processes):
         reason, change = refusal.reason, refusal.change
         hint = Hint.add(settings=(change,)) if "=" in change else Hint(change) if change else None
-        raise CapabilityError("not privately: {reason}", id="training.not-private", hint=hint, reason=reason)
+        raise CapabilityError(
+            "this recipe cannot train privately: {reason}",
+            id="training.not-private",
+            hint=hint,
+            reason=reason,
+        )
 
 
 def _refusals(recipe: Recipe, *, balance: bool, processes: int) -> Iterator[Refusal]:

@@ -269,7 +269,7 @@ def summarise(trainer: Trainer, record: TrainRecord, *, complete: bool = True) -
     is_private = plan.privacy is not None
     parts = [data.train, *([] if data.held_out is None else [data.held_out])]
     notes = list(dict.fromkeys(note for part in parts for note in part.notes))
-    left_out = dict.fromkeys((one.name, one.reason) for part in parts for one in part.skipped)
+    left_out = dict.fromkeys((entry.name, entry.reason) for part in parts for entry in part.skipped)
     skipped = [] if is_private else [list(pair) for pair in left_out]
     best = None
     if state.best_loss is not None:

@@ -361,8 +361,8 @@ class Trainer:
         if self.listener is not None:
             state, steps = self.state, self.schedule.steps
             rate = self.watch.images_per_second(state.step, self.plan.batch)
-            seen = (losses, state.validation, state.best_loss, findings, self.share)
-            self.listener(Progress(state.step, steps, rate, *seen))
+            measured = (losses, state.validation, state.best_loss, findings, self.share)
+            self.listener(Progress(state.step, steps, rate, *measured))
         self.watch.end_report()
 
     def _mean_losses(self) -> dict[str, float]:

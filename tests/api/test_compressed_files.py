@@ -262,6 +262,28 @@ def test_a_target_that_is_missed_is_said_with_what_was_reached(target: dict[str,
 
 
 @pytest.mark.usefixtures("photos")
+@pytest.mark.parametrize("psnr", [20, 80], ids=["reached", "missed"])
+def test_the_fidelity_that_was_sought_is_in_the_result(psnr: float) -> None:
+    (sought,) = isthmus.compress_files("photos/0.png", out="a.isth", model=CODEC, psnr=psnr).files
+    (verified,) = isthmus.compress_files(
+        "photos/0.png", out="b.isth", model=CODEC, psnr=psnr, verify=True
+    ).files
+    assert sought.psnr == pytest.approx(verified.psnr)
+    assert (sought.missed is None) == (sought.psnr is not None and sought.psnr >= psnr)
+
+
+@pytest.mark.usefixtures("photos")
+@pytest.mark.parametrize(
+    ("format", "suffix"), [("jpeg", "jpg"), ("jpg", "JPEG"), ("tif", "tiff"), ("png", "png")]
+)
+def test_a_format_that_agrees_with_the_suffix_is_taken(format: Any, suffix: str) -> None:
+    isthmus.compress_files("photos/0.png", out="a.isth", model=CODEC)
+    isthmus.decompress_files("a.isth", out=f"a.{suffix}", model=CODEC, format=format)
+    with Image.open(f"a.{suffix}") as image:
+        assert image.format == {"jp": "JPEG", "ti": "TIFF", "pn": "PNG"}[format[:2]]
+
+
+@pytest.mark.usefixtures("photos")
 def test_files_keep_the_time_of_what_they_were_made_from() -> None:
     os.utime("photos/0.png", ns=(1_000_000_000, 1_234_567_890_000_000_000))
     isthmus.compress_files("photos/0.png", out="a.isth", model=CODEC)

@@ -52,7 +52,7 @@ def test_the_model_of_the_caller_gets_no_prior() -> None:
     network = isthmus.load(MODEL)
     before = set(network.attachments)
     found = isthmus.evaluate(network, "photos", generation=True)
-    assert found.generation is not None and "for this once" in " ".join(found.notes)
+    assert found.generation is not None and "for this call only" in " ".join(found.notes)
     assert set(network.attachments) == before
 
 

@@ -80,7 +80,7 @@ def test_a_colour_is_found_in_a_range(scratched: np.ndarray) -> None:
 
 @pytest.mark.usefixtures("scratched")
 def test_what_is_missing_is_said_in_one_way_and_a_single_file_fails_loudly() -> None:
-    with pytest.raises(UsageError, match="in one way") as caught:
+    with pytest.raises(UsageError, match="exactly one") as caught:
         isthmus.inpaint_files("scratch.png", out="x.png")
     assert "find='dead-pixels'" in str(caught.value.hint)
     with pytest.raises(UsageError, match="tolerance"):

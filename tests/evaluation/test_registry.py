@@ -70,7 +70,7 @@ def test_a_metric_is_a_column_of_compare_and_an_objective_of_tune() -> None:
 
 def test_a_name_belongs_to_one_metric() -> None:
     for name, word in (("psnr", ""), ("rate", ""), ("mine", "mse")):
-        with pytest.raises(UsageError, match="is known already"):
+        with pytest.raises(UsageError, match="exists already"):
             register_metric(Metric(name=name, label="again", objective=word))
     assert label("nobody_knows") == "nobody_knows"
 

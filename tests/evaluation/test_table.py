@@ -129,7 +129,7 @@ def test_resized_training_images_are_still_recognised_by_their_source(tmp_path: 
         settings=["backbone.width=8"],
     )
     found = evaluate(model, str(tmp_path / "large.npz"))
-    assert any("this is no test" in note for note in found.notes)
+    assert any("how it treats new images" in note for note in found.notes)
 
 
 def test_a_limit_spreads_over_the_set(dense: Autoencoder) -> None:

@@ -56,10 +56,10 @@ def test_a_damaged_readout_is_named(model: Autoencoder, tmp_path: Path) -> None:
     model.save(tmp_path / "m.safetensors")
     again = isthmus.load(tmp_path / "m.safetensors")
     again.attachments[readouts.NAME].tensors["basis"] = torch.zeros(3, 5)
-    with pytest.raises(ModelFileError, match="readout is damaged"):
+    with pytest.raises(ModelFileError, match="feature extractor is damaged"):
         readouts.read_extractor(again)
     again.attachments[readouts.NAME].facts.pop("layer")
-    with pytest.raises(ModelFileError, match="readout is damaged"):
+    with pytest.raises(ModelFileError, match="feature extractor is damaged"):
         readouts.read_extractor(again)
 
 

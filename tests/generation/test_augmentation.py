@@ -108,7 +108,7 @@ def test_what_cannot_be_augmented_is_said() -> None:
     with pytest.raises(DataError, match="class 'right' has a single image, and mixup") as caught:
         isthmus.augment(model, images.subset([0, 2, 4, 1]), 4)
     assert str(caught.value.hint) == "add methods='moves,distortions'"
-    with pytest.raises(DataError, match="of one size already"):
+    with pytest.raises(DataError, match="same number of images already"):
         isthmus.augment(model, images, balance=True)
     with pytest.raises(UsageError, match="distortion 'blur'"):
         isthmus.augment(model, images, 4, methods=["distortions"], distortions=["blur"])

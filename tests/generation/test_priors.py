@@ -206,7 +206,7 @@ def test_labels_can_be_left_out_and_variations_keep_the_code() -> None:
     parts = prior.parts_of(codes, None)
     kept_codes = prior.from_noise(prior.to_noise(codes, parts), parts)
     torch.testing.assert_close(kept_codes, codes, atol=1e-3, rtol=1e-3)
-    with pytest.raises(UsageError, match="knows no classes"):
+    with pytest.raises(UsageError, match="has no classes"):
         drawn_images(model, 1, label="left")
 
 

@@ -81,3 +81,16 @@ def test_pages_and_scripts_that_code_names_exist(folder: str) -> None:
         if not (ROOT / name).exists()
     }
     assert missing == set()
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if p.parent.name == "develop"], ids=name_of)
+def test_files_named_for_developers_exist(page: Path) -> None:
+    if page.stem == "modules-0.1":  # a table of names that are gone
+        return
+    named = set(re.findall(r"`((?:[a-z_]+/)+[a-z_]+\.py)`", page.read_text("utf-8")))
+    missing = {
+        name
+        for name in named
+        if not any((ROOT / place / name).exists() for place in (".", "isthmus", "tests"))
+    }
+    assert not missing

@@ -159,7 +159,7 @@ def test_it_is_examined() -> None:
 def test_it_is_trained_privately_only_where_it_says_so() -> None:
     pytest.importorskip("opacus")
     how: dict[str, Any] = {"private": 4.0, "noise_seed": 1, "steps": 4}
-    with pytest.raises(CapabilityError, match="not privately: bottleneck 'soft' does not state"):
+    with pytest.raises(CapabilityError, match="cannot train privately: bottleneck 'soft' does not state"):
         isthmus.train(pictures(48), recipe=recipe(), **how)
     trained = isthmus.train(pictures(48), recipe=recipe("bottleneck=soft-private"), **how)
     assert trained.summary["privacy"]["epsilon"] <= 4
@@ -225,14 +225,14 @@ def test_two_processes_train_it_only_where_it_says_so(folder: Path) -> None:
     for name, tensor in alone.state_dict().items():
         assert float((tensor - together.state_dict()[name]).abs().max()) < 1e-5, name
     refused = json.loads((folder / "refused-0.json").read_text())
-    assert "not in several processes: bottleneck 'silent' does not state" in refused
+    assert "cannot train in several processes: bottleneck 'silent' does not state" in refused
 
 
 @pytest.mark.usefixtures("folder")
 def test_a_kind_belongs_to_one_class_and_facts_have_their_type() -> None:
     known = AXES["bottleneck"]
     own: ModuleType = sys.modules["own_settings"]
-    with pytest.raises(UsageError, match="bottleneck 'l1' is known already"):
+    with pytest.raises(UsageError, match="bottleneck 'l1' exists already"):
         type("Mine", (own.Soft,), {"kind": "l1"})
     with pytest.raises(UsageError, match="is_sparse is 'yes': expected bool"):
         type("Mine", (own.Soft,), {"kind": "mine", "is_sparse": "yes"})

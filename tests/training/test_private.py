@@ -210,7 +210,7 @@ class TestWithOpacus:
         assert TrainPlan.from_dict(whole.plan.to_dict(), config) == whole.plan
 
     def test_a_delta_that_protects_nobody_is_refused(self) -> None:
-        with pytest.raises(UsageError, match="given away"):
+        with pytest.raises(UsageError, match="revealed"):
             trained(delta=0.03)
 
     def test_rare_budgets_are_reached_or_refused(self) -> None:

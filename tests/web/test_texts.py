@@ -119,7 +119,7 @@ def _known() -> dict[str, set[str]]:
 
 
 def _finding_names() -> Iterator[str]:
-    for path in (STATIC.parents[1] / "training" / "diagnosis").glob("*.py"):
+    for path in (STATIC.parents[1] / "training").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "Finding":
                 name = node.args[0]

@@ -188,7 +188,7 @@ class L0(Bottleneck):
         if self.active is None:
             return super().private_refusal()
         why = Message(
-            "a wanted number of active units is steered by counting them", id="private.active-units"
+            "bottleneck.active is reached by counting active units over the images", id="private.active-units"
         )
         return Refusal(why, "bottleneck.active=auto")
 

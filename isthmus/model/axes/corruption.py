@@ -74,7 +74,10 @@ class Corruption(Point):
     def private_refusal(self) -> Refusal | None:
         if self.needs_noise_level:
             return Refusal(
-                Message("the noise would be measured on the images: say it", id="private.noise-level"),
+                Message(
+                    "the noise would be measured on the images: give corruption.sigma",
+                    id="private.noise-level",
+                ),
                 "corruption.sigma=25",
             )
         return super().private_refusal()

@@ -49,7 +49,7 @@ class Filters(Backbone):
     def refusal(self, geometry: Geometry) -> str | None:
         if geometry.stride is None:
             return Message(
-                "filters answer at every place: their code is a grid, for example code 256@4",
+                "filters respond at every position: their code is a grid, for example code 256@4",
                 id="combination.filters-vector",
             )
         if self.side < geometry.stride:

@@ -114,7 +114,7 @@ def _register(point: type[Point]) -> None:
     elif (kinds[same].__module__, kinds[same].__qualname__) == (point.__module__, point.__qualname__):
         kinds[same] = point  # a notebook's cell was run again
     else:
-        raise UsageError("{where} is known already: choose another kind", id="recipe.kind-taken", where=where)
+        raise UsageError("{where} exists already: choose another kind", id="recipe.kind-taken", where=where)
     AXES[point.axis] = tuple(kinds)
 
 
