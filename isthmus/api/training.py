@@ -13,15 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from isthmus.api.corrected_calls import correcting_calls
-from isthmus.api.inputs import (
-    MODEL_SUFFIX,
-    DataLike,
-    ModelLike,
-    PathLike,
-    Range,
-    Size,
-    check_is_data,
-)
+from isthmus.api.inputs import MODEL_SUFFIX, DataLike, ModelLike, PathLike, Range, Size, check_is_data
 from isthmus.api.pair_inputs import read_pairs
 from isthmus.api.training_preview import TrainingPreview
 from isthmus.api.training_watch import TrainingWatcher, log_choices
