@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from isthmus.model.autoencoder import Autoencoder
     from isthmus.model.recipe import Recipe
     from isthmus.training.callbacks import Callback
+    from isthmus.training.callbacks import TrainingEvent as TrainingEvent  # for what uses this
 
 
 Precision = Literal["auto", "float32", "bfloat16"]
