@@ -32,6 +32,7 @@ from isthmus.model.file import save
 from isthmus.model.loading import load
 from isthmus.model.recipe import Recipe
 from isthmus.model.recipes import recipe
+from isthmus.model.trace import Trace
 from isthmus.training import state as checkpoints
 from isthmus.training.optimisers import WeightAverage
 from isthmus.version import __version__
@@ -98,37 +99,54 @@ def _read(path: Path, mode: str) -> Tensor:
     return torch.from_numpy(array.reshape(*array.shape[:2], -1)).permute(2, 0, 1).contiguous()
 
 
+def mean_psnr(errors: Tensor) -> float:
+    """In dB, of squared errors `(N,)` of values in [0, 1]."""
+    return -10 * float(errors.detach().clamp_min(1e-6).log10().mean())
+
+
 class Training:
     """The state of a training: weights, their average, the optimiser, elapsed seconds and steps."""
 
-    def __init__(self, model: Autoencoder, options: Options, device: torch.device) -> None:
-        self.model, self.options, self.device = model.to(device).train(), options, device
+    def __init__(self, model: Autoencoder, options: Options) -> None:
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.model, self.options = model.to(self.device).train(), options
         self.model.precision = getattr(torch, options.precision)
         self.average = WeightAverage(self.model, EMA_DECAY)
-        decayed = [p for p in model.parameters() if p.ndim > 1]
-        others = [p for p in model.parameters() if p.ndim <= 1]
-        self.optimiser = torch.optim.AdamW(
-            [{"params": decayed, "weight_decay": 1e-4}, {"params": others, "weight_decay": 0.0}],
-            lr=options.rate,
-            betas=(0.9, 0.99),
-        )
+        self.optimiser = self.build_optimiser()
         self.steps, self.seconds = 0, 0.0
 
-    def step(self, images: Tensor, generator: torch.Generator) -> float:
-        """One step on a clean batch; mean PSNR before it, in dB."""
+    def build_optimiser(self) -> torch.optim.Optimizer:
+        decayed = [p for p in self.model.parameters() if p.ndim > 1]
+        others = [p for p in self.model.parameters() if p.ndim <= 1]
+        return torch.optim.AdamW(
+            [{"params": decayed, "weight_decay": 1e-4}, {"params": others, "weight_decay": 0.0}],
+            lr=self.options.rate,
+            betas=(0.9, 0.99),
+        )
+
+    def step(self, images: Tensor, generator: torch.Generator) -> dict[str, float]:
+        """One step on a clean batch; the means over it that are logged, from before the step."""
         rate = self.options.rate * self.rate_factor()
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        trace = self.model.trace(images, generator)
-        errors = (trace.output - trace.corrupted.target).square().flatten(1).mean(1)
-        loss = (errors + 10 ** (-self.psnr_ceiling() / 10)).log10().mean()
+        loss, logged = self.measure(images, generator)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), MAX_GRADIENT)
         self.optimiser.step()
         self.average.update(self.steps)
         self.steps += 1
-        return -10 * float(errors.detach().clamp_min(1e-6).log10().mean())
+        return logged
+
+    def measure(self, images: Tensor, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        """The loss of a batch, with gradients, and what is logged of it."""
+        trace = self.model.trace(images, generator)
+        errors = (trace.output - trace.corrupted.target).square().flatten(1).mean(1)
+        return self.loss(trace, errors), {"psnr": mean_psnr(errors)}
+
+    def loss(self, trace: Trace, errors: Tensor) -> Tensor:  # noqa: ARG002
+        """A scalar to be made small, of the mean squared `errors (N,)` of the outputs."""
+        return (errors + 10 ** (-self.psnr_ceiling() / 10)).log10().mean()
 
     def psnr_ceiling(self) -> float:
         """It rises: images with little noise would keep a network at the identity that it starts as."""
@@ -177,24 +195,27 @@ class Training:
             for part in ("model.", "average.", "optimiser.")
         }
         self.model.load_state_dict(of["model."])
-        self.average.tensors = {k: v.to(self.device) for k, v in of["average."].items()}
+        for key, value in of["average."].items():
+            self.average.tensors[key].copy_(value)
         parameters = [p for group in self.optimiser.param_groups for p in group["params"]]
         for name, value in of["optimiser."].items():
             index, key = name.split(".", 1)
-            state = self.optimiser.state[parameters[int(index)]]
-            state[key] = value if key == "step" else value.to(parameters[int(index)].device)
+            parameter = parameters[int(index)]
+            if key != "step":  # of the memory layout of its parameter, which a fused optimiser needs
+                value = torch.empty_like(parameter).copy_(value)
+            self.optimiser.state[parameter][key] = value
         self.steps, self.seconds = saved.facts["steps"], saved.facts["seconds"]
 
 
-def train(folder: Path, out: Path, model: Autoencoder, options: Options, *, resume: bool = False) -> Training:
+def train(folder: Path, out: Path, training: Training, *, resume: bool = False) -> None:
     """Train until the budget is used up; writes `out` and its state every few minutes."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    training = Training(model, options, device)
+    options = training.options
     if resume:
         training.resume(out)
-    pieces = Pieces(folder, device, crop=options.crop, channels=model.channels)
-    generator = torch.Generator(device=device)
-    seen: list[float] = []
+    channels = training.model.channels
+    pieces = Pieces(folder, training.device, crop=options.crop, channels=channels)
+    generator = torch.Generator(device=training.device)
+    seen: list[dict[str, float]] = []
     now = time.process_time if options.clock == "cpu" else time.monotonic
     began, saved = now() - training.seconds, now()
     budget = 60 * options.minutes
@@ -203,23 +224,15 @@ def train(folder: Path, out: Path, model: Autoencoder, options: Options, *, resu
         seen.append(training.step(pieces.draw(options.batch, generator), generator))
         training.seconds = now() - began
         if training.steps % 100 == 0:
-            print(
-                json.dumps(
-                    {
-                        "step": training.steps,
-                        "minutes": round(training.seconds / 60, 2),
-                        "psnr": round(sum(seen) / len(seen), 3),
-                        "rate": training.optimiser.param_groups[0]["lr"],
-                    }
-                ),
-                flush=True,
-            )
+            row = {"step": training.steps, "minutes": round(training.seconds / 60, 2)}
+            row |= {key: round(sum(one[key] for one in seen) / len(seen), 4) for key in seen[0]}
+            row["rate"] = training.optimiser.param_groups[0]["lr"]
+            print(json.dumps(row), flush=True)
             seen.clear()
         if now() - saved > 60 * options.save_minutes:
             training.save(out, folder.name)
             saved = now()
     training.save(out, folder.name)
-    return training
 
 
 def network(
@@ -276,17 +289,17 @@ def read_options(arguments: argparse.Namespace) -> Options:
     )
 
 
-def run(arguments: argparse.Namespace, model: Autoencoder) -> None:
-    """Train `model` as the command line asks and print how far it came."""
-    options = read_options(arguments)
-    print(f"{sum(p.numel() for p in model.parameters()):,} parameters", flush=True)
-    training = train(arguments.folder / "train", arguments.out, model, options, resume=arguments.resume)
+def run(arguments: argparse.Namespace, training: Training) -> None:
+    """Train as the command line asks and print how far it came."""
+    print(f"{sum(p.numel() for p in training.model.parameters()):,} parameters", flush=True)
+    train(arguments.folder / "train", arguments.out, training, resume=arguments.resume)
     print(f"{arguments.out}: {training.steps:,} steps in {training.seconds / 60:.1f} minutes")
 
 
 def main() -> None:
     arguments = options_parser(__doc__).parse_args()
-    run(arguments, network(arguments.settings, arguments.start, crop=arguments.crop))
+    model = network(arguments.settings, arguments.start, crop=arguments.crop)
+    run(arguments, Training(model, read_options(arguments)))
 
 
 if __name__ == "__main__":

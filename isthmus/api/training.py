@@ -324,7 +324,7 @@ def finish_model(model: Autoencoder, images: ImageSet, *, progress: Progress | N
     else:
         with start_task(progress, "fitting the tables that files are written with", 1) as task:
             fit_codec_to_images(model, images, listener=lambda done, bands: task.update(done / max(bands, 1)))
-    if model.recipe.critic.wants_prior and not model.recipe.bottleneck.is_discrete and len(images) > 1:
+    if model.recipe.backbone.wants_prior and not model.recipe.bottleneck.is_discrete and len(images) > 1:
         _fit_prior(model, images, progress)
     if model.summary.get("privacy") is not None:
         log_note(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import numpy.typing as npt
 
@@ -31,33 +33,41 @@ class SymbolModel:
 
     def __init__(self, band: Band, mean: Integers, bins: Where) -> None:
         self.mean = mean
-        self.middle = (mean + MEAN_UNIT // 2) >> _MEAN_BITS  # rounds down, also below zero
-        away = mean - self.middle * MEAN_UNIT  # in [−½, ½) of MEAN_UNIT
-        self.mirror = np.where(away < 0, -1, 1)
-        self.shift = band.shifts_wide[bins]
-        self.tables = bins * CLASSES + mean_classes(self.middle, away)  # (n,) rows of the band's weights
+        raised = mean + MEAN_UNIT // 2
+        self.middle = raised >> _MEAN_BITS  # rounds down, also below zero
+        place = raised & (MEAN_UNIT - 1)  # of the mean, from half a step below that integer
+        self.mirror = np.where(place < MEAN_UNIT // 2, -1, 1)
+        self.shift = band.shifts_wide.take(bins)
+        zone = np.minimum(np.maximum(self.middle, -2), 2) + 2
+        classes = _classes_by_zone().take(zone * MEAN_UNIT + place)
+        self.tables = bins * CLASSES + classes  # (n,) rows of the band's weights
         self._band = band
+        self._largest_shift = int(self.shift.max(initial=0))
 
     def code(self, coder: Coder, part: slice, values: Ints | None) -> Ints:
         """The symbols of the columns `part`: those of `values` (n,), or what the coder finds."""
         middle, mirror, shift = self.middle[part], self.mirror[part], self.shift[part]
         residual = None if values is None else (values[part] - middle) * mirror
-        high = None if residual is None else residual >> shift
+        high = residual if residual is None or not self._largest_shift else residual >> shift
         known_entry = None if high is None else _entries(high).astype(np.int32)
         entry = coder.categorical(self._band.coder_weights.take(self.tables[part], axis=0), known_entry)
-        outside = np.flatnonzero(entry == ENTRIES - 1)
-        high = entry.astype(np.int64) - MAX_DIRECT_RESIDUAL if high is None else high
-        if len(outside):
-            high[outside] = _code_escapes(coder, None if residual is None else high[outside], len(outside))
-        low = np.zeros(len(entry), np.int64)
-        for bits in range(1, int(shift.max(initial=0)) + 1):
+        found = entry.astype(np.int64) - MAX_DIRECT_RESIDUAL
+        if entry.max(initial=0) == ENTRIES - 1:
+            outside = np.flatnonzero(entry == ENTRIES - 1)
+            found[outside] = _code_escapes(coder, None if high is None else high[outside], len(outside))
+        if self._largest_shift:
+            found <<= shift
+        for bits in range(1, self._largest_shift + 1):
             here = np.flatnonzero(shift == bits)
             bits_given = None if residual is None else (residual[here] & ((1 << bits) - 1)).astype(np.int32)
-            low[here] = coder.raw(bits, len(here), bits_given)
-        symbols = ((high << shift) + low) * mirror + middle
-        if len(symbols) and np.abs(symbols).max() > MAX_SYMBOL:
+            found[here] += coder.raw(bits, len(here), bits_given)
+        if values is not None:
+            return values[part]
+        found *= mirror
+        found += middle
+        if max(found.max(initial=0), -found.min(initial=0)) > MAX_SYMBOL:
             raise CompressedFileError("damaged: a symbol is out of range", id="compressed-file.symbol-range")
-        return symbols.astype(np.int32)
+        return found.astype(np.int32)
 
     def bits(self, values: Integers, columns: Where) -> Floats:
         """What coding `values` (…, k) in these k columns takes, in bits."""
@@ -75,6 +85,13 @@ def _entries(high: Integers) -> Integers:
 
 def _lengths(beyond: Integers) -> Ints:
     return np.frexp(beyond)[1].astype(np.int32) - 1
+
+
+@cache
+def _classes_by_zone() -> Integers:
+    """`mean_classes` of the nearest integers −2 to 2 and of each place around them, flat."""
+    away = np.arange(MEAN_UNIT) - MEAN_UNIT // 2
+    return np.concatenate([mean_classes(np.full(MEAN_UNIT, middle), away) for middle in range(-2, 3)])
 
 
 def mean_classes(middle: Integers, away: Integers) -> Integers:

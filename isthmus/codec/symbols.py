@@ -23,7 +23,6 @@ from isthmus.codec.context_model import ContextSums, TileLayout, build_tile_layo
 from isthmus.codec.symbol_choice import ErrorCosts, SymbolChoice
 from isthmus.codec.symbol_model import SymbolModel
 from isthmus.codec.tables import (
-    LEVELS_PER_BIN,
     MAX_SYMBOL,
     MEAN_UNIT,
     RATIO_PRIOR,
@@ -92,10 +91,13 @@ def _encode(at: TileLayout, nearest: Ints, band: Band, choose: Take) -> tuple[In
 
     def take(channel: int, half: int, model: SymbolModel) -> Ints:
         values = choose(channel, half, model)
-        for tile in np.flatnonzero(~active[:, channel]):
-            values[at.parts[half][tile]] = 0
-        for tile in np.flatnonzero(active[:, channel]):
-            model.code(writers[tile], at.parts[half][tile], values)
+        for tile, (part, is_active) in enumerate(
+            zip(at.parts[half], active[:, channel].tolist(), strict=True)
+        ):
+            if is_active:
+                model.code(writers[tile], part, values)
+            else:
+                values[part] = 0
         return values
 
     symbols = walk_contexts(band, at, active, take)
@@ -128,13 +130,16 @@ def decode_tiles(
 
     def take(channel: int, half: int, model: SymbolModel) -> Ints:
         values = np.zeros(len(model.middle), np.int32)
-        for tile in np.flatnonzero(active[:, channel]):
-            part, reader = at.parts[half][tile], readers[tile]
-            assert reader is not None
+        for tile, (part, is_active) in enumerate(
+            zip(at.parts[half], active[:, channel].tolist(), strict=True)
+        ):
+            reader = readers[tile]
+            if not is_active or reader is None:
+                continue
             try:
                 values[part] = model.code(reader, part, None)
             except CompressedFileError as error:
-                lose(int(tile), error)
+                lose(tile, error)
         return values
 
     coded = at.tiles(walk_contexts(band, at, active, take))
@@ -165,8 +170,6 @@ def _walk_contexts(band: Band, at: TileLayout, active: npt.NDArray[np.bool_], ta
     flat_residuals = own_residuals.reshape(2, -1)
     for index, channel in enumerate(channels):
         mean, scale = sums.predict(index)
-        padded[:] = 0
-        own_residuals[:] = 0
         for half, part in enumerate(at.halves):
             inner = at.inner[part]
             half_mean, half_scale, ratio_sums = mean[part], scale[part], residual_sums[:, part]
@@ -177,14 +180,13 @@ def _walk_contexts(band: Band, at: TileLayout, active: npt.NDArray[np.bool_], ta
                 ratio_sums = ratio_sums + _sum_neighbours(own_residuals).take(at.odd, axis=1)
             level = band.thresholds_float.searchsorted(half_scale, side="right")
             ratio = ratio_sums[0] * RATIO_UNIT // ratio_sums[1]
-            shifted = level + (band.ratios_wide.searchsorted(ratio, side="right") - len(band.ratios) // 2)
-            bins = np.minimum(np.maximum(shifted, 0), len(band.spread) - 1) // LEVELS_PER_BIN
+            bins = band.bins_by_level.take(level + band.ratios_wide.searchsorted(ratio, side="right"))
             rounded_mean = np.minimum(np.maximum(half_mean, -_MAX_MEAN), _MAX_MEAN).astype(np.int64)
             values = take(int(channel), half, SymbolModel(band, rounded_mean, bins))
-            residual, expected = np.abs(values * MEAN_UNIT - rounded_mean), band.spread_wide[level]
-            for silent in np.flatnonzero(~active[:, channel]):
-                mine = at.parts[half][silent]
-                residual[mine] = expected[mine] = 0
+            residual, expected = np.abs(values * MEAN_UNIT - rounded_mean), band.spread_wide.take(level)
+            for mine, is_active in zip(at.parts[half], active[:, channel].tolist(), strict=True):
+                if not is_active:
+                    residual[mine] = expected[mine] = 0
             symbols[channel, part] = flat[inner] = values
             flat_residuals[0, inner], flat_residuals[1, inner] = residual, expected
         residual_sums += flat_residuals.take(at.inner, axis=1)

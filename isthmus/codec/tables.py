@@ -108,6 +108,13 @@ class Band:
         return self.spread.astype(np.int64)
 
     @cached_property
+    def bins_by_level(self) -> Integers:
+        """The bin at each sum of a level and of the number of `ratios` that surprise exceeds."""
+        lowest = -(len(self.ratios) // 2)
+        levels = np.arange(lowest, len(self.spread) + len(self.ratios) + lowest)
+        return np.clip(levels, 0, len(self.spread) - 1) // LEVELS_PER_BIN
+
+    @cached_property
     def weights(self) -> Integers:
         """(S, CLASSES, ENTRIES): integers of at least 1 whose rows sum to 2²⁴."""
         shares = self.powers[self.codes].astype(np.int64)

@@ -295,7 +295,7 @@ class _ImageMaker:
         column = 1 + self._pick(near.indices.shape[1] - 1, count)
         second = own[near.indices[torch.arange(count), column]]
         share = torch.rand(count, *(1,) * (self.codes.ndim - 1), generator=self.generator)
-        return self._decode(torch.lerp(self.codes[first], self.codes[second], share))
+        return self._decode(torch.lerp(self.codes[first], self.codes[second], share), self.seed)
 
     def moves(self, label: int, count: int) -> Tensor:
         own = self._members(label)
@@ -311,7 +311,8 @@ class _ImageMaker:
             self._prior, self._part_classes = self._find_prior()
         seed = int(torch.randint(2**31, (1,), generator=self.generator))
         component = self._part_classes[label] if self._prior.classes else None
-        return self._decode(draw_codes(self._prior, self.codes.shape[1:], count, label=component, seed=seed))
+        drawn = draw_codes(self._prior, self.codes.shape[1:], count, label=component, seed=seed)
+        return self._decode(drawn, seed)
 
     def _find_prior(self) -> tuple[Prior, list[int]]:
         """The model's own prior if it has learned these classes, else a mixture of the labelled codes; and
@@ -339,5 +340,5 @@ class _ImageMaker:
     def _pick(self, most: int, count: int) -> Tensor:
         return torch.randint(max(1, most), (count,), generator=self.generator)
 
-    def _decode(self, codes: Tensor) -> Tensor:
-        return decode_codes(self.model, codes, self.size)
+    def _decode(self, codes: Tensor, seed: int | None = None) -> Tensor:
+        return decode_codes(self.model, codes, self.size, seed=seed)

@@ -123,7 +123,7 @@ def fit_prior(
         count = usual if components is None or kind == "gaussian" else components
         prior = fit_mixture(codes, components=count, labels=labels, classes=classes, seed=seed)
         if kind == "flow":
-            prior = refine(prior, batch=batch, guided=model.recipe.critic.wants_prior)
+            prior = refine(prior, batch=batch, guided=model.recipe.backbone.wants_prior)
     if not attached or (stop is not None and stop.happened and not _is_kept(model, prior)):
         return prior
     attach_prior(model, prior)

@@ -103,8 +103,8 @@ def iter_samples(
             temperature=temperature,
             steps=steps,
         )
-    for codes in drawn:
-        for part in iter_decoded(model, codes, size):
+    for number, codes in enumerate(drawn):
+        for part in iter_decoded(model, codes, size, seed=seed + number):
             yield to_pixels(part)
 
 

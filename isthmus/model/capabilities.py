@@ -216,6 +216,33 @@ def _cosine(recipe: Recipe) -> str | None:
             "backbone.refines corrects a path that starts as a cosine transform: add backbone.start=cosine",
             id="combination.refines",
         )
+    if isinstance(backbone, axes.Conv) and backbone.decoder == "shallow":
+        if backbone.start != "cosine":
+            return Message(
+                "backbone.decoder=shallow corrects a path that starts as a cosine transform: add "
+                "backbone.start=cosine",
+                id="combination.shallow",
+            )
+        if backbone.skips:
+            return Message(
+                "backbone.skips hands stages to the decoder, and backbone.decoder=shallow has none",
+                id="combination.shallow-skips",
+            )
+        if recipe.positions.knows_position:
+            return Message(
+                "positions enter the decoder's stages, and backbone.decoder=shallow has none",
+                id="combination.shallow-positions",
+            )
+    elif isinstance(backbone, axes.Conv) and backbone.overlap:
+        return Message(
+            "backbone.overlap is undone by a shallow decoder: add backbone.decoder=shallow",
+            id="combination.overlap",
+        )
+    if isinstance(backbone, axes.Conv) and backbone.overlap and recipe.geometry.stride == 1:
+        return Message(
+            "pieces of a single pixel cannot overlap: backbone.overlap needs a stride of 2 or more",
+            id="combination.overlap-stride",
+        )
     if isinstance(backbone, axes.Conv) and backbone.encoder == "linear":
         if not recipe.geometry.is_grid or backbone.predicts == "difference":
             return Message(

@@ -127,17 +127,15 @@ def vae_gan() -> Recipe:
 
 
 def generative() -> Recipe:
-    """New images, sharp and varied: 256 components, a decoder judged patch by patch, and a learned prior.
+    """New images, sharp and varied: principal components, a decoder that draws their detail, and a prior.
 
-    The prior is fitted after the training (Esser et al. 2021; Lipman et al. 2023).
+    Preechakul et al. 2022; the prior is fitted after the training (Lipman et al. 2023).
     """
     return Recipe(
         name="generative",
-        code="256",
+        code="128",
         backbone=axes.Components(),
-        critic=axes.OnPatches(),
-        objective=axes.Objective(image="mse+0.5*texture"),
-        optimiser=axes.Optimiser(batch=16, ema=0.99),
+        optimiser=axes.Optimiser(batch=32, weight_decay=0.01),
     )
 
 

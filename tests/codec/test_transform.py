@@ -85,6 +85,10 @@ def test_latents_are_computed_once_for_all_qualities() -> None:
         ("backbone.encoder=linear",),
         ("backbone.finest=3",),
         ("backbone.finest=0", "backbone.blocks=2"),
+        ("backbone.decoder=shallow",),
+        ("backbone.decoder=shallow", "backbone.overlap=true", "backbone.blocks=0", "backbone.finest=1"),
+        ("backbone.decoder=shallow", "backbone.overlap=true", "backbone.stem=8", "backbone.finest=2"),
+        ("backbone.decoder=shallow", "backbone.overlap=true", "backbone.encoder=linear"),
     ],
 )
 def test_pieces_widened_by_the_margins_are_the_whole(settings: tuple[str, ...]) -> None:

@@ -65,6 +65,7 @@ def test_a_refused_combination_says_why_wherever_it_is_asked_for(combination: Co
 
 
 DIFFERENCE = ["backbone.predicts=difference"]
+SHALLOW = ["backbone.decoder=shallow", "backbone.start=cosine", "backbone.output=linear"]
 CONTRACTIVE = ["bottleneck=contractive", "backbone.width=4", "backbone.blocks=1"]
 
 
@@ -112,6 +113,12 @@ CONTRACTIVE = ["bottleneck=contractive", "backbone.width=4", "backbone.blocks=1"
         ("8", ["backbone.encoder=linear"], "grid code"),
         ("8@4", ["backbone.encoder=linear", "backbone.skips=true"], "has none"),
         ("8@4", ["backbone.encoder=linear", "positions=coordinates"], "has none"),
+        ("8@4", ["backbone.decoder=shallow"], "add backbone.start=cosine"),
+        ("8@4", [*SHALLOW, "backbone.skips=true"], "has none"),
+        ("8@4", [*SHALLOW, "positions=coordinates"], "has none"),
+        ("8", SHALLOW, "grid"),
+        ("8@4", ["backbone.overlap=true"], "add backbone.decoder=shallow"),
+        ("8@1", [*SHALLOW, "backbone.overlap=true"], "single pixel"),
         (
             "8@8",
             ["backbone.start=cosine", "backbone.output=linear", "backbone.skips=true", *DIFFERENCE],
@@ -178,6 +185,10 @@ VARIANTS = {
     "cosine start, refined": (
         "8@4",
         ["backbone.start=cosine", "backbone.output=linear", "backbone.refines=true"],
+    ),
+    "a shallow decoder": ("8@4", [*SHALLOW, "backbone.stem=4", "backbone.norm=batch"]),
+    "a shallow decoder of overlapping pieces": (
+        "8@4", [*SHALLOW, "backbone.overlap=true", "backbone.padding=reflect", "backbone.correction=3"]
     ),
     "a linear encoder": ("8@4", ["backbone.encoder=linear", "backbone.finest=3"]),
     "cosine start of a wide code": ("24@4", ["backbone.start=cosine", "backbone.output=linear"]),

@@ -9,7 +9,7 @@ The networks behind them are built in `backbones/`, `bottlenecks/`, `positions`,
 
 from __future__ import annotations
 
-from isthmus.model.axes.backbone import Activation, Attention, Conv, Dense, Filters, Norm, Recurrent, Stacked
+from isthmus.model.axes.backbone import Activation, Attention, Conv, Dense, Norm, Recurrent, Stacked
 from isthmus.model.axes.backbone_facts import Backbone, Output, PatchRequest
 from isthmus.model.axes.bottleneck import (
     L0,
@@ -40,7 +40,8 @@ from isthmus.model.axes.corruption import (
     SaltPepper,
     SyntheticDefects,
 )
-from isthmus.model.axes.critic import Critic, NoCritic, OnCodes, OnImages, OnPatches
+from isthmus.model.axes.critic import Critic, NoCritic, OnCodes, OnImages
+from isthmus.model.axes.filters import Filters
 from isthmus.model.axes.objective import Objective, Optimiser
 from isthmus.model.axes.point import AXES, Point, Refusal
 from isthmus.model.axes.positions import Coordinates, Learned, NoPositions, Positions, Sinusoidal
@@ -81,7 +82,6 @@ __all__ = [
     "Objective",
     "OnCodes",
     "OnImages",
-    "OnPatches",
     "Optimiser",
     "Output",
     "Pairs",

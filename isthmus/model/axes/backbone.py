@@ -17,19 +17,15 @@ from isthmus.model.axes.backbone_facts import (
     TOKEN_MAPS,
     Backbone,
     Output,
-    PatchRequest,
     narrower,
     vector_only,
 )
-from isthmus.model.axes.point import Refusal
 from isthmus.model.geometry import Geometry
 from isthmus.model.setting import Widths, setting
 
 Activation = Literal["relu", "leaky", "gelu", "silu", "tanh", "sigmoid"]
 Norm = Literal["none", "batch"]
-_OUTPUT = "range of the decoder: sigmoid keeps it in [0, 1]; linear is clipped on the way out"
-
-_PATCHES_PER_FILTER, _PATCHES = 250, (4000, 200_000)
+OUTPUT_HELP = "range of the decoder: sigmoid keeps it in [0, 1]; linear is clipped on the way out"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +37,7 @@ class Dense(Backbone):
     decoder: Widths | None = setting(None, "hidden layers of the decoder; auto mirrors the encoder")
     norm: Norm = setting("none", "batch normalisation after each hidden layer")
     activation: Activation = setting("relu", "nonlinearity of the hidden layers")
-    output: Output = setting("sigmoid", _OUTPUT)
+    output: Output = setting("sigmoid", OUTPUT_HELP)
 
     @property
     def may_transform(self) -> bool:
@@ -90,6 +86,14 @@ class Conv(Backbone):
     encoder: Literal["stages", "linear"] = setting(
         "stages", "linear: the encoder of a grid code is its straight path alone, a learned block transform"
     )
+    decoder: Literal["stages", "shallow"] = setting(
+        "stages",
+        "shallow: the decoder of a grid code is its cosine path, corrected at 1/stem of the size; it is fast",
+    )
+    correction: int = setting(48, "channels of a shallow decoder's correction", low=1, high=1024)
+    overlap: bool = setting(
+        False, "let the pieces of the cosine path overlap in the encoder and in a shallow decoder"
+    )
     finest: int | None = setting(
         None,
         "blocks of the decoder's last stage, on the finest grid; auto: as many as elsewhere",
@@ -100,11 +104,16 @@ class Conv(Backbone):
     predicts: Literal["image", "difference"] = setting(
         "image", "the decoder's output: the image, or what is to be added to the encoder's input"
     )
-    output: Output = setting("sigmoid", _OUTPUT)
+    output: Output = setting("sigmoid", OUTPUT_HELP)
 
     @property
     def may_transform(self) -> bool:
         return self.start != "cosine" and self.encoder != "linear"
+
+    @property
+    def finest_blocks(self) -> int:
+        """Blocks of the decoder's last stage."""
+        return self.blocks if self.finest is None else self.finest
 
     @property
     def has_skips(self) -> bool:
@@ -137,14 +146,19 @@ class Conv(Backbone):
         sides = [stem * 2**i for i in range(halvings + 1)]  # pixels per position, stage by stage
         of_block = 2 if self.residual else 1
         stages = of_block * self.blocks * sum(sides)
-        more = 0 if self.finest is None else self.finest - self.blocks
-        finest = of_block * more * sides[0]
+        finest = of_block * (self.finest_blocks - self.blocks) * sides[0]
         # 3×3 convolutions between stages: at the coarser resolution after pooling, at the finer after
         # repetition.
         pooled = sum(sides[1:]) if self.down == "pool" else 0
         repeated = sum(sides[:-1]) if self.up == "nearest" else 0
-        analysis = 0 if self.encoder == "linear" else sides[0] + stages + pooled
-        synthesis = sides[-1] + stages + finest + repeated + sides[0]
+        beyond = sides[-1] // 2 if self.overlap else 0  # a piece, to each side
+        analysis = max(beyond, 0 if self.encoder == "linear" else sides[0] + stages + pooled)
+        if self.decoder == "shallow":
+            corrected = (of_block * self.finest_blocks + 1) * sides[0]
+            features = (of_block * self.blocks + 1) * sides[-1]
+            synthesis = corrected + max(sides[0] + beyond, features)
+        else:
+            synthesis = sides[-1] + stages + finest + repeated + sides[0]
         return math.ceil(analysis / sides[-1]), math.ceil(synthesis / sides[-1])
 
     def bytes_per_pixel(self, geometry: Geometry, channels: int) -> float:
@@ -201,7 +215,7 @@ class Stacked(Backbone):
         "zeros", "border of convolutions; zeros leak position, reflect does not"
     )
     activation: Activation = setting("relu", "nonlinearity")
-    output: Output = setting("sigmoid", _OUTPUT)
+    output: Output = setting("sigmoid", OUTPUT_HELP)
 
     @property
     def may_transform(self) -> bool:
@@ -278,7 +292,7 @@ class Recurrent(Backbone):
     may_be_private = may_distribute = may_export = True
     width: Widths = setting((256,), "size of the hidden state")
     depth: int = setting(1, "stacked GRU layers", low=1, high=8)
-    output: Output = setting("sigmoid", _OUTPUT)
+    output: Output = setting("sigmoid", OUTPUT_HELP)
 
     @property
     def may_transform(self) -> bool:
@@ -307,7 +321,7 @@ class Attention(Backbone):
     patch: int | None = setting(
         None, "side of a patch; auto gives 7 to 8 patches a side, or the code's stride", low=1, high=64
     )
-    output: Output = setting("sigmoid", _OUTPUT)
+    output: Output = setting("sigmoid", OUTPUT_HELP)
 
     @property
     def may_transform(self) -> bool:
@@ -347,51 +361,6 @@ class Attention(Backbone):
             return Message(
                 "a grid code has one position per patch: backbone.patch must be {stride}",
                 id="combination.patch",
-                stride=geometry.stride,
-            )
-        return None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Filters(Backbone):
-    kind: ClassVar[str] = "filters"
-    network = "isthmus.model.backbones.filters:build"
-    dense_layer = "filters"
-    may_distribute = may_export = True
-    side: int = setting(6, "side of a filter in pixels, at least the code's stride", low=1, high=32)
-    start: Literal["random", "winners"] = setting(
-        "winners", "first filters: random, or the directions that single winners of the images' pieces take"
-    )
-    output: Output = setting("linear", _OUTPUT)
-
-    def size_multiple(self, geometry: Geometry, size: tuple[int, int]) -> int:  # noqa: ARG002
-        return geometry.stride or 1
-
-    def bytes_per_pixel(self, geometry: Geometry, channels: int) -> float:
-        maps = 0 if geometry.stride is None else CONV_MAPS * 4 * geometry.channels / geometry.stride**2
-        return super().bytes_per_pixel(geometry, channels) + maps
-
-    def initial_patches(self, geometry: Geometry) -> PatchRequest | None:
-        if self.start == "random":
-            return None
-        count = _PATCHES_PER_FILTER * geometry.channels
-        return PatchRequest(self.side, min(max(count, _PATCHES[0]), _PATCHES[1]))
-
-    def private_refusal(self) -> Refusal | None:
-        why = Message("filters are started, and read out, by statistics of the images", id="private.filters")
-        return Refusal(why, "backbone=conv")
-
-    def refusal(self, geometry: Geometry) -> str | None:
-        if geometry.stride is None:
-            return Message(
-                "filters answer at every place: their code is a grid, for example code 256@4",
-                id="combination.filters-vector",
-            )
-        if self.side < geometry.stride:
-            return Message(
-                "filters of side {side} leave gaps in steps of {stride} pixels",
-                id="combination.filters-gaps",
-                side=self.side,
                 stride=geometry.stride,
             )
         return None

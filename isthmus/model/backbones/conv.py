@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from isthmus.model import axes
+from isthmus.model.backbones.blocks import build_stage, conv3, in_full
 from isthmus.model.backbones.interface import (
     Decoder,
     Encoder,
@@ -34,21 +35,23 @@ from isthmus.model.backbones.interface import (
     activation,
 )
 from isthmus.model.backbones.linear_path import (
-    BLOCK_SHARE,
+    PIXEL_UNIT,
     BlockTransform,
+    BorderFilter,
     centre,
     cosine_basis,
+    fill_spread,
     keep_size,
     silence,
     soften,
     start_as,
 )
+from isthmus.model.backbones.shallow import ShallowDecoder
 from isthmus.model.positions import position_map
 from isthmus.model.recipe import Recipe
 
-# The unit of what the stages add, where they refine: a share of each code channel's spread, and of white.
 DIRECT_SIDE_PX = 9
-CODE_UNIT, PIXEL_UNIT = 0.3, 0.05
+CODE_UNIT = 0.3  # of what the encoder's stages add, where they refine: a share of each code channel's spread
 
 
 def stage_widths(backbone: axes.Conv, stages: int) -> list[int]:
@@ -62,6 +65,9 @@ def build(recipe: Recipe, plan: Plan) -> tuple[Encoder, Decoder]:
     backbone = _conv(recipe)
     linear = backbone.encoder == "linear"
     encoder = BlockTransform(backbone, plan) if linear else ConvEncoder(recipe, plan)
+    if backbone.decoder == "shallow":
+        halvings = backbone.depths(plan.geometry, plan.size)[1]
+        return encoder, ShallowDecoder(backbone, plan, stage_widths(backbone, halvings + 1)[-1])
     return encoder, ConvDecoder(recipe, plan)
 
 
@@ -77,8 +83,8 @@ class ConvEncoder(Encoder):
         height, width = plan.size[0] // self.stem, plan.size[1] // self.stem
         self.positions = position_map(recipe.positions, (height, width))
         inputs = plan.inputs * self.stem**2 + self.positions.channels
-        self.first = _conv3(inputs, widths[0], backbone)
-        self.stages = nn.ModuleList(_stage(w, backbone, backbone.blocks) for w in widths)
+        self.first = conv3(inputs, widths[0], backbone)
+        self.stages = nn.ModuleList(build_stage(w, backbone, backbone.blocks) for w in widths)
         self.downs = nn.ModuleList(_down(a, b, backbone) for a, b in pairwise(widths))
         self.skips = backbone.skips
         self.hands_input_on = backbone.predicts == "difference"
@@ -88,6 +94,7 @@ class ConvEncoder(Encoder):
             self.patches = PatchLayer(plan.seen, plan.channels, DIRECT_SIDE_PX)
         self.end = activation(backbone.activation)
         self.is_grid, self.is_cosine = plan.geometry.is_grid, backbone.start == "cosine"
+        self.borders = BorderFilter(self.multiple) if backbone.overlap else None
         if self.is_grid:
             self.last: nn.Module = nn.Conv2d(widths[-1], plan.features, 1)
             # What a linear code of each piece can do is there from the start; the stages add to it.
@@ -100,7 +107,7 @@ class ConvEncoder(Encoder):
                     if self.refines:
                         keep_size(self.first, self.stages, self.downs)
                         silence(self.last)
-                        self.register_buffer("spread", _per_channel(spread, plan.features))
+                        self.register_buffer("spread", fill_spread(spread, plan.features))
                     else:
                         soften(self.last)
         else:
@@ -139,7 +146,8 @@ class ConvEncoder(Encoder):
         if self.is_grid and self.straight is not None:
             if self.refines:
                 h = h * (self.spread * CODE_UNIT)
-            h = h + in_full(self.straight, F.pixel_unshuffle(given, self.multiple))
+            pieces = given if self.borders is None else self.borders(given)
+            h = h + in_full(self.straight, F.pixel_unshuffle(pieces, self.multiple))
         if self.hands_input_on:
             image = given[:, : self.seen]  # without the condition
             kept.insert(0, image if self.patches is None else self.patches(image))
@@ -160,13 +168,13 @@ class ConvDecoder(Decoder):
         outputs = widths[0] if self.is_grid else widths[0] * bottom[0] * bottom[1]
         self.entry = Entry(plan.geometry.channels, outputs, grid=self.is_grid, unit=plan.unit_columns)
         self.positions = position_map(recipe.positions, bottom)
-        self.first = _conv3(widths[0] + self.positions.channels, widths[0], backbone)
+        self.first = conv3(widths[0] + self.positions.channels, widths[0], backbone)
         counts = [backbone.blocks] * len(widths)
-        counts[-1] = backbone.blocks if backbone.finest is None else backbone.finest
-        self.stages = nn.ModuleList(_stage(w, backbone, n) for w, n in zip(widths, counts, strict=True))
+        counts[-1] = backbone.finest_blocks
+        self.stages = nn.ModuleList(build_stage(w, backbone, n) for w, n in zip(widths, counts, strict=True))
         self.ups = nn.ModuleList(_up(a, b, backbone) for a, b in pairwise(widths))
         self.end = activation(backbone.activation)
-        self.last = _conv3(widths[-1], plan.channels * self.stem**2, backbone)
+        self.last = conv3(widths[-1], plan.channels * self.stem**2, backbone)
         self.adds_to_input = backbone.predicts == "difference"
         self.straight = self.refine = None
         # Stages narrower than the code see a mixture of it; the straight path then begins at the code itself.
@@ -182,12 +190,12 @@ class ConvDecoder(Decoder):
                     start_as(self.entry, torch.eye(len(basis)))
                 start_as(self.straight, basis.t())
                 if backbone.refines:
-                    self.refine = _conv3(plan.channels * self.stem**2, widths[-1], backbone)
+                    self.refine = conv3(plan.channels * self.stem**2, widths[-1], backbone)
                     keep_size(self.first, self.stages, self.ups, self.refine)
                     with torch.no_grad():
                         self.refine.weight.mul_(3)  # pixels spread by a third
                     silence(self.last)
-                    self.register_buffer("spread", _per_channel(spread, inputs))
+                    self.register_buffer("spread", fill_spread(spread, inputs))
                 else:
                     soften(self.last)
 
@@ -225,75 +233,15 @@ class ConvDecoder(Decoder):
         return painted.square().sum(0)
 
 
-class Block(nn.Module):
-    """Two 3×3 convolutions after their nonlinearities (He et al. 2016, pre-activation), or one without.
-
-    Run several times with the same weights it sees farther and costs no parameters (Liang and Hu 2015).
-    """
-
-    def __init__(self, width: int, backbone: axes.Conv) -> None:
-        super().__init__()
-        self.residual, self.repeats = backbone.residual, backbone.repeats
-        convolutions = 2 if backbone.residual else 1
-        layers: list[nn.Module] = []
-        for _ in range(convolutions):
-            layers += [activation(backbone.activation), _conv3(width, width, backbone)]
-            if backbone.norm == "batch":
-                layers.append(nn.BatchNorm2d(width))
-        self.layers = nn.Sequential(*layers)
-        if self.residual:
-            # A residual net starts as the identity of its stages: the last convolution adds little at first.
-            with torch.no_grad():
-                self.last_convolution().weight.mul_(BLOCK_SHARE)
-
-    def last_convolution(self) -> nn.Conv2d:
-        return next(layer for layer in reversed(self.layers) if isinstance(layer, nn.Conv2d))
-
-    def forward(self, x: Tensor) -> Tensor:
-        for _ in range(self.repeats):
-            y: Tensor = self.layers(x)
-            x = x + y if self.residual else y
-        return x
-
-
 def _conv(recipe: Recipe) -> axes.Conv:
     assert isinstance(recipe.backbone, axes.Conv)
     return recipe.backbone
 
 
-class ReflectConv(nn.Conv2d):
-    """A 3×3 convolution with reflected borders; a single row or column, which cannot be, is repeated."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        mode = "reflect" if min(x.shape[-2:]) > 1 else "replicate"
-        return F.conv2d(F.pad(x, (1, 1, 1, 1), mode=mode), self.weight, self.bias, self.stride)
-
-
-def in_full(layer: nn.Module, x: Tensor) -> Tensor:
-    """A layer in float32 where the rest runs in bfloat16: it carries most of a picture, and is cheap."""
-    with torch.autocast(x.device.type, enabled=False):
-        y: Tensor = layer(x.float())
-    return y
-
-
-def _per_channel(spread: Tensor, channels: int) -> Tensor:
-    return F.pad(spread, (0, channels - len(spread)), value=1.0).view(-1, 1, 1)
-
-
-def _conv3(inputs: int, outputs: int, backbone: axes.Conv, stride: int = 1) -> nn.Conv2d:
-    if backbone.padding == "reflect":
-        return ReflectConv(inputs, outputs, 3, stride)
-    return nn.Conv2d(inputs, outputs, 3, stride, padding=1)
-
-
-def _stage(width: int, backbone: axes.Conv, blocks: int) -> nn.Sequential:
-    return nn.Sequential(*(Block(width, backbone) for _ in range(blocks)))
-
-
 def _down(inputs: int, outputs: int, backbone: axes.Conv) -> nn.Module:
     act = activation(backbone.activation)
     if backbone.down == "pool":
-        return nn.Sequential(act, nn.MaxPool2d(2), _conv3(inputs, outputs, backbone))
+        return nn.Sequential(act, nn.MaxPool2d(2), conv3(inputs, outputs, backbone))
     return nn.Sequential(act, nn.Conv2d(inputs, outputs, 2, 2))
 
 
@@ -304,7 +252,7 @@ def _up(inputs: int, outputs: int, backbone: axes.Conv) -> nn.Module:
             return nn.Sequential(act, nn.ConvTranspose2d(inputs, outputs, 2, 2))
         case "nearest":
             return nn.Sequential(
-                act, nn.Upsample(scale_factor=2, mode="nearest"), _conv3(inputs, outputs, backbone)
+                act, nn.Upsample(scale_factor=2, mode="nearest"), conv3(inputs, outputs, backbone)
             )
         case _:
             return nn.Sequential(act, nn.Conv2d(inputs, 4 * outputs, 1), nn.PixelShuffle(2))

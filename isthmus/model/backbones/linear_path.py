@@ -19,6 +19,7 @@ from isthmus.model import axes
 from isthmus.model.backbones.interface import Encoder, Entry, Features, Plan
 
 BLOCK_SHARE = 0.2  # of its input's size that a residual block adds at first
+PIXEL_UNIT = 0.05  # of what a decoder's stages add, where they refine: a share of white
 
 
 @torch.no_grad()
@@ -97,6 +98,71 @@ def cosine_basis(channels: int, side: int, count: int) -> tuple[Tensor, Tensor]:
     return rows[chosen].float(), spread.flatten()[chosen].float()
 
 
+def fill_spread(spread: Tensor, channels: int) -> Tensor:
+    """`(channels, 1, 1)`: the spread of each channel, and 1 for those without a wave."""
+    return F.pad(spread, (0, channels - len(spread)), value=1.0).view(-1, 1, 1)
+
+
+def lapped_filter(side: int) -> Tensor:
+    """`(side, side)`: the orthonormal filter across a border that makes cosine transforms overlap.
+
+    Applied to `side` samples around each border before the transform of pieces, and transposed after its
+    inverse (Tran, Liang and Tu 2003, "Lapped transform via time-domain pre- and post-filtering", eq. 17).
+    """
+    half = side // 2
+    eye = torch.eye(half, dtype=torch.float64)
+    butterfly = torch.cat([torch.cat([eye, eye.flip(0)], 1), torch.cat([eye.flip(0), -eye], 1)])
+    place = torch.arange(half, dtype=torch.float64) + 0.5
+    waves = [
+        torch.cos(math.pi / half * place[None] * frequency[:, None]) * math.sqrt(2 / half)
+        for frequency in (place - 0.5, place)
+    ]
+    waves[0][0] /= math.sqrt(2)
+    turn = (waves[0].t() @ waves[1]).flip(0, 1)
+    return (0.5 * butterfly @ torch.block_diag(eye, turn) @ butterfly).float()
+
+
+class BorderFilter(nn.Module):
+    """Mixes the pixels on both sides of each border between pieces of `side × side`: `(N, C, H, W)`, H and W
+    multiples of `side`, to the same. The outer borders of the image stay as they are.
+    """
+
+    def __init__(self, side: int, *, inverse: bool = False) -> None:
+        super().__init__()
+        first = lapped_filter(side)
+        first = first.t().contiguous() if inverse else first
+        self.down, self.along = nn.Parameter(first), nn.Parameter(first.clone())
+
+    def forward(self, x: Tensor) -> Tensor:
+        side, half = len(self.down), len(self.down) // 2
+        with torch.autocast(x.device.type, enabled=False):
+            x = x.float().permute(0, 2, 3, 1)
+            n, height, width, channels = x.shape
+            if height > side:
+                inner = x[:, half:-half].reshape(n, -1, side, width * channels)
+                mixed = (self.down @ inner).view(n, height - side, width, channels)
+                x = torch.cat([x[:, :half], mixed, x[:, -half:]], 1)
+            if width > side:
+                inner = x[:, :, half:-half].reshape(n, height, -1, side * channels)
+                # All channels in one product take more operations and less time.
+                weight = torch.kron(self.along, torch.eye(channels, device=x.device))
+                mixed = (inner @ weight.mT).view(n, height, width - side, channels)
+                x = torch.cat([x[:, :, :half], mixed, x[:, :, -half:]], 2)
+            return x.permute(0, 3, 1, 2)
+
+    def energy(self, pieces: Tensor) -> Tensor:
+        """`(n,)`: squared length of each of `pieces (n, side, side, C)` after the filter, inside an image."""
+        down, along = _gram(self.down), _gram(self.along)
+        mixed = torch.einsum("ij,njkc,kl->nilc", down, pieces, along)
+        return (mixed * pieces).sum((1, 2, 3))
+
+
+def _gram(weight: Tensor) -> Tensor:
+    half = len(weight) // 2
+    parts = weight[:, half:], weight[:, :half]  # where the first and the second half of a piece go
+    return torch.block_diag(*(part.t() @ part for part in parts))
+
+
 class BlockTransform(Encoder):
     """Pieces of `multiple × multiple` pixels to as many numbers each as the code has channels."""
 
@@ -105,6 +171,7 @@ class BlockTransform(Encoder):
         stem, halvings = backbone.depths(plan.geometry, plan.size)
         self.multiple = stem * 2**halvings
         self.is_cosine = backbone.start == "cosine"
+        self.borders = BorderFilter(self.multiple) if backbone.overlap else None
         self.straight = nn.Conv2d(plan.inputs * self.multiple**2, plan.features, 1)
         if self.is_cosine:
             start_as(self.straight, cosine_basis(plan.channels, self.multiple, plan.geometry.channels)[0])
@@ -115,7 +182,8 @@ class BlockTransform(Encoder):
             centre(self.straight, mean, self.multiple)
 
     def forward(self, x: Tensor, visible: Tensor | None = None) -> Features:  # noqa: ARG002
-        return Features(self.straight(F.pixel_unshuffle(x, self.multiple)))
+        pieces = x if self.borders is None else self.borders(x)
+        return Features(self.straight(F.pixel_unshuffle(pieces, self.multiple)))
 
 
 @torch.no_grad()

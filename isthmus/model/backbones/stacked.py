@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from isthmus.model import axes
-from isthmus.model.backbones.conv import ReflectConv
+from isthmus.model.backbones.blocks import ReflectConv
 from isthmus.model.backbones.interface import Decoder, Encoder, Entry, Features, Plan, activation
 from isthmus.model.positions import position_map
 from isthmus.model.recipe import Recipe
