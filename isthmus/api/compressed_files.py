@@ -8,14 +8,7 @@ from typing import ClassVar
 
 from isthmus.api.compressed_inputs import Dropped, count_pixels, log_dropped_parts
 from isthmus.api.file_results import FilesResult, keep_time, process_files
-from isthmus.api.inputs import (
-    DataLike,
-    ModelLike,
-    PathLike,
-    Range,
-    describe_model,
-    list_image_files,
-)
+from isthmus.api.inputs import DataLike, ModelLike, PathLike, Range, describe_model, list_image_files
 from isthmus.api.result import keys, skipped_inputs, use
 from isthmus.api.standard_streams import takes_streams
 from isthmus.file_jobs import FileJob, Report, reserve_memory

@@ -171,11 +171,12 @@ def run_demo(
     if "evaluation" in collected:
         model_page.add_environment(report, model, collected["evaluation"])
     report.write(report_path)
+    parts: dict[str, Any] = {part: collected.get(part) for part in PARTS}
     return Demonstration(
         model=model_path.as_posix(),
         report=report_path.as_posix(),
         training=training,
-        **{part: collected.get(part) for part in PARTS},
+        **parts,
         next=_suggest(folder, model_path.as_posix()),
         complete=stop.complete,
     )

@@ -6,14 +6,7 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from isthmus.api.inputs import (
-    DataLike,
-    ModelLike,
-    Range,
-    describe_model,
-    load_model,
-    refuse_unused,
-)
+from isthmus.api.inputs import DataLike, ModelLike, Range, describe_model, load_model, refuse_unused
 from isthmus.api.pair_inputs import open_model_and_pairs
 from isthmus.api.result import Result, skipped_inputs, use
 from isthmus.errors import Hint

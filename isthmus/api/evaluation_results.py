@@ -6,16 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from isthmus.api.facts import (
-    DataFacts,
-    Environment,
-    Gap,
-    ModelFacts,
-    WorstImage,
-)
-from isthmus.api.inputs import (
-    ImageLookup,
-)
+from isthmus.api.facts import DataFacts, Environment, Gap, ModelFacts, WorstImage
+from isthmus.api.inputs import ImageLookup
 from isthmus.api.result import Result, keys
 
 if TYPE_CHECKING:

@@ -10,15 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from isthmus.api.file_results import FilesResult, process_files
-from isthmus.api.inputs import (
-    Bands,
-    DataLike,
-    ModelLike,
-    PathLike,
-    Range,
-    check_count,
-    open_model_and_data,
-)
+from isthmus.api.inputs import Bands, DataLike, ModelLike, PathLike, Range, check_count, open_model_and_data
 from isthmus.api.result import keys, skipped_inputs, use
 from isthmus.atomic import write_bytes
 from isthmus.errors import DataError, UsageError

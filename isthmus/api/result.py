@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import functools
 import inspect
+import io
 import json
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar, ParamSpec, TypeVar
 
-from isthmus.errors import UsageError
+from isthmus.errors import MissingExtraError, UsageError
 from isthmus.escaping import csv_text
 from isthmus.images.bands import Bands, showing_bands, shown_bands
 from isthmus.interruption import NOTE_ID, inside_use
@@ -193,8 +195,8 @@ class Result:
                 path=path,
                 known=known,
             )
-        if suffix == ".parquet":
-            _check_parquet()
+        if suffix == ".parquet" and find_spec("pyarrow") is None:
+            raise MissingExtraError("writing Parquet", "parquet")
         check_output(path, force=force)
 
     def _write(self, path: str | os.PathLike[str], *, force: bool, scale: int | None = None) -> None:  # noqa: ARG002
@@ -208,7 +210,11 @@ class Result:
             header, rows = self.csv_rows()
             return csv_text(header, rows).encode("utf-8", "surrogateescape")
         if suffix == ".npz":
-            return _npz(self.arrays())
+            import numpy as np
+
+            stream = io.BytesIO()
+            np.savez(stream, **self.arrays())
+            return stream.getvalue()
         if suffix == ".parquet":
             return _parquet(self.arrays())
         if suffix == ".png":
@@ -365,29 +371,8 @@ def _is_single(value: object) -> bool:
     return value is not None and not isinstance(value, (list, dict))
 
 
-def _npz(arrays: Mapping[str, Any]) -> bytes:
-    import io
-
-    import numpy as np
-
-    stream = io.BytesIO()
-    np.savez(stream, **arrays)
-    return stream.getvalue()
-
-
-def _check_parquet() -> None:
-    try:
-        import pyarrow  # noqa: F401
-    except ImportError:
-        from isthmus.errors import MissingExtraError
-
-        raise MissingExtraError("writing Parquet", "parquet") from None
-
-
 def _parquet(arrays: Mapping[str, Any]) -> bytes:
     """A row per image; an array `(N, d)` becomes a column of lists, `classes` are put in for `labels`."""
-    import io
-
     import pyarrow
     import pyarrow.parquet
 

@@ -13,15 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from isthmus.api.corrected_calls import correcting_calls
-from isthmus.api.inputs import (
-    MODEL_SUFFIX,
-    DataLike,
-    ModelLike,
-    PathLike,
-    Range,
-    Size,
-    check_is_data,
-)
+from isthmus.api.inputs import MODEL_SUFFIX, DataLike, ModelLike, PathLike, Range, Size, check_is_data
 from isthmus.api.pair_inputs import read_pairs
 from isthmus.api.training_preview import TrainingPreview
 from isthmus.api.training_watch import TrainingWatcher, log_choices
@@ -35,6 +27,7 @@ if TYPE_CHECKING:
     from isthmus.model.autoencoder import Autoencoder
     from isthmus.model.recipe import Recipe
     from isthmus.training.callbacks import Callback
+    from isthmus.training.callbacks import TrainingEvent as TrainingEvent  # for what uses this
 
 
 Precision = Literal["auto", "float32", "bfloat16"]

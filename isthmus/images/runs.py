@@ -9,12 +9,12 @@ why not.
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import groupby
-from pathlib import Path
 from struct import Struct
 
 import numpy as np
@@ -168,7 +168,7 @@ class ReadOptions:
     channels: int | None = None
     max_pixels: int = MAX_PIXELS
     map_above: int | None = None
-    cache: str | Path | None = None
+    cache: str | os.PathLike[str] | None = None
     value_range: Range | None = None
     progress: Progress | None = None
 

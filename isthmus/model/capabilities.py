@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal
 
 from isthmus.errors import CapabilityError, Hint
 from isthmus.images.bands import MAX_CHANNELS
@@ -14,16 +14,15 @@ from isthmus.messages import Message, as_message
 from isthmus.model import axes
 from isthmus.model.recipe import Recipe
 
+if TYPE_CHECKING:
+    from isthmus.model.image_terms import ImageTerm
+
 Use = Literal["decode", "generate", "compress"]
 
 
 def refusal(recipe: Recipe) -> str | None:
     """Why this recipe cannot work, or None when it can. The code shape must no longer be `auto`."""
-    for rule in _RULES:
-        reason = rule(recipe)
-        if reason is not None:
-            return reason
-    return None
+    return next((reason for reason in _reasons(recipe) if reason is not None), None)
 
 
 def check(recipe: Recipe) -> None:
@@ -96,53 +95,102 @@ def check_exported(recipe: Recipe) -> None:
         )
 
 
-def _own(recipe: Recipe) -> str | None:
-    reasons = (point.refusal(recipe.geometry) for point in recipe.points)
-    return next((reason for reason in reasons if reason is not None), None)
-
-
-def _positions_of_filters(recipe: Recipe) -> str | None:
-    if isinstance(recipe.backbone, axes.Filters) and recipe.positions.knows_position:
-        return Message(
+def _reasons(recipe: Recipe) -> Iterator[str | None]:
+    """Why this recipe cannot work: the first that is not None is said."""
+    backbone, bottleneck, critic = recipe.backbone, recipe.bottleneck, recipe.critic
+    is_grid, knows_position = recipe.geometry.is_grid, recipe.positions.knows_position
+    yield from (point.refusal(recipe.geometry) for point in recipe.points)
+    if isinstance(backbone, axes.Filters) and knows_position:
+        yield Message(
             "filters are the same at every place: positions add nothing to them",
             id="combination.filters-positions",
         )
-    return None
-
-
-def _positions_of_components(recipe: Recipe) -> str | None:
-    if isinstance(recipe.backbone, axes.Components) and recipe.positions.knows_position:
-        return Message(
+    if isinstance(backbone, axes.Components) and knows_position:
+        yield Message(
             "principal components are of every pixel at its place: positions add nothing to them",
             id="combination.components-positions",
         )
-    return None
-
-
-def _positions_of_dense(recipe: Recipe) -> str | None:
-    if isinstance(recipe.backbone, axes.Dense) and recipe.positions.knows_position:
-        return Message(
+    if isinstance(backbone, axes.Dense) and knows_position:
+        yield Message(
             "a dense backbone has its own weight for every pixel: positions add nothing to it",
             id="combination.dense-positions",
         )
-    return None
-
-
-def _equal_queries(recipe: Recipe) -> str | None:
-    if not isinstance(recipe.backbone, axes.Attention) or recipe.positions.knows_position:
-        return None
-    if not recipe.geometry.is_grid:
-        return Message(
+    if isinstance(backbone, axes.Attention) and not knows_position and not is_grid:
+        yield Message(
             "attention decodes a vector by one query per patch; without positions all queries are equal",
             id="combination.attention-vector",
         )
-    if recipe.corruption.hides_pixels:
-        return Message(
+    if isinstance(backbone, axes.Attention) and not knows_position and recipe.corruption.hides_pixels:
+        yield Message(
             "attention fills a hidden patch from its position; without positions all hidden "
             "patches are equal",
             id="combination.attention-hidden",
         )
-    return None
+    yield _cosine(recipe)
+    if backbone.has_skips and not isinstance(bottleneck, axes.Plain):
+        yield Message(
+            "with encoder–decoder skips the code is not the only way through: choose bottleneck=plain",
+            id="combination.skips-bottleneck",
+        )
+    if backbone.has_skips and critic.judges:
+        yield Message(
+            "with encoder–decoder skips there is nothing to sample: a critic needs a generator",
+            id="combination.skips-critic",
+        )
+    if backbone.has_skips and not is_grid:
+        yield Message(
+            "encoder–decoder skips need a grid code, for example code 64@8; a vector needs "
+            "backbone.skips=false and backbone.predicts=image",
+            id="combination.skips-vector",
+        )
+    if backbone.predicts_residual and not backbone.has_skips:
+        yield Message(
+            "a difference is added to the encoder's input, which the code alone does not hold: "
+            "backbone.predicts=difference needs backbone.skips=true",
+            id="combination.difference-skips",
+        )
+    if backbone.predicts_residual and backbone.output != "linear":
+        yield Message(
+            "a difference can be negative: backbone.predicts=difference needs backbone.output=linear",
+            id="combination.difference-output",
+        )
+    if isinstance(bottleneck, axes.Contractive) and backbone.has_batch_norm:
+        yield Message(
+            "batch normalisation ties images together: the Jacobian of one image's code is not its own",
+            id="combination.contractive-norm",
+        )
+    if isinstance(bottleneck, axes.Contractive) and getattr(backbone, "down", "stride") == "pool":
+        yield Message(
+            "max pooling has no useful second derivative: contractive needs backbone.down=stride",
+            id="combination.contractive-pooling",
+        )
+    yield from _prior(recipe)
+    term = next((term for term in recipe.objective.terms if term.needs_probabilities), None)
+    if term is not None and backbone.output != "sigmoid":
+        yield Message(
+            "{name} compares probabilities: {needs}",
+            id="combination.probabilities",
+            name=term.name,
+            needs="it needs backbone.output=sigmoid, whose range is the data's [0, 1]",
+        )
+    if recipe.optimiser.takes_all_images and backbone.has_batch_norm:
+        yield Message(
+            "full-batch descent runs in chunks, and batch normalisation would see each chunk alone",
+            id="combination.full-batch-norm",
+        )
+    start = " with backbone.start=cosine or encoder=linear" if backbone.kind == "conv" else ""
+    if recipe.corruption.is_paired and not backbone.may_transform:
+        yield f"a {backbone.kind} backbone{start} gives back its own images: it cannot learn from pairs"
+    term = next((term for term in recipe.objective.terms if term.needs_mask), None)
+    if recipe.corruption.marks_defects:
+        yield from _marks(recipe, term, start)
+    elif term is not None:
+        yield Message(
+            "{name} judges marked defects: it needs a corruption that plants them, "
+            "corruption=synthetic-defects",
+            id="combination.mask-term",
+            name=term.name,
+        )
 
 
 def _cosine(recipe: Recipe) -> str | None:
@@ -214,168 +262,56 @@ def _cosine(recipe: Recipe) -> str | None:
     return None
 
 
-def _skips(recipe: Recipe) -> str | None:
-    if recipe.backbone.has_skips:
-        if not isinstance(recipe.bottleneck, axes.Plain):
-            return Message(
-                "with encoder–decoder skips the code is not the only way through: choose bottleneck=plain",
-                id="combination.skips-bottleneck",
-            )
-        if recipe.critic.judges:
-            return Message(
-                "with encoder–decoder skips there is nothing to sample: a critic needs a generator",
-                id="combination.skips-critic",
-            )
-        if not recipe.geometry.is_grid:
-            return Message(
-                "encoder–decoder skips need a grid code, for example code 64@8; a vector needs "
-                "backbone.skips=false and backbone.predicts=image",
-                id="combination.skips-vector",
-            )
-    return None
-
-
-def _difference(recipe: Recipe) -> str | None:
-    if recipe.backbone.predicts_residual:
-        if not recipe.backbone.has_skips:
-            return Message(
-                "a difference is added to the encoder's input, which the code alone does not hold: "
-                "backbone.predicts=difference needs backbone.skips=true",
-                id="combination.difference-skips",
-            )
-        if recipe.backbone.output != "linear":
-            return Message(
-                "a difference can be negative: backbone.predicts=difference needs backbone.output=linear",
-                id="combination.difference-output",
-            )
-    return None
-
-
-def _contractive(recipe: Recipe) -> str | None:
-    if isinstance(recipe.bottleneck, axes.Contractive):
-        if recipe.backbone.has_batch_norm:
-            return Message(
-                "batch normalisation ties images together: the Jacobian of one image's code is not its own",
-                id="combination.contractive-norm",
-            )
-        if getattr(recipe.backbone, "down", "stride") == "pool":
-            return Message(
-                "max pooling has no useful second derivative: contractive needs backbone.down=stride",
-                id="combination.contractive-pooling",
-            )
-    return None
-
-
-def _prior(recipe: Recipe) -> str | None:
-    if not recipe.critic.compares_with_prior:
-        return None
-    if recipe.bottleneck.is_discrete:
-        return Message(
+def _prior(recipe: Recipe) -> Iterator[str]:
+    """Of a critic that compares codes or images with draws from the prior."""
+    bottleneck, critic = recipe.bottleneck, recipe.critic
+    if not critic.compares_with_prior:
+        return
+    if bottleneck.is_discrete:
+        yield Message(
             "a critic compares with a Gaussian prior, and {bottleneck} codes are discrete",
             id="combination.critic-discrete",
-            bottleneck=recipe.bottleneck.kind,
+            bottleneck=bottleneck.kind,
         )
-    if recipe.bottleneck.is_sparse:
-        return Message(
+    if bottleneck.is_sparse:
+        yield Message(
             "a critic compares with a Gaussian prior, and {bottleneck} codes are sparse",
             id="combination.critic-sparse",
-            bottleneck=recipe.bottleneck.kind,
+            bottleneck=bottleneck.kind,
         )
-    if recipe.bottleneck.is_rectified:
-        return Message(
+    if bottleneck.is_rectified:
+        yield Message(
             "a critic compares with a Gaussian prior, and rectified codes have no negative half",
             id="combination.critic-rectified",
         )
-    if isinstance(recipe.critic, axes.OnCodes) and isinstance(
-        recipe.bottleneck, axes.Gaussian | axes.Contractive
-    ):
-        kind = recipe.bottleneck.kind
-        return Message(
+    if isinstance(critic, axes.OnCodes) and isinstance(bottleneck, axes.Gaussian | axes.Contractive):
+        yield Message(
             "a critic on codes and a {kind} bottleneck both shape the code's distribution: choose one",
             id="combination.critic-stochastic",
-            kind=kind,
+            kind=bottleneck.kind,
         )
-    if isinstance(recipe.critic, axes.OnImages) and not isinstance(recipe.bottleneck, axes.Gaussian):
-        return Message(
+    if isinstance(critic, axes.OnImages) and not isinstance(bottleneck, axes.Gaussian):
+        yield Message(
             "a critic on images also judges samples of the prior: it needs a gaussian bottleneck (vae-gan)",
             id="combination.critic-images",
         )
-    return None
 
 
-def _output_range(recipe: Recipe) -> str | None:
-    term = next((term for term in recipe.objective.terms if term.needs_probabilities), None)
-    if term is not None and recipe.backbone.output != "sigmoid":
-        needs = "it needs backbone.output=sigmoid, whose range is the data's [0, 1]"
-        return Message(
-            "{name} compares probabilities: {needs}",
-            id="combination.probabilities",
-            name=term.name,
-            needs=needs,
-        )
-    return None
-
-
-def _marks(recipe: Recipe) -> str | None:
-    term = next((term for term in recipe.objective.terms if term.needs_mask), None)
-    if not recipe.corruption.marks_defects:
-        if term is None:
-            return None
-        return Message(
-            "{name} judges marked defects: it needs a corruption that plants them, "
-            "corruption=synthetic-defects",
-            id="combination.mask-term",
-            name=term.name,
-        )
+def _marks(recipe: Recipe, term: ImageTerm | None, start: str) -> Iterator[str]:
+    """Of a corruption that marks the defects that it plants."""
     if not recipe.backbone.may_transform:
-        start = " with backbone.start=cosine or encoder=linear" if recipe.backbone.kind == "conv" else ""
-        return Message(
+        yield Message(
             "a {backbone} backbone{start} gives back its own images: it has no channel that marks defects",
             id="combination.mask-backbone",
             backbone=recipe.backbone.kind,
             start=start,
         )
     if term is None:
-        return Message(
+        yield Message(
             "nothing teaches the channel that marks defects: add a term to objective.image, for example "
             "{image}+10*mask-focal",
             id="combination.mask-without-term",
             image=recipe.objective.image,
         )
     if recipe.objective.weight == 0:
-        return Message("objective.weight=0 also silences the terms of the mask", id="combination.mask-weight")
-    return None
-
-
-def _pairs(recipe: Recipe) -> str | None:
-    if not recipe.corruption.is_paired or recipe.backbone.may_transform:
-        return None
-    start = " with backbone.start=cosine or encoder=linear" if recipe.backbone.kind == "conv" else ""
-    return f"a {recipe.backbone.kind} backbone{start} gives back its own images: it cannot learn from pairs"
-
-
-def _full_batch(recipe: Recipe) -> str | None:
-    if recipe.optimiser.takes_all_images and recipe.backbone.has_batch_norm:
-        return Message(
-            "full-batch descent runs in chunks, and batch normalisation would see each chunk alone",
-            id="combination.full-batch-norm",
-        )
-    return None
-
-
-_RULES: tuple[Callable[[Recipe], str | None], ...] = (
-    _own,
-    _positions_of_filters,
-    _positions_of_components,
-    _positions_of_dense,
-    _equal_queries,
-    _cosine,
-    _skips,
-    _difference,
-    _contractive,
-    _prior,
-    _output_range,
-    _full_batch,
-    _pairs,
-    _marks,
-)
+        yield Message("objective.weight=0 also silences the terms of the mask", id="combination.mask-weight")

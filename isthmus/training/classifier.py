@@ -133,7 +133,7 @@ def train_classifier(
     Raises:
         DataError: no labels, mixed sizes, or images smaller than 8×8.
     """
-    labels_of(images)
+    labels = labels_of(images)
     if images.shape is None or min(images.shape[:2]) < 8:
         raise DataError(
             "{source}: a classifier needs images of one size, at least 8×8",
@@ -142,7 +142,7 @@ def train_classifier(
         )
     height, width, channels = images.shape
     with seeded(seed) as generator:
-        network = Classifier(channels, (height, width), classes or int(images.labels.max()) + 1)
+        network = Classifier(channels, (height, width), classes or int(labels.max()) + 1)
     ema = 0.995 if steps > 1500 else 0.98
     optimiser = axes.Optimiser(rate=rate, weight_decay=0.05, clip=0.0, ema=ema)
     fit_network(

@@ -25,11 +25,7 @@ from isthmus.messages import Message
 from isthmus.model import capabilities
 from isthmus.model.attachment_check import DAMAGE
 from isthmus.model.autoencoder import Autoencoder
-from isthmus.model.initialisation import (
-    build_for_images,
-    init_short,
-    load_initial_weights,
-)
+from isthmus.model.initialisation import build_for_images, init_short, load_initial_weights
 from isthmus.model.loading import ModelLike
 from isthmus.model.recipe import Recipe
 from isthmus.training import state as checkpoints

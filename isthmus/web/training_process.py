@@ -22,7 +22,7 @@ from isthmus.progress import Task
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from isthmus.training.callbacks import TrainingEvent
+    from isthmus.api.training import TrainingEvent
 
 _SECONDS_BETWEEN_STEPS = 0.5
 _SECONDS_BETWEEN_PICTURES = 3.0

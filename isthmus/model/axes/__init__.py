@@ -9,15 +9,7 @@ The networks behind them are built in `backbones/`, `bottlenecks/`, `positions`,
 
 from __future__ import annotations
 
-from isthmus.model.axes.backbone import (
-    Activation,
-    Attention,
-    Conv,
-    Dense,
-    Norm,
-    Recurrent,
-    Stacked,
-)
+from isthmus.model.axes.backbone import Activation, Attention, Conv, Dense, Norm, Recurrent, Stacked
 from isthmus.model.axes.backbone_facts import Backbone, Output, PatchRequest
 from isthmus.model.axes.bottleneck import (
     L0,
@@ -52,13 +44,7 @@ from isthmus.model.axes.critic import Critic, NoCritic, OnCodes, OnImages
 from isthmus.model.axes.filters import Filters
 from isthmus.model.axes.objective import Objective, Optimiser
 from isthmus.model.axes.point import AXES, Point, Refusal
-from isthmus.model.axes.positions import (
-    Coordinates,
-    Learned,
-    NoPositions,
-    Positions,
-    Sinusoidal,
-)
+from isthmus.model.axes.positions import Coordinates, Learned, NoPositions, Positions, Sinusoidal
 from isthmus.model.axes.unet import Unet
 
 AXES["objective"], AXES["optimiser"] = (Objective,), (Optimiser,)

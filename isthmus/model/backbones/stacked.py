@@ -15,14 +15,7 @@ from torch import Tensor, nn
 
 from isthmus.model import axes
 from isthmus.model.backbones.blocks import ReflectConv
-from isthmus.model.backbones.interface import (
-    Decoder,
-    Encoder,
-    Entry,
-    Features,
-    Plan,
-    activation,
-)
+from isthmus.model.backbones.interface import Decoder, Encoder, Entry, Features, Plan, activation
 from isthmus.model.positions import position_map
 from isthmus.model.recipe import Recipe
 
