@@ -153,7 +153,8 @@ class ComponentDecoder(Decoder):
             found = self._find_detail(now, picture, angle.expand(len(z)), sure)
             noise = (now - angle.sin() * found) / angle.cos()
             now = then.sin() * found + then.cos() * noise
-        return picture + self.spread * F.pixel_shuffle(now, self.stem)
+        drawn: Tensor = picture + self.spread * F.pixel_shuffle(now, self.stem)
+        return drawn
 
     def _find_detail(self, noisy: Tensor, picture: Tensor, angle: Tensor, doubt: Tensor) -> Tensor:
         """The detail as it seems to be. The network gives the velocity: little noise, little error."""

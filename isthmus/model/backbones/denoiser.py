@@ -114,7 +114,8 @@ class _Attention(nn.Module):
         attended = F.scaled_dot_product_attention(q, k, v).transpose(1, 2)
         x = x + self.mixed(attended.reshape(count, height * width, channels))
         x = x + self.outer(F.silu(self.inner(self.norms[1](x))))
-        return x.transpose(1, 2).reshape(h.shape).contiguous(memory_format=torch.channels_last)
+        result: Tensor = x.transpose(1, 2).reshape(h.shape)
+        return result.contiguous(memory_format=torch.channels_last)
 
 
 def _norm(width: int) -> nn.GroupNorm:
