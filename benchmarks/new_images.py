@@ -4,10 +4,10 @@
     python benchmarks/new_images.py photos/ --minutes 0.05 --count 40
 
 Of each class a quarter of the images (at most 500) is held out by a fixed seed and never trained on; samples
-are compared with these. `generative` has four fifths of the minutes for its autoencoder, its prior about
-the rest; the others have all for the network and are sampled from N(0, 1), and from a mixture of Gaussians over
-their codes. All are measured in the features of one network, trained on the same training images and
-kept in --out, with the sheets of 64 samples that come first.
+are compared with these. `generative` has four fifths of the minutes for its autoencoder, its prior about the
+rest; the others have all for the network and are sampled from N(0, 1), and from a mixture of Gaussians over
+their codes. All are measured in the features of one network, trained on the same training images and kept in
+--out, with the sheets of 64 samples that come first.
 """
 
 from __future__ import annotations
