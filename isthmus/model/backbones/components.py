@@ -129,12 +129,12 @@ class ComponentDecoder(Decoder):
         angle = torch.atan((-NOISE_MEAN - NOISE_SPREAD * draw(len(z))).exp())
         detail = F.pixel_unshuffle((target - picture) / self.spread, self.stem)
         cosine, sine = angle.cos().view(-1, 1, 1, 1), angle.sin().view(-1, 1, 1, 1)
-        found = self._find_detail(cosine * draw(*detail.shape) + sine * detail, picture, angle, doubt)
+        clean = self._find_detail(cosine * draw(*detail.shape) + sine * detail, picture, angle, doubt)
         weight = angle.cos().square().reciprocal()
         if code.image_weight is not None:
             weight = weight * code.image_weight
-        seen = picture + self.spread * F.pixel_shuffle(found, self.stem)
-        return replace(code, image_weight=weight), seen[..., :height, :width]
+        image = picture + self.spread * F.pixel_shuffle(clean, self.stem)
+        return replace(code, image_weight=weight), image[..., :height, :width]
 
     def sample(
         self, z: Tensor, size: tuple[int, int] | None = None, skips: object = (),
@@ -150,17 +150,18 @@ class ComponentDecoder(Decoder):
             now = torch.randn(shape, generator=generator, device=z.device)
         sure = torch.zeros(len(z), device=z.device)
         for angle, then in itertools.pairwise(_angles(self.steps).to(z.device)):
-            found = self._find_detail(now, picture, angle.expand(len(z)), sure)
-            noise = (now - angle.sin() * found) / angle.cos()
-            now = then.sin() * found + then.cos() * noise
-        return picture + self.spread * F.pixel_shuffle(now, self.stem)
+            clean = self._find_detail(now, picture, angle.expand(len(z)), sure)
+            noise = (now - angle.sin() * clean) / angle.cos()
+            now = then.sin() * clean + then.cos() * noise
+        drawn: Tensor = picture + self.spread * F.pixel_shuffle(now, self.stem)
+        return drawn
 
     def _find_detail(self, noisy: Tensor, picture: Tensor, angle: Tensor, doubt: Tensor) -> Tensor:
         """The detail as it seems to be. The network gives the velocity: little noise, little error."""
         given = F.pixel_unshuffle((picture - self.mean.mean()) / PICTURE_SPREAD, self.stem)
         velocity = self.network(noisy, given, angle / (math.pi / 2), doubt).float()
-        found: Tensor = angle.sin().view(-1, 1, 1, 1) * noisy + angle.cos().view(-1, 1, 1, 1) * velocity
-        return found
+        detail: Tensor = angle.sin().view(-1, 1, 1, 1) * noisy + angle.cos().view(-1, 1, 1, 1) * velocity
+        return detail
 
     @torch.no_grad()
     def measure_detail(self, encoder: ComponentEncoder, batches: Iterable[Tensor]) -> None:

@@ -22,16 +22,16 @@ GROUPS = 8
 
 
 class Denoiser(nn.Module):
-    """For images of `channels` at the grid `size`, whose sides are even, and `known` channels beside them."""
+    """For images of `channels` at the grid `size`, whose sides are even, and `given` channels beside them."""
 
     def __init__(
-        self, channels: int, known: int, width: tuple[int, int], blocks: int, size: tuple[int, int]
+        self, channels: int, given: int, width: tuple[int, int], blocks: int, size: tuple[int, int]
     ) -> None:
         super().__init__()
         fine, coarse = width
         self.time = nn.Linear(2 * FREQUENCIES + 1, CONDITION)
         self.condition = nn.Linear(CONDITION, CONDITION)
-        self.first = nn.Conv2d(channels + known, fine, 3, padding=1)
+        self.first = nn.Conv2d(channels + given, fine, 3, padding=1)
         self.positions = nn.Parameter(torch.zeros(1, fine, *size))
         nn.init.normal_(self.positions, std=0.1)
         self.before = nn.ModuleList(_Block(fine) for _ in range(blocks))
@@ -44,8 +44,8 @@ class Denoiser(nn.Module):
         self.last = nn.Conv2d(fine, 2 * channels, 3, padding=1)
         silence(self.last)
 
-    def forward(self, noisy: Tensor, known: Tensor, time: Tensor, doubt: Tensor) -> Tensor:
-        """`(N, channels, h, w)` and `(N, known, h, w)` → `(N, channels, h, w)`.
+    def forward(self, noisy: Tensor, given: Tensor, time: Tensor, doubt: Tensor) -> Tensor:
+        """`(N, channels, h, w)` and `(N, given, h, w)` → `(N, channels, h, w)`.
 
         Args:
             time: `(N,)` in [0, 1] from noise to image.
@@ -55,7 +55,7 @@ class Denoiser(nn.Module):
         angles = time[:, None] * frequencies * math.pi
         numbers = torch.cat([angles.sin(), angles.cos(), doubt[:, None]], 1)
         c = F.silu(self.condition(F.silu(self.time(numbers))))
-        x = torch.cat([noisy, known], 1).contiguous(memory_format=torch.channels_last)
+        x = torch.cat([noisy, given], 1).contiguous(memory_format=torch.channels_last)
         h = self.first(x) + self.positions
         for block in self.before:
             h = block(h, c)
@@ -114,7 +114,8 @@ class _Attention(nn.Module):
         attended = F.scaled_dot_product_attention(q, k, v).transpose(1, 2)
         x = x + self.mixed(attended.reshape(count, height * width, channels))
         x = x + self.outer(F.silu(self.inner(self.norms[1](x))))
-        return x.transpose(1, 2).reshape(h.shape).contiguous(memory_format=torch.channels_last)
+        result: Tensor = x.transpose(1, 2).reshape(h.shape)
+        return result.contiguous(memory_format=torch.channels_last)
 
 
 def _norm(width: int) -> nn.GroupNorm:
