@@ -153,8 +153,11 @@ def measure_scores(
     chosen, table = choose_parts(rows, candidates, plan, seed=0)
     found: dict[str, Any] = {"planted defects, AUROC": table}
     kinds: tuple[Kind, ...] = ("segmentation", "levels", "density", "neighbour", "local")
-    alone = {kind: [Part(kind, int(kind == "segmentation"), "max", {})] for kind in kinds}
-    for name, parts in {**alone, f"auto: {' + '.join(part.title for part in chosen)}": chosen}.items():
+    tried: dict[str, list[Part]] = {
+        kind: [Part(kind, int(kind == "segmentation"), "max", {})] for kind in kinds
+    }
+    tried[f"auto: {' + '.join(part.title for part in chosen)}"] = chosen
+    for name, parts in tried.items():
         detector = fit_to_pictures(rows, parts, plan, false_alarms=0.01, seed=0)
         began = time.perf_counter()
         scores = np.concatenate([score(model, extractor, detector, part) for part in (good, bad)])

@@ -9,9 +9,10 @@ command several times, of which the first is left out. The margin of a round is
     import torch + repeated call + 0.4 s - cold command,
 
 in seconds by the clock; it should not be negative. Medians over the rounds are printed. `--help` and `info`
-load no torch: `--help` is compared with 0.2 s alone, `info` is printed without a margin. `anomalies` scores one
-gray picture of 300×250 by a stored detector: its margin is import torch + 2 s - cold command. On a machine that
-is busy with other work, `--processor` with OMP_NUM_THREADS=1 counts seconds of the processor instead.
+load no torch: `--help` is compared with 0.2 s alone, `info` is printed without a margin. `anomalies` scores
+one gray picture of 300×250 by a stored detector: its margin is import torch + 2 s - cold command. On a
+machine that is busy with other work, `--processor` with OMP_NUM_THREADS=1 counts seconds of the processor
+instead.
 """
 
 from __future__ import annotations

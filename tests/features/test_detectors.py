@@ -14,7 +14,7 @@ from torch import Tensor
 from isthmus.evaluation.detection import MaskComparison, average_precision, list_good_classes, measure_labels
 from isthmus.features import picture_scores
 from isthmus.features.anomalies import Detector, map_with, read_detector, store_detector
-from isthmus.features.anomaly_kinds import Kind
+from isthmus.features.anomaly_kinds import KINDS_OF_TILES, Kind
 from isthmus.features.detector_choice import (
     FOLDS,
     MAX_CROSS_FITTED,
@@ -249,13 +249,13 @@ def test_no_pass_holds_more_pixels_than_there_is_memory_for(
     """Whole pictures are read at their own size: large ones are made smaller, and few go together."""
     monkeypatch.setattr(picture_scores, "MAX_NETWORK_PIXELS", 1000)
     monkeypatch.setattr(picture_scores, "MAX_FLOAT_PIXELS", 1000)
-    own, passes = picture_scores.KINDS_OF_TILES[kind], []
+    own, passes = KINDS_OF_TILES[kind], []
 
     def read(network: Autoencoder, extractor: FeatureExtractor, tiles: Tensor) -> Tensor:
         passes.append(tiles.shape[2] * tiles.shape[3] * len(tiles))
         return own.read(network, extractor, tiles)
 
-    monkeypatch.setitem(picture_scores.KINDS_OF_TILES, kind, own._replace(read=read))
+    monkeypatch.setitem(KINDS_OF_TILES, kind, own._replace(read=read))
     pictures = [picture(seed, 20, 30) for seed in range(7)] + [picture(8, 300, 200)]
     part = Part(kind, 0, "max", fit_levels(torch.rand(9, 2, 1, 30, 30), 0) if kind == "levels" else {})
     maps = list(map_pictures(model, fit_extractor(model, train), part, pictures))
