@@ -60,7 +60,7 @@ def prepare_scorer(
         extractor, _ = resolve_extractor(model)
         if false_alarms is not None:
             stored = stored.with_rate(false_alarms)
-        if tiles is not None and len(stored.parts) == 1 and stored.kind != "segmentation":
+        if tiles is not None and len(stored.parts) == 1 and stored.kind not in ("segmentation", "levels"):
             part = stored.parts[0]
             if bool(part.tiles) != tiles:
                 log_note(
