@@ -1,4 +1,4 @@
-"""Inspection of real pictures: AUROC of the recipe `defects` beside what needs no learning; time and memory.
+"""Inspection of real pictures: AUROC of the product's scores beside what needs no learning; time and memory.
 
     python benchmarks/inspection.py deeppcb DATA/deeppcb        printed boards with boxes around the defects
     python benchmarks/inspection.py elpv DATA/elpv_dataset/data  solar cells, `pip install elpv-dataset`
@@ -7,8 +7,9 @@
 `elpv`: the rows of `labels.csv`, numbered from 0, in blocks of 60, since modules follow one another. Rows of
 probability 0 in blocks b with b % 3 ≠ 2 are trained on; rows of probability 0 or 1 in the others are tests.
 
-A tenth of the training pictures is held out of the training, for the statistics by position. Tune on a part
-of the training pictures with planted defects; the test pictures are for one look at what was chosen.
+A tenth of the training pictures is held out of the training of the network, of `elpv` every fourth block: on
+these a detector is calibrated, and a score chosen by planted defects. Tune on a part of the training pictures
+with planted defects; the test pictures are for one look at what was chosen.
 """
 
 from __future__ import annotations
@@ -30,9 +31,16 @@ from scipy.ndimage import label
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 import isthmus
+from isthmus.api.detector_fitting import list_candidates
+from isthmus.api.reference import fit_extractor_to_data as fit_extractor
 from isthmus.atomic import write_text
+from isthmus.features.anomalies import score
+from isthmus.features.anomaly_kinds import Kind
+from isthmus.features.detector_choice import NormalRows, choose_parts, fit_to_pictures, make_plan
 from isthmus.features.neighbourhood import nearest
+from isthmus.features.picture_scores import Part, Pictures
 from isthmus.features.position_statistics import PositionStatistics
+from isthmus.features.readout import read_extractor
 from isthmus.features.segmentation import segmentation_map
 from isthmus.images.store import ImageSet
 from isthmus.metrics.baselines import principal_subspace
@@ -54,6 +62,18 @@ class Protocol:
     good: list[Path]
     bad: list[Path]
     boxes: list[list[Box]]
+    groups: list[str]  # of the training pictures
+
+    def divide(self) -> tuple[list[int], list[int]]:
+        """Rows of the training pictures: for the network, and held out."""
+        names = sorted(set(self.groups))
+        if len(names) < len(self.groups):
+            held_names = set(names[2::4])
+        else:
+            order = np.random.default_rng(0).permutation(len(names))
+            held_names = {names[i] for i in order[: round(HELD_OUT * len(names))]}
+        held = [row for row, name in enumerate(self.groups) if name in held_names]
+        return sorted(set(range(len(self.groups))) - set(held)), held
 
 
 def read_deeppcb(folder: Path) -> Protocol:
@@ -62,7 +82,7 @@ def read_deeppcb(folder: Path) -> Protocol:
     names = [f"{one.stem.removesuffix('_test')}.txt" for one in bad]
     lines = [(folder / "test/boxes" / name).read_text("utf-8").splitlines() for name in names]
     boxes = [[_box(line) for line in part if line.strip()] for part in lines]
-    return Protocol(train, good, bad, boxes)
+    return Protocol(train, good, bad, boxes, [path.name for path in train])
 
 
 def _box(line: str) -> Box:
@@ -75,13 +95,16 @@ def read_elpv(folder: Path) -> Protocol:
     train: list[Path] = []
     good: list[Path] = []
     bad: list[Path] = []
+    groups: list[str] = []
     for number, (name, probability, *_) in enumerate(rows):
         is_test = number // BLOCK_ROWS % 3 == 2
+        if float(probability) == 0 and not is_test:
+            groups.append(f"block {number // BLOCK_ROWS:02}")
         if float(probability) == 0:
             (good if is_test else train).append(folder / name)
         elif is_test and float(probability) == 1:
             bad.append(folder / name)
-    return Protocol(train, good, bad, [[] for _ in bad])
+    return Protocol(train, good, bad, [[] for _ in bad], groups)
 
 
 def _pictures(folder: Path) -> list[Path]:
@@ -110,6 +133,42 @@ def measure_maps(
     found = {**_rank(scores, len(good)), "seconds per picture": seconds}
     if any(boxes):
         found |= _measure_places(maps[: len(good)], maps[len(good) :], boxes)
+    return found
+
+
+def measure_scores(
+    model: Autoencoder, normal: ImageSet, seen: int, groups: list[str], good: ImageSet, bad: ImageSet
+) -> dict[str, Any]:
+    """Each score of the product, and what `--score auto` chooses, at .01 false alarms.
+
+    Args:
+        normal: training pictures; the network was trained on the first `seen`.
+        groups: of these.
+    """
+    extractor = read_extractor(model) or fit_extractor(model, normal)
+    rows = NormalRows(model, extractor, Pictures(normal), np.arange(seen))
+    plan = make_plan(groups, seed=0, used=np.arange(seen, len(normal)))
+    sizes = [normal.image(i).shape[:2] for i in range(len(normal))]
+    candidates = list_candidates(model, extractor.reading.size, sizes, None, None)
+    chosen, table = choose_parts(rows, candidates, plan, seed=0)
+    found: dict[str, Any] = {"planted defects, AUROC": table}
+    kinds: tuple[Kind, ...] = ("segmentation", "levels", "density", "neighbour", "local")
+    tried: dict[str, list[Part]] = {
+        kind: [Part(kind, int(kind == "segmentation"), "max", {})] for kind in kinds
+    }
+    tried[f"auto: {' + '.join(part.title for part in chosen)}"] = chosen
+    for name, parts in tried.items():
+        detector = fit_to_pictures(rows, parts, plan, false_alarms=0.01, seed=0)
+        began = time.perf_counter()
+        scores = np.concatenate([score(model, extractor, detector, part) for part in (good, bad)])
+        flagged = scores > detector.threshold
+        found[name] = {
+            **_rank(scores, len(good)),
+            "seconds per picture": (time.perf_counter() - began) / len(scores),
+            "rate of the threshold": detector.false_alarms,
+            "good flagged": float(flagged[: len(good)].mean()),
+            "bad flagged": float(flagged[len(good) :].mean()),
+        }
     return found
 
 
@@ -202,9 +261,8 @@ def main() -> None:
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
     protocol = PROTOCOLS[asked.protocol](asked.data)
-    order = np.random.default_rng(0).permutation(len(protocol.train))
-    cut = round(HELD_OUT * len(order))
-    held, train = (isthmus.read([protocol.train[i] for i in part]) for part in (order[:cut], order[cut:]))
+    rows, held_rows = protocol.divide()
+    train, held = (isthmus.read([protocol.train[i] for i in part]) for part in (rows, held_rows))
     good, bad = isthmus.read(protocol.good), isthmus.read(protocol.bad)
     results: dict[str, Any] = {"baselines": measure_baselines(train, good, bad)}
     began, used = time.perf_counter(), time.process_time()
@@ -227,6 +285,10 @@ def main() -> None:
             "processor seconds": time.process_time() - used,
         }
     results["defects"] = measure_maps(model, held, good, bad, protocol.boxes, ensemble=asked.ensemble)
+    order = [*rows, *held_rows]
+    normal = isthmus.read([protocol.train[i] for i in order])
+    groups = [protocol.groups[i] for i in order]
+    results["scores"] = measure_scores(model, normal, len(rows), groups, good, bad)
     results["peak memory, GiB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     text = json.dumps(results, indent=2)
     write_text(asked.out / f"{asked.protocol}-{asked.seed}.json", text)

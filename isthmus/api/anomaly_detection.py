@@ -174,7 +174,7 @@ def _score(
     before = len(source.skipped)
     factor = detector.parts[0].tiles if detector.kind != "segmentation" else 0
     with stop, start_task(progress, "scoring", len(source), "images") as task:
-        for chunk_rows, pictures in source.iter_chunks():
+        for chunk_rows, pictures in source.iter_chunks(may_be_none=known > 0):
             shown = time.monotonic()
             found = map_with(scorer.model, scorer.extractor, detector, pictures)
             for row, picture, one in zip(chunk_rows, pictures, found, strict=True):

@@ -60,7 +60,7 @@ def prepare_scorer(
         extractor, _ = resolve_extractor(model)
         if false_alarms is not None:
             stored = stored.with_rate(false_alarms)
-        if tiles is not None and len(stored.parts) == 1 and stored.kind != "segmentation":
+        if tiles is not None and len(stored.parts) == 1 and stored.kind not in ("segmentation", "levels"):
             part = stored.parts[0]
             if bool(part.tiles) != tiles:
                 log_note(
@@ -113,7 +113,7 @@ def _fit(
     sizes = [(look.height, look.width) for look in normal.looks]
     candidates = list_candidates(model, extractor.reading.size, sizes, score, tiles)
     check_enough(len(normal.source), 3 if any(one.tiles for one in candidates) else MIN_NORMAL_IMAGES)
-    rows = NormalRows(model, extractor, ReadablePictures(normal.source))
+    rows = NormalRows(model, extractor, ReadablePictures(normal.source), normal.seen)
     if len(candidates) > 1:
         parts, table = choose_parts(
             rows,

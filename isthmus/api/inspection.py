@@ -204,7 +204,7 @@ def _describe_detector(facts: object) -> list[tuple[str, object]]:
     if not isinstance(facts, Mapping) or not isinstance(facts.get("kind"), str):
         return []
     found: list[tuple[str, object]] = [("anomaly score", facts["kind"])]
-    rate, threshold = facts.get("false_alarms"), facts.get("threshold")
+    rate, threshold = facts.get("used_rate", facts.get("false_alarms")), facts.get("threshold")
     if isinstance(threshold, float) and isinstance(rate, float) and 0 < rate < 1:
         found.append(("anomaly threshold", f"{threshold:.5g}, at {rate:.3g} false alarms"))
         power = describe_power(power_from_facts(facts.get("power")), rate)

@@ -17,6 +17,9 @@ from isthmus.log import log_note
 from isthmus.wording import choose_word, format_count
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from isthmus.features.detector_choice import Plan
     from isthmus.features.picture_looks import PictureLook
     from isthmus.model.autoencoder import Autoencoder
@@ -35,12 +38,14 @@ class NormalPictures:
         reference: where they come from.
         plan: which are fitted to, which calibrated on.
         looks: of each.
+        seen: rows in no plan, because the network was trained on them.
     """
 
     source: PictureSource
     reference: ReferenceKind
     plan: Plan
     looks: tuple[PictureLook, ...]
+    seen: npt.NDArray[np.int64]
 
 
 def resolve_normal_pictures(
@@ -106,7 +111,7 @@ def resolve_normal_pictures(
         )
     by_content = [f"{value:016x}" for value in hashes]
     keys = _group_keys(source.names, groups, by_content)
-    fitted = None
+    fitted, used, seen = None, None, np.empty(0, dtype=np.int64)
     if known is not None:
         seen_names = known[0]
         unseen = {row for row, name in enumerate(source.names) if name not in seen_names}
@@ -117,9 +122,7 @@ def resolve_normal_pictures(
             fitted = np.array(sorted(set(builtins.range(len(source))) - unseen), dtype=np.int64)
             fits_to_unseen = model.recipe.corruption.marks_defects and len(unseen) >= MIN_UNSEEN_FOLDS
             if fits_to_unseen or len(fitted) < MIN_UNSEEN:
-                kept = sorted(unseen)
-                source, looks = source.subset(kept), [looks[row] for row in kept]
-                keys, fitted = [keys[row] for row in kept], None
+                used, seen, fitted = np.array(sorted(unseen), dtype=np.int64), fitted, None
         else:
             log_note(
                 "the network was trained on all but {unseen} of the {images}: the rate of false alarms on "
@@ -129,9 +132,9 @@ def resolve_normal_pictures(
                 unseen=len(unseen),
                 images=format_count(len(source), "normal picture"),
             )
-    plan = make_plan(keys, seed=seed, fitted=fitted)
+    plan = make_plan(keys, seed=seed, fitted=fitted, used=used)
     _warn_of_near_copies(looks, source.names, plan, seed)
-    return NormalPictures(source, reference, plan, tuple(looks))
+    return NormalPictures(source, reference, plan, tuple(looks), seen)
 
 
 def _find_names(

@@ -108,11 +108,14 @@ class PictureSource:
             self._ignored,
         )
 
-    def iter_chunks(self) -> Iterator[tuple[list[int], list[Picture]]]:
+    def iter_chunks(self, *, may_be_none: bool = False) -> Iterator[tuple[list[int], list[Picture]]]:
         """Rows and pictures, a few at a time; files that cannot be read are added to `skipped`.
 
+        Args:
+            may_be_none: whether no picture at all is an answer, too.
+
         Raises:
-            DataError: none can be read, or they have other channels than the model reads.
+            DataError: none can be read and one must, or they have other channels than the model reads.
         """
         rows: list[int] = []
         pictures: list[Picture] = []
@@ -136,7 +139,7 @@ class PictureSource:
                 rows, pictures, held = [], [], 0
         if rows:
             yield rows, pictures
-        if not readable and last is not None:
+        if not readable and last is not None and not may_be_none:
             raise last
 
 

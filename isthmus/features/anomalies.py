@@ -263,6 +263,7 @@ def store_detector(model: Autoencoder, detector: Detector, readout: FeatureExtra
         "layout": _LAYOUT,
         "kind": detector.kind,
         "false_alarms": detector.asked_rate,
+        "used_rate": detector.false_alarms,
         "normal_images": detector.normal_images,
         "threshold": detector.threshold if math.isfinite(detector.threshold) else None,
         "parts": [
@@ -330,7 +331,7 @@ def _read_layout(facts: dict[str, Any], tensors: dict[str, Tensor]) -> Detector:
         )
     check_tensors(tensors, rules)
     _check_kind_text(facts)
-    known_facts = ("layout", "kind", "false_alarms", "normal_images", "threshold", "parts")
+    known_facts = ("layout", "kind", "false_alarms", "used_rate", "normal_images", "threshold", "parts")
     return Detector(
         tuple(parts),
         _ascending(tensors["calibration"]),

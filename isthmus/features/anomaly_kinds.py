@@ -259,6 +259,7 @@ KINDS_OF_TILES: dict[str, KindOfScore] = {
     "levels": KindOfScore(read_cells, fit_levels, _level_values, LEVEL_RULES, resizes=False),
 }
 """Kinds that read tiles of one size, by name."""
+KINDS_WITHOUT_NETWORK: tuple[Kind, ...] = ("levels",)
 
 
 def passes_per_batch(model: Autoencoder, extractor: FeatureExtractor, numbers_per_pass: int) -> int:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from isthmus.features.anomalies import Detector, Scores, average_maps, map_with_parts
-from isthmus.features.anomaly_kinds import Kind
+from isthmus.features.anomaly_kinds import KINDS_WITHOUT_NETWORK, Kind
 from isthmus.features.picture_scores import Part, Picture, PictureMap, fit_part, iter_rows, map_rows
 from isthmus.features.planted_defects import (
     MAX_PLANTED_PICTURES,
@@ -85,10 +85,22 @@ class Chosen(Sequence[Picture]):
 
 
 class NormalRows:
-    """What scores read of normal pictures: each picture is read once, as long as there is memory for it."""
+    """What scores read of normal pictures: each picture is read once, as long as there is memory for it.
 
-    def __init__(self, model: Autoencoder, extractor: FeatureExtractor, pictures: Sequence[Picture]) -> None:
+    Args:
+        seen: rows of pictures that the network was trained on, and that are in no plan: scores that read no
+            network are fitted to them as well.
+    """
+
+    def __init__(
+        self,
+        model: Autoencoder,
+        extractor: FeatureExtractor,
+        pictures: Sequence[Picture],
+        seen: Rows | None = None,
+    ) -> None:
         self.model, self.extractor, self.pictures = model, extractor, pictures
+        self._seen = np.empty(0, dtype=np.int64) if seen is None else seen
         self._kept: dict[tuple[str, int, int], Tensor] = {}
         self._bytes = 0
 
@@ -113,9 +125,14 @@ class NormalRows:
 
     def fit(self, part: Part, rows: Rows, seed: int) -> Part:
         """The part fitted to these pictures."""
+        rows = self.rows_of(part, rows)
         fitted = fit_part(part.kind, part.tiles, self.iter(part.kind, part.tiles, rows), len(rows), seed=seed)
         scales = {name: getattr(part, name) for name in ("centre", "spread", "map_centre", "map_spread")}
         return dataclasses.replace(fitted, **scales)
+
+    def rows_of(self, part: Part, rows: Rows) -> Rows:
+        """The pictures that a part is fitted to, of a plan's."""
+        return np.union1d(rows, self._seen) if part.kind in KINDS_WITHOUT_NETWORK else rows
 
     def maps(self, parts: Sequence[Part], rows: Rows) -> Iterator[PictureMap]:
         """Score and map of each of these pictures."""
@@ -144,14 +161,18 @@ class NormalRows:
         return shared, tiles, int(row)
 
 
-def make_plan(groups: Sequence[str], *, seed: int, fitted: Rows | None = None) -> Plan:
+def make_plan(
+    groups: Sequence[str], *, seed: int, fitted: Rows | None = None, used: Rows | None = None
+) -> Plan:
     """Divide pictures into those to fit to and those to calibrate on; groups are never divided.
 
     Args:
         groups: of each picture; pictures of one group show one part.
         fitted: rows that are fitted to in any case; all others are then calibrated on.
+        used: rows that are divided; by default all.
     """
-    rows = np.arange(len(groups))
+    rows = np.arange(len(groups)) if used is None else used
+    groups = [groups[row] for row in rows]
     if fitted is not None:
         held = np.setdiff1d(rows, fitted)
         return Plan(((fitted, held),), fitted)
@@ -161,8 +182,8 @@ def make_plan(groups: Sequence[str], *, seed: int, fitted: Rows | None = None) -
     fold = np.array([fold_of_name[group] for group in groups])
     if len(groups) > MAX_CROSS_FITTED:
         return Plan(((rows[fold != 0], rows[fold == 0]),), rows[fold != 0])
-    used = [number for number in range(FOLDS) if (fold == number).any()]
-    return Plan(tuple((rows[fold != n], rows[fold == n]) for n in used), rows)
+    folds = [number for number in range(FOLDS) if (fold == number).any()]
+    return Plan(tuple((rows[fold != n], rows[fold == n]) for n in folds), rows)
 
 
 def choose_parts(
@@ -175,27 +196,36 @@ def choose_parts(
 ) -> tuple[list[Part], dict[str, float]]:
     """The parts of a detector, not yet fitted to all pictures, and the AUROC of each candidate.
 
-    Each candidate is fitted to some pictures and tried on others with planted defects. The best is taken, and
-    with it, as z-scores of equal weight, those that are strong and nearly as good.
+    Each candidate is fitted to some pictures and tried on others with planted defects, in all folds, so that
+    pictures of several groups are tried. The best is taken, and with it, as z-scores of equal weight, those
+    that are strong and nearly as good.
     """
-    first, held = plan.folds[0]
     random = np.random.default_rng(seed)
-    fit_rows = np.sort(random.permutation(first)[:MAX_TRIED_FIT])
-    tried = np.sort(random.permutation(held)[: normal.at_most(MAX_TRIED, int(held[0]))])
-    sizes = planted_sizes(Chosen(normal.pictures, tried))
+    each = -(-normal.at_most(MAX_TRIED, int(plan.folds[0][1][0])) // len(plan.folds))
+    folds = [
+        (np.sort(random.permutation(first)[:MAX_TRIED_FIT]), np.sort(random.permutation(held)[:each]))
+        for first, held in plan.folds
+    ]
+    sizes = planted_sizes(Chosen(normal.pictures, np.concatenate([held for _, held in folds])))
     sizes = sizes if len(sizes) < 3 else [sizes[0], sizes[-2], None]
     rated: list[tuple[float, Part]] = []
     table: dict[str, float] = {}
     for place, candidate in enumerate(candidates):
-        report(place / len(candidates), "trying scores on planted defects")
-        part = normal.fit(Part(candidate.kind, candidate.tiles, "max", {}), fit_rows, seed)
-        maps = [(picture_map.score, picture_map.peak) for picture_map in normal.maps([part], tried)]
-        clean, peaks = (np.array(values) for values in zip(*maps, strict=True))
-        aurocs = [measure_auroc(clean, _score_planted(normal, [part], tried, size, seed)) for size in sizes]
+        clean: list[tuple[float, float]] = []
+        planted: dict[int | None, list[Scores]] = {size: [] for size in sizes}
+        part = Part(candidate.kind, candidate.tiles, "max", {})
+        for number, (first, held) in enumerate(folds):  # pooled: what differs between groups counts
+            report((place + number / len(folds)) / len(candidates), "trying scores on planted defects")
+            part = normal.fit(part, first, seed)
+            clean += [(picture_map.score, picture_map.peak) for picture_map in normal.maps([part], held)]
+            for size, found in planted.items():
+                found.append(_score_planted(normal, [part], held, size, seed))
+        scores, peaks = (np.array(values) for values in zip(*clean, strict=True))
+        aurocs = [measure_auroc(scores, np.concatenate(planted[size])) for size in sizes]
         part = dataclasses.replace(
             part,
-            centre=float(clean.mean()),
-            spread=max(float(clean.std()), 1e-12),
+            centre=float(scores.mean()),
+            spread=max(float(scores.std()), 1e-12),
             map_centre=float(peaks.mean()),
             map_spread=max(float(peaks.std()), 1e-12),
         )
@@ -241,8 +271,9 @@ def fit_to_pictures(
         tried.append((fitted, held[np.sort(own)]))
     if len(plan.folds) > 1:
         fitted = [normal.fit(part, plan.fitted, seed) for part in parts]
+    count = max(len(normal.rows_of(part, plan.fitted)) for part in parts)
     detector = Detector(
-        tuple(fitted), np.sort(np.array(scores)), np.sort(np.array(peaks)), false_alarms, len(plan.fitted)
+        tuple(fitted), np.sort(np.array(scores)), np.sort(np.array(peaks)), false_alarms, count
     )
     power = _measure_over_folds(normal, tried, detector.threshold, seed, report)
     return dataclasses.replace(detector, facts={"power": power_to_facts(power)})

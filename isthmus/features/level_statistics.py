@@ -3,12 +3,12 @@
 Three statistics of a picture in a grid of cells are compared with those of good pictures:
 
 - `level`: the brightness of each cell, against what good pictures have at that place.
-- `profile`: the same in relation to the picture's own median, in coarse cells together (a Gaussian), so that an
-  area that is too dark for its picture counts in pictures of any brightness.
+- `profile`: the same in relation to the picture's own median, in coarse cells together (a Gaussian): an area
+  that is too dark for its picture counts in pictures of any brightness.
 - `contrast`: the deviation within each fine cell, in relation to the picture's own median: edges where the
   picture has none elsewhere.
 
-Each is measured in deviations of held-out good pictures, and the highest decides: a defect shows in one of them.
+Each is measured in deviations of held-out good pictures, and the highest decides: a defect shows in one.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def fit_levels(rows: Tensor, _seed: int) -> dict[str, Tensor]:
 
 
 def level_values(tensors: dict[str, Tensor], rows: Tensor) -> Values:
-    """`(n, 30, 30)`: the highest of the three statistics at each place, in deviations of good pictures' scores."""
+    """`(n, 30, 30)`: the highest of the three statistics at each place, in deviations of good scores."""
     kept = {name: tensor.double() for name, tensor in tensors.items()}
     found = _deviations(kept, _measure_cells(rows, kept["usual"]))
     maps = [(found[name] - scale[0]) / scale[1] for name, scale in zip(NAMES, kept["scales"], strict=True)]

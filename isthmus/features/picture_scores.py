@@ -19,7 +19,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from isthmus.features.anomaly_kinds import KINDS_OF_TILES, Kind, Values, passes_per_batch
+from isthmus.features.anomaly_kinds import (
+    KINDS_OF_TILES,
+    KINDS_WITHOUT_NETWORK,
+    Kind,
+    Values,
+    passes_per_batch,
+)
 from isthmus.features.readout import NUMBERS_PER_PASS, FeatureExtractor
 from isthmus.images.store import ImageSet, Pixels
 from isthmus.model.autoencoder import Autoencoder
@@ -30,6 +36,7 @@ Reading = Literal["max", "mean"]
 
 MAX_MAP_PIXELS = 2**22  # finer maps of larger pictures would only take memory
 MAX_FLOAT_PIXELS = 2**24  # larger pictures are averaged down before they are resized as a whole
+MAX_NETWORK_PIXELS = 2**20  # of pictures that go through a network at once, each as a whole at its own size
 MAX_ROW_BYTES = 2**28  # rows that a part is fitted to
 TILE_OVERLAP = 0.5
 # Networks add in another order for one to three images than for more, and the last bits differ: passes are
@@ -305,24 +312,29 @@ def _iter_whole(
 ) -> Iterator[Tensor]:
     """Rows `(n, …)` of whole pictures, a few at a time, in order."""
     size = extractor.reading.size if KINDS_OF_TILES[kind].resizes else None
+    most = MAX_FLOAT_PIXELS if size or kind in KINDS_WITHOUT_NETWORK else MAX_NETWORK_PIXELS
     per_pass = passes_per_batch(model, extractor, NUMBERS_PER_PASS)
-    for start in range(0, len(pictures), per_pass):
-        end = min(start + per_pass, len(pictures))
-        for group in _equal_shapes([_whole(pictures[i], size) for i in range(start, end)]):
-            yield _read_filled(kind, model, extractor, torch.cat(group))
+    batch: list[Tensor] = []
+    for index in range(len(pictures)):
+        batch.append(_whole(pictures[index], size, most))
+        pixels = sum(image.shape[2] * image.shape[3] for image in batch)
+        if len(batch) == per_pass or index == len(pictures) - 1 or (size is None and pixels >= most):
+            for group in _equal_shapes(batch):
+                yield _read_filled(kind, model, extractor, torch.cat(group))
+            batch = []
 
 
 def _read_filled(kind: Kind, model: Autoencoder, extractor: FeatureExtractor, tiles: Tensor) -> Tensor:
-    missing = -len(tiles) % IMAGES_PER_KERNEL
+    missing = 0 if kind in KINDS_WITHOUT_NETWORK else -len(tiles) % IMAGES_PER_KERNEL
     if missing:
         tiles = torch.cat([tiles, tiles[-1:].expand(missing, -1, -1, -1)])
     return KINDS_OF_TILES[kind].read(model, extractor, tiles)[: len(tiles) - missing]
 
 
-def _whole(picture: Picture, size: tuple[int, int] | None) -> Tensor:
+def _whole(picture: Picture, size: tuple[int, int] | None, most_pixels: int) -> Tensor:
     """`(1, C, h, w)` of the picture, resized if `size` is given; ignored pixels have its mean colour."""
     height, width, _ = picture.pixels.shape
-    factor = int(np.ceil((height * width / MAX_FLOAT_PIXELS) ** 0.5))
+    factor = int(np.ceil((height * width / most_pixels) ** 0.5))
     pixels = shrink_pixels(picture.pixels, max(1, factor))
     if picture.ignored is not None and picture.ignored.any() and not picture.ignored.all():
         away = _mean_to(picture.ignored, pixels.shape[:2]) > 0.5

@@ -137,6 +137,11 @@ def test_later_runs_take_new_files_only_and_append(capsys: pytest.CaptureFixture
     assert again.images == 0 and again.known_images == 7
     again.save("night")
     assert Path("night/scores.csv").read_text() == after
+    # A broken file that arrives alone is skipped, as it is among others.
+    Path("new/good/broken.png").write_bytes(b"not a picture")
+    assert main(["anomalies", MODEL, "new/good", "-o", "night", "--quiet"]) == 3
+    assert Path("night/scores.csv").read_text() == after
+    Path("new/good/broken.png").unlink()
     # Another threshold judges all files anew.
     assert isthmus.anomalies(MODEL, "new/good", append="night", false_alarms=0.5).images == 7
     Path("night/inspected.json").write_text("{}")
@@ -219,8 +224,19 @@ def test_calibration_uses_pictures_that_the_network_did_not_see() -> None:
 
 
 def test_info_shows_the_stored_detector(parts: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    inspect(store=True)
+    inspect(store=True, false_alarms=0.001)
     capsys.readouterr()
     assert main(["info", str(parts / MODEL)]) == 0
     shown = capsys.readouterr().out
     assert "reconstruction" in shown and "threshold" in shown and "finds" in shown
+    # 40 pictures were held out: the rate is the one that the threshold has, not the smaller one requested.
+    assert "at 0.0244 false alarms" in shown and "1 false alarm in 41" in shown
+
+
+@pytest.mark.usefixtures("parts")
+def test_a_stored_detector_of_levels_scores_as_it_did() -> None:
+    first = inspect(score="levels", tiles=None, store=True)
+    again = isthmus.anomalies(MODEL, "new")
+    assert again.score == "levels" and again.reference == "model"
+    np.testing.assert_allclose(again.scores, first.scores, rtol=1e-4)
+    assert first.labels is not None and first.labels.auroc == 1.0

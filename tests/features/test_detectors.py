@@ -7,11 +7,14 @@ from typing import get_args
 
 import numpy as np
 import pytest
+import torch
 from sklearn.metrics import average_precision_score, roc_auc_score
+from torch import Tensor
 
 from isthmus.evaluation.detection import MaskComparison, average_precision, list_good_classes, measure_labels
+from isthmus.features import picture_scores
 from isthmus.features.anomalies import Detector, map_with, read_detector, store_detector
-from isthmus.features.anomaly_kinds import Kind
+from isthmus.features.anomaly_kinds import KINDS_OF_TILES, Kind
 from isthmus.features.detector_choice import (
     FOLDS,
     MAX_CROSS_FITTED,
@@ -21,6 +24,7 @@ from isthmus.features.detector_choice import (
     fit_to_pictures,
     make_plan,
 )
+from isthmus.features.level_statistics import fit_levels
 from isthmus.features.marked_regions import find_boxes, mark_pixels
 from isthmus.features.picture_looks import find_near_copies, list_differences, looks_to_facts, measure_look
 from isthmus.features.picture_scores import Part, Picture, assemble, map_pictures, shrink_pixels
@@ -32,7 +36,7 @@ from isthmus.features.power_rows import (
     power_from_facts,
     power_to_facts,
 )
-from isthmus.features.readout import fit_extractor
+from isthmus.features.readout import FeatureExtractor, fit_extractor
 from isthmus.features.units import show_map
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
@@ -165,8 +169,6 @@ def test_a_score_without_places_is_shown_by_what_covering_does(model: Autoencode
 
 def test_the_density_is_that_of_double_precision(model: Autoencoder, train: ImageSet) -> None:
     """A subspace that holds nearly all: |row|² − |inside|² would cancel in single precision."""
-    import torch
-
     from isthmus.features.anomaly_kinds import KINDS_OF_TILES
 
     basis = np.linalg.qr(RANDOM.normal(size=(12, 12)))[0]
@@ -230,10 +232,6 @@ def test_the_rate_holds_for_pictures_of_five_sizes(model: Autoencoder, train: Im
 
 
 def test_tiles_of_many_pictures_never_lie_in_memory_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    import torch
-
-    from isthmus.features import picture_scores
-
     monkeypatch.setattr(picture_scores, "MAX_ROW_BYTES", 64 * 100 * 4)
     rows = (torch.full((500, 100), float(i)) for i in range(20))
     part = picture_scores.fit_part("neighbour", 1, rows, 20)
@@ -242,6 +240,26 @@ def test_tiles_of_many_pictures_never_lie_in_memory_together(monkeypatch: pytest
 
 
 # ---------------------------------------------------------------- looks
+
+
+@pytest.mark.parametrize("kind", ["reconstruction", "levels"])
+def test_no_pass_holds_more_pixels_than_there_is_memory_for(
+    model: Autoencoder, train: ImageSet, monkeypatch: pytest.MonkeyPatch, kind: Kind
+) -> None:
+    """Whole pictures are read at their own size: large ones are made smaller, and few go together."""
+    monkeypatch.setattr(picture_scores, "MAX_NETWORK_PIXELS", 1000)
+    monkeypatch.setattr(picture_scores, "MAX_FLOAT_PIXELS", 1000)
+    own, passes = KINDS_OF_TILES[kind], []
+
+    def read(network: Autoencoder, extractor: FeatureExtractor, tiles: Tensor) -> Tensor:
+        passes.append(tiles.shape[2] * tiles.shape[3] * len(tiles))
+        return own.read(network, extractor, tiles)
+
+    monkeypatch.setitem(KINDS_OF_TILES, kind, own._replace(read=read))
+    pictures = [picture(seed, 20, 30) for seed in range(7)] + [picture(8, 300, 200)]
+    part = Part(kind, 0, "max", fit_levels(torch.rand(9, 2, 1, 30, 30), 0) if kind == "levels" else {})
+    maps = list(map_pictures(model, fit_extractor(model, train), part, pictures))
+    assert len(maps) == 8 and max(passes) <= 4 * 1000 and len(passes) >= 4
 
 
 def test_near_copies_are_found_and_alike_pictures_are_not() -> None:

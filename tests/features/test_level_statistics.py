@@ -27,7 +27,8 @@ def part(seed: int, channels: int) -> Pixels:
     y, x = np.mgrid[:height, :width] / [[[height]], [[width]]]
     rim = (np.minimum(np.minimum(y, 1 - y), np.minimum(x, 1 - x)) > 0.08) * 0.35 + 0.2
     gray = random.uniform(0.9, 1.1) * rim[..., None] + random.normal(0, 0.01, (height, width, channels))
-    return gray.astype(np.float32).clip(0, 1)
+    pixels: Pixels = gray.clip(0, 1).astype(np.float32)
+    return pixels
 
 
 @pytest.fixture(scope="module", params=[1, 3])
