@@ -18,8 +18,7 @@ from isthmus.model.autoencoder import Autoencoder
 
 from .test_train_real_denoiser import load_script
 
-SMALL = ["code=40@16", "backbone.width=8", "backbone.decoder=shallow", "backbone.overlap=true"]
-SMALL += ["backbone.correction=8", "bottleneck.low=0.0007", "bottleneck.high=0.25"]
+SMALL = ["code=40@16", "backbone.width=8", "backbone.correction=8"]
 
 
 @pytest.fixture
@@ -82,7 +81,7 @@ def test_the_rate_falls_at_the_end_of_a_budget_and_rises_again_in_a_larger_one()
 
     def rate(steps: int, minutes_done: float, budget: float) -> float:
         model = isthmus.model.autoencoder.build(
-            isthmus.recipe("codec").with_settings(SMALL), channels=3, size=(64, 64)
+            isthmus.recipe("codec").with_settings([*trainer.NETWORK, *SMALL]), channels=3, size=(64, 64)
         )
         options = script.Options(minutes=budget, precision="float32")
         training = trainer.CodecTraining(model, options, torch.device("cpu"))
