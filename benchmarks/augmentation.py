@@ -28,7 +28,7 @@ import numpy as np
 import torch
 
 import isthmus
-from isthmus.generation.augmentation import join_labelled
+from isthmus.images.conform import joined
 from isthmus.images.store import ImageSet
 from isthmus.training.classifier import predictions, train_classifier
 
@@ -64,7 +64,8 @@ def right(few: ImageSet, test: ImageSet, steps: int, seed: int) -> np.ndarray:
 
 
 def with_more(few: ImageSet, model: Any, seed: int, **options: Any) -> ImageSet:
-    return join_labelled(few, isthmus.augment(model, few, NEW * len(few), seed=seed, **options).images)
+    made = isthmus.augment(model, few, NEW * len(few), seed=seed, **options).images
+    return joined((few, made), source=few.source)
 
 
 def few_labels(arguments: argparse.Namespace, train: ImageSet, test: ImageSet, model: Any) -> dict[str, Any]:
@@ -93,9 +94,8 @@ def imbalance(arguments: argparse.Namespace, train: ImageSet, test: ImageSet, mo
     for seed in range(arguments.seeds):
         shots = {**dict.fromkeys(range(10), usual), SMALL_CLASS: usual // 100}
         few = drawn(train, shots, seed)
-        more = join_labelled(
-            few, isthmus.augment(model, few, balance=True, also_distort=True, seed=seed).images
-        )
+        made = isthmus.augment(model, few, balance=True, also_distort=True, seed=seed).images
+        more = joined((few, made), source=few.source)
         equally = train_classifier(
             few, steps=arguments.steps, batch=64, shift=0, seed=seed, precision="bfloat16",
             classes=10, balance=True,

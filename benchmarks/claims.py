@@ -28,7 +28,7 @@ from torch import Tensor
 import isthmus
 from isthmus.evaluation.passes import iter_passes
 from isthmus.metrics.set_distances import nearest_neighbour_accuracy, squared_mmd
-from isthmus.metrics.sharpness import high_frequency_energy
+from isthmus.metrics.structure import high_frequency_energy
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.reports.image_sheets import draw_image_rows
 

@@ -127,7 +127,7 @@ def prepare(folder: Path) -> None:
     from isthmus import pretrained
     from isthmus.codec.models import codec_for
     from isthmus.codec.tables import shapes
-    from isthmus.model.export.graphs import Whole
+    from isthmus.model.export.onnx import Whole
 
     folder.mkdir(parents=True, exist_ok=True)
     clean = np.asarray(Image.fromarray(data.coffee()).resize((768, 512), Image.Resampling.LANCZOS))

@@ -5,7 +5,7 @@
 
 Fashion-MNIST, code 32, the same minutes each; samples of each recipe's own prior, the standard normal, and
 of a Gaussian mixture over its codes. One table beside real images, and one picture. `detail` is the energy at
-high frequencies (`isthmus.metrics.sharpness`) over that of real images.
+high frequencies (`isthmus.metrics.structure`) over that of real images.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import torch
 import isthmus
 from isthmus.evaluation.generation import Row, evaluate_generation
 from isthmus.generation.prior_store import read_prior
-from isthmus.metrics.sharpness import high_frequency_energy
+from isthmus.metrics.structure import high_frequency_energy
 from isthmus.reports.image_sheets import draw_image_rows
 from isthmus.reports.tables import format_table
 

@@ -270,6 +270,11 @@ class Stopped(Exception):  # noqa: N818 - not an error: the user asked for it
         self.resume_file = resume_file
 
 
+def one_line(error: Exception) -> str:
+    """What an error says, as a part of a sentence."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
 def nearest(word: str, known: list[str] | tuple[str, ...]) -> Message:
     """`; did you mean 'x'?` for the closest known word, or the whole list when none is close."""
     import difflib

@@ -263,7 +263,22 @@ def run_jobs(
     tally: _Tally[Value] = _Tally(task)
 
     def attempt(job: FileJob) -> FileOutcome[Value]:
-        outcome = _run_job(job, work, force=force, report=tally.report(job), single=len(jobs) == 1)
+        report = tally.report(job)
+        if len(jobs) == 1:
+            check_output(job.target, force=force)
+            outcome = FileOutcome(job, work(job, report))
+        elif not force and path_exists(job.target):
+            outcome = FileOutcome(job, kept=True)
+        else:
+            try:
+                outcome = FileOutcome(job, work(job, report))
+            except ExistsError:
+                outcome = FileOutcome(job, kept=True)
+            except (DataError, CapabilityError, OutputError) as error:
+                if isinstance(error, OutputError) and affects_every_output(error):
+                    raise
+                reason = describe_failure(error, job.source)
+                outcome = FileOutcome(job, skipped=SkippedInput(job.name, reason))
         tally.finish(outcome)
         return outcome
 
@@ -271,29 +286,6 @@ def run_jobs(
         return list(outcomes)
     stop.check(tally.done, len(jobs), "file", then="the same call does the rest")
     return tally.outcomes()
-
-
-def _run_job(
-    job: FileJob,
-    work: Callable[[FileJob, Report], Value],
-    *,
-    force: bool,
-    report: Report,
-    single: bool,
-) -> FileOutcome[Value]:
-    if single:
-        check_output(job.target, force=force)
-        return FileOutcome(job, work(job, report))
-    if not force and path_exists(job.target):
-        return FileOutcome(job, kept=True)
-    try:
-        return FileOutcome(job, work(job, report))
-    except ExistsError:
-        return FileOutcome(job, kept=True)
-    except (DataError, CapabilityError, OutputError) as error:
-        if isinstance(error, OutputError) and affects_every_output(error):
-            raise
-        return FileOutcome(job, skipped=SkippedInput(job.name, describe_failure(error, job.source)))
 
 
 def describe_failure(error: IsthmusError, source: Path) -> str:

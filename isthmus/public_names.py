@@ -1,6 +1,6 @@
 """The public names of the package and where they live: the one table behind `isthmus/__init__.py`.
 
-After a change of the table `python -m isthmus.public_names` writes that file anew; a test compares them.
+After a change of the table `python isthmus/public_names.py` writes that file again; a test compares them.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from train_real_denoiser import Pieces, Training, mean_psnr, options_parser, run
+from train_real_denoiser import Pieces, Training, mean_psnr, options_parser, read_options, run
 
 from isthmus.model.autoencoder import Autoencoder, build
 from isthmus.model.loading import load
@@ -86,7 +86,7 @@ def main() -> None:
     parser.set_defaults(precision="float32", crop=128, rate=5e-4)
     arguments = parser.parse_args()
     model = codec(arguments.settings, arguments.start, arguments.folder / "train", crop=arguments.crop)
-    run(arguments, model, CodecTraining)
+    run(arguments, CodecTraining(model, read_options(arguments)))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from train_real_denoiser import network, options_parser, run
+from train_real_denoiser import Training, network, options_parser, read_options, run
 
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.loading import load
@@ -63,7 +63,8 @@ def dejpeg_network(settings: list[str], start: Path | None, *, crop: int) -> Aut
 
 def main() -> None:
     arguments = options_parser(__doc__).parse_args()
-    run(arguments, dejpeg_network(arguments.settings, arguments.start, crop=arguments.crop))
+    model = dejpeg_network(arguments.settings, arguments.start, crop=arguments.crop)
+    run(arguments, Training(model, read_options(arguments)))
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ from isthmus.model.file import save
 from isthmus.model.loading import load
 from isthmus.model.recipe import Recipe
 from isthmus.model.recipes import recipe
+from isthmus.model.trace import Trace
 from isthmus.training import state as checkpoints
 from isthmus.training.optimisers import WeightAverage
 from isthmus.version import __version__
@@ -106,8 +107,9 @@ def mean_psnr(errors: Tensor) -> float:
 class Training:
     """The state of a training: weights, their average, the optimiser, elapsed seconds and steps."""
 
-    def __init__(self, model: Autoencoder, options: Options, device: torch.device) -> None:
-        self.model, self.options, self.device = model.to(device).train(), options, device
+    def __init__(self, model: Autoencoder, options: Options) -> None:
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.model, self.options = model.to(self.device).train(), options
         self.model.precision = getattr(torch, options.precision)
         self.average = WeightAverage(self.model, EMA_DECAY)
         self.optimiser = self.build_optimiser()
@@ -140,8 +142,11 @@ class Training:
         """The loss of a batch, with gradients, and what is logged of it."""
         trace = self.model.trace(images, generator)
         errors = (trace.output - trace.corrupted.target).square().flatten(1).mean(1)
-        loss = (errors + 10 ** (-self.psnr_ceiling() / 10)).log10().mean()
-        return loss, {"psnr": mean_psnr(errors)}
+        return self.loss(trace, errors), {"psnr": mean_psnr(errors)}
+
+    def loss(self, trace: Trace, errors: Tensor) -> Tensor:  # noqa: ARG002
+        """A scalar to be made small, of the mean squared `errors (N,)` of the outputs."""
+        return (errors + 10 ** (-self.psnr_ceiling() / 10)).log10().mean()
 
     def psnr_ceiling(self) -> float:
         """It rises: images with little noise would keep a network at the identity that it starts as."""
@@ -202,22 +207,14 @@ class Training:
         self.steps, self.seconds = saved.facts["steps"], saved.facts["seconds"]
 
 
-def train(
-    folder: Path,
-    out: Path,
-    model: Autoencoder,
-    options: Options,
-    *,
-    resume: bool = False,
-    kind: type[Training] = Training,
-) -> Training:
+def train(folder: Path, out: Path, training: Training, *, resume: bool = False) -> None:
     """Train until the budget is used up; writes `out` and its state every few minutes."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    training = kind(model, options, device)
+    options = training.options
     if resume:
         training.resume(out)
-    pieces = Pieces(folder, device, crop=options.crop, channels=model.channels)
-    generator = torch.Generator(device=device)
+    channels = training.model.channels
+    pieces = Pieces(folder, training.device, crop=options.crop, channels=channels)
+    generator = torch.Generator(device=training.device)
     seen: list[dict[str, float]] = []
     now = time.process_time if options.clock == "cpu" else time.monotonic
     began, saved = now() - training.seconds, now()
@@ -236,7 +233,6 @@ def train(
             training.save(out, folder.name)
             saved = now()
     training.save(out, folder.name)
-    return training
 
 
 def network(
@@ -293,19 +289,17 @@ def read_options(arguments: argparse.Namespace) -> Options:
     )
 
 
-def run(arguments: argparse.Namespace, model: Autoencoder, kind: type[Training] = Training) -> None:
-    """Train `model` as the command line asks and print how far it came."""
-    options = read_options(arguments)
-    print(f"{sum(p.numel() for p in model.parameters()):,} parameters", flush=True)
-    training = train(
-        arguments.folder / "train", arguments.out, model, options, resume=arguments.resume, kind=kind
-    )
+def run(arguments: argparse.Namespace, training: Training) -> None:
+    """Train as the command line asks and print how far it came."""
+    print(f"{sum(p.numel() for p in training.model.parameters()):,} parameters", flush=True)
+    train(arguments.folder / "train", arguments.out, training, resume=arguments.resume)
     print(f"{arguments.out}: {training.steps:,} steps in {training.seconds / 60:.1f} minutes")
 
 
 def main() -> None:
     arguments = options_parser(__doc__).parse_args()
-    run(arguments, network(arguments.settings, arguments.start, crop=arguments.crop))
+    model = network(arguments.settings, arguments.start, crop=arguments.crop)
+    run(arguments, Training(model, read_options(arguments)))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from isthmus.api.inputs import (
     open_model_and_data,
     refuse_unused,
 )
-from isthmus.api.result import skipped_inputs, use
+from isthmus.api.result import keys, skipped_inputs, use
 from isthmus.errors import Hint
 from isthmus.interruption import Interruption
 from isthmus.log import log_note
@@ -48,13 +48,7 @@ class AugmentedImages(GeneratedImages):
     """
 
     schema: ClassVar[str] = "isthmus.augment/1"
-    document: ClassVar = {
-        "model": "model",
-        "images": "count",
-        "asked": "asked",
-        "classes": "classes",
-        "dropped": "dropped",
-    }
+    document: ClassVar = keys("model", images="count") | keys("asked classes dropped")
     formats: ClassVar[tuple[str, ...]] = (".npz", ".json")
     labelled: ClassVar[bool] = True
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-from isthmus.api.result import Result
+from isthmus.api.result import Result, keys
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,6 @@ class RecipeList(Result):
     """
 
     schema: ClassVar[str] = "isthmus.recipes/1"
-    document: ClassVar = {"recipes": "recipes"}
 
     recipes: tuple[RecipeEntry, ...]
 
@@ -69,7 +68,7 @@ class RecipeInfo(Result):
     """
 
     schema: ClassVar[str] = "isthmus.recipe/1"
-    document: ClassVar = {"name": "name", "summary": "about", "recipe": "recipe", "settings": "settings"}
+    document: ClassVar = keys("name", summary="about") | keys("recipe settings")
 
     name: str
     about: str
@@ -94,7 +93,6 @@ class ShippedModels(Result):
     """
 
     schema: ClassVar[str] = "isthmus.models/1"
-    document: ClassVar = {"models": "models"}
 
     models: tuple[Mapping[str, Any], ...] = field(repr=False)
 

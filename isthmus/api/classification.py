@@ -17,7 +17,7 @@ from isthmus.api.inputs import (
     refuse_unused,
 )
 from isthmus.api.reference import ReferenceKind, resolve_extractor_for
-from isthmus.api.result import PictureResult, skipped_inputs, use
+from isthmus.api.result import PictureResult, keys, skipped_inputs, use
 from isthmus.errors import Hint
 from isthmus.interruption import Interruption
 from isthmus.old_keywords import rename_keywords
@@ -61,22 +61,10 @@ class Classification(PictureResult):
     """
 
     schema: ClassVar[str] = "isthmus.classify/1"
-    document: ClassVar = {
-        "model": "model",
-        "layer": "layer",
-        "reference": "reference",
-        "train_images": "train_images",
-        "test_images": "test_images",
-        "classes": "classes",
-        "numbers": "numbers",
-        "linear": "linear",
-        "knn": "knn",
-        "few": "few",
-        "few_labels": "few_labels",
-        "neighbours": "neighbours",
-        "baselines": "baselines",
-        "confusion": "confusion",
-    }
+    document: ClassVar = keys(
+        "model layer reference train_images test_images classes numbers",
+        "linear knn few few_labels neighbours baselines confusion",
+    )
     formats: ClassVar = (".csv", ".json", ".npz", ".png")
 
     model: str

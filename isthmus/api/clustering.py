@@ -20,7 +20,7 @@ from isthmus.api.inputs import (
     refuse_unused,
 )
 from isthmus.api.reference import ReferenceKind, fit_extractor_to_data
-from isthmus.api.result import PictureResult, skipped_inputs, use
+from isthmus.api.result import PictureResult, keys, skipped_inputs, use
 from isthmus.errors import Hint
 from isthmus.images.bands import note_bands
 from isthmus.interruption import Interruption
@@ -78,18 +78,7 @@ class Clustering(PictureResult):
     """
 
     schema: ClassVar[str] = "isthmus.cluster/1"
-    document: ClassVar = {
-        "model": "model",
-        "layer": "layer",
-        "reference": "reference",
-        "images": "images",
-        "method": "method",
-        "space": "space",
-        "groups": "groups",
-        "ungrouped": "ungrouped",
-        "agreement": "agreement",
-        "seeds": "seeds",
-    }
+    document: ClassVar = keys("model layer reference images method space groups ungrouped agreement seeds")
     formats: ClassVar = (".csv", ".json", ".npz", ".png")
 
     model: str

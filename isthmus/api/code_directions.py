@@ -22,7 +22,7 @@ from isthmus.api.inputs import (
     read_image_for,
     read_images_for,
 )
-from isthmus.api.result import Result, skipped_inputs, use
+from isthmus.api.result import Result, keys, skipped_inputs, use
 from isthmus.errors import Hint, UsageError
 from isthmus.images.bands import note_bands
 from isthmus.outputs import check_output
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from isthmus.generation.directions import CodeDirection
-    from isthmus.images.store import ImageSet
-    from isthmus.model.autoencoder import Autoencoder
 
 DirectionKind = Literal["means", "discriminant"]
 
@@ -57,14 +55,6 @@ class Direction(Result):
     """
 
     schema: ClassVar[str] = "isthmus.direct/1"
-    document: ClassVar = {
-        "model": "model",
-        "plus": "plus",
-        "minus": "minus",
-        "images": "images",
-        "method": "method",
-        "auc": "auc",
-    }
     formats: ClassVar[tuple[str, ...]] = (".safetensors",)
 
     model: str
@@ -107,7 +97,7 @@ class TransformedImages(GeneratedImages):
     """
 
     schema: ClassVar[str] = "isthmus.transform/1"
-    document: ClassVar = {"model": "model", "image": "source", "along": "along", "by": "by"}
+    document: ClassVar = keys("model", image="source") | keys("along by")
     formats: ClassVar[tuple[str, ...]] = (".png", ".gif", ".webp", ".npz", ".json")
     animated: ClassVar[bool] = True
 
@@ -166,9 +156,24 @@ def find_direction(
     """
     check_choice("method", method, get_args(DirectionKind))
     network = load_model(model)
+    from isthmus.generation.directions import drop_class, select_class
     from isthmus.generation.directions import find_direction as find
 
-    high, low, names = _read_groups(network, plus, minus, data, label, from_label, limit, range)
+    if plus is not None and minus is not None and data is label is from_label is None:
+        high = read_images_for(network, plus, limit=limit, range=range)
+        low = read_images_for(network, minus, limit=limit, range=range)
+        names = (high.source, low.source)
+    elif data is None or label is None or plus is not None or minus is not None:
+        raise UsageError(
+            "give either two groups of images, or labelled images and a class",
+            id="direction.groups",
+            hint=Hint.call("find_direction", "MODEL", plus="DATA", minus="DATA"),
+        )
+    else:
+        images = read_images_for(network, data, limit=limit, range=range)
+        high = select_class(images, label)
+        low = drop_class(images, label) if from_label is None else select_class(images, from_label)
+        names = (f"{images.source}: {label}", f"{images.source}: {from_label or 'all others'}")
     with start_task(progress, "encoding", 1) as task:
         direction = find(network, high, low, discriminant=method == "discriminant")
         task.update(1)
@@ -238,34 +243,3 @@ def transform(
         along=describe_input(along),
         by=tuple(map(float, by)),
     )
-
-
-def _read_groups(
-    network: Autoencoder,
-    plus: DataLike | None,
-    minus: DataLike | None,
-    data: DataLike | None,
-    label: str | None,
-    from_label: str | None,
-    limit: int | None,
-    range: Range | None,
-) -> tuple[ImageSet, ImageSet, tuple[str, str]]:
-    """The images with the attribute, those without it, and what both are called."""
-    from isthmus.generation.directions import drop_class, select_class
-
-    if plus is not None and minus is not None and data is label is from_label is None:
-        groups = (
-            read_images_for(network, plus, limit=limit, range=range),
-            read_images_for(network, minus, limit=limit, range=range),
-        )
-        return (*groups, (groups[0].source, groups[1].source))
-    if data is None or label is None or plus is not None or minus is not None:
-        raise UsageError(
-            "give either two groups of images, or labelled images and a class",
-            id="direction.groups",
-            hint=Hint.call("find_direction", "MODEL", plus="DATA", minus="DATA"),
-        )
-    images = read_images_for(network, data, limit=limit, range=range)
-    high = select_class(images, label)
-    low = drop_class(images, label) if from_label is None else select_class(images, from_label)
-    return high, low, (f"{images.source}: {label}", f"{images.source}: {from_label or 'all others'}")

@@ -19,7 +19,7 @@ from isthmus.api.inputs import (
     describe_model,
     open_model_and_data,
 )
-from isthmus.api.result import PictureResult, skipped_inputs, use
+from isthmus.api.result import PictureResult, keys, skipped_inputs, use
 from isthmus.images.bands import note_bands
 from isthmus.interruption import Interruption
 from isthmus.progress import Progress, start_task
@@ -51,13 +51,7 @@ class CodeMap(PictureResult):
     """
 
     schema: ClassVar[str] = "isthmus.map/1"
-    document: ClassVar = {
-        "model": "model",
-        "images": "images",
-        "given": "given",
-        "method": "method",
-        "explained": "explained",
-    }
+    document: ClassVar = keys("model images given method explained")
     formats: ClassVar = (".html", ".png", ".csv", ".npz", ".json")
     output_keys: ClassVar = {}
     file_facts: ClassVar = {"bytes": "size of the first file written with `-o`, or null"}

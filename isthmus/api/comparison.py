@@ -85,9 +85,6 @@ class Comparison(PictureResult):
     """
 
     schema: ClassVar[str] = "isthmus.compare/1"
-    document: ClassVar = {
-        name: name for name in ("contenders", "source", "training_images", "test_images", "seeds")
-    }
     formats: ClassVar = (".html", ".csv", ".json", ".png")
 
     contenders: tuple[ContenderRow, ...]
@@ -208,6 +205,7 @@ def compare(
         >>> sorted(row.name for row in found.contenders)
         ['PCA', 'conv', 'dense', 'mean image']
     """
+    from isthmus.api.evaluation import evaluate
     from isthmus.model.recipes import resolve_recipe
 
     check_count("seeds", seeds)
@@ -234,7 +232,15 @@ def compare(
             trained.append((given if isinstance(given, str) else given.name, []))
             for seed in builtins.range(seeds):
                 label = f"{trained[-1][0]}, seed {seed}" if seeds > 1 else trained[-1][0]
-                one = _train_and_measure(label, recipe, training, held_back, length, seed, progress)
+                with start_task(progress, label, 1.0) as task:
+                    model = train_trial(training, recipe, length, seed=seed, report=task.update)
+                measured = evaluate(model, held_back, reference=training, progress=SILENT)
+                one = _Trained(
+                    facts=measured.model,
+                    numbers=model.recipe.geometry.numbers(model.size),
+                    metrics=measured.clean or measured.metrics,
+                    baselines=measured.baselines if measured.clean is None else {},
+                )
                 trained[-1][1].append(one)
     trained = [(name, models) for name, models in trained if models]
     stop.check(sum(len(models) for _, models in trained), seeds * len(recipes), "training")
@@ -265,28 +271,6 @@ class _Trained:
     numbers: int
     metrics: Mapping[str, float]
     baselines: Mapping[str, Mapping[str, float]]
-
-
-def _train_and_measure(
-    label: str,
-    recipe: Recipe,
-    training: ImageSet,
-    held_back: ImageSet,
-    length: TrialLength,
-    seed: int,
-    progress: Progress | None,
-) -> _Trained:
-    from isthmus.api.evaluation import evaluate
-
-    with start_task(progress, label, 1.0) as task:
-        model = train_trial(training, recipe, length, seed=seed, report=task.update)
-    measured = evaluate(model, held_back, reference=training, progress=SILENT)
-    return _Trained(
-        facts=measured.model,
-        numbers=model.recipe.geometry.numbers(model.size),
-        metrics=measured.clean or measured.metrics,
-        baselines=measured.baselines if measured.clean is None else {},
-    )
 
 
 def _describe_contender(name: str, models: Sequence[_Trained]) -> ContenderRow:

@@ -16,7 +16,7 @@ from isthmus.api.inputs import (
     describe_model,
     list_image_files,
 )
-from isthmus.api.result import skipped_inputs, use
+from isthmus.api.result import keys, skipped_inputs, use
 from isthmus.api.standard_streams import takes_streams
 from isthmus.file_jobs import FileJob, Report, reserve_memory
 from isthmus.log import SkippedInput, log_skipped
@@ -74,15 +74,7 @@ class CompressedFiles(FilesResult):
     """
 
     schema: ClassVar[str] = "isthmus.compress/1"
-    document: ClassVar = {
-        "out": "out",
-        "model": "model",
-        "files": "files",
-        "original_bytes": "original_bytes",
-        "bytes": "bytes",
-        "already_there": "already_there",
-        "verified": "verified",
-    }
+    document: ClassVar = keys("out model files original_bytes bytes already_there verified")
 
     model: str
     files: tuple[CompressedFile, ...]

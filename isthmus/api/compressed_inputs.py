@@ -37,7 +37,12 @@ def log_dropped_parts(images: Sequence[Dropped]) -> None:
                 id="reading.several-pictures",
                 name=one.name,
             )
-    for part, count in sorted(Counter(part for one in images for part in one.parts).items()):
+    log_lost(Counter(part for one in images for part in one.parts))
+
+
+def log_lost(lost: Counter[str]) -> None:
+    """Log of how many images which parts are not written."""
+    for part, count in sorted(lost.items()):
         log_note(
             "not in the written file of {images}: {part}",
             id="restore.lost",

@@ -27,7 +27,7 @@ from isthmus.api.inputs import (
     refuse_unused,
 )
 from isthmus.api.reference import resolve_extractor_for
-from isthmus.api.result import Result, skipped_inputs, use
+from isthmus.api.result import Result, keys, skipped_inputs, use
 from isthmus.errors import Hint, UsageError
 from isthmus.escaping import list_line
 from isthmus.images.bands import note_bands
@@ -105,12 +105,11 @@ class Audit(Result):
     """
 
     schema: ClassVar[str] = "isthmus.audit/1"
-    document: ClassVar = {
-        **{name: name for name in ("data", "images", "against", "images_against", "duplicates", "leakage")},
-        **{name: name for name in ("balance", "faults", "set_faults", "doubts")},
-        "clean": "clean_images",
-        "seconds": "seconds",
-    }
+    document: ClassVar = keys(
+        "data images against images_against duplicates leakage balance faults set_faults doubts",
+        clean="clean_images",
+        seconds="seconds",
+    )
     formats: ClassVar = (".html", ".txt", ".csv", ".json")
     output_keys: ClassVar = {".html": "report", ".txt": "write"}
 

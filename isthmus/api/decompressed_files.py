@@ -20,7 +20,7 @@ from isthmus.api.inputs import (
     describe_model,
     refuse_unused,
 )
-from isthmus.api.result import use
+from isthmus.api.result import keys, use
 from isthmus.api.standard_streams import takes_streams
 from isthmus.errors import Hint, UsageError
 from isthmus.file_jobs import FileJob, expand_inputs, reserve_memory
@@ -63,7 +63,7 @@ class DecompressedFiles(FilesResult):
     """
 
     schema: ClassVar[str] = "isthmus.decompress/1"
-    document: ClassVar = {"out": "out", "model": "model", "files": "files", "already_there": "already_there"}
+    document: ClassVar = keys("out model files already_there")
 
     model: str | None
     files: tuple[DecompressedFile, ...]
@@ -183,14 +183,8 @@ def decompress_files(
         workers=workers,
         progress=progress,
     )
-    return DecompressedFiles(
-        out=os.fspath(out),
-        model=None if codec is None else describe_model(model or SHIPPED_CODEC, codec.model),
-        files=done.values,
-        already_there=done.already_there,
-        skipped=done.skipped,
-        complete=done.complete,
-    )
+    name = None if codec is None else describe_model(model or SHIPPED_CODEC, codec.model)
+    return DecompressedFiles(model=name, files=done.values, **done.facts(out))
 
 
 def _check_jpeg_quality(quality: int | None, out_suffix: str, suffix: str) -> None:

@@ -6,14 +6,14 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from isthmus.api.detector_fitting import DEFAULT_FALSE_ALARMS
 from isthmus.api.evaluation import evaluate
 from isthmus.api.evaluation_results import Evaluation
 from isthmus.api.explanation import Explanation, explain
 from isthmus.api.inputs import PathLike, read_images_for
-from isthmus.api.result import Result, Row, use
+from isthmus.api.result import Result, Row, keys, use
 from isthmus.api.training import train
 from isthmus.api.training_results import TrainingResult, describe_training
 from isthmus.errors import UsageError
@@ -33,6 +33,7 @@ DATA = "fashion-sample"
 TEST = "fashion-sample:test"
 RECIPE, CODE = "conv", "32"
 TRAINING_SHARE = 0.7  # of the whole time; the rest is for measuring, evaluating and drawing
+PARTS = ("evaluation", "features", "explanation", "generation", "compressed", "repaired")
 SHOWN_IMAGES = 10
 SHOWN_ROWS = 3
 MAX_FEATURE_IMAGES = 1500
@@ -62,13 +63,10 @@ class Demonstration(Result):
     """
 
     schema: ClassVar[str] = "isthmus.demo/1"
-    document: ClassVar = {
-        name: name
-        for name in (
-            *("model", "report", "steps", "training_seconds", "images_per_second", "evaluation", "features"),
-            *("explanation", "generation", "compressed", "repaired", "next"),
-        )
-    }
+    document: ClassVar = keys(
+        "model report steps training_seconds images_per_second",
+        "evaluation features explanation generation compressed repaired next",
+    )
 
     model: str
     report: str
@@ -156,49 +154,31 @@ def run_demo(
         f"{training.images:,} images that come with the package"
     )
     images = read_images_for(model, TEST)
-    collected = _Parts()
+    collected: dict[str, Any] = {}
     stop = Interruption()
     with stop:
-        collected.evaluation = _evaluate(report, model, images, progress)
-        collected.features = _add_features(report, model, images)
-        collected.explanation = _explain(report, model, images, progress)
-        collected.generation = _generate(report, model, model_path, images)
+        collected["evaluation"] = _evaluate(report, model, images, progress)
+        collected["features"] = _add_features(report, model, images)
+        collected["explanation"] = _explain(report, model, images, progress)
+        collected["generation"] = _generate(report, model, model_path, images)
         log_note("compressing a photograph with the shipped model", id="demo.compressing")
-        collected.compressed = add_sample_compression(report)
+        collected["compressed"] = add_sample_compression(report)
         log_note("repairing a photograph with the shipped models", id="demo.repairing")
-        collected.repaired = add_repair(report)
-    parts = vars(collected)
-    stop.check(1 + sum(part is not None for part in parts.values()), 1 + len(parts), "part")
+        collected["repaired"] = add_repair(report)
+    stop.check(1 + len(collected), 1 + len(PARTS), "part")
     model_page.add_use(report, model_path.as_posix())
     model_page.add_recipe(report, model.recipe)
-    if collected.evaluation is not None:
-        model_page.add_environment(report, model, collected.evaluation)
+    if "evaluation" in collected:
+        model_page.add_environment(report, model, collected["evaluation"])
     report.write(report_path)
     return Demonstration(
         model=model_path.as_posix(),
         report=report_path.as_posix(),
         training=training,
-        evaluation=collected.evaluation,
-        features=collected.features,
-        explanation=collected.explanation,
-        generation=collected.generation,
-        compressed=collected.compressed,
-        repaired=collected.repaired,
+        **{part: collected.get(part) for part in PARTS},
         next=_suggest(folder, model_path.as_posix()),
         complete=stop.complete,
     )
-
-
-@dataclass
-class _Parts:
-    """What the demo found so far; besides the training."""
-
-    evaluation: Evaluation | None = None
-    features: Mapping[str, ProbeScores] | None = None
-    explanation: Explanation | None = None
-    generation: Generation | None = None
-    compressed: Mapping[str, float] | None = None
-    repaired: Mapping[str, float] | None = None
 
 
 def _evaluate(report: Report, model: Autoencoder, images: ImageSet, progress: Progress | None) -> Evaluation:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -246,13 +245,7 @@ def denoise_files(
         progress=progress,
     )
     _log_plans(plans, estimated=estimated)
-    return DenoisedFiles(
-        out=os.fspath(out),
-        files=done.values,
-        already_there=done.already_there,
-        skipped=done.skipped,
-        complete=done.complete,
-    )
+    return DenoisedFiles(files=done.values, **done.facts(out))
 
 
 def _check_jpeg(jpeg: str, sigma: float | None, model: ModelLike | None) -> None:

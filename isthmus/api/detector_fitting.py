@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from isthmus.features.readout import FeatureExtractor
     from isthmus.model.autoencoder import Autoencoder
 
-ScoreKind = Literal["auto", "segmentation", "density", "mixture", "neighbour", "local", "reconstruction"]
+ScoreKind = Literal[
+    "auto", "segmentation", "levels", "density", "mixture", "neighbour", "local", "reconstruction"
+]
 DEFAULT_SCORE: Literal["density"] = "density"
 DEFAULT_FALSE_ALARMS = 0.01
 MAX_EXTRACTOR_IMAGES = 500  # normal pictures that an extractor is fitted to
@@ -167,9 +169,12 @@ def list_candidates(
     marks = model.recipe.corruption.marks_defects
     if score == "segmentation":
         return [Candidate("segmentation", 1)]
+    if score == "levels":
+        return [Candidate("levels", 0)]
     if score is not None and score != "auto":
         return [Candidate(score, one) for one in pieces]
     found = [Candidate("segmentation", 1)] if marks else []
+    found.append(Candidate("levels", 0))
     kinds: tuple[Kind, ...] = ("density", "local")
     found += [Candidate(kind, one) for one in pieces for kind in kinds]
     if not model.recipe.corruption.is_paired:

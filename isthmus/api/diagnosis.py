@@ -45,12 +45,6 @@ class Diagnosis(Result):
     """
 
     schema: ClassVar[str] = "isthmus.diagnosis/1"
-    document: ClassVar = {
-        "model": "model",
-        "data": "data",
-        "findings": "findings",
-        "observed": "observed",
-    }
 
     model: str
     data: str | None

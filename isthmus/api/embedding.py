@@ -17,7 +17,7 @@ from isthmus.api.inputs import (
     refuse_unused,
 )
 from isthmus.api.reference import ReferenceKind, resolve_extractor
-from isthmus.api.result import Result, use
+from isthmus.api.result import Result, keys, use
 from isthmus.errors import Hint, UsageError
 from isthmus.interruption import Interruption
 from isthmus.log import collected_skipped
@@ -50,15 +50,7 @@ class Embedding(Result):
     """
 
     schema: ClassVar[str] = "isthmus.embed/1"
-    document: ClassVar = {
-        "model": "model",
-        "what": "what",
-        "layer": "layer",
-        "reference": "reference",
-        "images": "images",
-        "numbers": "numbers",
-        "labels": "has_labels",
-    }
+    document: ClassVar = keys("model what layer reference images numbers", labels="has_labels")
     formats: ClassVar = (".npz", ".parquet", ".csv", ".json")
 
     model: str

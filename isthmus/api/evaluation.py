@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import builtins
+import itertools
 import time
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from isthmus.api.evaluation_passes import measure_passes
 from isthmus.api.evaluation_results import Evaluation
-from isthmus.api.facts import (
-    describe_environment,
-    describe_images,
-    describe_network,
-)
+from isthmus.api.facts import describe_environment, describe_gap, describe_images, describe_network
 from isthmus.api.inputs import (
     Bands,
     DataLike,
@@ -37,8 +32,7 @@ from isthmus.messages import as_message
 from isthmus.progress import Progress, start_task
 
 if TYPE_CHECKING:
-    from isthmus.evaluation.generation import Generation
-    from isthmus.generation.prior import Prior
+    from isthmus.evaluation.passes import Reconstructor
     from isthmus.images.store import ImageSet
     from isthmus.model.autoencoder import Autoencoder
 
@@ -108,13 +102,18 @@ def evaluate(
         >>> sorted(found.baselines)
         ['mean_image', 'pca']
     """
+    import numpy as np
+
     from isthmus.evaluation.code_metrics import likelihood_term
+    from isthmus.evaluation.generation import evaluate_generation
     from isthmus.evaluation.measure import Evaluator
     from isthmus.evaluation.pair_baselines import pair_baselines_of
-    from isthmus.evaluation.passes import Reconstructor, fit_baselines
+    from isthmus.evaluation.passes import fit_baselines
+    from isthmus.evaluation.privacy import measure_membership
     from isthmus.generation.codes import check_generates
     from isthmus.generation.prior_store import list_priors
     from isthmus.images.subsets import sample_evenly
+    from isthmus.model import axes
 
     started = time.monotonic()
     check_count("limit", limit)
@@ -125,7 +124,8 @@ def evaluate(
     if samples != DEFAULT_SAMPLES and not generation:
         refuse_unused("samples", "without new images to compare", hint=Hint.add(generation=True))
     network, given = open_model_and_pairs(model, data, target, range=range)
-    paired = network.recipe.corruption.is_paired
+    corruption = network.recipe.corruption
+    paired = corruption.is_paired
     if paired and (generation or privacy or reference is not None):
         raise UsageError(
             "of a model trained on pairs only its outputs are measured: leave generation, privacy and "
@@ -147,7 +147,7 @@ def evaluate(
             needed=privacy or generation,
             purpose="membership is tested" if privacy else "new images are compared",
         )
-    corrupted = not network.recipe.corruption.is_identity and not paired
+    corrupted = not corruption.is_identity and not paired
     probe = None if known is None else sample_evenly(known, MAX_GAP_IMAGES)
     total = len(images) * (2 if corrupted else 1) + (0 if probe is None else len(probe))
     rivals: dict[str, Reconstructor] = {}
@@ -158,16 +158,26 @@ def evaluate(
         _note_overlap(given, known, same_source=reference is None and given.source == known.source)
     stop = Interruption()
     with start_task(progress, "evaluating", total, "images") as task:
-        passes = measure_passes(
-            Evaluator(network, seed, nll_samples, lambda _: None),
-            images,
-            rivals,
-            probe,
-            known if privacy else None,
-            stop=stop,
-            task=task,
-        )
-    main = passes.main
+        done = 0
+
+        def count(batch: int) -> None:
+            nonlocal done
+            done += batch
+            task.update(done)
+
+        measure = Evaluator(network, seed, nll_samples, count)
+        main = measure(images, corruption, rivals, stop)
+        clean = gap = membership = None
+        if not stop.happened:
+            with stop:  # each of these is kept if it came to its end
+                if corrupted:
+                    clean = measure(images, axes.NoCorruption(), {}).metrics
+                if known is not None and probe is not None:
+                    on_training = measure(probe, corruption, {})
+                    gap = describe_gap(main.metrics, on_training.metrics, len(probe))
+                    if privacy:
+                        new = ~np.isin(images.hashes(), known.hashes())
+                        membership = measure_membership(on_training.scores["mse"], main.scores["mse"][new])
     if likely is not None and likely.needs_probabilities and not main.binary:
         log_note(
             "the images are not black and white: nats under {likely} are cross-entropies, not probabilities",
@@ -182,22 +192,32 @@ def evaluate(
     if generation and known is not None and not stop.happened:
         check_generates(network)
         with stop:
-            priors = (
-                None
-                if list_priors(network)
-                else [resolve_prior(network, reference=reference, range=range)[0]]
-            )
-            made = _evaluate_generation(network, given, known, priors, samples, features, seed, progress)
-    done = passes.done + (0 if made is None else compared)
+            stored = bool(list_priors(network))
+            priors = None if stored else [resolve_prior(network, reference=reference, range=range)[0]]
+            with start_task(progress, "measuring new images", 0) as task:
+                numbers = itertools.count(1)
+                made = evaluate_generation(
+                    network,
+                    given,
+                    train=known,
+                    priors=priors,
+                    features=None if features is None else str(features),
+                    count=samples,
+                    seed=seed,
+                    say=lambda text: task.update(next(numbers), text),
+                )
+            for note in made.notes:
+                log_note(as_message(note, id="evaluation.note"))
+    done += 0 if made is None else compared
     stop.check(done, total + compared, "image")
     return Evaluation(
         model=describe_network(network),
         data=describe_images(given, images.subset(list(builtins.range(main.images))), main.binary),
         metrics=main.metrics,
         baselines=main.baselines,
-        clean=passes.clean,
-        gap=passes.gap,
-        privacy=passes.membership,
+        clean=clean,
+        gap=gap,
+        privacy=membership,
         generation=made,
         code=main.code.statistics(),
         seed=seed,
@@ -236,40 +256,6 @@ def _find_training_images(
     if known is None:
         log_note("{reason}: no PCA, mean image and train/test gap", id="evaluation.no-baselines", reason=why)
     return known
-
-
-def _evaluate_generation(
-    model: Autoencoder,
-    images: ImageSet,
-    known: ImageSet,
-    priors: Sequence[Prior] | None,
-    samples: int,
-    features: PathLike | None,
-    seed: int,
-    progress: Progress | None,
-) -> Generation:
-    from isthmus.evaluation.generation import evaluate_generation
-
-    with start_task(progress, "measuring new images", 0) as task:
-        steps: list[str] = []
-
-        def say(text: str) -> None:
-            steps.append(text)
-            task.update(len(steps), text)
-
-        made = evaluate_generation(
-            model,
-            images,
-            train=known,
-            priors=priors,
-            features=None if features is None else str(features),
-            count=samples,
-            seed=seed,
-            say=say,
-        )
-    for note in made.notes:
-        log_note(as_message(note, id="evaluation.note"))
-    return made
 
 
 def _note_overlap(images: ImageSet, train: ImageSet, *, same_source: bool) -> None:

@@ -16,7 +16,7 @@ from isthmus.api.facts import (
 from isthmus.api.inputs import (
     ImageLookup,
 )
-from isthmus.api.result import Result
+from isthmus.api.result import Result, keys
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,19 +68,8 @@ class Evaluation(Result):
 
     schema: ClassVar[str] = "isthmus.evaluate/1"
     document: ClassVar = {
-        "model": "model",
-        "data": "data",
-        "metrics": "metrics",
-        "baselines": "baselines",
-        "clean": "clean",
-        "gap": "gap",
-        "privacy": "privacy",
-        "generation": "generation",
-        "code": "code",
-        "worst": "worst_images",
-        "seed": "seed",
-        "seconds": "seconds",
-        "environment": "environment",
+        **keys("model data metrics baselines clean gap privacy generation code", worst="worst_images"),
+        **keys("seed seconds environment"),
     }
     formats: ClassVar = (".html", ".csv", ".json", ".npz")
 

@@ -17,7 +17,7 @@ from isthmus.api.inputs import (
     open_model_and_data,
 )
 from isthmus.api.reference import ReferenceKind, resolve_reference
-from isthmus.api.result import PictureResult, skipped_inputs, use
+from isthmus.api.result import PictureResult, keys, skipped_inputs, use
 from isthmus.errors import DataError, Hint, UsageError
 from isthmus.images.bands import note_bands
 from isthmus.interruption import Interruption
@@ -85,9 +85,7 @@ class Explanation(PictureResult):
     """
 
     schema: ClassVar[str] = "isthmus.explain/1"
-    document: ClassVar = {
-        name: name for name in ("model", "image", "data", "reference", "images", "units", "faithfulness")
-    }
+    document: ClassVar = keys("model image data reference images units faithfulness")
     formats: ClassVar = (".html", ".json", ".npz", ".png")
     output_keys: ClassVar = {".html": "page", ".png": "picture"}
 

@@ -53,7 +53,6 @@ class FilesResult(Result):
     """
 
     formats: ClassVar = (".csv", ".json")
-    document: ClassVar = {"out": "out", "files": "files", "already_there": "already_there"}
 
     out: str
     files: tuple[Any, ...]
@@ -84,6 +83,15 @@ class ProcessedFiles(Generic[Value]):
     already_there: int
     skipped: tuple[SkippedInput, ...]
     complete: bool
+
+    def facts(self, out: PathLike) -> dict[str, Any]:
+        """The fields of every `FilesResult` but the files themselves."""
+        return {
+            "out": os.fspath(out),
+            "already_there": self.already_there,
+            "skipped": self.skipped,
+            "complete": self.complete,
+        }
 
 
 def keep_time(source: Path, target: Path) -> None:

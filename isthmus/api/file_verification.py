@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from isthmus.api.compressed_inputs import list_compressed
 from isthmus.api.facts import CompressedFacts
 from isthmus.api.inputs import ModelLike, PathLike, check_count
-from isthmus.api.result import Result, use
+from isthmus.api.result import Result, keys, use
 from isthmus.errors import DataError
 from isthmus.file_jobs import InputFiles, describe_failure, expand_inputs
 from isthmus.interruption import Interruption
@@ -39,7 +39,7 @@ class VerifiedFiles(Result):
     """
 
     schema: ClassVar[str] = "isthmus.verify/1"
-    document: ClassVar = {"how": "how", "files": "files"}
+    document: ClassVar = keys("how files")
 
     how: Literal["checksums", "decoded"]
     files: tuple[VerifiedFile, ...]

@@ -20,7 +20,7 @@ from isthmus.api.inputs import (
     describe_model,
     load_model,
 )
-from isthmus.api.result import Result, skipped_inputs, use
+from isthmus.api.result import Result, keys, skipped_inputs, use
 from isthmus.errors import Hint, UsageError
 from isthmus.images.reading_notes import report_reading
 from isthmus.interruption import Interruption
@@ -32,14 +32,7 @@ if TYPE_CHECKING:
     from isthmus.model.autoencoder import Autoencoder
 
 FrameTask = Literal["reconstructed", "filled", "slowed", "predicted"]
-_DOCUMENT = {
-    "model": "model",
-    "sequence": "sequence",
-    "given": "given",
-    "what": "what",
-    "frames": "frames",
-    "learned": "learned",
-}
+_DOCUMENT = keys("model sequence given what frames learned")
 
 
 class _Frames:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -235,13 +234,7 @@ def inpaint_files(
     for entry in done.values:
         _warn_of_share(entry.name, entry.missing, find=find)
     _log_lossy([one.output for one in done.values])
-    return InpaintedFiles(
-        out=os.fspath(out),
-        files=done.values,
-        already_there=done.already_there,
-        skipped=done.skipped,
-        complete=done.complete,
-    )
+    return InpaintedFiles(files=done.values, **done.facts(out))
 
 
 def _log_lossy(outputs: Sequence[str]) -> None:

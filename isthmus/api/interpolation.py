@@ -23,7 +23,7 @@ from isthmus.api.inputs import (
 )
 from isthmus.api.priors import PriorKind
 from isthmus.api.reference import resolve_prior
-from isthmus.api.result import use
+from isthmus.api.result import keys, use
 from isthmus.api.sampling import DEFAULT_DRAWING_STEPS
 from isthmus.errors import Hint, UsageError
 from isthmus.images.bands import note_bands
@@ -43,10 +43,7 @@ class InterpolatedImages(GeneratedImages):
     """
 
     schema: ClassVar[str] = "isthmus.interpolate/1"
-    document: ClassVar = {
-        **{name: name for name in ("model", "images", "path", "prior")},
-        "frames": "count",
-    }
+    document: ClassVar = keys("model images path prior", frames="count")
     formats: ClassVar[tuple[str, ...]] = (".png", ".gif", ".webp", ".npz", ".json")
     animated: ClassVar[bool] = True
 

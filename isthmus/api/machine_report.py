@@ -134,18 +134,6 @@ class MachineReport(Result):
     """
 
     schema: ClassVar[str] = "isthmus.doctor/1"
-    document: ClassVar = {
-        "versions": "versions",
-        "system": "system",
-        "decodes": "decodes",
-        "cpu": "cpu",
-        "device": "device",
-        "convolution": "convolution",
-        "cache": "cache",
-        "isthmus_data": "isthmus_data",
-        "data_sets": "data_sets",
-        "extras": "extras",
-    }
 
     versions: Mapping[str, str]
     system: str
@@ -234,8 +222,7 @@ def check_machine() -> MachineReport:
 
 def find_data_sets() -> dict[str, str | None]:
     """The folder that each named data set would be read from now; None where it would be downloaded."""
-    from isthmus.images.named import where
-    from isthmus.images.registry import NAMES
+    from isthmus.images.named import NAMES, where
 
     folders = {name: where(name) for name in NAMES}
     return {name: None if folder is None else str(folder) for name, folder in folders.items()}

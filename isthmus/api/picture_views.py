@@ -19,19 +19,6 @@ if TYPE_CHECKING:
 
     Picture = npt.NDArray[np.uint8]
 
-__all__ = [
-    *(
-        "IMAGE_SUFFIXES",
-        "CodedPicture",
-        "CoderKind",
-        "ImageView",
-        "amplify_difference",
-        "draw_pairs",
-        "encode_picture",
-    ),
-    *("encode_within", "estimate_noise", "fit_picture", "measure_pair", "paint_heat", "read_picture"),
-    *("shrink_picture", "view_image"),
-]
 IMAGE_SUFFIXES = SUFFIXES
 CoderKind = Literal["jpeg", "webp", "avif"]
 _MAX_CODE_BARS = 512
@@ -95,16 +82,9 @@ def read_picture(source: bytes | Path, *, max_pixels: int, colour: bool | None =
     from isthmus.images.reading import read_image
 
     channels = None if colour is None else 3 if colour else 1
-    if channels is None:
-        seen = read_image(source, max_pixels=max_pixels)
-        channels = 3 if seen.shape[2] >= 3 else 1
-        seen = (
-            seen
-            if seen.shape[2] == channels
-            else read_image(source, channels=channels, max_pixels=max_pixels)
-        )
-    else:
-        seen = read_image(source, channels=channels, max_pixels=max_pixels)
+    seen = read_image(source, channels=channels, max_pixels=max_pixels)
+    if seen.shape[2] not in (1, 3):
+        seen = read_image(source, channels=3 if seen.shape[2] > 3 else 1, max_pixels=max_pixels)
     return _as_bytes(to_dtype(seen, "uint8"))
 
 

@@ -52,16 +52,6 @@ class FittedPrior(Result):
     """
 
     schema: ClassVar[str] = "isthmus.prior/1"
-    document: ClassVar = {
-        "model": "model",
-        "kind": "kind",
-        "images": "images",
-        "reference": "reference",
-        "classes": "classes",
-        "numbers": "numbers",
-        "facts": "facts",
-        "seconds": "seconds",
-    }
 
     model: str
     kind: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import threading
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from isthmus.api.inputs import (
     check_count,
     open_model_and_data,
 )
-from isthmus.api.result import skipped_inputs, use
+from isthmus.api.result import keys, skipped_inputs, use
 from isthmus.atomic import write_bytes
 from isthmus.errors import DataError, UsageError
 from isthmus.file_jobs import FileJob, InputFiles, Report
@@ -46,12 +47,7 @@ class ReconstructedFiles(FilesResult):
     """
 
     schema: ClassVar[str] = "isthmus.reconstruct/1"
-    document: ClassVar = {
-        "out": "out",
-        "written": "written",
-        "already_there": "already_there",
-        "files": "files",
-    }
+    document: ClassVar = keys("out written already_there files")
 
     files: tuple[str, ...]
 
@@ -116,6 +112,8 @@ def reconstruct_files(
         >>> isthmus.reconstruct_files(model, images[:3], out="seen/").written
         3
     """
+    import numpy as np
+
     from isthmus.images.conform import to_dtype
     from isthmus.images.outputs import place_side_by_side
     from isthmus.images.write import WRITABLE, enlarge, save_bands, save_image
@@ -129,7 +127,25 @@ def reconstruct_files(
     bands = channels not in (1, 3) or (channels == 3 and images.dtype == "uint16")
     suffix = ".tif" if bands and not compare else ".png"
     if Path(out).suffix.lower() == ".npy" and not is_folder(out):
-        return _write_array(reconstructions, images, out, compare=compare, scale=scale, force=force)
+        if compare:
+            raise UsageError(
+                "an array holds reconstructions alone; pairs are written as pictures",
+                id="reconstruct.pairs-as-array",
+            )
+        check_output(out, force=force)
+        if images.shape is None:
+            raise DataError(
+                "{source}: images of different sizes do not form one array",
+                id="data.sizes-differ-together",
+                hint="out='FOLDER/'",
+                source=images.source,
+            )
+        stacked = np.stack([reconstructions.take(row) for row, _ in enumerate(images.names)])
+        stream = io.BytesIO()
+        np.save(stream, enlarge(stacked, scale or 1))
+        write_bytes(out, stream.getvalue(), force=force)
+        path, skipped = os.fspath(out), skipped_inputs(images.skipped)
+        return ReconstructedFiles(out=path, files=(path,), already_there=0, skipped=skipped)
 
     def reconstruct(job: FileJob, _: Report) -> str:
         image, reconstruction = images.image(job.index), reconstructions.take(job.index)
@@ -146,7 +162,7 @@ def reconstruct_files(
 
     done = process_files(
         "reconstructing",
-        InputFiles(tuple((Path(name), name) for name in images.names)),
+        InputFiles(tuple((Path(name), name) for name in images.names), tuple(images.skipped)),
         reconstruct,
         out=out,
         suffix=suffix,
@@ -155,13 +171,7 @@ def reconstruct_files(
         workers=workers,
         progress=progress,
     )
-    return ReconstructedFiles(
-        out=os.fspath(out),
-        files=done.values,
-        already_there=done.already_there,
-        skipped=skipped_inputs(images.skipped, done.skipped),
-        complete=done.complete,
-    )
+    return ReconstructedFiles(files=done.values, **done.facts(out))
 
 
 class _Reconstructions:
@@ -193,41 +203,3 @@ class _Reconstructions:
         import numpy as np
 
         return list(self._network.reconstruct(np.stack([self._images.image(row) for row in rows])))
-
-
-def _write_array(
-    reconstructions: _Reconstructions,
-    images: ImageSet,
-    out: PathLike,
-    *,
-    compare: bool,
-    scale: int | None,
-    force: bool,
-) -> ReconstructedFiles:
-    """All reconstructions as one `.npy` file, in the images' sample type."""
-    import io
-
-    import numpy as np
-
-    from isthmus.images.write import enlarge
-
-    if compare:
-        raise UsageError(
-            "an array holds reconstructions alone; pairs are written as pictures",
-            id="reconstruct.pairs-as-array",
-        )
-    check_output(out, force=force)
-    if images.shape is None:
-        raise DataError(
-            "{source}: images of different sizes do not form one array",
-            id="data.sizes-differ-together",
-            hint="out='FOLDER/'",
-            source=images.source,
-        )
-    stacked = np.stack([reconstructions.take(row) for row in range(len(images))])
-    stream = io.BytesIO()
-    np.save(stream, enlarge(stacked, scale or 1))
-    write_bytes(out, stream.getvalue(), force=force)
-    return ReconstructedFiles(
-        out=os.fspath(out), files=(os.fspath(out),), already_there=0, skipped=skipped_inputs(images.skipped)
-    )

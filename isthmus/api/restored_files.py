@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from isthmus.api.compressed_inputs import log_lost
 from isthmus.api.file_results import FileEntry, ProcessedFiles, process_files
 from isthmus.api.inputs import DataLike, ImageLike, PathLike, check_count, list_image_files, refuse_unused
 from isthmus.errors import DataError, Hint, OutputError
@@ -148,7 +149,9 @@ def restore_files(
         companion="-compare.png" if compare else None,
     )
     _log_dropped([header for _, header in done.values if header is not None])
-    _log_lost(lost)
+    if pages := lost.pop(FURTHER_PAGES, 0):
+        _log_several(pages)
+    log_lost(lost)
     entries = tuple(one for one, _ in done.values)
     return ProcessedFiles(entries, done.already_there, done.skipped, done.complete)
 
@@ -312,15 +315,3 @@ def _log_several(count: int) -> None:
         id="reading.files-several-pages",
         files=format_count(count, "file"),
     )
-
-
-def _log_lost(lost: Counter[str]) -> None:
-    if pages := lost.pop(FURTHER_PAGES, 0):
-        _log_several(pages)
-    for part, count in sorted(lost.items()):
-        log_note(
-            "not in the written file of {images}: {part}",
-            id="restore.lost",
-            images=format_count(count, "image"),
-            part=part,
-        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import json
 import math
 import os
@@ -22,6 +23,11 @@ from isthmus.outputs import check_output
 _Parameters = ParamSpec("_Parameters")
 _Returned = TypeVar("_Returned")
 Row = Sequence[object]
+
+
+def keys(*names: str, **attributes: str) -> dict[str, str]:
+    """A document of attributes under their own names, and of others -> the attribute under another name."""
+    return {name: name for text in names for name in text.split()} | attributes
 
 
 def use(function: Callable[_Parameters, _Returned]) -> Callable[_Parameters, _Returned]:
@@ -60,7 +66,7 @@ class Result:
 
     schema: ClassVar[str]
     document: ClassVar[Mapping[str, str]]
-    """Key of the JSON document -> attribute that it comes from, in order."""
+    """Key of the JSON document -> attribute that it comes from, in order; by default all own fields."""
     formats: ClassVar[tuple[str, ...]] = (".json",)
     """Suffixes that `save` accepts."""
     as_folder: ClassVar[bool] = False
@@ -78,6 +84,11 @@ class Result:
     def __init_subclass__(cls, **options: Any) -> None:
         """Pictures are drawn with the bands of images that the use was asked to show."""
         super().__init_subclass__(**options)
+        if "schema" in vars(cls) and not hasattr(cls, "document"):
+            bases = [base for base in reversed(cls.__mro__) if not issubclass(Result, base)]
+            kinds = {name: kind for base in bases for name, kind in inspect.get_annotations(base).items()}
+            own = (name for name, kind in kinds.items() if "ClassVar" not in kind and name[0] != "_")
+            cls.document = keys(*own)
         for name in ("draw", "page", "save"):
             if name in vars(cls):
                 setattr(cls, name, _with_bands(vars(cls)[name]))

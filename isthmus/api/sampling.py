@@ -25,7 +25,7 @@ from isthmus.api.inputs import (
 )
 from isthmus.api.priors import PriorKind
 from isthmus.api.reference import ReferenceKind, resolve_prior
-from isthmus.api.result import use
+from isthmus.api.result import keys, use
 from isthmus.errors import Hint, UsageError
 from isthmus.images.bands import note_bands
 from isthmus.interruption import Interruption
@@ -56,16 +56,9 @@ class NewImages(GeneratedImages):
 
     schema: ClassVar[str] = "isthmus.generate/1"
     document: ClassVar = {
-        "model": "model",
-        "prior": "prior",
-        "reference": "reference",
-        "images": "count",
-        "size": "size",
+        **keys("model prior reference", images="count", size="size"),
         "class": "label",
-        "like": "like",
-        "seed": "seed",
-        "copied": "copied",
-        "fit_seconds": "fit_seconds",
+        **keys("like seed copied fit_seconds"),
     }
 
     prior: str
@@ -166,7 +159,7 @@ def generate(
 
     note_bands(show, network.channels)
 
-    from isthmus.generation.copies import MAX_USUAL_SHARE
+    from isthmus.generation.prior_store import MAX_USUAL_SHARE
     from isthmus.generation.sampling import iter_samples
 
     parts: list[Pixels] = []

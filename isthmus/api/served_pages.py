@@ -21,7 +21,6 @@ class ServedPage(Result):
     """
 
     schema: ClassVar[str] = "isthmus.serve/1"
-    document: ClassVar = {name: name for name in ("url", "models", "data", "requests", "seconds")}
 
     url: str
     models: tuple[str, ...]

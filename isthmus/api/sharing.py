@@ -32,7 +32,6 @@ class ExportedModel(Result):
     """
 
     schema: ClassVar[str] = "isthmus.export/1"
-    document: ClassVar = {"model": "model", "files": "files", "tolerance": "tolerance"}
 
     model: str
     files: tuple[ExportedFile, ...]
@@ -56,8 +55,6 @@ class SharedModel(Result):
         url: a folder's path, or the address of the model in a repository.
         bytes: size of the model file.
     """
-
-    document: ClassVar = {"model": "model", "place": "place", "url": "url", "bytes": "bytes"}
 
     model: str
     place: str

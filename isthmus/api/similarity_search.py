@@ -22,7 +22,7 @@ from isthmus.api.inputs import (
     read_images_for,
 )
 from isthmus.api.reference import ReferenceKind, fit_extractor_to_data
-from isthmus.api.result import PictureResult, skipped_inputs, use
+from isthmus.api.result import PictureResult, keys, skipped_inputs, use
 from isthmus.errors import BusyError, OutputError
 from isthmus.images.bands import note_bands
 from isthmus.interruption import Interruption
@@ -31,7 +31,7 @@ from isthmus.old_keywords import rename_keywords
 from isthmus.progress import Progress, start_task
 
 if TYPE_CHECKING:
-    from isthmus.features.index import Index, IndexUpdate
+    from isthmus.features.index import Index
     from isthmus.features.readout import FeatureExtractor
     from isthmus.images.store import ImageSet
     from isthmus.model.autoencoder import Autoencoder
@@ -89,17 +89,9 @@ class SearchResult(PictureResult):
     """
 
     schema: ClassVar[str] = "isthmus.search/1"
-    document: ClassVar = {
-        "model": "model",
-        "layer": "layer",
-        "reference": "reference",
-        "metric": "metric",
-        "images": "images",
-        "queries": "query_matches",
-        "index": "index",
-        "added": "added",
-        "removed": "removed",
-    }
+    document: ClassVar = keys("model layer reference metric images", queries="query_matches") | keys(
+        "index added removed"
+    )
     formats: ClassVar = (".csv", ".json", ".npz", ".png")
 
     model: str
@@ -224,70 +216,19 @@ def search(
     network, images = open_model_and_data(model, data, limit=limit, range=range)
     queries = read_images_for(network, like, range=range)
     note_bands(show, images.channels)
-    from isthmus.features.index import find_nearest
+    from isthmus.features.index import IndexRefresh, find_nearest, is_current, load_usable, save_index
     from isthmus.features.readout import extract_features
-
-    stop = Interruption()
-    features = _index_images(network, images, layer, None if index is None else Path(index), stop, progress)
-    fresh = features.fresh
-    wanted = extract_features(network, queries, features.extractor, compact=True)
-    values, places = find_nearest(fresh.index.vectors, wanted, count, metric=metric)
-    matches = tuple(
-        tuple(Match(images.names[int(r)], int(r), float(v)) for r, v in zip(some, much, strict=True))
-        for some, much in zip(fresh.rows[places], values, strict=True)
-    )
-    return SearchResult(
-        model=describe_model(model, network),
-        layer=features.extractor.reading.layer,
-        reference="data",
-        metric=metric,
-        images=len(fresh.index),
-        queries=queries.names,
-        matches=matches,
-        index=None if index is None or features.error is not None else Path(index),
-        added=fresh.added,
-        removed=fresh.removed,
-        index_error=features.error,
-        skipped=skipped_inputs(images.skipped, queries.skipped),
-        complete=stop.complete,
-        _lookup=ImageLookup(network, data, images, range),
-        _query_lookup=ImageLookup(network, like, queries, range),
-    )
-
-
-@dataclass(frozen=True)
-class _IndexedImages:
-    """The features of a set, what they were read with, and how the index changed."""
-
-    fresh: IndexUpdate
-    extractor: FeatureExtractor
-    error: OutputError | None
-
-
-def _index_images(
-    model: Autoencoder,
-    images: ImageSet,
-    layer: str | None,
-    path: Path | None,
-    stop: Interruption,
-    progress: Progress | None,
-) -> _IndexedImages:
-    """The features of `images`. Those in the file at `path` are not computed again; it is brought up to date.
-
-    Raises:
-        ModelFileError: the file is not an index. BusyError: another process is writing it.
-    """
-    from isthmus.features.index import IndexRefresh, is_current, load_usable, save_index
     from isthmus.locks import exclusive
     from isthmus.outputs import check_output, path_exists
 
+    path, stop = None if index is None else Path(index), Interruption()
     earlier = None if path is None else load_usable(path)
     if path is not None and earlier is None and path_exists(path):
         log_note(
             "the index {path} is damaged and is made anew", id="search.index-made-again", path=os.fspath(path)
         )
-    extractor = _choose_extractor(model, images, layer, earlier)
-    current = path is None or is_current(earlier, model, extractor, images)
+    extractor = _choose_extractor(network, images, layer, earlier)
+    current = path is None or is_current(earlier, network, extractor, images)
     error: OutputError | None = None
     with contextlib.ExitStack() as lock:
         if path is not None and not current:
@@ -298,7 +239,7 @@ def _index_images(
                 raise
             except OutputError as failure:
                 error = failure
-        work = IndexRefresh(model, extractor, images, earlier)
+        work = IndexRefresh(network, extractor, images, earlier)
         with stop, start_task(progress, "indexing", len(images), "images") as task:
             for done in work.run():
                 task.update(done)
@@ -310,7 +251,29 @@ def _index_images(
                 save_index(fresh.index, path)
             except OutputError as failure:
                 error = failure
-    return _IndexedImages(fresh, extractor, error)
+    wanted = extract_features(network, queries, extractor, compact=True)
+    values, places = find_nearest(fresh.index.vectors, wanted, count, metric=metric)
+    matches = tuple(
+        tuple(Match(images.names[int(r)], int(r), float(v)) for r, v in zip(some, much, strict=True))
+        for some, much in zip(fresh.rows[places], values, strict=True)
+    )
+    return SearchResult(
+        model=describe_model(model, network),
+        layer=extractor.reading.layer,
+        reference="data",
+        metric=metric,
+        images=len(fresh.index),
+        queries=queries.names,
+        matches=matches,
+        index=None if error is not None else path,
+        added=fresh.added,
+        removed=fresh.removed,
+        index_error=error,
+        skipped=skipped_inputs(images.skipped, queries.skipped),
+        complete=stop.complete,
+        _lookup=ImageLookup(network, data, images, range),
+        _query_lookup=ImageLookup(network, like, queries, range),
+    )
 
 
 def _choose_extractor(

@@ -61,22 +61,6 @@ class TrainingPreview(Result):
     """
 
     schema: ClassVar[str] = "isthmus.dry-run/1"
-    document: ClassVar = {
-        name: name
-        for name in (
-            *("image", "code", "stages", "parameters", "parameters_encoder", "parameters_decoder", "weights"),
-            *(
-                "activations",
-                "seconds_per_step",
-                "steps",
-                "seconds",
-                "recipe",
-                "settled",
-                "images",
-                "held_out",
-            ),
-        )
-    }
 
     image: tuple[int, ...]
     code: tuple[int, ...]

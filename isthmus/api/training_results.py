@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from isthmus.api.inputs import ModelLike, describe_model, load_model
-from isthmus.api.result import Result
+from isthmus.api.result import Result, keys
 from isthmus.errors import UsageError
 from isthmus.log import SkippedInput
 from isthmus.messages import restore_message
@@ -46,14 +46,10 @@ class TrainingResult(Result):
     """
 
     schema: ClassVar[str] = "isthmus.train/1"
-    document: ClassVar = {
-        name: name
-        for name in (
-            *("model", "recipe", "code", "parameters", "images", "held_out", "batch", "precision", "seed"),
-            *("steps", "seconds", "images_per_second", "ended_early", "kept"),
-            *("best", "findings", "privacy"),
-        )
-    }
+    document: ClassVar = keys(
+        "model recipe code parameters images held_out batch precision seed",
+        "steps seconds images_per_second ended_early kept best findings privacy",
+    )
 
     model: str | None
     recipe: str

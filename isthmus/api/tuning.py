@@ -33,7 +33,6 @@ from isthmus.outputs import check_output
 from isthmus.progress import Progress, Task, start_task
 
 if TYPE_CHECKING:
-    from isthmus.evaluation.selection.space import Axis
     from isthmus.evaluation.selection.trials import Log, Proposals, Trial
     from isthmus.images.store import ImageSet, Indices
     from isthmus.model.recipe import Recipe
@@ -136,7 +135,18 @@ def tune(
     points = list(iter_grid(axes)) if search == "grid" else []
     total = len(points) if search == "grid" else trials
     length = TrialLength(epochs, minutes, steps, size, together)
-    about = _describe_search(images, chosen, names, axes, folds, search, seed, length)
+    # How many trials, and which values, may change between runs of one search: more can be asked for later.
+    lengths = {"epochs": epochs, "steps": steps}
+    about = {
+        "fingerprint": images.fingerprint(),
+        "recipe": chosen.to_dict(),
+        "objectives": list(names),
+        "over": sorted(axis.key for axis in axes),
+        "folds": folds,
+        "search": "optuna" if search == "optuna" else "points",
+        "seed": seed,
+        "length": {key: value for key, value in lengths.items() if value is not None},
+    }
     if not length.is_given:
         share = DEFAULT_TRIAL_MINUTES if budget is None else _BUDGET_SHARE * budget / (total * folds)
         length = dataclasses.replace(length, minutes=share)
@@ -244,30 +254,6 @@ def _check(names: tuple[str, ...], folds: int, search: str, trials: int, budget:
         refuse_unused("trials", "on a grid, which has as many as its values", hint=Hint.add(search="random"))
     if budget is not None and budget <= 0:
         raise UsageError("budget={budget}: minutes above 0 are expected", id="tune.budget", budget=budget)
-
-
-def _describe_search(
-    images: ImageSet,
-    recipe: Recipe,
-    names: tuple[str, ...],
-    axes: Sequence[Axis],
-    folds: int,
-    search: str,
-    seed: int,
-    length: TrialLength,
-) -> dict[str, Any]:
-    # How many trials, and which values, may change between runs of one search: more can be asked for later.
-    lengths = {"epochs": length.epochs, "steps": length.steps}
-    return {
-        "fingerprint": images.fingerprint(),
-        "recipe": recipe.to_dict(),
-        "objectives": list(names),
-        "over": sorted(axis.key for axis in axes),
-        "folds": folds,
-        "search": "optuna" if search == "optuna" else "points",
-        "seed": seed,
-        "length": {key: value for key, value in lengths.items() if value is not None},
-    }
 
 
 def _describe_trial(trial: Trial, names: Sequence[str]) -> TrialResult:

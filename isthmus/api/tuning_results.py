@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from isthmus.api.result import Result
+from isthmus.api.result import Result, keys
 from isthmus.wording import format_count
 
 TrialState = Literal["running", "done", "pruned", "failed"]
@@ -57,10 +57,7 @@ class TuningResult(Result):
     """
 
     schema: ClassVar[str] = "isthmus.tune/1"
-    document: ClassVar = {
-        **{name: name for name in ("recipe", "data", "images", "folds", "objectives", "complete", "seconds")},
-        **{name: name for name in ("best", "front", "trials", "log")},
-    }
+    document: ClassVar = keys("recipe data images folds objectives complete seconds best front trials log")
     formats: ClassVar = (".html", ".csv", ".json")
 
     recipe: str

@@ -19,11 +19,11 @@ from isthmus.api.result import Result
 from isthmus.cli.console import Console
 from isthmus.cli.docstrings import parse_docstring
 from isthmus.cli.output_options import output_options
-from isthmus.cli.parameters import MAX_PIXELS, Override, alias_name, make_alias, make_option
+from isthmus.cli.parameters import Override, alias_name, make_alias, make_option
 from isthmus.cli.row_shape import make_shape_option
 from isthmus.cli.use_call import UseCall
 
-__all__ = ["MAX_PIXELS", "Override", "build_command"]
+__all__ = ["Override", "build_command"]
 PYTHON_ONLY = ("progress", "callbacks")  # arguments that are Python objects
 
 
@@ -77,7 +77,7 @@ def build_command(
             continue
         if name == "out" and out is None and parameter.default is parameter.empty:
             own.setdefault("out", Override(flags=("-o",), metavar="OUT", required=True))
-        params.append(make_option(function, parameter, helps.get(name, ""), own.get(name, Override())))
+        params.append(make_option(function, parameter, helps.get(name, ""), own.get(name)))
     if out is not None:
         kinds = ", ".join(out.formats) + (", or a folder" if out.as_folder else "")
         params.append(
@@ -106,7 +106,7 @@ def build_command(
     save_params = _save_parameters(out)
     save_helps = parse_docstring(out.save)[1] if out is not None else {}
     params += [
-        make_option(out.save, one, save_helps.get(one.name, ""), own.get(one.name, Override()))
+        make_option(out.save, one, save_helps.get(one.name, ""), own.get(one.name))
         for one in save_params
         if out is not None
     ]

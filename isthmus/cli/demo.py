@@ -1,4 +1,4 @@
-"""`isthmus demo`: every use once, on images that come with the package; with `--serve` the page ends it."""
+"""`isthmus demo`: every use once, on shipped images; `isthmus serve`: every use on a page in the browser."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import click
 from isthmus.api.demonstration import Demonstration, run_demo
 from isthmus.cli.command import Override, build_command
 from isthmus.cli.console import Console
+from isthmus.web.serving import serve
 
 
 def _run(console: Console, positional: list[Any], given: dict[str, Any]) -> Demonstration:  # noqa: ARG001
@@ -23,13 +24,12 @@ def _finish(console: Console, result: Demonstration, given: Mapping[str, Any]) -
         from pathlib import Path
 
         from isthmus.api.demo_images import write_demo_images
-        from isthmus.web.serving import serve
 
         folder = Path(result.model).parent
         serve(result.model, data=write_demo_images(folder), out=folder)
 
 
-command = build_command(
+demo_command = build_command(
     run_demo,
     options={"out": Override(flags=("-o",), metavar="DIR"), "minutes": Override(metavar="M")},
     extra=(
@@ -42,4 +42,14 @@ command = build_command(
     ),
     call=_run,
     finish=_finish,
+)
+
+serve_command = build_command(
+    serve,
+    arguments=("models",),
+    many="models",
+    examples="""
+        isthmus serve photos.safetensors --data photos/
+        isthmus serve --port 0
+    """,
 )

@@ -17,7 +17,6 @@ embed_command = build_command(
     arguments=("model", "data"),
     out=Embedding,
     out_required=True,
-    options={"layer": Override(metavar="NAME"), "reference": Override(metavar="DATA")},
     examples="""
         isthmus embed features.safetensors photos/ -o photos.npz
         isthmus embed conv.safetensors mnist:test --layer stages.1 -o mnist.parquet
@@ -28,7 +27,6 @@ classify_command = build_command(
     classify,
     arguments=("model", "train", "test"),
     out=Classification,
-    options={"layer": Override(metavar="NAME")},
     aliases={"--few": "few_labels"},
     old_outputs={"--picture": "FILE.png"},
     examples="""
@@ -42,7 +40,6 @@ cluster_command = build_command(
     out=Clustering,
     options={
         "clusters": Override(flags=("-k",), metavar="K", required=True),
-        "layer": Override(metavar="NAME"),
     },
     old_outputs={"--picture": "FILE.png"},
     examples="""
@@ -62,9 +59,8 @@ search_command = build_command(
     arguments=("model", "data"),
     out=SearchResult,
     options={
-        "like": Override(metavar="DATA", required=True),
+        "like": Override(required=True),
         "count": Override(flags=("-n",)),
-        "layer": Override(metavar="NAME"),
         "index": Override(metavar="FILE"),
     },
     old_flags=("--no-index",),

@@ -36,19 +36,29 @@ class Override:
     required: bool = False
 
 
-MAX_PIXELS = Override(
-    type=MEGAPIXELS, metavar="M", help="Refuse images of more than M megapixels, by default 512."
-)
+# The same in all commands: what is not said of a parameter of this name, and what stands for an input.
+_SHARED = {
+    "groups": Override(metavar="FILE|REGEX"),
+    "label": Override(metavar="NAME"),
+    "layer": Override(metavar="NAME"),
+    "max_pixels": Override(
+        type=MEGAPIXELS, metavar="M", help="Refuse images of more than M megapixels, by default 512."
+    ),
+    "model": Override(flags=("-m",)),
+    "settings": Override(metavar="KEY=VALUE"),
+}
+_INPUTS = {"DataLike": "DATA", "ImageLike": "IMAGE", "ModelLike": "MODEL"}
 
 
 def make_option(
-    function: Callable[..., Any], parameter: inspect.Parameter, text: str, own: Override
+    function: Callable[..., Any], parameter: inspect.Parameter, text: str, own: Override | None = None
 ) -> click.Option:
     """The option that sets one parameter of a function; None, which is its default here, means not given.
 
     Args:
         text: what the function's docstring says of the parameter.
     """
+    own = own or _SHARED.get(parameter.name, Override())
     kind, multiple = _click_type(function, parameter)
     text = own.help or text
     text = text[:1].upper() + text[1:]
@@ -69,7 +79,7 @@ def make_option(
         required=own.required,
         # Since click 8.3 a default of None counts as a value, also of a required option.
         **defaults,
-        metavar=own.metavar or _metavar(kind),
+        metavar=own.metavar or _metavar(parameter, kind),
         help=text,
     )
 
@@ -95,8 +105,9 @@ def alias_name(alias: str) -> str:
     return "old_" + alias.strip("-").replace("-", "_")
 
 
-def _metavar(kind: click.ParamType[Any]) -> str | None:
-    return getattr(kind, "pattern", None)
+def _metavar(parameter: inspect.Parameter, kind: click.ParamType[Any]) -> str | None:
+    inputs = (word for name, word in _INPUTS.items() if name in str(parameter.annotation))
+    return next(inputs, getattr(kind, "pattern", None))
 
 
 class _Names(dict[str, Any]):

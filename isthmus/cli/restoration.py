@@ -1,17 +1,15 @@
-"""Commands that restore images: `denoise` and `inpaint`."""
-
-from __future__ import annotations
+"""`isthmus denoise`, `isthmus inpaint` and `isthmus reconstruct`: image files to image files."""
 
 from isthmus.api.denoising import denoise_files
 from isthmus.api.inpainting import inpaint_files
-from isthmus.cli.command import MAX_PIXELS, Override, build_command
+from isthmus.api.reconstruction import reconstruct_files
+from isthmus.cli.command import build_command
 
 denoise_command = build_command(
     denoise_files,
     arguments=("inputs",),
     many="inputs",
     rows=True,
-    options={"model": Override(flags=("-m",), metavar="MODEL"), "max_pixels": MAX_PIXELS},
     aliases={"--thorough": "ensemble"},
     examples="""
         isthmus denoise dark.jpg -o clean.png
@@ -24,11 +22,19 @@ inpaint_command = build_command(
     arguments=("inputs",),
     many="inputs",
     rows=True,
-    options={"model": Override(flags=("-m",), metavar="MODEL"), "max_pixels": MAX_PIXELS},
     aliases={"--thorough": "ensemble"},
     examples="""
         isthmus inpaint scan.png --mask scratches.png -o whole.png
         isthmus inpaint marked.png --mask-colour '#ff00ff' -o whole.png
         isthmus inpaint camera/ --find dead-pixels -o fixed/
+    """,
+)
+
+reconstruct_command = build_command(
+    reconstruct_files,
+    arguments=("model", "data"),
+    rows=True,
+    examples="""
+        isthmus reconstruct model.safetensors photos/ -o seen/ --compare
     """,
 )

@@ -57,11 +57,7 @@ command = build_command(
     call=_run,
     finish=_suggest,
     options={
-        "settings": Override(metavar="KEY=VALUE"),
-        "start_from": Override(metavar="MODEL"),
         "out": Override(flags=("-o",), metavar="MODEL"),
-        "val": Override(metavar="DATA"),
-        "target": Override(metavar="DATA"),
         "names_from": Override(metavar="LIST"),
         "cache": Override(metavar="DIR"),
     },

@@ -31,7 +31,6 @@ command = build_command(
     finish=_suggest,
     options={
         "over": Override(metavar="KEY=V1,V2,…", required=True),
-        "settings": Override(metavar="KEY=VALUE"),
         "objectives": Override(metavar="A[,B]", type=WORDS),
         "log": Override(metavar="LOG"),
         "force": Override(help="Begin again where a log exists, and overwrite an output that exists."),

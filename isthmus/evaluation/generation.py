@@ -33,7 +33,7 @@ from isthmus.metrics.set_distances import (
     nearest_neighbour_accuracy,
     precision_and_recall,
 )
-from isthmus.metrics.sharpness import fine_detail
+from isthmus.metrics.structure import fine_detail
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.threads import limited
 from isthmus.wording import format_count
@@ -53,7 +53,7 @@ class Row:
     """One set of images against the test images; see `isthmus.metrics` for each.
 
     Attributes:
-        detail: fine detail (`isthmus.metrics.sharpness.fine_detail`) over that of the test images.
+        detail: fine detail (`isthmus.metrics.structure.fine_detail`) over that of the test images.
         copied: share nearer to a training image, in pixels, than all but 5 % of unseen real images; by chance
             .05. Null for training images and reconstructions.
     """

@@ -13,7 +13,7 @@ from torch import Tensor
 from isthmus.errors import ModelFileError
 from isthmus.evaluation.passes import Reconstructor
 from isthmus.images.store import ImageSet
-from isthmus.metrics.patch_map import PatchMap
+from isthmus.metrics.baselines import PatchMap
 from isthmus.model.attachment_check import DAMAGE, Rule, check_tensors, whole_number
 from isthmus.model.autoencoder import Attachment, Autoencoder
 from isthmus.model.backbones.interface import with_channels

@@ -10,9 +10,10 @@ Higher = more unusual:
 - `neighbour`: mean distance to the nearest normal features (Ramaswamy et al. 2000).
 - `local`: mean distance of each part's features to the nearest ones that normal images have at that place
   (after Roth et al. 2022, "Towards total recall in industrial anomaly detection", without their network).
+- `levels`: brightness and contrast by place, without learning (`level_statistics`).
 - `segmentation`: the logits of a model's defect mask, normalised by position (`position_statistics`).
 
-All but the last read tiles of one size: a whole picture, resized, or pieces of it.
+All but the last two read tiles of one size: a whole picture, resized, or pieces of it.
 """
 
 from __future__ import annotations
@@ -30,13 +31,14 @@ from torch import Tensor
 
 from isthmus.errors import ModelFileError
 from isthmus.features.layers import activations
+from isthmus.features.level_statistics import LEVEL_RULES, fit_levels, level_values, read_cells
 from isthmus.features.neighbourhood import nearest
 from isthmus.features.readout import FeatureExtractor, FeatureSpec, pool_batch
 from isthmus.metrics.baselines import principal_subspace
 from isthmus.model.attachment_check import Rule, check_values
 from isthmus.model.autoencoder import Autoencoder
 
-Kind = Literal["reconstruction", "density", "mixture", "neighbour", "local", "segmentation"]
+Kind = Literal["reconstruction", "density", "mixture", "neighbour", "local", "levels", "segmentation"]
 Values = npt.NDArray[np.float64]
 
 MAX_PARTS_PER_PLACE = 20_000  # parts of normal images that are remembered per place
@@ -58,12 +60,14 @@ class KindOfScore(NamedTuple):
         fit: rows, seed → what is kept of them.
         values: what was kept, rows → `(t, g, g)` float64: the score of each place of each tile.
         rules: the tensors that `fit` gives, as they stand in a model file.
+        resizes: whether whole pictures are read at the model's size, else at their own.
     """
 
     read: Callable[[Autoencoder, FeatureExtractor, Tensor], Tensor]
     fit: Callable[[Tensor, int], dict[str, Tensor]]
     values: Callable[[dict[str, Tensor], Tensor], Values]
     rules: dict[str, Rule]
+    resizes: bool = True
 
 
 def _check_width(width: int, expected: int) -> None:
@@ -216,6 +220,11 @@ def _local_values(tensors: dict[str, Tensor], rows: Tensor) -> Values:
     return means.reshape(len(means), side, side)
 
 
+def _level_values(tensors: dict[str, Tensor], rows: Tensor) -> Values:
+    _check_width(rows[0, 0].numel(), tensors["contrast-mean"].numel())
+    return level_values(tensors, rows)
+
+
 def _as_places(values: Tensor) -> Values:
     return np.asarray(values.numpy()[:, None, None], dtype=np.float64)
 
@@ -242,11 +251,12 @@ _MIXTURE_RULES = {
 }
 _LOCAL_RULES = {"parts": Rule("N", "places", "K")}
 KINDS_OF_TILES: dict[str, KindOfScore] = {
-    "reconstruction": KindOfScore(read_errors, _fit_nothing, _error_values, {}),
+    "reconstruction": KindOfScore(read_errors, _fit_nothing, _error_values, {}, resizes=False),
     "density": KindOfScore(_read_pooled, _fit_density, _density_values, _DENSITY_RULES),
     "mixture": KindOfScore(_read_pooled, _fit_mixture, _mixture_values, _MIXTURE_RULES),
     "neighbour": KindOfScore(_read_pooled, _fit_neighbour, _neighbour_values, {"normal": Rule("N", "D")}),
     "local": KindOfScore(_read_parts, _fit_local, _local_values, _LOCAL_RULES),
+    "levels": KindOfScore(read_cells, fit_levels, _level_values, LEVEL_RULES, resizes=False),
 }
 """Kinds that read tiles of one size, by name."""
 

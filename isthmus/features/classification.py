@@ -17,6 +17,7 @@ from isthmus.features.contenders import FEATURE_KINDS, FeatureSet, feature_sets
 from isthmus.features.neighbourhood import knn_predict, nearest, neighbour_graph, spread_labels
 from isthmus.features.readout import FeatureExtractor
 from isthmus.images.store import ImageSet
+from isthmus.images.subsets import labels_of
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.progress import SILENT, Progress, start_task
 from isthmus.wording import format_count
@@ -213,22 +214,23 @@ def iter_probes(
     Raises:
         DataError: labels are missing, or the test set has classes that the training set has not.
     """
-    for images in (train, test):
-        if images.labels is None:
-            raise DataError(
-                "{source} has no labels",
-                id="data.no-labels",
-                hint="put each class in a folder of its own",
-                source=images.source,
-            )
+    labels, classes = labels_of(train), len(train.classes)
+    labels_of(test)
     truth = _match_classes(train, test)
-    assert train.labels is not None
     with start_task(progress, "fitting probes", len(kinds)) as task:
         for done, vectors in enumerate(feature_sets(model, readout, (train, test), kinds=kinds)):
             task.update(done, vectors.name)
-            yield _measure_probe(
-                vectors, train.labels, truth, len(train.classes), neighbours, few, draws, seed
-            )
+            probe = fit_probe(vectors.sets[0], labels, classes=classes, seed=seed)
+            scores = probe.scores(vectors.sets[1])
+            new, known = vectors.compact[1], vectors.compact[0]
+            votes = knn_predict(new, known, labels, classes=classes, count=neighbours)
+            few_linear = few_spread = None
+            if few >= 1:
+                few_linear, few_spread = _measure_few_labels(
+                    vectors, labels, truth, classes, few, draws, seed
+                )
+            linear, knn = (float((found == truth).mean()) for found in (scores.argmax(1), votes))
+            yield ProbeScores(vectors.name, vectors.numbers, linear, knn, few_linear, few_spread), scores
 
 
 def describe_probes(
@@ -259,27 +261,6 @@ def classify(
 ) -> ProbeResult:
     """Everything that `iter_probes` finds; it has the options and errors."""
     return describe_probes(list(iter_probes(model, readout, train, test, **options)), train, test)
-
-
-def _measure_probe(
-    vectors: FeatureSet,
-    labels: Labels,
-    truth: Labels,
-    classes: int,
-    neighbours: int,
-    few: int,
-    draws: int,
-    seed: int,
-) -> tuple[ProbeScores, Scores]:
-    probe = fit_probe(vectors.sets[0], labels, classes=classes, seed=seed)
-    scores = probe.scores(vectors.sets[1])
-    votes = knn_predict(vectors.compact[1], vectors.compact[0], labels, classes=classes, count=neighbours)
-    few_linear, few_spread = (
-        (None, None) if few < 1 else _measure_few_labels(vectors, labels, truth, classes, few, draws, seed)
-    )
-    linear = float((scores.argmax(1) == truth).mean())
-    knn = float((votes == truth).mean())
-    return ProbeScores(vectors.name, vectors.numbers, linear, knn, few_linear, few_spread), scores
 
 
 def _measure_few_labels(

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from isthmus.errors import DataError, MissingExtraError, UsageError
-from isthmus.features.contenders import FEATURE_KINDS, FeatureSet, feature_sets
+from isthmus.features.contenders import FEATURE_KINDS, feature_sets
 from isthmus.features.neighbourhood import nearest, neighbour_graph
 from isthmus.features.readout import FeatureExtractor, extract_features
 from isthmus.images.store import ImageSet
@@ -338,39 +338,15 @@ def iter_groupings(
     with start_task(progress, "clustering", len(kinds)) as task:
         for done, vectors in enumerate(feature_sets(model, readout, [images], kinds=kinds)):
             task.update(done, vectors.name)
-            yield GroupingPart(
-                vectors.name,
-                *_cluster_over_seeds(
-                    vectors, images, count, method, space, neighbours, range(seed, seed + seeds)
-                ),
-            )
-
-
-def _cluster_over_seeds(
-    vectors: FeatureSet,
-    images: ImageSet,
-    count: int,
-    method: Method,
-    space: Space,
-    neighbours: int,
-    seeds: range,
-) -> tuple[Clusters, ClusterAgreement]:
-    assert images.labels is not None
-    rows = vectors.compact[0]
-    near = min(neighbours, len(rows) - 1)
-    # Eigenvectors are the same for every seed; UMAP's map is not.
-    shared = None
-    if space != "umap":
-        shared = reduce_dimensions(rows, count, space=space, neighbours=near, seed=seeds.start)
-    runs = []
-    for seed in seeds:
-        where = (
-            reduce_dimensions(rows, count, space=space, neighbours=near, seed=seed)
-            if shared is None
-            else shared
-        )
-        runs.append(cluster_vectors(where, count, method=method, seed=seed))
-    scores = [agreement(images.labels, run.assigned) for run in runs]
-    means = {key: float(np.mean([score[key] for score in scores])) for key in scores[0]}
-    spread = float(np.std([score["accuracy"] for score in scores]))
-    return runs[0], ClusterAgreement(means["accuracy"], spread, means["purity"], means["nmi"])
+            rows = vectors.compact[0]
+            near = min(neighbours, len(rows) - 1)
+            runs = []
+            for start in range(seed, seed + seeds):
+                if start == seed or space == "umap":  # eigenvectors are the same for every seed
+                    where = reduce_dimensions(rows, count, space=space, neighbours=near, seed=start)
+                runs.append(cluster_vectors(where, count, method=method, seed=start))
+            scores = [agreement(images.labels, run.assigned) for run in runs]
+            means = {key: float(np.mean([score[key] for score in scores])) for key in scores[0]}
+            spread = float(np.std([score["accuracy"] for score in scores]))
+            agreed = ClusterAgreement(means["accuracy"], spread, means["purity"], means["nmi"])
+            yield GroupingPart(vectors.name, runs[0], agreed)

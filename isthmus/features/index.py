@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from isthmus.errors import ModelFileError, UsageError
+from isthmus.errors import ModelFileError, UsageError, one_line
 from isthmus.features.neighbourhood import nearest
 from isthmus.features.readout import FeatureExtractor, extractor_from_state, extractor_state, iter_features
 from isthmus.images.store import ImageSet
@@ -128,7 +128,7 @@ class IndexRefresh:
         return IndexUpdate(index, len(self._rows), gone, rows)
 
 
-def save_index(index: Index, path: str | os.PathLike[str], *, force: bool = True) -> None:
+def save_index(index: Index, path: str | os.PathLike[str]) -> None:
     """Write an index in one step.
 
     Raises:
@@ -143,7 +143,7 @@ def save_index(index: Index, path: str | os.PathLike[str], *, force: bool = True
     facts = {"format": 1, "model": index.model, "reading": reading}
     tensors |= {f"readout.{name}": tensor for name, tensor in parts.items()}
     tensors = {stored_names.stored_index_tensor(name): tensor for name, tensor in tensors.items()}
-    write_file(path, tensors, {KEY: json.dumps(stored_names.stored_index(facts))}, force=force)
+    write_file(path, tensors, {KEY: json.dumps(stored_names.stored_index(facts))}, force=True)
 
 
 def load_index(path: str | os.PathLike[str]) -> Index:
@@ -177,9 +177,11 @@ def load_index(path: str | os.PathLike[str]) -> Index:
             raise ValueError("its vectors are not of its readout")
         return Index(vectors, hashes, names, readout, str(facts["model"]))
     except DAMAGE as error:
-        why = " ".join(str(error).split())[:200]
         raise ModelFileError(
-            "{path} is a damaged search index: {reason}", id="search.index-damaged", path=path, reason=why
+            "{path} is a damaged search index: {reason}",
+            id="search.index-damaged",
+            path=path,
+            reason=one_line(error),
         ) from error
 
 

@@ -17,6 +17,7 @@ Vectors = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.int64]
 
+_SHARE, _ROUNDS = 0.99, 60  # α, how much a row takes from its neighbours, and how often it does
 BRIDGES_PER_COMPONENT = 5  # by which a part of a graph that hangs together is joined to the rest
 
 
@@ -83,13 +84,7 @@ def _join_components(graph: sparse.csr_matrix, vectors: Vectors, weight: float) 
 
 
 def spread_labels(
-    graph: sparse.csr_matrix,
-    labelled: Rows,
-    labels: Labels,
-    *,
-    classes: int,
-    share: float = 0.99,
-    rounds: int = 60,
+    graph: sparse.csr_matrix, labelled: Rows, labels: Labels, *, classes: int
 ) -> npt.NDArray[np.float64]:
     """Scores `(n, classes)` of every row of a graph, from the labels of a few.
 
@@ -99,7 +94,6 @@ def spread_labels(
 
     Args:
         labelled: rows whose `labels` are given.
-        share: α, how much a row takes from its neighbours.
     """
     from scipy import sparse
 
@@ -109,6 +103,6 @@ def spread_labels(
     given = np.zeros((graph.shape[0], classes))
     given[labelled, labels] = 1 / np.maximum(np.bincount(labels, minlength=classes)[labels], 1)
     scores = given.copy()
-    for _ in range(rounds):
-        scores = share * (normalised @ scores) + (1 - share) * given
+    for _ in range(_ROUNDS):
+        scores = _SHARE * (normalised @ scores) + (1 - _SHARE) * given
     return np.asarray(scores / np.maximum(scores.sum(0, keepdims=True), 1e-12))

@@ -304,7 +304,7 @@ def _iter_whole(
     model: Autoencoder, extractor: FeatureExtractor, kind: Kind, pictures: Sequence[Picture]
 ) -> Iterator[Tensor]:
     """Rows `(n, …)` of whole pictures, a few at a time, in order."""
-    size = None if kind == "reconstruction" else extractor.reading.size
+    size = extractor.reading.size if KINDS_OF_TILES[kind].resizes else None
     per_pass = passes_per_batch(model, extractor, NUMBERS_PER_PASS)
     for start in range(0, len(pictures), per_pass):
         end = min(start + per_pass, len(pictures))

@@ -19,6 +19,7 @@ from isthmus.generation.sampling import to_pixels
 from isthmus.images.batches import iter_batches
 from isthmus.images.conform import to_dtype
 from isthmus.images.store import ImageSet, Indices
+from isthmus.images.subsets import labels_of
 from isthmus.metrics.neighbours import find_neighbours
 from isthmus.model.autoencoder import Autoencoder
 
@@ -177,14 +178,8 @@ class Augmentation:
         if not methods or (count is None) == (not balance):
             raise UsageError("augment needs a method, and either a count or balance", id="augment.no-method")
         images = convert_for_model(model, images)
-        if images.labels is None:
-            raise DataError(
-                "{source} has no labels",
-                id="data.no-labels",
-                hint="put each class in a folder of its own",
-                source=images.source,
-            )
-        self._per_class = _count_per_class(images.labels, count)
+        labels = labels_of(images)
+        self._per_class = _count_per_class(labels, count)
         self.requested = sum(self._per_class.values())
         if self.requested == 0:
             raise DataError(
@@ -194,7 +189,7 @@ class Augmentation:
             )
         self._methods, self._distortions, self._also_distort = methods, distortions, also_distort
         self._classes = images.classes
-        self._maker = _ImageMaker(model, images, images.labels, distortions, seed)
+        self._maker = _ImageMaker(model, images, labels, distortions, seed)
         self._judge = Filter(model, images) if filtered else None
         self._made: list[tuple[str, int, Tensor]] = []
         self._dropped = dict.fromkeys(("strange", "copied", "foreign"), 0)
@@ -212,11 +207,27 @@ class Augmentation:
         for label, number in self._per_class.items():
             for method in self._methods:
                 share = len(range(self._methods.index(method), number, len(self._methods)))
-                new_images = _make_enough(self._maker, self._judge, method, label, share, self._dropped)
+                new_images = self._make_enough(method, label, share)
                 if self._also_distort and method != "distortions":
                     new_images = distort(new_images, self._distortions, self._maker.generator)
                 self._made += [(method, label, image) for image in new_images]
                 yield len(self)
+
+    def _make_enough(self, method: str, label: int, missing: int) -> Tensor:
+        """`(≤ missing, C, H, W)`: made until there are enough that may stay, or the tries are used up."""
+        batches: list[Tensor] = []
+        for _ in range(MAX_ROUNDS):
+            if missing == 0:
+                break
+            made = self._maker.by_name[method](label, missing)
+            if self._judge is not None and method != "distortions":
+                verdict = self._judge(made, torch.full((len(made),), label))
+                for reason in self._dropped:
+                    self._dropped[reason] += int(getattr(verdict, reason).sum())
+                made = made[verdict.passed]
+            batches.append(made)
+            missing -= len(made)
+        return torch.cat(batches) if batches else self._maker.pixels[:0]
 
     def finish(self) -> LabelledImages:
         """What is made so far.
@@ -234,21 +245,6 @@ class Augmentation:
         names = tuple(f"{method}-{index:05d}.png" for index, (method, _, _) in enumerate(self._made))
         new = ImageSet(pixels, names, labels, self._classes, source="augmented")
         return LabelledImages(new, self.requested, self._dropped)
-
-
-def join_labelled(first: ImageSet, second: ImageSet) -> ImageSet:
-    """Two labelled sets of one image shape and the same classes as one.
-
-    Raises:
-        DataError: they do not fit together.
-    """
-    if first.shape != second.shape or first.labels is None or second.labels is None:
-        raise DataError(
-            "sets of different sizes, or without labels, cannot be joined", id="augment.cannot-join"
-        )
-    pixels = np.concatenate([first.stack(range(len(first))), second.stack(range(len(second)))])
-    labels = np.concatenate([first.labels, second.labels])
-    return ImageSet(pixels, (*first.names, *second.names), labels, first.classes, source=first.source)
 
 
 def _count_per_class(labels: Indices, count: int | None) -> dict[int, int]:
@@ -299,7 +295,7 @@ class _ImageMaker:
         column = 1 + self._pick(near.indices.shape[1] - 1, count)
         second = own[near.indices[torch.arange(count), column]]
         share = torch.rand(count, *(1,) * (self.codes.ndim - 1), generator=self.generator)
-        return self._decode(torch.lerp(self.codes[first], self.codes[second], share))
+        return self._decode(torch.lerp(self.codes[first], self.codes[second], share), self.seed)
 
     def moves(self, label: int, count: int) -> Tensor:
         own = self._members(label)
@@ -315,7 +311,8 @@ class _ImageMaker:
             self._prior, self._part_classes = self._find_prior()
         seed = int(torch.randint(2**31, (1,), generator=self.generator))
         component = self._part_classes[label] if self._prior.classes else None
-        return self._decode(draw_codes(self._prior, self.codes.shape[1:], count, label=component, seed=seed))
+        drawn = draw_codes(self._prior, self.codes.shape[1:], count, label=component, seed=seed)
+        return self._decode(drawn, seed)
 
     def _find_prior(self) -> tuple[Prior, list[int]]:
         """The model's own prior if it has learned these classes, else a mixture of the labelled codes; and
@@ -343,30 +340,5 @@ class _ImageMaker:
     def _pick(self, most: int, count: int) -> Tensor:
         return torch.randint(max(1, most), (count,), generator=self.generator)
 
-    def _decode(self, codes: Tensor) -> Tensor:
-        return decode_codes(self.model, codes, self.size)
-
-
-def _make_enough(
-    maker: _ImageMaker,
-    image_filter: Filter | None,
-    method: str,
-    label: int,
-    count: int,
-    dropped: dict[str, int],
-) -> Tensor:
-    """`(≤ count, C, H, W)`: made until there are enough that may stay, or the tries are used up."""
-    batches: list[Tensor] = []
-    missing = count
-    for _ in range(MAX_ROUNDS):
-        if missing == 0:
-            break
-        made = maker.by_name[method](label, missing)
-        if image_filter is not None and method != "distortions":
-            verdict = image_filter(made, torch.full((len(made),), label))
-            for reason in dropped:
-                dropped[reason] += int(getattr(verdict, reason).sum())
-            made = made[verdict.passed]
-        batches.append(made)
-        missing -= len(made)
-    return torch.cat(batches) if batches else maker.pixels[:0]
+    def _decode(self, codes: Tensor, seed: int | None = None) -> Tensor:
+        return decode_codes(self.model, codes, self.size, seed=seed)

@@ -20,6 +20,7 @@ from isthmus.model.inference import read_for
 from isthmus.model.tensors import PIXELS_PER_PASS
 
 _BATCH = 256
+_DETAIL_SEED = 0x64657461  # that detail is not drawn from the numbers that its code was drawn from
 
 
 def check_generates(model: Autoencoder) -> None:
@@ -95,14 +96,24 @@ def encode_image(model: Autoencoder, image: Any) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def iter_decoded(model: Autoencoder, values: Tensor, size: tuple[int, int]) -> Iterator[Tensor]:
-    """Codes → images `(n, C, *size)` in [0, 1], in passes of bounded size, one after another."""
-    values = model.bottleneck.project(values).to(next(model.parameters()).device)
+def iter_decoded(
+    model: Autoencoder, values: Tensor, size: tuple[int, int], *, seed: int | None = None
+) -> Iterator[Tensor]:
+    """Codes → images `(n, C, *size)` in [0, 1], in passes of bounded size, one after another.
+
+    Args:
+        seed: of what a decoder that samples draws for each image; without it all are made of the same noise.
+    """
+    device = next(model.parameters()).device
+    values = model.bottleneck.project(values).to(device)
+    generator = None if seed is None else torch.Generator(device=device).manual_seed(seed ^ _DETAIL_SEED)
     batch = max(1, min(_BATCH, PIXELS_PER_PASS // max(1, model.channels * size[0] * size[1])))
     for part in torch.split(values, batch):
-        yield model.decode_batch(part, size).cpu()
+        yield model.decode_batch(part, size, generator).cpu()
 
 
-def decode_codes(model: Autoencoder, values: Tensor, size: tuple[int, int]) -> Tensor:
-    """Codes → images `(N, C, *size)` in [0, 1]."""
-    return torch.cat(list(iter_decoded(model, values, size)))
+def decode_codes(
+    model: Autoencoder, values: Tensor, size: tuple[int, int], *, seed: int | None = None
+) -> Tensor:
+    """Codes → images `(N, C, *size)` in [0, 1]; see `iter_decoded`."""
+    return torch.cat(list(iter_decoded(model, values, size, seed=seed)))

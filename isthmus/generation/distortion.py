@@ -21,7 +21,6 @@ DISTORTIONS: tuple[str, ...] = (
     "noise",
     "cutout",
 )
-DEFAULT_DISTORTIONS: tuple[str, ...] = ("shift", "flip")
 MAX_SHIFT = 0.08  # of the side, each way
 MAX_ANGLE_DEGREES = 12.0  # degrees
 MAX_ZOOM = 0.12
@@ -31,15 +30,12 @@ NOISE_SIGMA = 8 / 255
 HOLE_SIDE = 0.3  # of the side
 
 
-def distort(
-    images: Tensor, kinds: Sequence[str], generator: torch.Generator, *, amount: float = 1.0
-) -> Tensor:
+def distort(images: Tensor, kinds: Sequence[str], generator: torch.Generator) -> Tensor:
     """Each image changed at random by every kind named.
 
     Args:
         images: `(N, C, H, W)` in [0, 1].
         kinds: any of `DISTORTIONS`.
-        amount: factor on how much; `flip` is done to half of the images anyway.
 
     Returns:
         The same shape, in [0, 1].
@@ -57,20 +53,20 @@ def distort(
             )
     if len(images) == 0:
         return images
-    result = _warp(images, kinds, generator, amount)
+    result = _warp(images, kinds, generator)
     if "brightness" in kinds:
-        result = result + _draw_uniform(images, generator) * MAX_BRIGHTNESS * amount
+        result = result + _draw_uniform(images, generator) * MAX_BRIGHTNESS
     if "contrast" in kinds:
         middle = result.mean((1, 2, 3), keepdim=True)
-        result = middle + (result - middle) * (1 + _draw_uniform(images, generator) * MAX_CONTRAST * amount)
+        result = middle + (result - middle) * (1 + _draw_uniform(images, generator) * MAX_CONTRAST)
     if "noise" in kinds:
-        result = result + torch.randn(result.shape, generator=generator) * NOISE_SIGMA * amount
+        result = result + torch.randn(result.shape, generator=generator) * NOISE_SIGMA
     if "cutout" in kinds:
-        result = _cover_square(result, generator, amount)
+        result = _cover_square(result, generator)
     return result.clamp(0, 1)
 
 
-def _warp(images: Tensor, kinds: Sequence[str], generator: torch.Generator, amount: float) -> Tensor:
+def _warp(images: Tensor, kinds: Sequence[str], generator: torch.Generator) -> Tensor:
     """Shift, flip, rotation and zoom as one affine map, so that pixels are resampled once."""
     if not {"shift", "flip", "rotate", "zoom"} & set(kinds):
         return images
@@ -80,16 +76,14 @@ def _warp(images: Tensor, kinds: Sequence[str], generator: torch.Generator, amou
     mirror = torch.ones(count)
     shift = torch.zeros(count, 2)
     if "rotate" in kinds:
-        angle = _draw_uniform(images, generator).flatten() * math.radians(MAX_ANGLE_DEGREES) * amount
+        angle = _draw_uniform(images, generator).flatten() * math.radians(MAX_ANGLE_DEGREES)
     if "zoom" in kinds:
-        scale = torch.exp(_draw_uniform(images, generator).flatten() * MAX_ZOOM * amount)
+        scale = torch.exp(_draw_uniform(images, generator).flatten() * MAX_ZOOM)
     if "flip" in kinds:
         mirror = 1.0 - 2.0 * torch.randint(0, 2, (count,), generator=generator).float()
     if "shift" in kinds:
         # Whole pixels: a shift alone must not blur.
-        most = torch.tensor(
-            [max(1, round(width * MAX_SHIFT * amount)), max(1, round(height * MAX_SHIFT * amount))]
-        )
+        most = torch.tensor([max(1, round(width * MAX_SHIFT)), max(1, round(height * MAX_SHIFT))])
         steps = torch.rand(count, 2, generator=generator) * (2 * most + 1)
         shift = 2 * (steps.floor() - most) / torch.tensor([width, height])
     cosine, sine = angle.cos() / scale, angle.sin() / scale
@@ -100,10 +94,10 @@ def _warp(images: Tensor, kinds: Sequence[str], generator: torch.Generator, amou
     return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
-def _cover_square(images: Tensor, generator: torch.Generator, amount: float) -> Tensor:
+def _cover_square(images: Tensor, generator: torch.Generator) -> Tensor:
     """A square at a random place of each image replaced by the image's mean (DeVries and Taylor 2017)."""
     count, _, height, width = images.shape
-    side = max(1, round(min(height, width) * HOLE_SIDE * min(amount, 2)))
+    side = max(1, round(min(height, width) * HOLE_SIDE))
     top = torch.randint(0, height - side + 1, (count, 1, 1), generator=generator)
     left = torch.randint(0, width - side + 1, (count, 1, 1), generator=generator)
     rows, columns = torch.arange(height).view(1, -1, 1), torch.arange(width).view(1, 1, -1)

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from isthmus.errors import CapabilityError, DataError, ModelFileError
+from isthmus.errors import CapabilityError, DataError, ModelFileError, one_line
 from isthmus.images.store import ImageSet
 from isthmus.interruption import Interruption
 from isthmus.model import axes
@@ -185,9 +185,10 @@ def read_dynamics(model: Autoencoder) -> Dynamics | None:
     try:
         return _dynamics_from_state(model, attachment.tensors, attachment.facts)
     except DAMAGE as error:
-        why = " ".join(str(error).split())[:200]
         raise ModelFileError(
-            "the model's dynamics are damaged ({reason})", id="frames.dynamics-damaged", reason=why
+            "the model's dynamics are damaged ({reason})",
+            id="frames.dynamics-damaged",
+            reason=one_line(error),
         ) from error
 
 

@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from isthmus.errors import DataError, UsageError
+from isthmus.errors import UsageError
 from isthmus.generation.codes import check_generates, decode_codes, encode_converted
 from isthmus.generation.dynamics import Dynamics, extrapolate, gather_known_frames, read_dynamics
 from isthmus.generation.sampling import to_pixels
+from isthmus.images.animation import frame_size
 from isthmus.images.conform import to_dtype
 from isthmus.images.store import ImageSet, Pixels
 from isthmus.model.autoencoder import Autoencoder
@@ -100,7 +101,7 @@ def predict_frames(model: Autoencoder, frames: ImageSet, count: int) -> Pixels:
         times = list(range(len(codes)))
         context, when = gather_known_frames(torch.stack(codes), times, [len(codes)])
         codes.append(_predict_codes(motion, context, when)[0])
-    return to_pixels(decode_codes(model, torch.stack(codes[-count:]), _size(given)))
+    return to_pixels(decode_codes(model, torch.stack(codes[-count:]), frame_size(given)))
 
 
 def encode_sequence(model: Autoencoder, frames: ImageSet) -> Tensor:
@@ -112,7 +113,7 @@ def encode_sequence(model: Autoencoder, frames: ImageSet) -> Tensor:
     """
     check_generates(model)
     given = read_for(model, frames)
-    _size(given)
+    frame_size(given)
     return encode_converted(model, given)
 
 
@@ -120,7 +121,8 @@ def _make_frames(
     model: Autoencoder, frames: ImageSet, times: Sequence[float], targets: Sequence[float]
 ) -> Pixels:
     context, when = gather_known_frames(encode_sequence(model, frames), times, targets)
-    return to_pixels(decode_codes(model, _predict_codes(read_dynamics(model), context, when), _size(frames)))
+    codes = _predict_codes(read_dynamics(model), context, when)
+    return to_pixels(decode_codes(model, codes, frame_size(frames)))
 
 
 def _predict_codes(motion: Dynamics | None, context: Tensor, times: Tensor) -> Tensor:
@@ -128,13 +130,3 @@ def _predict_codes(motion: Dynamics | None, context: Tensor, times: Tensor) -> T
         return motion(context, times)
     flat = extrapolate(context.flatten(2), times)
     return flat.reshape(-1, *context.shape[2:])
-
-
-def _size(frames: ImageSet) -> tuple[int, int]:
-    if frames.shape is None:
-        raise DataError(
-            "{source}: the frames of a sequence must have one size",
-            id="frames.one-size",
-            source=frames.source,
-        )
-    return frames.shape[0], frames.shape[1]

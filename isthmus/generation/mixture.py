@@ -27,6 +27,7 @@ FLOW_COMPONENTS = 400  # where a flow refines the mixture
 MAX_DIMENSIONS = 256
 EM_ITERATIONS = 60
 MIN_SINGLE_PRECISION_CODES = 5000
+_TENSORS = ("rest", "weights", "means", "factors", "owners")
 MIN_CODES_PER_DIMENSION = 4  # codes per component and dimension below which fewer components are fitted
 
 
@@ -103,15 +104,8 @@ class Mixture:
         return noise.reshape(-1, *self.shape)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        tensors = {
-            "mean": self.space.mean,
-            "basis": self.space.basis,
-            "rest": self.rest,
-            "weights": self.weights,
-            "means": self.means,
-            "factors": self.factors,
-            "owners": self.owners,
-        }
+        tensors = {"mean": self.space.mean, "basis": self.space.basis}
+        tensors |= {name: getattr(self, name) for name in _TENSORS}
         facts = {
             "kind": self.kind,
             "shape": list(self.shape),
@@ -148,11 +142,7 @@ class Mixture:
         return cls(
             shape=shape,
             space=Subspace(tensors["mean"], tensors["basis"]),
-            rest=tensors["rest"],
-            weights=tensors["weights"],
-            means=tensors["means"],
-            factors=tensors["factors"],
-            owners=tensors["owners"],
+            **{name: tensors[name] for name in _TENSORS},
             classes=classes,
             kind="gaussian" if facts["kind"] == "gaussian" else "mixture",
         )
@@ -206,12 +196,7 @@ def fit_mixture(
         weights=torch.cat([w * share for (w, _, _), share in zip(fitted, shares, strict=True)]),
         means=torch.cat([m for _, m, _ in fitted]),
         factors=torch.cat([f for _, _, f in fitted]),
-        owners=torch.cat(
-            [
-                torch.full((len(w),), k, dtype=torch.int64)
-                for (k, _), (w, _, _) in zip(groups, fitted, strict=True)
-            ]
-        ),
+        owners=torch.tensor([k for (k, _), (w, _, _) in zip(groups, fitted, strict=True) for _ in w]),
         classes=names,
         kind="gaussian" if components <= len(groups) else "mixture",
     )

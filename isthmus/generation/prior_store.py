@@ -3,21 +3,51 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
-from isthmus.errors import DataError, Hint, ModelFileError, UsageError, nearest
+import torch
+from torch import Tensor
+
+from isthmus.errors import DataError, Hint, ModelFileError, UsageError, nearest, one_line
 from isthmus.generation.codes import check_generates, encode_images
-from isthmus.generation.copies import measure_copies
 from isthmus.generation.flow import Flow
 from isthmus.generation.flow_training import STEPS, fit_channels, fit_flow
 from isthmus.generation.mixture import COMPONENTS, FLOW_COMPONENTS, Mixture, fit_mixture
 from isthmus.generation.prior import KINDS, Prior, StandardNormal, draw_codes, pad_size
 from isthmus.images.store import ImageSet
 from isthmus.interruption import Interruption
+from isthmus.metrics.neighbours import find_neighbours
 from isthmus.model.attachment_check import DAMAGE
 from isthmus.model.attachments import attach
-from isthmus.model.autoencoder import Attachment, Autoencoder
+from isthmus.model.autoencoder import Autoencoder
 from isthmus.threads import limited
 from isthmus.training.callbacks import Listener
+
+COMPARED_CODES = 500
+NEAR_QUANTILE = 0.05
+MAX_USUAL_SHARE = 0.15  # of copies; above it a prior is said to repeat its images
+DRAWING_STEPS = 16
+
+
+def measure_copies(prior: Prior, codes: Tensor, seed: int = 0) -> float:
+    """Share of draws nearer to a given code than all but 5 % of the given codes are to one another.
+
+    By chance .05: an unseen image's code is as far from the given ones as these are from each other. A prior
+    that repeats what it was fitted to comes near 1.
+
+    Args:
+        codes: `(N, …)` that the prior was fitted to, at least three.
+    """
+    flat = codes.flatten(1).float()
+    scale = flat.std(0).clamp_min(1e-6 * flat.std().clamp_min(1e-12))
+    flat = flat / scale  # each number counts alike, whatever its unit
+    generator = torch.Generator().manual_seed(seed)
+    chosen = torch.randperm(len(flat), generator=generator)[:COMPARED_CODES]
+    # Of each code the second neighbour is taken: the first is the code itself.
+    usual = find_neighbours(flat[chosen], flat, count=2, dtype=torch.float32)[0][:, 1]
+    drawn = draw_codes(prior, codes.shape[1:], COMPARED_CODES, seed=seed, steps=DRAWING_STEPS)
+    near = find_neighbours(drawn.flatten(1) / scale, flat, dtype=torch.float32)[0][:, 0]
+    return float((near < usual.quantile(NEAR_QUANTILE)).double().mean())
 
 
 @limited()
@@ -59,13 +89,7 @@ def fit_prior(
         UsageError: an unknown kind.
         DataError: fewer than two images.
     """
-    if kind not in KINDS:
-        raise UsageError(
-            "prior '{kind}' is not known{suggestion}",
-            id="prior.unknown-kind",
-            kind=kind,
-            suggestion=nearest(kind, KINDS),
-        )
+    _check_kind(kind)
     check_generates(model)
     started = time.monotonic()
     if kind == "normal":
@@ -77,8 +101,11 @@ def fit_prior(
         raise DataError("a {kind} prior needs images to be fitted to", id="prior.no-images", kind=kind)
     codes = encode_images(model, images)
     labels = images.labels if labelled else None
-    guided = model.recipe.critic.wants_prior
     classes = images.classes if labels is not None else ()
+    refine = partial(
+        fit_flow, codes, labels=labels, steps=steps, width=width, depth=depth, seed=seed,
+        precision=precision, listener=listener, stop=stop,
+    )  # fmt: skip
     prior: Mixture | Flow
     if kind == "attention":
         if codes.ndim != 4:
@@ -88,25 +115,15 @@ def fit_prior(
                 hint=Hint.add(kind="flow"),
             )
         gaussian = fit_mixture(codes, components=1, labels=labels, classes=classes, seed=seed)
-        prior = fit_flow(
-            codes, gaussian, labels=labels, steps=steps, batch=min(batch, 64), width=width, depth=depth,
-            seed=seed, precision=precision, attends=True, guided=True, listener=listener, stop=stop,
-        )  # fmt: skip
+        prior = refine(gaussian, batch=min(batch, 64), attends=True, guided=True)
     elif kind == "flow" and codes.ndim == 4:
-        base = fit_channels(codes, labels, classes)
-        prior = fit_flow(
-            codes, base, labels=labels, steps=steps, batch=min(batch, 64), width=width, depth=depth,
-            seed=seed, precision=precision, listener=listener, stop=stop,
-        )  # fmt: skip
+        prior = refine(fit_channels(codes, labels, classes), batch=min(batch, 64))
     else:
         usual = {"gaussian": max(1, len(classes)), "mixture": COMPONENTS, "flow": FLOW_COMPONENTS}[kind]
         count = usual if components is None or kind == "gaussian" else components
         prior = fit_mixture(codes, components=count, labels=labels, classes=classes, seed=seed)
         if kind == "flow":
-            prior = fit_flow(
-                codes, prior, labels=labels, steps=steps, batch=batch, width=width, depth=depth,
-                seed=seed, precision=precision, guided=guided, listener=listener, stop=stop,
-            )  # fmt: skip
+            prior = refine(prior, batch=batch, guided=model.recipe.backbone.wants_prior)
     if not attached or (stop is not None and stop.happened and not _is_kept(model, prior)):
         return prior
     attach_prior(model, prior)
@@ -118,6 +135,16 @@ def fit_prior(
         "fit_seconds": round(time.monotonic() - started, 1),
     }
     return prior
+
+
+def _check_kind(kind: str | None) -> None:
+    if kind is not None and kind not in KINDS:
+        raise UsageError(
+            "prior '{kind}' is not known{suggestion}",
+            id="prior.unknown-kind",
+            kind=kind,
+            suggestion=nearest(kind, KINDS),
+        )
 
 
 def _is_kept(model: Autoencoder, prior: Mixture | Flow) -> bool:
@@ -150,14 +177,7 @@ def read_prior(model: Autoencoder, kind: str | None = None) -> Prior:
         UsageError: an unknown kind, one that was not fitted, or none at all.
         ModelFileError: the attachment is damaged.
     """
-
-    if kind is not None and kind not in KINDS:
-        raise UsageError(
-            "prior '{kind}' is not known{suggestion}",
-            id="prior.unknown-kind",
-            kind=kind,
-            suggestion=nearest(kind, KINDS),
-        )
+    _check_kind(kind)
     have = list_priors(model)
     chosen = kind or (have[0] if have else None)
     if chosen is None:
@@ -177,13 +197,8 @@ def read_prior(model: Autoencoder, kind: str | None = None) -> Prior:
             chosen=chosen,
             attached=", ".join(have) or "none",
         )
-    return _prior_from_attachment(model, chosen, attachment)
-
-
-def _prior_from_attachment(model: Autoencoder, kind: str, attachment: Attachment) -> Prior:
-
     try:
-        restore = Flow.from_state if kind in ("flow", "attention") else Mixture.from_state
+        restore = Flow.from_state if chosen in ("flow", "attention") else Mixture.from_state
         prior = restore(attachment.tensors, attachment.facts)
         shape = tuple(model.recipe.geometry.shape(pad_size(model, model.size)))
         codes = draw_codes(prior, shape, 1, steps=1)
@@ -193,12 +208,11 @@ def _prior_from_attachment(model: Autoencoder, kind: str, attachment: Attachment
         if not bool(codes.isfinite().all()) or not bool(noise.isfinite().all()):
             raise ValueError("it gives codes that are not finite")
     except DAMAGE as error:
-        why = " ".join(str(error).split())[:200]
         raise ModelFileError(
             "the model's {kind} prior is damaged or another model's ({reason})",
             id="prior.damaged",
-            kind=kind,
-            reason=why,
+            kind=chosen,
+            reason=one_line(error),
         ) from error
     return prior
 

@@ -79,11 +79,13 @@ def iter_samples(
         size = (image.shape[-2], image.shape[-1])
         _check_memory(model, count, size)
         _check_shape(model, prior, tuple(code.shape[1:]))
-        near = vary_codes(
-            prior, code.expand(count, *code.shape[1:]), strength=strength,
-            generator=torch.Generator().manual_seed(seed), label=class_number, temperature=temperature,
-            steps=steps,
-        )  # fmt: skip
+        codes = code.expand(count, *code.shape[1:])
+        parts = prior.parts_of(codes, class_number)
+        noise = prior.to_noise(codes, parts, steps=steps)
+        other = torch.randn(noise.shape, generator=torch.Generator().manual_seed(seed)) * temperature
+        angle = strength * math.pi / 2  # the codes' noise is turned towards other noise of that length
+        noise = math.cos(angle) * noise + math.sin(angle) * other
+        near = prior.from_noise(noise, parts, steps=steps)
         drawn = iter((near,))
     else:
         size = size or model.size
@@ -101,8 +103,8 @@ def iter_samples(
             temperature=temperature,
             steps=steps,
         )
-    for codes in drawn:
-        for part in iter_decoded(model, codes, size):
+    for number, codes in enumerate(drawn):
+        for part in iter_decoded(model, codes, size, seed=seed + number):
             yield to_pixels(part)
 
 
@@ -133,28 +135,6 @@ def to_pixels(images: Tensor) -> Pixels:
     """`(N, C, H, W)` in [0, 1] → `(N, H, W, C)` uint8."""
     levels = images.clamp(0, 1).mul(255).round().to(torch.uint8)
     return np.ascontiguousarray(levels.permute(0, 2, 3, 1).numpy())
-
-
-def vary_codes(
-    prior: Prior,
-    codes: Tensor,
-    *,
-    strength: float,
-    generator: torch.Generator,
-    label: int | None = None,
-    temperature: float = 1.0,
-    steps: int = STEPS,
-) -> Tensor:
-    """Codes near the given ones, as far from usual as they are: their noise is turned towards other noise.
-
-    `strength` 0 gives the codes back, 1 others of the same parts of the prior. `temperature` is a factor on
-    the other noise.
-    """
-    parts = prior.parts_of(codes, label)
-    noise = prior.to_noise(codes, parts, steps=steps)
-    other = torch.randn(noise.shape, generator=generator) * temperature
-    angle = strength * math.pi / 2
-    return prior.from_noise(math.cos(angle) * noise + math.sin(angle) * other, parts, steps=steps)
 
 
 def _check_memory(model: Autoencoder, count: int, size: tuple[int, int]) -> None:

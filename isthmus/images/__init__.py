@@ -8,18 +8,16 @@
       idx.py          idx files (MNIST's format), read and written
       arrays.py       .npy, .npz, NumPy arrays and torch tensors
       named.py        mnist, fashion-mnist, cifar10, and the fashion-sample shipped in sample/
-                      (registry.py: addresses, checksums, classes; download.py; cifar.py)
     formats.py        one image file -> header, pixels, metadata (Pillow behind an allow-list)
-      limits.py       Pillow's size limit and warnings, while it is used
+      opening.py      how it is opened: Pillow's limits, other decoders, errors
       modes.py        what a Pillow mode means in pixels: palettes, CMYK, 16 bit, alpha
-    conform.py        channels, sample type and size made equal
-      joining.py      several sets as one
+    conform.py        channels, sample type and size made equal; several sets as one
     store.py          ImageSet and Ragged: pixels in memory or memory-mapped, with content hashes
       pool.py         decoding many files into one buffer (memory or a cached memory map)
       mapped.py       buffers in a file, and pages that are let go of, so that memory stays flat
       thumbnails.py   a set as a notebook shows it
       cache.py        where cached files lie, and how much memory there is
-    split.py          train and held-out parts by content
+    subsets.py        train and held-out parts by content
     batches.py        a stateless stream of training batches; one ordered pass for evaluation
     array_format.py   images of any kind given by callers -> torch batches, and back as the same kind
     write.py          one image file, contact sheets, output names

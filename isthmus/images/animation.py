@@ -15,7 +15,7 @@ import numpy.typing as npt
 from PIL import Image, ImageSequence
 
 from isthmus.atomic import write_bytes
-from isthmus.errors import DataError, OutputError
+from isthmus.errors import DataError, OutputError, one_line
 from isthmus.images.bands import visible_bands
 from isthmus.images.conform import to_channels, to_dtype
 from isthmus.images.opening import FORMATS, MAX_PIXELS, pillow_limits
@@ -50,12 +50,7 @@ def read_frames(sequence: Any, *, channels: int | None = None, range: Range | No
         if place is not None and place.is_dir():
             names = images.names
             images = images.subset(sorted(np.arange(len(names)), key=lambda index: _by_numbers(names[index])))
-    if images.shape is None:
-        raise DataError(
-            "{source}: the frames of a sequence must have one size",
-            id="frames.one-size",
-            source=images.source,
-        )
+    frame_size(images)
     if len(images) < 2:
         raise DataError(
             "{source}: a sequence needs at least two frames",
@@ -68,6 +63,21 @@ def read_frames(sequence: Any, *, channels: int | None = None, range: Range | No
     if channels_read is not None and channels_read != pixels.shape[3]:
         pixels = to_channels(pixels, channels_read)
     return replace(images, pixels=pixels)
+
+
+def frame_size(frames: ImageSet) -> tuple[int, int]:
+    """`(H, W)` of all frames.
+
+    Raises:
+        DataError: they differ.
+    """
+    if frames.shape is None:
+        raise DataError(
+            "{source}: the frames of a sequence must have one size",
+            id="frames.one-size",
+            source=frames.source,
+        )
+    return frames.shape[0], frames.shape[1]
 
 
 def milliseconds_of(sequence: Any) -> int:
@@ -111,7 +121,7 @@ def _animated(path: Path) -> ImageSet:
             "{path}: cannot be read as an animation ({reason})",
             id="data.animation-unreadable",
             path=path,
-            reason=" ".join(str(error).split()),
+            reason=one_line(error),
         ) from None
     names = tuple(f"{path.stem}-{index:04d}.png" for index in range(len(frames)))
     return ImageSet(np.stack(frames), names, source=str(path))

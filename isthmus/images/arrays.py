@@ -19,7 +19,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from isthmus.errors import DataError
+from isthmus.errors import DataError, one_line
 from isthmus.images.bands import MAX_CHANNELS
 from isthmus.images.cache import memory_bytes
 from isthmus.images.flat_rows import check_not_flat, suggest_tensor_axes, unflatten
@@ -151,7 +151,7 @@ def read_npy(
             "{path}: not a readable .npy file ({reason})",
             id="data.npy-unreadable",
             path=path,
-            reason=_one_line(error),
+            reason=one_line(error),
         ) from None
     large = mapped.nbytes > memory_bytes() // 4
     array = mapped if large else np.array(mapped)
@@ -195,7 +195,7 @@ def read_npz(
             "{path}: not a readable .npz file ({reason})",
             id="data.npz-unreadable",
             path=path,
-            reason=_one_line(error),
+            reason=one_line(error),
         ) from None
     numbers, names, notes = _name_labels(labels, classes, str(path))
     found = from_array(
@@ -377,7 +377,3 @@ def _sample_values(pixels: Pixels, source: str, value_range: Range | None, bound
         raise DataError(
             "{source}: {reason}", id="data.problem", hint=error.hint, source=source, reason=error
         ) from None
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -120,17 +120,21 @@ def scale_levels(samples: Pixels, most: int) -> Pixels:
 
 
 def straighten_alpha(samples: Pixels) -> Pixels:
-    """Samples that were multiplied by their alpha, the last channel, divided by it again."""
+    """Samples that were multiplied by their alpha, the last channel, divided by it again.
+
+    Colour that is brighter than its alpha allows becomes white, or what it is where that is brighter.
+    """
     alpha = samples[..., -1:]
     colour = samples[..., :-1]
     if samples.dtype.kind == "f":
+        wide = colour.astype(np.float64)
         with np.errstate(divide="ignore", invalid="ignore"):
-            straight = np.where(alpha > 0, colour / alpha, 0)
+            straight = np.where(alpha > 0, np.minimum(wide / alpha, np.maximum(wide, 1)), 0)
         return np.concatenate([straight.astype(samples.dtype), alpha], axis=2)
     top = int(np.iinfo(samples.dtype).max)
-    wide = colour.astype(np.uint64) * np.uint64(top) // np.maximum(alpha, 1).astype(np.uint64)
+    levels = colour.astype(np.uint64) * np.uint64(top) // np.maximum(alpha, 1).astype(np.uint64)
     hidden = colour if colour.shape[2] == 1 else 0  # what nobody sees, as Pillow has it
-    straight = np.where(alpha == 0, hidden, wide.clip(0, top)).astype(samples.dtype)
+    straight = np.where(alpha == 0, hidden, levels.clip(0, top)).astype(samples.dtype)
     return np.concatenate([straight, alpha], axis=2)
 
 

@@ -13,8 +13,8 @@ from isthmus.images.cache import cache_folder, memory_bytes
 from isthmus.images.conform import check_request
 from isthmus.images.formats import Header, decode
 from isthmus.images.listing import ImageFile, Listing, labels_of, list_images
-from isthmus.images.opening import MAX_PIXELS, ImageFileError, pillow_limits
-from isthmus.images.runs import Runs, look
+from isthmus.images.opening import ImageFileError, pillow_limits
+from isthmus.images.runs import ReadOptions, Runs, look
 from isthmus.images.sample_range import Range
 from isthmus.images.shards import find_shards, list_shards
 from isthmus.images.store import ImageSet, Pixels, Ragged
@@ -22,18 +22,10 @@ from isthmus.locks import exclusive
 from isthmus.messages import Message
 from isthmus.wording import choose_word, format_count
 
+READ_AS_THEY_ARE = ReadOptions()
 
-def read_folder(
-    folder: str | Path,
-    *,
-    size: tuple[int, int] | None = None,
-    channels: int | None = None,
-    max_pixels: int = MAX_PIXELS,
-    map_above: int | None = None,
-    cache: str | Path | None = None,
-    value_range: Range | None = None,
-    progress: pool.Progress | None = None,
-) -> ImageSet:
+
+def read_folder(folder: str | Path, options: ReadOptions = READ_AS_THEY_ARE) -> ImageSet:
     """Read every image under `folder`, in the order of their paths, or those of its tar shards.
 
     Hidden files and other kinds of file are passed over; an image file that cannot be read is listed in
@@ -45,65 +37,27 @@ def read_folder(
     Args:
         folder: searched recursively; links to files are followed, links to folders are not. A `.tar` archive,
             or a folder with some directly in it, is read as `isthmus.images.shards` says.
-        size: (h, w), every image resized to cover it and cut to its centre.
-        channels: 1 or 3, to force gray or colour.
-        max_pixels: larger images are skipped, from their header.
-        map_above: bytes of pixels above which they go to a memory-mapped file in the cache folder and are
-            reused while the files' names, sizes and times stay the same; default a quarter of the memory.
-        cache: a folder of its own for that file, which is then made however few the pixels are.
-        value_range: the samples that stand for black and white; all images are float32 then.
-        progress: called with (done, total) after each file.
 
     Raises:
         DataError: no such folder, it cannot be listed, no images in it, or none that can be read.
         BusyError: another process is decoding the same folder into the cache.
         UsageError: impossible `size` or `channels`.
     """
-    check_request(size=size, channels=channels)
+    check_request(size=options.size, channels=options.channels)
     shards = find_shards(folder)
-    listed = list_shards(shards) if shards else list_images(folder)
-    return read_listed(
-        listed,
-        str(folder),
-        size=size,
-        channels=channels,
-        max_pixels=max_pixels,
-        map_above=map_above,
-        cache=cache,
-        value_range=value_range,
-        progress=progress,
-    )
+    return read_listed(list_shards(shards) if shards else list_images(folder), str(folder), options)
 
 
-def read_listed(
-    listed: Listing,
-    source: str,
-    *,
-    size: tuple[int, int] | None = None,
-    channels: int | None = None,
-    max_pixels: int = MAX_PIXELS,
-    map_above: int | None = None,
-    cache: str | Path | None = None,
-    value_range: Range | None = None,
-    progress: pool.Progress | None = None,
-) -> ImageSet:
+def read_listed(listed: Listing, source: str, options: ReadOptions) -> ImageSet:
     """As `read_folder`, of files that are known; `source` is the folder, or what stands for them."""
-    files = listed.files
-    limit = memory_bytes() // 4 if map_above is None else map_above
-    place = cache_folder() / "folders" if cache is None else Path(cache)
-    asked = f"{size} {channels} {max_pixels}" + (f" {value_range}" if value_range else "")
-    request = place / _digest(f"{Path(source).resolve()} {asked}")
-    with pillow_limits(max_pixels):
+    files, value_range = listed.files, options.value_range
+    place = cache_folder() / "folders" if options.cache is None else Path(options.cache)
+    asked = f"{options.size} {options.channels} {options.max_pixels}" + (
+        f" {value_range}" if value_range else ""
+    )
+    with pillow_limits(options.max_pixels):
         decoded, names = _decode_all(
-            source,
-            files,
-            size,
-            channels,
-            max_pixels,
-            limit if cache is None else 0,
-            request,
-            progress,
-            value_range,
+            source, files, options, place / _digest(f"{Path(source).resolve()} {asked}")
         )
     if len(decoded.kept) == 0:
         first = decoded.skipped[0]
@@ -141,23 +95,18 @@ def _find_hint(file: ImageFile, value_range: Range | None) -> Hint | None:
 
 
 def _decode_all(
-    folder: str | Path,
-    files: list[ImageFile],
-    size: tuple[int, int] | None,
-    channels: int | None,
-    max_pixels: int,
-    map_above: int,
-    request: Path,
-    progress: pool.Progress | None,
-    value_range: Range | None,
+    folder: str | Path, files: list[ImageFile], options: ReadOptions, request: Path
 ) -> tuple[pool.Decoded, tuple[str, ...]]:
+    size, channels, progress = options.size, options.channels, options.progress
+    map_above = memory_bytes() // 4 if options.map_above is None else options.map_above
+    map_above = map_above if options.cache is None else 0
     # Asking a million files for their times is not free: only where there may be something to compare with.
     if any(request.parent.glob(f"{request.name}-*")):
         earlier = pool.from_cache(_entry(request, files))
         if earlier is not None and len(earlier[0].kept):
             return earlier
 
-    looked = look(files, max_pixels=max_pixels, value_range=value_range)
+    looked = look(files, options)
     skipped, headers = tuple(looked.skipped), looked.headers
     if not headers:
         return pool.Decoded(np.empty((0, 1, 1, 1), np.uint8), np.empty(0, np.int64), skipped, ()), ()
@@ -172,7 +121,7 @@ def _decode_all(
     names = tuple(file.name for file in looked.files)
     notes = _notes(headers, channels_read, dtype)
     # The state that names the mapped file must be no younger than the pixels in it.
-    runs = Runs(looked, channels_read, dtype, size, max_pixels, afresh=mapped, value_range=value_range)
+    runs = Runs(looked, channels_read, dtype, options, afresh=mapped)
     cut = runs.cut(shapes)
     if mapped:
         why = "as asked" if map_above == 0 else "too many for memory"

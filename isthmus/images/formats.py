@@ -22,16 +22,19 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from isthmus.errors import one_line
 from isthmus.images.deep import DeepImage
 from isthmus.images.metadata import read_metadata
 from isthmus.images.modes import (
     Alpha,
     colour_channels,
     is_transparent,
+    orientation_of,
     pixels_of,
     raw_pixels_of,
     sample_type,
     scale_key,
+    turn_upright,
 )
 from isthmus.images.opening import MAX_PIXELS, ImageFileError, Source, opened
 from isthmus.images.sample_range import UNIT, Range, UnreadablePixelsError
@@ -97,9 +100,6 @@ def _caught(lines: list[bytes]) -> Iterator[None]:
 
 def _text(line: bytes) -> str:
     return " ".join(line.decode("utf-8", "replace").split())
-
-
-_ORIENTATION = 0x0112
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,9 +242,8 @@ def decode_pillow(
     except UnreadablePixelsError as error:
         raise ImageFileError(name, error.message, hint=error.hint) from None
     except Exception as error:  # read only now: as in `opened`
-        text = " ".join(str(error).split()) or type(error).__name__
         raise ImageFileError(
-            name, "damaged or truncated ({reason})", id="image-file.damaged", reason=text
+            name, "damaged or truncated ({reason})", id="image-file.damaged", reason=one_line(error)
         ) from None
 
 
@@ -277,7 +276,7 @@ def header_of(image: Image.Image | DeepImage) -> Header:
         )
     # A PNG may carry its orientation behind the pixels; asking for it would decode them.
     late = image.format == "PNG" and "exif" not in image.info
-    if image.format != "TIFF" and not late and _orientation(image) >= 5:
+    if image.format != "TIFF" and not late and orientation_of(image) >= 5:
         height, width = width, height
     return Header(
         height=height,
@@ -302,7 +301,7 @@ def pixels_from(
     """The pixels of an open image, upright; arguments as for `decode`."""
     if isinstance(image, DeepImage):
         samples = image.read_raw() if raw else image.read(alpha, value_range, bounds=bounds)
-        return _upright(samples, image.orientation)
+        return turn_upright(samples, image.orientation)
     scale_key(image)
     if image.format == "TIFF":
         load_tiff(image)
@@ -314,25 +313,7 @@ def pixels_from(
         else pixels_of(image, alpha=alpha, value_range=value_range, bounds=bounds)
     )
     # After load(): TIFF turns itself there and drops the tag, and PNG may have found its EXIF block late.
-    return _upright(pixels, _orientation(image))
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        return int(image.getexif().get(_ORIENTATION, 1))
-    except Exception:  # a broken EXIF block must not cost the image
-        return 1
-
-
-def _upright(pixels: Pixels, orientation: int) -> Pixels:
-    """EXIF 2.32, tag 0x0112: which corner of the picture row 0, column 0 is."""
-    if orientation in (5, 6, 7, 8):
-        pixels = pixels.transpose(1, 0, 2)
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    return np.ascontiguousarray(pixels)
+    return turn_upright(pixels, orientation_of(image))
 
 
 def _several(image: Image.Image) -> bool:

@@ -1,4 +1,4 @@
-"""What a Pillow mode means in pixels: palettes, CMYK, YCbCr, CIELAB, 16 bit, 32 bit, transparency."""
+"""What a Pillow mode means in pixels: palettes, CMYK, CIELAB, 16 and 32 bits, transparency; orientation."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from isthmus.images.sample_range import UNIT, Range, UnreadablePixelsError, rang
 from isthmus.images.store import Pixels
 
 Alpha = Literal["composite", "keep"]
+ORIENTATION_TAG = 0x0112
 
 
 def is_transparent(image: Image.Image) -> bool:
@@ -135,3 +136,22 @@ def _wide_gray(image: Image.Image, *, alpha: Alpha) -> Pixels:
 
 def _channels_last(values: Pixels) -> Pixels:
     return np.ascontiguousarray(values[:, :, None] if values.ndim == 2 else values)
+
+
+def orientation_of(image: Image.Image) -> int:
+    """Number of the EXIF orientation, 1 to 8; 1 where there is none."""
+    try:
+        return int(image.getexif().get(ORIENTATION_TAG, 1))
+    except Exception:  # a broken EXIF block must not cost the image
+        return 1
+
+
+def turn_upright(pixels: Pixels, orientation: int) -> Pixels:
+    """Pixels `(H, W, C)` with row 0, column 0 at the top left (EXIF 2.32, tag 0x0112)."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.transpose(1, 0, 2)
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return np.ascontiguousarray(pixels)

@@ -20,8 +20,7 @@ from isthmus.images.opening import Source, check_size, identify, naming_faults, 
 from isthmus.images.sample_range import UNIT, Range
 from isthmus.images.store import Pixels
 from isthmus.images.tiff_bands import count_pages, find_pictures, is_tiff
-from isthmus.images.tiff_writing import encode_tiff
-from isthmus.images.write import as_pillow, encode_image, encoder_error, writer_of
+from isthmus.images.write import as_pillow, encode_image, encode_tiff, encoder_error, writer_of
 
 MILLISECONDS = 100  # that a frame is shown, where the file does not say it
 _ANIMATED = ("GIF", "WEBP", "PNG")
@@ -114,7 +113,6 @@ def encode_pages(
     *,
     metadata: Metadata,
     timing: Timing | None,
-    alpha: bool = True,
 ) -> bytes:
     """Pictures as one file, in the format that the suffix of `name` stands for; one as `encode_image`.
 
@@ -122,7 +120,6 @@ def encode_pages(
         pages: (H, W, C) uint8, uint16 or float32 each; floats are kept in a TIFF and have 8 bits elsewhere.
         metadata: of the first.
         timing: of frames; where none is given, as pages.
-        alpha: the last of 2 or 4 channels is alpha.
 
     Raises:
         OutputError: the format does not hold them.
@@ -130,7 +127,7 @@ def encode_pages(
     kind, options = writer_of(name)
     try:
         if kind == "TIFF" and (len(pages) > 1 or pages[0].dtype == np.float32):
-            return encode_tiff(pages, alpha=alpha, metadata=metadata)
+            return encode_tiff(pages, alpha=True, metadata=metadata)
         if len(pages) == 1:
             return encode_image(name, pages[0], metadata=metadata)
         return _encode_frames(kind, options, pages, metadata, timing or Timing((MILLISECONDS,) * len(pages)))

@@ -16,12 +16,12 @@ from isthmus.images.conform import check_request, conform, joined, to_channels
 from isthmus.images.folder import read_folder, read_listed
 from isthmus.images.idx import is_idx, read_idx_set
 from isthmus.images.listing import ImageFile, Listing
-from isthmus.images.named import is_name, read_named
+from isthmus.images.named import NAMES, is_name, read_named
 from isthmus.images.npz_keys import Shape, split_part, split_shape
 from isthmus.images.opening import MAX_PIXELS, SUFFIXES, Content, ImageFileError
 from isthmus.images.pool import Progress
 from isthmus.images.reading_notes import header_notes
-from isthmus.images.registry import NAMES
+from isthmus.images.runs import ReadOptions
 from isthmus.images.sample_range import UNIT, Range, UnreadablePixelsError, check_range, to_samples
 from isthmus.images.shards import find_shards
 from isthmus.images.sources import (
@@ -96,10 +96,16 @@ def read(
     """
     size = (size, size) if isinstance(size, int) else size
     check_request(size=size, channels=channels)
-    place = None if cache is None else Path(cache)
-    reader = _Reader(size, channels, check_range(range), max_pixels, place, progress, array_channels=channels)
-    if shape is not None:
-        reader = replace(reader, shape=tuple(shape))
+    reader = _Reader(
+        size=size,
+        channels=channels,
+        value_range=check_range(range),
+        max_pixels=max_pixels,
+        cache=cache,
+        progress=progress,
+        array_channels=channels,
+        shape=None if shape is None else tuple(shape),
+    )
     images = conform(reader.read(data), size=size, channels=channels)
     if labels is not None:
         numbers = label_numbers(labels, len(images), images.source)
@@ -112,7 +118,7 @@ def read_samples(
     data: Any, *, range: Range | None = None, bounds: Range, max_pixels: int = MAX_PIXELS
 ) -> ImageSet:
     """As `read`, for restoration: floats of arrays may lie within `bounds`, for noise leads beyond [0, 1]."""
-    return _Reader(None, None, check_range(range), max_pixels, None, None, bounds).read(data)
+    return _Reader(value_range=check_range(range), max_pixels=max_pixels, bounds=bounds).read(data)
 
 
 def read_expected(data: Any, channels: int, *, range: Range | None = None) -> ImageSet:
@@ -120,8 +126,7 @@ def read_expected(data: Any, channels: int, *, range: Range | None = None) -> Im
 
     They are not converted, and may turn out to have another number.
     """
-    reader = _Reader(None, None, check_range(range), MAX_PIXELS, None, None, array_channels=channels)
-    return reader.read(data)
+    return _Reader(value_range=check_range(range), array_channels=channels).read(data)
 
 
 def read_image(
@@ -162,7 +167,7 @@ def read_single(
     those that are asked for settle what an array's axes are.
     """
     check_request(size=None, channels=channels)
-    reader = _Reader(None, None, check_range(range), max_pixels, None, None, array_channels=channels)
+    reader = _Reader(value_range=check_range(range), max_pixels=max_pixels, array_channels=channels)
     images = reader.read(image)
     if len(images) != 1:
         raise DataError(
@@ -186,16 +191,10 @@ def names_set(path: str | os.PathLike[str]) -> bool:
     return special_kind(place) is None and is_idx(place)
 
 
-@dataclass(frozen=True)
-class _Reader:
+@dataclass(frozen=True, kw_only=True)
+class _Reader(ReadOptions):
     """`read`'s request, for every part of what may be a list."""
 
-    size: tuple[int, int] | None
-    channels: int | None
-    value_range: Range | None
-    max_pixels: int
-    cache: Path | None
-    progress: Progress | None
     bounds: Range = UNIT
     array_channels: int | None = None
     shape: Shape | None = None
@@ -228,15 +227,7 @@ class _Reader:
             )  # Path("") is the current folder
         path = Path(name)
         if is_folder(name) or find_shards(path):
-            return read_folder(
-                path,
-                size=self.size,
-                channels=self.channels,
-                max_pixels=self.max_pixels,
-                cache=self.cache,
-                value_range=self.value_range,
-                progress=self.progress,
-            )
+            return read_folder(path, self)
         if is_there(name):
             return self._file(name, path)
         file, shape = split_shape(name)
@@ -266,7 +257,7 @@ class _Reader:
             found = read_idx_set(path, max_pixels=self.max_pixels)
             return found if self.value_range is None else self._mapped(found)
         if path.suffix.lower() in TABLE_SUFFIXES:
-            return self._listed(read_table(path), name)
+            return read_listed(read_table(path), name, self)
         if path.suffix.lower() == ".npy":
             return read_npy(path, **self._array_options())
         if path.suffix.lower() == ".npz":
@@ -290,25 +281,13 @@ class _Reader:
         pixels = decode_source(source, value_range=self.value_range, max_pixels=self.max_pixels, bands=True)
         return ImageSet(pixels[None], names=(name,), notes=notes, source=str(name))
 
-    def _listed(self, listed: Listing, source: str) -> ImageSet:
-        return read_listed(
-            listed,
-            source,
-            size=self.size,
-            channels=self.channels,
-            max_pixels=self.max_pixels,
-            cache=self.cache,
-            value_range=self.value_range,
-            progress=self.progress,
-        )
-
     def _list(self, data: Sequence[Any]) -> ImageSet:
         if not data:
             raise DataError("no images in an empty list", id="data.empty-list")
         paths = [os.fspath(one) if isinstance(one, (str, os.PathLike)) else "" for one in data]
         if all(Path(path).suffix.lower() in SUFFIXES and is_there(path) for path in paths):
             listed = Listing([ImageFile(path, path, None) for path in paths])
-            return self._listed(listed, f"list of {format_count(len(paths), 'file')}")
+            return read_listed(listed, f"list of {format_count(len(paths), 'file')}", self)
         sets: list[ImageSet] = []
         # A pipe can be read only once, and may stand in the list several times.
         contents: dict[int, Content] = {}

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import groupby
+from pathlib import Path
 from struct import Struct
 
 import numpy as np
@@ -23,7 +24,8 @@ from PIL import Image
 from isthmus.images.conform import fit, to_channels, to_dtype
 from isthmus.images.formats import Header, decode, glance
 from isthmus.images.listing import ImageFile
-from isthmus.images.opening import ImageFileError, read_small
+from isthmus.images.opening import MAX_PIXELS, ImageFileError, read_small
+from isthmus.images.pool import Progress
 from isthmus.images.sample_range import Range
 from isthmus.images.store import Pixels, Skipped
 from isthmus.messages import Message
@@ -147,6 +149,30 @@ TINY_PIXELS = 2**12  # decoding as many takes less than opening a file does
 RUN_SAMPLES = 2**18  # decoded by one thread before it hands them over
 
 
+@dataclass(frozen=True, kw_only=True)
+class ReadOptions:
+    """How files are read.
+
+    Attributes:
+        size: (h, w), every image resized to cover it and cut to its centre.
+        channels: 1 or 3, to force gray or colour.
+        max_pixels: larger images are skipped, from their header.
+        map_above: bytes of pixels above which they go to a memory-mapped file in the cache folder and are
+            reused while the files' names, sizes and times stay the same; default a quarter of the memory.
+        cache: a folder of its own for that file, which is then made however few the pixels are.
+        value_range: the samples that stand for black and white; all images are float32 then.
+        progress: called with (done, total) after each file.
+    """
+
+    size: tuple[int, int] | None = None
+    channels: int | None = None
+    max_pixels: int = MAX_PIXELS
+    map_above: int | None = None
+    cache: str | Path | None = None
+    value_range: Range | None = None
+    progress: Progress | None = None
+
+
 @dataclass(frozen=True)
 class Looked:
     """Files whose headers could be read, and the others.
@@ -164,14 +190,18 @@ class Looked:
     skipped: list[Skipped]
 
 
-def look(files: Sequence[ImageFile], *, max_pixels: int, value_range: Range | None = None) -> Looked:
+def look(files: Sequence[ImageFile], options: ReadOptions) -> Looked:
     """Read the header of every file, and all that is in small ones."""
     scan = Looked([], [], [], [])
     held_bytes = 0
     for file in files:
         early: Plain | Pixels | str | None
         content = read_small(file.source)
-        if content and value_range is None and (plain := read_plain(content, max_pixels=max_pixels)):
+        if (
+            content
+            and options.value_range is None
+            and (plain := read_plain(content, max_pixels=options.max_pixels))
+        ):
             header = plain.header
             held_bytes += len(plain.data)
             early = plain if held_bytes <= KEPT_BYTES else replace(plain, data=b"")
@@ -182,8 +212,8 @@ def look(files: Sequence[ImageFile], *, max_pixels: int, value_range: Range | No
                     file.source,
                     content,
                     most_pixels=tiny,
-                    max_pixels=max_pixels,
-                    value_range=value_range,
+                    max_pixels=options.max_pixels,
+                    value_range=options.value_range,
                     bands=True,
                 )
             except ImageFileError as error:
@@ -206,10 +236,8 @@ class Runs:
     looked: Looked
     channels: int
     dtype: np.dtype[np.generic]
-    size: tuple[int, int] | None
-    max_pixels: int
+    options: ReadOptions
     afresh: bool
-    value_range: Range | None = None
 
     def cut(self, shapes: npt.NDArray[np.int64]) -> list[range]:
         """Neighbouring files that are decoded together; `shapes` is (N, 3), what will become of each."""
@@ -228,7 +256,7 @@ class Runs:
         for header, same in groupby(run, key=self._plain_header):
             indices = list(same)
             stack = None if header is None else self._stack(indices)
-            decoded += [self._one(i) for i in indices] if stack is None else self._fitted(stack)
+            decoded += [self._one(i) for i in indices] if stack is None else map(self._fitted, stack)
         return decoded
 
     def _plain_header(self, index: int) -> Header | None:
@@ -240,7 +268,7 @@ class Runs:
             plain = self.looked.early[index]
             if not isinstance(plain, Plain) or self.afresh or not plain.data:
                 content = read_small(self.looked.files[index].source) or b""
-                plain = read_plain(content, max_pixels=self.max_pixels)
+                plain = read_plain(content, max_pixels=self.options.max_pixels)
             if plain is None or plain.header != self.looked.headers[index]:
                 return None
             several.append(plain)
@@ -255,8 +283,8 @@ class Runs:
             try:
                 image = decode(
                     self.looked.files[index].source,
-                    max_pixels=self.max_pixels,
-                    value_range=self.value_range,
+                    max_pixels=self.options.max_pixels,
+                    value_range=self.options.value_range,
                     bands=True,
                 )
             except ImageFileError as error:
@@ -267,10 +295,10 @@ class Runs:
         if image.shape[:2] != (header.height, header.width):
             return Message("its pixels have another size than its header says", id="image-file.size-differs")
         image = self._conformed(image)
-        return image if self.size is None else fit(image, self.size)
+        return self._fitted(image)
 
     def _conformed(self, pixels: Pixels) -> Pixels:
         return to_channels(to_dtype(pixels, self.dtype), self.channels)
 
-    def _fitted(self, stack: Pixels) -> list[Pixels | str]:
-        return [image if self.size is None else fit(image, self.size) for image in stack]
+    def _fitted(self, image: Pixels) -> Pixels:
+        return image if self.options.size is None else fit(image, self.options.size)

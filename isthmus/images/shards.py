@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
 
-from isthmus.errors import DataError
+from isthmus.errors import DataError, one_line
 from isthmus.images.listing import ImageFile, Listing, TooManyError, list_images, walk_folder
 from isthmus.images.opening import KINDS, SUFFIXES, Member
 from isthmus.images.store import ImageSet, Skipped
@@ -150,7 +150,7 @@ def _samples(shard: Path, skipped: list[Skipped]) -> Iterator[ImageFile]:
             if image is not None:
                 yield ImageFile(str(shard), image[0], label, image[1])
     except Exception as error:  # tarfile raises nearly every type on headers that lie
-        why = getattr(error, "strerror", None) or " ".join(str(error).split())[:200] or type(error).__name__
+        why = getattr(error, "strerror", None) or one_line(error)
         raise DataError(
             "{shard}: not a readable tar archive ({reason})",
             id="data.tar-unreadable",

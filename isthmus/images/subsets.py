@@ -20,6 +20,20 @@ from isthmus.input_files import read_text
 from isthmus.wording import format_count
 
 
+def labels_of(images: ImageSet) -> Indices:
+    """Raises:
+    DataError: the images have no labels.
+    """
+    if images.labels is None:
+        raise DataError(
+            "{source} has no labels",
+            id="data.no-labels",
+            hint="put each class in a folder of its own",
+            source=images.source,
+        )
+    return images.labels
+
+
 def hold_out(
     images: ImageSet, fraction: float, *, limit: int = 5000, seed: int = 0, groups: Indices | None = None
 ) -> tuple[Indices, Indices]:

@@ -32,7 +32,7 @@ class CodeStatistics:
     max_abs_correlation: float
 
 
-def code_statistics(codes: Tensor, *, active_variance: float = ACTIVE_VARIANCE) -> CodeStatistics:
+def code_statistics(codes: Tensor) -> CodeStatistics:
     """Describe `codes`, one row per image; for a variational code give the posterior means.
 
     - `mean`, `std`: over all numbers. `mean_variance`: over units, of each one's variance over images.
@@ -47,7 +47,6 @@ def code_statistics(codes: Tensor, *, active_variance: float = ACTIVE_VARIANCE) 
 
     Args:
         codes: (N, d), real, finite; grids are flattened by the caller (or given one row per position).
-        active_variance: threshold for `active_units`.
 
     Raises:
         DataError: not (N, d), empty, or not finite.
@@ -72,7 +71,7 @@ def code_statistics(codes: Tensor, *, active_variance: float = ACTIVE_VARIANCE) 
         mean=float(rows.mean(dtype=torch.float64)),
         std=float(rows.std(correction=0)),
         mean_variance=float(variance.mean()),
-        active_units=int((variance > active_variance).sum()),
+        active_units=int((variance > ACTIVE_VARIANCE).sum()),
         dead_units=int(dead.sum()),
         zero_fraction=zeros / codes.numel(),
         non_zeros_per_image=(codes.numel() - zeros) / len(codes),

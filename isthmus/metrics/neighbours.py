@@ -92,7 +92,10 @@ def _pair_distances(points: Tensor, reference: Tensor, rows: Tensor) -> Tensor:
     return torch.stack(columns, 1)
 
 
-def _check(queries: Tensor, reference: Tensor, count: int, skip_same_row: bool) -> None:
+def check_widths(queries: Tensor, reference: Tensor) -> None:
+    """Raises:
+    DataError: these are not rows of one width.
+    """
     if queries.ndim != 2 or reference.ndim != 2 or queries.shape[1] != reference.shape[1]:
         raise DataError(
             "vectors of one width are needed, got {first} and {second}",
@@ -100,6 +103,20 @@ def _check(queries: Tensor, reference: Tensor, count: int, skip_same_row: bool) 
             first=tuple(queries.shape),
             second=tuple(reference.shape),
         )
+
+
+def check_finite(queries: Tensor, reference: Tensor) -> None:
+    """Raises:
+    DataError: values that are not finite.
+    """
+    if not (queries.isfinite().all() and reference.isfinite().all()):
+        raise DataError(
+            "vectors to be compared hold infinite or undefined values", id="metric.vectors-not-finite"
+        )
+
+
+def _check(queries: Tensor, reference: Tensor, count: int, skip_same_row: bool) -> None:
+    check_widths(queries, reference)
     available = len(reference) - int(skip_same_row)
     if not 1 <= count <= available:
         raise DataError(
@@ -108,7 +125,4 @@ def _check(queries: Tensor, reference: Tensor, count: int, skip_same_row: bool) 
             neighbours=format_count(count, "nearest neighbour"),
             available=max(available, 0),
         )
-    if not (queries.isfinite().all() and reference.isfinite().all()):
-        raise DataError(
-            "vectors to be compared hold infinite or undefined values", id="metric.vectors-not-finite"
-        )
+    check_finite(queries, reference)

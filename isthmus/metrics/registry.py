@@ -64,9 +64,9 @@ class Metric:
         name: its key in JSON and as an objective.
         label, unit: what people read.
         better: "higher", "lower", or empty where neither is; an objective without direction is made small.
-        compute: `Compared -> (N,)`, one number per image; the metric is their mean. None where the number is
-            counted otherwise, in `evaluation` (of a code, a likelihood, or labels).
-        applies: whether there is such a number. It must answer alike for all images of a set.
+        compute: `OutputBatch -> (N,)`, one number per image; the metric is their mean. None where the number
+            is counted otherwise, in `evaluation` (of a code, a likelihood, or labels).
+        applies: whether there is such a number; the same for all images of a set.
         in_short: also in the narrow tables of `isthmus compare`.
         objective: a plain word for it as an objective of `isthmus tune`.
     """

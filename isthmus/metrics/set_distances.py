@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from isthmus.errors import DataError
-from isthmus.metrics.neighbours import find_neighbours
+from isthmus.metrics.neighbours import check_finite, check_widths, find_neighbours
 
 
 def frechet_distance(first: Tensor, second: Tensor) -> float:
@@ -184,16 +184,7 @@ def _kernel(squared: Tensor, median: Tensor) -> Tensor:
 
 
 def _check(first: Tensor, second: Tensor) -> None:
-    if first.ndim != 2 or second.ndim != 2 or first.shape[1] != second.shape[1]:
-        raise DataError(
-            "vectors of one width are needed, got {first} and {second}",
-            id="metric.vectors-width",
-            first=tuple(first.shape),
-            second=tuple(second.shape),
-        )
+    check_widths(first, second)
     if min(len(first), len(second)) < 2:
         raise DataError("two samples need at least two rows each", id="metric.two-samples-rows")
-    if not (first.isfinite().all() and second.isfinite().all()):
-        raise DataError(
-            "vectors to be compared hold infinite or undefined values", id="metric.vectors-not-finite"
-        )
+    check_finite(first, second)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from isthmus.errors import ModelFileError
@@ -19,6 +19,7 @@ from isthmus.errors import ModelFileError
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+
 
 # What reading damaged JSON as a header may raise.
 HEADER_DAMAGE = (
@@ -191,3 +192,14 @@ def class_names(facts: Mapping[str, Any]) -> tuple[str, ...]:
     if any(not isinstance(name, str) or len(name) > LARGEST_CLASS_NAME for name in names):
         raise ValueError("classes holds what is no name")
     return tuple(names)
+
+
+@dataclass
+class Attachment:
+    """Something fitted to a trained model (a prior, a readout, an index) that travels in its file.
+
+    `encode` and `decode` never depend on it.
+    """
+
+    facts: dict[str, Any] = field(default_factory=dict)
+    tensors: dict[str, Tensor] = field(default_factory=dict)

@@ -17,7 +17,7 @@ from isthmus.images.array_format import Kind
 from isthmus.images.sample_range import Range
 from isthmus.model import axes, backbones, bottlenecks, capabilities
 from isthmus.model.allocation import check_memory
-from isthmus.model.attachment import Attachment as Attachment
+from isthmus.model.attachment_check import Attachment as Attachment
 from isthmus.model.backbones.interface import Decoder, Encoder, Features, Plan
 from isthmus.model.bottlenecks.interface import Bottleneck
 from isthmus.model.code import Code
@@ -105,10 +105,9 @@ class Autoencoder(nn.Module):
     def start_at(self, mean: Tensor, deviation: Tensor) -> None:
         """Let the untrained decoder paint the images' mean brightness `mean (C,)`, in [0, 1].
 
-        From elsewhere the first steps all push one way, a deep net overshoots, and a saturated sigmoid has no
-        gradient to come back with. The learned σ of `gaussian-nll` starts at the error of that painting, the
-        images' standard `deviation`: an optimiser moves log σ too slowly to find it from far off. Of pairs
-        the mean is that of both, the input's channels first.
+        From elsewhere the first steps all push one way, and a saturated sigmoid has no gradient to come back
+        with. The learned σ of `gaussian-nll` starts at the error of that painting, the images' standard
+        `deviation`. Of pairs the mean is that of both, the input's channels first.
         """
         if self._learns_noise:
             self.noise_log_sigma.copy_(deviation.clamp_min(1e-3).log())
@@ -126,7 +125,7 @@ class Autoencoder(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """The reconstruction of `images (N, C, H, W)`, floats in [0, 1], with gradients.
 
-        Nothing is corrupted, sampled or clipped: what a linear output gives may lie a little outside [0, 1].
+        Nothing is corrupted, sampled or clipped: a linear output may lie a little outside [0, 1].
         """
         seen = Corrupted(self.to_canvas(images), images)
         with self._attention():
@@ -138,14 +137,12 @@ class Autoencoder(nn.Module):
     def loss(
         self, images: Tensor, labels: Tensor | None = None, *, progress: float = 1.0
     ) -> dict[str, Tensor]:
-        """What training minimises, of one batch: for a training loop of your own.
-
-        Corruption and sampled codes draw from torch's global generator. A critic has no part in it.
+        """What training minimises, of one batch; a critic has no part. Noise is from the global generator.
 
         Args:
             images: `(N, C, H, W)` floats in [0, 1]; of pairs the target's channels behind the input's.
             labels: `(N,)` classes, or None.
-            progress: share of the training that is done; weights with a warm-up depend on it.
+            progress: share of the training that is done, for weights with a warm-up.
 
         Returns:
             `total`, a scalar with gradients, and each term's batch mean before its weight, detached, by the
@@ -178,11 +175,9 @@ class Autoencoder(nn.Module):
     ) -> Trace:
         """One whole pass over `images (N, C, H, W)`, with corruption; all randomness comes from `generator`.
 
-        Of pairs the target's channels stand behind the input's, and are the images of the trace.
-
-        Args:
-            sample: draw stochastic codes (training) or take the deterministic one.
-            corruption: another than the recipe's own.
+        Of pairs the target's channels stand behind the input's, and are the images of the trace. With
+        `sample` stochastic codes are drawn, and a decoder that samples learns; else it reconstructs.
+        `corruption` stands in for the recipe's own.
         """
         self._check_memory(images.shape, backward=torch.is_grad_enabled())
         corrupted = corrupt(images, corruption or self.recipe.corruption, generator)
@@ -191,7 +186,10 @@ class Autoencoder(nn.Module):
         wants_grad = torch.is_grad_enabled() or self.bottleneck.wants_jacobian
         with torch.set_grad_enabled(wants_grad), self._attention():
             code, skips = self._encode(corrupted, generator, sample)
-            painted = self._paint(code.values, images.shape[-2:], skips)
+            if sample and self.recipe.backbone.samples:
+                code, painted = self.decoder.denoise(code, corrupted.target, generator)
+            else:
+                painted = self._paint(code.values, images.shape[-2:], skips, drawn=True)
         raw, marked = painted[:, : self.output_channels], None
         if self.recipe.corruption.marks_defects:
             marked = painted[:, self.output_channels :]
@@ -221,12 +219,14 @@ class Autoencoder(nn.Module):
         return self._paint(values, size, skips)[:, : self.output_channels]
 
     def _paint(
-        self, values: Tensor, size: tuple[int, ...], skips: list[Tensor], precision: torch.dtype | None = None
-    ) -> Tensor:
-        """As `decode_raw`, with the channel that marks defects behind the image's."""
+        self, values: Tensor, size: tuple[int, ...], skips: list[Tensor], *, drawn: bool = False,
+        precision: torch.dtype | None = None, generator: torch.Generator | None = None,
+    ) -> Tensor:  # fmt: skip
+        """As `decode_raw`, with the channel that marks defects behind the image's; `drawn`: sampled."""
         h, w = size
+        padded, sample = round_up_size((h, w), self.multiple), self.decoder.sample
         with self._autocast(values, precision):
-            raw: Tensor = self.decoder(values, round_up_size((h, w), self.multiple), skips)
+            raw = sample(values, padded, skips, generator) if drawn else self.decoder(values, padded, skips)
         return raw.float()[..., :h, :w] + self.offset
 
     def decode_prior(self, values: Tensor, size: tuple[int, ...]) -> Tensor:
@@ -316,18 +316,13 @@ class Autoencoder(nn.Module):
     def features(self, images: Tensor, precision: torch.dtype | None = None) -> Tensor:
         """`(N, C, H, W)` floats → what the encoder hands to the bottleneck, one pass; of pairs the input's.
 
-        Args:
-            precision: of its convolutions and products, float32 or bfloat16, where not the model's own.
+        `precision`: of its convolutions and products, float32 or bfloat16, where not the model's own.
         """
         images = images[:, : self.channels]
         return self._features(Corrupted(images, images), precision).h.float()
 
     def mark_batch(self, images: Tensor) -> Tensor:
-        """`(N, C, H, W)` → logits `(N, H, W)` of each pixel's being part of a defect, one pass.
-
-        Raises:
-            CapabilityError: the model was not trained on planted defects.
-        """
+        """`(N, C, H, W)` → logits `(N, H, W)` of each pixel's being a defect, or CapabilityError."""
         capabilities.check_marks(self.recipe)
         latent, skips = self._see(Corrupted(images, images))
         return self._paint(latent.values, images.shape[-2:], skips)[:, -1]
@@ -336,9 +331,12 @@ class Autoencoder(nn.Module):
         """`(N, C, H, W)` floats → code values, one pass, deterministic."""
         return self._see(Corrupted(self.to_canvas(images), images))[0].values
 
-    def decode_batch(self, values: Tensor, size: tuple[int, int]) -> Tensor:
-        """Code values → `(N, C, *size)` in [0, 1], one pass."""
-        raw = self.decode_raw(values, size if self.recipe.geometry.is_grid else self.size, [])
+    def decode_batch(
+        self, values: Tensor, size: tuple[int, int], generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Code values → `(N, C, *size)` in [0, 1], one pass; `generator` as for `Decoder.sample`."""
+        canvas = size if self.recipe.geometry.is_grid else self.size
+        raw = self._paint(values, canvas, [], drawn=True, generator=generator)[:, : self.output_channels]
         return self.from_canvas(apply_range(raw, self.recipe.backbone.output).clamp(0, 1), size)
 
     def reconstruct_batch(
@@ -349,7 +347,9 @@ class Autoencoder(nn.Module):
         if seen is None:
             seen = Corrupted(self.to_canvas(images), images)
         latent, skips = self._see(seen, precision)
-        raw = self._paint(latent.values, seen.input.shape[-2:], skips, precision)[:, : self.output_channels]
+        canvas = seen.input.shape[-2:]
+        raw = self._paint(latent.values, canvas, skips, drawn=True, precision=precision)
+        raw = raw[:, : self.output_channels]
         return self.from_canvas(apply_range(raw, self.recipe.backbone.output).clamp(0, 1), size)
 
     def _see(self, seen: Corrupted, precision: torch.dtype | None = None) -> tuple[Latent, list[Tensor]]:

@@ -1,7 +1,7 @@
 """The model on disk: one safetensors file, tensors plus one JSON header entry. Nothing is ever pickled.
 
 Layout: 8 bytes little-endian header length, the JSON header (`__metadata__.isthmus` holds ours as a string),
-then the tensors. `read_header` needs neither torch nor the tensors.
+then the tensors. `read_header` needs neither torch nor the tensors. Weights may be stored in 16 bits.
 """
 
 from __future__ import annotations
@@ -10,22 +10,22 @@ import json
 import os
 import struct
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from isthmus.atomic import atomic_write
-from isthmus.errors import CapabilityError, ModelFileError, OutputError, UsageError
+from isthmus.errors import CapabilityError, ModelFileError, OutputError, UsageError, one_line
 from isthmus.images.bands import MAX_CHANNELS
 from isthmus.input_files import NotAFileError, check_value, open_input, parse_json
 from isthmus.installation import upgrade_hint
 from isthmus.model import stored_names
 from isthmus.model.attachment_check import HEADER_DAMAGE, check_weights
-from isthmus.model.narrow import Bits, narrowed, widened
 from isthmus.model.summary_check import check_summary
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from isthmus.model.autoencoder import Autoencoder
+
 
 FORMAT = 2  # 2: weights may be of 8 bits
 KEY = "isthmus"
@@ -98,12 +98,11 @@ def read_model(path: str | os.PathLike[str]) -> Autoencoder:
         with room_for(mapped.values()):
             model = Autoencoder(recipe, channels=channels, size=(height, width))
     except (UsageError, CapabilityError, *HEADER_DAMAGE) as error:
-        why = _one_line(error)
         raise ModelFileError(
             "{path} is damaged: its header does not describe a model ({reason})",
             id="model-file.no-model",
             path=path,
-            reason=why,
+            reason=one_line(error),
         ) from error
     try:
         own = widened({k: t for k, t in mapped.items() if not k.startswith(f"{ATTACHED}.")})
@@ -238,7 +237,7 @@ def _map_tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
         return safetensors.torch.load_file(os.fspath(path))
     except (safetensors.SafetensorError, OSError, MemoryError, *HEADER_DAMAGE) as error:
         raise ModelFileError(
-            "{path} is damaged: {reason}", id="model-file.damaged", path=path, reason=_one_line(error)
+            "{path} is damaged: {reason}", id="model-file.damaged", path=path, reason=one_line(error)
         ) from error
 
 
@@ -324,5 +323,52 @@ def _check_tensors(path: Any, expected: dict[str, Tensor], tensors: dict[str, Te
             )
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+Bits = Literal[8, 16, 32]
+STEP = "::step"  # what the steps of a tensor in 8 bits are called
+LEAST = 1024  # numbers that a tensor of 8 bits has at least: below, its precision costs nothing
+
+
+def narrowed(tensors: dict[str, Tensor], bits: Bits) -> dict[str, Tensor]:
+    """What is written for `tensors`: matrices and kernels in 8 bits are rounded to a step for each output."""
+    import torch
+
+    if bits == 32:
+        return tensors
+    stored: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        if not tensor.is_floating_point():
+            stored[name] = tensor
+        elif bits == 16 or tensor.ndim < 2 or tensor.numel() < LEAST:
+            stored[name] = tensor.half()
+        else:
+            largest = tensor.abs().flatten(1).amax(1).float()
+            step = torch.where(largest > 0, largest / 127, 1.0)
+            stored[name] = (tensor.float() / _match_axes(step, tensor)).round().to(torch.int8)
+            stored[name + STEP] = step
+    return stored
+
+
+def widened(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The inverse: floats of 32 bits.
+
+    Raises:
+        ValueError: steps that do not belong to a tensor.
+    """
+    restored: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        if name.endswith(STEP):
+            of = tensors.get(name.removesuffix(STEP))
+            if of is None or of.ndim == 0 or tensor.shape != of.shape[:1]:
+                raise ValueError(f"{name} has no tensor that it fits")
+            continue
+        step = tensors.get(name + STEP)
+        if step is not None:
+            restored[name] = tensor.float() * _match_axes(step.float(), tensor)
+        else:
+            short = tensor.is_floating_point() and tensor.element_size() == 2
+            restored[name] = tensor.float() if short else tensor
+    return restored
+
+
+def _match_axes(step: Tensor, tensor: Tensor) -> Tensor:
+    return step.view(-1, *(1,) * (tensor.ndim - 1))

@@ -83,7 +83,6 @@ for _term in (
     ImageTerm(name="l1", measure="isthmus.model.terms:l1", is_per_image=True, has_floor=True),
     ImageTerm(name="psnr", measure="isthmus.model.terms:psnr", is_per_image=True),
     ImageTerm(name="ssim", measure="isthmus.model.terms:ssim_term", is_per_image=True, has_floor=True),
-    ImageTerm(name="texture", measure="isthmus.model.terms:texture", is_per_image=True, has_floor=True),
     ImageTerm(
         name="gaussian-nll",
         measure="isthmus.model.terms:gaussian_nll",

@@ -16,7 +16,7 @@ from isthmus.images.store import ImageSet, side_range
 from isthmus.images.subsets import even_rows, random_pieces, sample_evenly
 from isthmus.machine import best_device
 from isthmus.messages import Message
-from isthmus.metrics.patch_map import PatchMap
+from isthmus.metrics.baselines import PatchMap
 from isthmus.model.allocation import TooLargeError, at_most, weights_bytes
 from isthmus.model.autoencoder import Autoencoder, build
 from isthmus.model.loading import ModelLike, load_shared

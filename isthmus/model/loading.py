@@ -176,7 +176,7 @@ def holds_images(model: str) -> bool:
         from isthmus.images.opening import SUFFIXES
 
         return path.suffix.lower() in (*SUFFIXES, ".npy", ".npz", ".gz", ".tar", ".zip")
-    from isthmus.images.registry import NAMES
+    from isthmus.images.named import NAMES
 
     return re.split(r"[:\[]", model, maxsplit=1)[0] in NAMES
 

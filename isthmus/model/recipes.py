@@ -1,7 +1,7 @@
 """The named recipes: every classic family as one point of the product space.
 
 Each is a function that returns a `Recipe`; a family is the default with the few axes changed that make it
-what it is, and the docstring says where it comes from.
+what it is, and the docstring says where it comes from. Recipes of articles are exactly their networks.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from isthmus.errors import Hint, UsageError, nearest
-from isthmus.model import article_recipes, axes
+from isthmus.model import axes
 from isthmus.model.recipe import Recipe, read_recipe
 
 
@@ -127,17 +127,15 @@ def vae_gan() -> Recipe:
 
 
 def generative() -> Recipe:
-    """New images, sharp and varied: 256 components, a decoder judged patch by patch, and a learned prior.
+    """New images, sharp and varied: principal components, a decoder that draws their detail, and a prior.
 
-    The prior is fitted after the training (Esser et al. 2021; Lipman et al. 2023).
+    Preechakul et al. 2022; the prior is fitted after the training (Lipman et al. 2023).
     """
     return Recipe(
         name="generative",
-        code="256",
+        code="128",
         backbone=axes.Components(),
-        critic=axes.OnPatches(),
-        objective=axes.Objective(image="mse+0.5*texture"),
-        optimiser=axes.Optimiser(batch=16, ema=0.99),
+        optimiser=axes.Optimiser(batch=32, weight_decay=0.01),
     )
 
 
@@ -221,12 +219,73 @@ FAMILIES: dict[str, Callable[[], Recipe]] = {
     "defects": defects,
 }
 
+
+def article_000() -> Recipe:
+    """Collapsed: convolutions 32-64 with pooling, code 128, no positions; for 32×32 colour images.
+
+    Borders are reflected: borders of zeros would tell a convolution where it is.
+    """
+    backbone = axes.Stacked(width=(32, 64), decoder=(8, 64, 32), down="pool", up="nearest", padding="reflect")
+    return Recipe(name="article-000", code="128", backbone=backbone, optimiser=_adam(batch=32, epochs=10))
+
+
+def article_001() -> Recipe:
+    """Fully connected 784-64-32 and 32-64-784, a rectified code of 32 numbers; for generation from codes."""
+    return Recipe(
+        name="article-001",
+        code="32",
+        backbone=axes.Dense(width=(64,), decoder=(32, 64)),
+        bottleneck=axes.Plain(rectified=True),
+        optimiser=_adam(batch=256, epochs=10),
+    )
+
+
+def article_002() -> Recipe:
+    """One convolution with pooling, one with repetition, and λ‖z‖² on the rectified grid code between."""
+    return Recipe(
+        name="article-002",
+        code="32@2",
+        backbone=axes.Stacked(width=(), decoder=(32,), down="pool", up="nearest"),
+        bottleneck=axes.L2(weight=0.01, rectified=True),
+        optimiser=_adam(batch=128, epochs=10),
+    )
+
+
+def article_003() -> Recipe:
+    """Sparse: strided convolutions with batch normalisation 16-8-32 and back, MSE + λ·L0 (or l1)."""
+    backbone = axes.Stacked(width=(16, 8), norm="batch", output="linear")
+    return Recipe(
+        name="article-003",
+        code="32@8",
+        backbone=backbone,
+        bottleneck=axes.L0(weight=0.1),
+        optimiser=_adam(batch=128, epochs=50),
+    )
+
+
+def article_004() -> Recipe:
+    """One layer each way around ten rectified numbers; encoder and decoder are used apart."""
+    return Recipe(
+        name="article-004",
+        code="10",
+        backbone=axes.Dense(width=()),
+        bottleneck=axes.Plain(rectified=True),
+        optimiser=_adam(batch=32, epochs=100),
+    )
+
+
+def _adam(*, batch: int, epochs: float) -> axes.Optimiser:
+    return axes.Optimiser(
+        rate=1e-3, batch=batch, epochs=epochs, beta2=0.999, schedule="constant", warmup=0.0, clip=0.0, ema=0.0
+    )
+
+
 ARTICLES: dict[str, Callable[[], Recipe]] = {
-    "article-000": article_recipes.article_000,
-    "article-001": article_recipes.article_001,
-    "article-002": article_recipes.article_002,
-    "article-003": article_recipes.article_003,
-    "article-004": article_recipes.article_004,
+    "article-000": article_000,
+    "article-001": article_001,
+    "article-002": article_002,
+    "article-003": article_003,
+    "article-004": article_004,
 }
 
 RECIPES = FAMILIES | ARTICLES

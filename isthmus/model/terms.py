@@ -14,12 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from isthmus.metrics import pixel_metrics
-from isthmus.metrics.sharpness import blur_gaussian
 from isthmus.metrics.structure import ssim
 from isthmus.model.trace import Trace
 
 PSNR_CEILING = 50.0  # dB
-TEXTURE_SIGMAS_PX = (0.7, 1.5)
 
 
 def _mean(trace: Trace, per_pixel: Tensor) -> Tensor:
@@ -57,25 +55,6 @@ def bce(trace: Trace) -> Tensor:
 def ssim_term(trace: Trace) -> Tensor:
     """1 − SSIM (Wang et al. 2004)."""
     return 1 - ssim(trace.output, trace.corrupted.target)
-
-
-def texture(trace: Trace) -> Tensor:
-    """Mean difference of the local strength of detail, whatever its phase (Gatys et al. 2015, of two bands).
-
-    The strength is the root of the mean square, over 4×4 pixels, of an image minus its Gaussian blur. A
-    squared error prefers no detail to detail that is moved by a pixel; this term prefers the latter.
-    """
-    total = torch.zeros(len(trace.images), device=trace.images.device)
-    for sigma in TEXTURE_SIGMAS_PX:
-        made, real = (_strength(images, sigma) for images in (trace.output, trace.corrupted.target))
-        total = total + (made - real).abs().flatten(1).mean(1)
-    return total / len(TEXTURE_SIGMAS_PX)
-
-
-def _strength(images: Tensor, sigma: float) -> Tensor:
-    detail = (images - blur_gaussian(images, sigma)).square()
-    side = min(4, *images.shape[-2:])
-    return (F.avg_pool2d(detail, side, ceil_mode=True) + 1e-5).sqrt()
 
 
 def gaussian_nll(trace: Trace) -> Tensor:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 DPI = 192
 INK = "#7d828a"
+BINS = 40  # of a histogram, over the range of all series together
 # Okabe & Ito, "Color universal design" (2008): told apart under every common colour blindness. Its black and
 # yellow are left out: one of the two would vanish on a dark or a light page.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
@@ -94,13 +95,12 @@ def draw_bars(values: Mapping[str, float], *, label: str = "", highlight: str | 
     return _png(figure)
 
 
-def draw_histogram(series: Mapping[str, ArrayLike], *, x_label: str = "", bins: int = 40) -> bytes:
+def draw_histogram(series: Mapping[str, ArrayLike], *, x_label: str = "") -> bytes:
     """How often values occur, as shares of each series, over common bins.
 
     Args:
         series: name -> values of any shape; values that are not finite are left out.
         x_label: what the values are, with units.
-        bins: number of bins over the range of all series together.
 
     Returns:
         A PNG file.
@@ -108,7 +108,7 @@ def draw_histogram(series: Mapping[str, ArrayLike], *, x_label: str = "", bins: 
     figure, axes = _chart(7.2, 3.0)
     arrays = [np.asarray(values, dtype=np.float64).ravel() for values in series.values()]
     arrays = [values[np.isfinite(values)] for values in arrays]
-    edges = np.histogram_bin_edges(np.concatenate([*arrays, np.empty(0)]), bins)
+    edges = np.histogram_bin_edges(np.concatenate([*arrays, np.empty(0)]), BINS)
     handles = []
     for number, values in enumerate(arrays):
         counts = np.histogram(values, edges)[0] / max(len(values), 1)

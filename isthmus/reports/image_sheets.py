@@ -93,19 +93,13 @@ def draw_heat_maps(
     images: Sequence[npt.NDArray[Any]],
     maps: Sequence[npt.NDArray[np.float64]],
     names: Sequence[str],
-    *,
-    scale: int | None = None,
 ) -> bytes:
-    """Images `(H, W, C)` above the same with heat maps `(H, W)`, as a PNG; all maps share one colour scale.
-
-    Args:
-        scale: as for `draw_image_rows`.
-    """
+    """Images `(H, W, C)` above the same with heat maps `(H, W)`, as a PNG; maps share one colour scale."""
     low = min(float(heat.min()) for heat in maps)
     high = max(float(heat.max()) for heat in maps)
     warm = [overlay_heat(i, (m - low) / max(high - low, 1e-12)) for i, m in zip(images, maps, strict=True)]
     title = f"Most unusual first: {names[0]}" + (f" … {names[-1]}" if len(names) > 1 else "")
-    return draw_image_rows([(title, list(images)), ("Where", warm)], columns=10, scale=scale)
+    return draw_image_rows([(title, list(images)), ("Where", warm)], columns=10)
 
 
 def overlay_heat(image: npt.NDArray[Any], heat: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
@@ -118,10 +112,10 @@ def overlay_heat(image: npt.NDArray[Any], heat: npt.NDArray[np.float64]) -> npt.
     return np.asarray((mixed * 255).round().clip(0, 255), dtype=np.uint8)
 
 
-def colour_signed(values: ArrayLike, *, most: float | None = None) -> Pixels:
-    """`(H, W)` → `(H, W, 3)` uint8; `most` is the value with the full colour, by default the largest."""
+def colour_signed(values: ArrayLike) -> Pixels:
+    """`(H, W)` → `(H, W, 3)` uint8; the largest value has the full colour."""
     array = np.asarray(values, dtype=np.float64)
-    most = float(np.abs(array).max()) if most is None else most
+    most = float(np.abs(array).max())
     share = np.clip(array / max(most, 1e-12), -1, 1)[..., None]
     colour = np.where(share >= 0, _ABOVE, _BELOW)
     return np.asarray(np.rint(255 + np.abs(share) * (colour - 255)), dtype=np.uint8)
@@ -174,6 +168,29 @@ def _images(title: str, images: ArrayLike | Sequence[NDArray[Any]]) -> Sequence[
     return list(array if array.ndim == 4 else array[..., None])
 
 
+def resize(picture: PillowImage, usual: int, most: int, scale: int | None) -> PillowImage:
+    """Each pixel as a square of `scale` pixels, by default of `usual`, or made smaller to `most` in all.
+
+    Raises:
+        OutputError: the result would be too large.
+    """
+    from PIL import Image
+
+    longest = max(picture.size)
+    if scale is not None and longest * scale > MAX_ENLARGED_CELL_PX:
+        raise OutputError(
+            "scale={scale}: images would be {longest:,} pixels wide or high",
+            id="output.images-scale",
+            scale=scale,
+            longest=longest * scale,
+        )
+    if scale is None and longest > most:
+        picture.thumbnail((most, most), Image.Resampling.BOX)
+        return picture
+    factor = scale or usual
+    return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
+
+
 def _cell(image: NDArray[Any], scale: int | None) -> PillowImage:
     from PIL import Image, ImageDraw
 
@@ -183,19 +200,7 @@ def _cell(image: NDArray[Any], scale: int | None) -> PillowImage:
     elif image.dtype != np.uint8:
         image = (np.nan_to_num(image.astype(np.float64)).clip(0, 1) * 255).round().astype(np.uint8)
     picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).convert("RGBA")
-    longest = max(picture.size)
-    if scale is not None and longest * scale > MAX_ENLARGED_CELL_PX:
-        raise OutputError(
-            "scale={scale}: images would be {longest:,} pixels wide or high",
-            id="output.images-scale",
-            scale=scale,
-            longest=longest * scale,
-        )
-    if scale is None and longest > MAX_CELL_PX:
-        picture.thumbnail((MAX_CELL_PX, MAX_CELL_PX), Image.Resampling.BOX)
-    else:
-        factor = scale or math.ceil(MIN_CELL_PX / longest)
-        picture = picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
+    picture = resize(picture, math.ceil(MIN_CELL_PX / max(picture.size)), MAX_CELL_PX, scale)
     framed = Image.new("RGBA", (picture.width + 2, picture.height + 2), (0, 0, 0, 0))
     box = (0, 0, framed.width - 1, framed.height - 1)
     # A hairline: without it a white image has no edge on a white page.

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from isthmus.errors import OutputError
 from isthmus.escaping import for_drawing
 from isthmus.images.bands import visible_bands
 from isthmus.images.conform import to_channels, to_dtype
 from isthmus.images.store import Pixels
 from isthmus.reports.charts import DPI
+from isthmus.reports.image_sheets import resize
 
 MIN_SIDE_PX, MAX_SIDE_PX = 256, 1600  # of the picture on an overlay
-CELL_PX, MAX_CELL_PX = 300, 4096
+CELL_PX = 300
 SCALE_WIDTH_PX, GAP_PX = 18, 8
 FONT_PX, SHEET_FONT_PX = 15, 22
 COLUMNS = 4
@@ -57,7 +57,7 @@ def draw_overlay(item: OverlayItem, low: float, high: float, scale: int | None =
     from PIL import Image, ImageDraw, ImageFont
 
     plain, warm = (
-        _resize(drawn, item.pixels.shape, MIN_SIDE_PX, MAX_SIDE_PX, scale)
+        _resize(drawn, MIN_SIDE_PX, MAX_SIDE_PX, scale)
         for drawn in (_as_rgb(item.pixels), _mix(item, low, high))
     )
     warm = _with_contour(warm, item.mask)
@@ -94,8 +94,7 @@ def draw_overlay_sheet(
     cells = []
     for item in items:
         plain, warm = (
-            _resize(drawn, item.pixels.shape, CELL_PX, CELL_PX, scale)
-            for drawn in (_as_rgb(item.pixels), _mix(item, low, high))
+            _resize(drawn, CELL_PX, CELL_PX, scale) for drawn in (_as_rgb(item.pixels), _mix(item, low, high))
         )
         cells.append((plain, _with_contour(warm, item.mask), [for_drawing(text) for text in item.caption]))
     wide = max(max(plain.width for plain, _, _ in cells), 160)
@@ -160,25 +159,10 @@ def _colour_bar(height: int) -> npt.NDArray[np.uint8]:
     return np.asarray(((1 - weight) * 128 + weight * _heat_colour(share)).round(), dtype=np.uint8)
 
 
-def _resize(
-    pixels: npt.NDArray[np.uint8], shape: tuple[int, ...], least: int, most: int, scale: int | None
-) -> Any:
+def _resize(pixels: npt.NDArray[np.uint8], least: int, most: int, scale: int | None) -> Any:
     from PIL import Image
 
-    longest = max(shape[:2])
-    if scale is not None and longest * scale > MAX_CELL_PX:
-        raise OutputError(
-            "scale={scale}: images would be {longest:,} pixels wide or high",
-            id="output.images-scale",
-            scale=scale,
-            longest=longest * scale,
-        )
-    picture = Image.fromarray(pixels)
-    if scale is None and longest > most:
-        picture.thumbnail((most, most), Image.Resampling.BOX)
-        return picture
-    factor = scale or max(1, least // longest)
-    return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
+    return resize(Image.fromarray(pixels), max(1, least // max(pixels.shape[:2])), most, scale)
 
 
 def _with_contour(picture: Any, mask: npt.NDArray[np.bool_]) -> Any:

@@ -65,7 +65,11 @@ def denoise_image(
     def restore(colour: Any, index: int) -> Any:
         gray = _first_channel_of_gray(colour)
         planes = colour if gray is None else gray
-        plan = _plan(planes, sigma, chosen, opaque=opaque_of(image, index), jpeg=jpeg)
+        if jpeg is None:
+            plan = DenoisingPlan(DEJPEG, "", 0.0, None, Noise(0.0))
+        else:
+            opaque = opaque_of(image, index)
+            plan = plan_denoising(_rows(planes), sigma, choose=chosen is None, opaque=opaque, jpeg=jpeg)
         plans.append(plan)
         out = like(colour)
         if (plan.leaves_image and not _is_blind(chosen)) or strength == 0:
@@ -132,21 +136,12 @@ def check_channels(image: Any, network: Autoencoder | None) -> None:
         )
 
 
-def _plan(
-    image: Any,
-    sigma: float | None,
-    chosen: Autoencoder | None,
-    *,
-    opaque: npt.NDArray[np.bool_] | None,
-    jpeg: bool | None,
-) -> DenoisingPlan:
-    """`plan_denoising` of NumPy `(H, W[, C])` or torch `(1, C, H, W)`, without alpha."""
-    if isinstance(image, Tensor):
-        wide = image if image.dtype in (torch.uint8, torch.uint16) else image.float()
-        image = wide[0].permute(1, 2, 0).cpu().numpy()
-    if jpeg is None:
-        return DenoisingPlan(DEJPEG, "", 0.0, None, Noise(0.0))
-    return plan_denoising(image, sigma, choose=chosen is None, opaque=opaque, jpeg=jpeg)
+def _rows(image: Any) -> npt.NDArray[Any]:
+    """NumPy `(H, W[, C])` as it is, torch `(1, C, H, W)` as NumPy `(H, W, C)`."""
+    if not isinstance(image, Tensor):
+        return np.asarray(image)
+    wide = image if image.dtype in (torch.uint8, torch.uint16) else image.float()
+    return wide[0].permute(1, 2, 0).cpu().numpy()
 
 
 def _is_blind(network: Autoencoder | None) -> bool:

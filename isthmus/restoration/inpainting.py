@@ -14,10 +14,11 @@ from isthmus.images.array_format import holds_file, open_image, receive, to_batc
 from isthmus.images.sample_range import NOISY, Range, check_range
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.corruptions import holes
-from isthmus.model.fill import LEVELS, cells, fill_cells
 from isthmus.model.loading import ModelLike, load_shared
+from isthmus.model.masks import LEVELS, cells, fill_cells
 from isthmus.restoration import arrays
-from isthmus.restoration.arrays import channels_of, colour_of, each, on_cpu
+from isthmus.restoration.arrays import colour_of, each, on_cpu
+from isthmus.restoration.denoising import check_channels
 from isthmus.restoration.masks import from_picture, grow, of_picture
 from isthmus.restoration.pieces import (
     Piece,
@@ -85,7 +86,6 @@ def choose_inpainter(image: Any, model: ModelLike | None = None) -> Autoencoder:
         UsageError: there is no such model, it does not fill holes, or restores images of other channels.
     """
     network = load_shared(model if model is not None else SHIPPED)
-    channels = channels_of(colour_of(image))
     if not network.recipe.corruption.hides_pixels:
         raise UsageError(
             "this model (recipe {recipe}) was not trained to fill holes",
@@ -93,13 +93,7 @@ def choose_inpainter(image: Any, model: ModelLike | None = None) -> Autoencoder:
             hint=Hint.call("train", "DATA", recipe="inpainting"),
             recipe=network.recipe.name,
         )
-    if network.channels != channels and {network.channels, channels} != {1, 3}:
-        raise UsageError(
-            "this model restores images of {expected} channels, not of {channels}",
-            id="restoration.channels",
-            expected=network.channels,
-            channels=channels,
-        )
+    check_channels(image, network)
     return network
 
 

@@ -16,14 +16,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from isthmus.metrics.noise import Noise, measure_noise
+from isthmus.metrics.noise import Noise, has_jpeg_blocks, has_line_noise, luminance, measure_noise
 from isthmus.metrics.noise_covariance import (
     MIN_SIDE_PX,
     NoiseEstimate,
     estimate_noise_covariance,
     white_level,
 )
-from isthmus.metrics.noise_structure import has_jpeg_blocks, has_line_noise, luminance
 
 WHITE = {1: "photo-denoise-gray", 3: "photo-denoise-colour"}  # by channels
 REAL = "photo-denoise-real"

@@ -148,17 +148,19 @@ def reconstruct(
         return network.reconstruct_batch(images, corrupted, precision)
     total = torch.zeros_like(images)
     for way in range(ORIENTATIONS):
-        turn = partial(_rotate, way=way)
+        turn = partial(rotate, way=way)
         turned = None if corrupted is None else corrupted.mapped(turn)
-        total += _rotate_back(network.reconstruct_batch(turn(images), turned, precision), way)
+        total += rotate_back(network.reconstruct_batch(turn(images), turned, precision), way)
     return total / ORIENTATIONS
 
 
-def _rotate(images: Tensor, way: int) -> Tensor:
+def rotate(images: Tensor, way: int) -> Tensor:
+    """`(N, C, H, W)` in one of the eight orientations, 0 to 7."""
     mirrored = images.flip(-1) if way >= ORIENTATIONS // 2 else images
     return torch.rot90(mirrored, way % 4, (-2, -1)).contiguous()
 
 
-def _rotate_back(images: Tensor, way: int) -> Tensor:
+def rotate_back(images: Tensor, way: int) -> Tensor:
+    """The inverse of `rotate`."""
     upright = torch.rot90(images, -(way % 4), (-2, -1))
     return upright.flip(-1) if way >= ORIENTATIONS // 2 else upright

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from isthmus.errors import DataError
 from isthmus.images.batches import iter_batches
 from isthmus.images.store import ImageSet
+from isthmus.images.subsets import labels_of
 from isthmus.model import axes
 from isthmus.model.seeded import dropout, seeded
 from isthmus.model.trace import Trace
@@ -132,13 +133,7 @@ def train_classifier(
     Raises:
         DataError: no labels, mixed sizes, or images smaller than 8×8.
     """
-    if images.labels is None:
-        raise DataError(
-            "{source} has no labels",
-            id="data.no-labels",
-            hint="put each class in a folder of its own",
-            source=images.source,
-        )
+    labels_of(images)
     if images.shape is None or min(images.shape[:2]) < 8:
         raise DataError(
             "{source}: a classifier wants images of one size, at least 8×8",
@@ -185,6 +180,4 @@ def accuracy(network: Classifier, images: ImageSet) -> float:
     Raises:
         DataError: no labels.
     """
-    if images.labels is None:
-        raise DataError("{source} has no labels", id="data.no-labels", source=images.source)
-    return float((predictions(network, images) == images.labels).mean())
+    return float((predictions(network, images) == labels_of(images)).mean())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import operator
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -101,6 +102,9 @@ class TrainConfig:
                 "give one length, not {names}", id="training.two-lengths", names=" and ".join(lengths)
             )
         self._convert_numbers()
+        for name in ("names_from", "groups", "cache"):
+            if (path := getattr(self, name)) is not None:
+                object.__setattr__(self, name, os.fspath(path))
         for name in lengths:
             if not 0 < getattr(self, name) < 1e9:
                 raise UsageError(

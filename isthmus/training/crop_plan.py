@@ -46,7 +46,7 @@ def plan_crops(images: ImageSet, recipe: Recipe, config: TrainConfig) -> CropPla
         DataError: the images are smaller than the requested crop.
     """
     notes: list[str] = []
-    smallest, largest = side_range(images)
+    _, largest = side_range(images)
     uniform = images.shape is not None
     small = uniform and max(largest) <= SMALL_SIDE_PX and config.crop is None
     if config.size is not None:
@@ -60,11 +60,7 @@ def plan_crops(images: ImageSet, recipe: Recipe, config: TrainConfig) -> CropPla
             else Message("a grid code works at any image size", id="choice.code-grid")
         )
         notes.append(Message("code {code}: {reason} (code)", id="choice.code", code=code, reason=why))
-    if recipe.geometry.is_grid:
-        resize, size, is_crop = _grid_crops(images, smallest, recipe, config, notes)
-    else:
-        resize, size, is_crop = _vector_crops(images, largest, config, notes)
-    return CropPlan(recipe, resize, size, is_crop, tuple(notes))
+    return CropPlan(recipe, *_size_examples(images, recipe, config, notes), tuple(notes))
 
 
 def _usual_side(images: ImageSet) -> int:
@@ -74,55 +70,25 @@ def _usual_side(images: ImageSet) -> int:
     return min(side_range(images)[0])
 
 
-def _grid_crops(
-    images: ImageSet, smallest: tuple[int, int], recipe: Recipe, config: TrainConfig, notes: list[str]
+def _size_examples(
+    images: ImageSet, recipe: Recipe, config: TrainConfig, notes: list[str]
 ) -> tuple[tuple[int, int] | None, tuple[int, int], bool]:
+    """What images are resized to, the size of an example, and whether it is cut out."""
+    (_, largest), is_grid = side_range(images), recipe.geometry.is_grid
     if config.crop is not None:
-        return config.size, config.crop, True
-    if config.size is not None:
-        return config.size, config.size, False
-    if images.shape is not None and max(smallest) <= CROP_SIDE_PX:
-        return None, smallest, False
-    # In a grid of fewer than eight steps most positions feel the border; multiples of 16 need no padding.
-    # A few images that are smaller than the crop are extended by reflection.
-    stride = recipe.geometry.stride or 1
-    multiple = max(16, stride)
-    least_side = max(CROP_SIDE_PX, 8 * stride, recipe.backbone.context_px)
-    side = max(multiple, min(least_side, _usual_side(images) // multiple * multiple))
-    what = (
-        "sizes differ"
-        if images.shape is None
-        else Message(
-            "images are {height}×{width}", id="choice.image-size", height=smallest[0], width=smallest[1]
-        )
-    )
-    notes.append(
-        Message(
-            "training on random {side}×{side} crops, because {reason} (crop, or size to resize)",
-            id="choice.crops",
-            side=side,
-            reason=what,
-        )
-    )
-    return None, (side, side), True
-
-
-def _vector_crops(
-    images: ImageSet, largest: tuple[int, int], config: TrainConfig, notes: list[str]
-) -> tuple[tuple[int, int] | None, tuple[int, int], bool]:
-    if config.crop is not None:
-        notes.append(
-            Message(
-                "the code is a vector for {height}×{width} pieces; other sizes are resized",
-                id="choice.vector-pieces",
-                height=config.crop[0],
-                width=config.crop[1],
+        if not is_grid:
+            notes.append(
+                Message(
+                    "the code is a vector for {height}×{width} pieces; other sizes are resized",
+                    id="choice.vector-pieces",
+                    height=config.crop[0],
+                    width=config.crop[1],
+                )
             )
-        )
         return config.size, config.crop, True
     if config.size is not None:
         return config.size, config.size, False
-    if images.shape is not None and max(largest) <= SMALL_SIDE_PX:
+    if images.shape is not None and max(largest) <= (CROP_SIDE_PX if is_grid else SMALL_SIDE_PX):
         return None, largest, False
     if max(largest) < 1:
         raise DataError("there is no pixel to train on", id="training.no-pixels")
@@ -133,17 +99,33 @@ def _vector_crops(
             "images are {height}×{width}", id="choice.image-size", height=largest[0], width=largest[1]
         )
     )
-    side = SMALL_SIDE_PX
+    if not is_grid:
+        side = SMALL_SIDE_PX
+        notes.append(
+            Message(
+                "images are resized to {side}×{side}, because {reason} and the code is a vector "
+                "(size, or code 32@8)",
+                id="choice.resized",
+                side=side,
+                reason=why,
+            )
+        )
+        return (side, side), (side, side), False
+    # In a grid of fewer than eight steps most positions feel the border; multiples of 16 need no padding.
+    # A few images that are smaller than the crop are extended by reflection.
+    stride = recipe.geometry.stride or 1
+    multiple = max(16, stride)
+    least_side = max(CROP_SIDE_PX, 8 * stride, recipe.backbone.context_px)
+    side = max(multiple, min(least_side, _usual_side(images) // multiple * multiple))
     notes.append(
         Message(
-            "images are resized to {side}×{side}, because {reason} and the code is a vector "
-            "(size, or code 32@8)",
-            id="choice.resized",
+            "training on random {side}×{side} crops, because {reason} (crop, or size to resize)",
+            id="choice.crops",
             side=side,
             reason=why,
         )
     )
-    return (side, side), (side, side), False
+    return None, (side, side), True
 
 
 def choose_batch(count: int, crops: CropPlan) -> tuple[int, str]:

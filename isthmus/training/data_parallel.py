@@ -9,22 +9,20 @@ little.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
 
 from isthmus.errors import CapabilityError, Hint, UsageError
-from isthmus.images.batches import Batch, Batches
-from isthmus.images.store import ImageSet
+from isthmus.images.batches import Batch
 from isthmus.model.bottlenecks.interface import means_joined_by
 from isthmus.model.recipe import Recipe
 from isthmus.training.distributed import ProcessGroup
-from isthmus.training.plan import TrainPlan
 from isthmus.training.players import (
+    GradientStrategy,
     Learner,
     Logged,
     accumulate_gradients,
@@ -56,7 +54,7 @@ class SharedDraws(TorchFunctionMode):
         return func(*bounds, (self.total, *sizes[1:]), **kwargs)[self.part]
 
 
-class DataParallel:
+class DataParallel(GradientStrategy):
     """The strategy of several processes: gradients of the parts of a batch are summed.
 
     Args:
@@ -69,8 +67,6 @@ class DataParallel:
         UsageError: batch normalisation.
     """
 
-    is_private = False
-
     def __init__(self, group: ProcessGroup, recipe: Recipe, learner: Learner) -> None:
         check_distributed(recipe)
         if any(isinstance(m, _BatchNorm) for m in learner.module.modules()):
@@ -80,11 +76,8 @@ class DataParallel:
                 id="training.batch-norm-processes",
                 hint=Hint.add(settings="backbone.norm=none"),
             )
-        self.group, self.part = group, (group.number, group.count)
+        self.group = group
         self.draws_alike = draws_per_image(recipe)
-
-    def open_batches(self, images: ImageSet, plan: TrainPlan) -> Batches:
-        return plan.open_batches(images, share=self.part)
 
     def backward(
         self,
@@ -113,15 +106,6 @@ class DataParallel:
         moved = [p.grad for player in learner.players for p in player.parameters if p.grad is not None]
         self.group.sum_over_processes([*moved, losses])
         return [(dict(zip(names, losses.unbind(), strict=True)), 1.0)]
-
-    def sum_over_processes(self, tensors: Sequence[Tensor]) -> None:
-        self.group.sum_over_processes(tensors)
-
-    def any(self, flag: bool) -> bool:
-        return self.group.any(flag)
-
-    def broadcast_numbers(self, numbers: Sequence[float]) -> list[float]:
-        return self.group.broadcast_numbers(numbers)
 
 
 def draws_per_image(recipe: Recipe) -> bool:

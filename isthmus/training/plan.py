@@ -184,7 +184,9 @@ def make_plan(
             backward=True,
         )
     precision, why_precision = choose_precision(config, recipe, device)
-    minutes = _minutes(config, recipe)
+    minutes = config.minutes
+    if config.length is None and recipe.optimiser.epochs is None:
+        minutes = DEFAULT_MINUTES
     plan = TrainPlan(
         size=crops.size,
         is_crop=crops.is_crop,
@@ -222,7 +224,7 @@ def with_length(
     """
     is_short = plan.minutes is None and (is_short or steps < SHORT_STEPS)
     held_out = 0 if data.held_out is None else len(data.held_out)
-    terms = _plan_privacy(config, len(data.train), plan.batch, steps)
+    terms = plan_privacy(config, count=len(data.train), batch=plan.batch, steps=steps)
     notes = [] if terms is None else describe_privacy(terms, steps, val=held_out > 0)
     if terms is not None and plan.minutes is not None:
         notes.insert(
@@ -233,10 +235,12 @@ def with_length(
                 steps=format_count(steps, "step"),
             ),
         )
+    # A validation costs about a third of a training pass; together they stay below a tenth of the time.
+    affordable = math.ceil(held_out / 3 / (0.1 * plan.batch))
     return replace(
         plan.with_notes(*notes),
         steps=steps,
-        validate_every=_validate_every(steps, plan.batch, held_out),
+        validate_every=max(1, min(steps, max(steps // VALIDATIONS, affordable))),
         warmup_steps=steps if is_short else warmup_steps(recipe.optimiser, steps),
         privacy=terms,
         minutes=plan.minutes if terms is None else None,
@@ -305,13 +309,6 @@ def _describe_held_out(data: TrainingData, config: TrainConfig) -> list[str]:
     ]
 
 
-def _minutes(config: TrainConfig, recipe: Recipe) -> float | None:
-    """The length in time, where it is one."""
-    if config.length is not None:
-        return config.minutes
-    return DEFAULT_MINUTES if recipe.optimiser.epochs is None else None
-
-
 def steps_of_request(config: TrainConfig, recipe: Recipe, count: int, batch: int) -> tuple[int, str]:
     """Steps of a training whose length is no time; and a sentence that says so."""
     if config.steps is not None:
@@ -338,23 +335,3 @@ def steps_of_request(config: TrainConfig, recipe: Recipe, count: int, batch: int
         steps=format_count(steps, "step"),
     )
     return steps, Message("{length} (minutes, epochs)", id="choice.length-of-recipe", length=said)
-
-
-def _plan_privacy(config: TrainConfig, count: int, batch: int, steps: int) -> PrivacyPlan | None:
-    if config.private is None:
-        return None
-    return plan_privacy(
-        epsilon=config.private,
-        delta=config.delta,
-        clip=config.clip_norm,
-        seed=config.noise_seed,
-        count=count,
-        batch=batch,
-        steps=steps,
-    )
-
-
-def _validate_every(steps: int, batch: int, held_out: int) -> int:
-    # A validation costs about a third of a training pass; together they stay below a tenth of the time.
-    affordable = math.ceil(held_out / 3 / (0.1 * batch))
-    return max(1, min(steps, max(steps // VALIDATIONS, affordable)))

@@ -21,6 +21,7 @@ from isthmus.model import axes
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.objective import Objective, code_terms, image_terms
 from isthmus.model.trace import Trace
+from isthmus.training.distributed import SINGLE_PROCESS, ProcessGroup
 from isthmus.training.plan import TrainPlan
 
 Logged = list[tuple[dict[str, Tensor], float]]
@@ -157,47 +158,27 @@ def takes_chunks(learner: Learner) -> bool:
     return learner.players[0].optimiser.takes_all_images
 
 
-class GradientStrategy(Protocol):
+class GradientStrategy:
     """How the gradients of a step are computed, and with whom: what surrounds `Trainer.train_step`.
 
+    This one works in one process: gradients of the batch's mean losses.
+
     Attributes:
-        part: `(i, n)`: this process reads the i-th of n parts of every batch and validation.
+        group: the processes that share every step.
         is_private: whether losses of single images must stay unseen.
     """
 
-    part: tuple[int, int]
-    is_private: bool
+    group: ProcessGroup = SINGLE_PROCESS
+    is_private = False
+
+    @property
+    def part(self) -> tuple[int, int]:
+        """`(i, n)`: this process reads the i-th of n parts of every batch and validation."""
+        return self.group.number, self.group.count
 
     def open_batches(self, images: ImageSet, plan: TrainPlan) -> Batches:
         """The batches that the steps take."""
-
-    def backward(self, learner: Learner, batch: Batch, step: int, seed: int, progress: float) -> Logged:
-        """Leave the gradients of the whole step in `parameter.grad`; give its losses.
-
-        Args:
-            batch: this process's part.
-            step: number of the step, from 0. seed: of everything random in it.
-            progress: share of the training that is done, in [0, 1].
-        """
-
-    def sum_over_processes(self, tensors: Sequence[Tensor]) -> None:
-        """Every tensor becomes its sum over all processes, in place."""
-
-    def any(self, flag: bool) -> bool:
-        """Whether it is true in any process."""
-
-    def broadcast_numbers(self, numbers: Sequence[float]) -> list[float]:
-        """The numbers that process 0 gives."""
-
-
-class LocalGradients:
-    """The strategy of one process: gradients of the batch's mean losses."""
-
-    part = (0, 1)
-    is_private = False
-
-    def open_batches(self, images: ImageSet, plan: TrainPlan) -> Batches:
-        return plan.open_batches(images)
+        return plan.open_batches(images, share=self.part)
 
     def backward(
         self,
@@ -207,16 +188,14 @@ class LocalGradients:
         seed: int,
         progress: float,
     ) -> Logged:
+        """Leave the gradients of the whole step in `parameter.grad`; give its losses.
+
+        Args:
+            batch: this process's part.
+            step: number of the step, from 0. seed: of everything random in it.
+            progress: share of the training that is done, in [0, 1].
+        """
         return accumulate_gradients(learner, batch, generator_for(learner, seed), progress)
-
-    def sum_over_processes(self, tensors: Sequence[Tensor]) -> None:
-        pass
-
-    def any(self, flag: bool) -> bool:
-        return flag
-
-    def broadcast_numbers(self, numbers: Sequence[float]) -> list[float]:
-        return list(numbers)
 
 
 def sum_passes(logged: Logged) -> dict[str, float]:

@@ -9,6 +9,7 @@ divergences (Mironov, Talwar and Zhang 2019).
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib.util import find_spec
@@ -16,7 +17,9 @@ from typing import Any
 
 from isthmus.errors import CapabilityError, Hint, MissingExtraError, UsageError
 from isthmus.messages import Message
+from isthmus.model.axes.point import Refusal
 from isthmus.model.recipe import Recipe
+from isthmus.training.config import TrainConfig
 from isthmus.wording import format_count
 
 CLIP = 1e-3
@@ -74,27 +77,18 @@ def choose_private_batch(count: int, usual: int) -> int:
     return min(count, max(usual, min(LARGEST_BATCH, count // STEPS_PER_PASS)))
 
 
-def plan_privacy(
-    *,
-    epsilon: float,
-    delta: float | None,
-    clip: float | None,
-    seed: int | None,
-    count: int,
-    batch: int,
-    steps: int,
-) -> PrivacyPlan:
-    """The least noise with which `steps` steps of `batch` of `count` images spend at most `epsilon`.
+def plan_privacy(config: TrainConfig, *, count: int, batch: int, steps: int) -> PrivacyPlan | None:
+    """The least noise with which `steps` steps of `batch` of `count` images spend at most `config.private`.
 
-    Args:
-        delta: None takes 1/(10 `count`).
-        clip: None takes `CLIP`.
+    By default δ is 1/(10 `count`) and the clip norm `CLIP`. None where no budget is asked for.
 
     Raises:
-        UsageError: a `delta` that protects nobody, or an `epsilon` that no noise reaches.
+        UsageError: a `delta` that protects nobody, or a budget that no noise reaches.
     """
+    if config.private is None:
+        return None
     check_extra()
-    delta = 1 / (10 * count) if delta is None else delta
+    delta = 1 / (10 * count) if config.delta is None else config.delta
     if delta >= 1 / count:
         raise UsageError(
             "delta {delta:g} would allow one of {images} to be given away: take less than 1/{count}",
@@ -104,8 +98,14 @@ def plan_privacy(
             count=count,
         )
     rate = min(1.0, batch / count)
-    noise = _noise(epsilon, delta, rate, steps)
-    return PrivacyPlan(epsilon=epsilon, delta=delta, clip=clip or CLIP, noise=noise, rate=rate, seed=seed)
+    return PrivacyPlan(
+        epsilon=config.private,
+        delta=delta,
+        clip=config.clip_norm or CLIP,
+        noise=_noise(config.private, delta, rate, steps),
+        rate=rate,
+        seed=config.noise_seed,
+    )
 
 
 def describe_privacy(terms: PrivacyPlan, steps: int, *, val: bool) -> list[str]:
@@ -145,42 +145,34 @@ def check_private(recipe: Recipe, *, balance: bool, processes: int) -> None:
     """Raises:
     CapabilityError: something in this training sees images past the noise; the hint is what does not.
     """
-    for reason, change in _refusals(recipe, balance=balance, processes=processes):
+    for refusal in _refusals(recipe, balance=balance, processes=processes):
+        reason, change = refusal.reason, refusal.change
         hint = Hint.add(settings=(change,)) if "=" in change else Hint(change) if change else None
         raise CapabilityError("not privately: {reason}", id="training.not-private", hint=hint, reason=reason)
 
 
-def _refusals(recipe: Recipe, *, balance: bool, processes: int) -> list[tuple[str, str]]:
-    points = (recipe.critic, recipe.backbone, recipe.bottleneck, recipe.corruption, recipe.positions)
-    refused = [refusal for point in points if (refusal := point.private_refusal()) is not None]
-    reasons = [(refusal.reason, refusal.change) for refusal in refused]
-    unstated = [term.name for term in recipe.objective.terms if not term.is_per_image]
-    reasons += [
-        (
-            Message(
-                "image term '{name}' does not state that it judges each image by itself",
-                id="private.image-term",
-                name=name,
-            ),
-            "",
-        )
-        for name in unstated
-    ]
-    if balance:
-        reasons.append(
-            (
+def _refusals(recipe: Recipe, *, balance: bool, processes: int) -> Iterator[Refusal]:
+    for point in (recipe.critic, recipe.backbone, recipe.bottleneck, recipe.corruption, recipe.positions):
+        if (refusal := point.private_refusal()) is not None:
+            yield refusal
+    for term in recipe.objective.terms:
+        if not term.is_per_image:
+            yield Refusal(
                 Message(
-                    "balanced classes draw images of rare ones more often than accounted for",
-                    id="private.balance",
-                ),
-                "",
+                    "image term '{name}' does not state that it judges each image by itself",
+                    id="private.image-term",
+                    name=term.name,
+                )
+            )
+    if balance:
+        yield Refusal(
+            Message(
+                "balanced classes draw images of rare ones more often than accounted for",
+                id="private.balance",
             )
         )
     if processes > 1:
-        reasons.append(
-            (Message("images are drawn and noise is added in one process", id="private.processes"), "")
-        )
-    return reasons
+        yield Refusal(Message("images are drawn and noise is added in one process", id="private.processes"))
 
 
 @lru_cache(maxsize=64)  # a search of a second

@@ -22,7 +22,7 @@ from isthmus.images.batches import Batch, Batches
 from isthmus.images.store import ImageSet, Indices
 from isthmus.training.optimisers import build_optimiser
 from isthmus.training.plan import TrainPlan
-from isthmus.training.players import Learner, LocalGradients, Logged
+from isthmus.training.players import GradientStrategy, Learner, Logged
 from isthmus.training.privacy import PrivacyPlan
 
 MAX_GRADIENT_NUMBERS = 2**24  # numbers in the gradients of all images that are held at one time
@@ -31,7 +31,7 @@ _COINS, _NOISE, _DRAWS = 4, 5, 6  # streams of Philox, besides those of `images.
 Losses = dict[str, Tensor]
 
 
-class PrivateGradients(LocalGradients):
+class PrivateGradients(GradientStrategy):
     """The strategy of a private training, of one player in one process.
 
     Args:

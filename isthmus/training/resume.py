@@ -78,17 +78,24 @@ class TrainRecord:
         return record, TrainPlan.from_dict(data["settled"], config)
 
 
+@dataclass(frozen=True)
+class Request:
+    """What a call with `resume` asks for: only the length may differ from what was begun."""
+
+    config: TrainConfig = field(default_factory=TrainConfig)
+    recipe: str | Recipe | None = None
+    code: str | None = None
+    settings: Iterable[str] | Mapping[str, Any] = ()
+
+
+NO_REQUEST = Request()
+
+
 FREE = ("cache", "checkpoint_seconds")
 """Options that change nothing which is trained; they are taken from the record all the same."""
 
 
-def check_request(
-    record: TrainRecord,
-    config: TrainConfig,
-    recipe: str | Recipe | None,
-    code: str | None,
-    settings: Iterable[str] | Mapping[str, Any],
-) -> None:
+def check_request(record: TrainRecord, request: Request) -> None:
     """Refuse a request that differs from what the unfinished training began with.
 
     An option at its default counts as not given. Lengths are compared by `extend`.
@@ -98,12 +105,13 @@ def check_request(
     """
     default = TrainConfig()
     for name in (f.name for f in fields(TrainConfig) if f.name not in (*LENGTHS, *FREE)):
-        requested, began = getattr(config, name), getattr(record.config, name)
+        requested, began = getattr(request.config, name), getattr(record.config, name)
         if requested not in (getattr(default, name), began):
             raise _differs(name, requested, began)
-    if recipe is None and code is None and not settings:
+    if request.recipe is None and request.code is None and not request.settings:
         return
-    asked = resolve_recipe(record.recipe if recipe is None else recipe, code, settings)
+    first = record.recipe if request.recipe is None else request.recipe
+    asked = resolve_recipe(first, request.code, request.settings)
     _compare_recipes(asked, record.recipe)
 
 
@@ -119,7 +127,7 @@ def extend(trainer: Trainer, record: TrainRecord, config: TrainConfig) -> tuple[
     plan, state, recipe = trainer.plan, trainer.state, record.recipe
     steps = 0
     if name != "minutes" and plan.minutes is None:
-        steps = _count_steps(config, recipe, trainer)
+        steps, _ = steps_of_request(config, recipe, len(trainer.data.train), plan.batch)
         if steps == trainer.schedule.steps:
             return trainer, record
     if plan.privacy is not None:
@@ -179,10 +187,6 @@ def _extend_budget(trainer: Trainer, seconds: float) -> None:
     budget.seconds = seconds
     if trainer.state.knots:
         trainer.plan_rest()
-
-
-def _count_steps(config: TrainConfig, recipe: Recipe, trainer: Trainer) -> int:
-    return steps_of_request(config, recipe, len(trainer.data.train), trainer.plan.batch)[0]
 
 
 def _compare_recipes(asked: Recipe, began: Recipe) -> None:

@@ -14,8 +14,10 @@ from typing import Any
 import torch
 
 from isthmus.errors import Hint, OutputError, ProcessError, Stopped, UsageError
+from isthmus.images.shards import inventory_of
 from isthmus.locks import exclusive
 from isthmus.log import log_note
+from isthmus.messages import describe_messages
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.initialisation import recipe_of_start
 from isthmus.model.loading import ModelLike
@@ -23,8 +25,10 @@ from isthmus.model.recipe import Recipe
 from isthmus.model.recipes import resolve_recipe
 from isthmus.outputs import check_output, path_exists
 from isthmus.training import state as checkpoints
+from isthmus.training.budget import Clock, monotonic
 from isthmus.training.callbacks import check_callbacks, stop_on_signal
 from isthmus.training.config import TrainConfig
+from isthmus.training.data import TrainingData
 from isthmus.training.diagnosis.diagnose import findings
 from isthmus.training.diagnosis.finding import Finding
 from isthmus.training.diagnosis.observed import FEW, observe
@@ -32,17 +36,10 @@ from isthmus.training.distributed import LostError, ProcessGroup, join_processes
 from isthmus.training.losses import DivergedError
 from isthmus.training.players import AutoencoderLearner
 from isthmus.training.process_settings import training_settings
-from isthmus.training.resume import TrainRecord
-from isthmus.training.stopwatch import Clock, monotonic
-from isthmus.training.summary import summarise
+from isthmus.training.resume import Request, TrainRecord
 from isthmus.training.trainer import Trainer
-from isthmus.training.trainer_setup import (
-    NO_OBSERVERS,
-    Observers,
-    Request,
-    resume_training,
-    start_training,
-)
+from isthmus.training.trainer_setup import NO_OBSERVERS, Observers, resume_training, start_training
+from isthmus.version import __version__
 
 
 @training_settings()
@@ -87,26 +84,13 @@ def train_model(
                 chosen = resolve_recipe(first, code, settings)
             if out is not None and group.is_first:
                 _claim_output(out, lock, resume=resume, force=force)
+            around: dict[str, Any] = {"group": group, "observers": observers, "clock": clock}
             if chosen is None:
-                trainer, record = resume_training(
-                    data,
-                    val,
-                    _resumed_path(out),
-                    Request(config, recipe, code, settings),
-                    group=group,
-                    observers=observers,
-                    clock=clock,
-                )
+                request = Request(config, recipe, code, settings)
+                trainer, record = resume_training(data, val, _resumed_path(out), request, **around)
             else:
                 trainer, record = start_training(
-                    data,
-                    config,
-                    recipe=chosen,
-                    val=val,
-                    start_from=start_from,
-                    group=group,
-                    observers=observers,
-                    clock=clock,
+                    data, config, recipe=chosen, val=val, start_from=start_from, **around
                 )
         if group.is_first and observers.on_ready is not None:
             observers.on_ready(trainer)
@@ -273,3 +257,66 @@ def _report_lost_once(
         if group.count > 1:
             group.is_first_to_report()  # this process reports its own error: the others, who miss it, do not
         raise
+
+
+def summarise(trainer: Trainer, record: TrainRecord, *, complete: bool = True) -> dict[str, Any]:
+    """The summary as JSON values, under the names that files hold; the doctor's findings are still missing.
+
+    Args:
+        complete: whether the training came to its end; it may have been interrupted.
+    """
+    state, plan, data = trainer.state, trainer.plan, trainer.data
+    is_private = plan.privacy is not None
+    parts = [data.train, *([] if data.held_out is None else [data.held_out])]
+    notes = list(dict.fromkeys(note for part in parts for note in part.notes))
+    left_out = dict.fromkeys((one.name, one.reason) for part in parts for one in part.skipped)
+    skipped = [] if is_private else [list(pair) for pair in left_out]
+    best = None
+    if state.best_loss is not None:
+        best = {"step": state.best_step, "validation": state.best_loss}
+    return {
+        "version": __version__,
+        "torch": torch.__version__,
+        "data": {
+            "source": data.train.source,
+            # A hash of private images would prove a guess of them right.
+            "fingerprint": None if is_private else record.fingerprint,
+            "images": len(data.train),
+            "held_out": 0 if data.held_out is None else len(data.held_out),
+            "classes": list(data.train.classes),
+            "inventory": _describe_inventory(data, is_private=is_private),
+            **({"target": data.train.target_source} if data.train.target_channels else {}),
+            "notes": notes,
+            # The names of private files are private, too.
+            "skipped": skipped,
+            "messages": describe_messages([*notes, *(reason for _, reason in skipped)]),
+        },
+        "options": record.config.to_dict(),
+        "settled": plan.to_dict(),
+        "threads": record.threads,
+        "steps": state.step,
+        "seconds": round(state.seconds, 2),
+        "images_per_second": round(state.step * plan.batch / max(state.seconds, 1e-9), 1),
+        "ended_early": state.ended_early,
+        "complete": complete,
+        "kept": "last" if trainer.keeps_last or best is None else "best",
+        "best": best,
+        "history": state.history,
+        "knots": trainer.schedule.to_json(),
+        "paused": 0.0 if trainer.budget is None else round(trainer.budget.paused, 2),
+        "findings": [],
+        "privacy": None if plan.privacy is None else plan.privacy.describe(state.step),
+    }
+
+
+def _describe_inventory(data: TrainingData, *, is_private: bool) -> dict[str, Any] | None:
+    """What lets the training images be found again by a listing; None where not all are known here."""
+    images, held_out = data.train, data.held_out
+    source = Path(images.source)
+    is_listed = source.is_dir() or source.suffix.lower() == ".tar"
+    if not is_listed or is_private:
+        return None
+    if data.inventory is not None:
+        return data.inventory.to_dict()
+    own = [images] if held_out is None or held_out.source != images.source else [images, held_out]
+    return inventory_of(own).to_dict()

@@ -25,9 +25,9 @@ import torch
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from isthmus.errors import Hint, ModelFileError, UsageError
+from isthmus.errors import Hint, ModelFileError, UsageError, one_line
 from isthmus.model.attachment_check import DAMAGE, check_state
-from isthmus.training.budget import Budget
+from isthmus.training.budget import Budget, Clock, Stopwatch, monotonic
 from isthmus.training.callbacks import (
     Callback,
     EventName,
@@ -43,7 +43,7 @@ from isthmus.training.diagnosis.finding import Finding
 from isthmus.training.losses import LossRecorder, evaluate_objective
 from isthmus.training.optimisers import WeightAverage, build_optimiser, clip_gradients
 from isthmus.training.plan import TrainPlan
-from isthmus.training.players import GradientStrategy, Learner, LocalGradients, Logged, step_seed, sum_passes
+from isthmus.training.players import GradientStrategy, Learner, Logged, step_seed, sum_passes
 from isthmus.training.schedule import Schedule, rate_at
 from isthmus.training.state import (
     Checkpoint,
@@ -54,7 +54,6 @@ from isthmus.training.state import (
     read_steps_summed,
     select_tensors,
 )
-from isthmus.training.stopwatch import Clock, Stopwatch, monotonic
 
 if TYPE_CHECKING:
     from isthmus.model.autoencoder import Autoencoder
@@ -96,7 +95,7 @@ class Trainer:
         clock: Clock = monotonic,
     ) -> None:
         self.learner, self.data, self.plan = learner, data, plan
-        self.strategy = LocalGradients() if strategy is None else strategy
+        self.strategy = GradientStrategy() if strategy is None else strategy
         self.callbacks, self.listener, self.examine = tuple(callbacks), listener, examine
         if plan.batch < 2 and any(isinstance(m, _BatchNorm) for m in learner.module.modules()):
             raise UsageError(
@@ -152,7 +151,7 @@ class Trainer:
             elif self.watch.is_report_due():
                 self._report()
             self.watch.write_seconds(self.state)
-            if self.strategy.any(should_stop()):
+            if self.strategy.group.any(should_stop()):
                 save()
                 return False
             if self.watch.is_checkpoint_due(self.plan.checkpoint_seconds):
@@ -193,12 +192,12 @@ class Trainer:
             return True
         if budget is None:
             return step % self.plan.validate_every == 0
-        is_first = strategy.part[0] == 0
+        is_first = strategy.group.is_first
         # Steps that have become slow end their part of the plan early.
-        is_late = strategy.any(is_first and budget.is_late())
+        is_late = strategy.group.any(is_first and budget.is_late())
         if not is_late and not any(step == knot for knot, _ in self.schedule.knots):
             return False
-        if strategy.any(is_first and budget.wants_validation()):
+        if strategy.group.any(is_first and budget.wants_validation()):
             return True
         self.plan_rest()
         return step >= self.schedule.steps
@@ -268,9 +267,10 @@ class Trainer:
         try:
             self._load(saved)
         except DAMAGE as error:
-            why = " ".join(str(error).split())[:200]
             raise ModelFileError(
-                "the saved state does not fit this training: {reason}", id="training.state-other", reason=why
+                "the saved state does not fit this training: {reason}",
+                id="training.state-other",
+                reason=one_line(error),
             ) from error
 
     def _load(self, saved: Checkpoint) -> None:
@@ -317,7 +317,7 @@ class Trainer:
         planned = self.budget.plan(step, schedule)
         ahead = [knot for knot in planned.knots if knot[0] > step]
         numbers = [float(len(ahead)), *(x for knot in ahead for x in knot)]
-        count, *values = self.strategy.broadcast_numbers([*numbers, *[0.0] * (5 - len(numbers))])
+        count, *values = self.strategy.group.broadcast_numbers([*numbers, *[0.0] * (5 - len(numbers))])
         knots = [(int(values[2 * i]), values[2 * i + 1]) for i in range(int(count))]
         start = Schedule.linear(1) if schedule is None else schedule
         self.schedule = start.replan(step, knots)
@@ -359,20 +359,10 @@ class Trainer:
 
     def _tell_listener(self, losses: dict[str, float], findings: tuple[Finding, ...]) -> None:
         if self.listener is not None:
-            state, rate = self.state, self.watch.images_per_second(self.state.step, self.plan.batch)
-            steps = self.schedule.steps
-            self.listener(
-                Progress(
-                    state.step,
-                    steps,
-                    rate,
-                    losses,
-                    state.validation,
-                    state.best_loss,
-                    findings,
-                    self.share,
-                )
-            )
+            state, steps = self.state, self.schedule.steps
+            rate = self.watch.images_per_second(state.step, self.plan.batch)
+            seen = (losses, state.validation, state.best_loss, findings, self.share)
+            self.listener(Progress(state.step, steps, rate, *seen))
         self.watch.end_report()
 
     def _mean_losses(self) -> dict[str, float]:

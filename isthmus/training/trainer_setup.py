@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from isthmus.model.initialisation import (
 from isthmus.model.loading import ModelLike
 from isthmus.model.recipe import Recipe
 from isthmus.training import state as checkpoints
+from isthmus.training.budget import Clock, monotonic
 from isthmus.training.callbacks import Callback, Listener
 from isthmus.training.config import TrainConfig
 from isthmus.training.data import TrainingData, check_same_data, read_training_data
@@ -40,11 +41,10 @@ from isthmus.training.data_parallel import DataParallel
 from isthmus.training.diagnosis.diagnose import early_findings
 from isthmus.training.distributed import SINGLE_PROCESS, ProcessGroup
 from isthmus.training.plan import TrainPlan, make_plan, with_length, with_minutes
-from isthmus.training.players import AutoencoderLearner, GradientStrategy, LocalGradients
+from isthmus.training.players import AutoencoderLearner, GradientStrategy
 from isthmus.training.privacy import check_extra, check_private
 from isthmus.training.private_gradients import PrivateGradients
-from isthmus.training.resume import TrainRecord, check_request, extend
-from isthmus.training.stopwatch import Clock, monotonic
+from isthmus.training.resume import NO_REQUEST, Request, TrainRecord, check_request, extend
 from isthmus.training.trainer import Trainer
 from isthmus.wording import format_count
 
@@ -116,19 +116,6 @@ class Observers:
 
 
 NO_OBSERVERS = Observers()
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a call with `resume` asks for: only the length may differ from what was begun."""
-
-    config: TrainConfig = field(default_factory=TrainConfig)
-    recipe: str | Recipe | None = None
-    code: str | None = None
-    settings: Iterable[str] | Mapping[str, Any] = ()
-
-
-NO_REQUEST = Request()
 
 
 def start_training(
@@ -204,7 +191,7 @@ def resume_training(
             path=path,
             reason=error,
         ) from error
-    check_request(record, request.config, request.recipe, request.code, request.settings)
+    check_request(record, request)
     images, _ = read_training_data(data, val, record.recipe, record.config, group)
     if val is not None and images.held_out is not None:  # first: with other ones more images are trained on
         check_same_data(images.held_out, record.held_out, record.source, "val")
@@ -241,7 +228,7 @@ def open_trainer(
 ) -> Trainer:
     """The trainer with the strategy that plan and processes ask for, and the doctor as its observer."""
     learner = AutoencoderLearner(model)
-    strategy: GradientStrategy = LocalGradients()
+    strategy = GradientStrategy()
     if plan.privacy is not None:
         strategy = PrivateGradients(learner, plan.privacy, count=len(data.train), batch=plan.batch)
     elif group.count > 1:

@@ -13,8 +13,9 @@ GET, DELETE /api/jobs/ID        how far it is; cancel it
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -25,12 +26,46 @@ from fastapi.staticfiles import StaticFiles
 
 from isthmus.errors import BusyError, DataError, IsthmusError, UsageError
 from isthmus.version import __version__
-from isthmus.web.actions import ACTIONS
 from isthmus.web.jobs import BusyPageError, Job
 from isthmus.web.page import Page, describe_error
 from isthmus.web.request import Request as Values
 from isthmus.web.safety import Access, RequestTooLargeError, SafetyLayer
 from isthmus.web.training import TrainingDesk
+
+Action = Callable[[Page, Values, Job], dict[str, Any]]
+
+_HOMES = {
+    "look": "looking:look",
+    "compress": "compressing:compress",
+    "compare-coders": "compressing:compare_coders",
+    "open-compressed": "compressing:open_compressed",
+    "noise": "repairing:measure_noise",
+    "denoise": "repairing:denoise",
+    "fill": "repairing:fill",
+    "index": "finding:index",
+    "nearest": "finding:find_nearest",
+    "duplicates": "finding:find_duplicates",
+    "unusual": "finding:find_unusual",
+    "heat": "finding:draw_heat",
+    "open-space": "exploring:open_space",
+    "decode": "exploring:decode",
+    "walk": "exploring:walk",
+    "draw": "exploring:draw",
+}
+
+
+def _lazily(home: str) -> Action:
+    module, _, name = home.partition(":")
+
+    def act(page: Page, request: Values, job: Job) -> dict[str, Any]:
+        function: Action = getattr(import_module(f"isthmus.web.{module}"), name)
+        return function(page, request, job)
+
+    return act
+
+
+ACTIONS: dict[str, Action] = {name: _lazily(home) for name, home in _HOMES.items()}
+
 
 STATIC = Path(__file__).parent / "static"
 VIEWS = ("look", "explore", "compress", "repair", "find", "train")

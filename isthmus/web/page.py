@@ -175,12 +175,12 @@ class Page:
         key = self.files.add(encode_picture(pixels), "image/png", name)
         return {"url": f"/api/files/{key}", "id": key, "width": pixels.shape[1], "height": pixels.shape[0]}
 
-    def keep(self, key: Any, value: Any, *, most: int = 4) -> Any:
-        """Keep what a view found for the requests that follow; of all views together the last `most`."""
+    def keep(self, key: Any, value: Any) -> Any:
+        """Keep what a view found for the requests that follow; of all views together the last four."""
         with self._lock:
             self._kept[key] = value
             self._kept.move_to_end(key)
-            while len(self._kept) > most:
+            while len(self._kept) > 4:
                 self._kept.popitem(last=False)
         return value
 

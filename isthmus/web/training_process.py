@@ -13,9 +13,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from isthmus.errors import IsthmusError, Stopped, UsageError
 from isthmus.progress import Task
@@ -23,29 +22,12 @@ from isthmus.progress import Task
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from isthmus.training.callbacks import TrainingEvent
+
 _SECONDS_BETWEEN_STEPS = 0.5
 _SECONDS_BETWEEN_PICTURES = 3.0
 _PREVIEW_IMAGES = 8
 CHECKPOINT_SECONDS = 10.0
-
-
-class Event(Protocol):
-    """What is read of an `isthmus.TrainingEvent`."""
-
-    @property
-    def step(self) -> int: ...
-    @property
-    def steps(self) -> int: ...
-    @property
-    def share(self) -> float: ...
-    @property
-    def model(self) -> Any: ...
-    @property
-    def losses(self) -> Mapping[str, float]: ...
-    @property
-    def validation(self) -> float | None: ...
-    @property
-    def findings(self) -> tuple[Any, ...]: ...
 
 
 class EventLog:
@@ -93,7 +75,7 @@ class Reporter:
             self._wrote_stage = now
             self._log.write("stage", label=label, share=share)
 
-    def on_step(self, event: Event) -> None:
+    def on_step(self, event: TrainingEvent) -> None:
         """A point of the curve, and from time to time the reconstructions."""
         now = time.monotonic()
         if now - self._wrote_step >= _SECONDS_BETWEEN_STEPS:
@@ -112,7 +94,7 @@ class Reporter:
             self._wrote_picture = time.monotonic()
             self._log.write("picture")
 
-    def on_validation(self, event: Event) -> None:
+    def on_validation(self, event: TrainingEvent) -> None:
         """A point of the validation curve, and what the doctor has found."""
         self._log.write("validation", step=event.step, share=event.share, validation=event.validation)
         for finding in event.findings:

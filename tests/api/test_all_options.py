@@ -298,7 +298,8 @@ def test_every_option_of_every_command_is_compared_with_python() -> None:
     from .test_parity import CASES
 
     given = {name: set[str]() for name in (entry.name for entry in COMMANDS)}
-    for case in CASES.values():
+    for name, case in CASES.items():
+        assert case.words[0] in given, f"{name}: '{case.words[0]}' is not in COMMANDS of isthmus/cli"
         given[case.words[0]].update(case.words)
     missing = set()
     for entry in COMMANDS:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import isthmus
-from isthmus.api.after_training import finish_model
+from isthmus.api.training import finish_model
 from isthmus.codec import transform
 from isthmus.codec.contexts import init_contexts
 from isthmus.codec.fit import fit_band, fit_tables

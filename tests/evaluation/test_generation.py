@@ -21,7 +21,7 @@ from isthmus.evaluation.feature_network import (
 from isthmus.evaluation.generation import BAR, FLOOR, MIXTURE, draw_gaussian, evaluate_generation
 from isthmus.generation.prior_store import fit_prior
 from isthmus.images.store import ImageSet
-from isthmus.metrics.sharpness import blur_gaussian
+from isthmus.metrics.structure import blur_gaussian
 from isthmus.reports.page import Report
 from isthmus.training.classifier import Classifier, accuracy, train_classifier
 from isthmus.training.config import TrainConfig

@@ -10,8 +10,9 @@ import torch
 
 import isthmus
 from isthmus.errors import DataError, UsageError
-from isthmus.generation.augmentation import METHODS, Filter, join_labelled
+from isthmus.generation.augmentation import METHODS, Filter
 from isthmus.generation.distortion import DISTORTIONS, distort
+from isthmus.images.conform import joined
 from isthmus.images.store import ImageSet
 
 from .models import discs, fresh
@@ -45,7 +46,7 @@ def test_a_small_class_is_filled_up() -> None:
     assert images.labels is not None
     few = images.subset([*np.flatnonzero(images.labels == 0), *np.flatnonzero(images.labels == 1)[:5]])
     found = isthmus.augment(fresh(), few, balance=True)
-    both = join_labelled(few, found.images)
+    both = joined((few, found.images), source="both")
     assert both.labels is not None
     assert (both.labels == 0).sum() == (both.labels == 1).sum() == 30
 

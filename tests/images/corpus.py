@@ -170,9 +170,9 @@ def _right_samples(seen: Array, kind: str, bits: int | None) -> Array | None:
     if kind == "rgb-premultiplied":
         alpha = seen[..., 3:]
         if seen.dtype.kind == "f":
-            colour = np.where(alpha > 0, seen[..., :3] / np.where(alpha > 0, alpha, 1), 0)
-            if colour.max() > 1:
-                return None
+            wide = seen[..., :3].astype(np.float64)
+            divided = np.minimum(wide / np.where(alpha > 0, alpha, 1), np.maximum(wide, 1))
+            colour = np.where(alpha > 0, divided, 0)
         else:
             top = int(np.iinfo(seen.dtype).max)
             colour = np.where(

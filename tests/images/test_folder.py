@@ -13,6 +13,7 @@ from PIL import Image
 from isthmus.errors import DataError, UsageError
 from isthmus.images.folder import read_folder
 from isthmus.images.reading import read
+from isthmus.images.runs import ReadOptions
 from isthmus.images.store import Ragged
 
 from .files import bomb, cut, photo, save
@@ -64,7 +65,7 @@ def test_a_hundred_broken_of_a_thousand(tmp_path: Path) -> None:
     for i in range(1000):
         (folder / f"{i:04}.png").write_bytes(wrong[i % 4] if i in broken else good)
     progress: list[tuple[int, int]] = []
-    images = read_folder(folder, progress=lambda done, total: progress.append((done, total)))
+    images = read_folder(folder, ReadOptions(progress=lambda done, total: progress.append((done, total))))
     assert len(images) == 900
     assert [s.name for s in images.skipped] == [f"{i:04}.png" for i in sorted(broken)]
     assert all(s.reason and "\n" not in s.reason and str(folder) not in s.reason for s in images.skipped)
@@ -92,7 +93,7 @@ def test_gray_among_colour_becomes_colour_and_is_said(tmp_path: Path) -> None:
     assert images.notes == ("1 of 2 images is colour: all read as colour",)
     assert np.array_equal(images.image(0), np.repeat(gray, 3, axis=2))
     assert np.array_equal(images.image(1), colour)
-    forced = read_folder(tmp_path / "d", channels=1)
+    forced = read_folder(tmp_path / "d", ReadOptions(channels=1))
     assert np.array_equal(forced.image(0), gray)
     luma = colour @ np.array([0.299, 0.587, 0.114])
     assert np.abs(forced.image(1)[..., 0] - luma).max() <= 0.5 + 1e-9
@@ -116,7 +117,7 @@ def test_mixed_sizes_stay_unless_a_size_is_given(tmp_path: Path) -> None:
     assert isinstance(images.pixels, Ragged)
     assert all(np.array_equal(images.image(i), image) for i, image in enumerate(pixels))
     assert any("mixed" in note for note in images.notes)
-    equal = read_folder(tmp_path / "d", size=(6, 6))
+    equal = read_folder(tmp_path / "d", ReadOptions(size=(6, 6)))
     assert equal.shape == (6, 6, 3)
     assert isinstance(equal.pixels, np.ndarray)
 
@@ -137,7 +138,9 @@ def test_large_sets_are_mapped_cached_and_reused(tmp_path: Path, cache: Path, mi
     calls: list[int] = []
 
     def read() -> object:
-        return read_folder(tmp_path / "d", map_above=10, progress=lambda done, _: calls.append(done))
+        return read_folder(
+            tmp_path / "d", ReadOptions(map_above=10, progress=lambda done, _: calls.append(done))
+        )
 
     mapped = read()
     assert mapped.memory_mapped  # type: ignore[attr-defined]
@@ -163,7 +166,7 @@ def test_other_requests_for_a_folder_keep_their_cached_pixels(tmp_path: Path, ca
     for i in range(3):
         save(tmp_path / f"d/{i}.png", photo(8, 8, seed=i))
     for size in ((4, 4), (6, 6), None):
-        read_folder(tmp_path / "d", size=size, map_above=10)
+        read_folder(tmp_path / "d", ReadOptions(size=size, map_above=10))
     assert len(list(cache.rglob("*.pixels"))) == 3
 
 
@@ -183,10 +186,10 @@ def test_a_damaged_cache_is_made_again(tmp_path: Path, cache: Path) -> None:
         save(tmp_path / f"d/{i}.png", photo(4, 4, seed=i))
     plain = read_folder(tmp_path / "d")
     for pattern in ("*.pixels", "*.npz"):
-        read_folder(tmp_path / "d", map_above=0)
+        read_folder(tmp_path / "d", ReadOptions(map_above=0))
         (damaged,) = cache.rglob(pattern)
         damaged.write_bytes(damaged.read_bytes()[:7])
-        assert read_folder(tmp_path / "d", map_above=0).fingerprint() == plain.fingerprint()
+        assert read_folder(tmp_path / "d", ReadOptions(map_above=0)).fingerprint() == plain.fingerprint()
 
 
 def test_nothing_to_read_is_said_with_a_way_on(tmp_path: Path) -> None:
@@ -206,7 +209,7 @@ def test_nothing_to_read_is_said_with_a_way_on(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="none of its 2 images can be read"):
         read_folder(tmp_path / "bad")
     with pytest.raises(UsageError, match="size"):
-        read_folder(tmp_path / "bad", size=(0, 4))
+        read_folder(tmp_path / "bad", ReadOptions(size=(0, 4)))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names are bytes on Linux only")
@@ -222,7 +225,7 @@ def test_sixteen_bit_gray_among_colour_is_read_with_eight(tmp_path: Path) -> Non
     save(tmp_path / "colour.png", photo(8, 8))
     deep = (np.arange(64, dtype=np.uint16) * 1000).reshape(8, 8, 1)
     save(tmp_path / "deep.png", deep)
-    images = read_folder(tmp_path, size=None, channels=None, max_pixels=10**6)
+    images = read_folder(tmp_path, ReadOptions(size=None, channels=None, max_pixels=10**6))
     assert images.dtype == np.uint8
     assert images.channels == 3
     expected = np.round(deep[..., 0] / 65535 * 255)

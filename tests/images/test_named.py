@@ -18,8 +18,7 @@ from scripts import load_script
 from isthmus.errors import DataError, OutputError, UsageError
 from isthmus.images import named
 from isthmus.images.idx import read_idx, write_idx
-from isthmus.images.named import read_named
-from isthmus.images.registry import REGISTRY, NamedSet, RemoteFile
+from isthmus.images.named import REGISTRY, NamedSet, RemoteFile, read_named
 
 sample = load_script("tools/make_sample.py")
 

@@ -18,7 +18,7 @@ from isthmus.errors import DataError
 from isthmus.images.folder import read_folder
 from isthmus.images.formats import decode
 from isthmus.images.opening import read_small
-from isthmus.images.runs import decode_plain, read_plain
+from isthmus.images.runs import ReadOptions, decode_plain, read_plain
 
 from .files import photo, save
 
@@ -75,7 +75,7 @@ def test_a_wrong_byte_anywhere_is_judged_as_by_pillow_alone(tmp_path: Path) -> N
         for change in (1, 255):
             wrong = bytes([*good[:place], good[place] ^ change, *good[place + 1 :]])
             (tmp_path / f"{place:03}-{change}.png").write_bytes(wrong)
-    images = read_folder(tmp_path, channels=3)
+    images = read_folder(tmp_path, ReadOptions(channels=3))
     reasons = {one.name: one.reason for one in images.skipped}
     assert 50 < len(reasons) < 2 * len(good)
     for path in sorted(tmp_path.glob("*.png")):

@@ -164,3 +164,16 @@ def test_a_description_is_not_trusted(tmp_path: Path) -> None:
                 isthmus.read(tmp_path / "a.tif")
         else:
             assert isthmus.read(tmp_path / "a.tif").shape == (9, 9, 1)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_floats_multiplied_by_a_tiny_alpha_are_at_most_white(tmp_path: Path, dtype: str) -> None:
+    samples = np.full((4, 4, 4), 0.25, dtype)
+    samples[..., 3] = 0.5
+    samples[0, 0] = [0.5, 1e-6, 0, 6e-8]  # brighter than its alpha allows: divided, it would be infinite
+    samples[1, 1, 3] = 0
+    tifffile.imwrite(tmp_path / "a.tif", samples, photometric="rgb", extrasamples=["assocalpha"])
+    image = decode(tmp_path / "a.tif", alpha="keep")
+    assert image[0, 0, :3].tolist() == [1, 1, 0]
+    assert image[1, 1].tolist() == [0, 0, 0, 0]
+    assert image[3, 3].tolist() == [0.5, 0.5, 0.5, 0.5]

@@ -14,6 +14,7 @@ import pytest
 from isthmus.errors import BusyError, DataError
 from isthmus.images.folder import read_folder
 from isthmus.images.reading import read
+from isthmus.images.runs import ReadOptions
 from isthmus.locks import exclusive
 
 from .files import photo, save
@@ -67,16 +68,18 @@ def test_damaged_cache_files_of_any_length_are_made_anew(tmp_path: Path) -> None
     for number in range(3):
         save(tmp_path / "d" / f"{number}.png", photo(4, 5, seed=number))
     cache = tmp_path / "cache"
-    first = np.array(read_folder(tmp_path / "d", cache=cache).pixels)
+    first = np.array(read_folder(tmp_path / "d", ReadOptions(cache=cache)).pixels)
     for suffix in (".npz", ".pixels"):
         (file,) = cache.glob(f"*{suffix}")
         whole = file.read_bytes()
         for length in (0, 1, 4, len(whole) // 2, len(whole) - 1):
             file.write_bytes(whole[:length])
-            assert np.array_equal(np.asarray(read_folder(tmp_path / "d", cache=cache).pixels), first)
+            assert np.array_equal(
+                np.asarray(read_folder(tmp_path / "d", ReadOptions(cache=cache)).pixels), first
+            )
             assert file.read_bytes() == whole
         file.write_bytes(b"PK\x03\x04" + bytes(60))
-        assert np.array_equal(np.asarray(read_folder(tmp_path / "d", cache=cache).pixels), first)
+        assert np.array_equal(np.asarray(read_folder(tmp_path / "d", ReadOptions(cache=cache)).pixels), first)
     assert sorted(path.suffix for path in cache.iterdir()) == [".npz", ".pixels"]
 
 
@@ -95,6 +98,6 @@ def test_a_second_process_at_one_cache_is_refused(tmp_path: Path, monkeypatch: p
         return real(*args, entry=entry, **options)
 
     monkeypatch.setattr(pool, "into_cache", slow)
-    assert len(read_folder(tmp_path / "d", cache=tmp_path / "cache")) == 1
+    assert len(read_folder(tmp_path / "d", ReadOptions(cache=tmp_path / "cache"))) == 1
     assert len(refused) == 1
     assert not list((tmp_path / "cache").glob(".*"))

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from isthmus.metrics.noise_structure import has_jpeg_blocks, has_line_noise, luminance
+from isthmus.metrics.noise import has_jpeg_blocks, has_line_noise, luminance
 
 PHOTOS = {name: np.ascontiguousarray(getattr(data, name)()[60:252, 60:316]) for name in ("camera", "coffee")}
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from isthmus.errors import DataError
-from isthmus.metrics.patch_map import PatchMap
+from isthmus.metrics.baselines import PatchMap
 
 
 def test_a_linear_transformation_is_found_exactly() -> None:

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isthmus.metrics.sharpness import high_frequency_energy
+from isthmus.metrics.structure import high_frequency_energy
 
 
 def waves(side: int, cycles_per_pixel: float) -> torch.Tensor:

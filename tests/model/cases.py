@@ -22,7 +22,7 @@ NARROW: dict[str, tuple[str, ...]] = {
     "unet": ("backbone.width=4-4",),
     "components": ("backbone.width=4-8", "backbone.blocks=1", "backbone.stem=2"),
 }
-CRITIC = {"on-codes": "critic.width=16", "on-images": "critic.width=4", "on-patches": "critic.width=4"}
+CRITIC = {"on-codes": "critic.width=16", "on-images": "critic.width=4"}
 
 
 def narrow(recipe: Recipe, code: str | None = None) -> Recipe:

@@ -29,7 +29,7 @@ CORRUPTIONS = (
 BOTTLENECKS = (
     "plain", "l2", "l1", "kl-sparse", "top-k", "l0", "contractive", "gaussian", "quantised", "entropy"
 )  # fmt: skip
-CRITICS = ("none", "on-codes", "on-images", "on-patches")
+CRITICS = ("none", "on-codes", "on-images")
 CODES = ("6", "6@4")
 
 SIZE = (9, 10)  # neither side is a multiple of the code's stride
@@ -99,7 +99,6 @@ class Combination:
                 "none": set(BOTTLENECKS),
                 "on-codes": {"plain", "l2"},
                 "on-images": {"gaussian"},
-                "on-patches": set(BOTTLENECKS),
             }[self.critic]
         )
 

@@ -1,18 +1,21 @@
-"""A code of principal components: whitened, as good as PCA before any step, of large images too."""
+"""Principal components as the code: whitened, as good as PCA before any step; a decoder that draws detail."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
+from isthmus.metrics.sharpness import fine_detail
 
 import isthmus
 from isthmus.errors import CapabilityError
+from isthmus.generation.codes import decode_codes
 from isthmus.images.store import ImageSet
 from isthmus.metrics.baselines import PCA
 from isthmus.model.backbones.components import ComponentEncoder
 from isthmus.model.initialisation import build_for_images
 from isthmus.model.recipe import Recipe
+from isthmus.model.trace import Latent
 
 from .cases import pictures
 
@@ -51,6 +54,7 @@ def test_large_images_are_reduced_before_their_components_are_found() -> None:
         seen = model(x)
     assert seen.shape == x.shape
     assert float((seen - x).square().mean()) < 0.5 * float(x.var(0).mean())
+    assert model.reconstruct(x).shape == x.shape
 
 
 def test_numbers_beyond_the_components_of_few_images_are_zero() -> None:
@@ -60,13 +64,92 @@ def test_numbers_beyond_the_components_of_few_images_are_zero() -> None:
     assert bool((codes[:, 4:] == 0).all())
 
 
-def test_components_do_not_move_and_sharpening_does() -> None:
+def test_components_do_not_move_and_the_denoising_network_does() -> None:
     given = images(40, 12)
     before = build_for_images(recipe("8"), given, (12, 12), seed=0)
     after = isthmus.train(given, recipe=recipe("8"), steps=4, validation=0, seed=0)
     first, last = before.state_dict(), after.state_dict()
     assert torch.equal(first["encoder.directions"], last["encoder.directions"])
-    assert not torch.equal(first["decoder.last.weight"], last["decoder.last.weight"])
+    assert not torch.equal(first["decoder.network.last.weight"], last["decoder.network.last.weight"])
+
+
+@pytest.fixture(scope="module")
+def model() -> isthmus.Autoencoder:
+    return isthmus.train(images(40, 12), recipe=recipe("8"), steps=30, validation=0, seed=0).eval()
+
+
+def test_without_a_seed_every_image_is_drawn_from_the_same_noise(model: isthmus.Autoencoder) -> None:
+    given = images(6, 12).stack(range(6))
+    together = model.reconstruct(given)
+    alone = np.concatenate([model.reconstruct(one[None]) for one in given])
+    assert np.abs(together.astype(int) - alone).max() <= 1
+    codes = model.encode_batch(pictures(1, (12, 12))).expand(3, -1)
+    one, two, three = model.decode_batch(codes, (12, 12)).detach()
+    torch.testing.assert_close(one, two)
+    torch.testing.assert_close(one, three)
+
+
+def test_with_a_seed_every_image_is_drawn_from_its_own_noise(model: isthmus.Autoencoder) -> None:
+    codes = model.encode_batch(pictures(1, (12, 12))).expand(3, -1)
+    first, again, other = (decode_codes(model, codes, (12, 12), seed=seed) for seed in (1, 1, 2))
+    assert torch.equal(first, again)
+    different = [first[0] - first[1], first[0] - first[2], first[0] - other[0]]
+    assert min(float(one.abs().mean()) for one in different) > 0.01
+
+
+def test_a_trace_that_draws_nothing_holds_the_reconstruction(model: isthmus.Autoencoder) -> None:
+    x = pictures(4, (12, 12))
+    with torch.no_grad():
+        traced = model.trace(x, torch.Generator().manual_seed(3), sample=False)
+    torch.testing.assert_close(traced.output.clamp(0, 1), model.reconstruct(x))
+
+
+def test_an_untrained_network_errs_by_the_velocity_itself() -> None:
+    """It gives velocity 0, so that its weighted error is cos² φ · detail² + sin² φ · noise²."""
+    given = images(40, 12)
+    model = build_for_images(recipe("8", "backbone.doubt=0"), given, (12, 12), seed=0).eval()
+    decoder, x = model.decoder, pictures(64, (12, 12))
+    code, seen = decoder.denoise(Latent(model.encode_batch(x)), x, torch.Generator().manual_seed(0))
+    assert code.image_weight is not None
+    square = code.image_weight.reciprocal()  # cos² φ
+    assert float(square.min()) < 0.01
+    assert float(square.max()) > 0.7
+    error = (seen - x).square().mean((1, 2, 3)) * code.image_weight
+    detail = (x - model(x)).detach().square().mean((1, 2, 3))
+    wanted = square * detail + (1 - square) * decoder.get_buffer("spread").square()
+    assert float(error.detach().mean()) == pytest.approx(float(wanted.mean()), rel=0.05)
+
+
+def test_the_reconstruction_in_a_training_loop_has_gradients(model: isthmus.Autoencoder) -> None:
+    x = pictures(2, (12, 12)).requires_grad_()
+    model(x).square().mean().backward()
+    assert x.grad is not None
+    assert float(x.grad.abs().sum()) > 0
+
+
+@pytest.mark.slow
+def test_detail_that_the_code_does_not_hold_is_drawn_not_averaged() -> None:
+    """Stripes with random phases: their mean is no stripe, which is what least squares would paint."""
+    random, rows = np.random.default_rng(0), np.arange(16)[:, None] + np.zeros(16)
+    phases = random.uniform(0, 2 * np.pi, (600, 1, 1))
+    shade = random.uniform(0.35, 0.65, (600, 1, 1))
+    pixels = shade + 0.25 * np.sin(rows * np.pi / 2 + phases)
+    given = ImageSet(
+        (255 * pixels[..., None]).round().astype(np.uint8), tuple(map(str, range(600))), source="stripes"
+    )
+    thin = recipe("1", "backbone.width=16-32", "backbone.doubt=0")
+    model = build_for_images(thin, given, (16, 16), seed=0).train()
+    x = torch.from_numpy(given.stack(range(600))).permute(0, 3, 1, 2) / 255
+    optimiser = torch.optim.Adam(model.parameters(), 2e-3)
+    for step in range(200):
+        optimiser.zero_grad()
+        model.loss(x[torch.arange(32 * step, 32 * step + 32) % 600])["total"].backward()
+        optimiser.step()
+    x, model = x[:200], model.eval()
+    drawn = decode_codes(model, model.encode_batch(x), (16, 16), seed=0)
+    real, painted, made = (float(fine_detail(some).mean()) for some in (x, model(x).detach(), drawn))
+    assert painted < 0.6 * real
+    assert 0.8 * real < made < 1.2 * real
 
 
 def test_components_are_never_private() -> None:
@@ -75,7 +158,7 @@ def test_components_are_never_private() -> None:
 
 
 def test_colour_images_train_a_generative_model() -> None:
-    thin = ["backbone.width=4-8", "backbone.blocks=1", "critic.width=4", "code=6"]
+    thin = ["backbone.width=4-8", "backbone.blocks=1", "code=6"]
     model = isthmus.train(images(40, 16, 3), recipe="generative", settings=thin, steps=3)
     made = isthmus.generate(model, 3)
     assert made.pixels.shape == (3, 16, 16, 3)

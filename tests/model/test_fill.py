@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isthmus.model.fill import cells, fill, fill_cells
+from isthmus.model.masks import cells, fill, fill_cells
 
 from .cases import generator, pictures
 

@@ -8,9 +8,9 @@ import torch
 from skimage import data
 from torch import Tensor
 
-from isthmus.metrics.noise_structure import has_jpeg_blocks, luminance
+from isthmus.metrics.noise import has_jpeg_blocks, luminance
 from isthmus.model import axes
-from isthmus.model.jpeg_coding import code_array, compress_as_jpeg
+from isthmus.model.corruptions import code_array, compress_as_jpeg
 
 PHOTO = np.ascontiguousarray(data.coffee()[60:188, 150:278])
 IMAGES = (torch.from_numpy(PHOTO).permute(2, 0, 1).float() / 255).expand(6, -1, -1, -1)

@@ -11,8 +11,7 @@ from torch import nn
 import isthmus
 from isthmus.model.allocation import at_most, room_for
 from isthmus.model.autoencoder import Attachment, Autoencoder
-from isthmus.model.file import save
-from isthmus.model.narrow import Bits
+from isthmus.model.file import Bits, save
 
 from .cases import model_of, small
 

@@ -9,8 +9,7 @@ import torch
 
 import isthmus
 from isthmus.errors import ModelFileError
-from isthmus.model.file import read_file, read_header, save, write_file
-from isthmus.model.narrow import STEP
+from isthmus.model.file import STEP, read_file, read_header, save, write_file
 
 from .cases import model_of, pictures, small
 

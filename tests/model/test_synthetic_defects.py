@@ -9,13 +9,12 @@ import torch
 from torch import Tensor
 
 from isthmus.errors import CapabilityError
-from isthmus.model import axes, capabilities, defect_shapes, terms
+from isthmus.model import axes, capabilities, synthetic_defects, terms
 from isthmus.model.autoencoder import Autoencoder, build
 from isthmus.model.corruptions import corrupt
-from isthmus.model.defect_shapes import Random
 from isthmus.model.recipe import Recipe
 from isthmus.model.recipes import RECIPES, resolve_recipe
-from isthmus.model.synthetic_defects import CONTENTS, LARGE_CONTENTS, Content, Source
+from isthmus.model.synthetic_defects import CONTENTS, LARGE_CONTENTS, Content, Random, Source
 from isthmus.model.trace import Corrupted, Trace
 
 from .cases import pictures
@@ -108,7 +107,7 @@ def test_every_content_changes_the_image(content: Content) -> None:
     assert float((made - images[0]).abs().mean()) > 0.01
 
 
-@pytest.mark.parametrize("shape", sorted({*defect_shapes.SMALL, *defect_shapes.LARGE}, key=_name))
+@pytest.mark.parametrize("shape", sorted({*synthetic_defects.SMALL, *synthetic_defects.LARGE}, key=_name))
 def test_every_shape_is_a_map_from_0_to_1(shape: object) -> None:
     assert callable(shape)
     random = Random(torch.Generator().manual_seed(1))

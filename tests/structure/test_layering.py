@@ -27,7 +27,6 @@ GROUND = {
     "progress",
     "public_names",
     "pretrained",
-    "blas_threads",
     "openmp",
     "threads",
     "version",

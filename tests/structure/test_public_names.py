@@ -13,7 +13,7 @@ from isthmus.public_names import HOMES, face
 
 def test_the_face_is_what_the_table_says() -> None:
     own = Path(isthmus.__file__).read_text("utf-8")
-    assert own == face(), "run: python -m isthmus.public_names"
+    assert own == face(), "run: python isthmus/public_names.py"
 
 
 def test_every_public_name_is_there() -> None:

@@ -62,7 +62,7 @@ def test_names_say_what_they_hold() -> None:
                 offences += [
                     f"{name}:{line}: {word}" for line, word in forbidden_names(path.read_text("utf-8"))
                 ]
-    assert offences == []
+    assert offences == [], "name these after what they hold: number, noun, or `is_…`"
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from isthmus.training.trainer_setup import Observers, start_training
 
 Array = npt.NDArray[Any]
 
-WIDTHS = {"on-codes": 16, "on-images": 4, "on-patches": 4}
+WIDTHS = {"on-codes": 16, "on-images": 4}
 NARROW: dict[str, tuple[str, ...]] = {
     "dense": ("backbone.width=24",),
     "conv": ("backbone.width=8", "backbone.blocks=1"),

@@ -26,7 +26,6 @@ GRIDS = ("denoising", "inpainting", "codec", "features", "transform-pairs", "def
 NAMES = {
     "vae-gan": ["encoder", "decoder", "critic"],
     "adversarial": ["autoencoder", "critic"],
-    "generative": ["autoencoder", "critic"],
 }
 
 

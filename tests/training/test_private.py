@@ -215,11 +215,10 @@ class TestWithOpacus:
 
     def test_rare_budgets_are_reached_or_refused(self) -> None:
         for epsilon in (0.02, 1000.0):
-            terms = privacy.plan_privacy(
-                epsilon=epsilon, delta=1e-4, clip=None, seed=None, count=1000, batch=100, steps=50
-            )
+            config = TrainConfig(private=epsilon, delta=1e-4)
+            terms = privacy.plan_privacy(config, count=1000, batch=100, steps=50)
+            assert terms is not None
             assert terms.spent(50) <= epsilon < 1.1 * terms.spent(50) + 0.01
         with pytest.raises(UsageError, match="no noise brings"):
-            privacy.plan_privacy(
-                epsilon=1e-6, delta=1e-4, clip=None, seed=None, count=1000, batch=100, steps=50
-            )
+            tiny = TrainConfig(private=1e-6, delta=1e-4)
+            privacy.plan_privacy(tiny, count=1000, batch=100, steps=50)

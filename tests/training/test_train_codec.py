@@ -43,7 +43,7 @@ def test_twenty_steps_resume_exactly_and_compress(
 
     def run(out: Path, *, resume: bool = False) -> Autoencoder:
         model = trainer.codec(SMALL, None, photos, crop=64)
-        script.train(photos, out, model, options, resume=resume, kind=trainer.CodecTraining)
+        script.train(photos, out, trainer.CodecTraining(model, options), resume=resume)
         return isthmus.load(out)
 
     def interrupt_at(step: int) -> Callable[..., Any]:
@@ -84,7 +84,7 @@ def test_the_rate_falls_at_the_end_of_a_budget_and_rises_again_in_a_larger_one()
             isthmus.recipe("codec").with_settings([*trainer.NETWORK, *SMALL]), channels=3, size=(64, 64)
         )
         options = script.Options(minutes=budget, precision="float32")
-        training = trainer.CodecTraining(model, options, torch.device("cpu"))
+        training = trainer.CodecTraining(model, options)
         training.steps, training.seconds = steps, 60 * minutes_done
         return float(training.rate_factor())
 

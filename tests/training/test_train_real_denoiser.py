@@ -1,4 +1,4 @@
-"""The scripts that train `photo-denoise-real` and `photo-dejpeg`: they resume, and their models restore."""
+"""The scripts that train the shipped restoration networks: they resume, and their models restore."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_twenty_steps_resume_exactly_and_denoise(photos: Path, tmp_path: Path) -
         options = script.Options(minutes=1e9, batch=2, crop=32, max_steps=steps, rate=2e-3)
         model = script.network(SMALL, None, crop=32)
         torch.set_num_threads(1)
-        script.train(photos, out, model, options, resume=resume)
+        script.train(photos, out, script.Training(model, options), resume=resume)
         return isthmus.load(out)
 
     whole = run(20, out)
@@ -79,7 +79,7 @@ def test_twenty_steps_without_the_blocks_of_jpeg(photos: Path, tmp_path: Path) -
     out = tmp_path / "dejpeg.safetensors"
     torch.set_num_threads(1)
     options = script.Options(minutes=1e9, batch=2, crop=32, max_steps=20, rate=1e-4)
-    script.train(photos, out, network, options)
+    script.train(photos, out, script.Training(network, options))
     model = isthmus.load(out)
     assert model.summary["steps"] == 20
     assert any(not torch.equal(before[name], value) for name, value in model.state_dict().items())
@@ -95,6 +95,52 @@ def test_twenty_steps_without_the_blocks_of_jpeg(photos: Path, tmp_path: Path) -
     assert error(restored) < 0.95 * error(coded)
 
 
+def test_blocks_that_the_start_lacks_change_nothing_at_first(tmp_path: Path) -> None:
+    load_script()
+    white = load_script("train_white_denoiser")
+    start = white.white_denoiser(SMALL, None, channels=1, crop=32)
+    with torch.no_grad():
+        for parameter in start.parameters():
+            parameter.add_(0.01 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0)))
+    start.save(tmp_path / "start.safetensors")
+    deeper = white.white_denoiser(
+        [*SMALL, "backbone.blocks=3"], tmp_path / "start.safetensors", channels=1, crop=32
+    )
+    assert sum(p.numel() for p in deeper.parameters()) > sum(p.numel() for p in start.parameters())
+    image = torch.rand(2, 1, 32, 32, generator=torch.Generator().manual_seed(1))
+    outputs = [
+        model.eval().trace(image, torch.Generator().manual_seed(2)).output for model in (start, deeper)
+    ]
+    assert not torch.equal(outputs[0], image)
+    torch.testing.assert_close(outputs[1], outputs[0], atol=0, rtol=0)
+
+
+@pytest.mark.slow
+def test_twenty_steps_of_a_deeper_gray_denoiser_with_a_teacher(photos: Path, tmp_path: Path) -> None:
+    script = load_script()
+    white = load_script("train_white_denoiser")
+    start = isthmus.load("photo-denoise-gray")
+    start.save(tmp_path / "start.safetensors")
+    settings = ["backbone.blocks=3"]
+    model = white.white_denoiser(settings, tmp_path / "start.safetensors", channels=1, crop=32)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    torch.set_num_threads(1)
+    out = tmp_path / "gray.safetensors"
+    options = script.Options(minutes=1e9, batch=2, crop=32, max_steps=20, rate=1e-4)
+    script.train(photos, out, white.Distillation(model, options, start))
+    trained = isthmus.load(out)
+    assert trained.channels == 1 and trained.summary["steps"] == 20
+    new = "decoder.stages.2.2.layers.3.weight"  # of a block that the start lacks
+    assert not before[new].any() and trained.state_dict()[new].any()
+    photo = np.asarray(Image.fromarray(data.astronaut()).convert("L"))[:96, 64:160] / np.float32(255)
+    noise = np.random.default_rng(0).normal(0, 25 / 255, photo.shape).astype(np.float32)
+    errors = [
+        float(np.square(isthmus.denoise(photo + noise, sigma=25, model=one) - photo).mean())
+        for one in (trained, start)
+    ]
+    assert errors[0] < 1.05 * errors[1] < 0.25 * float(np.square(noise).mean())
+
+
 @pytest.mark.slow
 def test_a_model_can_be_the_start(photos: Path, tmp_path: Path) -> None:
     script = load_script()
@@ -104,15 +150,13 @@ def test_a_model_can_be_the_start(photos: Path, tmp_path: Path) -> None:
     for name, value in first.state_dict().items():
         assert torch.equal(again.state_dict()[name], value)
     options = script.Options(minutes=1e9, batch=2, crop=32, max_steps=3, rate=2e-3)
-    script.train(photos, tmp_path / "second.safetensors", again, options)
+    script.train(photos, tmp_path / "second.safetensors", script.Training(again, options))
     assert isthmus.load(tmp_path / "second.safetensors").recipe == first.recipe
 
 
 def test_the_loss_does_not_follow_images_without_noise_at_first() -> None:
     script = load_script()
-    training = script.Training(
-        script.network(SMALL, None, crop=32), script.Options(minutes=10), torch.device("cpu")
-    )
+    training = script.Training(script.network(SMALL, None, crop=32), script.Options(minutes=10))
     assert training.psnr_ceiling() == script.PSNR_CEILING[0]
     training.seconds = 600
     assert training.psnr_ceiling() == script.PSNR_CEILING[1]

@@ -25,13 +25,13 @@ from isthmus.evaluation.audit.duplicate_limits import (
     fit_limits,
     fit_set_descriptor,
 )
-from isthmus.evaluation.audit.stretching import stretch_samples
 from isthmus.evaluation.audit.thumbnails import (
     Candidates,
     Thumbnails,
     compute_descriptors,
     find_candidates,
     make_thumbnails,
+    stretch_samples,
     thumbnail_size,
 )
 from isthmus.images.store import ImageSet, Indices

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -43,19 +43,16 @@ class DoubtfulLabel:
     own: float
 
 
-def find_doubtful_labels(
-    images: ImageSet, codes: Tensor, *, done: Callable[[int], None] = lambda _: None
-) -> tuple[DoubtfulLabel, ...]:
+def find_doubtful_labels(images: ImageSet, codes: Tensor) -> tuple[DoubtfulLabel, ...]:
     """Doubts, most certain first; empty for images without labels or of one class.
 
     Args:
         codes: `(N, d)`, one per image, such as `principal_codes`.
-        done: told how many images each block held.
     """
     if images.labels is None or len(images) < 3 * NEIGHBOURS or len(np.unique(images.labels)) < 2:
         return ()
     labels = torch.from_numpy(images.labels)
-    votes = _count_votes(codes, labels, done)
+    votes = _count_votes(codes, labels)
     own = votes[torch.arange(len(votes)), labels]
     # How surely each class votes for itself, over the images that are labelled so.
     usual = torch.stack(
@@ -82,7 +79,7 @@ def principal_codes(gray: Tensor, chroma: Tensor) -> Tensor:
     return codes
 
 
-def _count_votes(codes: Tensor, labels: Tensor, done: Callable[[int], None]) -> Tensor:
+def _count_votes(codes: Tensor, labels: Tensor) -> Tensor:
     classes, squares = int(labels.max()) + 1, codes.square().sum(1)
     parts = []
     for start in range(0, len(codes), BLOCK_ROWS):
@@ -93,7 +90,6 @@ def _count_votes(codes: Tensor, labels: Tensor, done: Callable[[int], None]) -> 
         weights = torch.exp(-near / near.mean(1, keepdim=True).clamp_min(1e-12))
         votes = torch.zeros(len(rows), classes).scatter_add(1, labels[who], weights)
         parts.append(votes / votes.sum(1, keepdim=True))
-        done(len(rows))
     return torch.cat(parts)
 
 

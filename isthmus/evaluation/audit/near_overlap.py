@@ -12,8 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from isthmus.evaluation.audit.stretching import stretch_samples
-from isthmus.evaluation.audit.thumbnails import make_thumbnails, thumbnail_size
+from isthmus.evaluation.audit.thumbnails import make_thumbnails, stretch_samples, thumbnail_size
 from isthmus.images.store import ImageSet, Indices
 from isthmus.images.subsets import even_rows
 from isthmus.log import log_note

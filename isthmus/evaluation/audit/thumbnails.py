@@ -1,9 +1,9 @@
-"""Every image as one small gray picture and a few numbers of colour: what duplicates are looked for in."""
+"""Every image as a small gray picture, stretched to the whole range: what duplicates are looked for in."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -12,7 +12,8 @@ from torch import Tensor
 
 from isthmus.images.bands import visible_bands
 from isthmus.images.conform import to_channels, to_dtype
-from isthmus.images.store import ImageSet, Pixels
+from isthmus.images.mapped import room
+from isthmus.images.store import ImageSet, Pixels, Ragged
 from isthmus.model.tensors import resize_images
 
 THUMBNAIL_SIDE_PX = 32
@@ -153,17 +154,16 @@ def find_candidates(
     own: Tensor,
     mirrored: Tensor,
     *,
-    nearest: int = MAX_CANDIDATES,
     done: Callable[[int], None] = lambda _: None,
 ) -> Candidates:
-    """Every image with its `nearest` others in both orientations.
+    """Every image with its nearest others in both orientations.
 
     Args:
         own, mirrored: `(N, d)` descriptors of the images as they are and mirrored.
         done: told how many images each block held.
     """
     count = len(own)
-    nearest = min(nearest, count - 1)
+    nearest = min(MAX_CANDIDATES, count - 1)
     if nearest < 1:
         none = torch.zeros(0, dtype=torch.int64)
         return Candidates(none, none, none.bool())
@@ -182,3 +182,32 @@ def find_candidates(
     unique = torch.unique(torch.cat(keys))
     pair = unique // 2
     return Candidates(pair // count, pair % count, unique % 2 == 1)
+
+
+MIN_FACTOR = 2.0  # samples that use half of the range are compared as they are
+WHITE_QUANTILE = 0.9999  # of the samples: a few hot pixels do not make a set bright
+MAX_SAMPLES = 2**22  # that the quantile is of, evenly spaced
+_AT_ONCE = 2**22  # samples that are stretched in one step
+
+
+def stretch_samples(images: ImageSet) -> ImageSet:
+    """The images with all samples multiplied by one factor, so that the brightest are near white.
+
+    Images of uint8, and those that are bright already, come back as they are.
+    """
+    if images.dtype == np.uint8:
+        return images
+    flat: Pixels = images.pixels.flat if isinstance(images.pixels, Ragged) else images.pixels.reshape(-1)
+    top = 1.0 if images.dtype == np.float32 else float(np.iinfo(images.dtype).max)
+    white = float(np.quantile(flat[:: max(1, len(flat) // MAX_SAMPLES)], WHITE_QUANTILE))
+    if white <= 0 or top / white < MIN_FACTOR:
+        return images
+    result = room(flat.shape, images.dtype)
+    for start in range(0, len(flat), _AT_ONCE):
+        part = (flat[start : start + _AT_ONCE].astype(np.float64) * (top / white)).clip(0, top)
+        result[start : start + _AT_ONCE] = part if images.dtype == np.float32 else np.rint(part)
+    if isinstance(images.pixels, Ragged):
+        pixels: Pixels | Ragged = Ragged(result, images.pixels.offsets, images.pixels.shapes)
+    else:
+        pixels = result.reshape(images.pixels.shape)
+    return replace(images, pixels=pixels)

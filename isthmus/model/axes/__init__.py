@@ -48,7 +48,7 @@ from isthmus.model.axes.corruption import (
     SaltPepper,
     SyntheticDefects,
 )
-from isthmus.model.axes.critic import Critic, NoCritic, OnCodes, OnImages, OnPatches
+from isthmus.model.axes.critic import Critic, NoCritic, OnCodes, OnImages
 from isthmus.model.axes.filters import Filters
 from isthmus.model.axes.objective import Objective, Optimiser
 from isthmus.model.axes.point import AXES, Point, Refusal
@@ -96,7 +96,6 @@ __all__ = [
     "Objective",
     "OnCodes",
     "OnImages",
-    "OnPatches",
     "Optimiser",
     "Output",
     "Pairs",

@@ -34,6 +34,8 @@ class Backbone(Point):
         fine_code: the code for images that are to be restored, where it may be finer than others'.
         image_axes: numbers of axes of the images that its networks are for: 2, or 3 for volumes.
         starts_at_components: its code begins as the principal components of the training images.
+        samples: its decoder draws an image that the code allows, and learns to by removing noise.
+        wants_prior: models are trained to make new images: a prior is fitted after the training.
         context_px: side of the pieces that it learns from where images are larger, at least.
         least_batch: images per step, at least, however large they are.
         dense_layer: a layer that answers at every pixel, which features are read from; None for the code.
@@ -45,6 +47,8 @@ class Backbone(Point):
     image_axes: ClassVar[tuple[int, ...]] = (2,)
     dense_layer: ClassVar[str | None] = None
     starts_at_components: ClassVar[bool] = False
+    samples: ClassVar[bool] = False
+    wants_prior: ClassVar[bool] = False
     context_px: ClassVar[int] = 0
     least_batch: ClassVar[int] = 8
 

@@ -20,10 +20,12 @@ MAX_SIDE_PX = 64  # of images whose components are found; larger ones are reduce
 class Components(Backbone):
     kind: ClassVar[str] = "components"
     network = "isthmus.model.backbones.components:build"
-    starts_at_components = may_distribute = may_export = True
-    width: Widths = setting((32, 64), "channels of the sharpening network at its two resolutions")
+    starts_at_components = samples = wants_prior = may_distribute = True
+    width: Widths = setting((48, 96), "channels of the denoising network at its two resolutions")
     blocks: int = setting(1, "residual blocks at each resolution, each way", low=1, high=32)
-    stem: int = setting(4, "space-to-depth factor of the sharpening network", low=1, high=16)
+    stem: int = setting(4, "space-to-depth factor of the denoising network", low=1, high=16)
+    steps: int = setting(8, "steps in which an image is drawn", low=1, high=1000)
+    doubt: float = setting(0.5, "most noise added to codes in training: what a prior may be off by", low=0.0)
 
     @property
     def output(self) -> Output:

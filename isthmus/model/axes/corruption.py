@@ -188,7 +188,7 @@ class Blur(Corruption):
 @dataclass(frozen=True, kw_only=True)
 class Jpeg(Corruption):
     kind: ClassVar[str] = "jpeg"
-    network = "isthmus.model.jpeg_coding:compress_as_jpeg"
+    network = "isthmus.model.corruptions:compress_as_jpeg"
     may_be_private = may_distribute = may_export = draws_per_image = True
     quality: int = setting(20, "JPEG quality", low=1, high=100)
     quality_high: int | None = setting(

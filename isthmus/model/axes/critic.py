@@ -20,7 +20,6 @@ class Critic(Point):
         judges: what it is shown, "codes" or "images"; "" where there is no critic.
         targets_normal: codes are drawn towards the standard normal distribution.
         compares_with_prior: it also draws codes from the standard normal distribution.
-        wants_prior: models are trained to make new images: a prior is fitted after the training.
         draws_per_image: all that it draws has the images as its first axis, so that processes can share it.
     """
 
@@ -28,7 +27,6 @@ class Critic(Point):
     judges: ClassVar[str] = ""
     targets_normal: ClassVar[bool] = False
     compares_with_prior: ClassVar[bool] = False
-    wants_prior: ClassVar[bool] = False
     draws_per_image: ClassVar[bool] = False
 
     @property
@@ -80,17 +78,3 @@ class OnImages(Critic):
     features: float = setting(0.1, "weight of matching the critic's features", low=0.0)
     width: int = setting(32, "channels of the critic's first layer", low=1, high=1024)
     rate: float = setting(4e-4, "the critic's learning rate", low=0.0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class OnPatches(Critic):
-    kind: ClassVar[str] = "on-patches"
-    network = "isthmus.model.patch_critic:PatchCritic"
-    judges = "images"
-    may_export = wants_prior = True  # mixtures are of codes of one process
-    weight: float = setting(0.2, "pull of looking real, as a share of the squared error's own", low=0.0)
-    features: float = setting(0.01, "weight of matching the critic's features, stage by stage", low=0.0)
-    mixed: bool = setting(True, "also judge decoded mixtures of the codes of two images of one class")
-    width: int = setting(16, "channels of the critic's first layer", low=1, high=1024)
-    rate: float = setting(2e-3, "the critic's learning rate", low=0.0)
-    smooth: float = setting(0.1, "weight γ of the critic's squared gradient at real images", low=0.0)

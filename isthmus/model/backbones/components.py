@@ -1,14 +1,19 @@
-"""Principal components as the code, and convolutions that sharpen the picture they paint.
+"""Principal components as the code, and a decoder that draws the detail which they leave open.
 
 The components are those of the training images, found once and never trained: of images that are laid out
 alike they hold far more than a convolutional encoder learns in minutes. Codes are whitened: each number has
-variance 1 over the training images. The decoder paints the linear picture and adds what a small U-shaped
-network (Ronneberger et al. 2015) makes of it. Large images are reduced before, and their details added.
+variance 1 over the training images. The decoder paints the linear picture, and draws what is missing by
+removing noise in a few steps, given that picture (Preechakul et al. 2022; Yang and Mandt 2023): a squared
+error alone would have it paint the mean of all detail that fits, which is blurred. Large images are reduced
+before their components are found, and their detail is drawn at full size.
 """
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -16,12 +21,16 @@ from torch import Tensor, nn
 
 from isthmus.metrics.baselines import principal_subspace
 from isthmus.model import axes
-from isthmus.model.backbones.blocks import Block
+from isthmus.model.backbones.denoiser import Denoiser
 from isthmus.model.backbones.interface import Decoder, Encoder, Features, Plan
-from isthmus.model.backbones.linear_path import silence
 from isthmus.model.recipe import Recipe
+from isthmus.model.tensors import pad_to_size, round_up_size
+from isthmus.model.trace import Latent
 
 FIRST_LOG_VARIANCE = -4.0  # where the bottleneck takes one
+PICTURE_SPREAD = 0.25  # of pixels, by which the picture is divided where the network sees it
+NOISE_MEAN, NOISE_SPREAD = -0.8, 1.4  # of the logarithm of noise over detail in training (Karras et al. 2022)
+MOST_NOISE, LEAST_NOISE, NOISE_POWER = 8.0, 0.04, 4.0  # over detail, in the steps of drawing
 
 
 def build(recipe: Recipe, plan: Plan) -> tuple[Encoder, Decoder]:
@@ -71,41 +80,103 @@ class ComponentEncoder(Encoder):
         decoder.mean.copy_(space.mean[:numbers_out])
         decoder.directions.zero_()
         decoder.directions[: len(deviations)] = (space.basis * deviations[:, None])[:, :numbers_out]
+        decoder.measure_detail(self, batches())
 
 
 class ComponentDecoder(Decoder):
+    """`forward` paints the linear picture, `sample` draws an image that has it."""
+
     mean: Tensor
     directions: Tensor
+    spread: Tensor
 
     def __init__(self, backbone: axes.Components, plan: Plan) -> None:
         super().__init__()
         self.stem, self.reduction = backbone.stem, backbone.reduction(plan.size)
+        self.steps, self.doubt = backbone.steps, backbone.doubt
         self.channels, size = plan.channels, plan.size
         self.coarse = (size[0] // self.reduction, size[1] // self.reduction)
         numbers = _numbers(plan.channels, size, self.reduction)
         self.register_buffer("mean", torch.full((numbers,), 0.5))
         self.register_buffer("directions", torch.randn(plan.geometry.channels, numbers) * 0.1)
-        width, settings = backbone.width[0], axes.Conv()
-        low = backbone.width[-1]
-        blocks = range(backbone.blocks)
-        self.first = nn.Conv2d(plan.channels * self.stem**2, width, 3, padding=1)
-        self.before = nn.Sequential(*(Block(width, settings) for _ in blocks))
-        self.down = nn.Conv2d(width, low, 2, 2)
-        self.low = nn.Sequential(*(Block(low, settings) for _ in blocks))
-        self.up = nn.Conv2d(low, 4 * width, 1)
-        self.after = nn.Sequential(*(Block(width, settings) for _ in blocks))
-        self.last = nn.Conv2d(width, plan.channels * self.stem**2, 3, padding=1)
-        silence(self.last)
+        self.register_buffer("spread", torch.tensor(0.1))  # of what is drawn, in levels
+        fine, coarse = backbone.width
+        folded = plan.channels * self.stem**2
+        grid = (size[0] // self.stem, size[1] // self.stem)
+        self.network = Denoiser(folded, folded, (fine, coarse), backbone.blocks, grid)
 
     def forward(self, z: Tensor, size: tuple[int, int] | None = None, skips: object = ()) -> Tensor:  # noqa: ARG002
         with torch.autocast(z.device.type, enabled=False):
             painted = (z.float() @ self.directions + self.mean).view(-1, self.channels, *self.coarse)
         if self.reduction > 1:
             painted = F.interpolate(painted, size or self.built_size, mode="bilinear")
-        x = F.pixel_unshuffle(painted, self.stem).contiguous(memory_format=torch.channels_last)
-        x = self.before(self.first(x))
-        x = self.after(x + F.pixel_shuffle(self.up(self.low(self.down(x))), 2))
-        return painted + F.pixel_shuffle(self.last(F.relu(x)), self.stem)
+        return painted
+
+    def denoise(self, code: Latent, target: Tensor, generator: torch.Generator) -> tuple[Latent, Tensor]:
+        """The weights make the squared error that of the velocity from noise to detail, on a quarter circle.
+
+        This is flow matching on the trigonometric path (Albergo and Vanden-Eijnden 2023).
+        """
+        height, width = target.shape[-2:]
+        z = code.values
+
+        def draw(*shape: int) -> Tensor:
+            return torch.randn(shape, generator=generator, device=z.device)
+
+        target = pad_to_size(target, round_up_size((height, width), 2 * self.stem))
+        doubt = self.doubt * torch.rand(len(z), generator=generator, device=z.device)
+        picture = self(z + doubt[:, None] * draw(*z.shape), (target.shape[-2], target.shape[-1]))
+        angle = torch.atan((-NOISE_MEAN - NOISE_SPREAD * draw(len(z))).exp())
+        detail = F.pixel_unshuffle((target - picture) / self.spread, self.stem)
+        cosine, sine = angle.cos().view(-1, 1, 1, 1), angle.sin().view(-1, 1, 1, 1)
+        found = self._find_detail(cosine * draw(*detail.shape) + sine * detail, picture, angle, doubt)
+        weight = angle.cos().square().reciprocal()
+        if code.image_weight is not None:
+            weight = weight * code.image_weight
+        seen = picture + self.spread * F.pixel_shuffle(found, self.stem)
+        return replace(code, image_weight=weight), seen[..., :height, :width]
+
+    def sample(
+        self, z: Tensor, size: tuple[int, int] | None = None, skips: object = (),
+        generator: torch.Generator | None = None,
+    ) -> Tensor:  # fmt: skip
+        """Noise is removed in `steps`, none is added (DDIM, Song et al. 2021)."""
+        picture = self(z, size, skips)
+        shape = F.pixel_unshuffle(picture, self.stem).shape
+        if generator is None:
+            fixed = torch.Generator(device=z.device).manual_seed(0)
+            now = torch.randn((1, *shape[1:]), generator=fixed, device=z.device).expand(shape)
+        else:
+            now = torch.randn(shape, generator=generator, device=z.device)
+        sure = torch.zeros(len(z), device=z.device)
+        for angle, then in itertools.pairwise(_angles(self.steps).to(z.device)):
+            found = self._find_detail(now, picture, angle.expand(len(z)), sure)
+            noise = (now - angle.sin() * found) / angle.cos()
+            now = then.sin() * found + then.cos() * noise
+        return picture + self.spread * F.pixel_shuffle(now, self.stem)
+
+    def _find_detail(self, noisy: Tensor, picture: Tensor, angle: Tensor, doubt: Tensor) -> Tensor:
+        """The detail as it seems to be. The network gives the velocity: little noise, little error."""
+        given = F.pixel_unshuffle((picture - self.mean.mean()) / PICTURE_SPREAD, self.stem)
+        velocity = self.network(noisy, given, angle / (math.pi / 2), doubt).float()
+        found: Tensor = angle.sin().view(-1, 1, 1, 1) * noisy + angle.cos().view(-1, 1, 1, 1) * velocity
+        return found
+
+    @torch.no_grad()
+    def measure_detail(self, encoder: ComponentEncoder, batches: Iterable[Tensor]) -> None:
+        """Measure how far images are from their linear pictures."""
+        squares = [
+            (x[:, : self.channels] - self(encoder(x).h[:, : len(self.directions)])).square().mean()
+            for x in batches
+        ]
+        self.spread.copy_(torch.stack(squares).mean().sqrt().clamp_min(1e-3))
+
+
+def _angles(steps: int) -> Tensor:
+    """`(steps + 1,)` from noise, 0, to detail, π/2, with the steps of Karras et al. (2022, eq. 5)."""
+    first, last = MOST_NOISE ** (1 / NOISE_POWER), LEAST_NOISE ** (1 / NOISE_POWER)
+    angles = torch.atan(torch.linspace(first, last, steps) ** -NOISE_POWER)
+    return torch.cat([angles, torch.tensor([math.pi / 2])])
 
 
 def reduce(images: Tensor, reduction: int) -> Tensor:

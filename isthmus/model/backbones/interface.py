@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from isthmus.model.geometry import Geometry
+from isthmus.model.trace import Latent
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,28 @@ class Decoder(nn.Module):
 
     built_size: tuple[int, int] = (0, 0)
     built_stride: int | None = None
+
+    def sample(
+        self,
+        z: Tensor,
+        size: tuple[int, int] | None = None,
+        skips: object = (),
+        generator: torch.Generator | None = None,  # noqa: ARG002
+    ) -> Tensor:
+        """An image that the code allows; the only one there is where the backbone does not sample.
+
+        Without a generator the noise that it is drawn from is fixed, and the same for every image.
+        """
+        image: Tensor = self(z, size, skips)
+        return image
+
+    def denoise(self, code: Latent, target: Tensor, generator: torch.Generator) -> tuple[Latent, Tensor]:
+        """What a decoder that samples learns from: `target`, seen through noise, as it seems to be.
+
+        Returns:
+            The code with the weight of each image's error, and images of the target's shape.
+        """
+        raise NotImplementedError
 
     def image_size(self, z: Tensor) -> tuple[int, int]:
         """`(H, W)` of the image that a code decodes to where no size is given."""
