@@ -28,14 +28,14 @@ from isthmus.training.optimisers import build_optimiser
 from isthmus.training.players import players_of
 
 WARMUP_STEPS = 60
-NETWORK = (  # 320 numbers and this range of λ reach 40 dB; the widths keep writing fast
-    "code=320@16",
+NETWORK = (  # 288 numbers and this range of λ reach 40 dB; narrow fine stages keep writing fast
+    "code=288@16",
     "backbone.decoder=shallow",
     "backbone.overlap=true",
     "backbone.width=48-96-128",
     "backbone.finest=1",
     "bottleneck.low=0.0007",
-    "bottleneck.high=0.25",
+    "bottleneck.high=0.3",
 )
 DECAY_SHARE = 0.2  # of the budget, at its end
 COLOUR_BATCHES = 50  # whose mean colour an untrained codec starts at
