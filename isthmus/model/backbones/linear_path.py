@@ -145,7 +145,8 @@ def lapped_filter(side: int) -> Tensor:
     ]
     waves[0][0] /= math.sqrt(2)
     turn = (waves[0].t() @ waves[1]).flip(0, 1)
-    return (0.5 * butterfly @ torch.block_diag(eye, turn) @ butterfly).float()
+    block: Tensor = torch.block_diag(eye, turn)
+    return (0.5 * butterfly @ block @ butterfly).float()
 
 
 class BorderFilter(nn.Module):
@@ -186,7 +187,8 @@ class BorderFilter(nn.Module):
 def _gram(weight: Tensor) -> Tensor:
     half = len(weight) // 2
     parts = weight[:, half:], weight[:, :half]  # where the first and the second half of a piece go
-    return torch.block_diag(*(part.t() @ part for part in parts))
+    gram: Tensor = torch.block_diag(*(part.t() @ part for part in parts))
+    return gram
 
 
 class BlockTransform(Encoder):
