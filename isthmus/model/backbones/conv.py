@@ -41,7 +41,10 @@ from isthmus.model.backbones.linear_path import (
     centre,
     cosine_basis,
     fill_spread,
+    fold,
+    folds_pixels,
     keep_size,
+    order_as_folded,
     silence,
     soften,
     start_as,
@@ -95,6 +98,7 @@ class ConvEncoder(Encoder):
         self.end = activation(backbone.activation)
         self.is_grid, self.is_cosine = plan.geometry.is_grid, backbone.start == "cosine"
         self.borders = BorderFilter(self.multiple) if backbone.overlap else None
+        self.folds = folds_pixels(backbone, plan)
         if self.is_grid:
             self.last: nn.Module = nn.Conv2d(widths[-1], plan.features, 1)
             # What a linear code of each piece can do is there from the start; the stages add to it.
@@ -103,6 +107,8 @@ class ConvEncoder(Encoder):
                 self.straight = nn.Conv2d(plan.inputs * self.multiple**2, plan.features, 1)
                 if self.is_cosine:
                     basis, spread = cosine_basis(plan.channels, self.multiple, plan.geometry.channels)
+                    if self.folds:
+                        basis = order_as_folded(basis, plan.channels, self.multiple)
                     start_as(self.straight, basis)
                     if self.refines:
                         keep_size(self.first, self.stages, self.downs)
@@ -118,7 +124,7 @@ class ConvEncoder(Encoder):
     def centre_at(self, mean: Tensor) -> None:
         if self.is_cosine:
             assert self.straight is not None
-            centre(self.straight, mean, self.multiple)
+            centre(self.straight, mean, self.multiple, self.folds)
 
     @property
     def direct(self) -> nn.Conv2d | None:
@@ -130,7 +136,8 @@ class ConvEncoder(Encoder):
 
     def forward(self, x: Tensor, visible: Tensor | None = None) -> Features:  # noqa: ARG002
         given = x
-        x = self.positions.beside(F.pixel_unshuffle(x, self.stem))
+        unshuffle = fold if self.folds else F.pixel_unshuffle
+        x = self.positions.beside(unshuffle(x, self.stem))
         x = x.contiguous(memory_format=torch.channels_last)
         # Bfloat16 knows white and the level below it as one: of a small difference that is much.
         x = in_full(self.first, x) if self.hands_input_on else self.first(x)
@@ -147,7 +154,7 @@ class ConvEncoder(Encoder):
             if self.refines:
                 h = h * (self.spread * CODE_UNIT)
             pieces = given if self.borders is None else self.borders(given)
-            h = h + in_full(self.straight, F.pixel_unshuffle(pieces, self.multiple))
+            h = h + in_full(self.straight, unshuffle(pieces, self.multiple))
         if self.hands_input_on:
             image = given[:, : self.seen]  # without the condition
             kept.insert(0, image if self.patches is None else self.patches(image))
