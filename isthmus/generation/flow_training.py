@@ -68,6 +68,7 @@ def fit_flow(
     batch: int = BATCH,
     width: int | None = None,
     depth: int | None = None,
+    rate: float = 1e-3,
     seed: int = 0,
     precision: str = "float32",
     attends: bool = False,
@@ -107,7 +108,7 @@ def fit_flow(
         network = build_velocity(shape, classes + guided, wide, deep, attends=attends)
     images = _to_image_set(white, parts)
     train, held = hold_out(images, HELD_OUT_SHARE if len(images) >= 40 else 0.0)
-    optimiser = axes.Optimiser(rate=1e-3, weight_decay=0.01, ema=0.999 if steps > 1500 else 0.99)
+    optimiser = axes.Optimiser(rate=rate, weight_decay=0.01, ema=0.999 if steps > 1500 else 0.99)
     fitted = fit_network(
         NetworkLearner(
             network, ("velocity", mse), _velocity_pass(network, classes if guided else None), optimiser

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from isthmus.metrics.sharpness import fine_detail
 
 import isthmus
 from isthmus.errors import CapabilityError
 from isthmus.generation.codes import decode_codes
 from isthmus.images.store import ImageSet
 from isthmus.metrics.baselines import PCA
+from isthmus.metrics.structure import fine_detail
 from isthmus.model.backbones.components import ComponentEncoder
 from isthmus.model.initialisation import build_for_images
 from isthmus.model.recipe import Recipe

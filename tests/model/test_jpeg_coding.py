@@ -8,7 +8,7 @@ import torch
 from skimage import data
 from torch import Tensor
 
-from isthmus.metrics.noise import has_jpeg_blocks, luminance
+from isthmus.metrics.noise_structure import has_jpeg_blocks, luminance
 from isthmus.model import axes
 from isthmus.model.corruptions import code_array, compress_as_jpeg
 
