@@ -10,7 +10,8 @@ coded on the CPU). The budget is wall-clock time, pauses included, and the learn
 to zero, so that a training ends when it was planned to. The state is saved every few minutes beside the
 model, and with it the model of the averaged weights; `--resume` continues with the time that is left. The
 loss is the logarithm of the mean squared error of each image, as in `objective.image=psnr`, with a
-ceiling that rises from 28 to 45 dB: images without noise would outweigh all others.
+ceiling that rises from 28 to 45 dB: images without noise would outweigh all others. With `--from` it is 45
+dB from the start.
 """
 
 from __future__ import annotations

@@ -175,7 +175,9 @@ def list_candidates(
         return [Candidate(score, one) for one in pieces]
     # Planted defects speak for `levels` more than real ones do (solar cells: .91 and .75), so it does not
     # stand beside a network that was trained to find defects.
-    found = [Candidate("segmentation", 1) if marks else Candidate("levels", 0)]
+    found = [Candidate("segmentation", 1)] if marks else []
+    if not marks and tiles is not True:
+        found.append(Candidate("levels", 0))
     kinds: tuple[Kind, ...] = ("density", "local")
     found += [Candidate(kind, one) for one in pieces for kind in kinds]
     if not model.recipe.corruption.is_paired:

@@ -141,7 +141,7 @@ def embed(
     check_choice("features", what, get_args(FeatureKind))
     if what == "code" and layer not in (None, "code") and not store:
         raise UsageError(
-            "what=code is the code itself, so layer={layer} cannot be chosen: leave out one of them",
+            "what=code is the code itself, so layer={layer} cannot be chosen",
             id="embed.code-and-layer",
             hint=Hint("leave out one of the two"),
             layer=layer,

@@ -381,11 +381,11 @@ def _read(model: ModelLike, frames: DataLike, range: Range | None) -> tuple[Auto
 def _check_is_one_sequence(given: ImageSet, frames: DataLike) -> None:
     if given.labels is None or len(given.classes) < 2:
         return
-    hint = None
+    hint = Hint("give one of them")
     if isinstance(frames, (str, os.PathLike)) and Path(frames).is_dir():
         hint = Hint(f"give one of them, such as {Path(frames, given.classes[0])}")
     raise UsageError(
-        "{source} holds {sequences} sequences: give one of them",
+        "{source} holds {sequences} sequences, and one is needed",
         id="frames.several-sequences",
         hint=hint,
         source=given.source,

@@ -103,7 +103,8 @@ def generate(
         count: number of images.
         prior: which of the model's priors; by default the best it has.
         like: make variations of this image, of its size.
-        strength: with `like`, how far variations go: 0 repeats the image, 1 forgets it; by default 0.4.
+        strength: with `like`, how far variations go: 0 repeats the image, but for detail that a
+            `generative` model draws anew; 1 forgets it; by default 0.4.
         label: only images of this class.
         size: of the images, where the code is a grid and the prior draws grids of any size.
         temperature: factor on the prior's noise: below 1 more usual images, above 1 more unusual ones.

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from isthmus.model.autoencoder import Autoencoder
     from isthmus.model.recipe import Recipe
     from isthmus.training.callbacks import Callback
-    from isthmus.training.callbacks import TrainingEvent as TrainingEvent  # for what uses this
+    from isthmus.training.callbacks import (
+        TrainingEvent as TrainingEvent,  # re-exported for web/, which imports from api/ alone
+    )
 
 
 Precision = Literal["auto", "float32", "bfloat16"]

@@ -36,7 +36,7 @@ class Override:
     required: bool = False
 
 
-# The same in all commands: what is not said of a parameter of this name, and what stands for an input.
+# Options of these names are the same in all commands, unless a command has an Override of its own.
 _SHARED = {
     "groups": Override(metavar="FILE|REGEX"),
     "label": Override(metavar="NAME"),

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from isthmus.codec.tables import MAX_BINS, MAX_CHANNELS, Band, Tables, shapes
-from isthmus.errors import ModelFileError
+from isthmus.errors import ModelFileError, one_line
 from isthmus.images.idx import DEFLATE_LIMIT
 from isthmus.installation import upgrade_hint
 from isthmus.model.attachment_check import DAMAGE, sides, whole_number
@@ -99,9 +99,10 @@ def from_attachment(
         )
         _check(tables)
     except DAMAGE as error:
-        why = " ".join(str(error).split())[:200]
         raise ModelFileError(
-            "the model's codec tables are damaged ({reason})", id="codec.tables-damaged", reason=why
+            "the model's codec tables are damaged ({reason})",
+            id="codec.tables-damaged",
+            reason=one_line(error),
         ) from None
     return tables
 

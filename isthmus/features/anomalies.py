@@ -19,7 +19,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from isthmus.errors import DataError, ModelFileError, UsageError
+from isthmus.errors import DataError, ModelFileError, UsageError, one_line
 from isthmus.features.anomaly_kinds import KINDS_OF_TILES, Kind
 from isthmus.features.picture_scores import (
     Heat,
@@ -296,9 +296,10 @@ def read_detector(model: Autoencoder) -> Detector | None:
             return _read_first_layout(facts, dict(attachment.tensors))
         return _read_layout(facts, dict(attachment.tensors))
     except DAMAGE as error:
-        why = " ".join(str(error).split())[:200]
         raise ModelFileError(
-            "this model's anomaly detector is damaged: {reason}", id="anomalies.detector-damaged", reason=why
+            "this model's anomaly detector is damaged: {reason}",
+            id="anomalies.detector-damaged",
+            reason=one_line(error),
         ) from error
 
 

@@ -258,7 +258,7 @@ KINDS_OF_TILES: dict[str, KindOfScore] = {
     "local": KindOfScore(_read_parts, _fit_local, _local_values, _LOCAL_RULES),
     "levels": KindOfScore(read_cells, fit_levels, _level_values, LEVEL_RULES, resizes=False),
 }
-"""Kinds that read tiles of one size, by name."""
+"""All kinds but `segmentation`, by name."""
 KINDS_WITHOUT_NETWORK: tuple[Kind, ...] = ("levels",)
 
 

@@ -36,7 +36,8 @@ Reading = Literal["max", "mean"]
 
 MAX_MAP_PIXELS = 2**22  # finer maps of larger pictures would only take memory
 MAX_FLOAT_PIXELS = 2**24  # larger pictures are averaged down before they are resized as a whole
-MAX_NETWORK_PIXELS = 2**20  # of pictures that go through a network at once, each as a whole at its own size
+# Of pictures that go through a network together, each as a whole at its own size; filled up to four copies.
+MAX_NETWORK_PIXELS = 2**20
 MAX_ROW_BYTES = 2**28  # rows that a part is fitted to
 TILE_OVERLAP = 0.5
 # Networks add in another order for one to three images than for more, and the last bits differ: passes are
@@ -316,12 +317,15 @@ def _iter_whole(
     per_pass = passes_per_batch(model, extractor, NUMBERS_PER_PASS)
     batch: list[Tensor] = []
     for index in range(len(pictures)):
-        batch.append(_whole(pictures[index], size, most))
-        pixels = sum(image.shape[2] * image.shape[3] for image in batch)
-        if len(batch) == per_pass or index == len(pictures) - 1 or (size is None and pixels >= most):
+        image = _whole(pictures[index], size, most)
+        pixels = sum(one.shape[2] * one.shape[3] for one in [*batch, image])
+        if batch and (len(batch) == per_pass or (size is None and pixels > most)):
             for group in _equal_shapes(batch):
                 yield _read_filled(kind, model, extractor, torch.cat(group))
             batch = []
+        batch.append(image)
+    for group in _equal_shapes(batch):
+        yield _read_filled(kind, model, extractor, torch.cat(group))
 
 
 def _read_filled(kind: Kind, model: Autoencoder, extractor: FeatureExtractor, tiles: Tensor) -> Tensor:

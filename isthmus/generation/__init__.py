@@ -11,6 +11,5 @@ directions.py    attribute directions, from labels or two groups of images
 augmentation.py  more labelled images, and which of them are kept
 distortion.py    classic changes that keep a label
 frames.py        sequences: frames filled, inserted, predicted; dynamics.py learns how codes move
-moving.py        moving digits, made from a data set
 code_map.py      all codes laid out in two dimensions
 """

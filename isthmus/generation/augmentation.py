@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -271,6 +272,7 @@ class _ImageMaker:
         self.pixels = torch.from_numpy(pixels).permute(0, 3, 1, 2)
         self.generator = torch.Generator().manual_seed(seed)
         self._prior: Prior | None = None
+        self._calls = itertools.count()  # detail that a decoder draws differs from call to call
         self.by_name: dict[str, Callable[[int, int], Tensor]] = {
             "mixup": self.mixup,
             "moves": self.moves,
@@ -295,7 +297,9 @@ class _ImageMaker:
         column = 1 + self._pick(near.indices.shape[1] - 1, count)
         second = own[near.indices[torch.arange(count), column]]
         share = torch.rand(count, *(1,) * (self.codes.ndim - 1), generator=self.generator)
-        return self._decode(torch.lerp(self.codes[first], self.codes[second], share), self.seed)
+        return self._decode(
+            torch.lerp(self.codes[first], self.codes[second], share), self.seed + next(self._calls)
+        )
 
     def moves(self, label: int, count: int) -> Tensor:
         own = self._members(label)

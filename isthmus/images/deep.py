@@ -122,14 +122,14 @@ def scale_levels(samples: Pixels, most: int) -> Pixels:
 def straighten_alpha(samples: Pixels) -> Pixels:
     """Samples that were multiplied by their alpha, the last channel, divided by it again.
 
-    Colour that is brighter than its alpha allows becomes white, or what it is where that is brighter.
+    Colour that is brighter than its alpha allows becomes white. Of floats white is 1, unless some are above.
     """
     alpha = samples[..., -1:]
     colour = samples[..., :-1]
     if samples.dtype.kind == "f":
-        wide = colour.astype(np.float64)
+        white = 1.0 if colour.size and colour.max() <= 1 else float(np.finfo(samples.dtype).max)
         with np.errstate(divide="ignore", invalid="ignore"):
-            straight = np.where(alpha > 0, np.minimum(wide / alpha, np.maximum(wide, 1)), 0)
+            straight = np.where(alpha > 0, np.minimum(colour.astype(np.float64) / alpha, white), 0)
         return np.concatenate([straight.astype(samples.dtype), alpha], axis=2)
     top = int(np.iinfo(samples.dtype).max)
     levels = colour.astype(np.uint64) * np.uint64(top) // np.maximum(alpha, 1).astype(np.uint64)

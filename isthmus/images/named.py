@@ -2,7 +2,8 @@
 
 Looked for in `$ISTHMUS_DATA/NAME`, then where Debian's dataset-* packages put them, then in the cache folder;
 then downloaded into the cache, with their checksums verified. `fashion-sample` ships with the package, and so
-does one photograph.
+does one photograph. Checksums are the publishers' MD5 sums. `$ISTHMUS_MIRROR` replaces the addresses:
+MIRROR/NAME/FILE.
 """
 
 from __future__ import annotations

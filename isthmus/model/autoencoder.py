@@ -87,9 +87,8 @@ class Autoencoder(nn.Module):
             transforms=recipe.corruption.target_channels is not None,
             marks=marks,
         )
-        self.encoder: Encoder
-        self.decoder: Decoder
-        self.encoder, self.decoder = backbones.build(recipe, plan)
+        built: tuple[Encoder, Decoder] = backbones.build(recipe, plan)
+        self.encoder, self.decoder = built
         self.decoder.built_size, self.decoder.built_stride = plan.size, recipe.geometry.stride
         self.critic = build_critic(recipe, replace(plan, channels=self.output_channels))
         # Where the decoder starts from, see `start_at`: a buffer, so that it is saved with the weights.
@@ -125,7 +124,7 @@ class Autoencoder(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """The reconstruction of `images (N, C, H, W)`, floats in [0, 1], with gradients.
 
-        Nothing is corrupted, sampled or clipped: a linear output may lie a little outside [0, 1].
+        Nothing is corrupted, drawn or clipped: a linear output may lie a little outside [0, 1].
         """
         seen = Corrupted(self.to_canvas(images), images)
         with self._attention():
@@ -187,7 +186,8 @@ class Autoencoder(nn.Module):
         with torch.set_grad_enabled(wants_grad), self._attention():
             code, skips = self._encode(corrupted, generator, sample)
             if sample and self.recipe.backbone.samples:
-                code, painted = self.decoder.denoise(code, corrupted.target, generator)
+                with self._autocast(images):
+                    code, painted = self.decoder.denoise(code, corrupted.target, generator)
             else:
                 painted = self._paint(code.values, images.shape[-2:], skips, drawn=True)
         raw, marked = painted[:, : self.output_channels], None

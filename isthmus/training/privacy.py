@@ -127,7 +127,7 @@ def describe_privacy(terms: PrivacyPlan, steps: int, *, val: bool) -> list[str]:
     if terms.seed is not None:
         said.append(
             Message(
-                "a person who knows the noise seed can draw the same noise: ε holds against everybody else",
+                "a person who knows the noise seed can draw the same noise: ε holds only against all others",
                 id="choice.private-seed",
             )
         )

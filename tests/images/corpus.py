@@ -171,7 +171,7 @@ def _right_samples(seen: Array, kind: str, bits: int | None) -> Array | None:
         alpha = seen[..., 3:]
         if seen.dtype.kind == "f":
             wide = seen[..., :3].astype(np.float64)
-            divided = np.minimum(wide / np.where(alpha > 0, alpha, 1), np.maximum(wide, 1))
+            divided = np.minimum(wide / np.where(alpha > 0, alpha, 1), 1)
             colour = np.where(alpha > 0, divided, 0)
         else:
             top = int(np.iinfo(seen.dtype).max)

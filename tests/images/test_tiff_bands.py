@@ -177,3 +177,11 @@ def test_floats_multiplied_by_a_tiny_alpha_are_at_most_white(tmp_path: Path, dty
     assert image[0, 0, :3].tolist() == [1, 1, 0]
     assert image[1, 1].tolist() == [0, 0, 0, 0]
     assert image[3, 3].tolist() == [0.5, 0.5, 0.5, 0.5]
+
+
+def test_a_range_above_one_is_white_where_colour_was_multiplied_by_alpha(tmp_path: Path) -> None:
+    samples = np.full((2, 2, 4), 250, np.float32)
+    samples[..., 3] = 0.5
+    tifffile.imwrite(tmp_path / "a.tif", samples, photometric="rgb", extrasamples=["assocalpha"])
+    image = decode(tmp_path / "a.tif", alpha="keep", value_range=(0, 1000))
+    assert image[0, 0].tolist() == [0.5, 0.5, 0.5, 0.5]

@@ -144,7 +144,7 @@ class Conv(Backbone):
     def receptive_radius(self, geometry: Geometry, size: tuple[int, int]) -> tuple[int, int]:
         stem, halvings = self.depths(geometry, size)
         sides = [stem * 2**i for i in range(halvings + 1)]  # pixels per position, stage by stage
-        of_block = 2 if self.residual else 1
+        of_block = (2 if self.residual else 1) * self.repeats
         stages = of_block * self.blocks * sum(sides)
         finest = of_block * (self.finest_blocks - self.blocks) * sides[0]
         # 3×3 convolutions between stages: at the coarser resolution after pooling, at the finer after
