@@ -51,23 +51,23 @@ class SymbolModel:
         high = residual if residual is None or not self._largest_shift else residual >> shift
         known_entry = None if high is None else _entries(high).astype(np.int32)
         entry = coder.categorical(self._band.coder_weights.take(self.tables[part], axis=0), known_entry)
-        found = entry.astype(np.int64) - MAX_DIRECT_RESIDUAL
+        symbols = entry.astype(np.int64) - MAX_DIRECT_RESIDUAL
         if entry.max(initial=0) == ENTRIES - 1:
             outside = np.flatnonzero(entry == ENTRIES - 1)
-            found[outside] = _code_escapes(coder, None if high is None else high[outside], len(outside))
+            symbols[outside] = _code_escapes(coder, None if high is None else high[outside], len(outside))
         if self._largest_shift:
-            found <<= shift
+            symbols <<= shift
         for bits in range(1, self._largest_shift + 1):
             here = np.flatnonzero(shift == bits)
             bits_given = None if residual is None else (residual[here] & ((1 << bits) - 1)).astype(np.int32)
-            found[here] += coder.raw(bits, len(here), bits_given)
+            symbols[here] += coder.raw(bits, len(here), bits_given)
         if values is not None:
             return values[part]
-        found *= mirror
-        found += middle
-        if max(found.max(initial=0), -found.min(initial=0)) > MAX_SYMBOL:
+        symbols *= mirror
+        symbols += middle
+        if max(symbols.max(initial=0), -symbols.min(initial=0)) > MAX_SYMBOL:
             raise CompressedFileError("damaged: a symbol is out of range", id="compressed-file.symbol-range")
-        return found.astype(np.int32)
+        return symbols.astype(np.int32)
 
     def bits(self, values: Integers, columns: Where) -> Floats:
         """What coding `values` (…, k) in these k columns takes, in bits."""

@@ -88,7 +88,7 @@ class NormalRows:
     """What scores read of normal pictures: each picture is read once, as long as there is memory for it.
 
     Args:
-        seen: rows of pictures that the network was trained on, and that are in no plan: scores that read no
+        trained_on: rows of pictures that the network saw, and that are in no plan: scores that read no
             network are fitted to them as well.
     """
 
@@ -97,10 +97,10 @@ class NormalRows:
         model: Autoencoder,
         extractor: FeatureExtractor,
         pictures: Sequence[Picture],
-        seen: Rows | None = None,
+        trained_on: Rows | None = None,
     ) -> None:
         self.model, self.extractor, self.pictures = model, extractor, pictures
-        self._seen = np.empty(0, dtype=np.int64) if seen is None else seen
+        self._trained_on = np.empty(0, dtype=np.int64) if trained_on is None else trained_on
         self._kept: dict[tuple[str, int, int], Tensor] = {}
         self._bytes = 0
 
@@ -132,7 +132,7 @@ class NormalRows:
 
     def rows_of(self, part: Part, rows: Rows) -> Rows:
         """The pictures that a part is fitted to, of a plan's."""
-        return np.union1d(rows, self._seen) if part.kind in KINDS_WITHOUT_NETWORK else rows
+        return np.union1d(rows, self._trained_on) if part.kind in KINDS_WITHOUT_NETWORK else rows
 
     def maps(self, parts: Sequence[Part], rows: Rows) -> Iterator[PictureMap]:
         """Score and map of each of these pictures."""
@@ -218,8 +218,8 @@ def choose_parts(
             report((place + number / len(folds)) / len(candidates), "trying scores on planted defects")
             part = normal.fit(part, first, seed)
             clean += [(picture_map.score, picture_map.peak) for picture_map in normal.maps([part], held)]
-            for size, found in planted.items():
-                found.append(_score_planted(normal, [part], held, size, seed))
+            for size, planted_scores in planted.items():
+                planted_scores.append(_score_planted(normal, [part], held, size, seed))
         scores, peaks = (np.array(values) for values in zip(*clean, strict=True))
         aurocs = [measure_auroc(scores, np.concatenate(planted[size])) for size in sizes]
         part = dataclasses.replace(

@@ -73,16 +73,17 @@ def fit_levels(rows: Tensor, _seed: int) -> dict[str, Tensor]:
         for name, maps in _deviations(own, cells.of(held)).items():
             scores[name].append(maps.amax((1, 2)))
     together = [torch.cat(scores[name]) for name in NAMES]
-    scales = [torch.stack([one.mean(), one.std(correction=0).clamp_min(1e-3)]) for one in together]
-    found = _fit_cells(cells) | {"scales": torch.stack(scales), "usual": usual.reshape(1)}
-    return {name: tensor.float() for name, tensor in found.items()}
+    scales = [torch.stack([values.mean(), values.std(correction=0).clamp_min(1e-3)]) for values in together]
+    tensors = _fit_cells(cells) | {"scales": torch.stack(scales), "usual": usual.reshape(1)}
+    return {name: tensor.float() for name, tensor in tensors.items()}
 
 
 def level_values(tensors: dict[str, Tensor], rows: Tensor) -> Values:
     """`(n, 30, 30)`: the highest of the three statistics at each place, in deviations of good scores."""
-    kept = {name: tensor.double() for name, tensor in tensors.items()}
-    found = _deviations(kept, _measure_cells(rows, kept["usual"]))
-    maps = [(found[name] - scale[0]) / scale[1] for name, scale in zip(NAMES, kept["scales"], strict=True)]
+    fitted = {name: tensor.double() for name, tensor in tensors.items()}
+    deviations = _deviations(fitted, _measure_cells(rows, fitted["usual"]))
+    scales = zip(NAMES, fitted["scales"], strict=True)
+    maps = [(deviations[name] - scale[0]) / scale[1] for name, scale in scales]
     return np.asarray(torch.stack(maps).amax(0).numpy())
 
 
@@ -100,34 +101,36 @@ def _measure_cells(rows: Tensor, usual: Tensor) -> _Cells:
 
 def _fit_cells(cells: _Cells) -> dict[str, Tensor]:
     """Mean and spread at each place, and the Gaussian of profiles."""
-    found: dict[str, Tensor] = {}
+    statistics: dict[str, Tensor] = {}
     for name, values in (("level", cells.level), ("contrast", cells.contrast)):
         variance = values.var(0, correction=0)
         weight = len(values) / (len(values) + PRIOR_PICTURES)
         variance = weight * variance + (1 - weight) * variance.mean()
         least = (LEAST_SPREAD_SHARE * variance.mean().sqrt()).clamp_min(1e-3)
-        found |= {f"{name}-mean": values.mean(0), f"{name}-spread": variance.sqrt().maximum(least)}
+        statistics |= {f"{name}-mean": values.mean(0), f"{name}-spread": variance.sqrt().maximum(least)}
     mean = cells.profile.mean(0)
     away = (cells.profile - mean).flatten(1)
     covariance = away.T @ away / len(away)
     share = max(SHRINKAGE, len(covariance) / (len(covariance) + 10 * len(away)))
     usual = (covariance.trace() / len(covariance)).clamp_min(1e-6)
     covariance = (1 - share) * covariance + share * usual * torch.eye(len(covariance), dtype=away.dtype)
-    return found | {
+    return statistics | {
         "profile-mean": mean,
         "profile-spread": covariance.diagonal().sqrt().view_as(mean),
         "profile-inverse": torch.linalg.inv(covariance).view(*mean.shape, *mean.shape),
     }
 
 
-def _deviations(kept: dict[str, Tensor], cells: _Cells) -> dict[Name, Tensor]:
+def _deviations(fitted: dict[str, Tensor], cells: _Cells) -> dict[Name, Tensor]:
     """For each statistic `(n, 30, 30)`, of which the highest value is the picture's."""
-    away = cells.profile - kept["profile-mean"]
-    squared = (away * torch.tensordot(away, kept["profile-inverse"], 3)).sum((1, 2, 3), keepdim=True)
-    places = away.abs() / kept["profile-spread"]  # where the picture differs most, it has the whole distance
+    away = cells.profile - fitted["profile-mean"]
+    squared = (away * torch.tensordot(away, fitted["profile-inverse"], 3)).sum((1, 2, 3), keepdim=True)
+    places = (
+        away.abs() / fitted["profile-spread"]
+    )  # the most unusual place has the whole distance
     profile = squared.clamp_min(0).sqrt() * places / places.amax((1, 2, 3), keepdim=True).clamp_min(1e-12)
     level, contrast = (
-        (values - kept[f"{name}-mean"]).abs() / kept[f"{name}-spread"]
+        (values - fitted[f"{name}-mean"]).abs() / fitted[f"{name}-spread"]
         for name, values in (("level", cells.level), ("contrast", cells.contrast))
     )
     return {"level": _as_map(level), "profile": _as_map(profile), "contrast": _as_map(contrast)}

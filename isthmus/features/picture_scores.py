@@ -318,7 +318,7 @@ def _iter_whole(
     batch: list[Tensor] = []
     for index in range(len(pictures)):
         image = _whole(pictures[index], size, most)
-        pixels = sum(one.shape[2] * one.shape[3] for one in [*batch, image])
+        pixels = sum(part.shape[2] * part.shape[3] for part in [*batch, image])
         if batch and (len(batch) == per_pass or (size is None and pixels > most)):
             for group in _equal_shapes(batch):
                 yield _read_filled(kind, model, extractor, torch.cat(group))

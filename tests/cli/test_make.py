@@ -36,7 +36,7 @@ def test_without_a_prior_one_is_fitted_to_the_training_images_and_not_kept(
     here: Path, capsys: Capture, document: Document
 ) -> None:
     assert main(["generate", MODEL, "-n", "4", "-o", "new.png"]) == 0
-    assert "a mixture prior is fitted to 9 images of photos for this once" in capsys.readouterr().err
+    assert "a mixture prior is fitted to 9 images of photos for this call only" in capsys.readouterr().err
     assert not [name for name in document("info", MODEL)["attachments"] if name.startswith("prior")]
     (here / "photos").rename(here / "elsewhere")
     assert main(["generate", MODEL, "-o", "again.png"]) == 1

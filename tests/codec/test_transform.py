@@ -127,7 +127,7 @@ def test_the_margins_are_no_wider_than_needed() -> None:
         (Recipe(code="8@8"), "not integers"),
         (Recipe(code="8").with_settings(["bottleneck=entropy"]), "vector"),
         (Recipe(code="8@8").with_settings(["bottleneck=entropy", "backbone=attention"]), "all of it"),
-        (Recipe(code="8@8").with_settings(["bottleneck=entropy", "positions=learned"]), "positions"),
+        (Recipe(code="8@8").with_settings(["bottleneck=entropy", "positions=learned"]), "position"),
         (Recipe(code="8@8").with_settings(["bottleneck=entropy", "corruption=gaussian"]), "corrupted"),
         (Recipe(code="8@8").with_settings(["backbone.skips=true"]), "cannot compress"),
     ],

@@ -55,7 +55,7 @@ def test_evaluate_and_classify_warn(caplog: pytest.LogCaptureFixture) -> None:
     test = np.stack([jpeg(image, 80) for image in known[:4]])
     found = isthmus.evaluate(model, test, reference=known)
     assert "evaluation.near-copies" in [note["id"] for note in found.note_details]
-    assert "4 images of 4 looked at" in caplog.text
+    assert "4 images of 4 that were compared" in caplog.text
     learned, measured = isthmus.read(known, labels=labels), isthmus.read(test, labels=labels[:4])
     scored = isthmus.classify(model, learned, measured, few_labels=0, baselines=False)
     assert "evaluation.near-copies" in [note["id"] for note in scored.note_details]

