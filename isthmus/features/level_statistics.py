@@ -125,9 +125,7 @@ def _deviations(fitted: dict[str, Tensor], cells: _Cells) -> dict[Name, Tensor]:
     """For each statistic `(n, 30, 30)`, of which the highest value is the picture's."""
     away = cells.profile - fitted["profile-mean"]
     squared = (away * torch.tensordot(away, fitted["profile-inverse"], 3)).sum((1, 2, 3), keepdim=True)
-    places = (
-        away.abs() / fitted["profile-spread"]
-    )  # the most unusual place has the whole distance
+    places = away.abs() / fitted["profile-spread"]  # the most unusual place has the whole distance
     profile = squared.clamp_min(0).sqrt() * places / places.amax((1, 2, 3), keepdim=True).clamp_min(1e-12)
     level, contrast = (
         (values - fitted[f"{name}-mean"]).abs() / fitted[f"{name}-spread"]
