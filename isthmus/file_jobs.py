@@ -143,6 +143,8 @@ def expand_inputs(
                     "a path is expected here, not a {type}", id="data.no-path", type=type(entry).__name__
                 )
             part = list_object(entry, place_in_list)
+        elif not os.fspath(entry):  # Path("") is the current folder
+            raise DataError("an input has no name: give a path or a data-set name", id="data.empty-input")
         elif is_folder(path := Path(entry)):
             part = list_folder(path)
         else:

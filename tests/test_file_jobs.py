@@ -61,6 +61,8 @@ def test_inputs_are_files_folders_or_one_of_them() -> None:
     assert expand_inputs("a", lambda _: inside).files == ((Path("a"), "a"),)
     with pytest.raises(DataError, match="no files"):
         expand_inputs([], lambda _: inside)
+    with pytest.raises(DataError, match="no name"):
+        expand_inputs("", lambda _: inside)  # not the current folder
 
 
 def test_an_output_is_a_file_for_one_input_or_a_folder() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import itertools
+import logging
 import time
 from typing import TYPE_CHECKING
 
@@ -269,6 +270,7 @@ def _note_overlap(images: ImageSet, train: ImageSet, *, same_source: bool) -> No
             "{known:,} of the {images:,} images are among the training images: results on those do not test "
             "the model",
             id="evaluation.training-images",
+            log_level=logging.WARNING,
             known=known,
             images=len(images),
         )
@@ -279,5 +281,5 @@ def _note_overlap(images: ImageSet, train: ImageSet, *, same_source: bool) -> No
             id="evaluation.training-source",
             source=train.source,
         )
-    else:
+    if not same_source and known < len(images):
         warn_of_near_copies(images, train, "training images")

@@ -12,7 +12,7 @@ import click
 
 from isthmus.cli.console import Console, is_worker_rank
 from isthmus.cli.line import format_options
-from isthmus.errors import spell_hints
+from isthmus.errors import Hint, UsageError, spell_hints
 from isthmus.interruption import NOTE_ID
 from isthmus.log import LOGGER
 
@@ -29,6 +29,12 @@ def output_options(function: Callable[..., None]) -> Callable[..., None]:
         _note_old_name(console)
         try:
             with log_to(console), spell_hints(format_options):
+                if as_json and options.get("out") == "-":
+                    raise UsageError(
+                        "the image and the JSON document cannot both go to standard output",
+                        id="output.json-and-stream",
+                        hint=Hint("leave out --json, or write to a file"),
+                    )
                 function(*args, console=console, **options)
         except click.exceptions.Exit:
             if not console.lost:

@@ -134,6 +134,8 @@ def test_an_image_goes_through_the_standard_streams() -> None:
     with Image.open(io.BytesIO(done.stdout)) as image:
         assert np.array_equal(np.asarray(image), STACK[0])
         assert image.info["dpi"] == pytest.approx((300, 300), abs=0.01)
+    both = subprocess.run([*command, "--json"], input=packed.getvalue(), capture_output=True, check=False)
+    assert both.returncode == 2 and both.stdout == b"" and b"--json" in both.stderr
     with pytest.raises(UsageError, match="one file"):
         isthmus.denoise_files(["-", "a.png"], out="b/", sigma=0)
 

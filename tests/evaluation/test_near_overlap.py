@@ -56,6 +56,12 @@ def test_evaluate_and_classify_warn(caplog: pytest.LogCaptureFixture) -> None:
     found = isthmus.evaluate(model, test, reference=known)
     assert "evaluation.near-copies" in [note["id"] for note in found.note_details]
     assert "4 images of 4 that were compared" in caplog.text
+    caplog.clear()
+    mixed = isthmus.evaluate(model, np.concatenate([test, known[5:6]]), reference=known)  # and an exact copy
+    ids = {note["id"] for note in mixed.note_details}
+    assert {"evaluation.near-copies", "evaluation.training-images"} <= ids
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert any("1 of the 5 images" in text for text in warnings)
     learned, measured = isthmus.read(known, labels=labels), isthmus.read(test, labels=labels[:4])
     scored = isthmus.classify(model, learned, measured, few_labels=0, baselines=False)
     assert "evaluation.near-copies" in [note["id"] for note in scored.note_details]
