@@ -146,15 +146,16 @@ def _open_avif(image: Image.Image, stream: IO[bytes]) -> DeepImage | None:
 
 
 def _open_bmp(start: bytes, stream: IO[bytes]) -> DeepImage | None:
-    import imagecodecs
-
     if len(start) < 54:
         return None
     header, width, height, _, bits, compression = struct.unpack_from("<IiiHHI", start, 14)
     if header < 40 or bits not in (16, 32) or compression not in _BIT_FIELDS or width <= 0 or height == 0:
         return None
     masks = struct.unpack_from("<4I", start.ljust(70, b"\0"), 54)
-    alpha = header >= 56 and masks[3] != 0
+    alpha = (header >= 56 or compression == 6) and masks[3] != 0
+    masks = masks[: 3 + alpha]
+    if any(mask & (mask + (mask & -mask)) for mask in masks):  # bits apart
+        return None
     wide = any(mask.bit_count() > 8 for mask in masks)
     return DeepImage(
         height=abs(height),
@@ -162,10 +163,35 @@ def _open_bmp(start: bytes, stream: IO[bytes]) -> DeepImage | None:
         channels=3 + alpha,
         dtype=np.dtype(np.uint8),
         format="BMP",
-        load=_loader(stream, imagecodecs.bmp_decode, abs(height), width, 3 + alpha, np.uint8),
+        load=_loader(
+            stream,
+            lambda content: _decode_bit_fields(content, width, height, bits, masks),
+            abs(height),
+            width,
+            3 + alpha,
+            np.uint8,
+        ),
         alpha=alpha,
         narrowed=wide,
     )
+
+
+def _decode_bit_fields(content: bytes, width: int, height: int, bits: int, masks: tuple[int, ...]) -> Pixels:
+    """Pixels of 16 or 32 bits, in which each channel has the bits of its mask, scaled to 8 bits.
+
+    Rows are padded to four bytes; the last row of the picture stands first where the height is positive.
+    """
+    (offset,) = struct.unpack_from("<I", content, 10)
+    row_bytes = (width * bits + 31) // 32 * 4
+    rows = np.frombuffer(content, np.uint8, row_bytes * abs(height), offset).reshape(abs(height), row_bytes)
+    values = rows[:, : width * bits // 8].view(f"<u{bits // 8}").astype(np.uint64)
+    channels = []
+    for mask in masks:
+        most = np.uint64(mask // (mask & -mask) if mask else 1)
+        samples = (values & np.uint64(mask)) // np.uint64((mask & -mask) or 1)
+        channels.append((samples * np.uint64(255) // most).astype(np.uint8))  # as Pillow, rounded down
+    pixels: Pixels = np.stack(channels, axis=2)
+    return pixels[::-1] if height > 0 else pixels
 
 
 def _open_jpeg(start: bytes, stream: IO[bytes]) -> DeepImage | None:

@@ -30,6 +30,18 @@ class Sample:
     pages: tuple[Array, ...] = ()
 
 
+# Bits of a pixel, and the masks of red, green, blue and, with four, alpha.
+BIT_FIELDS = [
+    (16, (0xF800, 0x7E0, 0x1F)),
+    (16, (0x7C00, 0x3E0, 0x1F)),
+    (16, (0xF00, 0xF0, 0xF)),
+    (32, (0x3FF00000, 0xFFC00, 0x3FF)),
+    (32, (0x3FF00000, 0xFFC00, 0x3FF, 0xC0000000)),
+    (32, (0xF800, 0x7E0, 0x1F, 0xFF0000)),
+    (32, (0xFF, 0xFF0000, 0xFF00)),
+]
+
+
 def _pixels(draw: Callable[..., Any], shape: tuple[int, ...], dtype: str, bits: int | None = None) -> Array:
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     if dtype.startswith("float"):
@@ -278,12 +290,16 @@ def others(draw: Callable[..., Any]) -> Sample:
         with Image.open(packed) as image:
             right = np.asarray(image)
         return Sample("a.webp", packed.getvalue(), right, f"{kind} {channels}")
-    fields = draw(st.sampled_from([(0xF800, 0x7E0, 0x1F), (0x7C00, 0x3E0, 0x1F), (0xF00, 0xF0, 0xF)]))
-    values = _pixels(draw, (height, width, 1), "uint16", 16 if fields[0] == 0xF800 else 15)[..., 0]
+    size, fields = draw(st.sampled_from(BIT_FIELDS))
+    sample_bits = {16: 15 if fields[0] != 0xF800 else 16, 32: 32}[size]
+    values = _pixels(draw, (height, width, 1), f"uint{size}", sample_bits)[..., 0]
     rows = b"".join(
-        row.astype("<u2").tobytes().ljust((2 * width + 3) // 4 * 4, b"\0") for row in values[::-1]
+        row.astype(f"<u{size // 8}").tobytes().ljust((size // 8 * width + 3) // 4 * 4, b"\0")
+        for row in values[::-1]
     )
-    head = struct.pack("<IiiHHIIiiII3I", 40, width, height, 1, 16, 3, len(rows), 2835, 2835, 0, 0, *fields)
+    head_bytes = 40 if len(fields) == 3 else 56
+    numbers = (head_bytes, width, height, 1, size, 3, len(rows), 2835, 2835, 0, 0, *fields)
+    head = struct.pack(f"<IiiHHIIiiII{len(fields)}I", *numbers)
     content = b"BM" + struct.pack("<IHHI", 14 + len(head) + len(rows), 0, 0, 14 + len(head)) + head + rows
     parts = []
     for mask in fields:
@@ -291,7 +307,7 @@ def others(draw: Callable[..., Any]) -> Sample:
         parts.append((values & mask) >> shift)
     tops = [mask >> ((mask & -mask).bit_length() - 1) for mask in fields]
     levels = [part.astype(np.int64) * 255 // top for part, top in zip(parts, tops, strict=True)]
-    return Sample("a.bmp", content, np.dstack(levels).astype(np.uint8), f"bmp {fields[0]:x}")
+    return Sample("a.bmp", content, np.dstack(levels).astype(np.uint8), f"bmp {size} {fields[0]:x}")
 
 
 def samples() -> st.SearchStrategy[Sample]:
