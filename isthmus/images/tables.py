@@ -58,6 +58,13 @@ def read_table(path: str | os.PathLike[str]) -> Listing:
             name=missing[0],
         )
         notes = (note,)
+    if any(row.group for row in rows):
+        note = Message(
+            "{path} names groups: to keep the images of a group on one side, give it as groups too",
+            id="reading.list-names-groups",
+            path=os.fspath(path),
+        )
+        notes = (*notes, note)
     return Listing(files, (), notes)
 
 

@@ -39,6 +39,7 @@ def test_labels_and_groups_of_a_list(folder: Path, encoding: str, header: str) -
     assert [found.classes[label] for label in found.labels] == ["cat", "dog", "cat", "dog"]
     if header:
         assert number_groups(found, str(folder / "list.csv")).tolist() == [0, 1, 1, 0]
+        assert any("names groups" in note for note in found.notes)
 
 
 def test_paths_alone_tabs_and_missing_files(folder: Path) -> None:
