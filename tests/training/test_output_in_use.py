@@ -72,15 +72,17 @@ def test_a_model_is_not_trained_into_a_pipe(tmp_path: Path) -> None:
 def test_a_closed_terminal_saves_the_training(tmp_path: Path) -> None:
     out = tmp_path / "m.safetensors"
 
-    before = signal.getsignal(signal.SIGHUP)
-
     def listener(_progress: object) -> None:
         signal.raise_signal(signal.SIGHUP)
 
-    with pytest.raises(Stopped):
-        run_training(IMAGES, out=out, listener=listener, **{**QUICK, "steps": 2000})
-    assert resume_path(out).exists()
-    assert signal.getsignal(signal.SIGHUP) is before
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # also where the tests run under nohup
+    try:
+        with pytest.raises(Stopped):
+            run_training(IMAGES, out=out, listener=listener, **{**QUICK, "steps": 2000})
+        assert resume_path(out).exists()
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @POSIX
