@@ -8,7 +8,8 @@
 
 Each image of a batch has noise of one σ, drawn evenly from 0 to 55 (of 255), which the network is told.
 `--from` may name a network of fewer blocks a stage: blocks that it lacks begin as the identity, so a deeper
-network starts from what the shallower one has learned (Chen et al. 2016, "Net2Net"). Budget, rate, loss,
+network starts from what the shallower one has learned (Chen et al. 2016, "Net2Net"). `--teacher MODEL` learns
+the mean of that model over eight orientations instead of the clean images alone. Budget, rate, loss,
 averaged weights and resuming are those of `train_real_denoiser.py`.
 """
 

@@ -113,7 +113,7 @@ def _fit(
     sizes = [(look.height, look.width) for look in normal.looks]
     candidates = list_candidates(model, extractor.reading.size, sizes, score, tiles)
     check_enough(len(normal.source), 3 if any(one.tiles for one in candidates) else MIN_NORMAL_IMAGES)
-    rows = NormalRows(model, extractor, ReadablePictures(normal.source), normal.seen)
+    rows = NormalRows(model, extractor, ReadablePictures(normal.source), normal.trained_on)
     if len(candidates) > 1:
         parts, table = choose_parts(
             rows,

@@ -38,14 +38,14 @@ class NormalPictures:
         reference: where they come from.
         plan: which are fitted to, which calibrated on.
         looks: of each.
-        seen: rows in no plan, because the network was trained on them.
+        trained_on: rows in no plan, because the network was trained on them.
     """
 
     source: PictureSource
     reference: ReferenceKind
     plan: Plan
     looks: tuple[PictureLook, ...]
-    seen: npt.NDArray[np.int64]
+    trained_on: npt.NDArray[np.int64]
 
 
 def resolve_normal_pictures(
@@ -111,7 +111,7 @@ def resolve_normal_pictures(
         )
     by_content = [f"{value:016x}" for value in hashes]
     keys = _group_keys(source.names, groups, by_content)
-    fitted, used, seen = None, None, np.empty(0, dtype=np.int64)
+    fitted, used, trained_on = None, None, np.empty(0, dtype=np.int64)
     if known is not None:
         seen_names = known[0]
         unseen = {row for row, name in enumerate(source.names) if name not in seen_names}
@@ -122,7 +122,7 @@ def resolve_normal_pictures(
             fitted = np.array(sorted(set(builtins.range(len(source))) - unseen), dtype=np.int64)
             fits_to_unseen = model.recipe.corruption.marks_defects and len(unseen) >= MIN_UNSEEN_FOLDS
             if fits_to_unseen or len(fitted) < MIN_UNSEEN:
-                used, seen, fitted = np.array(sorted(unseen), dtype=np.int64), fitted, None
+                used, trained_on, fitted = np.array(sorted(unseen), dtype=np.int64), fitted, None
         else:
             log_note(
                 "the network was trained on all but {unseen} of the {images}: the rate of false alarms on "
@@ -134,7 +134,7 @@ def resolve_normal_pictures(
             )
     plan = make_plan(keys, seed=seed, fitted=fitted, used=used)
     _warn_of_near_copies(looks, source.names, plan, seed)
-    return NormalPictures(source, reference, plan, tuple(looks), seen)
+    return NormalPictures(source, reference, plan, tuple(looks), trained_on)
 
 
 def _find_names(

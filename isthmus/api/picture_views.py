@@ -82,10 +82,10 @@ def read_picture(source: bytes | Path, *, max_pixels: int, colour: bool | None =
     from isthmus.images.reading import read_image
 
     channels = None if colour is None else 3 if colour else 1
-    seen = read_image(source, channels=channels, max_pixels=max_pixels)
-    if seen.shape[2] not in (1, 3):
-        seen = read_image(source, channels=3 if seen.shape[2] > 3 else 1, max_pixels=max_pixels)
-    return _as_bytes(to_dtype(seen, "uint8"))
+    pixels = read_image(source, channels=channels, max_pixels=max_pixels)
+    if pixels.shape[2] not in (1, 3):
+        pixels = read_image(source, channels=3 if pixels.shape[2] > 3 else 1, max_pixels=max_pixels)
+    return _as_bytes(to_dtype(pixels, "uint8"))
 
 
 def encode_picture(pixels: npt.NDArray[Any]) -> bytes:

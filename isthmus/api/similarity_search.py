@@ -253,8 +253,8 @@ def search(
                 save_index(fresh.index, path)
             except OutputError as failure:
                 error = failure
-    wanted = extract_features(network, queries, extractor, compact=True)
-    values, places = find_nearest(fresh.index.vectors, wanted, count, metric=metric)
+    query_vectors = extract_features(network, queries, extractor, compact=True)
+    values, places = find_nearest(fresh.index.vectors, query_vectors, count, metric=metric)
     matches = tuple(
         tuple(Match(images.names[int(r)], int(r), float(v)) for r, v in zip(some, much, strict=True))
         for some, much in zip(fresh.rows[places], values, strict=True)

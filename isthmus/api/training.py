@@ -134,14 +134,14 @@ def train(
         >>> model.training_report.steps
         2
     """
-    given = locals()
+    arguments = locals()
     began = time.monotonic()  # before torch is imported: that is part of the time that was asked for
     from isthmus.training.config import TrainConfig
     from isthmus.training.session import train_model
     from isthmus.training.trainer_setup import Observers
 
     config = TrainConfig(
-        **{field.name: given[field.name] for field in fields(TrainConfig)} | _rename_old(old)
+        **{field.name: arguments[field.name] for field in fields(TrainConfig)} | _rename_old(old)
     )
     asked = {"target": target, "recipe": recipe, "val": val, "start_from": start_from, "out": out}
     with correcting_calls(train, (data,), asked), collect_notes(), ExitStack() as stack:

@@ -36,8 +36,7 @@ Reading = Literal["max", "mean"]
 
 MAX_MAP_PIXELS = 2**22  # finer maps of larger pictures would only take memory
 MAX_FLOAT_PIXELS = 2**24  # larger pictures are averaged down before they are resized as a whole
-# Of pictures that go through a network together, each as a whole at its own size; filled up to four copies.
-MAX_NETWORK_PIXELS = 2**20
+MAX_NETWORK_PIXELS = 2**20  # of whole pictures that go through a network together, before copies fill up
 MAX_ROW_BYTES = 2**28  # rows that a part is fitted to
 TILE_OVERLAP = 0.5
 # Networks add in another order for one to three images than for more, and the last bits differ: passes are

@@ -6,15 +6,11 @@ so that it takes grids of any size. Grids of one size can have attention between
 
 from __future__ import annotations
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-FREQUENCIES = 16
-CONDITION = 128
-HEAD_WIDTH = 32  # numbers of one attention head
+from isthmus.model.backbones.denoiser import CONDITION, FREQUENCIES, HEAD_WIDTH, attend, encode_time
 
 
 class Condition(nn.Module):
@@ -28,9 +24,7 @@ class Condition(nn.Module):
 
     def forward(self, time: Tensor, parts: Tensor) -> Tensor:
         """`time (N,)` in [0, 1], `parts (N,)` → `(N, 128)`."""
-        frequencies = torch.exp(torch.linspace(0, math.log(64), FREQUENCIES, device=time.device))
-        angles = time[:, None] * frequencies * math.pi
-        return F.silu(self.times(torch.cat([angles.sin(), angles.cos()], 1)) + self.parts(parts))
+        return F.silu(self.times(encode_time(time)) + self.parts(parts))
 
 
 class VectorVelocity(nn.Module):
@@ -152,11 +146,8 @@ class _TokenBlock(nn.Module):
 
     def forward(self, h: Tensor, c: Tensor) -> Tensor:
         first, scale, gate, second, spread, share = self.modulation(c)[:, None].chunk(6, 2)
-        count, places, width = h.shape
         x = self.norms[0](h) * (1 + scale) + first
-        q, k, v = self.queries(x).view(count, places, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        attended = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(count, places, width)
-        h = h + gate * self.mixed(attended)
+        h = h + gate * self.mixed(attend(self.queries(x), self.heads))
         x = self.norms[1](h) * (1 + spread) + second
         result: Tensor = h + share * self.outer(F.gelu(self.inner(x)))
         return result

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from skimage import data
 
 import isthmus
@@ -19,15 +18,6 @@ from isthmus.model.autoencoder import Autoencoder
 from .test_train_real_denoiser import load_script
 
 SMALL = ["code=40@16", "backbone.width=8", "backbone.correction=8"]
-
-
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for name, (height, width) in {"chelsea": (96, 96), "coffee": (64, 128)}.items():
-        Image.fromarray(getattr(data, name)()[:height, :width]).save(folder / f"{name}.png")
-    return folder
 
 
 @pytest.mark.slow

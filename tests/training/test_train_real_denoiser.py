@@ -31,15 +31,6 @@ def load_script(name: str = "train_real_denoiser") -> ModuleType:
     return script
 
 
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for name, (height, width) in {"chelsea": (96, 96), "coffee": (64, 128)}.items():
-        Image.fromarray(getattr(data, name)()[:height, :width]).save(folder / f"{name}.png")
-    return folder
-
-
 @pytest.mark.slow
 def test_twenty_steps_resume_exactly_and_denoise(photos: Path, tmp_path: Path) -> None:
     script = load_script()

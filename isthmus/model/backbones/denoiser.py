@@ -51,9 +51,7 @@ class Denoiser(nn.Module):
             time: `(N,)` in [0, 1] from noise to image.
             doubt: `(N,)`: noise on what is known.
         """
-        frequencies = torch.exp(torch.linspace(0, math.log(64), FREQUENCIES, device=noisy.device))
-        angles = time[:, None] * frequencies * math.pi
-        numbers = torch.cat([angles.sin(), angles.cos(), doubt[:, None]], 1)
+        numbers = torch.cat([encode_time(time), doubt[:, None]], 1)
         c = F.silu(self.condition(F.silu(self.time(numbers))))
         x = torch.cat([noisy, given], 1).contiguous(memory_format=torch.channels_last)
         h = self.first(x) + self.positions
@@ -70,6 +68,20 @@ class Denoiser(nn.Module):
         factor, rest = self.last(F.silu(self.norm(h))).chunk(2, 1)
         velocity: Tensor = factor * noisy + rest
         return velocity
+
+
+def encode_time(time: Tensor) -> Tensor:
+    """`(N,)` in [0, 1] → `(N, 32)`: sines and cosines of 16 frequencies (Vaswani et al. 2017)."""
+    frequencies = torch.exp(torch.linspace(0, math.log(64), FREQUENCIES, device=time.device))
+    angles = time[:, None] * frequencies * math.pi
+    return torch.cat([angles.sin(), angles.cos()], 1)
+
+
+def attend(projected: Tensor, heads: int) -> Tensor:
+    """Queries, keys and values of all positions `(N, positions, 3·width)` → `(N, positions, width)`."""
+    count, places, numbers = projected.shape
+    q, k, v = projected.view(count, places, 3, heads, -1).permute(2, 0, 3, 1, 4)
+    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(count, places, numbers // 3)
 
 
 class _Block(nn.Module):
@@ -104,15 +116,8 @@ class _Attention(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def forward(self, h: Tensor) -> Tensor:
-        count, channels, height, width = h.shape
         x = h.flatten(2).transpose(1, 2)
-        q, k, v = (
-            self.queries(self.norms[0](x))
-            .view(count, height * width, 3, self.heads, -1)
-            .permute(2, 0, 3, 1, 4)
-        )
-        attended = F.scaled_dot_product_attention(q, k, v).transpose(1, 2)
-        x = x + self.mixed(attended.reshape(count, height * width, channels))
+        x = x + self.mixed(attend(self.queries(self.norms[0](x)), self.heads))
         x = x + self.outer(F.silu(self.inner(self.norms[1](x))))
         result: Tensor = x.transpose(1, 2).reshape(h.shape)
         return result.contiguous(memory_format=torch.channels_last)
