@@ -100,7 +100,8 @@ def train(
         patience: end after so many validations in a row above the best; 0 never ends early.
         balance: draw all classes equally often.
         augment_orientations: mirror and turn examples at random: for images without an up.
-        start_from: begin with the weights of this model of the same architecture.
+        start_from: begin with the weights of this model of the same architecture. With `target` it may also
+            be a denoiser, such as `photo-denoise-colour` for photographs: their details are known to it.
         precision: `auto` takes bfloat16 where the processor multiplies it.
         private: spend at most this ε on any one image (extra `privacy`).
         delta: δ of a private training; by default 1/(10 N).
@@ -183,10 +184,11 @@ def _pair(
     range: Range | None,
 ) -> tuple[DataLike, str | PathLike | Recipe | None]:
     """The pairs, and the recipe if none is given."""
-    from isthmus.training.data import DEFAULT_RECIPE
+    from isthmus.model.initialisation import recipe_of_start
 
-    chosen = DEFAULT_RECIPE if recipe is None and start_from is None else recipe
-    return read_pairs(data, target, cache=cache, range=range), chosen
+    if recipe is None:
+        recipe = recipe_of_start(start_from, paired=True)
+    return read_pairs(data, target, cache=cache, range=range), recipe
 
 
 def plan_training(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +22,7 @@ from isthmus.model.allocation import TooLargeError, at_most, weights_bytes
 from isthmus.model.autoencoder import Autoencoder, build
 from isthmus.model.loading import ModelLike, load_shared
 from isthmus.model.recipe import Recipe
+from isthmus.model.recipes import PAIRED_RECIPE, transform_pairs
 from isthmus.model.tensors import pad_to_size, round_up_size
 
 MAX_SEEN_IMAGES = 256
@@ -109,23 +111,40 @@ def _sample_seen(images: ImageSet) -> ImageSet:
     return images.subset(even_rows(len(images), MAX_SEEN_IMAGES, round_down=True))
 
 
-def recipe_of_start(start: ModelLike | None) -> str | Recipe:
+def recipe_of_start(start: ModelLike | None, *, paired: bool = False) -> str | Recipe:
     """The recipe where none is given: that of the model to start from, else `conv`.
+
+    Args:
+        start: the model to start from.
+        paired: the training is on pairs: `transform-pairs`, with the network of a start that makes its inputs
+            itself, as a denoiser does.
 
     Raises:
         ModelFileError: missing or damaged.
     """
-    return "conv" if start is None else load_shared(start).recipe
+    if start is None:
+        return PAIRED_RECIPE if paired else "conv"
+    recipe = load_shared(start).recipe
+    if not paired or recipe.corruption.is_identity or recipe.corruption.is_paired:
+        return recipe
+    return replace(transform_pairs(), code=recipe.code, backbone=recipe.backbone)
 
 
 def load_initial_weights(model: Autoencoder, start: ModelLike) -> None:
     """Give `model` the weights of another.
 
+    A model of pairs can begin with one of single images: its network then sees what the linear map of
+    patches has made of the input.
+
     Raises:
         ModelFileError: missing or damaged.
         UsageError: of another architecture.
     """
-    first, own = load_shared(start).state_dict(), model.state_dict()
+    other = load_shared(start)
+    first, own = other.state_dict(), model.state_dict()
+    if model.recipe.corruption.is_paired and not other.recipe.corruption.is_paired:
+        part = model.encoder.weights_for_pairs(other.encoder.state_dict())
+        first |= {f"encoder.{name}": weight for name, weight in part.items()}
     differing = [k for k in own if k not in first or first[k].shape != own[k].shape]
     if differing or len(first) != len(own):
         raise UsageError(

@@ -199,6 +199,8 @@ def defects() -> Recipe:
     )
 
 
+PAIRED_RECIPE = "transform-pairs"  # where targets are given
+
 FAMILIES: dict[str, Callable[[], Recipe]] = {
     "conv": conv,
     "dense": dense,

@@ -22,12 +22,11 @@ from isthmus.images.subsets import even_rows, hold_out, keep_named, sample_evenl
 from isthmus.metrics.noise import estimate_sigma
 from isthmus.model import axes
 from isthmus.model.recipe import Recipe
+from isthmus.model.recipes import PAIRED_RECIPE
 from isthmus.training.config import TrainConfig
 from isthmus.training.crop_plan import CropPlan, plan_crops
 from isthmus.training.distributed import SINGLE_PROCESS, ProcessGroup
 from isthmus.wording import format_count
-
-DEFAULT_RECIPE = "transform-pairs"
 
 
 def settle_pairs(recipe: Recipe, images: ImageSet) -> Recipe:
@@ -63,7 +62,7 @@ def settle_pairs(recipe: Recipe, images: ImageSet) -> Recipe:
             id="pairs.corruption",
             recipe=recipe.name,
             corruption=corruption.kind,
-            default_recipe=DEFAULT_RECIPE,
+            default_recipe=PAIRED_RECIPE,
         )
     return replace(recipe, corruption=axes.Pairs(outputs=outputs))
 

@@ -130,6 +130,39 @@ def test_it_is_a_point_of_the_product_space(recipe: str, code: str) -> None:
     assert made.reconstruct(INPUTS[:2]).shape == (2, 16, 16, 3)
 
 
+@pytest.mark.parametrize("condition", [True, False])
+def test_a_denoiser_is_a_start(condition: bool) -> None:
+    recipe = replace(isthmus.recipe("denoising"), code="8@8").with_settings(
+        ["backbone.width=8", "backbone.padding=reflect", f"corruption.condition={condition}"]
+    )
+    start = build(recipe, channels=3, size=(16, 16), seed=2)
+    with torch.no_grad():
+        start.decoder.last.weight.normal_(std=0.1)  # else it is the identity
+    pairs = isthmus.train(
+        TARGETS,
+        target=TARGETS,
+        start_from=start,
+        steps=1,
+        settings={"optimiser.rate": 1e-9},
+        precision="float32",
+    )
+    assert (pairs.recipe.name, pairs.recipe.backbone) == ("transform-pairs", recipe.backbone)
+    images = torch.rand(2, 3, 16, 16)
+    with torch.no_grad():
+        told = torch.cat([images, torch.full_like(images[:, :1], 3 / 255)], 1) if condition else images
+        features = start.encoder(told)
+        denoised = start.decoder(features.h, (16, 16), features.skips)
+        made = pairs(images)  # the best linear map of these pairs copies
+    assert (denoised - images).abs().mean() > 0.01
+    torch.testing.assert_close(made, denoised, atol=2e-3, rtol=0)
+
+
+def test_a_start_of_other_channels_is_refused() -> None:
+    start = build(replace(isthmus.recipe("denoising"), code="8@8"), channels=1, size=(16, 16))
+    with pytest.raises(UsageError, match="another architecture"):
+        isthmus.train(INPUTS, target=TARGETS, start_from=start, steps=1)
+
+
 def test_what_cannot_learn_from_pairs_says_why() -> None:
     with pytest.raises(UsageError, match="makes its inputs itself"):
         isthmus.train(INPUTS, target=TARGETS, recipe="denoising", steps=1)

@@ -16,7 +16,7 @@ from pairs, the difference is that from a linear map of patches, which starts as
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import torch
@@ -54,6 +54,7 @@ from isthmus.model.positions import position_map
 from isthmus.model.recipe import Recipe
 
 DIRECT_SIDE_PX = 9
+CLEAN_CONDITION = 3 / 255  # as if the image had little noise, and no hole
 CODE_UNIT = 0.3  # of what the encoder's stages add, where they refine: a share of each code channel's spread
 
 
@@ -85,16 +86,19 @@ class ConvEncoder(Encoder):
         widths = stage_widths(backbone, halvings + 1)
         height, width = plan.size[0] // self.stem, plan.size[1] // self.stem
         self.positions = position_map(recipe.positions, (height, width))
-        inputs = plan.inputs * self.stem**2 + self.positions.channels
+        self.seen, self.refines = plan.seen, backbone.refines
+        self.hands_input_on = backbone.predicts == "difference"
+        self.patches = None
+        if self.hands_input_on and (plan.transforms or plan.marks):
+            self.patches = PatchLayer(plan.seen, plan.channels, DIRECT_SIDE_PX)
+        # What the linear map has made visible is what the stages refine: details of a blurred image, say.
+        self.sees_mapped = self.patches is not None and plan.transforms
+        inputs = plan.inputs + plan.channels * self.sees_mapped
+        inputs = inputs * self.stem**2 + self.positions.channels
         self.first = conv3(inputs, widths[0], backbone)
         self.stages = nn.ModuleList(build_stage(w, backbone, backbone.blocks) for w in widths)
         self.downs = nn.ModuleList(_down(a, b, backbone) for a, b in pairwise(widths))
         self.skips = backbone.skips
-        self.hands_input_on = backbone.predicts == "difference"
-        self.seen, self.refines = plan.seen, backbone.refines
-        self.patches = None
-        if self.hands_input_on and (plan.transforms or plan.marks):
-            self.patches = PatchLayer(plan.seen, plan.channels, DIRECT_SIDE_PX)
         self.end = activation(backbone.activation)
         self.is_grid, self.is_cosine = plan.geometry.is_grid, backbone.start == "cosine"
         self.borders = BorderFilter(self.multiple) if backbone.overlap else None
@@ -134,8 +138,27 @@ class ConvEncoder(Encoder):
     def projection(self) -> nn.Linear | None:
         return self.last if isinstance(self.last, nn.Linear) else None
 
+    def weights_for_pairs(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        if self.patches is None:
+            return dict(weights)
+        kernel, own = weights["first.weight"], self.state_dict()
+        image, mapped = self.seen * self.stem**2, self.patches.out_channels * self.stem**2
+        positions = kernel.shape[1] - self.positions.channels
+        first = torch.zeros_like(own["first.weight"])
+        if kernel.shape[0] != first.shape[0] or positions < mapped:
+            return dict(weights)  # of another architecture
+        first[:, image : image + mapped] = kernel[:, :mapped]
+        first[:, image + mapped :] = kernel[:, positions:]
+        bias = weights["first.bias"] + CLEAN_CONDITION * kernel[:, mapped:positions].sum((1, 2, 3))
+        return {**own, **weights, "first.weight": first, "first.bias": bias}
+
     def forward(self, x: Tensor, visible: Tensor | None = None) -> Features:  # noqa: ARG002
         given = x
+        image = x[:, : self.seen]  # without the condition
+        if self.patches is not None:
+            image = self.patches(image)
+        if self.sees_mapped:
+            x = torch.cat([x, image], 1)
         unshuffle = fold if self.folds else F.pixel_unshuffle
         x = self.positions.beside(unshuffle(x, self.stem))
         x = x.contiguous(memory_format=torch.channels_last)
@@ -156,8 +179,7 @@ class ConvEncoder(Encoder):
             pieces = given if self.borders is None else self.borders(given)
             h = h + in_full(self.straight, unshuffle(pieces, self.multiple))
         if self.hands_input_on:
-            image = given[:, : self.seen]  # without the condition
-            kept.insert(0, image if self.patches is None else self.patches(image))
+            kept.insert(0, image)
         return Features(h, kept if self.skips else [])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -71,6 +71,10 @@ class Encoder(nn.Module):
     def direct(self) -> nn.Conv2d | None:
         """Of pairs, the linear map of patches that what is painted is added to; None where there is none."""
         return None
+
+    def weights_for_pairs(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Of an encoder of single images, what this encoder of a pair's inputs begins with."""
+        return dict(weights)
 
     def start_with(self, decoder: Decoder, patches: Tensor, *, winning: int | None, seed: int) -> None:
         """Begin with what `patches (n, C, side, side)` tell, where the backbone asked for some.
