@@ -137,7 +137,7 @@ def test_a_denoiser_is_a_start(condition: bool) -> None:
     )
     start = build(recipe, channels=3, size=(16, 16), seed=2)
     with torch.no_grad():
-        start.decoder.last.weight.normal_(std=0.1)  # else it is the identity
+        start.get_parameter("decoder.last.weight").normal_(std=0.1)  # else it is the identity
     pairs = isthmus.train(
         TARGETS,
         target=TARGETS,
