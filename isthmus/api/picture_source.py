@@ -36,6 +36,7 @@ class PictureSource:
         model: pictures have its number of channels.
         names: of the pictures; of files below the folder.
         labels: `(N,)` indices into `classes`, or None.
+        groups: of each, as a list names them; empty where none does.
         source: as it was given.
         skipped: what was left out; grows while files are read.
     """
@@ -50,6 +51,7 @@ class PictureSource:
     _files: tuple[ImageFile, ...] = ()
     _range: Range | None = None
     _ignored: IgnoredRegions | None = None
+    groups: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -106,6 +108,7 @@ class PictureSource:
             tuple(self._files[row] for row in chosen) if self._files else (),
             self._range,
             self._ignored,
+            tuple(self.groups[row] for row in chosen) if self.groups else (),
         )
 
     def iter_chunks(self, *, may_be_none: bool = False) -> Iterator[tuple[list[int], list[Picture]]]:
@@ -209,6 +212,7 @@ def open_pictures(
             images,
             _range=range,
             _ignored=ignored,
+            groups=images.groups,
         )
     check_is_data(data)
     check_count("limit", limit)

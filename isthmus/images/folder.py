@@ -78,6 +78,7 @@ def read_listed(listed: Listing, source: str, options: ReadOptions) -> ImageSet:
         names=tuple(file.name for file in files_read),
         labels=labels,
         classes=classes,
+        groups=tuple(file.group for file in files_read) if any(file.group for file in files_read) else (),
         source=source,
         skipped=tuple(sorted((*listed.skipped, *decoded.skipped), key=lambda s: s.name.split("/"))),
         notes=decoded.notes + _size_notes(decoded.pixels) + listed.notes,

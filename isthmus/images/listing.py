@@ -101,7 +101,8 @@ def list_some(names: Sequence[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ImageFile:
-    """A file with an image's suffix: where it is, its printable path under the folder, its label or None.
+    """A file with an image's suffix: where it is, its printable path under the folder, its label or None, and
+    the group that a list names.
 
     The label is its first folder. For a file in a tar shard `place` is the archive, `member` its place in it,
     and the label the folder next to it there.
@@ -111,6 +112,7 @@ class ImageFile:
     name: str
     label: str | None
     member: Member | None = None
+    group: str = ""
 
     @property
     def path(self) -> Path:
