@@ -89,6 +89,7 @@ def restore_files(
 
     def work(job: FileJob, report: Report) -> tuple[Entry, Header | None]:
         start = time.monotonic()
+        kind, _ = writer_of(job.target)
         header = _probe(job, max_pixels)
         height, width = (header.height, header.width) if header is not None else job.image.shape[:2]
         size = height * width
@@ -114,7 +115,7 @@ def restore_files(
                 pages.append(pixels)
                 del before, after
             metadata = source.metadata
-            parts.update(lost_parts(writer_of(job.target)[0], metadata))
+            parts.update(lost_parts(kind, metadata))
             write_bytes(
                 job.target,
                 encode_pages(job.target, pages, metadata=metadata, timing=source.timing()),
@@ -226,12 +227,10 @@ def _check_keeps_pages(job: FileJob) -> None:
 def _suffix_for(path: Path, *, in_place: bool) -> str:
     """The suffix of an image's result in a folder: `.png`, or `.tif` for what a PNG does not hold."""
     from isthmus.images.formats import probe
-    from isthmus.images.write import WRITABLE
 
-    own = path.suffix.lower()
-    if in_place and own in WRITABLE:
+    if in_place:  # under no other name: `work` refuses what is not written
         return path.suffix
-    if own not in (".tif", ".tiff"):
+    if path.suffix.lower() not in (".tif", ".tiff"):
         return ".png"
     try:
         header = probe(path)

@@ -26,6 +26,7 @@ _SUFFIXES = {
     "AVIF": ".avif",
     "TIFF": ".tif",
     "BMP": ".bmp",
+    "DIB": ".dib",
     "GIF": ".gif",
     "PPM": ".ppm",
     "JPEG2000": ".jp2",

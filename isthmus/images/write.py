@@ -90,23 +90,34 @@ def _attach_tags(data: bytes, tags: ExifTags) -> bytes:
 
 # Suffix -> Pillow's format and the options that keep pixels as they are, or nearly so where the format
 # cannot.
+_JPEG_OPTIONS = {"quality": 95, "subsampling": 0}
 _WRITERS: dict[str, tuple[str, dict[str, Any]]] = {
     ".png": ("PNG", {}),
-    ".jpg": ("JPEG", {"quality": 95, "subsampling": 0}),
-    ".jpeg": ("JPEG", {"quality": 95, "subsampling": 0}),
+    ".jpg": ("JPEG", _JPEG_OPTIONS),
+    ".jpeg": ("JPEG", _JPEG_OPTIONS),
     ".webp": ("WEBP", {"lossless": True, "exact": True}),
     ".avif": ("AVIF", {"quality": 95, "subsampling": "4:4:4"}),
-    ".tif": ("TIFF", {"compression": "tiff_adobe_deflate"}),
-    ".tiff": ("TIFF", {"compression": "tiff_adobe_deflate"}),
+    ".tif": ("TIFF", {}),
+    ".tiff": ("TIFF", {}),
     ".bmp": ("BMP", {}),
     ".gif": ("GIF", {}),
     ".pgm": ("PPM", {}),
     ".ppm": ("PPM", {}),
     ".pnm": ("PPM", {}),
     ".jp2": ("JPEG2000", {}),
+    # Other names of the same formats.
+    ".apng": ("PNG", {}),
+    ".jpe": ("JPEG", _JPEG_OPTIONS),
+    ".jfif": ("JPEG", _JPEG_OPTIONS),
+    ".dib": ("DIB", {}),
+    ".jpx": ("JPEG2000", {}),
+    ".jpf": ("JPEG2000", {}),
+    ".j2k": ("JPEG2000", {"no_jp2": True}),  # the bare stream
+    ".jpc": ("JPEG2000", {"no_jp2": True}),
 }
 WRITABLE = frozenset(_WRITERS)
-LOSSY = frozenset({".jpg", ".jpeg", ".avif", ".gif"})
+JPEG_SUFFIXES = frozenset(suffix for suffix, (kind, _) in _WRITERS.items() if kind == "JPEG")
+LOSSY = JPEG_SUFFIXES | {".avif", ".gif"}
 """Suffixes of formats that do not keep every sample."""
 _HOLDS_ALPHA = ("PNG", "WEBP", "AVIF", "TIFF", "JPEG2000")
 _HOLDS_16_BITS = ("PNG", "TIFF", "PPM", "JPEG2000")
@@ -207,8 +218,9 @@ def _encode(samples: Pixels, kind: str, options: dict[str, Any], metadata: Metad
     if deep and kind == "JPEG2000":
         import imagecodecs
 
+        container = "J2K" if options else "JP2"
         return bytes(
-            imagecodecs.jpeg2k_encode(samples, level=0, reversible=True, codecformat="JP2", planar=False)
+            imagecodecs.jpeg2k_encode(samples, level=0, reversible=True, codecformat=container, planar=False)
         )
     if deep:
         packed = encode_deep_png(samples)

@@ -15,6 +15,8 @@ from PIL import Image
 
 import isthmus
 from isthmus.errors import UsageError
+from isthmus.images.opening import SUFFIXES
+from isthmus.images.write import LOSSY
 
 RANDOM = np.random.default_rng(0)
 DEEP = RANDOM.integers(0, 65536, (20, 24, 3)).astype(np.uint16)
@@ -147,3 +149,55 @@ def test_an_array_goes_to_standard_output_as_png(capfdbinary: Any, as_list: bool
     assert [one.output for one in made.files] == ["-"]
     with Image.open(io.BytesIO(capfdbinary.readouterr().out)) as image:
         assert np.array_equal(np.asarray(image), levels[..., 0])
+
+
+# What Pillow calls the files that are written under each suffix that is read.
+KINDS_IN_PLACE = {
+    **dict.fromkeys((".png", ".apng"), "PNG"),
+    **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), "JPEG"),
+    **dict.fromkeys((".tif", ".tiff"), "TIFF"),
+    **dict.fromkeys((".jp2", ".jpx", ".jpf", ".j2k", ".jpc"), "JPEG2000"),
+    **dict.fromkeys((".pgm", ".ppm", ".pnm"), "PPM"),
+    ".webp": "WEBP",
+    ".avif": "AVIF",
+    ".bmp": "BMP",
+    ".dib": "DIB",
+    ".gif": "GIF",
+}
+REFUSED_IN_PLACE = {".pbm", ".pfm"}
+
+
+@pytest.mark.parametrize("upper", [False, True])
+def test_in_place_each_kind_stays_under_its_name_or_is_refused_by_name(*, upper: bool) -> None:
+    assert set(KINDS_IN_PLACE) | REFUSED_IN_PLACE == SUFFIXES
+    Path("in").mkdir()
+    pixels = np.add.outer(np.arange(20), np.arange(24)).astype(np.uint8) * 5
+    gray = Image.fromarray(pixels)
+    made_with: dict[str, Any] = {
+        **{suffix: {"no_jp2": True} for suffix in (".j2k", ".jpc")},
+        ".webp": {"lossless": True},
+    }
+    names = {suffix: f"in/{suffix[1:]}{suffix.upper() if upper else suffix}" for suffix in SUFFIXES}
+    for suffix, name in names.items():
+        if suffix == ".pbm":
+            gray.convert("1").save(name, "PPM")
+        elif suffix == ".pfm":
+            Image.fromarray(pixels / np.float32(255)).save(name, "PPM")
+        else:
+            gray.save(name, KINDS_IN_PLACE[suffix], **made_with.get(suffix, {}))
+    refused = {suffix: Path(names[suffix]).read_bytes() for suffix in REFUSED_IN_PLACE}
+    done = restore("in", "in", in_place=True)
+    assert sorted(map(str, Path("in").iterdir())) == sorted(names.values())
+    assert {one.name for one in done.skipped} == {Path(names[suffix]).name for suffix in REFUSED_IN_PLACE}
+    assert all("its suffix must be one of" in one.reason for one in done.skipped)
+    for suffix, content in refused.items():
+        assert Path(names[suffix]).read_bytes() == content
+    for suffix, kind in KINDS_IN_PLACE.items():
+        with Image.open(names[suffix]) as image:
+            assert image.format == kind
+        tolerance = 8 if suffix in LOSSY else 0
+        assert (
+            np.abs(np.asarray(isthmus.read(names[suffix]).image(0)[..., 0], int) - pixels).max() <= tolerance
+        )
+    for suffix in (".j2k", ".jpc"):  # the bare stream, not the file that holds one
+        assert Path(names[suffix]).read_bytes()[:4] == b"\xff\x4f\xff\x51"
