@@ -248,18 +248,23 @@ def fit_to_format(pixels: Pixels, target: Path) -> tuple[Pixels, tuple[str, ...]
     import numpy as np
 
     from isthmus.images.conform import to_dtype
+    from isthmus.images.gif_frames import harden_alpha, lost_in_gif
     from isthmus.images.write import holds_sixteen_bits, writer_of
 
     kind = writer_of(target)[0]
     deep = holds_sixteen_bits(target) and not (kind == "PPM" and pixels.shape[2] in (2, 4))
-    if pixels.dtype == np.uint8 or (pixels.dtype == np.uint16 and deep):
-        return pixels, ()
-    if pixels.dtype == np.uint16:
-        return to_dtype(pixels, np.uint8), (FURTHER_BITS,)
-    floats = np.asarray(pixels, dtype=np.float32)
-    if kind == "TIFF":
-        return floats, ()
-    return to_dtype(floats, np.uint16 if deep else np.uint8), (FLOATS,)
+    lost: tuple[str, ...] = ()
+    if pixels.dtype == np.uint16 and not deep:
+        pixels, lost = to_dtype(pixels, np.uint8), (FURTHER_BITS,)
+    elif pixels.dtype not in (np.uint8, np.uint16):
+        pixels = np.asarray(pixels, dtype=np.float32)
+        if kind == "TIFF":
+            return pixels, ()
+        pixels, lost = to_dtype(pixels, np.uint16 if deep else np.uint8), (FLOATS,)
+    if kind == "GIF":
+        lost = (*lost, *lost_in_gif(pixels))
+        pixels = harden_alpha(pixels)
+    return pixels, lost
 
 
 def log_dropped_parts(image: ImageLike) -> None:

@@ -3,8 +3,8 @@
     path,label,patient           a header names the columns, in any order;
     scans/1.png,benign,p01       without one they are path, label and group
 
-Cells are parted by commas, semicolons or tabs. Paths are relative to the folder of the list. The text is UTF-8
-with or without a byte order mark, or UTF-16 with one.
+Cells are parted by commas, semicolons or tabs. Paths are relative to the folder of the list. The text is
+UTF-8, with or without a byte order mark, or UTF-16 with one.
 """
 
 from __future__ import annotations

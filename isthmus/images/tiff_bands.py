@@ -31,6 +31,7 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _BITS, _PHOTOMETRIC, _SAMPLES, _PLANES, _DESCRIPTION, _EXTRA, _FORMAT = 258, 262, 277, 284, 270, 338, 339
+_BELOW = 330
 _SUBFILE, _ORIENTATION, _COMPRESSION, _DEPTH = 254, 274, 259, 32997
 _NEEDING_LIBTIFF = frozenset({5, 8, 32773, 32946})
 _BUILT_INTO_PILLOW = frozenset({1, 2, 3, 4, 6, 7, *_NEEDING_LIBTIFF})
@@ -86,9 +87,19 @@ def find_pictures(stream: IO[bytes]) -> list[int]:
     return [place for place, kind in enumerate(kinds) if place == 0 or not kind & _REDUCED_OR_MASK]
 
 
-def count_pages(stream: IO[bytes]) -> int:
-    """All pages in the chain, also those that are no pictures of their own."""
-    return len(_page_kinds(stream))
+def count_copies(stream: IO[bytes]) -> int:
+    """Pages that are no pictures of their own, in the chain and below its pages."""
+    return len(_page_kinds(stream)) - len(find_pictures(stream)) + _count_below(stream)
+
+
+def _count_below(stream: IO[bytes]) -> int:
+    try:
+        chain = DirectoryReader.open(stream).chain(only=frozenset({_BELOW}))
+        return sum(page.entries[_BELOW].count for page in chain if _BELOW in page.entries)
+    except ValueError:
+        return 0
+    finally:
+        stream.seek(0)
 
 
 def _page_kinds(stream: IO[bytes]) -> list[int]:

@@ -201,3 +201,43 @@ def test_in_place_each_kind_stays_under_its_name_or_is_refused_by_name(*, upper:
         )
     for suffix in (".j2k", ".jpc"):  # the bare stream, not the file that holds one
         assert Path(names[suffix]).read_bytes()[:4] == b"\xff\x4f\xff\x51"
+
+
+def frames_of(path: str) -> Any:
+    with Image.open(path) as image:
+        frames = []
+        for index in range(image.n_frames):  # type: ignore[attr-defined]
+            image.seek(index)
+            frames.append(np.asarray(image.convert("RGBA"), int))
+    return np.stack(frames)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("alpha", [False, True])
+def test_a_gif_keeps_what_fits_into_its_palette_and_names_what_does_not(count: int, *, alpha: bool) -> None:
+    palette = RANDOM.integers(0, 256, (250, 3)).astype(np.uint8)
+    frames = []
+    for _ in range(count):
+        colours = palette[RANDOM.integers(0, 250, (20, 24))]
+        opacity = np.where(RANDOM.random((20, 24)) < 0.5, 0, 255).astype(np.uint8)
+        frames.append(Image.fromarray(np.dstack([colours, opacity]) if alpha else colours))
+    frames[0].save("a.png", save_all=True, append_images=frames[1:], duration=50)
+    assert restore("a.png", "a.gif").files[0].lost == ""
+    right, found = frames_of("a.png"), frames_of("a.gif")
+    assert np.array_equal(found[..., 3], right[..., 3])
+    seen = right[..., 3] > 0
+    assert np.array_equal(found[seen], right[seen])
+    assert restore("a.gif", "a.gif", force=True).files[0].lost == ""
+    assert np.array_equal(frames_of("a.gif")[seen], right[seen])
+    more = RANDOM.integers(0, 256, (20, 24, 3)).astype(np.uint8)
+    soft = np.full((20, 24, 1), 200, np.uint8)
+    Image.fromarray(np.dstack([more, soft]) if alpha else more).save("b.png")
+    lost = restore("b.png", "b.gif").files[0].lost
+    assert lost == ("colours beyond 256; soft transparency" if alpha else "colours beyond 256")
+
+
+def test_levels_below_a_page_are_named() -> None:
+    with tifffile.TiffWriter("a.tif") as writer:
+        writer.write(STACK[0], subifds=1)
+        writer.write(STACK[0][::2, ::2], subfiletype=1)
+    assert restore("a.tif", "b.tif").files[0].lost == "smaller copies and masks of its pages"
