@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from isthmus.api.inputs import DataLike, PathLike, Range, check_count, check_is_data, read_images_for
 from isthmus.errors import DataError
+from isthmus.file_jobs import describe_failure
 from isthmus.log import SkippedInput, log_note
 from isthmus.messages import as_message
 
@@ -131,7 +132,8 @@ class PictureSource:
                 if self._images is not None or error.id in _NOT_SKIPPED:
                     raise
                 last = error
-                self.skipped.append(SkippedInput(self.names[row], as_message(error.message, id=error.id)))
+                reason = describe_failure(error, self._files[row].path)
+                self.skipped.append(SkippedInput(self.names[row], as_message(reason, id=error.id)))
                 continue
             readable = True
             rows.append(row)
@@ -218,6 +220,8 @@ def open_pictures(
     check_count("limit", limit)
     check_range(range)
     listed = list_images(Path(data))
+    for note in listed.notes:
+        log_note(as_message(note, id="reading.note"))
     log_skipped(listed.skipped)
     labels, classes = labels_of(listed.files, listed.files)
     found = PictureSource(

@@ -227,10 +227,11 @@ def _check_keeps_pages(job: FileJob) -> None:
 def _suffix_for(path: Path, *, in_place: bool) -> str:
     """The suffix of an image's result in a folder: `.png`, or `.tif` for what a PNG does not hold."""
     from isthmus.images.formats import probe
+    from isthmus.images.write import TIFF_SUFFIXES
 
     if in_place:  # under no other name: `work` refuses what is not written
         return path.suffix
-    if path.suffix.lower() not in (".tif", ".tiff"):
+    if path.suffix.lower() not in TIFF_SUFFIXES:
         return ".png"
     try:
         header = probe(path)

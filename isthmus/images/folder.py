@@ -35,7 +35,7 @@ def read_folder(folder: str | Path, options: ReadOptions = READ_AS_THEY_ARE) -> 
     `size` is given.
 
     Args:
-        folder: searched recursively; links to files are followed, links to folders are not. A `.tar` archive,
+        folder: searched recursively; links are followed, but no folder is read twice. A `.tar` archive,
             or a folder with some directly in it, is read as `isthmus.images.shards` says.
 
     Raises:

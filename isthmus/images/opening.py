@@ -25,6 +25,7 @@ from isthmus.images.deep_files import open_deep, open_refused
 from isthmus.images.modes import scale_key
 from isthmus.images.sample_range import UnreadablePixelsError
 from isthmus.images.tiff_bands import is_tiff, open_bands, suits_pillow
+from isthmus.images.unread_kinds import START_BYTES, describe_unread
 from isthmus.input_files import NotAFileError, open_input
 from isthmus.messages import Message
 
@@ -70,7 +71,7 @@ _SUFFIXES_BY_KIND = (
     (".png", ".apng"),
     (".jpg", ".jpeg", ".jpe", ".jfif"),
     (".webp", ".avif"),
-    (".tif", ".tiff"),
+    (".tif", ".tiff", ".btf", ".tf8"),
     (".bmp", ".dib", ".gif"),
     (".pbm", ".pgm", ".ppm", ".pnm", ".pfm"),
     (".jp2", ".j2k", ".jpx", ".jpf", ".jpc"),
@@ -171,6 +172,8 @@ def naming_faults(path: Source, max_pixels: int) -> Iterator[None]:
         except ImageFileError:
             raise
         except UnidentifiedImageError:
+            if (unread := describe_unread(Path(str(path)).name, _read_start(path))) is not None:
+                raise ImageFileError(path, unread) from None
             raise ImageFileError(
                 path, "not an image of a kind read here ({kinds})", id="image-file.unknown-kind", kinds=KINDS
             ) from None
@@ -191,6 +194,11 @@ def naming_faults(path: Source, max_pixels: int) -> Iterator[None]:
             raise ImageFileError(
                 path, "damaged or truncated ({reason})", id="image-file.damaged", reason=text
             ) from None
+
+
+def _read_start(path: Source) -> bytes:
+    with open_source(path) as stream:
+        return stream.read(START_BYTES)
 
 
 def check_size(image: Image.Image | DeepImage, max_pixels: int) -> None:

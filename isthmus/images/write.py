@@ -110,6 +110,8 @@ _WRITERS: dict[str, tuple[str, dict[str, Any]]] = {
     ".jp2": ("JPEG2000", {}),
     # Other names of the same formats.
     ".apng": ("PNG", {}),
+    ".btf": ("TIFF", {}),
+    ".tf8": ("TIFF", {}),
     ".jpe": ("JPEG", _JPEG_OPTIONS),
     ".jfif": ("JPEG", _JPEG_OPTIONS),
     ".dib": ("DIB", {"dpi": (0, 0)}),
@@ -120,6 +122,7 @@ _WRITERS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 WRITABLE = frozenset(_WRITERS)
 JPEG_SUFFIXES = frozenset(suffix for suffix, (kind, _) in _WRITERS.items() if kind == "JPEG")
+TIFF_SUFFIXES = frozenset(suffix for suffix, (kind, _) in _WRITERS.items() if kind == "TIFF")
 LOSSY = JPEG_SUFFIXES | {".avif", ".gif"}
 """Suffixes of formats that do not keep every sample."""
 _HOLDS_ALPHA = ("PNG", "WEBP", "AVIF", "TIFF", "JPEG2000")

@@ -155,7 +155,7 @@ def test_an_array_goes_to_standard_output_as_png(capfdbinary: Any, as_list: bool
 KINDS_IN_PLACE = {
     **dict.fromkeys((".png", ".apng"), "PNG"),
     **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), "JPEG"),
-    **dict.fromkeys((".tif", ".tiff"), "TIFF"),
+    **dict.fromkeys((".tif", ".tiff", ".btf", ".tf8"), "TIFF"),
     **dict.fromkeys((".jp2", ".jpx", ".jpf", ".j2k", ".jpc"), "JPEG2000"),
     **dict.fromkeys((".pgm", ".ppm", ".pnm"), "PPM"),
     ".webp": "WEBP",
