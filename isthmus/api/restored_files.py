@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import os
+import statistics
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -39,10 +40,19 @@ SMALLER_COPIES = "smaller copies and masks of its pages"
 Entry = TypeVar("Entry", bound=FileEntry)
 
 
+@dataclass(frozen=True)
+class PageJob:
+    """One page or frame of a job's file: its place in it from 0, and how many there are."""
+
+    job: FileJob
+    index: int = 0
+    count: int = 1
+
+
 def restore_files(
     label: str,
     inputs: DataLike,
-    restore: Callable[[Pixels, FileJob, Report], tuple[Pixels, dict[str, Any]]],
+    restore: Callable[[Pixels, PageJob, Report], tuple[Pixels, dict[str, Any]]],
     entry: type[Entry],
     *,
     out: PathLike,
@@ -61,8 +71,9 @@ def restore_files(
     What the written format does not hold of it is logged and in the files' entries.
 
     Args:
-        restore: `(pixels (H, W, C), job, report) -> (pixels, further fields of the entry)`; alpha is the last
-            channel, samples are as in the file where `range` is given.
+        restore: `(pixels (H, W, C), page, report) -> (pixels, further fields of the entry)`; alpha is the
+            last channel, samples are as in the file where `range` is given. Of several pages the entry has
+            the fields of the first, and the mean of `missing`.
         entry: class of the files' entries.
         compare: also write `NAME-compare.png`, the image before and after.
         scale: of that picture, see `isthmus.images.outputs.place_side_by_side`.
@@ -101,10 +112,12 @@ def restore_files(
             count = source.count_for(job.target)
             if header is not None and (header.several or source.count > 1) and count == 1:
                 _check_keeps_pages(job)
-            pages, parts = [], set(source.left_out)
+            pages, parts, missing = [], set(source.left_out), []
             for index in builtins.range(count):
                 before = source.read(index)
-                after, found = restore(before, job, _part_of(report, index, count))
+                page = PageJob(job, index, source.count)
+                after, found = restore(before, page, _part_of(report, index, count))
+                missing.append(found.get("missing"))
                 if index == 0:
                     facts, (height, width) = found, before.shape[:2]
                     if job.companion is not None:
@@ -121,6 +134,8 @@ def restore_files(
                 encode_pages(job.target, pages, metadata=metadata, timing=source.timing()),
                 force=force or in_place,
             )
+        if "missing" in facts:
+            facts["missing"] = statistics.fmean(missing)
         if count == 1 and header is not None and header.several:
             parts.add(FURTHER_PAGES)
         lost.update(parts)
