@@ -12,6 +12,7 @@ import re
 import struct
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import islice
 from typing import IO, Any
 
 from PIL import Image
@@ -20,7 +21,7 @@ from isthmus.images.exif import PREFIX, ExifTags, clean_block, parse_block, read
 from isthmus.images.ifd import Directory, DirectoryReader
 from isthmus.images.opening import FORMATS, MAX_PIXELS, Source, naming_faults, open_source
 from isthmus.images.png_chunks import Chunk, drop_chunks, insert_chunks, read_chunks, text_chunk
-from isthmus.images.tiff_bands import is_tiff
+from isthmus.images.tiff_bands import find_pictures, is_tiff
 
 _ICC_TAG, _XMP_TAG, _X, _Y, _UNIT = 34675, 700, 282, 283, 296
 _PHOTOMETRIC, _ORIENTATION, _PHOTOSHOP = 262, 274, 34377
@@ -159,8 +160,8 @@ def _of_tiff(stream: IO[bytes]) -> Metadata:
     tags = read_tags(stream)
     if tags is None:
         return Metadata()
-    reader = DirectoryReader.open(stream)
-    first = reader.read(reader.first)
+    place = find_pictures(stream)[0]
+    first = next(islice(DirectoryReader.open(stream).chain(), place, None))
     photometric = first.number(_PHOTOMETRIC)
     icc, dropped = _fitting_profile(first.data(_ICC_TAG), converted=photometric in _CONVERTED_FROM)
     if photometric in _CONVERTED_FROM:

@@ -24,7 +24,7 @@ from isthmus.images.deep import DeepImage
 from isthmus.images.deep_files import open_deep, open_refused
 from isthmus.images.modes import scale_key
 from isthmus.images.sample_range import UnreadablePixelsError
-from isthmus.images.tiff_bands import is_tiff, open_bands, suits_pillow
+from isthmus.images.tiff_bands import find_pictures, is_tiff, open_bands, suits_pillow
 from isthmus.images.unread_kinds import START_BYTES, describe_unread
 from isthmus.input_files import NotAFileError, open_input
 from isthmus.messages import Message
@@ -218,18 +218,22 @@ def identify(stream: IO[bytes], max_pixels: int, bands: bool, page: int = 0) -> 
     except OSError:
         stream.seek(0)
         if is_tiff(stream.read(4)):
-            return open_bands(stream, max_pixels, page, bands=bands)
+            return open_bands(stream, max_pixels, page or find_pictures(stream)[0], bands=bands)
         refused = open_refused(stream, max_pixels)
         if refused is None:
             raise
         return refused
-    if page:
-        image.seek(page)
     if image.format == "TIFF":
+        if not page:
+            page = find_pictures(stream)[0]  # a smaller copy may stand before it
+        if page:
+            image.seek(page)
         if suits_pillow(image, bands=bands):
             return image
         return open_bands(stream, max_pixels, page, bands=bands)
-    scale_key(image)
+    if page:
+        image.seek(page)
+    scale_key(image, stream)
     check_size(image, max_pixels)
     return (None if page else open_deep(image, stream)) or image
 

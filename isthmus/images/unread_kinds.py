@@ -9,6 +9,7 @@ from isthmus.messages import Message
 from isthmus.wording import format_count
 
 MAX_NAMED = 3
+_OTHER = "other image"
 _CONVERT = "convert them to PNG, TIFF or JPEG first"
 _RAW_SUFFIXES = (
     *(".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".pef", ".srw", ".x3f", ".raw"),
@@ -39,7 +40,7 @@ _KINDS: tuple[tuple[tuple[str, ...], str, str], ...] = (
             ".ras",
             ".mng",
         ),
-        "other image",
+        _OTHER,
         _CONVERT,
     ),
     ((".mp4", ".mov", ".avi", ".mkv", ".webm"), "video", "save their frames as PNG first, with ffmpeg"),
@@ -60,7 +61,6 @@ _BEGINNINGS = (
     (rb"%PDF|%!PS|<svg|\s*<\?xml[^>]*\?>\s*(<!--.*?-->\s*|<!DOCTYPE[^>]*>\s*)*<svg", ".svg"),
     (rb"8BPS|gimp xcf", ".psd"),
     (rb"\x76\x2f\x31\x01|#\?(RADIANCE|RGBE)", ".exr"),
-    (rb"\0\0[\1\2]\0|icns|DDS |II\xbc|SIMPLE  =|\x01\xda[\0\1]|\x59\xa6\x6a\x95", ".ico"),
     (rb"....ftyp(?!avi)|\x1a\x45\xdf\xa3|RIFF....AVI ", ".mp4"),
     (rb"\x93NUMPY", ".npy"),
     (rb"PK\x03\x04|\x1f\x8b|BZh|\xfd7zXZ|Rar!|7z\xbc\xaf", ".zip"),
@@ -108,6 +108,7 @@ def describe_unread(name: str, start: bytes) -> Message | None:
     if (place := _BY_SUFFIX.get(suffix)) is None:
         return None
     _, kind, advice = _KINDS[place]
+    kind = suffix[1:].upper() if kind == _OTHER else kind
     return Message(
         "{kind} files are not read; {advice}", id="image-file.unread-kind", kind=kind, advice=advice
     )

@@ -160,7 +160,7 @@ LOSSY: dict[str, dict[str, Any]] = {
     "a.avif": {"quality": 30},
     "a.jp2": {"irreversible": True, "quality_mode": "rates", "quality_layers": [6]},
     "a.tif": {"compression": "jpeg", "quality": 75},
-    "a.jpg": {"quality": 50},
+    "a.jpg": {"quality": 75},
 }
 
 
