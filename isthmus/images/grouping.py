@@ -186,6 +186,6 @@ def read_groups(path: str | os.PathLike[str]) -> Mapping[str, str]:
                 number=number,
                 row=",".join(row)[:60],
             )
-        whole, group = ",".join(name).strip(), group.strip()
-        check_one_value(path, whole, "group", groups.setdefault(whole, group), group)
+        image_name, group = ",".join(name).strip(), group.strip()
+        check_one_value(path, image_name, "group", groups.setdefault(image_name, group), group)
     return groups

@@ -200,10 +200,10 @@ def walk_folder(
         if is_link:
             entered.append(shown)
         yield place, parts, names
-        for queue, found in ((pending, sorted(folders, reverse=True)), (linked, sorted(links))):
+        for queue, folder_names in ((pending, sorted(folders, reverse=True)), (linked, sorted(links))):
             queue += [
                 (os.path.join(place, name), (*parts, name))  # noqa: PTH118 - a string
-                for name in found
+                for name in folder_names
                 if not name.startswith(".")
             ]
     if notes is not None:

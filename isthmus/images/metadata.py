@@ -129,7 +129,7 @@ def metadata_of(image: Image.Image) -> Metadata:
         dropped = (*dropped, "IPTC and Photoshop's data")
     if image.format == "MPO":
         dropped = (*dropped, "pictures behind the photograph")
-    found = Metadata(
+    metadata = Metadata(
         exif=clean_block(exif) if exif else None,
         icc=icc,
         xmp=clean_xmp(_bytes(info.get("xmp") or info.get("XML:com.adobe.xmp"))),
@@ -138,7 +138,7 @@ def metadata_of(image: Image.Image) -> Metadata:
         comment=_bytes(info.get("comment")),
         dropped=dropped,
     )
-    return _turned(found, read_orientation(exif) if exif else 1)
+    return _turned(metadata, read_orientation(exif) if exif else 1)
 
 
 def _turned(metadata: Metadata, orientation: int) -> Metadata:
@@ -169,7 +169,7 @@ def _of_tiff(stream: IO[bytes]) -> Metadata:
     if first.data(_PHOTOSHOP):
         dropped = (*dropped, "IPTC and Photoshop's data")
     unit, sides = first.number(_UNIT, 2), _resolution_tags(first)
-    found = Metadata(
+    metadata = Metadata(
         exif=tags.pack() if tags else None,
         icc=icc,
         xmp=clean_xmp(first.data(_XMP_TAG)),
@@ -177,7 +177,7 @@ def _of_tiff(stream: IO[bytes]) -> Metadata:
         aspect=_aspect(sides) if unit == 1 else None,
         dropped=dropped,
     )
-    return _turned(found, first.number(_ORIENTATION, 1))
+    return _turned(metadata, first.number(_ORIENTATION, 1))
 
 
 def _resolution_tags(first: Directory) -> tuple[float, float] | None:

@@ -25,7 +25,7 @@ from isthmus.images.deep_files import open_deep, open_refused
 from isthmus.images.modes import scale_key
 from isthmus.images.sample_range import UnreadablePixelsError
 from isthmus.images.tiff_bands import find_pictures, is_tiff, open_bands, suits_pillow
-from isthmus.images.unread_kinds import START_BYTES, describe_unread
+from isthmus.images.unread_kinds import START_BYTES, find_kind
 from isthmus.input_files import NotAFileError, open_input
 from isthmus.messages import Message
 
@@ -172,8 +172,15 @@ def naming_faults(path: Source, max_pixels: int) -> Iterator[None]:
         except ImageFileError:
             raise
         except UnidentifiedImageError:
-            if (unread := describe_unread(Path(str(path)).name, _read_start(path))) is not None:
-                raise ImageFileError(path, unread) from None
+            if (unread := find_kind(Path(str(path)).name, _read_start(path))) is not None:
+                kind, advice = unread
+                raise ImageFileError(
+                    path,
+                    "{kind} files are not read; {advice}",
+                    id="image-file.unread-kind",
+                    kind=kind,
+                    advice=advice,
+                ) from None
             raise ImageFileError(
                 path, "not an image of a kind read here ({kinds})", id="image-file.unknown-kind", kinds=KINDS
             ) from None

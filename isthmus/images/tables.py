@@ -82,18 +82,18 @@ def read_table(path: str | os.PathLike[str]) -> Listing:
     return Listing(files, (), notes)
 
 
-def check_one_value(path: str | os.PathLike[str], name: str, kind: str, one: str, other: str) -> None:
+def check_one_value(path: str | os.PathLike[str], name: str, kind: str, earlier: str, other: str) -> None:
     """Raises:
     DataError: a list says two things of one image.
     """
-    if one != other:
+    if earlier != other:
         raise DataError(
-            "{path} lists {name} twice, with the {kind}s '{one}' and '{other}'",
+            "{path} lists {name} twice, with the {kind}s '{earlier}' and '{other}'",
             id="data.list-contradicts",
             path=os.fspath(path),
             name=name,
             kind=kind,
-            one=one,
+            earlier=earlier,
             other=other,
         )
 

@@ -305,8 +305,8 @@ def _from_palette(samples: Pixels, page: Any) -> Pixels:
     colours = page.colormap
     if page.bitspersample <= 8:
         colours = (colours >> 8).astype(np.uint8)
-    found: Pixels = np.moveaxis(colours[: 1 if _is_gray(page) else 3], 0, -1)[samples[..., 0]]
-    return found
+    converted: Pixels = np.moveaxis(colours[: 1 if _is_gray(page) else 3], 0, -1)[samples[..., 0]]
+    return converted
 
 
 def _is_gray(page: Any) -> bool:

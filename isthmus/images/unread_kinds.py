@@ -95,8 +95,8 @@ def _suffix_of(name: str) -> str:
     return next((double for double in _DOUBLE if lower.endswith(double)), lower[max(lower.rfind("."), 0) :])
 
 
-def describe_unread(name: str, start: bytes) -> Message | None:
-    """What a file is that no reader knows, and how its image can be read; None where its kind is not known.
+def find_kind(name: str, start: bytes) -> tuple[str, str] | None:
+    """What a file is that is not read, and how its image can be read; None where its kind is not known.
 
     Args:
         name: of the file, by which its kind is known where its beginning tells none.
@@ -108,10 +108,7 @@ def describe_unread(name: str, start: bytes) -> Message | None:
     if (place := _BY_SUFFIX.get(suffix)) is None:
         return None
     _, kind, advice = _KINDS[place]
-    kind = suffix[1:].upper() if kind == _OTHER else kind
-    return Message(
-        "{kind} files are not read; {advice}", id="image-file.unread-kind", kind=kind, advice=advice
-    )
+    return suffix[1:].upper() if kind == _OTHER else kind, advice
 
 
 def _describe(place: int, names: Sequence[str]) -> Message:

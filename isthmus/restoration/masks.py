@@ -111,9 +111,9 @@ def of_picture(pixels: npt.NDArray[Any], lossy: tuple[bool, bool] = (False, Fals
     top = 1.0 if pixels.dtype.kind == "f" else float(np.iinfo(pixels.dtype).max)
     levels = [LOSSY_LEVEL / 255 * top if is_lossy else 0 for is_lossy in lossy]
     if pixels.shape[2] in (2, 4):
-        seen = np.asarray(pixels[..., -1] > levels[1])
-        if MIN_TRANSPARENT_SHARE <= 1 - seen.mean() < 1:
-            return seen
+        visible = np.asarray(pixels[..., -1] > levels[1])
+        if MIN_TRANSPARENT_SHARE <= 1 - visible.mean() < 1:
+            return visible
         pixels = pixels[..., :-1]
     return np.asarray((pixels > levels[0]).any(2))
 
