@@ -241,3 +241,17 @@ def test_levels_below_a_page_are_named() -> None:
         writer.write(STACK[0], subifds=1)
         writer.write(STACK[0][::2, ::2], subfiletype=1)
     assert restore("a.tif", "b.tif").files[0].lost == "smaller copies and masks of its pages"
+
+
+def test_a_folder_called_like_a_stream_is_given_with_its_place() -> None:
+    Path("-").mkdir()
+    Image.fromarray(STACK[0]).save("./-/a.png")
+    command = [sys.executable, "-m", "isthmus", "denoise"]
+    options = ["--sigma", "0"]
+    content = Path("./-/a.png").read_bytes()
+    subprocess.run([*command, "./-", "-o", "out", *options], check=True)
+    assert Path("out/a.png").is_file()
+    subprocess.run([*command, "-", "-o", "b.png", *options], input=content, check=True)
+    assert np.array_equal(isthmus.read("b.png").image(0)[..., 0], STACK[0])
+    subprocess.run([*command, "b.png", "-o", "./-", *options], check=True)
+    assert Path("./-/b.png").is_file()
