@@ -45,6 +45,7 @@ _MAX_DESCRIPTION = 2**16  # characters; what is longer describes no shape
 # Bytes at most out of each compressed one: RFC 1951 for deflate, 2 codes of 12 bits for 4,096 bytes for LZW.
 _MOST_BYTES = {1: 1, 5: 2800, 8: 1032, 32946: 1032, 32773: 128}
 _IN_PLANES = 2
+_JPEG = 7
 
 
 def is_tiff(start: bytes) -> bool:
@@ -145,6 +146,8 @@ def open_bands(stream: IO[bytes], max_pixels: int, index: int = 0, *, bands: boo
     if int(page.subfiletype) & _REDUCED_OR_MASK and page.subifds:  # the picture lies below its small copy
         page = next((below for below in page.pages if not int(below.subfiletype) & _REDUCED_OR_MASK), page)
     photometric = int(page.photometric)
+    if photometric == _YCBCR and int(page.compression) == _JPEG:
+        photometric = _RGB  # tifffile converts it
     bands_read = None
     if bands and page.samplesperpixel == 1 and index == 0 and photometric in _GRAY_OR_RGB:
         bands_read = _pages_of_channels(page.description, page.imagelength, page.imagewidth)
