@@ -98,14 +98,15 @@ def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def csv_rows(text: str) -> list[list[str]]:
+def csv_rows(text: str, delimiter: str = ",") -> list[list[str]]:
     """Header and rows of `csv_text`, every text as it was.
 
     Raises:
-        ValueError: not comma-separated values, or a cell of more than 128 KiB.
+        ValueError: no such values, or a cell of more than 128 KiB.
     """
+    lines = io.StringIO(text, newline="")
     try:
-        return [[csv_value(cell) for cell in row] for row in csv.reader(io.StringIO(text, newline=""))]
+        return [[csv_value(cell) for cell in row] for row in csv.reader(lines, delimiter=delimiter)]
     except csv.Error as error:
         raise ValueError(str(error)) from None
 

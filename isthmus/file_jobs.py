@@ -39,6 +39,7 @@ FILE_SUFFIXES = frozenset(
     f".{name}"
     for name in (
         *("png", "apng", "jpg", "jpeg", "jxl", "webp", "avif", "heic", "heif", "tif", "tiff", "bmp", "gif"),
+        *("jpe", "jfif", "dib", "pbm", "pfm", "j2k", "jpx", "jpf", "jpc", "btf", "tf8"),
         *("pgm", "ppm", "pnm", "jp2", "dng", "exr", "psd", "svg", "tga", "ico", "isth"),
         *("npy", "npz", "mp4", "mov", "avi", "mkv", "webm", "pdf", "zip", "csv", "json", "html", "txt"),
     )

@@ -6,6 +6,7 @@ Opening a named pipe waits for ever, and a device has no end. Both are refused b
 
 from __future__ import annotations
 
+import codecs
 import errno
 import json
 import math
@@ -104,13 +105,15 @@ def read_input(path: StrPath, *, limit: int = MAX_TEXT_BYTES) -> bytes:
 
 
 def read_text(path: StrPath, *, limit: int = MAX_TEXT_BYTES) -> str:
-    """The text of a UTF-8 file, without a byte order mark; its line ends stay as they are.
+    """The text of a file in UTF-8, or in UTF-16 with a byte order mark; its line ends stay as they are.
 
     Raises:
         OSError: as `read_input`.
-        UnicodeDecodeError: not UTF-8 (a ValueError).
+        UnicodeDecodeError: neither (a ValueError).
     """
-    return read_input(path, limit=limit).decode("utf-8-sig")
+    content = read_input(path, limit=limit)
+    is_wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return content.decode("utf-16" if is_wide else "utf-8-sig")
 
 
 def parse_json(text: str | bytes, *, finite: bool = True) -> Any:

@@ -80,7 +80,8 @@ def anomalies(
         tiles: cut pictures into overlapping tiles of the model's size, or never; by default what finds most
             planted defects.
         groups: normal images of one part, of which none may set the threshold for another: a file with lines
-            `name,group`, or a regular expression for names whose first group is the part.
+            `name,group`, or a regular expression for names whose first group is the part; by default those
+            that a list of the images names.
         ignore_mask: a mask whose white pixels do not count, for all images, or a folder with one for each.
         masks: a folder with a mask for each defective image, white where the defect is: maps are compared
             with them.

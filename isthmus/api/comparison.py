@@ -18,6 +18,7 @@ from isthmus.api.inputs import DataLike, PathLike, Range, Size, check_count, rea
 from isthmus.api.result import PictureResult, skipped_inputs, use
 from isthmus.api.trial_training import TrialLength, train_trial
 from isthmus.errors import Hint, UsageError
+from isthmus.images.reading_notes import report_reading
 from isthmus.interruption import Interruption
 from isthmus.progress import SILENT, Progress, start_task
 from isthmus.wording import format_count
@@ -190,7 +191,8 @@ def compare(
         limit: train on at most so many images, and measure on at most so many, evenly spaced.
         range: sample values (low, high) of black and white, if they are not those of the sample type.
         groups: images that are held out together, such as those of one patient: a file with lines
-            `name,group`, or a regular expression for names whose first group it is.
+            `name,group`, or a regular expression for names whose first group it is; by default those that a
+            list of the images names.
         seeds: trainings per recipe, 1 to 100.
         progress: shows how far the call is; by default a bar or lines in the log.
 
@@ -224,7 +226,7 @@ def compare(
     chosen = [resolve_recipe(recipe, code, lines) for recipe in recipes]
     together = None if groups is None else os.fspath(groups)
     training, held_back, skipped = _split(data, test, limit, range, together)
-    length = TrialLength(epochs, minutes, steps, size, together)
+    length = TrialLength(epochs, minutes, steps, size)
     trained: list[tuple[str, list[_Trained]]] = []
     stop = Interruption()
     with stop:
@@ -295,11 +297,12 @@ def _split(
     groups: str | None,
 ) -> tuple[ImageSet, ImageSet, tuple[Any, ...]]:
     """Images to train on, images to measure on, and what was left out of both."""
-    from isthmus.images.grouping import number_groups
+    from isthmus.images.grouping import group_images, number_groups
     from isthmus.images.named import is_name
     from isthmus.images.subsets import hold_out
 
-    images = read_images(data, limit=limit, range=range)
+    images = group_images(read_images(data, limit=limit, range=range), groups)
+    report_reading(images)
     named = isinstance(data, str) and not Path(data).exists() and is_name(data)
     if test is None and named and data.partition(":")[2] != "test":
         test = f"{data.partition(':')[0]}:test"
@@ -307,8 +310,7 @@ def _split(
     skipped = skipped_inputs(images.skipped, () if other is None else other.skipped)
     if other is None:
         # Another seed than the validation split's, or the same images would be taken twice.
-        numbers = None if groups is None else number_groups(images, groups)
-        training_rows, test_rows = hold_out(images, TEST_SHARE, seed=1, groups=numbers)
+        training_rows, test_rows = hold_out(images, TEST_SHARE, seed=1, groups=number_groups(images))
         images, other = images.subset(training_rows), images.subset(test_rows)
     # What was left out is reported once, not again by each evaluation.
     return replace(images, skipped=(), notes=()), replace(other, skipped=(), notes=()), skipped

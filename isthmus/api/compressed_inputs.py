@@ -10,6 +10,7 @@ from pathlib import Path
 from isthmus.errors import DataError
 from isthmus.file_jobs import FileJob, InputFiles
 from isthmus.log import SkippedInput, log_note
+from isthmus.messages import Message
 from isthmus.wording import format_count
 
 
@@ -76,9 +77,10 @@ def list_compressed(folder: Path) -> InputFiles:
     from isthmus.images.listing import walk_folder
 
     skipped: list[SkippedInput] = []
+    notes: list[Message] = []
     found = sorted(
         Path(place, name)
-        for place, _, names in walk_folder(folder, skipped)
+        for place, _, names in walk_folder(folder, skipped, notes)
         for name in names
         if name.endswith(SUFFIX) and not name.startswith(".")
     )
@@ -92,4 +94,6 @@ def list_compressed(folder: Path) -> InputFiles:
             suffix=SUFFIX,
             unlisted=unlisted,
         )
+    for note in notes:
+        log_note(note)
     return InputFiles(tuple((path, path.relative_to(folder).as_posix()) for path in found), tuple(skipped))

@@ -275,7 +275,8 @@ def audit(
         data: images: a folder, file, archive, array, named set, or a list of those.
         against: the other part of a split, such as the test images: an image that is in both is a leak.
         groups: images of one origin: a file with lines `name,group`, or a regular expression for names whose
-            first group is the origin; by default guessed from the names.
+            first group is the origin; by default those that lists of both sets name, else guessed from
+            the names.
         model: judge labels by this model's features, instead of by principal components.
         limit: at most so many images of each set, evenly spaced.
         range: sample values (low, high) of black and white, if they are not those of the sample type.
@@ -316,7 +317,9 @@ def audit(
     both = images if other is None else joined((images, other), source=images.source, like=images)
     leaks = None
     if other is not None:
-        leaks = find_leakage(images.names, other.names, None if groups is None else os.fspath(groups))
+        given = None if groups is None else os.fspath(groups)
+        listed = (images.groups, other.groups) if images.groups and other.groups else None
+        leaks = find_leakage(images.names, other.names, given, listed=listed)
     judged = images if network is None else read_for(network, images)
     doubts, stop = None, Interruption()
     with start_task(progress, "examining", 1.0) as task:

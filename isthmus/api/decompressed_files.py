@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 FormatKind = Literal["png", "tif", "webp", "bmp", "jpg", "jpeg", "ppm"]
 DEFAULT_FORMAT: FormatKind = "png"
-JPEG_SUFFIXES = (".jpg", ".jpeg")
 
 
 @dataclass(frozen=True)
@@ -139,11 +138,12 @@ def decompress_files(
     from isthmus.codec.models import codec_for
     from isthmus.images.cache import memory_bytes
     from isthmus.images.modes import composite
-    from isthmus.images.write import WRITABLE, holds_alpha, save_image
+    from isthmus.images.write import WRITABLE, holds_alpha, save_image, writer_of
 
     check_choice("format", format, get_args(FormatKind))
     own_suffix = "" if is_folder(out) else Path(out).suffix.lower()
-    if format is not None and own_suffix in WRITABLE and _name_format(own_suffix[1:]) != _name_format(format):
+    is_named = format is not None and own_suffix in WRITABLE
+    if is_named and writer_of(f"_{own_suffix}")[0] != writer_of(f"_.{format}")[0]:
         refuse_unused("format", f"on {os.fspath(out)}, whose suffix says the format")
     check_count("limit", limit)
     suffix = ".jpg" if format == "jpeg" else f".{format or DEFAULT_FORMAT}"
@@ -188,10 +188,6 @@ def decompress_files(
     return DecompressedFiles(model=name, files=done.values, **done.facts(out))
 
 
-def _name_format(suffix: str) -> str:
-    return {"jpg": "jpeg", "tif": "tiff"}.get(suffix, suffix)
-
-
 def _check_jpeg_quality(quality: int | None, out_suffix: str, suffix: str) -> None:
     """Raises:
     UsageError: out of range, or no JPEG file is written.
@@ -204,7 +200,7 @@ def _check_jpeg_quality(quality: int | None, out_suffix: str, suffix: str) -> No
             id="codec.jpeg-quality",
             value=quality,
         )
-    from isthmus.images.write import WRITABLE
+    from isthmus.images.write import JPEG_SUFFIXES, WRITABLE
 
     if (out_suffix if out_suffix in WRITABLE else suffix) not in JPEG_SUFFIXES:
         refuse_unused("jpeg_quality", "without JPEG files", hint=Hint.add(format="jpg"))

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from isthmus.api.file_results import FileEntry, FilesResult
 from isthmus.api.inputs import DataLike, ImageLike, ModelLike, PathLike, Range, load_model
-from isthmus.api.restored_files import log_dropped_parts, restore_files
+from isthmus.api.restored_files import PageJob, log_dropped_parts, restore_files
 from isthmus.api.result import use
 from isthmus.api.standard_streams import takes_streams
 from isthmus.errors import Hint, UsageError
-from isthmus.file_jobs import FileJob, Report
+from isthmus.file_jobs import Report
 from isthmus.log import log_note
 from isthmus.old_keywords import rename_keywords
 from isthmus.progress import Progress, start_task
@@ -208,14 +208,14 @@ def denoise_files(
     plans: list[DenoisingPlan] = []
     estimated = sigma is None and jpeg != "on"
 
-    def restore(pixels: Pixels, job: FileJob, report: Report) -> tuple[Pixels, dict[str, Any]]:
+    def restore(pixels: Pixels, page: PageJob, report: Report) -> tuple[Pixels, dict[str, Any]]:
         clean, (plan,) = denoise_image(
             pixels,
             sigma,
             network,
             ensemble=ensemble,
             strength=strength,
-            jpeg=None if jpeg == "on" else jpeg == "auto" and _has_jpeg_artefacts(job.source),
+            jpeg=None if jpeg == "on" else jpeg == "auto" and _has_jpeg_artefacts(page.job.source),
             range=range,
             report=report,
         )

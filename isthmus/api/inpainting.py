@@ -20,11 +20,11 @@ from isthmus.api.inputs import (
     load_model,
     refuse_unused,
 )
-from isthmus.api.restored_files import log_dropped_parts, restore_files, to_unit_range
+from isthmus.api.restored_files import PageJob, log_dropped_parts, restore_files, to_unit_range
 from isthmus.api.result import use
 from isthmus.api.standard_streams import takes_streams
 from isthmus.errors import Hint, UsageError
-from isthmus.file_jobs import FileJob, Report
+from isthmus.file_jobs import Report
 from isthmus.log import log_note
 from isthmus.old_keywords import rename_keywords
 from isthmus.progress import Progress, start_task
@@ -82,8 +82,9 @@ def inpaint(
             far as -7 and 8. The values of missing pixels are not used and may be NaN. A second or fourth
             channel is alpha.
         mask: `(H, W)`, or torch `(N, 1, H, W)` or `(H, W)`, an image file or a Pillow image. Every value
-            above 0 is missing, so that soft edges count; in a JPEG every value above 64. Where a picture's
-            alpha varies, it is the mask. One that hides nothing leaves the image as it is, with a warning.
+            above 0 is missing, so that soft edges count; in a JPEG or another lossy file every value above
+            64. Where a part of a picture is transparent, its alpha is the mask. One that hides nothing leaves
+            the image as it is, with a warning.
         model: a model, the path of a model file, or the name of a shipped model; by default `photo-inpaint`.
         mask_grow: also fill the pixels at most so many rows and columns from a missing pixel.
         ensemble: average over the image's eight orientations (Lim et al. 2017): 0.1 to 0.2 dB better, in
@@ -159,8 +160,9 @@ def inpaint_files(
             also arrays, tensors, Pillow images, bytes, an `ImageSet`, or a list of any of these; `-` is
             standard input.
         out: an image file for one input, else a folder; `-` is standard output.
-        mask: a picture of the same size, or a folder of them, by name. Every value above 0 is missing, in a
-            JPEG mask above 64; where its alpha varies, alpha is the mask.
+        mask: a picture of the same size, or a folder of them, by name; for pages or frames also a file of
+            as many. Every value above 0 is missing, in a JPEG or another lossy mask above 64; where a part of
+            it is transparent, alpha is the mask.
         mask_colour: pixels of this colour are missing: #ff00ff or 255,0,255.
         tolerance: how far each channel may lie from the colour, of 255; JPEG needs about 40, and 100
             for thin lines.
@@ -206,8 +208,8 @@ def inpaint_files(
     read_mask = _choose_mask(mask, mask_colour, tolerance, find, range, mask_grow, mask_alpha=mask_alpha)
     network = None if model is None else load_model(model)
 
-    def restore(pixels: Pixels, job: FileJob, report: Report) -> tuple[Pixels, dict[str, Any]]:
-        missing = read_mask(pixels, job)
+    def restore(pixels: Pixels, page: PageJob, report: Report) -> tuple[Pixels, dict[str, Any]]:
+        missing = read_mask(pixels, page)
         if mask_alpha:
             pixels = pixels[..., :-1]
         filled, (share,) = inpaint_image(
@@ -260,7 +262,7 @@ def _choose_mask(
     pixels: int | None,
     *,
     mask_alpha: bool,
-) -> Callable[[Pixels, FileJob], Mask]:
+) -> Callable[[Pixels, PageJob], Mask]:
     """What finds the missing pixels of one image: the one way that was asked for, grown by so many pixels."""
     from isthmus.restoration import masks
 
@@ -273,11 +275,12 @@ def _choose_mask(
     if colour is not None:
         wanted = masks.parse_colour(colour)
 
-        def find_colour(image: Pixels, job: FileJob) -> Mask:
+        def find_colour(image: Pixels, page: PageJob) -> Mask:
             if pixels is not None:
                 spread = (pixels, pixels)
             else:
-                spread = (0, 0) if job.image is not None else masks.jpeg_spread(job.source, wanted)
+                is_file = page.job.image is None
+                spread = masks.jpeg_spread(page.job.source, wanted) if is_file else (0, 0)
             found = masks.of_colour(to_unit_range(image, value_range), wanted, tolerance=tolerance)
             return masks.grow(found, *spread)
 
@@ -285,14 +288,15 @@ def _choose_mask(
     by = pixels or 0
     if mask is not None:
         read = _mask_reader(mask)
-        return lambda _, job: masks.grow(read(job), by)
+        return lambda _, page: masks.grow(read(page), by)
     if mask_alpha:
         return lambda image, _: masks.grow(masks.of_alpha(image), by)
     return lambda image, _: masks.grow(masks.dead_pixels(to_unit_range(image, value_range)), by)
 
 
-def _mask_reader(mask: PathLike) -> Callable[[FileJob], Mask]:
-    """The mask of one image: the picture, read once for all, or in a folder that of the image's name.
+def _mask_reader(mask: PathLike) -> Callable[[PageJob], Mask]:
+    """The mask of one page: the picture, or in a folder that of the image's name; of the picture the page in
+    the same place, or the only one, which is read once for all.
 
     Raises:
         DataError: the picture is missing or unreadable.
@@ -301,9 +305,13 @@ def _mask_reader(mask: PathLike) -> Callable[[FileJob], Mask]:
     from isthmus.restoration import masks
 
     if is_folder(mask):
-        return lambda job: masks.from_picture(_mask_in_folder(Path(mask), job.name))
-    one = masks.from_picture(mask)
-    return lambda _: one
+        return lambda page: masks.from_page(
+            _mask_in_folder(Path(mask), page.job.name), page.index, page.count
+        )
+    first = masks.from_picture(mask)
+    if masks.count_pages(mask) == 1:
+        return lambda _: first
+    return lambda page: masks.from_page(Path(mask), page.index, page.count)
 
 
 def _mask_in_folder(folder: Path, name: str) -> Path:

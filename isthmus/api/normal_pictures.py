@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -110,7 +111,7 @@ def resolve_normal_pictures(
             images=format_count(len(source), "normal image"),
         )
     by_content = [f"{value:016x}" for value in hashes]
-    keys = _group_keys(source.names, groups, by_content)
+    keys = _group_keys(source, groups, by_content)
     fitted, used, trained_on = None, None, np.empty(0, dtype=np.int64)
     if known is not None:
         seen_names = known[0]
@@ -192,19 +193,22 @@ def _look_at(source: PictureSource, task: Task) -> tuple[list[int], list[Picture
     return rows, looks, hashes
 
 
-def _group_keys(names: tuple[str, ...], groups: PathLike | None, by_content: list[str]) -> list[str]:
-    """The group of each picture: as told, else copies of one picture."""
+def _group_keys(source: PictureSource, groups: PathLike | None, by_content: list[str]) -> list[str]:
+    """The group of each picture: as given, else as a list of the pictures names it, else its copies."""
     from isthmus.images.grouping import check_groups_match, group_key
 
-    if groups is None:
-        return by_content
-    key, how = group_key(os.fspath(groups))
-    found = [key(name) for name in names]
-    check_groups_match(found, names, how)
-    return [
-        content if group is None else f"group {group}"
-        for group, content in zip(found, by_content, strict=True)
-    ]
+    found: Sequence[str | None] = source.groups or ("",) * len(source)
+    if groups is not None:
+        key, how = group_key(os.fspath(groups))
+        found = [key(name) for name in source.names]
+        check_groups_match(found, source.names, how)
+    elif source.groups:
+        log_note(
+            "{source} names groups: the images of a group are held out together",
+            id="reading.list-names-groups",
+            source=source.source,
+        )
+    return [f"group {group}" if group else content for group, content in zip(found, by_content, strict=True)]
 
 
 def _warn_of_near_copies(looks: list[PictureLook], names: tuple[str, ...], plan: Plan, seed: int) -> None:

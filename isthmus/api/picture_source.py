@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from isthmus.api.inputs import DataLike, PathLike, Range, check_count, check_is_data, read_images_for
 from isthmus.errors import DataError
+from isthmus.file_jobs import describe_failure
 from isthmus.log import SkippedInput, log_note
 from isthmus.messages import as_message
 
@@ -36,6 +37,7 @@ class PictureSource:
         model: pictures have its number of channels.
         names: of the pictures; of files below the folder.
         labels: `(N,)` indices into `classes`, or None.
+        groups: of each, as a list names them; empty where none does.
         source: as it was given.
         skipped: what was left out; grows while files are read.
     """
@@ -50,6 +52,7 @@ class PictureSource:
     _files: tuple[ImageFile, ...] = ()
     _range: Range | None = None
     _ignored: IgnoredRegions | None = None
+    groups: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -106,6 +109,7 @@ class PictureSource:
             tuple(self._files[row] for row in chosen) if self._files else (),
             self._range,
             self._ignored,
+            tuple(self.groups[row] for row in chosen) if self.groups else (),
         )
 
     def iter_chunks(self, *, may_be_none: bool = False) -> Iterator[tuple[list[int], list[Picture]]]:
@@ -128,7 +132,8 @@ class PictureSource:
                 if self._images is not None or error.id in _NOT_SKIPPED:
                     raise
                 last = error
-                self.skipped.append(SkippedInput(self.names[row], as_message(error.message, id=error.id)))
+                reason = describe_failure(error, self._files[row].path)
+                self.skipped.append(SkippedInput(self.names[row], as_message(reason, id=error.id)))
                 continue
             readable = True
             rows.append(row)
@@ -209,11 +214,14 @@ def open_pictures(
             images,
             _range=range,
             _ignored=ignored,
+            groups=images.groups,
         )
     check_is_data(data)
     check_count("limit", limit)
     check_range(range)
     listed = list_images(Path(data))
+    for note in listed.notes:
+        log_note(as_message(note, id="reading.note"))
     log_skipped(listed.skipped)
     labels, classes = labels_of(listed.files, listed.files)
     found = PictureSource(

@@ -108,7 +108,7 @@ def reconstruct_files(
 
     from isthmus.images.conform import to_dtype
     from isthmus.images.outputs import place_side_by_side
-    from isthmus.images.write import WRITABLE, enlarge, save_bands, save_image
+    from isthmus.images.write import TIFF_SUFFIXES, WRITABLE, enlarge, save_bands, save_image
 
     check_count("scale", scale)
     network, images = open_model_and_data(model, data, limit=limit, range=range)
@@ -146,7 +146,7 @@ def reconstruct_files(
             if bands:
                 pair = [to_dtype(one, "uint8") for one in pair]
             save_image(job.target, place_side_by_side(pair[0], pair[1], scale), force=force)
-        elif bands and job.target.suffix.lower() in (".tif", ".tiff"):
+        elif bands and job.target.suffix.lower() in TIFF_SUFFIXES:
             save_bands(job.target, enlarge(reconstruction, scale or 1), force=force)
         else:
             save_image(job.target, enlarge(reconstruction, scale or 1), force=force)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import os
+import statistics
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -39,10 +40,19 @@ SMALLER_COPIES = "smaller copies and masks of its pages"
 Entry = TypeVar("Entry", bound=FileEntry)
 
 
+@dataclass(frozen=True)
+class PageJob:
+    """One page or frame of a job's file: its place in it from 0, and how many there are."""
+
+    job: FileJob
+    index: int = 0
+    count: int = 1
+
+
 def restore_files(
     label: str,
     inputs: DataLike,
-    restore: Callable[[Pixels, FileJob, Report], tuple[Pixels, dict[str, Any]]],
+    restore: Callable[[Pixels, PageJob, Report], tuple[Pixels, dict[str, Any]]],
     entry: type[Entry],
     *,
     out: PathLike,
@@ -61,8 +71,9 @@ def restore_files(
     What the written format does not hold of it is logged and in the files' entries.
 
     Args:
-        restore: `(pixels (H, W, C), job, report) -> (pixels, further fields of the entry)`; alpha is the last
-            channel, samples are as in the file where `range` is given.
+        restore: `(pixels (H, W, C), page, report) -> (pixels, further fields of the entry)`; alpha is the
+            last channel, samples are as in the file where `range` is given. Of several pages the entry has
+            the fields of the first, and the mean of `missing`.
         entry: class of the files' entries.
         compare: also write `NAME-compare.png`, the image before and after.
         scale: of that picture, see `isthmus.images.outputs.place_side_by_side`.
@@ -89,6 +100,7 @@ def restore_files(
 
     def work(job: FileJob, report: Report) -> tuple[Entry, Header | None]:
         start = time.monotonic()
+        kind, _ = writer_of(job.target)
         header = _probe(job, max_pixels)
         height, width = (header.height, header.width) if header is not None else job.image.shape[:2]
         size = height * width
@@ -100,10 +112,12 @@ def restore_files(
             count = source.count_for(job.target)
             if header is not None and (header.several or source.count > 1) and count == 1:
                 _check_keeps_pages(job)
-            pages, parts = [], set(source.left_out)
+            pages, parts, missing = [], set(source.left_out), []
             for index in builtins.range(count):
                 before = source.read(index)
-                after, found = restore(before, job, _part_of(report, index, count))
+                page = PageJob(job, index, source.count)
+                after, found = restore(before, page, _part_of(report, index, count))
+                missing.append(found.get("missing"))
                 if index == 0:
                     facts, (height, width) = found, before.shape[:2]
                     if job.companion is not None:
@@ -114,12 +128,14 @@ def restore_files(
                 pages.append(pixels)
                 del before, after
             metadata = source.metadata
-            parts.update(lost_parts(writer_of(job.target)[0], metadata))
+            parts.update(lost_parts(kind, metadata))
             write_bytes(
                 job.target,
                 encode_pages(job.target, pages, metadata=metadata, timing=source.timing()),
                 force=force or in_place,
             )
+        if "missing" in facts:
+            facts["missing"] = statistics.fmean(missing)
         if count == 1 and header is not None and header.several:
             parts.add(FURTHER_PAGES)
         lost.update(parts)
@@ -226,12 +242,11 @@ def _check_keeps_pages(job: FileJob) -> None:
 def _suffix_for(path: Path, *, in_place: bool) -> str:
     """The suffix of an image's result in a folder: `.png`, or `.tif` for what a PNG does not hold."""
     from isthmus.images.formats import probe
-    from isthmus.images.write import WRITABLE
+    from isthmus.images.write import TIFF_SUFFIXES
 
-    own = path.suffix.lower()
-    if in_place and own in WRITABLE:
+    if in_place:  # under no other name: `work` refuses what is not written
         return path.suffix
-    if own not in (".tif", ".tiff"):
+    if path.suffix.lower() not in TIFF_SUFFIXES:
         return ".png"
     try:
         header = probe(path)
@@ -249,18 +264,23 @@ def fit_to_format(pixels: Pixels, target: Path) -> tuple[Pixels, tuple[str, ...]
     import numpy as np
 
     from isthmus.images.conform import to_dtype
+    from isthmus.images.gif_frames import harden_alpha, lost_in_gif
     from isthmus.images.write import holds_sixteen_bits, writer_of
 
     kind = writer_of(target)[0]
     deep = holds_sixteen_bits(target) and not (kind == "PPM" and pixels.shape[2] in (2, 4))
-    if pixels.dtype == np.uint8 or (pixels.dtype == np.uint16 and deep):
-        return pixels, ()
-    if pixels.dtype == np.uint16:
-        return to_dtype(pixels, np.uint8), (FURTHER_BITS,)
-    floats = np.asarray(pixels, dtype=np.float32)
-    if kind == "TIFF":
-        return floats, ()
-    return to_dtype(floats, np.uint16 if deep else np.uint8), (FLOATS,)
+    lost: tuple[str, ...] = ()
+    if pixels.dtype == np.uint16 and not deep:
+        pixels, lost = to_dtype(pixels, np.uint8), (FURTHER_BITS,)
+    elif pixels.dtype not in (np.uint8, np.uint16):
+        pixels = np.asarray(pixels, dtype=np.float32)
+        if kind == "TIFF":
+            return pixels, ()
+        pixels, lost = to_dtype(pixels, np.uint16 if deep else np.uint8), (FLOATS,)
+    if kind == "GIF":
+        lost = (*lost, *lost_in_gif(pixels))
+        pixels = harden_alpha(pixels)
+    return pixels, lost
 
 
 def log_dropped_parts(image: ImageLike) -> None:

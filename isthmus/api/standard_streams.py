@@ -26,6 +26,7 @@ _SUFFIXES = {
     "AVIF": ".avif",
     "TIFF": ".tif",
     "BMP": ".bmp",
+    "DIB": ".dib",
     "GIF": ".gif",
     "PPM": ".ppm",
     "JPEG2000": ".jp2",
@@ -51,7 +52,9 @@ def takes_streams(
             reads = any(isinstance(one, str) and one == STREAM for one in given)
             if not reads and not writes:
                 return function(*args, **options)
-            if len(given) != 1 or (isinstance(given[0], (str, os.PathLike)) and is_folder(given[0])):
+            # A folder may be called -, too; it is given as ./-
+            is_path = not reads and isinstance(given[0], (str, os.PathLike))
+            if len(given) != 1 or (is_path and is_folder(given[0])):
                 raise UsageError(
                     "- stands for one file, not for {inputs}",
                     id="stream.one-file",

@@ -95,7 +95,8 @@ def train(
         names_from: use only the images named in this file, one name a line.
         limit: at most so many images, evenly spaced.
         groups: images that are held out together, such as those of one patient: a file with lines
-            `name,group`, or a regular expression for names whose first group it is.
+            `name,group`, or a regular expression for names whose first group it is; by default those that a
+            list of the images names.
         validation: share of the images that is held out, from 0 up to 1.
         patience: end after so many validations in a row above the best; 0 never ends early.
         balance: draw all classes equally often.

@@ -16,21 +16,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrialLength:
-    """Length of each training, at most one of three, the size of images and what is held out together.
+    """Length of each training, at most one of three, and the size of images.
 
     Attributes:
         epochs: passes over the images.
         minutes: time.
         steps: batches.
         size: height and width in pixels.
-        groups: images that are held out together.
     """
 
     epochs: float | None = None
     minutes: float | None = None
     steps: int | None = None
     size: Size | None = None
-    groups: str | None = None
 
     @property
     def is_given(self) -> bool:

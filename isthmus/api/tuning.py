@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 import statistics
 import time
@@ -25,6 +26,7 @@ from isthmus.api.result import skipped_inputs, use
 from isthmus.api.trial_training import TrialLength, train_trial
 from isthmus.api.tuning_results import TrialResult, TuningResult, label_settings
 from isthmus.errors import Hint, IsthmusError, UsageError
+from isthmus.images.reading_notes import report_reading
 from isthmus.interruption import Interruption, undivided
 from isthmus.locks import exclusive
 from isthmus.log import LOGGER
@@ -97,7 +99,8 @@ def tune(
         limit: at most so many images, evenly spaced.
         range: sample values (low, high) of black and white, if they are not those of the sample type.
         groups: images that are held out together, such as those of one patient: a file with lines
-            `name,group`, or a regular expression for names whose first group it is.
+            `name,group`, or a regular expression for names whose first group it is; by default those that a
+            list of the images names.
         log: a file with a line per trial, from which the same search continues.
         force: begin again where a log exists.
         seed: of folds, weights and random points.
@@ -119,7 +122,7 @@ def tune(
     from isthmus.evaluation.selection.objectives import split_folds as split_folds
     from isthmus.evaluation.selection.space import check_axes, iter_grid, iter_random, parse_axis
     from isthmus.evaluation.selection.trials import open_log, propose_fixed, propose_with_optuna
-    from isthmus.images.grouping import number_groups
+    from isthmus.images.grouping import group_images, number_groups
     from isthmus.model.recipes import resolve_recipe
 
     lines = dict(settings) if isinstance(settings, Mapping) else tuple(settings)
@@ -129,12 +132,13 @@ def tune(
     names = tuple(dict.fromkeys(resolve_objective(name) for name in objectives))
     _check(names, folds, search, trials, budget)
     images = read_images(data, limit=limit, range=range)
-    together = None if groups is None else os.fspath(groups)
-    numbers = None if together is None else number_groups(images, together)
+    images = group_images(images, None if groups is None else os.fspath(groups))
+    report_reading(images)
+    numbers = number_groups(images)
     parts = split_folds(images, folds, seed=seed, groups=numbers)
     points = list(iter_grid(axes)) if search == "grid" else []
     total = len(points) if search == "grid" else trials
-    length = TrialLength(epochs, minutes, steps, size, together)
+    length = TrialLength(epochs, minutes, steps, size)
     # How many trials, and which values, may change between runs of one search: more can be asked for later.
     lengths = {"epochs": epochs, "steps": steps}
     about = {
@@ -147,6 +151,8 @@ def tune(
         "seed": seed,
         "length": {key: value for key, value in lengths.items() if value is not None},
     }
+    if numbers is not None:
+        about["groups"] = _fingerprint_groups(images, numbers)
     if not length.is_given:
         share = DEFAULT_TRIAL_MINUTES if budget is None else _BUDGET_SHARE * budget / (total * folds)
         length = dataclasses.replace(length, minutes=share)
@@ -254,6 +260,16 @@ def _check(names: tuple[str, ...], folds: int, search: str, trials: int, budget:
         refuse_unused("trials", "on a grid, which has as many as its values", hint=Hint.add(search="random"))
     if budget is not None and budget <= 0:
         raise UsageError("budget={budget}: minutes above 0 are expected", id="tune.budget", budget=budget)
+
+
+def _fingerprint_groups(images: ImageSet, numbers: Indices) -> str:
+    """What the folds depend on besides the images, in any order of them."""
+    import numpy as np
+
+    from isthmus.images.subsets import group_contents
+
+    smallest, part, _ = group_contents(images, numbers)
+    return hashlib.blake2b(np.sort(smallest[part]).astype("<u8").tobytes(), digest_size=8).hexdigest()
 
 
 def _describe_trial(trial: Trial, names: Sequence[str]) -> TrialResult:

@@ -54,6 +54,7 @@ def joined(
     alike = (shapes == shapes[0]).all()
     labelled = all(part.labels is not None and part.classes == sets[0].classes for part in sets)
     notes = dict.fromkeys(note for part in sets for note in part.notes)
+    grouped = any(part.groups for part in sets)
     return ImageSet(
         pixels=flat.reshape(len(shapes), *shapes[0]) if alike else Ragged(flat, ends[:-1], shapes),
         names=tuple(name for part in sets for name in part.names),
@@ -61,6 +62,7 @@ def joined(
         if labelled
         else None,
         classes=sets[0].classes if labelled else (),
+        groups=tuple(group for part in sets for group in part.groups or ("",) * len(part)) if grouped else (),
         source=source,
         skipped=(*skipped, *(left for part in sets for left in part.skipped)),
         notes=tuple(notes),

@@ -112,12 +112,20 @@ def _open_jpeg2000(image: Image.Image, stream: IO[bytes]) -> DeepImage | None:
         return None
     depth = depths.pop()
     bits = (depth & 0x7F) + 1
-    if depth & 0x80 or bits == 8 or bits > 16 or (bits == 16 and channels == 1):
+    if bits == 8 or bits > 16 or (bits == 16 and channels == 1):
         return None
+
+    def decode(content: bytes) -> Pixels:
+        samples = np.asarray(imagecodecs.jpeg2k_decode(content))
+        if samples.dtype.kind == "u":
+            return samples
+        # Signed samples: the lowest is black, as Pillow has it.
+        return (samples.astype(np.int32) + 2 ** (bits - 1)).astype(np.uint8 if bits < 8 else np.uint16)
+
     return _deep(
         image,
         stream,
-        imagecodecs.jpeg2k_decode,
+        decode,
         channels=channels,
         alpha=channels in (2, 4),
         bits=bits,

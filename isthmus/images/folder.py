@@ -35,7 +35,7 @@ def read_folder(folder: str | Path, options: ReadOptions = READ_AS_THEY_ARE) -> 
     `size` is given.
 
     Args:
-        folder: searched recursively; links to files are followed, links to folders are not. A `.tar` archive,
+        folder: searched recursively; links are followed, but no folder is read twice. A `.tar` archive,
             or a folder with some directly in it, is read as `isthmus.images.shards` says.
 
     Raises:
@@ -78,6 +78,7 @@ def read_listed(listed: Listing, source: str, options: ReadOptions) -> ImageSet:
         names=tuple(file.name for file in files_read),
         labels=labels,
         classes=classes,
+        groups=tuple(file.group for file in files_read) if any(file.group for file in files_read) else (),
         source=source,
         skipped=tuple(sorted((*listed.skipped, *decoded.skipped), key=lambda s: s.name.split("/"))),
         notes=decoded.notes + _size_notes(decoded.pixels) + listed.notes,

@@ -8,37 +8,37 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from isthmus.errors import DataError, UsageError
-from isthmus.escaping import csv_rows
 from isthmus.images.store import ImageSet, Indices
-from isthmus.images.tables import header_columns, read_rows
+from isthmus.images.tables import check_one_value, header_columns, read_rows, split_rows
 from isthmus.input_files import read_text, special_kind
 from isthmus.log import log_note
+from isthmus.messages import Message
 from isthmus.wording import format_count
 
 
-def number_groups(images: ImageSet, groups: str) -> Indices:
-    """The group of every image as a number `(N,)` from 0; an image without one has a number of its own.
+def group_images(images: ImageSet, groups: str | None) -> ImageSet:
+    """The images with the groups that are held out together: those given, else those that a list names.
+
+    Of the latter the notes of the set speak.
 
     Args:
-        groups: as for `group_key`.
+        groups: as for `group_key`; None for those of the images.
 
     Raises:
-        DataError, UsageError: as `group_key`; the groups match no image, or all images are of one group.
+        DataError, UsageError: as `group_key`; the given groups match no image, or all images are of one.
     """
+    if groups is None:
+        return _with_own_groups(images)
     key, how = group_key(groups)
     group_names = [key(name) for name in images.names]
     check_groups_match(group_names, images.names, how)
-    numbers: dict[str, int] = {}
-    result = np.empty(len(group_names), dtype=np.int64)
-    for row, group in enumerate(group_names):
-        # The name of an image without a group cannot be that of a group: it begins with NUL.
-        result[row] = numbers.setdefault(group or f"\0{row}", len(numbers))
-    if len(numbers) < 2:
+    if None not in group_names and len(set(group_names)) < 2:
         raise DataError(
             "{source}: all {images} are of one group, '{group}', so that none can be held out",
             id="data.one-group",
@@ -46,6 +46,40 @@ def number_groups(images: ImageSet, groups: str) -> Indices:
             images=format_count(len(group_names), "image"),
             group=group_names[0],
         )
+    return replace(images, groups=tuple(group or "" for group in group_names))
+
+
+def _with_own_groups(images: ImageSet) -> ImageSet:
+    if not images.groups:
+        return images
+    if "" not in images.groups and len(set(images.groups)) < 2:
+        note = Message(
+            "all images of {source} are of one group, '{group}': a part of it is held out",
+            id="reading.list-names-one-group",
+            source=images.source,
+            group=images.groups[0],
+        )
+        return replace(images, groups=(), notes=(*images.notes, note))
+    note = Message(
+        "{source} names groups: the images of a group are held out together",
+        id="reading.list-names-groups",
+        source=images.source,
+    )
+    return replace(images, notes=(*images.notes, note))
+
+
+def number_groups(images: ImageSet) -> Indices | None:
+    """The group of every image as a number `(N,)` from 0; an image without one has a number of its own.
+
+    None where no image has a group.
+    """
+    if not images.groups:
+        return None
+    numbers: dict[str, int] = {}
+    result = np.empty(len(images), dtype=np.int64)
+    for row, group in enumerate(images.groups):
+        # The name of an image without a group cannot be that of a group: it begins with NUL.
+        result[row] = numbers.setdefault(group or f"\0{row}", len(numbers))
     return result
 
 
@@ -118,16 +152,16 @@ def group_key(groups: str) -> tuple[Callable[[str], str | None], str]:
 
 
 def read_groups(path: str | os.PathLike[str]) -> Mapping[str, str]:
-    """Lines `name,group` of comma-separated values; also unquoted names may hold commas.
+    """Lines `name,group`, or with semicolons or tabs; also unquoted names may hold commas.
 
     Or a list of images whose header names a column of groups, see `isthmus.images.tables`.
 
     Raises:
-        DataError: missing, not text, or a line without a comma.
+        DataError: missing, not text, a line without a comma, or two groups of one name.
     """
-    groups = {}
+    groups: dict[str, str] = {}
     try:
-        rows = csv_rows(read_text(path))
+        rows = split_rows(read_text(path))
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         raise DataError(
@@ -135,7 +169,11 @@ def read_groups(path: str | os.PathLike[str]) -> Mapping[str, str]:
         ) from None
     columns = header_columns(rows[0]) if rows else None
     if columns is not None and "group" in columns:
-        return {row.path: row.group for row in read_rows(path) if row.group}
+        for listed in read_rows(path):
+            check_one_value(
+                path, listed.path, "group", groups.setdefault(listed.path, listed.group), listed.group
+            )
+        return {name: group for name, group in groups.items() if group}
     for number, row in enumerate(rows, 1):
         if not any(cell.strip() for cell in row):
             continue
@@ -148,5 +186,6 @@ def read_groups(path: str | os.PathLike[str]) -> Mapping[str, str]:
                 number=number,
                 row=",".join(row)[:60],
             )
-        groups[",".join(name).strip()] = group.strip()
+        image_name, group = ",".join(name).strip(), group.strip()
+        check_one_value(path, image_name, "group", groups.setdefault(image_name, group), group)
     return groups

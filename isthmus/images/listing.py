@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,69 +16,9 @@ import numpy as np
 from isthmus.errors import DataError, Hint
 from isthmus.images.opening import KINDS, SUFFIXES, Member
 from isthmus.images.store import Indices, Skipped
+from isthmus.images.unread_kinds import UnreadFiles, list_some
 from isthmus.messages import Message
 from isthmus.wording import format_count
-
-MAX_NAMED = 3
-_CONVERT = "convert them to PNG, TIFF or JPEG first"
-_RAW = (".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".pef", ".srw", ".x3f", ".raw")
-# Suffixes, what people call the kind, and how such images can be read.
-_KINDS: tuple[tuple[tuple[str, ...], str, str], ...] = (
-    ((".heic", ".heif", ".hif"), "HEIC", f"{_CONVERT}, for example with heif-convert"),
-    ((".jxl",), "JPEG XL", f"{_CONVERT}, for example with djxl"),
-    (_RAW, "camera raw", "develop them to 16-bit TIFF first, for example with darktable-cli"),
-    ((".dcm", ".dicom", ".ima"), "DICOM", f"{_CONVERT}, for example with dcm2pnm"),
-    ((".nii", ".nii.gz", ".mha", ".nrrd"), "volume", "save their slices as TIFF first"),
-    ((".svg", ".svgz", ".eps", ".pdf"), "vector drawing", "draw them as PNG first"),
-    ((".psd", ".psb", ".xcf", ".kra"), "editor", "export them as PNG or TIFF first"),
-    ((".exr", ".hdr"), "HDR", "save them as float TIFF first"),
-    ((".tga", ".ico", ".icns", ".pcx", ".dds", ".sgi", ".jxr", ".fits", ".fit"), "other image", _CONVERT),
-    ((".mp4", ".mov", ".avi", ".mkv", ".webm"), "video", "save their frames as PNG first, with ffmpeg"),
-    ((".npy", ".npz"), "array", "give them by their own path"),
-    (
-        (".zip", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".rar", ".7z"),
-        "packed archive",
-        "unpack them first",
-    ),
-)
-_BY_SUFFIX = {suffix: place for place, (suffixes, _, _) in enumerate(_KINDS) for suffix in suffixes}
-_DOUBLE = tuple(suffix for suffix in _BY_SUFFIX if suffix.count(".") == 2)
-
-
-class UnreadFiles:
-    """Counts files of kinds that are not read, while a folder is listed."""
-
-    def __init__(self) -> None:
-        self._names: dict[int, list[str]] = {}
-
-    def add(self, name: str, shown: str) -> None:
-        """Count the file if it is of such a kind.
-
-        Args:
-            name: its own, by which its kind is known.
-            shown: what to call it.
-        """
-        lower = name.lower()
-        suffix = next(
-            (double for double in _DOUBLE if lower.endswith(double)), lower[max(lower.rfind("."), 0) :]
-        )
-        if (place := _BY_SUFFIX.get(suffix)) is not None and not name.startswith("."):
-            self._names.setdefault(place, []).append(shown)
-
-    def notes(self) -> tuple[Message, ...]:
-        """A sentence for each kind."""
-        return tuple(_describe(place, names) for place, names in sorted(self._names.items()))
-
-
-def _describe(place: int, names: Sequence[str]) -> Message:
-    _, kind, advice = _KINDS[place]
-    return Message(
-        "not read: {files} ({names}); {advice}",
-        id="reading.unread-kind",
-        files=format_count(len(names), f"{kind} file"),
-        names=list_some(names),
-        advice=advice,
-    )
 
 
 def note_archives(archives: Iterable[str]) -> Message:
@@ -92,16 +32,10 @@ def note_archives(archives: Iterable[str]) -> Message:
     )
 
 
-def list_some(names: Sequence[str]) -> str:
-    """The first names, and how many more there are."""
-    ordered = sorted(names)
-    more = f" and {len(ordered) - MAX_NAMED:,} more" if len(ordered) > MAX_NAMED else ""
-    return ", ".join(ordered[:MAX_NAMED]) + more
-
-
 @dataclass(frozen=True, slots=True)
 class ImageFile:
-    """A file with an image's suffix: where it is, its printable path under the folder, its label or None.
+    """A file with an image's suffix: where it is, its printable path under the folder, its label or None, and
+    the group that a list names.
 
     The label is its first folder. For a file in a tar shard `place` is the archive, `member` its place in it,
     and the label the folder next to it there.
@@ -111,6 +45,7 @@ class ImageFile:
     name: str
     label: str | None
     member: Member | None = None
+    group: str = ""
 
     @property
     def path(self) -> Path:
@@ -153,7 +88,8 @@ def list_images(folder: str | Path, *, most: int | None = None) -> Listing:
     other: Hint | None = None
     # Paths stay strings: a `Path` for each of a million files takes longer than to list them.
     entries = 0
-    for place, parts, names in walk_folder(top, skipped):
+    about_links: list[Message] = []
+    for place, parts, names in walk_folder(top, skipped, about_links):
         entries += 1 + len(names)
         if most is not None and (len(files) > most or entries > 10 * most + 10_000):
             raise TooManyError(
@@ -191,7 +127,7 @@ def list_images(folder: str | Path, *, most: int | None = None) -> Listing:
     if archives:
         notes = (*notes, note_archives(archives))
     ordered = sorted(files, key=lambda file: (file.name.split("/"), file.place))
-    return Listing(ordered, tuple(skipped), notes + _note_loose(ordered))
+    return Listing(ordered, tuple(skipped), (*about_links, *notes, *_note_loose(ordered)))
 
 
 def _note_loose(files: list[ImageFile]) -> tuple[str, ...]:
@@ -210,36 +146,48 @@ def _note_loose(files: list[ImageFile]) -> tuple[str, ...]:
     return (note,)
 
 
-def walk_folder(top: Path, skipped: list[Skipped]) -> Iterator[tuple[str, tuple[str, ...], list[str]]]:
+def walk_folder(
+    top: Path, skipped: list[Skipped], notes: list[Message] | None = None
+) -> Iterator[tuple[str, tuple[str, ...], list[str]]]:
     """Folder by folder under `top`: its path, its path's parts below `top`, and the names of its files.
 
-    Hidden folders and links to folders are not entered.
+    Hidden folders are not entered. Links to folders are, after all other folders; but no folder is entered
+    twice, so that a link that leads back into them comes to an end.
 
     Args:
         skipped: gets every sub-folder that cannot be listed.
+        notes: gets, at the end, sentences about the links.
 
     Raises:
         DataError: no such folder, or it cannot be listed.
     """
-
     pending: list[tuple[str, tuple[str, ...]]] = [(os.fspath(top), ())]
-    while pending:
-        place, parts = pending.pop()
-        names, folders = [], []
+    linked: list[tuple[str, tuple[str, ...]]] = []
+    visited: set[tuple[int, int]] = set()
+    entered: list[str] = []
+    left_out: list[str] = []
+    while pending or linked:
+        is_link = not pending
+        place, parts = linked.pop(0) if is_link else pending.pop()
+        shown = "".join(f"{_printable(part)}/" for part in parts)
+        names, folders, links = [], [], []
         try:
+            facts = os.stat(place)  # noqa: PTH116 - a string
+            if (facts.st_dev, facts.st_ino) in visited:
+                left_out.append(shown)
+                continue
             with os.scandir(place) as entries:
                 for entry in entries:
                     if not _is_folder(entry):
                         names.append(entry.name)
-                    elif not entry.is_symlink():
-                        folders.append(entry.name)
+                    else:
+                        (links if entry.is_symlink() else folders).append(entry.name)
         except OSError as error:
             if not parts:
                 raise _unlistable(top, error) from None
-            name = "".join(f"{_printable(part)}/" for part in parts)
             skipped.append(
                 Skipped(
-                    name,
+                    shown,
                     Message(
                         "this folder cannot be listed ({reason})",
                         id="data.part-unlistable",
@@ -248,12 +196,39 @@ def walk_folder(top: Path, skipped: list[Skipped]) -> Iterator[tuple[str, tuple[
                 )
             )
             continue
+        visited.add((facts.st_dev, facts.st_ino))
+        if is_link:
+            entered.append(shown)
         yield place, parts, names
-        pending += [
-            (os.path.join(place, name), (*parts, name))  # noqa: PTH118 - a string
-            for name in sorted(folders, reverse=True)
-            if not name.startswith(".")
-        ]
+        for queue, folder_names in ((pending, sorted(folders, reverse=True)), (linked, sorted(links))):
+            queue += [
+                (os.path.join(place, name), (*parts, name))  # noqa: PTH118 - a string
+                for name in folder_names
+                if not name.startswith(".")
+            ]
+    if notes is not None:
+        notes += _note_links(entered, left_out)
+
+
+def _note_links(entered: list[str], left_out: list[str]) -> list[Message]:
+    notes = []
+    if entered:
+        note = Message(
+            "{links} followed ({names})",
+            id="reading.linked-folders",
+            links=format_count(len(entered), "link to a folder is", "links to folders are"),
+            names=list_some(entered),
+        )
+        notes.append(note)
+    if left_out:
+        note = Message(
+            "{links} not followed, for the folder is read already ({names})",
+            id="reading.linked-folders-again",
+            links=format_count(len(left_out), "link to a folder is", "links to folders are"),
+            names=list_some(left_out),
+        )
+        notes.append(note)
+    return notes
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

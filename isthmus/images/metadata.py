@@ -7,25 +7,37 @@ The second half says how each format that is written holds metadata, and what a 
 
 from __future__ import annotations
 
+import io
 import re
-from dataclasses import dataclass, field
+import struct
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from itertools import islice
 from typing import IO, Any
 
 from PIL import Image
 
-from isthmus.images.exif import PREFIX, ExifTags, clean_block, parse_block, read_tags
+from isthmus.images.exif import PREFIX, ExifTags, clean_block, parse_block, read_orientation, read_tags
 from isthmus.images.ifd import Directory, DirectoryReader
 from isthmus.images.opening import FORMATS, MAX_PIXELS, Source, naming_faults, open_source
 from isthmus.images.png_chunks import Chunk, drop_chunks, insert_chunks, read_chunks, text_chunk
-from isthmus.images.tiff_bands import is_tiff
+from isthmus.images.tiff_bands import find_pictures, is_tiff
 
 _ICC_TAG, _XMP_TAG, _X, _Y, _UNIT = 34675, 700, 282, 283, 296
+_PHOTOMETRIC, _ORIENTATION, _PHOTOSHOP = 262, 274, 34377
 _COLOUR_CHUNKS = frozenset({b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI"})
 _TEXT_CHUNKS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
+# Chunks of a PNG that hold its pixels, and those that are kept in another way.
+_OTHER_CHUNKS = frozenset(
+    {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"acTL", b"fcTL", b"fdAT", b"iDOT"}
+    | {b"pHYs", b"eXIf", b"iCCP", b"bKGD"}
+)
 _XMP_KEYWORD = "XML:com.adobe.xmp"
 _RAW_PROFILE = b"Raw profile type "
 _OTHER_PROFILES = (b"CMYK", b"Lab ")
 _CONVERTED = ("CMYK", "LAB", "YCbCr")
+_INKS, _CIELAB = "CMYK inks, converted to RGB", "CIELAB colours, converted to sRGB"
+_CONVERTED_FROM = {"CMYK": _INKS, "LAB": _CIELAB, 5: _INKS, 8: _CIELAB, 9: _CIELAB, 10: _CIELAB}
 _INCHES_PER_CM = 2.54
 _ORIENTATION_ATTRIBUTE = re.compile(rb"""\s*tiff:Orientation\s*=\s*(?:"[^"]*"|'[^']*')""")
 _ORIENTATION_ELEMENT = re.compile(rb"<tiff:Orientation>[^<]*</tiff:Orientation>")
@@ -35,6 +47,8 @@ WORDS = {
     "icc": "the colour profile",
     "xmp": "XMP",
     "dpi": "the resolution",
+    "aspect": "the shape of pixels",
+    "background": "the background colour",
     "texts": "texts",
     "comment": "the comment",
     "colour": "the colour space",
@@ -51,6 +65,8 @@ class Metadata:
         icc: a colour profile.
         xmp: an XMP packet.
         dpi: pixels per inch, across and down.
+        aspect: pixels across and down in equal lengths, where these are not known and pixels not square.
+        background: of 16 bits, what a PNG is laid on: red, green and blue.
         texts: chunks of a PNG that hold texts.
         comment: of a JPEG or GIF.
         colour: chunks of a PNG that say what its samples mean: gamma, primaries, transfer function.
@@ -61,6 +77,8 @@ class Metadata:
     icc: bytes | None = None
     xmp: bytes | None = None
     dpi: tuple[float, float] | None = None
+    aspect: tuple[int, int] | None = None
+    background: tuple[int, int, int] | None = None
     texts: tuple[Chunk, ...] = ()
     comment: bytes | None = None
     colour: tuple[Chunk, ...] = ()
@@ -105,14 +123,30 @@ def metadata_of(image: Image.Image) -> Metadata:
         except Exception:  # a broken block
             exif = None
     icc, dropped = _fitting_profile(_bytes(info.get("icc_profile")), converted=image.mode in _CONVERTED)
-    return Metadata(
+    if image.mode in _CONVERTED_FROM:
+        dropped = (*dropped, _CONVERTED_FROM[image.mode])
+    if info.get("photoshop"):
+        dropped = (*dropped, "IPTC and Photoshop's data")
+    if image.format == "MPO":
+        dropped = (*dropped, "pictures behind the photograph")
+    metadata = Metadata(
         exif=clean_block(exif) if exif else None,
         icc=icc,
         xmp=clean_xmp(_bytes(info.get("xmp") or info.get("XML:com.adobe.xmp"))),
-        dpi=_resolution(info.get("dpi")),
+        dpi=_jpeg_resolution(info, exif) if image.format in ("JPEG", "MPO") else _resolution(info.get("dpi")),
+        aspect=_aspect(info.get("aspect") or (info.get("jfif_unit") == 0 and info.get("jfif_density"))),
         comment=_bytes(info.get("comment")),
         dropped=dropped,
     )
+    return _turned(metadata, read_orientation(exif) if exif else 1)
+
+
+def _turned(metadata: Metadata, orientation: int) -> Metadata:
+    """Across and down change places with the pixels."""
+    if orientation < 5:
+        return metadata
+    dpi, aspect = metadata.dpi, metadata.aspect
+    return replace(metadata, dpi=dpi and dpi[::-1], aspect=aspect and aspect[::-1])
 
 
 def clean_xmp(packet: bytes | None) -> bytes | None:
@@ -126,19 +160,28 @@ def _of_tiff(stream: IO[bytes]) -> Metadata:
     tags = read_tags(stream)
     if tags is None:
         return Metadata()
-    reader = DirectoryReader.open(stream)
-    first = reader.read(reader.first)
-    icc, dropped = _fitting_profile(first.data(_ICC_TAG), converted=first.number(262) in (5, 8, 9))
-    return Metadata(
+    place = find_pictures(stream)[0]
+    first = next(islice(DirectoryReader.open(stream).chain(), place, None))
+    photometric = first.number(_PHOTOMETRIC)
+    icc, dropped = _fitting_profile(first.data(_ICC_TAG), converted=photometric in _CONVERTED_FROM)
+    if photometric in _CONVERTED_FROM:
+        dropped = (*dropped, _CONVERTED_FROM[photometric])
+    if first.data(_PHOTOSHOP):
+        dropped = (*dropped, "IPTC and Photoshop's data")
+    unit, sides = first.number(_UNIT, 2), _resolution_tags(first)
+    metadata = Metadata(
         exif=tags.pack() if tags else None,
         icc=icc,
         xmp=clean_xmp(first.data(_XMP_TAG)),
-        dpi=_tiff_resolution(first),
+        dpi=_resolution(sides) if unit in (2, 3) else None,
+        aspect=_aspect(sides) if unit == 1 else None,
         dropped=dropped,
     )
+    return _turned(metadata, first.number(_ORIENTATION, 1))
 
 
-def _tiff_resolution(first: Directory) -> tuple[float, float] | None:
+def _resolution_tags(first: Directory) -> tuple[float, float] | None:
+    """The resolution of a TIFF or of EXIF, in pixels per inch where it is one."""
     unit = first.number(_UNIT, 2)
     sides = []
     for tag in (_X, _Y):
@@ -150,7 +193,28 @@ def _tiff_resolution(first: Directory) -> tuple[float, float] | None:
         if not above or not below:
             return None
         sides.append(above / below * (_INCHES_PER_CM if unit == 3 else 1))
-    return _resolution(tuple(sides)) if unit in (2, 3) else None
+    return sides[0], sides[1]
+
+
+def _jpeg_resolution(info: dict[str, Any], exif: bytes | None) -> tuple[float, float] | None:
+    """As the file gives it: where it gives none, Pillow makes up 72 pixels per inch."""
+    if info.get("jfif_unit") in (1, 2):
+        return _resolution(info.get("dpi"))
+    try:
+        reader = DirectoryReader.open(io.BytesIO((exif or b"").removeprefix(PREFIX)))
+        first = reader.read(reader.first)
+    except (ValueError, struct.error):
+        return None
+    return _resolution(_resolution_tags(first)) if first.number(_UNIT, 2) in (2, 3) else None
+
+
+def _aspect(value: Any) -> tuple[int, int] | None:
+    """Two numbers of pixels in equal lengths; None where they are equal, so that they say nothing."""
+    sides = _resolution(value)
+    if sides is None or sides[0] == sides[1]:
+        return None
+    ratio = Fraction(sides[0] / sides[1]).limit_denominator(1000)
+    return (ratio.numerator, ratio.denominator) if 0 < ratio.numerator < 2**16 else None
 
 
 def _with_chunks(metadata: Metadata, stream: IO[bytes]) -> Metadata:
@@ -159,7 +223,9 @@ def _with_chunks(metadata: Metadata, stream: IO[bytes]) -> Metadata:
     exif, xmp = metadata.exif, metadata.xmp
     texts: list[Chunk] = []
     colour: dict[bytes, Chunk] = {}
-    for kind, body in read_chunks(stream, _COLOUR_CHUNKS | _TEXT_CHUNKS | {b"eXIf"}):
+    others: dict[str, None] = {}
+    palette, background, layout = b"", None, b"\x08\0"
+    for kind, body in read_chunks(stream):
         keyword = body.partition(b"\0")[0]
         if kind == b"eXIf":
             exif = clean_block(body) if body else exif
@@ -167,17 +233,42 @@ def _with_chunks(metadata: Metadata, stream: IO[bytes]) -> Metadata:
             colour[kind] = (kind, body)
         elif kind == b"iTXt" and keyword == _XMP_KEYWORD.encode():
             xmp = xmp or clean_xmp(_international_text(body))
-        elif not keyword.startswith(_RAW_PROFILE):  # EXIF or XMP in another dress
-            texts.append((kind, body))
-    return Metadata(
+        elif kind in _TEXT_CHUNKS:
+            if not keyword.startswith(_RAW_PROFILE):  # EXIF or XMP in another dress
+                texts.append((kind, body))
+        elif kind == b"IHDR":
+            layout = body[8:10]
+        elif kind == b"PLTE":
+            palette = body
+        elif kind == b"bKGD":
+            background = _background(body, palette, *layout)
+        elif kind not in _OTHER_CHUNKS:
+            others[kind.decode("latin-1")] = None
+    dropped = (*metadata.dropped, *([f"the chunks {', '.join(others)}"] if others else []))
+    return replace(
+        metadata,
         exif=exif,
-        icc=metadata.icc,
         xmp=xmp,
-        dpi=metadata.dpi,
+        background=background,
         texts=tuple(texts),
         colour=tuple(colour.values()),
-        dropped=metadata.dropped,
+        dropped=dropped,
     )
+
+
+def _background(body: bytes, palette: bytes, bits: int, colour: int) -> tuple[int, int, int] | None:
+    """The colour of a `bKGD` chunk in 16 bits (PNG, third edition, section 11.3.4.1)."""
+    if colour == 3:
+        entry = palette[3 * body[0] : 3 * body[0] + 3] if body else b""
+        levels, most = tuple(entry), 255
+    else:
+        levels, most = struct.unpack(f">{len(body) // 2}H", body[: len(body) // 2 * 2]), 2**bits - 1
+    if len(levels) == 1:
+        levels *= 3
+    if len(levels) != 3 or max(levels) > most:
+        return None
+    red, green, blue = (level * 65535 // most for level in levels)
+    return red, green, blue
 
 
 def _international_text(body: bytes) -> bytes | None:
@@ -210,15 +301,17 @@ def _bytes(value: Any) -> bytes | None:
 
 _HELD = {
     "PNG": frozenset(WORDS),
-    "JPEG": frozenset({"exif", "icc", "xmp", "dpi", "comment"}),
+    "JPEG": frozenset({"exif", "icc", "xmp", "dpi", "aspect", "comment"}),
     "WEBP": frozenset({"exif", "icc", "xmp"}),
     "AVIF": frozenset({"exif", "icc", "xmp"}),
-    "TIFF": frozenset({"exif", "icc", "xmp", "dpi"}),
+    "TIFF": frozenset({"exif", "icc", "xmp", "dpi", "aspect"}),
     "BMP": frozenset({"dpi"}),
+    "DIB": frozenset({"dpi"}),
     "GIF": frozenset({"comment"}),
 }
 _MAX_SEGMENT_BYTES = 65_500  # of a JPEG: EXIF or XMP of more does not fit into one segment
 _INCHES_PER_METRE = 39.370079
+_DEPTH_AT = 24  # where a PNG says its bits and kind of colour
 
 
 def lost_parts(kind: str, metadata: Metadata) -> tuple[str, ...]:
@@ -231,7 +324,9 @@ def lost_parts(kind: str, metadata: Metadata) -> tuple[str, ...]:
 
 
 def pillow_options(kind: str, metadata: Metadata) -> dict[str, Any]:
-    """Arguments of Pillow's `save` for what the format holds; for PNG see `with_png_metadata`."""
+    """Arguments of Pillow's `save` for what the format holds; see also `with_png_metadata` and
+    `with_jpeg_aspect`.
+    """
     names = {"exif": "exif", "icc": "icc_profile", "xmp": "xmp", "dpi": "dpi", "comment": "comment"}
     held = _HELD.get(kind, frozenset()) if kind not in ("PNG", "TIFF") else frozenset()
     return {
@@ -250,7 +345,14 @@ def with_png_metadata(png: bytes, metadata: Metadata) -> bytes:
         chunks.append((b"iCCP", b"ICC Profile\0\0" + zlib.compress(metadata.icc)))
     if metadata.dpi is not None:
         across, down = (round(side * _INCHES_PER_METRE) for side in metadata.dpi)
-        chunks.append((b"pHYs", across.to_bytes(4, "big") + down.to_bytes(4, "big") + b"\1"))
+        chunks.append((b"pHYs", struct.pack(">IIB", across, down, 1)))
+    elif metadata.aspect is not None:
+        chunks.append((b"pHYs", struct.pack(">IIB", *metadata.aspect, 0)))
+    if metadata.background is not None:
+        bits, kind = png[_DEPTH_AT], png[_DEPTH_AT + 1]
+        levels = metadata.background[: 1 if kind in (0, 4) else 3]
+        levels = tuple((level * (2**bits - 1) + 32767) // 65535 for level in levels)
+        chunks.append((b"bKGD", struct.pack(f">{len(levels)}H", *levels)))
     if metadata.exif:
         chunks.append((b"eXIf", metadata.exif.removeprefix(PREFIX)))
     if metadata.xmp:
@@ -259,6 +361,14 @@ def with_png_metadata(png: bytes, metadata: Metadata) -> bytes:
     if metadata.comment:
         chunks.append(text_chunk("Comment", metadata.comment.decode("utf-8", "replace")))
     return insert_chunks(drop_chunks(png, {kind for kind, _ in chunks} - {b"tEXt", b"iTXt"}), chunks)
+
+
+def with_jpeg_aspect(jpeg: bytes, metadata: Metadata) -> bytes:
+    """A JPEG file that begins with JFIF's segment, with the shape of its pixels in it."""
+    at = jpeg.find(b"JFIF\0", 0, 20)
+    if metadata.aspect is None or metadata.dpi is not None or at < 0:
+        return jpeg
+    return jpeg[: at + 7] + struct.pack(">BHH", 0, *metadata.aspect) + jpeg[at + 12 :]
 
 
 def _is_too_long(kind: str, name: str, metadata: Metadata) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import IO, Literal
 
 import numpy as np
 from PIL import Image, ImageCms
 
+from isthmus.images.png_chunks import read_chunks
 from isthmus.images.sample_range import UNIT, Range, UnreadablePixelsError, range_hint, to_samples
 from isthmus.images.store import Pixels
 
@@ -36,15 +37,30 @@ def sample_type(image: Image.Image) -> np.dtype[np.uint8] | np.dtype[np.uint16] 
     return np.dtype(np.uint16) if image.mode.startswith("I") else np.dtype(np.uint8)
 
 
-def scale_key(image: Image.Image) -> None:
-    """Bring the transparent gray of a PNG of 2 or 4 bits to the 8 bits of its pixels, before they load."""
+def scale_key(image: Image.Image, stream: IO[bytes] | None = None) -> None:
+    """Bring the transparent colour of a PNG to the 8 bits of its pixels, before they load.
+
+    It has 16 bits, of which those beyond the depth of the samples do not count (PNG, third edition, section
+    11.3.2.1). Pillow takes them all, and does not scale those of 1, 2 and 4 bits.
+
+    Args:
+        stream: the file, where it is at hand: of 1 bit Pillow tells only whether any is set.
+    """
     key = image.info.get("transparency")
     tile = getattr(image, "tile", None)
-    if image.format != "PNG" or image.mode != "L" or not isinstance(key, int) or not tile:
+    if image.format != "PNG" or not tile or not isinstance(key, (int, tuple)):
         return
-    factor = {"L;2": 85, "L;4": 17}.get(str(tile[0][3]))
-    if factor is not None and key * factor <= 255:
-        image.info["transparency"] = key * factor
+    if image.mode == "RGB" and isinstance(key, tuple):
+        image.info["transparency"] = tuple(level & 255 for level in key)
+    elif image.mode == "L" and isinstance(key, int):
+        bits = {"L;2": 2, "L;4": 4}.get(str(tile[0][3]), 8)
+        image.info["transparency"] = (key & (2**bits - 1)) * 255 // (2**bits - 1)
+    elif image.mode == "1" and stream is not None:
+        offset = stream.tell()
+        stream.seek(0)
+        body = next((body for _, body in read_chunks(stream, frozenset({b"tRNS"}))), b"\0")
+        stream.seek(offset)
+        image.info["transparency"] = 255 * (body[-1] & 1)
 
 
 def raw_pixels_of(image: Image.Image, *, alpha: Alpha) -> Pixels:
@@ -73,10 +89,7 @@ def pixels_of(
         return _wide_gray(image, alpha=alpha)
     colour, transparent = colour_channels(image), is_transparent(image)
     if image.mode == "LAB":
-        profiles = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
-        converted = ImageCms.profileToProfile(image, *profiles, outputMode="RGB")
-        assert converted is not None  # None only with inPlace=True
-        image = converted
+        image = _lab_to_srgb(image)
     if not transparent:
         mode = "L" if colour == 1 else "RGB"
         return _channels_last(np.asarray(image if image.mode == mode else image.convert(mode)))
@@ -85,6 +98,21 @@ def pixels_of(
     rgba = np.asarray(image.convert("RGBA"))
     pixels = rgba if colour == 3 else rgba[..., [0, 3]]
     return composite(pixels) if alpha == "composite" else np.ascontiguousarray(pixels)
+
+
+def lab_to_rgb(samples: Pixels) -> Pixels:
+    """(H, W, 3) uint8 of CIELAB, a* and b* from 128 on, as (H, W, 3) of sRGB."""
+    image = Image.new("LAB", (samples.shape[1], samples.shape[0]))
+    # Pillow's raw mode has signed a* and b*.
+    image.frombytes(np.ascontiguousarray(samples ^ np.array([0, 128, 128], np.uint8)).tobytes())
+    return np.asarray(_lab_to_srgb(image))
+
+
+def _lab_to_srgb(image: Image.Image) -> Image.Image:
+    profiles = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+    converted = ImageCms.profileToProfile(image, *profiles, outputMode="RGB")
+    assert converted is not None  # None only with inPlace=True
+    return converted
 
 
 def composite(pixels: Pixels) -> Pixels:

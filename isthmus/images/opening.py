@@ -24,7 +24,8 @@ from isthmus.images.deep import DeepImage
 from isthmus.images.deep_files import open_deep, open_refused
 from isthmus.images.modes import scale_key
 from isthmus.images.sample_range import UnreadablePixelsError
-from isthmus.images.tiff_bands import is_tiff, open_bands, suits_pillow
+from isthmus.images.tiff_bands import find_pictures, is_tiff, open_bands, suits_pillow
+from isthmus.images.unread_kinds import START_BYTES, find_kind
 from isthmus.input_files import NotAFileError, open_input
 from isthmus.messages import Message
 
@@ -70,7 +71,7 @@ _SUFFIXES_BY_KIND = (
     (".png", ".apng"),
     (".jpg", ".jpeg", ".jpe", ".jfif"),
     (".webp", ".avif"),
-    (".tif", ".tiff"),
+    (".tif", ".tiff", ".btf", ".tf8"),
     (".bmp", ".dib", ".gif"),
     (".pbm", ".pgm", ".ppm", ".pnm", ".pfm"),
     (".jp2", ".j2k", ".jpx", ".jpf", ".jpc"),
@@ -171,6 +172,15 @@ def naming_faults(path: Source, max_pixels: int) -> Iterator[None]:
         except ImageFileError:
             raise
         except UnidentifiedImageError:
+            if (unread := find_kind(Path(str(path)).name, _read_start(path))) is not None:
+                kind, advice = unread
+                raise ImageFileError(
+                    path,
+                    "{kind} files are not read; {advice}",
+                    id="image-file.unread-kind",
+                    kind=kind,
+                    advice=advice,
+                ) from None
             raise ImageFileError(
                 path, "not an image of a kind read here ({kinds})", id="image-file.unknown-kind", kinds=KINDS
             ) from None
@@ -193,6 +203,11 @@ def naming_faults(path: Source, max_pixels: int) -> Iterator[None]:
             ) from None
 
 
+def _read_start(path: Source) -> bytes:
+    with open_source(path) as stream:
+        return stream.read(START_BYTES)
+
+
 def check_size(image: Image.Image | DeepImage, max_pixels: int) -> None:
     """Raises Image.DecompressionBombError where an image has more pixels."""
     if image.width * image.height > max_pixels:
@@ -210,18 +225,22 @@ def identify(stream: IO[bytes], max_pixels: int, bands: bool, page: int = 0) -> 
     except OSError:
         stream.seek(0)
         if is_tiff(stream.read(4)):
-            return open_bands(stream, max_pixels, page, bands=bands)
+            return open_bands(stream, max_pixels, page or find_pictures(stream)[0], bands=bands)
         refused = open_refused(stream, max_pixels)
         if refused is None:
             raise
         return refused
-    if page:
-        image.seek(page)
     if image.format == "TIFF":
+        if not page:
+            page = find_pictures(stream)[0]  # a smaller copy may stand before it
+        if page:
+            image.seek(page)
         if suits_pillow(image, bands=bands):
             return image
         return open_bands(stream, max_pixels, page, bands=bands)
-    scale_key(image)
+    if page:
+        image.seek(page)
+    scale_key(image, stream)
     check_size(image, max_pixels)
     return (None if page else open_deep(image, stream)) or image
 

@@ -15,11 +15,12 @@ from PIL import Image
 from isthmus.errors import OutputError
 from isthmus.images.conform import to_channels, to_dtype
 from isthmus.images.formats import pixels_from
+from isthmus.images.gif_frames import as_gif_frame
 from isthmus.images.metadata import Metadata, pillow_options, with_png_metadata
 from isthmus.images.opening import Source, check_size, identify, naming_faults, open_source
 from isthmus.images.sample_range import UNIT, Range
 from isthmus.images.store import Pixels
-from isthmus.images.tiff_bands import count_pages, find_pictures, is_tiff
+from isthmus.images.tiff_bands import count_copies, find_pictures, is_tiff
 from isthmus.images.write import as_pillow, encode_image, encode_tiff, encoder_error, writer_of
 
 MILLISECONDS = 100  # that a frame is shown, where the file does not say it
@@ -142,7 +143,7 @@ def _list_pictures(stream: IO[bytes], max_pixels: int) -> tuple[list[int], Any, 
     stream.seek(0)
     if is_tiff(start):
         pictures = find_pictures(stream)
-        return pictures, None, False, count_pages(stream) - len(pictures)
+        return pictures, None, False, count_copies(stream)
     image = identify(stream, max_pixels, False)
     if isinstance(image, Image.Image) and image.format in _ANIMATED:
         count = int(getattr(image, "n_frames", 1))
@@ -155,7 +156,8 @@ def _encode_frames(
     kind: str, options: dict[str, Any], pages: Sequence[Pixels], metadata: Metadata, timing: Timing
 ) -> bytes:
     channels = 4 if any(page.shape[2] in (2, 4) for page in pages) else 3
-    frames = [as_pillow(_as_frame(page, channels)) for page in pages]
+    as_image = as_gif_frame if kind == "GIF" else as_pillow
+    frames = [as_image(_as_frame(page, channels)) for page in pages]
     more: dict[str, Any] = {
         "duration": list(timing.milliseconds),
         **options,

@@ -20,15 +20,18 @@ _HEADER_END = 8 + 25  # signature and IHDR
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 
 
-def read_chunks(stream: IO[bytes], kinds: frozenset[bytes]) -> Iterator[Chunk]:
-    """Kind and body of each chunk of these kinds whose checksum is right, in their order."""
+def read_chunks(stream: IO[bytes], kinds: frozenset[bytes] | None = None) -> Iterator[Chunk]:
+    """Kind and body of each chunk of these kinds, or of all, whose checksum is right, in their order. Without
+    kinds, pixels are passed over.
+    """
     if stream.read(8) != SIGNATURE:
         return
     while len(head := stream.read(8)) == 8:
         size, kind = struct.unpack(">I4s", head)
         if kind == b"IEND":
             return
-        if kind not in kinds or size > _MAX_CHUNK_BYTES:
+        is_wanted = kind in kinds if kinds is not None else kind not in (b"IDAT", b"fdAT")
+        if not is_wanted or size > _MAX_CHUNK_BYTES:
             stream.seek(size + 4, 1)
             continue
         body, checksum = stream.read(size), stream.read(4)

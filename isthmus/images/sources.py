@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,13 +11,18 @@ from typing import Any, TypeVar
 
 from isthmus.errors import DataError
 from isthmus.images.formats import Header, decode, decode_pillow, header_of, probe
+from isthmus.images.ifd import DirectoryReader
 from isthmus.images.modes import Alpha
-from isthmus.images.opening import MAX_PIXELS, Content, opened
+from isthmus.images.opening import MAX_PIXELS, Content, open_source, opened
 from isthmus.images.sample_range import Range
 from isthmus.images.store import Pixels
 
 _Answer = TypeVar("_Answer")
 _JPEG = ("JPEG", "MPO")
+_HEADER_BYTES = 2**16
+_COMPRESSION = 259
+# Of TIFF: JPEG, JPEG 2000, JPEG XL and WebP.
+_LOSSY_COMPRESSIONS = frozenset({6, 7, 33003, 33004, 33005, 34712, 34892, 50001, 50002, 52546})
 _FIRST_STEPS_AT_50 = 53  # sum of the first four of the luminance table in Annex K, in rows or in zigzag
 
 
@@ -85,9 +91,38 @@ def hold_content(image: Any) -> Any:
     return image
 
 
-def is_jpeg(image: Any) -> bool:
-    """Whether this is a JPEG file: its path, bytes, or a Pillow image that was opened from one."""
-    return jpeg_chroma_steps(image) is not None
+def lossy_parts(image: Any) -> tuple[bool, bool]:
+    """Whether the compression of an image file does not keep every sample of its colours, and of its alpha.
+
+    Args:
+        image: a path, bytes, or a Pillow image that was opened from a file; what cannot be opened keeps all.
+    """
+    if is_pillow(image) and Path(getattr(image, "filename", "") or "").is_file():
+        image = image.filename
+    if is_pillow(image):
+        return image.format in (*_JPEG, "AVIF", "WEBP"), image.format == "AVIF"
+    if not isinstance(image, (str, os.PathLike)) and not is_encoded(image):
+        return False, False
+    source = Path(image) if isinstance(image, (str, os.PathLike)) else content_of(image)
+    try:
+        with opened(source, MAX_PIXELS) as opened_image:
+            kind = opened_image.format
+        with open_source(source) as stream:
+            start = stream.read(_HEADER_BYTES)
+            if kind == "TIFF":
+                pages = DirectoryReader.open(stream).chain(only=frozenset({_COMPRESSION}))
+                lossy = any(page.number(_COMPRESSION, 1) in _LOSSY_COMPRESSIONS for page in pages)
+                return lossy, lossy
+    except (DataError, ValueError):
+        return False, False
+    if kind == "WEBP":  # its alpha is kept
+        stream_kind = re.search(rb"VP8[ L]", start)
+        return stream_kind is not None and stream_kind[0] == b"VP8 ", False
+    if kind == "JPEG2000":  # the transformation in the segment COD of the stream: 0 is irreversible
+        at = start.find(b"\xff\x52", max(0, start.find(b"\xff\x4f\xff\x51")))
+        lossy = at >= 0 and start[at + 13 : at + 14] == b"\0"
+        return lossy, lossy
+    return kind in (*_JPEG, "AVIF"), kind == "AVIF"
 
 
 def jpeg_chroma_steps(image: Any) -> tuple[int, int] | None:

@@ -68,6 +68,8 @@ class ImageSet:
         names: one per image: its path relative to the folder, or its index.
         labels: (N,) int64 indices into `classes`, or None.
         classes: class names; empty without labels.
+        groups: one per image, of what is held out together, such as a patient; "" for none. Empty where no
+            list names any.
         source: DATA as the user gave it.
         skipped: broken inputs left out.
         notes: choices made in reading, one sentence each, to be said to the user.
@@ -75,13 +77,14 @@ class ImageSet:
         target_source: of pairs, the targets as the user gave them.
 
     Raises:
-        DataError: another sample type, or names or labels of another length.
+        DataError: another sample type, or names, groups or labels of another length.
     """
 
     pixels: Pixels | Ragged
     names: tuple[str, ...]
     labels: Indices | None = None
     classes: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
     source: str = "array"
     skipped: tuple[Skipped, ...] = ()
     notes: tuple[str, ...] = ()
@@ -110,6 +113,14 @@ class ImageSet:
                 source=self.source,
                 images=format_count(len(self.pixels), "image"),
                 names=format_count(len(self.names), "name"),
+            )
+        if self.groups and len(self.groups) != len(self.pixels):
+            raise DataError(
+                "{source}: {images} but {groups}",
+                id="data.groups-count",
+                source=self.source,
+                images=format_count(len(self.pixels), "image"),
+                groups=format_count(len(self.groups), "group"),
             )
         if self.labels is not None and self.labels.shape != (len(self.pixels),):
             label_shape = "×".join(map(str, self.labels.shape))
@@ -238,6 +249,7 @@ class ImageSet:
             pixels=pixels.subset(chosen) if isinstance(pixels, Ragged) else pixels[chosen],
             names=tuple(self.names[i] for i in chosen),
             labels=None if self.labels is None else self.labels[chosen],
+            groups=tuple(self.groups[i] for i in chosen) if self.groups else (),
         )
         if "_hashes" in self.__dict__:
             # Hashing reads every pixel, of a mapped set from the disk: once is enough.

@@ -3,12 +3,14 @@
     path,label,patient           a header names the columns, in any order;
     scans/1.png,benign,p01       without one they are path, label and group
 
-Paths are relative to the folder of the list. A byte order mark is allowed.
+Cells are parted by commas, semicolons or tabs. Paths are relative to the folder of the list. The text is
+UTF-8, with or without a byte order mark, or UTF-16 with one.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +20,9 @@ from isthmus.escaping import csv_rows, list_names
 from isthmus.images.listing import ImageFile, Listing
 from isthmus.input_files import read_text
 from isthmus.messages import Message
-from isthmus.wording import format_count
+from isthmus.wording import choose_word, format_count
 
+_QUOTED = re.compile(r'"(?:[^"]|"")*"')
 SUFFIXES = (".csv", ".tsv", ".txt")
 _HEADERS = {
     "path": ("path", "file", "filename", "file_name", "filepath", "file_path", "image", "image_path", "name"),
@@ -38,34 +41,61 @@ class TableRow:
 
 
 def read_table(path: str | os.PathLike[str]) -> Listing:
-    """The files of a list, in its order, called as they are written there.
+    """The files of a list, in its order, called as they are written there; each once.
 
     Raises:
-        DataError: unreadable, or without a single path.
+        DataError: unreadable, without a single path, or with two labels or groups for one file.
     """
     rows = read_rows(path)
     folder = Path(path).parent
-    files = [ImageFile(os.fspath(folder / row.path), row.path, row.label or None) for row in rows]
-    missing = [row.path for row in rows if not row.label]
+    by_place: dict[str, TableRow] = {}
+    for row in rows:
+        place = os.path.normpath(folder / row.path)
+        earlier = by_place.setdefault(place, row)
+        check_one_value(path, row.path, "label", earlier.label, row.label)
+        check_one_value(path, row.path, "group", earlier.group, row.group)
+    files = [
+        ImageFile(os.fspath(folder / row.path), row.path, row.label or None, group=row.group)
+        for row in by_place.values()
+    ]
     notes: tuple[str, ...] = ()
-    if missing and len(missing) < len(rows):
+    if again := len(rows) - len(files):
+        note = Message(
+            "{rows} of {path} {verb} a file that is listed before: each is read once",
+            id="reading.rows-again",
+            rows=format_count(again, "row"),
+            path=os.fspath(path),
+            verb=choose_word(again, "names", "name"),
+        )
+        notes = (note,)
+    missing = [file.name for file in files if file.label is None]
+    if missing and len(missing) < len(files):
         note = Message(
             "{missing:,} of {rows} in {path} without a label, such as {name}: labels are not read",
             id="reading.rows-without-label",
             missing=len(missing),
-            rows=format_count(len(rows), "row"),
+            rows=format_count(len(files), "row"),
             path=os.fspath(path),
             name=missing[0],
         )
-        notes = (note,)
-    if any(row.group for row in rows):
-        note = Message(
-            "{path} names groups: to keep the images of a group on one side, give it as groups too",
-            id="reading.list-names-groups",
-            path=os.fspath(path),
-        )
         notes = (*notes, note)
     return Listing(files, (), notes)
+
+
+def check_one_value(path: str | os.PathLike[str], name: str, kind: str, earlier: str, other: str) -> None:
+    """Raises:
+    DataError: a list says two things of one image.
+    """
+    if earlier != other:
+        raise DataError(
+            "{path} lists {name} twice, with the {kind}s '{earlier}' and '{other}'",
+            id="data.list-contradicts",
+            path=os.fspath(path),
+            name=name,
+            kind=kind,
+            earlier=earlier,
+            other=other,
+        )
 
 
 def read_rows(path: str | os.PathLike[str]) -> list[TableRow]:
@@ -74,15 +104,12 @@ def read_rows(path: str | os.PathLike[str]) -> list[TableRow]:
     Raises:
         DataError: unreadable, or none does.
     """
-    suffix = Path(path).suffix.lower()
     try:
         text = read_text(path)
-        if suffix == ".txt":
+        if Path(path).suffix.lower() == ".txt":
             rows = [TableRow(name) for name in list_names(text)]
-        elif suffix == ".tsv":
-            rows = _by_columns([line.split("\t") for line in text.splitlines()])
         else:
-            rows = _by_columns(csv_rows(text))
+            rows = _by_columns(split_rows(text))
     except (OSError, ValueError) as error:
         raise DataError(
             "{path} is not a list of image files: {reason}",
@@ -93,6 +120,25 @@ def read_rows(path: str | os.PathLike[str]) -> list[TableRow]:
     if not rows:
         raise DataError("{path} names no images", id="data.name-list-empty", path=path)
     return rows
+
+
+def split_rows(text: str) -> list[list[str]]:
+    """The rows of a table whose cells are parted by tabs, by commas, or, as Excel writes them where a comma
+    is the decimal mark, by semicolons: the first line decides.
+
+    Raises:
+        ValueError: no such table.
+    """
+    first, _, rest = text.lstrip("\r\n").partition("\n")
+    if named := re.fullmatch(r"sep=([,;\t])\r?", first):  # Excel's own line, which names it
+        return csv_rows(rest, named[1])
+    bare = _QUOTED.sub("", first)
+    if "\t" in bare:
+        return csv_rows(text, "\t")
+    by_semicolons = ";" in bare and (
+        "," not in bare or header_columns(next(iter(csv_rows(first, ";")))) is not None
+    )
+    return csv_rows(text, ";" if by_semicolons else ",")
 
 
 def header_columns(row: Sequence[str]) -> dict[str, int] | None:

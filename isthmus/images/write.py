@@ -18,8 +18,9 @@ from isthmus.errors import OutputError, one_line
 from isthmus.images.bands import MAX_CHANNELS
 from isthmus.images.conform import to_channels, to_dtype
 from isthmus.images.exif import ExifTags
+from isthmus.images.gif_frames import as_gif_frame
 from isthmus.images.ifd import DirectoryReader, Entry
-from isthmus.images.metadata import Metadata, pillow_options, with_png_metadata
+from isthmus.images.metadata import Metadata, pillow_options, with_jpeg_aspect, with_png_metadata
 from isthmus.images.opening import pillow_limits
 from isthmus.images.png_chunks import encode_deep_png
 from isthmus.images.store import SAMPLE_TYPES, Pixels
@@ -45,6 +46,8 @@ def encode_tiff(pages: Iterable[Pixels], *, alpha: bool, metadata: Metadata) -> 
             options = _layout(pixels.shape[2], alpha)
             if metadata.dpi is not None:
                 options |= {"resolution": metadata.dpi, "resolutionunit": "INCH"}
+            elif metadata.aspect is not None:
+                options |= {"resolution": metadata.aspect, "resolutionunit": "NONE"}
             if place == 0 and metadata.icc:
                 options["iccprofile"] = metadata.icc
             if place == 0 and metadata.xmp:
@@ -90,23 +93,37 @@ def _attach_tags(data: bytes, tags: ExifTags) -> bytes:
 
 # Suffix -> Pillow's format and the options that keep pixels as they are, or nearly so where the format
 # cannot.
+_JPEG_OPTIONS = {"quality": 95, "subsampling": 0}
 _WRITERS: dict[str, tuple[str, dict[str, Any]]] = {
     ".png": ("PNG", {}),
-    ".jpg": ("JPEG", {"quality": 95, "subsampling": 0}),
-    ".jpeg": ("JPEG", {"quality": 95, "subsampling": 0}),
+    ".jpg": ("JPEG", _JPEG_OPTIONS),
+    ".jpeg": ("JPEG", _JPEG_OPTIONS),
     ".webp": ("WEBP", {"lossless": True, "exact": True}),
     ".avif": ("AVIF", {"quality": 95, "subsampling": "4:4:4"}),
-    ".tif": ("TIFF", {"compression": "tiff_adobe_deflate"}),
-    ".tiff": ("TIFF", {"compression": "tiff_adobe_deflate"}),
-    ".bmp": ("BMP", {}),
-    ".gif": ("GIF", {}),
+    ".tif": ("TIFF", {}),
+    ".tiff": ("TIFF", {}),
+    ".bmp": ("BMP", {"dpi": (0, 0)}),  # not known: Pillow would make up 96
+    ".gif": ("GIF", {"optimize": False}),
     ".pgm": ("PPM", {}),
     ".ppm": ("PPM", {}),
     ".pnm": ("PPM", {}),
     ".jp2": ("JPEG2000", {}),
+    # Other names of the same formats.
+    ".apng": ("PNG", {}),
+    ".btf": ("TIFF", {}),
+    ".tf8": ("TIFF", {}),
+    ".jpe": ("JPEG", _JPEG_OPTIONS),
+    ".jfif": ("JPEG", _JPEG_OPTIONS),
+    ".dib": ("DIB", {"dpi": (0, 0)}),
+    ".jpx": ("JPEG2000", {}),
+    ".jpf": ("JPEG2000", {}),
+    ".j2k": ("JPEG2000", {"no_jp2": True}),  # the bare stream
+    ".jpc": ("JPEG2000", {"no_jp2": True}),
 }
 WRITABLE = frozenset(_WRITERS)
-LOSSY = frozenset({".jpg", ".jpeg", ".avif", ".gif"})
+JPEG_SUFFIXES = frozenset(suffix for suffix, (kind, _) in _WRITERS.items() if kind == "JPEG")
+TIFF_SUFFIXES = frozenset(suffix for suffix, (kind, _) in _WRITERS.items() if kind == "TIFF")
+LOSSY = JPEG_SUFFIXES | {".avif", ".gif"}
 """Suffixes of formats that do not keep every sample."""
 _HOLDS_ALPHA = ("PNG", "WEBP", "AVIF", "TIFF", "JPEG2000")
 _HOLDS_16_BITS = ("PNG", "TIFF", "PPM", "JPEG2000")
@@ -207,16 +224,20 @@ def _encode(samples: Pixels, kind: str, options: dict[str, Any], metadata: Metad
     if deep and kind == "JPEG2000":
         import imagecodecs
 
+        container = "J2K" if options else "JP2"
         return bytes(
-            imagecodecs.jpeg2k_encode(samples, level=0, reversible=True, codecformat="JP2", planar=False)
+            imagecodecs.jpeg2k_encode(samples, level=0, reversible=True, codecformat=container, planar=False)
         )
     if deep:
         packed = encode_deep_png(samples)
     else:
         stream = io.BytesIO()
         with pillow_limits(samples.shape[0] * samples.shape[1]):
-            as_pillow(samples).save(stream, kind, **options, **pillow_options(kind, metadata))
+            image = as_gif_frame(samples) if kind == "GIF" else as_pillow(samples)
+            image.save(stream, kind, **(options | pillow_options(kind, metadata)))
         packed = stream.getvalue()
+    if kind == "JPEG":
+        return with_jpeg_aspect(packed, metadata)
     return with_png_metadata(packed, metadata) if kind == "PNG" else packed
 
 
@@ -334,12 +355,16 @@ def _check_samples(path: str | Path, array: npt.NDArray[Any], kind: str) -> Pixe
             dtype=pixels.dtype,
         )
     channels = pixels.shape[2]
-    if channels in (2, 4) and kind not in _HOLDS_ALPHA:
+    is_hard = (
+        kind == "GIF" and channels in (2, 4) and not ((pixels[..., -1] > 0) & (pixels[..., -1] < 255)).any()
+    )
+    if channels in (2, 4) and kind not in _HOLDS_ALPHA and not is_hard:
         raise OutputError(
-            "cannot write {path}: {kind} holds no transparency; use .png",
+            "cannot write {path}: {kind} holds no {transparency}; use .png",
             id="output.transparency",
             path=path,
             kind=kind,
+            transparency="soft transparency" if kind == "GIF" else "transparency",
         )
     if pixels.dtype == np.uint16 and (kind not in _HOLDS_16_BITS or (kind == "PPM" and channels in (2, 4))):
         raise OutputError(

@@ -19,7 +19,7 @@ from isthmus.model.masks import LEVELS, cells, fill_cells
 from isthmus.restoration import arrays
 from isthmus.restoration.arrays import colour_of, each, on_cpu
 from isthmus.restoration.denoising import check_channels
-from isthmus.restoration.masks import from_picture, grow, of_picture
+from isthmus.restoration.masks import check_values, from_picture, grow, of_picture
 from isthmus.restoration.pieces import (
     Piece,
     can_be_cut,
@@ -102,11 +102,13 @@ def _read_masks(image: Any, mask: Any, pixels: int) -> Tensor:
     tensor = isinstance(image, Tensor)
     size = tuple(image.shape[-2:]) if tensor else tuple(image.shape[:2])
     if isinstance(mask, Tensor):
+        check_values(mask.detach().cpu().to(torch.float64).numpy())
         masks = (mask > 0).cpu()
     elif holds_file(mask):
         masks = torch.from_numpy(from_picture(mask))
     else:
         array = np.asarray(mask)
+        check_values(array)
         if not tensor and array.ndim == 3 and array.shape[:2] == size and 1 <= array.shape[2] <= 4:
             array = of_picture(array)
         masks = torch.from_numpy(array > 0)

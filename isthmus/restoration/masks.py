@@ -1,15 +1,17 @@
 """Which pixels are missing: said by a picture, a colour, by transparency, or found as dead pixels.
 
 Each gives `(H, W)` booleans, True where missing. Of a picture every value above 0 is missing, the faint rim
-of a soft stroke as well; in a JPEG file, whose compression leaves traces on black, every value above 64.
-Where the picture's alpha varies, as with strokes on a transparent layer, alpha is the mask, whatever its
-colours are.
+of a soft stroke as well; in a JPEG file, or another whose compression leaves traces on black, every value
+above 64. Where a part of the picture is transparent, as with strokes on a transparent layer, alpha is the
+mask, whatever its colours are.
 """
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,15 @@ import numpy as np
 import numpy.typing as npt
 
 from isthmus.errors import DataError, UsageError
+from isthmus.images.opening import MAX_PIXELS
+from isthmus.images.pages import open_pages
 from isthmus.images.reading import names_set, read_image
-from isthmus.images.sources import decode_source, hold_content, is_jpeg, jpeg_chroma_steps
+from isthmus.images.sources import decode_source, hold_content, jpeg_chroma_steps, lossy_parts
+from isthmus.wording import format_count
 
 Mask = npt.NDArray[np.bool_]
-JPEG_LEVEL = 64  # of 255: what JPEG leaves around strokes on black stays below
+LOSSY_LEVEL = 64  # of 255: what JPEG leaves around strokes on black stays below
+MIN_TRANSPARENT_SHARE = 0.01  # of a picture whose alpha is its mask: fewer such pixels are a flaw
 CHROMA_RIM_PX = 1  # in a JPEG that stores colour coarsely,
 CHROMA_SMEAR_PX = 2  # and more for each halving of its resolution, in that direction
 OUTLIER = 0.1  # of the whole range: how far a dead pixel stands outside of its neighbours, at least
@@ -35,11 +41,56 @@ def from_picture(source: Any) -> Mask:
         DataError: unreadable; the error names the mask.
     """
     held = hold_content(source)
-    try:
+    with _naming_mask(source):
         if isinstance(held, (str, os.PathLike)) and names_set(held):
             return of_picture(read_image(held))
-        return of_picture(decode_source(held, alpha="keep", raw=True), jpeg=is_jpeg(held))
-    except DataError as error:  # its message would be taken for one about the image
+        lossy = lossy_parts(held)
+        return of_picture(decode_source(held, alpha="keep", raw=not any(lossy)), lossy)
+
+
+def from_page(path: str | Path, index: int, count: int) -> Mask:
+    """As `from_picture`, of the mask file of an image with pages or frames.
+
+    Args:
+        index: of the page that is filled, from 0.
+        count: pages of the image; the mask has as many, or one for all.
+
+    Raises:
+        DataError: also where the mask has another number of pages.
+    """
+    if names_set(path):
+        return from_picture(path)
+    lossy = lossy_parts(path)
+    with _naming_mask(path), open_pages(path, max_pixels=MAX_PIXELS, raw=not any(lossy)) as pages:
+        if pages.count not in (1, count):
+            raise DataError(
+                "{path}: it has {pages}, and the image {count}",
+                id="inpaint.mask-pages",
+                path=os.fspath(path),
+                pages=format_count(pages.count, "page"),
+                count=count,
+            )
+        return of_picture(pages.read(index if pages.count > 1 else 0), lossy)
+
+
+def count_pages(path: str | os.PathLike[str]) -> int:
+    """How many pages or frames a mask has; 1 where it is an image of a set.
+
+    Raises:
+        DataError: unreadable; the error names the mask.
+    """
+    if names_set(path):
+        return 1
+    with _naming_mask(path), open_pages(Path(path), max_pixels=MAX_PIXELS) as pages:
+        return pages.count
+
+
+@contextmanager
+def _naming_mask(source: Any) -> Iterator[None]:
+    """Within, errors name the mask: they would be taken for those of the image."""
+    try:
+        yield
+    except DataError as error:
         name = os.fspath(source) if isinstance(source, (str, os.PathLike)) else "of the call"
         reason = getattr(error, "reason", None) or error.message.without_prefix(f"{name}: ")
         raise DataError(
@@ -47,18 +98,36 @@ def from_picture(source: Any) -> Mask:
         ) from error
 
 
-def of_picture(pixels: npt.NDArray[Any], *, jpeg: bool = False) -> Mask:
+def of_picture(pixels: npt.NDArray[Any], lossy: tuple[bool, bool] = (False, False)) -> Mask:
     """As `from_picture`, of the picture `(H, W, C)`, whose second or fourth channel is alpha.
 
     Args:
-        jpeg: the picture was a JPEG file.
+        lossy: the picture was in a file that does not keep every sample of its colours, and of its alpha.
+
+    Raises:
+        DataError: NaN or negative samples.
     """
+    check_values(pixels)
+    top = 1.0 if pixels.dtype.kind == "f" else float(np.iinfo(pixels.dtype).max)
+    levels = [LOSSY_LEVEL / 255 * top if is_lossy else 0 for is_lossy in lossy]
     if pixels.shape[2] in (2, 4):
-        alpha = pixels[..., -1]
-        if alpha.min() < alpha.max():
-            return np.asarray(alpha > 0)
+        visible = np.asarray(pixels[..., -1] > levels[1])
+        if MIN_TRANSPARENT_SHARE <= 1 - visible.mean() < 1:
+            return visible
         pixels = pixels[..., :-1]
-    return np.asarray((pixels > (JPEG_LEVEL if jpeg else 0)).any(2))
+    return np.asarray((pixels > levels[0]).any(2))
+
+
+def check_values(mask: npt.NDArray[Any]) -> None:
+    """Raises:
+    DataError: what a mask cannot hold: NaN, values below 0, or no numbers.
+    """
+    if mask.dtype.kind not in "biuf":
+        raise DataError("a mask holds numbers, not {dtype}", id="inpaint.mask-type", dtype=mask.dtype)
+    if mask.dtype.kind in "if" and mask.size and not (mask.min() >= 0):  # NaN is not
+        raise DataError(
+            "a mask holds values from 0 on, and this one NaN or values below", id="inpaint.mask-values"
+        )
 
 
 def grow(mask: Mask, rows: int, columns: int | None = None) -> Mask:

@@ -14,7 +14,7 @@ import numpy as np
 from isthmus.errors import DataError, Hint, UsageError
 from isthmus.images.cache import cache_folder
 from isthmus.images.conform import conform
-from isthmus.images.grouping import number_groups
+from isthmus.images.grouping import group_images, number_groups
 from isthmus.images.reading import read
 from isthmus.images.shards import Inventory, inventory_of
 from isthmus.images.store import ImageSet
@@ -162,8 +162,8 @@ def _split(images: ImageSet, val: Any, crops: CropPlan, config: TrainConfig) -> 
         return TrainingData(images, _conform_validation(val, images, crops))
     if config.validation == 0 or len(images) < 2 or config.private is not None:
         return TrainingData(images)
-    groups = None if config.groups is None else number_groups(images, config.groups)
-    train, held_out = hold_out(images, config.validation, groups=groups)
+    images = group_images(images, config.groups)
+    train, held_out = hold_out(images, config.validation, groups=number_groups(images))
     if len(held_out) == 0:
         return TrainingData(images)
     return TrainingData(images.subset(train), images.subset(held_out))

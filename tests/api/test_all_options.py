@@ -109,6 +109,11 @@ def _write_direction() -> None:
     isthmus.find_direction(MODEL, "photos/left", "photos/right").save("way.safetensors", force=True)
 
 
+def _write_list_of_groups() -> None:
+    lines = [f"{path},{path.stem[-1]}" for path in sorted(Path("photos").rglob("*.png"))]
+    Path("list.csv").write_text("\n".join(["path,patient", *lines]))
+
+
 def _share() -> None:
     isthmus.push(MODEL, "./shared/", force=True)
 
@@ -141,6 +146,30 @@ PARITY = {
             "v.safetensors", "photos/left", nll_samples=2, generation=True, samples=8, features=FEATURES
         ),
         prepare=_train_variational,
+    ),
+    "compare --groups": Parity(
+        [
+            *("compare", "photos", "--recipes", "dense", "--code", "3", "--steps", "2"),
+            *("--set", "backbone.width=8", "--groups", r"([0-4])\.png"),
+        ],
+        lambda: isthmus.compare(
+            "photos",
+            ["dense"],
+            code="3",
+            settings=["backbone.width=8"],
+            steps=2,
+            groups=r"([0-4])\.png",
+        ),
+    ),
+    "tune, groups of a list": Parity(
+        [
+            *("tune", "list.csv", "--over", "code=2", "--recipe", "dense", "--folds", "2", "--steps", "2"),
+            *("--set", "backbone.width=8"),
+        ],
+        lambda: isthmus.tune(
+            "list.csv", ["code=2"], recipe="dense", folds=2, steps=2, settings=["backbone.width=8"]
+        ),
+        prepare=_write_list_of_groups,
     ),
     "compare --epochs --scale": Parity(
         [

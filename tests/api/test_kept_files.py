@@ -15,6 +15,8 @@ from PIL import Image
 
 import isthmus
 from isthmus.errors import UsageError
+from isthmus.images.opening import SUFFIXES
+from isthmus.images.write import LOSSY
 
 RANDOM = np.random.default_rng(0)
 DEEP = RANDOM.integers(0, 65536, (20, 24, 3)).astype(np.uint16)
@@ -147,3 +149,109 @@ def test_an_array_goes_to_standard_output_as_png(capfdbinary: Any, as_list: bool
     assert [one.output for one in made.files] == ["-"]
     with Image.open(io.BytesIO(capfdbinary.readouterr().out)) as image:
         assert np.array_equal(np.asarray(image), levels[..., 0])
+
+
+# What Pillow calls the files that are written under each suffix that is read.
+KINDS_IN_PLACE = {
+    **dict.fromkeys((".png", ".apng"), "PNG"),
+    **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), "JPEG"),
+    **dict.fromkeys((".tif", ".tiff", ".btf", ".tf8"), "TIFF"),
+    **dict.fromkeys((".jp2", ".jpx", ".jpf", ".j2k", ".jpc"), "JPEG2000"),
+    **dict.fromkeys((".pgm", ".ppm", ".pnm"), "PPM"),
+    ".webp": "WEBP",
+    ".avif": "AVIF",
+    ".bmp": "BMP",
+    ".dib": "DIB",
+    ".gif": "GIF",
+}
+REFUSED_IN_PLACE = {".pbm", ".pfm"}
+
+
+@pytest.mark.parametrize("upper", [False, True])
+def test_in_place_each_kind_stays_under_its_name_or_is_refused_by_name(*, upper: bool) -> None:
+    assert set(KINDS_IN_PLACE) | REFUSED_IN_PLACE == SUFFIXES
+    Path("in").mkdir()
+    pixels = np.add.outer(np.arange(20), np.arange(24)).astype(np.uint8) * 5
+    gray = Image.fromarray(pixels)
+    made_with: dict[str, Any] = {
+        **{suffix: {"no_jp2": True} for suffix in (".j2k", ".jpc")},
+        ".webp": {"lossless": True},
+    }
+    names = {suffix: f"in/{suffix[1:]}{suffix.upper() if upper else suffix}" for suffix in SUFFIXES}
+    for suffix, name in names.items():
+        if suffix == ".pbm":
+            gray.convert("1").save(name, "PPM")
+        elif suffix == ".pfm":
+            Image.fromarray(pixels / np.float32(255)).save(name, "PPM")
+        else:
+            gray.save(name, KINDS_IN_PLACE[suffix], **made_with.get(suffix, {}))
+    refused = {suffix: Path(names[suffix]).read_bytes() for suffix in REFUSED_IN_PLACE}
+    done = restore("in", "in", in_place=True)
+    assert sorted(map(str, Path("in").iterdir())) == sorted(names.values())
+    assert {one.name for one in done.skipped} == {Path(names[suffix]).name for suffix in REFUSED_IN_PLACE}
+    assert all("its suffix must be one of" in one.reason for one in done.skipped)
+    for suffix, content in refused.items():
+        assert Path(names[suffix]).read_bytes() == content
+    for suffix, kind in KINDS_IN_PLACE.items():
+        with Image.open(names[suffix]) as image:
+            assert image.format == kind
+        tolerance = 8 if suffix in LOSSY else 0
+        assert (
+            np.abs(np.asarray(isthmus.read(names[suffix]).image(0)[..., 0], int) - pixels).max() <= tolerance
+        )
+    for suffix in (".j2k", ".jpc"):  # the bare stream, not the file that holds one
+        assert Path(names[suffix]).read_bytes()[:4] == b"\xff\x4f\xff\x51"
+
+
+def frames_of(path: str) -> Any:
+    with Image.open(path) as image:
+        frames = []
+        for index in range(image.n_frames):  # type: ignore[attr-defined]
+            image.seek(index)
+            frames.append(np.asarray(image.convert("RGBA"), int))
+    return np.stack(frames)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("alpha", [False, True])
+def test_a_gif_keeps_what_fits_into_its_palette_and_names_what_does_not(count: int, *, alpha: bool) -> None:
+    palette = RANDOM.integers(0, 256, (250, 3)).astype(np.uint8)
+    frames = []
+    for _ in range(count):
+        colours = palette[RANDOM.integers(0, 250, (20, 24))]
+        opacity = np.where(RANDOM.random((20, 24)) < 0.5, 0, 255).astype(np.uint8)
+        frames.append(Image.fromarray(np.dstack([colours, opacity]) if alpha else colours))
+    frames[0].save("a.png", save_all=True, append_images=frames[1:], duration=50)
+    assert restore("a.png", "a.gif").files[0].lost == ""
+    right, found = frames_of("a.png"), frames_of("a.gif")
+    assert np.array_equal(found[..., 3], right[..., 3])
+    seen = right[..., 3] > 0
+    assert np.array_equal(found[seen], right[seen])
+    assert restore("a.gif", "a.gif", force=True).files[0].lost == ""
+    assert np.array_equal(frames_of("a.gif")[seen], right[seen])
+    more = RANDOM.integers(0, 256, (20, 24, 3)).astype(np.uint8)
+    soft = np.full((20, 24, 1), 200, np.uint8)
+    Image.fromarray(np.dstack([more, soft]) if alpha else more).save("b.png")
+    lost = restore("b.png", "b.gif").files[0].lost
+    assert lost == ("colours beyond 256; soft transparency" if alpha else "colours beyond 256")
+
+
+def test_levels_below_a_page_are_named() -> None:
+    with tifffile.TiffWriter("a.tif") as writer:
+        writer.write(STACK[0], subifds=1)
+        writer.write(STACK[0][::2, ::2], subfiletype=1)
+    assert restore("a.tif", "b.tif").files[0].lost == "smaller copies and masks of its pages"
+
+
+def test_a_folder_called_like_a_stream_is_given_with_its_place() -> None:
+    Path("-").mkdir()
+    Image.fromarray(STACK[0]).save("./-/a.png")
+    command = [sys.executable, "-m", "isthmus", "denoise"]
+    options = ["--sigma", "0"]
+    content = Path("./-/a.png").read_bytes()
+    subprocess.run([*command, "./-", "-o", "out", *options], check=True)
+    assert Path("out/a.png").is_file()
+    subprocess.run([*command, "-", "-o", "b.png", *options], input=content, check=True)
+    assert np.array_equal(isthmus.read("b.png").image(0)[..., 0], STACK[0])
+    subprocess.run([*command, "b.png", "-o", "./-", *options], check=True)
+    assert Path("./-/b.png").is_file()

@@ -10,9 +10,12 @@ import pytest
 from PIL import Image
 
 import isthmus
+from isthmus.api.normal_pictures import _group_keys
+from isthmus.api.picture_source import open_pictures
 from isthmus.errors import DataError, UsageError
 from isthmus.evaluation.selection.objectives import split_folds
-from isthmus.images.grouping import number_groups
+from isthmus.evaluation.training_data import find_training_split
+from isthmus.images.grouping import group_images, number_groups
 from isthmus.images.store import ImageSet
 from isthmus.images.subsets import hold_out
 
@@ -37,7 +40,7 @@ def patient_of(images: ImageSet, rows: np.ndarray) -> set[str]:
 
 @pytest.mark.parametrize("share", [0.1, 0.25, 0.5])
 def test_no_patient_is_on_both_sides(patients: ImageSet, share: float) -> None:
-    train, held = hold_out(patients, share, groups=number_groups(patients, PATTERN))
+    train, held = hold_out(patients, share, groups=number_groups(group_images(patients, PATTERN)))
     assert sorted([*train, *held]) == list(range(41))
     assert len(held) >= 5
     assert not patient_of(patients, train) & patient_of(patients, held)
@@ -50,13 +53,13 @@ def test_no_patient_is_on_both_sides(patients: ImageSet, share: float) -> None:
 def test_which_patients_are_held_out_depends_on_content_alone(patients: ImageSet) -> None:
     order = np.random.default_rng(1).permutation(41)
     shuffled = patients.subset(order)
-    _, held = hold_out(patients, 0.3, groups=number_groups(patients, PATTERN))
-    _, again = hold_out(shuffled, 0.3, groups=number_groups(shuffled, PATTERN))
+    _, held = hold_out(patients, 0.3, groups=number_groups(group_images(patients, PATTERN)))
+    _, again = hold_out(shuffled, 0.3, groups=number_groups(group_images(shuffled, PATTERN)))
     assert patient_of(patients, held) == patient_of(shuffled, again)
 
 
 def test_folds_keep_patients_together(patients: ImageSet) -> None:
-    numbers = number_groups(patients, PATTERN)
+    numbers = number_groups(group_images(patients, PATTERN))
     folds = split_folds(patients, 3, groups=numbers)
     assert sorted(np.concatenate([test for _, test in folds])) == list(range(41))
     for train, test in folds:
@@ -68,39 +71,40 @@ def test_folds_keep_patients_together(patients: ImageSet) -> None:
 def test_groups_by_a_list_with_a_byte_order_mark(patients: ImageSet, tmp_path: Path) -> None:
     lines = "".join(f"{name},{name[1]}\n" for name in patients.names)
     (tmp_path / "groups.csv").write_text(lines, "utf-8-sig")
-    listed = number_groups(patients, str(tmp_path / "groups.csv"))
-    assert np.array_equal(listed, number_groups(patients, PATTERN))
+    assert (
+        group_images(patients, str(tmp_path / "groups.csv")).groups == group_images(patients, PATTERN).groups
+    )
 
 
 def test_groups_that_match_nothing_or_everything_are_refused_with_counts(patients: ImageSet) -> None:
     with pytest.raises(
         DataError, match=r"the pattern q\(.d\+\) matches none of 41 names, such as 'p0_00.png'"
     ):
-        number_groups(patients, r"q(\d+)")
+        group_images(patients, r"q(\d+)")
     with pytest.raises(DataError, match="all 41 images are of one group, 'p'"):
-        number_groups(patients, "^(p)")
+        group_images(patients, "^(p)")
     with pytest.raises(UsageError, match="no group"):
-        number_groups(patients, "p")
+        group_images(patients, "p")
 
 
 def test_a_training_holds_out_whole_patients(patients: ImageSet, caplog: pytest.LogCaptureFixture) -> None:
     options: dict[str, Any] = {"recipe": "dense", "code": "2", "steps": 2, "validation": 0.3}
     model = isthmus.train(patients, groups=PATTERN, **options)
     assert model.summary["options"]["groups"] == PATTERN
-    _, held = hold_out(patients, 0.3, groups=number_groups(patients, PATTERN))
+    _, held = hold_out(patients, 0.3, groups=number_groups(group_images(patients, PATTERN)))
     assert model.summary["data"]["held_out"] == len(held)
     with pytest.raises(DataError, match="matches none of 41 names"):
         isthmus.train(patients, groups=r"case(\d+)", **options)
     with pytest.raises(UsageError, match="no part of the images is held out"):
         isthmus.train(patients, groups=PATTERN, val=patients, recipe="dense", code="2", steps=2)
     caplog.set_level("INFO")
-    number_groups(patients, r"p(\d+)_\d")
+    group_images(patients, r"p(\d+)_\d")
     assert "matches 40 of 41 names; each other, such as 'p1_copy.png', is a group of its own" in caplog.text
 
 
 def test_compare_and_tune_hold_out_whole_patients(patients: ImageSet) -> None:
     found = isthmus.compare(patients, ["dense"], code="2", steps=2, groups=PATTERN)
-    _, held = hold_out(patients, 0.2, seed=1, groups=number_groups(patients, PATTERN))
+    _, held = hold_out(patients, 0.2, seed=1, groups=number_groups(group_images(patients, PATTERN)))
     assert found.test_images == len(held)
     with pytest.raises(DataError, match="matches none"):
         isthmus.compare(patients, ["dense"], code="2", steps=2, groups="x(.)")
@@ -108,3 +112,113 @@ def test_compare_and_tune_hold_out_whole_patients(patients: ImageSet) -> None:
     assert tuned.best in tuned.front
     with pytest.raises(DataError, match="matches none"):
         isthmus.tune(patients, ["code=2"], recipe="dense", folds=2, steps=2, groups="x(.)")
+
+
+@pytest.fixture
+def listed(patients: ImageSet, tmp_path: Path) -> Path:
+    """A list of the patients' images that names patients as groups."""
+    lines = "".join(f"scans/{name};{name[1]}\n" for name in patients.names)
+    (tmp_path / "list.csv").write_text(f"path;patient\n{lines}")
+    return tmp_path / "list.csv"
+
+
+def notes_of(caplog: pytest.LogCaptureFixture) -> int:
+    return sum("names groups: the images of a group" in message for message in caplog.messages)
+
+
+def test_groups_that_a_list_names_are_held_out_without_being_asked_for(
+    listed: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    images = isthmus.read(listed)
+    assert images.groups == tuple(name.removeprefix("scans/")[1] for name in images.names)
+    assert not any("group" in note for note in images.notes)
+    _, held = hold_out(images, 0.3, groups=number_groups(images))
+    _, apart = hold_out(images, 0.3)
+    assert len(held) != len(apart) or (held != apart).any()
+    model = isthmus.train(listed, recipe="dense", code="2", steps=2, validation=0.3)
+    assert model.summary["data"]["held_out"] == len(held)
+    assert notes_of(caplog) == 1
+    split = find_training_split(model)
+    assert split is not None
+    assert split.held_out is not None
+    assert set(split.held_out.names) == {images.names[row] for row in held}
+
+
+@pytest.mark.parametrize("use", ["compare", "tune"])
+def test_compare_and_tune_follow_the_groups_of_a_list(
+    listed: Path, use: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level("INFO")
+    parts: list[tuple[ImageSet, ImageSet]] = []
+
+    def spy(images: ImageSet, *args: Any, **options: Any) -> Any:
+        found = hold_out(images, *args, **options)
+        parts.append((images.subset(found[0]), images.subset(found[1])))
+        return found
+
+    monkeypatch.setattr("isthmus.training.data.hold_out", spy)
+
+    def run(**options: Any) -> None:
+        if use == "compare":
+            isthmus.compare(listed, ["dense"], code="2", steps=2, **options)
+        else:
+            isthmus.tune(listed, ["code=2"], recipe="dense", folds=2, steps=2, **options)
+
+    run()
+    assert notes_of(caplog) == 1
+    caplog.clear()
+    run(groups=r"/p(\d)")
+    assert notes_of(caplog) == 0
+    assert len(parts) == (2 if use == "compare" else 4)
+    for train, held in parts:  # also inside of the trainings
+        assert len(held) > 0
+        assert not set(train.groups) & set(held.groups)
+
+
+def test_a_group_left_alone_in_a_fold_does_not_fail_its_trial(listed: Path) -> None:
+    lines = [line for line in listed.read_text().splitlines() if line[-1:] in ("t", "2", "3")]
+    listed.write_text("\n".join(lines))
+    for groups in (None, r"/p(\d)"):
+        found = isthmus.tune(listed, ["code=2"], recipe="dense", folds=2, steps=2, groups=groups)
+        assert [trial.state for trial in found.trials] == ["done"]
+
+
+def test_a_list_of_one_group_is_divided_all_the_same(listed: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    lines = [f"{line[:-1]}1" for line in listed.read_text().splitlines()[1:]]
+    listed.write_text("\n".join(["path;patient", *lines]))
+    model = isthmus.train(listed, recipe="dense", code="2", steps=2, validation=0.3)
+    assert model.summary["data"]["held_out"] > 0
+    assert "of one group, '1': a part of it is held out" in caplog.text
+
+
+def test_audit_and_anomalies_follow_the_groups_of_lists(listed: Path, tmp_path: Path) -> None:
+    lines = listed.read_text().splitlines()
+    (tmp_path / "a.csv").write_text("\n".join(lines[:21]))
+    (tmp_path / "b.csv").write_text("\n".join([lines[0], *lines[21:]]))
+    first, second = ({line[-1] for line in part} for part in (lines[1:21], lines[21:]))
+    leakage = isthmus.audit(tmp_path / "a.csv", against=tmp_path / "b.csv").leakage
+    assert leakage is not None
+    assert (leakage.how, {leak.group for leak in leakage.leaks}) == (
+        "the groups of both lists",
+        first & second,
+    )
+    model = isthmus.train(listed, recipe="dense", code="2", steps=2, validation=0.3)
+    source = open_pictures(model, listed).subset([0, 8, 3])
+    assert source.groups == tuple(source.names[row].removeprefix("scans/")[1] for row in range(3))
+    keys = _group_keys(source, None, ["x", "y", "z"])
+    assert keys == [f"group {group}" for group in source.groups]
+    assert _group_keys(source, r"(_0)", ["x", "y", "z"])[0] == "group _0"
+
+
+def test_sets_of_lists_keep_their_groups_when_they_are_joined(listed: Path, patients: ImageSet) -> None:
+    joined = isthmus.read([listed, patients])
+    assert joined.groups[:41] == isthmus.read(listed).groups
+    assert set(joined.groups[41:]) == {""}
+
+
+def test_two_groups_of_one_name_are_refused(patients: ImageSet, tmp_path: Path) -> None:
+    (tmp_path / "groups.csv").write_text("a.png,1\na.png,1\nb.png,1\nb.png,2\n")
+    with pytest.raises(DataError, match=r"lists b.png twice, with the groups '1' and '2'"):
+        group_images(patients, str(tmp_path / "groups.csv"))

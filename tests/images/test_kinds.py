@@ -7,14 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import pytest
+import tifffile
 import torch
 from PIL import Image
 
 import isthmus
 from isthmus.errors import DataError, UsageError
 from isthmus.images.array_format import receive, to_batch
+from isthmus.images.formats import decode
 from isthmus.images.reading import read_image
 from isthmus.images.sample_range import NOISY
 
@@ -266,3 +269,29 @@ def test_files_of_wide_samples_are_mapped(tmp_path: Path) -> None:
     np.testing.assert_allclose(images.image(1)[..., 0], deep / 4095, atol=1e-6)
     again = isthmus.read(images, range=(0, 0.8))
     np.testing.assert_allclose(again.image(0), images.image(0) / 0.8, atol=1e-6)
+
+
+@pytest.mark.parametrize("bits", [10, 12, 16])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_signed_samples_of_jpeg_2000_keep_their_bits(tmp_path: Path, bits: int, channels: int) -> None:
+    levels = np.random.default_rng(0).integers(0, 2**bits, (20, 24, channels))
+    signed = (levels - 2 ** (bits - 1)).astype(np.int16)
+    content = imagecodecs.jpeg2k_encode(
+        signed[..., 0] if channels == 1 else signed, level=0, reversible=True, bitspersample=bits
+    )
+    (tmp_path / "a.jp2").write_bytes(content)
+    right = (levels * 65535 + (2**bits - 1) // 2) // (2**bits - 1)
+    assert np.array_equal(decode(tmp_path / "a.jp2", alpha="keep"), right)
+
+
+def test_a_tiff_of_12_bits_in_jpeg(tmp_path: Path) -> None:
+    levels = np.random.default_rng(0).integers(0, 4096, (20, 24, 3)).astype(np.uint16)
+    tifffile.imwrite(
+        tmp_path / "a.tif",
+        levels,
+        photometric="ycbcr",
+        compression="jpeg",
+        compressionargs={"bitspersample": 12, "level": 95},
+    )
+    right = (tifffile.imread(tmp_path / "a.tif").astype(np.int64) * 65535 + 2047) // 4095
+    assert np.array_equal(decode(tmp_path / "a.tif"), right)

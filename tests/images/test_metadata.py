@@ -15,6 +15,7 @@ from PIL import Image, PngImagePlugin
 from isthmus.images.exif import PREFIX, clean_block, read_orientation
 from isthmus.images.formats import decode
 from isthmus.images.metadata import Metadata, lost_parts, read_metadata
+from isthmus.images.png_chunks import insert_chunks, pack_chunks, read_chunks
 from isthmus.images.write import save_image
 
 from .files import photo, save
@@ -141,7 +142,7 @@ def test_a_profile_of_inks_does_not_stay_with_colours(tmp_path: Path) -> None:
     Image.new("CMYK", (4, 4)).save(tmp_path / "a.jpg", icc_profile=profile)
     source = read_metadata(tmp_path / "a.jpg")
     assert source.icc is None
-    assert lost_parts("PNG", source) == ("the colour profile",)
+    assert lost_parts("PNG", source) == ("the colour profile", "CMYK inks, converted to RGB")
 
 
 def test_exif_that_is_too_long_for_a_jpeg_does_not_cost_the_image(tmp_path: Path) -> None:
@@ -160,3 +161,87 @@ def test_broken_metadata_does_not_cost_the_image(tmp_path: Path) -> None:
         (tmp_path / "a.jpg").write_bytes(packed.getvalue())
         read_metadata(tmp_path / "a.jpg")
         assert decode(tmp_path / "a.jpg").shape == (8, 8, 3)
+
+
+def png(pixels: np.ndarray, *chunks: tuple[bytes, bytes]) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG")
+    return insert_chunks(stream.getvalue(), list(chunks))
+
+
+def test_chunks_that_remain_true_are_kept_and_the_others_named(tmp_path: Path) -> None:
+    chunks = [
+        (b"pHYs", struct.pack(">IIB", 3, 4, 0)),
+        (b"bKGD", struct.pack(">3H", 1, 2, 255)),
+        (b"sBIT", b"\5\6\5"),
+        (b"tIME", b"\7\xe8\1\1\0\0\0"),
+        (b"oFFs", struct.pack(">iiB", 5, 6, 0)),
+    ]
+    (tmp_path / "a.png").write_bytes(png(photo(8, 12), *chunks))
+    found = read_metadata(tmp_path / "a.png")
+    assert (found.aspect, found.background) == ((3, 4), (257, 514, 65535))
+    assert found.dropped == ("the chunks sBIT, tIME, oFFs",)
+    save_image(tmp_path / "b.png", photo(8, 12), metadata=found)
+    assert {chunks[0], chunks[1]} <= set(read_chunks(io.BytesIO((tmp_path / "b.png").read_bytes())))
+    save_image(tmp_path / "deep.png", np.zeros((8, 12, 4), np.uint16), metadata=found)
+    written = dict(read_chunks(io.BytesIO((tmp_path / "deep.png").read_bytes())))
+    assert written[b"bKGD"] == struct.pack(">3H", 257, 514, 65535)
+    for suffix, kind in ((".jpg", "JPEG"), (".tif", "TIFF")):
+        save_image(tmp_path / f"b{suffix}", photo(8, 12), metadata=found)
+        assert read_metadata(tmp_path / f"b{suffix}").aspect == (3, 4)
+        assert lost_parts(kind, found) == ("the chunks sBIT, tIME, oFFs", "the background colour")
+    assert "the shape of pixels" in lost_parts("WEBP", found)
+
+
+@pytest.mark.parametrize(
+    ("mode", "body", "right"),
+    [
+        ("L", struct.pack(">H", 51), (13107,) * 3),
+        ("1", struct.pack(">H", 1), (65535,) * 3),
+        ("P", b"\1", (1 * 257, 2 * 257, 3 * 257)),
+    ],
+)
+def test_backgrounds_of_grays_and_palettes(
+    mode: str, body: bytes, right: tuple[int, ...], tmp_path: Path
+) -> None:
+    image = Image.fromarray(np.array([[0, 1]], np.uint8), "P" if mode == "P" else "L").convert(mode)
+    if mode == "P":
+        image.putpalette([9, 9, 9, 1, 2, 3])
+    stream = io.BytesIO()
+    image.save(stream, "PNG")
+    content = stream.getvalue()
+    if mode == "P":
+        end = content.index(b"IDAT") - 4
+        content = content[:end] + pack_chunks([(b"bKGD", body)]) + content[end:]
+    else:
+        content = insert_chunks(content, [(b"bKGD", body)])
+    (tmp_path / "a.png").write_bytes(content)
+    assert read_metadata(tmp_path / "a.png").background == right
+
+
+def test_no_resolution_is_made_up(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "maker"
+    Image.fromarray(photo(8, 12)).save(tmp_path / "a.jpg", exif=exif)
+    with Image.open(tmp_path / "a.jpg") as image:
+        assert image.info.get("dpi") == (72, 72)  # Pillow's own
+    found = read_metadata(tmp_path / "a.jpg")
+    assert found.dpi is None
+    for suffix in ("png", "tif", "bmp", "dib", "jpg"):
+        save_image(tmp_path / f"b.{suffix}", photo(8, 12), metadata=found)
+        again = read_metadata(tmp_path / f"b.{suffix}")
+        assert (again.dpi, again.aspect) == (None, None)
+    exif[0x011A], exif[0x011B], exif[0x0128], exif[0x0112] = 300.0, 150.0, 2, 6
+    Image.fromarray(photo(8, 12)).save(tmp_path / "c.jpg", exif=exif)
+    assert read_metadata(tmp_path / "c.jpg").dpi == (150, 300)  # of pixels that were turned
+    Image.fromarray(photo(8, 12)).save(tmp_path / "d.jpg", dpi=(200, 100))
+    assert read_metadata(tmp_path / "d.jpg").dpi == (200, 100)
+
+
+def test_converted_colours_are_named(tmp_path: Path) -> None:
+    colours = Image.fromarray(photo(8, 12))
+    for suffix in ("jpg", "tif"):
+        colours.convert("CMYK").save(tmp_path / f"a.{suffix}")
+        assert read_metadata(tmp_path / f"a.{suffix}").dropped == ("CMYK inks, converted to RGB",)
+    colours.convert("LAB").save(tmp_path / "b.tif")
+    assert "CIELAB colours, converted to sRGB" in read_metadata(tmp_path / "b.tif").dropped

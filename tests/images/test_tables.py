@@ -10,7 +10,6 @@ from PIL import Image
 
 import isthmus
 from isthmus.errors import DataError
-from isthmus.images.grouping import number_groups
 
 LABELS = ["cat", "dog", "dog", "cat"]
 PATIENTS = ["p1", "p1", "p2", "p2"]
@@ -37,9 +36,7 @@ def test_labels_and_groups_of_a_list(folder: Path, encoding: str, header: str) -
     assert [int(found.image(row)[0, 0, 0]) for row in range(4)] == [30, 10, 0, 20]
     assert found.labels is not None
     assert [found.classes[label] for label in found.labels] == ["cat", "dog", "cat", "dog"]
-    if header:
-        assert number_groups(found, str(folder / "list.csv")).tolist() == [0, 1, 1, 0]
-        assert any("names groups" in note for note in found.notes)
+    assert found.groups == tuple(PATIENTS[index] for index in (3, 1, 0, 2))
 
 
 def test_paths_alone_tabs_and_missing_files(folder: Path) -> None:
@@ -54,3 +51,37 @@ def test_paths_alone_tabs_and_missing_files(folder: Path) -> None:
     (folder / "empty.csv").write_text("path,label\n")
     with pytest.raises(DataError, match="names no images"):
         isthmus.read(folder / "empty.csv")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("header", [True, False])
+def test_tables_as_spreadsheets_write_them(
+    folder: Path, encoding: str, delimiter: str, *, header: bool
+) -> None:
+    rows = [["path", "label", "group"]] if header else []
+    rows += [[f"scans/{index}.png", '"a, b; c"', "p\u00e41"] for index in range(2)]
+    text = "".join(f"{delimiter.join(row)}\r\n" for row in rows)
+    mark = b"\xff\xfe" if encoding == "utf-16-le" else b""
+    (folder / "list.csv").write_bytes(mark + text.encode(encoding))
+    found = isthmus.read(folder / "list.csv")
+    assert (found.names, found.classes) == (("scans/0.png", "scans/1.png"), ("a, b; c",))
+    assert found.groups == ("p\u00e41", "p\u00e41")
+
+
+def test_the_separator_that_excel_names(folder: Path) -> None:
+    (folder / "list.csv").write_text("sep=;\r\nscans/0.png;a\r\n")
+    assert isthmus.read(folder / "list.csv").classes == ("a",)
+
+
+def test_a_file_that_is_listed_twice_is_read_once_and_one_with_two_labels_refused(folder: Path) -> None:
+    (folder / "list.csv").write_text("scans/0.png,a\nscans/1.png,b\nscans/../scans/0.png,a\n")
+    found = isthmus.read(folder / "list.csv")
+    assert found.names == ("scans/0.png", "scans/1.png")
+    assert "1 row of" in found.notes[0]
+    (folder / "list.csv").write_text("scans/0.png,a\nscans/1.png,b\nscans/0.png,b\n")
+    with pytest.raises(DataError, match=r"lists scans/0.png twice, with the labels 'a' and 'b'"):
+        isthmus.read(folder / "list.csv")
+    (folder / "list.csv").write_text("scans/0.png,a,x\n./scans/0.png,a,y\n")
+    with pytest.raises(DataError, match=r"with the groups 'x' and 'y'"):
+        isthmus.read(folder / "list.csv")

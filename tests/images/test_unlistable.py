@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from isthmus.api.compressed_inputs import list_compressed
 from isthmus.errors import BusyError, DataError
 from isthmus.images.folder import read_folder
 from isthmus.images.reading import read
@@ -57,11 +58,40 @@ def test_a_top_folder_that_cannot_be_listed_is_an_error(
         read(tmp_path / "d")
 
 
-def test_links_to_folders_are_not_followed(tmp_path: Path) -> None:
-    save(tmp_path / "d" / "1.png", photo(4, 4))
-    save(tmp_path / "elsewhere" / "2.png", photo(4, 4))
-    (tmp_path / "d" / "link.png").symlink_to(tmp_path / "elsewhere")
-    assert read_folder(tmp_path / "d").names == ("1.png",)
+def test_links_to_folders_are_followed_and_each_folder_is_read_once(tmp_path: Path) -> None:
+    for name in ("d/real/1.png", "elsewhere/2.png", "elsewhere/deep/3.png"):
+        save(tmp_path / name, photo(4, 4, seed=len(name)))
+    for name, target in (
+        ("a", "d/real"),  # read under its own name
+        ("link", "elsewhere"),
+        ("twice", "elsewhere"),
+        ("real/up", "d"),
+        (".hidden", "elsewhere"),
+        ("broken", "nowhere"),
+    ):
+        (tmp_path / "d" / name).symlink_to(tmp_path / target)
+    (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "d" / "link")
+    (tmp_path / "d" / "circle").symlink_to("circle")
+    found = read_folder(tmp_path / "d")
+    assert found.names == ("link/2.png", "link/deep/3.png", "real/1.png")
+    assert (found.classes, found.skipped) == (("link", "real"), ())
+    assert found.notes[-2:] == (
+        "1 link to a folder is followed (link/)",
+        "4 links to folders are not followed, for the folder is read already "
+        "(a/, link/back/, real/up/ and 1 more)",
+    )
+
+
+def test_compressed_files_in_linked_folders_are_found(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    for name in ("d/1.isth", "elsewhere/2.isth"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "d" / "link").symlink_to(tmp_path / "elsewhere")
+    assert [name for _, name in list_compressed(tmp_path / "d").files] == ["1.isth", "link/2.isth"]
+    assert "1 link to a folder is followed (link/)" in caplog.text
 
 
 def test_damaged_cache_files_of_any_length_are_made_anew(tmp_path: Path) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
+import torch
 from PIL import Image
 from skimage import data
 
+import isthmus
 from isthmus.errors import DataError, UsageError
 from isthmus.restoration import masks
 
@@ -149,3 +153,87 @@ def test_jpeg_spreads_colour_as_far_as_it_is_stored_coarsely(
     Image.new("RGB", (40, 30), colour).save(tmp_path / "a.png")
     assert masks.jpeg_spread(tmp_path / "a.jpg", colour) == spread
     assert masks.jpeg_spread(tmp_path / "a.png", colour) == (0, 0)
+
+
+LOSSY: dict[str, dict[str, Any]] = {
+    "a.webp": {"quality": 50},
+    "a.avif": {"quality": 30},
+    "a.jp2": {"irreversible": True, "quality_mode": "rates", "quality_layers": [6]},
+    "a.tif": {"compression": "jpeg", "quality": 75},
+    "a.jpg": {"quality": 75},
+}
+
+
+@pytest.mark.parametrize("name", LOSSY)
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_of_any_lossy_mask_values_above_64_are_missing(tmp_path: Path, name: str, mode: str) -> None:
+    hard = np.zeros((64, 96), bool)
+    hard[19:44, 13:50] = hard[30:33] = True
+    noise = np.random.default_rng(0).integers(0, 8, hard.shape).astype(np.uint8)  # as a scanner leaves it
+    Image.fromarray(np.where(hard, 255, noise).astype(np.uint8)).convert(mode).save(
+        tmp_path / name, **LOSSY[name]
+    )
+    assert np.array_equal(masks.from_picture(tmp_path / name), hard)
+    assert np.array_equal(masks.from_picture((tmp_path / name).read_bytes()), hard)
+    with Image.open(tmp_path / name) as opened:
+        assert np.array_equal(masks.from_picture(opened), hard)
+
+
+@pytest.mark.parametrize("name", ["a.webp", "a.jp2", "a.tif", "a.png", "a.gif"])
+def test_of_a_mask_that_keeps_every_sample_values_above_0_are_missing(tmp_path: Path, name: str) -> None:
+    soft = soft_stroke()
+    Image.fromarray(soft).save(tmp_path / name, **({"lossless": True} if name == "a.webp" else {}))
+    assert np.array_equal(masks.from_picture(tmp_path / name), soft > 0)
+
+
+def test_a_soft_layer_in_a_lossy_webp_keeps_its_edge(tmp_path: Path) -> None:
+    soft = soft_stroke()
+    layer = np.dstack([soft, soft, soft, soft])
+    Image.fromarray(layer).save(tmp_path / "a.webp", quality=50)
+    assert np.array_equal(masks.from_picture(tmp_path / "a.webp"), soft > 0)
+
+
+@pytest.mark.parametrize("flaw", [254, 100, 0])
+def test_a_flaw_of_alpha_does_not_make_it_the_mask(flaw: int) -> None:
+    soft = np.pad(soft_stroke(), 20)
+    alpha = np.full_like(soft, 255)
+    alpha[3, 4] = flaw
+    assert np.array_equal(masks.of_picture(np.dstack([soft, alpha])), soft > 0)
+    everywhere = np.random.default_rng(0).integers(200, 256, soft.shape).astype(np.uint8)
+    assert np.array_equal(masks.of_picture(np.dstack([soft, everywhere])), soft > 0)
+
+
+def test_values_that_no_mask_has_are_refused(tmp_path: Path) -> None:
+    image = np.full((8, 8, 3), 90, np.uint8)
+    wrong = np.zeros((8, 8), np.float32)
+    wrong[2, 3] = np.nan
+    for mask in (wrong, torch.from_numpy(wrong), wrong - 1, np.full((8, 8), -1, np.int16), wrong.astype(str)):
+        with pytest.raises(DataError, match="a mask holds"):
+            isthmus.inpaint(image, mask)
+    tifffile.imwrite(tmp_path / "nan.tif", wrong)
+    with pytest.raises(DataError, match=r"its mask .*NaN"):
+        masks.from_picture(tmp_path / "nan.tif")
+
+
+def test_each_page_is_filled_by_the_page_of_its_mask(tmp_path: Path) -> None:
+    pages = np.full((3, 32, 40), 90, np.uint8)
+    holes = np.zeros((3, 32, 40), np.uint8)
+    holes[0, 4:8, 4:8] = holes[2, 20:30, 10:12] = 255
+    tifffile.imwrite(tmp_path / "a.tif", np.where(holes > 0, np.uint8(255), pages), photometric="minisblack")
+    for name in ("mask.tif", "masks/a.tif"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        tifffile.imwrite(tmp_path / name, holes, photometric="minisblack")
+    for mask in ("mask.tif", "masks"):
+        done = isthmus.inpaint_files(
+            tmp_path / "a.tif", mask=tmp_path / mask, out=tmp_path / "b.tif", force=True
+        )
+        filled = tifffile.imread(tmp_path / "b.tif")
+        assert np.array_equal(filled[holes == 0], pages[holes == 0])
+        assert np.abs(filled[holes > 0].astype(int) - 90).max() < 30
+        assert done.files[0].missing == pytest.approx((holes > 0).mean())
+    tifffile.imwrite(tmp_path / "mask.tif", holes[0], photometric="minisblack")  # one for all pages
+    isthmus.inpaint_files(tmp_path / "a.tif", mask=tmp_path / "mask.tif", out=tmp_path / "c.tif")
+    assert (tifffile.imread(tmp_path / "c.tif")[2] == 255).sum() == 20
+    tifffile.imwrite(tmp_path / "mask.tif", holes[:2], photometric="minisblack")
+    with pytest.raises(DataError, match="it has 2 pages, and the image 3"):
+        isthmus.inpaint_files(tmp_path / "a.tif", mask=tmp_path / "mask.tif", out=tmp_path / "d.tif")

@@ -115,22 +115,34 @@ class Leakage:
     how: str
 
 
-def find_leakage(names: Sequence[str], others: Sequence[str], groups: str | None = None) -> Leakage | None:
-    """Which origins are in both sets; None where names say nothing about origins.
+def find_leakage(
+    names: Sequence[str],
+    others: Sequence[str],
+    groups: str | None = None,
+    *,
+    listed: tuple[Sequence[str], Sequence[str]] | None = None,
+) -> Leakage | None:
+    """Which origins are in both sets; None where nothing says what the origins are.
 
     Args:
         names, others: of the images of either set.
-        groups: a file of `name,group` lines, or a regular expression; None guesses from the names.
+        groups: a file of `name,group` lines, or a regular expression; None takes those of `listed`.
+        listed: the groups of either set that lists of the images name; None guesses from the names.
 
     Raises:
         DataError: the file is no such list, or it matches no name.
         UsageError: not a regular expression with a group.
     """
-    key, how = (_without_number, "names without their last number") if groups is None else group_key(groups)
-    here = [key(name) for name in names]
-    there = [key(name) for name in others]
+    here: Sequence[str | None]
+    there: Sequence[str | None]
+    if groups is None and listed is not None:
+        (here, there), how = listed, "the groups of both lists"
+    else:
+        guess = _without_number, "names without their last number"
+        key, how = guess if groups is None else group_key(groups)
+        here, there = [key(name) for name in names], [key(name) for name in others]
     origins = {group for group in (*here, *there) if group}
-    if groups is None and not _names_tell_origins(here, there):
+    if groups is None and listed is None and not _names_tell_origins(here, there):
         return None
     if groups is not None:
         check_groups_match([*here, *there], [*names, *others], how)
