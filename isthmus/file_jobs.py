@@ -185,8 +185,9 @@ def plan_outputs(
     if target.suffix.lower() in suffixes and not means_folder:
         if len(files) != 1:
             raise OutputError(
-                "{out} is the name of one file, and there are {inputs} inputs; name a folder",
+                "{out} names one file, but there are {inputs} inputs",
                 id="output.one-file-for-many",
+                hint=Hint(f"name a folder, such as {target.with_suffix('')}/"),
                 out=out,
                 inputs=len(files),
             )

@@ -140,7 +140,7 @@ def _all_below(folder: str | os.PathLike[str], paths: Sequence[str]) -> list[Pat
             real = _resolved(step)
             if not real.is_relative_to(real_top) or ".." in step.relative_to(top).parts:
                 raise OutputError(
-                    "cannot write {place}: it leads outside of {top}",
+                    "cannot write {place}: it lies outside of {top}",
                     id="output.outside",
                     place=place,
                     top=top,
@@ -155,7 +155,7 @@ def _resolved(path: Path) -> Path:
         return path.resolve()
     except (OSError, RuntimeError, ValueError):
         raise OutputError(
-            "cannot write {path}: its links form a circle, or it is no path",
+            "cannot write {path}: its links form a circle, or it is not a valid path",
             id="output.circular-links",
             path=path,
         ) from None

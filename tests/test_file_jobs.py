@@ -70,7 +70,7 @@ def test_an_output_is_a_file_for_one_input_or_a_folder() -> None:
     for out in ("x", "x/", "x.d/"):
         assert [job.target for job in plan(1, out)] == [Path(out, "0.txt")]
     assert [job.target for job in plan(2, "x.d")] == [Path("x.d/0.txt"), Path("x.d/1.txt")]
-    with pytest.raises(OutputError, match="name of one file"):
+    with pytest.raises(OutputError, match="names one file"):
         plan(2, "x.md")
     with pytest.raises(OutputError, match=r"must end with one of \.md, \.txt") as caught:
         plan(1, "x.doc")

@@ -109,7 +109,7 @@ def anomalies(
     check_choice("score", score, get_args(ScoreKind))
     if false_alarms is not None and not 0 < false_alarms < 1:
         raise UsageError(
-            "false_alarms={false_alarms}: a share between 0 and 1 is expected",
+            "false_alarms={false_alarms}: expected a share between 0 and 1",
             id="anomalies.false-alarm-share",
             false_alarms=false_alarms,
         )

@@ -63,7 +63,7 @@ class CodeSpace:
         along = np.asarray(moves, dtype=np.float32).reshape(-1)
         if len(along) > self.directions:
             raise DataError(
-                "{given} moves, and the space has {directions} directions",
+                "{given} moves were given, but the space has {directions} directions",
                 id="code-space.moves",
                 given=len(along),
                 directions=self.directions,

@@ -44,7 +44,7 @@ def log_lost(lost: Counter[str]) -> None:
     """Log of how many images which parts are not written."""
     for part, count in sorted(lost.items()):
         log_note(
-            "not in the written file of {images}: {part}",
+            "the written file of {images} does not keep: {part}",
             id="restore.lost",
             images=format_count(count, "image"),
             part=part,

@@ -57,7 +57,7 @@ def _check_not_exchanged(
     if model is None or images is None:
         return
     raise UsageError(
-        "{images} is a model file, and images are expected here",
+        "{images} is a model file, but images are expected in its place",
         id="call.exchanged-arguments",
         hint=_repeat(function, arguments, given, {model: images, images: model}),
         model=model,

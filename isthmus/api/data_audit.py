@@ -303,7 +303,7 @@ def audit(
     started = time.monotonic()
     if groups is not None and against is None:
         raise UsageError(
-            "origins are looked for on both sides of a split",
+            "origins can only be compared between the two sides of a split",
             id="audit.origins-without-split",
             hint=Hint.add(against="DATA"),
         )

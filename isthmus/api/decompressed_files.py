@@ -200,7 +200,7 @@ def _check_jpeg_quality(quality: int | None, out_suffix: str, suffix: str) -> No
         return
     if isinstance(quality, bool) or not isinstance(quality, int) or not 1 <= quality <= 100:
         raise UsageError(
-            "jpeg_quality={value}: a whole number from 1 to 100 is expected",
+            "jpeg_quality={value}: expected a whole number from 1 to 100",
             id="codec.jpeg-quality",
             value=quality,
         )

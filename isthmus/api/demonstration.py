@@ -132,7 +132,7 @@ def run_demo(
     from isthmus.reports.page import Report
 
     if not minutes > 0:
-        raise UsageError("minutes={minutes}: a time above 0 is expected", id="demo.minutes", minutes=minutes)
+        raise UsageError("minutes={minutes}: expected a time above 0", id="demo.minutes", minutes=minutes)
     folder = Path(out)
     model_path, report_path = folder / f"{DATA}.safetensors", folder / "report.html"
     check_folder(out)

@@ -64,8 +64,8 @@ def prepare_scorer(
             part = stored.parts[0]
             if bool(part.tiles) != tiles:
                 log_note(
-                    "the stored threshold is for {stored} and does not hold for the other kind of pieces; "
-                    "give normal images",
+                    "the stored threshold was calibrated on {stored}, so it does not hold here: give "
+                    "normal images to calibrate again",
                     id="anomalies.stored-for-other-pieces",
                     log_level=logging.WARNING,
                     stored="tiles" if part.tiles else "whole pictures",
@@ -238,8 +238,8 @@ def note_detector(detector: Detector) -> None:
     rows = power_from_facts(detector.facts.get("power"))
     if is_near_chance(rows):
         log_note(
-            "this detector hardly sees planted defects (AUROC {auroc:.2f}; 0.5 is chance): its verdicts mean "
-            "little; train a model with recipe defects, or longer",
+            "this detector hardly finds planted defects (AUROC {auroc:.2f}; 0.5 is chance), "
+            "so do not rely on its verdicts: train a model with recipe defects, or longer",
             id="anomalies.near-chance",
             log_level=logging.WARNING,
             auroc=max(row.auroc for row in rows),

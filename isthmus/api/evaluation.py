@@ -129,9 +129,9 @@ def evaluate(
     paired = corruption.is_paired
     if paired and (generation or privacy or reference is not None):
         raise UsageError(
-            "of a model trained on pairs only its outputs are measured: leave generation, privacy and "
-            "reference away",
+            "a model trained on pairs has no measures of generation, privacy or reference",
             id="pairs.measures",
+            hint="leave out generation, privacy and reference",
         )
     note_bands(show, network.output_channels)
     images = sample_evenly(given, limit)
@@ -255,7 +255,11 @@ def _find_training_images(
             purpose=purpose,
         )
     if known is None:
-        log_note("{reason}: no PCA, mean image and train/test gap", id="evaluation.no-baselines", reason=why)
+        log_note(
+            "{reason}: PCA, the mean image and the train/test gap are not computed",
+            id="evaluation.no-baselines",
+            reason=why,
+        )
     return known
 
 

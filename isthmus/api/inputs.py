@@ -205,7 +205,7 @@ def _leave_results_out(listed: InputFiles, given: Sequence[Path], out: Path, *, 
     same = place in folders
     if same and not in_place:
         raise UsageError(
-            "{out} is the folder of the images, whose files would be replaced",
+            "{out} is the folder of the input images, which would be replaced",
             id="output.in-place",
             hint=Hint.add(in_place=True),
             out=os.fspath(out),
@@ -223,7 +223,7 @@ def _leave_results_out(listed: InputFiles, given: Sequence[Path], out: Path, *, 
     left_out = len(listed.files) - len(rows)
     if left_out:
         log_note(
-            "{files} in {out}, where results go, {verb} left out",
+            "{files} in the output folder {out} {verb} not taken as input",
             id="output.inside-input",
             files=format_count(left_out, "file"),
             out=os.fspath(out),
@@ -254,7 +254,7 @@ def check_is_data(data: DataLike) -> None:
     """
     if is_model_file(data):
         raise UsageError(
-            "{data} is a model file, and images are expected here",
+            "{data} is a model file, but images are expected in its place",
             id="data.is-model",
             hint=Hint.call("inspect_file", os.fspath(data)),
             data=os.fspath(data),
@@ -267,7 +267,7 @@ def check_count(name: str, value: int | None, *, least: int = 1) -> None:
     """
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
         raise UsageError(
-            "{name}={value}: a whole number from {least} on is expected",
+            "{name}={value}: expected a whole number of at least {least}",
             id="option.count",
             name=name,
             value=value,

@@ -88,7 +88,7 @@ def read_ledger(folder: Path) -> Ledger | None:
         return Ledger(str(document["detector"]), files)
     except (OSError, LookupError, TypeError, ValueError, AttributeError) as error:
         raise DataError(
-            "{path} is damaged: it is no list of inspected files", id="anomalies.ledger", path=place
+            "{path} is damaged: it is not a list of inspected files", id="anomalies.ledger", path=place
         ) from error
 
 
@@ -112,7 +112,8 @@ def take_new_files(source: PictureSource, folder: Path, detector: Detector) -> t
         return source, 0
     if len(source) and source.file(0) is None:
         raise UsageError(
-            "{folder} holds results of an earlier run, and {source} is no folder of files that could be new",
+            "{folder} holds results of an earlier run: only a folder of files can be added to"
+            " them, and {source} is none",
             id="anomalies.append-needs-files",
             folder=folder,
             source=source.source,

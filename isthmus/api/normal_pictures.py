@@ -220,9 +220,10 @@ def _warn_of_near_copies(looks: list[PictureLook], names: tuple[str, ...], plan:
         return
     first, second = across[0]
     log_note(
-        "{pairs} of normal pictures {are} nearly copies, such as {first} and {second}, and one of each is "
-        "calibrated on where the other is fitted to: if they show one part, name parts with groups, for the "
-        "threshold is too low",
+        "{pairs} of normal pictures {are} nearly copies, such as {first} and {second}: "
+        "one picture of each pair is used to fit, the other to calibrate, so the "
+        "threshold may be too low; if such pictures show one part, name the part of each "
+        "with groups",
         id="anomalies.near-copies",
         log_level=logging.WARNING,
         pairs=format_count(len(across), "pair"),

@@ -121,8 +121,9 @@ def reconstruct_files(
     if Path(out).suffix.lower() == ".npy" and not is_folder(out):
         if compare:
             raise UsageError(
-                "an array holds reconstructions alone; pairs are written as pictures",
+                "an array holds only the reconstructions, and compare writes pictures",
                 id="reconstruct.pairs-as-array",
+                hint="leave out compare, or write to a folder",
             )
         check_output(out, force=force)
         if images.shape is None:

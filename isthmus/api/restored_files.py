@@ -301,7 +301,7 @@ def _log_dropped(headers: Sequence[Header], *, read: bool = False) -> None:
     several = sum(header.several for header in headers) if read else 0
     if narrowed:
         log_note(
-            "more than 8 bits of {images}, of a kind that is read with 8",
+            "{images} with more than 8 bits per sample: files of this kind are read with 8",
             id="reading.images-narrowed",
             images=format_count(narrowed, "image"),
         )

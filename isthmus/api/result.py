@@ -190,7 +190,7 @@ class Result:
         if suffix not in cls.formats:
             known = ", ".join(cls.formats)
             raise UsageError(
-                "{path}: the suffix says what to write, one of {known}",
+                "{path}: the file name must end with one of {known}",
                 id="output.suffix",
                 path=path,
                 known=known,
@@ -322,7 +322,7 @@ def check_scale(is_enlarged: bool, path: str | os.PathLike[str], scale: int | No
         return
     if isinstance(scale, bool) or not isinstance(scale, int) or scale < 1:
         raise UsageError(
-            "scale={scale}: a whole number from 1 on is expected", id="option.scale", scale=scale
+            "scale={scale}: expected a whole number of at least 1", id="option.scale", scale=scale
         )
     if not is_enlarged:
         raise UsageError(

@@ -138,11 +138,11 @@ def generate(
     strength = DEFAULT_STRENGTH if strength is None else strength
     if not 0 <= strength <= 1:
         raise UsageError(
-            "strength={strength:g}: a number from 0 to 1 is expected", id="option.strength", strength=strength
+            "strength={strength:g}: expected a number from 0 to 1", id="option.strength", strength=strength
         )
     if not 0 <= temperature < math.inf:
         raise UsageError(
-            "temperature={temperature:g}: a finite number from 0 on is expected",
+            "temperature={temperature:g}: expected a finite number of at least 0",
             id="option.temperature",
             temperature=temperature,
         )

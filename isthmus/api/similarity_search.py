@@ -225,7 +225,7 @@ def search(
     earlier = None if path is None else load_usable(path)
     if path is not None and earlier is None and path_exists(path):
         log_note(
-            "the index {path} is damaged and is made again",
+            "the index {path} is damaged and is built again",
             id="search.index-made-again",
             path=os.fspath(path),
         )

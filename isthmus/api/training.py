@@ -330,7 +330,8 @@ def finish_model(model: Autoencoder, images: ImageSet, *, progress: Progress | N
         _fit_prior(model, images, progress)
     if model.summary.get("privacy") is not None:
         log_note(
-            "no feature extractor is stored: it would spend more privacy", id="training.private-no-extractor"
+            "no feature extractor is stored: fitting it would spend more of the privacy budget",
+            id="training.private-no-extractor",
         )
         return
     if images.target_channels:

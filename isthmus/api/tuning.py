@@ -253,7 +253,9 @@ def _check(names: tuple[str, ...], folds: int, search: str, trials: int, budget:
     if search == "grid" and trials != DEFAULT_TRIALS:
         refuse_unused("trials", "on a grid, which has as many as its values", hint=Hint.add(search="random"))
     if budget is not None and budget <= 0:
-        raise UsageError("budget={budget}: minutes above 0 are expected", id="tune.budget", budget=budget)
+        raise UsageError(
+            "budget={budget}: expected a number of minutes above 0", id="tune.budget", budget=budget
+        )
 
 
 def _describe_trial(trial: Trial, names: Sequence[str]) -> TrialResult:

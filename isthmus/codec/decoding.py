@@ -218,12 +218,12 @@ def _check_enough_tiles(file: Container, numbers: Sequence[int]) -> None:
     if readable * MAX_LOST_PER_TILE < len(numbers):
         if readable == 0:
             raise CompressedFileError(
-                "damaged: of {tiles:,} tiles none can be read",
+                "damaged: none of its {tiles:,} tiles can be read",
                 id="compressed-file.tiles-all-lost",
                 tiles=len(numbers),
             )
         raise CompressedFileError(
-            "damaged: of {tiles:,} tiles only {kept:,} can be read",
+            "damaged: only {kept:,} of its {tiles:,} tiles can be read",
             id="compressed-file.tiles-lost",
             tiles=len(numbers),
             kept=readable,

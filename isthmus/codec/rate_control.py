@@ -132,7 +132,7 @@ def check_target(
     ]
     if len(asked) > 1:
         raise UsageError(
-            "{first} and {second} cannot both be asked for; choose one",
+            "{first} and {second} cannot be given together; choose one",
             id="codec.two-targets",
             first=asked[0],
             second=asked[1],

@@ -131,7 +131,7 @@ def check_rate(false_alarms: float) -> None:
     """
     if not 0 < false_alarms < 1:
         raise UsageError(
-            "the false-alarm rate lies between 0 and 1, not at {false_alarms}",
+            "the false-alarm rate must be between 0 and 1, not {false_alarms}",
             id="anomalies.false-alarms",
             false_alarms=false_alarms,
         )
@@ -226,10 +226,10 @@ def check_enough(count: int, least: int) -> None:
     """
     if count < least:
         raise DataError(
-            "{images} {verb} too little: at least 10 are needed",
+            "{images} {verb} too few: at least 10 are needed",
             id="anomalies.too-few-images",
             images=format_count(count, "normal image"),
-            verb=choose_word(count, "says", "say"),
+            verb=choose_word(count, "is", "are"),
         )
 
 

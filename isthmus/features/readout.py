@@ -97,7 +97,7 @@ class FeatureExtractor:
         """`(n, D)` pooled numbers → mean 0 and variance 1 on the images it was fitted to."""
         if pooled.shape[1] != len(self.mean):
             raise ModelFileError(
-                "the feature extractor is for {expected} numbers an image, and the model gives {given}",
+                "the feature extractor expects {expected} numbers per image, but the model gives {given}",
                 id="features.readout-width",
                 expected=len(self.mean),
                 given=pooled.shape[1],

@@ -150,12 +150,14 @@ def write_frames(
     kind = _FORMATS.get(Path(path).suffix.lower())
     if kind is None:
         raise OutputError(
-            "cannot write {path}: an animation is a .gif, .webp or .png",
+            "cannot write {path}: the name of an animation must end with .gif, .webp or .png",
             id="output.animation-suffix",
             path=path,
         )
     if len(frames) == 0:
-        raise OutputError("cannot write {path}: no frames", id="output.no-frames", path=path)
+        raise OutputError(
+            "cannot write {path}: an animation needs at least one frame", id="output.no-frames", path=path
+        )
     pictures = [_picture(frame, least) for frame in frames]
     lengths = [milliseconds] * len(pictures)
     if there_and_back:

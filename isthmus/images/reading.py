@@ -171,7 +171,7 @@ def read_single(
     images = reader.read(image)
     if len(images) != 1:
         raise DataError(
-            "{source}: one image is needed here, and this holds {images:,}",
+            "{source}: expected one image, but it holds {images:,}",
             id="data.one-image-needed",
             hint=f"{images.source}[0]" if isinstance(image, (str, os.PathLike)) else "images[0]",
             source=images.source,

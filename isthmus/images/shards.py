@@ -204,7 +204,7 @@ def _printable(name: str) -> str:
 def _readable(path: Path) -> bool:
     if path.suffix.lower() != ".tar":
         raise DataError(
-            "{path}: images are read at their place in an archive, so it must not be compressed",
+            "{path}: images are read directly from an archive, so it must not be compressed",
             id="data.archive-compressed",
             path=path,
         )

@@ -120,7 +120,7 @@ def _check(queries: Tensor, reference: Tensor, count: int, skip_same_row: bool) 
     available = len(reference) - int(skip_same_row)
     if not 1 <= count <= available:
         raise DataError(
-            "{neighbours} asked for where there are {available} candidates",
+            "{neighbours} were requested, but there are only {available} candidates",
             id="metric.neighbours",
             neighbours=format_count(count, "nearest neighbour"),
             available=max(available, 0),

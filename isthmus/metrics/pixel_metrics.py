@@ -172,7 +172,7 @@ def _check_unit_range(values: Tensor, name: str) -> None:
     low, high = (float(bound) for bound in torch.aminmax(values.detach()))
     if not (low >= 0 and high <= 1):
         raise DataError(
-            "{name} must lie in [0, 1], found values from {low:.4g} to {high:.4g}",
+            "{name} must be in [0, 1], found values from {low:.4g} to {high:.4g}",
             id="metric.value-range",
             name=name,
             low=low,

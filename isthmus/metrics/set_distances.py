@@ -75,7 +75,7 @@ def precision_and_recall(
     """
     if min(len(real), len(made)) <= neighbours:
         raise DataError(
-            "precision and recall by {neighbours} neighbours need more rows than that",
+            "precision and recall with {neighbours} neighbours need more than {neighbours} rows",
             id="metric.support-rows",
             neighbours=neighbours,
         )

@@ -195,7 +195,7 @@ def check_chart_scale(scale: int) -> None:
     """
     if scale > MAX_SCALE:
         raise OutputError(
-            "scale={scale}: a chart is enlarged at most {most} times",
+            "scale={scale}: a chart can be enlarged at most {most} times",
             id="output.chart-scale",
             scale=scale,
             most=MAX_SCALE,

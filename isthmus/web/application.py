@@ -176,13 +176,13 @@ async def _read_object(request: Request) -> dict[str, Any]:
     if len(body) > MAX_JSON_BYTES:
         raise RequestTooLargeError("the request is too large", id="page.request-too-large")
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-        raise UsageError("requests are JSON (content-type application/json)", id="page.no-json")
+        raise UsageError("a request must be JSON (content-type application/json)", id="page.no-json")
     try:
         values = json.loads(body)
     except (ValueError, RecursionError):
         values = None
     if not isinstance(values, dict):
-        raise UsageError("the request is no JSON object", id="page.no-object")
+        raise UsageError("a request must be a JSON object", id="page.no-object")
     return values
 
 

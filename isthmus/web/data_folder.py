@@ -33,8 +33,9 @@ class DataFolder:
         self.root = None if root is None else Path(root).resolve()
         if self.root is not None and not self.root.is_dir():
             raise UsageError(
-                "{path}: the page shows images of a folder, and this is none",
+                "{path} is not a folder of images",
                 id="page.no-folder",
+                hint="start it with --data DIR",
                 path=os.fspath(root or ""),
             )
 
@@ -46,7 +47,7 @@ class DataFolder:
         """
         if self.root is None:
             raise UsageError(
-                "the page was started without a folder of images",
+                "the server was started without a folder of images",
                 id="page.no-data",
                 hint="start it with --data DIR",
             )
@@ -67,7 +68,7 @@ class DataFolder:
             except (OSError, RuntimeError, ValueError):
                 sound = False
         if not sound or not (real.is_dir() if folder else real.is_file()):
-            raise UsageError("{name}: not in the folder of the page", id="page.not-in-data", name=name)
+            raise UsageError("{name} is not an image of this folder", id="page.not-in-data", name=name)
         return real
 
     def _check_links(self, folder: Path, name: str) -> None:
@@ -80,7 +81,7 @@ class DataFolder:
                 path = Path(place, one)
                 if path.is_symlink() and self.root not in path.resolve().parents:
                     raise UsageError(
-                        "{name}: the link {link} leads out of the folder of the page",
+                        "{name}: the link {link} leads out of the folder of images",
                         id="page.link-out",
                         name=name,
                         link=path.relative_to(self.root).as_posix(),

@@ -104,9 +104,7 @@ def draw_heat(page: Page, request: Request, job: Job) -> dict[str, Any]:
     folder = request.text("folder", "")
     result = page.kept(("unusual", request.text("model"), folder, request.text("normal", "")))
     if result is None:
-        raise UsageError(
-            "this result is no longer held by the server", id="page.result-gone", hint="search again"
-        )
+        raise UsageError("the server has deleted this result", id="page.result-gone", hint="search again")
     row = request.whole("row", low=0, high=result.images - 1)
     with job.task("drawing", 0):
         heat = result.heat(row)

@@ -98,7 +98,7 @@ class Job:
             self.state = "cancelled"
         except Exception as error:
             if not isinstance(error, IsthmusError):
-                LOGGER.log(logging.ERROR, "the page met a fault", exc_info=error)
+                LOGGER.log(logging.ERROR, "internal error of the page", exc_info=error)
             self.error = error
             self.state = "failed"
         finally:
@@ -106,7 +106,7 @@ class Job:
 
 
 def _say_skipped(one: SkippedInput) -> Message:
-    return Message("{name} was left out: {reason}", id="page.skipped", name=one.name, reason=one.reason)
+    return Message("{name} was skipped: {reason}", id="page.skipped", name=one.name, reason=one.reason)
 
 
 class JobQueue:
@@ -137,7 +137,7 @@ class JobQueue:
                 self._waiting.put_nowait(job)
             except queue.Full:
                 raise BusyPageError(
-                    "the page is busy: {waiting} requests are waiting",
+                    "the server is busy: {waiting} requests are waiting",
                     id="page.busy",
                     hint="try again in a moment",
                     waiting=self._waiting.maxsize,
@@ -154,7 +154,7 @@ class JobQueue:
         """
         with self._lock:
             if (job := self._jobs.get(key)) is None:
-                raise UsageError("this job is no longer known", id="page.job-gone")
+                raise UsageError("the server has no such job", id="page.job-gone")
             return job
 
     def forget(self, job: Job) -> None:

@@ -77,7 +77,7 @@ class Page:
 
         info = inspect_file(source)
         if not isinstance(info, ModelInfo):
-            raise UsageError("{path}: not a model", id="page.not-a-model", path=source)
+            raise UsageError("{path} is not a model file", id="page.not-a-model", path=source)
         name = Path(source).name.removesuffix(".safetensors")
         with self._lock:
             taken = self._entries.get(name)
@@ -140,7 +140,7 @@ class Page:
             self._add_shipped()
             entry = self._entries.get(name)
         if entry is None:
-            raise UsageError("the page has no model '{name}'", id="page.no-model", name=name)
+            raise UsageError("there is no model '{name}'", id="page.no-model", name=name)
         return entry.source
 
     def image(self, reference: str) -> bytes | Path:
@@ -166,7 +166,7 @@ class Page:
         try:
             return read_picture(source, max_pixels=self.max_pixels, colour=colour)
         except MemoryError:
-            raise DataError("not enough memory for this image", id="page.memory") from None
+            raise DataError("there is not enough memory for this image", id="page.memory") from None
 
     def show(self, pixels: npt.NDArray[Any], name: str = "picture.png") -> dict[str, Any]:
         """Keep a picture for the browser: its address and size."""
@@ -210,8 +210,8 @@ def describe_error(error: Exception) -> dict[str, Any]:
     if isinstance(error, IsthmusError):
         return error.to_dict()
     if isinstance(error, MemoryError):
-        return DataError("not enough memory for this image", id="page.memory").to_dict()
-    fault = UsageError("the page met a fault ({kind})", id="page.fault", kind=type(error).__name__)
+        return DataError("there is not enough memory for this image", id="page.memory").to_dict()
+    fault = UsageError("internal error ({kind})", id="page.fault", kind=type(error).__name__)
     return fault.to_dict()
 
 

@@ -46,7 +46,7 @@ def fill(page: Page, request: Request, job: Job) -> dict[str, Any]:
     mask = page.picture(request.text("mask"), colour=False)[..., 0]
     if mask.shape != picture.shape[:2]:
         raise DataError(
-            "the mask is {mask_size} pixels and the image {size}",
+            "the mask is {mask_size} pixels and the image {size}: both must have the same size",
             id="page.mask-size",
             mask_size=_size(mask),
             size=_size(picture),

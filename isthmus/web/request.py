@@ -61,6 +61,4 @@ class Request:
 
 
 def _refuse(name: str, value: object) -> NoReturn:
-    raise UsageError(
-        "{name}: {value} is not expected here", id="page.parameter", name=name, value=repr(value)[:60]
-    )
+    raise UsageError("{name}={value} is not valid", id="page.parameter", name=name, value=repr(value)[:60])

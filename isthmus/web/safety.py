@@ -109,15 +109,17 @@ class SafetyLayer:
     def _check_sender(self, scope: Scope, headers: dict[str, str]) -> None:
         host = headers.get("host", "")
         if not self._access.knows_host(host):
-            raise UsageError("'{host}' is not this server", id="page.host", host=host)
+            raise UsageError(
+                "this server does not answer to the host name '{host}'", id="page.host", host=host
+            )
         origin = headers.get("origin")
         # The browser sends "null" for pages without an origin of their own, such as frames in a sandbox.
         if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
-            raise UsageError("requests of other sites are refused", id="page.origin")
+            raise UsageError("requests from other sites are refused", id="page.origin")
         site = headers.get("sec-fetch-site", "none")
         opens_page = scope["method"] == "GET" and headers.get("sec-fetch-mode") == "navigate"
         if site not in ("same-origin", "none") and not (opens_page and not scope["path"].startswith("/api/")):
-            raise UsageError("requests of other sites are refused", id="page.origin")
+            raise UsageError("requests from other sites are refused", id="page.origin")
 
     async def _check_token(self, scope: Scope, send: Send) -> None:
         """Take the token from the address once and keep it in a cookie; refuse all else."""

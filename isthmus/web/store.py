@@ -72,7 +72,7 @@ class FileStore:
             except OSError as error:
                 path.unlink(missing_ok=True)
                 raise OutputError(
-                    "the server cannot keep this file: {reason}",
+                    "the server cannot store this file: {reason}",
                     id="page.disk",
                     reason=error.strerror or str(error),
                 ) from None
@@ -98,9 +98,9 @@ class FileStore:
             return StoredFile(found.path.read_bytes(), found.media_type, found.name)
         except (KeyError, OSError):
             raise UsageError(
-                "this file is no longer held by the server",
+                "the server has deleted this file",
                 id="page.file-gone",
-                hint="drop the image again",
+                hint="choose the image again",
             ) from None
 
     @property

@@ -92,7 +92,7 @@ class TrainingDesk:
     def _start(self, request: Request) -> None:
         if self._running() or self._state_now() in ("paused", "pausing"):
             raise UsageError(
-                "a training is under way or paused: one at a time",
+                "a training is already running or paused",
                 id="page.training-busy",
                 hint="finish or discard it first",
             )
@@ -104,7 +104,7 @@ class TrainingDesk:
         name = request.text("name", "") or data.name
         if not re.fullmatch(r"[\w][\w .-]{0,80}", name):
             raise UsageError(
-                "'{name}' cannot be a model's name: letters, digits, spaces, dots and hyphens",
+                "'{name}' is not a valid name of a model: use letters, digits, spaces, dots and hyphens",
                 id="page.model-name",
                 name=name,
             )
@@ -112,7 +112,7 @@ class TrainingDesk:
         out = self._page.out.resolve() / f"{name}.safetensors"
         if out.exists():
             raise UsageError(
-                "a model '{name}' is there already",
+                "a model '{name}' exists already",
                 id="page.model-exists",
                 hint="give another name",
                 name=name,
@@ -179,7 +179,9 @@ class TrainingDesk:
             try:
                 self._process.wait(timeout=60)
             except subprocess.TimeoutExpired:
-                raise UsageError("the training has not ended yet", id="page.training-ending") from None
+                raise UsageError(
+                    "the training is still ending", id="page.training-ending", hint="try again in a moment"
+                ) from None
 
     def _running(self) -> bool:
         return self._process is not None and self._process.poll() is None

@@ -150,7 +150,9 @@ def run_training(request: dict[str, Any]) -> None:
         log.write("failed", error=error.to_dict())
     except Exception as error:
         fault = UsageError(
-            "the training met a fault ({kind})", id="page.training-fault", kind=type(error).__name__
+            "the training ended with an internal error ({kind})",
+            id="page.training-fault",
+            kind=type(error).__name__,
         )
         log.write("failed", error=fault.to_dict())
         raise

@@ -66,7 +66,7 @@ def test_the_result_is_saved_by_suffix(tmp_path: Path) -> None:
     assert found.save(tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(ExistsError):
         found.save(tmp_path / "a.csv")
-    with pytest.raises(UsageError, match="suffix"):
+    with pytest.raises(UsageError, match="must end with"):
         found.save(tmp_path / "a.docx")
 
 

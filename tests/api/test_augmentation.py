@@ -60,7 +60,7 @@ def test_new_images_are_saved_with_their_labels(tmp_path: Path) -> None:
     assert again.classes == ("left", "right") and len(again) == 6
     found.save(tmp_path / "a.npz")
     assert np.array_equal(np.load(tmp_path / "a.npz")["labels"], found.labels)
-    with pytest.raises(OutputError, match="holds no labels"):
+    with pytest.raises(OutputError, match="cannot store labels"):
         found.save(tmp_path / "a.png")
 
 

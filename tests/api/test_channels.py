@@ -67,7 +67,7 @@ def test_reconstructions_keep_channels_and_depth(model: Autoencoder, tmp_path: P
     array = np.load(tmp_path / "a.npy")
     assert array.dtype == np.uint16
     assert np.abs(array.astype(int) - expected).max() <= 1
-    with pytest.raises(OSError, match=r"PNG holds 1 to 4 channels"):
+    with pytest.raises(OSError, match=r"PNG stores 1 to 4 channels"):
         isthmus.reconstruct_files(model, IMAGES[:1], out=tmp_path / "one.png")
     with pytest.raises(OSError, match="exists"):
         isthmus.reconstruct_files(model, IMAGES[:3], out=tmp_path / "a.npy")

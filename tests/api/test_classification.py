@@ -83,4 +83,4 @@ def test_the_old_keyword_works_and_warns() -> None:
 @pytest.mark.usefixtures("here")
 def test_model_and_data_exchanged_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["classify", "photos", MODEL, "photos"]) == 2
-    assert "is a model file, and images are expected" in capsys.readouterr().err
+    assert "is a model file, but images are expected" in capsys.readouterr().err

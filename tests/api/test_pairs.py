@@ -138,7 +138,7 @@ def test_what_cannot_learn_from_pairs_says_why() -> None:
     with pytest.raises(UsageError, match="learns from pairs") as caught:
         isthmus.train(INPUTS, recipe="transform-pairs", steps=1)
     assert "target" in str(caught.value.hint)
-    with pytest.raises(UsageError, match="held-out part"):
+    with pytest.raises(UsageError, match="held out instead"):
         isthmus.train(INPUTS, target=TARGETS, val=INPUTS, steps=1)
     with pytest.raises(CapabilityError, match="pairs"):
         isthmus.train(INPUTS, target=TARGETS, private=3.0, steps=1)

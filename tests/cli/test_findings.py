@@ -69,4 +69,4 @@ def test_a_doctor_given_images_for_a_model_says_so(here: Path, capsys: Capture) 
     err = capsys.readouterr().err
     assert "hint: isthmus doctor photos.safetensors photos" in err
     assert main(["doctor", "photos.safetensors", "other.safetensors"]) == 2
-    assert "images are expected here" in capsys.readouterr().err
+    assert "images are expected in its place" in capsys.readouterr().err

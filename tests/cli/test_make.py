@@ -121,7 +121,7 @@ def test_augmented_images_are_a_labelled_folder(here: Path, document: Document, 
     assert main(["augment", MODEL, "photos/left", "-n", "2", "-o", "x"]) == 1
     assert "no labels" in capsys.readouterr().err
     assert main(["augment", MODEL, "photos", "-n", "2", "-o", "x.png"]) == 1
-    assert "holds no labels" in capsys.readouterr().err
+    assert "cannot store labels" in capsys.readouterr().err
 
 
 def test_a_map_is_one_page(here: Path, document: Document) -> None:

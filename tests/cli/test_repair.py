@@ -173,7 +173,7 @@ def test_an_image_without_dead_pixels_is_written_as_it_is(here: Path, document: 
         (["inpaint", "a.png", "-o", "b.png", "--mask", "small.png", *DENOISE[:2]], 2, "not trained to fill"),
         (["denoise", "a.png", "-o", "b.png", "--sigma", "-3", *DENOISE[:2]], 2, "sigma=-3"),
         (["denoise", "a.png", "-o", "b.txt", *DENOISE], 1, "name must end with one of"),
-        (["denoise", "a.png", "small.png", "-o", "b.png", *DENOISE], 1, "name of one file"),
+        (["denoise", "a.png", "small.png", "-o", "b.png", *DENOISE], 1, "names one file"),
         (["denoise", "a.png", "-o", "b.png", "--model", "photo-denoize"], 2, "isthmus models"),
         (["denoise", "denoising.safetensors", "-o", "b.png"], 2, "is a model file"),
         (["denoise", "tiny.png", "-o", "b.png", *DENOISE[:2]], 1, "too small to estimate"),

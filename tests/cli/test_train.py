@@ -140,12 +140,15 @@ def test_a_dry_run_measures_and_writes_nothing(here: Path, document: Document, c
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["train", "photos.safetensors"], "photos.safetensors is a model file, and images are expected here"),
+        (
+            ["train", "photos.safetensors"],
+            "photos.safetensors is a model file, but images are expected in its place",
+        ),
         (["train", "photos", "--from", "photos"], "photos is not a model file but images"),
         (["train", "photos", "--size", "0x4"], "'0x4' is not a size"),
         (["train", "photos", "--recipe", "cnv"], "did you mean 'conv'?"),
         (["train", "photos", "--set", "backbone.widht=8"], "did you mean 'width'?"),
-        (["train", "photos", "--steps", "3", "--epochs", "3"], "give one length"),
+        (["train", "photos", "--steps", "3", "--epochs", "3"], "give only one length"),
     ],
 )
 @pytest.mark.usefixtures("here")
@@ -210,7 +213,7 @@ class TestInterrupted:
         assert int(later[1]) > int(stopped[1])
         assert main([*self.WORDS, "-o", "m.safetensors", "--steps", "3"]) == 1
         err = capsys.readouterr().err
-        assert "(force begins again)" in err and "--resume" in err
+        assert "start again with force" in err and "--resume" in err
 
     @pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot send SIGINT to one process")
     @pytest.mark.usefixtures("here")

@@ -90,7 +90,7 @@ def test_evaluate_prints_a_table_and_writes_a_page_once(here: Path, capsys: Capt
 def test_exchanged_arguments_are_recognised(command: list[str], capsys: Capture) -> None:
     assert main([command[0], "photos", "photos.safetensors", *command[1:]]) == 2
     err = capsys.readouterr().err
-    assert "photos.safetensors is a model file, and images are expected here" in err
+    assert "photos.safetensors is a model file, but images are expected in its place" in err
     hint = err.split("hint: isthmus ")[1].split()
     assert main(hint) == 0
 

@@ -65,5 +65,5 @@ def test_resume_loads_the_stored_options_and_goes_on(name: str, apart: Path, unp
 
 def test_resume_refuses_other_images(apart: Path, unpacked: Path) -> None:
     shutil.copy(unpacked / "states" / "dense.resume.safetensors", apart / "m.resume.safetensors")
-    with pytest.raises(isthmus.IsthmusError, match="is not the data this training began with"):
+    with pytest.raises(isthmus.IsthmusError, match="is not the data that this training began with"):
         isthmus.train("frames", out="m.safetensors", resume=True)

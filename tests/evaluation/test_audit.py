@@ -187,7 +187,7 @@ def test_origins_in_both_sets(tmp_path: Path) -> None:
 
 
 def test_groups_that_are_none(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="both sides"):
+    with pytest.raises(UsageError, match="two sides"):
         audit(np.zeros((3, 8, 8), np.uint8), groups="(x)")
     (tmp_path / "list").write_text("no comma here\n")
     with pytest.raises(DataError, match="line 1"):

@@ -55,7 +55,7 @@ def test_evaluate_and_classify_warn(caplog: pytest.LogCaptureFixture) -> None:
     test = np.stack([jpeg(image, 80) for image in known[:4]])
     found = isthmus.evaluate(model, test, reference=known)
     assert "evaluation.near-copies" in [note["id"] for note in found.note_details]
-    assert "4 images of 4 that were compared" in caplog.text
+    assert "4 images of the 4 compared" in caplog.text
     caplog.clear()
     mixed = isthmus.evaluate(model, np.concatenate([test, known[5:6]]), reference=known)  # and an exact copy
     ids = {note["id"] for note in mixed.note_details}

@@ -30,7 +30,7 @@ def test_neighbours_are_those_of_scikit_learn() -> None:
     np.testing.assert_array_equal(own, 0)
     _, others = nearest(reference, reference, 1, skip_same_row=True)
     assert (others[:, 0] != np.arange(2500)).all()
-    with pytest.raises(DataError, match="3 nearest neighbours asked for where there are 2"):
+    with pytest.raises(DataError, match="3 nearest neighbours were requested, but there are only 2"):
         nearest(queries, reference[:3], 3, skip_same_row=True)
 
 

@@ -57,5 +57,5 @@ def test_too_little_is_refused() -> None:
         frechet_distance(rows(1), rows(5))
     with pytest.raises(DataError, match="one width"):
         frechet_distance(rows(4), rows(4, 3))
-    with pytest.raises(DataError, match="more rows"):
+    with pytest.raises(DataError, match="more than 5 rows"):
         precision_and_recall(rows(3), rows(9))

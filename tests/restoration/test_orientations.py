@@ -60,10 +60,10 @@ def test_what_is_known_of_pixels_turns_with_them(turned: Autoencoder) -> None:
 def test_a_network_that_knows_images_one_way_up_is_refused(
     denoiser: Autoencoder, inpainter: Autoencoder
 ) -> None:
-    with pytest.raises(UsageError, match="one way up"):
+    with pytest.raises(UsageError, match="upright images only"):
         isthmus.denoise(picture(20, 20)[..., 0], 20, denoiser, ensemble=True)
     image, mask = picture(20, 20, channels=3), np.eye(20, dtype=bool)
-    with pytest.raises(UsageError, match="one way up"):
+    with pytest.raises(UsageError, match="upright images only"):
         isthmus.inpaint(image, mask, inpainter, ensemble=True)
 
 

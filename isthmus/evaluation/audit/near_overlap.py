@@ -43,8 +43,8 @@ def log_near_copies(names: Sequence[str], count: int, what: str) -> None:
     if not names:
         return
     log_note(
-        "{copies} of {images:,} that were compared, such as {name}, {verb} of {what}: results on those do "
-        "not test the model",
+        "{copies} of the {images:,} compared, such as {name}, {verb} of {what}: results "
+        "on those do not test the model",
         id="evaluation.near-copies",
         log_level=logging.WARNING,
         copies=format_count(len(names), "image"),

@@ -121,7 +121,7 @@ def probe_accuracy(model: Autoencoder, train: ImageSet, test: ImageSet) -> float
 
     if train.labels is None or test.labels is None:
         raise DataError(
-            "{train} has no labels to probe for",
+            "{train} has no labels, so no probe can be trained on it",
             id="tune.no-labels",
             hint="put each class in a folder of its own",
             train=train.source,
@@ -129,7 +129,12 @@ def probe_accuracy(model: Autoencoder, train: ImageSet, test: ImageSet) -> float
     some = sample_evenly(train, PROBE_IMAGES)
     assert some.labels is not None
     if len(np.unique(some.labels)) < 2:
-        raise DataError("{train} has only one class to probe for", id="tune.one-class", train=train.source)
+        raise DataError(
+            "{train} has only one class: a probe needs at least two",
+            id="tune.one-class",
+            hint="put each class in a folder of its own",
+            train=train.source,
+        )
     codes, others = (encode_set(model, part) for part in (some, test))
     mean, spread = codes.mean(0), codes.std(0)
     spread[spread < 1e-9] = 1

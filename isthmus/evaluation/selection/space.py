@@ -73,7 +73,7 @@ def parse_axis(text: str) -> Axis:
         ) from None
     if not (math.isfinite(ends[0]) and ends[0] < ends[1] < math.inf):
         raise UsageError(
-            "{text}: a range runs from a smaller number to a larger one", id="tune.range-order", text=text
+            "{text}: the first number of a range must be the smaller one", id="tune.range-order", text=text
         )
     is_whole = all(part.strip().lstrip("-").isdigit() for part in (low, high))
     return Axis(key.strip(), (), *ends, is_whole)
@@ -88,7 +88,7 @@ def iter_grid(axes: Sequence[Axis]) -> Iterator[Point]:
     for axis in axes:
         if not axis.values:
             raise UsageError(
-                "{key} is a range: a grid needs values",
+                "{key} is a range, but a grid search needs a list of values",
                 id="tune.range-in-grid",
                 hint=Hint.add(search="random", trials=20),
                 key=axis.key,

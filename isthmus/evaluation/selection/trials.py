@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from isthmus.atomic import write_text
-from isthmus.errors import DataError, MissingExtraError, UsageError
+from isthmus.errors import DataError, Hint, MissingExtraError, UsageError
 from isthmus.evaluation.selection.objectives import is_maximised
 from isthmus.evaluation.selection.space import Axis, Point
 from isthmus.input_files import parse_json, read_text
@@ -88,9 +88,9 @@ def open_log(path: str | os.PathLike[str] | None, about: dict[str, Any], *, forc
     differing = sorted(key for key in {*about, *earlier} if about.get(key) != earlier.get(key))
     if differing:
         raise UsageError(
-            "{path} is of another search: {names} differ",
+            "{path} is the log of another search: {names} differ",
             id="tune.other-search",
-            hint="give another log, or begin it anew with force",
+            hint=Hint("give another log", options=(("force", True),)),
             path=path,
             names=", ".join(differing),
         )
