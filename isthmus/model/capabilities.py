@@ -183,7 +183,7 @@ def _reasons(recipe: Recipe) -> Iterator[str | None]:
         )
     start = " with backbone.start=cosine or encoder=linear" if backbone.kind == "conv" else ""
     if recipe.corruption.is_paired and not backbone.may_transform:
-        yield f"a {backbone.kind} backbone{start} gives back its own images: it cannot learn from pairs"
+        yield f"a {backbone.kind} backbone{start} only reproduces images: it cannot learn from pairs"
     term = next((term for term in recipe.objective.terms if term.needs_mask), None)
     if recipe.corruption.marks_defects:
         yield from _marks(recipe, term, start)

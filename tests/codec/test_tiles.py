@@ -134,12 +134,12 @@ def test_lost_transparency_is_opaque(codec: Codec, tiled: bytes, whole: Pixels) 
 
 
 def test_a_file_with_every_tile_lost_is_refused_at_once(codec: Codec, tiled: bytes) -> None:
-    with pytest.raises(CompressedFileError, match="none of its .* tiles can be read"):
+    with pytest.raises(CompressedFileError, match=r"none of its .* tiles can be read"):
         decode_picture(container.read_container(tiled[:32], keep_going=True), codec, keep_going=True)
     promise = container.ContainerHeader(
         size=(20_000, 20_000), channels=3, quality=5000, tile=512, model=codec.fingerprint
     )
-    with pytest.raises(CompressedFileError, match="none of its .* tiles can be read"):
+    with pytest.raises(CompressedFileError, match=r"none of its .* tiles can be read"):
         decode_picture(
             container.read_container(container.pack_header(promise), keep_going=True), codec, keep_going=True
         )
