@@ -131,11 +131,11 @@ def anomalies(
     if store:  # before the images are scored, so that it is kept when that is interrupted
         store_scorer(scorer, model)
     note_detector(detector)
-    known = 0
+    earlier_count = 0
     if append is not None:
-        source, known = take_new_files(source, Path(append), detector)
+        source, earlier_count = take_new_files(source, Path(append), detector)
     name = describe_model(model, network)
-    return _score(scorer, source, reference, skipped, normal_looks, name, masks, known, progress)
+    return _score(scorer, source, reference, skipped, normal_looks, name, masks, earlier_count, progress)
 
 
 def _score(
@@ -146,7 +146,7 @@ def _score(
     normal_looks: tuple[PictureLook, ...],
     model_name: str,
     masks: PathLike | None,
-    known: int,
+    earlier_count: int,
     progress: Progress | None,
 ) -> AnomalyResult:
     """Score all pictures, a few at a time.
@@ -167,22 +167,24 @@ def _score(
     detector, stop = scorer.detector, Interruption()
     comparison = None if masks is None else MaskComparison()
     good = list_good_classes(source.classes)
-    done: list[tuple[int, float, tuple[Box, ...]]] = []  # row, score and boxes of each picture
+    scored_rows: list[tuple[int, float, tuple[Box, ...]]] = []  # row, score and boxes of each picture
     differences: dict[str, int] = {}
     looks: list[PictureLook] = []  # of the first pictures, to compare with the normal ones
     tiles = 0
-    before = len(source.skipped)
+    skipped_before = len(source.skipped)
     factor = detector.parts[0].tiles if detector.kind != "segmentation" else 0
     with stop, start_task(progress, "scoring", len(source), "images") as task:
-        for chunk_rows, pictures in source.iter_chunks(may_be_none=known > 0):
-            shown = time.monotonic()
-            found = map_with(scorer.model, scorer.extractor, detector, pictures)
-            for row, picture, one in zip(chunk_rows, pictures, found, strict=True):
+        for chunk_rows, pictures in source.iter_chunks(may_be_none=earlier_count > 0):
+            last_update = time.monotonic()
+            picture_maps = map_with(scorer.model, scorer.extractor, detector, pictures)
+            for row, picture, picture_map in zip(chunk_rows, pictures, picture_maps, strict=True):
                 shape, marked = picture.pixels.shape, None
-                if one.score > detector.threshold:
-                    marked = mark_pixels(one.heat, shape, detector.map_threshold, picture.ignored)
+                if picture_map.score > detector.threshold:
+                    marked = mark_pixels(picture_map.heat, shape, detector.map_threshold, picture.ignored)
                 if comparison is not None:
-                    _compare(comparison, masks, source, row, enlarge_map(one.heat, shape), marked, good)
+                    _compare(
+                        comparison, masks, source, row, enlarge_map(picture_map.heat, shape), marked, good
+                    )
                 look = measure_look(picture)
                 if normal_looks and len(looks) < MAX_COMPARED:
                     looks.append(look)
@@ -190,27 +192,29 @@ def _score(
                     differences[name] = differences.get(name, 0) + 1
                 if factor:
                     tiles += count_tiles(shape, factor, scorer.extractor.reading.size)
-                done.append((row, one.score, () if marked is None else find_boxes(marked)))
-                if time.monotonic() - shown > _SECONDS_BETWEEN_UPDATES:
-                    shown = time.monotonic()
-                    task.update(len(done))
-            task.update(len(done))
+                scored_rows.append((row, picture_map.score, () if marked is None else find_boxes(marked)))
+                if time.monotonic() - last_update > _SECONDS_BETWEEN_UPDATES:
+                    last_update = time.monotonic()
+                    task.update(len(scored_rows))
+            task.update(len(scored_rows))
     rows, scores, boxes = (
-        [row for row, _, _ in done],
-        [value for _, value, _ in done],
-        [b for _, _, b in done],
+        [row for row, _, _ in scored_rows],
+        [value for _, value, _ in scored_rows],
+        [b for _, _, b in scored_rows],
     )
     stop.check(len(scores), len(source), "image")
-    log_skipped(source.skipped[before:])
+    log_skipped(source.skipped[skipped_before:])
     _note_differences(differences, len(scores))
     copies = dict.fromkeys(row for row, _ in find_near_copies(looks, normal_looks))
     log_near_copies([source.names[rows[row]] for row in copies], len(looks), "normal pictures")
-    kept = source.subset(rows)
+    scored_source = source.subset(rows)
     values = np.array(scores, dtype=np.float64)
     flagged = values > detector.threshold
     labels = None
-    if good and kept.labels is not None:
-        defective = np.array([kept.classes[label] not in good for label in kept.labels], dtype=bool)
+    if good and scored_source.labels is not None:
+        defective = np.array(
+            [scored_source.classes[label] not in good for label in scored_source.labels], dtype=bool
+        )
         labels = measure_labels(defective, values, flagged, good) if len(values) else None
     return AnomalyResult(
         model=model_name,
@@ -224,8 +228,8 @@ def _score(
         power=power_from_facts(detector.facts.get("power")),
         labels=labels,
         masks=None if comparison is None else comparison.result(),
-        known_images=known,
-        names=kept.names,
+        known_images=earlier_count,
+        names=scored_source.names,
         scores=values,
         flagged=flagged,
         chance=detector.p_value(values),
@@ -233,7 +237,7 @@ def _score(
         complete=stop.complete,
         _boxes=tuple(boxes),
         _scorer=scorer,
-        _source=kept,
+        _source=scored_source,
     )
 
 

@@ -154,25 +154,25 @@ def augment(
     )
     stop = Interruption()
     with stop, start_task(progress, "making images", work.requested, "images") as task:
-        for done in work.run():
-            task.update(done)
+        for count_made in work.run():
+            task.update(count_made)
     stop.check(len(work), work.requested, "image")
     augmented = work.finish()
-    made = augmented.images
-    if len(made) < augmented.requested and not stop.happened:
+    new_images = augmented.images
+    if len(new_images) < augmented.requested and not stop.happened:
         log_note(
             "only {made} of {wanted} images were made: all others were dropped",
             id="augment.dropped",
-            made=len(made),
+            made=len(new_images),
             wanted=augmented.requested,
         )
     return AugmentedImages(
         model=describe_model(model, network),
-        pixels=made.stack(np.arange(len(made))),
+        pixels=new_images.stack(np.arange(len(new_images))),
         asked=count,
         wanted=augmented.requested,
         dropped=augmented.dropped,
-        images=made,
+        images=new_images,
         skipped=skipped_inputs(images.skipped),
         complete=stop.complete,
     )

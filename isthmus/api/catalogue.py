@@ -167,10 +167,11 @@ def list_models(name: str | None = None) -> ShippedModels:
     from isthmus import pretrained
 
     names = pretrained.names() if name is None else [name]
-    cards = {one: pretrained.card(one) for one in names}
+    cards = {model_name: pretrained.card(model_name) for model_name in names}
     return ShippedModels(
         models=tuple(
-            {"name": one, "bytes": pretrained.path(one).stat().st_size, **card} for one, card in cards.items()
+            {"name": model_name, "bytes": pretrained.path(model_name).stat().st_size, **card}
+            for model_name, card in cards.items()
         )
     )
 

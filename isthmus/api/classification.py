@@ -98,8 +98,8 @@ class Classification(PictureResult):
 
     @property
     def few(self) -> Mapping[str, float | None]:
-        own = self.scores[0]
-        return {"linear": own.few_linear, "spread": own.few_spread}
+        first_scores = self.scores[0]
+        return {"linear": first_scores.few_linear, "spread": first_scores.few_spread}
 
     @property
     def baselines(self) -> Mapping[str, Mapping[str, object]]:

@@ -256,7 +256,7 @@ def cluster(
             Group(int((assigned == index).sum()), tuple(images.names[int(row)] for row in rows))
             for index, rows in enumerate(typical)
         ),
-        agreement={one.name: one.agreement for one in parts if one.agreement is not None},
+        agreement={method.name: method.agreement for method in parts if method.agreement is not None},
         seeds=seeds,
         names=images.names,
         assigned=assigned,

@@ -233,12 +233,12 @@ def transform(
     network = load_model(model)
     from isthmus.generation.directions import load_direction, shift_image
 
-    given = read_image_for(network, image, range=range)
+    pixels_of_image = read_image_for(network, image, range=range)
     note_bands(show, network.channels)
     vector = along._vector if isinstance(along, Direction) else load_direction(along)
     return TransformedImages(
         model=describe_model(model, network),
-        pixels=shift_image(network, given, vector, by, keep_detail=keep_detail),
+        pixels=shift_image(network, pixels_of_image, vector, by, keep_detail=keep_detail),
         source=describe_input(image),
         along=describe_input(along),
         by=tuple(map(float, by)),

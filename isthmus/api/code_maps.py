@@ -80,8 +80,8 @@ class CodeMap(PictureResult):
         columns = {"name": self.names, "label": list_labels(self.labels, self.classes)}
         for number, axis in enumerate("xy"):
             columns[axis] = [f"{value:.6g}" for value in self.points[:, number]]
-        known = {name: values for name, values in columns.items() if values is not None}
-        return [*known], [list(row) for row in zip(*known.values(), strict=True)]
+        filled_columns = {name: values for name, values in columns.items() if values is not None}
+        return [*filled_columns], [list(row) for row in zip(*filled_columns.values(), strict=True)]
 
     def arrays(self) -> dict[str, Any]:
         """`points (N, 2)` float32, `names`, and where known `labels` and `classes`."""

@@ -151,7 +151,7 @@ def open_code_space(
     coordinates = ((codes - mean) @ (rows * signs[:, None])[:count].T / safe).astype(np.float32)
     labels = None
     if images.labels is not None and images.classes:
-        labels = tuple(images.classes[int(one)] for one in images.labels)
+        labels = tuple(images.classes[int(label)] for label in images.labels)
     assert converted.shape is not None
     return CodeSpace(
         names=images.names,

@@ -97,11 +97,18 @@ class Comparison(PictureResult):
         from isthmus.metrics.registry import METRICS, label
 
         short = (name for name, metric in METRICS.items() if metric.in_short)
-        shown = [name for name in short if all(name in row.metrics for row in self.contenders)]
-        shown.sort(key=lambda name: name != "mse")  # first what rows are sorted by
-        titles = map(label, shown)
+        columns = [name for name in short if all(name in row.metrics for row in self.contenders)]
+        columns.sort(key=lambda name: name != "mse")  # first what rows are sorted by
+        titles = map(label, columns)
         rows: list[list[object]] = [
-            [c.name, c.code, c.numbers, c.parameters, c.seconds, *(_cell(c.metrics[name]) for name in shown)]
+            [
+                c.name,
+                c.code,
+                c.numbers,
+                c.parameters,
+                c.seconds,
+                *(_cell(c.metrics[name]) for name in columns),
+            ]
             for c in self.contenders
         ]
         return ["recipe", "code", "numbers", "parameters", "seconds", *titles], rows
@@ -228,20 +235,20 @@ def compare(
     trained: list[tuple[str, list[_Trained]]] = []
     stop = Interruption()
     with stop:
-        for given, recipe in zip(recipes, chosen, strict=True):
-            trained.append((given if isinstance(given, str) else given.name, []))
+        for recipe_or_name, recipe in zip(recipes, chosen, strict=True):
+            trained.append((recipe_or_name if isinstance(recipe_or_name, str) else recipe_or_name.name, []))
             for seed in builtins.range(seeds):
                 label = f"{trained[-1][0]}, seed {seed}" if seeds > 1 else trained[-1][0]
                 with start_task(progress, label, 1.0) as task:
                     model = train_trial(training, recipe, length, seed=seed, report=task.update)
                 measured = evaluate(model, held_back, reference=training, progress=SILENT)
-                one = _Trained(
+                trained_model = _Trained(
                     facts=measured.model,
                     numbers=model.recipe.geometry.numbers(model.size),
                     metrics=measured.clean or measured.metrics,
                     baselines=measured.baselines if measured.clean is None else {},
                 )
-                trained[-1][1].append(one)
+                trained[-1][1].append(trained_model)
     trained = [(name, models) for name, models in trained if models]
     stop.check(sum(len(models) for _, models in trained), seeds * len(recipes), "training")
     rows = [_describe_contender(name, models) for name, models in trained]
@@ -274,15 +281,15 @@ class _Trained:
 
 
 def _describe_contender(name: str, models: Sequence[_Trained]) -> ContenderRow:
-    facts = [one.facts for one in models]
+    facts = [trained.facts for trained in models]
     return ContenderRow(
         name=name,
         code=facts[0].code,
         numbers=models[0].numbers,
         parameters=facts[0].parameters,
-        steps=statistics.fmean(one.steps or 0 for one in facts),
-        seconds=statistics.fmean(one.training_seconds or 0 for one in facts),
-        metrics=_means([one.metrics for one in models]),
+        steps=statistics.fmean(fact.steps or 0 for fact in facts),
+        seconds=statistics.fmean(fact.training_seconds or 0 for fact in facts),
+        metrics=_means([trained.metrics for trained in models]),
         trainings=len(models),
     )
 

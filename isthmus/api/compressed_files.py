@@ -76,11 +76,11 @@ class CompressedFiles(FilesResult):
 
     @property
     def original_bytes(self) -> int:
-        return sum(one.original_bytes for one in self.files)
+        return sum(file.original_bytes for file in self.files)
 
     @property
     def bytes(self) -> int:
-        return sum(one.bytes for one in self.files)
+        return sum(file.bytes for file in self.files)
 
     def rows(self) -> tuple[list[str], list[list[object]]]:
         header = ["file", "bytes", "bits per pixel", "quality", "PSNR", "SSIM"]
@@ -88,7 +88,7 @@ class CompressedFiles(FilesResult):
 
     @property
     def incomplete(self) -> tuple[SkippedInput, ...]:
-        missed = [SkippedInput(one.source, one.missed) for one in self.files if one.missed is not None]
+        missed = [SkippedInput(file.source, file.missed) for file in self.files if file.missed is not None]
         return (*self.skipped, *missed)
 
     def summary(self) -> str:
@@ -105,7 +105,9 @@ class CompressedFiles(FilesResult):
         return "\n".join((words + self.kept_text(), *self._describe_growth()))
 
     def _describe_fidelity(self) -> str:
-        pairs = [(one.psnr, one.ssim) for one in self.files if one.psnr is not None and one.ssim is not None]
+        pairs = [
+            (file.psnr, file.ssim) for file in self.files if file.psnr is not None and file.ssim is not None
+        ]
         if not pairs:
             return ""
         psnr, ssim = (sum(values) / len(pairs) for values in zip(*pairs, strict=True))
@@ -113,16 +115,16 @@ class CompressedFiles(FilesResult):
         return f", PSNR {psnr:.2f} dB, SSIM {ssim:.4f}{means}"
 
     def _describe_growth(self) -> tuple[str, ...]:
-        grown = [one for one in self.files if one.grew]
+        grown = [file for file in self.files if file.grew]
         if not grown:
             return ()
         named = [
-            f"{one.source} ({format_size(one.original_bytes)} to {format_size(one.bytes)})"
-            for one in grown[:MAX_NAMED_FILES]
+            f"{file.source} ({format_size(file.original_bytes)} to {format_size(file.bytes)})"
+            for file in grown[:MAX_NAMED_FILES]
         ]
-        more = f" and {len(grown) - MAX_NAMED_FILES:,} more" if len(grown) > MAX_NAMED_FILES else ""
+        ending = f" and {len(grown) - MAX_NAMED_FILES:,} more" if len(grown) > MAX_NAMED_FILES else ""
         return (
-            f"{format_count(len(grown), 'file')} grew: {', '.join(named)}{more}.",
+            f"{format_count(len(grown), 'file')} grew: {', '.join(named)}{ending}.",
             "Tiny and flat images and text are smaller without loss, as PNG or lossless WebP.",
         )
 
@@ -210,39 +212,39 @@ def compress_files(
         with reserve_memory(pixels * BYTES_PER_PX, memory_bytes() // 4):
             source = job.source if job.image is None else job.image
             image = read_picture(source, range=range, max_pixels=max_pixels)
-            made = encode_picture(
+            encoded = encode_picture(
                 image, codec, quality=quality, bpp=bpp, psnr=psnr, preview=preview, effort=effort
             )
             original = job.source.stat().st_size if job.image is None else job.image.nbytes
-            if skip_larger and len(made.data) > original:
+            if skip_larger and len(encoded.data) > original:
                 reason = Message(
                     "would grow from {original} to {compressed}",
                     id="codec.would-grow",
                     original=format_size(original),
-                    compressed=format_size(len(made.data)),
+                    compressed=format_size(len(encoded.data)),
                 )
                 return SkippedInput(job.name, reason), Dropped(job.name, several=False, parts=())
-            fidelity = measure_fidelity(made.data, image, codec) if verify or compare else None
+            fidelity = measure_fidelity(encoded.data, image, codec) if verify or compare else None
             if job.companion is not None and fidelity is not None:
                 apart = amplify_difference(fidelity.pixels, image.pixels, DIFFERENCE_GAIN)
                 save_image(job.companion, grid([image.pixels, fidelity.pixels, apart], 3), force=force)
-        write_bytes(job.target, made.data, force=force)
+        write_bytes(job.target, encoded.data, force=force)
         if job.image is None:
             keep_time(job.source, job.target)
         entry = CompressedFile(
             source=os.fspath(job.source),
             file=os.fspath(job.target),
             original_bytes=original,
-            bytes=len(made.data),
-            bpp=8 * len(made.data) / pixels,
-            quality=made.quality / 100,
-            psnr=made.psnr if fidelity is None else fidelity.psnr,
+            bytes=len(encoded.data),
+            bpp=8 * len(encoded.data) / pixels,
+            quality=encoded.quality / 100,
+            psnr=encoded.psnr if fidelity is None else fidelity.psnr,
             ssim=None if fidelity is None else fidelity.ssim,
-            missed=made.missed,
+            missed=encoded.missed,
         )
         return entry, Dropped(job.name, image.several, image.lost)
 
-    done = process_files(
+    processed = process_files(
         "compressing",
         files,
         work,
@@ -254,15 +256,15 @@ def compress_files(
         progress=progress,
         companion="-compare.png" if compare else None,
     )
-    log_dropped_parts([picture for _, picture in done.values])
-    left_out = [entry for entry, _ in done.values if isinstance(entry, SkippedInput)]
+    log_dropped_parts([picture for _, picture in processed.values])
+    left_out = [entry for entry, _ in processed.values if isinstance(entry, SkippedInput)]
     log_skipped(left_out)
     return CompressedFiles(
         out=os.fspath(out),
         model=describe_model(model, codec.model),
-        files=tuple(entry for entry, _ in done.values if isinstance(entry, CompressedFile)),
-        already_there=done.already_there,
+        files=tuple(entry for entry, _ in processed.values if isinstance(entry, CompressedFile)),
+        already_there=processed.already_there,
         verified=verify,
-        skipped=skipped_inputs(done.skipped, left_out),
-        complete=done.complete,
+        skipped=skipped_inputs(processed.skipped, left_out),
+        complete=processed.complete,
     )

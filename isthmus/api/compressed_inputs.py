@@ -30,14 +30,14 @@ class Dropped:
 
 def log_dropped_parts(images: Sequence[Dropped]) -> None:
     """Log what compressed files do not hold of their images."""
-    for one in images:
-        if one.several:
+    for image in images:
+        if image.several:
             log_note(
                 "{name} holds several pictures; this is the first",
                 id="reading.several-pictures",
-                name=one.name,
+                name=image.name,
             )
-    log_lost(Counter(part for one in images for part in one.parts))
+    log_lost(Counter(part for image in images for part in image.parts))
 
 
 def log_lost(lost: Counter[str]) -> None:
@@ -76,13 +76,13 @@ def list_compressed(folder: Path) -> InputFiles:
     from isthmus.images.listing import walk_folder
 
     skipped: list[SkippedInput] = []
-    found = sorted(
+    paths = sorted(
         Path(place, name)
         for place, _, names in walk_folder(folder, skipped)
         for name in names
         if name.endswith(SUFFIX) and not name.startswith(".")
     )
-    if not found:
+    if not paths:
         unlisted = f"; {skipped[0].name} {skipped[0].reason}" if skipped else ""
         raise DataError(
             "{folder}: no {suffix} files in it{unlisted}",
@@ -92,4 +92,4 @@ def list_compressed(folder: Path) -> InputFiles:
             suffix=SUFFIX,
             unlisted=unlisted,
         )
-    return InputFiles(tuple((path, path.relative_to(folder).as_posix()) for path in found), tuple(skipped))
+    return InputFiles(tuple((path, path.relative_to(folder).as_posix()) for path in paths), tuple(skipped))

@@ -86,7 +86,7 @@ def compress(
     log_dropped_parts([Dropped("the image", False, picture.lost)])
     if picture.several:
         log_note("the file holds several pictures; this is the first", id="reading.file-several-pictures")
-    made = encode_picture(
+    encoded = encode_picture(
         picture,
         codec_for(model),
         quality=quality,
@@ -95,9 +95,9 @@ def compress(
         preview=preview,
         effort=effort,
     )
-    if made.missed is not None:
-        log_note(made.missed, log_level=logging.WARNING)
-    return made.data
+    if encoded.missed is not None:
+        log_note(encoded.missed, log_level=logging.WARNING)
+    return encoded.data
 
 
 @use

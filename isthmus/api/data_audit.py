@@ -132,15 +132,15 @@ class Audit(Result):
 
     @property
     def duplicates(self) -> DuplicateFacts:
-        found = self._duplicates
+        duplicates = self._duplicates
         return DuplicateFacts(
-            exact=len(found.exact),
-            near=len(found.near),
+            exact=len(duplicates.exact),
+            near=len(duplicates.near),
             across=len(self.across_pairs()),
             contradicting=len(self.contradicting_pairs()),
-            limits=found.limits,
+            limits=duplicates.limits,
             groups=describe_groups(self._groups, self._names, self.images),
-            pairs=tuple(map(self._describe_pair, found.pairs)),
+            pairs=tuple(map(self._describe_pair, duplicates.pairs)),
         )
 
     @property
@@ -174,19 +174,19 @@ class Audit(Result):
 
     def to_dict(self) -> dict[str, Any]:
         document = super().to_dict()
-        found = document["duplicates"]
-        listed = ((found, "groups"), (found, "pairs"), (document, "faults"), (document, "doubts"))
+        duplicates = document["duplicates"]
+        listed = ((duplicates, "groups"), (duplicates, "pairs"), (document, "faults"), (document, "doubts"))
         for holder, key in listed:
             holder[key] = holder[key][:MAX_LISTED]
         return document
 
     def rows(self) -> tuple[list[str], list[list[object]]]:
-        found, rows = self.duplicates, []
+        duplicates, rows = self.duplicates, []
         rows += [["images", self.images], ["unreadable", len(self.skipped)]]
-        rows += [["exact copies", found.exact], ["near duplicates", found.near]]
-        rows += [["copies with different labels", found.contradicting]]
+        rows += [["exact copies", duplicates.exact], ["near duplicates", duplicates.near]]
+        rows += [["copies with different labels", duplicates.contradicting]]
         if self.against is not None:
-            rows += [["pairs across the sets", found.across]]
+            rows += [["pairs across the sets", duplicates.across]]
         if self.leakage is not None:
             rows += [["origins in both sets", len(self.leakage.leaks)]]
         rows += [["images with faults", len({fault.index for fault in self._faults})]]
@@ -313,7 +313,7 @@ def audit(
     note_bands(show, images.channels)
     if model is not None and images.labels is None:
         refuse_unused("model", "where images have no labels to judge")
-    both = images if other is None else joined((images, other), source=images.source, like=images)
+    all_images = images if other is None else joined((images, other), source=images.source, like=images)
     leaks = None
     if other is not None:
         leaks = find_leakage(images.names, other.names, None if groups is None else os.fspath(groups))
@@ -324,11 +324,11 @@ def audit(
         faults = find_image_faults(images)
 
         def report(share: float) -> None:
-            done = _SHARE_FAULTS + (_SHARE_DUPLICATES - _SHARE_FAULTS) * share
-            task.update(done, "looking for duplicates")
+            share_of_all = _SHARE_FAULTS + (_SHARE_DUPLICATES - _SHARE_FAULTS) * share
+            task.update(share_of_all, "looking for duplicates")
 
         report(0.0)
-        found = find_duplicates(both, seed=seed, listener=report, stop=stop)
+        duplicates = find_duplicates(all_images, seed=seed, listener=report, stop=stop)
         has_near = not stop.happened
         with stop:
             if images.labels is not None and has_near:
@@ -338,7 +338,7 @@ def audit(
     steps = (True, True, has_near, doubts is not None)  # faults, exact copies, near copies, labels
     missing = "labels were not judged" if has_near else "near duplicates were not looked for"
     stop.check(sum(steps), 3 if images.labels is None else 4, "step", then=missing)
-    rows = group_rows(found.pairs, images)
+    rows = group_rows(duplicates.pairs, images)
     sets = (images,) if other is None else (images, other)
     sources = (data,) if other is None else (data, against)
     return Audit(
@@ -355,7 +355,7 @@ def audit(
         complete=stop.complete,
         _names=tuple(name for part in sets for name in part.names),
         _labels=tuple(label for part in sets for label in _name_labels(part)),
-        _duplicates=found,
+        _duplicates=duplicates,
         _groups=rows,
         _faults=faults,
         _doubts=doubts,

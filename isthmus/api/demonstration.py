@@ -226,13 +226,13 @@ def _add_features(report: Report, model: Autoencoder, test: ImageSet) -> dict[st
         "The same code shows which images are alike. The model was given no labels: these only serve below, "
         "to count how often a line drawn through the code, or the nearest images, give them correctly.",
     )
-    queries = images.subset(range(sections.QUERIES))
+    queries = images.subset(range(sections.MAX_QUERIES))
     sections.add_alike(report, model, train_images, queries, extractor)
     rows: tuple[ProbeScores, ...] = ()
     if images.labels is not None:
         rows = sections.add_classes(report, model, train_images, images, extractor)
     sections.add_groups(report, model, images, extractor)
-    pixels = np.stack([images.image(i) for i in range(sections.SHOWN)])
+    pixels = np.stack([images.image(i) for i in range(sections.MAX_SHOWN_IMAGES)])
     pixels[:, 10:18, 10:18] = np.iinfo(np.uint8).max - pixels[:, 10:18, 10:18]
     odd = read(pixels)
     detector = fit_detector(
@@ -276,10 +276,10 @@ def _generate(report: Report, model: Autoencoder, path: Path, images: ImageSet) 
     from isthmus.reports.image_sheets import draw_image_rows
 
     log_note("drawing new images", id="demo.drawing")
-    known = read_images_for(model, DATA)
-    fit_prior(model, known, kind="mixture", components=20)
+    training_images = read_images_for(model, DATA)
+    fit_prior(model, training_images, kind="mixture", components=20)
     model.save(path)
-    generation = evaluate_generation(model, images, train=known, count=SAMPLES, bar=False)
+    generation = evaluate_generation(model, images, train=training_images, count=SAMPLES, bar=False)
     sections.add_generation(report, generation)
     ends = [images.image(round(share * (len(images) - 1))) for share in (0.0, 0.4, 1.0)]
     strip = interpolate_images(model, ends, frames=SHOWN_IMAGES // 2 + 1)

@@ -228,7 +228,7 @@ def denoise_files(
             "reason": plan.reason,
         }
 
-    done = restore_files(
+    restored = restore_files(
         "denoising",
         inputs,
         restore,
@@ -245,7 +245,7 @@ def denoise_files(
         progress=progress,
     )
     _log_plans(plans, estimated=estimated)
-    return DenoisedFiles(files=done.values, **done.facts(out))
+    return DenoisedFiles(files=restored.values, **restored.facts(out))
 
 
 def _check_jpeg(jpeg: str, sigma: float | None, model: ModelLike | None) -> None:
@@ -298,7 +298,7 @@ def _log_plans(plans: Sequence[DenoisingPlan], *, estimated: bool) -> None:
         return
     if estimated:
         _log_levels(plans)
-    counts = Counter((one.model, one.reason) for one in plans if one.model is not None and one.reason)
+    counts = Counter((plan.model, plan.reason) for plan in plans if plan.model is not None and plan.reason)
     for (model, reason), count in sorted(counts.items(), key=str):
         if len(plans) == 1:
             log_note("{model} is used: {reason}", id="denoise.model", model=model, reason=reason)
@@ -326,7 +326,7 @@ def _log_levels(plans: Sequence[DenoisingPlan]) -> None:
         "each ± {error:.1f} at most",
         id="denoise.noise-levels",
         images=format_count(len(plans), "image"),
-        low=min(one.sigma for one in plans),
-        high=max(one.sigma for one in plans),
-        error=max(one.error or 0.0 for one in plans),
+        low=min(plan.sigma for plan in plans),
+        high=max(plan.sigma for plan in plans),
+        error=max(plan.error or 0.0 for plan in plans),
     )

@@ -191,21 +191,21 @@ def describe_network(model: Autoencoder) -> ModelFacts:
     )
 
 
-def describe_images(given: ImageSet, images: ImageSet, binary: bool) -> DataFacts:
+def describe_images(source_images: ImageSet, images: ImageSet, binary: bool) -> DataFacts:
     """The images that were measured, out of those given; `binary`: all values are the least or greatest."""
     from isthmus.evaluation.passes import largest_size
 
     return DataFacts(
-        source=given.source,
+        source=source_images.source,
         images=len(images),
-        of=len(given),
+        of=len(source_images),
         size=largest_size(images),
         sizes_differ=images.shape is None,
         channels=images.channels,
         type=str(images.dtype),
         black_and_white=binary,
-        fingerprint=given.fingerprint(),
-        skipped=skipped_inputs(given.skipped),
+        fingerprint=source_images.fingerprint(),
+        skipped=skipped_inputs(source_images.skipped),
     )
 
 

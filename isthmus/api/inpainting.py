@@ -215,7 +215,7 @@ def inpaint_files(
         )
         return filled, {"missing": share}
 
-    done = restore_files(
+    restored = restore_files(
         "inpainting",
         inputs,
         restore,
@@ -231,17 +231,17 @@ def inpaint_files(
         max_pixels=max_pixels,
         progress=progress,
     )
-    for entry in done.values:
+    for entry in restored.values:
         _warn_of_share(entry.name, entry.missing, find=find)
-    _log_lossy([one.output for one in done.values])
-    return InpaintedFiles(files=done.values, **done.facts(out))
+    _log_lossy([file.output for file in restored.values])
+    return InpaintedFiles(files=restored.values, **restored.facts(out))
 
 
 def _log_lossy(outputs: Sequence[str]) -> None:
     """Log that known pixels have changed where the format keeps no sample exactly."""
     from isthmus.images.write import LOSSY
 
-    count = sum(Path(one).suffix.lower() in LOSSY for one in outputs)
+    count = sum(Path(path).suffix.lower() in LOSSY for path in outputs)
     if count:
         log_note(
             "known pixels of {images} change a little: the format is lossy; .png keeps them",
@@ -271,21 +271,23 @@ def _choose_mask(
             hint=Hint.add(find="dead-pixels"),
         )
     if colour is not None:
-        wanted = masks.parse_colour(colour)
+        target_colour = masks.parse_colour(colour)
 
         def find_colour(image: Pixels, job: FileJob) -> Mask:
             if pixels is not None:
                 spread = (pixels, pixels)
             else:
-                spread = (0, 0) if job.image is not None else masks.jpeg_spread(job.source, wanted)
-            found = masks.of_colour(to_unit_range(image, value_range), wanted, tolerance=tolerance)
-            return masks.grow(found, *spread)
+                spread = (0, 0) if job.image is not None else masks.jpeg_spread(job.source, target_colour)
+            mask_of_colour = masks.of_colour(
+                to_unit_range(image, value_range), target_colour, tolerance=tolerance
+            )
+            return masks.grow(mask_of_colour, *spread)
 
         return find_colour
     by = pixels or 0
     if mask is not None:
-        read = _mask_reader(mask)
-        return lambda _, job: masks.grow(read(job), by)
+        read_mask = _mask_reader(mask)
+        return lambda _, job: masks.grow(read_mask(job), by)
     if mask_alpha:
         return lambda image, _: masks.grow(masks.of_alpha(image), by)
     return lambda image, _: masks.grow(masks.dead_pixels(to_unit_range(image, value_range)), by)
@@ -302,8 +304,8 @@ def _mask_reader(mask: PathLike) -> Callable[[FileJob], Mask]:
 
     if is_folder(mask):
         return lambda job: masks.from_picture(_mask_in_folder(Path(mask), job.name))
-    one = masks.from_picture(mask)
-    return lambda _: one
+    shared_mask = masks.from_picture(mask)
+    return lambda _: shared_mask
 
 
 def _mask_in_folder(folder: Path, name: str) -> Path:
@@ -311,9 +313,9 @@ def _mask_in_folder(folder: Path, name: str) -> Path:
     from isthmus.images.opening import SUFFIXES
     from isthmus.outputs import native_path, path_exists
 
-    same = native_path(folder.joinpath(*name.split("/")))
-    others = (same.with_suffix(suffix) for suffix in (".png", *sorted(SUFFIXES)))
-    return next((place for place in (same, *others) if path_exists(place)), same.with_suffix(".png"))
+    path = native_path(folder.joinpath(*name.split("/")))
+    other_paths = (path.with_suffix(suffix) for suffix in (".png", *sorted(SUFFIXES)))
+    return next((place for place in (path, *other_paths) if path_exists(place)), path.with_suffix(".png"))
 
 
 def _warn_of_share(name: str, share: float, *, find: str | None = None) -> None:

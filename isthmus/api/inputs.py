@@ -172,8 +172,8 @@ def list_image_files(
     check_range(range)
     raw = range is not None
     inputs = list(inputs) if isinstance(inputs, (tuple, Iterator)) else inputs
-    for one in inputs if isinstance(inputs, list) else [inputs]:
-        check_is_data(one)
+    for item in inputs if isinstance(inputs, list) else [inputs]:
+        check_is_data(item)
     listed = expand_inputs(
         inputs,
         list_folder,
@@ -183,16 +183,18 @@ def list_image_files(
     for note in listed.notes:
         log_note(as_message(note, id="reading.note"))
     if out is not None:
-        given = [
-            Path(one)
-            for one in (inputs if isinstance(inputs, list) else [inputs])
-            if isinstance(one, (str, os.PathLike))
+        paths = [
+            Path(item)
+            for item in (inputs if isinstance(inputs, list) else [inputs])
+            if isinstance(item, (str, os.PathLike))
         ]
-        listed = _leave_results_out(listed, given, Path(out), in_place=in_place)
+        listed = _leave_results_out(listed, paths, Path(out), in_place=in_place)
     return listed.evenly(limit)
 
 
-def _leave_results_out(listed: InputFiles, given: Sequence[Path], out: Path, *, in_place: bool) -> InputFiles:
+def _leave_results_out(
+    listed: InputFiles, inputs: Sequence[Path], out: Path, *, in_place: bool
+) -> InputFiles:
     """Without the files below `out` that were found in a folder around it: results of an earlier call.
 
     Raises:
@@ -201,20 +203,20 @@ def _leave_results_out(listed: InputFiles, given: Sequence[Path], out: Path, *, 
     from isthmus.outputs import is_folder
 
     place = _resolve(out)
-    folders = [_resolve(one) for one in given if is_folder(one)]
-    same = place in folders
-    if same and not in_place:
+    folders = [_resolve(source) for source in inputs if is_folder(source)]
+    is_input_folder = place in folders
+    if is_input_folder and not in_place:
         raise UsageError(
             "{out} is the folder of the input images, which would be replaced",
             id="output.in-place",
             hint=Hint.add(in_place=True),
             out=os.fspath(out),
         )
-    if in_place and not same:
+    if in_place and not is_input_folder:
         refuse_unused("in_place", "where the output is not the folder of the images")
-    if same or not any(place.is_relative_to(folder) for folder in folders):
+    if is_input_folder or not any(place.is_relative_to(folder) for folder in folders):
         return listed
-    named = {_resolve(one) for one in given}
+    named = {_resolve(source) for source in inputs}
     rows = [
         row
         for row, (path, _) in enumerate(listed.files)
@@ -275,23 +277,23 @@ def check_count(name: str, value: int | None, *, least: int = 1) -> None:
         )
 
 
-def check_choice(name: str, value: str | None, known: Sequence[str]) -> None:
+def check_choice(name: str, value: str | None, choices: Sequence[str]) -> None:
     """Raises:
     UsageError: none of the known values; the message names the nearest.
     """
     from isthmus.errors import nearest
 
-    if value is not None and value not in known:
+    if value is not None and value not in choices:
         raise UsageError(
             "{name} '{value}' is not known{suggestion}",
             id="option.choice",
             name=name,
             value=value,
-            suggestion=nearest(str(value), tuple(known)),
+            suggestion=nearest(str(value), tuple(choices)),
         )
 
 
-def refuse_unused(option: str, why: str, *, hint: Hint | None = None) -> NoReturn:
+def refuse_unused(option: str, reason: str, *, hint: Hint | None = None) -> NoReturn:
     """Refuse an option that was given and changes nothing.
 
     Args:
@@ -301,7 +303,7 @@ def refuse_unused(option: str, why: str, *, hint: Hint | None = None) -> NoRetur
         UsageError: always.
     """
     raise UsageError(
-        "{option} has no effect {reason}", id="option.no-effect", hint=hint, option=option, reason=why
+        "{option} has no effect {reason}", id="option.no-effect", hint=hint, option=option, reason=reason
     )
 
 
@@ -338,7 +340,7 @@ class ImageLookup:
     ) -> None:
         self._model, self._data, self._names = model, data, images.names
         self._range, self._target = range, target
-        paths = all(isinstance(one, (str, os.PathLike)) for one in (data, target) if one is not None)
+        paths = all(isinstance(source, (str, os.PathLike)) for source in (data, target) if source is not None)
         self._held = None if paths else images
 
     def read(self, rows: Sequence[int]) -> ImageSet:
@@ -354,10 +356,10 @@ class ImageLookup:
         if self._held is not None:
             return self._held.subset(list(rows))
         if self._model is None:
-            again = read(self._data, range=self._range)
+            images = read(self._data, range=self._range)
         else:
-            again = read_for(self._model, self._data, range=self._range)
+            images = read_for(self._model, self._data, range=self._range)
             if self._target is not None:
-                again = pair_sets(again, read_targets_for(self._model, self._target, range=self._range))
-        places = {name: row for row, name in enumerate(again.names)}
-        return again.subset([places[self._names[row]] for row in rows])
+                images = pair_sets(images, read_targets_for(self._model, self._target, range=self._range))
+        places = {name: row for row, name in enumerate(images.names)}
+        return images.subset([places[self._names[row]] for row in rows])

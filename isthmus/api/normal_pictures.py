@@ -80,22 +80,22 @@ def resolve_normal_pictures(
     data = normal
     if normal is None:
         reference = "training"
-        images, why = find_training_images(model)
+        images, reason_not_found = find_training_images(model)
         if images is None:
             raise DataError(
                 "{reason}, and {purpose}",
                 id="reference.not-found",
                 hint=Hint.add(normal="DATA"),
-                reason=why,
+                reason=reason_not_found,
                 purpose=purpose,
             )
         data = model.summary["data"]["source"]
         options: dict[str, Any] = model.summary.get("options") or {}
         range = tuple(options["range"]) if options.get("range") else range
     source = open_pictures(model, data, range=range, ignore_mask=ignore_mask)
-    known = _find_names(model, normal, source)
-    if known is not None and normal is None:
-        chosen_names = known[0] | known[1]
+    training_names = _find_names(model, normal, source)
+    if training_names is not None and normal is None:
+        chosen_names = training_names[0] | training_names[1]
         source = source.subset([row for row, name in enumerate(source.names) if name in chosen_names])
     if len(source) > MAX_NORMAL_IMAGES:
         chosen = np.sort(np.random.default_rng(seed).permutation(len(source))[:MAX_NORMAL_IMAGES])
@@ -112,8 +112,8 @@ def resolve_normal_pictures(
     by_content = [f"{value:016x}" for value in hashes]
     keys = _group_keys(source.names, groups, by_content)
     fitted, used, trained_on = None, None, np.empty(0, dtype=np.int64)
-    if known is not None:
-        seen_names = known[0]
+    if training_names is not None:
+        seen_names = training_names[0]
         unseen = {row for row, name in enumerate(source.names) if name not in seen_names}
         # A part of which the network saw one picture was seen.
         seen_groups = {keys[row] for row, name in enumerate(source.names) if name in seen_names}
@@ -144,22 +144,22 @@ def _find_names(
     from isthmus.evaluation.training_data import find_training_split
 
     recorded = model.summary.get("data") or {}
-    start, given = "", None
+    start, data = "", None
     if normal is not None:
         inside = _place_inside(normal, recorded.get("source"))
         if inside is None:  # perhaps the same pictures in another place
             images = recorded.get("images")
             if not isinstance(images, int) or not 0 < images <= len(source):
                 return None
-            given = normal if source.in_memory is None else source.in_memory
+            data = normal if source.in_memory is None else source.in_memory
         else:
             start = inside
-    split = find_training_split(model, given)
+    split = find_training_split(model, data)
     if split is None:
         return None
     parts = (split.train.names, () if split.held_out is None else split.held_out.names)
-    trained, held = ({name[len(start) :] for name in names if name.startswith(start)} for names in parts)
-    return (trained, held) if trained or held else None
+    trained, held_out = ({name[len(start) :] for name in names if name.startswith(start)} for names in parts)
+    return (trained, held_out) if trained or held_out else None
 
 
 def _place_inside(normal: DataLike, source: object) -> str | None:
@@ -199,18 +199,18 @@ def _group_keys(names: tuple[str, ...], groups: PathLike | None, by_content: lis
     if groups is None:
         return by_content
     key, how = group_key(os.fspath(groups))
-    found = [key(name) for name in names]
-    check_groups_match(found, names, how)
+    keys = [key(name) for name in names]
+    check_groups_match(keys, names, how)
     return [
         content if group is None else f"group {group}"
-        for group, content in zip(found, by_content, strict=True)
+        for group, content in zip(keys, by_content, strict=True)
     ]
 
 
 def _warn_of_near_copies(looks: list[PictureLook], names: tuple[str, ...], plan: Plan, seed: int) -> None:
     from isthmus.features.picture_looks import find_near_copies
 
-    fold = {int(row): number for number, (_, held) in enumerate(plan.folds) for row in held}
+    fold = {int(row): number for number, (_, rows) in enumerate(plan.folds) for row in rows}
     across = [
         (first, second)
         for first, second in find_near_copies(looks, seed=seed)

@@ -151,7 +151,7 @@ def fit_prior(
             )
     check_generates(network)
     length = steps or DEFAULT_FLOW_STEPS
-    stop, before = Interruption(), set(network.attachments)
+    stop, attached_before = Interruption(), set(network.attachments)
     started = time.monotonic()
     with start_task(progress, "fitting", length, "steps") as task:
 
@@ -174,17 +174,19 @@ def fit_prior(
         )
     name = f"prior/{prior.kind}"
     if stop.happened:
-        check_fit(stop, prior.state()[1].get("steps", 0), length, replaces=name if name in before else None)
+        check_fit(
+            stop, prior.state()[1].get("steps", 0), length, replaces=name if name in attached_before else None
+        )
     store_attachments(model, network, name)
-    held = network.attachments[name]
+    attachment = network.attachments[name]
     return FittedPrior(
         model=describe_model(model, network),
         kind=prior.kind,
         images=0 if images is None else len(images),
         reference=source,
         classes=tuple(prior.classes),
-        numbers=sum(tensor.numel() for tensor in held.tensors.values()),
-        facts={key: value for key, value in held.facts.items() if key != "base"},
+        numbers=sum(tensor.numel() for tensor in attachment.tensors.values()),
+        facts={key: value for key, value in attachment.facts.items() if key != "base"},
         seconds=round(time.monotonic() - started, 2),
         skipped=() if images is None else skipped_inputs(images.skipped),
         complete=stop.complete,

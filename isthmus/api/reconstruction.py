@@ -143,9 +143,9 @@ def reconstruct_files(
     def reconstruct(job: FileJob, _: Report) -> str:
         image, reconstruction = images.image(job.index), reconstructions.take(job.index)
         if compare:
-            pair = [visible_bands(one) for one in (image, reconstruction)]
+            pair = [visible_bands(image_of_pair) for image_of_pair in (image, reconstruction)]
             if bands:
-                pair = [to_dtype(one, "uint8") for one in pair]
+                pair = [to_dtype(image_of_pair, "uint8") for image_of_pair in pair]
             save_image(job.target, place_side_by_side(pair[0], pair[1], scale), force=force)
         elif bands and job.target.suffix.lower() in (".tif", ".tiff"):
             save_bands(job.target, enlarge(reconstruction, scale or 1), force=force)
@@ -153,7 +153,7 @@ def reconstruct_files(
             save_image(job.target, enlarge(reconstruction, scale or 1), force=force)
         return os.fspath(job.target)
 
-    done = process_files(
+    processed = process_files(
         "reconstructing",
         InputFiles(tuple((Path(name), name) for name in images.names), tuple(images.skipped)),
         reconstruct,
@@ -164,7 +164,7 @@ def reconstruct_files(
         workers=workers,
         progress=progress,
     )
-    return ReconstructedFiles(files=done.values, **done.facts(out))
+    return ReconstructedFiles(files=processed.values, **processed.facts(out))
 
 
 class _Reconstructions:
@@ -188,7 +188,7 @@ class _Reconstructions:
                 near = range(row, min(row + _BATCH_IMAGES, len(self._images)))
                 rows = [other for other in near if self._images.image(other).shape == image.shape]
                 # Those that were not taken in the meantime belong to outputs that exist.
-                recent = {key: one for key, one in self._made.items() if key > row - 2 * _BATCH_IMAGES}
+                recent = {key: item for key, item in self._made.items() if key > row - 2 * _BATCH_IMAGES}
                 self._made = recent | dict(zip(rows, self._reconstruct(rows), strict=True))
             return self._made.pop(row)
 

@@ -48,13 +48,13 @@ def resolve_reference(
 
     if reference is not None:
         return read_images_for(model, reference, range=range), "reference"
-    images, why = find_training_images(model)
+    images, reason = find_training_images(model)
     if images is None:
         raise DataError(
             "{reason}, and {purpose}",
             id="reference.not-found",
             hint=Hint.add(**{option: "DATA"}),
-            reason=why,
+            reason=reason,
             purpose=purpose,
         )
     return images, "training"
@@ -79,9 +79,9 @@ def resolve_extractor(
     """
     from isthmus.features.readout import fit_extractor, read_extractor
 
-    own = read_extractor(model)
-    if reference is None and own is not None and layer in (None, own.reading.layer):
-        return own, "model"
+    stored = read_extractor(model)
+    if reference is None and stored is not None and layer in (None, stored.reading.layer):
+        return stored, "model"
     reading = _choose_reading(model, layer)
     purpose = Message("features cannot be scaled", id="reference.no-scaling")
     images, kind = resolve_reference(model, reference, purpose=purpose, range=range)
@@ -106,9 +106,9 @@ def resolve_extractor_for(
     """
     from isthmus.features.readout import read_extractor
 
-    own = read_extractor(model)
-    if own is not None and layer in (None, own.reading.layer):
-        return own, "model"
+    stored = read_extractor(model)
+    if stored is not None and layer in (None, stored.reading.layer):
+        return stored, "model"
     return fit_extractor_to_data(model, images, layer=layer), "data"
 
 
@@ -170,8 +170,8 @@ def _choose_reading(model: Autoencoder, layer: str | None) -> FeatureSpec:
     """What is read: as the stored extractor does, or the given layer, pooled."""
     from isthmus.features.readout import default_spec, read_extractor
 
-    own = read_extractor(model)
-    reading = default_spec(model) if own is None else own.reading
+    stored = read_extractor(model)
+    reading = default_spec(model) if stored is None else stored.reading
     if layer is None or layer == reading.layer:
         return reading
     pool = () if layer == "code" else (1, 2)

@@ -112,14 +112,14 @@ class Result:
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON document: plain values only; NaN and infinities are None."""
-        own = {key: to_json_value(getattr(self, name)) for key, name in self.document.items()}
+        values = {key: to_json_value(getattr(self, name)) for key, name in self.document.items()}
         shared = {
             "complete": self.complete,
             "notes": list(map(str, self.notes)),
             "note_details": self.note_details,
             "skipped": to_json_value(self.skipped),
         }
-        return {"schema": self.schema, **own, **shared}
+        return {"schema": self.schema, **values, **shared}
 
     def rows(self) -> tuple[Sequence[str], Sequence[Row]]:
         """Header and rows of the table; by default the single values of the document."""
@@ -188,12 +188,12 @@ class Result:
         """Check that the result can be written to this path."""
         suffix = Path(path).suffix.lower()
         if suffix not in cls.formats:
-            known = ", ".join(cls.formats)
+            suffixes = ", ".join(cls.formats)
             raise UsageError(
                 "{path}: the file name must end with one of {known}",
                 id="output.suffix",
                 path=path,
-                known=known,
+                known=suffixes,
             )
         if suffix == ".parquet" and find_spec("pyarrow") is None:
             raise MissingExtraError("writing Parquet", "parquet")
@@ -334,7 +334,7 @@ def check_scale(is_enlarged: bool, path: str | os.PathLike[str], scale: int | No
 
 def skipped_inputs(*groups: Sequence[Any]) -> tuple[SkippedInput, ...]:
     """What sets or listings left out (anything with `name` and `reason`), each once."""
-    pairs = dict.fromkeys((one.name, one.reason) for group in groups for one in group)
+    pairs = dict.fromkeys((item.name, item.reason) for group in groups for item in group)
     return tuple(SkippedInput(*pair) for pair in pairs)
 
 

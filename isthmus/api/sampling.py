@@ -152,7 +152,7 @@ def generate(
             id="option.size-and-like",
         )
     network = load_model(model)
-    given = None if like is None else read_image_for(network, like, range=range)
+    like_pixels = None if like is None else read_image_for(network, like, range=range)
     started = time.monotonic()
     chosen, source = resolve_prior(network, prior, reference, range=range)
     fit_seconds = None if source == "model" else round(time.monotonic() - started, 2)
@@ -170,7 +170,7 @@ def generate(
             network,
             chosen,
             count,
-            like=given,
+            like=like_pixels,
             strength=strength,
             label=label,
             size=(size, size) if isinstance(size, int) else size,

@@ -149,11 +149,11 @@ class SearchResult(PictureResult):
         """The first twenty queries, each followed by its ten best matches."""
         from isthmus.reports.image_sheets import draw_image_rows
 
-        shown = [some[:MAX_DRAWN_MATCHES] for some in self.matches[:MAX_DRAWN_QUERIES]]
-        queries = self._query_lookup.read(range(len(shown)))
-        images = self._lookup.read([match.row for some in shown for match in some])
+        matches = [some[:MAX_DRAWN_MATCHES] for some in self.matches[:MAX_DRAWN_QUERIES]]
+        queries = self._query_lookup.read(range(len(matches)))
+        images = self._lookup.read([match.row for some in matches for match in some])
         strips, place = [], 0
-        for query, some in enumerate(shown):
+        for query, some in enumerate(matches):
             values = f"{some[0].value:.3f} … {some[-1].value:.3f}"
             pictures = [images.image(place + number) for number in range(len(some))]
             place += len(some)
@@ -243,8 +243,8 @@ def search(
                 error = failure
         work = IndexRefresh(network, extractor, images, earlier)
         with stop, start_task(progress, "indexing", len(images), "images") as task:
-            for done in work.run():
-                task.update(done)
+            for count_encoded in work.run():
+                task.update(count_encoded)
         then = "" if path is None else "the same call does the rest"
         stop.check(len(work), len(images), "image", then=then)
         fresh = work.finish()

@@ -143,8 +143,8 @@ def train(
     config = TrainConfig(
         **{field.name: arguments[field.name] for field in fields(TrainConfig)} | _rename_old(old)
     )
-    asked = {"target": target, "recipe": recipe, "val": val, "start_from": start_from, "out": out}
-    with correcting_calls(train, (data,), asked), collect_notes(), ExitStack() as stack:
+    request = {"target": target, "recipe": recipe, "val": val, "start_from": start_from, "out": out}
+    with correcting_calls(train, (data,), request), collect_notes(), ExitStack() as stack:
         check_is_data(data)
         if target is not None:
             data, usual = _pair(data, target, recipe, start_from, cache, range)
@@ -223,17 +223,17 @@ def plan_training(
     from isthmus.training.config import OLD_NAMES, TrainConfig
     from isthmus.training.trainer_setup import start_training
 
-    asked = {OLD_NAMES.get(name, name): value for name, value in options.items()}
-    known = [field.name for field in fields(TrainConfig)]
-    for name in asked:
-        if name not in known:
+    request = {OLD_NAMES.get(name, name): value for name, value in options.items()}
+    option_names = [field.name for field in fields(TrainConfig)]
+    for name in request:
+        if name not in option_names:
             raise UsageError(
                 "plan_training has no option '{name}'{suggestion}",
                 id="training.unknown-plan-option",
                 name=name,
-                suggestion=nearest(name, known),
+                suggestion=nearest(name, option_names),
             )
-    config = TrainConfig(**asked)
+    config = TrainConfig(**request)
     with collect_notes(), limited():
         if target is not None:
             data, recipe = _pair(data, target, recipe, start_from, config.cache, config.range)
@@ -281,12 +281,16 @@ def _rename_old(old: dict[str, Any]) -> dict[str, Any]:
 
     for name in old:
         if name not in OLD_NAMES:
-            known = [one for one in inspect.signature(train).parameters if one != "old"]
+            option_names = [
+                parameter_name
+                for parameter_name in inspect.signature(train).parameters
+                if parameter_name != "old"
+            ]
             raise UsageError(
                 "train has no option '{name}'{suggestion}",
                 id="training.unknown-option",
                 name=name,
-                suggestion=nearest(name, known),
+                suggestion=nearest(name, option_names),
             )
         warnings.warn(
             f"train({name}=…) is now {OLD_NAMES[name]}=…; the old name goes with version 0.3",

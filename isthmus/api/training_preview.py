@@ -162,12 +162,12 @@ def _watch_pass(model: Autoencoder, images: Tensor) -> tuple[tuple[Stage, ...], 
             for inner, child in module.named_children() if is_list else ((None, module),):
                 full = name if inner is None else f"{name}.{inner}"
                 handles.append(child.register_forward_hook(_record_stage(stages, part, full)))
-    own = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    parameter_pointers = {p.untyped_storage().data_ptr() for p in model.parameters()}
     saved: dict[int, int] = {}
 
     def save(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
+        if storage.data_ptr() not in parameter_pointers:
             saved[storage.data_ptr()] = storage.nbytes()
         return tensor
 

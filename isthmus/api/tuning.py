@@ -272,6 +272,6 @@ def _describe_trial(trial: Trial, names: Sequence[str]) -> TrialResult:
 def _rank(trials: Sequence[TrialResult], name: str) -> list[TrialResult]:
     from isthmus.evaluation.selection.objectives import is_maximised
 
-    done = [trial for trial in trials if trial.state == "done"]
-    done.sort(key=lambda trial: -trial.means[name] if is_maximised(name) else trial.means[name])
-    return [*done, *(trial for trial in trials if trial.state != "done")]
+    finished = [trial for trial in trials if trial.state == "done"]
+    finished.sort(key=lambda trial: -trial.means[name] if is_maximised(name) else trial.means[name])
+    return [*finished, *(trial for trial in trials if trial.state != "done")]

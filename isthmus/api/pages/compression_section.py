@@ -97,18 +97,18 @@ def add_compression(report: Report, image: Pixels, model: Autoencoder | None) ->
     Raises:
         CapabilityError: the model cannot compress.
     """
-    ours = {quality: coded(image, quality, model) for quality in QUALITIES}
-    others = {
+    own_files = {quality: coded(image, quality, model) for quality in QUALITIES}
+    classical_files = {
         coder: [classical(image, coder, quality) for quality in _CLASSICAL_QUALITIES] for coder in CLASSICAL
     }
-    shown = ours[SHOWN_QUALITY]
-    rival = largest_jpeg(image, shown.size)
+    own_file = own_files[SHOWN_QUALITY]
+    rival = largest_jpeg(image, own_file.size)
     report.picture(
         SECTION,
         draw_image_rows(
             [
                 (f"given: {image.size:,} bytes as pixels", [image]),
-                (f"Isthmus, quality {SHOWN_QUALITY}: {_said(shown)}", [shown.pixels]),
+                (f"Isthmus, quality {SHOWN_QUALITY}: {_said(own_file)}", [own_file.pixels]),
                 (f"JPEG: {_said(rival)}", [rival.pixels]),
             ]
         ),
@@ -116,7 +116,7 @@ def add_compression(report: Report, image: Pixels, model: Autoencoder | None) ->
         "Three pictures: the given one, after Isthmus' file, and after a JPEG of about that size.",
     )
     pixels = image.shape[0] * image.shape[1]
-    series = {"Isthmus": list(ours.values()), **others}
+    series = {"Isthmus": list(own_files.values()), **classical_files}
     report.picture(
         SECTION,
         draw_curves(
@@ -128,8 +128,8 @@ def add_compression(report: Report, image: Pixels, model: Autoencoder | None) ->
         "Curves of PSNR against bits per pixel.",
     )
     return {
-        "bytes": shown.size,
-        "psnr": round(shown.psnr, 2),
+        "bytes": own_file.size,
+        "psnr": round(own_file.psnr, 2),
         "jpeg_bytes": rival.size,
         "jpeg_psnr": round(rival.psnr, 2),
     }
@@ -145,7 +145,8 @@ def _file(image: Pixels, data: bytes, pixels: Pixels) -> File:
 
 def decibels(pixels: Pixels, image: Pixels) -> float:
     """PSNR of two uint8 images of one shape, at most 100."""
-    ours, given = (
-        torch.from_numpy(one.reshape(1, 1, len(one), -1).astype(np.float64) / 255) for one in (pixels, image)
+    output, reference = (
+        torch.from_numpy(array.reshape(1, 1, len(array), -1).astype(np.float64) / 255)
+        for array in (pixels, image)
     )
-    return float(psnr(ours, given, at_most=100))
+    return float(psnr(output, reference, at_most=100))
