@@ -67,8 +67,12 @@ def build_command(
     """
     signature = inspect.signature(function)
     text, helps = parse_docstring(function)
-    own = dict(options or {})
-    needed = {name for name, one in signature.parameters.items() if one.default is one.empty}
+    overrides = dict(options or {})
+    needed = {
+        name
+        for name, default_parameter in signature.parameters.items()
+        if default_parameter.default is default_parameter.empty
+    }
     params: list[click.Parameter] = [
         click.Argument([name], nargs=-1 if name == many else 1, required=name in needed) for name in arguments
     ]
@@ -76,8 +80,8 @@ def build_command(
         if name in arguments or name in PYTHON_ONLY or parameter.kind is parameter.VAR_KEYWORD:
             continue
         if name == "out" and out is None and parameter.default is parameter.empty:
-            own.setdefault("out", Override(flags=("-o",), metavar="OUT", required=True))
-        params.append(make_option(function, parameter, helps.get(name, ""), own.get(name)))
+            overrides.setdefault("out", Override(flags=("-o",), metavar="OUT", required=True))
+        params.append(make_option(function, parameter, helps.get(name, ""), overrides.get(name)))
     if out is not None:
         kinds = ", ".join(out.formats) + (", or a folder" if out.as_folder else "")
         params.append(
@@ -106,14 +110,19 @@ def build_command(
     save_params = _save_parameters(out)
     save_helps = parse_docstring(out.save)[1] if out is not None else {}
     params += [
-        make_option(out.save, one, save_helps.get(one.name, ""), own.get(one.name))
-        for one in save_params
+        make_option(
+            out.save,
+            save_parameter,
+            save_helps.get(save_parameter.name, ""),
+            overrides.get(save_parameter.name),
+        )
+        for save_parameter in save_params
         if out is not None
     ]
     params += extra
     for alias, target in (aliases or {}).items():
-        known = signature.parameters.get(target) or signature.parameters[target.removeprefix("no_")]
-        params.append(make_alias(function, known, alias, own.get(target, Override())))
+        parameter = signature.parameters.get(target) or signature.parameters[target.removeprefix("no_")]
+        params.append(make_alias(function, parameter, alias, overrides.get(target, Override())))
     params += [click.Option([alias, alias_name(alias)], hidden=True) for alias in old_outputs or {}]
     params += [click.Option([flag, alias_name(flag)], is_flag=True, hidden=True) for flag in old_flags]
     use_call = UseCall(
@@ -125,7 +134,7 @@ def build_command(
         aliases=dict(aliases or {}),
         old_outputs=tuple(old_outputs or {}),
         old_flags=tuple(old_flags),
-        save_options=tuple(one.name for one in save_params),
+        save_options=tuple(save_parameter.name for save_parameter in save_params),
         call=call,
         finish=finish,
     )
@@ -134,11 +143,11 @@ def build_command(
     def callback(console: Console, **values: Any) -> None:
         use_call(console, values)
 
-    shown = text if help is None else inspect.cleandoc(help)
+    help_text = text if help is None else inspect.cleandoc(help)
     if examples:
-        shown += "\n\n\b\n" + inspect.cleandoc(examples)
+        help_text += "\n\n\b\n" + inspect.cleandoc(examples)
     params += list(reversed(getattr(callback, "__click_params__", [])))
-    return click.Command(None, callback=callback, params=params, help=shown)
+    return click.Command(None, callback=callback, params=params, help=help_text)
 
 
 def _save_parameters(result: type[Result] | None) -> list[inspect.Parameter]:
@@ -146,4 +155,4 @@ def _save_parameters(result: type[Result] | None) -> list[inspect.Parameter]:
     if result is None:
         return []
     parameters = inspect.signature(result.save).parameters
-    return [one for name, one in parameters.items() if name not in ("self", "path", "force")]
+    return [parameter for name, parameter in parameters.items() if name not in ("self", "path", "force")]

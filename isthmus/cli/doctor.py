@@ -33,10 +33,10 @@ def command(console: Console, model: str | None, data: str | None, **options: An
     a learning rate far off, …), each with a setting to try. With DATA the model is examined again on these
     images; best are images that it was not trained on.
     """
-    given = {name: value for name, value in options.items() if value is not None}
-    if data is None and given:
-        raise click.UsageError(f"{option_name(next(iter(given)))} has no effect without DATA")
+    values = {name: value for name, value in options.items() if value is not None}
+    if data is None and values:
+        raise click.UsageError(f"{option_name(next(iter(values)))} has no effect without DATA")
     if model is None:
         show(console, check_machine())
         return
-    show(console, diagnose(model, data, progress=console, **given))
+    show(console, diagnose(model, data, progress=console, **values))
