@@ -77,8 +77,8 @@ class DataFolder:
         """
         assert self.root is not None
         for place, folders, files in os.walk(folder):
-            for one in (*folders, *files):
-                path = Path(place, one)
+            for entry in (*folders, *files):
+                path = Path(place, entry)
                 if path.is_symlink() and self.root not in path.resolve().parents:
                     raise UsageError(
                         "{name}: the link {link} leads out of the folder of images",
@@ -100,17 +100,17 @@ class DataFolder:
         folders: list[str] = []
         count = 0
         for place, inner, files in os.walk(folder):
-            inner[:] = sorted(one for one in inner if not one.startswith("."))
-            here = Path(place).relative_to(self.root).as_posix()
-            prefix = "" if here == "." else f"{here}/"
+            inner[:] = sorted(entry for entry in inner if not entry.startswith("."))
+            relative = Path(place).relative_to(self.root).as_posix()
+            prefix = "" if relative == "." else f"{relative}/"
             if len(folders) < MAX_LISTED_FOLDERS:
-                folders += [prefix + one for one in inner if not Path(place, one).is_symlink()]
-            for one in sorted(files):
-                if one.startswith(".") or Path(one).suffix.lower() not in IMAGE_SUFFIXES:
+                folders += [prefix + entry for entry in inner if not Path(place, entry).is_symlink()]
+            for entry in sorted(files):
+                if entry.startswith(".") or Path(entry).suffix.lower() not in IMAGE_SUFFIXES:
                     continue
-                if Path(place, one).is_symlink() and self.root not in Path(place, one).resolve().parents:
+                if Path(place, entry).is_symlink() and self.root not in Path(place, entry).resolve().parents:
                     continue
                 count += 1
                 if len(images) < MAX_LISTED_FILES:
-                    images.append(prefix + one)
+                    images.append(prefix + entry)
         return FolderListing(tuple(images), tuple(folders[:MAX_LISTED_FOLDERS]), count)

@@ -91,7 +91,7 @@ class Job:
             with collect_notes():
                 self.result = self.work(self)
                 self.notes = [
-                    one.to_dict() for one in (*collected_notes(), *map(_say_skipped, collected_skipped()))
+                    note.to_dict() for note in (*collected_notes(), *map(_say_skipped, collected_skipped()))
                 ]
             self.state = "done"
         except _CancelledError:
@@ -105,8 +105,10 @@ class Job:
             self.finished.set()
 
 
-def _say_skipped(one: SkippedInput) -> Message:
-    return Message("{name} was skipped: {reason}", id="page.skipped", name=one.name, reason=one.reason)
+def _say_skipped(skipped: SkippedInput) -> Message:
+    return Message(
+        "{name} was skipped: {reason}", id="page.skipped", name=skipped.name, reason=skipped.reason
+    )
 
 
 class JobQueue:
@@ -143,7 +145,7 @@ class JobQueue:
                     waiting=self._waiting.maxsize,
                 ) from None
             self._jobs[job.key] = job
-            finished = [key for key, one in self._jobs.items() if one.finished.is_set()]
+            finished = [key for key, job_of_key in self._jobs.items() if job_of_key.finished.is_set()]
             for key in finished[: max(0, len(finished) - _MAX_KEPT_JOBS)]:
                 del self._jobs[key]
         return job

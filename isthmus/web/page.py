@@ -60,7 +60,7 @@ class Page:
         self._given = list(models)
         self._entries: OrderedDict[str, ModelEntry] = OrderedDict()
         self._loaded: OrderedDict[str, tuple[tuple[int, int], Autoencoder]] = OrderedDict()
-        self._kept: OrderedDict[Any, Any] = OrderedDict()
+        self._cache: OrderedDict[Any, Any] = OrderedDict()
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self._shipped = False
         self._lock = threading.Lock()
@@ -80,11 +80,11 @@ class Page:
             raise UsageError("{path} is not a model file", id="page.not-a-model", path=source)
         name = Path(source).name.removesuffix(".safetensors")
         with self._lock:
-            taken = self._entries.get(name)
+            entry_of_name = self._entries.get(name)
             number = 2
-            while taken is not None and taken.source != source:
+            while entry_of_name is not None and entry_of_name.source != source:
                 name = f"{name.rstrip('0123456789').rstrip('-')}-{number}"
-                taken, number = self._entries.get(name), number + 1
+                entry_of_name, number = self._entries.get(name), number + 1
             entry = ModelEntry(name, source, _describe(info))
             self._entries[name] = entry
         return entry
@@ -100,9 +100,9 @@ class Page:
             return
         from isthmus.api.catalogue import list_models
 
-        known = set(self._entries)
+        names = set(self._entries)
         for card in list_models().models:
-            if card["name"] not in known:
+            if card["name"] not in names:
                 self.add_model(card["name"])
         self._shipped = True
 
@@ -175,19 +175,19 @@ class Page:
         key = self.files.add(encode_picture(pixels), "image/png", name)
         return {"url": f"/api/files/{key}", "id": key, "width": pixels.shape[1], "height": pixels.shape[0]}
 
-    def keep(self, key: Any, value: Any) -> Any:
-        """Keep what a view found for the requests that follow; of all views together the last four."""
+    def remember(self, key: Any, value: Any) -> Any:
+        """Store a value of a view for later requests; the last four of all views are stored."""
         with self._lock:
-            self._kept[key] = value
-            self._kept.move_to_end(key)
-            while len(self._kept) > 4:
-                self._kept.popitem(last=False)
+            self._cache[key] = value
+            self._cache.move_to_end(key)
+            while len(self._cache) > 4:
+                self._cache.popitem(last=False)
         return value
 
-    def kept(self, key: Any) -> Any:
-        """What `keep` kept, or None."""
+    def recall(self, key: Any) -> Any:
+        """The value that `remember` stored for `key`, or None."""
         with self._lock:
-            return self._kept.get(key)
+            return self._cache.get(key)
 
     def scratch(self) -> Path:
         """A folder for this run of the server: uploads, pictures, indices; it goes with the page."""
@@ -217,10 +217,10 @@ def describe_error(error: Exception) -> dict[str, Any]:
 
 def _stamp(source: str) -> tuple[int, int]:
     try:
-        found = Path(source).stat()
+        status = Path(source).stat()
     except OSError:  # a shipped one
         return (0, 0)
-    return (found.st_mtime_ns, found.st_size)
+    return (status.st_mtime_ns, status.st_size)
 
 
 def _describe(info: Any) -> dict[str, Any]:
@@ -234,7 +234,7 @@ def _describe(info: Any) -> dict[str, Any]:
         "grid": "@" in info.code,
         "corruption": str(_mapping(info.recipe.get("corruption")).get("kind", "none")),
         "bottleneck": str(_mapping(info.recipe.get("bottleneck")).get("kind", "")),
-        "classes": [str(one) for one in data.get("classes") or ()],
+        "classes": [str(label) for label in data.get("classes") or ()],
         "data": str(data.get("source") or ""),
         "guided": _is_guided(info.attachments),
     }

@@ -71,15 +71,19 @@ def serve(
     from isthmus.web.page import Page
     from isthmus.web.safety import Access, is_loopback
 
-    given = [models] if isinstance(models, (str, os.PathLike)) else list(models)
-    names = [os.fspath(one) for one in given]
+    sources = [models] if isinstance(models, (str, os.PathLike)) else list(models)
+    names = [os.fspath(source) for source in sources]
     _check("max_megabytes", max_megabytes, 1)
     _check("max_megapixels", max_megapixels, 0.01)
     if minutes is not None:
         _check("minutes", minutes, 0)
     if token is None:
         token = "" if is_loopback(host) else secrets.token_urlsafe(24)
-    elif len(token) < 8 or not token.isascii() or not all(one.isalnum() or one in "-_.~" for one in token):
+    elif (
+        len(token) < 8
+        or not token.isascii()
+        or not all(character.isalnum() or character in "-_.~" for character in token)
+    ):
         raise UsageError(
             "a token needs at least 8 letters, digits, hyphens or underscores", id="page.weak-token"
         )
@@ -170,8 +174,8 @@ def _cannot_listen(host: str, port: int, error: OSError) -> IsthmusError:
 
 
 def _address(host: str, port: int) -> str:
-    shown = {"0.0.0.0": socket.gethostname(), "::": socket.gethostname()}.get(host, host)
-    return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
+    visible_host = {"0.0.0.0": socket.gethostname(), "::": socket.gethostname()}.get(host, host)
+    return f"http://[{visible_host}]:{port}" if ":" in visible_host else f"http://{visible_host}:{port}"
 
 
 def _check(name: str, value: Any, least: float) -> None:

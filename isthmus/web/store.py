@@ -93,9 +93,9 @@ class FileStore:
         """
         try:
             with self._lock:
-                found = self._entries[key]
+                file = self._entries[key]
                 self._entries.move_to_end(key)
-            return StoredFile(found.path.read_bytes(), found.media_type, found.name)
+            return StoredFile(file.path.read_bytes(), file.media_type, file.name)
         except (KeyError, OSError):
             raise UsageError(
                 "the server has deleted this file",

@@ -140,7 +140,7 @@ def run_training(request: dict[str, Any]) -> None:
             "done",
             steps=report.steps,
             seconds=report.seconds,
-            findings=[_describe_finding(one) for one in report.findings],
+            findings=[_describe_finding(finding) for finding in report.findings],
         )
     except Stopped as stop:
         log.write("paused", step=stop.step, steps=stop.steps)
