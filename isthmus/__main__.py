@@ -106,8 +106,8 @@ def _report(error: Exception, words: Sequence[str]) -> int:
         case Stopped():
             # Behind "--" it would be read as a file's name.
             end = words.index("--") if "--" in words else len(words)
-            again = words if "--resume" in words[:end] else [*words[:end], "--resume", *words[end:]]
-            return _say(str(error), hint=command_line(again), exit_code=error.exit_code)
+            command = words if "--resume" in words[:end] else [*words[:end], "--resume", *words[end:]]
+            return _say(str(error), hint=command_line(command), exit_code=error.exit_code)
         case click.exceptions.Abort():
             return _say_interrupted(error.__cause__)
         case click.ClickException():
@@ -125,10 +125,10 @@ def _report(error: Exception, words: Sequence[str]) -> int:
         case RuntimeError() if _out_of_memory(error):
             return _say("error: not enough memory", exit_code=_FAILED)
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    again = words if _debug(words) else [*words, "--debug"]
+    command = words if _debug(words) else [*words, "--debug"]
     return _say(
         f"error: {what} (this is a bug; run again with --debug to see where)",
-        hint=None if _debug(words) else command_line(again),
+        hint=None if _debug(words) else command_line(command),
         exit_code=_FAILED,
     )
 
@@ -149,13 +149,13 @@ def _signals_as_ctrl_c() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         numbers = []
     # An ignored SIGHUP stays ignored: that is what nohup is for.
-    taken = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
-    for number in taken:
+    handled = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+    for number in handled:
         signal.signal(number, interrupt)
     try:
         yield
     finally:
-        for number in taken:
+        for number in handled:
             if signal.getsignal(number) is interrupt:  # a training whose processes are lost ignores SIGTERM
                 signal.signal(number, signal.SIG_DFL)
 
@@ -203,8 +203,8 @@ def _one_line(text: str) -> str:
 
 
 def _debug(words: Sequence[str]) -> bool:
-    own = words[: words.index("--")] if "--" in words else words
-    return "--debug" in own
+    words_before_separator = words[: words.index("--")] if "--" in words else words
+    return "--debug" in words_before_separator
 
 
 if __name__ == "__main__":

@@ -118,11 +118,11 @@ def _rename_to_new(name: str, target: Path) -> bool:
 
 @contextlib.contextmanager
 def _write_stream(target: Path) -> Iterator[IO[bytes]]:
-    with tempfile.SpooledTemporaryFile(_MEMORY_BYTES) as held:
-        yield held
-        held.seek(0)
+    with tempfile.SpooledTemporaryFile(_MEMORY_BYTES) as buffer:
+        yield buffer
+        buffer.seek(0)
         with _open_stream(target) as stream:
-            shutil.copyfileobj(held, stream)
+            shutil.copyfileobj(buffer, stream)
 
 
 def _open_stream(target: Path) -> IO[bytes]:

@@ -275,11 +275,11 @@ def one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
-def nearest(word: str, known: list[str] | tuple[str, ...]) -> Message:
+def nearest(word: str, candidates: list[str] | tuple[str, ...]) -> Message:
     """`; did you mean 'x'?` for the closest known word, or the whole list when none is close."""
     import difflib
 
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(word, candidates, n=1, cutoff=0.5)
     if close:
         return Message("; did you mean '{name}'?", id="suggestion.nearest", name=close[0])
-    return Message("; known: {names}", id="suggestion.known", names=", ".join(known))
+    return Message("; known: {names}", id="suggestion.known", names=", ".join(candidates))

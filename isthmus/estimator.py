@@ -245,11 +245,11 @@ class ImageAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        held = state.get("model_")
-        if isinstance(held, bytes):
+        model_bytes = state.get("model_")
+        if isinstance(model_bytes, bytes):
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / "model.safetensors"
-                path.write_bytes(held)
+                path.write_bytes(model_bytes)
                 state = {**state, "model_": load(path)}
         super().__setstate__(state)
 
@@ -291,10 +291,10 @@ class ImageAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         return self.scale_.to_pixels(images.reshape(len(images), *self.image_shape_))
 
     def _as_given(self, pixels: Array) -> Array:
-        given = self.scale_.restore(pixels)
+        restored = self.scale_.restore(pixels)
         if self.ndim_ == 2:
-            return given.reshape(len(given), -1)
-        return given[..., 0] if self.ndim_ == 3 else given
+            return restored.reshape(len(restored), -1)
+        return restored[..., 0] if self.ndim_ == 3 else restored
 
     @property
     def _code_size(self) -> tuple[int, int]:

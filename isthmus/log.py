@@ -89,16 +89,16 @@ def collect_notes() -> Iterator[None]:
     use inside of a use adds to both.
     """
     outer, outer_skipped = _collected.get(), _skipped.get()
-    own: dict[str, Message] = {}
+    notes_by_text: dict[str, Message] = {}
     own_skipped: dict[SkippedInput, None] = {}
-    token, token_skipped = _collected.set(own), _skipped.set(own_skipped)
+    token, token_skipped = _collected.set(notes_by_text), _skipped.set(own_skipped)
     try:
         yield
     finally:
         _collected.reset(token)
         _skipped.reset(token_skipped)
         if outer is not None:
-            outer.update(own)
+            outer.update(notes_by_text)
         if outer_skipped is not None:
             outer_skipped.update(own_skipped)
 

@@ -140,8 +140,8 @@ class LineTask(Task):
         self._printed = now
         self._held = None
         share = f"{100 * min(done / self.total, 1):.0f}%" if self.total > 0 else f"{done:g}"
-        left = remaining(done - self.start, self.total - self.start, now - self._began)
-        parts = [f"{self.label}: {share}", text, f"{duration(left)} left" if left else ""]
+        seconds_left = remaining(done - self.start, self.total - self.start, now - self._began)
+        parts = [f"{self.label}: {share}", text, f"{duration(seconds_left)} left" if seconds_left else ""]
         self.say("  ".join(part for part in parts if part))
 
 

@@ -110,17 +110,17 @@ def count() -> int:
     """
     if _in_worker.active:
         return 1
-    own = os.environ.get("ISTHMUS_THREADS", "").strip()
-    if own:
+    setting = os.environ.get("ISTHMUS_THREADS", "").strip()
+    if setting:
         # ASCII digits only: int() also takes signs, underscores and the digits of every script.
-        if not re.fullmatch("[0-9]{1,4}", own) or not 1 <= int(own) <= MAX_THREADS:
+        if not re.fullmatch("[0-9]{1,4}", setting) or not 1 <= int(setting) <= MAX_THREADS:
             raise UsageError(
                 "ISTHMUS_THREADS={value} is not a number of threads from 1 to {most}",
                 id="threads.number",
-                value=own,
+                value=setting,
                 most=MAX_THREADS,
             )
-        return int(own)
+        return int(setting)
     openmp = re.match(r"\s*([0-9]{1,6})\s*(,|$)", os.environ.get("OMP_NUM_THREADS", ""))
     number = int(openmp[1]) if openmp and int(openmp[1]) >= 1 else usable_cores()
     torch = sys.modules.get("torch")
@@ -198,12 +198,12 @@ def map_ordered(
     """
     most = count()
     number = most if workers is None or _in_worker.active else max(1, workers)
-    rest = iter(items)
-    first = list(islice(rest, 2))
+    remaining = iter(items)
+    first = list(islice(remaining, 2))
     if number == 1 or len(first) < 2:
-        yield from _mapped_here(work, chain(first, rest), most)
+        yield from _mapped_here(work, chain(first, remaining), most)
         return
-    yield from _mapped(work, chain(first, rest), number, number + ahead)
+    yield from _mapped(work, chain(first, remaining), number, number + ahead)
 
 
 def overlapped(
@@ -227,8 +227,8 @@ def overlapped(
 
 def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
     """The items in lists of `size`; the last may be shorter."""
-    rest = iter(items)
-    while some := list(islice(rest, size)):
+    remaining = iter(items)
+    while some := list(islice(remaining, size)):
         yield some
 
 

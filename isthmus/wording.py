@@ -20,8 +20,8 @@ def format_count(number: float, noun: str, plural: str | None = None) -> str:
     Args:
         noun: in the singular; plural: where it is not the singular with an "s".
     """
-    shown = f"{number:,}" if isinstance(number, int) else f"{number:,g}"
-    return CountText(f"{shown} {choose_word(number, noun, plural)}", number)
+    digits = f"{number:,}" if isinstance(number, int) else f"{number:,g}"
+    return CountText(f"{digits} {choose_word(number, noun, plural)}", number)
 
 
 def choose_word(number: float, singular: str, plural: str | None = None) -> str:

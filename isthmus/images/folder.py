@@ -131,7 +131,7 @@ def _decode_all(
             ),
         )
         entry = _entry(request, files)
-        with exclusive(request, shown=f"the decoded pixels of {folder}"):
+        with exclusive(request, name=f"the decoded pixels of {folder}"):
             return pool.into_cache(
                 runs.decode, cut, shapes, names, dtype, progress, entry=entry, skipped=skipped, notes=notes
             ), names
