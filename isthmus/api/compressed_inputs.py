@@ -76,13 +76,13 @@ def list_compressed(folder: Path) -> InputFiles:
     from isthmus.images.listing import walk_folder
 
     skipped: list[SkippedInput] = []
-    paths = sorted(
+    found = sorted(
         Path(place, name)
         for place, _, names in walk_folder(folder, skipped)
         for name in names
         if name.endswith(SUFFIX) and not name.startswith(".")
     )
-    if not paths:
+    if not found:
         unlisted = f"; {skipped[0].name} {skipped[0].reason}" if skipped else ""
         raise DataError(
             "{folder}: no {suffix} files in it{unlisted}",
@@ -92,4 +92,4 @@ def list_compressed(folder: Path) -> InputFiles:
             suffix=SUFFIX,
             unlisted=unlisted,
         )
-    return InputFiles(tuple((path, path.relative_to(folder).as_posix()) for path in paths), tuple(skipped))
+    return InputFiles(tuple((path, path.relative_to(folder).as_posix()) for path in found), tuple(skipped))

@@ -271,23 +271,21 @@ def _choose_mask(
             hint=Hint.add(find="dead-pixels"),
         )
     if colour is not None:
-        target_colour = masks.parse_colour(colour)
+        wanted = masks.parse_colour(colour)
 
         def find_colour(image: Pixels, job: FileJob) -> Mask:
             if pixels is not None:
                 spread = (pixels, pixels)
             else:
-                spread = (0, 0) if job.image is not None else masks.jpeg_spread(job.source, target_colour)
-            mask_of_colour = masks.of_colour(
-                to_unit_range(image, value_range), target_colour, tolerance=tolerance
-            )
-            return masks.grow(mask_of_colour, *spread)
+                spread = (0, 0) if job.image is not None else masks.jpeg_spread(job.source, wanted)
+            found = masks.of_colour(to_unit_range(image, value_range), wanted, tolerance=tolerance)
+            return masks.grow(found, *spread)
 
         return find_colour
     by = pixels or 0
     if mask is not None:
-        read_mask = _mask_reader(mask)
-        return lambda _, job: masks.grow(read_mask(job), by)
+        read = _mask_reader(mask)
+        return lambda _, job: masks.grow(read(job), by)
     if mask_alpha:
         return lambda image, _: masks.grow(masks.of_alpha(image), by)
     return lambda image, _: masks.grow(masks.dead_pixels(to_unit_range(image, value_range)), by)
@@ -304,8 +302,8 @@ def _mask_reader(mask: PathLike) -> Callable[[FileJob], Mask]:
 
     if is_folder(mask):
         return lambda job: masks.from_picture(_mask_in_folder(Path(mask), job.name))
-    shared_mask = masks.from_picture(mask)
-    return lambda _: shared_mask
+    one = masks.from_picture(mask)
+    return lambda _: one
 
 
 def _mask_in_folder(folder: Path, name: str) -> Path:
@@ -313,9 +311,9 @@ def _mask_in_folder(folder: Path, name: str) -> Path:
     from isthmus.images.opening import SUFFIXES
     from isthmus.outputs import native_path, path_exists
 
-    path = native_path(folder.joinpath(*name.split("/")))
-    other_paths = (path.with_suffix(suffix) for suffix in (".png", *sorted(SUFFIXES)))
-    return next((place for place in (path, *other_paths) if path_exists(place)), path.with_suffix(".png"))
+    same = native_path(folder.joinpath(*name.split("/")))
+    others = (same.with_suffix(suffix) for suffix in (".png", *sorted(SUFFIXES)))
+    return next((place for place in (same, *others) if path_exists(place)), same.with_suffix(".png"))
 
 
 def _warn_of_share(name: str, share: float, *, find: str | None = None) -> None:

@@ -199,11 +199,11 @@ def _group_keys(names: tuple[str, ...], groups: PathLike | None, by_content: lis
     if groups is None:
         return by_content
     key, how = group_key(os.fspath(groups))
-    keys = [key(name) for name in names]
-    check_groups_match(keys, names, how)
+    found = [key(name) for name in names]
+    check_groups_match(found, names, how)
     return [
         content if group is None else f"group {group}"
-        for group, content in zip(keys, by_content, strict=True)
+        for group, content in zip(found, by_content, strict=True)
     ]
 
 

@@ -60,8 +60,7 @@ def read_table(path: str | os.PathLike[str]) -> Listing:
         notes = (note,)
     if any(row.group for row in rows):
         note = Message(
-            "{path} also names groups: give it as groups too, so that each group stays on one"
-            " side of the split",
+            "{path} names groups: to keep the images of a group on one side, give it as groups too",
             id="reading.list-names-groups",
             path=os.fspath(path),
         )

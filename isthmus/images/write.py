@@ -339,9 +339,8 @@ def _check_samples(path: str | Path, array: npt.NDArray[Any], kind: str) -> Pixe
     channels = pixels.shape[2]
     if channels in (2, 4) and kind not in _HOLDS_ALPHA:
         raise OutputError(
-            "cannot write {path}: {kind} cannot store transparency",
+            "cannot write {path}: {kind} holds no transparency; use .png",
             id="output.transparency",
-            hint="use .png",
             path=path,
             kind=kind,
         )
