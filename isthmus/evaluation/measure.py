@@ -142,21 +142,21 @@ class _RunningMeasurement:
         )
         own = image_scores(compared)
         of_image = replace(compared, logits=None, code=None)
-        others = {}
+        baseline_scores = {}
         if self.corrupted:
-            others["corrupted_input"] = image_scores(replace(of_image, output=batch.corrupted))
+            baseline_scores["corrupted_input"] = image_scores(replace(of_image, output=batch.corrupted))
         for name, rival in self.rivals.items():
             # Unclipped, as the model has it: clipping noise would shift what a linear code sees.
-            shown = (
+            rival_input = (
                 batch.corrupted if batch.resized or not self.changed else batch.trace.corrupted.input.detach()
             )
-            answer = rival.reconstruct(shown.cpu()).to(target.device)
-            others[name] = image_scores(replace(of_image, output=answer))
+            answer = rival.reconstruct(rival_input.cpu()).to(target.device)
+            baseline_scores[name] = image_scores(replace(of_image, output=answer))
         binary = bool(((target == 0) | (target == 1)).all())
         nats = self._nats(batch) if likelihood_term(model.recipe) and not batch.resized else {}
         with undivided():
             self.own.add(own)
-            for name, scores in others.items():
+            for name, scores in baseline_scores.items():
                 self.others.setdefault(name, Scores()).add(scores)
             self.code.add(batch.trace, target.shape[-2] * target.shape[-1])
             self.binary = self.binary and binary

@@ -50,7 +50,7 @@ class Membership:
         return {**asdict(self), "leaks": self.leaks}
 
 
-def measure_membership(members: Numbers, others: Numbers) -> Membership:
+def measure_membership(members: Numbers, non_members: Numbers) -> Membership:
     """How well a small loss tells members from others.
 
     Args:
@@ -59,7 +59,7 @@ def measure_membership(members: Numbers, others: Numbers) -> Membership:
     Raises:
         DataError: fewer than 10 on a side.
     """
-    n, m = len(members), len(others)
+    n, m = len(members), len(non_members)
     if min(n, m) < 10:
         raise DataError(
             "{images} and {others} are too few to measure membership",
@@ -67,7 +67,7 @@ def measure_membership(members: Numbers, others: Numbers) -> Membership:
             images=format_count(n, "training image"),
             others=format_count(m, "other"),
         )
-    scores = -np.concatenate([members, others]).astype(np.float64)
+    scores = -np.concatenate([members, non_members]).astype(np.float64)
     ranks = rankdata(scores)
     # Each member's share of others that it beats, and the other way round: the structural components.
     beats = (ranks[:n] - rankdata(scores[:n])) / m

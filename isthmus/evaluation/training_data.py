@@ -108,8 +108,8 @@ def _split_as_trained(model: Autoencoder, source: Any, fingerprint: str) -> Trai
     images = read(source, size=config.size, range=config.range)
     # With validation images of their own nothing was held out, and the summary does not say which it was.
     for share in (config.validation, 0.0):
-        asked = replace(config, validation=share, range=None, groups=config.groups if share else None)
-        parts, _ = read_training_data(images, None, model.recipe, asked)
+        split_config = replace(config, validation=share, range=None, groups=config.groups if share else None)
+        parts, _ = read_training_data(images, None, model.recipe, split_config)
         if parts.train.fingerprint() == fingerprint:
             return parts
     return None

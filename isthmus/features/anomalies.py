@@ -210,10 +210,10 @@ def fit_detector(
     check_enough(len(normal), MIN_NORMAL_IMAGES)
     some = np.sort(np.random.default_rng(seed).permutation(len(normal))[:MAX_NORMAL_IMAGES])
     normal = normal.subset(some)
-    fitted, held = hold_out(normal, CALIBRATION_SHARE, limit=10_000, seed=seed)
+    fitted, held_out = hold_out(normal, CALIBRATION_SHARE, limit=10_000, seed=seed)
     rows = iter_rows(model, readout, kind, 0, Pictures(normal.subset(fitted)))
     part = fit_part(kind, 0, rows, len(fitted), seed=seed)
-    maps = list(map_pictures(model, readout, part, Pictures(normal.subset(held))))
+    maps = list(map_pictures(model, readout, part, Pictures(normal.subset(held_out))))
     scores, peaks = (
         np.sort(np.array(values)) for values in zip(*((m.score, m.peak) for m in maps), strict=True)
     )

@@ -50,7 +50,7 @@ def activations(model: Autoencoder, images: Tensor, layer: str) -> Tensor:
         return model.encoder.responses(images)
     outputs: list[Tensor] = []
 
-    def record(_module: nn.Module, _given: object, answer: object) -> None:
+    def record(_module: nn.Module, _inputs: object, answer: object) -> None:
         first = answer[0] if isinstance(answer, tuple) else answer
         assert isinstance(first, Tensor)
         outputs.append(first)

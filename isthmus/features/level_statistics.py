@@ -66,11 +66,11 @@ def fit_levels(rows: Tensor, _seed: int) -> dict[str, Tensor]:
     fold = torch.arange(len(rows)) % min(FOLDS, len(rows))
     scores: dict[Name, list[Tensor]] = {name: [] for name in NAMES}
     for number in range(int(fold.max()) + 1):
-        fitted, held = fold != number, fold == number
+        fitted, held_out = fold != number, fold == number
         if not fitted.any():
-            fitted = held
+            fitted = held_out
         own = _fit_cells(cells.of(fitted))
-        for name, maps in _deviations(own, cells.of(held)).items():
+        for name, maps in _deviations(own, cells.of(held_out)).items():
             scores[name].append(maps.amax((1, 2)))
     together = [torch.cat(scores[name]) for name in NAMES]
     scales = [torch.stack([values.mean(), values.std(correction=0).clamp_min(1e-3)]) for values in together]

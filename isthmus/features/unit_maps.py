@@ -72,8 +72,8 @@ def occlusion_maps(model: Autoencoder, image: Tensor, base: Tensor, units: Seque
         part = places[start : start + BATCH]
         hidden = image.repeat(len(part), 1, 1, 1)
         for number, (top, left) in enumerate(part):
-            there = (slice(None), slice(top, top + side), slice(left, left + side))
-            hidden[number][there] = base[there]
+            square = (slice(None), slice(top, top + side), slice(left, left + side))
+            hidden[number][square] = base[square]
         falls = (uncovered - unit_values(model, hidden)[:, list(units)]) / side**2  # (n, units)
         for fall, (top, left) in zip(falls, part, strict=True):
             total[:, top : top + side, left : left + side] += fall.view(-1, 1, 1)

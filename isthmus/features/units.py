@@ -140,10 +140,10 @@ def decode_units(model: Autoencoder, units: Units, chosen: Sequence[int]) -> Ten
     sparse = model.recipe.bottleneck.is_sparse
     start = torch.zeros_like(units.mean) if sparse else units.mean
     shape = model.recipe.geometry.shape(_size(model))
-    rest = start.view(-1, *(1,) * (len(shape) - 1)).expand(shape)
+    resting_code = start.view(-1, *(1,) * (len(shape) - 1)).expand(shape)
     pairs = []
     for unit in chosen:
-        low, high = rest.clone(), rest.clone()
+        low, high = resting_code.clone(), resting_code.clone()
         at = (unit, *(side // 2 for side in shape[1:]))
         if sparse:
             high[at] = units.mean[unit] / units.active[unit].clamp_min(1e-6)

@@ -34,12 +34,12 @@ class ClippedNoise:
 
     def mean(self, clean: Tensor) -> Tensor:
         """What the noise shows of clean values in the mean."""
-        shown = clean
+        expected = clean
         if self.black:
-            shown = shown + _clipped_mean(clean, self.sigma)
+            expected = expected + _clipped_mean(clean, self.sigma)
         if self.white:
-            shown = shown - _clipped_mean(1 - clean, self.sigma)
-        return shown
+            expected = expected - _clipped_mean(1 - clean, self.sigma)
+        return expected
 
     def share(self, mean: Tensor) -> Tensor:
         """Its deviation in units of σ, where `mean` is what it shows in the mean."""
@@ -213,8 +213,8 @@ def _is_clipped(windows: list[_Window], sigma: float, *, black: bool) -> bool:
         means, middles = (
             (window.means, window.middles) if black else (255 - window.means, 255 - window.middles)
         )
-        here = (means > NEAR_BLACK_SIGMAS[0] * sigma) & (means < NEAR_BLACK_SIGMAS[1] * sigma)
-        near, at = near + int(here.sum()), at + int((middles[here] == 0).sum())
+        is_near_black = (means > NEAR_BLACK_SIGMAS[0] * sigma) & (means < NEAR_BLACK_SIGMAS[1] * sigma)
+        near, at = near + int(is_near_black.sum()), at + int((middles[is_near_black] == 0).sum())
     return near > 0 and at > MIN_CLIPPED_SHARE * near
 
 
@@ -234,9 +234,9 @@ def _estimate_deviation(patches: npt.NDArray[np.float64]) -> float:
     patches = patches - patches.mean(0)
     values = np.maximum(np.linalg.eigvalsh(patches.T @ patches / len(patches))[::-1], 0)  # descending
     for dropped in range(len(values)):
-        rest = values[dropped:]
-        if rest.mean() <= np.median(rest):
-            return float(np.sqrt(rest.mean()))
+        remaining = values[dropped:]
+        if remaining.mean() <= np.median(remaining):
+            return float(np.sqrt(remaining.mean()))
     return float(np.sqrt(values[-1]))
 
 

@@ -101,10 +101,12 @@ def register_metric(metric: Metric) -> None:
     words = {
         word for registered in METRICS.values() for word in (registered.name, registered.objective) if word
     }
-    taken = words & {metric.name, metric.objective}
-    if taken:
+    taken_names = words & {metric.name, metric.objective}
+    if taken_names:
         raise UsageError(
-            "metric '{name}' exists already: choose another name", id="metric.name-taken", name=min(taken)
+            "metric '{name}' exists already: choose another name",
+            id="metric.name-taken",
+            name=min(taken_names),
         )
     METRICS[metric.name] = metric
 
@@ -122,8 +124,11 @@ def label(name: str) -> str:
 
 def in_order(names: Iterable[str]) -> list[str]:
     """The keys as a table shows them: as they were registered, unknown ones last."""
-    given = list(names)
-    return [*(name for name in METRICS if name in given), *(name for name in given if name not in METRICS)]
+    present = list(names)
+    return [
+        *(name for name in METRICS if name in present),
+        *(name for name in present if name not in METRICS),
+    ]
 
 
 def _is_probability(batch: OutputBatch) -> bool:

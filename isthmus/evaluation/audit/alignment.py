@@ -42,15 +42,15 @@ def align(first: Tensor, second: Tensor, *, steps: int = FINE_STEPS) -> Alignmen
     errors, relatives = [], []
     for a, b in zip(torch.split(first, BATCH), torch.split(second, BATCH), strict=True):
         a, b = _smooth(a, SMOOTHING_SIGMA_PX), _smooth(b, SMOOTHING_SIGMA_PX)
-        there, back = _fit_alignment(a, b, steps), _fit_alignment(b, a, steps)
-        error = torch.minimum(there, back)
+        forward, backward = _fit_alignment(a, b, steps), _fit_alignment(b, a, steps)
+        error = torch.minimum(forward, backward)
         contrast = torch.maximum(a.flatten(1).std(1), b.flatten(1).std(1))
         errors.append(error)
         relatives.append(error / (contrast + _MIN_CONTRAST))
     return AlignmentError(torch.cat(errors), torch.cat(relatives))
 
 
-def tangent_error(images: Tensor, of: Tensor, others: Tensor) -> Tensor:
+def tangent_error(images: Tensor, of: Tensor, targets: Tensor) -> Tensor:
     """What is left after one linear step: the tangent distance (Simard et al. 1998, section 2.1), one-sided.
 
     Right for small changes and a rough guess for others, but a hundred times cheaper than `align`.
@@ -68,7 +68,7 @@ def tangent_error(images: Tensor, of: Tensor, others: Tensor) -> Tensor:
     moved = [across * x, across, down * y, down, smooth, torch.ones_like(smooth)]
     tangents = torch.stack([plane.flatten(1) for plane in moved], 2)  # (M, h·w, 6)
     basis = torch.linalg.qr(tangents).Q
-    difference = _smooth(others, 1.0).flatten(1) - smooth.flatten(1)[of]
+    difference = _smooth(targets, 1.0).flatten(1) - smooth.flatten(1)[of]
     along = (basis[of].transpose(1, 2) @ difference[:, :, None])[..., 0]
     left = difference.square().sum(1) - along.square().sum(1)
     error: Tensor = (left.clamp_min(0) / (height * width)).sqrt()

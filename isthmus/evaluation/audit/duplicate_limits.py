@@ -237,11 +237,11 @@ def _distort_images(
     size: tuple[int, int],
     random: np.random.Generator,
 ) -> Thumbnails:
-    made = [
+    distorted = [
         shrink_pixels(kinds[n % len(kinds)](to_levels(images.image(int(index))), random)[None], size)
         for n, index in enumerate(chosen)
     ]
-    return Thumbnails(torch.cat([m.gray for m in made]), torch.cat([m.chroma for m in made]))
+    return Thumbnails(torch.cat([m.gray for m in distorted]), torch.cat([m.chroma for m in distorted]))
 
 
 def downscale(gray: Tensor) -> Tensor:

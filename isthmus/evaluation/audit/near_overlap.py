@@ -65,8 +65,10 @@ def find_near_copies(test: ImageSet, reference: ImageSet) -> Indices:
     rows = even_rows(len(test), MAX_IMAGES)
     size = thumbnail_size(test)
     own, _ = _normalised_thumbnails(test.subset(rows), size)
-    others, flipped = _normalised_thumbnails(reference.subset(even_rows(len(reference), MAX_IMAGES)), size)
-    best = torch.maximum((own @ others.T).amax(1), (own @ flipped.T).amax(1))
+    reference_thumbnails, flipped = _normalised_thumbnails(
+        reference.subset(even_rows(len(reference), MAX_IMAGES)), size
+    )
+    best = torch.maximum((own @ reference_thumbnails.T).amax(1), (own @ flipped.T).amax(1))
     copies: Indices = rows[(best >= MIN_CORRELATION).numpy()]
     return copies
 

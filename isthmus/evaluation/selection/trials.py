@@ -81,9 +81,9 @@ def open_log(path: str | os.PathLike[str] | None, about: dict[str, Any], *, forc
         if not isinstance(earlier, dict):
             raise TypeError("its first line describes no search")
     except (OSError, ValueError, TypeError, IndexError) as error:
-        why = getattr(error, "strerror", None) or error
+        reason = getattr(error, "strerror", None) or error
         raise DataError(
-            "{path} is not the log of a search ({reason})", id="tune.not-a-log", path=path, reason=why
+            "{path} is not the log of a search ({reason})", id="tune.not-a-log", path=path, reason=reason
         ) from None
     differing = sorted(key for key in {*about, *earlier} if about.get(key) != earlier.get(key))
     if differing:
@@ -140,17 +140,17 @@ def propose_with_optuna(
     for trial in earlier:
         _add_trial(optuna, study, trial, distributions, names)
     waiting = [trial.point for trial in log.trials if not trial.finished]
-    asked: dict[str, Any] = {}
+    proposal: dict[str, Any] = {}
 
     def points() -> Iterator[Point]:
         yield from [trial.point for trial in earlier]
         yield from waiting
         while len(log.trials) < count:
-            asked["trial"] = trial_asked = study.ask(distributions)
+            proposal["trial"] = trial_asked = study.ask(distributions)
             yield {axis.key: _text(axis, trial_asked.params[axis.key]) for axis in axes}
 
     def report(trial: Trial) -> None:
-        waiting_trial = asked.pop("trial", None)
+        waiting_trial = proposal.pop("trial", None)
         if waiting_trial is None:
             if trial not in earlier:
                 _add_trial(optuna, study, trial, distributions, names)
@@ -163,7 +163,7 @@ def propose_with_optuna(
             study.tell(waiting_trial, state=state)
 
     def should_stop(trial: Trial) -> bool:
-        waiting_trial = asked.get("trial")
+        waiting_trial = proposal.get("trial")
         if waiting_trial is None or len(names) > 1 or trial.folds == 0:
             return False
         waiting_trial.report(statistics.fmean(trial.scores[names[0]]), trial.folds - 1)
