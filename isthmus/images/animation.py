@@ -86,11 +86,11 @@ def milliseconds_of(sequence: Any) -> int:
         return MILLISECONDS
     place = Path(sequence)
     with pillow_limits(MAX_PIXELS), Image.open(place, formats=FORMATS) as opened:
-        shown = []
+        durations = []
         for frame in ImageSequence.Iterator(opened):
             frame.load()  # WebP tells only then
-            shown.append(frame.info.get("duration", 0))
-    return round(sum(shown) / len(shown)) or MILLISECONDS
+            durations.append(frame.info.get("duration", 0))
+    return round(sum(durations) / len(durations)) or MILLISECONDS
 
 
 def _is_animation(path: Path) -> bool:

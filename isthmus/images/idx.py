@@ -180,14 +180,14 @@ def _read(stream: IO[bytes], path: str | Path, most: int, max_pixels: int) -> np
     while len(data) <= expected and (part := stream.read(min(1 << 24, expected + 1 - len(data)))):
         data += part
     if len(data) != expected:
-        held = "more" if len(data) > expected else f"only {len(data)}"
+        length_text = "more" if len(data) > expected else f"only {len(data)}"
         raise DataError(
             "{path}: the idx header states {shape} = {expected} bytes, but the file holds {given}",
             id="data.idx-length",
             path=path,
             shape=text,
             expected=expected,
-            given=held,
+            given=length_text,
         )
     return np.frombuffer(data, dtype=np.uint8).reshape(shape)
 

@@ -153,8 +153,10 @@ def draw_scatter(
     for name, (x, y) in points.items():
         axes.plot([x], [y], "o", color=_colour(0 if (x, y) in best else 1))
         label = for_drawing(name)
-        shown = axes.annotate(label, (x, y), xytext=(5, 4), textcoords="offset points", color=INK, fontsize=8)
-        shown.set_parse_math(False)
+        annotation = axes.annotate(
+            label, (x, y), xytext=(5, 4), textcoords="offset points", color=INK, fontsize=8
+        )
+        annotation.set_parse_math(False)
     axes.margins(0.15)
     _name_axes(axes, x_label, y_label)
     return _png(figure, scale)

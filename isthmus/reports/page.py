@@ -165,8 +165,10 @@ class Report:
 
 
 def _numeric(cells: Sequence[Cell]) -> bool:
-    given = [cell for cell in cells if cell is not None]
-    return bool(given) and all(isinstance(cell, int | float) and not isinstance(cell, bool) for cell in given)
+    filled_cells = [cell for cell in cells if cell is not None]
+    return bool(filled_cells) and all(
+        isinstance(cell, int | float) and not isinstance(cell, bool) for cell in filled_cells
+    )
 
 
 def _alignment(right: bool) -> str:
