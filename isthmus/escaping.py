@@ -29,7 +29,7 @@ def for_terminal(text: str) -> str:
     """
     if text.isprintable():
         return text
-    return "".join(_shown(character) for character in text)
+    return "".join(_escape_character(character) for character in text)
 
 
 def for_terminal_lines(text: str) -> str:
@@ -153,7 +153,7 @@ def _unquoted(line: str) -> str:
     return line
 
 
-def _shown(character: str) -> str:
+def _escape_character(character: str) -> str:
     if character.isprintable() or character in _HARMLESS:
         return character
     return character.encode("unicode_escape").decode()

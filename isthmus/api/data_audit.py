@@ -197,9 +197,9 @@ class Audit(Result):
         return ["what", "found"], rows
 
     def summary(self) -> str:
-        said = [*self.set_faults, *(self.balance.remarks if self.balance else ())]
+        remarks = [*self.set_faults, *(self.balance.remarks if self.balance else ())]
         groups = describe_groups(self._groups, self._names, self.images)
-        return "\n".join([*list_groups(groups), *(f"{text[0].upper()}{text[1:]}." for text in said)])
+        return "\n".join([*list_groups(groups), *(f"{text[0].upper()}{text[1:]}." for text in remarks)])
 
     def csv_rows(self) -> tuple[list[str], list[list[object]]]:
         """`name`, `clean` (0 or 1), `copies` (how many), `faults`, `label` and `voted`, for each image."""

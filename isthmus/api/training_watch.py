@@ -45,8 +45,10 @@ def log_choices(trainer: Trainer) -> None:
     model = trainer.learner.module
     recipe: Recipe = model.recipe  # type: ignore[assignment]
     kinds = {1: "gray", 3: "colour"}
-    kind, made = (kinds.get(n, f"{n}-channel") for n in (images.input_channels, images.target_channels))
-    what = f"pair of {kind} and {made} images" if images.target_channels else f"{kind} image"
+    kind, target_kind = (
+        kinds.get(n, f"{n}-channel") for n in (images.input_channels, images.target_channels)
+    )
+    what = f"pair of {kind} and {target_kind} images" if images.target_channels else f"{kind} image"
     log_note(
         "{source}: {images} of {size} to train on{held_out}",
         id="training.images",

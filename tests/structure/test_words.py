@@ -10,17 +10,21 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "isthmus"
 
-# Rooms and files join this list when their names are mended; those left out are being worked on.
-CLEAN_ROOMS = (
-    *("codec", "evaluation", "features", "generation", "images", "metrics", "model", "reports"),
-    *("restoration", "training"),
+# Files join these rooms when their names are mended.
+ROOMS = (
+    *("api", "cli", "codec", "evaluation", "features", "generation", "images", "metrics", "model"),
+    *("reports", "restoration", "training", "web"),
 )
 NOT_YET = {
-    "errors.py",
-    "evaluation/generation.py",
+    *("api/compressed_inputs.py", "api/inpainting.py", "api/normal_pictures.py", "api/picture_source.py"),
+    *("api/restored_files.py", "evaluation/generation.py"),
     *("model/autoencoder.py", "model/backbones/conv.py", "model/bottlenecks/entropy.py"),
+    *("training/private_gradients.py", "training/process_settings.py"),
 }
 FORBIDDEN = {"found", "told", "seen", "whole", "kept", "wanted", "known", "one"}
+# In these rooms nor are these used.
+STRICT_ROOMS = ("api", "cli", "codec", "features", "metrics", "reports", "web")
+FORBIDDEN_STRICTLY = FORBIDDEN | {"asked", "given", "held", "here", "made", "said", "shown", "taken"}
 
 
 def names_of(tree: ast.AST) -> Iterator[tuple[int, str]]:
@@ -47,17 +51,20 @@ def names_of(tree: ast.AST) -> Iterator[tuple[int, str]]:
                 yield node.lineno, node.name
 
 
-def forbidden_names(source: str) -> list[tuple[int, str]]:
-    return [(line, name) for line, name in names_of(ast.parse(source)) if name in FORBIDDEN]
+def forbidden_names(source: str, words: set[str] = FORBIDDEN) -> list[tuple[int, str]]:
+    return [(line, name) for line, name in names_of(ast.parse(source)) if name.strip("_").lower() in words]
 
 
 def test_names_say_what_they_hold() -> None:
     offences = []
-    inside = [path for room in CLEAN_ROOMS for path in sorted((PACKAGE / room).rglob("*.py"))]
+    inside = [path for room in ROOMS for path in sorted((PACKAGE / room).rglob("*.py"))]
     for path in [*sorted(PACKAGE.glob("*.py")), *inside]:
         name = path.relative_to(PACKAGE).as_posix()
+        words = FORBIDDEN_STRICTLY if name.startswith(STRICT_ROOMS) else FORBIDDEN
         if name not in NOT_YET:
-            offences += [f"{name}:{line}: {word}" for line, word in forbidden_names(path.read_text("utf-8"))]
+            offences += [
+                f"{name}:{line}: {word}" for line, word in forbidden_names(path.read_text("utf-8"), words)
+            ]
     assert offences == [], "name these after what they hold: number, noun, or `is_…`"
 
 
@@ -68,6 +75,7 @@ def test_names_say_what_they_hold() -> None:
         "def f(seen): pass",
         "def f(*, whole=1): pass",
         "found = 1",
+        "_KEPT = 1",
         "[one for one in ()]",
         "lambda known: 1",
         "for kept, rest in (): pass",

@@ -108,8 +108,8 @@ def add_compression(report: Report, image: Pixels, model: Autoencoder | None) ->
         draw_image_rows(
             [
                 (f"given: {image.size:,} bytes as pixels", [image]),
-                (f"Isthmus, quality {SHOWN_QUALITY}: {_said(own_file)}", [own_file.pixels]),
-                (f"JPEG: {_said(rival)}", [rival.pixels]),
+                (f"Isthmus, quality {SHOWN_QUALITY}: {_format_file(own_file)}", [own_file.pixels]),
+                (f"JPEG: {_format_file(rival)}", [rival.pixels]),
             ]
         ),
         "Whole files, headers included. JPEG is the best one that is no larger, or its smallest.",
@@ -135,7 +135,7 @@ def add_compression(report: Report, image: Pixels, model: Autoencoder | None) ->
     }
 
 
-def _said(file: File) -> str:
+def _format_file(file: File) -> str:
     return f"{file.size:,} bytes, {file.psnr:.1f} dB"
 
 
