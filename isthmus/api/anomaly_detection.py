@@ -65,16 +65,17 @@ def anomalies(
 ) -> AnomalyResult:
     """Score how unusual images are compared with normal ones, and show where.
 
-    A score is fitted to normal images; others of them, which neither network nor score has seen, decide from
-    which score on an image is flagged (conformal prediction, Vovk et al. 2005), and how many planted defects
-    of known size are found. What is normal comes from `normal`, else from the detector in the model file,
-    else from the training images. Images in folders named `good` and otherwise are compared with their names.
+    A score is fitted to normal images. Other normal images, which neither network nor score has seen, decide
+    from which score on an image is flagged (conformal prediction, Vovk et al. 2005), and how many planted
+    defects of known size are found. What is normal comes from `normal`, else from the detector in the model
+    file, else from the training images. Images in folders named `good` and otherwise are compared with their
+    names.
 
     Args:
         model: a model, the path of a model file, or the name of a shipped model.
         data: images: a folder, file, archive, array, named set, or a list of those.
         normal: images that are known to be normal.
-        score: how unusual is measured, see docs/use/anomalies.md; by default as stored, else `auto`: what
+        score: how anomalies are scored, see docs/use/anomalies.md; by default as stored, else `auto`: what
             finds most planted defects.
         false_alarms: share of normal images that may be flagged, in (0, 1); by default as stored, else 0.01.
         tiles: cut pictures into overlapping tiles of the model's size, or never; by default what finds most
@@ -86,7 +87,7 @@ def anomalies(
             with them.
         append: a folder of results of an earlier run: only files that it does not hold are scored.
         store: keep the fitted score in the model's file, for the next time.
-        limit: at most so many images, evenly spaced.
+        limit: at most this many images, evenly spaced.
         range: sample values (low, high) of black and white, if they are not those of the sample type.
         seed: which normal images are held out.
         show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as

@@ -63,7 +63,7 @@ class AnomalyResult(PictureResult):
         all_images: every image with its score, verdict and boxes, in their order.
         power: how many planted defects of each size are found in normal images that were held out.
         power_text: the same in a sentence; null where it was not measured.
-        labels: how well labelled images are told apart; null without labels of good and of other images.
+        labels: how well labelled images are separated; null without labels of good and of other images.
         masks: how well maps agree with masks of the defects; null without masks.
         known_images: number of images that an earlier run had scored already.
         names: of the images, in their order.
@@ -166,7 +166,7 @@ class AnomalyResult(PictureResult):
         return [int(row) for row in order[:count]]
 
     def facts(self, row: int) -> InspectedImage:
-        """What the document says of one image."""
+        """The values of one image in the document."""
         row_facts = self._row_facts(row)
         verdict = "flagged" if row_facts.flagged else "normal"
         return InspectedImage(

@@ -28,7 +28,7 @@ def check_storable(model: ModelLike) -> None:
 
 
 def check_fit(stop: Interruption, steps: int, total: int, *, replaces: str | None) -> None:
-    """After an interrupted fit of a network: say what becomes of it.
+    """After an interrupted fit of a network: log whether the result is used.
 
     Args:
         steps, total: of its training.

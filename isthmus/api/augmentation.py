@@ -44,7 +44,7 @@ class AugmentedImages(GeneratedImages):
         classes: number of new images, by class.
         dropped: how many were made and not kept: `strange` ones are reconstructed worse than nearly all real
             images, `copied` ones are almost a real image, `foreign` ones lie nearest to another class.
-        images: the new images with labels, classes and names, which say how each was made.
+        images: the new images with labels, classes and names, which state how each was made.
     """
 
     schema: ClassVar[str] = "isthmus.augment/1"
@@ -112,7 +112,7 @@ def augment(
         balance: instead of a count, fill every class up to the largest.
         filtered: drop copies, what the model reconstructs worse than nearly all real images, and what lies
             nearest to another class.
-        limit: begin with at most so many images, evenly spaced.
+        limit: begin with at most this many images, evenly spaced.
         range: sample values (low, high) of black and white, if they are not those of the sample type.
         seed: the same seed gives the same images.
         progress: shows how far the call is; by default a bar or lines in the log.

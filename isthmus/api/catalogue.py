@@ -150,8 +150,8 @@ def describe_recipe(name: str) -> RecipeInfo:
 def list_models(name: str | None = None) -> ShippedModels:
     """List the models that come with the package, or show the card of one.
 
-    A card says what the model is good for, what it was trained on and under which licences, the commands that
-    make it again, and what was measured.
+    A card states what the model is for, what it was trained on and under which licences, the commands that
+    reproduce it, and what was measured.
 
     Args:
         name: of one model; by default all are listed.

@@ -146,7 +146,7 @@ def code_map(
         model: a model, the path of a model file, or the name of a shipped model.
         data: images: a folder, file, archive, array, named set, or a list of those.
         method: `tsne` (van der Maaten and Hinton 2008) keeps neighbours together, `pca` keeps directions.
-        limit: at most so many images, evenly spaced.
+        limit: at most this many images, evenly spaced.
         range: sample values (low, high) of black and white, if they are not those of the sample type.
         seed: of t-SNE.
         show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as

@@ -109,7 +109,7 @@ def open_code_space(
     Args:
         model: a model, the path of a model file, or the name of a shipped model.
         data: images: a folder, file, archive, array, named set, or a list of those.
-        limit: at most so many images, evenly spaced.
+        limit: at most this many images, evenly spaced.
         progress: shows how far the call is; by default a bar or lines in the log.
 
     Raises:

@@ -1,7 +1,7 @@
 """Several recipes under one budget, on the same images: which one to take.
 
 Every recipe trains for the same time (or steps) on the same images with each seed, and is measured on the
-same images that none has seen. Recipes with a corruption are measured on images as they are.
+same unseen images. Recipes with a corruption are measured on images as they are.
 """
 
 from __future__ import annotations
@@ -178,7 +178,7 @@ def compare(
     seeds: int = 1,
     progress: Progress | None = None,
 ) -> Comparison:
-    """Train several recipes alike and measure all of them on the same unseen images.
+    """Train several recipes in the same way and measure all of them on the same unseen images.
 
     PCA with a code of the same size and the mean image are in the same table. With two or more seeds every
     number is a mean with its 95 % interval.
@@ -194,7 +194,7 @@ def compare(
         minutes: length of each training in time; by default, without any length, the recipe's, or 5.
         steps: length of each training in steps.
         size: resize every image to this height and width in pixels.
-        limit: train on at most so many images, and measure on at most so many, evenly spaced.
+        limit: train on at most this many images, and measure on at most this many, evenly spaced.
         range: sample values (low, high) of black and white, if they are not those of the sample type.
         groups: images that are held out together, such as those of one patient: a file with lines
             `name,group`, or a regular expression for names whose first group it is.
@@ -272,7 +272,7 @@ def compare(
 
 @dataclass(frozen=True)
 class _Trained:
-    """One trained and measured model. Under a corruption it has no `baselines`: they see corrupted images."""
+    """One trained and measured model; without `baselines` under a corruption, where these get corrupted images."""
 
     facts: ModelFacts
     numbers: int

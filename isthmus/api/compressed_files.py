@@ -37,7 +37,7 @@ class CompressedFile:
         psnr: fidelity in dB, where the file was decoded again (`verify`, `compare`, a target `psnr`); else
             null.
         ssim: structural similarity, where the file was decoded again for `verify` or `compare`; else null.
-        missed: why the file is not what `bpp` or `psnr` asked for; null where it is.
+        missed: why the file does not reach `bpp` or `psnr`; null where it does.
     """
 
     source: str
@@ -163,18 +163,18 @@ def compress_files(
         out: a .isth file for one image, else a folder.
         model: a model trained with the recipe `codec`, its file, or the name of a shipped model.
         quality: 1 (small) to 100 (faithful); by default 50.
-        bpp: at most so many bits per pixel: the quality is sought. Where no file is so small, the smallest is
-            written, and the result says so.
-        psnr: at least so many dB: the quality is sought. Where no quality gives as many, the best file is
-            written, and the result says so.
-        preview: put a small picture of so many pixels a side into the file.
+        bpp: at most this many bits per pixel: the quality is searched for. If no file is that small, the
+            smallest is written, and the result reports it.
+        psnr: at least this many dB: the quality is searched for. If no quality reaches it, the best file is
+            written, and the result reports it.
+        preview: put a small picture of this many pixels a side into the file.
         effort: 0 to 100 steps that fit the code to the image: smaller files, slower; 10 is worth it.
         verify: decode each file and measure its fidelity before it is written.
         compare: also write NAME-compare.png: before, after, and eight times their difference, one pixel for
             each; measures as `verify` does.
         skip_larger: write no file that would be larger than the image file, and name it as skipped.
         range: sample values (low, high) of black and white, if they are not those of the sample type.
-        limit: at most so many of the images, evenly spaced.
+        limit: at most this many of the images, evenly spaced.
         force: write outputs again that exist.
         workers: files in work at the same time; by default one for each core.
         max_pixels: larger images are refused.

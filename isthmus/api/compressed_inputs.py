@@ -15,7 +15,7 @@ from isthmus.wording import format_count
 
 @dataclass(frozen=True)
 class Dropped:
-    """What of an image file is not in its compressed file.
+    """The parts of an image file that its compressed file does not keep.
 
     Attributes:
         name: of the image.
@@ -29,7 +29,7 @@ class Dropped:
 
 
 def log_dropped_parts(images: Sequence[Dropped]) -> None:
-    """Log what compressed files do not hold of their images."""
+    """Log the parts of images that their compressed files do not keep."""
     for image in images:
         if image.several:
             log_note(

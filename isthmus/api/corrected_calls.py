@@ -1,4 +1,4 @@
-"""Hints that are the whole call, put right: model and images exchanged, a folder without images."""
+"""Hints that repeat the whole call corrected: model and images exchanged, a folder without images."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _check_not_exchanged(
     """Check that a use was not given images as its model and a model as its images.
 
     Args:
-        function: the use; its annotations say which of its parameters are models and which are images.
+        function: the use; its annotations state which of its parameters are models and which are images.
         arguments, options: what it was called with.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What is wrong with a set of images, before anything is trained on it."""
+"""Find faults in a set of images before a model is trained on it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class ImageFault:
     Attributes:
         name: of the image.
         kind: `constant`, `low contrast`, `clipped`, or what else is odd.
-        detail: the numbers that say so.
+        detail: the numbers behind it.
     """
 
     name: str
@@ -92,7 +92,7 @@ class Audit(Result):
         images_against: number of images in the other set.
         duplicates: images that show one picture, within and across the sets.
         leakage: origins in both sets: `leaks` with `group`, `here`, `there` and `names`, how many are `known`
-            and `how`; null where names do not say.
+            and `how`; null where names do not show it.
         balance: `counts` per class, those of the other set (`against`), `ratio` of the largest to the
             smallest, `effective` number of classes and `remarks`; null without labels.
         faults: single images that look wrong; in JSON at most 1,000.
@@ -277,7 +277,7 @@ def audit(
         groups: images of one origin: a file with lines `name,group`, or a regular expression for names whose
             first group is the origin; by default guessed from the names.
         model: judge labels by this model's features, instead of by principal components.
-        limit: at most so many images of each set, evenly spaced.
+        limit: at most this many images of each set, evenly spaced.
         range: sample values (low, high) of black and white, if they are not those of the sample type.
         seed: of the distortions that limits are found by.
         show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
@@ -366,7 +366,7 @@ def audit(
 
 
 def _embed(images: ImageSet, model: Autoencoder | None) -> Tensor:
-    """`(N, d)` in which alike images are near."""
+    """`(N, d)` in which similar images are near."""
     if model is None:
         from isthmus.evaluation.audit.label_checks import principal_codes
         from isthmus.evaluation.audit.thumbnails import make_thumbnails, thumbnail_size

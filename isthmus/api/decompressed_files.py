@@ -112,7 +112,7 @@ def decompress_files(
             model; files without one are skipped.
         region: decode only this part.
         keep_going: paint what is damaged from its surroundings, and name it.
-        limit: at most so many of the files, evenly spaced.
+        limit: at most this many of the files, evenly spaced.
         force: write outputs again that exist.
         workers: files in work at the same time; by default one for each core.
         max_pixels: larger images are refused.

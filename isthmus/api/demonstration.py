@@ -43,7 +43,7 @@ SAMPLES = 500
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Demonstration(Result):
-    """What the demo made and found. After Ctrl-C the parts that were not reached are null.
+    """Results of the demo. After Ctrl-C the parts that were not reached are null.
 
     Attributes:
         model: path of the trained model.

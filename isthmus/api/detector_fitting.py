@@ -180,8 +180,8 @@ def list_candidates(
         return [Candidate("levels", 0)]
     if score is not None and score != "auto":
         return [Candidate(score, count) for count in pieces]
-    # Planted defects speak for `levels` more than real ones do (solar cells: .91 and .75), so it does not
-    # stand beside a network that was trained to find defects.
+    # `levels` finds planted defects better than real ones (solar cells: .91 and .75), so it is no candidate
+    # for a network that was trained to find defects.
     candidates = [Candidate("segmentation", 1)] if marks else []
     if not marks and tiles is not True:
         candidates.append(Candidate("levels", 0))

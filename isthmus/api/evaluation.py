@@ -76,13 +76,13 @@ def evaluate(
         nll_samples: codes per image for `nll_nats` and `bits_per_dim` of a variational model whose image term
             is a likelihood; 0 leaves both out.
         generation: also draw new images and compare them with real ones.
-        samples: with `generation`, at most so many images in each set that is compared.
+        samples: with `generation`, at most this many images in each set that is compared.
         features: with `generation`, the file of a classifier to compare in, instead of the one that comes
             with the package or is trained for this once; where the file is not there, the trained one is
             written to it.
-        privacy: test whether losses give away what was trained on; the images must be of the same source as
+        privacy: test whether losses reveal the training images; the images must be of the same source as
             the training images and not among them.
-        limit: at most so many images, evenly spaced.
+        limit: at most this many images, evenly spaced.
         range: sample values (low, high) of black and white, if they are not those of the sample type.
         seed: of corruption and sampled codes.
         show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as

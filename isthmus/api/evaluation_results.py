@@ -1,4 +1,4 @@
-"""What evaluating a model gives."""
+"""Results of an evaluation."""
 
 from __future__ import annotations
 

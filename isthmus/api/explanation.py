@@ -1,4 +1,4 @@
-"""One image and its code, unit by unit: where each unit looks and what it decodes to."""
+"""One image and its code, unit by unit: the pixels that each unit depends on, and what it decodes to."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def explain(
         image: the image; of several the first.
         reference: images that units are compared with; by default the training images.
         units: how many units, by default at most 8, or the numbers of those that are looked at.
-        limit: compare with at most so many reference images, evenly spaced.
+        limit: compare with at most this many reference images, evenly spaced.
         range: sample values (low, high) of black and white, if they are not those of the sample type.
         seed: of the random orders that maps are compared with.
         show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as

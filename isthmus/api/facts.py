@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class CompressedFacts:
-    """What the header of a compressed image says.
+    """The header of a compressed image.
 
     Attributes:
         file: its path, as it was given.
@@ -52,7 +52,7 @@ class CompressedFacts:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What is known about a model.
+    """Facts about a model.
 
     Attributes:
         recipe: its name.
@@ -87,7 +87,7 @@ class ModelFacts:
 
 @dataclass(frozen=True)
 class DataFacts:
-    """What is known about the images.
+    """Facts about the images.
 
     Attributes:
         source: where they come from.

@@ -1,4 +1,4 @@
-"""What all uses share that turn files into files: their result, and how it is made."""
+"""Shared by all uses that turn files into files: their result, and the jobs that make it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class FileEntry:
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class FilesResult(Result):
-    """Files that were made from files. Subclasses say what of.
+    """Files that were made from files. Subclasses state which.
 
     Attributes:
         out: the file or folder that was written to.
@@ -67,7 +67,7 @@ class FilesResult(Result):
         return f"{format_count(len(self.files), 'image')} written to {self.out}{self.kept_text()}"
 
     def kept_text(self) -> str:
-        """The end of a sentence that says how many outputs were kept; may be empty."""
+        """The end of a sentence with the number of outputs that were kept; may be empty."""
         if (existing := self.already_there) == 0:
             return ""
         return f"; {existing:,} {choose_word(existing, 'was', 'were')} there already and kept"

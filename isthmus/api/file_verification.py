@@ -75,7 +75,7 @@ def verify_files(
     Args:
         inputs: .isth files and folders of them.
         model: decode with this model as well; without, checksums only.
-        limit: at most so many of the files, evenly spaced.
+        limit: at most this many of the files, evenly spaced.
         max_pixels: larger images are refused.
         progress: shows how far the call is; by default a bar or lines in the log.
 

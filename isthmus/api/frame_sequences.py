@@ -51,7 +51,7 @@ class FrameSequence(GeneratedImages):
         sequence: as it was given.
         given: number of frames that were read.
         what: `reconstructed`, `filled`, `slowed`, `predicted`; or `learned` by `fit_motion`.
-        learned: whether the model knows how its codes move.
+        learned: whether the model has learned how its codes move.
         frames: number of frames that were made.
         milliseconds: how long a frame is shown.
     """
@@ -124,7 +124,7 @@ def reconstruct_frames(
     Args:
         model: a model, the path of a model file, or the name of a shipped model.
         frames: one sequence of images of one size: a folder, animation, archive, array or list.
-        limit: at most so many frames, from the first on.
+        limit: at most this many frames, from the first on.
         range: sample values (low, high) of black and white, if they are not those of the sample type.
         progress: shows how far the call is; by default a bar or lines in the log.
 
@@ -166,7 +166,7 @@ def fill_frames(
         model: a model, the path of a model file, or the name of a shipped model.
         frames: as for `reconstruct_frames`.
         missing: numbers of these frames, counted from 0.
-        limit: at most so many frames, from the first on.
+        limit: at most this many frames, from the first on.
         range: sample values (low, high) of black and white, if they are not those of the sample type.
         progress: shows how far the call is; by default a bar or lines in the log.
 
@@ -205,7 +205,7 @@ def insert_frames(
         model: a model, the path of a model file, or the name of a shipped model.
         frames: as for `reconstruct_frames`.
         count: new frames between any two.
-        limit: at most so many frames, from the first on.
+        limit: at most this many frames, from the first on.
         range: sample values (low, high) of black and white, if they are not those of the sample type.
         progress: shows how far the call is; by default a bar or lines in the log.
 
@@ -245,7 +245,7 @@ def predict_frames(
         model: a model, the path of a model file, or the name of a shipped model.
         frames: as for `reconstruct_frames`.
         count: how many.
-        limit: at most so many frames, from the first on.
+        limit: at most this many frames, from the first on.
         range: sample values (low, high) of black and white, if they are not those of the sample type.
         progress: shows how far the call is; by default a bar or lines in the log.
 
@@ -295,7 +295,7 @@ def fit_motion(
         frames: a folder whose sub-folders are sequences, or one sequence as for `reconstruct_frames`; at
             least nine frames in one of them.
         steps: of the training.
-        limit: at most so many frames of each sequence, from the first on.
+        limit: at most this many frames of each sequence, from the first on.
         range: sample values (low, high) of black and white, if they are not those of the sample type.
         seed: of its weights and order.
         progress: shows how far the call is; by default a bar or lines in the log.

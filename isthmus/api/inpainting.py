@@ -85,10 +85,10 @@ def inpaint(
             above 0 is missing, so that soft edges count; in a JPEG every value above 64. Where a picture's
             alpha varies, it is the mask. One that hides nothing leaves the image as it is, with a warning.
         model: a model, the path of a model file, or the name of a shipped model; by default `photo-inpaint`.
-        mask_grow: also fill the pixels at most so many rows and columns from a missing pixel.
+        mask_grow: also fill the pixels at most this many rows and columns from a missing pixel.
         ensemble: average over the image's eight orientations (Lim et al. 2017): 0.1 to 0.2 dB better, in
             eight times the time.
-        range: the samples (low, high) that stand for black and white, where floats are not in [0, 1] or
+        range: the sample values (low, high) of black and white, where floats are not in [0, 1] or
             integers do not use their 8 or 16 bits.
         progress: shows how far the call is; by default a bar or lines in the log.
 
@@ -162,19 +162,19 @@ def inpaint_files(
         mask: a picture of the same size, or a folder of them, by name. Every value above 0 is missing, in a
             JPEG mask above 64; where its alpha varies, alpha is the mask.
         mask_colour: pixels of this colour are missing: #ff00ff or 255,0,255.
-        tolerance: how far each channel may lie from the colour, of 255; JPEG needs about 40, and 100
+        tolerance: how far each channel may differ from the colour, of 255; JPEG needs about 40, and 100
             for thin lines.
         mask_alpha: transparent pixels are missing; the result is opaque.
         find: find what is missing.
-        mask_grow: also fill the pixels at most so many rows and columns from a missing pixel; by
+        mask_grow: also fill the pixels at most this many rows and columns from a missing pixel; by
             default 0, but for a colour in a JPEG file as far as its compression spreads it.
         model: a model, the path of a model file, or the name of a shipped model; by default `photo-inpaint`.
         ensemble: better, in eight times the time: the mean over eight orientations.
-        range: the samples (low, high) that stand for black and white, where floats are not in [0, 1] or
+        range: the sample values (low, high) of black and white, where floats are not in [0, 1] or
             integers do not use their 8 or 16 bits.
-        limit: at most so many of the images, evenly spaced.
+        limit: at most this many of the images, evenly spaced.
         compare: also write NAME-compare.png: before and after.
-        scale: enlarge that picture so many times, each pixel to a square; by default a small one is.
+        scale: enlarge that picture this many times, each pixel to a square; by default a small one is.
         force: write outputs again that exist.
         in_place: `out` is the folder of the images: each is replaced by its result, in its own format.
         workers: files in work at the same time; by default one for each core.
@@ -261,7 +261,7 @@ def _choose_mask(
     *,
     mask_alpha: bool,
 ) -> Callable[[Pixels, FileJob], Mask]:
-    """What finds the missing pixels of one image: the one way that was asked for, grown by so many pixels."""
+    """A function that finds the missing pixels of one image in the chosen way, and grows them by `pixels`."""
     from isthmus.restoration import masks
 
     if sum((mask is not None, colour is not None, mask_alpha, find is not None)) != 1:

@@ -1,4 +1,4 @@
-"""What the uses are given: a model, a set of images, one image."""
+"""The inputs of the uses: a model, a set of images, one image."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ MODEL_SUFFIX = ".safetensors"
 
 
 def load_model(model: ModelLike) -> Autoencoder:
-    """The model that is meant, see `isthmus.load`; a shipped one is shared and never changed."""
+    """Load the model, see `isthmus.load`; a shipped one is shared and never changed."""
     from isthmus.model.loading import load_shared
 
     return load_shared(model)
@@ -52,8 +52,8 @@ def open_model_and_data(
     """The model and the images that it is used on.
 
     Args:
-        limit: at most so many images, evenly spaced.
-        range: the samples that stand for black and white.
+        limit: at most this many images, evenly spaced.
+        range: the sample values of black and white.
 
     Raises:
         UsageError: images where a model is expected, or a model where images are.
@@ -69,8 +69,8 @@ def read_images_for(
     """Images with the model's number of channels. What was left out or chosen in reading them is logged.
 
     Args:
-        limit: at most so many images, evenly spaced.
-        range: the samples that stand for black and white; these are mapped to [0, 1].
+        limit: at most this many images, evenly spaced.
+        range: the sample values of black and white; these are mapped to [0, 1].
 
     Raises:
         UsageError: `data` is a model file, `limit` is below 1, or `range` is no range.
@@ -92,7 +92,7 @@ def read_image_for(model: Autoencoder, image: ImageLike, *, range: Range | None 
     What was left out or chosen in reading it is logged.
 
     Args:
-        range: the samples that stand for black and white; these are mapped to [0, 1].
+        range: the sample values of black and white; these are mapped to [0, 1].
 
     Raises:
         DataError: missing, damaged, no image, or several.
@@ -144,11 +144,11 @@ def list_image_files(
     reading sets is logged.
 
     Args:
-        limit: at most so many of them, evenly spaced.
-        range: the samples that stand for black and white; where it is given, images of sets come as float32
+        limit: at most this many of them, evenly spaced.
+        range: the sample values of black and white; where it is given, images of sets come as float32
             in the units of their samples, to be mapped by the use.
         bounds: where floats of sets may lie; by default [0, 1].
-        out: where results are written; what lies there is left out of the folders around it.
+        out: where results are written; files in it are not taken as input.
         in_place: `out` may be the folder of the images.
 
     Raises:

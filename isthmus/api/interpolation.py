@@ -1,4 +1,4 @@
-"""What lies between given images, on a path through the code of a model."""
+"""Images on a path through the code of a model, between given images."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def interpolate(
     range: Range | None = None,
     show: Bands | None = None,
 ) -> InterpolatedImages:
-    """Make what lies between two or more images in the code of a model.
+    """Make the images between two or more images in the code of a model.
 
     Args:
         model: a model, the path of a model file, or the name of a shipped model.

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from isthmus.progress import Task
 
 MIN_UNSEEN = 10  # pictures that the network was not trained on, with which a threshold can be set
-MIN_UNSEEN_FOLDS = 20  # with so many a score of masks is also fitted to unseen pictures
+MIN_UNSEEN_FOLDS = 20  # from this number on, a score of masks is also fitted to unseen pictures
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def resolve_normal_pictures(
     if training_names is not None:
         seen_names = training_names[0]
         unseen = {row for row, name in enumerate(source.names) if name not in seen_names}
-        # A part of which the network saw one picture was seen.
+        # If the network saw one picture of a part, all pictures of the part count as seen.
         seen_groups = {keys[row] for row, name in enumerate(source.names) if name in seen_names}
         unseen = {row for row in unseen if keys[row] not in seen_groups}
         if len(unseen) >= MIN_UNSEEN:

@@ -30,7 +30,7 @@ def read_pairs(
     Args:
         data, target: two sets of images of the same names and sizes.
         cache: keep decoded pixels in a file in this folder.
-        range: the samples of both that stand for black and white.
+        range: the sample values of black and white in both.
 
     Raises:
         UsageError: one of them is a model file.

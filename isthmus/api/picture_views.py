@@ -172,7 +172,7 @@ def amplify_difference(picture: Picture, target: Picture, gain: float = 4.0) -> 
 
 
 def estimate_noise(picture: Picture) -> float | None:
-    """Standard deviation of the noise in units of 1/255; None where the image is too small to say."""
+    """Standard deviation of the noise in units of 1/255; None where the image is too small to estimate it."""
     from isthmus.metrics.noise import estimate_sigma
 
     try:

@@ -82,9 +82,9 @@ def reconstruct_files(
         out: an image file for one image, a `.npy` file for all of one size, `(N, H, W, C)`, or else a folder
             for PNG or TIFF files.
         compare: write each image and its reconstruction side by side.
-        scale: enlarge what is written so many times, each pixel to a square; by default small images beside
-            each other are, so that they can be seen.
-        limit: at most so many images, evenly spaced.
+        scale: enlarge the written images this many times, each pixel to a square; by default small images
+            next to each other are enlarged, so that they can be seen.
+        limit: at most this many images, evenly spaced.
         range: sample values (low, high) of black and white, if they are not those of the sample type.
         force: write outputs again that exist.
         workers: images in work at the same time; by default one for each core.
@@ -101,7 +101,7 @@ def reconstruct_files(
         >>> import isthmus, numpy as np
         >>> images = np.random.default_rng(0).random((32, 16, 16, 1), dtype=np.float32)
         >>> model = isthmus.train(images, recipe="dense", code="8", steps=2)
-        >>> isthmus.reconstruct_files(model, images[:3], out="seen/").written
+        >>> isthmus.reconstruct_files(model, images[:3], out="reconstructions/").written
         3
     """
     import numpy as np

@@ -66,8 +66,8 @@ def restore_files(
         entry: class of the files' entries.
         compare: also write `NAME-compare.png`, the image before and after.
         scale: of that picture, see `isthmus.images.outputs.place_side_by_side`.
-        range: the samples that stand for black and white.
-        limit: at most so many of the images, evenly spaced.
+        range: the sample values of black and white.
+        limit: at most this many of the images, evenly spaced.
         in_place: `out` is the folder of the images, and each is replaced by its result in its own format.
 
     Raises:

@@ -1,4 +1,4 @@
-"""`Result`: what a use gives. It can show itself as a table, a JSON document, a file or a notebook's cell."""
+"""`Result`: what a use returns. It shows itself as a table, a JSON document, a file or a notebook's cell."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Result:
     holds paths and models, never the pixels of a whole set; pictures are made on request.
 
     Attributes:
-        complete: whether everything was done; after Ctrl-C the result holds what was done until then.
+        complete: whether everything was done; after Ctrl-C the result holds the finished part.
         notes: choices made for the user, one sentence each.
         note_details: the same with `id`, `text` and `fields`, see docs/reference/errors.md.
         skipped: inputs that were left out, with the reason.
@@ -84,7 +84,7 @@ class Result:
     _bands: Bands | None = field(default_factory=shown_bands, repr=False)
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Pictures are drawn with the bands of images that the use was asked to show."""
+        """Pictures are drawn with the bands of images that were chosen by `show`."""
         super().__init_subclass__(**options)
         if "schema" in vars(cls) and not hasattr(cls, "document"):
             bases = [base for base in reversed(cls.__mro__) if not issubclass(Result, base)]
@@ -97,7 +97,7 @@ class Result:
 
     @property
     def interruption(self) -> str | None:
-        """The note that says how much was done until Ctrl-C; None where there was none."""
+        """The note with the amount that was done until Ctrl-C; None without Ctrl-C."""
         return next((note for note in self.notes if getattr(note, "id", "") == NOTE_ID), None)
 
     @property
@@ -132,7 +132,7 @@ class Result:
         """Rows for a terminal, numbers to the right.
 
         Args:
-            rows: at most so many.
+            rows: at most this many.
         """
         from isthmus.reports.tables import format_table
 
@@ -140,7 +140,7 @@ class Result:
         return format_table(header, body[:rows])
 
     def summary(self) -> str:
-        """One line that says what came out; may be empty."""
+        """One line that summarises the result; may be empty."""
         return ""
 
     def csv_rows(self) -> tuple[Sequence[str], Sequence[Row]]:
@@ -224,7 +224,7 @@ class Result:
         return (json.dumps(self.to_dict(), allow_nan=False, indent=2) + "\n").encode()
 
     def describe_files(self, paths: Sequence[str]) -> dict[str, Any]:  # noqa: ARG002
-        """What a command's document says about the files that the result was saved to, see `file_facts`."""
+        """Entries of a command's document about the files that the result was saved to, see `file_facts`."""
         return {}
 
     def __repr__(self) -> str:
@@ -333,7 +333,7 @@ def check_scale(is_enlarged: bool, path: str | os.PathLike[str], scale: int | No
 
 
 def skipped_inputs(*groups: Sequence[Any]) -> tuple[SkippedInput, ...]:
-    """What sets or listings left out (anything with `name` and `reason`), each once."""
+    """The inputs that sets or listings left out (anything with `name` and `reason`), each once."""
     pairs = dict.fromkeys((item.name, item.reason) for group in groups for item in group)
     return tuple(SkippedInput(*pair) for pair in pairs)
 
@@ -356,7 +356,7 @@ def to_json_value(value: object) -> Any:
         return [to_json_value(item) for item in value]
     if isinstance(value, os.PathLike):
         return os.fspath(value)
-    if hasattr(value, "to_dict"):  # what has a document of its own, such as another result
+    if hasattr(value, "to_dict"):  # a value with its own document, such as another result
         return to_json_value(value.to_dict())
     if is_dataclass(value) and not isinstance(value, type):
         return {f.name: to_json_value(getattr(value, f.name)) for f in fields(value)}

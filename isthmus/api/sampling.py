@@ -45,7 +45,7 @@ class NewImages(GeneratedImages):
     Attributes:
         prior: kind of the prior that was drawn from.
         reference: where it comes from: `model`, `training` or `reference`.
-        label: the class that was asked for.
+        label: the class that was chosen.
         like: the image that they are variations of.
         seed: as given.
         copied: share of what the prior draws that lies nearer to one of its training images than nearly all
@@ -104,7 +104,7 @@ def generate(
         prior: which of the model's priors; by default the best it has.
         like: make variations of this image, of its size.
         strength: with `like`, how far variations go: 0 repeats the image, but for detail that a
-            `generative` model draws anew; 1 forgets it; by default 0.4.
+            `generative` model draws again; 1 forgets it; by default 0.4.
         label: only images of this class.
         size: of the images, where the code is a grid and the prior draws grids of any size.
         temperature: factor on the prior's noise: below 1 more usual images, above 1 more unusual ones.

@@ -58,7 +58,7 @@ class Match:
 
 @dataclass(frozen=True)
 class QueryMatches:
-    """What was found for one query.
+    """The matches of one query.
 
     Attributes:
         name: of the query.
@@ -79,7 +79,7 @@ class SearchResult(PictureResult):
         reference: what their scaling is fitted to: always `data`, the searched images.
         metric: `cosine`, up to 1 for the same direction, or `l2`, a distance from 0.
         images: number of images that were searched.
-        query_matches: for each query what was found.
+        query_matches: the matches of each query.
         queries: names of the queries.
         matches: for each query its `Match(name, row, value)`, most similar first.
         index: path of the file that keeps the features of the searched images, or null.
@@ -192,7 +192,7 @@ def search(
         layer: read this stage of the encoder; `code` is one.
         index: keep the features of the searched images in this file; when it exists it is brought up to date,
             and only new images go through the network.
-        limit: search at most so many images, evenly spaced.
+        limit: search at most this many images, evenly spaced.
         range: sample values (low, high) of black and white, if they are not those of the sample type.
         show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
             `(4, 3, 2)`; by default the first three, of two the first.

@@ -95,7 +95,7 @@ def _suffix_of(image: Any) -> str:
         return ".png"
     try:
         return _SUFFIXES.get(probe(Path(image)).format, ".png")
-    except DataError:  # the use says why
+    except DataError:  # the use reports why
         return ".png"
 
 

@@ -1,4 +1,4 @@
-"""Train an autoencoder on images; what a training would be; what it was."""
+"""Train an autoencoder on images, and preview a training."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ def train(
 ) -> Autoencoder:
     """Train an autoencoder on images.
 
-    What is not given is chosen from the images, and logged. A codec gets the tables that files are written
-    with, and every model but a private one gets its feature extractor.
+    Options that are not given are chosen from the images and logged. A codec gets the tables that files are
+    written with, and every model but a private one gets its feature extractor.
 
     Args:
         data: images: a folder, file, archive, array, named set, or a list of those.
@@ -93,11 +93,11 @@ def train(
         crop: train on random pieces of this height and width in pixels.
         range: sample values (low, high) of black and white, if they are not those of the sample type.
         names_from: use only the images named in this file, one name a line.
-        limit: at most so many images, evenly spaced.
+        limit: at most this many images, evenly spaced.
         groups: images that are held out together, such as those of one patient: a file with lines
             `name,group`, or a regular expression for names whose first group it is.
         validation: share of the images that is held out, from 0 up to 1.
-        patience: end after so many validations in a row above the best; 0 never ends early.
+        patience: end after this many validations in a row above the best; 0 never ends early.
         balance: draw all classes equally often.
         augment_orientations: mirror and turn examples at random: for images without an up.
         start_from: begin with the weights of this model of the same architecture.
@@ -109,7 +109,7 @@ def train(
         cache: keep decoded pixels in a file in this folder, mapped into memory.
         checkpoint_seconds: time between saved states.
         out: where the model is written; its state is next to it until then and survives a crash.
-        resume: go on with the unfinished training of the same output, to a longer length if one is given;
+        resume: continue the unfinished training of the same output, to a longer length if one is given;
             everything else is as it began, and a request that differs is refused.
         force: overwrite an output that exists.
         seed: of the weights and everything random.
@@ -135,7 +135,7 @@ def train(
         2
     """
     arguments = locals()
-    began = time.monotonic()  # before torch is imported: that is part of the time that was asked for
+    began = time.monotonic()  # before torch is imported, which counts as part of the requested time
     from isthmus.training.config import TrainConfig
     from isthmus.training.session import train_model
     from isthmus.training.trainer_setup import Observers
@@ -169,7 +169,7 @@ def train(
             ),
             began=began,
         )
-    if not model.summary["complete"] and is_inside_use():  # the use that was called decides what it keeps
+    if not model.summary["complete"] and is_inside_use():  # the calling use decides what it stores
         raise KeyboardInterrupt
     return model
 
@@ -200,7 +200,7 @@ def plan_training(
     start_from: ModelLike | None = None,
     **options: Any,
 ) -> TrainingPreview:
-    """What a training would be, without training: shapes, parameters, memory and time. Nothing is written.
+    """Preview a training without training: shapes, parameters, memory and time. Nothing is written.
 
     Args:
         data, target, recipe, code, settings, val, start_from: see `train`.
@@ -263,7 +263,7 @@ def default_model_path(data: DataLike) -> str:
 
 
 def default_test_data(data: PathLike) -> str:
-    """What a model trained on `data` may be measured on: the test split of a named set, else the data itself.
+    """Images to measure a model of `data` on: the test split of a named set, else the data itself.
 
     >>> default_test_data("mnist")
     'mnist:test'

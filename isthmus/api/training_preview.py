@@ -1,4 +1,4 @@
-"""What a training would be, before it is: shapes stage by stage, parameters, memory, time."""
+"""Preview a training: shapes stage by stage, parameters, memory, time."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Stage:
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class TrainingPreview(Result):
-    """What a training would be; shapes are of one image, channels first, memory is an estimate.
+    """Preview of a training; shapes are of one image, channels first, memory is an estimate.
 
     Attributes:
         image: shape of an image.

@@ -1,4 +1,4 @@
-"""What is seen of a training while it runs: its choices, its steps, early findings."""
+"""Log a training while it runs: its choices, its steps, early findings."""
 
 from __future__ import annotations
 

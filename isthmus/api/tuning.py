@@ -94,12 +94,12 @@ def tune(
             or half a minute.
         steps: length of each training in steps.
         size: resize every image to this height and width in pixels.
-        limit: at most so many images, evenly spaced.
+        limit: at most this many images, evenly spaced.
         range: sample values (low, high) of black and white, if they are not those of the sample type.
         groups: images that are held out together, such as those of one patient: a file with lines
             `name,group`, or a regular expression for names whose first group it is.
         log: a file with a line per trial, from which the same search continues.
-        force: begin again where a log exists.
+        force: start again where a log exists.
         seed: of folds, weights and random points.
         progress: shows how far the call is; by default a bar or lines in the log.
 
@@ -135,7 +135,7 @@ def tune(
     points = list(iter_grid(axes)) if search == "grid" else []
     total = len(points) if search == "grid" else trials
     length = TrialLength(epochs, minutes, steps, size, together)
-    # How many trials, and which values, may change between runs of one search: more can be asked for later.
+    # The number of trials, and their values, may change between runs of one search: more can be added later.
     lengths = {"epochs": epochs, "steps": steps}
     about = {
         "fingerprint": images.fingerprint(),

@@ -12,7 +12,7 @@ MAX_ROWS = 1000
 
 
 def anomaly_page(result: AnomalyResult) -> Report:
-    """Sections for what was found and for how far it can be trusted."""
+    """Sections for the results and for their reliability."""
     page = Report("Inspection", f"{format_count(result.images, 'picture')}, scored by {result.score}")
     detector = result._scorer.detector
     page.facts(

@@ -1,4 +1,4 @@
-"""The audit as one HTML page, with pictures of what was found."""
+"""The audit as one HTML page, with pictures of the findings."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COLUMNS = 10
 
 
 def audit_page(audit: Audit) -> Report:
-    """Sections for what was found; what was looked for and not found is said in the first."""
+    """Sections for the findings; the first also lists what was looked for and not found."""
     page = Report(f"Audit of {audit.data}", format_count(audit.images, "image"))
     page.facts("Result", {str(name): value for name, value in audit.rows()[1]})
     for remark in audit.summary().splitlines():

@@ -1,4 +1,4 @@
-"""The part of a report that is about files: one image, what it costs, and JPEG beside it."""
+"""The part of a report about files: one image, its size as a file, and JPEG for comparison."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def add_compression(report: Report, image: Pixels, model: Autoencoder | None) ->
         model: a codec, or None for the shipped one.
 
     Returns:
-        Bytes and PSNR of the file that is shown and of JPEG beside it, as JSON values.
+        Bytes and PSNR of the file that is shown and of the JPEG, as JSON values.
 
     Raises:
         CapabilityError: the model cannot compress.

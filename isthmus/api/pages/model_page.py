@@ -1,4 +1,4 @@
-"""A model's report: what it does to images, numbers beside baselines, how it was trained, how to use it."""
+"""A model's report: reconstructions, metrics and baselines, its training, how to use it."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def add_reconstructions(report: Report, pictures: Examples, section: str) -> Non
 
 
 def add_numbers(report: Report, evaluation: Evaluation) -> None:
-    """The table of metrics beside baselines, with its notes."""
+    """The table of metrics and baselines, with its notes."""
     header, rows = evaluation.rows()
     higher = ", ".join(METRICS[key].label for key in evaluation.metrics if _better(key) == "higher")
     note = f"Means over images. {higher}: higher is better; errors, entropies and rates: lower."
@@ -182,7 +182,7 @@ def add_code(report: Report, evaluation: Evaluation) -> None:
 
 
 def add_explanation(report: Report, model: Autoencoder, images: ImageSet) -> None:
-    """Where the most telling units of the first image look, and what they paint."""
+    """The pixels that the most informative units of the first image depend on, and what they decode to."""
     explanation = explain_first(model, images, sample_evenly(images, MAX_COMPARED_IMAGES), "data")
     add_maps(report, explanation, "One code explained")
     add_decoded_units(report, explanation, "One code explained")

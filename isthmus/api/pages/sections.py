@@ -25,13 +25,13 @@ FEATURES = "Features"
 GENERATION = "New images"
 MAX_SHOWN_IMAGES, MAX_QUERIES, MAX_GROUPS = 8, 3, 10
 MAX_FEATURE_IMAGES = 500
-MIN_FEATURE_IMAGES = 30  # fewer have no neighbourhoods to speak of
+MIN_FEATURE_IMAGES = 30  # fewer images have no meaningful neighbourhoods
 MAX_MAP_IMAGES = 300  # more would hide one another
 COLUMNS, ROWS = 10, 3
 
 
 def add_features(report: Report, model: Autoencoder, images: ImageSet) -> None:
-    """All of it for a set of images, each seen beside the others; nothing for fewer than 30."""
+    """All sections that compare the images of a set with each other; none for fewer than 30 images."""
     some = sample_evenly(images, MAX_FEATURE_IMAGES)
     if len(some) < MIN_FEATURE_IMAGES:
         return
@@ -89,7 +89,7 @@ def add_alike(
 def add_classes(
     report: Report, model: Autoencoder, train: ImageSet, test: ImageSet, readout: FeatureExtractor
 ) -> tuple[ProbeScores, ...]:
-    """How well labels that were not trained on can be read off, beside pixels and principal components."""
+    """How well unseen labels are predicted, compared with pixels and principal components."""
     rows = classify(model, readout, train, test, few=0).rows
     report.table(
         FEATURES,
@@ -139,7 +139,7 @@ def _percent(share: float | None) -> float | None:
 
 
 def add_map(report: Report, model: Autoencoder, images: ImageSet, section: str) -> None:
-    """Images where their codes lie, by t-SNE; nothing where there are too few for a map."""
+    """Images at the places of their codes, by t-SNE; nothing where there are too few for a map."""
     if len(images) < MIN_IMAGES:
         return
     map_images = sample_evenly(images, MAX_MAP_IMAGES)
@@ -155,7 +155,7 @@ def add_map(report: Report, model: Autoencoder, images: ImageSet, section: str) 
 
 
 def add_generation(report: Report, generation: Generation) -> None:
-    """Samples, the table beside real images, and the samples that are nearest to a training image."""
+    """Samples, the table with real images, and the samples that are nearest to a training image."""
     strips = [generation.samples[start : start + COLUMNS] for start in range(0, COLUMNS * ROWS, COLUMNS)]
     titles = [f"drawn with seed {generation.seed}", *("",) * (ROWS - 1)]
     report.picture(
