@@ -50,10 +50,10 @@ def build_command(
     Args:
         arguments: parameters that are given by position, in this order.
         many: the one of them that takes any number of values.
-        out: the result's class, where `-o FILE` can save it; its `formats` say as what.
+        out: the result's class, where `-o FILE` can save it; its `formats` list the suffixes.
         out_required: `-o` must be given.
         rows: add `-n`, the number of rows of the table that are shown.
-        options: what the signature does not say about single options.
+        options: details of single options that are not in the signature.
         aliases: old spelling of an option -> the parameter it sets, or `no_` and a flag that it turns off;
             not shown in the help.
         old_outputs: old spelling of an output option, which now is `-o` -> its metavar; not shown either.
@@ -63,7 +63,7 @@ def build_command(
         extra: further options, which `call` takes.
         call: called with the console, the arguments and the options that were given, instead of `function`;
             None shows nothing.
-        finish: called with the console, the result and what was given, after it was shown.
+        finish: called with the console, the result and the given options, after the result was shown.
     """
     signature = inspect.signature(function)
     text, helps = parse_docstring(function)
@@ -151,7 +151,7 @@ def build_command(
 
 
 def _save_parameters(result: type[Result] | None) -> list[inspect.Parameter]:
-    """What `save` of a result takes besides the path and `force`: these are options, too."""
+    """The parameters of a result's `save` except the path and `force`: they are options, too."""
     if result is None:
         return []
     parameters = inspect.signature(result.save).parameters

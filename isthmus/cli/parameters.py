@@ -19,11 +19,11 @@ from isthmus.cli.types import BANDS, MEGAPIXELS, RANGE, REGION, SIZE
 
 @dataclass(frozen=True)
 class Override:
-    """What the signature of a function does not say about one of its options.
+    """Details of an option that are not in the signature of its function.
 
     Attributes:
         flags: further spellings, such as `-n`.
-        metavar: what stands for the value in the help.
+        metavar: the placeholder of the value in the help.
         type: a click type instead of the one for the annotation, for the whole value: it is given once.
         help: instead of the text in the function's docstring.
         required: whether it must be given.
@@ -36,7 +36,7 @@ class Override:
     required: bool = False
 
 
-# Options of these names are the same in all commands, unless a command has an Override of its own.
+# Options of these names are the same in all commands, unless a command has its own Override.
 _SHARED = {
     "groups": Override(metavar="FILE|REGEX"),
     "label": Override(metavar="NAME"),
@@ -56,7 +56,7 @@ def make_option(
     """The option that sets one parameter of a function; None, which is its default here, means not given.
 
     Args:
-        text: what the function's docstring says of the parameter.
+        text: the parameter's text in the function's docstring.
     """
     override = override or _SHARED.get(parameter.name, Override())
     kind, multiple = _click_type(function, parameter)

@@ -89,8 +89,8 @@ def written_outputs(result: type[Result], written: Sequence[str]) -> dict[str, s
 
 
 def end_with_exit_code(console: Console, result: Result) -> None:
-    """Name what was left out and how much is done; if it is not everything, end with exit code 3 or 130."""
-    if console.silent:  # the first of several processes says it, and ends with that code
+    """Name the skipped inputs and how much is done; if it is not everything, end with exit code 3 or 130."""
+    if console.silent:  # the first of several processes prints it, and ends with that code
         return
     count = len(result.incomplete)
     if count:

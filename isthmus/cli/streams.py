@@ -106,7 +106,7 @@ def _open_tolerant(descriptor: int, stream: TextIO | None) -> tuple[TextIO, Tole
 def _occupy_closed_descriptors() -> None:
     """Open the null device where a standard stream is closed.
 
-    The next file that is opened would get the stream's number, and with it whatever a library prints there.
+    The next opened file would get the stream's number, and anything that a library prints to it.
     """
     for descriptor in _DESCRIPTORS:
         try:

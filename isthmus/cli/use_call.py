@@ -24,7 +24,7 @@ _OLD = "the old spelling goes with version 0.3"
 
 @dataclass(frozen=True, kw_only=True)
 class UseCall:
-    """What a command does; see `isthmus.cli.command.build_command` for the fields."""
+    """The action of a command; see `isthmus.cli.command.build_command` for the fields."""
 
     function: Callable[..., Any]
     arguments: tuple[str, ...]
