@@ -7,7 +7,7 @@ GET  /api/data                  images and folders under DATA
 POST /api/files?name=…          an image or compressed file for the views; its bytes are the body
 GET  /api/files/ID              a picture, or something to save
 GET  /api/data-file?name=…      an image of DATA as PNG
-POST /api/do/ACTION             work of a view; 200 with its result, or 202 with a job that goes on
+POST /api/do/ACTION             work of a view; 200 with its result, or 202 with a job that continues
 GET, DELETE /api/jobs/ID        how far it is; cancel it
 """
 

@@ -1,4 +1,4 @@
-"""Compress: an image as a `.isth` file of any quality, and what other coders make of as many bytes."""
+"""Compress: an image as a `.isth` file of any quality, and files of other coders of the same size."""
 
 from __future__ import annotations
 

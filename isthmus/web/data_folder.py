@@ -26,7 +26,7 @@ class DataFolder:
     """The images under one folder, by their path in it with `/`.
 
     Args:
-        root: the folder; None is a page without images of its own.
+        root: the folder; None for a page without a folder.
     """
 
     def __init__(self, root: str | os.PathLike[str] | None) -> None:
@@ -40,7 +40,7 @@ class DataFolder:
             )
 
     def resolve(self, name: str, *, folder: bool = False) -> Path:
-        """The path of a file (or of a folder whose files all lie within) under the root.
+        """The path of a file (or of a folder all of whose files are) under the root.
 
         Raises:
             UsageError: there is none of this name here.

@@ -52,7 +52,7 @@ class Job:
     Attributes:
         label, done, total, text: how far it is, as `isthmus.progress.Task` has them.
         result: what the work gave, once it is done.
-        notes: what the library chose and left out in it, as JSON values, see `isthmus.log`.
+        notes: choices and skipped inputs of the library, as JSON values, see `isthmus.log`.
         error: why it failed.
     """
 

@@ -1,4 +1,4 @@
-"""What all views share: the models, the images, the pictures they show, and the queue of work."""
+"""Shared by all views: the models, the images, the pictures, and the job queue."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MAX_PIXELS = 24_000_000
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """A model that the page offers: a path or the name of a shipped one, and what its header says."""
+    """A model that the page offers: a path or the name of a shipped one, and the facts of its header."""
 
     name: str
     source: str
@@ -197,7 +197,7 @@ class Page:
             return Path(self._scratch.name)
 
     def close(self) -> None:
-        """End the queue of work, and remove what was only for this run."""
+        """Stop the job queue, and remove the files of this run."""
         self.jobs.close()
         with self._lock:
             if self._scratch is not None:

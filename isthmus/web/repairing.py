@@ -1,4 +1,4 @@
-"""Repair: take noise out of an image, and fill what a brush has painted over."""
+"""Repair: remove noise from an image, and fill pixels that were painted over."""
 
 from __future__ import annotations
 

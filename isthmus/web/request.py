@@ -1,4 +1,4 @@
-"""What the browser asks for: one JSON object, whose values are checked before they are used."""
+"""A request of the browser: one JSON object, whose values are checked before they are used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may ask the page: only this machine by default, others with a token; no other site, nothing too large.
+"""Who may use the page: by default this machine only, others with a token; no other site, nothing too large.
 
 - A page of another site can make a browser send requests here. Every request must name a host that is this
   server (against DNS rebinding), and what comes from another site is refused (`Origin`, `Sec-Fetch-Site`).
@@ -50,7 +50,7 @@ class RequestTooLargeError(UsageError):
 
 @dataclass(frozen=True)
 class Access:
-    """Who may ask.
+    """Who may use the page.
 
     Attributes:
         host: the address that is listened on.

@@ -36,9 +36,9 @@ class FileStore:
     """Files by an id that is made from their bytes.
 
     Args:
-        folder: gives the folder that they lie in; called when the first is added.
+        folder: returns the folder to store them in; called when the first is added.
         max_bytes: of all files together.
-        max_files: so many of them.
+        max_files: the largest number of files.
     """
 
     def __init__(

@@ -58,7 +58,7 @@ class TrainingDesk:
         return self.describe()
 
     def describe(self) -> dict[str, Any]:
-        """The state, what was asked, and the curves."""
+        """The state, the request, and the curves."""
         request = self._read_request()
         if request is None:
             return {"state": "none", "recipes": _recipes()}

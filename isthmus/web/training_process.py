@@ -69,7 +69,7 @@ class Reporter:
         return _PaceTask(self, label, total, start)
 
     def say_stage(self, label: str, share: float) -> None:
-        """What is done before or after the steps."""
+        """The work before or after the steps."""
         now = time.monotonic()
         if now - self._wrote_stage >= _SECONDS_BETWEEN_STEPS:
             self._wrote_stage = now
@@ -113,7 +113,7 @@ class Reporter:
 
 
 def run_training(request: dict[str, Any]) -> None:
-    """Train, or go on, as the request says, and log how it ends."""
+    """Train or continue, as requested, and log how it ends."""
     from isthmus.api.training import train
     from isthmus.api.training_results import describe_training
 
@@ -189,7 +189,7 @@ def _preview_images(request: dict[str, Any]) -> npt.NDArray[Any] | None:
 
 
 def _listen() -> None:
-    """Wait for a line or the end of the input, then ask this process to stop as Ctrl-C does."""
+    """Wait for a line or the end of the input, then stop this process as Ctrl-C does."""
     sys.stdin.readline()
     os.kill(os.getpid(), signal.SIGINT)
 
