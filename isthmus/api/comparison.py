@@ -272,7 +272,7 @@ def compare(
 
 @dataclass(frozen=True)
 class _Trained:
-    """One trained and measured model; without `baselines` under a corruption, where these get corrupted images."""
+    """One trained and measured model; without `baselines` under a corruption: these get corrupted images."""
 
     facts: ModelFacts
     numbers: int

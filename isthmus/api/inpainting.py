@@ -261,7 +261,7 @@ def _choose_mask(
     *,
     mask_alpha: bool,
 ) -> Callable[[Pixels, FileJob], Mask]:
-    """A function that finds the missing pixels of one image in the chosen way, and grows them by `pixels`."""
+    """What finds the missing pixels of one image: the one way that was asked for, grown by so many pixels."""
     from isthmus.restoration import masks
 
     if sum((mask is not None, colour is not None, mask_alpha, find is not None)) != 1:

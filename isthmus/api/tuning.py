@@ -135,7 +135,7 @@ def tune(
     points = list(iter_grid(axes)) if search == "grid" else []
     total = len(points) if search == "grid" else trials
     length = TrialLength(epochs, minutes, steps, size, together)
-    # The number of trials, and their values, may change between runs of one search: more can be added later.
+    # How many trials, and which values, may change between runs of one search: more can be asked for later.
     lengths = {"epochs": epochs, "steps": steps}
     about = {
         "fingerprint": images.fingerprint(),

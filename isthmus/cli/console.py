@@ -91,7 +91,7 @@ class Console:
             print(json.dumps(to_json_value(document), allow_nan=False), flush=True)
 
     def save(self, path: str | None, write: Callable[[], object]) -> str | None:
-        """Write a file in addition to the answer. If that fails, the answer is printed and the exit code is 1.
+        """Write a file in addition to the answer; if that fails, the answer is printed and the exit code 1.
 
         Args:
             path: None writes nothing.
