@@ -48,7 +48,7 @@ Metrics = dict[str, float]
 
 @dataclass(frozen=True)
 class Measurement:
-    """What came of it.
+    """The results.
 
     Attributes:
         images: how many were measured: all, unless it was interrupted.
@@ -73,7 +73,7 @@ class Evaluator:
 
     Args:
         seed: of corruption and sampled codes; samples: codes per image for `nll_nats`, 0 for none.
-        done: told how many images each batch held.
+        done: called with the number of images of each batch.
     """
 
     model: Autoencoder
@@ -118,7 +118,7 @@ class _RunningMeasurement:
     ) -> None:
         self.model, self.seed, self.samples = measure.model, measure.seed, measure.samples
         self.images, self.rivals = images, rivals
-        # The input of a pair may have other channels: a baseline of its own copies it.
+        # The input of a pair may have other channels: a separate baseline copies it.
         self.corrupted = not corruption.is_identity and not corruption.is_paired
         self.changed = not corruption.is_identity
         self.scales = all(ms_ssim_possible(*side) for side in _image_sizes(images))
@@ -146,7 +146,7 @@ class _RunningMeasurement:
         if self.corrupted:
             baseline_scores["corrupted_input"] = image_scores(replace(of_image, output=batch.corrupted))
         for name, rival in self.rivals.items():
-            # Unclipped, as the model has it: clipping noise would shift what a linear code sees.
+            # Unclipped, as for the model: clipped noise would shift the input of a linear code.
             rival_input = (
                 batch.corrupted if batch.resized or not self.changed else batch.trace.corrupted.input.detach()
             )

@@ -1,4 +1,4 @@
-"""What a model of pairs is compared with: a copy of the input, and a linear map of patches.
+"""Baselines of a model of pairs: a copy of the input, and a linear map of patches.
 
 The linear map is fitted to the training pairs when the training ends, and travels in the model's file as the
 attachment `linear-map`.

@@ -1,4 +1,4 @@
-"""One deterministic pass of a model over a set: what went in, what was seen, what came out.
+"""One deterministic pass of a model over a set: images, corrupted inputs, outputs.
 
 A corruption is drawn from a generator seeded by (seed, first image of the batch), so the same call always
 shows the model the same corrupted images, and single images can be shown again later.
@@ -103,7 +103,7 @@ MAX_FIT_NUMBERS = 2**29  # pixel-channels a baseline is fitted on, evenly spaced
 
 
 class Reconstructor(Protocol):
-    """A baseline: what it makes of what the model saw."""
+    """A baseline: its output for the model's input."""
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """`(N, C, H, W)` → an image for each, in [0, 1]."""

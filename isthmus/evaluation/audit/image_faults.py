@@ -67,7 +67,7 @@ def find_image_faults(images: ImageSet) -> tuple[Fault, ...]:
 
 
 def find_set_faults(images: ImageSet) -> tuple[str, ...]:
-    """What is wrong with the set as a whole, one sentence each."""
+    """Faults of the set as a whole, one sentence each."""
     faults = []
     step = max(1, len(images) // 1000)
     some = [images.image(index) for index in range(0, len(images), step)]

@@ -21,7 +21,7 @@ from isthmus.wording import format_count
 MIN_CORRELATION = 0.999  # of two thumbnails: JPEG and brightness stay above, other pictures below
 MIN_CONTRAST = 2 / 255  # thumbnails of less show nothing to compare
 MAX_IMAGES = 2000  # of each set, evenly spaced
-MIN_SIDE_PX = 8  # smaller images are alike by chance
+MIN_SIDE_PX = 8  # smaller images are similar by chance
 
 
 def warn_of_near_copies(test: ImageSet, reference: ImageSet, what: str) -> None:

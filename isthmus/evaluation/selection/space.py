@@ -1,4 +1,4 @@
-"""What is tried: settings with the values or ranges they may take, as a grid or at random."""
+"""The search space: settings with the values or ranges they may take, as a grid or at random."""
 
 from __future__ import annotations
 
@@ -111,13 +111,13 @@ def iter_random(axes: Sequence[Axis], count: int, seed: int) -> Iterator[Point]:
 
 
 def apply_point(recipe: Recipe, point: Point) -> Recipe:
-    """The recipe at a point; `check_axes` says beforehand whether its keys are known."""
+    """The recipe at a point; `check_axes` checks beforehand whether its keys are known."""
     return recipe.with_settings([f"{key}={value}" for key, value in point.items()])
 
 
 def check_axes(recipe: Recipe, axes: Sequence[Axis]) -> None:
     """Raises:
-    UsageError: no axis, one twice, or a key or value that the recipe does not know.
+    UsageError: no axis, one twice, or a key or value that the recipe does not have.
     """
     if not axes:
         raise UsageError(

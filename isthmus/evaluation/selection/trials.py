@@ -1,6 +1,6 @@
-"""What has been tried, in a file of JSON lines: a search that was interrupted goes on from it.
+"""The finished trials in a file of JSON lines, from which an interrupted search continues.
 
-The first line says what is searched; each further line is one trial, finished or not.
+The first line describes the search; each further line is one trial, finished or not.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Log:
 
 
 def open_log(path: str | os.PathLike[str] | None, about: dict[str, Any], *, force: bool) -> Log:
-    """The log at `path`, with what it holds unless `force` is on.
+    """The log at `path`, with its trials unless `force` is on.
 
     Raises:
         UsageError: it is of another search. DataError: it is no such log.
