@@ -56,7 +56,7 @@ _LAYOUT = 2  # of the attachment; version 0.1 wrote none
 
 @dataclass(frozen=True)
 class Detector:
-    """One score, or the mean z-score of several, with what was fitted to normal pictures.
+    """One score, or the mean z-score of several, fitted to normal pictures.
 
     Attributes:
         parts: the scores.
@@ -380,7 +380,7 @@ def _ascending(tensor: Tensor) -> Scores:
 
 
 def _placed(rule: Rule, place: int) -> Rule:
-    """The same rule with lengths of its own: parts need not agree."""
+    """The same rule with its own lengths: parts may differ."""
     shape = tuple(side if isinstance(side, int) else f"{side} of part {place}" for side in rule.shape)
     return Rule(*shape, kind=rule.kind, low=rule.low, high=rule.high)
 

@@ -209,7 +209,7 @@ def iter_probes(
         kinds: which vectors are compared: of `features`, `code`, `pixels` and `pca`.
 
     Yields:
-        What was measured, and the linear probe's scores `(n, classes)` of the test images.
+        The measurements, and the linear probe's scores `(n, classes)` of the test images.
 
     Raises:
         DataError: labels are missing, or the test set has classes that the training set has not.

@@ -85,7 +85,7 @@ class Chosen(Sequence[Picture]):
 
 
 class NormalRows:
-    """What scores read of normal pictures: each picture is read once, as long as there is memory for it.
+    """The tensors that scores read from normal pictures; each picture is read once, as long as memory allows.
 
     Args:
         trained_on: rows of pictures that the network saw, and that are in no plan: scores that read no
@@ -105,7 +105,7 @@ class NormalRows:
         self._bytes = 0
 
     def iter(self, kind: Kind, tiles: int, rows: Rows) -> Iterator[Tensor]:
-        """For each of these pictures what a kind reads."""
+        """The tensors that a kind reads, for each of these pictures."""
         for start in range(0, len(rows), PICTURES_AT_ONCE):
             part = rows[start : start + PICTURES_AT_ONCE]
             missing = np.array([row for row in part if self._key(kind, tiles, row) not in self._kept], int)
@@ -251,7 +251,7 @@ def fit_to_pictures(
     """The detector of these parts: fitted, calibrated, and its detection power measured.
 
     Args:
-        parts: say kind, tiles, and by what they are made z-scores; they are fitted here.
+        parts: with kind, tiles and the values to make z-scores with; they are fitted here.
     """
     scores, peaks = [], []
     tried: list[tuple[list[Part], Rows]] = []
@@ -286,7 +286,7 @@ def _measure_over_folds(
     seed: int,
     report: Report,
 ) -> list[PowerRow]:
-    """For each size of planted defects how many are found; each picture by a fit that did not see it."""
+    """For each size of planted defects how many are found; each picture by a fit without it."""
     sizes = set.intersection(*(set(planted_sizes(Chosen(normal.pictures, rows))) for _, rows in tried))
     ordered = [*sorted(size for size in sizes if size is not None), None]
     clean = np.concatenate([normal.scores(parts, rows) for parts, rows in tried])

@@ -1,4 +1,4 @@
-"""What a picture's brightness and contrast say without any learning: score `levels`.
+"""Score `levels`: brightness and contrast of a picture, without a network.
 
 Three statistics of a picture in a grid of cells are compared with those of good pictures:
 
@@ -38,7 +38,7 @@ NAMES: tuple[Name, ...] = ("level", "profile", "contrast")
 
 
 class _Cells(NamedTuple):
-    """The statistics of pictures, each `(n, C, side, side)` with a side of its own."""
+    """The statistics of pictures, each `(n, C, side, side)`; sides may differ."""
 
     level: Tensor
     profile: Tensor

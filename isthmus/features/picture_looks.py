@@ -24,7 +24,7 @@ MAX_COMPARED = 2000
 
 @dataclass(frozen=True)
 class PictureLook:
-    """What is measured of one picture.
+    """Measurements of one picture.
 
     Attributes:
         height, width: in pixels.
@@ -66,7 +66,7 @@ def looks_to_facts(looks: Sequence[PictureLook]) -> dict[str, list[float]]:
 
 
 def list_differences(look: PictureLook, facts: object) -> list[str]:
-    """In what a picture differs from normal ones: `size`, `brightness`, `sharpness`."""
+    """The ways in which a picture differs from normal ones: `size`, `brightness`, `sharpness`."""
     if not isinstance(facts, dict):
         return []
     differences = []
@@ -93,7 +93,7 @@ def find_near_copies(
     """Pairs of pictures that are much nearer to one another than two pictures usually are, nearest first.
 
     Args:
-        others: the second of each pair is one of these, which also say what is usual; None compares the
+        others: the second of each pair is one of these, which also define what is usual; None compares the
             pictures with one another.
     """
     second_rows = _sample_rows(looks if other_looks is None else other_looks, seed)

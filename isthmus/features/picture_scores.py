@@ -1,6 +1,6 @@
 """Scores of pictures of any size: each is read from a map of the picture, and the map is what is shown.
 
-A `Part` is a kind of score with what it was fitted to. It reads whole pictures, resized to the model's size,
+A `Part` is a kind of score with its fitted tensors. It reads whole pictures, resized to the model's size,
 or overlapping tiles of them. The map of a picture has one value for each place that the score distinguishes:
 one for a whole picture whose features have no places, else a grid, the mean of overlapping tiles, or every
 pixel.
@@ -70,7 +70,7 @@ class Pictures(Sequence[Picture]):
 
 
 class PictureMap(NamedTuple):
-    """What a detector gives for one picture.
+    """The output of a detector for one picture.
 
     Attributes:
         score: higher is more unusual.
@@ -91,7 +91,7 @@ class Part:
         kind: which score.
         tiles: 0 reads whole pictures; n reads tiles of pictures that were made n times smaller.
         reading: how a picture's score is read from its map.
-        tensors: what it was fitted to.
+        tensors: the fitted tensors.
             centre, spread: mean and deviation of the scores of normal pictures, by which it is made a z-score
             where several parts are averaged.
         map_centre, map_spread: those of the peaks of their maps, by which maps are averaged.

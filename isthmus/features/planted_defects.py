@@ -1,7 +1,7 @@
-"""Defects of known size and contrast, planted into normal pictures to find out what a detector sees.
+"""Defects of known size and contrast, planted into normal pictures to measure what a detector finds.
 
 None of these kinds is one that the recipe `defects` trains on (blobs, scratches, thin cracks, cut-and-paste,
-texture, brightness, blur): a detector must not be measured by what it has learned.
+texture, brightness, blur): a detector must not be measured on the defects that it learned.
 
 - `ring`: a line in the shape of a circle.
 - `specks`: a group of small dots.

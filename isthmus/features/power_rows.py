@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-NEAR_CHANCE = 0.6  # AUROC of the easiest planted defects, below which a detector sees next to nothing
+NEAR_CHANCE = 0.6  # AUROC of the easiest planted defects, below which a detector finds almost nothing
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def describe_power(rows: Sequence[PowerRow], rate: float) -> str:
 
 
 def is_near_chance(rows: Sequence[PowerRow]) -> bool:
-    """Whether even the best found size is hardly told from clean pictures."""
+    """Whether even the best found size is hardly separated from clean pictures."""
     return bool(rows) and max(row.auroc for row in rows) < NEAR_CHANCE
 
 

@@ -1,7 +1,7 @@
 """Where in an image a unit looks: by gradients, and by covering one place after another.
 
 Both are signed: positive where the image raises the unit above what it is for the mean image. Both measure
-against the mean image, because nothing else stands for "no information" in images of any kind.
+against the mean image, because nothing else represents "no information" in images of any kind.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ def measure_faithfulness(
         deletion, insertion = _replace_in_order(model, image, base, order)
 
         def share(values: Tensor, unit: int = unit, low: Tensor = low, high: Tensor = high) -> Tensor:
-            # A unit may overshoot; beyond twice the way it says no more about the map.
+            # A unit may overshoot; beyond twice the way this means nothing for the map.
             shares: Tensor = ((values[:, unit] - low) / (high - low)).clamp(-1, 2)
             return shares
 

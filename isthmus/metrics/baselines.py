@@ -154,7 +154,7 @@ class MeanImage:
 
 
 class PCA:
-    """A linear code of `components` numbers for a whole image of one size (`principal_subspace` says how)."""
+    """A linear code of `components` numbers for a whole image of one size (see `principal_subspace`)."""
 
     def __init__(self, components: int, *, seed: int = 0) -> None:
         self.components = _check_positive(components, "components")

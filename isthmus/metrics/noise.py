@@ -33,7 +33,7 @@ class ClippedNoise:
     white: bool = True
 
     def mean(self, clean: Tensor) -> Tensor:
-        """What the noise shows of clean values in the mean."""
+        """The mean of clipped noise around clean values."""
         expected = clean
         if self.black:
             expected = expected + _clipped_mean(clean, self.sigma)
@@ -42,7 +42,7 @@ class ClippedNoise:
         return expected
 
     def share(self, mean: Tensor) -> Tensor:
-        """Its deviation in units of σ, where `mean` is what it shows in the mean."""
+        """Its deviation in units of σ, where `mean` is the mean after clipping."""
         return _look_up(_tables(self)[0], mean)
 
     def remove_bias(self, mean: Tensor) -> Tensor:
@@ -107,7 +107,7 @@ MIN_SIDE_PX = 8  # side of an image
 
 WINDOW_PX = 128
 
-MAX_WINDOWS = 100  # of a large image so many are looked at
+MAX_WINDOWS = 100  # of a large image this many are used
 
 LOW_QUANTILE = 0.1
 

@@ -1,4 +1,4 @@
-"""Every number that says how good a model is, registered once: its name, label, direction and computation.
+"""Every metric of a model, registered once: its name, label, direction and computation.
 
 Tables, the JSON of `isthmus evaluate`, the columns of `isthmus compare` and the objectives of `isthmus tune`
 follow from here. A metric of one's own is one call of `register_metric`.
@@ -24,7 +24,7 @@ Better = Literal["higher", "lower", ""]
 
 @dataclass(frozen=True, kw_only=True)
 class OutputBatch:
-    """A batch of images beside what came out, of a model or of what it is compared with.
+    """A batch of images with the outputs of a model or of a baseline.
 
     Attributes:
         output, target: `(N, C, H, W)` in [0, 1].

@@ -154,7 +154,7 @@ def _distances(first: Tensor, second: Tensor, chunk: int) -> float:
 def nearest_neighbour_accuracy(first: Tensor, second: Tensor) -> float:
     """Share of rows whose nearest other row is of their own set (Lopez-Paz and Oquab 2017, §2).
 
-    ½ when the sets cannot be told apart, 1 when they lie apart; below ½ when one repeats the other.
+    ½ when the sets cannot be distinguished, 1 when they are separate; below ½ when one repeats the other.
 
     Args:
         first, second: (n, d) both, as many rows in each.

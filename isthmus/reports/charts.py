@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 DPI = 192
 INK = "#7d828a"
 BINS = 40  # of a histogram, over the range of all series together
-# Okabe & Ito, "Color universal design" (2008): told apart under every common colour blindness. Its black and
-# yellow are left out: one of the two would vanish on a dark or a light page.
+# Okabe & Ito, "Color universal design" (2008): distinguishable under every common colour blindness. Its
+# black and yellow are left out: one of the two would vanish on a dark or a light page.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
 
 MAX_LEGEND_LETTERS = 80  # of a legend above a chart
@@ -163,7 +163,7 @@ def draw_scatter(
 
 
 def draw_confusion(counts: npt.NDArray[np.int64], classes: Sequence[str], *, scale: int = 1) -> bytes:
-    """Shares of each true class (row) that were taken for each class (column), as a PNG.
+    """Shares of each true class (row) that were predicted as each class (column), as a PNG.
 
     Args:
         counts: `(k, k)`, row = true class.
