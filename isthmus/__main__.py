@@ -1,4 +1,4 @@
-"""`isthmus …` and `python -m isthmus …`: run a command and turn whatever goes wrong into one clear line.
+"""`isthmus …` and `python -m isthmus …`: run a command and turn any error into one clear line.
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 some inputs were skipped, 130 interrupted. SIGTERM and SIGHUP are
 taken as Ctrl-C: what is done is kept (`isthmus.interruption`).
@@ -76,13 +76,13 @@ def _run(words: list[str], streams: Streams, *, expand: bool) -> int:
     if lost is None:
         return code if isinstance(code, int) else 0
     if isinstance(lost, BrokenPipeError):
-        return _FAILED  # whoever read the output has ended: no news
+        return _FAILED  # the reader of the output has ended: nothing to report
     return _say(f"error: cannot write to standard output: {lost.strerror}", exit_code=_FAILED)
 
 
 def _report(error: Exception, words: Sequence[str]) -> int:
     if is_worker_rank() and not isinstance(error, ProcessError):
-        # Of several processes the first says what all of them find; bugs say themselves.
+        # Of several processes only the first reports a common error; each reports its own bugs.
         match error:
             case IsthmusError() | Stopped() | click.ClickException():
                 return error.exit_code
@@ -90,7 +90,7 @@ def _report(error: Exception, words: Sequence[str]) -> int:
                 return _INTERRUPTED
     match error:
         case click.exceptions.Abort() if isinstance(error.__cause__, EOFError):
-            # click takes an EOFError for Ctrl-D; but nothing here asks the user anything.
+            # click takes an EOFError for Ctrl-D, but no command asks for input.
             return _report(error.__cause__, words)
         case BrokenPipeError():
             raise error
@@ -134,7 +134,7 @@ def _report(error: Exception, words: Sequence[str]) -> int:
 
 
 def _say_interrupted(stop: BaseException | None) -> int:
-    """Say how far the work was, where the use said so."""
+    """Print how far the work was, if the use reported it."""
     return _say(str(stop or "") or "interrupted", exit_code=_INTERRUPTED)
 
 
@@ -169,7 +169,7 @@ def _os_error(error: OSError) -> str:
 
 
 def _out_of_memory(error: RuntimeError) -> bool:
-    # torch says so in words only, where it is the CPU's memory.
+    # for the CPU's memory torch raises no class of its own, only this text.
     return "can't allocate memory" in str(error) or type(error).__name__ == "OutOfMemoryError"
 
 

@@ -1,6 +1,6 @@
 """Locks on outputs: of two processes that would write the same file, the second is refused.
 
-A lock is the operating system's (`flock`, on Windows `msvcrt.locking`) on a hidden, empty file beside the
+A lock is the operating system's (`flock`, on Windows `msvcrt.locking`) on a hidden, empty file next to the
 output. It ends with its process, however that ends. The file is removed when the lock is released; one that a
 killed process left is taken over, and removed, by the next process that works on the same output.
 """

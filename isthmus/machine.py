@@ -141,7 +141,7 @@ def convolution_seconds(dtype_name: str, *, limit: float = 1.0) -> float | None:
 
     Args:
         dtype_name: a floating-point torch dtype, "float32" or "bfloat16".
-        limit: stop measuring after so many seconds; a machine that emulates the type needs long for each.
+        limit: stop measuring after this many seconds; a machine that emulates the type needs long for each.
 
     Returns:
         The median, or None where torch cannot convolve in this type.

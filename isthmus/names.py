@@ -4,7 +4,7 @@
     target = below("out", relative[0])                                 # out/x.png, checked after links
 
 `safe_path` accepts every text, also `..`, absolute paths and names that Windows reserves, and gives a
-relative path that every common file system can hold. The name shown to the user stays what it was.
+relative path that every common file system can hold. The name shown to the user does not change.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MAX_PATH_BYTES = 2048  # half of what Linux accepts; the output folder needs the
 MAX_FOLDERS = 64
 EMPTY_NAME = "unnamed"
 
-# Windows: device names, whatever their suffix ("Naming Files, Paths, and Namespaces", Microsoft).
+# Windows: device names, with any suffix ("Naming Files, Paths, and Namespaces", Microsoft).
 _RESERVED = re.compile(
     r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])(?=\s*(\.|/|$))", re.IGNORECASE
 )
@@ -58,7 +58,7 @@ def safe_path(name: str) -> str:
         return EMPTY_NAME
     path = "/".join(parts)
     if len(path.encode()) > MAX_PATH_BYTES or len(parts) > MAX_FOLDERS:
-        # The folders as one, told apart by their hash; the file keeps its name.
+        # The folders as one, distinguished by their hash; the file keeps its name.
         return f"{_hash('/'.join(parts[:-1]))}/{parts[-1]}"
     return path
 
@@ -211,7 +211,7 @@ def _apart(paths: Sequence[str], later: Sequence[bool]) -> tuple[str, ...]:
     files: set[str] = set()
     folders: set[str] = set()
     result = list(paths)
-    numbers: dict[str, int] = {}  # where to go on, so that many equal names do not cost their square
+    numbers: dict[str, int] = {}  # where to continue, so that many equal names do not take quadratic time
     for index in sorted(range(len(paths)), key=lambda index: later[index]):
         path = candidate = paths[index]
         start = _key(path)

@@ -207,7 +207,7 @@ def affects_every_output(error: OutputError) -> bool:
 
 
 def explain_os_error(error: Exception, path: Name) -> OutputError:
-    """What the system's error means for a file that was to be written to `path`."""
+    """The error for a file that could not be written to `path`, from the system's error."""
     number = error.errno if isinstance(error, OSError) else None
     if number == errno.ENOSPC:
         return OutputError(

@@ -54,7 +54,7 @@ class CompressedImageFile(ImageFile.ImageFile):
         assert self.fp is not None
         data = self.fp.read()
         try:
-            # Pillow's own limit guards what it opens, so only the format's is asked for here.
+            # Pillow checks its own limit on what it opens, so only the format's limit is checked here.
             content = container.read_container(data)
         except CompressedFileError as error:
             raise SyntaxError(error.message) from None  # what Pillow expects of a plug-in

@@ -162,7 +162,7 @@ def limited(number: int | None = None) -> Iterator[int]:
     wait passively for each other. Afterwards everything is as the caller had set it.
 
     Yields:
-        The number. In a worker of `map_ordered` it is 1, whatever was asked for.
+        The number. In a worker of `map_ordered` it is always 1.
     """
     number = count() if number is None or _in_worker.active else number
     if _in_worker.active:
@@ -189,9 +189,9 @@ def map_ordered(
     operators of `count()` threads; so are all where there is one worker.
 
     Args:
-        workers: so many items are in work at once; by default `count()`. Give fewer where an item takes much
-            memory.
-        ahead: so many results more may wait to be taken.
+        workers: the number of items that are processed at once; by default `count()`. Give fewer where an
+            item takes much memory.
+        ahead: this many more results may wait to be taken.
 
     Raises:
         Whatever `work` or `items` raise: the items before it have been yielded, the rest is given up.
@@ -213,7 +213,7 @@ def overlapped(
     items. Where there is one thread, it does both in turn.
 
     Args:
-        waiting: at most so many items wait for their work or for the caller.
+        waiting: at most this many items wait for their work or for the caller.
     """
 
     def pair(item: Item) -> tuple[Item, Result]:
@@ -238,7 +238,7 @@ def _mapped_here(work: Callable[[Item], Result], items: Iterator[Item], number: 
         return
     with passive_waiting(number):
         for item in items:
-            with operator_threads(number):  # not while the caller goes on in this thread
+            with operator_threads(number):  # not while the caller continues in this thread
                 result = work(item)
             yield result
 
