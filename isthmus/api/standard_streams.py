@@ -45,23 +45,23 @@ def takes_streams(
         @functools.wraps(function)
         def call(*args: _Parameters.args, **options: _Parameters.kwargs) -> _Returned:
             inputs: Any = args[0] if args else options.get("inputs")
-            paths: list[Any] = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
+            given: list[Any] = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
             writes = isinstance(options.get("out"), str) and options["out"] == STREAM
             # As a path it is a file: that is how ./- arrives here.
-            reads = any(isinstance(path, str) and path == STREAM for path in paths)
+            reads = any(isinstance(one, str) and one == STREAM for one in given)
             if not reads and not writes:
                 return function(*args, **options)
-            if len(paths) != 1 or (isinstance(paths[0], (str, os.PathLike)) and is_folder(paths[0])):
+            if len(given) != 1 or (isinstance(given[0], (str, os.PathLike)) and is_folder(given[0])):
                 raise UsageError(
                     "- stands for one file, not for {inputs}",
                     id="stream.one-file",
-                    inputs="a folder" if len(paths) == 1 else format_count(len(paths), "input"),
+                    inputs="a folder" if len(given) == 1 else format_count(len(given), "input"),
                 )
             with tempfile.TemporaryDirectory(prefix="isthmus-") as folder:
                 if reads:
-                    paths = [_hold_input(Path(folder))]
-                target = Path(folder) / f"stdout{suffix or _suffix_of(paths[0])}"
-                changed: dict[str, Any] = {**options, "inputs": paths}
+                    given = [_hold_input(Path(folder))]
+                target = Path(folder) / f"stdout{suffix or _suffix_of(given[0])}"
+                changed: dict[str, Any] = {**options, "inputs": given}
                 if writes:
                     _check_no_terminal()
                     changed["out"] = os.fspath(target)
@@ -95,7 +95,7 @@ def _suffix_of(image: Any) -> str:
         return ".png"
     try:
         return _SUFFIXES.get(probe(Path(image)).format, ".png")
-    except DataError:  # the use reports why
+    except DataError:  # the use says why
         return ".png"
 
 
@@ -122,7 +122,7 @@ def _name_streams(result: Any, target: Path) -> Any:
     name = os.fspath(target)
 
     def renamed(entry: Any) -> Any:
-        names = {key: STREAM for key in ("output", "file") if getattr(entry, key, None) == name}
-        return replace(entry, **names) if names else entry
+        own = {key: STREAM for key in ("output", "file") if getattr(entry, key, None) == name}
+        return replace(entry, **own) if own else entry
 
     return replace(result, out=STREAM, files=tuple(map(renamed, result.files)))
