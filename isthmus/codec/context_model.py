@@ -82,18 +82,18 @@ def build_tile_layout(sizes: tuple[Size, ...]) -> TileLayout:
             mine = np.flatnonzero((rows + columns) % 2 == half)
             order[half].append(mine)
             inner[half].append((top + rows[mine]) * width + columns[mine] + 1)
-    all_positions = np.concatenate(inner[0] + inner[1])
+    both = np.concatenate(inner[0] + inner[1])
     first = sum(len(steps) for steps in order[0])
     down, right = np.divmod(np.arange(TAPS), 3)
-    around = all_positions + ((down - 1) * width + right - 1)[:, None]
-    row, column = np.divmod(all_positions[first:], width)
+    around = both + ((down - 1) * width + right - 1)[:, None]
+    row, column = np.divmod(both[first:], width)
     return TileLayout(
         sizes,
-        (slice(0, first), slice(first, len(all_positions))),
+        (slice(0, first), slice(first, len(both))),
         (_parts(order[0]), _parts(order[1])),
         (tuple(order[0]), tuple(order[1])),
         (int(tops[-1]), width),
-        all_positions,
+        both,
         around,
         around[list(CROSS), first:],
         (row - 1) * (width - 2) + column - 1,
@@ -156,8 +156,8 @@ class ContextSums:
             empty = np.zeros((2, len(channels), self._symbols.shape[1]))
             return empty[0], empty[1]
         rows = slice(first * TAPS, last * TAPS)
-        block = np.ix_(channels, self._rows[rows])
-        weights = self._band.mean_rows[block], self._band.scale_rows[block]
+        here = np.ix_(channels, self._rows[rows])
+        weights = self._band.mean_rows[here], self._band.scale_rows[here]
         values = self._symbols[rows], self._sizes[rows]
         most = self._band.reach[np.ix_(channels, self._active[first:last])] @ self._largest[first:last]
         if most.max(initial=0) < EXACT_LIMIT:

@@ -42,8 +42,8 @@ def refine_latents(model: Autoencoder, image: Tensor, latents: Tensor, quality: 
     """
     bottleneck = rate_model(model)
     size = (image.shape[-2], image.shape[-1])
-    qualities = torch.full((1,), float(quality), device=latents.device)
-    gain = bottleneck.gain(qualities, 4)
+    asked = torch.full((1,), float(quality), device=latents.device)
+    gain = bottleneck.gain(asked, 4)
     weight = math.log(2) * bits_per_error(model, quality)
     dice = torch.Generator(device=latents.device).manual_seed(0)
     now = latents[None]
@@ -52,7 +52,7 @@ def refine_latents(model: Autoencoder, image: Tensor, latents: Tensor, quality: 
     for step in range(steps):
         with torch.enable_grad():
             now = now.detach().requires_grad_()
-            code = bottleneck.coded(now, qualities, dice)
+            code = bottleneck.coded(now, asked, dice)
             error = (model.decode_raw(code.values, size, []) - image).square().sum()
             (slope,) = torch.autograd.grad(weight * error + bottleneck.rate(code).sum(), now)
         moment = _MOMENTUM * moment + slope
@@ -74,14 +74,14 @@ def error_costs(model: Autoencoder, quality: float) -> ErrorCosts:
     frequencies, stay as they are: later symbols depend on theirs. Measured, not derived.
     """
     bottleneck = rate_model(model)
-    qualities = torch.tensor([float(quality)])
+    asked = torch.tensor([float(quality)])
     channels = model.recipe.geometry.channels
-    gain = bottleneck.gain(qualities, 2).expand(1, channels)[0]
+    gain = bottleneck.gain(asked, 2).expand(1, channels)[0]
     painted = model.decoder.linear_energy()
     if painted is None:
         bits = torch.full((channels,), _DEFAULT_STEP_BITS)
     else:
-        bits = float(bottleneck.error_weight(qualities)) / math.log(2) * painted / gain.square()
+        bits = float(bottleneck.error_weight(asked)) / math.log(2) * painted / gain.square()
         bits = 2 * bits.square() / bits.median()
     bits[: int(_KEPT_SHARE * channels)] = _NEVER_BITS
     shift = bottleneck.shift().expand(channels)

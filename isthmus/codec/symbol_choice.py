@@ -69,10 +69,10 @@ class SymbolChoice:
         if not len(where):
             return values
         first = values[where]
-        candidates = np.stack([first, first + np.sign(away[where])])  # and the next one towards the mean
-        error = np.square(self._latents[channel, columns][where] - self._read(channel, candidates))
-        cost = model.bits(candidates, where) + self._costs.bits[channel] * error
-        values[where] = np.where(cost[1] + MOVE_BITS < cost[0], candidates[1], first)
+        both = np.stack([first, first + np.sign(away[where])])  # and the next one towards the mean
+        error = np.square(self._latents[channel, columns][where] - self._read(channel, both))
+        cost = model.bits(both, where) + self._costs.bits[channel] * error
+        values[where] = np.where(cost[1] + MOVE_BITS < cost[0], both[1], first)
         return values
 
     def _read(self, channel: int, symbols: Integers) -> npt.NDArray[np.float32]:

@@ -60,8 +60,8 @@ def decode_symbols(data: bytes | memoryview, size: tuple[int, int], band: Band) 
 def encode_tiles(tiles: Sequence[Ints], band: Band) -> list[bytes]:
     """`encode_symbols` of several tiles, in less time."""
     at = _lay_out(tiles)
-    columns = at.columns([np.ascontiguousarray(tile, np.int32) for tile in tiles])
-    return _encode(at, columns, band, lambda channel, half, _: columns[channel, at.halves[half]])[1]
+    given = at.columns([np.ascontiguousarray(tile, np.int32) for tile in tiles])
+    return _encode(at, given, band, lambda channel, half, _: given[channel, at.halves[half]])[1]
 
 
 def encode_latents(
@@ -202,10 +202,10 @@ def _sum_neighbours(padded: Integers) -> Integers:
     return rows.reshape(2, -1)
 
 
-def _code_active_channels(coder: Coder, band: Band, symbols: Ints | None) -> npt.NDArray[np.bool_]:
+def _code_active_channels(coder: Coder, band: Band, given: Ints | None) -> npt.NDArray[np.bool_]:
     """(C,): the channels that are not zero throughout, coded as one flag each."""
     silent: Ints | None = None
-    if symbols is not None:
-        silent = np.asarray(~symbols.any((1, 2)), np.int32)
+    if given is not None:
+        silent = np.asarray(~given.any((1, 2)), np.int32)
     weights = np.stack([TOTAL - band.silent, band.silent], 1).astype(np.float64) - 1
     return np.asarray(coder.categorical(weights, silent) == 0)

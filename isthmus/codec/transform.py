@@ -33,41 +33,41 @@ def check_codec(model: Autoencoder) -> None:
     """
     recipe = model.recipe
     capabilities.check_use(recipe, "compress")
-    reason = None
+    why = None
     if not recipe.bottleneck.has_rate:
-        reason = Message(
+        why = Message(
             "its codes are not integers with a known rate (bottleneck.kind={bottleneck})",
             id="codec.not-integers",
             bottleneck=recipe.bottleneck.kind,
         )
     elif not recipe.geometry.is_grid:
-        reason = Message(
+        why = Message(
             "its code {code} is a vector for one image size, not a grid such as 128@16",
             id="codec.vector-code",
             code=recipe.code,
         )
     elif not recipe.backbone.is_local:
-        reason = Message(
+        why = Message(
             "with backbone.kind={backbone} each part of an image depends on all of it",
             id="codec.not-local",
             backbone=recipe.backbone.kind,
         )
     elif recipe.positions.knows_position:
-        reason = Message(
+        why = Message(
             "its network has information about position, so it cannot code an image tile by tile",
             id="codec.knows-positions",
         )
     elif not recipe.corruption.is_identity:
-        reason = Message(
+        why = Message(
             "it was trained to restore corrupted images, so it would change an intact one",
             id="codec.trained-on-corrupted",
         )
-    if reason is not None:
+    if why is not None:
         raise CapabilityError(
             "this model cannot compress: {reason}",
             id="codec.cannot-compress",
             hint=Hint.call("train", "DATA", recipe="codec"),
-            reason=reason,
+            reason=why,
         )
 
 
@@ -170,8 +170,8 @@ def synthesise(model: Autoencoder, symbols: np.ndarray, quality: float, size: tu
             given=symbols.shape,
         )
     device = next(model.parameters()).device
-    latents = torch.from_numpy(np.ascontiguousarray(symbols)).to(device).float()[None]
-    values = bottleneck.values(latents, _quality(quality, latents))
+    given = torch.from_numpy(np.ascontiguousarray(symbols)).to(device).float()[None]
+    values = bottleneck.values(given, _quality(quality, given))
     painted = model.decode_batch(values, size)[0]
     levels = (painted * 255).round().to(torch.uint8).permute(1, 2, 0)
     result: np.ndarray = levels.contiguous().cpu().numpy()
@@ -218,9 +218,9 @@ def analyse_blocks(
         latents = compute_latents(model, piece.float() / 255)
         for number in grid.tiles_in(block):
             tile = grid.tile(number)
-            tile_in_block = tile.moved(-wide.top, -wide.left)
+            here = tile.moved(-wide.top, -wide.left)
             if refine is None:
-                yield number, latents[:, *tile_in_block.slices].clone()
+                yield number, latents[:, *here.slices].clone()
                 continue
             context = tile.wider(refinement.MARGIN_STEPS).meet(wide)
             around = latents[:, *context.moved(-wide.top, -wide.left).slices]
@@ -260,8 +260,8 @@ def synthesise_blocks(
     for block, symbols in overlapped(gather, blocks):
         under = grid.to_pixels(block.wider(margin).meet(grid.all))
         painted = synthesise(model, symbols, quality, under.size)
-        block_pixels = grid.to_pixels(block).meet(region)
-        yield block_pixels, painted[block_pixels.moved(-under.top, -under.left).slices]
+        here = grid.to_pixels(block).meet(region)
+        yield here, painted[here.moved(-under.top, -under.left).slices]
 
 
 def block_side(model: Autoencoder, grid: Grid) -> int:

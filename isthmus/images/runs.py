@@ -256,7 +256,7 @@ class Runs:
         for header, same in groupby(run, key=self._plain_header):
             indices = list(same)
             stack = None if header is None else self._stack(indices)
-            decoded += [self._decode_image(i) for i in indices] if stack is None else map(self._fitted, stack)
+            decoded += [self._one(i) for i in indices] if stack is None else map(self._fitted, stack)
         return decoded
 
     def _plain_header(self, index: int) -> Header | None:
@@ -277,7 +277,7 @@ class Runs:
         except ValueError:
             return None  # one by one, it will be known which is broken and why
 
-    def _decode_image(self, index: int) -> Pixels | str:
+    def _one(self, index: int) -> Pixels | str:
         image = self.looked.early[index]
         if self.afresh or not isinstance(image, (np.ndarray, str)):
             try:

@@ -33,16 +33,16 @@ class ClippedNoise:
     white: bool = True
 
     def mean(self, clean: Tensor) -> Tensor:
-        """The mean of clipped noise around clean values."""
-        expected = clean
+        """What the noise shows of clean values in the mean."""
+        shown = clean
         if self.black:
-            expected = expected + _clipped_mean(clean, self.sigma)
+            shown = shown + _clipped_mean(clean, self.sigma)
         if self.white:
-            expected = expected - _clipped_mean(1 - clean, self.sigma)
-        return expected
+            shown = shown - _clipped_mean(1 - clean, self.sigma)
+        return shown
 
     def share(self, mean: Tensor) -> Tensor:
-        """Its deviation in units of σ, where `mean` is the mean after clipping."""
+        """Its deviation in units of σ, where `mean` is what it shows in the mean."""
         return _look_up(_tables(self)[0], mean)
 
     def remove_bias(self, mean: Tensor) -> Tensor:
@@ -107,7 +107,7 @@ MIN_SIDE_PX = 8  # side of an image
 
 WINDOW_PX = 128
 
-MAX_WINDOWS = 100  # of a large image this many are used
+MAX_WINDOWS = 100  # of a large image so many are looked at
 
 LOW_QUANTILE = 0.1
 
@@ -213,8 +213,8 @@ def _is_clipped(windows: list[_Window], sigma: float, *, black: bool) -> bool:
         means, middles = (
             (window.means, window.middles) if black else (255 - window.means, 255 - window.middles)
         )
-        is_near_black = (means > NEAR_BLACK_SIGMAS[0] * sigma) & (means < NEAR_BLACK_SIGMAS[1] * sigma)
-        near, at = near + int(is_near_black.sum()), at + int((middles[is_near_black] == 0).sum())
+        here = (means > NEAR_BLACK_SIGMAS[0] * sigma) & (means < NEAR_BLACK_SIGMAS[1] * sigma)
+        near, at = near + int(here.sum()), at + int((middles[here] == 0).sum())
     return near > 0 and at > MIN_CLIPPED_SHARE * near
 
 
@@ -234,9 +234,9 @@ def _estimate_deviation(patches: npt.NDArray[np.float64]) -> float:
     patches = patches - patches.mean(0)
     values = np.maximum(np.linalg.eigvalsh(patches.T @ patches / len(patches))[::-1], 0)  # descending
     for dropped in range(len(values)):
-        remaining = values[dropped:]
-        if remaining.mean() <= np.median(remaining):
-            return float(np.sqrt(remaining.mean()))
+        rest = values[dropped:]
+        if rest.mean() <= np.median(rest):
+            return float(np.sqrt(rest.mean()))
     return float(np.sqrt(values[-1]))
 
 

@@ -128,7 +128,7 @@ def check_ensemble(network: Autoencoder) -> None:
     """
     if not network.summary.get("options", {}).get("turn"):
         raise UsageError(
-            "an ensemble rotates and flips the image, and this model was trained on upright images only",
+            "an ensemble turns the image, and this model was trained on images one way up",
             id="restoration.one-way-up",
             hint=Hint.call("train", "DATA", recipe=network.recipe.name, augment_orientations=True),
         )
