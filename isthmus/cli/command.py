@@ -67,12 +67,8 @@ def build_command(
     """
     signature = inspect.signature(function)
     text, helps = parse_docstring(function)
-    overrides = dict(options or {})
-    needed = {
-        name
-        for name, default_parameter in signature.parameters.items()
-        if default_parameter.default is default_parameter.empty
-    }
+    own_options = dict(options or {})
+    needed = {name for name, item in signature.parameters.items() if item.default is item.empty}
     params: list[click.Parameter] = [
         click.Argument([name], nargs=-1 if name == many else 1, required=name in needed) for name in arguments
     ]
@@ -80,8 +76,8 @@ def build_command(
         if name in arguments or name in PYTHON_ONLY or parameter.kind is parameter.VAR_KEYWORD:
             continue
         if name == "out" and out is None and parameter.default is parameter.empty:
-            overrides.setdefault("out", Override(flags=("-o",), metavar="OUT", required=True))
-        params.append(make_option(function, parameter, helps.get(name, ""), overrides.get(name)))
+            own_options.setdefault("out", Override(flags=("-o",), metavar="OUT", required=True))
+        params.append(make_option(function, parameter, helps.get(name, ""), own_options.get(name)))
     if out is not None:
         kinds = ", ".join(out.formats) + (", or a folder" if out.as_folder else "")
         params.append(
@@ -110,19 +106,14 @@ def build_command(
     save_params = _save_parameters(out)
     save_helps = parse_docstring(out.save)[1] if out is not None else {}
     params += [
-        make_option(
-            out.save,
-            save_parameter,
-            save_helps.get(save_parameter.name, ""),
-            overrides.get(save_parameter.name),
-        )
-        for save_parameter in save_params
+        make_option(out.save, param, save_helps.get(param.name, ""), own_options.get(param.name))
+        for param in save_params
         if out is not None
     ]
     params += extra
     for alias, target in (aliases or {}).items():
         parameter = signature.parameters.get(target) or signature.parameters[target.removeprefix("no_")]
-        params.append(make_alias(function, parameter, alias, overrides.get(target, Override())))
+        params.append(make_alias(function, parameter, alias, own_options.get(target, Override())))
     params += [click.Option([alias, alias_name(alias)], hidden=True) for alias in old_outputs or {}]
     params += [click.Option([flag, alias_name(flag)], is_flag=True, hidden=True) for flag in old_flags]
     use_call = UseCall(
@@ -134,7 +125,7 @@ def build_command(
         aliases=dict(aliases or {}),
         old_outputs=tuple(old_outputs or {}),
         old_flags=tuple(old_flags),
-        save_options=tuple(save_parameter.name for save_parameter in save_params),
+        save_options=tuple(param.name for param in save_params),
         call=call,
         finish=finish,
     )
