@@ -116,7 +116,7 @@ def test_a_job_keeps_what_the_library_noted() -> None:
     jobs = JobQueue()
     job = jobs.submit(work)
     assert job.finished.wait(10) and job.result == "done"
-    assert [(one["id"], one["text"]) for one in job.notes] == [
+    assert [(note["id"], note["text"]) for note in job.notes] == [
         ("denoise.model", "a is used: gray"),
         ("page.skipped", "b.png was skipped: empty (0 bytes)"),
     ]
