@@ -33,9 +33,9 @@ def needs_extra(name: str) -> None:
 @pytest.mark.parametrize("name", STATES)
 def test_the_next_step_gives_the_same_weights(name: str) -> None:
     needs_extra(name)
-    found = adapter.next_step(Path(f"states/{name}.resume.safetensors"), data_of(name))
+    result = adapter.next_step(Path(f"states/{name}.resume.safetensors"), data_of(name))
     expected = read_arrays(FILES / "states" / f"{name}.npz")
-    stored = {adapter.stored_tensor(key): array for key, array in found.items()}
+    stored = {adapter.stored_tensor(key): array for key, array in result.items()}
     assert set(stored) == set(expected)
     for key, array in expected.items():
         difference = abs(adapter.sample(stored[key]).astype(float) - array)
